@@ -1,0 +1,125 @@
+//! The types and reasons of the conditions in `status.conditions`: what other programs may rely on.
+
+/// Type of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ConditionType {
+    /// The hub is as the spec wants it: this is what `kubectl wait` waits for.
+    Ready,
+    /// Enough pods answer.
+    Available,
+    /// A rollout is under way.
+    Progressing,
+    /// Something does not recover by itself.
+    Degraded,
+    /// The spec can be carried out as it is written.
+    SpecValid,
+    /// Everything that the spec refers to exists and is well formed.
+    ReferencesResolved,
+    /// A foreign object has a name that the hub needs.
+    Conflict,
+}
+
+impl ConditionType {
+    /// Every type, in the order in which they are written.
+    pub const ALL: [ConditionType; 7] = [
+        ConditionType::Ready,
+        ConditionType::Available,
+        ConditionType::Progressing,
+        ConditionType::Degraded,
+        ConditionType::SpecValid,
+        ConditionType::ReferencesResolved,
+        ConditionType::Conflict,
+    ];
+
+    /// The `type` as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ConditionType::Ready => "Ready",
+            ConditionType::Available => "Available",
+            ConditionType::Progressing => "Progressing",
+            ConditionType::Degraded => "Degraded",
+            ConditionType::SpecValid => "SpecValid",
+            ConditionType::ReferencesResolved => "ReferencesResolved",
+            ConditionType::Conflict => "Conflict",
+        }
+    }
+}
+
+/// Reason of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// `Ready`, `Available`: every wanted pod answers.
+    Available,
+    /// `Ready`, `Available`: no pod is wanted.
+    ScaledToZero,
+    /// `Ready`, `Available`, `Progressing`: a rollout is under way.
+    Progressing,
+    /// `Ready`: the spec cannot be carried out.
+    InvalidSpec,
+    /// `Ready`: something that the spec refers to is missing or malformed.
+    ReferencesMissing,
+    /// `Ready`: a foreign object is in the way.
+    Conflict,
+    /// `Ready`, `Available`: the rollout is over and pods are missing.
+    Unavailable,
+    /// `Progressing`: what is running is what the spec wants.
+    RolloutComplete,
+    /// `Degraded`: the rollout made no progress within its deadline.
+    DeadlineExceeded,
+    /// `Degraded`: pods could not be created.
+    PodsRefused,
+    /// `Degraded`: nothing to complain about.
+    AsExpected,
+    /// `Available`, `Progressing`, `Degraded`: there is no Deployment to judge.
+    NotDeployed,
+    /// `SpecValid`: all of it.
+    Valid,
+    /// `SpecValid`: `podTemplate` is no pod template, or would make a pod that the API server refuses.
+    InvalidPodTemplate,
+    /// `SpecValid`: the API server refused a child that was built from the spec.
+    Refused,
+    /// `SpecValid`: carried out, but for the fields that the message names.
+    FieldsDropped,
+    /// `ReferencesResolved`: all of them.
+    Resolved,
+    /// `ReferencesResolved`: a Secret does not exist.
+    SecretNotFound,
+    /// `ReferencesResolved`: an entry of a Secret is malformed, or none is a key.
+    InvalidKey,
+    /// `ReferencesResolved`: not looked at, since the spec is invalid.
+    NotChecked,
+    /// `Conflict`: there is none.
+    NoConflict,
+    /// `Conflict`: the object that the message names belongs to somebody else.
+    ForeignObject,
+}
+
+impl Reason {
+    /// The `reason` as it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Reason::Available => "Available",
+            Reason::ScaledToZero => "ScaledToZero",
+            Reason::Progressing => "Progressing",
+            Reason::InvalidSpec => "InvalidSpec",
+            Reason::ReferencesMissing => "ReferencesMissing",
+            Reason::Conflict => "Conflict",
+            Reason::Unavailable => "Unavailable",
+            Reason::RolloutComplete => "RolloutComplete",
+            Reason::DeadlineExceeded => "DeadlineExceeded",
+            Reason::PodsRefused => "PodsRefused",
+            Reason::AsExpected => "AsExpected",
+            Reason::NotDeployed => "NotDeployed",
+            Reason::Valid => "Valid",
+            Reason::InvalidPodTemplate => "InvalidPodTemplate",
+            Reason::Refused => "Refused",
+            Reason::FieldsDropped => "FieldsDropped",
+            Reason::Resolved => "Resolved",
+            Reason::SecretNotFound => "SecretNotFound",
+            Reason::InvalidKey => "InvalidKey",
+            Reason::NotChecked => "NotChecked",
+            Reason::NoConflict => "NoConflict",
+            Reason::ForeignObject => "ForeignObject",
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The API types of `notificationhub.rs`, and the CustomResourceDefinition that is generated from them.
+//!
+//! May depend on the Kubernetes API types only; knows neither the operator nor the hub. The schema has no defaults:
+//! GitOps tools would show them as drift. Defaults live in the operator.
+
+pub mod condition;
+pub mod definition;
+mod schema;
+pub mod v1alpha1;
+
+pub use v1alpha1::NotificationHub;
+
+/// The API group.
+pub const GROUP: &str = "notificationhub.rs";
+
+/// Field manager for the children of a resource.
+pub const FIELD_MANAGER: &str = "notificationhub.rs/operator";
+
+/// Field manager for the status of a resource.
+pub const STATUS_FIELD_MANAGER: &str = "notificationhub.rs/status";
+
+/// Annotation of the pod template: a digest of the configuration that needs a rollout when it changes.
+pub const CONFIG_CHECKSUM_ANNOTATION: &str = "notificationhub.rs/config-checksum";

@@ -1,0 +1,115 @@
+//! Version `v1alpha1`: the resource, its spec, and the rules that the API server enforces.
+
+#![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
+
+mod auth;
+mod image;
+mod source;
+mod status;
+
+pub use auth::{Auth, Generate, KeyAlgorithm, SecretReference, SigningKeys};
+pub use image::{Image, PullPolicy, PullSecret};
+pub use source::{Direct, Source};
+pub use status::{NotificationHubStatus, SourceKind};
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::schema::preserved_object;
+
+/// What a notification hub should be.
+#[derive(CustomResource, KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[kube(
+    group = "notificationhub.rs",
+    version = "v1alpha1",
+    kind = "NotificationHub",
+    plural = "notificationhubs",
+    shortname = "nhub",
+    namespaced,
+    doc = "A notification hub: pods to which clients connect over SignalR, and through which notifications are pushed to them.",
+    status = "NotificationHubStatus",
+    derive = "PartialEq",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether the hub is as the spec wants it"
+    ),
+    printcolumn(
+        name = "Replicas",
+        type_ = "integer",
+        json_path = ".status.replicas",
+        description = "Pods that exist"
+    ),
+    printcolumn(
+        name = "Source",
+        type_ = "string",
+        json_path = ".status.source",
+        description = "Where notifications come from"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "URL",
+        type_ = "string",
+        json_path = ".status.url",
+        description = "Where clients inside the cluster connect",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why the hub is ready or not",
+        priority = 1
+    ),
+    validation = Rule::new("size(self.metadata.name) <= 40")
+        .message("metadata.name may have at most 40 characters: the names of the hub's Services are made from it; choose a shorter one"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name becomes the name of Services: start with a letter, go on with lower-case letters, digits and '-', end with a letter or digit")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.replicas) || self.replicas <= 1")
+        .message("more than one replica needs a backplane, which this version has not got yet: set replicas to 0 or 1")
+        .reason(Reason::FieldValueForbidden)
+        .field_path(".replicas")
+)]
+pub struct NotificationHubSpec {
+    /// How many pods serve: 0 (stopped) or 1, which is the default. More need a backplane, which this version has not
+    /// got yet. Set it if you want to use `kubectl scale`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub replicas: Option<i32>,
+
+    /// The hub's container image; by default the one of the operator's own version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<Image>,
+
+    /// Where notifications come from.
+    pub source: Source,
+
+    /// Which keys sign the tokens that the hub accepts.
+    pub auth: Auth,
+
+    /// The installation's id: pushes to a whole installation reach the clients of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 36),
+        regex(pattern = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$")
+    )]
+    pub installation_id: Option<String>,
+
+    /// A PodTemplateSpec that is merged over the one the operator builds; lists of named things (containers,
+    /// environment, volumes) are merged by name, the hub's container is called `hub`. Selector labels, the container's
+    /// name and what the hub and the operator have agreed on (ports, configuration, mounts) are protected: what was
+    /// dropped is reported in the condition SpecValid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "preserved_object")]
+    pub pod_template: Option<Value>,
+}
