@@ -1,0 +1,54 @@
+//! From a validated hub to the objects that should exist. Pure.
+
+mod checksum;
+mod config_file;
+mod metadata;
+mod overrides;
+mod pod;
+pub mod ports;
+mod protected;
+mod resource;
+mod round_trip;
+
+pub use config_file::{CONFIG_FILE, CONFIG_FOLDER, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER};
+pub use overrides::{Understood, understand};
+pub use pod::DRAIN;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+
+use crate::model::ValidatedHub;
+
+/// Every object that should exist.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    /// The pods' identity.
+    pub service_account: ServiceAccount,
+    /// The hub's configuration.
+    pub config_map: ConfigMap,
+    /// The generated keys, if they are wanted.
+    pub jwt_secret: Option<Secret>,
+    /// The Service for clients.
+    pub public_service: Service,
+    /// The Service for senders.
+    pub internal_service: Service,
+    /// The Service for whoever collects metrics.
+    pub metrics_service: Service,
+    /// The pods.
+    pub deployment: Deployment,
+}
+
+/// Builds every object of a hub, or says why its pod template makes no pod.
+pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
+    let config = config_file::text(hub);
+    let deployment = resource::deployment::build(hub, &config)?;
+    Ok(Desired {
+        service_account: resource::service_account::build(hub),
+        config_map: resource::config_map::build(hub, &config),
+        jwt_secret: hub.generated.as_ref().map(|pair| resource::secret::build(hub, pair)),
+        public_service: resource::service::public(hub),
+        internal_service: resource::service::internal(hub),
+        metrics_service: resource::service::metrics(hub),
+        deployment,
+    })
+}

@@ -1,0 +1,85 @@
+//! The user's pod template: read, cleared of what is protected, merged, and checked. Pure.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::DeepMerge;
+use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec, Volume};
+use serde_json::Value;
+
+use super::{protected, round_trip};
+use crate::model::labels::Labels;
+
+/// A pod template as the operator's types know it, without what is protected.
+#[derive(Clone, Debug)]
+pub struct Understood {
+    /// The template.
+    pub template: PodTemplateSpec,
+    /// Paths that are unknown or protected, and were left out.
+    pub dropped: Vec<String>,
+}
+
+/// Reads `spec.podTemplate` of a hub whose pods are found by `selector`. The error names the path and what is wrong.
+pub fn understand(written: &Value, selector: &Labels) -> Result<Understood, String> {
+    // A template of only some fields is welcome, but the type insists on a list of containers.
+    let mut whole = written.clone();
+    if let Some(Value::Object(spec)) = whole.get_mut("spec") {
+        spec.entry("containers").or_insert_with(|| Value::Array(Vec::new()));
+    }
+    let mut template: PodTemplateSpec = serde_path_to_error::deserialize(&whole)
+        .map_err(|error| format!("podTemplate.{}: {}", error.path(), error.inner()))?;
+    let back = serde_json::to_value(&template).map_err(|error| format!("podTemplate: {error}"))?;
+    let mut dropped = round_trip::lost(written, &back);
+    dropped.extend(protected::take_out(&mut template, selector));
+    Ok(Understood { template, dropped: dropped.into_iter().map(|path| format!("podTemplate.{path}")).collect() })
+}
+
+/// Merges the user's template over the built one. The error tells what the API server would refuse in the result.
+pub(super) fn merge(
+    mut built: PodTemplateSpec,
+    users: Option<PodTemplateSpec>,
+) -> Result<PodTemplateSpec, Vec<String>> {
+    built.merge_from(users.unwrap_or_default());
+    let problems = refused_by_the_server(&built);
+    if problems.is_empty() { Ok(built) } else { Err(problems) }
+}
+
+/// Only what a merge can bring about: the rest the server says itself.
+fn refused_by_the_server(template: &PodTemplateSpec) -> Vec<String> {
+    let mut problems = Vec::new();
+    let Some(spec) = &template.spec else { return problems };
+    for (list, containers) in lists(spec) {
+        let mut names = BTreeSet::new();
+        for container in containers {
+            check_container(list, container, &mut problems);
+            if !names.insert(container.name.as_str()) {
+                problems.push(format!("podTemplate.spec.{list}: two are called {:?}", container.name));
+            }
+        }
+    }
+    for volume in spec.volumes.iter().flatten().filter(|volume| sources(volume) > 1) {
+        problems.push(format!("podTemplate.spec.volumes[{}]: it has more than one source", volume.name));
+    }
+    problems
+}
+
+fn lists(spec: &PodSpec) -> [(&'static str, &[Container]); 2] {
+    [("containers", &spec.containers), ("initContainers", spec.init_containers.as_deref().unwrap_or_default())]
+}
+
+fn check_container(list: &str, container: &Container, problems: &mut Vec<String>) {
+    let path = format!("podTemplate.spec.{list}[{}]", container.name);
+    if container.name.is_empty() {
+        problems.push(format!("podTemplate.spec.{list}: a container has no name"));
+    } else if container.image.as_deref().is_none_or(str::is_empty) {
+        problems.push(format!("{path}: it has no image"));
+    }
+    for env in container.env.iter().flatten().filter(|env| env.value.is_some() && env.value_from.is_some()) {
+        problems.push(format!("{path}.env[{}]: it has both value and valueFrom", env.name));
+    }
+}
+
+fn sources(volume: &Volume) -> usize {
+    let fields = serde_json::to_value(volume).unwrap_or_default();
+    // Every field of a volume but its name is a source.
+    fields.as_object().map_or(0, |fields| fields.len() - usize::from(fields.contains_key("name")))
+}

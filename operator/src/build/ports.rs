@@ -1,0 +1,40 @@
+//! The ports that hub and operator have agreed on. Pure.
+
+use k8s_openapi::api::core::v1::{ContainerPort, ServicePort};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+/// Clients connect here.
+pub const PUBLIC: i32 = 5000;
+
+/// Senders post here.
+pub const INTERNAL: i32 = 5001;
+
+/// Probes and metrics.
+pub const ADMIN: i32 = 9090;
+
+/// Name and number of each port of the hub's container; Services use the same.
+pub(super) const ALL: [(&str, i32); 3] = [("http", PUBLIC), ("send", INTERNAL), ("admin", ADMIN)];
+
+/// The ports of the hub's container.
+pub(super) fn of_container() -> Vec<ContainerPort> {
+    let port = |(name, number): (&str, i32)| ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: number,
+        protocol: Some("TCP".to_owned()),
+        ..ContainerPort::default()
+    };
+    ALL.map(port).into()
+}
+
+/// The port of a Service that leads to the container's port of the same name.
+pub(super) fn of_service(number: i32) -> Vec<ServicePort> {
+    let same = ALL.iter().filter(|(_, each)| *each == number);
+    let port = |(name, number): &(&str, i32)| ServicePort {
+        name: Some((*name).to_owned()),
+        port: *number,
+        protocol: Some("TCP".to_owned()),
+        target_port: Some(IntOrString::String((*name).to_owned())),
+        ..ServicePort::default()
+    };
+    same.map(port).collect()
+}

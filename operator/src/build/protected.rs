@@ -1,0 +1,79 @@
+//! What the hub and the operator have agreed on, and what a pod template may therefore not change. Pure.
+
+use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
+use notification_hub_crds::CONFIG_CHECKSUM_ANNOTATION;
+
+use super::{CONFIG_FOLDER, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER, pod::volume, ports};
+use crate::model::CONTAINER;
+use crate::model::labels::Labels;
+
+/// Settings of the hub that Services, probes, mounts or the ConfigMap rely on.
+const ENVIRONMENT: [&str; 7] = [
+    "NOTIFICATION_HUB__LISTEN__PUBLIC",
+    "NOTIFICATION_HUB__LISTEN__INTERNAL",
+    "NOTIFICATION_HUB__LISTEN__ADMIN",
+    "NOTIFICATION_HUB__LISTEN__SEND_ON_PUBLIC",
+    "NOTIFICATION_HUB__AUTH__KEYS",
+    "NOTIFICATION_HUB__SOURCE__KIND",
+    "NOTIFICATION_HUB__INSTALLATION__ID",
+];
+
+/// Names of a drop-in for the original, which would turn the same settings.
+const ENVIRONMENT_PREFIX: &str = "globalSettings__";
+
+/// Takes what is protected out of a pod template that is about to be merged. Returns the paths of what was taken out.
+pub(super) fn take_out(template: &mut PodTemplateSpec, selector: &Labels) -> Vec<String> {
+    let mut dropped = Vec::new();
+    if let Some(metadata) = &mut template.metadata {
+        if let Some(labels) = &mut metadata.labels {
+            retain(labels, "metadata.labels", &mut dropped, |key, value| {
+                selector.get(key).is_none_or(|own| own == value)
+            });
+        }
+        if let Some(annotations) = &mut metadata.annotations {
+            retain(annotations, "metadata.annotations", &mut dropped, |key, _| key != CONFIG_CHECKSUM_ANNOTATION);
+        }
+    }
+    let Some(spec) = &mut template.spec else { return dropped };
+    if let Some(volumes) = &mut spec.volumes {
+        let protected = [volume::CONFIG, volume::GENERATED_KEYS, volume::SIGNING_KEYS];
+        volumes.retain(|each| keep(!protected.contains(&each.name.as_str()), "spec.volumes", &each.name, &mut dropped));
+    }
+    for container in spec.containers.iter_mut().filter(|container| container.name == CONTAINER) {
+        take_out_of_container(container, &mut dropped);
+    }
+    dropped
+}
+
+fn take_out_of_container(container: &mut Container, dropped: &mut Vec<String>) {
+    let path = |field: &str| format!("spec.containers[{CONTAINER}].{field}");
+    if let Some(env) = &mut container.env {
+        let free = |name: &str| !ENVIRONMENT.contains(&name) && !name.starts_with(ENVIRONMENT_PREFIX);
+        env.retain(|each| keep(free(&each.name), &path("env"), &each.name, dropped));
+    }
+    if let Some(ports) = &mut container.ports {
+        ports.retain(|each| {
+            let same =
+                |(name, number): &(&str, i32)| *number == each.container_port || Some(*name) == each.name.as_deref();
+            keep(!ports::ALL.iter().any(same), &path("ports"), &each.container_port.to_string(), dropped)
+        });
+    }
+    if let Some(mounts) = &mut container.volume_mounts {
+        let protected = [CONFIG_FOLDER, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER];
+        mounts.retain(|each| {
+            let free = !protected.contains(&each.mount_path.trim_end_matches('/'));
+            keep(free, &path("volumeMounts"), &each.mount_path, dropped)
+        });
+    }
+}
+
+fn keep(free: bool, list: &str, name: &str, dropped: &mut Vec<String>) -> bool {
+    if !free {
+        dropped.push(format!("{list}[{name}]"));
+    }
+    free
+}
+
+fn retain(map: &mut Labels, path: &str, dropped: &mut Vec<String>, free: impl Fn(&str, &str) -> bool) {
+    map.retain(|key, value| keep(free(key, value), path, key, dropped));
+}

@@ -1,0 +1,36 @@
+//! The Deployment of the hub's pods. Pure.
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::build::{metadata, overrides, pod};
+use crate::model::{ValidatedHub, labels};
+
+/// Old ReplicaSets that are kept for `kubectl rollout undo`.
+const REVISIONS: i32 = 3;
+
+/// The Deployment, or what is wrong with the merged pod template.
+pub(in crate::build) fn build(hub: &ValidatedHub, config: &str) -> Result<Deployment, Vec<String>> {
+    let selector = labels::selector(&hub.name);
+    let template = overrides::merge(pod::template(hub, config), hub.pod_template.clone())?;
+    Ok(Deployment {
+        metadata: metadata::of(hub, hub.name.as_str()),
+        spec: Some(DeploymentSpec {
+            replicas: Some(hub.replicas),
+            revision_history_limit: Some(REVISIONS),
+            selector: LabelSelector { match_labels: Some(selector), ..LabelSelector::default() },
+            // The new pod is ready before the old one ends: nobody is without a hub.
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_surge: Some(IntOrString::Int(1)),
+                    max_unavailable: Some(IntOrString::Int(0)),
+                }),
+            }),
+            template,
+            ..DeploymentSpec::default()
+        }),
+        ..Deployment::default()
+    })
+}

@@ -1,0 +1,59 @@
+//! What is lost when a JSON document goes through types that do not know all of it. Pure.
+
+use serde_json::Value;
+
+/// The paths of `written` that `understood` has not got. Nulls and empty things mean nothing and may go.
+pub(super) fn lost(written: &Value, understood: &Value) -> Vec<String> {
+    let mut paths = Vec::new();
+    compare("", written, understood, &mut paths);
+    paths
+}
+
+fn compare(path: &str, written: &Value, understood: &Value, paths: &mut Vec<String>) {
+    match (written, understood) {
+        (Value::Object(written), Value::Object(understood)) => {
+            for (key, value) in written {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                match understood.get(key) {
+                    Some(understood) => compare(&path, value, understood, paths),
+                    None if is_nothing(value) => {}
+                    None => paths.push(path),
+                }
+            }
+        }
+        (Value::Array(written), Value::Array(understood)) => {
+            for (index, value) in written.iter().enumerate() {
+                let element = understood.get(index).unwrap_or(&Value::Null);
+                // People find a container by its name.
+                let key = value["name"].as_str().map_or_else(|| index.to_string(), str::to_owned);
+                compare(&format!("{path}[{key}]"), value, element, paths);
+            }
+        }
+        // A scalar may be written differently (quantities), but it is there.
+        _ => {}
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_is_missing_is_lost() {
+        let written =
+            json!({"a": 1, "b": null, "c": {}, "d": {"e": 1, "f": 2}, "g": [{"name": "x", "h": 1}, {"i": 1}]});
+        let understood = json!({"a": "1", "d": {"e": 1}, "g": [{"name": "x"}, {}]});
+        assert_eq!(lost(&written, &understood), ["d.f", "g[x].h", "g[1].i"]);
+        assert!(lost(&written, &written).is_empty());
+    }
+}

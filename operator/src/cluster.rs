@@ -1,0 +1,142 @@
+//! Every call to the API server: each with a deadline, each write only while this process leads.
+//!
+//! kube's client has no read timeout: without a deadline a call can hang for ever.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{Patch, PatchParams};
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client, Resource, ResourceExt};
+use notification_hub_crds::{FIELD_MANAGER, NotificationHub, STATUS_FIELD_MANAGER};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::leader::Leadership;
+
+/// A call that takes longer is given up. With the renewal deadline of ten seconds before it, it ends before another
+/// process can take a lease of fifteen.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// No answer in time.
+    #[error("no answer within {} s", CALL_TIMEOUT.as_secs())]
+    Timeout,
+    /// Not begun: somebody else may be leading.
+    #[error("this process does not lead")]
+    NotLeading,
+    /// The API server refused, or could not be reached.
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+}
+
+impl CallError {
+    /// A word for metrics: one of a few.
+    pub fn category(&self) -> &'static str {
+        match self {
+            CallError::Timeout => "timeout",
+            CallError::NotLeading => "not_leading",
+            CallError::Api(kube::Error::Api(status)) => match status.code {
+                403 => "forbidden",
+                404 => "not_found",
+                409 => "conflict",
+                400 | 422 => "invalid",
+                429 => "throttled",
+                _ => "server",
+            },
+            CallError::Api(_) => "transport",
+        }
+    }
+
+    /// What the API server said, if it said anything.
+    pub fn status(&self) -> Option<&kube::core::Status> {
+        match self {
+            CallError::Api(kube::Error::Api(status)) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// Whether the object has changed in the meantime.
+    pub fn is_conflict(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 409)
+    }
+}
+
+/// A namespaced kind of Kubernetes' own or ours.
+pub trait Kind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize
+{
+}
+
+impl<K> Kind for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize
+{
+}
+
+/// The API server, as the reconciler may use it.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    leadership: Leadership,
+}
+
+impl Cluster {
+    /// Calls through `client`, and writes while `leadership` holds.
+    pub fn new(client: Client, leadership: Leadership) -> Cluster {
+        Cluster { client, leadership }
+    }
+
+    /// An object, if it exists.
+    pub async fn get<K: Kind>(&self, namespace: &str, name: &str) -> Result<Option<K>, CallError> {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        in_time(api.get_opt(name)).await
+    }
+
+    /// An object's metadata, if it exists.
+    pub async fn get_metadata<K: Kind>(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<PartialObjectMeta<K>>, CallError> {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        in_time(api.get_metadata_opt(name)).await
+    }
+
+    /// Applies an object of ours. With `force` fields that others have changed are taken back.
+    pub async fn apply<K: Kind>(&self, object: &K, force: bool) -> Result<K, CallError> {
+        self.may_write()?;
+        let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
+        let params = PatchParams { force, ..PatchParams::apply(FIELD_MANAGER) };
+        in_time(api.patch(&object.name_any(), &params, &Patch::Apply(object))).await
+    }
+
+    /// Applies a status. `patch` is the resource with the resourceVersion that the status was computed from, so that a
+    /// status that was computed from an old state is refused.
+    pub async fn apply_status<P: Serialize + Debug>(
+        &self,
+        namespace: &str,
+        name: &str,
+        patch: &P,
+    ) -> Result<NotificationHub, CallError> {
+        self.may_write()?;
+        let api: Api<NotificationHub> = Api::namespaced(self.client.clone(), namespace);
+        let params = PatchParams::apply(STATUS_FIELD_MANAGER).force();
+        in_time(api.patch_status(name, &params, &Patch::Apply(patch))).await
+    }
+
+    /// Whether a write may begin now.
+    pub fn may_write(&self) -> Result<(), CallError> {
+        if self.leadership.holds() { Ok(()) } else { Err(CallError::NotLeading) }
+    }
+}
+
+/// Waits for a call's answer, but not for ever.
+pub async fn in_time<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(CallError::Timeout),
+    }
+}

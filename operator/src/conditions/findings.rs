@@ -1,0 +1,65 @@
+//! What a pass found in the way of a hub. Pure.
+
+use notification_hub_crds::condition::Reason;
+
+use super::Verdict;
+
+/// One thing that is wrong, as a sentence that tells where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The reason of the condition that reports it.
+    pub reason: Reason,
+    /// Where and what.
+    pub message: String,
+}
+
+/// What a pass found. Empty means that nothing is wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What makes the spec impossible to carry out.
+    pub spec: Vec<Problem>,
+    /// What is wrong with the objects that the spec refers to.
+    pub references: Vec<Problem>,
+    /// Objects of others that have a name the hub needs.
+    pub conflicts: Vec<String>,
+    /// Fields of the spec that were left out; the rest is carried out.
+    pub dropped: Vec<String>,
+}
+
+impl Findings {
+    /// Whether the hub's children have to stay as they are.
+    pub fn are_in_the_way(&self) -> bool {
+        !(self.spec.is_empty() && self.references.is_empty() && self.conflicts.is_empty())
+    }
+
+    pub(super) fn spec_valid(&self) -> Verdict {
+        if let Some(first) = self.spec.first() {
+            return Verdict::new(false, first.reason, joined(&self.spec));
+        }
+        if self.dropped.is_empty() {
+            return Verdict::new(true, Reason::Valid, "the spec can be carried out");
+        }
+        let fields = self.dropped.join(", ");
+        Verdict::new(false, Reason::FieldsDropped, format!("unknown or protected, and left out: {fields}"))
+    }
+
+    pub(super) fn references_resolved(&self) -> Verdict {
+        match self.references.first() {
+            Some(first) => Verdict::new(false, first.reason, joined(&self.references)),
+            None => Verdict::new(true, Reason::Resolved, "everything that the spec refers to is there"),
+        }
+    }
+
+    pub(super) fn conflict(&self) -> Verdict {
+        if self.conflicts.is_empty() {
+            return Verdict::new(false, Reason::NoConflict, "no foreign object is in the way");
+        }
+        let objects = self.conflicts.join(", ");
+        let message = format!("not made by this hub: {objects}; delete or rename what is in the way, or the hub");
+        Verdict::new(true, Reason::ForeignObject, message)
+    }
+}
+
+fn joined(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ")
+}

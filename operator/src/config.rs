@@ -1,0 +1,192 @@
+//! The operator's own configuration: every option judged, every problem reported at once. Pure.
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::RunArguments;
+use crate::model::image::ImageReference;
+use crate::telemetry::logging::LogFormat;
+
+/// The image of hubs that do not name one.
+pub const DEFAULT_HUB_IMAGE: &str = concat!("ghcr.io/notification-hub/hub:", env!("CARGO_PKG_VERSION"));
+
+/// The Lease's name.
+const DEFAULT_LEASE_NAME: &str = "notification-hub-operator";
+
+/// A configuration that can be run.
+#[derive(Debug)]
+pub struct Config {
+    /// Namespaces to watch; none means all.
+    pub namespaces: Vec<String>,
+    /// The Lease's name, unless there is no election.
+    pub lease_name: Option<String>,
+    /// The Lease's namespace, where it is told.
+    pub lease_namespace: Option<String>,
+    /// Where the process itself is looked after.
+    pub metrics_address: SocketAddr,
+    /// The default image.
+    pub hub_image: ImageReference,
+    /// What is logged.
+    pub log_filter: EnvFilter,
+    /// How.
+    pub log_format: LogFormat,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub struct Problems(Vec<String>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl Config {
+    /// Judges what was written.
+    pub fn new(arguments: &RunArguments) -> Result<Config, Problems> {
+        let mut problems = Vec::new();
+        let mut wrong = |flag: &str, message: String| {
+            let variable = format!("NOTIFICATION_HUB_OPERATOR_{}", flag.to_uppercase().replace('-', "_"));
+            problems.push(format!("--{flag} ({variable}): {message}"));
+        };
+        let namespaces: Vec<String> = given(&arguments.namespaces)
+            .into_iter()
+            .flat_map(|list| list.split(','))
+            .map(|name| name.trim().to_owned())
+            .collect();
+        for name in namespaces.iter().filter(|name| !is_label(name)) {
+            wrong("namespaces", format!("{name:?} is no name of a namespace"));
+        }
+        let election = parsed("leader-election", &arguments.leader_election, true, "give true or false", &mut wrong);
+        let lease_name = given(&arguments.lease_name).unwrap_or(DEFAULT_LEASE_NAME);
+        if !is_label(lease_name) {
+            wrong("lease-name", format!("{lease_name:?} is no name of a Lease"));
+        }
+        let anywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080));
+        let metrics_address = parsed(
+            "metrics-address",
+            &arguments.metrics_address,
+            anywhere,
+            "give an IP address and a port",
+            &mut wrong,
+        );
+        let hub_image = given(&arguments.hub_image).unwrap_or(DEFAULT_HUB_IMAGE).parse::<ImageReference>();
+        let log_filter = given(&arguments.log_level).unwrap_or("info").parse::<EnvFilter>();
+        let log_format = parsed("log-format", &arguments.log_format, LogFormat::Json, "give json or text", &mut wrong);
+        let hub_image = hub_image.map_err(|error| wrong("hub-image", error.to_string()));
+        let log_filter = log_filter.map_err(|error| wrong("log-level", error.to_string()));
+        match (hub_image, log_filter, problems.is_empty()) {
+            (Ok(hub_image), Ok(log_filter), true) => Ok(Config {
+                namespaces,
+                lease_name: election.then(|| lease_name.to_owned()),
+                lease_namespace: given(&arguments.lease_namespace).map(str::to_owned),
+                metrics_address,
+                hub_image,
+                log_filter,
+                log_format,
+            }),
+            _ => Err(Problems(problems)),
+        }
+    }
+}
+
+/// An option that was given. Charts pass on empty values for what nobody set.
+fn given(option: &Option<String>) -> Option<&str> {
+    option.as_deref().filter(|text| !text.is_empty())
+}
+
+fn parsed<T: FromStr>(
+    flag: &str,
+    option: &Option<String>,
+    default: T,
+    expected: &str,
+    wrong: &mut impl FnMut(&str, String),
+) -> T {
+    let Some(text) = given(option) else { return default };
+    text.parse().unwrap_or_else(|_| {
+        wrong(flag, format!("{text:?}: {expected}"));
+        default
+    })
+}
+
+fn is_label(name: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=63).contains(&name.len()) && name.chars().all(inner) && !name.starts_with('-') && !name.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn nothing_given_is_fine() {
+        let config = Config::new(&RunArguments::default()).expect("a configuration");
+        assert!(config.namespaces.is_empty());
+        assert_eq!(config.lease_name.as_deref(), Some("notification-hub-operator"));
+        assert_eq!(config.metrics_address.to_string(), "0.0.0.0:8080");
+        assert_eq!(config.hub_image.to_string(), DEFAULT_HUB_IMAGE);
+        assert_eq!(config.log_format, LogFormat::Json);
+    }
+
+    #[test]
+    fn empty_values_count_as_not_given() {
+        let empty = RunArguments {
+            namespaces: text(""),
+            leader_election: text(""),
+            lease_name: text(""),
+            lease_namespace: text(""),
+            metrics_address: text(""),
+            hub_image: text(""),
+            log_level: text(""),
+            log_format: text(""),
+        };
+        let config = Config::new(&empty).expect("a configuration");
+        assert!(config.namespaces.is_empty() && config.lease_namespace.is_none() && config.lease_name.is_some());
+    }
+
+    #[test]
+    fn every_problem_is_told_with_its_flag_and_variable() {
+        let wrong = RunArguments {
+            namespaces: text("good,Bad"),
+            leader_election: text("perhaps"),
+            lease_name: text("-"),
+            lease_namespace: None,
+            metrics_address: text("8080"),
+            hub_image: text("a b"),
+            log_level: text("hub=nonsense"),
+            log_format: text("xml"),
+        };
+        let problems = Config::new(&wrong).expect_err("problems").to_string();
+        let expected =
+            ["NAMESPACES", "LEADER_ELECTION", "LEASE_NAME", "METRICS_ADDRESS", "HUB_IMAGE", "LOG_LEVEL", "LOG_FORMAT"];
+        for variable in expected {
+            assert!(problems.contains(&format!("NOTIFICATION_HUB_OPERATOR_{variable}")), "{variable} in:\n{problems}");
+        }
+        assert!(problems.contains("--metrics-address (") && problems.contains("\"Bad\""), "{problems}");
+        assert_eq!(problems.lines().count(), expected.len(), "{problems}");
+    }
+
+    #[test]
+    fn what_is_given_is_taken() {
+        let given = RunArguments {
+            namespaces: text("a, b"),
+            leader_election: text("false"),
+            metrics_address: text("127.0.0.1:0"),
+            log_format: text("text"),
+            ..RunArguments::default()
+        };
+        let config = Config::new(&given).expect("a configuration");
+        assert_eq!(config.namespaces, ["a", "b"]);
+        assert_eq!(config.lease_name, None);
+        assert_eq!(config.metrics_address.to_string(), "127.0.0.1:0");
+        assert_eq!(config.log_format, LogFormat::Text);
+    }
+}

@@ -1,0 +1,49 @@
+//! What every pass of the reconciler has at hand.
+
+use std::sync::Arc;
+
+use kube::Client;
+use kube::runtime::events::{Recorder, Reporter};
+
+use crate::cluster::Cluster;
+use crate::controller::backoff::Backoff;
+use crate::leader::Leadership;
+use crate::model::image::ImageReference;
+use crate::telemetry::metrics::Metrics;
+
+/// Name under which Events are reported.
+pub const CONTROLLER: &str = "notification-hub-operator";
+
+/// What every pass of the reconciler has at hand. One for the whole process: Events are aggregated by the one recorder.
+pub struct Context {
+    /// The API server.
+    pub cluster: Cluster,
+    /// Publishes Events.
+    pub recorder: Recorder,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Delays after failures.
+    pub backoff: Backoff,
+    /// The hub's image where a spec does not say another.
+    pub hub_image: ImageReference,
+}
+
+impl Context {
+    /// Puts it together for a process called `instance`.
+    pub fn new(
+        client: Client,
+        leadership: Leadership,
+        instance: String,
+        metrics: Arc<Metrics>,
+        hub_image: ImageReference,
+    ) -> Context {
+        let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(instance) };
+        Context {
+            cluster: Cluster::new(client.clone(), leadership),
+            recorder: Recorder::new(client, reporter),
+            metrics,
+            backoff: Backoff::default(),
+            hub_image,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! How long to wait after a failure: doubling per resource, with jitter.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use kube::runtime::reflector::ObjectRef;
+
+use super::Guarded;
+
+/// After the first failure.
+pub const SHORTEST: Duration = Duration::from_secs(1);
+
+/// However many there were.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Failures in a row, per resource.
+#[derive(Default)]
+pub struct Backoff {
+    failures: Mutex<HashMap<ObjectRef<Guarded>, u32>>,
+}
+
+impl Backoff {
+    /// Counts a failure and tells how long to wait.
+    pub fn next(&self, hub: &ObjectRef<Guarded>) -> Duration {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = failures.entry(hub.clone()).or_insert(0);
+        *count = count.saturating_add(1);
+        // A fresh hasher is seeded at random.
+        delay(*count, RandomState::new().hash_one(hub))
+    }
+
+    /// Forgets the failures of a resource.
+    pub fn reset(&self, hub: &ObjectRef<Guarded>) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(hub);
+    }
+}
+
+/// Between half of and the whole of the doubled delay, so that what failed together is not tried again together.
+fn delay(failures: u32, random: u64) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    let whole = SHORTEST.saturating_mul(1 << doublings).min(LONGEST);
+    let half = whole / 2;
+    let permille = u32::try_from(random % 1001).unwrap_or_default();
+    half + half * permille / 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_up_to_the_longest() {
+        let longest = u64::MAX / 1001 * 1001 - 1;
+        assert_eq!(longest % 1001, 1000);
+        let whole = |failures| delay(failures, longest).as_secs();
+        assert_eq!([1, 2, 3, 9, 10, u32::MAX].map(whole), [1, 2, 4, 256, 300, 300]);
+        assert_eq!(delay(3, 0), Duration::from_secs(2), "half of it at least");
+    }
+
+    #[test]
+    fn each_resource_has_its_own_count() {
+        let backoff = Backoff::default();
+        let (a, b) = (ObjectRef::new("a"), ObjectRef::new("b"));
+        (0..20).for_each(|_| drop(backoff.next(&a)));
+        assert!(backoff.next(&a) > Duration::from_secs(100));
+        assert!(backoff.next(&b) <= SHORTEST);
+        backoff.reset(&a);
+        assert!(backoff.next(&a) <= SHORTEST);
+    }
+}

@@ -1,0 +1,129 @@
+//! Watches, and runs a pass wherever something has changed. One controller per namespace, or one for all.
+//!
+//! Children and Secrets are watched by their metadata only: neither a fleet's Deployments nor a cluster's Secrets are
+//! held in memory.
+
+pub mod backoff;
+mod report;
+mod triggers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::runtime::controller::{Action, Controller};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{Config as ControllerConfig, watcher};
+use kube::{Api, Client, ResourceExt};
+use notification_hub_crds::NotificationHub;
+use tokio::sync::watch;
+
+use crate::cluster::Kind;
+use crate::context::Context;
+use crate::reconcile::{self, Outcome};
+
+/// A resource, or what could be made out of one that is malformed.
+pub type Guarded = DeserializeGuard<NotificationHub>;
+
+/// Passes that run at once, per controller.
+const CONCURRENCY: u16 = 16;
+
+/// Changes within this time make one pass.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// Every resource is looked at this often, whatever was or was not noticed.
+const RESYNC: Duration = Duration::from_secs(600);
+
+/// A refusal may end without anything that is watched changing (quotas, policies).
+const RETRY_REFUSED: Duration = Duration::from_secs(60);
+
+/// Runs until `stop` says so and the passes that have begun are over. No namespaces means all of them.
+pub async fn run(client: Client, namespaces: &[String], context: Arc<Context>, stop: watch::Receiver<bool>) {
+    if namespaces.is_empty() {
+        return run_one(&client, None, context, stop).await;
+    }
+    join_all(namespaces.iter().map(|namespace| run_one(&client, Some(namespace), context.clone(), stop.clone()))).await;
+}
+
+async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>, mut stop: watch::Receiver<bool>) {
+    let watched = || watcher::Config::default();
+    let hubs = scoped_guarded(client, namespace);
+    let controller = Controller::new(hubs, watched()).with_config(config());
+    let store = controller.store();
+    let metrics = context.metrics.clone();
+    controller
+        .watches(scoped::<Deployment>(client, namespace), watched(), triggers::children(store.clone()))
+        .watches(scoped::<ServiceAccount>(client, namespace), watched(), triggers::children(store.clone()))
+        .watches(scoped::<ConfigMap>(client, namespace), watched(), triggers::children(store.clone()))
+        .watches(scoped::<Service>(client, namespace), watched(), triggers::children(store.clone()))
+        .watches(scoped::<Secret>(client, namespace), watched(), triggers::secrets(store))
+        .graceful_shutdown_on(async move {
+            // An error means that nobody is left who could say so.
+            let _ = stop.wait_for(|stop| *stop).await;
+        })
+        .run(pass, on_error, context)
+        .for_each(|result| {
+            report::stream(&metrics, result);
+            std::future::ready(())
+        })
+        .await;
+}
+
+fn config() -> ControllerConfig {
+    ControllerConfig::default().concurrency(CONCURRENCY).debounce(DEBOUNCE)
+}
+
+fn scoped<K: Kind>(client: &Client, namespace: Option<&str>) -> Api<PartialObjectMeta<K>> {
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+fn scoped_guarded(client: &Client, namespace: Option<&str>) -> Api<Guarded> {
+    match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}
+
+/// One pass, as the controller calls it.
+pub async fn pass(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, reconcile::Error> {
+    let hub = match &guarded.0 {
+        Ok(hub) => hub,
+        Err(invalid) => {
+            report::malformed(&context, invalid).await;
+            return Ok(Action::await_change());
+        }
+    };
+    // Its children are the garbage collector's.
+    if hub.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let timer = context.metrics.reconcile_started();
+    let result = Box::pin(reconcile::reconcile(&context, hub)).await;
+    timer.finished(&result);
+    let outcome = result?;
+    context.backoff.reset(&ObjectRef::from_obj(&*guarded));
+    Ok(Action::requeue(match outcome {
+        Outcome::Applied | Outcome::Blocked => RESYNC,
+        Outcome::Refused => RETRY_REFUSED,
+    }))
+}
+
+/// When a failed pass is tried again.
+pub fn on_error(guarded: Arc<Guarded>, error: &reconcile::Error, context: Arc<Context>) -> Action {
+    if let reconcile::Error::Status(status) = error
+        && status.is_stale()
+    {
+        // The newer resource is on its way to us.
+        return Action::requeue(backoff::SHORTEST);
+    }
+    let delay = context.backoff.next(&ObjectRef::from_obj(&*guarded));
+    tracing::warn!(hub = guarded.name_any(), namespace = guarded.namespace(), %error, ?delay, "a pass failed; it is tried again");
+    Action::requeue(delay)
+}

@@ -1,0 +1,110 @@
+//! Which hubs a changed object concerns. Pure but for looking into the store of hubs.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use notification_hub_crds::NotificationHub;
+
+use super::Guarded;
+use crate::cluster::Kind;
+
+/// What children's names have behind their hub's.
+const ENDINGS: [&str; 4] = ["", "-internal", "-metrics", "-jwt"];
+
+/// The hubs that a child, or an object with the name of one, concerns. By name rather than by owner, so that the end of
+/// a foreign object that was in the way is noticed too.
+pub(super) fn children<K: Kind>(store: Store<Guarded>) -> impl Fn(PartialObjectMeta<K>) -> Vec<ObjectRef<Guarded>> {
+    move |object| {
+        let namespace = object.namespace().unwrap_or_default();
+        let known = |hub: &ObjectRef<Guarded>| store.get(hub).is_some();
+        candidates(&object.name_any()).map(|name| ObjectRef::new(name).within(&namespace)).filter(known).collect()
+    }
+}
+
+/// The hubs that a Secret concerns: as a child, or because their spec names it.
+pub(super) fn secrets(store: Store<Guarded>) -> impl Fn(PartialObjectMeta<Secret>) -> Vec<ObjectRef<Guarded>> {
+    let as_child = children(store.clone());
+    move |secret| {
+        let (name, namespace) = (secret.name_any(), secret.namespace());
+        let refers = |hub: &NotificationHub| hub.namespace() == namespace && refers_to_secret(hub, &name);
+        let hubs = store.state();
+        let referring = hubs.iter().filter(|guarded| guarded.0.as_ref().is_ok_and(refers));
+        let referring: Vec<_> = referring.map(|guarded| ObjectRef::from_obj(&**guarded)).collect();
+        let mut concerned = as_child(secret);
+        concerned.extend(referring);
+        concerned
+    }
+}
+
+/// The names that a hub may have which needs an object of this name.
+fn candidates(child: &str) -> impl Iterator<Item = &str> {
+    ENDINGS.iter().filter_map(move |ending| child.strip_suffix(ending)).filter(|name| !name.is_empty())
+}
+
+/// Whether the spec names this Secret and its content matters to the operator.
+fn refers_to_secret(hub: &NotificationHub, name: &str) -> bool {
+    hub.spec.auth.signing_keys.as_ref().is_some_and(|keys| keys.secret_ref.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::DeserializeGuard;
+    use kube::runtime::{reflector, watcher};
+    use serde_json::json;
+
+    fn hub(name: &str, namespace: &str, secret: Option<&str>) -> Guarded {
+        let auth = secret.map_or(json!({"generate": {}}), |name| json!({"signingKeys": {"secretRef": {"name": name}}}));
+        let hub = json!({
+            "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"source": {"direct": {}}, "auth": auth},
+        });
+        DeserializeGuard(Ok(serde_json::from_value(hub).expect("a hub")))
+    }
+
+    fn store(hubs: Vec<Guarded>) -> Store<Guarded> {
+        let (store, mut writer) = reflector::store();
+        writer.apply_watcher_event(&watcher::Event::Init);
+        hubs.into_iter().for_each(|hub| writer.apply_watcher_event(&watcher::Event::InitApply(hub)));
+        writer.apply_watcher_event(&watcher::Event::InitDone);
+        store
+    }
+
+    fn object<K: Kind>(name: &str, namespace: &str) -> PartialObjectMeta<K> {
+        serde_json::from_value(json!({"metadata": {"name": name, "namespace": namespace}})).expect("metadata")
+    }
+
+    fn names(hubs: Vec<ObjectRef<Guarded>>) -> Vec<String> {
+        let mut names: Vec<_> =
+            hubs.into_iter().map(|hub| format!("{}/{}", hub.namespace.unwrap_or_default(), hub.name)).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_child_concerns_the_hub_that_its_name_is_made_from() {
+        let map = children(store(vec![hub("a", "x", None), hub("a-internal", "x", None), hub("a", "y", None)]));
+        let of = |name| names(map(object::<Secret>(name, "x")));
+        assert_eq!(of("a"), ["x/a"]);
+        assert_eq!(of("a-internal"), ["x/a", "x/a-internal"]);
+        assert_eq!(of("a-jwt"), ["x/a"]);
+        assert!(of("b").is_empty());
+        assert!(of("-internal").is_empty());
+    }
+
+    #[test]
+    fn a_secret_concerns_the_hubs_of_its_namespace_that_name_it() {
+        let hubs = vec![
+            hub("a", "x", Some("keys")),
+            hub("b", "x", Some("keys")),
+            hub("c", "y", Some("keys")),
+            hub("d", "x", None),
+        ];
+        let map = secrets(store(hubs));
+        assert_eq!(names(map(object("keys", "x"))), ["x/a", "x/b"]);
+        assert_eq!(names(map(object("d-jwt", "x"))), ["x/d"]);
+        assert!(map(object("other", "x")).is_empty());
+    }
+}

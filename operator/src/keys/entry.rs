@@ -1,0 +1,172 @@
+//! Whether an entry of a user's Secret is a key that the hub will accept. Pure.
+//!
+//! Judges as the hub does (a test in `tests/contract.rs` holds them together), so that a malformed key is reported in
+//! the resource's status instead of by a pod that does not start.
+
+use aws_lc_rs::rsa;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, ParsedPublicKey,
+};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rustls::pki_types::pem::SectionKind;
+use serde::Deserialize;
+
+use super::pem;
+
+/// The shortest HS256 secret, in bytes.
+const SHORTEST_SECRET: usize = 32;
+
+/// The shortest RSA modulus, in bytes.
+const SHORTEST_MODULUS: usize = 256;
+
+/// What is wrong with an entry. Tells nothing of its content.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum EntryProblem {
+    /// Not a PEM of a key.
+    #[error("is no PEM of an RSA or P-256 key (public, or private in PKCS#8)")]
+    Pem,
+    /// A certificate.
+    #[error("is a certificate; give its public key (openssl x509 -pubkey -noout)")]
+    Certificate,
+    /// An RSA key that is too short to be safe.
+    #[error("is an RSA key of less than 2048 bits")]
+    ShortModulus,
+    /// Not a JWK set.
+    #[error("is no JWK set")]
+    Jwks,
+    /// A JWK set without a usable key.
+    #[error("has no key for RS256 or ES256")]
+    EmptyJwks,
+    /// A secret that is too short to be safe.
+    #[error("is a secret of {0} bytes; it needs at least {SHORTEST_SECRET}")]
+    ShortSecret(usize),
+}
+
+/// Whether an entry of this name is read at all.
+pub fn is_key_entry(name: &str) -> bool {
+    // The hub passes over hidden files.
+    !name.starts_with('.') && (name.ends_with(".pem") || name.ends_with("jwks.json") || name.ends_with(".secret"))
+}
+
+/// Judges an entry by its name and content; one that is not read is fine.
+pub fn check(name: &str, content: &[u8]) -> Result<(), EntryProblem> {
+    match () {
+        () if !is_key_entry(name) => Ok(()),
+        () if name.ends_with(".pem") => check_pem(content),
+        () if name.ends_with("jwks.json") => check_jwks(content),
+        () => check_secret(content),
+    }
+}
+
+fn check_pem(content: &[u8]) -> Result<(), EntryProblem> {
+    match pem::first(content).ok_or(EntryProblem::Pem)? {
+        (SectionKind::Certificate, _) => Err(EntryProblem::Certificate),
+        (SectionKind::PublicKey, der) => check_public(&der),
+        (SectionKind::PrivateKey, der) => match rsa::KeyPair::from_pkcs8(&der) {
+            Ok(pair) => check_modulus(pair.public_key()),
+            Err(_) => EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der)
+                .map(drop)
+                .map_err(|_| EntryProblem::Pem),
+        },
+        (SectionKind::RsaPrivateKey, der) => {
+            check_modulus(rsa::KeyPair::from_der(&der).map_err(|_| EntryProblem::Pem)?.public_key())
+        }
+        _ => Err(EntryProblem::Pem),
+    }
+}
+
+fn check_public(der: &[u8]) -> Result<(), EntryProblem> {
+    match rsa::PublicKey::from_der(der) {
+        Ok(key) => check_modulus(&key),
+        Err(_) => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, der).map(drop).map_err(|_| EntryProblem::Pem),
+    }
+}
+
+fn check_modulus(key: &rsa::PublicKey) -> Result<(), EntryProblem> {
+    if key.modulus_len() < SHORTEST_MODULUS { Err(EntryProblem::ShortModulus) } else { Ok(()) }
+}
+
+#[derive(Deserialize)]
+struct JwkSet {
+    keys: Vec<Jwk>,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Jwk {
+    kty: String,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    crv: String,
+    n: String,
+    e: String,
+    x: String,
+    y: String,
+}
+
+impl Jwk {
+    fn is_usable(&self) -> bool {
+        let decodes = |text: &str| !text.is_empty() && URL_SAFE_NO_PAD.decode(text).is_ok();
+        let algorithm = |name: &str| self.alg.as_deref().is_none_or(|alg| alg == name);
+        let whole = match self.kty.as_str() {
+            "RSA" => algorithm("RS256") && decodes(&self.n) && decodes(&self.e),
+            "EC" => algorithm("ES256") && self.crv == "P-256" && decodes(&self.x) && decodes(&self.y),
+            _ => false,
+        };
+        whole && self.usage.as_deref() != Some("enc")
+    }
+}
+
+fn check_jwks(content: &[u8]) -> Result<(), EntryProblem> {
+    let set: JwkSet = serde_json::from_slice(content).map_err(|_| EntryProblem::Jwks)?;
+    if set.keys.iter().any(Jwk::is_usable) { Ok(()) } else { Err(EntryProblem::EmptyJwks) }
+}
+
+fn check_secret(content: &[u8]) -> Result<(), EntryProblem> {
+    // An editor's newline at the end does not count.
+    let length = content.trim_ascii_end().len();
+    if length < SHORTEST_SECRET { Err(EntryProblem::ShortSecret(length)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::KeyPair;
+    use super::*;
+    use notification_hub_crds::v1alpha1::KeyAlgorithm;
+
+    #[test]
+    fn what_the_operator_makes_is_accepted() {
+        for algorithm in [KeyAlgorithm::RS256, KeyAlgorithm::ES256] {
+            let pair = KeyPair::generate(algorithm).expect("a pair");
+            assert_eq!(check("private.pem", pair.private_pem().as_bytes()), Ok(()));
+            assert_eq!(check("jwks.json", pair.jwks().as_bytes()), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let table: [(&str, &[u8], EntryProblem); 7] = [
+            ("a.pem", b"hello", EntryProblem::Pem),
+            ("a.pem", b"-----BEGIN PUBLIC KEY-----\naGVsbG8=\n-----END PUBLIC KEY-----\n", EntryProblem::Pem),
+            ("a.pem", b"-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n", EntryProblem::Certificate),
+            ("a.jwks.json", b"{", EntryProblem::Jwks),
+            ("a.jwks.json", b"{\"keys\":[]}", EntryProblem::EmptyJwks),
+            ("a.jwks.json", b"{\"keys\":[{\"kty\":\"oct\",\"k\":\"aGVsbG8\"}]}", EntryProblem::EmptyJwks),
+            ("a.secret", b"short\n", EntryProblem::ShortSecret(5)),
+        ];
+        for (name, content, problem) in table {
+            assert_eq!(check(name, content), Err(problem), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_entries_are_not_judged() {
+        for name in ["ca.crt", "readme", "..data", ".hidden.pem"] {
+            assert!(!is_key_entry(name));
+            assert_eq!(check(name, b"anything"), Ok(()), "{name}");
+        }
+    }
+}

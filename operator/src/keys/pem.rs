@@ -1,0 +1,36 @@
+//! PEM, in and out. Pure.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::pem::{PemObject, SectionKind};
+
+/// Columns of a PEM line (RFC 7468).
+const COLUMNS: usize = 64;
+
+/// A PKCS#8 key as PEM.
+pub(super) fn private_key(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, behind) = rest.split_at(rest.len().min(COLUMNS));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = behind;
+    }
+    pem.push_str("-----END PRIVATE KEY-----\n");
+    pem
+}
+
+/// The first PKCS#8 key in a PEM.
+pub(super) fn pkcs8(pem: &[u8]) -> Option<Vec<u8>> {
+    match first(pem)? {
+        (SectionKind::PrivateKey, der) => Some(der),
+        _ => None,
+    }
+}
+
+/// The first section that is known.
+pub(super) fn first(pem: &[u8]) -> Option<(SectionKind, Vec<u8>)> {
+    <(SectionKind, Vec<u8>)>::from_pem_slice(pem).ok()
+}

@@ -1,0 +1,102 @@
+//! What to do about a Lease. Pure.
+//!
+//! No clock of another machine is looked at: a lease has run out when it was not renewed for its duration, as measured
+//! here since its record was first seen.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The times of an election.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// How long others wait after a renewal.
+    pub lease: Duration,
+    /// How long a leader goes on without having renewed. Shorter than the lease by more than a call may take.
+    pub renew_deadline: Duration,
+    /// The pause between two looks.
+    pub retry: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Timing {
+            lease: Duration::from_secs(15),
+            renew_deadline: Duration::from_secs(10),
+            retry: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A Lease as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Who has it; nobody after it was given back.
+    pub holder: Option<String>,
+    /// How long a renewal lasts.
+    pub duration: Duration,
+    /// Tells two records apart.
+    pub version: String,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Take it.
+    Acquire,
+    /// Keep it.
+    Renew,
+    /// Leave it to its holder, until then at least.
+    Yield {
+        /// When it runs out, if it is not renewed.
+        until: Instant,
+    },
+}
+
+/// Decides for `me`, who has first seen this record at `first_seen`.
+pub fn decide(me: &str, record: Option<&Record>, first_seen: Instant, now: Instant) -> Decision {
+    let Some(record) = record else { return Decision::Acquire };
+    let until = first_seen + record.duration;
+    match record.holder.as_deref() {
+        None | Some("") => Decision::Acquire,
+        Some(holder) if holder == me => Decision::Renew,
+        Some(_) if now >= until => Decision::Acquire,
+        Some(_) => Decision::Yield { until },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table() {
+        let seen = Instant::now();
+        let at = |seconds| seen + Duration::from_secs(seconds);
+        let record = |holder: Option<&str>| Record {
+            holder: holder.map(str::to_owned),
+            duration: Duration::from_secs(15),
+            version: "1".to_owned(),
+        };
+        let table = [
+            ("no lease yet", None, at(0), Decision::Acquire),
+            ("given back", Some(record(None)), at(0), Decision::Acquire),
+            ("given back, as client-go does it", Some(record(Some(""))), at(0), Decision::Acquire),
+            ("mine", Some(record(Some("me"))), at(1), Decision::Renew),
+            ("mine, and long not renewed", Some(record(Some("me"))), at(60), Decision::Renew),
+            ("another's, fresh", Some(record(Some("you"))), at(0), Decision::Yield { until: at(15) }),
+            ("another's, nearly over", Some(record(Some("you"))), at(14), Decision::Yield { until: at(15) }),
+            ("another's, over", Some(record(Some("you"))), at(15), Decision::Acquire),
+        ];
+        for (case, record, now, expected) in table {
+            assert_eq!(decide("me", record.as_ref(), seen, now), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_leader_stops_before_another_may_begin_even_while_a_call_hangs() {
+        let timing = Timing::default();
+        assert!(timing.renew_deadline + crate::cluster::CALL_TIMEOUT <= timing.lease);
+        assert!(timing.retry + crate::cluster::CALL_TIMEOUT < timing.renew_deadline, "one hanging call loses no lease");
+    }
+}

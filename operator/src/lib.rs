@@ -1,0 +1,31 @@
+//! Turns `NotificationHub` resources into running hubs.
+//!
+//! ```text
+//!  watches ──> controller ──> reconcile:  dereference → validate → build → apply → status
+//!                                         (reads)       (pure)     (pure)  (writes) (writes)
+//! ```
+//!
+//! - [`controller`] decides which resource is looked at, and when.
+//! - [`reconcile`] is one look at one resource; its first and last two steps talk to the API server, through
+//!   [`cluster`] only.
+//! - [`model`] is a checked hub, [`build`] the objects that it should have, [`conditions`] what its status says,
+//!   [`keys`] the keys that sign tokens: pure.
+//! - [`leader`] sees to it that one process writes at a time, [`admin`] and [`telemetry`] tell of the process itself,
+//!   [`app`] puts it together.
+
+pub mod admin;
+pub mod app;
+pub mod build;
+pub mod cli;
+pub mod cluster;
+pub mod conditions;
+pub mod config;
+pub mod context;
+pub mod controller;
+pub mod keys;
+pub mod leader;
+pub mod model;
+pub mod permissions;
+pub mod reconcile;
+pub mod signals;
+pub mod telemetry;

@@ -1,0 +1,120 @@
+//! A reference to a container image. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use notification_hub_crds::v1alpha1::Image;
+
+/// A container image: where it is and which one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageReference {
+    repository: String,
+    tag: Option<String>,
+    digest: Option<String>,
+}
+
+/// Not a reference to an image.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{0:?} is no image; give REPOSITORY[:TAG][@sha256:DIGEST]")]
+pub struct NoImage(String);
+
+impl FromStr for ImageReference {
+    type Err = NoImage;
+
+    fn from_str(text: &str) -> Result<Self, NoImage> {
+        let refused = || NoImage(text.to_owned());
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest)),
+            None => (text, None),
+        };
+        // A colon before the last slash belongs to the registry's port.
+        let name_at = rest.rfind('/').map_or(0, |slash| slash + 1);
+        let (repository, tag) = match rest[name_at..].split_once(':') {
+            Some((name, tag)) => (&rest[..name_at + name.len()], Some(tag)),
+            None => (rest, None),
+        };
+        let plain = |part: &str| part.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:".contains(c));
+        let whole =
+            |part: &str| !part.is_empty() && plain(part) && part.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let good = whole(repository)
+            && !repository.ends_with('/')
+            && tag.is_none_or(whole)
+            && digest.is_none_or(|digest| digest.len() == 71 && digest.starts_with("sha256:"));
+        if !good {
+            return Err(refused());
+        }
+        let owned = |part: Option<&str>| part.map(str::to_owned);
+        Ok(ImageReference { repository: repository.to_owned(), tag: owned(tag), digest: owned(digest) })
+    }
+}
+
+impl fmt::Display for ImageReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.repository)?;
+        if let Some(tag) = &self.tag {
+            write!(f, ":{tag}")?;
+        }
+        if let Some(digest) = &self.digest {
+            write!(f, "@{digest}")?;
+        }
+        Ok(())
+    }
+}
+
+impl ImageReference {
+    /// This image, but for what the spec says. A tag or digest of the spec's replaces both of this one's.
+    pub fn with(&self, spec: &Image) -> ImageReference {
+        let own_version = spec.tag.is_none() && spec.digest.is_none();
+        ImageReference {
+            repository: spec.repository.clone().unwrap_or_else(|| self.repository.clone()),
+            tag: if own_version { self.tag.clone() } else { spec.tag.clone() },
+            digest: if own_version && spec.repository.is_none() { self.digest.clone() } else { spec.digest.clone() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn parse(text: &str) -> ImageReference {
+        text.parse().expect("an image")
+    }
+
+    #[test]
+    fn references_survive_parsing() {
+        let digest = format!("host:5000/a/hub@{DIGEST}");
+        for text in ["hub", "hub:1", "host:5000/hub", "host:5000/a/hub:1.2-x", "ghcr.io/a/hub:1", &digest] {
+            assert_eq!(parse(text).to_string(), text);
+        }
+        for text in ["", ":1", "a b", "hub:", "hub@sha256:1", "/hub", "a/", "hub:1:2/"] {
+            assert!(text.parse::<ImageReference>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_spec_wins_part_by_part() {
+        let default = parse("ghcr.io/nh/hub:0.1.0");
+        let spec = |repository: Option<&str>, tag: Option<&str>, digest: Option<&str>| Image {
+            repository: repository.map(str::to_owned),
+            tag: tag.map(str::to_owned),
+            digest: digest.map(str::to_owned),
+            ..Image::default()
+        };
+        let pinned = format!("ghcr.io/nh/hub:0.1.0@{DIGEST}");
+        let table = [
+            ("ghcr.io/nh/hub:0.1.0", spec(None, None, None), "ghcr.io/nh/hub:0.1.0".to_owned()),
+            ("ghcr.io/nh/hub:0.1.0", spec(Some("mirror/hub"), None, None), "mirror/hub:0.1.0".to_owned()),
+            ("ghcr.io/nh/hub:0.1.0", spec(None, Some("2"), None), "ghcr.io/nh/hub:2".to_owned()),
+            ("ghcr.io/nh/hub:0.1.0", spec(None, None, Some(DIGEST)), format!("ghcr.io/nh/hub@{DIGEST}")),
+            (pinned.as_str(), spec(None, Some("2"), None), "ghcr.io/nh/hub:2".to_owned()),
+            (pinned.as_str(), spec(Some("mirror/hub"), None, None), "mirror/hub:0.1.0".to_owned()),
+        ];
+        for (default, spec, expected) in table {
+            assert_eq!(parse(default).with(&spec).to_string(), expected);
+        }
+        assert_eq!(default.with(&Image::default()), default);
+    }
+}

@@ -1,0 +1,42 @@
+//! Labels. The selector's may never change: the selector of a Deployment is immutable. Pure.
+
+use std::collections::BTreeMap;
+
+use super::names::HubName;
+
+/// Labels of an object.
+pub type Labels = BTreeMap<String, String>;
+
+const NAME: &str = "app.kubernetes.io/name";
+const INSTANCE: &str = "app.kubernetes.io/instance";
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// The labels by which Deployment and Services find the pods; never a version among them.
+pub fn selector(hub: &HubName) -> Labels {
+    [(NAME, "notification-hub"), (INSTANCE, hub.as_str())].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+}
+
+/// The labels of every child.
+pub fn recommended(hub: &HubName) -> Labels {
+    let mut labels = selector(hub);
+    labels.insert(MANAGED_BY.to_owned(), "notification-hub-operator".to_owned());
+    labels
+}
+
+/// The selector as text, for `status.selector`.
+pub fn selector_text(hub: &str) -> String {
+    format!("{NAME}=notification-hub,{INSTANCE}={hub}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_selector_is_frozen() {
+        let name = HubName::parse("vault").expect("a name");
+        let text: Vec<_> = selector(&name).iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(text, ["app.kubernetes.io/instance=vault", "app.kubernetes.io/name=notification-hub"]);
+        assert_eq!(selector_text("vault"), "app.kubernetes.io/name=notification-hub,app.kubernetes.io/instance=vault");
+    }
+}

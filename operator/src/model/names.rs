@@ -1,0 +1,86 @@
+//! The names of a hub and of everything that belongs to it. Pure.
+
+use std::fmt;
+
+/// The longest name of a hub: every child's name has to fit into a DNS label.
+pub const LONGEST: usize = 40;
+
+/// A name that can be the name of a Service, and that leaves room for the children's endings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubName(String);
+
+impl HubName {
+    /// Takes a DNS-1035 label of at most [`LONGEST`] characters.
+    pub fn parse(name: &str) -> Option<HubName> {
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let fits = name.len() <= LONGEST
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(inner)
+            && !name.ends_with('-');
+        fits.then(|| HubName(name.to_owned()))
+    }
+
+    /// The Deployment, its ServiceAccount, the ConfigMap and the public Service have the hub's own name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The Service that senders post to.
+    pub fn internal_service(&self) -> String {
+        format!("{}-internal", self.0)
+    }
+
+    /// The headless Service that metrics are scraped through.
+    pub fn metrics_service(&self) -> String {
+        format!("{}-metrics", self.0)
+    }
+
+    /// The Secret with the generated keys.
+    pub fn jwt_secret(&self) -> String {
+        jwt_secret(&self.0)
+    }
+}
+
+impl fmt::Display for HubName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The Secret with the generated keys of a hub whose name has not been checked yet.
+pub fn jwt_secret(hub: &str) -> String {
+    format!("{hub}-jwt")
+}
+
+/// Where clients inside the cluster connect.
+pub fn url(hub: &str, namespace: &str) -> String {
+    format!("http://{hub}.{namespace}.svc:{}", crate::build::ports::PUBLIC)
+}
+
+/// Base of the address that senders post to.
+pub fn send_url(hub: &str, namespace: &str) -> String {
+    format!("http://{hub}-internal.{namespace}.svc:{}", crate::build::ports::INTERNAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_dns_1035_labels_of_at_most_40_characters() {
+        for good in ["a", "vault", "v-1", &"v".repeat(40)] {
+            assert!(HubName::parse(good).is_some(), "{good}");
+        }
+        for bad in ["", "1a", "-a", "a-", "A", "a.b", "a_b", "ä", &"v".repeat(41)] {
+            assert!(HubName::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_children_of_the_longest_name_fit_into_a_dns_label() {
+        let name = HubName::parse(&"v".repeat(LONGEST)).expect("the longest name");
+        for child in [name.internal_service(), name.metrics_service(), name.jwt_secret()] {
+            assert!(child.len() <= 63, "{child}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What the operator has to be allowed to do, each with its reason. The chart's roles say the same; a test compares
+//! this list with what the operator does. Pure.
+
+/// Where a permission has to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In every namespace that is watched (a ClusterRole, or a Role in each).
+    Watched,
+    /// In the operator's own namespace.
+    Own,
+}
+
+/// Some verbs on a resource.
+#[derive(Clone, Copy, Debug)]
+pub struct Permission {
+    /// Where.
+    pub scope: Scope,
+    /// API group; empty for the core.
+    pub group: &'static str,
+    /// Resource, with its subresource.
+    pub resource: &'static str,
+    /// What is done with it.
+    pub verbs: &'static [&'static str],
+    /// Why, in a sentence.
+    pub why: &'static str,
+}
+
+const CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
+
+/// Everything that the operator does.
+pub const PERMISSIONS: &[Permission] = &[
+    Permission {
+        scope: Scope::Watched,
+        group: "notificationhub.rs",
+        resource: "notificationhubs",
+        verbs: &["list", "watch"],
+        why: "To learn which hubs are wanted.",
+    },
+    Permission {
+        scope: Scope::Watched,
+        group: "notificationhub.rs",
+        resource: "notificationhubs/status",
+        verbs: &["patch"],
+        why: "To tell how each of them is.",
+    },
+    Permission {
+        scope: Scope::Watched,
+        group: "apps",
+        resource: "deployments",
+        verbs: CHILD,
+        why: "The pods of a hub; get to see whose it is before anything is written, patch is server-side apply.",
+    },
+    Permission {
+        scope: Scope::Watched,
+        group: "",
+        resource: "serviceaccounts",
+        verbs: CHILD,
+        why: "The identity of a hub's pods, which has no rights.",
+    },
+    Permission {
+        scope: Scope::Watched,
+        group: "",
+        resource: "configmaps",
+        verbs: CHILD,
+        why: "The configuration of a hub.",
+    },
+    Permission {
+        scope: Scope::Watched,
+        group: "",
+        resource: "services",
+        verbs: CHILD,
+        why: "The ways to a hub for clients, senders and metrics.",
+    },
+    Permission {
+        scope: Scope::Watched,
+        group: "",
+        resource: "secrets",
+        verbs: CHILD,
+        why: "Get to check the keys that a spec names, create and patch for the generated keys; watched by metadata only.",
+    },
+    Permission {
+        scope: Scope::Watched,
+        group: "events.k8s.io",
+        resource: "events",
+        verbs: &["create", "patch"],
+        why: "To tell of changes; patch counts repetitions.",
+    },
+    Permission {
+        scope: Scope::Own,
+        group: "coordination.k8s.io",
+        resource: "leases",
+        verbs: &["get", "create", "update"],
+        why: "To have one operator write at a time; not needed with --leader-election=false.",
+    },
+];

@@ -1,0 +1,106 @@
+//! One pass over one resource: dereference → validate → build → apply → status.
+//!
+//! Only the first and the last two steps talk to the API server. What is wrong with a resource or with what it refers
+//! to is no error but a finding: it ends in the status, and the hub's children stay as they are.
+
+pub mod apply;
+pub mod dereference;
+pub mod status;
+pub mod validate;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use notification_hub_crds::NotificationHub;
+use notification_hub_crds::condition::Reason;
+
+use crate::build::build;
+use crate::conditions::{Findings, Problem};
+use crate::context::Context;
+use dereference::Fetched;
+
+/// A step failed and has to be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading what the resource refers to.
+    #[error("dereference: {0}")]
+    Dereference(#[from] dereference::Error),
+    /// Writing the children.
+    #[error("apply: {0}")]
+    Apply(#[from] apply::Error),
+    /// Writing the status.
+    #[error("status: {0}")]
+    Status(#[from] status::Error),
+}
+
+impl Error {
+    /// The step, for metrics.
+    pub fn step(&self) -> &'static str {
+        match self {
+            Error::Dereference(_) => "dereference",
+            Error::Apply(_) => "apply",
+            Error::Status(_) => "status",
+        }
+    }
+
+    /// What kind of failure it was, for metrics.
+    pub fn category(&self) -> &'static str {
+        match self {
+            Error::Dereference(error) => error.category(),
+            Error::Apply(error) => error.category(),
+            Error::Status(error) => error.category(),
+        }
+    }
+}
+
+/// How a pass ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The children are as they should be.
+    Applied,
+    /// Something is in the way, and reported in the status.
+    Blocked,
+    /// The API server refused a child: what it minds may go away without any change that is watched.
+    Refused,
+}
+
+/// Brings the cluster one step closer to what `hub` asks for.
+pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Outcome, Error> {
+    let fetched = dereference::dereference(&context.cluster, hub).await?;
+    let (findings, deployment) = carry_out(context, hub, fetched).await?;
+    let deployment = match deployment {
+        Some(deployment) => Some(deployment),
+        None => dereference::deployment(&context.cluster, hub).await?,
+    };
+    status::write(context, hub, &findings, deployment.as_ref()).await?;
+    Ok(match findings.spec.first() {
+        _ if !findings.are_in_the_way() => Outcome::Applied,
+        Some(problem) if problem.reason == Reason::Refused => Outcome::Refused,
+        _ => Outcome::Blocked,
+    })
+}
+
+async fn carry_out(
+    context: &Context,
+    hub: &NotificationHub,
+    fetched: Fetched,
+) -> Result<(Findings, Option<Deployment>), Error> {
+    let checked = match validate::validate(hub, fetched, &context.hub_image) {
+        Ok(checked) => checked,
+        Err(findings) => return Ok((findings, None)),
+    };
+    let findings = Findings { dropped: checked.dropped, ..Findings::default() };
+    let desired = match build(&checked.hub) {
+        Ok(desired) => desired,
+        Err(problems) => {
+            let problem = |message| Problem { reason: Reason::InvalidPodTemplate, message };
+            return Ok((Findings { spec: problems.into_iter().map(problem).collect(), ..findings }, None));
+        }
+    };
+    Ok(match apply::apply(&context.cluster, &checked.hub.owner.uid, desired).await? {
+        apply::Verdict::Applied(applied) => (findings, Some(applied.deployment)),
+        apply::Verdict::Foreign(conflicts) => (Findings { conflicts, ..findings }, None),
+        apply::Verdict::Refused(message) => {
+            let problem = Problem { reason: Reason::Refused, message };
+            (Findings { spec: vec![problem], ..findings }, None)
+        }
+    })
+}

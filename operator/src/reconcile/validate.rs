@@ -1,0 +1,108 @@
+//! Step 2: from a resource and what it refers to, to a hub that can be built, or to everything that is wrong. Pure.
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Resource, ResourceExt};
+use notification_hub_crds::NotificationHub;
+use notification_hub_crds::condition::Reason;
+
+use super::dereference::{Fetched, Generated, Referenced};
+use crate::build::{Understood, understand};
+use crate::conditions::{Findings, Problem};
+use crate::keys;
+use crate::model::image::ImageReference;
+use crate::model::names::HubName;
+use crate::model::{ValidatedHub, labels};
+
+/// A hub that can be built.
+#[derive(Debug)]
+pub struct Checked {
+    /// The hub.
+    pub hub: ValidatedHub,
+    /// Fields of its spec that were left out.
+    pub dropped: Vec<String>,
+}
+
+/// Checks everything, and reports everything that is wrong at once.
+pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageReference) -> Result<Checked, Findings> {
+    let mut findings = Findings::default();
+    let mut wrong = |reason, message: String| findings.spec.push(Problem { reason, message });
+
+    // The rules of the definition say these too; a resource may be older than the rules.
+    let name = HubName::parse(&hub.name_any());
+    let owner = hub.controller_owner_ref(&());
+    if name.is_none() {
+        wrong(Reason::InvalidSpec, "metadata.name: at most 40 characters, as for a Service".to_owned());
+    }
+    let replicas = hub.spec.replicas.unwrap_or(1);
+    if !(0..=1).contains(&replicas) {
+        wrong(
+            Reason::InvalidSpec,
+            format!("replicas: {replicas} need a backplane, which this version has not got yet"),
+        );
+    }
+    if hub.spec.source.direct.is_none() {
+        wrong(Reason::InvalidSpec, "source: none is given".to_owned());
+    }
+    if hub.spec.auth.generate.is_none() && hub.spec.auth.signing_keys.is_none() {
+        wrong(Reason::InvalidSpec, "auth: no key is given".to_owned());
+    }
+    let selector = name.as_ref().map(labels::selector).unwrap_or_default();
+    let template = hub.spec.pod_template.as_ref().map(|written| understand(written, &selector)).transpose();
+    let template = template.unwrap_or_else(|message| {
+        wrong(Reason::InvalidPodTemplate, message);
+        None
+    });
+
+    let signing_keys = fetched.signing_keys.map(|referenced| {
+        check_signing_keys(&referenced, &mut findings);
+        referenced.name
+    });
+    let generated = match fetched.generated {
+        Some(Generated::Pair(pair)) => Some(pair),
+        Some(Generated::Foreign(name)) => {
+            findings.conflicts.push(format!("Secret {name}"));
+            None
+        }
+        None => None,
+    };
+
+    let (Some(name), Some(owner), false) = (name, owner, findings.are_in_the_way()) else { return Err(findings) };
+    let image = hub.spec.image.clone().unwrap_or_default();
+    let (pod_template, dropped) = match template {
+        Some(Understood { template, dropped }) => (Some(template), dropped),
+        None => (None, Vec::new()),
+    };
+    let validated = ValidatedHub {
+        name,
+        namespace: hub.namespace().unwrap_or_default(),
+        owner,
+        replicas,
+        image: default_image.with(&image),
+        pull_policy: image.pull_policy,
+        pull_secrets: image.pull_secrets.into_iter().map(|secret| secret.name).collect(),
+        installation_id: hub.spec.installation_id.clone(),
+        generated,
+        signing_keys,
+        pod_template,
+    };
+    Ok(Checked { hub: validated, dropped })
+}
+
+fn check_signing_keys(referenced: &Referenced, findings: &mut Findings) {
+    let Referenced { name, secret } = referenced;
+    let mut wrong = |reason, message| findings.references.push(Problem { reason, message });
+    let Some(Secret { data, .. }) = secret else {
+        return wrong(Reason::SecretNotFound, format!("auth.signingKeys: Secret {name} does not exist"));
+    };
+    let keys: Vec<_> = data.iter().flatten().filter(|(entry, _)| keys::is_key_entry(entry)).collect();
+    if keys.is_empty() {
+        let expected = "*.pem, *.jwks.json or *.secret";
+        wrong(Reason::InvalidKey, format!("auth.signingKeys: Secret {name} has no key: no entry is called {expected}"));
+    }
+    for (entry, ByteString(content)) in keys {
+        if let Err(problem) = keys::check(entry, content) {
+            wrong(Reason::InvalidKey, format!("auth.signingKeys: Secret {name}, entry {entry}: it {problem}"));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Every metric of the operator. No label has a resource's name: the number of series does not grow with the fleet.
+
+use std::time::Instant;
+
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+
+use crate::reconcile::{self, Outcome};
+
+/// The name of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricName {
+    /// Passes by their outcome, and failed ones by step and category.
+    Reconciles,
+    /// How long a pass takes.
+    ReconcileSeconds,
+    /// Watches that failed and were begun again.
+    WatchFailures,
+    /// Times a resource was seen that cannot be read.
+    MalformedResources,
+    /// Whether this process leads.
+    Leader,
+    /// Always 1, with the version as label.
+    BuildInfo,
+}
+
+impl MetricName {
+    /// Every metric.
+    pub const ALL: [MetricName; 6] = [
+        MetricName::Reconciles,
+        MetricName::ReconcileSeconds,
+        MetricName::WatchFailures,
+        MetricName::MalformedResources,
+        MetricName::Leader,
+        MetricName::BuildInfo,
+    ];
+
+    /// The name as it is scraped.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MetricName::Reconciles => "notification_hub_operator_reconciles_total",
+            MetricName::ReconcileSeconds => "notification_hub_operator_reconcile_seconds",
+            MetricName::WatchFailures => "notification_hub_operator_watch_failures_total",
+            MetricName::MalformedResources => "notification_hub_operator_malformed_resources_total",
+            MetricName::Leader => "notification_hub_operator_leader",
+            MetricName::BuildInfo => "notification_hub_operator_build_info",
+        }
+    }
+}
+
+/// The operator's metrics.
+pub struct Metrics {
+    registry: Registry,
+    reconciles: IntCounterVec,
+    seconds: Histogram,
+    watch_failures: IntCounter,
+    malformed: IntCounter,
+    leader: IntGauge,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    pub fn new() -> Result<Metrics, prometheus::Error> {
+        let named = |name: MetricName, help: &str| Opts::new(name.as_str(), help);
+        let seconds =
+            HistogramOpts::new(MetricName::ReconcileSeconds.as_str(), "How long a pass over a resource takes")
+                .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0]);
+        let metrics = Metrics {
+            registry: Registry::new(),
+            reconciles: IntCounterVec::new(
+                named(MetricName::Reconciles, "Passes over resources"),
+                &["outcome", "step", "category"],
+            )?,
+            seconds: Histogram::with_opts(seconds)?,
+            watch_failures: IntCounter::with_opts(named(
+                MetricName::WatchFailures,
+                "Watches that failed and were begun again",
+            ))?,
+            malformed: IntCounter::with_opts(named(
+                MetricName::MalformedResources,
+                "Times a resource was seen that cannot be read",
+            ))?,
+            leader: IntGauge::with_opts(named(MetricName::Leader, "1 while this process leads"))?,
+        };
+        let info = Gauge::with_opts(
+            named(MetricName::BuildInfo, "Always 1; the label tells the version")
+                .const_label("version", env!("CARGO_PKG_VERSION")),
+        )?;
+        info.set(1.0);
+        let all: [Box<dyn prometheus::core::Collector>; 6] = [
+            Box::new(metrics.reconciles.clone()),
+            Box::new(metrics.seconds.clone()),
+            Box::new(metrics.watch_failures.clone()),
+            Box::new(metrics.malformed.clone()),
+            Box::new(metrics.leader.clone()),
+            Box::new(info),
+        ];
+        for collector in all {
+            metrics.registry.register(collector)?;
+        }
+        // From the start, so that rates work at once.
+        for outcome in ["applied", "blocked", "refused"] {
+            metrics.reconciles.with_label_values(&[outcome, "", ""]);
+        }
+        Ok(metrics)
+    }
+
+    /// A pass begins.
+    pub fn reconcile_started(&self) -> Timer<'_> {
+        Timer { metrics: self, started: Instant::now() }
+    }
+
+    /// A watch failed.
+    pub fn watch_failed(&self) {
+        self.watch_failures.inc();
+    }
+
+    /// A resource could not be read.
+    pub fn malformed_resource(&self) {
+        self.malformed.inc();
+    }
+
+    /// Whether this process leads.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(leads.into());
+    }
+
+    /// Everything, as Prometheus scrapes it.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        let mut bytes = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut bytes)?;
+        String::from_utf8(bytes).map_err(|error| prometheus::Error::Msg(error.to_string()))
+    }
+}
+
+/// Measures one pass.
+#[must_use]
+pub struct Timer<'a> {
+    metrics: &'a Metrics,
+    started: Instant,
+}
+
+impl Timer<'_> {
+    /// The pass is over.
+    pub fn finished(self, result: &Result<Outcome, reconcile::Error>) {
+        self.metrics.seconds.observe(self.started.elapsed().as_secs_f64());
+        let labels = match result {
+            Ok(Outcome::Applied) => ["applied", "", ""],
+            Ok(Outcome::Blocked) => ["blocked", "", ""],
+            Ok(Outcome::Refused) => ["refused", "", ""],
+            Err(error) => ["failed", error.step(), error.category()],
+        };
+        self.metrics.reconciles.with_label_values(&labels).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_scraped() {
+        let metrics = Metrics::new().expect("metrics");
+        metrics.reconcile_started().finished(&Ok(Outcome::Applied));
+        let text = metrics.text().expect("text");
+        for name in MetricName::ALL {
+            assert!(text.contains(&format!("# TYPE {} ", name.as_str())), "{name:?}");
+        }
+        assert!(
+            text.contains("notification_hub_operator_reconciles_total{category=\"\",outcome=\"applied\",step=\"\"} 1"),
+            "{text}"
+        );
+    }
+}
