@@ -1,0 +1,201 @@
+//! What a verified token says, read by Bitwarden's rules (`bitwarden.md` 2.1 and 2.2). Pure.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::Rejection;
+use crate::notification::ClientType;
+
+/// What an endpoint asks of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// A user at the hub: `amr` is `Application` or `external`, `scope` has `api`.
+    Application,
+    /// A sender at `/send`: `scope` has `internal`.
+    Internal,
+}
+
+/// The rules that come from the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// The issuer that a token must name; any when none is set.
+    pub issuer: Option<String>,
+    /// The audiences of which a token must name one; any when empty.
+    pub audiences: Vec<String>,
+    /// How far clocks may differ, in seconds.
+    pub clock_skew: f64,
+}
+
+/// What the hub keeps of a token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claims {
+    /// `sub`, if it is a GUID: without one a connection has no user route.
+    pub user: Option<Uuid>,
+    /// The organisations of the four membership claims, each once; what is no GUID is left out.
+    pub organizations: Box<[Uuid]>,
+    /// From `devicetype`.
+    pub client_type: ClientType,
+    /// When the token stops to be accepted, clock skew included: Unix seconds.
+    pub valid_until: f64,
+    application: bool,
+    internal: bool,
+}
+
+const MEMBERSHIPS: [&str; 4] = ["orgowner", "orgadmin", "orguser", "orgcustom"];
+
+impl Claims {
+    /// Reads a token's payload and checks its times, issuer and audience; `now` in Unix seconds.
+    pub fn read(payload: &[u8], rules: &Rules, now: f64) -> Result<Claims, Rejection> {
+        let claims: Value = serde_json::from_slice(payload).map_err(|_| Rejection::Malformed)?;
+        let claims = claims.as_object().ok_or(Rejection::Malformed)?;
+        let claim = |name: &str| claims.get(name).unwrap_or(&Value::Null);
+
+        let expires = seconds(claim("exp"))?.ok_or(Rejection::Malformed)?;
+        let valid_until = expires + rules.clock_skew;
+        if now > valid_until {
+            return Err(Rejection::Expired);
+        }
+        if let Some(not_before) = seconds(claim("nbf"))? {
+            if not_before > expires {
+                return Err(Rejection::Expired);
+            }
+            if now + rules.clock_skew < not_before {
+                return Err(Rejection::NotYet);
+            }
+        }
+        if rules.issuer.as_deref().is_some_and(|issuer| claim("iss").as_str() != Some(issuer)) {
+            return Err(Rejection::Issuer);
+        }
+        if !rules.audiences.is_empty() && !rules.audiences.iter().any(|audience| has(claim("aud"), audience)) {
+            return Err(Rejection::Audience);
+        }
+
+        let scope = claim("scope");
+        let amr = claim("amr");
+        let mut organizations: Vec<Uuid> = MEMBERSHIPS.iter().flat_map(|name| guids(claim(name))).collect();
+        organizations.sort_unstable();
+        organizations.dedup();
+        Ok(Claims {
+            user: claim("sub").as_str().and_then(|text| Uuid::try_parse(text).ok()),
+            organizations: organizations.into(),
+            client_type: ClientType::of_device(claim("devicetype")),
+            valid_until,
+            application: has(scope, "api") && (has(amr, "Application") || has(amr, "external")),
+            internal: has(scope, "internal"),
+        })
+    }
+
+    /// Whether the token is good for an endpoint.
+    pub fn satisfy(&self, policy: Policy) -> Result<(), Rejection> {
+        let satisfied = match policy {
+            Policy::Application => self.application,
+            Policy::Internal => self.internal,
+        };
+        if satisfied { Ok(()) } else { Err(Rejection::Scope) }
+    }
+}
+
+/// A time claim: a number, a fraction, or a number in a string; null counts as absent.
+fn seconds(value: &Value) -> Result<Option<f64>, Rejection> {
+    match value {
+        Value::Null => Ok(None),
+        Value::Number(number) => number.as_f64().map(Some).ok_or(Rejection::Malformed),
+        Value::String(text) => text.trim().parse().map(Some).map_err(|_| Rejection::Malformed),
+        _ => Err(Rejection::Malformed),
+    }
+}
+
+/// Whether a claim is, or holds, exactly this text.
+fn has(value: &Value, wanted: &str) -> bool {
+    match value {
+        Value::String(text) => text == wanted,
+        Value::Array(items) => items.iter().any(|item| item.as_str() == Some(wanted)),
+        _ => false,
+    }
+}
+
+fn guids(value: &Value) -> impl Iterator<Item = Uuid> {
+    let items = match value {
+        Value::Array(items) => items.as_slice(),
+        other => std::slice::from_ref(other),
+    };
+    items.iter().filter_map(|item| Uuid::try_parse(item.as_str()?).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const NOW: f64 = 1_000_000.0;
+
+    fn rules() -> Rules {
+        Rules { clock_skew: 300.0, ..Rules::default() }
+    }
+
+    fn read(changes: Value) -> Result<Claims, Rejection> {
+        let mut claims = json!({
+            "exp": NOW + 3600.0, "nbf": NOW, "sub": "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c",
+            "scope": ["api", "offline_access"], "amr": ["Application"], "devicetype": "ChromeBrowser",
+        });
+        for (name, value) in changes.as_object().expect("changes are an object") {
+            claims[name] = value.clone();
+        }
+        Claims::read(claims.to_string().as_bytes(), &rules(), NOW)
+    }
+
+    #[test]
+    fn times_allow_the_skew_and_no_more() {
+        assert!(read(json!({"exp": NOW - 299.0, "nbf": null})).is_ok());
+        assert_eq!(read(json!({"exp": NOW - 301.0, "nbf": null})), Err(Rejection::Expired));
+        assert!(read(json!({"nbf": NOW + 299.0})).is_ok());
+        assert_eq!(read(json!({"nbf": NOW + 301.0})), Err(Rejection::NotYet));
+        assert_eq!(read(json!({"nbf": NOW + 100.0, "exp": NOW - 200.0})), Err(Rejection::Expired));
+    }
+
+    #[test]
+    fn exp_is_required_and_may_be_text_or_a_fraction() {
+        assert_eq!(read(json!({"exp": null})), Err(Rejection::Malformed));
+        assert_eq!(read(json!({"exp": "soon"})), Err(Rejection::Malformed));
+        assert_eq!(read(json!({"exp": [1]})), Err(Rejection::Malformed));
+        assert!(read(json!({"exp": "1003600"})).is_ok());
+        assert!(read(json!({"exp": NOW + 0.5})).is_ok());
+    }
+
+    #[test]
+    fn scope_must_be_a_value_of_its_own() {
+        let satisfied = |changes| read(changes).expect("a valid token").satisfy(Policy::Application);
+        assert_eq!(satisfied(json!({})), Ok(()));
+        assert_eq!(satisfied(json!({"scope": "api"})), Ok(()));
+        assert_eq!(satisfied(json!({"scope": "api offline_access"})), Err(Rejection::Scope));
+        assert_eq!(satisfied(json!({"amr": "external"})), Ok(()));
+        assert_eq!(satisfied(json!({"amr": ["APPLICATION"]})), Err(Rejection::Scope));
+        assert_eq!(satisfied(json!({"amr": []})), Err(Rejection::Scope));
+        assert_eq!(read(json!({"scope": "internal"})).expect("valid").satisfy(Policy::Internal), Ok(()));
+        assert_eq!(read(json!({})).expect("valid").satisfy(Policy::Internal), Err(Rejection::Scope));
+    }
+
+    #[test]
+    fn organizations_are_one_or_many_and_each_once() {
+        let one = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
+        let other = "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb";
+        let claims = read(json!({"orguser": [one.to_uppercase(), "joe", 7], "orgowner": one, "orgcustom": other}));
+        let expected: Vec<Uuid> = [one, other].iter().map(|text| Uuid::try_parse(text).expect("a GUID")).collect();
+        assert_eq!(*claims.expect("valid").organizations, expected);
+    }
+
+    #[test]
+    fn a_user_that_is_no_guid_is_no_user() {
+        assert_eq!(read(json!({"sub": "joe"})).expect("valid").user, None);
+        assert_eq!(read(json!({"sub": null})).expect("valid").user, None);
+    }
+
+    #[test]
+    fn issuer_and_audience_are_checked_when_configured() {
+        let rules = Rules { issuer: Some("http://identity".into()), audiences: vec!["api".into()], clock_skew: 0.0 };
+        let read = |claims: Value| Claims::read(claims.to_string().as_bytes(), &rules, NOW).map(|_| ());
+        assert_eq!(read(json!({"exp": NOW + 1.0, "iss": "http://identity", "aud": ["x", "api"]})), Ok(()));
+        assert_eq!(read(json!({"exp": NOW + 1.0, "aud": "api"})), Err(Rejection::Issuer));
+        assert_eq!(read(json!({"exp": NOW + 1.0, "iss": "http://identity", "aud": "b"})), Err(Rejection::Audience));
+    }
+}

@@ -1,0 +1,120 @@
+//! Verifies tokens against the keys that are loaded now, and remembers those that were good.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jsonwebtoken::Algorithm;
+use serde::Deserialize;
+
+use super::bearer::Bearer;
+use super::claims::Rules;
+use super::key::Key;
+use super::{Claims, Policy, Rejection};
+
+type Digest = [u8; 32];
+
+/// How many verified tokens are remembered.
+pub const CACHE: usize = 1024;
+
+/// Verifies tokens; shared by everything that asks for one.
+pub struct Verifier {
+    rules: Rules,
+    keys: RwLock<Arc<[Key]>>,
+    cache: Mutex<HashMap<Digest, Arc<Claims>>>,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    typ: Option<String>,
+    kid: Option<String>,
+}
+
+impl Verifier {
+    /// A verifier with these rules and keys.
+    pub fn new(rules: Rules, keys: Vec<Key>) -> Verifier {
+        Verifier { rules, keys: RwLock::new(keys.into()), cache: Mutex::default() }
+    }
+
+    /// Takes another set of keys and forgets what was verified with the old one. Open connections stay.
+    pub fn replace_keys(&self, keys: Vec<Key>) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// What is remembered of a token that was verified before: cheap enough for a reactor.
+    pub fn recall(&self, token: &Bearer, policy: Policy) -> Option<Result<Arc<Claims>, Rejection>> {
+        self.recall_digest(&digest_of(token), policy)
+    }
+
+    fn recall_digest(&self, digest: &Digest, policy: Policy) -> Option<Result<Arc<Claims>, Rejection>> {
+        let claims = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()?;
+        if now() > claims.valid_until {
+            return Some(Err(Rejection::Expired));
+        }
+        Some(claims.satisfy(policy).map(|()| claims))
+    }
+
+    /// Verifies a token, or recalls that it was good. A signature costs tens of microseconds.
+    pub fn verify(&self, token: &Bearer, policy: Policy) -> Result<Arc<Claims>, Rejection> {
+        let digest = digest_of(token);
+        if let Some(known) = self.recall_digest(&digest, policy) {
+            return known;
+        }
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let claims = Arc::new(check(token.reveal(), &keys, &self.rules, now())?);
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() >= CACHE {
+            let now = now();
+            cache.retain(|_, claims| claims.valid_until >= now);
+            if let Some(&any) = cache.keys().next().filter(|_| cache.len() >= CACHE) {
+                cache.remove(&any);
+            }
+        }
+        // Keys may have been replaced meanwhile: what an old key verified is not remembered.
+        if Arc::ptr_eq(&keys, &*self.keys.read().unwrap_or_else(PoisonError::into_inner)) {
+            cache.insert(digest, claims.clone());
+        }
+        drop(cache);
+        claims.satisfy(policy).map(|()| claims)
+    }
+}
+
+/// Checks a token against keys and rules. Pure; `now` in Unix seconds.
+fn check(token: &str, keys: &[Key], rules: &Rules, now: f64) -> Result<Claims, Rejection> {
+    let (message, signature) = token.rsplit_once('.').ok_or(Rejection::Malformed)?;
+    let (header, payload) = message.split_once('.').ok_or(Rejection::Malformed)?;
+    let decode = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejection::Malformed);
+    let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| Rejection::Malformed)?;
+    let payload = decode(payload)?;
+
+    let algorithm: Algorithm = header.alg.parse().map_err(|_| Rejection::Signature)?;
+    // The key that the token names goes first; an unknown or absent id tries them all (`decisions.md` 3).
+    let named = |key: &&Key| header.kid.is_some() && key.id == header.kid;
+    let mut fitting = keys.iter().filter(|key| key.algorithm == algorithm).peekable();
+    if fitting.peek().is_none() {
+        return Err(Rejection::UnknownKey);
+    }
+    let (first, rest): (Vec<&Key>, Vec<&Key>) = fitting.partition(named);
+    if !first.into_iter().chain(rest).any(|key| key.verifies(message.as_bytes(), signature)) {
+        return Err(Rejection::Signature);
+    }
+    if header.typ.as_deref() != Some("at+jwt") {
+        return Err(Rejection::Type);
+    }
+    Claims::read(&payload, rules, now)
+}
+
+fn digest_of(token: &Bearer) -> Digest {
+    let mut bytes = Digest::default();
+    bytes.copy_from_slice(digest::digest(&digest::SHA256, token.reveal().as_bytes()).as_ref());
+    bytes
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}

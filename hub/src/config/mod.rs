@@ -1,0 +1,256 @@
+//! Typed settings: defaults < file < environment < flags. Pure: who calls reads the file and the environment.
+//!
+//! Every key is read in one place, [`Config::parse`], with its default beside it; what is not read there is unknown.
+
+mod layers;
+mod setting;
+
+pub use layers::{Layers, Origin, Problem, Problems, Shown};
+use setting::{Address, Bytes, Level};
+pub use setting::{LogFormat, Setting};
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+/// The configuration of a hub.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: Listen,
+    /// How many reactors share the connections.
+    pub reactors: usize,
+    /// Whose tokens it takes.
+    pub auth: Auth,
+    /// The installation whose pushes every connection gets.
+    pub installation: Option<Uuid>,
+    /// The protocol's times and sizes.
+    pub signalr: SignalR,
+    /// How often every client gets the application's Heartbeat.
+    pub heartbeat: Duration,
+    /// What a client that reads slowly may cost.
+    pub slow_consumer: SlowConsumer,
+    /// Who is let in.
+    pub limits: Limits,
+    /// How it ends.
+    pub drain: Drain,
+    /// What it writes.
+    pub log: Log,
+    shown: Vec<Shown>,
+    warnings: Vec<String>,
+}
+
+/// Addresses as `HOST:PORT`; port 0 lets the system choose.
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// Clients.
+    pub public: String,
+    /// Senders.
+    pub internal: String,
+    /// Probes and metrics.
+    pub admin: String,
+}
+
+/// Which tokens are accepted.
+#[derive(Debug, Clone)]
+pub struct Auth {
+    /// The issuer that tokens have to name; any if none is set.
+    pub issuer: Option<String>,
+    /// The audiences of which tokens have to name one; any if empty.
+    pub audiences: Vec<String>,
+    /// How far clocks may differ.
+    pub clock_skew: Duration,
+    /// Files and folders with keys.
+    pub keys: Vec<PathBuf>,
+}
+
+/// Times and sizes of the protocol (`signalr.md` 2.7).
+#[derive(Debug, Clone, Copy)]
+pub struct SignalR {
+    /// How long a client may take for its handshake.
+    pub handshake_timeout: Duration,
+    /// After how long without output a ping is sent.
+    pub keep_alive: Duration,
+    /// After how long without input a client that has pinged is gone.
+    pub client_timeout: Duration,
+    /// The largest message of a client, its framing included, in bytes.
+    pub max_message: usize,
+}
+
+/// The bounds of a slow client (`decisions.md` 4).
+#[derive(Debug, Clone, Copy)]
+pub struct SlowConsumer {
+    /// How many bytes may wait for it.
+    pub queue: usize,
+    /// How long its socket may take no byte.
+    pub timeout: Duration,
+}
+
+/// The bounds of admission.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many connections may be on their way to a verified token at once.
+    pub handshakes_in_flight: usize,
+}
+
+/// How a hub lets go of its clients (`decisions.md` 7).
+#[derive(Debug, Clone, Copy)]
+pub struct Drain {
+    /// How long it serves normally after SIGTERM.
+    pub grace: Duration,
+    /// Over how long the Close frames are spread.
+    pub duration: Duration,
+    /// When the process ends whatever is still open, from SIGTERM on, the grace not counted.
+    pub deadline: Duration,
+}
+
+/// What is written to standard output.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// A level, or directives like `info,notification_hub=debug`.
+    pub level: String,
+    /// JSON for machines, text for people.
+    pub format: LogFormat,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+impl Config {
+    /// Builds the configuration, or says everything that is wrong with it.
+    pub fn parse(layers: Layers<'_>) -> Result<Config, Problems> {
+        let mut layers = layers.open();
+        let listen = Listen {
+            public: layers.get("listen.public", Address("0.0.0.0:5000".into())).0,
+            internal: layers.get("listen.internal", Address("0.0.0.0:5001".into())).0,
+            admin: layers.get("listen.admin", Address("0.0.0.0:9090".into())).0,
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let reactors = layers.get("reactors", cores.min(4));
+        layers.check("reactors", (1..=64).contains(&reactors), "has to be from 1 to 64");
+        let auth = Auth {
+            issuer: layers.get("auth.issuer", None),
+            audiences: layers.get("auth.audiences", Vec::new()),
+            clock_skew: layers.get("auth.clock_skew", 300 * SECOND),
+            keys: layers.get("auth.keys", Vec::new()),
+        };
+        let installation = layers.get("installation.id", None);
+        let signalr = SignalR {
+            handshake_timeout: layers.positive("signalr.handshake_timeout", 15 * SECOND),
+            keep_alive: layers.positive("signalr.keep_alive", 15 * SECOND),
+            client_timeout: layers.positive("signalr.client_timeout", 30 * SECOND),
+            max_message: layers.get("signalr.max_message", Bytes(32 * 1024)).0,
+        };
+        layers.check("signalr.max_message", signalr.max_message >= 128, "has to be at least 128 bytes");
+        let heartbeat = layers.positive("heartbeat", 120 * SECOND);
+        let slow_consumer = SlowConsumer {
+            queue: layers.get("slow_consumer.queue", Bytes(64 * 1024)).0,
+            timeout: layers.positive("slow_consumer.timeout", 30 * SECOND),
+        };
+        let limits = Limits { handshakes_in_flight: layers.get("limits.handshakes_in_flight", 512) };
+        layers.check("limits.handshakes_in_flight", limits.handshakes_in_flight > 0, "has to be above 0");
+        let duration = layers.get("drain.duration", 2 * SECOND);
+        let drain = Drain {
+            grace: layers.get("drain.grace", Duration::ZERO),
+            duration,
+            deadline: layers.get("drain.deadline", duration + 10 * SECOND),
+        };
+        let log = Log {
+            level: layers.get("log.level", Level("info".into())).0,
+            format: layers.get("log.format", LogFormat::Auto),
+        };
+        let (shown, warnings) = layers.close()?;
+        Ok(Config {
+            listen,
+            reactors,
+            auth,
+            installation,
+            signalr,
+            heartbeat,
+            slow_consumer,
+            limits,
+            drain,
+            log,
+            shown,
+            warnings,
+        })
+    }
+
+    /// Every setting as it is in force, with where it came from; secrets are masked.
+    pub fn shown(&self) -> &[Shown] {
+        &self.shown
+    }
+
+    /// What is odd but no error, such as an unknown name in the environment.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, Problems> {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment: Vec<_> = environment.iter().map(own).collect();
+        let flags: Vec<_> = flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+        Config::parse(Layers { file: Some(("hub.toml", file)), environment: &environment, flags: &flags })
+    }
+
+    fn problems(file: &str, environment: &[(&str, &str)]) -> Vec<String> {
+        parse(file, environment, &[]).expect_err("a problem").iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file_over_default() {
+        let file =
+            "heartbeat = '1m'\n[listen]\npublic = '127.0.0.1:1'\ninternal = '127.0.0.1:1'\nadmin = '127.0.0.1:1'";
+        let environment =
+            [("NOTIFICATION_HUB__LISTEN__INTERNAL", "127.0.0.1:2"), ("NOTIFICATION_HUB__LISTEN__ADMIN", "127.0.0.1:2")];
+        let config = parse(file, &environment, &[("listen.admin", "127.0.0.1:3")]).expect("fine");
+        let listen = [&*config.listen.public, &*config.listen.internal, &*config.listen.admin];
+        assert_eq!(listen, ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
+        assert_eq!(config.heartbeat, Duration::from_secs(60));
+        assert_eq!(config.signalr.keep_alive, Duration::from_secs(15));
+        let origins: Vec<String> = config.shown()[..4].iter().map(|shown| shown.origin.to_string()).collect();
+        assert_eq!(origins, ["hub.toml", "NOTIFICATION_HUB__LISTEN__INTERNAL", "--admin-listen", "default"]);
+    }
+
+    #[test]
+    fn every_problem_is_listed_with_its_path() {
+        let file = "reactors = 0\nnonsense = 1\n[auth]\nclock_skew = 'soon'\n[signalr]\nkeep_alive = '0s'";
+        let environment = [("NOTIFICATION_HUB__INSTALLATION__ID", "x")];
+        assert_eq!(
+            problems(file, &environment),
+            [
+                "reactors (hub.toml): has to be from 1 to 64",
+                "auth.clock_skew (hub.toml): has to be a duration like 15s, 2m, 1h30m or 250ms, not \"soon\"",
+                "installation.id (NOTIFICATION_HUB__INSTALLATION__ID): has to be a UUID, not \"x\"",
+                "signalr.keep_alive (hub.toml): has to be above 0",
+                "nonsense (hub.toml): there is no such setting",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_one_problem() {
+        let problems = problems("a = ", &[]);
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].starts_with("hub.toml: "), "{problems:?}");
+    }
+
+    #[test]
+    fn unknown_names_in_the_environment_are_a_warning() {
+        let config = parse("", &[("NOTIFICATION_HUB__LISTEN__PUBLIK", "x"), ("PATH", "/bin")], &[]).expect("fine");
+        assert_eq!(config.warnings(), ["NOTIFICATION_HUB__LISTEN__PUBLIK: there is no such setting"]);
+    }
+
+    #[test]
+    fn lists_come_as_toml_or_separated_by_commas() {
+        let config = parse("auth.keys = ['/a', '/b']", &[("NOTIFICATION_HUB__AUTH__AUDIENCES", "x, y")], &[]);
+        let auth = config.expect("fine").auth;
+        assert_eq!(auth.keys, [PathBuf::from("/a"), PathBuf::from("/b")]);
+        assert_eq!(auth.audiences, ["x", "y"]);
+    }
+}

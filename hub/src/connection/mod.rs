@@ -1,0 +1,301 @@
+//! One client's life as a pure state machine: bytes and the clock in, messages and verdicts out (`signalr.md` 3 to 5).
+//!
+//! A session knows nothing of sockets: a transport feeds it the bytes that the client sent and carries what it says.
+
+mod clock;
+
+pub use clock::{Clock, Tick};
+
+use crate::protocol::handshake::{self, Cancellation, HandshakeError};
+use crate::protocol::{
+    self, CLOSED_WITH_ERROR, ClientMessage, Protocol, ProtocolError, ServerMessage, json, messagepack, varint,
+};
+
+/// The times and sizes that a session lives by, in ticks and bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// How long the handshake may take.
+    pub handshake_timeout: u32,
+    /// After how long without output a ping is due.
+    pub keep_alive: u32,
+    /// After how long without input a client that has pinged is gone.
+    pub client_timeout: u32,
+    /// The largest message of a client, its framing included.
+    pub max_message: usize,
+}
+
+/// What a session is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Handshake,
+    Open(Protocol),
+    Ended,
+}
+
+/// The state of one client.
+#[derive(Debug)]
+pub struct Session {
+    phase: Phase,
+    /// The client has pinged: from then on its silence counts.
+    pings: bool,
+    /// The handshake came without its separator: one that comes first after it belongs to it.
+    separator_due: bool,
+    last_received: Tick,
+    last_sent: Tick,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The client said so, or hung up.
+    Client,
+    /// It sent nothing for too long.
+    Timeout,
+    /// It broke the protocol.
+    Protocol(ProtocolError),
+    /// The handshake failed.
+    Handshake(HandshakeError),
+    /// It took too little for too long.
+    Slow,
+    /// The hub shuts down.
+    Drain,
+    /// The connection broke.
+    Reset,
+}
+
+impl Ending {
+    /// The value of `closes_total{reason}`.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Ending::Client => "client",
+            Ending::Timeout => "timeout",
+            Ending::Protocol(_) => "protocol_error",
+            Ending::Handshake(_) => "handshake",
+            Ending::Slow => "slow",
+            Ending::Drain => "drain",
+            Ending::Reset => "reset",
+        }
+    }
+}
+
+/// What a session says to its client; the transport wraps and carries it.
+pub trait Output {
+    /// The handshake is good: the client joins its groups before `{}` reaches it.
+    fn opened(&mut self, protocol: Protocol);
+    /// One whole message in the connection's protocol.
+    fn message(&mut self, protocol: Protocol, body: &[u8]);
+}
+
+impl Session {
+    /// A client that has just arrived.
+    pub fn new(now: Tick) -> Session {
+        Session { phase: Phase::Handshake, pings: false, separator_due: false, last_received: now, last_sent: now }
+    }
+
+    /// The protocol, once the handshake is done.
+    pub fn protocol(&self) -> Option<Protocol> {
+        match self.phase {
+            Phase::Open(protocol) => Some(protocol),
+            Phase::Handshake | Phase::Ended => None,
+        }
+    }
+
+    /// Notes that something was sent, which puts the next ping off.
+    pub fn sent(&mut self, now: Tick) {
+        self.last_sent = now;
+    }
+
+    /// Takes bytes that the client sent. `held` keeps what is no whole message yet; `ends` says that the transport's
+    /// message ends here, which completes a handshake that lacks its separator.
+    pub fn receive(
+        &mut self,
+        held: &mut Vec<u8>,
+        bytes: &[u8],
+        ends: bool,
+        now: Tick,
+        terms: &Terms,
+        output: &mut impl Output,
+    ) -> Option<Ending> {
+        self.last_received = now;
+        if held.is_empty() {
+            let (used, ending) = self.consume(bytes, ends, terms, output);
+            held.extend_from_slice(&bytes[used..]);
+            return ending;
+        }
+        held.extend_from_slice(bytes);
+        let taken = std::mem::take(held);
+        let (used, ending) = self.consume(&taken, ends, terms, output);
+        *held = taken;
+        held.drain(..used);
+        ending
+    }
+
+    /// Works through whole messages: how many bytes they took, and whether one of them ended the session.
+    fn consume(
+        &mut self,
+        bytes: &[u8],
+        ends: bool,
+        terms: &Terms,
+        output: &mut impl Output,
+    ) -> (usize, Option<Ending>) {
+        let mut used = 0;
+        loop {
+            let rest = &bytes[used..];
+            let step = match self.phase {
+                Phase::Ended => return (bytes.len(), None),
+                _ if rest.is_empty() => return (used, None),
+                Phase::Handshake => self.shake_hands(rest, ends, terms, output),
+                Phase::Open(_) if self.separator_due => {
+                    self.separator_due = false;
+                    Ok(Some(usize::from(rest[0] == json::SEPARATOR)))
+                }
+                Phase::Open(protocol) => self.hear(protocol, rest, terms, output),
+            };
+            match step {
+                Ok(Some(taken)) => used += taken,
+                Ok(None) => return (used, None),
+                Err(ending) => return (bytes.len(), Some(self.end(ending, output))),
+            }
+        }
+    }
+
+    /// Reads the handshake: how many bytes it took, or nothing while it is not whole.
+    fn shake_hands(
+        &mut self,
+        bytes: &[u8],
+        ends: bool,
+        terms: &Terms,
+        output: &mut impl Output,
+    ) -> Result<Option<usize>, Ending> {
+        let window = &bytes[..bytes.len().min(terms.max_message)];
+        let (text, taken) = match window.iter().position(|&byte| byte == json::SEPARATOR) {
+            Some(end) => (&window[..end], end + 1),
+            None if bytes.len() >= terms.max_message => {
+                return Err(Ending::Handshake(HandshakeError::Canceled(Cancellation::TooLarge)));
+            }
+            None if ends && handshake::is_whole(bytes) => {
+                self.separator_due = true;
+                (bytes, bytes.len())
+            }
+            None => return Ok(None),
+        };
+        let protocol = handshake::read(text).map_err(Ending::Handshake)?;
+        self.phase = Phase::Open(protocol);
+        output.opened(protocol);
+        output.message(protocol, handshake::ACCEPTED);
+        Ok(Some(taken))
+    }
+
+    /// Reads one message: how many bytes it took, or nothing while it is not whole.
+    fn hear(
+        &mut self,
+        protocol: Protocol,
+        bytes: &[u8],
+        terms: &Terms,
+        output: &mut impl Output,
+    ) -> Result<Option<usize>, Ending> {
+        let Some((body, taken)) = split(protocol, bytes, terms.max_message).map_err(Ending::Protocol)? else {
+            return Ok(None);
+        };
+        let message = match protocol {
+            Protocol::Json => json::decode(body),
+            Protocol::MessagePack => messagepack::decode(body),
+        };
+        match message.map_err(Ending::Protocol)? {
+            ClientMessage::Invocation { id: Some(id), target } => {
+                let failed = ServerMessage::Failed { id: &id, error: &protocol::unknown_method(&target) };
+                output.message(protocol, &protocol::encode(protocol, failed));
+            }
+            ClientMessage::Invocation { id: None, .. } | ClientMessage::Ignored => {}
+            ClientMessage::Ping => self.pings = true,
+            ClientMessage::Close => return Err(Ending::Client),
+        }
+        Ok(Some(taken))
+    }
+
+    /// Ends the session and says so to the client, where it can still be told.
+    pub fn end(&mut self, ending: Ending, output: &mut impl Output) -> Ending {
+        if let Some(protocol) = self.protocol() {
+            let close = match ending {
+                Ending::Client => Some(ServerMessage::Close { error: None, allow_reconnect: false }),
+                Ending::Drain => Some(ServerMessage::Close { error: None, allow_reconnect: true }),
+                Ending::Timeout | Ending::Protocol(_) => {
+                    Some(ServerMessage::Close { error: Some(CLOSED_WITH_ERROR), allow_reconnect: true })
+                }
+                Ending::Slow | Ending::Reset | Ending::Handshake(_) => None,
+            };
+            if let Some(close) = close {
+                output.message(protocol, &protocol::encode(protocol, close));
+            }
+        } else if let Ending::Handshake(error) = &ending {
+            output.message(Protocol::Json, &error.answer());
+        }
+        self.phase = Phase::Ended;
+        ending
+    }
+
+    /// When the session has to be looked at again; nothing for one that has ended.
+    pub fn due(&self, terms: &Terms) -> Option<Tick> {
+        match self.phase {
+            Phase::Handshake => Some(self.last_sent.after(terms.handshake_timeout)),
+            Phase::Open(_) => {
+                let ping = self.last_sent.after(terms.keep_alive);
+                let silence = self.last_received.after(terms.client_timeout);
+                Some(if self.pings { ping.min(silence) } else { ping })
+            }
+            Phase::Ended => None,
+        }
+    }
+
+    /// Looks at the clock: a ping may be due, or the end.
+    pub fn tick(&mut self, now: Tick, terms: &Terms, output: &mut impl Output) -> Option<Ending> {
+        match self.phase {
+            Phase::Handshake if now >= self.last_sent.after(terms.handshake_timeout) => {
+                Some(self.end(Ending::Handshake(HandshakeError::Canceled(Cancellation::Timeout)), output))
+            }
+            Phase::Open(_) if self.pings && now >= self.last_received.after(terms.client_timeout) => {
+                Some(self.end(Ending::Timeout, output))
+            }
+            Phase::Open(protocol) if now >= self.last_sent.after(terms.keep_alive) => {
+                self.last_sent = now;
+                output.message(protocol, ping(protocol));
+                None
+            }
+            Phase::Handshake | Phase::Open(_) | Phase::Ended => None,
+        }
+    }
+}
+
+/// The keep-alive of a protocol, whole.
+pub fn ping(protocol: Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Json => json::PING,
+        Protocol::MessagePack => messagepack::PING,
+    }
+}
+
+/// The first whole message of some bytes, without its framing, and how long it is with it.
+fn split(protocol: Protocol, bytes: &[u8], limit: usize) -> Result<Option<(&[u8], usize)>, ProtocolError> {
+    const TOO_LARGE: ProtocolError = ProtocolError("the message is too large");
+    match protocol {
+        Protocol::Json => {
+            let window = &bytes[..bytes.len().min(limit)];
+            match window.iter().position(|&byte| byte == json::SEPARATOR) {
+                Some(end) => Ok(Some((&window[..end], end + 1))),
+                None if bytes.len() >= limit => Err(TOO_LARGE),
+                None => Ok(None),
+            }
+        }
+        Protocol::MessagePack => {
+            let Some((length, prefix)) = varint::read(bytes)? else { return Ok(None) };
+            let end = prefix + length as usize;
+            if end > limit {
+                return Err(TOO_LARGE);
+            }
+            Ok(bytes.get(prefix..end).map(|body| (body, end)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,10 @@
+//! The hub.
+pub mod auth;
+pub mod config;
+pub mod connection;
+pub mod delivery;
+pub mod notification;
+pub mod protocol;
+pub mod route;
+pub mod telemetry;
+pub mod transport;

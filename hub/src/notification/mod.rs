@@ -1,0 +1,33 @@
+//! What a push is: its envelope, the types with their members, ids and dates (`bitwarden.md` 5). No I/O.
+
+mod client_type;
+mod date;
+mod member;
+mod push_type;
+mod read;
+mod value;
+
+pub use client_type::ClientType;
+pub use date::Date;
+pub use member::{Kind, Member};
+pub use push_type::{PushType, Target};
+pub use read::{Malformed, read};
+pub use value::Value;
+
+/// A push as it is handed on: read, checked and in the order in which it will be written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notification {
+    /// The type's number, 0 to 255.
+    pub kind: u8,
+    /// The payload's members.
+    pub payload: Value,
+    /// The device that caused the push and will ignore it; copied as it came.
+    pub context_id: Option<String>,
+}
+
+impl Notification {
+    /// What is known of the type; nothing for a number that is not in the catalogue.
+    pub fn push_type(&self) -> Option<&'static PushType> {
+        PushType::of(self.kind)
+    }
+}

@@ -1,0 +1,132 @@
+//! Reads a push from the text that a sender wrote, by the rules of `decisions.md` 2.
+
+use serde_json::Value as Json;
+
+use super::{Date, Notification, PushType, Value, member};
+
+/// Why a text is no push: what is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {reason}")]
+pub struct Malformed {
+    path: String,
+    reason: String,
+}
+
+impl Malformed {
+    pub(super) fn new(path: &str, reason: &str) -> Malformed {
+        Malformed { path: path.to_owned(), reason: reason.to_owned() }
+    }
+}
+
+/// Reads a push; nothing for a blank text.
+pub fn read(text: &[u8]) -> Result<Option<Notification>, Malformed> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let text = String::from_utf8_lossy(text);
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let json: Json = serde_json::from_str(&text).map_err(|error| Malformed::new("push", &error.to_string()))?;
+    let envelope = json.as_object().ok_or_else(|| Malformed::new("push", "an object is needed"))?;
+    let member = |name: &str| {
+        let found = envelope.iter().rev().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map_or(&Json::Null, |(_, value)| value)
+    };
+
+    let kind = member("type").as_u64().and_then(|number| u8::try_from(number).ok());
+    let kind = kind.ok_or_else(|| Malformed::new("push.Type", "a number from 0 to 255 is needed here"))?;
+    let payload = match (PushType::of(kind), member("payload")) {
+        (Some(known), payload) => member::read(known.members, payload, "push.Payload")?,
+        (None, Json::Null) => Value::Null,
+        (None, payload @ Json::Object(_)) => as_it_came(payload),
+        (None, _) => return Err(Malformed::new("push.Payload", "an object is needed here")),
+    };
+    let context_id = match member("contextId") {
+        Json::Null => None,
+        Json::String(text) => Some(text.clone()),
+        _ => return Err(Malformed::new("push.ContextId", "a text is needed here")),
+    };
+    Ok(Some(Notification { kind, payload, context_id }))
+}
+
+/// The payload of a type that is not in the catalogue: members in their order, texts left texts.
+fn as_it_came(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::Null,
+        Json::Bool(flag) => Value::Flag(*flag),
+        Json::Number(number) => Value::Number(number.clone()),
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Array(items) => Value::List(items.iter().map(as_it_came).collect()),
+        Json::Object(members) => {
+            Value::Map(members.iter().map(|(name, value)| (name.clone().into(), as_it_came(value))).collect())
+        }
+    }
+}
+
+impl Notification {
+    /// A `SyncVault` for a user, dated now: what makes up for pushes that were dropped or missed.
+    pub fn sync_vault(user: uuid::Uuid) -> Notification {
+        let members = [("UserId", Value::Id(user)), ("Date", Value::Date(Date::now())), ("Reason", Value::Null)];
+        let payload = Value::Map(members.into_iter().map(|(name, value)| (name.into(), value)).collect());
+        Notification { kind: 5, payload, context_id: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        read(text.as_bytes()).expect_err(text).to_string()
+    }
+
+    #[test]
+    fn blank_is_nothing() {
+        for text in ["", " \r\n", "\u{feff}"] {
+            assert_eq!(read(text.as_bytes()), Ok(None));
+        }
+    }
+
+    #[test]
+    fn names_in_any_case_and_the_last_of_several() {
+        let text = r#"{"TYPE":11,"pAyload":{"USERID":"aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa",
+            "userId":"D2EA5B72-6D47-4D20-B5A3-B7A6E89D8E7C","reason":1}}"#;
+        let push = read(text.as_bytes()).expect("well-formed").expect("a push");
+        assert_eq!(
+            push.payload.member("userid").and_then(Value::as_id).map(|id| id.to_string()).as_deref(),
+            Some("d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c")
+        );
+    }
+
+    #[test]
+    fn errors_say_what_and_where() {
+        assert_eq!(error("[]"), "push: an object is needed");
+        assert_eq!(error("{}"), "push.Type: a number from 0 to 255 is needed here");
+        assert_eq!(error(r#"{"type":"11"}"#), "push.Type: a number from 0 to 255 is needed here");
+        assert_eq!(error(r#"{"type":256}"#), "push.Type: a number from 0 to 255 is needed here");
+        assert_eq!(error(r#"{"type":11}"#), "push.Payload: an object is needed here");
+        assert_eq!(error(r#"{"type":11,"payload":{}}"#), "push.Payload.UserId: a GUID with hyphens is needed here");
+        assert_eq!(
+            error(r#"{"type":11,"payload":{"userId":"d2ea5b726d474d20b5a3b7a6e89d8e7c"}}"#),
+            "push.Payload.UserId: a GUID with hyphens is needed here"
+        );
+        assert!(error("{\"type\":11,}").starts_with("push: trailing comma"));
+        assert!(
+            error(r#"{"type":25,"payload":{"organizationId":"aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"}}"#)
+                .starts_with("push.Payload.Policy: an object")
+        );
+    }
+
+    #[test]
+    fn unknown_types_keep_their_members() {
+        let push = read(br#"{"type":99,"payload":{"b":1,"a":[null,"2024-01-01"]}}"#).expect("fine").expect("a push");
+        let list = Value::List(vec![Value::Null, Value::Text("2024-01-01".into())]);
+        assert_eq!(push.payload, Value::Map(vec![("b".into(), Value::Number(1.into())), ("a".into(), list)]));
+        assert!(matches!(read(br#"{"type":99}"#), Ok(Some(_))));
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_replaced() {
+        let push = read(b"{\"type\":99,\"contextId\":\"a\xff\"}").expect("fine").expect("a push");
+        assert_eq!(push.context_id.as_deref(), Some("a\u{fffd}"));
+    }
+}

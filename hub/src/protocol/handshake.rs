@@ -1,0 +1,81 @@
+//! The first words of a connection, JSON whatever the protocol (`signalr.md` 3).
+
+use serde_json::Value;
+
+use super::{Protocol, json};
+
+/// The answer that begins every connection.
+pub const ACCEPTED: &[u8] = b"{}\x1e";
+
+/// Why a handshake failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HandshakeError {
+    /// Not there in time, or too long.
+    #[error("Handshake was canceled.")]
+    Canceled(Cancellation),
+    /// No JSON object with the two members that it needs.
+    #[error("An unexpected error occurred during connection handshake.")]
+    Malformed,
+    /// A protocol that the hub does not speak.
+    #[error("The protocol '{0}' is not supported.")]
+    Protocol(String),
+    /// A version from the future.
+    #[error("The server does not support version {version} of the '{protocol}' protocol.")]
+    Version {
+        /// What was asked for.
+        version: i32,
+        /// Of which protocol.
+        protocol: &'static str,
+    },
+}
+
+/// What ended a handshake before it was whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancellation {
+    /// The time for it ran out.
+    Timeout,
+    /// It got longer than a message may be.
+    TooLarge,
+}
+
+impl HandshakeError {
+    /// The value of the metric's `reason` label.
+    pub fn label(&self) -> &'static str {
+        match self {
+            HandshakeError::Canceled(Cancellation::Timeout) => "timeout",
+            HandshakeError::Canceled(Cancellation::TooLarge) => "too_large",
+            HandshakeError::Malformed => "malformed",
+            HandshakeError::Protocol(_) => "protocol",
+            HandshakeError::Version { .. } => "version",
+        }
+    }
+
+    /// The answer to the client.
+    pub fn answer(&self) -> Vec<u8> {
+        let mut answer = b"{\"error\":".to_vec();
+        json::write_text(&self.to_string(), &mut answer);
+        answer.extend_from_slice(b"}\x1e");
+        answer
+    }
+}
+
+/// The newest version of a protocol that is spoken.
+const NEWEST: i32 = 2;
+
+/// Reads a handshake, without its 0x1e.
+pub fn read(text: &[u8]) -> Result<Protocol, HandshakeError> {
+    let Some(Value::Object(members)) = json::first_value(text) else { return Err(HandshakeError::Malformed) };
+    let name = members.get("protocol").and_then(Value::as_str).ok_or(HandshakeError::Malformed)?;
+    let version = members.get("version").and_then(Value::as_i64).and_then(|version| i32::try_from(version).ok());
+    let version = version.ok_or(HandshakeError::Malformed)?;
+    let protocol = Protocol::named(name).ok_or_else(|| HandshakeError::Protocol(name.to_owned()))?;
+    if version > NEWEST {
+        return Err(HandshakeError::Version { version, protocol: protocol.name() });
+    }
+    Ok(protocol)
+}
+
+/// Whether a text without 0x1e is a whole JSON object: some clients leave the separator out.
+pub fn is_whole(text: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Map<String, Value>>(text).is_ok()
+}

@@ -1,0 +1,247 @@
+//! The JSON protocol (`signalr.md` 4.2).
+
+use serde_json::Value as Json;
+
+use super::{ClientMessage, ProtocolError, RECEIVE_MESSAGE, ServerMessage, argument};
+use crate::notification::Value;
+
+/// What ends every message.
+pub const SEPARATOR: u8 = 0x1e;
+
+/// The keep-alive, whole.
+pub const PING: &[u8] = b"{\"type\":6}\x1e";
+
+/// How deep a message may be nested, itself included.
+const DEEPEST: usize = 64;
+
+/// Reads one message, without its 0x1e.
+pub fn decode(text: &[u8]) -> Result<ClientMessage, ProtocolError> {
+    if text == &PING[..PING.len() - 1] {
+        return Ok(ClientMessage::Ping);
+    }
+    if depth(text) > DEEPEST {
+        return Err(ProtocolError("the message is nested too deep"));
+    }
+    let Some(Json::Object(members)) = first_value(text) else {
+        return Err(ProtocolError("the message is no JSON object"));
+    };
+    let text_of = |name: &str| match members.get(name) {
+        None => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(ProtocolError("a member that has to be a text is none")),
+    };
+    let needs = |name: &str, error: &'static str| members.get(name).ok_or(ProtocolError(error));
+
+    let number = needs("type", "there is no type")?.as_i64().ok_or(ProtocolError("the type is no number"))?;
+    if let Some(headers) = members.get("headers") {
+        let headers = headers.as_object().ok_or(ProtocolError("the headers are no object"))?;
+        if !headers.values().all(Json::is_string) {
+            return Err(ProtocolError("a header is no text"));
+        }
+    }
+    let id = text_of("invocationId")?;
+    match number {
+        1 | 4 => {
+            let target = text_of("target")?.ok_or(ProtocolError("there is no target"))?;
+            if !needs("arguments", "there are no arguments")?.is_array() {
+                return Err(ProtocolError("the arguments are no array"));
+            }
+            if let Some(streams) = members.get("streamIds") {
+                let texts = streams.as_array().is_some_and(|streams| streams.iter().all(Json::is_string));
+                if !texts {
+                    return Err(ProtocolError("the stream ids are no array of texts"));
+                }
+            }
+            Ok(ClientMessage::Invocation { id: id.filter(|id| !id.is_empty()), target })
+        }
+        2 => {
+            id.ok_or(ProtocolError("there is no invocation id"))?;
+            needs("item", "there is no item")?;
+            Ok(ClientMessage::Ignored)
+        }
+        3 => {
+            id.ok_or(ProtocolError("there is no invocation id"))?;
+            if text_of("error")?.is_some() && members.contains_key("result") {
+                return Err(ProtocolError("error and result exclude each other"));
+            }
+            Ok(ClientMessage::Ignored)
+        }
+        5 => id.map(|_| ClientMessage::Ignored).ok_or(ProtocolError("there is no invocation id")),
+        6 => Ok(ClientMessage::Ping),
+        7 => text_of("error").map(|_| ClientMessage::Close),
+        8 | 9 => {
+            let sequence = needs("sequenceId", "there is no sequence id")?;
+            sequence.as_i64().map(|_| ClientMessage::Ignored).ok_or(ProtocolError("the sequence id is no number"))
+        }
+        _ => Ok(ClientMessage::Ignored),
+    }
+}
+
+/// The first JSON value of a text; what follows it does not count.
+pub(super) fn first_value(text: &[u8]) -> Option<Json> {
+    serde_json::Deserializer::from_slice(text).into_iter().next()?.ok()
+}
+
+/// How deep the first value is nested.
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    let mut bytes = text.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    break;
+                }
+            }
+            b'"' => {
+                while let Some(byte) = bytes.next() {
+                    match byte {
+                        b'"' => break,
+                        b'\\' => _ = bytes.next(),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Writes a message, with its 0x1e.
+pub(super) fn encode(message: ServerMessage<'_>) -> Vec<u8> {
+    let mut text = Vec::with_capacity(256);
+    match message {
+        ServerMessage::Push { target, notification } => {
+            text.extend_from_slice(b"{\"type\":1,\"target\":");
+            write_text(target, &mut text);
+            text.extend_from_slice(b",\"arguments\":[{");
+            for (place, (name, value)) in argument(notification).iter().enumerate() {
+                write_member(place, name, value, &mut text);
+            }
+            text.extend_from_slice(b"}]}");
+        }
+        ServerMessage::Heartbeat => text.extend_from_slice(br#"{"type":1,"target":"Heartbeat","arguments":[]}"#),
+        ServerMessage::Failed { id, error } => {
+            text.extend_from_slice(b"{\"type\":3,\"invocationId\":");
+            write_text(id, &mut text);
+            text.extend_from_slice(b",\"error\":");
+            write_text(error, &mut text);
+            text.push(b'}');
+        }
+        ServerMessage::Ping => text.extend_from_slice(&PING[..PING.len() - 1]),
+        ServerMessage::Close { error, allow_reconnect } => {
+            text.extend_from_slice(b"{\"type\":7");
+            if let Some(error) = error {
+                text.extend_from_slice(b",\"error\":");
+                write_text(error, &mut text);
+            }
+            if allow_reconnect {
+                text.extend_from_slice(b",\"allowReconnect\":true");
+            }
+            text.push(b'}');
+        }
+    }
+    text.push(SEPARATOR);
+    text
+}
+
+fn write_value(value: &Value, text: &mut Vec<u8>) {
+    match value {
+        Value::Null => text.extend_from_slice(b"null"),
+        Value::Flag(true) => text.extend_from_slice(b"true"),
+        Value::Flag(false) => text.extend_from_slice(b"false"),
+        Value::Number(number) => text.extend_from_slice(number.to_string().as_bytes()),
+        Value::Text(string) => write_text(string, text),
+        Value::Id(id) => {
+            let mut buffer = uuid::Uuid::encode_buffer();
+            text.push(b'"');
+            text.extend_from_slice(id.hyphenated().encode_lower(&mut buffer).as_bytes());
+            text.push(b'"');
+        }
+        Value::Date(date) => text.extend_from_slice(format!("\"{date}\"").as_bytes()),
+        Value::List(items) => {
+            text.push(b'[');
+            for (place, item) in items.iter().enumerate() {
+                if place > 0 {
+                    text.push(b',');
+                }
+                write_value(item, text);
+            }
+            text.push(b']');
+        }
+        Value::Map(members) => {
+            text.push(b'{');
+            for (place, (name, value)) in members.iter().enumerate() {
+                write_member(place, name, value, text);
+            }
+            text.push(b'}');
+        }
+    }
+}
+
+/// A member, its name with a lower-case first letter.
+fn write_member(place: usize, name: &str, value: &Value, text: &mut Vec<u8>) {
+    if place > 0 {
+        text.push(b',');
+    }
+    let start = text.len();
+    write_text(name, text);
+    if let Some(first) = text.get_mut(start + 1) {
+        first.make_ascii_lowercase();
+    }
+    text.push(b':');
+    write_value(value, text);
+}
+
+/// Writes a text as .NET's relaxed encoder does: BMP letters as they are, everything above them as two `\u` escapes.
+pub(super) fn write_text(string: &str, text: &mut Vec<u8>) {
+    text.push(b'"');
+    let mut utf8 = [0; 4];
+    for character in string.chars() {
+        let short = match character {
+            '"' => b'"',
+            '\\' => b'\\',
+            '\n' => b'n',
+            '\r' => b'r',
+            '\t' => b't',
+            '\u{8}' => b'b',
+            '\u{c}' => b'f',
+            _ if is_escaped(character) => {
+                let mut units = [0; 2];
+                for unit in character.encode_utf16(&mut units) {
+                    text.extend_from_slice(format!("\\u{unit:04X}").as_bytes());
+                }
+                continue;
+            }
+            _ => {
+                text.extend_from_slice(character.encode_utf8(&mut utf8).as_bytes());
+                continue;
+            }
+        };
+        text.extend_from_slice(&[b'\\', short]);
+    }
+    text.push(b'"');
+}
+
+/// Controls, space separators but the blank, line and paragraph separators, private use, non-characters, and all
+/// beyond the BMP.
+fn is_escaped(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{2028}' | '\u{2029}' | '\u{202f}' | '\u{205f}'
+            | '\u{3000}' | '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{fffe}' | '\u{ffff}'
+            | '\u{10000}'..)
+}
+
+/// The target of an invocation that a server wrote, with its arguments: for our own client.
+pub fn decode_invocation(text: &[u8]) -> Option<(String, Json)> {
+    let Json::Object(mut members) = first_value(text)? else { return None };
+    let target = members.get("target").and_then(Json::as_str).unwrap_or(RECEIVE_MESSAGE).to_owned();
+    (members.get("type")? == 1).then(|| (target, members.remove("arguments").unwrap_or(Json::Array(Vec::new()))))
+}

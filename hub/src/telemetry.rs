@@ -1,0 +1,130 @@
+//! Logs, and every metric by name in one place. Labels and their values are listed in `docs/metrics.md`.
+
+use std::io::IsTerminal;
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// Starts logging to standard error's neighbour, standard output.
+///
+/// # Panics
+/// Never: a second call is ignored.
+pub fn start_logs(log: &Log) {
+    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let json = match log.format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !std::io::stdout().is_terminal(),
+    };
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    let _ = if json { lines.json().flatten_event(true).try_init() } else { lines.compact().try_init() };
+}
+
+/// Every metric of the hub.
+pub struct Metrics {
+    registry: Registry,
+    /// Open connections.
+    pub connections: IntGaugeVec,
+    /// Attempts to connect, by how they ended.
+    pub connects: IntCounterVec,
+    /// Connections that ended after the upgrade, by reason.
+    pub closes: IntCounterVec,
+    /// Failed SignalR handshakes, by reason.
+    pub handshake_failures: IntCounterVec,
+    /// Tokens that were refused, by reason.
+    pub auth_failures: IntCounterVec,
+    /// Pushes by stage and type.
+    pub notifications: IntCounterVec,
+    /// Frames written or queued for a client.
+    pub deliveries: IntCounter,
+    /// From taking a push to having written it.
+    pub delivery_seconds: Histogram,
+    /// What was done about slow clients.
+    pub slow_consumers: IntCounterVec,
+    /// Whether the hub drains.
+    pub draining: IntGauge,
+    /// Failed attempts to load a changed key set.
+    pub key_reloads: IntCounterVec,
+}
+
+/// The values of each label, so that every series is there from the start and rates can be computed at once.
+const LABELS: [(&str, &[&str]); 5] = [
+    ("connects_total", &["accepted", "unauthorized", "forbidden", "limited", "bad_request", "unavailable"]),
+    ("closes_total", &["client", "timeout", "protocol_error", "slow", "drain", "reset", "handshake"]),
+    ("handshake_failures_total", &["timeout", "malformed", "protocol", "version", "too_large"]),
+    (
+        "auth_failures_total",
+        &[
+            "missing",
+            "malformed",
+            "signature",
+            "expired",
+            "not_yet",
+            "issuer",
+            "audience",
+            "type",
+            "scope",
+            "unknown_key",
+        ],
+    ),
+    ("slow_consumers_total", &["queued", "collapsed", "reset"]),
+];
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// If a name is there twice or no name: an error of the table below, which every test would show.
+    pub fn new() -> prometheus::Result<Metrics> {
+        let registry = Registry::new_custom(Some("notification_hub".into()), None)?;
+        let counters = |name: &str, help: &str, labels: &[&str]| -> prometheus::Result<IntCounterVec> {
+            let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counters.clone()))?;
+            for (_, values) in LABELS.iter().filter(|(known, _)| *known == name) {
+                values.iter().for_each(|value| _ = counters.with_label_values(&[value]));
+            }
+            Ok(counters)
+        };
+        let connections =
+            IntGaugeVec::new(Opts::new("connections", "Open connections."), &["client_type", "protocol", "transport"])?;
+        registry.register(Box::new(connections.clone()))?;
+        let deliveries = IntCounter::new("deliveries_total", "Frames written or queued for a client.")?;
+        registry.register(Box::new(deliveries.clone()))?;
+        let delivery_seconds = Histogram::with_opts(
+            HistogramOpts::new("delivery_seconds", "From taking a push to having written it, per reactor.")
+                .buckets(prometheus::exponential_buckets(0.000_1, 4.0, 10)?),
+        )?;
+        registry.register(Box::new(delivery_seconds.clone()))?;
+        let draining = IntGauge::new("draining", "1 while the hub lets go of its clients.")?;
+        registry.register(Box::new(draining.clone()))?;
+        let build = IntGaugeVec::new(Opts::new("build_info", "Always 1; the label tells the version."), &["version"])?;
+        registry.register(Box::new(build.clone()))?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Ok(Metrics {
+            connections,
+            connects: counters("connects_total", "Attempts to connect, by outcome.", &["outcome"])?,
+            closes: counters("closes_total", "Connections that ended, by reason.", &["reason"])?,
+            handshake_failures: counters("handshake_failures_total", "Failed handshakes.", &["reason"])?,
+            auth_failures: counters("auth_failures_total", "Refused tokens, by reason.", &["reason"])?,
+            notifications: counters("notifications_total", "Pushes by stage and type.", &["stage", "type"])?,
+            deliveries,
+            delivery_seconds,
+            slow_consumers: counters("slow_consumers_total", "Measures against slow clients.", &["action"])?,
+            draining,
+            key_reloads: counters("key_reloads_total", "Changed key sets, by result.", &["result"])?,
+            registry,
+        })
+    }
+
+    /// All metrics in Prometheus' text format.
+    pub fn text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        // Writing to memory fails only for a family without a name, which the registry does not take.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        text
+    }
+}

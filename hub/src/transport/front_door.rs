@@ -1,0 +1,198 @@
+//! Reads the head of a request on the public port and decides whose it is (`front-door.md`): an unambiguous WebSocket
+//! upgrade on a hub path is the reactors' own; everything else goes to axum with its bytes unchanged. Pure.
+
+use httparse::{EMPTY_HEADER, Header, Request, Status};
+
+use super::headers::Refusal;
+use super::websocket;
+use crate::auth::bearer::{self, Bearer};
+
+/// The largest head of a request.
+pub const LARGEST_HEAD: usize = 64 * 1024;
+
+/// What the head of a request asks for.
+#[derive(Debug)]
+pub enum Head {
+    /// It is not whole yet.
+    Partial,
+    /// A client that wants to become a WebSocket.
+    Upgrade(Upgrade),
+    /// Something for axum.
+    Plain,
+    /// Something that is answered at once.
+    Refuse(Refusal),
+}
+
+/// A WebSocket upgrade whose token has yet to be verified.
+#[derive(Debug)]
+pub struct Upgrade {
+    /// The client's token.
+    pub token: Option<Bearer>,
+    /// What proves that its key was read.
+    pub accept: String,
+    /// Whether it names a connection id, which only a negotiation gives out.
+    pub negotiated: bool,
+    /// Where the head ends and the client's first frames may begin.
+    pub length: usize,
+}
+
+/// Whether a path is the hub's: with or without the prefix that proxies strip, in any case, with a slash or without.
+pub fn is_hub(path: &str) -> bool {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    ["/hub", "/notifications/hub"].iter().any(|hub| path.eq_ignore_ascii_case(hub))
+}
+
+/// Reads what has come of a request.
+pub fn read(bytes: &[u8]) -> Head {
+    let mut storage = [EMPTY_HEADER; 100];
+    let mut request = Request::new(&mut storage);
+    let length = match request.parse(bytes) {
+        Ok(Status::Complete(length)) => length,
+        Ok(Status::Partial) if bytes.len() < LARGEST_HEAD => return Head::Partial,
+        Ok(Status::Partial) => return Head::Refuse(Refusal::explained(431, "The request's head is too large.")),
+        Err(_) if bytes.starts_with(b"PRI * HTTP/2.0") => {
+            return Head::Refuse(Refusal::explained(505, "HTTP/2 without TLS is not spoken here; use HTTP/1.1."));
+        }
+        Err(_) => return Head::Plain,
+    };
+    let target = request.path.unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let headers = Headers(request.headers);
+    let upgrades = headers.has_token("connection", "upgrade") && headers.has_token("upgrade", "websocket");
+    let ours = request.method == Some("GET")
+        && request.version == Some(1)
+        && is_hub(path)
+        && upgrades
+        && headers.all("expect").next().is_none()
+        && !headers.all("accept").any(|value| contains(value, b"text/event-stream"));
+    if !ours {
+        return Head::Plain;
+    }
+    match upgrade(&headers, query, length) {
+        Ok(upgrade) => Head::Upgrade(upgrade),
+        Err(refusal) => Head::Refuse(refusal),
+    }
+}
+
+fn upgrade(headers: &Headers<'_>, query: &str, length: usize) -> Result<Upgrade, Refusal> {
+    let body = headers.all("transfer-encoding").next().is_some()
+        || headers.all("content-length").any(|value| value.trim_ascii() != b"0")
+        || headers.all("content-length").count() > 1;
+    if body || headers.all("host").count() != 1 {
+        let needs = "An upgrade needs one Host header and no body.";
+        return Err(Refusal::explained(400, needs));
+    }
+    if headers.only("sec-websocket-version") != Some(b"13") {
+        let needs = "The header Sec-WebSocket-Version: 13 is missing.";
+        return Err(Refusal::explained(426, needs).with("sec-websocket-version", "13").with("upgrade", "websocket"));
+    }
+    let key = headers.only("sec-websocket-key").and_then(|key| std::str::from_utf8(key).ok());
+    let key = key.filter(|key| is_key(key)).ok_or_else(|| {
+        Refusal::explained(400, "The header Sec-WebSocket-Key is missing, or is not 16 bytes in Base64.")
+    })?;
+    Ok(Upgrade {
+        token: bearer::find(headers.all("authorization").next(), query),
+        accept: websocket::accept(key),
+        negotiated: bearer::query_value(query, "id").is_some(),
+        length,
+    })
+}
+
+fn is_key(key: &str) -> bool {
+    use base64::Engine;
+    base64::prelude::BASE64_STANDARD.decode(key).is_ok_and(|key| key.len() == 16)
+}
+
+/// The headers of a request.
+struct Headers<'a>(&'a [Header<'a>]);
+
+impl<'a> Headers<'a> {
+    fn all(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+    }
+
+    /// The value of a header that is there once.
+    fn only(&self, name: &'static str) -> Option<&'a [u8]> {
+        let mut all = self.all(name);
+        let value = all.next()?;
+        all.next().is_none().then(|| value.trim_ascii())
+    }
+
+    /// Whether a list of tokens holds one.
+    fn has_token(&self, name: &'static str, token: &str) -> bool {
+        let mut tokens = self.all(name).flat_map(|value| value.split(|&byte| byte == b','));
+        tokens.any(|value| value.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    }
+}
+
+fn contains(value: &[u8], wanted: &[u8]) -> bool {
+    value.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "GET /hub?access_token=a.b.c HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\n\
+        Upgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+    fn status(text: &str) -> Option<u16> {
+        match read(text.as_bytes()) {
+            Head::Refuse(refusal) => Some(refusal.status),
+            _ => None,
+        }
+    }
+
+    fn is_upgrade(text: &str) -> bool {
+        matches!(read(text.as_bytes()), Head::Upgrade(_))
+    }
+
+    #[test]
+    fn a_good_upgrade_is_ours() {
+        let Head::Upgrade(upgrade) = read(GOOD.as_bytes()) else { panic!("no upgrade") };
+        assert_eq!(upgrade.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(upgrade.token.expect("a token").reveal(), "a.b.c");
+        assert_eq!(upgrade.length, GOOD.len());
+        for path in ["/HUB/", "/notifications/hub", "/Notifications/Hub/"] {
+            assert!(is_upgrade(&GOOD.replace("/hub", path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_cut_of_it_is_partial() {
+        for end in 0..GOOD.len() {
+            assert!(matches!(read(&GOOD.as_bytes()[..end]), Head::Partial), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn the_rest_is_axums() {
+        for (from, to) in [
+            ("GET", "POST"),
+            ("HTTP/1.1", "HTTP/1.0"),
+            ("/hub", "/hubs"),
+            ("/hub", "/send"),
+            ("keep-alive, Upgrade", "keep-alive"),
+            ("Upgrade: WebSocket", "Upgrade: h2c"),
+            ("Host: x", "Host: x\r\nAccept: text/event-stream"),
+            ("Host: x", "Host: x\r\nExpect: 100-continue"),
+        ] {
+            let request = GOOD.replacen(from, to, 1);
+            assert!(matches!(read(request.as_bytes()), Head::Plain), "{to}");
+        }
+        assert!(matches!(read(b"\x16\x03\x01\x02\x00\x01"), Head::Plain));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_before_authentication() {
+        assert_eq!(status(&GOOD.replace("Version: 13", "Version: 8")), Some(426));
+        assert_eq!(status(&GOOD.replace("Sec-WebSocket-Version: 13\r\n", "")), Some(426));
+        assert_eq!(status(&GOOD.replace("dGhlIHNhbXBsZSBub25jZQ==", "abc")), Some(400));
+        assert_eq!(status(&GOOD.replace("Host: x\r\n", "")), Some(400));
+        assert_eq!(status(&GOOD.replace("Host: x", "Host: x\r\nContent-Length: 3")), Some(400));
+        assert_eq!(status(&GOOD.replace("Host: x", "Host: x\r\nTransfer-Encoding: chunked")), Some(400));
+        assert_eq!(status("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Some(505));
+        let long = format!("GET /hub HTTP/1.1\r\nX: {}", "x".repeat(LARGEST_HEAD));
+        assert_eq!(status(&long), Some(431));
+    }
+}

@@ -1,0 +1,6 @@
+//! How bytes come in and go out: the front door, WebSockets, and plain HTTP.
+
+pub mod front_door;
+pub mod headers;
+pub mod plain;
+pub mod websocket;

@@ -1,0 +1,105 @@
+//! Everything on the public port that is no WebSocket: connections that the front door hands on, served by axum.
+//!
+//! Every answer closes its connection, so that an upgrade is always the first request of one.
+
+use std::io::Cursor;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncReadExt;
+use tokio::sync::mpsc;
+
+use super::front_door;
+use super::headers::{NO_CACHE, SECURITY, SERVER, error_body};
+use crate::notification::Date;
+
+/// How many connections axum serves at once; the front door refuses those above.
+pub const MOST: usize = 1024;
+
+/// How long a request's head may take.
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+
+/// A connection that is no WebSocket, with the bytes that were read of it.
+pub struct Handover {
+    /// The socket, non-blocking.
+    pub socket: std::net::TcpStream,
+    /// What was read: served before what the socket still has.
+    pub head: Vec<u8>,
+}
+
+/// The routes of the public port.
+pub fn router() -> Router {
+    Router::new().route("/alive", get(now)).route("/now", get(now)).fallback(other).layer(map_response(with_headers))
+}
+
+/// Serves connections as they come, until the front door is gone.
+pub async fn serve(router: Router, mut connections: mpsc::Receiver<Handover>) {
+    while let Some(handover) = connections.recv().await {
+        let router = router.clone();
+        tokio::spawn(async move {
+            let Ok(socket) = tokio::net::TcpStream::from_std(handover.socket) else { return };
+            let (reading, writing) = socket.into_split();
+            let stream = tokio::io::join(Cursor::new(handover.head).chain(reading), writing);
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_DEADLINE)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+            // A client that hangs up in the middle is no event.
+            let _ = connection.await;
+        });
+    }
+}
+
+async fn now() -> Response {
+    let date = format!("\"{}\"", Date::now());
+    ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], date).into_response()
+}
+
+/// A request for the hub that is no upgrade is told what it lacks; everything else is not here.
+async fn other(request: Request) -> Response {
+    if !front_door::is_hub(request.uri().path()) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    if request.method() != Method::GET {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::CONTENT_TYPE, "text/plain")]).into_response();
+    }
+    let missing = [("Connection", "Upgrade"), ("Upgrade", "websocket")].into_iter().find(|(name, wanted)| {
+        let values = request.headers().get_all(*name);
+        !values.iter().any(|value| {
+            value.to_str().is_ok_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case(wanted)))
+        })
+    });
+    let explanation = match missing {
+        Some((name, value)) => {
+            format!(
+                "the header '{name}: {value}' is missing: this is a WebSocket endpoint, and a proxy in front of it may drop the header"
+            )
+        }
+        None => "this is a WebSocket endpoint, and the request is no HTTP/1.1 upgrade".to_owned(),
+    };
+    let body = error_body(&format!("Connection ID required; {explanation}."));
+    let mut response = (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    for (name, value) in NO_CACHE {
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Adds what every answer carries.
+pub async fn with_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in SECURITY {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    headers.insert(header::SERVER, HeaderValue::from_static(SERVER));
+    response
+}

@@ -1,0 +1,213 @@
+//! Takes apart what a client sends: any split of the input gives the same events.
+
+use super::code;
+use super::frame::Opcode;
+use crate::protocol::Utf8;
+
+/// What a client said, as far as the layer above has to know.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A piece of a message, unmasked.
+    Data {
+        /// The bytes.
+        payload: &'a [u8],
+        /// The message ends with them.
+        ends: bool,
+    },
+    /// A ping, to be answered with the same payload.
+    Ping(Vec<u8>),
+    /// A pong: nobody asked, nothing to do.
+    Pong,
+    /// A close that can be answered in kind.
+    Close,
+    /// The protocol was broken: answer with this close code and hang up.
+    Violation(u16),
+}
+
+/// The longest payload of a control frame.
+const LONGEST_CONTROL: usize = 125;
+
+/// The state between two bytes.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    header: Header,
+    /// The frame whose payload is being read.
+    frame: Option<Incoming>,
+    /// The message that fragments belong to: is it text?
+    message: Option<bool>,
+    utf8: Utf8,
+    control: Vec<u8>,
+}
+
+#[derive(Debug, Default)]
+struct Header {
+    bytes: [u8; 14],
+    length: u8,
+}
+
+#[derive(Debug)]
+struct Incoming {
+    opcode: Opcode,
+    last: bool,
+    remaining: u64,
+    mask: [u8; 4],
+    place: u8,
+}
+
+impl Decoder {
+    /// Whether it stands between two messages: then nothing of it has to be kept.
+    pub fn is_idle(&self) -> bool {
+        self.frame.is_none() && self.message.is_none() && self.header.length == 0
+    }
+
+    /// The next event; nothing when the input is used up. After a close or a violation there is no next one.
+    pub fn next<'a>(&mut self, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+        loop {
+            if self.frame.is_none() {
+                let frame = match self.header.read(input)? {
+                    Ok(frame) if self.admits(&frame) => frame,
+                    Ok(_) | Err(Broken) => return Some(Event::Violation(code::PROTOCOL_ERROR)),
+                };
+                if matches!(frame.opcode, Opcode::Text | Opcode::Binary) {
+                    self.message = Some(frame.opcode == Opcode::Text);
+                    self.utf8 = Utf8::default();
+                }
+                self.frame = Some(frame);
+            }
+            let frame = self.frame.as_mut()?;
+            if frame.remaining > 0 && input.is_empty() {
+                return None;
+            }
+            let count = usize::try_from(frame.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
+            let (piece, rest) = std::mem::take(input).split_at_mut(count);
+            *input = rest;
+            frame.unmask(piece);
+            let complete = frame.remaining == 0;
+            let (opcode, last) = (frame.opcode, frame.last);
+            if complete {
+                self.frame = None;
+            }
+            match opcode {
+                Opcode::Text | Opcode::Binary | Opcode::Continuation => {
+                    let ends = complete && last;
+                    if self.message == Some(true) && (!self.utf8.accept(piece) || (ends && !self.utf8.is_complete())) {
+                        return Some(Event::Violation(code::INVALID_DATA));
+                    }
+                    if ends {
+                        self.message = None;
+                    }
+                    if !piece.is_empty() || ends {
+                        return Some(Event::Data { payload: piece, ends });
+                    }
+                }
+                Opcode::Ping | Opcode::Pong | Opcode::Close => {
+                    self.control.extend_from_slice(piece);
+                    if complete {
+                        let payload = std::mem::take(&mut self.control);
+                        return Some(match opcode {
+                            Opcode::Ping => Event::Ping(payload),
+                            Opcode::Pong => Event::Pong,
+                            _ => closing(&payload),
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether a frame may come here: fragments only inside a message, new messages only outside.
+    fn admits(&self, frame: &Incoming) -> bool {
+        match frame.opcode {
+            Opcode::Continuation => self.message.is_some(),
+            Opcode::Text | Opcode::Binary => self.message.is_none(),
+            Opcode::Close | Opcode::Ping | Opcode::Pong => true,
+        }
+    }
+}
+
+/// A header that breaks the protocol.
+struct Broken;
+
+impl Header {
+    /// Collects a header byte by byte; nothing while it is not whole.
+    fn read(&mut self, input: &mut &mut [u8]) -> Option<Result<Incoming, Broken>> {
+        loop {
+            let length = usize::from(self.length);
+            if length >= 2 && length == self.needed() {
+                let frame = self.parse();
+                self.length = 0;
+                return Some(frame);
+            }
+            let (&mut first, rest) = std::mem::take(input).split_first_mut()?;
+            *input = rest;
+            self.bytes[length] = first;
+            self.length += 1;
+            // What the first two bytes forbid is refused without waiting for the rest.
+            if length == 1 && self.is_broken() {
+                return Some(Err(Broken));
+            }
+        }
+    }
+
+    /// How long the header is, by its second byte.
+    fn needed(&self) -> usize {
+        6 + match self.bytes[1] & 0x7f {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        }
+    }
+
+    /// Reserved bits, unknown opcodes, unmasked frames, control frames that are long or fragmented.
+    fn is_broken(&self) -> bool {
+        let [first, second, ..] = self.bytes;
+        let control = first & 0x08 != 0;
+        let long = usize::from(second & 0x7f) > LONGEST_CONTROL;
+        first & 0x70 != 0
+            || second & 0x80 == 0
+            || Opcode::from_number(first & 0x0f).is_none()
+            || (control && (first & 0x80 == 0 || long))
+    }
+
+    fn parse(&self) -> Result<Incoming, Broken> {
+        let wide = |from: usize, to: usize| {
+            self.bytes[from..to].iter().fold(0u64, |value, &byte| value << 8 | u64::from(byte))
+        };
+        let remaining = match self.bytes[1] & 0x7f {
+            126 => wide(2, 4),
+            127 => wide(2, 10),
+            short => u64::from(short),
+        };
+        let opcode = Opcode::from_number(self.bytes[0] & 0x0f).filter(|_| remaining >> 63 == 0).ok_or(Broken)?;
+        let mut mask = [0; 4];
+        let end = self.needed();
+        mask.copy_from_slice(&self.bytes[end - 4..end]);
+        Ok(Incoming { opcode, last: self.bytes[0] & 0x80 != 0, remaining, mask, place: 0 })
+    }
+}
+
+impl Incoming {
+    /// Unmasks the next piece of the payload in place.
+    fn unmask(&mut self, piece: &mut [u8]) {
+        let mut place = usize::from(self.place);
+        for byte in &mut *piece {
+            *byte ^= self.mask[place & 3];
+            place += 1;
+        }
+        self.place = (place & 3) as u8;
+        self.remaining -= piece.len() as u64;
+    }
+}
+
+/// What a close frame asks for.
+fn closing(payload: &[u8]) -> Event<'static> {
+    match payload {
+        [] => Event::Close,
+        [high, low, reason @ ..] => match u16::from_be_bytes([*high, *low]) {
+            1000..=1003 | 1007..=1014 | 3000..=4999 if std::str::from_utf8(reason).is_ok() => Event::Close,
+            1000..=1003 | 1007..=1014 | 3000..=4999 => Event::Violation(code::INVALID_DATA),
+            _ => Event::Violation(code::PROTOCOL_ERROR),
+        },
+        [_] => Event::Violation(code::PROTOCOL_ERROR),
+    }
+}

@@ -1,0 +1,144 @@
+//! WebSockets on the server's side (RFC 6455), without extensions. Pure.
+
+mod decoder;
+mod frame;
+
+pub use decoder::{Decoder, Event};
+pub use frame::{Frame, Opcode, header, write};
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::connection::{Ending, Output, Session, Terms, Tick};
+use crate::protocol::{Protocol, ProtocolError};
+
+/// Close codes that are sent.
+pub mod code {
+    /// The normal end.
+    pub const NORMAL: u16 = 1000;
+    /// The client broke the WebSocket protocol.
+    pub const PROTOCOL_ERROR: u16 = 1002;
+    /// A text is no UTF-8.
+    pub const INVALID_DATA: u16 = 1007;
+}
+
+/// The `Sec-WebSocket-Accept` that proves that a key was read.
+pub fn accept(key: &str) -> String {
+    const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    context.update(key.as_bytes());
+    context.update(MAGIC.as_bytes());
+    BASE64_STANDARD.encode(context.finish())
+}
+
+/// A session behind a WebSocket. Between whole messages it holds no buffer.
+#[derive(Debug)]
+pub struct WebSocket {
+    /// The session.
+    pub session: Session,
+    partial: Option<Box<Partial>>,
+}
+
+/// What is there of frames and messages that are not whole yet.
+#[derive(Debug, Default)]
+struct Partial {
+    decoder: Decoder,
+    held: Vec<u8>,
+}
+
+/// What goes to the client, as bytes for its socket.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    /// Whole frames.
+    pub bytes: Vec<u8>,
+    /// The protocol of a handshake that has just been accepted.
+    pub opened: Option<Protocol>,
+}
+
+impl Output for Outgoing {
+    fn opened(&mut self, protocol: Protocol) {
+        self.opened = Some(protocol);
+    }
+
+    fn message(&mut self, protocol: Protocol, body: &[u8]) {
+        write(Opcode::of(protocol), body, &mut self.bytes);
+    }
+}
+
+impl WebSocket {
+    /// A client that has just been upgraded.
+    pub fn new(now: Tick) -> WebSocket {
+        WebSocket { session: Session::new(now), partial: None }
+    }
+
+    /// Takes bytes from the socket (and unmasks them in place).
+    pub fn receive(&mut self, input: &mut [u8], now: Tick, terms: &Terms, outgoing: &mut Outgoing) -> Option<Ending> {
+        let mut partial = self.partial.take();
+        let fresh = &mut Partial::default();
+        let state = partial.as_deref_mut().unwrap_or(fresh);
+        let ending = Self::take(&mut self.session, state, input, now, terms, outgoing);
+        if ending.is_none() && !state.is_empty() {
+            self.partial = partial.or_else(|| Some(Box::new(std::mem::take(fresh))));
+            if let Some(partial) = &mut self.partial {
+                partial.held.shrink_to_fit();
+            }
+        }
+        ending
+    }
+
+    fn take(
+        session: &mut Session,
+        state: &mut Partial,
+        mut input: &mut [u8],
+        now: Tick,
+        terms: &Terms,
+        outgoing: &mut Outgoing,
+    ) -> Option<Ending> {
+        while let Some(event) = state.decoder.next(&mut input) {
+            let (ending, code) = match event {
+                Event::Data { payload, ends } => {
+                    match session.receive(&mut state.held, payload, ends, now, terms, outgoing) {
+                        Some(ending) => (ending, code::NORMAL),
+                        None => continue,
+                    }
+                }
+                Event::Ping(payload) => {
+                    write(Opcode::Pong, &payload, &mut outgoing.bytes);
+                    continue;
+                }
+                Event::Pong => continue,
+                Event::Close => (Ending::Client, code::NORMAL),
+                Event::Violation(code) => (Ending::Protocol(BROKEN), code),
+            };
+            write(Opcode::Close, &code.to_be_bytes(), &mut outgoing.bytes);
+            return Some(ending);
+        }
+        None
+    }
+
+    /// Looks at the clock.
+    pub fn tick(&mut self, now: Tick, terms: &Terms, outgoing: &mut Outgoing) -> Option<Ending> {
+        let ending = self.session.tick(now, terms, outgoing)?;
+        write(Opcode::Close, &code::NORMAL.to_be_bytes(), &mut outgoing.bytes);
+        Some(ending)
+    }
+
+    /// Ends the session from this side, with a Close where the client can still be told.
+    pub fn end(&mut self, ending: Ending, outgoing: &mut Outgoing) -> Ending {
+        let ending = self.session.end(ending, outgoing);
+        write(Opcode::Close, &code::NORMAL.to_be_bytes(), &mut outgoing.bytes);
+        ending
+    }
+}
+
+const BROKEN: ProtocolError = ProtocolError("the WebSocket protocol was broken");
+
+impl Partial {
+    fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.decoder.is_idle()
+    }
+}
+
+#[cfg(test)]
+mod tests;
