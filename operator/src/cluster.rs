@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Patch, PatchParams};
-use kube::core::PartialObjectMeta;
+use kube::core::{PartialObjectMeta, Status};
 use kube::{Api, Client, Resource, ResourceExt};
 use notification_hub_crds::{FIELD_MANAGER, NotificationHub, STATUS_FIELD_MANAGER};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::leader::Leadership;
 
@@ -28,9 +29,21 @@ pub enum CallError {
     /// Not begun: somebody else may be leading.
     #[error("this process does not lead")]
     NotLeading,
-    /// The API server refused, or could not be reached.
+    /// The API server's answer.
+    #[error("{}", .0.message)]
+    Refused(Box<Status>),
+    /// There was no answer, or none that is understood.
     #[error(transparent)]
-    Api(#[from] kube::Error),
+    Transport(kube::Error),
+}
+
+impl From<kube::Error> for CallError {
+    fn from(error: kube::Error) -> CallError {
+        match error {
+            kube::Error::Api(status) => CallError::Refused(status),
+            other => CallError::Transport(other),
+        }
+    }
 }
 
 impl CallError {
@@ -39,7 +52,7 @@ impl CallError {
         match self {
             CallError::Timeout => "timeout",
             CallError::NotLeading => "not_leading",
-            CallError::Api(kube::Error::Api(status)) => match status.code {
+            CallError::Refused(status) => match status.code {
                 403 => "forbidden",
                 404 => "not_found",
                 409 => "conflict",
@@ -47,14 +60,14 @@ impl CallError {
                 429 => "throttled",
                 _ => "server",
             },
-            CallError::Api(_) => "transport",
+            CallError::Transport(_) => "transport",
         }
     }
 
     /// What the API server said, if it said anything.
-    pub fn status(&self) -> Option<&kube::core::Status> {
+    pub fn status(&self) -> Option<&Status> {
         match self {
-            CallError::Api(kube::Error::Api(status)) => Some(status),
+            CallError::Refused(status) => Some(status),
             _ => None,
         }
     }
@@ -111,6 +124,14 @@ impl Cluster {
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let params = PatchParams { force, ..PatchParams::apply(FIELD_MANAGER) };
         in_time(api.patch(&object.name_any(), &params, &Patch::Apply(object))).await
+    }
+
+    /// Changes an object of ours by a strategic merge patch.
+    pub async fn patch<K: Kind>(&self, object: &K, patch: &Value) -> Result<K, CallError> {
+        self.may_write()?;
+        let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        in_time(api.patch(&object.name_any(), &params, &Patch::Strategic(patch))).await
     }
 
     /// Applies a status. `patch` is the resource with the resourceVersion that the status was computed from, so that a

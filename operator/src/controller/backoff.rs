@@ -63,7 +63,7 @@ mod tests {
     fn each_resource_has_its_own_count() {
         let backoff = Backoff::default();
         let (a, b) = (ObjectRef::new("a"), ObjectRef::new("b"));
-        (0..20).for_each(|_| drop(backoff.next(&a)));
+        (0..20).for_each(|_| _ = backoff.next(&a));
         assert!(backoff.next(&a) > Duration::from_secs(100));
         assert!(backoff.next(&b) <= SHORTEST);
         backoff.reset(&a);

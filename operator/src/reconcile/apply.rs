@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 
+use super::repair;
 use crate::build::Desired;
 use crate::cluster::{CallError, Cluster, Kind};
 use crate::model::ownership;
@@ -127,9 +128,15 @@ struct Child<K> {
 
 impl<K: Kind> Child<K> {
     async fn apply(self, cluster: &Cluster) -> Result<K, Error> {
+        let failed = |source| Error { object: title(&self.object), source };
         // Without force where nothing was: should somebody's object have come up since, the server reports a conflict.
-        let applied = cluster.apply(&self.object, self.exists).await;
-        applied.map_err(|source| Error { object: title(&self.object), source })
+        let refused = match cluster.apply(&self.object, self.exists).await {
+            Err(error) if self.exists && error.category() == "invalid" => error,
+            result => return result.map_err(failed),
+        };
+        let Some(patch) = repair::patch(&self.object) else { return Err(failed(refused)) };
+        cluster.patch(&self.object, &patch).await.map_err(failed)?;
+        cluster.apply(&self.object, true).await.map_err(failed)
     }
 }
 

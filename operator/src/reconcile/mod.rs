@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod dereference;
+mod repair;
 pub mod status;
 pub mod validate;
 

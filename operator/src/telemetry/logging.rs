@@ -1,5 +1,6 @@
 //! Log lines on standard error. Secrets never reach them: their types do not print their content.
 
+use std::io::IsTerminal;
 use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
@@ -27,7 +28,8 @@ impl FromStr for LogFormat {
 
 /// Begins logging. Only once per process.
 pub fn init(filter: EnvFilter, format: LogFormat) {
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match format {
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
         LogFormat::Text => subscriber.init(),
