@@ -1,0 +1,214 @@
+//! One client of the load generator: a state machine of a few bytes over what the server sends. It owns no buffer; it knows
+//! frames only as far as it must to tell a delivery from a ping.
+
+use anyhow::{Result, bail};
+
+/// What the client sends once it is upgraded: the handshake, in a binary frame with a mask of zeros.
+pub const HANDSHAKE: &[u8] = b"\x82\xa7\0\0\0\0{\"protocol\":\"messagepack\",\"version\":1}\x1e";
+
+/// The length of the handshake's answer `{}\x1e` and of a MessagePack ping; no push is as short.
+const SHORT: u32 = 3;
+
+const STATUS: &[u8] = b"HTTP/1.1 101 ";
+const END: &[u8] = b"\r\n\r\n";
+
+const BINARY: u8 = 0x82;
+const CLOSE: u8 = 0x88;
+
+/// Where a client stands.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The upgrade request is not sent.
+    #[default]
+    Connecting,
+    /// The answer to the upgrade request is not complete.
+    Upgrading,
+    /// The SignalR handshake is not answered.
+    Handshaking,
+    /// Connected.
+    Open,
+}
+
+/// What some bytes from the server brought.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The upgrade was accepted: the handshake is to be sent.
+    pub upgraded: bool,
+    /// The handshake was answered: the client is connected.
+    pub opened: bool,
+    /// Pushes that were received whole.
+    pub deliveries: u32,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+}
+
+/// The state of one client.
+#[derive(Debug, Default)]
+pub struct Client {
+    /// Pushes received since the connection was opened.
+    pub deliveries: u32,
+    phase: Phase,
+    /// How much of the status line and of the head's end has matched.
+    status: u8,
+    end: u8,
+    /// The head of the frame that is being read, and how many bytes of its payload are to come.
+    head: [u8; 4],
+    have: u8,
+    left: u32,
+}
+
+impl Client {
+    /// Where it stands.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The upgrade request was sent.
+    pub fn requested(&mut self) {
+        self.phase = Phase::Upgrading;
+    }
+
+    /// Takes what the server sent.
+    pub fn take(&mut self, mut bytes: &[u8]) -> Result<Progress> {
+        let mut progress = Progress::default();
+        while !bytes.is_empty() {
+            bytes = match self.phase {
+                Phase::Connecting => bail!("the server spoke first"),
+                Phase::Upgrading => self.upgrade(bytes, &mut progress)?,
+                Phase::Handshaking | Phase::Open => self.frame(bytes, &mut progress)?,
+            };
+        }
+        Ok(progress)
+    }
+
+    fn upgrade<'a>(&mut self, bytes: &'a [u8], progress: &mut Progress) -> Result<&'a [u8]> {
+        for (at, byte) in bytes.iter().enumerate() {
+            if let Some(expected) = STATUS.get(usize::from(self.status)) {
+                if byte != expected {
+                    bail!(
+                        "the upgrade was refused: {}",
+                        String::from_utf8_lossy(bytes).lines().next().unwrap_or_default()
+                    );
+                }
+                self.status += 1;
+            }
+            self.end = match (*byte == END[usize::from(self.end)], *byte) {
+                (true, _) => self.end + 1,
+                (false, b'\r') => 1,
+                (false, _) => 0,
+            };
+            if usize::from(self.end) == END.len() {
+                self.phase = Phase::Handshaking;
+                progress.upgraded = true;
+                return Ok(&bytes[at + 1..]);
+            }
+        }
+        Ok(&[])
+    }
+
+    fn frame<'a>(&mut self, mut bytes: &'a [u8], progress: &mut Progress) -> Result<&'a [u8]> {
+        if self.left == 0 {
+            while usize::from(self.have) < self.head_length() {
+                let [byte, rest @ ..] = bytes else { return Ok(&[]) };
+                self.head[usize::from(self.have)] = *byte;
+                self.have += 1;
+                bytes = rest;
+            }
+            self.left = self.payload_length()?;
+        }
+        let taken = bytes.len().min(self.left as usize);
+        self.left -= taken as u32;
+        if self.left == 0 {
+            self.message(progress)?;
+            self.have = 0;
+        }
+        Ok(&bytes[taken..])
+    }
+
+    /// Two bytes, or four when the length needs sixteen bits.
+    fn head_length(&self) -> usize {
+        if self.have >= 2 && self.head[1] == 126 { 4 } else { 2 }
+    }
+
+    fn payload_length(&self) -> Result<u32> {
+        match self.head[1] {
+            126 => Ok(u32::from(u16::from_be_bytes([self.head[2], self.head[3]]))),
+            length @ 0..=125 => Ok(u32::from(length)),
+            _ => bail!("a frame that no server of this bench sends"),
+        }
+    }
+
+    fn message(&mut self, progress: &mut Progress) -> Result<()> {
+        let length = self.payload_length()?;
+        match (self.head[0], self.phase) {
+            (BINARY, Phase::Handshaking) if length == SHORT => {
+                self.phase = Phase::Open;
+                progress.opened = true;
+            }
+            (BINARY, Phase::Open) if length == SHORT => {}
+            (BINARY, Phase::Open) => {
+                self.deliveries += 1;
+                progress.deliveries += 1;
+                progress.bytes += u64::from(self.have) + u64::from(length);
+            }
+            (CLOSE, _) => bail!("the server closed the connection"),
+            (first, phase) => bail!("an unexpected frame ({first:#x}, {length} bytes) while {phase:?}"),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UPGRADE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+    const ANSWER: &[u8] = b"\x82\x03{}\x1e";
+    const PING: &[u8] = b"\x82\x03\x02\x91\x06";
+
+    fn connected() -> Client {
+        let mut client = Client::default();
+        client.requested();
+        client
+    }
+
+    fn push(length: u16) -> Vec<u8> {
+        let mut frame = vec![BINARY];
+        if length < 126 {
+            frame.push(length as u8);
+        } else {
+            frame.push(126);
+            frame.extend(length.to_be_bytes());
+        }
+        frame.resize(frame.len() + usize::from(length), b'x');
+        frame
+    }
+
+    #[test]
+    fn a_connection_in_one_piece_and_byte_by_byte() {
+        let stream = [UPGRADE, ANSWER, PING, &push(111), &push(300), PING, &push(126)].concat();
+        for size in [1, 2, 3, 7, stream.len()] {
+            let mut client = connected();
+            let mut total = Progress::default();
+            for piece in stream.chunks(size) {
+                let progress = client.take(piece).unwrap();
+                total.upgraded |= progress.upgraded;
+                total.opened |= progress.opened;
+                total.deliveries += progress.deliveries;
+                total.bytes += progress.bytes;
+            }
+            assert_eq!(total, Progress { upgraded: true, opened: true, deliveries: 3, bytes: 113 + 304 + 130 });
+            assert_eq!((client.phase(), client.deliveries), (Phase::Open, 3));
+        }
+    }
+
+    #[test]
+    fn refusals_and_closes_are_errors() {
+        let mut client = connected();
+        let error = client.take(b"HTTP/1.1 401 Unauthorized\r\n\r\n").unwrap_err();
+        assert_eq!(error.to_string(), "the upgrade was refused: HTTP/1.1 401 Unauthorized");
+        let mut client = connected();
+        client.take(&[UPGRADE, ANSWER].concat()).unwrap();
+        assert!(client.take(b"\x88\x02\x03\xe8").is_err());
+    }
+}

@@ -1,0 +1,4 @@
+//! One measurement a file.
+
+pub mod delivery;
+pub mod idle;

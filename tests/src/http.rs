@@ -1,0 +1,183 @@
+//! HTTP/1.1 on a plain blocking socket: enough for `/send`, `/metrics` and for questions that no client library would ask.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+/// How long a server may take for one answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection that is kept open between requests.
+pub struct Connection {
+    stream: TcpStream,
+    address: SocketAddr,
+    read: Vec<u8>,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The header fields, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, by `Content-Length`, chunked, or up to the end of the connection.
+    pub body: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects.
+    pub fn open(address: SocketAddr) -> Result<Self> {
+        let stream =
+            TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("no connection to {address}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { stream, address, read: Vec::new() })
+    }
+
+    /// Asks and waits for the answer.
+    pub fn request(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response> {
+        let mut head =
+            format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n", self.address, body.len());
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        self.stream.write_all(head.as_bytes())?;
+        // A server that refuses a body answers and closes before it has read all of it.
+        let written = self.stream.write_all(body);
+        let response = self.response();
+        if response.is_err() {
+            written.context("the body was not taken")?;
+        }
+        response
+    }
+
+    /// Writes bytes as they are.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.stream.write_all(bytes)?)
+    }
+
+    /// Reads one answer; the body of a 101 is empty, what follows belongs to the new protocol.
+    pub fn response(&mut self) -> Result<Response> {
+        let (status, headers, length) = loop {
+            if let Some(head) = parse(&self.read)? {
+                break head;
+            }
+            if self.more()? == 0 {
+                bail!("the connection ended in the head of an answer: {:?}", String::from_utf8_lossy(&self.read));
+            }
+        };
+        self.read.drain(..length);
+        let field = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let body = if status == 101 || status == 204 {
+            Vec::new()
+        } else if field("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+            self.chunks()?
+        } else if let Some(length) = field("content-length") {
+            self.exactly(length.parse().context("bad content-length")?)?
+        } else {
+            while self.more()? > 0 {}
+            std::mem::take(&mut self.read)
+        };
+        Ok(Response { status, headers, body })
+    }
+
+    /// The socket and what was read beyond the last answer.
+    pub fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.read)
+    }
+
+    fn chunks(&mut self) -> Result<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let line = self.line()?;
+            let size = usize::from_str_radix(line.trim(), 16).with_context(|| format!("bad chunk size {line:?}"))?;
+            body.extend(self.exactly(size)?);
+            self.line()?;
+            if size == 0 {
+                return Ok(body);
+            }
+        }
+    }
+
+    fn line(&mut self) -> Result<String> {
+        loop {
+            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                return Ok(String::from_utf8_lossy(&self.exactly(end + 1)?).into_owned());
+            }
+            if self.more()? == 0 {
+                bail!("the connection ended in a line");
+            }
+        }
+    }
+
+    fn exactly(&mut self, length: usize) -> Result<Vec<u8>> {
+        while self.read.len() < length {
+            if self.more()? == 0 {
+                bail!("the connection ended after {} of {length} bytes of a body", self.read.len());
+            }
+        }
+        let rest = self.read.split_off(length);
+        Ok(std::mem::replace(&mut self.read, rest))
+    }
+
+    fn more(&mut self) -> Result<usize> {
+        let mut buffer = [0; 4096];
+        let read = self.stream.read(&mut buffer).context("no answer")?;
+        self.read.extend_from_slice(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+impl Response {
+    /// The first header field of that name (lower case).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Result<serde_json::Value> {
+        serde_json::from_slice(&self.body).with_context(|| format!("no JSON: {:?}", self.text()))
+    }
+}
+
+/// One request on a connection of its own.
+pub fn request(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Response> {
+    Connection::open(address)?.request(method, target, headers, body)
+}
+
+/// A GET on a connection of its own.
+pub fn get(address: SocketAddr, target: &str) -> Result<Response> {
+    request(address, "GET", target, &[], b"")
+}
+
+type Head = (u16, Vec<(String, String)>, usize);
+
+fn parse(bytes: &[u8]) -> Result<Option<Head>> {
+    let mut fields = [httparse::EMPTY_HEADER; 64];
+    let mut response = httparse::Response::new(&mut fields);
+    let httparse::Status::Complete(length) = response.parse(bytes).context("no HTTP answer")? else {
+        return Ok(None);
+    };
+    let headers = response
+        .headers
+        .iter()
+        .map(|field| (field.name.to_ascii_lowercase(), String::from_utf8_lossy(field.value).into_owned()))
+        .collect();
+    Ok(Some((response.code.unwrap_or_default(), headers, length)))
+}
