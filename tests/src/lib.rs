@@ -2,5 +2,10 @@
 
 pub mod bench;
 pub mod http;
+pub mod keys;
+pub mod listener;
+pub mod local_hub;
 pub mod process;
+pub mod programs;
 pub mod token;
+pub mod wait;
