@@ -41,6 +41,7 @@ pub struct Session {
     /// The handshake came without its separator: one that comes first after it belongs to it.
     separator_due: bool,
     last_received: Tick,
+    /// Until the handshake is done: when the client arrived.
     last_sent: Tick,
 }
 
@@ -100,9 +101,12 @@ impl Session {
         }
     }
 
-    /// Notes that something was sent, which puts the next ping off.
+    /// Notes that something was sent, which puts the next ping off. The handshake's time runs on whatever a transport
+    /// answers meanwhile.
     pub fn sent(&mut self, now: Tick) {
-        self.last_sent = now;
+        if self.phase != Phase::Handshake {
+            self.last_sent = now;
+        }
     }
 
     /// Takes bytes that the client sent. `held` keeps what is no whole message yet; `ends` says that the transport's

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use notification_hub::protocol::handshake::ACCEPTED;
 use notification_hub::protocol::{Protocol, split};
 use serde_json::{Value, json};
 
@@ -104,18 +105,18 @@ impl Socket {
 
     fn note(&mut self, opcode: u8, payload: &[u8]) -> Result<()> {
         match opcode {
+            // The original may put several messages into one of WebSocket; ours is one each.
             0x1 => {
-                let text = std::str::from_utf8(payload)?;
-                self.seen.extend(text.split_terminator('\u{1e}').map(|text| json!({ "text": text })));
+                let text = std::str::from_utf8(payload)?.strip_suffix('\u{1e}').filter(|text| !text.contains('\u{1e}'));
+                self.seen.push(json!({ "text": text.with_context(|| format!("no single message: {payload:?}"))? }));
             }
-            0x2 if payload == b"{}\x1e" => self.seen.push(json!({ "binary": hex_of(payload) })),
+            0x2 if payload == ACCEPTED => self.seen.push(json!({ "binary": hex_of(payload) })),
             0x2 => {
-                let mut rest = payload;
-                while let Some((body, taken)) = split(Protocol::MessagePack, rest, usize::MAX)? {
-                    self.seen.push(json!({ "binary": hex_of(body) }));
-                    rest = &rest[taken..];
-                }
-                ensure!(rest.is_empty(), "half a message: {}", hex_of(payload));
+                let message = split(Protocol::MessagePack, payload, usize::MAX)?;
+                let (body, _) = message
+                    .filter(|(_, taken)| *taken == payload.len())
+                    .with_context(|| format!("no single message: {}", hex_of(payload)))?;
+                self.seen.push(json!({ "binary": hex_of(body) }));
             }
             0x8 => {
                 self.seen.push(json!({ "close": payload.iter().fold(0u32, |code, byte| code << 8 | u32::from(*byte)) }))
