@@ -72,7 +72,7 @@ pub fn built(spec: Value) -> Desired {
             .signing_keys
             .is_some()
             .then(|| Referenced { name: "keys".to_owned(), secret: Some(secret) }),
-        generated: resource.spec.auth.generate.is_some().then(|| Generated::Pair(key)),
+        generated: resource.spec.auth.generate.is_some().then_some(Generated::Pair(key)),
     };
     let image = "registry.example.com/hub:1.0.0".parse().expect("an image");
     build(&validate(&resource, fetched, &image).expect("a valid spec").hub).expect("objects")
