@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod http;
+pub mod issuer;
 pub mod keys;
 pub mod listener;
 pub mod local_hub;

@@ -2,6 +2,8 @@
 //!
 //! A key is never tried with another algorithm than its own: a public key can't be used as an HS256 secret.
 
+use std::sync::Arc;
+
 use aws_lc_rs::rsa;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
@@ -21,6 +23,8 @@ pub struct Key {
     pub algorithm: Algorithm,
     /// The key's id, if its file tells one.
     pub id: Option<String>,
+    /// The only issuer whose tokens it verifies, if that is known.
+    pub issuer: Option<Arc<str>>,
     verifying: DecodingKey,
 }
 
@@ -53,7 +57,7 @@ impl Key {
         }
         let read = if text.contains("PRIVATE KEY-----") { public_half } else { public_key };
         let (algorithm, verifying) = read(pem).ok_or(KeyError::Pem)?;
-        Ok(Key { algorithm, id: None, verifying })
+        Ok(Key { algorithm, id: None, issuer: None, verifying })
     }
 
     /// Takes an HS256 secret; white space at its end (an editor's newline) does not count.
@@ -62,7 +66,7 @@ impl Key {
         if secret.len() < SHORTEST_SECRET {
             return Err(KeyError::ShortSecret(secret.len()));
         }
-        Ok(Key { algorithm: Algorithm::HS256, id: None, verifying: DecodingKey::from_secret(secret) })
+        Ok(Key { algorithm: Algorithm::HS256, id: None, issuer: None, verifying: DecodingKey::from_secret(secret) })
     }
 
     /// Reads the RS256 and ES256 keys of a JWK set; keys for other uses are passed over.
@@ -88,7 +92,13 @@ impl Key {
             return None;
         }
         let verifying = DecodingKey::from_jwk(jwk).ok()?;
-        Some(Key { algorithm, id: jwk.common.key_id.clone(), verifying })
+        Some(Key { algorithm, id: jwk.common.key_id.clone(), issuer: None, verifying })
+    }
+
+    /// The same key, of an issuer.
+    pub fn of(mut self, issuer: Arc<str>) -> Key {
+        self.issuer = Some(issuer);
+        self
     }
 
     /// Whether this key made the signature (base64url) over `message`.
