@@ -1,10 +1,33 @@
-//! The hub.
+//! A drop-in for Bitwarden's notifications service.
+//!
+//! ```text
+//! source -> notification -> route -> backplane -> reactor -> connection -> protocol -> socket
+//! ```
+//!
+//! - `source` takes pushes in, by `POST /send`.
+//! - `notification` is what a push is; `route` finds for whom it is and encodes it, once for each protocol (`delivery`).
+//! - `backplane` carries a delivery to the reactors of every replica; so far there is one.
+//! - `reactor` holds the connections, one thread per core: `transport` tells their requests apart and frames what is
+//!   written, `connection` is a client's life as a state machine, `protocol` the SignalR codecs.
+//! - `auth` says who may connect and who may push, `admin` how the hub is, `shutdown` how it ends.
+//! - `app` puts all of this together from a `config`; `client` and `sender` are the other sides: what connects, what pushes.
+//!
+//! A stage uses stages to its right and the shared nouns, never one to its left; `tests/layers.rs` holds this.
+
+pub mod admin;
+pub mod app;
 pub mod auth;
+pub mod backplane;
+pub mod client;
 pub mod config;
 pub mod connection;
 pub mod delivery;
 pub mod notification;
 pub mod protocol;
+pub mod reactor;
 pub mod route;
+pub mod sender;
+pub mod shutdown;
+pub mod source;
 pub mod telemetry;
 pub mod transport;

@@ -1,4 +1,4 @@
-//! Logs, and every metric by name in one place. Labels and their values are listed in `docs/metrics.md`.
+//! Logs, and every metric by name in one place. Labels' values stand in `LABELS`.
 
 use std::io::IsTerminal;
 
@@ -6,21 +6,39 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::config::{Log, LogFormat};
+use crate::notification::ClientType;
+use crate::protocol::Protocol;
 
-/// Starts logging to standard error's neighbour, standard output.
-///
-/// # Panics
-/// Never: a second call is ignored.
-pub fn start_logs(log: &Log) {
+/// Where log lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogTo {
+    /// Standard output: a service's log.
+    Output,
+    /// Standard error: standard output is for somebody else.
+    Error,
+}
+
+/// Begins logging; a second call is ignored.
+pub fn start_logs(log: &Log, to: LogTo) {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let terminal = match to {
+        LogTo::Output => std::io::stdout().is_terminal(),
+        LogTo::Error => std::io::stderr().is_terminal(),
+    };
     let json = match log.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
-        LogFormat::Auto => !std::io::stdout().is_terminal(),
+        LogFormat::Auto => !terminal,
     };
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    let writer = match to {
+        LogTo::Output => BoxMakeWriter::new(std::io::stdout),
+        LogTo::Error => BoxMakeWriter::new(std::io::stderr),
+    };
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(terminal).with_writer(writer);
     let _ = if json { lines.json().flatten_event(true).try_init() } else { lines.compact().try_init() };
 }
 
@@ -52,7 +70,7 @@ pub struct Metrics {
 }
 
 /// The values of each label, so that every series is there from the start and rates can be computed at once.
-const LABELS: [(&str, &[&str]); 5] = [
+const LABELS: [(&str, &[&str]); 6] = [
     ("connects_total", &["accepted", "unauthorized", "forbidden", "limited", "bad_request", "unavailable"]),
     ("closes_total", &["client", "timeout", "protocol_error", "slow", "drain", "reset", "handshake"]),
     ("handshake_failures_total", &["timeout", "malformed", "protocol", "version", "too_large"]),
@@ -72,6 +90,7 @@ const LABELS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("slow_consumers_total", &["queued", "collapsed", "reset"]),
+    ("key_reloads_total", &["loaded", "failed"]),
 ];
 
 impl Metrics {
@@ -118,6 +137,17 @@ impl Metrics {
             key_reloads: counters("key_reloads_total", "Changed key sets, by result.", &["result"])?,
             registry,
         })
+    }
+
+    /// The count of open WebSockets of a kind of client and a protocol.
+    pub fn connected(&self, client_type: ClientType, protocol: Protocol) -> IntGauge {
+        self.connections.with_label_values(&[client_type.name(), protocol.name(), "websocket"])
+    }
+
+    /// Counts a push of a type that has come to a stage.
+    pub fn pushed(&self, stage: &str, kind: Option<u8>) {
+        let kind = kind.map_or_else(|| "none".to_owned(), |kind| kind.to_string());
+        self.notifications.with_label_values(&[stage, &kind]).inc();
     }
 
     /// All metrics in Prometheus' text format.

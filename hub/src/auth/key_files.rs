@@ -27,6 +27,9 @@ pub enum KeyFilesError {
     /// A file that was named outright has an ending that tells no kind.
     #[error("{0}: the name has to end in .pem, jwks.json or .secret")]
     UnknownKind(PathBuf),
+    /// Nobody could be let in.
+    #[error("there is no key: give auth.keys a file or a folder with *.pem, *.jwks.json or *.secret")]
+    None,
 }
 
 /// The bytes of every key file, in the order of their paths: compared to notice a change.

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
 use uuid::Uuid;
@@ -18,9 +21,30 @@ pub enum MintError {
     /// The key file holds no signing key.
     #[error("{0}: it is neither a private key in PEM (RSA or P-256, PKCS#8) nor a .secret of at least 32 bytes")]
     NotASigningKey(String),
+    /// No key could be made.
+    #[error("no key could be made")]
+    NoKey,
     /// Signing failed.
     #[error("signing failed: {0}")]
     Signing(#[from] jsonwebtoken::errors::Error),
+}
+
+/// A new private key for ES256, as PEM.
+///
+/// # Errors
+/// If there is no randomness.
+pub fn new_key() -> Result<String, MintError> {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| MintError::NoKey)?;
+    let der = pair.to_pkcs8v1().map_err(|_| MintError::NoKey)?;
+    let text = BASE64_STANDARD.encode(der);
+    let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
+    // Base64 is ASCII: it can be cut anywhere.
+    for line in text.as_bytes().chunks(64) {
+        pem.push_str(&String::from_utf8_lossy(line));
+        pem.push('\n');
+    }
+    pem.push_str("-----END PRIVATE KEY-----\n");
+    Ok(pem)
 }
 
 /// What a token is to say.

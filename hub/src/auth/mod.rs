@@ -1,12 +1,13 @@
 //! Who may connect and who may push: tokens, the keys that they are verified with, and what they say.
 //!
-//! `key` and `claims` are pure; `key_files` reads the disk; `verifier` puts them together behind a cache.
+//! `key` and `claims` are pure; `key_files` reads the disk and `key_watch` again and again; `verifier` puts them together behind a cache.
 //! `mint` is the other side: tokens as Bitwarden's identity service makes them, for `dev`, `token` and tests.
 
 pub mod bearer;
 pub mod claims;
 pub mod key;
 pub mod key_files;
+pub mod key_watch;
 pub mod mint;
 pub mod verifier;
 

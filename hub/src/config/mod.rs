@@ -7,7 +7,7 @@ mod setting;
 
 pub use layers::{Layers, Origin, Problem, Problems, Shown};
 use setting::{Address, Bytes, Level};
-pub use setting::{LogFormat, Setting};
+pub use setting::{LogFormat, Setting, Source};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub struct Config {
     pub reactors: usize,
     /// Whose tokens it takes.
     pub auth: Auth,
+    /// Where its pushes come from.
+    pub source: Source,
     /// The installation whose pushes every connection gets.
     pub installation: Option<Uuid>,
     /// The protocol's times and sizes.
@@ -134,6 +136,7 @@ impl Config {
             clock_skew: layers.get("auth.clock_skew", 300 * SECOND),
             keys: layers.get("auth.keys", Vec::new()),
         };
+        let source = layers.get("source.kind", Source::Direct);
         let installation = layers.get("installation.id", None);
         let signalr = SignalR {
             handshake_timeout: layers.positive("signalr.handshake_timeout", 15 * SECOND),
@@ -164,6 +167,7 @@ impl Config {
             listen,
             reactors,
             auth,
+            source,
             installation,
             signalr,
             heartbeat,

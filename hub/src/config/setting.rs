@@ -188,6 +188,29 @@ impl Setting for LogFormat {
     }
 }
 
+/// Where pushes come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// `POST /send` on the internal port.
+    Direct,
+}
+
+impl Setting for Source {
+    fn read(value: &Value) -> Result<Self, &'static str> {
+        match value.as_str() {
+            Some("direct") => Ok(Source::Direct),
+            _ => Err("direct"),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Source::Direct => "direct",
+        }
+        .to_owned()
+    }
+}
+
 /// `HOST:PORT`.
 #[derive(Debug, Clone)]
 pub(super) struct Address(pub String);

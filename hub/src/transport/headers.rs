@@ -7,6 +7,9 @@ pub const SECURITY: [(&str, &str); 3] =
 /// Who answers.
 pub const SERVER: &str = concat!("notification-hub/", env!("CARGO_PKG_VERSION"));
 
+/// After how many seconds to try again, with every 503.
+pub const RETRY_AFTER: &str = "5";
+
 /// What the original sends with a plain GET on a hub, so that nothing keeps the answer.
 pub const NO_CACHE: [(&str, &str); 3] =
     [("cache-control", "no-cache, no-store"), ("pragma", "no-cache"), ("expires", "Thu, 01 Jan 1970 00:00:00 GMT")];
@@ -47,6 +50,11 @@ impl Refusal {
     pub fn explained(status: u16, message: &str) -> Refusal {
         let headers = vec![("content-type", "application/json; charset=utf-8")];
         Refusal { status, headers, body: error_body(message) }
+    }
+
+    /// For now there is no room: 503, and when to try again.
+    pub fn busy(message: &str) -> Refusal {
+        Refusal::explained(503, message).with("retry-after", RETRY_AFTER)
     }
 
     /// The same with another header.

@@ -3,6 +3,7 @@
 //! Every answer closes its connection, so that an upgrade is always the first request of one.
 
 use std::io::Cursor;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,17 +16,20 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncReadExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::front_door;
 use super::headers::{NO_CACHE, SECURITY, SERVER, error_body};
 use crate::notification::Date;
 
 /// How many connections axum serves at once; the front door refuses those above.
-pub const MOST: usize = 1024;
+const MOST: usize = 1024;
 
 /// How long a request's head may take.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a request may take with all that belongs to it.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A connection that is no WebSocket, with the bytes that were read of it.
 pub struct Handover {
@@ -42,9 +46,14 @@ pub fn router() -> Router {
 
 /// Serves connections as they come, until the front door is gone.
 pub async fn serve(router: Router, mut connections: mpsc::Receiver<Handover>) {
-    while let Some(handover) = connections.recv().await {
-        let router = router.clone();
+    let room = Arc::new(Semaphore::new(MOST));
+    loop {
+        // The front door finds its queue full, and refuses, as long as there is no room here.
+        let Ok(place) = room.clone().acquire_owned().await else { return };
+        let Some(handover) = connections.recv().await else { return };
+        let service = TowerToHyperService::new(router.clone());
         tokio::spawn(async move {
+            let _place = place;
             let Ok(socket) = tokio::net::TcpStream::from_std(handover.socket) else { return };
             let (reading, writing) = socket.into_split();
             let stream = tokio::io::join(Cursor::new(handover.head).chain(reading), writing);
@@ -52,9 +61,9 @@ pub async fn serve(router: Router, mut connections: mpsc::Receiver<Handover>) {
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_DEADLINE)
                 .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+                .serve_connection(TokioIo::new(stream), service);
             // A client that hangs up in the middle is no event.
-            let _ = connection.await;
+            let _ = tokio::time::timeout(DEADLINE, connection).await;
         });
     }
 }

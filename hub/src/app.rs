@@ -1,0 +1,204 @@
+//! The composition root: builds the stages right to left, starts the sources last, and ends them first.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::middleware::map_response;
+use axum::response::Response;
+use serde::Serialize;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::{mpsc, watch};
+
+use crate::admin::{self, Admin};
+use crate::auth::Verifier;
+use crate::auth::claims::Rules;
+use crate::auth::key_files::KeyFilesError;
+use crate::auth::key_watch::KeyWatch;
+use crate::backplane::Local;
+use crate::config::Config;
+use crate::reactor::Reactors;
+use crate::shutdown;
+use crate::source::Intake;
+use crate::source::direct::{self, Direct};
+use crate::telemetry::Metrics;
+use crate::transport::plain;
+
+/// Pending connections that the kernel keeps; it may allow fewer (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
+
+/// A client that does not acknowledge bytes for so long is gone (`decisions.md` 3).
+const HALF_OPEN: Duration = Duration::from_secs(30);
+
+/// How many connections may wait for axum to take them.
+const PLAIN_QUEUE: usize = 64;
+
+/// How long requests in flight on the internal port may take once the hub shuts down.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+/// Why a hub could not be started, or did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The keys.
+    #[error("auth.keys: {0}")]
+    Keys(#[from] KeyFilesError),
+    /// A listener.
+    #[error("{key}: cannot listen on {address}: {source}")]
+    Listen {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system gave no thread, poll or signal.
+    #[error("the system refused what a hub needs: {0}")]
+    System(#[from] io::Error),
+    /// The metrics contradict each other.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl AppError {
+    /// Whether whoever configured the hub has to act.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, AppError::Keys(_))
+    }
+}
+
+/// The addresses on which a hub listens.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Addresses {
+    /// For clients.
+    pub public: SocketAddr,
+    /// For senders.
+    pub internal: SocketAddr,
+    /// For probes and metrics.
+    pub admin: SocketAddr,
+}
+
+/// A hub that listens but does not serve yet.
+pub struct Hub {
+    config: Config,
+    public: TcpListener,
+    internal: TcpListener,
+    admin: TcpListener,
+    keys: KeyWatch,
+    verifier: Arc<Verifier>,
+}
+
+impl Hub {
+    /// Loads the keys and binds the ports.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn bind(config: Config) -> Result<Hub, AppError> {
+        let (keys, loaded) = KeyWatch::open(config.auth.keys.clone())?;
+        let rules = Rules {
+            issuer: config.auth.issuer.clone(),
+            audiences: config.auth.audiences.clone(),
+            clock_skew: config.auth.clock_skew.as_secs_f64(),
+        };
+        let verifier = Arc::new(Verifier::new(rules, loaded));
+        let public = listen("listen.public", &config.listen.public)?;
+        let internal = listen("listen.internal", &config.listen.internal)?;
+        let admin = listen("listen.admin", &config.listen.admin)?;
+        Ok(Hub { config, public, internal, admin, keys, verifier })
+    }
+
+    /// The addresses that it listens on.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn addresses(&self) -> io::Result<Addresses> {
+        Ok(Addresses {
+            public: self.public.local_addr()?,
+            internal: self.internal.local_addr()?,
+            admin: self.admin.local_addr()?,
+        })
+    }
+
+    /// Serves until `stopping` turns true and everybody has been let go of.
+    ///
+    /// # Errors
+    /// If the system refuses what it needs to begin.
+    pub async fn serve(self, stopping: watch::Receiver<bool>) -> Result<(), AppError> {
+        let Hub { config, public, internal, admin, keys, verifier } = self;
+        let metrics = Arc::new(Metrics::new()?);
+        let ready = Arc::new(AtomicBool::new(true));
+        let (over, is_over) = watch::channel(false);
+
+        let (to_axum, plain) = mpsc::channel(PLAIN_QUEUE);
+        let reactors = Arc::new(Reactors::start(&config, public, verifier.clone(), metrics.clone(), to_axum)?);
+        tokio::spawn(plain::serve(plain::router(), plain));
+        tokio::spawn(keys.run(verifier.clone(), metrics.clone()));
+        let admin_routes =
+            admin::router(Admin { reactors: reactors.clone(), metrics: metrics.clone(), ready: ready.clone() });
+        let admin = serve(admin, admin_routes, shutdown::asked(is_over.clone()))?;
+
+        let intake = Intake::new(Local::new(reactors.clone()), metrics.clone());
+        let routes = direct::router(Direct { verifier, intake, metrics });
+        let (end_sources, sources_end) = watch::channel(false);
+        let internal = serve(internal, moving_on(routes, stopping.clone()), shutdown::asked(sources_end))?;
+
+        shutdown::asked(stopping).await;
+        tracing::info!(grace = ?config.drain.grace, "shutting down");
+        ready.store(false, Ordering::Relaxed);
+        tokio::time::sleep(config.drain.grace).await;
+        end_sources.send_replace(true);
+        if tokio::time::timeout(LAST_REQUESTS, internal).await.is_err() {
+            tracing::warn!("requests on the internal port did not end in time");
+        }
+        shutdown::drain(&reactors, config.drain).await;
+        over.send_replace(true);
+        // The admin port answers to the last; whether it ends in good order does not matter.
+        let _ = tokio::time::timeout(LAST_REQUESTS, admin).await;
+        Ok(())
+    }
+}
+
+/// Tells senders to take another connection next time, once the hub shuts down: pools would keep this one.
+fn moving_on(routes: Router, stopping: watch::Receiver<bool>) -> Router {
+    routes.layer(map_response(move |mut response: Response| {
+        if *stopping.borrow() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        std::future::ready(response)
+    }))
+}
+
+/// Serves routes on a listener until `end`.
+fn serve(
+    listener: TcpListener,
+    routes: Router,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<tokio::task::JoinHandle<io::Result<()>>> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    Ok(tokio::spawn(axum::serve(listener, routes).with_graceful_shutdown(end).into_future()))
+}
+
+/// Binds one port. The options are inherited by the connections that it accepts.
+fn listen(key: &'static str, address: &str) -> Result<TcpListener, AppError> {
+    let failed = |source| AppError::Listen { key, address: address.to_owned(), source };
+    let mut resolved = address.to_socket_addrs().map_err(failed)?;
+    let resolved = resolved.next().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    bind(resolved).map_err(failed)
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_user_timeout(Some(HALF_OPEN))?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}

@@ -1,0 +1,65 @@
+//! Looks at the key files and takes a changed set over, without a restart and without a disconnect (`decisions.md` 7).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::key_files::{self, Contents, KeyFilesError};
+use super::{Verifier, key::Key};
+use crate::telemetry::Metrics;
+
+/// How often the files are looked at. They are few and small, and reading them tells every kind of change: of a file, of
+/// the links of a mounted Secret, of a network file system that notifies nobody.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Key files as they were last read.
+pub struct KeyWatch {
+    paths: Vec<PathBuf>,
+    contents: Contents,
+}
+
+impl KeyWatch {
+    /// Reads the files for the first time.
+    ///
+    /// # Errors
+    /// The first file that can't be read or is no key; a set without any key.
+    pub fn open(paths: Vec<PathBuf>) -> Result<(KeyWatch, Vec<Key>), KeyFilesError> {
+        let (contents, keys) = load(&paths)?;
+        Ok((KeyWatch { paths, contents }, keys))
+    }
+
+    /// Goes on for ever. A set that can't be read leaves the old one in force.
+    pub async fn run(mut self, verifier: Arc<Verifier>, metrics: Arc<Metrics>) {
+        let mut complained = String::new();
+        loop {
+            tokio::time::sleep(EVERY).await;
+            match load(&self.paths) {
+                Ok((contents, keys)) if contents != self.contents => {
+                    tracing::info!(keys = keys.len(), "the keys have changed");
+                    metrics.key_reloads.with_label_values(&["loaded"]).inc();
+                    verifier.replace_keys(keys);
+                    self.contents = contents;
+                    complained.clear();
+                }
+                Ok(_) => complained.clear(),
+                Err(error) => {
+                    let complaint = error.to_string();
+                    if complaint != complained {
+                        tracing::warn!(%error, "the changed keys can't be read; the old ones stay");
+                        metrics.key_reloads.with_label_values(&["failed"]).inc();
+                        complained = complaint;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn load(paths: &[PathBuf]) -> Result<(Contents, Vec<Key>), KeyFilesError> {
+    let contents = key_files::read(paths)?;
+    let keys = key_files::parse(&contents)?;
+    if keys.is_empty() {
+        return Err(KeyFilesError::None);
+    }
+    Ok((contents, keys))
+}

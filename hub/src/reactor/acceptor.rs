@@ -1,0 +1,74 @@
+//! Accepts connections on the public port.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+
+/// The token of the events that say that clients wait.
+pub(super) const LISTEN: Token = Token(usize::MAX - 1);
+
+/// How many connections are accepted before everything else has its turn.
+const BUDGET: usize = 64;
+
+/// How long to wait before trying again when the system has no descriptor left.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// How often at the most the log says so.
+const SAY_SO: Duration = Duration::from_secs(10);
+
+/// The listening socket.
+pub(super) struct Acceptor {
+    listener: TcpListener,
+    /// Clients may be waiting: events come only once.
+    pub(super) ready: bool,
+    pause_until: Option<Instant>,
+    said: Option<Instant>,
+}
+
+impl Acceptor {
+    /// Takes over a listening socket.
+    pub(super) fn new(listener: std::net::TcpListener, registry: &Registry) -> io::Result<Acceptor> {
+        listener.set_nonblocking(true)?;
+        let mut listener = TcpListener::from_std(listener);
+        registry.register(&mut listener, LISTEN, Interest::READABLE)?;
+        Ok(Acceptor { listener, ready: true, pause_until: None, said: None })
+    }
+
+    /// How long the loop may wait because of this; nothing if any time is fine.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        match self.pause_until {
+            Some(until) => Some(until.saturating_duration_since(Instant::now())),
+            None => self.ready.then_some(Duration::ZERO),
+        }
+    }
+
+    /// Accepts what waits, up to the budget of a turn.
+    pub(super) fn accept(&mut self, mut take: impl FnMut(TcpStream)) {
+        if self.pause_until.is_some_and(|until| Instant::now() < until) {
+            return;
+        }
+        self.pause_until = None;
+        for _ in 0..BUDGET {
+            if !self.ready {
+                return;
+            }
+            match self.listener.accept() {
+                Ok((socket, _)) => take(socket),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready = false,
+                // A client that hung up before it was accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.pause_until = Some(Instant::now() + EXHAUSTED);
+                    if self.said.is_none_or(|said| said.elapsed() > SAY_SO) {
+                        self.said = Some(Instant::now());
+                        tracing::warn!(%error, "no connection can be accepted; is the limit of open files (ulimit -n) high enough?");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A connection whose request has not been answered. It owns no buffer before its first byte and none of more than what came.
+
+use std::io::{self, Read};
+
+use mio::net::TcpStream;
+
+use crate::transport::front_door::{self, Head, LARGEST_HEAD, Upgrade};
+
+/// A request on its way in.
+pub(super) struct Arrival {
+    pub(super) socket: TcpStream,
+    /// What was read of it.
+    pub(super) head: Vec<u8>,
+    /// The upgrade whose token is being verified, and the number under which it is.
+    pub(super) verifying: Option<(u64, Upgrade)>,
+}
+
+/// What became of an arrival.
+pub(super) enum Progress {
+    /// More has to come.
+    Waits,
+    /// Its head is whole.
+    Head(Head),
+    /// The client hung up.
+    Gone,
+}
+
+impl Arrival {
+    pub(super) fn new(socket: TcpStream) -> Arrival {
+        Arrival { socket, head: Vec::new(), verifying: None }
+    }
+
+    /// Reads what has come of the head. Once it is whole, what follows stays in the socket as far as it can.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Progress {
+        loop {
+            if self.verifying.is_some() {
+                // Bytes behind the head are read when the client is one; until then the socket keeps them.
+                return Progress::Waits;
+            }
+            let room = buffer.len().min(LARGEST_HEAD.saturating_sub(self.head.len()).max(1));
+            let new = match self.socket.read(&mut buffer[..room]) {
+                Ok(0) => return Progress::Gone,
+                Ok(count) => &buffer[..count],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Waits,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return Progress::Gone,
+            };
+            let first = self.head.is_empty();
+            self.head.reserve_exact(new.len());
+            self.head.extend_from_slice(new);
+            // A head ends with a line: between two of them there is nothing new to see.
+            if first || new.contains(&b'\n') || self.head.len() >= LARGEST_HEAD {
+                match front_door::read(&self.head) {
+                    Head::Partial => {}
+                    head => return Progress::Head(head),
+                }
+            }
+        }
+    }
+}

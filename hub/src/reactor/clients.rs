@@ -1,0 +1,236 @@
+//! What a reactor does with its clients: adopts them, hears them, writes to them, lets go of them.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use super::Receipt;
+use super::connection::{Connection, Heard, Sent};
+use super::event_loop::Reactor;
+use super::mailbox::Newcomer;
+use super::outbox::Outbox;
+use super::slot::{Slot, State};
+use crate::connection::Ending;
+use crate::delivery::{Audience, Delivery};
+use crate::notification::ClientType;
+use crate::protocol::Protocol;
+use crate::transport::headers::{self, Refusal};
+use crate::transport::websocket::{Frame, Outgoing};
+
+/// How long a client has to answer a Close.
+const CLOSE_LINGERS: Duration = Duration::from_secs(5);
+
+/// How many buffers one socket may fill before the others have their turn.
+const READS: usize = 4;
+
+impl Reactor {
+    /// Takes over a client from the reactor that accepted it.
+    pub(super) fn adopt_from_peer(&mut self, mut newcomer: Newcomer) {
+        if let Some(slot) = self.reserve(&mut newcomer.socket) {
+            self.adopt(slot, newcomer);
+        }
+    }
+
+    /// Answers the upgrade of a client, whose slot is empty until now.
+    pub(super) fn adopt(&mut self, slot: u32, newcomer: Newcomer) {
+        let Newcomer { socket, mut leftover, claims, accept } = newcomer;
+        let outcome = if self.is_draining() { "unavailable" } else { "accepted" };
+        self.shared.metrics.connects.with_label_values(&[outcome]).inc();
+        if self.is_draining() {
+            let refusal = Refusal::busy("This server is shutting down.");
+            return self.depart(slot, socket, Outbox::of(refusal.bytes(), self.now), CLOSE_LINGERS);
+        }
+        let mut connection = Connection::new(socket, claims, self.now);
+        let answered = connection.answer(headers::switching(&accept), self.now, &self.patience);
+        let mut outgoing = Outgoing::default();
+        let ending = connection.take(&mut leftover, self.now, &self.terms, &mut outgoing);
+        self.slots[slot as usize].state = State::Open(connection);
+        self.settle(slot, answered);
+        self.carry(slot, outgoing, ending);
+        // Whatever came meanwhile was announced before.
+        self.again.push(slot);
+    }
+
+    /// Reads what a client has sent. `closed`: it may have hung up behind that.
+    pub(super) fn hear(&mut self, slot: u32, closed: bool) {
+        for _ in 0..READS {
+            let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
+            let mut outgoing = Outgoing::default();
+            match connection.hear(&mut self.buffer, closed, self.now, &self.terms, &mut outgoing) {
+                Heard::All => return self.carry(slot, outgoing, None),
+                Heard::More => self.carry(slot, outgoing, None),
+                Heard::End(ending) => return self.carry(slot, outgoing, Some(ending)),
+            }
+        }
+        self.again.push(slot);
+    }
+
+    /// Carries out what a session asks for.
+    fn carry(&mut self, slot: u32, outgoing: Outgoing, ending: Option<Ending>) {
+        if let Some(protocol) = outgoing.opened {
+            self.open(slot, protocol);
+        }
+        if let Some(ending) = ending {
+            return self.close(slot, ending, outgoing.bytes);
+        }
+        if !outgoing.bytes.is_empty() {
+            let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
+            let sent = connection.answer(outgoing.bytes, self.now, &self.patience);
+            self.settle(slot, sent);
+        }
+        self.rearm(slot);
+    }
+
+    /// A handshake was good: the client joins its groups before it hears so.
+    fn open(&mut self, slot: u32, protocol: Protocol) {
+        if let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) {
+            connection.join(slot, protocol, &mut self.registry);
+            self.shared.metrics.connected(connection.client_type(), protocol).inc();
+            tracing::debug!(user = ?connection.user(), protocol = protocol.name(), "a client has connected");
+        }
+    }
+
+    /// Writes a push to those of this reactor's clients that it is for.
+    pub(super) fn deliver(&mut self, delivery: &Delivery, receipt: &Receipt) {
+        let mut odd = Vec::new();
+        let mut reached = 0;
+        let every = match delivery.audience {
+            Audience::Installation(..) => slots_in_use(&self.slots),
+            _ => Vec::new(),
+        };
+        let (slots, now, patience) = (&mut self.slots, self.now, self.patience);
+        let mut write = |slot: u32, wanted: ClientType| {
+            let Some(Slot { state: State::Open(connection), .. }) = slots.get_mut(slot as usize) else { return };
+            if wanted == ClientType::All || wanted == connection.client_type() {
+                match connection.deliver(delivery, now, &patience) {
+                    Some(Sent::Written) => reached += 1,
+                    Some(other) => odd.push((slot, other)),
+                    None => {}
+                }
+            }
+        };
+        match delivery.audience {
+            Audience::Nobody => {}
+            Audience::User(user, wanted) => self.registry.user(user).iter().for_each(|slot| write(*slot, wanted)),
+            Audience::Organization(organization, wanted) => {
+                self.registry.organization(organization).for_each(|slot| write(slot, wanted));
+            }
+            Audience::Installation(_, wanted) => every.into_iter().for_each(|slot| write(slot, wanted)),
+        }
+        for (slot, sent) in odd {
+            reached += usize::from(matches!(sent, Sent::Queued | Sent::Collapsed));
+            self.settle(slot, sent);
+        }
+        let metrics = &self.shared.metrics;
+        metrics.deliveries.inc_by(reached as u64);
+        metrics.delivery_seconds.observe(delivery.since.elapsed().as_secs_f64());
+        receipt.reached.fetch_add(reached, Ordering::Relaxed);
+    }
+
+    /// Writes a frame to every client.
+    pub(super) fn write_to_all(&mut self, frames: &[Frame; 2]) {
+        for slot in slots_in_use(&self.slots) {
+            let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { continue };
+            if let Some(protocol) = connection.protocol() {
+                let sent = connection.offer(protocol, &frames[protocol as usize], false, self.now, &self.patience);
+                self.settle(slot, sent);
+            }
+        }
+    }
+
+    /// A socket takes bytes again.
+    pub(super) fn flush(&mut self, slot: u32) {
+        if let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize)
+            && connection.flush(self.now) == Sent::Broken
+        {
+            self.close(slot, Ending::Reset, Vec::new());
+        }
+    }
+
+    /// A client's time has come.
+    pub(super) fn tick(&mut self, slot: u32) {
+        let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
+        let mut outgoing = Outgoing::default();
+        let ending = connection.tick(self.now, &self.terms, &self.patience, &mut outgoing);
+        let due = connection.due(&self.terms, &self.patience);
+        self.carry(slot, outgoing, ending);
+        if let Some(due) = due {
+            self.arm(slot, due);
+        }
+    }
+
+    /// Brings the next look at a client forward, if something is due earlier than was arranged.
+    fn rearm(&mut self, slot: u32) {
+        if let Some(Slot { state: State::Open(connection), armed }) = self.slots.get(slot as usize) {
+            let due = connection.due(&self.terms, &self.patience);
+            if let Some(due) = due.filter(|due| due < armed) {
+                self.arm(slot, due);
+            }
+        }
+    }
+
+    /// Tells a client to come back later, on another server.
+    pub(super) fn let_go(&mut self, slot: u32) {
+        if let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) {
+            let mut outgoing = Outgoing::default();
+            let ending = connection.end(Ending::Drain, &mut outgoing);
+            self.close(slot, ending, outgoing.bytes);
+        }
+    }
+
+    /// Sees to what became of something written.
+    fn settle(&mut self, slot: u32, sent: Sent) {
+        let slow = |action| self.shared.metrics.slow_consumers.with_label_values(&[action]).inc();
+        match sent {
+            Sent::Written => {}
+            Sent::Queued => {
+                slow("queued");
+                self.rearm(slot);
+            }
+            Sent::Collapsed => slow("collapsed"),
+            Sent::Slow => self.close(slot, Ending::Slow, Vec::new()),
+            Sent::Broken => self.close(slot, Ending::Reset, Vec::new()),
+        }
+    }
+
+    /// Ends a client, which gets `last` where it can still be told.
+    fn close(&mut self, slot: u32, ending: Ending, last: Vec<u8>) {
+        let Some(entry) = self.slots.get_mut(slot as usize) else { return };
+        let State::Open(connection) = entry.take() else { return };
+        let metrics = &self.shared.metrics;
+        if let Some(protocol) = connection.joined() {
+            metrics.connected(connection.client_type(), protocol).dec();
+            let slots = &mut self.slots;
+            connection.leave(slot, &mut self.registry, |other, number, membership| {
+                if let Some(Slot { state: State::Open(other), .. }) = slots.get_mut(other as usize) {
+                    other.moved(number, membership);
+                }
+            });
+        }
+        metrics.closes.with_label_values(&[ending.label()]).inc();
+        if let Ending::Handshake(error) = &ending {
+            metrics.handshake_failures.with_label_values(&[error.label()]).inc();
+        }
+        tracing::debug!(user = ?connection.user(), reason = ending.label(), detail = ?ending, "a client has gone");
+        if matches!(ending, Ending::Slow | Ending::Reset) {
+            if ending == Ending::Slow {
+                metrics.slow_consumers.with_label_values(&["reset"]).inc();
+            }
+            // A full or broken socket takes no last words: it is reset. Fails only where it is broken already.
+            let _ = SockRef::from(&connection.socket).set_linger(Some(Duration::ZERO));
+            self.slots.remove(slot as usize);
+            return;
+        }
+        let (socket, mut outbox) = connection.into_parts(self.now);
+        if !last.is_empty() {
+            outbox.push_own(last);
+        }
+        self.depart(slot, socket, outbox, CLOSE_LINGERS);
+    }
+}
+
+/// The slots that hold something now.
+fn slots_in_use(slots: &slab::Slab<Slot>) -> Vec<u32> {
+    slots.iter().map(|(slot, _)| slot as u32).collect()
+}

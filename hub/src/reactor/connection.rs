@@ -1,0 +1,280 @@
+//! A client: its socket, its session and what waits for it. Small, for there are many.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+
+use mio::net::TcpStream;
+use uuid::Uuid;
+
+use super::outbox::Outbox;
+use super::registry::{Membership, Registry};
+use crate::auth::Claims;
+use crate::connection::{Ending, Terms, Tick};
+use crate::delivery::Delivery;
+use crate::notification::{ClientType, Notification};
+use crate::protocol::{self, Protocol, RECEIVE_MESSAGE, ServerMessage};
+use crate::transport::websocket::{Frame, Outgoing, WebSocket};
+
+/// What a slow client may cost, in bytes and ticks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) queue: usize,
+    pub(super) timeout: u32,
+}
+
+/// An upgraded client.
+pub(super) struct Connection {
+    pub(super) socket: TcpStream,
+    websocket: WebSocket,
+    outbox: Option<Box<Outbox>>,
+    /// Until the handshake is answered; then the registry knows what is needed of it.
+    claims: Option<Arc<Claims>>,
+    memberships: Box<[Membership]>,
+    user: Option<Uuid>,
+    client_type: ClientType,
+    /// Registered, with the protocol of its handshake.
+    joined: Option<Protocol>,
+}
+
+/// What became of something that was to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It is out.
+    Written,
+    /// The socket is full: it waits.
+    Queued,
+    /// It waits in the place of others, which a `SyncVault` makes up for.
+    Collapsed,
+    /// The client is too slow.
+    Slow,
+    /// The socket is broken.
+    Broken,
+}
+
+/// What a turn of reading brought.
+pub(super) enum Heard {
+    /// All that was there.
+    All,
+    /// A buffer full: there may be more.
+    More,
+    /// The end.
+    End(Ending),
+}
+
+impl Connection {
+    /// A client that has just been upgraded.
+    pub(super) fn new(socket: TcpStream, claims: Arc<Claims>, now: Tick) -> Connection {
+        Connection {
+            socket,
+            websocket: WebSocket::new(now),
+            outbox: None,
+            user: claims.user,
+            client_type: claims.client_type,
+            claims: Some(claims),
+            memberships: Box::default(),
+            joined: None,
+        }
+    }
+
+    /// The protocol, once the handshake is done.
+    pub(super) fn protocol(&self) -> Option<Protocol> {
+        self.websocket.session.protocol()
+    }
+
+    pub(super) fn client_type(&self) -> ClientType {
+        self.client_type
+    }
+
+    pub(super) fn user(&self) -> Option<Uuid> {
+        self.user
+    }
+
+    /// The protocol with which it was registered, also after its session has ended.
+    pub(super) fn joined(&self) -> Option<Protocol> {
+        self.joined
+    }
+
+    /// Registers the client, so that from now on it is written to.
+    pub(super) fn join(&mut self, slot: u32, protocol: Protocol, registry: &mut Registry) {
+        if let Some(claims) = self.claims.take() {
+            self.memberships = registry.join(slot, self.user, &claims.organizations);
+            self.joined = Some(protocol);
+        }
+    }
+
+    /// The reverse of [`Connection::join`]; `moved` as in [`Registry::leave`].
+    pub(super) fn leave(&self, slot: u32, registry: &mut Registry, moved: impl FnMut(u32, usize, Membership)) {
+        registry.leave(slot, self.user, &self.memberships, moved);
+    }
+
+    /// Notes where a membership is now.
+    pub(super) fn moved(&mut self, number: usize, membership: Membership) {
+        self.memberships[number] = membership;
+    }
+
+    /// Reads once from the socket. `closed`: the other side may have hung up behind what it sent.
+    pub(super) fn hear(
+        &mut self,
+        buffer: &mut [u8],
+        closed: bool,
+        now: Tick,
+        terms: &Terms,
+        outgoing: &mut Outgoing,
+    ) -> Heard {
+        match self.socket.read(buffer) {
+            Ok(0) => Heard::End(Ending::Client),
+            Ok(count) => {
+                // A socket that gives less than there is room for is empty.
+                let more = count == buffer.len() || closed;
+                match self.websocket.receive(&mut buffer[..count], now, terms, outgoing) {
+                    Some(ending) => Heard::End(ending),
+                    None if more => Heard::More,
+                    None => Heard::All,
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::All,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Heard::More,
+            Err(_) => Heard::End(Ending::Reset),
+        }
+    }
+
+    /// Takes bytes that came with the upgrade request.
+    pub(super) fn take(
+        &mut self,
+        leftover: &mut [u8],
+        now: Tick,
+        terms: &Terms,
+        outgoing: &mut Outgoing,
+    ) -> Option<Ending> {
+        self.websocket.receive(leftover, now, terms, outgoing)
+    }
+
+    /// Writes a push; nothing for a client that is not connected yet or any more.
+    pub(super) fn deliver(&mut self, delivery: &Delivery, now: Tick, patience: &Patience) -> Option<Sent> {
+        let protocol = self.protocol()?;
+        Some(self.offer(protocol, delivery.frame(protocol), delivery.collapsible, now, patience))
+    }
+
+    /// Writes a frame that is shared with other clients, or has it wait.
+    pub(super) fn offer(
+        &mut self,
+        protocol: Protocol,
+        frame: &Frame,
+        collapsible: bool,
+        now: Tick,
+        patience: &Patience,
+    ) -> Sent {
+        let mut written = 0;
+        if self.outbox.is_none() {
+            match self.write(frame.bytes()) {
+                Ok(count) if count == frame.bytes().len() => {
+                    self.websocket.session.sent(now);
+                    return Sent::Written;
+                }
+                Ok(count) => written = count,
+                Err(_) => return Sent::Broken,
+            }
+        }
+        let outbox = self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
+        outbox.push(frame.clone(), written, collapsible);
+        if outbox.len() <= patience.queue {
+            return Sent::Queued;
+        }
+        let collapsed = self.user.is_some_and(|user| outbox.collapse(sync(user, protocol)));
+        match outbox.len() <= patience.queue {
+            true if collapsed => Sent::Collapsed,
+            _ => Sent::Slow,
+        }
+    }
+
+    /// Writes bytes that are this client's alone, or has them wait.
+    pub(super) fn answer(&mut self, bytes: Vec<u8>, now: Tick, patience: &Patience) -> Sent {
+        self.websocket.session.sent(now);
+        let mut rest = bytes;
+        if self.outbox.is_none() {
+            match self.write(&rest) {
+                Ok(count) if count == rest.len() => return Sent::Written,
+                Ok(count) => rest = rest.split_off(count),
+                Err(_) => return Sent::Broken,
+            }
+        }
+        let outbox = self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
+        outbox.push_own(rest);
+        if outbox.len() <= patience.queue { Sent::Queued } else { Sent::Slow }
+    }
+
+    /// Writes what waits, now that the socket takes bytes again.
+    pub(super) fn flush(&mut self, now: Tick) -> Sent {
+        let Some(outbox) = &mut self.outbox else { return Sent::Written };
+        match outbox.flush(&mut self.socket, now) {
+            Err(_) => Sent::Broken,
+            Ok(()) if outbox.is_empty() => {
+                self.outbox = None;
+                Sent::Written
+            }
+            Ok(()) => Sent::Queued,
+        }
+    }
+
+    /// When to look at it again.
+    pub(super) fn due(&self, terms: &Terms, patience: &Patience) -> Option<Tick> {
+        let slow = self.outbox.as_ref().map(|outbox| outbox.taken().after(patience.timeout));
+        [self.websocket.session.due(terms), slow].into_iter().flatten().min()
+    }
+
+    /// Looks at the clock: a ping may be due, or the end.
+    pub(super) fn tick(
+        &mut self,
+        now: Tick,
+        terms: &Terms,
+        patience: &Patience,
+        outgoing: &mut Outgoing,
+    ) -> Option<Ending> {
+        if self.outbox.as_ref().is_some_and(|outbox| now >= outbox.taken().after(patience.timeout)) {
+            return Some(Ending::Slow);
+        }
+        let ending = self.websocket.tick(now, terms, outgoing);
+        if ending.is_none() && self.outbox.is_some() {
+            // A ping says no more than the frames that wait already.
+            outgoing.bytes.clear();
+        }
+        ending
+    }
+
+    /// Ends the session from this side.
+    pub(super) fn end(&mut self, ending: Ending, outgoing: &mut Outgoing) -> Ending {
+        self.websocket.end(ending, outgoing)
+    }
+
+    /// Takes it apart: the socket, and what is still to be written.
+    pub(super) fn into_parts(self, now: Tick) -> (TcpStream, Outbox) {
+        (self.socket, self.outbox.map_or_else(|| Outbox::new(now), |outbox| *outbox))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.socket.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                result => return result,
+            }
+        }
+    }
+}
+
+/// The frame that makes up for collapsed ones.
+fn sync(user: Uuid, protocol: Protocol) -> Frame {
+    let notification = Notification::sync_vault(user);
+    let message = ServerMessage::Push { target: RECEIVE_MESSAGE, notification: &notification };
+    Frame::new(protocol, &protocol::encode(protocol, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::reactor::slot::Slot;
+
+    #[test]
+    fn a_client_takes_little_room() {
+        assert!(size_of::<Slot>() <= 112, "{}", size_of::<Slot>());
+    }
+}

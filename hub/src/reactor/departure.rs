@@ -1,0 +1,51 @@
+//! A socket on its way out: what waits for it is written, then it is half-closed and read until the other side has closed
+//! too. A socket that is closed with unread bytes in it is reset, and the reset eats the last words.
+
+use std::io::{self, Read};
+use std::net::Shutdown;
+
+use mio::net::TcpStream;
+
+use super::outbox::Outbox;
+use crate::connection::Tick;
+
+/// How many buffers of a client that goes on sending are taken before it is cut off.
+const MOST_READS: usize = 64;
+
+/// A socket that is written to no more than what waits.
+pub(super) struct Departure {
+    socket: TcpStream,
+    outbox: Outbox,
+    half_closed: bool,
+}
+
+impl Departure {
+    /// Says the last words.
+    pub(super) fn new(socket: TcpStream, outbox: Outbox) -> Departure {
+        Departure { socket, outbox, half_closed: false }
+    }
+
+    /// Goes on as far as the socket allows; true once there is nothing left to do.
+    pub(super) fn proceed(&mut self, buffer: &mut [u8], now: Tick) -> bool {
+        if self.outbox.flush(&mut self.socket, now).is_err() {
+            return true;
+        }
+        if self.outbox.is_empty() && !self.half_closed {
+            self.half_closed = true;
+            if self.socket.shutdown(Shutdown::Write).is_err() {
+                return true;
+            }
+        }
+        // What comes in counts no more, but it has to be taken.
+        for _ in 0..MOST_READS {
+            match self.socket.read(buffer) {
+                Ok(0) => return self.outbox.is_empty(),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return true,
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,70 @@
+//! In which order and when clients are let go of. Pure.
+
+use std::time::Duration;
+
+/// A drain under way: the slots that are left, in random order.
+#[derive(Debug)]
+pub(super) struct Drain {
+    left: Vec<u32>,
+    total: usize,
+    duration: Duration,
+}
+
+impl Drain {
+    /// Plans to let go of these slots, evenly over a duration.
+    pub(super) fn new(mut slots: Vec<u32>, duration: Duration, mut random: impl FnMut() -> u64) -> Drain {
+        // Random order, so that users of several devices do not lose them all at once.
+        for last in (1..slots.len()).rev() {
+            slots.swap(last, (random() % (last as u64 + 1)) as usize);
+        }
+        Drain { total: slots.len(), left: slots, duration }
+    }
+
+    /// The slots whose time has come `elapsed` after the beginning.
+    pub(super) fn due(&mut self, elapsed: Duration) -> Vec<u32> {
+        let share = if elapsed >= self.duration { 1.0 } else { elapsed.as_secs_f64() / self.duration.as_secs_f64() };
+        let gone = (self.total as f64 * share).ceil() as usize;
+        self.left.split_off(self.total.saturating_sub(gone).min(self.left.len()))
+    }
+
+    /// Whether everybody has been let go of.
+    pub(super) fn is_over(&self) -> bool {
+        self.left.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counter() -> impl FnMut() -> u64 {
+        let mut state = 1u64;
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state >> 20
+        }
+    }
+
+    #[test]
+    fn everybody_goes_once_evenly_and_in_another_order() {
+        let mut drain = Drain::new((0..100).collect(), Duration::from_secs(10), counter());
+        let first = drain.due(Duration::from_secs(1));
+        assert_eq!(first.len(), 10);
+        let second = drain.due(Duration::from_secs(5));
+        assert_eq!(second.len(), 40);
+        assert!(!drain.is_over());
+        let last = drain.due(Duration::from_secs(11));
+        assert!(drain.is_over());
+        let mut all = [first, second, last].concat();
+        assert_ne!(all, (0..100).rev().collect::<Vec<u32>>());
+        all.sort_unstable();
+        assert_eq!(all, (0..100).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn no_time_means_at_once() {
+        let mut drain = Drain::new(vec![7], Duration::ZERO, counter());
+        assert_eq!(drain.due(Duration::ZERO), [7]);
+        assert!(drain.is_over());
+    }
+}

@@ -1,0 +1,278 @@
+//! One reactor's loop: events, mail and time in, calls to `front` (requests) and `clients` (connections) out.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+
+use super::acceptor::LISTEN;
+use super::connection::Patience;
+use super::departure::Departure;
+use super::drain::Drain;
+use super::front::Front;
+use super::mailbox::{Letters, Mail, Mailbox, WAKE};
+use super::outbox::Outbox;
+use super::registry::Registry;
+use super::slot::{Slot, State};
+use super::wheel::Wheel;
+use super::{Shared, Status};
+use crate::connection::{Clock, Terms, Tick};
+use crate::protocol::{self, Protocol, ServerMessage};
+use crate::transport::websocket::Frame;
+
+/// The longest wait: the loop shows that it is alive.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// How often a drain goes on.
+const DRAIN_STEP: Duration = Duration::from_millis(50);
+
+/// Bytes read at once, for whatever socket.
+const BUFFER: usize = 64 * 1024;
+
+/// One thread's share of the connections.
+pub(super) struct Reactor {
+    pub(super) number: usize,
+    pub(super) shared: Arc<Shared>,
+    status: Arc<Status>,
+    /// Of all reactors, this one included.
+    pub(super) peers: Vec<Mailbox>,
+    letters: Letters,
+    pub(super) poll: Poll,
+    pub(super) slots: Slab<Slot>,
+    pub(super) registry: Registry,
+    wheel: Wheel,
+    clock: Clock,
+    pub(super) now: Tick,
+    pub(super) terms: Terms,
+    pub(super) patience: Patience,
+    /// Slots whose sockets may have more to read: events come only once.
+    pub(super) again: Vec<u32>,
+    pub(super) buffer: Vec<u8>,
+    /// On the first reactor: the public port.
+    pub(super) front: Option<Front>,
+    heartbeat: [Frame; 2],
+    next_heartbeat: Tick,
+    /// Since when, and how far: set once, it stays.
+    drain: Option<(Instant, Drain)>,
+}
+
+impl Reactor {
+    pub(super) fn new(
+        number: usize,
+        shared: Arc<Shared>,
+        status: Arc<Status>,
+        peers: Vec<Mailbox>,
+        letters: Letters,
+        poll: Poll,
+    ) -> Reactor {
+        let config = &shared.config;
+        let clock = Clock::start();
+        let terms = Terms {
+            handshake_timeout: Tick::count(config.signalr.handshake_timeout),
+            keep_alive: Tick::count(config.signalr.keep_alive),
+            client_timeout: Tick::count(config.signalr.client_timeout),
+            max_message: config.signalr.max_message,
+        };
+        let patience =
+            Patience { queue: config.slow_consumer.queue, timeout: Tick::count(config.slow_consumer.timeout) };
+        let heartbeat =
+            Protocol::EVERY.map(|protocol| Frame::new(protocol, &protocol::encode(protocol, ServerMessage::Heartbeat)));
+        let now = clock.now();
+        Reactor {
+            number,
+            status,
+            peers,
+            letters,
+            poll,
+            slots: Slab::new(),
+            registry: Registry::default(),
+            wheel: Wheel::new(now),
+            clock,
+            now,
+            terms,
+            patience,
+            again: Vec::new(),
+            buffer: vec![0; BUFFER],
+            front: None,
+            heartbeat,
+            next_heartbeat: now.after(Tick::count(config.heartbeat)),
+            drain: None,
+            shared,
+        }
+    }
+
+    /// Works until it is told to stop.
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(1024);
+        loop {
+            if let Err(error) = self.poll.poll(&mut events, Some(self.patience_of_the_loop())) {
+                if error.kind() != std::io::ErrorKind::Interrupted {
+                    tracing::error!(%error, "the poll failed");
+                }
+                continue;
+            }
+            self.now = self.clock.now();
+            for slot in std::mem::take(&mut self.again) {
+                self.readable(slot, false);
+            }
+            for event in &events {
+                match event.token() {
+                    WAKE => {}
+                    LISTEN => self.front.iter_mut().for_each(|front| front.acceptor.ready = true),
+                    Token(slot) => self.event(slot as u32, event),
+                }
+            }
+            self.letters.look();
+            while let Some(mail) = self.letters.next() {
+                match mail {
+                    Mail::Deliver(delivery, receipt) => self.deliver(&delivery, &receipt),
+                    Mail::Adopt(newcomer) => self.adopt_from_peer(newcomer),
+                    Mail::Verified(verdict) => self.verified(verdict),
+                    Mail::Drain(duration) => self.start_drain(duration),
+                    Mail::Stop => return,
+                }
+            }
+            self.accept();
+            self.expire();
+            self.beat_hearts();
+            self.go_on_draining();
+            self.tell();
+        }
+    }
+
+    /// How long the loop may wait for an event.
+    fn patience_of_the_loop(&self) -> Duration {
+        if !self.again.is_empty() {
+            return Duration::ZERO;
+        }
+        let tick = self.wheel.earliest().map(|tick| self.clock.until(tick));
+        let front = self.front.as_ref().and_then(|front| front.acceptor.patience());
+        let drain = self.drain.as_ref().and_then(|(_, drain)| (!drain.is_over()).then_some(DRAIN_STEP));
+        [tick, front, drain].into_iter().flatten().fold(BEAT, Duration::min)
+    }
+
+    fn event(&mut self, slot: u32, event: &Event) {
+        if event.is_writable() {
+            self.writable(slot);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.readable(slot, event.is_read_closed() || event.is_error());
+        }
+    }
+
+    /// A socket has something to read; `closed`: its end is near.
+    fn readable(&mut self, slot: u32, closed: bool) {
+        // An event may be for a socket that an earlier event of this turn has ended.
+        match self.slots.get_mut(slot as usize).map(|slot| &mut slot.state) {
+            Some(State::Arriving(_)) => self.read_head(slot),
+            Some(State::Open(_)) => self.hear(slot, closed),
+            Some(State::Leaving(_)) => self.proceed(slot),
+            Some(State::Gone) | None => {}
+        }
+    }
+
+    fn writable(&mut self, slot: u32) {
+        match self.slots.get_mut(slot as usize).map(|slot| &mut slot.state) {
+            Some(State::Open(_)) => self.flush(slot),
+            Some(State::Leaving(_)) => self.proceed(slot),
+            Some(State::Arriving(_) | State::Gone) | None => {}
+        }
+    }
+
+    /// Watches a socket and keeps a slot for it; nothing if the system refuses.
+    pub(super) fn reserve(&mut self, socket: &mut TcpStream) -> Option<u32> {
+        let entry = self.slots.vacant_entry();
+        let slot = entry.key();
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(socket, Token(slot), interests) {
+            tracing::warn!(%error, "a connection could not be watched");
+            return None;
+        }
+        entry.insert(Slot::new());
+        Some(slot as u32)
+    }
+
+    /// Looks at a slot again when a tick begins, or earlier if that was arranged before.
+    pub(super) fn arm(&mut self, slot: u32, due: Tick) {
+        if let Some(entry) = self.slots.get_mut(slot as usize) {
+            entry.armed = self.wheel.arm(slot, due);
+        }
+    }
+
+    /// Has a socket say its last words, and gives it so long for them.
+    pub(super) fn depart(&mut self, slot: u32, socket: TcpStream, outbox: Outbox, lingers: Duration) {
+        if let Some(entry) = self.slots.get_mut(slot as usize) {
+            entry.state = State::Leaving(Box::new(Departure::new(socket, outbox)));
+            self.arm(slot, self.now.after(Tick::count(lingers)));
+            self.proceed(slot);
+        }
+    }
+
+    fn proceed(&mut self, slot: u32) {
+        if let Some(Slot { state: State::Leaving(departure), .. }) = self.slots.get_mut(slot as usize)
+            && departure.proceed(&mut self.buffer, self.now)
+        {
+            self.slots.remove(slot as usize);
+        }
+    }
+
+    /// Looks at every slot whose time has come.
+    fn expire(&mut self) {
+        while let Some((tick, slots)) = self.wheel.expired(self.now) {
+            for slot in slots {
+                match self.slots.get_mut(slot as usize) {
+                    Some(entry) if entry.armed == tick => match entry.state {
+                        State::Open(_) => self.tick(slot),
+                        State::Arriving(_) => self.head_is_late(slot),
+                        State::Leaving(_) | State::Gone => _ = self.slots.remove(slot as usize),
+                    },
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Sends the application's Heartbeat, which clients count as a sign of life.
+    fn beat_hearts(&mut self) {
+        if self.now < self.next_heartbeat {
+            return;
+        }
+        self.next_heartbeat = self.now.after(Tick::count(self.shared.config.heartbeat));
+        let heartbeat = self.heartbeat.clone();
+        self.write_to_all(&heartbeat);
+    }
+
+    fn start_drain(&mut self, duration: Duration) {
+        self.close_front_door();
+        let open = self.slots.iter().filter(|(_, slot)| matches!(slot.state, State::Open(_)));
+        let open: Vec<u32> = open.map(|(slot, _)| slot as u32).collect();
+        self.shared.metrics.draining.set(1);
+        let drain = Drain::new(open, duration, || uuid::Uuid::new_v4().as_u64_pair().1);
+        self.drain = Some((Instant::now(), drain));
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.drain.is_some()
+    }
+
+    fn go_on_draining(&mut self) {
+        if let Some((since, drain)) = &mut self.drain {
+            for slot in drain.due(since.elapsed()) {
+                self.let_go(slot);
+            }
+        }
+    }
+
+    /// Publishes what others see of this reactor.
+    fn tell(&self) {
+        let since = self.shared.start.elapsed().as_millis();
+        self.status.beat.store(since as u64, Ordering::Relaxed);
+        self.status.sockets.store(self.slots.len(), Ordering::Relaxed);
+        let drained = self.drain.as_ref().is_some_and(|(_, drain)| drain.is_over()) && self.slots.is_empty();
+        self.status.drained.store(drained, Ordering::Relaxed);
+    }
+}

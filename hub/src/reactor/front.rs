@@ -1,0 +1,215 @@
+//! What the first reactor does with requests on the public port, up to the client's adoption (`front-door.md`).
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::acceptor::Acceptor;
+use super::arrival::{Arrival, Progress};
+use super::event_loop::Reactor;
+use super::mailbox::{Mail, Newcomer, Verdict};
+use super::outbox::Outbox;
+use super::owner;
+use super::slot::{Slot, State};
+use super::verification::Verification;
+use crate::auth::{Claims, Policy, Rejection};
+use crate::connection::Tick;
+use crate::transport::front_door::{Head, Upgrade};
+use crate::transport::headers::Refusal;
+use crate::transport::plain::Handover;
+
+/// How long a request's head may take.
+const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a refused client has to read its answer.
+const REFUSAL_LINGERS: Duration = Duration::from_secs(1);
+
+/// The public port and what goes with it.
+pub(super) struct Front {
+    pub(super) acceptor: Acceptor,
+    plain: mpsc::Sender<Handover>,
+    verification: Verification,
+    /// How many tokens are being verified; requests above the limit wait.
+    verifying: usize,
+    waiting: VecDeque<(u32, u64)>,
+    tickets: u64,
+}
+
+impl Reactor {
+    /// Makes this the reactor that accepts.
+    pub(super) fn open_front_door(
+        &mut self,
+        listener: std::net::TcpListener,
+        plain: mpsc::Sender<Handover>,
+        verification: Verification,
+    ) -> io::Result<()> {
+        let acceptor = Acceptor::new(listener, self.poll.registry())?;
+        let front = Front { acceptor, plain, verification, verifying: 0, waiting: VecDeque::new(), tickets: 0 };
+        self.front = Some(front);
+        Ok(())
+    }
+
+    /// Nobody comes in any more; requests that are half read are let go of.
+    pub(super) fn close_front_door(&mut self) {
+        self.front = None;
+        self.slots.retain(|_, slot| !matches!(slot.state, State::Arriving(_)));
+    }
+
+    /// Takes in who waits at the door.
+    pub(super) fn accept(&mut self) {
+        let Some(mut front) = self.front.take() else { return };
+        front.acceptor.accept(|mut socket| {
+            if let Some(slot) = self.reserve(&mut socket) {
+                self.slots[slot as usize].state = State::Arriving(Box::new(Arrival::new(socket)));
+                self.arm(slot, self.now.after(Tick::count(HEAD_DEADLINE)));
+            }
+        });
+        self.front = Some(front);
+    }
+
+    /// Reads on in a request.
+    pub(super) fn read_head(&mut self, slot: u32) {
+        let Some(Slot { state: State::Arriving(arrival), .. }) = self.slots.get_mut(slot as usize) else { return };
+        match arrival.read(&mut self.buffer) {
+            Progress::Waits => {}
+            Progress::Gone => _ = self.slots.remove(slot as usize),
+            Progress::Head(Head::Partial) => {}
+            Progress::Head(Head::Plain) => self.hand_over(slot),
+            Progress::Head(Head::Refuse(refusal)) => self.refuse(slot, "bad_request", &refusal),
+            Progress::Head(Head::Upgrade(upgrade)) => self.authenticate(slot, upgrade),
+        }
+    }
+
+    /// The time for a request is over; one whose token is being verified is whole.
+    pub(super) fn head_is_late(&mut self, slot: u32) {
+        if let Some(Slot { state: State::Arriving(arrival), .. }) = self.slots.get(slot as usize) {
+            if arrival.verifying.is_some() {
+                self.arm(slot, self.now.after(Tick::count(HEAD_DEADLINE)));
+            } else {
+                self.slots.remove(slot as usize);
+            }
+        }
+    }
+
+    /// Gives a connection to axum, with what was read of it.
+    fn hand_over(&mut self, slot: u32) {
+        let Some(front) = &self.front else { return };
+        let Ok(permit) = front.plain.clone().try_reserve_owned() else {
+            return self.refuse(slot, "limited", &Refusal::busy("Too many requests at once."));
+        };
+        let Some(mut arrival) = self.take_arrival(slot) else { return };
+        self.slots.remove(slot as usize);
+        // Fails only for a socket that is not registered.
+        let _ = self.poll.registry().deregister(&mut arrival.socket);
+        permit.send(Handover { socket: arrival.socket.into(), head: arrival.head });
+    }
+
+    /// Finds out whether a client's token is good: from memory, or on the verifying thread.
+    fn authenticate(&mut self, slot: u32, mut upgrade: Upgrade) {
+        let Some(token) = upgrade.token.take() else { return self.reject(slot, Rejection::Missing) };
+        if let Some(known) = self.shared.verifier.recall(&token, Policy::Application) {
+            return self.judge(slot, upgrade, known);
+        }
+        let limit = self.shared.config.limits.handshakes_in_flight;
+        let Some(front) = &mut self.front else { return };
+        let Some(Slot { state: State::Arriving(arrival), .. }) = self.slots.get_mut(slot as usize) else { return };
+        front.tickets += 1;
+        if front.verifying < limit {
+            front.verifying += 1;
+            front.verification.ask(slot, front.tickets, token);
+        } else {
+            upgrade.token = Some(token);
+            front.waiting.push_back((slot, front.tickets));
+        }
+        arrival.verifying = Some((front.tickets, upgrade));
+    }
+
+    /// Hears what became of a token, and has the next one verified.
+    pub(super) fn verified(&mut self, verdict: Verdict) {
+        let Some(front) = &mut self.front else { return };
+        front.verifying -= 1;
+        while let Some((slot, ticket)) = front.waiting.pop_front() {
+            let upgrade = awaited(self.slots.get_mut(slot as usize), ticket);
+            if let Some(token) = upgrade.and_then(|upgrade| upgrade.token.take()) {
+                front.verifying += 1;
+                front.verification.ask(slot, ticket, token);
+                break;
+            }
+        }
+        if awaited(self.slots.get_mut(verdict.slot as usize), verdict.ticket).is_none() {
+            return;
+        }
+        let Some(Slot { state: State::Arriving(arrival), .. }) = self.slots.get_mut(verdict.slot as usize) else {
+            return;
+        };
+        if let Some((_, upgrade)) = arrival.verifying.take() {
+            self.judge(verdict.slot, upgrade, verdict.claims);
+        }
+    }
+
+    fn judge(&mut self, slot: u32, upgrade: Upgrade, claims: Result<Arc<Claims>, Rejection>) {
+        match claims {
+            Err(rejection) => self.reject(slot, rejection),
+            // Nothing is negotiated yet, so there is no id that could be known.
+            Ok(_) if upgrade.negotiated => {
+                let unknown = Refusal { body: b"No Connection with that ID".to_vec(), ..Refusal::bare(404) };
+                self.refuse(slot, "bad_request", &unknown);
+            }
+            Ok(claims) => self.place(slot, upgrade, claims),
+        }
+    }
+
+    /// Brings a client to its reactor.
+    fn place(&mut self, slot: u32, upgrade: Upgrade, claims: Arc<Claims>) {
+        let Some(arrival) = self.take_arrival(slot) else { return };
+        let Arrival { mut socket, mut head, .. } = *arrival;
+        let leftover = head.split_off(upgrade.length);
+        let owner = claims.user.map_or(self.number, |user| owner(user, self.peers.len()));
+        if owner == self.number {
+            return self.adopt(slot, Newcomer { socket, leftover, claims, accept: upgrade.accept });
+        }
+        self.slots.remove(slot as usize);
+        if self.poll.registry().deregister(&mut socket).is_ok() {
+            self.peers[owner].send(Mail::Adopt(Newcomer { socket, leftover, claims, accept: upgrade.accept }));
+        }
+    }
+
+    fn reject(&mut self, slot: u32, rejection: Rejection) {
+        self.shared.metrics.auth_failures.with_label_values(&[rejection.label()]).inc();
+        let refusal = Refusal::bare(rejection.status());
+        match rejection.challenge() {
+            Some(challenge) => self.refuse(slot, "unauthorized", &refusal.with("www-authenticate", challenge)),
+            None => self.refuse(slot, "forbidden", &refusal),
+        }
+    }
+
+    /// Answers a request and ends its connection.
+    fn refuse(&mut self, slot: u32, outcome: &str, refusal: &Refusal) {
+        let Some(arrival) = self.take_arrival(slot) else { return };
+        self.shared.metrics.connects.with_label_values(&[outcome]).inc();
+        tracing::debug!(outcome, status = refusal.status, "a client was refused");
+        self.depart(slot, arrival.socket, Outbox::of(refusal.bytes(), self.now), REFUSAL_LINGERS);
+    }
+
+    /// Takes an arrival out of its slot, which is to be filled again or removed.
+    fn take_arrival(&mut self, slot: u32) -> Option<Box<Arrival>> {
+        match self.slots.get_mut(slot as usize)?.take() {
+            State::Arriving(arrival) => Some(arrival),
+            _ => None,
+        }
+    }
+}
+
+/// The upgrade that waits in a slot under this ticket.
+fn awaited(slot: Option<&mut Slot>, ticket: u64) -> Option<&mut Upgrade> {
+    match slot {
+        Some(Slot { state: State::Arriving(arrival), .. }) => match &mut arrival.verifying {
+            Some((number, upgrade)) if *number == ticket => Some(upgrade),
+            _ => None,
+        },
+        _ => None,
+    }
+}

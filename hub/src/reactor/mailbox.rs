@@ -1,0 +1,98 @@
+//! What reaches a reactor from other threads, and how it wakes up for it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+use mio::net::TcpStream;
+use mio::{Poll, Token, Waker};
+
+use super::Receipt;
+use crate::auth::{Claims, Rejection};
+use crate::delivery::Delivery;
+
+/// The token of the events that only say that there is mail.
+pub(super) const WAKE: Token = Token(usize::MAX);
+
+/// Something for a reactor to do.
+pub(super) enum Mail {
+    /// Write a push to those that it is for.
+    Deliver(Arc<Delivery>, Arc<Receipt>),
+    /// Take a client over.
+    Adopt(Newcomer),
+    /// Hear what became of a token.
+    Verified(Verdict),
+    /// Let go of all clients.
+    Drain(Duration),
+    /// End.
+    Stop,
+}
+
+/// A client whose token is good, on its way to its reactor.
+pub(super) struct Newcomer {
+    pub(super) socket: TcpStream,
+    /// What it sent behind its request.
+    pub(super) leftover: Vec<u8>,
+    pub(super) claims: Arc<Claims>,
+    /// Proves that the key of its upgrade was read.
+    pub(super) accept: String,
+}
+
+/// What became of a token.
+pub(super) struct Verdict {
+    /// The slot of the client that waits for it.
+    pub(super) slot: u32,
+    /// Which client of that slot it was.
+    pub(super) ticket: u64,
+    pub(super) claims: Result<Arc<Claims>, Rejection>,
+}
+
+/// The sending side of a mailbox.
+#[derive(Clone)]
+pub(super) struct Mailbox {
+    letters: Sender<Mail>,
+    waker: Arc<Waker>,
+    woken: Arc<AtomicBool>,
+}
+
+/// The receiving side.
+pub(super) struct Letters {
+    letters: Receiver<Mail>,
+    woken: Arc<AtomicBool>,
+}
+
+/// Opens a mailbox together with the poll that it wakes.
+pub(super) fn open() -> io::Result<(Mailbox, Letters, Poll)> {
+    let poll = Poll::new()?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+    let (sender, receiver) = mpsc::channel();
+    let woken = Arc::new(AtomicBool::new(false));
+    let mailbox = Mailbox { letters: sender, waker, woken: woken.clone() };
+    Ok((mailbox, Letters { letters: receiver, woken }, poll))
+}
+
+impl Mailbox {
+    /// Sends and wakes; a reactor that has ended hears nothing any more.
+    pub(super) fn send(&self, mail: Mail) {
+        // One wake-up serves all the mail that comes before the reactor looks.
+        if self.letters.send(mail).is_ok() && !self.woken.swap(true, Ordering::AcqRel) {
+            // Fails only if the poll is gone.
+            let _ = self.waker.wake();
+        }
+    }
+}
+
+impl Letters {
+    /// The next letter, without waiting. Call [`Letters::look`] first.
+    pub(super) fn next(&self) -> Option<Mail> {
+        self.letters.try_recv().ok()
+    }
+
+    /// Mail that comes from now on wakes again.
+    pub(super) fn look(&self) {
+        // A swap, not a store: it has to see every letter that was sent before the flag was found set.
+        self.woken.swap(false, Ordering::AcqRel);
+    }
+}

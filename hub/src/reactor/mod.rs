@@ -1,0 +1,197 @@
+//! The connections: one thread per core, each with its own poll loop, slab of sockets, registry and timing wheel. No lock,
+//! task, channel, timer or buffer belongs to a connection.
+//!
+//! The first reactor owns the public port and reads the heads of requests (`arrival`); after its token is verified a client
+//! moves to the reactor that its user hashes to, and stays there: a push to a user visits one reactor, a push to an
+//! organisation visits each once. Mail comes in through a mailbox, bytes go out to the sockets directly.
+
+mod acceptor;
+mod arrival;
+mod clients;
+mod connection;
+mod departure;
+mod drain;
+mod event_loop;
+mod front;
+mod mailbox;
+mod outbox;
+mod registry;
+mod slot;
+mod verification;
+mod wheel;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::auth::Verifier;
+use crate::config::Config;
+use crate::delivery::{Audience, Delivery};
+use crate::telemetry::Metrics;
+use crate::transport::plain::Handover;
+use event_loop::Reactor;
+use mailbox::{Mail, Mailbox};
+use verification::Verification;
+
+/// A reactor whose last turn is longer ago than this is stuck.
+const STUCK: Duration = Duration::from_secs(5);
+
+/// What all reactors share.
+struct Shared {
+    verifier: Arc<Verifier>,
+    metrics: Arc<Metrics>,
+    start: Instant,
+    config: Config,
+}
+
+/// What a reactor tells of itself.
+#[derive(Default)]
+struct Status {
+    /// Milliseconds from the start to the last turn of its loop.
+    beat: AtomicU64,
+    /// How many sockets it holds, in whatever state.
+    sockets: AtomicUsize,
+    /// It has let go of its clients.
+    drained: AtomicBool,
+}
+
+/// The running reactors.
+pub struct Reactors {
+    mailboxes: Vec<Mailbox>,
+    statuses: Vec<Arc<Status>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    installation: Option<Uuid>,
+    start: Instant,
+}
+
+/// Counts the connections that a delivery reaches; when the last reactor is done with it, the sum goes to who waits.
+struct Receipt {
+    reached: AtomicUsize,
+    done: Option<oneshot::Sender<usize>>,
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if let Some(done) = self.done.take() {
+            // Who does not wait any more need not know.
+            let _ = done.send(self.reached.load(Ordering::Relaxed));
+        }
+    }
+}
+
+impl Reactors {
+    /// Starts the reactors. The first one accepts from `listener`; what is no WebSocket goes to `plain`.
+    ///
+    /// # Errors
+    /// If the system gives no poll or no thread.
+    pub fn start(
+        config: &Config,
+        listener: TcpListener,
+        verifier: Arc<Verifier>,
+        metrics: Arc<Metrics>,
+        plain: mpsc::Sender<Handover>,
+    ) -> io::Result<Reactors> {
+        let start = Instant::now();
+        let shared = Arc::new(Shared { verifier, metrics, start, config: config.clone() });
+        let prepared = (0..config.reactors).map(|_| mailbox::open()).collect::<io::Result<Vec<_>>>()?;
+        let mailboxes: Vec<Mailbox> = prepared.iter().map(|(mailbox, ..)| mailbox.clone()).collect();
+        let statuses: Vec<Arc<Status>> = mailboxes.iter().map(|_| Arc::default()).collect();
+        let mut front = Some((listener, plain));
+        let mut threads = Vec::new();
+        for (number, (mailbox, letters, poll)) in prepared.into_iter().enumerate() {
+            let mut reactor =
+                Reactor::new(number, shared.clone(), statuses[number].clone(), mailboxes.clone(), letters, poll);
+            if let Some((listener, plain)) = front.take() {
+                let verification = Verification::start(shared.verifier.clone(), mailbox)?;
+                reactor.open_front_door(listener, plain, verification)?;
+            }
+            let thread = std::thread::Builder::new().name(format!("reactor-{number}"));
+            threads.push(thread.spawn(move || reactor.run())?);
+        }
+        Ok(Reactors { mailboxes, statuses, threads: threads.into(), installation: config.installation, start })
+    }
+
+    /// Hands a delivery to every reactor that may have a recipient. The answer comes when all of them have written or
+    /// queued it: how many connections it reached.
+    pub fn deliver(&self, delivery: Delivery) -> oneshot::Receiver<usize> {
+        let (done, reached) = oneshot::channel();
+        let receipt = Arc::new(Receipt { reached: AtomicUsize::new(0), done: Some(done) });
+        let all = self.mailboxes.as_slice();
+        let addressed = match delivery.audience {
+            Audience::Nobody => &[],
+            Audience::User(user, _) => {
+                let owner = owner(user, all.len());
+                &all[owner..=owner]
+            }
+            Audience::Organization(..) => all,
+            Audience::Installation(installation, _) if self.installation == Some(installation) => all,
+            Audience::Installation(..) => &[],
+        };
+        let delivery = Arc::new(delivery);
+        for mailbox in addressed {
+            mailbox.send(Mail::Deliver(delivery.clone(), receipt.clone()));
+        }
+        reached
+    }
+
+    /// Whether every reactor has turned lately.
+    pub fn alive(&self) -> bool {
+        let now = self.start.elapsed();
+        let beats = self.statuses.iter().map(|status| status.beat.load(Ordering::Relaxed));
+        beats.map(Duration::from_millis).all(|beat| now.saturating_sub(beat) < STUCK)
+    }
+
+    /// Closes the public port and lets go of all clients, spread over `duration`.
+    pub fn drain(&self, duration: Duration) {
+        self.mailboxes.iter().for_each(|mailbox| mailbox.send(Mail::Drain(duration)));
+    }
+
+    /// Whether all clients are gone after [`Reactors::drain`].
+    pub fn drained(&self) -> bool {
+        self.statuses.iter().all(|status| status.drained.load(Ordering::Relaxed))
+    }
+
+    /// How many sockets are open, in whatever state.
+    pub fn sockets(&self) -> usize {
+        self.statuses.iter().map(|status| status.sockets.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Ends the reactors, whatever is still open.
+    pub fn stop(&self) {
+        self.mailboxes.iter().for_each(|mailbox| mailbox.send(Mail::Stop));
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A reactor that has panicked has ended as well.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The reactor on which a user's connections live.
+fn owner(user: Uuid, reactors: usize) -> usize {
+    // Ids are random, but not in every bit: the multiplication brings all of them to the top.
+    let (high, low) = user.as_u64_pair();
+    let mixed = (high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((u128::from(mixed) * reactors as u128) >> 64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_spread_evenly() {
+        let mut counts = [0; 4];
+        for number in 0..4000u128 {
+            counts[owner(Uuid::from_u128(number << 64 | 0x4000_8000_0000 | number << 3), 4)] += 1;
+        }
+        assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
+        assert_eq!(owner(Uuid::max(), 1), 0);
+    }
+}

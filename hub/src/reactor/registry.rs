@@ -1,0 +1,201 @@
+//! Who is here: the slots of every user and of every organisation, on one reactor. Pure.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use slab::Slab;
+use uuid::Uuid;
+
+/// A connection's place among the members of an organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Membership {
+    organization: u32,
+    place: u32,
+}
+
+/// Slots by user and by organisation.
+#[derive(Default)]
+pub(super) struct Registry {
+    users: HashMap<Uuid, Slots>,
+    numbers: HashMap<Uuid, u32>,
+    organizations: Slab<Organization>,
+}
+
+struct Organization {
+    id: Uuid,
+    /// Each member's slot, and which of its memberships this is.
+    members: Vec<Member>,
+}
+
+#[derive(Clone, Copy)]
+struct Member {
+    slot: u32,
+    membership: u32,
+}
+
+/// Most users have one connection: that needs no list.
+enum Slots {
+    One(u32),
+    Many(Vec<u32>),
+}
+
+impl Registry {
+    /// Registers a slot under its user and its organisations (each once). What is given back has to be handed to
+    /// [`Registry::leave`], and kept up to date by it in between.
+    pub(super) fn join(&mut self, slot: u32, user: Option<Uuid>, organizations: &[Uuid]) -> Box<[Membership]> {
+        if let Some(user) = user {
+            match self.users.entry(user) {
+                Entry::Vacant(vacant) => _ = vacant.insert(Slots::One(slot)),
+                Entry::Occupied(mut occupied) => occupied.get_mut().push(slot),
+            }
+        }
+        let join = |(membership, id): (usize, &Uuid)| {
+            let organization = *self
+                .numbers
+                .entry(*id)
+                .or_insert_with(|| self.organizations.insert(Organization { id: *id, members: Vec::new() }) as u32);
+            let members = &mut self.organizations[organization as usize].members;
+            members.push(Member { slot, membership: membership as u32 });
+            Membership { organization, place: members.len() as u32 - 1 }
+        };
+        organizations.iter().enumerate().map(join).collect()
+    }
+
+    /// Removes a slot. The last member of each organisation takes its place: `moved` is told whose membership that is,
+    /// by slot and number, and has to note the new one.
+    pub(super) fn leave(
+        &mut self,
+        slot: u32,
+        user: Option<Uuid>,
+        memberships: &[Membership],
+        mut moved: impl FnMut(u32, usize, Membership),
+    ) {
+        if let Some(Entry::Occupied(mut occupied)) = user.map(|user| self.users.entry(user))
+            && occupied.get_mut().remove(slot)
+        {
+            occupied.remove();
+        }
+        for membership in memberships {
+            let organization = &mut self.organizations[membership.organization as usize];
+            organization.members.swap_remove(membership.place as usize);
+            if let Some(member) = organization.members.get(membership.place as usize) {
+                moved(member.slot, member.membership as usize, *membership);
+            } else if organization.members.is_empty() {
+                self.numbers.remove(&organization.id);
+                self.organizations.remove(membership.organization as usize);
+            }
+        }
+    }
+
+    /// The slots of a user.
+    pub(super) fn user(&self, user: Uuid) -> &[u32] {
+        match self.users.get(&user) {
+            None => &[],
+            Some(Slots::One(slot)) => std::slice::from_ref(slot),
+            Some(Slots::Many(slots)) => slots,
+        }
+    }
+
+    /// The slots of an organisation's members.
+    pub(super) fn organization(&self, organization: Uuid) -> impl Iterator<Item = u32> + '_ {
+        let number = self.numbers.get(&organization);
+        let members = number.map_or(&[][..], |number| &self.organizations[*number as usize].members);
+        members.iter().map(|member| member.slot)
+    }
+}
+
+impl Slots {
+    fn push(&mut self, slot: u32) {
+        match self {
+            Slots::One(first) => *self = Slots::Many(vec![*first, slot]),
+            Slots::Many(slots) => slots.push(slot),
+        }
+    }
+
+    /// Takes a slot out; true if none is left.
+    fn remove(&mut self, slot: u32) -> bool {
+        match self {
+            Slots::One(only) => *only == slot,
+            Slots::Many(slots) => {
+                slots.retain(|other| *other != slot);
+                if let [last] = slots[..] {
+                    *self = Slots::One(last);
+                }
+                false
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Kept = (Option<Uuid>, Vec<Uuid>, Box<[Membership]>);
+
+    /// A registry with what its connections keep, and the naive truth beside it.
+    #[derive(Default)]
+    struct Model {
+        registry: Registry,
+        kept: HashMap<u32, Kept>,
+    }
+
+    impl Model {
+        fn join(&mut self, slot: u32, user: Option<Uuid>, organizations: Vec<Uuid>) {
+            let memberships = self.registry.join(slot, user, &organizations);
+            self.kept.insert(slot, (user, organizations, memberships));
+        }
+
+        fn leave(&mut self, slot: u32) {
+            let (user, _, memberships) = self.kept.remove(&slot).expect("a slot that is here");
+            self.registry.leave(slot, user, &memberships, |slot, number, membership| {
+                self.kept.get_mut(&slot).expect("a moved slot is here").2[number] = membership;
+            });
+        }
+
+        fn check(&self, users: &[Uuid], organizations: &[Uuid]) {
+            let sorted = |mut slots: Vec<u32>| {
+                slots.sort_unstable();
+                slots
+            };
+            let expected = |holds: &dyn Fn(&Kept) -> bool| {
+                sorted(self.kept.iter().filter(|(_, kept)| holds(kept)).map(|(slot, _)| *slot).collect())
+            };
+            for user in users {
+                assert_eq!(sorted(self.registry.user(*user).to_vec()), expected(&|kept| kept.0 == Some(*user)));
+            }
+            for organization in organizations {
+                let found = sorted(self.registry.organization(*organization).collect());
+                assert_eq!(found, expected(&|kept| kept.1.contains(organization)));
+            }
+        }
+    }
+
+    #[test]
+    fn agrees_with_a_naive_model_under_random_joins_and_leaves() {
+        let ids = |kind: u128| (0..7).map(|number| Uuid::from_u128(kind << 64 | number)).collect::<Vec<_>>();
+        let (users, organizations) = (ids(1), ids(2));
+        let mut model = Model::default();
+        let mut seed = 7u64;
+        let mut random = |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        for _ in 0..5000 {
+            let slot = random(40) as u32;
+            if model.kept.contains_key(&slot) {
+                model.leave(slot);
+            } else {
+                let user = users.get(random(8) as usize).copied();
+                let mine = organizations.iter().copied().filter(|_| random(3) == 0).collect();
+                model.join(slot, user, mine);
+            }
+            model.check(&users, &organizations);
+        }
+        for slot in model.kept.keys().copied().collect::<Vec<_>>() {
+            model.leave(slot);
+        }
+        assert!(model.registry.users.is_empty() && model.registry.numbers.is_empty());
+        assert!(model.registry.organizations.is_empty());
+    }
+}

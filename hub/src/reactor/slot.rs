@@ -1,0 +1,37 @@
+//! The places of a reactor's slab: one socket each, in one of three states.
+
+use super::arrival::Arrival;
+use super::connection::Connection;
+use super::departure::Departure;
+use crate::connection::Tick;
+
+/// A socket and when it has to be looked at again.
+pub(super) struct Slot {
+    pub(super) state: State,
+    /// The tick for which the wheel's entry counts; any other entry is stale.
+    pub(super) armed: Tick,
+}
+
+/// What a socket is.
+pub(super) enum State {
+    /// Its request is not answered. Boxed, so that it does not make connections larger.
+    Arriving(Box<Arrival>),
+    /// A client.
+    Open(Connection),
+    /// Its last words are on their way.
+    Leaving(Box<Departure>),
+    /// Nothing: between two of the others.
+    Gone,
+}
+
+impl Slot {
+    /// A slot that is kept for a socket.
+    pub(super) fn new() -> Slot {
+        Slot { state: State::Gone, armed: Tick::default() }
+    }
+
+    /// Takes the state out, to put another one in.
+    pub(super) fn take(&mut self) -> State {
+        std::mem::replace(&mut self.state, State::Gone)
+    }
+}
