@@ -17,7 +17,7 @@ say() { echo "images: $*" >&2; }
 compile() {
   toolchain cargo
   say "compiling hub and operator (profile $profile)"
-  (cd "$project" && cargo build --locked --profile "$profile" --package notification-hub --package notification-hub-operator)
+  (cd "$project" && cargo build --locked --profile "$profile" --workspace --bins)
 }
 
 stage_programs() { # folder

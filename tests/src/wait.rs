@@ -1,0 +1,44 @@
+//! Waiting for a condition, never for a time.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+/// How often a condition is looked at.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// Looks until `look` succeeds; an error means "not yet" and the last one is told when the deadline has passed.
+pub fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Result<T>) -> Result<T> {
+    let deadline = Instant::now() + within;
+    loop {
+        match look() {
+            Ok(found) => return Ok(found),
+            Err(error) if Instant::now() > deadline => {
+                return Err(error).with_context(|| format!("{what}: not within {within:?}"));
+            }
+            Err(_) => std::thread::sleep(EVERY),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::bail;
+
+    #[test]
+    fn looks_again_until_it_succeeds() {
+        let mut looks = 0;
+        let found = until("three looks", Duration::from_secs(10), || {
+            looks += 1;
+            if looks < 3 { bail!("only {looks}") } else { Ok(looks) }
+        });
+        assert_eq!(found.ok(), Some(3));
+    }
+
+    #[test]
+    fn tells_what_it_waited_for_and_what_it_saw_last() {
+        let error = until::<()>("the moon", Duration::ZERO, || bail!("clouds")).expect_err("no moon");
+        assert_eq!(format!("{error:#}"), "the moon: not within 0ns: clouds");
+    }
+}
