@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts of this folder: what a bare Debian machine lacks, found by the command that is needed.
 
 # ensure COMMAND=PACKAGE... : installs the packages whose command (or file) is not there, and says so.

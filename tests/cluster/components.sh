@@ -1,5 +1,7 @@
+# shellcheck shell=bash
 # Sourced by cluster.sh: the programs of the cluster, built from their sources into a folder that outlives the checkout.
 
+: "${here:?the folder of this script}"
 kubernetes=1.35.4 coredns=1.14.2 helm=4.2.4
 
 # The folder of the built programs. Its name tells what they were built from.

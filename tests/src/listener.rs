@@ -1,11 +1,12 @@
 //! Microsoft's SignalR client, as `clients/listen.mjs` drives it.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, Reach, folder};
+use crate::cluster::folder;
 use crate::process::Process;
 
 /// How long a client may take to start, and a push to arrive.
@@ -15,12 +16,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Listener(Process);
 
 impl Listener {
-    /// Connects with one of the protocols `json` and `messagepack`, or fails with what the client said.
-    pub fn connect(cluster: &Cluster, hub: &Reach, token: &str, protocol: &str) -> Result<Self> {
-        let mut command = cluster.command("node");
-        command.arg(folder().join("clients/listen.mjs"));
-        command.args(["--url", &hub.url, "--token", token, "--protocol", protocol]);
-        let process = Process::start(&command)?;
+    /// Connects with one of the protocols `json` and `messagepack`, or fails with what the client said. `node` is the
+    /// command that starts Node where the hub can be reached.
+    pub fn connect(mut node: Command, url: &str, token: &str, protocol: &str) -> Result<Self> {
+        node.arg(folder().join("clients/listen.mjs"));
+        node.args(["--url", url, "--token", token, "--protocol", protocol]);
+        let process = Process::start(&node)?;
         process.json("connection", PATIENCE, |line| line["connected"] == true)?;
         Ok(Self(process))
     }

@@ -53,8 +53,18 @@ fn a_push_goes_all_the_way() {
             [("json", ["type", "payload", "id", "userId"]), ("messagepack", ["Type", "Payload", "Id", "UserId"])]
         {
             let [user, other] = [(); 2].map(|()| Uuid::new_v4().to_string());
-            let theirs = Listener::connect(namespace.cluster, &public, &token(&["--user", &user])?, protocol)?;
-            let others = Listener::connect(namespace.cluster, &public, &token(&["--user", &other])?, protocol)?;
+            let theirs = Listener::connect(
+                namespace.cluster.command("node"),
+                &public.url,
+                &token(&["--user", &user])?,
+                protocol,
+            )?;
+            let others = Listener::connect(
+                namespace.cluster.command("node"),
+                &public.url,
+                &token(&["--user", &other])?,
+                protocol,
+            )?;
             let cipher = Uuid::new_v4().to_string();
             let push = ["push", "--url", &internal.url, "--token", &internal_token, "--type", "SyncCipherUpdate"];
             let members = json!({"id": cipher, "collectionIds": []}).to_string();
@@ -257,7 +267,8 @@ fn a_rollout_restart_is_no_interruption() {
         let key = generated_key(namespace, "vault")?;
         let (pod, public) = (namespace.pod("vault")?, namespace.reach("vault", 5000)?);
         let user = token::user(&Uuid::new_v4().to_string(), &[], "ChromeBrowser", "device");
-        let client = Listener::connect(namespace.cluster, &public, &key.sign(&user)?, "messagepack")?;
+        let client =
+            Listener::connect(namespace.cluster.command("node"), &public.url, &key.sign(&user)?, "messagepack")?;
 
         namespace.kubectl(&["rollout", "restart", "deployment/vault"])?;
         namespace.kubectl(&["rollout", "status", "deployment/vault", "--timeout=90s"])?;
@@ -316,7 +327,7 @@ fn delivers(namespace: &Namespace, hub: &str, key: &Signer) -> Result<()> {
     let public = namespace.reach(hub, 5000)?;
     let internal = namespace.reach(&format!("{hub}-internal"), 5001)?;
     let claims = token::user(&user, &[], "ChromeBrowser", "device");
-    let client = Listener::connect(namespace.cluster, &public, &key.sign(&claims)?, "messagepack")?;
+    let client = Listener::connect(namespace.cluster.command("node"), &public.url, &key.sign(&claims)?, "messagepack")?;
     let sent = send(namespace, &internal, &key.sign(&token::internal())?, &folder_update(&user, &folder))?;
     if sent.status != 200 {
         bail!("the answer is {}: {}", sent.status, sent.text());
