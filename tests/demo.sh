@@ -44,7 +44,7 @@ trap 'exit 130' INT TERM
 # line FILE PATTERN JOB: waits, for half a minute, until the program behind the file has printed such a line, and prints it.
 line() {
   for _ in $(seq 300); do
-    grep -m 1 -- "$2" "$1" 2>/dev/null && return
+    grep -m 1 -- "$2" "$1" 2>/dev/null && return 0
     kill -0 "$3" 2>/dev/null || break
     sleep 0.1
   done
@@ -91,7 +91,8 @@ echo "  of the user $user, and of the sender"
 bridge() {
   local out=$scratch/$1.out job
   if $own_cluster; then
-    inside node "$here/clients/bridge.mjs" --listen "$scratch/$1.sock" --connect "$1.$namespace.svc:$2" > "$scratch/$1.inside" 2>&1 &
+    "$here/cluster/cluster.sh" exec node "$here/clients/bridge.mjs" --listen "$scratch/$1.sock" --connect "$1.$namespace.svc:$2" \
+      > "$scratch/$1.inside" 2>&1 &
     jobs+=($!)
     line "$scratch/$1.inside" listening $! > /dev/null
     node "$here/clients/bridge.mjs" --listen 127.0.0.1:0 --connect "$scratch/$1.sock" > "$out" 2>&1 &
