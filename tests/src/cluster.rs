@@ -14,6 +14,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
 use crate::process::Process;
+use crate::programs;
 
 /// How long `kubectl port-forward` may take.
 const FORWARD: Duration = Duration::from_secs(20);
@@ -157,15 +158,9 @@ pub fn folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The folder that has the programs of this build, and the images made from them.
-pub fn programs() -> Result<PathBuf> {
-    let this = std::env::current_exe()?;
-    let programs = this.ancestors().nth(2).context("a test outside of cargo's folders")?;
-    Ok(programs.to_owned())
-}
-
 fn images() -> Result<[PathBuf; 2]> {
-    let folder = programs()?.parent().context("no target folder")?.join("images");
+    let hub = programs::find("notification-hub")?;
+    let folder = hub.ancestors().nth(2).context("no target folder")?.join("images");
     let images = ["hub.tar", "operator.tar"].map(|name| folder.join(name));
     match images.iter().find(|image| !image.exists()) {
         Some(missing) => bail!("{} is missing: run `make images` first, or `make test-cluster`", missing.display()),

@@ -1,12 +1,12 @@
 //! Microsoft's SignalR client, as `clients/listen.mjs` drives it.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use crate::cluster::folder;
 use crate::process::Process;
 
 /// How long a client may take to start, and a push to arrive.
@@ -15,34 +15,43 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A connected client.
 pub struct Listener(Process);
 
+/// The driver.
+pub fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/listen.mjs")
+}
+
 impl Listener {
-    /// Connects with one of the protocols `json` and `messagepack`, or fails with what the client said. `node` is the
-    /// command that starts Node where the hub can be reached.
-    pub fn connect(mut node: Command, url: &str, token: &str, protocol: &str) -> Result<Self> {
-        node.arg(folder().join("clients/listen.mjs"));
-        node.args(["--url", url, "--token", token, "--protocol", protocol]);
+    /// Connects with one of the protocols `json` and `messagepack`, or fails with what the client said. `node` runs Node.js
+    /// where the hub can be reached; `more` are further options of the driver.
+    pub fn connect(mut node: Command, url: &str, token: &str, protocol: &str, more: &[&str]) -> Result<Self> {
+        node.arg(script()).args(["--url", url, "--token", token, "--protocol", protocol]).args(more);
         let process = Process::start(&node)?;
         process.json("connection", PATIENCE, |line| line["connected"] == true)?;
         Ok(Self(process))
     }
 
-    /// Waits for the message whose payload `pick` knows, and gives back the notification that it carries.
+    /// Waits for the message whose notification `pick` knows, and gives back that notification.
     pub fn notification(&self, mut pick: impl FnMut(&Value) -> bool) -> Result<Value> {
         let wanted = |line: &Value| line["target"] == "ReceiveMessage" && pick(&line["arguments"][0]);
-        let line = self.0.json("message", PATIENCE, wanted)?;
+        let line = self.line("message", wanted)?;
         match line["arguments"].as_array().map(Vec::as_slice) {
             Some([notification]) => Ok(notification.clone()),
             _ => bail!("a message with other than one argument: {line}"),
         }
     }
 
-    /// How many messages have arrived.
+    /// Waits for a line of the driver.
+    pub fn line(&self, what: &str, pick: impl FnMut(&Value) -> bool) -> Result<Value> {
+        self.0.json(what, PATIENCE, pick)
+    }
+
+    /// How many pushes have arrived.
     pub fn messages(&self) -> usize {
         self.0.stdout().iter().filter(|line| line.contains("ReceiveMessage")).count()
     }
 
     /// Waits until the server has closed the connection.
     pub fn wait_closed(&self) -> Result<()> {
-        self.0.json("close", PATIENCE, |line| line["closed"] == true).map(drop)
+        self.line("close", |line| line["closed"] == true).map(drop)
     }
 }

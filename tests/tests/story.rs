@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use jsonwebtoken::{Algorithm, EncodingKey};
-use notification_hub_tests::cluster::{Reach, programs, run};
+use notification_hub_tests::cluster::{Reach, folder, run};
 use notification_hub_tests::http::{self, Response};
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::programs;
 use notification_hub_tests::token::{self, Signer};
 use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
@@ -26,7 +27,7 @@ const COLLECTED: Duration = Duration::from_secs(120);
 #[test]
 fn a_push_goes_all_the_way() {
     namespace::with("push", |namespace| {
-        let sample = notification_hub_tests::cluster::folder().join("../crds/samples/minimal.yaml");
+        let sample = folder().join("../crds/samples/minimal.yaml");
         namespace
             .cluster
             .kubectl_with(&["-n", &namespace.name, "apply", "-f", "-"], &std::fs::read_to_string(sample)?)?;
@@ -43,7 +44,7 @@ fn a_push_goes_all_the_way() {
         let key = folder.path().join("private.pem");
         std::fs::write(&key, namespace.secret("vault-jwt", "private.pem")?)?;
         let key = key.to_str().context("an odd path")?;
-        let program = programs()?.join("notification-hub");
+        let program = programs::find("notification-hub")?;
         let token = |who: &[&str]| -> Result<String> {
             let printed = run(std::process::Command::new(&program).args(["token", "--key", key]).args(who))?;
             Ok(printed.trim().to_owned())
@@ -53,18 +54,8 @@ fn a_push_goes_all_the_way() {
             [("json", ["type", "payload", "id", "userId"]), ("messagepack", ["Type", "Payload", "Id", "UserId"])]
         {
             let [user, other] = [(); 2].map(|()| Uuid::new_v4().to_string());
-            let theirs = Listener::connect(
-                namespace.cluster.command("node"),
-                &public.url,
-                &token(&["--user", &user])?,
-                protocol,
-            )?;
-            let others = Listener::connect(
-                namespace.cluster.command("node"),
-                &public.url,
-                &token(&["--user", &other])?,
-                protocol,
-            )?;
+            let theirs = connect(namespace, &public, &token(&["--user", &user])?, protocol)?;
+            let others = connect(namespace, &public, &token(&["--user", &other])?, protocol)?;
             let cipher = Uuid::new_v4().to_string();
             let push = ["push", "--url", &internal.url, "--token", &internal_token, "--type", "SyncCipherUpdate"];
             let members = json!({"id": cipher, "collectionIds": []}).to_string();
@@ -267,8 +258,7 @@ fn a_rollout_restart_is_no_interruption() {
         let key = generated_key(namespace, "vault")?;
         let (pod, public) = (namespace.pod("vault")?, namespace.reach("vault", 5000)?);
         let user = token::user(&Uuid::new_v4().to_string(), &[], "ChromeBrowser", "device");
-        let client =
-            Listener::connect(namespace.cluster.command("node"), &public.url, &key.sign(&user)?, "messagepack")?;
+        let client = connect(namespace, &public, &key.sign(&user)?, "messagepack")?;
 
         namespace.kubectl(&["rollout", "restart", "deployment/vault"])?;
         namespace.kubectl(&["rollout", "status", "deployment/vault", "--timeout=90s"])?;
@@ -321,13 +311,17 @@ fn generated_key(namespace: &Namespace, hub: &str) -> Result<Signer> {
     Ok(Signer::new(Algorithm::RS256, EncodingKey::from_rsa_pem(&pem)?))
 }
 
+fn connect(namespace: &Namespace, public: &Reach, token: &str, protocol: &str) -> Result<Listener> {
+    Listener::connect(namespace.cluster.command("node"), &public.url, token, protocol, &[])
+}
+
 /// Connects a client and sends it a push.
 fn delivers(namespace: &Namespace, hub: &str, key: &Signer) -> Result<()> {
     let (user, folder) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
     let public = namespace.reach(hub, 5000)?;
     let internal = namespace.reach(&format!("{hub}-internal"), 5001)?;
     let claims = token::user(&user, &[], "ChromeBrowser", "device");
-    let client = Listener::connect(namespace.cluster.command("node"), &public.url, &key.sign(&claims)?, "messagepack")?;
+    let client = connect(namespace, &public, &key.sign(&claims)?, "messagepack")?;
     let sent = send(namespace, &internal, &key.sign(&token::internal())?, &folder_update(&user, &folder))?;
     if sent.status != 200 {
         bail!("the answer is {}: {}", sent.status, sent.text());

@@ -48,8 +48,8 @@ impl Reactor {
         self.slots[slot as usize].state = State::Open(connection);
         self.settle(slot, answered);
         self.carry(slot, outgoing, ending);
-        // Whatever came meanwhile was announced before.
-        self.again.push(slot);
+        // What came while its token was verified was announced then.
+        self.again.push((slot, false));
     }
 
     /// Reads what a client has sent. `closed`: it may have hung up behind that.
@@ -63,7 +63,7 @@ impl Reactor {
                 Heard::End(ending) => return self.carry(slot, outgoing, Some(ending)),
             }
         }
-        self.again.push(slot);
+        self.again.push((slot, closed));
     }
 
     /// Carries out what a session asks for.

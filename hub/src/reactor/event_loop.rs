@@ -49,8 +49,8 @@ pub(super) struct Reactor {
     pub(super) now: Tick,
     pub(super) terms: Terms,
     pub(super) patience: Patience,
-    /// Slots whose sockets may have more to read: events come only once.
-    pub(super) again: Vec<u32>,
+    /// Slots whose sockets may have more to read, and whether their end is near: events come only once.
+    pub(super) again: Vec<(u32, bool)>,
     pub(super) buffer: Vec<u8>,
     /// On the first reactor: the public port.
     pub(super) front: Option<Front>,
@@ -116,8 +116,8 @@ impl Reactor {
                 continue;
             }
             self.now = self.clock.now();
-            for slot in std::mem::take(&mut self.again) {
-                self.readable(slot, false);
+            for (slot, closed) in std::mem::take(&mut self.again) {
+                self.readable(slot, closed);
             }
             for event in &events {
                 match event.token() {

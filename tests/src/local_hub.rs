@@ -1,0 +1,107 @@
+//! A hub as a process of this machine, with a key of its own.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::http::{self, Connection, Response};
+use crate::process::Process;
+use crate::programs;
+use crate::token::{self, Signer};
+
+/// How long a hub may take to listen.
+const START: Duration = Duration::from_secs(20);
+
+/// A running hub.
+pub struct LocalHub {
+    /// Its process.
+    pub process: Process,
+    /// Where clients connect.
+    pub public: SocketAddr,
+    /// Where senders post.
+    pub internal: SocketAddr,
+    /// Where probes ask.
+    pub admin: SocketAddr,
+    folder: TempDir,
+    secret: Vec<u8>,
+}
+
+impl LocalHub {
+    /// Starts a hub with these lines in its configuration file, behind those that every one has.
+    pub fn start(settings: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let secret = uuid::Uuid::new_v4().to_string().into_bytes();
+        std::fs::create_dir(folder.path().join("keys"))?;
+        std::fs::write(folder.path().join("keys/test.secret"), &secret)?;
+        let keys = folder.path().join("keys");
+        let config = format!("auth.keys = [{keys:?}]\nlog.level = 'debug'\n{settings}\n");
+        std::fs::write(folder.path().join("hub.toml"), config)?;
+        let mut command = Command::new(programs::find("notification-hub")?);
+        command.args(["serve", "--config"]).arg(folder.path().join("hub.toml"));
+        for listener in ["--listen", "--internal-listen", "--admin-listen"] {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+        let process = Process::start(&command)?;
+        let public = process.listening("public", START)?;
+        let internal = process.listening("internal", START)?;
+        let admin = process.listening("admin", START)?;
+        Ok(Self { process, public, internal, admin, folder, secret })
+    }
+
+    /// The folder of its keys.
+    pub fn keys(&self) -> PathBuf {
+        self.folder.path().join("keys")
+    }
+
+    /// The base of its clients' address.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.public)
+    }
+
+    /// What signs with its key.
+    pub fn signer(&self) -> Signer {
+        Signer::secret(&self.secret)
+    }
+
+    /// A token of a user who is a member of these organisations.
+    pub fn token(&self, user: &str, organizations: &[String]) -> Result<String> {
+        self.signer().sign(&token::user(user, organizations, "ChromeBrowser", "test-device"))
+    }
+
+    /// Asks for a WebSocket, with the token in a header if there is one.
+    pub fn upgrade(&self, token: Option<&str>) -> Result<(Response, Connection)> {
+        let mut connection = Connection::open(self.public)?;
+        let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let request = format!(
+            "GET /hub HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{authorization}\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        connection.write(request.as_bytes())?;
+        Ok((connection.response()?, connection))
+    }
+
+    /// Posts bytes to `/send` with an internal token.
+    pub fn post(&self, body: &[u8]) -> Result<Response> {
+        let authorization = format!("Bearer {}", self.signer().sign(&token::internal())?);
+        http::request(self.internal, "POST", "/send", &[("Authorization", &authorization)], body)
+    }
+
+    /// Pushes, and expects that it is taken.
+    pub fn push(&self, push: &Value) -> Result<()> {
+        let response = self.post(push.to_string().as_bytes())?;
+        ensure!(response.status == 200, "the push was answered {}: {}", response.status, response.text());
+        Ok(())
+    }
+
+    /// The value of a series, written with its labels.
+    pub fn metric(&self, series: &str) -> Result<f64> {
+        let text = http::get(self.admin, "/metrics")?.text();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        value.and_then(|value| value.parse().ok()).with_context(|| format!("there is no {series} in\n{text}"))
+    }
+}

@@ -1,0 +1,99 @@
+//! A push goes from `POST /send` to Microsoft's own client, and to nobody else.
+
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use notification_hub_tests::listener::Listener;
+use notification_hub_tests::local_hub::LocalHub;
+use serde_json::json;
+use uuid::Uuid;
+
+const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
+const ORGANIZATION: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
+
+fn connect(hub: &LocalHub, user: &str, organizations: &[&str], protocol: &str, more: &[&str]) -> Result<Listener> {
+    let organizations: Vec<String> = organizations.iter().map(|id| (*id).to_owned()).collect();
+    let token = hub.token(user, &organizations)?;
+    Listener::connect(Command::new("node"), &hub.url(), &token, protocol, more)
+}
+
+fn log_out(user: &str) -> serde_json::Value {
+    json!({ "type": 11, "payload": { "userId": user, "reason": 1 }, "contextId": "test-device" })
+}
+
+#[test]
+fn a_push_to_a_user_reaches_all_of_their_clients_and_no_other() -> Result<()> {
+    let hub = LocalHub::start("reactors = 3")?;
+    let json_client = connect(&hub, USER, &[], "json", &["--token-in", "query"])?;
+    let binary_client = connect(&hub, USER, &[], "messagepack", &[])?;
+    let others: Vec<Listener> = (0..4)
+        .map(|_| connect(&hub, &Uuid::new_v4().to_string(), &[ORGANIZATION], "messagepack", &[]))
+        .collect::<Result<_>>()?;
+
+    hub.push(&log_out(USER))?;
+    let expected = json!({ "type": 11, "payload": { "userId": USER, "reason": 1 }, "contextId": "test-device" });
+    ensure!(json_client.notification(|push| push["type"] == 11)? == expected);
+    let expected = json!({ "Type": 11, "Payload": { "UserId": USER, "Reason": 1 }, "ContextId": "test-device" });
+    ensure!(binary_client.notification(|push| push["Type"] == 11)? == expected);
+
+    // A later push to the others shows that the first one would have come by now.
+    hub.push(&json!({ "type": 18, "payload": { "organizationId": ORGANIZATION, "enabled": true } }))?;
+    for other in &others {
+        let push = other.notification(|push| push["Type"] == 18)?;
+        ensure!(push["Payload"] == json!({ "OrganizationId": ORGANIZATION, "Enabled": true }), "{push}");
+        ensure!(other.messages() == 1);
+    }
+    ensure!((json_client.messages(), binary_client.messages()) == (1, 1));
+    ensure!(hub.metric(r#"notification_hub_notifications_total{stage="delivered",type="11"}"#)? == 1.0);
+    ensure!(hub.metric("notification_hub_deliveries_total")? == 6.0);
+    Ok(())
+}
+
+#[test]
+fn a_push_to_a_kind_of_client_or_an_installation_is_narrowed() -> Result<()> {
+    let installation = "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb";
+    let hub = LocalHub::start(&format!("installation.id = '{installation}'"))?;
+    // The token's device is a browser: client type Web, number 1.
+    let client = connect(&hub, USER, &[], "messagepack", &[])?;
+    let notification = |target: &str, id: &str, client_type: u8| {
+        json!({ "type": 20, "payload": { "id": Uuid::new_v4().to_string(), "priority": 2, "global": false,
+            "clientType": client_type, target: id, "creationDate": "2026-01-02T03:04:05Z",
+            "revisionDate": "2026-01-02T03:04:05Z" } })
+    };
+    hub.push(&notification("userId", USER, 2))?;
+    hub.push(&notification("installationId", ORGANIZATION, 0))?;
+    hub.push(&notification("installationId", installation, 3))?;
+    ensure!(hub.metric(r#"notification_hub_notifications_total{stage="no_recipient",type="20"}"#)? == 3.0);
+    hub.push(&notification("installationId", installation, 1))?;
+    hub.push(&notification("userId", USER, 0))?;
+    client.notification(|push| push["Payload"]["InstallationId"] == installation)?;
+    client.notification(|push| push["Payload"]["UserId"] == USER)?;
+    ensure!(client.messages() == 2);
+    Ok(())
+}
+
+#[test]
+fn a_call_of_a_method_is_answered_and_the_client_stays() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    for protocol in ["json", "messagepack"] {
+        let client = connect(&hub, USER, &[], protocol, &["--invoke", "Nope"])?;
+        let answer = client.line("answer", |line| line["invoked"] == "Nope")?;
+        let error = "Failed to invoke 'Nope' due to an error on the server. HubException: Method does not exist.";
+        ensure!(answer["error"] == error, "{answer}");
+        hub.push(&log_out(USER))?;
+        client.notification(|push| push["type"] == 11 || push["Type"] == 11)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_login_response_is_taken_and_goes_nowhere_until_its_hub_is_there() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let client = connect(&hub, USER, &[], "messagepack", &[])?;
+    hub.push(&json!({ "type": 16, "payload": { "userId": USER, "id": ORGANIZATION } }))?;
+    hub.push(&log_out(USER))?;
+    client.notification(|push| push["Type"] == 11)?;
+    ensure!(client.messages() == 1);
+    ensure!(hub.metric(r#"notification_hub_notifications_total{stage="no_recipient",type="16"}"#)? == 1.0);
+    Ok(())
+}

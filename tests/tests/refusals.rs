@@ -1,0 +1,243 @@
+//! Bad input at the public and the internal port: the answer that the contract gives, and a hub that goes on.
+
+use std::io::Read;
+
+use anyhow::{Context, Result, ensure};
+use jsonwebtoken::{Algorithm, EncodingKey};
+use notification_hub_tests::http;
+use notification_hub_tests::keys::SigningKey;
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::token::{self, Signer};
+use serde_json::{Value, json};
+
+const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
+
+fn claims(changes: Value) -> Value {
+    let mut claims = token::user(USER, &[], "ChromeBrowser", "test-device");
+    for (name, value) in changes.as_object().into_iter().flatten() {
+        claims[name] = value.clone();
+    }
+    claims
+}
+
+#[test]
+fn a_bad_token_gets_a_401_that_says_so_and_is_never_logged() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let rsa = SigningKey::rs256()?;
+    std::fs::write(hub.keys().join("identity.pem"), &rsa.public_pem)?;
+    notification_hub_tests::wait::until("the new key is in force", std::time::Duration::from_secs(20), || {
+        let token = rsa.signer()?.sign(&claims(json!({})))?;
+        ensure!(hub.upgrade(Some(&token))?.0.status == 101);
+        Ok(())
+    })?;
+
+    let good = hub.token(USER, &[])?;
+    let now = token::now();
+    let unsigned = {
+        use base64::Engine;
+        let encode = |json: Value| base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
+        format!("{}.{}.", encode(json!({ "alg": "none", "typ": "at+jwt" })), encode(claims(json!({}))))
+    };
+    // The public key is no secret: who takes it for one lets everybody in.
+    let confused = Signer::new(Algorithm::HS256, EncodingKey::from_secret(rsa.public_pem.as_bytes()));
+    let expired = claims(json!({ "exp": now - 360, "nbf": now - 7200 }));
+    let early = claims(json!({ "nbf": now + 360 }));
+    let bad = [
+        ("malformed", "not-a-token".to_owned()),
+        ("malformed", format!("{good}.more")),
+        ("signature", unsigned),
+        ("signature", confused.sign(&claims(json!({})))?),
+        ("signature", Signer::secret(&[b'x'; 40]).sign(&claims(json!({})))?),
+        ("signature", SigningKey::rs256()?.signer()?.sign(&claims(json!({})))?),
+        ("unknown_key", SigningKey::es256()?.signer()?.sign(&claims(json!({})))?),
+        ("expired", hub.signer().sign(&expired)?),
+        ("not_yet", hub.signer().sign(&early)?),
+        ("type", hub.signer().with_type("JWT").sign(&claims(json!({})))?),
+    ];
+    for (reason, token) in &bad {
+        let series = format!("notification_hub_auth_failures_total{{reason=\"{reason}\"}}");
+        let before = hub.metric(&series)?;
+        let (response, _) = hub.upgrade(Some(token))?;
+        ensure!(response.status == 401, "{reason}: {}", response.status);
+        let challenge = response.header("www-authenticate").unwrap_or_default();
+        ensure!(challenge.starts_with("Bearer error=\"invalid_token\""), "{reason}: {challenge}");
+        ensure!(hub.metric(&series)? == before + 1.0, "{reason} is not counted");
+    }
+    let (response, _) = hub.upgrade(None)?;
+    ensure!((response.status, response.header("www-authenticate")) == (401, Some("Bearer")));
+    ensure!(hub.upgrade(Some(&hub.signer().sign(&token::internal())?))?.0.status == 403);
+    ensure!(hub.upgrade(Some(&good))?.0.status == 101);
+
+    let log = hub.process.printed();
+    ensure!(log.contains("a client was refused"), "nothing was logged:\n{log}");
+    for token in bad.iter().map(|(_, token)| token).chain([&good]) {
+        let signature = token.rsplit('.').next().filter(|part| part.len() > 8).unwrap_or(token);
+        ensure!(!log.contains(signature), "a token is in the log:\n{log}");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_kind_of_key_lets_its_tokens_in() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let (rsa, ec) = (SigningKey::rs256()?, SigningKey::es256()?);
+    for (file, text, key) in [
+        ("a.pem", &rsa.public_pem, &rsa),
+        ("b.jwks.json", &rsa.jwks, &rsa),
+        ("c.pem", &ec.public_pem, &ec),
+        ("d.jwks.json", &ec.jwks, &ec),
+        ("e.pem", &ec.private_pem, &ec),
+    ] {
+        let token = key.signer()?.sign(&claims(json!({})))?;
+        let path = hub.keys().join(file);
+        let answers = |status: u16| {
+            notification_hub_tests::wait::until(file, std::time::Duration::from_secs(20), || {
+                let (response, _) = hub.upgrade(Some(&token))?;
+                ensure!(response.status == status, "{}", response.status);
+                Ok(())
+            })
+        };
+        std::fs::write(&path, text)?;
+        answers(101)?;
+        std::fs::remove_file(path)?;
+        answers(401)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn send_says_what_is_wrong_with_a_push_and_delivers_nothing() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let message = |response: &http::Response| response.json().map(|body| body["message"].to_string());
+    for (body, says) in [
+        ("{", "EOF"),
+        ("[]", "an object is needed"),
+        (r#"{"type":"11","payload":{}}"#, "push.Type"),
+        (r#"{"type":11}"#, "push.Payload"),
+        (r#"{"type":11,"payload":{"userId":7}}"#, "push.Payload.UserId"),
+        (r#"{"type":11,"payload":{"userId":"d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c"},}"#, "trailing comma"),
+        (r#"{"type":300,"payload":{}}"#, "push.Type"),
+    ] {
+        let response = hub.post(body.as_bytes())?;
+        ensure!(response.status == 400, "{body}: {}", response.status);
+        ensure!(message(&response)?.contains(says), "{body}: {}", response.text());
+    }
+    let response = hub.post(&vec![b'x'; 10 * 1024 * 1024])?;
+    ensure!(response.status == 413, "{}", response.status);
+    ensure!(message(&response)?.contains("1048576"), "{}", response.text());
+    ensure!(hub.post(b" \r\n")?.status == 200);
+
+    let user_token = format!("Bearer {}", hub.token(USER, &[])?);
+    let as_user = http::request(hub.internal, "POST", "/send", &[("Authorization", &user_token)], b"{}")?;
+    ensure!(as_user.status == 403, "{}", as_user.status);
+    ensure!(http::request(hub.internal, "POST", "/send", &[], b"{}")?.status == 401);
+    ensure!(http::request(hub.internal, "GET", "/send", &[], b"")?.status == 405);
+    ensure!(hub.metric("notification_hub_deliveries_total")? == 0.0);
+    hub.push(&json!({ "type": 5, "payload": { "userId": USER } }))
+}
+
+#[test]
+fn what_is_no_upgrade_is_told_what_it_lacks() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    for (headers, says) in [
+        (&[][..], "'Connection: Upgrade' is missing"),
+        (&[("Connection", "Upgrade")][..], "'Upgrade: websocket' is missing"),
+    ] {
+        let response = http::request(hub.public, "GET", "/notifications/hub", headers, b"")?;
+        ensure!(response.status == 400, "{}", response.status);
+        ensure!(response.text().contains(says), "{}", response.text());
+    }
+    // Senders are not served where the world is.
+    ensure!(http::request(hub.public, "POST", "/send", &[], b"{}")?.status == 404);
+    ensure!(http::get(hub.public, "/alive")?.status == 200);
+    Ok(())
+}
+
+/// A frame of a client, masked with zeros.
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x80 | opcode];
+    match payload.len() {
+        length @ 0..=125 => frame.push(0x80 | length as u8),
+        length @ 126..=0xffff => {
+            frame.push(0x80 | 126);
+            frame.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            frame.push(0x80 | 127);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+/// All that a hub sends to a client that says these bytes after its upgrade, until it hangs up.
+fn conversation(hub: &LocalHub, said: &[u8]) -> Result<Vec<u8>> {
+    let (response, mut connection) = hub.upgrade(Some(&hub.token(USER, &[])?))?;
+    ensure!(response.status == 101, "{}", response.status);
+    // A hub that hangs up early does not take all of it.
+    let _ = connection.write(said);
+    let (mut stream, mut heard) = connection.into_parts();
+    stream.read_to_end(&mut heard).context("the hub did not hang up")?;
+    Ok(heard)
+}
+
+#[test]
+fn garbage_gets_the_contracts_error_and_harms_nobody_else() -> Result<()> {
+    let hub = LocalHub::start("signalr.handshake_timeout = '2s'")?;
+    let (response, bystander) = hub.upgrade(Some(&hub.token(USER, &[])?))?;
+    ensure!(response.status == 101);
+    let (mut bystander, _) = bystander.into_parts();
+    let shake = frame(1, b"{\"protocol\":\"json\",\"version\":1}\x1e");
+    std::io::Write::write_all(&mut bystander, &shake)?;
+
+    for (what, said, answer) in [
+        ("no JSON", frame(1, b"hello\x1e"), "An unexpected error occurred during connection handshake."),
+        (
+            "an unknown protocol",
+            frame(1, b"{\"protocol\":\"xml\",\"version\":1}\x1e"),
+            "The protocol 'xml' is not supported.",
+        ),
+        (
+            "a version from the future",
+            frame(1, b"{\"protocol\":\"json\",\"version\":3}\x1e"),
+            "The server does not support version 3 of the 'json' protocol.",
+        ),
+        ("a handshake of 1 MB", frame(1, &vec![b' '; 1 << 20]), "Handshake was canceled."),
+        ("silence", Vec::new(), "Handshake was canceled."),
+        (
+            "a message that is no JSON",
+            [shake.clone(), frame(1, b"{]\x1e")].concat(),
+            "Connection closed with an error.",
+        ),
+        (
+            "a message that is too large",
+            [shake.clone(), frame(1, &vec![b'x'; 40_000])].concat(),
+            "Connection closed with an error.",
+        ),
+    ] {
+        let heard = String::from_utf8_lossy(&conversation(&hub, &said)?).into_owned();
+        ensure!(heard.contains(answer), "{what}: {heard:?}");
+        ensure!(heard.contains("\u{fffd}\u{2}\u{3}\u{fffd}"), "{what}: no close 1000 in {heard:?}");
+    }
+    for (what, said) in [
+        ("no WebSocket at all", vec![0xff; 64]),
+        ("an unmasked frame", b"\x81\x02hi".to_vec()),
+        ("a control frame of 1 MB", frame(9, &vec![0; 1 << 20])),
+    ] {
+        let heard = conversation(&hub, &said)?;
+        ensure!(heard == b"\x88\x02\x03\xea", "{what}: {heard:x?}");
+    }
+
+    hub.push(&json!({ "type": 5, "payload": { "userId": USER } }))?;
+    let mut heard = Vec::new();
+    while !String::from_utf8_lossy(&heard).contains("ReceiveMessage") {
+        let mut buffer = [0; 4096];
+        let count = bystander.read(&mut buffer).context("the bystander heard nothing")?;
+        ensure!(count > 0, "the bystander was thrown out");
+        heard.extend_from_slice(&buffer[..count]);
+    }
+    ensure!(hub.metric(r#"notification_hub_handshake_failures_total{reason="timeout"}"#)? == 1.0);
+    Ok(())
+}
