@@ -3,12 +3,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-parts test-cluster bench lint chart-lint images toolchain clients programs
+.PHONY: help demo test test-unit test-parts test-cluster bench lint chart-lint images toolchain clients components programs
 
 # Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
 CARGO_TEST := cargo test --locked --workspace
-# The tests of crates other than tests/ need nothing but themselves.
-UNIT := $(basename $(notdir $(wildcard crds/tests/*.rs hub/tests/*.rs operator/tests/*.rs)))
+# The tests of crates other than tests/ need nothing but themselves; the operator's are one program.
+UNIT := operator $(basename $(notdir $(wildcard crds/tests/*.rs hub/tests/*.rs)))
 CLUSTER_TESTS := crd_rules story
 PARTS := $(filter-out $(CLUSTER_TESTS),$(basename $(notdir $(wildcard tests/tests/*.rs))))
 DENY := 0.20.2
@@ -22,10 +22,11 @@ help: ## this list
 demo: toolchain ## a Kubernetes, the operator, a hub, a push that arrives; then a hub on a local port until Ctrl-C
 	@tests/demo.sh
 
-test: test-unit test-parts test-cluster ## every tier
+test: components test-unit test-parts test-cluster ## every tier
 
 test-unit: toolchain ## modules beside their code, the operator against an API server in process
 	@echo "== unit tests"
+	helm=$$(tests/cluster/cluster.sh where)/helm; if [ -x "$$helm" ]; then export HELM=$$helm; fi; \
 	$(CARGO_TEST) --lib --bins $(addprefix --test ,$(UNIT))
 
 test-parts: toolchain clients programs ## the hub against real parts: Microsoft's SignalR client
@@ -52,8 +53,11 @@ lint: toolchain $(CARGO_DENY) chart-lint ## formatting, clippy, dependencies, sh
 chart-lint: toolchain ## helm lint
 	tests/cluster/cluster.sh tool helm lint --strict charts/*
 
-images: programs ## the images of hub and operator, as archives in target/images
+images: toolchain ## the images of hub and operator, as archives in target/images
 	@tests/images.sh
+
+components: toolchain
+	@tests/cluster/cluster.sh build
 
 programs: toolchain
 	cargo build --locked --workspace --bins

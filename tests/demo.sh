@@ -64,10 +64,11 @@ if $own_cluster; then
 else
   (cd "$project" && cargo build --locked --workspace --bins)
 fi
-if [ -n "${OPERATOR_IMAGE-}" ]; then
-  images+=(--set-string "image.repository=${OPERATOR_IMAGE%:*}" --set-string "image.tag=${OPERATOR_IMAGE##*:}")
-fi
-if [ -n "${HUB_IMAGE-}" ]; then images+=(--set-string "hubImage=$HUB_IMAGE"); fi
+image() { # value of the chart, REPOSITORY:TAG or nothing
+  [ -z "$2" ] || images+=(--set-string "$1.repository=${2%:*}" --set-string "$1.tag=${2##*:}")
+}
+image image "${OPERATOR_IMAGE-}"
+image hubImage "${HUB_IMAGE-}"
 hub=$target/debug/notification-hub
 
 say "The operator, from its chart"

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::cluster::{Cluster, folder};
 
@@ -21,10 +21,8 @@ pub fn operator(cluster: &Cluster) -> Result<()> {
 
 fn install(cluster: &Cluster) -> Result<()> {
     let chart = folder().parent().context("no project around the tests")?.join("charts").join(RELEASE);
-    let hub = image(cluster, "HUB_IMAGE", "nhub.test/hub:test")?;
-    let operator = image(cluster, "OPERATOR_IMAGE", "nhub.test/operator:test")?;
-    let (repository, tag) = operator.rsplit_once(':').context("OPERATOR_IMAGE needs a tag")?;
-    let values = [format!("image.repository={repository}"), format!("image.tag={tag}"), format!("hubImage={hub}")];
+    let mut values = image(cluster, "hubImage", "HUB_IMAGE", "nhub.test/hub:test")?;
+    values.extend(image(cluster, "image", "OPERATOR_IMAGE", "nhub.test/operator:test")?);
     let mut arguments = vec!["upgrade", "--install", RELEASE, chart.to_str().context("an odd path")?];
     arguments.extend(["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "120s"]);
     values.iter().for_each(|value| arguments.extend(["--set-string", value]));
@@ -34,13 +32,15 @@ fn install(cluster: &Cluster) -> Result<()> {
     })
 }
 
-/// The image in a cluster of the tests' own; a cluster of the user's can only pull one from where he has put it.
-fn image(cluster: &Cluster, variable: &str, own: &str) -> Result<String> {
-    match std::env::var(variable) {
-        Ok(image) => Ok(image),
-        Err(_) if cluster.is_current_context() => Err(anyhow!("CLUSTER=current needs {variable}: REPOSITORY:TAG")),
-        Err(_) => Ok(own.to_owned()),
-    }
+/// The chart's values for an image: the tests' own, or in a cluster of the user's one that it can pull.
+fn image(cluster: &Cluster, value: &str, variable: &str, own: &str) -> Result<Vec<String>> {
+    let image = match std::env::var(variable) {
+        Ok(image) => image,
+        Err(_) if cluster.is_current_context() => bail!("CLUSTER=current needs {variable}: REPOSITORY:TAG"),
+        Err(_) => own.to_owned(),
+    };
+    let (repository, tag) = image.rsplit_once(':').with_context(|| format!("{variable} needs a tag"))?;
+    Ok(vec![format!("{value}.repository={repository}"), format!("{value}.tag={tag}")])
 }
 
 /// The end of the operator's log.
