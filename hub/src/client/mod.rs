@@ -15,7 +15,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::auth::bearer::Bearer;
 use crate::connection;
-use crate::protocol::{Protocol, json, messagepack, varint};
+use crate::protocol::{self, Protocol, handshake, json, messagepack};
 
 /// After how long without sending anything a ping is due.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -108,9 +108,8 @@ impl Client {
             }
         };
         let answer: Vec<u8> = self.received.drain(..=end).collect();
-        let answer: Value = serde_json::from_slice(&answer[..end]).map_err(|_| ClientError::Garbled)?;
-        match answer.get("error").and_then(Value::as_str) {
-            Some(error) => Err(ClientError::Handshake(error.to_owned())),
+        match handshake::read_answer(&answer[..end]).ok_or(ClientError::Garbled)? {
+            Some(error) => Err(ClientError::Handshake(error)),
             None => Ok(()),
         }
     }
@@ -146,21 +145,9 @@ impl Client {
 
     /// The next whole message that was received, without its framing.
     fn message(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
-        let (start, end, next) = match self.protocol {
-            Protocol::Json => match self.received.iter().position(|byte| *byte == json::SEPARATOR) {
-                Some(end) => (0, end, end + 1),
-                None => return Ok(None),
-            },
-            Protocol::MessagePack => match varint::read(&self.received).map_err(|_| ClientError::Garbled)? {
-                Some((length, prefix)) if self.received.len() >= prefix + length as usize => {
-                    let end = prefix + length as usize;
-                    (prefix, end, end)
-                }
-                _ => return Ok(None),
-            },
-        };
-        let body = self.received[start..end].to_vec();
-        self.received.drain(..next);
+        let message = protocol::split(self.protocol, &self.received, usize::MAX).map_err(|_| ClientError::Garbled)?;
+        let Some((body, taken)) = message.map(|(body, taken)| (body.to_vec(), taken)) else { return Ok(None) };
+        self.received.drain(..taken);
         Ok(Some(body))
     }
 

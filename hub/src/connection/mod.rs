@@ -8,7 +8,7 @@ pub use clock::{Clock, Tick};
 
 use crate::protocol::handshake::{self, Cancellation, HandshakeError};
 use crate::protocol::{
-    self, CLOSED_WITH_ERROR, ClientMessage, Protocol, ProtocolError, ServerMessage, json, messagepack, varint,
+    self, CLOSED_WITH_ERROR, ClientMessage, Protocol, ProtocolError, ServerMessage, json, messagepack,
 };
 
 /// The times and sizes that a session lives by, in ticks and bytes.
@@ -41,6 +41,7 @@ pub struct Session {
     /// The handshake came without its separator: one that comes first after it belongs to it.
     separator_due: bool,
     last_received: Tick,
+    /// Until the handshake is done: when the client arrived.
     last_sent: Tick,
 }
 
@@ -100,9 +101,12 @@ impl Session {
         }
     }
 
-    /// Notes that something was sent, which puts the next ping off.
+    /// Notes that something was sent, which puts the next ping off. The handshake's time runs on whatever a transport
+    /// answers meanwhile.
     pub fn sent(&mut self, now: Tick) {
-        self.last_sent = now;
+        if self.phase != Phase::Handshake {
+            self.last_sent = now;
+        }
     }
 
     /// Takes bytes that the client sent. `held` keeps what is no whole message yet; `ends` says that the transport's
@@ -194,7 +198,7 @@ impl Session {
         terms: &Terms,
         output: &mut impl Output,
     ) -> Result<Option<usize>, Ending> {
-        let Some((body, taken)) = split(protocol, bytes, terms.max_message).map_err(Ending::Protocol)? else {
+        let Some((body, taken)) = protocol::split(protocol, bytes, terms.max_message).map_err(Ending::Protocol)? else {
             return Ok(None);
         };
         let message = match protocol {
@@ -271,29 +275,6 @@ pub fn ping(protocol: Protocol) -> &'static [u8] {
     match protocol {
         Protocol::Json => json::PING,
         Protocol::MessagePack => messagepack::PING,
-    }
-}
-
-/// The first whole message of some bytes, without its framing, and how long it is with it.
-fn split(protocol: Protocol, bytes: &[u8], limit: usize) -> Result<Option<(&[u8], usize)>, ProtocolError> {
-    const TOO_LARGE: ProtocolError = ProtocolError("the message is too large");
-    match protocol {
-        Protocol::Json => {
-            let window = &bytes[..bytes.len().min(limit)];
-            match window.iter().position(|&byte| byte == json::SEPARATOR) {
-                Some(end) => Ok(Some((&window[..end], end + 1))),
-                None if bytes.len() >= limit => Err(TOO_LARGE),
-                None => Ok(None),
-            }
-        }
-        Protocol::MessagePack => {
-            let Some((length, prefix)) = varint::read(bytes)? else { return Ok(None) };
-            let end = prefix + length as usize;
-            if end > limit {
-                return Err(TOO_LARGE);
-            }
-            Ok(bytes.get(prefix..end).map(|body| (body, end)))
-        }
     }
 }
 

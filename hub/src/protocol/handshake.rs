@@ -79,3 +79,10 @@ pub fn read(text: &[u8]) -> Result<Protocol, HandshakeError> {
 pub fn is_whole(text: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Map<String, Value>>(text).is_ok()
 }
+
+/// Reads a server's answer, without its 0x1e, for our own client: the error in it, if there is one; nothing at all if it
+/// is no answer.
+pub fn read_answer(text: &[u8]) -> Option<Option<String>> {
+    let Some(Value::Object(members)) = json::first_value(text) else { return None };
+    Some(members.get("error").and_then(Value::as_str).map(str::to_owned))
+}

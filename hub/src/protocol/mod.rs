@@ -1,11 +1,13 @@
 //! The SignalR codecs (`signalr.md` 3 and 4). Pure: bytes to messages and messages to bytes, no connection, no clock.
 
+mod framing;
 pub mod handshake;
 pub mod json;
 pub mod messagepack;
 mod utf8;
 pub mod varint;
 
+pub use framing::split;
 pub use utf8::Utf8;
 
 use crate::notification::{Notification, Value};

@@ -96,7 +96,8 @@ async fn other(request: Request) -> Response {
         None => "this is a WebSocket endpoint, and the request is no HTTP/1.1 upgrade".to_owned(),
     };
     let body = error_body(&format!("Connection ID required; {explanation}."));
-    let mut response = (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+    let mut response =
+        (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], body).into_response();
     for (name, value) in NO_CACHE {
         response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }

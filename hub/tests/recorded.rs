@@ -1,0 +1,85 @@
+//! Asks a running hub what the running original was asked, and expects the same answers but for the differences that are
+//! meant (`decisions.md` 9, `recorded/ours.rs`).
+
+mod contract;
+mod recorded {
+    pub(crate) mod http;
+    pub(crate) mod hub;
+    pub(crate) mod issuer;
+    pub(crate) mod ours;
+    pub(crate) mod player;
+    pub(crate) mod socket;
+    pub(crate) mod text;
+}
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use contract::file;
+use recorded::hub::Hub;
+use recorded::ours;
+use recorded::player::Player;
+
+/// Groups in which nothing is pushed: their cases are played side by side.
+const SIDE_BY_SIDE: [&str; 8] = ["handshake", "json", "messagepack", "websocket", "upgrade", "hub", "auth", "plain"];
+
+/// How many cases are played at once.
+const AT_ONCE: usize = 16;
+
+/// Plays the cases of some groups and tells how many of each were played.
+fn play(groups: &[&str], at_once: usize, settings: &str, speed: u32) {
+    let recorded = file("recorded.json");
+    let hub = Hub::start(settings).expect("a hub");
+    let mut cases = Vec::new();
+    for group in groups {
+        let all = recorded["cases"][group].as_object().expect("a group");
+        let played: Vec<_> = all.iter().filter(|(case, _)| ours::later(group, case).is_none()).collect();
+        println!("{group}: {} of {}", played.len(), all.len());
+        cases.extend(played.into_iter().map(|(case, steps)| (*group, case.as_str(), steps)));
+    }
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                while let Some((group, case, steps)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let player = Player { hub: &hub, tokens: &recorded["meta"]["tokens"], group, case, speed };
+                    if let Err(error) = player.play(steps) {
+                        failures.lock().expect("no panic").push(format!("{group}, {case}: {error:#}"));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().expect("no panic");
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn cases_side_by_side() {
+    play(&SIDE_BY_SIDE, AT_ONCE, "", 1);
+}
+
+#[test]
+fn pushes_one_at_a_time() {
+    play(&["send"], 1, "", 1);
+}
+
+#[test]
+fn timers_ten_times_as_fast() {
+    let settings = "signalr = { handshake_timeout = '1500ms', keep_alive = '1500ms', client_timeout = '3s' }";
+    play(&["timers"], AT_ONCE, settings, 10);
+}
+
+#[test]
+fn nothing_is_forgotten() {
+    let recorded = file("recorded.json");
+    let cases = &recorded["cases"];
+    for (group, cases) in cases.as_object().expect("groups") {
+        let played = SIDE_BY_SIDE.contains(&group.as_str()) || ["send", "timers"].contains(&group.as_str());
+        for (case, _) in cases.as_object().expect("cases") {
+            assert!(played || ours::later(group, case).is_some(), "{group}, {case} is neither played nor left out");
+        }
+    }
+    assert_eq!(ours::unknown(cases), Vec::<String>::new());
+}

@@ -1,0 +1,105 @@
+//! One HTTP request on a connection of its own, byte by byte.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// How long an answer may take.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A request: its headers are sent in their order.
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+/// An answer as the recording writes it down.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    /// In lower case, sorted, without those that the recording leaves out.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+const LEFT_OUT: [&str; 8] = [
+    "date",
+    "server",
+    "connection",
+    "keep-alive",
+    "content-length",
+    "transfer-encoding",
+    "upgrade",
+    "sec-websocket-accept",
+];
+
+const SECURITY: [(&str, &str); 3] =
+    [("x-content-type-options", "nosniff"), ("x-frame-options", "SAMEORIGIN"), ("x-xss-protection", "1; mode=block")];
+
+impl Request {
+    /// Sets a header in the place of one with the same name; `(absent)` takes it away.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        if value != "(absent)" {
+            self.headers.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
+    /// Sends it, and gives the answer with the connection.
+    pub(crate) fn ask(&self, address: SocketAddr) -> Result<(TcpStream, Response)> {
+        let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        self.headers.iter().for_each(|(name, value)| text.push_str(&format!("{name}: {value}\r\n")));
+        if let Some(body) = &self.body {
+            text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        text.push_str("\r\n");
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_write_timeout(Some(DEADLINE))?;
+        stream.write_all(&[text.as_bytes(), self.body.as_deref().unwrap_or_default()].concat())?;
+        let response = self.answer(&mut stream).with_context(|| format!("after {} {}", self.method, self.target))?;
+        Ok((stream, response))
+    }
+
+    fn answer(&self, stream: &mut TcpStream) -> Result<Response> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).with_context(|| format!("in the head {}", head.escape_ascii()))?;
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head)?;
+        let mut lines = head.split("\r\n");
+        let first = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).context("a status line")?;
+        let status = first.get(..3).context("a status")?.parse()?;
+        let mut headers = Vec::new();
+        for line in lines.filter(|line| !line.is_empty()) {
+            let (name, value) = line.split_once(':').context("a header")?;
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+        let value = |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+        let mut body = Vec::new();
+        match (status, value("content-length"), value("transfer-encoding")) {
+            _ if self.method == "HEAD" => {}
+            (101 | 204, ..) => {}
+            (_, Some(length), None) => {
+                body = vec![0; length.parse()?];
+                stream.read_exact(&mut body).context("in the body")?;
+            }
+            (_, None, None) => _ = stream.read_to_end(&mut body)?,
+            (_, _, Some(other)) => bail!("no answer of this hub is {other}"),
+        }
+        for (name, expected) in SECURITY {
+            ensure!(status == 500 || value(name) == Some(expected), "{name} is missing in a {status}");
+        }
+        headers.retain(|(name, _)| {
+            !LEFT_OUT.contains(&name.as_str()) && !SECURITY.iter().any(|(security, _)| name == security)
+        });
+        headers.sort();
+        Ok(Response { status, headers, body })
+    }
+}

@@ -1,0 +1,75 @@
+//! A running hub: the binary itself, with a configuration as the recording was made with.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::issuer;
+
+/// How long a hub may take to listen.
+const START: Duration = Duration::from_secs(60);
+
+/// A hub that ends with the test.
+pub(crate) struct Hub {
+    pub(crate) public: SocketAddr,
+    pub(crate) internal: SocketAddr,
+    process: Child,
+    _folder: TempDir,
+}
+
+impl Hub {
+    /// Starts a hub with more settings than the common ones.
+    pub(crate) fn start(settings: &str) -> Result<Hub> {
+        let folder = tempfile::tempdir()?;
+        let keys = folder.path().join("jwks.json");
+        std::fs::write(&keys, issuer::key_set()?.to_string())?;
+        let config = folder.path().join("hub.toml");
+        let text = format!(
+            "heartbeat = '24h'\n\
+             installation.id = 'bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb'\n\
+             listen = {{ public = '127.0.0.1:0', internal = '127.0.0.1:0', admin = '127.0.0.1:0' }}\n\
+             auth = {{ issuer = 'http://127.0.0.1:5600', keys = ['{}'] }}\n\
+             log.level = 'error'\n{settings}\n",
+            keys.display()
+        );
+        std::fs::write(&config, text)?;
+        let mut process = Command::new(env!("CARGO_BIN_EXE_notification-hub"))
+            .arg("serve")
+            .arg("--config")
+            .arg(&config)
+            .env_clear()
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = BufReader::new(process.stdout.take().context("its output is piped")?);
+        // Who reads goes on to the end: a pipe that is full would stop the hub.
+        let (lines, listening) = mpsc::channel();
+        std::thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| _ = lines.send(line)));
+        let line = listening.recv_timeout(START).context("the hub does not listen");
+        let address = |name: &str, line: &str| -> Result<SocketAddr> {
+            let line: Value = serde_json::from_str(line)?;
+            line["listening"][name].as_str().with_context(|| format!("no {name} address"))?.parse().map_err(Into::into)
+        };
+        let addresses = line.and_then(|line| Ok((address("public", &line)?, address("internal", &line)?)));
+        match addresses {
+            Ok((public, internal)) => Ok(Hub { public, internal, process, _folder: folder }),
+            Err(error) => {
+                process.kill()?;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        // It may have ended by itself, which the cases have told.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

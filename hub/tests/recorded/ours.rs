@@ -1,0 +1,140 @@
+//! Where this hub answers otherwise than the original on purpose (`decisions.md` 9), and what it does not answer yet.
+
+use serde_json::{Value, json};
+
+const ANY: &[&str] = &[];
+
+/// Cases that are not played, with the reason. No name means the whole group.
+///
+/// Beside the cases there is `redis_observed`: what a Redis saw, to be asked once there is a backplane.
+const LATER: [(&str, &[&str], &str); 10] = [
+    ("negotiate", ANY, "there is no negotiate yet"),
+    ("cors", ANY, "there is no CORS yet"),
+    ("sse", ANY, "there is no SSE yet"),
+    ("longpolling", ANY, "there is no long polling yet"),
+    ("upgrade", &["origin vault"], "there is no CORS yet"),
+    (
+        "upgrade",
+        &["negotiated id", "negotiated id of version 0", "negotiated id on the other hub"],
+        "there is no negotiate yet",
+    ),
+    ("upgrade", &["anonymous hub without Token"], "there is no anonymous hub yet"),
+    ("send", &["heard: type 16 on the anonymous hub"], "there is no anonymous hub yet"),
+    (
+        "hub",
+        &[
+            "GET ?id=nope",
+            "POST without id",
+            "POST ?id=nope",
+            "DELETE without id",
+            "DELETE ?id=nope",
+            "SSE without id",
+            "SSE without id, no token",
+            "SSE ?id=nope",
+            "GET without id on the anonymous hub",
+        ],
+        "there is no long polling, no SSE and no anonymous hub yet",
+    ),
+    ("timers", &["negotiated and used after 20 s"], "there is no negotiate yet"),
+];
+
+/// Why a case is not played, if it is not.
+pub(crate) fn later(group: &str, case: &str) -> Option<&'static str> {
+    let found = LATER.iter().find(|(of, cases, _)| *of == group && covers(cases, case));
+    found.map(|(_, _, reason)| *reason)
+}
+
+/// The cases of the table that are not in the recording: the table would be out of date.
+pub(crate) fn unknown(cases: &Value) -> Vec<String> {
+    let named = LATER.iter().map(|(group, names, _)| (*group, *names));
+    let responses = RESPONSES.iter().map(|(group, names, _)| (*group, *names));
+    let seen = SEEN.iter().map(|(group, name, _)| (*group, std::slice::from_ref(name)));
+    let all = named.chain(responses).chain(seen);
+    let all = all.flat_map(|(group, names)| names.iter().map(move |name| (group, *name)));
+    all.filter(|(group, name)| cases[*group].get(*name).is_none()).map(|both| format!("{both:?}")).collect()
+}
+
+fn covers(cases: &[&str], case: &str) -> bool {
+    cases.is_empty() || cases.contains(&case)
+}
+
+/// Makes our answer from the recorded one.
+type Answer = fn(&Value) -> Value;
+
+/// Our HTTP answers; the first line that covers a case counts.
+const RESPONSES: [(&str, &[&str], Answer); 7] = [
+    ("send", &["null", "type missing", "userId missing"], |_| malformed()),
+    // What cannot be read.
+    ("send", ANY, |recorded| if recorded["status"] == 500 { malformed() } else { recorded.clone() }),
+    (
+        "hub",
+        &["GET without id, no token", "GET without id", "GET, trailing slash", "GET, upper-case path"],
+        |_| json!({"status": 400, "headers": no_cache(), "body": {"error": "Connection ID required"}}),
+    ),
+    ("plain", &["alive HEAD"], |_| json!({"status": 200})),
+    ("plain", &["unknown path"], |_| json!({"status": 404})),
+    (
+        "upgrade",
+        &["version 8", "no version"],
+        |_| json!({"status": 426, "headers": [content_type(), ["sec-websocket-version", "13"]], "body": {"error": ""}}),
+    ),
+    (
+        "upgrade",
+        &["no key", "short key"],
+        |_| json!({"status": 400, "headers": [content_type()], "body": {"error": "Sec-WebSocket-Key"}}),
+    ),
+];
+
+fn malformed() -> Value {
+    json!({"status": 400, "headers": [content_type()], "body": {"error": ""}})
+}
+
+fn content_type() -> Value {
+    json!(["content-type", "application/json; charset=utf-8"])
+}
+
+fn no_cache() -> Value {
+    json!([
+        ["cache-control", "no-cache, no-store"],
+        content_type(),
+        ["expires", "Thu, 01 Jan 1970 00:00:00 GMT"],
+        ["pragma", "no-cache"]
+    ])
+}
+
+/// Our answer to a request or an upgrade.
+pub(crate) fn response(group: &str, case: &str, recorded: &Value) -> Value {
+    match RESPONSES.iter().find(|(of, cases, _)| *of == group && covers(cases, case)) {
+        Some((.., ours)) => ours(recorded),
+        None => recorded.clone(),
+    }
+}
+
+const CALLED: &str = r#"[{"text": "{\"type\":3,\"invocationId\":\"7\",\"error\":\"Failed to invoke 'Nope' due to an error on the server. HubException: Method does not exist.\"}"}]"#;
+const CALLED_IN_MESSAGEPACK: &str = r#"[{"binary": "950380a13701d95b4661696c656420746f20696e766f6b6520274e6f7065272064756520746f20616e206572726f72206f6e20746865207365727665722e20487562457863657074696f6e3a204d6574686f6420646f6573206e6f742065786973742e"}]"#;
+const CLOSED_IN_MESSAGEPACK: &str =
+    r#"[{"binary": "9307d920436f6e6e656374696f6e20636c6f736564207769746820616e206572726f722ec3"}, {"close": 1000}]"#;
+const LOGGED_OUT: &str = r#"[{"text": "{\"type\":1,\"target\":\"ReceiveMessage\",\"arguments\":[{\"type\":11,\"payload\":{\"userId\":\"d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c\",\"reason\":null},\"contextId\":null}]}"}]"#;
+const TYPE_200: &str = r#"[{"text": "{\"type\":1,\"target\":\"ReceiveMessage\",\"arguments\":[{\"type\":200,\"payload\":{\"userId\":\"d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c\"},\"contextId\":null}]}"}]"#;
+
+/// What our clients see.
+const SEEN: [(&str, &str, &str); 7] = [
+    // A message of unknown type is skipped; the original never reads on.
+    ("json", "unknown type, then a call", CALLED),
+    ("messagepack", "unknown type, then a call", CALLED_IN_MESSAGEPACK),
+    // The length alone is enough.
+    ("messagepack", "length of 32769 and nothing else", CLOSED_IN_MESSAGEPACK),
+    ("websocket", "unmasked frame", r#"[{"close": 1002}]"#),
+    // Types that nobody knows are routed by their members.
+    ("send", "heard: type 200 to a user", TYPE_200),
+    // GUIDs are compared as GUIDs, and a claim that is none is ignored.
+    ("send", "heard: user push, sub upper-case", LOGGED_OUT),
+    ("send", "heard: organisation push, organisation no GUID", "[]"),
+];
+
+/// What our clients see where the original's saw `recorded`. When TCP ends is free.
+pub(crate) fn seen(group: &str, case: &str, recorded: &Value) -> Vec<Value> {
+    let ours = SEEN.iter().find(|(of, name, _)| *of == group && *name == case);
+    let seen = ours.map_or(recorded.clone(), |(.., ours)| serde_json::from_str(ours).expect("the table is JSON"));
+    seen.as_array().into_iter().flatten().filter(|entry| entry.get("end").is_none()).cloned().collect()
+}

@@ -1,0 +1,168 @@
+//! Plays one case: its steps in order, on connections of its own.
+
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use super::http::{Request, Response};
+use super::hub::Hub;
+use super::socket::Socket;
+use super::text::{expand, is_now};
+use super::{issuer, ours};
+use crate::contract::{hex, text};
+
+/// A case and what it is played against.
+pub(crate) struct Player<'a> {
+    pub(crate) hub: &'a Hub,
+    pub(crate) tokens: &'a Value,
+    pub(crate) group: &'a str,
+    pub(crate) case: &'a str,
+    /// By how much the timers of the hub are faster than the original's.
+    pub(crate) speed: u32,
+}
+
+impl Player<'_> {
+    pub(crate) fn play(&self, steps: &Value) -> Result<()> {
+        let mut socket = None;
+        for (number, step) in steps.as_array().context("steps")?.iter().enumerate() {
+            self.step(step, &mut socket).with_context(|| format!("step {}", number + 1))?;
+        }
+        Ok(())
+    }
+
+    fn step(&self, step: &Value, socket: &mut Option<Socket>) -> Result<()> {
+        let answer = &step["answer"];
+        match step["do"].as_str().unwrap_or_default() {
+            // There is no negotiate yet: the same token is shown with an upgrade, which is let in where that was.
+            "request" if self.group == "auth" => {
+                let (_, response) = self.upgrade(step, "{hub}")?;
+                let expected = match answer["status"].as_u64() {
+                    Some(200) => json!({"status": 101, "headers": []}),
+                    _ => answer.clone(),
+                };
+                compare(&expected, &response)
+            }
+            "request" => {
+                let path = text(step, "path");
+                let address = if path == "{send}" { self.hub.internal } else { self.hub.public };
+                let (_, response) = self.request(step, path)?.ask(address)?;
+                compare(&ours::response(self.group, self.case, answer), &response)
+            }
+            "push" => {
+                let step = json!({"method": "POST", "token": "internal", "body": step["body"]});
+                let (_, response) = self.request(&step, "{send}")?.ask(self.hub.internal)?;
+                compare(answer, &response)
+            }
+            "socket" => {
+                let (stream, response) = self.upgrade(step, text(step, "path"))?;
+                let mut upgraded = Socket::new(stream);
+                match step["handshake"].as_str() {
+                    Some(protocol) => {
+                        ensure!(response.status == 101, "{response:?}");
+                        upgraded.shake_hands(protocol)?;
+                    }
+                    None => compare(&ours::response(self.group, self.case, answer), &response)?,
+                }
+                *socket = Some(upgraded);
+                Ok(())
+            }
+            "frames" => {
+                let socket = socket.as_mut().context("a socket")?;
+                step["frames"].as_array().context("frames")?.iter().try_for_each(|frame| socket.send(frame))
+            }
+            "watch" => {
+                let expected = ours::seen(self.group, self.case, &answer["seen"]);
+                let silence = match self.group {
+                    "timers" => Duration::from_secs_f64(step["seconds"].as_f64().unwrap_or(1.5)) / self.speed,
+                    _ => Duration::ZERO,
+                };
+                let socket = socket.as_mut().context("a socket")?;
+                let seen = socket.watch(expected.len(), silence, step["pings"] == true)?;
+                ensure!(seen == expected, "seen:\n    {}\n  expected:\n    {}", json!(seen), json!(expected));
+                Ok(())
+            }
+            other => bail!("an unknown step: {other}"),
+        }
+    }
+
+    fn upgrade(&self, step: &Value, path: &str) -> Result<(TcpStream, Response)> {
+        let mut upgrade = json!({
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        });
+        for (name, value) in step["headers"].as_object().into_iter().flatten() {
+            upgrade[name] = value.clone();
+        }
+        let mut step = step.clone();
+        step["method"] = json!("GET");
+        step["headers"] = upgrade;
+        step["body"] = Value::Null;
+        self.request(&step, path)?.ask(self.hub.public)
+    }
+
+    fn request(&self, step: &Value, path: &str) -> Result<Request> {
+        let mut target = path.replace("{hub}", "/hub").replace("{HUB}", "/HUB").replace("{send}", "/send");
+        ensure!(!target.contains('{'), "an unknown path: {path}");
+        let mut headers = vec![("Host".to_owned(), "localhost".to_owned())];
+        if let Some(token) = step.get("token") {
+            let token = issuer::token(token, self.tokens)?;
+            match step["token_in"].as_str() {
+                None => {
+                    let scheme = step["scheme"].as_str().unwrap_or("Bearer");
+                    headers.push(("Authorization".to_owned(), format!("{scheme} {token}")));
+                }
+                Some(key) => {
+                    let key = if key == "query" { "access_token" } else { key };
+                    target = format!("{target}{}{key}={token}", if target.contains('?') { '&' } else { '?' });
+                }
+            }
+        }
+        let body = match &step["body"] {
+            Value::String(text) => Some(expand(text).into_bytes()),
+            Value::Object(body) => Some(hex(&expand(body["hex"].as_str().context("hex")?))),
+            _ => None,
+        };
+        let method = step["method"].as_str().context("a method")?.to_owned();
+        let mut request = Request { method, target, headers, body };
+        for (name, value) in step["headers"].as_object().into_iter().flatten() {
+            request.set(name, value.as_str().context("a header's value")?);
+        }
+        Ok(request)
+    }
+}
+
+/// Only the members that the answer has are compared.
+fn compare(expected: &Value, response: &Response) -> Result<()> {
+    ensure!(expected["status"] == response.status, "expected {expected}, got {response:?}");
+    if let Some(headers) = expected["headers"].as_array() {
+        let same = headers.len() == response.headers.len()
+            && headers.iter().zip(&response.headers).all(|(expected, (name, value))| {
+                expected[0] == *name && is_same_value(expected[1].as_str().unwrap_or_default(), value)
+            });
+        ensure!(same, "expected {expected}, got {response:?}");
+    }
+    let body = String::from_utf8_lossy(&response.body);
+    let same = match &expected["body"] {
+        Value::Null => true,
+        Value::String(text) if text == "\"NOW\"" => is_now(body.trim_matches('"')),
+        Value::String(text) => *text == body,
+        // An error as `decisions.md` 2 writes them, whose message holds this text.
+        wanted => {
+            let error: Value = serde_json::from_str(&body).unwrap_or_default();
+            let holds = |message: &str| message.contains(wanted["error"].as_str().unwrap_or("?"));
+            error["message"].as_str().is_some_and(holds) && error.get("validationErrors") == Some(&Value::Null)
+        }
+    };
+    ensure!(same, "expected the body {}, got {body}", expected["body"]);
+    Ok(())
+}
+
+/// What stands behind `error="invalid_token"` is free.
+fn is_same_value(expected: &str, value: &str) -> bool {
+    const INVALID: &str = "Bearer error=\"invalid_token\"";
+    if expected.starts_with(INVALID) { value.starts_with(INVALID) } else { value == expected }
+}

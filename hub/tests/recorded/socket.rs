@@ -1,0 +1,188 @@
+//! A WebSocket that never answers a Close or a Ping, and writes down what it sees as the recording does.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use notification_hub::protocol::handshake::ACCEPTED;
+use notification_hub::protocol::{Protocol, split};
+use serde_json::{Value, json};
+
+use super::http::DEADLINE;
+use super::text::{expand, hex_of};
+use crate::contract::hex;
+
+/// What a client's text and binary messages are masked with.
+const MASK: [u8; 4] = [0x5a, 0x01, 0xff, 0x80];
+
+/// The payload of the pings that ask whether everything has been answered.
+const FENCE: &[u8] = b"is this all?";
+
+/// A WebSocket after its upgrade.
+pub(crate) struct Socket {
+    stream: TcpStream,
+    seen: Vec<Value>,
+    over: bool,
+}
+
+/// What one read brought.
+enum Next {
+    Frame(u8, Vec<u8>),
+    Nothing,
+    End,
+}
+
+impl Socket {
+    pub(crate) fn new(stream: TcpStream) -> Socket {
+        Socket { stream, seen: Vec::new(), over: false }
+    }
+
+    /// Shakes hands and takes the answer away.
+    pub(crate) fn shake_hands(&mut self, protocol: &str) -> Result<()> {
+        let hello = format!("{{\"protocol\":\"{protocol}\",\"version\":1}}\u{1e}");
+        self.write(&frame(0x1, hello.as_bytes()))?;
+        let seen = self.watch(1, Duration::ZERO, false)?;
+        let answer = if protocol == "json" { json!({"text": "{}"}) } else { json!({"binary": "7b7d1e"}) };
+        ensure!(seen == [answer], "the handshake was answered with {seen:?}");
+        Ok(())
+    }
+
+    /// Sends what a step describes.
+    pub(crate) fn send(&mut self, described: &Value) -> Result<()> {
+        let bytes = if let Some(text) = described["text"].as_str() {
+            frame(0x1, expand(text).as_bytes())
+        } else if let Some(digits) = described["binary"].as_str() {
+            frame(0x2, &hex(&expand(digits)))
+        } else {
+            hex(&expand(described["raw"].as_str().context("a frame of an unknown kind")?))
+        };
+        self.write(&bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        match self.stream.write_all(bytes) {
+            // The hub may have hung up in the middle of a message that is too long; what it said is still to be read.
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(()),
+            result => result.context("writing"),
+        }
+    }
+
+    /// Everything since the last watch: as many entries as are expected, or none for so long, and then all that comes
+    /// before the answer to a ping, by which the hub shows that there is nothing left to say.
+    pub(crate) fn watch(&mut self, expected: usize, silence: Duration, pings: bool) -> Result<Vec<Value>> {
+        let begun = Instant::now();
+        let patience = if expected == 0 { silence } else { DEADLINE };
+        while !self.over && (expected == 0 || self.count(pings) < expected) && begun.elapsed() < patience {
+            self.step(patience.saturating_sub(begun.elapsed()))?;
+        }
+        if !self.over {
+            self.write(&frame(0x9, FENCE))?;
+        }
+        while !self.over && self.seen.last() != Some(&json!({"pong": hex_of(FENCE)})) {
+            ensure!(begun.elapsed() < patience + DEADLINE, "the hub answers no ping after {:?}", self.seen);
+            self.step(DEADLINE)?;
+        }
+        let mut seen = std::mem::take(&mut self.seen);
+        seen.retain(|entry| counts(entry, pings));
+        Ok(seen)
+    }
+
+    fn count(&self, pings: bool) -> usize {
+        self.seen.iter().filter(|entry| counts(entry, pings)).count()
+    }
+
+    fn step(&mut self, patience: Duration) -> Result<()> {
+        match self.next(patience)? {
+            Next::Frame(opcode, payload) => self.note(opcode, &payload),
+            Next::Nothing => Ok(()),
+            Next::End => {
+                self.over = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn note(&mut self, opcode: u8, payload: &[u8]) -> Result<()> {
+        match opcode {
+            // The original may put several messages into one of WebSocket; ours is one each.
+            0x1 => {
+                let text = std::str::from_utf8(payload)?.strip_suffix('\u{1e}').filter(|text| !text.contains('\u{1e}'));
+                self.seen.push(json!({ "text": text.with_context(|| format!("no single message: {payload:?}"))? }));
+            }
+            0x2 if payload == ACCEPTED => self.seen.push(json!({ "binary": hex_of(payload) })),
+            0x2 => {
+                let message = split(Protocol::MessagePack, payload, usize::MAX)?;
+                let (body, _) = message
+                    .filter(|(_, taken)| *taken == payload.len())
+                    .with_context(|| format!("no single message: {}", hex_of(payload)))?;
+                self.seen.push(json!({ "binary": hex_of(body) }));
+            }
+            0x8 => {
+                self.seen.push(json!({ "close": payload.iter().fold(0u32, |code, byte| code << 8 | u32::from(*byte)) }))
+            }
+            0xa => self.seen.push(json!({ "pong": hex_of(payload) })),
+            other => bail!("opcode {other}"),
+        }
+        Ok(())
+    }
+
+    /// Reads a frame; a server's is never masked and never fragmented.
+    fn next(&mut self, patience: Duration) -> Result<Next> {
+        self.stream.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
+        let mut header = [0; 2];
+        match self.stream.read(&mut header[..1]) {
+            Ok(0) => return Ok(Next::End),
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return Ok(Next::Nothing);
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(Next::End),
+            Err(error) => return Err(error.into()),
+        }
+        self.stream.set_read_timeout(Some(DEADLINE))?;
+        self.stream.read_exact(&mut header[1..])?;
+        let [first, length] = header;
+        ensure!(first & 0xf0 == 0x80 && length & 0x80 == 0, "a frame that begins with {header:02x?}");
+        let wide = match length {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let mut length = u64::from(length);
+        if wide > 0 {
+            let mut bytes = [0; 8];
+            self.stream.read_exact(&mut bytes[8 - wide..])?;
+            length = u64::from_be_bytes(bytes);
+        }
+        let mut payload = vec![0; usize::try_from(length)?];
+        self.stream.read_exact(&mut payload)?;
+        Ok(Next::Frame(first & 0x0f, payload))
+    }
+}
+
+/// What a watch reports: not our own fence, not the Heartbeat, and pings only where they are asked for.
+fn counts(entry: &Value, pings: bool) -> bool {
+    let ping = *entry == json!({"text": "{\"type\":6}"}) || *entry == json!({"binary": "9106"});
+    let heartbeat = entry["text"].as_str().is_some_and(|text| text.contains("\"target\":\"Heartbeat\""));
+    *entry != json!({"pong": hex_of(FENCE)}) && !heartbeat && (pings || !ping)
+}
+
+/// A whole message of a client.
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x80 | opcode];
+    match payload.len() {
+        short @ 0..=125 => bytes.push(0x80 | short as u8),
+        middle @ 126..=0xffff => {
+            bytes.push(0xfe);
+            bytes.extend_from_slice(&(middle as u16).to_be_bytes());
+        }
+        long => {
+            bytes.push(0xff);
+            bytes.extend_from_slice(&(long as u64).to_be_bytes());
+        }
+    }
+    bytes.extend_from_slice(&MASK);
+    bytes.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    bytes
+}

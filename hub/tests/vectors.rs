@@ -1,0 +1,81 @@
+//! The conformance vectors, each group as `decisions.md` 1 reads it for a hub without methods.
+
+mod contract;
+mod vectors {
+    pub(crate) mod framing;
+    pub(crate) mod handshakes;
+    pub(crate) mod json;
+    pub(crate) mod meaning;
+    pub(crate) mod messagepack;
+    pub(crate) mod pushes;
+    pub(crate) mod talk;
+}
+
+use contract::file;
+use serde_json::Value;
+use vectors::{framing, handshakes, json, messagepack, pushes, talk};
+
+/// Panics unless a row holds.
+type Check = fn(&Value);
+
+/// What holds of every row of a group.
+const GROUPS: [(&str, Check); 29] = [
+    ("messagepack_messages", messagepack::message),
+    ("messagepack_spec_examples", messagepack::message),
+    ("messagepack_sizes", messagepack::message),
+    ("messagepack_invalid", messagepack::invalid),
+    ("messagepack_binding_errors", messagepack::binding_error),
+    ("messagepack_partial", messagepack::partial),
+    ("messagepack_ts_client", messagepack::of_the_javascript_client),
+    ("messagepack_ts_client_rejects", messagepack::never_sent),
+    ("varint_frames", framing::frame),
+    ("varint_values", framing::value),
+    ("varint_incomplete", framing::incomplete),
+    ("varint_errors", framing::error),
+    ("varint_ts_client_rejects", framing::never_sent),
+    ("text_frames", framing::text),
+    ("handshake_request_valid", handshakes::valid),
+    ("handshake_request_incomplete", handshakes::incomplete),
+    ("handshake_request_invalid", handshakes::invalid),
+    ("handshake_response", handshakes::response),
+    ("json_messages", json::message),
+    ("json_out_of_order", json::message),
+    ("json_sizes", json::message),
+    ("json_invalid", json::invalid),
+    ("json_binding_errors", json::binding_error),
+    ("timestamps", pushes::timestamp),
+    ("datetime_json", pushes::date),
+    ("bitwarden_pushes", pushes::push),
+    ("bitwarden_send_routing", pushes::sent),
+    ("close_messages_seen", talk::close),
+    ("unknown_method", talk::unknown_method),
+];
+
+/// Groups that this hub does not answer yet, and why.
+const LATER: [(&str, &str); 5] = [
+    ("negotiate_write", "there is no negotiate yet"),
+    ("negotiate_client_parse_valid", "our client does not negotiate"),
+    ("negotiate_client_parse_invalid", "our client does not negotiate"),
+    ("sse_events", "there is no SSE yet"),
+    ("redis", "there is no backplane yet"),
+];
+
+#[test]
+fn every_row_of_every_group() {
+    let vectors = file("signalr-vectors.json");
+    let groups = vectors.as_object().expect("groups");
+    for (name, rows) in groups.iter().filter(|(name, _)| *name != "meta") {
+        if LATER.iter().any(|(later, _)| later == name) {
+            continue;
+        }
+        let (_, check) =
+            GROUPS.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("{name} is not known"));
+        for row in rows.as_array().expect("rows") {
+            let failed = std::panic::catch_unwind(|| check(row)).is_err();
+            assert!(!failed, "in {name}: {row}");
+        }
+        println!("{name}: {}", rows.as_array().map_or(0, Vec::len));
+    }
+    let known = GROUPS.iter().map(|(name, _)| name).chain(LATER.iter().map(|(name, _)| name));
+    known.for_each(|name| assert!(groups.contains_key(*name), "{name} is not in the file"));
+}
