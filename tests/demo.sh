@@ -13,11 +13,11 @@ own_cluster=true
 [ "${CLUSTER-}" != current ] || own_cluster=false
 . "$here/packages.sh"
 
-say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+say() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 show() { echo "  \$ $*"; "$@" | sed 's/^/    /'; }
 
 # Runs a command where the cluster can be reached.
-inside() { if $own_cluster; then "$here/cluster/cluster.sh" exec "$@"; else "$@"; fi; }
+inside() { if $own_cluster; then "$here/cluster/cluster.sh" exec "$@"; else command "$@"; fi; }
 kubectl() { inside kubectl "$@"; }
 helm() { inside helm "$@"; }
 
@@ -27,14 +27,15 @@ if $own_cluster && [ -z "${DEMO_IN_CLUSTER-}" ]; then
 fi
 
 scratch=$(mktemp -d)
-jobs=()
+jobs=() made_namespace=false made_release=false
 finish() {
   local job
   for job in "${jobs[@]}"; do kill "$job" 2>/dev/null || true; done
   wait
+  # A cluster of the user's is left as it was, but for the definition, which the chart keeps.
   if ! $own_cluster; then
-    command kubectl delete namespace "$namespace" --ignore-not-found
-    command helm uninstall "$release" --namespace "$system" --ignore-not-found
+    if $made_namespace; then kubectl delete namespace "$namespace"; fi
+    if $made_release; then helm uninstall "$release" --namespace "$system"; fi
   fi
   rm -rf "$scratch"
 }
@@ -72,11 +73,17 @@ image hubImage "${HUB_IMAGE-}"
 hub=$target/debug/notification-hub
 
 say "The operator, from its chart"
-show helm upgrade --install "$release" "$project/charts/$release" --namespace "$system" --create-namespace --wait --timeout 2m "${images[@]}"
+if helm status "$release" --namespace "$system" > /dev/null 2>&1; then
+  echo "  is installed already and stays as it is"
+else
+  made_release=true
+  show helm install "$release" "$project/charts/$release" --namespace "$system" --create-namespace --wait --timeout 2m "${images[@]}"
+fi
 
 say "A NotificationHub"
 sed 's/^/    /' "$project/crds/samples/minimal.yaml"
 kubectl create namespace "$namespace" > /dev/null
+made_namespace=true
 show kubectl apply --namespace "$namespace" -f "$project/crds/samples/minimal.yaml"
 show kubectl wait --namespace "$namespace" --for=condition=Ready --timeout=2m notificationhub/vault
 show kubectl get --namespace "$namespace" notificationhubs
@@ -100,7 +107,7 @@ bridge() {
     job=$!
     local_port=$(line "$out" listening "$job" | grep -o '[0-9]*')
   else
-    command kubectl port-forward --namespace "$namespace" "service/$1" ":$2" > "$out" 2>&1 &
+    env kubectl port-forward --namespace "$namespace" "service/$1" ":$2" > "$out" 2>&1 &
     job=$!
     local_port=$(line "$out" 'Forwarding from 127' "$job" | sed 's/.*127.0.0.1:\([0-9]*\).*/\1/')
   fi

@@ -8,7 +8,7 @@ kubernetes=1.35.4 coredns=1.14.2 helm=4.2.4
 components_folder() {
   local sources
   sources=$(cat "$here"/components/{go.mod,go.sum,main.go} - <<< "$kubernetes $coredns $helm" | sha256sum | cut -c1-12)
-  echo "${CLUSTER_BIN:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/notification-hub/cluster-$sources}"
+  echo "${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/notification-hub/cluster-$sources"
 }
 
 # Builds them unless they are there. Several runs may ask at once: one builds, the others wait for it.
@@ -24,7 +24,7 @@ build() {
     say "building the components of Kubernetes, once: about ten minutes on two cores"
     part=$bin.part
     rm -rf "$part"; mkdir "$part"
-    build_into "$part"
+    (build_into "$part")
     mv "$part" "$bin"
     say "the components are in $bin"
   fi
