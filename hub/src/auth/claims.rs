@@ -4,7 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Rejection;
-use crate::notification::ClientType;
+use crate::notification::{ClientType, Device};
 
 /// What an endpoint asks of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Claims {
     pub organizations: Box<[Uuid]>,
     /// From `devicetype`.
     pub client_type: ClientType,
+    /// From `device`: what a push's `ContextId` names.
+    pub device: Option<Device>,
     /// When the token stops to be accepted, clock skew included: Unix seconds.
     pub valid_until: f64,
     application: bool,
@@ -79,6 +81,7 @@ impl Claims {
             user: claim("sub").as_str().and_then(|text| Uuid::try_parse(text).ok()),
             organizations: organizations.into(),
             client_type: ClientType::of_device(claim("devicetype")),
+            device: claim("device").as_str().map(Device::of),
             valid_until,
             application: has(scope, "api") && (has(amr, "Application") || has(amr, "external")),
             internal: has(scope, "internal"),

@@ -35,6 +35,8 @@ pub struct Config {
     pub slow_consumer: SlowConsumer,
     /// Who is let in.
     pub limits: Limits,
+    /// How clients that missed pushes are caught up.
+    pub catch_up: CatchUp,
     /// How it ends.
     pub drain: Drain,
     /// What it writes.
@@ -96,6 +98,17 @@ pub struct Limits {
     pub handshakes_in_flight: usize,
 }
 
+/// What is remembered of who missed what (`decisions.md` 5).
+#[derive(Debug, Clone, Copy)]
+pub struct CatchUp {
+    /// Whether clients are caught up at all.
+    pub enabled: bool,
+    /// How long pushes and devices are remembered.
+    pub window: Duration,
+    /// Of how many users and of how many devices.
+    pub users: usize,
+}
+
 /// How a hub lets go of its clients (`decisions.md` 7).
 #[derive(Debug, Clone, Copy)]
 pub struct Drain {
@@ -152,6 +165,12 @@ impl Config {
         };
         let limits = Limits { handshakes_in_flight: layers.get("limits.handshakes_in_flight", 512) };
         layers.check("limits.handshakes_in_flight", limits.handshakes_in_flight > 0, "has to be above 0");
+        let catch_up = CatchUp {
+            enabled: layers.get("catch_up.enabled", true),
+            window: layers.positive("catch_up.window", 600 * SECOND),
+            users: layers.get("catch_up.users", 1_000_000),
+        };
+        layers.check("catch_up.users", catch_up.users > 0, "has to be above 0; catch_up.enabled turns it off");
         let duration = layers.get("drain.duration", 2 * SECOND);
         let drain = Drain {
             grace: layers.get("drain.grace", Duration::ZERO),
@@ -173,6 +192,7 @@ impl Config {
             heartbeat,
             slow_consumer,
             limits,
+            catch_up,
             drain,
             log,
             shown,

@@ -86,6 +86,21 @@ impl Setting for usize {
     }
 }
 
+impl Setting for bool {
+    fn read(value: &Value) -> Result<Self, &'static str> {
+        let flag = match value {
+            Value::Boolean(flag) => Some(*flag),
+            Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
+            _ => None,
+        };
+        flag.ok_or("true or false")
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Setting for Duration {
     fn read(value: &Value) -> Result<Self, &'static str> {
         let text = value.as_str().map(str::trim);

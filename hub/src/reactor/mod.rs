@@ -7,15 +7,18 @@
 
 mod acceptor;
 mod arrival;
+mod catching_up;
 mod clients;
 mod connection;
 mod departure;
 mod drain;
+mod errands;
 mod event_loop;
 mod front;
 mod mailbox;
 mod outbox;
 mod registry;
+mod responses;
 mod slot;
 mod verification;
 mod wheel;
@@ -129,6 +132,10 @@ impl Reactors {
                 let owner = owner(user, all.len());
                 &all[owner..=owner]
             }
+            Audience::LoginRequest(request) => {
+                let owner = owner(request, all.len());
+                &all[owner..=owner]
+            }
             Audience::Organization(..) => all,
             Audience::Installation(installation, _) if self.installation == Some(installation) => all,
             Audience::Installation(..) => &[],
@@ -173,10 +180,10 @@ impl Reactors {
     }
 }
 
-/// The reactor on which a user's connections live.
-fn owner(user: Uuid, reactors: usize) -> usize {
+/// The reactor on which the connections of a user, or of a login request, live.
+fn owner(id: Uuid, reactors: usize) -> usize {
     // Ids are random, but not in every bit: the multiplication brings all of them to the top.
-    let (high, low) = user.as_u64_pair();
+    let (high, low) = id.as_u64_pair();
     let mixed = (high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     ((u128::from(mixed) * reactors as u128) >> 64) as usize
 }

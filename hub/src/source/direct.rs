@@ -8,7 +8,6 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -17,7 +16,7 @@ use super::Intake;
 use crate::auth::{Policy, Rejection, Verifier, bearer};
 use crate::telemetry::Metrics;
 use crate::transport::headers::error_body;
-use crate::transport::plain::with_headers;
+use crate::transport::plain::dressed;
 
 /// The largest body, in bytes.
 const LARGEST_BODY: usize = 1024 * 1024;
@@ -35,11 +34,7 @@ pub struct Direct {
 
 /// The routes of the internal port.
 pub fn router(direct: Direct) -> Router {
-    Router::new()
-        .route("/send", post(send))
-        .route("/notifications/send", post(send))
-        .with_state(direct)
-        .layer(map_response(with_headers))
+    dressed(Router::new().route("/send", post(send)).with_state(direct))
 }
 
 /// Proof that a request carries an internal token.
