@@ -60,13 +60,13 @@ pub enum Reason {
     ReferencesMissing,
     /// `Ready`: a foreign object is in the way.
     Conflict,
-    /// `Ready`, `Available`: the rollout is over and pods are missing.
+    /// `Ready`, `Available`, `Degraded`: the rollout is over and pods are missing.
     Unavailable,
     /// `Progressing`: what is running is what the spec wants.
     RolloutComplete,
-    /// `Degraded`: the rollout made no progress within its deadline.
+    /// `Progressing`, `Degraded`: the rollout made no progress within its deadline.
     DeadlineExceeded,
-    /// `Degraded`: pods could not be created.
+    /// `Progressing`, `Degraded`: pods could not be created.
     PodsRefused,
     /// `Degraded`: nothing to complain about.
     AsExpected,
@@ -86,8 +86,6 @@ pub enum Reason {
     SecretNotFound,
     /// `ReferencesResolved`: an entry of a Secret is malformed, or none is a key.
     InvalidKey,
-    /// `ReferencesResolved`: not looked at, since the spec is invalid.
-    NotChecked,
     /// `Conflict`: there is none.
     NoConflict,
     /// `Conflict`: the object that the message names belongs to somebody else.
@@ -117,7 +115,6 @@ impl Reason {
             Reason::Resolved => "Resolved",
             Reason::SecretNotFound => "SecretNotFound",
             Reason::InvalidKey => "InvalidKey",
-            Reason::NotChecked => "NotChecked",
             Reason::NoConflict => "NoConflict",
             Reason::ForeignObject => "ForeignObject",
         }

@@ -4,9 +4,19 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use crate::notification::ClientType;
+use crate::notification::{ClientType, Device, PushType};
 use crate::protocol::Protocol;
 use crate::transport::websocket::Frame;
+
+/// One of the two hubs that clients connect to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Hub {
+    /// `/hub`: users.
+    Main = 0,
+    /// `/anonymous-hub`: who waits for the answer to a login request.
+    Anonymous = 1,
+}
 
 /// For whom a push is, narrowed to one kind of client unless that is [`ClientType::All`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,6 +29,8 @@ pub enum Audience {
     Organization(Uuid, ClientType),
     /// Every connection, if the hub serves this installation.
     Installation(Uuid, ClientType),
+    /// Who waits for the answer to this login request, on the anonymous hub.
+    LoginRequest(Uuid),
 }
 
 /// A push on its way, encoded once for each protocol.
@@ -28,8 +40,8 @@ pub struct Delivery {
     pub audience: Audience,
     /// The push's type.
     pub kind: u8,
-    /// Whether a `SyncVault` makes up for it.
-    pub collapsible: bool,
+    /// The device that caused it and will ignore it.
+    pub device: Option<Device>,
     /// When the hub took it.
     pub since: Instant,
     frames: [Frame; 2],
@@ -37,18 +49,28 @@ pub struct Delivery {
 
 impl Delivery {
     /// A delivery with its frames, which `frame` makes for each protocol.
-    pub fn new(
-        audience: Audience,
-        kind: u8,
-        collapsible: bool,
-        since: Instant,
-        frame: impl FnMut(Protocol) -> Frame,
-    ) -> Delivery {
-        Delivery { audience, kind, collapsible, since, frames: Protocol::EVERY.map(frame) }
+    pub fn new(audience: Audience, kind: u8, since: Instant, frame: impl FnMut(Protocol) -> Frame) -> Delivery {
+        Delivery { audience, kind, device: None, since, frames: Protocol::EVERY.map(frame) }
+    }
+
+    /// The same, caused by a device.
+    pub fn by(mut self, device: Option<Device>) -> Delivery {
+        self.device = device;
+        self
     }
 
     /// The frame for a protocol.
     pub fn frame(&self, protocol: Protocol) -> &Frame {
         &self.frames[protocol as usize]
+    }
+
+    /// Whether a `SyncVault` may take its place in the queue of a slow client.
+    pub fn collapsible(&self) -> bool {
+        PushType::of(self.kind).is_some_and(|push_type| push_type.collapsible)
+    }
+
+    /// Whether a `SyncVault` makes up for it to who was away.
+    pub fn covered(&self) -> bool {
+        PushType::of(self.kind).is_some_and(|push_type| push_type.covered)
     }
 }

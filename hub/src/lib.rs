@@ -8,7 +8,8 @@
 //! - `notification` is what a push is; `route` finds for whom it is and encodes it, once for each protocol (`delivery`).
 //! - `backplane` carries a delivery to the reactors of every replica; so far there is one.
 //! - `reactor` holds the connections, one thread per core: `transport` tells their requests apart and frames what is
-//!   written, `connection` is a client's life as a state machine, `protocol` the SignalR codecs.
+//!   written, `catch_up` knows who missed what, `connection` is a client's life as a state machine, `protocol` the
+//!   SignalR codecs.
 //! - `auth` says who may connect and who may push, `admin` how the hub is, `shutdown` how it ends.
 //! - `app` puts all of this together from a `config`; `client` and `sender` are the other sides: what connects, what pushes.
 //!
@@ -19,6 +20,7 @@ pub mod app;
 pub mod auth;
 pub mod azure;
 pub mod backplane;
+pub mod catch_up;
 pub mod client;
 pub mod config;
 pub mod connection;

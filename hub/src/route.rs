@@ -5,17 +5,20 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use crate::delivery::{Audience, Delivery};
-use crate::notification::{ClientType, Notification, Target, Value};
-use crate::protocol::{self, RECEIVE_MESSAGE, ServerMessage};
+use crate::notification::{ClientType, Device, Notification, Target, Value};
+use crate::protocol::{self, AUTH_REQUEST_RESPONSE, RECEIVE_MESSAGE, ServerMessage};
 use crate::transport::websocket::Frame;
 
 /// Finds the audience of a push and encodes it for both protocols.
 pub fn route(notification: &Notification, since: Instant) -> Delivery {
-    let collapsible = notification.push_type().is_some_and(|push_type| push_type.collapsible);
-    let message = ServerMessage::Push { target: RECEIVE_MESSAGE, notification };
-    Delivery::new(audience(notification), notification.kind, collapsible, since, |protocol| {
-        Frame::new(protocol, &protocol::encode(protocol, message))
-    })
+    let audience = audience(notification);
+    let target = match audience {
+        Audience::LoginRequest(_) => AUTH_REQUEST_RESPONSE,
+        _ => RECEIVE_MESSAGE,
+    };
+    let message = ServerMessage::Push { target, notification };
+    let frame = |protocol| Frame::new(protocol, &protocol::encode(protocol, message));
+    Delivery::new(audience, notification.kind, since, frame).by(notification.context_id.as_deref().map(Device::of))
 }
 
 /// For whom a push is.
@@ -34,8 +37,7 @@ pub fn audience(notification: &Notification) -> Audience {
             // A kind of client that does not exist has no connections.
             client_type.map_or(Audience::Nobody, |client_type| first(every(id), client_type))
         }
-        // The anonymous hub is not served yet.
-        Some(Target::LoginRequest) => Audience::Nobody,
+        Some(Target::LoginRequest) => id("Id").map_or(Audience::Nobody, Audience::LoginRequest),
         None => first(every(id), everywhere),
     }
 }

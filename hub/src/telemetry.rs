@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::config::{Log, LogFormat};
+use crate::delivery::Hub;
 use crate::notification::ClientType;
 use crate::protocol::Protocol;
 
@@ -68,6 +69,10 @@ pub struct Metrics {
     pub queue_depth: IntGauge,
     /// For how long the queue's next message has waited.
     pub queue_oldest_seconds: Gauge,
+    /// Clients that were sent a `SyncVault`, by why.
+    pub catch_up: IntCounterVec,
+    /// Records of catch-up that were dropped for lack of room.
+    pub catch_up_dropped: IntCounter,
     /// Whether the hub drains.
     pub draining: IntGauge,
     /// Failed attempts to load a changed key set.
@@ -75,7 +80,7 @@ pub struct Metrics {
 }
 
 /// The values of each label, so that every series is there from the start and rates can be computed at once.
-const LABELS: [(&str, &[&str]); 6] = [
+const LABELS: [(&str, &[&str]); 7] = [
     ("connects_total", &["accepted", "unauthorized", "forbidden", "limited", "bad_request", "unavailable"]),
     ("closes_total", &["client", "timeout", "protocol_error", "slow", "drain", "reset", "handshake"]),
     ("handshake_failures_total", &["timeout", "malformed", "protocol", "version", "too_large"]),
@@ -95,6 +100,7 @@ const LABELS: [(&str, &[&str]); 6] = [
         ],
     ),
     ("slow_consumers_total", &["queued", "collapsed", "reset"]),
+    ("catch_up_total", &["missed", "unknown_device", "restart", "backplane_gap"]),
     ("key_reloads_total", &["loaded", "failed"]),
 ];
 
@@ -118,6 +124,9 @@ impl Metrics {
         registry.register(Box::new(connections.clone()))?;
         let deliveries = IntCounter::new("deliveries_total", "Frames written or queued for a client.")?;
         registry.register(Box::new(deliveries.clone()))?;
+        let catch_up_dropped =
+            IntCounter::new("catch_up_dropped_total", "Records of catch-up that were dropped for lack of room.")?;
+        registry.register(Box::new(catch_up_dropped.clone()))?;
         let delivery_seconds = Histogram::with_opts(
             HistogramOpts::new("delivery_seconds", "From taking a push to having written it, per reactor.")
                 .buckets(prometheus::exponential_buckets(0.000_1, 4.0, 10)?),
@@ -145,6 +154,8 @@ impl Metrics {
             slow_consumers: counters("slow_consumers_total", "Measures against slow clients.", &["action"])?,
             queue_depth,
             queue_oldest_seconds,
+            catch_up: counters("catch_up_total", "Clients that were sent a SyncVault, by why.", &["reason"])?,
+            catch_up_dropped,
             draining,
             key_reloads: counters("key_reloads_total", "Changed key sets, by result.", &["result"])?,
             registry,
@@ -152,8 +163,9 @@ impl Metrics {
     }
 
     /// The count of open WebSockets of a kind of client and a protocol.
-    pub fn connected(&self, client_type: ClientType, protocol: Protocol) -> IntGauge {
-        self.connections.with_label_values(&[client_type.name(), protocol.name(), "websocket"])
+    pub fn connected(&self, hub: Hub, client_type: ClientType, protocol: Protocol) -> IntGauge {
+        let kind = if hub == Hub::Main { client_type.name() } else { "Anonymous" };
+        self.connections.with_label_values(&[kind, protocol.name(), "websocket"])
     }
 
     /// Counts a push of a type that has come to a stage.

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From where pushes come in to where their bytes go out.
-const STAGES: [&str; 8] =
-    ["source", "route", "backplane", "reactor", "transport", "connection", "protocol", "notification"];
+const STAGES: [&str; 9] =
+    ["source", "route", "backplane", "reactor", "catch_up", "transport", "connection", "protocol", "notification"];
 
 /// What every stage may use; they use each other and no stage but those named in `EXCEPT`.
 const SHARED: [&str; 5] = ["delivery", "config", "telemetry", "auth", "azure"];

@@ -54,8 +54,8 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        namespaces = ?config.namespaces,
-        lease = ?config.lease_name,
+        namespaces = config.namespaces.join(","),
+        lease = config.lease_name,
         admin = %listener.local_addr().unwrap_or(address),
         hub_image = %config.hub_image,
         "starting"

@@ -38,7 +38,7 @@ pub struct RunArguments {
     pub lease_name: Option<String>,
 
     /// Namespace of the Lease: the operator's own [default: that of the ServiceAccount or the kubeconfig].
-    #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
+    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_LEASE_NAMESPACE", value_name = "NAMESPACE")]
     pub lease_namespace: Option<String>,
 
     /// Where /livez, /readyz and /metrics are served [default: 0.0.0.0:8080].

@@ -1,5 +1,6 @@
 //! The operator's own configuration: every option judged, every problem reported at once. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
@@ -11,7 +12,7 @@ use crate::model::image::ImageReference;
 use crate::telemetry::logging::LogFormat;
 
 /// The image of hubs that do not name one.
-pub const DEFAULT_HUB_IMAGE: &str = concat!("ghcr.io/notification-hub/hub:", env!("CARGO_PKG_VERSION"));
+pub const DEFAULT_HUB_IMAGE: &str = concat!("ghcr.io/notification-hub/notification-hub:", env!("CARGO_PKG_VERSION"));
 
 /// The Lease's name.
 const DEFAULT_LEASE_NAME: &str = "notification-hub-operator";
@@ -53,7 +54,8 @@ impl Config {
             let variable = format!("NOTIFICATION_HUB_OPERATOR_{}", flag.to_uppercase().replace('-', "_"));
             problems.push(format!("--{flag} ({variable}): {message}"));
         };
-        let namespaces: Vec<String> = given(&arguments.namespaces)
+        // A set: two controllers for one namespace would work on the same resources at once.
+        let namespaces: BTreeSet<String> = given(&arguments.namespaces)
             .into_iter()
             .flat_map(|list| list.split(','))
             .map(|name| name.trim().to_owned())
@@ -64,7 +66,11 @@ impl Config {
         let election = parsed("leader-election", &arguments.leader_election, true, "give true or false", &mut wrong);
         let lease_name = given(&arguments.lease_name).unwrap_or(DEFAULT_LEASE_NAME);
         if !is_label(lease_name) {
-            wrong("lease-name", format!("{lease_name:?} is no name of a Lease"));
+            wrong("lease-name", format!("{lease_name:?}: give a DNS label"));
+        }
+        let lease_namespace = given(&arguments.lease_namespace);
+        if let Some(name) = lease_namespace.filter(|name| !is_label(name)) {
+            wrong("lease-namespace", format!("{name:?} is no name of a namespace"));
         }
         let anywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080));
         let metrics_address = parsed(
@@ -81,9 +87,9 @@ impl Config {
         let log_filter = log_filter.map_err(|error| wrong("log-level", error.to_string()));
         match (hub_image, log_filter, problems.is_empty()) {
             (Ok(hub_image), Ok(log_filter), true) => Ok(Config {
-                namespaces,
+                namespaces: namespaces.into_iter().collect(),
                 lease_name: election.then(|| lease_name.to_owned()),
-                lease_namespace: given(&arguments.lease_namespace).map(str::to_owned),
+                lease_namespace: lease_namespace.map(str::to_owned),
                 metrics_address,
                 hub_image,
                 log_filter,
@@ -158,15 +164,23 @@ mod tests {
             namespaces: text("good,Bad"),
             leader_election: text("perhaps"),
             lease_name: text("-"),
-            lease_namespace: None,
+            lease_namespace: text("A.b"),
             metrics_address: text("8080"),
             hub_image: text("a b"),
             log_level: text("hub=nonsense"),
             log_format: text("xml"),
         };
         let problems = Config::new(&wrong).expect_err("problems").to_string();
-        let expected =
-            ["NAMESPACES", "LEADER_ELECTION", "LEASE_NAME", "METRICS_ADDRESS", "HUB_IMAGE", "LOG_LEVEL", "LOG_FORMAT"];
+        let expected = [
+            "NAMESPACES",
+            "LEADER_ELECTION",
+            "LEASE_NAME",
+            "LEASE_NAMESPACE",
+            "METRICS_ADDRESS",
+            "HUB_IMAGE",
+            "LOG_LEVEL",
+            "LOG_FORMAT",
+        ];
         for variable in expected {
             assert!(problems.contains(&format!("NOTIFICATION_HUB_OPERATOR_{variable}")), "{variable} in:\n{problems}");
         }
@@ -177,7 +191,7 @@ mod tests {
     #[test]
     fn what_is_given_is_taken() {
         let given = RunArguments {
-            namespaces: text("a, b"),
+            namespaces: text("a, b,a"),
             leader_election: text("false"),
             metrics_address: text("127.0.0.1:0"),
             log_format: text("text"),

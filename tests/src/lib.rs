@@ -1,10 +1,14 @@
 //! What the tests and the benchmark share.
 
 pub mod bench;
+pub mod cluster;
 pub mod http;
+pub mod install;
+pub mod issuer;
 pub mod keys;
 pub mod listener;
 pub mod local_hub;
+pub mod namespace;
 pub mod process;
 pub mod programs;
 pub mod token;

@@ -10,7 +10,12 @@ use serde::{Deserialize, Serialize};
 pub struct Image {
     /// Registry and path, without tag, for example `registry.example.com/notification-hub/hub`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 255), regex(pattern = r"^[a-zA-Z0-9]([a-zA-Z0-9._:/-]*[a-zA-Z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 255),
+        regex(
+            pattern = r"^([a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
+        )
+    )]
     pub repository: Option<String>,
 
     /// The tag.

@@ -9,7 +9,7 @@ mod source;
 
 pub use layers::{Layers, Origin, Problem, Problems, Shown};
 pub use secret::Secret;
-use setting::{Address, Bytes, Level};
+use setting::{Address, Bytes, Level, Url};
 pub use setting::{LogFormat, Setting};
 pub use source::{AzureQueue, Source};
 
@@ -39,6 +39,8 @@ pub struct Config {
     pub slow_consumer: SlowConsumer,
     /// Who is let in.
     pub limits: Limits,
+    /// How clients that missed pushes are caught up.
+    pub catch_up: CatchUp,
     /// How it ends.
     pub drain: Drain,
     /// What it writes.
@@ -61,7 +63,9 @@ pub struct Listen {
 /// Which tokens are accepted.
 #[derive(Debug, Clone)]
 pub struct Auth {
-    /// The issuer that tokens have to name; any if none is set.
+    /// The identity server, as a URL.
+    pub authority: Option<String>,
+    /// The issuer that tokens have to name; if none is set, the identity server's for its keys, and any for others.
     pub issuer: Option<String>,
     /// The audiences of which tokens have to name one; any if empty.
     pub audiences: Vec<String>,
@@ -100,6 +104,17 @@ pub struct Limits {
     pub handshakes_in_flight: usize,
 }
 
+/// What is remembered of who missed what (`decisions.md` 5).
+#[derive(Debug, Clone, Copy)]
+pub struct CatchUp {
+    /// Whether clients are caught up at all.
+    pub enabled: bool,
+    /// How long pushes and devices are remembered.
+    pub window: Duration,
+    /// Of how many users and of how many devices.
+    pub users: usize,
+}
+
 /// How a hub lets go of its clients (`decisions.md` 7).
 #[derive(Debug, Clone, Copy)]
 pub struct Drain {
@@ -135,6 +150,7 @@ impl Config {
         let reactors = layers.get("reactors", cores.min(4));
         layers.check("reactors", (1..=64).contains(&reactors), "has to be from 1 to 64");
         let auth = Auth {
+            authority: layers.get("auth.authority", None).map(|Url(url)| url),
             issuer: layers.get("auth.issuer", None),
             audiences: layers.get("auth.audiences", Vec::new()),
             clock_skew: layers.get("auth.clock_skew", 300 * SECOND),
@@ -156,6 +172,12 @@ impl Config {
         };
         let limits = Limits { handshakes_in_flight: layers.get("limits.handshakes_in_flight", 512) };
         layers.check("limits.handshakes_in_flight", limits.handshakes_in_flight > 0, "has to be above 0");
+        let catch_up = CatchUp {
+            enabled: layers.get("catch_up.enabled", true),
+            window: layers.positive("catch_up.window", 600 * SECOND),
+            users: layers.get("catch_up.users", 1_000_000),
+        };
+        layers.check("catch_up.users", catch_up.users > 0, "has to be above 0; catch_up.enabled turns it off");
         let duration = layers.get("drain.duration", 2 * SECOND);
         let drain = Drain {
             grace: layers.get("drain.grace", Duration::ZERO),
@@ -177,6 +199,7 @@ impl Config {
             heartbeat,
             slow_consumer,
             limits,
+            catch_up,
             drain,
             log,
             shown,

@@ -90,6 +90,21 @@ impl Setting for usize {
     }
 }
 
+impl Setting for bool {
+    fn read(value: &Value) -> Result<Self, &'static str> {
+        let flag = match value {
+            Value::Boolean(flag) => Some(*flag),
+            Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
+            _ => None,
+        };
+        flag.ok_or("true or false")
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
 impl Setting for Duration {
     fn read(value: &Value) -> Result<Self, &'static str> {
         let text = value.as_str().map(str::trim);
@@ -202,6 +217,26 @@ impl Setting for Address {
         let parts = text.and_then(|text| text.rsplit_once(':'));
         let fits = parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
         text.filter(|_| fits).map(|text| Address(text.to_owned())).ok_or("HOST:PORT")
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
+/// `http://…` or `https://…`, without a query.
+#[derive(Debug, Clone)]
+pub(super) struct Url(pub String);
+
+impl Setting for Url {
+    fn read(value: &Value) -> Result<Self, &'static str> {
+        let text = value.as_str().map(str::trim);
+        let rest = text.and_then(|text| text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")));
+        let fits =
+            rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', '@']));
+        text.filter(|_| fits)
+            .map(|text| Url(text.to_owned()))
+            .ok_or("a URL: http://HOST or https://HOST, with a path or without")
     }
 
     fn show(&self) -> String {

@@ -38,6 +38,11 @@ impl Clock {
         Tick(u32::try_from(self.start.elapsed().as_millis() / Tick::LENGTH.as_millis()).unwrap_or(u32::MAX))
     }
 
+    /// How long it is since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
     /// How long it is from now until a tick begins.
     pub fn until(&self, tick: Tick) -> Duration {
         (Tick::LENGTH * tick.0).saturating_sub(self.start.elapsed())

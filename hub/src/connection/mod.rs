@@ -48,8 +48,10 @@ pub struct Session {
 /// Why a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
-    /// The client said so, or hung up.
+    /// The client said so.
     Client,
+    /// The client hung up without a word.
+    HungUp,
     /// It sent nothing for too long.
     Timeout,
     /// It broke the protocol.
@@ -68,7 +70,7 @@ impl Ending {
     /// The value of `closes_total{reason}`.
     pub fn label(&self) -> &'static str {
         match self {
-            Ending::Client => "client",
+            Ending::Client | Ending::HungUp => "client",
             Ending::Timeout => "timeout",
             Ending::Protocol(_) => "protocol_error",
             Ending::Handshake(_) => "handshake",
@@ -99,6 +101,11 @@ impl Session {
             Phase::Open(protocol) => Some(protocol),
             Phase::Handshake | Phase::Ended => None,
         }
+    }
+
+    /// When bytes of the client's last came.
+    pub fn last_received(&self) -> Tick {
+        self.last_received
     }
 
     /// Notes that something was sent, which puts the next ping off. The handshake's time runs on whatever a transport
@@ -226,7 +233,7 @@ impl Session {
                 Ending::Timeout | Ending::Protocol(_) => {
                     Some(ServerMessage::Close { error: Some(CLOSED_WITH_ERROR), allow_reconnect: true })
                 }
-                Ending::Slow | Ending::Reset | Ending::Handshake(_) => None,
+                Ending::HungUp | Ending::Slow | Ending::Reset | Ending::Handshake(_) => None,
             };
             if let Some(close) = close {
                 output.message(protocol, &protocol::encode(protocol, close));

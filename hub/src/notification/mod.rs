@@ -2,6 +2,7 @@
 
 mod client_type;
 mod date;
+mod device;
 mod member;
 mod push_type;
 mod read;
@@ -9,6 +10,7 @@ mod value;
 
 pub use client_type::ClientType;
 pub use date::Date;
+pub use device::Device;
 pub use member::{Kind, Member};
 pub use push_type::{PushType, Target};
 pub use read::{Malformed, read};

@@ -16,6 +16,8 @@ pub struct PushType {
     /// Whether a `SyncVault` makes up for it, so that it may be replaced by one in the queue of a slow client
     /// (`decisions.md` 4).
     pub collapsible: bool,
+    /// Whether who missed it is sent a `SyncVault` (`decisions.md` 5).
+    pub covered: bool,
 }
 
 /// How a type's target is found.
@@ -94,7 +96,8 @@ const PREMIUM: &[Member] = &[USER_ID, member("Premium", Kind::Flag)];
 
 const fn push(number: u8, name: &'static str, members: &'static [Member], target: Target) -> PushType {
     let collapsible = matches!(number, 0..=5 | 7..=10 | 12..=14);
-    PushType { number, name, members, target, collapsible }
+    let covered = collapsible || matches!(number, 6 | 17..=19 | 25);
+    PushType { number, name, members, target, collapsible, covered }
 }
 
 const TO_USER: Target = Target::User("UserId");

@@ -96,6 +96,9 @@ pub enum ServerMessage<'a> {
 /// The target of every push on the main hub.
 pub const RECEIVE_MESSAGE: &str = "ReceiveMessage";
 
+/// The target of an answer to a login request on the anonymous hub, spelled as clients expect it.
+pub const AUTH_REQUEST_RESPONSE: &str = "AuthRequestResponseRecieved";
+
 /// The only error text that a Close ever carries.
 pub const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";
 

@@ -1,5 +1,6 @@
 //! What a reactor does with its clients: adopts them, hears them, writes to them, lets go of them.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::mailbox::Newcomer;
 use super::outbox::Outbox;
 use super::slot::{Slot, State};
 use crate::connection::Ending;
-use crate::delivery::{Audience, Delivery};
+use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::ClientType;
 use crate::protocol::Protocol;
 use crate::transport::headers::{self, Refusal};
@@ -34,14 +35,14 @@ impl Reactor {
 
     /// Answers the upgrade of a client, whose slot is empty until now.
     pub(super) fn adopt(&mut self, slot: u32, newcomer: Newcomer) {
-        let Newcomer { socket, mut leftover, claims, accept } = newcomer;
+        let Newcomer { socket, mut leftover, guest, accept } = newcomer;
         let outcome = if self.is_draining() { "unavailable" } else { "accepted" };
         self.shared.metrics.connects.with_label_values(&[outcome]).inc();
         if self.is_draining() {
             let refusal = Refusal::busy("This server is shutting down.");
             return self.depart(slot, socket, Outbox::of(refusal.bytes(), self.now), CLOSE_LINGERS);
         }
-        let mut connection = Connection::new(socket, claims, self.now);
+        let mut connection = Connection::new(socket, guest, self.now);
         let answered = connection.answer(headers::switching(&accept), self.now, &self.patience);
         let mut outgoing = Outgoing::default();
         let ending = connection.take(&mut leftover, self.now, &self.terms, &mut outgoing);
@@ -85,18 +86,21 @@ impl Reactor {
     /// A handshake was good: the client joins its groups before it hears so.
     fn open(&mut self, slot: u32, protocol: Protocol) {
         if let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) {
+            let claims = connection.claims();
             connection.join(slot, protocol, &mut self.registry);
-            self.shared.metrics.connected(connection.client_type(), protocol).inc();
-            tracing::debug!(user = ?connection.user(), protocol = protocol.name(), "a client has connected");
+            self.shared.metrics.connected(connection.hub(), connection.client_type(), protocol).inc();
+            tracing::debug!(id = ?connection.id(), protocol = protocol.name(), "a client has connected");
+            self.look_back(slot, claims.as_deref());
         }
     }
 
     /// Writes a push to those of this reactor's clients that it is for.
-    pub(super) fn deliver(&mut self, delivery: &Delivery, receipt: &Receipt) {
+    pub(super) fn deliver(&mut self, delivery: &Arc<Delivery>, receipt: &Receipt) {
+        self.remember(delivery);
         let mut odd = Vec::new();
         let mut reached = 0;
         let every = match delivery.audience {
-            Audience::Installation(..) => slots_in_use(&self.slots),
+            Audience::Installation(..) => users(&self.slots),
             _ => Vec::new(),
         };
         let (slots, now, patience) = (&mut self.slots, self.now, self.patience);
@@ -112,7 +116,12 @@ impl Reactor {
         };
         match delivery.audience {
             Audience::Nobody => {}
-            Audience::User(user, wanted) => self.registry.user(user).iter().for_each(|slot| write(*slot, wanted)),
+            Audience::User(user, wanted) => {
+                self.registry.id(Hub::Main, user).iter().for_each(|slot| write(*slot, wanted));
+            }
+            Audience::LoginRequest(request) => {
+                self.registry.id(Hub::Anonymous, request).iter().for_each(|slot| write(*slot, ClientType::All));
+            }
             Audience::Organization(organization, wanted) => {
                 self.registry.organization(organization).for_each(|slot| write(slot, wanted));
             }
@@ -128,9 +137,9 @@ impl Reactor {
         receipt.reached.fetch_add(reached, Ordering::Relaxed);
     }
 
-    /// Writes a frame to every client.
+    /// Writes a frame to every client of the main hub.
     pub(super) fn write_to_all(&mut self, frames: &[Frame; 2]) {
-        for slot in slots_in_use(&self.slots) {
+        for slot in users(&self.slots) {
             let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { continue };
             if let Some(protocol) = connection.protocol() {
                 let sent = connection.offer(protocol, &frames[protocol as usize], false, self.now, &self.patience);
@@ -153,11 +162,11 @@ impl Reactor {
         let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
         let mut outgoing = Outgoing::default();
         let ending = connection.tick(self.now, &self.terms, &self.patience, &mut outgoing);
-        let due = connection.due(&self.terms, &self.patience);
-        self.carry(slot, outgoing, ending);
-        if let Some(due) = due {
+        // Armed first: an end has other times.
+        if let Some(due) = connection.due(&self.terms, &self.patience) {
             self.arm(slot, due);
         }
+        self.carry(slot, outgoing, ending);
     }
 
     /// Brings the next look at a client forward, if something is due earlier than was arranged.
@@ -180,7 +189,7 @@ impl Reactor {
     }
 
     /// Sees to what became of something written.
-    fn settle(&mut self, slot: u32, sent: Sent) {
+    pub(super) fn settle(&mut self, slot: u32, sent: Sent) {
         let slow = |action| self.shared.metrics.slow_consumers.with_label_values(&[action]).inc();
         match sent {
             Sent::Written => {}
@@ -200,7 +209,7 @@ impl Reactor {
         let State::Open(connection) = entry.take() else { return };
         let metrics = &self.shared.metrics;
         if let Some(protocol) = connection.joined() {
-            metrics.connected(connection.client_type(), protocol).dec();
+            metrics.connected(connection.hub(), connection.client_type(), protocol).dec();
             let slots = &mut self.slots;
             connection.leave(slot, &mut self.registry, |other, number, membership| {
                 if let Some(Slot { state: State::Open(other), .. }) = slots.get_mut(other as usize) {
@@ -212,7 +221,9 @@ impl Reactor {
         if let Ending::Handshake(error) = &ending {
             metrics.handshake_failures.with_label_values(&[error.label()]).inc();
         }
-        tracing::debug!(user = ?connection.user(), reason = ending.label(), detail = ?ending, "a client has gone");
+        tracing::debug!(id = ?connection.id(), reason = ending.label(), detail = ?ending, "a client has gone");
+        self.note_leaving(&connection, &ending);
+        let metrics = &self.shared.metrics;
         if matches!(ending, Ending::Slow | Ending::Reset) {
             if ending == Ending::Slow {
                 metrics.slow_consumers.with_label_values(&["reset"]).inc();
@@ -230,7 +241,11 @@ impl Reactor {
     }
 }
 
-/// The slots that hold something now.
-fn slots_in_use(slots: &slab::Slab<Slot>) -> Vec<u32> {
-    slots.iter().map(|(slot, _)| slot as u32).collect()
+/// The slots of the main hub's clients.
+fn users(slots: &slab::Slab<Slot>) -> Vec<u32> {
+    let open = slots.iter().filter(|(_, slot)| match &slot.state {
+        State::Open(connection) => connection.hub() == Hub::Main,
+        _ => false,
+    });
+    open.map(|(slot, _)| slot as u32).collect()
 }

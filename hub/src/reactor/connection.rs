@@ -10,8 +10,8 @@ use super::outbox::Outbox;
 use super::registry::{Membership, Registry};
 use crate::auth::Claims;
 use crate::connection::{Ending, Terms, Tick};
-use crate::delivery::Delivery;
-use crate::notification::{ClientType, Notification};
+use crate::delivery::{Delivery, Hub};
+use crate::notification::{ClientType, Device, Notification};
 use crate::protocol::{self, Protocol, RECEIVE_MESSAGE, ServerMessage};
 use crate::transport::websocket::{Frame, Outgoing, WebSocket};
 
@@ -22,6 +22,24 @@ pub(super) struct Patience {
     pub(super) timeout: u32,
 }
 
+/// Who is let in.
+pub(super) enum Guest {
+    /// A user, on the main hub.
+    User(Arc<Claims>),
+    /// Who waits for the answer to a login request, on the anonymous hub.
+    Anonymous(Option<Uuid>),
+}
+
+impl Guest {
+    /// The user or the login request, by which its reactor is found.
+    pub(super) fn id(&self) -> Option<Uuid> {
+        match self {
+            Guest::User(claims) => claims.user,
+            Guest::Anonymous(request) => *request,
+        }
+    }
+}
+
 /// An upgraded client.
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
@@ -30,7 +48,10 @@ pub(super) struct Connection {
     /// Until the handshake is answered; then the registry knows what is needed of it.
     claims: Option<Arc<Claims>>,
     memberships: Box<[Membership]>,
-    user: Option<Uuid>,
+    hub: Hub,
+    /// The user, or the login request.
+    id: Option<Uuid>,
+    device: Option<Device>,
     client_type: ClientType,
     /// Registered, with the protocol of its handshake.
     joined: Option<Protocol>,
@@ -63,14 +84,21 @@ pub(super) enum Heard {
 
 impl Connection {
     /// A client that has just been upgraded.
-    pub(super) fn new(socket: TcpStream, claims: Arc<Claims>, now: Tick) -> Connection {
+    pub(super) fn new(socket: TcpStream, guest: Guest, now: Tick) -> Connection {
+        let id = guest.id();
+        let (hub, claims) = match guest {
+            Guest::User(claims) => (Hub::Main, Some(claims)),
+            Guest::Anonymous(_) => (Hub::Anonymous, None),
+        };
         Connection {
             socket,
             websocket: WebSocket::new(now),
             outbox: None,
-            user: claims.user,
-            client_type: claims.client_type,
-            claims: Some(claims),
+            hub,
+            id,
+            device: claims.as_ref().and_then(|claims| claims.device),
+            client_type: claims.as_ref().map_or(ClientType::All, |claims| claims.client_type),
+            claims,
             memberships: Box::default(),
             joined: None,
         }
@@ -85,8 +113,27 @@ impl Connection {
         self.client_type
     }
 
+    pub(super) fn hub(&self) -> Hub {
+        self.hub
+    }
+
+    /// The user, or the login request.
+    pub(super) fn id(&self) -> Option<Uuid> {
+        self.id
+    }
+
+    /// The user, on the main hub.
     pub(super) fn user(&self) -> Option<Uuid> {
-        self.user
+        self.id.filter(|_| self.hub == Hub::Main)
+    }
+
+    pub(super) fn device(&self) -> Option<Device> {
+        self.device
+    }
+
+    /// When bytes of the client's last came.
+    pub(super) fn last_received(&self) -> Tick {
+        self.websocket.session.last_received()
     }
 
     /// The protocol with which it was registered, also after its session has ended.
@@ -94,17 +141,22 @@ impl Connection {
         self.joined
     }
 
+    /// What its token said; only until the client is registered.
+    pub(super) fn claims(&self) -> Option<Arc<Claims>> {
+        self.claims.clone()
+    }
+
     /// Registers the client, so that from now on it is written to.
     pub(super) fn join(&mut self, slot: u32, protocol: Protocol, registry: &mut Registry) {
-        if let Some(claims) = self.claims.take() {
-            self.memberships = registry.join(slot, self.user, &claims.organizations);
-            self.joined = Some(protocol);
-        }
+        let claims = self.claims.take();
+        let organizations = claims.as_ref().map_or(&[][..], |claims| &claims.organizations);
+        self.memberships = registry.join(slot, self.hub, self.id, organizations);
+        self.joined = Some(protocol);
     }
 
     /// The reverse of [`Connection::join`]; `moved` as in [`Registry::leave`].
     pub(super) fn leave(&self, slot: u32, registry: &mut Registry, moved: impl FnMut(u32, usize, Membership)) {
-        registry.leave(slot, self.user, &self.memberships, moved);
+        registry.leave(slot, self.hub, self.id, &self.memberships, moved);
     }
 
     /// Notes where a membership is now.
@@ -122,7 +174,7 @@ impl Connection {
         outgoing: &mut Outgoing,
     ) -> Heard {
         match self.socket.read(buffer) {
-            Ok(0) => Heard::End(Ending::Client),
+            Ok(0) => Heard::End(Ending::HungUp),
             Ok(count) => {
                 // A socket that gives less than there is room for is empty.
                 let more = count == buffer.len() || closed;
@@ -152,7 +204,13 @@ impl Connection {
     /// Writes a push; nothing for a client that is not connected yet or any more.
     pub(super) fn deliver(&mut self, delivery: &Delivery, now: Tick, patience: &Patience) -> Option<Sent> {
         let protocol = self.protocol()?;
-        Some(self.offer(protocol, delivery.frame(protocol), delivery.collapsible, now, patience))
+        Some(self.offer(protocol, delivery.frame(protocol), delivery.collapsible(), now, patience))
+    }
+
+    /// Writes a `SyncVault`, to make up for what was missed; nothing for a client that is not a connected user.
+    pub(super) fn make_up(&mut self, now: Tick, patience: &Patience) -> Option<Sent> {
+        let (user, protocol) = (self.user()?, self.protocol()?);
+        Some(self.offer(protocol, &sync(user, protocol), true, now, patience))
     }
 
     /// Writes a frame that is shared with other clients, or has it wait.
@@ -180,7 +238,8 @@ impl Connection {
         if outbox.len() <= patience.queue {
             return Sent::Queued;
         }
-        let collapsed = self.user.is_some_and(|user| outbox.collapse(sync(user, protocol)));
+        let user = self.id.filter(|_| self.hub == Hub::Main);
+        let collapsed = user.is_some_and(|user| outbox.collapse(sync(user, protocol)));
         match outbox.len() <= patience.queue {
             true if collapsed => Sent::Collapsed,
             _ => Sent::Slow,

@@ -13,13 +13,16 @@ use super::acceptor::LISTEN;
 use super::connection::Patience;
 use super::departure::Departure;
 use super::drain::Drain;
+use super::errands::Errands;
 use super::front::Front;
 use super::mailbox::{Letters, Mail, Mailbox, WAKE};
 use super::outbox::Outbox;
 use super::registry::Registry;
+use super::responses::Responses;
 use super::slot::{Slot, State};
 use super::wheel::Wheel;
 use super::{Shared, Status};
+use crate::catch_up::Memory;
 use crate::connection::{Clock, Terms, Tick};
 use crate::protocol::{self, Protocol, ServerMessage};
 use crate::transport::websocket::Frame;
@@ -29,6 +32,9 @@ const BEAT: Duration = Duration::from_secs(1);
 
 /// How often a drain goes on.
 const DRAIN_STEP: Duration = Duration::from_millis(50);
+
+/// How long the answer to a login request waits for its client (`decisions.md` 5).
+const RESPONSES_KEPT: Duration = Duration::from_secs(120);
 
 /// Bytes read at once, for whatever socket.
 const BUFFER: usize = 64 * 1024;
@@ -45,7 +51,7 @@ pub(super) struct Reactor {
     pub(super) slots: Slab<Slot>,
     pub(super) registry: Registry,
     wheel: Wheel,
-    clock: Clock,
+    pub(super) clock: Clock,
     pub(super) now: Tick,
     pub(super) terms: Terms,
     pub(super) patience: Patience,
@@ -54,6 +60,10 @@ pub(super) struct Reactor {
     pub(super) buffer: Vec<u8>,
     /// On the first reactor: the public port.
     pub(super) front: Option<Front>,
+    pub(super) errands: Errands,
+    pub(super) responses: Responses,
+    /// Nothing if nobody is to be caught up.
+    pub(super) memory: Option<Memory>,
     heartbeat: [Frame; 2],
     next_heartbeat: Tick,
     /// Since when, and how far: set once, it stays.
@@ -98,6 +108,12 @@ impl Reactor {
             again: Vec::new(),
             buffer: vec![0; BUFFER],
             front: None,
+            errands: Errands::default(),
+            responses: Responses::new(Tick::count(RESPONSES_KEPT)),
+            memory: config
+                .catch_up
+                .enabled
+                .then(|| Memory::new(config.catch_up.window, config.catch_up.users.div_ceil(config.reactors))),
             heartbeat,
             next_heartbeat: now.after(Tick::count(config.heartbeat)),
             drain: None,
@@ -138,6 +154,7 @@ impl Reactor {
             }
             self.accept();
             self.expire();
+            self.run_errands();
             self.beat_hearts();
             self.go_on_draining();
             self.tell();
@@ -152,7 +169,8 @@ impl Reactor {
         let tick = self.wheel.earliest().map(|tick| self.clock.until(tick));
         let front = self.front.as_ref().and_then(|front| front.acceptor.patience());
         let drain = self.drain.as_ref().and_then(|(_, drain)| (!drain.is_over()).then_some(DRAIN_STEP));
-        [tick, front, drain].into_iter().flatten().fold(BEAT, Duration::min)
+        let errand = self.errands.next().map(|tick| self.clock.until(tick));
+        [tick, front, drain, errand].into_iter().flatten().fold(BEAT, Duration::min)
     }
 
     fn event(&mut self, slot: u32, event: &Event) {

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::acceptor::Acceptor;
 use super::arrival::{Arrival, Progress};
+use super::connection::Guest;
 use super::event_loop::Reactor;
 use super::mailbox::{Mail, Newcomer, Verdict};
 use super::outbox::Outbox;
@@ -17,6 +18,7 @@ use super::slot::{Slot, State};
 use super::verification::Verification;
 use crate::auth::{Claims, Policy, Rejection};
 use crate::connection::Tick;
+use crate::delivery::Hub;
 use crate::transport::front_door::{Head, Upgrade};
 use crate::transport::headers::Refusal;
 use crate::transport::plain::Handover;
@@ -109,8 +111,12 @@ impl Reactor {
 
     /// Finds out whether a client's token is good: from memory, or on the verifying thread.
     fn authenticate(&mut self, slot: u32, mut upgrade: Upgrade) {
+        if upgrade.hub == Hub::Anonymous {
+            let guest = Guest::Anonymous(upgrade.request);
+            return self.admit(slot, upgrade, guest);
+        }
         let Some(token) = upgrade.token.take() else { return self.reject(slot, Rejection::Missing) };
-        if let Some(known) = self.shared.verifier.recall(&token, Policy::Application) {
+        if let Some(known) = self.shared.authenticator.verifier.recall(&token, Policy::Application) {
             return self.judge(slot, upgrade, known);
         }
         let limit = self.shared.config.limits.handshakes_in_flight;
@@ -153,27 +159,27 @@ impl Reactor {
     fn judge(&mut self, slot: u32, upgrade: Upgrade, claims: Result<Arc<Claims>, Rejection>) {
         match claims {
             Err(rejection) => self.reject(slot, rejection),
-            // Nothing is negotiated yet, so there is no id that could be known.
-            Ok(_) if upgrade.negotiated => {
-                let unknown = Refusal { body: b"No Connection with that ID".to_vec(), ..Refusal::bare(404) };
-                self.refuse(slot, "bad_request", &unknown);
-            }
-            Ok(claims) => self.place(slot, upgrade, claims),
+            Ok(claims) => self.admit(slot, upgrade, Guest::User(claims)),
         }
     }
 
     /// Brings a client to its reactor.
-    fn place(&mut self, slot: u32, upgrade: Upgrade, claims: Arc<Claims>) {
+    fn admit(&mut self, slot: u32, upgrade: Upgrade, guest: Guest) {
+        if upgrade.negotiated {
+            // Nothing is negotiated yet, so there is no id that could be known.
+            let unknown = Refusal { body: b"No Connection with that ID".to_vec(), ..Refusal::bare(404) };
+            return self.refuse(slot, "bad_request", &unknown);
+        }
         let Some(arrival) = self.take_arrival(slot) else { return };
         let Arrival { mut socket, mut head, .. } = *arrival;
         let leftover = head.split_off(upgrade.length);
-        let owner = claims.user.map_or(self.number, |user| owner(user, self.peers.len()));
+        let owner = guest.id().map_or(self.number, |id| owner(id, self.peers.len()));
         if owner == self.number {
-            return self.adopt(slot, Newcomer { socket, leftover, claims, accept: upgrade.accept });
+            return self.adopt(slot, Newcomer { socket, leftover, guest, accept: upgrade.accept });
         }
         self.slots.remove(slot as usize);
         if self.poll.registry().deregister(&mut socket).is_ok() {
-            self.peers[owner].send(Mail::Adopt(Newcomer { socket, leftover, claims, accept: upgrade.accept }));
+            self.peers[owner].send(Mail::Adopt(Newcomer { socket, leftover, guest, accept: upgrade.accept }));
         }
     }
 
@@ -181,6 +187,10 @@ impl Reactor {
         self.shared.metrics.auth_failures.with_label_values(&[rejection.label()]).inc();
         let refusal = Refusal::bare(rejection.status());
         match rejection.challenge() {
+            None if rejection == Rejection::Unavailable => {
+                let refusal = Refusal::busy("The identity server's keys are not loaded yet.");
+                self.refuse(slot, "unavailable", &refusal);
+            }
             Some(challenge) => self.refuse(slot, "unauthorized", &refusal.with("www-authenticate", challenge)),
             None => self.refuse(slot, "forbidden", &refusal),
         }

@@ -10,6 +10,7 @@ use mio::net::TcpStream;
 use mio::{Poll, Token, Waker};
 
 use super::Receipt;
+use super::connection::Guest;
 use crate::auth::{Claims, Rejection};
 use crate::delivery::Delivery;
 
@@ -30,12 +31,12 @@ pub(super) enum Mail {
     Stop,
 }
 
-/// A client whose token is good, on its way to its reactor.
+/// A client that is let in, on its way to its reactor.
 pub(super) struct Newcomer {
     pub(super) socket: TcpStream,
     /// What it sent behind its request.
     pub(super) leftover: Vec<u8>,
-    pub(super) claims: Arc<Claims>,
+    pub(super) guest: Guest,
     /// Proves that the key of its upgrade was read.
     pub(super) accept: String,
 }

@@ -7,15 +7,18 @@
 
 mod acceptor;
 mod arrival;
+mod catching_up;
 mod clients;
 mod connection;
 mod departure;
 mod drain;
+mod errands;
 mod event_loop;
 mod front;
 mod mailbox;
 mod outbox;
 mod registry;
+mod responses;
 mod slot;
 mod verification;
 mod wheel;
@@ -27,10 +30,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::auth::Verifier;
+use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::delivery::{Audience, Delivery};
 use crate::telemetry::Metrics;
@@ -44,7 +48,7 @@ const STUCK: Duration = Duration::from_secs(5);
 
 /// What all reactors share.
 struct Shared {
-    verifier: Arc<Verifier>,
+    authenticator: Arc<Authenticator>,
     metrics: Arc<Metrics>,
     start: Instant,
     config: Config,
@@ -86,19 +90,20 @@ impl Drop for Receipt {
 }
 
 impl Reactors {
-    /// Starts the reactors. The first one accepts from `listener`; what is no WebSocket goes to `plain`.
+    /// Starts the reactors, from inside a tokio runtime. The first one accepts from `listener`; what is no WebSocket goes to
+    /// `plain`.
     ///
     /// # Errors
     /// If the system gives no poll or no thread.
     pub fn start(
         config: &Config,
         listener: TcpListener,
-        verifier: Arc<Verifier>,
+        authenticator: Arc<Authenticator>,
         metrics: Arc<Metrics>,
         plain: mpsc::Sender<Handover>,
     ) -> io::Result<Reactors> {
         let start = Instant::now();
-        let shared = Arc::new(Shared { verifier, metrics, start, config: config.clone() });
+        let shared = Arc::new(Shared { authenticator, metrics, start, config: config.clone() });
         let prepared = (0..config.reactors).map(|_| mailbox::open()).collect::<io::Result<Vec<_>>>()?;
         let mailboxes: Vec<Mailbox> = prepared.iter().map(|(mailbox, ..)| mailbox.clone()).collect();
         let statuses: Vec<Arc<Status>> = mailboxes.iter().map(|_| Arc::default()).collect();
@@ -108,7 +113,7 @@ impl Reactors {
             let mut reactor =
                 Reactor::new(number, shared.clone(), statuses[number].clone(), mailboxes.clone(), letters, poll);
             if let Some((listener, plain)) = front.take() {
-                let verification = Verification::start(shared.verifier.clone(), mailbox)?;
+                let verification = Verification::start(shared.authenticator.clone(), mailbox, Handle::current())?;
                 reactor.open_front_door(listener, plain, verification)?;
             }
             let thread = std::thread::Builder::new().name(format!("reactor-{number}"));
@@ -127,6 +132,10 @@ impl Reactors {
             Audience::Nobody => &[],
             Audience::User(user, _) => {
                 let owner = owner(user, all.len());
+                &all[owner..=owner]
+            }
+            Audience::LoginRequest(request) => {
+                let owner = owner(request, all.len());
                 &all[owner..=owner]
             }
             Audience::Organization(..) => all,
@@ -173,10 +182,10 @@ impl Reactors {
     }
 }
 
-/// The reactor on which a user's connections live.
-fn owner(user: Uuid, reactors: usize) -> usize {
+/// The reactor on which the connections of a user, or of a login request, live.
+fn owner(id: Uuid, reactors: usize) -> usize {
     // Ids are random, but not in every bit: the multiplication brings all of them to the top.
-    let (high, low) = user.as_u64_pair();
+    let (high, low) = id.as_u64_pair();
     let mixed = (high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     ((u128::from(mixed) * reactors as u128) >> 64) as usize
 }

@@ -6,6 +6,8 @@ use std::collections::hash_map::Entry;
 use slab::Slab;
 use uuid::Uuid;
 
+use crate::delivery::Hub;
+
 /// A connection's place among the members of an organisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Membership {
@@ -13,10 +15,11 @@ pub(super) struct Membership {
     place: u32,
 }
 
-/// Slots by user and by organisation.
+/// Slots by user, by login request and by organisation.
 #[derive(Default)]
 pub(super) struct Registry {
-    users: HashMap<Uuid, Slots>,
+    /// For each hub: by user on the main one, by login request on the other.
+    ids: [HashMap<Uuid, Slots>; 2],
     numbers: HashMap<Uuid, u32>,
     organizations: Slab<Organization>,
 }
@@ -40,11 +43,11 @@ enum Slots {
 }
 
 impl Registry {
-    /// Registers a slot under its user and its organisations (each once). What is given back has to be handed to
+    /// Registers a slot under its id and its organisations (each once). What is given back has to be handed to
     /// [`Registry::leave`], and kept up to date by it in between.
-    pub(super) fn join(&mut self, slot: u32, user: Option<Uuid>, organizations: &[Uuid]) -> Box<[Membership]> {
-        if let Some(user) = user {
-            match self.users.entry(user) {
+    pub(super) fn join(&mut self, slot: u32, hub: Hub, id: Option<Uuid>, organizations: &[Uuid]) -> Box<[Membership]> {
+        if let Some(id) = id {
+            match self.ids[hub as usize].entry(id) {
                 Entry::Vacant(vacant) => _ = vacant.insert(Slots::One(slot)),
                 Entry::Occupied(mut occupied) => occupied.get_mut().push(slot),
             }
@@ -66,11 +69,12 @@ impl Registry {
     pub(super) fn leave(
         &mut self,
         slot: u32,
-        user: Option<Uuid>,
+        hub: Hub,
+        id: Option<Uuid>,
         memberships: &[Membership],
         mut moved: impl FnMut(u32, usize, Membership),
     ) {
-        if let Some(Entry::Occupied(mut occupied)) = user.map(|user| self.users.entry(user))
+        if let Some(Entry::Occupied(mut occupied)) = id.map(|id| self.ids[hub as usize].entry(id))
             && occupied.get_mut().remove(slot)
         {
             occupied.remove();
@@ -87,9 +91,9 @@ impl Registry {
         }
     }
 
-    /// The slots of a user.
-    pub(super) fn user(&self, user: Uuid) -> &[u32] {
-        match self.users.get(&user) {
+    /// The slots of a user or login request.
+    pub(super) fn id(&self, hub: Hub, id: Uuid) -> &[u32] {
+        match self.ids[hub as usize].get(&id) {
             None => &[],
             Some(Slots::One(slot)) => std::slice::from_ref(slot),
             Some(Slots::Many(slots)) => slots,
@@ -131,7 +135,7 @@ impl Slots {
 mod tests {
     use super::*;
 
-    type Kept = (Option<Uuid>, Vec<Uuid>, Box<[Membership]>);
+    type Kept = ((Hub, Option<Uuid>), Vec<Uuid>, Box<[Membership]>);
 
     /// A registry with what its connections keep, and the naive truth beside it.
     #[derive(Default)]
@@ -141,19 +145,19 @@ mod tests {
     }
 
     impl Model {
-        fn join(&mut self, slot: u32, user: Option<Uuid>, organizations: Vec<Uuid>) {
-            let memberships = self.registry.join(slot, user, &organizations);
-            self.kept.insert(slot, (user, organizations, memberships));
+        fn join(&mut self, slot: u32, hub: Hub, id: Option<Uuid>, organizations: Vec<Uuid>) {
+            let memberships = self.registry.join(slot, hub, id, &organizations);
+            self.kept.insert(slot, ((hub, id), organizations, memberships));
         }
 
         fn leave(&mut self, slot: u32) {
-            let (user, _, memberships) = self.kept.remove(&slot).expect("a slot that is here");
-            self.registry.leave(slot, user, &memberships, |slot, number, membership| {
+            let ((hub, id), _, memberships) = self.kept.remove(&slot).expect("a slot that is here");
+            self.registry.leave(slot, hub, id, &memberships, |slot, number, membership| {
                 self.kept.get_mut(&slot).expect("a moved slot is here").2[number] = membership;
             });
         }
 
-        fn check(&self, users: &[Uuid], organizations: &[Uuid]) {
+        fn check(&self, ids: &[Uuid], organizations: &[Uuid]) {
             let sorted = |mut slots: Vec<u32>| {
                 slots.sort_unstable();
                 slots
@@ -161,8 +165,11 @@ mod tests {
             let expected = |holds: &dyn Fn(&Kept) -> bool| {
                 sorted(self.kept.iter().filter(|(_, kept)| holds(kept)).map(|(slot, _)| *slot).collect())
             };
-            for user in users {
-                assert_eq!(sorted(self.registry.user(*user).to_vec()), expected(&|kept| kept.0 == Some(*user)));
+            for id in ids {
+                for hub in [Hub::Main, Hub::Anonymous] {
+                    let found = sorted(self.registry.id(hub, *id).to_vec());
+                    assert_eq!(found, expected(&|kept| kept.0 == (hub, Some(*id))));
+                }
             }
             for organization in organizations {
                 let found = sorted(self.registry.organization(*organization).collect());
@@ -186,16 +193,17 @@ mod tests {
             if model.kept.contains_key(&slot) {
                 model.leave(slot);
             } else {
+                let hub = if random(2) == 0 { Hub::Main } else { Hub::Anonymous };
                 let user = users.get(random(8) as usize).copied();
                 let mine = organizations.iter().copied().filter(|_| random(3) == 0).collect();
-                model.join(slot, user, mine);
+                model.join(slot, hub, user, mine);
             }
             model.check(&users, &organizations);
         }
         for slot in model.kept.keys().copied().collect::<Vec<_>>() {
             model.leave(slot);
         }
-        assert!(model.registry.users.is_empty() && model.registry.numbers.is_empty());
+        assert!(model.registry.ids.iter().all(HashMap::is_empty) && model.registry.numbers.is_empty());
         assert!(model.registry.organizations.is_empty());
     }
 }

@@ -2,10 +2,12 @@
 //! upgrade on a hub path is the reactors' own; everything else goes to axum with its bytes unchanged. Pure.
 
 use httparse::{EMPTY_HEADER, Header, Request, Status};
+use uuid::Uuid;
 
 use super::headers::Refusal;
-use super::websocket;
+use super::{paths, websocket};
 use crate::auth::bearer::{self, Bearer};
+use crate::delivery::Hub;
 
 /// The largest head of a request.
 pub const LARGEST_HEAD: usize = 64 * 1024;
@@ -30,16 +32,23 @@ pub struct Upgrade {
     pub token: Option<Bearer>,
     /// What proves that its key was read.
     pub accept: String,
+    /// Which hub it is for.
+    pub hub: Hub,
+    /// On the anonymous hub: the login request whose answer it waits for, if its `Token` is a GUID.
+    pub request: Option<Uuid>,
     /// Whether it names a connection id, which only a negotiation gives out.
     pub negotiated: bool,
     /// Where the head ends and the client's first frames may begin.
     pub length: usize,
 }
 
-/// Whether a path is the hub's: with or without the prefix that proxies strip, in any case, with a slash or without.
-pub fn is_hub(path: &str) -> bool {
-    let path = path.strip_suffix('/').unwrap_or(path);
-    ["/hub", "/notifications/hub"].iter().any(|hub| path.eq_ignore_ascii_case(hub))
+/// The hub at a path, however it is spelled.
+pub fn hub_at(path: &str) -> Option<Hub> {
+    match paths::canonical(path).as_str() {
+        "/hub" => Some(Hub::Main),
+        "/anonymous-hub" => Some(Hub::Anonymous),
+        _ => None,
+    }
 }
 
 /// Reads what has come of a request.
@@ -61,20 +70,17 @@ pub fn read(bytes: &[u8]) -> Head {
     let upgrades = headers.has_token("connection", "upgrade") && headers.has_token("upgrade", "websocket");
     let ours = request.method == Some("GET")
         && request.version == Some(1)
-        && is_hub(path)
         && upgrades
         && headers.all("expect").next().is_none()
         && !headers.all("accept").any(|value| contains(value, b"text/event-stream"));
-    if !ours {
-        return Head::Plain;
-    }
-    match upgrade(&headers, query, length) {
+    let Some(hub) = hub_at(path).filter(|_| ours) else { return Head::Plain };
+    match upgrade(hub, &headers, query, length) {
         Ok(upgrade) => Head::Upgrade(upgrade),
         Err(refusal) => Head::Refuse(refusal),
     }
 }
 
-fn upgrade(headers: &Headers<'_>, query: &str, length: usize) -> Result<Upgrade, Refusal> {
+fn upgrade(hub: Hub, headers: &Headers<'_>, query: &str, length: usize) -> Result<Upgrade, Refusal> {
     let body = headers.all("transfer-encoding").next().is_some()
         || headers.all("content-length").any(|value| value.trim_ascii() != b"0")
         || headers.all("content-length").count() > 1;
@@ -93,6 +99,8 @@ fn upgrade(headers: &Headers<'_>, query: &str, length: usize) -> Result<Upgrade,
     Ok(Upgrade {
         token: bearer::find(headers.all("authorization").next(), query),
         accept: websocket::accept(key),
+        hub,
+        request: bearer::query_value(query, "Token").and_then(|token| Uuid::try_parse(token.trim()).ok()),
         negotiated: bearer::query_value(query, "id").is_some(),
         length,
     })
@@ -159,6 +167,19 @@ mod tests {
     }
 
     #[test]
+    fn the_anonymous_hub_takes_the_id_of_a_login_request() {
+        let read = |target: &str| match read(GOOD.replace("/hub?access_token=a.b.c", target).as_bytes()) {
+            Head::Upgrade(upgrade) => (upgrade.hub, upgrade.request),
+            other => panic!("{target}: {other:?}"),
+        };
+        let id = Uuid::try_parse("dddddddd-dddd-dddd-dddd-dddddddddddd").ok();
+        assert_eq!(read("/anonymous-hub?Token=DDDDDDDD-dddd-dddd-dddd-dddddddddddd"), (Hub::Anonymous, id));
+        assert_eq!(read("/Notifications/Anonymous-Hub/?token=dddddddddddddddddddddddddddddddd"), (Hub::Anonymous, id));
+        assert_eq!(read("/anonymous-hub?Token=joe"), (Hub::Anonymous, None));
+        assert_eq!(read("/anonymous-hub"), (Hub::Anonymous, None));
+    }
+
+    #[test]
     fn every_cut_of_it_is_partial() {
         for end in 0..GOOD.len() {
             assert!(matches!(read(&GOOD.as_bytes()[..end]), Head::Partial), "cut at {end}");
@@ -171,6 +192,7 @@ mod tests {
             ("GET", "POST"),
             ("HTTP/1.1", "HTTP/1.0"),
             ("/hub", "/hubs"),
+            ("/hub", "/notification/hub"),
             ("/hub", "/send"),
             ("keep-alive, Upgrade", "keep-alive"),
             ("Upgrade: WebSocket", "Upgrade: h2c"),

@@ -2,5 +2,6 @@
 
 pub mod front_door;
 pub mod headers;
+pub mod paths;
 pub mod plain;
 pub mod websocket;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::map_response;
+use axum::middleware::{map_request, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::server::conn::http1;
@@ -18,12 +18,15 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncReadExt;
 use tokio::sync::{Semaphore, mpsc};
 
-use super::front_door;
 use super::headers::{NO_CACHE, SECURITY, SERVER, error_body};
+use super::{front_door, paths};
 use crate::notification::Date;
 
 /// How many connections axum serves at once; the front door refuses those above.
 const MOST: usize = 1024;
+
+/// The version of Bitwarden's service that this one stands in for, released in August 2026. Its own is in `Server`.
+const EMULATED: &str = "2026.8.0";
 
 /// How long a request's head may take.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
@@ -41,7 +44,17 @@ pub struct Handover {
 
 /// The routes of the public port.
 pub fn router() -> Router {
-    Router::new().route("/alive", get(now)).route("/now", get(now)).fallback(other).layer(map_response(with_headers))
+    let routes =
+        Router::new().route("/alive", get(now)).route("/now", get(now)).route("/version", get(version)).fallback(other);
+    dressed(routes)
+}
+
+/// Routes as every port serves them: whatever the spelling of a path, and with the headers that every answer has.
+pub fn dressed(routes: Router) -> Router {
+    Router::new()
+        .fallback_service(routes)
+        .layer(map_request(paths::canonical_request))
+        .layer(map_response(with_headers))
 }
 
 /// Serves connections as they come, until the front door is gone.
@@ -69,13 +82,20 @@ pub async fn serve(router: Router, mut connections: mpsc::Receiver<Handover>) {
 }
 
 async fn now() -> Response {
-    let date = format!("\"{}\"", Date::now());
-    ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], date).into_response()
+    json_text(&Date::now().to_string())
+}
+
+async fn version() -> Response {
+    json_text(EMULATED)
+}
+
+fn json_text(text: &str) -> Response {
+    ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], format!("\"{text}\"")).into_response()
 }
 
 /// A request for the hub that is no upgrade is told what it lacks; everything else is not here.
 async fn other(request: Request) -> Response {
-    if !front_door::is_hub(request.uri().path()) {
+    if front_door::hub_at(request.uri().path()).is_none() {
         return StatusCode::NOT_FOUND.into_response();
     }
     if request.method() != Method::GET {
@@ -105,7 +125,7 @@ async fn other(request: Request) -> Response {
 }
 
 /// Adds what every answer carries.
-pub async fn with_headers(mut response: Response) -> Response {
+async fn with_headers(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in SECURITY {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

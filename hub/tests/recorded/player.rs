@@ -105,7 +105,11 @@ impl Player<'_> {
     }
 
     fn request(&self, step: &Value, path: &str) -> Result<Request> {
-        let mut target = path.replace("{hub}", "/hub").replace("{HUB}", "/HUB").replace("{send}", "/send");
+        let mut target = path
+            .replace("{hub}", "/hub")
+            .replace("{anonymous}", "/anonymous-hub")
+            .replace("{HUB}", "/HUB")
+            .replace("{send}", "/send");
         ensure!(!target.contains('{'), "an unknown path: {path}");
         let mut headers = vec![("Host".to_owned(), "localhost".to_owned())];
         if let Some(token) = step.get("token") {

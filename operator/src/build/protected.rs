@@ -18,8 +18,8 @@ const ENVIRONMENT: [&str; 7] = [
     "NOTIFICATION_HUB__INSTALLATION__ID",
 ];
 
-/// Names of a drop-in for the original, which would turn the same settings.
-const ENVIRONMENT_PREFIX: &str = "globalSettings__";
+/// Names of a drop-in for the original, which would turn the same settings. The hub takes names in any case.
+const ENVIRONMENT_PREFIX: &str = "GLOBALSETTINGS__";
 
 /// Takes what is protected out of a pod template that is about to be merged. Returns the paths of what was taken out.
 pub(super) fn take_out(template: &mut PodTemplateSpec, selector: &Labels) -> Vec<String> {
@@ -49,7 +49,7 @@ fn take_out_of_container(container: &mut Container, dropped: &mut Vec<String>) {
     let path = |field: &str| format!("spec.containers[{CONTAINER}].{field}");
     if let Some(env) = &mut container.env {
         let free = |name: &str| !ENVIRONMENT.contains(&name) && !name.starts_with(ENVIRONMENT_PREFIX);
-        env.retain(|each| keep(free(&each.name), &path("env"), &each.name, dropped));
+        env.retain(|each| keep(free(&each.name.to_ascii_uppercase()), &path("env"), &each.name, dropped));
     }
     if let Some(ports) = &mut container.ports {
         ports.retain(|each| {

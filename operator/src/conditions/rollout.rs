@@ -82,7 +82,8 @@ impl Rollout {
         match self.state {
             State::NotDeployed => Verdict::new(false, Reason::NotDeployed, "there is no Deployment"),
             State::InProgress => Verdict::new(true, Reason::Progressing, self.count()),
-            State::DeadlineExceeded | State::PodsRefused => Verdict::new(false, Reason::DeadlineExceeded, self.count()),
+            State::DeadlineExceeded => Verdict::new(false, Reason::DeadlineExceeded, self.count()),
+            State::PodsRefused => Verdict::new(false, Reason::PodsRefused, self.count()),
             State::ScaledToZero | State::Complete | State::Unavailable => {
                 Verdict::new(false, Reason::RolloutComplete, "what is running is what the spec wants")
             }

@@ -5,9 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use kube::core::DynamicObject;
 use kube::runtime::reflector::ObjectRef;
-
-use super::Guarded;
 
 /// After the first failure.
 pub const SHORTEST: Duration = Duration::from_secs(1);
@@ -18,12 +17,12 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// Failures in a row, per resource.
 #[derive(Default)]
 pub struct Backoff {
-    failures: Mutex<HashMap<ObjectRef<Guarded>, u32>>,
+    failures: Mutex<HashMap<ObjectRef<DynamicObject>, u32>>,
 }
 
 impl Backoff {
     /// Counts a failure and tells how long to wait.
-    pub fn next(&self, hub: &ObjectRef<Guarded>) -> Duration {
+    pub fn next(&self, hub: &ObjectRef<DynamicObject>) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(hub.clone()).or_insert(0);
         *count = count.saturating_add(1);
@@ -31,8 +30,8 @@ impl Backoff {
         delay(*count, RandomState::new().hash_one(hub))
     }
 
-    /// Forgets the failures of a resource.
-    pub fn reset(&self, hub: &ObjectRef<Guarded>) {
+    /// Forgets the failures of a resource: it is well, or gone.
+    pub fn reset(&self, hub: &ObjectRef<DynamicObject>) {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(hub);
     }
 }
@@ -49,6 +48,7 @@ fn delay(failures: u32, random: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use notification_hub_crds::NotificationHub;
 
     #[test]
     fn delays_double_up_to_the_longest() {
@@ -62,7 +62,8 @@ mod tests {
     #[test]
     fn each_resource_has_its_own_count() {
         let backoff = Backoff::default();
-        let (a, b) = (ObjectRef::new("a"), ObjectRef::new("b"));
+        let named = |name| ObjectRef::<NotificationHub>::new(name).erase();
+        let (a, b) = (named("a"), named("b"));
         (0..20).for_each(|_| _ = backoff.next(&a));
         assert!(backoff.next(&a) > Duration::from_secs(100));
         assert!(backoff.next(&b) <= SHORTEST);

@@ -54,7 +54,7 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
     let hubs = scoped_guarded(client, namespace);
     let controller = Controller::new(hubs, watched()).with_config(config());
     let store = controller.store();
-    let metrics = context.metrics.clone();
+    let reported = context.clone();
     controller
         .watches(scoped::<Deployment>(client, namespace), watched(), triggers::children(store.clone()))
         .watches(scoped::<ServiceAccount>(client, namespace), watched(), triggers::children(store.clone()))
@@ -67,7 +67,7 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
         })
         .run(pass, on_error, context)
         .for_each(|result| {
-            report::stream(&metrics, result);
+            report::stream(&reported, result);
             std::future::ready(())
         })
         .await;
@@ -108,7 +108,7 @@ pub async fn pass(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action
     let result = Box::pin(reconcile::reconcile(&context, hub)).await;
     timer.finished(&result);
     let outcome = result?;
-    context.backoff.reset(&ObjectRef::from_obj(&*guarded));
+    context.backoff.reset(&ObjectRef::from_obj(&*guarded).erase());
     Ok(Action::requeue(match outcome {
         Outcome::Applied | Outcome::Blocked => RESYNC,
         Outcome::Refused => RETRY_REFUSED,
@@ -123,7 +123,7 @@ pub fn on_error(guarded: Arc<Guarded>, error: &reconcile::Error, context: Arc<Co
         // The newer resource is on its way to us.
         return Action::requeue(backoff::SHORTEST);
     }
-    let delay = context.backoff.next(&ObjectRef::from_obj(&*guarded));
+    let delay = context.backoff.next(&ObjectRef::from_obj(&*guarded).erase());
     tracing::warn!(hub = guarded.name_any(), namespace = guarded.namespace(), %error, ?delay, "a pass failed; it is tried again");
     Action::requeue(delay)
 }

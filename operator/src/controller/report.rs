@@ -14,18 +14,17 @@ use crate::cluster::in_time;
 use crate::conditions::as_note;
 use crate::context::Context;
 use crate::reconcile;
-use crate::telemetry::metrics::Metrics;
 
 type StreamResult = Result<(ObjectRef<Guarded>, Action), Error<reconcile::Error, watcher::Error>>;
 
 /// Failed passes have been reported by the error policy; here it is about the watches.
-pub(super) fn stream(metrics: &Metrics, result: StreamResult) {
+pub(super) fn stream(context: &Context, result: StreamResult) {
     match result {
         Ok(_) | Err(Error::ReconcilerFailed(..)) => {}
-        // Deleted between trigger and pass.
-        Err(Error::ObjectNotFound(_)) => {}
+        // Deleted.
+        Err(Error::ObjectNotFound(hub)) => context.backoff.reset(&hub),
         Err(error) => {
-            metrics.watch_failed();
+            context.metrics.watch_failed();
             tracing::warn!(%error, "a watch failed; it is tried again");
         }
     }

@@ -63,7 +63,7 @@ impl KeyPair {
             KeyAlgorithm::RS256 => rsa_jwk(&der)?,
             KeyAlgorithm::ES256 => ec_jwk(&der)?,
         };
-        // RFC 7638: the digest of the required members in alphabetical order, which is how a `Value` prints them.
+        // RFC 7638: the digest of the required members in alphabetical order, which is how they are written below.
         let thumbprint = digest(&SHA256, jwk.to_string().as_bytes());
         jwk["kid"] = Value::from(URL_SAFE_NO_PAD.encode(thumbprint));
         jwk["use"] = Value::from("sig");

@@ -46,9 +46,10 @@ impl Workers {
 /// Which of the workers has the pushes for an audience.
 fn worker_of(audience: Audience, workers: usize) -> usize {
     match audience {
-        Audience::User(id, _) | Audience::Organization(id, _) | Audience::Installation(id, _) => {
-            (id.as_u128() % workers as u128) as usize
-        }
+        Audience::User(id, _)
+        | Audience::Organization(id, _)
+        | Audience::Installation(id, _)
+        | Audience::LoginRequest(id) => (id.as_u128() % workers as u128) as usize,
         Audience::Nobody => 0,
     }
 }

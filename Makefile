@@ -1,0 +1,73 @@
+# What people type. Every target installs what it needs, says so, and works twice in a row; the languages (Rust, Go,
+# Node.js) have to be there.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-unit test-parts test-cluster bench lint chart-lint images toolchain clients components programs
+
+# Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
+CARGO_TEST := cargo test --locked --workspace
+# The tests of crates other than tests/ need nothing but themselves; the operator's are one program.
+UNIT := operator $(basename $(notdir $(wildcard crds/tests/*.rs hub/tests/*.rs)))
+CLUSTER_TESTS := crd_rules story
+PARTS := $(filter-out $(CLUSTER_TESTS),$(basename $(notdir $(wildcard tests/tests/*.rs))))
+DENY := 0.20.2
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/notification-hub
+CARGO_DENY := $(CACHE)/cargo-deny-$(DENY)/bin/cargo-deny
+ensure = . tests/packages.sh && ensure
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+demo: toolchain ## a Kubernetes, the operator, a hub, a push that arrives; then a hub on a local port until Ctrl-C
+	@tests/demo.sh
+
+test: components test-unit test-parts test-cluster ## every tier
+
+test-unit: toolchain ## modules beside their code, the operator against an API server in process
+	@echo "== unit tests"
+	helm=$$(tests/cluster/cluster.sh where)/helm; if [ -x "$$helm" ]; then export HELM=$$helm; fi; \
+	$(CARGO_TEST) --lib --bins $(addprefix --test ,$(UNIT))
+
+test-parts: toolchain clients programs ## the hub against real parts: Microsoft's SignalR client
+	@echo "== tests with real parts"
+	$(CARGO_TEST) $(addprefix --test ,$(PARTS))
+
+test-cluster: toolchain clients images ## chart, operator and hub in a whole Kubernetes (root; or CLUSTER=current)
+	@echo "== cluster tests"
+	$(CARGO_TEST) --no-run $(addprefix --test ,$(CLUSTER_TESTS))
+	tests/in-cluster.sh env RUST_TEST_THREADS=5 $(CARGO_TEST) $(addprefix --test ,$(CLUSTER_TESTS))
+
+bench: toolchain ## the budgets, each beside its control; BENCH_QUICK=1 takes under two minutes
+	@echo "== benchmark (release code: compiling takes minutes)"
+	cargo build --locked --profile bench --workspace --bins
+	$${CARGO_TARGET_DIR:-target}/release/bench
+
+lint: toolchain $(CARGO_DENY) chart-lint ## formatting, clippy, dependencies, shell scripts, chart
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO_DENY) --log-level error check bans licenses sources
+	@$(ensure) shellcheck=shellcheck
+	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run tests/*.sh tests/cluster/*.sh tests/clients/*.sh
+
+chart-lint: toolchain ## helm lint
+	tests/cluster/cluster.sh tool helm lint --strict charts/*
+
+images: toolchain ## the images of hub and operator, as archives in target/images
+	@tests/images.sh
+
+components: toolchain
+	@tests/cluster/cluster.sh build
+
+programs: toolchain
+	cargo build --locked --workspace --bins
+
+clients: toolchain
+	@tests/clients/install.sh
+
+toolchain:
+	@. tests/packages.sh && toolchain cargo go node npm
+
+$(CARGO_DENY):
+	@echo "installing cargo-deny $(DENY), once: a few minutes"
+	cargo install --quiet --locked --version $(DENY) --root $(CACHE)/cargo-deny-$(DENY) cargo-deny

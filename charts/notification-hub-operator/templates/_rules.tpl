@@ -1,0 +1,37 @@
+{{- /*
+What the operator may do in the namespaces that it watches. Its tests hold this list and what it does together.
+*/ -}}
+{{- define "operator.rules" -}}
+# To learn which hubs are wanted.
+- apiGroups: [notificationhub.rs]
+  resources: [notificationhubs]
+  verbs: [list, watch]
+# To tell how each of them is.
+- apiGroups: [notificationhub.rs]
+  resources: [notificationhubs/status]
+  verbs: [patch]
+# The pods of a hub; get to see whose it is before anything is written, patch is server-side apply.
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch]
+# The identity of a hub's pods, which has no rights.
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get, list, watch, create, patch]
+# The configuration of a hub.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch, create, patch]
+# The ways to a hub for clients, senders and metrics.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, patch]
+# Get to check the keys that a spec names, create and patch for the generated keys; watched by metadata only.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch]
+# To tell of changes; patch counts repetitions.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}

@@ -1,0 +1,129 @@
+//! The objects that are built for a table of specs, compared with those in `golden/`.
+//!
+//! `UPDATE_GOLDEN=1 cargo test -p notification-hub-operator` writes them anew.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use notification_hub_crds::v1alpha1::KeyAlgorithm;
+use notification_hub_operator::build::{Desired, build};
+use notification_hub_operator::keys::KeyPair;
+use notification_hub_operator::reconcile::dereference::{Fetched, Generated, Referenced};
+use notification_hub_operator::reconcile::validate::validate;
+use serde_json::{Value, json};
+
+use crate::common::fixtures::{P256_PRIVATE, P256_PUBLIC, hub, secret};
+
+/// What a name stands for.
+pub fn specs() -> BTreeMap<&'static str, Value> {
+    let source = json!({ "direct": {} });
+    let generate = json!({ "generate": { "algorithm": "ES256" } });
+    let signing = json!({ "signingKeys": { "secretRef": { "name": "keys" } } });
+    let both = json!({ "generate": { "algorithm": "ES256" }, "signingKeys": { "secretRef": { "name": "keys" } } });
+    BTreeMap::from([
+        ("smallest", json!({ "source": source, "auth": generate })),
+        ("stopped", json!({ "replicas": 0, "source": source, "auth": generate })),
+        ("signing-keys", json!({ "replicas": 1, "source": source, "auth": signing })),
+        (
+            "customized",
+            json!({
+                "replicas": 1,
+                "source": source,
+                "auth": both,
+                "installationId": "6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1",
+                "image": {
+                    "repository": "mirror.example.com:5000/hub", "tag": "2", "pullPolicy": "IfNotPresent",
+                    "pullSecrets": [{ "name": "registry" }],
+                },
+                "podTemplate": {
+                    "metadata": { "labels": { "team": "identity" }, "annotations": { "note": "mine" } },
+                    "spec": {
+                        "nodeSelector": { "disk": "fast" },
+                        "tolerations": [{ "key": "dedicated", "operator": "Exists" }],
+                        "volumes": [{ "name": "scratch", "emptyDir": {} }],
+                        "containers": [
+                            {
+                                "name": "hub",
+                                "env": [{ "name": "NOTIFICATION_HUB__LOG__LEVEL", "value": "debug" }],
+                                "resources": { "limits": { "memory": "1Gi" } },
+                                "volumeMounts": [{ "name": "scratch", "mountPath": "/tmp" }],
+                                "ports": [{ "containerPort": 5000, "name": "stolen" }, { "containerPort": 6000 }],
+                            },
+                            { "name": "sidecar", "image": "sidecar:1" },
+                        ],
+                    },
+                },
+            }),
+        ),
+    ])
+}
+
+/// Builds a spec of the table, with a key that is always the same.
+pub fn built(spec: Value) -> Desired {
+    let mut resource = hub("vault", spec);
+    resource["metadata"]["uid"] = json!("6a8b9d3e-0000-4000-8000-000000000001");
+    let resource: notification_hub_crds::NotificationHub = serde_json::from_value(resource).expect("a hub");
+    let key = KeyPair::read(P256_PRIVATE, KeyAlgorithm::ES256).expect("a key");
+    let secret = serde_json::from_value(secret("keys", &[("a.pem", P256_PUBLIC)])).expect("a Secret");
+    let fetched = Fetched {
+        signing_keys: resource
+            .spec
+            .auth
+            .signing_keys
+            .is_some()
+            .then(|| Referenced { name: "keys".to_owned(), secret: Some(secret) }),
+        generated: resource.spec.auth.generate.is_some().then_some(Generated::Pair(key)),
+    };
+    let image = "registry.example.com/hub:1.0.0".parse().expect("an image");
+    build(&validate(&resource, fetched, &image).expect("a valid spec").hub).expect("objects")
+}
+
+fn documents(desired: Desired) -> String {
+    // Without `..`, so that a new kind is not forgotten here.
+    let Desired {
+        service_account,
+        config_map,
+        jwt_secret,
+        public_service,
+        internal_service,
+        metrics_service,
+        deployment,
+    } = desired;
+    let jwt_secret = jwt_secret.map(|mut secret| {
+        // A private key, even one for tests, has no place in a file that people read.
+        let private = secret.data.as_mut().and_then(|data| data.get_mut("private.pem")).expect("a private key");
+        private.0 = b"private".to_vec();
+        serde_json::to_value(secret).expect("JSON")
+    });
+    let whole = [
+        serde_json::to_value(service_account),
+        serde_json::to_value(config_map),
+        serde_json::to_value(public_service),
+        serde_json::to_value(internal_service),
+        serde_json::to_value(metrics_service),
+        serde_json::to_value(deployment),
+    ];
+    let values = whole.map(|object| object.expect("JSON")).into_iter().chain(jwt_secret);
+    let texts = values.map(|value| serde_saphyr::to_string(&value).expect("YAML"));
+    texts.collect::<Vec<_>>().join("---\n")
+}
+
+#[test]
+fn the_built_objects_are_the_golden_ones() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for (name, spec) in specs() {
+        let path = folder.join(format!("{name}.yaml"));
+        let text = documents(built(spec));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &text).expect("a golden file can be written");
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            text == golden,
+            "{name} is not as in {}; if it is meant, UPDATE_GOLDEN=1 cargo test -p notification-hub-operator:\n{text}",
+            path.display()
+        );
+    }
+    let files = std::fs::read_dir(&folder).expect("the folder").count();
+    assert_eq!(files, specs().len(), "a golden file without a spec");
+}

@@ -1,0 +1,283 @@
+//! The chart, rendered by Helm: named by `HELM`, or found on the `PATH`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Once;
+
+use notification_hub_operator::cli::RunArguments;
+use notification_hub_operator::config::{Config, DEFAULT_HUB_IMAGE};
+use notification_hub_operator::permissions::{PERMISSIONS, Scope};
+use serde_json::{Value, json};
+
+fn chart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/notification-hub-operator")
+}
+
+/// Runs Helm, or tells why not: with `CI=true` that is a failure.
+fn helm(arguments: &[&str]) -> Option<Output> {
+    let program = std::env::var_os("HELM").unwrap_or_else(|| "helm".into());
+    match Command::new(&program).args(arguments).output() {
+        Ok(output) => Some(output),
+        Err(error) => {
+            let why = format!("no helm, so the chart is not looked at: {}: {error}", program.display());
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{why}");
+            // Past the capture of output, and once for all tests.
+            static TOLD: Once = Once::new();
+            TOLD.call_once(|| _ = writeln!(std::io::stderr(), "{why}"));
+            None
+        }
+    }
+}
+
+/// Renders the chart with these values, or gives what Helm says against them.
+fn render(values: &[&str]) -> Option<Result<Vec<Value>, String>> {
+    let chart = chart();
+    let mut arguments = vec!["template", "test", chart.to_str().expect("a path"), "--namespace", "operators"];
+    for value in values {
+        arguments.extend(["--set-json", value]);
+    }
+    let output = helm(&arguments)?;
+    Some(if output.status.success() {
+        let text = String::from_utf8(output.stdout).expect("text");
+        let documents = text.split("\n---\n").map(|document| serde_saphyr::from_str::<Value>(document).expect("YAML"));
+        Ok(documents.filter(Value::is_object).collect())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    })
+}
+
+fn rendered(values: &[&str]) -> Option<Vec<Value>> {
+    render(values).map(|result| result.unwrap_or_else(|error| panic!("{values:?}: {error}")))
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+fn the_deployment(objects: &[Value]) -> &Value {
+    let all = of_kind(objects, "Deployment");
+    assert_eq!(all.len(), 1);
+    all[0]
+}
+
+type Rights = BTreeSet<(String, String, String)>;
+
+fn rights(roles: &[&Value]) -> Rights {
+    let mut rights = Rights::new();
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().expect("a list").iter().map(|text| text.as_str().expect("a text").to_owned()).collect()
+    };
+    for rule in roles.iter().flat_map(|role| role["rules"].as_array().expect("rules")) {
+        for group in texts(&rule["apiGroups"]) {
+            for resource in texts(&rule["resources"]) {
+                for verb in texts(&rule["verbs"]) {
+                    rights.insert((group.clone(), resource.clone(), verb));
+                }
+            }
+        }
+    }
+    rights
+}
+
+fn needed(scope: Scope) -> Rights {
+    let scoped = PERMISSIONS.iter().filter(|permission| permission.scope == scope);
+    let each = scoped.flat_map(|permission| {
+        let right = |verb: &&str| (permission.group.to_owned(), permission.resource.to_owned(), (*verb).to_owned());
+        permission.verbs.iter().map(right)
+    });
+    each.collect()
+}
+
+#[test]
+fn the_definition_is_the_generated_one() {
+    let copy = std::fs::read_to_string(chart().join("files/crds/notificationhubs.yaml")).expect("the chart's copy");
+    assert!(
+        copy == include_str!("../../crds/yaml/notificationhubs.yaml"),
+        "cp crds/yaml/notificationhubs.yaml charts/notification-hub-operator/files/crds/"
+    );
+}
+
+#[test]
+fn every_right_has_its_reason_beside_it() {
+    let rules = std::fs::read_to_string(chart().join("templates/_rules.tpl")).expect("the rules");
+    for permission in PERMISSIONS.iter().filter(|permission| permission.scope == Scope::Watched) {
+        let verbs = permission.verbs.join(", ");
+        let group = if permission.group.is_empty() { "\"\"" } else { permission.group };
+        let rule = format!(
+            "# {}\n- apiGroups: [{group}]\n  resources: [{}]\n  verbs: [{verbs}]\n",
+            permission.why, permission.resource
+        );
+        assert!(rules.contains(&rule), "templates/_rules.tpl has not got:\n{rule}");
+    }
+}
+
+#[test]
+fn the_chart_is_clean() {
+    for values in [&[][..], &["--set-json", "watchNamespaces=[\"a\"]"]] {
+        let chart = chart();
+        let mut arguments = vec!["lint", "--strict", chart.to_str().expect("a path")];
+        arguments.extend(values);
+        let Some(output) = helm(&arguments) else { return };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
+fn the_operator_may_do_what_it_does_and_nothing_else() {
+    let Some(objects) = rendered(&[]) else { return };
+    assert_eq!(rights(&of_kind(&objects, "ClusterRole")), needed(Scope::Watched));
+    assert_eq!(rights(&of_kind(&objects, "Role")), needed(Scope::Own));
+    for role in of_kind(&objects, "Role") {
+        assert_eq!(role["metadata"]["namespace"], "operators");
+    }
+}
+
+#[test]
+fn its_rights_end_with_the_watched_namespaces() {
+    let Some(objects) = rendered(&["watchNamespaces=[\"a\",\"b\"]"]) else { return };
+    assert!(of_kind(&objects, "ClusterRole").is_empty() && of_kind(&objects, "ClusterRoleBinding").is_empty());
+    let roles = of_kind(&objects, "Role");
+    for namespace in ["a", "b"] {
+        let there: Vec<_> = roles.iter().copied().filter(|role| role["metadata"]["namespace"] == namespace).collect();
+        assert_eq!(rights(&there), needed(Scope::Watched), "{namespace}");
+    }
+    assert_eq!(roles.len(), 3, "and one for the Lease");
+    let account = &of_kind(&objects, "ServiceAccount")[0]["metadata"];
+    let bindings = of_kind(&objects, "RoleBinding");
+    assert_eq!(bindings.len(), 3);
+    for binding in bindings {
+        let subject = json!([{ "kind": "ServiceAccount", "name": account["name"], "namespace": "operators" }]);
+        assert_eq!(binding["subjects"], subject);
+        let role = roles.iter().find(|role| {
+            role["metadata"]["name"] == binding["roleRef"]["name"]
+                && role["metadata"]["namespace"] == binding["metadata"]["namespace"]
+        });
+        assert!(role.is_some(), "{binding:#}");
+    }
+}
+
+#[test]
+fn without_an_election_there_is_no_right_to_leases() {
+    let Some(objects) = rendered(&["leaderElection.enabled=false"]) else { return };
+    assert!(of_kind(&objects, "Role").is_empty());
+    assert_eq!(the_deployment(&objects)["spec"]["strategy"]["type"], "Recreate", "never two at once");
+}
+
+/// The operator's configuration as the rendered pod gives it.
+fn configuration(objects: &[Value]) -> Config {
+    let deployment = the_deployment(objects);
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["args"], json!(["run"]));
+    let mut environment: BTreeMap<&str, String> = BTreeMap::new();
+    for variable in container["env"].as_array().expect("an environment") {
+        let name = variable["name"].as_str().and_then(|name| name.strip_prefix("NOTIFICATION_HUB_OPERATOR_"));
+        let value = variable["value"].as_str().unwrap_or("operators");
+        environment.insert(name.expect("a variable of the operator's"), value.to_owned());
+    }
+    let mut take = |name| environment.remove(name);
+    let arguments = RunArguments {
+        namespaces: take("NAMESPACES"),
+        leader_election: take("LEADER_ELECTION"),
+        lease_name: take("LEASE_NAME"),
+        lease_namespace: take("LEASE_NAMESPACE"),
+        metrics_address: take("METRICS_ADDRESS"),
+        hub_image: take("HUB_IMAGE"),
+        log_level: take("LOG_LEVEL"),
+        log_format: take("LOG_FORMAT"),
+    };
+    assert!(environment.is_empty(), "the operator knows no {environment:?}");
+    Config::new(&arguments).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn the_operator_understands_what_the_chart_tells_it() {
+    let Some(objects) = rendered(&[]) else { return };
+    let config = configuration(&objects);
+    assert_eq!(config.hub_image.to_string(), DEFAULT_HUB_IMAGE);
+    assert!(config.namespaces.is_empty());
+    let lease = config.lease_name.expect("an election");
+    let granted: Vec<_> =
+        of_kind(&objects, "Role").iter().map(|role| role["rules"][0]["resourceNames"].clone()).collect();
+    assert_eq!(granted, [json!([lease])]);
+    let container = &the_deployment(&objects)["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["ports"][0]["containerPort"], config.metrics_address.port());
+    let own = format!("ghcr.io/notification-hub/notification-hub-operator:{}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(container["image"], own);
+
+    let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+    let values = [
+        "watchNamespaces=[\"b\",\"a\"]".to_owned(),
+        "leaderElection={\"enabled\":true,\"leaseName\":\"mine\"}".to_owned(),
+        "log={\"level\":\"debug\",\"format\":\"text\"}".to_owned(),
+        "metrics.port=9000".to_owned(),
+        format!("hubImage={{\"repository\":\"mirror:5000/hub\",\"tag\":\"2\",\"digest\":\"{digest}\"}}"),
+        format!(
+            "image={{\"repository\":\"mirror:5000/operator\",\"digest\":\"{digest}\",\"pullSecrets\":[\"registry\"]}}"
+        ),
+    ];
+    let values: Vec<_> = values.iter().map(String::as_str).collect();
+    let Some(objects) = rendered(&values) else { return };
+    let config = configuration(&objects);
+    assert_eq!(config.namespaces, ["a", "b"]);
+    assert_eq!(config.lease_name.as_deref(), Some("mine"));
+    assert_eq!(config.metrics_address.port(), 9000);
+    assert_eq!(config.hub_image.to_string(), format!("mirror:5000/hub:2@{digest}"));
+    let pod = &the_deployment(&objects)["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["image"], format!("mirror:5000/operator@{digest}"));
+    assert_eq!(pod["imagePullSecrets"], json!([{ "name": "registry" }]));
+}
+
+#[test]
+fn the_pod_is_restricted() {
+    let Some(objects) = rendered(&[]) else { return };
+    let pod = &the_deployment(&objects)["spec"]["template"]["spec"];
+    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    let container = &pod["containers"][0];
+    let expected = json!({
+        "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": { "drop": ["ALL"] },
+    });
+    assert_eq!(container["securityContext"], expected);
+    assert!(container["resources"]["requests"]["memory"].is_string());
+    assert!(container["livenessProbe"].is_object() && container["readinessProbe"].is_object());
+}
+
+#[test]
+fn the_definition_is_kept_unless_it_is_not_wanted() {
+    let Some(objects) = rendered(&[]) else { return };
+    let mut definition = of_kind(&objects, "CustomResourceDefinition")[0].clone();
+    assert_eq!(definition["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+    let metadata = definition["metadata"].as_object_mut().expect("metadata");
+    metadata.retain(|field, _| field == "name");
+    assert_eq!(definition, notification_hub_crds::definition::definition().expect("the definition"));
+
+    let Some(objects) = rendered(&["crds.keep=false"]) else { return };
+    assert!(of_kind(&objects, "CustomResourceDefinition")[0]["metadata"].get("annotations").is_none());
+    let Some(objects) = rendered(&["crds.enabled=false"]) else { return };
+    assert!(of_kind(&objects, "CustomResourceDefinition").is_empty());
+}
+
+#[test]
+fn wrong_values_are_refused_with_a_sentence() {
+    let table: [(&[&str], &str); 12] = [
+        (&["nonsense=1"], "'nonsense' not allowed"),
+        (&["image.nonsense=1"], "'nonsense' not allowed"),
+        (&["image.tag=1"], "got number, want string"),
+        (&["image.repository=null"], "image"),
+        (&["hubImage.digest=\"sha256:1\""], "/hubImage/digest"),
+        (&["replicas=\"one\""], "/replicas"),
+        (&["log.format=\"xml\""], "/log/format"),
+        (&["watchNamespaces=[\"A\"]"], "/watchNamespaces/0"),
+        (&["watchNamespaces=[\"a\",\"a\"]"], "/watchNamespaces"),
+        (&["metrics.port=80"], "/metrics/port"),
+        (&["replicas=2", "leaderElection.enabled=false"], "two operators would write at once"),
+        (&["serviceAccount.create=false"], "the operator needs an identity"),
+    ];
+    for (values, told) in table {
+        let Some(result) = render(values) else { return };
+        let error = result.expect_err(&format!("{values:?} was taken"));
+        assert!(error.contains(told), "{values:?}: {error}");
+    }
+}

@@ -1,0 +1,53 @@
+//! The program: its exit statuses and what it prints.
+
+use std::process::{Command, Output};
+
+fn operator(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_notification-hub-operator"));
+    command.args(arguments).env_clear().envs(environment.iter().copied()).output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("text")
+}
+
+#[test]
+fn a_wrong_configuration_is_exit_status_2_with_every_problem() {
+    let output = operator(
+        &["run", "--namespaces", "good,Bad", "--metrics-address", "here"],
+        &[("NOTIFICATION_HUB_OPERATOR_LOG_FORMAT", "xml"), ("NOTIFICATION_HUB_OPERATOR_LEADER_ELECTION", "perhaps")],
+    );
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    for problem in ["--namespaces (", "--metrics-address (", "--log-format (", "--leader-election ("] {
+        assert!(said.contains(problem), "{problem} in {said}");
+    }
+    assert!(!said.contains("good"), "only what is wrong: {said}");
+}
+
+#[test]
+fn a_wrong_usage_is_exit_status_2() {
+    for arguments in [&["run", "--nonsense"][..], &[], &["walk"]] {
+        assert_eq!(operator(arguments, &[]).status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn without_a_way_to_the_api_server_it_is_exit_status_1() {
+    let nowhere = [("KUBECONFIG", "/nonexistent"), ("NOTIFICATION_HUB_OPERATOR_METRICS_ADDRESS", "127.0.0.1:0")];
+    let output = operator(&["run"], &nowhere);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("no way to the API server"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_definition_is_the_committed_one() {
+    let output = operator(&["crd"], &[]);
+    assert!(output.status.success());
+    assert_eq!(text(&output.stdout), include_str!("../../crds/yaml/notificationhubs.yaml"));
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    assert_eq!(text(&operator(&["version"], &[]).stdout).trim(), env!("CARGO_PKG_VERSION"));
+}

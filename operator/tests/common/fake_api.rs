@@ -1,0 +1,286 @@
+//! An API server in this process: stateful, with server-side apply and watches, and with faults on request.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use futures_util::stream;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use kube::Client;
+use kube::client::Body as KubeBody;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::request::{Access, Asked};
+use super::store::{Apply, Key, Refusal, Store};
+
+/// What is wrong with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The server refuses with this status; nothing happens.
+    Refused(u16),
+    /// There is never an answer; nothing happens.
+    Hangs,
+    /// It happens, but there is never an answer.
+    AnswerLost,
+}
+
+/// The API server. Clones are the same one.
+#[derive(Clone)]
+pub struct FakeApi {
+    state: Arc<Mutex<State>>,
+    version: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct State {
+    store: Store,
+    accesses: BTreeSet<Access>,
+    calls: Vec<String>,
+    faults: BTreeMap<usize, Fault>,
+}
+
+impl FakeApi {
+    pub fn new() -> FakeApi {
+        FakeApi { state: Arc::default(), version: watch::Sender::new(0) }
+    }
+
+    /// A client of this server's.
+    pub fn client(&self) -> Client {
+        self.client_behind(watch::channel(false).1)
+    }
+
+    /// A client whose calls hang while `cut` says so.
+    pub fn client_behind(&self, cut: watch::Receiver<bool>) -> Client {
+        let api = self.clone();
+        let service = tower::service_fn(move |request| {
+            let (api, mut cut) = (api.clone(), cut.clone());
+            async move {
+                // A sender that is gone cuts nothing any more.
+                let _ = cut.wait_for(|cut| !cut).await;
+                Ok::<_, Infallible>(api.answer(request).await)
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic while it was held")
+    }
+
+    /// Does something to the objects, as somebody else would, and wakes the watchers.
+    pub fn change<T>(&self, act: impl FnOnce(&mut Store) -> Result<T, Refusal>) -> T {
+        let (result, version) = {
+            let mut state = self.state();
+            let result = act(&mut state.store);
+            (result, state.store.version())
+        };
+        self.version.send_replace(version);
+        result.expect("a change that is possible")
+    }
+
+    /// Creates an object.
+    pub fn create(&self, object: Value) -> Value {
+        self.change(|store| store.create(Key::of(&object), object))
+    }
+
+    /// Edits an object.
+    pub fn edit(&self, key: &Key, edit: impl FnOnce(&mut Value)) -> Value {
+        let mut object = self.get(key).expect("an object to edit");
+        edit(&mut object);
+        self.change(|store| store.replace(key.clone(), object))
+    }
+
+    pub fn delete(&self, key: &Key) {
+        self.change(|store| store.delete(key));
+    }
+
+    pub fn get(&self, key: &Key) -> Option<Value> {
+        self.state().store.get(key).cloned()
+    }
+
+    /// Every object of a resource.
+    pub fn all(&self, resource: &str) -> Vec<Value> {
+        let state = self.state();
+        state.store.objects().filter(|(key, _)| key.resource == resource).map(|(_, object)| object.clone()).collect()
+    }
+
+    /// What has changed since this version, as `kind resource name`.
+    pub fn changes_since(&self, version: usize) -> Vec<String> {
+        let state = self.state();
+        let changes = &state.store.changes()[version..];
+        changes.iter().map(|change| format!("{} {} {}", change.kind, change.key.resource, change.key.name)).collect()
+    }
+
+    /// Moves with every write.
+    pub fn version(&self) -> usize {
+        self.state().store.version()
+    }
+
+    /// Everything that was ever asked for.
+    pub fn accesses(&self) -> BTreeSet<Access> {
+        self.state().accesses.clone()
+    }
+
+    /// The calls since the last time, as `verb resource name`.
+    pub fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().calls)
+    }
+
+    /// Makes the call fail that comes after `calls` others.
+    pub fn inject(&self, calls: usize, fault: Fault) {
+        let mut state = self.state();
+        let index = state.calls.len() + calls;
+        state.faults.insert(index, fault);
+    }
+
+    /// Waits until `holds`.
+    pub async fn until(&self, what: &str, holds: impl Fn(&FakeApi) -> bool) {
+        let mut version = self.version.subscribe();
+        let wait = async {
+            while !holds(self) {
+                version.changed().await.expect("the server lives");
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(60), wait).await;
+        assert!(waited.is_ok(), "never happened: {what}; since then:\n{}", self.changes_since(0).join("\n"));
+    }
+
+    async fn answer(self, request: Request<KubeBody>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let asked = Asked::new(&parts);
+        let body = body.collect().await.expect("a body").to_bytes();
+        let body: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };
+        let patch = parts.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+
+        let fault = {
+            let mut state = self.state();
+            state.accesses.insert(asked.access(asked.verb));
+            let index = state.calls.len();
+            let name = asked.name.as_deref().unwrap_or_default();
+            state.calls.push(format!("{} {} {name}", asked.verb, asked.access("").resource));
+            state.faults.remove(&index)
+        };
+        match fault {
+            Some(Fault::Refused(code)) => return refusal(&Refusal::new(code, "an injected fault")),
+            Some(Fault::Hangs) => std::future::pending().await,
+            Some(Fault::AnswerLost) | None => {}
+        }
+        if asked.verb == "watch" {
+            return self.watch(asked);
+        }
+        let result = self.act(&asked, patch, body);
+        self.version.send_replace(self.version());
+        if fault == Some(Fault::AnswerLost) {
+            std::future::pending().await
+        }
+        match result {
+            Ok(object) => json_response(200, &object),
+            Err(refused) => refusal(&refused),
+        }
+    }
+
+    fn act(&self, asked: &Asked, patch: &str, mut body: Value) -> Result<Value, Refusal> {
+        let mut state = self.state();
+        if asked.verb == "list" {
+            let wanted = |key: &Key| asked.kind() == key.resource && is_in(asked, key);
+            let items: Vec<_> =
+                state.store.objects().filter(|(key, _)| wanted(key)).map(|(_, object)| shown(asked, object)).collect();
+            let metadata = json!({ "resourceVersion": state.store.version().to_string() });
+            return Ok(json!({ "apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items }));
+        }
+        let name = asked.name.clone().or_else(|| body["metadata"]["name"].as_str().map(str::to_owned));
+        let key = asked.key(&name.expect("a name"));
+        if body.is_object() && asked.verb != "patch" {
+            body["metadata"]["namespace"] = json!(key.namespace);
+        }
+        match (asked.verb, patch) {
+            ("get", _) => {
+                let object = state.store.get(&key);
+                object
+                    .map(|object| shown(asked, object))
+                    .ok_or_else(|| Refusal::new(404, format!("{} {} not found", key.resource, key.name)))
+            }
+            ("create", _) => state.store.create(key, body),
+            ("update", _) => state.store.replace(key, body),
+            ("patch", "application/apply-patch+yaml") => {
+                if state.store.get(&key).is_none() {
+                    // As a real server does, which asks for both permissions.
+                    state.accesses.insert(asked.access("create"));
+                }
+                let how = Apply {
+                    manager: asked.query("fieldManager").expect("an apply names its manager"),
+                    force: asked.query("force") == Some("true"),
+                    status: asked.subresource.as_deref() == Some("status"),
+                };
+                let about_status = body.get("status").is_some();
+                assert_eq!(about_status, how.status, "status and spec are written apart");
+                body["metadata"]["namespace"] = json!(key.namespace);
+                state.store.apply(key, body, &how)
+            }
+            ("patch", kind) => state.store.patch(key, &body, kind == "application/strategic-merge-patch+json"),
+            ("delete", _) => state.store.delete(&key),
+            other => panic!("{other:?} is not known here"),
+        }
+    }
+
+    fn watch(self, asked: Asked) -> Response<Body> {
+        let from = asked.query("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
+        let version = self.version.subscribe();
+        let events = stream::unfold((self, asked, version, from), |(api, asked, mut version, mut next)| async move {
+            loop {
+                let change = api.state().store.changes().get(next).cloned();
+                next += usize::from(change.is_some());
+                match change {
+                    Some(change) if asked.kind() == change.key.resource && is_in(&asked, &change.key) => {
+                        let event = json!({ "type": change.kind, "object": shown(&asked, &change.object) });
+                        let line = Bytes::from(format!("{event}\n"));
+                        return Some((Ok::<_, Infallible>(line), (api, asked, version, next)));
+                    }
+                    Some(_) => {}
+                    None => version.changed().await.ok()?,
+                }
+            }
+        });
+        Response::new(Body::from_stream(events))
+    }
+}
+
+fn is_in(asked: &Asked, key: &Key) -> bool {
+    asked.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
+}
+
+/// The object, or its metadata if that is what was asked for.
+fn shown(asked: &Asked, object: &Value) -> Value {
+    if !asked.metadata {
+        return object.clone();
+    }
+    json!({ "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": object["metadata"] })
+}
+
+fn json_response(code: u16, body: &Value) -> Response<Body> {
+    Response::builder().status(code).body(Body::from(body.to_string())).expect("a response")
+}
+
+fn refusal(refusal: &Refusal) -> Response<Body> {
+    let causes: Vec<_> = refusal.field.iter().map(|field| json!({ "field": field })).collect();
+    let reason = match refusal.code {
+        404 => "NotFound",
+        409 => "Conflict",
+        422 => "Invalid",
+        _ => "",
+    };
+    let status = json!({
+        "apiVersion": "v1",
+        "kind": "Status",
+        "status": "Failure",
+        "message": refusal.message,
+        "reason": reason,
+        "code": refusal.code,
+        "details": { "causes": causes },
+    });
+    json_response(refusal.code, &status)
+}

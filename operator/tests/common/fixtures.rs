@@ -1,0 +1,126 @@
+//! Resources, and a process around a pass.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use notification_hub_crds::NotificationHub;
+use notification_hub_operator::context::Context;
+use notification_hub_operator::controller;
+use notification_hub_operator::leader::Leadership;
+use notification_hub_operator::reconcile;
+use notification_hub_operator::telemetry::metrics::Metrics;
+use serde_json::{Value, json};
+
+use super::fake_api::FakeApi;
+use super::store::Key;
+
+pub const NAMESPACE: &str = "bitwarden";
+pub const HUBS: &str = "notificationhub.rs/notificationhubs";
+pub const P256_PRIVATE: &str = include_str!("../keys/p256-private.pem");
+pub const P256_PUBLIC: &str = include_str!("../keys/p256-public.pem");
+
+/// Every child of the hub `vault` with generated keys.
+pub const CHILDREN: [(&str, &str); 7] = [
+    ("serviceaccounts", "vault"),
+    ("configmaps", "vault"),
+    ("secrets", "vault-jwt"),
+    ("services", "vault"),
+    ("services", "vault-internal"),
+    ("services", "vault-metrics"),
+    ("apps/deployments", "vault"),
+];
+
+/// Where an object of the namespace is.
+pub fn key(resource: &str, name: &str) -> Key {
+    Key::new(resource, NAMESPACE, name)
+}
+
+/// A resource with this name and spec.
+pub fn hub(name: &str, spec: Value) -> Value {
+    json!({
+        "apiVersion": "notificationhub.rs/v1alpha1",
+        "kind": "NotificationHub",
+        "metadata": { "name": name, "namespace": NAMESPACE },
+        "spec": spec,
+    })
+}
+
+/// The smallest spec, with the kind of key that is made quickly.
+pub fn smallest() -> Value {
+    json!({ "replicas": 1, "source": { "direct": {} }, "auth": { "generate": { "algorithm": "ES256" } } })
+}
+
+/// The smallest spec with keys of the user's.
+pub fn with_signing_keys(secret: &str) -> Value {
+    json!({ "source": { "direct": {} }, "auth": { "signingKeys": { "secretRef": { "name": secret } } } })
+}
+
+/// A Secret of the user's.
+pub fn secret(name: &str, entries: &[(&str, &str)]) -> Value {
+    let entries = entries.iter().map(|(entry, text)| ((*entry).to_owned(), json!(STANDARD.encode(text))));
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": { "name": name, "namespace": NAMESPACE },
+        "data": Value::Object(entries.collect()),
+    })
+}
+
+/// A process's context, without an election.
+pub fn context(api: &FakeApi) -> Arc<Context> {
+    context_led_by(api, Leadership::Alone)
+}
+
+/// A process's context.
+pub fn context_led_by(api: &FakeApi, leadership: Leadership) -> Arc<Context> {
+    let metrics = Arc::new(Metrics::new().expect("metrics"));
+    let image = "registry.example.com/hub:1.0.0".parse().expect("an image");
+    Arc::new(Context::new(api.client(), leadership, "test".to_owned(), metrics, image))
+}
+
+/// One pass over the resource as it is now.
+pub async fn pass(api: &FakeApi, context: &Arc<Context>, name: &str) -> Result<Action, reconcile::Error> {
+    let object = api.get(&key(HUBS, name)).expect("the resource");
+    let guarded: DeserializeGuard<NotificationHub> = serde_json::from_value(object).expect("metadata at least");
+    controller::pass(Arc::new(guarded), context.clone()).await
+}
+
+/// A condition's `status` and `reason`.
+pub fn condition(api: &FakeApi, name: &str, kind: &str) -> (String, String) {
+    let found = find_condition(api, name, kind).unwrap_or_else(|| panic!("no condition {kind}"));
+    let text = |field: &str| found[field].as_str().expect("a text").to_owned();
+    (text("status"), text("reason"))
+}
+
+/// A condition's message.
+pub fn message(api: &FakeApi, name: &str, kind: &str) -> String {
+    find_condition(api, name, kind).and_then(|found| found["message"].as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Whether a condition has this `status` and `reason`.
+pub fn is(api: &FakeApi, name: &str, kind: &str, expected: (&str, &str)) -> bool {
+    find_condition(api, name, kind).is_some_and(|found| found["status"] == expected.0 && found["reason"] == expected.1)
+}
+
+fn find_condition(api: &FakeApi, name: &str, kind: &str) -> Option<Value> {
+    let object = api.get(&key(HUBS, name))?;
+    object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind).cloned()
+}
+
+/// Plays the Deployment controller: every pod that is wanted is there and ready.
+pub fn roll_out(api: &FakeApi, name: &str) {
+    api.edit(&key("apps/deployments", name), |deployment| {
+        let replicas = deployment["spec"]["replicas"].clone();
+        deployment["status"] = json!({
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": replicas,
+            "updatedReplicas": replicas,
+            "readyReplicas": replicas,
+            "availableReplicas": replicas,
+            "conditions": [{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }],
+        });
+    });
+}

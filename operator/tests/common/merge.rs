@@ -1,0 +1,127 @@
+//! Server-side apply and the other patches, as far as the operator's objects need them. Pure.
+
+use serde_json::{Map, Value};
+
+/// Maps that are replaced as a whole.
+const ATOMIC: [&str; 1] = ["selector"];
+
+/// The field by which the entries of a list of this name are told apart.
+fn list_key(name: &str, entry: &Value) -> Option<&'static str> {
+    Some(match name {
+        "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" => "name",
+        "volumeMounts" => "mountPath",
+        "ports" if entry.get("containerPort").is_some() => "containerPort",
+        "ports" => "port",
+        "conditions" => "type",
+        "ownerReferences" => "uid",
+        _ => return None,
+    })
+}
+
+/// Where the entry of `list` is that `entry` of a list called `name` would be merged with.
+fn position(name: &str, list: &[Value], entry: &Value) -> Option<usize> {
+    let key = list_key(name, entry)?;
+    list.iter().position(|other| other.get(key) == entry.get(key))
+}
+
+fn is_keyed(name: &str, list: &[Value]) -> bool {
+    list.first().is_some_and(|entry| list_key(name, entry).is_some())
+}
+
+/// Lays `over` over `live`: what an apply sets.
+pub(super) fn merge(name: &str, live: &mut Value, over: &Value) {
+    match (live, over) {
+        (Value::Object(live), Value::Object(over)) if !ATOMIC.contains(&name) => {
+            for (key, value) in over {
+                merge(key, live.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(live), Value::Array(over)) if is_keyed(name, over) => {
+            for entry in over {
+                match position(name, live, entry) {
+                    Some(index) => merge("", &mut live[index], entry),
+                    None => live.push(entry.clone()),
+                }
+            }
+        }
+        (live, over) => *live = over.clone(),
+    }
+}
+
+/// Takes out of `live` what `before` had and `now` has no more: what an apply gives up.
+pub(super) fn give_up(name: &str, live: &mut Value, before: &Value, now: &Value) {
+    match (live, before) {
+        (Value::Object(live), Value::Object(before)) if !ATOMIC.contains(&name) => {
+            for (key, value) in before {
+                match (live.get_mut(key), now.get(key)) {
+                    (Some(_), None) => _ = live.remove(key),
+                    (Some(live), Some(now)) => give_up(key, live, value, now),
+                    (None, _) => {}
+                }
+            }
+        }
+        (Value::Array(live), Value::Array(before)) if is_keyed(name, before) => {
+            let nothing = Vec::new();
+            let now = now.as_array().unwrap_or(&nothing);
+            for entry in before {
+                let Some(index) = position(name, live, entry) else { continue };
+                match position(name, now, entry) {
+                    Some(kept) => give_up("", &mut live[index], entry, &now[kept]),
+                    None => _ = live.remove(index),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The first field that `over` would change, and that its manager has not set to the live value `before`.
+pub(super) fn conflict(name: &str, live: &Value, before: &Value, over: &Value) -> Option<String> {
+    match (live, over) {
+        (Value::Object(live), Value::Object(over)) if !ATOMIC.contains(&name) => {
+            over.iter().find_map(|(key, value)| conflict(key, live.get(key)?, &before[key.as_str()], value))
+        }
+        (Value::Array(live), Value::Array(over)) if is_keyed(name, over) => over.iter().find_map(|entry| {
+            let before = before.as_array().and_then(|list| list.get(position(name, list, entry)?));
+            conflict("", &live[position(name, live, entry)?], before.unwrap_or(&Value::Null), entry)
+        }),
+        (live, over) => (live != over && live != before).then(|| name.to_owned()),
+    }
+}
+
+/// A strategic merge patch: like an apply, but `null` deletes, and a list with `$patch: replace` is replaced.
+pub(super) fn strategic(name: &str, live: &mut Value, patch: &Value) {
+    match (live, patch) {
+        (Value::Object(live), Value::Object(patch)) => object(live, patch, strategic),
+        (live @ Value::Array(_), Value::Array(patch)) if patch.iter().any(|entry| entry["$patch"] == "replace") => {
+            *live = patch.iter().filter(|entry| entry.get("$patch").is_none()).cloned().collect();
+        }
+        (Value::Array(live), Value::Array(patch)) if is_keyed(name, patch) => {
+            for entry in patch {
+                match position(name, live, entry) {
+                    Some(index) => strategic("", &mut live[index], entry),
+                    None => live.push(entry.clone()),
+                }
+            }
+        }
+        (live, patch) => *live = patch.clone(),
+    }
+}
+
+/// A JSON merge patch (RFC 7396).
+pub(super) fn json_merge(_: &str, live: &mut Value, patch: &Value) {
+    match (live, patch) {
+        (Value::Object(live), Value::Object(patch)) => object(live, patch, json_merge),
+        (live, patch) => *live = patch.clone(),
+    }
+}
+
+fn object(live: &mut Map<String, Value>, patch: &Map<String, Value>, each: fn(&str, &mut Value, &Value)) {
+    for (key, value) in patch {
+        if value.is_null() {
+            live.remove(key);
+        } else {
+            each(key, live.entry(key).or_insert(Value::Null), value);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The objects of the fake API server, their versions, and the log of what changed. No HTTP.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::merge;
+
+/// Where an object is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// `group/resource`, or `resource` for the core group.
+    pub resource: String,
+    pub namespace: String,
+    pub name: String,
+}
+
+impl Key {
+    pub fn new(resource: &str, namespace: &str, name: &str) -> Key {
+        Key { resource: resource.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    /// Where this object belongs.
+    pub fn of(object: &Value) -> Key {
+        let text = |value: &Value| value.as_str().expect("a whole object").to_owned();
+        let kind = format!("{}s", text(&object["kind"]).to_lowercase());
+        let resource = match text(&object["apiVersion"]).split_once('/') {
+            Some((group, _)) => format!("{group}/{kind}"),
+            None => kind,
+        };
+        let metadata = &object["metadata"];
+        Key { resource, namespace: text(&metadata["namespace"]), name: text(&metadata["name"]) }
+    }
+}
+
+/// Something that watchers hear of.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub kind: &'static str,
+    pub key: Key,
+    pub object: Value,
+}
+
+/// An answer that is no object.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    pub code: u16,
+    pub message: String,
+    /// The field that is minded, for 422.
+    pub field: Option<&'static str>,
+}
+
+impl Refusal {
+    pub fn new(code: u16, message: impl Into<String>) -> Refusal {
+        Refusal { code, message: message.into(), field: None }
+    }
+}
+
+/// How an apply is to be done.
+pub struct Apply<'a> {
+    pub manager: &'a str,
+    pub force: bool,
+    /// Of the status only.
+    pub status: bool,
+}
+
+#[derive(Default)]
+pub struct Store {
+    objects: BTreeMap<Key, Value>,
+    applied: BTreeMap<(Key, String), Value>,
+    /// Every change; its index is its resourceVersion, less one.
+    log: Vec<Change>,
+}
+
+impl Store {
+    pub fn get(&self, key: &Key) -> Option<&Value> {
+        self.objects.get(key)
+    }
+
+    pub fn objects(&self) -> impl Iterator<Item = (&Key, &Value)> {
+        self.objects.iter()
+    }
+
+    pub fn changes(&self) -> &[Change] {
+        &self.log
+    }
+
+    pub fn version(&self) -> usize {
+        self.log.len()
+    }
+
+    /// Stores an object, if it differs from the one that is there.
+    fn store(&mut self, key: Key, mut object: Value) -> Value {
+        let version = (self.log.len() + 1).to_string();
+        let kind = match self.objects.get(&key) {
+            Some(live) if *live == object => return object,
+            Some(live) => {
+                if without_status(live) != without_status(&object) {
+                    let generation = live["metadata"]["generation"].as_i64().unwrap_or_default();
+                    object["metadata"]["generation"] = json!(generation + 1);
+                }
+                "MODIFIED"
+            }
+            None => {
+                object["metadata"]["uid"] = json!(format!("uid-{version}"));
+                object["metadata"]["generation"] = json!(1);
+                object["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+                "ADDED"
+            }
+        };
+        object["metadata"]["resourceVersion"] = json!(version);
+        self.log.push(Change { kind, key: key.clone(), object: object.clone() });
+        self.objects.insert(key, object.clone());
+        object
+    }
+
+    /// A POST.
+    pub fn create(&mut self, key: Key, object: Value) -> Result<Value, Refusal> {
+        if self.objects.contains_key(&key) {
+            return Err(Refusal::new(409, format!("{} already exists", key.name)));
+        }
+        check(&object)?;
+        Ok(self.store(key, object))
+    }
+
+    /// A PUT.
+    pub fn replace(&mut self, key: Key, object: Value) -> Result<Value, Refusal> {
+        let live = self.live(&key)?;
+        check_version(live, &object)?;
+        check(&object)?;
+        let mut object = object;
+        for field in ["uid", "generation", "creationTimestamp", "resourceVersion"] {
+            object["metadata"][field] = live["metadata"][field].clone();
+        }
+        Ok(self.store(key, object))
+    }
+
+    /// A merge patch of either kind.
+    pub fn patch(&mut self, key: Key, patch: &Value, strategic: bool) -> Result<Value, Refusal> {
+        let mut object = self.live(&key)?.clone();
+        if strategic {
+            merge::strategic("", &mut object, patch)
+        } else {
+            merge::json_merge("", &mut object, patch)
+        }
+        check(&object)?;
+        Ok(self.store(key, object))
+    }
+
+    /// A server-side apply.
+    pub fn apply(&mut self, key: Key, object: Value, how: &Apply<'_>) -> Result<Value, Refusal> {
+        let manager = (key.clone(), how.manager.to_owned());
+        let before = self.applied.get(&manager).cloned().unwrap_or(Value::Null);
+        let mut wanted = object.clone();
+        let metadata = wanted["metadata"].as_object_mut().expect("metadata");
+        metadata.retain(|field, _| !["uid", "resourceVersion"].contains(&field.as_str()));
+        let result = match self.objects.get(&key) {
+            None if how.status => return Err(Refusal::new(404, format!("{} not found", key.name))),
+            None if object["metadata"]["uid"].is_string() => {
+                return Err(Refusal::new(409, "uid mismatch: the object does not exist"));
+            }
+            None => wanted.clone(),
+            Some(live) => {
+                let uid = &object["metadata"]["uid"];
+                if uid.is_string() && *uid != live["metadata"]["uid"] {
+                    let refusal = Refusal::new(422, "metadata.uid: field is immutable");
+                    return Err(Refusal { field: Some("metadata.uid"), ..refusal });
+                }
+                check_version(live, &object)?;
+                if let (false, Some(field)) = (how.force, merge::conflict("", live, &before, &wanted)) {
+                    return Err(Refusal::new(409, format!("Apply failed with 1 conflict: .{field}")));
+                }
+                let mut result = live.clone();
+                merge::give_up("", &mut result, &before, &wanted);
+                merge::merge("", &mut result, &wanted);
+                result
+            }
+        };
+        check(&result)?;
+        let stored = self.store(key, result);
+        self.applied.insert(manager, wanted);
+        Ok(stored)
+    }
+
+    pub fn delete(&mut self, key: &Key) -> Result<Value, Refusal> {
+        let object = self.live(key)?.clone();
+        self.objects.remove(key);
+        self.applied.retain(|(applied, _), _| applied != key);
+        self.log.push(Change { kind: "DELETED", key: key.clone(), object: object.clone() });
+        Ok(object)
+    }
+
+    fn live(&self, key: &Key) -> Result<&Value, Refusal> {
+        self.objects.get(key).ok_or_else(|| Refusal::new(404, format!("{} {} not found", key.resource, key.name)))
+    }
+}
+
+fn without_status(object: &Value) -> Value {
+    let mut object = object.clone();
+    let map = object.as_object_mut().expect("an object");
+    map.remove("status");
+    map.remove("metadata");
+    object
+}
+
+fn check_version(live: &Value, object: &Value) -> Result<(), Refusal> {
+    let version = &object["metadata"]["resourceVersion"];
+    if version.is_string() && *version != live["metadata"]["resourceVersion"] {
+        return Err(Refusal::new(409, "the object has been modified"));
+    }
+    Ok(())
+}
+
+/// What a real server would refuse, and a merge can bring about: two ports of one name.
+fn check(object: &Value) -> Result<(), Refusal> {
+    let containers = object.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    let lists = containers.into_iter().flatten().chain(object.get("spec")).map(|owner| &owner["ports"]);
+    for ports in lists.filter_map(Value::as_array) {
+        let mut names: Vec<_> = ports.iter().filter_map(|port| port["name"].as_str()).collect();
+        names.sort_unstable();
+        if names.windows(2).any(|pair| pair[0] == pair[1]) {
+            let refusal = Refusal::new(422, "spec.ports: Duplicate value");
+            return Err(Refusal { field: Some("spec.ports"), ..refusal });
+        }
+    }
+    Ok(())
+}

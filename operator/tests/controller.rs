@@ -1,0 +1,160 @@
+//! The whole controller, with its watches: what it notices by itself.
+
+use std::sync::Arc;
+
+use notification_hub_operator::context::Context;
+use notification_hub_operator::controller;
+use notification_hub_operator::leader::Leadership;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::common::fake_api::FakeApi;
+use crate::common::fixtures::{
+    CHILDREN, HUBS, P256_PUBLIC, context, context_led_by, hub, is, key, pass, roll_out, secret, smallest,
+    with_signing_keys,
+};
+
+/// A controller that runs until it is stopped.
+pub struct Running {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+    pub context: Arc<Context>,
+}
+
+impl Running {
+    pub fn start(api: &FakeApi, namespaces: &[&str]) -> Running {
+        let namespaces: Vec<String> = namespaces.iter().map(|name| (*name).to_owned()).collect();
+        let (stop, stopped) = watch::channel(false);
+        let (client, context) = (api.client(), context(api));
+        let shared = context.clone();
+        let task = tokio::spawn(async move { controller::run(client, &namespaces, shared, stopped).await });
+        Running { stop, task, context }
+    }
+
+    /// Stops it, and waits for what has begun.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        self.task.await.expect("no panic");
+    }
+}
+
+async fn until_ready(api: &FakeApi, name: &str) {
+    api.until("a Deployment", |api| api.get(&key("apps/deployments", name)).is_some()).await;
+    roll_out(api, name);
+    api.until("Ready", |api| is(api, name, "Ready", ("True", "Available"))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_becomes_ready_and_its_children_are_guarded() {
+    let api = FakeApi::new();
+    let running = Running::start(&api, &[]);
+    api.create(hub("vault", smallest()));
+    until_ready(&api, "vault").await;
+    for (resource, name) in CHILDREN {
+        api.delete(&key(resource, name));
+        api.until("the child is back", |api| api.get(&key(resource, name)).is_some()).await;
+    }
+    until_ready(&api, "vault").await;
+    api.edit(&key("services", "vault"), |it| it["spec"]["ports"][0]["port"] = json!(80));
+    let port = |api: &FakeApi| api.get(&key("services", "vault")).expect("it")["spec"]["ports"].clone();
+    api.until("the port is repaired", |api| port(api)[0]["port"] == 5000 && port(api)[1].is_null()).await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_cannot_be_read_is_reported_and_stops_no_other() {
+    let api = FakeApi::new();
+    api.create(hub("broken", json!({ "source": "nowhere" })));
+    let running = Running::start(&api, &[]);
+    api.create(hub("vault", smallest()));
+    until_ready(&api, "vault").await;
+    let reported = |api: &FakeApi| {
+        api.all("events.k8s.io/events").into_iter().any(|event| {
+            event["reason"] == "Malformed" && event["type"] == "Warning" && event["regarding"]["name"] == "broken"
+        })
+    };
+    api.until("a Warning", reported).await;
+    let metrics = running.context.metrics.text().expect("metrics");
+    assert!(!metrics.contains("notification_hub_operator_malformed_resources_total 0"), "{metrics}");
+    api.edit(&key(HUBS, "broken"), |it| it["spec"] = smallest());
+    until_ready(&api, "broken").await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reference_is_resolved_without_help_once_it_exists() {
+    let api = FakeApi::new();
+    let running = Running::start(&api, &[]);
+    api.create(hub("vault", with_signing_keys("keys")));
+    let reason = |kind, status, reason| move |api: &FakeApi| is(api, "vault", kind, (status, reason));
+    api.until("it is missed", reason("ReferencesResolved", "False", "SecretNotFound")).await;
+    api.create(secret("keys", &[("a.pem", "hello")]));
+    api.until("it is judged", reason("ReferencesResolved", "False", "InvalidKey")).await;
+    api.edit(&key("secrets", "keys"), |it| *it = secret("keys", &[("a.pem", P256_PUBLIC)]));
+    api.until("it is taken", reason("ReferencesResolved", "True", "Resolved")).await;
+    until_ready(&api, "vault").await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_ends_with_the_foreign_object() {
+    let api = FakeApi::new();
+    let metadata = json!({ "name": "vault-internal", "namespace": "bitwarden" });
+    api.create(json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {} }));
+    let running = Running::start(&api, &[]);
+    api.create(hub("vault", smallest()));
+    api.until("a conflict", |api| is(api, "vault", "Conflict", ("True", "ForeignObject"))).await;
+    api.delete(&key("services", "vault-internal"));
+    api.until("no conflict", |api| is(api, "vault", "Conflict", ("False", "NoConflict"))).await;
+    until_ready(&api, "vault").await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_watched_namespaces_are_touched() {
+    let api = FakeApi::new();
+    let running = Running::start(&api, &["bitwarden", "second"]);
+    let elsewhere = |namespace: &str| {
+        let mut it = hub("vault", smallest());
+        it["metadata"]["namespace"] = json!(namespace);
+        api.create(it);
+    };
+    elsewhere("unwatched");
+    elsewhere("second");
+    api.create(hub("vault", smallest()));
+    until_ready(&api, "vault").await;
+    let deployed = |api: &FakeApi, namespace: &str| {
+        api.all("apps/deployments").iter().any(|each| each["metadata"]["namespace"] == namespace)
+    };
+    api.until("the second namespace", |api| deployed(api, "second")).await;
+    assert!(!deployed(&api, "unwatched"));
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_at_rest_causes_no_write() {
+    let api = FakeApi::new();
+    let running = Running::start(&api, &[]);
+    api.create(hub("vault", smallest()));
+    until_ready(&api, "vault").await;
+    let version = api.version();
+    // An hour of resyncs: the clock runs ahead while nothing else is to be done.
+    tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
+    assert_eq!(api.changes_since(version), [""; 0]);
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_claim_nothing_is_written() {
+    let api = FakeApi::new();
+    api.create(hub("vault", smallest()));
+    let (claim, claimed) = watch::channel(Some(tokio::time::Instant::now()));
+    let context = context_led_by(&api, Leadership::Elected(claimed));
+    let version = api.version();
+    let error = pass(&api, &context, "vault").await.expect_err("the claim is over");
+    assert_eq!((error.step(), error.category()), ("apply", "not_leading"));
+    assert_eq!(api.changes_since(version), [""; 0]);
+    claim.send_replace(Some(tokio::time::Instant::now() + std::time::Duration::from_secs(10)));
+    pass(&api, &context, "vault").await.expect("a pass of the leader");
+}

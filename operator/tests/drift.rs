@@ -1,0 +1,144 @@
+//! What others do to the children: edits of what is ours are repaired, additions are left.
+
+use serde_json::{Value, json};
+
+use crate::common::fake_api::FakeApi;
+use crate::common::fixtures::{CHILDREN, HUBS, P256_PRIVATE, context, hub, key, pass, secret, smallest};
+
+async fn applied() -> FakeApi {
+    let api = FakeApi::new();
+    api.create(hub("vault", smallest()));
+    pass(&api, &context(&api), "vault").await.expect("a pass");
+    api
+}
+
+/// The object but for what the server counts.
+fn content(api: &FakeApi, (resource, name): (&str, &str)) -> Value {
+    let mut object = api.get(&key(resource, name)).unwrap_or_else(|| panic!("no {resource} {name}"));
+    let metadata = object["metadata"].as_object_mut().expect("metadata");
+    metadata.retain(|field, _| ["name", "namespace", "labels", "ownerReferences"].contains(&field.as_str()));
+    object
+}
+
+#[tokio::test]
+async fn a_deleted_child_is_made_again() {
+    for child in CHILDREN {
+        let api = applied().await;
+        let before = content(&api, child);
+        api.delete(&key(child.0, child.1));
+        pass(&api, &context(&api), "vault").await.expect("a pass");
+        let mut after = content(&api, child);
+        if child.1 == "vault-jwt" {
+            assert_ne!(after["data"], before["data"], "a key that is gone is gone: a new one is made");
+            after["data"] = before["data"].clone();
+        }
+        assert_eq!(after, before);
+    }
+}
+
+#[tokio::test]
+async fn edits_of_what_is_ours_are_repaired() {
+    type Edit = (&'static str, &'static str, &'static str, fn(&mut Value));
+    let edits: [Edit; 14] = [
+        ("services", "vault", "a port's number", |it| it["spec"]["ports"][0]["port"] = json!(80)),
+        ("services", "vault", "a port's name", |it| it["spec"]["ports"][0]["name"] = json!("web")),
+        ("services", "vault-internal", "the selector", |it| it["spec"]["selector"] = json!({ "app": "other" })),
+        ("services", "vault-internal", "the type", |it| it["spec"]["type"] = json!("LoadBalancer")),
+        ("services", "vault-metrics", "no port", |it| it["spec"]["ports"] = json!([])),
+        ("configmaps", "vault", "the file", |it| it["data"]["config.toml"] = json!("")),
+        ("secrets", "vault-jwt", "the public key", |it| it["data"]["jwks.json"] = json!("e30=")),
+        ("serviceaccounts", "vault", "its token", |it| it["automountServiceAccountToken"] = json!(true)),
+        ("apps/deployments", "vault", "replicas", |it| it["spec"]["replicas"] = json!(7)),
+        ("apps/deployments", "vault", "the image", |it| container(it)["image"] = json!("evil")),
+        ("apps/deployments", "vault", "a port's number", |it| container(it)["ports"][0]["containerPort"] = json!(80)),
+        ("apps/deployments", "vault", "privileges", |it| {
+            container(it)["securityContext"]["allowPrivilegeEscalation"] = json!(true);
+        }),
+        ("apps/deployments", "vault", "no volumes", |it| it["spec"]["template"]["spec"]["volumes"] = json!([])),
+        ("apps/deployments", "vault", "a label", |it| {
+            it["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("me");
+        }),
+    ];
+    for (resource, name, what, edit) in edits {
+        let api = applied().await;
+        let before = content(&api, (resource, name));
+        api.edit(&key(resource, name), edit);
+        assert_ne!(content(&api, (resource, name)), before, "{what}: the edit does nothing");
+        pass(&api, &context(&api), "vault").await.expect(what);
+        assert_eq!(content(&api, (resource, name)), before, "{resource} {name}: {what}");
+        let version = api.version();
+        pass(&api, &context(&api), "vault").await.expect(what);
+        assert_eq!(api.changes_since(version), [""; 0], "{resource} {name}: {what}");
+    }
+}
+
+fn container(deployment: &mut Value) -> &mut Value {
+    &mut deployment["spec"]["template"]["spec"]["containers"][0]
+}
+
+#[tokio::test]
+async fn additions_of_others_are_left() {
+    let api = applied().await;
+    let deployment = key("apps/deployments", "vault");
+    let edited = api.edit(&deployment, |it| {
+        // kubectl rollout restart, and an injected sidecar.
+        it["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = json!("now");
+        let containers = it["spec"]["template"]["spec"]["containers"].as_array_mut().expect("containers");
+        containers.push(json!({ "name": "sidecar", "image": "sidecar" }));
+    });
+    pass(&api, &context(&api), "vault").await.expect("a pass");
+    assert_eq!(api.get(&deployment).expect("the Deployment")["spec"], edited["spec"]);
+}
+
+#[tokio::test]
+async fn the_generated_key_stays_until_another_algorithm_is_asked_for() {
+    let api = applied().await;
+    let jwt = ("secrets", "vault-jwt");
+    let first = content(&api, jwt);
+    for _ in 0..3 {
+        pass(&api, &context(&api), "vault").await.expect("a pass");
+    }
+    assert_eq!(content(&api, jwt), first);
+    api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["auth"]["generate"]["algorithm"] = json!("RS256"));
+    pass(&api, &context(&api), "vault").await.expect("a pass");
+    assert_ne!(content(&api, jwt)["data"]["private.pem"], first["data"]["private.pem"]);
+}
+
+#[tokio::test]
+async fn a_broken_private_key_is_replaced_and_a_good_one_is_kept() {
+    let api = applied().await;
+    let jwt = key("secrets", "vault-jwt");
+    api.edit(&jwt, |it| it["data"]["private.pem"] = json!("aGVsbG8="));
+    pass(&api, &context(&api), "vault").await.expect("a pass");
+    assert_ne!(api.get(&jwt).expect("the Secret")["data"]["private.pem"], "aGVsbG8=");
+
+    let given = secret("vault-jwt", &[("private.pem", P256_PRIVATE)])["data"]["private.pem"].clone();
+    api.edit(&jwt, |it| it["data"]["private.pem"] = given.clone());
+    let before = api.get(&jwt).expect("the Secret")["data"]["jwks.json"].clone();
+    pass(&api, &context(&api), "vault").await.expect("a pass");
+    let after = api.get(&jwt).expect("the Secret")["data"].clone();
+    assert_eq!(after["private.pem"], given);
+    assert_ne!(after["jwks.json"], before, "the public half follows");
+}
+
+#[tokio::test]
+async fn a_changed_configuration_rolls_out_and_what_is_no_longer_asked_for_goes() {
+    let api = applied().await;
+    let template = |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["template"].clone();
+    let before = template(&api);
+    api.edit(&key(HUBS, "vault"), |hub| {
+        hub["spec"]["installationId"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
+        hub["spec"]["podTemplate"] = json!({ "spec": { "priorityClassName": "high" } });
+    });
+    pass(&api, &context(&api), "vault").await.expect("a pass");
+    let checksum = "/metadata/annotations/notificationhub.rs~1config-checksum";
+    assert_ne!(template(&api).pointer(checksum), before.pointer(checksum));
+    assert_eq!(template(&api)["spec"]["priorityClassName"], "high");
+
+    api.edit(&key(HUBS, "vault"), |hub| {
+        let spec = hub["spec"].as_object_mut().expect("a spec");
+        spec.retain(|field, _| !["installationId", "podTemplate"].contains(&field.as_str()));
+    });
+    pass(&api, &context(&api), "vault").await.expect("a pass");
+    assert_eq!(template(&api), before);
+}

@@ -1,0 +1,131 @@
+//! The election: at most one process may write, whatever the API server does. On a clock that runs ahead by itself.
+
+use std::time::Duration;
+
+use kube::Client;
+use notification_hub_operator::leader::{Election, Ended, Leadership, LeaseStore, Timing};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use crate::common::fake_api::{FakeApi, Fault};
+use crate::common::store::Key;
+
+fn lease() -> Key {
+    Key::new("coordination.k8s.io/leases", "operator", "lease")
+}
+
+/// A process that takes part.
+pub struct Candidate {
+    pub leadership: Leadership,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Ended>,
+}
+
+impl Candidate {
+    pub fn start(client: Client, name: &str) -> Candidate {
+        let store = LeaseStore::new(client, "operator", "lease", name, Timing::default());
+        let (election, leadership) = Election::new(store);
+        let (stop, stopped) = watch::channel(false);
+        Candidate { leadership, stop, task: tokio::spawn(election.run(stopped)) }
+    }
+
+    /// Waits until it leads, for some time.
+    pub async fn leads_within(&self, time: Duration) -> bool {
+        timeout(time, self.leadership.gained()).await.is_ok()
+    }
+
+    pub async fn stop(self) -> Ended {
+        self.stop.send_replace(true);
+        self.task.await.expect("no panic")
+    }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_leads_and_the_next_begins_at_once_when_the_lease_is_given_back() {
+    let api = FakeApi::new();
+    let first = Candidate::start(api.client(), "first");
+    assert!(first.leads_within(seconds(1)).await);
+    let second = Candidate::start(api.client(), "second");
+    assert!(!second.leads_within(seconds(120)).await, "the first one renews");
+    assert!(first.leadership.holds());
+    assert_eq!(first.stop().await, Ended::Released);
+    assert!(
+        second.leads_within(Timing::default().retry + seconds(1)).await,
+        "nobody waits for a lease that was given back"
+    );
+    let spec = api.get(&lease()).expect("the lease")["spec"].clone();
+    assert_eq!((&spec["holderIdentity"], &spec["leaseTransitions"]), (&json!("second"), &json!(1)));
+    assert_eq!(second.stop().await, Ended::Released);
+    assert!(api.get(&lease()).expect("the lease")["spec"].get("holderIdentity").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_that_begin_together_one_leads() {
+    let api = FakeApi::new();
+    let both = [Candidate::start(api.client(), "first"), Candidate::start(api.client(), "second")];
+    tokio::time::sleep(seconds(60)).await;
+    assert_eq!(both.iter().filter(|each| each.leadership.holds()).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_is_cut_off_ends_before_the_next_begins() {
+    let api = FakeApi::new();
+    let (cut, is_cut) = watch::channel(false);
+    let first = Candidate::start(api.client_behind(is_cut), "first");
+    assert!(first.leads_within(seconds(1)).await);
+    let second = Candidate::start(api.client(), "second");
+    assert!(!second.leads_within(seconds(60)).await);
+
+    cut.send_replace(true);
+    let since = Instant::now();
+    let ended = timeout(Timing::default().renew_deadline, first.task).await;
+    assert_eq!(ended.expect("within the renewal deadline").expect("no panic"), Ended::Lost);
+    assert!(!first.leadership.holds());
+    let gap = Timing::default().lease - Timing::default().renew_deadline;
+    assert!(!second.leads_within(gap - Timing::default().retry).await, "not before the lease has run out");
+    assert!(second.leads_within(seconds(10)).await);
+    assert!(since.elapsed() <= Timing::default().lease + 2 * Timing::default().retry, "{:?}", since.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_fault_of_whatever_kind_costs_no_lease() {
+    for fault in [Fault::Refused(409), Fault::Refused(429), Fault::Refused(500), Fault::Hangs, Fault::AnswerLost] {
+        for call in 0..4 {
+            let api = FakeApi::new();
+            let first = Candidate::start(api.client(), "first");
+            assert!(first.leads_within(seconds(1)).await);
+            api.inject(call, fault);
+            for _ in 0..40 {
+                tokio::time::sleep(seconds(1)).await;
+                assert!(first.leadership.holds(), "{fault:?} at call {call}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_somebody_has_taken_is_lost() {
+    let api = FakeApi::new();
+    let first = Candidate::start(api.client(), "first");
+    assert!(first.leads_within(seconds(1)).await);
+    api.edit(&lease(), |it| it["spec"]["holderIdentity"] = json!("thief"));
+    assert_eq!(first.task.await.expect("no panic"), Ended::Lost);
+    assert!(!first.leadership.holds());
+    assert_eq!(api.get(&lease()).expect("the lease")["spec"]["holderIdentity"], "thief", "it is not taken back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_lease_is_made_again() {
+    let api = FakeApi::new();
+    let first = Candidate::start(api.client(), "first");
+    assert!(first.leads_within(seconds(1)).await);
+    api.delete(&lease());
+    api.until("a new lease", |api| api.get(&lease()).is_some()).await;
+    assert!(first.leadership.holds());
+}

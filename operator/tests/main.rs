@@ -1,0 +1,17 @@
+//! The operator's tests above its modules: against an API server in memory, and of what it hands to others.
+
+#![expect(unreachable_pub, reason = "a test binary has nobody to reach")]
+
+mod builders;
+mod chart;
+mod command;
+mod common;
+mod conditions;
+mod contract;
+mod controller;
+mod drift;
+mod faults;
+mod leader;
+mod permissions;
+mod pipeline;
+mod references;

@@ -1,0 +1,67 @@
+//! The permissions are sufficient and minimal: exactly what the operator was seen to do.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use notification_hub_operator::permissions::{PERMISSIONS, Scope};
+use serde_json::json;
+
+use crate::common::fake_api::FakeApi;
+use crate::common::fixtures::{HUBS, P256_PUBLIC, hub, is, key, roll_out, secret, smallest, with_signing_keys};
+use crate::common::request::Access;
+use crate::controller::Running;
+use crate::leader::Candidate;
+
+/// Everything that ever happens: an election, hubs of every kind, obstacles, drift, and changes that come again.
+async fn everything(api: &FakeApi) {
+    let candidate = Candidate::start(api.client(), "first");
+    assert!(candidate.leads_within(Duration::from_secs(60)).await);
+    let running = Running::start(api, &[]);
+    api.create(hub("broken", json!({ "source": "nowhere" })));
+    api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
+    api.create(hub("second", with_signing_keys("keys")));
+    api.create(hub("third", with_signing_keys("missing")));
+    api.create(hub("vault", smallest()));
+    let ready = |status, reason| move |api: &FakeApi| is(api, "vault", "Ready", (status, reason));
+    for replicas in [1, 0, 1] {
+        api.edit(&key(HUBS, "vault"), |it| it["spec"]["replicas"] = json!(replicas));
+        let seen = |api: &FakeApi| {
+            api.get(&key("apps/deployments", "vault")).is_some_and(|it| it["spec"]["replicas"] == replicas)
+        };
+        api.until("the replicas are passed on", seen).await;
+        api.until("a rollout begins", ready("False", "Progressing")).await;
+        roll_out(api, "vault");
+        let ready = if replicas == 0 { ready("True", "ScaledToZero") } else { ready("True", "Available") };
+        api.until("it is over", ready).await;
+    }
+    api.until("the second hub", |api| api.get(&key("apps/deployments", "second")).is_some()).await;
+    api.until("the third hub", |api| is(api, "third", "Ready", ("False", "ReferencesMissing"))).await;
+    api.edit(&key("services", "vault"), |it| it["spec"]["ports"][0]["port"] = json!(80));
+    api.until("repair", |api| api.get(&key("services", "vault")).expect("it")["spec"]["ports"][0]["port"] == 5000)
+        .await;
+    running.stop().await;
+    candidate.stop().await;
+}
+
+fn permitted(scope: Scope) -> BTreeSet<Access> {
+    let scoped = PERMISSIONS.iter().filter(|permission| permission.scope == scope);
+    let accesses = scoped.flat_map(|permission| {
+        let access = |verb: &&'static str| Access {
+            verb,
+            group: permission.group.to_owned(),
+            resource: permission.resource.to_owned(),
+        };
+        permission.verbs.iter().map(access)
+    });
+    accesses.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_done_is_what_is_permitted() {
+    let api = FakeApi::new();
+    everything(&api).await;
+    let (own, watched): (BTreeSet<_>, BTreeSet<_>) =
+        api.accesses().into_iter().partition(|access| access.resource == "leases");
+    assert_eq!(watched, permitted(Scope::Watched));
+    assert_eq!(own, permitted(Scope::Own));
+}

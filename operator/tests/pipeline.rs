@@ -1,0 +1,273 @@
+//! One pass from a resource to its children and its status.
+
+use serde_json::{Value, json};
+
+use crate::common::fake_api::{FakeApi, Fault};
+use crate::common::fixtures::{CHILDREN, HUBS, condition, context, hub, key, message, pass, roll_out, smallest};
+
+async fn applied(spec: Value) -> FakeApi {
+    let api = FakeApi::new();
+    api.create(hub("vault", spec));
+    pass(&api, &context(&api), "vault").await.expect("a pass");
+    api
+}
+
+#[tokio::test]
+async fn every_child_is_made_and_belongs_to_the_hub() {
+    let api = applied(smallest()).await;
+    let uid = api.get(&key(HUBS, "vault")).expect("the hub")["metadata"]["uid"].clone();
+    for (resource, name) in CHILDREN {
+        let child = api.get(&key(resource, name)).unwrap_or_else(|| panic!("no {resource} {name}"));
+        let metadata = &child["metadata"];
+        let owner = json!([{
+            "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "name": "vault", "uid": uid,
+            "controller": true,
+        }]);
+        assert_eq!(metadata["ownerReferences"], owner, "{resource} {name}");
+        let labels = json!({
+            "app.kubernetes.io/name": "notification-hub",
+            "app.kubernetes.io/instance": "vault",
+            "app.kubernetes.io/managed-by": "notification-hub-operator",
+        });
+        assert_eq!(metadata["labels"], labels, "{resource} {name}");
+    }
+    let made = api.changes_since(0).iter().filter(|change| change.starts_with("ADDED")).count();
+    assert_eq!(made, 1 + CHILDREN.len() + 1, "the hub, its children, an Event: {:?}", api.changes_since(0));
+}
+
+#[tokio::test]
+async fn the_status_tells_of_the_spec_it_is_about() {
+    let api = applied(smallest()).await;
+    let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
+    assert_eq!(status["observedGeneration"], 1);
+    assert_eq!(status["url"], "http://vault.bitwarden.svc:5000");
+    assert_eq!(status["sendUrl"], "http://vault-internal.bitwarden.svc:5001");
+    assert_eq!(status["source"], "Direct");
+    assert_eq!(status["selector"], "app.kubernetes.io/name=notification-hub,app.kubernetes.io/instance=vault");
+    assert_eq!(status["image"], "registry.example.com/hub:1.0.0");
+    assert_eq!((&status["replicas"], &status["readyReplicas"]), (&json!(0), &json!(0)));
+    let conditions = status["conditions"].as_array().expect("conditions");
+    assert_eq!(conditions.len(), 7);
+    assert!(conditions.iter().all(|condition| condition["observedGeneration"] == 1), "{conditions:#?}");
+    assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Progressing".into()));
+    assert_eq!(condition(&api, "vault", "SpecValid"), ("True".into(), "Valid".into()));
+    assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()));
+    assert_eq!(condition(&api, "vault", "Conflict"), ("False".into(), "NoConflict".into()));
+    let writes = api.changes_since(0).iter().filter(|change| change.starts_with("MODIFIED")).count();
+    assert_eq!(writes, 1, "all of the status in one write");
+}
+
+#[tokio::test]
+async fn a_pass_over_an_unchanged_resource_writes_nothing() {
+    let api = FakeApi::new();
+    let context = context(&api);
+    api.create(hub("vault", smallest()));
+    pass(&api, &context, "vault").await.expect("the first pass");
+    let version = api.version();
+    pass(&api, &context, "vault").await.expect("the second pass");
+    assert_eq!(api.changes_since(version), [""; 0], "while it rolls out");
+
+    roll_out(&api, "vault");
+    pass(&api, &context, "vault").await.expect("a pass that notices");
+    assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
+    let version = api.version();
+    pass(&api, &context, "vault").await.expect("one more pass");
+    assert_eq!(api.changes_since(version), [""; 0], "when it is ready");
+}
+
+#[tokio::test]
+async fn a_hub_without_pods_is_ready() {
+    let api = applied(json!({ "replicas": 0, "source": { "direct": {} }, "auth": { "generate": {} } })).await;
+    roll_out(&api, "vault");
+    pass(&api, &context(&api), "vault").await.expect("a pass");
+    assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "ScaledToZero".into()));
+    assert_eq!(condition(&api, "vault", "Available"), ("False".into(), "ScaledToZero".into()));
+}
+
+#[tokio::test]
+async fn scaling_changes_the_generation_that_the_conditions_are_about() {
+    let api = applied(smallest()).await;
+    api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(0));
+    pass(&api, &context(&api), "vault").await.expect("a pass");
+    let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
+    assert_eq!(status["observedGeneration"], 2);
+    let all = status["conditions"].as_array().expect("conditions").iter().all(|each| each["observedGeneration"] == 2);
+    assert!(all, "{status:#}");
+    assert_eq!(api.get(&key("apps/deployments", "vault")).expect("the Deployment")["spec"]["replicas"], 0);
+}
+
+#[tokio::test]
+async fn a_foreign_object_is_reported_and_nothing_is_touched() {
+    let foreign = |resource: &str, name: &str, owner: Value| {
+        let (group, kind) = match resource {
+            "serviceaccounts" => ("v1", "ServiceAccount"),
+            "configmaps" => ("v1", "ConfigMap"),
+            "secrets" => ("v1", "Secret"),
+            "services" => ("v1", "Service"),
+            _ => ("apps/v1", "Deployment"),
+        };
+        let metadata = json!({ "name": name, "namespace": "bitwarden", "ownerReferences": owner });
+        (json!({ "apiVersion": group, "kind": kind, "metadata": metadata, "data": { "mine": "bWluZQ==" } }), kind)
+    };
+    // Nobody's, somebody's, and one that names the hub but is not controlled by it.
+    let other = |uid: &str, controller: bool| json!([{ "uid": uid, "controller": controller, "name": "x", "kind": "X", "apiVersion": "v1" }]);
+    for owner in [json!([]), other("somebody", true), other("uid-1", false)] {
+        for (resource, name) in CHILDREN {
+            let api = FakeApi::new();
+            let context = context(&api);
+            api.create(hub("vault", smallest()));
+            let (object, kind) = foreign(resource, name, owner.clone());
+            let before = api.create(object);
+            pass(&api, &context, "vault").await.expect("a pass");
+
+            assert_eq!(api.get(&key(resource, name)), Some(before), "{resource} {name}");
+            let made: Vec<_> =
+                CHILDREN.iter().filter(|(resource, name)| api.get(&key(resource, name)).is_some()).collect();
+            assert_eq!(made, [&(resource, name)], "others were made");
+            assert_eq!(condition(&api, "vault", "Conflict"), ("True".into(), "ForeignObject".into()));
+            assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Conflict".into()));
+            let named = format!("{kind} {name}");
+            assert!(message(&api, "vault", "Conflict").contains(&named), "{}", message(&api, "vault", "Conflict"));
+            let version = api.version();
+            pass(&api, &context, "vault").await.expect("a second pass");
+            assert_eq!(api.changes_since(version), [""; 0]);
+
+            api.delete(&key(resource, name));
+            pass(&api, &context, "vault").await.expect("a pass without the obstacle");
+            assert_eq!(condition(&api, "vault", "Conflict"), ("False".into(), "NoConflict".into()));
+            assert!(CHILDREN.iter().all(|(resource, name)| api.get(&key(resource, name)).is_some()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn protected_and_unknown_fields_of_the_pod_template_are_left_out_and_reported() {
+    let mut spec = smallest();
+    spec["podTemplate"] = json!({
+        "metadata": { "labels": { "app.kubernetes.io/instance": "other", "team": "identity" } },
+        "spec": {
+            "shinyNewField": 1,
+            "containers": [{ "name": "hub", "env": [
+                { "name": "notification_hub__auth__keys", "value": "/tmp" },
+                { "name": "HTTP_PROXY", "value": "http://proxy" },
+            ] }],
+        },
+    });
+    let api = applied(spec).await;
+    assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "FieldsDropped".into()));
+    assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Progressing".into()), "the rest is carried out");
+    let told = message(&api, "vault", "SpecValid");
+    for path in [
+        "podTemplate.spec.shinyNewField",
+        "podTemplate.metadata.labels[app.kubernetes.io/instance]",
+        "podTemplate.spec.containers[hub].env[notification_hub__auth__keys]",
+    ] {
+        assert!(told.contains(path), "{path} in {told}");
+    }
+    let template = api.get(&key("apps/deployments", "vault")).expect("the Deployment")["spec"]["template"].clone();
+    assert_eq!(template["metadata"]["labels"]["app.kubernetes.io/instance"], "vault");
+    assert_eq!(template["metadata"]["labels"]["team"], "identity");
+    assert_eq!(template["spec"]["containers"][0]["env"], json!([{ "name": "HTTP_PROXY", "value": "http://proxy" }]));
+}
+
+#[tokio::test]
+async fn a_spec_that_cannot_be_carried_out_leaves_the_children_as_they_are() {
+    let table = [
+        (json!({ "replicas": 2 }), "InvalidSpec", "replicas: 2"),
+        (
+            json!({ "podTemplate": { "spec": { "containers": 1 } } }),
+            "InvalidPodTemplate",
+            "podTemplate.spec.containers",
+        ),
+        (
+            json!({ "podTemplate": { "spec": { "containers": [{ "name": "sidecar" }] } } }),
+            "InvalidPodTemplate",
+            "podTemplate.spec.containers[sidecar]: it has no image",
+        ),
+        (
+            json!({ "podTemplate": { "spec": { "volumes": [{ "name": "x", "emptyDir": {}, "hostPath": { "path": "/" } }] } } }),
+            "InvalidPodTemplate",
+            "podTemplate.spec.volumes[x]",
+        ),
+    ];
+    for (change, reason, told) in table {
+        let api = applied(smallest()).await;
+        roll_out(&api, "vault");
+        api.edit(&key(HUBS, "vault"), |hub| {
+            for (field, value) in change.as_object().expect("fields") {
+                hub["spec"][field] = value.clone();
+            }
+        });
+        let version = api.version();
+        pass(&api, &context(&api), "vault").await.expect("a pass");
+        assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), reason.into()), "{change}");
+        assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "InvalidSpec".into()), "{change}");
+        assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()), "it goes on running");
+        assert!(message(&api, "vault", "SpecValid").contains(told), "{}", message(&api, "vault", "SpecValid"));
+        let changes = api.changes_since(version);
+        let children: Vec<_> = changes
+            .iter()
+            .filter(|change| !change.contains("notificationhubs") && !change.contains("events"))
+            .collect();
+        assert!(children.is_empty(), "{change}: {children:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_refuses_about_a_child_is_told() {
+    for code in [403, 422] {
+        let api = FakeApi::new();
+        api.create(hub("vault", smallest()));
+        // One Secret, seven looks, then the ServiceAccount's apply.
+        api.inject(8, Fault::Refused(code));
+        pass(&api, &context(&api), "vault").await.expect("a pass");
+        assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
+        assert!(
+            message(&api, "vault", "Ready").starts_with("ServiceAccount vault: "),
+            "{}",
+            message(&api, "vault", "Ready")
+        );
+        pass(&api, &context(&api), "vault").await.expect("a pass");
+        assert_eq!(condition(&api, "vault", "SpecValid"), ("True".into(), "Valid".into()));
+    }
+}
+
+#[tokio::test]
+async fn a_status_that_was_computed_from_an_old_resource_is_not_written() {
+    let api = FakeApi::new();
+    let context = context(&api);
+    let old = api.create(hub("vault", smallest()));
+    api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(0));
+    let guarded = serde_json::from_value(old).expect("a hub");
+    let error = notification_hub_operator::controller::pass(std::sync::Arc::new(guarded), context.clone())
+        .await
+        .expect_err("a stale pass");
+    assert_eq!((error.step(), error.category()), ("status", "conflict"));
+    assert!(api.get(&key(HUBS, "vault")).expect("the hub").get("status").is_none());
+    pass(&api, &context, "vault").await.expect("a pass");
+    assert_eq!(api.get(&key(HUBS, "vault")).expect("the hub")["status"]["observedGeneration"], 2);
+}
+
+#[tokio::test]
+async fn a_resource_that_is_being_deleted_is_left_to_the_garbage_collector() {
+    let api = FakeApi::new();
+    let mut doomed = hub("vault", smallest());
+    doomed["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    api.create(doomed);
+    pass(&api, &context(&api), "vault").await.expect("a pass");
+    assert_eq!(api.take_calls(), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_longest_name_works_for_every_child() {
+    let name = "v".repeat(40);
+    let api = FakeApi::new();
+    api.create(hub(&name, smallest()));
+    pass(&api, &context(&api), &name).await.expect("a pass");
+    assert_eq!(condition(&api, &name, "SpecValid"), ("True".into(), "Valid".into()));
+    let longer = "v".repeat(41);
+    api.create(hub(&longer, smallest()));
+    pass(&api, &context(&api), &longer).await.expect("a pass");
+    assert_eq!(condition(&api, &longer, "SpecValid"), ("False".into(), "InvalidSpec".into()));
+    assert!(message(&api, &longer, "SpecValid").contains("40 characters"));
+}

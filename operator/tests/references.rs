@@ -1,0 +1,96 @@
+//! What a spec refers to: missing, malformed, and repaired.
+
+use serde_json::Value;
+
+use crate::common::fake_api::FakeApi;
+use crate::common::fixtures::{
+    HUBS, P256_PUBLIC, condition, context, hub, key, message, pass, roll_out, secret, with_signing_keys,
+};
+
+const SECRET_TEXT: &str = "correct-horse-battery-staple-0123456789";
+
+async fn passed(api: &FakeApi) {
+    pass(api, &context(api), "vault").await.expect("a pass");
+}
+
+#[tokio::test]
+async fn a_missing_secret_is_named_and_its_arrival_is_enough() {
+    let api = FakeApi::new();
+    api.create(hub("vault", with_signing_keys("keys")));
+    passed(&api).await;
+    assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), "SecretNotFound".into()));
+    assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()));
+    assert_eq!(message(&api, "vault", "Ready"), "auth.signingKeys: Secret keys does not exist");
+    assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod that could not start");
+
+    api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
+    passed(&api).await;
+    assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()));
+    assert!(api.get(&key("apps/deployments", "vault")).is_some());
+    assert!(api.get(&key("secrets", "vault-jwt")).is_none(), "no key was asked for");
+}
+
+#[tokio::test]
+async fn a_malformed_entry_is_named_but_its_content_is_not() {
+    let table: [(&[(&str, &str)], &str); 7] = [
+        (&[("readme", SECRET_TEXT)], "Secret keys has no key"),
+        (&[("a.pem", SECRET_TEXT)], "entry a.pem: it is no PEM"),
+        (&[("a.pem", P256_PUBLIC), ("b.pem", SECRET_TEXT)], "entry b.pem: it is no PEM"),
+        (&[("a.jwks.json", SECRET_TEXT)], "entry a.jwks.json: it is no JWK set"),
+        (&[("a.jwks.json", "{\"keys\":[{\"kty\":\"oct\",\"k\":\"correct-horse-battery-staple\"}]}")], "has no key for"),
+        (&[("a.secret", "correct-horse")], "entry a.secret: it is a secret of 13 bytes"),
+        (&[("a.pem", include_str!("keys/p384-public.pem"))], "entry a.pem: it is no PEM of an RSA or P-256 key"),
+    ];
+    for (entries, told) in table {
+        let api = FakeApi::new();
+        api.create(hub("vault", with_signing_keys("keys")));
+        api.create(secret("keys", entries));
+        passed(&api).await;
+        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), "InvalidKey".into()), "{told}");
+        let message = message(&api, "vault", "ReferencesResolved");
+        assert!(message.contains(told), "{told} in {message}");
+        let said: Vec<Value> = api.all(HUBS).into_iter().chain(api.all("events.k8s.io/events")).collect();
+        assert!(!said.iter().any(|object| object.to_string().contains("correct-horse")), "a secret got out: {said:#?}");
+
+        api.edit(&key("secrets", "keys"), |it| *it = secret("keys", &[("a.secret", SECRET_TEXT)]));
+        passed(&api).await;
+        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn every_problem_is_told_at_once() {
+    let api = FakeApi::new();
+    api.create(hub("vault", with_signing_keys("keys")));
+    api.create(secret("keys", &[("a.pem", "x"), ("b.secret", "y")]));
+    passed(&api).await;
+    let message = message(&api, "vault", "ReferencesResolved");
+    assert!(message.contains("a.pem") && message.contains("b.secret"), "{message}");
+}
+
+#[tokio::test]
+async fn a_running_hub_stays_when_its_secret_goes() {
+    let api = FakeApi::new();
+    api.create(hub("vault", with_signing_keys("keys")));
+    api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
+    passed(&api).await;
+    roll_out(&api, "vault");
+    api.delete(&key("secrets", "keys"));
+    let before = api.get(&key("apps/deployments", "vault"));
+    passed(&api).await;
+    assert_eq!(api.get(&key("apps/deployments", "vault")), before);
+    assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()));
+    assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()));
+}
+
+#[tokio::test]
+async fn an_edited_key_does_not_change_the_pods() {
+    let api = FakeApi::new();
+    api.create(hub("vault", with_signing_keys("keys")));
+    api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
+    passed(&api).await;
+    api.edit(&key("secrets", "keys"), |it| *it = secret("keys", &[("b.secret", SECRET_TEXT)]));
+    let version = api.version();
+    passed(&api).await;
+    assert_eq!(api.changes_since(version), [""; 0], "the hub reloads it in place");
+}

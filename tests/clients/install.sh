@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Installs the clients' packages as package-lock.json pins them, unless they are there.
+set -euo pipefail
+cd "$(dirname "$0")"
+if ! cmp -s package-lock.json node_modules/.installed-lock.json; then
+  echo "clients: installing Microsoft's SignalR client (npm ci)" >&2
+  npm ci --no-audit --no-fund --silent
+  cp package-lock.json node_modules/.installed-lock.json
+fi

@@ -1,0 +1,49 @@
+//! The operator, installed from the chart as a user would.
+
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::cluster::{Cluster, folder};
+
+/// The release, and the operator's Deployment.
+pub const RELEASE: &str = "notification-hub-operator";
+
+/// Where the operator runs.
+pub const NAMESPACE: &str = "notification-hub-system";
+
+/// Installs the chart once in this process; a second process finds the same release and leaves it as it is.
+pub fn operator(cluster: &Cluster) -> Result<()> {
+    static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
+    let installed = INSTALLED.get_or_init(|| install(cluster).map_err(|error| format!("{error:#}")));
+    installed.clone().map_err(|error| anyhow!(error))
+}
+
+fn install(cluster: &Cluster) -> Result<()> {
+    let chart = folder().parent().context("no project around the tests")?.join("charts").join(RELEASE);
+    let mut values = image(cluster, "hubImage", "HUB_IMAGE", "nhub.test/hub:test")?;
+    values.extend(image(cluster, "image", "OPERATOR_IMAGE", "nhub.test/operator:test")?);
+    let mut arguments = vec!["upgrade", "--install", RELEASE, chart.to_str().context("an odd path")?];
+    arguments.extend(["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "120s"]);
+    values.iter().for_each(|value| arguments.extend(["--set-string", value]));
+    cluster.helm(&arguments).map(drop).inspect_err(|_| {
+        let state = cluster.kubectl(&["describe", "pods", "-n", NAMESPACE]);
+        eprintln!("{}\n{}", state.unwrap_or_default(), log(cluster).unwrap_or_default());
+    })
+}
+
+/// The chart's values for an image: the tests' own, or in a cluster of the user's one that it can pull.
+fn image(cluster: &Cluster, value: &str, variable: &str, own: &str) -> Result<Vec<String>> {
+    let image = match std::env::var(variable) {
+        Ok(image) => image,
+        Err(_) if cluster.is_current_context() => bail!("CLUSTER=current needs {variable}: REPOSITORY:TAG"),
+        Err(_) => own.to_owned(),
+    };
+    let (repository, tag) = image.rsplit_once(':').with_context(|| format!("{variable} needs a tag"))?;
+    Ok(vec![format!("{value}.repository={repository}"), format!("{value}.tag={tag}")])
+}
+
+/// The end of the operator's log.
+pub fn log(cluster: &Cluster) -> Result<String> {
+    cluster.kubectl(&["logs", "-n", NAMESPACE, &format!("deployment/{RELEASE}"), "--tail=100"])
+}

@@ -1,0 +1,133 @@
+//! A namespace for one test. What is in it is shown when the test fails, and then deleted.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::cluster::{Cluster, Reach};
+use crate::install;
+use crate::wait::until;
+
+/// How long pods may take to come up.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A namespace of a cluster with the operator installed.
+pub struct Namespace {
+    /// The cluster.
+    pub cluster: &'static Cluster,
+    /// Its name.
+    pub name: String,
+}
+
+/// Runs a test in a namespace of its own. Without a cluster it says why and does nothing.
+pub fn with(purpose: &str, test: impl FnOnce(&Namespace) -> Result<()>) {
+    let Some(cluster) = Cluster::of_this_run() else { return };
+    install::operator(cluster).expect("the operator is installed");
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    let namespace = Namespace { cluster, name: format!("{purpose}-{}", &id[..6]) };
+    cluster.kubectl(&["create", "namespace", &namespace.name]).expect("a namespace");
+    let outcome = catch_unwind(AssertUnwindSafe(|| test(&namespace)));
+    if !matches!(outcome, Ok(Ok(()))) {
+        namespace.show();
+    }
+    let deleted = cluster.kubectl(&["delete", "namespace", &namespace.name, "--wait=false"]);
+    match outcome {
+        Ok(Ok(())) => deleted.map(drop).expect("the namespace can be deleted"),
+        Ok(Err(error)) => panic!("{error:#}"),
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+impl Namespace {
+    /// Runs kubectl in this namespace.
+    pub fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        self.cluster.kubectl(&[&["-n", &self.name], arguments].concat())
+    }
+
+    /// Applies a manifest.
+    pub fn apply(&self, manifest: &Value) -> Result<()> {
+        let arguments = ["-n", &self.name, "apply", "--server-side", "-f", "-"];
+        self.cluster.kubectl_with(&arguments, &manifest.to_string()).map(drop)
+    }
+
+    /// An object, which has to exist.
+    pub fn get(&self, kind: &str, name: &str) -> Result<Value> {
+        Ok(serde_json::from_str(&self.kubectl(&["get", kind, name, "-o", "json"])?)?)
+    }
+
+    /// The objects of these kinds that a hub owns directly or by its labels; `kinds` as kubectl takes them.
+    pub fn children(&self, kinds: &str, hub: &str) -> Result<Vec<Value>> {
+        let selector = format!("app.kubernetes.io/name=notification-hub,app.kubernetes.io/instance={hub}");
+        let list: Value = serde_json::from_str(&self.kubectl(&["get", kinds, "-l", &selector, "-o", "json"])?)?;
+        Ok(list["items"].as_array().context("no list")?.clone())
+    }
+
+    /// Waits as a user would until the hub is ready.
+    pub fn wait_ready(&self, hub: &str) -> Result<()> {
+        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        self.kubectl(&["wait", "--for=condition=Ready", &timeout, &format!("notificationhub/{hub}")]).map(drop)
+    }
+
+    /// Waits until a condition of the hub, seen for its present generation, has this status and reason; its message.
+    pub fn wait_condition(&self, hub: &str, kind: &str, status: &str, reason: &str) -> Result<String> {
+        until(&format!("{kind} is {status} ({reason})"), PATIENCE, || {
+            let resource = self.get("notificationhub", hub)?;
+            let conditions = resource["status"]["conditions"].as_array().context("no conditions")?;
+            let condition = conditions.iter().find(|each| each["type"] == kind).context("no such condition")?;
+            ensure!(
+                condition["observedGeneration"] == resource["metadata"]["generation"],
+                "it is of an old generation"
+            );
+            ensure!(condition["status"] == status && condition["reason"] == reason, "it is {condition}");
+            Ok(condition["message"].as_str().unwrap_or_default().to_owned())
+        })
+    }
+
+    /// The one pod of a hub that is not on its way out.
+    pub fn pod(&self, hub: &str) -> Result<Value> {
+        let mut pods = self.children("pods", hub)?;
+        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        match <[Value; 1]>::try_from(pods) {
+            Ok([pod]) => Ok(pod),
+            Err(pods) => bail!("{} pods instead of one", pods.len()),
+        }
+    }
+
+    /// The content of an entry of a Secret.
+    pub fn secret(&self, name: &str, entry: &str) -> Result<Vec<u8>> {
+        let template = format!("go-template={{{{index .data {entry:?} | base64decode}}}}");
+        Ok(self.kubectl(&["get", "secret", name, "-o", &template])?.into_bytes())
+    }
+
+    /// Makes or edits a Secret of one entry.
+    pub fn set_secret(&self, name: &str, entry: &str, text: &str) -> Result<()> {
+        self.apply(&json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {entry: text},
+        }))
+    }
+
+    /// The way to a Service's port.
+    pub fn reach(&self, service: &str, port: u16) -> Result<Reach> {
+        self.cluster.reach(&self.name, service, port)
+    }
+
+    /// Prints what one wants to know after a failure.
+    fn show(&self) {
+        let mut shown = vec![
+            self.kubectl(&["get", "notificationhubs", "-o", "yaml"]),
+            self.kubectl(&["get", "all,configmaps,secrets", "-o", "wide"]),
+            self.kubectl(&["get", "events", "--sort-by=.lastTimestamp"]),
+        ];
+        let names = self.kubectl(&["get", "pods", "-o", "name"]).unwrap_or_default();
+        for pod in names.lines() {
+            shown.push(self.kubectl(&["describe", pod]));
+            shown.push(self.kubectl(&["logs", pod, "--all-containers", "--tail=50"]));
+        }
+        shown.push(install::log(self.cluster));
+        for text in shown {
+            eprintln!("--- {}\n{}", self.name, text.unwrap_or_else(|error| format!("{error:#}")));
+        }
+    }
+}

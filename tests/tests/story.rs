@@ -1,0 +1,354 @@
+//! The story of a push, told in a real Kubernetes: from `helm install` to Microsoft's client, and what people do to a hub
+//! afterwards. Every test has a namespace of its own.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use jsonwebtoken::{Algorithm, EncodingKey};
+use notification_hub_tests::cluster::{Reach, folder, run};
+use notification_hub_tests::http::{self, Response};
+use notification_hub_tests::listener::Listener;
+use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::programs;
+use notification_hub_tests::token::{self, Signer};
+use notification_hub_tests::wait::until;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// The kinds of everything that comes from a hub, directly or at second hand.
+const OWNED: &str = "deployments,replicasets,pods,services,endpointslices,configmaps,secrets,serviceaccounts";
+
+/// The kinds that the operator itself writes.
+const WRITTEN: &str = "deployments,services,configmaps,secrets,serviceaccounts";
+
+/// The garbage collector needs up to half a minute to learn of a new kind.
+const COLLECTED: Duration = Duration::from_secs(120);
+
+#[test]
+fn a_push_goes_all_the_way() {
+    namespace::with("push", |namespace| {
+        let sample = folder().join("../crds/samples/minimal.yaml");
+        namespace
+            .cluster
+            .kubectl_with(&["-n", &namespace.name, "apply", "-f", "-"], &std::fs::read_to_string(sample)?)?;
+        namespace.wait_ready("vault")?;
+
+        let status = namespace.get("notificationhub", "vault")?["status"].clone();
+        let (public, internal) = (namespace.reach("vault", 5000)?, namespace.reach("vault-internal", 5001)?);
+        if !namespace.cluster.is_current_context() {
+            ensure!(status["url"] == public.url && status["sendUrl"] == internal.url, "other addresses: {status}");
+        }
+
+        // As people do it: the key from the Secret, the token from the command line.
+        let folder = tempfile::tempdir()?;
+        let key = folder.path().join("private.pem");
+        std::fs::write(&key, namespace.secret("vault-jwt", "private.pem")?)?;
+        let key = key.to_str().context("an odd path")?;
+        let program = programs::find("notification-hub")?;
+        let token = |who: &[&str]| -> Result<String> {
+            let printed = run(std::process::Command::new(&program).args(["token", "--key", key]).args(who))?;
+            Ok(printed.trim().to_owned())
+        };
+        let internal_token = token(&["--scope", "internal"])?;
+        for (protocol, [kind, payload, id, owner]) in
+            [("json", ["type", "payload", "id", "userId"]), ("messagepack", ["Type", "Payload", "Id", "UserId"])]
+        {
+            let [user, other] = [(); 2].map(|()| Uuid::new_v4().to_string());
+            let theirs = connect(namespace, &public, &token(&["--user", &user])?, protocol)?;
+            let others = connect(namespace, &public, &token(&["--user", &other])?, protocol)?;
+            let cipher = Uuid::new_v4().to_string();
+            let push = ["push", "--url", &internal.url, "--token", &internal_token, "--type", "SyncCipherUpdate"];
+            let members = json!({"id": cipher, "collectionIds": []}).to_string();
+            let mut command = namespace.cluster.command(&program);
+            run(command.args(push).args(["--user", &user, "--payload", &members]))?;
+            let received = theirs.notification(|notification| notification[payload][id] == *cipher)?;
+            ensure!(received[kind] == 0 && received[payload][owner] == *user, "received {received}");
+
+            // What the other user gets next is his own: nothing came before it.
+            let folder = Uuid::new_v4().to_string();
+            let sent = send(namespace, &internal, &internal_token, &folder_update(&other, &folder))?;
+            ensure!(sent.status == 200, "the answer is {}: {}", sent.status, sent.text());
+            others.notification(|notification| notification[payload][id] == *folder)?;
+            ensure!(
+                (theirs.messages(), others.messages()) == (1, 1),
+                "{} and {}",
+                theirs.messages(),
+                others.messages()
+            );
+        }
+
+        let stranger = Signer::secret(b"a secret that the hub has never heard of").sign(&token::internal())?;
+        for (bad, expected) in
+            [("", 401), (stranger.as_str(), 401), (&token(&["--user", &Uuid::new_v4().to_string()])?, 403)]
+        {
+            let refused = send(namespace, &internal, bad, &folder_update("", ""))?;
+            ensure!(refused.status == expected, "{} instead of {expected} for {bad:?}", refused.status);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_others_change_is_repaired() {
+    namespace::with("repair", |namespace| {
+        apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
+        let pod = namespace.pod("vault")?;
+
+        let deployed = namespace.get("deployment", "vault")?;
+        namespace.kubectl(&["delete", "deployment", "vault"])?;
+        until("the Deployment is back", PATIENCE, || {
+            let again = namespace.get("deployment", "vault")?;
+            ensure!(again["metadata"]["uid"] != deployed["metadata"]["uid"], "the old one is still there");
+            Ok(())
+        })?;
+        until("a new pod", PATIENCE, || {
+            ensure!(namespace.pod("vault")?["metadata"]["uid"] != pod["metadata"]["uid"], "the old one is still there");
+            Ok(())
+        })?;
+        namespace.wait_condition("vault", "Ready", "True", "Available")?;
+
+        let service = namespace.get("service", "vault")?;
+        let elsewhere = json!({"spec": {"selector": {"app.kubernetes.io/instance": "elsewhere"}}}).to_string();
+        namespace.kubectl(&["patch", "service", "vault", "--type=merge", "-p", &elsewhere])?;
+        until("the Service is repaired", PATIENCE, || {
+            let now = namespace.get("service", "vault")?;
+            ensure!(
+                now["metadata"]["resourceVersion"] != service["metadata"]["resourceVersion"],
+                "nobody has edited it"
+            );
+            ensure!(now["spec"] == service["spec"], "it is {}", now["spec"]);
+            Ok(())
+        })?;
+        delivers(namespace, "vault", &generated_key(namespace, "vault")?)
+    });
+}
+
+#[test]
+fn edited_signing_keys_reach_the_running_hub() {
+    namespace::with("keys", |namespace| {
+        let secret = || format!("{}{}", Uuid::new_v4(), Uuid::new_v4());
+        let (old, new) = (secret(), secret());
+        namespace.set_secret("signing", "hub.secret", &old)?;
+        apply_ready(namespace, &hub("vault", json!({"signingKeys": {"secretRef": {"name": "signing"}}})))?;
+        let pod = namespace.pod("vault")?;
+        let [old, new] = [old, new].map(|secret| (Signer::secret(secret.as_bytes()), secret));
+        delivers(namespace, "vault", &old.0)?;
+        let internal = namespace.reach("vault-internal", 5001)?;
+        let answer = |signer: &Signer| -> Result<u16> {
+            let push = folder_update(&Uuid::new_v4().to_string(), &Uuid::new_v4().to_string());
+            Ok(send(namespace, &internal, &signer.sign(&token::internal())?, &push)?.status)
+        };
+        ensure!(answer(&new.0)? == 401, "a key that is not there yet is accepted");
+
+        namespace.set_secret("signing", "hub.secret", &new.1)?;
+        // A kubelet may take two minutes where it is not the tests' own.
+        until("the new key is accepted", Duration::from_secs(180), || {
+            let status = answer(&new.0)?;
+            ensure!(status == 200, "the answer is {status}");
+            Ok(())
+        })?;
+        ensure!(answer(&old.0)? == 401, "the old key is still accepted");
+        delivers(namespace, "vault", &new.0)?;
+        let now = namespace.pod("vault")?;
+        ensure!(now["metadata"]["uid"] == pod["metadata"]["uid"], "another pod");
+        ensure!(now["status"]["containerStatuses"][0]["restartCount"] == 0, "restarted: {}", now["status"]);
+        Ok(())
+    });
+}
+
+#[test]
+fn scales_to_zero_and_back() {
+    namespace::with("scale", |namespace| {
+        apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
+        ensure!(columns(namespace)? == ["vault", "True", "1", "Direct"], "{:?}", columns(namespace)?);
+
+        namespace.kubectl(&["scale", "notificationhub/vault", "--replicas=0", "--current-replicas=1"])?;
+        namespace.wait_condition("vault", "Ready", "True", "ScaledToZero")?;
+        until("no pod is left", PATIENCE, || {
+            let pods = namespace.children("pods", "vault")?;
+            ensure!(pods.is_empty(), "{} are", pods.len());
+            Ok(())
+        })?;
+        ensure!(columns(namespace)? == ["vault", "True", "0", "Direct"], "{:?}", columns(namespace)?);
+
+        namespace.kubectl(&["scale", "notificationhub/vault", "--replicas=1", "--current-replicas=0"])?;
+        namespace.wait_condition("vault", "Ready", "True", "Available")?;
+        delivers(namespace, "vault", &generated_key(namespace, "vault")?)
+    });
+}
+
+#[test]
+fn what_is_as_it_should_be_is_not_written() {
+    namespace::with("still", |namespace| {
+        apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
+        let versions = || -> Result<Vec<String>> {
+            let mut objects = namespace.children(WRITTEN, "vault")?;
+            objects.push(namespace.get("notificationhub", "vault")?);
+            objects.retain(|object| object["metadata"]["name"] != "vault-metrics");
+            let version = |object: &Value| format!("{} {}", object["kind"], object["metadata"]);
+            let mut versions: Vec<_> = objects.iter().map(version).collect();
+            versions.sort();
+            Ok(versions)
+        };
+        let before = versions()?;
+        ensure!(
+            before.len() == 7,
+            "the hub, its Deployment, two Services, ConfigMap, Secret and ServiceAccount: {before:?}"
+        );
+        // One Service is bent again and again: each time that it is straight again, another pass is over.
+        let service = namespace.get("service", "vault-metrics")?;
+        for port in [1, 2, 3] {
+            let bent = json!({"spec": {"ports": [{"name": "admin", "port": 9090, "targetPort": port}]}}).to_string();
+            namespace.kubectl(&["patch", "service", "vault-metrics", "--type=merge", "-p", &bent])?;
+            until("another pass", PATIENCE, || {
+                ensure!(namespace.get("service", "vault-metrics")?["spec"] == service["spec"], "not yet");
+                Ok(())
+            })?;
+        }
+        let after = versions()?;
+        ensure!(before == after, "before: {before:#?}\nafter: {after:#?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_missing_secret_is_named_until_it_is_there() {
+    namespace::with("missing", |namespace| {
+        namespace.apply(&hub("vault", json!({"signingKeys": {"secretRef": {"name": "absent"}}})))?;
+        let told = namespace.wait_condition("vault", "ReferencesResolved", "False", "SecretNotFound")?;
+        ensure!(told.contains("absent"), "which one? {told}");
+        namespace.wait_condition("vault", "Ready", "False", "ReferencesMissing")?;
+
+        namespace.set_secret("absent", "hub.secret", "short")?;
+        let told = namespace.wait_condition("vault", "ReferencesResolved", "False", "InvalidKey")?;
+        ensure!(told.contains("hub.secret"), "which entry? {told}");
+
+        let secret = "a secret that is long enough for HS256";
+        namespace.set_secret("absent", "hub.secret", secret)?;
+        namespace.wait_ready("vault")?;
+        delivers(namespace, "vault", &Signer::secret(secret.as_bytes()))
+    });
+}
+
+#[test]
+fn a_foreign_service_is_left_alone() {
+    namespace::with("foreign", |namespace| {
+        let ports = json!([{"port": 80}]);
+        namespace.apply(&json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "vault-internal"},
+            "spec": {"selector": {"app": "somebody-else"}, "ports": ports},
+        }))?;
+        let theirs = namespace.get("service", "vault-internal")?;
+        namespace.apply(&hub("vault", json!({"generate": {}})))?;
+        let told = namespace.wait_condition("vault", "Conflict", "True", "ForeignObject")?;
+        ensure!(told.contains("vault-internal"), "which one? {told}");
+        namespace.wait_condition("vault", "Ready", "False", "Conflict")?;
+        ensure!(namespace.get("service", "vault-internal")? == theirs, "the foreign Service was changed");
+
+        namespace.kubectl(&["delete", "service", "vault-internal"])?;
+        namespace.wait_ready("vault")?;
+        delivers(namespace, "vault", &generated_key(namespace, "vault")?)
+    });
+}
+
+#[test]
+fn a_rollout_restart_is_no_interruption() {
+    namespace::with("restart", |namespace| {
+        apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
+        let key = generated_key(namespace, "vault")?;
+        let (pod, public) = (namespace.pod("vault")?, namespace.reach("vault", 5000)?);
+        let user = token::user(&Uuid::new_v4().to_string(), &[], "ChromeBrowser", "device");
+        let client = connect(namespace, &public, &key.sign(&user)?, "messagepack")?;
+
+        namespace.kubectl(&["rollout", "restart", "deployment/vault"])?;
+        namespace.kubectl(&["rollout", "status", "deployment/vault", "--timeout=90s"])?;
+        client.wait_closed()?;
+        until("one new pod", PATIENCE, || {
+            ensure!(namespace.pod("vault")?["metadata"]["uid"] != pod["metadata"]["uid"], "the old one is still there");
+            Ok(())
+        })?;
+        namespace.wait_condition("vault", "Ready", "True", "Available")?;
+        delivers(namespace, "vault", &key)?;
+        let template = &namespace.get("deployment", "vault")?["spec"]["template"]["metadata"]["annotations"];
+        ensure!(template["kubectl.kubernetes.io/restartedAt"].is_string(), "the restart was undone: {template}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_deleted_hub_leaves_nothing() {
+    namespace::with("gone", |namespace| {
+        apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
+        let kinds =
+            |objects: &[Value]| -> Vec<String> { objects.iter().map(|object| object["kind"].to_string()).collect() };
+        let owned = namespace.children(OWNED, "vault")?;
+        ensure!(owned.len() >= 12, "three Services with their slices and one of each other kind: {:?}", kinds(&owned));
+        namespace.kubectl(&["delete", "notificationhub", "vault"])?;
+        until("everything is gone", COLLECTED, || {
+            let left = namespace.children(OWNED, "vault")?;
+            ensure!(left.is_empty(), "left: {:?}", kinds(&left));
+            Ok(())
+        })
+    });
+}
+
+/// A hub of one replica with that way to check tokens.
+fn hub(name: &str, auth: Value) -> Value {
+    json!({
+        "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": {"name": name},
+        "spec": {"replicas": 1, "source": {"direct": {}}, "auth": auth},
+    })
+}
+
+fn apply_ready(namespace: &Namespace, hub: &Value) -> Result<()> {
+    namespace.apply(hub)?;
+    namespace.wait_ready(hub["metadata"]["name"].as_str().context("no name")?)
+}
+
+/// The signer with the key that the operator has made.
+fn generated_key(namespace: &Namespace, hub: &str) -> Result<Signer> {
+    let pem = namespace.secret(&format!("{hub}-jwt"), "private.pem")?;
+    Ok(Signer::new(Algorithm::RS256, EncodingKey::from_rsa_pem(&pem)?))
+}
+
+fn connect(namespace: &Namespace, public: &Reach, token: &str, protocol: &str) -> Result<Listener> {
+    Listener::connect(namespace.cluster.command("node"), &public.url, token, protocol, &[])
+}
+
+/// Connects a client and sends it a push.
+fn delivers(namespace: &Namespace, hub: &str, key: &Signer) -> Result<()> {
+    let (user, folder) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+    let public = namespace.reach(hub, 5000)?;
+    let internal = namespace.reach(&format!("{hub}-internal"), 5001)?;
+    let claims = token::user(&user, &[], "ChromeBrowser", "device");
+    let client = connect(namespace, &public, &key.sign(&claims)?, "messagepack")?;
+    let sent = send(namespace, &internal, &key.sign(&token::internal())?, &folder_update(&user, &folder))?;
+    if sent.status != 200 {
+        bail!("the answer is {}: {}", sent.status, sent.text());
+    }
+    client.notification(|notification| notification["Payload"]["Id"] == *folder).map(drop)
+}
+
+/// A notification of type 7, SyncFolderCreate.
+fn folder_update(user: &str, folder: &str) -> Value {
+    json!({"type": 7, "payload": {"id": folder, "userId": user, "revisionDate": "2026-01-01T00:00:00Z"}, "contextId": null})
+}
+
+fn send(namespace: &Namespace, internal: &Reach, token: &str, notification: &Value) -> Result<Response> {
+    let authorization = format!("Bearer {token}");
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    let body = notification.to_string();
+    let address = internal.address;
+    namespace.cluster.inside(|| http::request(address, "POST", "/send", &headers, body.as_bytes()))
+}
+
+/// What `kubectl get nhub` prints of the one hub, but for its age.
+fn columns(namespace: &Namespace) -> Result<Vec<String>> {
+    let table = namespace.kubectl(&["get", "nhub"])?;
+    let (head, row) = table.split_once('\n').context("no row")?;
+    let head: Vec<_> = head.split_whitespace().collect();
+    ensure!(head == ["NAME", "READY", "REPLICAS", "SOURCE", "AGE"], "other columns: {head:?}");
+    let mut row: Vec<String> = row.split_whitespace().map(str::to_owned).collect();
+    row.pop();
+    Ok(row)
+}
