@@ -12,7 +12,7 @@ pub mod local_hub;
 pub mod namespace;
 pub mod process;
 pub mod programs;
-pub mod slow_proxy;
+pub mod proxy;
 pub mod storage_queue;
 pub mod token;
 pub mod wait;

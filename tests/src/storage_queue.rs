@@ -30,6 +30,11 @@ impl StorageQueue {
         Self { address, path: path.to_owned(), signature: signature.to_owned() }
     }
 
+    /// The server's address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The same queue, reached through another address.
     pub fn through(&self, address: SocketAddr) -> Self {
         Self::new(address, &self.path, &self.signature)
@@ -61,10 +66,10 @@ impl StorageQueue {
         Ok(messages(&response)?.into_iter().map(|message| message.text).collect())
     }
 
-    /// Receives one message on a connection, hidden from others for 30 seconds.
-    pub fn receive_one(&self, connection: &mut Connection) -> Result<Option<Message>> {
-        let response = connection.request("GET", &self.target("/messages", "numofmessages=1&"), &[], b"")?;
-        Ok(messages(&response)?.pop())
+    /// Receives up to so many messages on a connection, hidden from others for 30 seconds.
+    pub fn receive(&self, connection: &mut Connection, most: usize) -> Result<Vec<Message>> {
+        let target = self.target("/messages", &format!("numofmessages={most}&"));
+        messages(&connection.request("GET", &target, &[], b"")?)
     }
 
     /// Deletes a message on a connection.
