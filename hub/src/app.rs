@@ -151,14 +151,16 @@ impl Hub {
 
         let (to_axum, plain) = mpsc::channel(PLAIN_QUEUE);
         let reactors = Arc::new(Reactors::start(&config, public, authenticator.clone(), metrics.clone(), to_axum)?);
-        tokio::spawn(plain::serve(plain::router(), plain));
         keys.into_iter().for_each(|keys| _ = tokio::spawn(keys.run(verifier.clone(), metrics.clone())));
         let admin_routes =
             admin::router(Admin { reactors: reactors.clone(), metrics: metrics.clone(), ready: ready.clone() });
         let admin = serve(admin, admin_routes, shutdown::asked(is_over.clone()))?;
 
         let intake = Intake::new(Local::new(reactors.clone()), metrics.clone());
-        let routes = direct::router(Direct { authenticator, intake, metrics });
+        let send = direct::routes(Direct::new(authenticator, intake, metrics));
+        let on_public = if config.listen.send_on_public { send.clone() } else { Router::new() };
+        tokio::spawn(plain::serve(plain::router(on_public), plain));
+        let routes = plain::dressed(send);
         let (end_sources, sources_end) = watch::channel(false);
         let internal = serve(internal, moving_on(routes, stopping.clone()), shutdown::asked(sources_end))?;
 
