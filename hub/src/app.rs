@@ -17,10 +17,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{mpsc, watch};
 
 use crate::admin::{self, Admin};
-use crate::auth::Verifier;
+use crate::auth::authority::Authority;
 use crate::auth::claims::Rules;
 use crate::auth::key_files::KeyFilesError;
 use crate::auth::key_watch::KeyWatch;
+use crate::auth::{Authenticator, Verifier};
 use crate::backplane::Local;
 use crate::config::Config;
 use crate::reactor::Reactors;
@@ -61,6 +62,9 @@ pub enum AppError {
     /// The system gave no thread, poll or signal.
     #[error("the system refused what a hub needs: {0}")]
     System(#[from] io::Error),
+    /// There is no TLS.
+    #[error("auth.authority: {0}")]
+    Tls(#[from] reqwest::Error),
     /// The metrics contradict each other.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -90,7 +94,8 @@ pub struct Hub {
     public: TcpListener,
     internal: TcpListener,
     admin: TcpListener,
-    keys: KeyWatch,
+    /// Nothing if all keys come from an identity server.
+    keys: Option<KeyWatch>,
     verifier: Arc<Verifier>,
 }
 
@@ -100,7 +105,10 @@ impl Hub {
     /// # Errors
     /// The first thing that is wrong.
     pub fn bind(config: Config) -> Result<Hub, AppError> {
-        let (keys, loaded) = KeyWatch::open(config.auth.keys.clone())?;
+        let (keys, loaded) = match &config.auth.authority {
+            Some(_) if config.auth.keys.is_empty() => (None, Vec::new()),
+            _ => KeyWatch::open(config.auth.keys.clone()).map(|(keys, loaded)| (Some(keys), loaded))?,
+        };
         let rules = Rules {
             issuer: config.auth.issuer.clone(),
             audiences: config.auth.audiences.clone(),
@@ -135,16 +143,22 @@ impl Hub {
         let ready = Arc::new(AtomicBool::new(true));
         let (over, is_over) = watch::channel(false);
 
+        let authority = config.auth.authority.as_deref();
+        let authority = authority.map(|url| Authority::new(url, verifier.clone(), metrics.clone())).transpose()?;
+        let authority = authority.map(Arc::new);
+        authority.iter().for_each(|authority| _ = tokio::spawn(authority.clone().run()));
+        let authenticator = Arc::new(Authenticator { verifier: verifier.clone(), authority });
+
         let (to_axum, plain) = mpsc::channel(PLAIN_QUEUE);
-        let reactors = Arc::new(Reactors::start(&config, public, verifier.clone(), metrics.clone(), to_axum)?);
+        let reactors = Arc::new(Reactors::start(&config, public, authenticator.clone(), metrics.clone(), to_axum)?);
         tokio::spawn(plain::serve(plain::router(), plain));
-        tokio::spawn(keys.run(verifier.clone(), metrics.clone()));
+        keys.into_iter().for_each(|keys| _ = tokio::spawn(keys.run(verifier.clone(), metrics.clone())));
         let admin_routes =
             admin::router(Admin { reactors: reactors.clone(), metrics: metrics.clone(), ready: ready.clone() });
         let admin = serve(admin, admin_routes, shutdown::asked(is_over.clone()))?;
 
         let intake = Intake::new(Local::new(reactors.clone()), metrics.clone());
-        let routes = direct::router(Direct { verifier, intake, metrics });
+        let routes = direct::router(Direct { authenticator, intake, metrics });
         let (end_sources, sources_end) = watch::channel(false);
         let internal = serve(internal, moving_on(routes, stopping.clone()), shutdown::asked(sources_end))?;
 

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::token::Signer;
 
@@ -20,6 +21,8 @@ pub struct SigningKey {
     pub public_pem: String,
     /// A JWK set with the public key.
     pub jwks: String,
+    /// The key's id in that set.
+    pub id: String,
 }
 
 impl SigningKey {
@@ -32,8 +35,10 @@ impl SigningKey {
         let (n, e) = (pair.public_key().modulus(), pair.public_key().exponent());
         let n = encode(n.big_endian_without_leading_zero());
         let e = encode(e.big_endian_without_leading_zero());
-        let jwks = json!({ "keys": [{ "kty": "RSA", "alg": "RS256", "use": "sig", "kid": "rsa", "n": n, "e": e }] });
+        let id = Uuid::new_v4().to_string();
+        let jwks = json!({ "keys": [{ "kty": "RSA", "alg": "RS256", "use": "sig", "kid": id, "n": n, "e": e }] });
         Ok(Self {
+            id,
             algorithm: Algorithm::RS256,
             private_pem: pem("PRIVATE KEY", private.as_ref()),
             public_pem: pem("PUBLIC KEY", public.as_ref()),
@@ -49,8 +54,10 @@ impl SigningKey {
         let [_, point @ ..] = pair.public_key().as_ref() else { return Err(anyhow!("an odd point")) };
         let (x, y) = point.split_at(point.len() / 2);
         let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
-        let jwks = json!({ "keys": [{ "kty": "EC", "crv": "P-256", "kid": "ec", "x": encode(x), "y": encode(y) }] });
+        let id = Uuid::new_v4().to_string();
+        let jwks = json!({ "keys": [{ "kty": "EC", "crv": "P-256", "kid": id, "x": encode(x), "y": encode(y) }] });
         Ok(Self {
+            id,
             algorithm: Algorithm::ES256,
             private_pem: pem("PRIVATE KEY", private.as_ref()),
             public_pem: pem("PUBLIC KEY", public.as_ref()),
@@ -64,7 +71,7 @@ impl SigningKey {
             Algorithm::RS256 => EncodingKey::from_rsa_pem(self.private_pem.as_bytes())?,
             _ => EncodingKey::from_ec_pem(self.private_pem.as_bytes())?,
         };
-        Ok(Signer::new(self.algorithm, key))
+        Ok(Signer::new(self.algorithm, key).with_key_id(&self.id))
     }
 }
 

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod cluster;
 pub mod http;
 pub mod install;
+pub mod issuer;
 pub mod keys;
 pub mod listener;
 pub mod local_hub;

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::process::Process;
 
 /// How long a client may take to start, and a push to arrive.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A connected client.
 pub struct Listener(Process);
@@ -48,6 +49,20 @@ impl Listener {
     /// How many pushes have arrived.
     pub fn messages(&self) -> usize {
         self.0.stdout().iter().filter(|line| line.contains("ReceiveMessage")).count()
+    }
+
+    /// Says good-bye and ends.
+    pub fn stop(mut self) -> Result<()> {
+        self.0.end_input();
+        let status = self.0.wait(PATIENCE)?;
+        ensure!(status.success(), "{status}: {}", self.0.printed());
+        Ok(())
+    }
+
+    /// Ends without a word.
+    pub fn kill(mut self) -> Result<()> {
+        self.0.signal(Signal::KILL)?;
+        self.0.wait(PATIENCE).map(drop)
     }
 
     /// Waits until the server has closed the connection.

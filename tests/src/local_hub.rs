@@ -32,15 +32,23 @@ pub struct LocalHub {
 }
 
 impl LocalHub {
-    /// Starts a hub with these lines in its configuration file, behind those that every one has.
+    /// Starts a hub with a key of its own and these lines in its configuration file.
     pub fn start(settings: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
+        let keys = folder.path().join("keys");
+        Self::start_in(folder, &format!("auth.keys = [{keys:?}]\n{settings}"))
+    }
+
+    /// Starts a hub that knows no keys but those of an identity server.
+    pub fn start_with_authority(authority: &str, settings: &str) -> Result<Self> {
+        Self::start_in(tempfile::tempdir()?, &format!("auth.authority = '{authority}'\n{settings}"))
+    }
+
+    fn start_in(folder: TempDir, settings: &str) -> Result<Self> {
         let secret = uuid::Uuid::new_v4().to_string().into_bytes();
         std::fs::create_dir(folder.path().join("keys"))?;
         std::fs::write(folder.path().join("keys/test.secret"), &secret)?;
-        let keys = folder.path().join("keys");
-        let config = format!("auth.keys = [{keys:?}]\nlog.level = 'debug'\n{settings}\n");
-        std::fs::write(folder.path().join("hub.toml"), config)?;
+        std::fs::write(folder.path().join("hub.toml"), format!("log.level = 'debug'\n{settings}\n"))?;
         let mut command = Command::new(programs::find("notification-hub")?);
         command.args(["serve", "--config"]).arg(folder.path().join("hub.toml"));
         for listener in ["--listen", "--internal-listen", "--admin-listen"] {

@@ -31,6 +31,12 @@ impl Signer {
         self
     }
 
+    /// The same signer with a key id.
+    pub fn with_key_id(mut self, id: &str) -> Self {
+        self.header.kid = Some(id.to_owned());
+        self
+    }
+
     /// The token of these claims.
     pub fn sign(&self, claims: &Value) -> Result<String> {
         Ok(encode(&self.header, claims, &self.key)?)

@@ -85,15 +85,3 @@ fn a_call_of_a_method_is_answered_and_the_client_stays() -> Result<()> {
     }
     Ok(())
 }
-
-#[test]
-fn a_login_response_is_taken_and_goes_nowhere_until_its_hub_is_there() -> Result<()> {
-    let hub = LocalHub::start("")?;
-    let client = connect(&hub, USER, &[], "messagepack", &[])?;
-    hub.push(&json!({ "type": 16, "payload": { "userId": USER, "id": ORGANIZATION } }))?;
-    hub.push(&log_out(USER))?;
-    client.notification(|push| push["Type"] == 11)?;
-    ensure!(client.messages() == 1);
-    ensure!(hub.metric(r#"notification_hub_notifications_total{stage="no_recipient",type="16"}"#)? == 1.0);
-    Ok(())
-}

@@ -18,7 +18,7 @@ pub enum Policy {
 /// The rules that come from the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
-    /// The issuer that a token must name; any when none is set.
+    /// The issuer that a token must name; when none is set, that of its key, and any if the key has none.
     pub issuer: Option<String>,
     /// The audiences of which a token must name one; any when empty.
     pub audiences: Vec<String>,
@@ -46,8 +46,9 @@ pub struct Claims {
 const MEMBERSHIPS: [&str; 4] = ["orgowner", "orgadmin", "orguser", "orgcustom"];
 
 impl Claims {
-    /// Reads a token's payload and checks its times, issuer and audience; `now` in Unix seconds.
-    pub fn read(payload: &[u8], rules: &Rules, now: f64) -> Result<Claims, Rejection> {
+    /// Reads a token's payload and checks its times, issuer and audience. `issuer` is the one of the key that it was signed
+    /// with, for rules that name none; `now` in Unix seconds.
+    pub fn read(payload: &[u8], rules: &Rules, issuer: Option<&str>, now: f64) -> Result<Claims, Rejection> {
         let claims: Value = serde_json::from_slice(payload).map_err(|_| Rejection::Malformed)?;
         let claims = claims.as_object().ok_or(Rejection::Malformed)?;
         let claim = |name: &str| claims.get(name).unwrap_or(&Value::Null);
@@ -65,7 +66,8 @@ impl Claims {
                 return Err(Rejection::NotYet);
             }
         }
-        if rules.issuer.as_deref().is_some_and(|issuer| claim("iss").as_str() != Some(issuer)) {
+        let issuer = rules.issuer.as_deref().or(issuer);
+        if issuer.is_some_and(|issuer| claim("iss").as_str() != Some(issuer)) {
             return Err(Rejection::Issuer);
         }
         if !rules.audiences.is_empty() && !rules.audiences.iter().any(|audience| has(claim("aud"), audience)) {
@@ -144,7 +146,7 @@ mod tests {
         for (name, value) in changes.as_object().expect("changes are an object") {
             claims[name] = value.clone();
         }
-        Claims::read(claims.to_string().as_bytes(), &rules(), NOW)
+        Claims::read(claims.to_string().as_bytes(), &rules(), None, NOW)
     }
 
     #[test]
@@ -194,9 +196,21 @@ mod tests {
     }
 
     #[test]
+    fn the_issuer_of_the_key_counts_where_none_is_configured() {
+        let read = |issuer| {
+            let claims = json!({ "exp": NOW + 1.0, "iss": "http://identity" });
+            Claims::read(claims.to_string().as_bytes(), &rules(), issuer, NOW).map(|_| ())
+        };
+        assert_eq!(read(Some("http://identity")), Ok(()));
+        assert_eq!(read(Some("http://identity:5000")), Err(Rejection::Issuer));
+        assert_eq!(read(None), Ok(()));
+    }
+
+    #[test]
     fn issuer_and_audience_are_checked_when_configured() {
         let rules = Rules { issuer: Some("http://identity".into()), audiences: vec!["api".into()], clock_skew: 0.0 };
-        let read = |claims: Value| Claims::read(claims.to_string().as_bytes(), &rules, NOW).map(|_| ());
+        let read =
+            |claims: Value| Claims::read(claims.to_string().as_bytes(), &rules, Some("http://key"), NOW).map(|_| ());
         assert_eq!(read(json!({"exp": NOW + 1.0, "iss": "http://identity", "aud": ["x", "api"]})), Ok(()));
         assert_eq!(read(json!({"exp": NOW + 1.0, "aud": "api"})), Err(Rejection::Issuer));
         assert_eq!(read(json!({"exp": NOW + 1.0, "iss": "http://identity", "aud": "b"})), Err(Rejection::Audience));

@@ -2,11 +2,20 @@
 //!
 //! A key is never tried with another algorithm than its own: a public key can't be used as an HS256 secret.
 
+use std::sync::Arc;
+
+use aws_lc_rs::rsa;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
 /// The shortest HS256 secret that is accepted, in bytes.
 pub const SHORTEST_SECRET: usize = 32;
+
+/// The shortest RSA modulus that is accepted, in bytes.
+const SHORTEST_MODULUS: usize = 256;
+
+/// The length of an uncompressed point on P-256, in bytes.
+const P256_POINT: usize = 65;
 
 /// A key that tokens are verified with.
 pub struct Key {
@@ -14,6 +23,8 @@ pub struct Key {
     pub algorithm: Algorithm,
     /// The key's id, if its file tells one.
     pub id: Option<String>,
+    /// The only issuer whose tokens it verifies, if that is known.
+    pub issuer: Option<Arc<str>>,
     verifying: DecodingKey,
 }
 
@@ -21,7 +32,7 @@ pub struct Key {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyError {
     /// Not a PEM block of a kind that is known.
-    #[error("it is no PEM of an RSA or P-256 key (public, or private in PKCS#8)")]
+    #[error("it is no PEM of a P-256 key or of an RSA key of at least 2048 bits (public, or private in PKCS#8)")]
     Pem,
     /// A certificate where a key belongs.
     #[error("it is a certificate; give its public key (openssl x509 -pubkey -noout)")]
@@ -46,7 +57,7 @@ impl Key {
         }
         let read = if text.contains("PRIVATE KEY-----") { public_half } else { public_key };
         let (algorithm, verifying) = read(pem).ok_or(KeyError::Pem)?;
-        Ok(Key { algorithm, id: None, verifying })
+        Ok(Key { algorithm, id: None, issuer: None, verifying })
     }
 
     /// Takes an HS256 secret; white space at its end (an editor's newline) does not count.
@@ -55,7 +66,7 @@ impl Key {
         if secret.len() < SHORTEST_SECRET {
             return Err(KeyError::ShortSecret(secret.len()));
         }
-        Ok(Key { algorithm: Algorithm::HS256, id: None, verifying: DecodingKey::from_secret(secret) })
+        Ok(Key { algorithm: Algorithm::HS256, id: None, issuer: None, verifying: DecodingKey::from_secret(secret) })
     }
 
     /// Reads the RS256 and ES256 keys of a JWK set; keys for other uses are passed over.
@@ -81,7 +92,13 @@ impl Key {
             return None;
         }
         let verifying = DecodingKey::from_jwk(jwk).ok()?;
-        Some(Key { algorithm, id: jwk.common.key_id.clone(), verifying })
+        Some(Key { algorithm, id: jwk.common.key_id.clone(), issuer: None, verifying })
+    }
+
+    /// The same key, of an issuer.
+    pub fn of(mut self, issuer: Arc<str>) -> Key {
+        self.issuer = Some(issuer);
+        self
     }
 
     /// Whether this key made the signature (base64url) over `message`.
@@ -92,7 +109,14 @@ impl Key {
 
 fn public_key(pem: &[u8]) -> Option<(Algorithm, DecodingKey)> {
     let rsa = DecodingKey::from_rsa_pem(pem).map(|key| (Algorithm::RS256, key));
-    rsa.or_else(|_| DecodingKey::from_ec_pem(pem).map(|key| (Algorithm::ES256, key))).ok()
+    let (algorithm, key) = rsa.or_else(|_| DecodingKey::from_ec_pem(pem).map(|key| (Algorithm::ES256, key))).ok()?;
+    // A short RSA key, or one on another curve, would be taken and then verify nothing.
+    let bytes = key.try_get_as_bytes().ok()?;
+    let usable = match algorithm {
+        Algorithm::RS256 => rsa::PublicKey::from_der(bytes).is_ok_and(|key| key.modulus_len() >= SHORTEST_MODULUS),
+        _ => bytes.len() == P256_POINT,
+    };
+    usable.then_some((algorithm, key))
 }
 
 fn public_half(pem: &[u8]) -> Option<(Algorithm, DecodingKey)> {

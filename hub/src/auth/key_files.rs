@@ -28,7 +28,9 @@ pub enum KeyFilesError {
     #[error("{0}: the name has to end in .pem, jwks.json or .secret")]
     UnknownKind(PathBuf),
     /// Nobody could be let in.
-    #[error("there is no key: give auth.keys a file or a folder with *.pem, *.jwks.json or *.secret")]
+    #[error(
+        "there is no key: give auth.keys a file or a folder with *.pem, *.jwks.json or *.secret, or name an auth.authority"
+    )]
     None,
 }
 

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::key::Key;
 use super::key_files::{self, Contents, KeyFilesError};
-use super::{Verifier, key::Key};
+use super::verifier::{Origin, Verifier};
 use crate::telemetry::Metrics;
 
 /// How often the files are looked at. They are few and small, and reading them tells every kind of change: of a file, of
@@ -37,7 +38,7 @@ impl KeyWatch {
                 Ok((contents, keys)) if contents != self.contents => {
                     tracing::info!(keys = keys.len(), "the keys have changed");
                     metrics.key_reloads.with_label_values(&["loaded"]).inc();
-                    verifier.replace_keys(keys);
+                    verifier.replace_keys(Origin::Files, keys);
                     self.contents = contents;
                     complained.clear();
                 }

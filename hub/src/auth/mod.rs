@@ -1,8 +1,10 @@
 //! Who may connect and who may push: tokens, the keys that they are verified with, and what they say.
 //!
-//! `key` and `claims` are pure; `key_files` reads the disk and `key_watch` again and again; `verifier` puts them together behind a cache.
+//! `authenticator` is asked; `authority` fetches an identity server's keys. `key` and `claims` are pure; `key_files` reads the disk and `key_watch` again and again; `verifier` puts them together behind a cache.
 //! `mint` is the other side: tokens as Bitwarden's identity service makes them, for `dev`, `token` and tests.
 
+pub mod authenticator;
+pub mod authority;
 pub mod bearer;
 pub mod claims;
 pub mod key;
@@ -11,6 +13,7 @@ pub mod key_watch;
 pub mod mint;
 pub mod verifier;
 
+pub use authenticator::Authenticator;
 pub use claims::{Claims, Policy};
 pub use verifier::Verifier;
 
@@ -47,23 +50,12 @@ pub enum Rejection {
     /// The algorithm has no key here.
     #[error("there is no key for this token")]
     UnknownKey,
+    /// There is no key at all yet: 503.
+    #[error("no key is loaded yet")]
+    Unavailable,
 }
 
 impl Rejection {
-    /// Every rejection, so that each counter exists from the start.
-    pub const ALL: [Rejection; 10] = [
-        Rejection::Missing,
-        Rejection::Malformed,
-        Rejection::Signature,
-        Rejection::Expired,
-        Rejection::NotYet,
-        Rejection::Issuer,
-        Rejection::Audience,
-        Rejection::Type,
-        Rejection::Scope,
-        Rejection::UnknownKey,
-    ];
-
     /// The value of the metric's `reason` label.
     pub fn label(self) -> &'static str {
         match self {
@@ -76,19 +68,23 @@ impl Rejection {
             Rejection::Audience => "audience",
             Rejection::Type => "type",
             Rejection::Scope => "scope",
-            Rejection::UnknownKey => "unknown_key",
+            Rejection::UnknownKey | Rejection::Unavailable => "unknown_key",
         }
     }
 
-    /// 403 for a good token without the scope, 401 for everything else.
+    /// 403 for a good token without the scope, 503 as long as no token can be good, 401 for everything else.
     pub fn status(self) -> u16 {
-        if self == Rejection::Scope { 403 } else { 401 }
+        match self {
+            Rejection::Scope => 403,
+            Rejection::Unavailable => 503,
+            _ => 401,
+        }
     }
 
     /// The `WWW-Authenticate` header that goes with a 401 (`signalr.md` 7.2).
     pub fn challenge(self) -> Option<&'static str> {
         match self {
-            Rejection::Scope => None,
+            Rejection::Scope | Rejection::Unavailable => None,
             Rejection::Missing => Some("Bearer"),
             Rejection::Expired => Some("Bearer error=\"invalid_token\", error_description=\"The token expired\""),
             Rejection::NotYet => {

@@ -20,10 +20,22 @@ type Digest = [u8; 32];
 /// How many verified tokens are remembered.
 pub const CACHE: usize = 1024;
 
+/// Where keys come from; each replaces its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Files.
+    Files = 0,
+    /// An identity server.
+    Authority = 1,
+}
+
+/// The keys of each origin.
+type Keys = [Arc<[Key]>; 2];
+
 /// Verifies tokens; shared by everything that asks for one.
 pub struct Verifier {
     rules: Rules,
-    keys: RwLock<Arc<[Key]>>,
+    keys: RwLock<Arc<Keys>>,
     cache: Mutex<HashMap<Digest, Arc<Claims>>>,
 }
 
@@ -35,15 +47,33 @@ struct Header {
 }
 
 impl Verifier {
-    /// A verifier with these rules and keys.
+    /// A verifier with these rules and keys from files.
     pub fn new(rules: Rules, keys: Vec<Key>) -> Verifier {
+        let keys: Keys = [keys.into(), Arc::default()];
         Verifier { rules, keys: RwLock::new(keys.into()), cache: Mutex::default() }
     }
 
     /// Takes another set of keys and forgets what was verified with the old one. Open connections stay.
-    pub fn replace_keys(&self, keys: Vec<Key>) {
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
+    pub fn replace_keys(&self, origin: Origin, keys: Vec<Key>) {
+        let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let mut replaced = Keys::clone(&current);
+        replaced[origin as usize] = keys.into();
+        *current = replaced.into();
+        drop(current);
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Whether the key that a token names is known: then newer keys would not help it.
+    pub fn knows_key_of(&self, token: &Bearer) -> bool {
+        let header = token.reveal().split('.').next().unwrap_or_default();
+        let header = decode(header).ok().and_then(|header| serde_json::from_slice::<Header>(&header).ok());
+        // What is no token needs no key.
+        let Some(header) = header else { return true };
+        header.kid.is_some() && self.keys().iter().flat_map(|keys| keys.iter()).any(|key| key.id == header.kid)
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What is remembered of a token that was verified before: cheap enough for a reactor.
@@ -65,7 +95,7 @@ impl Verifier {
         if let Some(known) = self.recall_digest(&digest, policy) {
             return known;
         }
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let keys = self.keys();
         let claims = Arc::new(check(token.reveal(), &keys, &self.rules, now())?);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= CACHE {
@@ -76,7 +106,7 @@ impl Verifier {
             }
         }
         // Keys may have been replaced meanwhile: what an old key verified is not remembered.
-        if Arc::ptr_eq(&keys, &*self.keys.read().unwrap_or_else(PoisonError::into_inner)) {
+        if Arc::ptr_eq(&keys, &self.keys()) {
             cache.insert(digest, claims.clone());
         }
         drop(cache);
@@ -85,28 +115,34 @@ impl Verifier {
 }
 
 /// Checks a token against keys and rules. Pure; `now` in Unix seconds.
-fn check(token: &str, keys: &[Key], rules: &Rules, now: f64) -> Result<Claims, Rejection> {
+fn check(token: &str, keys: &Keys, rules: &Rules, now: f64) -> Result<Claims, Rejection> {
+    let keys = || keys.iter().flat_map(|keys| keys.iter());
+    if keys().next().is_none() {
+        return Err(Rejection::Unavailable);
+    }
     let (message, signature) = token.rsplit_once('.').ok_or(Rejection::Malformed)?;
     let (header, payload) = message.split_once('.').ok_or(Rejection::Malformed)?;
-    let decode = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejection::Malformed);
     let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| Rejection::Malformed)?;
     let payload = decode(payload)?;
 
     let algorithm: Algorithm = header.alg.parse().map_err(|_| Rejection::Signature)?;
     // The key that the token names goes first; an unknown or absent id tries them all (`decisions.md` 3).
     let named = |key: &&Key| header.kid.is_some() && key.id == header.kid;
-    let mut fitting = keys.iter().filter(|key| key.algorithm == algorithm).peekable();
+    let mut fitting = keys().filter(|key| key.algorithm == algorithm).peekable();
     if fitting.peek().is_none() {
         return Err(Rejection::UnknownKey);
     }
     let (first, rest): (Vec<&Key>, Vec<&Key>) = fitting.partition(named);
-    if !first.into_iter().chain(rest).any(|key| key.verifies(message.as_bytes(), signature)) {
-        return Err(Rejection::Signature);
-    }
+    let signer = first.into_iter().chain(rest).find(|key| key.verifies(message.as_bytes(), signature));
+    let signer = signer.ok_or(Rejection::Signature)?;
     if header.typ.as_deref() != Some("at+jwt") {
         return Err(Rejection::Type);
     }
-    Claims::read(&payload, rules, now)
+    Claims::read(&payload, rules, signer.issuer.as_deref(), now)
+}
+
+fn decode(part: &str) -> Result<Vec<u8>, Rejection> {
+    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejection::Malformed)
 }
 
 fn digest_of(token: &Bearer) -> Digest {

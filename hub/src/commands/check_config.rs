@@ -31,6 +31,9 @@ pub(crate) fn run(arguments: &CheckConfig) -> anyhow::Result<()> {
     for warning in config.warnings() {
         eprintln!("warning: {warning}");
     }
+    if config.auth.authority.is_some() && config.auth.keys.is_empty() {
+        return Ok(());
+    }
     KeyWatch::open(config.auth.keys.clone())
         .map_err(|error| Usage(format!("wrong configuration\nauth.keys: {error}")))?;
     Ok(())

@@ -6,7 +6,7 @@ mod layers;
 mod setting;
 
 pub use layers::{Layers, Origin, Problem, Problems, Shown};
-use setting::{Address, Bytes, Level};
+use setting::{Address, Bytes, Level, Url};
 pub use setting::{LogFormat, Setting, Source};
 
 use std::path::PathBuf;
@@ -59,7 +59,9 @@ pub struct Listen {
 /// Which tokens are accepted.
 #[derive(Debug, Clone)]
 pub struct Auth {
-    /// The issuer that tokens have to name; any if none is set.
+    /// The identity server, as a URL.
+    pub authority: Option<String>,
+    /// The issuer that tokens have to name; if none is set, the identity server's for its keys, and any for others.
     pub issuer: Option<String>,
     /// The audiences of which tokens have to name one; any if empty.
     pub audiences: Vec<String>,
@@ -144,6 +146,7 @@ impl Config {
         let reactors = layers.get("reactors", cores.min(4));
         layers.check("reactors", (1..=64).contains(&reactors), "has to be from 1 to 64");
         let auth = Auth {
+            authority: layers.get("auth.authority", None).map(|Url(url)| url),
             issuer: layers.get("auth.issuer", None),
             audiences: layers.get("auth.audiences", Vec::new()),
             clock_skew: layers.get("auth.clock_skew", 300 * SECOND),

@@ -243,6 +243,26 @@ impl Setting for Address {
     }
 }
 
+/// `http://…` or `https://…`, without a query.
+#[derive(Debug, Clone)]
+pub(super) struct Url(pub String);
+
+impl Setting for Url {
+    fn read(value: &Value) -> Result<Self, &'static str> {
+        let text = value.as_str().map(str::trim);
+        let rest = text.and_then(|text| text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")));
+        let fits =
+            rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', '@']));
+        text.filter(|_| fits)
+            .map(|text| Url(text.to_owned()))
+            .ok_or("a URL: http://HOST or https://HOST, with a path or without")
+    }
+
+    fn show(&self) -> String {
+        self.0.clone()
+    }
+}
+
 /// A log level or a list of directives.
 #[derive(Debug, Clone)]
 pub(super) struct Level(pub String);

@@ -116,7 +116,7 @@ impl Reactor {
             return self.admit(slot, upgrade, guest);
         }
         let Some(token) = upgrade.token.take() else { return self.reject(slot, Rejection::Missing) };
-        if let Some(known) = self.shared.verifier.recall(&token, Policy::Application) {
+        if let Some(known) = self.shared.authenticator.verifier.recall(&token, Policy::Application) {
             return self.judge(slot, upgrade, known);
         }
         let limit = self.shared.config.limits.handshakes_in_flight;
@@ -187,6 +187,10 @@ impl Reactor {
         self.shared.metrics.auth_failures.with_label_values(&[rejection.label()]).inc();
         let refusal = Refusal::bare(rejection.status());
         match rejection.challenge() {
+            None if rejection == Rejection::Unavailable => {
+                let refusal = Refusal::busy("The identity server's keys are not loaded yet.");
+                self.refuse(slot, "unavailable", &refusal);
+            }
             Some(challenge) => self.refuse(slot, "unauthorized", &refusal.with("www-authenticate", challenge)),
             None => self.refuse(slot, "forbidden", &refusal),
         }

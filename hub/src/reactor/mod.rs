@@ -30,10 +30,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::auth::Verifier;
+use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::delivery::{Audience, Delivery};
 use crate::telemetry::Metrics;
@@ -47,7 +48,7 @@ const STUCK: Duration = Duration::from_secs(5);
 
 /// What all reactors share.
 struct Shared {
-    verifier: Arc<Verifier>,
+    authenticator: Arc<Authenticator>,
     metrics: Arc<Metrics>,
     start: Instant,
     config: Config,
@@ -89,19 +90,20 @@ impl Drop for Receipt {
 }
 
 impl Reactors {
-    /// Starts the reactors. The first one accepts from `listener`; what is no WebSocket goes to `plain`.
+    /// Starts the reactors, from inside a tokio runtime. The first one accepts from `listener`; what is no WebSocket goes to
+    /// `plain`.
     ///
     /// # Errors
     /// If the system gives no poll or no thread.
     pub fn start(
         config: &Config,
         listener: TcpListener,
-        verifier: Arc<Verifier>,
+        authenticator: Arc<Authenticator>,
         metrics: Arc<Metrics>,
         plain: mpsc::Sender<Handover>,
     ) -> io::Result<Reactors> {
         let start = Instant::now();
-        let shared = Arc::new(Shared { verifier, metrics, start, config: config.clone() });
+        let shared = Arc::new(Shared { authenticator, metrics, start, config: config.clone() });
         let prepared = (0..config.reactors).map(|_| mailbox::open()).collect::<io::Result<Vec<_>>>()?;
         let mailboxes: Vec<Mailbox> = prepared.iter().map(|(mailbox, ..)| mailbox.clone()).collect();
         let statuses: Vec<Arc<Status>> = mailboxes.iter().map(|_| Arc::default()).collect();
@@ -111,7 +113,7 @@ impl Reactors {
             let mut reactor =
                 Reactor::new(number, shared.clone(), statuses[number].clone(), mailboxes.clone(), letters, poll);
             if let Some((listener, plain)) = front.take() {
-                let verification = Verification::start(shared.verifier.clone(), mailbox)?;
+                let verification = Verification::start(shared.authenticator.clone(), mailbox, Handle::current())?;
                 reactor.open_front_door(listener, plain, verification)?;
             }
             let thread = std::thread::Builder::new().name(format!("reactor-{number}"));

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 
 use super::mailbox::{Mail, Mailbox, Verdict};
+use tokio::runtime::Handle;
+
 use crate::auth::bearer::Bearer;
-use crate::auth::{Policy, Verifier};
+use crate::auth::{Authenticator, Policy};
 
 /// The way to the verifying thread, which ends when this is dropped.
 pub(super) struct Verification {
@@ -22,12 +24,26 @@ struct Question {
 
 impl Verification {
     /// Starts the thread; verdicts go to `mailbox`.
-    pub(super) fn start(verifier: Arc<Verifier>, mailbox: Mailbox) -> io::Result<Verification> {
+    /// Tokens that need newer keys wait for them on `runtime`, and nobody behind them.
+    pub(super) fn start(
+        authenticator: Arc<Authenticator>,
+        mailbox: Mailbox,
+        runtime: Handle,
+    ) -> io::Result<Verification> {
         let (tokens, questions) = mpsc::channel::<Question>();
         std::thread::Builder::new().name("verification".to_owned()).spawn(move || {
             for Question { slot, ticket, token } in questions {
-                let claims = verifier.verify(&token, Policy::Application);
-                mailbox.send(Mail::Verified(Verdict { slot, ticket, claims }));
+                let claims = authenticator.verifier.verify(&token, Policy::Application);
+                match claims {
+                    Err(rejection) if authenticator.newer_keys_may_help(&token, rejection) => {
+                        let (authenticator, mailbox) = (authenticator.clone(), mailbox.clone());
+                        runtime.spawn(async move {
+                            let claims = authenticator.authenticate(&token, Policy::Application).await;
+                            mailbox.send(Mail::Verified(Verdict { slot, ticket, claims }));
+                        });
+                    }
+                    claims => mailbox.send(Mail::Verified(Verdict { slot, ticket, claims })),
+                }
             }
         })?;
         Ok(Verification { tokens })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -13,9 +13,9 @@ use axum::routing::post;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::Intake;
-use crate::auth::{Policy, Rejection, Verifier, bearer};
+use crate::auth::{Authenticator, Policy, Rejection, bearer};
 use crate::telemetry::Metrics;
-use crate::transport::headers::error_body;
+use crate::transport::headers::{self, error_body};
 use crate::transport::plain::dressed;
 
 /// The largest body, in bytes.
@@ -25,7 +25,7 @@ const LARGEST_BODY: usize = 1024 * 1024;
 #[derive(Clone)]
 pub struct Direct {
     /// Whose tokens are good.
-    pub verifier: Arc<Verifier>,
+    pub authenticator: Arc<Authenticator>,
     /// Where pushes go.
     pub intake: Intake,
     /// What is counted.
@@ -44,20 +44,21 @@ impl FromRequestParts<Direct> for Authorized {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, direct: &Direct) -> Result<Authorized, Response> {
-        direct.authorize(&parts.headers, parts.uri.query().unwrap_or_default()).map(|()| Authorized).map_err(
-            |rejection| {
+        match direct.authorize(&parts.headers, parts.uri.query().unwrap_or_default()).await {
+            Ok(()) => Ok(Authorized),
+            Err(rejection) => {
                 direct.metrics.auth_failures.with_label_values(&[rejection.label()]).inc();
-                refusal(rejection)
-            },
-        )
+                Err(refusal(rejection))
+            }
+        }
     }
 }
 
 impl Direct {
-    fn authorize(&self, headers: &HeaderMap, query: &str) -> Result<(), Rejection> {
+    async fn authorize(&self, headers: &HeaderMap, query: &str) -> Result<(), Rejection> {
         let authorization = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
         let token = bearer::find(authorization, query).ok_or(Rejection::Missing)?;
-        self.verifier.verify(&token, Policy::Internal).map(|_| ())
+        self.authenticator.authenticate(&token, Policy::Internal).await.map(|_| ())
     }
 }
 
@@ -65,6 +66,10 @@ fn refusal(rejection: Rejection) -> Response {
     let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::UNAUTHORIZED);
     match rejection.challenge() {
         Some(challenge) => (status, [(WWW_AUTHENTICATE, challenge)]).into_response(),
+        None if rejection == Rejection::Unavailable => {
+            let error = error(status, "The identity server's keys are not loaded yet.");
+            ([(RETRY_AFTER, headers::RETRY_AFTER)], error).into_response()
+        }
         None => status.into_response(),
     }
 }

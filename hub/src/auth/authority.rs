@@ -1,0 +1,166 @@
+//! The identity server: its keys by OpenID Connect's discovery, fetched at the start, twice a day, and when a token comes
+//! that no known key fits (`bitwarden.md` 2.2). While it is away, the last good keys stay.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Response;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+
+use super::key::{Key, KeyError};
+use super::verifier::{Origin, Verifier};
+use crate::telemetry::Metrics;
+
+/// How long one answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The largest answer, in bytes.
+const LARGEST: usize = 1024 * 1024;
+
+/// How often keys are fetched without a reason.
+const EVERY: Duration = Duration::from_secs(12 * 3600);
+
+/// How often at the most a token that no key fits has them fetched: forged ones cost the identity server no more.
+const SELDOM: Duration = Duration::from_secs(5);
+
+/// The first and the longest wait after a failure.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// Why the keys could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// There was no answer.
+    #[error("{what} could not be fetched: {source}")]
+    Unreachable {
+        /// The document.
+        what: &'static str,
+        /// What went wrong.
+        source: reqwest::Error,
+    },
+    /// The answer was another one.
+    #[error("{what}: the answer was {status}")]
+    Status {
+        /// The document.
+        what: &'static str,
+        /// The status.
+        status: u16,
+    },
+    /// The answer was too long.
+    #[error("{0} is too long")]
+    TooLong(&'static str),
+    /// The answer was no such document.
+    #[error("{what} can't be understood: {source}")]
+    Malformed {
+        /// The document.
+        what: &'static str,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// The keys.
+    #[error("the key set can't be used: {0}")]
+    Keys(#[from] KeyError),
+}
+
+/// An identity server.
+pub struct Authority {
+    url: String,
+    http: reqwest::Client,
+    verifier: Arc<Verifier>,
+    metrics: Arc<Metrics>,
+    /// When the keys were last fetched, or tried to; held while they are, so that one fetch serves all who wait.
+    fetched: Mutex<Option<Instant>>,
+}
+
+#[derive(Deserialize)]
+struct Discovery {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl Authority {
+    /// The identity server at a URL, whose keys go to a verifier.
+    ///
+    /// # Errors
+    /// If there is no TLS.
+    pub fn new(url: &str, verifier: Arc<Verifier>, metrics: Arc<Metrics>) -> reqwest::Result<Authority> {
+        let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        let url = url.trim_end_matches('/').to_owned();
+        Ok(Authority { url, http, verifier, metrics, fetched: Mutex::new(None) })
+    }
+
+    /// Keeps the keys fresh, for ever.
+    pub async fn run(self: Arc<Self>) {
+        let mut retry = RETRY.0;
+        loop {
+            let mut fetched = self.fetched.lock().await;
+            let good = self.fetch_and_tell().await;
+            *fetched = Some(Instant::now());
+            drop(fetched);
+            if good {
+                retry = RETRY.0;
+                sleep(EVERY).await;
+            } else {
+                sleep(retry).await;
+                retry = (retry * 2).min(RETRY.1);
+            }
+        }
+    }
+
+    /// Fetches the keys, unless that was done just now.
+    pub async fn refresh(&self) {
+        let mut fetched = self.fetched.lock().await;
+        if fetched.is_none_or(|last| last.elapsed() >= SELDOM) {
+            self.fetch_and_tell().await;
+            *fetched = Some(Instant::now());
+        }
+    }
+
+    async fn fetch_and_tell(&self) -> bool {
+        let result = self.fetch().await;
+        let label = if result.is_ok() { "loaded" } else { "failed" };
+        self.metrics.key_reloads.with_label_values(&[label]).inc();
+        match result {
+            Ok(keys) => {
+                tracing::info!(keys = keys.len(), authority = self.url, "the identity server's keys are loaded");
+                self.verifier.replace_keys(Origin::Authority, keys);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, authority = self.url, "the identity server's keys can't be loaded; those that are known stay");
+                false
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<Vec<Key>, AuthorityError> {
+        let address = format!("{}/.well-known/openid-configuration", self.url);
+        let discovery: Discovery =
+            parse("the discovery document", &self.get("the discovery document", &address).await?)?;
+        let keys = Key::from_jwks(&self.get("the key set", &discovery.jwks_uri).await?)?;
+        let issuer: Arc<str> = discovery.issuer.into();
+        Ok(keys.into_iter().map(|key| key.of(issuer.clone())).collect())
+    }
+
+    async fn get(&self, what: &'static str, address: &str) -> Result<Vec<u8>, AuthorityError> {
+        let failed = |error: reqwest::Error| AuthorityError::Unreachable { what, source: error.without_url() };
+        let mut response: Response = self.http.get(address).send().await.map_err(failed)?;
+        if !response.status().is_success() {
+            return Err(AuthorityError::Status { what, status: response.status().as_u16() });
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > LARGEST {
+                return Err(AuthorityError::TooLong(what));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+fn parse<T: DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, AuthorityError> {
+    serde_json::from_slice(body).map_err(|source| AuthorityError::Malformed { what, source })
+}

@@ -1,0 +1,124 @@
+//! Who was away during a push is sent a `SyncVault` when it comes back; who missed nothing is not.
+
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use notification_hub_tests::listener::Listener;
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::token;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const ORGANIZATION: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
+
+struct User<'a> {
+    hub: &'a LocalHub,
+    id: String,
+}
+
+impl User<'_> {
+    fn new(hub: &LocalHub) -> User<'_> {
+        User { hub, id: Uuid::new_v4().to_string() }
+    }
+
+    fn connect(&self, device: &str) -> Result<Listener> {
+        let claims = token::user(&self.id, &[ORGANIZATION.to_owned()], "ChromeBrowser", device);
+        let token = self.hub.signer().sign(&claims)?;
+        Listener::connect(Command::new("node"), &self.hub.url(), &token, "json", &[])
+    }
+
+    /// A device that is known: it was here and has gone in good order.
+    fn known(&self, device: &str) -> Result<()> {
+        self.connect(device)?.stop()
+    }
+
+    fn push(&self, kind: u8, by: Option<&str>) -> Result<()> {
+        let payload =
+            json!({ "id": self.id, "userId": self.id, "revisionDate": "2026-01-02T03:04:05Z", "premium": true });
+        self.hub.push(&json!({ "type": kind, "payload": payload, "contextId": by }))
+    }
+}
+
+fn sync(user: &User<'_>) -> impl Fn(&Value) -> bool {
+    let id = user.id.clone();
+    move |push| push["type"] == 5 && push["payload"]["userId"] == *id && push["contextId"].is_null()
+}
+
+/// Waits until the hub has caught up so many clients of this reason: what was not sent until then was not meant to be.
+fn caught_up(hub: &LocalHub, reason: &str) -> Result<f64> {
+    hub.metric(&format!("notification_hub_catch_up_total{{reason=\"{reason}\"}}"))
+}
+
+#[test]
+fn who_was_away_during_a_push_is_told_to_sync_and_nobody_else() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let (away, there, own, uncovered) = (User::new(&hub), User::new(&hub), User::new(&hub), User::new(&hub));
+    for user in [&away, &there, &own, &uncovered] {
+        user.known("phone")?;
+    }
+    let listening = there.connect("phone")?;
+    there.push(1, None)?;
+    listening.notification(|push| push["type"] == 1)?;
+    listening.stop()?;
+    own.push(7, Some("phone"))?;
+    // A log-out is never made up for: it would end a fresh session.
+    uncovered.push(11, None)?;
+    let there = there.connect("phone")?;
+    let own = own.connect("phone")?;
+    let uncovered = uncovered.connect("phone")?;
+
+    // Last, so that the others would have been told before.
+    away.push(8, Some("laptop"))?;
+    let away_again = away.connect("phone")?;
+    away_again.notification(sync(&away))?;
+    ensure!(caught_up(&hub, "missed")? == 1.0 && caught_up(&hub, "unknown_device")? == 0.0);
+    for other in [&there, &own, &uncovered] {
+        ensure!(other.messages() == 0);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_push_to_an_organisation_counts_and_a_dirty_end_too() -> Result<()> {
+    let hub = LocalHub::start("reactors = 2")?;
+    let user = User::new(&hub);
+    user.known("phone")?;
+    hub.push(&json!({ "type": 18, "payload": { "organizationId": ORGANIZATION, "enabled": true } }))?;
+    let back = user.connect("phone")?;
+    back.notification(sync(&user))?;
+    back.kill()?;
+    hub.push(&json!({ "type": 18, "payload": { "organizationId": ORGANIZATION, "enabled": true } }))?;
+    user.connect("phone")?.notification(sync(&user))?;
+    Ok(())
+}
+
+#[test]
+fn after_a_start_everybody_is_told_once() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let user = User::new(&hub);
+    let first = user.connect("phone")?;
+    let second = user.connect("phone")?;
+    first.notification(sync(&user))?;
+    ensure!(caught_up(&hub, "restart")? == 1.0);
+    ensure!(second.messages() == 0, "its device was there already");
+    Ok(())
+}
+
+#[test]
+fn it_can_be_turned_off() -> Result<()> {
+    let hub = LocalHub::start("catch_up.enabled = false\nheartbeat = '2s'")?;
+    let user = User::new(&hub);
+    user.known("phone")?;
+    user.push(5, None)?;
+    let back = user.connect("phone")?;
+    back.line("heartbeat", |line| line["target"] == "Heartbeat")?;
+    back.line("another heartbeat", {
+        let mut beats = 0;
+        move |line| {
+            beats += usize::from(line["target"] == "Heartbeat");
+            beats == 2
+        }
+    })?;
+    ensure!(back.messages() == 0);
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! Keys of an identity server: discovery, rotation, outages.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use notification_hub_tests::issuer::Issuer;
+use notification_hub_tests::keys::SigningKey;
+use notification_hub_tests::listener::Listener;
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::{http, token, wait};
+use serde_json::{Value, json};
+
+const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
+const SOON: Duration = Duration::from_secs(30);
+
+fn sign(key: &SigningKey, issuer: &str, claims: Value) -> Result<String> {
+    let mut claims = claims;
+    claims["iss"] = json!(issuer);
+    key.signer()?.sign(&claims)
+}
+
+fn user_token(key: &SigningKey, issuer: &Issuer) -> Result<String> {
+    sign(key, &issuer.issuer(), token::user(USER, &[], "ChromeBrowser", "test-device"))
+}
+
+fn answers(hub: &LocalHub, token: &str, status: u16) -> Result<()> {
+    wait::until(&status.to_string(), SOON, || {
+        let (response, _) = hub.upgrade(Some(token))?;
+        ensure!(response.status == status, "{}", response.status);
+        Ok(())
+    })
+}
+
+#[test]
+fn keys_are_discovered_and_a_new_one_is_fetched_when_its_first_token_comes() -> Result<()> {
+    let (old, new) = (SigningKey::rs256()?, SigningKey::rs256()?);
+    let issuer = Issuer::start(Some(&old.jwks))?;
+    let hub = LocalHub::start_with_authority(&issuer.url(), "")?;
+    answers(&hub, &user_token(&old, &issuer)?, 101)?;
+    let client = Listener::connect(Command::new("node"), &hub.url(), &user_token(&old, &issuer)?, "json", &[])?;
+
+    issuer.set(Some(&new.jwks));
+    answers(&hub, &user_token(&new, &issuer)?, 101)?;
+    answers(&hub, &user_token(&old, &issuer)?, 401)?;
+    // Whoever was let in stays, and senders are known by the same keys.
+    let authorization = format!("Bearer {}", sign(&new, &issuer.issuer(), token::internal())?);
+    let push = json!({ "type": 11, "payload": { "userId": USER } }).to_string();
+    let response = http::request(hub.internal, "POST", "/send", &[("Authorization", &authorization)], push.as_bytes())?;
+    ensure!(response.status == 200, "{}", response.status);
+    client.notification(|push| push["type"] == 11)?;
+
+    // The issuer is the one that the document names, which has no port.
+    let foreign = sign(&new, &issuer.url(), token::user(USER, &[], "ChromeBrowser", "test-device"))?;
+    ensure!(hub.upgrade(Some(&foreign))?.0.status == 401);
+    ensure!(hub.metric(r#"notification_hub_auth_failures_total{reason="issuer"}"#)? == 1.0);
+    Ok(())
+}
+
+#[test]
+fn forged_tokens_do_not_make_the_hub_a_nuisance_to_its_issuer() -> Result<()> {
+    let (key, forged) = (SigningKey::rs256()?, SigningKey::rs256()?);
+    let issuer = Issuer::start(Some(&key.jwks))?;
+    let hub = LocalHub::start_with_authority(&issuer.url(), "")?;
+    answers(&hub, &user_token(&key, &issuer)?, 101)?;
+    let token = user_token(&forged, &issuer)?;
+    let before = issuer.fetched();
+    std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..50).map(|_| scope.spawn(|| Ok(hub.upgrade(Some(&token))?.0.status))).collect();
+        for each in tries {
+            let status: Result<u16> = each.join().unwrap_or_else(|_| Ok(0));
+            ensure!(status? == 401);
+        }
+        Ok(())
+    })?;
+    // Fifty at once are one question; a second one may have become due meanwhile.
+    ensure!(issuer.fetched() - before <= 2, "{} fetches", issuer.fetched() - before);
+    Ok(())
+}
+
+#[test]
+fn an_issuer_that_is_away_is_waited_for_and_then_no_longer_needed() -> Result<()> {
+    let key = SigningKey::rs256()?;
+    let issuer = Issuer::start(None)?;
+    let hub = LocalHub::start_with_authority(&issuer.url(), "")?;
+    let token = user_token(&key, &issuer)?;
+    let (response, _) = hub.upgrade(Some(&token))?;
+    ensure!((response.status, response.header("retry-after")) == (503, Some("5")), "{response:?}");
+    let authorization = format!("Bearer {}", sign(&key, &issuer.issuer(), token::internal())?);
+    let response = http::request(hub.internal, "POST", "/send", &[("Authorization", &authorization)], b"{}")?;
+    ensure!((response.status, response.header("retry-after")) == (503, Some("5")), "{response:?}");
+    // Clients can only wait: that is no reason to take the hub away from them.
+    ensure!(http::get(hub.admin, "/readyz")?.status == 200);
+
+    issuer.set(Some(&key.jwks));
+    answers(&hub, &token, 101)?;
+    issuer.set(None);
+    let failed = r#"notification_hub_key_reloads_total{result="failed"}"#;
+    let before = hub.metric(failed)?;
+    let unknown = user_token(&SigningKey::rs256()?, &issuer)?;
+    wait::until("the hub asks again", SOON, || {
+        ensure!(hub.upgrade(Some(&unknown))?.0.status == 401);
+        ensure!(hub.metric(failed)? > before);
+        Ok(())
+    })?;
+    ensure!(hub.upgrade(Some(&token))?.0.status == 101, "the last good keys stay");
+    ensure!(http::get(hub.admin, "/readyz")?.status == 200);
+    Ok(())
+}
