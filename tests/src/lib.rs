@@ -11,5 +11,6 @@ pub mod local_hub;
 pub mod namespace;
 pub mod process;
 pub mod programs;
+pub mod secrets;
 pub mod token;
 pub mod wait;
