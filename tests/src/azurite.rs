@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::process::Process;
+use crate::secrets;
 use crate::storage_queue::StorageQueue;
 
 /// The account's name.
@@ -43,6 +44,7 @@ impl Azurite {
     fn begin(in_memory: bool) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let key = BASE64_STANDARD.encode(uuid::Uuid::new_v4().to_string());
+        secrets::keep(&key);
         let (process, port) = run(&folder, &key, 0, in_memory)?;
         Ok(Self { process, port, key, folder, in_memory })
     }
@@ -95,7 +97,10 @@ impl Azurite {
         let text = format!("{ACCOUNT}\n{rights}\nq\nsco\n\n{end}\n\nhttp,https\n{version}\n");
         let key = BASE64_STANDARD.decode(&self.key).context("the key")?;
         let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), text.as_bytes());
-        let signature = BASE64_STANDARD.encode(signature).replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        let signature = BASE64_STANDARD.encode(signature);
+        secrets::keep(&signature);
+        let signature = signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+        secrets::keep(&signature);
         Ok(format!("sv={version}&ss=q&srt=sco&sp={rights}&se={end}&spr=http,https&sig={signature}"))
     }
 }

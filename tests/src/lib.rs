@@ -13,6 +13,7 @@ pub mod namespace;
 pub mod process;
 pub mod programs;
 pub mod proxy;
+pub mod secrets;
 pub mod storage_queue;
 pub mod token;
 pub mod wait;
