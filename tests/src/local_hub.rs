@@ -23,7 +23,7 @@ pub struct LocalHub {
     pub process: Process,
     /// Where clients connect.
     pub public: SocketAddr,
-    /// Where senders post.
+    /// Where senders post; the public address if the source is a queue.
     pub internal: SocketAddr,
     /// Where probes ask.
     pub admin: SocketAddr,
@@ -57,7 +57,7 @@ impl LocalHub {
         }
         let process = Process::start(&command)?;
         let public = process.listening("public", START)?;
-        let internal = process.listening("internal", START)?;
+        let internal = process.listening("internal", START).unwrap_or(public);
         let admin = process.listening("admin", START)?;
         Ok(Self { process, public, internal, admin, folder, secret })
     }

@@ -18,6 +18,7 @@ const INTERNAL_IDENTITY: &str = "baseserviceuri__internalidentity";
 const INSTALLATION: &str = "installation__id";
 const KNOWN_NETWORKS: &str = "knownnetworks";
 const KNOWN_PROXIES: &str = "knownproxies";
+const QUEUE: &str = "notifications__connectionstring";
 const REDIS: &str = "notifications__redisconnectionstring";
 const SELF_HOSTED: &str = "selfhosted";
 
@@ -53,6 +54,11 @@ pub(super) fn translate(environment: &[(String, String)]) -> (Vec<Translated>, V
         (None, Some((name, _))) => put("auth.authority", SELF_HOSTED_IDENTITY.to_owned(), name),
         (None, None) => {}
     }
+    // Self-hosted, the original does not read the queue.
+    if let (Some((name, value)), None) = (get(QUEUE), self_hosted) {
+        put("source.kind", "azure_queue".to_owned(), name);
+        put("source.azure_queue.connection_string", value.to_owned(), name);
+    }
     // The template of the original begins with an id that is none.
     if let Some((name, value)) = get(INSTALLATION).filter(|(_, value)| value.chars().any(|c| !"0-".contains(c))) {
         put("installation.id", value.to_owned(), name);
@@ -67,6 +73,7 @@ pub(super) fn translate(environment: &[(String, String)]) -> (Vec<Translated>, V
     }
     let warnings = given.iter().filter_map(|(key, (name, _))| match key.as_str() {
         REDIS => Some(format!("{name}: more than one replica is not served yet; this setting changes nothing")),
+        QUEUE => None,
         key if key.starts_with("notifications") => Some(format!("{name}: there is no such setting")),
         _ => None,
     });
@@ -129,6 +136,20 @@ mod tests {
         let expected = [("listen.send_on_public", "true"), ("auth.authority", SELF_HOSTED_IDENTITY)];
         assert_eq!(keys, expected.map(|(key, value)| (key, value.to_owned())));
         assert_eq!(translated(&[("globalSettings__selfHosted", "false")]).0, []);
+    }
+
+    #[test]
+    fn the_clouds_queue() {
+        let queue = ("globalSettings__notifications__connectionString", "UseDevelopmentStorage=true");
+        let (keys, warnings) = translated(&[queue]);
+        assert_eq!(warnings, [""; 0]);
+        let expected =
+            [("source.kind", "azure_queue"), ("source.azure_queue.connection_string", "UseDevelopmentStorage=true")];
+        assert_eq!(keys, expected.map(|(key, value)| (key, value.to_owned())));
+        let (keys, warnings) = translated(&[queue, ("globalSettings__selfHosted", "true")]);
+        assert_eq!(warnings, [""; 0]);
+        assert!(keys.iter().all(|(key, _)| !key.starts_with("source.")), "{keys:?}");
+        assert_eq!(translated(&[(queue.0, "SECRET")]).0, []);
     }
 
     #[test]
