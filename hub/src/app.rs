@@ -22,12 +22,13 @@ use crate::auth::claims::Rules;
 use crate::auth::key_files::KeyFilesError;
 use crate::auth::key_watch::KeyWatch;
 use crate::auth::{Authenticator, Verifier};
+use crate::azure::QueueError;
 use crate::backplane::Local;
 use crate::config::Config;
 use crate::reactor::Reactors;
 use crate::shutdown;
-use crate::source::Intake;
 use crate::source::direct::{self, Direct};
+use crate::source::{Intake, Source};
 use crate::telemetry::Metrics;
 use crate::transport::plain;
 
@@ -40,7 +41,7 @@ const HALF_OPEN: Duration = Duration::from_secs(30);
 /// How many connections may wait for axum to take them.
 const PLAIN_QUEUE: usize = 64;
 
-/// How long requests in flight on the internal port may take once the hub shuts down.
+/// How long what the source has in hand may take once the hub shuts down.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
 /// Why a hub could not be started, or did not go on.
@@ -49,6 +50,9 @@ pub enum AppError {
     /// The keys.
     #[error("auth.keys: {0}")]
     Keys(#[from] KeyFilesError),
+    /// The source.
+    #[error("source: {0}")]
+    Source(#[from] QueueError),
     /// A listener.
     #[error("{key}: cannot listen on {address}: {source}")]
     Listen {
@@ -73,7 +77,7 @@ pub enum AppError {
 impl AppError {
     /// Whether whoever configured the hub has to act.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, AppError::Keys(_))
+        matches!(self, AppError::Keys(_) | AppError::Source(_))
     }
 }
 
@@ -82,8 +86,9 @@ impl AppError {
 pub struct Addresses {
     /// For clients.
     pub public: SocketAddr,
-    /// For senders.
-    pub internal: SocketAddr,
+    /// For senders, if they are the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub internal: Option<SocketAddr>,
     /// For probes and metrics.
     pub admin: SocketAddr,
 }
@@ -92,8 +97,8 @@ pub struct Addresses {
 pub struct Hub {
     config: Config,
     public: TcpListener,
-    internal: TcpListener,
     admin: TcpListener,
+    source: Source,
     /// Nothing if all keys come from an identity server.
     keys: Option<KeyWatch>,
     verifier: Arc<Verifier>,
@@ -116,9 +121,9 @@ impl Hub {
         };
         let verifier = Arc::new(Verifier::new(rules, loaded));
         let public = listen("listen.public", &config.listen.public)?;
-        let internal = listen("listen.internal", &config.listen.internal)?;
+        let source = Source::open(&config.source, || listen("listen.internal", &config.listen.internal))?;
         let admin = listen("listen.admin", &config.listen.admin)?;
-        Ok(Hub { config, public, internal, admin, keys, verifier })
+        Ok(Hub { config, public, admin, source, keys, verifier })
     }
 
     /// The addresses that it listens on.
@@ -128,7 +133,7 @@ impl Hub {
     pub fn addresses(&self) -> io::Result<Addresses> {
         Ok(Addresses {
             public: self.public.local_addr()?,
-            internal: self.internal.local_addr()?,
+            internal: self.source.address()?,
             admin: self.admin.local_addr()?,
         })
     }
@@ -138,7 +143,7 @@ impl Hub {
     /// # Errors
     /// If the system refuses what it needs to begin.
     pub async fn serve(self, stopping: watch::Receiver<bool>) -> Result<(), AppError> {
-        let Hub { config, public, internal, admin, keys, verifier } = self;
+        let Hub { config, public, admin, source, keys, verifier } = self;
         let metrics = Arc::new(Metrics::new()?);
         let ready = Arc::new(AtomicBool::new(true));
         let (over, is_over) = watch::channel(false);
@@ -158,17 +163,23 @@ impl Hub {
         let admin = serve(admin, admin_routes, shutdown::asked(is_over.clone()))?;
 
         let intake = Intake::new(Local::new(reactors.clone()), metrics.clone());
-        let routes = direct::router(Direct { authenticator, intake, metrics });
         let (end_sources, sources_end) = watch::channel(false);
-        let internal = serve(internal, moving_on(routes, stopping.clone()), shutdown::asked(sources_end))?;
+        let source = match source {
+            Source::Direct(internal) => {
+                let routes = direct::router(Direct { authenticator, intake, metrics });
+                let served = serve(internal, moving_on(routes, stopping.clone()), shutdown::asked(sources_end))?;
+                tokio::spawn(async move { _ = served.await })
+            }
+            Source::AzureQueue(queue) => tokio::spawn(queue.run(intake, metrics, shutdown::asked(stopping.clone()))),
+        };
 
         shutdown::asked(stopping).await;
         tracing::info!(grace = ?config.drain.grace, "shutting down");
         ready.store(false, Ordering::Relaxed);
         tokio::time::sleep(config.drain.grace).await;
         end_sources.send_replace(true);
-        if tokio::time::timeout(LAST_REQUESTS, internal).await.is_err() {
-            tracing::warn!("requests on the internal port did not end in time");
+        if tokio::time::timeout(LAST_REQUESTS, source).await.is_err() {
+            tracing::warn!("the source did not end in time");
         }
         shutdown::drain(&reactors, config.drain).await;
         over.send_replace(true);

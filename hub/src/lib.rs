@@ -4,7 +4,7 @@
 //! source -> notification -> route -> backplane -> reactor -> connection -> protocol -> socket
 //! ```
 //!
-//! - `source` takes pushes in, by `POST /send`.
+//! - `source` takes pushes in, by `POST /send` or from an Azure Storage queue (`azure` is how one speaks to those).
 //! - `notification` is what a push is; `route` finds for whom it is and encodes it, once for each protocol (`delivery`).
 //! - `backplane` carries a delivery to the reactors of every replica; so far there is one.
 //! - `reactor` holds the connections, one thread per core: `transport` tells their requests apart and frames what is
@@ -18,6 +18,7 @@
 pub mod admin;
 pub mod app;
 pub mod auth;
+pub mod azure;
 pub mod backplane;
 pub mod catch_up;
 pub mod client;

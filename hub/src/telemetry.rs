@@ -3,7 +3,8 @@
 use std::io::IsTerminal;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -64,6 +65,10 @@ pub struct Metrics {
     pub delivery_seconds: Histogram,
     /// What was done about slow clients.
     pub slow_consumers: IntCounterVec,
+    /// Messages in the queue, about, if the source is one.
+    pub queue_depth: IntGauge,
+    /// For how long the queue's next message has waited.
+    pub queue_oldest_seconds: Gauge,
     /// Clients that were sent a `SyncVault`, by why.
     pub catch_up: IntCounterVec,
     /// Records of catch-up that were dropped for lack of room.
@@ -127,6 +132,11 @@ impl Metrics {
                 .buckets(prometheus::exponential_buckets(0.000_1, 4.0, 10)?),
         )?;
         registry.register(Box::new(delivery_seconds.clone()))?;
+        let queue_depth = IntGauge::new("queue_depth", "Messages in the source's queue, about.")?;
+        registry.register(Box::new(queue_depth.clone()))?;
+        let queue_oldest_seconds =
+            Gauge::new("queue_oldest_seconds", "For how long the next message of the source's queue has waited.")?;
+        registry.register(Box::new(queue_oldest_seconds.clone()))?;
         let draining = IntGauge::new("draining", "1 while the hub lets go of its clients.")?;
         registry.register(Box::new(draining.clone()))?;
         let build = IntGaugeVec::new(Opts::new("build_info", "Always 1; the label tells the version."), &["version"])?;
@@ -142,6 +152,8 @@ impl Metrics {
             deliveries,
             delivery_seconds,
             slow_consumers: counters("slow_consumers_total", "Measures against slow clients.", &["action"])?,
+            queue_depth,
+            queue_oldest_seconds,
             catch_up: counters("catch_up_total", "Clients that were sent a SyncVault, by why.", &["reason"])?,
             catch_up_dropped,
             draining,

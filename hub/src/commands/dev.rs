@@ -103,7 +103,7 @@ fn describe(
     let addresses = hub.addresses()?;
     let (url, send, admin) = (
         format!("http://{}", addresses.public),
-        format!("http://{}", addresses.internal),
+        format!("http://{}", addresses.internal.context("the source is no port")?),
         format!("http://{}", addresses.admin),
     );
     if json {

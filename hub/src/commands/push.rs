@@ -5,21 +5,38 @@ use std::io::Read;
 use anyhow::Context;
 use clap::Args;
 use notification_hub::auth::bearer::Bearer;
-use notification_hub::sender::{Direct, Push as Composed};
+use notification_hub::azure::{Account, QueueName};
+use notification_hub::sender::{Direct, Identity, InternalToken, Push as Composed, Queue, Sender, Style};
 use uuid::Uuid;
 
 use super::{Usage, runtime};
 
+/// The service as which an identity server knows the command.
+const PROJECT: &str = "NotificationHub";
+
 /// Options of `push`.
 #[derive(Debug, Args)]
 #[command(after_help = "Without --type the whole notification is read as JSON from standard input.")]
+#[command(group = clap::ArgGroup::new("where").required(true).args(["url", "queue"]))]
 pub(crate) struct Push {
     /// The hub's internal port, a base: /send is appended unless it ends so
     #[arg(long, value_name = "URL")]
-    url: String,
+    url: Option<String>,
     /// An internal token
     #[arg(long, value_name = "TOKEN", hide_env_values = true, env = "NOTIFICATION_HUB_TOKEN")]
-    token: String,
+    token: Option<String>,
+    /// An identity server, a base, that gives the token instead
+    #[arg(long, value_name = "URL", requires = "client_secret")]
+    identity: Option<String>,
+    /// The secret for the identity server
+    #[arg(long, value_name = "SECRET", hide_env_values = true, env = "NOTIFICATION_HUB_CLIENT_SECRET")]
+    client_secret: Option<String>,
+    /// Instead of a hub, a queue from which hubs receive: the connection string of its storage account
+    #[arg(long, value_name = "CONNECTION-STRING", conflicts_with = "identity")]
+    queue: Option<String>,
+    /// The queue's name
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = queue_name)]
+    queue_name: QueueName,
     /// The type, by name or number
     #[arg(long = "type", value_name = "NAME-OR-NUMBER")]
     kind: Option<String>,
@@ -45,20 +62,42 @@ pub(crate) struct Push {
 
 /// Sends a push.
 pub(crate) fn run(arguments: &Push) -> anyhow::Result<()> {
-    let text = match &arguments.kind {
-        Some(kind) => compose(kind, arguments)?,
-        None => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("standard input")?;
-            text
+    let sender = sender(arguments)?;
+    let push = arguments.kind.as_deref().map(|kind| compose(kind, arguments)).transpose()?;
+    let mut text = String::new();
+    if push.is_none() {
+        std::io::stdin().read_to_string(&mut text).context("standard input")?;
+    }
+    runtime()?.block_on(async {
+        match &push {
+            Some(push) => sender.push(push).await,
+            None => sender.send(text).await,
         }
-    };
-    let sender = Direct::new(&arguments.url, Bearer::from(arguments.token.as_str()));
-    runtime()?.block_on(sender.send(text))?;
+    })?;
     Ok(())
 }
 
-fn compose(kind: &str, arguments: &Push) -> anyhow::Result<String> {
+fn sender(arguments: &Push) -> anyhow::Result<Sender> {
+    if let Some(text) = &arguments.queue {
+        let account = Account::parse(&text.as_str().into()).map_err(|error| Usage(format!("--queue: {error}")))?;
+        return Ok(Sender::Queue(Queue::new(&account, &arguments.queue_name)?));
+    }
+    let url = arguments.url.as_deref().unwrap_or_default();
+    let token = match (&arguments.identity, &arguments.client_secret, &arguments.token) {
+        (Some(identity), Some(secret), _) => {
+            InternalToken::Issued(Identity::new(identity, PROJECT, secret.as_str().into()))
+        }
+        (_, _, Some(token)) => InternalToken::Given(Bearer::from(token.as_str())),
+        _ => return Err(Usage("--url needs --token, or --identity with --client-secret".to_owned()).into()),
+    };
+    Ok(Sender::Direct(Direct::new(url, token)))
+}
+
+fn queue_name(text: &str) -> Result<QueueName, String> {
+    QueueName::new(text).ok_or_else(|| "has to be 3 to 63 lower-case letters, digits and single hyphens".to_owned())
+}
+
+fn compose(kind: &str, arguments: &Push) -> anyhow::Result<Composed> {
     let payload = arguments.payload.as_deref().map(serde_json::from_str).transpose();
     let payload = payload.map_err(|error| Usage(format!("--payload: {error}")))?;
     let push = Composed {
@@ -70,5 +109,7 @@ fn compose(kind: &str, arguments: &Push) -> anyhow::Result<String> {
         context_id: arguments.context_id.clone(),
         payload,
     };
-    Ok(push.text().map_err(|error| Usage(error.to_string()))?)
+    // What can't be composed is wrong usage, whoever it would be sent to.
+    push.text(Style::Send).map_err(|error| Usage(error.to_string()))?;
+    Ok(push)
 }

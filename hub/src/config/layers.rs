@@ -144,6 +144,7 @@ impl Open {
                 Ok(value) => (value, origin),
                 Err(needs) => {
                     let given = match &given {
+                        _ if T::SECRET => "***".to_owned(),
                         Value::String(text) => format!("{text:?}"),
                         other => other.to_string(),
                     };

@@ -3,11 +3,15 @@
 //! Every key is read in one place, [`Config::parse`], with its default beside it; what is not read there is unknown.
 
 mod layers;
+mod secret;
 mod setting;
+mod source;
 
 pub use layers::{Layers, Origin, Problem, Problems, Shown};
+pub use secret::Secret;
 use setting::{Address, Bytes, Level, Url};
-pub use setting::{LogFormat, Setting, Source};
+pub use setting::{LogFormat, Setting};
+pub use source::{AzureQueue, Source};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -152,7 +156,7 @@ impl Config {
             clock_skew: layers.get("auth.clock_skew", 300 * SECOND),
             keys: layers.get("auth.keys", Vec::new()),
         };
-        let source = layers.get("source.kind", Source::Direct);
+        let source = source::read(&mut layers);
         let installation = layers.get("installation.id", None);
         let signalr = SignalR {
             handshake_timeout: layers.positive("signalr.handshake_timeout", 15 * SECOND),

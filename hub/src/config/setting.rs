@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 /// A kind of value that a setting can have.
 pub trait Setting: Sized {
+    /// Whether the value must never be printed.
+    const SECRET: bool = false;
     /// Reads a value; the error says what it has to be.
     fn read(value: &Value) -> Result<Self, &'static str>;
     /// The value as one would write it.
@@ -25,6 +27,8 @@ impl Setting for String {
 }
 
 impl<T: Setting> Setting for Option<T> {
+    const SECRET: bool = T::SECRET;
+
     fn read(value: &Value) -> Result<Self, &'static str> {
         if value.as_str().is_some_and(|text| text.trim().is_empty()) { Ok(None) } else { T::read(value).map(Some) }
     }
@@ -198,29 +202,6 @@ impl Setting for LogFormat {
             LogFormat::Auto => "auto",
             LogFormat::Json => "json",
             LogFormat::Text => "text",
-        }
-        .to_owned()
-    }
-}
-
-/// Where pushes come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// `POST /send` on the internal port.
-    Direct,
-}
-
-impl Setting for Source {
-    fn read(value: &Value) -> Result<Self, &'static str> {
-        match value.as_str() {
-            Some("direct") => Ok(Source::Direct),
-            _ => Err("direct"),
-        }
-    }
-
-    fn show(&self) -> String {
-        match self {
-            Source::Direct => "direct",
         }
         .to_owned()
     }

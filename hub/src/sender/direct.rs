@@ -1,12 +1,17 @@
 //! Sends pushes to a hub's `POST /send`.
 
+use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 
+use super::{Identity, IdentityError};
 use crate::auth::bearer::Bearer;
 
 /// Why a push was not taken. No text of it holds the token.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
+    /// There is no token.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The hub could not be reached.
     #[error("the hub could not be reached: {0}")]
     Unreachable(#[source] reqwest::Error),
@@ -20,16 +25,24 @@ pub enum SendError {
     },
 }
 
+/// Where the token for a hub's internal port comes from.
+pub enum InternalToken {
+    /// It is given.
+    Given(Bearer),
+    /// An identity server issues it.
+    Issued(Identity),
+}
+
 /// A hub's internal port.
 pub struct Direct {
     client: reqwest::Client,
     url: String,
-    token: Bearer,
+    token: InternalToken,
 }
 
 impl Direct {
     /// A sender for the hub at `url`, a base: `/send` is appended unless it ends so.
-    pub fn new(url: &str, token: Bearer) -> Direct {
+    pub fn new(url: &str, token: InternalToken) -> Direct {
         let base = url.trim_end_matches('/');
         let base = base.strip_suffix("/send").unwrap_or(base);
         Direct { client: reqwest::Client::new(), url: format!("{base}/send"), token }
@@ -40,9 +53,20 @@ impl Direct {
     /// # Errors
     /// If the hub does not take it.
     pub async fn send(&self, text: String) -> Result<(), SendError> {
-        let request = self.client.post(&self.url).bearer_auth(self.token.reveal());
-        let request = request.header(CONTENT_TYPE, "application/json").body(text);
-        let response = request.send().await.map_err(|error| SendError::Unreachable(error.without_url()))?;
+        let response = match &self.token {
+            InternalToken::Given(token) => self.post(token, text).await?,
+            InternalToken::Issued(identity) => {
+                let token = identity.token().await?;
+                let response = self.post(&token, text.clone()).await?;
+                if response.status() == StatusCode::UNAUTHORIZED {
+                    // Its key may have been replaced since; a new token tells.
+                    identity.forget(&token).await;
+                    self.post(&identity.token().await?, text).await?
+                } else {
+                    response
+                }
+            }
+        };
         let status = response.status();
         if status.is_success() {
             return Ok(());
@@ -50,5 +74,11 @@ impl Direct {
         let body: Option<serde_json::Value> = response.json().await.ok();
         let explanation = body.and_then(|body| body.get("message")?.as_str().map(str::to_owned));
         Err(SendError::Refused { status: status.as_u16(), explanation })
+    }
+
+    async fn post(&self, token: &Bearer, text: String) -> Result<reqwest::Response, SendError> {
+        let request = self.client.post(&self.url).bearer_auth(token.reveal());
+        let request = request.header(CONTENT_TYPE, "application/json").body(text);
+        request.send().await.map_err(|error| SendError::Unreachable(error.without_url()))
     }
 }

@@ -38,12 +38,46 @@ pub enum PushError {
     Payload,
 }
 
+/// How a sender writes (`bitwarden.md` 5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// For `POST /send`: names in camel case, nulls written.
+    Send,
+    /// For a queue: names in Pascal case, nulls left out.
+    Queue,
+}
+
 impl Push {
+    /// A push to a user's clients.
+    pub fn to_user(kind: &str, user: Uuid) -> Push {
+        Push { kind: kind.to_owned(), user: Some(user), ..Push::default() }
+    }
+
+    /// A push to the clients of an organisation's members.
+    pub fn to_organization(kind: &str, organization: Uuid) -> Push {
+        Push { kind: kind.to_owned(), organization: Some(organization), ..Push::default() }
+    }
+
+    /// A push to everybody, if the hub serves this installation.
+    pub fn to_installation(kind: &str, installation: Uuid) -> Push {
+        Push { kind: kind.to_owned(), installation: Some(installation), ..Push::default() }
+    }
+
+    /// The same, but the device that caused it ignores it.
+    pub fn excluding(self, context_id: &str) -> Push {
+        Push { context_id: Some(context_id.to_owned()), ..self }
+    }
+
+    /// The same, to one kind of client only.
+    pub fn only(self, client_type: ClientType) -> Push {
+        Push { client_type: Some(client_type.name().to_owned()), ..self }
+    }
+
     /// The text. What the type requires and nobody gave, a new id or the present date, is made up.
     ///
     /// # Errors
     /// If there is no such type or kind of client, or the payload is no object.
-    pub fn text(&self) -> Result<String, PushError> {
+    pub fn text(&self, style: Style) -> Result<String, PushError> {
         let known = PushType::named(&self.kind);
         let number = known.map(|known| known.number).or_else(|| self.kind.parse().ok());
         let number = number.ok_or_else(|| PushError::Kind(self.kind.clone()))?;
@@ -57,7 +91,7 @@ impl Push {
                 payload.insert(name.to_owned(), value);
             }
         };
-        let ids = [("userId", self.user), ("organizationId", self.organization), ("installationId", self.installation)];
+        let ids = [("UserId", self.user), ("OrganizationId", self.organization), ("InstallationId", self.installation)];
         for (name, id) in ids {
             if let Some(id) = id {
                 add(name, json!(id.to_string()));
@@ -65,18 +99,57 @@ impl Push {
         }
         if let Some(name) = &self.client_type {
             let found = ClientType::EVERY.into_iter().find(|known| known.name().eq_ignore_ascii_case(name));
-            add("clientType", json!(found.ok_or_else(|| PushError::ClientType(name.clone()))? as u8));
+            add("ClientType", json!(found.ok_or_else(|| PushError::ClientType(name.clone()))? as u8));
         }
         for member in PushType::of(number).map_or(&[][..], |known| known.members) {
-            let name = format!("{}{}", member.name[..1].to_ascii_lowercase(), &member.name[1..]);
             match member.kind {
-                Kind::Id if member.name == "Id" => add(&name, json!(Uuid::new_v4().to_string())),
-                Kind::Date | Kind::GivenDate => add(&name, json!(Date::now().to_string())),
+                Kind::Id if member.name == "Id" => add(member.name, json!(Uuid::new_v4().to_string())),
+                Kind::Date | Kind::GivenDate => add(member.name, json!(Date::now().to_string())),
                 _ => {}
             }
         }
-        Ok(json!({ "type": number, "payload": payload, "contextId": self.context_id }).to_string())
+        let push = json!({ "Type": number, "Payload": payload, "ContextId": self.context_id });
+        Ok(escaped(&styled(push, style).to_string()))
     }
+}
+
+/// The same JSON with its members' names and nulls as the style has them.
+fn styled(json: Value, style: Style) -> Value {
+    match json {
+        Value::Object(members) => {
+            let kept = members.into_iter().filter(|(_, value)| style == Style::Send || !value.is_null());
+            Value::Object(kept.map(|(name, value)| (cased(&name, style), styled(value, style))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(|item| styled(item, style)).collect()),
+        other => other,
+    }
+}
+
+fn cased(name: &str, style: Style) -> String {
+    let mut letters = name.chars();
+    let first = letters.next().map(|first| match style {
+        Style::Send => first.to_ascii_lowercase(),
+        Style::Queue => first.to_ascii_uppercase(),
+    });
+    first.into_iter().chain(letters).collect()
+}
+
+/// JSON as .NET escapes it by default. What is left is ASCII, and can stand in XML, which not every letter can.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    let mut letters = json.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' if letters.next_if_eq(&'"').is_some() => text.push_str("\\u0022"),
+            '\\' => text.extend([letter].into_iter().chain(letters.next())),
+            '<' | '>' | '&' | '\'' | '+' | '`' | '\u{7f}'.. => {
+                let mut units = [0; 2];
+                letter.encode_utf16(&mut units).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04X}")));
+            }
+            _ => text.push(letter),
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -98,26 +171,41 @@ mod tests {
                 payload: Some(needed),
                 ..Push::default()
             };
-            let text = push.text().expect("a known type");
-            let read = notification::read(text.as_bytes()).expect(&text).expect("a push");
-            assert_eq!(read.kind, known.number);
+            for style in [Style::Send, Style::Queue] {
+                let text = push.text(style).expect("a known type");
+                let read = notification::read(text.as_bytes()).expect(&text).expect("a push");
+                assert_eq!(read.kind, known.number);
+            }
         }
     }
 
     #[test]
-    fn what_is_given_stays() {
-        let payload = Some(json!({ "USERID": "x", "a": 1 }));
-        let push = Push { kind: "99".to_owned(), user: Some(Uuid::nil()), payload, ..Push::default() };
-        assert_eq!(push.text().as_deref(), Ok(r#"{"type":99,"payload":{"USERID":"x","a":1},"contextId":null}"#));
+    fn what_is_given_stays_but_for_the_first_letter_of_names_and_nulls() {
+        let payload = Some(json!({ "USERID": "x", "a": { "b": null, "C": [null] } }));
+        let push = Push { payload, ..Push::to_user("99", Uuid::nil()) };
+        let expected = r#"{"type":99,"payload":{"uSERID":"x","a":{"b":null,"c":[null]}},"contextId":null}"#;
+        assert_eq!(push.text(Style::Send).as_deref(), Ok(expected));
+        let expected = r#"{"Type":99,"Payload":{"USERID":"x","A":{"C":[null]}},"ContextId":"d"}"#;
+        assert_eq!(push.excluding("d").text(Style::Queue).as_deref(), Ok(expected));
+    }
+
+    #[test]
+    fn letters_are_escaped_as_dotnet_does() {
+        let payload = Some(json!({ "Title": "a\"<>&'+`\\u{e4}\u{1f511}\u{ffff}\u{1}\n\\" }));
+        let push = Push { payload, ..Push::to_installation("99", Uuid::nil()).only(ClientType::Web) };
+        let text = push.text(Style::Queue).expect("fine");
+        let title = r#""a\u0022\u003C\u003E\u0026\u0027\u002B\u0060\\u{e4}\uD83D\uDD11\uFFFF\u0001\n\\""#;
+        assert!(text.contains(title), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON")["Payload"]["ClientType"], 1);
     }
 
     #[test]
     fn errors_say_what_is_possible() {
         let kind = |kind: &str| Push { kind: kind.to_owned(), ..Push::default() };
-        assert_eq!(kind("256").text(), Err(PushError::Kind("256".to_owned())));
-        assert_eq!(kind("Sync").text(), Err(PushError::Kind("Sync".to_owned())));
+        assert_eq!(kind("256").text(Style::Send), Err(PushError::Kind("256".to_owned())));
+        assert_eq!(kind("Sync").text(Style::Send), Err(PushError::Kind("Sync".to_owned())));
         let client_type = Some("Fridge".to_owned());
-        assert!(matches!(Push { client_type, ..kind("20") }.text(), Err(PushError::ClientType(_))));
-        assert_eq!(Push { payload: Some(json!([])), ..kind("5") }.text(), Err(PushError::Payload));
+        assert!(matches!(Push { client_type, ..kind("20") }.text(Style::Send), Err(PushError::ClientType(_))));
+        assert_eq!(Push { payload: Some(json!([])), ..kind("5") }.text(Style::Send), Err(PushError::Payload));
     }
 }

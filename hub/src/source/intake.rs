@@ -29,7 +29,7 @@ impl Intake {
     pub async fn take(&self, text: &[u8]) -> Result<(), Malformed> {
         let since = Instant::now();
         match notification::read(text) {
-            Ok(Some(notification)) => self.deliver(&notification, since).await,
+            Ok(Some(notification)) => self.hand_over(&notification, since).await,
             Ok(None) => {}
             Err(malformed) => {
                 self.metrics.pushed("rejected", None);
@@ -39,7 +39,9 @@ impl Intake {
         Ok(())
     }
 
-    async fn deliver(&self, notification: &Notification, since: Instant) {
+    /// Delivers a push that was received at `since`. When it returns, every connection that it is for has it written or
+    /// waiting.
+    pub async fn hand_over(&self, notification: &Notification, since: Instant) {
         let kind = Some(notification.kind);
         self.metrics.pushed("received", kind);
         let delivery = route::route(notification, since);

@@ -1,0 +1,75 @@
+//! How requests travel: our own HTTP client, with times that suit a queue and errors that tell no address. The crate's
+//! would print it, and a shared access signature is part of it.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azure_core::http::{AsyncRawResponse, ClientOptions, ExponentialRetryOptions, HttpClient, Request};
+use azure_core::http::{RetryOptions, Transport};
+
+use super::QueueError;
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long a server may be silent.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// Idle connections are closed before the usual server closes them, as a request on a closed one fails.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// A few short repetitions, for a connection that was closed after all. Who waits longer does so himself.
+const REPETITIONS: u32 = 2;
+const REPETITION_AFTER: i64 = 25;
+
+/// Options for a client: transport and repetitions.
+pub(super) fn options() -> Result<ClientOptions, QueueError> {
+    let client = reqwest::Client::builder()
+        .connect_timeout(CONNECT)
+        .read_timeout(SILENCE)
+        .pool_idle_timeout(IDLE)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(|error| QueueError::Unreachable(describe(error)))?;
+    let retry = RetryOptions::exponential(ExponentialRetryOptions {
+        initial_delay: azure_core::time::Duration::milliseconds(REPETITION_AFTER),
+        max_retries: REPETITIONS,
+        max_total_elapsed: azure_core::time::Duration::seconds(5),
+        ..ExponentialRetryOptions::default()
+    });
+    Ok(ClientOptions { transport: Some(Transport::new(Arc::new(Quiet(client)))), retry, ..ClientOptions::default() })
+}
+
+/// A client whose errors tell no address.
+#[derive(Debug)]
+struct Quiet(reqwest::Client);
+
+#[async_trait]
+impl HttpClient for Quiet {
+    async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
+        self.0.execute_request(request).await.map_err(|error| {
+            let kind = error.kind().clone();
+            let told = error.into_downcast::<reqwest::Error>().map_or_else(|_| "no request".to_owned(), describe);
+            azure_core::Error::with_message(kind, told)
+        })
+    }
+}
+
+/// An error of the client with its causes, without the address.
+fn describe(error: reqwest::Error) -> String {
+    let timeout = error.is_timeout();
+    let error = error.without_url();
+    let mut causes = Vec::new();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    match causes.pop() {
+        Some(last) => last,
+        None if timeout => "no answer in time".to_owned(),
+        None => error.to_string(),
+    }
+}

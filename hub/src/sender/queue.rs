@@ -1,0 +1,24 @@
+//! Puts pushes into an Azure Storage queue, as Bitwarden does in its cloud: the text as it is, without Base64.
+
+use crate::azure::{Account, QueueError, QueueName, TimeToLive};
+
+/// A queue from which hubs receive.
+pub struct Queue(crate::azure::Queue);
+
+impl Queue {
+    /// A sender into a queue of an account.
+    ///
+    /// # Errors
+    /// If the workload has no identity.
+    pub fn new(account: &Account, name: &QueueName) -> Result<Queue, QueueError> {
+        crate::azure::Queue::open(account, name).map(Queue)
+    }
+
+    /// Puts a push's text into the queue, for the service's usual seven days.
+    ///
+    /// # Errors
+    /// If the service does not take it, or it has more than 64 KiB.
+    pub async fn send(&self, text: String) -> Result<(), QueueError> {
+        self.0.send(text, TimeToLive::Default).await
+    }
+}

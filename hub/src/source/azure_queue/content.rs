@@ -1,0 +1,71 @@
+//! What a message's text holds. Pure.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::de::IgnoredAny;
+
+use crate::notification::{self, Malformed, Notification};
+
+/// What a message's text holds.
+#[derive(Debug, PartialEq)]
+pub(super) enum Content {
+    /// Nothing.
+    Blank,
+    /// A push.
+    Push(Notification),
+    /// Something else.
+    Malformed(Malformed),
+}
+
+/// Reads a text: Base64 if JSON or nothing comes of that, else as it is.
+pub(super) fn read(text: &str) -> Content {
+    let decoded = BASE64_STANDARD.decode(text.trim()).ok().filter(|bytes| is_text(bytes));
+    match notification::read(decoded.as_deref().unwrap_or(text.as_bytes())) {
+        Ok(None) => Content::Blank,
+        Ok(Some(push)) => Content::Push(push),
+        Err(malformed) => Content::Malformed(malformed),
+    }
+}
+
+/// Whether bytes are JSON or blank.
+fn is_text(bytes: &[u8]) -> bool {
+    let text = std::str::from_utf8(bytes).ok().map(|text| text.trim_start_matches('\u{feff}').trim());
+    text.is_some_and(|text| text.is_empty() || serde_json::from_str::<IgnoredAny>(text).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUSH: &str = r#"{"Type":99,"Payload":{"UserId":"d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c"}}"#;
+
+    fn base64(text: &str) -> String {
+        BASE64_STANDARD.encode(text)
+    }
+
+    #[test]
+    fn raw_and_base64_are_the_same_push() {
+        let raw = read(PUSH);
+        assert!(matches!(&raw, Content::Push(push) if push.kind == 99));
+        assert_eq!(read(&base64(PUSH)), raw);
+        assert_eq!(read(&format!("{}\r\n", base64(&format!("\u{feff}{PUSH}")))), raw);
+    }
+
+    #[test]
+    fn blank_is_nothing_in_either_form() {
+        for text in ["", " \n", &base64(" "), &base64("\u{feff}")] {
+            assert_eq!(read(text), Content::Blank, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_malformed_with_the_error_of_what_was_meant() {
+        let error = |text: &str| match read(text) {
+            Content::Malformed(malformed) => malformed.to_string(),
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(error(&base64(r#"{"type":300}"#)), "push.Type: a number from 0 to 255 is needed here");
+        assert!(error("garbage").starts_with("push: expected value"), "{}", error("garbage"));
+        assert!(error(&base64("garbage")).starts_with("push: expected value"));
+    }
+}

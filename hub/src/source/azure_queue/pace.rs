@@ -1,0 +1,87 @@
+//! How long to wait between requests. Pure.
+
+use std::time::Duration;
+
+/// The pause after the first empty answer; it doubles from one to the next.
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+
+/// The longest pause: with the request itself, a push at an idle moment waits for at most a second.
+const LONGEST_PAUSE: Duration = Duration::from_millis(900);
+
+/// The pause after the first fault; it doubles from one to the next.
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+
+/// The longest pause between faults.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
+
+/// The pace of polling an empty queue.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    empty: u32,
+}
+
+impl Pace {
+    /// The pause after an answer with messages: none, more may be waiting.
+    pub(super) fn busy(&mut self) -> Duration {
+        self.empty = 0;
+        Duration::ZERO
+    }
+
+    /// The pause after an empty answer.
+    pub(super) fn idle(&mut self) -> Duration {
+        let pause = doubled(FIRST_PAUSE, self.empty, LONGEST_PAUSE);
+        self.empty = self.empty.saturating_add(1);
+        pause
+    }
+}
+
+/// The pace of trying again after faults.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    faults: u32,
+}
+
+impl Backoff {
+    /// The pause after another fault: half of it certain, half by chance, so that hubs do not come back in step.
+    pub(super) fn pause(&mut self, random: u64) -> Duration {
+        let half = doubled(FIRST_BACKOFF, self.faults, LONGEST_BACKOFF) / 2;
+        self.faults = self.faults.saturating_add(1);
+        half + half.mul_f64(random as f64 / u64::MAX as f64)
+    }
+}
+
+fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
+    first.saturating_mul(1 << times.min(16)).min(most)
+}
+
+/// Randomness for [`Backoff::pause`]; not pure.
+pub(super) fn random() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_queue_is_polled_less_and_less_but_at_least_every_second() {
+        let mut pace = Pace::default();
+        let pauses: Vec<u128> = (0..8).map(|_| pace.idle().as_millis()).collect();
+        assert_eq!(pauses, [25, 50, 100, 200, 400, 800, 900, 900]);
+        assert_eq!(pace.busy(), Duration::ZERO);
+        assert_eq!(pace.idle(), FIRST_PAUSE);
+        (0..100).for_each(|_| _ = pace.idle());
+        assert_eq!(pace.idle(), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn faults_are_answered_by_doubled_pauses_with_chance() {
+        let (mut least, mut most) = (Backoff::default(), Backoff::default());
+        let least: Vec<u128> = (0..8).map(|_| least.pause(0).as_millis()).collect();
+        let most: Vec<u128> = (0..8).map(|_| most.pause(u64::MAX).as_millis()).collect();
+        assert_eq!(least, [125, 250, 500, 1000, 2000, 4000, 7500, 7500]);
+        assert_eq!(most, [250, 500, 1000, 2000, 4000, 8000, 15000, 15000]);
+        let mut tireless = Backoff::default();
+        assert!((0..100).all(|_| tireless.pause(u64::MAX) <= LONGEST_BACKOFF));
+    }
+}

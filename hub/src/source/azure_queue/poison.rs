@@ -1,0 +1,68 @@
+//! The poison queue: where messages go that can't be understood, for people to look at.
+
+use crate::azure::{LARGEST_TEXT, Queue, QueueError, TimeToLive};
+
+/// What stands where text was left out.
+const SHORTENED: &str = "\n[shortened]";
+
+/// The poison queue. Created when it is first needed.
+pub(super) struct Poison {
+    queue: Queue,
+}
+
+impl Poison {
+    /// What goes into this queue.
+    pub(super) fn new(queue: Queue) -> Poison {
+        Poison { queue }
+    }
+
+    /// Puts a text there, its reason in front. It stays until somebody deletes it.
+    ///
+    /// # Errors
+    /// What hinders the service.
+    pub(super) async fn put(&self, reason: &str, text: &str) -> Result<(), QueueError> {
+        let text = labelled(reason, text);
+        match self.queue.send(text.clone(), TimeToLive::Unlimited).await {
+            Err(QueueError::Missing) => {
+                self.queue.create().await?;
+                tracing::info!(queue = self.queue.name().as_str(), "the poison queue was created");
+                self.queue.send(text, TimeToLive::Unlimited).await
+            }
+            other => other,
+        }
+    }
+}
+
+/// The reason, a line of its own, and as much of the text as fits.
+fn labelled(reason: &str, text: &str) -> String {
+    let mut labelled = format!("{}\n{text}", reason.replace('\n', " "));
+    if labelled.len() > LARGEST_TEXT {
+        let most = LARGEST_TEXT - SHORTENED.len();
+        let kept = (0..=most).rev().find(|length| labelled.is_char_boundary(*length));
+        labelled.truncate(kept.unwrap_or(0));
+        labelled.push_str(SHORTENED);
+    }
+    labelled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_stands_in_front_and_the_text_is_kept() {
+        assert_eq!(labelled("push:\nno", "{\"a\":\n1}"), "push: no\n{\"a\":\n1}");
+    }
+
+    #[test]
+    fn what_is_too_long_is_shortened_between_letters() {
+        let whole = "x".repeat(LARGEST_TEXT - 3);
+        assert_eq!(labelled("no", &whole).len(), LARGEST_TEXT);
+        assert!(!labelled("no", &whole).ends_with(SHORTENED));
+        for letter in ["x", "\u{20ac}", "\u{1f511}"] {
+            let text = labelled("no", &letter.repeat(LARGEST_TEXT));
+            assert!(text.len() <= LARGEST_TEXT && text.len() > LARGEST_TEXT - 4, "{}", text.len());
+            assert!(text.starts_with(&format!("no\n{letter}")) && text.ends_with(SHORTENED));
+        }
+    }
+}

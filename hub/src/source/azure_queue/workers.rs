@@ -1,0 +1,84 @@
+//! The workers: each hands over the pushes of its users and organisations, one after another, so that their order stays.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::consumer::Consumer;
+use super::hand::Held;
+use crate::delivery::Audience;
+use crate::notification::Notification;
+use crate::route;
+
+/// A push that is to be handed over.
+pub(super) struct Task {
+    /// Its message.
+    pub(super) held: Arc<Held>,
+    /// The push.
+    pub(super) notification: Notification,
+    /// When it was received.
+    pub(super) since: Instant,
+}
+
+/// The ways to the workers; they end when these are dropped and nothing is left to do. Bounded by the room in hand.
+pub(super) struct Workers(Vec<mpsc::UnboundedSender<Task>>);
+
+impl Workers {
+    /// Starts that many workers.
+    pub(super) fn start(count: usize, consumer: &Arc<Consumer>) -> Workers {
+        let start = |_| {
+            let (sender, tasks) = mpsc::unbounded_channel();
+            tokio::spawn(work(consumer.clone(), tasks));
+            sender
+        };
+        Workers((0..count.max(1)).map(start).collect())
+    }
+
+    /// Gives a push to its worker.
+    pub(super) fn give(&self, task: Task) {
+        let worker = worker_of(route::audience(&task.notification), self.0.len());
+        // A worker that is gone took the hub with it.
+        let _ = self.0[worker].send(task);
+    }
+}
+
+/// Which of the workers has the pushes for an audience.
+fn worker_of(audience: Audience, workers: usize) -> usize {
+    match audience {
+        Audience::User(id, _)
+        | Audience::Organization(id, _)
+        | Audience::Installation(id, _)
+        | Audience::LoginRequest(id) => (id.as_u128() % workers as u128) as usize,
+        Audience::Nobody => 0,
+    }
+}
+
+async fn work(consumer: Arc<Consumer>, mut tasks: mpsc::UnboundedReceiver<Task>) {
+    while let Some(task) = tasks.recv().await {
+        if task.held.lost().await {
+            tracing::debug!(id = task.held.id, "a message was in hand for too long: it will come again");
+            continue;
+        }
+        consumer.intake.hand_over(&task.notification, task.since).await;
+        tokio::spawn(consumer.clone().remove(task.held));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notification::ClientType;
+    use uuid::Uuid;
+
+    #[test]
+    fn whom_a_push_is_for_decides_and_not_for_which_of_their_clients() {
+        let id = Uuid::new_v4();
+        let of = |audience| worker_of(audience, 8);
+        assert_eq!(of(Audience::User(id, ClientType::All)), of(Audience::User(id, ClientType::Web)));
+        let spread: std::collections::BTreeSet<_> =
+            (0..200).map(|_| of(Audience::User(Uuid::new_v4(), ClientType::All))).collect();
+        assert_eq!(spread.len(), 8);
+        assert_eq!(worker_of(Audience::Nobody, 1), 0);
+    }
+}
