@@ -18,7 +18,7 @@ use super::SecretValue;
         .message("behind a queueName of more than 56 characters there is no room for '-poison': give azureQueue.poisonQueueName too")
 )]
 pub struct AzureQueue {
-    /// The queue, `notifications` by default. The hub makes it if it is not there.
+    /// The queue, `notifications` by default. It has to exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 63))]
     #[x_kube(
@@ -27,7 +27,7 @@ pub struct AzureQueue {
     )]
     pub queue_name: Option<String>,
 
-    /// Where messages go that cannot be understood, `<queueName>-poison` by default.
+    /// Where messages go that cannot be understood, `<queueName>-poison` by default. The hub makes it when it is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 63))]
     #[x_kube(
