@@ -40,7 +40,8 @@ test-cluster: toolchain clients images ## chart, operator and hub in a whole Kub
 
 bench: toolchain ## the budgets, each beside its control; BENCH_QUICK=1 takes under two minutes
 	@echo "== benchmark (release code: compiling takes minutes)"
-	cargo build --locked --profile bench --workspace --bins
+	@$(ensure) valgrind=valgrind setpriv=util-linux
+	cargo build --locked --profile bench --package notification-hub --package notification-hub-tests --bins
 	$${CARGO_TARGET_DIR:-target}/release/bench
 
 lint: toolchain $(CARGO_DENY) chart-lint ## formatting, clippy, dependencies, shell scripts, chart

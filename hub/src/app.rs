@@ -156,7 +156,6 @@ impl Hub {
 
         let (to_axum, plain) = mpsc::channel(PLAIN_QUEUE);
         let reactors = Arc::new(Reactors::start(&config, public, authenticator.clone(), metrics.clone(), to_axum)?);
-        tokio::spawn(plain::serve(plain::router(), plain));
         keys.into_iter().for_each(|keys| _ = tokio::spawn(keys.run(verifier.clone(), metrics.clone())));
         let admin_routes =
             admin::router(Admin { reactors: reactors.clone(), metrics: metrics.clone(), ready: ready.clone() });
@@ -164,14 +163,20 @@ impl Hub {
 
         let intake = Intake::new(Local::new(reactors.clone()), metrics.clone());
         let (end_sources, sources_end) = watch::channel(false);
+        let mut on_public = Router::new();
         let source = match source {
             Source::Direct(internal) => {
-                let routes = direct::router(Direct { authenticator, intake, metrics });
-                let served = serve(internal, moving_on(routes, stopping.clone()), shutdown::asked(sources_end))?;
+                let send = direct::routes(Direct::new(authenticator, intake, metrics));
+                if config.listen.send_on_public {
+                    on_public = send.clone();
+                }
+                let routes = moving_on(plain::dressed(send), stopping.clone());
+                let served = serve(internal, routes, shutdown::asked(sources_end))?;
                 tokio::spawn(async move { _ = served.await })
             }
             Source::AzureQueue(queue) => tokio::spawn(queue.run(intake, metrics, shutdown::asked(stopping.clone()))),
         };
+        tokio::spawn(plain::serve(plain::router(on_public), plain));
 
         shutdown::asked(stopping).await;
         tracing::info!(grace = ?config.drain.grace, "shutting down");

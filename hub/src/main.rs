@@ -5,11 +5,11 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::Parser;
-use commands::{Cli, Command, Serve, Usage};
+use commands::{Cli, Command, Usage};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = match cli.command.unwrap_or_else(|| Command::Serve(Serve::default())) {
+    let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(arguments) => commands::serve::run(&arguments),
         Command::Dev(arguments) => commands::dev::run(&arguments),
         Command::Push(arguments) => commands::push::run(&arguments),

@@ -23,9 +23,12 @@ pub enum LogTo {
     Error,
 }
 
+/// Crates that log every failed request, again and again; what matters of it, the hub says itself.
+const QUIET: &str = "typespec_client_core=warn,azure_core=warn,azure_identity=warn";
+
 /// Begins logging; a second call is ignored.
 pub fn start_logs(log: &Log, to: LogTo) {
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", log.level)).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = match to {
         LogTo::Output => std::io::stdout().is_terminal(),
         LogTo::Error => std::io::stderr().is_terminal(),

@@ -10,6 +10,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::secrets;
 use crate::token::Signer;
 
 /// A private key with all the forms in which a hub may be given it.
@@ -78,5 +79,8 @@ impl SigningKey {
 fn pem(label: &str, der: &[u8]) -> String {
     let text = BASE64_STANDARD.encode(der);
     let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    if label.starts_with("PRIVATE") {
+        lines.iter().for_each(|line| secrets::keep(line));
+    }
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }

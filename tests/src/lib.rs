@@ -1,5 +1,6 @@
 //! What the tests and the benchmark share.
 
+pub mod azurite;
 pub mod bench;
 pub mod cluster;
 pub mod http;
@@ -11,5 +12,8 @@ pub mod local_hub;
 pub mod namespace;
 pub mod process;
 pub mod programs;
+pub mod proxy;
+pub mod secrets;
+pub mod storage_queue;
 pub mod token;
 pub mod wait;

@@ -46,6 +46,11 @@ impl Listener {
         self.0.json(what, PATIENCE, pick)
     }
 
+    /// The driver's lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.stdout()
+    }
+
     /// How many pushes have arrived.
     pub fn messages(&self) -> usize {
         self.0.stdout().iter().filter(|line| line.contains("ReceiveMessage")).count()

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use crate::http::{self, Connection, Response};
 use crate::process::Process;
-use crate::programs;
 use crate::token::{self, Signer};
+use crate::{programs, secrets};
 
 /// How long a hub may take to listen.
 const START: Duration = Duration::from_secs(20);
@@ -23,7 +23,7 @@ pub struct LocalHub {
     pub process: Process,
     /// Where clients connect.
     pub public: SocketAddr,
-    /// Where senders post.
+    /// Where senders post; the public address if the source is a queue.
     pub internal: SocketAddr,
     /// Where probes ask.
     pub admin: SocketAddr,
@@ -48,6 +48,7 @@ impl LocalHub {
         let secret = uuid::Uuid::new_v4().to_string().into_bytes();
         std::fs::create_dir(folder.path().join("keys"))?;
         std::fs::write(folder.path().join("keys/test.secret"), &secret)?;
+        secrets::keep(&String::from_utf8_lossy(&secret));
         std::fs::write(folder.path().join("hub.toml"), format!("log.level = 'debug'\n{settings}\n"))?;
         let mut command = Command::new(programs::find("notification-hub")?);
         command.args(["serve", "--config"]).arg(folder.path().join("hub.toml"));
@@ -56,7 +57,7 @@ impl LocalHub {
         }
         let process = Process::start(&command)?;
         let public = process.listening("public", START)?;
-        let internal = process.listening("internal", START)?;
+        let internal = process.listening("internal", START).unwrap_or(public);
         let admin = process.listening("admin", START)?;
         Ok(Self { process, public, internal, admin, folder, secret })
     }
@@ -111,5 +112,15 @@ impl LocalHub {
         let text = http::get(self.admin, "/metrics")?.text();
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.and_then(|value| value.parse().ok()).with_context(|| format!("there is no {series} in\n{text}"))
+    }
+}
+
+impl Drop for LocalHub {
+    fn drop(&mut self) {
+        secrets::none_in("the hub's output", &self.process.printed());
+        // A hub that has ended shows nothing more.
+        if let Ok(metrics) = http::get(self.admin, "/metrics") {
+            secrets::none_in("the hub's metrics", &metrics.text());
+        }
     }
 }

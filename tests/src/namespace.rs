@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Reach};
-use crate::install;
 use crate::wait::until;
+use crate::{install, secrets};
 
 /// How long pods may take to come up.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -29,8 +29,9 @@ pub fn with(purpose: &str, test: impl FnOnce(&Namespace) -> Result<()>) {
     let namespace = Namespace { cluster, name: format!("{purpose}-{}", &id[..6]) };
     cluster.kubectl(&["create", "namespace", &namespace.name]).expect("a namespace");
     let outcome = catch_unwind(AssertUnwindSafe(|| test(&namespace)));
-    if !matches!(outcome, Ok(Ok(()))) {
-        namespace.show();
+    match &outcome {
+        Ok(Ok(())) => namespace.find_no_secret(),
+        _ => namespace.show(),
     }
     let deleted = cluster.kubectl(&["delete", "namespace", &namespace.name, "--wait=false"]);
     match outcome {
@@ -98,11 +99,14 @@ impl Namespace {
     /// The content of an entry of a Secret.
     pub fn secret(&self, name: &str, entry: &str) -> Result<Vec<u8>> {
         let template = format!("go-template={{{{index .data {entry:?} | base64decode}}}}");
-        Ok(self.kubectl(&["get", "secret", name, "-o", &template])?.into_bytes())
+        let content = self.kubectl(&["get", "secret", name, "-o", &template])?;
+        keep(&content);
+        Ok(content.into_bytes())
     }
 
     /// Makes or edits a Secret of one entry.
     pub fn set_secret(&self, name: &str, entry: &str, text: &str) -> Result<()> {
+        keep(text);
         self.apply(&json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {entry: text},
         }))
@@ -115,19 +119,35 @@ impl Namespace {
 
     /// Prints what one wants to know after a failure.
     fn show(&self) {
-        let mut shown = vec![
-            self.kubectl(&["get", "notificationhubs", "-o", "yaml"]),
-            self.kubectl(&["get", "all,configmaps,secrets", "-o", "wide"]),
+        let overview =
+            self.kubectl(&["get", "all,configmaps,secrets", "-o", "wide"]).unwrap_or_else(|error| format!("{error:#}"));
+        for text in std::iter::once(overview).chain(self.told()) {
+            eprintln!("--- {}\n{text}", self.name);
+        }
+    }
+
+    /// Fails if a secret stands where anybody may read.
+    fn find_no_secret(&self) {
+        self.told().iter().for_each(|text| secrets::none_in(&format!("what {} tells", self.name), text));
+    }
+
+    /// What resources, events, pods and the operator tell.
+    fn told(&self) -> Vec<String> {
+        let mut told = vec![
+            self.kubectl(&["get", "notificationhubs,configmaps,deployments", "-o", "yaml"]),
             self.kubectl(&["get", "events", "--sort-by=.lastTimestamp"]),
         ];
         let names = self.kubectl(&["get", "pods", "-o", "name"]).unwrap_or_default();
         for pod in names.lines() {
-            shown.push(self.kubectl(&["describe", pod]));
-            shown.push(self.kubectl(&["logs", pod, "--all-containers", "--tail=50"]));
+            told.push(self.kubectl(&["describe", pod]));
+            told.push(self.kubectl(&["logs", pod, "--all-containers", "--tail=200"]));
         }
-        shown.push(install::log(self.cluster));
-        for text in shown {
-            eprintln!("--- {}\n{}", self.name, text.unwrap_or_else(|error| format!("{error:#}")));
-        }
+        told.push(install::log(self.cluster));
+        told.into_iter().map(|text| text.unwrap_or_else(|error| format!("{error:#}"))).collect()
     }
+}
+
+/// Keeps the content of a Secret: every line of it but the headings of PEM.
+fn keep(content: &str) {
+    content.lines().filter(|line| !line.starts_with("-----")).for_each(secrets::keep);
 }

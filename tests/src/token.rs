@@ -7,6 +7,8 @@ use anyhow::Result;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
+use crate::secrets;
+
 /// Signs claims with one key.
 pub struct Signer {
     key: EncodingKey,
@@ -37,9 +39,11 @@ impl Signer {
         self
     }
 
-    /// The token of these claims.
+    /// The token of these claims. It is a secret from then on.
     pub fn sign(&self, claims: &Value) -> Result<String> {
-        Ok(encode(&self.header, claims, &self.key)?)
+        let token = encode(&self.header, claims, &self.key)?;
+        secrets::keep(token.rsplit('.').next().unwrap_or(&token));
+        Ok(token)
     }
 }
 

@@ -16,11 +16,14 @@ use notification_hub::config::{Config, Layers};
 
 /// A drop-in for Bitwarden's notifications service.
 #[derive(Debug, Parser)]
-#[command(name = "notification-hub", version)]
+#[command(name = "notification-hub", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     /// What to do; nothing means serve.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// The options of serve.
+    #[command(flatten)]
+    pub serve: Serve,
 }
 
 /// What to do.

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::Setting;
+use super::{Setting, bitwarden};
 
 /// What a configuration is made of, from the weakest to the strongest; defaults stand in the code.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Layers<'a> {
     /// The file's name and text.
     pub file: Option<(&'a str, &'a str)>,
-    /// The environment: names starting with `NOTIFICATION_HUB__` count.
+    /// The environment: names starting with `NOTIFICATION_HUB__` count, and those that Bitwarden's services know.
     pub environment: &'a [(String, String)],
     /// Flags by the key that each sets.
     pub flags: &'a [(&'static str, String)],
@@ -96,13 +96,15 @@ pub(super) struct Open {
     given: BTreeMap<String, (Value, Origin)>,
     problems: Vec<Problem>,
     shown: Vec<Shown>,
+    warnings: Vec<String>,
 }
 
 const PREFIX: &str = "NOTIFICATION_HUB__";
 
 impl Layers<'_> {
     pub(super) fn open(self) -> Open {
-        let mut open = Open { given: BTreeMap::new(), problems: Vec::new(), shown: Vec::new() };
+        let (translated, warnings) = bitwarden::translate(self.environment);
+        let mut open = Open { given: BTreeMap::new(), problems: Vec::new(), shown: Vec::new(), warnings };
         if let Some((name, text)) = self.file {
             match text.parse::<Table>() {
                 Ok(table) => flatten("", table, &Origin::File(name.to_owned()), &mut open.given),
@@ -110,6 +112,9 @@ impl Layers<'_> {
                     open.problems.push(Problem { place: name.to_owned(), reason: error.to_string().trim().to_owned() });
                 }
             }
+        }
+        for bitwarden::Translated { key, value, name } in translated {
+            open.given.insert(key.to_owned(), (Value::String(value), Origin::Environment(name)));
         }
         for (name, value) in self.environment {
             let upper = name.to_ascii_uppercase();
@@ -175,7 +180,7 @@ impl Open {
 
     /// What was read, with the warnings; keys that nobody asked for are a problem in a file, a warning elsewhere.
     pub(super) fn close(mut self) -> Result<(Vec<Shown>, Vec<String>), Problems> {
-        let mut warnings = Vec::new();
+        let mut warnings = self.warnings;
         for (key, (_, origin)) in self.given {
             let reason = "there is no such setting";
             match origin {

@@ -2,6 +2,7 @@
 //!
 //! Every key is read in one place, [`Config::parse`], with its default beside it; what is not read there is unknown.
 
+mod bitwarden;
 mod layers;
 mod secret;
 mod setting;
@@ -17,6 +18,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use uuid::Uuid;
+
+use crate::limits::Network;
 
 /// The configuration of a hub.
 #[derive(Debug, Clone)]
@@ -58,6 +61,8 @@ pub struct Listen {
     pub internal: String,
     /// Probes and metrics.
     pub admin: String,
+    /// Whether senders may post to the public port too, as to the original.
+    pub send_on_public: bool,
 }
 
 /// Which tokens are accepted.
@@ -97,9 +102,17 @@ pub struct SlowConsumer {
     pub timeout: Duration,
 }
 
-/// The bounds of admission.
-#[derive(Debug, Clone, Copy)]
+/// The bounds of admission; 0 is none.
+#[derive(Debug, Clone)]
 pub struct Limits {
+    /// How many clients may be connected.
+    pub connections: usize,
+    /// How many of one user.
+    pub per_user: usize,
+    /// How many of one address, if there are trusted proxies: behind a proxy that is not, everybody has one address.
+    pub per_address: usize,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
     /// How many connections may be on their way to a verified token at once.
     pub handshakes_in_flight: usize,
 }
@@ -145,6 +158,7 @@ impl Config {
             public: layers.get("listen.public", Address("0.0.0.0:5000".into())).0,
             internal: layers.get("listen.internal", Address("0.0.0.0:5001".into())).0,
             admin: layers.get("listen.admin", Address("0.0.0.0:9090".into())).0,
+            send_on_public: layers.get("listen.send_on_public", false),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let reactors = layers.get("reactors", cores.min(4));
@@ -170,7 +184,13 @@ impl Config {
             queue: layers.get("slow_consumer.queue", Bytes(64 * 1024)).0,
             timeout: layers.positive("slow_consumer.timeout", 30 * SECOND),
         };
-        let limits = Limits { handshakes_in_flight: layers.get("limits.handshakes_in_flight", 512) };
+        let limits = Limits {
+            connections: layers.get("limits.connections", 0),
+            per_user: layers.get("limits.per_user", 0),
+            per_address: layers.get("limits.per_address", 0),
+            trusted_proxies: layers.get("limits.trusted_proxies", Vec::new()),
+            handshakes_in_flight: layers.get("limits.handshakes_in_flight", 512),
+        };
         layers.check("limits.handshakes_in_flight", limits.handshakes_in_flight > 0, "has to be above 0");
         let catch_up = CatchUp {
             enabled: layers.get("catch_up.enabled", true),

@@ -6,6 +6,8 @@ use std::time::Duration;
 use toml::Value;
 use uuid::Uuid;
 
+use crate::limits::Network;
+
 /// A kind of value that a setting can have.
 pub trait Setting: Sized {
     /// Whether the value must never be printed.
@@ -83,6 +85,17 @@ impl Setting for usize {
             _ => None,
         };
         number.ok_or("a whole number, 0 or above")
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for Network {
+    fn read(value: &Value) -> Result<Self, &'static str> {
+        let network = value.as_str().and_then(|text| text.trim().parse().ok());
+        network.ok_or("addresses or networks like 10.0.0.0/8")
     }
 
     fn show(&self) -> String {
@@ -215,7 +228,11 @@ impl Setting for Address {
     fn read(value: &Value) -> Result<Self, &'static str> {
         let text = value.as_str().map(str::trim);
         let parts = text.and_then(|text| text.rsplit_once(':'));
-        let fits = parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        if text.is_some_and(|text| text.starts_with("https:")) {
+            return Err("HOST:PORT without TLS, which is the ingress's");
+        }
+        let fits =
+            parts.is_some_and(|(host, port)| !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok());
         text.filter(|_| fits).map(|text| Address(text.to_owned())).ok_or("HOST:PORT")
     }
 

@@ -1,6 +1,7 @@
 //! Accepts connections on the public port.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
@@ -45,7 +46,7 @@ impl Acceptor {
     }
 
     /// Accepts what waits, up to the budget of a turn.
-    pub(super) fn accept(&mut self, mut take: impl FnMut(TcpStream)) {
+    pub(super) fn accept(&mut self, mut take: impl FnMut(TcpStream, IpAddr)) {
         if self.pause_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
@@ -55,7 +56,7 @@ impl Acceptor {
                 return;
             }
             match self.listener.accept() {
-                Ok((socket, _)) => take(socket),
+                Ok((socket, peer)) => take(socket, peer.ip()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready = false,
                 // A client that hung up before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

@@ -1,6 +1,7 @@
 //! A connection whose request has not been answered. It owns no buffer before its first byte and none of more than what came.
 
 use std::io::{self, Read};
+use std::net::IpAddr;
 
 use mio::net::TcpStream;
 
@@ -9,6 +10,8 @@ use crate::transport::front_door::{self, Head, LARGEST_HEAD, Upgrade};
 /// A request on its way in.
 pub(super) struct Arrival {
     pub(super) socket: TcpStream,
+    /// Where it comes from: a client or a proxy.
+    pub(super) peer: IpAddr,
     /// What was read of it.
     pub(super) head: Vec<u8>,
     /// The upgrade whose token is being verified, and the number under which it is.
@@ -26,8 +29,8 @@ pub(super) enum Progress {
 }
 
 impl Arrival {
-    pub(super) fn new(socket: TcpStream) -> Arrival {
-        Arrival { socket, head: Vec::new(), verifying: None }
+    pub(super) fn new(socket: TcpStream, peer: IpAddr) -> Arrival {
+        Arrival { socket, peer, head: Vec::new(), verifying: None }
     }
 
     /// Reads what has come of the head. Once it is whole, what follows stays in the socket as far as it can.

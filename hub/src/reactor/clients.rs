@@ -7,7 +7,7 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use super::Receipt;
-use super::connection::{Connection, Heard, Sent};
+use super::connection::{Connection, Guest, Heard, Sent};
 use super::event_loop::Reactor;
 use super::mailbox::Newcomer;
 use super::outbox::Outbox;
@@ -35,14 +35,13 @@ impl Reactor {
 
     /// Answers the upgrade of a client, whose slot is empty until now.
     pub(super) fn adopt(&mut self, slot: u32, newcomer: Newcomer) {
-        let Newcomer { socket, mut leftover, guest, accept } = newcomer;
-        let outcome = if self.is_draining() { "unavailable" } else { "accepted" };
+        let Newcomer { socket, mut leftover, guest, place, accept } = newcomer;
+        let (outcome, refusal) = self.objection(&guest);
         self.shared.metrics.connects.with_label_values(&[outcome]).inc();
-        if self.is_draining() {
-            let refusal = Refusal::busy("This server is shutting down.");
+        if let Some(refusal) = refusal {
             return self.depart(slot, socket, Outbox::of(refusal.bytes(), self.now), CLOSE_LINGERS);
         }
-        let mut connection = Connection::new(socket, guest, self.now);
+        let mut connection = Connection::new(socket, guest, place, self.now);
         let answered = connection.answer(headers::switching(&accept), self.now, &self.patience);
         let mut outgoing = Outgoing::default();
         let ending = connection.take(&mut leftover, self.now, &self.terms, &mut outgoing);
@@ -51,6 +50,20 @@ impl Reactor {
         self.carry(slot, outgoing, ending);
         // What came while its token was verified was announced then.
         self.again.push((slot, false));
+    }
+
+    /// What speaks against a client on its own reactor, with the outcome to count.
+    fn objection(&self, guest: &Guest) -> (&'static str, Option<Refusal>) {
+        if self.is_draining() {
+            return ("unavailable", Some(Refusal::busy("This server is shutting down.")));
+        }
+        let most = self.shared.config.limits.per_user;
+        match (guest, guest.id()) {
+            (Guest::User(_), Some(user)) if most > 0 && self.registry.id(Hub::Main, user).len() >= most => {
+                ("limited", Some(Refusal::too_many("There are too many connections of this user.")))
+            }
+            _ => ("accepted", None),
+        }
     }
 
     /// Reads what a client has sent. `closed`: it may have hung up behind that.

@@ -19,6 +19,7 @@ use super::verification::Verification;
 use crate::auth::{Claims, Policy, Rejection};
 use crate::connection::Tick;
 use crate::delivery::Hub;
+use crate::limits::{self, Full, Place};
 use crate::transport::front_door::{Head, Upgrade};
 use crate::transport::headers::Refusal;
 use crate::transport::plain::Handover;
@@ -63,9 +64,9 @@ impl Reactor {
     /// Takes in who waits at the door.
     pub(super) fn accept(&mut self) {
         let Some(mut front) = self.front.take() else { return };
-        front.acceptor.accept(|mut socket| {
+        front.acceptor.accept(|mut socket, peer| {
             if let Some(slot) = self.reserve(&mut socket) {
-                self.slots[slot as usize].state = State::Arriving(Box::new(Arrival::new(socket)));
+                self.slots[slot as usize].state = State::Arriving(Box::new(Arrival::new(socket, peer)));
                 self.arm(slot, self.now.after(Tick::count(HEAD_DEADLINE)));
             }
         });
@@ -170,16 +171,41 @@ impl Reactor {
             let unknown = Refusal { body: b"No Connection with that ID".to_vec(), ..Refusal::bare(404) };
             return self.refuse(slot, "bad_request", &unknown);
         }
+        let place = match self.enter(slot, &upgrade) {
+            Ok(place) => place,
+            Err(full) => return self.refuse(slot, "limited", &full),
+        };
         let Some(arrival) = self.take_arrival(slot) else { return };
         let Arrival { mut socket, mut head, .. } = *arrival;
         let leftover = head.split_off(upgrade.length);
         let owner = guest.id().map_or(self.number, |id| owner(id, self.peers.len()));
         if owner == self.number {
-            return self.adopt(slot, Newcomer { socket, leftover, guest, accept: upgrade.accept });
+            return self.adopt(slot, Newcomer { socket, leftover, guest, place, accept: upgrade.accept });
         }
         self.slots.remove(slot as usize);
         if self.poll.registry().deregister(&mut socket).is_ok() {
-            self.peers[owner].send(Mail::Adopt(Newcomer { socket, leftover, guest, accept: upgrade.accept }));
+            self.peers[owner].send(Mail::Adopt(Newcomer { socket, leftover, guest, place, accept: upgrade.accept }));
+        }
+    }
+
+    /// Counts a client in, where there is a limit, or says what is full.
+    fn enter(&self, slot: u32, upgrade: &Upgrade) -> Result<Option<Box<Place>>, Refusal> {
+        let limits = &self.shared.config.limits;
+        let address = match self.slots.get(slot as usize) {
+            Some(Slot { state: State::Arriving(arrival), .. }) if limits.per_address > 0 => {
+                let trusted = limits.trusted_proxies.as_slice();
+                let address = limits::client_address(arrival.peer, &upgrade.forwarded, trusted);
+                (!trusted.is_empty()).then_some((address, limits.per_address))
+            }
+            _ => None,
+        };
+        if limits.connections == 0 && address.is_none() {
+            return Ok(None);
+        }
+        match self.shared.census.enter(limits.connections, address) {
+            Ok(place) => Ok(Some(Box::new(place))),
+            Err(Full::Hub) => Err(Refusal::busy("This server has as many clients as it may have.")),
+            Err(Full::Address) => Err(Refusal::too_many("There are too many connections from this address.")),
         }
     }
 

@@ -13,6 +13,7 @@ use super::Receipt;
 use super::connection::Guest;
 use crate::auth::{Claims, Rejection};
 use crate::delivery::Delivery;
+use crate::limits::Place;
 
 /// The token of the events that only say that there is mail.
 pub(super) const WAKE: Token = Token(usize::MAX);
@@ -37,6 +38,8 @@ pub(super) struct Newcomer {
     /// What it sent behind its request.
     pub(super) leftover: Vec<u8>,
     pub(super) guest: Guest,
+    /// What it counts for, where there are limits.
+    pub(super) place: Option<Box<Place>>,
     /// Proves that the key of its upgrade was read.
     pub(super) accept: String,
 }

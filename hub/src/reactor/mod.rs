@@ -37,6 +37,7 @@ use uuid::Uuid;
 use crate::auth::Authenticator;
 use crate::config::Config;
 use crate::delivery::{Audience, Delivery};
+use crate::limits::Census;
 use crate::telemetry::Metrics;
 use crate::transport::plain::Handover;
 use event_loop::Reactor;
@@ -50,6 +51,7 @@ const STUCK: Duration = Duration::from_secs(5);
 struct Shared {
     authenticator: Arc<Authenticator>,
     metrics: Arc<Metrics>,
+    census: Arc<Census>,
     start: Instant,
     config: Config,
 }
@@ -103,7 +105,7 @@ impl Reactors {
         plain: mpsc::Sender<Handover>,
     ) -> io::Result<Reactors> {
         let start = Instant::now();
-        let shared = Arc::new(Shared { authenticator, metrics, start, config: config.clone() });
+        let shared = Arc::new(Shared { authenticator, metrics, census: Arc::default(), start, config: config.clone() });
         let prepared = (0..config.reactors).map(|_| mailbox::open()).collect::<io::Result<Vec<_>>>()?;
         let mailboxes: Vec<Mailbox> = prepared.iter().map(|(mailbox, ..)| mailbox.clone()).collect();
         let statuses: Vec<Arc<Status>> = mailboxes.iter().map(|_| Arc::default()).collect();

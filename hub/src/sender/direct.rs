@@ -82,3 +82,56 @@ impl Direct {
         request.send().await.map_err(|error| SendError::Unreachable(error.without_url()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::Router;
+    use axum::http::HeaderMap;
+    use axum::http::header::AUTHORIZATION;
+    use axum::routing::post;
+
+    use super::*;
+
+    /// A hub and an identity server in one: only the second token that it gives is good.
+    async fn server() -> String {
+        let given = Arc::new(AtomicUsize::new(0));
+        let token = move || {
+            let number = given.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(format!(r#"{{"access_token":"token-{number}","expires_in":86400}}"#))
+        };
+        let send = |headers: HeaderMap, body: String| {
+            let good = headers.get(AUTHORIZATION).is_some_and(|value| value == "Bearer token-1");
+            std::future::ready(match (good, body.as_str()) {
+                (false, _) => (StatusCode::UNAUTHORIZED, String::new()),
+                (true, "{}") => (StatusCode::BAD_REQUEST, r#"{"message":"no type"}"#.to_owned()),
+                (true, _) => (StatusCode::OK, String::new()),
+            })
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let routes = Router::new().route("/connect/token", post(token)).route("/send", post(send));
+        tokio::spawn(axum::serve(listener, routes).into_future());
+        url
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_refused_is_replaced_once() {
+        let url = server().await;
+        let identity = Identity::new(&url, "Tests", "s".into());
+        let hub = Direct::new(&format!("{url}/send/"), InternalToken::Issued(identity));
+        hub.send("push".to_owned()).await.expect("the second token is good");
+        hub.send("push".to_owned()).await.expect("and stays");
+        let error = hub.send("{}".to_owned()).await.expect_err("no push");
+        assert_eq!(error.to_string(), "the hub answered 400: no type");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_given_is_all_there_is() {
+        let hub = Direct::new(&server().await, InternalToken::Given("token-0".into()));
+        let error = hub.send("push".to_owned()).await.expect_err("a bad token");
+        assert!(matches!(error, SendError::Refused { status: 401, explanation: None }), "{error}");
+    }
+}

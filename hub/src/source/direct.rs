@@ -12,11 +12,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use tokio::sync::Semaphore;
+
 use super::Intake;
 use crate::auth::{Authenticator, Policy, Rejection, bearer};
 use crate::telemetry::Metrics;
 use crate::transport::headers::{self, error_body};
-use crate::transport::plain::dressed;
+
+/// How many pushes may be on their way at once.
+const MOST: usize = 1024;
 
 /// The largest body, in bytes.
 const LARGEST_BODY: usize = 1024 * 1024;
@@ -25,16 +29,25 @@ const LARGEST_BODY: usize = 1024 * 1024;
 #[derive(Clone)]
 pub struct Direct {
     /// Whose tokens are good.
-    pub authenticator: Arc<Authenticator>,
+    authenticator: Arc<Authenticator>,
     /// Where pushes go.
-    pub intake: Intake,
+    intake: Intake,
     /// What is counted.
-    pub metrics: Arc<Metrics>,
+    metrics: Arc<Metrics>,
+    /// For pushes that are being taken.
+    room: Arc<Semaphore>,
 }
 
-/// The routes of the internal port.
-pub fn router(direct: Direct) -> Router {
-    dressed(Router::new().route("/send", post(send)).with_state(direct))
+impl Direct {
+    /// A source in front of an intake.
+    pub fn new(authenticator: Arc<Authenticator>, intake: Intake, metrics: Arc<Metrics>) -> Direct {
+        Direct { authenticator, intake, metrics, room: Arc::new(Semaphore::new(MOST)) }
+    }
+}
+
+/// The routes of the source.
+pub fn routes(direct: Direct) -> Router {
+    Router::new().route("/send", post(send)).with_state(direct)
 }
 
 /// Proof that a request carries an internal token.
@@ -66,15 +79,16 @@ fn refusal(rejection: Rejection) -> Response {
     let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::UNAUTHORIZED);
     match rejection.challenge() {
         Some(challenge) => (status, [(WWW_AUTHENTICATE, challenge)]).into_response(),
-        None if rejection == Rejection::Unavailable => {
-            let error = error(status, "The identity server's keys are not loaded yet.");
-            ([(RETRY_AFTER, headers::RETRY_AFTER)], error).into_response()
-        }
+        None if rejection == Rejection::Unavailable => busy("The identity server's keys are not loaded yet."),
         None => status.into_response(),
     }
 }
 
 async fn send(_: Authorized, State(direct): State<Direct>, request: Request) -> Response {
+    let Ok(_place) = direct.room.try_acquire() else {
+        direct.metrics.pushed("rejected", None);
+        return busy("There are too many pushes on their way.");
+    };
     let body = match collect(request.into_body()).await {
         Ok(body) => body,
         Err(response) => return response,
@@ -97,6 +111,11 @@ async fn collect(body: Body) -> Result<Bytes, Response> {
         }
         Err(_) => Err(error(StatusCode::BAD_REQUEST, "The body ended early.")),
     }
+}
+
+/// For now there is no room: 503, and when to try again.
+fn busy(message: &str) -> Response {
+    ([(RETRY_AFTER, headers::RETRY_AFTER)], error(StatusCode::SERVICE_UNAVAILABLE, message)).into_response()
 }
 
 fn error(status: StatusCode, message: &str) -> Response {

@@ -32,6 +32,8 @@ pub struct Upgrade {
     pub token: Option<Bearer>,
     /// What proves that its key was read.
     pub accept: String,
+    /// The addresses that proxies wrote down, as they came.
+    pub forwarded: String,
     /// Which hub it is for.
     pub hub: Hub,
     /// On the anonymous hub: the login request whose answer it waits for, if its `Token` is a GUID.
@@ -99,6 +101,7 @@ fn upgrade(hub: Hub, headers: &Headers<'_>, query: &str, length: usize) -> Resul
     Ok(Upgrade {
         token: bearer::find(headers.all("authorization").next(), query),
         accept: websocket::accept(key),
+        forwarded: headers.all("x-forwarded-for").map(String::from_utf8_lossy).collect::<Vec<_>>().join(","),
         hub,
         request: bearer::query_value(query, "Token").and_then(|token| Uuid::try_parse(token.trim()).ok()),
         negotiated: bearer::query_value(query, "id").is_some(),

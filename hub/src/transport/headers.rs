@@ -7,7 +7,7 @@ pub const SECURITY: [(&str, &str); 3] =
 /// Who answers.
 pub const SERVER: &str = concat!("notification-hub/", env!("CARGO_PKG_VERSION"));
 
-/// After how many seconds to try again, with every 503.
+/// After how many seconds to try again, with every 503 and 429.
 pub const RETRY_AFTER: &str = "5";
 
 /// What the original sends with a plain GET on a hub, so that nothing keeps the answer.
@@ -55,6 +55,11 @@ impl Refusal {
     /// For now there is no room: 503, and when to try again.
     pub fn busy(message: &str) -> Refusal {
         Refusal::explained(503, message).with("retry-after", RETRY_AFTER)
+    }
+
+    /// Whoever asks has enough already: 429, and when to try again.
+    pub fn too_many(message: &str) -> Refusal {
+        Refusal::explained(429, message).with("retry-after", RETRY_AFTER)
     }
 
     /// The same with another header.

@@ -42,11 +42,10 @@ pub struct Handover {
     pub head: Vec<u8>,
 }
 
-/// The routes of the public port.
-pub fn router() -> Router {
-    let routes =
-        Router::new().route("/alive", get(now)).route("/now", get(now)).route("/version", get(version)).fallback(other);
-    dressed(routes)
+/// The routes of the public port, and what else is to be served there.
+pub fn router(more: Router) -> Router {
+    let routes = Router::new().route("/alive", get(now)).route("/now", get(now)).route("/version", get(version));
+    dressed(routes.merge(more).fallback(other))
 }
 
 /// Routes as every port serves them: whatever the spelling of a path, and with the headers that every answer has.

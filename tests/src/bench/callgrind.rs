@@ -24,6 +24,7 @@ pub fn command(program: &Path, output: &Path) -> Command {
     command
         .args(["--tool=callgrind", "--quiet", "--instr-atstart=no", "--vgdb=yes"])
         .arg(format!("--callgrind-out-file={}", output.display()))
+        .arg(format!("--vgdb-prefix={}", pipes(output)))
         .arg(program);
     command
 }
@@ -52,12 +53,19 @@ impl Callgrind {
     }
 
     fn ask(&self, what: &str) -> Result<()> {
-        let output = Command::new("vgdb").arg(format!("--pid={}", self.process)).args(what.split(' ')).output()?;
+        let mut vgdb = Command::new("vgdb");
+        vgdb.arg(format!("--vgdb-prefix={}", pipes(&self.output))).arg(format!("--pid={}", self.process));
+        let output = vgdb.args(what.split(' ')).output()?;
         if !output.status.success() {
             bail!("callgrind did not do \"{what}\": {}", String::from_utf8_lossy(&output.stderr));
         }
         Ok(())
     }
+}
+
+/// Where the pipes to callgrind are: beside its output, to go with it.
+fn pipes(output: &Path) -> String {
+    output.with_extension("pipe").display().to_string()
 }
 
 fn extension(path: &Path) -> String {

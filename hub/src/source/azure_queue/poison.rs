@@ -21,7 +21,14 @@ impl Poison {
     /// # Errors
     /// What hinders the service.
     pub(super) async fn put(&self, reason: &str, text: &str) -> Result<(), QueueError> {
-        let text = labelled(reason, text);
+        match self.send(labelled(reason, text, LARGEST_TEXT)).await {
+            // Some count otherwise than Azure: rather less of the text than nothing.
+            Err(QueueError::TooLarge) => self.send(labelled(reason, text, LARGEST_TEXT / 4)).await,
+            other => other,
+        }
+    }
+
+    async fn send(&self, text: String) -> Result<(), QueueError> {
         match self.queue.send(text.clone(), TimeToLive::Unlimited).await {
             Err(QueueError::Missing) => {
                 self.queue.create().await?;
@@ -33,11 +40,11 @@ impl Poison {
     }
 }
 
-/// The reason, a line of its own, and as much of the text as fits.
-fn labelled(reason: &str, text: &str) -> String {
+/// The reason, a line of its own, and as much of the text as fits into `most` bytes.
+fn labelled(reason: &str, text: &str, most: usize) -> String {
     let mut labelled = format!("{}\n{text}", reason.replace('\n', " "));
-    if labelled.len() > LARGEST_TEXT {
-        let most = LARGEST_TEXT - SHORTENED.len();
+    if labelled.len() > most {
+        let most = most - SHORTENED.len();
         let kept = (0..=most).rev().find(|length| labelled.is_char_boundary(*length));
         labelled.truncate(kept.unwrap_or(0));
         labelled.push_str(SHORTENED);
@@ -51,16 +58,16 @@ mod tests {
 
     #[test]
     fn the_reason_stands_in_front_and_the_text_is_kept() {
-        assert_eq!(labelled("push:\nno", "{\"a\":\n1}"), "push: no\n{\"a\":\n1}");
+        assert_eq!(labelled("push:\nno", "{\"a\":\n1}", LARGEST_TEXT), "push: no\n{\"a\":\n1}");
     }
 
     #[test]
     fn what_is_too_long_is_shortened_between_letters() {
         let whole = "x".repeat(LARGEST_TEXT - 3);
-        assert_eq!(labelled("no", &whole).len(), LARGEST_TEXT);
-        assert!(!labelled("no", &whole).ends_with(SHORTENED));
+        assert_eq!(labelled("no", &whole, LARGEST_TEXT).len(), LARGEST_TEXT);
+        assert!(!labelled("no", &whole, LARGEST_TEXT).ends_with(SHORTENED));
         for letter in ["x", "\u{20ac}", "\u{1f511}"] {
-            let text = labelled("no", &letter.repeat(LARGEST_TEXT));
+            let text = labelled("no", &letter.repeat(LARGEST_TEXT), LARGEST_TEXT);
             assert!(text.len() <= LARGEST_TEXT && text.len() > LARGEST_TEXT - 4, "{}", text.len());
             assert!(text.starts_with(&format!("no\n{letter}")) && text.ends_with(SHORTENED));
         }

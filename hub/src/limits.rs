@@ -1,0 +1,188 @@
+//! Who is let in, as far as it depends on how many are in already (`decisions.md` 3).
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// An address, or a network in CIDR form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl FromStr for Network {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Network, ()> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix.parse::<u8>().map_err(|_| ())?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.trim().parse().map_err(|_| ())?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.unwrap_or(longest);
+        if prefix <= longest { Ok(Network { address, prefix }) } else { Err(()) }
+    }
+}
+
+impl std::fmt::Display for Network {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}/{}", self.address, self.prefix)
+    }
+}
+
+impl Network {
+    /// Whether an address is in this network.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => same(own.to_bits().into(), other.to_bits().into(), 32, self.prefix),
+            (IpAddr::V6(own), IpAddr::V6(other)) => same(own.to_bits(), other.to_bits(), 128, self.prefix),
+            _ => false,
+        }
+    }
+}
+
+/// Whether two addresses of so many bits share a prefix.
+fn same(one: u128, other: u128, bits: u8, prefix: u8) -> bool {
+    (one ^ other).checked_shr(u32::from(bits - prefix)).unwrap_or(0) == 0
+}
+
+/// The address of a client: that of its connection, or if that is a trusted proxy's, the rightmost one in
+/// `X-Forwarded-For` that is not.
+pub fn client_address(peer: IpAddr, forwarded: &str, trusted: &[Network]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+    let mut address = peer.to_canonical();
+    for hop in forwarded.rsplit(',') {
+        if !is_trusted(address) {
+            return address;
+        }
+        match parse_hop(hop.trim()) {
+            Some(next) => address = next.to_canonical(),
+            // What a proxy did not write cannot be believed.
+            None => return address,
+        }
+    }
+    address
+}
+
+/// An address as proxies write it: some append the port.
+fn parse_hop(hop: &str) -> Option<IpAddr> {
+    hop.parse().ok().or_else(|| Some(hop.parse::<std::net::SocketAddr>().ok()?.ip()))
+}
+
+/// Counts what is in, for every reactor.
+#[derive(Debug, Default)]
+pub struct Census {
+    clients: AtomicUsize,
+    addresses: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A place that a client takes as long as it is there.
+#[derive(Debug)]
+pub struct Place {
+    census: Arc<Census>,
+    address: Option<IpAddr>,
+}
+
+/// Why a client is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// The hub is full.
+    Hub,
+    /// There are enough of this address.
+    Address,
+}
+
+impl Census {
+    /// Lets a client in, unless so many are in already; 0 is no limit.
+    ///
+    /// # Errors
+    /// What is full.
+    pub fn enter(self: &Arc<Census>, most: usize, address: Option<(IpAddr, usize)>) -> Result<Place, Full> {
+        let before = self.clients.fetch_add(1, Ordering::Relaxed);
+        let mut place = Place { census: self.clone(), address: None };
+        if most > 0 && before >= most {
+            return Err(Full::Hub);
+        }
+        if let Some((address, most)) = address {
+            let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = addresses.entry(address).or_default();
+            if *count >= most {
+                return Err(Full::Address);
+            }
+            *count += 1;
+            drop(addresses);
+            place.address = Some(address);
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.census.clients.fetch_sub(1, Ordering::Relaxed);
+        let Some(address) = self.address else { return };
+        let mut addresses = self.census.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = addresses.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                addresses.remove(&address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn networks(list: &[&str]) -> Vec<Network> {
+        list.iter().map(|text| text.parse().expect(text)).collect()
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn networks_hold_what_shares_their_prefix() {
+        let holds = |network: &str, text: &str| networks(&[network])[0].contains(address(text));
+        assert!(holds("10.0.0.0/8", "10.255.0.1") && !holds("10.0.0.0/8", "11.0.0.1"));
+        assert!(holds("0.0.0.0/0", "1.2.3.4") && !holds("0.0.0.0/0", "::1"));
+        assert!(holds("10.0.0.1", "10.0.0.1") && !holds("10.0.0.1", "10.0.0.2"));
+        assert!(holds("10.0.0.1", "::ffff:10.0.0.1"), "an IPv4 address on an IPv6 socket");
+        assert!(holds("fd00::/8", "fdff::1") && !holds("fd00::/8", "fe80::1") && holds("::/0", "::1"));
+        for text in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/-1", "joe"] {
+            assert!(text.parse::<Network>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_trusted_proxies_wrote_is_believed() {
+        let trusted = networks(&["10.0.0.0/8", "192.0.2.7"]);
+        let client = |peer: &str, forwarded: &str| client_address(address(peer), forwarded, &trusted).to_string();
+        assert_eq!(client("203.0.113.9", "198.51.100.1"), "203.0.113.9");
+        assert_eq!(client("10.0.0.1", "198.51.100.1"), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", "1.1.1.1, 198.51.100.1, 192.0.2.7"), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", "198.51.100.1:4711"), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", "198.51.100.1, joe"), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", ""), "10.0.0.1");
+        assert_eq!(client("::ffff:10.0.0.1", "2001:db8::1"), "2001:db8::1");
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let census = Arc::new(Census::default());
+        let home = address("198.51.100.1");
+        let first = census.enter(2, Some((home, 1))).expect("room");
+        assert_eq!(census.enter(2, Some((home, 1))).err(), Some(Full::Address));
+        let second = census.enter(2, None).expect("room");
+        assert_eq!(census.enter(2, None).err(), Some(Full::Hub));
+        drop((first, second));
+        assert!(census.enter(1, Some((home, 1))).is_ok());
+        assert!(census.addresses.lock().expect("no panic").is_empty());
+    }
+}

@@ -1,0 +1,63 @@
+//! A TCP proxy for HTTP that makes a server seem far away, or unwilling.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+
+/// What it says instead of a server that is unwilling.
+const UNWILLING: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+
+/// A proxy in front of a port of this machine; it lasts as long as the process.
+pub struct Proxy {
+    /// Where it listens.
+    pub address: SocketAddr,
+    unwilling: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    /// Starts one that holds back every request for so long, however many connections there are.
+    pub fn start(port: u16, late: Duration) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let proxy = Self { address: listener.local_addr()?, unwilling: Arc::default() };
+        let unwilling = proxy.unwilling.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let unwilling = unwilling.clone();
+                // A connection that fails is closed: its client sees that.
+                std::thread::spawn(move || _ = join(client, port, late, &unwilling));
+            }
+        });
+        Ok(proxy)
+    }
+
+    /// Whether every DELETE is answered 503 from now on, by the proxy itself.
+    pub fn refuse_deletions(&self, refuse: bool) {
+        self.unwilling.store(refuse, Ordering::SeqCst);
+    }
+}
+
+fn join(mut client: TcpStream, port: u16, late: Duration, unwilling: &AtomicBool) -> Result<()> {
+    let mut server = TcpStream::connect(("127.0.0.1", port))?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let (mut from_server, mut to_client) = (server.try_clone()?, client.try_clone()?);
+    std::thread::spawn(move || {
+        // Fails only where an end has been seen.
+        let _ = std::io::copy(&mut from_server, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Both);
+    });
+    let mut buffer = [0; 65536];
+    while let count @ 1.. = client.read(&mut buffer)? {
+        std::thread::sleep(late);
+        if unwilling.load(Ordering::SeqCst) && buffer.starts_with(b"DELETE ") {
+            client.write_all(UNWILLING)?;
+        } else {
+            server.write_all(&buffer[..count])?;
+        }
+    }
+    Ok(server.shutdown(Shutdown::Write)?)
+}

@@ -1,0 +1,77 @@
+//! Limits on connections: who is over one is told so before anything is spent on it.
+
+use anyhow::{Result, ensure};
+use notification_hub_tests::http::{Connection, Response};
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::wait;
+use std::time::Duration;
+use uuid::Uuid;
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn told(response: &Response, status: u16) -> Result<()> {
+    ensure!((response.status, response.header("retry-after")) == (status, Some("5")), "{response:?}");
+    Ok(())
+}
+
+#[test]
+fn a_full_hub_sends_clients_away_until_one_leaves() -> Result<()> {
+    let hub = LocalHub::start("limits.connections = 2\nreactors = 2")?;
+    let mut inside = Vec::new();
+    for _ in 0..2 {
+        let (response, connection) = hub.upgrade(Some(&hub.token(&Uuid::new_v4().to_string(), &[])?))?;
+        ensure!(response.status == 101);
+        inside.push(connection);
+    }
+    let token = hub.token(&Uuid::new_v4().to_string(), &[])?;
+    told(&hub.upgrade(Some(&token))?.0, 503)?;
+    ensure!(hub.metric(r#"notification_hub_connects_total{outcome="limited"}"#)? == 1.0);
+    drop(inside.pop());
+    wait::until("there is room again", SOON, || {
+        ensure!(hub.upgrade(Some(&token))?.0.status == 101);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_user_has_so_many_clients_and_no_more() -> Result<()> {
+    let hub = LocalHub::start("limits.per_user = 1")?;
+    let token = hub.token(&Uuid::new_v4().to_string(), &[])?;
+    let (_, mut first) = hub.upgrade(Some(&token))?;
+    first.write(b"\x81\xa0\0\0\0\0{\"protocol\":\"json\",\"version\":1}\x1e")?;
+    wait::until("the first is connected", SOON, || {
+        let series = r#"notification_hub_connections{client_type="Web",protocol="json",transport="websocket"}"#;
+        ensure!(hub.metric(series)? == 1.0);
+        Ok(())
+    })?;
+    told(&hub.upgrade(Some(&token))?.0, 429)?;
+    let other = hub.token(&Uuid::new_v4().to_string(), &[])?;
+    ensure!(hub.upgrade(Some(&other))?.0.status == 101);
+    Ok(())
+}
+
+fn anonymous(hub: &LocalHub, forwarded: &str) -> Result<(Response, Connection)> {
+    let mut connection = Connection::open(hub.public)?;
+    let request = format!(
+        "GET /notifications/anonymous-hub?Token={} HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         X-Forwarded-For: {forwarded}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        Uuid::new_v4()
+    );
+    connection.write(request.as_bytes())?;
+    Ok((connection.response()?, connection))
+}
+
+#[test]
+fn an_address_behind_a_trusted_proxy_has_so_many_and_no_more() -> Result<()> {
+    let hub = LocalHub::start("limits = { per_address = 1, trusted_proxies = ['127.0.0.0/8'] }")?;
+    let (response, _inside) = anonymous(&hub, "203.0.113.1, 198.51.100.7")?;
+    ensure!(response.status == 101);
+    told(&anonymous(&hub, "203.0.113.2, 198.51.100.7")?.0, 429)?;
+    ensure!(anonymous(&hub, "198.51.100.8")?.0.status == 101);
+
+    // Without trusted proxies everybody has one address, and what they say of it is worth nothing.
+    let hub = LocalHub::start("limits.per_address = 1")?;
+    let inside: Vec<_> = (0..3).map(|_| anonymous(&hub, "198.51.100.7")).collect::<Result<_>>()?;
+    ensure!(inside.iter().all(|(response, _)| response.status == 101));
+    Ok(())
+}

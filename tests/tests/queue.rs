@@ -1,0 +1,367 @@
+//! The Azure Storage queue as a source, with Azurite: what .NET's sender puts there arrives, whatever happens on the way.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use notification_hub_tests::azurite::Azurite;
+use notification_hub_tests::http::Connection;
+use notification_hub_tests::listener::Listener;
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::proxy::Proxy;
+use notification_hub_tests::storage_queue::{Message, StorageQueue};
+use notification_hub_tests::{programs, wait};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
+const SOON: Duration = Duration::from_secs(20);
+
+/// A hub that receives from an account's queue `notifications`.
+fn hub(connection_string: &str) -> Result<LocalHub> {
+    LocalHub::start(&format!(
+        "catch_up.enabled = false\nsource.kind = 'azure_queue'\n\
+         source.azure_queue.connection_string = '{connection_string}'"
+    ))
+}
+
+/// An Azurite with an empty queue, and a hub that receives from it.
+fn parts() -> Result<(Azurite, StorageQueue, LocalHub)> {
+    let azurite = Azurite::start()?;
+    let queue = azurite.queue("notifications")?;
+    queue.create()?;
+    let hub = hub(&azurite.connection_string(azurite.port()))?;
+    Ok((azurite, queue, hub))
+}
+
+fn connect(hub: &LocalHub) -> Result<Listener> {
+    Listener::connect(Command::new("node"), &hub.url(), &hub.token(USER, &[])?, "messagepack", &[])
+}
+
+/// A push of a folder, of which there is one for each number.
+fn folder(number: usize) -> String {
+    let id = Uuid::from_u128(number as u128).to_string();
+    json!({ "Type": 7, "Payload": { "Id": id, "UserId": USER, "RevisionDate": "2026-01-02T03:04:05Z" } }).to_string()
+}
+
+/// The numbers of the folders that a client was told of, in order.
+fn numbers(client: &Listener) -> Vec<usize> {
+    let id = |line: Value| line["arguments"][0]["Payload"]["Id"].as_str().and_then(|id| Uuid::parse_str(id).ok());
+    let told = client.lines().into_iter().filter_map(|line| id(serde_json::from_str(&line).ok()?));
+    told.map(|id| id.as_u128() as usize).collect()
+}
+
+/// Waits until clients were told of that many folders together, and checks that each was told of once.
+fn told_once(clients: &[&Listener], expected: std::ops::Range<usize>) -> Result<()> {
+    wait::until("all pushes", SOON, || {
+        let told: usize = clients.iter().map(|client| numbers(client).len()).sum();
+        ensure!(told >= expected.len(), "{told} of {}", expected.len());
+        Ok(())
+    })?;
+    let mut times: BTreeMap<usize, usize> = BTreeMap::new();
+    clients.iter().flat_map(|client| numbers(client)).for_each(|number| *times.entry(number).or_default() += 1);
+    ensure!(times.keys().copied().eq(expected), "others than expected: {times:?}");
+    ensure!(times.values().all(|times| *times == 1), "duplicates: {times:?}");
+    Ok(())
+}
+
+/// Checks that a hub's log holds no trace of a credential, not even its name. What the account's secrets are is looked
+/// for in everything that is printed.
+fn keeps_secrets(hub: &LocalHub) -> Result<()> {
+    let printed = hub.process.printed();
+    for trace in ["AccountKey", "SharedAccessSignature", "sig=", "SharedKey"] {
+        ensure!(!printed.contains(trace), "{trace:?} is in the log:\n{printed}");
+    }
+    Ok(())
+}
+
+/// A frame of the catalogue with the queue's text for it.
+fn catalogued(name: &str, variant: &str) -> Result<(String, Vec<u8>)> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../hub/tests/contract/push-types.json");
+    let catalogue: Value = serde_json::from_str(&std::fs::read_to_string(file)?)?;
+    let kind = catalogue["types"].as_array().and_then(|types| types.iter().find(|kind| kind["name"] == name));
+    let variants = kind.and_then(|kind| kind["variants"].as_array());
+    let variant = variants.and_then(|all| all.iter().find(|one| one["name"] == variant)).context("no such variant")?;
+    let frame = variant["superset"].as_object().map_or(&variant["emitted"], |_| &variant["superset"]);
+    let hex = frame["msgpack_ws_hex"].as_str().context("no frame")?.replace(' ', "");
+    let bytes = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16));
+    Ok((variant["queue_json"].as_str().context("no text")?.to_owned(), bytes.collect::<Result<_, _>>()?))
+}
+
+#[test]
+fn a_text_as_dotnet_writes_it_arrives_as_the_catalogued_frame() -> Result<()> {
+    let (_azurite, queue, hub) = parts()?;
+    let (response, mut connection) = hub.upgrade(Some(&hub.token(USER, &[])?))?;
+    ensure!(response.status == 101, "{}", response.status);
+    connection.write(b"\x82\xa7\0\0\0\0{\"protocol\":\"messagepack\",\"version\":1}\x1e")?;
+    let (mut socket, mut heard) = connection.into_parts();
+    socket.set_read_timeout(Some(SOON))?;
+    for (name, variant) in [("SyncCipherUpdate", "personal"), ("LogOut", "key_rotation")] {
+        let (text, frame) = catalogued(name, variant)?;
+        for text in [BASE64_STANDARD.encode(&text), text] {
+            heard.clear();
+            queue.put(&[text])?;
+            while !heard.windows(frame.len()).any(|heard| heard == frame) {
+                let mut buffer = [0; 4096];
+                let count = socket.read(&mut buffer).with_context(|| format!("no frame in {heard:x?}"))?;
+                ensure!(count > 0, "the hub hung up");
+                heard.extend_from_slice(&buffer[..count]);
+            }
+        }
+    }
+    queue.wait_empty(SOON)?;
+    ensure!(hub.internal == hub.public, "a hub with a queue has an internal port");
+    ensure!(hub.metric(r#"notification_hub_notifications_total{stage="delivered",type="0"}"#)? == 2.0);
+    keeps_secrets(&hub)
+}
+
+#[test]
+fn what_cannot_be_understood_goes_to_the_poison_queue_with_its_reason() -> Result<()> {
+    let (azurite, queue, hub) = parts()?;
+    let client = connect(&hub)?;
+    // ASCII: Azurite counts letters of several bytes wrongly where its own reading cuts them.
+    let long = "x".repeat(65_536);
+    queue.put(&["garbage <&>", r#"{"Type":11,"Payload":{}}"#, " ", &long, &folder(0)])?;
+    told_once(&[&client], 0..1)?;
+    queue.wait_empty(SOON)?;
+    let mut poison = azurite.queue("notifications-poison")?.peek()?;
+    poison.sort_by_key(String::len);
+    ensure!(poison.len() == 3, "{poison:?}");
+    ensure!(poison[0].starts_with("push: expected value") && poison[0].ends_with("\ngarbage <&>"), "{}", poison[0]);
+    ensure!(
+        poison[1] == "push.Payload.UserId: a GUID with hyphens is needed here\n{\"Type\":11,\"Payload\":{}}",
+        "{}",
+        poison[1]
+    );
+    ensure!(poison[2].len() == 65_536 && poison[2].ends_with("xx\n[shortened]"));
+    ensure!(hub.metric(r#"notification_hub_notifications_total{stage="poisoned",type="none"}"#)? == 3.0);
+    keeps_secrets(&hub)
+}
+
+#[test]
+fn azurite_goes_away_and_comes_back_and_nothing_is_lost_or_sent_twice() -> Result<()> {
+    let mut azurite = Azurite::on_disk()?;
+    let queue = azurite.queue("notifications")?;
+    queue.create()?;
+    let hub = hub(&azurite.signed_connection_string()?)?;
+    let client = connect(&hub)?;
+    queue.put(&[folder(0)])?;
+    told_once(&[&client], 0..1)?;
+    azurite.stop()?;
+    hub.process.line("word of the outage", SOON, |line| line.contains("receiving messages failed").then_some(()))?;
+    azurite.restart()?;
+    queue.put(&(1..40).map(folder).collect::<Vec<_>>())?;
+    told_once(&[&client], 0..40)?;
+    queue.wait_empty(SOON)?;
+    hub.process.line("word of its end", SOON, |line| line.contains("receiving messages works again").then_some(()))?;
+    ensure!(numbers(&client) == (0..40).collect::<Vec<_>>(), "out of order: {:?}", numbers(&client));
+    keeps_secrets(&hub)
+}
+
+#[test]
+fn a_wrong_key_or_a_missing_queue_is_told_clearly_and_the_hub_lives() -> Result<()> {
+    let azurite = Azurite::start()?;
+    let wrong = BASE64_STANDARD.encode("another key");
+    let text = azurite.connection_string(azurite.port()).replace(azurite.key(), &wrong);
+    let refused = hub(&text)?;
+    let told =
+        |hub: &LocalHub, what: &str| hub.process.line(what, SOON, |line| line.contains(what).then(|| line.to_owned()));
+    let line = told(
+        &refused,
+        "receiving messages failed: the storage account refuses the credential (403 AuthenticationFailed)",
+    )?;
+    ensure!(line.contains("WARN"), "{line}");
+    ensure!(!refused.process.printed().contains(&wrong));
+
+    let waiting = hub(&azurite.connection_string(azurite.port()))?;
+    let client = connect(&waiting)?;
+    told(&waiting, "receiving messages failed: the queue does not exist")?;
+    let queue = azurite.queue("notifications")?;
+    queue.create()?;
+    queue.put(&[folder(0)])?;
+    told_once(&[&client], 0..1)?;
+    for hub in [&refused, &waiting] {
+        ensure!(notification_hub_tests::http::get(hub.admin, "/readyz")?.status == 200);
+        let complaints = hub.process.stdout().iter().filter(|line| line.contains("receiving messages failed")).count();
+        ensure!(complaints == 1, "{complaints} complaints");
+        keeps_secrets(hub)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn two_hubs_compete_for_one_queue() -> Result<()> {
+    const PUSHES: usize = 400;
+    let (azurite, queue, first) = parts()?;
+    let mut second = hub(&azurite.connection_string(azurite.port()))?;
+    let (left, right) = (connect(&first)?, connect(&second)?);
+    for begin in (0..PUSHES).step_by(40) {
+        queue.put(&(begin..begin + 40).map(folder).collect::<Vec<_>>())?;
+    }
+    told_once(&[&left, &right], 0..PUSHES)?;
+    queue.wait_empty(SOON)?;
+    ensure!(!numbers(&left).is_empty() && !numbers(&right).is_empty(), "one hub did all of it");
+    // One that is told to end finishes what it has, and the other goes on.
+    queue.put(&(PUSHES..PUSHES + 40).map(folder).collect::<Vec<_>>())?;
+    second.process.signal(rustix::process::Signal::TERM)?;
+    ensure!(second.process.wait(SOON)?.success());
+    ensure!(second.process.printed().contains("nothing is left in hand"), "{}", second.process.printed());
+    told_once(&[&left, &right], 0..PUSHES + 40)?;
+    queue.wait_empty(SOON)
+}
+
+#[test]
+fn push_puts_into_a_queue_what_dotnet_would() -> Result<()> {
+    let azurite = Azurite::start()?;
+    let queue = azurite.queue("notifications")?;
+    queue.create()?;
+    let text = azurite.connection_string(azurite.port());
+    let push = |more: &[&str], input: &str| -> Result<std::process::Output> {
+        let mut command = Command::new(programs::find("notification-hub")?);
+        command.args(["push", "--queue"]).args(more).env_remove("NOTIFICATION_HUB_TOKEN");
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = command.stderr(std::process::Stdio::piped()).spawn()?;
+        // One that fails at once does not read it.
+        let _ = child.stdin.take().context("no input")?.write_all(input.as_bytes());
+        Ok(child.wait_with_output()?)
+    };
+    let output = push(&[&text, "--type", "LogOut", "--user", USER, "--context-id", "it's"], "")?;
+    ensure!(output.status.success(), "{output:?}");
+    let (sent, _) = catalogued("LogOut", "key_rotation")?;
+    ensure!(push(&[&text], &sent)?.status.success());
+    let expected = format!(r#"{{"Type":11,"Payload":{{"UserId":"{USER}"}},"ContextId":"it\u0027s"}}"#);
+    ensure!(queue.peek()? == [expected, sent], "{:?}", queue.peek()?);
+
+    let output = push(&[&text], &"x".repeat(65_537))?;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.code() == Some(1) && told.contains("at most 65536 bytes"), "{output:?}");
+    let output = push(&["AccountName=a;AccountKey=?SECRET", "--type", "5"], "")?;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.code() == Some(2) && told.contains("--queue: AccountKey is no Base64"), "{output:?}");
+    ensure!(!told.contains("SECRET"), "{told}");
+    let output = push(&[&text, "--queue-name", "nowhere", "--type", "5", "--user", USER], "")?;
+    ensure!(String::from_utf8_lossy(&output.stderr).contains("the queue does not exist"), "{output:?}");
+
+    let hub = hub(&text)?;
+    let client = connect(&hub)?;
+    let output = push(&[&text, "--type", "SyncVault", "--user", USER], "")?;
+    ensure!(output.status.success(), "{output:?}");
+    client.notification(|push| push["Type"] == 5)?;
+    keeps_secrets(&hub)
+}
+
+#[test]
+fn a_push_at_an_idle_moment_waits_at_most_a_second_for_its_poll() -> Result<()> {
+    let (_azurite, queue, hub) = parts()?;
+    let client = connect(&hub)?;
+    let mut longest = Duration::ZERO;
+    for number in 0..4 {
+        // By then the pauses have reached their longest.
+        let idle = Instant::now() + Duration::from_millis(2500 + 217 * number as u64);
+        wait::until("an idle hub", SOON, || {
+            ensure!(Instant::now() > idle);
+            Ok(())
+        })?;
+        queue.put(&[folder(number)])?;
+        let since = Instant::now();
+        client.notification(|push| push["Payload"]["Id"] == Uuid::from_u128(number as u128).to_string())?;
+        longest = longest.max(since.elapsed());
+    }
+    println!("queue_idle_wait_ms {}", longest.as_millis());
+    ensure!(longest < Duration::from_millis(1500), "{longest:?}");
+    Ok(())
+}
+
+#[test]
+fn a_message_stays_hidden_for_as_long_as_it_cannot_be_deleted() -> Result<()> {
+    let azurite = Azurite::start()?;
+    let queue = azurite.queue("notifications")?;
+    queue.create()?;
+    let proxy = Proxy::start(azurite.port(), Duration::ZERO)?;
+    let hub = hub(&azurite.connection_string(proxy.address.port()))?;
+    let client = connect(&hub)?;
+    proxy.refuse_deletions(true);
+    queue.put(&(0..3).map(folder).collect::<Vec<_>>())?;
+    told_once(&[&client], 0..3)?;
+    // Without being hidden anew it would be seen again after 30 seconds.
+    let end = Instant::now() + Duration::from_secs(34);
+    wait::until("35 seconds", Duration::from_secs(60), || {
+        ensure!(queue.peek()?.is_empty(), "a message is visible");
+        ensure!(Instant::now() > end);
+        Ok(())
+    })?;
+    ensure!(queue.peek()?.is_empty(), "a message is visible");
+    ensure!(queue.depth()? == 3);
+    proxy.refuse_deletions(false);
+    queue.wait_empty(SOON)?;
+    told_once(&[&client], 0..3)?;
+    let told = hub.process.stdout().iter().filter(|line| line.contains("deleting messages failed")).count();
+    ensure!(told == 1, "{told} complaints");
+    keeps_secrets(&hub)
+}
+
+fn delete(queue: &StorageQueue, messages: &[Message]) -> Result<()> {
+    let mut connection = Connection::open(queue.address())?;
+    messages.iter().try_for_each(|message| queue.delete(&mut connection, message))
+}
+
+/// Empties a queue; how many messages a second it deletes for 32 connections.
+fn deletions(queue: &StorageQueue) -> Result<f64> {
+    let mut connection = Connection::open(queue.address())?;
+    let mut messages = Vec::new();
+    loop {
+        let batch = queue.receive(&mut connection, 32)?;
+        if batch.is_empty() {
+            break;
+        }
+        messages.extend(batch);
+    }
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        let shares = messages.chunks(messages.len().div_ceil(32));
+        let threads: Vec<_> = shares.map(|share| scope.spawn(move || delete(queue, share))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a thread failed"))?)
+    })?;
+    Ok(messages.len() as f64 / begin.elapsed().as_secs_f64())
+}
+
+#[test]
+fn a_queue_far_away_is_drained_much_faster_than_one_by_one() -> Result<()> {
+    const PUSHES: usize = 500;
+    const SAMPLE: usize = 40;
+    let azurite = Azurite::start()?;
+    let proxy = Proxy::start(azurite.port(), Duration::from_millis(20))?;
+    let queue = azurite.queue("notifications")?;
+    queue.create()?;
+
+    queue.put(&(0..SAMPLE).map(folder).collect::<Vec<_>>())?;
+    let far = queue.through(proxy.address);
+    let mut connection = Connection::open(proxy.address)?;
+    let begin = Instant::now();
+    while let [message] = far.receive(&mut connection, 1)?.as_slice() {
+        far.delete(&mut connection, message)?;
+    }
+    let one_by_one = SAMPLE as f64 / begin.elapsed().as_secs_f64();
+
+    queue.put(&(0..PUSHES).map(folder).collect::<Vec<_>>())?;
+    println!("queue_azurite_deletions_per_second {:.0}", deletions(&queue)?);
+    queue.put(&(0..PUSHES).map(folder).collect::<Vec<_>>())?;
+    let hub = hub(&azurite.connection_string(proxy.address.port()))?;
+    let begin = Instant::now();
+    while queue.depth()? > 0 && begin.elapsed() < SOON {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let ours = PUSHES as f64 / begin.elapsed().as_secs_f64();
+    queue.wait_empty(Duration::ZERO)?;
+    println!("queue_drain_per_second {ours:.0}, one by one {one_by_one:.1}: {:.1} times", ours / one_by_one);
+    let taken = hub.metric(r#"notification_hub_notifications_total{stage="no_recipient",type="7"}"#)?;
+    ensure!(taken == PUSHES as f64, "{taken}");
+    ensure!(hub.metric("notification_hub_queue_depth")? > 0.0, "the queue was not measured");
+    ensure!(hub.metric("notification_hub_queue_oldest_seconds")? >= 0.0);
+    Ok(())
+}
