@@ -44,13 +44,26 @@ pub struct Delivery {
     pub device: Option<Device>,
     /// When the hub took it.
     pub since: Instant,
+    /// Whether a `SyncVault` may take its place in the queue of a slow client.
+    pub collapsible: bool,
+    /// Whether a `SyncVault` makes up for it to who was away.
+    pub covered: bool,
     frames: [Frame; 2],
 }
 
 impl Delivery {
     /// A delivery with its frames, which `frame` makes for each protocol.
     pub fn new(audience: Audience, kind: u8, since: Instant, frame: impl FnMut(Protocol) -> Frame) -> Delivery {
-        Delivery { audience, kind, device: None, since, frames: Protocol::EVERY.map(frame) }
+        let push_type = PushType::of(kind);
+        Delivery {
+            audience,
+            kind,
+            device: None,
+            since,
+            collapsible: push_type.is_some_and(|push_type| push_type.collapsible),
+            covered: push_type.is_some_and(|push_type| push_type.covered),
+            frames: Protocol::EVERY.map(frame),
+        }
     }
 
     /// The same, caused by a device.
@@ -62,15 +75,5 @@ impl Delivery {
     /// The frame for a protocol.
     pub fn frame(&self, protocol: Protocol) -> &Frame {
         &self.frames[protocol as usize]
-    }
-
-    /// Whether a `SyncVault` may take its place in the queue of a slow client.
-    pub fn collapsible(&self) -> bool {
-        PushType::of(self.kind).is_some_and(|push_type| push_type.collapsible)
-    }
-
-    /// Whether a `SyncVault` makes up for it to who was away.
-    pub fn covered(&self) -> bool {
-        PushType::of(self.kind).is_some_and(|push_type| push_type.covered)
     }
 }

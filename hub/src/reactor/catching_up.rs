@@ -28,7 +28,7 @@ impl Reactor {
             self.responses.keep(request, delivery.clone(), self.now);
         }
         let now = self.moment();
-        if let Some(memory) = self.memory.as_mut().filter(|_| delivery.covered()) {
+        if let Some(memory) = self.memory.as_mut().filter(|_| delivery.covered) {
             let dropped = memory.pushed(delivery.audience, delivery.device, now);
             self.shared.metrics.catch_up_dropped.inc_by(dropped as u64);
         }

@@ -1,9 +1,11 @@
 //! A client: its socket, its session and what waits for it. Small, for there are many.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use mio::net::TcpStream;
+use rustix::io::Errno;
+use rustix::net::{SendFlags, send};
 use uuid::Uuid;
 
 use super::outbox::Outbox;
@@ -208,7 +210,7 @@ impl Connection {
     /// Writes a push; nothing for a client that is not connected yet or any more.
     pub(super) fn deliver(&mut self, delivery: &Delivery, now: Tick, patience: &Patience) -> Option<Sent> {
         let protocol = self.protocol()?;
-        Some(self.offer(protocol, delivery.frame(protocol), delivery.collapsible(), now, patience))
+        Some(self.offer(protocol, delivery.frame(protocol), delivery.collapsible, now, patience))
     }
 
     /// Writes a `SyncVault`, to make up for what was missed; nothing for a client that is not a connected user.
@@ -314,12 +316,15 @@ impl Connection {
         (self.socket, self.outbox.map_or_else(|| Outbox::new(now), |outbox| *outbox))
     }
 
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    /// Writes what the socket takes, which may be nothing. By the system call itself: libc's makes itself a point of
+    /// cancellation each time, which costs more than all the rest of a delivery.
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         loop {
-            match self.socket.write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
-                result => return result,
+            match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
+                Ok(count) => return Ok(count),
+                Err(Errno::AGAIN) => return Ok(0),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
