@@ -163,7 +163,9 @@ fn images() -> Result<[PathBuf; 3]> {
     let folder = hub.ancestors().nth(2).context("no target folder")?.join("images");
     let images = ["hub.tar", "operator.tar", "azurite.tar"].map(|name| folder.join(name));
     match images.iter().find(|image| !image.exists()) {
-        Some(missing) => bail!("{} is missing: run `make images azurite` first, or `make test-cluster`", missing.display()),
+        Some(missing) => {
+            bail!("{} is missing: run `make images azurite` first, or `make test-cluster`", missing.display())
+        }
         None => Ok(images),
     }
 }
