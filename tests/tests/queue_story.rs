@@ -41,11 +41,17 @@ fn a_push_comes_by_the_queue_and_the_source_can_be_changed() {
         arrives(namespace, &azurite, &key)?;
         let before = names(namespace)?;
 
+        // What one must not set by hand is set back, and does not come to stay with the next change of the source.
+        let variable = "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING=UseDevelopmentStorage=true";
+        repaired(namespace, &["set", "env", "deployment/cloud", variable])?;
         switch(namespace, &json!({"azureQueue": null, "direct": {}}))?;
         let internal = format!("http://cloud-internal.{}.svc:5001", namespace.name);
         let status = namespace.get("notificationhub", "cloud")?["status"].clone();
         ensure!(status["sendUrl"] == internal && status["source"] == "Direct", "it is {status}");
         delivers(namespace, "cloud", &key)?;
+        let path = "/spec/template/spec/containers/0/ports/1/containerPort";
+        let number = json!([{"op": "test", "path": path, "value": 5001}, {"op": "replace", "path": path, "value": 80}]);
+        repaired(namespace, &["patch", "deployment", "cloud", "--type=json", "-p", &number.to_string()])?;
         azurite.push(namespace, &Uuid::new_v4().to_string())?;
         azurite.queue(namespace, |queue| {
             let depth = queue.depth()?;
@@ -147,6 +153,18 @@ fn receives(namespace: &Namespace, azurite: &Azurite) -> Result<()> {
     let config = namespace.get("configmap", "cloud")?;
     ensure!(!format!("{config}{pod}").contains(azurite.account.key()), "the account's key is there to read");
     Ok(())
+}
+
+/// Bends the Deployment, and waits until it is straight again.
+fn repaired(namespace: &Namespace, bend: &[&str]) -> Result<()> {
+    let pod = || -> Result<Value> { Ok(namespace.get("deployment", "cloud")?["spec"]["template"]["spec"].clone()) };
+    let before = pod()?;
+    namespace.kubectl(bend)?;
+    until("the Deployment is repaired", PATIENCE, || {
+        let now = pod()?;
+        ensure!(now == before, "it is {now}");
+        Ok(())
+    })
 }
 
 /// Changes the source, and waits until the hub is as it should be and the old pod is gone.
