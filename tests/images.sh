@@ -10,7 +10,9 @@ profile=${1:-dev}
 target=${CARGO_TARGET_DIR:-$project/target}
 images=$target/images
 programs=(notification-hub notification-hub-operator)
+store=$images/store
 . "$here/packages.sh"
+. "$here/buildah.sh"
 
 say() { echo "images: $*" >&2; }
 
@@ -30,21 +32,11 @@ stage_programs() { # folder
 
 # What the programs need from a system: the libraries they link to, certificates, names and a user.
 stage_system() { # folder
-  local file
-  for file in $(ldd "${programs[@]/#/$images/programs/}" | grep -o '/[^ ]*lib[^ ]*\.so[^ ]*' | sort -u) \
-    /etc/ssl/certs/ca-certificates.crt; do
-    mkdir -p "$1$(dirname "$file")"
-    cp -L "$file" "$1$file"
-  done
-  mkdir -p "$1/tmp" "$1/home/nonroot"
-  chmod 1777 "$1/tmp"
-  echo 'hosts: files dns' > "$1/etc/nsswitch.conf"
-  printf 'root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n' > "$1/etc/passwd"
-  printf 'root:x:0:\nnonroot:x:65532:\n' > "$1/etc/group"
-}
-
-bud() { # options...
-  buildah "${storage[@]}" bud --quiet --isolation chroot "$@" > /dev/null
+  local certificates=/etc/ssl/certs/ca-certificates.crt
+  stage_libraries "$1" "${programs[@]/#/$images/programs/}"
+  mkdir -p "$1$(dirname $certificates)"
+  cp -L $certificates "$1$certificates"
+  stage_names "$1"
 }
 
 build() {
@@ -53,16 +45,14 @@ build() {
   for name in hub operator; do
     bud --target $name --tag "nhub.test/$name:test" --file "$project/Dockerfile" --build-arg BINARIES=prebuilt \
       --build-arg RUNTIME_IMAGE=localhost/notification-hub-system:latest "$images/programs"
-    buildah "${storage[@]}" push --quiet "nhub.test/$name:test" "oci-archive:$images/$name.tar:nhub.test/$name:test"
+    archive "nhub.test/$name:test" "$images/$name.tar"
     say "$images/$name.tar"
   done
 }
 
 ensure buildah=buildah crun=crun strip=binutils /etc/ssl/certs/ca-certificates.crt=ca-certificates
 compile
-rm -rf "$images"
-store=$images/store
-storage=(--storage-driver vfs --root "$store/root" --runroot "$store/run")
+rm -rf "$store" "$images"/{hub.tar,operator.tar,system,programs}
 stage_programs "$images/programs"
 stage_system "$images/system"
 build

@@ -84,6 +84,8 @@ pub enum Reason {
     Resolved,
     /// `ReferencesResolved`: a Secret does not exist.
     SecretNotFound,
+    /// `ReferencesResolved`: a Secret has not got an entry, or it is empty.
+    SecretEntryMissing,
     /// `ReferencesResolved`: an entry of a Secret is malformed, or none is a key.
     InvalidKey,
     /// `Conflict`: there is none.
@@ -114,6 +116,7 @@ impl Reason {
             Reason::FieldsDropped => "FieldsDropped",
             Reason::Resolved => "Resolved",
             Reason::SecretNotFound => "SecretNotFound",
+            Reason::SecretEntryMissing => "SecretEntryMissing",
             Reason::InvalidKey => "InvalidKey",
             Reason::NoConflict => "NoConflict",
             Reason::ForeignObject => "ForeignObject",

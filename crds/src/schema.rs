@@ -6,3 +6,8 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 pub(crate) fn preserved_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
+
+/// A duration as the hub reads it. By a pattern: a rule with `duration()` fails with an error instead of a message.
+pub(crate) fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 16, "pattern": "^([0-9]{1,6}(ms|s|m|h))+$" })
+}

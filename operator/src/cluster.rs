@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{PartialObjectMeta, Status};
 use kube::{Api, Client, Resource, ResourceExt};
 use notification_hub_crds::{FIELD_MANAGER, NotificationHub, STATUS_FIELD_MANAGER};
@@ -116,6 +116,28 @@ impl Cluster {
     ) -> Result<Option<PartialObjectMeta<K>>, CallError> {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         in_time(api.get_metadata_opt(name)).await
+    }
+
+    /// The metadata of the objects with these labels.
+    pub async fn list_metadata<K: Kind>(
+        &self,
+        namespace: &str,
+        labels: &str,
+    ) -> Result<Vec<PartialObjectMeta<K>>, CallError> {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        Ok(in_time(api.list_metadata(&ListParams::default().labels(labels))).await?.items)
+    }
+
+    /// Deletes an object of ours, but not another one that has come to its name. One that is gone is fine.
+    pub async fn delete<K: Kind>(&self, object: &PartialObjectMeta<K>) -> Result<(), CallError> {
+        self.may_write()?;
+        let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
+        let same = Preconditions { uid: object.uid(), resource_version: None };
+        let params = DeleteParams::default().preconditions(same);
+        match in_time(api.delete(&object.name_any(), &params)).await {
+            Err(CallError::Refused(status)) if status.code == 404 => Ok(()),
+            result => result.map(drop),
+        }
     }
 
     /// Applies an object of ours. With `force` fields that others have changed are taken back.

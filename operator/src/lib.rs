@@ -1,12 +1,12 @@
 //! Turns `NotificationHub` resources into running hubs.
 //!
 //! ```text
-//!  watches ──> controller ──> reconcile:  dereference → validate → build → apply → status
-//!                                         (reads)       (pure)     (pure)  (writes) (writes)
+//!  watches ──> controller ──> reconcile:  dereference → validate → build → apply → prune → status
+//!                                         (reads)       (pure)     (pure)  (writes, deletes, writes)
 //! ```
 //!
 //! - [`controller`] decides which resource is looked at, and when.
-//! - [`reconcile`] is one look at one resource; its first and last two steps talk to the API server, through
+//! - [`reconcile`] is one look at one resource; its first and last three steps talk to the API server, through
 //!   [`cluster`] only.
 //! - [`model`] is a checked hub, [`build`] the objects that it should have, [`conditions`] what its status says,
 //!   [`keys`] the keys that sign tokens: pure.

@@ -27,6 +27,9 @@ pub struct Permission {
 
 const CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
 
+/// Of a child that a hub need not have.
+const OPTIONAL_CHILD: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
+
 /// Everything that the operator does.
 pub const PERMISSIONS: &[Permission] = &[
     Permission {
@@ -68,15 +71,15 @@ pub const PERMISSIONS: &[Permission] = &[
         scope: Scope::Watched,
         group: "",
         resource: "services",
-        verbs: CHILD,
-        why: "The ways to a hub for clients, senders and metrics.",
+        verbs: OPTIONAL_CHILD,
+        why: "The ways to a hub for clients, senders and metrics; delete for the senders' when they put notifications on a queue instead.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "secrets",
-        verbs: CHILD,
-        why: "Get to check the keys that a spec names, create and patch for the generated keys; watched by metadata only.",
+        verbs: OPTIONAL_CHILD,
+        why: "Get to check the keys and the connection string that a spec names; create, patch and delete for the generated keys; watched by metadata only.",
     },
     Permission {
         scope: Scope::Watched,

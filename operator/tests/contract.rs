@@ -1,14 +1,18 @@
 //! The operator's and the hub's halves of their contract: what the operator writes, the hub reads as it was meant.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec};
 use notification_hub::auth::key_files;
-use notification_hub::config::{Config, Layers};
+use notification_hub::azure::Credential;
+use notification_hub::config::{Config, Layers, Source};
 use notification_hub_operator::build::{CONFIG_FILE, CONFIG_FOLDER, DRAIN, Desired};
 use notification_hub_operator::keys;
+use serde_json::json;
 
 use crate::builders::{built, specs};
+use crate::common::fixtures::CONNECTION_STRING;
 
 fn pod(desired: &Desired) -> PodSpec {
     let template = desired.deployment.spec.as_ref().map(|spec| spec.template.clone());
@@ -19,13 +23,25 @@ fn hub_container(pod: &PodSpec) -> &Container {
     pod.containers.iter().find(|container| container.name == "hub").expect("the hub's container")
 }
 
+/// The value of a variable, as the kubelet finds it.
+fn value(variable: &EnvVar) -> String {
+    let reference = variable.value_from.as_ref().and_then(|from| from.secret_key_ref.as_ref());
+    match (&variable.value, reference) {
+        (Some(value), None) => value.clone(),
+        (None, Some(reference)) => {
+            assert_eq!((reference.name.as_str(), reference.key.as_str()), ("storage", "url"));
+            CONNECTION_STRING.to_owned()
+        }
+        _ => panic!("neither a value nor a Secret's: {variable:?}"),
+    }
+}
+
 /// The configuration as the hub in this pod reads it.
 fn config(desired: &Desired) -> Config {
     let text = desired.config_map.data.as_ref().and_then(|data| data.get(CONFIG_FILE)).expect("the file");
     let pod = pod(desired);
     let environment = hub_container(&pod).env.iter().flatten();
-    let environment: Vec<_> =
-        environment.map(|each| (each.name.clone(), each.value.clone().expect("a plain value"))).collect();
+    let environment: Vec<_> = environment.map(|each| (each.name.clone(), value(each))).collect();
     let layers = Layers { file: Some((CONFIG_FILE, text)), environment: &environment, flags: &[] };
     let config = Config::parse(layers).unwrap_or_else(|problems| panic!("{problems}\n{text}"));
     assert_eq!(config.warnings(), [""; 0]);
@@ -36,24 +52,68 @@ fn config(desired: &Desired) -> Config {
 fn the_hub_understands_every_file() {
     for (name, spec) in specs() {
         let installation = spec["installationId"].as_str().map(str::to_owned);
-        let desired = built(spec);
+        let desired = built(spec.clone());
         let (pod, config) = (pod(&desired), config(&desired));
         let container = hub_container(&pod);
 
         let mounts = container.volume_mounts.iter().flatten().map(|mount| PathBuf::from(&mount.mount_path));
         let mounts: Vec<_> = mounts.collect();
-        assert!(!config.auth.keys.is_empty(), "{name}: nobody could connect");
+        assert!(!config.auth.keys.is_empty() || config.auth.authority.is_some(), "{name}: nobody could connect");
         assert!(config.auth.keys.iter().all(|folder| mounts.contains(folder)), "{name}: {:?}", config.auth.keys);
         assert!(mounts.contains(&PathBuf::from(CONFIG_FOLDER)), "{name}");
 
         let port = |address: &str| address.rsplit(':').next().and_then(|port| port.parse::<i32>().ok());
         let open: Vec<_> = container.ports.iter().flatten().map(|port| Some(port.container_port)).collect();
-        for address in [&config.listen.public, &config.listen.internal, &config.listen.admin] {
+        for address in [&config.listen.public, &config.listen.admin] {
             assert!(open.contains(&port(address)), "{name}: {address}");
         }
+        let is_direct = matches!(config.source, Source::Direct);
+        assert_eq!(is_direct, spec["source"]["direct"].is_object(), "{name}");
+        assert_eq!(open.contains(&port(&config.listen.internal)), is_direct, "{name}");
+        assert_eq!(desired.internal_service.is_some(), is_direct, "{name}");
         assert_eq!(config.installation.map(|id| id.to_string()), installation, "{name}");
         assert!(config.drain.deadline <= DRAIN, "{name}: the pod would be killed while it drains");
         assert!(config.drain.grace.is_zero(), "{name}: the preStop hook has waited already");
+    }
+}
+
+#[test]
+fn the_hub_is_told_whose_tokens_to_take_and_whom_to_catch_up() {
+    let config = config(&built(specs()["authority"].clone()));
+    assert_eq!(config.auth.authority.as_deref(), Some("http://identity:5000"));
+    assert_eq!(config.auth.issuer.as_deref(), Some("https://vault.example.com"));
+    assert_eq!(config.auth.audiences, ["api", "push"]);
+    assert_eq!(config.auth.clock_skew, Duration::from_secs(90));
+    assert!(config.auth.keys.is_empty());
+    assert!(!config.catch_up.enabled);
+    assert_eq!(config.catch_up.window, Duration::from_secs(30 * 60));
+}
+
+#[test]
+fn the_hub_is_told_which_queue() {
+    let queue = |name: &str| match config(&built(specs()[name].clone())).source {
+        Source::AzureQueue(queue) => queue,
+        Source::Direct => panic!("{name}: no queue"),
+    };
+    let plain = queue("queue");
+    assert_eq!((plain.queue.as_str(), plain.poison_queue.as_str()), ("notifications", "notifications-poison"));
+    assert_eq!(plain.account.endpoint.as_str(), "https://vault.queue.core.windows.net/");
+    assert!(matches!(&plain.account.credential, Credential::Key { account, .. } if account == "vault"));
+
+    let by_identity = queue("queue-by-identity");
+    assert_eq!((by_identity.queue.as_str(), by_identity.poison_queue.as_str()), ("pushes", "pushes-bad"));
+    assert_eq!(by_identity.workers, 16, "nobody but the user says how many");
+    let Credential::Identity { client_id: Some(id) } = by_identity.account.credential else { panic!("no identity") };
+    assert_eq!(id.to_string(), "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c");
+}
+
+/// The definition's pattern of durations, and what the hub reads.
+#[test]
+fn the_hub_reads_every_duration_that_the_definition_lets_through() {
+    for text in ["0s", "999999h", "5m", "1h30m", "250ms", "1m1m"] {
+        let mut spec = specs()["authority"].clone();
+        spec["auth"]["clockSkew"] = json!(text);
+        config(&built(spec));
     }
 }
 

@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, HUBS, P256_PUBLIC, context, context_led_by, hub, is, key, pass, roll_out, secret, smallest,
-    with_signing_keys,
+    CHILDREN, CONNECTION_STRING, HUBS, P256_PUBLIC, context, context_led_by, hub, is, key, pass, roll_out, secret,
+    smallest, with_queue, with_signing_keys,
 };
 
 /// A controller that runs until it is stopped.
@@ -94,6 +94,27 @@ async fn a_reference_is_resolved_without_help_once_it_exists() {
     api.edit(&key("secrets", "keys"), |it| *it = secret("keys", &[("a.pem", P256_PUBLIC)]));
     api.until("it is taken", reason("ReferencesResolved", "True", "Resolved")).await;
     until_ready(&api, "vault").await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_string_that_comes_late_is_enough_and_the_other_source_leaves_nothing() {
+    let api = FakeApi::new();
+    let running = Running::start(&api, &[]);
+    api.create(hub("vault", smallest()));
+    until_ready(&api, "vault").await;
+    api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_queue("storage"));
+    let reason = |status, reason| move |api: &FakeApi| is(api, "vault", "ReferencesResolved", (status, reason));
+    api.until("it is missed", reason("False", "SecretNotFound")).await;
+    api.create(secret("storage", &[("key", CONNECTION_STRING)]));
+    api.until("its entry is missed", reason("False", "SecretEntryMissing")).await;
+    assert!(api.get(&key("services", "vault-internal")).is_some(), "until there is something better");
+    api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", CONNECTION_STRING)]));
+    api.until("it is taken", reason("True", "Resolved")).await;
+    until_ready(&api, "vault").await;
+    let gone = |api: &FakeApi| api.get(&key("services", "vault-internal")).is_none();
+    api.until("the internal Service is gone", gone).await;
+    assert!(api.get(&key("secrets", "vault-jwt")).is_none());
     running.stop().await;
 }
 

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
-use crate::common::fixtures::{CHILDREN, HUBS, P256_PRIVATE, context, hub, key, pass, secret, smallest};
+use crate::common::fixtures::{
+    CHILDREN, CONNECTION_STRING, HUBS, P256_PRIVATE, context, hub, key, pass, secret, smallest, with_queue,
+};
 
 async fn applied() -> FakeApi {
     let api = FakeApi::new();
@@ -69,6 +71,43 @@ async fn edits_of_what_is_ours_are_repaired() {
         let version = api.version();
         pass(&api, &context(&api), "vault").await.expect(what);
         assert_eq!(api.changes_since(version), [""; 0], "{resource} {name}: {what}");
+    }
+}
+
+#[tokio::test]
+async fn edits_of_a_hub_with_a_queue_are_repaired() {
+    type Edit = (&'static str, fn(&mut Value));
+    let edits: [Edit; 5] = [
+        ("a value for the connection string", |it| {
+            container(it)["env"][0].as_object_mut().expect("a variable").remove("valueFrom");
+            container(it)["env"][0]["value"] = json!("UseDevelopmentStorage=true");
+        }),
+        ("another Secret", |it| container(it)["env"][0]["valueFrom"]["secretKeyRef"]["name"] = json!("other")),
+        ("no variable", |it| container(it)["env"] = json!([])),
+        ("a port's number", |it| container(it)["ports"][0]["containerPort"] = json!(80)),
+        ("a value, beside a variable of the user's", |it| {
+            container(it)["env"] = json!([
+                { "name": "HTTP_PROXY", "value": "http://proxy" },
+                { "name": "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING", "value": "x" },
+            ]);
+        }),
+    ];
+    for (what, edit) in edits {
+        let api = FakeApi::new();
+        api.create(secret("storage", &[("url", CONNECTION_STRING)]));
+        api.create(hub("vault", with_queue("storage")));
+        pass(&api, &context(&api), "vault").await.expect("a pass");
+        let deployment = ("apps/deployments", "vault");
+        let mut before = content(&api, deployment);
+        api.edit(&key(deployment.0, deployment.1), edit);
+        pass(&api, &context(&api), "vault").await.expect(what);
+        let mut after = content(&api, deployment);
+        if what.ends_with("the user's") {
+            let env = container(&mut after)["env"].as_array_mut().expect("variables");
+            assert_eq!(env.remove(0)["name"], "HTTP_PROXY", "it is left");
+        }
+        assert_eq!(container(&mut after), container(&mut before), "{what}");
+        assert_eq!(after, before, "{what}");
     }
 }
 

@@ -14,4 +14,5 @@ mod faults;
 mod leader;
 mod permissions;
 mod pipeline;
+mod prune;
 mod references;

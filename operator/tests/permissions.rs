@@ -7,7 +7,9 @@ use notification_hub_operator::permissions::{PERMISSIONS, Scope};
 use serde_json::json;
 
 use crate::common::fake_api::FakeApi;
-use crate::common::fixtures::{HUBS, P256_PUBLIC, hub, is, key, roll_out, secret, smallest, with_signing_keys};
+use crate::common::fixtures::{
+    CONNECTION_STRING, HUBS, P256_PUBLIC, hub, is, key, roll_out, secret, smallest, with_queue, with_signing_keys,
+};
 use crate::common::request::Access;
 use crate::controller::Running;
 use crate::leader::Candidate;
@@ -39,6 +41,15 @@ async fn everything(api: &FakeApi) {
     api.edit(&key("services", "vault"), |it| it["spec"]["ports"][0]["port"] = json!(80));
     api.until("repair", |api| api.get(&key("services", "vault")).expect("it")["spec"]["ports"][0]["port"] == 5000)
         .await;
+    api.create(secret("storage", &[("url", CONNECTION_STRING)]));
+    api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_queue("storage"));
+    api.until("the other source", |api| {
+        api.get(&key("apps/deployments", "vault")).expect("it").to_string().contains("AZURE_QUEUE")
+    })
+    .await;
+    roll_out(api, "vault");
+    let gone = |resource: &str, name: &str| api.get(&key(resource, name)).is_none();
+    api.until("what is not wanted goes", |_| gone("services", "vault-internal") && gone("secrets", "vault-jwt")).await;
     running.stop().await;
     candidate.stop().await;
 }

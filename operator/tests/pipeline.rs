@@ -174,6 +174,10 @@ async fn protected_and_unknown_fields_of_the_pod_template_are_left_out_and_repor
 async fn a_spec_that_cannot_be_carried_out_leaves_the_children_as_they_are() {
     let table = [
         (json!({ "replicas": 2 }), "InvalidSpec", "replicas: 2"),
+        (json!({ "source": {} }), "InvalidSpec", "source: none is given"),
+        (json!({ "source": { "direct": {}, "azureQueue": {} } }), "InvalidSpec", "source: give either"),
+        (json!({ "source": { "azureQueue": {} } }), "InvalidSpec", "source.azureQueue: give either"),
+        (json!({ "auth": { "issuer": "x" } }), "InvalidSpec", "auth: neither authority"),
         (
             json!({ "podTemplate": { "spec": { "containers": 1 } } }),
             "InvalidPodTemplate",

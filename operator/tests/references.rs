@@ -1,10 +1,11 @@
 //! What a spec refers to: missing, malformed, and repaired.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    HUBS, P256_PUBLIC, condition, context, hub, key, message, pass, roll_out, secret, with_signing_keys,
+    CONNECTION_STRING, HUBS, P256_PUBLIC, condition, context, hub, key, message, pass, roll_out, secret, with_queue,
+    with_signing_keys,
 };
 
 const SECRET_TEXT: &str = "correct-horse-battery-staple-0123456789";
@@ -93,4 +94,86 @@ async fn an_edited_key_does_not_change_the_pods() {
     let version = api.version();
     passed(&api).await;
     assert_eq!(api.changes_since(version), [""; 0], "the hub reloads it in place");
+}
+
+#[tokio::test]
+async fn a_connection_string_is_missed_by_secret_and_entry_until_it_is_there() {
+    let api = FakeApi::new();
+    api.create(hub("vault", with_queue("storage")));
+    let missed = |reason: &str, told: &str| {
+        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), reason.into()), "{told}");
+        assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()), "{told}");
+        assert_eq!(
+            message(&api, "vault", "Ready"),
+            format!("source.azureQueue.connectionString: Secret storage{told}")
+        );
+        assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod that could not start");
+    };
+    passed(&api).await;
+    missed("SecretNotFound", " does not exist");
+    api.create(secret("storage", &[("other", CONNECTION_STRING)]));
+    passed(&api).await;
+    missed("SecretEntryMissing", " has no entry url");
+    for nothing in ["", " \n"] {
+        api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", nothing)]));
+        passed(&api).await;
+        missed("SecretEntryMissing", ", entry url: it is empty");
+    }
+
+    api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", CONNECTION_STRING)]));
+    passed(&api).await;
+    assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()));
+    let deployment = api.get(&key("apps/deployments", "vault")).expect("a Deployment");
+    let env = &deployment["spec"]["template"]["spec"]["containers"][0]["env"];
+    let reference = json!({ "secretKeyRef": { "name": "storage", "key": "url" } });
+    let expected =
+        json!([{ "name": "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING", "valueFrom": reference }]);
+    assert_eq!(*env, expected);
+    let resources = ["services", "configmaps", "serviceaccounts", "apps/deployments", HUBS, "events.k8s.io/events"];
+    let said: Vec<Value> = resources.into_iter().flat_map(|resource| api.all(resource)).collect();
+    assert!(!said.iter().any(|object| object.to_string().contains("AccountKey")), "it got out: {said:#?}");
+}
+
+#[tokio::test]
+async fn an_edited_connection_string_makes_one_rollout_and_other_entries_make_none() {
+    let api = FakeApi::new();
+    api.create(hub("vault", with_queue("storage")));
+    api.create(secret("storage", &[("url", CONNECTION_STRING)]));
+    passed(&api).await;
+    let template = |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["template"].clone();
+    let generation =
+        |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["metadata"]["generation"].clone();
+    let first = template(&api);
+    assert_eq!(generation(&api), 1);
+
+    api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", CONNECTION_STRING), ("other", "x")]));
+    passed(&api).await;
+    assert_eq!(generation(&api), 1, "an entry that nobody refers to");
+
+    let rotated = CONNECTION_STRING.replace("Y29y", "Y29z");
+    api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", &rotated)]));
+    for _ in 0..2 {
+        passed(&api).await;
+        assert_eq!(generation(&api), 2, "exactly one");
+    }
+    let mut second = template(&api);
+    let checksum = "notificationhub.rs/config-checksum";
+    assert_ne!(second["metadata"]["annotations"][checksum], first["metadata"]["annotations"][checksum]);
+    second["metadata"]["annotations"][checksum] = first["metadata"]["annotations"][checksum].clone();
+    assert_eq!(second, first, "nothing else");
+}
+
+#[tokio::test]
+async fn a_running_hub_stays_when_its_connection_string_goes() {
+    let api = FakeApi::new();
+    api.create(hub("vault", with_queue("storage")));
+    api.create(secret("storage", &[("url", CONNECTION_STRING)]));
+    passed(&api).await;
+    roll_out(&api, "vault");
+    let before = api.get(&key("apps/deployments", "vault"));
+    api.delete(&key("secrets", "storage"));
+    passed(&api).await;
+    assert_eq!(api.get(&key("apps/deployments", "vault")), before);
+    assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()));
+    assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()));
 }

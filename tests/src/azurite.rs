@@ -1,22 +1,17 @@
 //! Azurite, Microsoft's emulator of Azure Storage: the real queue protocol, with an account of its own in every run.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use aws_lc_rs::hmac;
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use anyhow::Result;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::process::Process;
-use crate::secrets;
+use crate::storage_account::StorageAccount;
 use crate::storage_queue::StorageQueue;
-
-/// The account's name.
-const ACCOUNT: &str = "testaccount";
 
 /// How long it may take to start, and to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Azurite {
     process: Process,
     port: u16,
-    key: String,
+    account: StorageAccount,
     folder: TempDir,
     in_memory: bool,
 }
@@ -43,10 +38,9 @@ impl Azurite {
 
     fn begin(in_memory: bool) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let key = BASE64_STANDARD.encode(uuid::Uuid::new_v4().to_string());
-        secrets::keep(&key);
-        let (process, port) = run(&folder, &key, 0, in_memory)?;
-        Ok(Self { process, port, key, folder, in_memory })
+        let account = StorageAccount::generate();
+        let (process, port) = run(&folder, &account, 0, in_memory)?;
+        Ok(Self { process, port, account, folder, in_memory })
     }
 
     /// Ends it, as a machine that is shut down would.
@@ -57,7 +51,7 @@ impl Azurite {
 
     /// Starts it again on the same port.
     pub fn restart(&mut self) -> Result<()> {
-        (self.process, self.port) = run(&self.folder, &self.key, self.port, self.in_memory)?;
+        (self.process, self.port) = run(&self.folder, &self.account, self.port, self.in_memory)?;
         Ok(())
     }
 
@@ -68,48 +62,30 @@ impl Azurite {
 
     /// The key of the account.
     pub fn key(&self) -> &str {
-        &self.key
+        self.account.key()
     }
 
     /// A connection string with the key, through a port of this machine.
     pub fn connection_string(&self, port: u16) -> String {
-        format!(
-            "DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={};QueueEndpoint={};",
-            self.key,
-            endpoint(port)
-        )
+        self.account.connection_string(&endpoint(port))
     }
 
     /// A connection string with a shared access signature.
     pub fn signed_connection_string(&self) -> Result<String> {
-        Ok(format!("QueueEndpoint={};SharedAccessSignature={}", endpoint(self.port), self.signature()?))
+        self.account.signed_connection_string(&endpoint(self.port))
     }
 
     /// A queue, for which nothing is asked of Azurite yet.
     pub fn queue(&self, name: &str) -> Result<StorageQueue> {
-        let address = format!("127.0.0.1:{}", self.port).parse()?;
-        Ok(StorageQueue::new(address, &format!("/{ACCOUNT}/{name}"), &self.signature()?))
-    }
-
-    /// A shared access signature for everything that queues can do.
-    fn signature(&self) -> Result<String> {
-        let (rights, end, version) = ("rwdlacup", "2099-01-01T00:00:00Z", "2018-11-09");
-        let text = format!("{ACCOUNT}\n{rights}\nq\nsco\n\n{end}\n\nhttp,https\n{version}\n");
-        let key = BASE64_STANDARD.decode(&self.key).context("the key")?;
-        let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), text.as_bytes());
-        let signature = BASE64_STANDARD.encode(signature);
-        secrets::keep(&signature);
-        let signature = signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
-        secrets::keep(&signature);
-        Ok(format!("sv={version}&ss=q&srt=sco&sp={rights}&se={end}&spr=http,https&sig={signature}"))
+        self.account.queue((Ipv4Addr::LOCALHOST, self.port).into(), name)
     }
 }
 
 fn endpoint(port: u16) -> String {
-    format!("http://127.0.0.1:{port}/{ACCOUNT}")
+    format!("http://127.0.0.1:{port}")
 }
 
-fn run(folder: &TempDir, key: &str, port: u16, in_memory: bool) -> Result<(Process, u16)> {
+fn run(folder: &TempDir, account: &StorageAccount, port: u16, in_memory: bool) -> Result<(Process, u16)> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/node_modules/azurite/dist/src/queue/main.js");
     let mut command = Command::new("node");
     command.arg(script).args(["--queuePort", &port.to_string(), "--skipApiVersionCheck", "--disableTelemetry"]);
@@ -117,7 +93,7 @@ fn run(folder: &TempDir, key: &str, port: u16, in_memory: bool) -> Result<(Proce
         true => command.arg("--inMemoryPersistence"),
         false => command.arg("--location").arg(folder.path()),
     };
-    command.env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{key}"));
+    command.env("AZURITE_ACCOUNTS", account.for_azurite());
     let process = Process::start(&command)?;
     let port = process.line("line with its port", PATIENCE, |line| {
         line.contains("successfully listens on").then(|| line.rsplit(':').next()?.trim().parse().ok()).flatten()

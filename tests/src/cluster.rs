@@ -158,12 +158,14 @@ pub fn folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn images() -> Result<[PathBuf; 2]> {
+fn images() -> Result<[PathBuf; 3]> {
     let hub = programs::find("notification-hub")?;
     let folder = hub.ancestors().nth(2).context("no target folder")?.join("images");
-    let images = ["hub.tar", "operator.tar"].map(|name| folder.join(name));
+    let images = ["hub.tar", "operator.tar", "azurite.tar"].map(|name| folder.join(name));
     match images.iter().find(|image| !image.exists()) {
-        Some(missing) => bail!("{} is missing: run `make images` first, or `make test-cluster`", missing.display()),
+        Some(missing) => {
+            bail!("{} is missing: run `make images azurite` first, or `make test-cluster`", missing.display())
+        }
         None => Ok(images),
     }
 }

@@ -34,13 +34,18 @@ fn install(cluster: &Cluster) -> Result<()> {
 
 /// The chart's values for an image: the tests' own, or in a cluster of the user's one that it can pull.
 fn image(cluster: &Cluster, value: &str, variable: &str, own: &str) -> Result<Vec<String>> {
-    let image = match std::env::var(variable) {
-        Ok(image) => image,
-        Err(_) if cluster.is_current_context() => bail!("CLUSTER=current needs {variable}: REPOSITORY:TAG"),
-        Err(_) => own.to_owned(),
-    };
+    let image = image_name(cluster, variable, own)?;
     let (repository, tag) = image.rsplit_once(':').with_context(|| format!("{variable} needs a tag"))?;
     Ok(vec![format!("{value}.repository={repository}"), format!("{value}.tag={tag}")])
+}
+
+/// An image: the tests' own, or in a cluster of the user's the one that a variable names.
+pub fn image_name(cluster: &Cluster, variable: &str, own: &str) -> Result<String> {
+    match std::env::var(variable) {
+        Ok(image) => Ok(image),
+        Err(_) if cluster.is_current_context() => bail!("CLUSTER=current needs {variable}: REPOSITORY:TAG"),
+        Err(_) => Ok(own.to_owned()),
+    }
 }
 
 /// The end of the operator's log.

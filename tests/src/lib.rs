@@ -3,6 +3,7 @@
 pub mod azurite;
 pub mod bench;
 pub mod cluster;
+pub mod deployed;
 pub mod fleet;
 pub mod http;
 pub mod install;
@@ -16,6 +17,7 @@ pub mod process;
 pub mod programs;
 pub mod proxy;
 pub mod secrets;
+pub mod storage_account;
 pub mod storage_queue;
 pub mod token;
 pub mod wait;

@@ -196,22 +196,26 @@ fn a_wrong_key_or_a_missing_queue_is_told_clearly_and_the_hub_lives() -> Result<
 
 #[test]
 fn two_hubs_compete_for_one_queue() -> Result<()> {
-    const PUSHES: usize = 400;
     let (azurite, queue, first) = parts()?;
     let mut second = hub(&azurite.connection_string(azurite.port()))?;
     let (left, right) = (connect(&first)?, connect(&second)?);
-    for begin in (0..PUSHES).step_by(40) {
-        queue.put(&(begin..begin + 40).map(folder).collect::<Vec<_>>())?;
-    }
-    told_once(&[&left, &right], 0..PUSHES)?;
-    queue.wait_empty(SOON)?;
-    ensure!(!numbers(&left).is_empty() && !numbers(&right).is_empty(), "one hub did all of it");
+    let mut put = 0;
+    let mut more = || -> Result<usize> {
+        queue.put(&(put..put + 40).map(folder).collect::<Vec<_>>())?;
+        put += 40;
+        Ok(put)
+    };
+    wait::until("both hubs have had some", SOON, || {
+        more()?;
+        ensure!(!numbers(&left).is_empty() && !numbers(&right).is_empty(), "one hub did all of it");
+        Ok(())
+    })?;
     // One that is told to end finishes what it has, and the other goes on.
-    queue.put(&(PUSHES..PUSHES + 40).map(folder).collect::<Vec<_>>())?;
+    let put = more()?;
     second.process.signal(rustix::process::Signal::TERM)?;
     ensure!(second.process.wait(SOON)?.success());
     ensure!(second.process.printed().contains("nothing is left in hand"), "{}", second.process.printed());
-    told_once(&[&left, &right], 0..PUSHES + 40)?;
+    told_once(&[&left, &right], 0..put)?;
     queue.wait_empty(SOON)
 }
 

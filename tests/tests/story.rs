@@ -3,11 +3,9 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use jsonwebtoken::{Algorithm, EncodingKey};
-use notification_hub_tests::cluster::{Reach, folder, run};
-use notification_hub_tests::http::{self, Response};
-use notification_hub_tests::listener::Listener;
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::cluster::{folder, run};
+use notification_hub_tests::deployed::{columns, connect, delivers, folder_update, generated_key, send};
 use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
 use notification_hub_tests::programs;
 use notification_hub_tests::token::{self, Signer};
@@ -303,52 +301,4 @@ fn hub(name: &str, auth: Value) -> Value {
 fn apply_ready(namespace: &Namespace, hub: &Value) -> Result<()> {
     namespace.apply(hub)?;
     namespace.wait_ready(hub["metadata"]["name"].as_str().context("no name")?)
-}
-
-/// The signer with the key that the operator has made.
-fn generated_key(namespace: &Namespace, hub: &str) -> Result<Signer> {
-    let pem = namespace.secret(&format!("{hub}-jwt"), "private.pem")?;
-    Ok(Signer::new(Algorithm::RS256, EncodingKey::from_rsa_pem(&pem)?))
-}
-
-fn connect(namespace: &Namespace, public: &Reach, token: &str, protocol: &str) -> Result<Listener> {
-    Listener::connect(namespace.cluster.command("node"), &public.url, token, protocol, &[])
-}
-
-/// Connects a client and sends it a push.
-fn delivers(namespace: &Namespace, hub: &str, key: &Signer) -> Result<()> {
-    let (user, folder) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
-    let public = namespace.reach(hub, 5000)?;
-    let internal = namespace.reach(&format!("{hub}-internal"), 5001)?;
-    let claims = token::user(&user, &[], "ChromeBrowser", "device");
-    let client = connect(namespace, &public, &key.sign(&claims)?, "messagepack")?;
-    let sent = send(namespace, &internal, &key.sign(&token::internal())?, &folder_update(&user, &folder))?;
-    if sent.status != 200 {
-        bail!("the answer is {}: {}", sent.status, sent.text());
-    }
-    client.notification(|notification| notification["Payload"]["Id"] == *folder).map(drop)
-}
-
-/// A notification of type 7, SyncFolderCreate.
-fn folder_update(user: &str, folder: &str) -> Value {
-    json!({"type": 7, "payload": {"id": folder, "userId": user, "revisionDate": "2026-01-01T00:00:00Z"}, "contextId": null})
-}
-
-fn send(namespace: &Namespace, internal: &Reach, token: &str, notification: &Value) -> Result<Response> {
-    let authorization = format!("Bearer {token}");
-    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
-    let body = notification.to_string();
-    let address = internal.address;
-    namespace.cluster.inside(|| http::request(address, "POST", "/send", &headers, body.as_bytes()))
-}
-
-/// What `kubectl get nhub` prints of the one hub, but for its age.
-fn columns(namespace: &Namespace) -> Result<Vec<String>> {
-    let table = namespace.kubectl(&["get", "nhub"])?;
-    let (head, row) = table.split_once('\n').context("no row")?;
-    let head: Vec<_> = head.split_whitespace().collect();
-    ensure!(head == ["NAME", "READY", "REPLICAS", "SOURCE", "AGE"], "other columns: {head:?}");
-    let mut row: Vec<String> = row.split_whitespace().map(str::to_owned).collect();
-    row.pop();
-    Ok(row)
 }

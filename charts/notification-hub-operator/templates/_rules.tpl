@@ -22,14 +22,14 @@ What the operator may do in the namespaces that it watches. Its tests hold this 
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, list, watch, create, patch]
-# The ways to a hub for clients, senders and metrics.
+# The ways to a hub for clients, senders and metrics; delete for the senders' when they put notifications on a queue instead.
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, list, watch, create, patch]
-# Get to check the keys that a spec names, create and patch for the generated keys; watched by metadata only.
+  verbs: [get, list, watch, create, patch, delete]
+# Get to check the keys and the connection string that a spec names; create, patch and delete for the generated keys; watched by metadata only.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 # To tell of changes; patch counts repetitions.
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -1,17 +1,43 @@
-//! `spec.auth`: which keys sign the tokens that the hub accepts.
+//! `spec.auth`: which tokens the hub accepts.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which keys sign the tokens that the hub accepts: at least one of its fields.
+use super::SecretReference;
+use crate::schema::duration;
+
+/// Which tokens the hub accepts. At least one of authority, generate and signingKeys says whose keys sign them.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.generate) || has(self.signingKeys)")
-        .message("without a key nobody can connect: give auth.generate, auth.signingKeys or both")
+    validation = Rule::new("has(self.authority) || has(self.generate) || has(self.signingKeys)")
+        .message("without a key nobody can connect: give at least one of auth.authority, auth.generate and auth.signingKeys")
 )]
 pub struct Auth {
+    /// The identity server, a base URL such as `http://bitwarden-identity:5000`: the hub finds the issuer and the keys
+    /// there (OIDC discovery), and keeps the last good ones while it is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048), regex(pattern = r"^https?://[^/?#@\s][^?#@\s]*$"))]
+    pub authority: Option<String>,
+
+    /// The issuer that tokens have to name. By default the one that the authority tells of; without an authority it is
+    /// not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048), regex(pattern = r"^\S(.*\S)?$"))]
+    pub issuer: Option<String>,
+
+    /// Audiences of which tokens have to name one; any will do if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub audiences: Vec<String>,
+
+    /// How far the clocks of issuer and hub may differ, `5m` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration")]
+    pub clock_skew: Option<String>,
+
     /// The operator makes a key pair and keeps it in the Secret `<name>-jwt`: `private.pem` for whoever signs tokens,
     /// `jwks.json` with the public key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,12 +76,4 @@ pub struct SigningKeys {
     /// The Secret. Its entries `*.pem` (public or private key), `*.jwks.json` and `*.secret` (HS256, at least 32 bytes)
     /// are read; a change reaches the running hub without a restart.
     pub secret_ref: SecretReference,
-}
-
-/// A Secret in the hub's namespace.
-#[derive(JsonSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
-pub struct SecretReference {
-    /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
-    pub name: String,
 }

@@ -3,12 +3,18 @@
 #![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
 
 mod auth;
+mod azure_queue;
+mod catch_up;
 mod image;
+mod secret;
 mod source;
 mod status;
 
-pub use auth::{Auth, Generate, KeyAlgorithm, SecretReference, SigningKeys};
+pub use auth::{Auth, Generate, KeyAlgorithm, SigningKeys};
+pub use azure_queue::{AzureQueue, WorkloadIdentity};
+pub use catch_up::CatchUp;
 pub use image::{Image, PullPolicy, PullSecret};
+pub use secret::{SecretKeyReference, SecretReference, SecretValue};
 pub use source::{Direct, Source};
 pub use status::{NotificationHubStatus, SourceKind};
 
@@ -94,7 +100,7 @@ pub struct NotificationHubSpec {
     /// Where notifications come from.
     pub source: Source,
 
-    /// Which keys sign the tokens that the hub accepts.
+    /// Which tokens the hub accepts.
     pub auth: Auth,
 
     /// The installation's id: pushes to a whole installation reach the clients of this one.
@@ -104,6 +110,10 @@ pub struct NotificationHubSpec {
         regex(pattern = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$")
     )]
     pub installation_id: Option<String>,
+
+    /// Clients that were away while something was pushed to them are told to sync when they are back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catch_up: Option<CatchUp>,
 
     /// A PodTemplateSpec that is merged over the one the operator builds; lists of named things (containers,
     /// environment, volumes) are merged by name, the hub's container is called `hub`. Selector labels, the container's

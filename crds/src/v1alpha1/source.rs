@@ -4,19 +4,26 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::AzureQueue;
+
 /// Where notifications come from: exactly one of its fields.
 ///
 /// A struct of options with a rule, since a Rust enum becomes a `oneOf` whose messages nobody understands.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.direct)").message("say where notifications come from: give source.direct, which may be empty ({})")
+    validation = Rule::new("has(self.direct) != has(self.azureQueue)")
+        .message("say where notifications come from: give either source.direct, which may be empty ({}), or source.azureQueue")
 )]
-#[schemars(description = "Where notifications come from: exactly one of its fields.")]
+#[schemars(description = "Where notifications come from: exactly one of its fields. It may be changed at any time.")]
 pub struct Source {
     /// The sender posts notifications to `/send` on the hub's internal Service, whose address is in `status.sendUrl`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct: Option<Direct>,
+
+    /// The sender puts notifications on an Azure Storage queue; there is no internal Service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure_queue: Option<AzureQueue>,
 }
 
 /// Notifications posted to the hub. It has no settings yet.

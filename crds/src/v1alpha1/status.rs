@@ -38,7 +38,7 @@ pub struct NotificationHubStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 
-    /// Base of the address that a sender posts to: `/send` comes behind it.
+    /// Base of the address that a sender posts to: `/send` comes behind it. Only with the source `direct`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub send_url: Option<String>,
 
@@ -52,4 +52,6 @@ pub struct NotificationHubStatus {
 pub enum SourceKind {
     /// They are posted to the hub.
     Direct,
+    /// They are put on an Azure Storage queue.
+    AzureQueue,
 }

@@ -2,15 +2,20 @@
 //!
 //! The other half is the hub's `config` module; `tests/contract.rs` holds the two together.
 
+use notification_hub_crds::v1alpha1::CatchUp as CatchUpSpec;
 use serde::Serialize;
 
 use crate::model::ValidatedHub;
+use crate::model::source::{Credential, Source as SourceKind};
 
 /// Where the pod finds its configuration.
 pub const CONFIG_FOLDER: &str = "/etc/notification-hub";
 
 /// The file in it, and the entry of the ConfigMap.
 pub const CONFIG_FILE: &str = "config.toml";
+
+/// The setting that is no part of the file: the pod has it in its environment, from a Secret.
+pub const CONNECTION_STRING: &str = "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING";
 
 /// Where the pod finds the generated public keys.
 pub const GENERATED_KEYS_FOLDER: &str = "/var/run/notification-hub/keys/generated";
@@ -20,26 +25,58 @@ pub const SIGNING_KEYS_FOLDER: &str = "/var/run/notification-hub/keys/signing";
 
 #[derive(Serialize)]
 struct ConfigFile<'a> {
-    source: Source,
-    auth: Auth,
+    source: Source<'a>,
+    auth: Auth<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     installation: Option<Installation<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catch_up: Option<CatchUp<'a>>,
     log: Log,
 }
 
 #[derive(Serialize)]
-struct Source {
+struct Source<'a> {
     kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    azure_queue: Option<AzureQueue<'a>>,
+}
+
+/// Without the connection string, which has no place in a ConfigMap.
+#[derive(Serialize)]
+struct AzureQueue<'a> {
+    queue: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    poison_queue: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
 }
 
 #[derive(Serialize)]
-struct Auth {
+struct Auth<'a> {
     keys: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authority: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    audiences: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_skew: Option<&'a str>,
 }
 
 #[derive(Serialize)]
 struct Installation<'a> {
     id: &'a str,
+}
+
+#[derive(Serialize)]
+struct CatchUp<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enabled: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -49,13 +86,44 @@ struct Log {
 
 /// The text of the file.
 pub(super) fn text(hub: &ValidatedHub) -> String {
-    let generated = hub.generated.is_some().then_some(GENERATED_KEYS_FOLDER);
-    let signing = hub.signing_keys.is_some().then_some(SIGNING_KEYS_FOLDER);
     let file = ConfigFile {
-        source: Source { kind: "direct" },
-        auth: Auth { keys: generated.into_iter().chain(signing).collect() },
+        source: source(&hub.source),
+        auth: auth(hub),
         installation: hub.installation_id.as_deref().map(|id| Installation { id }),
+        catch_up: catch_up(hub),
         log: Log { format: "json" },
     };
     toml::to_string(&file).expect("tables of texts are TOML")
+}
+
+fn source(source: &SourceKind) -> Source<'_> {
+    let SourceKind::AzureQueue(queue) = source else { return Source { kind: "direct", azure_queue: None } };
+    let (account_url, client_id) = match &queue.credential {
+        Credential::ConnectionString { .. } => (None, None),
+        Credential::WorkloadIdentity { account_url, client_id } => {
+            (Some(account_url.as_str()), Some(client_id.as_str()))
+        }
+    };
+    let poison_queue = queue.poison_name.as_deref();
+    Source {
+        kind: "azure_queue",
+        azure_queue: Some(AzureQueue { queue: &queue.name, poison_queue, account_url, client_id }),
+    }
+}
+
+fn auth(hub: &ValidatedHub) -> Auth<'_> {
+    let generated = hub.generated.is_some().then_some(GENERATED_KEYS_FOLDER);
+    let signing = hub.signing_keys.is_some().then_some(SIGNING_KEYS_FOLDER);
+    Auth {
+        keys: generated.into_iter().chain(signing).collect(),
+        authority: hub.tokens.authority.as_deref(),
+        issuer: hub.tokens.issuer.as_deref(),
+        audiences: &hub.tokens.audiences,
+        clock_skew: hub.tokens.clock_skew.as_deref(),
+    }
+}
+
+fn catch_up(hub: &ValidatedHub) -> Option<CatchUp<'_>> {
+    let CatchUpSpec { enabled, window } = &hub.catch_up;
+    (enabled.is_some() || window.is_some()).then_some(CatchUp { enabled: *enabled, window: window.as_deref() })
 }

@@ -10,7 +10,7 @@ mod protected;
 mod resource;
 mod round_trip;
 
-pub use config_file::{CONFIG_FILE, CONFIG_FOLDER, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER};
+pub use config_file::{CONFIG_FILE, CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER};
 pub use overrides::{Understood, understand};
 pub use pod::DRAIN;
 
@@ -30,8 +30,8 @@ pub struct Desired {
     pub jwt_secret: Option<Secret>,
     /// The Service for clients.
     pub public_service: Service,
-    /// The Service for senders.
-    pub internal_service: Service,
+    /// The Service for senders, if they post to the hub.
+    pub internal_service: Option<Service>,
     /// The Service for whoever collects metrics.
     pub metrics_service: Service,
     /// The pods.
@@ -47,7 +47,7 @@ pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
         config_map: resource::config_map::build(hub, &config),
         jwt_secret: hub.generated.as_ref().map(|pair| resource::secret::build(hub, pair)),
         public_service: resource::service::public(hub),
-        internal_service: resource::service::internal(hub),
+        internal_service: hub.source.is_direct().then(|| resource::service::internal(hub)),
         metrics_service: resource::service::metrics(hub),
         deployment,
     })

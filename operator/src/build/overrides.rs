@@ -18,8 +18,8 @@ pub struct Understood {
     pub dropped: Vec<String>,
 }
 
-/// Reads `spec.podTemplate` of a hub whose pods are found by `selector`. The error names the path and what is wrong.
-pub fn understand(written: &Value, selector: &Labels) -> Result<Understood, String> {
+/// Reads `spec.podTemplate` of a hub whose pods need the labels `required`. The error names the path and what is wrong.
+pub fn understand(written: &Value, required: &Labels) -> Result<Understood, String> {
     // A template of only some fields is welcome, but the type insists on a list of containers.
     let mut whole = written.clone();
     if let Some(Value::Object(spec)) = whole.get_mut("spec") {
@@ -29,7 +29,7 @@ pub fn understand(written: &Value, selector: &Labels) -> Result<Understood, Stri
         .map_err(|error| format!("podTemplate.{}: {}", error.path(), error.inner()))?;
     let back = serde_json::to_value(&template).map_err(|error| format!("podTemplate: {error}"))?;
     let mut dropped = round_trip::lost(written, &back);
-    dropped.extend(protected::take_out(&mut template, selector));
+    dropped.extend(protected::take_out(&mut template, required));
     Ok(Understood { template, dropped: dropped.into_iter().map(|path| format!("podTemplate.{path}")).collect() })
 }
 

@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, HTTPGetAction, KeyToPath, Lifecycle, LifecycleHandler,
-    LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile,
-    SecretVolumeSource, SecurityContext, SleepAction, Volume, VolumeMount,
+    Capabilities, ConfigMapVolumeSource, Container, EnvVar, EnvVarSource, HTTPGetAction, KeyToPath, Lifecycle,
+    LifecycleHandler, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
+    SeccompProfile, SecretKeySelector, SecretVolumeSource, SecurityContext, SleepAction, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use notification_hub_crds::CONFIG_CHECKSUM_ANNOTATION;
 
-use super::{CONFIG_FOLDER, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER, checksum, ports};
+use super::{CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER, checksum, ports};
 use crate::keys::JWKS_ENTRY;
+use crate::model::source::Credential;
 use crate::model::{CONTAINER, ValidatedHub, labels};
 
 /// Names of the volumes.
@@ -38,13 +39,18 @@ const USER: i64 = 65532;
 
 /// The pod template.
 pub(super) fn template(hub: &ValidatedHub, config: &str) -> PodTemplateSpec {
+    // Key Secrets are not among them: they are mounted, and read again in place.
+    let secrets: Vec<_> = match hub.source.credential() {
+        Some(Credential::ConnectionString { fingerprint, .. }) => vec![fingerprint],
+        Some(Credential::WorkloadIdentity { .. }) | None => Vec::new(),
+    };
     let annotations = [
-        (CONFIG_CHECKSUM_ANNOTATION, checksum::of(config)),
+        (CONFIG_CHECKSUM_ANNOTATION, checksum::of(config, &secrets)),
         ("kubectl.kubernetes.io/default-container", CONTAINER.to_owned()),
     ];
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(labels::recommended(&hub.name)),
+            labels: Some(labels::of_pods(&hub.name, &hub.source)),
             annotations: Some(annotations.map(|(key, value)| (key.to_owned(), value)).into()),
             ..ObjectMeta::default()
         }),
@@ -83,7 +89,8 @@ fn container(hub: &ValidatedHub, mounts: Vec<VolumeMount>) -> Container {
         name: CONTAINER.to_owned(),
         image: Some(hub.image.to_string()),
         image_pull_policy: hub.pull_policy.map(|policy| policy.as_str().to_owned()),
-        ports: Some(ports::of_container()),
+        env: environment(hub),
+        ports: Some(ports::of_container(&hub.source)),
         // No limit of CPU: throttling delays pushes and saves nothing.
         resources: Some(ResourceRequirements {
             requests: quantities(&[("cpu", "50m"), ("memory", "32Mi")]),
@@ -110,6 +117,14 @@ fn container(hub: &ValidatedHub, mounts: Vec<VolumeMount>) -> Container {
         volume_mounts: Some(mounts),
         ..Container::default()
     }
+}
+
+/// What the hub must read but no ConfigMap may hold.
+fn environment(hub: &ValidatedHub) -> Option<Vec<EnvVar>> {
+    let Credential::ConnectionString { secret, entry, .. } = hub.source.credential()? else { return None };
+    let reference = SecretKeySelector { name: secret.clone(), key: entry.clone(), optional: None };
+    let value_from = Some(EnvVarSource { secret_key_ref: Some(reference), ..EnvVarSource::default() });
+    Some(vec![EnvVar { name: CONNECTION_STRING.to_owned(), value_from, ..EnvVar::default() }])
 }
 
 fn probe(path: &str) -> Probe {

@@ -3,6 +3,8 @@
 use k8s_openapi::api::core::v1::{ContainerPort, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::model::source::Source;
+
 /// Clients connect here.
 pub const PUBLIC: i32 = 5000;
 
@@ -12,18 +14,18 @@ pub const INTERNAL: i32 = 5001;
 /// Probes and metrics.
 pub const ADMIN: i32 = 9090;
 
-/// Name and number of each port of the hub's container; Services use the same.
+/// Name and number of each port that the hub's container may have; Services use the same.
 pub(super) const ALL: [(&str, i32); 3] = [("http", PUBLIC), ("send", INTERNAL), ("admin", ADMIN)];
 
-/// The ports of the hub's container.
-pub(super) fn of_container() -> Vec<ContainerPort> {
+/// The ports of the hub's container; whether it is posted to, the source tells.
+pub(super) fn of_container(source: &Source) -> Vec<ContainerPort> {
     let port = |(name, number): (&str, i32)| ContainerPort {
         name: Some(name.to_owned()),
         container_port: number,
         protocol: Some("TCP".to_owned()),
         ..ContainerPort::default()
     };
-    ALL.map(port).into()
+    ALL.into_iter().filter(|(_, number)| source.is_direct() || *number != INTERNAL).map(port).collect()
 }
 
 /// The port of a Service that leads to the container's port of the same name.

@@ -3,18 +3,29 @@
 use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
 use notification_hub_crds::CONFIG_CHECKSUM_ANNOTATION;
 
-use super::{CONFIG_FOLDER, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER, pod::volume, ports};
+use super::{CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER, pod::volume, ports};
 use crate::model::CONTAINER;
 use crate::model::labels::Labels;
 
-/// Settings of the hub that Services, probes, mounts or the ConfigMap rely on.
-const ENVIRONMENT: [&str; 7] = [
+/// Settings of the hub that Services, probes or mounts rely on, or that the spec decides.
+const ENVIRONMENT: [&str; 18] = [
     "NOTIFICATION_HUB__LISTEN__PUBLIC",
     "NOTIFICATION_HUB__LISTEN__INTERNAL",
     "NOTIFICATION_HUB__LISTEN__ADMIN",
     "NOTIFICATION_HUB__LISTEN__SEND_ON_PUBLIC",
+    "NOTIFICATION_HUB__AUTH__AUTHORITY",
+    "NOTIFICATION_HUB__AUTH__ISSUER",
+    "NOTIFICATION_HUB__AUTH__AUDIENCES",
+    "NOTIFICATION_HUB__AUTH__CLOCK_SKEW",
     "NOTIFICATION_HUB__AUTH__KEYS",
+    "NOTIFICATION_HUB__CATCH_UP__ENABLED",
+    "NOTIFICATION_HUB__CATCH_UP__WINDOW",
     "NOTIFICATION_HUB__SOURCE__KIND",
+    "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__QUEUE",
+    "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__POISON_QUEUE",
+    "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__ACCOUNT_URL",
+    "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CLIENT_ID",
+    CONNECTION_STRING,
     "NOTIFICATION_HUB__INSTALLATION__ID",
 ];
 
@@ -22,12 +33,12 @@ const ENVIRONMENT: [&str; 7] = [
 const ENVIRONMENT_PREFIX: &str = "GLOBALSETTINGS__";
 
 /// Takes what is protected out of a pod template that is about to be merged. Returns the paths of what was taken out.
-pub(super) fn take_out(template: &mut PodTemplateSpec, selector: &Labels) -> Vec<String> {
+pub(super) fn take_out(template: &mut PodTemplateSpec, required: &Labels) -> Vec<String> {
     let mut dropped = Vec::new();
     if let Some(metadata) = &mut template.metadata {
         if let Some(labels) = &mut metadata.labels {
             retain(labels, "metadata.labels", &mut dropped, |key, value| {
-                selector.get(key).is_none_or(|own| own == value)
+                required.get(key).is_none_or(|own| own == value)
             });
         }
         if let Some(annotations) = &mut metadata.annotations {

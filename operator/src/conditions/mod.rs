@@ -6,6 +6,7 @@ mod status;
 mod transitions;
 
 pub use findings::{Findings, Problem};
+pub use rollout::is_over as rollout_is_over;
 pub use status::status;
 pub use transitions::{Transition, transitions};
 

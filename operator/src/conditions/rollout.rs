@@ -17,6 +17,11 @@ enum State {
     PodsRefused,
 }
 
+/// Whether every pod is as the Deployment wants it, and no older one is left.
+pub fn is_over(deployment: &Deployment) -> bool {
+    matches!(Rollout::of(Some(deployment)).state, State::Complete | State::ScaledToZero)
+}
+
 /// What was read from a Deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rollout {

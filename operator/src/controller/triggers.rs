@@ -44,7 +44,10 @@ fn candidates(child: &str) -> impl Iterator<Item = &str> {
 
 /// Whether the spec names this Secret and its content matters to the operator.
 fn refers_to_secret(hub: &NotificationHub, name: &str) -> bool {
-    hub.spec.auth.signing_keys.as_ref().is_some_and(|keys| keys.secret_ref.name == name)
+    let keys = hub.spec.auth.signing_keys.as_ref().map(|keys| &keys.secret_ref.name);
+    let queue = hub.spec.source.azure_queue.as_ref().and_then(|queue| queue.connection_string.as_ref());
+    let connection_string = queue.map(|value| &value.secret_key_ref.name);
+    keys.into_iter().chain(connection_string).any(|each| each == name)
 }
 
 #[cfg(test)]
@@ -92,6 +95,21 @@ mod tests {
         assert_eq!(of("a-jwt"), ["x/a"]);
         assert!(of("b").is_empty());
         assert!(of("-internal").is_empty());
+    }
+
+    #[test]
+    fn the_secret_of_a_connection_string_concerns_its_hub() {
+        let hub = json!({
+            "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub",
+            "metadata": {"name": "a", "namespace": "x"},
+            "spec": {
+                "source": {"azureQueue": {"connectionString": {"secretKeyRef": {"name": "storage", "key": "it"}}}},
+                "auth": {"generate": {}},
+            },
+        });
+        let map = secrets(store(vec![DeserializeGuard(Ok(serde_json::from_value(hub).expect("a hub")))]));
+        assert_eq!(names(map(object("storage", "x"))), ["x/a"]);
+        assert!(map(object("storage", "y")).is_empty());
     }
 
     #[test]

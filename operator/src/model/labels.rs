@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::names::HubName;
+use super::source::{Credential, Source};
 
 /// Labels of an object.
 pub type Labels = BTreeMap<String, String>;
@@ -10,6 +11,8 @@ pub type Labels = BTreeMap<String, String>;
 const NAME: &str = "app.kubernetes.io/name";
 const INSTANCE: &str = "app.kubernetes.io/instance";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+const OPERATOR: &str = "notification-hub-operator";
 
 /// The labels by which Deployment and Services find the pods; never a version among them.
 pub fn selector(hub: &HubName) -> Labels {
@@ -19,8 +22,30 @@ pub fn selector(hub: &HubName) -> Labels {
 /// The labels of every child.
 pub fn recommended(hub: &HubName) -> Labels {
     let mut labels = selector(hub);
-    labels.insert(MANAGED_BY.to_owned(), "notification-hub-operator".to_owned());
+    labels.insert(MANAGED_BY.to_owned(), OPERATOR.to_owned());
     labels
+}
+
+/// The labels of a hub's pods.
+pub fn of_pods(hub: &HubName, source: &Source) -> Labels {
+    let mut labels = recommended(hub);
+    labels.extend(required(hub, source));
+    labels
+}
+
+/// The labels without which its pods would not be found, or not be what they should be.
+pub fn required(hub: &HubName, source: &Source) -> Labels {
+    let mut labels = selector(hub);
+    if let Some(Credential::WorkloadIdentity { .. }) = source.credential() {
+        // By it Azure's webhook knows to which pods it gives a token.
+        labels.insert("azure.workload.identity/use".to_owned(), "true".to_owned());
+    }
+    labels
+}
+
+/// The children of a hub, for a list.
+pub fn children_text(hub: &str) -> String {
+    format!("{},{MANAGED_BY}={OPERATOR}", selector_text(hub))
 }
 
 /// The selector as text, for `status.selector`.

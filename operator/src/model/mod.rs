@@ -1,17 +1,21 @@
 //! A hub whose spec and references have been checked: the only thing that builders see. Pure.
 
+pub mod fingerprint;
 pub mod image;
 pub mod labels;
 pub mod names;
 pub mod ownership;
+pub mod source;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use notification_hub_crds::v1alpha1::PullPolicy;
+use notification_hub_crds::v1alpha1::{CatchUp, PullPolicy};
 
 use crate::keys::KeyPair;
+pub use fingerprint::Fingerprint;
 use image::ImageReference;
 use names::HubName;
+use source::Source;
 
 /// Name of the hub's container in its pods.
 pub const CONTAINER: &str = "hub";
@@ -33,6 +37,12 @@ pub struct ValidatedHub {
     pub pull_policy: Option<PullPolicy>,
     /// Credentials for its registry.
     pub pull_secrets: Vec<String>,
+    /// Where its notifications come from.
+    pub source: Source,
+    /// What tokens have to be like.
+    pub tokens: Tokens,
+    /// How clients are caught up that missed pushes.
+    pub catch_up: CatchUp,
     /// The installation's id.
     pub installation_id: Option<String>,
     /// The key pair that the operator keeps for it.
@@ -41,4 +51,17 @@ pub struct ValidatedHub {
     pub signing_keys: Option<String>,
     /// What is merged over the built pod template.
     pub pod_template: Option<PodTemplateSpec>,
+}
+
+/// What tokens have to be like, whoever's keys sign them. What is not given is the hub's to choose.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens {
+    /// The identity server.
+    pub authority: Option<String>,
+    /// The issuer that they have to name.
+    pub issuer: Option<String>,
+    /// The audiences of which they have to name one.
+    pub audiences: Vec<String>,
+    /// How far clocks may differ.
+    pub clock_skew: Option<String>,
 }

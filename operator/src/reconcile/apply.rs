@@ -1,5 +1,7 @@
 //! Step 4: writes the children, but never over somebody else's object.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 
@@ -8,11 +10,13 @@ use crate::build::Desired;
 use crate::cluster::{CallError, Cluster, Kind};
 use crate::model::ownership;
 
-/// What was written, as far as the status needs it.
+/// What was written, as far as the next steps need it.
 #[derive(Debug)]
 pub struct Applied {
     /// The Deployment as it is now.
     pub deployment: Deployment,
+    /// The uids of all that is wanted.
+    pub uids: BTreeSet<String>,
 }
 
 /// How it went.
@@ -72,12 +76,9 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     let mut look = Look { cluster, uid, foreign: Vec::new() };
     let service_account = look.at(service_account).await?;
     let config_map = look.at(config_map).await?;
-    let jwt_secret = match jwt_secret {
-        Some(secret) => Some(look.at(secret).await?),
-        None => None,
-    };
+    let jwt_secret = look.at_some(jwt_secret).await?;
     let public_service = look.at(public_service).await?;
-    let internal_service = look.at(internal_service).await?;
+    let internal_service = look.at_some(internal_service).await?;
     let metrics_service = look.at(metrics_service).await?;
     let deployment = look.at(deployment).await?;
     if !look.foreign.is_empty() {
@@ -85,16 +86,15 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     }
 
     // What pods need comes before the pods.
-    service_account.apply(cluster).await?;
-    config_map.apply(cluster).await?;
-    if let Some(secret) = jwt_secret {
-        secret.apply(cluster).await?;
-    }
-    public_service.apply(cluster).await?;
-    internal_service.apply(cluster).await?;
-    metrics_service.apply(cluster).await?;
-    let deployment = deployment.apply(cluster).await?;
-    Ok(Verdict::Applied(Box::new(Applied { deployment })))
+    let mut write = Write { cluster, uids: BTreeSet::new() };
+    write.child(service_account).await?;
+    write.child(config_map).await?;
+    write.some_child(jwt_secret).await?;
+    write.child(public_service).await?;
+    write.some_child(internal_service).await?;
+    write.child(metrics_service).await?;
+    let deployment = write.child(deployment).await?;
+    Ok(Verdict::Applied(Box::new(Applied { deployment, uids: write.uids })))
 }
 
 /// Looks at what is there before anything is written.
@@ -118,6 +118,35 @@ impl Look<'_> {
             object.meta_mut().uid = there.metadata.uid.clone();
         }
         Ok(Child { object, exists: there.is_some() })
+    }
+
+    /// The same, where an object is wanted.
+    async fn at_some<K: Kind>(&mut self, object: Option<K>) -> Result<Option<Child<K>>, Error> {
+        match object {
+            Some(object) => self.at(object).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Writes, and remembers what was written.
+struct Write<'a> {
+    cluster: &'a Cluster,
+    uids: BTreeSet<String>,
+}
+
+impl Write<'_> {
+    async fn child<K: Kind>(&mut self, child: Child<K>) -> Result<K, Error> {
+        let written = child.apply(self.cluster).await?;
+        self.uids.extend(written.uid());
+        Ok(written)
+    }
+
+    async fn some_child<K: Kind>(&mut self, child: Option<Child<K>>) -> Result<(), Error> {
+        match child {
+            Some(child) => self.child(child).await.map(drop),
+            None => Ok(()),
+        }
     }
 }
 

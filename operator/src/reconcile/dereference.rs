@@ -16,6 +16,8 @@ use crate::model::{names, ownership};
 pub struct Fetched {
     /// The Secret of `auth.signingKeys`.
     pub signing_keys: Option<Referenced>,
+    /// The Secret of `source.azureQueue.connectionString`.
+    pub connection_string: Option<Referenced>,
     /// The key pair of `auth.generate`.
     pub generated: Option<Generated>,
 }
@@ -74,6 +76,12 @@ pub async fn dereference(cluster: &Cluster, hub: &NotificationHub) -> Result<Fet
         let name = keys.secret_ref.name.clone();
         let secret = secret(cluster, hub, &name).await?;
         fetched.signing_keys = Some(Referenced { name, secret });
+    }
+    let queue = hub.spec.source.azure_queue.as_ref();
+    if let Some(value) = queue.and_then(|queue| queue.connection_string.as_ref()) {
+        let name = value.secret_key_ref.name.clone();
+        let secret = secret(cluster, hub, &name).await?;
+        fetched.connection_string = Some(Referenced { name, secret });
     }
     if let Some(generate) = &hub.spec.auth.generate {
         fetched.generated = Some(generated(cluster, hub, generate.algorithm.unwrap_or_default()).await?);

@@ -1,10 +1,11 @@
-//! One pass over one resource: dereference → validate → build → apply → status.
+//! One pass over one resource: dereference → validate → build → apply → prune → status.
 //!
-//! Only the first and the last two steps talk to the API server. What is wrong with a resource or with what it refers
+//! Only the first and the last three steps talk to the API server. What is wrong with a resource or with what it refers
 //! to is no error but a finding: it ends in the status, and the hub's children stay as they are.
 
 pub mod apply;
 pub mod dereference;
+pub mod prune;
 mod repair;
 pub mod status;
 pub mod validate;
@@ -14,7 +15,7 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::Reason;
 
 use crate::build::build;
-use crate::conditions::{Findings, Problem};
+use crate::conditions::{self, Findings, Problem};
 use crate::context::Context;
 use dereference::Fetched;
 
@@ -27,6 +28,9 @@ pub enum Error {
     /// Writing the children.
     #[error("apply: {0}")]
     Apply(#[from] apply::Error),
+    /// Deleting children that are not wanted any more.
+    #[error("prune: {0}")]
+    Prune(#[from] prune::Error),
     /// Writing the status.
     #[error("status: {0}")]
     Status(#[from] status::Error),
@@ -38,6 +42,7 @@ impl Error {
         match self {
             Error::Dereference(_) => "dereference",
             Error::Apply(_) => "apply",
+            Error::Prune(_) => "prune",
             Error::Status(_) => "status",
         }
     }
@@ -47,6 +52,7 @@ impl Error {
         match self {
             Error::Dereference(error) => error.category(),
             Error::Apply(error) => error.category(),
+            Error::Prune(error) => error.category(),
             Error::Status(error) => error.category(),
         }
     }
@@ -97,7 +103,13 @@ async fn carry_out(
         }
     };
     Ok(match apply::apply(&context.cluster, &checked.hub.owner.uid, desired).await? {
-        apply::Verdict::Applied(applied) => (findings, Some(applied.deployment)),
+        apply::Verdict::Applied(applied) => {
+            // What the old pods live on goes when they are gone; a rollout that is stuck can still be taken back.
+            if conditions::rollout_is_over(&applied.deployment) {
+                prune::prune(&context.cluster, hub, &applied.uids).await?;
+            }
+            (findings, Some(applied.deployment))
+        }
         apply::Verdict::Foreign(conflicts) => (Findings { conflicts, ..findings }, None),
         apply::Verdict::Refused(message) => {
             let problem = Problem { reason: Reason::Refused, message };

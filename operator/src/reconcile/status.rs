@@ -1,4 +1,4 @@
-//! Step 5: writes the status, if it differs, and publishes what has changed.
+//! Step 6: writes the status, if it differs, and publishes what has changed.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;

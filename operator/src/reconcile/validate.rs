@@ -1,10 +1,13 @@
 //! Step 2: from a resource and what it refers to, to a hub that can be built, or to everything that is wrong. Pure.
 
+mod source;
+
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Resource, ResourceExt};
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::Reason;
+use notification_hub_crds::v1alpha1::Auth;
 
 use super::dereference::{Fetched, Generated, Referenced};
 use crate::build::{Understood, understand};
@@ -12,7 +15,7 @@ use crate::conditions::{Findings, Problem};
 use crate::keys;
 use crate::model::image::ImageReference;
 use crate::model::names::HubName;
-use crate::model::{ValidatedHub, labels};
+use crate::model::{Tokens, ValidatedHub, labels};
 
 /// A hub that can be built.
 #[derive(Debug)]
@@ -26,6 +29,7 @@ pub struct Checked {
 /// Checks everything, and reports everything that is wrong at once.
 pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageReference) -> Result<Checked, Findings> {
     let mut findings = Findings::default();
+    let source = source::check(&hub.spec.source, fetched.connection_string.as_ref(), &mut findings);
     let mut wrong = |reason, message: String| findings.spec.push(Problem { reason, message });
 
     // The rules of the definition say these too; a resource may be older than the rules.
@@ -41,14 +45,13 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
             format!("replicas: {replicas} need a backplane, which this version has not got yet"),
         );
     }
-    if hub.spec.source.direct.is_none() {
-        wrong(Reason::InvalidSpec, "source: none is given".to_owned());
+    let Auth { authority, issuer, audiences, clock_skew, generate, signing_keys } = &hub.spec.auth;
+    if authority.is_none() && generate.is_none() && signing_keys.is_none() {
+        wrong(Reason::InvalidSpec, "auth: neither authority nor generate nor signingKeys is given".to_owned());
     }
-    if hub.spec.auth.generate.is_none() && hub.spec.auth.signing_keys.is_none() {
-        wrong(Reason::InvalidSpec, "auth: no key is given".to_owned());
-    }
-    let selector = name.as_ref().map(labels::selector).unwrap_or_default();
-    let template = hub.spec.pod_template.as_ref().map(|written| understand(written, &selector)).transpose();
+    let required = name.as_ref().zip(source.as_ref()).map(|(name, source)| labels::required(name, source));
+    let required = required.unwrap_or_default();
+    let template = hub.spec.pod_template.as_ref().map(|written| understand(written, &required)).transpose();
     let template = template.unwrap_or_else(|message| {
         wrong(Reason::InvalidPodTemplate, message);
         None
@@ -67,7 +70,9 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
         None => None,
     };
 
-    let (Some(name), Some(owner), false) = (name, owner, findings.are_in_the_way()) else { return Err(findings) };
+    let (Some(name), Some(source), Some(owner), false) = (name, source, owner, findings.are_in_the_way()) else {
+        return Err(findings);
+    };
     let image = hub.spec.image.clone().unwrap_or_default();
     let (pod_template, dropped) = match template {
         Some(Understood { template, dropped }) => (Some(template), dropped),
@@ -81,6 +86,14 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
         image: default_image.with(&image),
         pull_policy: image.pull_policy,
         pull_secrets: image.pull_secrets.into_iter().map(|secret| secret.name).collect(),
+        source,
+        tokens: Tokens {
+            authority: authority.clone(),
+            issuer: issuer.clone(),
+            audiences: audiences.clone(),
+            clock_skew: clock_skew.clone(),
+        },
+        catch_up: hub.spec.catch_up.clone().unwrap_or_default(),
         installation_id: hub.spec.installation_id.clone(),
         generated,
         signing_keys,

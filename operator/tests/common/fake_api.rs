@@ -95,7 +95,7 @@ impl FakeApi {
     }
 
     pub fn delete(&self, key: &Key) {
-        self.change(|store| store.delete(key));
+        self.change(|store| store.delete(key, None));
     }
 
     pub fn get(&self, key: &Key) -> Option<Value> {
@@ -186,15 +186,16 @@ impl FakeApi {
     fn act(&self, asked: &Asked, patch: &str, mut body: Value) -> Result<Value, Refusal> {
         let mut state = self.state();
         if asked.verb == "list" {
-            let wanted = |key: &Key| asked.kind() == key.resource && is_in(asked, key);
-            let items: Vec<_> =
-                state.store.objects().filter(|(key, _)| wanted(key)).map(|(_, object)| shown(asked, object)).collect();
+            let wanted = |(key, object): &(&Key, &Value)| {
+                asked.kind() == key.resource && is_in(asked, key) && has_labels(asked, object)
+            };
+            let items: Vec<_> = state.store.objects().filter(wanted).map(|(_, object)| shown(asked, object)).collect();
             let metadata = json!({ "resourceVersion": state.store.version().to_string() });
             return Ok(json!({ "apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items }));
         }
         let name = asked.name.clone().or_else(|| body["metadata"]["name"].as_str().map(str::to_owned));
         let key = asked.key(&name.expect("a name"));
-        if body.is_object() && asked.verb != "patch" {
+        if ["create", "update"].contains(&asked.verb) {
             body["metadata"]["namespace"] = json!(key.namespace);
         }
         match (asked.verb, patch) {
@@ -222,7 +223,7 @@ impl FakeApi {
                 state.store.apply(key, body, &how)
             }
             ("patch", kind) => state.store.patch(key, &body, kind == "application/strategic-merge-patch+json"),
-            ("delete", _) => state.store.delete(&key),
+            ("delete", _) => state.store.delete(&key, body["preconditions"]["uid"].as_str()),
             other => panic!("{other:?} is not known here"),
         }
     }
@@ -251,6 +252,12 @@ impl FakeApi {
 
 fn is_in(asked: &Asked, key: &Key) -> bool {
     asked.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
+}
+
+/// Whether the object has the labels that a list is about.
+fn has_labels(asked: &Asked, object: &Value) -> bool {
+    let pairs = asked.query("labelSelector").into_iter().flat_map(|text| text.split(','));
+    pairs.filter_map(|pair| pair.split_once('=')).all(|(label, value)| object["metadata"]["labels"][label] == value)
 }
 
 /// The object, or its metadata if that is what was asked for.

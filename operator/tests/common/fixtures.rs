@@ -58,6 +58,21 @@ pub fn with_signing_keys(secret: &str) -> Value {
     json!({ "source": { "direct": {} }, "auth": { "signingKeys": { "secretRef": { "name": secret } } } })
 }
 
+/// The content of the entry that [`with_queue`] refers to.
+pub const CONNECTION_STRING: &str =
+    "DefaultEndpointsProtocol=https;AccountName=vault;AccountKey=Y29ycmVjdC1ob3JzZQ==;EndpointSuffix=core.windows.net";
+
+/// A spec with a queue, whose connection string is the entry `url` of a Secret. Without a child of the other source, or
+/// a generated key.
+pub fn with_queue(secret: &str) -> Value {
+    let connection_string = json!({ "secretKeyRef": { "name": secret, "key": "url" } });
+    json!({
+        "replicas": 1,
+        "source": { "azureQueue": { "connectionString": connection_string } },
+        "auth": { "authority": "http://identity:5000" },
+    })
+}
+
 /// A Secret of the user's.
 pub fn secret(name: &str, entries: &[(&str, &str)]) -> Value {
     let entries = entries.iter().map(|(entry, text)| ((*entry).to_owned(), json!(STANDARD.encode(text))));

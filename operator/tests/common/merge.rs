@@ -89,16 +89,20 @@ pub(super) fn conflict(name: &str, live: &Value, before: &Value, over: &Value) -
     }
 }
 
-/// A strategic merge patch: like an apply, but `null` deletes, and a list with `$patch: replace` is replaced.
+/// A strategic merge patch: like an apply, but `null` deletes, a list with `$patch: replace` is replaced, and an entry
+/// with `$patch: delete` is taken out.
 pub(super) fn strategic(name: &str, live: &mut Value, patch: &Value) {
     match (live, patch) {
         (Value::Object(live), Value::Object(patch)) => object(live, patch, strategic),
         (live @ Value::Array(_), Value::Array(patch)) if patch.iter().any(|entry| entry["$patch"] == "replace") => {
             *live = patch.iter().filter(|entry| entry.get("$patch").is_none()).cloned().collect();
         }
+        (Value::Array(_), Value::Array(patch)) if patch.is_empty() => {}
         (Value::Array(live), Value::Array(patch)) if is_keyed(name, patch) => {
             for entry in patch {
                 match position(name, live, entry) {
+                    Some(index) if entry["$patch"] == "delete" => _ = live.remove(index),
+                    None if entry["$patch"] == "delete" => {}
                     Some(index) => strategic("", &mut live[index], entry),
                     None => live.push(entry.clone()),
                 }

@@ -89,6 +89,7 @@ impl Asked {
 
 fn query(uri: &Uri) -> Vec<(String, String)> {
     let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    // Of what is read here, only the field manager's slash is encoded.
-    pairs.map(|(key, value)| (key.to_owned(), value.replace("%2F", "/"))).collect()
+    // What is encoded in field managers and label selectors.
+    let decoded = |value: &str| value.replace("%2F", "/").replace("%3D", "=").replace("%2C", ",");
+    pairs.map(|(key, value)| (key.to_owned(), decoded(value))).collect()
 }

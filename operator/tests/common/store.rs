@@ -182,8 +182,12 @@ impl Store {
         Ok(stored)
     }
 
-    pub fn delete(&mut self, key: &Key) -> Result<Value, Refusal> {
+    /// A DELETE; with a uid, of that object only.
+    pub fn delete(&mut self, key: &Key, uid: Option<&str>) -> Result<Value, Refusal> {
         let object = self.live(key)?.clone();
+        if uid.is_some_and(|uid| object["metadata"]["uid"] != uid) {
+            return Err(Refusal::new(409, "the UID in the precondition does not match the UID in record"));
+        }
         self.objects.remove(key);
         self.applied.retain(|(applied, _), _| applied != key);
         self.log.push(Change { kind: "DELETED", key: key.clone(), object: object.clone() });
@@ -211,9 +215,15 @@ fn check_version(live: &Value, object: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What a real server would refuse, and a merge can bring about: two ports of one name.
+/// What a real server would refuse, and a merge can bring about: two ports of one name, a variable with a value and a
+/// reference.
 fn check(object: &Value) -> Result<(), Refusal> {
     let containers = object.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    let variables = containers.into_iter().flatten().filter_map(|container| container["env"].as_array()).flatten();
+    if variables.into_iter().any(|each| each.get("value").is_some() && each.get("valueFrom").is_some()) {
+        let refusal = Refusal::new(422, "spec.env: may not be specified when `value` is not empty");
+        return Err(Refusal { field: Some("spec.env"), ..refusal });
+    }
     let lists = containers.into_iter().flatten().chain(object.get("spec")).map(|owner| &owner["ports"]);
     for ports in lists.filter_map(Value::as_array) {
         let mut names: Vec<_> = ports.iter().filter_map(|port| port["name"].as_str()).collect();

@@ -1,0 +1,52 @@
+//! Step 5: deletes the children that are not wanted any more, such as the internal Service of a hub that now receives
+//! from a queue.
+//!
+//! Never somebody else's: what is deleted is controlled by this hub and has the operator's labels. Kinds of which a hub
+//! always wants every child are not looked at.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{Secret, Service};
+use kube::ResourceExt;
+use notification_hub_crds::NotificationHub;
+
+use crate::cluster::{CallError, Cluster, Kind};
+use crate::model::{labels, ownership};
+
+/// A call for one kind or child failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{object}: {source}")]
+pub struct Error {
+    object: String,
+    source: CallError,
+}
+
+impl Error {
+    /// What kind of failure it was.
+    pub fn category(&self) -> &'static str {
+        self.source.category()
+    }
+}
+
+/// Deletes the children of `hub` but for those with the uids `wanted`.
+pub async fn prune(cluster: &Cluster, hub: &NotificationHub, wanted: &BTreeSet<String>) -> Result<(), Error> {
+    prune_kind::<Service>(cluster, hub, wanted).await?;
+    prune_kind::<Secret>(cluster, hub, wanted).await
+}
+
+async fn prune_kind<K: Kind>(cluster: &Cluster, hub: &NotificationHub, wanted: &BTreeSet<String>) -> Result<(), Error> {
+    let (namespace, uid) = (hub.namespace().unwrap_or_default(), hub.uid().unwrap_or_default());
+    let listed = cluster.list_metadata::<K>(&namespace, &labels::children_text(&hub.name_any())).await;
+    let listed = listed.map_err(|source| Error { object: format!("{} list", K::kind(&())), source })?;
+    for child in listed {
+        let is_wanted = child.metadata.uid.as_ref().is_none_or(|uid| wanted.contains(uid));
+        let is_going = child.metadata.deletion_timestamp.is_some();
+        if is_wanted || is_going || !ownership::belongs_to(&child.metadata, &uid) {
+            continue;
+        }
+        let object = format!("{} {}", K::kind(&()), child.name_any());
+        tracing::info!(hub = hub.name_any(), namespace, object, "deleting what is not wanted any more");
+        cluster.delete(&child).await.map_err(|source| Error { object, source })?;
+    }
+    Ok(())
+}

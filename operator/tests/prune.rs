@@ -1,0 +1,146 @@
+//! What is not wanted any more goes, and nothing else does.
+
+use k8s_openapi::api::core::v1::Service;
+use kube::core::PartialObjectMeta;
+use notification_hub_operator::cluster::Cluster;
+use notification_hub_operator::leader::Leadership;
+use serde_json::{Value, json};
+
+use crate::common::fake_api::FakeApi;
+use crate::common::fixtures::{
+    CHILDREN, CONNECTION_STRING, HUBS, condition, context, hub, key, pass, roll_out, secret, smallest, with_queue,
+};
+
+/// The children that a hub with a queue and an authority has not got.
+const OTHERS: [(&str, &str); 2] = [("services", "vault-internal"), ("secrets", "vault-jwt")];
+
+async fn passed(api: &FakeApi) {
+    pass(api, &context(api), "vault").await.expect("a pass");
+}
+
+/// A hub to which is posted, with a Secret that a queue needs.
+async fn direct() -> FakeApi {
+    let api = FakeApi::new();
+    api.create(secret("storage", &[("url", CONNECTION_STRING)]));
+    api.create(hub("vault", smallest()));
+    passed(&api).await;
+    roll_out(&api, "vault");
+    passed(&api).await;
+    api
+}
+
+async fn switched(api: &FakeApi, spec: Value) {
+    api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = spec);
+    passed(api).await;
+    roll_out(api, "vault");
+    passed(api).await;
+}
+
+fn there(api: &FakeApi, children: &[(&str, &str)]) -> Vec<bool> {
+    children.iter().map(|(resource, name)| api.get(&key(resource, name)).is_some()).collect()
+}
+
+#[tokio::test]
+async fn a_changed_source_leaves_nothing_behind_and_may_be_changed_back() {
+    let api = direct().await;
+    let template = |api: &FakeApi| {
+        let mut template = api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["template"].clone();
+        // What comes back comes last.
+        let ports = template["spec"]["containers"][0]["ports"].as_array_mut().expect("ports");
+        ports.sort_by_key(|port| port["containerPort"].as_i64());
+        template
+    };
+    let before = template(&api);
+    for _ in 0..2 {
+        switched(&api, with_queue("storage")).await;
+        assert_eq!(there(&api, &OTHERS), [false, false]);
+        let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
+        assert_eq!((&status["source"], status.get("sendUrl")), (&json!("AzureQueue"), None));
+        assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
+        assert!(!template(&api).to_string().contains("5001"), "{:#}", template(&api));
+        assert!(api.get(&key("secrets", "storage")).is_some(), "the user's Secret");
+        let version = api.version();
+        passed(&api).await;
+        assert_eq!(api.changes_since(version), [""; 0]);
+
+        switched(&api, smallest()).await;
+        assert!(there(&api, &CHILDREN).into_iter().all(|there| there));
+        let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
+        assert_eq!(status["source"], "Direct");
+        assert_eq!(status["sendUrl"], "http://vault-internal.bitwarden.svc:5001");
+        assert_eq!(template(&api), before);
+    }
+}
+
+#[tokio::test]
+async fn what_the_old_pods_need_stays_until_they_are_gone() {
+    let api = direct().await;
+    api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_queue("storage"));
+    for _ in 0..2 {
+        passed(&api).await;
+        assert_eq!(there(&api, &OTHERS), [true, true], "the old pod still serves");
+    }
+    roll_out(&api, "vault");
+    passed(&api).await;
+    assert_eq!(there(&api, &OTHERS), [false, false]);
+}
+
+#[tokio::test]
+async fn a_stopped_hub_leaves_nothing_behind_either() {
+    let api = direct().await;
+    let mut spec = with_queue("storage");
+    spec["replicas"] = json!(0);
+    switched(&api, spec).await;
+    assert_eq!(there(&api, &OTHERS), [false, false]);
+}
+
+#[tokio::test]
+async fn generated_keys_go_when_they_are_not_asked_for_any_more() {
+    let api = direct().await;
+    let mut spec = smallest();
+    spec["auth"] = json!({ "authority": "http://identity:5000" });
+    switched(&api, spec).await;
+    assert_eq!(there(&api, &OTHERS), [true, false]);
+}
+
+#[tokio::test]
+async fn what_is_not_this_hubs_is_never_deleted() {
+    let api = direct().await;
+    let owner = api.get(&key("services", "vault-internal")).expect("it")["metadata"]["ownerReferences"].clone();
+    let labels = api.get(&key("services", "vault-internal")).expect("it")["metadata"]["labels"].clone();
+    let changed = |field: &str, value: Value| {
+        let mut owner = owner.clone();
+        owner[0][field] = value;
+        owner
+    };
+    let service = |name: &str, labels: Value, owner: Value| {
+        let metadata = json!({ "name": name, "namespace": "bitwarden", "labels": labels, "ownerReferences": owner });
+        api.create(json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {} }));
+    };
+    service("nobodys", labels.clone(), json!([]));
+    service("of-another-hub", labels.clone(), changed("uid", json!("somebody")));
+    service("not-controlled", labels.clone(), changed("controller", json!(false)));
+    service("without-our-labels", json!({ "app.kubernetes.io/instance": "vault" }), owner.clone());
+    service("left-behind", labels, owner.clone());
+    passed(&api).await;
+    let left = ["nobodys", "of-another-hub", "not-controlled", "without-our-labels", "left-behind"];
+    let left = left.map(|name| api.get(&key("services", name)).is_some());
+    assert_eq!(left, [true, true, true, true, false]);
+}
+
+#[tokio::test]
+async fn an_object_that_has_taken_the_name_since_is_not_deleted() {
+    let api = direct().await;
+    let old = api.get(&key("services", "vault-internal")).expect("it");
+    let old: PartialObjectMeta<Service> = serde_json::from_value(old).expect("metadata");
+    let cluster = Cluster::new(api.client(), Leadership::Alone);
+
+    api.delete(&key("services", "vault-internal"));
+    cluster.delete(&old).await.expect("one that is gone is fine");
+
+    let metadata = json!({ "name": "vault-internal", "namespace": "bitwarden" });
+    api.create(json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {} }));
+    let error = cluster.delete(&old).await.expect_err("another uid");
+    assert_eq!(error.category(), "conflict");
+    assert!(api.get(&key("services", "vault-internal")).is_some());
+}

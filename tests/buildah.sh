@@ -1,0 +1,33 @@
+# shellcheck shell=bash
+# Sourced by the scripts that make images: without a container engine and without a registry, from this machine's files.
+
+: "${store:?the folder for containers}"
+storage=(--storage-driver vfs --root "$store/root" --runroot "$store/run")
+
+# stage_libraries FOLDER PROGRAM... : what the programs are linked to.
+stage_libraries() {
+  local folder=$1 file
+  shift
+  for file in $(ldd "$@" | grep -o '/[^ ]*lib[^ ]*\.so[^ ]*' | sort -u); do
+    mkdir -p "$folder$(dirname "$file")"
+    cp -L "$file" "$folder$file"
+  done
+}
+
+# stage_names FOLDER : the users of distroless images, and who knows the names of hosts.
+stage_names() {
+  mkdir -p "$1/etc" "$1/tmp" "$1/home/nonroot"
+  chmod 1777 "$1/tmp"
+  echo 'hosts: files dns' > "$1/etc/nsswitch.conf"
+  printf 'root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n' > "$1/etc/passwd"
+  printf 'root:x:0:\nnonroot:x:65532:\n' > "$1/etc/group"
+}
+
+bud() { # options...
+  buildah "${storage[@]}" bud --quiet --isolation chroot "$@" > /dev/null
+}
+
+# archive IMAGE FILE
+archive() {
+  buildah "${storage[@]}" push --quiet "$1" "oci-archive:$2:$1"
+}

@@ -1,0 +1,62 @@
+//! A hub in a namespace, as its clients, its senders and `kubectl` see it.
+
+use anyhow::{Context, Result, bail, ensure};
+use jsonwebtoken::{Algorithm, EncodingKey};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::cluster::Reach;
+use crate::http::{self, Response};
+use crate::listener::Listener;
+use crate::namespace::Namespace;
+use crate::token::{self, Signer};
+
+/// The signer with the key that the operator has made.
+pub fn generated_key(namespace: &Namespace, hub: &str) -> Result<Signer> {
+    let pem = namespace.secret(&format!("{hub}-jwt"), "private.pem")?;
+    Ok(Signer::new(Algorithm::RS256, EncodingKey::from_rsa_pem(&pem)?))
+}
+
+/// Connects Microsoft's client.
+pub fn connect(namespace: &Namespace, public: &Reach, token: &str, protocol: &str) -> Result<Listener> {
+    Listener::connect(namespace.cluster.command("node"), &public.url, token, protocol, &[])
+}
+
+/// Connects a client and sends it a push.
+pub fn delivers(namespace: &Namespace, hub: &str, key: &Signer) -> Result<()> {
+    let (user, folder) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+    let public = namespace.reach(hub, 5000)?;
+    let internal = namespace.reach(&format!("{hub}-internal"), 5001)?;
+    let claims = token::user(&user, &[], "ChromeBrowser", "device");
+    let client = connect(namespace, &public, &key.sign(&claims)?, "messagepack")?;
+    let sent = send(namespace, &internal, &key.sign(&token::internal())?, &folder_update(&user, &folder))?;
+    if sent.status != 200 {
+        bail!("the answer is {}: {}", sent.status, sent.text());
+    }
+    client.notification(|notification| notification["Payload"]["Id"] == *folder).map(drop)
+}
+
+/// A notification of type 7, SyncFolderCreate.
+pub fn folder_update(user: &str, folder: &str) -> Value {
+    json!({"type": 7, "payload": {"id": folder, "userId": user, "revisionDate": "2026-01-01T00:00:00Z"}, "contextId": null})
+}
+
+/// Posts a notification, as a sender does.
+pub fn send(namespace: &Namespace, internal: &Reach, token: &str, notification: &Value) -> Result<Response> {
+    let authorization = format!("Bearer {token}");
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "application/json")];
+    let body = notification.to_string();
+    let address = internal.address;
+    namespace.cluster.inside(|| http::request(address, "POST", "/send", &headers, body.as_bytes()))
+}
+
+/// What `kubectl get nhub` prints of the one hub, but for its age.
+pub fn columns(namespace: &Namespace) -> Result<Vec<String>> {
+    let table = namespace.kubectl(&["get", "nhub"])?;
+    let (head, row) = table.split_once('\n').context("no row")?;
+    let head: Vec<_> = head.split_whitespace().collect();
+    ensure!(head == ["NAME", "READY", "REPLICAS", "SOURCE", "AGE"], "other columns: {head:?}");
+    let mut row: Vec<String> = row.split_whitespace().map(str::to_owned).collect();
+    row.pop();
+    Ok(row)
+}

@@ -1,0 +1,187 @@
+//! The story of a push by way of a queue, told in a real Kubernetes with Azurite in a pod; and a hub whose source is
+//! changed while it runs.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::cluster::{folder, run};
+use notification_hub_tests::deployed::{columns, connect, delivers, generated_key};
+use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::storage_account::StorageAccount;
+use notification_hub_tests::storage_queue::StorageQueue;
+use notification_hub_tests::token::{self, Signer};
+use notification_hub_tests::wait::until;
+use notification_hub_tests::{install, programs};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Azurite's port for queues.
+const PORT: u16 = 10001;
+
+/// The kinds that stay while pods come and go.
+const KINDS: &str = "deployments,services,configmaps,secrets,serviceaccounts";
+
+#[test]
+fn a_push_comes_by_the_queue_and_the_source_can_be_changed() {
+    namespace::with("queue", |namespace| {
+        let azurite = Azurite::start(namespace)?;
+        // A ready pod is not yet one to which the Service leads.
+        until("the queue", PATIENCE, || azurite.queue(namespace, StorageQueue::create))?;
+        let sample = folder().join("../crds/samples/queue.yaml");
+        namespace
+            .cluster
+            .kubectl_with(&["-n", &namespace.name, "apply", "-f", "-"], &std::fs::read_to_string(sample)?)?;
+        // The sample names a Secret that is not there yet.
+        let told = namespace.wait_condition("cloud", "ReferencesResolved", "False", "SecretNotFound")?;
+        ensure!(told.contains("Secret storage"), "which one? {told}");
+        namespace.set_secret("storage", "connectionString", &azurite.connection_string)?;
+        namespace.wait_ready("cloud")?;
+        let key = generated_key(namespace, "cloud")?;
+        receives(namespace, &azurite)?;
+        arrives(namespace, &azurite, &key)?;
+        let before = names(namespace)?;
+
+        // What one must not set by hand is set back, and does not come to stay with the next change of the source.
+        let variable = "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING=UseDevelopmentStorage=true";
+        repaired(namespace, &["set", "env", "deployment/cloud", variable])?;
+        switch(namespace, &json!({"azureQueue": null, "direct": {}}))?;
+        let internal = format!("http://cloud-internal.{}.svc:5001", namespace.name);
+        let status = namespace.get("notificationhub", "cloud")?["status"].clone();
+        ensure!(status["sendUrl"] == internal && status["source"] == "Direct", "it is {status}");
+        delivers(namespace, "cloud", &key)?;
+        let path = "/spec/template/spec/containers/0/ports/1/containerPort";
+        let number = json!([{"op": "test", "path": path, "value": 5001}, {"op": "replace", "path": path, "value": 80}]);
+        repaired(namespace, &["patch", "deployment", "cloud", "--type=json", "-p", &number.to_string()])?;
+        azurite.push(namespace, &Uuid::new_v4().to_string())?;
+        azurite.queue(namespace, |queue| {
+            let depth = queue.depth()?;
+            ensure!(depth == 1, "{depth} messages in a queue that nobody reads");
+            Ok(())
+        })?;
+
+        let reference = json!({"secretKeyRef": {"name": "storage", "key": "connectionString"}});
+        switch(namespace, &json!({"direct": null, "azureQueue": {"connectionString": reference}}))?;
+        receives(namespace, &azurite)?;
+        azurite.queue(namespace, |queue| queue.wait_empty(PATIENCE))?;
+        arrives(namespace, &azurite, &key)?;
+        ensure!(names(namespace)? == before, "before {before:?}, now {:?}", names(namespace)?);
+        Ok(())
+    });
+}
+
+/// Azurite, in a pod.
+struct Azurite {
+    account: StorageAccount,
+    connection_string: String,
+}
+
+impl Azurite {
+    fn start(namespace: &Namespace) -> Result<Self> {
+        let account = StorageAccount::generate();
+        let url = format!("http://azurite.{}.svc:{PORT}", namespace.name);
+        let connection_string = account.connection_string(&url);
+        namespace.set_secret("azurite", "accounts", &account.for_azurite())?;
+        let image = install::image_name(namespace.cluster, "AZURITE_IMAGE", "nhub.test/azurite:test")?;
+        let port = PORT.to_string();
+        let accounts = json!({"secretKeyRef": {"name": "azurite", "key": "accounts"}});
+        let container = json!({
+            "name": "azurite", "image": image, "workingDir": "/tmp", "ports": [{"containerPort": PORT}],
+            "command": ["azurite-queue", "--queueHost", "0.0.0.0", "--queuePort", port],
+            // A name of a Service is none of an account; and a log of requests would tell their signatures.
+            "args": [
+                "--disableProductStyleUrl", "--silent", "--inMemoryPersistence", "--skipApiVersionCheck",
+                "--disableTelemetry",
+            ],
+            "env": [{"name": "AZURITE_ACCOUNTS", "valueFrom": accounts}],
+            "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
+        });
+        namespace.apply(&json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "azurite", "labels": {"app": "azurite"}},
+            "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+        }))?;
+        namespace.apply(&json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "azurite"},
+            "spec": {"selector": {"app": "azurite"}, "ports": [{"port": PORT}]},
+        }))?;
+        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        namespace.kubectl(&["wait", "--for=condition=Ready", &timeout, "pod/azurite"])?;
+        Ok(Self { account, connection_string })
+    }
+
+    /// Does something with the queue of Bitwarden's senders.
+    fn queue(&self, namespace: &Namespace, act: impl FnOnce(&StorageQueue) -> Result<()> + Send) -> Result<()> {
+        let reach = namespace.reach("azurite", PORT)?;
+        let queue = self.account.queue(reach.address, "notifications")?;
+        namespace.cluster.inside(|| act(&queue))
+    }
+
+    /// Puts a push to a user on the queue, as .NET's sender writes it; the id of its cipher.
+    fn push(&self, namespace: &Namespace, user: &str) -> Result<String> {
+        let reach = namespace.reach("azurite", PORT)?;
+        let cipher = Uuid::new_v4().to_string();
+        let members = json!({"Id": cipher, "CollectionIds": []}).to_string();
+        let mut command = namespace.cluster.command(programs::find("notification-hub")?);
+        command.args(["push", "--queue", &self.account.connection_string(&reach.url)]);
+        run(command.args(["--type", "SyncCipherUpdate", "--user", user, "--payload", &members]))?;
+        Ok(cipher)
+    }
+}
+
+/// Waits until a push by the queue has arrived at Microsoft's client.
+fn arrives(namespace: &Namespace, azurite: &Azurite, key: &Signer) -> Result<()> {
+    let user = Uuid::new_v4().to_string();
+    let claims = token::user(&user, &[], "ChromeBrowser", "device");
+    let public = namespace.reach("cloud", 5000)?;
+    let client = connect(namespace, &public, &key.sign(&claims)?, "messagepack")?;
+    let cipher = azurite.push(namespace, &user)?;
+    let received = client.notification(|notification| notification["Payload"]["Id"] == *cipher)?;
+    ensure!(received["Type"] == 0 && received["Payload"]["UserId"] == *user, "received {received}");
+    Ok(())
+}
+
+/// Looks at a hub that receives from a queue: nobody can post to it, and nobody can read how it is allowed to receive.
+fn receives(namespace: &Namespace, azurite: &Azurite) -> Result<()> {
+    let columns = columns(namespace)?;
+    ensure!(columns == ["cloud", "True", "1", "AzureQueue"], "{columns:?}");
+    let status = namespace.get("notificationhub", "cloud")?["status"].clone();
+    ensure!(status["sendUrl"].is_null(), "where does one send to? {status}");
+    let names = names(namespace)?;
+    ensure!(!names.contains("Service cloud-internal"), "{names:?}");
+    let pod = namespace.pod("cloud")?;
+    let ports = &pod["spec"]["containers"][0]["ports"];
+    ensure!(!ports.to_string().contains("5001"), "{ports}");
+    let config = namespace.get("configmap", "cloud")?;
+    ensure!(!format!("{config}{pod}").contains(azurite.account.key()), "the account's key is there to read");
+    Ok(())
+}
+
+/// Bends the Deployment, and waits until it is straight again.
+fn repaired(namespace: &Namespace, bend: &[&str]) -> Result<()> {
+    let pod = || -> Result<Value> { Ok(namespace.get("deployment", "cloud")?["spec"]["template"]["spec"].clone()) };
+    let before = pod()?;
+    namespace.kubectl(bend)?;
+    until("the Deployment is repaired", PATIENCE, || {
+        let now = pod()?;
+        ensure!(now == before, "it is {now}");
+        Ok(())
+    })
+}
+
+/// Changes the source, and waits until the hub is as it should be and the old pod is gone.
+fn switch(namespace: &Namespace, source: &Value) -> Result<()> {
+    let patch = json!({"spec": {"source": source}}).to_string();
+    namespace.kubectl(&["patch", "notificationhub", "cloud", "--type=merge", "-p", &patch])?;
+    namespace.wait_condition("cloud", "Ready", "True", "Available")?;
+    until("the old pod is gone", PATIENCE, || {
+        let pods = namespace.children("pods", "cloud")?;
+        ensure!(pods.len() == 1, "there are {}", pods.len());
+        Ok(())
+    })
+}
+
+/// Kind and name of everything that the hub has, but for what comes and goes with its pods.
+fn names(namespace: &Namespace) -> Result<BTreeSet<String>> {
+    let text = |value: &Value| value.as_str().map(str::to_owned).context("no text");
+    let objects = namespace.children(KINDS, "cloud")?;
+    objects.iter().map(|it| Ok(format!("{} {}", text(&it["kind"])?, text(&it["metadata"]["name"])?))).collect()
+}
