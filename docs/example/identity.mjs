@@ -52,8 +52,8 @@ async function read(request) {
 async function answer(request) {
   switch (`${request.method} ${request.url}`) {
     case "GET /.well-known/openid-configuration":
-      return [200, { issuer, jwks_uri: `${url}/.well-known/openid-configuration/jwks`, token_endpoint: `${url}/connect/token` }];
-    case "GET /.well-known/openid-configuration/jwks":
+      return [200, { issuer, jwks_uri: `${url}/keys`, token_endpoint: `${url}/connect/token` }];
+    case "GET /keys":
       return [200, { keys: [key] }];
     case "POST /connect/token": {
       const granted = grant(await read(request));

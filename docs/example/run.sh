@@ -32,7 +32,7 @@ trap 'exit 130' INT TERM
 mkfifo "$scratch/input"
 exec 8<> "$scratch/input"
 
-# start NAME COMMAND... : runs a program beside this one, with its output in a file. If this one is killed, the kernel ends it.
+# start NAME COMMAND... : runs a program beside this one, with its output in a file. The kernel ends it with this one.
 start() {
   setpriv --pdeathsig TERM -- "${@:2}" <&8 > "$scratch/$1" 2>&1 &
   jobs+=($!)
@@ -54,7 +54,7 @@ line() {
 # listening NAME PATTERN : the URL that the program tells of in such a line.
 listening() { line "$1" "$2" | grep -o 'http://127[0-9.:]*' | head -n 1; }
 
-# random: thirty-two bytes in Base64.
+# random : thirty-two bytes in Base64.
 random() { head -c 32 /dev/urandom | base64; }
 
 say "1. The programs"
