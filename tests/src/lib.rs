@@ -3,10 +3,12 @@
 pub mod azurite;
 pub mod bench;
 pub mod cluster;
+pub mod fleet;
 pub mod http;
 pub mod install;
 pub mod issuer;
 pub mod keys;
+pub mod ledger;
 pub mod listener;
 pub mod local_hub;
 pub mod namespace;

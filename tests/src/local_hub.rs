@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -50,16 +51,21 @@ impl LocalHub {
         std::fs::write(folder.path().join("keys/test.secret"), &secret)?;
         secrets::keep(&String::from_utf8_lossy(&secret));
         std::fs::write(folder.path().join("hub.toml"), format!("log.level = 'debug'\n{settings}\n"))?;
-        let mut command = Command::new(programs::find("notification-hub")?);
-        command.args(["serve", "--config"]).arg(folder.path().join("hub.toml"));
-        for listener in ["--listen", "--internal-listen", "--admin-listen"] {
-            command.args([listener, "127.0.0.1:0"]);
-        }
-        let process = Process::start(&command)?;
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let process = run(&folder, [any; 3])?;
         let public = process.listening("public", START)?;
         let internal = process.listening("internal", START).unwrap_or(public);
         let admin = process.listening("admin", START)?;
         Ok(Self { process, public, internal, admin, folder, secret })
+    }
+
+    /// Kills it at once, and starts it again on the same ports.
+    pub fn kill_and_restart(&mut self) -> Result<()> {
+        self.process.signal(Signal::KILL)?;
+        self.process.wait(START)?;
+        secrets::none_in("the killed hub's output", &self.process.printed());
+        self.process = run(&self.folder, [self.public, self.internal, self.admin])?;
+        self.process.listening("public", START).map(drop)
     }
 
     /// The folder of its keys.
@@ -113,6 +119,16 @@ impl LocalHub {
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.and_then(|value| value.parse().ok()).with_context(|| format!("there is no {series} in\n{text}"))
     }
+}
+
+/// Starts a hub with the configuration in a folder and these addresses for clients, senders and probes.
+fn run(folder: &TempDir, addresses: [SocketAddr; 3]) -> Result<Process> {
+    let mut command = Command::new(programs::find("notification-hub")?);
+    command.args(["serve", "--config"]).arg(folder.path().join("hub.toml"));
+    for (listener, address) in ["--listen", "--internal-listen", "--admin-listen"].iter().zip(addresses) {
+        command.args([*listener, &address.to_string()]);
+    }
+    Process::start(&command)
 }
 
 impl Drop for LocalHub {
