@@ -49,7 +49,7 @@ lint: toolchain $(CARGO_DENY) chart-lint ## formatting, clippy, dependencies, sh
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO_DENY) --log-level error check bans licenses sources
 	@$(ensure) shellcheck=shellcheck
-	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run tests/*.sh tests/cluster/*.sh tests/clients/*.sh
+	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run tests/*.sh tests/cluster/*.sh tests/clients/*.sh docs/example/*.sh
 
 chart-lint: toolchain ## helm lint
 	tests/cluster/cluster.sh tool helm lint --strict charts/*

@@ -1,0 +1,180 @@
+//! The pages of `docs/` against the programs: no key, name or metric is missing, and none is there that does not exist.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::listener::Listener;
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::{http, programs, wait};
+use serde_json::{Value, json};
+
+const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
+
+fn read(path: &str) -> Result<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    std::fs::read_to_string(&path).with_context(|| path.display().to_string())
+}
+
+/// The rows of the table with this first column, a text for each column.
+fn table(page: &str, first: &str) -> Result<Vec<Vec<String>>> {
+    let mut lines = page.lines().skip_while(|line| !line.starts_with(&format!("| {first} |")));
+    let columns = cells(lines.next().with_context(|| format!("no table of {first}"))?).len();
+    let rows: Vec<_> = lines.skip(1).take_while(|line| line.starts_with('|')).map(cells).collect();
+    ensure!(rows.iter().all(|row| row.len() == columns), "a row of the table of {first} has other columns");
+    Ok(rows)
+}
+
+fn cells(line: &str) -> Vec<String> {
+    line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
+}
+
+/// What stands between backquotes.
+fn code(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// The settings of a hub with this environment and nothing else.
+fn check_config(environment: &[(&str, &str)]) -> Result<(BTreeMap<String, Value>, Output)> {
+    let mut command = Command::new(programs::find("notification-hub")?);
+    // It is printed, and then complained that there are no keys.
+    command.args(["check-config", "--json", "--config", "/dev/null"]).env_clear().envs(environment.iter().copied());
+    let output = command.output()?;
+    let settings = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+    Ok((settings, output))
+}
+
+#[test]
+fn every_key_is_there_with_its_default() -> Result<()> {
+    let page = table(&read("docs/configuration.md")?, "key")?;
+    let (settings, _) = check_config(&[])?;
+    let told: Vec<&str> = page.iter().flat_map(|row| code(&row[0])).collect();
+    ensure!(told.len() == settings.len(), "{} keys are told, and there are {}", told.len(), settings.len());
+    for row in &page {
+        let key = row[0].trim_matches('`');
+        let default = settings.get(key).and_then(|setting| setting["value"].as_str());
+        let default = default.with_context(|| format!("there is no key {key}"))?;
+        let expected = match (key, default) {
+            // Of the machine.
+            ("reactors", _) => "the number of CPUs, at most 4".to_owned(),
+            (_, "") => "none".to_owned(),
+            (_, value) => format!("`{value}`"),
+        };
+        ensure!(row[1] == expected, "the default of {key} is {expected}, not {}", row[1]);
+    }
+    Ok(())
+}
+
+#[test]
+fn every_name_of_bitwardens_sets_what_the_page_says() -> Result<()> {
+    let rows = table(&read("docs/bitwarden.md")?, "Bitwarden's name")?;
+    let mut told = BTreeSet::new();
+    for row in &rows {
+        let (name, example) = (row[0].trim_matches('`'), row[1].trim_matches('`'));
+        let (settings, output) = check_config(&[(name, example)])?;
+        let set = settings.iter().filter(|(_, setting)| setting["origin"] == name).map(|(key, _)| key.as_str());
+        let expected: BTreeSet<&str> = code(&row[2]).into_iter().collect();
+        ensure!(set.collect::<BTreeSet<_>>() == expected, "{name} sets others than {expected:?}: {settings:?}");
+        let warned = String::from_utf8_lossy(&output.stderr).contains(&format!("warning: {name}: "));
+        ensure!(warned == expected.is_empty(), "{name}: {output:?}");
+        told.insert(name.to_ascii_lowercase().trim_start_matches("globalsettings__").to_owned());
+    }
+    // The names that the program looks for are constants of one file.
+    let source = read("hub/src/config/bitwarden.rs")?;
+    let constants = source.lines().filter_map(|line| line.strip_prefix("const ")?.split_once(": &str = "));
+    let names = constants.map(|(_, value)| value.trim_matches(['"', ';']));
+    let is_name = |value: &&str| value.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
+    let known: BTreeSet<String> =
+        names.filter(is_name).filter(|name| !name.ends_with("__")).map(str::to_owned).collect();
+    ensure!(known.len() > 5 && known == told, "the program knows {known:?}, and the page tells of {told:?}");
+    Ok(())
+}
+
+/// The labels of a metric in the page: by name, and the values unless they are described.
+fn labels(cell: &str) -> Result<BTreeMap<String, Option<BTreeSet<String>>>> {
+    let parts = cell.split(';').filter(|part| !part.is_empty());
+    let label = |part: &str| {
+        let (name, values) = part.split_once('=').with_context(|| format!("{part} has no values"))?;
+        let listed = code(values).into_iter().map(str::to_owned).collect();
+        let is_list = values.split(',').all(|value| value.trim().starts_with('`') && value.trim().ends_with('`'));
+        Ok((name.trim().trim_matches('`').to_owned(), is_list.then_some(listed)))
+    };
+    parts.map(label).collect()
+}
+
+/// A hub of which as many series as possible are there.
+fn busy_hub() -> Result<(LocalHub, Listener)> {
+    let hub = LocalHub::start("")?;
+    let client = Listener::connect(Command::new("node"), &hub.url(), &hub.token(USER, &[])?, "json", &[])?;
+    hub.push(&json!({ "type": 11, "payload": { "userId": USER } }))?;
+    client.notification(|push| push["type"] == 11)?;
+    hub.push(&json!({ "type": 11, "payload": { "userId": "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa" } }))?;
+    ensure!(hub.post(b"[")?.status == 400);
+    Ok((hub, client))
+}
+
+#[test]
+fn every_metric_is_there_with_its_labels() -> Result<()> {
+    const PREFIX: &str = "notification_hub_";
+    let text = read("docs/metrics.md")?;
+    let page = table(&text, "metric")?;
+    let (hub, _client) = busy_hub()?;
+    let shown = wait::until("a delivery is counted", Duration::from_secs(10), || {
+        let shown = http::get(hub.admin, "/metrics")?.text();
+        ensure!(shown.contains("notification_hub_deliveries_total 1\n"), "{shown}");
+        Ok(shown)
+    })?;
+
+    let types = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_prefix(PREFIX)?.split_once(' '));
+    let types: BTreeMap<&str, &str> = types.collect();
+    let told: BTreeMap<&str, &str> = page.iter().map(|row| (row[0].trim_matches('`'), &*row[1])).collect();
+    ensure!(told == types, "the page tells of {told:?}, and the hub of {types:?}");
+
+    for row in &page {
+        let name = row[0].trim_matches('`');
+        let expected = labels(&row[2])?;
+        let mut seen: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let series = shown.lines().filter_map(|line| line.strip_prefix(PREFIX)?.strip_prefix(name));
+        for series in series.filter_map(|rest| rest.strip_prefix('{')?.split_once("\"}")) {
+            for (label, value) in series.0.split("\",").filter_map(|pair| pair.split_once("=\"")) {
+                seen.entry(label.to_owned()).or_default().insert(value.to_owned());
+            }
+        }
+        ensure!(seen.keys().eq(expected.keys()), "{name} has the labels {seen:?}");
+        for (label, values) in &expected {
+            let Some(values) = values else { continue };
+            ensure!(seen[label].is_subset(values), "{name}: {label} has the values {:?}", seen[label]);
+            // Those with one label are there from the start.
+            ensure!(expected.len() > 1 || seen[label] == *values, "{name}: {label} has only {:?}", seen[label]);
+        }
+    }
+
+    // What the alerts ask for exists.
+    let (_, alerts) = text.split_once("## Alerts").context("no alerts")?;
+    for name in alerts.split(PREFIX).skip(1) {
+        let end = name.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_').unwrap_or(name.len());
+        ensure!(types.contains_key(&name[..end]), "an alert asks for {}", &name[..end]);
+    }
+    let stages = table(&text, "stage")?;
+    let stages: BTreeSet<_> = stages.iter().flat_map(|row| code(&row[0])).map(str::to_owned).collect();
+    let row = page.iter().find(|row| row[0] == "`notifications_total`").context("no such row")?;
+    ensure!(labels(&row[2])?["stage"].as_ref() == Some(&stages), "{stages:?}");
+    Ok(())
+}
+
+#[test]
+fn links_between_the_pages_lead_somewhere() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for page in ["README.md", "docs/bitwarden.md", "docs/configuration.md", "docs/metrics.md", "docs/example/README.md"]
+    {
+        let text = read(page)?;
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
+        for link in links.filter(|link| !link.starts_with("http")) {
+            let target = root.join(page).with_file_name(link);
+            ensure!(target.exists(), "{page}: there is no {link}");
+        }
+    }
+    Ok(())
+}
