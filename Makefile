@@ -31,6 +31,7 @@ test-unit: toolchain ## modules beside their code, the operator against an API s
 
 test-parts: toolchain clients programs ## the hub against real parts: Microsoft's SignalR client
 	@echo "== tests with real parts"
+	@$(ensure) openssl=openssl
 	$(CARGO_TEST) $(addprefix --test ,$(PARTS))
 
 test-cluster: toolchain clients images azurite ## chart, operator and hub in a whole Kubernetes (root; or CLUSTER=current)

@@ -35,3 +35,4 @@ pub mod shutdown;
 pub mod source;
 pub mod telemetry;
 pub mod transport;
+pub mod trust;

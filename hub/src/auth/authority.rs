@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::key::{Key, KeyError};
 use super::verifier::{Origin, Verifier};
 use crate::telemetry::Metrics;
+use crate::trust;
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -86,7 +87,7 @@ impl Authority {
     /// # Errors
     /// If there is no TLS.
     pub fn new(url: &str, verifier: Arc<Verifier>, metrics: Arc<Metrics>) -> reqwest::Result<Authority> {
-        let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        let http = trust::client().timeout(PATIENCE).build()?;
         let url = url.trim_end_matches('/').to_owned();
         Ok(Authority { url, http, verifier, metrics, fetched: Mutex::new(None) })
     }

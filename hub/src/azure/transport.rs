@@ -10,6 +10,7 @@ use azure_core::http::{AsyncRawResponse, ClientOptions, ExponentialRetryOptions,
 use azure_core::http::{RetryOptions, Transport};
 
 use super::QueueError;
+use crate::trust;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -26,7 +27,7 @@ const REPETITION_AFTER: i64 = 25;
 
 /// Options for a client: transport and repetitions.
 pub(super) fn options() -> Result<ClientOptions, QueueError> {
-    let client = reqwest::Client::builder()
+    let client = trust::client()
         .connect_timeout(CONNECT)
         .read_timeout(SILENCE)
         .pool_idle_timeout(IDLE)

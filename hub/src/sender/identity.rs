@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::auth::bearer::Bearer;
 use crate::config::Secret;
+use crate::trust;
 
 /// How long before its end a token is renewed; for short-lived ones, a tenth of their life.
 const RENEWAL: Duration = Duration::from_secs(300);
@@ -68,7 +69,7 @@ impl Identity {
     /// A client of the server at `url`, a base, as the service `project` of an installation.
     pub fn new(url: &str, project: &str, secret: Secret) -> Identity {
         Identity {
-            client: reqwest::Client::new(),
+            client: trust::plain_client(),
             url: format!("{}/connect/token", url.trim_end_matches('/')),
             client_id: format!("internal.{project}"),
             secret,
