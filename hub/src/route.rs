@@ -55,3 +55,61 @@ fn first([installation, user, organization]: [Option<Uuid>; 3], client_type: Cli
         (None, None, None) => Audience::Nobody,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notification;
+    use serde_json::{Value as Json, json};
+
+    const USER: Uuid = Uuid::from_u128(1);
+    const ORGANIZATION: Uuid = Uuid::from_u128(2);
+    const INSTALLATION: Uuid = Uuid::from_u128(3);
+
+    /// The audience of a notification of the notification centre with these members.
+    fn narrowed(client_type: ClientType, members: Json) -> Audience {
+        let mut payload = json!({ "id": Uuid::nil().to_string(), "global": members.as_object().is_some_and(|all| all.is_empty()),
+            "clientType": client_type as u8 });
+        for (name, value) in members.as_object().expect("members") {
+            payload[name] = value.clone();
+        }
+        let text = json!({ "type": 20, "payload": payload }).to_string();
+        audience(&notification::read(text.as_bytes()).expect("well-formed").expect("a push"))
+    }
+
+    #[test]
+    fn installation_before_user_before_organization_each_narrowed() {
+        let (user, organization) = (USER.to_string(), ORGANIZATION.to_string());
+        for client_type in ClientType::EVERY {
+            let audience = |members| narrowed(client_type, members);
+            let installation = INSTALLATION.to_string();
+            let all = json!({ "installationId": installation, "userId": user, "organizationId": organization });
+            assert_eq!(audience(all), Audience::Installation(INSTALLATION, client_type));
+            let both = json!({ "userId": user, "organizationId": organization });
+            assert_eq!(audience(both), Audience::User(USER, client_type));
+            assert_eq!(audience(json!({ "userId": user })), Audience::User(USER, client_type));
+            let one = json!({ "organizationId": organization });
+            assert_eq!(audience(one), Audience::Organization(ORGANIZATION, client_type));
+            assert_eq!(audience(json!({})), Audience::Nobody, "global alone is nobody");
+        }
+    }
+
+    #[test]
+    fn unknown_types_go_where_their_members_say_and_a_provider_to_its_admin() {
+        let to = |text: Json| {
+            audience(&notification::read(text.to_string().as_bytes()).expect("well-formed").expect("a push"))
+        };
+        let everybody = ClientType::All;
+        let (user, organization) = (USER.to_string().to_uppercase(), ORGANIZATION.to_string());
+        let unknown = json!({ "type": 99, "payload": { "USERID": user, "organizationId": organization } });
+        assert_eq!(to(unknown), Audience::User(USER, everybody));
+        let unknown = json!({ "type": 99, "payload": { "userId": null, "organizationId": organization } });
+        assert_eq!(to(unknown), Audience::Organization(ORGANIZATION, everybody));
+        assert_eq!(to(json!({ "type": 99, "payload": { "name": "x" } })), Audience::Nobody);
+        assert_eq!(to(json!({ "type": 99 })), Audience::Nobody);
+        let provider = json!({ "type": 24, "payload": { "providerId": organization, "adminId": user } });
+        assert_eq!(to(provider), Audience::User(USER, everybody));
+        let nobodys = json!({ "type": 0, "payload": { "id": organization } });
+        assert_eq!(to(nobodys), Audience::Nobody);
+    }
+}

@@ -1,6 +1,8 @@
 //! Logs, and every metric by name in one place. Labels' values stand in `LABELS`.
 
 use std::io::IsTerminal;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -45,6 +47,25 @@ pub fn start_logs(log: &Log, to: LogTo) {
     let lines =
         tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(terminal).with_writer(writer);
     let _ = if json { lines.json().flatten_event(true).try_init() } else { lines.compact().try_init() };
+}
+
+/// Has something that may come a thousand times a second said once in ten.
+#[derive(Default)]
+pub struct Seldom(Mutex<(Option<Instant>, u64)>);
+
+impl Seldom {
+    /// How often nothing was said since the last time, if now is the time to say it again.
+    pub fn say(&self) -> Option<u64> {
+        const EVERY: Duration = Duration::from_secs(10);
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (said, unsaid) = *state;
+        if said.is_some_and(|said| said.elapsed() < EVERY) {
+            state.1 += 1;
+            return None;
+        }
+        *state = (Some(Instant::now()), 0);
+        Some(unsaid)
+    }
 }
 
 /// Every metric of the hub.
@@ -183,5 +204,19 @@ impl Metrics {
         // Writing to memory fails only for a family without a name, which the registry does not take.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_often_is_said_seldom() {
+        let seldom = Seldom::default();
+        assert_eq!(seldom.say(), Some(0));
+        assert_eq!((seldom.say(), seldom.say()), (None, None));
+        seldom.0.lock().expect("no panic").0 = Instant::now().checked_sub(Duration::from_secs(11));
+        assert_eq!(seldom.say(), Some(2));
     }
 }

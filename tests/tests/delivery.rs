@@ -85,3 +85,16 @@ fn a_call_of_a_method_is_answered_and_the_client_stays() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_member_of_very_many_organisations_connects_with_the_token_in_the_url() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let organizations: Vec<String> = (0..400).map(|_| Uuid::new_v4().to_string()).collect();
+    let token = hub.token(USER, &organizations)?;
+    ensure!(token.len() > 20_000, "{}", token.len());
+    let query = &["--token-in", "query"];
+    let client = Listener::connect(Command::new("node"), &hub.url(), &token, "messagepack", query)?;
+    hub.push(&json!({ "type": 18, "payload": { "organizationId": organizations[399], "enabled": false } }))?;
+    client.notification(|push| push["Payload"]["OrganizationId"] == *organizations[399])?;
+    Ok(())
+}

@@ -107,3 +107,16 @@ fn an_issuer_that_is_away_is_waited_for_and_then_no_longer_needed() -> Result<()
     ensure!(http::get(hub.admin, "/readyz")?.status == 200);
     Ok(())
 }
+
+#[test]
+fn keys_of_files_and_of_an_identity_server_are_good_together() -> Result<()> {
+    let key = SigningKey::es256()?;
+    let issuer = Issuer::start(Some(&key.jwks))?;
+    let hub = LocalHub::start(&format!("auth.authority = '{}'", issuer.url()))?;
+    answers(&hub, &user_token(&key, &issuer)?, 101)?;
+    // Whose issuer nobody has told is believed whatever it says; the identity server's keys are bound to its own.
+    ensure!(hub.upgrade(Some(&hub.token(USER, &[])?))?.0.status == 101);
+    let elsewhere = sign(&key, "http://elsewhere", token::user(USER, &[], "ChromeBrowser", "test-device"))?;
+    ensure!(hub.upgrade(Some(&elsewhere))?.0.status == 401);
+    Ok(())
+}

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
+use crate::telemetry::Seldom;
+
 /// The token of the events that say that clients wait.
 pub(super) const LISTEN: Token = Token(usize::MAX - 1);
 
@@ -16,16 +18,13 @@ const BUDGET: usize = 64;
 /// How long to wait before trying again when the system has no descriptor left.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// How often at the most the log says so.
-const SAY_SO: Duration = Duration::from_secs(10);
-
 /// The listening socket.
 pub(super) struct Acceptor {
     listener: TcpListener,
     /// Clients may be waiting: events come only once.
     pub(super) ready: bool,
     pause_until: Option<Instant>,
-    said: Option<Instant>,
+    seldom: Seldom,
 }
 
 impl Acceptor {
@@ -34,7 +33,7 @@ impl Acceptor {
         listener.set_nonblocking(true)?;
         let mut listener = TcpListener::from_std(listener);
         registry.register(&mut listener, LISTEN, Interest::READABLE)?;
-        Ok(Acceptor { listener, ready: true, pause_until: None, said: None })
+        Ok(Acceptor { listener, ready: true, pause_until: None, seldom: Seldom::default() })
     }
 
     /// How long the loop may wait because of this; nothing if any time is fine.
@@ -63,9 +62,8 @@ impl Acceptor {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.pause_until = Some(Instant::now() + EXHAUSTED);
-                    if self.said.is_none_or(|said| said.elapsed() > SAY_SO) {
-                        self.said = Some(Instant::now());
-                        tracing::warn!(%error, "no connection can be accepted; is the limit of open files (ulimit -n) high enough?");
+                    if let Some(unsaid) = self.seldom.say() {
+                        tracing::warn!(%error, unsaid, "no connection can be accepted; is the limit of open files (ulimit -n) high enough?");
                     }
                     return;
                 }

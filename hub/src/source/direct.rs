@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::Intake;
 use crate::auth::{Authenticator, Policy, Rejection, bearer};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Seldom};
 use crate::transport::headers::{self, error_body};
 
 /// How many pushes may be on their way at once.
@@ -36,12 +36,13 @@ pub struct Direct {
     metrics: Arc<Metrics>,
     /// For pushes that are being taken.
     room: Arc<Semaphore>,
+    seldom: Arc<Seldom>,
 }
 
 impl Direct {
     /// A source in front of an intake.
     pub fn new(authenticator: Arc<Authenticator>, intake: Intake, metrics: Arc<Metrics>) -> Direct {
-        Direct { authenticator, intake, metrics, room: Arc::new(Semaphore::new(MOST)) }
+        Direct { authenticator, intake, metrics, room: Arc::new(Semaphore::new(MOST)), seldom: Arc::default() }
     }
 }
 
@@ -96,7 +97,9 @@ async fn send(_: Authorized, State(direct): State<Direct>, request: Request) -> 
     match direct.intake.take(&body).await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(malformed) => {
-            tracing::warn!(%malformed, "a push was refused");
+            if let Some(unsaid) = direct.seldom.say() {
+                tracing::warn!(%malformed, unsaid, "a push was refused");
+            }
             error(StatusCode::BAD_REQUEST, &malformed.to_string())
         }
     }
