@@ -30,6 +30,9 @@ use crate::shutdown;
 use crate::source::direct::{self, Direct};
 use crate::source::{Intake, Source};
 use crate::telemetry::Metrics;
+use crate::transport::cors::Cors;
+use crate::transport::negotiate::{self, Negotiate};
+use crate::transport::negotiations::Negotiations;
 use crate::transport::plain;
 
 /// Pending connections that the kernel keeps; it may allow fewer (`net.core.somaxconn`).
@@ -154,8 +157,16 @@ impl Hub {
         authority.iter().for_each(|authority| _ = tokio::spawn(authority.clone().run()));
         let authenticator = Arc::new(Authenticator { verifier: verifier.clone(), authority });
 
+        let negotiations = Arc::new(Negotiations::alone());
         let (to_axum, plain) = mpsc::channel(PLAIN_QUEUE);
-        let reactors = Arc::new(Reactors::start(&config, public, authenticator.clone(), metrics.clone(), to_axum)?);
+        let reactors = Arc::new(Reactors::start(
+            &config,
+            public,
+            authenticator.clone(),
+            negotiations.clone(),
+            metrics.clone(),
+            to_axum,
+        )?);
         keys.into_iter().for_each(|keys| _ = tokio::spawn(keys.run(verifier.clone(), metrics.clone())));
         let admin_routes =
             admin::router(Admin { reactors: reactors.clone(), metrics: metrics.clone(), ready: ready.clone() });
@@ -163,20 +174,22 @@ impl Hub {
 
         let intake = Intake::new(Local::new(reactors.clone()), metrics.clone());
         let (end_sources, sources_end) = watch::channel(false);
-        let mut on_public = Router::new();
+        let cors = Cors::new(&config.cors);
+        let negotiate = Negotiate { authenticator: authenticator.clone(), negotiations, metrics: metrics.clone() };
+        let mut on_public = negotiate::routes(negotiate);
         let source = match source {
             Source::Direct(internal) => {
                 let send = direct::routes(Direct::new(authenticator, intake, metrics));
                 if config.listen.send_on_public {
-                    on_public = send.clone();
+                    on_public = on_public.merge(send.clone());
                 }
-                let routes = moving_on(plain::dressed(send), stopping.clone());
+                let routes = moving_on(plain::dressed(send, cors.clone()), stopping.clone());
                 let served = serve(internal, routes, shutdown::asked(sources_end))?;
                 tokio::spawn(async move { _ = served.await })
             }
             Source::AzureQueue(queue) => tokio::spawn(queue.run(intake, metrics, shutdown::asked(stopping.clone()))),
         };
-        tokio::spawn(plain::serve(plain::router(on_public), plain));
+        tokio::spawn(plain::serve(plain::router(on_public, cors), plain));
 
         shutdown::asked(stopping).await;
         tracing::info!(grace = ?config.drain.grace, "shutting down");

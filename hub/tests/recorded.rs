@@ -6,6 +6,7 @@ mod recorded {
     pub(crate) mod http;
     pub(crate) mod hub;
     pub(crate) mod issuer;
+    pub(crate) mod negotiation;
     pub(crate) mod ours;
     pub(crate) mod player;
     pub(crate) mod socket;
@@ -21,7 +22,8 @@ use recorded::ours;
 use recorded::player::Player;
 
 /// Groups in which nothing is pushed: their cases are played side by side.
-const SIDE_BY_SIDE: [&str; 8] = ["handshake", "json", "messagepack", "websocket", "upgrade", "hub", "auth", "plain"];
+const SIDE_BY_SIDE: [&str; 10] =
+    ["handshake", "json", "messagepack", "websocket", "negotiate", "upgrade", "hub", "auth", "cors", "plain"];
 
 /// How many cases are played at once.
 const AT_ONCE: usize = 16;

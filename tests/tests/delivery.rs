@@ -98,3 +98,18 @@ fn a_member_of_very_many_organisations_connects_with_the_token_in_the_url() -> R
     client.notification(|push| push["Payload"]["OrganizationId"] == *organizations[399])?;
     Ok(())
 }
+
+#[test]
+fn a_client_that_negotiates_is_served_by_a_websocket() -> Result<()> {
+    let hub = LocalHub::start("reactors = 2")?;
+    for protocol in ["json", "messagepack"] {
+        let client = connect(&hub, USER, &[], protocol, &["--negotiate"])?;
+        hub.push(&log_out(USER))?;
+        client.notification(|push| push["type"] == 11 || push["Type"] == 11)?;
+    }
+    let anonymous = &["--negotiate", "--anonymous", ORGANIZATION];
+    let client = Listener::connect(Command::new("node"), &hub.url(), "", "json", anonymous)?;
+    hub.push(&json!({ "type": 16, "payload": { "userId": USER, "id": ORGANIZATION } }))?;
+    client.line("answer", |line| line["target"] == "AuthRequestResponseRecieved")?;
+    Ok(())
+}

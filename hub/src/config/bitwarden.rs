@@ -22,6 +22,8 @@ const QUEUE: &str = "notifications__connectionstring";
 const REDIS: &str = "notifications__redisconnectionstring";
 const SELF_HOSTED: &str = "selfhosted";
 
+const VAULT: &str = "baseserviceuri__vault";
+
 /// Where Kestrel listens; the same variable serves every ASP.NET service.
 const URLS: &str = "aspnetcore_urls";
 
@@ -48,6 +50,10 @@ pub(super) fn translate(environment: &[(String, String)]) -> (Vec<Translated>, V
     let self_hosted = get(SELF_HOSTED).filter(|(_, value)| value.eq_ignore_ascii_case("true"));
     if let Some((name, _)) = self_hosted {
         put("listen.send_on_public", "true".to_owned(), name);
+    }
+    if let Some((name, value)) = get(VAULT) {
+        let cloud = if self_hosted.is_some() { "" } else { ",https://bitwarden.com" };
+        put("cors.origins", format!("{value},{}{cloud}", super::ORIGINS.join(",")), name);
     }
     match (get(INTERNAL_IDENTITY), self_hosted) {
         (Some((name, value)), _) => put("auth.authority", value.to_owned(), name),
@@ -118,6 +124,7 @@ mod tests {
         assert_eq!(warnings, [""; 0]);
         let expected = [
             ("listen.send_on_public", "true"),
+            ("cors.origins", "https://vault.example,file://,bw-desktop-file://bundle"),
             ("auth.authority", "http://vault-identity:5000"),
             ("installation.id", "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb"),
             ("limits.trusted_proxies", "10.0.0.1, 10.0.0.2,10.1.0.0/16"),

@@ -42,6 +42,8 @@ pub struct Config {
     pub slow_consumer: SlowConsumer,
     /// Who is let in.
     pub limits: Limits,
+    /// The origins whose pages may read answers.
+    pub cors: Vec<String>,
     /// How clients that missed pushes are caught up.
     pub catch_up: CatchUp,
     /// How it ends.
@@ -148,6 +150,9 @@ pub struct Log {
     pub format: LogFormat,
 }
 
+/// The origins of the desktop application's pages, which are always allowed.
+const ORIGINS: [&str; 2] = ["file://", "bw-desktop-file://bundle"];
+
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Config {
@@ -192,6 +197,7 @@ impl Config {
             handshakes_in_flight: layers.get("limits.handshakes_in_flight", 512),
         };
         layers.check("limits.handshakes_in_flight", limits.handshakes_in_flight > 0, "has to be above 0");
+        let cors = layers.get("cors.origins", ORIGINS.map(str::to_owned).to_vec());
         let catch_up = CatchUp {
             enabled: layers.get("catch_up.enabled", true),
             window: layers.positive("catch_up.window", 600 * SECOND),
@@ -219,6 +225,7 @@ impl Config {
             heartbeat,
             slow_consumer,
             limits,
+            cors,
             catch_up,
             drain,
             log,

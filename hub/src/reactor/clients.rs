@@ -16,7 +16,7 @@ use crate::connection::Ending;
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::ClientType;
 use crate::protocol::Protocol;
-use crate::transport::headers::{self, Refusal};
+use crate::transport::headers::Refusal;
 use crate::transport::websocket::{Frame, Outgoing};
 
 /// How long a client has to answer a Close.
@@ -42,7 +42,7 @@ impl Reactor {
             return self.depart(slot, socket, Outbox::of(refusal.bytes(), self.now), CLOSE_LINGERS);
         }
         let mut connection = Connection::new(socket, guest, place, self.now);
-        let answered = connection.answer(headers::switching(&accept), self.now, &self.patience);
+        let answered = connection.answer(accept, self.now, &self.patience);
         let mut outgoing = Outgoing::default();
         let ending = connection.take(&mut leftover, self.now, &self.terms, &mut outgoing);
         self.slots[slot as usize].state = State::Open(connection);

@@ -20,8 +20,9 @@ use crate::auth::{Claims, Policy, Rejection};
 use crate::connection::Tick;
 use crate::delivery::Hub;
 use crate::limits::{self, Full, Place};
-use crate::transport::front_door::{Head, Upgrade};
-use crate::transport::headers::Refusal;
+use crate::transport::front_door::{self, Head, Upgrade};
+use crate::transport::headers::{self, Refusal};
+use crate::transport::negotiations::Admission;
 use crate::transport::plain::Handover;
 
 /// How long a request's head may take.
@@ -81,7 +82,7 @@ impl Reactor {
             Progress::Gone => _ = self.slots.remove(slot as usize),
             Progress::Head(Head::Partial) => {}
             Progress::Head(Head::Plain) => self.hand_over(slot),
-            Progress::Head(Head::Refuse(refusal)) => self.refuse(slot, "bad_request", &refusal),
+            Progress::Head(Head::Refuse(refusal)) => self.refuse(slot, "bad_request", refusal),
             Progress::Head(Head::Upgrade(upgrade)) => self.authenticate(slot, upgrade),
         }
     }
@@ -101,7 +102,7 @@ impl Reactor {
     fn hand_over(&mut self, slot: u32) {
         let Some(front) = &self.front else { return };
         let Ok(permit) = front.plain.clone().try_reserve_owned() else {
-            return self.refuse(slot, "limited", &Refusal::busy("Too many requests at once."));
+            return self.refuse(slot, "limited", Refusal::busy("Too many requests at once."));
         };
         let Some(mut arrival) = self.take_arrival(slot) else { return };
         self.slots.remove(slot as usize);
@@ -166,25 +167,29 @@ impl Reactor {
 
     /// Brings a client to its reactor.
     fn admit(&mut self, slot: u32, upgrade: Upgrade, guest: Guest) {
-        if upgrade.negotiated {
-            // Nothing is negotiated yet, so there is no id that could be known.
-            let unknown = Refusal { body: b"No Connection with that ID".to_vec(), ..Refusal::bare(404) };
-            return self.refuse(slot, "bad_request", &unknown);
+        match upgrade.id.as_deref().map(|id| self.shared.negotiations.take(id, upgrade.hub)) {
+            None | Some(Admission::Granted) => {}
+            Some(Admission::Used) => return self.refuse(slot, "bad_request", Refusal::bare(409)),
+            Some(Admission::Unknown) => {
+                let unknown = Refusal { body: b"No Connection with that ID".to_vec(), ..Refusal::bare(404) };
+                return self.refuse(slot, "bad_request", unknown);
+            }
         }
         let place = match self.enter(slot, &upgrade) {
             Ok(place) => place,
-            Err(full) => return self.refuse(slot, "limited", &full),
+            Err(full) => return self.refuse(slot, "limited", full),
         };
         let Some(arrival) = self.take_arrival(slot) else { return };
         let Arrival { mut socket, mut head, .. } = *arrival;
         let leftover = head.split_off(upgrade.length);
+        let accept = headers::switching(&upgrade.accept, &self.shared.cors.headers(upgrade.origin.as_deref()));
         let owner = guest.id().map_or(self.number, |id| owner(id, self.peers.len()));
         if owner == self.number {
-            return self.adopt(slot, Newcomer { socket, leftover, guest, place, accept: upgrade.accept });
+            return self.adopt(slot, Newcomer { socket, leftover, guest, place, accept });
         }
         self.slots.remove(slot as usize);
         if self.poll.registry().deregister(&mut socket).is_ok() {
-            self.peers[owner].send(Mail::Adopt(Newcomer { socket, leftover, guest, place, accept: upgrade.accept }));
+            self.peers[owner].send(Mail::Adopt(Newcomer { socket, leftover, guest, place, accept }));
         }
     }
 
@@ -215,16 +220,23 @@ impl Reactor {
         match rejection.challenge() {
             None if rejection == Rejection::Unavailable => {
                 let refusal = Refusal::busy("The identity server's keys are not loaded yet.");
-                self.refuse(slot, "unavailable", &refusal);
+                self.refuse(slot, "unavailable", refusal);
             }
-            Some(challenge) => self.refuse(slot, "unauthorized", &refusal.with("www-authenticate", challenge)),
-            None => self.refuse(slot, "forbidden", &refusal),
+            Some(challenge) => self.refuse(slot, "unauthorized", refusal.with("www-authenticate", challenge)),
+            None => self.refuse(slot, "forbidden", refusal),
         }
     }
 
     /// Answers a request and ends its connection.
-    fn refuse(&mut self, slot: u32, outcome: &str, refusal: &Refusal) {
+    fn refuse(&mut self, slot: u32, outcome: &str, refusal: Refusal) {
         let Some(arrival) = self.take_arrival(slot) else { return };
+        let origin = front_door::origin(&arrival.head);
+        let refusal = self
+            .shared
+            .cors
+            .headers(origin.as_deref())
+            .into_iter()
+            .fold(refusal, |refusal, (name, value)| refusal.with(name, value));
         self.shared.metrics.connects.with_label_values(&[outcome]).inc();
         tracing::debug!(outcome, status = refusal.status, "a client was refused");
         self.depart(slot, arrival.socket, Outbox::of(refusal.bytes(), self.now), REFUSAL_LINGERS);

@@ -40,8 +40,8 @@ pub(super) struct Newcomer {
     pub(super) guest: Guest,
     /// What it counts for, where there are limits.
     pub(super) place: Option<Box<Place>>,
-    /// Proves that the key of its upgrade was read.
-    pub(super) accept: String,
+    /// The answer to its upgrade.
+    pub(super) accept: Vec<u8>,
 }
 
 /// What became of a token.

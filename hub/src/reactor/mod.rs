@@ -39,6 +39,8 @@ use crate::config::Config;
 use crate::delivery::{Audience, Delivery};
 use crate::limits::Census;
 use crate::telemetry::Metrics;
+use crate::transport::cors::Cors;
+use crate::transport::negotiations::Negotiations;
 use crate::transport::plain::Handover;
 use event_loop::Reactor;
 use mailbox::{Mail, Mailbox};
@@ -52,6 +54,8 @@ struct Shared {
     authenticator: Arc<Authenticator>,
     metrics: Arc<Metrics>,
     census: Arc<Census>,
+    negotiations: Arc<Negotiations>,
+    cors: Cors,
     start: Instant,
     config: Config,
 }
@@ -101,11 +105,20 @@ impl Reactors {
         config: &Config,
         listener: TcpListener,
         authenticator: Arc<Authenticator>,
+        negotiations: Arc<Negotiations>,
         metrics: Arc<Metrics>,
         plain: mpsc::Sender<Handover>,
     ) -> io::Result<Reactors> {
         let start = Instant::now();
-        let shared = Arc::new(Shared { authenticator, metrics, census: Arc::default(), start, config: config.clone() });
+        let shared = Arc::new(Shared {
+            authenticator,
+            metrics,
+            census: Arc::default(),
+            negotiations,
+            cors: Cors::new(&config.cors),
+            start,
+            config: config.clone(),
+        });
         let prepared = (0..config.reactors).map(|_| mailbox::open()).collect::<io::Result<Vec<_>>>()?;
         let mailboxes: Vec<Mailbox> = prepared.iter().map(|(mailbox, ..)| mailbox.clone()).collect();
         let statuses: Vec<Arc<Status>> = mailboxes.iter().map(|_| Arc::default()).collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use super::Intake;
 use crate::auth::{Authenticator, Policy, Rejection, bearer};
 use crate::telemetry::{Metrics, Seldom};
-use crate::transport::headers::{self, error_body};
+use crate::transport::plain::{busy, error, rejected};
 
 /// How many pushes may be on their way at once.
 const MOST: usize = 1024;
@@ -62,7 +62,7 @@ impl FromRequestParts<Direct> for Authorized {
             Ok(()) => Ok(Authorized),
             Err(rejection) => {
                 direct.metrics.auth_failures.with_label_values(&[rejection.label()]).inc();
-                Err(refusal(rejection))
+                Err(rejected(rejection))
             }
         }
     }
@@ -73,15 +73,6 @@ impl Direct {
         let authorization = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
         let token = bearer::find(authorization, query).ok_or(Rejection::Missing)?;
         self.authenticator.authenticate(&token, Policy::Internal).await.map(|_| ())
-    }
-}
-
-fn refusal(rejection: Rejection) -> Response {
-    let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::UNAUTHORIZED);
-    match rejection.challenge() {
-        Some(challenge) => (status, [(WWW_AUTHENTICATE, challenge)]).into_response(),
-        None if rejection == Rejection::Unavailable => busy("The identity server's keys are not loaded yet."),
-        None => status.into_response(),
     }
 }
 
@@ -114,13 +105,4 @@ async fn collect(body: Body) -> Result<Bytes, Response> {
         }
         Err(_) => Err(error(StatusCode::BAD_REQUEST, "The body ended early.")),
     }
-}
-
-/// For now there is no room: 503, and when to try again.
-fn busy(message: &str) -> Response {
-    ([(RETRY_AFTER, headers::RETRY_AFTER)], error(StatusCode::SERVICE_UNAVAILABLE, message)).into_response()
-}
-
-fn error(status: StatusCode, message: &str) -> Response {
-    (status, [(CONTENT_TYPE, "application/json; charset=utf-8")], error_body(message)).into_response()
 }

@@ -1,6 +1,8 @@
 //! Reads the head of a request on the public port and decides whose it is (`front-door.md`): an unambiguous WebSocket
 //! upgrade on a hub path is the reactors' own; everything else goes to axum with its bytes unchanged. Pure.
 
+use std::borrow::Cow;
+
 use httparse::{EMPTY_HEADER, Header, Request, Status};
 use uuid::Uuid;
 
@@ -38,8 +40,10 @@ pub struct Upgrade {
     pub hub: Hub,
     /// On the anonymous hub: the login request whose answer it waits for, if its `Token` is a GUID.
     pub request: Option<Uuid>,
-    /// Whether it names a connection id, which only a negotiation gives out.
-    pub negotiated: bool,
+    /// The connection token of a negotiation, if there was one.
+    pub id: Option<String>,
+    /// The page that it comes from.
+    pub origin: Option<String>,
     /// Where the head ends and the client's first frames may begin.
     pub length: usize,
 }
@@ -82,6 +86,14 @@ pub fn read(bytes: &[u8]) -> Head {
     }
 }
 
+/// The page that a request comes from, whatever else is wrong with it.
+pub fn origin(bytes: &[u8]) -> Option<String> {
+    let mut storage = [EMPTY_HEADER; 100];
+    let mut request = Request::new(&mut storage);
+    request.parse(bytes).ok()?;
+    Headers(request.headers).only("origin").map(|origin| String::from_utf8_lossy(origin).into_owned())
+}
+
 fn upgrade(hub: Hub, headers: &Headers<'_>, query: &str, length: usize) -> Result<Upgrade, Refusal> {
     let body = headers.all("transfer-encoding").next().is_some()
         || headers.all("content-length").any(|value| value.trim_ascii() != b"0")
@@ -104,7 +116,8 @@ fn upgrade(hub: Hub, headers: &Headers<'_>, query: &str, length: usize) -> Resul
         forwarded: headers.all("x-forwarded-for").map(String::from_utf8_lossy).collect::<Vec<_>>().join(","),
         hub,
         request: bearer::query_value(query, "Token").and_then(|token| Uuid::try_parse(token.trim()).ok()),
-        negotiated: bearer::query_value(query, "id").is_some(),
+        id: bearer::query_value(query, "id").map(Cow::into_owned),
+        origin: headers.only("origin").map(|origin| String::from_utf8_lossy(origin).into_owned()),
         length,
     })
 }

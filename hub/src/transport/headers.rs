@@ -1,5 +1,7 @@
 //! The headers that go with every answer on the public port, and whole answers for connections that axum never sees.
 
+use std::borrow::Cow;
+
 /// What every answer carries, the 101 included (`signalr.md` 7.4).
 pub const SECURITY: [(&str, &str); 3] =
     [("x-frame-options", "SAMEORIGIN"), ("x-xss-protection", "1; mode=block"), ("x-content-type-options", "nosniff")];
@@ -23,9 +25,12 @@ fn head(status: u16, reason: &str) -> String {
     head
 }
 
-/// The answer to a good upgrade.
-pub fn switching(accept: &str) -> Vec<u8> {
-    let head = head(101, "Switching Protocols");
+/// The answer to a good upgrade, with more headers than every answer has.
+pub fn switching(accept: &str, more: &[(&'static str, String)]) -> Vec<u8> {
+    let mut head = head(101, "Switching Protocols");
+    for (name, value) in more {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
     format!("{head}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\n").into_bytes()
 }
 
@@ -35,7 +40,7 @@ pub struct Refusal {
     /// The status.
     pub status: u16,
     /// Headers beside those that every answer has.
-    pub headers: Vec<(&'static str, &'static str)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// The body: a JSON error, or nothing.
     pub body: Vec<u8>,
 }
@@ -48,7 +53,7 @@ impl Refusal {
 
     /// A status with a JSON error that says what is wrong.
     pub fn explained(status: u16, message: &str) -> Refusal {
-        let headers = vec![("content-type", "application/json; charset=utf-8")];
+        let headers = vec![("content-type", Cow::from("application/json; charset=utf-8"))];
         Refusal { status, headers, body: error_body(message) }
     }
 
@@ -63,8 +68,8 @@ impl Refusal {
     }
 
     /// The same with another header.
-    pub fn with(mut self, name: &'static str, value: &'static str) -> Refusal {
-        self.headers.push((name, value));
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Refusal {
+        self.headers.push((name, value.into()));
         self
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{map_request, map_response};
+use axum::middleware::{from_fn_with_state, map_request, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use hyper::server::conn::http1;
@@ -18,8 +18,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncReadExt;
 use tokio::sync::{Semaphore, mpsc};
 
+use super::cors::{self, Cors};
 use super::headers::{NO_CACHE, SECURITY, SERVER, error_body};
-use super::{front_door, paths};
+use super::{front_door, headers, paths};
+use crate::auth::Rejection;
 use crate::notification::Date;
 
 /// How many connections axum serves at once; the front door refuses those above.
@@ -43,15 +45,16 @@ pub struct Handover {
 }
 
 /// The routes of the public port, and what else is to be served there.
-pub fn router(more: Router) -> Router {
+pub fn router(more: Router, cors: Cors) -> Router {
     let routes = Router::new().route("/alive", get(now)).route("/now", get(now)).route("/version", get(version));
-    dressed(routes.merge(more).fallback(other))
+    dressed(routes.merge(more).fallback(other), cors)
 }
 
 /// Routes as every port serves them: whatever the spelling of a path, and with the headers that every answer has.
-pub fn dressed(routes: Router) -> Router {
+pub fn dressed(routes: Router, cors: Cors) -> Router {
     Router::new()
         .fallback_service(routes)
+        .layer(from_fn_with_state(cors, cors::answer))
         .layer(map_request(paths::canonical_request))
         .layer(map_response(with_headers))
 }
@@ -90,6 +93,26 @@ async fn version() -> Response {
 
 fn json_text(text: &str) -> Response {
     ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], format!("\"{text}\"")).into_response()
+}
+
+/// The answer to a token that is not good.
+pub fn rejected(rejection: Rejection) -> Response {
+    let status = StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::UNAUTHORIZED);
+    match rejection.challenge() {
+        Some(challenge) => (status, [(header::WWW_AUTHENTICATE, challenge)]).into_response(),
+        None if rejection == Rejection::Unavailable => busy("The identity server's keys are not loaded yet."),
+        None => status.into_response(),
+    }
+}
+
+/// For now there is no room: 503, and when to try again.
+pub fn busy(message: &str) -> Response {
+    ([(header::RETRY_AFTER, headers::RETRY_AFTER)], error(StatusCode::SERVICE_UNAVAILABLE, message)).into_response()
+}
+
+/// An error as Bitwarden's services write it.
+pub fn error(status: StatusCode, message: &str) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], error_body(message)).into_response()
 }
 
 /// A request for the hub that is no upgrade is told what it lacks; everything else is not here.

@@ -35,6 +35,7 @@ impl Hub {
              installation.id = 'bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb'\n\
              listen = {{ public = '127.0.0.1:0', internal = '127.0.0.1:0', admin = '127.0.0.1:0' }}\n\
              auth = {{ issuer = 'http://127.0.0.1:5600', keys = ['{}'] }}\n\
+             cors.origins = ['http://vault.test', 'file://', 'bw-desktop-file://bundle']\n\
              catch_up.enabled = false\n\
              log.level = 'error'\n{settings}\n",
             keys.display()

@@ -1,0 +1,101 @@
+//! The connections that clients have negotiated: tokens that are given out, and those that have been used.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::rand;
+
+use super::connection_token::{ConnectionTokens, GOOD_FOR, Id};
+use crate::delivery::Hub;
+
+/// Whether a client may connect with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It may, this once.
+    Granted,
+    /// It was used before.
+    Used,
+    /// It is none of ours, of the other hub, or too old.
+    Unknown,
+}
+
+/// Gives out and takes connection tokens, for the front door and for axum.
+pub struct Negotiations {
+    tokens: ConnectionTokens,
+    used: Mutex<Used>,
+}
+
+/// Ids that were used, for as long as their tokens are good.
+#[derive(Default)]
+struct Used {
+    ids: HashSet<Id>,
+    order: VecDeque<(Instant, Id)>,
+}
+
+impl Negotiations {
+    /// With a key that all replicas share.
+    pub fn new(key: &[u8]) -> Negotiations {
+        Negotiations { tokens: ConnectionTokens::new(key), used: Mutex::default() }
+    }
+
+    /// With a key of this process alone.
+    pub fn alone() -> Negotiations {
+        Negotiations::new(&random::<32>())
+    }
+
+    /// A token for one connection to a hub.
+    pub fn issue(&self, hub: Hub) -> String {
+        self.tokens.issue(hub, random(), now())
+    }
+
+    /// Takes a token.
+    pub fn take(&self, token: &str, hub: Hub) -> Admission {
+        let Some(id) = self.tokens.take(token, hub, now()) else { return Admission::Unknown };
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        while used.order.front().is_some_and(|(at, _)| at.elapsed() > GOOD_FOR) {
+            if let Some((_, old)) = used.order.pop_front() {
+                used.ids.remove(&old);
+            }
+        }
+        if !used.ids.insert(id) {
+            return Admission::Used;
+        }
+        used.order.push_back((Instant::now(), id));
+        Admission::Granted
+    }
+}
+
+/// Random bytes.
+pub(super) fn random<const COUNT: usize>() -> [u8; COUNT] {
+    let mut bytes = [0; COUNT];
+    // The system's randomness does not fail once it has begun, and it has for TLS and tokens.
+    let _ = rand::fill(&mut bytes);
+    bytes
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_good_once() {
+        let negotiations = Negotiations::alone();
+        let token = negotiations.issue(Hub::Main);
+        assert_eq!(negotiations.take(&token, Hub::Anonymous), Admission::Unknown);
+        assert_eq!(negotiations.take(&token, Hub::Main), Admission::Granted);
+        assert_eq!(negotiations.take(&token, Hub::Main), Admission::Used);
+        assert_ne!(negotiations.issue(Hub::Main), token);
+    }
+
+    #[test]
+    fn replicas_with_one_key_take_each_others_tokens() {
+        let (one, other) = (Negotiations::new(b"shared"), Negotiations::new(b"shared"));
+        assert_eq!(other.take(&one.issue(Hub::Main), Hub::Main), Admission::Granted);
+        assert_eq!(Negotiations::alone().take(&one.issue(Hub::Main), Hub::Main), Admission::Unknown);
+    }
+}

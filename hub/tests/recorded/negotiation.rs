@@ -1,0 +1,19 @@
+//! Our answers to a negotiation: ids of our own, and the transports that are served (`decisions.md` 9).
+
+use serde_json::Value;
+
+/// Whether a body is our offer of a version: the members of the original in its order.
+pub(crate) fn is_ours(version: u8, body: &str) -> bool {
+    let offer: Value = serde_json::from_str(body).unwrap_or_default();
+    let is_id =
+        |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let ids = match (offer["connectionId"].as_str(), offer["connectionToken"].as_str(), version) {
+        (Some(id), Some(token), 1) if id.len() == 22 && token.len() > 22 && is_id(id) && is_id(token) => {
+            format!(r#""connectionId":"{id}","connectionToken":"{token}""#)
+        }
+        (Some(token), None, 0) if token.len() > 22 && is_id(token) => format!(r#""connectionId":"{token}""#),
+        _ => return false,
+    };
+    let transports = r#"[{"transport":"WebSockets","transferFormats":["Text","Binary"]}]"#;
+    body == format!(r#"{{"negotiateVersion":{version},{ids},"availableTransports":{transports}}}"#)
+}
