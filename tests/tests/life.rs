@@ -240,6 +240,21 @@ fn dev_gives_everything_to_connect_and_to_push() -> Result<()> {
         let push = &line["arguments"][0];
         ensure!(push["Type"] == 5 || push["type"] == 5, "{line}");
     }
+    // Who waits for a login to be approved needs no token.
+    let request = uuid::Uuid::new_v4().to_string();
+    let mut command = Command::new(programs::find("notification-hub")?);
+    command.args(["listen", "--url", &url, "--anonymous", &request]);
+    let waiting = Process::start(&command)?;
+    wait::until("listen is connected", SOON, || {
+        ensure!(waiting.printed().contains("connected"));
+        Ok(())
+    })?;
+    let payload = json!({ "id": request }).to_string();
+    let arguments = ["push", "--type", "16", "--user", &user, "--payload", &payload];
+    let (send, token) = (get("sendUrl")?, get("internalToken")?);
+    let output = run(&[&arguments[..], &["--url", &send, "--token", &token]].concat())?;
+    ensure!(output.status.success(), "{output:?}");
+    waiting.json("answer", SOON, |line| line["target"] == "AuthRequestResponseRecieved")?;
     // Tokens of the printed key are as good as the printed tokens.
     let key = get("keyFile")?;
     let token = text(&run(&["token", "--key", &key, "--user", &user, "--expires-in", "5m"])?.stdout);

@@ -57,6 +57,15 @@ pub enum ClientError {
     Garbled,
 }
 
+/// Who connects.
+#[derive(Debug, Clone)]
+pub enum Who {
+    /// A user, to the main hub.
+    User(Bearer),
+    /// Who waits for the answer to a login request, to the anonymous hub.
+    Anonymous(String),
+}
+
 /// What a hub calls at its client.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Invocation {
@@ -76,18 +85,20 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and shakes hands. `url` is a base: `/hub` is appended unless it ends so.
+    /// Connects and shakes hands. `url` is a base: `/hub` or `/anonymous-hub` is appended unless it ends so.
     ///
     /// # Errors
     /// If the hub can't be reached, refuses, or speaks something else.
-    pub async fn connect(url: &str, token: &Bearer, protocol: Protocol) -> Result<Client, ClientError> {
-        let mut request = address(url)
+    pub async fn connect(url: &str, who: &Who, protocol: Protocol) -> Result<Client, ClientError> {
+        let mut request = address(url, who)
             .and_then(|address| address.into_client_request().ok())
             .ok_or_else(|| ClientError::Url(url.to_owned()))?;
-        let mut header =
-            HeaderValue::from_str(&format!("Bearer {}", token.reveal())).map_err(|_| ClientError::Token)?;
-        header.set_sensitive(true);
-        request.headers_mut().insert(AUTHORIZATION, header);
+        if let Who::User(token) = who {
+            let header = HeaderValue::from_str(&format!("Bearer {}", token.reveal()));
+            let mut header = header.map_err(|_| ClientError::Token)?;
+            header.set_sensitive(true);
+            request.headers_mut().insert(AUTHORIZATION, header);
+        }
         let config = WebSocketConfig::default().read_buffer_size(BUFFER).write_buffer_size(BUFFER);
         let (socket, _) =
             tokio_tungstenite::connect_async_with_config(request, Some(config), true).await.map_err(refused)?;
@@ -194,7 +205,7 @@ fn refused(error: tungstenite::Error) -> ClientError {
 }
 
 /// The WebSocket's address from a base.
-fn address(url: &str) -> Option<String> {
+fn address(url: &str, who: &Who) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "http" | "ws" => "ws",
@@ -202,8 +213,14 @@ fn address(url: &str) -> Option<String> {
         _ => return None,
     };
     let rest = rest.trim_end_matches('/');
-    let rest = rest.strip_suffix("/hub").unwrap_or(rest);
-    (!rest.is_empty() && !rest.contains(['?', '#'])).then(|| format!("{scheme}://{rest}/hub"))
+    let rest = rest.strip_suffix("/hub").or_else(|| rest.strip_suffix("/anonymous-hub")).unwrap_or(rest);
+    if rest.is_empty() || rest.contains(['?', '#']) {
+        return None;
+    }
+    Some(match who {
+        Who::User(_) => format!("{scheme}://{rest}/hub"),
+        Who::Anonymous(request) => format!("{scheme}://{rest}/anonymous-hub?Token={request}"),
+    })
 }
 
 #[cfg(test)]
@@ -212,12 +229,15 @@ mod tests {
 
     #[test]
     fn an_url_is_a_base() {
+        let user = Who::User(Bearer::from("x"));
         for url in ["http://a:1", "http://a:1/", "ws://a:1/hub", "HTTP://a:1/hub/"] {
-            assert_eq!(address(url).as_deref(), Some("ws://a:1/hub"), "{url}");
+            assert_eq!(address(url, &user).as_deref(), Some("ws://a:1/hub"), "{url}");
         }
-        assert_eq!(address("https://v/notifications").as_deref(), Some("wss://v/notifications/hub"));
+        assert_eq!(address("https://v/notifications", &user).as_deref(), Some("wss://v/notifications/hub"));
+        let anonymous = Who::Anonymous("d".to_owned());
+        assert_eq!(address("http://a", &anonymous).as_deref(), Some("ws://a/anonymous-hub?Token=d"));
         for url in ["a:1", "ftp://a", "http://", "http://a/hub?access_token=x"] {
-            assert_eq!(address(url), None, "{url}");
+            assert_eq!(address(url, &user), None, "{url}");
         }
     }
 }

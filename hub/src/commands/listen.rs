@@ -2,9 +2,10 @@
 
 use clap::Args;
 use notification_hub::auth::bearer::Bearer;
-use notification_hub::client::Client;
+use notification_hub::client::{Client, Who};
 use notification_hub::protocol::Protocol;
 use notification_hub::shutdown;
+use uuid::Uuid;
 
 use super::{Usage, runtime};
 
@@ -15,8 +16,17 @@ pub(crate) struct Listen {
     #[arg(long, value_name = "URL")]
     url: String,
     /// A user's token
-    #[arg(long, value_name = "TOKEN", hide_env_values = true, env = "NOTIFICATION_HUB_TOKEN")]
-    token: String,
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        hide_env_values = true,
+        env = "NOTIFICATION_HUB_TOKEN",
+        required_unless_present = "anonymous"
+    )]
+    token: Option<String>,
+    /// Wait for the answer to this login request, on the anonymous hub
+    #[arg(long, value_name = "REQUEST-ID")]
+    anonymous: Option<Uuid>,
     /// json or messagepack
     #[arg(long, value_name = "NAME", default_value = "messagepack")]
     protocol: String,
@@ -26,12 +36,16 @@ pub(crate) struct Listen {
 pub(crate) fn run(arguments: &Listen) -> anyhow::Result<()> {
     let protocol = Protocol::named(&arguments.protocol)
         .ok_or_else(|| Usage(format!("--protocol: {:?} is neither json nor messagepack", arguments.protocol)))?;
-    runtime()?.block_on(listen(&arguments.url, &Bearer::from(arguments.token.as_str()), protocol))
+    let who = match (arguments.anonymous, &arguments.token) {
+        (Some(request), _) => Who::Anonymous(request.to_string()),
+        (None, token) => Who::User(Bearer::from(token.as_deref().unwrap_or_default())),
+    };
+    runtime()?.block_on(listen(&arguments.url, &who, protocol))
 }
 
-async fn listen(url: &str, token: &Bearer, protocol: Protocol) -> anyhow::Result<()> {
+async fn listen(url: &str, who: &Who, protocol: Protocol) -> anyhow::Result<()> {
     let stopping = shutdown::signals()?;
-    let mut client = Client::connect(url, token, protocol).await?;
+    let mut client = Client::connect(url, who, protocol).await?;
     eprintln!("connected");
     loop {
         let call = tokio::select! {
