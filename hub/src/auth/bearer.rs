@@ -50,10 +50,11 @@ pub fn query_value<'a>(query: &'a str, key: &str) -> Option<Cow<'a, str>> {
 }
 
 fn percent_decode(text: &str) -> Cow<'_, str> {
-    if !text.contains(['%', '+']) {
+    let bytes = text.as_bytes();
+    // Byte by byte, not letter by letter: a token has a thousand of them.
+    if !bytes.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return Cow::Borrowed(text);
     }
-    let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((&first, tail)) = rest.split_first() {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use notification_hub_tests::bench::report::{Report, Row};
 use notification_hub_tests::bench::rows::delivery::{self, Delivery};
-use notification_hub_tests::bench::rows::idle;
+use notification_hub_tests::bench::rows::{connect, idle};
 use notification_hub_tests::bench::server::{Kind, Site};
 use notification_hub_tests::bench::{callgrind, counters, machine};
 
@@ -34,6 +34,7 @@ fn main() -> Result<ExitCode> {
         budget: Some(IDLE_BYTES),
     });
     deliveries(&site, &mut report, quick)?;
+    connects(&site, &mut report)?;
 
     print!("\n{}", report.table());
     let path = output();
@@ -72,6 +73,29 @@ fn deliveries(site: &Site, report: &mut Report, quick: bool) -> Result<()> {
     });
     if let (Some(hub), Some(control)) = (hub.instructions.total, control.instructions.total) {
         let (key, title) = ("delivery_instructions", "instructions of a delivery, kernel too");
+        report.add(Row { key, title, hub, control, budget: None });
+    }
+    Ok(())
+}
+
+/// The instructions of a connect and its end, by the best means that the machine has.
+fn connects(site: &Site, report: &mut Report) -> Result<()> {
+    let measure = match (counters::available(), callgrind::available()) {
+        (true, _) => connect::counted,
+        (false, true) => connect::sloped,
+        (false, false) => return Ok(()),
+    };
+    progress(&format!("{} connects of clients that are known", connect::CLIENTS));
+    let (hub, control) = (measure(site, Kind::Hub)?, measure(site, NO_PUSH)?);
+    report.add(Row {
+        key: "connect_user_instructions",
+        title: "user instructions of a connect",
+        hub: hub.user,
+        control: control.user,
+        budget: None,
+    });
+    if let (Some(hub), Some(control)) = (hub.total, control.total) {
+        let (key, title) = ("connect_instructions", "instructions of a connect, kernel too");
         report.add(Row { key, title, hub, control, budget: None });
     }
     Ok(())

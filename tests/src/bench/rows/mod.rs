@@ -1,4 +1,5 @@
 //! One measurement a file.
 
+pub mod connect;
 pub mod delivery;
 pub mod idle;
