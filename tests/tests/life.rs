@@ -270,3 +270,45 @@ fn dev_gives_everything_to_connect_and_to_push() -> Result<()> {
     ensure!(dev.wait(SOON)?.success());
     Ok(())
 }
+
+#[test]
+fn clients_are_timed_on_every_reactor() -> Result<()> {
+    let hub = LocalHub::start("reactors = 4\nsignalr = { handshake_timeout = '2s', keep_alive = '1s' }")?;
+    let connect = || {
+        let (response, connection) = hub.upgrade(Some(&hub.token(&uuid::Uuid::new_v4().to_string(), &[])?))?;
+        ensure!(response.status == 101);
+        Ok(connection.into_parts().0)
+    };
+    let mute: Vec<_> = (0..12).map(|_| connect()).collect::<Result<_>>()?;
+    let mut open: Vec<_> = (0..12).map(|_| connect()).collect::<Result<_>>()?;
+    for client in &mut open {
+        client.write_all(b"\x81\xa0\0\0\0\0{\"protocol\":\"json\",\"version\":1}\x1e")?;
+    }
+    for client in &mut open {
+        let mut heard = Vec::new();
+        while !String::from_utf8_lossy(&heard).contains("{\"type\":6}") {
+            let mut buffer = [0; 256];
+            let count = client.read(&mut buffer).context("there was no ping")?;
+            ensure!(count > 0, "it was thrown out");
+            heard.extend_from_slice(&buffer[..count]);
+        }
+    }
+    for mut client in mute {
+        let mut heard = Vec::new();
+        client.read_to_end(&mut heard).context("a client without a handshake stays")?;
+        ensure!(String::from_utf8_lossy(&heard).contains("Handshake was canceled."));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_body_that_stalls_is_given_up() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let token = hub.signer().sign(&notification_hub_tests::token::internal())?;
+    let mut stalled = Connection::open(hub.internal)?;
+    let head =
+        format!("POST /send HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {token}\r\nContent-Length: 9\r\n\r\n{{");
+    stalled.write(head.as_bytes())?;
+    ensure!(stalled.response()?.status == 408);
+    Ok(())
+}

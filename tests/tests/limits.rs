@@ -1,10 +1,13 @@
 //! Limits on connections: who is over one is told so before anything is spent on it.
 
-use anyhow::{Result, ensure};
-use notification_hub_tests::http::{Connection, Response};
-use notification_hub_tests::local_hub::LocalHub;
-use notification_hub_tests::wait;
+use std::process::Command;
 use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use notification_hub_tests::http::{self, Connection, Response};
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::process::Process;
+use notification_hub_tests::{programs, wait};
 use uuid::Uuid;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -37,16 +40,44 @@ fn a_full_hub_sends_clients_away_until_one_leaves() -> Result<()> {
 fn a_user_has_so_many_clients_and_no_more() -> Result<()> {
     let hub = LocalHub::start("limits.per_user = 1")?;
     let token = hub.token(&Uuid::new_v4().to_string(), &[])?;
-    let (_, mut first) = hub.upgrade(Some(&token))?;
-    first.write(b"\x81\xa0\0\0\0\0{\"protocol\":\"json\",\"version\":1}\x1e")?;
-    wait::until("the first is connected", SOON, || {
-        let series = r#"notification_hub_connections{client_type="Web",protocol="json",transport="websocket"}"#;
-        ensure!(hub.metric(series)? == 1.0);
-        Ok(())
-    })?;
+    let (response, first) = hub.upgrade(Some(&token))?;
+    ensure!(response.status == 101);
+    // Also before its handshake it counts.
     told(&hub.upgrade(Some(&token))?.0, 429)?;
     let other = hub.token(&Uuid::new_v4().to_string(), &[])?;
     ensure!(hub.upgrade(Some(&other))?.0.status == 101);
+    drop(first);
+    wait::until("there is room again", SOON, || {
+        ensure!(hub.upgrade(Some(&token))?.0.status == 101);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_hub_with_few_descriptors_keeps_some_for_its_probes() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let key = folder.path().join("test.secret");
+    std::fs::write(&key, "x".repeat(40))?;
+    let mut command = Command::new("sh");
+    let program = programs::find("notification-hub")?;
+    command.args(["-c", "ulimit -n 100 && exec \"$0\" serve"]).arg(program);
+    command.env("NOTIFICATION_HUB__AUTH__KEYS", &key).env("NOTIFICATION_HUB__REACTORS", "2");
+    for port in ["PUBLIC", "INTERNAL", "ADMIN"] {
+        command.env(format!("NOTIFICATION_HUB__LISTEN__{port}"), "127.0.0.1:0");
+    }
+    let hub = Process::start(&command)?;
+    let (public, admin) = (hub.listening("public", SOON)?, hub.listening("admin", SOON)?);
+    // They are let in by the kernel, and wait there.
+    let clients: Vec<Connection> = (0..150).map(|_| Connection::open(public)).collect::<Result<_>>()?;
+    wait::until("it says what to raise", SOON, || {
+        ensure!(hub.printed().contains("ulimit -n"), "{}", hub.printed());
+        Ok(())
+    })?;
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        ensure!(http::get(admin, path)?.status == 200, "{path}");
+    }
+    drop(clients);
+    ensure!(http::get(public, "/alive")?.status == 200);
     Ok(())
 }
 

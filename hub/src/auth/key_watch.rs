@@ -34,7 +34,10 @@ impl KeyWatch {
         let mut complained = String::new();
         loop {
             tokio::time::sleep(EVERY).await;
-            match load(&self.paths) {
+            let paths = self.paths.clone();
+            // A file system that hangs must not hold up everything else.
+            let Ok(loaded) = tokio::task::spawn_blocking(move || load(&paths)).await else { continue };
+            match loaded {
                 Ok((contents, keys)) if contents != self.contents => {
                     tracing::info!(keys = keys.len(), "the keys have changed");
                     metrics.key_reloads.with_label_values(&["loaded"]).inc();

@@ -109,7 +109,11 @@ impl Layers<'_> {
             match text.parse::<Table>() {
                 Ok(table) => flatten("", table, &Origin::File(name.to_owned()), &mut open.given),
                 Err(error) => {
-                    open.problems.push(Problem { place: name.to_owned(), reason: error.to_string().trim().to_owned() });
+                    // Where it is and what is wrong, but not what stands there: it may be a secret.
+                    let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
+                    let line = before.matches('\n').count() + 1;
+                    let reason = error.message().trim().to_owned();
+                    open.problems.push(Problem { place: format!("{name}, line {line}"), reason });
                 }
             }
         }
@@ -150,6 +154,8 @@ impl Open {
                 Err(needs) => {
                     let given = match &given {
                         _ if T::SECRET => "***".to_owned(),
+                        // An address with a password in it.
+                        Value::String(text) if text.contains('@') => "***".to_owned(),
                         Value::String(text) => format!("{text:?}"),
                         other => other.to_string(),
                     };

@@ -295,7 +295,9 @@ mod tests {
     fn a_file_that_is_no_toml_is_one_problem() {
         let problems = problems("a = ", &[]);
         assert_eq!(problems.len(), 1);
-        assert!(problems[0].starts_with("hub.toml: "), "{problems:?}");
+        assert!(problems[0].starts_with("hub.toml, line 1: "), "{problems:?}");
+        let problem = parse("a = 1\nb = 'AccountKey=secret\n", &[], &[]).expect_err("no TOML").to_string();
+        assert!(problem.starts_with("hub.toml, line 2: ") && !problem.contains("secret"), "{problem}");
     }
 
     #[test]

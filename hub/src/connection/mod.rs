@@ -24,6 +24,9 @@ pub struct Terms {
     pub max_message: usize,
 }
 
+/// How often that is tried at the most: a handshake in more messages than this needs its separator.
+const MOST_JUDGEMENTS: u8 = 8;
+
 /// What a session is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -38,6 +41,8 @@ pub struct Session {
     phase: Phase,
     /// The client has pinged: from then on its silence counts.
     pings: bool,
+    /// How often it was tried whether a handshake is whole without its separator.
+    judgements: u8,
     /// The handshake came without its separator: one that comes first after it belongs to it.
     separator_due: bool,
     last_received: Tick,
@@ -92,7 +97,14 @@ pub trait Output {
 impl Session {
     /// A client that has just arrived.
     pub fn new(now: Tick) -> Session {
-        Session { phase: Phase::Handshake, pings: false, separator_due: false, last_received: now, last_sent: now }
+        Session {
+            phase: Phase::Handshake,
+            pings: false,
+            judgements: 0,
+            separator_due: false,
+            last_received: now,
+            last_sent: now,
+        }
     }
 
     /// The protocol, once the handshake is done.
@@ -134,11 +146,24 @@ impl Session {
             return ending;
         }
         held.extend_from_slice(bytes);
+        if !self.may_complete(held, bytes, terms, ends) {
+            return None;
+        }
         let taken = std::mem::take(held);
         let (used, ending) = self.consume(&taken, ends, terms, output);
         *held = taken;
         held.drain(..used);
         ending
+    }
+
+    /// Whether new bytes behind `held` can make a message whole: what was looked through before is not again, however small
+    /// the pieces.
+    fn may_complete(&self, held: &[u8], new: &[u8], terms: &Terms, ends: bool) -> bool {
+        match self.phase {
+            Phase::Open(Protocol::MessagePack) | Phase::Ended => true,
+            Phase::Open(Protocol::Json) => new.contains(&json::SEPARATOR) || held.len() >= terms.max_message,
+            Phase::Handshake => ends || new.contains(&json::SEPARATOR) || held.len() >= terms.max_message,
+        }
     }
 
     /// Works through whole messages: how many bytes they took, and whether one of them ended the session.
@@ -184,7 +209,11 @@ impl Session {
             None if bytes.len() >= terms.max_message => {
                 return Err(Ending::Handshake(HandshakeError::Canceled(Cancellation::TooLarge)));
             }
-            None if ends && handshake::is_whole(bytes) => {
+            None if ends && self.judgements < MOST_JUDGEMENTS => {
+                self.judgements += 1;
+                if !handshake::is_whole(bytes) {
+                    return Ok(None);
+                }
                 self.separator_due = true;
                 (bytes, bytes.len())
             }

@@ -1,7 +1,6 @@
 //! Members of the known payloads: their names, kinds, and how each is read.
 
-use serde_json::Value as Json;
-
+use super::json::Json;
 use super::value::parse_id;
 use super::{Date, Malformed, Value};
 
@@ -50,13 +49,13 @@ pub enum Kind {
 
 /// Reads an object by a table of members: what the table does not name is dropped.
 pub(super) fn read(members: &[Member], json: &Json, path: &str) -> Result<Value, Malformed> {
-    let object = json.as_object().ok_or_else(|| Malformed::new(path, "an object is needed here"))?;
+    if !json.is_object() {
+        return Err(Malformed::new(path, "an object is needed here"));
+    }
     let mut values = Vec::with_capacity(members.len());
     for member in members {
-        // Names in any case, of several the last, as .NET reads them.
-        let given = object.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(member.name));
         let path = format!("{path}.{}", member.name);
-        if let Some(value) = member.kind.read(given.map(|(_, value)| value), &path)? {
+        if let Some(value) = member.kind.read(json.member(member.name), &path)? {
             values.push((member.name.into(), value));
         }
     }

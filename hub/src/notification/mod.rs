@@ -3,6 +3,7 @@
 mod client_type;
 mod date;
 mod device;
+mod json;
 mod member;
 mod push_type;
 mod read;

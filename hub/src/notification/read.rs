@@ -1,7 +1,6 @@
 //! Reads a push from the text that a sender wrote, by the rules of `decisions.md` 2.
 
-use serde_json::Value as Json;
-
+use super::json::Json;
 use super::{Date, Notification, PushType, Value, member};
 
 /// Why a text is no push: what is wrong, and where.
@@ -26,11 +25,10 @@ pub fn read(text: &[u8]) -> Result<Option<Notification>, Malformed> {
         return Ok(None);
     }
     let json: Json = serde_json::from_str(&text).map_err(|error| Malformed::new("push", &error.to_string()))?;
-    let envelope = json.as_object().ok_or_else(|| Malformed::new("push", "an object is needed"))?;
-    let member = |name: &str| {
-        let found = envelope.iter().rev().find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map_or(&Json::Null, |(_, value)| value)
-    };
+    if !json.is_object() {
+        return Err(Malformed::new("push", "an object is needed"));
+    }
+    let member = |name: &str| json.member(name).unwrap_or(&Json::Null);
 
     let kind = member("type").as_u64().and_then(|number| u8::try_from(number).ok());
     let kind = kind.ok_or_else(|| Malformed::new("push.Type", "a number from 0 to 255 is needed here"))?;
@@ -48,7 +46,8 @@ pub fn read(text: &[u8]) -> Result<Option<Notification>, Malformed> {
     Ok(Some(Notification { kind, payload, context_id }))
 }
 
-/// The payload of a type that is not in the catalogue: members in their order, texts left texts.
+/// The payload of a type that is not in the catalogue: members in their order, texts left texts. Of several members whose
+/// names are the same in a frame the last counts.
 fn as_it_came(json: &Json) -> Value {
     match json {
         Json::Null => Value::Null,
@@ -57,7 +56,11 @@ fn as_it_came(json: &Json) -> Value {
         Json::String(text) => Value::Text(text.clone()),
         Json::Array(items) => Value::List(items.iter().map(as_it_came).collect()),
         Json::Object(members) => {
-            Value::Map(members.iter().map(|(name, value)| (name.clone().into(), as_it_came(value))).collect())
+            let counts = |(place, (name, _)): &(usize, &(String, Json))| {
+                !members[place + 1..].iter().any(|(later, _)| later.eq_ignore_ascii_case(name))
+            };
+            let counting = members.iter().enumerate().filter(counts);
+            Value::Map(counting.map(|(_, (name, value))| (name.clone().into(), as_it_came(value))).collect())
         }
     }
 }
@@ -95,6 +98,20 @@ mod tests {
             push.payload.member("userid").and_then(Value::as_id).map(|id| id.to_string()).as_deref(),
             Some("d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c")
         );
+    }
+
+    #[test]
+    fn of_three_the_last_counts_also_if_it_repeats_the_first() {
+        let [a, b, c] = [1u128, 2, 3].map(|number| uuid::Uuid::from_u128(number).to_string());
+        let text =
+            format!(r#"{{"Type":11,"type":5,"Type":11,"payload":{{"userId":"{a}","userid":"{b}","userId":"{c}"}}}}"#);
+        let push = read(text.as_bytes()).expect("well-formed").expect("a push");
+        assert_eq!(push.kind, 11);
+        assert_eq!(push.payload.member("UserId").and_then(Value::as_id), uuid::Uuid::try_parse(&c).ok());
+        let text = format!(r#"{{"type":99,"payload":{{"userId":"{a}","x":1,"UserId":"{b}"}}}}"#);
+        let push = read(text.as_bytes()).expect("well-formed").expect("a push");
+        assert_eq!(push.payload.member("UserId").and_then(Value::as_id), uuid::Uuid::try_parse(&b).ok());
+        assert!(matches!(&push.payload, Value::Map(members) if members.len() == 2));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::telemetry::Seldom;
 
@@ -18,6 +19,18 @@ const BUDGET: usize = 64;
 /// How long to wait before trying again when the system has no descriptor left.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
+/// Descriptors that are kept for everything else: the other ports, files, requests that axum serves.
+const RESERVE: usize = 1200;
+
+/// How many sockets there may be: the limit of open files without the reserve, which is a quarter of a small limit.
+fn most_sockets() -> usize {
+    // What may be had is taken. If it can't be had after all, what there is has to do.
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    limit - RESERVE.min(limit / 4)
+}
+
 /// The listening socket.
 pub(super) struct Acceptor {
     listener: TcpListener,
@@ -25,6 +38,8 @@ pub(super) struct Acceptor {
     pub(super) ready: bool,
     pause_until: Option<Instant>,
     seldom: Seldom,
+    /// How many sockets there may be, by the limit of open files.
+    most: usize,
 }
 
 impl Acceptor {
@@ -33,7 +48,7 @@ impl Acceptor {
         listener.set_nonblocking(true)?;
         let mut listener = TcpListener::from_std(listener);
         registry.register(&mut listener, LISTEN, Interest::READABLE)?;
-        Ok(Acceptor { listener, ready: true, pause_until: None, seldom: Seldom::default() })
+        Ok(Acceptor { listener, ready: true, pause_until: None, seldom: Seldom::default(), most: most_sockets() })
     }
 
     /// How long the loop may wait because of this; nothing if any time is fine.
@@ -44,8 +59,8 @@ impl Acceptor {
         }
     }
 
-    /// Accepts what waits, up to the budget of a turn.
-    pub(super) fn accept(&mut self, mut take: impl FnMut(TcpStream, IpAddr)) {
+    /// Accepts what waits, up to the budget of a turn. `open`: how many sockets there are already.
+    pub(super) fn accept(&mut self, mut open: usize, mut take: impl FnMut(TcpStream, IpAddr)) {
         if self.pause_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
@@ -54,8 +69,23 @@ impl Acceptor {
             if !self.ready {
                 return;
             }
+            if open >= self.most {
+                self.pause_until = Some(Instant::now() + EXHAUSTED);
+                if let Some(unsaid) = self.seldom.say() {
+                    let most = self.most;
+                    tracing::warn!(
+                        most,
+                        unsaid,
+                        "no more connections are accepted: raise the limit of open files (ulimit -n)"
+                    );
+                }
+                return;
+            }
             match self.listener.accept() {
-                Ok((socket, peer)) => take(socket, peer.ip()),
+                Ok((socket, peer)) => {
+                    open += 1;
+                    take(socket, peer.ip());
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready = false,
                 // A client that hung up before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

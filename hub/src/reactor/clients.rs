@@ -1,10 +1,12 @@
 //! What a reactor does with its clients: adopts them, hears them, writes to them, lets go of them.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::SockRef;
+use uuid::Uuid;
 
 use super::Receipt;
 use super::connection::{Connection, Guest, Heard, Sent};
@@ -49,20 +51,39 @@ impl Reactor {
         self.settle(slot, answered);
         self.carry(slot, outgoing, ending);
         // What came while its token was verified was announced then.
-        self.again.push((slot, false));
+        self.read_again(slot, false);
     }
 
     /// What speaks against a client on its own reactor, with the outcome to count.
-    fn objection(&self, guest: &Guest) -> (&'static str, Option<Refusal>) {
+    fn objection(&mut self, guest: &Guest) -> (&'static str, Option<Refusal>) {
         if self.is_draining() {
             return ("unavailable", Some(Refusal::busy("This server is shutting down.")));
         }
         let most = self.shared.config.limits.per_user;
-        match (guest, guest.id()) {
-            (Guest::User(_), Some(user)) if most > 0 && self.registry.id(Hub::Main, user).len() >= most => {
-                ("limited", Some(Refusal::too_many("There are too many connections of this user.")))
+        if let (Guest::User(_), Some(user)) = (guest, guest.id())
+            && most > 0
+            && !self.enter(user, most)
+        {
+            return ("limited", Some(Refusal::too_many("There are too many connections of this user.")));
+        }
+        ("accepted", None)
+    }
+
+    /// Counts a client of a user in, unless there are so many.
+    fn enter(&mut self, user: Uuid, most: usize) -> bool {
+        let count = self.users.entry(user).or_default();
+        let room = *count < most;
+        *count += usize::from(room);
+        room
+    }
+
+    /// Counts a client of a user out.
+    fn exit(&mut self, user: Uuid) {
+        if let Entry::Occupied(mut count) = self.users.entry(user) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
             }
-            _ => ("accepted", None),
         }
     }
 
@@ -77,7 +98,7 @@ impl Reactor {
                 Heard::End(ending) => return self.carry(slot, outgoing, Some(ending)),
             }
         }
-        self.again.push((slot, closed));
+        self.read_again(slot, closed);
     }
 
     /// Carries out what a session asks for.
@@ -184,7 +205,7 @@ impl Reactor {
 
     /// Brings the next look at a client forward, if something is due earlier than was arranged.
     fn rearm(&mut self, slot: u32) {
-        if let Some(Slot { state: State::Open(connection), armed }) = self.slots.get(slot as usize) {
+        if let Some(Slot { state: State::Open(connection), armed, .. }) = self.slots.get(slot as usize) {
             let due = connection.due(&self.terms, &self.patience);
             if let Some(due) = due.filter(|due| due < armed) {
                 self.arm(slot, due);
@@ -230,6 +251,10 @@ impl Reactor {
                 }
             });
         }
+        if let Some(user) = connection.user().filter(|_| self.shared.config.limits.per_user > 0) {
+            self.exit(user);
+        }
+        let metrics = &self.shared.metrics;
         metrics.closes.with_label_values(&[ending.label()]).inc();
         if let Ending::Handshake(error) = &ending {
             metrics.handshake_failures.with_label_values(&[error.label()]).inc();

@@ -1,5 +1,6 @@
 //! One reactor's loop: events, mail and time in, calls to `front` (requests) and `clients` (connections) out.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
+use uuid::Uuid;
 
 use super::acceptor::LISTEN;
 use super::connection::Patience;
@@ -36,6 +38,9 @@ const DRAIN_STEP: Duration = Duration::from_millis(50);
 /// How long the answer to a login request waits for its client (`decisions.md` 5).
 const RESPONSES_KEPT: Duration = Duration::from_secs(120);
 
+/// How long a turn reads mail.
+const MAIL_BUDGET: Duration = Duration::from_millis(5);
+
 /// Bytes read at once, for whatever socket.
 const BUFFER: usize = 64 * 1024;
 
@@ -43,20 +48,25 @@ const BUFFER: usize = 64 * 1024;
 pub(super) struct Reactor {
     pub(super) number: usize,
     pub(super) shared: Arc<Shared>,
-    status: Arc<Status>,
+    /// Of all reactors.
+    statuses: Vec<Arc<Status>>,
     /// Of all reactors, this one included.
     pub(super) peers: Vec<Mailbox>,
     letters: Letters,
     pub(super) poll: Poll,
     pub(super) slots: Slab<Slot>,
     pub(super) registry: Registry,
+    /// How many clients each user has, where there is a limit.
+    pub(super) users: HashMap<Uuid, usize>,
     wheel: Wheel,
     pub(super) clock: Clock,
     pub(super) now: Tick,
     pub(super) terms: Terms,
     pub(super) patience: Patience,
-    /// Slots whose sockets may have more to read, and whether their end is near: events come only once.
-    pub(super) again: Vec<(u32, bool)>,
+    /// Slots whose sockets may have more to read: events come only once.
+    again: Vec<u32>,
+    /// There may be more mail than a turn has time for.
+    more_mail: bool,
     pub(super) buffer: Vec<u8>,
     /// On the first reactor: the public port.
     pub(super) front: Option<Front>,
@@ -74,7 +84,7 @@ impl Reactor {
     pub(super) fn new(
         number: usize,
         shared: Arc<Shared>,
-        status: Arc<Status>,
+        statuses: Vec<Arc<Status>>,
         peers: Vec<Mailbox>,
         letters: Letters,
         poll: Poll,
@@ -94,18 +104,20 @@ impl Reactor {
         let now = clock.now();
         Reactor {
             number,
-            status,
+            statuses,
             peers,
             letters,
             poll,
             slots: Slab::new(),
             registry: Registry::default(),
+            users: HashMap::new(),
             wheel: Wheel::new(now),
             clock,
             now,
             terms,
             patience,
             again: Vec::new(),
+            more_mail: false,
             buffer: vec![0; BUFFER],
             front: None,
             errands: Errands::default(),
@@ -132,8 +144,10 @@ impl Reactor {
                 continue;
             }
             self.now = self.clock.now();
-            for (slot, closed) in std::mem::take(&mut self.again) {
-                self.readable(slot, closed);
+            for slot in std::mem::take(&mut self.again) {
+                if let Some(closed) = self.slots.get_mut(slot as usize).and_then(|slot| slot.again.take()) {
+                    self.readable(slot, closed);
+                }
             }
             for event in &events {
                 match event.token() {
@@ -142,15 +156,8 @@ impl Reactor {
                     Token(slot) => self.event(slot as u32, event),
                 }
             }
-            self.letters.look();
-            while let Some(mail) = self.letters.next() {
-                match mail {
-                    Mail::Deliver(delivery, receipt) => self.deliver(&delivery, &receipt),
-                    Mail::Adopt(newcomer) => self.adopt_from_peer(newcomer),
-                    Mail::Verified(verdict) => self.verified(verdict),
-                    Mail::Drain(duration) => self.start_drain(duration),
-                    Mail::Stop => return,
-                }
+            if self.read_mail() {
+                return;
             }
             self.accept();
             self.expire();
@@ -161,9 +168,44 @@ impl Reactor {
         }
     }
 
+    /// Does what others ask for, as long as the turn has time for it; true if the reactor is to stop.
+    fn read_mail(&mut self) -> bool {
+        self.letters.look();
+        let since = Instant::now();
+        while let Some(mail) = self.letters.next() {
+            match mail {
+                Mail::Deliver(delivery, receipt) => self.deliver(&delivery, &receipt),
+                Mail::Adopt(newcomer) => self.adopt_from_peer(newcomer),
+                Mail::Verified(verdict) => self.verified(verdict),
+                Mail::KeysAwaited => self.keys_awaited(),
+                Mail::Drain(duration) => self.start_drain(duration),
+                Mail::Stop => return true,
+            }
+            // However much comes, sockets, clients at the door and timers have their turn.
+            self.more_mail = since.elapsed() > MAIL_BUDGET;
+            if self.more_mail {
+                return false;
+            }
+        }
+        self.more_mail = false;
+        false
+    }
+
+    /// Reads on from a socket in the next turn. `closed`: its end is near.
+    pub(super) fn read_again(&mut self, slot: u32, closed: bool) {
+        let Some(entry) = self.slots.get_mut(slot as usize) else { return };
+        match &mut entry.again {
+            Some(known) => *known |= closed,
+            None => {
+                entry.again = Some(closed);
+                self.again.push(slot);
+            }
+        }
+    }
+
     /// How long the loop may wait for an event.
     fn patience_of_the_loop(&self) -> Duration {
-        if !self.again.is_empty() {
+        if self.more_mail || !self.again.is_empty() {
             return Duration::ZERO;
         }
         let tick = self.wheel.earliest().map(|tick| self.clock.until(tick));
@@ -269,7 +311,7 @@ impl Reactor {
         let open = self.slots.iter().filter(|(_, slot)| matches!(slot.state, State::Open(_)));
         let open: Vec<u32> = open.map(|(slot, _)| slot as u32).collect();
         self.shared.metrics.draining.set(1);
-        let drain = Drain::new(open, duration, || uuid::Uuid::new_v4().as_u64_pair().1);
+        let drain = Drain::new(open, duration, || Uuid::new_v4().as_u64_pair().1);
         self.drain = Some((Instant::now(), drain));
     }
 
@@ -288,9 +330,16 @@ impl Reactor {
     /// Publishes what others see of this reactor.
     fn tell(&self) {
         let since = self.shared.start.elapsed().as_millis();
-        self.status.beat.store(since as u64, Ordering::Relaxed);
-        self.status.sockets.store(self.slots.len(), Ordering::Relaxed);
+        let status = &self.statuses[self.number];
+        status.beat.store(since as u64, Ordering::Relaxed);
+        status.sockets.store(self.slots.len(), Ordering::Relaxed);
         let drained = self.drain.as_ref().is_some_and(|(_, drain)| drain.is_over()) && self.slots.is_empty();
-        self.status.drained.store(drained, Ordering::Relaxed);
+        status.drained.store(drained, Ordering::Relaxed);
+    }
+
+    /// How many sockets the other reactors hold.
+    pub(super) fn peers_open(&self) -> usize {
+        let others = self.statuses.iter().enumerate().filter(|(number, _)| *number != self.number);
+        others.map(|(_, status)| status.sockets.load(Ordering::Relaxed)).sum()
     }
 }

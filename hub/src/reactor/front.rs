@@ -31,6 +31,10 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a refused client has to read its answer.
 const REFUSAL_LINGERS: Duration = Duration::from_secs(1);
 
+/// How many bytes all heads that are not whole may take together, and what is left of them after a cut.
+const PARTIAL_HEADS: usize = 64 * 1024 * 1024;
+const AFTER_A_CUT: usize = PARTIAL_HEADS / 4 * 3;
+
 /// The public port and what goes with it.
 pub(super) struct Front {
     pub(super) acceptor: Acceptor,
@@ -39,6 +43,8 @@ pub(super) struct Front {
     /// How many tokens are being verified; requests above the limit wait.
     verifying: usize,
     waiting: VecDeque<(u32, u64)>,
+    /// Bytes of heads that are not whole, at the most.
+    partial: usize,
     tickets: u64,
 }
 
@@ -51,7 +57,8 @@ impl Reactor {
         verification: Verification,
     ) -> io::Result<()> {
         let acceptor = Acceptor::new(listener, self.poll.registry())?;
-        let front = Front { acceptor, plain, verification, verifying: 0, waiting: VecDeque::new(), tickets: 0 };
+        let front =
+            Front { acceptor, plain, verification, verifying: 0, waiting: VecDeque::new(), partial: 0, tickets: 0 };
         self.front = Some(front);
         Ok(())
     }
@@ -65,7 +72,8 @@ impl Reactor {
     /// Takes in who waits at the door.
     pub(super) fn accept(&mut self) {
         let Some(mut front) = self.front.take() else { return };
-        front.acceptor.accept(|mut socket, peer| {
+        let others: usize = self.peers_open();
+        front.acceptor.accept(self.slots.len() + others, |mut socket, peer| {
             if let Some(slot) = self.reserve(&mut socket) {
                 self.slots[slot as usize].state = State::Arriving(Box::new(Arrival::new(socket, peer)));
                 self.arm(slot, self.now.after(Tick::count(HEAD_DEADLINE)));
@@ -77,14 +85,45 @@ impl Reactor {
     /// Reads on in a request.
     pub(super) fn read_head(&mut self, slot: u32) {
         let Some(Slot { state: State::Arriving(arrival), .. }) = self.slots.get_mut(slot as usize) else { return };
+        let before = arrival.head.len();
         match arrival.read(&mut self.buffer) {
-            Progress::Waits => {}
+            Progress::Waits => {
+                let more = arrival.head.len() - before;
+                self.note_partial(more);
+            }
             Progress::Gone => _ = self.slots.remove(slot as usize),
             Progress::Head(Head::Partial) => {}
             Progress::Head(Head::Plain) => self.hand_over(slot),
             Progress::Head(Head::Refuse(refusal)) => self.refuse(slot, "bad_request", refusal),
             Progress::Head(Head::Upgrade(upgrade)) => self.authenticate(slot, upgrade),
         }
+    }
+
+    /// Keeps the room of heads that are not whole within bounds: the oldest are cut.
+    fn note_partial(&mut self, more: usize) {
+        let Some(front) = &mut self.front else { return };
+        front.partial += more;
+        if front.partial <= PARTIAL_HEADS {
+            return;
+        }
+        // Those that became whole or left were not counted off: now all are counted.
+        let arrivals = self.slots.iter().filter_map(|(slot, entry)| match &entry.state {
+            State::Arriving(arrival) if arrival.verifying.is_none() => Some((entry.armed, slot, arrival.head.len())),
+            _ => None,
+        });
+        let mut arrivals: Vec<(Tick, usize, usize)> = arrivals.collect();
+        let mut partial: usize = arrivals.iter().map(|(_, _, length)| length).sum();
+        if partial > PARTIAL_HEADS {
+            arrivals.sort_unstable();
+            let mut oldest = arrivals.into_iter();
+            while partial > AFTER_A_CUT
+                && let Some((_, slot, length)) = oldest.next()
+            {
+                partial -= length;
+                self.slots.remove(slot);
+            }
+        }
+        front.partial = partial;
     }
 
     /// The time for a request is over; one whose token is being verified is whole.
@@ -137,15 +176,8 @@ impl Reactor {
 
     /// Hears what became of a token, and has the next one verified.
     pub(super) fn verified(&mut self, verdict: Verdict) {
-        let Some(front) = &mut self.front else { return };
-        front.verifying -= 1;
-        while let Some((slot, ticket)) = front.waiting.pop_front() {
-            let upgrade = awaited(self.slots.get_mut(slot as usize), ticket);
-            if let Some(token) = upgrade.and_then(|upgrade| upgrade.token.take()) {
-                front.verifying += 1;
-                front.verification.ask(slot, ticket, token);
-                break;
-            }
+        if !verdict.late {
+            self.verify_next();
         }
         if awaited(self.slots.get_mut(verdict.slot as usize), verdict.ticket).is_none() {
             return;
@@ -155,6 +187,25 @@ impl Reactor {
         };
         if let Some((_, upgrade)) = arrival.verifying.take() {
             self.judge(verdict.slot, upgrade, verdict.claims);
+        }
+    }
+
+    /// A token waits for newer keys: others need not wait for it.
+    pub(super) fn keys_awaited(&mut self) {
+        self.verify_next();
+    }
+
+    /// The verifying thread is done with one token: it gets the next.
+    fn verify_next(&mut self) {
+        let Some(front) = &mut self.front else { return };
+        front.verifying -= 1;
+        while let Some((slot, ticket)) = front.waiting.pop_front() {
+            let upgrade = awaited(self.slots.get_mut(slot as usize), ticket);
+            if let Some(token) = upgrade.and_then(|upgrade| upgrade.token.take()) {
+                front.verifying += 1;
+                front.verification.ask(slot, ticket, token);
+                break;
+            }
         }
     }
 
@@ -175,7 +226,7 @@ impl Reactor {
                 return self.refuse(slot, "bad_request", unknown);
             }
         }
-        let place = match self.enter(slot, &upgrade) {
+        let place = match self.find_place(slot, &upgrade) {
             Ok(place) => place,
             Err(full) => return self.refuse(slot, "limited", full),
         };
@@ -194,7 +245,7 @@ impl Reactor {
     }
 
     /// Counts a client in, where there is a limit, or says what is full.
-    fn enter(&self, slot: u32, upgrade: &Upgrade) -> Result<Option<Box<Place>>, Refusal> {
+    fn find_place(&self, slot: u32, upgrade: &Upgrade) -> Result<Option<Box<Place>>, Refusal> {
         let limits = &self.shared.config.limits;
         let address = match self.slots.get(slot as usize) {
             Some(Slot { state: State::Arriving(arrival), .. }) if limits.per_address > 0 => {

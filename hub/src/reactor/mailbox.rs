@@ -26,6 +26,8 @@ pub(super) enum Mail {
     Adopt(Newcomer),
     /// Hear what became of a token.
     Verified(Verdict),
+    /// Go on with other tokens: one waits for newer keys.
+    KeysAwaited,
     /// Let go of all clients.
     Drain(Duration),
     /// End.
@@ -51,6 +53,8 @@ pub(super) struct Verdict {
     /// Which client of that slot it was.
     pub(super) ticket: u64,
     pub(super) claims: Result<Arc<Claims>, Rejection>,
+    /// It waited for newer keys.
+    pub(super) late: bool,
 }
 
 /// The sending side of a mailbox.

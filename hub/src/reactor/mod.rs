@@ -125,8 +125,7 @@ impl Reactors {
         let mut front = Some((listener, plain));
         let mut threads = Vec::new();
         for (number, (mailbox, letters, poll)) in prepared.into_iter().enumerate() {
-            let mut reactor =
-                Reactor::new(number, shared.clone(), statuses[number].clone(), mailboxes.clone(), letters, poll);
+            let mut reactor = Reactor::new(number, shared.clone(), statuses.clone(), mailboxes.clone(), letters, poll);
             if let Some((listener, plain)) = front.take() {
                 let verification = Verification::start(shared.authenticator.clone(), mailbox, Handle::current())?;
                 reactor.open_front_door(listener, plain, verification)?;

@@ -10,7 +10,12 @@ pub(super) struct Slot {
     pub(super) state: State,
     /// The tick for which the wheel's entry counts; any other entry is stale.
     pub(super) armed: Tick,
+    /// It is on the list of those that may have more to read; whether their end is near.
+    pub(super) again: Option<bool>,
 }
+
+/// Not armed at all: everything is earlier.
+const NEVER: Tick = Tick(u32::MAX);
 
 /// What a socket is.
 pub(super) enum State {
@@ -27,7 +32,7 @@ pub(super) enum State {
 impl Slot {
     /// A slot that is kept for a socket.
     pub(super) fn new() -> Slot {
-        Slot { state: State::Gone, armed: Tick::default() }
+        Slot { state: State::Gone, armed: NEVER, again: None }
     }
 
     /// Takes the state out, to put another one in.

@@ -1,6 +1,7 @@
 //! The direct source: `POST /send` with an internal token (`bitwarden.md` 2.5, `decisions.md` 2).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -13,6 +14,7 @@ use axum::routing::post;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::Intake;
 use crate::auth::{Authenticator, Policy, Rejection, bearer};
@@ -21,6 +23,9 @@ use crate::transport::plain::{busy, error, rejected};
 
 /// How many pushes may be on their way at once.
 const MOST: usize = 1024;
+
+/// How long a body may take.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The largest body, in bytes.
 const LARGEST_BODY: usize = 1024 * 1024;
@@ -97,7 +102,9 @@ async fn send(_: Authorized, State(direct): State<Direct>, request: Request) -> 
 }
 
 async fn collect(body: Body) -> Result<Bytes, Response> {
-    match Limited::new(body, LARGEST_BODY).collect().await {
+    let body = timeout(DEADLINE, Limited::new(body, LARGEST_BODY).collect()).await;
+    let Ok(body) = body else { return Err(error(StatusCode::REQUEST_TIMEOUT, "The body did not come in time.")) };
+    match body {
         Ok(body) => Ok(body.to_bytes()),
         Err(cause) if cause.is::<LengthLimitError>() => {
             let message = format!("A push has at most {LARGEST_BODY} bytes.");

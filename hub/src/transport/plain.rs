@@ -76,6 +76,7 @@ pub async fn serve(router: Router, mut connections: mpsc::Receiver<Handover>) {
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_DEADLINE)
                 .keep_alive(false)
+                .half_close(true)
                 .serve_connection(TokioIo::new(stream), service);
             // A client that hangs up in the middle is no event.
             let _ = tokio::time::timeout(DEADLINE, connection).await;
