@@ -162,7 +162,11 @@ impl Session {
         match self.phase {
             Phase::Open(Protocol::MessagePack) | Phase::Ended => true,
             Phase::Open(Protocol::Json) => new.contains(&json::SEPARATOR) || held.len() >= terms.max_message,
-            Phase::Handshake => ends || new.contains(&json::SEPARATOR) || held.len() >= terms.max_message,
+            Phase::Handshake => {
+                (ends && self.judgements < MOST_JUDGEMENTS)
+                    || new.contains(&json::SEPARATOR)
+                    || held.len() >= terms.max_message
+            }
         }
     }
 

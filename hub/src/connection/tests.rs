@@ -134,6 +134,22 @@ fn a_handshake_may_lack_its_separator() {
 }
 
 #[test]
+fn a_handshake_in_many_pieces_is_not_looked_through_with_each() {
+    let mut talk = Talk::new();
+    for _ in 0..MOST_JUDGEMENTS {
+        assert!(talk.session.may_complete(&talk.held, b"", &TERMS, true));
+        assert_eq!(talk.finish(&JSON[..1], 0), None);
+        talk.held.clear();
+    }
+    assert!(!talk.session.may_complete(&talk.held, b"", &TERMS, true));
+    // Its separator still ends it.
+    for byte in JSON {
+        assert_eq!(talk.finish(&[*byte], 0), None);
+    }
+    assert_eq!(talk.heard(), ["opened json", "{}"]);
+}
+
+#[test]
 fn a_handshake_has_its_time() {
     let mut talk = Talk::new();
     assert_eq!(talk.due(), Some(150));
