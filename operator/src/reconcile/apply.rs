@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 
+use super::child::{Error, title};
 use super::repair;
 use crate::build::Desired;
-use crate::cluster::{CallError, Cluster, Kind};
+use crate::cluster::{Cluster, Kind};
 use crate::model::ownership;
 
 /// What was written, as far as the next steps need it.
@@ -28,30 +29,6 @@ pub enum Verdict {
     Foreign(Vec<String>),
     /// The API server does not take a child as it was built.
     Refused(String),
-}
-
-/// A call for one child failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{object}: {source}")]
-pub struct Error {
-    object: String,
-    source: CallError,
-}
-
-impl Error {
-    /// What kind of failure it was.
-    pub fn category(&self) -> &'static str {
-        self.source.category()
-    }
-
-    /// Whether the server minds what the object says. What it minds about metadata comes of a race (the object was made
-    /// anew between look and write) and passes.
-    fn is_about_the_content(&self) -> bool {
-        let Some(status) = self.source.status() else { return false };
-        let causes = status.details.iter().flat_map(|details| &details.causes);
-        let is_race = causes.into_iter().any(|cause| cause.field.starts_with("metadata."));
-        matches!(status.code, 400 | 403 | 422) && !is_race
-    }
 }
 
 /// Applies every child of the hub with this uid, after having looked at all of them.
@@ -108,11 +85,12 @@ impl Look<'_> {
     /// Whether the object's name is free or has an object of this hub's.
     async fn at<K: Kind>(&mut self, mut object: K) -> Result<Child<K>, Error> {
         let namespace = object.namespace().unwrap_or_default();
-        let there = self.cluster.get_metadata::<K>(&namespace, &object.name_any()).await;
-        let there = there.map_err(|source| Error { object: title(&object), source })?;
+        let name = object.name_any();
+        let there = self.cluster.get_metadata::<K>(&namespace, &name).await;
+        let there = there.map_err(|source| Error::new(title::<K>(&name), source))?;
         if let Some(there) = &there {
             if !ownership::belongs_to(&there.metadata, self.uid) {
-                self.foreign.push(title(&object));
+                self.foreign.push(title::<K>(&name));
             }
             // Should it be replaced before the write, the write is refused.
             object.meta_mut().uid = there.metadata.uid.clone();
@@ -157,7 +135,7 @@ struct Child<K> {
 
 impl<K: Kind> Child<K> {
     async fn apply(self, cluster: &Cluster) -> Result<K, Error> {
-        let failed = |source| Error { object: title(&self.object), source };
+        let failed = |source| Error::new(title::<K>(&self.object.name_any()), source);
         // Without force where nothing was: should somebody's object have come up since, the server reports a conflict.
         let refused = match cluster.apply(&self.object, self.exists).await {
             Err(error) if self.exists && error.category() == "invalid" => error,
@@ -167,8 +145,4 @@ impl<K: Kind> Child<K> {
         cluster.patch(&self.object, &patch).await.map_err(failed)?;
         cluster.apply(&self.object, true).await.map_err(failed)
     }
-}
-
-fn title<K: Kind>(object: &K) -> String {
-    format!("{} {}", K::kind(&()), object.name_any())
 }

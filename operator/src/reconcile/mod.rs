@@ -4,6 +4,7 @@
 //! to is no error but a finding: it ends in the status, and the hub's children stay as they are.
 
 pub mod apply;
+pub mod child;
 pub mod dereference;
 pub mod prune;
 mod repair;
@@ -27,10 +28,10 @@ pub enum Error {
     Dereference(#[from] dereference::Error),
     /// Writing the children.
     #[error("apply: {0}")]
-    Apply(#[from] apply::Error),
+    Apply(#[source] child::Error),
     /// Deleting children that are not wanted any more.
     #[error("prune: {0}")]
-    Prune(#[from] prune::Error),
+    Prune(#[source] child::Error),
     /// Writing the status.
     #[error("status: {0}")]
     Status(#[from] status::Error),
@@ -51,8 +52,7 @@ impl Error {
     pub fn category(&self) -> &'static str {
         match self {
             Error::Dereference(error) => error.category(),
-            Error::Apply(error) => error.category(),
-            Error::Prune(error) => error.category(),
+            Error::Apply(error) | Error::Prune(error) => error.category(),
             Error::Status(error) => error.category(),
         }
     }
@@ -102,11 +102,11 @@ async fn carry_out(
             return Ok((Findings { spec: problems.into_iter().map(problem).collect(), ..findings }, None));
         }
     };
-    Ok(match apply::apply(&context.cluster, &checked.hub.owner.uid, desired).await? {
+    Ok(match apply::apply(&context.cluster, &checked.hub.owner.uid, desired).await.map_err(Error::Apply)? {
         apply::Verdict::Applied(applied) => {
             // What the old pods live on goes when they are gone; a rollout that is stuck can still be taken back.
             if conditions::rollout_is_over(&applied.deployment) {
-                prune::prune(&context.cluster, hub, &applied.uids).await?;
+                prune::prune(&context.cluster, hub, &applied.uids).await.map_err(Error::Prune)?;
             }
             (findings, Some(applied.deployment))
         }

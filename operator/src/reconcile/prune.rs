@@ -10,23 +10,9 @@ use k8s_openapi::api::core::v1::{Secret, Service};
 use kube::ResourceExt;
 use notification_hub_crds::NotificationHub;
 
-use crate::cluster::{CallError, Cluster, Kind};
+use super::child::{Error, title};
+use crate::cluster::{Cluster, Kind};
 use crate::model::{labels, ownership};
-
-/// A call for one kind or child failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{object}: {source}")]
-pub struct Error {
-    object: String,
-    source: CallError,
-}
-
-impl Error {
-    /// What kind of failure it was.
-    pub fn category(&self) -> &'static str {
-        self.source.category()
-    }
-}
 
 /// Deletes the children of `hub` but for those with the uids `wanted`.
 pub async fn prune(cluster: &Cluster, hub: &NotificationHub, wanted: &BTreeSet<String>) -> Result<(), Error> {
@@ -37,16 +23,16 @@ pub async fn prune(cluster: &Cluster, hub: &NotificationHub, wanted: &BTreeSet<S
 async fn prune_kind<K: Kind>(cluster: &Cluster, hub: &NotificationHub, wanted: &BTreeSet<String>) -> Result<(), Error> {
     let (namespace, uid) = (hub.namespace().unwrap_or_default(), hub.uid().unwrap_or_default());
     let listed = cluster.list_metadata::<K>(&namespace, &labels::children_text(&hub.name_any())).await;
-    let listed = listed.map_err(|source| Error { object: format!("{} list", K::kind(&())), source })?;
+    let listed = listed.map_err(|source| Error::new(title::<K>("list"), source))?;
     for child in listed {
         let is_wanted = child.metadata.uid.as_ref().is_none_or(|uid| wanted.contains(uid));
         let is_going = child.metadata.deletion_timestamp.is_some();
         if is_wanted || is_going || !ownership::belongs_to(&child.metadata, &uid) {
             continue;
         }
-        let object = format!("{} {}", K::kind(&()), child.name_any());
+        let object = title::<K>(&child.name_any());
         tracing::info!(hub = hub.name_any(), namespace, object, "deleting what is not wanted any more");
-        cluster.delete(&child).await.map_err(|source| Error { object, source })?;
+        cluster.delete(&child).await.map_err(|source| Error::new(object, source))?;
     }
     Ok(())
 }
