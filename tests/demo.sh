@@ -12,6 +12,7 @@ namespace=notification-hub-demo system=notification-hub-system release=notificat
 own_cluster=true
 [ "${CLUSTER-}" != current ] || own_cluster=false
 . "$here/packages.sh"
+. "$here/line.sh"
 
 say() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 show() { echo "  \$ $*"; "$@" | sed 's/^/    /'; }
@@ -41,18 +42,6 @@ finish() {
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
-
-# line FILE PATTERN JOB: waits, for half a minute, until the program behind the file has printed such a line, and prints it.
-line() {
-  for _ in $(seq 300); do
-    grep -m 1 -- "$2" "$1" 2>/dev/null && return 0
-    kill -0 "$3" 2>/dev/null || break
-    sleep 0.1
-  done
-  echo "no line with $2 in time; there was:" >&2
-  cat "$1" >&2
-  return 1
-}
 
 say "The clients and the programs"
 toolchain cargo node npm

@@ -14,6 +14,8 @@ mode=${1:-queue}
 case $mode in queue | direct) ;; *) echo "usage: run.sh [queue|direct]" >&2 && exit 2 ;; esac
 # shellcheck source=../../tests/packages.sh
 . "$project/tests/packages.sh"
+# shellcheck source=../../tests/line.sh
+. "$project/tests/line.sh"
 
 say() { printf '\n%s\n' "$*"; }
 
@@ -38,21 +40,11 @@ start() {
   jobs+=($!)
 }
 
-# line NAME PATTERN : waits, for half a minute, for such a line of the program that was started last, and prints it.
-line() {
-  local job=${jobs[-1]}
-  for _ in $(seq 300); do
-    grep -m 1 -- "$2" "$scratch/$1" 2> /dev/null && return 0
-    kill -0 "$job" 2> /dev/null || break
-    sleep 0.1
-  done
-  echo "$1 printed no line with '$2' in time; there was:" >&2
-  cat "$scratch/$1" >&2
-  return 1
-}
+# told NAME PATTERN : waits for such a line of the program that was started last, and prints it.
+told() { line "$scratch/$1" "$2" "${jobs[-1]}"; }
 
 # listening NAME PATTERN : the URL that the program tells of in such a line.
-listening() { line "$1" "$2" | grep -o 'http://127[0-9.:]*' | head -n 1; }
+listening() { told "$1" "$2" | grep -o 'http://127[0-9.:]*' | head -n 1; }
 
 # random : thirty-two bytes in Base64.
 random() { head -c 32 /dev/urandom | base64; }
@@ -97,14 +89,14 @@ settings+=(
 env -i "${settings[@]}" "$hub" check-config | sed '/# default$/d'
 # The original has one port. Those beside it have to be free on this machine; in a container nothing is said of them.
 start hub env -i "${settings[@]}" "$hub" --internal-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0
-url=http://$(line hub listening | grep -o '"public":"[^"]*"' | cut -d '"' -f 4)
-line hub 'keys are loaded' > /dev/null
+url=http://$(told hub listening | grep -o '"public":"[^"]*"' | cut -d '"' -f 4)
+told hub 'keys are loaded' > /dev/null
 echo "it is at $url"
 
 user=$(cat /proc/sys/kernel/random/uuid)
 say "5. Microsoft's SignalR client, as the user $user"
 start client node "$clients/listen.mjs" --url "$url" --token "$(node "$here/login.mjs" "$identity" "$user")"
-line client connected
+told client connected
 
 say "6. A push to that user"
 push=(push --type SyncCipherUpdate --user "$user")
@@ -115,6 +107,6 @@ else
   NOTIFICATION_HUB_CLIENT_SECRET=$secret "$hub" "${push[@]}" --url "$url" --identity "$identity"
   echo "the hub has taken it"
 fi
-line client '"Type":0' > "$scratch/received"
+told client '"Type":0' > "$scratch/received"
 say "It has arrived:"
 cat "$scratch/received"
