@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, in_time};
+use crate::conditions::as_note;
 use crate::controller::backoff::Backoff;
 use crate::leader::Leadership;
 use crate::model::image::ImageReference;
@@ -18,8 +20,7 @@ pub const CONTROLLER: &str = "notification-hub-operator";
 pub struct Context {
     /// The API server.
     pub cluster: Cluster,
-    /// Publishes Events.
-    pub recorder: Recorder,
+    recorder: Recorder,
     /// Counts.
     pub metrics: Arc<Metrics>,
     /// Delays after failures.
@@ -44,6 +45,22 @@ impl Context {
             metrics,
             backoff: Backoff::default(),
             hub_image,
+        }
+    }
+
+    /// Publishes an Event. One that cannot be published is no reason to fail: log and conditions tell the same.
+    pub async fn publish(
+        &self,
+        regarding: &ObjectReference,
+        type_: EventType,
+        action: &str,
+        reason: String,
+        note: String,
+    ) {
+        let (action, note) = (action.to_owned(), Some(as_note(note)));
+        let event = Event { type_, reason, note, action, secondary: None };
+        if let Err(error) = in_time(self.recorder.publish(&event, regarding)).await {
+            tracing::warn!(hub = regarding.name, %error, "an Event could not be published");
         }
     }
 }

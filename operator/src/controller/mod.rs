@@ -14,15 +14,14 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Config as ControllerConfig, watcher};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use notification_hub_crds::NotificationHub;
 use tokio::sync::watch;
 
-use crate::cluster::Kind;
 use crate::context::Context;
 use crate::reconcile::{self, Outcome};
 
@@ -51,16 +50,28 @@ pub async fn run(client: Client, namespaces: &[String], context: Arc<Context>, s
 
 async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>, mut stop: watch::Receiver<bool>) {
     let watched = || watcher::Config::default();
-    let hubs = scoped_guarded(client, namespace);
+    let hubs: Api<Guarded> = scoped(client, namespace);
     let controller = Controller::new(hubs, watched()).with_config(config());
     let store = controller.store();
     let reported = context.clone();
     controller
-        .watches(scoped::<Deployment>(client, namespace), watched(), triggers::children(store.clone()))
-        .watches(scoped::<ServiceAccount>(client, namespace), watched(), triggers::children(store.clone()))
-        .watches(scoped::<ConfigMap>(client, namespace), watched(), triggers::children(store.clone()))
-        .watches(scoped::<Service>(client, namespace), watched(), triggers::children(store.clone()))
-        .watches(scoped::<Secret>(client, namespace), watched(), triggers::secrets(store))
+        .watches(
+            scoped::<PartialObjectMeta<Deployment>>(client, namespace),
+            watched(),
+            triggers::children(store.clone()),
+        )
+        .watches(
+            scoped::<PartialObjectMeta<ServiceAccount>>(client, namespace),
+            watched(),
+            triggers::children(store.clone()),
+        )
+        .watches(
+            scoped::<PartialObjectMeta<ConfigMap>>(client, namespace),
+            watched(),
+            triggers::children(store.clone()),
+        )
+        .watches(scoped::<PartialObjectMeta<Service>>(client, namespace), watched(), triggers::children(store.clone()))
+        .watches(scoped::<PartialObjectMeta<Secret>>(client, namespace), watched(), triggers::secrets(store))
         .graceful_shutdown_on(async move {
             // An error means that nobody is left who could say so.
             let _ = stop.wait_for(|stop| *stop).await;
@@ -77,14 +88,11 @@ fn config() -> ControllerConfig {
     ControllerConfig::default().concurrency(CONCURRENCY).debounce(DEBOUNCE)
 }
 
-fn scoped<K: Kind>(client: &Client, namespace: Option<&str>) -> Api<PartialObjectMeta<K>> {
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
-}
-
-fn scoped_guarded(client: &Client, namespace: Option<&str>) -> Api<Guarded> {
+/// Reads the kind in one namespace, or in all.
+fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
     match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
@@ -96,7 +104,7 @@ pub async fn pass(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action
     let hub = match &guarded.0 {
         Ok(hub) => hub,
         Err(invalid) => {
-            report::malformed(&context, invalid).await;
+            report::malformed(&context, &guarded, invalid).await;
             return Ok(Action::await_change());
         }
     };

@@ -1,17 +1,13 @@
 //! What the outside hears of the controller: log, metrics, Events.
 
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::{Action, Error};
-use kube::runtime::events::{Event, EventType};
+use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
-use notification_hub_crds::NotificationHub;
 
 use super::Guarded;
-use crate::cluster::in_time;
-use crate::conditions::as_note;
 use crate::context::Context;
 use crate::reconcile;
 
@@ -31,7 +27,7 @@ pub(super) fn stream(context: &Context, result: StreamResult) {
 }
 
 /// A resource that is no NotificationHub of this version: told to everybody, and the others go on.
-pub(super) async fn malformed(context: &Context, invalid: &InvalidObject) {
+pub(super) async fn malformed(context: &Context, guarded: &Guarded, invalid: &InvalidObject) {
     context.metrics.malformed_resource();
     let metadata = &invalid.metadata;
     tracing::error!(
@@ -40,22 +36,6 @@ pub(super) async fn malformed(context: &Context, invalid: &InvalidObject) {
         error = invalid.error,
         "a resource cannot be read"
     );
-    let event = Event {
-        type_: EventType::Warning,
-        reason: "Malformed".to_owned(),
-        note: Some(as_note(format!("this operator cannot read the resource: {}", invalid.error))),
-        action: "Read".to_owned(),
-        secondary: None,
-    };
-    let regarding = ObjectReference {
-        api_version: Some(NotificationHub::api_version(&()).into_owned()),
-        kind: Some(NotificationHub::kind(&()).into_owned()),
-        name: metadata.name.clone(),
-        namespace: metadata.namespace.clone(),
-        uid: metadata.uid.clone(),
-        ..ObjectReference::default()
-    };
-    if let Err(error) = in_time(context.recorder.publish(&event, &regarding)).await {
-        tracing::warn!(hub = metadata.name, %error, "an Event could not be published");
-    }
+    let note = format!("this operator cannot read the resource: {}", invalid.error);
+    context.publish(&guarded.object_ref(&()), EventType::Warning, "Read", "Malformed".to_owned(), note).await;
 }

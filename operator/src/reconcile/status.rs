@@ -2,12 +2,12 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::events::{Event, EventType};
+use kube::runtime::events::EventType;
 use kube::{Resource, ResourceExt};
 use notification_hub_crds::NotificationHub;
 use serde_json::json;
 
-use crate::cluster::{CallError, in_time};
+use crate::cluster::CallError;
 use crate::conditions::{self, Findings};
 use crate::context::Context;
 
@@ -55,17 +55,8 @@ pub async fn write(
     Ok(())
 }
 
-/// An Event that cannot be published is no reason to fail: the conditions tell the same.
 async fn publish(context: &Context, hub: &NotificationHub, transition: conditions::Transition) {
     tracing::info!(hub = hub.name_any(), reason = transition.reason, "{}", transition.message);
-    let event = Event {
-        type_: if transition.is_warning { EventType::Warning } else { EventType::Normal },
-        reason: transition.reason,
-        note: Some(conditions::as_note(transition.message)),
-        action: "Reconcile".to_owned(),
-        secondary: None,
-    };
-    if let Err(error) = in_time(context.recorder.publish(&event, &hub.object_ref(&()))).await {
-        tracing::warn!(hub = hub.name_any(), %error, "an Event could not be published");
-    }
+    let type_ = if transition.is_warning { EventType::Warning } else { EventType::Normal };
+    context.publish(&hub.object_ref(&()), type_, "Reconcile", transition.reason, transition.message).await;
 }
