@@ -106,11 +106,6 @@ impl Process {
         self.output.lines.lock().unwrap_or_else(PoisonError::into_inner).stdout.clone()
     }
 
-    /// Its standard input, until [`Self::end_input`].
-    pub fn stdin(&mut self) -> Option<&mut ChildStdin> {
-        self.stdin.as_mut()
-    }
-
     /// Closes its standard input.
     pub fn end_input(&mut self) {
         self.stdin = None;
@@ -120,11 +115,6 @@ impl Process {
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let id = Pid::from_raw(self.id().try_into()?).ok_or_else(|| anyhow!("no process id"))?;
         kill_process(id, signal).with_context(|| format!("cannot signal {}", self.name))
-    }
-
-    /// Whether it has ended.
-    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        Ok(self.child.try_wait()?)
     }
 
     /// Waits for its end and for the end of its output.

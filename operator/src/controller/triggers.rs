@@ -8,9 +8,7 @@ use notification_hub_crds::NotificationHub;
 
 use super::Guarded;
 use crate::cluster::Kind;
-
-/// What children's names have behind their hub's.
-const ENDINGS: [&str; 4] = ["", "-internal", "-metrics", "-jwt"];
+use crate::model::names::ENDINGS;
 
 /// The hubs that a child, or an object with the name of one, concerns. By name rather than by owner, so that the end of
 /// a foreign object that was in the way is noticed too.

@@ -12,7 +12,6 @@ use super::decision::{Record, Timing};
 use crate::cluster::{CallError, in_time};
 
 /// The Lease, as one process sees it.
-#[derive(Clone)]
 pub struct LeaseStore {
     api: Api<Lease>,
     name: String,

@@ -5,6 +5,13 @@ use std::fmt;
 /// The longest name of a hub: every child's name has to fit into a DNS label.
 pub const LONGEST: usize = 40;
 
+const INTERNAL: &str = "-internal";
+const METRICS: &str = "-metrics";
+const JWT: &str = "-jwt";
+
+/// What children's names have behind their hub's.
+pub const ENDINGS: [&str; 4] = ["", INTERNAL, METRICS, JWT];
+
 /// A name that can be the name of a Service, and that leaves room for the children's endings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubName(String);
@@ -27,12 +34,12 @@ impl HubName {
 
     /// The Service that senders post to.
     pub fn internal_service(&self) -> String {
-        format!("{}-internal", self.0)
+        format!("{}{INTERNAL}", self.0)
     }
 
     /// The headless Service that metrics are scraped through.
     pub fn metrics_service(&self) -> String {
-        format!("{}-metrics", self.0)
+        format!("{}{METRICS}", self.0)
     }
 
     /// The Secret with the generated keys.
@@ -49,7 +56,7 @@ impl fmt::Display for HubName {
 
 /// The Secret with the generated keys of a hub whose name has not been checked yet.
 pub fn jwt_secret(hub: &str) -> String {
-    format!("{hub}-jwt")
+    format!("{hub}{JWT}")
 }
 
 /// Where clients inside the cluster connect.
@@ -59,7 +66,7 @@ pub fn url(hub: &str, namespace: &str) -> String {
 
 /// Base of the address that senders post to.
 pub fn send_url(hub: &str, namespace: &str) -> String {
-    format!("http://{hub}-internal.{namespace}.svc:{}", crate::build::ports::INTERNAL)
+    format!("http://{hub}{INTERNAL}.{namespace}.svc:{}", crate::build::ports::INTERNAL)
 }
 
 #[cfg(test)]
