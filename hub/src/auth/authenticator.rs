@@ -27,12 +27,20 @@ impl Authenticator {
     /// Why the token is not good.
     pub async fn authenticate(&self, token: &Bearer, policy: Policy) -> Result<Arc<Claims>, Rejection> {
         let verdict = self.verifier.verify(token, policy);
-        match (&verdict, &self.authority) {
-            (Err(rejection), Some(authority)) if self.newer_keys_may_help(token, *rejection) => {
-                authority.refresh().await;
-                self.verifier.verify(token, policy)
-            }
-            _ => verdict,
+        match verdict {
+            Err(rejection) if self.newer_keys_may_help(token, rejection) => self.with_newer_keys(token, policy).await,
+            verdict => verdict,
         }
+    }
+
+    /// Verifies a token with keys that are fetched now, once [`Self::newer_keys_may_help`] has said so.
+    ///
+    /// # Errors
+    /// Why the token is not good.
+    pub async fn with_newer_keys(&self, token: &Bearer, policy: Policy) -> Result<Arc<Claims>, Rejection> {
+        if let Some(authority) = &self.authority {
+            authority.refresh().await;
+        }
+        self.verifier.verify(token, policy)
     }
 }
