@@ -10,6 +10,8 @@ pub mod varint;
 pub use framing::split;
 pub use utf8::Utf8;
 
+use std::borrow::Cow;
+
 use crate::notification::{Notification, Value};
 
 /// A hub protocol.
@@ -116,11 +118,11 @@ pub fn unknown_method(target: &str) -> String {
 }
 
 /// What a push's one argument holds, in the order in which it is written.
-fn argument(notification: &Notification) -> [(&'static str, Value); 3] {
+fn argument(notification: &Notification) -> [(&'static str, Cow<'_, Value>); 3] {
     let context_id = notification.context_id.clone().map_or(Value::Null, Value::Text);
     [
-        ("Type", Value::Number(notification.kind.into())),
-        ("Payload", notification.payload.clone()),
-        ("ContextId", context_id),
+        ("Type", Cow::Owned(Value::Number(notification.kind.into()))),
+        ("Payload", Cow::Borrowed(&notification.payload)),
+        ("ContextId", Cow::Owned(context_id)),
     ]
 }

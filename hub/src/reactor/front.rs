@@ -71,7 +71,7 @@ impl Reactor {
 
     /// Takes in who waits at the door.
     pub(super) fn accept(&mut self) {
-        let Some(mut front) = self.front.take() else { return };
+        let Some(mut front) = self.front.take_if(|front| front.acceptor.ready) else { return };
         let others: usize = self.peers_open();
         front.acceptor.accept(self.slots.len() + others, |mut socket, peer| {
             if let Some(slot) = self.reserve(&mut socket) {
