@@ -207,12 +207,11 @@ impl Session {
         terms: &Terms,
         output: &mut impl Output,
     ) -> Result<Option<usize>, Ending> {
-        let window = &bytes[..bytes.len().min(terms.max_message)];
-        let (text, taken) = match window.iter().position(|&byte| byte == json::SEPARATOR) {
-            Some(end) => (&window[..end], end + 1),
-            None if bytes.len() >= terms.max_message => {
-                return Err(Ending::Handshake(HandshakeError::Canceled(Cancellation::TooLarge)));
-            }
+        // A handshake is framed as JSON's messages are, whatever protocol it asks for.
+        let whole = protocol::split(Protocol::Json, bytes, terms.max_message)
+            .map_err(|_| Ending::Handshake(HandshakeError::Canceled(Cancellation::TooLarge)))?;
+        let (text, taken) = match whole {
+            Some(whole) => whole,
             None if ends && self.judgements < MOST_JUDGEMENTS => {
                 self.judgements += 1;
                 if !handshake::is_whole(bytes) {
