@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
-use crate::http::Connection;
+use crate::http::{self, Connection};
 use crate::ledger::{Event, Log};
 
 /// Between which times a client waits before it connects again.
@@ -103,13 +103,8 @@ impl Shared {
     /// One connection, from its start to its end; whether it was opened.
     fn connect(&self, number: usize, token: &str) -> Result<bool> {
         let mut connection = Connection::open(self.hub)?;
-        connection.write(
-            format!(
-                "GET /hub?access_token={token} HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-            )
-            .as_bytes(),
-        )?;
+        let target = format!("/hub?access_token={token}");
+        connection.write(http::upgrade(&target, "hub", "").as_bytes())?;
         ensure!(connection.response()?.status == 101, "refused");
         let (mut stream, mut bytes) = connection.into_parts();
         stream.write_all(b"\x81\xa0\0\0\0\0{\"protocol\":\"json\",\"version\":1}\x1e")?;

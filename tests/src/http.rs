@@ -27,6 +27,14 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+/// Asks for a WebSocket. `more` is whole header lines, each with its line's end, or nothing.
+pub fn upgrade(target: &str, host: &str, more: &str) -> String {
+    format!(
+        "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{more}\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+}
+
 impl Connection {
     /// Connects.
     pub fn open(address: SocketAddr) -> Result<Self> {

@@ -92,11 +92,7 @@ impl LocalHub {
     pub fn upgrade(&self, token: Option<&str>) -> Result<(Response, Connection)> {
         let mut connection = Connection::open(self.public)?;
         let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let request = format!(
-            "GET /hub HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{authorization}\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        connection.write(request.as_bytes())?;
+        connection.write(http::upgrade("/hub", "hub", &authorization).as_bytes())?;
         Ok((connection.response()?, connection))
     }
 

@@ -83,12 +83,9 @@ fn a_hub_with_few_descriptors_keeps_some_for_its_probes() -> Result<()> {
 
 fn anonymous(hub: &LocalHub, forwarded: &str) -> Result<(Response, Connection)> {
     let mut connection = Connection::open(hub.public)?;
-    let request = format!(
-        "GET /notifications/anonymous-hub?Token={} HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         X-Forwarded-For: {forwarded}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        Uuid::new_v4()
-    );
-    connection.write(request.as_bytes())?;
+    let target = format!("/notifications/anonymous-hub?Token={}", Uuid::new_v4());
+    let forwarded = format!("X-Forwarded-For: {forwarded}\r\n");
+    connection.write(http::upgrade(&target, "hub", &forwarded).as_bytes())?;
     Ok((connection.response()?, connection))
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use notification_hub_tests::azurite::Azurite;
+use notification_hub_tests::bench::client::HANDSHAKE;
 use notification_hub_tests::http::Connection;
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
@@ -98,7 +99,7 @@ fn a_text_as_dotnet_writes_it_arrives_as_the_catalogued_frame() -> Result<()> {
     let (_azurite, queue, hub) = parts()?;
     let (response, mut connection) = hub.upgrade(Some(&hub.token(USER, &[])?))?;
     ensure!(response.status == 101, "{}", response.status);
-    connection.write(b"\x82\xa7\0\0\0\0{\"protocol\":\"messagepack\",\"version\":1}\x1e")?;
+    connection.write(HANDSHAKE)?;
     let (mut socket, mut heard) = connection.into_parts();
     socket.set_read_timeout(Some(SOON))?;
     for (name, variant) in [("SyncCipherUpdate", "personal"), ("LogOut", "key_rotation")] {

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use anyhow::Result;
 use uuid::Uuid;
 
+use crate::http;
 use crate::token::{self, Signer};
 
 /// How many organisations there are, and how many of them a user belongs to.
@@ -38,10 +39,7 @@ impl Population {
         let claims =
             token::user(&uuid(1, index).to_string(), &organizations, "ChromeBrowser", &uuid(2, index).to_string());
         let token = self.signer.sign(&claims)?;
-        Ok(format!(
-            "GET /hub?access_token={token} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        ))
+        Ok(http::upgrade(&format!("/hub?access_token={token}"), &host.to_string(), ""))
     }
 }
 
