@@ -117,7 +117,9 @@ fn what_others_change_is_repaired() {
             ensure!(now["spec"] == service["spec"], "it is {}", now["spec"]);
             Ok(())
         })?;
-        delivers(namespace, "vault", &generated_key(namespace, "vault")?)
+        // The Service leads to its pods again once its endpoints have followed.
+        let key = generated_key(namespace, "vault")?;
+        until("a push is delivered through it", PATIENCE, || delivers(namespace, "vault", &key))
     });
 }
 
