@@ -31,9 +31,12 @@ use crate::source::direct::{self, Direct};
 use crate::source::{Intake, Source};
 use crate::telemetry::Metrics;
 use crate::transport::cors::Cors;
+use crate::transport::endpoint::{self, Endpoint};
 use crate::transport::negotiate::{self, Negotiate};
 use crate::transport::negotiations::Negotiations;
 use crate::transport::plain;
+use crate::transport::relay::Door;
+use crate::transport::request::Gate;
 
 /// Pending connections that the kernel keeps; it may allow fewer (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -175,11 +178,15 @@ impl Hub {
         let intake = Intake::new(Local::new(reactors.clone()), metrics.clone());
         let (end_sources, sources_end) = watch::channel(false);
         let cors = Cors::new(&config.cors);
-        let negotiate = Negotiate { authenticator: authenticator.clone(), negotiations, metrics: metrics.clone() };
-        let mut on_public = negotiate::routes(negotiate);
+        let gate = Gate { authenticator, metrics: metrics.clone() };
+        let to_reactors = reactors.clone();
+        let door: Door = Arc::new(move |knock| to_reactors.adopt(knock));
+        let endpoint = Endpoint::new(gate.clone(), negotiations.clone(), door, &config);
+        let mut on_public =
+            negotiate::routes(Negotiate { gate: gate.clone(), negotiations }).merge(endpoint::routes(endpoint));
         let source = match source {
             Source::Direct(internal) => {
-                let send = direct::routes(Direct::new(authenticator, intake, metrics));
+                let send = direct::routes(Direct::new(gate, intake));
                 if config.listen.send_on_public {
                     on_public = on_public.merge(send.clone());
                 }
@@ -189,7 +196,7 @@ impl Hub {
             }
             Source::AzureQueue(queue) => tokio::spawn(queue.run(intake, metrics, shutdown::asked(stopping.clone()))),
         };
-        tokio::spawn(plain::serve(plain::router(on_public, cors), plain));
+        let plain = tokio::spawn(plain::serve(plain::router(on_public, cors), plain));
 
         shutdown::asked(stopping).await;
         tracing::info!(grace = ?config.drain.grace, "shutting down");
@@ -200,6 +207,8 @@ impl Hub {
             tracing::warn!("the source did not end in time");
         }
         shutdown::drain(&reactors, config.drain).await;
+        // What the clients without a WebSocket were told has to reach them.
+        let _ = tokio::time::timeout(LAST_REQUESTS, plain).await;
         over.send_replace(true);
         // The admin port answers to the last; whether it ends in good order does not matter.
         let _ = tokio::time::timeout(LAST_REQUESTS, admin).await;

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::config::Limits;
+
 /// An address, or a network in CIDR form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network {
@@ -97,11 +99,30 @@ pub enum Full {
 }
 
 impl Census {
+    /// Counts a client in, where there is a limit. `peer` is the other end of its connection, `forwarded` what proxies wrote.
+    ///
+    /// # Errors
+    /// What is full.
+    pub fn admit(
+        self: &Arc<Census>,
+        limits: &Limits,
+        peer: IpAddr,
+        forwarded: &str,
+    ) -> Result<Option<Box<Place>>, Full> {
+        let trusted = limits.trusted_proxies.as_slice();
+        let by_address = limits.per_address > 0 && !trusted.is_empty();
+        let address = by_address.then(|| (client_address(peer, forwarded, trusted), limits.per_address));
+        if limits.connections == 0 && address.is_none() {
+            return Ok(None);
+        }
+        self.enter(limits.connections, address).map(|place| Some(Box::new(place)))
+    }
+
     /// Lets a client in, unless so many are in already; 0 is no limit.
     ///
     /// # Errors
     /// What is full.
-    pub fn enter(self: &Arc<Census>, most: usize, address: Option<(IpAddr, usize)>) -> Result<Place, Full> {
+    fn enter(self: &Arc<Census>, most: usize, address: Option<(IpAddr, usize)>) -> Result<Place, Full> {
         let before = self.clients.fetch_add(1, Ordering::Relaxed);
         let mut place = Place { census: self.clone(), address: None };
         if most > 0 && before >= most {

@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::config::{Log, LogFormat};
+use crate::connection::Transport;
 use crate::delivery::Hub;
 use crate::notification::ClientType;
 use crate::protocol::Protocol;
@@ -186,10 +187,10 @@ impl Metrics {
         })
     }
 
-    /// The count of open WebSockets of a kind of client and a protocol.
-    pub fn connected(&self, hub: Hub, client_type: ClientType, protocol: Protocol) -> IntGauge {
+    /// The count of open connections of a kind of client, a protocol and a transport.
+    pub fn connected(&self, hub: Hub, client_type: ClientType, protocol: Protocol, transport: Transport) -> IntGauge {
         let kind = if hub == Hub::Main { client_type.name() } else { "Anonymous" };
-        self.connections.with_label_values(&[kind, protocol.name(), "websocket"])
+        self.connections.with_label_values(&[kind, protocol.name(), transport.label()])
     }
 
     /// Counts a push of a type that has come to a stage.

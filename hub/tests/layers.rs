@@ -21,7 +21,7 @@ const OF_EACH_OTHER: [(&str, &[&str]); 1] = [("app", &["admin", "shutdown"])];
 /// Shared nouns that hold what a stage makes: frames, kinds of client, protocols.
 const EXCEPT: [(&str, &[&str]); 3] = [
     ("delivery", &["notification", "protocol", "transport"]),
-    ("telemetry", &["notification", "protocol"]),
+    ("telemetry", &["connection", "notification", "protocol"]),
     ("auth", &["notification"]),
 ];
 

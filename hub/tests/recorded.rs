@@ -3,6 +3,7 @@
 
 mod contract;
 mod recorded {
+    pub(crate) mod exchange;
     pub(crate) mod http;
     pub(crate) mod hub;
     pub(crate) mod issuer;
@@ -64,7 +65,7 @@ fn cases_side_by_side() {
 
 #[test]
 fn pushes_one_at_a_time() {
-    play(&["send"], 1, "", 1);
+    play(&["send", "sse", "longpolling"], 1, "", 1);
 }
 
 #[test]
@@ -78,7 +79,8 @@ fn nothing_is_forgotten() {
     let recorded = file("recorded.json");
     let cases = &recorded["cases"];
     for (group, cases) in cases.as_object().expect("groups") {
-        let played = SIDE_BY_SIDE.contains(&group.as_str()) || ["send", "timers"].contains(&group.as_str());
+        let played = SIDE_BY_SIDE.contains(&group.as_str())
+            || ["send", "sse", "longpolling", "timers"].contains(&group.as_str());
         for (case, _) in cases.as_object().expect("cases") {
             assert!(played || ours::later(group, case).is_some(), "{group}, {case} is neither played nor left out");
         }

@@ -71,6 +71,26 @@ impl Connection {
 
     /// Reads one answer; the body of a 101 is empty, what follows belongs to the new protocol.
     pub fn response(&mut self) -> Result<Response> {
+        let head = self.head()?;
+        let body = if head.status == 101 || head.status == 204 {
+            Vec::new()
+        } else if head.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+            let mut body = Vec::new();
+            while let Some(chunk) = self.chunk()? {
+                body.extend(chunk);
+            }
+            body
+        } else if let Some(length) = head.header("content-length") {
+            self.exactly(length.parse().context("bad content-length")?)?
+        } else {
+            while self.more()? > 0 {}
+            std::mem::take(&mut self.read)
+        };
+        Ok(Response { body, ..head })
+    }
+
+    /// Reads the head of an answer; its body is still to come.
+    pub fn head(&mut self) -> Result<Response> {
         let (status, headers, length) = loop {
             if let Some(head) = parse(&self.read)? {
                 break head;
@@ -80,36 +100,21 @@ impl Connection {
             }
         };
         self.read.drain(..length);
-        let field = |name: &str| headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let body = if status == 101 || status == 204 {
-            Vec::new()
-        } else if field("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
-            self.chunks()?
-        } else if let Some(length) = field("content-length") {
-            self.exactly(length.parse().context("bad content-length")?)?
-        } else {
-            while self.more()? > 0 {}
-            std::mem::take(&mut self.read)
-        };
-        Ok(Response { status, headers, body })
+        Ok(Response { status, headers, body: Vec::new() })
+    }
+
+    /// Reads one chunk of a body that comes in chunks; nothing at its end.
+    pub fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
+        let line = self.line()?;
+        let size = usize::from_str_radix(line.trim(), 16).with_context(|| format!("bad chunk size {line:?}"))?;
+        let chunk = self.exactly(size)?;
+        self.line()?;
+        Ok((size > 0).then_some(chunk))
     }
 
     /// The socket and what was read beyond the last answer.
     pub fn into_parts(self) -> (TcpStream, Vec<u8>) {
         (self.stream, self.read)
-    }
-
-    fn chunks(&mut self) -> Result<Vec<u8>> {
-        let mut body = Vec::new();
-        loop {
-            let line = self.line()?;
-            let size = usize::from_str_radix(line.trim(), 16).with_context(|| format!("bad chunk size {line:?}"))?;
-            body.extend(self.exactly(size)?);
-            self.line()?;
-            if size == 0 {
-                return Ok(body);
-            }
-        }
     }
 
     fn line(&mut self) -> Result<String> {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use uuid::Uuid;
+
 /// A bearer token as it came. Prints as `***`: a token never reaches a log.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Bearer(String);
@@ -47,6 +49,11 @@ pub fn query_value<'a>(query: &'a str, key: &str) -> Option<Cow<'a, str>> {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         percent_decode(name).eq_ignore_ascii_case(key).then(|| percent_decode(value))
     })
+}
+
+/// The login request whose answer an anonymous client waits for: its `Token`, if that is a GUID.
+pub fn login_request(query: &str) -> Option<Uuid> {
+    query_value(query, "Token").and_then(|token| Uuid::try_parse(token.trim()).ok())
 }
 
 fn percent_decode(text: &str) -> Cow<'_, str> {

@@ -7,6 +7,7 @@ pub mod authenticator;
 pub mod authority;
 pub mod bearer;
 pub mod claims;
+pub mod guest;
 pub mod key;
 pub mod key_files;
 pub mod key_watch;
@@ -15,6 +16,7 @@ pub mod verifier;
 
 pub use authenticator::Authenticator;
 pub use claims::{Claims, Policy};
+pub use guest::Guest;
 pub use verifier::Verifier;
 
 /// Why a token was not accepted. The label is what `auth_failures_total{reason}` counts.

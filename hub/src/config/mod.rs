@@ -91,6 +91,8 @@ pub struct SignalR {
     pub keep_alive: Duration,
     /// After how long without input a client that has pinged is gone.
     pub client_timeout: Duration,
+    /// How long a poll of a client by long polling waits for something to answer.
+    pub poll_timeout: Duration,
     /// The largest message of a client, its framing included, in bytes.
     pub max_message: usize,
 }
@@ -181,6 +183,7 @@ impl Config {
             handshake_timeout: layers.positive("signalr.handshake_timeout", 15 * SECOND),
             keep_alive: layers.positive("signalr.keep_alive", 15 * SECOND),
             client_timeout: layers.positive("signalr.client_timeout", 30 * SECOND),
+            poll_timeout: layers.positive("signalr.poll_timeout", 90 * SECOND),
             max_message: layers.get("signalr.max_message", Bytes(32 * 1024)).0,
         };
         layers.check("signalr.max_message", signalr.max_message >= 128, "has to be at least 128 bytes");

@@ -3,8 +3,10 @@
 //! A session knows nothing of sockets: a transport feeds it the bytes that the client sent and carries what it says.
 
 mod clock;
+mod transport;
 
 pub use clock::{Clock, Tick};
+pub use transport::Transport;
 
 use crate::protocol::handshake::{self, Cancellation, HandshakeError};
 use crate::protocol::{
@@ -38,6 +40,7 @@ enum Phase {
 /// The state of one client.
 #[derive(Debug)]
 pub struct Session {
+    transport: Transport,
     phase: Phase,
     /// The client has pinged: from then on its silence counts.
     pings: bool,
@@ -96,8 +99,9 @@ pub trait Output {
 
 impl Session {
     /// A client that has just arrived.
-    pub fn new(now: Tick) -> Session {
+    pub fn new(transport: Transport, now: Tick) -> Session {
         Session {
+            transport,
             phase: Phase::Handshake,
             pings: false,
             judgements: 0,
@@ -105,6 +109,11 @@ impl Session {
             last_received: now,
             last_sent: now,
         }
+    }
+
+    /// By what the client is connected.
+    pub fn transport(&self) -> Transport {
+        self.transport
     }
 
     /// The protocol, once the handshake is done.
@@ -223,6 +232,9 @@ impl Session {
             None => return Ok(None),
         };
         let protocol = handshake::read(text).map_err(Ending::Handshake)?;
+        if !self.transport.carries(protocol) {
+            return Err(Ending::Handshake(HandshakeError::Transport(protocol.name())));
+        }
         self.phase = Phase::Open(protocol);
         output.opened(protocol);
         output.message(protocol, handshake::ACCEPTED);
@@ -282,9 +294,9 @@ impl Session {
         match self.phase {
             Phase::Handshake => Some(self.last_sent.after(terms.handshake_timeout)),
             Phase::Open(_) => {
-                let ping = self.last_sent.after(terms.keep_alive);
-                let silence = self.last_received.after(terms.client_timeout);
-                Some(if self.pings { ping.min(silence) } else { ping })
+                let ping = (!self.transport.is_self_evident()).then(|| self.last_sent.after(terms.keep_alive));
+                let silence = self.pings.then(|| self.last_received.after(terms.client_timeout));
+                ping.into_iter().chain(silence).min()
             }
             Phase::Ended => None,
         }
@@ -299,7 +311,9 @@ impl Session {
             Phase::Open(_) if self.pings && now >= self.last_received.after(terms.client_timeout) => {
                 Some(self.end(Ending::Timeout, output))
             }
-            Phase::Open(protocol) if now >= self.last_sent.after(terms.keep_alive) => {
+            Phase::Open(protocol)
+                if !self.transport.is_self_evident() && now >= self.last_sent.after(terms.keep_alive) =>
+            {
                 self.last_sent = now;
                 output.message(protocol, ping(protocol));
                 None

@@ -40,7 +40,11 @@ fn shown(body: &[u8]) -> String {
 
 impl Talk {
     fn new() -> Talk {
-        Talk { session: Session::new(Tick(0)), held: Vec::new(), heard: Heard::default() }
+        Talk::by(Transport::WebSockets)
+    }
+
+    fn by(transport: Transport) -> Talk {
+        Talk { session: Session::new(transport, Tick(0)), held: Vec::new(), heard: Heard::default() }
     }
 
     /// Behind a good handshake, whose answer went out at once.
@@ -321,4 +325,28 @@ fn any_split_of_the_input_gives_the_same() {
         endings.extend(talk.finish(&said[last..], 0));
         assert_eq!((endings.into_iter().next(), talk.heard()), expected, "byte by byte: {}", shown(&said));
     }
+}
+
+#[test]
+fn events_carry_no_protocol_of_bytes() {
+    let mut talk = Talk::by(Transport::ServerSentEvents);
+    let ending = talk.say(MESSAGEPACK, 0);
+    assert!(matches!(ending, Some(Ending::Handshake(HandshakeError::Transport("messagepack")))), "{ending:?}");
+    let error = "Cannot use the 'messagepack' protocol on the current transport. \
+                 The transport does not support 'Binary' transfer format.";
+    assert_eq!(talk.heard(), [format!("{{\"error\":\"{error}\"}}")]);
+    let mut talk = Talk::by(Transport::ServerSentEvents);
+    assert_eq!(talk.say(JSON, 0), None);
+    assert_eq!(talk.due(), Some(150), "they are pinged");
+}
+
+#[test]
+fn polls_are_not_pinged_but_a_client_that_pings_is_timed() {
+    let mut talk = Talk::by(Transport::LongPolling);
+    assert_eq!(talk.say(MESSAGEPACK, 0), None);
+    talk.heard();
+    assert_eq!((talk.due(), talk.tick(1000), talk.heard()), (None, None, vec![]));
+    assert_eq!(talk.say(&[2, 0x91, 6], 1000), None);
+    assert_eq!(talk.due(), Some(1300));
+    assert_eq!(talk.tick(1300), Some(Ending::Timeout));
 }

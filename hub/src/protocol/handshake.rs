@@ -19,6 +19,11 @@ pub enum HandshakeError {
     /// A protocol that the hub does not speak.
     #[error("The protocol '{0}' is not supported.")]
     Protocol(String),
+    /// A protocol that is no text, where nothing else is carried.
+    #[error(
+        "Cannot use the '{0}' protocol on the current transport. The transport does not support 'Binary' transfer format."
+    )]
+    Transport(&'static str),
     /// A version from the future.
     #[error("The server does not support version {version} of the '{protocol}' protocol.")]
     Version {
@@ -45,7 +50,7 @@ impl HandshakeError {
             HandshakeError::Canceled(Cancellation::Timeout) => "timeout",
             HandshakeError::Canceled(Cancellation::TooLarge) => "too_large",
             HandshakeError::Malformed => "malformed",
-            HandshakeError::Protocol(_) => "protocol",
+            HandshakeError::Protocol(_) | HandshakeError::Transport(_) => "protocol",
             HandshakeError::Version { .. } => "version",
         }
     }

@@ -19,8 +19,9 @@ const BUDGET: usize = 64;
 /// How long to wait before trying again when the system has no descriptor left.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
-/// Descriptors that are kept for everything else: the other ports, files, requests that axum serves.
-const RESERVE: usize = 1200;
+/// Descriptors that are kept for everything else: the other ports, files, requests that axum serves, the two others of each
+/// client without a WebSocket.
+const RESERVE: usize = 3300;
 
 /// How many sockets there may be: the limit of open files without the reserve, which is a quarter of a small limit.
 fn most_sockets() -> usize {

@@ -3,13 +3,12 @@
 use std::io::{self, Read};
 use std::net::IpAddr;
 
-use mio::net::TcpStream;
-
+use super::socket::Socket;
 use crate::transport::front_door::{self, Head, LARGEST_HEAD, Upgrade};
 
 /// A request on its way in.
 pub(super) struct Arrival {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Socket,
     /// Where it comes from: a client or a proxy.
     pub(super) peer: IpAddr,
     /// What was read of it.
@@ -29,7 +28,7 @@ pub(super) enum Progress {
 }
 
 impl Arrival {
-    pub(super) fn new(socket: TcpStream, peer: IpAddr) -> Arrival {
+    pub(super) fn new(socket: Socket, peer: IpAddr) -> Arrival {
         Arrival { socket, peer, head: Vec::new(), verifying: None }
     }
 

@@ -5,20 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use socket2::SockRef;
 use uuid::Uuid;
 
 use super::Receipt;
-use super::connection::{Connection, Guest, Heard, Sent};
+use super::connection::{Connection, Heard, Sent};
 use super::event_loop::Reactor;
-use super::mailbox::Newcomer;
+use super::mailbox::{Newcomer, Welcome};
 use super::outbox::Outbox;
 use super::slot::{Slot, State};
+use crate::auth::Guest;
 use crate::connection::Ending;
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::ClientType;
 use crate::protocol::Protocol;
-use crate::transport::headers::Refusal;
+use crate::transport::refusal::Refusal;
 use crate::transport::websocket::{Frame, Outgoing};
 
 /// How long a client has to answer a Close.
@@ -37,13 +37,26 @@ impl Reactor {
 
     /// Answers the upgrade of a client, whose slot is empty until now.
     pub(super) fn adopt(&mut self, slot: u32, newcomer: Newcomer) {
-        let Newcomer { socket, mut leftover, guest, place, accept } = newcomer;
+        let Newcomer { socket, mut leftover, guest, transport, place, welcome } = newcomer;
         let (outcome, refusal) = self.objection(&guest);
         self.shared.metrics.connects.with_label_values(&[outcome]).inc();
-        if let Some(refusal) = refusal {
-            return self.depart(slot, socket, Outbox::of(refusal.bytes(), self.now), CLOSE_LINGERS);
-        }
-        let mut connection = Connection::new(socket, guest, place, self.now);
+        let accept = match (welcome, refusal) {
+            (Welcome::Upgrade(accept), None) => accept,
+            (Welcome::Upgrade(_), Some(refusal)) => {
+                return self.depart(slot, socket, Outbox::of(refusal.bytes(), self.now), CLOSE_LINGERS);
+            }
+            (Welcome::Relay(told), refusal) => {
+                let refused = refusal.is_some();
+                // A relay that is gone has hung up: its socket says so, too.
+                let _ = told.send(refusal);
+                if refused {
+                    self.slots.remove(slot as usize);
+                    return;
+                }
+                Vec::new()
+            }
+        };
+        let mut connection = Connection::new(socket, guest, transport, place, self.now);
         let answered = connection.answer(accept, self.now, &self.patience);
         let mut outgoing = Outgoing::default();
         let ending = connection.take(&mut leftover, self.now, &self.terms, &mut outgoing);
@@ -122,7 +135,10 @@ impl Reactor {
         if let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) {
             let claims = connection.claims();
             connection.join(slot, protocol, &mut self.registry);
-            self.shared.metrics.connected(connection.hub(), connection.client_type(), protocol).inc();
+            self.shared
+                .metrics
+                .connected(connection.hub(), connection.client_type(), protocol, connection.transport())
+                .inc();
             tracing::debug!(id = ?connection.id(), protocol = protocol.name(), "a client has connected");
             self.look_back(slot, claims.as_deref());
         }
@@ -243,7 +259,7 @@ impl Reactor {
         let State::Open(connection) = entry.take() else { return };
         let metrics = &self.shared.metrics;
         if let Some(protocol) = connection.joined() {
-            metrics.connected(connection.hub(), connection.client_type(), protocol).dec();
+            metrics.connected(connection.hub(), connection.client_type(), protocol, connection.transport()).dec();
             let slots = &mut self.slots;
             connection.leave(slot, &mut self.registry, |other, number, membership| {
                 if let Some(Slot { state: State::Open(other), .. }) = slots.get_mut(other as usize) {
@@ -266,8 +282,8 @@ impl Reactor {
             if ending == Ending::Slow {
                 metrics.slow_consumers.with_label_values(&["reset"]).inc();
             }
-            // A full or broken socket takes no last words: it is reset. Fails only where it is broken already.
-            let _ = SockRef::from(&connection.socket).set_linger(Some(Duration::ZERO));
+            // A full or broken socket takes no last words.
+            connection.socket.reset();
             self.slots.remove(slot as usize);
             return;
         }

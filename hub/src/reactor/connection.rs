@@ -3,15 +3,13 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use mio::net::TcpStream;
-use rustix::io::Errno;
-use rustix::net::{SendFlags, send};
 use uuid::Uuid;
 
 use super::outbox::Outbox;
 use super::registry::{Membership, Registry};
-use crate::auth::Claims;
-use crate::connection::{Ending, Terms, Tick};
+use super::socket::Socket;
+use crate::auth::{Claims, Guest};
+use crate::connection::{Ending, Terms, Tick, Transport};
 use crate::delivery::{Delivery, Hub};
 use crate::limits::Place;
 use crate::notification::{ClientType, Device, Notification};
@@ -25,27 +23,9 @@ pub(super) struct Patience {
     pub(super) timeout: u32,
 }
 
-/// Who is let in.
-pub(super) enum Guest {
-    /// A user, on the main hub.
-    User(Arc<Claims>),
-    /// Who waits for the answer to a login request, on the anonymous hub.
-    Anonymous(Option<Uuid>),
-}
-
-impl Guest {
-    /// The user or the login request, by which its reactor is found.
-    pub(super) fn id(&self) -> Option<Uuid> {
-        match self {
-            Guest::User(claims) => claims.user,
-            Guest::Anonymous(request) => *request,
-        }
-    }
-}
-
 /// An upgraded client.
 pub(super) struct Connection {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Socket,
     websocket: WebSocket,
     outbox: Option<Box<Outbox>>,
     /// Until the handshake is answered; then the registry knows what is needed of it.
@@ -89,15 +69,21 @@ pub(super) enum Heard {
 
 impl Connection {
     /// A client that has just been upgraded.
-    pub(super) fn new(socket: TcpStream, guest: Guest, place: Option<Box<Place>>, now: Tick) -> Connection {
-        let id = guest.id();
-        let (hub, claims) = match guest {
-            Guest::User(claims) => (Hub::Main, Some(claims)),
-            Guest::Anonymous(_) => (Hub::Anonymous, None),
+    pub(super) fn new(
+        socket: Socket,
+        guest: Guest,
+        transport: Transport,
+        place: Option<Box<Place>>,
+        now: Tick,
+    ) -> Connection {
+        let (hub, id) = (guest.hub(), guest.id());
+        let claims = match guest {
+            Guest::User(claims) => Some(claims),
+            Guest::Anonymous(_) => None,
         };
         Connection {
             socket,
-            websocket: WebSocket::new(now),
+            websocket: WebSocket::new(transport, now),
             outbox: None,
             hub,
             id,
@@ -113,6 +99,10 @@ impl Connection {
     /// The protocol, once the handshake is done.
     pub(super) fn protocol(&self) -> Option<Protocol> {
         self.websocket.session.protocol()
+    }
+
+    pub(super) fn transport(&self) -> Transport {
+        self.websocket.session.transport()
     }
 
     pub(super) fn client_type(&self) -> ClientType {
@@ -230,7 +220,7 @@ impl Connection {
     ) -> Sent {
         let mut written = 0;
         if self.outbox.is_none() {
-            match self.write(frame.bytes()) {
+            match self.socket.offer(frame.bytes()) {
                 Ok(count) if count == frame.bytes().len() => {
                     self.websocket.session.sent(now);
                     return Sent::Written;
@@ -257,7 +247,7 @@ impl Connection {
         self.websocket.session.sent(now);
         let mut rest = bytes;
         if self.outbox.is_none() {
-            match self.write(&rest) {
+            match self.socket.offer(&rest) {
                 Ok(count) if count == rest.len() => return Sent::Written,
                 Ok(count) => rest = rest.split_off(count),
                 Err(_) => return Sent::Broken,
@@ -312,21 +302,8 @@ impl Connection {
     }
 
     /// Takes it apart: the socket, and what is still to be written.
-    pub(super) fn into_parts(self, now: Tick) -> (TcpStream, Outbox) {
+    pub(super) fn into_parts(self, now: Tick) -> (Socket, Outbox) {
         (self.socket, self.outbox.map_or_else(|| Outbox::new(now), |outbox| *outbox))
-    }
-
-    /// Writes what the socket takes, which may be nothing. By the system call itself: libc's makes itself a point of
-    /// cancellation each time, which costs more than all the rest of a delivery.
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            match send(&self.socket, bytes, SendFlags::NOSIGNAL) {
-                Ok(count) => return Ok(count),
-                Err(Errno::AGAIN) => return Ok(0),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 }
 
@@ -343,7 +320,6 @@ mod tests {
 
     #[test]
     fn a_client_takes_little_room() {
-        // Sockets are eight bytes larger in debug builds.
-        assert!(size_of::<Slot>() <= 136, "{}", size_of::<Slot>());
+        assert!(size_of::<Slot>() <= 128, "{}", size_of::<Slot>());
     }
 }

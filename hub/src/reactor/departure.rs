@@ -2,11 +2,9 @@
 //! too. A socket that is closed with unread bytes in it is reset, and the reset eats the last words.
 
 use std::io::{self, Read};
-use std::net::Shutdown;
-
-use mio::net::TcpStream;
 
 use super::outbox::Outbox;
+use super::socket::Socket;
 use crate::connection::Tick;
 
 /// How many buffers of a client that goes on sending are taken before it is cut off.
@@ -14,14 +12,14 @@ const MOST_READS: usize = 64;
 
 /// A socket that is written to no more than what waits.
 pub(super) struct Departure {
-    socket: TcpStream,
+    socket: Socket,
     outbox: Outbox,
     half_closed: bool,
 }
 
 impl Departure {
     /// Says the last words.
-    pub(super) fn new(socket: TcpStream, outbox: Outbox) -> Departure {
+    pub(super) fn new(socket: Socket, outbox: Outbox) -> Departure {
         Departure { socket, outbox, half_closed: false }
     }
 
@@ -32,7 +30,7 @@ impl Departure {
         }
         if self.outbox.is_empty() && !self.half_closed {
             self.half_closed = true;
-            if self.socket.shutdown(Shutdown::Write).is_err() {
+            if self.socket.half_close().is_err() {
                 return true;
             }
         }

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use uuid::Uuid;
@@ -22,6 +21,7 @@ use super::outbox::Outbox;
 use super::registry::Registry;
 use super::responses::Responses;
 use super::slot::{Slot, State};
+use super::socket::Socket;
 use super::wheel::Wheel;
 use super::{Shared, Status};
 use crate::catch_up::Memory;
@@ -244,7 +244,7 @@ impl Reactor {
     }
 
     /// Watches a socket and keeps a slot for it; nothing if the system refuses.
-    pub(super) fn reserve(&mut self, socket: &mut TcpStream) -> Option<u32> {
+    pub(super) fn reserve(&mut self, socket: &mut Socket) -> Option<u32> {
         let entry = self.slots.vacant_entry();
         let slot = entry.key();
         let interests = Interest::READABLE | Interest::WRITABLE;
@@ -264,7 +264,7 @@ impl Reactor {
     }
 
     /// Has a socket say its last words, and gives it so long for them.
-    pub(super) fn depart(&mut self, slot: u32, socket: TcpStream, outbox: Outbox, lingers: Duration) {
+    pub(super) fn depart(&mut self, slot: u32, socket: Socket, outbox: Outbox, lingers: Duration) {
         if let Some(entry) = self.slots.get_mut(slot as usize) {
             entry.state = State::Leaving(Box::new(Departure::new(socket, outbox)));
             self.arm(slot, self.now.after(Tick::count(lingers)));

@@ -9,21 +9,21 @@ use tokio::sync::mpsc;
 
 use super::acceptor::Acceptor;
 use super::arrival::{Arrival, Progress};
-use super::connection::Guest;
 use super::event_loop::Reactor;
-use super::mailbox::{Mail, Newcomer, Verdict};
+use super::mailbox::{Mail, Newcomer, Verdict, Welcome};
 use super::outbox::Outbox;
 use super::owner;
 use super::slot::{Slot, State};
+use super::socket::Socket;
 use super::verification::Verification;
-use crate::auth::{Claims, Policy, Rejection};
-use crate::connection::Tick;
+use crate::auth::{Claims, Guest, Policy, Rejection};
+use crate::connection::{Tick, Transport};
 use crate::delivery::Hub;
-use crate::limits::{self, Full, Place};
 use crate::transport::front_door::{self, Head, Upgrade};
-use crate::transport::headers::{self, Refusal};
-use crate::transport::negotiations::Admission;
+use crate::transport::headers;
+use crate::transport::negotiations::Standing;
 use crate::transport::plain::Handover;
+use crate::transport::refusal::Refusal;
 
 /// How long a request's head may take.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
@@ -73,7 +73,8 @@ impl Reactor {
     pub(super) fn accept(&mut self) {
         let Some(mut front) = self.front.take_if(|front| front.acceptor.ready) else { return };
         let others: usize = self.peers_open();
-        front.acceptor.accept(self.slots.len() + others, |mut socket, peer| {
+        front.acceptor.accept(self.slots.len() + others, |socket, peer| {
+            let mut socket = Socket::from(socket);
             if let Some(slot) = self.reserve(&mut socket) {
                 self.slots[slot as usize].state = State::Arriving(Box::new(Arrival::new(socket, peer)));
                 self.arm(slot, self.now.after(Tick::count(HEAD_DEADLINE)));
@@ -93,7 +94,7 @@ impl Reactor {
             }
             Progress::Gone => _ = self.slots.remove(slot as usize),
             Progress::Head(Head::Partial) => {}
-            Progress::Head(Head::Plain) => self.hand_over(slot),
+            Progress::Head(Head::Plain { on_hub }) => self.hand_over(slot, on_hub),
             Progress::Head(Head::Refuse(refusal)) => self.refuse(slot, "bad_request", refusal),
             Progress::Head(Head::Upgrade(upgrade)) => self.authenticate(slot, upgrade),
         }
@@ -138,7 +139,7 @@ impl Reactor {
     }
 
     /// Gives a connection to axum, with what was read of it.
-    fn hand_over(&mut self, slot: u32) {
+    fn hand_over(&mut self, slot: u32, on_hub: bool) {
         let Some(front) = &self.front else { return };
         let Ok(permit) = front.plain.clone().try_reserve_owned() else {
             return self.refuse(slot, "limited", Refusal::busy("Too many requests at once."));
@@ -147,7 +148,7 @@ impl Reactor {
         self.slots.remove(slot as usize);
         // Fails only for a socket that is not registered.
         let _ = self.poll.registry().deregister(&mut arrival.socket);
-        permit.send(Handover { socket: arrival.socket.into(), head: arrival.head });
+        permit.send(Handover { socket: arrival.socket.into(), head: arrival.head, peer: arrival.peer, on_hub });
     }
 
     /// Finds out whether a client's token is good: from memory, or on the verifying thread.
@@ -218,64 +219,48 @@ impl Reactor {
 
     /// Brings a client to its reactor.
     fn admit(&mut self, slot: u32, upgrade: Upgrade, guest: Guest) {
-        match upgrade.id.as_deref().map(|id| self.shared.negotiations.take(id, upgrade.hub)) {
-            None | Some(Admission::Granted) => {}
-            Some(Admission::Used) => return self.refuse(slot, "bad_request", Refusal::bare(409)),
-            Some(Admission::Unknown) => {
-                let unknown = Refusal { body: b"No Connection with that ID".to_vec(), ..Refusal::bare(404) };
-                return self.refuse(slot, "bad_request", unknown);
+        let take = |id: &str| self.shared.negotiations.take(id, upgrade.hub, Transport::WebSockets);
+        let refusal = match upgrade.id.as_deref().map(take) {
+            None | Some(Standing::Fresh) => None,
+            Some(Standing::Used(Transport::WebSockets)) => Some(Refusal::text(409, "")),
+            Some(Standing::Used(_)) => Some(Refusal::text(400, "Cannot change transports mid-connection")),
+            Some(Standing::Unknown) => {
+                Some(Refusal { body: b"No Connection with that ID".to_vec(), ..Refusal::bare(404) })
             }
+        };
+        if let Some(refusal) = refusal {
+            return self.refuse(slot, "bad_request", refusal);
         }
-        let place = match self.find_place(slot, &upgrade) {
+        let Some(Slot { state: State::Arriving(arrival), .. }) = self.slots.get(slot as usize) else { return };
+        let limits = &self.shared.config.limits;
+        let place = match self.shared.census.admit(limits, arrival.peer, &upgrade.forwarded) {
             Ok(place) => place,
-            Err(full) => return self.refuse(slot, "limited", full),
+            Err(full) => return self.refuse(slot, "limited", Refusal::full(full)),
         };
         let Some(arrival) = self.take_arrival(slot) else { return };
         let Arrival { mut socket, mut head, .. } = *arrival;
         let leftover = head.split_off(upgrade.length);
-        let accept = headers::switching(&upgrade.accept, &self.shared.cors.headers(upgrade.origin.as_deref()));
+        let welcome =
+            Welcome::Upgrade(headers::switching(&upgrade.accept, &self.shared.cors.headers(upgrade.origin.as_deref())));
         let owner = guest.id().map_or(self.number, |id| owner(id, self.peers.len()));
-        if owner == self.number {
-            return self.adopt(slot, Newcomer { socket, leftover, guest, place, accept });
+        let here = owner == self.number;
+        if !here {
+            self.slots.remove(slot as usize);
+            // Fails only for a socket that is not registered.
+            let _ = self.poll.registry().deregister(&mut socket);
         }
-        self.slots.remove(slot as usize);
-        if self.poll.registry().deregister(&mut socket).is_ok() {
-            self.peers[owner].send(Mail::Adopt(Newcomer { socket, leftover, guest, place, accept }));
-        }
-    }
-
-    /// Counts a client in, where there is a limit, or says what is full.
-    fn find_place(&self, slot: u32, upgrade: &Upgrade) -> Result<Option<Box<Place>>, Refusal> {
-        let limits = &self.shared.config.limits;
-        let address = match self.slots.get(slot as usize) {
-            Some(Slot { state: State::Arriving(arrival), .. }) if limits.per_address > 0 => {
-                let trusted = limits.trusted_proxies.as_slice();
-                let address = limits::client_address(arrival.peer, &upgrade.forwarded, trusted);
-                (!trusted.is_empty()).then_some((address, limits.per_address))
-            }
-            _ => None,
-        };
-        if limits.connections == 0 && address.is_none() {
-            return Ok(None);
-        }
-        match self.shared.census.enter(limits.connections, address) {
-            Ok(place) => Ok(Some(Box::new(place))),
-            Err(Full::Hub) => Err(Refusal::busy("This server has as many clients as it may have.")),
-            Err(Full::Address) => Err(Refusal::too_many("There are too many connections from this address.")),
-        }
+        let newcomer = Newcomer { socket, leftover, guest, transport: Transport::WebSockets, place, welcome };
+        if here { self.adopt(slot, newcomer) } else { self.peers[owner].send(Mail::Adopt(newcomer)) }
     }
 
     fn reject(&mut self, slot: u32, rejection: Rejection) {
         self.shared.metrics.auth_failures.with_label_values(&[rejection.label()]).inc();
-        let refusal = Refusal::bare(rejection.status());
-        match rejection.challenge() {
-            None if rejection == Rejection::Unavailable => {
-                let refusal = Refusal::busy("The identity server's keys are not loaded yet.");
-                self.refuse(slot, "unavailable", refusal);
-            }
-            Some(challenge) => self.refuse(slot, "unauthorized", refusal.with("www-authenticate", challenge)),
-            None => self.refuse(slot, "forbidden", refusal),
-        }
+        let outcome = match rejection {
+            Rejection::Unavailable => "unavailable",
+            Rejection::Scope => "forbidden",
+            _ => "unauthorized",
+        };
+        self.refuse(slot, outcome, Refusal::rejected(rejection));
     }
 
     /// Answers a request and ends its connection.

@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-use mio::net::TcpStream;
 use mio::{Poll, Token, Waker};
 
+use tokio::sync::oneshot;
+
 use super::Receipt;
-use super::connection::Guest;
-use crate::auth::{Claims, Rejection};
+use super::socket::Socket;
+use crate::auth::{Claims, Guest, Rejection};
+use crate::connection::Transport;
 use crate::delivery::Delivery;
 use crate::limits::Place;
+use crate::transport::refusal::Refusal;
 
 /// The token of the events that only say that there is mail.
 pub(super) const WAKE: Token = Token(usize::MAX);
@@ -36,14 +39,22 @@ pub(super) enum Mail {
 
 /// A client that is let in, on its way to its reactor.
 pub(super) struct Newcomer {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Socket,
     /// What it sent behind its request.
     pub(super) leftover: Vec<u8>,
     pub(super) guest: Guest,
+    pub(super) transport: Transport,
     /// What it counts for, where there are limits.
     pub(super) place: Option<Box<Place>>,
-    /// The answer to its upgrade.
-    pub(super) accept: Vec<u8>,
+    pub(super) welcome: Welcome,
+}
+
+/// How a client hears that it is let in, or why it is not.
+pub(super) enum Welcome {
+    /// By the answer to its upgrade, which is this one if it is let in.
+    Upgrade(Vec<u8>),
+    /// By its relay.
+    Relay(oneshot::Sender<Option<Refusal>>),
 }
 
 /// What became of a token.

@@ -20,6 +20,7 @@ mod outbox;
 mod registry;
 mod responses;
 mod slot;
+mod socket;
 mod verification;
 mod wheel;
 
@@ -42,8 +43,11 @@ use crate::telemetry::Metrics;
 use crate::transport::cors::Cors;
 use crate::transport::negotiations::Negotiations;
 use crate::transport::plain::Handover;
+use crate::transport::refusal::Refusal;
+use crate::transport::relay::Knock;
 use event_loop::Reactor;
-use mailbox::{Mail, Mailbox};
+use mailbox::{Mail, Mailbox, Newcomer, Welcome};
+use socket::Socket;
 use verification::Verification;
 
 /// A reactor whose last turn is longer ago than this is stuck.
@@ -73,11 +77,10 @@ struct Status {
 
 /// The running reactors.
 pub struct Reactors {
+    shared: Arc<Shared>,
     mailboxes: Vec<Mailbox>,
     statuses: Vec<Arc<Status>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    installation: Option<Uuid>,
-    start: Instant,
 }
 
 /// Counts the connections that a delivery reaches; when the last reactor is done with it, the sum goes to who waits.
@@ -109,14 +112,13 @@ impl Reactors {
         metrics: Arc<Metrics>,
         plain: mpsc::Sender<Handover>,
     ) -> io::Result<Reactors> {
-        let start = Instant::now();
         let shared = Arc::new(Shared {
             authenticator,
             metrics,
             census: Arc::default(),
             negotiations,
             cors: Cors::new(&config.cors),
-            start,
+            start: Instant::now(),
             config: config.clone(),
         });
         let prepared = (0..config.reactors).map(|_| mailbox::open()).collect::<io::Result<Vec<_>>>()?;
@@ -133,7 +135,7 @@ impl Reactors {
             let thread = std::thread::Builder::new().name(format!("reactor-{number}"));
             threads.push(thread.spawn(move || reactor.run())?);
         }
-        Ok(Reactors { mailboxes, statuses, threads: threads.into(), installation: config.installation, start })
+        Ok(Reactors { shared, mailboxes, statuses, threads: threads.into() })
     }
 
     /// Hands a delivery to every reactor that may have a recipient. The answer comes when all of them have written or
@@ -153,8 +155,10 @@ impl Reactors {
                 &all[owner..=owner]
             }
             Audience::Organization(..) => all,
-            Audience::Installation(installation, _) if self.installation == Some(installation) => all,
-            Audience::Installation(..) => &[],
+            Audience::Installation(installation, _) => match self.shared.config.installation {
+                Some(own) if own == installation => all,
+                _ => &[],
+            },
         };
         let delivery = Arc::new(delivery);
         for mailbox in addressed {
@@ -163,9 +167,27 @@ impl Reactors {
         reached
     }
 
+    /// Takes in a client that is connected by other than a WebSocket.
+    pub fn adopt(&self, knock: Knock) {
+        let Knock { socket, transport, guest, peer, forwarded, told } = knock;
+        let place = match self.shared.census.admit(&self.shared.config.limits, peer, &forwarded) {
+            Ok(place) => place,
+            Err(full) => {
+                self.shared.metrics.connects.with_label_values(&["limited"]).inc();
+                // Who does not wait any more need not know.
+                let _ = told.send(Some(Refusal::full(full)));
+                return;
+            }
+        };
+        let owner = guest.id().map_or(0, |id| owner(id, self.mailboxes.len()));
+        let (socket, welcome) = (Socket::from(socket), Welcome::Relay(told));
+        let newcomer = Newcomer { socket, leftover: Vec::new(), guest, transport, place, welcome };
+        self.mailboxes[owner].send(Mail::Adopt(newcomer));
+    }
+
     /// Whether every reactor has turned lately.
     pub fn alive(&self) -> bool {
-        let now = self.start.elapsed();
+        let now = self.shared.start.elapsed();
         let beats = self.statuses.iter().map(|status| status.beat.load(Ordering::Relaxed));
         beats.map(Duration::from_millis).all(|beat| now.saturating_sub(beat) < STUCK)
     }

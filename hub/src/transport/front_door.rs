@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use httparse::{EMPTY_HEADER, Header, Request, Status};
 use uuid::Uuid;
 
-use super::headers::Refusal;
+use super::refusal::Refusal;
 use super::{paths, websocket};
 use crate::auth::bearer::{self, Bearer};
 use crate::delivery::Hub;
@@ -22,7 +22,10 @@ pub enum Head {
     /// A client that wants to become a WebSocket.
     Upgrade(Upgrade),
     /// Something for axum.
-    Plain,
+    Plain {
+        /// It is for a hub.
+        on_hub: bool,
+    },
     /// Something that is answered at once.
     Refuse(Refusal),
 }
@@ -68,7 +71,7 @@ pub fn read(bytes: &[u8]) -> Head {
         Err(_) if bytes.starts_with(b"PRI * HTTP/2.0") => {
             return Head::Refuse(Refusal::explained(505, "HTTP/2 without TLS is not spoken here; use HTTP/1.1."));
         }
-        Err(_) => return Head::Plain,
+        Err(_) => return Head::Plain { on_hub: false },
     };
     let target = request.path.unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -78,8 +81,9 @@ pub fn read(bytes: &[u8]) -> Head {
         && request.version == Some(1)
         && upgrades
         && headers.all("expect").next().is_none()
-        && !headers.all("accept").any(|value| contains(value, b"text/event-stream"));
-    let Some(hub) = hub_at(path).filter(|_| ours) else { return Head::Plain };
+        && !headers.all("accept").any(is_event_stream);
+    let hub = hub_at(path);
+    let Some(hub) = hub.filter(|_| ours) else { return Head::Plain { on_hub: hub.is_some() } };
     match upgrade(hub, &headers, query, length) {
         Ok(upgrade) => Head::Upgrade(upgrade),
         Err(refusal) => Head::Refuse(refusal),
@@ -115,7 +119,7 @@ fn upgrade(hub: Hub, headers: &Headers<'_>, query: &str, length: usize) -> Resul
         accept: websocket::accept(key),
         forwarded: headers.all("x-forwarded-for").map(String::from_utf8_lossy).collect::<Vec<_>>().join(","),
         hub,
-        request: bearer::query_value(query, "Token").and_then(|token| Uuid::try_parse(token.trim()).ok()),
+        request: bearer::login_request(query),
         id: bearer::query_value(query, "id").map(Cow::into_owned),
         origin: headers.only("origin").map(|origin| String::from_utf8_lossy(origin).into_owned()),
         length,
@@ -149,8 +153,10 @@ impl<'a> Headers<'a> {
     }
 }
 
-fn contains(value: &[u8], wanted: &[u8]) -> bool {
-    value.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted))
+/// Whether an `Accept` header asks for Server-Sent Events.
+pub fn is_event_stream(accept: &[u8]) -> bool {
+    const EVENTS: &[u8] = b"text/event-stream";
+    accept.windows(EVENTS.len()).any(|window| window.eq_ignore_ascii_case(EVENTS))
 }
 
 #[cfg(test)]
@@ -216,9 +222,9 @@ mod tests {
             ("Host: x", "Host: x\r\nExpect: 100-continue"),
         ] {
             let request = GOOD.replacen(from, to, 1);
-            assert!(matches!(read(request.as_bytes()), Head::Plain), "{to}");
+            assert!(matches!(read(request.as_bytes()), Head::Plain { .. }), "{to}");
         }
-        assert!(matches!(read(b"\x16\x03\x01\x02\x00\x01"), Head::Plain));
+        assert!(matches!(read(b"\x16\x03\x01\x02\x00\x01"), Head::Plain { .. }));
     }
 
     #[test]

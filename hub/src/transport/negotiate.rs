@@ -4,34 +4,30 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use super::negotiations::{Negotiations, random};
-use super::plain;
-use crate::auth::{Authenticator, Policy, Rejection, bearer};
+use super::refusal::Refusal;
+use super::request::Gate;
+use crate::auth::{Policy, bearer};
+use crate::connection::Transport;
 use crate::delivery::Hub;
-use crate::telemetry::Metrics;
 
 /// The newest version of a negotiation.
 const NEWEST: i64 = 1;
 
-/// What there is to connect by.
-const TRANSPORTS: &str = r#"[{"transport":"WebSockets","transferFormats":["Text","Binary"]}]"#;
-
 /// What negotiating needs.
 #[derive(Clone)]
 pub struct Negotiate {
-    /// Whose tokens are good.
-    pub authenticator: Arc<Authenticator>,
+    /// Who may.
+    pub gate: Gate,
     /// What is given out.
     pub negotiations: Arc<Negotiations>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
 }
 
 /// The routes of both hubs.
@@ -42,51 +38,43 @@ pub fn routes(negotiate: Negotiate) -> Router {
         .with_state(negotiate)
 }
 
-async fn main(State(negotiate): State<Negotiate>, request: Request) -> Response {
-    let authorization = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
-    let token = bearer::find(authorization, request.uri().query().unwrap_or_default());
-    let claims = match token {
-        Some(token) => negotiate.authenticator.authenticate(&token, Policy::Application).await,
-        None => Err(Rejection::Missing),
-    };
-    match claims {
-        Ok(_) => negotiate.answer(Hub::Main, &request),
-        Err(rejection) => {
-            negotiate.metrics.auth_failures.with_label_values(&[rejection.label()]).inc();
-            plain::rejected(rejection)
-        }
-    }
+async fn main(State(negotiate): State<Negotiate>, request: Request) -> Result<Response, Refusal> {
+    let query = request.uri().query().unwrap_or_default();
+    negotiate.gate.claims(request.headers(), query, Policy::Application).await?;
+    negotiate.answer(Hub::Main, &request)
 }
 
-async fn anonymous(State(negotiate): State<Negotiate>, request: Request) -> Response {
+async fn anonymous(State(negotiate): State<Negotiate>, request: Request) -> Result<Response, Refusal> {
     negotiate.answer(Hub::Anonymous, &request)
 }
 
 impl Negotiate {
-    fn answer(&self, hub: Hub, request: &Request) -> Response {
+    fn answer(&self, hub: Hub, request: &Request) -> Result<Response, Refusal> {
         if request.method() != Method::POST {
-            return (StatusCode::METHOD_NOT_ALLOWED, [(CONTENT_TYPE, "text/plain")]).into_response();
+            return Err(Refusal::text(405, ""));
         }
         let version = bearer::query_value(request.uri().query().unwrap_or_default(), "negotiateVersion");
-        let body = match accepted(version.as_deref()) {
-            Ok(version) => self.offer(hub, version),
-            Err(error) => serde_json::json!({ "error": error }).to_string(),
-        };
-        ([(CONTENT_TYPE, "application/json")], body).into_response()
+        let id = BASE64_URL_SAFE_NO_PAD.encode(random::<16>());
+        let body = body(version.as_deref(), &id, &self.negotiations.issue(hub));
+        Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
     }
+}
 
-    /// The answer of a version. Up to version 0 there is one id, which then is the token.
-    fn offer(&self, hub: Hub, version: i64) -> String {
-        let token = self.negotiations.issue(hub);
-        let ids = match version {
-            0 => format!(r#""connectionId":"{token}""#),
-            _ => {
-                let id = BASE64_URL_SAFE_NO_PAD.encode(random::<16>());
-                format!(r#""connectionId":"{id}","connectionToken":"{token}""#)
-            }
-        };
-        format!(r#"{{"negotiateVersion":{version},{ids},"availableTransports":{TRANSPORTS}}}"#)
-    }
+/// The answer to a client that asks for a version, or for none. In version 0 there is one id, which then is the token.
+pub fn body(asked: Option<&str>, id: &str, token: &str) -> String {
+    let version = match accepted(asked) {
+        Ok(version) => version,
+        Err(error) => return serde_json::json!({ "error": error }).to_string(),
+    };
+    let ids = match version {
+        0 => format!(r#""connectionId":"{token}""#),
+        _ => format!(r#""connectionId":"{id}","connectionToken":"{token}""#),
+    };
+    let transports = Transport::EVERY.map(|transport| {
+        let formats = if transport.is_binary() { r#""Text","Binary""# } else { r#""Text""# };
+        format!(r#"{{"transport":"{}","transferFormats":[{formats}]}}"#, transport.name())
+    });
+    format!(r#"{{"negotiateVersion":{version},{ids},"availableTransports":[{}]}}"#, transports.join(","))
 }
 
 /// The version that is spoken with a client, or what is wrong with the one that it asks for.

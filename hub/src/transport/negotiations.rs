@@ -1,21 +1,22 @@
 //! The connections that clients have negotiated: tokens that are given out, and those that have been used.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand;
 
 use super::connection_token::{ConnectionTokens, GOOD_FOR, Id};
+use crate::connection::Transport;
 use crate::delivery::Hub;
 
-/// Whether a client may connect with a token.
+/// What a token is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Admission {
-    /// It may, this once.
-    Granted,
-    /// It was used before.
-    Used,
+pub enum Standing {
+    /// It was not used yet.
+    Fresh,
+    /// Somebody has connected with it, by this transport.
+    Used(Transport),
     /// It is none of ours, of the other hub, or too old.
     Unknown,
 }
@@ -29,7 +30,7 @@ pub struct Negotiations {
 /// Ids that were used, for as long as their tokens are good.
 #[derive(Default)]
 struct Used {
-    ids: HashSet<Id>,
+    ids: HashMap<Id, Transport>,
     order: VecDeque<(Instant, Id)>,
 }
 
@@ -49,20 +50,28 @@ impl Negotiations {
         self.tokens.issue(hub, random(), now())
     }
 
-    /// Takes a token.
-    pub fn take(&self, token: &str, hub: Hub) -> Admission {
-        let Some(id) = self.tokens.take(token, hub, now()) else { return Admission::Unknown };
+    /// Takes a token to connect by a transport, and says what it was worth: who finds it fresh may connect, this once.
+    pub fn take(&self, token: &str, hub: Hub, transport: Transport) -> Standing {
+        let Some(id) = self.tokens.take(token, hub, now()) else { return Standing::Unknown };
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         while used.order.front().is_some_and(|(at, _)| at.elapsed() > GOOD_FOR) {
             if let Some((_, old)) = used.order.pop_front() {
                 used.ids.remove(&old);
             }
         }
-        if !used.ids.insert(id) {
-            return Admission::Used;
+        if let Some(transport) = used.ids.get(&id) {
+            return Standing::Used(*transport);
         }
+        used.ids.insert(id, transport);
         used.order.push_back((Instant::now(), id));
-        Admission::Granted
+        Standing::Fresh
+    }
+
+    /// What a token is worth, which stays as it is.
+    pub fn look(&self, token: &str, hub: Hub) -> Standing {
+        let Some(id) = self.tokens.take(token, hub, now()) else { return Standing::Unknown };
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.ids.get(&id).map_or(Standing::Fresh, |transport| Standing::Used(*transport))
     }
 }
 
@@ -82,20 +91,24 @@ fn now() -> Duration {
 mod tests {
     use super::*;
 
+    const BY: Transport = Transport::LongPolling;
+
     #[test]
     fn a_token_is_good_once() {
         let negotiations = Negotiations::alone();
         let token = negotiations.issue(Hub::Main);
-        assert_eq!(negotiations.take(&token, Hub::Anonymous), Admission::Unknown);
-        assert_eq!(negotiations.take(&token, Hub::Main), Admission::Granted);
-        assert_eq!(negotiations.take(&token, Hub::Main), Admission::Used);
+        assert_eq!(negotiations.take(&token, Hub::Anonymous, BY), Standing::Unknown);
+        assert_eq!(negotiations.look(&token, Hub::Main), Standing::Fresh);
+        assert_eq!(negotiations.take(&token, Hub::Main, BY), Standing::Fresh);
+        assert_eq!(negotiations.take(&token, Hub::Main, Transport::WebSockets), Standing::Used(BY));
+        assert_eq!(negotiations.look(&token, Hub::Main), Standing::Used(BY));
         assert_ne!(negotiations.issue(Hub::Main), token);
     }
 
     #[test]
     fn replicas_with_one_key_take_each_others_tokens() {
         let (one, other) = (Negotiations::new(b"shared"), Negotiations::new(b"shared"));
-        assert_eq!(other.take(&one.issue(Hub::Main), Hub::Main), Admission::Granted);
-        assert_eq!(Negotiations::alone().take(&one.issue(Hub::Main), Hub::Main), Admission::Unknown);
+        assert_eq!(other.take(&one.issue(Hub::Main), Hub::Main, BY), Standing::Fresh);
+        assert_eq!(Negotiations::alone().take(&one.issue(Hub::Main), Hub::Main, BY), Standing::Unknown);
     }
 }

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 /// How long an answer may take.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -51,6 +51,13 @@ impl Request {
 
     /// Sends it, and gives the answer with the connection.
     pub(crate) fn ask(&self, address: SocketAddr) -> Result<(TcpStream, Response)> {
+        let mut stream = self.send(address)?;
+        let response = self.answer(&mut stream).with_context(|| format!("after {} {}", self.method, self.target))?;
+        Ok((stream, response))
+    }
+
+    /// Sends it on a connection of its own.
+    pub(crate) fn send(&self, address: SocketAddr) -> Result<TcpStream> {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         self.headers.iter().for_each(|(name, value)| text.push_str(&format!("{name}: {value}\r\n")));
         if let Some(body) = &self.body {
@@ -61,8 +68,7 @@ impl Request {
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;
         stream.write_all(&[text.as_bytes(), self.body.as_deref().unwrap_or_default()].concat())?;
-        let response = self.answer(&mut stream).with_context(|| format!("after {} {}", self.method, self.target))?;
-        Ok((stream, response))
+        Ok(stream)
     }
 
     fn answer(&self, stream: &mut TcpStream) -> Result<Response> {
@@ -72,7 +78,36 @@ impl Request {
             stream.read_exact(&mut byte).with_context(|| format!("in the head {}", head.escape_ascii()))?;
             head.push(byte[0]);
         }
-        let head = String::from_utf8(head)?;
+        let Head { status, headers, length, chunked } = Head::read(&head)?;
+        ensure!(!chunked, "this answer ends");
+        let mut body = Vec::new();
+        match length {
+            _ if self.method == "HEAD" || [101, 204].contains(&status) => {}
+            Some(length) => {
+                body = vec![0; length];
+                stream.read_exact(&mut body).context("in the body")?;
+            }
+            None => _ = stream.read_to_end(&mut body)?,
+        }
+        Ok(Response { status, headers, body })
+    }
+}
+
+/// The head of an answer.
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    /// As in a [`Response`].
+    pub(crate) headers: Vec<(String, String)>,
+    /// The length of the body, if it is told.
+    pub(crate) length: Option<usize>,
+    /// The body comes in chunks.
+    pub(crate) chunked: bool,
+}
+
+impl Head {
+    /// Reads a whole head, which has to have what every answer has.
+    pub(crate) fn read(head: &[u8]) -> Result<Head> {
+        let head = std::str::from_utf8(head)?;
         let mut lines = head.split("\r\n");
         let first = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")).context("a status line")?;
         let status = first.get(..3).context("a status")?.parse()?;
@@ -82,24 +117,15 @@ impl Request {
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         let value = |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-        let mut body = Vec::new();
-        match (status, value("content-length"), value("transfer-encoding")) {
-            _ if self.method == "HEAD" => {}
-            (101 | 204, ..) => {}
-            (_, Some(length), None) => {
-                body = vec![0; length.parse()?];
-                stream.read_exact(&mut body).context("in the body")?;
-            }
-            (_, None, None) => _ = stream.read_to_end(&mut body)?,
-            (_, _, Some(other)) => bail!("no answer of this hub is {other}"),
-        }
         for (name, expected) in SECURITY {
             ensure!(status == 500 || value(name) == Some(expected), "{name} is missing in a {status}");
         }
+        let length = value("content-length").map(str::parse).transpose()?;
+        let chunked = value("transfer-encoding").is_some();
         headers.retain(|(name, _)| {
             !LEFT_OUT.contains(&name.as_str()) && !SECURITY.iter().any(|(security, _)| name == security)
         });
         headers.sort();
-        Ok(Response { status, headers, body })
+        Ok(Head { status, headers, length, chunked })
     }
 }

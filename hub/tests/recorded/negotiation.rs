@@ -14,6 +14,6 @@ pub(crate) fn is_ours(version: u8, body: &str) -> bool {
         (Some(token), None, 0) if token.len() > 22 && is_id(token) => format!(r#""connectionId":"{token}""#),
         _ => return false,
     };
-    let transports = r#"[{"transport":"WebSockets","transferFormats":["Text","Binary"]}]"#;
+    let transports = r#"[{"transport":"WebSockets","transferFormats":["Text","Binary"]},{"transport":"ServerSentEvents","transferFormats":["Text"]},{"transport":"LongPolling","transferFormats":["Text","Binary"]}]"#;
     body == format!(r#"{{"negotiateVersion":{version},{ids},"availableTransports":{transports}}}"#)
 }

@@ -1,17 +1,28 @@
 //! Plays one case: its steps in order, on connections of its own.
 
+use std::collections::HashMap;
 use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::http::{Request, Response};
+use super::exchange::{Exchange, News};
+use super::http::{DEADLINE, Request, Response};
 use super::hub::Hub;
 use super::socket::Socket;
 use super::text::{expand, is_now};
 use super::{issuer, negotiation, ours};
 use crate::contract::{hex, text};
+
+/// What the steps of a case share.
+#[derive(Default)]
+struct Stage {
+    socket: Option<Socket>,
+    /// The token of the last negotiation.
+    id: String,
+    exchanges: HashMap<String, Exchange>,
+}
 
 /// A case and what it is played against.
 pub(crate) struct Player<'a> {
@@ -25,18 +36,18 @@ pub(crate) struct Player<'a> {
 
 impl Player<'_> {
     pub(crate) fn play(&self, steps: &Value) -> Result<()> {
-        let (mut socket, mut id) = (None, String::new());
+        let mut stage = Stage::default();
         for (number, step) in steps.as_array().context("steps")?.iter().enumerate() {
             let mut step = step.clone();
             if let Some(path) = step["path"].as_str() {
-                step["path"] = json!(path.replace("{id}", &id));
+                step["path"] = json!(path.replace("{id}", &stage.id));
             }
-            self.step(&step, &mut socket, &mut id).with_context(|| format!("step {}", number + 1))?;
+            self.step(&step, &mut stage).with_context(|| format!("step {}", number + 1))?;
         }
         Ok(())
     }
 
-    fn step(&self, step: &Value, socket: &mut Option<Socket>, id: &mut String) -> Result<()> {
+    fn step(&self, step: &Value, stage: &mut Stage) -> Result<()> {
         let answer = &step["answer"];
         match step["do"].as_str().unwrap_or_default() {
             "negotiate" => {
@@ -45,7 +56,7 @@ impl Player<'_> {
                 let (_, response) = self.request(&step, &path)?.ask(self.hub.public)?;
                 let offer: Value = serde_json::from_slice(&response.body)?;
                 let token = offer.get("connectionToken").unwrap_or(&offer["connectionId"]);
-                *id = token.as_str().context("a token")?.to_owned();
+                stage.id = token.as_str().context("a token")?.to_owned();
                 Ok(())
             }
             "request" => {
@@ -69,11 +80,11 @@ impl Player<'_> {
                     }
                     None => compare(&ours::response(self.group, self.case, answer), &response)?,
                 }
-                *socket = Some(upgraded);
+                stage.socket = Some(upgraded);
                 Ok(())
             }
             "frames" => {
-                let socket = socket.as_mut().context("a socket")?;
+                let socket = stage.socket.as_mut().context("a socket")?;
                 step["frames"].as_array().context("frames")?.iter().try_for_each(|frame| socket.send(frame))
             }
             "watch" => {
@@ -82,9 +93,35 @@ impl Player<'_> {
                     "timers" => Duration::from_secs_f64(step["seconds"].as_f64().unwrap_or(1.5)) / self.speed,
                     _ => Duration::ZERO,
                 };
-                let socket = socket.as_mut().context("a socket")?;
+                let socket = stage.socket.as_mut().context("a socket")?;
                 let seen = socket.watch(expected.len(), silence, step["pings"] == true)?;
                 ensure!(seen == expected, "seen:\n    {}\n  expected:\n    {}", json!(seen), json!(expected));
+                Ok(())
+            }
+            "open" => {
+                let mut step = step.clone();
+                step["method"] = json!("GET");
+                let stream = self.request(&step, text(&step, "path"))?.send(self.hub.public)?;
+                stage.exchanges.insert(text(&step, "name").to_owned(), Exchange::new(stream));
+                Ok(())
+            }
+            "read" => {
+                let exchange = stage.exchanges.get_mut(text(step, "name")).context("an exchange")?;
+                let mut answers = vec![answer.clone()];
+                answers.extend(ours::instead(self.group, self.case, step));
+                let is = |news: &News, answer: &Value| {
+                    let mut answer = answer.clone();
+                    if answer.get("status").is_none() {
+                        answer["status"] = json!(0);
+                    }
+                    answer["ended"] == news.ended && compare(&answer, &news.response).is_ok()
+                };
+                let news = exchange.read(DEADLINE, |news| answers.iter().any(|answer| is(news, answer)))?;
+                ensure!(answers.iter().any(|answer| is(&news, answer)), "expected {}, got {news:?}", json!(answers));
+                Ok(())
+            }
+            "wait" => {
+                std::thread::sleep(Duration::from_secs_f64(step["seconds"].as_f64().context("seconds")?));
                 Ok(())
             }
             other => bail!("an unknown step: {other}"),
@@ -160,6 +197,7 @@ fn compare(expected: &Value, response: &Response) -> Result<()> {
         Value::String(text) if text == "<negotiate 1>" => negotiation::is_ours(1, &body),
         Value::String(text) if text.contains("ID22") => negotiation::is_ours(0, &body),
         Value::String(text) => *text == body,
+        Value::Object(body) if body.contains_key("hex") => hex(text(&expected["body"], "hex")) == response.body,
         // An error as `decisions.md` 2 writes them, whose message holds this text.
         wanted => {
             let error: Value = serde_json::from_str(&body).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! What a client hears for what it says, after a good handshake.
 
-use notification_hub::connection::{Ending, Output, Session, Terms, Tick};
+use notification_hub::connection::{Ending, Output, Session, Terms, Tick, Transport};
 use notification_hub::protocol::{self, CLOSED_WITH_ERROR, Protocol, ServerMessage, handshake};
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ impl Output for Heard {
 
 /// What a new client hears for these bytes, how it ended, and what was held of them.
 pub(crate) fn fresh(said: &[u8]) -> (Vec<Vec<u8>>, Option<Ending>, Vec<u8>) {
-    let mut session = Session::new(Tick(0));
+    let mut session = Session::new(Transport::WebSockets, Tick(0));
     let (mut heard, mut held) = (Heard::default(), Vec::new());
     let ending = session.receive(&mut held, said, false, Tick(0), &TERMS, &mut heard);
     (heard.0, ending, held)

@@ -10,7 +10,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::connection::{Ending, Output, Session, Terms, Tick};
+use crate::connection::{Ending, Output, Session, Terms, Tick, Transport};
 use crate::protocol::{Protocol, ProtocolError};
 
 /// Close codes that are sent.
@@ -67,9 +67,9 @@ impl Output for Outgoing {
 }
 
 impl WebSocket {
-    /// A client that has just been upgraded.
-    pub fn new(now: Tick) -> WebSocket {
-        WebSocket { session: Session::new(now), partial: None }
+    /// A client that has just been upgraded; by another transport, its messages come and go as a WebSocket's nevertheless.
+    pub fn new(transport: Transport, now: Tick) -> WebSocket {
+        WebSocket { session: Session::new(transport, now), partial: None }
     }
 
     /// Takes bytes from the socket (and unmasks them in place).

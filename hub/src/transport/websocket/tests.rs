@@ -201,7 +201,7 @@ fn written_frames_have_the_shortest_header() {
 /// What a client gets for some input, and how it ended; the same for any two pieces of it.
 fn answered(input: &[u8]) -> (String, Option<Ending>) {
     let answer = |pieces: &[&[u8]]| {
-        let mut websocket = WebSocket::new(Tick(0));
+        let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
         let mut outgoing = Outgoing::default();
         let mut ending = None;
         for piece in pieces {
@@ -256,13 +256,13 @@ fn every_end_closes_the_websocket() {
 
 #[test]
 fn the_clock_and_the_hub_end_it_too() {
-    let mut websocket = WebSocket::new(Tick(0));
+    let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
     let mut outgoing = Outgoing::default();
     assert_eq!(websocket.tick(Tick(149), &TERMS, &mut outgoing), None);
     assert!(matches!(websocket.tick(Tick(150), &TERMS, &mut outgoing), Some(Ending::Handshake(_))));
     assert!(outgoing.bytes.ends_with(b"was canceled.\"}\x1e\x88\x02\x03\xe8"));
 
-    let mut websocket = WebSocket::new(Tick(0));
+    let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
     let mut outgoing = Outgoing::default();
     assert_eq!(websocket.receive(&mut text(HELLO), Tick(0), &TERMS, &mut outgoing), None);
     assert_eq!(outgoing.opened, Some(Protocol::Json));
@@ -276,7 +276,7 @@ fn the_clock_and_the_hub_end_it_too() {
 
 #[test]
 fn between_messages_nothing_is_kept() {
-    let mut websocket = WebSocket::new(Tick(0));
+    let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
     let mut say = |bytes: &[u8]| {
         let mut outgoing = Outgoing::default();
         assert_eq!(websocket.receive(&mut bytes.to_vec(), Tick(0), &TERMS, &mut outgoing), None);

@@ -1,0 +1,35 @@
+//! Who is let in.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Claims;
+use crate::delivery::Hub;
+
+/// Somebody who may connect.
+#[derive(Debug, Clone)]
+pub enum Guest {
+    /// A user, on the main hub.
+    User(Arc<Claims>),
+    /// Who waits for the answer to a login request, on the anonymous hub.
+    Anonymous(Option<Uuid>),
+}
+
+impl Guest {
+    /// The hub that it is let in to.
+    pub fn hub(&self) -> Hub {
+        match self {
+            Guest::User(_) => Hub::Main,
+            Guest::Anonymous(_) => Hub::Anonymous,
+        }
+    }
+
+    /// The user or the login request, by which its reactor is found.
+    pub fn id(&self) -> Option<Uuid> {
+        match self {
+            Guest::User(claims) => claims.user,
+            Guest::Anonymous(request) => *request,
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What a hub's path does beside WebSockets and negotiations (`signalr.md` 2.1 and 2.2): whose request it is, and who answers it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+
+use super::front_door;
+use super::headers::NO_CACHE;
+use super::lease::Lease;
+use super::negotiations::{Negotiations, Standing};
+use super::refusal::Refusal;
+use super::relay::{Door, Relay};
+use super::relays::Relays;
+use super::request::{self, Gate};
+use super::{long_polling, server_sent_events};
+use crate::auth::{Guest, Policy, bearer};
+use crate::config::Config;
+use crate::connection::Transport;
+use crate::delivery::Hub;
+
+/// How long the answer to a poll may take once it is there.
+const POLL_ANSWER: Duration = Duration::from_secs(10);
+
+/// What the endpoint needs.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// Who may.
+    gate: Gate,
+    /// What was negotiated.
+    negotiations: Arc<Negotiations>,
+    /// Who is connected.
+    relays: Arc<Relays>,
+    /// The way to the reactors.
+    door: Door,
+    /// How long a poll waits.
+    poll_timeout: Duration,
+    /// How long a client of events may take none.
+    slow_timeout: Duration,
+    /// The most that a client may have said before it is connected, in bytes.
+    most_early: usize,
+}
+
+impl Endpoint {
+    /// An endpoint of which nobody is a client yet.
+    pub fn new(gate: Gate, negotiations: Arc<Negotiations>, door: Door, config: &Config) -> Endpoint {
+        Endpoint {
+            gate,
+            negotiations,
+            relays: Arc::default(),
+            door,
+            poll_timeout: config.signalr.poll_timeout,
+            slow_timeout: config.slow_consumer.timeout,
+            most_early: config.signalr.max_message,
+        }
+    }
+}
+
+/// The routes of both hubs.
+pub fn routes(endpoint: Endpoint) -> Router {
+    Router::new().route("/hub", any(main)).route("/anonymous-hub", any(anonymous)).with_state(endpoint)
+}
+
+async fn main(State(endpoint): State<Endpoint>, lease: Extension<Lease>, request: Request) -> Response {
+    if let Some(refusal) = no_upgrade(&request) {
+        return refusal.into_response();
+    }
+    let query = request.uri().query().unwrap_or_default();
+    match endpoint.gate.claims(request.headers(), query, Policy::Application).await {
+        Ok(claims) => endpoint.answer(Hub::Main, Guest::User(claims), lease.0, request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn anonymous(State(endpoint): State<Endpoint>, lease: Extension<Lease>, request: Request) -> Response {
+    if let Some(refusal) = no_upgrade(&request) {
+        return refusal.into_response();
+    }
+    let guest = Guest::Anonymous(bearer::login_request(request.uri().query().unwrap_or_default()));
+    endpoint.answer(Hub::Anonymous, guest, lease.0, request).await
+}
+
+impl Endpoint {
+    async fn answer(self, hub: Hub, guest: Guest, lease: Lease, request: Request) -> Response {
+        let (parts, body) = request.into_parts();
+        let id = bearer::query_value(parts.uri.query().unwrap_or_default(), "id");
+        let caller = Caller { id: id.as_deref(), hub, guest, forwarded: forwarded(&parts.headers), lease };
+        match parts.method {
+            Method::GET if wants_events(&parts.headers) => self.events(caller).await.into_response(),
+            Method::GET => {
+                let mut response = self.poll(caller).await.into_response();
+                for (name, value) in NO_CACHE {
+                    response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+                }
+                response
+            }
+            Method::POST => self.say(caller, body).await.into_response(),
+            Method::DELETE => self.end(&caller).into_response(),
+            _ => Refusal::text(405, "").into_response(),
+        }
+    }
+
+    async fn events(&self, caller: Caller<'_>) -> Result<Response, Refusal> {
+        if let Some(relay) = self.find(&caller)? {
+            return Err(match relay.transport() {
+                Transport::ServerSentEvents => Refusal::text(409, ""),
+                _ => other_transport(),
+            });
+        }
+        let lease = caller.lease.clone();
+        let (token, relay) = self.connect(caller, Transport::ServerSentEvents).await?;
+        lease.wait();
+        let relays = self.relays.clone();
+        let over = move || _ = relays.remove(&token);
+        Ok(server_sent_events::answer(relay, lease, self.slow_timeout, over))
+    }
+
+    async fn poll(&self, caller: Caller<'_>) -> Result<Response, Refusal> {
+        let Some(relay) = self.find(&caller)? else {
+            let (token, relay) = self.connect(caller, Transport::LongPolling).await?;
+            let (relays, relay) = (self.relays.clone(), Arc::downgrade(&relay));
+            tokio::spawn(async move { relays.watch(token, relay).await });
+            return Ok(long_polling::begin());
+        };
+        if relay.transport() != Transport::LongPolling {
+            return Err(other_transport());
+        }
+        caller.lease.wait();
+        let answer = long_polling::poll(&relay, self.poll_timeout).await;
+        caller.lease.end_within(POLL_ANSWER);
+        Ok(answer.unwrap_or_else(|| {
+            caller.id.map(|id| self.relays.remove(id));
+            long_polling::no_content()
+        }))
+    }
+
+    async fn say(&self, caller: Caller<'_>, body: Body) -> Result<Response, Refusal> {
+        let relay = self.find(&caller)?;
+        let id = caller.id()?;
+        if relay.is_none() {
+            match self.negotiations.look(id, caller.hub) {
+                Standing::Fresh => {}
+                Standing::Used(Transport::WebSockets) => {
+                    return Err(Refusal::text(405, "POST requests are not allowed for WebSocket connections."));
+                }
+                Standing::Used(_) | Standing::Unknown => return Err(unknown()),
+            }
+        }
+        let said = request::body(body).await?;
+        if let Some(relay) = relay {
+            if !relay.say(said).await {
+                return Err(unknown());
+            }
+        } else if !self.relays.keep_early(id, said, self.most_early) {
+            return Err(Refusal::busy("There is no room for what is said before a transport is connected."));
+        }
+        Ok(([(CONTENT_TYPE, "text/plain")], ()).into_response())
+    }
+
+    fn end(&self, caller: &Caller<'_>) -> Result<Response, Refusal> {
+        let id = caller.id()?;
+        let polls = match self.find(caller)? {
+            Some(relay) => relay.transport() == Transport::LongPolling,
+            None => match self.negotiations.look(id, caller.hub) {
+                Standing::Fresh | Standing::Used(Transport::WebSockets) => false,
+                Standing::Used(_) | Standing::Unknown => return Err(unknown()),
+            },
+        };
+        if !polls {
+            return Err(Refusal::text(400, "Cannot terminate this connection using the DELETE endpoint."));
+        }
+        if let Some(relay) = self.relays.remove(id) {
+            relay.interrupt();
+        }
+        Ok((StatusCode::ACCEPTED, [(CONTENT_TYPE, "text/plain")]).into_response())
+    }
+
+    /// The connected client that a caller speaks for, if there is one.
+    fn find(&self, caller: &Caller<'_>) -> Result<Option<Arc<Relay>>, Refusal> {
+        match self.relays.find(caller.id()?) {
+            Some(relay) if !relay.is_of(&caller.guest) => Err(unknown()),
+            found => Ok(found),
+        }
+    }
+
+    /// Connects a caller, by its token.
+    async fn connect(&self, caller: Caller<'_>, transport: Transport) -> Result<(String, Arc<Relay>), Refusal> {
+        let token = caller.id()?.to_owned();
+        if !self.relays.has_room() {
+            return Err(Refusal::busy("This server has as many clients without WebSockets as it may have."));
+        }
+        match self.negotiations.take(&token, caller.hub, transport) {
+            Standing::Fresh => {}
+            Standing::Used(before) if before != transport => return Err(other_transport()),
+            Standing::Used(_) | Standing::Unknown => return Err(unknown()),
+        }
+        let relay = Relay::open(&self.door, transport, caller.guest, caller.lease.peer, caller.forwarded).await?;
+        let relay = Arc::new(relay);
+        for said in self.relays.add(&token, relay.clone()) {
+            // A hub that does not listen says so to who listens to it.
+            let _ = relay.say(said).await;
+        }
+        Ok((token, relay))
+    }
+}
+
+/// Who asks, once that is known.
+struct Caller<'a> {
+    /// The token of its negotiation.
+    id: Option<&'a str>,
+    hub: Hub,
+    guest: Guest,
+    forwarded: String,
+    lease: Lease,
+}
+
+impl Caller<'_> {
+    fn id(&self) -> Result<&str, Refusal> {
+        self.id.ok_or_else(|| Refusal::text(400, "Connection ID required"))
+    }
+}
+
+fn unknown() -> Refusal {
+    Refusal::text(404, "No Connection with that ID")
+}
+
+fn other_transport() -> Refusal {
+    Refusal::text(400, "Cannot change transports mid-connection")
+}
+
+fn forwarded(headers: &HeaderMap) -> String {
+    let hops = headers.get_all("x-forwarded-for").into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    hops.collect::<Vec<_>>().join(",")
+}
+
+fn wants_events(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).into_iter().any(|value| front_door::is_event_stream(value.as_bytes()))
+}
+
+/// What a request lacks that is no upgrade but looks as if it should have been one (`decisions.md` 3).
+fn no_upgrade(request: &Request) -> Option<Refusal> {
+    let (headers, query) = (request.headers(), request.uri().query().unwrap_or_default());
+    if request.method() != Method::GET || wants_events(headers) || bearer::query_value(query, "id").is_some() {
+        return None;
+    }
+    let missing = [("Connection", "Upgrade"), ("Upgrade", "websocket")].into_iter().find(|(name, wanted)| {
+        !headers.get_all(*name).iter().any(|value| {
+            value.to_str().is_ok_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case(wanted)))
+        })
+    });
+    let explanation = match missing {
+        Some((name, value)) => {
+            format!(
+                "the header '{name}: {value}' is missing: this is a WebSocket endpoint, and a proxy in front of it may drop the header"
+            )
+        }
+        None => "this is a WebSocket endpoint, and the request is no HTTP/1.1 upgrade".to_owned(),
+    };
+    let refusal = Refusal::explained(400, &format!("Connection ID required; {explanation}."));
+    Some(NO_CACHE.into_iter().fold(refusal, |refusal, (name, value)| refusal.with(name, value)))
+}

@@ -1,0 +1,107 @@
+//! Answers that refuse something, for connections that axum never sees and for those that it serves.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::headers::{RETRY_AFTER, head};
+use crate::auth::Rejection;
+use crate::limits::Full;
+
+/// An answer after which the connection ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status.
+    pub status: u16,
+    /// Headers beside those that every answer has.
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
+    /// The body: a JSON error, or nothing.
+    pub body: Vec<u8>,
+}
+
+impl Refusal {
+    /// A status alone.
+    pub fn bare(status: u16) -> Refusal {
+        Refusal { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// A status with a JSON error that says what is wrong.
+    pub fn explained(status: u16, message: &str) -> Refusal {
+        let headers = vec![("content-type", Cow::from("application/json; charset=utf-8"))];
+        Refusal { status, headers, body: error_body(message) }
+    }
+
+    /// What the original says as text.
+    pub fn text(status: u16, text: &'static str) -> Refusal {
+        Refusal { status, headers: vec![("content-type", "text/plain".into())], body: text.into() }
+    }
+
+    /// The answer to a token that is not good (`signalr.md` 7.2).
+    pub fn rejected(rejection: Rejection) -> Refusal {
+        match rejection.challenge() {
+            Some(challenge) => Refusal::bare(rejection.status()).with("www-authenticate", challenge),
+            None if rejection == Rejection::Unavailable => {
+                Refusal::busy("The identity server's keys are not loaded yet.")
+            }
+            None => Refusal::bare(rejection.status()),
+        }
+    }
+
+    /// What is full, and when to try again.
+    pub fn full(full: Full) -> Refusal {
+        match full {
+            Full::Hub => Refusal::busy("This server has as many clients as it may have."),
+            Full::Address => Refusal::too_many("There are too many connections from this address."),
+        }
+    }
+
+    /// For now there is no room: 503, and when to try again.
+    pub fn busy(message: &str) -> Refusal {
+        Refusal::explained(503, message).with("retry-after", RETRY_AFTER)
+    }
+
+    /// Whoever asks has enough already: 429, and when to try again.
+    pub fn too_many(message: &str) -> Refusal {
+        Refusal::explained(429, message).with("retry-after", RETRY_AFTER)
+    }
+
+    /// The same with another header.
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Refusal {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The bytes of the answer.
+    pub fn bytes(&self) -> Vec<u8> {
+        let reason = StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
+        let mut answer = head(self.status, reason.unwrap_or("Error"));
+        for (name, value) in &self.headers {
+            answer.push_str(&format!("{name}: {value}\r\n"));
+        }
+        answer.push_str(&format!("Content-Length: {}\r\nConnection: close\r\n\r\n", self.body.len()));
+        let mut answer = answer.into_bytes();
+        answer.extend_from_slice(&self.body);
+        answer
+    }
+}
+
+/// The answer as axum sends it, which adds what every answer has.
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(Body::from(self.body));
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response.headers_mut().append(HeaderName::from_static(name), value);
+            }
+        }
+        response
+    }
+}
+
+/// An error as Bitwarden's services write it; its senders read `message`.
+fn error_body(message: &str) -> Vec<u8> {
+    serde_json::json!({ "message": message, "validationErrors": null }).to_string().into_bytes()
+}

@@ -1,0 +1,27 @@
+//! What is said by other than WebSockets.
+
+use notification_hub::transport::{negotiate, server_sent_events};
+use serde_json::Value;
+
+use crate::contract::text;
+
+pub(crate) fn event(row: &Value) {
+    let event = match row["payload"].as_str() {
+        Some(payload) => server_sent_events::event(payload.as_bytes()),
+        None => server_sent_events::FIRST.to_vec(),
+    };
+    assert_eq!(String::from_utf8_lossy(&event), text(row, "event"));
+}
+
+/// What no request of a client leads to is not written: empty offers, and stateful reconnects, which are declined.
+pub(crate) fn negotiation(row: &Value) {
+    let Some(request) = row["request"].as_str().filter(|request| !request.contains("useStatefulReconnect")) else {
+        return;
+    };
+    let version = request.split_once("negotiateVersion=").map(|(_, version)| version);
+    let (id, token) = match version {
+        Some(_) => ("AAAAAAAAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBBBBBBBA"),
+        None => ("", "AAAAAAAAAAAAAAAAAAAAAA"),
+    };
+    assert_eq!(negotiate::body(version, id, token), text(row, "text"));
+}
