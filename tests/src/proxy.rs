@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -16,17 +16,20 @@ pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
     unwilling: Arc<AtomicBool>,
+    clients: Arc<Mutex<Vec<Weak<TcpStream>>>>,
 }
 
 impl Proxy {
     /// Starts one that holds back every request for so long, however many connections there are.
     pub fn start(port: u16, late: Duration) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let proxy = Self { address: listener.local_addr()?, unwilling: Arc::default() };
-        let unwilling = proxy.unwilling.clone();
+        let proxy = Self { address: listener.local_addr()?, unwilling: Arc::default(), clients: Arc::default() };
+        let (unwilling, clients) = (proxy.unwilling.clone(), proxy.clients.clone());
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let unwilling = unwilling.clone();
+                let client = Arc::new(client);
+                clients.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&client));
                 // A connection that fails is closed: its client sees that.
                 std::thread::spawn(move || _ = join(client, port, late, &unwilling));
             }
@@ -38,23 +41,31 @@ impl Proxy {
     pub fn refuse_deletions(&self, refuse: bool) {
         self.unwilling.store(refuse, Ordering::SeqCst);
     }
+
+    /// Cuts the connections that there are.
+    pub fn cut(&self) {
+        for client in self.clients.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // One that has ended is cut already.
+            let _ = client.upgrade().map(|client| client.shutdown(Shutdown::Both));
+        }
+    }
 }
 
-fn join(mut client: TcpStream, port: u16, late: Duration, unwilling: &AtomicBool) -> Result<()> {
+fn join(client: Arc<TcpStream>, port: u16, late: Duration, unwilling: &AtomicBool) -> Result<()> {
     let mut server = TcpStream::connect(("127.0.0.1", port))?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    let (mut from_server, mut to_client) = (server.try_clone()?, client.try_clone()?);
+    let (mut from_server, to_client) = (server.try_clone()?, client.clone());
     std::thread::spawn(move || {
         // Fails only where an end has been seen.
-        let _ = std::io::copy(&mut from_server, &mut to_client);
+        let _ = std::io::copy(&mut from_server, &mut &*to_client);
         let _ = to_client.shutdown(Shutdown::Both);
     });
     let mut buffer = [0; 65536];
-    while let count @ 1.. = client.read(&mut buffer)? {
+    while let count @ 1.. = (&*client).read(&mut buffer)? {
         std::thread::sleep(late);
         if unwilling.load(Ordering::SeqCst) && buffer.starts_with(b"DELETE ") {
-            client.write_all(UNWILLING)?;
+            (&*client).write_all(UNWILLING)?;
         } else {
             server.write_all(&buffer[..count])?;
         }
