@@ -29,9 +29,9 @@ test-unit: toolchain ## modules beside their code, the operator against an API s
 	helm=$$(tests/cluster/cluster.sh where)/helm; if [ -x "$$helm" ]; then export HELM=$$helm; fi; \
 	$(CARGO_TEST) --lib --bins $(addprefix --test ,$(UNIT))
 
-test-parts: toolchain clients programs ## the hub against real parts: Microsoft's SignalR client
+test-parts: toolchain clients programs ## the hub against real parts: Microsoft's SignalR client, also in Chromium
 	@echo "== tests with real parts"
-	@$(ensure) openssl=openssl
+	@$(ensure) openssl=openssl /usr/bin/chromium=chromium
 	$(CARGO_TEST) $(addprefix --test ,$(PARTS))
 
 test-cluster: toolchain clients images azurite ## chart, operator and hub in a whole Kubernetes (root; or CLUSTER=current)

@@ -11,7 +11,7 @@ staged=$images/azurite
 . "$here/buildah.sh"
 
 # What is there only for people, for other kinds of modules and for browsers.
-unneeded=('*.map' '*.ts' '*.mts' '*.cts' '*.md' esm dist-esm browser react-native)
+unneeded=('*.map' '*.ts' '*.mts' '*.cts' '*.md' esm dist-esm browser react-native playwright-core)
 
 stage() {
   local node

@@ -3,6 +3,7 @@
 pub mod azurite;
 pub mod bench;
 pub mod cluster;
+pub mod crowd;
 pub mod deployed;
 pub mod fleet;
 pub mod http;

@@ -1,7 +1,7 @@
 //! A child process whose output is kept and which never outlives its parent: `setpriv` asks the kernel to kill it with the
 //! thread that started it, whatever that one dies of.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -104,6 +104,12 @@ impl Process {
     /// The lines of its standard output so far.
     pub fn stdout(&self) -> Vec<String> {
         self.output.lines.lock().unwrap_or_else(PoisonError::into_inner).stdout.clone()
+    }
+
+    /// Writes a line to its standard input.
+    pub fn tell(&mut self, line: &str) -> Result<()> {
+        let stdin = self.stdin.as_mut().with_context(|| format!("the input of {} has ended", self.name))?;
+        writeln!(stdin, "{line}").with_context(|| format!("{} does not read", self.name))
     }
 
     /// Closes its standard input.

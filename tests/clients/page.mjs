@@ -1,0 +1,70 @@
+// A page in a headless Chromium with Microsoft's client in it, served from an origin that is not the hub's.
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { chromium } from "playwright-core";
+
+const args = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--no-first-run",
+  // It asks nobody but this machine.
+  "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+];
+
+// The library's bundles for browsers are no modules: they leave their names in a global.
+const imports = {
+  "@microsoft/signalr": "data:text/javascript,export const { HttpTransportType, HubConnectionBuilder, JsonHubProtocol } = signalR",
+  "@microsoft/signalr-protocol-msgpack": "data:text/javascript,export const { MessagePackHubProtocol } = signalR.protocols.msgpack",
+};
+const html = `<!doctype html>
+<link rel="icon" href="data:,">
+<script src="signalr.js"></script>
+<script src="signalr-protocol-msgpack.js"></script>
+<script type="importmap">${JSON.stringify({ imports })}</script>`;
+
+function file(path) {
+  return readFileSync(new URL(path, import.meta.url));
+}
+
+const served = {
+  "/": ["text/html", html],
+  "/signalr.js": ["text/javascript", file("node_modules/@microsoft/signalr/dist/browser/signalr.js")],
+  "/signalr-protocol-msgpack.js": [
+    "text/javascript",
+    file("node_modules/@microsoft/signalr-protocol-msgpack/dist/browser/signalr-protocol-msgpack.js"),
+  ],
+  "/connection.mjs": ["text/javascript", file("connection.mjs")],
+  "/members.mjs": ["text/javascript", file("members.mjs")],
+};
+
+function serve() {
+  const server = createServer((request, response) => {
+    const [type, body] = served[request.url] ?? [];
+    response.writeHead(type ? 200 : 404, { "content-type": type ?? "text/plain" }).end(body);
+  });
+  return new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () => resolve(`http://127.0.0.1:${server.address().port}`));
+  });
+}
+
+/** Opens the page with this program; `tell` gets what its clients tell. */
+export async function open(executablePath, tell) {
+  const origin = await serve();
+  const browser = await chromium.launch({ executablePath, args });
+  const page = await browser.newPage();
+  page.on("console", (message) => process.stderr.write(`${message.text()}\n`));
+  await page.exposeFunction("tell", tell);
+  await page.goto(origin);
+  return {
+    origin,
+    join: (job) => page.evaluate(async (job) => (await import("/members.mjs")).join(job, tell), job),
+    leave: async () => {
+      await page.evaluate(async () => (await import("/members.mjs")).leave());
+      await browser.close();
+    },
+  };
+}
