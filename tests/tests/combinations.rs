@@ -13,9 +13,6 @@ const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
 const REQUEST: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
 const SOON: Duration = Duration::from_secs(40);
 
-/// What the hub serves: combinations with other transports are left out.
-const SERVED: &[&str] = &["WebSockets"];
-
 const UNSKIPPABLE: &str = "Negotiation can only be skipped when using the WebSocket transport directly.";
 const NO_BINARY: &str = "'ServerSentEvents' does not support Binary.";
 
@@ -88,9 +85,6 @@ fn everybody(crowd: &mut Crowd, hub: &LocalHub) -> Result<Vec<Client>> {
     let token = hub.token(USER, &[])?;
     let mut clients = Vec::new();
     for (transport, protocol, negotiation, outcome) in COMBINATIONS {
-        if !SERVED.contains(&transport) && outcome != Err(UNSKIPPABLE) {
-            continue;
-        }
         for (path, key, value) in [("hub", "token", token.as_str()), ("anonymous-hub", "anonymous", REQUEST)] {
             // A browser opens six connections to an address and no more: each client gets an address of its own.
             let proxy = Proxy::start(hub.public.port(), Duration::ZERO)?;
