@@ -122,7 +122,7 @@ impl Authority {
     async fn fetch_and_tell(&self) -> bool {
         let result = self.fetch().await;
         let label = if result.is_ok() { "loaded" } else { "failed" };
-        self.metrics.key_reloads.with_label_values(&[label]).inc();
+        self.metrics.key_reloads.inc(label);
         match result {
             Ok(keys) => {
                 tracing::info!(keys = keys.len(), authority = self.url, "the identity server's keys are loaded");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Claims;
+use super::{Claims, Query};
 use crate::delivery::Hub;
 
 /// Somebody who may connect.
@@ -17,6 +17,11 @@ pub enum Guest {
 }
 
 impl Guest {
+    /// Somebody who names a login request in `Token`; what is no GUID is none.
+    pub fn anonymous(query: &Query<'_>) -> Guest {
+        Guest::Anonymous(query.value("Token").and_then(|token| Uuid::try_parse(token.trim()).ok()))
+    }
+
     /// The hub that it is let in to.
     pub fn hub(&self) -> Hub {
         match self {

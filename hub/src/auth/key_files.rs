@@ -83,7 +83,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Contents, KeyFilesError> {
     Ok(contents)
 }
 
-/// Parses what [`read`] has read: all of it, or the first error.
+/// Parses what [`read`] has read: all of it, or the first error, which it is to be no key at all.
 pub fn parse(contents: &Contents) -> Result<Vec<Key>, KeyFilesError> {
     let mut keys = Vec::new();
     for (path, bytes) in contents {
@@ -95,5 +95,5 @@ pub fn parse(contents: &Contents) -> Result<Vec<Key>, KeyFilesError> {
             None => return Err(KeyFilesError::UnknownKind(path.clone())),
         }
     }
-    Ok(keys)
+    if keys.is_empty() { Err(KeyFilesError::None) } else { Ok(keys) }
 }

@@ -13,7 +13,7 @@ use crate::telemetry::Metrics;
 /// the links of a mounted Secret, of a network file system that notifies nobody.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Key files as they were last read.
+/// Key files as they were last taken over.
 pub struct KeyWatch {
     paths: Vec<PathBuf>,
     contents: Contents,
@@ -25,7 +25,8 @@ impl KeyWatch {
     /// # Errors
     /// The first file that can't be read or is no key; a set without any key.
     pub fn open(paths: Vec<PathBuf>) -> Result<(KeyWatch, Vec<Key>), KeyFilesError> {
-        let (contents, keys) = load(&paths)?;
+        let contents = key_files::read(&paths)?;
+        let keys = key_files::parse(&contents)?;
         Ok((KeyWatch { paths, contents }, keys))
     }
 
@@ -36,34 +37,34 @@ impl KeyWatch {
             tokio::time::sleep(EVERY).await;
             let paths = self.paths.clone();
             // A file system that hangs must not hold up everything else.
-            let Ok(loaded) = tokio::task::spawn_blocking(move || load(&paths)).await else { continue };
-            match loaded {
-                Ok((contents, keys)) if contents != self.contents => {
+            let Ok(read) = tokio::task::spawn_blocking(move || key_files::read(&paths)).await else { continue };
+            match read.and_then(|contents| self.changed(contents)) {
+                Ok(None) => complained.clear(),
+                Ok(Some(keys)) => {
                     tracing::info!(keys = keys.len(), "the keys have changed");
-                    metrics.key_reloads.with_label_values(&["loaded"]).inc();
+                    metrics.key_reloads.inc("loaded");
                     verifier.replace_keys(Origin::Files, keys);
-                    self.contents = contents;
                     complained.clear();
                 }
-                Ok(_) => complained.clear(),
                 Err(error) => {
                     let complaint = error.to_string();
                     if complaint != complained {
                         tracing::warn!(%error, "the changed keys can't be read; the old ones stay");
-                        metrics.key_reloads.with_label_values(&["failed"]).inc();
+                        metrics.key_reloads.inc("failed");
                         complained = complaint;
                     }
                 }
             }
         }
     }
-}
 
-fn load(paths: &[PathBuf]) -> Result<(Contents, Vec<Key>), KeyFilesError> {
-    let contents = key_files::read(paths)?;
-    let keys = key_files::parse(&contents)?;
-    if keys.is_empty() {
-        return Err(KeyFilesError::None);
+    /// The keys of files that are not those taken over before.
+    fn changed(&mut self, contents: Contents) -> Result<Option<Vec<Key>>, KeyFilesError> {
+        if contents == self.contents {
+            return Ok(None);
+        }
+        let keys = key_files::parse(&contents)?;
+        self.contents = contents;
+        Ok(Some(keys))
     }
-    Ok((contents, keys))
 }

@@ -7,16 +7,19 @@ pub mod authenticator;
 pub mod authority;
 pub mod bearer;
 pub mod claims;
+mod digest;
 pub mod guest;
 pub mod key;
 pub mod key_files;
 pub mod key_watch;
 pub mod mint;
+pub mod query;
 pub mod verifier;
 
 pub use authenticator::Authenticator;
 pub use claims::{Claims, Policy};
 pub use guest::Guest;
+pub use query::Query;
 pub use verifier::Verifier;
 
 /// Why a token was not accepted. The label is what `auth_failures_total{reason}` counts.

@@ -1,10 +1,8 @@
 //! Verifies tokens against the keys that are loaded now, and remembers those that were good.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_lc_rs::digest;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
@@ -12,10 +10,9 @@ use serde::Deserialize;
 
 use super::bearer::Bearer;
 use super::claims::Rules;
+use super::digest::{Digest, Digester};
 use super::key::Key;
 use super::{Claims, Policy, Rejection};
-
-type Digest = [u8; 32];
 
 /// How many verified tokens are remembered.
 pub const CACHE: usize = 1024;
@@ -36,7 +33,8 @@ type Keys = [Arc<[Key]>; 2];
 pub struct Verifier {
     rules: Rules,
     keys: RwLock<Arc<Keys>>,
-    cache: Mutex<HashMap<Digest, Arc<Claims>>>,
+    digester: Digester,
+    cache: Mutex<foldhash::HashMap<Digest, Arc<Claims>>>,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +48,7 @@ impl Verifier {
     /// A verifier with these rules and keys from files.
     pub fn new(rules: Rules, keys: Vec<Key>) -> Verifier {
         let keys: Keys = [keys.into(), Arc::default()];
-        Verifier { rules, keys: RwLock::new(keys.into()), cache: Mutex::default() }
+        Verifier { rules, keys: RwLock::new(keys.into()), digester: Digester::new(), cache: Mutex::default() }
     }
 
     /// Takes another set of keys and forgets what was verified with the old one. Open connections stay.
@@ -78,7 +76,7 @@ impl Verifier {
 
     /// What is remembered of a token that was verified before: cheap enough for a reactor.
     pub fn recall(&self, token: &Bearer, policy: Policy) -> Option<Result<Arc<Claims>, Rejection>> {
-        self.recall_digest(&digest_of(token), policy)
+        self.recall_digest(&self.digester.digest(token)?, policy)
     }
 
     fn recall_digest(&self, digest: &Digest, policy: Policy) -> Option<Result<Arc<Claims>, Rejection>> {
@@ -91,8 +89,8 @@ impl Verifier {
 
     /// Verifies a token, or recalls that it was good. A signature costs tens of microseconds.
     pub fn verify(&self, token: &Bearer, policy: Policy) -> Result<Arc<Claims>, Rejection> {
-        let digest = digest_of(token);
-        if let Some(known) = self.recall_digest(&digest, policy) {
+        let digest = self.digester.digest(token);
+        if let Some(known) = digest.and_then(|digest| self.recall_digest(&digest, policy)) {
             return known;
         }
         let keys = self.keys();
@@ -106,7 +104,7 @@ impl Verifier {
             }
         }
         // Keys may have been replaced meanwhile: what an old key verified is not remembered.
-        if Arc::ptr_eq(&keys, &self.keys()) {
+        if let Some(digest) = digest.filter(|_| Arc::ptr_eq(&keys, &self.keys())) {
             cache.insert(digest, claims.clone());
         }
         drop(cache);
@@ -143,12 +141,6 @@ fn check(token: &str, keys: &Keys, rules: &Rules, now: f64) -> Result<Claims, Re
 
 fn decode(part: &str) -> Result<Vec<u8>, Rejection> {
     BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| Rejection::Malformed)
-}
-
-fn digest_of(token: &Bearer) -> Digest {
-    let mut bytes = Digest::default();
-    bytes.copy_from_slice(digest::digest(&digest::SHA256, token.reveal().as_bytes()).as_ref());
-    bytes
 }
 
 fn now() -> f64 {

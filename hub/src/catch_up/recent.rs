@@ -1,8 +1,10 @@
 //! A map that forgets what has not been touched for a while, and the oldest when it is full. Pure.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::Hash;
 use std::time::Duration;
+
+use foldhash::HashMap;
 
 use super::Moment;
 
@@ -17,7 +19,7 @@ pub(super) struct Recent<K, V> {
 
 impl<K: Eq + Hash + Copy, V> Recent<K, V> {
     pub(super) fn new(window: Duration, most: usize) -> Recent<K, V> {
-        Recent { entries: HashMap::new(), puts: VecDeque::new(), window, most }
+        Recent { entries: HashMap::default(), puts: VecDeque::new(), window, most }
     }
 
     /// The value of a key, unless it is too old.

@@ -170,7 +170,9 @@ impl Session {
     fn may_complete(&self, held: &[u8], new: &[u8], terms: &Terms, ends: bool) -> bool {
         match self.phase {
             Phase::Open(Protocol::MessagePack) | Phase::Ended => true,
-            Phase::Open(Protocol::Json) => new.contains(&json::SEPARATOR) || held.len() >= terms.max_message,
+            Phase::Open(Protocol::Json) => {
+                memchr::memchr(json::SEPARATOR, new).is_some() || held.len() >= terms.max_message
+            }
             Phase::Handshake => {
                 (ends && self.judgements < MOST_JUDGEMENTS)
                     || new.contains(&json::SEPARATOR)

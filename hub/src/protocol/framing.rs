@@ -11,7 +11,7 @@ pub fn split(protocol: Protocol, bytes: &[u8], limit: usize) -> Result<Option<(&
     match protocol {
         Protocol::Json => {
             let window = &bytes[..bytes.len().min(limit)];
-            match window.iter().position(|&byte| byte == json::SEPARATOR) {
+            match memchr::memchr(json::SEPARATOR, window) {
                 Some(end) => Ok(Some((&window[..end], end + 1))),
                 None if bytes.len() >= limit => Err(TOO_LARGE),
                 None => Ok(None),

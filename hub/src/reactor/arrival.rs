@@ -15,6 +15,8 @@ pub(super) struct Arrival {
     pub(super) head: Vec<u8>,
     /// The upgrade whose token is being verified, and the number under which it is.
     pub(super) verifying: Option<(u64, Upgrade)>,
+    /// There may be more to read, of which no event will tell.
+    pub(super) unread: bool,
 }
 
 /// What became of an arrival.
@@ -29,7 +31,7 @@ pub(super) enum Progress {
 
 impl Arrival {
     pub(super) fn new(socket: Socket, peer: IpAddr) -> Arrival {
-        Arrival { socket, peer, head: Vec::new(), verifying: None }
+        Arrival { socket, peer, head: Vec::new(), verifying: None, unread: false }
     }
 
     /// Reads what has come of the head. Once it is whole, what follows stays in the socket as far as it can.
@@ -37,6 +39,7 @@ impl Arrival {
         loop {
             if self.verifying.is_some() {
                 // Bytes behind the head are read when the client is one; until then the socket keeps them.
+                self.unread = true;
                 return Progress::Waits;
             }
             let room = buffer.len().min(LARGEST_HEAD.saturating_sub(self.head.len()).max(1));
@@ -47,6 +50,7 @@ impl Arrival {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return Progress::Gone,
             };
+            self.unread = new.len() == room;
             let first = self.head.is_empty();
             self.head.reserve_exact(new.len());
             self.head.extend_from_slice(new);

@@ -93,7 +93,7 @@ impl Reactor {
             };
             if let Some(sent) = sent {
                 if let Errand::Sync(reason) = errand {
-                    self.shared.metrics.catch_up.with_label_values(&[reason.label()]).inc();
+                    self.shared.metrics.catch_up.inc(reason.label());
                 }
                 self.settle(slot, sent);
             }

@@ -37,9 +37,8 @@ impl Reactor {
 
     /// Answers the upgrade of a client, whose slot is empty until now.
     pub(super) fn adopt(&mut self, slot: u32, newcomer: Newcomer) {
-        let Newcomer { socket, mut leftover, guest, transport, place, welcome } = newcomer;
-        let (outcome, refusal) = self.objection(&guest);
-        self.shared.metrics.connects.with_label_values(&[outcome]).inc();
+        let Newcomer { socket, mut leftover, unread, guest, transport, place, welcome } = newcomer;
+        let refusal = self.objection(&guest);
         let accept = match (welcome, refusal) {
             (Welcome::Upgrade(accept), None) => accept,
             (Welcome::Upgrade(_), Some(refusal)) => {
@@ -63,23 +62,27 @@ impl Reactor {
         self.slots[slot as usize].state = State::Open(connection);
         self.settle(slot, answered);
         self.carry(slot, outgoing, ending);
-        // What came while its token was verified was announced then.
-        self.read_again(slot, false);
+        if unread {
+            self.read_again(slot, false);
+        }
     }
 
-    /// What speaks against a client on its own reactor, with the outcome to count.
-    fn objection(&mut self, guest: &Guest) -> (&'static str, Option<Refusal>) {
-        if self.is_draining() {
-            return ("unavailable", Some(Refusal::busy("This server is shutting down.")));
-        }
+    /// What speaks against a client on its own reactor.
+    fn objection(&mut self, guest: &Guest) -> Option<Refusal> {
         let most = self.shared.config.limits.per_user;
-        if let (Guest::User(_), Some(user)) = (guest, guest.id())
+        let (outcome, refusal) = if self.is_draining() {
+            ("unavailable", Refusal::busy("This server is shutting down."))
+        } else if let (Guest::User(_), Some(user)) = (guest, guest.id())
             && most > 0
             && !self.enter(user, most)
         {
-            return ("limited", Some(Refusal::too_many("There are too many connections of this user.")));
-        }
-        ("accepted", None)
+            ("limited", Refusal::too_many("There are too many connections of this user."))
+        } else {
+            self.shared.metrics.connects.inc("accepted");
+            return None;
+        };
+        self.shared.metrics.connects.inc(outcome);
+        Some(refusal)
     }
 
     /// Counts a client of a user in, unless there are so many.
@@ -240,7 +243,7 @@ impl Reactor {
 
     /// Sees to what became of something written.
     pub(super) fn settle(&mut self, slot: u32, sent: Sent) {
-        let slow = |action| self.shared.metrics.slow_consumers.with_label_values(&[action]).inc();
+        let slow = |action| self.shared.metrics.slow_consumers.inc(action);
         match sent {
             Sent::Written => {}
             Sent::Queued => {
@@ -271,16 +274,16 @@ impl Reactor {
             self.exit(user);
         }
         let metrics = &self.shared.metrics;
-        metrics.closes.with_label_values(&[ending.label()]).inc();
+        metrics.closes.inc(ending.label());
         if let Ending::Handshake(error) = &ending {
-            metrics.handshake_failures.with_label_values(&[error.label()]).inc();
+            metrics.handshake_failures.inc(error.label());
         }
         tracing::debug!(id = ?connection.id(), reason = ending.label(), detail = ?ending, "a client has gone");
         self.note_leaving(&connection, &ending);
         let metrics = &self.shared.metrics;
         if matches!(ending, Ending::Slow | Ending::Reset) {
             if ending == Ending::Slow {
-                metrics.slow_consumers.with_label_values(&["reset"]).inc();
+                metrics.slow_consumers.inc("reset");
             }
             // A full or broken socket takes no last words.
             connection.socket.reset();
@@ -290,6 +293,11 @@ impl Reactor {
         let (socket, mut outbox) = connection.into_parts(self.now);
         if !last.is_empty() {
             outbox.push_own(last);
+        }
+        if ending == Ending::HungUp && outbox.is_empty() {
+            // Both sides are done.
+            self.slots.remove(slot as usize);
+            return;
         }
         self.depart(slot, socket, outbox, CLOSE_LINGERS);
     }

@@ -1,10 +1,10 @@
 //! One reactor's loop: events, mail and time in, calls to `front` (requests) and `clients` (connections) out.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use foldhash::HashMap;
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
@@ -110,7 +110,7 @@ impl Reactor {
             poll,
             slots: Slab::new(),
             registry: Registry::default(),
-            users: HashMap::new(),
+            users: HashMap::default(),
             wheel: Wheel::new(now),
             clock,
             now,

@@ -18,7 +18,6 @@ use super::socket::Socket;
 use super::verification::Verification;
 use crate::auth::{Claims, Guest, Policy, Rejection};
 use crate::connection::{Tick, Transport};
-use crate::delivery::Hub;
 use crate::transport::front_door::{self, Head, Upgrade};
 use crate::transport::headers;
 use crate::transport::negotiations::Standing;
@@ -153,8 +152,7 @@ impl Reactor {
 
     /// Finds out whether a client's token is good: from memory, or on the verifying thread.
     fn authenticate(&mut self, slot: u32, mut upgrade: Upgrade) {
-        if upgrade.hub == Hub::Anonymous {
-            let guest = Guest::Anonymous(upgrade.request);
+        if let Some(guest) = upgrade.guest.take() {
             return self.admit(slot, upgrade, guest);
         }
         let Some(token) = upgrade.token.take() else { return self.reject(slot, Rejection::Missing) };
@@ -219,7 +217,7 @@ impl Reactor {
 
     /// Brings a client to its reactor.
     fn admit(&mut self, slot: u32, upgrade: Upgrade, guest: Guest) {
-        let take = |id: &str| self.shared.negotiations.take(id, upgrade.hub, Transport::WebSockets);
+        let take = |id: &str| self.shared.negotiations.take(id, guest.hub(), Transport::WebSockets);
         let refusal = match upgrade.id.as_deref().map(take) {
             None | Some(Standing::Fresh) => None,
             Some(Standing::Used(Transport::WebSockets)) => Some(Refusal::text(409, "")),
@@ -238,7 +236,7 @@ impl Reactor {
             Err(full) => return self.refuse(slot, "limited", Refusal::full(full)),
         };
         let Some(arrival) = self.take_arrival(slot) else { return };
-        let Arrival { mut socket, mut head, .. } = *arrival;
+        let Arrival { mut socket, mut head, unread, .. } = *arrival;
         let leftover = head.split_off(upgrade.length);
         let welcome =
             Welcome::Upgrade(headers::switching(&upgrade.accept, &self.shared.cors.headers(upgrade.origin.as_deref())));
@@ -249,12 +247,12 @@ impl Reactor {
             // Fails only for a socket that is not registered.
             let _ = self.poll.registry().deregister(&mut socket);
         }
-        let newcomer = Newcomer { socket, leftover, guest, transport: Transport::WebSockets, place, welcome };
+        let newcomer = Newcomer { socket, leftover, unread, guest, transport: Transport::WebSockets, place, welcome };
         if here { self.adopt(slot, newcomer) } else { self.peers[owner].send(Mail::Adopt(newcomer)) }
     }
 
     fn reject(&mut self, slot: u32, rejection: Rejection) {
-        self.shared.metrics.auth_failures.with_label_values(&[rejection.label()]).inc();
+        self.shared.metrics.auth_failures.inc(rejection.label());
         let outcome = match rejection {
             Rejection::Unavailable => "unavailable",
             Rejection::Scope => "forbidden",
@@ -273,7 +271,7 @@ impl Reactor {
             .headers(origin.as_deref())
             .into_iter()
             .fold(refusal, |refusal, (name, value)| refusal.with(name, value));
-        self.shared.metrics.connects.with_label_values(&[outcome]).inc();
+        self.shared.metrics.connects.inc(outcome);
         tracing::debug!(outcome, status = refusal.status, "a client was refused");
         self.depart(slot, arrival.socket, Outbox::of(refusal.bytes(), self.now), REFUSAL_LINGERS);
     }

@@ -42,6 +42,8 @@ pub(super) struct Newcomer {
     pub(super) socket: Socket,
     /// What it sent behind its request.
     pub(super) leftover: Vec<u8>,
+    /// There may be more of that, of which no event will tell.
+    pub(super) unread: bool,
     pub(super) guest: Guest,
     pub(super) transport: Transport,
     /// What it counts for, where there are limits.

@@ -173,7 +173,7 @@ impl Reactors {
         let place = match self.shared.census.admit(&self.shared.config.limits, peer, &forwarded) {
             Ok(place) => place,
             Err(full) => {
-                self.shared.metrics.connects.with_label_values(&["limited"]).inc();
+                self.shared.metrics.connects.inc("limited");
                 // Who does not wait any more need not know.
                 let _ = told.send(Some(Refusal::full(full)));
                 return;
@@ -181,7 +181,7 @@ impl Reactors {
         };
         let owner = guest.id().map_or(0, |id| owner(id, self.mailboxes.len()));
         let (socket, welcome) = (Socket::from(socket), Welcome::Relay(told));
-        let newcomer = Newcomer { socket, leftover: Vec::new(), guest, transport, place, welcome };
+        let newcomer = Newcomer { socket, leftover: Vec::new(), unread: false, guest, transport, place, welcome };
         self.mailboxes[owner].send(Mail::Adopt(newcomer));
     }
 

@@ -1,8 +1,8 @@
 //! Who is here: the slots of every user and of every organisation, on one reactor. Pure.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use foldhash::HashMap;
 use slab::Slab;
 use uuid::Uuid;
 

@@ -1,8 +1,9 @@
 //! Answers to login requests that may come before their clients (`decisions.md` 5). Pure.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use uuid::Uuid;
 
 use crate::connection::Tick;
@@ -21,7 +22,7 @@ pub(super) struct Responses {
 impl Responses {
     /// Keeps answers for so many ticks.
     pub(super) fn new(ticks: u32) -> Responses {
-        Responses { kept: HashMap::new(), order: VecDeque::new(), ticks }
+        Responses { kept: HashMap::default(), order: VecDeque::new(), ticks }
     }
 
     /// Keeps an answer; the oldest goes if there is no room.

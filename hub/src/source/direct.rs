@@ -10,7 +10,7 @@ use axum::routing::post;
 use tokio::sync::Semaphore;
 
 use super::Intake;
-use crate::auth::Policy;
+use crate::auth::{Policy, Query};
 use crate::telemetry::Seldom;
 use crate::transport::refusal::Refusal;
 use crate::transport::request::{Gate, body};
@@ -48,8 +48,8 @@ impl FromRequestParts<Direct> for Authorized {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, direct: &Direct) -> Result<Authorized, Refusal> {
-        let query = parts.uri.query().unwrap_or_default();
-        direct.gate.claims(&parts.headers, query, Policy::Internal).await.map(|_| Authorized)
+        let query = Query::parse(parts.uri.query().unwrap_or_default());
+        direct.gate.claims(&parts.headers, &query, Policy::Internal).await.map(|_| Authorized)
     }
 }
 

@@ -20,10 +20,9 @@ use super::relay::{Door, Relay};
 use super::relays::Relays;
 use super::request::{self, Gate};
 use super::{long_polling, server_sent_events};
-use crate::auth::{Guest, Policy, bearer};
+use crate::auth::{Guest, Policy, Query};
 use crate::config::Config;
 use crate::connection::Transport;
-use crate::delivery::Hub;
 
 /// How long the answer to a poll may take once it is there.
 const POLL_ANSWER: Duration = Duration::from_secs(10);
@@ -68,29 +67,29 @@ pub fn routes(endpoint: Endpoint) -> Router {
 }
 
 async fn main(State(endpoint): State<Endpoint>, lease: Extension<Lease>, request: Request) -> Response {
-    if let Some(refusal) = no_upgrade(&request) {
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    if let Some(refusal) = no_upgrade(&request, &query) {
         return refusal.into_response();
     }
-    let query = request.uri().query().unwrap_or_default();
-    match endpoint.gate.claims(request.headers(), query, Policy::Application).await {
-        Ok(claims) => endpoint.answer(Hub::Main, Guest::User(claims), lease.0, request).await,
+    match endpoint.gate.claims(request.headers(), &query, Policy::Application).await {
+        Ok(claims) => endpoint.answer(Guest::User(claims), lease.0, request).await,
         Err(refusal) => refusal.into_response(),
     }
 }
 
 async fn anonymous(State(endpoint): State<Endpoint>, lease: Extension<Lease>, request: Request) -> Response {
-    if let Some(refusal) = no_upgrade(&request) {
-        return refusal.into_response();
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    match no_upgrade(&request, &query) {
+        Some(refusal) => refusal.into_response(),
+        None => endpoint.answer(Guest::anonymous(&query), lease.0, request).await,
     }
-    let guest = Guest::Anonymous(bearer::login_request(request.uri().query().unwrap_or_default()));
-    endpoint.answer(Hub::Anonymous, guest, lease.0, request).await
 }
 
 impl Endpoint {
-    async fn answer(self, hub: Hub, guest: Guest, lease: Lease, request: Request) -> Response {
+    async fn answer(self, guest: Guest, lease: Lease, request: Request) -> Response {
         let (parts, body) = request.into_parts();
-        let id = bearer::query_value(parts.uri.query().unwrap_or_default(), "id");
-        let caller = Caller { id: id.as_deref(), hub, guest, forwarded: forwarded(&parts.headers), lease };
+        let id = Query::parse(parts.uri.query().unwrap_or_default()).value("id");
+        let caller = Caller { id: id.as_deref(), guest, forwarded: forwarded(&parts.headers), lease };
         match parts.method {
             Method::GET if wants_events(&parts.headers) => self.events(caller).await.into_response(),
             Method::GET => {
@@ -144,7 +143,7 @@ impl Endpoint {
         let relay = self.find(&caller)?;
         let id = caller.id()?;
         if relay.is_none() {
-            match self.negotiations.look(id, caller.hub) {
+            match self.negotiations.look(id, caller.guest.hub()) {
                 Standing::Fresh => {}
                 Standing::Used(Transport::WebSockets) => {
                     return Err(Refusal::text(405, "POST requests are not allowed for WebSocket connections."));
@@ -167,7 +166,7 @@ impl Endpoint {
         let id = caller.id()?;
         let polls = match self.find(caller)? {
             Some(relay) => relay.transport() == Transport::LongPolling,
-            None => match self.negotiations.look(id, caller.hub) {
+            None => match self.negotiations.look(id, caller.guest.hub()) {
                 Standing::Fresh | Standing::Used(Transport::WebSockets) => false,
                 Standing::Used(_) | Standing::Unknown => return Err(unknown()),
             },
@@ -195,7 +194,7 @@ impl Endpoint {
         if !self.relays.has_room() {
             return Err(Refusal::busy("This server has as many clients without WebSockets as it may have."));
         }
-        match self.negotiations.take(&token, caller.hub, transport) {
+        match self.negotiations.take(&token, caller.guest.hub(), transport) {
             Standing::Fresh => {}
             Standing::Used(before) if before != transport => return Err(other_transport()),
             Standing::Used(_) | Standing::Unknown => return Err(unknown()),
@@ -214,7 +213,6 @@ impl Endpoint {
 struct Caller<'a> {
     /// The token of its negotiation.
     id: Option<&'a str>,
-    hub: Hub,
     guest: Guest,
     forwarded: String,
     lease: Lease,
@@ -244,9 +242,9 @@ fn wants_events(headers: &HeaderMap) -> bool {
 }
 
 /// What a request lacks that is no upgrade but looks as if it should have been one (`decisions.md` 3).
-fn no_upgrade(request: &Request) -> Option<Refusal> {
-    let (headers, query) = (request.headers(), request.uri().query().unwrap_or_default());
-    if request.method() != Method::GET || wants_events(headers) || bearer::query_value(query, "id").is_some() {
+fn no_upgrade(request: &Request, query: &Query<'_>) -> Option<Refusal> {
+    let headers = request.headers();
+    if request.method() != Method::GET || wants_events(headers) || query.value("id").is_some() {
         return None;
     }
     let missing = [("Connection", "Upgrade"), ("Upgrade", "websocket")].into_iter().find(|(name, wanted)| {

@@ -2,13 +2,15 @@
 //! upgrade on a hub path is the reactors' own; everything else goes to axum with its bytes unchanged. Pure.
 
 use std::borrow::Cow;
+use std::mem::MaybeUninit;
 
 use httparse::{EMPTY_HEADER, Header, Request, Status};
-use uuid::Uuid;
 
+use super::paths;
 use super::refusal::Refusal;
-use super::{paths, websocket};
+use super::websocket::{self, Accept};
 use crate::auth::bearer::{self, Bearer};
+use crate::auth::{Guest, Query};
 use crate::delivery::Hub;
 
 /// The largest head of a request.
@@ -36,13 +38,11 @@ pub struct Upgrade {
     /// The client's token.
     pub token: Option<Bearer>,
     /// What proves that its key was read.
-    pub accept: String,
+    pub accept: Accept,
     /// The addresses that proxies wrote down, as they came.
     pub forwarded: String,
-    /// Which hub it is for.
-    pub hub: Hub,
-    /// On the anonymous hub: the login request whose answer it waits for, if its `Token` is a GUID.
-    pub request: Option<Uuid>,
+    /// Who it is, where that is no secret: on the anonymous hub.
+    pub guest: Option<Guest>,
     /// The connection token of a negotiation, if there was one.
     pub id: Option<String>,
     /// The page that it comes from.
@@ -53,18 +53,16 @@ pub struct Upgrade {
 
 /// The hub at a path, however it is spelled.
 pub fn hub_at(path: &str) -> Option<Hub> {
-    match paths::canonical(path).as_str() {
-        "/hub" => Some(Hub::Main),
-        "/anonymous-hub" => Some(Hub::Anonymous),
-        _ => None,
-    }
+    let stem = paths::stem(path);
+    let hubs = [("/hub", Hub::Main), ("/anonymous-hub", Hub::Anonymous)];
+    hubs.into_iter().find_map(|(path, hub)| path.eq_ignore_ascii_case(stem).then_some(hub))
 }
 
 /// Reads what has come of a request.
 pub fn read(bytes: &[u8]) -> Head {
-    let mut storage = [EMPTY_HEADER; 100];
-    let mut request = Request::new(&mut storage);
-    let length = match request.parse(bytes) {
+    let mut storage = [const { MaybeUninit::uninit() }; 100];
+    let mut request = Request::new(&mut []);
+    let length = match request.parse_with_uninit_headers(bytes, &mut storage) {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) if bytes.len() < LARGEST_HEAD => return Head::Partial,
         Ok(Status::Partial) => return Head::Refuse(Refusal::explained(431, "The request's head is too large.")),
@@ -75,7 +73,7 @@ pub fn read(bytes: &[u8]) -> Head {
     };
     let target = request.path.unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let headers = Headers(request.headers);
+    let headers = Headers::new(request.headers);
     let upgrades = headers.has_token("connection", "upgrade") && headers.has_token("upgrade", "websocket");
     let ours = request.method == Some("GET")
         && request.version == Some(1)
@@ -95,7 +93,7 @@ pub fn origin(bytes: &[u8]) -> Option<String> {
     let mut storage = [EMPTY_HEADER; 100];
     let mut request = Request::new(&mut storage);
     request.parse(bytes).ok()?;
-    Headers(request.headers).only("origin").map(|origin| String::from_utf8_lossy(origin).into_owned())
+    Headers::new(request.headers).only("origin").map(|origin| String::from_utf8_lossy(origin).into_owned())
 }
 
 fn upgrade(hub: Hub, headers: &Headers<'_>, query: &str, length: usize) -> Result<Upgrade, Refusal> {
@@ -110,33 +108,37 @@ fn upgrade(hub: Hub, headers: &Headers<'_>, query: &str, length: usize) -> Resul
         let needs = "The header Sec-WebSocket-Version: 13 is missing.";
         return Err(Refusal::explained(426, needs).with("sec-websocket-version", "13").with("upgrade", "websocket"));
     }
-    let key = headers.only("sec-websocket-key").and_then(|key| std::str::from_utf8(key).ok());
-    let key = key.filter(|key| is_key(key)).ok_or_else(|| {
+    let accept = headers.only("sec-websocket-key").and_then(websocket::accept).ok_or_else(|| {
         Refusal::explained(400, "The header Sec-WebSocket-Key is missing, or is not 16 bytes in Base64.")
     })?;
+    let query = Query::parse(query);
     Ok(Upgrade {
-        token: bearer::find(headers.all("authorization").next(), query),
-        accept: websocket::accept(key),
+        token: bearer::find(headers.all("authorization").next(), &query),
+        accept,
         forwarded: headers.all("x-forwarded-for").map(String::from_utf8_lossy).collect::<Vec<_>>().join(","),
-        hub,
-        request: bearer::login_request(query),
-        id: bearer::query_value(query, "id").map(Cow::into_owned),
+        guest: (hub == Hub::Anonymous).then(|| Guest::anonymous(&query)),
+        id: query.value("id").map(Cow::into_owned),
         origin: headers.only("origin").map(|origin| String::from_utf8_lossy(origin).into_owned()),
         length,
     })
 }
 
-fn is_key(key: &str) -> bool {
-    use base64::Engine;
-    base64::prelude::BASE64_STANDARD.decode(key).is_ok_and(|key| key.len() == 16)
+/// The headers of a request.
+struct Headers<'a> {
+    all: &'a [Header<'a>],
+    /// A bit for each length of a name that there is: most of those that are looked for are not there.
+    lengths: u64,
 }
 
-/// The headers of a request.
-struct Headers<'a>(&'a [Header<'a>]);
-
 impl<'a> Headers<'a> {
+    fn new(all: &'a [Header<'a>]) -> Headers<'a> {
+        let lengths = all.iter().fold(0, |lengths, header| lengths | length_bit(header.name));
+        Headers { all, lengths }
+    }
+
     fn all(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
-        self.0.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+        let some = if self.lengths & length_bit(name) == 0 { &[] } else { self.all };
+        some.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     }
 
     /// The value of a header that is there once.
@@ -148,9 +150,13 @@ impl<'a> Headers<'a> {
 
     /// Whether a list of tokens holds one.
     fn has_token(&self, name: &'static str, token: &str) -> bool {
-        let mut tokens = self.all(name).flat_map(|value| value.split(|&byte| byte == b','));
-        tokens.any(|value| value.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+        let is = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
+        self.all(name).any(|value| is(value) || value.split(|&byte| byte == b',').any(is))
     }
+}
+
+fn length_bit(name: &str) -> u64 {
+    1 << (name.len() % 64)
 }
 
 /// Whether an `Accept` header asks for Server-Sent Events.
@@ -180,7 +186,7 @@ mod tests {
     #[test]
     fn a_good_upgrade_is_ours() {
         let Head::Upgrade(upgrade) = read(GOOD.as_bytes()) else { panic!("no upgrade") };
-        assert_eq!(upgrade.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert_eq!(&upgrade.accept, b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(upgrade.token.expect("a token").reveal(), "a.b.c");
         assert_eq!(upgrade.length, GOOD.len());
         for path in ["/HUB/", "/notifications/hub", "/Notifications/Hub/"] {
@@ -191,12 +197,17 @@ mod tests {
     #[test]
     fn the_anonymous_hub_takes_the_id_of_a_login_request() {
         let read = |target: &str| match read(GOOD.replace("/hub?access_token=a.b.c", target).as_bytes()) {
-            Head::Upgrade(upgrade) => (upgrade.hub, upgrade.request),
+            Head::Upgrade(upgrade) => {
+                upgrade.guest.map(|guest| (guest.hub(), guest.id().map(|id| id.to_string()))).expect("a guest")
+            }
             other => panic!("{target}: {other:?}"),
         };
-        let id = Uuid::try_parse("dddddddd-dddd-dddd-dddd-dddddddddddd").ok();
-        assert_eq!(read("/anonymous-hub?Token=DDDDDDDD-dddd-dddd-dddd-dddddddddddd"), (Hub::Anonymous, id));
-        assert_eq!(read("/Notifications/Anonymous-Hub/?token=dddddddddddddddddddddddddddddddd"), (Hub::Anonymous, id));
+        let id = Some("dddddddd-dddd-dddd-dddd-dddddddddddd".to_owned());
+        assert_eq!(read("/anonymous-hub?Token=DDDDDDDD-dddd-dddd-dddd-dddddddddddd"), (Hub::Anonymous, id.clone()));
+        assert_eq!(
+            read("/Notifications/Anonymous-Hub/?token=dddddddddddddddddddddddddddddddd"),
+            (Hub::Anonymous, id.clone())
+        );
         assert_eq!(read("/anonymous-hub?Token=joe"), (Hub::Anonymous, None));
         assert_eq!(read("/anonymous-hub"), (Hub::Anonymous, None));
     }

@@ -1,5 +1,9 @@
 //! The headers that go with every answer on the public port, and the answer to an upgrade.
 
+use std::sync::LazyLock;
+
+use super::websocket::Accept;
+
 /// What every answer carries, the 101 included (`signalr.md` 7.4).
 pub const SECURITY: [(&str, &str); 3] =
     [("x-frame-options", "SAMEORIGIN"), ("x-xss-protection", "1; mode=block"), ("x-content-type-options", "nosniff")];
@@ -14,20 +18,32 @@ pub const RETRY_AFTER: &str = "5";
 pub const NO_CACHE: [(&str, &str); 3] =
     [("cache-control", "no-cache, no-store"), ("pragma", "no-cache"), ("expires", "Thu, 01 Jan 1970 00:00:00 GMT")];
 
-/// The head of an answer, up to and without the empty line.
-pub fn head(status: u16, reason: &str) -> String {
-    let mut head = format!("HTTP/1.1 {status} {reason}\r\nServer: {SERVER}\r\n");
-    for (name, value) in SECURITY {
-        head.push_str(&format!("{name}: {value}\r\n"));
+/// The lines that every answer has.
+static COMMON: LazyLock<String> = LazyLock::new(|| {
+    let security: String = SECURITY.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!("Server: {SERVER}\r\n{security}")
+});
+
+/// The head of an answer with these headers beside those that every answer has, up to and without the empty line.
+pub fn head<'a>(status: &str, headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
+    let mut head = Vec::with_capacity(512);
+    for part in ["HTTP/1.1 ", status, "\r\n", COMMON.as_str()] {
+        head.extend_from_slice(part.as_bytes());
+    }
+    for (name, value) in headers {
+        for part in [name, ": ", value, "\r\n"] {
+            head.extend_from_slice(part.as_bytes());
+        }
     }
     head
 }
 
 /// The answer to a good upgrade, with more headers than every answer has.
-pub fn switching(accept: &str, more: &[(&'static str, String)]) -> Vec<u8> {
-    let mut head = head(101, "Switching Protocols");
-    for (name, value) in more {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    format!("{head}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\n").into_bytes()
+pub fn switching(accept: &Accept, more: &[(&'static str, String)]) -> Vec<u8> {
+    let more = more.iter().map(|(name, value)| (*name, value.as_str()));
+    let mut head = head("101 Switching Protocols", more);
+    head.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ");
+    head.extend_from_slice(accept);
+    head.extend_from_slice(b"\r\n\r\n");
+    head
 }

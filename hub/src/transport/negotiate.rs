@@ -14,7 +14,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use super::negotiations::{Negotiations, random};
 use super::refusal::Refusal;
 use super::request::Gate;
-use crate::auth::{Policy, bearer};
+use crate::auth::{Policy, Query};
 use crate::connection::Transport;
 use crate::delivery::Hub;
 
@@ -39,8 +39,8 @@ pub fn routes(negotiate: Negotiate) -> Router {
 }
 
 async fn main(State(negotiate): State<Negotiate>, request: Request) -> Result<Response, Refusal> {
-    let query = request.uri().query().unwrap_or_default();
-    negotiate.gate.claims(request.headers(), query, Policy::Application).await?;
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    negotiate.gate.claims(request.headers(), &query, Policy::Application).await?;
     negotiate.answer(Hub::Main, &request)
 }
 
@@ -53,7 +53,7 @@ impl Negotiate {
         if request.method() != Method::POST {
             return Err(Refusal::text(405, ""));
         }
-        let version = bearer::query_value(request.uri().query().unwrap_or_default(), "negotiateVersion");
+        let version = Query::parse(request.uri().query().unwrap_or_default()).value("negotiateVersion");
         let id = BASE64_URL_SAFE_NO_PAD.encode(random::<16>());
         let body = body(version.as_deref(), &id, &self.negotiations.issue(hub));
         Ok(([(CONTENT_TYPE, "application/json")], body).into_response())

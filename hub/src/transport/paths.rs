@@ -10,9 +10,14 @@ const PREFIX: &str = "/notifications";
 
 /// A path in the one form that routes know.
 pub fn canonical(path: &str) -> String {
-    let path = path.to_ascii_lowercase();
-    let path = path.strip_prefix(PREFIX).filter(|rest| rest.starts_with('/')).unwrap_or(&path);
-    path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path).to_owned()
+    stem(path).to_ascii_lowercase()
+}
+
+/// A path without the prefix and the slash behind, as it is spelled.
+pub fn stem(path: &str) -> &str {
+    let rest = path.split_at_checked(PREFIX.len()).filter(|(start, _)| start.eq_ignore_ascii_case(PREFIX));
+    let path = rest.map(|(_, rest)| rest).filter(|rest| rest.starts_with('/')).unwrap_or(path);
+    path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path)
 }
 
 /// Brings a request's path into that form before it is routed.

@@ -76,12 +76,10 @@ impl Refusal {
     /// The bytes of the answer.
     pub fn bytes(&self) -> Vec<u8> {
         let reason = StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
-        let mut answer = head(self.status, reason.unwrap_or("Error"));
-        for (name, value) in &self.headers {
-            answer.push_str(&format!("{name}: {value}\r\n"));
-        }
-        answer.push_str(&format!("Content-Length: {}\r\nConnection: close\r\n\r\n", self.body.len()));
-        let mut answer = answer.into_bytes();
+        let status = format!("{} {}", self.status, reason.unwrap_or("Error"));
+        let mut answer = head(&status, self.headers.iter().map(|(name, value)| (*name, value.as_ref())));
+        let end = format!("Content-Length: {}\r\nConnection: close\r\n\r\n", self.body.len());
+        answer.extend_from_slice(end.as_bytes());
         answer.extend_from_slice(&self.body);
         answer
     }

@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
 use super::refusal::Refusal;
-use crate::auth::{Authenticator, Claims, Policy, Rejection, bearer};
+use crate::auth::{Authenticator, Claims, Policy, Query, Rejection, bearer};
 use crate::telemetry::Metrics;
 
 /// How long a body may take.
@@ -33,14 +33,14 @@ impl Gate {
     ///
     /// # Errors
     /// The answer to a request whose token is missing or not good.
-    pub async fn claims(&self, headers: &HeaderMap, query: &str, policy: Policy) -> Result<Arc<Claims>, Refusal> {
+    pub async fn claims(&self, headers: &HeaderMap, query: &Query<'_>, policy: Policy) -> Result<Arc<Claims>, Refusal> {
         let authorization = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
         let claims = match bearer::find(authorization, query) {
             Some(token) => self.authenticator.authenticate(&token, policy).await,
             None => Err(Rejection::Missing),
         };
         claims.map_err(|rejection| {
-            self.metrics.auth_failures.with_label_values(&[rejection.label()]).inc();
+            self.metrics.auth_failures.inc(rejection.label());
             Refusal::rejected(rejection)
         })
     }

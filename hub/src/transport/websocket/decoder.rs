@@ -189,12 +189,14 @@ impl Header {
 impl Incoming {
     /// Unmasks the next piece of the payload in place.
     fn unmask(&mut self, piece: &mut [u8]) {
-        let mut place = usize::from(self.place);
-        for byte in &mut *piece {
-            *byte ^= self.mask[place & 3];
-            place += 1;
+        let place = usize::from(self.place);
+        let mask: [u8; 4] = std::array::from_fn(|at| self.mask[(place + at) & 3]);
+        let mut words = piece.chunks_exact_mut(4);
+        for word in &mut words {
+            word.iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
         }
-        self.place = (place & 3) as u8;
+        words.into_remainder().iter_mut().zip(mask).for_each(|(byte, mask)| *byte ^= mask);
+        self.place = ((place + piece.len()) & 3) as u8;
         self.remaining -= piece.len() as u64;
     }
 }

@@ -64,6 +64,7 @@ pub fn header(opcode: Opcode, length: usize) -> ([u8; 10], usize) {
 /// Appends a whole frame.
 pub fn write(opcode: Opcode, payload: &[u8], bytes: &mut Vec<u8>) {
     let (header, used) = header(opcode, payload.len());
+    bytes.reserve(used + payload.len());
     bytes.extend_from_slice(&header[..used]);
     bytes.extend_from_slice(payload);
 }

@@ -23,13 +23,24 @@ pub mod code {
     pub const INVALID_DATA: u16 = 1007;
 }
 
-/// The `Sec-WebSocket-Accept` that proves that a key was read.
-pub fn accept(key: &str) -> String {
-    const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
-    context.update(key.as_bytes());
-    context.update(MAGIC.as_bytes());
-    BASE64_STANDARD.encode(context.finish())
+/// A `Sec-WebSocket-Accept`.
+pub type Accept = [u8; 28];
+
+/// The `Sec-WebSocket-Accept` that proves that a key was read; nothing if that is no key: sixteen bytes in Base64.
+pub fn accept(key: &[u8]) -> Option<Accept> {
+    const MAGIC: &[u8; 36] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    let key: &[u8; 24] = key.try_into().ok()?;
+    let letters = key.strip_suffix(b"==")?;
+    if !letters.iter().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, b'+' | b'/')) {
+        return None;
+    }
+    let mut proof = [0; 60];
+    proof[..24].copy_from_slice(key);
+    proof[24..].copy_from_slice(MAGIC);
+    let mut accept = Accept::default();
+    let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &proof);
+    BASE64_STANDARD.encode_slice(digest, &mut accept).ok()?;
+    Some(accept)
 }
 
 /// A session behind a WebSocket. Between whole messages it holds no buffer.

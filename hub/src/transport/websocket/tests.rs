@@ -76,7 +76,16 @@ fn decoded(input: &[u8]) -> Vec<String> {
 
 #[test]
 fn opening_handshake_1_3() {
-    assert_eq!(accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    assert_eq!(accept(b"dGhlIHNhbXBsZSBub25jZQ==").as_ref(), Some(b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    for key in [
+        "",
+        "dGhlIHNhbXBsZSBub25jZQ",
+        "dGhlIHNhbXBsZSBub25jZ!==",
+        "dGhlIHNhbXBsZSBub25jZSE=",
+        "dGhlIHNhbXBsZSBub25jZQ=a",
+    ] {
+        assert_eq!(accept(key.as_bytes()), None, "{key}");
+    }
 }
 
 #[test]

@@ -1,0 +1,87 @@
+//! The parameters of a request's query.
+
+use std::borrow::Cow;
+
+/// Names and values in their order, as they came.
+#[derive(Default)]
+pub struct Query<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Query<'a> {
+    /// Takes a query apart, which is what stands behind the question mark.
+    pub fn parse(query: &'a str) -> Query<'a> {
+        let mut pairs = Vec::new();
+        let mut rest = Some(query).filter(|query| !query.is_empty());
+        while let Some(text) = rest {
+            let (pair, more) = split(text, b'&');
+            let (name, value) = split(pair, b'=');
+            pairs.push((name, value.unwrap_or_default()));
+            rest = more;
+        }
+        Query(pairs)
+    }
+
+    /// The first value of a parameter, percent-decoded; names are compared without case, as ASP.NET does.
+    pub fn value(&self, name: &str) -> Option<Cow<'a, str>> {
+        // What is escaped is longer.
+        let is = |other: &str| {
+            other.eq_ignore_ascii_case(name)
+                || (other.len() > name.len() && percent_decode(other).eq_ignore_ascii_case(name))
+        };
+        self.0.iter().find(|(other, _)| is(other)).map(|(_, value)| percent_decode(value))
+    }
+}
+
+/// What stands before the first such ASCII letter, and what behind it.
+fn split(text: &str, letter: u8) -> (&str, Option<&str>) {
+    match memchr::memchr(letter, text.as_bytes()) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    }
+}
+
+fn percent_decode(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    if memchr::memchr2(b'%', b'+', bytes).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&first, tail)) = rest.split_first() {
+        let hex = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+        match (first, tail) {
+            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
+                decoded.push(hex(*high).unwrap_or(0) << 4 | hex(*low).unwrap_or(0));
+                rest = after;
+                continue;
+            }
+            (b'+', _) => decoded.push(b' '),
+            (other, _) => decoded.push(other),
+        }
+        rest = tail;
+    }
+    Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(query: &str, name: &str) -> Option<String> {
+        Query::parse(query).value(name).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn the_first_value_counts_whatever_the_case_and_the_escapes_of_its_name() {
+        assert_eq!(value("a=1&A=2&b", "A").as_deref(), Some("1"));
+        assert_eq!(value("x=1&%61=2", "a").as_deref(), Some("2"));
+        assert_eq!((value("a&b=", "a").as_deref(), value("a&b=", "b").as_deref()), (Some(""), Some("")));
+        assert_eq!(value("&&a=b=c&", "a").as_deref(), Some("b=c"));
+        assert_eq!((value("", "a"), value("ab=1", "a")), (None, None));
+    }
+
+    #[test]
+    fn broken_escapes_stay_as_they_are() {
+        assert_eq!(value("a=%zz%4", "a").as_deref(), Some("%zz%4"));
+        assert_eq!(value("a=b+c%20d", "a").as_deref(), Some("b c d"));
+    }
+}

@@ -1,0 +1,182 @@
+//! Every metric, by name in one place.
+
+use std::sync::OnceLock;
+
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+use super::counters::Counters;
+use crate::connection::Transport;
+use crate::delivery::Hub;
+use crate::notification::ClientType;
+use crate::protocol::Protocol;
+
+/// How many kinds of connection are told apart: of client (the anonymous ones are one), protocol and transport.
+const KINDS: usize = (ClientType::EVERY.len() + 1) * Protocol::EVERY.len() * Transport::EVERY.len();
+
+/// Every metric of the hub.
+pub struct Metrics {
+    registry: Registry,
+    /// Open connections, and those of each kind as soon as there has been one.
+    connections: IntGaugeVec,
+    connected: [OnceLock<IntGauge>; KINDS],
+    /// Attempts to connect, by how they ended.
+    pub connects: Counters,
+    /// Connections that ended after the upgrade, by reason.
+    pub closes: Counters,
+    /// Failed SignalR handshakes, by reason.
+    pub handshake_failures: Counters,
+    /// Tokens that were refused, by reason.
+    pub auth_failures: Counters,
+    /// Pushes by stage and type.
+    notifications: IntCounterVec,
+    /// Frames written or queued for a client.
+    pub deliveries: IntCounter,
+    /// From taking a push to having written it.
+    pub delivery_seconds: Histogram,
+    /// What was done about slow clients.
+    pub slow_consumers: Counters,
+    /// Messages in the queue, about, if the source is one.
+    pub queue_depth: IntGauge,
+    /// For how long the queue's next message has waited.
+    pub queue_oldest_seconds: Gauge,
+    /// Clients that were sent a `SyncVault`, by why.
+    pub catch_up: Counters,
+    /// Records of catch-up that were dropped for lack of room.
+    pub catch_up_dropped: IntCounter,
+    /// Whether the hub drains.
+    pub draining: IntGauge,
+    /// Failed attempts to load a changed key set.
+    pub key_reloads: Counters,
+}
+
+impl Metrics {
+    /// Registers every metric.
+    ///
+    /// # Errors
+    /// If a name is there twice or no name: an error of the table below, which every test would show.
+    pub fn new() -> prometheus::Result<Metrics> {
+        let registry = Registry::new_custom(Some("notification_hub".into()), None)?;
+        let counters = |name: &str, help: &str, label: &str, values: &[&'static str]| {
+            Counters::register(&registry, name, help, label, values)
+        };
+        let connections =
+            IntGaugeVec::new(Opts::new("connections", "Open connections."), &["client_type", "protocol", "transport"])?;
+        registry.register(Box::new(connections.clone()))?;
+        let deliveries = IntCounter::new("deliveries_total", "Frames written or queued for a client.")?;
+        registry.register(Box::new(deliveries.clone()))?;
+        let catch_up_dropped =
+            IntCounter::new("catch_up_dropped_total", "Records of catch-up that were dropped for lack of room.")?;
+        registry.register(Box::new(catch_up_dropped.clone()))?;
+        let delivery_seconds = Histogram::with_opts(
+            HistogramOpts::new("delivery_seconds", "From taking a push to having written it, per reactor.")
+                .buckets(prometheus::exponential_buckets(0.000_1, 4.0, 10)?),
+        )?;
+        registry.register(Box::new(delivery_seconds.clone()))?;
+        let queue_depth = IntGauge::new("queue_depth", "Messages in the source's queue, about.")?;
+        registry.register(Box::new(queue_depth.clone()))?;
+        let queue_oldest_seconds =
+            Gauge::new("queue_oldest_seconds", "For how long the next message of the source's queue has waited.")?;
+        registry.register(Box::new(queue_oldest_seconds.clone()))?;
+        let draining = IntGauge::new("draining", "1 while the hub lets go of its clients.")?;
+        registry.register(Box::new(draining.clone()))?;
+        let build = IntGaugeVec::new(Opts::new("build_info", "Always 1; the label tells the version."), &["version"])?;
+        registry.register(Box::new(build.clone()))?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let notifications =
+            IntCounterVec::new(Opts::new("notifications_total", "Pushes by stage and type."), &["stage", "type"])?;
+        registry.register(Box::new(notifications.clone()))?;
+        Ok(Metrics {
+            connections,
+            connected: [const { OnceLock::new() }; KINDS],
+            connects: counters(
+                "connects_total",
+                "Attempts to connect, by outcome.",
+                "outcome",
+                &["accepted", "unauthorized", "forbidden", "limited", "bad_request", "unavailable"],
+            )?,
+            closes: counters(
+                "closes_total",
+                "Connections that ended, by reason.",
+                "reason",
+                &["client", "timeout", "protocol_error", "slow", "drain", "reset", "handshake"],
+            )?,
+            handshake_failures: counters(
+                "handshake_failures_total",
+                "Failed handshakes.",
+                "reason",
+                &["timeout", "malformed", "protocol", "version", "too_large"],
+            )?,
+            auth_failures: counters(
+                "auth_failures_total",
+                "Refused tokens, by reason.",
+                "reason",
+                &[
+                    "missing",
+                    "malformed",
+                    "signature",
+                    "expired",
+                    "not_yet",
+                    "issuer",
+                    "audience",
+                    "type",
+                    "scope",
+                    "unknown_key",
+                ],
+            )?,
+            notifications,
+            deliveries,
+            delivery_seconds,
+            slow_consumers: counters(
+                "slow_consumers_total",
+                "Measures against slow clients.",
+                "action",
+                &["queued", "collapsed", "reset"],
+            )?,
+            queue_depth,
+            queue_oldest_seconds,
+            catch_up: counters(
+                "catch_up_total",
+                "Clients that were sent a SyncVault, by why.",
+                "reason",
+                &["missed", "unknown_device", "restart", "backplane_gap"],
+            )?,
+            catch_up_dropped,
+            draining,
+            key_reloads: counters(
+                "key_reloads_total",
+                "Changed key sets, by result.",
+                "result",
+                &["loaded", "failed"],
+            )?,
+            registry,
+        })
+    }
+
+    /// The count of open connections of a kind of client, a protocol and a transport.
+    pub fn connected(&self, hub: Hub, client_type: ClientType, protocol: Protocol, transport: Transport) -> &IntGauge {
+        let (number, kind) = match hub {
+            Hub::Main => (client_type as usize, client_type.name()),
+            Hub::Anonymous => (ClientType::EVERY.len(), "Anonymous"),
+        };
+        let place = (number * Protocol::EVERY.len() + protocol as usize) * Transport::EVERY.len() + transport as usize;
+        self.connected[place]
+            .get_or_init(|| self.connections.with_label_values(&[kind, protocol.name(), transport.label()]))
+    }
+
+    /// Counts a push of a type that has come to a stage.
+    pub fn pushed(&self, stage: &str, kind: Option<u8>) {
+        let kind = kind.map_or_else(|| "none".to_owned(), |kind| kind.to_string());
+        self.notifications.with_label_values(&[stage, &kind]).inc();
+    }
+
+    /// All metrics in Prometheus' text format.
+    pub fn text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        // Writing to memory fails only for a family without a name, which the registry does not take.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        text
+    }
+}

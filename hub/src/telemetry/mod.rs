@@ -1,0 +1,11 @@
+//! What a hub tells of itself: logs and metrics.
+
+mod counters;
+mod logs;
+mod metrics;
+mod seldom;
+
+pub use counters::Counters;
+pub use logs::{LogTo, start_logs};
+pub use metrics::Metrics;
+pub use seldom::Seldom;
