@@ -16,6 +16,9 @@ use crate::delivery::Hub;
 /// The largest head of a request.
 pub const LARGEST_HEAD: usize = 64 * 1024;
 
+/// How a client begins that knows beforehand that HTTP/2 is spoken.
+const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
+
 /// What the head of a request asks for.
 #[derive(Debug)]
 pub enum Head {
@@ -66,9 +69,10 @@ pub fn read(bytes: &[u8]) -> Head {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) if bytes.len() < LARGEST_HEAD => return Head::Partial,
         Ok(Status::Partial) => return Head::Refuse(Refusal::explained(431, "The request's head is too large.")),
-        Err(_) if bytes.starts_with(b"PRI * HTTP/2.0") => {
+        Err(_) if bytes.starts_with(HTTP_2) => {
             return Head::Refuse(Refusal::explained(505, "HTTP/2 without TLS is not spoken here; use HTTP/1.1."));
         }
+        Err(_) if HTTP_2.starts_with(bytes) => return Head::Partial,
         Err(_) => return Head::Plain { on_hub: false },
     };
     let target = request.path.unwrap_or_default();
@@ -216,6 +220,9 @@ mod tests {
     fn every_cut_of_it_is_partial() {
         for end in 0..GOOD.len() {
             assert!(matches!(read(&GOOD.as_bytes()[..end]), Head::Partial), "cut at {end}");
+        }
+        for end in 0..HTTP_2.len() {
+            assert!(matches!(read(&HTTP_2[..end]), Head::Partial), "HTTP/2, cut at {end}");
         }
     }
 
