@@ -1,5 +1,5 @@
 //! Asks a running hub what the running original was asked, and expects the same answers but for the differences that are
-//! meant (`decisions.md` 9, `recorded/ours.rs`).
+//! meant (`decisions.md` 9, `recorded/ours.rs`); and sends it what a WebSocket may and may not be sent (`websocket/cases.rs`).
 
 mod contract;
 mod recorded {
@@ -13,6 +13,7 @@ mod recorded {
     pub(crate) mod socket;
     pub(crate) mod text;
 }
+mod websocket;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -28,7 +28,7 @@ pub(crate) struct Socket {
 
 /// What one read brought.
 enum Next {
-    Frame(u8, Vec<u8>),
+    Frame(Value),
     Nothing,
     End,
 }
@@ -41,7 +41,7 @@ impl Socket {
     /// Shakes hands and takes the answer away.
     pub(crate) fn shake_hands(&mut self, protocol: &str) -> Result<()> {
         let hello = format!("{{\"protocol\":\"{protocol}\",\"version\":1}}\u{1e}");
-        self.write(&frame(0x1, hello.as_bytes()))?;
+        self.write(&frame(0x81, hello.as_bytes()))?;
         let seen = self.watch(1, Duration::ZERO, false)?;
         let answer = if protocol == "json" { json!({"text": "{}"}) } else { json!({"binary": "7b7d1e"}) };
         ensure!(seen == [answer], "the handshake was answered with {seen:?}");
@@ -51,16 +51,17 @@ impl Socket {
     /// Sends what a step describes.
     pub(crate) fn send(&mut self, described: &Value) -> Result<()> {
         let bytes = if let Some(text) = described["text"].as_str() {
-            frame(0x1, expand(text).as_bytes())
+            frame(0x81, expand(text).as_bytes())
         } else if let Some(digits) = described["binary"].as_str() {
-            frame(0x2, &hex(&expand(digits)))
+            frame(0x82, &hex(&expand(digits)))
         } else {
             hex(&expand(described["raw"].as_str().context("a frame of an unknown kind")?))
         };
         self.write(&bytes)
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    /// Sends bytes as they are.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         match self.stream.write_all(bytes) {
             // The hub may have hung up in the middle of a message that is too long; what it said is still to be read.
             Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(()),
@@ -77,7 +78,7 @@ impl Socket {
             self.step(patience.saturating_sub(begun.elapsed()))?;
         }
         if !self.over {
-            self.write(&frame(0x9, FENCE))?;
+            self.write(&frame(0x89, FENCE))?;
         }
         while !self.over && self.seen.last() != Some(&json!({"pong": hex_of(FENCE)})) {
             ensure!(begun.elapsed() < patience + DEADLINE, "the hub answers no ping after {:?}", self.seen);
@@ -94,44 +95,18 @@ impl Socket {
 
     fn step(&mut self, patience: Duration) -> Result<()> {
         match self.next(patience)? {
-            Next::Frame(opcode, payload) => self.note(opcode, &payload),
-            Next::Nothing => Ok(()),
-            Next::End => {
-                self.over = true;
-                Ok(())
-            }
-        }
-    }
-
-    fn note(&mut self, opcode: u8, payload: &[u8]) -> Result<()> {
-        match opcode {
-            // The original may put several messages into one of WebSocket; ours is one each.
-            0x1 => {
-                let text = std::str::from_utf8(payload)?.strip_suffix('\u{1e}').filter(|text| !text.contains('\u{1e}'));
-                self.seen.push(json!({ "text": text.with_context(|| format!("no single message: {payload:?}"))? }));
-            }
-            0x2 if payload == ACCEPTED => self.seen.push(json!({ "binary": hex_of(payload) })),
-            0x2 => {
-                let message = split(Protocol::MessagePack, payload, usize::MAX)?;
-                let (body, _) = message
-                    .filter(|(_, taken)| *taken == payload.len())
-                    .with_context(|| format!("no single message: {}", hex_of(payload)))?;
-                self.seen.push(json!({ "binary": hex_of(body) }));
-            }
-            0x8 => {
-                self.seen.push(json!({ "close": payload.iter().fold(0u32, |code, byte| code << 8 | u32::from(*byte)) }))
-            }
-            0xa => self.seen.push(json!({ "pong": hex_of(payload) })),
-            other => bail!("opcode {other}"),
+            Next::Frame(entry) => self.seen.push(entry),
+            Next::Nothing => {}
+            Next::End => self.over = true,
         }
         Ok(())
     }
 
-    /// Reads a frame; a server's is never masked and never fragmented.
+    /// Reads a frame.
     fn next(&mut self, patience: Duration) -> Result<Next> {
         self.stream.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
-        let mut header = [0; 2];
-        match self.stream.read(&mut header[..1]) {
+        let mut first = [0];
+        match self.stream.read(&mut first) {
             Ok(0) => return Ok(Next::End),
             Ok(_) => {}
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
@@ -141,24 +116,47 @@ impl Socket {
             Err(error) => return Err(error.into()),
         }
         self.stream.set_read_timeout(Some(DEADLINE))?;
-        self.stream.read_exact(&mut header[1..])?;
-        let [first, length] = header;
-        ensure!(first & 0xf0 == 0x80 && length & 0x80 == 0, "a frame that begins with {header:02x?}");
-        let wide = match length {
-            126 => 2,
-            127 => 8,
-            _ => 0,
-        };
-        let mut length = u64::from(length);
-        if wide > 0 {
-            let mut bytes = [0; 8];
-            self.stream.read_exact(&mut bytes[8 - wide..])?;
-            length = u64::from_be_bytes(bytes);
-        }
-        let mut payload = vec![0; usize::try_from(length)?];
-        self.stream.read_exact(&mut payload)?;
-        Ok(Next::Frame(first & 0x0f, payload))
+        entry(first[0], &mut self.stream).map(Next::Frame)
     }
+}
+
+/// Reads the frame that this byte begins: what is written down of it. A server's is never masked and never fragmented.
+pub(crate) fn entry(first: u8, stream: &mut impl Read) -> Result<Value> {
+    let mut length = [0];
+    stream.read_exact(&mut length)?;
+    let [length] = length;
+    ensure!(first & 0xf0 == 0x80 && length & 0x80 == 0, "a frame that begins with {first:02x} {length:02x}");
+    let wide = match length {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    let mut length = u64::from(length);
+    if wide > 0 {
+        let mut bytes = [0; 8];
+        stream.read_exact(&mut bytes[8 - wide..])?;
+        length = u64::from_be_bytes(bytes);
+    }
+    let mut payload = vec![0; usize::try_from(length)?];
+    stream.read_exact(&mut payload)?;
+    Ok(match first & 0x0f {
+        // The original may put several messages into one of WebSocket; ours is one each.
+        0x1 => {
+            let text = std::str::from_utf8(&payload)?.strip_suffix('\u{1e}').filter(|text| !text.contains('\u{1e}'));
+            json!({ "text": text.with_context(|| format!("no single message: {payload:?}"))? })
+        }
+        0x2 if payload == ACCEPTED => json!({ "binary": hex_of(&payload) }),
+        0x2 => {
+            let message = split(Protocol::MessagePack, &payload, usize::MAX)?;
+            let (body, _) = message
+                .filter(|(_, taken)| *taken == payload.len())
+                .with_context(|| format!("no single message: {}", hex_of(&payload)))?;
+            json!({ "binary": hex_of(body) })
+        }
+        0x8 => json!({ "close": payload.iter().fold(0u32, |code, byte| code << 8 | u32::from(*byte)) }),
+        0xa => json!({ "pong": hex_of(&payload) }),
+        other => bail!("opcode {other}"),
+    })
 }
 
 /// What a watch reports: not our own fence, not the Heartbeat, and pings only where they are asked for.
@@ -168,9 +166,9 @@ fn counts(entry: &Value, pings: bool) -> bool {
     *entry != json!({"pong": hex_of(FENCE)}) && !heartbeat && (pings || !ping)
 }
 
-/// A whole message of a client.
-fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0x80 | opcode];
+/// A frame of a client.
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
     match payload.len() {
         short @ 0..=125 => bytes.push(0x80 | short as u8),
         middle @ 126..=0xffff => {

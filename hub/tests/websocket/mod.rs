@@ -1,0 +1,144 @@
+//! The conformance of WebSockets: each case of the table against the codec alone and against a running hub.
+
+// A table: a line a case.
+#[rustfmt::skip]
+mod cases;
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use notification_hub::connection::{Terms, Tick, Transport};
+use notification_hub::transport::websocket::{Outgoing, WebSocket};
+use serde_json::{Value, json};
+
+use crate::AT_ONCE;
+use crate::contract::hex;
+use crate::recorded::http::Request;
+use crate::recorded::hub::Hub;
+use crate::recorded::socket::{Socket, entry, frame};
+use cases::Case;
+
+/// What is not longer than this is sent byte by byte too.
+const SHORT: usize = 1000;
+
+const HELLO: &[u8] = b"{\"protocol\":\"json\",\"version\":1}\x1e";
+
+const TERMS: Terms = Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, max_message: 32 * 1024 };
+
+#[test]
+fn the_codec_conforms() {
+    for case in cases::all() {
+        let (first, second) = case.sent.split_at(case.sent.len() / 2);
+        let mut ways: Vec<Vec<&[u8]>> = vec![vec![&case.sent], vec![first, second]];
+        if case.sent.len() <= SHORT {
+            ways.push(case.sent.chunks(1).collect());
+        }
+        for pieces in ways {
+            let heard = of_the_codec(&pieces).expect("frames");
+            assert_eq!(shown(&heard), case.expected, "{} in {} pieces", case.name, pieces.len());
+        }
+    }
+}
+
+/// What a client hears behind its handshake.
+fn of_the_codec(pieces: &[&[u8]]) -> Result<Vec<Value>> {
+    let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
+    let mut outgoing = Outgoing::default();
+    let hello = frame(0x81, HELLO);
+    for piece in [hello.as_slice()].iter().chain(pieces) {
+        if websocket.receive(&mut piece.to_vec(), Tick(0), &TERMS, &mut outgoing).is_some() {
+            break;
+        }
+    }
+    let mut rest = outgoing.bytes.as_slice();
+    let mut heard = Vec::new();
+    while let Some((first, behind)) = rest.split_first() {
+        rest = behind;
+        heard.push(entry(*first, &mut rest)?);
+    }
+    ensure!(heard.remove(0) == json!({ "text": "{}" }), "no handshake");
+    Ok(heard)
+}
+
+#[test]
+fn a_running_hub_conforms() {
+    let hub = Hub::start("").expect("a hub");
+    let cases = cases::all();
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(error) = play(case, hub.public) {
+                        failures.lock().expect("no panic").push(format!("{}: {error:#}", case.name));
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().expect("no panic");
+    assert!(failures.is_empty(), "{} of {} failed:\n{}", failures.len(), cases.len(), failures.join("\n"));
+    println!("{} cases", cases.len());
+}
+
+fn play(case: &Case, address: SocketAddr) -> Result<()> {
+    let expected = if case.expected.is_empty() { 0 } else { case.expected.split(", ").count() };
+    let sizes: &[usize] = if case.sent.len() <= SHORT { &[SHORT, 1] } else { &[997] };
+    for size in sizes {
+        let mut socket = open(address)?;
+        case.sent.chunks(*size).try_for_each(|piece| socket.write(piece))?;
+        let seen = socket.watch(expected, Duration::ZERO, false)?;
+        let seen = shown(&seen);
+        ensure!(seen == case.expected, "seen {seen:?}, expected {:?}, in pieces of {size}", case.expected);
+    }
+    Ok(())
+}
+
+/// A client behind its handshake.
+fn open(address: SocketAddr) -> Result<Socket> {
+    let headers = [
+        ("Host", "localhost"),
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Extensions", "permessage-deflate"),
+    ];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let request = Request { method: "GET".to_owned(), target: "/anonymous-hub".to_owned(), headers, body: None };
+    let (stream, response) = request.ask(address)?;
+    ensure!(response.status == 101 && response.headers.is_empty(), "{response:?}");
+    stream.set_nodelay(true)?;
+    let mut socket = Socket::new(stream);
+    socket.shake_hands("json")?;
+    Ok(socket)
+}
+
+/// What was heard, as the table says it.
+fn shown(heard: &[Value]) -> String {
+    heard.iter().map(|entry| in_words(entry).unwrap_or_else(|| entry.to_string())).collect::<Vec<_>>().join(", ")
+}
+
+fn in_words(entry: &Value) -> Option<String> {
+    if let Some(code) = entry["close"].as_u64() {
+        return Some(format!("close {code}"));
+    }
+    if let Some(digits) = entry["pong"].as_str() {
+        return Some(format!("pong {}", hex(digits).escape_ascii()));
+    }
+    let message: Value = serde_json::from_str(entry["text"].as_str()?).ok()?;
+    match message["type"].as_u64()? {
+        3 if message["invocationId"] == "7" => {
+            let (_, rest) = message["error"].as_str()?.split_once('\'')?;
+            let (target, _) = rest.rsplit_once('\'')?;
+            Some(format!("answer {target}"))
+        }
+        7 if message["error"].is_string() => Some("refusal".to_owned()),
+        7 => Some("farewell".to_owned()),
+        _ => None,
+    }
+}
