@@ -105,7 +105,11 @@ fn seconds(value: &Value) -> Result<Option<f64>, Rejection> {
     match value {
         Value::Null => Ok(None),
         Value::Number(number) => number.as_f64().map(Some).ok_or(Rejection::Malformed),
-        Value::String(text) => text.trim().parse().map(Some).map_err(|_| Rejection::Malformed),
+        // Rust reads "NaN" and "inf" too, and such a time would never be over.
+        Value::String(text) => {
+            let seconds = text.trim().parse().ok().filter(|seconds: &f64| seconds.is_finite());
+            seconds.map(Some).ok_or(Rejection::Malformed)
+        }
         _ => Err(Rejection::Malformed),
     }
 }
@@ -163,6 +167,10 @@ mod tests {
         assert_eq!(read(json!({"exp": null})), Err(Rejection::Malformed));
         assert_eq!(read(json!({"exp": "soon"})), Err(Rejection::Malformed));
         assert_eq!(read(json!({"exp": [1]})), Err(Rejection::Malformed));
+        for text in ["NaN", "inf", "-infinity", "1e400"] {
+            assert_eq!(read(json!({"exp": text})), Err(Rejection::Malformed), "{text}");
+            assert_eq!(read(json!({"nbf": text})), Err(Rejection::Malformed), "{text}");
+        }
         assert!(read(json!({"exp": "1003600"})).is_ok());
         assert!(read(json!({"exp": NOW + 0.5})).is_ok());
     }
