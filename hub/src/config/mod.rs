@@ -310,6 +310,17 @@ mod tests {
     }
 
     #[test]
+    fn a_duration_is_read_as_it_is_shown() {
+        for (given, shown) in [("1h30m", "5400s"), ("250ms", "250ms"), ("2000000h", "7200000000s")] {
+            for text in [given, shown] {
+                let config = parse("", &[("NOTIFICATION_HUB__HEARTBEAT", text)], &[]).expect(text);
+                let heartbeat = config.shown().iter().find(|setting| setting.key == "heartbeat");
+                assert_eq!(heartbeat.expect("a setting").value, shown, "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn lists_come_as_toml_or_separated_by_commas() {
         let config = parse("auth.keys = ['/a', '/b']", &[("NOTIFICATION_HUB__AUTH__AUDIENCES", "x, y")], &[]);
         let auth = config.expect("fine").auth;

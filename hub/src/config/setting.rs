@@ -135,23 +135,23 @@ impl Setting for Duration {
 }
 
 fn duration(mut text: &str) -> Option<Duration> {
-    let mut total = (!text.is_empty()).then_some(Duration::ZERO)?;
+    let mut milliseconds = (!text.is_empty()).then_some(0u64)?;
     while !text.is_empty() {
         let digits = text.find(|character: char| !character.is_ascii_digit())?;
-        let number: u32 = text[..digits].parse().ok()?;
+        let number: u64 = text[..digits].parse().ok()?;
         let rest = &text[digits..];
         let end = rest.find(|character: char| character.is_ascii_digit()).unwrap_or(rest.len());
         let unit = match &rest[..end] {
-            "ms" => Duration::from_millis(1),
-            "s" => Duration::from_secs(1),
-            "m" => Duration::from_secs(60),
-            "h" => Duration::from_secs(3600),
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60 * 1000,
+            "h" => 3600 * 1000,
             _ => return None,
         };
-        total = total.checked_add(unit.checked_mul(number)?)?;
+        milliseconds = milliseconds.checked_add(number.checked_mul(unit)?)?;
         text = &rest[end..];
     }
-    Some(total)
+    Some(Duration::from_millis(milliseconds))
 }
 
 /// A size in bytes.
