@@ -144,6 +144,13 @@ mod tests {
     }
 
     #[test]
+    fn numbers_stay_what_they_are() {
+        let push = read(br#"{"type":99,"payload":{"n":8.88888888888889e70}}"#).expect("fine").expect("a push");
+        let number = push.payload.member("n").cloned();
+        assert_eq!(number, serde_json::Number::from_f64(8.88888888888889e70).map(Value::Number));
+    }
+
+    #[test]
     fn a_payload_of_very_many_members_is_read_at_once() {
         let members: Vec<String> = (0..100_000).map(|number| format!("\"a{number:05}\":0")).collect();
         let begun = std::time::Instant::now();
