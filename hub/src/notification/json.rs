@@ -24,6 +24,15 @@ impl Json {
         members.iter().rev().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
+    /// How many arrays and objects are inside each other, itself included.
+    pub(super) fn depth(&self) -> usize {
+        match self {
+            Json::Array(items) => 1 + items.iter().map(Json::depth).max().unwrap_or(0),
+            Json::Object(members) => 1 + members.iter().map(|(_, value)| value.depth()).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+
     pub(super) fn is_object(&self) -> bool {
         matches!(self, Json::Object(_))
     }

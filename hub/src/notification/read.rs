@@ -19,6 +19,10 @@ impl Malformed {
     }
 }
 
+/// How deep the payload of an unknown type may be nested, itself included: clients read messages up to 64 deep, and in a
+/// message a payload is the fourth.
+const DEEPEST: usize = 60;
+
 /// Reads a push; nothing for a blank text.
 pub fn read(text: &[u8]) -> Result<Option<Notification>, Malformed> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
@@ -37,6 +41,9 @@ pub fn read(text: &[u8]) -> Result<Option<Notification>, Malformed> {
     let payload = match (PushType::of(kind), member("payload")) {
         (Some(known), payload) => member::read(known.members, payload, "push.Payload")?,
         (None, Json::Null) => Value::Null,
+        (None, payload) if payload.depth() > DEEPEST => {
+            return Err(Malformed::new("push.Payload", "it is nested too deep"));
+        }
         (None, payload @ Json::Object(_)) => as_it_came(payload),
         (None, _) => return Err(Malformed::new("push.Payload", "an object is needed here")),
     };
@@ -148,6 +155,14 @@ mod tests {
         let push = read(br#"{"type":99,"payload":{"n":8.88888888888889e70}}"#).expect("fine").expect("a push");
         let number = push.payload.member("n").cloned();
         assert_eq!(number, serde_json::Number::from_f64(8.88888888888889e70).map(Value::Number));
+    }
+
+    #[test]
+    fn a_payload_that_clients_could_not_read_is_refused() {
+        let nested =
+            |depth: usize| format!(r#"{{"type":99,"payload":{{"a":{}1{}}}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert!(matches!(read(nested(DEEPEST - 1).as_bytes()), Ok(Some(_))));
+        assert_eq!(error(&nested(DEEPEST)), "push.Payload: it is nested too deep");
     }
 
     #[test]
