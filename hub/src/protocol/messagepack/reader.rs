@@ -82,7 +82,8 @@ impl<'a> Reader<'a> {
             0x80..=0x8f | 0xde | 0xdf => {
                 let count = self.map()?;
                 let members = (0..count).map(|_| {
-                    let name = self.nested(depth)?;
+                    // A name that holds others is none: written as a text, each level would double its escapes.
+                    let name = self.nested(1)?;
                     let name = name.as_str().map_or_else(|| name.to_string(), str::to_owned);
                     Some((name, self.nested(depth)?))
                 });
@@ -174,5 +175,19 @@ pub fn to_json(body: &[u8]) -> Option<(String, Json)> {
             Some((target.clone(), arguments.clone()))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn names_hold_no_others() {
+        assert_eq!(Reader::new(b"\x82\xa1a\x01\x05\x02").value(), Some(json!({ "a": 1, "5": 2 })));
+        let mut nested = vec![0x81; 60];
+        nested.extend_from_slice(&[0x01; 61]);
+        assert_eq!(Reader::new(&nested).value(), None);
     }
 }
