@@ -1,0 +1,50 @@
+//! The configuration: a file and an environment.
+
+use notification_hub::config::{Config, Layers, Problems};
+
+/// The text in front of the first zero is the file, each behind it one of the environment. It is a configuration or a list of
+/// problems, and neither shows a secret; what is shown of a configuration makes the same one.
+pub(crate) fn check(input: &[u8]) {
+    const SECRET: &str = "AccountName=vault;AccountKey=c2VjcmV0LXNlY3JldA";
+    const KEY: &str = "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING";
+    let text = String::from_utf8_lossy(input);
+    let mut parts = text.split('\0');
+    let file = parts.next().unwrap_or_default();
+    let mut environment: Vec<(String, String)> = parts
+        .map(|part| part.split_once('=').unwrap_or((part, "")))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let _ = parse(file, &environment);
+    environment.push((KEY.to_owned(), format!("{SECRET}{}", environment.len() % 2)));
+    let config = match parse(file, &environment) {
+        Ok(config) => config,
+        Err(problems) => {
+            assert!(problems.iter().count() > 0);
+            return assert!(!format!("{problems} {problems:?}").contains(SECRET));
+        }
+    };
+    assert!(!format!("{config:?}").contains(SECRET));
+    let shown = |config: &Config| -> Vec<(&'static str, String)> {
+        config.shown().iter().map(|shown| (shown.key, shown.value.clone())).collect()
+    };
+    let mut written: Vec<(String, String)> = shown(&config)
+        .into_iter()
+        .filter(|(key, _)| *key != "source.azure_queue.connection_string")
+        .map(|(key, value)| (format!("NOTIFICATION_HUB__{}", key.to_uppercase().replace('.', "__")), value))
+        .collect();
+    written.extend(environment.pop());
+    let again = parse("", &written).unwrap_or_else(|problems| panic!("{problems}"));
+    let items = |config: &Config| -> Vec<(&'static str, Vec<String>)> {
+        let list = |text: &str| -> Vec<String> {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+        };
+        shown(config).into_iter().map(|(key, value)| (key, list(&value))).collect()
+    };
+    // Blanks and commas in the items of a list are not told apart from those between them.
+    assert_eq!(items(&again), items(&config));
+    assert_eq!(again.warnings(), [""; 0]);
+}
+
+fn parse(file: &str, environment: &[(String, String)]) -> Result<Config, Problems> {
+    Config::parse(Layers { file: Some(("hub.toml", file)), environment, flags: &[] })
+}

@@ -1,0 +1,52 @@
+//! Connection strings of storage accounts.
+
+use notification_hub::azure::{Account, Credential};
+use notification_hub::config::Secret;
+
+/// What every `$` of an input stands for.
+const KEY: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ=";
+
+/// A text is an account or an error, and neither shows a secret; the order of the parts, the case of their names and blanks
+/// around them do not matter.
+pub(crate) fn check(input: &[u8]) {
+    let text = String::from_utf8_lossy(input).replace('$', KEY);
+    let parsed = parse(&text);
+    match &parsed {
+        Ok(account) => {
+            let endpoint = &account.endpoint;
+            assert!(matches!(endpoint.scheme(), "http" | "https") && endpoint.has_host() && endpoint.query().is_none());
+            let development = text.to_ascii_lowercase().contains("usedevelopmentstorage");
+            let secret = match &account.credential {
+                Credential::Key { key, .. } => key,
+                Credential::Signature(query) => query,
+                Credential::Identity { .. } => panic!("a connection string says who somebody is"),
+            };
+            assert!(development || text.contains(secret.reveal()));
+            assert_eq!(format!("{secret:?}"), "***");
+        }
+        Err(error) => assert!(!error.contains(KEY), "{error}"),
+    }
+
+    let mut parts: Vec<&str> = text.split(';').collect();
+    parts.reverse();
+    let spelled = parts.iter().map(|part| match part.split_once('=') {
+        Some((name, value)) => format!(" {} = {value}", name.to_ascii_uppercase()),
+        None => (*part).to_owned(),
+    });
+    let otherwise = parse(&spelled.collect::<Vec<_>>().join(" ; "));
+    assert_eq!(otherwise.as_ref().map(known).ok(), parsed.as_ref().map(known).ok(), "{otherwise:?} {parsed:?}");
+}
+
+fn parse(text: &str) -> Result<Account, String> {
+    Account::parse(&Secret::from(text)).map_err(|error| error.to_string())
+}
+
+/// All that an account consists of.
+fn known(account: &Account) -> (String, String, String) {
+    let (name, secret) = match &account.credential {
+        Credential::Key { account, key } => (account.as_str(), key.reveal()),
+        Credential::Signature(query) => ("", query.reveal()),
+        Credential::Identity { .. } => ("", ""),
+    };
+    (account.endpoint.to_string(), name.to_owned(), secret.to_owned())
+}

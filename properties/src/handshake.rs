@@ -1,0 +1,70 @@
+//! The first words of a client.
+
+use notification_hub::connection::{Ending, Output, Session, Terms, Tick, Transport};
+use notification_hub::protocol::Protocol;
+use notification_hub::protocol::handshake::{self, ACCEPTED};
+
+use crate::cuts::cuts;
+
+/// Larger than any input here.
+const TERMS: Terms = Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, max_message: 1 << 20 };
+
+#[derive(Debug, Default, PartialEq)]
+struct Heard {
+    opened: Option<Protocol>,
+    messages: Vec<Vec<u8>>,
+}
+
+impl Output for Heard {
+    fn opened(&mut self, protocol: Protocol) {
+        assert!(self.messages.is_empty(), "the client joins its groups before the answer");
+        self.opened = Some(protocol);
+    }
+
+    fn message(&mut self, _: Protocol, body: &[u8]) {
+        self.messages.push(body.to_vec());
+    }
+}
+
+/// However it is cut, a handshake has one outcome, and a refusal says why; what is around the object does not matter.
+pub(crate) fn check(input: &[u8]) {
+    let text = input.split(|byte| *byte == 0x1e).next().unwrap_or_default();
+    let outcome = handshake::read(text);
+    let expected = match &outcome {
+        Ok(protocol) => (Heard { opened: Some(*protocol), messages: vec![ACCEPTED.to_vec()] }, None),
+        Err(error) => {
+            let answer = error.answer();
+            let unframed = answer.strip_suffix(b"\x1e").expect("a separator");
+            assert_eq!(handshake::read_answer(unframed), Some(Some(error.to_string())));
+            (Heard { opened: None, messages: vec![answer] }, Some(Ending::Handshake(error.clone())))
+        }
+    };
+    let said = [text, b"\x1e"].concat();
+    for pieces in cuts(&said) {
+        assert_eq!(answered(&pieces, false), expected, "in {} pieces", pieces.len());
+    }
+    if handshake::is_whole(text) {
+        assert_eq!(handshake::read(&[b" \r\n\t", text, b"{}"].concat()), outcome);
+        // Without its separator, at the end of a transport's message.
+        for pieces in cuts(text) {
+            assert_eq!(answered(&pieces, true), expected, "in {} pieces", pieces.len());
+        }
+    } else {
+        let (heard, ending) = answered(&[text], true);
+        assert_eq!((heard, ending), (Heard::default(), None), "it is waited on");
+    }
+}
+
+/// What a new client hears, and how it ended; `ends` says that the last piece ends a message.
+fn answered(pieces: &[&[u8]], ends: bool) -> (Heard, Option<Ending>) {
+    let mut session = Session::new(Transport::WebSockets, Tick(0));
+    let (mut held, mut heard) = (Vec::new(), Heard::default());
+    for (place, piece) in pieces.iter().enumerate() {
+        let ends = ends && place + 1 == pieces.len();
+        let ending = session.receive(&mut held, piece, ends, Tick(0), &TERMS, &mut heard);
+        if ending.is_some() {
+            return (heard, ending);
+        }
+    }
+    (heard, None)
+}

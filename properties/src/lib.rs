@@ -1,0 +1,52 @@
+//! What holds for any input of the hub. A check is a plain function of some bytes, as a stranger or a sender might send them;
+//! it panics where what it says does not hold.
+//!
+//! `fuzz/` runs the checks under libFuzzer; `tests/corpus.rs` runs them over the seeds in `fuzz/corpus`, mutations of those
+//! and noise.
+
+mod choices;
+mod configuration;
+mod connection_string;
+mod connection_token;
+mod conversation;
+mod cuts;
+mod handshake;
+mod head;
+mod json_messages;
+mod messagepack_messages;
+pub mod mutation;
+mod negotiate;
+mod push;
+mod query;
+pub mod random;
+mod token;
+mod websocket_frames;
+mod written;
+
+/// Panics unless what it stands for holds for these bytes.
+pub type Check = fn(&[u8]);
+
+/// Every check with its name, which is also that of its fuzz target and of its folder in `fuzz/corpus`.
+pub const CHECKS: [(&str, Check); 14] = [
+    ("configuration", configuration::check),
+    ("connection_string", connection_string::check),
+    ("connection_token", connection_token::check),
+    ("conversation", conversation::check),
+    ("handshake", handshake::check),
+    ("head", head::check),
+    ("json_messages", json_messages::check),
+    ("messagepack_messages", messagepack_messages::check),
+    ("negotiate", negotiate::check),
+    ("push", push::check),
+    ("query", query::check),
+    ("token", token::check),
+    ("websocket_frames", websocket_frames::check),
+    ("written", written::check),
+];
+
+/// Runs the check with this name: what a fuzz target does.
+pub fn run(name: &str, input: &[u8]) {
+    let found = CHECKS.iter().find(|(known, _)| *known == name);
+    let (_, check) = found.unwrap_or_else(|| panic!("there is no check {name}"));
+    check(input);
+}

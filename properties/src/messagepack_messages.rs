@@ -1,0 +1,53 @@
+//! What clients say in MessagePack.
+
+use notification_hub::protocol::messagepack::{self, Reader};
+use notification_hub::protocol::{ClientMessage, Protocol, split, varint};
+use serde_json::Value;
+
+use crate::cuts::beginnings;
+use crate::json_messages::splits;
+
+/// What is split off a beginning is split off the whole; what the hub understands, a reader of whole values understands alike;
+/// what is behind a message does not count, and what is missing of one is missed.
+pub(crate) fn check(input: &[u8]) {
+    splits(Protocol::MessagePack, input);
+    if let Ok(Some((length, taken))) = varint::read(input) {
+        let mut written = Vec::new();
+        varint::write(length as usize, &mut written);
+        assert!(written.len() <= taken && varint::read(&written) == Ok(Some((length, written.len()))));
+    }
+    let mut rest = input;
+    while let Ok(Some((body, taken))) = split(Protocol::MessagePack, rest, usize::MAX) {
+        message(body);
+        rest = &rest[taken..];
+    }
+    message(input);
+}
+
+fn message(body: &[u8]) {
+    let meaning = messagepack::decode(body);
+    if meaning.is_ok() {
+        assert_eq!(messagepack::decode(&[body, b"\xc1"].concat()), meaning);
+    }
+    for beginning in beginnings(body) {
+        let part = messagepack::decode(beginning);
+        assert!(part.is_err() || part == meaning, "{part:?} of {} bytes, {meaning:?} of all", beginning.len());
+    }
+    let value = Reader::new(body).value();
+    let Some(Value::Array(items)) = &value else { return };
+    // As the original does, the hub reads on behind an array that is too short.
+    if let (Ok(ClientMessage::Invocation { id, target }), 4..) = (&meaning, items.len()) {
+        let written = items.get(2).and_then(Value::as_str).filter(|id| !id.is_empty());
+        assert_eq!((id.as_deref(), Some(target.as_str())), (written, items.get(3).and_then(Value::as_str)));
+    }
+    let number = items.first().and_then(Value::as_i64);
+    match meaning {
+        Ok(ClientMessage::Invocation { .. }) => assert!(matches!(number, Some(1 | 4))),
+        Ok(ClientMessage::Ping) => assert_eq!(number, Some(6)),
+        Ok(ClientMessage::Close) => assert_eq!(number, Some(7)),
+        Ok(ClientMessage::Ignored) => assert!(!matches!(number, Some(1 | 4 | 6 | 7))),
+        Err(_) => {}
+    }
+    // Our own client's reading of whatever comes.
+    let _ = messagepack::to_json(body);
+}

@@ -1,0 +1,30 @@
+//! A negotiation, from its query to the use of what it gives.
+
+use std::sync::LazyLock;
+
+use notification_hub::auth::bearer::query_value;
+use notification_hub::connection::Transport;
+use notification_hub::delivery::Hub;
+use notification_hub::transport::negotiate::body;
+use notification_hub::transport::negotiations::{Negotiations, Standing};
+use serde_json::Value;
+
+/// The answer is JSON: an error, or an offer of a version that is spoken with a token that is good once, on this hub.
+pub(crate) fn check(input: &[u8]) {
+    static NEGOTIATIONS: LazyLock<Negotiations> = LazyLock::new(|| Negotiations::new(b"a key"));
+    let query = String::from_utf8_lossy(input);
+    let asked = query_value(&query, "negotiateVersion");
+    let answer = body(asked.as_deref(), "an id", &NEGOTIATIONS.issue(Hub::Main));
+    let answer: Value = serde_json::from_str(&answer).expect("JSON");
+    let asked: Option<i64> = asked.map_or(Some(0), |asked| asked.trim().parse().ok());
+    if answer["error"].is_string() {
+        assert!(asked.is_none_or(|asked| asked < 0), "{answer}");
+        return;
+    }
+    let version = answer["negotiateVersion"].as_i64().expect("a version");
+    assert_eq!(Some(version), asked.map(|asked| asked.min(1)));
+    let member = if version == 0 { "connectionId" } else { "connectionToken" };
+    let token = answer[member].as_str().expect("a token");
+    let taken = [Hub::Anonymous, Hub::Main, Hub::Main].map(|hub| NEGOTIATIONS.take(token, hub, Transport::LongPolling));
+    assert_eq!(taken, [Standing::Unknown, Standing::Fresh, Standing::Used(Transport::LongPolling)]);
+}

@@ -1,0 +1,64 @@
+//! What a sender posts, up to the frames that clients get.
+
+use std::time::Instant;
+
+use notification_hub::delivery::Audience;
+use notification_hub::notification::{self, Notification, PushType};
+use notification_hub::protocol::{AUTH_REQUEST_RESPONSE, Protocol, RECEIVE_MESSAGE, json, messagepack};
+use notification_hub::route::route;
+use serde_json::Value;
+
+use crate::written::whole;
+
+/// A push that is read is a frame in both protocols that says the same; and what the frame says, read as a push, is the same
+/// push again.
+pub(crate) fn check(input: &[u8]) {
+    let Ok(Some(push)) = notification::read(input) else { return };
+    let [in_json, in_messagepack] = frames(&push);
+    assert_eq!(in_json["type"], push.kind);
+    assert_eq!(in_json["contextId"].as_str(), push.context_id.as_deref());
+    let known = PushType::of(push.kind);
+    if known.is_none() {
+        assert_eq!(lower(&in_messagepack), in_json);
+    }
+    let again = notification::read(in_json.to_string().as_bytes()).expect("a push").expect("not blank");
+    assert_eq!(frames(&again), [in_json, in_messagepack]);
+    let first = known.and_then(|known| known.members.first());
+    assert!(first.is_none_or(|first| push.payload.member(first.name).is_some()), "what is required is there");
+}
+
+/// The argument of a push as either protocol carries it.
+fn frames(push: &Notification) -> [Value; 2] {
+    let delivery = route(push, Instant::now());
+    let expected = match delivery.audience {
+        Audience::LoginRequest(_) => AUTH_REQUEST_RESPONSE,
+        _ => RECEIVE_MESSAGE,
+    };
+    let read = |protocol: Protocol| {
+        let body = whole(protocol, delivery.frame(protocol).body());
+        let invocation = match protocol {
+            Protocol::Json => json::decode_invocation(body),
+            Protocol::MessagePack => messagepack::to_json(body),
+        };
+        let (target, mut arguments) = invocation.expect("an invocation");
+        assert_eq!(target, expected);
+        assert_eq!(arguments.as_array().map(Vec::len), Some(1));
+        arguments[0].take()
+    };
+    Protocol::EVERY.map(read)
+}
+
+/// The same with JSON's names.
+fn lower(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(lower).collect(),
+        Value::Object(members) => {
+            let name = |name: &str| {
+                let mut letters = name.chars();
+                letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect::<String>()
+            };
+            Value::Object(members.iter().map(|(key, value)| (name(key), lower(value))).collect())
+        }
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,83 @@
+//! Tokens and what they say.
+
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use notification_hub::auth::bearer::Bearer;
+use notification_hub::auth::claims::Rules;
+use notification_hub::auth::key::Key;
+use notification_hub::auth::{Claims, Policy, Rejection, Verifier};
+
+const SECRET: &[u8] = b"a secret of more than thirty-two bytes";
+const HEADER: &str = r#"{"alg":"HS256","typ":"at+jwt","kid":"x"}"#;
+
+/// A fixed key of another kind: a token for it is as bad as any.
+const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
+    MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8zKbOFPynVXSk65vRA32XgJVstra\n\
+    /j2/PgCtYd4ZzBv3jObtcxzY9B0O2krNffrGJ5RcLcCtaj1Wa8Zf884rgA==\n\
+    -----END PUBLIC KEY-----\n";
+
+/// Nothing is a token but what is signed with the key; the claims of one that is are those that the payload says, within
+/// their bounds.
+pub(crate) fn check(input: &[u8]) {
+    let rules = Rules { clock_skew: 300.0, ..Rules::default() };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let claims = Claims::read(input, &rules, None, now);
+    if let Ok(claims) = &claims {
+        assert!(claims.valid_until.is_finite() && now <= claims.valid_until, "{}", claims.valid_until);
+        assert!(claims.organizations.is_sorted_by(|one, next| one < next));
+        // One moment later it is over.
+        let late = Claims::read(input, &rules, None, claims.valid_until + 1.0 + claims.valid_until.abs() / 1e9);
+        assert_eq!(late, Err(Rejection::Expired));
+    }
+    let signed = signed(HEADER, input);
+    assert_eq!(verified(&signed), claims.map(drop), "{signed}");
+
+    let text = String::from_utf8_lossy(input);
+    for token in [text.clone().into_owned(), format!("{signed}{text}"), format!("{text}{signed}"), with_header(input)] {
+        if verified(&token).is_ok() {
+            let (message, signature) = token.rsplit_once('.').expect("three parts");
+            assert_eq!(BASE64.encode(hmac::sign(&key(), message.as_bytes())), signature, "{token}");
+        }
+    }
+}
+
+/// The input as a header, in front of good claims and a good signature.
+fn with_header(input: &[u8]) -> String {
+    signed(&String::from_utf8_lossy(input), br#"{"exp":4102444800,"scope":"api","amr":"external"}"#)
+}
+
+fn signed(header: &str, payload: &[u8]) -> String {
+    let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(payload));
+    let signature = BASE64.encode(hmac::sign(&key(), message.as_bytes()));
+    format!("{message}.{signature}")
+}
+
+fn key() -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, SECRET)
+}
+
+/// Whether a token is good, whoever asks.
+fn verified(token: &str) -> Result<(), Rejection> {
+    static VERIFIER: OnceLock<Verifier> = OnceLock::new();
+    let verifier = VERIFIER.get_or_init(|| {
+        let keys = vec![
+            Key::from_pem(PUBLIC_KEY.as_bytes()).expect("a public key"),
+            Key::from_secret(SECRET).expect("a secret"),
+        ];
+        Verifier::new(Rules { clock_skew: 300.0, ..Rules::default() }, keys)
+    });
+    let bearer = Bearer::from(token);
+    verifier.knows_key_of(&bearer);
+    let verdict = verifier.verify(&bearer, Policy::Application).map(drop);
+    let again = verifier.verify(&bearer, Policy::Application).map(drop);
+    assert_eq!(again, verdict, "what is remembered is what was found");
+    let internal = verifier.verify(&bearer, Policy::Internal).map(drop);
+    match (verdict, internal) {
+        (Err(Rejection::Scope), internal) => internal.or(Ok(())),
+        (verdict, _) => verdict,
+    }
+}
