@@ -3,17 +3,21 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-parts test-cluster bench lint chart-lint images toolchain clients components programs azurite
+.PHONY: help demo test test-unit test-parts test-cluster bench fuzz lint chart-lint images toolchain clients components programs azurite
 
 # Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
 CARGO_TEST := cargo test --locked --workspace
 # The tests of crates other than tests/ need nothing but themselves; the operator's are one program.
-UNIT := operator $(basename $(notdir $(wildcard crds/tests/*.rs hub/tests/*.rs)))
+UNIT := operator $(basename $(notdir $(wildcard crds/tests/*.rs hub/tests/*.rs properties/tests/*.rs)))
 CLUSTER_TESTS := crd_rules queue_story story
 PARTS := $(filter-out $(CLUSTER_TESTS),$(basename $(notdir $(wildcard tests/tests/*.rs))))
 DENY := 0.20.2
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/notification-hub
 CARGO_DENY := $(CACHE)/cargo-deny-$(DENY)/bin/cargo-deny
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
+FUZZ_SECONDS ?= 300
+FUZZ_TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 ensure = . tests/packages.sh && ensure
 
 help: ## this list
@@ -45,8 +49,19 @@ bench: toolchain ## the budgets, each beside its control; BENCH_QUICK=1 takes un
 	cargo build --locked --profile bench --package notification-hub --package notification-hub-tests --bins
 	$${CARGO_TARGET_DIR:-target}/release/bench
 
+fuzz: toolchain $(CARGO_FUZZ) ## every check under libFuzzer, FUZZ_SECONDS (300) each; FUZZ_TARGETS="head push" for some
+	@$(ensure) g++=g++
+	@echo "== fuzzing (code with the address sanitizer: compiling takes minutes)"
+	@for target in $(FUZZ_TARGETS); do \
+	  echo "== $$target"; \
+	  mkdir -p target/fuzz/corpus/$$target; \
+	  RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --target-dir target/fuzz $$target target/fuzz/corpus/$$target fuzz/corpus/$$target -- \
+	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -verbosity=0; \
+	done
+
 lint: toolchain $(CARGO_DENY) chart-lint ## formatting, clippy, dependencies, shell scripts, chart
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO_DENY) --log-level error check bans licenses sources
 	@$(ensure) shellcheck=shellcheck
@@ -76,3 +91,7 @@ toolchain:
 $(CARGO_DENY):
 	@echo "installing cargo-deny $(DENY), once: a few minutes"
 	cargo install --quiet --locked --version $(DENY) --root $(CACHE)/cargo-deny-$(DENY) cargo-deny
+
+$(CARGO_FUZZ):
+	@echo "installing cargo-fuzz $(CARGO_FUZZ_VERSION), once: a minute"
+	cargo install --quiet --locked --version $(CARGO_FUZZ_VERSION) --root $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION) cargo-fuzz
