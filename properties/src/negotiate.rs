@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use notification_hub::auth::bearer::query_value;
+use notification_hub::auth::Query;
 use notification_hub::connection::Transport;
 use notification_hub::delivery::Hub;
 use notification_hub::transport::negotiate::body;
@@ -13,7 +13,7 @@ use serde_json::Value;
 pub(crate) fn check(input: &[u8]) {
     static NEGOTIATIONS: LazyLock<Negotiations> = LazyLock::new(|| Negotiations::new(b"a key"));
     let query = String::from_utf8_lossy(input);
-    let asked = query_value(&query, "negotiateVersion");
+    let asked = Query::parse(&query).value("negotiateVersion");
     let answer = body(asked.as_deref(), "an id", &NEGOTIATIONS.issue(Hub::Main));
     let answer: Value = serde_json::from_str(&answer).expect("JSON");
     let asked: Option<i64> = asked.map_or(Some(0), |asked| asked.trim().parse().ok());

@@ -1,12 +1,14 @@
 //! What stands in a query or a header: values and tokens.
 
-use notification_hub::auth::bearer::{find, query_value};
+use notification_hub::auth::Query;
+use notification_hub::auth::bearer::find;
 
 /// Any text comes out of a query as it went in; a header that says something hides the query.
 pub(crate) fn check(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    for key in ["id", "Token", "access_token"] {
-        let value = query_value(&text, key);
+    let query = Query::parse(&text);
+    for name in ["id", "Token", "access_token"] {
+        let value = query.value(name);
         // What holds no escape is there as it is.
         if let Some(value) = value.filter(|_| !text.contains(['%', '+'])) {
             assert!(text.contains(&*value));
@@ -14,17 +16,19 @@ pub(crate) fn check(input: &[u8]) {
     }
     let escaped: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
     let query = format!("before=%&ID={escaped}&id=later");
-    assert_eq!(query_value(&query, "id").as_deref(), Some(&*text));
-    let found = find(None, &format!("access_token={escaped}")).map(|token| token.reveal().to_owned());
+    assert_eq!(Query::parse(&query).value("id").as_deref(), Some(&*text));
+    let query = format!("access_token={escaped}");
+    let found = find(None, &Query::parse(&query)).map(|token| token.reveal().to_owned());
     assert_eq!(found.as_deref(), (!text.is_empty()).then_some(&*text));
 
-    let header = find(Some(input), "access_token=x").map(|token| token.reveal().to_owned());
+    let query = Query::parse("access_token=x");
+    let header = find(Some(input), &query).map(|token| token.reveal().to_owned());
     if input.trim_ascii().is_empty() {
         assert_eq!(header.as_deref(), Some("x"));
     } else if let Some(token) = header {
         assert!(!token.is_empty() && text.contains(&token));
     }
-    let bearer = find(Some(&[b"bEARER ", input].concat()), "access_token=x").map(|token| token.reveal().to_owned());
+    let bearer = find(Some(&[b"bEARER ", input].concat()), &query).map(|token| token.reveal().to_owned());
     let token = std::str::from_utf8(input).ok().map(|_| input.trim_ascii()).filter(|token| !token.is_empty());
     assert_eq!(bearer.as_deref().map(str::as_bytes), token);
 }
