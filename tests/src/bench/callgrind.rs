@@ -1,6 +1,7 @@
 //! Instructions, counted by valgrind's callgrind: of the program's own code only, but repeatable to the digit and on any machine.
 //! Counting is off until [`Callgrind::begin`], so that connecting thousands of clients takes seconds.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,6 +10,15 @@ use anyhow::{Context, Result, bail};
 /// Whether this machine has it.
 pub fn available() -> bool {
     ["valgrind", "vgdb"].iter().all(|tool| Command::new(tool).arg("--version").output().is_ok())
+}
+
+/// What was counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// All instructions.
+    pub instructions: u64,
+    /// Those of each function without what it calls, the most expensive first.
+    pub functions: Vec<(String, u64)>,
 }
 
 /// The counts of one process that runs under callgrind.
@@ -41,15 +51,14 @@ impl Callgrind {
         self.ask("zero")
     }
 
-    /// Ends counting; gives the instructions since [`Self::begin`].
-    pub fn end(&mut self) -> Result<u64> {
+    /// Ends counting; gives what was counted since [`Self::begin`].
+    pub fn end(&mut self) -> Result<Profile> {
         self.ask("dump")?;
         self.dumps += 1;
         let path = self.output.with_extension(format!("{}.{}", extension(&self.output), self.dumps));
         let dump = std::fs::read_to_string(&path).with_context(|| format!("callgrind wrote no {}", path.display()))?;
         self.ask("instrumentation off")?;
-        let sum = dump.lines().find_map(|line| line.strip_prefix("summary:").or_else(|| line.strip_prefix("totals:")));
-        sum.and_then(|sum| sum.trim().parse().ok()).context("no sum in callgrind's dump")
+        profile(&dump)
     }
 
     fn ask(&self, what: &str) -> Result<()> {
@@ -70,4 +79,56 @@ fn pipes(output: &Path) -> String {
 
 fn extension(path: &Path) -> String {
     path.extension().map(|extension| extension.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Reads a dump: `fn=(1) name` begins a function, later `fn=(1)` alone; a line of numbers is a position and its cost; the line
+/// after `calls=` is what was called, which counts there.
+fn profile(dump: &str) -> Result<Profile> {
+    let mut names: HashMap<&str, &str> = HashMap::new();
+    let mut costs: HashMap<&str, u64> = HashMap::new();
+    let (mut function, mut called) = ("", false);
+    let mut sum = None;
+    for line in dump.lines() {
+        if let Some(total) = line.strip_prefix("summary:").or_else(|| line.strip_prefix("totals:")) {
+            sum = sum.or(total.trim().parse().ok());
+        } else if let Some(name) = line.strip_prefix("fn=") {
+            function = named(name, &mut names);
+        } else if let Some(name) = line.strip_prefix("cfn=") {
+            named(name, &mut names);
+        } else if line.starts_with("calls=") {
+            called = true;
+        } else if line.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '*')) {
+            let cost = line.split(' ').nth(1).and_then(|cost| cost.parse::<u64>().ok()).unwrap_or_default();
+            if !std::mem::take(&mut called) {
+                *costs.entry(function).or_default() += cost;
+            }
+        }
+    }
+    let mut functions: Vec<(String, u64)> =
+        costs.iter().map(|(id, cost)| ((*names.get(id).unwrap_or(id)).to_owned(), *cost)).collect();
+    functions.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+    Ok(Profile { instructions: sum.context("no sum in callgrind's dump")?, functions })
+}
+
+/// The id of a function, whose name is noted where it stands.
+fn named<'a>(text: &'a str, names: &mut HashMap<&'a str, &'a str>) -> &'a str {
+    let (id, name) = text.split_once(' ').unwrap_or((text, ""));
+    if !name.is_empty() {
+        names.insert(id, name);
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_of_functions_are_their_own() {
+        let dump = "version: 1\npositions: line\nevents: Ir\nsummary: 60\n\nfl=(1) a.rs\nfn=(1) first\n10 5\n+2 7\n\
+            cfn=(2) second\ncalls=3 0\n* 40\n\nfn=(2)\n20 40\nfn=(1)\n-1 8\n\ntotals: 60\n";
+        let functions = vec![("second".to_owned(), 40), ("first".to_owned(), 20)];
+        assert_eq!(profile(dump).unwrap(), Profile { instructions: 60, functions });
+        assert!(profile("events: Ir\n").is_err());
+    }
 }

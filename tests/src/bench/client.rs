@@ -3,6 +3,8 @@
 
 use anyhow::{Result, bail};
 
+use super::push::STAMP;
+
 /// What the client sends once it is upgraded: the handshake, in a binary frame with a mask of zeros.
 pub const HANDSHAKE: &[u8] = b"\x82\xa7\0\0\0\0{\"protocol\":\"messagepack\",\"version\":1}\x1e";
 
@@ -11,6 +13,9 @@ const SHORT: u32 = 3;
 
 const STATUS: &[u8] = b"HTTP/1.1 101 ";
 const END: &[u8] = b"\r\n\r\n";
+
+/// The client's own ping, with a mask of zeros.
+pub const PING: &[u8] = b"\x82\x83\0\0\0\0\x02\x91\x06";
 
 const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
@@ -27,6 +32,8 @@ pub enum Phase {
     Handshaking,
     /// Connected.
     Open,
+    /// The server has let go of it.
+    Lost,
 }
 
 /// What some bytes from the server brought.
@@ -40,6 +47,10 @@ pub struct Progress {
     pub deliveries: u32,
     /// Their bytes on the wire.
     pub bytes: u64,
+    /// Their stamps, as far as they have any.
+    pub stamps: Vec<u64>,
+    /// Pings of the server.
+    pub pings: u32,
 }
 
 /// The state of one client.
@@ -55,6 +66,9 @@ pub struct Client {
     head: [u8; 4],
     have: u8,
     left: u32,
+    /// The stamp that is being read: after `@`, how many digits of it there are.
+    stamp: u64,
+    digits: Option<u8>,
 }
 
 impl Client {
@@ -68,6 +82,11 @@ impl Client {
         self.phase = Phase::Upgrading;
     }
 
+    /// The server has let go of it.
+    pub fn lose(&mut self) {
+        self.phase = Phase::Lost;
+    }
+
     /// Takes what the server sent.
     pub fn take(&mut self, mut bytes: &[u8]) -> Result<Progress> {
         let mut progress = Progress::default();
@@ -76,6 +95,7 @@ impl Client {
                 Phase::Connecting => bail!("the server spoke first"),
                 Phase::Upgrading => self.upgrade(bytes, &mut progress)?,
                 Phase::Handshaking | Phase::Open => self.frame(bytes, &mut progress)?,
+                Phase::Lost => return Ok(progress),
             };
         }
         Ok(progress)
@@ -118,11 +138,34 @@ impl Client {
         }
         let taken = bytes.len().min(self.left as usize);
         self.left -= taken as u32;
+        self.look_for_stamps(&bytes[..taken], &mut progress.stamps);
         if self.left == 0 {
             self.message(progress)?;
             self.have = 0;
         }
         Ok(&bytes[taken..])
+    }
+
+    fn look_for_stamps(&mut self, mut bytes: &[u8], stamps: &mut Vec<u64>) {
+        while let [byte, rest @ ..] = bytes {
+            bytes = rest;
+            match (self.digits, char::from(*byte).to_digit(16)) {
+                (Some(have), Some(digit)) => {
+                    self.stamp = self.stamp << 4 | u64::from(digit);
+                    self.digits = Some(have + 1);
+                    if usize::from(have) + 2 == STAMP {
+                        stamps.push(self.stamp);
+                        self.digits = None;
+                    }
+                }
+                _ if *byte == b'@' => (self.stamp, self.digits) = (0, Some(0)),
+                (None, _) => match bytes.iter().position(|byte| *byte == b'@') {
+                    Some(next) => bytes = &bytes[next..],
+                    None => return,
+                },
+                (Some(_), None) => self.digits = None,
+            }
+        }
     }
 
     /// Two bytes, or four when the length needs sixteen bits.
@@ -145,7 +188,7 @@ impl Client {
                 self.phase = Phase::Open;
                 progress.opened = true;
             }
-            (BINARY, Phase::Open) if length == SHORT => {}
+            (BINARY, Phase::Open) if length == SHORT => progress.pings += 1,
             (BINARY, Phase::Open) => {
                 self.deliveries += 1;
                 progress.deliveries += 1;
@@ -196,9 +239,26 @@ mod tests {
                 total.opened |= progress.opened;
                 total.deliveries += progress.deliveries;
                 total.bytes += progress.bytes;
+                total.pings += progress.pings;
+                total.stamps.extend(progress.stamps);
             }
-            assert_eq!(total, Progress { upgraded: true, opened: true, deliveries: 3, bytes: 113 + 304 + 130 });
+            let bytes = 113 + 304 + 130;
+            let expected =
+                Progress { upgraded: true, opened: true, deliveries: 3, bytes, stamps: Vec::new(), pings: 2 };
+            assert_eq!(total, expected);
             assert_eq!((client.phase(), client.deliveries), (Phase::Open, 3));
+        }
+    }
+
+    #[test]
+    fn stamps_are_found_wherever_the_pieces_end() {
+        let payload = b"x@12@@00000000000000ff@000000000000000z-@0123456789abcdef";
+        let frame = [&[BINARY, payload.len() as u8], payload.as_slice()].concat();
+        let stream = [UPGRADE, ANSWER, &frame].concat();
+        for size in [1, 2, 5, stream.len()] {
+            let mut client = connected();
+            let found: Vec<u64> = stream.chunks(size).flat_map(|piece| client.take(piece).unwrap().stamps).collect();
+            assert_eq!(found, [0xff, 0x0123_4567_89ab_cdef]);
         }
     }
 

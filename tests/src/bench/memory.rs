@@ -25,7 +25,8 @@ pub fn settled(process: u32) -> Result<u64> {
     Ok(last)
 }
 
-fn anonymous(process: u32) -> Result<u64> {
+/// The bytes of anonymous memory that a process has now.
+pub fn anonymous(process: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).context("the process has ended")?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon in its status")?;
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("an odd RssAnon")?;

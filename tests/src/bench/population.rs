@@ -1,11 +1,12 @@
 //! Who connects: as many distinct users as connections, each with a device, a token of its own and three organisations out of
-//! 900. The users are the same in every run. Where one push has to reach everybody, they share a fourth organisation.
+//! 900. The users are the same in every run. Where one push has to reach many, these share a further organisation.
 
 use std::net::SocketAddr;
 
 use anyhow::Result;
 use uuid::Uuid;
 
+use super::push::Audience;
 use crate::http;
 use crate::token::{self, Signer};
 
@@ -16,31 +17,45 @@ const MEMBERSHIPS: usize = 3;
 /// The users of one measurement.
 pub struct Population {
     signer: Signer,
-    everybody: Option<Uuid>,
+    circles: Vec<Audience>,
 }
 
 impl Population {
-    /// Users whose tokens are signed with `secret`.
-    pub fn new(secret: &[u8]) -> Self {
-        Self { signer: Signer::secret(secret), everybody: None }
+    /// Users with tokens of this signer.
+    pub fn new(signer: Signer) -> Self {
+        Self { signer, circles: Vec::new() }
     }
 
-    /// The same users, who also share an organisation.
-    pub fn sharing(secret: &[u8], organization: Uuid) -> Self {
-        Self { everybody: Some(organization), ..Self::new(secret) }
+    /// The same users, of whom those in `circle` share an organisation.
+    pub fn sharing(mut self, circle: Audience) -> Self {
+        self.circles.push(circle);
+        self
     }
 
-    /// The upgrade request of user `index`, token in the query as browsers send it.
-    pub fn request(&self, index: usize, host: SocketAddr) -> Result<String> {
-        let index = index as u64;
-        let mut organizations = organizations(index);
-        organizations.extend(self.everybody);
+    /// The token of user `index`.
+    pub fn token(&self, index: usize) -> Result<String> {
+        let mut organizations = organizations(index as u64);
+        let circles = self.circles.iter().filter(|circle| circle.holds(index));
+        organizations.extend(circles.filter_map(|circle| circle.organization()));
         let organizations: Vec<String> = organizations.iter().map(Uuid::to_string).collect();
-        let claims =
-            token::user(&uuid(1, index).to_string(), &organizations, "ChromeBrowser", &uuid(2, index).to_string());
-        let token = self.signer.sign(&claims)?;
-        Ok(http::upgrade(&format!("/hub?access_token={token}"), &host.to_string(), ""))
+        let device = uuid(2, index as u64).to_string();
+        self.signer.sign(&token::user(&user(index).to_string(), &organizations, "ChromeBrowser", &device))
     }
+
+    /// The upgrade request of user `index`.
+    pub fn request(&self, index: usize, host: SocketAddr) -> Result<String> {
+        Ok(request(&self.token(index)?, host))
+    }
+}
+
+/// The id of user `index`.
+pub fn user(index: usize) -> Uuid {
+    uuid(1, index as u64)
+}
+
+/// The upgrade request with a token in the query, as browsers send it.
+pub fn request(token: &str, host: SocketAddr) -> String {
+    http::upgrade(&format!("/hub?access_token={token}"), &host.to_string(), "")
 }
 
 /// The organisations of a user: distinct, spread evenly.

@@ -1,108 +1,79 @@
-//! `make bench`: measures the hub beside a bare epoll loop, prints a table and writes `target/bench.json`.
+//! `make bench`: measures the hub beside servers that only move bytes, prints a table and writes `target/bench.json`.
 //!
-//! `BENCH_QUICK=1` takes fewer pushes; `BENCH_GATE=1` makes a missed budget exit status 1; `BENCH_OUTPUT` names the file.
+//! `BENCH_QUICK=1` takes less of everything; `BENCH_ONLY` names the measurements to take, separated by commas; `BENCH_GATE=1`
+//! makes a missed budget exit status 1; `BENCH_OUTPUT` names the file.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::Result;
-use notification_hub_tests::bench::report::{Report, Row};
-use notification_hub_tests::bench::rows::delivery::{self, Delivery};
-use notification_hub_tests::bench::rows::{connect, idle};
-use notification_hub_tests::bench::server::{Kind, Site};
-use notification_hub_tests::bench::{callgrind, counters, machine};
+use notification_hub_tests::bench::machine;
+use notification_hub_tests::bench::meter::Means;
+use notification_hub_tests::bench::report::Report;
+use notification_hub_tests::bench::rows::{
+    CONNECTIONS, Run, backlog, churn, connect, delivery, idle, idle_time, latency, ping, rate, slow_consumers,
+    slow_handshakes, storm, verification,
+};
+use notification_hub_tests::bench::server::Site;
 
-/// The budgets of the foundation.
-const IDLE_BYTES: f64 = 512.0;
-const DELIVERY_USER_INSTRUCTIONS: f64 = 300.0;
+type Measurement = fn(&Run, &mut Report) -> Result<()>;
 
-/// A frame of the control for the measurements in which nothing is pushed.
-const NO_PUSH: Kind = Kind::Control { frame: 2 };
+/// All measurements, in the order of the table.
+const MEASUREMENTS: [(&str, Measurement); 13] = [
+    ("idle", idle::add),
+    ("delivery", delivery::add),
+    ("rate", rate::add),
+    ("backlog", backlog::add),
+    ("connect", connect::add),
+    ("verification", verification::add),
+    ("ping", ping::add),
+    ("idle-time", idle_time::add),
+    ("storm", storm::add),
+    ("latency", latency::add),
+    ("slow-handshakes", slow_handshakes::add),
+    ("slow-consumers", slow_consumers::add),
+    ("churn", churn::add),
+];
 
 fn main() -> Result<ExitCode> {
-    let quick = set("BENCH_QUICK");
-    machine::allow(idle::TO.max(delivery::CONNECTIONS))?;
-    let site = Site::new()?;
+    // Two servers at once, for those that take turns.
+    machine::allow(2 * CONNECTIONS)?;
+    let run = Run { site: Site::new()?, quick: set("BENCH_QUICK"), means: Means::here() };
     let mut report = Report::default();
+    report.note("counter_hardware", f64::from(u8::from(run.means == Some(Means::Hardware))));
+    println!("bench: {}", counting(run.means));
 
-    progress(&format!("memory of idle connections, {} to {}", idle::FROM, idle::TO));
-    report.add(Row {
-        key: "idle_bytes_per_connection",
-        title: "bytes of user memory, idle connection",
-        hub: idle::measure(&site, Kind::Hub)?,
-        control: idle::measure(&site, NO_PUSH)?,
-        budget: Some(IDLE_BYTES),
-    });
-    deliveries(&site, &mut report, quick)?;
-    connects(&site, &mut report)?;
+    let mut failed = false;
+    for (name, measure) in MEASUREMENTS.iter().filter(|(name, _)| wanted(name)) {
+        let start = Instant::now();
+        let outcome = measure(&run, &mut report);
+        let seconds = start.elapsed().as_secs();
+        match &outcome {
+            Ok(()) => println!("bench: {name}, {seconds} s"),
+            Err(error) => println!("bench: {name} was not measured, {seconds} s: {error:#}"),
+        }
+        failed |= outcome.is_err();
+    }
 
-    print!("\n{}", report.table());
+    print!("\n{}{}", report.table(), report.explanations());
     let path = output();
     report.write(&path)?;
-    println!("written to {}", path.display());
-    let failed = set("BENCH_GATE") && !report.kept();
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    println!("\nwritten to {}", path.display());
+    let missed = set("BENCH_GATE") && !report.kept();
+    Ok(if failed || missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The instructions of a delivery, by the best means that the machine has.
-fn deliveries(site: &Site, report: &mut Report, quick: bool) -> Result<()> {
-    let hardware = counters::available();
-    report.note("counter_hardware", if hardware { 1.0 } else { 0.0 });
-    let measure: &dyn Fn(Kind) -> Result<Delivery> = if hardware {
-        progress(&format!("one push to {} connections, counted by the machine", delivery::CONNECTIONS));
-        &|kind| delivery::counted(site, kind, if quick { 3 } else { 15 })
-    } else if callgrind::available() {
-        progress(&format!(
-            "one push to {} and to {} connections under callgrind: this machine has no counters",
-            delivery::FROM,
-            delivery::TO
-        ));
-        &|kind| delivery::sloped(site, kind, if quick { 3 } else { 10 })
-    } else {
-        progress("no instructions counted: this machine has neither counters nor valgrind");
-        return Ok(());
-    };
-    let hub = measure(Kind::Hub)?;
-    let control = measure(Kind::Control { frame: hub.bytes.round() as usize })?;
-    report.add(Row {
-        key: "delivery_user_instructions",
-        title: "user instructions of a delivery",
-        hub: hub.instructions.user,
-        control: control.instructions.user,
-        budget: Some(DELIVERY_USER_INSTRUCTIONS),
-    });
-    if let (Some(hub), Some(control)) = (hub.instructions.total, control.instructions.total) {
-        let (key, title) = ("delivery_instructions", "instructions of a delivery, kernel too");
-        report.add(Row { key, title, hub, control, budget: None });
+fn counting(means: Option<Means>) -> &'static str {
+    match means {
+        Some(Means::Hardware) => "instructions are counted by the machine",
+        Some(Means::Callgrind) => "instructions are counted by callgrind: this machine has no counters",
+        None => "no instructions are counted: this machine has neither counters nor valgrind",
     }
-    Ok(())
 }
 
-/// The instructions of a connect and its end, by the best means that the machine has.
-fn connects(site: &Site, report: &mut Report) -> Result<()> {
-    let measure = match (counters::available(), callgrind::available()) {
-        (true, _) => connect::counted,
-        (false, true) => connect::sloped,
-        (false, false) => return Ok(()),
-    };
-    progress(&format!("{} connects of clients that are known", connect::CLIENTS));
-    let (hub, control) = (measure(site, Kind::Hub)?, measure(site, NO_PUSH)?);
-    report.add(Row {
-        key: "connect_user_instructions",
-        title: "user instructions of a connect",
-        hub: hub.user,
-        control: control.user,
-        budget: None,
-    });
-    if let (Some(hub), Some(control)) = (hub.total, control.total) {
-        let (key, title) = ("connect_instructions", "instructions of a connect, kernel too");
-        report.add(Row { key, title, hub, control, budget: None });
-    }
-    Ok(())
-}
-
-fn progress(text: &str) {
-    println!("bench: {text}");
+fn wanted(name: &str) -> bool {
+    std::env::var("BENCH_ONLY").map_or(true, |names| names.split(',').any(|wanted| wanted == name))
 }
 
 fn set(name: &str) -> bool {

@@ -1,44 +1,54 @@
-//! Instructions of a connect, from the accept to the answered SignalR handshake, of clients whose tokens the hub has verified
-//! before: the same clients connect twice, and the second time counts.
+//! Instructions of a connect, from the accept to the answered SignalR handshake, and of its end, of clients whose tokens the
+//! hub has verified before: the same clients connect twice, and the second time counts.
 
 use anyhow::Result;
 
-use crate::bench::callgrind::Callgrind;
-use crate::bench::counters::{Counters, Instructions};
+use super::Run;
 use crate::bench::load::Load;
+use crate::bench::meter::{Count, Means};
 use crate::bench::population::Population;
-use crate::bench::server::{Kind, Server, Site};
+use crate::bench::report::{Budget, Report, Row};
+use crate::bench::server::{Kind, Server, Setup, Site};
+
+const BUDGET: f64 = 15_000.0;
 
 /// How many clients: fewer than the tokens that a hub remembers.
-pub const CLIENTS: usize = 800;
+const CLIENTS: usize = 800;
 
-/// Counts with the machine's counters.
-pub fn counted(site: &Site, kind: Kind) -> Result<Instructions> {
-    let (server, requests) = warm(site, kind, false)?;
-    let mut counters = Counters::attach(server.id())?;
-    let before = counters.read()?;
-    connect(&server, &requests)?;
-    Ok(counters.read()?.since(before, CLIENTS))
+/// Adds the rows.
+pub fn add(run: &Run, report: &mut Report) -> Result<()> {
+    let Some(means) = run.means else { return Ok(()) };
+    let hub = measure(&run.site, means, Kind::Hub)?;
+    let mut totals = Vec::new();
+    let mut controls = Vec::new();
+    for (kind, _) in run.controls(|_| Ok(0.0))? {
+        let count = measure(&run.site, means, kind)?.instructions;
+        controls.push((kind, count.user / CLIENTS as f64));
+        totals.extend(count.total.map(|total| (kind, total / CLIENTS as f64)));
+    }
+    let (key, title) = ("connect_user_instructions", "user instructions of a connect");
+    if let Some(profile) = hub.table(title, CLIENTS as f64) {
+        report.profile(key, profile);
+    }
+    let user = hub.instructions.user / CLIENTS as f64;
+    report.add(Row { key, title, hub: user, controls, budget: Some(Budget::AtMost(BUDGET)) });
+    if let Some(total) = hub.instructions.total {
+        let (key, title) = ("connect_instructions", "instructions of a connect, kernel too");
+        report.add(Row { key, title, hub: total / CLIENTS as f64, controls: totals, budget: None });
+    }
+    Ok(())
 }
 
-/// Counts with callgrind: user instructions only.
-pub fn sloped(site: &Site, kind: Kind) -> Result<Instructions> {
-    let (server, requests) = warm(site, kind, true)?;
-    let mut callgrind = Callgrind::attach(server.id(), &site.counts(kind));
-    callgrind.begin()?;
-    connect(&server, &requests)?;
-    let user = callgrind.end()? as f64 / CLIENTS as f64;
-    Ok(Instructions { user, total: None })
-}
-
-/// A server that all clients have been connected to, and have left; with their requests.
-fn warm(site: &Site, kind: Kind, counted: bool) -> Result<(Server, Vec<String>)> {
-    let server = site.start(kind, counted)?;
-    let population = Population::new(site.secret());
+fn measure(site: &Site, means: Means, kind: Kind) -> Result<Count> {
+    let server = means.start(site, Setup::of(kind).quiet())?;
+    let population = Population::new(site.signer());
     let requests: Vec<String> =
         (0..CLIENTS).map(|index| population.request(index, server.public())).collect::<Result<_>>()?;
     connect(&server, &requests)?;
-    Ok((server, requests))
+    let mut meter = means.meter(site, kind, &server)?;
+    meter.begin()?;
+    connect(&server, &requests)?;
+    meter.end()
 }
 
 /// Connects every client, and disconnects them all once the server rests.

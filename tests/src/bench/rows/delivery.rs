@@ -4,102 +4,104 @@
 //! With the machine's counters: what 9,000 deliveries took, divided by 9,000, the median of several pushes. With callgrind: the
 //! slope between 200 and 1,200 connections, in which the cost of the push itself falls out.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::bench::callgrind::Callgrind;
-use crate::bench::counters::{Counters, Instructions};
-use crate::bench::load::Load;
-use crate::bench::population::{self, Population};
-use crate::bench::server::{Kind, Server, Site};
+use super::{CONNECTIONS, Run};
+use crate::bench::counters::Instructions;
+use crate::bench::load::Manner;
+use crate::bench::meter::Means;
+use crate::bench::report::{Budget, Report, Row};
+use crate::bench::scene::Scene;
+use crate::bench::server::{Kind, Setup, Site};
+use crate::bench::statistics::median;
 
-/// Connections that the machine's counters look at.
-pub const CONNECTIONS: usize = 9_000;
+const BUDGET: f64 = 100.0;
+
 /// Between how many connections callgrind's slope is taken.
 pub const FROM: usize = 200;
 /// See [`FROM`].
 pub const TO: usize = 1_200;
 
+/// How many pushes callgrind counts together.
+pub const PUSHES: usize = 3;
+
 /// What a delivery takes.
-pub struct Delivery {
-    /// Instructions per delivery.
-    pub instructions: Instructions,
+struct Delivery {
+    instructions: Instructions,
     /// Bytes of a delivery on the wire.
-    pub bytes: f64,
+    bytes: f64,
+    profile: Option<String>,
 }
 
-/// One server with its clients, all of which belong to one organisation.
-struct Scene {
-    server: Server,
-    load: Load,
-    population: Population,
-    push: String,
-    pushed: u32,
+const TITLE: &str = "user instructions of a delivery";
+
+/// Adds the rows.
+pub fn add(run: &Run, report: &mut Report) -> Result<()> {
+    let Some(means) = run.means else { return Ok(()) };
+    let times = match means {
+        Means::Hardware => run.choose(3, 15),
+        Means::Callgrind => run.choose(2, 3),
+    };
+    let measure = |setup| match means {
+        Means::Hardware => counted(&run.site, setup, times),
+        Means::Callgrind => sloped(&run.site, setup, times),
+    };
+    let hub = measure(Setup::of(Kind::Hub).quiet())?;
+    let mut totals = Vec::new();
+    let mut controls = Vec::new();
+    for (kind, _) in run.controls(|_| Ok(0.0))? {
+        let control = measure(Setup::of(kind).pushing(hub.bytes))?.instructions;
+        controls.push((kind, control.user));
+        totals.extend(control.total.map(|total| (kind, total)));
+    }
+    let key = "delivery_user_instructions";
+    if let Some(profile) = hub.profile {
+        report.profile(key, profile);
+    }
+    let budget = Some(Budget::AtMost(BUDGET));
+    report.add(Row { key, title: TITLE, hub: hub.instructions.user, controls, budget });
+    if let Some(hub) = hub.instructions.total {
+        let (key, title) = ("delivery_instructions", "instructions of a delivery, kernel too");
+        report.add(Row { key, title, hub, controls: totals, budget: None });
+    }
+    Ok(())
 }
 
-/// Counts with the machine's counters, over `pushes` pushes.
-pub fn counted(site: &Site, kind: Kind, pushes: usize) -> Result<Delivery> {
-    let mut scene = Scene::new(site, kind, false)?;
+/// Counts with the machine's counters, over so many pushes.
+fn counted(site: &Site, setup: Setup, pushes: usize) -> Result<Delivery> {
+    let server = Means::Hardware.start(site, setup)?;
+    let mut scene = Scene::new(site, server, Manner::default())?;
     scene.grow(CONNECTIONS)?;
-    let mut counters = Counters::attach(scene.server.id())?;
+    scene.warm_up()?;
+    let mut meter = Means::Hardware.meter(site, setup.kind, &scene.server)?;
     let mut readings = Vec::with_capacity(pushes);
     for _ in 0..pushes {
-        let before = counters.read()?;
+        meter.begin()?;
         scene.push()?;
-        readings.push(counters.read()?.since(before, CONNECTIONS));
+        readings.push(meter.end()?.instructions);
     }
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    let totals: Option<Vec<f64>> = readings.iter().map(|reading| reading.total).collect();
-    let user = median(readings.iter().map(|reading| reading.user).collect());
-    Ok(Delivery {
-        instructions: Instructions { user, total: totals.map(median) },
-        bytes: scene.load.bytes_per_delivery(),
-    })
+    let each = CONNECTIONS as f64;
+    let user = median(readings.iter().map(|reading| reading.user / each).collect()).context("no push")?;
+    let totals: Option<Vec<f64>> = readings.iter().map(|reading| reading.total.map(|total| total / each)).collect();
+    let total = totals.and_then(median);
+    Ok(Delivery { instructions: Instructions { user, total }, bytes: scene.load.bytes_per_delivery(), profile: None })
 }
 
-/// Counts with callgrind, over `pushes` pushes at either end of the slope.
-pub fn sloped(site: &Site, kind: Kind, pushes: usize) -> Result<Delivery> {
-    let mut scene = Scene::new(site, kind, true)?;
-    let mut callgrind = Callgrind::attach(scene.server.id(), &site.counts(kind));
+/// Counts with callgrind, so many times at either end of the slope.
+fn sloped(site: &Site, setup: Setup, times: usize) -> Result<Delivery> {
+    let server = Means::Callgrind.start(site, setup)?;
+    let mut scene = Scene::new(site, server, Manner::default())?;
+    let mut meter = Means::Callgrind.meter(site, setup.kind, &scene.server)?;
     let mut sums = Vec::with_capacity(2);
+    let mut profile = None;
     for connections in [FROM, TO] {
         scene.grow(connections)?;
-        callgrind.begin()?;
-        for _ in 0..pushes {
-            scene.push()?;
-        }
-        sums.push(callgrind.end()? as f64);
+        scene.warm_up()?;
+        let count = meter.least(times, || (0..PUSHES).try_for_each(|_| scene.push()))?;
+        sums.push(count.instructions.user);
+        profile = count.table(&format!("{TITLE} (a push to {TO}, with the push)"), (PUSHES * connections) as f64);
     }
-    let user = (sums[1] - sums[0]) / (pushes * (TO - FROM)) as f64;
-    Ok(Delivery { instructions: Instructions { user, total: None }, bytes: scene.load.bytes_per_delivery() })
-}
-
-impl Scene {
-    fn new(site: &Site, kind: Kind, counted: bool) -> Result<Self> {
-        let server = site.start(kind, counted)?;
-        let organization = population::uuid(4, 0);
-        let push =
-            format!(r#"{{"type":18,"payload":{{"organizationId":"{organization}","enabled":true}},"contextId":null}}"#);
-        let population = Population::sharing(site.secret(), organization);
-        Ok(Self { load: Load::new(server.public())?, server, population, push, pushed: 0 })
-    }
-
-    /// Connects more clients and sends one push that is not counted, so that whatever is made once is made.
-    fn grow(&mut self, connections: usize) -> Result<()> {
-        let (population, public) = (&self.population, self.server.public());
-        self.load.grow(connections, &|index| population.request(index, public))?;
-        self.load.restart();
-        self.pushed = 0;
-        self.push()
-    }
-
-    /// One push, up to the last client and until the server rests.
-    fn push(&mut self) -> Result<()> {
-        self.server.push(&self.push)?;
-        self.pushed += 1;
-        self.load.receive(self.pushed)?;
-        self.server.rest()
-    }
+    let user = (sums[1] - sums[0]) / (PUSHES * (TO - FROM)) as f64;
+    let instructions = Instructions { user, total: None };
+    Ok(Delivery { instructions, bytes: scene.load.bytes_per_delivery(), profile })
 }

@@ -3,25 +3,38 @@
 
 use anyhow::Result;
 
+use super::{CONNECTIONS, Run};
 use crate::bench::load::Load;
 use crate::bench::memory;
 use crate::bench::population::Population;
-use crate::bench::server::{Kind, Site};
+use crate::bench::report::{Budget, Report, Row};
+use crate::bench::server::{Kind, Setup, Site};
 
-/// Between how many connections the slope is taken.
-pub const FROM: usize = 1_000;
-/// See [`FROM`].
-pub const TO: usize = 9_000;
+const BUDGET: f64 = 384.0;
 
-/// Bytes of user memory per idle connection.
-pub fn measure(site: &Site, kind: Kind) -> Result<f64> {
-    let server = site.start(kind, false)?;
-    let population = Population::new(site.secret());
+/// From how many connections on the slope is taken.
+const FROM: usize = 1_000;
+
+/// Adds the row.
+pub fn add(run: &Run, report: &mut Report) -> Result<()> {
+    report.add(Row {
+        key: "idle_bytes_per_connection",
+        title: "bytes of user memory, idle connection",
+        hub: measure(&run.site, Kind::Hub)?,
+        controls: run.controls(|kind| measure(&run.site, kind))?,
+        budget: Some(Budget::AtMost(BUDGET)),
+    });
+    Ok(())
+}
+
+fn measure(site: &Site, kind: Kind) -> Result<f64> {
+    let server = site.start(Setup::of(kind))?;
+    let population = Population::new(site.signer());
     let requests = |index| population.request(index, server.public());
     let mut load = Load::new(server.public())?;
     load.grow(FROM, &requests)?;
     let few = memory::settled(server.id())?;
-    load.grow(TO, &requests)?;
+    load.grow(CONNECTIONS, &requests)?;
     let many = memory::settled(server.id())?;
-    Ok((many as f64 - few as f64) / (TO - FROM) as f64)
+    Ok((many as f64 - few as f64) / (CONNECTIONS - FROM) as f64)
 }

@@ -1,0 +1,43 @@
+//! How long the verification of one RS256 token takes that was not seen before, by the hub's own code in this process. A connect
+//! on a token-cache hit has none.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use notification_hub::auth::bearer::Bearer;
+use notification_hub::auth::claims::Rules;
+use notification_hub::auth::key::Key;
+use notification_hub::auth::{Policy, Verifier};
+
+use super::Run;
+use crate::bench::population::Population;
+use crate::bench::report::{Report, Row};
+use crate::bench::statistics::median;
+
+/// How many tokens, each verified once: fewer than a hub remembers.
+const TOKENS: usize = 500;
+
+/// Adds the row.
+pub fn add(run: &Run, report: &mut Report) -> Result<()> {
+    let key = Key::from_pem(run.site.key().public_pem.as_bytes())?;
+    let verifier = Verifier::new(Rules { clock_skew: 300.0, ..Rules::default() }, vec![key]);
+    let population = Population::new(run.site.key().signer()?);
+    let mut times = Vec::with_capacity(TOKENS);
+    for index in 0..TOKENS {
+        let token = Bearer::from(population.token(index)?);
+        let start = Instant::now();
+        let verified = verifier.verify(&token, Policy::Application);
+        times.push(start.elapsed().as_secs_f64() * 1e6);
+        if let Err(rejection) = verified {
+            bail!("a token was refused: {}", rejection.label());
+        }
+    }
+    report.add(Row {
+        key: "jwt_verify_us",
+        title: "us of an RS256 token's verification",
+        hub: median(times).context("no token")?,
+        controls: Vec::new(),
+        budget: None,
+    });
+    Ok(())
+}

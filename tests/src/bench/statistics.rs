@@ -1,0 +1,40 @@
+//! Medians and percentiles.
+
+/// The value that this share of all values does not exceed, by rank; nothing without values.
+pub fn percentile<T: Copy + PartialOrd>(values: &mut [T], share: f64) -> Option<T> {
+    values.sort_by(|one, other| one.partial_cmp(other).unwrap_or(std::cmp::Ordering::Equal));
+    let rank = (share * values.len() as f64).ceil() as usize;
+    values.get(rank.saturating_sub(1)).copied()
+}
+
+/// The value in the middle.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    percentile(&mut values, 0.5)
+}
+
+/// The 99th percentile of nanoseconds, in milliseconds.
+pub fn p99_ms(mut nanoseconds: Vec<u64>) -> Option<f64> {
+    percentile(&mut nanoseconds, 0.99).map(|value| value as f64 / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_by_rank() {
+        let mut hundred: Vec<u32> = (1..=100).rev().collect();
+        assert_eq!(percentile(&mut hundred, 0.99), Some(99));
+        assert_eq!(percentile(&mut hundred, 1.0), Some(100));
+        assert_eq!(percentile(&mut hundred, 0.0), Some(1));
+        assert_eq!(percentile::<u32>(&mut [], 0.5), None);
+        assert_eq!(percentile(&mut [7], 0.99), Some(7));
+    }
+
+    #[test]
+    fn the_median_is_a_value_that_was_measured() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.0));
+        assert_eq!(p99_ms(vec![2_500_000]), Some(2.5));
+    }
+}
