@@ -167,8 +167,14 @@ fn every_metric_is_there_with_its_labels() -> Result<()> {
 #[test]
 fn links_between_the_pages_lead_somewhere() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for page in ["README.md", "docs/bitwarden.md", "docs/configuration.md", "docs/metrics.md", "docs/example/README.md"]
-    {
+    for page in [
+        "README.md",
+        "docs/bitwarden.md",
+        "docs/configuration.md",
+        "docs/metrics.md",
+        "docs/performance.md",
+        "docs/example/README.md",
+    ] {
         let text = read(page)?;
         let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
         for link in links.filter(|link| !link.starts_with("http")) {

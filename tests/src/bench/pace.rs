@@ -75,10 +75,12 @@ impl Pace {
 
     /// Reads the answers on one connection.
     pub fn hear(&mut self, token: Token, buffer: &mut [u8]) -> Result<()> {
+        let goes_on = self.goes_on();
         let sender = &mut self.senders[token.0 - FIRST];
         loop {
             match sender.read(buffer) {
-                Ok(0) => bail!("the server ended a sender's connection"),
+                Ok(0) if goes_on => bail!("the server ended a sender's connection"),
+                Ok(0) => return Ok(()),
                 Ok(read) => ensure!(
                     buffer[..read].starts_with(b"HTTP/1.1 200"),
                     "a push was answered {}",

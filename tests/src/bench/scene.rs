@@ -44,7 +44,8 @@ impl Scene {
 
     /// One push to everybody, up to the last client and until the server rests.
     pub fn push(&mut self) -> Result<()> {
-        self.send(1)?;
+        self.server.push(Audience::Everybody)?;
+        self.pushed += 1;
         self.receive()
     }
 

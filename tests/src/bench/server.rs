@@ -240,6 +240,12 @@ impl Server {
         self.sending.clone()
     }
 
+    /// Asks on a new connection from now on: one that was not used for long may be closed.
+    pub fn reconnect(&mut self) -> Result<()> {
+        self.sender = Connection::open(self.sending.internal)?;
+        Ok(())
+    }
+
     /// Asks for a push and waits for its acceptance.
     pub fn push(&mut self, audience: Audience) -> Result<()> {
         self.sender.write(&self.sending.request(&Push::to(audience)))?;

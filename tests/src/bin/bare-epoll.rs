@@ -86,8 +86,9 @@ fn main() -> Result<()> {
 /// Reads requests for pushes and does as they say.
 fn hear_sender(sender: &mut TcpStream, buffer: &mut [u8], clients: &mut Clients, frame: &mut Frame) -> Result<()> {
     let read = match sender.read(buffer) {
-        Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-        other => other?,
+        Ok(read) => read,
+        // Nothing has come, or it has gone.
+        Err(_) => return Ok(()),
     };
     let mut bytes = &buffer[..read];
     while let Some(request) = control::next(&mut bytes)? {

@@ -76,6 +76,7 @@ impl Target {
 /// How long a push apart from the next takes 30 % of a core.
 fn interval(scene: &mut Scene, target: Target, pushes: usize) -> Result<Duration> {
     scene.restart();
+    scene.server.reconnect()?;
     let before = scene.server.processor_time()?;
     for number in 0..pushes {
         scene.server.push(target.audience(number))?;
