@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Connections of one source address; a few for each, so that ports last for many runs.
 const PER_SOURCE: usize = 500;
 
+/// How many shares of the clients ping one after the other.
+const BEATS: usize = 50;
+
 /// What makes the upgrade request of client `index`.
 pub type Requests<'a> = &'a dyn Fn(usize) -> Result<String>;
 
@@ -32,6 +35,8 @@ pub struct Manner {
     pub in_flight: usize,
     /// Whether a ping of the server is answered with one.
     pub pings: bool,
+    /// How often a client pings whatever the server does, as those in life do.
+    pub pulse: Option<Duration>,
     /// Which clients read nothing once they are connected, until [`Load::resume`].
     pub stalls: fn(usize) -> bool,
     /// Whether the server may let go of clients: they are counted.
@@ -40,7 +45,7 @@ pub struct Manner {
 
 impl Default for Manner {
     fn default() -> Self {
-        Self { in_flight: 128, pings: false, stalls: |_| false, losses: false }
+        Self { in_flight: 128, pings: false, pulse: None, stalls: |_| false, losses: false }
     }
 }
 
@@ -56,6 +61,8 @@ pub struct Load {
     counts: Counts,
     start: Instant,
     pace: Option<Pace>,
+    /// When the next share of the clients pings, and which.
+    beat: (Instant, usize),
 }
 
 /// What was counted since the last [`Load::restart`].
@@ -92,6 +99,7 @@ impl Load {
             counts: Counts::default(),
             start: Instant::now(),
             pace: None,
+            beat: (Instant::now(), 0),
         })
     }
 
@@ -234,6 +242,7 @@ impl Load {
     fn poll_once(&mut self, most: Duration, requests: Requests<'_>) -> Result<()> {
         // The kernel waits in milliseconds, which is too coarse for a schedule.
         let wait = if self.pace.as_ref().is_some_and(Pace::goes_on) { Duration::ZERO } else { most };
+        let wait = self.manner.pulse.map_or(wait, |pulse| wait.min(pulse / BEATS as u32));
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         let polled = match self.poll.poll(&mut events, Some(wait)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
@@ -249,8 +258,19 @@ impl Load {
         handled
     }
 
-    /// Sends the pushes that are due.
+    /// Sends the pings and pushes that are due.
     fn keep_up(&mut self) -> Result<()> {
+        if let Some(pulse) = self.manner.pulse
+            && self.beat.0 <= Instant::now()
+        {
+            let (due, turn) = self.beat;
+            for (stream, client) in self.clients.iter_mut().skip(turn).step_by(BEATS) {
+                if client.phase() == Phase::Open && write(stream, PING).is_err() && !self.manner.losses {
+                    bail!("a ping was not taken");
+                }
+            }
+            self.beat = (due + pulse / BEATS as u32, (turn + 1) % BEATS);
+        }
         let start = self.start;
         self.pace.as_mut().map_or(Ok(()), |pace| pace.send(start))
     }

@@ -18,6 +18,9 @@ use crate::token::{self, Signer};
 /// How long a server may take to start; valgrind is slow.
 const START: Duration = Duration::from_secs(60);
 
+/// How many intervals of pings a client may be silent: one that only answers is, whenever a push stands for a ping.
+const SILENCES: u128 = 4;
+
 /// Longer than any measurement.
 const QUIET: Duration = Duration::from_secs(600);
 
@@ -182,7 +185,7 @@ impl Site {
                 if let Some(every) = ping {
                     let name = "NOTIFICATION_HUB__SIGNALR__";
                     command.env(format!("{name}KEEP_ALIVE"), format!("{}ms", every.as_millis()));
-                    command.env(format!("{name}CLIENT_TIMEOUT"), format!("{}ms", 2 * every.as_millis()));
+                    command.env(format!("{name}CLIENT_TIMEOUT"), format!("{}ms", SILENCES * every.as_millis()));
                 }
             }
             Kind::Tokio => drop(command.args(["--mode", "tokio"])),

@@ -1,5 +1,5 @@
 //! What a storm does to others: 9,000 clients with tokens that nobody has seen connect as fast as they can, 256 at a time, while
-//! 100 clients that are connected already get pushes. Pings go both ways every 1.5 s, and a client is given up after 3 s, so
+//! 100 clients that are connected already get pushes. Pings go both ways every 0.75 s, and a client is given up after 3 s, so
 //! that a server which is busy for so long loses clients.
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ const BUDGET: f64 = 50.0;
 const OBSERVERS: usize = 100;
 
 const IN_FLIGHT: usize = 256;
-const PING: Duration = Duration::from_millis(1_500);
+const PING: Duration = Duration::from_millis(750);
 
 /// How often one of the observers gets a push.
 const PUSH: Duration = Duration::from_millis(1);
@@ -58,7 +58,7 @@ pub fn add(run: &Run, report: &mut Report) -> Result<()> {
 
 fn measure(site: &Site, setup: Setup, tokens: &[String]) -> Result<Storm> {
     let server = site.start(setup.pinging(PING))?;
-    let manner = Manner { in_flight: IN_FLIGHT, pings: true, losses: true, ..Manner::default() };
+    let manner = Manner { in_flight: IN_FLIGHT, pulse: Some(PING), losses: true, ..Manner::default() };
     let mut load = Load::with(server.public(), manner)?;
     let requests = |index: usize| Ok(population::request(&tokens[index], server.public()));
     load.grow(OBSERVERS, &requests)?;
