@@ -93,6 +93,8 @@ impl Ending {
 pub trait Output {
     /// The handshake is good: the client joins its groups before `{}` reaches it.
     fn opened(&mut self, protocol: Protocol);
+    /// From now on the client's silence counts: the session has to be looked at earlier than it said before.
+    fn timed(&mut self) {}
     /// One whole message in the connection's protocol.
     fn message(&mut self, protocol: Protocol, body: &[u8]);
 }
@@ -264,10 +266,24 @@ impl Session {
                 output.message(protocol, &protocol::encode(protocol, failed));
             }
             ClientMessage::Invocation { id: None, .. } | ClientMessage::Ignored => {}
-            ClientMessage::Ping => self.pings = true,
+            ClientMessage::Ping => self.pinged(self.last_received, output),
             ClientMessage::Close => return Err(Ending::Client),
         }
         Ok(Some(taken))
+    }
+
+    /// The ping of the client's protocol, where the next bytes may be a message.
+    pub fn expects_ping(&self) -> Option<&'static [u8]> {
+        self.protocol().filter(|_| !self.separator_due).map(ping)
+    }
+
+    /// The client has pinged.
+    pub fn pinged(&mut self, now: Tick, output: &mut impl Output) {
+        self.last_received = now;
+        if !self.pings {
+            self.pings = true;
+            output.timed();
+        }
     }
 
     /// Ends the session and says so to the client, where it can still be told.
@@ -296,33 +312,45 @@ impl Session {
         match self.phase {
             Phase::Handshake => Some(self.last_sent.after(terms.handshake_timeout)),
             Phase::Open(_) => {
-                let ping = (!self.transport.is_self_evident()).then(|| self.last_sent.after(terms.keep_alive));
-                let silence = self.pings.then(|| self.last_received.after(terms.client_timeout));
-                ping.into_iter().chain(silence).min()
+                let ping = self.last_sent.after(terms.keep_alive);
+                let silence = self.last_received.after(terms.client_timeout);
+                match (self.transport.is_self_evident(), self.pings) {
+                    (false, false) => Some(ping),
+                    (false, true) => Some(ping.min(silence)),
+                    (true, true) => Some(silence),
+                    (true, false) => None,
+                }
             }
             Phase::Ended => None,
         }
     }
 
-    /// Looks at the clock: a ping may be due, or the end.
-    pub fn tick(&mut self, now: Tick, terms: &Terms, output: &mut impl Output) -> Option<Ending> {
+    /// Looks at the clock.
+    pub fn overdue(&self, now: Tick, terms: &Terms) -> Option<Overdue> {
         match self.phase {
             Phase::Handshake if now >= self.last_sent.after(terms.handshake_timeout) => {
-                Some(self.end(Ending::Handshake(HandshakeError::Canceled(Cancellation::Timeout)), output))
+                Some(Overdue::End(Ending::Handshake(HandshakeError::Canceled(Cancellation::Timeout))))
             }
             Phase::Open(_) if self.pings && now >= self.last_received.after(terms.client_timeout) => {
-                Some(self.end(Ending::Timeout, output))
+                Some(Overdue::End(Ending::Timeout))
             }
             Phase::Open(protocol)
                 if !self.transport.is_self_evident() && now >= self.last_sent.after(terms.keep_alive) =>
             {
-                self.last_sent = now;
-                output.message(protocol, ping(protocol));
-                None
+                Some(Overdue::Ping(protocol))
             }
             Phase::Handshake | Phase::Open(_) | Phase::Ended => None,
         }
     }
+}
+
+/// What it is high time for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Overdue {
+    /// To show the client that the hub is alive, in its protocol.
+    Ping(Protocol),
+    /// To end the session.
+    End(Ending),
 }
 
 /// The keep-alive of a protocol, whole.

@@ -67,7 +67,14 @@ impl Talk {
     }
 
     fn tick(&mut self, now: u32) -> Option<Ending> {
-        self.session.tick(Tick(now), &TERMS, &mut self.heard)
+        match self.session.overdue(Tick(now), &TERMS)? {
+            Overdue::Ping(protocol) => {
+                self.heard.message(protocol, ping(protocol));
+                self.session.sent(Tick(now));
+                None
+            }
+            Overdue::End(ending) => Some(self.session.end(ending, &mut self.heard)),
+        }
     }
 
     fn due(&self) -> Option<u32> {

@@ -14,7 +14,7 @@ pub(super) struct Arrival {
     /// What was read of it.
     pub(super) head: Vec<u8>,
     /// The upgrade whose token is being verified, and the number under which it is.
-    pub(super) verifying: Option<(u64, Upgrade)>,
+    pub(super) verifying: Option<Box<(u64, Upgrade)>>,
     /// There may be more to read, of which no event will tell.
     pub(super) unread: bool,
 }

@@ -14,7 +14,7 @@ use super::mailbox::{Newcomer, Welcome};
 use super::outbox::Outbox;
 use super::slot::{Slot, State};
 use crate::auth::Guest;
-use crate::connection::Ending;
+use crate::connection::{Ending, Overdue};
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::ClientType;
 use crate::protocol::Protocol;
@@ -42,7 +42,7 @@ impl Reactor {
         let accept = match (welcome, refusal) {
             (Welcome::Upgrade(accept), None) => accept,
             (Welcome::Upgrade(_), Some(refusal)) => {
-                return self.depart(slot, socket, Outbox::of(refusal.bytes(), self.now), CLOSE_LINGERS);
+                return self.depart(slot, socket, Outbox::of(&refusal.bytes(), self.now), CLOSE_LINGERS);
             }
             (Welcome::Relay(told), refusal) => {
                 let refused = refusal.is_some();
@@ -56,8 +56,8 @@ impl Reactor {
             }
         };
         let mut connection = Connection::new(socket, guest, transport, place, self.now);
-        let answered = connection.answer(accept, self.now, &self.patience);
-        let mut outgoing = Outgoing::default();
+        let answered = connection.answer(&accept, self.now, &self.patience);
+        let mut outgoing = Outgoing { sooner: true, ..Outgoing::reusing(&mut self.spare) };
         let ending = connection.take(&mut leftover, self.now, &self.terms, &mut outgoing);
         self.slots[slot as usize].state = State::Open(connection);
         self.settle(slot, answered);
@@ -107,8 +107,12 @@ impl Reactor {
     pub(super) fn hear(&mut self, slot: u32, closed: bool) {
         for _ in 0..READS {
             let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
-            let mut outgoing = Outgoing::default();
+            let mut outgoing = Outgoing::reusing(&mut self.spare);
             match connection.hear(&mut self.buffer, closed, self.now, &self.terms, &mut outgoing) {
+                Heard::All if outgoing.is_empty() => {
+                    self.spare = outgoing.bytes;
+                    return;
+                }
                 Heard::All => return self.carry(slot, outgoing, None),
                 Heard::More => self.carry(slot, outgoing, None),
                 Heard::End(ending) => return self.carry(slot, outgoing, Some(ending)),
@@ -123,14 +127,17 @@ impl Reactor {
             self.open(slot, protocol);
         }
         if let Some(ending) = ending {
-            return self.close(slot, ending, outgoing.bytes);
-        }
-        if !outgoing.bytes.is_empty() {
-            let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
-            let sent = connection.answer(outgoing.bytes, self.now, &self.patience);
+            self.close(slot, ending, &outgoing.bytes);
+        } else if !outgoing.bytes.is_empty()
+            && let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize)
+        {
+            let sent = connection.answer(&outgoing.bytes, self.now, &self.patience);
             self.settle(slot, sent);
         }
-        self.rearm(slot);
+        if outgoing.sooner {
+            self.rearm(slot);
+        }
+        self.spare = outgoing.bytes;
     }
 
     /// A handshake was good: the client joins its groups before it hears so.
@@ -206,20 +213,23 @@ impl Reactor {
         if let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize)
             && connection.flush(self.now) == Sent::Broken
         {
-            self.close(slot, Ending::Reset, Vec::new());
+            self.close(slot, Ending::Reset, &[]);
         }
     }
 
     /// A client's time has come.
     pub(super) fn tick(&mut self, slot: u32) {
         let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
-        let mut outgoing = Outgoing::default();
-        let ending = connection.tick(self.now, &self.terms, &self.patience, &mut outgoing);
-        // Armed first: an end has other times.
-        if let Some(due) = connection.due(&self.terms, &self.patience) {
-            self.arm(slot, due);
+        let sent = match connection.overdue(self.now, &self.terms, &self.patience) {
+            None => Sent::Written,
+            Some(Overdue::Ping(protocol)) => connection.ping(&self.pings[protocol as usize], self.now),
+            Some(Overdue::End(ending)) => return self.end(slot, ending),
+        };
+        match connection.due(&self.terms, &self.patience) {
+            Some(due) => self.arm(slot, due),
+            None => self.disarm(slot),
         }
-        self.carry(slot, outgoing, ending);
+        self.settle(slot, sent);
     }
 
     /// Brings the next look at a client forward, if something is due earlier than was arranged.
@@ -232,12 +242,12 @@ impl Reactor {
         }
     }
 
-    /// Tells a client to come back later, on another server.
-    pub(super) fn let_go(&mut self, slot: u32) {
+    /// Ends a client from this side, and tells it why.
+    pub(super) fn end(&mut self, slot: u32, ending: Ending) {
         if let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) {
-            let mut outgoing = Outgoing::default();
-            let ending = connection.end(Ending::Drain, &mut outgoing);
-            self.close(slot, ending, outgoing.bytes);
+            let mut outgoing = Outgoing::reusing(&mut self.spare);
+            let ending = connection.end(ending, &mut outgoing);
+            self.close(slot, ending, &outgoing.bytes);
         }
     }
 
@@ -251,13 +261,13 @@ impl Reactor {
                 self.rearm(slot);
             }
             Sent::Collapsed => slow("collapsed"),
-            Sent::Slow => self.close(slot, Ending::Slow, Vec::new()),
-            Sent::Broken => self.close(slot, Ending::Reset, Vec::new()),
+            Sent::Slow => self.close(slot, Ending::Slow, &[]),
+            Sent::Broken => self.close(slot, Ending::Reset, &[]),
         }
     }
 
     /// Ends a client, which gets `last` where it can still be told.
-    fn close(&mut self, slot: u32, ending: Ending, last: Vec<u8>) {
+    fn close(&mut self, slot: u32, ending: Ending, last: &[u8]) {
         let Some(entry) = self.slots.get_mut(slot as usize) else { return };
         let State::Open(connection) = entry.take() else { return };
         let metrics = &self.shared.metrics;

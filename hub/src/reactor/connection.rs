@@ -9,7 +9,7 @@ use super::outbox::Outbox;
 use super::registry::{Membership, Registry};
 use super::socket::Socket;
 use crate::auth::{Claims, Guest};
-use crate::connection::{Ending, Terms, Tick, Transport};
+use crate::connection::{Ending, Overdue, Terms, Tick, Transport};
 use crate::delivery::{Delivery, Hub};
 use crate::limits::Place;
 use crate::notification::{ClientType, Device, Notification};
@@ -231,31 +231,31 @@ impl Connection {
         }
         let outbox = self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
         outbox.push(frame.clone(), written, collapsible);
-        if outbox.len() <= patience.queue {
+        if outbox.cost() <= patience.queue {
             return Sent::Queued;
         }
         let user = self.id.filter(|_| self.hub == Hub::Main);
         let collapsed = user.is_some_and(|user| outbox.collapse(sync(user, protocol)));
-        match outbox.len() <= patience.queue {
+        match outbox.cost() <= patience.queue {
             true if collapsed => Sent::Collapsed,
             _ => Sent::Slow,
         }
     }
 
     /// Writes bytes that are this client's alone, or has them wait.
-    pub(super) fn answer(&mut self, bytes: Vec<u8>, now: Tick, patience: &Patience) -> Sent {
+    pub(super) fn answer(&mut self, bytes: &[u8], now: Tick, patience: &Patience) -> Sent {
         self.websocket.session.sent(now);
         let mut rest = bytes;
         if self.outbox.is_none() {
-            match self.socket.offer(&rest) {
+            match self.socket.offer(rest) {
                 Ok(count) if count == rest.len() => return Sent::Written,
-                Ok(count) => rest = rest.split_off(count),
+                Ok(count) => rest = &rest[count..],
                 Err(_) => return Sent::Broken,
             }
         }
         let outbox = self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
         outbox.push_own(rest);
-        if outbox.len() <= patience.queue { Sent::Queued } else { Sent::Slow }
+        if outbox.cost() <= patience.queue { Sent::Queued } else { Sent::Slow }
     }
 
     /// Writes what waits, now that the socket takes bytes again.
@@ -273,27 +273,44 @@ impl Connection {
 
     /// When to look at it again.
     pub(super) fn due(&self, terms: &Terms, patience: &Patience) -> Option<Tick> {
-        let slow = self.outbox.as_ref().map(|outbox| outbox.taken().after(patience.timeout));
-        [self.websocket.session.due(terms), slow].into_iter().flatten().min()
+        let due = self.websocket.session.due(terms);
+        match &self.outbox {
+            None => due,
+            Some(outbox) => {
+                let slow = outbox.taken().after(patience.timeout);
+                Some(due.map_or(slow, |due| due.min(slow)))
+            }
+        }
     }
 
-    /// Looks at the clock: a ping may be due, or the end.
-    pub(super) fn tick(
-        &mut self,
-        now: Tick,
-        terms: &Terms,
-        patience: &Patience,
-        outgoing: &mut Outgoing,
-    ) -> Option<Ending> {
-        if self.outbox.as_ref().is_some_and(|outbox| now >= outbox.taken().after(patience.timeout)) {
-            return Some(Ending::Slow);
+    /// Looks at the clock.
+    pub(super) fn overdue(&mut self, now: Tick, terms: &Terms, patience: &Patience) -> Option<Overdue> {
+        let Some(outbox) = &self.outbox else { return self.websocket.session.overdue(now, terms) };
+        if now >= outbox.taken().after(patience.timeout) {
+            return Some(Overdue::End(Ending::Slow));
         }
-        let ending = self.websocket.tick(now, terms, outgoing);
-        if ending.is_none() && self.outbox.is_some() {
-            // A ping says no more than the frames that wait already.
-            outgoing.bytes.clear();
+        match self.websocket.session.overdue(now, terms) {
+            Some(Overdue::Ping(_)) => {
+                // It says no more than the frames that wait already.
+                self.websocket.session.sent(now);
+                None
+            }
+            overdue => overdue,
         }
-        ending
+    }
+
+    /// Writes a ping, which never waits: what a full socket holds says as much.
+    pub(super) fn ping(&mut self, frame: &Frame, now: Tick) -> Sent {
+        self.websocket.session.sent(now);
+        match self.socket.offer(frame.bytes()) {
+            Ok(count) if count == 0 || count == frame.bytes().len() => Sent::Written,
+            Ok(written) => {
+                let outbox = self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
+                outbox.push(frame.clone(), written, false);
+                Sent::Queued
+            }
+            Err(_) => Sent::Broken,
+        }
     }
 
     /// Ends the session from this side.

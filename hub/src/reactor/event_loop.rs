@@ -20,12 +20,12 @@ use super::mailbox::{Letters, Mail, Mailbox, WAKE};
 use super::outbox::Outbox;
 use super::registry::Registry;
 use super::responses::Responses;
-use super::slot::{Slot, State};
+use super::slot::{NEVER, Slot, State};
 use super::socket::Socket;
 use super::wheel::Wheel;
 use super::{Shared, Status};
 use crate::catch_up::Memory;
-use crate::connection::{Clock, Terms, Tick};
+use crate::connection::{self, Clock, Ending, Terms, Tick};
 use crate::protocol::{self, Protocol, ServerMessage};
 use crate::transport::websocket::Frame;
 
@@ -68,12 +68,16 @@ pub(super) struct Reactor {
     /// There may be more mail than a turn has time for.
     more_mail: bool,
     pub(super) buffer: Vec<u8>,
+    /// For what is said next.
+    pub(super) spare: Vec<u8>,
     /// On the first reactor: the public port.
     pub(super) front: Option<Front>,
     pub(super) errands: Errands,
     pub(super) responses: Responses,
     /// Nothing if nobody is to be caught up.
     pub(super) memory: Option<Memory>,
+    /// What shows clients that the hub is alive, by protocol.
+    pub(super) pings: [Frame; 2],
     heartbeat: [Frame; 2],
     next_heartbeat: Tick,
     /// Since when, and how far: set once, it stays.
@@ -119,6 +123,7 @@ impl Reactor {
             again: Vec::new(),
             more_mail: false,
             buffer: vec![0; BUFFER],
+            spare: Vec::new(),
             front: None,
             errands: Errands::default(),
             responses: Responses::new(Tick::count(RESPONSES_KEPT)),
@@ -126,6 +131,7 @@ impl Reactor {
                 .catch_up
                 .enabled
                 .then(|| Memory::new(config.catch_up.window, config.catch_up.users.div_ceil(config.reactors))),
+            pings: Protocol::EVERY.map(|protocol| Frame::new(protocol, connection::ping(protocol))),
             heartbeat,
             next_heartbeat: now.after(Tick::count(config.heartbeat)),
             drain: None,
@@ -171,8 +177,9 @@ impl Reactor {
     /// Does what others ask for, as long as the turn has time for it; true if the reactor is to stop.
     fn read_mail(&mut self) -> bool {
         self.letters.look();
-        let since = Instant::now();
+        let mut since = None;
         while let Some(mail) = self.letters.next() {
+            let since = *since.get_or_insert_with(Instant::now);
             match mail {
                 Mail::Deliver(delivery, receipt) => self.deliver(&delivery, &receipt),
                 Mail::Adopt(newcomer) => self.adopt_from_peer(newcomer),
@@ -219,8 +226,9 @@ impl Reactor {
         if event.is_writable() {
             self.writable(slot);
         }
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
-            self.readable(slot, event.is_read_closed() || event.is_error());
+        let closed = event.is_read_closed() || event.is_error();
+        if closed || event.is_readable() {
+            self.readable(slot, closed);
         }
     }
 
@@ -260,6 +268,13 @@ impl Reactor {
     pub(super) fn arm(&mut self, slot: u32, due: Tick) {
         if let Some(entry) = self.slots.get_mut(slot as usize) {
             entry.armed = self.wheel.arm(slot, due);
+        }
+    }
+
+    /// Does not look at a slot again until it is armed.
+    pub(super) fn disarm(&mut self, slot: u32) {
+        if let Some(entry) = self.slots.get_mut(slot as usize) {
+            entry.armed = NEVER;
         }
     }
 
@@ -322,16 +337,15 @@ impl Reactor {
     fn go_on_draining(&mut self) {
         if let Some((since, drain)) = &mut self.drain {
             for slot in drain.due(since.elapsed()) {
-                self.let_go(slot);
+                self.end(slot, Ending::Drain);
             }
         }
     }
 
     /// Publishes what others see of this reactor.
     fn tell(&self) {
-        let since = self.shared.start.elapsed().as_millis();
         let status = &self.statuses[self.number];
-        status.beat.store(since as u64, Ordering::Relaxed);
+        status.beat.store(u64::from(self.now.0) * Tick::LENGTH.as_millis() as u64, Ordering::Relaxed);
         status.sockets.store(self.slots.len(), Ordering::Relaxed);
         let drained = self.drain.as_ref().is_some_and(|(_, drain)| drain.is_over()) && self.slots.is_empty();
         status.drained.store(drained, Ordering::Relaxed);

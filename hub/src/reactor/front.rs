@@ -75,7 +75,7 @@ impl Reactor {
         front.acceptor.accept(self.slots.len() + others, |socket, peer| {
             let mut socket = Socket::from(socket);
             if let Some(slot) = self.reserve(&mut socket) {
-                self.slots[slot as usize].state = State::Arriving(Box::new(Arrival::new(socket, peer)));
+                self.slots[slot as usize].state = State::Arriving(Arrival::new(socket, peer));
                 self.arm(slot, self.now.after(Tick::count(HEAD_DEADLINE)));
             }
         });
@@ -170,7 +170,7 @@ impl Reactor {
             upgrade.token = Some(token);
             front.waiting.push_back((slot, front.tickets));
         }
-        arrival.verifying = Some((front.tickets, upgrade));
+        arrival.verifying = Some(Box::new((front.tickets, upgrade)));
     }
 
     /// Hears what became of a token, and has the next one verified.
@@ -184,7 +184,8 @@ impl Reactor {
         let Some(Slot { state: State::Arriving(arrival), .. }) = self.slots.get_mut(verdict.slot as usize) else {
             return;
         };
-        if let Some((_, upgrade)) = arrival.verifying.take() {
+        if let Some(verified) = arrival.verifying.take() {
+            let (_, upgrade) = *verified;
             self.judge(verdict.slot, upgrade, verdict.claims);
         }
     }
@@ -236,7 +237,7 @@ impl Reactor {
             Err(full) => return self.refuse(slot, "limited", Refusal::full(full)),
         };
         let Some(arrival) = self.take_arrival(slot) else { return };
-        let Arrival { mut socket, mut head, unread, .. } = *arrival;
+        let Arrival { mut socket, mut head, unread, .. } = arrival;
         let leftover = head.split_off(upgrade.length);
         let welcome =
             Welcome::Upgrade(headers::switching(&upgrade.accept, &self.shared.cors.headers(upgrade.origin.as_deref())));
@@ -273,11 +274,11 @@ impl Reactor {
             .fold(refusal, |refusal, (name, value)| refusal.with(name, value));
         self.shared.metrics.connects.inc(outcome);
         tracing::debug!(outcome, status = refusal.status, "a client was refused");
-        self.depart(slot, arrival.socket, Outbox::of(refusal.bytes(), self.now), REFUSAL_LINGERS);
+        self.depart(slot, arrival.socket, Outbox::of(&refusal.bytes(), self.now), REFUSAL_LINGERS);
     }
 
     /// Takes an arrival out of its slot, which is to be filled again or removed.
-    fn take_arrival(&mut self, slot: u32) -> Option<Box<Arrival>> {
+    fn take_arrival(&mut self, slot: u32) -> Option<Arrival> {
         match self.slots.get_mut(slot as usize)?.take() {
             State::Arriving(arrival) => Some(arrival),
             _ => None,
@@ -288,7 +289,7 @@ impl Reactor {
 /// The upgrade that waits in a slot under this ticket.
 fn awaited(slot: Option<&mut Slot>, ticket: u64) -> Option<&mut Upgrade> {
     match slot {
-        Some(Slot { state: State::Arriving(arrival), .. }) => match &mut arrival.verifying {
+        Some(Slot { state: State::Arriving(arrival), .. }) => match arrival.verifying.as_deref_mut() {
             Some((number, upgrade)) if *number == ticket => Some(upgrade),
             _ => None,
         },

@@ -9,12 +9,15 @@ use crate::transport::websocket::Frame;
 /// How many frames leave in one write at the most.
 const AT_ONCE: usize = 64;
 
+/// What a frame that waits takes beside its bytes: its place here and what the allocator adds, in bytes.
+const OVERHEAD: usize = 128;
+
 /// Frames that wait, in order.
 #[derive(Debug)]
 pub(super) struct Outbox {
     frames: VecDeque<Waiting>,
-    /// Bytes that wait.
-    length: usize,
+    /// Bytes that wait, with what they take beside.
+    cost: usize,
     /// How much of the first frame has been written.
     begun: usize,
     /// When the socket last took a byte.
@@ -22,34 +25,40 @@ pub(super) struct Outbox {
 }
 
 #[derive(Debug)]
-struct Waiting {
-    bytes: Bytes,
-    collapsible: bool,
-}
-
-#[derive(Debug)]
-enum Bytes {
+enum Waiting {
+    /// Shared with other clients.
     Shared(Frame),
-    Own(Vec<u8>),
+    /// The same, and a `SyncVault` would make up for it.
+    Collapsible(Frame),
+    /// This client's alone.
+    Own(Box<[u8]>),
 }
 
-impl Bytes {
-    fn get(&self) -> &[u8] {
+impl Waiting {
+    fn bytes(&self) -> &[u8] {
         match self {
-            Bytes::Shared(frame) => frame.bytes(),
-            Bytes::Own(bytes) => bytes,
+            Waiting::Shared(frame) | Waiting::Collapsible(frame) => frame.bytes(),
+            Waiting::Own(bytes) => bytes,
         }
+    }
+
+    fn is_collapsible(&self) -> bool {
+        matches!(self, Waiting::Collapsible(_))
+    }
+
+    fn cost(&self) -> usize {
+        self.bytes().len() + OVERHEAD
     }
 }
 
 impl Outbox {
     /// An empty one, for a socket that was full just now.
     pub(super) fn new(now: Tick) -> Outbox {
-        Outbox { frames: VecDeque::new(), length: 0, begun: 0, taken: now }
+        Outbox { frames: VecDeque::new(), cost: 0, begun: 0, taken: now }
     }
 
     /// One that holds these bytes.
-    pub(super) fn of(bytes: Vec<u8>, now: Tick) -> Outbox {
+    pub(super) fn of(bytes: &[u8], now: Tick) -> Outbox {
         let mut outbox = Outbox::new(now);
         outbox.push_own(bytes);
         outbox
@@ -57,26 +66,26 @@ impl Outbox {
 
     /// Adds a frame that is shared with others, `written` bytes of which are out already (of the first one only).
     pub(super) fn push(&mut self, frame: Frame, written: usize, collapsible: bool) {
-        self.add(Bytes::Shared(frame), written, collapsible);
-    }
-
-    /// Adds bytes that are this client's alone.
-    pub(super) fn push_own(&mut self, bytes: Vec<u8>) {
-        self.add(Bytes::Own(bytes), 0, false);
-    }
-
-    fn add(&mut self, bytes: Bytes, written: usize, collapsible: bool) {
         debug_assert!(written == 0 || self.frames.is_empty());
-        self.length += bytes.get().len() - written;
         if self.frames.is_empty() {
             self.begun = written;
         }
-        self.frames.push_back(Waiting { bytes, collapsible });
+        self.add(if collapsible { Waiting::Collapsible(frame) } else { Waiting::Shared(frame) });
     }
 
-    /// Bytes that wait.
-    pub(super) fn len(&self) -> usize {
-        self.length
+    /// Adds bytes that are this client's alone.
+    pub(super) fn push_own(&mut self, bytes: &[u8]) {
+        self.add(Waiting::Own(bytes.into()));
+    }
+
+    fn add(&mut self, frame: Waiting) {
+        self.cost += frame.cost();
+        self.frames.push_back(frame);
+    }
+
+    /// What waits takes so many bytes of memory, about.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
     }
 
     /// Whether nothing waits.
@@ -93,19 +102,21 @@ impl Outbox {
     /// the first of them; false if there was none.
     pub(super) fn collapse(&mut self, sync: Frame) -> bool {
         let begun = usize::from(self.begun > 0);
-        let Some(first) = self.frames.iter().skip(begun).position(|frame| frame.collapsible) else { return false };
-        let first = first + begun;
-        self.length += sync.bytes().len();
+        let first = self.frames.iter().skip(begun).position(Waiting::is_collapsible);
+        let Some(first) = first.map(|first| first + begun) else { return false };
         let mut place = 0;
         self.frames.retain(|frame| {
-            let keep = place < begun || !frame.collapsible;
+            let keep = place < begun || !frame.is_collapsible();
             if !keep {
-                self.length -= frame.bytes.get().len();
+                self.cost -= frame.cost();
             }
             place += 1;
             keep
         });
-        self.frames.insert(first, Waiting { bytes: Bytes::Shared(sync), collapsible: true });
+        self.frames.shrink_to_fit();
+        let sync = Waiting::Collapsible(sync);
+        self.cost += sync.cost();
+        self.frames.insert(first, sync);
         true
     }
 
@@ -116,7 +127,7 @@ impl Outbox {
             let mut count = 0;
             for (slice, frame) in slices.iter_mut().zip(&self.frames) {
                 let from = if count == 0 { self.begun } else { 0 };
-                *slice = IoSlice::new(&frame.bytes.get()[from..]);
+                *slice = IoSlice::new(&frame.bytes()[from..]);
                 count += 1;
             }
             match socket.write_vectored(&slices[..count]) {
@@ -132,15 +143,15 @@ impl Outbox {
 
     fn advance(&mut self, mut written: usize, now: Tick) {
         self.taken = now;
-        self.length -= written;
         while let Some(first) = self.frames.front() {
-            let left = first.bytes.get().len() - self.begun;
+            let left = first.bytes().len() - self.begun;
             if written < left {
                 self.begun += written;
                 return;
             }
             written -= left;
             self.begun = 0;
+            self.cost -= first.cost();
             self.frames.pop_front();
         }
     }
@@ -187,19 +198,25 @@ mod tests {
             let mut outbox = Outbox::new(Tick(0));
             outbox.push(frame(b'a'), 3, false);
             outbox.push(frame(b'b'), 0, false);
-            outbox.push_own(vec![b'c'; 5]);
+            outbox.push_own(&[b'c'; 5]);
             let expected = [&frame(b'a').bytes()[3..], frame(b'b').bytes(), &[b'c'; 5]].concat();
-            assert_eq!(outbox.len(), expected.len());
             let mut socket = Socket { room, taken: Vec::new() };
             let mut turns = 0;
             while !outbox.is_empty() {
                 outbox.flush(&mut socket, Tick(turns)).expect("a full socket is no error");
-                assert_eq!(outbox.len(), expected.len() - socket.taken.len());
                 socket.room = room;
                 turns += 1;
             }
-            assert_eq!(socket.taken, expected);
+            assert_eq!((&socket.taken, outbox.cost()), (&expected, 0));
         }
+    }
+
+    #[test]
+    fn what_waits_is_counted_with_what_it_takes() {
+        let mut outbox = Outbox::of(&[1; 100], Tick(0));
+        outbox.push(frame(b'a'), 0, true);
+        assert_eq!(outbox.cost(), 100 + frame(b'a').bytes().len() + 2 * OVERHEAD);
+        assert!(size_of::<Waiting>() <= 24, "{}", size_of::<Waiting>());
     }
 
     #[test]
@@ -210,10 +227,9 @@ mod tests {
             outbox.push(frame(letter), 0, collapsible);
         }
         assert!(outbox.collapse(frame(b's')));
-        let expected = outbox.len();
         let mut socket = Socket { room: usize::MAX, taken: Vec::new() };
         outbox.flush(&mut socket, Tick(1)).expect("room enough");
-        assert_eq!(socket.taken.len(), expected);
+        assert_eq!(outbox.cost(), 0);
         let mut order: Vec<char> = letters(&socket.taken).chars().collect();
         order.dedup();
         assert_eq!(order, ['a', 'b', 's', 'd']);
@@ -232,7 +248,7 @@ mod tests {
             }
         }
         let mut outbox = Outbox::new(Tick(0));
-        outbox.push_own(vec![1]);
+        outbox.push_own(&[1]);
         assert!(outbox.flush(&mut Broken, Tick(0)).is_err());
     }
 }

@@ -15,12 +15,12 @@ pub(super) struct Slot {
 }
 
 /// Not armed at all: everything is earlier.
-const NEVER: Tick = Tick(u32::MAX);
+pub(super) const NEVER: Tick = Tick(u32::MAX);
 
 /// What a socket is.
 pub(super) enum State {
-    /// Its request is not answered. Boxed, so that it does not make connections larger.
-    Arriving(Box<Arrival>),
+    /// Its request is not answered.
+    Arriving(Arrival),
     /// A client.
     Open(Connection),
     /// Its last words are on their way.

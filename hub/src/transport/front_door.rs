@@ -78,12 +78,12 @@ pub fn read(bytes: &[u8]) -> Head {
     let target = request.path.unwrap_or_default();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let headers = Headers::new(request.headers);
-    let upgrades = headers.has_token("connection", "upgrade") && headers.has_token("upgrade", "websocket");
+    let upgrades = headers.has_token("Connection", "Upgrade") && headers.has_token("Upgrade", "websocket");
     let ours = request.method == Some("GET")
         && request.version == Some(1)
         && upgrades
-        && headers.all("expect").next().is_none()
-        && !headers.all("accept").any(is_event_stream);
+        && headers.all("Expect").next().is_none()
+        && !headers.all("Accept").any(is_event_stream);
     let hub = hub_at(path);
     let Some(hub) = hub.filter(|_| ours) else { return Head::Plain { on_hub: hub.is_some() } };
     match upgrade(hub, &headers, query, length) {
@@ -97,32 +97,32 @@ pub fn origin(bytes: &[u8]) -> Option<String> {
     let mut storage = [EMPTY_HEADER; 100];
     let mut request = Request::new(&mut storage);
     request.parse(bytes).ok()?;
-    Headers::new(request.headers).only("origin").map(|origin| String::from_utf8_lossy(origin).into_owned())
+    Headers::new(request.headers).only("Origin").map(|origin| String::from_utf8_lossy(origin).into_owned())
 }
 
 fn upgrade(hub: Hub, headers: &Headers<'_>, query: &str, length: usize) -> Result<Upgrade, Refusal> {
-    let body = headers.all("transfer-encoding").next().is_some()
-        || headers.all("content-length").any(|value| value.trim_ascii() != b"0")
-        || headers.all("content-length").count() > 1;
-    if body || headers.all("host").count() != 1 {
+    let body = headers.all("Transfer-Encoding").next().is_some()
+        || headers.all("Content-Length").any(|value| value.trim_ascii() != b"0")
+        || headers.all("Content-Length").count() > 1;
+    if body || headers.all("Host").count() != 1 {
         let needs = "An upgrade needs one Host header and no body.";
         return Err(Refusal::explained(400, needs));
     }
-    if headers.only("sec-websocket-version") != Some(b"13") {
+    if headers.only("Sec-WebSocket-Version") != Some(b"13") {
         let needs = "The header Sec-WebSocket-Version: 13 is missing.";
         return Err(Refusal::explained(426, needs).with("sec-websocket-version", "13").with("upgrade", "websocket"));
     }
-    let accept = headers.only("sec-websocket-key").and_then(websocket::accept).ok_or_else(|| {
+    let accept = headers.only("Sec-WebSocket-Key").and_then(websocket::accept).ok_or_else(|| {
         Refusal::explained(400, "The header Sec-WebSocket-Key is missing, or is not 16 bytes in Base64.")
     })?;
     let query = Query::parse(query);
     Ok(Upgrade {
-        token: bearer::find(headers.all("authorization").next(), &query),
+        token: bearer::find(headers.all("Authorization").next(), &query),
         accept,
-        forwarded: headers.all("x-forwarded-for").map(String::from_utf8_lossy).collect::<Vec<_>>().join(","),
+        forwarded: headers.all("X-Forwarded-For").map(String::from_utf8_lossy).collect::<Vec<_>>().join(","),
         guest: (hub == Hub::Anonymous).then(|| Guest::anonymous(&query)),
         id: query.value("id").map(Cow::into_owned),
-        origin: headers.only("origin").map(|origin| String::from_utf8_lossy(origin).into_owned()),
+        origin: headers.only("Origin").map(|origin| String::from_utf8_lossy(origin).into_owned()),
         length,
     })
 }
@@ -142,7 +142,7 @@ impl<'a> Headers<'a> {
 
     fn all(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
         let some = if self.lengths & length_bit(name) == 0 { &[] } else { self.all };
-        some.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+        some.iter().filter(move |header| is(header.name.as_bytes(), name)).map(|header| header.value)
     }
 
     /// The value of a header that is there once.
@@ -154,9 +154,14 @@ impl<'a> Headers<'a> {
 
     /// Whether a list of tokens holds one.
     fn has_token(&self, name: &'static str, token: &str) -> bool {
-        let is = |value: &[u8]| value.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
-        self.all(name).any(|value| is(value) || value.split(|&byte| byte == b',').any(is))
+        self.all(name)
+            .any(|value| is(value, token) || value.split(|&byte| byte == b',').any(|item| is(item.trim_ascii(), token)))
     }
+}
+
+/// Whether a text is another one, whatever the case; mostly it is to the letter.
+fn is(text: &[u8], other: &str) -> bool {
+    text == other.as_bytes() || text.eq_ignore_ascii_case(other.as_bytes())
 }
 
 fn length_bit(name: &str) -> u64 {

@@ -129,61 +129,63 @@ impl Decoder {
 struct Broken;
 
 impl Header {
-    /// Collects a header byte by byte; nothing while it is not whole.
+    /// Reads a header, collected byte by byte if it does not come in one piece; nothing while it is not whole.
     fn read(&mut self, input: &mut &mut [u8]) -> Option<Result<Incoming, Broken>> {
+        if self.length == 0
+            && let [first, second, ..] = **input
+            && input.len() >= needed(second)
+        {
+            let (header, rest) = std::mem::take(input).split_at_mut(needed(second));
+            *input = rest;
+            return Some(if is_broken(first, second) { Err(Broken) } else { parse(header) });
+        }
         loop {
             let length = usize::from(self.length);
-            if length >= 2 && length == self.needed() {
-                let frame = self.parse();
+            if length >= 2 && length == needed(self.bytes[1]) {
                 self.length = 0;
-                return Some(frame);
+                return Some(parse(&self.bytes[..length]));
             }
-            let (&mut first, rest) = std::mem::take(input).split_first_mut()?;
+            let (&mut byte, rest) = std::mem::take(input).split_first_mut()?;
             *input = rest;
-            self.bytes[length] = first;
+            self.bytes[length] = byte;
             self.length += 1;
             // What the first two bytes forbid is refused without waiting for the rest.
-            if length == 1 && self.is_broken() {
+            if length == 1 && is_broken(self.bytes[0], self.bytes[1]) {
                 return Some(Err(Broken));
             }
         }
     }
+}
 
-    /// How long the header is, by its second byte.
-    fn needed(&self) -> usize {
-        6 + match self.bytes[1] & 0x7f {
-            126 => 2,
-            127 => 8,
-            _ => 0,
-        }
+/// How long a header is, by its second byte.
+fn needed(second: u8) -> usize {
+    6 + match second & 0x7f {
+        126 => 2,
+        127 => 8,
+        _ => 0,
     }
+}
 
-    /// Reserved bits, unknown opcodes, unmasked frames, control frames that are long or fragmented.
-    fn is_broken(&self) -> bool {
-        let [first, second, ..] = self.bytes;
-        let control = first & 0x08 != 0;
-        let long = usize::from(second & 0x7f) > LONGEST_CONTROL;
-        first & 0x70 != 0
-            || second & 0x80 == 0
-            || Opcode::from_number(first & 0x0f).is_none()
-            || (control && (first & 0x80 == 0 || long))
-    }
+/// Reserved bits, unknown opcodes, unmasked frames, control frames that are long or fragmented.
+fn is_broken(first: u8, second: u8) -> bool {
+    let control = first & 0x08 != 0;
+    let long = usize::from(second & 0x7f) > LONGEST_CONTROL;
+    first & 0x70 != 0
+        || second & 0x80 == 0
+        || Opcode::from_number(first & 0x0f).is_none()
+        || (control && (first & 0x80 == 0 || long))
+}
 
-    fn parse(&self) -> Result<Incoming, Broken> {
-        let wide = |from: usize, to: usize| {
-            self.bytes[from..to].iter().fold(0u64, |value, &byte| value << 8 | u64::from(byte))
-        };
-        let remaining = match self.bytes[1] & 0x7f {
-            126 => wide(2, 4),
-            127 => wide(2, 10),
-            short => u64::from(short),
-        };
-        let opcode = Opcode::from_number(self.bytes[0] & 0x0f).filter(|_| remaining >> 63 == 0).ok_or(Broken)?;
-        let mut mask = [0; 4];
-        let end = self.needed();
-        mask.copy_from_slice(&self.bytes[end - 4..end]);
-        Ok(Incoming { opcode, last: self.bytes[0] & 0x80 != 0, remaining, mask, place: 0 })
-    }
+/// Reads a whole header.
+fn parse(header: &[u8]) -> Result<Incoming, Broken> {
+    let (start, mask) = header.split_last_chunk::<4>().ok_or(Broken)?;
+    let remaining = match start {
+        [_, second] => u64::from(second & 0x7f),
+        [_, _, length @ ..] => length.iter().fold(0, |value, &byte| value << 8 | u64::from(byte)),
+        _ => return Err(Broken),
+    };
+    let opcode = Opcode::from_number(start[0] & 0x0f).filter(|_| remaining >> 63 == 0).ok_or(Broken)?;
+    Ok(Incoming { opcode, last: start[0] & 0x80 != 0, remaining, mask: *mask, place: 0 })
 }
 
 impl Incoming {

@@ -25,8 +25,15 @@ pub enum Opcode {
 impl Opcode {
     /// The opcode with this number.
     pub fn from_number(number: u8) -> Option<Opcode> {
-        use Opcode::{Binary, Close, Continuation, Ping, Pong, Text};
-        [Continuation, Text, Binary, Close, Ping, Pong].into_iter().find(|opcode| *opcode as u8 == number)
+        Some(match number {
+            0 => Opcode::Continuation,
+            1 => Opcode::Text,
+            2 => Opcode::Binary,
+            8 => Opcode::Close,
+            9 => Opcode::Ping,
+            10 => Opcode::Pong,
+            _ => return None,
+        })
     }
 
     /// The kind in which a protocol's messages travel.
@@ -71,32 +78,33 @@ pub fn write(opcode: Opcode, payload: &[u8], bytes: &mut Vec<u8>) {
 
 /// One SignalR message as a WebSocket frame, made once and shared by every socket that it goes to.
 #[derive(Clone)]
-pub struct Frame {
-    bytes: Arc<[u8]>,
-    start: u8,
-}
+pub struct Frame(Arc<[u8]>);
 
 impl Frame {
     /// Wraps a message.
     pub fn new(protocol: Protocol, body: &[u8]) -> Frame {
         let (header, used) = header(Opcode::of(protocol), body.len());
-        let bytes = [&header[..used], body].concat();
-        Frame { bytes: bytes.into(), start: used as u8 }
+        Frame([&header[..used], body].concat().into())
     }
 
     /// The whole frame, for a WebSocket.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.0
     }
 
     /// The message alone, for everything else.
     pub fn body(&self) -> &[u8] {
-        &self.bytes[usize::from(self.start)..]
+        let start = match self.0[1] {
+            126 => 4,
+            127 => 10,
+            _ => 2,
+        };
+        &self.0[start..]
     }
 }
 
 impl std::fmt::Debug for Frame {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Frame({} bytes)", self.bytes.len())
+        write!(formatter, "Frame({} bytes)", self.0.len())
     }
 }

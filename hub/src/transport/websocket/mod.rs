@@ -65,11 +65,36 @@ pub struct Outgoing {
     pub bytes: Vec<u8>,
     /// The protocol of a handshake that has just been accepted.
     pub opened: Option<Protocol>,
+    /// The session has to be looked at earlier than it said before.
+    pub sooner: bool,
+}
+
+/// The largest buffer that is used again, in bytes.
+const LARGEST_SPARE: usize = 4096;
+
+impl Outgoing {
+    /// Nothing yet, in a buffer that somebody is done with.
+    pub fn reusing(spare: &mut Vec<u8>) -> Outgoing {
+        let mut bytes = std::mem::take(spare);
+        bytes.clear();
+        bytes.shrink_to(LARGEST_SPARE);
+        Outgoing { bytes, opened: None, sooner: false }
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.opened.is_none() && !self.sooner
+    }
 }
 
 impl Output for Outgoing {
     fn opened(&mut self, protocol: Protocol) {
         self.opened = Some(protocol);
+        self.sooner = true;
+    }
+
+    fn timed(&mut self) {
+        self.sooner = true;
     }
 
     fn message(&mut self, protocol: Protocol, body: &[u8]) {
@@ -85,6 +110,10 @@ impl WebSocket {
 
     /// Takes bytes from the socket (and unmasks them in place).
     pub fn receive(&mut self, input: &mut [u8], now: Tick, terms: &Terms, outgoing: &mut Outgoing) -> Option<Ending> {
+        if self.partial.is_none() && self.session.expects_ping().is_some_and(|ping| is_alone(ping, input)) {
+            self.session.pinged(now, outgoing);
+            return None;
+        }
         let mut partial = self.partial.take();
         let fresh = &mut Partial::default();
         let state = partial.as_deref_mut().unwrap_or(fresh);
@@ -128,19 +157,22 @@ impl WebSocket {
         None
     }
 
-    /// Looks at the clock.
-    pub fn tick(&mut self, now: Tick, terms: &Terms, outgoing: &mut Outgoing) -> Option<Ending> {
-        let ending = self.session.tick(now, terms, outgoing)?;
-        write(Opcode::Close, &code::NORMAL.to_be_bytes(), &mut outgoing.bytes);
-        Some(ending)
-    }
-
     /// Ends the session from this side, with a Close where the client can still be told.
     pub fn end(&mut self, ending: Ending, outgoing: &mut Outgoing) -> Ending {
         let ending = self.session.end(ending, outgoing);
         write(Opcode::Close, &code::NORMAL.to_be_bytes(), &mut outgoing.bytes);
         ending
     }
+}
+
+/// Whether a message is all that came, in one frame: what clients say most of all need not be taken apart.
+fn is_alone(message: &[u8], input: &[u8]) -> bool {
+    const TEXT_OR_BINARY: [u8; 2] = [0x80 | Opcode::Text as u8, 0x80 | Opcode::Binary as u8];
+    let Some(([first, second, mask @ ..], payload)) = input.split_first_chunk::<6>() else { return false };
+    TEXT_OR_BINARY.contains(first)
+        && usize::from(*second) == 0x80 | message.len()
+        && payload.len() == message.len()
+        && (0..message.len()).all(|at| payload[at] ^ mask[at & 3] == message[at])
 }
 
 const BROKEN: ProtocolError = ProtocolError("the WebSocket protocol was broken");

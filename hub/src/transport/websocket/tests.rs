@@ -1,6 +1,7 @@
 //! The codec, after the sections of RFC 6455, and a session behind it.
 
 use super::*;
+use crate::connection::Overdue;
 
 const TERMS: Terms = Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, max_message: 32 * 1024 };
 
@@ -246,6 +247,28 @@ fn a_session_answers_in_frames() {
 }
 
 #[test]
+fn a_ping_alone_is_known_at_a_glance() {
+    let ping = b"\x02\x91\x06";
+    let masked = |mask: [u8; 4], payload: &[u8]| {
+        let hidden: Vec<u8> = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+        [&[0x82, 0x80 | payload.len() as u8], mask.as_slice(), &hidden].concat()
+    };
+    for mask in [[0; 4], [1, 2, 3, 4], [0xff; 4]] {
+        let frame = masked(mask, ping);
+        assert!(is_alone(ping, &frame));
+        // Three bytes need no more than three of the mask.
+        for at in (0..frame.len()).filter(|at| *at != 5) {
+            assert!(!is_alone(ping, &frame[..at]));
+            let mut other = frame.clone();
+            other[at] ^= 0x40;
+            assert!(!is_alone(ping, &other), "{at}");
+        }
+        assert!(!is_alone(ping, &[frame.as_slice(), &frame].concat()));
+    }
+    assert!(is_alone(ping, &[b"\x81", &masked([9; 4], ping)[1..]].concat()), "the opcode does not matter");
+}
+
+#[test]
 fn every_end_closes_the_websocket() {
     let hello = text(HELLO);
     let welcome = "\\x81\\x03{}\\x1e";
@@ -267,17 +290,14 @@ fn every_end_closes_the_websocket() {
 fn the_clock_and_the_hub_end_it_too() {
     let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
     let mut outgoing = Outgoing::default();
-    assert_eq!(websocket.tick(Tick(149), &TERMS, &mut outgoing), None);
-    assert!(matches!(websocket.tick(Tick(150), &TERMS, &mut outgoing), Some(Ending::Handshake(_))));
+    let Some(Overdue::End(ending)) = websocket.session.overdue(Tick(150), &TERMS) else { panic!("no end") };
+    assert!(matches!(websocket.end(ending, &mut outgoing), Ending::Handshake(_)));
     assert!(outgoing.bytes.ends_with(b"was canceled.\"}\x1e\x88\x02\x03\xe8"));
 
     let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
     let mut outgoing = Outgoing::default();
     assert_eq!(websocket.receive(&mut text(HELLO), Tick(0), &TERMS, &mut outgoing), None);
     assert_eq!(outgoing.opened, Some(Protocol::Json));
-    let mut outgoing = Outgoing::default();
-    assert_eq!(websocket.tick(Tick(150), &TERMS, &mut outgoing), None);
-    assert_eq!(outgoing.bytes, b"\x81\x0b{\"type\":6}\x1e");
     let mut outgoing = Outgoing::default();
     assert_eq!(websocket.end(Ending::Drain, &mut outgoing), Ending::Drain);
     assert_eq!(outgoing.bytes, b"\x81\x21{\"type\":7,\"allowReconnect\":true}\x1e\x88\x02\x03\xe8");
