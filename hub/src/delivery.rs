@@ -33,6 +33,16 @@ pub enum Audience {
     LoginRequest(Uuid),
 }
 
+impl Audience {
+    /// The kind of client that it is narrowed to.
+    pub fn client_type(self) -> ClientType {
+        match self {
+            Audience::Nobody | Audience::LoginRequest(_) => ClientType::All,
+            Audience::User(_, wanted) | Audience::Organization(_, wanted) | Audience::Installation(_, wanted) => wanted,
+        }
+    }
+}
+
 /// A push on its way, encoded once for each protocol.
 #[derive(Debug, Clone)]
 pub struct Delivery {

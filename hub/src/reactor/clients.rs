@@ -1,13 +1,10 @@
 //! What a reactor does with its clients: adopts them, hears them, writes to them, lets go of them.
 
 use std::collections::hash_map::Entry;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::Receipt;
 use super::connection::{Connection, Heard, Sent};
 use super::event_loop::Reactor;
 use super::mailbox::{Newcomer, Welcome};
@@ -15,11 +12,9 @@ use super::outbox::Outbox;
 use super::slot::{Slot, State};
 use crate::auth::Guest;
 use crate::connection::{Ending, Overdue};
-use crate::delivery::{Audience, Delivery, Hub};
-use crate::notification::ClientType;
 use crate::protocol::Protocol;
 use crate::transport::refusal::Refusal;
-use crate::transport::websocket::{Frame, Outgoing};
+use crate::transport::websocket::Outgoing;
 
 /// How long a client has to answer a Close.
 const CLOSE_LINGERS: Duration = Duration::from_secs(5);
@@ -154,60 +149,6 @@ impl Reactor {
         }
     }
 
-    /// Writes a push to those of this reactor's clients that it is for.
-    pub(super) fn deliver(&mut self, delivery: &Arc<Delivery>, receipt: &Receipt) {
-        self.remember(delivery);
-        let mut odd = Vec::new();
-        let mut reached = 0;
-        let every = match delivery.audience {
-            Audience::Installation(..) => users(&self.slots),
-            _ => Vec::new(),
-        };
-        let (slots, now, patience) = (&mut self.slots, self.now, self.patience);
-        let mut write = |slot: u32, wanted: ClientType| {
-            let Some(Slot { state: State::Open(connection), .. }) = slots.get_mut(slot as usize) else { return };
-            if wanted == ClientType::All || wanted == connection.client_type() {
-                match connection.deliver(delivery, now, &patience) {
-                    Some(Sent::Written) => reached += 1,
-                    Some(other) => odd.push((slot, other)),
-                    None => {}
-                }
-            }
-        };
-        match delivery.audience {
-            Audience::Nobody => {}
-            Audience::User(user, wanted) => {
-                self.registry.id(Hub::Main, user).iter().for_each(|slot| write(*slot, wanted));
-            }
-            Audience::LoginRequest(request) => {
-                self.registry.id(Hub::Anonymous, request).iter().for_each(|slot| write(*slot, ClientType::All));
-            }
-            Audience::Organization(organization, wanted) => {
-                self.registry.organization(organization).for_each(|slot| write(slot, wanted));
-            }
-            Audience::Installation(_, wanted) => every.into_iter().for_each(|slot| write(slot, wanted)),
-        }
-        for (slot, sent) in odd {
-            reached += usize::from(matches!(sent, Sent::Queued | Sent::Collapsed));
-            self.settle(slot, sent);
-        }
-        let metrics = &self.shared.metrics;
-        metrics.deliveries.inc_by(reached as u64);
-        metrics.delivery_seconds.observe(delivery.since.elapsed().as_secs_f64());
-        receipt.reached.fetch_add(reached, Ordering::Relaxed);
-    }
-
-    /// Writes a frame to every client of the main hub.
-    pub(super) fn write_to_all(&mut self, frames: &[Frame; 2]) {
-        for slot in users(&self.slots) {
-            let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { continue };
-            if let Some(protocol) = connection.protocol() {
-                let sent = connection.offer(protocol, &frames[protocol as usize], false, self.now, &self.patience);
-                self.settle(slot, sent);
-            }
-        }
-    }
-
     /// A socket takes bytes again.
     pub(super) fn flush(&mut self, slot: u32) {
         if let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize)
@@ -270,6 +211,7 @@ impl Reactor {
     fn close(&mut self, slot: u32, ending: Ending, last: &[u8]) {
         let Some(entry) = self.slots.get_mut(slot as usize) else { return };
         let State::Open(connection) = entry.take() else { return };
+        self.fan_outs.forget(slot);
         let metrics = &self.shared.metrics;
         if let Some(protocol) = connection.joined() {
             metrics.connected(connection.hub(), connection.client_type(), protocol, connection.transport()).dec();
@@ -311,13 +253,4 @@ impl Reactor {
         }
         self.depart(slot, socket, outbox, CLOSE_LINGERS);
     }
-}
-
-/// The slots of the main hub's clients.
-fn users(slots: &slab::Slab<Slot>) -> Vec<u32> {
-    let open = slots.iter().filter(|(_, slot)| match &slot.state {
-        State::Open(connection) => connection.hub() == Hub::Main,
-        _ => false,
-    });
-    open.map(|(slot, _)| slot as u32).collect()
 }

@@ -12,9 +12,11 @@ use uuid::Uuid;
 
 use super::acceptor::LISTEN;
 use super::connection::Patience;
+use super::delivering;
 use super::departure::Departure;
 use super::drain::Drain;
 use super::errands::Errands;
+use super::fan_out::FanOuts;
 use super::front::Front;
 use super::mailbox::{Letters, Mail, Mailbox, WAKE};
 use super::outbox::Outbox;
@@ -26,7 +28,8 @@ use super::wheel::Wheel;
 use super::{Shared, Status};
 use crate::catch_up::Memory;
 use crate::connection::{self, Clock, Ending, Terms, Tick};
-use crate::protocol::{self, Protocol, ServerMessage};
+use crate::delivery::Delivery;
+use crate::protocol::Protocol;
 use crate::transport::websocket::Frame;
 
 /// The longest wait: the loop shows that it is alive.
@@ -78,8 +81,10 @@ pub(super) struct Reactor {
     pub(super) memory: Option<Memory>,
     /// What shows clients that the hub is alive, by protocol.
     pub(super) pings: [Frame; 2],
-    heartbeat: [Frame; 2],
-    next_heartbeat: Tick,
+    /// Pushes to many, under way.
+    pub(super) fan_outs: FanOuts,
+    pub(super) heartbeat: Arc<Delivery>,
+    pub(super) next_heartbeat: Tick,
     /// Since when, and how far: set once, it stays.
     drain: Option<(Instant, Drain)>,
 }
@@ -103,8 +108,6 @@ impl Reactor {
         };
         let patience =
             Patience { queue: config.slow_consumer.queue, timeout: Tick::count(config.slow_consumer.timeout) };
-        let heartbeat =
-            Protocol::EVERY.map(|protocol| Frame::new(protocol, &protocol::encode(protocol, ServerMessage::Heartbeat)));
         let now = clock.now();
         Reactor {
             number,
@@ -132,7 +135,8 @@ impl Reactor {
                 .enabled
                 .then(|| Memory::new(config.catch_up.window, config.catch_up.users.div_ceil(config.reactors))),
             pings: Protocol::EVERY.map(|protocol| Frame::new(protocol, connection::ping(protocol))),
-            heartbeat,
+            fan_outs: FanOuts::default(),
+            heartbeat: delivering::heartbeat(),
             next_heartbeat: now.after(Tick::count(config.heartbeat)),
             drain: None,
             shared,
@@ -165,6 +169,7 @@ impl Reactor {
             if self.read_mail() {
                 return;
             }
+            self.go_on_fanning_out();
             self.accept();
             self.expire();
             self.run_errands();
@@ -181,7 +186,7 @@ impl Reactor {
         while let Some(mail) = self.letters.next() {
             let since = *since.get_or_insert_with(Instant::now);
             match mail {
-                Mail::Deliver(delivery, receipt) => self.deliver(&delivery, &receipt),
+                Mail::Deliver(delivery, receipt) => self.deliver(&delivery, receipt),
                 Mail::Adopt(newcomer) => self.adopt_from_peer(newcomer),
                 Mail::Verified(verdict) => self.verified(verdict),
                 Mail::KeysAwaited => self.keys_awaited(),
@@ -212,7 +217,7 @@ impl Reactor {
 
     /// How long the loop may wait for an event.
     fn patience_of_the_loop(&self) -> Duration {
-        if self.more_mail || !self.again.is_empty() {
+        if self.more_mail || !self.again.is_empty() || !self.fan_outs.is_empty() {
             return Duration::ZERO;
         }
         let tick = self.wheel.earliest().map(|tick| self.clock.until(tick));
@@ -309,16 +314,6 @@ impl Reactor {
                 }
             }
         }
-    }
-
-    /// Sends the application's Heartbeat, which clients count as a sign of life.
-    fn beat_hearts(&mut self) {
-        if self.now < self.next_heartbeat {
-            return;
-        }
-        self.next_heartbeat = self.now.after(Tick::count(self.shared.config.heartbeat));
-        let heartbeat = self.heartbeat.clone();
-        self.write_to_all(&heartbeat);
     }
 
     fn start_drain(&mut self, duration: Duration) {

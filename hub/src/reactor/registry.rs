@@ -101,7 +101,7 @@ impl Registry {
     }
 
     /// The slots of an organisation's members.
-    pub(super) fn organization(&self, organization: Uuid) -> impl Iterator<Item = u32> + '_ {
+    pub(super) fn organization(&self, organization: Uuid) -> impl ExactSizeIterator<Item = u32> + '_ {
         let number = self.numbers.get(&organization);
         let members = number.map_or(&[][..], |number| &self.organizations[*number as usize].members);
         members.iter().map(|member| member.slot)

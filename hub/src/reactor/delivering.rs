@@ -1,0 +1,137 @@
+//! How a reactor writes pushes to its clients: to a few at once, to many a part a turn, so that a push to one user does not wait
+//! behind one to thousands.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use slab::Slab;
+
+use super::Receipt;
+use super::connection::{Patience, Sent};
+use super::event_loop::Reactor;
+use super::fan_out::{PART, Part};
+use super::slot::{Slot, State};
+use crate::connection::Tick;
+use crate::delivery::{Audience, Delivery, Hub};
+use crate::notification::ClientType;
+use crate::protocol::{self, Protocol, ServerMessage};
+use crate::transport::websocket::Frame;
+
+/// Writes one delivery to clients, one after the other.
+struct Writer<'a> {
+    delivery: &'a Delivery,
+    slots: &'a mut Slab<Slot>,
+    now: Tick,
+    patience: Patience,
+    /// How many it was written to.
+    written: usize,
+    /// Clients to which it could not just be written.
+    odd: Vec<(u32, Sent)>,
+}
+
+impl Writer<'_> {
+    fn write(&mut self, slot: u32) {
+        let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
+        let wanted = self.delivery.audience.client_type();
+        if wanted == ClientType::All || wanted == connection.client_type() {
+            match connection.deliver(self.delivery, self.now, &self.patience) {
+                Some(Sent::Written) => self.written += 1,
+                Some(other) => self.odd.push((slot, other)),
+                None => {}
+            }
+        }
+    }
+}
+
+impl Reactor {
+    /// Writes a push to those of this reactor's clients that it is for, or begins to.
+    pub(super) fn deliver(&mut self, delivery: &Arc<Delivery>, receipt: Arc<Receipt>) {
+        self.remember(delivery);
+        let members = match delivery.audience {
+            Audience::Nobody | Audience::User(..) | Audience::LoginRequest(_) => None,
+            Audience::Organization(organization, _) => {
+                let members = self.registry.organization(organization);
+                // Behind what is under way, so that pushes to an organisation stay in order.
+                let many = members.len() > PART || !self.fan_outs.is_empty();
+                many.then(|| members.collect())
+            }
+            Audience::Installation(..) => Some(users(&self.slots)),
+        };
+        if let Some(members) = members {
+            return self.fan_outs.add(delivery.clone(), Some(receipt), members);
+        }
+        let (slots, now, patience) = (&mut self.slots, self.now, self.patience);
+        let mut writer = Writer { delivery, slots, now, patience, written: 0, odd: Vec::new() };
+        match delivery.audience {
+            Audience::User(user, _) => {
+                self.registry.id(Hub::Main, user).iter().for_each(|slot| writer.write(*slot));
+            }
+            Audience::LoginRequest(request) => {
+                self.registry.id(Hub::Anonymous, request).iter().for_each(|slot| writer.write(*slot));
+            }
+            Audience::Organization(organization, _) => {
+                self.registry.organization(organization).for_each(|slot| writer.write(slot));
+            }
+            Audience::Nobody | Audience::Installation(..) => {}
+        }
+        let (written, odd) = (writer.written, writer.odd);
+        self.account(Some(&receipt), written, odd);
+        self.observe(delivery);
+    }
+
+    /// Writes the next part of what is under way.
+    pub(super) fn go_on_fanning_out(&mut self) {
+        let Some(Part { delivery, receipt, slots: part, last }) = self.fan_outs.take() else { return };
+        let (slots, now, patience) = (&mut self.slots, self.now, self.patience);
+        let mut writer = Writer { delivery: &delivery, slots, now, patience, written: 0, odd: Vec::new() };
+        part.into_iter().for_each(|slot| writer.write(slot));
+        let (written, odd) = (writer.written, writer.odd);
+        self.account(receipt.as_deref(), written, odd);
+        if last && receipt.is_some() {
+            self.observe(&delivery);
+        }
+    }
+
+    /// Sends the application's Heartbeat to everybody on the main hub; clients count it as a sign of life.
+    pub(super) fn beat_hearts(&mut self) {
+        if self.now < self.next_heartbeat {
+            return;
+        }
+        self.next_heartbeat = self.now.after(Tick::count(self.shared.config.heartbeat));
+        let everybody = users(&self.slots);
+        self.fan_outs.add(self.heartbeat.clone(), None, everybody);
+    }
+
+    /// Sees to what became of what was written, and counts it for who waits.
+    fn account(&mut self, receipt: Option<&Receipt>, written: usize, odd: Vec<(u32, Sent)>) {
+        let mut reached = written;
+        for (slot, sent) in odd {
+            reached += usize::from(matches!(sent, Sent::Queued | Sent::Collapsed));
+            self.settle(slot, sent);
+        }
+        if let Some(receipt) = receipt {
+            self.shared.metrics.deliveries.inc_by(reached as u64);
+            receipt.reached.fetch_add(reached, Ordering::Relaxed);
+        }
+    }
+
+    fn observe(&self, delivery: &Delivery) {
+        self.shared.metrics.delivery_seconds.observe(delivery.since.elapsed().as_secs_f64());
+    }
+}
+
+/// The application's Heartbeat.
+pub(super) fn heartbeat() -> Arc<Delivery> {
+    let frame = |protocol: Protocol| Frame::new(protocol, &protocol::encode(protocol, ServerMessage::Heartbeat));
+    Arc::new(Delivery::new(Audience::Nobody, u8::MAX, Instant::now(), frame))
+}
+
+/// The slots of the main hub's clients.
+fn users(slots: &Slab<Slot>) -> Vec<u32> {
+    let open = slots.iter().filter(|(_, slot)| match &slot.state {
+        State::Open(connection) => connection.hub() == Hub::Main,
+        _ => false,
+    });
+    open.map(|(slot, _)| slot as u32).collect()
+}
