@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-parts test-cluster bench fuzz lint chart-lint images toolchain clients components programs azurite
+.PHONY: help demo test test-unit test-parts test-timers test-cluster bench fuzz lint chart-lint images toolchain clients components programs azurite
 
 # Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
 CARGO_TEST := cargo test --locked --workspace
@@ -37,6 +37,9 @@ test-parts: toolchain clients programs ## the hub against real parts: Microsoft'
 	@echo "== tests with real parts"
 	@$(ensure) openssl=openssl /usr/bin/chromium=chromium
 	$(CARGO_TEST) $(addprefix --test ,$(PARTS))
+
+test-timers: toolchain ## the timers that were recorded, at their real speed: a minute
+	$(CARGO_TEST) --test recorded -- --ignored --nocapture
 
 test-cluster: toolchain clients images azurite ## chart, operator and hub in a whole Kubernetes (root; or CLUSTER=current)
 	@echo "== cluster tests"

@@ -1,24 +1,24 @@
-//! Where this hub answers otherwise than the original on purpose (`decisions.md` 9), and what it does not answer yet.
+//! Where this hub answers otherwise than the original on purpose (`decisions.md` 9).
 
 use serde_json::{Value, json};
 
 const ANY: &[&str] = &[];
 
-/// Cases that are not played, with the reason. No name means the whole group.
+/// Cases that are played at their real speed only, with the reason.
 ///
 /// Beside the cases there is `redis_observed`: what a Redis saw, to be asked once there is a backplane.
-const LATER: [(&str, &[&str], &str); 1] =
+const HURRIED: [(&str, &[&str], &str); 1] =
     [("timers", &["negotiated and used after 20 s"], "a token's time is not to be shortened")];
 
-/// Why a case is not played, if it is not.
-pub(crate) fn later(group: &str, case: &str) -> Option<&'static str> {
-    let found = LATER.iter().find(|(of, cases, _)| *of == group && covers(cases, case));
+/// Why a case is not played at a higher speed, if it is not.
+pub(crate) fn hurried(group: &str, case: &str) -> Option<&'static str> {
+    let found = HURRIED.iter().find(|(of, cases, _)| *of == group && covers(cases, case));
     found.map(|(_, _, reason)| *reason)
 }
 
 /// The cases of the table that are not in the recording: the table would be out of date.
 pub(crate) fn unknown(cases: &Value) -> Vec<String> {
-    let named = LATER.iter().map(|(group, names, _)| (*group, *names));
+    let named = HURRIED.iter().map(|(group, names, _)| (*group, *names));
     let responses = RESPONSES.iter().map(|(group, names, _)| (*group, *names));
     let seen = SEEN.iter().map(|(group, name, _)| (*group, std::slice::from_ref(name)));
     let all = named.chain(responses).chain(seen);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -14,6 +14,12 @@ use super::socket::Socket;
 use super::text::{expand, is_now};
 use super::{issuer, negotiation, ours};
 use crate::contract::{hex, text};
+
+/// How far a Close may be from the recorded one, in seconds.
+const GIVE_OR_TAKE: f64 = 3.0;
+
+/// How long the original waits for the answer to its Close, which never comes, until it ends the connection.
+const UNANSWERED: f64 = 5.0;
 
 /// What the steps of a case share.
 #[derive(Default)]
@@ -94,8 +100,16 @@ impl Player<'_> {
                     _ => Duration::ZERO,
                 };
                 let socket = stage.socket.as_mut().context("a socket")?;
+                let begun = Instant::now();
                 let seen = socket.watch(expected.len(), silence, step["pings"] == true)?;
                 ensure!(seen == expected, "seen:\n    {}\n  expected:\n    {}", json!(seen), json!(expected));
+                if let Some(end) = answer["after_s"].as_f64().filter(|_| self.group == "timers" && self.speed == 1) {
+                    let (after, recorded) = (begun.elapsed().as_secs_f64(), end - UNANSWERED);
+                    ensure!(
+                        (after - recorded).abs() <= GIVE_OR_TAKE,
+                        "the Close came after {after} s, not {recorded} s"
+                    );
+                }
                 Ok(())
             }
             "open" => {

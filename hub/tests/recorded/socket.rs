@@ -73,7 +73,7 @@ impl Socket {
     /// before the answer to a ping, by which the hub shows that there is nothing left to say.
     pub(crate) fn watch(&mut self, expected: usize, silence: Duration, pings: bool) -> Result<Vec<Value>> {
         let begun = Instant::now();
-        let patience = if expected == 0 { silence } else { DEADLINE };
+        let patience = if expected == 0 { silence } else { silence.max(DEADLINE) };
         while !self.over && (expected == 0 || self.count(pings) < expected) && begun.elapsed() < patience {
             self.step(patience.saturating_sub(begun.elapsed()))?;
         }
