@@ -11,15 +11,15 @@ use super::Moment;
 /// Values by key, each with the moment at which it was last put.
 pub(super) struct Recent<K, V> {
     entries: HashMap<K, (Moment, V)>,
-    /// Every put, in order; one whose moment is not its entry's any more is stale.
-    puts: VecDeque<(Moment, K)>,
+    /// Every key once, with the moment of a put: if it was put again since, it has another round before it.
+    queue: VecDeque<(Moment, K)>,
     window: Duration,
     most: usize,
 }
 
 impl<K: Eq + Hash + Copy, V> Recent<K, V> {
     pub(super) fn new(window: Duration, most: usize) -> Recent<K, V> {
-        Recent { entries: HashMap::default(), puts: VecDeque::new(), window, most }
+        Recent { entries: HashMap::default(), queue: VecDeque::new(), window, most }
     }
 
     /// The value of a key, unless it is too old.
@@ -33,16 +33,16 @@ impl<K: Eq + Hash + Copy, V> Recent<K, V> {
     where
         V: Default,
     {
-        let forgotten = self.forget(now);
-        let (put, value) = self.entries.entry(key).or_default();
-        *put = now;
-        change(value);
-        self.puts.push_back((now, key));
-        // Stale puts of busy keys must not outgrow the entries.
-        if self.puts.len() > 2 * self.entries.len() + 64 {
-            let entries = &self.entries;
-            self.puts.retain(|(put, key)| entries.get(key).is_some_and(|(current, _)| current == put));
+        if let Some((put, value)) = self.entries.get_mut(&key) {
+            *put = now;
+            change(value);
+            return 0;
         }
+        let forgotten = self.forget(now);
+        let mut value = V::default();
+        change(&mut value);
+        self.entries.insert(key, (now, value));
+        self.queue.push_back((now, key));
         forgotten
     }
 
@@ -50,16 +50,18 @@ impl<K: Eq + Hash + Copy, V> Recent<K, V> {
     fn forget(&mut self, now: Moment) -> usize {
         let horizon = now.before(self.window);
         let mut forgotten = 0;
-        while let Some((put, key)) = self.puts.front().copied() {
+        while let Some((queued, key)) = self.queue.front().copied() {
             let full = self.entries.len() >= self.most;
-            let current = self.entries.get(&key).is_some_and(|(current, _)| *current == put);
-            if current && put >= horizon && !full {
+            if queued >= horizon && !full {
                 break;
             }
-            self.puts.pop_front();
-            if current {
-                self.entries.remove(&key);
-                forgotten += usize::from(put >= horizon);
+            self.queue.pop_front();
+            match self.entries.get(&key) {
+                Some((put, _)) if *put != queued && *put >= horizon => self.queue.push_back((*put, key)),
+                _ => {
+                    self.entries.remove(&key);
+                    forgotten += usize::from(queued >= horizon);
+                }
             }
         }
         forgotten
@@ -81,7 +83,9 @@ mod tests {
         assert_eq!(recent.get(1, Moment(160)), Some(&2));
         assert_eq!(recent.get(2, Moment(151)), None);
         assert_eq!(recent.put(3, Moment(155), |_| ()), 0, "what is too old anyway does not count");
-        assert_eq!(recent.entries.len(), 2);
+        assert!(recent.entries.contains_key(&1) && !recent.entries.contains_key(&2));
+        recent.put(4, Moment(400), |_| ());
+        assert_eq!((recent.entries.len(), recent.queue.len()), (1, 1));
     }
 
     #[test]
@@ -100,6 +104,6 @@ mod tests {
         for moment in 0..10_000 {
             recent.put((moment % 3) as u8, Moment(moment), |_| ());
         }
-        assert!(recent.puts.len() <= 70, "{}", recent.puts.len());
+        assert_eq!((recent.entries.len(), recent.queue.len()), (3, 3));
     }
 }

@@ -120,6 +120,7 @@ impl Reactor {
                 && let Some((_, slot, length)) = oldest.next()
             {
                 partial -= length;
+                self.shared.metrics.connects.inc("bad_request");
                 self.slots.remove(slot);
             }
         }
@@ -132,6 +133,9 @@ impl Reactor {
             if arrival.verifying.is_some() {
                 self.arm(slot, self.now.after(Tick::count(HEAD_DEADLINE)));
             } else {
+                if !arrival.head.is_empty() {
+                    self.shared.metrics.connects.inc("bad_request");
+                }
                 self.slots.remove(slot as usize);
             }
         }
