@@ -40,6 +40,11 @@ impl Connection {
     pub fn open(address: SocketAddr) -> Result<Self> {
         let stream =
             TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("no connection to {address}"))?;
+        Self::on(stream, address)
+    }
+
+    /// On a socket that is connected.
+    pub fn on(stream: TcpStream, address: SocketAddr) -> Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;

@@ -115,6 +115,13 @@ impl LocalHub {
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         value.and_then(|value| value.parse().ok()).with_context(|| format!("there is no {series} in\n{text}"))
     }
+
+    /// The sum of all series of a name; nought if there is none yet.
+    pub fn total(&self, name: &str) -> Result<f64> {
+        let text = http::get(self.admin, "/metrics")?.text();
+        let values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.rsplit(' ').next());
+        Ok(values.filter_map(|value| value.parse::<f64>().ok()).sum())
+    }
 }
 
 /// Starts a hub with the configuration in a folder and these addresses for clients, senders and probes.

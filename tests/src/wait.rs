@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// How often a condition is looked at.
 const EVERY: Duration = Duration::from_millis(200);
@@ -21,6 +21,19 @@ pub fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Result<T
     }
 }
 
+/// Looks until what `look` finds has stayed the same for five looks, and gives that.
+pub fn settled<T: PartialEq>(what: &str, within: Duration, look: impl Fn() -> Result<T>) -> Result<T> {
+    let (mut last, mut equal) = (look()?, 0);
+    until(what, within, || {
+        let now = look()?;
+        equal = if now == last { equal + 1 } else { 0 };
+        last = now;
+        ensure!(equal >= 5, "it still changes");
+        Ok(())
+    })?;
+    Ok(last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -34,6 +47,16 @@ mod tests {
             if looks < 3 { bail!("only {looks}") } else { Ok(looks) }
         });
         assert_eq!(found.ok(), Some(3));
+    }
+
+    #[test]
+    fn what_settles_is_given_once_it_has() {
+        let looks = std::cell::Cell::new(0);
+        let look = || {
+            looks.set(looks.get() + 1);
+            Ok(looks.get().min(3))
+        };
+        assert_eq!(settled("three", Duration::from_secs(10), look).ok(), Some(3));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use anyhow::{Context, Result, ensure};
 use jsonwebtoken::{Algorithm, EncodingKey};
+use notification_hub_tests::frames::frame;
 use notification_hub_tests::http;
 use notification_hub_tests::keys::SigningKey;
 use notification_hub_tests::local_hub::LocalHub;
@@ -151,25 +152,6 @@ fn what_is_no_upgrade_is_told_what_it_lacks() -> Result<()> {
     ensure!(http::request(hub.public, "POST", "/send", &[], b"{}")?.status == 404);
     ensure!(http::get(hub.public, "/alive")?.status == 200);
     Ok(())
-}
-
-/// A frame of a client, masked with zeros.
-fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![0x80 | opcode];
-    match payload.len() {
-        length @ 0..=125 => frame.push(0x80 | length as u8),
-        length @ 126..=0xffff => {
-            frame.push(0x80 | 126);
-            frame.extend((length as u16).to_be_bytes());
-        }
-        length => {
-            frame.push(0x80 | 127);
-            frame.extend((length as u64).to_be_bytes());
-        }
-    }
-    frame.extend([0; 4]);
-    frame.extend(payload);
-    frame
 }
 
 /// All that a hub sends to a client that says these bytes after its upgrade, until it hangs up.

@@ -1,0 +1,387 @@
+//! Clients with a WebSocket that mean no good: the answer that the contract gives, nobody else harmed, and nothing left of them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::bench::memory;
+use notification_hub_tests::frames::{fragment, frame, opcode};
+use notification_hub_tests::http::{self, Connection};
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::negotiated::{Negotiated, event};
+use notification_hub_tests::raw_client::{HANDSHAKE, Leave, RawClient, leave};
+use notification_hub_tests::{descriptors, token, wait};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const SOON: Duration = Duration::from_secs(20);
+const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
+const MANY: usize = 10_000;
+
+const PROTOCOL_ERROR: &[u8] = b"\x88\x02\x03\xea";
+const INVALID_DATA: &[u8] = b"\x88\x02\x03\xef";
+
+/// How many descriptors the hub has when nobody is connected.
+fn descriptors_of(hub: &LocalHub) -> Result<usize> {
+    // Once somebody has been served, it has all that it needs.
+    drop(RawClient::connected(hub, USER)?);
+    Negotiated::new(hub)?.polled()?.ask("DELETE", b"")?;
+    wait::until("nobody is connected", SOON, || {
+        ensure!(hub.total("notification_hub_connections")? == 0.0);
+        Ok(())
+    })?;
+    wait::settled("its descriptors", SOON, || descriptors::open(hub.process.id()))
+}
+
+/// Waits until the hub holds nothing of its clients but so many descriptors.
+fn nothing_left(hub: &LocalHub, before: usize) -> Result<()> {
+    wait::until("nothing is left of them", SOON, || {
+        // In this order: asking for the metrics takes one, too, for a moment.
+        let open = descriptors::open(hub.process.id())?;
+        ensure!(open <= before, "{open} descriptors instead of {before}");
+        let connections = hub.total("notification_hub_connections")?;
+        ensure!(connections == 0.0, "{connections} connections");
+        Ok(())
+    })
+}
+
+#[test]
+fn what_breaks_the_websocket_protocol_ends_its_own_connection() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let mut bystander = RawClient::connected(&hub, USER)?;
+    let long = [&[0x81, 0xff, 0x80][..], &[0; 7], &[0; 4]].concat();
+    for (what, said, answer) in [
+        ("the first reserved bit", frame(0x40 | opcode::TEXT, b"{}"), PROTOCOL_ERROR),
+        ("the second reserved bit", frame(0x20 | opcode::TEXT, b"{}"), PROTOCOL_ERROR),
+        ("the third reserved bit", frame(0x10 | opcode::PING, b""), PROTOCOL_ERROR),
+        ("an unknown opcode", frame(3, b"{}"), PROTOCOL_ERROR),
+        ("an unknown control opcode", frame(11, b""), PROTOCOL_ERROR),
+        ("an unmasked ping", b"\x89\x00".to_vec(), PROTOCOL_ERROR),
+        ("a control frame in pieces", fragment(opcode::PING, b"hi"), PROTOCOL_ERROR),
+        ("a control frame of 126 bytes", frame(opcode::PONG, &[0; 126]), PROTOCOL_ERROR),
+        ("a close of 1 MB", frame(opcode::CLOSE, &vec![0; 1 << 20]), PROTOCOL_ERROR),
+        ("a length above 2^63", long, PROTOCOL_ERROR),
+        ("a continuation of nothing", frame(opcode::CONTINUATION, b"{}"), PROTOCOL_ERROR),
+        (
+            "a message inside another",
+            [fragment(opcode::TEXT, b"{"), frame(opcode::TEXT, b"{}")].concat(),
+            PROTOCOL_ERROR,
+        ),
+        ("a close of one byte", frame(opcode::CLOSE, &[3]), PROTOCOL_ERROR),
+        ("a close without a code", frame(opcode::CLOSE, &1005u16.to_be_bytes()), PROTOCOL_ERROR),
+        ("a close whose reason is no UTF-8", frame(opcode::CLOSE, b"\x03\xe8\xff"), INVALID_DATA),
+        ("no UTF-8", frame(opcode::TEXT, b"\"\xc3\x28"), INVALID_DATA),
+        ("UTF-8 that ends early", frame(opcode::TEXT, b"\"\xe2\x82"), INVALID_DATA),
+        (
+            "no UTF-8, in pieces",
+            [fragment(opcode::TEXT, b"\"\xe2"), fragment(0, b""), fragment(0, b"\x82"), frame(0, b"\"")].concat(),
+            INVALID_DATA,
+        ),
+    ] {
+        let mut whole = RawClient::connected(&hub, USER)?;
+        // A hub that hangs up early does not take all of it.
+        let _ = whole.say(&said);
+        let heard = whole.rest()?;
+        ensure!(heard == answer, "{what}: {heard:x?}");
+        // A megabyte byte by byte would say nothing new.
+        let mut bytewise = RawClient::connected(&hub, USER)?;
+        for byte in said.iter().take(64) {
+            if bytewise.say(&[*byte]).is_err() {
+                break;
+            }
+        }
+        let heard = bytewise.rest()?;
+        ensure!(heard == answer, "{what}, byte by byte: {heard:x?}");
+    }
+    hub.push(&json!({ "type": 5, "payload": { "userId": USER } }))?;
+    bystander.hear("ReceiveMessage")?;
+    ensure!(hub.metric(r#"notification_hub_closes_total{reason="protocol_error"}"#)? == 36.0);
+    Ok(())
+}
+
+fn call(number: usize) -> Vec<u8> {
+    format!("{{\"type\":1,\"invocationId\":\"{number}\",\"target\":\"Nope\",\"arguments\":[]}}\u{1e}").into_bytes()
+}
+
+/// Says all of it, and gives the messages that come up to the completion of the last call.
+fn answers(client: RawClient, said: Vec<u8>) -> Result<Vec<Value>> {
+    let mut mouth = client.again()?;
+    // Who only writes would wait for a hub that waits for its reader.
+    let speaking = std::thread::spawn(move || mouth.say(&said));
+    let (mut ears, mut answers) = (client, Vec::new());
+    let last = json!((MANY - 1).to_string());
+    while answers.last().is_none_or(|answer: &Value| answer["invocationId"] != last) {
+        let (_, payload) = ears.frame()?.with_context(|| format!("it ended after {} answers", answers.len()))?;
+        let text = payload.strip_suffix(b"\x1e").with_context(|| format!("an odd frame: {payload:x?}"))?;
+        answers.push(serde_json::from_slice(text)?);
+    }
+    speaking.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
+    Ok(answers)
+}
+
+#[test]
+fn ten_thousand_messages_at_once_are_answered_in_order() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let calls: Vec<Vec<u8>> = (0..MANY).map(call).collect();
+    let frames: Vec<Vec<u8>> = calls.iter().map(|call| frame(opcode::TEXT, call)).collect();
+    let tiny: Vec<Vec<u8>> = calls.concat().chunks(7).map(|piece| fragment(opcode::CONTINUATION, piece)).collect();
+    let tiny = [fragment(opcode::TEXT, b""), tiny.concat(), frame(opcode::CONTINUATION, b"")].concat();
+    for (what, said) in [
+        ("one frame", frame(opcode::TEXT, &calls.concat())),
+        ("one run of frames", frames.concat()),
+        ("tiny fragments", tiny),
+    ] {
+        for client in [RawClient::connected(&hub, USER)?, RawClient::with_little_room(&hub, USER)?] {
+            let answers = answers(client, said.clone()).context(what)?;
+            let ids = answers.iter().filter_map(|answer| answer["invocationId"].as_str());
+            ensure!(ids.eq((0..MANY).map(|number| number.to_string())), "{what}: not in order");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn pings_and_skipped_messages_by_the_ten_thousand_harm_nobody() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let mut bystander = RawClient::connected(&hub, USER)?;
+    let other = Uuid::new_v4().to_string();
+    for (what, said) in [
+        ("SignalR pings", frame(opcode::TEXT, &b"{\"type\":6}\x1e".repeat(MANY))),
+        ("unknown messages", frame(opcode::TEXT, &b"{\"type\":99}\x1e".repeat(MANY))),
+        ("empty messages", frame(opcode::TEXT, b"").repeat(MANY)),
+        ("pongs", frame(opcode::PONG, b"").repeat(MANY)),
+    ] {
+        let mut client = RawClient::connected(&hub, &other)?;
+        client.say(&said)?;
+        client.say(&frame(opcode::TEXT, &call(0)))?;
+        client.hear("\"invocationId\":\"0\"").context(what)?;
+    }
+    let mut client = RawClient::connected(&hub, &other)?;
+    client.say(&frame(opcode::PING, b"hello").repeat(MANY))?;
+    for number in 0..MANY {
+        let pong = client.frame()?;
+        ensure!(pong == Some((0x8a, b"hello".to_vec())), "{number}: {pong:?}");
+    }
+    hub.push(&json!({ "type": 5, "payload": { "userId": USER } }))?;
+    bystander.hear("ReceiveMessage")?;
+    Ok(())
+}
+
+#[test]
+fn answers_that_are_not_read_cost_little_and_end() -> Result<()> {
+    let hub = LocalHub::start("slow_consumer.timeout = '2s'")?;
+    let before = memory::anonymous(hub.process.id())?;
+    let clients: Vec<RawClient> = (0..20).map(|_| RawClient::with_little_room(&hub, USER)).collect::<Result<_>>()?;
+    let said = frame(opcode::TEXT, &(0..MANY).flat_map(call).collect::<Vec<u8>>());
+    let talking: Vec<_> = clients
+        .into_iter()
+        .map(|client| {
+            let said = said.clone();
+            std::thread::spawn(move || -> Result<RawClient> {
+                let mut mouth = client.again()?;
+                // It talks until nobody listens to it any more.
+                while mouth.say(&said).is_ok() {}
+                Ok(client)
+            })
+        })
+        .collect();
+    let mut clients = Vec::new();
+    for talker in talking {
+        clients.push(talker.join().map_err(|_| anyhow::anyhow!("a talker panicked"))??);
+    }
+    wait::until("they are let go of", SOON, || {
+        ensure!(hub.metric(r#"notification_hub_closes_total{reason="slow"}"#)? == 20.0);
+        Ok(())
+    })?;
+    let after = memory::anonymous(hub.process.id())?;
+    ensure!(after < before + (16 << 20), "{before} bytes have become {after}");
+    Ok(())
+}
+
+/// Where somebody hangs up: has made a connection of a hub and said something.
+type Stage = fn(&LocalHub) -> Result<Connection>;
+
+fn said(hub: &LocalHub, bytes: &[u8]) -> Result<Connection> {
+    let mut connection = Connection::open(hub.public)?;
+    connection.write(bytes)?;
+    Ok(connection)
+}
+
+fn said_behind_the_101(hub: &LocalHub, bytes: &[u8]) -> Result<Connection> {
+    let (response, mut connection) = hub.upgrade(Some(&hub.token(&Uuid::new_v4().to_string(), &[])?))?;
+    ensure!(response.status == 101);
+    connection.write(bytes)?;
+    Ok(connection)
+}
+
+fn shaken(hub: &LocalHub, bytes: &[u8]) -> Result<Connection> {
+    said_behind_the_101(hub, &[&frame(opcode::TEXT, HANDSHAKE), bytes].concat())
+}
+
+#[test]
+fn whoever_hangs_up_in_the_middle_leaves_nothing_behind() -> Result<()> {
+    let hub = LocalHub::start("reactors = 2")?;
+    let stages: [(&str, Stage); 14] = [
+        ("before a word", |hub| Connection::open(hub.public)),
+        ("in a head", |hub| said(hub, b"GET /hub?access_token=")),
+        ("behind an upgrade", |hub| {
+            let authorization = format!("Authorization: Bearer {}\r\n", hub.token(USER, &[])?);
+            said(hub, http::upgrade("/hub", "hub", &authorization).as_bytes())
+        }),
+        ("behind the 101", |hub| said_behind_the_101(hub, b"")),
+        ("in a handshake", |hub| said_behind_the_101(hub, &fragment(opcode::TEXT, b"{\"protocol\":"))),
+        ("behind a handshake", |hub| shaken(hub, b"")),
+        ("in a frame's header", |hub| shaken(hub, b"\x81\xfe\x01")),
+        ("in a frame's payload", |hub| shaken(hub, &frame(opcode::TEXT, &[b' '; 1000])[..500])),
+        ("in a message of fragments", |hub| shaken(hub, &fragment(opcode::TEXT, b"{\"type\":"))),
+        ("behind a ping", |hub| shaken(hub, &frame(opcode::PING, b"?"))),
+        ("in the body of a push", |hub| {
+            let token = hub.signer().sign(&token::internal())?;
+            let mut connection = Connection::open(hub.internal)?;
+            let head = format!("POST /send HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {token}\r\n");
+            connection.write(format!("{head}Content-Length: 100\r\n\r\n{{\"type\"").as_bytes())?;
+            Ok(connection)
+        }),
+        ("in the body of what a client says", |hub| {
+            let client = Negotiated::new(hub)?.polled()?;
+            let said = said(hub, client.head("POST", "Content-Length: 100\r\n").as_bytes());
+            client.ask("DELETE", b"")?;
+            said
+        }),
+        ("in a poll", |hub| {
+            let client = Negotiated::new(hub)?.polled()?;
+            let poll = said(hub, client.head("GET", "").as_bytes());
+            client.ask("DELETE", b"")?;
+            poll
+        }),
+        ("among events", |hub| Negotiated::new(hub)?.listen()),
+    ];
+    let before = descriptors_of(&hub)?;
+    for (what, stage) in stages {
+        for how in Leave::EVERY {
+            for _ in 0..5 {
+                let (stream, _) = stage(&hub).with_context(|| format!("{what}, {how:?}"))?.into_parts();
+                leave(stream, how)?;
+            }
+        }
+        nothing_left(&hub, before).context(what)?;
+    }
+    ensure!(hub.upgrade(Some(&hub.token(USER, &[])?))?.0.status == 101);
+    Ok(())
+}
+
+#[test]
+fn a_poll_that_is_dropped_with_its_client_is_forgotten_in_time() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let before = descriptors_of(&hub)?;
+    for how in Leave::EVERY {
+        for _ in 0..5 {
+            let client = Negotiated::new(&hub)?.polled()?;
+            let (stream, _) = said(&hub, client.head("GET", "").as_bytes())?.into_parts();
+            leave(stream, how)?;
+        }
+    }
+    // A client is given up 15 seconds after its last poll.
+    wait::until("they are given up", Duration::from_secs(40), || {
+        let connections = hub.total("notification_hub_connections")?;
+        ensure!(connections == 0.0, "{connections}");
+        Ok(())
+    })?;
+    nothing_left(&hub, before)
+}
+
+#[test]
+fn an_expired_token_keeps_its_connection_and_opens_no_other() -> Result<()> {
+    let hub = LocalHub::start("auth.clock_skew = '0s'")?;
+    let mut claims = token::user(USER, &[], "ChromeBrowser", "test-device");
+    claims["exp"] = json!(token::now() + 6);
+    let token = hub.signer().sign(&claims)?;
+    let (response, connection) = hub.upgrade(Some(&token))?;
+    ensure!(response.status == 101);
+    let mut client = RawClient::from(connection);
+    client.say(&frame(opcode::TEXT, HANDSHAKE))?;
+    client.hear("{}")?;
+    let poller = Negotiated::with_token(&hub, USER.to_owned(), &token)?.polled()?;
+    let listener = Negotiated::with_token(&hub, USER.to_owned(), &token)?;
+    let mut events = listener.listen()?;
+
+    wait::until("the token has expired", SOON, || {
+        ensure!(hub.upgrade(Some(&token))?.0.status == 401);
+        Ok(())
+    })?;
+    ensure!(hub.metric(r#"notification_hub_auth_failures_total{reason="expired"}"#)? >= 1.0);
+    for (what, response) in [("a poll", poller.ask("GET", b"")?), ("what is said", listener.ask("POST", b"")?)] {
+        ensure!(response.status == 401, "{what}: {response:?}");
+    }
+    hub.push(&json!({ "type": 5, "payload": { "userId": USER } }))?;
+    client.hear("\"type\":5")?;
+    while !event(&mut events)?.contains("\"type\":5") {}
+    Ok(())
+}
+
+#[test]
+fn who_is_cut_off_in_the_middle_of_a_push_is_told_of_no_other() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let before = descriptors_of(&hub)?;
+    let organization = Uuid::new_v4().to_string();
+    let member = || -> Result<RawClient> {
+        let token = hub.token(&Uuid::new_v4().to_string(), std::slice::from_ref(&organization))?;
+        let (_, connection) = hub.upgrade(Some(&token))?;
+        let mut client = RawClient::from(connection);
+        client.say(&frame(opcode::TEXT, HANDSHAKE))?;
+        client.hear("{}")?;
+        Ok(client)
+    };
+    let mut loyal = member()?;
+    let push = json!({ "type": 18, "payload": { "organizationId": organization, "enabled": true } });
+    for round in 0..10 {
+        let fleeting: Vec<RawClient> = (0..10).map(|_| member()).collect::<Result<_>>()?;
+        for (number, client) in fleeting.into_iter().enumerate() {
+            client.leave(Leave::EVERY[number % 2])?;
+            hub.push(&push)?;
+            loyal.hear("\"type\":18").with_context(|| format!("round {round}"))?;
+        }
+    }
+    drop(loyal);
+    nothing_left(&hub, before)
+}
+
+#[test]
+fn a_handshake_of_a_megabyte_or_in_a_thousand_messages_is_cut_off() -> Result<()> {
+    let hub = LocalHub::start("signalr.handshake_timeout = '3s'")?;
+    for said in [
+        fragment(opcode::TEXT, &vec![b' '; 1 << 20]),
+        frame(opcode::TEXT, &[b'{'; 100]).repeat(1000),
+        fragment(opcode::TEXT, b" ").into_iter().chain(fragment(opcode::CONTINUATION, b" ").repeat(40_000)).collect(),
+        frame(opcode::PING, b"wait").repeat(2),
+    ] {
+        let mut client = RawClient::upgraded(&hub, USER)?;
+        // A hub that hangs up early does not take all of it.
+        let _ = client.say(&said);
+        let heard = client.rest()?;
+        ensure!(String::from_utf8_lossy(&heard).contains("Handshake was canceled."), "{heard:x?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_message_over_the_limit_ends_with_an_error_and_one_below_does_not() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let padded = |length: usize| {
+        let mut call = call(7);
+        let padding = length - call.len();
+        call.splice(1..1, std::iter::repeat_n(b' ', padding));
+        call
+    };
+    for limit in [32 * 1024 - 1, 32 * 1024] {
+        let mut client = RawClient::connected(&hub, USER)?;
+        client.say(&frame(opcode::TEXT, &padded(limit)))?;
+        client.hear("\"invocationId\":\"7\"")?;
+    }
+    for said in [frame(opcode::TEXT, &padded(32 * 1024 + 1)), fragment(opcode::TEXT, &vec![b' '; 1 << 20])] {
+        let mut client = RawClient::connected(&hub, USER)?;
+        let _ = client.say(&said);
+        let heard = client.rest().context("its last words were lost")?;
+        ensure!(String::from_utf8_lossy(&heard).contains("Connection closed with an error."), "{heard:x?}");
+    }
+    Ok(())
+}
