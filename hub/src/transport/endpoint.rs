@@ -115,8 +115,13 @@ impl Endpoint {
         let lease = caller.lease.clone();
         let (token, relay) = self.connect(caller, Transport::ServerSentEvents).await?;
         lease.wait();
-        let relays = self.relays.clone();
-        let over = move || _ = relays.remove(&token);
+        let (relays, metrics) = (self.relays.clone(), self.gate.metrics.clone());
+        let over = move |slow| {
+            relays.remove(&token);
+            if slow {
+                metrics.slow_consumers.inc("reset");
+            }
+        };
         Ok(server_sent_events::answer(relay, lease, self.slow_timeout, over))
     }
 

@@ -173,6 +173,17 @@ impl Turn<'_> {
         }
     }
 
+    /// Whether the hub has ended the connection. What it has said before is lost.
+    pub fn is_over(&mut self) -> bool {
+        loop {
+            match message(&mut self.from_hub).now_or_never() {
+                Some(Some(_)) => {}
+                Some(None) => return true,
+                None => return false,
+            }
+        }
+    }
+
     /// What the hub has said already; nothing if that is all for now.
     pub fn more(&mut self) -> Option<Bytes> {
         message(&mut self.from_hub).now_or_never().flatten()

@@ -23,15 +23,20 @@ const WAITING: usize = 4;
 /// How long the last events may take once the hub has ended the connection.
 const LAST_EVENTS: Duration = Duration::from_secs(5);
 
-/// Answers with what the hub says, until it or the client ends. `slow`: how long a client may take no event at all; `over` is
-/// called at the end.
-pub fn answer(relay: Arc<Relay>, lease: Lease, slow: Duration, over: impl FnOnce() + Send + 'static) -> Response {
+/// Answers with what the hub says, until it or the client ends. `patience`: how long a client may take no event at all; `over` is
+/// told at the end whether it took none for so long.
+pub fn answer(
+    relay: Arc<Relay>,
+    lease: Lease,
+    patience: Duration,
+    over: impl FnOnce(bool) + Send + 'static,
+) -> Response {
     let (events, body) = mpsc::channel(WAITING);
     tokio::spawn(async move {
-        pass_on(&relay, &events, slow).await;
-        over();
+        let slow = pass_on(&relay, &events, patience).await;
+        over(slow);
         drop(events);
-        lease.end_within(LAST_EVENTS);
+        lease.end_within(if slow { Duration::ZERO } else { LAST_EVENTS });
     });
     let body = stream::unfold(body, async |mut body| body.recv().await.map(|event| (Ok::<_, Infallible>(event), body)));
     let headers = [
@@ -43,18 +48,23 @@ pub fn answer(relay: Arc<Relay>, lease: Lease, slow: Duration, over: impl FnOnce
     (headers, Body::from_stream(body)).into_response()
 }
 
-async fn pass_on(relay: &Relay, events: &mpsc::Sender<Bytes>, slow: Duration) {
-    let Some(mut turn) = relay.turn().await else { return };
+/// Passes on what the hub says; true if the client was too slow for it, and the hub does not know.
+async fn pass_on(relay: &Relay, events: &mpsc::Sender<Bytes>, patience: Duration) -> bool {
+    let Some(mut turn) = relay.turn().await else { return false };
     let mut next = Bytes::from_static(FIRST);
-    while let Ok(Ok(())) = timeout(slow, events.send(next)).await {
+    while let Ok(sent) = timeout(patience, events.send(next)).await {
+        if sent.is_err() {
+            return false;
+        }
         next = tokio::select! {
             heard = turn.hear() => match heard {
                 Heard::Message(message) => event(&message).into(),
-                Heard::Interrupted | Heard::Over => return,
+                Heard::Interrupted | Heard::Over => return false,
             },
-            () = events.closed() => return,
+            () = events.closed() => return false,
         };
     }
+    !turn.is_over()
 }
 
 /// One event: a line of data for each line of the payload.
