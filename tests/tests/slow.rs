@@ -1,0 +1,346 @@
+//! Clients that send or read too slowly, or not at all: cut off in their time, at a bounded price, and nobody else waits.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::bench::{machine, memory};
+use notification_hub_tests::frames::{frame, opcode};
+use notification_hub_tests::http::{self, Connection};
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::negotiated::{Negotiated, event};
+use notification_hub_tests::raw_client::{HANDSHAKE, RawClient};
+use notification_hub_tests::{descriptors, token, wait};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const SOON: Duration = Duration::from_secs(30);
+/// Between two bytes of a slow sender.
+const PAUSE: Duration = Duration::from_millis(100);
+const CLOSED: &str = r#"notification_hub_closes_total{reason="slow"}"#;
+const QUEUED: &str = r#"notification_hub_slow_consumers_total{action="queued"}"#;
+const COLLAPSED: &str = r#"notification_hub_slow_consumers_total{action="collapsed"}"#;
+const RESET: &str = r#"notification_hub_slow_consumers_total{action="reset"}"#;
+
+/// Sends byte by byte, over and over if need be, until the hub has hung up; gives what it said.
+fn drip(stream: TcpStream, bytes: &[u8]) -> Result<String> {
+    let mut mouth = stream.try_clone()?;
+    let bytes = bytes.to_vec();
+    let dripping = std::thread::spawn(move || {
+        for byte in bytes {
+            if mouth.write_all(&[byte]).is_err() {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
+    });
+    let (mut ears, mut heard) = (stream, Vec::new());
+    match ears.read_to_end(&mut heard) {
+        // Bytes that came after the hub had gone are answered with a reset.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        other => _ = other.context("the hub does not hang up")?,
+    }
+    dripping.join().map_err(|_| anyhow::anyhow!("the dripping thread panicked"))?;
+    Ok(String::from_utf8_lossy(&heard).into_owned())
+}
+
+#[test]
+fn whoever_sends_byte_by_byte_is_cut_off_at_every_stage() -> Result<()> {
+    let hub = LocalHub::start("signalr.handshake_timeout = '4s'")?;
+    let user = Uuid::new_v4().to_string();
+    let token = hub.token(&user, &[])?;
+    let long = "x".repeat(1000);
+    let speaker = Negotiated::new(&hub)?;
+    let internal = hub.signer().sign(&token::internal())?;
+    let open = |bytes: &str| -> Result<TcpStream> {
+        let mut connection = Connection::open(hub.public)?;
+        connection.write(bytes.as_bytes())?;
+        Ok(connection.into_parts().0)
+    };
+    let upgraded = || -> Result<TcpStream> { Ok(hub.upgrade(Some(&token))?.1.into_parts().0) };
+    let sending = || -> Result<TcpStream> {
+        let mut connection = Connection::open(hub.internal)?;
+        let head = format!("POST /send HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {internal}\r\n");
+        connection.write(format!("{head}Content-Length: 1000\r\n\r\n").as_bytes())?;
+        Ok(connection.into_parts().0)
+    };
+    let stages = [
+        ("the head of an upgrade", open("")?, http::upgrade(&format!("/hub?{long}"), "hub", ""), ""),
+        ("the head of a request", open("POST /hub/negotiate HTTP/1.1\r\n")?, format!("X: {long}"), ""),
+        ("the head of a poll", open("")?, speaker.head("GET", &long), ""),
+        ("the head of a request for events", open("GET /hub HTTP/1.1\r\nAccept: ")?, long.clone(), ""),
+        ("what is said by a POST", open(&speaker.head("POST", "Content-Length: 1000\r\n"))?, long.clone(), " 408 "),
+        ("the body of a push", sending()?, long.clone(), " 408 "),
+        ("a handshake", upgraded()?, format!("\u{3}{long}"), "\u{fffd}"),
+        (
+            "the header of a handshake's frame",
+            {
+                let mut stream = upgraded()?;
+                stream.write_all(b"\x81\xff\0\0\0\0\0\0\0")?;
+                stream
+            },
+            String::new(),
+            "Handshake was canceled.",
+        ),
+        (
+            "the payload of a handshake's frame",
+            {
+                let mut stream = upgraded()?;
+                stream.write_all(b"\x81\xfe\x03\xe8\0\0\0\0")?;
+                stream
+            },
+            format!("{{\"protocol\":\"{long}"),
+            "Handshake was canceled.",
+        ),
+    ];
+    std::thread::scope(|scope| {
+        let began = Instant::now();
+        let dripping = stages.map(|(what, stream, bytes, answer)| {
+            scope.spawn(move || -> Result<()> {
+                let heard = drip(stream, bytes.as_bytes()).context(what)?;
+                ensure!(heard.contains(answer) && heard.is_empty() == answer.is_empty(), "{what}: {heard:?}");
+                Ok(())
+            })
+        });
+        while dripping.iter().any(|thread| !thread.is_finished()) {
+            let asked = Instant::now();
+            ensure!(http::get(hub.public, "/alive")?.status == 200);
+            ensure!(asked.elapsed() < Duration::from_secs(5), "others waited {:?}", asked.elapsed());
+            ensure!(began.elapsed() < SOON, "somebody is not cut off");
+            std::thread::sleep(PAUSE);
+        }
+        for thread in dripping {
+            thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_slow_client_that_has_a_connection_is_heard_in_the_end() -> Result<()> {
+    let hub = LocalHub::start("signalr = { handshake_timeout = '2s', client_timeout = '2s' }")?;
+    let user = Uuid::new_v4().to_string();
+    let mut client = RawClient::connected(&hub, &user)?;
+    // It has pinged: silence would be its end, but every byte is a sign of life.
+    client.say(&frame(opcode::TEXT, b"{\"type\":6}\x1e"))?;
+    let call = b"{\"type\":1,\"invocationId\":\"0\",\"target\":\"Nope\",\"arguments\":[]}\x1e";
+    for byte in frame(opcode::TEXT, call) {
+        client.say(&[byte])?;
+        std::thread::sleep(PAUSE);
+    }
+    client.hear("\"invocationId\":\"0\"")?;
+    client.hear("Connection closed with an error.").context("then it was silent")?;
+    Ok(())
+}
+
+#[test]
+fn nine_thousand_requests_that_are_half_sent_are_cut_off_at_a_bounded_price() -> Result<()> {
+    const COUNT: usize = 9_000;
+    const MOST: u64 = 64 << 20;
+    machine::allow(COUNT)?;
+    let hub = LocalHub::start("")?;
+    let bystander = Uuid::new_v4().to_string();
+    let mut bystander_client = RawClient::connected(&hub, &bystander)?;
+    let (before, open) = (memory::anonymous(hub.process.id())?, descriptors::open(hub.process.id())?);
+    // More than all of them together may take.
+    let half = format!("GET /hub?access_token={}", "x".repeat(9_000));
+    let mut halves = Vec::new();
+    for _ in 0..COUNT {
+        let mut stream = TcpStream::connect(hub.public)?;
+        stream.set_read_timeout(Some(SOON))?;
+        stream.write_all(half.as_bytes())?;
+        halves.push(stream);
+    }
+    let asked = Instant::now();
+    ensure!(http::get(hub.public, "/alive")?.status == 200);
+    ensure!(asked.elapsed() < Duration::from_secs(5), "others waited {:?}", asked.elapsed());
+    hub.push(&json!({ "type": 5, "payload": { "userId": bystander } }))?;
+    bystander_client.hear("\"type\":5")?;
+    let taken = memory::anonymous(hub.process.id())?.saturating_sub(before);
+    ensure!(taken < MOST * 3 / 2, "they took {taken} bytes");
+    for mut stream in halves {
+        let mut heard = Vec::new();
+        match stream.read_to_end(&mut heard) {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            other => _ = other.context("a half request was not cut off")?,
+        }
+        ensure!(heard.is_empty(), "{heard:x?}");
+    }
+    wait::until("nothing is left of them", SOON, || {
+        let left = descriptors::open(hub.process.id())?;
+        ensure!(left <= open, "{left} descriptors instead of {open}");
+        Ok(())
+    })
+}
+
+/// A push of a type to a user, recognised by its context, which is about so long.
+fn push(user: &str, kind: u8, context: &str, length: usize) -> Value {
+    let context = format!("{context}{}", "x".repeat(length));
+    json!({ "type": kind, "payload": { "userId": user }, "contextId": context })
+}
+
+/// Pushes until the socket of a user's client is full, so that what comes from now on waits; gives how many pushes that took.
+fn fill(hub: &LocalHub, user: &str) -> Result<usize> {
+    let (mut pushed, mut queued) = (0, 0);
+    // One that waits says little: a relay in between may take it a moment later.
+    while queued < 3 {
+        ensure!(pushed < 2000, "{pushed} pushes fitted");
+        let before = hub.metric(QUEUED)?;
+        hub.push(&push(user, 11, &format!("filler {pushed} "), 8_000))?;
+        pushed += 1;
+        queued = if hub.metric(QUEUED)? > before { queued + 1 } else { 0 };
+        if queued > 0 {
+            std::thread::sleep(PAUSE);
+        }
+    }
+    Ok(pushed)
+}
+
+/// A push as a client saw it: its type, and its context up to the padding.
+fn seen(text: &str) -> Result<Option<(u64, String)>> {
+    let text = text.strip_prefix("data: ").unwrap_or(text).trim_end_matches(['\r', '\n', '\u{1e}']);
+    let message: Value = serde_json::from_str(text).with_context(|| format!("no message: {text:.100}"))?;
+    let push = &message["arguments"][0];
+    let context = push["contextId"].as_str().unwrap_or_default().trim_end_matches('x').to_owned();
+    Ok(push["type"].as_u64().map(|kind| (kind, context)))
+}
+
+/// Fills a client that does not read until pushes are replaced, then has it read, and compares.
+fn collapses(hub: &LocalHub, user: &str, mut next: impl FnMut() -> Result<String>) -> Result<()> {
+    let fillers = fill(hub, user)?;
+    let mut pushed: Vec<(u64, String)> = (0..fillers).map(|number| (11, format!("filler {number} "))).collect();
+    let kinds = [(4, true), (11, false), (10, true), (6, false), (5, true), (22, false)];
+    for number in 0..60 {
+        let (kind, replaceable) = kinds[number % kinds.len()];
+        hub.push(&push(user, kind, &format!("push {number} "), if replaceable { 6_000 } else { 500 }))?;
+        pushed.push((kind.into(), format!("push {number} ")));
+        if hub.metric(COLLAPSED)? > 0.0 {
+            break;
+        }
+    }
+    ensure!(hub.metric(COLLAPSED)? == 1.0, "nothing was replaced");
+    hub.push(&push(user, 11, "end ", 0))?;
+    pushed.push((11, "end ".to_owned()));
+
+    let mut heard = Vec::new();
+    while heard.last() != pushed.last() {
+        heard.extend(seen(&next()?)?);
+    }
+    let place = heard.iter().position(|push| *push == (5, String::new())).context("no sync came")?;
+    let missing: Vec<_> = pushed.iter().filter(|push| !heard.contains(push)).cloned().collect();
+    ensure!(!missing.is_empty() && missing.iter().all(|(kind, _)| matches!(kind, 4 | 5 | 10)), "{missing:?}");
+    let first = pushed.iter().position(|push| *push == missing[0]).unwrap_or_default();
+    // In the place of the first of those that it makes up for; all others come, in order.
+    let mut expected = pushed;
+    expected[first] = (5, String::new());
+    expected.retain(|push| !missing.contains(push));
+    ensure!((heard == expected) && place == first, "{heard:?}\ninstead of\n{expected:?}");
+    Ok(())
+}
+
+#[test]
+fn a_slow_websockets_queue_collapses_and_loses_nothing_else() -> Result<()> {
+    let hub = LocalHub::start("catch_up.enabled = false")?;
+    let user = Uuid::new_v4().to_string();
+    let mut client = RawClient::with_little_room(&hub, &user)?;
+    collapses(&hub, &user, || client.hear(""))
+}
+
+#[test]
+fn a_slow_listeners_queue_collapses_and_loses_nothing_else() -> Result<()> {
+    let hub = LocalHub::start("catch_up.enabled = false")?;
+    let client = Negotiated::new(&hub)?;
+    let mut events = client.listen_with_little_room()?;
+    collapses(&hub, &client.user, || event(&mut events))
+}
+
+#[test]
+fn a_slow_pollers_queue_collapses_and_loses_nothing_else() -> Result<()> {
+    let hub = LocalHub::start("catch_up.enabled = false")?;
+    let client = Negotiated::new(&hub)?.polled()?;
+    let mut waiting = std::collections::VecDeque::new();
+    collapses(&hub, &client.user, || {
+        while waiting.is_empty() {
+            waiting.extend(client.poll()?.split_inclusive('\u{1e}').map(str::to_owned));
+        }
+        waiting.pop_front().context("nothing came")
+    })
+}
+
+#[test]
+fn what_waits_for_a_client_is_bounded_and_then_it_is_reset() -> Result<()> {
+    let hub = LocalHub::start("catch_up.enabled = false")?;
+    let user = Uuid::new_v4().to_string();
+    let (deaf, mut fast) = (RawClient::with_little_room(&hub, &user)?, RawClient::connected(&hub, &user)?);
+    let listening = std::thread::spawn(move || fast.hear("the last").map(drop));
+    fill(&hub, &user)?;
+    let mut more = 0;
+    while hub.metric(CLOSED)? == 0.0 {
+        hub.push(&push(&user, 11, "", 10_000))?;
+        more += 1;
+        // What the kernel took meanwhile is not the queue's.
+        ensure!(more <= 64 / 10 + 10, "{more} pushes of 10 KB wait");
+    }
+    ensure!(hub.metric(RESET)? == 1.0);
+    ensure!(deaf.is_reset(), "it was not reset");
+    hub.push(&push(&user, 11, "the last", 0))?;
+    listening.join().map_err(|_| anyhow::anyhow!("the listener panicked"))?.context("another client suffered")
+}
+
+#[test]
+fn a_client_whose_socket_takes_nothing_is_reset_in_time() -> Result<()> {
+    let hub = LocalHub::start("slow_consumer.timeout = '3s'\nsignalr.keep_alive = '1s'\ncatch_up.enabled = false")?;
+    let user = Uuid::new_v4().to_string();
+    let (deaf, mut fast) = (RawClient::with_little_room(&hub, &user)?, RawClient::connected(&hub, &user)?);
+    let listening = std::thread::spawn(move || fast.hear("the last").map(drop));
+    fill(&hub, &user)?;
+    wait::until("it is reset", SOON, || {
+        ensure!(hub.metric(RESET)? == 1.0 && hub.metric(CLOSED)? == 1.0);
+        Ok(())
+    })?;
+    ensure!(deaf.is_reset(), "it was not reset");
+    ensure!(hub.total("notification_hub_connections")? == 1.0);
+    hub.push(&push(&user, 11, "the last", 0))?;
+    listening.join().map_err(|_| anyhow::anyhow!("the listener panicked"))?.context("another client suffered")
+}
+
+#[test]
+fn a_listener_whose_socket_takes_nothing_is_let_go_of_in_time() -> Result<()> {
+    let hub = LocalHub::start("slow_consumer.timeout = '3s'\ncatch_up.enabled = false")?;
+    let client = Negotiated::new(&hub)?;
+    let events = client.listen_with_little_room()?;
+    fill(&hub, &client.user)?;
+    wait::until("it is let go of", SOON, || {
+        ensure!(hub.metric(RESET)? == 1.0);
+        ensure!(hub.total("notification_hub_connections")? == 0.0);
+        Ok(())
+    })?;
+    let (mut stream, _) = events.into_parts();
+    match stream.read_to_end(&mut Vec::new()) {
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(()),
+        other => other.map(drop).context("its connection stays"),
+    }
+}
+
+#[test]
+fn deaf_clients_do_not_keep_a_hub_from_ending() -> Result<()> {
+    let mut hub = LocalHub::start("drain.duration = '0s'")?;
+    let (listener, poller) = (Negotiated::new(&hub)?, Negotiated::new(&hub)?.polled()?);
+    let user = Uuid::new_v4().to_string();
+    let _events = listener.listen_with_little_room()?;
+    let _websocket = RawClient::with_little_room(&hub, &user)?;
+    fill(&hub, &listener.user)?;
+    for user in [&user, &poller.user] {
+        for _ in 0..200 {
+            hub.push(&push(user, 11, "", 40_000))?;
+        }
+    }
+    let mut shy = RawClient::upgraded(&hub, &user)?;
+    shy.say(&HANDSHAKE[..3])?;
+    hub.process.signal(Signal::TERM)?;
+    let status = hub.process.wait(SOON)?;
+    ensure!(status.success(), "{status}");
+    Ok(())
+}
