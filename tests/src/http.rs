@@ -117,6 +117,11 @@ impl Connection {
         Ok((size > 0).then_some(chunk))
     }
 
+    /// Whether nothing comes any more.
+    pub fn ended(&mut self) -> Result<bool> {
+        Ok(self.read.is_empty() && self.more()? == 0)
+    }
+
     /// The socket and what was read beyond the last answer.
     pub fn into_parts(self) -> (TcpStream, Vec<u8>) {
         (self.stream, self.read)
