@@ -25,6 +25,7 @@ use crate::auth::{Authenticator, Verifier};
 use crate::azure::QueueError;
 use crate::backplane::Local;
 use crate::config::Config;
+use crate::descriptors::Shares;
 use crate::reactor::Reactors;
 use crate::shutdown;
 use crate::source::direct::{self, Direct};
@@ -161,6 +162,7 @@ impl Hub {
         let authenticator = Arc::new(Authenticator { verifier: verifier.clone(), authority });
 
         let negotiations = Arc::new(Negotiations::alone());
+        let shares = Shares::take();
         let (to_axum, plain) = mpsc::channel(PLAIN_QUEUE);
         let reactors = Arc::new(Reactors::start(
             &config,
@@ -181,7 +183,7 @@ impl Hub {
         let gate = Gate { authenticator, metrics: metrics.clone() };
         let to_reactors = reactors.clone();
         let door: Door = Arc::new(move |knock| to_reactors.adopt(knock));
-        let endpoint = Endpoint::new(gate.clone(), negotiations.clone(), door, &config);
+        let endpoint = Endpoint::new(gate.clone(), negotiations.clone(), door, shares.relays, &config);
         let mut on_public =
             negotiate::routes(Negotiate { gate: gate.clone(), negotiations }).merge(endpoint::routes(endpoint));
         let source = match source {

@@ -25,6 +25,7 @@ pub mod client;
 pub mod config;
 pub mod connection;
 pub mod delivery;
+pub mod descriptors;
 pub mod limits;
 pub mod notification;
 pub mod protocol;

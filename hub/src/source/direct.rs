@@ -13,7 +13,7 @@ use super::Intake;
 use crate::auth::{Policy, Query};
 use crate::telemetry::Seldom;
 use crate::transport::refusal::Refusal;
-use crate::transport::request::{Gate, body};
+use crate::transport::request::{Gate, LARGEST_BODY, body};
 
 /// How many pushes may be on their way at once.
 const MOST: usize = 1024;
@@ -58,7 +58,7 @@ async fn send(_: Authorized, State(direct): State<Direct>, request: Request) -> 
         direct.gate.metrics.pushed("rejected", None);
         return Err(Refusal::busy("There are too many pushes on their way."));
     };
-    let body = body(request.into_body()).await?;
+    let body = body(request.into_body(), LARGEST_BODY).await?;
     direct.intake.take(&body).await.map_err(|malformed| {
         if let Some(unsaid) = direct.seldom.say() {
             tracing::warn!(%malformed, unsaid, "a push was refused");

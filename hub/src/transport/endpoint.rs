@@ -27,6 +27,9 @@ use crate::connection::Transport;
 /// How long the answer to a poll may take once it is there.
 const POLL_ANSWER: Duration = Duration::from_secs(10);
 
+/// The most that a client says in one request, in bytes: many of them at once may come without a token.
+const LARGEST_SAID: usize = 64 * 1024;
+
 /// What the endpoint needs.
 #[derive(Clone)]
 pub struct Endpoint {
@@ -47,12 +50,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint of which nobody is a client yet.
-    pub fn new(gate: Gate, negotiations: Arc<Negotiations>, door: Door, config: &Config) -> Endpoint {
+    /// An endpoint of which nobody is a client yet; `most` may be.
+    pub fn new(gate: Gate, negotiations: Arc<Negotiations>, door: Door, most: usize, config: &Config) -> Endpoint {
         Endpoint {
             gate,
             negotiations,
-            relays: Arc::default(),
+            relays: Arc::new(Relays::new(most)),
             door,
             poll_timeout: config.signalr.poll_timeout,
             slow_timeout: config.slow_consumer.timeout,
@@ -127,9 +130,7 @@ impl Endpoint {
 
     async fn poll(&self, caller: Caller<'_>) -> Result<Response, Refusal> {
         let Some(relay) = self.find(&caller)? else {
-            let (token, relay) = self.connect(caller, Transport::LongPolling).await?;
-            let (relays, relay) = (self.relays.clone(), Arc::downgrade(&relay));
-            tokio::spawn(async move { relays.watch(token, relay).await });
+            self.connect(caller, Transport::LongPolling).await?;
             return Ok(long_polling::begin());
         };
         if relay.transport() != Transport::LongPolling {
@@ -156,12 +157,12 @@ impl Endpoint {
                 Standing::Used(_) | Standing::Unknown => return Err(unknown()),
             }
         }
-        let said = request::body(body).await?;
+        let said = request::body(body, LARGEST_SAID).await?;
         if let Some(relay) = relay {
             if !relay.say(said).await {
                 return Err(unknown());
             }
-        } else if !self.relays.keep_early(id, said, self.most_early) {
+        } else if !self.relays.keep_early(id, &said, self.most_early) {
             return Err(Refusal::busy("There is no room for what is said before a transport is connected."));
         }
         Ok(([(CONTENT_TYPE, "text/plain")], ()).into_response())
@@ -196,8 +197,9 @@ impl Endpoint {
     /// Connects a caller, by its token.
     async fn connect(&self, caller: Caller<'_>, transport: Transport) -> Result<(String, Arc<Relay>), Refusal> {
         let token = caller.id()?.to_owned();
+        let no_room = || Refusal::busy("This server has as many clients without WebSockets as it may have.");
         if !self.relays.has_room() {
-            return Err(Refusal::busy("This server has as many clients without WebSockets as it may have."));
+            return Err(no_room());
         }
         match self.negotiations.take(&token, caller.guest.hub(), transport) {
             Standing::Fresh => {}
@@ -206,9 +208,14 @@ impl Endpoint {
         }
         let relay = Relay::open(&self.door, transport, caller.guest, caller.lease.peer, caller.forwarded).await?;
         let relay = Arc::new(relay);
-        for said in self.relays.add(&token, relay.clone()) {
+        // Others may have come meanwhile.
+        let said = self.relays.add(&token, relay.clone()).ok_or_else(no_room)?;
+        // Before anything is waited for: a request that is dropped leaves a client that nobody listens for.
+        let (relays, watched) = (self.relays.clone(), (token.clone(), Arc::downgrade(&relay)));
+        tokio::spawn(async move { relays.watch(watched.0, watched.1).await });
+        if !said.is_empty() {
             // A hub that does not listen says so to who listens to it.
-            let _ = relay.say(said).await;
+            let _ = relay.say(said.into()).await;
         }
         Ok((token, relay))
     }

@@ -4,13 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
-
 use super::connection_token::GOOD_FOR;
 use super::relay::Relay;
-
-/// How many there may be at once: each costs three descriptors and a few kilobytes.
-const MOST: usize = 1024;
 
 /// How many clients may have spoken before they are connected.
 const MOST_EARLY: usize = 256;
@@ -19,17 +14,24 @@ const MOST_EARLY: usize = 256;
 const IDLE: Duration = Duration::from_secs(15);
 
 /// The table.
-#[derive(Default)]
-pub struct Relays(Mutex<Table>);
+pub struct Relays {
+    table: Mutex<Table>,
+    most: usize,
+}
 
 #[derive(Default)]
 struct Table {
     open: HashMap<String, Arc<Relay>>,
     /// What clients have said before they were connected, and when.
-    early: HashMap<String, (Instant, Vec<Bytes>)>,
+    early: HashMap<String, (Instant, Vec<u8>)>,
 }
 
 impl Relays {
+    /// A table for so many at once: each costs three descriptors and a few kilobytes.
+    pub fn new(most: usize) -> Relays {
+        Relays { table: Mutex::default(), most }
+    }
+
     /// The client of a token.
     pub fn find(&self, token: &str) -> Option<Arc<Relay>> {
         self.table().open.get(token).cloned()
@@ -37,14 +39,17 @@ impl Relays {
 
     /// Whether there is room for one more.
     pub fn has_room(&self) -> bool {
-        self.table().open.len() < MOST
+        self.table().open.len() < self.most
     }
 
-    /// Keeps a client, and gives back what it has said before.
-    pub fn add(&self, token: &str, relay: Arc<Relay>) -> Vec<Bytes> {
+    /// Keeps a client, and gives back what it has said before; nothing if there is no room any more.
+    pub fn add(&self, token: &str, relay: Arc<Relay>) -> Option<Vec<u8>> {
         let mut table = self.table();
+        if table.open.len() >= self.most {
+            return None;
+        }
         table.open.insert(token.to_owned(), relay);
-        table.early.remove(token).map_or_else(Vec::new, |(_, said)| said)
+        Some(table.early.remove(token).map_or_else(Vec::new, |(_, said)| said))
     }
 
     /// Forgets a client.
@@ -53,15 +58,16 @@ impl Relays {
     }
 
     /// Keeps what a client says before it is connected; false if there is no room.
-    pub fn keep_early(&self, token: &str, said: Bytes, largest: usize) -> bool {
+    pub fn keep_early(&self, token: &str, said: &[u8], largest: usize) -> bool {
         let mut table = self.table();
         table.early.retain(|_, (since, _)| since.elapsed() < GOOD_FOR);
         let (clients, known) = (table.early.len(), table.early.get(token));
-        let kept: usize = known.map_or(0, |(_, said)| said.iter().map(Bytes::len).sum());
+        let kept = known.map_or(0, |(_, said)| said.len());
         if kept + said.len() > largest || (known.is_none() && clients >= MOST_EARLY) {
             return false;
         }
-        table.early.entry(token.to_owned()).or_insert_with(|| (Instant::now(), Vec::new())).1.push(said);
+        // Copied: the bytes of a request hold on to the whole buffer that they were read into.
+        table.early.entry(token.to_owned()).or_insert_with(|| (Instant::now(), Vec::new())).1.extend_from_slice(said);
         true
     }
 
@@ -77,6 +83,24 @@ impl Relays {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_early_is_bounded_and_by_so_many() {
+        let relays = Relays::new(1);
+        assert!(relays.keep_early("a", b"1234", 6) && relays.keep_early("a", b"56", 6));
+        assert!(!relays.keep_early("a", b"7", 6) && relays.keep_early("a", b"", 6));
+        let kept = relays.table().early.remove("a").map(|(_, said)| said);
+        assert_eq!(kept.as_deref(), Some(&b"123456"[..]));
+        for number in 0..MOST_EARLY {
+            assert!(relays.keep_early(&number.to_string(), b"1", 6));
+        }
+        assert!(!relays.keep_early("one more", b"1", 6) && relays.keep_early("0", b"2", 6));
     }
 }

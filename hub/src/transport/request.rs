@@ -16,7 +16,7 @@ use crate::telemetry::Metrics;
 /// How long a body may take.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// The largest body, in bytes.
+/// The largest body of a push, in bytes.
 pub const LARGEST_BODY: usize = 1024 * 1024;
 
 /// Who takes tokens, and counts those that are not good.
@@ -46,17 +46,17 @@ impl Gate {
     }
 }
 
-/// The whole body of a request.
+/// The whole body of a request, of `largest` bytes at the most.
 ///
 /// # Errors
 /// The answer to one that is too large, does not come in time or ends early.
-pub async fn body(body: Body) -> Result<Bytes, Refusal> {
-    let body = timeout(DEADLINE, Limited::new(body, LARGEST_BODY).collect()).await;
+pub async fn body(body: Body, largest: usize) -> Result<Bytes, Refusal> {
+    let body = timeout(DEADLINE, Limited::new(body, largest).collect()).await;
     let Ok(body) = body else { return Err(Refusal::explained(408, "The body did not come in time.")) };
     match body {
         Ok(body) => Ok(body.to_bytes()),
         Err(cause) if cause.is::<LengthLimitError>() => {
-            Err(Refusal::explained(413, &format!("A body has at most {LARGEST_BODY} bytes.")))
+            Err(Refusal::explained(413, &format!("A body has at most {largest} bytes.")))
         }
         Err(_) => Err(Refusal::explained(400, "The body ended early.")),
     }
