@@ -14,7 +14,7 @@ use axum::middleware::map_response;
 use axum::response::Response;
 use serde::Serialize;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::admin::{self, Admin};
 use crate::auth::authority::Authority;
@@ -44,9 +44,6 @@ const BACKLOG: i32 = 4096;
 
 /// A client that does not acknowledge bytes for so long is gone (`decisions.md` 3).
 const HALF_OPEN: Duration = Duration::from_secs(30);
-
-/// How many connections may wait for axum to take them.
-const PLAIN_QUEUE: usize = 64;
 
 /// How long what the source has in hand may take once the hub shuts down.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
@@ -163,7 +160,7 @@ impl Hub {
 
         let negotiations = Arc::new(Negotiations::alone());
         let shares = Shares::take();
-        let (to_axum, plain) = mpsc::channel(PLAIN_QUEUE);
+        let (to_axum, plain) = plain::entrance(shares.requests);
         let reactors = Arc::new(Reactors::start(
             &config,
             public,
@@ -171,6 +168,7 @@ impl Hub {
             negotiations.clone(),
             metrics.clone(),
             to_axum,
+            shares.sockets,
         )?);
         keys.into_iter().for_each(|keys| _ = tokio::spawn(keys.run(verifier.clone(), metrics.clone())));
         let admin_routes =

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::telemetry::Seldom;
 
@@ -16,21 +15,11 @@ pub(super) const LISTEN: Token = Token(usize::MAX - 1);
 /// How many connections are accepted before everything else has its turn.
 const BUDGET: usize = 64;
 
+/// Of so many sockets one is kept for those who are no clients yet, or no longer.
+const COMING_AND_GOING: usize = 8;
+
 /// How long to wait before trying again when the system has no descriptor left.
 const EXHAUSTED: Duration = Duration::from_millis(100);
-
-/// Descriptors that are kept for everything else: the other ports, files, requests that axum serves, the two others of each
-/// client without a WebSocket.
-const RESERVE: usize = 3300;
-
-/// How many sockets there may be: the limit of open files without the reserve, which is a quarter of a small limit.
-fn most_sockets() -> usize {
-    // What may be had is taken. If it can't be had after all, what there is has to do.
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    limit - RESERVE.min(limit / 4)
-}
 
 /// The listening socket.
 pub(super) struct Acceptor {
@@ -45,11 +34,33 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     /// Takes over a listening socket.
-    pub(super) fn new(listener: std::net::TcpListener, registry: &Registry) -> io::Result<Acceptor> {
+    pub(super) fn new(listener: std::net::TcpListener, registry: &Registry, most: usize) -> io::Result<Acceptor> {
         listener.set_nonblocking(true)?;
         let mut listener = TcpListener::from_std(listener);
         registry.register(&mut listener, LISTEN, Interest::READABLE)?;
-        Ok(Acceptor { listener, ready: true, pause_until: None, seldom: Seldom::default(), most: most_sockets() })
+        Ok(Acceptor { listener, ready: true, pause_until: None, seldom: Seldom::default(), most })
+    }
+
+    /// How many sockets there may be.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// How many of them may be clients: the rest is for those who come and go.
+    pub(super) fn most_clients(&self) -> usize {
+        self.most - self.most / COMING_AND_GOING
+    }
+
+    /// Says what to raise.
+    pub(super) fn complain(&self) {
+        if let Some(unsaid) = self.seldom.say() {
+            let most = self.most;
+            tracing::warn!(
+                most,
+                unsaid,
+                "there is no room for more connections: raise the limit of open files (ulimit -n)"
+            );
+        }
     }
 
     /// How long the loop may wait because of this; nothing if any time is fine.
@@ -65,21 +76,12 @@ impl Acceptor {
         if self.pause_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
-        self.pause_until = None;
+        self.pause_until = (open >= self.most).then(|| Instant::now() + EXHAUSTED);
         for _ in 0..BUDGET {
             if !self.ready {
                 return;
             }
             if open >= self.most {
-                self.pause_until = Some(Instant::now() + EXHAUSTED);
-                if let Some(unsaid) = self.seldom.say() {
-                    let most = self.most;
-                    tracing::warn!(
-                        most,
-                        unsaid,
-                        "no more connections are accepted: raise the limit of open files (ulimit -n)"
-                    );
-                }
                 return;
             }
             match self.listener.accept() {

@@ -55,6 +55,7 @@ impl Reactor {
         let mut outgoing = Outgoing { sooner: true, ..Outgoing::reusing(&mut self.spare) };
         let ending = connection.take(&mut leftover, self.now, &self.terms, &mut outgoing);
         self.slots[slot as usize].state = State::Open(connection);
+        self.clients += 1;
         self.settle(slot, answered);
         self.carry(slot, outgoing, ending);
         if unread {
@@ -212,6 +213,7 @@ impl Reactor {
         let Some(entry) = self.slots.get_mut(slot as usize) else { return };
         let State::Open(connection) = entry.take() else { return };
         self.fan_outs.forget(slot);
+        self.clients -= 1;
         let metrics = &self.shared.metrics;
         if let Some(protocol) = connection.joined() {
             metrics.connected(connection.hub(), connection.client_type(), protocol, connection.transport()).dec();

@@ -59,6 +59,8 @@ pub(super) struct Reactor {
     pub(super) poll: Poll,
     pub(super) slots: Slab<Slot>,
     pub(super) registry: Registry,
+    /// How many of the slots are clients.
+    pub(super) clients: usize,
     /// How many clients each user has, where there is a limit.
     pub(super) users: HashMap<Uuid, usize>,
     wheel: Wheel,
@@ -117,6 +119,7 @@ impl Reactor {
             poll,
             slots: Slab::new(),
             registry: Registry::default(),
+            clients: 0,
             users: HashMap::default(),
             wheel: Wheel::new(now),
             clock,
@@ -342,13 +345,22 @@ impl Reactor {
         let status = &self.statuses[self.number];
         status.beat.store(u64::from(self.now.0) * Tick::LENGTH.as_millis() as u64, Ordering::Relaxed);
         status.sockets.store(self.slots.len(), Ordering::Relaxed);
+        status.clients.store(self.clients, Ordering::Relaxed);
         let drained = self.drain.as_ref().is_some_and(|(_, drain)| drain.is_over()) && self.slots.is_empty();
         status.drained.store(drained, Ordering::Relaxed);
     }
 
     /// How many sockets the other reactors hold.
     pub(super) fn peers_open(&self) -> usize {
-        let others = self.statuses.iter().enumerate().filter(|(number, _)| *number != self.number);
-        others.map(|(_, status)| status.sockets.load(Ordering::Relaxed)).sum()
+        self.others().map(|status| status.sockets.load(Ordering::Relaxed)).sum()
+    }
+
+    /// How many of those are clients.
+    pub(super) fn peers_clients(&self) -> usize {
+        self.others().map(|status| status.clients.load(Ordering::Relaxed)).sum()
+    }
+
+    fn others(&self) -> impl Iterator<Item = &Arc<Status>> {
+        self.statuses.iter().enumerate().filter(|(number, _)| *number != self.number).map(|(_, status)| status)
     }
 }

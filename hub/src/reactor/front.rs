@@ -5,8 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-
 use super::acceptor::Acceptor;
 use super::arrival::{Arrival, Progress};
 use super::event_loop::Reactor;
@@ -18,10 +16,11 @@ use super::socket::Socket;
 use super::verification::Verification;
 use crate::auth::{Claims, Guest, Policy, Rejection};
 use crate::connection::{Tick, Transport};
+use crate::limits::Full;
 use crate::transport::front_door::{self, Head, Upgrade};
 use crate::transport::headers;
 use crate::transport::negotiations::Standing;
-use crate::transport::plain::Handover;
+use crate::transport::plain::{Entrance, Handover};
 use crate::transport::refusal::Refusal;
 
 /// How long a request's head may take.
@@ -37,7 +36,7 @@ const AFTER_A_CUT: usize = PARTIAL_HEADS / 4 * 3;
 /// The public port and what goes with it.
 pub(super) struct Front {
     pub(super) acceptor: Acceptor,
-    plain: mpsc::Sender<Handover>,
+    plain: Entrance,
     verification: Verification,
     /// How many tokens are being verified; requests above the limit wait.
     verifying: usize,
@@ -52,10 +51,11 @@ impl Reactor {
     pub(super) fn open_front_door(
         &mut self,
         listener: std::net::TcpListener,
-        plain: mpsc::Sender<Handover>,
+        plain: Entrance,
         verification: Verification,
+        most: usize,
     ) -> io::Result<()> {
-        let acceptor = Acceptor::new(listener, self.poll.registry())?;
+        let acceptor = Acceptor::new(listener, self.poll.registry(), most)?;
         let front =
             Front { acceptor, plain, verification, verifying: 0, waiting: VecDeque::new(), partial: 0, tickets: 0 };
         self.front = Some(front);
@@ -71,8 +71,12 @@ impl Reactor {
     /// Takes in who waits at the door.
     pub(super) fn accept(&mut self) {
         let Some(mut front) = self.front.take_if(|front| front.acceptor.ready) else { return };
-        let others: usize = self.peers_open();
-        front.acceptor.accept(self.slots.len() + others, |socket, peer| {
+        let mut open = self.slots.len() + self.peers_open();
+        if open >= front.acceptor.most() {
+            front.acceptor.complain();
+            open -= self.make_room();
+        }
+        front.acceptor.accept(open, |socket, peer| {
             let mut socket = Socket::from(socket);
             if let Some(slot) = self.reserve(&mut socket) {
                 self.slots[slot as usize].state = State::Arriving(Arrival::new(socket, peer));
@@ -80,6 +84,21 @@ impl Reactor {
             }
         });
         self.front = Some(front);
+    }
+
+    /// Cuts off the older half of those who are no clients yet or no longer, so that others get a word in; gives how many that
+    /// were.
+    fn make_room(&mut self) -> usize {
+        let fleeting = self.slots.iter().filter_map(|(slot, entry)| match &entry.state {
+            State::Arriving(arrival) if arrival.verifying.is_none() => Some((entry.armed, slot)),
+            State::Leaving(_) => Some((entry.armed, slot)),
+            _ => None,
+        });
+        let mut fleeting: Vec<(Tick, usize)> = fleeting.collect();
+        fleeting.sort_unstable();
+        let half = fleeting.len().div_ceil(2);
+        fleeting.iter().take(half).for_each(|(_, slot)| _ = self.slots.remove(*slot));
+        half
     }
 
     /// Reads on in a request.
@@ -144,14 +163,16 @@ impl Reactor {
     /// Gives a connection to axum, with what was read of it.
     fn hand_over(&mut self, slot: u32, on_hub: bool) {
         let Some(front) = &self.front else { return };
-        let Ok(permit) = front.plain.clone().try_reserve_owned() else {
+        let plain = front.plain.clone();
+        let Some(place) = plain.place() else {
             return self.refuse(slot, "limited", Refusal::busy("Too many requests at once."));
         };
         let Some(mut arrival) = self.take_arrival(slot) else { return };
         self.slots.remove(slot as usize);
         // Fails only for a socket that is not registered.
         let _ = self.poll.registry().deregister(&mut arrival.socket);
-        permit.send(Handover { socket: arrival.socket.into(), head: arrival.head, peer: arrival.peer, on_hub });
+        let Arrival { socket, head, peer, .. } = arrival;
+        plain.take(Handover { socket: socket.into(), head, peer, on_hub, place });
     }
 
     /// Finds out whether a client's token is good: from memory, or on the verifying thread.
@@ -235,6 +256,12 @@ impl Reactor {
             return self.refuse(slot, "bad_request", refusal);
         }
         let Some(Slot { state: State::Arriving(arrival), .. }) = self.slots.get(slot as usize) else { return };
+        if let Some(front) = &self.front
+            && self.clients + self.peers_clients() >= front.acceptor.most_clients()
+        {
+            front.acceptor.complain();
+            return self.refuse(slot, "limited", Refusal::full(Full::Hub));
+        }
         let limits = &self.shared.config.limits;
         let place = match self.shared.census.admit(limits, arrival.peer, &upgrade.forwarded) {
             Ok(place) => place,

@@ -34,7 +34,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::auth::Authenticator;
@@ -44,7 +44,7 @@ use crate::limits::Census;
 use crate::telemetry::Metrics;
 use crate::transport::cors::Cors;
 use crate::transport::negotiations::Negotiations;
-use crate::transport::plain::Handover;
+use crate::transport::plain::Entrance;
 use crate::transport::refusal::Refusal;
 use crate::transport::relay::Knock;
 use event_loop::Reactor;
@@ -73,6 +73,8 @@ struct Status {
     beat: AtomicU64,
     /// How many sockets it holds, in whatever state.
     sockets: AtomicUsize,
+    /// How many of them are clients.
+    clients: AtomicUsize,
     /// It has let go of its clients.
     drained: AtomicBool,
 }
@@ -101,8 +103,8 @@ impl Drop for Receipt {
 }
 
 impl Reactors {
-    /// Starts the reactors, from inside a tokio runtime. The first one accepts from `listener`; what is no WebSocket goes to
-    /// `plain`.
+    /// Starts the reactors, from inside a tokio runtime. The first one accepts from `listener`, so that all of them hold
+    /// `most_sockets` at the most; what is no WebSocket goes to `plain`.
     ///
     /// # Errors
     /// If the system gives no poll or no thread.
@@ -112,7 +114,8 @@ impl Reactors {
         authenticator: Arc<Authenticator>,
         negotiations: Arc<Negotiations>,
         metrics: Arc<Metrics>,
-        plain: mpsc::Sender<Handover>,
+        plain: Entrance,
+        most_sockets: usize,
     ) -> io::Result<Reactors> {
         let shared = Arc::new(Shared {
             authenticator,
@@ -132,7 +135,7 @@ impl Reactors {
             let mut reactor = Reactor::new(number, shared.clone(), statuses.clone(), mailboxes.clone(), letters, poll);
             if let Some((listener, plain)) = front.take() {
                 let verification = Verification::start(shared.authenticator.clone(), mailbox, Handle::current())?;
-                reactor.open_front_door(listener, plain, verification)?;
+                reactor.open_front_door(listener, plain, verification, most_sockets)?;
             }
             let thread = std::thread::Builder::new().name(format!("reactor-{number}"));
             threads.push(thread.spawn(move || reactor.run())?);

@@ -16,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncReadExt;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::cors::{self, Cors};
@@ -24,9 +24,6 @@ use super::headers::{SECURITY, SERVER};
 use super::lease::Lease;
 use super::paths;
 use crate::notification::Date;
-
-/// How many connections axum serves at once; the front door refuses those above.
-const MOST: usize = 1024;
 
 /// The version of Bitwarden's service that this one stands in for, released in August 2026. Its own is in `Server`.
 const EMULATED: &str = "2026.8.0";
@@ -47,6 +44,34 @@ pub struct Handover {
     pub peer: IpAddr,
     /// The request is for a hub.
     pub on_hub: bool,
+    /// Its place among those that are served at once.
+    pub place: OwnedSemaphorePermit,
+}
+
+/// The way in, for so many at once.
+#[derive(Clone)]
+pub struct Entrance {
+    room: Arc<Semaphore>,
+    connections: mpsc::UnboundedSender<Handover>,
+}
+
+/// Opens the way in, with its other end.
+pub fn entrance(most: usize) -> (Entrance, mpsc::UnboundedReceiver<Handover>) {
+    let (connections, other_end) = mpsc::unbounded_channel();
+    (Entrance { room: Arc::new(Semaphore::new(most)), connections }, other_end)
+}
+
+impl Entrance {
+    /// A place, if there is one.
+    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.room.clone().try_acquire_owned().ok()
+    }
+
+    /// Takes a connection in: there are no more of them than places.
+    pub fn take(&self, connection: Handover) {
+        // The other end is there as long as the front door.
+        let _ = self.connections.send(connection);
+    }
 }
 
 /// The routes of the public port, and what else is to be served there.
@@ -65,14 +90,11 @@ pub fn dressed(routes: Router, cors: Cors) -> Router {
 }
 
 /// Serves connections as they come, until the front door is gone and the last of them has ended.
-pub async fn serve(router: Router, mut connections: mpsc::Receiver<Handover>) {
-    let room = Arc::new(Semaphore::new(MOST));
+pub async fn serve(router: Router, mut connections: mpsc::UnboundedReceiver<Handover>) {
     let mut served = JoinSet::new();
     loop {
         while served.try_join_next().is_some() {}
-        // The front door finds its queue full, and refuses, as long as there is no room here.
-        let Ok(place) = room.clone().acquire_owned().await else { break };
-        let Some(Handover { socket, head, peer, on_hub }) = connections.recv().await else { break };
+        let Some(Handover { socket, head, peer, on_hub, place }) = connections.recv().await else { break };
         let lease = Lease::new(peer, place, DEADLINE);
         let service = TowerToHyperService::new(router.clone().layer(Extension(lease.clone())));
         served.spawn(async move {
