@@ -29,6 +29,7 @@ pub struct LocalHub {
     /// Where probes ask.
     pub admin: SocketAddr,
     folder: TempDir,
+    descriptors: Option<usize>,
     secret: Vec<u8>,
 }
 
@@ -37,26 +38,33 @@ impl LocalHub {
     pub fn start(settings: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let keys = folder.path().join("keys");
-        Self::start_in(folder, &format!("auth.keys = [{keys:?}]\n{settings}"))
+        Self::start_in(folder, &format!("auth.keys = [{keys:?}]\n{settings}"), None)
+    }
+
+    /// Starts a hub that may have so many file descriptors.
+    pub fn start_with_descriptors(descriptors: usize, settings: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let keys = folder.path().join("keys");
+        Self::start_in(folder, &format!("auth.keys = [{keys:?}]\n{settings}"), Some(descriptors))
     }
 
     /// Starts a hub that knows no keys but those of an identity server.
     pub fn start_with_authority(authority: &str, settings: &str) -> Result<Self> {
-        Self::start_in(tempfile::tempdir()?, &format!("auth.authority = '{authority}'\n{settings}"))
+        Self::start_in(tempfile::tempdir()?, &format!("auth.authority = '{authority}'\n{settings}"), None)
     }
 
-    fn start_in(folder: TempDir, settings: &str) -> Result<Self> {
+    fn start_in(folder: TempDir, settings: &str, descriptors: Option<usize>) -> Result<Self> {
         let secret = uuid::Uuid::new_v4().to_string().into_bytes();
         std::fs::create_dir(folder.path().join("keys"))?;
         std::fs::write(folder.path().join("keys/test.secret"), &secret)?;
         secrets::keep(&String::from_utf8_lossy(&secret));
         std::fs::write(folder.path().join("hub.toml"), format!("log.level = 'debug'\n{settings}\n"))?;
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let process = run(&folder, [any; 3])?;
+        let process = run(&folder, descriptors, [any; 3])?;
         let public = process.listening("public", START)?;
         let internal = process.listening("internal", START).unwrap_or(public);
         let admin = process.listening("admin", START)?;
-        Ok(Self { process, public, internal, admin, folder, secret })
+        Ok(Self { process, public, internal, admin, folder, descriptors, secret })
     }
 
     /// Kills it at once, and starts it again on the same ports.
@@ -64,7 +72,7 @@ impl LocalHub {
         self.process.signal(Signal::KILL)?;
         self.process.wait(START)?;
         secrets::none_in("the killed hub's output", &self.process.printed());
-        self.process = run(&self.folder, [self.public, self.internal, self.admin])?;
+        self.process = run(&self.folder, self.descriptors, [self.public, self.internal, self.admin])?;
         self.process.listening("public", START).map(drop)
     }
 
@@ -125,8 +133,16 @@ impl LocalHub {
 }
 
 /// Starts a hub with the configuration in a folder and these addresses for clients, senders and probes.
-fn run(folder: &TempDir, addresses: [SocketAddr; 3]) -> Result<Process> {
-    let mut command = Command::new(programs::find("notification-hub")?);
+fn run(folder: &TempDir, descriptors: Option<usize>, addresses: [SocketAddr; 3]) -> Result<Process> {
+    let program = programs::find("notification-hub")?;
+    let mut command = match descriptors {
+        None => Command::new(program),
+        Some(limit) => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]).arg(program);
+            shell
+        }
+    };
     command.args(["serve", "--config"]).arg(folder.path().join("hub.toml"));
     for (listener, address) in ["--listen", "--internal-listen", "--admin-listen"].iter().zip(addresses) {
         command.args([*listener, &address.to_string()]);

@@ -67,7 +67,7 @@ fn a_hub_with_few_descriptors_keeps_some_for_its_probes() -> Result<()> {
     }
     let hub = Process::start(&command)?;
     let (public, admin) = (hub.listening("public", SOON)?, hub.listening("admin", SOON)?);
-    // They are let in by the kernel, and wait there.
+    // They say nothing, and make room for each other.
     let clients: Vec<Connection> = (0..150).map(|_| Connection::open(public)).collect::<Result<_>>()?;
     wait::until("it says what to raise", SOON, || {
         ensure!(hub.printed().contains("ulimit -n"), "{}", hub.printed());

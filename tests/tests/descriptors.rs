@@ -1,0 +1,116 @@
+//! Many more connections than a hub has descriptors for: it says what to raise, keeps those that it has, and answers.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::frames::{frame, opcode};
+use notification_hub_tests::http::{self, Connection};
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::negotiated::Negotiated;
+use notification_hub_tests::process::Process;
+use notification_hub_tests::raw_client::RawClient;
+use notification_hub_tests::{descriptors, programs, wait};
+use serde_json::json;
+use uuid::Uuid;
+
+const SOON: Duration = Duration::from_secs(60);
+const LIMIT: usize = 1024;
+/// How many connections there are, from how many processes and addresses.
+const COUNT: usize = 20_000;
+const FLOODS: usize = 4;
+
+/// How long an answer may take.
+const PROMPT: Duration = Duration::from_secs(1);
+
+fn promptly(address: std::net::SocketAddr, path: &str) -> Result<()> {
+    let asked = Instant::now();
+    let response = http::get(address, path)?;
+    ensure!(response.status == 200, "{path}: {response:?}");
+    ensure!(asked.elapsed() < PROMPT, "{path} took {:?}", asked.elapsed());
+    Ok(())
+}
+
+/// Starts a flood, in several processes.
+fn flood(hub: &LocalHub) -> Result<Vec<Process>> {
+    let start = |number: usize| {
+        let mut command = Command::new(programs::find("flood")?);
+        let each = (COUNT / FLOODS).to_string();
+        command.args([hub.public.to_string(), each, format!("127.0.0.{}", number + 2)]);
+        Process::start(&command)
+    };
+    (0..FLOODS).map(start).collect()
+}
+
+#[test]
+fn a_flood_of_connections_leaves_those_that_are_there_alone() -> Result<()> {
+    let hub = LocalHub::start_with_descriptors(LIMIT, "reactors = 2\nsignalr.keep_alive = '2s'")?;
+    let user = Uuid::new_v4().to_string();
+    let mut client = RawClient::connected(&hub, &user)?;
+    let poller = Negotiated::new(&hub)?.polled()?;
+
+    let floods = flood(&hub)?;
+    wait::until("it says what to raise", SOON, || {
+        ensure!(hub.process.printed().contains("ulimit -n"));
+        Ok(())
+    })?;
+    // Whatever comes, probes are answered.
+    promptly(hub.admin, "/healthz")?;
+    promptly(hub.admin, "/metrics")?;
+    let mut opened = 0;
+    for flood in &floods {
+        let line = flood.json("end of its connects", SOON, |line| line.get("open").is_some())?;
+        opened += line["open"].as_u64().unwrap_or_default();
+    }
+    ensure!(opened > 2 * LIMIT as u64, "only {opened} connections");
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        promptly(hub.admin, path)?;
+    }
+    promptly(hub.public, "/alive")?;
+    let open = descriptors::open(hub.process.id())?;
+    ensure!(open < LIMIT, "{open} descriptors");
+
+    hub.push(&json!({ "type": 11, "payload": { "userId": user } }))?;
+    client.hear("\"type\":11")?;
+    client.hear("{\"type\":6}")?;
+    hub.push(&json!({ "type": 11, "payload": { "userId": poller.user } }))?;
+    ensure!(poller.poll()?.contains("\"type\":11"));
+
+    // Who comes now is told to come back later.
+    let token = hub.token(&user, &[])?;
+    let (response, _) = hub.upgrade(Some(&token))?;
+    ensure!((response.status, response.header("retry-after")) == (503, Some("5")), "{response:?}");
+    drop(floods);
+    wait::until("there is room again", SOON, || {
+        ensure!(hub.upgrade(Some(&token))?.0.status == 101);
+        Ok(())
+    })?;
+    client.say(&frame(opcode::PING, b"still here"))?;
+    client.hear("still here")?;
+    Ok(())
+}
+
+#[test]
+fn requests_that_take_their_time_leave_descriptors_to_others() -> Result<()> {
+    let hub = LocalHub::start_with_descriptors(LIMIT, "reactors = 2")?;
+    let user = Uuid::new_v4().to_string();
+    let mut client = RawClient::connected(&hub, &user)?;
+    let mut slow = Vec::new();
+    for number in 0..LIMIT {
+        let mut connection = Connection::open(hub.public)?;
+        let request = if number % 2 == 0 {
+            "POST /anonymous-hub?id=x HTTP/1.1\r\nHost: hub\r\nContent-Length: 9\r\n\r\n"
+        } else {
+            "POST /anonymous-hub/negotiate HTTP/1.1\r\nHost: hub\r\nContent-Length: 9\r\n"
+        };
+        connection.write(request.as_bytes()).with_context(|| format!("request {number}"))?;
+        slow.push(connection);
+    }
+    for path in ["/healthz", "/metrics"] {
+        promptly(hub.admin, path)?;
+    }
+    promptly(hub.public, "/alive")?;
+    hub.push(&json!({ "type": 11, "payload": { "userId": user } }))?;
+    client.hear("\"type\":11")?;
+    Ok(())
+}

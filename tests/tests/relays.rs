@@ -1,0 +1,226 @@
+//! Clients without a WebSocket that mean no good: what they may cost is bounded, and nothing is left of them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::bench::{machine, memory};
+use notification_hub_tests::http::{self, Connection};
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::negotiated::Negotiated;
+use notification_hub_tests::raw_client::HANDSHAKE;
+use notification_hub_tests::wait;
+use rustix::process::Signal;
+use uuid::Uuid;
+
+const SOON: Duration = Duration::from_secs(30);
+/// As many clients without a WebSocket as a hub has.
+const MOST: usize = 1024;
+/// From how many threads they come.
+const THREADS: usize = 8;
+
+/// So many descriptors a hub needs to have room for all of them, and more than enough for the tests.
+const DESCRIPTORS: usize = 14_000;
+
+/// Negotiates without a token, for the anonymous hub, and gives the target of what follows.
+fn anonymous(hub: &LocalHub) -> Result<String> {
+    let target = format!("/anonymous-hub/negotiate?negotiateVersion=1&Token={}", Uuid::new_v4());
+    let offer = http::request(hub.public, "POST", &target, &[], b"")?.json()?;
+    let token = offer["connectionToken"].as_str().with_context(|| format!("no token: {offer}"))?;
+    Ok(format!("/anonymous-hub?id={token}"))
+}
+
+/// Does something so many times, from several threads.
+fn together<T: Send>(count: usize, work: impl Fn() -> Result<T> + Sync) -> Result<Vec<T>> {
+    let work = &work;
+    std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for _ in 0..THREADS {
+            threads.push(scope.spawn(move || (0..count / THREADS).map(|_| work()).collect::<Result<Vec<T>>>()));
+        }
+        let mut all = Vec::new();
+        for thread in threads {
+            all.extend(thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??);
+        }
+        Ok(all)
+    })
+}
+
+fn get(hub: &LocalHub, target: &str) -> Result<Connection> {
+    let mut connection = Connection::open(hub.public)?;
+    connection.write(format!("GET {target} HTTP/1.1\r\nHost: hub\r\n\r\n").as_bytes())?;
+    Ok(connection)
+}
+
+#[test]
+fn polls_that_wait_take_nobodys_place_and_those_above_the_limit_are_told_so() -> Result<()> {
+    machine::allow(DESCRIPTORS)?;
+    let hub = LocalHub::start("")?;
+    let waiting = together(MOST, || {
+        let target = anonymous(&hub)?;
+        ensure!(get(&hub, &target)?.response()?.status == 200);
+        get(&hub, &target)
+    })?;
+    wait::until("all of them wait", SOON, || {
+        ensure!(http::get(hub.public, "/alive")?.status == 200);
+        Ok(())
+    })?;
+    let above = anonymous(&hub).context("nobody may negotiate any more")?;
+    let refused = get(&hub, &above)?.response()?;
+    ensure!((refused.status, refused.header("retry-after")) == (503, Some("5")), "{refused:?}");
+    // One with a WebSocket has room.
+    ensure!(hub.upgrade(Some(&hub.token(&Uuid::new_v4().to_string(), &[])?))?.0.status == 101);
+    drop(waiting);
+    wait::until("there is room again", SOON, || {
+        ensure!(get(&hub, &above)?.response()?.status != 503);
+        Ok(())
+    })
+}
+
+#[test]
+fn no_more_than_so_many_are_let_in_however_quick_they_are() -> Result<()> {
+    machine::allow(DESCRIPTORS)?;
+    let hub = LocalHub::start("reactors = 2")?;
+    let clients = together(MOST + 200, || {
+        let target = anonymous(&hub)?;
+        get(&hub, &target)
+    })?;
+    let mut inside = 0;
+    for mut client in clients {
+        inside += usize::from(client.response()?.status == 200);
+    }
+    ensure!(inside <= MOST, "{inside} are in");
+    Ok(())
+}
+
+#[test]
+fn polls_that_supersede_each_other_end_and_lose_nothing() -> Result<()> {
+    let hub = LocalHub::start("signalr.poll_timeout = '2s'")?;
+    let client = Negotiated::new(&hub)?.polled()?;
+    let polls = together(400, || {
+        let mut connection = Connection::open(hub.public)?;
+        connection.write(client.head("GET", "").as_bytes())?;
+        Ok(connection)
+    })?;
+    for _ in 0..20 {
+        client.log_out()?;
+    }
+    let mut heard = 0;
+    for mut poll in polls {
+        let response = poll.response()?;
+        ensure!(matches!(response.status, 200 | 204), "{response:?}");
+        heard += response.text().matches("\"type\":11").count();
+    }
+    client.log_out()?;
+    while heard < 21 {
+        heard += client.poll()?.matches("\"type\":11").count();
+    }
+    ensure!(heard == 21, "{heard}");
+    Ok(())
+}
+
+#[test]
+fn what_is_said_early_by_very_many_is_bounded() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let target = anonymous(&hub)?;
+    let before = memory::settled(hub.process.id())?;
+    let post = |body: &'static [u8]| http::request(hub.public, "POST", &target, &[], body);
+    together(4000, || {
+        ensure!(post(b" ")?.status == 200);
+        ensure!(post(b"")?.status == 200);
+        Ok(())
+    })?;
+    let after = memory::settled(hub.process.id())?;
+    ensure!(after < before + (8 << 20), "{before} bytes have become {after}");
+    // Too much of it is refused, and what was taken is still there.
+    ensure!(http::request(hub.public, "POST", &target, &[], &[b' '; 32 * 1024])?.status == 503);
+    ensure!(post(HANDSHAKE)?.status == 200);
+    ensure!(get(&hub, &target)?.response()?.status == 200);
+    ensure!(get(&hub, &target)?.response()?.text() == "{}\u{1e}");
+    Ok(())
+}
+
+#[test]
+fn bodies_that_never_end_are_bounded() -> Result<()> {
+    const SENDERS: usize = 800;
+    const EACH: usize = 900 * 1024;
+    machine::allow(DESCRIPTORS)?;
+    let hub = LocalHub::start("")?;
+    let target = anonymous(&hub)?;
+    let before = memory::anonymous(hub.process.id())?;
+    let senders = together(SENDERS, || {
+        let mut connection = Connection::open(hub.public)?;
+        let head = format!("POST {target} HTTP/1.1\r\nHost: hub\r\nContent-Length: {}\r\n\r\n", EACH + 1);
+        connection.write(head.as_bytes())?;
+        // A hub that does not want so much of it takes no more.
+        let _ = connection.write(&vec![b' '; EACH]);
+        Ok(connection)
+    })?;
+    let taken = memory::settled(hub.process.id())?.saturating_sub(before);
+    ensure!(taken < 200 << 20, "they took {taken} bytes");
+    drop(senders);
+    Ok(())
+}
+
+#[test]
+fn a_megabyte_that_is_said_is_an_error_of_its_client_alone() -> Result<()> {
+    let hub = LocalHub::start("reactors = 1")?;
+    let (loud, other) = (Negotiated::new(&hub)?.polled()?, Negotiated::new(&hub)?.polled()?);
+    for _ in 0..20 {
+        ensure!(matches!(loud.ask("POST", &vec![b' '; 1 << 20])?.status, 200 | 404 | 413));
+    }
+    other.log_out()?;
+    ensure!(other.poll()?.contains("\"type\":11"));
+    Ok(())
+}
+
+#[test]
+fn an_id_is_worth_nothing_once_it_is_over() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    for end in ["DELETE", "Close", "hang up"] {
+        let client = Negotiated::new(&hub)?;
+        match end {
+            "hang up" => drop(client.listen()?),
+            "DELETE" => {
+                ensure!(client.poll()?.is_empty());
+                ensure!(client.ask("DELETE", b"")?.status == 202);
+            }
+            _ => {
+                ensure!(client.poll()?.is_empty());
+                client.say(&[HANDSHAKE, b"{\"type\":7}\x1e"].concat())?;
+                while client.ask("GET", b"")?.status == 200 {}
+            }
+        }
+        wait::until("it is over", SOON, || {
+            for method in ["GET", "POST", "DELETE"] {
+                let status = client.ask(method, HANDSHAKE)?.status;
+                // For whoever had events a poll is another transport.
+                ensure!(matches!(status, 404) || (end == "hang up" && matches!(status, 400)), "{method}: {status}");
+            }
+            Ok(())
+        })
+        .context(end)?;
+        let (response, _) = client.events()?;
+        ensure!(matches!(response.status, 400 | 404), "{end}: {response:?}");
+    }
+    ensure!(hub.total("notification_hub_connections")? == 0.0);
+    Ok(())
+}
+
+#[test]
+fn whoever_asks_for_events_and_goes_at_once_is_forgotten() -> Result<()> {
+    let mut hub = LocalHub::start("reactors = 2")?;
+    for round in 0..200 {
+        let target = anonymous(&hub)?;
+        for _ in 0..round % 3 {
+            http::request(hub.public, "POST", &target, &[], b" ")?;
+        }
+        let mut connection = Connection::open(hub.public)?;
+        connection
+            .write(format!("GET {target} HTTP/1.1\r\nHost: hub\r\nAccept: text/event-stream\r\n\r\n").as_bytes())?;
+    }
+    hub.process.signal(Signal::TERM)?;
+    let status = hub.process.wait(SOON)?;
+    ensure!(status.success(), "{status}");
+    ensure!(hub.process.printed().contains("all clients have gone"), "{}", hub.process.printed());
+    Ok(())
+}
