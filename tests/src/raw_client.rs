@@ -17,6 +17,9 @@ pub const HANDSHAKE: &[u8] = b"{\"protocol\":\"json\",\"version\":1}\x1e";
 /// How much the kernel keeps for a client that does not read, about.
 const SMALL: usize = 4 * 1024;
 
+/// Bytes of a segment: loopback's are so long that the kernel would keep megabytes of answers at once.
+const SEGMENT: u32 = 536;
+
 /// A client.
 pub struct RawClient {
     stream: TcpStream,
@@ -144,6 +147,7 @@ pub fn leave(stream: TcpStream, how: Leave) -> Result<()> {
 pub fn narrow(address: SocketAddr) -> Result<Connection> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_recv_buffer_size(SMALL)?;
+    socket.set_tcp_mss(SEGMENT)?;
     socket.connect(&address.into()).with_context(|| format!("no connection to {address}"))?;
     Connection::on(socket.into(), address)
 }

@@ -19,7 +19,7 @@ use crate::transport::websocket::Outgoing;
 /// How long a client has to answer a Close.
 const CLOSE_LINGERS: Duration = Duration::from_secs(5);
 
-/// How many buffers one socket may fill before the others have their turn.
+/// How often one socket is read before the others have their turn.
 const READS: usize = 4;
 
 impl Reactor {
@@ -152,10 +152,15 @@ impl Reactor {
 
     /// A socket takes bytes again.
     pub(super) fn flush(&mut self, slot: u32) {
-        if let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize)
-            && connection.flush(self.now) == Sent::Broken
-        {
-            self.close(slot, Ending::Reset, &[]);
+        let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
+        if !connection.is_waiting() {
+            return;
+        }
+        match connection.flush(self.now) {
+            Sent::Broken => self.close(slot, Ending::Reset, &[]),
+            // What it has said meanwhile was announced then, perhaps with its end.
+            Sent::Written => self.hear(slot, true),
+            _ => {}
         }
     }
 

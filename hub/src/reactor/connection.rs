@@ -23,6 +23,10 @@ pub(super) struct Patience {
     pub(super) timeout: u32,
 }
 
+/// Bytes of a client that are read before what answers them is written: the answers are at the most twelve times as long, which
+/// is less than what may wait.
+const AT_ONCE: usize = 4 * 1024;
+
 /// An upgraded client.
 pub(super) struct Connection {
     pub(super) socket: Socket,
@@ -169,11 +173,16 @@ impl Connection {
         terms: &Terms,
         outgoing: &mut Outgoing,
     ) -> Heard {
-        match self.socket.read(buffer) {
+        if self.is_waiting() {
+            // What it says has time until it has taken what it was told: else its own answers would make it too slow.
+            return Heard::All;
+        }
+        let room = buffer.len().min(AT_ONCE);
+        match self.socket.read(&mut buffer[..room]) {
             Ok(0) => Heard::End(Ending::HungUp),
             Ok(count) => {
                 // A socket that gives less than there is room for is empty.
-                let more = count == buffer.len() || closed;
+                let more = count == room || closed;
                 match self.websocket.receive(&mut buffer[..count], now, terms, outgoing) {
                     Some(ending) => Heard::End(ending),
                     None if more => Heard::More,
@@ -258,6 +267,11 @@ impl Connection {
         if outbox.cost() <= patience.queue { Sent::Queued } else { Sent::Slow }
     }
 
+    /// Whether something waits for it.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.outbox.is_some()
+    }
+
     /// Writes what waits, now that the socket takes bytes again.
     pub(super) fn flush(&mut self, now: Tick) -> Sent {
         let Some(outbox) = &mut self.outbox else { return Sent::Written };
@@ -273,29 +287,18 @@ impl Connection {
 
     /// When to look at it again.
     pub(super) fn due(&self, terms: &Terms, patience: &Patience) -> Option<Tick> {
-        let due = self.websocket.session.due(terms);
         match &self.outbox {
-            None => due,
-            Some(outbox) => {
-                let slow = outbox.taken().after(patience.timeout);
-                Some(due.map_or(slow, |due| due.min(slow)))
-            }
+            // Nobody listens to it, so its silence is none; and a ping says no more than the frames that wait.
+            Some(outbox) => Some(outbox.taken().after(patience.timeout)),
+            None => self.websocket.session.due(terms),
         }
     }
 
     /// Looks at the clock.
     pub(super) fn overdue(&mut self, now: Tick, terms: &Terms, patience: &Patience) -> Option<Overdue> {
-        let Some(outbox) = &self.outbox else { return self.websocket.session.overdue(now, terms) };
-        if now >= outbox.taken().after(patience.timeout) {
-            return Some(Overdue::End(Ending::Slow));
-        }
-        match self.websocket.session.overdue(now, terms) {
-            Some(Overdue::Ping(_)) => {
-                // It says no more than the frames that wait already.
-                self.websocket.session.sent(now);
-                None
-            }
-            overdue => overdue,
+        match &self.outbox {
+            Some(outbox) => (now >= outbox.taken().after(patience.timeout)).then_some(Overdue::End(Ending::Slow)),
+            None => self.websocket.session.overdue(now, terms),
         }
     }
 
