@@ -270,26 +270,6 @@ fn whoever_hangs_up_in_the_middle_leaves_nothing_behind() -> Result<()> {
 }
 
 #[test]
-fn a_poll_that_is_dropped_with_its_client_is_forgotten_in_time() -> Result<()> {
-    let hub = LocalHub::start("")?;
-    let before = descriptors_of(&hub)?;
-    for how in Leave::EVERY {
-        for _ in 0..5 {
-            let client = Negotiated::new(&hub)?.polled()?;
-            let (stream, _) = said(&hub, client.head("GET", "").as_bytes())?.into_parts();
-            leave(stream, how)?;
-        }
-    }
-    // A client is given up 15 seconds after its last poll.
-    wait::until("they are given up", Duration::from_secs(40), || {
-        let connections = hub.total("notification_hub_connections")?;
-        ensure!(connections == 0.0, "{connections}");
-        Ok(())
-    })?;
-    nothing_left(&hub, before)
-}
-
-#[test]
 fn an_expired_token_keeps_its_connection_and_opens_no_other() -> Result<()> {
     let hub = LocalHub::start("auth.clock_skew = '0s'")?;
     let mut claims = token::user(USER, &[], "ChromeBrowser", "test-device");

@@ -7,8 +7,8 @@ use notification_hub_tests::bench::{machine, memory};
 use notification_hub_tests::http::{self, Connection};
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::negotiated::Negotiated;
-use notification_hub_tests::raw_client::HANDSHAKE;
-use notification_hub_tests::wait;
+use notification_hub_tests::raw_client::{HANDSHAKE, Leave, leave};
+use notification_hub_tests::{descriptors, wait};
 use rustix::process::Signal;
 use uuid::Uuid;
 
@@ -55,6 +55,8 @@ fn get(hub: &LocalHub, target: &str) -> Result<Connection> {
 fn polls_that_wait_take_nobodys_place_and_those_above_the_limit_are_told_so() -> Result<()> {
     machine::allow(DESCRIPTORS)?;
     let hub = LocalHub::start("")?;
+    ensure!(http::get(hub.public, "/alive")?.status == 200);
+    let before = wait::settled("its descriptors", SOON, || descriptors::open(hub.process.id()))?;
     let waiting = together(MOST, || {
         let target = anonymous(&hub)?;
         ensure!(get(&hub, &target)?.response()?.status == 200);
@@ -69,11 +71,17 @@ fn polls_that_wait_take_nobodys_place_and_those_above_the_limit_are_told_so() ->
     ensure!((refused.status, refused.header("retry-after")) == (503, Some("5")), "{refused:?}");
     // One with a WebSocket has room.
     ensure!(hub.upgrade(Some(&hub.token(&Uuid::new_v4().to_string(), &[])?))?.0.status == 101);
-    drop(waiting);
-    wait::until("there is room again", SOON, || {
-        ensure!(get(&hub, &above)?.response()?.status != 503);
+    for (number, poll) in waiting.into_iter().enumerate() {
+        leave(poll.into_parts().0, Leave::EVERY[number % 2])?;
+    }
+    // Who polls no more is given up after a while, and leaves nothing behind.
+    wait::until("nothing is left of them", SOON, || {
+        let open = descriptors::open(hub.process.id())?;
+        ensure!(open <= before, "{open} descriptors instead of {before}");
         Ok(())
-    })
+    })?;
+    ensure!(get(&hub, &anonymous(&hub)?)?.response()?.status == 200);
+    Ok(())
 }
 
 #[test]

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 const SOON: Duration = Duration::from_secs(30);
 /// Between two bytes of a slow sender.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(50);
 const CLOSED: &str = r#"notification_hub_closes_total{reason="slow"}"#;
 const QUEUED: &str = r#"notification_hub_slow_consumers_total{action="queued"}"#;
 const COLLAPSED: &str = r#"notification_hub_slow_consumers_total{action="collapsed"}"#;

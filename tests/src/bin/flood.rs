@@ -1,18 +1,21 @@
 //! Connections by the thousand to one address, each of which asks for a WebSocket and then is neither read nor closed:
 //! `flood ADDRESS COUNT SOURCE`. It says when all of them have been tried, and ends with its input.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use notification_hub_tests::bench::machine;
 use notification_hub_tests::http;
+use rustix::io::Errno;
 use socket2::{Domain, Socket, Type};
 use uuid::Uuid;
 
-/// How long one connection may take before it is given up.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long they may take to connect.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+const EVERY: Duration = Duration::from_millis(50);
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -20,7 +23,23 @@ fn main() -> Result<()> {
     let (address, count, source): (SocketAddr, usize, IpAddr) =
         (argument()?.parse()?, argument()?.parse()?, argument()?.parse()?);
     machine::allow(count)?;
-    let open: Vec<TcpStream> = (0..count).filter_map(|_| connect(address, source).ok()).collect();
+    let mut connecting: Vec<TcpStream> = (0..count).map(|_| connect(address, source)).collect::<Result<_>>()?;
+    let mut open = Vec::new();
+    let deadline = Instant::now() + PATIENCE;
+    while !connecting.is_empty() && Instant::now() < deadline {
+        for mut stream in std::mem::take(&mut connecting) {
+            let target = format!("/anonymous-hub?Token={}", Uuid::new_v4());
+            match stream.write(http::upgrade(&target, "hub", "").as_bytes()) {
+                Ok(_) => open.push(stream),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
+                    connecting.push(stream);
+                }
+                // Refused.
+                Err(_) => {}
+            }
+        }
+        std::thread::sleep(EVERY);
+    }
     println!("{}", serde_json::json!({ "open": open.len() }));
     std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
@@ -28,10 +47,10 @@ fn main() -> Result<()> {
 
 fn connect(address: SocketAddr, source: IpAddr) -> Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
     socket.bind(&SocketAddr::new(source, 0).into())?;
-    socket.connect_timeout(&address.into(), PATIENCE)?;
-    let mut stream = TcpStream::from(socket);
-    let target = format!("/anonymous-hub?Token={}", Uuid::new_v4());
-    stream.write_all(http::upgrade(&target, "hub", "").as_bytes())?;
-    Ok(stream)
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error.into()),
+        _ => Ok(socket.into()),
+    }
 }
