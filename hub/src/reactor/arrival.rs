@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::net::IpAddr;
 
 use super::socket::Socket;
+use crate::connection::Tick;
 use crate::transport::front_door::{self, Head, LARGEST_HEAD, Upgrade};
 
 /// A request on its way in.
@@ -17,6 +18,8 @@ pub(super) struct Arrival {
     pub(super) verifying: Option<Box<(u64, Upgrade)>>,
     /// There may be more to read, of which no event will tell.
     pub(super) unread: bool,
+    /// When it is cut off, unless its token is being verified.
+    pub(super) deadline: Tick,
 }
 
 /// What became of an arrival.
@@ -30,8 +33,8 @@ pub(super) enum Progress {
 }
 
 impl Arrival {
-    pub(super) fn new(socket: Socket, peer: IpAddr) -> Arrival {
-        Arrival { socket, peer, head: Vec::new(), verifying: None, unread: false }
+    pub(super) fn new(socket: Socket, peer: IpAddr, deadline: Tick) -> Arrival {
+        Arrival { socket, peer, head: Vec::new(), verifying: None, unread: false, deadline }
     }
 
     /// Reads what has come of the head. Once it is whole, what follows stays in the socket as far as it can.

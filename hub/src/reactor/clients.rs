@@ -172,20 +172,18 @@ impl Reactor {
             Some(Overdue::Ping(protocol)) => connection.ping(&self.pings[protocol as usize], self.now),
             Some(Overdue::End(ending)) => return self.end(slot, ending),
         };
-        match connection.due(&self.terms, &self.patience) {
-            Some(due) => self.arm(slot, due),
-            None => self.disarm(slot),
+        if let Some(due) = connection.due(&self.terms, &self.patience) {
+            self.arm(slot, due);
         }
         self.settle(slot, sent);
     }
 
     /// Brings the next look at a client forward, if something is due earlier than was arranged.
     fn rearm(&mut self, slot: u32) {
-        if let Some(Slot { state: State::Open(connection), armed, .. }) = self.slots.get(slot as usize) {
-            let due = connection.due(&self.terms, &self.patience);
-            if let Some(due) = due.filter(|due| due < armed) {
-                self.arm(slot, due);
-            }
+        if let Some(Slot { state: State::Open(connection), .. }) = self.slots.get(slot as usize)
+            && let Some(due) = connection.due(&self.terms, &self.patience)
+        {
+            self.arm(slot, due);
         }
     }
 

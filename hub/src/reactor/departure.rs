@@ -15,12 +15,18 @@ pub(super) struct Departure {
     socket: Socket,
     outbox: Outbox,
     half_closed: bool,
+    deadline: Tick,
 }
 
 impl Departure {
-    /// Says the last words.
-    pub(super) fn new(socket: Socket, outbox: Outbox) -> Departure {
-        Departure { socket, outbox, half_closed: false }
+    /// Says the last words, until so long.
+    pub(super) fn new(socket: Socket, outbox: Outbox, deadline: Tick) -> Departure {
+        Departure { socket, outbox, half_closed: false, deadline }
+    }
+
+    /// When it is cut off.
+    pub(super) fn deadline(&self) -> Tick {
+        self.deadline
     }
 
     /// Goes on as far as the socket allows; true once there is nothing left to do.

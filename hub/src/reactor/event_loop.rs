@@ -22,7 +22,7 @@ use super::mailbox::{Letters, Mail, Mailbox, WAKE};
 use super::outbox::Outbox;
 use super::registry::Registry;
 use super::responses::Responses;
-use super::slot::{NEVER, Slot, State};
+use super::slot::{Slot, State};
 use super::socket::Socket;
 use super::wheel::Wheel;
 use super::{Shared, Status};
@@ -272,25 +272,17 @@ impl Reactor {
         Some(slot as u32)
     }
 
-    /// Looks at a slot again when a tick begins, or earlier if that was arranged before.
+    /// Looks at a slot again when a tick begins, or earlier.
     pub(super) fn arm(&mut self, slot: u32, due: Tick) {
-        if let Some(entry) = self.slots.get_mut(slot as usize) {
-            entry.armed = self.wheel.arm(slot, due);
-        }
-    }
-
-    /// Does not look at a slot again until it is armed.
-    pub(super) fn disarm(&mut self, slot: u32) {
-        if let Some(entry) = self.slots.get_mut(slot as usize) {
-            entry.armed = NEVER;
-        }
+        self.wheel.arm(slot, due);
     }
 
     /// Has a socket say its last words, and gives it so long for them.
     pub(super) fn depart(&mut self, slot: u32, socket: Socket, outbox: Outbox, lingers: Duration) {
         if let Some(entry) = self.slots.get_mut(slot as usize) {
-            entry.state = State::Leaving(Box::new(Departure::new(socket, outbox)));
-            self.arm(slot, self.now.after(Tick::count(lingers)));
+            let deadline = self.now.after(Tick::count(lingers));
+            entry.state = State::Leaving(Box::new(Departure::new(socket, outbox, deadline)));
+            self.arm(slot, deadline);
             self.proceed(slot);
         }
     }
@@ -303,17 +295,23 @@ impl Reactor {
         }
     }
 
-    /// Looks at every slot whose time has come.
+    /// Looks at every slot whose time may have come.
     fn expire(&mut self) {
-        while let Some((tick, slots)) = self.wheel.expired(self.now) {
+        while let Some(slots) = self.wheel.expired(self.now) {
             for slot in slots {
-                match self.slots.get_mut(slot as usize) {
-                    Some(entry) if entry.armed == tick => match entry.state {
-                        State::Open(_) => self.tick(slot),
-                        State::Arriving(_) => self.head_is_late(slot),
-                        State::Leaving(_) | State::Gone => _ = self.slots.remove(slot as usize),
-                    },
-                    _ => {}
+                let deadline = match self.slots.get(slot as usize).map(|slot| &slot.state) {
+                    Some(State::Open(_)) => {
+                        self.tick(slot);
+                        continue;
+                    }
+                    Some(State::Arriving(arrival)) => arrival.deadline,
+                    Some(State::Leaving(departure)) => departure.deadline(),
+                    Some(State::Gone) | None => continue,
+                };
+                if self.now < deadline {
+                    self.arm(slot, deadline);
+                } else {
+                    self.is_late(slot);
                 }
             }
         }

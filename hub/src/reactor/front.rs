@@ -79,8 +79,9 @@ impl Reactor {
         front.acceptor.accept(open, |socket, peer| {
             let mut socket = Socket::from(socket);
             if let Some(slot) = self.reserve(&mut socket) {
-                self.slots[slot as usize].state = State::Arriving(Arrival::new(socket, peer));
-                self.arm(slot, self.now.after(Tick::count(HEAD_DEADLINE)));
+                let deadline = self.now.after(Tick::count(HEAD_DEADLINE));
+                self.slots[slot as usize].state = State::Arriving(Arrival::new(socket, peer, deadline));
+                self.arm(slot, deadline);
             }
         });
         self.front = Some(front);
@@ -90,8 +91,8 @@ impl Reactor {
     /// were.
     fn make_room(&mut self) -> usize {
         let fleeting = self.slots.iter().filter_map(|(slot, entry)| match &entry.state {
-            State::Arriving(arrival) if arrival.verifying.is_none() => Some((entry.armed, slot)),
-            State::Leaving(_) => Some((entry.armed, slot)),
+            State::Arriving(arrival) if arrival.verifying.is_none() => Some((arrival.deadline, slot)),
+            State::Leaving(departure) => Some((departure.deadline(), slot)),
             _ => None,
         });
         let mut fleeting: Vec<(Tick, usize)> = fleeting.collect();
@@ -127,7 +128,9 @@ impl Reactor {
         }
         // Those that became whole or left were not counted off: now all are counted.
         let arrivals = self.slots.iter().filter_map(|(slot, entry)| match &entry.state {
-            State::Arriving(arrival) if arrival.verifying.is_none() => Some((entry.armed, slot, arrival.head.len())),
+            State::Arriving(arrival) if arrival.verifying.is_none() => {
+                Some((arrival.deadline, slot, arrival.head.len()))
+            }
             _ => None,
         });
         let mut arrivals: Vec<(Tick, usize, usize)> = arrivals.collect();
@@ -146,18 +149,20 @@ impl Reactor {
         front.partial = partial;
     }
 
-    /// The time for a request is over; one whose token is being verified is whole.
-    pub(super) fn head_is_late(&mut self, slot: u32) {
-        if let Some(Slot { state: State::Arriving(arrival), .. }) = self.slots.get(slot as usize) {
-            if arrival.verifying.is_some() {
-                self.arm(slot, self.now.after(Tick::count(HEAD_DEADLINE)));
-            } else {
-                if !arrival.head.is_empty() {
-                    self.shared.metrics.connects.inc("bad_request");
-                }
-                self.slots.remove(slot as usize);
+    /// The time of a request, or of last words, is over. A request whose token is being verified is whole.
+    pub(super) fn is_late(&mut self, slot: u32) {
+        match self.slots.get_mut(slot as usize).map(|slot| &mut slot.state) {
+            Some(State::Arriving(arrival)) if arrival.verifying.is_some() => {
+                arrival.deadline = self.now.after(Tick::count(HEAD_DEADLINE));
+                let deadline = arrival.deadline;
+                return self.arm(slot, deadline);
             }
+            Some(State::Arriving(arrival)) if !arrival.head.is_empty() => {
+                self.shared.metrics.connects.inc("bad_request");
+            }
+            _ => {}
         }
+        self.slots.remove(slot as usize);
     }
 
     /// Gives a connection to axum, with what was read of it.

@@ -3,19 +3,13 @@
 use super::arrival::Arrival;
 use super::connection::Connection;
 use super::departure::Departure;
-use crate::connection::Tick;
 
-/// A socket and when it has to be looked at again.
+/// A socket.
 pub(super) struct Slot {
     pub(super) state: State,
-    /// The tick for which the wheel's entry counts; any other entry is stale.
-    pub(super) armed: Tick,
     /// It is on the list of those that may have more to read; whether their end is near.
     pub(super) again: Option<bool>,
 }
-
-/// Not armed at all: everything is earlier.
-pub(super) const NEVER: Tick = Tick(u32::MAX);
 
 /// What a socket is.
 pub(super) enum State {
@@ -32,7 +26,7 @@ pub(super) enum State {
 impl Slot {
     /// A slot that is kept for a socket.
     pub(super) fn new() -> Slot {
-        Slot { state: State::Gone, armed: NEVER, again: None }
+        Slot { state: State::Gone, again: None }
     }
 
     /// Takes the state out, to put another one in.

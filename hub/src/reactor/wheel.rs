@@ -1,9 +1,13 @@
-//! When each slot has to be looked at again: one entry a slot, four bytes each, in buckets of a tick.
+//! When each slot has to be looked at again: an entry of four bytes, in buckets of a tick. A look may come early, but never late:
+//! a slot has one entry that counts, whoever came and left since.
 
 use crate::connection::Tick;
 
 /// How far ahead a bucket can be; what is due later is looked at then and put off again.
 const BUCKETS: usize = 512;
+
+/// Not at all.
+const NEVER: Tick = Tick(u32::MAX);
 
 /// A timing wheel over slot numbers.
 pub(super) struct Wheel {
@@ -11,33 +15,47 @@ pub(super) struct Wheel {
     /// Everything before this tick has been taken.
     next: Tick,
     entries: usize,
+    /// For each slot the tick of the entry that counts; any other is stale.
+    armed: Vec<Tick>,
 }
 
 impl Wheel {
     /// An empty wheel that starts now.
     pub(super) fn new(now: Tick) -> Wheel {
-        Wheel { buckets: vec![Vec::new(); BUCKETS], next: now, entries: 0 }
+        Wheel { buckets: vec![Vec::new(); BUCKETS], next: now, entries: 0, armed: Vec::new() }
     }
 
-    /// Notes that a slot has to be looked at when a tick begins; gives the tick at which that will be, which is earlier
-    /// for one that is too far ahead.
-    pub(super) fn arm(&mut self, slot: u32, due: Tick) -> Tick {
+    /// Has a slot looked at when a tick begins, or earlier.
+    pub(super) fn arm(&mut self, slot: u32, due: Tick) {
+        let place = slot as usize;
+        if place >= self.armed.len() {
+            self.armed.resize(place + 1, NEVER);
+        }
         let due = due.clamp(self.next, self.next.after(BUCKETS as u32 - 1));
-        self.buckets[due.0 as usize % BUCKETS].push(slot);
-        self.entries += 1;
-        due
+        if due < self.armed[place] {
+            self.armed[place] = due;
+            self.buckets[due.0 as usize % BUCKETS].push(slot);
+            self.entries += 1;
+        }
     }
 
-    /// The slots of the earliest tick that has come, with that tick; nothing once all of them are taken. An entry may be
-    /// stale: its slot is armed for another tick by now.
-    pub(super) fn expired(&mut self, now: Tick) -> Option<(Tick, Vec<u32>)> {
+    /// The slots of the earliest tick that has come; nothing once all of them are taken.
+    pub(super) fn expired(&mut self, now: Tick) -> Option<Vec<u32>> {
         while self.next <= now {
             let tick = self.next;
             self.next = tick.after(1);
-            let due = std::mem::take(&mut self.buckets[tick.0 as usize % BUCKETS]);
+            let mut due = std::mem::take(&mut self.buckets[tick.0 as usize % BUCKETS]);
             if !due.is_empty() {
                 self.entries -= due.len();
-                return Some((tick, due));
+                let armed = &mut self.armed;
+                due.retain(|slot| {
+                    let counts = armed[*slot as usize] == tick;
+                    if counts {
+                        armed[*slot as usize] = NEVER;
+                    }
+                    counts
+                });
+                return Some(due);
             }
         }
         None
@@ -61,8 +79,8 @@ impl Wheel {
 mod tests {
     use super::*;
 
-    fn all(wheel: &mut Wheel, now: u32) -> Vec<(u32, Vec<u32>)> {
-        std::iter::from_fn(|| wheel.expired(Tick(now)).map(|(tick, slots)| (tick.0, slots))).collect()
+    fn all(wheel: &mut Wheel, now: u32) -> Vec<Vec<u32>> {
+        std::iter::from_fn(|| wheel.expired(Tick(now))).collect()
     }
 
     #[test]
@@ -73,18 +91,32 @@ mod tests {
         wheel.arm(2, Tick(12));
         wheel.arm(3, Tick(15));
         assert_eq!(wheel.earliest(), Some(Tick(12)));
-        assert_eq!(all(&mut wheel, 11), []);
-        assert_eq!(all(&mut wheel, 20), [(12, vec![2]), (15, vec![1, 3])]);
+        assert_eq!(all(&mut wheel, 11), Vec::<Vec<u32>>::new());
+        assert_eq!(all(&mut wheel, 20), [vec![2], vec![1, 3]]);
         assert_eq!(wheel.earliest(), None);
+    }
+
+    #[test]
+    fn a_slot_is_looked_at_once_for_all_that_is_due_later() {
+        let mut wheel = Wheel::new(Tick(0));
+        for due in [50, 60, 70, 50] {
+            wheel.arm(1, Tick(due));
+        }
+        assert_eq!(wheel.entries, 1);
+        wheel.arm(1, Tick(20));
+        assert_eq!(all(&mut wheel, 100), [vec![1], vec![]], "the entry that was later does not count any more");
+        wheel.arm(1, Tick(120));
+        assert_eq!(all(&mut wheel, 120), [vec![1]]);
     }
 
     #[test]
     fn what_is_past_or_far_ahead_is_brought_near() {
         let mut wheel = Wheel::new(Tick(100));
-        assert_eq!(wheel.arm(1, Tick(3)), Tick(100));
-        let far = wheel.arm(2, Tick(1_000_000));
-        assert_eq!(far, Tick(100 + BUCKETS as u32 - 1));
-        assert_eq!(all(&mut wheel, far.0), [(100, vec![1]), (far.0, vec![2])]);
+        wheel.arm(1, Tick(3));
+        wheel.arm(2, Tick(1_000_000));
+        assert_eq!(all(&mut wheel, 100), [vec![1]]);
+        assert_eq!(all(&mut wheel, 100 + BUCKETS as u32 - 2), Vec::<Vec<u32>>::new());
+        assert_eq!(all(&mut wheel, 100 + BUCKETS as u32 - 1), [vec![2]]);
     }
 
     #[test]
@@ -93,7 +125,7 @@ mod tests {
         for slot in 0..1000 {
             wheel.arm(slot, Tick(slot % 300));
         }
-        let taken: usize = all(&mut wheel, 5000).iter().map(|(_, slots)| slots.len()).sum();
+        let taken: usize = all(&mut wheel, 5000).iter().map(Vec::len).sum();
         assert_eq!(taken, 1000);
     }
 }
