@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::{CONNECTIONS, Run};
-use crate::bench::load::Manner;
 use crate::bench::push::{Audience, Push};
 use crate::bench::report::{Budget, Report, Row};
 use crate::bench::scene::Scene;
@@ -25,14 +24,8 @@ const STRIDE: usize = 4_001;
 /// Adds the rows.
 pub fn add(run: &Run, report: &mut Report) -> Result<()> {
     let duration = Duration::from_secs(run.choose(2, 10));
-    let start = |setup: Setup| -> Result<Scene> {
-        let mut scene = Scene::new(&run.site, run.site.start(setup)?, Manner::default())?;
-        scene.grow(CONNECTIONS)?;
-        scene.warm_up()?;
-        Ok(scene)
-    };
-    let mut hub = start(Setup::of(Kind::Hub).quiet())?;
-    let mut control = start(Setup::of(Kind::Bare).pushing(hub.load.bytes_per_delivery()))?;
+    let mut hub = run.full(Setup::of(Kind::Hub).quiet())?;
+    let mut control = run.full(Setup::of(Kind::Bare).pushing(hub.load.bytes_per_delivery()))?;
     let rows = [
         ("unicast_p99_ms", "ms of a push to one user, p99", Target::Users, UNICAST_BUDGET),
         ("organization_p99_ms", "ms of a push to 500, p99", Target::Group, ORGANIZATION_BUDGET),

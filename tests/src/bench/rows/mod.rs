@@ -16,8 +16,10 @@ pub mod verification;
 
 use anyhow::Result;
 
+use super::load::Manner;
 use super::meter::Means;
-use super::server::{Kind, Site};
+use super::scene::Scene;
+use super::server::{Kind, Setup, Site};
 
 /// Connections of a measurement, unless it says otherwise.
 pub const CONNECTIONS: usize = 9_000;
@@ -36,6 +38,14 @@ impl Run {
     /// One value in a short run, another in a whole one.
     pub fn choose<T>(&self, quick: T, whole: T) -> T {
         if self.quick { quick } else { whole }
+    }
+
+    /// A server with all its clients, to whom one push was sent that is not counted.
+    pub fn full(&self, setup: Setup) -> Result<Scene> {
+        let mut scene = Scene::new(&self.site, self.site.start(setup)?, Manner::default())?;
+        scene.grow(CONNECTIONS)?;
+        scene.warm_up()?;
+        Ok(scene)
     }
 
     /// The figures of the controls; a short run has the bare epoll loop only.

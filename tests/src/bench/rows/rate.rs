@@ -4,7 +4,6 @@
 use anyhow::{Context, Result};
 
 use super::{CONNECTIONS, Run};
-use crate::bench::load::Manner;
 use crate::bench::report::{Budget, Report, Row};
 use crate::bench::scene::Scene;
 use crate::bench::server::{Kind, Setup};
@@ -14,14 +13,8 @@ const SHARE: f64 = 0.95;
 
 /// Adds the row.
 pub fn add(run: &Run, report: &mut Report) -> Result<()> {
-    let start = |setup: Setup| -> Result<Scene> {
-        let mut scene = Scene::new(&run.site, run.site.start(setup)?, Manner::default())?;
-        scene.grow(CONNECTIONS)?;
-        scene.warm_up()?;
-        Ok(scene)
-    };
-    let mut hub = start(Setup::of(Kind::Hub).quiet())?;
-    let mut control = start(Setup::of(Kind::Bare).pushing(hub.load.bytes_per_delivery()))?;
+    let mut hub = run.full(Setup::of(Kind::Hub).quiet())?;
+    let mut control = run.full(Setup::of(Kind::Bare).pushing(hub.load.bytes_per_delivery()))?;
     let (mut hubs, mut controls) = (Vec::new(), Vec::new());
     for _ in 0..run.choose(5, 15) {
         hubs.push(rate(&mut hub)?);
