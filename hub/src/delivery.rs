@@ -5,7 +5,7 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use crate::notification::{ClientType, Device, PushType};
-use crate::protocol::Protocol;
+use crate::protocol::{self, Protocol, ServerMessage};
 use crate::transport::websocket::Frame;
 
 /// One of the two hubs that clients connect to.
@@ -74,6 +74,12 @@ impl Delivery {
             covered: push_type.is_some_and(|push_type| push_type.covered),
             frames: Protocol::EVERY.map(frame),
         }
+    }
+
+    /// The application's Heartbeat, which is for everybody on the main hub and no push.
+    pub fn heartbeat() -> Delivery {
+        let frame = |protocol| Frame::new(protocol, &protocol::encode(protocol, ServerMessage::Heartbeat));
+        Delivery::new(Audience::Nobody, u8::MAX, Instant::now(), frame)
     }
 
     /// The same, caused by a device.

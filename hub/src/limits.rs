@@ -6,7 +6,20 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::config::Limits;
+/// The bounds of admission; 0 is none.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How many clients may be connected.
+    pub connections: usize,
+    /// How many of one user.
+    pub per_user: usize,
+    /// How many of one address, if there are trusted proxies: behind a proxy that is not, everybody has one address.
+    pub per_address: usize,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// How many connections may be on their way to a verified token at once.
+    pub handshakes_in_flight: usize,
+}
 
 /// An address, or a network in CIDR form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::limits::Network;
+use crate::limits::Limits;
 
 /// The configuration of a hub.
 #[derive(Debug, Clone)]
@@ -104,21 +104,6 @@ pub struct SlowConsumer {
     pub queue: usize,
     /// How long its socket may take no byte.
     pub timeout: Duration,
-}
-
-/// The bounds of admission; 0 is none.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// How many clients may be connected.
-    pub connections: usize,
-    /// How many of one user.
-    pub per_user: usize,
-    /// How many of one address, if there are trusted proxies: behind a proxy that is not, everybody has one address.
-    pub per_address: usize,
-    /// Whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<Network>,
-    /// How many connections may be on their way to a verified token at once.
-    pub handshakes_in_flight: usize,
 }
 
 /// What is remembered of who missed what (`decisions.md` 5).

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use slab::Slab;
 
@@ -15,8 +14,6 @@ use super::slot::{Slot, State};
 use crate::connection::Tick;
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::ClientType;
-use crate::protocol::{self, Protocol, ServerMessage};
-use crate::transport::websocket::Frame;
 
 /// Writes one delivery to clients, one after the other.
 struct Writer<'a> {
@@ -119,12 +116,6 @@ impl Reactor {
     fn observe(&self, delivery: &Delivery) {
         self.shared.metrics.delivery_seconds.observe(delivery.since.elapsed().as_secs_f64());
     }
-}
-
-/// The application's Heartbeat.
-pub(super) fn heartbeat() -> Arc<Delivery> {
-    let frame = |protocol: Protocol| Frame::new(protocol, &protocol::encode(protocol, ServerMessage::Heartbeat));
-    Arc::new(Delivery::new(Audience::Nobody, u8::MAX, Instant::now(), frame))
 }
 
 /// The slots of the main hub's clients.

@@ -12,7 +12,6 @@ use uuid::Uuid;
 
 use super::acceptor::LISTEN;
 use super::connection::Patience;
-use super::delivering;
 use super::departure::Departure;
 use super::drain::Drain;
 use super::errands::Errands;
@@ -139,7 +138,7 @@ impl Reactor {
                 .then(|| Memory::new(config.catch_up.window, config.catch_up.users.div_ceil(config.reactors))),
             pings: Protocol::EVERY.map(|protocol| Frame::new(protocol, connection::ping(protocol))),
             fan_outs: FanOuts::default(),
-            heartbeat: delivering::heartbeat(),
+            heartbeat: Arc::new(Delivery::heartbeat()),
             next_heartbeat: now.after(Tick::count(config.heartbeat)),
             drain: None,
             shared,
