@@ -31,13 +31,15 @@ pub enum Audience {
     Installation(Uuid, ClientType),
     /// Who waits for the answer to this login request, on the anonymous hub.
     LoginRequest(Uuid),
+    /// Every connection of a hub.
+    Everyone(Hub),
 }
 
 impl Audience {
     /// The kind of client that it is narrowed to.
     pub fn client_type(self) -> ClientType {
         match self {
-            Audience::Nobody | Audience::LoginRequest(_) => ClientType::All,
+            Audience::Nobody | Audience::LoginRequest(_) | Audience::Everyone(_) => ClientType::All,
             Audience::User(_, wanted) | Audience::Organization(_, wanted) | Audience::Installation(_, wanted) => wanted,
         }
     }
@@ -48,8 +50,8 @@ impl Audience {
 pub struct Delivery {
     /// For whom.
     pub audience: Audience,
-    /// The push's type.
-    pub kind: u8,
+    /// The push's type; nothing if it came from another server and its frames do not tell.
+    pub kind: Option<u8>,
     /// The device that caused it and will ignore it.
     pub device: Option<Device>,
     /// When the hub took it.
@@ -58,13 +60,23 @@ pub struct Delivery {
     pub collapsible: bool,
     /// Whether a `SyncVault` makes up for it to who was away.
     pub covered: bool,
-    frames: [Frame; 2],
+    frames: [Option<Frame>; 2],
 }
 
 impl Delivery {
     /// A delivery with its frames, which `frame` makes for each protocol.
-    pub fn new(audience: Audience, kind: u8, since: Instant, frame: impl FnMut(Protocol) -> Frame) -> Delivery {
-        let push_type = PushType::of(kind);
+    pub fn new(audience: Audience, kind: u8, since: Instant, mut frame: impl FnMut(Protocol) -> Frame) -> Delivery {
+        Delivery::of(audience, Some(kind), since, |protocol| Some(frame(protocol)))
+    }
+
+    /// A delivery as another server made it: it may lack a protocol, or a type.
+    pub fn of(
+        audience: Audience,
+        kind: Option<u8>,
+        since: Instant,
+        frame: impl FnMut(Protocol) -> Option<Frame>,
+    ) -> Delivery {
+        let push_type = kind.and_then(PushType::of);
         Delivery {
             audience,
             kind,
@@ -78,8 +90,8 @@ impl Delivery {
 
     /// The application's Heartbeat, which is for everybody on the main hub and no push.
     pub fn heartbeat() -> Delivery {
-        let frame = |protocol| Frame::new(protocol, &protocol::encode(protocol, ServerMessage::Heartbeat));
-        Delivery::new(Audience::Nobody, u8::MAX, Instant::now(), frame)
+        let frame = |protocol| Some(Frame::new(protocol, &protocol::encode(protocol, ServerMessage::Heartbeat)));
+        Delivery::of(Audience::Everyone(Hub::Main), None, Instant::now(), frame)
     }
 
     /// The same, caused by a device.
@@ -88,8 +100,8 @@ impl Delivery {
         self
     }
 
-    /// The frame for a protocol.
-    pub fn frame(&self, protocol: Protocol) -> &Frame {
-        &self.frames[protocol as usize]
+    /// The frame for a protocol; only what another server published may lack one.
+    pub fn frame(&self, protocol: Protocol) -> Option<&Frame> {
+        self.frames[protocol as usize].as_ref()
     }
 }

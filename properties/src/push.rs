@@ -35,7 +35,7 @@ fn frames(push: &Notification) -> [Value; 2] {
         _ => RECEIVE_MESSAGE,
     };
     let read = |protocol: Protocol| {
-        let body = whole(protocol, delivery.frame(protocol).body());
+        let body = whole(protocol, delivery.frame(protocol).expect("both protocols").body());
         let invocation = match protocol {
             Protocol::Json => json::decode_invocation(body),
             Protocol::MessagePack => messagepack::to_json(body),

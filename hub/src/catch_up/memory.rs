@@ -79,7 +79,7 @@ impl Memory {
         match audience {
             Audience::User(user, _) => self.users.put(user, now, note),
             Audience::Organization(organization, _) => self.organizations.put(organization, now, note),
-            Audience::Nobody | Audience::Installation(..) | Audience::LoginRequest(_) => 0,
+            Audience::Nobody | Audience::Installation(..) | Audience::LoginRequest(_) | Audience::Everyone(_) => 0,
         }
     }
 

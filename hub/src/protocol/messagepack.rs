@@ -1,7 +1,7 @@
 //! The MessagePack protocol (`signalr.md` 4.3), and as much of MessagePack as it needs.
 
 mod reader;
-mod writer;
+pub mod writer;
 
 pub use reader::{Reader, to_json};
 

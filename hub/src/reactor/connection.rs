@@ -206,10 +206,10 @@ impl Connection {
         self.websocket.receive(leftover, now, terms, outgoing)
     }
 
-    /// Writes a push; nothing for a client that is not connected yet or any more.
+    /// Writes a push; nothing for a client that is not connected yet or any more, or whose protocol the push lacks.
     pub(super) fn deliver(&mut self, delivery: &Delivery, now: Tick, patience: &Patience) -> Option<Sent> {
         let protocol = self.protocol()?;
-        Some(self.offer(protocol, delivery.frame(protocol), delivery.collapsible, now, patience))
+        Some(self.offer(protocol, delivery.frame(protocol)?, delivery.collapsible, now, patience))
     }
 
     /// Writes a `SyncVault`, to make up for what was missed; nothing for a client that is not a connected user.

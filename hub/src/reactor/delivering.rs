@@ -53,7 +53,8 @@ impl Reactor {
                 let many = members.len() > PART || !self.fan_outs.is_empty();
                 many.then(|| members.collect())
             }
-            Audience::Installation(..) => Some(users(&self.slots)),
+            Audience::Installation(..) => Some(members(&self.slots, Hub::Main)),
+            Audience::Everyone(hub) => Some(members(&self.slots, hub)),
         };
         if let Some(members) = members {
             return self.fan_outs.add(delivery.clone(), Some(receipt), members);
@@ -70,7 +71,7 @@ impl Reactor {
             Audience::Organization(organization, _) => {
                 self.registry.organization(organization).for_each(|slot| writer.write(slot));
             }
-            Audience::Nobody | Audience::Installation(..) => {}
+            Audience::Nobody | Audience::Installation(..) | Audience::Everyone(_) => {}
         }
         let (written, odd) = (writer.written, writer.odd);
         self.account(Some(&receipt), written, odd);
@@ -96,7 +97,7 @@ impl Reactor {
             return;
         }
         self.next_heartbeat = self.now.after(Tick::count(self.shared.config.heartbeat));
-        let everybody = users(&self.slots);
+        let everybody = members(&self.slots, Hub::Main);
         self.fan_outs.add(self.heartbeat.clone(), None, everybody);
     }
 
@@ -118,10 +119,10 @@ impl Reactor {
     }
 }
 
-/// The slots of the main hub's clients.
-fn users(slots: &Slab<Slot>) -> Vec<u32> {
+/// The slots of a hub's clients.
+fn members(slots: &Slab<Slot>, hub: Hub) -> Vec<u32> {
     let open = slots.iter().filter(|(_, slot)| match &slot.state {
-        State::Open(connection) => connection.hub() == Hub::Main,
+        State::Open(connection) => connection.hub() == hub,
         _ => false,
     });
     open.map(|(slot, _)| slot as u32).collect()

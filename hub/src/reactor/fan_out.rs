@@ -84,7 +84,7 @@ mod tests {
     }
 
     fn parts(fan_outs: &mut FanOuts) -> Vec<(u8, Vec<u32>, bool)> {
-        std::iter::from_fn(|| fan_outs.take()).map(|part| (part.delivery.kind, part.slots, part.last)).collect()
+        std::iter::from_fn(|| fan_outs.take()).map(|part| (part.delivery.kind.unwrap_or_default(), part.slots, part.last)).collect()
     }
 
     #[test]

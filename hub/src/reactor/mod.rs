@@ -159,7 +159,7 @@ impl Reactors {
                 let owner = owner(request, all.len());
                 &all[owner..=owner]
             }
-            Audience::Organization(..) => all,
+            Audience::Organization(..) | Audience::Everyone(_) => all,
             Audience::Installation(installation, _) => match self.shared.config.installation {
                 Some(own) if own == installation => all,
                 _ => &[],

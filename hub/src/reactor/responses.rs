@@ -76,9 +76,9 @@ mod tests {
         responses.keep(one, delivery(2), Tick(10));
         responses.keep(other, delivery(3), Tick(15));
         let kind = |found: Option<Arc<Delivery>>| found.map(|delivery| delivery.kind);
-        assert_eq!(kind(responses.find(one, Tick(29))), Some(2));
+        assert_eq!(kind(responses.find(one, Tick(29))), Some(Some(2)));
         assert_eq!(kind(responses.find(one, Tick(30))), None);
-        assert_eq!(kind(responses.find(other, Tick(30))), Some(3));
+        assert_eq!(kind(responses.find(other, Tick(30))), Some(Some(3)));
     }
 
     #[test]

@@ -101,13 +101,14 @@ fn named(audience: Audience) -> String {
         Audience::User(id, client_type) => narrowed("User", id, client_type),
         Audience::Organization(id, client_type) => narrowed("Organization", id, client_type),
         Audience::Installation(id, client_type) => narrowed("Installation_", id, client_type),
+        Audience::Everyone(hub) => format!("Everyone({hub:?})"),
     }
 }
 
 fn check(row: &Value, body: &str) {
     let notification = read(body);
     let delivery = route::route(&notification, Instant::now());
-    let frames = Protocol::EVERY.map(|protocol| delivery.frame(protocol).body().to_vec());
+    let frames = Protocol::EVERY.map(|protocol| delivery.frame(protocol).expect("both protocols").body().to_vec());
     if let Some(json) = row["json"].as_str() {
         assert_eq!(String::from_utf8_lossy(&frames[0]), json);
     }

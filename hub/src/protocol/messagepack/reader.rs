@@ -68,6 +68,42 @@ impl<'a> Reader<'a> {
         self.text().map(Some)
     }
 
+    /// Bytes.
+    pub fn binary(&mut self) -> Option<&'a [u8]> {
+        let length = match self.byte()? {
+            marker @ 0xc4..=0xc6 => self.length(1 << (marker - 0xc4))?,
+            _ => return None,
+        };
+        self.bytes(length)
+    }
+
+    /// Passes over any value, however deep; what it holds is not looked at.
+    pub fn skip(&mut self) -> Option<()> {
+        let mut values = 1usize;
+        while values > 0 {
+            let (length, more) = match self.byte()? {
+                marker @ 0x80..=0x8f => (0, 2 * usize::from(marker & 0x0f)),
+                marker @ 0x90..=0x9f => (0, usize::from(marker & 0x0f)),
+                marker @ 0xa0..=0xbf => (usize::from(marker & 0x1f), 0),
+                0xc1 => return None,
+                marker @ 0xc4..=0xc6 => (self.length(1 << (marker - 0xc4))?, 0),
+                marker @ 0xc7..=0xc9 => (self.length(1 << (marker - 0xc7))?.checked_add(1)?, 0),
+                0xca => (4, 0),
+                0xcb => (8, 0),
+                marker @ 0xcc..=0xcf => (1 << (marker - 0xcc), 0),
+                marker @ 0xd0..=0xd3 => (1 << (marker - 0xd0), 0),
+                marker @ 0xd4..=0xd8 => (1 + (1 << (marker - 0xd4)), 0),
+                marker @ 0xd9..=0xdb => (self.length(1 << (marker - 0xd9))?, 0),
+                marker @ 0xdc..=0xdd => (0, self.length(2 << (marker - 0xdc))?),
+                marker @ 0xde..=0xdf => (0, self.length(2 << (marker - 0xde))?.checked_mul(2)?),
+                _ => (0, 0),
+            };
+            self.bytes(length)?;
+            values = (values - 1).checked_add(more)?;
+        }
+        Some(())
+    }
+
     /// Any value as JSON: timestamps become ISO texts, binary an array of numbers. At most 64 deep.
     pub fn value(&mut self) -> Option<Json> {
         self.nested(64)
@@ -76,9 +112,9 @@ impl<'a> Reader<'a> {
     fn nested(&mut self, depth: usize) -> Option<Json> {
         let depth = depth.checked_sub(1)?;
         Some(match *self.rest.first()? {
-            0xc0 => self.skip(Json::Null)?,
-            0xc2 => self.skip(Json::Bool(false))?,
-            0xc3 => self.skip(Json::Bool(true))?,
+            0xc0 => self.single(Json::Null)?,
+            0xc2 => self.single(Json::Bool(false))?,
+            0xc3 => self.single(Json::Bool(true))?,
             0x80..=0x8f | 0xde | 0xdf => {
                 let count = self.map()?;
                 let members = (0..count).map(|_| {
@@ -106,11 +142,7 @@ impl<'a> Reader<'a> {
                 self.byte()?;
                 Json::from(self.unsigned(8)?)
             }
-            marker @ 0xc4..=0xc6 => {
-                self.byte()?;
-                let length = self.length(1 << (marker - 0xc4))?;
-                Json::from(self.bytes(length)?)
-            }
+            0xc4..=0xc6 => Json::from(self.binary()?),
             0xc7..=0xc9 | 0xd4..=0xd8 => self.extension()?,
             _ => Json::from(self.integer()?),
         })
@@ -140,7 +172,7 @@ impl<'a> Reader<'a> {
         Some(Json::from(timestamp.to_string()))
     }
 
-    fn skip(&mut self, value: Json) -> Option<Json> {
+    fn single(&mut self, value: Json) -> Option<Json> {
         self.byte().map(|_| value)
     }
 
@@ -182,6 +214,35 @@ pub fn to_json(body: &[u8]) -> Option<(String, Json)> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_is_passed_over_is_as_long_as_what_is_read() {
+        let texts: [&[u8]; 12] = [
+            b"\x07",
+            b"\xc0",
+            b"\xcd\x01\x02",
+            b"\xd3\0\0\0\0\0\0\0\x01",
+            b"\xca\0\0\0\0",
+            b"\xcb\0\0\0\0\0\0\0\0",
+            b"\xa2hi",
+            b"\xd9\x02hi",
+            b"\xc5\0\x01*",
+            b"\xd6\xff\0\0\0\x01",
+            b"\x93\x01\x82\xa1a\x90\xa1b\xdc\0\x02\x01\x02\xc3",
+            b"\xde\0\x01\xa1a\xc7\x0c\xff\0\0\0\0\0\0\0\0\0\0\0\x01",
+        ];
+        for text in texts {
+            let followed = [text, b"\x2a"].concat();
+            let (mut read, mut passed) = (Reader::new(&followed), Reader::new(&followed));
+            assert!(read.value().is_some(), "{text:x?}");
+            assert_eq!((passed.skip(), passed.integer(), read.integer()), (Some(()), Some(42), Some(42)), "{text:x?}");
+            for end in 0..text.len() {
+                assert_eq!(Reader::new(&text[..end]).skip(), None, "{text:x?} cut at {end}");
+            }
+        }
+        assert_eq!(Reader::new(&[0x91; 100_000]).skip(), None, "however deep");
+        assert_eq!(Reader::new(b"\xc1").skip(), None);
+    }
 
     #[test]
     fn names_hold_no_others() {

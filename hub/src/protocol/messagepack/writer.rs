@@ -2,7 +2,8 @@
 
 use crate::notification::{Date, Value};
 
-pub(super) fn text(text: &str, bytes: &mut Vec<u8>) {
+/// A text.
+pub fn text(text: &str, bytes: &mut Vec<u8>) {
     let length = text.len();
     match length {
         0..=31 => bytes.push(0xa0 | length as u8),
@@ -13,7 +14,8 @@ pub(super) fn text(text: &str, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
-pub(super) fn map(count: usize, bytes: &mut Vec<u8>) {
+/// The length of a map.
+pub fn map(count: usize, bytes: &mut Vec<u8>) {
     match count {
         0..=15 => bytes.push(0x80 | count as u8),
         16..=0xffff => sized(0xde, &(count as u16).to_be_bytes(), bytes),
@@ -21,12 +23,24 @@ pub(super) fn map(count: usize, bytes: &mut Vec<u8>) {
     }
 }
 
-fn array(count: usize, bytes: &mut Vec<u8>) {
+/// The length of an array.
+pub fn array(count: usize, bytes: &mut Vec<u8>) {
     match count {
         0..=15 => bytes.push(0x90 | count as u8),
         16..=0xffff => sized(0xdc, &(count as u16).to_be_bytes(), bytes),
         _ => sized(0xdd, &(count as u32).to_be_bytes(), bytes),
     }
+}
+
+/// Bytes.
+pub fn binary(binary: &[u8], bytes: &mut Vec<u8>) {
+    let length = binary.len();
+    match length {
+        0..=0xff => bytes.extend_from_slice(&[0xc4, length as u8]),
+        0x100..=0xffff => sized(0xc5, &(length as u16).to_be_bytes(), bytes),
+        _ => sized(0xc6, &(length as u32).to_be_bytes(), bytes),
+    }
+    bytes.extend_from_slice(binary);
 }
 
 /// A member, its name with an upper-case first letter.
@@ -68,7 +82,8 @@ fn value(written: &Value, bytes: &mut Vec<u8>) {
     }
 }
 
-fn unsigned(number: u64, bytes: &mut Vec<u8>) {
+/// A number.
+pub fn unsigned(number: u64, bytes: &mut Vec<u8>) {
     match number {
         0..=0x7f => bytes.push(number as u8),
         0x80..=0xff => bytes.extend_from_slice(&[0xcc, number as u8]),

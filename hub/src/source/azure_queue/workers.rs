@@ -50,7 +50,7 @@ fn worker_of(audience: Audience, workers: usize) -> usize {
         | Audience::Organization(id, _)
         | Audience::Installation(id, _)
         | Audience::LoginRequest(id) => (id.as_u128() % workers as u128) as usize,
-        Audience::Nobody => 0,
+        Audience::Nobody | Audience::Everyone(_) => 0,
     }
 }
 
