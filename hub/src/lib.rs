@@ -6,7 +6,8 @@
 //!
 //! - `source` takes pushes in, by `POST /send` or from an Azure Storage queue (`azure` is how one speaks to those).
 //! - `notification` is what a push is; `route` finds for whom it is and encodes it, once for each protocol (`delivery`).
-//! - `backplane` carries a delivery to the reactors of every replica; so far there is one.
+//! - `backplane` carries a delivery to the reactors of every replica; so far there is one, and
+//!   `backplane::redis` knows the words that several would need.
 //! - `reactor` holds the connections, one thread per core: `transport` tells their requests apart and frames what is
 //!   written, `catch_up` knows who missed what, `connection` is a client's life as a state machine, `protocol` the
 //!   SignalR codecs.

@@ -7,7 +7,7 @@ pub use reader::{Reader, to_json};
 
 use std::collections::HashSet;
 
-use super::{ClientMessage, ProtocolError, ServerMessage, argument, varint};
+use super::{ClientMessage, HEARTBEAT, ProtocolError, ServerMessage, argument, varint};
 
 /// The keep-alive, whole.
 pub const PING: &[u8] = &[0x02, 0x91, 0x06];
@@ -95,7 +95,7 @@ pub(super) fn encode(message: ServerMessage<'_>) -> Vec<u8> {
         }
         ServerMessage::Heartbeat => {
             body.extend_from_slice(&[0x96, 0x01, 0x80, 0xc0]);
-            writer::text("Heartbeat", &mut body);
+            writer::text(HEARTBEAT, &mut body);
             body.extend_from_slice(&[0x90, 0x90]);
         }
         ServerMessage::Failed { id, error } => {

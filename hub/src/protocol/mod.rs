@@ -101,6 +101,9 @@ pub const RECEIVE_MESSAGE: &str = "ReceiveMessage";
 /// The target of an answer to a login request on the anonymous hub, spelled as clients expect it.
 pub const AUTH_REQUEST_RESPONSE: &str = "AuthRequestResponseRecieved";
 
+/// The target of the application's own sign of life.
+pub const HEARTBEAT: &str = "Heartbeat";
+
 /// The only error text that a Close ever carries.
 pub const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";
 

@@ -2,12 +2,15 @@
 
 use std::time::Instant;
 
+use notification_hub::backplane::redis::channel::Channels;
+use notification_hub::backplane::redis::invocation::Invocation;
 use notification_hub::delivery::Audience;
 use notification_hub::notification::{self, Date, Notification, Value as Member};
 use notification_hub::protocol::{self, Protocol, ServerMessage};
 use notification_hub::route;
 use serde_json::{Value, json};
 
+use super::redis;
 use crate::contract::{hex, text};
 
 /// A date as both protocols write it.
@@ -113,4 +116,10 @@ fn check(row: &Value, body: &str) {
         assert_eq!(String::from_utf8_lossy(&frames[0]), json);
     }
     assert_eq!(frames[1], hex(text(row, "messagepack_frame_hex")));
+    if let Some(published) = row["redis_payload_hex"].as_str() {
+        assert_eq!(Invocation::of(&delivery, redis::OWN).write(), redis::with_publisher(&hex(published)));
+    }
+    if let Some(channel) = row["redis_channel"].as_str() {
+        assert_eq!(Channels::new("Notifications").of(delivery.audience).as_deref(), Some(channel));
+    }
 }

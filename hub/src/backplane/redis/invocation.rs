@@ -1,0 +1,113 @@
+//! One publish: the frames of a push, for whoever is there (`signalr.md` 9.3).
+
+use uuid::Uuid;
+
+use super::Malformed;
+use crate::delivery::Delivery;
+use crate::protocol::Protocol;
+use crate::protocol::messagepack::{Reader, writer};
+
+/// What is published on the channel of an audience.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invocation<'a> {
+    /// Connections that are left out. Only the server that holds a connection knows its id, and none of this hub's ever
+    /// tells, so nobody here is meant.
+    pub excluded: Vec<&'a str>,
+    /// Whole messages, ready for the wire, by the names of their protocols.
+    pub frames: Vec<(&'a str, &'a [u8])>,
+    /// The process that published it, which others than this hub do not tell.
+    pub publisher: Option<Uuid>,
+}
+
+impl<'a> Invocation<'a> {
+    /// A delivery, as this process publishes it.
+    pub fn of(delivery: &'a Delivery, publisher: Uuid) -> Invocation<'a> {
+        let frame = |protocol: Protocol| Some((protocol.name(), delivery.frame(protocol)?.body()));
+        let frames = Protocol::EVERY.into_iter().filter_map(frame).collect();
+        Invocation { excluded: Vec::new(), frames, publisher: Some(publisher) }
+    }
+
+    /// Reads a publish of any server.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it. Items behind the second that are none of ours do not matter: they ask for a
+    /// client's result, which this hub has not.
+    pub fn read(bytes: &'a [u8]) -> Result<Invocation<'a>, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let items = reader.array().ok_or(Malformed("the message is no array"))?;
+        if items < 2 {
+            return Err(Malformed("the message has less than two items"));
+        }
+        let count = reader.array().ok_or(Malformed("the excluded connections are no array"))?;
+        let mut excluded = Vec::new();
+        for _ in 0..count {
+            excluded.push(reader.text().ok_or(Malformed("an excluded connection is no text"))?);
+        }
+        let count = reader.map().ok_or(Malformed("the frames are no map"))?;
+        let mut frames = Vec::new();
+        for _ in 0..count {
+            let protocol = reader.text().ok_or(Malformed("a protocol's name is no text"))?;
+            frames.push((protocol, reader.binary().ok_or(Malformed("a frame is not binary"))?));
+        }
+        // An array of three is ours if its third item looks so; .NET writes two items or four.
+        let publisher = if items == 3 { reader.binary().and_then(|id| Uuid::from_slice(id).ok()) } else { None };
+        Ok(Invocation { excluded, frames, publisher })
+    }
+
+    /// Writes it as .NET reads it: that ignores the publisher, as long as it is the third item and the last.
+    pub fn write(&self) -> Vec<u8> {
+        let size = self.frames.iter().map(|(name, frame)| name.len() + frame.len() + 10).sum::<usize>() + 32;
+        let mut bytes = Vec::with_capacity(size);
+        writer::array(2 + usize::from(self.publisher.is_some()), &mut bytes);
+        writer::array(self.excluded.len(), &mut bytes);
+        self.excluded.iter().for_each(|id| writer::text(id, &mut bytes));
+        writer::map(self.frames.len(), &mut bytes);
+        for (name, frame) in &self.frames {
+            writer::text(name, &mut bytes);
+            writer::binary(frame, &mut bytes);
+        }
+        if let Some(publisher) = self.publisher {
+            writer::binary(publisher.as_bytes(), &mut bytes);
+        }
+        bytes
+    }
+
+    /// The frame for a protocol.
+    pub fn frame(&self, protocol: Protocol) -> Option<&'a [u8]> {
+        self.frames.iter().find(|(name, _)| *name == protocol.name()).map(|(_, frame)| *frame)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        for (bytes, wrong) in [
+            (&b""[..], "the message is no array"),
+            (b"\xc0", "the message is no array"),
+            (b"\x91\x90", "the message has less than two items"),
+            // Recorded with the original: such a message reaches nobody.
+            (b"\x92\xc0\x80", "the excluded connections are no array"),
+            (b"\x92\xdd\xff\xff\xff\xff", "an excluded connection is no text"),
+            (b"\x92\x91\x01\x80", "an excluded connection is no text"),
+            (b"\x92\x90\x90", "the frames are no map"),
+            (b"\x92\x90\xdf\xff\xff\xff\xff", "a protocol's name is no text"),
+            (b"\x92\x90\x81\xa4json\xa1x", "a frame is not binary"),
+            (b"\x92\x90\x81\xa4json\xc4\x02x", "a frame is not binary"),
+        ] {
+            assert_eq!(Invocation::read(bytes), Err(Malformed(wrong)), "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn a_third_item_of_another_kind_is_no_publisher() {
+        for third in [&b"\xc0"[..], b"\xa4text", b"\xc4\x01x", b"\x80", b""] {
+            let bytes = [b"\x93\x90\x80", third].concat();
+            assert_eq!(Invocation::read(&bytes).expect("fine").publisher, None, "{third:x?}");
+        }
+        let invocation = Invocation { excluded: vec!["a"], frames: Vec::new(), publisher: Some(Uuid::from_u128(7)) };
+        assert_eq!(Invocation::read(&invocation.write()), Ok(invocation));
+    }
+}

@@ -1,0 +1,113 @@
+//! What the original was seen to say and to listen to at Redis (`recorded.json`), and what this hub does of it
+//! (`decisions.md` 9): the same, but for channels of connections, acknowledgements and results, GUIDs in lower case, and
+//! one more item in what is published.
+
+mod contract;
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use contract::{file, hex, text};
+use notification_hub::auth::Guest;
+use notification_hub::auth::claims::{Claims, Rules};
+use notification_hub::backplane::redis::channel::{Channel, Channels, audiences};
+use notification_hub::backplane::redis::incoming::Incoming;
+use notification_hub::backplane::redis::invocation::Invocation;
+use notification_hub::protocol::Protocol;
+use notification_hub::{notification, route};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
+const ORGANIZATION: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
+const INSTALLATION: &str = "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb";
+const REQUEST: &str = "dddddddd-dddd-dddd-dddd-dddddddddddd";
+
+const OWN: Uuid = Uuid::from_u128(1);
+
+fn channels() -> Channels {
+    Channels::new("Notifications")
+}
+
+fn user(device_type: &str) -> Guest {
+    let claims = json!({ "sub": USER, "devicetype": device_type, "orguser": ORGANIZATION, "exp": 2, "scope": ["api"],
+        "amr": ["Application"] });
+    Guest::User(Claims::read(claims.to_string().as_bytes(), &Rules::default(), None, 1.0).expect("claims").into())
+}
+
+/// The channels that this hub listens to for some clients.
+fn ours(guests: &[Guest]) -> BTreeSet<String> {
+    let installation = Some(INSTALLATION.parse().expect("a GUID"));
+    let audiences = guests.iter().flat_map(|guest| audiences(guest, installation));
+    let theirs = audiences.map(|audience| channels().of(audience).expect("somebody"));
+    channels().standing().into_iter().chain(theirs).collect()
+}
+
+/// The original's, without those that this hub does without.
+fn recorded(names: &Value) -> BTreeSet<String> {
+    let names = names.as_array().expect("names").iter().map(|name| name.as_str().expect("a name"));
+    let is_ours = |name: &&str| {
+        let left_out = [":connection:", ":internal:ack:", ":internal:return:", "Booksleeve"];
+        !left_out.iter().any(|part| name.contains(part))
+    };
+    names.filter(is_ours).map(|name| name.replace(":group:Ddd", ":group:ddd")).collect()
+}
+
+#[test]
+fn channels_come_and_go_as_the_originals() {
+    let observed = &file("recorded.json")["redis_observed"];
+    let none = ours(&[]);
+    assert_eq!(none, recorded(&observed["channels, nobody connected"]));
+    assert_eq!(none, recorded(&observed["channels, after everybody left"]));
+    let web = user("ChromeBrowser");
+    assert_eq!(ours(std::slice::from_ref(&web)), recorded(&observed["channels, one Web client of one organisation"]));
+    let anonymous = Guest::Anonymous(Some(REQUEST.parse().expect("a GUID")));
+    let all = ours(&[web, user("Android"), anonymous]);
+    assert_eq!(all, recorded(&observed["channels, with a Mobile and an anonymous client"]));
+    assert!(all.iter().all(|name| channels().read(name).is_some()));
+}
+
+#[test]
+fn who_has_no_kind_no_user_or_no_request_listens_to_less() {
+    let names = |guest: &Guest| -> Vec<String> {
+        audiences(guest, None).map(|audience| channels().of(audience).expect("somebody")).collect()
+    };
+    let everywhere = names(&user("SDK"));
+    let prefix = "NotificationsBit.Notifications.NotificationsHub:";
+    assert_eq!(everywhere, [format!("{prefix}user:{USER}"), format!("{prefix}group:Organization_{ORGANIZATION}")]);
+    assert_eq!(names(&Guest::Anonymous(None)), [""; 0]);
+}
+
+#[test]
+fn pushes_are_published_as_the_originals_and_read_from_it() {
+    let file = file("recorded.json");
+    let observed = file["redis_observed"].as_object().expect("observations");
+    let mut pushes = 0;
+    for (name, push) in observed.iter().filter(|(name, _)| name.starts_with("push ")) {
+        let asked = push["asked"].to_string();
+        let notification = notification::read(asked.as_bytes()).expect("well-formed").expect("a push");
+        let sent = route::route(&notification, Instant::now());
+        let published = push["published"].as_array().expect("publishes");
+        assert_eq!(published.len(), 1, "{name}");
+        let bytes = hex(text(&published[0], "hex"));
+        assert_eq!(channels().of(sent.audience).as_deref(), published[0]["channel"].as_str(), "{name}");
+        let expected = [b"\x93", &bytes[1..], b"\xc4\x10", OWN.as_bytes()].concat();
+        assert_eq!(Invocation::of(&sent, OWN).write(), expected, "{name}");
+
+        let channel = channels().read(text(&published[0], "channel")).expect("a channel");
+        assert_eq!(channel, Channel::To(sent.audience));
+        let Ok(Incoming::Push(got)) = Incoming::read(channel, &bytes, OWN, Instant::now()) else {
+            panic!("{name} is no push");
+        };
+        assert_eq!((got.audience, got.kind, got.device), (sent.audience, sent.kind, sent.device), "{name}");
+        assert_eq!((got.collapsible, got.covered), (sent.collapsible, sent.covered), "{name}");
+        for protocol in Protocol::EVERY {
+            let bytes =
+                |of: &notification_hub::delivery::Delivery| of.frame(protocol).map(|frame| frame.bytes().to_vec());
+            assert_eq!(bytes(&got), bytes(&sent), "{name}");
+        }
+        assert!(matches!(Incoming::read(channel, &expected, OWN, Instant::now()), Ok(Incoming::Own)), "{name}");
+        pushes += 1;
+    }
+    assert_eq!(pushes, 4);
+}
