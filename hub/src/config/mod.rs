@@ -4,11 +4,13 @@
 
 mod bitwarden;
 mod layers;
+mod redis;
 mod secret;
 mod setting;
 mod source;
 
 pub use layers::{Layers, Origin, Problem, Problems, Shown};
+pub use redis::{Redis, RedisError};
 pub use secret::Secret;
 use setting::{Address, Bytes, Level, Url};
 pub use setting::{LogFormat, Setting};
