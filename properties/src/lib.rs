@@ -19,6 +19,8 @@ mod negotiate;
 mod push;
 mod query;
 pub mod random;
+mod redis_address;
+mod redis_messages;
 mod token;
 mod websocket_frames;
 mod written;
@@ -27,7 +29,7 @@ mod written;
 pub type Check = fn(&[u8]);
 
 /// Every check with its name, which is also that of its fuzz target and of its folder in `fuzz/corpus`.
-pub const CHECKS: [(&str, Check); 14] = [
+pub const CHECKS: [(&str, Check); 16] = [
     ("configuration", configuration::check),
     ("connection_string", connection_string::check),
     ("connection_token", connection_token::check),
@@ -39,6 +41,8 @@ pub const CHECKS: [(&str, Check); 14] = [
     ("negotiate", negotiate::check),
     ("push", push::check),
     ("query", query::check),
+    ("redis_address", redis_address::check),
+    ("redis_messages", redis_messages::check),
     ("token", token::check),
     ("websocket_frames", websocket_frames::check),
     ("written", written::check),

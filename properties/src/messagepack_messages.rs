@@ -34,6 +34,11 @@ fn message(body: &[u8]) {
         assert!(part.is_err() || part == meaning, "{part:?} of {} bytes, {meaning:?} of all", beginning.len());
     }
     let value = Reader::new(body).value();
+    if value.is_some() {
+        let followed = [body, b"\x2a"].concat();
+        let (mut read, mut passed) = (Reader::new(&followed), Reader::new(&followed));
+        assert!(read.value() == value && passed.skip().is_some() && passed.integer() == read.integer());
+    }
     let Some(Value::Array(items)) = &value else { return };
     // As the original does, the hub reads on behind an array that is too short.
     if let (Ok(ClientMessage::Invocation { id, target }), 4..) = (&meaning, items.len()) {

@@ -1,0 +1,94 @@
+//! What comes from Redis, and what goes there.
+
+use std::time::Instant;
+
+use notification_hub::backplane::redis::channel::{Channel, Channels};
+use notification_hub::backplane::redis::group_command::{Acknowledgement, GroupCommand};
+use notification_hub::backplane::redis::incoming::Incoming;
+use notification_hub::backplane::redis::invocation::Invocation;
+use notification_hub::delivery::{Audience, Hub};
+use notification_hub::notification::ClientType;
+use notification_hub::protocol::Protocol;
+use uuid::Uuid;
+
+use crate::choices::Choices;
+
+const OWN: Uuid = Uuid::from_u128(1);
+
+/// What is written is read as the same; whatever comes is an error or something; what is delivered of it is what was
+/// published, and is the same push when it is published again.
+pub(crate) fn check(input: &[u8]) {
+    named(input);
+    written(input);
+    read(input);
+}
+
+/// A name is that of a channel if that channel has this name.
+fn named(input: &[u8]) {
+    let channels = Channels::new("Notifications");
+    let text = String::from_utf8_lossy(input);
+    for name in [text.clone().into_owned(), format!("NotificationsBit.Notifications.NotificationsHub:{text}")] {
+        match channels.read(&name) {
+            Some(Channel::To(audience)) => assert_eq!(channels.of(audience), Some(name)),
+            Some(Channel::GroupCommands(hub)) => assert_eq!(channels.group_commands(hub), name),
+            None => {}
+        }
+    }
+}
+
+fn written(input: &[u8]) {
+    let mut choices = Choices(input);
+    let excluded: Vec<String> = (0..choices.below(20)).map(|_| choices.text()).collect();
+    let frames: Vec<(String, &[u8])> = (0..choices.below(20))
+        .map(|_| {
+            let name = choices.text();
+            let count = choices.number() as usize % 70_000;
+            (name, choices.bytes(count))
+        })
+        .collect();
+    let publisher = (choices.below(2) == 0).then(|| Uuid::from_u64_pair(choices.number(), choices.number()));
+    let invocation = Invocation {
+        excluded: excluded.iter().map(String::as_str).collect(),
+        frames: frames.iter().map(|(name, frame)| (name.as_str(), *frame)).collect(),
+        publisher,
+    };
+    assert_eq!(Invocation::read(&invocation.write()), Ok(invocation));
+}
+
+fn read(bytes: &[u8]) {
+    if let Ok(command) = GroupCommand::read(bytes) {
+        assert_eq!(GroupCommand::read(&command.write()), Ok(command));
+    }
+    if let Ok(acknowledgement) = Acknowledgement::read(bytes) {
+        assert_eq!(Acknowledgement::read(&acknowledgement.write()), Ok(acknowledgement));
+    }
+    let invocation = Invocation::read(bytes);
+    if let Ok(invocation) = &invocation {
+        assert_eq!(Invocation::read(&invocation.write()).as_ref(), Ok(invocation));
+    }
+    let user = Audience::User(Uuid::from_u128(2), ClientType::Web);
+    for audience in [user, Audience::Everyone(Hub::Main), Audience::Everyone(Hub::Anonymous)] {
+        match Incoming::read(Channel::To(audience), bytes, OWN, Instant::now()) {
+            Ok(Incoming::Push(delivery)) => {
+                let invocation = invocation.as_ref().expect("an invocation");
+                let frames = Protocol::EVERY.map(|protocol| delivery.frame(protocol).map(|frame| frame.body()));
+                assert_eq!(frames, Protocol::EVERY.map(|protocol| invocation.frame(protocol)));
+                assert!(delivery.audience == audience && frames.iter().any(Option::is_some));
+
+                let again = Invocation::of(&delivery, Uuid::from_u128(3)).write();
+                let again = Incoming::read(Channel::To(audience), &again, OWN, Instant::now());
+                let Ok(Incoming::Push(again)) = again else { panic!("{again:?}") };
+                assert_eq!((again.kind, again.device), (delivery.kind, delivery.device));
+                let own = Invocation::of(&delivery, OWN).write();
+                let own = Incoming::read(Channel::To(audience), &own, OWN, Instant::now());
+                assert!(matches!(own, Ok(Incoming::Own)), "{own:?}");
+            }
+            Ok(Incoming::Own) => {
+                assert_eq!(invocation.as_ref().map(|invocation| invocation.publisher), Ok(Some(OWN)));
+            }
+            Ok(Incoming::Heartbeat) => assert_eq!(audience, Audience::Everyone(Hub::Main)),
+            Ok(Incoming::GroupCommand(command)) => panic!("no command comes here: {command:?}"),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}
