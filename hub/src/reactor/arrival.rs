@@ -55,6 +55,7 @@ impl Arrival {
             };
             self.unread = new.len() == room;
             let first = self.head.is_empty();
+            let new = if first { without_empty_lines(new) } else { new };
             self.head.reserve_exact(new.len());
             self.head.extend_from_slice(new);
             // A head ends with a line: between two of them there is nothing new to see.
@@ -66,4 +67,10 @@ impl Arrival {
             }
         }
     }
+}
+
+/// Empty lines before a request say nothing, and who sends them one by one should not have all of them read each time.
+fn without_empty_lines(bytes: &[u8]) -> &[u8] {
+    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
+    &bytes[start..]
 }
