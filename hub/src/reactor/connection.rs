@@ -227,17 +227,30 @@ impl Connection {
         now: Tick,
         patience: &Patience,
     ) -> Sent {
-        let mut written = 0;
-        if self.outbox.is_none() {
-            match self.socket.offer(frame.bytes()) {
-                Ok(count) if count == frame.bytes().len() => {
-                    self.websocket.session.sent(now);
-                    return Sent::Written;
-                }
-                Ok(count) => written = count,
-                Err(_) => return Sent::Broken,
-            }
+        if self.outbox.is_some() {
+            return self.keep(protocol, frame, 0, collapsible, now, patience);
         }
+        match self.socket.offer(frame.bytes()) {
+            Ok(count) if count == frame.bytes().len() => {
+                self.websocket.session.sent(now);
+                Sent::Written
+            }
+            Ok(count) => self.keep(protocol, frame, count, collapsible, now, patience),
+            Err(_) => Sent::Broken,
+        }
+    }
+
+    /// Has a frame wait, `written` bytes of which are out. Apart from [`Self::offer`], which is as short as it can be.
+    #[cold]
+    fn keep(
+        &mut self,
+        protocol: Protocol,
+        frame: &Frame,
+        written: usize,
+        collapsible: bool,
+        now: Tick,
+        patience: &Patience,
+    ) -> Sent {
         let outbox = self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
         outbox.push(frame.clone(), written, collapsible);
         if outbox.cost() <= patience.queue {

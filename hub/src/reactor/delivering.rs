@@ -18,6 +18,7 @@ use crate::notification::ClientType;
 /// Writes one delivery to clients, one after the other.
 struct Writer<'a> {
     delivery: &'a Delivery,
+    wanted: ClientType,
     slots: &'a mut Slab<Slot>,
     now: Tick,
     patience: Patience,
@@ -27,11 +28,15 @@ struct Writer<'a> {
     odd: Vec<(u32, Sent)>,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    fn new(delivery: &'a Delivery, slots: &'a mut Slab<Slot>, now: Tick, patience: Patience) -> Writer<'a> {
+        let wanted = delivery.audience.client_type();
+        Writer { delivery, wanted, slots, now, patience, written: 0, odd: Vec::new() }
+    }
+
     fn write(&mut self, slot: u32) {
         let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
-        let wanted = self.delivery.audience.client_type();
-        if wanted == ClientType::All || wanted == connection.client_type() {
+        if self.wanted == ClientType::All || self.wanted == connection.client_type() {
             match connection.deliver(self.delivery, self.now, &self.patience) {
                 Some(Sent::Written) => self.written += 1,
                 Some(other) => self.odd.push((slot, other)),
@@ -59,8 +64,7 @@ impl Reactor {
         if let Some(members) = members {
             return self.fan_outs.add(delivery.clone(), Some(receipt), members);
         }
-        let (slots, now, patience) = (&mut self.slots, self.now, self.patience);
-        let mut writer = Writer { delivery, slots, now, patience, written: 0, odd: Vec::new() };
+        let mut writer = Writer::new(delivery, &mut self.slots, self.now, self.patience);
         match delivery.audience {
             Audience::User(user, _) => {
                 self.registry.id(Hub::Main, user).iter().for_each(|slot| writer.write(*slot));
@@ -81,8 +85,7 @@ impl Reactor {
     /// Writes the next part of what is under way.
     pub(super) fn go_on_fanning_out(&mut self) {
         let Some(Part { delivery, receipt, slots: part, last }) = self.fan_outs.take() else { return };
-        let (slots, now, patience) = (&mut self.slots, self.now, self.patience);
-        let mut writer = Writer { delivery: &delivery, slots, now, patience, written: 0, odd: Vec::new() };
+        let mut writer = Writer::new(&delivery, &mut self.slots, self.now, self.patience);
         part.into_iter().for_each(|slot| writer.write(slot));
         let (written, odd) = (writer.written, writer.odd);
         self.account(receipt.as_deref(), written, odd);

@@ -14,8 +14,9 @@ struct FanOut {
     delivery: Arc<Delivery>,
     /// Nothing for what nobody waits for.
     receipt: Option<Arc<Receipt>>,
-    /// Who is still to be written to, the next one last.
-    left: Vec<u32>,
+    /// Everybody that it is for, and how many have been written to.
+    slots: Vec<u32>,
+    written: usize,
     /// Slots whose clients have left since: somebody else may be there by now.
     gone: HashSet<u32>,
 }
@@ -40,9 +41,8 @@ impl FanOuts {
     }
 
     /// A push to the clients in these slots, behind those that are under way.
-    pub(super) fn add(&mut self, delivery: Arc<Delivery>, receipt: Option<Arc<Receipt>>, mut slots: Vec<u32>) {
-        slots.reverse();
-        self.0.push_back(FanOut { delivery, receipt, left: slots, gone: HashSet::new() });
+    pub(super) fn add(&mut self, delivery: Arc<Delivery>, receipt: Option<Arc<Receipt>>, slots: Vec<u32>) {
+        self.0.push_back(FanOut { delivery, receipt, slots, written: 0, gone: HashSet::new() });
     }
 
     /// A client has left: what is under way is not for whoever comes to its slot.
@@ -55,12 +55,13 @@ impl FanOuts {
     /// Takes the next part.
     pub(super) fn take(&mut self) -> Option<Part> {
         let first = self.0.front_mut()?;
-        let mut slots = first.left.split_off(first.left.len().saturating_sub(PART));
-        slots.reverse();
+        let from = first.written;
+        first.written = first.slots.len().min(from + PART);
+        let mut slots = first.slots[from..first.written].to_vec();
         if !first.gone.is_empty() {
             slots.retain(|slot| !first.gone.contains(slot));
         }
-        let last = first.left.is_empty();
+        let last = first.written == first.slots.len();
         let part = Part { delivery: first.delivery.clone(), receipt: first.receipt.clone(), slots, last };
         if last {
             self.0.pop_front();
@@ -84,7 +85,9 @@ mod tests {
     }
 
     fn parts(fan_outs: &mut FanOuts) -> Vec<(u8, Vec<u32>, bool)> {
-        std::iter::from_fn(|| fan_outs.take()).map(|part| (part.delivery.kind.unwrap_or_default(), part.slots, part.last)).collect()
+        std::iter::from_fn(|| fan_outs.take())
+            .map(|part| (part.delivery.kind.unwrap_or_default(), part.slots, part.last))
+            .collect()
     }
 
     #[test]

@@ -80,15 +80,24 @@ fn interval(scene: &mut Scene, target: Target, pushes: usize) -> Result<Duration
     Ok(each.div_f64(LOAD))
 }
 
-/// The 99th percentile in milliseconds.
 fn measure(scene: &mut Scene, target: Target, every: Duration, duration: Duration) -> Result<f64> {
     let pushes = (duration.as_secs_f64() / every.as_secs_f64()) as usize;
+    p99(scene, move |number| target.audience(number), target.size(), every, pushes)
+}
+
+/// The 99th percentile in milliseconds of pushes to what `audience` says of each, `readers` clients at a time.
+pub fn p99(
+    scene: &mut Scene,
+    audience: impl Fn(usize) -> Audience + 'static,
+    readers: usize,
+    every: Duration,
+    pushes: usize,
+) -> Result<f64> {
     scene.restart();
     let sending = scene.server.sending();
-    let request =
-        move |number: usize, stamp| sending.request(&Push { audience: target.audience(number), stamp: Some(stamp) });
+    let request = move |number: usize, stamp| sending.request(&Push { audience: audience(number), stamp: Some(stamp) });
     scene.load.pace(scene.server.sending().internal, every, pushes, Box::new(request))?;
     scene.load.keep_pace()?;
-    scene.load.arrive((pushes * target.size()) as u64)?;
+    scene.load.arrive((pushes * readers) as u64)?;
     p99_ms(scene.load.counts().latencies.clone()).context("no push has arrived")
 }

@@ -2,10 +2,12 @@
 //! full queue twice; the most that the server's memory grew by counts. Instructions: of a delivery to the others, while a queue
 //! waits for each that does not read.
 
-use anyhow::{Result, ensure};
+use std::time::Duration;
 
-use super::Run;
+use anyhow::{Context, Result, ensure};
+
 use super::delivery::{FROM, PUSHES, TO};
+use super::{Run, latency};
 use crate::bench::load::Manner;
 use crate::bench::memory;
 use crate::bench::meter::Means;
@@ -13,11 +15,20 @@ use crate::bench::push::Audience;
 use crate::bench::report::{Budget, Report, Row};
 use crate::bench::scene::Scene;
 use crate::bench::server::{Kind, Setup};
+use crate::bench::statistics::median;
 
 const BUDGET: f64 = 64.0 * 1024.0;
 
 /// How much more a delivery to the others may take.
 const MORE: f64 = 1.05;
+
+/// How much longer a push may take to the others.
+const LATER: f64 = 1.5;
+
+/// How often that is compared, and by how many pushes to a group, one every so often.
+const PAIRS: usize = 7;
+const PACED: usize = 200;
+const EVERY: Duration = Duration::from_millis(5);
 
 /// Of how many clients the first does not read.
 const ONE_OF: usize = 100;
@@ -37,6 +48,16 @@ pub fn add(run: &Run, report: &mut Report) -> Result<()> {
         controls: Vec::new(),
         budget: Some(Budget::AtMost(BUDGET)),
     });
+    // A short run has no time for it.
+    if !run.quick {
+        report.add(Row {
+            key: "slow_consumer_p99_ratio",
+            title: "p99 to the others, beside none that is slow",
+            hub: ratio(run)?,
+            controls: Vec::new(),
+            budget: Some(Budget::AtMost(LATER)),
+        });
+    }
     let Some(means) = run.means else { return Ok(()) };
     let without = report.figure("delivery_user_instructions");
     report.add(Row {
@@ -82,6 +103,26 @@ fn growth(run: &Run) -> Result<f64> {
         ensure!(rounds < MOST, "the queues of clients that do not read are not full yet");
     }
     Ok((most - before) as f64 / slow as f64)
+}
+
+/// How much longer pushes to a group take to those of it that read than to a group of which everybody reads: the median of pairs.
+fn ratio(run: &Run) -> Result<f64> {
+    let connections = 3_000;
+    let mut alone = Scene::new(&run.site, run.site.start(Setup::of(Kind::Hub).quiet())?, Manner::default())?;
+    let mut beside = scene(run, Setup::of(Kind::Hub).quiet())?;
+    for scene in [&mut alone, &mut beside] {
+        scene.grow(connections)?;
+        scene.warm_up()?;
+    }
+    fill(&mut beside, connections)?;
+    let members = || (0..connections).filter(|index| Audience::Group.holds(*index));
+    let readers = members().filter(|index| !index.is_multiple_of(ONE_OF)).count();
+    let p99 = |scene: &mut Scene, readers| latency::p99(scene, |_| Audience::Group, readers, EVERY, PACED);
+    let pairs = (0..PAIRS).map(|_| {
+        let without = p99(&mut alone, members().count())?;
+        Ok(p99(&mut beside, readers)? / without)
+    });
+    median(pairs.collect::<Result<_>>()?).context("nothing was compared")
 }
 
 /// User instructions of a delivery to a client that reads: a slope, as where everybody reads.
