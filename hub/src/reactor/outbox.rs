@@ -9,8 +9,8 @@ use crate::transport::websocket::Frame;
 /// How many frames leave in one write at the most.
 const AT_ONCE: usize = 64;
 
-/// What a frame that waits takes beside its bytes: its place here and what the allocator adds, in bytes.
-const OVERHEAD: usize = 128;
+/// What a frame that waits takes beside its bytes, at the most: its place here, its counts, what the allocator adds.
+const OVERHEAD: usize = 160;
 
 /// Frames that wait, in order.
 #[derive(Debug)]
