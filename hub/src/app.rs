@@ -34,7 +34,7 @@ use crate::telemetry::Metrics;
 use crate::transport::cors::Cors;
 use crate::transport::endpoint::{self, Endpoint};
 use crate::transport::negotiate::{self, Negotiate};
-use crate::transport::negotiations::Negotiations;
+use crate::transport::negotiations::{ConnectionTokenKeyError, Negotiations};
 use crate::transport::plain;
 use crate::transport::relay::Door;
 use crate::transport::request::Gate;
@@ -57,6 +57,9 @@ pub enum AppError {
     /// The source.
     #[error("source: {0}")]
     Source(#[from] QueueError),
+    /// The key of the tokens of negotiations.
+    #[error("connection_token_key_file: {0}")]
+    ConnectionTokenKey(#[from] ConnectionTokenKeyError),
     /// A listener.
     #[error("{key}: cannot listen on {address}: {source}")]
     Listen {
@@ -81,7 +84,7 @@ pub enum AppError {
 impl AppError {
     /// Whether whoever configured the hub has to act.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, AppError::Keys(_) | AppError::Source(_))
+        matches!(self, AppError::Keys(_) | AppError::Source(_) | AppError::ConnectionTokenKey(_))
     }
 }
 
@@ -106,6 +109,7 @@ pub struct Hub {
     /// Nothing if all keys come from an identity server.
     keys: Option<KeyWatch>,
     verifier: Arc<Verifier>,
+    negotiations: Negotiations,
 }
 
 impl Hub {
@@ -124,10 +128,14 @@ impl Hub {
             clock_skew: config.auth.clock_skew.as_secs_f64(),
         };
         let verifier = Arc::new(Verifier::new(rules, loaded));
+        let negotiations = match &config.connection_token_key {
+            Some(file) => Negotiations::by_file(file)?,
+            None => Negotiations::alone(),
+        };
         let public = listen("listen.public", &config.listen.public)?;
         let source = Source::open(&config.source, || listen("listen.internal", &config.listen.internal))?;
         let admin = listen("listen.admin", &config.listen.admin)?;
-        Ok(Hub { config, public, admin, source, keys, verifier })
+        Ok(Hub { config, public, admin, source, keys, verifier, negotiations })
     }
 
     /// The addresses that it listens on.
@@ -147,8 +155,13 @@ impl Hub {
     /// # Errors
     /// If the system refuses what it needs to begin.
     pub async fn serve(self, stopping: watch::Receiver<bool>) -> Result<(), AppError> {
-        let Hub { config, public, admin, source, keys, verifier } = self;
+        let Hub { config, public, admin, source, keys, verifier, negotiations } = self;
         let metrics = Arc::new(Metrics::new()?);
+        if config.backplane.redis.is_some() {
+            tracing::warn!(
+                "backplane.redis.url: more than one replica is not served yet; this setting changes nothing"
+            );
+        }
         let ready = Arc::new(AtomicBool::new(true));
         let (over, is_over) = watch::channel(false);
 
@@ -158,7 +171,7 @@ impl Hub {
         authority.iter().for_each(|authority| _ = tokio::spawn(authority.clone().run()));
         let authenticator = Arc::new(Authenticator { verifier: verifier.clone(), authority });
 
-        let negotiations = Arc::new(Negotiations::alone());
+        let negotiations = Arc::new(negotiations);
         let shares = Shares::take();
         let (to_axum, plain) = plain::entrance(shares.requests);
         let reactors = Arc::new(Reactors::start(

@@ -65,6 +65,9 @@ pub(super) fn translate(environment: &[(String, String)]) -> (Vec<Translated>, V
         put("source.kind", "azure_queue".to_owned(), name);
         put("source.azure_queue.connection_string", value.to_owned(), name);
     }
+    if let Some((name, value)) = get(REDIS) {
+        put("backplane.redis.url", value.to_owned(), name);
+    }
     // The template of the original begins with an id that is none.
     if let Some((name, value)) = get(INSTALLATION).filter(|(_, value)| value.chars().any(|c| !"0-".contains(c))) {
         put("installation.id", value.to_owned(), name);
@@ -78,8 +81,7 @@ pub(super) fn translate(environment: &[(String, String)]) -> (Vec<Translated>, V
         put("listen.public", first_address(value), name);
     }
     let warnings = given.iter().filter_map(|(key, (name, _))| match key.as_str() {
-        REDIS => Some(format!("{name}: more than one replica is not served yet; this setting changes nothing")),
-        QUEUE => None,
+        REDIS | QUEUE => None,
         key if key.starts_with("notifications") => Some(format!("{name}: there is no such setting")),
         _ => None,
     });
@@ -116,6 +118,7 @@ mod tests {
             ("GLOBALSETTINGS__BASESERVICEURI__INTERNALIDENTITY", "http://vault-identity:5000"),
             ("globalSettings__baseServiceUri__vault", "https://vault.example"),
             ("globalSettings__installation__id", "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb"),
+            ("globalSettings__notifications__redisConnectionString", "redis:6379,password=x"),
             ("globalSettings__sqlServer__connectionString", "Data Source=x"),
             ("globalSettings__knownProxies", "10.0.0.1, 10.0.0.2"),
             ("globalSettings__knownNetworks", "10.1.0.0/16"),
@@ -126,6 +129,7 @@ mod tests {
             ("listen.send_on_public", "true"),
             ("cors.origins", "https://vault.example,file://,bw-desktop-file://bundle"),
             ("auth.authority", "http://vault-identity:5000"),
+            ("backplane.redis.url", "redis:6379,password=x"),
             ("installation.id", "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb"),
             ("limits.trusted_proxies", "10.0.0.1, 10.0.0.2,10.1.0.0/16"),
             ("listen.public", "0.0.0.0:5000"),

@@ -2,6 +2,7 @@
 //!
 //! Every key is read in one place, [`Config::parse`], with its default beside it; what is not read there is unknown.
 
+mod backplane;
 mod bitwarden;
 mod layers;
 mod redis;
@@ -9,6 +10,7 @@ mod secret;
 mod setting;
 mod source;
 
+pub use backplane::Backplane;
 pub use layers::{Layers, Origin, Problem, Problems, Shown};
 pub use redis::{Redis, RedisError};
 pub use secret::Secret;
@@ -34,6 +36,10 @@ pub struct Config {
     pub auth: Auth,
     /// Where its pushes come from.
     pub source: Source,
+    /// What connects it with other replicas.
+    pub backplane: Backplane,
+    /// The file of the key that the tokens of negotiations are signed with; without it, each process has its own.
+    pub connection_token_key: Option<PathBuf>,
     /// The installation whose pushes every connection gets.
     pub installation: Option<Uuid>,
     /// The protocol's times and sizes.
@@ -165,6 +171,8 @@ impl Config {
             keys: layers.get("auth.keys", Vec::new()),
         };
         let source = source::read(&mut layers);
+        let backplane = backplane::read(&mut layers);
+        let connection_token_key = layers.get("connection_token_key_file", None);
         let installation = layers.get("installation.id", None);
         let signalr = SignalR {
             handshake_timeout: layers.positive("signalr.handshake_timeout", 15 * SECOND),
@@ -210,6 +218,8 @@ impl Config {
             reactors,
             auth,
             source,
+            backplane,
+            connection_token_key,
             installation,
             signalr,
             heartbeat,

@@ -1,8 +1,10 @@
 //! The connections that clients have negotiated: tokens that are given out, and those that have been used.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{fs, io};
 
 use aws_lc_rs::rand;
 
@@ -19,6 +21,25 @@ pub enum Standing {
     Used(Transport),
     /// It is none of ours, of the other hub, or too old.
     Unknown,
+}
+
+/// The shortest key of a file, in bytes.
+const SHORTEST_KEY: usize = 32;
+
+/// Why there is no key to share.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionTokenKeyError {
+    /// The file can't be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unread {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It could be guessed.
+    #[error("{} holds less than {SHORTEST_KEY} bytes", .0.display())]
+    Short(PathBuf),
 }
 
 /// Gives out and takes connection tokens, for the front door and for axum.
@@ -38,6 +59,20 @@ impl Negotiations {
     /// With a key that all replicas share.
     pub fn new(key: &[u8]) -> Negotiations {
         Negotiations { tokens: ConnectionTokens::new(key), used: Mutex::default() }
+    }
+
+    /// With the key in a file, but for a line's end behind it.
+    ///
+    /// # Errors
+    /// If it can't be read or is too short.
+    pub fn by_file(path: &Path) -> Result<Negotiations, ConnectionTokenKeyError> {
+        let unread = |source| ConnectionTokenKeyError::Unread { path: path.to_owned(), source };
+        let bytes = fs::read(path).map_err(unread)?;
+        let key = bytes.trim_ascii_end();
+        if key.len() < SHORTEST_KEY {
+            return Err(ConnectionTokenKeyError::Short(path.to_owned()));
+        }
+        Ok(Negotiations::new(key))
     }
 
     /// With a key of this process alone.
@@ -103,6 +138,18 @@ mod tests {
         assert_eq!(negotiations.take(&token, Hub::Main, Transport::WebSockets), Standing::Used(BY));
         assert_eq!(negotiations.look(&token, Hub::Main), Standing::Used(BY));
         assert_ne!(negotiations.issue(Hub::Main), token);
+    }
+
+    #[test]
+    fn a_key_comes_from_a_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("key");
+        assert!(matches!(Negotiations::by_file(&file), Err(ConnectionTokenKeyError::Unread { .. })));
+        fs::write(&file, "too short\n").expect("a file");
+        assert!(matches!(Negotiations::by_file(&file), Err(ConnectionTokenKeyError::Short(_))));
+        fs::write(&file, format!("{}\n", "k".repeat(32))).expect("a file");
+        let (one, other) = (Negotiations::by_file(&file).expect("a key"), Negotiations::new(&[b'k'; 32]));
+        assert_eq!(other.take(&one.issue(Hub::Main), Hub::Main, BY), Standing::Fresh);
     }
 
     #[test]

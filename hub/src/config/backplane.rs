@@ -1,0 +1,101 @@
+//! What connects several replicas.
+
+use std::path::PathBuf;
+
+use super::layers::Open;
+use super::{Redis, Secret};
+
+/// How replicas reach each other's clients.
+#[derive(Debug, Clone)]
+pub struct Backplane {
+    /// Redis; nothing if there is one replica.
+    pub redis: Option<Redis>,
+    /// What the names of all channels begin with.
+    pub channel_prefix: String,
+    /// How many pushes may wait for Redis.
+    pub hold: usize,
+}
+
+const URL: &str = "backplane.redis.url";
+const CA_FILE: &str = "backplane.redis.ca_file";
+const HOLD: &str = "backplane.hold";
+
+/// Bitwarden's.
+const PREFIX: &str = "Notifications";
+
+/// Reads every key of the section; where something is wrong, that is noted and the value is of no account.
+pub(super) fn read(layers: &mut Open) -> Backplane {
+    let url: Option<Secret> = layers.get(URL, None);
+    let username: Option<String> = layers.get("backplane.redis.username", None);
+    let password: Option<Secret> = layers.get("backplane.redis.password", None);
+    let ca_file: Option<PathBuf> = layers.get(CA_FILE, None);
+    let channel_prefix = layers.get("backplane.redis.channel_prefix", PREFIX.to_owned());
+    let hold = layers.get(HOLD, 10_000);
+    layers.check(HOLD, (1..=1_000_000).contains(&hold), "has to be from 1 to 1000000");
+    let redis = url.and_then(|url| {
+        redis(&url, username, password, ca_file).map_err(|(key, reason)| layers.check(key, false, &reason)).ok()
+    });
+    Backplane { redis, channel_prefix, hold }
+}
+
+fn redis(
+    url: &Secret,
+    username: Option<String>,
+    password: Option<Secret>,
+    ca_file: Option<PathBuf>,
+) -> Result<Redis, (&'static str, String)> {
+    let redis = Redis::parse(url).map_err(|error| (URL, error.to_string()))?;
+    if redis.service.is_some() || redis.servers.len() > 1 {
+        return Err((URL, "has to name one server: Sentinel and several servers are not served yet".to_owned()));
+    }
+    let redis = redis.with_login(username, password).map_err(|(key, error)| (key, error.to_string()))?;
+    redis.with_ca_file(ca_file).map_err(|error| (CA_FILE, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Backplane, Config, Layers};
+
+    fn parse(section: &str) -> Result<Config, String> {
+        let file = format!("[backplane]\n{section}");
+        Config::parse(Layers { file: Some(("hub.toml", &file)), ..Layers::default() }).map_err(|all| all.to_string())
+    }
+
+    #[test]
+    fn one_replica_needs_none() {
+        let Backplane { redis, channel_prefix, hold } = parse("").expect("fine").backplane;
+        assert_eq!((redis, &*channel_prefix, hold), (None, "Notifications", 10_000));
+    }
+
+    #[test]
+    fn redis_with_its_login_beside_it() {
+        let config =
+            parse("redis.url = 'rediss://redis:7'\nredis.password = 'SECRET'\nredis.ca_file = '/ca'\nhold = 5");
+        let config = config.expect("fine");
+        let redis = config.backplane.redis.as_ref().expect("Redis");
+        assert_eq!((&*redis.servers, redis.tls, config.backplane.hold), (&[("redis".to_owned(), 7)][..], true, 5));
+        assert_eq!(redis.password.as_ref().map(|password| password.reveal()), Some("SECRET"));
+        assert!(!format!("{config:?}").contains("SECRET"));
+        for shown in config.shown().iter().filter(|shown| ["url", "word"].iter().any(|end| shown.key.ends_with(end))) {
+            assert!(!shown.value.contains("SECRET") && !shown.value.contains("rediss"), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn problems_are_told_with_their_keys_and_without_secrets() {
+        for (section, expected) in [
+            ("redis.url = 'http://SECRET'", "backplane.redis.url (hub.toml): has to be redis://"),
+            ("redis.url = 'a,b,password=SECRET'", "backplane.redis.url (hub.toml): has to name one server"),
+            ("redis.url = 'a,serviceName=b'", "backplane.redis.url (hub.toml): has to name one server"),
+            (
+                "redis.url = 'a,password=SECRET'\nredis.password = 'SECRET'",
+                "backplane.redis.password (hub.toml): cannot stand beside",
+            ),
+            ("redis.url = 'a'\nredis.ca_file = '/ca'", "backplane.redis.ca_file (hub.toml): goes with TLS only"),
+            ("hold = 0", "backplane.hold (hub.toml): has to be from 1"),
+        ] {
+            let problem = parse(section).expect_err(section);
+            assert!(problem.starts_with(expected) && !problem.contains("SECRET"), "{problem}");
+        }
+    }
+}
