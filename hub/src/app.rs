@@ -23,10 +23,10 @@ use crate::auth::key_files::KeyFilesError;
 use crate::auth::key_watch::KeyWatch;
 use crate::auth::{Authenticator, Verifier};
 use crate::azure::QueueError;
-use crate::backplane::Local;
+use crate::backplane::{Backplane, Local, Redis};
 use crate::config::Config;
 use crate::descriptors::Shares;
-use crate::reactor::Reactors;
+use crate::reactor::{self, Means, Reactors};
 use crate::shutdown;
 use crate::source::direct::{self, Direct};
 use crate::source::{Intake, Source};
@@ -47,6 +47,9 @@ const HALF_OPEN: Duration = Duration::from_secs(30);
 
 /// How long what the source has in hand may take once the hub shuts down.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
+
+/// How long a replica that starts waits for Redis before it is ready all the same.
+const LONGEST_START: Duration = Duration::from_secs(30);
 
 /// Why a hub could not be started, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -157,12 +160,8 @@ impl Hub {
     pub async fn serve(self, stopping: watch::Receiver<bool>) -> Result<(), AppError> {
         let Hub { config, public, admin, source, keys, verifier, negotiations } = self;
         let metrics = Arc::new(Metrics::new()?);
-        if config.backplane.redis.is_some() {
-            tracing::warn!(
-                "backplane.redis.url: more than one replica is not served yet; this setting changes nothing"
-            );
-        }
         let ready = Arc::new(AtomicBool::new(true));
+        let begun = Arc::new(AtomicBool::new(config.backplane.redis.is_none()));
         let (over, is_over) = watch::channel(false);
 
         let authority = config.auth.authority.as_deref();
@@ -174,21 +173,42 @@ impl Hub {
         let negotiations = Arc::new(negotiations);
         let shares = Shares::take();
         let (to_axum, plain) = plain::entrance(shares.requests);
+        let (roll, presences) = config.backplane.redis.as_ref().map(|_| reactor::roll()).unzip();
         let reactors = Arc::new(Reactors::start(
             &config,
             public,
-            authenticator.clone(),
-            negotiations.clone(),
-            metrics.clone(),
+            Means {
+                authenticator: authenticator.clone(),
+                negotiations: negotiations.clone(),
+                metrics: metrics.clone(),
+                roll,
+            },
             to_axum,
             shares.sockets,
         )?);
         keys.into_iter().for_each(|keys| _ = tokio::spawn(keys.run(verifier.clone(), metrics.clone())));
-        let admin_routes =
-            admin::router(Admin { reactors: reactors.clone(), metrics: metrics.clone(), ready: ready.clone() });
+        let admin_state =
+            Admin { reactors: reactors.clone(), metrics: metrics.clone(), begun: begun.clone(), ready: ready.clone() };
+        let admin_routes = admin::router(admin_state);
         let admin = serve(admin, admin_routes, shutdown::asked(is_over.clone()))?;
 
-        let intake = Intake::new(Local::new(reactors.clone()), metrics.clone());
+        let backplane = match (&config.backplane.redis, presences) {
+            (Some(redis), Some(presences)) => Backplane::Redis(Redis::start(
+                redis,
+                &config.backplane,
+                config.installation,
+                reactors.clone(),
+                presences,
+                metrics.clone(),
+            )),
+            _ => Backplane::Local(Local::new(reactors.clone())),
+        };
+        let heard = backplane.clone();
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(LONGEST_START, heard.heard()).await;
+            begun.store(true, Ordering::Relaxed);
+        });
+        let intake = Intake::new(backplane.clone(), metrics.clone());
         let (end_sources, sources_end) = watch::channel(false);
         let cors = Cors::new(&config.cors);
         let gate = Gate { authenticator, metrics: metrics.clone() };
@@ -218,6 +238,9 @@ impl Hub {
         end_sources.send_replace(true);
         if tokio::time::timeout(LAST_REQUESTS, source).await.is_err() {
             tracing::warn!("the source did not end in time");
+        }
+        if backplane.waiting() > 0 {
+            tracing::warn!(waiting = backplane.waiting(), "ending with pushes that other replicas have not got");
         }
         shutdown::drain(&reactors, config.drain).await;
         // What the clients without a WebSocket were told has to reach them.

@@ -6,8 +6,7 @@
 //!
 //! - `source` takes pushes in, by `POST /send` or from an Azure Storage queue (`azure` is how one speaks to those).
 //! - `notification` is what a push is; `route` finds for whom it is and encodes it, once for each protocol (`delivery`).
-//! - `backplane` carries a delivery to the reactors of every replica; so far there is one, and
-//!   `backplane::redis` knows the words that several would need.
+//! - `backplane` carries a delivery to the reactors of every replica: of this process alone, or through Redis of others too.
 //! - `reactor` holds the connections, one thread per core: `transport` tells their requests apart and frames what is
 //!   written, `catch_up` knows who missed what, `connection` is a client's life as a state machine, `protocol` the
 //!   SignalR codecs.

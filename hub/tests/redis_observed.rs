@@ -14,6 +14,7 @@ use notification_hub::backplane::redis::channel::{Channel, Channels, audiences};
 use notification_hub::backplane::redis::incoming::Incoming;
 use notification_hub::backplane::redis::invocation::Invocation;
 use notification_hub::protocol::Protocol;
+use notification_hub::reactor::Member;
 use notification_hub::{notification, route};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -38,7 +39,8 @@ fn user(device_type: &str) -> Guest {
 /// The channels that this hub listens to for some clients.
 fn ours(guests: &[Guest]) -> BTreeSet<String> {
     let installation = Some(INSTALLATION.parse().expect("a GUID"));
-    let audiences = guests.iter().flat_map(|guest| audiences(guest, installation));
+    let audiences =
+        guests.iter().map(Member::from).flat_map(|member| audiences(&member, installation).collect::<Vec<_>>());
     let theirs = audiences.map(|audience| channels().of(audience).expect("somebody"));
     channels().standing().into_iter().chain(theirs).collect()
 }
@@ -70,7 +72,7 @@ fn channels_come_and_go_as_the_originals() {
 #[test]
 fn who_has_no_kind_no_user_or_no_request_listens_to_less() {
     let names = |guest: &Guest| -> Vec<String> {
-        audiences(guest, None).map(|audience| channels().of(audience).expect("somebody")).collect()
+        audiences(&guest.into(), None).map(|audience| channels().of(audience).expect("somebody")).collect()
     };
     let everywhere = names(&user("SDK"));
     let prefix = "NotificationsBit.Notifications.NotificationsHub:";

@@ -19,6 +19,8 @@ pub struct Admin {
     pub reactors: Arc<Reactors>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Whether the hub hears other replicas, or has waited for that for long enough.
+    pub begun: Arc<AtomicBool>,
     /// Whether new clients are welcome.
     pub ready: Arc<AtomicBool>,
 }
@@ -41,10 +43,12 @@ async fn healthy(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 }
 
 async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
-    if admin.ready.load(Ordering::Relaxed) {
-        healthy(State(admin)).await
-    } else {
+    if !admin.ready.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
+    } else if !admin.begun.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "waiting for Redis\n")
+    } else {
+        healthy(State(admin)).await
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Reason {
     UnknownDevice,
     /// Nobody knows what there was before the hub started.
     Restart,
+    /// The backplane was away, and nobody knows what was not heard.
+    BackplaneGap,
 }
 
 impl Reason {
@@ -27,6 +29,7 @@ impl Reason {
             Reason::Missed => "missed",
             Reason::UnknownDevice => "unknown_device",
             Reason::Restart => "restart",
+            Reason::BackplaneGap => "backplane_gap",
         }
     }
 }

@@ -202,7 +202,7 @@ impl Config {
             users: layers.get("catch_up.users", 1_000_000),
         };
         layers.check("catch_up.users", catch_up.users > 0, "has to be above 0; catch_up.enabled turns it off");
-        let duration = layers.get("drain.duration", 2 * SECOND);
+        let duration = layers.get("drain.duration", if backplane.redis.is_some() { 60 * SECOND } else { 2 * SECOND });
         let drain = Drain {
             grace: layers.get("drain.grace", Duration::ZERO),
             duration,

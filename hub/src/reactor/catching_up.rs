@@ -58,7 +58,12 @@ impl Reactor {
             device,
             heard: heard.max().filter(|_| device.is_some()),
         };
-        if let Some(reason) = memory.missed(&newcomer, self.moment()) {
+        let missed = match self.shared.roll {
+            // What was pushed at other replicas while none of its user's clients was here, nobody here knows.
+            Some(_) if newcomer.heard.is_none() => Some(Reason::UnknownDevice),
+            _ => memory.missed(&newcomer, self.moment()),
+        };
+        if let Some(reason) = missed {
             let soon = self.now.after(Tick::count(SYNC_AFTER));
             let settled = Tick::default().after(Tick::count(SETTLED));
             let due = if reason == Reason::Restart { soon.max(settled) } else { soon };

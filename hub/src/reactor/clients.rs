@@ -127,7 +127,11 @@ impl Reactor {
         } else if !outgoing.bytes.is_empty()
             && let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize)
         {
-            let sent = connection.answer(&outgoing.bytes, self.now, &self.patience);
+            let sent = if self.waiting.holds(slot) {
+                connection.hold_back(&outgoing.bytes, self.now)
+            } else {
+                connection.answer(&outgoing.bytes, self.now, &self.patience)
+            };
             self.settle(slot, sent);
         }
         if outgoing.sooner {
@@ -146,6 +150,7 @@ impl Reactor {
                 .connected(connection.hub(), connection.client_type(), protocol, connection.transport())
                 .inc();
             tracing::debug!(id = ?connection.id(), protocol = protocol.name(), "a client has connected");
+            self.announce(slot);
             self.look_back(slot, claims.as_deref());
         }
     }
@@ -153,7 +158,7 @@ impl Reactor {
     /// A socket takes bytes again.
     pub(super) fn flush(&mut self, slot: u32) {
         let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
-        if !connection.is_waiting() {
+        if !connection.is_waiting() || self.waiting.holds(slot) {
             return;
         }
         match connection.flush(self.now) {
@@ -179,7 +184,7 @@ impl Reactor {
     }
 
     /// Brings the next look at a client forward, if something is due earlier than was arranged.
-    fn rearm(&mut self, slot: u32) {
+    pub(super) fn rearm(&mut self, slot: u32) {
         if let Some(Slot { state: State::Open(connection), .. }) = self.slots.get(slot as usize)
             && let Some(due) = connection.due(&self.terms, &self.patience)
         {
@@ -217,8 +222,9 @@ impl Reactor {
         let State::Open(connection) = entry.take() else { return };
         self.fan_outs.forget(slot);
         self.clients -= 1;
-        let metrics = &self.shared.metrics;
         if let Some(protocol) = connection.joined() {
+            self.announce_leaving(slot, &connection);
+            let metrics = &self.shared.metrics;
             metrics.connected(connection.hub(), connection.client_type(), protocol, connection.transport()).dec();
             let slots = &mut self.slots;
             connection.leave(slot, &mut self.registry, |other, number, membership| {

@@ -159,6 +159,11 @@ impl Connection {
         registry.leave(slot, self.hub, self.id, &self.memberships, moved);
     }
 
+    /// The organisations that it is registered under.
+    pub(super) fn organizations(&self, registry: &Registry) -> Box<[Uuid]> {
+        registry.organizations(&self.memberships)
+    }
+
     /// Notes where a membership is now.
     pub(super) fn moved(&mut self, number: usize, membership: Membership) {
         self.memberships[number] = membership;
@@ -278,6 +283,13 @@ impl Connection {
         let outbox = self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
         outbox.push_own(rest);
         if outbox.cost() <= patience.queue { Sent::Queued } else { Sent::Slow }
+    }
+
+    /// Has bytes that are this client's alone wait until [`Connection::flush`], and with them all that comes behind.
+    pub(super) fn hold_back(&mut self, bytes: &[u8], now: Tick) -> Sent {
+        self.websocket.session.sent(now);
+        self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now))).push_own(bytes);
+        Sent::Written
     }
 
     /// Whether something waits for it.

@@ -23,6 +23,7 @@ use super::registry::Registry;
 use super::responses::Responses;
 use super::slot::{Slot, State};
 use super::socket::Socket;
+use super::waiting::Waiting;
 use super::wheel::Wheel;
 use super::{Shared, Status};
 use crate::catch_up::Memory;
@@ -77,6 +78,8 @@ pub(super) struct Reactor {
     /// On the first reactor: the public port.
     pub(super) front: Option<Front>,
     pub(super) errands: Errands,
+    /// With a backplane: those whose handshake is not answered yet.
+    pub(super) waiting: Waiting,
     pub(super) responses: Responses,
     /// Nothing if nobody is to be caught up.
     pub(super) memory: Option<Memory>,
@@ -131,6 +134,7 @@ impl Reactor {
             spare: Vec::new(),
             front: None,
             errands: Errands::default(),
+            waiting: Waiting::default(),
             responses: Responses::new(Tick::count(RESPONSES_KEPT)),
             memory: config
                 .catch_up
@@ -174,6 +178,7 @@ impl Reactor {
             self.go_on_fanning_out();
             self.accept();
             self.expire();
+            self.end_waits();
             self.run_errands();
             self.beat_hearts();
             self.go_on_draining();
@@ -192,6 +197,8 @@ impl Reactor {
                 Mail::Adopt(newcomer) => self.adopt_from_peer(newcomer),
                 Mail::Verified(verdict) => self.verified(verdict),
                 Mail::KeysAwaited => self.keys_awaited(),
+                Mail::Listening { slot, number } => self.is_listened_for(slot, number),
+                Mail::MakeUp(over) => self.make_up(over),
                 Mail::Drain(duration) => self.start_drain(duration),
                 Mail::Stop => return true,
             }
@@ -226,7 +233,8 @@ impl Reactor {
         let front = self.front.as_ref().and_then(|front| front.acceptor.patience());
         let drain = self.drain.as_ref().and_then(|(_, drain)| (!drain.is_over()).then_some(DRAIN_STEP));
         let errand = self.errands.next().map(|tick| self.clock.until(tick));
-        [tick, front, drain, errand].into_iter().flatten().fold(BEAT, Duration::min)
+        let wait = self.waiting.next().map(|tick| self.clock.until(tick));
+        [tick, front, drain, errand, wait].into_iter().flatten().fold(BEAT, Duration::min)
     }
 
     fn event(&mut self, slot: u32, event: &Event) {

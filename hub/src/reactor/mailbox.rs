@@ -31,6 +31,10 @@ pub(super) enum Mail {
     Verified(Verdict),
     /// Go on with other tokens: one waits for newer keys.
     KeysAwaited,
+    /// Answer the handshake of the client that waits in a slot under a number.
+    Listening { slot: u32, number: u64 },
+    /// Tell all users to sync, spread over a duration.
+    MakeUp(Duration),
     /// Let go of all clients.
     Drain(Duration),
     /// End.
@@ -82,6 +86,12 @@ pub(super) struct Mailbox {
 pub(super) struct Letters {
     letters: Receiver<Mail>,
     woken: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for Mailbox {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Mailbox")
+    }
 }
 
 /// Opens a mailbox together with the poll that it wakes.

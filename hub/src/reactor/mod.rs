@@ -17,14 +17,19 @@ mod errands;
 mod event_loop;
 mod fan_out;
 mod front;
+mod listened_for;
 mod mailbox;
 mod outbox;
+mod presence;
 mod registry;
 mod responses;
 mod slot;
 mod socket;
 mod verification;
+mod waiting;
 mod wheel;
+
+pub use presence::{Member, Presence, Presences, Roll, Ticket, roll};
 
 use std::io;
 use std::net::TcpListener;
@@ -55,6 +60,18 @@ use verification::Verification;
 /// A reactor whose last turn is longer ago than this is stuck.
 const STUCK: Duration = Duration::from_secs(5);
 
+/// What reactors use of the rest of the hub.
+pub struct Means {
+    /// Says whose token is good.
+    pub authenticator: Arc<Authenticator>,
+    /// Knows who has negotiated.
+    pub negotiations: Arc<Negotiations>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Where it is told who comes and goes; nothing without a backplane.
+    pub roll: Option<Roll>,
+}
+
 /// What all reactors share.
 struct Shared {
     authenticator: Arc<Authenticator>,
@@ -62,6 +79,7 @@ struct Shared {
     census: Arc<Census>,
     negotiations: Arc<Negotiations>,
     cors: Cors,
+    roll: Option<Roll>,
     start: Instant,
     config: Config,
 }
@@ -111,18 +129,18 @@ impl Reactors {
     pub fn start(
         config: &Config,
         listener: TcpListener,
-        authenticator: Arc<Authenticator>,
-        negotiations: Arc<Negotiations>,
-        metrics: Arc<Metrics>,
+        means: Means,
         plain: Entrance,
         most_sockets: usize,
     ) -> io::Result<Reactors> {
+        let Means { authenticator, negotiations, metrics, roll } = means;
         let shared = Arc::new(Shared {
             authenticator,
             metrics,
             census: Arc::default(),
             negotiations,
             cors: Cors::new(&config.cors),
+            roll,
             start: Instant::now(),
             config: config.clone(),
         });
@@ -170,6 +188,11 @@ impl Reactors {
             mailbox.send(Mail::Deliver(delivery.clone(), receipt.clone()));
         }
         reached
+    }
+
+    /// Tells all users to sync, spread over a duration: nobody knows what was not heard.
+    pub fn make_up(&self, over: Duration) {
+        self.mailboxes.iter().for_each(|mailbox| mailbox.send(Mail::MakeUp(over)));
     }
 
     /// Takes in a client that is connected by other than a WebSocket.

@@ -91,6 +91,11 @@ impl Registry {
         }
     }
 
+    /// The organisations of these memberships.
+    pub(super) fn organizations(&self, memberships: &[Membership]) -> Box<[Uuid]> {
+        memberships.iter().map(|membership| self.organizations[membership.organization as usize].id).collect()
+    }
+
     /// The slots of a user or login request.
     pub(super) fn id(&self, hub: Hub, id: Uuid) -> &[u32] {
         match self.ids[hub as usize].get(&id) {

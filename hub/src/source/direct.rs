@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::routing::post;
 use tokio::sync::Semaphore;
 
-use super::Intake;
+use super::{Intake, Refused};
 use crate::auth::{Policy, Query};
 use crate::telemetry::Seldom;
 use crate::transport::refusal::Refusal;
@@ -59,11 +59,14 @@ async fn send(_: Authorized, State(direct): State<Direct>, request: Request) -> 
         return Err(Refusal::busy("There are too many pushes on their way."));
     };
     let body = body(request.into_body(), LARGEST_BODY).await?;
-    direct.intake.take(&body).await.map_err(|malformed| {
+    direct.intake.take(&body).await.map_err(|refused| {
         if let Some(unsaid) = direct.seldom.say() {
-            tracing::warn!(%malformed, unsaid, "a push was refused");
+            tracing::warn!(%refused, unsaid, "a push was refused");
         }
-        Refusal::explained(400, &malformed.to_string())
+        match refused {
+            Refused::Malformed(malformed) => Refusal::explained(400, &malformed.to_string()),
+            Refused::Full(_) => Refusal::busy("Too many pushes wait for Redis, which is away."),
+        }
     })?;
     Ok(StatusCode::OK)
 }

@@ -1,56 +1,95 @@
 //! From a push's text to its delivery: what every source does with what it gets, and what is counted on the way.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::backplane::Local;
+use crate::backplane::{Backplane, Full, Until};
+use crate::delivery::{Audience, Delivery};
 use crate::notification::{self, Malformed, Notification};
 use crate::route;
 use crate::telemetry::Metrics;
 
+/// How long before a push for which there was no room is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a push was not taken; nothing was delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// It can't be understood.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// Other replicas can't be reached, and too much is kept for them already.
+    #[error(transparent)]
+    Full(#[from] Full),
+}
+
 /// Takes pushes in.
 #[derive(Clone)]
 pub struct Intake {
-    backplane: Local,
+    backplane: Backplane,
     metrics: Arc<Metrics>,
 }
 
 impl Intake {
     /// An intake in front of a backplane.
-    pub fn new(backplane: Local, metrics: Arc<Metrics>) -> Intake {
+    pub fn new(backplane: Backplane, metrics: Arc<Metrics>) -> Intake {
         Intake { backplane, metrics }
     }
 
-    /// Reads a push and delivers it; a blank text is nothing. When it returns, every connection that it is for has it
-    /// written or waiting (`decisions.md` 2).
+    /// Reads a push and delivers it; a blank text is nothing. When it returns, every connection of this replica that it is
+    /// for has it written or waiting, and other replicas were handed it or, while they can't be reached, it is kept for them
+    /// (`decisions.md` 2).
     ///
     /// # Errors
-    /// What is wrong with the text, and where; then nothing was delivered.
-    pub async fn take(&self, text: &[u8]) -> Result<(), Malformed> {
+    /// What is wrong with the text, and where, or that too much is kept.
+    pub async fn take(&self, text: &[u8]) -> Result<(), Refused> {
         let since = Instant::now();
-        match notification::read(text) {
-            Ok(Some(notification)) => self.hand_over(&notification, since).await,
-            Ok(None) => {}
-            Err(malformed) => {
-                self.metrics.pushed("rejected", None);
-                return Err(malformed);
+        let taken = match notification::read(text) {
+            Ok(Some(notification)) => {
+                let delivery = self.receive(&notification, since);
+                self.publish(notification.kind, delivery, Until::Held).await.map_err(Refused::from)
             }
+            Ok(None) => Ok(()),
+            Err(malformed) => Err(malformed.into()),
+        };
+        if taken.is_err() {
+            self.metrics.pushed("rejected", None);
         }
-        Ok(())
+        taken
     }
 
-    /// Delivers a push that was received at `since`. When it returns, every connection that it is for has it written or
-    /// waiting.
+    /// Delivers a push that was received at `since`. When it returns, every connection of this replica that it is for has it
+    /// written or waiting, and other replicas were handed it, however long that took.
     pub async fn hand_over(&self, notification: &Notification, since: Instant) {
+        let mut delivery = self.receive(notification, since);
+        while let Err(Full(refused)) = self.publish(notification.kind, delivery, Until::Acknowledged).await {
+            delivery = *refused;
+            self.ready().await;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Waits until other replicas can be reached, if there are any.
+    pub async fn ready(&self) {
+        self.backplane.there().await;
+    }
+
+    /// What a push says, for whom.
+    fn receive(&self, notification: &Notification, since: Instant) -> Delivery {
         let kind = Some(notification.kind);
         self.metrics.pushed("received", kind);
         let delivery = route::route(notification, since);
-        let routed = delivery.audience != crate::delivery::Audience::Nobody;
-        if routed {
+        if delivery.audience != Audience::Nobody {
             self.metrics.pushed("routed", kind);
         }
-        let reached = self.backplane.publish(delivery).await;
-        self.metrics.pushed(if reached > 0 { "delivered" } else { "no_recipient" }, kind);
-        tracing::debug!(kind = notification.kind, routed, reached, "a push was taken");
+        delivery
+    }
+
+    async fn publish(&self, kind: u8, delivery: Delivery, until: Until) -> Result<(), Full> {
+        let routed = delivery.audience != Audience::Nobody;
+        let reached = self.backplane.publish(delivery, until).await?;
+        self.metrics.pushed(if reached > 0 { "delivered" } else { "no_recipient" }, Some(kind));
+        tracing::debug!(kind, routed, reached, "a push was taken");
+        Ok(())
     }
 }

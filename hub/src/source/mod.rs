@@ -4,7 +4,7 @@ pub mod azure_queue;
 pub mod direct;
 mod intake;
 
-pub use intake::Intake;
+pub use intake::{Intake, Refused};
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -46,6 +46,10 @@ pub struct Metrics {
     pub catch_up: Counters,
     /// Records of catch-up that were dropped for lack of room.
     pub catch_up_dropped: IntCounter,
+    /// Whether Redis is there.
+    pub backplane_up: IntGauge,
+    /// From taking a push to Redis' acknowledgement.
+    pub backplane_seconds: Histogram,
     /// Whether the hub drains.
     pub draining: IntGauge,
     /// Failed attempts to load a changed key set.
@@ -80,6 +84,13 @@ impl Metrics {
         let queue_oldest_seconds =
             Gauge::new("queue_oldest_seconds", "For how long the next message of the source's queue has waited.")?;
         registry.register(Box::new(queue_oldest_seconds.clone()))?;
+        let backplane_up = IntGauge::new("backplane_up", "1 while Redis is there, both to publish and to listen.")?;
+        registry.register(Box::new(backplane_up.clone()))?;
+        let backplane_seconds = Histogram::with_opts(
+            HistogramOpts::new("backplane_seconds", "From taking a push to its acknowledgement by Redis.")
+                .buckets(prometheus::exponential_buckets(0.000_1, 4.0, 10)?),
+        )?;
+        registry.register(Box::new(backplane_seconds.clone()))?;
         let draining = IntGauge::new("draining", "1 while the hub lets go of its clients.")?;
         registry.register(Box::new(draining.clone()))?;
         let build = IntGaugeVec::new(Opts::new("build_info", "Always 1; the label tells the version."), &["version"])?;
@@ -144,6 +155,8 @@ impl Metrics {
                 &["missed", "unknown_device", "restart", "backplane_gap"],
             )?,
             catch_up_dropped,
+            backplane_up,
+            backplane_seconds,
             draining,
             key_reloads: counters(
                 "key_reloads_total",

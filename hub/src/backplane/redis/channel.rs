@@ -4,9 +4,9 @@ use std::iter;
 
 use uuid::Uuid;
 
-use crate::auth::Guest;
 use crate::delivery::{Audience, Hub};
 use crate::notification::ClientType;
+use crate::reactor::Member;
 
 /// What a channel is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,21 +120,22 @@ fn id(text: &str) -> Option<Uuid> {
 
 /// The audiences that a client belongs to (`signalr.md` 10.2), each with a channel of its own, at a hub that serves this
 /// installation.
-pub fn audiences(guest: &Guest, installation: Option<Uuid>) -> impl Iterator<Item = Audience> {
+pub fn audiences(member: &Member, installation: Option<Uuid>) -> impl Iterator<Item = Audience> {
     type Group = fn(Uuid, ClientType) -> Audience;
-    let (client_type, groups, request) = match guest {
-        Guest::Anonymous(request) => (ClientType::All, Vec::new(), *request),
-        Guest::User(claims) => {
-            let user = claims.user.map(|id| (Audience::User as Group, id));
-            let installation = installation.map(|id| (Audience::Installation as Group, id));
-            let organizations = claims.organizations.iter().map(|id| (Audience::Organization as Group, *id));
-            (claims.client_type, user.into_iter().chain(installation).chain(organizations).collect(), None)
-        }
+    let (users, request) = match member.hub {
+        Hub::Main => (Some(member), None),
+        Hub::Anonymous => (None, member.id.map(Audience::LoginRequest)),
     };
-    let narrowed = (client_type != ClientType::All).then_some(client_type);
+    let groups = users.into_iter().flat_map(move |member| {
+        let user = member.id.map(|id| (Audience::User as Group, id));
+        let installation = installation.map(|id| (Audience::Installation as Group, id));
+        let organizations = member.organizations.iter().map(|id| (Audience::Organization as Group, *id));
+        user.into_iter().chain(installation).chain(organizations)
+    });
+    let narrowed = (member.client_type != ClientType::All).then_some(member.client_type);
     let both = iter::once(ClientType::All).chain(narrowed);
-    let groups = groups.into_iter().flat_map(move |(group, id)| both.clone().map(move |kind| group(id, kind)));
-    groups.chain(request.map(Audience::LoginRequest))
+    let groups = groups.flat_map(move |(group, id)| both.clone().map(move |kind| group(id, kind)));
+    groups.chain(request)
 }
 
 #[cfg(test)]

@@ -1,13 +1,122 @@
-//! What ASP.NET Core SignalR's servers say to each other over Redis, so that they and this hub can serve one fleet
-//! (`signalr.md` 9). Pure: names and bytes, no connection.
+//! A backplane over Redis: what ASP.NET Core SignalR's servers say to each other there, so that they and this hub can serve
+//! one fleet (`signalr.md` 9).
+//!
+//! ```text
+//! publish -> reactors                     (at once, whatever Redis does)
+//!         -> publisher -> Redis -> subscriber of every replica -> reactors
+//! ```
+//!
+//! Names and bytes are pure (`channel`, `invocation`, `incoming`, `group_command`, `subscriptions`); `publisher` and
+//! `subscriber` have a connection each, which `dialer` opens, and `link` knows whether both are there.
 
+mod backoff;
 pub mod channel;
+mod dialer;
 pub mod group_command;
 pub mod incoming;
 pub mod invocation;
+mod link;
+mod publisher;
 mod push;
+mod subscriber;
+pub mod subscriptions;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::{Semaphore, oneshot};
+use uuid::Uuid;
+
+use self::channel::Channels;
+use self::dialer::Dialer;
+use self::invocation::Invocation;
+use self::link::{Link, Side};
+use self::publisher::{Publish, Publisher};
+use self::subscriber::{Ear, Here, Subscriber};
+use super::{Full, Until};
+use crate::config;
+use crate::delivery::Delivery;
+use crate::reactor::{Presences, Reactors};
+use crate::telemetry::{Metrics, Seldom};
 
 /// What is wrong with something that came from Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(&'static str);
+
+/// Hands deliveries to the reactors of this process, and to those of others through Redis.
+#[derive(Clone)]
+pub struct Redis {
+    reactors: Arc<Reactors>,
+    channels: Channels,
+    own: Uuid,
+    queue: UnboundedSender<Publish>,
+    /// For what Redis has not acknowledged.
+    room: Arc<Semaphore>,
+    most: usize,
+    link: Arc<Link>,
+}
+
+impl Redis {
+    /// Begins to connect to a Redis, from inside a tokio runtime; `presences` tells who is here.
+    pub fn start(
+        redis: &config::Redis,
+        settings: &config::Backplane,
+        installation: Option<Uuid>,
+        reactors: Arc<Reactors>,
+        presences: Presences,
+        metrics: Arc<Metrics>,
+    ) -> Redis {
+        let (own, dialer) = (Uuid::new_v4(), Dialer(redis.clone()));
+        let channels = Channels::new(&settings.channel_prefix);
+        let link = Arc::new(Link::new(metrics.clone()));
+        let ear = Ear { channels: channels.clone(), own, reactors: reactors.clone(), seldom: Seldom::default() };
+        let here = Here::new(presences, installation);
+        tokio::spawn(Subscriber { dialer: dialer.clone(), link: link.clone(), here, ear }.run());
+        let (queue, waiting) = mpsc::unbounded_channel();
+        tokio::spawn(Publisher { queue: waiting, dialer, link: link.clone(), metrics }.run());
+        let room = Arc::new(Semaphore::new(settings.hold));
+        Redis { reactors, channels, own, queue, room, most: settings.hold, link }
+    }
+
+    /// Delivers here, and publishes. Gives the number of connections of this process that were reached.
+    ///
+    /// # Errors
+    /// If too much waits for Redis; then nothing was delivered.
+    pub(super) async fn publish(&self, delivery: Delivery, until: Until) -> Result<usize, Full> {
+        let Some(channel) = self.channels.of(delivery.audience) else {
+            return Ok(self.reactors.deliver(delivery).await.unwrap_or(0));
+        };
+        let Ok(place) = self.room.clone().try_acquire_owned() else { return Err(Full(Box::new(delivery))) };
+        let bytes = Invocation::of(&delivery, self.own).write();
+        let (done, acknowledged) = oneshot::channel();
+        // The publisher ends only after this side is gone.
+        let _ = self.queue.send(Publish { channel, bytes, since: Instant::now(), done, _place: place });
+        // A reactor that is gone reaches nobody.
+        let reached = self.reactors.deliver(delivery).await.unwrap_or(0);
+        match until {
+            Until::Acknowledged => _ = acknowledged.await,
+            Until::Held => tokio::select! {
+                _ = acknowledged => {}
+                () = self.link.broken(Side::Publishing) => {}
+            },
+        }
+        Ok(reached)
+    }
+
+    /// Waits until Redis is there, for both ways.
+    pub(super) async fn there(&self) {
+        self.link.whole().await;
+    }
+
+    /// Waits until this replica hears the others.
+    pub(super) async fn heard(&self) {
+        self.link.working(Side::Hearing).await;
+    }
+
+    /// How much waits for Redis.
+    pub(super) fn waiting(&self) -> usize {
+        self.most - self.room.available_permits()
+    }
+}

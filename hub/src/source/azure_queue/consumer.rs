@@ -158,6 +158,11 @@ pub(super) async fn poll(consumer: &Arc<Consumer>, workers: Workers, end: impl F
                 continue;
             }
         };
+        // While other replicas can't be reached, what is in hand is enough.
+        tokio::select! {
+            () = &mut end => return,
+            () = consumer.intake.ready() => {}
+        }
         // A request under way is not given up at the end: what it brings would be hidden from everybody for a while.
         let pause = match timeout(STALL, consumer.receive(room, &workers)).await {
             Ok(Ok(count)) => {

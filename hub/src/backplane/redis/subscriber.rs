@@ -1,0 +1,197 @@
+//! Listens for whoever is here: subscribes and unsubscribes as clients come and go, and hands on what is heard.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use redis::aio::{PubSub, PubSubSink, PubSubStream};
+use redis::{Msg, Value};
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use super::backoff::{Backoff, random};
+use super::channel::{Channels, audiences};
+use super::dialer::{Dialer, Lost, PATIENCE, SILENCE};
+use super::incoming::Incoming;
+use super::link::{Link, Side};
+use super::subscriptions::Subscriptions;
+use crate::delivery::Audience;
+use crate::reactor::{Presence, Presences, Reactors, Ticket};
+use crate::telemetry::Seldom;
+
+/// How many channels one command names at the most.
+const CHANNELS: usize = 512;
+
+/// How many clients are looked at at once.
+const BATCH: usize = 1024;
+
+/// Over how long clients are told to sync after a gap (`decisions.md` 5).
+const MADE_UP_OVER: Duration = Duration::from_secs(30);
+
+/// Newcomers wait for so long at the most: a first connection that takes longer is a gap.
+const NO_GAP: Duration = Duration::from_secs(1);
+
+/// Keeps a connection that listens.
+pub(super) struct Subscriber {
+    pub(super) dialer: Dialer,
+    pub(super) link: Arc<Link>,
+    pub(super) here: Here,
+    pub(super) ear: Ear,
+}
+
+/// Who is here, and what is therefore listened to.
+pub(super) struct Here {
+    presences: Presences,
+    installation: Option<Uuid>,
+    subscriptions: Subscriptions,
+    /// Of those who wait to be listened for.
+    tickets: Vec<Ticket>,
+}
+
+/// Hands on what is heard.
+pub(super) struct Ear {
+    pub(super) channels: Channels,
+    /// Under which this process publishes.
+    pub(super) own: Uuid,
+    pub(super) reactors: Arc<Reactors>,
+    pub(super) seldom: Seldom,
+}
+
+impl Subscriber {
+    /// Listens until the reactors are gone.
+    pub(super) async fn run(mut self) {
+        let (mut backoff, mut missed, begun) = (Backoff::default(), false, Instant::now());
+        loop {
+            let opened = tokio::select! {
+                opened = self.dialer.pubsub() => opened,
+                () = self.here.note() => return,
+            };
+            let ended = match opened {
+                Ok(connection) => self.listen(connection, missed || begun.elapsed() > NO_GAP, &mut backoff).await,
+                Err(lost) => Err(lost),
+            };
+            let Err(lost) = ended else { return };
+            missed = true;
+            self.here.lose();
+            self.link.fails(Side::Hearing, &lost.to_string());
+            tokio::select! {
+                () = sleep(backoff.pause(random())) => {}
+                () = self.here.note() => return,
+            }
+            self.here.tickets.clear();
+        }
+    }
+
+    /// Listens on a connection as long as it lasts. `missed`: something may have been published that nobody here heard.
+    async fn listen(&mut self, connection: PubSub, missed: bool, backoff: &mut Backoff) -> Result<(), Lost> {
+        let Subscriber { link, here, ear, .. } = self;
+        let (mut sink, stream) = connection.split();
+        here.subscriptions.begin_anew();
+        subscribe(&mut sink, &ear.channels.standing()).await?;
+        here.ask(&mut sink, &ear.channels).await?;
+        link.works(Side::Hearing);
+        here.presences.let_wait(true);
+        *backoff = Backoff::default();
+        if missed {
+            ear.reactors.make_up(MADE_UP_OVER);
+        }
+        tokio::select! {
+            () = ear.hear(stream) => Err(Lost::Ended),
+            ended = here.follow(&mut sink, &ear.channels) => ended,
+        }
+    }
+}
+
+impl Here {
+    /// Nobody yet, at a hub that serves this installation.
+    pub(super) fn new(presences: Presences, installation: Option<Uuid>) -> Here {
+        Here { presences, installation, subscriptions: Subscriptions::default(), tickets: Vec::new() }
+    }
+
+    fn take(&mut self, presence: Presence) {
+        match presence {
+            Presence::Came(member, ticket) => {
+                audiences(&member, self.installation).for_each(|audience| self.subscriptions.join(audience));
+                self.tickets.extend(ticket);
+            }
+            Presence::Went(member) => {
+                audiences(&member, self.installation).for_each(|audience| self.subscriptions.leave(audience));
+            }
+        }
+    }
+
+    /// Notes who comes and goes, until the reactors are gone.
+    async fn note(&mut self) {
+        while let Some(presence) = self.presences.next().await {
+            self.take(presence);
+        }
+    }
+
+    /// Nobody is listened for: nobody need wait.
+    fn lose(&mut self) {
+        self.presences.let_wait(false);
+        self.tickets.clear();
+    }
+
+    /// Subscribes to what is wanted, lets those go on who waited for that, and unsubscribes from the rest.
+    async fn ask(&mut self, sink: &mut PubSubSink, channels: &Channels) -> Result<(), Lost> {
+        let change = self.subscriptions.change();
+        let names = |audiences: Vec<Audience>| -> Vec<String> {
+            audiences.into_iter().filter_map(|audience| channels.of(audience)).collect()
+        };
+        subscribe(sink, &names(change.subscribe)).await?;
+        self.tickets.clear();
+        for names in names(change.unsubscribe).chunks(CHANNELS) {
+            timeout(PATIENCE, sink.unsubscribe(names)).await??;
+        }
+        Ok(())
+    }
+
+    /// Follows who comes and goes, until the reactors are gone.
+    async fn follow(&mut self, sink: &mut PubSubSink, channels: &Channels) -> Result<(), Lost> {
+        let mut pinged = Instant::now();
+        let mut news = Vec::new();
+        loop {
+            match timeout(SILENCE, self.presences.take(&mut news, BATCH)).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(_)) => news.drain(..).for_each(|presence| self.take(presence)),
+                Err(_) => {}
+            }
+            self.ask(sink, channels).await?;
+            if pinged.elapsed() >= SILENCE {
+                let _: Value = timeout(PATIENCE, sink.ping()).await??;
+                pinged = Instant::now();
+            }
+        }
+    }
+}
+
+async fn subscribe(sink: &mut PubSubSink, names: &[String]) -> Result<(), Lost> {
+    for names in names.chunks(CHANNELS) {
+        timeout(PATIENCE, sink.subscribe(names)).await??;
+    }
+    Ok(())
+}
+
+impl Ear {
+    /// Hands on what is heard, in its order, until nothing more comes.
+    async fn hear(&self, mut stream: PubSubStream) {
+        while let Some(message) = stream.next().await {
+            self.take(&message);
+        }
+    }
+
+    fn take(&self, message: &Msg) {
+        let Some(channel) = self.channels.read(message.get_channel_name()) else { return };
+        match Incoming::read(channel, message.get_payload_bytes(), self.own, Instant::now()) {
+            // How many it reached, its publisher does not ask.
+            Ok(Incoming::Push(delivery)) => drop(self.reactors.deliver(delivery)),
+            Ok(Incoming::Own | Incoming::Heartbeat | Incoming::GroupCommand(_)) => {}
+            Err(malformed) => {
+                if let Some(unsaid) = self.seldom.say() {
+                    tracing::warn!(%malformed, unsaid, "a message of another server was ignored");
+                }
+            }
+        }
+    }
+}
