@@ -21,6 +21,7 @@ pub mod process;
 pub mod programs;
 pub mod proxy;
 pub mod raw_client;
+pub mod redis;
 pub mod secrets;
 pub mod storage_account;
 pub mod storage_queue;

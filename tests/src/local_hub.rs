@@ -38,23 +38,29 @@ impl LocalHub {
     pub fn start(settings: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let keys = folder.path().join("keys");
-        Self::start_in(folder, &format!("auth.keys = [{keys:?}]\n{settings}"), None)
+        Self::start_in(folder, &format!("auth.keys = [{keys:?}]\n{settings}"), None, secret())
+    }
+
+    /// Starts another one that knows the same key.
+    pub fn beside(other: &LocalHub, settings: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let keys = folder.path().join("keys");
+        Self::start_in(folder, &format!("auth.keys = [{keys:?}]\n{settings}"), None, other.secret.clone())
     }
 
     /// Starts a hub that may have so many file descriptors.
     pub fn start_with_descriptors(descriptors: usize, settings: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let keys = folder.path().join("keys");
-        Self::start_in(folder, &format!("auth.keys = [{keys:?}]\n{settings}"), Some(descriptors))
+        Self::start_in(folder, &format!("auth.keys = [{keys:?}]\n{settings}"), Some(descriptors), secret())
     }
 
     /// Starts a hub that knows no keys but those of an identity server.
     pub fn start_with_authority(authority: &str, settings: &str) -> Result<Self> {
-        Self::start_in(tempfile::tempdir()?, &format!("auth.authority = '{authority}'\n{settings}"), None)
+        Self::start_in(tempfile::tempdir()?, &format!("auth.authority = '{authority}'\n{settings}"), None, secret())
     }
 
-    fn start_in(folder: TempDir, settings: &str, descriptors: Option<usize>) -> Result<Self> {
-        let secret = uuid::Uuid::new_v4().to_string().into_bytes();
+    fn start_in(folder: TempDir, settings: &str, descriptors: Option<usize>, secret: Vec<u8>) -> Result<Self> {
         std::fs::create_dir(folder.path().join("keys"))?;
         std::fs::write(folder.path().join("keys/test.secret"), &secret)?;
         secrets::keep(&String::from_utf8_lossy(&secret));
@@ -130,6 +136,11 @@ impl LocalHub {
         let values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.rsplit(' ').next());
         Ok(values.filter_map(|value| value.parse::<f64>().ok()).sum())
     }
+}
+
+/// A new key.
+fn secret() -> Vec<u8> {
+    uuid::Uuid::new_v4().to_string().into_bytes()
 }
 
 /// Starts a hub with the configuration in a folder and these addresses for clients, senders and probes.

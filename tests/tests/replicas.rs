@@ -1,0 +1,250 @@
+//! Several replicas with a Redis between them serve their clients as one.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::frames::{frame, opcode};
+use notification_hub_tests::http::{self, Connection};
+use notification_hub_tests::listener::Listener;
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::raw_client::{HANDSHAKE, RawClient};
+use notification_hub_tests::redis::Redis;
+use notification_hub_tests::wait;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
+const ORGANIZATION: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
+const INSTALLATION: &str = "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb";
+const REQUEST: &str = "dddddddd-dddd-dddd-dddd-dddddddddddd";
+
+/// How long Redis' coming and going may take to be noticed.
+const SOON: Duration = Duration::from_secs(30);
+
+/// Two replicas that hear each other.
+fn two(redis: &Redis, settings: &str) -> Result<(LocalHub, LocalHub)> {
+    let settings = format!("installation.id = '{INSTALLATION}'\n{}{settings}", redis.settings());
+    let first = LocalHub::start(&settings)?;
+    let second = LocalHub::beside(&first, &settings)?;
+    [&first, &second].into_iter().try_for_each(|hub| link(hub, 1.0))?;
+    Ok((first, second))
+}
+
+/// Waits until a replica sees Redis there, or away.
+fn link(hub: &LocalHub, up: f64) -> Result<()> {
+    wait::until("the state of Redis is noticed", SOON, || {
+        ensure!(hub.metric("notification_hub_backplane_up")? == up);
+        Ok(())
+    })
+}
+
+fn connect(hub: &LocalHub, user: &str, protocol: &str) -> Result<Listener> {
+    let token = hub.token(user, &[ORGANIZATION.to_owned()])?;
+    Listener::connect(Command::new("node"), &hub.url(), &token, protocol, &[])
+}
+
+fn log_out(user: &str) -> Value {
+    json!({ "type": 11, "payload": { "userId": user, "reason": 1 } })
+}
+
+/// A security task: the same member is told in both protocols, but for its case.
+fn numbered(target: &str, id: &str, client_type: u8) -> Value {
+    json!({ "type": 20, "payload": { "id": Uuid::new_v4().to_string(), "priority": 2, "global": false,
+        "clientType": client_type, target: id, "creationDate": "2026-01-02T03:04:05Z",
+        "revisionDate": "2026-01-02T03:04:05Z" } })
+}
+
+/// The type of a push, in either protocol.
+fn kind(push: &Value) -> &Value {
+    if push["type"].is_null() { &push["Type"] } else { &push["type"] }
+}
+
+#[test]
+fn a_push_at_one_replica_reaches_clients_of_all_once() -> Result<()> {
+    let redis = Redis::start()?;
+    let (a, b) = two(&redis, "catch_up.enabled = false\nreactors = 2")?;
+    let clients = [connect(&a, USER, "json")?, connect(&b, USER, "messagepack")?, connect(&b, USER, "json")?];
+    let other = connect(&b, &Uuid::new_v4().to_string(), "json")?;
+    for (hub, push) in [
+        (&a, log_out(USER)),
+        (&b, log_out(USER)),
+        // Web is the kind of these clients; of the second, there is none.
+        (&a, numbered("userId", USER, 1)),
+        (&a, numbered("userId", USER, 4)),
+        (&b, json!({ "type": 18, "payload": { "organizationId": ORGANIZATION, "enabled": true } })),
+        (&a, numbered("organizationId", ORGANIZATION, 1)),
+        (&a, numbered("installationId", INSTALLATION, 0)),
+        (&b, numbered("installationId", INSTALLATION, 1)),
+        (&a, json!({ "type": 18, "payload": { "organizationId": ORGANIZATION, "enabled": false } })),
+        (&b, json!({ "type": 18, "payload": { "organizationId": ORGANIZATION, "enabled": false } })),
+    ] {
+        hub.push(&push)?;
+    }
+    // The last push of each replica shows that all before it would have come, for channels of one connection are in order.
+    let last = |client: &Listener| {
+        let mut seen = 0;
+        client.notification(move |push| {
+            let off = push["payload"]["enabled"] == false || push["Payload"]["Enabled"] == false;
+            seen += usize::from(*kind(push) == 18 && off);
+            seen == 2
+        })
+    };
+    for client in &clients {
+        last(client)?;
+        ensure!(client.messages() == 9, "{:?}", client.lines());
+    }
+    last(&other)?;
+    ensure!(other.messages() == 6, "{:?}", other.lines());
+    Ok(())
+}
+
+#[test]
+fn an_approval_at_one_replica_reaches_who_waits_at_another() -> Result<()> {
+    let redis = Redis::start()?;
+    let (a, b) = two(&redis, "")?;
+    let client = Listener::connect(Command::new("node"), &b.url(), "", "json", &["--anonymous", REQUEST])?;
+    a.push(&json!({ "type": 16, "payload": { "userId": USER, "id": REQUEST } }))?;
+    client.line("answer", |line| line["target"] == "AuthRequestResponseRecieved")?;
+    Ok(())
+}
+
+#[test]
+fn who_negotiates_at_one_replica_connects_to_another() -> Result<()> {
+    let redis = Redis::start()?;
+    let folder = tempfile::tempdir()?;
+    let key = folder.path().join("key");
+    std::fs::write(&key, Uuid::new_v4().to_string())?;
+    let (a, b) = two(&redis, &format!("connection_token_key_file = {key:?}"))?;
+    let authorization = format!("Bearer {}", a.token(USER, &[])?);
+    let headers = [("Authorization", authorization.as_str())];
+    let offer = http::request(a.public, "POST", "/hub/negotiate?negotiateVersion=1", &headers, b"")?.json()?;
+    let token = offer["connectionToken"].as_str().with_context(|| format!("no token: {offer}"))?;
+    let mut connection = Connection::open(b.public)?;
+    let header = format!("Authorization: {authorization}\r\n");
+    connection.write(http::upgrade(&format!("/hub?id={token}"), "hub", &header).as_bytes())?;
+    let response = connection.response()?;
+    ensure!(response.status == 101, "{response:?}");
+    let mut client = RawClient::from(connection);
+    client.say(&frame(opcode::TEXT, HANDSHAKE))?;
+    client.hear("{}")?;
+    a.push(&log_out(USER))?;
+    client.hear("\"type\":11")?;
+    Ok(())
+}
+
+#[test]
+fn deployments_with_prefixes_of_their_own_do_not_hear_each_other() -> Result<()> {
+    let redis = Redis::start()?;
+    let of = |prefix: &str| {
+        format!("{}backplane.redis.channel_prefix = '{prefix}'\ncatch_up.enabled = false", redis.settings())
+    };
+    let (a, b) = (LocalHub::start(&of("a"))?, LocalHub::start(&of("b"))?);
+    [&a, &b].into_iter().try_for_each(|hub| link(hub, 1.0))?;
+    let (at_a, at_b) = (connect(&a, USER, "json")?, connect(&b, USER, "json")?);
+    a.push(&log_out(USER))?;
+    at_a.notification(|push| push["type"] == 11)?;
+    // What went through Redis before this would be here before it.
+    b.push(&numbered("userId", USER, 0))?;
+    at_b.notification(|push| push["type"] == 20)?;
+    ensure!((at_a.messages(), at_b.messages()) == (1, 1));
+    Ok(())
+}
+
+#[test]
+fn what_the_original_publishes_reaches_clients() -> Result<()> {
+    let recorded = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../hub/tests/contract/recorded.json");
+    let recorded: Value = serde_json::from_slice(&std::fs::read(recorded)?)?;
+    let published = &recorded["redis_observed"]["push user"]["published"][0];
+    let text = |name: &str| published[name].as_str().with_context(|| format!("no {name} in {published}"));
+    let hex = text("hex")?;
+    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16);
+    let bytes = (0..hex.len()).step_by(2).map(byte).collect::<Result<Vec<u8>, _>>()?;
+    let redis = Redis::start()?;
+    let (a, b) = two(&redis, "")?;
+    let (at_a, at_b) = (connect(&a, USER, "json")?, connect(&b, USER, "messagepack")?);
+    ensure!(redis.publish(text("channel")?, b"nonsense")? == 2);
+    ensure!(redis.publish(text("channel")?, &bytes)? == 2);
+    let push = at_a.notification(|push| push["type"] == 11)?;
+    ensure!(push == json!({ "type": 11, "payload": { "userId": USER, "reason": 1 }, "contextId": "dev-2" }), "{push}");
+    at_b.notification(|push| push["Type"] == 11)?;
+    Ok(())
+}
+
+#[test]
+fn while_redis_is_away_each_serves_its_own_and_afterwards_nothing_is_missing() -> Result<()> {
+    let mut redis = Redis::start()?;
+    let (a, b) = two(&redis, "")?;
+    // Caught up once after their connect, so that what comes later is the gap's.
+    let (at_a, at_b) = (connect(&a, USER, "json")?, connect(&b, USER, "json")?);
+    for client in [&at_a, &at_b] {
+        client.notification(|push| push["type"] == 5)?;
+    }
+    redis.kill()?;
+    [&a, &b].into_iter().try_for_each(|hub| link(hub, 0.0))?;
+    a.push(&log_out(USER))?;
+    at_a.notification(|push| push["type"] == 11)?;
+    for hub in [&a, &b] {
+        ensure!(http::get(hub.admin, "/readyz")?.status == 200);
+    }
+    // Who connects meanwhile does not wait.
+    let meanwhile = connect(&b, USER, "json")?;
+    ensure!(at_b.messages() == 1 && !at_b.lines().iter().any(|line| line.contains("\"type\":11")));
+
+    redis.restart()?;
+    [&a, &b].into_iter().try_for_each(|hub| link(hub, 1.0))?;
+    at_a.notification({
+        let mut syncs = 0;
+        move |push| {
+            syncs += usize::from(push["type"] == 5);
+            syncs == 2
+        }
+    })?;
+    let caught_up = |hub: &LocalHub| hub.metric("notification_hub_catch_up_total{reason=\"backplane_gap\"}");
+    wait::until("everybody is told to sync", Duration::from_secs(40), || {
+        ensure!(caught_up(&a)? == 1.0 && caught_up(&b)? == 2.0);
+        Ok(())
+    })?;
+    // What was held came, once, and what is pushed now comes behind it.
+    a.push(&numbered("userId", USER, 0))?;
+    for client in [&at_b, &meanwhile] {
+        client.notification(|push| push["type"] == 11)?;
+        client.notification(|push| push["type"] == 20)?;
+        ensure!(client.lines().iter().filter(|line| line.contains("\"type\":11")).count() == 1);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_held_is_refused_and_delivered_nowhere() -> Result<()> {
+    let mut redis = Redis::start()?;
+    let (a, _b) = two(&redis, "backplane.hold = 2\ncatch_up.enabled = false")?;
+    let client = connect(&a, USER, "json")?;
+    redis.kill()?;
+    link(&a, 0.0)?;
+    a.push(&log_out(USER))?;
+    a.push(&log_out(USER))?;
+    let refused = a.post(log_out(USER).to_string().as_bytes())?;
+    ensure!(refused.status == 503 && refused.header("retry-after").is_some(), "{refused:?}");
+    redis.restart()?;
+    link(&a, 1.0)?;
+    a.push(&numbered("userId", USER, 0))?;
+    client.notification(|push| push["type"] == 20)?;
+    ensure!(client.messages() == 3, "{:?}", client.lines());
+    Ok(())
+}
+
+#[test]
+fn a_replica_starts_without_redis_and_is_ready_once_it_is_there() -> Result<()> {
+    let mut redis = Redis::start()?;
+    redis.kill()?;
+    let hub = LocalHub::start(&redis.settings())?;
+    ensure!(http::get(hub.admin, "/healthz")?.status == 200);
+    let response = http::get(hub.admin, "/readyz")?;
+    ensure!((response.status, response.text().trim()) == (503, "waiting for Redis"), "{response:?}");
+    redis.restart()?;
+    wait::until("the replica is ready", SOON, || {
+        ensure!(http::get(hub.admin, "/readyz")?.status == 200);
+        Ok(())
+    })
+}
