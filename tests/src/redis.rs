@@ -2,11 +2,13 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
+use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::process::Process;
@@ -20,17 +22,36 @@ pub struct Redis {
     process: Process,
     address: SocketAddr,
     password: String,
+    /// With TLS: its certificate, which vouches for itself.
+    certificate: Option<TempDir>,
 }
 
 impl Redis {
     /// Starts one on a free port.
     pub fn start() -> Result<Self> {
+        Self::begin(None)
+    }
+
+    /// The same behind TLS.
+    pub fn behind_tls() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut openssl = Command::new("openssl");
+        openssl.current_dir(folder.path()).args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]);
+        openssl.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", "key", "-out", "certificate"]);
+        openssl.args(["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1"]);
+        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+        let output = openssl.output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Self::begin(Some(folder))
+    }
+
+    fn begin(certificate: Option<TempDir>) -> Result<Self> {
         // Redis can't choose one itself.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let password = Uuid::new_v4().simple().to_string();
         secrets::keep(&password);
-        let process = run(address, &password)?;
-        Ok(Self { process, address, password })
+        let process = run(address, &password, certificate.as_ref().map(TempDir::path))?;
+        Ok(Self { process, address, password, certificate })
     }
 
     /// Kills it at once.
@@ -41,14 +62,19 @@ impl Redis {
 
     /// Starts it again on the same port.
     pub fn restart(&mut self) -> Result<()> {
-        self.process = run(self.address, &self.password)?;
+        self.process = run(self.address, &self.password, self.certificate.as_ref().map(TempDir::path))?;
         Ok(())
     }
 
     /// The lines with which a hub uses it.
     pub fn settings(&self) -> String {
+        let (scheme, authority) = match &self.certificate {
+            None => ("redis", String::new()),
+            Some(folder) => ("rediss", format!("backplane.redis.ca_file = {:?}\n", folder.path().join("certificate"))),
+        };
         format!(
-            "backplane.redis.url = 'redis://{}'\nbackplane.redis.username = 'hub'\nbackplane.redis.password = '{}'\n",
+            "backplane.redis.url = '{scheme}://{}'\nbackplane.redis.username = 'hub'\n\
+             backplane.redis.password = '{}'\n{authority}",
             self.address, self.password
         )
     }
@@ -78,9 +104,19 @@ impl Redis {
     }
 }
 
-fn run(address: SocketAddr, password: &str) -> Result<Process> {
+fn run(address: SocketAddr, password: &str, certificate: Option<&Path>) -> Result<Process> {
     let mut command = Command::new("redis-server");
-    command.args(["--bind", "127.0.0.1", "--port", &address.port().to_string(), "--save", "", "--appendonly", "no"]);
+    let port = address.port().to_string();
+    command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+    match certificate {
+        None => command.args(["--port", &port]),
+        Some(folder) => {
+            command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no"]);
+            command.arg("--tls-cert-file").arg(folder.join("certificate"));
+            command.arg("--tls-key-file").arg(folder.join("key"));
+            command.arg("--tls-ca-cert-file").arg(folder.join("certificate"))
+        }
+    };
     // What a hub needs: to publish, to listen, and to be told whether Redis is there.
     let password = format!(">{password}");
     command.args(["--user", "default", "off", "--user", "hub", "on", &password, "resetchannels", "&*"]);

@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use notification_hub_tests::azurite::Azurite;
 use notification_hub_tests::frames::{frame, opcode};
 use notification_hub_tests::http::{self, Connection};
 use notification_hub_tests::listener::Listener;
@@ -247,4 +248,47 @@ fn a_replica_starts_without_redis_and_is_ready_once_it_is_there() -> Result<()> 
         ensure!(http::get(hub.admin, "/readyz")?.status == 200);
         Ok(())
     })
+}
+
+#[test]
+fn redis_may_be_behind_tls() -> Result<()> {
+    let redis = Redis::behind_tls()?;
+    let (a, b) = two(&redis, "")?;
+    let client = connect(&b, USER, "json")?;
+    a.push(&log_out(USER))?;
+    client.notification(|push| push["type"] == 11)?;
+    Ok(())
+}
+
+#[test]
+fn while_redis_is_away_a_queue_keeps_what_it_has() -> Result<()> {
+    let mut redis = Redis::start()?;
+    let azurite = Azurite::start()?;
+    let queue = azurite.queue("notifications")?;
+    queue.create()?;
+    let settings = format!(
+        "{}catch_up.enabled = false\nsource.kind = 'azure_queue'\nsource.azure_queue.connection_string = '{}'",
+        redis.settings(),
+        azurite.connection_string(azurite.port())
+    );
+    let hub = LocalHub::start(&settings)?;
+    link(&hub, 1.0)?;
+    let client = connect(&hub, USER, "json")?;
+    redis.kill()?;
+    link(&hub, 0.0)?;
+    let pushes: Vec<String> = (0..10).map(|_| log_out(USER).to_string()).collect();
+    queue.put(&pushes)?;
+    wait::settled("the queue's depth", SOON, || queue.depth())?;
+    ensure!(queue.depth()? == pushes.len(), "{} are left", queue.depth()?);
+    redis.restart()?;
+    queue.wait_empty(SOON)?;
+    client.notification({
+        let mut seen = 0;
+        move |push| {
+            seen += usize::from(push["type"] == 11);
+            seen == 10
+        }
+    })?;
+    ensure!(client.messages() == pushes.len(), "{:?}", client.lines());
+    Ok(())
 }
