@@ -60,6 +60,16 @@ impl Redis {
         self.process.wait(PATIENCE).map(drop)
     }
 
+    /// Stops it as it is, until [`Self::resume`].
+    pub fn pause(&self) -> Result<()> {
+        self.process.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) -> Result<()> {
+        self.process.signal(Signal::CONT)
+    }
+
     /// Starts it again on the same port.
     pub fn restart(&mut self) -> Result<()> {
         self.process = run(self.address, &self.password, self.certificate.as_ref().map(TempDir::path))?;

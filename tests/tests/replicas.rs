@@ -1,7 +1,7 @@
 //! Several replicas with a Redis between them serve their clients as one.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::azurite::Azurite;
@@ -248,6 +248,24 @@ fn a_replica_starts_without_redis_and_is_ready_once_it_is_there() -> Result<()> 
         ensure!(http::get(hub.admin, "/readyz")?.status == 200);
         Ok(())
     })
+}
+
+#[test]
+fn a_handshake_waits_for_redis_for_a_second_at_most() -> Result<()> {
+    let redis = Redis::start()?;
+    let (a, b) = two(&redis, "")?;
+    redis.pause()?;
+    let since = Instant::now();
+    let mut client = RawClient::connected(&b, USER)?;
+    ensure!(since.elapsed() > Duration::from_millis(800), "it was answered after {:?}", since.elapsed());
+    redis.resume()?;
+    // What it might have missed until then is made up for.
+    client.hear("\"type\":5")?;
+    link(&a, 1.0)?;
+    link(&b, 1.0)?;
+    a.push(&log_out(USER))?;
+    client.hear("\"type\":11")?;
+    Ok(())
 }
 
 #[test]

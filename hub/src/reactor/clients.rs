@@ -206,6 +206,8 @@ impl Reactor {
         let slow = |action| self.shared.metrics.slow_consumers.inc(action);
         match sent {
             Sent::Written => {}
+            // It is not slow: it waits for the backplane.
+            Sent::Queued if self.waiting.holds(slot) => {}
             Sent::Queued => {
                 slow("queued");
                 self.rearm(slot);

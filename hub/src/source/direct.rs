@@ -65,7 +65,7 @@ async fn send(_: Authorized, State(direct): State<Direct>, request: Request) -> 
         }
         match refused {
             Refused::Malformed(malformed) => Refusal::explained(400, &malformed.to_string()),
-            Refused::Full(_) => Refusal::busy("Too many pushes wait for Redis, which is away."),
+            Refused::Full(_) => Refusal::busy("Too many pushes wait for Redis."),
         }
     })?;
     Ok(StatusCode::OK)
