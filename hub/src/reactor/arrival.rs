@@ -12,8 +12,10 @@ pub(super) struct Arrival {
     pub(super) socket: Socket,
     /// Where it comes from: a client or a proxy.
     pub(super) peer: IpAddr,
-    /// What was read of it.
+    /// What was read of it, without the ends of lines that stood before it.
     pub(super) head: Vec<u8>,
+    /// How many bytes those were.
+    blank: usize,
     /// The upgrade whose token is being verified, and the number under which it is.
     pub(super) verifying: Option<Box<(u64, Upgrade)>>,
     /// There may be more to read, of which no event will tell.
@@ -34,7 +36,7 @@ pub(super) enum Progress {
 
 impl Arrival {
     pub(super) fn new(socket: Socket, peer: IpAddr, deadline: Tick) -> Arrival {
-        Arrival { socket, peer, head: Vec::new(), verifying: None, unread: false, deadline }
+        Arrival { socket, peer, head: Vec::new(), blank: 0, verifying: None, unread: false, deadline }
     }
 
     /// Reads what has come of the head. Once it is whole, what follows stays in the socket as far as it can.
@@ -46,16 +48,24 @@ impl Arrival {
                 return Progress::Waits;
             }
             let room = buffer.len().min(LARGEST_HEAD.saturating_sub(self.head.len()).max(1));
-            let new = match self.socket.read(&mut buffer[..room]) {
+            let count = match self.socket.read(&mut buffer[..room]) {
                 Ok(0) => return Progress::Gone,
-                Ok(count) => &buffer[..count],
+                Ok(count) => count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Waits,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return Progress::Gone,
             };
-            self.unread = new.len() == room;
+            self.unread = count == room;
+            let new = &buffer[..count];
             let first = self.head.is_empty();
             let new = if first { without_empty_lines(new) } else { new };
+            if new.is_empty() {
+                self.blank += count;
+                match self.blank >= LARGEST_HEAD {
+                    true => return Progress::Head(front_door::too_large()),
+                    false => continue,
+                }
+            }
             self.head.reserve_exact(new.len());
             self.head.extend_from_slice(new);
             // A head ends with a line: between two of them there is nothing new to see.

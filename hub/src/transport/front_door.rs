@@ -68,7 +68,7 @@ pub fn read(bytes: &[u8]) -> Head {
     let length = match request.parse_with_uninit_headers(bytes, &mut storage) {
         Ok(Status::Complete(length)) => length,
         Ok(Status::Partial) if bytes.len() < LARGEST_HEAD => return Head::Partial,
-        Ok(Status::Partial) => return Head::Refuse(Refusal::explained(431, "The request's head is too large.")),
+        Ok(Status::Partial) => return too_large(),
         Err(_) if bytes.starts_with(HTTP_2) => {
             return Head::Refuse(Refusal::explained(505, "HTTP/2 without TLS is not spoken here; use HTTP/1.1."));
         }
@@ -90,6 +90,11 @@ pub fn read(bytes: &[u8]) -> Head {
         Ok(upgrade) => Head::Upgrade(upgrade),
         Err(refusal) => Head::Refuse(refusal),
     }
+}
+
+/// What there is to say to a head that goes on after [`LARGEST_HEAD`].
+pub fn too_large() -> Head {
+    Head::Refuse(Refusal::explained(431, "The request's head is too large."))
 }
 
 /// The page that a request comes from, whatever else is wrong with it.
