@@ -1,5 +1,7 @@
 //! A hub in a namespace, as its clients, its senders and `kubectl` see it.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail, ensure};
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
@@ -10,6 +12,10 @@ use crate::http::{self, Response};
 use crate::listener::Listener;
 use crate::namespace::Namespace;
 use crate::token::{self, Signer};
+use crate::wait;
+
+/// How long a Service may take to lead to a pod that is available.
+const LED_THERE: Duration = Duration::from_secs(30);
 
 /// The signer with the key that the operator has made.
 pub fn generated_key(namespace: &Namespace, hub: &str) -> Result<Signer> {
@@ -22,8 +28,12 @@ pub fn connect(namespace: &Namespace, public: &Reach, token: &str, protocol: &st
     Listener::connect(namespace.cluster.command("node"), &public.url, token, protocol, &[])
 }
 
-/// Connects a client and sends it a push.
+/// Connects a client and sends it a push. A pod is available a moment before the node's rules lead its Services to it.
 pub fn delivers(namespace: &Namespace, hub: &str, key: &Signer) -> Result<()> {
+    wait::until("a push that arrives", LED_THERE, || delivers_now(namespace, hub, key))
+}
+
+fn delivers_now(namespace: &Namespace, hub: &str, key: &Signer) -> Result<()> {
     let (user, folder) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
     let public = namespace.reach(hub, 5000)?;
     let internal = namespace.reach(&format!("{hub}-internal"), 5001)?;
