@@ -19,6 +19,7 @@ pub mod admin;
 pub mod app;
 pub mod auth;
 pub mod azure;
+pub mod backoff;
 pub mod backplane;
 pub mod catch_up;
 pub mod client;

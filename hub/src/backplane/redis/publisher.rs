@@ -10,9 +10,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::backoff::{Backoff, others_are_back, random};
+use super::backoff::{after_losses, others_are_back};
 use super::dialer::{Dialer, Lost, PATIENCE, SILENCE};
 use super::link::{Link, Side};
+use crate::backoff::{Backoff, random};
 use crate::telemetry::Metrics;
 
 /// How many are published at once.
@@ -44,7 +45,7 @@ pub(super) struct Publisher {
 impl Publisher {
     /// Publishes until nobody can give anything any more.
     pub(super) async fn run(mut self) {
-        let (mut backoff, mut unacknowledged, mut away) = (Backoff::default(), VecDeque::new(), None::<Instant>);
+        let (mut backoff, mut unacknowledged, mut away) = (after_losses(), VecDeque::new(), None::<Instant>);
         loop {
             let lost = match self.dialer.multiplexed().await {
                 Ok(connection) => {
@@ -78,7 +79,8 @@ impl Publisher {
         loop {
             publish(&mut connection, unacknowledged, &self.metrics).await?;
             self.link.works(Side::Publishing);
-            (*backoff, *away) = (Backoff::default(), None);
+            backoff.reset();
+            *away = None;
             let mut fresh = Vec::new();
             match timeout(SILENCE, self.queue.recv_many(&mut fresh, BATCH)).await {
                 Ok(0) => return Ok(()),

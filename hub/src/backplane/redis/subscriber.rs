@@ -9,12 +9,13 @@ use redis::{Msg, Value};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use super::backoff::{Backoff, random};
+use super::backoff::after_losses;
 use super::channel::{Channels, audiences};
 use super::dialer::{Dialer, Lost, PATIENCE, SILENCE};
 use super::incoming::Incoming;
 use super::link::{Link, Side};
 use super::subscriptions::Subscriptions;
+use crate::backoff::{Backoff, random};
 use crate::delivery::Audience;
 use crate::reactor::{Presence, Presences, Reactors, Ticket};
 use crate::telemetry::Seldom;
@@ -60,7 +61,7 @@ pub(super) struct Ear {
 impl Subscriber {
     /// Listens until the reactors are gone.
     pub(super) async fn run(mut self) {
-        let (mut backoff, mut missed, begun) = (Backoff::default(), false, Instant::now());
+        let (mut backoff, mut missed, begun) = (after_losses(), false, Instant::now());
         loop {
             let opened = tokio::select! {
                 opened = self.dialer.pubsub() => opened,
@@ -91,7 +92,7 @@ impl Subscriber {
         here.ask(&mut sink, &ear.channels).await?;
         link.works(Side::Hearing);
         here.presences.let_wait(true);
-        *backoff = Backoff::default();
+        backoff.reset();
         if missed {
             ear.reactors.make_up(MADE_UP_OVER);
         }

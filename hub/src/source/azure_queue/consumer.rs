@@ -11,11 +11,12 @@ use tokio::time::{Instant, sleep, timeout};
 use super::content::{self, Content};
 use super::faults::Faults;
 use super::hand::{BATCH, HIDDEN, Hand, Held};
-use super::pace::{Backoff, Pace, random};
+use super::pace::{Pace, after_faults};
 use super::poison::Poison;
 use super::undeleted::Undeleted;
 use super::workers::{Task, Workers};
 use crate::azure::{Queue, QueueError, Received};
+use crate::backoff::random;
 use crate::notification::Malformed;
 use crate::source::Intake;
 use crate::telemetry::Metrics;
@@ -96,7 +97,7 @@ impl Consumer {
     /// Puts a message into the poison queue, and deletes it once it is there.
     async fn bury(self: Arc<Self>, held: Arc<Held>, text: String, malformed: Malformed) {
         const DOING: &str = "writing to the poison queue";
-        let mut backoff = Backoff::default();
+        let mut backoff = after_faults();
         for _ in 0..POISON_TRIES {
             match self.poison.put(&malformed.to_string(), &text).await {
                 Ok(()) => {
@@ -114,7 +115,7 @@ impl Consumer {
     /// Deletes a message that is done with, however long that takes.
     pub(super) async fn remove(self: Arc<Self>, held: Arc<Held>) {
         const DOING: &str = "deleting messages";
-        let mut backoff = Backoff::default();
+        let mut backoff = after_faults();
         loop {
             let result = match self.deletions.acquire().await {
                 Ok(_turn) => held.delete().await,
@@ -143,7 +144,7 @@ impl Consumer {
 pub(super) async fn poll(consumer: &Arc<Consumer>, workers: Workers, end: impl Future<Output = ()>) {
     const DOING: &str = "receiving messages";
     let mut end = pin!(end);
-    let (mut pace, mut backoff) = (Pace::default(), Backoff::default());
+    let (mut pace, mut backoff) = (Pace::default(), after_faults());
     loop {
         let room = tokio::select! {
             biased;
@@ -167,7 +168,7 @@ pub(super) async fn poll(consumer: &Arc<Consumer>, workers: Workers, end: impl F
         let pause = match timeout(STALL, consumer.receive(room, &workers)).await {
             Ok(Ok(count)) => {
                 consumer.faults.works(DOING);
-                backoff = Backoff::default();
+                backoff.reset();
                 if count > 0 { pace.busy() } else { pace.idle() }
             }
             Ok(Err(error)) => {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::backoff::{Backoff, doubled};
+
 /// The pause after the first empty answer; it doubles from one to the next.
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 
@@ -36,27 +38,8 @@ impl Pace {
 }
 
 /// The pace of trying again after faults.
-#[derive(Debug, Default)]
-pub(super) struct Backoff {
-    faults: u32,
-}
-
-impl Backoff {
-    /// The pause after another fault: half of it certain, half by chance, so that hubs do not come back in step.
-    pub(super) fn pause(&mut self, random: u64) -> Duration {
-        let half = doubled(FIRST_BACKOFF, self.faults, LONGEST_BACKOFF) / 2;
-        self.faults = self.faults.saturating_add(1);
-        half + half.mul_f64(random as f64 / u64::MAX as f64)
-    }
-}
-
-fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
-    first.saturating_mul(1 << times.min(16)).min(most)
-}
-
-/// Randomness for [`Backoff::pause`]; not pure.
-pub(super) fn random() -> u64 {
-    uuid::Uuid::new_v4().as_u64_pair().0
+pub(super) fn after_faults() -> Backoff {
+    Backoff::new(FIRST_BACKOFF, LONGEST_BACKOFF)
 }
 
 #[cfg(test)]
@@ -76,12 +59,12 @@ mod tests {
 
     #[test]
     fn faults_are_answered_by_doubled_pauses_with_chance() {
-        let (mut least, mut most) = (Backoff::default(), Backoff::default());
+        let (mut least, mut most) = (after_faults(), after_faults());
         let least: Vec<u128> = (0..8).map(|_| least.pause(0).as_millis()).collect();
         let most: Vec<u128> = (0..8).map(|_| most.pause(u64::MAX).as_millis()).collect();
         assert_eq!(least, [125, 250, 500, 1000, 2000, 4000, 7500, 7500]);
         assert_eq!(most, [250, 500, 1000, 2000, 4000, 8000, 15000, 15000]);
-        let mut tireless = Backoff::default();
+        let mut tireless = after_faults();
         assert!((0..100).all(|_| tireless.pause(u64::MAX) <= LONGEST_BACKOFF));
     }
 }
