@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use prometheus::core::Collector;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -66,41 +67,17 @@ impl Metrics {
         let counters = |name: &str, help: &str, label: &str, values: &[&'static str]| {
             Counters::register(&registry, name, help, label, values)
         };
-        let connections =
-            IntGaugeVec::new(Opts::new("connections", "Open connections."), &["client_type", "protocol", "transport"])?;
-        registry.register(Box::new(connections.clone()))?;
-        let deliveries = IntCounter::new("deliveries_total", "Frames written or queued for a client.")?;
-        registry.register(Box::new(deliveries.clone()))?;
-        let catch_up_dropped =
-            IntCounter::new("catch_up_dropped_total", "Records of catch-up that were dropped for lack of room.")?;
-        registry.register(Box::new(catch_up_dropped.clone()))?;
-        let delivery_seconds = Histogram::with_opts(
-            HistogramOpts::new("delivery_seconds", "From taking a push to having written it, per reactor.")
-                .buckets(prometheus::exponential_buckets(0.000_1, 4.0, 10)?),
-        )?;
-        registry.register(Box::new(delivery_seconds.clone()))?;
-        let queue_depth = IntGauge::new("queue_depth", "Messages in the source's queue, about.")?;
-        registry.register(Box::new(queue_depth.clone()))?;
-        let queue_oldest_seconds =
-            Gauge::new("queue_oldest_seconds", "For how long the next message of the source's queue has waited.")?;
-        registry.register(Box::new(queue_oldest_seconds.clone()))?;
-        let backplane_up = IntGauge::new("backplane_up", "1 while Redis is there, both to publish and to listen.")?;
-        registry.register(Box::new(backplane_up.clone()))?;
-        let backplane_seconds = Histogram::with_opts(
-            HistogramOpts::new("backplane_seconds", "From taking a push to its acknowledgement by Redis.")
-                .buckets(prometheus::exponential_buckets(0.000_1, 4.0, 10)?),
-        )?;
-        registry.register(Box::new(backplane_seconds.clone()))?;
-        let draining = IntGauge::new("draining", "1 while the hub lets go of its clients.")?;
-        registry.register(Box::new(draining.clone()))?;
-        let build = IntGaugeVec::new(Opts::new("build_info", "Always 1; the label tells the version."), &["version"])?;
-        registry.register(Box::new(build.clone()))?;
+        let connections = Opts::new("connections", "Open connections.");
+        let notifications = Opts::new("notifications_total", "Pushes by stage and type.");
+        let catch_up_dropped = "Records of catch-up that were dropped for lack of room.";
+        let build = Opts::new("build_info", "Always 1; the label tells the version.");
+        let build = registered(&registry, IntGaugeVec::new(build, &["version"]))?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let notifications =
-            IntCounterVec::new(Opts::new("notifications_total", "Pushes by stage and type."), &["stage", "type"])?;
-        registry.register(Box::new(notifications.clone()))?;
         Ok(Metrics {
-            connections,
+            connections: registered(
+                &registry,
+                IntGaugeVec::new(connections, &["client_type", "protocol", "transport"]),
+            )?,
             connected: [const { OnceLock::new() }; KINDS],
             connects: counters(
                 "connects_total",
@@ -137,27 +114,44 @@ impl Metrics {
                     "unknown_key",
                 ],
             )?,
-            notifications,
-            deliveries,
-            delivery_seconds,
+            notifications: registered(&registry, IntCounterVec::new(notifications, &["stage", "type"]))?,
+            deliveries: registered(
+                &registry,
+                IntCounter::new("deliveries_total", "Frames written or queued for a client."),
+            )?,
+            delivery_seconds: seconds(
+                &registry,
+                "delivery_seconds",
+                "From taking a push to having written it, per reactor.",
+            )?,
             slow_consumers: counters(
                 "slow_consumers_total",
                 "Measures against slow clients.",
                 "action",
                 &["queued", "collapsed", "reset"],
             )?,
-            queue_depth,
-            queue_oldest_seconds,
+            queue_depth: registered(&registry, IntGauge::new("queue_depth", "Messages in the source's queue, about."))?,
+            queue_oldest_seconds: registered(
+                &registry,
+                Gauge::new("queue_oldest_seconds", "For how long the next message of the source's queue has waited."),
+            )?,
             catch_up: counters(
                 "catch_up_total",
                 "Clients that were sent a SyncVault, by why.",
                 "reason",
                 &["missed", "unknown_device", "restart", "backplane_gap"],
             )?,
-            catch_up_dropped,
-            backplane_up,
-            backplane_seconds,
-            draining,
+            catch_up_dropped: registered(&registry, IntCounter::new("catch_up_dropped_total", catch_up_dropped))?,
+            backplane_up: registered(
+                &registry,
+                IntGauge::new("backplane_up", "1 while Redis is there, both to publish and to listen."),
+            )?,
+            backplane_seconds: seconds(
+                &registry,
+                "backplane_seconds",
+                "From taking a push to its acknowledgement by Redis.",
+            )?,
+            draining: registered(&registry, IntGauge::new("draining", "1 while the hub lets go of its clients."))?,
             key_reloads: counters(
                 "key_reloads_total",
                 "Changed key sets, by result.",
@@ -192,4 +186,20 @@ impl Metrics {
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         text
     }
+}
+
+/// A metric that is made well, now that it is registered.
+fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    made: prometheus::Result<C>,
+) -> prometheus::Result<C> {
+    let metric = made?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+/// A histogram of times from a tenth of a millisecond to half a minute.
+fn seconds(registry: &Registry, name: &str, help: &str) -> prometheus::Result<Histogram> {
+    let buckets = prometheus::exponential_buckets(0.000_1, 4.0, 10)?;
+    registered(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets)))
 }
