@@ -252,7 +252,7 @@ impl Reactor {
         let refusal = match upgrade.id.as_deref().map(take) {
             None | Some(Standing::Fresh) => None,
             Some(Standing::Used(Transport::WebSockets)) => Some(Refusal::text(409, "")),
-            Some(Standing::Used(_)) => Some(Refusal::text(400, "Cannot change transports mid-connection")),
+            Some(Standing::Used(_)) => Some(Refusal::other_transport()),
             Some(Standing::Unknown) => {
                 Some(Refusal { body: b"No Connection with that ID".to_vec(), ..Refusal::bare(404) })
             }

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -70,28 +71,29 @@ pub fn routes(endpoint: Endpoint) -> Router {
 }
 
 async fn main(State(endpoint): State<Endpoint>, lease: Extension<Lease>, request: Request) -> Response {
-    let query = Query::parse(request.uri().query().unwrap_or_default());
-    if let Some(refusal) = no_upgrade(&request, &query) {
+    let (parts, body) = request.into_parts();
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    if let Some(refusal) = no_upgrade(&parts, &query) {
         return refusal.into_response();
     }
-    match endpoint.gate.claims(request.headers(), &query, Policy::Application).await {
-        Ok(claims) => endpoint.answer(Guest::User(claims), lease.0, request).await,
+    match endpoint.gate.claims(&parts.headers, &query, Policy::Application).await {
+        Ok(claims) => endpoint.answer(Guest::User(claims), lease.0, &parts, &query, body).await,
         Err(refusal) => refusal.into_response(),
     }
 }
 
 async fn anonymous(State(endpoint): State<Endpoint>, lease: Extension<Lease>, request: Request) -> Response {
-    let query = Query::parse(request.uri().query().unwrap_or_default());
-    match no_upgrade(&request, &query) {
+    let (parts, body) = request.into_parts();
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    match no_upgrade(&parts, &query) {
         Some(refusal) => refusal.into_response(),
-        None => endpoint.answer(Guest::anonymous(&query), lease.0, request).await,
+        None => endpoint.answer(Guest::anonymous(&query), lease.0, &parts, &query, body).await,
     }
 }
 
 impl Endpoint {
-    async fn answer(self, guest: Guest, lease: Lease, request: Request) -> Response {
-        let (parts, body) = request.into_parts();
-        let id = Query::parse(parts.uri.query().unwrap_or_default()).value("id");
+    async fn answer(self, guest: Guest, lease: Lease, parts: &Parts, query: &Query<'_>, body: Body) -> Response {
+        let id = query.value("id");
         let caller = Caller { id: id.as_deref(), guest, forwarded: forwarded(&parts.headers), lease };
         match parts.method {
             Method::GET if wants_events(&parts.headers) => self.events(caller).await.into_response(),
@@ -112,7 +114,7 @@ impl Endpoint {
         if let Some(relay) = self.find(&caller)? {
             return Err(match relay.transport() {
                 Transport::ServerSentEvents => Refusal::text(409, ""),
-                _ => other_transport(),
+                _ => Refusal::other_transport(),
             });
         }
         let lease = caller.lease.clone();
@@ -134,7 +136,7 @@ impl Endpoint {
             return Ok(long_polling::begin());
         };
         if relay.transport() != Transport::LongPolling {
-            return Err(other_transport());
+            return Err(Refusal::other_transport());
         }
         caller.lease.wait();
         let answer = long_polling::poll(&relay, self.poll_timeout).await;
@@ -203,7 +205,7 @@ impl Endpoint {
         }
         match self.negotiations.take(&token, caller.guest.hub(), transport) {
             Standing::Fresh => {}
-            Standing::Used(before) if before != transport => return Err(other_transport()),
+            Standing::Used(before) if before != transport => return Err(Refusal::other_transport()),
             Standing::Used(_) | Standing::Unknown => return Err(unknown()),
         }
         let relay = Relay::open(&self.door, transport, caller.guest, caller.lease.peer, caller.forwarded).await?;
@@ -240,10 +242,6 @@ fn unknown() -> Refusal {
     Refusal::text(404, "No Connection with that ID")
 }
 
-fn other_transport() -> Refusal {
-    Refusal::text(400, "Cannot change transports mid-connection")
-}
-
 fn forwarded(headers: &HeaderMap) -> String {
     let hops = headers.get_all("x-forwarded-for").into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     hops.collect::<Vec<_>>().join(",")
@@ -254,9 +252,9 @@ fn wants_events(headers: &HeaderMap) -> bool {
 }
 
 /// What a request lacks that is no upgrade but looks as if it should have been one (`decisions.md` 3).
-fn no_upgrade(request: &Request, query: &Query<'_>) -> Option<Refusal> {
-    let headers = request.headers();
-    if request.method() != Method::GET || wants_events(headers) || query.value("id").is_some() {
+fn no_upgrade(parts: &Parts, query: &Query<'_>) -> Option<Refusal> {
+    let headers = &parts.headers;
+    if parts.method != Method::GET || wants_events(headers) || query.value("id").is_some() {
         return None;
     }
     let missing = [("Connection", "Upgrade"), ("Upgrade", "websocket")].into_iter().find(|(name, wanted)| {

@@ -38,6 +38,11 @@ impl Refusal {
         Refusal { status, headers: vec![("content-type", "text/plain".into())], body: text.into() }
     }
 
+    /// The answer to who has connected by another transport before (`signalr.md` 2.2).
+    pub fn other_transport() -> Refusal {
+        Refusal::text(400, "Cannot change transports mid-connection")
+    }
+
     /// The answer to a token that is not good (`signalr.md` 7.2).
     pub fn rejected(rejection: Rejection) -> Refusal {
         match rejection.challenge() {
