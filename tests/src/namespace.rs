@@ -1,5 +1,6 @@
 //! A namespace for one test. What is in it is shown when the test fails, and then deleted.
 
+use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ use crate::{install, secrets};
 
 /// How long pods may take to come up.
 pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How long a connection within the cluster may take.
+const ROUND_TRIP: Duration = Duration::from_secs(1);
 
 /// A namespace of a cluster with the operator installed.
 pub struct Namespace {
@@ -112,9 +116,13 @@ impl Namespace {
         }))
     }
 
-    /// The way to a Service's port.
+    /// The way to a port of a Service that has pods. They are available a moment before the node's rules lead to them.
     pub fn reach(&self, service: &str, port: u16) -> Result<Reach> {
-        self.cluster.reach(&self.name, service, port)
+        let reach = self.cluster.reach(&self.name, service, port)?;
+        until(&format!("{service} leads to a pod"), PATIENCE, || {
+            self.cluster.inside(|| Ok(TcpStream::connect_timeout(&reach.address, ROUND_TRIP)?))
+        })?;
+        Ok(reach)
     }
 
     /// Prints what one wants to know after a failure.
