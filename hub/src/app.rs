@@ -196,6 +196,7 @@ impl Hub {
             (Some(redis), Some(presences)) => Backplane::Redis(Redis::start(
                 redis,
                 &config.backplane,
+                &config.catch_up,
                 config.installation,
                 reactors.clone(),
                 presences,

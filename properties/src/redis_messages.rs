@@ -6,6 +6,7 @@ use notification_hub::backplane::redis::channel::{Channel, Channels};
 use notification_hub::backplane::redis::group_command::{Acknowledgement, GroupCommand};
 use notification_hub::backplane::redis::incoming::Incoming;
 use notification_hub::backplane::redis::invocation::Invocation;
+use notification_hub::catch_up::Moment;
 use notification_hub::delivery::{Audience, Hub};
 use notification_hub::notification::ClientType;
 use notification_hub::protocol::Protocol;
@@ -51,6 +52,7 @@ fn written(input: &[u8]) {
         excluded: excluded.iter().map(String::as_str).collect(),
         frames: frames.iter().map(|(name, frame)| (name.as_str(), *frame)).collect(),
         publisher,
+        at: publisher.and_then(|_| (choices.below(2) == 0).then(|| Moment(choices.number() >> 13))),
     };
     assert_eq!(Invocation::read(&invocation.write()), Ok(invocation));
 }
@@ -69,22 +71,24 @@ fn read(bytes: &[u8]) {
     let user = Audience::User(Uuid::from_u128(2), ClientType::Web);
     for audience in [user, Audience::Everyone(Hub::Main), Audience::Everyone(Hub::Anonymous)] {
         match Incoming::read(Channel::To(audience), bytes, OWN, Instant::now()) {
-            Ok(Incoming::Push(delivery)) => {
+            Ok(Incoming::Push(delivery, published)) => {
                 let invocation = invocation.as_ref().expect("an invocation");
+                assert_eq!(invocation.at, published);
                 let frames = Protocol::EVERY.map(|protocol| delivery.frame(protocol).map(|frame| frame.body()));
                 assert_eq!(frames, Protocol::EVERY.map(|protocol| invocation.frame(protocol)));
                 assert!(delivery.audience == audience && frames.iter().any(Option::is_some));
 
                 let again = Invocation::of(&delivery, Uuid::from_u128(3)).write();
                 let again = Incoming::read(Channel::To(audience), &again, OWN, Instant::now());
-                let Ok(Incoming::Push(again)) = again else { panic!("{again:?}") };
+                let Ok(Incoming::Push(again, None)) = again else { panic!("{again:?}") };
                 assert_eq!((again.kind, again.device), (delivery.kind, delivery.device));
                 let own = Invocation::of(&delivery, OWN).write();
                 let own = Incoming::read(Channel::To(audience), &own, OWN, Instant::now());
-                assert!(matches!(own, Ok(Incoming::Own)), "{own:?}");
+                assert!(matches!(own, Ok(Incoming::Own(None))), "{own:?}");
             }
-            Ok(Incoming::Own) => {
-                assert_eq!(invocation.as_ref().map(|invocation| invocation.publisher), Ok(Some(OWN)));
+            Ok(Incoming::Own(published)) => {
+                let told = invocation.as_ref().map(|invocation| (invocation.publisher, invocation.at));
+                assert_eq!(told, Ok((Some(OWN), published)));
             }
             Ok(Incoming::Heartbeat) => assert_eq!(audience, Audience::Everyone(Hub::Main)),
             Ok(Incoming::GroupCommand(command)) => panic!("no command comes here: {command:?}"),

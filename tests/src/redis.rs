@@ -17,6 +17,26 @@ use crate::secrets;
 /// How long it may take to start, to end and to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a hub needs (`docs/configuration.md`): to publish and to listen, to be told whether Redis is there, and to keep who missed
+/// what.
+const RIGHTS: [&str; 15] = [
+    "resetchannels",
+    "&*",
+    "~*:catch-up:*",
+    "-@all",
+    "+ping",
+    "+publish",
+    "+subscribe",
+    "+unsubscribe",
+    "+info",
+    "+time",
+    "+eval",
+    "+get",
+    "+mget",
+    "+set",
+    "+del",
+];
+
 /// A running Redis, which lets nobody in without the password of a user.
 pub struct Redis {
     process: Process,
@@ -24,12 +44,18 @@ pub struct Redis {
     password: String,
     /// With TLS: its certificate, which vouches for itself.
     certificate: Option<TempDir>,
+    more: &'static [&'static str],
 }
 
 impl Redis {
     /// Starts one on a free port.
     pub fn start() -> Result<Self> {
-        Self::begin(None)
+        Self::begin(None, &[])
+    }
+
+    /// The same with more words on its command line, behind the user's rights.
+    pub fn start_with(more: &'static [&'static str]) -> Result<Self> {
+        Self::begin(None, more)
     }
 
     /// The same behind TLS.
@@ -42,16 +68,16 @@ impl Redis {
         openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
         let output = openssl.output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Self::begin(Some(folder))
+        Self::begin(Some(folder), &[])
     }
 
-    fn begin(certificate: Option<TempDir>) -> Result<Self> {
+    fn begin(certificate: Option<TempDir>, more: &'static [&'static str]) -> Result<Self> {
         // Redis can't choose one itself.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let password = Uuid::new_v4().simple().to_string();
         secrets::keep(&password);
-        let process = run(address, &password, certificate.as_ref().map(TempDir::path))?;
-        Ok(Self { process, address, password, certificate })
+        let process = run(address, &password, certificate.as_ref().map(TempDir::path), more)?;
+        Ok(Self { process, address, password, certificate, more })
     }
 
     /// Kills it at once.
@@ -72,7 +98,7 @@ impl Redis {
 
     /// Starts it again on the same port.
     pub fn restart(&mut self) -> Result<()> {
-        self.process = run(self.address, &self.password, self.certificate.as_ref().map(TempDir::path))?;
+        self.process = run(self.address, &self.password, self.certificate.as_ref().map(TempDir::path), self.more)?;
         Ok(())
     }
 
@@ -114,7 +140,7 @@ impl Redis {
     }
 }
 
-fn run(address: SocketAddr, password: &str, certificate: Option<&Path>) -> Result<Process> {
+fn run(address: SocketAddr, password: &str, certificate: Option<&Path>, more: &[&str]) -> Result<Process> {
     let mut command = Command::new("redis-server");
     let port = address.port().to_string();
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
@@ -127,10 +153,9 @@ fn run(address: SocketAddr, password: &str, certificate: Option<&Path>) -> Resul
             command.arg("--tls-ca-cert-file").arg(folder.join("certificate"))
         }
     };
-    // What a hub needs: to publish, to listen, and to be told whether Redis is there.
     let password = format!(">{password}");
-    command.args(["--user", "default", "off", "--user", "hub", "on", &password, "resetchannels", "&*"]);
-    command.args(["-@all", "+publish", "+subscribe", "+unsubscribe", "+ping"]);
+    command.args(["--user", "default", "off", "--user", "hub", "on", &password]);
+    command.args(RIGHTS).args(more);
     let process = Process::start(&command)?;
     process.line("readiness", PATIENCE, |line| line.contains("Ready to accept connections").then_some(()))?;
     Ok(process)

@@ -27,11 +27,6 @@ impl User<'_> {
         Listener::connect(Command::new("node"), &self.hub.url(), &token, "json", &[])
     }
 
-    /// A device that is known: it was here and has gone in good order.
-    fn known(&self, device: &str) -> Result<()> {
-        self.connect(device)?.stop()
-    }
-
     fn push(&self, kind: u8, by: Option<&str>) -> Result<()> {
         let payload =
             json!({ "id": self.id, "userId": self.id, "revisionDate": "2026-01-02T03:04:05Z", "premium": true });
@@ -49,13 +44,21 @@ fn caught_up(hub: &LocalHub, reason: &str) -> Result<f64> {
     hub.metric(&format!("notification_hub_catch_up_total{{reason=\"{reason}\"}}"))
 }
 
+/// Has the phones of users known: they are told what there may have been before the hub started, and go in good order.
+fn known(users: &[&User<'_>]) -> Result<()> {
+    let phones = users.iter().map(|user| user.connect("phone")).collect::<Result<Vec<_>>>()?;
+    for (user, phone) in users.iter().zip(phones) {
+        phone.notification(sync(user))?;
+        phone.stop()?;
+    }
+    Ok(())
+}
+
 #[test]
 fn who_was_away_during_a_push_is_told_to_sync_and_nobody_else() -> Result<()> {
     let hub = LocalHub::start("")?;
     let (away, there, own, uncovered) = (User::new(&hub), User::new(&hub), User::new(&hub), User::new(&hub));
-    for user in [&away, &there, &own, &uncovered] {
-        user.known("phone")?;
-    }
+    known(&[&away, &there, &own, &uncovered])?;
     let listening = there.connect("phone")?;
     there.push(1, None)?;
     listening.notification(|push| push["type"] == 1)?;
@@ -82,7 +85,7 @@ fn who_was_away_during_a_push_is_told_to_sync_and_nobody_else() -> Result<()> {
 fn a_push_to_an_organisation_counts_and_a_dirty_end_too() -> Result<()> {
     let hub = LocalHub::start("reactors = 2")?;
     let user = User::new(&hub);
-    user.known("phone")?;
+    known(&[&user])?;
     hub.push(&json!({ "type": 18, "payload": { "organizationId": ORGANIZATION, "enabled": true } }))?;
     let back = user.connect("phone")?;
     back.notification(sync(&user))?;
@@ -96,11 +99,20 @@ fn a_push_to_an_organisation_counts_and_a_dirty_end_too() -> Result<()> {
 fn after_a_start_everybody_is_told_once() -> Result<()> {
     let hub = LocalHub::start("")?;
     let user = User::new(&hub);
-    let first = user.connect("phone")?;
-    let second = user.connect("phone")?;
-    first.notification(sync(&user))?;
-    ensure!(caught_up(&hub, "restart")? == 1.0);
-    ensure!(second.messages() == 0, "its device was there already");
+    // Who goes before it was told has heard nothing, and of two of one device nobody knows which one lives on.
+    user.connect("phone")?.stop()?;
+    let [first, second] = [user.connect("phone")?, user.connect("phone")?];
+    for phone in [&first, &second] {
+        phone.notification(sync(&user))?;
+    }
+    ensure!(caught_up(&hub, "restart")? == 2.0);
+    let third = user.connect("phone")?;
+    first.stop()?;
+    let fourth = user.connect("phone")?;
+    // Told after the others would have been.
+    let other = User::new(&hub);
+    other.connect("phone")?.notification(sync(&other))?;
+    ensure!((third.messages(), fourth.messages()) == (0, 0), "its device was there already");
     Ok(())
 }
 
@@ -108,7 +120,7 @@ fn after_a_start_everybody_is_told_once() -> Result<()> {
 fn it_can_be_turned_off() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false\nheartbeat = '2s'")?;
     let user = User::new(&hub);
-    user.known("phone")?;
+    user.connect("phone")?.stop()?;
     user.push(5, None)?;
     let back = user.connect("phone")?;
     back.line("heartbeat", |line| line["target"] == "Heartbeat")?;

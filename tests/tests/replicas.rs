@@ -203,9 +203,11 @@ fn while_redis_is_away_each_serves_its_own_and_afterwards_nothing_is_missing() -
     })?;
     let caught_up = |hub: &LocalHub| hub.metric("notification_hub_catch_up_total{reason=\"backplane_gap\"}");
     wait::until("everybody is told to sync", Duration::from_secs(40), || {
-        ensure!(caught_up(&a)? == 1.0 && caught_up(&b)? == 2.0);
+        // Who came meanwhile may have been told by then: nobody knew what it had missed.
+        ensure!(caught_up(&a)? == 1.0 && caught_up(&b)? >= 1.0);
         Ok(())
     })?;
+    meanwhile.notification(|push| push["type"] == 5)?;
     // What was held came, once, and what is pushed now comes behind it.
     a.push(&numbered("userId", USER, 0))?;
     for client in [&at_b, &meanwhile] {

@@ -4,58 +4,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::Moment;
 use super::recent::Recent;
+use super::{Moment, Newcomer, Pushes, Reason};
 use crate::delivery::Audience;
 use crate::notification::Device;
-
-/// Why a client is sent a `SyncVault`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// There was a push while its device was away.
-    Missed,
-    /// There was a push, and nobody knows when its device was last here.
-    UnknownDevice,
-    /// Nobody knows what there was before the hub started.
-    Restart,
-    /// The backplane was away, and nobody knows what was not heard.
-    BackplaneGap,
-}
-
-impl Reason {
-    /// The value of `catch_up_total{reason}`.
-    pub fn label(self) -> &'static str {
-        match self {
-            Reason::Missed => "missed",
-            Reason::UnknownDevice => "unknown_device",
-            Reason::Restart => "restart",
-            Reason::BackplaneGap => "backplane_gap",
-        }
-    }
-}
-
-/// A client that has just connected.
-#[derive(Debug, Clone, Copy)]
-pub struct Newcomer<'a> {
-    /// Its user.
-    pub user: Uuid,
-    /// Its user's organisations.
-    pub organizations: &'a [Uuid],
-    /// Its device, if its token tells one.
-    pub device: Option<Device>,
-    /// When another connection of that device, which is still open, was last heard.
-    pub heard: Option<Moment>,
-}
-
-/// The pushes to one user or organisation, as far as it matters who caused them.
-#[derive(Debug, Default, Clone, Copy)]
-struct Pushes {
-    last: Moment,
-    /// The device that caused the last one.
-    by: Option<Device>,
-    /// The last one that was caused by somebody else.
-    other: Option<Moment>,
-}
 
 /// Remembers for a window, in bounded room.
 pub struct Memory {
@@ -96,31 +48,10 @@ impl Memory {
     pub fn missed(&self, newcomer: &Newcomer<'_>, now: Moment) -> Option<Reason> {
         let known = newcomer.device.and_then(|device| self.devices.get((newcomer.user, device), now).copied());
         let heard = known.max(newcomer.heard);
-        if heard.is_none() && now < Moment::default().after(self.window) {
-            return Some(Reason::Restart);
-        }
         let user = self.users.get(newcomer.user, now);
         let organizations = newcomer.organizations.iter().filter_map(|id| self.organizations.get(*id, now));
-        let missed = user.into_iter().chain(organizations).any(|pushes| match (newcomer.device, heard) {
-            (Some(device), Some(heard)) => pushes.by_others(device).is_some_and(|push| push > heard),
-            (Some(device), None) => pushes.by_others(device).is_some(),
-            (None, _) => true,
-        });
-        missed.then_some(if heard.is_some() { Reason::Missed } else { Reason::UnknownDevice })
-    }
-}
-
-impl Pushes {
-    fn note(&mut self, by: Option<Device>, now: Moment) {
-        if self.by != by && self.last != Moment::default() {
-            self.other = Some(self.last);
-        }
-        (self.last, self.by) = (now, by);
-    }
-
-    /// The last push that a device did not cause itself.
-    fn by_others(&self, device: Device) -> Option<Moment> {
-        if self.by == Some(device) { self.other } else { Some(self.last) }
+        let unknown_before = now < Moment::default().after(self.window);
+        Reason::of(newcomer.device, heard, user.into_iter().chain(organizations), unknown_before)
     }
 }
 

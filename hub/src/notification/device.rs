@@ -14,4 +14,15 @@ impl Device {
         hasher.write(id.as_bytes());
         Device(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MIN))
     }
+
+    /// The device with this digest, which another process may have made.
+    pub fn of_digest(digest: NonZeroU64) -> Device {
+        Device(digest)
+    }
+
+    /// The digest. Should another version of this hub make another one of the same id, then a client is told to sync once too
+    /// often.
+    pub fn digest(self) -> NonZeroU64 {
+        self.0
+    }
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::connection::Connection;
 use super::errands::Errand;
 use super::event_loop::Reactor;
@@ -40,46 +42,61 @@ impl Reactor {
         let Some(id) = connection.id() else { return };
         if connection.hub() == Hub::Anonymous {
             if let Some(response) = self.responses.find(id, self.now) {
-                let due = self.now.after(Tick::count(REPLAY_AFTER));
-                self.errands.add(due, slot, id, Errand::Replay(response));
+                self.owe_response(slot, id, response);
             }
             return;
         }
         let Some(memory) = &self.memory else { return };
-        let device = connection.device();
-        let others = self.registry.id(Hub::Main, id).iter().filter(|other| **other != slot);
-        let heard = others.filter_map(|other| match self.slots.get(*other as usize) {
-            Some(Slot { state: State::Open(other), .. }) if other.device() == device => Some(heard(other)),
-            _ => None,
-        });
         let newcomer = Newcomer {
             user: id,
             organizations: claims.map_or(&[], |claims| &claims.organizations),
-            device,
-            heard: heard.max().filter(|_| device.is_some()),
+            device: connection.device(),
+            heard: self.others_of(slot, connection).map(heard).max(),
         };
-        let missed = match self.shared.roll {
-            // What was pushed at other replicas while none of its user's clients was here, nobody here knows.
-            Some(_) if newcomer.heard.is_none() => Some(Reason::UnknownDevice),
-            _ => memory.missed(&newcomer, self.moment()),
-        };
-        if let Some(reason) = missed {
-            let soon = self.now.after(Tick::count(SYNC_AFTER));
+        if let Some(reason) = memory.missed(&newcomer, self.moment()) {
             let settled = Tick::default().after(Tick::count(SETTLED));
-            let due = if reason == Reason::Restart { soon.max(settled) } else { soon };
-            self.errands.add(due, slot, id, Errand::Sync(reason));
+            let earliest = if reason == Reason::Restart { settled } else { self.now };
+            self.owe_sync(slot, id, reason, Moment::default(), earliest);
         }
     }
 
+    /// The other clients of a client's device that are still here and have heard everything.
+    pub(super) fn others_of(&self, slot: u32, connection: &Connection) -> impl Iterator<Item = &Connection> {
+        let device = connection.device();
+        let user = connection.user().filter(|_| device.is_some());
+        let slots = user.map_or(&[][..], |user| self.registry.id(Hub::Main, user));
+        let others = slots.iter().filter(move |other| **other != slot && !self.debts.hold(**other));
+        others.filter_map(move |other| match self.slots.get(*other as usize) {
+            Some(Slot { state: State::Open(other), .. }) if other.device() == device => Some(other),
+            _ => None,
+        })
+    }
+
+    /// Will tell a client to sync, which makes up for what it missed until a moment: when it listens, and not before `earliest`.
+    pub(super) fn owe_sync(&mut self, slot: u32, user: Uuid, reason: Reason, until: Moment, earliest: Tick) {
+        if let Some(number) = self.debts.owe(slot) {
+            let due = self.now.after(Tick::count(SYNC_AFTER)).max(earliest);
+            self.errands.add(due, slot, user, Errand::Sync { number, reason, until });
+        }
+    }
+
+    /// Will replay to a client the answer to its login request.
+    pub(super) fn owe_response(&mut self, slot: u32, request: Uuid, response: Arc<Delivery>) {
+        let due = self.now.after(Tick::count(REPLAY_AFTER));
+        self.errands.add(due, slot, request, Errand::Replay(response));
+    }
+
     /// Notes when the device of a client that goes was last heard.
-    pub(super) fn note_leaving(&mut self, connection: &Connection, ending: &Ending) {
+    pub(super) fn note_leaving(&mut self, slot: u32, connection: &Connection, ending: &Ending) {
         let now = self.moment();
         let Some(memory) = &mut self.memory else { return };
+        let heard = if has_had_everything(connection, ending) { now } else { heard(connection) };
+        // Who has yet to be told to sync has not heard what that is for.
+        let heard = self.debts.settle(slot, heard);
         let (Some(user), Some(device), Some(_)) = (connection.user(), connection.device(), connection.joined()) else {
             return;
         };
-        // Who says good-bye has had everything until now; of others nobody knows since when they were deaf.
-        let heard = if *ending == Ending::Client { now } else { heard(connection) };
+        let Some(heard) = heard else { return };
         let dropped = memory.left(user, device, heard, now);
         self.shared.metrics.catch_up_dropped.inc_by(dropped as u64);
     }
@@ -93,11 +110,16 @@ impl Reactor {
                 continue;
             }
             let sent = match &errand {
-                Errand::Sync(_) => connection.make_up(self.now, &self.patience),
-                Errand::Replay(delivery) => connection.deliver(delivery, self.now, &self.patience),
+                Errand::Sync { number, until, .. } if !self.debts.pay(slot, *number, *until, self.horizon.now()) => {
+                    None
+                }
+                Errand::Sync { .. } => connection.make_up(self.now, &self.patience),
+                // A later one has reached it meanwhile.
+                Errand::Replay(response) if !self.responses.is_latest(id, response) => None,
+                Errand::Replay(response) => connection.deliver(response, self.now, &self.patience),
             };
             if let Some(sent) = sent {
-                if let Errand::Sync(reason) = errand {
+                if let Errand::Sync { reason, .. } = errand {
                     self.shared.metrics.catch_up.inc(reason.label());
                 }
                 self.settle(slot, sent);
@@ -105,12 +127,17 @@ impl Reactor {
         }
     }
 
-    fn moment(&self) -> Moment {
+    pub(super) fn moment(&self) -> Moment {
         Moment::default().after(self.clock.elapsed())
     }
 }
 
+/// Who says good-bye has had everything until then; of others nobody knows since when they were deaf.
+pub(super) fn has_had_everything(connection: &Connection, ending: &Ending) -> bool {
+    *ending == Ending::Client && !connection.is_waiting()
+}
+
 /// When a client was last heard: the beginning of that tick, so that nothing is taken for heard that was not.
-fn heard(connection: &Connection) -> Moment {
+pub(super) fn heard(connection: &Connection) -> Moment {
     Moment::default().after(Tick::LENGTH * connection.last_received().0)
 }

@@ -225,7 +225,7 @@ impl Reactor {
         self.fan_outs.forget(slot);
         self.clients -= 1;
         if let Some(protocol) = connection.joined() {
-            self.announce_leaving(slot, &connection);
+            self.announce_leaving(slot, &connection, &ending);
             let metrics = &self.shared.metrics;
             metrics.connected(connection.hub(), connection.client_type(), protocol, connection.transport()).dec();
             let slots = &mut self.slots;
@@ -244,7 +244,7 @@ impl Reactor {
             metrics.handshake_failures.inc(error.label());
         }
         tracing::debug!(id = ?connection.id(), reason = ending.label(), detail = ?ending, "a client has gone");
-        self.note_leaving(&connection, &ending);
+        self.note_leaving(slot, &connection, &ending);
         let metrics = &self.shared.metrics;
         if matches!(ending, Ending::Slow | Ending::Reset) {
             if ending == Ending::Slow {

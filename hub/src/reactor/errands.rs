@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::catch_up::Reason;
+use crate::catch_up::{Moment, Reason};
 use crate::connection::Tick;
 use crate::delivery::Delivery;
 
 /// Something to send.
 #[derive(Debug, Clone)]
 pub(super) enum Errand {
-    /// A `SyncVault`, to who missed pushes.
-    Sync(Reason),
+    /// A `SyncVault`, to who missed pushes until a moment; the number is that of the debt.
+    Sync { number: u64, reason: Reason, until: Moment },
     /// The answer to a login request that came before its client.
     Replay(Arc<Delivery>),
 }
@@ -53,7 +53,8 @@ mod tests {
     fn errands_come_when_they_are_due_and_in_order() {
         let mut errands = Errands::default();
         for (due, slot) in [(5, 1), (3, 2), (5, 3)] {
-            errands.add(Tick(due), slot, Uuid::nil(), Errand::Sync(Reason::Missed));
+            let sync = Errand::Sync { number: 1, reason: Reason::Missed, until: Moment::default() };
+            errands.add(Tick(due), slot, Uuid::nil(), sync);
         }
         let mut slots = |now| errands.take(Tick(now)).into_iter().map(|(slot, ..)| slot).collect::<Vec<_>>();
         assert_eq!((slots(2), slots(4), slots(9)), (vec![], vec![2], vec![1, 3]));

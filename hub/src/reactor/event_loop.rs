@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::acceptor::LISTEN;
 use super::connection::Patience;
+use super::debts::Debts;
 use super::departure::Departure;
 use super::drain::Drain;
 use super::errands::Errands;
@@ -25,8 +26,8 @@ use super::slot::{Slot, State};
 use super::socket::Socket;
 use super::waiting::Waiting;
 use super::wheel::Wheel;
-use super::{Shared, Status};
-use crate::catch_up::Memory;
+use super::{Roll, Shared, Status};
+use crate::catch_up::{Horizon, Memory, Moment};
 use crate::connection::{self, Clock, Ending, Terms, Tick};
 use crate::delivery::Delivery;
 use crate::protocol::Protocol;
@@ -81,8 +82,12 @@ pub(super) struct Reactor {
     /// With a backplane: those whose handshake is not answered yet.
     pub(super) waiting: Waiting,
     pub(super) responses: Responses,
-    /// Nothing if nobody is to be caught up.
+    /// Nothing if nobody is to be caught up, or if Redis remembers.
     pub(super) memory: Option<Memory>,
+    /// Who may not have heard everything.
+    pub(super) debts: Debts,
+    /// With a backplane: up to when the others have.
+    pub(super) horizon: Horizon,
     /// What shows clients that the hub is alive, by protocol.
     pub(super) pings: [Frame; 2],
     /// Pushes to many, under way.
@@ -136,10 +141,10 @@ impl Reactor {
             errands: Errands::default(),
             waiting: Waiting::default(),
             responses: Responses::new(Tick::count(RESPONSES_KEPT)),
-            memory: config
-                .catch_up
-                .enabled
+            memory: (config.catch_up.enabled && shared.roll.is_none())
                 .then(|| Memory::new(config.catch_up.window, config.catch_up.users.div_ceil(config.reactors))),
+            debts: Debts::default(),
+            horizon: Horizon::default(),
             pings: Protocol::EVERY.map(|protocol| Frame::new(protocol, connection::ping(protocol))),
             fan_outs: FanOuts::default(),
             heartbeat: Arc::new(Delivery::heartbeat()),
@@ -172,9 +177,12 @@ impl Reactor {
                     Token(slot) => self.event(slot as u32, event),
                 }
             }
+            // What is in the mail now is read before anybody is said to have heard it.
+            let heard = self.shared.roll.as_ref().map(Roll::heard);
             if self.read_mail() {
                 return;
             }
+            heard.into_iter().for_each(|heard| self.have_heard(heard));
             self.go_on_fanning_out();
             self.accept();
             self.expire();
@@ -198,6 +206,7 @@ impl Reactor {
                 Mail::Verified(verdict) => self.verified(verdict),
                 Mail::KeysAwaited => self.keys_awaited(),
                 Mail::Listening { slot, number } => self.is_listened_for(slot, number),
+                Mail::Missed { slot, number, missed } => self.hear_what_was_missed(slot, number, missed),
                 Mail::MakeUp(over) => self.make_up(over),
                 Mail::Drain(duration) => self.start_drain(duration),
                 Mail::Stop => return true,
@@ -210,6 +219,14 @@ impl Reactor {
         }
         self.more_mail = false;
         false
+    }
+
+    /// Everything that was published until then is in the mail that was read, and written unless it is still under way.
+    fn have_heard(&mut self, until: Moment) {
+        if !self.more_mail && self.fan_outs.is_empty() && until != self.horizon.now() {
+            self.horizon.advance(self.moment(), until);
+            self.debts.all_heard(until);
+        }
     }
 
     /// Reads on from a socket in the next turn. `closed`: its end is near.

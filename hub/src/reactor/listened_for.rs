@@ -1,39 +1,79 @@
 //! What a reactor does where there is a backplane: it tells who comes and goes, has newcomers wait until they are listened
 //! for, and makes up for what nobody heard.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::catching_up::{has_had_everything, heard};
 use super::connection::Connection;
-use super::errands::Errand;
 use super::event_loop::Reactor;
-use super::presence::Member;
+use super::presence::{Farewell, Member, Missed, Question, Ticket};
 use super::slot::{Slot, State};
-use crate::catch_up::Reason;
-use crate::connection::Tick;
+use crate::catch_up::{Moment, Reason};
+use crate::connection::{Ending, Tick};
+use crate::delivery::Hub;
 
 /// How long the answer to a handshake waits for the backplane (`decisions.md` 3).
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 impl Reactor {
-    /// Tells of a client that has joined, and has it wait if need be.
+    /// Tells of a client that has joined, asks what it missed, and has it wait if need be.
     pub(super) fn announce(&mut self, slot: u32) {
-        let Some(roll) = &self.shared.roll else { return };
+        let Some(roll) = self.shared.roll.clone() else { return };
         let Some(Slot { state: State::Open(connection), .. }) = self.slots.get(slot as usize) else { return };
         let member = self.member(connection);
-        let wait = roll.waits().then(|| {
+        let device = connection.device();
+        let others_heard = self.others_of(slot, connection).map(|other| self.horizon.at(heard(other))).max();
+        let mailbox = &self.peers[self.number];
+        let ticket = roll.waits().then(|| {
             let number = self.waiting.add(slot, self.now.after(Tick::count(LONGEST_WAIT)));
-            (number, self.peers[self.number].clone())
+            Ticket::new(mailbox.clone(), slot, number)
         });
-        roll.came(member, slot, wait);
+        let may_have_missed = match member.hub {
+            Hub::Main => self.shared.config.catch_up.enabled && member.id.is_some(),
+            Hub::Anonymous => member.id.is_some_and(|request| self.responses.find(request, self.now).is_none()),
+        };
+        let question = may_have_missed.then(|| {
+            let number = self.debts.ask(slot);
+            Question::new(device, others_heard, mailbox.clone(), slot, number)
+        });
+        roll.came(member, ticket, question);
     }
 
     /// Tells of a client that is about to leave.
-    pub(super) fn announce_leaving(&mut self, slot: u32, connection: &Connection) {
-        if let Some(roll) = &self.shared.roll {
-            self.waiting.forget(slot);
-            roll.went(self.member(connection));
+    pub(super) fn announce_leaving(&mut self, slot: u32, connection: &Connection, ending: &Ending) {
+        let Some(roll) = &self.shared.roll else { return };
+        self.waiting.forget(slot);
+        let heard = match has_had_everything(connection, ending) {
+            true => self.horizon.now(),
+            false => self.horizon.at(heard(connection)),
+        };
+        let heard = self.debts.settle(slot, heard).filter(|_| self.shared.config.catch_up.enabled);
+        let device = connection.device().filter(|_| connection.user().is_some());
+        let farewell = device.zip(heard).map(|(device, heard)| Farewell { device, heard });
+        roll.went(self.member(connection), farewell);
+    }
+
+    /// The answer to what was asked about a client.
+    pub(super) fn hear_what_was_missed(&mut self, slot: u32, number: u64, missed: Missed) {
+        if !self.debts.answered(slot, number) {
+            return;
+        }
+        let Some(Slot { state: State::Open(connection), .. }) = self.slots.get(slot as usize) else { return };
+        let Some(id) = connection.id() else { return };
+        match missed {
+            Missed::Pushes(Some(reason), until) if connection.hub() == Hub::Main => {
+                self.owe_sync(slot, id, reason, until, self.now);
+            }
+            // One that came meanwhile was for this client, too.
+            Missed::Response(response) if self.responses.find(id, self.now).is_none() => {
+                let response = Arc::new(response);
+                self.responses.keep(id, response.clone(), self.now);
+                self.owe_response(slot, id, response);
+            }
+            Missed::Pushes(..) | Missed::Response(_) => {}
         }
     }
 
@@ -56,9 +96,8 @@ impl Reactor {
     /// Lets those go on that have waited for too long. They may have missed something: they are told to sync.
     pub(super) fn end_waits(&mut self) {
         while let Some(slot) = self.waiting.expired(self.now) {
-            let due = self.now.after(Tick::count(LONGEST_WAIT));
-            if let Some((slot, user)) = self.user(slot).filter(|_| self.memory.is_some()) {
-                self.errands.add(due, slot, user, Errand::Sync(Reason::BackplaneGap));
+            if let Some((slot, user)) = self.user(slot).filter(|_| self.shared.config.catch_up.enabled) {
+                self.owe_sync(slot, user, Reason::BackplaneGap, Moment::default(), self.now);
             }
             self.let_go_on(slot);
         }
@@ -66,14 +105,14 @@ impl Reactor {
 
     /// Tells all users to sync, evenly spread: nobody knows what was not heard.
     pub(super) fn make_up(&mut self, over: Duration) {
-        if self.memory.is_none() {
+        if !self.shared.config.catch_up.enabled {
             return;
         }
         let users: Vec<(u32, Uuid)> = self.slots.iter().filter_map(|(slot, _)| self.user(slot as u32)).collect();
         let count = users.len().max(1) as u32;
         for (place, (slot, user)) in (0..).zip(users) {
-            let due = self.now.after(Tick::count(over.saturating_mul(place) / count));
-            self.errands.add(due, slot, user, Errand::Sync(Reason::BackplaneGap));
+            let turn = self.now.after(Tick::count(over.saturating_mul(place) / count));
+            self.owe_sync(slot, user, Reason::BackplaneGap, Moment::default(), turn);
         }
     }
 

@@ -11,6 +11,7 @@ use mio::{Poll, Token, Waker};
 use tokio::sync::oneshot;
 
 use super::Receipt;
+use super::presence::Missed;
 use super::socket::Socket;
 use crate::auth::{Claims, Guest, Rejection};
 use crate::connection::Transport;
@@ -33,6 +34,8 @@ pub(super) enum Mail {
     KeysAwaited,
     /// Answer the handshake of the client that waits in a slot under a number.
     Listening { slot: u32, number: u64 },
+    /// Hear what the client in a slot missed; the number is that of the question.
+    Missed { slot: u32, number: u64, missed: Missed },
     /// Tell all users to sync, spread over a duration.
     MakeUp(Duration),
     /// Let go of all clients.

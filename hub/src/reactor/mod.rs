@@ -10,6 +10,7 @@ mod arrival;
 mod catching_up;
 mod clients;
 mod connection;
+mod debts;
 mod delivering;
 mod departure;
 mod drain;
@@ -29,7 +30,7 @@ mod verification;
 mod waiting;
 mod wheel;
 
-pub use presence::{Member, Presence, Presences, Roll, Ticket, roll};
+pub use presence::{Farewell, Hearing, Member, Presence, Presences, Question, Roll, Ticket, roll};
 
 use std::io;
 use std::net::TcpListener;

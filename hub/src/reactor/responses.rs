@@ -41,6 +41,11 @@ impl Responses {
         self.kept.get(&request).map(|(_, delivery)| delivery.clone())
     }
 
+    /// Whether an answer to a request is the one that came last.
+    pub(super) fn is_latest(&self, request: Uuid, response: &Arc<Delivery>) -> bool {
+        self.kept.get(&request).is_some_and(|(_, latest)| Arc::ptr_eq(latest, response))
+    }
+
     fn forget(&mut self, now: Tick) {
         while self.order.front().is_some_and(|(kept, _)| kept.after(self.ticks) <= now) {
             self.drop_oldest();

@@ -69,7 +69,7 @@ impl Metrics {
         };
         let connections = Opts::new("connections", "Open connections.");
         let notifications = Opts::new("notifications_total", "Pushes by stage and type.");
-        let catch_up_dropped = "Records of catch-up that were dropped for lack of room.";
+        let catch_up_dropped = "Records of catch-up that were dropped for lack of room, or that Redis did not take.";
         let build = Opts::new("build_info", "Always 1; the label tells the version.");
         let build = registered(&registry, IntGaugeVec::new(build, &["version"]))?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);

@@ -33,6 +33,9 @@ pub(super) enum Lost {
     /// It says nothing.
     #[error("no answer in time")]
     Silent(#[from] Elapsed),
+    /// It does not say which run of Redis it is.
+    #[error("INFO names no run_id")]
+    Nameless,
     /// It ended.
     #[error("the connection ended")]
     Ended,
@@ -65,8 +68,8 @@ impl Dialer {
     fn client(&self) -> Result<Client, Lost> {
         let Dialer(settings) = self;
         let Some((host, port)) = settings.servers.first().cloned() else { return Err(Lost::Ended) };
-        // Channels know no database: none is chosen.
-        let mut login = RedisConnectionInfo::default().set_skip_set_lib_name();
+        // For what is kept: channels know no database.
+        let mut login = RedisConnectionInfo::default().set_skip_set_lib_name().set_db(i64::from(settings.database));
         if let Some(username) = &settings.username {
             login = login.set_username(username);
         }

@@ -8,6 +8,7 @@ use super::channel::Channel;
 use super::group_command::GroupCommand;
 use super::invocation::Invocation;
 use super::{Malformed, push};
+use crate::catch_up::Moment;
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::protocol::{HEARTBEAT, Protocol};
 use crate::transport::websocket::Frame;
@@ -15,10 +16,10 @@ use crate::transport::websocket::Frame;
 /// A message of some server.
 #[derive(Debug)]
 pub enum Incoming<'a> {
-    /// For clients of this replica, if they are here.
-    Push(Delivery),
+    /// For clients of this replica, if they are here; and when Redis published it, if that is told.
+    Push(Delivery, Option<Moment>),
     /// An own publish, which was delivered here before (`architecture.md`, decision 5).
-    Own,
+    Own(Option<Moment>),
     /// Another server's sign of life to all clients: ours hear it from ourselves.
     Heartbeat,
     /// A command about a connection. None of ours can be meant: nobody else knows their ids.
@@ -37,7 +38,7 @@ impl<'a> Incoming<'a> {
         };
         let invocation = Invocation::read(bytes)?;
         if invocation.publisher == Some(own) {
-            return Ok(Incoming::Own);
+            return Ok(Incoming::Own(invocation.at));
         }
         // MessagePack is the quicker one to read, and the frames of one push say the same.
         let mut told = [Protocol::MessagePack, Protocol::Json].into_iter();
@@ -51,7 +52,7 @@ impl<'a> Incoming<'a> {
             invocation.frame(protocol).map(|frame| push::body(protocol, frame)).transpose()?;
         }
         let frame = |protocol| invocation.frame(protocol).map(|frame| Frame::new(protocol, frame));
-        Ok(Incoming::Push(Delivery::of(audience, push.kind, since, frame).by(push.device)))
+        Ok(Incoming::Push(Delivery::of(audience, push.kind, since, frame).by(push.device), invocation.at))
     }
 }
 
@@ -71,7 +72,7 @@ mod tests {
 
     fn delivery(bytes: &[u8]) -> Delivery {
         match read(USER, bytes) {
-            Ok(Incoming::Push(delivery)) => delivery,
+            Ok(Incoming::Push(delivery, None)) => delivery,
             other => panic!("{other:?}"),
         }
     }
@@ -79,7 +80,7 @@ mod tests {
     /// A publish with frames in these protocols.
     fn published(frames: &[(Protocol, &[u8])]) -> Vec<u8> {
         let frames = frames.iter().map(|(protocol, frame)| (protocol.name(), *frame)).collect();
-        Invocation { excluded: Vec::new(), frames, publisher: None }.write()
+        Invocation { excluded: Vec::new(), frames, publisher: None, at: None }.write()
     }
 
     #[test]
@@ -105,7 +106,7 @@ mod tests {
                     assert_eq!(got.frame(protocol).map(Frame::bytes), expected, "{number}");
                 }
             }
-            assert!(matches!(read(USER, &Invocation::of(&sent, OWN).write()), Ok(Incoming::Own)));
+            assert!(matches!(read(USER, &Invocation::of(&sent, OWN).write()), Ok(Incoming::Own(None))));
         }
     }
 
@@ -132,7 +133,7 @@ mod tests {
         let bytes = published(&frames.each_ref().map(|(protocol, frame)| (*protocol, &frame[..])));
         let everyone = |hub| Channel::To(Audience::Everyone(hub));
         assert!(matches!(read(everyone(Hub::Main), &bytes), Ok(Incoming::Heartbeat)));
-        assert!(matches!(read(everyone(Hub::Anonymous), &bytes), Ok(Incoming::Push(_))));
+        assert!(matches!(read(everyone(Hub::Anonymous), &bytes), Ok(Incoming::Push(..))));
         assert_eq!(delivery(&bytes).kind, None);
     }
 

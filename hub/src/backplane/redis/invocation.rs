@@ -3,9 +3,13 @@
 use uuid::Uuid;
 
 use super::Malformed;
+use crate::catch_up::Moment;
 use crate::delivery::Delivery;
 use crate::protocol::Protocol;
 use crate::protocol::messagepack::{Reader, writer};
+
+/// Microseconds in a second.
+const SECOND: u64 = 1_000_000;
 
 /// What is published on the channel of an audience.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub struct Invocation<'a> {
     pub frames: Vec<(&'a str, &'a [u8])>,
     /// The process that published it, which others than this hub do not tell.
     pub publisher: Option<Uuid>,
+    /// When Redis published it, if it was asked to tell.
+    pub at: Option<Moment>,
 }
 
 impl<'a> Invocation<'a> {
@@ -24,7 +30,7 @@ impl<'a> Invocation<'a> {
     pub fn of(delivery: &'a Delivery, publisher: Uuid) -> Invocation<'a> {
         let frame = |protocol: Protocol| Some((protocol.name(), delivery.frame(protocol)?.body()));
         let frames = Protocol::EVERY.into_iter().filter_map(frame).collect();
-        Invocation { excluded: Vec::new(), frames, publisher: Some(publisher) }
+        Invocation { excluded: Vec::new(), frames, publisher: Some(publisher), at: None }
     }
 
     /// Reads a publish of any server.
@@ -50,8 +56,9 @@ impl<'a> Invocation<'a> {
             frames.push((protocol, reader.binary().ok_or(Malformed("a frame is not binary"))?));
         }
         // An array of three is ours if its third item looks so; .NET writes two items or four.
-        let publisher = if items == 3 { reader.binary().and_then(|id| Uuid::from_slice(id).ok()) } else { None };
-        Ok(Invocation { excluded, frames, publisher })
+        let third = if items == 3 { reader.binary() } else { None };
+        let (publisher, at) = third.and_then(stamp).unzip();
+        Ok(Invocation { excluded, frames, publisher, at: at.flatten() })
     }
 
     /// Writes it as .NET reads it: that ignores the publisher, as long as it is the third item and the last.
@@ -67,7 +74,13 @@ impl<'a> Invocation<'a> {
             writer::binary(frame, &mut bytes);
         }
         if let Some(publisher) = self.publisher {
-            writer::binary(publisher.as_bytes(), &mut bytes);
+            let mut stamp = publisher.as_bytes().to_vec();
+            if let Some(Moment(micros)) = self.at {
+                let seconds = u32::try_from(micros / SECOND).unwrap_or(u32::MAX);
+                stamp.extend(seconds.to_be_bytes());
+                stamp.extend(((micros % SECOND) as u32).to_be_bytes());
+            }
+            writer::binary(&stamp, &mut bytes);
         }
         bytes
     }
@@ -76,6 +89,18 @@ impl<'a> Invocation<'a> {
     pub fn frame(&self, protocol: Protocol) -> Option<&'a [u8]> {
         self.frames.iter().find(|(name, _)| *name == protocol.name()).map(|(_, frame)| *frame)
     }
+}
+
+/// A publisher, and behind it the time of Redis if it was appended (`records::PUSHED`): seconds and microseconds.
+fn stamp(bytes: &[u8]) -> Option<(Uuid, Option<Moment>)> {
+    let (publisher, rest) = bytes.split_at_checked(16)?;
+    let publisher = Uuid::from_slice(publisher).ok()?;
+    if rest.is_empty() {
+        return Some((publisher, None));
+    }
+    let time = u64::from_be_bytes(rest.try_into().ok()?);
+    let (seconds, micros) = (time >> 32, time & u64::from(u32::MAX));
+    (micros < SECOND).then_some((publisher, Some(Moment(seconds * SECOND + micros))))
 }
 
 #[cfg(test)]
@@ -103,11 +128,14 @@ mod tests {
 
     #[test]
     fn a_third_item_of_another_kind_is_no_publisher() {
-        for third in [&b"\xc0"[..], b"\xa4text", b"\xc4\x01x", b"\x80", b""] {
+        for third in [&b"\xc0"[..], b"\xa4text", b"\xc4\x01x", b"\x80", b"", &[&b"\xc4\x11"[..], &[0; 17]].concat()] {
             let bytes = [b"\x93\x90\x80", third].concat();
             assert_eq!(Invocation::read(&bytes).expect("fine").publisher, None, "{third:x?}");
         }
-        let invocation = Invocation { excluded: vec!["a"], frames: Vec::new(), publisher: Some(Uuid::from_u128(7)) };
-        assert_eq!(Invocation::read(&invocation.write()), Ok(invocation));
+        let invocation =
+            Invocation { excluded: vec!["a"], frames: Vec::new(), publisher: Some(Uuid::from_u128(7)), at: None };
+        assert_eq!(Invocation::read(&invocation.write()), Ok(invocation.clone()));
+        let timed = Invocation { at: Some(Moment(1_700_000_000_123_456)), ..invocation };
+        assert_eq!(Invocation::read(&timed.write()), Ok(timed));
     }
 }

@@ -4,10 +4,11 @@
 //! ```text
 //! publish -> reactors                     (at once, whatever Redis does)
 //!         -> publisher -> Redis -> subscriber of every replica -> reactors
+//!                         Redis <- recorder: what newcomers missed, up to when who leaves had heard everything
 //! ```
 //!
-//! Names and bytes are pure (`channel`, `invocation`, `incoming`, `group_command`, `subscriptions`); `publisher` and
-//! `subscriber` have a connection each, which `dialer` opens, and `link` knows whether both are there.
+//! Names and bytes are pure (`channel`, `invocation`, `incoming`, `group_command`, `subscriptions`, `records`); `publisher`,
+//! `subscriber` and `recorder` have a connection each, which `dialer` opens, and `link` knows whether the first two are there.
 
 mod backoff;
 pub mod channel;
@@ -18,6 +19,8 @@ pub mod invocation;
 mod link;
 mod publisher;
 mod push;
+mod recorder;
+pub mod records;
 mod subscriber;
 pub mod subscriptions;
 
@@ -32,11 +35,12 @@ use self::channel::Channels;
 use self::dialer::Dialer;
 use self::invocation::Invocation;
 use self::link::{Link, Side};
-use self::publisher::{Publish, Publisher};
+use self::publisher::{Keep, Publish, Publisher};
+use self::records::Records;
 use self::subscriber::{Ear, Here, Subscriber};
 use super::{Full, Until};
 use crate::config;
-use crate::delivery::Delivery;
+use crate::delivery::{Audience, Delivery};
 use crate::reactor::{Presences, Reactors};
 use crate::telemetry::{Metrics, Seldom};
 
@@ -63,6 +67,7 @@ impl Redis {
     pub fn start(
         redis: &config::Redis,
         settings: &config::Backplane,
+        catch_up: &config::CatchUp,
         installation: Option<Uuid>,
         reactors: Arc<Reactors>,
         presences: Presences,
@@ -70,12 +75,16 @@ impl Redis {
     ) -> Redis {
         let (own, dialer) = (Uuid::new_v4(), Dialer(redis.clone()));
         let channels = Channels::new(&settings.channel_prefix);
+        let records = Records::new(&settings.channel_prefix, catch_up.window, catch_up.enabled);
         let link = Arc::new(Link::new(metrics.clone()));
-        let ear = Ear { channels: channels.clone(), own, reactors: reactors.clone(), seldom: Seldom::default() };
-        let here = Here::new(presences, installation);
+        let (desk, recorder) = recorder::open(dialer.clone(), records.clone(), metrics.clone());
+        tokio::spawn(recorder.run());
+        let (seldom, hearing) = (Seldom::default(), presences.hearing());
+        let ear = Ear { channels: channels.clone(), own, reactors: reactors.clone(), seldom, hearing };
+        let here = Here::new(presences, installation, desk);
         tokio::spawn(Subscriber { dialer: dialer.clone(), link: link.clone(), here, ear }.run());
         let (queue, waiting) = mpsc::unbounded_channel();
-        tokio::spawn(Publisher { queue: waiting, dialer, link: link.clone(), metrics }.run());
+        tokio::spawn(Publisher { queue: waiting, dialer, link: link.clone(), metrics, records }.run());
         let room = Arc::new(Semaphore::new(settings.hold));
         Redis { reactors, channels, own, queue, room, most: settings.hold, link }
     }
@@ -90,9 +99,14 @@ impl Redis {
         };
         let Ok(place) = self.room.clone().try_acquire_owned() else { return Err(Full(Box::new(delivery))) };
         let bytes = Invocation::of(&delivery, self.own).write();
+        let keep = match delivery.audience {
+            Audience::LoginRequest(request) => Keep::Response(request),
+            audience if delivery.covered => Keep::Note(audience, delivery.device),
+            _ => Keep::Nothing,
+        };
         let (done, acknowledged) = oneshot::channel();
         // The publisher ends only after this side is gone.
-        let _ = self.queue.send(Publish { channel, bytes, since: Instant::now(), done, _place: place });
+        let _ = self.queue.send(Publish { channel, bytes, keep, since: Instant::now(), done, _place: place });
         // A reactor that is gone reaches nobody.
         let reached = self.reactors.deliver(delivery).await.unwrap_or(0);
         match until {

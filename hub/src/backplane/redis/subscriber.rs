@@ -14,10 +14,12 @@ use super::channel::{Channels, audiences};
 use super::dialer::{Dialer, Lost, PATIENCE, SILENCE};
 use super::incoming::Incoming;
 use super::link::{Link, Side};
+use super::recorder::Desk;
 use super::subscriptions::Subscriptions;
 use crate::backoff::{Backoff, random};
+use crate::catch_up::Moment;
 use crate::delivery::Audience;
-use crate::reactor::{Presence, Presences, Reactors, Ticket};
+use crate::reactor::{Hearing, Member, Presence, Presences, Question, Reactors, Ticket};
 use crate::telemetry::Seldom;
 
 /// How many channels one command names at the most.
@@ -47,6 +49,9 @@ pub(super) struct Here {
     subscriptions: Subscriptions,
     /// Of those who wait to be listened for.
     tickets: Vec<Ticket>,
+    /// Those of whom will be asked what they missed, once they are listened for.
+    newcomers: Vec<(Member, Question)>,
+    desk: Desk,
 }
 
 /// Hands on what is heard.
@@ -56,6 +61,7 @@ pub(super) struct Ear {
     pub(super) own: Uuid,
     pub(super) reactors: Arc<Reactors>,
     pub(super) seldom: Seldom,
+    pub(super) hearing: Hearing,
 }
 
 impl Subscriber {
@@ -74,12 +80,14 @@ impl Subscriber {
             let Err(lost) = ended else { return };
             missed = true;
             self.here.lose();
+            self.ear.hearing.until(Moment::default());
             self.link.fails(Side::Hearing, &lost.to_string());
             tokio::select! {
                 () = sleep(backoff.pause(random())) => {}
                 () = self.here.note() => return,
             }
             self.here.tickets.clear();
+            self.here.newcomers.clear();
         }
     }
 
@@ -105,18 +113,23 @@ impl Subscriber {
 
 impl Here {
     /// Nobody yet, at a hub that serves this installation.
-    pub(super) fn new(presences: Presences, installation: Option<Uuid>) -> Here {
-        Here { presences, installation, subscriptions: Subscriptions::default(), tickets: Vec::new() }
+    pub(super) fn new(presences: Presences, installation: Option<Uuid>, desk: Desk) -> Here {
+        let (subscriptions, tickets, newcomers) = (Subscriptions::default(), Vec::new(), Vec::new());
+        Here { presences, installation, subscriptions, tickets, newcomers, desk }
     }
 
     fn take(&mut self, presence: Presence) {
         match presence {
-            Presence::Came(member, ticket) => {
+            Presence::Came(member, ticket, question) => {
                 audiences(&member, self.installation).for_each(|audience| self.subscriptions.join(audience));
                 self.tickets.extend(ticket);
+                self.newcomers.extend(question.map(|question| (member, question)));
             }
-            Presence::Went(member) => {
+            Presence::Went(member, farewell) => {
                 audiences(&member, self.installation).for_each(|audience| self.subscriptions.leave(audience));
+                if let Some((user, farewell)) = member.id.zip(farewell) {
+                    self.desk.went(user, farewell);
+                }
             }
         }
     }
@@ -128,10 +141,11 @@ impl Here {
         }
     }
 
-    /// Nobody is listened for: nobody need wait.
+    /// Nobody is listened for: nobody need wait, and nobody knows who missed what.
     fn lose(&mut self) {
         self.presences.let_wait(false);
         self.tickets.clear();
+        self.newcomers.clear();
     }
 
     /// Subscribes to what is wanted, lets those go on who waited for that, and unsubscribes from the rest.
@@ -142,6 +156,8 @@ impl Here {
         };
         subscribe(sink, &names(change.subscribe)).await?;
         self.tickets.clear();
+        // What is published from now on they hear: what was published before, Redis knows.
+        self.newcomers.drain(..).for_each(|(member, question)| self.desk.came(member, question));
         for names in names(change.unsubscribe).chunks(CHANNELS) {
             timeout(PATIENCE, sink.unsubscribe(names)).await??;
         }
@@ -178,20 +194,28 @@ impl Ear {
     /// Hands on what is heard, in its order, until nothing more comes.
     async fn hear(&self, mut stream: PubSubStream) {
         while let Some(message) = stream.next().await {
-            self.take(&message);
+            if let Some(published) = self.take(&message) {
+                self.hearing.until(published);
+            }
         }
     }
 
-    fn take(&self, message: &Msg) {
-        let Some(channel) = self.channels.read(message.get_channel_name()) else { return };
+    /// Hands on a message. Gives when it was published, if it tells: all that was before it has been handed on, too.
+    fn take(&self, message: &Msg) -> Option<Moment> {
+        let channel = self.channels.read(message.get_channel_name())?;
         match Incoming::read(channel, message.get_payload_bytes(), self.own, Instant::now()) {
-            // How many it reached, its publisher does not ask.
-            Ok(Incoming::Push(delivery)) => drop(self.reactors.deliver(delivery)),
-            Ok(Incoming::Own | Incoming::Heartbeat | Incoming::GroupCommand(_)) => {}
+            Ok(Incoming::Push(delivery, published)) => {
+                // How many it reached, its publisher does not ask.
+                drop(self.reactors.deliver(delivery));
+                published
+            }
+            Ok(Incoming::Own(published)) => published,
+            Ok(Incoming::Heartbeat | Incoming::GroupCommand(_)) => None,
             Err(malformed) => {
                 if let Some(unsaid) = self.seldom.say() {
                     tracing::warn!(%malformed, unsaid, "a message of another server was ignored");
                 }
+                None
             }
         }
     }

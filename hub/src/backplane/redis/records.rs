@@ -1,0 +1,168 @@
+//! What is kept in Redis, so that every replica knows who missed what (`decisions.md` 5): names, values and scripts. Pure.
+//!
+//! ```text
+//! PREFIX:catch-up:RUN:began                  when these records begin
+//! PREFIX:catch-up:RUN:user:USER              the last covered pushes of a user
+//! PREFIX:catch-up:RUN:organization:ID        of an organisation
+//! PREFIX:catch-up:RUN:device:USER:DIGEST     up to when a device has heard everything
+//! PREFIX:catch-up:response:REQUEST           the answer to a login request, as it was published
+//! ```
+//!
+//! All moments are of Redis' clock. `RUN` is the id that a Redis has from its start: one that was restarted or has taken over
+//! from another knows nothing, whatever it has kept, for it may not have kept the last.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::catch_up::{Moment, Pushes};
+use crate::delivery::Audience;
+use crate::notification::Device;
+
+/// How long the answer to a login request waits for its client.
+pub const RESPONSES_KEPT: Duration = Duration::from_secs(120);
+
+/// How many letters of a run's id tell it from others.
+const RUN: usize = 12;
+
+/// Publishes a covered push and notes it, at one moment, which it appends to the push's last item.
+///
+/// `KEYS`: the record. `ARGV`: the channel, the push, who caused it, for how many milliseconds to remember.
+pub const PUSHED: &str = "\
+local time = redis.call('TIME')
+local now = time[1] .. string.format('%06d', time[2])
+local last, by, other = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) (%S+) (%d+)$')
+if not last then other = '0' elseif by ~= ARGV[3] then other = last end
+redis.call('SET', KEYS[1], now .. ' ' .. ARGV[3] .. ' ' .. other, 'PX', ARGV[4])
+local stamped = string.sub(ARGV[2], 1, -18) .. '\\24' .. string.sub(ARGV[2], -16)
+return redis.call('PUBLISH', ARGV[1], stamped .. struct.pack('>I4I4', tonumber(time[1]), tonumber(time[2])))";
+
+/// Notes up to when a device has heard everything, unless it has heard more.
+///
+/// `KEYS`: the record. `ARGV`: the moment, for how many milliseconds to remember.
+pub const LEFT: &str = "\
+if tonumber(redis.call('GET', KEYS[1]) or '-1') < tonumber(ARGV[1]) then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+end";
+
+/// The records of one deployment.
+#[derive(Debug, Clone)]
+pub struct Records {
+    prefix: String,
+    /// How long pushes and devices are remembered.
+    pub window: Duration,
+    /// Whether they are; the answers to login requests always are.
+    pub enabled: bool,
+}
+
+/// The records in one run of Redis.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run(String);
+
+impl Records {
+    /// Of the deployment whose channels have this prefix.
+    pub fn new(prefix: &str, window: Duration, enabled: bool) -> Records {
+        Records { prefix: format!("{prefix}:catch-up:"), window, enabled }
+    }
+
+    /// The records in the run of which `INFO server` tells; nothing if it does not.
+    pub fn run(&self, info: &str) -> Option<Run> {
+        let id = info.lines().find_map(|line| line.strip_prefix("run_id:"))?.trim();
+        id.get(..RUN).map(|id| Run(format!("{}{id}:", self.prefix)))
+    }
+
+    /// Where the answer to a login request is kept.
+    pub fn response(&self, request: Uuid) -> String {
+        format!("{}response:{request}", self.prefix)
+    }
+}
+
+impl Run {
+    /// Where it stands when these records begin.
+    pub fn began(&self) -> String {
+        format!("{}began", self.0)
+    }
+
+    /// Where the covered pushes for an audience are noted; for others than users and organisations they are not.
+    pub fn pushes(&self, audience: Audience) -> Option<String> {
+        match audience {
+            Audience::User(user, _) => Some(self.user(user)),
+            Audience::Organization(organization, _) => Some(self.organization(organization)),
+            Audience::Nobody | Audience::Installation(..) | Audience::LoginRequest(_) | Audience::Everyone(_) => None,
+        }
+    }
+
+    /// Where those of a user are noted.
+    pub fn user(&self, user: Uuid) -> String {
+        format!("{}user:{user}", self.0)
+    }
+
+    /// Where those of an organisation are noted.
+    pub fn organization(&self, organization: Uuid) -> String {
+        format!("{}organization:{organization}", self.0)
+    }
+
+    /// Where it stands up to when a device has heard everything.
+    pub fn device(&self, user: Uuid, device: Device) -> String {
+        format!("{}device:{user}:{}", self.0, by(Some(device)))
+    }
+}
+
+/// How long something is kept, for Redis.
+pub fn milliseconds(kept: Duration) -> u64 {
+    u64::try_from(kept.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// Who caused a push, as it is noted.
+pub fn by(device: Option<Device>) -> String {
+    device.map_or("-".to_owned(), |device| format!("{:x}", device.digest()))
+}
+
+/// The pushes that are noted; nothing if these are none.
+pub fn pushes(value: &str) -> Option<Pushes> {
+    let mut parts = value.split(' ');
+    let (last, by, other) = (moment(parts.next()?)?, parts.next()?, moment(parts.next()?)?);
+    let digest = || NonZeroU64::new(u64::from_str_radix(by, 16).ok()?);
+    let by = if by == "-" { None } else { Some(Device::of_digest(digest()?)) };
+    parts.next().is_none().then_some(Pushes { last, by, other: Some(other).filter(|other| other.0 > 0) })
+}
+
+/// A moment that is noted.
+pub fn moment(value: &str) -> Option<Moment> {
+    value.parse().ok().map(Moment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_known_by_its_id() {
+        let records = Records::new("Notifications", Duration::from_secs(600), true);
+        let info = "# Server\r\nredis_version:7.0.15\r\nrun_id:0123456789abcdef\r\ntcp_port:6379\r\n";
+        let run = records.run(info).expect("a run");
+        assert_eq!(run.began(), "Notifications:catch-up:0123456789ab:began");
+        assert_eq!(
+            run.device(Uuid::nil(), Device::of_digest(NonZeroU64::MAX)),
+            "Notifications:catch-up:0123456789ab:device:00000000-0000-0000-0000-000000000000:ffffffffffffffff"
+        );
+        assert_eq!(run.pushes(Audience::LoginRequest(Uuid::nil())), None);
+        for odd in ["", "run_id:", "run_id:short", "redis_version:7"] {
+            assert_eq!(records.run(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn pushes_are_read_as_the_script_writes_them() {
+        let device = Device::of("a device");
+        let read = |by: &str, other: &str| pushes(&format!("1700000000123456 {by} {other}"));
+        let last = Moment(1_700_000_000_123_456);
+        assert_eq!(read("-", "0"), Some(Pushes { last, by: None, other: None }));
+        let expected = Pushes { last, by: Some(device), other: Some(Moment(7)) };
+        assert_eq!(read(&by(Some(device)), "7"), Some(expected));
+        for odd in ["", "1", "1 -", "1 - x", "x - 1", "1 g 1", "1 0 1", "1 - 1 1", "1  - 1"] {
+            assert_eq!(pushes(odd), None, "{odd}");
+        }
+    }
+}
