@@ -48,7 +48,7 @@ test-cluster: toolchain clients images azurite ## chart, operator and hub in a w
 
 bench: toolchain ## the budgets, each beside its control; BENCH_QUICK=1 takes under two minutes
 	@echo "== benchmark (release code: compiling takes minutes)"
-	@$(ensure) valgrind=valgrind setpriv=util-linux
+	@$(ensure) valgrind=valgrind setpriv=util-linux redis-server=redis-server
 	cargo build --locked --profile bench --package notification-hub --package notification-hub-tests --bins
 	$${CARGO_TARGET_DIR:-target}/release/bench
 

@@ -53,6 +53,22 @@ pub struct Sums {
     pub lost_there: usize,
 }
 
+/// What may be lost to clients that are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excuse {
+    /// Nothing.
+    None,
+    /// What nothing makes up for, and was under way when a process was killed or Redis failed.
+    Fault,
+}
+
+impl Sums {
+    /// Whether nothing is lost that must not be.
+    pub fn closes(&self, excuse: Excuse) -> bool {
+        self.lost_covered == 0 && (self.lost_there == 0 || excuse == Excuse::Fault)
+    }
+}
+
 impl Log {
     /// Notes an event.
     pub fn note(&mut self, client: usize, at: Instant, event: Event) {
@@ -101,6 +117,12 @@ impl Log {
             }
         }
         sums
+    }
+
+    /// What a client noticed, but for what it heard.
+    pub fn of_client(&self, client: usize) -> String {
+        let told = self.of(client).iter().filter(|(_, event)| !matches!(event, Event::Heard(_)));
+        format!("{:?}", told.collect::<Vec<_>>())
     }
 
     /// Whether a client was not connected at some time between two moments.

@@ -1,6 +1,7 @@
 //! What the tests and the benchmark share.
 
 pub mod azurite;
+pub mod balancer;
 pub mod bench;
 pub mod cluster;
 pub mod crowd;
@@ -22,8 +23,10 @@ pub mod programs;
 pub mod proxy;
 pub mod raw_client;
 pub mod redis;
+pub mod replicas;
 pub mod secrets;
 pub mod storage_account;
 pub mod storage_queue;
 pub mod token;
+pub mod traffic;
 pub mod wait;

@@ -102,8 +102,18 @@ impl Redis {
         Ok(())
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// The lines with which a hub uses it.
     pub fn settings(&self) -> String {
+        self.settings_at(self.address)
+    }
+
+    /// The lines with which a hub uses it at the address of something in between.
+    pub fn settings_at(&self, address: SocketAddr) -> String {
         let (scheme, authority) = match &self.certificate {
             None => ("redis", String::new()),
             Some(folder) => ("rediss", format!("backplane.redis.ca_file = {:?}\n", folder.path().join("certificate"))),
@@ -111,7 +121,7 @@ impl Redis {
         format!(
             "backplane.redis.url = '{scheme}://{}'\nbackplane.redis.username = 'hub'\n\
              backplane.redis.password = '{}'\n{authority}",
-            self.address, self.password
+            address, self.password
         )
     }
 

@@ -51,6 +51,8 @@ pub struct Metrics {
     pub backplane_up: IntGauge,
     /// From taking a push to Redis' acknowledgement.
     pub backplane_seconds: Histogram,
+    /// Messages that went to Redis and came from it.
+    pub backplane_messages: Counters,
     /// Whether the hub drains.
     pub draining: IntGauge,
     /// Failed attempts to load a changed key set.
@@ -150,6 +152,12 @@ impl Metrics {
                 &registry,
                 "backplane_seconds",
                 "From taking a push to its acknowledgement by Redis.",
+            )?,
+            backplane_messages: counters(
+                "backplane_messages_total",
+                "Messages of the backplane, by direction: those that Redis has acknowledged, and those that it has delivered here.",
+                "direction",
+                &["published", "heard"],
             )?,
             draining: registered(&registry, IntGauge::new("draining", "1 while the hub lets go of its clients."))?,
             key_reloads: counters(

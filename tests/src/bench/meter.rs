@@ -1,10 +1,12 @@
 //! Counts a server's instructions by the best means that the machine has: its own counters, or callgrind.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use super::callgrind::{self, Callgrind};
 use super::counters::{self, Counters, Instructions};
-use super::server::{Kind, Server, Setup, Site};
+use super::server::{Server, Setup, Site};
 
 /// How many functions of a profile are shown.
 const SHOWN: usize = 12;
@@ -50,10 +52,15 @@ impl Means {
     }
 
     /// A meter for a server that was started so.
-    pub fn meter(self, site: &Site, kind: Kind, server: &Server) -> Result<Meter> {
+    pub fn meter(self, server: &Server) -> Result<Meter> {
+        self.attach(server.id(), server.counts())
+    }
+
+    /// A meter for a process; callgrind writes to these files what it counts there.
+    pub fn attach(self, process: u32, counts: &Path) -> Result<Meter> {
         match self {
-            Self::Hardware => Ok(Meter::Hardware(Counters::attach(server.id())?, None)),
-            Self::Callgrind => Ok(Meter::Callgrind(Callgrind::attach(server.id(), &site.counts(kind)))),
+            Self::Hardware => Ok(Meter::Hardware(Counters::attach(process)?, None)),
+            Self::Callgrind => Ok(Meter::Callgrind(Callgrind::attach(process, counts))),
         }
     }
 }

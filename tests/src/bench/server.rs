@@ -1,7 +1,7 @@
 //! A server under measurement, as a process of its own: the hub with its release code, or a control.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,10 @@ pub struct Setup {
     pub identity: bool,
     /// After how long without output the server pings; the hub's own 15 s, and no pings of a control, unless set.
     pub ping: Option<Duration>,
+    /// Where the Redis is that a hub shares with others.
+    pub redis: Option<SocketAddr>,
+    /// Which of several servers of one kind it is.
+    pub number: usize,
 }
 
 /// What all servers of a run share: where the programs are, a folder for keys and counts, the processors.
@@ -70,6 +74,7 @@ pub struct Server {
     admin: Option<SocketAddr>,
     sender: Connection,
     sending: Sending,
+    counts: PathBuf,
 }
 
 /// How a server is asked for a push.
@@ -111,7 +116,7 @@ impl Kind {
 impl Setup {
     /// A server as it is, with the smallest frame.
     pub fn of(kind: Kind) -> Self {
-        Self { kind, frame: 2, valgrind: false, identity: false, ping: None }
+        Self { kind, frame: 2, valgrind: false, identity: false, ping: None, redis: None, number: 0 }
     }
 
     /// Pushing frames of so many bytes.
@@ -158,13 +163,12 @@ impl Site {
         &self.key
     }
 
-    /// Where callgrind writes what it counts in a server.
-    pub fn counts(&self, kind: Kind) -> PathBuf {
-        self.folder.path().join(format!("{}.callgrind", kind.title().replace(' ', "-")))
+    fn counts(&self, kind: Kind, number: usize) -> PathBuf {
+        self.folder.path().join(format!("{}-{number}.callgrind", kind.title().replace(' ', "-")))
     }
 
     fn command(&self, setup: Setup) -> Result<Command> {
-        let Setup { kind, frame, valgrind, identity, ping } = setup;
+        let Setup { kind, frame, valgrind, identity, ping, redis, number } = setup;
         let program = self.programs.join(match kind {
             Kind::Hub => "notification-hub",
             Kind::Bare => "bare-epoll",
@@ -174,13 +178,16 @@ impl Site {
             bail!("no {}: build the hub and the tests' programs with the profile `bench`", program.display());
         }
         let mut command =
-            if valgrind { callgrind::command(&program, &self.counts(kind)) } else { Command::new(program) };
+            if valgrind { callgrind::command(&program, &self.counts(kind, number)) } else { Command::new(program) };
         match kind {
             Kind::Hub => {
                 let config = if identity { "identity.toml" } else { "hub.toml" };
                 command.args(["serve", "--config"]).arg(self.folder.path().join(config));
                 for listener in ["--listen", "--internal-listen", "--admin-listen"] {
                     command.args([listener, "127.0.0.1:0"]);
+                }
+                if let Some(redis) = redis {
+                    command.env("NOTIFICATION_HUB__BACKPLANE__REDIS__URL", format!("redis://{redis}"));
                 }
                 if let Some(every) = ping {
                     let name = "NOTIFICATION_HUB__SIGNALR__";
@@ -203,9 +210,38 @@ impl Site {
         Ok(command)
     }
 
+    /// Starts a Redis, under callgrind or not.
+    pub fn redis(&self, valgrind: bool) -> Result<(Process, SocketAddr)> {
+        let program = Path::new("/usr/bin/redis-server");
+        let mut command = match valgrind {
+            true => callgrind::command(program, &self.redis_counts()),
+            false => Command::new(program),
+        };
+        // Redis can't choose a port itself.
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--port",
+            &address.port().to_string(),
+        ]);
+        let process = self.processors.start(|| Process::start(&command))?;
+        process.line("readiness", START, |line| line.contains("Ready to accept connections").then_some(()))?;
+        Ok((process, address))
+    }
+
+    /// Where callgrind writes what it counts in a Redis.
+    pub fn redis_counts(&self) -> PathBuf {
+        self.folder.path().join("redis.callgrind")
+    }
+
     /// Starts a server and waits until it listens.
     pub fn start(&self, setup: Setup) -> Result<Server> {
-        let command = self.command(setup)?;
+        let (command, counts) = (self.command(setup)?, self.counts(setup.kind, setup.number));
         let process = self.processors.start(|| Process::start(&command))?;
         let public = process.listening("public", START)?;
         let internal = process.listening("internal", START)?;
@@ -213,7 +249,7 @@ impl Site {
         let admin = hub.then(|| process.listening("admin", START)).transpose()?;
         let sign = || Ok::<_, anyhow::Error>(format!("Bearer {}", self.signer().sign(&token::internal())?));
         let sending = Sending { internal, authorization: hub.then(sign).transpose()? };
-        Ok(Server { process, public, admin, sender: Connection::open(internal)?, sending })
+        Ok(Server { process, public, admin, sender: Connection::open(internal)?, sending, counts })
     }
 }
 
@@ -231,6 +267,11 @@ impl Server {
     /// The id of its process.
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Where callgrind writes what it counts in it.
+    pub fn counts(&self) -> &Path {
+        &self.counts
     }
 
     /// Where clients connect.

@@ -12,15 +12,15 @@ use notification_hub_tests::bench::machine;
 use notification_hub_tests::bench::meter::Means;
 use notification_hub_tests::bench::report::Report;
 use notification_hub_tests::bench::rows::{
-    CONNECTIONS, Run, backlog, churn, connect, delivery, idle, idle_time, latency, ping, rate, slow_consumers,
-    slow_handshakes, storm, verification,
+    CONNECTIONS, Run, backlog, churn, connect, delivery, idle, idle_time, latency, ping, rate, scale_out,
+    slow_consumers, slow_handshakes, storm, verification,
 };
 use notification_hub_tests::bench::server::Site;
 
 type Measurement = fn(&Run, &mut Report) -> Result<()>;
 
 /// All measurements, in the order of the table.
-const MEASUREMENTS: [(&str, Measurement); 13] = [
+const MEASUREMENTS: [(&str, Measurement); 14] = [
     ("idle", idle::add),
     ("delivery", delivery::add),
     ("rate", rate::add),
@@ -34,6 +34,7 @@ const MEASUREMENTS: [(&str, Measurement); 13] = [
     ("slow-handshakes", slow_handshakes::add),
     ("slow-consumers", slow_consumers::add),
     ("churn", churn::add),
+    ("scale-out", scale_out::add),
 ];
 
 fn main() -> Result<ExitCode> {

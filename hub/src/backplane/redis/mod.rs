@@ -80,7 +80,14 @@ impl Redis {
         let (desk, recorder) = recorder::open(dialer.clone(), records.clone(), metrics.clone());
         tokio::spawn(recorder.run());
         let (seldom, hearing) = (Seldom::default(), presences.hearing());
-        let ear = Ear { channels: channels.clone(), own, reactors: reactors.clone(), seldom, hearing };
+        let ear = Ear {
+            channels: channels.clone(),
+            own,
+            reactors: reactors.clone(),
+            seldom,
+            hearing,
+            metrics: metrics.clone(),
+        };
         let here = Here::new(presences, installation, desk);
         tokio::spawn(Subscriber { dialer: dialer.clone(), link: link.clone(), here, ear }.run());
         let (queue, waiting) = mpsc::unbounded_channel();

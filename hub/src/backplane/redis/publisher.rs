@@ -175,6 +175,7 @@ impl Outlet<'_> {
                 match results.by_ref().take(count).last() {
                     Some(Ok(_)) => {
                         self.metrics.backplane_seconds.observe(publish.since.elapsed().as_secs_f64());
+                        self.metrics.backplane_messages.inc("published");
                         // Who does not wait any more need not know.
                         let _ = publish.done.send(());
                     }

@@ -20,7 +20,7 @@ use crate::backoff::{Backoff, random};
 use crate::catch_up::Moment;
 use crate::delivery::Audience;
 use crate::reactor::{Hearing, Member, Presence, Presences, Question, Reactors, Ticket};
-use crate::telemetry::Seldom;
+use crate::telemetry::{Metrics, Seldom};
 
 /// How many channels one command names at the most.
 const CHANNELS: usize = 512;
@@ -62,6 +62,7 @@ pub(super) struct Ear {
     pub(super) reactors: Arc<Reactors>,
     pub(super) seldom: Seldom,
     pub(super) hearing: Hearing,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Subscriber {
@@ -194,6 +195,7 @@ impl Ear {
     /// Hands on what is heard, in its order, until nothing more comes.
     async fn hear(&self, mut stream: PubSubStream) {
         while let Some(message) = stream.next().await {
+            self.metrics.backplane_messages.inc("heard");
             if let Some(published) = self.take(&message) {
                 self.hearing.until(published);
             }

@@ -45,7 +45,7 @@ fn measure(site: &Site, means: Means, kind: Kind) -> Result<Count> {
     let requests: Vec<String> =
         (0..CLIENTS).map(|index| population.request(index, server.public())).collect::<Result<_>>()?;
     connect(&server, &requests)?;
-    let mut meter = means.meter(site, kind, &server)?;
+    let mut meter = means.meter(&server)?;
     meter.begin()?;
     connect(&server, &requests)?;
     meter.end()

@@ -73,7 +73,7 @@ fn counted(site: &Site, setup: Setup, pushes: usize) -> Result<Delivery> {
     let mut scene = Scene::new(site, server, Manner::default())?;
     scene.grow(CONNECTIONS)?;
     scene.warm_up()?;
-    let mut meter = Means::Hardware.meter(site, setup.kind, &scene.server)?;
+    let mut meter = Means::Hardware.meter(&scene.server)?;
     let mut readings = Vec::with_capacity(pushes);
     for _ in 0..pushes {
         meter.begin()?;
@@ -91,7 +91,7 @@ fn counted(site: &Site, setup: Setup, pushes: usize) -> Result<Delivery> {
 fn sloped(site: &Site, setup: Setup, times: usize) -> Result<Delivery> {
     let server = Means::Callgrind.start(site, setup)?;
     let mut scene = Scene::new(site, server, Manner::default())?;
-    let mut meter = Means::Callgrind.meter(site, setup.kind, &scene.server)?;
+    let mut meter = Means::Callgrind.meter(&scene.server)?;
     let mut sums = Vec::with_capacity(2);
     let mut profile = None;
     for connections in [FROM, TO] {

@@ -9,6 +9,7 @@ pub mod idle_time;
 pub mod latency;
 pub mod ping;
 pub mod rate;
+pub mod scale_out;
 pub mod slow_consumers;
 pub mod slow_handshakes;
 pub mod storm;

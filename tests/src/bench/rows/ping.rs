@@ -37,7 +37,7 @@ fn measure(site: &Site, means: Means, kind: Kind, duration: Duration) -> Result<
     let server = means.start(site, Setup::of(kind).pinging(EVERY))?;
     let population = Population::new(site.signer());
     let mut load = Load::with(server.public(), Manner { pings: true, ..Manner::default() })?;
-    let mut meter = means.meter(site, kind, &server)?;
+    let mut meter = means.meter(&server)?;
     let mut readings = Vec::with_capacity(2);
     let mut profile = None;
     for connections in [FROM, TO] {

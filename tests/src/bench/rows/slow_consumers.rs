@@ -130,7 +130,7 @@ fn delivery(run: &Run, means: Means) -> Result<f64> {
     let times = run.choose(2, 3);
     let setup = Setup { valgrind: means == Means::Callgrind, ..Setup::of(Kind::Hub).quiet() };
     let mut scene = scene(run, setup)?;
-    let mut meter = means.meter(&run.site, Kind::Hub, &scene.server)?;
+    let mut meter = means.meter(&scene.server)?;
     let mut readings = Vec::with_capacity(2);
     for connections in [FROM, TO] {
         scene.grow(connections)?;

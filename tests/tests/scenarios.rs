@@ -1,0 +1,195 @@
+//! What happens to several replicas and to their Redis, and the ledger of each (`decisions.md` 8).
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use notification_hub_tests::bench::memory;
+use notification_hub_tests::ledger::Excuse;
+use notification_hub_tests::proxy::Proxy;
+use notification_hub_tests::redis::Redis;
+use notification_hub_tests::replicas::Replicas;
+use notification_hub_tests::wait;
+
+const CLIENTS: usize = 40;
+
+/// How long a push may be under way while nothing fails, and what may be lost: nothing.
+const CALM: (Duration, Excuse) = (Duration::from_secs(2), Excuse::None);
+
+/// While Redis is away, until others listen again: everybody is deaf, so nobody publishes.
+const OUTAGE: (Duration, Excuse) = (Duration::from_secs(60), Excuse::None);
+
+/// When something is killed, or a replica is deaf while others publish.
+const FAULT: (Duration, Excuse) = (Duration::from_secs(60), Excuse::Fault);
+
+/// As quick a drain as the clients' clocks are fast.
+const DRAIN: &str = "drain.grace = '500ms'\ndrain.duration = '2s'\n";
+
+fn replicas(count: usize, redis: &Redis) -> Result<Replicas> {
+    let settings = format!("{DRAIN}{}", redis.settings());
+    let replicas = Replicas::start(count, move |_| settings.clone())?;
+    replicas.wait_redis(true)?;
+    Ok(replicas)
+}
+
+/// So many pushes go through while nothing happens.
+fn go_on(replicas: &Replicas, pushes: f64) -> Result<()> {
+    let taken =
+        || -> Result<f64> { replicas.hubs().map(|hub| hub.total("notification_hub_notifications_total")).sum() };
+    let before = taken()?;
+    wait::until("pushes go on", Duration::from_secs(60), || {
+        ensure!(taken()? >= before + pushes);
+        Ok(())
+    })
+}
+
+#[test]
+fn four_replicas_that_nothing_happens_to() -> Result<()> {
+    let redis = Redis::start()?;
+    let sums = replicas(4, &redis)?.account(CLIENTS, CALM, |replicas| go_on(replicas, 1000.0))?;
+    ensure!(sums.duplicates == 0 && sums.lost_away == 0, "{sums}");
+    Ok(())
+}
+
+#[test]
+fn every_replica_replaced_by_another() -> Result<()> {
+    let redis = Redis::start()?;
+    let sums = replicas(4, &redis)?.account(CLIENTS, CALM, |replicas| {
+        // All new ones are there before the first old one goes: nobody lands on an old one.
+        (0..4).try_for_each(|_| replicas.add())?;
+        for _ in 0..4 {
+            go_on(replicas, 200.0)?;
+            replicas.retire()?;
+        }
+        go_on(replicas, 200.0)
+    })?;
+    ensure!(sums.duplicates == 0, "{sums}");
+    Ok(())
+}
+
+#[test]
+fn one_replica_becomes_four_and_then_two() -> Result<()> {
+    let redis = Redis::start()?;
+    let sums = replicas(1, &redis)?.account(CLIENTS, CALM, |replicas| {
+        for _ in 0..3 {
+            go_on(replicas, 200.0)?;
+            replicas.add()?;
+        }
+        for _ in 0..2 {
+            go_on(replicas, 200.0)?;
+            replicas.retire()?;
+        }
+        go_on(replicas, 200.0)
+    })?;
+    ensure!(sums.duplicates == 0, "{sums}");
+    Ok(())
+}
+
+#[test]
+fn replicas_killed_one_after_the_other() -> Result<()> {
+    let redis = Redis::start()?;
+    replicas(4, &redis)?.account(CLIENTS, FAULT, |replicas| {
+        for _ in 0..6 {
+            go_on(replicas, 200.0)?;
+            replicas.kill()?;
+        }
+        replicas.wait_redis(true)?;
+        go_on(replicas, 200.0)
+    })?;
+    Ok(())
+}
+
+#[test]
+fn a_redis_that_is_killed_and_comes_back_empty() -> Result<()> {
+    let mut redis = Redis::start()?;
+    replicas(2, &redis)?.account(CLIENTS, OUTAGE, |replicas| {
+        for _ in 0..2 {
+            go_on(replicas, 200.0)?;
+            redis.kill()?;
+            replicas.wait_redis(false)?;
+            go_on(replicas, 200.0)?;
+            redis.restart()?;
+            replicas.wait_redis(true)?;
+        }
+        go_on(replicas, 200.0)
+    })?;
+    Ok(())
+}
+
+#[test]
+fn a_minute_without_redis() -> Result<()> {
+    let mut redis = Redis::start()?;
+    replicas(2, &redis)?.account(CLIENTS, OUTAGE, |replicas| {
+        go_on(replicas, 200.0)?;
+        let used = |replicas: &Replicas| -> Result<u64> {
+            replicas.hubs().map(|hub| memory::anonymous(hub.process.id())).sum()
+        };
+        let before = used(replicas)?;
+        redis.kill()?;
+        replicas.wait_redis(false)?;
+        let since = Instant::now();
+        while since.elapsed() < Duration::from_secs(60) {
+            // Those that are for clients of the replica that took them.
+            let delivered = |replicas: &Replicas| -> Result<f64> {
+                replicas.hubs().map(|hub| hub.metric("notification_hub_deliveries_total")).sum()
+            };
+            let so_far = delivered(replicas)?;
+            go_on(replicas, 1000.0)?;
+            ensure!(delivered(replicas)? > so_far, "local clients are not served");
+        }
+        let held = used(replicas)?.saturating_sub(before);
+        println!("a minute without Redis: {} KiB more in two processes", held / 1024);
+        // As many pushes as may be held, at a kilobyte each, and room to spare.
+        ensure!(held < 64 << 20, "{held} bytes more");
+        redis.restart()?;
+        replicas.wait_redis(true)?;
+        go_on(replicas, 200.0)
+    })?;
+    Ok(())
+}
+
+#[test]
+fn a_redis_that_stands_still_for_a_while() -> Result<()> {
+    let redis = Redis::start()?;
+    replicas(2, &redis)?.account(CLIENTS, OUTAGE, |replicas| {
+        go_on(replicas, 200.0)?;
+        redis.pause()?;
+        replicas.wait_redis(false)?;
+        go_on(replicas, 200.0)?;
+        redis.resume()?;
+        replicas.wait_redis(true)?;
+        go_on(replicas, 200.0)
+    })?;
+    Ok(())
+}
+
+#[test]
+fn a_replica_that_is_cut_off_from_redis_again_and_again() -> Result<()> {
+    let redis = Redis::start()?;
+    let proxy = Proxy::start(redis.port(), Duration::ZERO)?;
+    let (direct, through) = (redis.settings(), redis.settings_at(proxy.address));
+    let settings = move |number| format!("{DRAIN}{}", if number == 0 { &through } else { &direct });
+    let mut replicas = Replicas::start(3, settings)?;
+    replicas.wait_redis(true)?;
+    replicas.account(CLIENTS, FAULT, |replicas| {
+        for _ in 0..3 {
+            go_on(replicas, 200.0)?;
+            proxy.cut();
+            go_on(replicas, 200.0)?;
+            replicas.wait_redis(true)?;
+        }
+        Ok(())
+    })?;
+    Ok(())
+}
+
+#[test]
+fn a_redis_that_is_far_away() -> Result<()> {
+    let redis = Redis::start()?;
+    let proxy = Proxy::start(redis.port(), Duration::from_millis(300))?;
+    let settings = format!("{DRAIN}{}", redis.settings_at(proxy.address));
+    let mut replicas = Replicas::start(2, move |_| settings.clone())?;
+    replicas.wait_redis(true)?;
+    let sums = replicas.account(CLIENTS, (Duration::from_secs(5), Excuse::None), |replicas| go_on(replicas, 30.0))?;
+    ensure!(sums.duplicates == 0 && sums.lost_away == 0, "{sums}");
+    Ok(())
+}
