@@ -17,8 +17,8 @@ use crate::ledger::{Event, Log};
 /// Between which times a client waits before it connects again.
 const WAIT: (Duration, Duration) = (Duration::from_secs(120), Duration::from_secs(300));
 
-/// How long a client may be deaf to its end.
-const LOOK: Duration = Duration::from_millis(100);
+/// How long a client may be deaf to its end; thousands may share the processors.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What is common to all clients.
 struct Shared {

@@ -119,6 +119,17 @@ impl Log {
         sums
     }
 
+    /// How often a connection ended that had been opened.
+    pub fn disconnects(&self) -> usize {
+        let ends = |events: &Vec<(Instant, Event)>| {
+            let changes =
+                events.iter().map(|(_, event)| event).filter(|it| matches!(it, Event::Opened | Event::Closed));
+            let changes: Vec<_> = changes.collect();
+            changes.windows(2).filter(|pair| *pair == [&Event::Opened, &Event::Closed]).count()
+        };
+        self.events.values().map(ends).sum()
+    }
+
     /// What a client noticed, but for what it heard.
     pub fn of_client(&self, client: usize) -> String {
         let told = self.of(client).iter().filter(|(_, event)| !matches!(event, Event::Heard(_)));
@@ -194,6 +205,7 @@ mod tests {
         for second in [3, 7, 21, 30] {
             assert_eq!(close("b", false, second), Sums { lost_there: 1, ..Sums::default() }, "{second}");
         }
-        assert!(!log.is_open(7) && log.heard() == 2);
+        log.note(7, at(60), Event::Closed);
+        assert!(!log.is_open(7) && log.heard() == 2 && log.disconnects() == 2);
     }
 }

@@ -1,5 +1,6 @@
 //! What the tests and the benchmark share.
 
+pub mod account;
 pub mod azurite;
 pub mod balancer;
 pub mod bench;

@@ -1,4 +1,4 @@
-//! Several hubs over one Redis behind a balancer, with clients and pushes, and the ledger of both.
+//! Several hubs over one Redis behind a balancer.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,20 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
-use uuid::Uuid;
 
+use crate::account::Account;
 use crate::balancer::Balancer;
-use crate::fleet::Fleet;
-use crate::ledger::{Excuse, Push, Sums};
+use crate::ledger::{Excuse, Sums};
 use crate::local_hub::LocalHub;
-use crate::traffic::{Sender, Traffic};
-use crate::{http, token, wait};
+use crate::{http, wait};
 
 /// How long a replica may take to come, to go, and to hear the others.
 const SOON: Duration = Duration::from_secs(60);
-
-/// How long after everything is well all is told: a gap is made up for within 30 seconds, and clients have to come back first.
-const ALL_TOLD: Duration = Duration::from_secs(120);
 
 /// How many times faster than the official clients' clocks those of these clients are.
 const SPEED: u32 = 100;
@@ -102,53 +97,14 @@ impl Replicas {
         (lag, excuse): (Duration, Excuse),
         happen: impl FnOnce(&mut Self) -> Result<()>,
     ) -> Result<Sums> {
-        let organization = Uuid::new_v4().to_string();
-        let users: Vec<String> = (0..clients).map(|_| Uuid::new_v4().to_string()).collect();
         let signer = self.hubs().next().context("there is no replica")?.signer();
-        let member =
-            |user: &String| signer.sign(&token::user(user, std::slice::from_ref(&organization), "ChromeBrowser", user));
-        let tokens = users.iter().map(member).collect::<Result<Vec<_>>>()?;
-        let fleet = Fleet::start(self.balancer.address, tokens, SPEED);
-        let everybody = |what: &str| {
-            wait::until(what, SOON, || {
-                let log = fleet.log();
-                let away = (0..clients).filter(|client| !log.is_open(*client)).count();
-                ensure!(away == 0, "{away} are away");
-                Ok(())
-            })
-        };
-        everybody("everybody is connected")?;
-        let sender =
-            Sender { token: signer.sign(&token::internal())?, users, organization, replicas: self.senders.clone() };
-        let traffic = Traffic::start(sender);
-        let happened = happen(self);
-        fleet.revive();
-        let back = everybody("everybody is back");
-        let pushes = traffic.stop()?;
-        happened.and(back)?;
-        let close = || fleet.log().close(&pushes, lag);
-        let closed = wait::until("the ledger closes", ALL_TOLD, || {
-            let sums = close();
-            ensure!(sums.closes(excuse), "{sums}");
-            Ok(())
-        });
-        println!("the ledger: {}", close());
-        closed.with_context(|| missing(&pushes, &fleet))?;
-        Ok(close())
+        let account = Account::open(&signer, self.balancer.address, self.senders.clone(), clients, SPEED)?;
+        happen(self)?;
+        account.close(lag, excuse)
     }
 
     fn lead(&self) {
         self.balancer.lead_to(self.hubs().map(|hub| hub.public).collect());
         *self.senders.lock().unwrap_or_else(PoisonError::into_inner) = self.hubs().map(|hub| hub.internal).collect();
     }
-}
-
-/// The first push that did not arrive, for whoever looks for the reason.
-fn missing(pushes: &[Push], fleet: &Fleet) -> String {
-    let log = fleet.log();
-    let lost = pushes.iter().find(|push| {
-        let sums = log.close(std::slice::from_ref(push), Duration::ZERO);
-        sums.lost_covered + sums.lost_there > 0
-    });
-    lost.map(|push| format!("{push:?}: {}", log.of_client(push.client))).unwrap_or_default()
 }
