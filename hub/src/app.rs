@@ -15,6 +15,7 @@ use axum::response::Response;
 use serde::Serialize;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::admin::{self, Admin};
 use crate::auth::authority::Authority;
@@ -30,7 +31,7 @@ use crate::reactor::{self, Means, Reactors};
 use crate::shutdown;
 use crate::source::direct::{self, Direct};
 use crate::source::{Intake, Source};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Phase};
 use crate::transport::cors::Cors;
 use crate::transport::endpoint::{self, Endpoint};
 use crate::transport::negotiate::{self, Negotiate};
@@ -206,7 +207,7 @@ impl Hub {
         };
         let heard = backplane.clone();
         tokio::spawn(async move {
-            let _ = tokio::time::timeout(LONGEST_START, heard.heard()).await;
+            let _ = timeout(LONGEST_START, heard.heard()).await;
             begun.store(true, Ordering::Relaxed);
         });
         let intake = Intake::new(backplane.clone(), metrics.clone());
@@ -218,7 +219,7 @@ impl Hub {
         let endpoint = Endpoint::new(gate.clone(), negotiations.clone(), door, shares.relays, &config);
         let mut on_public =
             negotiate::routes(Negotiate { gate: gate.clone(), negotiations }).merge(endpoint::routes(endpoint));
-        let source = match source {
+        let mut source = match source {
             Source::Direct(internal) => {
                 let send = direct::routes(Direct::new(gate, intake));
                 if config.listen.send_on_public {
@@ -228,27 +229,30 @@ impl Hub {
                 let served = serve(internal, routes, shutdown::asked(sources_end))?;
                 tokio::spawn(async move { _ = served.await })
             }
-            Source::AzureQueue(queue) => tokio::spawn(queue.run(intake, metrics, shutdown::asked(stopping.clone()))),
+            Source::AzureQueue(queue) => {
+                tokio::spawn(queue.run(intake, metrics.clone(), shutdown::asked(stopping.clone())))
+            }
         };
         let plain = tokio::spawn(plain::serve(plain::router(on_public, cors), plain));
 
         shutdown::asked(stopping).await;
         tracing::info!(grace = ?config.drain.grace, "shutting down");
         ready.store(false, Ordering::Relaxed);
-        tokio::time::sleep(config.drain.grace).await;
+        metrics.drains(Some(Phase::Grace));
+        sleep(config.drain.grace).await;
+        let deadline = Instant::now() + config.drain.deadline;
+        metrics.drains(Some(Phase::Sources));
         end_sources.send_replace(true);
-        if tokio::time::timeout(LAST_REQUESTS, source).await.is_err() {
-            tracing::warn!("the source did not end in time");
+        if timeout_at(deadline.min(Instant::now() + LAST_REQUESTS), &mut source).await.is_err() {
+            tracing::warn!("the source takes its time: clients are let go of meanwhile");
         }
-        if backplane.waiting() > 0 {
-            tracing::warn!(waiting = backplane.waiting(), "ending with pushes that other replicas have not got");
-        }
-        shutdown::drain(&reactors, config.drain).await;
+        shutdown::drain(&reactors, config.drain.duration, deadline, &metrics).await;
         // What the clients without a WebSocket were told has to reach them.
-        let _ = tokio::time::timeout(LAST_REQUESTS, plain).await;
+        let _ = timeout(LAST_REQUESTS, plain).await;
+        shutdown::hand_over(&source, &backplane, deadline, &metrics).await;
         over.send_replace(true);
         // The admin port answers to the last; whether it ends in good order does not matter.
-        let _ = tokio::time::timeout(LAST_REQUESTS, admin).await;
+        let _ = timeout(LAST_REQUESTS, admin).await;
         Ok(())
     }
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use crate::config::Drain;
+use crate::backplane::Backplane;
 use crate::reactor::Reactors;
+use crate::telemetry::{Metrics, Phase};
 
 /// The exit status after a second signal: as a shell tells of SIGINT.
 const ABORTED: i32 = 130;
@@ -45,16 +47,33 @@ pub async fn asked(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-/// Lets go of all clients, and ends the reactors once they are gone or the deadline has passed.
-pub async fn drain(reactors: &Reactors, drain: Drain) {
-    let deadline = Instant::now() + drain.deadline;
-    reactors.drain(drain.duration);
+/// Lets go of all clients, spread over a duration, and ends the reactors once they are gone; what is left at the deadline is
+/// reset.
+pub async fn drain(reactors: &Reactors, duration: Duration, deadline: Instant, metrics: &Metrics) {
+    metrics.drains(Some(Phase::Clients));
+    reactors.drain(duration);
     while !reactors.drained() && Instant::now() < deadline {
+        metrics.drain_left.set(reactors.clients() as i64);
         sleep(LOOK).await;
     }
     match reactors.sockets() {
         0 => tracing::info!("all clients have gone"),
-        left => tracing::warn!(left, "the deadline has passed: ending with sockets open"),
+        left => tracing::warn!(left, "the deadline has passed: sockets that are still open are reset"),
     }
     reactors.stop();
+    metrics.drain_left.set(0);
+}
+
+/// Waits until the source has ended and other replicas have got everything, or the deadline has passed.
+pub async fn hand_over(source: &JoinHandle<()>, backplane: &Backplane, deadline: Instant, metrics: &Metrics) {
+    metrics.drains(Some(Phase::Backplane));
+    while (!source.is_finished() || backplane.waiting() > 0) && Instant::now() < deadline {
+        sleep(LOOK).await;
+    }
+    if !source.is_finished() {
+        tracing::warn!("the deadline has passed: ending with messages in hand, which come again");
+    }
+    if backplane.waiting() > 0 {
+        tracing::warn!(waiting = backplane.waiting(), "ending with pushes that other replicas have not got");
+    }
 }

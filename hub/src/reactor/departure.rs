@@ -29,6 +29,11 @@ impl Departure {
         self.deadline
     }
 
+    /// Says no more.
+    pub(super) fn reset(&self) {
+        self.socket.reset();
+    }
+
     /// Goes on as far as the socket allows; true once there is nothing left to do.
     pub(super) fn proceed(&mut self, buffer: &mut [u8], now: Tick) -> bool {
         if self.outbox.flush(&mut self.socket, now).is_err() {

@@ -209,7 +209,10 @@ impl Reactor {
                 Mail::Missed { slot, number, missed } => self.hear_what_was_missed(slot, number, missed),
                 Mail::MakeUp(over) => self.make_up(over),
                 Mail::Drain(duration) => self.start_drain(duration),
-                Mail::Stop => return true,
+                Mail::Stop => {
+                    self.cut_off();
+                    return true;
+                }
             }
             // However much comes, sockets, clients at the door and timers have their turn.
             self.more_mail = since.elapsed() > MAIL_BUDGET;
@@ -345,7 +348,6 @@ impl Reactor {
         self.close_front_door();
         let open = self.slots.iter().filter(|(_, slot)| matches!(slot.state, State::Open(_)));
         let open: Vec<u32> = open.map(|(slot, _)| slot as u32).collect();
-        self.shared.metrics.draining.set(1);
         let drain = Drain::new(open, duration, || Uuid::new_v4().as_u64_pair().1);
         self.drain = Some((Instant::now(), drain));
     }
@@ -358,6 +360,18 @@ impl Reactor {
         if let Some((since, drain)) = &mut self.drain {
             for slot in drain.due(since.elapsed()) {
                 self.end(slot, Ending::Drain);
+            }
+        }
+    }
+
+    /// Nobody is waited for any more.
+    fn cut_off(&mut self) {
+        let open: Vec<u32> = self.slots.iter().map(|(slot, _)| slot as u32).collect();
+        for slot in open {
+            match self.slots.get(slot as usize).map(|slot| &slot.state) {
+                Some(State::Open(_)) => self.end(slot, Ending::Reset),
+                Some(State::Leaving(departure)) => departure.reset(),
+                Some(State::Arriving(_) | State::Gone) | None => {}
             }
         }
     }

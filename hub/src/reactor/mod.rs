@@ -236,7 +236,12 @@ impl Reactors {
         self.statuses.iter().map(|status| status.sockets.load(Ordering::Relaxed)).sum()
     }
 
-    /// Ends the reactors, whatever is still open.
+    /// How many of them are clients.
+    pub fn clients(&self) -> usize {
+        self.statuses.iter().map(|status| status.clients.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Ends the reactors and resets what is still open.
     pub fn stop(&self) {
         self.mailboxes.iter().for_each(|mailbox| mailbox.send(Mail::Stop));
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));

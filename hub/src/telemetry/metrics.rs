@@ -17,6 +17,32 @@ use crate::protocol::Protocol;
 /// How many kinds of connection are told apart: of client (the anonymous ones are one), protocol and transport.
 const KINDS: usize = (ClientType::EVERY.len() + 1) * Protocol::EVERY.len() * Transport::EVERY.len();
 
+/// How a hub ends, in this order (`decisions.md` 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It serves normally.
+    Grace,
+    /// What the source has in hand is seen to its end.
+    Sources,
+    /// Clients are let go of.
+    Clients,
+    /// What other replicas have not got is published.
+    Backplane,
+}
+
+impl Phase {
+    const EVERY: [Phase; 4] = [Phase::Grace, Phase::Sources, Phase::Clients, Phase::Backplane];
+
+    fn label(self) -> &'static str {
+        match self {
+            Phase::Grace => "grace",
+            Phase::Sources => "sources",
+            Phase::Clients => "clients",
+            Phase::Backplane => "backplane",
+        }
+    }
+}
+
 /// Every metric of the hub.
 pub struct Metrics {
     registry: Registry,
@@ -53,8 +79,10 @@ pub struct Metrics {
     pub backplane_seconds: Histogram,
     /// Messages that went to Redis and came from it.
     pub backplane_messages: Counters,
-    /// Whether the hub drains.
-    pub draining: IntGauge,
+    /// How far the hub's end has come.
+    draining: IntGaugeVec,
+    /// Clients that are still to be let go of at its end.
+    pub drain_left: IntGauge,
     /// Failed attempts to load a changed key set.
     pub key_reloads: Counters,
 }
@@ -72,10 +100,11 @@ impl Metrics {
         let connections = Opts::new("connections", "Open connections.");
         let notifications = Opts::new("notifications_total", "Pushes by stage and type.");
         let catch_up_dropped = "Records of catch-up that were dropped for lack of room, or that Redis did not take.";
+        let draining = Opts::new("draining", "1 for the phase that the hub is in, once it ends.");
         let build = Opts::new("build_info", "Always 1; the label tells the version.");
         let build = registered(&registry, IntGaugeVec::new(build, &["version"]))?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        Ok(Metrics {
+        let metrics = Metrics {
             connections: registered(
                 &registry,
                 IntGaugeVec::new(connections, &["client_type", "protocol", "transport"]),
@@ -159,7 +188,11 @@ impl Metrics {
                 "direction",
                 &["published", "heard"],
             )?,
-            draining: registered(&registry, IntGauge::new("draining", "1 while the hub lets go of its clients."))?,
+            draining: registered(&registry, IntGaugeVec::new(draining, &["phase"]))?,
+            drain_left: registered(
+                &registry,
+                IntGauge::new("drain_left", "Clients that are still to be let go of, once the hub ends."),
+            )?,
             key_reloads: counters(
                 "key_reloads_total",
                 "Changed key sets, by result.",
@@ -167,7 +200,9 @@ impl Metrics {
                 &["loaded", "failed"],
             )?,
             registry,
-        })
+        };
+        metrics.drains(None);
+        Ok(metrics)
     }
 
     /// The count of open connections of a kind of client, a protocol and a transport.
@@ -179,6 +214,13 @@ impl Metrics {
         let place = (number * Protocol::EVERY.len() + protocol as usize) * Transport::EVERY.len() + transport as usize;
         self.connected[place]
             .get_or_init(|| self.connections.with_label_values(&[kind, protocol.name(), transport.label()]))
+    }
+
+    /// The hub's end has come to a phase; before the first, it is in none.
+    pub fn drains(&self, phase: Option<Phase>) {
+        for known in Phase::EVERY {
+            self.draining.with_label_values(&[known.label()]).set((phase == Some(known)).into());
+        }
     }
 
     /// Counts a push of a type that has come to a stage.

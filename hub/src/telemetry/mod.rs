@@ -7,5 +7,5 @@ mod seldom;
 
 pub use counters::Counters;
 pub use logs::{LogTo, start_logs};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, Phase};
 pub use seldom::Seldom;

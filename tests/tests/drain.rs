@@ -1,0 +1,161 @@
+//! How a replica ends while others go on (`decisions.md` 7).
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use notification_hub_tests::http;
+use notification_hub_tests::listener::Listener;
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::raw_client::RawClient;
+use notification_hub_tests::redis::Redis;
+use notification_hub_tests::wait;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
+
+/// How long what has to happen may take.
+const SOON: Duration = Duration::from_secs(40);
+
+/// What a client hears last that is let go of: it is to come back.
+const CLOSE: &[u8] = b"\x81\x21{\"type\":7,\"allowReconnect\":true}\x1e\x88\x02\x03\xe8";
+
+/// Two replicas that hear each other and catch nobody up.
+fn two(redis: &Redis, settings: &str) -> Result<(LocalHub, LocalHub)> {
+    let settings = format!("{}catch_up.enabled = false\n{settings}", redis.settings());
+    let first = LocalHub::start(&settings)?;
+    let second = LocalHub::beside(&first, &settings)?;
+    [&first, &second].into_iter().try_for_each(|hub| becomes(hub, "backplane_up", 1.0))?;
+    Ok((first, second))
+}
+
+/// Waits until a metric has a value.
+fn becomes(hub: &LocalHub, metric: &str, value: f64) -> Result<()> {
+    wait::until(metric, SOON, || {
+        let is = hub.metric(&format!("notification_hub_{metric}"))?;
+        ensure!(is == value, "it is {is}");
+        Ok(())
+    })
+}
+
+fn log_out() -> Value {
+    json!({ "type": 11, "payload": { "userId": USER, "reason": 1 } })
+}
+
+fn count(heard: &[u8]) -> usize {
+    String::from_utf8_lossy(heard).matches("\"type\":11").count()
+}
+
+#[test]
+fn with_a_backplane_clients_are_let_go_of_evenly_and_hear_everything_until_then() -> Result<()> {
+    const CLIENTS: usize = 200;
+    let redis = Redis::start()?;
+    let (mut a, b) = two(&redis, "reactors = 2\ndrain.grace = '3s'\ndrain.duration = '8s'")?;
+    let clients = (0..CLIENTS).map(|_| RawClient::connected(&a, USER)).collect::<Result<Vec<_>>>()?;
+    let elsewhere = Listener::connect(Command::new("node"), &b.url(), &b.token(USER, &[])?, "json", &[])?;
+
+    a.process.signal(Signal::TERM)?;
+    becomes(&a, "draining{phase=\"grace\"}", 1.0)?;
+    ensure!(http::get(a.admin, "/readyz")?.status == 503);
+    // Endpoints lag: it serves newcomers and senders, and sends these elsewhere.
+    let newcomer = RawClient::connected(&a, USER)?;
+    let response = a.post(log_out().to_string().as_bytes())?;
+    ensure!((response.status, response.header("connection")) == (200, Some("close")), "{response:?}");
+    b.push(&log_out())?;
+
+    let left = wait::until("about half are left", SOON, || {
+        let left = a.metric("notification_hub_drain_left")? as usize;
+        ensure!((CLIENTS / 4..CLIENTS * 3 / 4).contains(&left), "{left} are left");
+        ensure!(a.metric("notification_hub_draining{phase=\"clients\"}")? == 1.0);
+        Ok(left)
+    })?;
+    ensure!(a.metric("notification_hub_closes_total{reason=\"drain\"}")? as usize >= CLIENTS - left);
+    ensure!(http::get(a.public, "/alive").is_err(), "the public port is still open");
+    ensure!(http::get(a.internal, "/alive").is_err(), "the internal port is still open");
+    b.push(&log_out())?;
+
+    let mut heard = BTreeMap::<usize, usize>::new();
+    for client in clients.into_iter().chain([newcomer]) {
+        let rest = client.rest()?;
+        ensure!(rest.ends_with(CLOSE), "{:?}", String::from_utf8_lossy(&rest));
+        *heard.entry(count(&rest)).or_default() += 1;
+    }
+    // Whoever had gone by the third push heard two, the others all three; nobody anything twice.
+    ensure!(heard.keys().all(|count| [2, 3].contains(count)), "{heard:?}");
+    ensure!(heard.values().all(|clients| *clients > CLIENTS / 10), "{heard:?}");
+    ensure!(a.process.wait(SOON)?.success(), "{}", a.process.printed());
+    b.push(&json!({ "type": 5, "payload": { "userId": USER } }))?;
+    elsewhere.notification(|push| push["type"] == 5)?;
+    ensure!(elsewhere.messages() == 4, "{:?}", elsewhere.lines());
+    Ok(())
+}
+
+#[test]
+fn what_is_held_is_published_before_the_end_if_redis_comes_back() -> Result<()> {
+    let mut redis = Redis::start()?;
+    let (mut a, b) = two(&redis, "drain.duration = '0s'\ndrain.deadline = '60s'")?;
+    let elsewhere = Listener::connect(Command::new("node"), &b.url(), &b.token(USER, &[])?, "json", &[])?;
+    redis.kill()?;
+    [&a, &b].into_iter().try_for_each(|hub| becomes(hub, "backplane_up", 0.0))?;
+    a.push(&log_out())?;
+    a.process.signal(Signal::TERM)?;
+    becomes(&a, "draining{phase=\"backplane\"}", 1.0)?;
+    redis.restart()?;
+    ensure!(a.process.wait(SOON)?.success(), "{}", a.process.printed());
+    elsewhere.notification(|push| push["type"] == 11)?;
+    ensure!(!a.process.printed().contains("ending with pushes"), "{}", a.process.printed());
+    b.push(&json!({ "type": 20, "payload": { "id": USER, "userId": USER, "creationDate": "2026-01-02T03:04:05Z",
+        "revisionDate": "2026-01-02T03:04:05Z" } }))?;
+    elsewhere.notification(|push| push["type"] == 20)?;
+    ensure!(elsewhere.lines().iter().filter(|line| line.contains("\"type\":11")).count() == 1);
+    Ok(())
+}
+
+#[test]
+fn what_is_held_is_not_waited_for_beyond_the_deadline() -> Result<()> {
+    let mut redis = Redis::start()?;
+    let (mut a, _b) = two(&redis, "drain.duration = '0s'\ndrain.deadline = '1s'")?;
+    redis.kill()?;
+    becomes(&a, "backplane_up", 0.0)?;
+    a.push(&log_out())?;
+    a.process.signal(Signal::TERM)?;
+    ensure!(a.process.wait(SOON)?.success(), "{}", a.process.printed());
+    let told = a.process.printed();
+    ensure!(told.contains("ending with pushes that other replicas have not got"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn who_never_reads_is_reset_at_the_deadline() -> Result<()> {
+    let mut hub = LocalHub::start("drain.duration = '0s'\ndrain.deadline = '2s'")?;
+    let other = "e2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
+    let well = RawClient::connected(&hub, other)?;
+    let deaf = (0..5).map(|_| RawClient::with_little_room(&hub, USER)).collect::<Result<Vec<_>>>()?;
+    let mut push = log_out();
+    push["contextId"] = "x".repeat(2_000).into();
+    wait::until("something waits for each of them", SOON, || {
+        hub.push(&push)?;
+        ensure!(hub.metric("notification_hub_slow_consumers_total{action=\"queued\"}")? >= 10.0);
+        Ok(())
+    })?;
+    hub.process.signal(Signal::TERM)?;
+    ensure!(well.rest()?.ends_with(CLOSE));
+    ensure!(hub.process.wait(SOON)?.success(), "{}", hub.process.printed());
+    ensure!(deaf.into_iter().all(RawClient::is_reset), "somebody was not reset");
+    let told = hub.process.printed();
+    ensure!(told.contains("sockets that are still open are reset") && told.contains("\"left\":5"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn whose_turn_has_not_come_by_the_deadline_is_reset() -> Result<()> {
+    let mut hub = LocalHub::start("drain.duration = '10m'\ndrain.deadline = '1s'")?;
+    let clients = (0..20).map(|_| RawClient::connected(&hub, USER)).collect::<Result<Vec<_>>>()?;
+    hub.process.signal(Signal::TERM)?;
+    ensure!(hub.process.wait(SOON)?.success(), "{}", hub.process.printed());
+    let reset = clients.into_iter().map(RawClient::is_reset).filter(|reset| *reset).count();
+    ensure!(reset >= 18, "only {reset} were reset");
+    Ok(())
+}
