@@ -28,6 +28,7 @@ use crate::backplane::{Backplane, Local, Redis};
 use crate::config::Config;
 use crate::descriptors::Shares;
 use crate::reactor::{self, Means, Reactors};
+use crate::reload::Looks;
 use crate::shutdown;
 use crate::source::direct::{self, Direct};
 use crate::source::{Intake, Source};
@@ -39,6 +40,7 @@ use crate::transport::negotiations::{ConnectionTokenKeyError, Negotiations};
 use crate::transport::plain;
 use crate::transport::relay::Door;
 use crate::transport::request::Gate;
+use crate::trust::TrustWatch;
 
 /// Pending connections that the kernel keeps; it may allow fewer (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -112,6 +114,7 @@ pub struct Hub {
     source: Source,
     /// Nothing if all keys come from an identity server.
     keys: Option<KeyWatch>,
+    trust: TrustWatch,
     verifier: Arc<Verifier>,
     negotiations: Negotiations,
 }
@@ -136,10 +139,11 @@ impl Hub {
             Some(file) => Negotiations::by_file(file)?,
             None => Negotiations::alone(),
         };
+        let trust = TrustWatch::open(config.backplane.redis.iter().flat_map(|redis| redis.ca_file.clone()).collect());
         let public = listen("listen.public", &config.listen.public)?;
         let source = Source::open(&config.source, || listen("listen.internal", &config.listen.internal))?;
         let admin = listen("listen.admin", &config.listen.admin)?;
-        Ok(Hub { config, public, admin, source, keys, verifier, negotiations })
+        Ok(Hub { config, public, admin, source, keys, trust, verifier, negotiations })
     }
 
     /// The addresses that it listens on.
@@ -159,7 +163,7 @@ impl Hub {
     /// # Errors
     /// If the system refuses what it needs to begin.
     pub async fn serve(self, stopping: watch::Receiver<bool>) -> Result<(), AppError> {
-        let Hub { config, public, admin, source, keys, verifier, negotiations } = self;
+        let Hub { config, public, admin, source, keys, trust, verifier, negotiations } = self;
         let metrics = Arc::new(Metrics::new()?);
         let ready = Arc::new(AtomicBool::new(true));
         let begun = Arc::new(AtomicBool::new(config.backplane.redis.is_none()));
@@ -187,7 +191,10 @@ impl Hub {
             to_axum,
             shares.sockets,
         )?);
-        keys.into_iter().for_each(|keys| _ = tokio::spawn(keys.run(verifier.clone(), metrics.clone())));
+        if let Some(keys) = keys {
+            tokio::spawn(keys.run(Looks::begin()?, verifier.clone(), metrics.clone()));
+        }
+        tokio::spawn(trust.run(Looks::begin()?));
         let admin_state =
             Admin { reactors: reactors.clone(), metrics: metrics.clone(), begun: begun.clone(), ready: ready.clone() };
         let admin_routes = admin::router(admin_state);

@@ -11,6 +11,7 @@
 //!   written, `catch_up` knows who missed what, `connection` is a client's life as a state machine, `protocol` the
 //!   SignalR codecs.
 //! - `auth` says who may connect and who may push, `admin` how the hub is, `shutdown` how it ends.
+//! - `reload` looks at files that may change: keys, certificates (`trust`), the log's level (`telemetry`).
 //! - `app` puts all of this together from a `config`; `client` and `sender` are the other sides: what connects, what pushes.
 //!
 //! A stage uses stages to its right and the shared nouns, never one to its left; `tests/layers.rs` holds this.
@@ -31,6 +32,7 @@ pub mod limits;
 pub mod notification;
 pub mod protocol;
 pub mod reactor;
+pub mod reload;
 pub mod route;
 pub mod sender;
 pub mod shutdown;

@@ -1,10 +1,15 @@
 //! Whose certificates are believed by the clients of this process: the system's authorities, and those that a deployment
-//! adds, as Bitwarden's images know them.
+//! adds, as Bitwarden's images know them. What is in force is one for the process, as the variables that name it are; a hub
+//! looks at the files and takes changes over, for connections that are made from then on.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::{fs, io};
 
 use reqwest::{Certificate, Client, ClientBuilder};
+
+use crate::reload::{Looks, follow};
 
 /// Where Bitwarden's deployments mount their own authorities.
 const BITWARDEN: &str = "/etc/bitwarden/ca-certificates";
@@ -21,15 +26,94 @@ const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// What a file of certificates is called.
 const ENDINGS: [&str; 3] = ["crt", "pem", "cer"];
 
+/// What is in force, once somebody looks at the files; until then, they are read when they are needed.
+static IN_FORCE: RwLock<Option<Arc<Files>>> = RwLock::new(None);
+
+/// How often that has changed.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
+
+/// Why files of certificates are not taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// A file or folder could not be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// Which one.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file is no PEM.
+    #[error("{path}: {source}")]
+    Malformed {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: reqwest::Error,
+    },
+    /// A file has nothing that is of use.
+    #[error("{0}: there is no certificate in it")]
+    Empty(PathBuf),
+}
+
+/// A file's path and its bytes.
+type File = (PathBuf, Vec<u8>);
+
+/// Files of certificates, as they were read.
+#[derive(Debug, Default, PartialEq)]
+struct Files {
+    /// The system's bundle, if it is needed and there is one.
+    bundle: Option<File>,
+    /// Those of the folders.
+    added: Vec<File>,
+    /// Those that stand for one connection's authorities.
+    named: Vec<File>,
+}
+
+/// Looks at the files.
+pub struct TrustWatch {
+    named: Vec<PathBuf>,
+    files: Arc<Files>,
+}
+
+impl TrustWatch {
+    /// Puts the files in force as they are, those of the folders and those that are named; what is wrong is told and left out.
+    pub fn open(named: Vec<PathBuf>) -> TrustWatch {
+        let files = Files::usable(&named);
+        put_in_force(files.clone());
+        TrustWatch { named, files }
+    }
+
+    /// Goes on for ever. What can't be read leaves the old certificates in force.
+    pub async fn run(self, looks: Looks) {
+        let TrustWatch { named, files } = self;
+        let take = |files: &Arc<Files>| {
+            files.check()?;
+            tracing::info!("the authorities that are believed have changed");
+            put_in_force(files.clone());
+            Ok(())
+        };
+        follow("certificates", looks, files, move || Files::read(&named).map(Arc::new), take, || {}).await;
+    }
+}
+
+fn put_in_force(files: Arc<Files>) {
+    *IN_FORCE.write().unwrap_or_else(PoisonError::into_inner) = Some(files);
+    CHANGES.fetch_add(1, Ordering::Release);
+}
+
+fn in_force() -> Arc<Files> {
+    let files = IN_FORCE.read().unwrap_or_else(PoisonError::into_inner).clone();
+    files.unwrap_or_else(|| Files::usable(&[]))
+}
+
 /// What every HTTP client of this process begins with.
 pub fn client() -> ClientBuilder {
-    let folders = std::env::var_os(FOLDERS).filter(|folders| !folders.is_empty());
-    let named = folders.iter().flat_map(std::env::split_paths);
-    let mut certificates: Vec<Certificate> =
-        named.chain([PathBuf::from(BITWARDEN)]).flat_map(|path| of(&path)).collect();
-    if folders.is_some() && std::env::var_os(BUNDLE).is_none() {
+    let files = in_force();
+    let mut certificates: Vec<Certificate> = files.added.iter().flat_map(usable).collect();
+    if folders().is_some() && std::env::var_os(BUNDLE).is_none() {
         // A folder of one's own adds to the system's authorities; the library would take it instead of them.
-        certificates.extend(read(Path::new(SYSTEM)));
+        certificates.extend(files.bundle.iter().flat_map(usable));
     }
     let builder = Client::builder();
     if certificates.is_empty() { builder } else { builder.tls_certs_merge(certificates) }
@@ -43,26 +127,166 @@ pub fn plain_client() -> Client {
     })
 }
 
-/// The certificates in a folder; a folder that is not there has none.
-fn of(folder: &Path) -> Vec<Certificate> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_certificate = |path: &PathBuf| {
-        path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| ENDINGS.contains(&ending))
-    };
-    entries.filter(is_certificate).flat_map(|path| read(&path)).collect()
+/// An HTTP client that is made anew when others are believed; what is under way goes on.
+#[derive(Debug)]
+pub struct RenewedClient {
+    settings: fn(ClientBuilder) -> ClientBuilder,
+    /// After how many changes it was made.
+    made: RwLock<(u64, Client)>,
 }
 
-fn read(file: &Path) -> Vec<Certificate> {
-    let certificates = fs::read(file).map(|bytes| Certificate::from_pem_bundle(&bytes));
-    match certificates {
-        Ok(Ok(certificates)) => certificates,
-        Ok(Err(error)) => {
-            tracing::warn!(file = %file.display(), %error, "the file holds no certificates");
-            Vec::new()
+impl RenewedClient {
+    /// With settings of its own.
+    ///
+    /// # Errors
+    /// If there is no TLS.
+    pub fn new(settings: fn(ClientBuilder) -> ClientBuilder) -> reqwest::Result<RenewedClient> {
+        let changes = CHANGES.load(Ordering::Acquire);
+        Ok(RenewedClient { settings, made: RwLock::new((changes, settings(client()).build()?)) })
+    }
+
+    /// The client for the next request.
+    pub fn get(&self) -> Client {
+        let changes = CHANGES.load(Ordering::Acquire);
+        let (made, old) = self.made.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if made == changes {
+            return old;
         }
-        Err(error) => {
-            tracing::warn!(file = %file.display(), %error, "the certificates can't be read");
-            Vec::new()
-        }
+        let new = (self.settings)(client()).build().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the changed certificates can't be used");
+            old
+        });
+        *self.made.write().unwrap_or_else(PoisonError::into_inner) = (changes, new.clone());
+        new
+    }
+}
+
+/// In PEM, whom a connection believes that names a file or not; nothing is the system's authorities.
+///
+/// # Errors
+/// If the file was never read and can't be now.
+pub fn authorities(file: Option<&Path>) -> io::Result<Option<Vec<u8>>> {
+    match in_force().authorities(file) {
+        None => file.map(fs::read).transpose(),
+        known => Ok(known),
+    }
+}
+
+impl Files {
+    /// Reads all of them, whatever they hold.
+    fn read(named: &[PathBuf]) -> Result<Files, TrustError> {
+        let paths = added()?;
+        let bundle = bundle(&paths);
+        let all = |paths: &[PathBuf]| paths.iter().map(read).collect::<Result<Vec<File>, TrustError>>();
+        Ok(Files { bundle: bundle.map(|path| read(&path)).transpose()?, added: all(&paths)?, named: all(named)? })
+    }
+
+    /// The first that holds no certificates is an error.
+    fn check(&self) -> Result<(), TrustError> {
+        self.bundle.iter().chain(&self.added).chain(&self.named).try_for_each(|file| parse(file).map(drop))
+    }
+
+    /// In PEM, whom a connection believes that names a file or not; nothing if it is not known here.
+    fn authorities(&self, file: Option<&Path>) -> Option<Vec<u8>> {
+        let all: Vec<&File> = match file {
+            Some(file) => self.named.iter().filter(|(path, _)| path == file).collect(),
+            None if self.added.is_empty() => Vec::new(),
+            // What is given to the connection stands instead of the system's.
+            None => self.bundle.iter().chain(&self.added).collect(),
+        };
+        (!all.is_empty()).then(|| all.iter().map(|(_, bytes)| bytes.as_slice()).collect::<Vec<_>>().join(&b'\n'))
+    }
+
+    /// Those that hold certificates; of the others it is told what is wrong.
+    fn usable(named: &[PathBuf]) -> Arc<Files> {
+        let told = |path: &PathBuf| {
+            let file = read(path).and_then(|file| parse(&file).map(|_| file));
+            file.inspect_err(|error| tracing::warn!(%error, "a file of certificates is left out")).ok()
+        };
+        let added = added().inspect_err(|error| tracing::warn!(%error, "a folder of certificates is left out"));
+        let added = added.unwrap_or_default();
+        Arc::new(Files {
+            bundle: bundle(&added).as_ref().and_then(told),
+            added: added.iter().filter_map(told).collect(),
+            named: named.iter().filter_map(told).collect(),
+        })
+    }
+}
+
+/// The variable with folders of one's own, if it is set.
+fn folders() -> Option<std::ffi::OsString> {
+    std::env::var_os(FOLDERS).filter(|folders| !folders.is_empty())
+}
+
+/// The system's bundle, if it is there and has to be read here: without additions, the libraries do.
+fn bundle(added: &[PathBuf]) -> Option<PathBuf> {
+    let named = std::env::var_os(BUNDLE).map(PathBuf::from);
+    let path = named.unwrap_or_else(|| SYSTEM.into());
+    Some(path).filter(|path| (folders().is_some() || !added.is_empty()) && path.exists())
+}
+
+/// The files of all folders; a folder that is not there has none.
+fn added() -> Result<Vec<PathBuf>, TrustError> {
+    let folders = folders();
+    let named = folders.iter().flat_map(std::env::split_paths);
+    let mut files = Vec::new();
+    for folder in named.chain([PathBuf::from(BITWARDEN)]) {
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(source) => return Err(TrustError::Unreadable { path: folder, source }),
+        };
+        let mut paths: Vec<PathBuf> =
+            entries.flatten().map(|entry| entry.path()).filter(|path| is_certificate(path)).collect();
+        paths.sort();
+        files.extend(paths);
+    }
+    Ok(files)
+}
+
+fn is_certificate(path: &Path) -> bool {
+    path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| ENDINGS.contains(&ending))
+}
+
+fn read(path: &PathBuf) -> Result<File, TrustError> {
+    let bytes = fs::read(path).map_err(|source| TrustError::Unreadable { path: path.clone(), source })?;
+    Ok((path.clone(), bytes))
+}
+
+fn parse((path, bytes): &File) -> Result<Vec<Certificate>, TrustError> {
+    let certificates =
+        Certificate::from_pem_bundle(bytes).map_err(|source| TrustError::Malformed { path: path.clone(), source })?;
+    if certificates.is_empty() { Err(TrustError::Empty(path.clone())) } else { Ok(certificates) }
+}
+
+/// The certificates of a file that was checked.
+fn usable(file: &File) -> Vec<Certificate> {
+    parse(file).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str) -> File {
+        (name.into(), name.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn what_is_added_stands_beside_the_systems_and_what_is_named_alone() {
+        let named = Path::new("named");
+        let mut files = Files { bundle: Some(file("system")), added: Vec::new(), named: vec![file("named")] };
+        assert_eq!(files.authorities(None), None);
+        files.added = vec![file("one"), file("two")];
+        assert_eq!(files.authorities(None).as_deref(), Some(b"system\none\ntwo".as_slice()));
+        assert_eq!(files.authorities(Some(named)).as_deref(), Some(b"named".as_slice()));
+        assert_eq!(files.authorities(Some(Path::new("other"))), None);
+    }
+
+    #[test]
+    fn a_file_without_a_certificate_is_refused_by_its_name() {
+        let files = Files { named: vec![file("named")], ..Files::default() };
+        let error = files.check().expect_err("no certificate").to_string();
+        assert_eq!(error, "named: there is no certificate in it");
     }
 }

@@ -10,8 +10,8 @@ const STAGES: [&str; 9] =
     ["source", "route", "backplane", "reactor", "catch_up", "transport", "connection", "protocol", "notification"];
 
 /// What every stage may use; they use each other and no stage but those named in `EXCEPT`.
-const SHARED: [&str; 9] =
-    ["delivery", "config", "descriptors", "limits", "telemetry", "trust", "auth", "azure", "backoff"];
+const SHARED: [&str; 10] =
+    ["delivery", "config", "descriptors", "limits", "telemetry", "trust", "auth", "azure", "backoff", "reload"];
 
 /// What stands beside the stages and uses them: how a hub is put together, shown, ended and asked. No stage uses these.
 const BESIDE: [&str; 5] = ["app", "admin", "shutdown", "client", "sender"];

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub struct Redis {
     process: Process,
     address: SocketAddr,
     password: String,
-    /// With TLS: its certificate, which vouches for itself.
+    /// With TLS: its certificate, which vouches for itself, and a copy for those who believe it.
     certificate: Option<TempDir>,
     more: &'static [&'static str],
 }
@@ -61,14 +61,18 @@ impl Redis {
     /// The same behind TLS.
     pub fn behind_tls() -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let mut openssl = Command::new("openssl");
-        openssl.current_dir(folder.path()).args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]);
-        openssl.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", "key", "-out", "certificate"]);
-        openssl.args(["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1"]);
-        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-        let output = openssl.output()?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        certify(folder.path())?;
         Self::begin(Some(folder), &[])
+    }
+
+    /// Gives it another certificate, which it has after its next start; who believes it is told.
+    pub fn renew(&self) -> Result<()> {
+        self.certificate.as_ref().map_or(Ok(()), |folder| certify(folder.path()))
+    }
+
+    /// With TLS: the file of the authority that is to be believed.
+    pub fn authority(&self) -> Option<PathBuf> {
+        self.certificate.as_ref().map(|folder| folder.path().join("authority"))
     }
 
     fn begin(certificate: Option<TempDir>, more: &'static [&'static str]) -> Result<Self> {
@@ -114,9 +118,9 @@ impl Redis {
 
     /// The lines with which a hub uses it at the address of something in between.
     pub fn settings_at(&self, address: SocketAddr) -> String {
-        let (scheme, authority) = match &self.certificate {
+        let (scheme, authority) = match self.authority() {
             None => ("redis", String::new()),
-            Some(folder) => ("rediss", format!("backplane.redis.ca_file = {:?}\n", folder.path().join("certificate"))),
+            Some(file) => ("rediss", format!("backplane.redis.ca_file = {file:?}\n")),
         };
         format!(
             "backplane.redis.url = '{scheme}://{}'\nbackplane.redis.username = 'hub'\n\
@@ -148,6 +152,19 @@ impl Redis {
         let count = answer.strip_prefix(':').and_then(|count| count.parse().ok());
         count.with_context(|| format!("it was answered {answer}"))
     }
+}
+
+/// Makes a certificate that vouches for itself, and a copy of it for those who believe it.
+fn certify(folder: &Path) -> Result<()> {
+    let mut openssl = Command::new("openssl");
+    openssl.current_dir(folder).args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]);
+    openssl.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", "key", "-out", "certificate"]);
+    openssl.args(["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    let output = openssl.output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::copy(folder.join("certificate"), folder.join("authority"))?;
+    Ok(())
 }
 
 fn run(address: SocketAddr, password: &str, certificate: Option<&Path>, more: &[&str]) -> Result<Process> {

@@ -54,32 +54,38 @@ fn a_deployments_own_authority_is_believed_where_it_is_named() -> Result<()> {
     let port = tls.json("port", SOON, |line| line.get("port").is_some())?["port"].clone();
 
     // The hub is sent to the plain address by the document; only the first step is by TLS.
-    let start = |trusting: bool| {
+    let start = |believed: &Path| {
         let mut command = Command::new(programs::find("notification-hub")?);
         for listener in ["--listen", "--internal-listen", "--admin-listen"] {
             command.args([listener, "127.0.0.1:0"]);
         }
         command.env("NOTIFICATION_HUB__AUTH__AUTHORITY", format!("https://127.0.0.1:{port}"));
-        if trusting {
-            command.env("SSL_CERT_DIR", folder.path().join("authority"));
-        }
+        command.env("SSL_CERT_DIR", believed);
         Process::start(&command)
     };
     let mut claims = token::internal();
     claims["iss"] = json!(issuer.issuer());
     let authorization = format!("Bearer {}", key.signer()?.sign(&claims)?);
 
-    let trusting = start(true)?;
+    let trusting = start(&folder.path().join("authority"))?;
     wait::until("the keys are there", SOON, || {
         let status = status(&trusting, &authorization)?;
         ensure!(status == 200, "{status}");
         Ok(())
     })?;
-    let doubting = start(false)?;
+    let believed = tempfile::tempdir()?;
+    let doubting = start(believed.path())?;
     wait::until("it says why it has no keys", SOON, || {
         ensure!(doubting.printed().contains("the discovery document could not be fetched"), "{}", doubting.printed());
         Ok(())
     })?;
     ensure!(status(&doubting, &authorization)? == 503);
+    // It is believed from when it is there.
+    std::fs::copy(folder.path().join("authority/own.crt"), believed.path().join("own.crt"))?;
+    wait::until("the keys are there", Duration::from_secs(60), || {
+        let status = status(&doubting, &authorization)?;
+        ensure!(status == 200, "{status}");
+        Ok(())
+    })?;
     Ok(())
 }

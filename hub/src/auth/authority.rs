@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::key::{Key, KeyError};
 use super::verifier::{Origin, Verifier};
 use crate::telemetry::Metrics;
-use crate::trust;
+use crate::trust::RenewedClient;
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ pub enum AuthorityError {
 /// An identity server.
 pub struct Authority {
     url: String,
-    http: reqwest::Client,
+    http: RenewedClient,
     verifier: Arc<Verifier>,
     metrics: Arc<Metrics>,
     /// When the keys were last fetched, or tried to; held while they are, so that one fetch serves all who wait.
@@ -87,7 +87,7 @@ impl Authority {
     /// # Errors
     /// If there is no TLS.
     pub fn new(url: &str, verifier: Arc<Verifier>, metrics: Arc<Metrics>) -> reqwest::Result<Authority> {
-        let http = trust::client().timeout(PATIENCE).build()?;
+        let http = RenewedClient::new(|client| client.timeout(PATIENCE))?;
         let url = url.trim_end_matches('/').to_owned();
         Ok(Authority { url, http, verifier, metrics, fetched: Mutex::new(None) })
     }
@@ -147,7 +147,7 @@ impl Authority {
 
     async fn get(&self, what: &'static str, address: &str) -> Result<Vec<u8>, AuthorityError> {
         let failed = |error: reqwest::Error| AuthorityError::Unreachable { what, source: error.without_url() };
-        let mut response: Response = self.http.get(address).send().await.map_err(failed)?;
+        let mut response: Response = self.http.get().get(address).send().await.map_err(failed)?;
         if !response.status().is_success() {
             return Err(AuthorityError::Status { what, status: response.status().as_u16() });
         }

@@ -9,8 +9,10 @@ use async_trait::async_trait;
 use azure_core::http::{AsyncRawResponse, ClientOptions, ExponentialRetryOptions, HttpClient, Request};
 use azure_core::http::{RetryOptions, Transport};
 
+use reqwest::ClientBuilder;
+
 use super::QueueError;
-use crate::trust;
+use crate::trust::RenewedClient;
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -27,13 +29,11 @@ const REPETITION_AFTER: i64 = 25;
 
 /// Options for a client: transport and repetitions.
 pub(super) fn options() -> Result<ClientOptions, QueueError> {
-    let client = trust::client()
-        .connect_timeout(CONNECT)
-        .read_timeout(SILENCE)
-        .pool_idle_timeout(IDLE)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(|error| QueueError::Unreachable(describe(error)))?;
+    let settings = |client: ClientBuilder| {
+        let client = client.connect_timeout(CONNECT).read_timeout(SILENCE).pool_idle_timeout(IDLE);
+        client.redirect(reqwest::redirect::Policy::none())
+    };
+    let client = RenewedClient::new(settings).map_err(|error| QueueError::Unreachable(describe(error)))?;
     let retry = RetryOptions::exponential(ExponentialRetryOptions {
         initial_delay: azure_core::time::Duration::milliseconds(REPETITION_AFTER),
         max_retries: REPETITIONS,
@@ -45,12 +45,12 @@ pub(super) fn options() -> Result<ClientOptions, QueueError> {
 
 /// A client whose errors tell no address.
 #[derive(Debug)]
-struct Quiet(reqwest::Client);
+struct Quiet(RenewedClient);
 
 #[async_trait]
 impl HttpClient for Quiet {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
-        self.0.execute_request(request).await.map_err(|error| {
+        self.0.get().execute_request(request).await.map_err(|error| {
             let kind = error.kind().clone();
             let told = error.into_downcast::<reqwest::Error>().map_or_else(|_| "no request".to_owned(), describe);
             azure_core::Error::with_message(kind, told)

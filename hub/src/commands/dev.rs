@@ -43,12 +43,12 @@ pub(crate) fn run(arguments: &Dev) -> anyhow::Result<()> {
     // The command that is printed has to work from any folder.
     let key = key_file(&keys.canonicalize()?)?;
     let config = configure(arguments, &keys)?;
-    start_logs(&config.log, LogTo::Error);
+    let level = start_logs(&config.log, LogTo::Error);
     let user = user_of(folder)?;
     let minter = Minter::from_file(&key)?;
     let user_token = minter.mint(&Request { expires_in: VALID, ..Request::user(user) })?;
     let internal_token = minter.mint(&Request { expires_in: VALID, ..Request::internal() })?;
-    runtime()?.block_on(serve(config, |hub| {
+    runtime()?.block_on(serve(config, level, |hub| {
         println!("{}", describe(hub, arguments.json, user, &user_token, &internal_token, &key)?);
         Ok(())
     }))

@@ -141,12 +141,22 @@ pub struct Drain {
 pub struct Log {
     /// A level, or directives like `info,notification_hub=debug`.
     pub level: String,
+    /// A file with another one, which may change while the hub runs.
+    pub level_file: Option<PathBuf>,
     /// JSON for machines, text for people.
     pub format: LogFormat,
 }
 
 /// The origins of the desktop application's pages, which are always allowed.
 const ORIGINS: [&str; 2] = ["file://", "bw-desktop-file://bundle"];
+
+/// What a file says of the log's level.
+///
+/// # Errors
+/// What it has to be.
+pub fn level(text: &str) -> Result<String, &'static str> {
+    Level::read(&toml::Value::String(text.to_owned())).map(|level| level.0)
+}
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -210,6 +220,7 @@ impl Config {
         };
         let log = Log {
             level: layers.get("log.level", Level("info".into())).0,
+            level_file: layers.get("log.level_file", None),
             format: layers.get("log.format", LogFormat::Auto),
         };
         let (shown, warnings) = layers.close()?;

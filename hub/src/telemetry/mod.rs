@@ -6,6 +6,6 @@ mod metrics;
 mod seldom;
 
 pub use counters::Counters;
-pub use logs::{LogTo, start_logs};
+pub use logs::{LogLevel, LogTo, start_logs};
 pub use metrics::{Metrics, Phase};
 pub use seldom::Seldom;

@@ -10,7 +10,7 @@ use redis::{
 };
 use tokio::time::{error::Elapsed, timeout};
 
-use crate::config;
+use crate::{config, trust};
 
 /// How long Redis may take for an answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
@@ -84,8 +84,8 @@ impl Dialer {
         if !settings.tls {
             return Ok(Client::open(to)?);
         }
-        // Read anew each time: it may have changed.
-        let root_cert = settings.ca_file.as_ref().map(std::fs::read).transpose().map_err(Lost::CaFile)?;
+        // Asked anew each time: they may have changed.
+        let root_cert = trust::authorities(settings.ca_file.as_deref()).map_err(Lost::CaFile)?;
         let client: RedisResult<Client> = Client::build_with_tls(to, TlsCertificates { client_tls: None, root_cert });
         Ok(client?)
     }

@@ -1,0 +1,79 @@
+//! Files that are taken over when they change, without a restart and without a disconnect (`decisions.md` 7).
+
+use std::fmt::Display;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+/// How often the files are looked at. They are few and small, and reading them tells every kind of change: of a file, of
+/// the links of a mounted Secret, of a network file system that notifies nobody.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// When files are looked at: every two seconds, and at once on SIGHUP.
+pub struct Looks(Signal);
+
+impl Looks {
+    /// Begins to listen for SIGHUP, which does not end the process from now on.
+    ///
+    /// # Errors
+    /// If the system does not let it listen.
+    pub fn begin() -> io::Result<Looks> {
+        signal(SignalKind::hangup()).map(Looks)
+    }
+
+    /// Waits for the next one; true if somebody has asked for it.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.0.recv() => true,
+            () = sleep(EVERY) => false,
+        }
+    }
+}
+
+/// Looks at files for ever. What `read` gives goes to `take` when it differs from `contents`, what was taken over last. What
+/// one of them refuses leaves the old contents in force; it is told once, and again when somebody asks, and `failed` is called.
+pub async fn follow<C, E>(
+    what: &'static str,
+    mut looks: Looks,
+    mut contents: C,
+    read: impl Fn() -> Result<C, E> + Send + Sync + 'static,
+    mut take: impl FnMut(&C) -> Result<(), E>,
+    failed: impl Fn(),
+) where
+    C: PartialEq + Send + 'static,
+    E: Display + Send + 'static,
+{
+    let read = Arc::new(read);
+    let mut complained = String::new();
+    loop {
+        if looks.next().await {
+            tracing::info!(what, "SIGHUP: files are read again");
+            complained.clear();
+        }
+        let read = read.clone();
+        // A file system that hangs must not hold up everything else.
+        let Ok(read) = spawn_blocking(move || read()).await else { continue };
+        let taken = read.and_then(|read| {
+            if read != contents {
+                take(&read)?;
+                contents = read;
+            }
+            Ok(())
+        });
+        match taken {
+            Ok(()) => complained.clear(),
+            Err(error) => {
+                let complaint = error.to_string();
+                if complaint != complained {
+                    tracing::warn!(what, %error, "what has changed can't be taken over; the old stays");
+                    failed();
+                    complained = complaint;
+                }
+            }
+        }
+    }
+}

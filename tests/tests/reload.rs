@@ -1,0 +1,202 @@
+//! Files that change while a hub runs are taken over, and nobody is disconnected (`decisions.md` 7).
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::listener::Listener;
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::process::Process;
+use notification_hub_tests::redis::Redis;
+use notification_hub_tests::{http, programs, wait};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
+
+/// How long what has to happen may take.
+const SOON: Duration = Duration::from_secs(40);
+
+/// What a hub says when it does not take over what has changed.
+const REFUSED: &str = "what has changed can't be taken over; the old stays";
+
+fn log_out() -> Value {
+    json!({ "type": 11, "payload": { "userId": USER, "reason": 1 } })
+}
+
+/// Waits until a hub has printed a text so many times.
+fn says(process: &Process, text: &str, times: usize) -> Result<()> {
+    wait::until(text, SOON, || {
+        let printed = process.printed();
+        ensure!(printed.matches(text).count() == times, "{printed}");
+        Ok(())
+    })
+}
+
+fn nobody_has_gone(hub: &LocalHub) -> Result<()> {
+    let gone = hub.total("notification_hub_closes_total")?;
+    ensure!(gone == 0.0, "{gone} have gone");
+    Ok(())
+}
+
+/// Writes a file as a kubelet does: into a folder of its own, to which a link is put in place of the one before.
+fn mount(volume: &Path, version: &str, name: &str, text: &str) -> Result<()> {
+    fs::create_dir(volume.join(version))?;
+    fs::write(volume.join(version).join(name), text)?;
+    symlink(version, volume.join("..new"))?;
+    fs::rename(volume.join("..new"), volume.join("..data"))?;
+    if !volume.join(name).exists() {
+        symlink(Path::new("..data").join(name), volume.join(name))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_logs_level_follows_its_file() -> Result<()> {
+    let volume = tempfile::tempdir()?;
+    mount(volume.path(), "..1", "level", "warn\n")?;
+    let hub = LocalHub::start(&format!("log.level_file = {:?}", volume.path().join("level")))?;
+    let client = Listener::connect(Command::new("node"), &hub.url(), &hub.token(USER, &[])?, "json", &[])?;
+    let taken = "a push was taken";
+    hub.push(&log_out())?;
+    ensure!(!hub.process.printed().contains(taken), "log.level is in force: {}", hub.process.printed());
+
+    mount(volume.path(), "..2", "level", "info,notification_hub=debug\n")?;
+    says(&hub.process, "the log's level has changed", 1)?;
+    hub.push(&log_out())?;
+    says(&hub.process, taken, 1)?;
+
+    // What is no level is told, once unless somebody asks, and changes nothing.
+    mount(volume.path(), "..3", "level", "loud=very\n")?;
+    says(&hub.process, REFUSED, 1)?;
+    hub.process.signal(Signal::HUP)?;
+    says(&hub.process, REFUSED, 2)?;
+    hub.push(&log_out())?;
+    says(&hub.process, taken, 2)?;
+    client.notification({
+        let mut seen = 0;
+        move |push| {
+            seen += usize::from(push["type"] == 11);
+            seen == 3
+        }
+    })?;
+    nobody_has_gone(&hub)
+}
+
+#[test]
+fn a_level_that_is_none_at_the_start_leaves_the_setting_in_force() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("level");
+    let hub = LocalHub::start(&format!("log.level_file = {file:?}"))?;
+    says(&hub.process, "log.level is in force", 1)?;
+    hub.push(&log_out())?;
+    says(&hub.process, "a push was taken", 1)?;
+    fs::write(&file, "error")?;
+    hub.process.signal(Signal::HUP)?;
+    wait::until("it is silent", SOON, || {
+        let before = hub.process.printed().len();
+        hub.push(&log_out())?;
+        ensure!(hub.process.printed().len() == before);
+        Ok(())
+    })
+}
+
+#[test]
+fn sighup_has_all_files_read_at_once() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let client = Listener::connect(Command::new("node"), &hub.url(), &hub.token(USER, &[])?, "json", &[])?;
+    fs::write(hub.keys().join("broken.pem"), "nonsense")?;
+    let failed = |times: f64| {
+        wait::until("it complains", SOON, || {
+            ensure!(hub.metric("notification_hub_key_reloads_total{result=\"failed\"}")? == times);
+            Ok(())
+        })
+    };
+    failed(1.0)?;
+    hub.process.signal(Signal::HUP)?;
+    failed(2.0)?;
+    says(&hub.process, "SIGHUP: files are read again", 2)?;
+    hub.push(&log_out())?;
+    client.notification(|push| push["type"] == 11)?;
+    nobody_has_gone(&hub)
+}
+
+#[test]
+fn another_authority_of_redis_is_believed_at_the_next_connection() -> Result<()> {
+    let mut redis = Redis::behind_tls()?;
+    let up = |hub: &LocalHub, up: f64| {
+        wait::until("the state of Redis is noticed", SOON, || {
+            ensure!(hub.metric("notification_hub_backplane_up")? == up);
+            Ok(())
+        })
+    };
+    let a = LocalHub::start(&redis.settings())?;
+    let b = LocalHub::beside(&a, &redis.settings())?;
+    [&a, &b].into_iter().try_for_each(|hub| up(hub, 1.0))?;
+    let client = Listener::connect(Command::new("node"), &b.url(), &b.token(USER, &[])?, "json", &[])?;
+
+    redis.renew()?;
+    for hub in [&a, &b] {
+        says(&hub.process, "the authorities that are believed have changed", 1)?;
+        // What is connected stays so.
+        ensure!(hub.metric("notification_hub_backplane_up")? == 1.0);
+    }
+    let again = |redis: &mut Redis| {
+        redis.kill()?;
+        [&a, &b].into_iter().try_for_each(|hub| up(hub, 0.0))?;
+        redis.restart()?;
+        [&a, &b].into_iter().try_for_each(|hub| up(hub, 1.0))
+    };
+    again(&mut redis)?;
+    a.push(&log_out())?;
+    client.notification(|push| push["type"] == 11)?;
+
+    // A file that holds no certificate leaves the one before in force.
+    fs::write(redis.authority().context("no TLS")?, "nonsense")?;
+    for hub in [&a, &b] {
+        says(&hub.process, REFUSED, 1)?;
+        hub.process.signal(Signal::HUP)?;
+        says(&hub.process, REFUSED, 2)?;
+    }
+    again(&mut redis)?;
+    a.push(&log_out())?;
+    client.notification({
+        let mut seen = 0;
+        move |push| {
+            seen += usize::from(push["type"] == 11);
+            seen == 2
+        }
+    })?;
+    [&a, &b].into_iter().try_for_each(nobody_has_gone)
+}
+
+#[test]
+fn an_authority_that_the_deployment_adds_is_believed_for_redis_too() -> Result<()> {
+    let redis = Redis::behind_tls()?;
+    let folder = tempfile::tempdir()?;
+    let added = folder.path().join("added");
+    fs::create_dir(&added)?;
+    fs::write(folder.path().join("test.secret"), "x".repeat(40))?;
+    let settings: Vec<String> =
+        redis.settings().lines().filter(|line| !line.contains("ca_file")).map(str::to_owned).collect();
+    let keys = format!("auth.keys = [{:?}]\n", folder.path().join("test.secret"));
+    fs::write(folder.path().join("hub.toml"), keys + &settings.join("\n"))?;
+    let mut command = Command::new(programs::find("notification-hub")?);
+    command.args(["serve", "--config"]).arg(folder.path().join("hub.toml")).env("SSL_CERT_DIR", &added);
+    for listener in ["--listen", "--internal-listen", "--admin-listen"] {
+        command.args([listener, "127.0.0.1:0"]);
+    }
+    let hub = Process::start(&command)?;
+    let admin = hub.listening("admin", SOON)?;
+    says(&hub, "Redis is away", 1)?;
+    let authority = redis.authority().context("no TLS")?;
+    fs::copy(authority, added.join("redis.crt"))?;
+    wait::until("Redis is there", SOON, || {
+        let metrics = http::get(admin, "/metrics")?.text();
+        ensure!(metrics.contains("\nnotification_hub_backplane_up 1\n"), "{}", hub.printed());
+        Ok(())
+    })
+}
