@@ -5,12 +5,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use notification_hub_tests::http;
+use notification_hub_tests::http::{self, Connection};
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::raw_client::RawClient;
 use notification_hub_tests::redis::Redis;
-use notification_hub_tests::wait;
+use notification_hub_tests::{token, wait};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -124,6 +124,30 @@ fn what_is_held_is_not_waited_for_beyond_the_deadline() -> Result<()> {
     ensure!(a.process.wait(SOON)?.success(), "{}", a.process.printed());
     let told = a.process.printed();
     ensure!(told.contains("ending with pushes that other replicas have not got"), "{told}");
+    Ok(())
+}
+
+#[test]
+fn a_push_that_is_being_posted_at_the_end_is_taken_and_delivered() -> Result<()> {
+    let mut hub = LocalHub::start("drain.grace = '1s'\ndrain.duration = '0s'")?;
+    let client = RawClient::connected(&hub, USER)?;
+    let token = hub.signer().sign(&token::internal())?;
+    let body = log_out().to_string();
+    let (begun, rest) = body.split_at(10);
+    let mut sender = Connection::open(hub.internal)?;
+    let length = body.len();
+    let head = format!(
+        "POST /send HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n{begun}"
+    );
+    sender.write(head.as_bytes())?;
+    hub.process.signal(Signal::TERM)?;
+    becomes(&hub, "draining{phase=\"sources\"}", 1.0)?;
+    sender.write(rest.as_bytes())?;
+    let response = sender.response()?;
+    ensure!((response.status, response.header("connection")) == (200, Some("close")), "{response:?}");
+    let heard = client.rest()?;
+    ensure!(count(&heard) == 1 && heard.ends_with(CLOSE), "{:?}", String::from_utf8_lossy(&heard));
+    ensure!(hub.process.wait(SOON)?.success(), "{}", hub.process.printed());
     Ok(())
 }
 
