@@ -86,6 +86,8 @@ pub enum Reason {
     SecretNotFound,
     /// `ReferencesResolved`: a Secret has not got an entry, or it is empty.
     SecretEntryMissing,
+    /// `ReferencesResolved`: an entry of a Secret is not what it is used for.
+    SecretEntryInvalid,
     /// `ReferencesResolved`: an entry of a Secret is malformed, or none is a key.
     InvalidKey,
     /// `Conflict`: there is none.
@@ -117,6 +119,7 @@ impl Reason {
             Reason::Resolved => "Resolved",
             Reason::SecretNotFound => "SecretNotFound",
             Reason::SecretEntryMissing => "SecretEntryMissing",
+            Reason::SecretEntryInvalid => "SecretEntryInvalid",
             Reason::InvalidKey => "InvalidKey",
             Reason::NoConflict => "NoConflict",
             Reason::ForeignObject => "ForeignObject",

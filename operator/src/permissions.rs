@@ -79,7 +79,14 @@ pub const PERMISSIONS: &[Permission] = &[
         group: "",
         resource: "secrets",
         verbs: OPTIONAL_CHILD,
-        why: "Get to check the keys and the connection string that a spec names; create, patch and delete for the generated keys; watched by metadata only.",
+        why: "Get to check the keys, addresses and passwords that a spec names; create, patch and delete for the generated keys; watched by metadata only.",
+    },
+    Permission {
+        scope: Scope::Watched,
+        group: "policy",
+        resource: "poddisruptionbudgets",
+        verbs: OPTIONAL_CHILD,
+        why: "How many pods of a hub may be taken from it at once; delete for a hub that has no more than one.",
     },
     Permission {
         scope: Scope::Watched,

@@ -7,12 +7,15 @@ use std::path::Path;
 
 use notification_hub_crds::v1alpha1::KeyAlgorithm;
 use notification_hub_operator::build::{Desired, build};
-use notification_hub_operator::keys::KeyPair;
-use notification_hub_operator::reconcile::dereference::{Fetched, Generated, Referenced};
+use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair};
+use notification_hub_operator::reconcile::dereference::{Fetched, Kept};
 use notification_hub_operator::reconcile::validate::validate;
 use serde_json::{Value, json};
 
-use crate::common::fixtures::{CONNECTION_STRING, P256_PRIVATE, P256_PUBLIC, hub, secret, with_queue};
+use crate::common::fixtures::{
+    CERTIFICATE, CONNECTION_STRING, P256_PRIVATE, P256_PUBLIC, REDIS_PASSWORD, REDIS_URL, hub, secret, with_queue,
+    with_redis,
+};
 
 /// What a name stands for.
 pub fn specs() -> BTreeMap<&'static str, Value> {
@@ -60,6 +63,34 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                 "catchUp": { "enabled": false, "window": "30m" },
             }),
         ),
+        ("several", with_redis("redis", 3)),
+        (
+            "several-customized",
+            json!({
+                "replicas": 1,
+                "source": source,
+                "auth": signing,
+                "backplane": { "redis": {
+                    "url": { "secretKeyRef": { "name": "redis", "key": "url" } },
+                    "username": "hub",
+                    "password": { "secretKeyRef": { "name": "redis", "key": "password" } },
+                    "ca": { "secretKeyRef": { "name": "redis", "key": "ca.crt" } },
+                    "channelPrefix": "Vault",
+                } },
+                "drain": { "duration": "1m30s" },
+                "rollout": { "maxSurge": 2 },
+                "podTemplate": { "spec": {
+                    "topologySpreadConstraints": [{
+                        "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule", "maxSkew": 2,
+                    }],
+                    "containers": [{ "name": "hub", "env": [
+                        { "name": "NOTIFICATION_HUB__BACKPLANE__REDIS__URL", "value": "redis://stolen" },
+                        { "name": "NOTIFICATION_HUB__DRAIN__DEADLINE", "value": "1h" },
+                        { "name": "NOTIFICATION_HUB__BACKPLANE__HOLD", "value": "500" },
+                    ] }],
+                } },
+            }),
+        ),
         (
             "customized",
             json!({
@@ -100,20 +131,20 @@ pub fn built(spec: Value) -> Desired {
     resource["metadata"]["uid"] = json!("6a8b9d3e-0000-4000-8000-000000000001");
     let resource: notification_hub_crds::NotificationHub = serde_json::from_value(resource).expect("a hub");
     let key = KeyPair::read(P256_PRIVATE, KeyAlgorithm::ES256).expect("a key");
-    let keys = serde_json::from_value(secret("keys", &[("a.pem", P256_PUBLIC)])).expect("a Secret");
-    let storage = serde_json::from_value(secret("storage", &[("url", CONNECTION_STRING)])).expect("a Secret");
-    let queue = resource.spec.source.azure_queue.as_ref();
+    let secrets = [
+        secret("keys", &[("a.pem", P256_PUBLIC)]),
+        secret("storage", &[("url", CONNECTION_STRING)]),
+        secret("redis", &[("url", REDIS_URL), ("password", REDIS_PASSWORD), ("ca.crt", CERTIFICATE)]),
+    ];
+    let secrets = secrets.map(|secret| {
+        let name = secret["metadata"]["name"].as_str().expect("a name").to_owned();
+        (name, serde_json::from_value(secret).expect("a Secret"))
+    });
+    let token_key = ConnectionTokenKey::read(&[7; 32]).expect("a key");
     let fetched = Fetched {
-        connection_string: queue
-            .is_some_and(|queue| queue.connection_string.is_some())
-            .then(|| Referenced { name: "storage".to_owned(), secret: Some(storage) }),
-        signing_keys: resource
-            .spec
-            .auth
-            .signing_keys
-            .is_some()
-            .then(|| Referenced { name: "keys".to_owned(), secret: Some(keys) }),
-        generated: resource.spec.auth.generate.is_some().then_some(Generated::Pair(key)),
+        secrets: secrets.into(),
+        generated: resource.spec.auth.generate.is_some().then_some(Kept::Ours(key)),
+        token_key: resource.spec.backplane.is_some().then_some(Kept::Ours(token_key)),
     };
     let image = "registry.example.com/hub:1.0.0".parse().expect("an image");
     build(&validate(&resource, fetched, &image).expect("a valid spec").hub).expect("objects")
@@ -125,9 +156,11 @@ fn documents(desired: Desired) -> String {
         service_account,
         config_map,
         jwt_secret,
+        tokens_secret,
         public_service,
         internal_service,
         metrics_service,
+        pod_disruption_budget,
         deployment,
     } = desired;
     let jwt_secret = jwt_secret.map(|mut secret| {
@@ -142,6 +175,8 @@ fn documents(desired: Desired) -> String {
         Some(serde_json::to_value(public_service)),
         internal_service.map(serde_json::to_value),
         Some(serde_json::to_value(metrics_service)),
+        tokens_secret.map(serde_json::to_value),
+        pod_disruption_budget.map(serde_json::to_value),
         Some(serde_json::to_value(deployment)),
     ];
     let values = whole.into_iter().flatten().map(|object| object.expect("JSON")).chain(jwt_secret);
@@ -155,7 +190,9 @@ fn the_built_objects_are_the_golden_ones() {
     for (name, spec) in specs() {
         let path = folder.join(format!("{name}.yaml"));
         let text = documents(built(spec));
-        assert!(!text.contains("Y29ycmVjdC1ob3JzZQ"), "{name}: a connection string got out");
+        for secret in ["Y29ycmVjdC1ob3JzZQ", REDIS_URL, REDIS_PASSWORD] {
+            assert!(!text.contains(secret), "{name}: a connection string or a password got out");
+        }
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&path, &text).expect("a golden file can be written");
         }

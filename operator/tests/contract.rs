@@ -7,12 +7,12 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec};
 use notification_hub::auth::key_files;
 use notification_hub::azure::Credential;
 use notification_hub::config::{Config, Layers, Source};
-use notification_hub_operator::build::{CONFIG_FILE, CONFIG_FOLDER, DRAIN, Desired};
+use notification_hub_operator::build::{CONFIG_FILE, CONFIG_FOLDER, Desired};
 use notification_hub_operator::keys;
 use serde_json::json;
 
 use crate::builders::{built, specs};
-use crate::common::fixtures::CONNECTION_STRING;
+use crate::common::fixtures::{CONNECTION_STRING, REDIS_PASSWORD, REDIS_URL};
 
 fn pod(desired: &Desired) -> PodSpec {
     let template = desired.deployment.spec.as_ref().map(|spec| spec.template.clone());
@@ -29,11 +29,26 @@ fn value(variable: &EnvVar) -> String {
     match (&variable.value, reference) {
         (Some(value), None) => value.clone(),
         (None, Some(reference)) => {
-            assert_eq!((reference.name.as_str(), reference.key.as_str()), ("storage", "url"));
-            CONNECTION_STRING.to_owned()
+            let text = match (reference.name.as_str(), reference.key.as_str()) {
+                ("storage", "url") => CONNECTION_STRING,
+                ("redis", "url") => REDIS_URL,
+                ("redis", "password") => REDIS_PASSWORD,
+                other => panic!("no such entry: {other:?}"),
+            };
+            text.to_owned()
         }
         _ => panic!("neither a value nor a Secret's: {variable:?}"),
     }
+}
+
+/// What a process needs to end, once it has let go of everybody.
+const TO_END: Duration = Duration::from_secs(5);
+
+/// How long the pod serves on after its end was decided, before its hub is told.
+fn pre_stop(container: &Container) -> Duration {
+    let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
+    let sleep = hook.and_then(|hook| hook.sleep.as_ref()).expect("a sleep");
+    Duration::from_secs(sleep.seconds.cast_unsigned())
 }
 
 /// The configuration as the hub in this pod reads it.
@@ -72,8 +87,12 @@ fn the_hub_understands_every_file() {
         assert_eq!(open.contains(&port(&config.listen.internal)), is_direct, "{name}");
         assert_eq!(desired.internal_service.is_some(), is_direct, "{name}");
         assert_eq!(config.installation.map(|id| id.to_string()), installation, "{name}");
-        assert!(config.drain.deadline <= DRAIN, "{name}: the pod would be killed while it drains");
+        let until_killed = pod.termination_grace_period_seconds.expect("a grace period").cast_unsigned();
+        let end = pre_stop(container) + config.drain.grace + config.drain.deadline + TO_END;
+        assert!(end <= Duration::from_secs(until_killed), "{name}: the pod would be killed while it drains");
         assert!(config.drain.grace.is_zero(), "{name}: the preStop hook has waited already");
+        assert_eq!(config.backplane.redis.is_some(), spec["backplane"].is_object(), "{name}");
+        assert_eq!(config.connection_token_key.is_some(), spec["backplane"].is_object(), "{name}");
     }
 }
 
@@ -107,6 +126,44 @@ fn the_hub_is_told_which_queue() {
     assert_eq!(id.to_string(), "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c");
 }
 
+#[test]
+fn the_hub_is_told_how_replicas_reach_each_other() {
+    let plain = config(&built(specs()["several"].clone()));
+    let redis = plain.backplane.redis.expect("Redis");
+    assert_eq!((&*redis.servers, redis.tls), (&[("redis.example.com".to_owned(), 6380)][..], true));
+    assert_eq!((redis.username, redis.password.is_none(), redis.ca_file), (None, true, None));
+    assert_eq!(plain.backplane.channel_prefix, "Notifications");
+    assert_eq!(plain.drain.duration, Duration::from_secs(60));
+
+    let desired = built(specs()["several-customized"].clone());
+    let customized = config(&desired);
+    let redis = customized.backplane.redis.expect("Redis");
+    assert_eq!(redis.username.as_deref(), Some("hub"));
+    assert_eq!(redis.password.as_ref().map(|password| password.reveal()), Some(REDIS_PASSWORD));
+    assert_eq!(customized.backplane.channel_prefix, "Vault");
+    assert_eq!(customized.backplane.hold, 500, "nobody but the user says how many");
+    assert_eq!(customized.drain.duration, Duration::from_secs(90));
+    assert_eq!(customized.drain.deadline, Duration::from_secs(100), "a pod template cannot make it longer");
+
+    // Both files are where the pod has them, alone in a directory, from the right entries.
+    let pod = pod(&desired);
+    let mounted = |file: &Path| -> (String, String) {
+        let folder = file.parent().expect("a folder");
+        let mount = hub_container(&pod).volume_mounts.iter().flatten().find(|it| Path::new(&it.mount_path) == folder);
+        let name = &mount.expect("a mount").name;
+        let volume = pod.volumes.iter().flatten().find(|volume| volume.name == *name).expect("a volume");
+        let secret = volume.secret.as_ref().expect("a Secret");
+        let [item] = secret.items.as_deref().expect("items") else { panic!("one file: {secret:?}") };
+        assert_eq!(Some(item.path.as_str()), file.file_name().and_then(|name| name.to_str()));
+        (secret.secret_name.clone().expect("a name"), item.key.clone())
+    };
+    assert_eq!(mounted(&redis.ca_file.expect("a file")), ("redis".to_owned(), "ca.crt".to_owned()));
+    let (secret, entry) = mounted(&customized.connection_token_key.expect("a file"));
+    let made = desired.tokens_secret.expect("a Secret");
+    assert_eq!(made.metadata.name, Some(secret));
+    assert_eq!(made.data.expect("entries")[&entry].0.len(), 32);
+}
+
 /// The definition's pattern of durations, and what the hub reads.
 #[test]
 fn the_hub_reads_every_duration_that_the_definition_lets_through() {
@@ -114,6 +171,11 @@ fn the_hub_reads_every_duration_that_the_definition_lets_through() {
         let mut spec = specs()["authority"].clone();
         spec["auth"]["clockSkew"] = json!(text);
         config(&built(spec));
+        let mut spec = specs()["several"].clone();
+        spec["drain"]["duration"] = json!(text);
+        let desired = built(spec);
+        let until_killed = pod(&desired).termination_grace_period_seconds.expect("a grace period").cast_unsigned();
+        assert!(Duration::from_secs(until_killed) > config(&desired).drain.deadline, "{text}: both mean the same");
     }
 }
 

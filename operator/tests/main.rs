@@ -16,3 +16,4 @@ mod permissions;
 mod pipeline;
 mod prune;
 mod references;
+mod replicas;

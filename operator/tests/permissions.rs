@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CONNECTION_STRING, HUBS, P256_PUBLIC, hub, is, key, roll_out, secret, smallest, with_queue, with_signing_keys,
+    CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_URL, hub, is, key, roll_out, secret, smallest, with_queue, with_redis,
+    with_signing_keys,
 };
 use crate::common::request::Access;
 use crate::controller::Running;
@@ -50,6 +51,16 @@ async fn everything(api: &FakeApi) {
     roll_out(api, "vault");
     let gone = |resource: &str, name: &str| api.get(&key(resource, name)).is_none();
     api.until("what is not wanted goes", |_| gone("services", "vault-internal") && gone("secrets", "vault-jwt")).await;
+    api.create(secret("redis", &[("url", REDIS_URL)]));
+    for replicas in [2, 1] {
+        api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", replicas));
+        api.until("several replicas come and go", |api| {
+            api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["replicas"] == replicas
+        })
+        .await;
+        roll_out(api, "vault");
+    }
+    api.until("no budget", |_| gone("policy/poddisruptionbudgets", "vault")).await;
     running.stop().await;
     candidate.stop().await;
 }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CONNECTION_STRING, HUBS, P256_PUBLIC, condition, context, hub, key, message, pass, roll_out, secret, with_queue,
-    with_signing_keys,
+    CERTIFICATE, CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_PASSWORD, REDIS_URL, condition, context, hub, key,
+    message, pass, roll_out, secret, with_queue, with_redis, with_signing_keys,
 };
 
 const SECRET_TEXT: &str = "correct-horse-battery-staple-0123456789";
@@ -176,4 +176,88 @@ async fn a_running_hub_stays_when_its_connection_string_goes() {
     assert_eq!(api.get(&key("apps/deployments", "vault")), before);
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()));
     assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()));
+}
+
+/// A spec with everything that a Redis may need, all of one Secret.
+fn with_all_of_redis() -> Value {
+    let mut spec = with_redis("redis", 2);
+    for (field, entry) in [("password", "password"), ("ca", "ca.crt")] {
+        spec["backplane"]["redis"][field] = json!({ "secretKeyRef": { "name": "redis", "key": entry } });
+    }
+    spec
+}
+
+#[tokio::test]
+async fn what_redis_needs_is_missed_all_at_once_and_judged_without_telling_it() {
+    let api = FakeApi::new();
+    api.create(hub("vault", with_all_of_redis()));
+    passed(&api).await;
+    assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), "SecretNotFound".into()));
+    let told = message(&api, "vault", "Ready");
+    for field in ["url", "password", "ca"] {
+        assert!(told.contains(&format!("backplane.redis.{field}: Secret redis does not exist")), "{told}");
+    }
+    assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod that could not start");
+
+    let wrong: [(&str, &str, &str, &str); 4] = [
+        (
+            "url",
+            "http://SECRET",
+            "SecretEntryInvalid",
+            "backplane.redis.url: Secret redis, entry url: it is neither redis://",
+        ),
+        ("url", " ", "SecretEntryMissing", "backplane.redis.url: Secret redis, entry url: it is empty"),
+        ("password", "", "SecretEntryMissing", "backplane.redis.password: Secret redis, entry password: it is empty"),
+        (
+            "ca.crt",
+            "SECRET",
+            "SecretEntryInvalid",
+            "backplane.redis.ca: Secret redis, entry ca.crt: it is no certificate",
+        ),
+    ];
+    let good = [("url", REDIS_URL), ("password", REDIS_PASSWORD), ("ca.crt", CERTIFICATE)];
+    api.create(secret("redis", &good));
+    for (entry, text, reason, expected) in wrong {
+        let entries = good.map(|(name, right)| (name, if name == entry { text } else { right }));
+        api.edit(&key("secrets", "redis"), |it| *it = secret("redis", &entries));
+        passed(&api).await;
+        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), reason.into()), "{expected}");
+        let told = message(&api, "vault", "Ready");
+        assert!(told.starts_with(expected) && !told.contains("SECRET"), "{told}");
+    }
+
+    for url in [REDIS_URL, "redis://redis", "redis:6379,password=a://b", "redis\n"] {
+        let entries = good.map(|(name, right)| (name, if name == "url" { url } else { right }));
+        api.edit(&key("secrets", "redis"), |it| *it = secret("redis", &entries));
+        passed(&api).await;
+        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()), "{url}");
+    }
+    let resources = ["services", "configmaps", "serviceaccounts", "apps/deployments", HUBS, "events.k8s.io/events"];
+    let said: Vec<Value> = resources.into_iter().flat_map(|resource| api.all(resource)).collect();
+    let out = |object: &Value| [REDIS_URL, REDIS_PASSWORD].iter().any(|secret| object.to_string().contains(secret));
+    assert!(!said.iter().any(out), "it got out: {said:#?}");
+}
+
+#[tokio::test]
+async fn an_edited_address_or_password_makes_one_rollout_and_an_edited_authority_none() {
+    let api = FakeApi::new();
+    api.create(hub("vault", with_all_of_redis()));
+    api.create(secret("redis", &[]));
+    let generation =
+        |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["metadata"]["generation"].clone();
+    let other = CERTIFICATE.repeat(2);
+    let table = [
+        ((REDIS_URL, REDIS_PASSWORD, CERTIFICATE), 1),
+        ((REDIS_URL, REDIS_PASSWORD, other.as_str()), 1),
+        ((REDIS_URL, "correct-horse", other.as_str()), 2),
+        (("rediss://elsewhere", "correct-horse", other.as_str()), 3),
+    ];
+    for ((url, password, ca), expected) in table {
+        let entries = [("url", url), ("password", password), ("ca.crt", ca), ("other", url)];
+        api.edit(&key("secrets", "redis"), |it| *it = secret("redis", &entries));
+        for _ in 0..2 {
+            passed(&api).await;
+            assert_eq!(generation(&api), expected, "{entries:?}");
+        }
+    }
 }

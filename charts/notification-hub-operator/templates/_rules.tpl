@@ -26,9 +26,13 @@ What the operator may do in the namespaces that it watches. Its tests hold this 
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]
-# Get to check the keys and the connection string that a spec names; create, patch and delete for the generated keys; watched by metadata only.
+# Get to check the keys, addresses and passwords that a spec names; create, patch and delete for the generated keys; watched by metadata only.
 - apiGroups: [""]
   resources: [secrets]
+  verbs: [get, list, watch, create, patch, delete]
+# How many pods of a hub may be taken from it at once; delete for a hub that has no more than one.
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
 # To tell of changes; patch counts repetitions.
 - apiGroups: [events.k8s.io]

@@ -4,16 +4,22 @@
 
 mod auth;
 mod azure_queue;
+mod backplane;
 mod catch_up;
+mod drain;
 mod image;
+mod rollout;
 mod secret;
 mod source;
 mod status;
 
 pub use auth::{Auth, Generate, KeyAlgorithm, SigningKeys};
 pub use azure_queue::{AzureQueue, WorkloadIdentity};
+pub use backplane::{Backplane, Redis};
 pub use catch_up::CatchUp;
+pub use drain::Drain;
 pub use image::{Image, PullPolicy, PullSecret};
+pub use rollout::Rollout;
 pub use secret::{SecretKeyReference, SecretReference, SecretValue};
 pub use source::{Direct, Source};
 pub use status::{NotificationHubStatus, SourceKind};
@@ -81,14 +87,22 @@ use crate::schema::preserved_object;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.replicas) || self.replicas <= 1")
-        .message("more than one replica needs a backplane, which this version has not got yet: set replicas to 0 or 1")
+    validation = Rule::new("has(self.backplane) || !has(self.replicas) || self.replicas <= 1")
+        .message("more than one replica needs a backplane, by which a push to one reaches the clients of all: give backplane.redis, or set replicas to 0 or 1")
         .reason(Reason::FieldValueForbidden)
-        .field_path(".replicas")
+        .field_path(".replicas"),
+    validation = Rule::new("has(self.backplane) || !has(self.drain)")
+        .message("without a backplane there is no other pod that clients could go to one after another, and all are let go of at once: leave drain out, or give backplane.redis")
+        .reason(Reason::FieldValueForbidden)
+        .field_path(".drain"),
+    validation = Rule::new("has(self.backplane) || !has(self.rollout)")
+        .message("without a backplane there is one pod, and one more while it is replaced: leave rollout out, or give backplane.redis")
+        .reason(Reason::FieldValueForbidden)
+        .field_path(".rollout")
 )]
 pub struct NotificationHubSpec {
-    /// How many pods serve: 0 (stopped) or 1, which is the default. More need a backplane, which this version has not
-    /// got yet. Set it if you want to use `kubectl scale`.
+    /// How many pods serve, 1 by default; 0 stops the hub, and more than 1 need a backplane. Set it if you want to use
+    /// `kubectl scale`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
@@ -110,6 +124,18 @@ pub struct NotificationHubSpec {
         regex(pattern = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$")
     )]
     pub installation_id: Option<String>,
+
+    /// What connects several replicas, so that a push to one of them reaches the clients of all. Without it there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backplane: Option<Backplane>,
+
+    /// How a pod that goes lets go of its clients. Only with a backplane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Drain>,
+
+    /// How pods are replaced when something has changed. Only with a backplane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
 
     /// Clients that were away while something was pushed to them are told to sync when they are back.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,9 @@
 use notification_hub_crds::v1alpha1::CatchUp as CatchUpSpec;
 use serde::Serialize;
 
+use crate::keys::CONNECTION_TOKEN_ENTRY;
 use crate::model::ValidatedHub;
+use crate::model::backplane::Redis as RedisSettings;
 use crate::model::source::{Credential, Source as SourceKind};
 
 /// Where the pod finds its configuration.
@@ -14,8 +16,14 @@ pub const CONFIG_FOLDER: &str = "/etc/notification-hub";
 /// The file in it, and the entry of the ConfigMap.
 pub const CONFIG_FILE: &str = "config.toml";
 
-/// The setting that is no part of the file: the pod has it in its environment, from a Secret.
+/// A setting that is no part of the file: the pod has it in its environment, from a Secret.
 pub const CONNECTION_STRING: &str = "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING";
+
+/// Another.
+pub const REDIS_URL: &str = "NOTIFICATION_HUB__BACKPLANE__REDIS__URL";
+
+/// Another.
+pub const REDIS_PASSWORD: &str = "NOTIFICATION_HUB__BACKPLANE__REDIS__PASSWORD";
 
 /// Where the pod finds the generated public keys.
 pub const GENERATED_KEYS_FOLDER: &str = "/var/run/notification-hub/keys/generated";
@@ -23,14 +31,30 @@ pub const GENERATED_KEYS_FOLDER: &str = "/var/run/notification-hub/keys/generate
 /// Where the pod finds the user's keys.
 pub const SIGNING_KEYS_FOLDER: &str = "/var/run/notification-hub/keys/signing";
 
+/// Where the pod finds the key that replicas share.
+pub const TOKENS_FOLDER: &str = "/var/run/notification-hub/tokens";
+
+/// Where the pod finds the authority of Redis' certificate.
+pub const REDIS_CA_FOLDER: &str = "/var/run/notification-hub/redis";
+
+/// The file in it.
+pub(super) const REDIS_CA_FILE: &str = "ca.pem";
+
 #[derive(Serialize)]
 struct ConfigFile<'a> {
+    // Before the tables, as TOML wants it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_token_key_file: Option<String>,
     source: Source<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backplane: Option<Backplane<'a>>,
     auth: Auth<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     installation: Option<Installation<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     catch_up: Option<CatchUp<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain: Option<Drain<'a>>,
     log: Log,
 }
 
@@ -51,6 +75,22 @@ struct AzureQueue<'a> {
     account_url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Backplane<'a> {
+    redis: Redis<'a>,
+}
+
+/// Without the address and the password, which have no place in a ConfigMap.
+#[derive(Serialize)]
+struct Redis<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel_prefix: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -80,17 +120,27 @@ struct CatchUp<'a> {
 }
 
 #[derive(Serialize)]
+struct Drain<'a> {
+    duration: &'a str,
+}
+
+#[derive(Serialize)]
 struct Log {
     format: &'static str,
 }
 
 /// The text of the file.
 pub(super) fn text(hub: &ValidatedHub) -> String {
+    let backplane = hub.backplane.as_ref();
     let file = ConfigFile {
+        connection_token_key_file: backplane.map(|_| format!("{TOKENS_FOLDER}/{CONNECTION_TOKEN_ENTRY}")),
         source: source(&hub.source),
+        backplane: backplane.map(|backplane| Backplane { redis: redis(&backplane.redis) }),
         auth: auth(hub),
         installation: hub.installation_id.as_deref().map(|id| Installation { id }),
         catch_up: catch_up(hub),
+        // The pod is given as long as this takes: neither leaves it to the other.
+        drain: backplane.map(|backplane| Drain { duration: &backplane.drain.text }),
         log: Log { format: "json" },
     };
     toml::to_string(&file).expect("tables of texts are TOML")
@@ -99,7 +149,7 @@ pub(super) fn text(hub: &ValidatedHub) -> String {
 fn source(source: &SourceKind) -> Source<'_> {
     let SourceKind::AzureQueue(queue) = source else { return Source { kind: "direct", azure_queue: None } };
     let (account_url, client_id) = match &queue.credential {
-        Credential::ConnectionString { .. } => (None, None),
+        Credential::ConnectionString(_) => (None, None),
         Credential::WorkloadIdentity { account_url, client_id } => {
             (Some(account_url.as_str()), Some(client_id.as_str()))
         }
@@ -108,6 +158,14 @@ fn source(source: &SourceKind) -> Source<'_> {
     Source {
         kind: "azure_queue",
         azure_queue: Some(AzureQueue { queue: &queue.name, poison_queue, account_url, client_id }),
+    }
+}
+
+fn redis(redis: &RedisSettings) -> Redis<'_> {
+    Redis {
+        username: redis.username.as_deref(),
+        ca_file: redis.ca.as_ref().map(|_| format!("{REDIS_CA_FOLDER}/{REDIS_CA_FILE}")),
+        channel_prefix: redis.channel_prefix.as_deref(),
     }
 }
 

@@ -9,13 +9,17 @@ pub mod ports;
 mod protected;
 mod resource;
 mod round_trip;
+mod spread;
 
-pub use config_file::{CONFIG_FILE, CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER};
+pub use config_file::{
+    CONFIG_FILE, CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, REDIS_CA_FOLDER, REDIS_PASSWORD, REDIS_URL,
+    SIGNING_KEYS_FOLDER, TOKENS_FOLDER,
+};
 pub use overrides::{Understood, understand};
-pub use pod::DRAIN;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use crate::model::ValidatedHub;
 
@@ -28,12 +32,16 @@ pub struct Desired {
     pub config_map: ConfigMap,
     /// The generated keys, if they are wanted.
     pub jwt_secret: Option<Secret>,
+    /// The key that replicas share, if there may be several.
+    pub tokens_secret: Option<Secret>,
     /// The Service for clients.
     pub public_service: Service,
     /// The Service for senders, if they post to the hub.
     pub internal_service: Option<Service>,
     /// The Service for whoever collects metrics.
     pub metrics_service: Service,
+    /// How many pods may be taken from it at once, if there are several.
+    pub pod_disruption_budget: Option<PodDisruptionBudget>,
     /// The pods.
     pub deployment: Deployment,
 }
@@ -45,10 +53,12 @@ pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
     Ok(Desired {
         service_account: resource::service_account::build(hub),
         config_map: resource::config_map::build(hub, &config),
-        jwt_secret: hub.generated.as_ref().map(|pair| resource::secret::build(hub, pair)),
+        jwt_secret: hub.generated.as_ref().map(|pair| resource::secret::jwt(hub, pair)),
+        tokens_secret: hub.backplane.as_ref().map(|it| resource::secret::tokens(hub, &it.token_key)),
         public_service: resource::service::public(hub),
         internal_service: hub.source.is_direct().then(|| resource::service::internal(hub)),
         metrics_service: resource::service::metrics(hub),
+        pod_disruption_budget: resource::pod_disruption_budget::build(hub),
         deployment,
     })
 }

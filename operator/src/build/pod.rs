@@ -12,24 +12,34 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use notification_hub_crds::CONFIG_CHECKSUM_ANNOTATION;
 
-use super::{CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER, checksum, ports};
-use crate::keys::JWKS_ENTRY;
+use super::config_file::REDIS_CA_FILE;
+use super::{
+    CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, REDIS_CA_FOLDER, REDIS_PASSWORD, REDIS_URL,
+    SIGNING_KEYS_FOLDER, TOKENS_FOLDER, checksum, ports, spread,
+};
+use crate::keys::{CONNECTION_TOKEN_ENTRY, JWKS_ENTRY};
 use crate::model::source::Credential;
-use crate::model::{CONTAINER, ValidatedHub, labels};
+use crate::model::{CONTAINER, Fingerprint, SecretEntry, ValidatedHub, labels};
 
 /// Names of the volumes.
 pub(super) mod volume {
     pub(in super::super) const CONFIG: &str = "config";
     pub(in super::super) const GENERATED_KEYS: &str = "generated-keys";
     pub(in super::super) const SIGNING_KEYS: &str = "signing-keys";
+    pub(in super::super) const TOKENS: &str = "tokens";
+    pub(in super::super) const REDIS_CA: &str = "redis-ca";
+
+    pub(in super::super) const ALL: [&str; 5] = [CONFIG, GENERATED_KEYS, SIGNING_KEYS, TOKENS, REDIS_CA];
 }
 
 /// How long the pod goes on serving after its end was decided, until no endpoint leads to it any more.
 const PRE_STOP: Duration = Duration::from_secs(5);
 
-/// How long the hub then takes at most to let go of its clients: two seconds without a backplane, and its deadline,
-/// which is ten seconds later.
-pub const DRAIN: Duration = Duration::from_secs(12);
+/// Over how long the hub then lets go of its clients without a backplane.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// How much later the hub ends whatever is still open.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What is left for the process to end.
 const MARGIN: Duration = Duration::from_secs(8);
@@ -39,13 +49,8 @@ const USER: i64 = 65532;
 
 /// The pod template.
 pub(super) fn template(hub: &ValidatedHub, config: &str) -> PodTemplateSpec {
-    // Key Secrets are not among them: they are mounted, and read again in place.
-    let secrets: Vec<_> = match hub.source.credential() {
-        Some(Credential::ConnectionString { fingerprint, .. }) => vec![fingerprint],
-        Some(Credential::WorkloadIdentity { .. }) | None => Vec::new(),
-    };
     let annotations = [
-        (CONFIG_CHECKSUM_ANNOTATION, checksum::of(config, &secrets)),
+        (CONFIG_CHECKSUM_ANNOTATION, checksum::of(config, &read_once(hub))),
         ("kubectl.kubernetes.io/default-container", CONTAINER.to_owned()),
     ];
     PodTemplateSpec {
@@ -58,7 +63,16 @@ pub(super) fn template(hub: &ValidatedHub, config: &str) -> PodTemplateSpec {
     }
 }
 
+/// Which Secrets' contents the pods go with. Keys that sign tokens and the authority of Redis' certificate are not among
+/// them: they are mounted, and read again in place.
+fn read_once(hub: &ValidatedHub) -> Vec<Fingerprint> {
+    let tokens = hub.backplane.as_ref().map(|backplane| Fingerprint::of(backplane.token_key.as_bytes()));
+    secret_variables(hub).into_iter().map(|(_, entry)| entry.fingerprint.clone()).chain(tokens).collect()
+}
+
 fn spec(hub: &ValidatedHub) -> PodSpec {
+    let drain = hub.backplane.as_ref().map_or(DRAIN, |backplane| backplane.drain.value);
+    let grace = PRE_STOP + drain + DEADLINE + MARGIN;
     let (volumes, mounts) = volumes(hub).into_iter().unzip();
     let pull_secrets = hub.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
     PodSpec {
@@ -66,7 +80,7 @@ fn spec(hub: &ValidatedHub) -> PodSpec {
         automount_service_account_token: Some(false),
         // The hub would take the variables of a Service called notification-hub for settings.
         enable_service_links: Some(false),
-        termination_grace_period_seconds: Some((PRE_STOP + DRAIN + MARGIN).as_secs().cast_signed()),
+        termination_grace_period_seconds: Some(grace.as_secs().cast_signed()),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
             run_as_user: Some(USER),
@@ -75,6 +89,7 @@ fn spec(hub: &ValidatedHub) -> PodSpec {
             ..PodSecurityContext::default()
         }),
         image_pull_secrets: Some(pull_secrets.collect()).filter(|list: &Vec<_>| !list.is_empty()),
+        topology_spread_constraints: spread::constraints(hub),
         containers: vec![container(hub, mounts)],
         volumes: Some(volumes),
         ..PodSpec::default()
@@ -120,11 +135,24 @@ fn container(hub: &ValidatedHub, mounts: Vec<VolumeMount>) -> Container {
 }
 
 /// What the hub must read but no ConfigMap may hold.
+fn secret_variables(hub: &ValidatedHub) -> Vec<(&'static str, &SecretEntry)> {
+    let connection_string = match hub.source.credential() {
+        Some(Credential::ConnectionString(entry)) => Some((CONNECTION_STRING, entry)),
+        Some(Credential::WorkloadIdentity { .. }) | None => None,
+    };
+    let redis = hub.backplane.as_ref().map(|backplane| &backplane.redis);
+    let url = redis.map(|redis| (REDIS_URL, &redis.url));
+    let password = redis.and_then(|redis| Some((REDIS_PASSWORD, redis.password.as_ref()?)));
+    [connection_string, url, password].into_iter().flatten().collect()
+}
+
 fn environment(hub: &ValidatedHub) -> Option<Vec<EnvVar>> {
-    let Credential::ConnectionString { secret, entry, .. } = hub.source.credential()? else { return None };
-    let reference = SecretKeySelector { name: secret.clone(), key: entry.clone(), optional: None };
-    let value_from = Some(EnvVarSource { secret_key_ref: Some(reference), ..EnvVarSource::default() });
-    Some(vec![EnvVar { name: CONNECTION_STRING.to_owned(), value_from, ..EnvVar::default() }])
+    let variable = |(name, value): (&str, &SecretEntry)| {
+        let reference = SecretKeySelector { name: value.secret.clone(), key: value.entry.clone(), optional: None };
+        let value_from = Some(EnvVarSource { secret_key_ref: Some(reference), ..EnvVarSource::default() });
+        EnvVar { name: name.to_owned(), value_from, ..EnvVar::default() }
+    };
+    Some(secret_variables(hub).into_iter().map(variable).collect()).filter(|list: &Vec<_>| !list.is_empty())
 }
 
 fn probe(path: &str) -> Probe {
@@ -146,25 +174,29 @@ fn volumes(hub: &ValidatedHub) -> Vec<(Volume, VolumeMount)> {
         config_map: Some(ConfigMapVolumeSource { name: hub.name.to_string(), ..ConfigMapVolumeSource::default() }),
         ..Volume::default()
     };
-    let secret = |name: &str, source: SecretVolumeSource| Volume {
+    let secret = |name: &str, secret: &str, items: Option<Vec<KeyToPath>>| Volume {
         name: name.to_owned(),
-        secret: Some(source),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret.to_owned()),
+            items,
+            ..SecretVolumeSource::default()
+        }),
         ..Volume::default()
     };
+    let only =
+        |entry: &str, file: &str| Some(vec![KeyToPath { key: entry.to_owned(), path: file.to_owned(), mode: None }]);
     let generated = hub.generated.is_some().then(|| {
         // The hub verifies only: the private key stays out of the pod.
-        let public = KeyToPath { key: JWKS_ENTRY.to_owned(), path: JWKS_ENTRY.to_owned(), mode: None };
-        let source = SecretVolumeSource {
-            secret_name: Some(hub.name.jwt_secret()),
-            items: Some(vec![public]),
-            ..SecretVolumeSource::default()
-        };
-        (secret(volume::GENERATED_KEYS, source), GENERATED_KEYS_FOLDER)
+        let items = only(JWKS_ENTRY, JWKS_ENTRY);
+        (secret(volume::GENERATED_KEYS, &hub.name.jwt_secret(), items), GENERATED_KEYS_FOLDER)
     });
-    let signing = hub.signing_keys.as_ref().map(|name| {
-        let source = SecretVolumeSource { secret_name: Some(name.clone()), ..SecretVolumeSource::default() };
-        (secret(volume::SIGNING_KEYS, source), SIGNING_KEYS_FOLDER)
+    let signing = hub.signing_keys.as_ref().map(|name| (secret(volume::SIGNING_KEYS, name, None), SIGNING_KEYS_FOLDER));
+    let tokens = hub.backplane.as_ref().map(|_| {
+        let items = only(CONNECTION_TOKEN_ENTRY, CONNECTION_TOKEN_ENTRY);
+        (secret(volume::TOKENS, &hub.name.tokens_secret(), items), TOKENS_FOLDER)
     });
+    let ca = hub.backplane.as_ref().and_then(|backplane| backplane.redis.ca.as_ref());
+    let ca = ca.map(|ca| (secret(volume::REDIS_CA, &ca.secret, only(&ca.entry, REDIS_CA_FILE)), REDIS_CA_FOLDER));
     let mounted = |(volume, folder): (Volume, &str)| {
         let mount = VolumeMount {
             name: volume.name.clone(),
@@ -174,5 +206,5 @@ fn volumes(hub: &ValidatedHub) -> Vec<(Volume, VolumeMount)> {
         };
         (volume, mount)
     };
-    [Some((config, CONFIG_FOLDER)), generated, signing].into_iter().flatten().map(mounted).collect()
+    [Some((config, CONFIG_FOLDER)), generated, signing, tokens, ca].into_iter().flatten().map(mounted).collect()
 }

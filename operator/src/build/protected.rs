@@ -3,12 +3,15 @@
 use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
 use notification_hub_crds::CONFIG_CHECKSUM_ANNOTATION;
 
-use super::{CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER, pod::volume, ports};
+use super::{
+    CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, REDIS_CA_FOLDER, REDIS_PASSWORD, REDIS_URL,
+    SIGNING_KEYS_FOLDER, TOKENS_FOLDER, pod::volume, ports,
+};
 use crate::model::CONTAINER;
 use crate::model::labels::Labels;
 
 /// Settings of the hub that Services, probes or mounts rely on, or that the spec decides.
-const ENVIRONMENT: [&str; 18] = [
+const ENVIRONMENT: [&str; 27] = [
     "NOTIFICATION_HUB__LISTEN__PUBLIC",
     "NOTIFICATION_HUB__LISTEN__INTERNAL",
     "NOTIFICATION_HUB__LISTEN__ADMIN",
@@ -18,6 +21,15 @@ const ENVIRONMENT: [&str; 18] = [
     "NOTIFICATION_HUB__AUTH__AUDIENCES",
     "NOTIFICATION_HUB__AUTH__CLOCK_SKEW",
     "NOTIFICATION_HUB__AUTH__KEYS",
+    "NOTIFICATION_HUB__BACKPLANE__REDIS__USERNAME",
+    "NOTIFICATION_HUB__BACKPLANE__REDIS__CA_FILE",
+    "NOTIFICATION_HUB__BACKPLANE__REDIS__CHANNEL_PREFIX",
+    REDIS_URL,
+    REDIS_PASSWORD,
+    "NOTIFICATION_HUB__CONNECTION_TOKEN_KEY_FILE",
+    "NOTIFICATION_HUB__DRAIN__GRACE",
+    "NOTIFICATION_HUB__DRAIN__DURATION",
+    "NOTIFICATION_HUB__DRAIN__DEADLINE",
     "NOTIFICATION_HUB__CATCH_UP__ENABLED",
     "NOTIFICATION_HUB__CATCH_UP__WINDOW",
     "NOTIFICATION_HUB__SOURCE__KIND",
@@ -47,8 +59,8 @@ pub(super) fn take_out(template: &mut PodTemplateSpec, required: &Labels) -> Vec
     }
     let Some(spec) = &mut template.spec else { return dropped };
     if let Some(volumes) = &mut spec.volumes {
-        let protected = [volume::CONFIG, volume::GENERATED_KEYS, volume::SIGNING_KEYS];
-        volumes.retain(|each| keep(!protected.contains(&each.name.as_str()), "spec.volumes", &each.name, &mut dropped));
+        volumes
+            .retain(|each| keep(!volume::ALL.contains(&each.name.as_str()), "spec.volumes", &each.name, &mut dropped));
     }
     for container in spec.containers.iter_mut().filter(|container| container.name == CONTAINER) {
         take_out_of_container(container, &mut dropped);
@@ -70,7 +82,7 @@ fn take_out_of_container(container: &mut Container, dropped: &mut Vec<String>) {
         });
     }
     if let Some(mounts) = &mut container.volume_mounts {
-        let protected = [CONFIG_FOLDER, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER];
+        let protected = [CONFIG_FOLDER, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER, TOKENS_FOLDER, REDIS_CA_FOLDER];
         mounts.retain(|each| {
             let free = !protected.contains(&each.mount_path.trim_end_matches('/'));
             keep(free, &path("volumeMounts"), &each.mount_path, dropped)

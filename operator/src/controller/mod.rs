@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::controller::{Action, Controller};
 use kube::runtime::reflector::ObjectRef;
@@ -71,6 +72,11 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
             triggers::children(store.clone()),
         )
         .watches(scoped::<PartialObjectMeta<Service>>(client, namespace), watched(), triggers::children(store.clone()))
+        .watches(
+            scoped::<PartialObjectMeta<PodDisruptionBudget>>(client, namespace),
+            watched(),
+            triggers::children(store.clone()),
+        )
         .watches(scoped::<PartialObjectMeta<Secret>>(client, namespace), watched(), triggers::secrets(store))
         .graceful_shutdown_on(async move {
             // An error means that nobody is left who could say so.

@@ -8,7 +8,7 @@ use notification_hub_crds::NotificationHub;
 
 use super::Guarded;
 use crate::cluster::Kind;
-use crate::model::names::ENDINGS;
+use crate::model::{names::ENDINGS, references};
 
 /// The hubs that a child, or an object with the name of one, concerns. By name rather than by owner, so that the end of
 /// a foreign object that was in the way is noticed too.
@@ -25,7 +25,8 @@ pub(super) fn secrets(store: Store<Guarded>) -> impl Fn(PartialObjectMeta<Secret
     let as_child = children(store.clone());
     move |secret| {
         let (name, namespace) = (secret.name_any(), secret.namespace());
-        let refers = |hub: &NotificationHub| hub.namespace() == namespace && refers_to_secret(hub, &name);
+        let refers =
+            |hub: &NotificationHub| hub.namespace() == namespace && references::secrets(&hub.spec).contains(&*name);
         let hubs = store.state();
         let referring = hubs.iter().filter(|guarded| guarded.0.as_ref().is_ok_and(refers));
         let referring: Vec<_> = referring.map(|guarded| ObjectRef::from_obj(&**guarded)).collect();
@@ -38,14 +39,6 @@ pub(super) fn secrets(store: Store<Guarded>) -> impl Fn(PartialObjectMeta<Secret
 /// The names that a hub may have which needs an object of this name.
 fn candidates(child: &str) -> impl Iterator<Item = &str> {
     ENDINGS.iter().filter_map(move |ending| child.strip_suffix(ending)).filter(|name| !name.is_empty())
-}
-
-/// Whether the spec names this Secret and its content matters to the operator.
-fn refers_to_secret(hub: &NotificationHub, name: &str) -> bool {
-    let keys = hub.spec.auth.signing_keys.as_ref().map(|keys| &keys.secret_ref.name);
-    let queue = hub.spec.source.azure_queue.as_ref().and_then(|queue| queue.connection_string.as_ref());
-    let connection_string = queue.map(|value| &value.secret_key_ref.name);
-    keys.into_iter().chain(connection_string).any(|each| each == name)
 }
 
 #[cfg(test)]

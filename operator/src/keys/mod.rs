@@ -1,10 +1,13 @@
 //! Keys that sign tokens: making a pair, its public half as a JWK set, and judging what others bring. No I/O; random
 //! numbers come from the cryptography library.
 
+mod connection_token;
 mod entry;
 mod pem;
 
+pub use connection_token::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey};
 pub use entry::{EntryProblem, check, is_key_entry};
+pub use pem::check_certificates;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};

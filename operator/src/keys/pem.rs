@@ -34,3 +34,11 @@ pub(super) fn pkcs8(pem: &[u8]) -> Option<Vec<u8>> {
 pub(super) fn first(pem: &[u8]) -> Option<(SectionKind, Vec<u8>)> {
     <(SectionKind, Vec<u8>)>::from_pem_slice(pem).ok()
 }
+
+/// Judges what is to vouch for others' certificates. The problem is worded as the end of a sentence about it.
+pub fn check_certificates(pem: &[u8]) -> Result<(), &'static str> {
+    match first(pem) {
+        Some((SectionKind::Certificate, _)) => Ok(()),
+        _ => Err("is no certificate in PEM"),
+    }
+}

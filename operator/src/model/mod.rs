@@ -1,10 +1,14 @@
 //! A hub whose spec and references have been checked: the only thing that builders see. Pure.
 
+pub mod backplane;
+pub mod duration;
 pub mod fingerprint;
 pub mod image;
 pub mod labels;
 pub mod names;
 pub mod ownership;
+pub mod references;
+mod secret_entry;
 pub mod source;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
@@ -12,9 +16,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use notification_hub_crds::v1alpha1::{CatchUp, PullPolicy};
 
 use crate::keys::KeyPair;
+use backplane::Backplane;
 pub use fingerprint::Fingerprint;
 use image::ImageReference;
 use names::HubName;
+pub use secret_entry::SecretEntry;
 use source::Source;
 
 /// Name of the hub's container in its pods.
@@ -39,6 +45,8 @@ pub struct ValidatedHub {
     pub pull_secrets: Vec<String>,
     /// Where its notifications come from.
     pub source: Source,
+    /// What connects several replicas.
+    pub backplane: Option<Backplane>,
     /// What tokens have to be like.
     pub tokens: Tokens,
     /// How clients are caught up that missed pushes.

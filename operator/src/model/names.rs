@@ -8,9 +8,10 @@ pub const LONGEST: usize = 40;
 const INTERNAL: &str = "-internal";
 const METRICS: &str = "-metrics";
 const JWT: &str = "-jwt";
+const TOKENS: &str = "-tokens";
 
 /// What children's names have behind their hub's.
-pub const ENDINGS: [&str; 4] = ["", INTERNAL, METRICS, JWT];
+pub const ENDINGS: [&str; 5] = ["", INTERNAL, METRICS, JWT, TOKENS];
 
 /// A name that can be the name of a Service, and that leaves room for the children's endings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,11 @@ impl HubName {
     pub fn jwt_secret(&self) -> String {
         jwt_secret(&self.0)
     }
+
+    /// The Secret with the key that replicas share.
+    pub fn tokens_secret(&self) -> String {
+        tokens_secret(&self.0)
+    }
 }
 
 impl fmt::Display for HubName {
@@ -57,6 +63,11 @@ impl fmt::Display for HubName {
 /// The Secret with the generated keys of a hub whose name has not been checked yet.
 pub fn jwt_secret(hub: &str) -> String {
     format!("{hub}{JWT}")
+}
+
+/// The Secret with the key that the replicas of a hub share whose name has not been checked yet.
+pub fn tokens_secret(hub: &str) -> String {
+    format!("{hub}{TOKENS}")
 }
 
 /// Where clients inside the cluster connect.
@@ -86,7 +97,7 @@ mod tests {
     #[test]
     fn the_children_of_the_longest_name_fit_into_a_dns_label() {
         let name = HubName::parse(&"v".repeat(LONGEST)).expect("the longest name");
-        for child in [name.internal_service(), name.metrics_service(), name.jwt_secret()] {
+        for child in [name.internal_service(), name.metrics_service(), name.jwt_secret(), name.tokens_secret()] {
             assert!(child.len() <= 63, "{child}");
         }
     }

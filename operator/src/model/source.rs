@@ -1,6 +1,6 @@
 //! Where a hub's notifications come from. Pure.
 
-use super::Fingerprint;
+use super::SecretEntry;
 
 /// Where notifications come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,15 +40,8 @@ pub struct AzureQueue {
 /// How a queue may be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// A connection string in a Secret, which nobody but the pod reads.
-    ConnectionString {
-        /// The Secret.
-        secret: String,
-        /// Its entry.
-        entry: String,
-        /// Tells one content from another.
-        fingerprint: Fingerprint,
-    },
+    /// A connection string in a Secret.
+    ConnectionString(SecretEntry),
     /// A managed identity.
     WorkloadIdentity {
         /// Base of the queues' addresses.

@@ -45,18 +45,22 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
         service_account,
         config_map,
         jwt_secret,
+        tokens_secret,
         public_service,
         internal_service,
         metrics_service,
+        pod_disruption_budget,
         deployment,
     } = desired;
     let mut look = Look { cluster, uid, foreign: Vec::new() };
     let service_account = look.at(service_account).await?;
     let config_map = look.at(config_map).await?;
     let jwt_secret = look.at_some(jwt_secret).await?;
+    let tokens_secret = look.at_some(tokens_secret).await?;
     let public_service = look.at(public_service).await?;
     let internal_service = look.at_some(internal_service).await?;
     let metrics_service = look.at(metrics_service).await?;
+    let pod_disruption_budget = look.at_some(pod_disruption_budget).await?;
     let deployment = look.at(deployment).await?;
     if !look.foreign.is_empty() {
         return Ok(Verdict::Foreign(look.foreign));
@@ -67,9 +71,11 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     write.child(service_account).await?;
     write.child(config_map).await?;
     write.some_child(jwt_secret).await?;
+    write.some_child(tokens_secret).await?;
     write.child(public_service).await?;
     write.some_child(internal_service).await?;
     write.child(metrics_service).await?;
+    write.some_child(pod_disruption_budget).await?;
     let deployment = write.child(deployment).await?;
     Ok(Verdict::Applied(Box::new(Applied { deployment, uids: write.uids })))
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 use notification_hub_crds::NotificationHub;
 
@@ -17,7 +18,8 @@ use crate::model::{labels, ownership};
 /// Deletes the children of `hub` but for those with the uids `wanted`.
 pub async fn prune(cluster: &Cluster, hub: &NotificationHub, wanted: &BTreeSet<String>) -> Result<(), Error> {
     prune_kind::<Service>(cluster, hub, wanted).await?;
-    prune_kind::<Secret>(cluster, hub, wanted).await
+    prune_kind::<Secret>(cluster, hub, wanted).await?;
+    prune_kind::<PodDisruptionBudget>(cluster, hub, wanted).await
 }
 
 async fn prune_kind<K: Kind>(cluster: &Cluster, hub: &NotificationHub, wanted: &BTreeSet<String>) -> Result<(), Error> {

@@ -1,5 +1,7 @@
 //! Step 2: from a resource and what it refers to, to a hub that can be built, or to everything that is wrong. Pure.
 
+mod backplane;
+mod secret_value;
 mod source;
 
 use k8s_openapi::ByteString;
@@ -9,10 +11,11 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::Auth;
 
-use super::dereference::{Fetched, Generated, Referenced};
+use super::dereference::{Fetched, Kept, Secrets};
 use crate::build::{Understood, understand};
 use crate::conditions::{Findings, Problem};
 use crate::keys;
+use crate::model::backplane::Backplane;
 use crate::model::image::ImageReference;
 use crate::model::names::HubName;
 use crate::model::{Tokens, ValidatedHub, labels};
@@ -29,7 +32,10 @@ pub struct Checked {
 /// Checks everything, and reports everything that is wrong at once.
 pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageReference) -> Result<Checked, Findings> {
     let mut findings = Findings::default();
-    let source = source::check(&hub.spec.source, fetched.connection_string.as_ref(), &mut findings);
+    let source = source::check(&hub.spec.source, &fetched.secrets, &mut findings);
+    let redis = hub.spec.backplane.as_ref().map(|backplane| &backplane.redis);
+    let redis = redis.and_then(|redis| backplane::redis(redis, &fetched.secrets, &mut findings));
+    let rollouts = backplane::rollouts(&hub.spec, &mut findings);
     let mut wrong = |reason, message: String| findings.spec.push(Problem { reason, message });
 
     // The rules of the definition say these too; a resource may be older than the rules.
@@ -39,11 +45,11 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
         wrong(Reason::InvalidSpec, "metadata.name: at most 40 characters, as for a Service".to_owned());
     }
     let replicas = hub.spec.replicas.unwrap_or(1);
-    if !(0..=1).contains(&replicas) {
-        wrong(
-            Reason::InvalidSpec,
-            format!("replicas: {replicas} need a backplane, which this version has not got yet"),
-        );
+    if replicas < 0 {
+        wrong(Reason::InvalidSpec, format!("replicas: {replicas} is less than none"));
+    }
+    if replicas > 1 && hub.spec.backplane.is_none() {
+        wrong(Reason::InvalidSpec, format!("replicas: {replicas} need a backplane"));
     }
     let Auth { authority, issuer, audiences, clock_skew, generate, signing_keys } = &hub.spec.auth;
     if authority.is_none() && generate.is_none() && signing_keys.is_none() {
@@ -57,18 +63,18 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
         None
     });
 
-    let signing_keys = fetched.signing_keys.map(|referenced| {
-        check_signing_keys(&referenced, &mut findings);
-        referenced.name
+    let signing_keys = signing_keys.as_ref().map(|keys| {
+        check_signing_keys(&keys.secret_ref.name, &fetched.secrets, &mut findings);
+        keys.secret_ref.name.clone()
     });
-    let generated = match fetched.generated {
-        Some(Generated::Pair(pair)) => Some(pair),
-        Some(Generated::Foreign(name)) => {
-            findings.conflicts.push(format!("Secret {name}"));
-            None
-        }
-        None => None,
-    };
+    let generated = fetched.generated.and_then(|kept| ours(kept, &mut findings));
+    let token_key = fetched.token_key.and_then(|kept| ours(kept, &mut findings));
+    let backplane = redis.zip(token_key).zip(rollouts).map(|((redis, token_key), (drain, max_surge))| Backplane {
+        redis,
+        token_key,
+        drain,
+        max_surge,
+    });
 
     let (Some(name), Some(source), Some(owner), false) = (name, source, owner, findings.are_in_the_way()) else {
         return Err(findings);
@@ -87,6 +93,7 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
         pull_policy: image.pull_policy,
         pull_secrets: image.pull_secrets.into_iter().map(|secret| secret.name).collect(),
         source,
+        backplane,
         tokens: Tokens {
             authority: authority.clone(),
             issuer: issuer.clone(),
@@ -102,10 +109,20 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
     Ok(Checked { hub: validated, dropped })
 }
 
-fn check_signing_keys(referenced: &Referenced, findings: &mut Findings) {
-    let Referenced { name, secret } = referenced;
+/// What the operator keeps, unless somebody else's Secret has its name.
+fn ours<T>(kept: Kept<T>, findings: &mut Findings) -> Option<T> {
+    match kept {
+        Kept::Ours(secret) => Some(secret),
+        Kept::Foreign(name) => {
+            findings.conflicts.push(format!("Secret {name}"));
+            None
+        }
+    }
+}
+
+fn check_signing_keys(name: &str, secrets: &Secrets, findings: &mut Findings) {
     let mut wrong = |reason, message| findings.references.push(Problem { reason, message });
-    let Some(Secret { data, .. }) = secret else {
+    let Some(Secret { data, .. }) = secrets.get(name) else {
         return wrong(Reason::SecretNotFound, format!("auth.signingKeys: Secret {name} does not exist"));
     };
     let keys: Vec<_> = data.iter().flatten().filter(|(entry, _)| keys::is_key_entry(entry)).collect();

@@ -73,6 +73,21 @@ pub fn with_queue(secret: &str) -> Value {
     })
 }
 
+/// The content of the entry `url` that [`with_redis`] refers to, and of a password beside it.
+pub const REDIS_URL: &str = "rediss://redis.example.com:6380";
+pub const REDIS_PASSWORD: &str = "battery-staple";
+pub const CERTIFICATE: &str = include_str!("../keys/certificate.pem");
+
+/// A spec with a backplane, whose address is the entry `url` of a Secret. Without a generated key.
+pub fn with_redis(secret: &str, replicas: i32) -> Value {
+    json!({
+        "replicas": replicas,
+        "source": { "direct": {} },
+        "auth": { "authority": "http://identity:5000" },
+        "backplane": { "redis": { "url": { "secretKeyRef": { "name": secret, "key": "url" } } } },
+    })
+}
+
 /// A Secret of the user's.
 pub fn secret(name: &str, entries: &[(&str, &str)]) -> Value {
     let entries = entries.iter().map(|(entry, text)| ((*entry).to_owned(), json!(STANDARD.encode(text))));

@@ -12,6 +12,8 @@ fn list_key(name: &str, entry: &Value) -> Option<&'static str> {
         "volumeMounts" => "mountPath",
         "ports" if entry.get("containerPort").is_some() => "containerPort",
         "ports" => "port",
+        // By the way in which it cannot be met, too; ours have one.
+        "topologySpreadConstraints" => "topologyKey",
         "conditions" => "type",
         "ownerReferences" => "uid",
         _ => return None,

@@ -14,17 +14,18 @@ const REVISIONS: i32 = 3;
 pub(in crate::build) fn build(hub: &ValidatedHub, config: &str) -> Result<Deployment, Vec<String>> {
     let selector = labels::selector(&hub.name);
     let template = overrides::merge(pod::template(hub, config), hub.pod_template.clone())?;
+    let max_surge = hub.backplane.as_ref().map_or(IntOrString::Int(1), |backplane| backplane.max_surge.clone());
     Ok(Deployment {
         metadata: metadata::of(hub, hub.name.as_str()),
         spec: Some(DeploymentSpec {
             replicas: Some(hub.replicas),
             revision_history_limit: Some(REVISIONS),
             selector: LabelSelector { match_labels: Some(selector), ..LabelSelector::default() },
-            // The new pod is ready before the old one ends: nobody is without a hub.
+            // New pods are ready before old ones end: nobody is without a hub.
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".to_owned()),
                 rolling_update: Some(RollingUpdateDeployment {
-                    max_surge: Some(IntOrString::Int(1)),
+                    max_surge: Some(max_surge),
                     max_unavailable: Some(IntOrString::Int(0)),
                 }),
             }),

@@ -1,22 +1,22 @@
 //! Where notifications come from, and whether the Secret that this needs is there. Pure.
 
-use k8s_openapi::ByteString;
 use notification_hub_crds::condition::Reason;
-use notification_hub_crds::v1alpha1::{AzureQueue as Spec, SecretKeyReference, Source as SourceSpec};
+use notification_hub_crds::v1alpha1::{AzureQueue as Spec, Source as SourceSpec};
 
+use super::secret_value;
 use crate::conditions::{Findings, Problem};
-use crate::model::Fingerprint;
+use crate::model::SecretEntry;
 use crate::model::source::{AzureQueue, Credential, Source};
-use crate::reconcile::dereference::Referenced;
+use crate::reconcile::dereference::Secrets;
 
 /// The queue of Bitwarden's senders.
 const QUEUE: &str = "notifications";
 
 /// The source, unless something is wrong with it.
-pub(super) fn check(spec: &SourceSpec, fetched: Option<&Referenced>, findings: &mut Findings) -> Option<Source> {
+pub(super) fn check(spec: &SourceSpec, secrets: &Secrets, findings: &mut Findings) -> Option<Source> {
     let problem = match (&spec.direct, &spec.azure_queue) {
         (Some(_), None) => return Some(Source::Direct),
-        (None, Some(queue)) => return azure_queue(queue, fetched, findings).map(Source::AzureQueue),
+        (None, Some(queue)) => return azure_queue(queue, secrets, findings).map(Source::AzureQueue),
         (None, None) => "source: none is given",
         (Some(_), Some(_)) => "source: give either direct or azureQueue",
     };
@@ -24,9 +24,14 @@ pub(super) fn check(spec: &SourceSpec, fetched: Option<&Referenced>, findings: &
     None
 }
 
-fn azure_queue(spec: &Spec, fetched: Option<&Referenced>, findings: &mut Findings) -> Option<AzureQueue> {
+fn azure_queue(spec: &Spec, secrets: &Secrets, findings: &mut Findings) -> Option<AzureQueue> {
     let credential = match (&spec.connection_string, &spec.workload_identity) {
-        (Some(value), None) => connection_string(&value.secret_key_ref, fetched, findings)?,
+        // Whether the string can be used is the hub's to say; that there is none can be told here.
+        (Some(value), None) => {
+            let path = "source.azureQueue.connectionString";
+            let content = secret_value::content(path, value, secrets, findings)?;
+            Credential::ConnectionString(SecretEntry::new(&value.secret_key_ref, content))
+        }
         (None, Some(identity)) => Credential::WorkloadIdentity {
             account_url: identity.account_url.clone(),
             client_id: identity.client_id.clone(),
@@ -42,33 +47,4 @@ fn azure_queue(spec: &Spec, fetched: Option<&Referenced>, findings: &mut Finding
         poison_name: spec.poison_queue_name.clone(),
         credential,
     })
-}
-
-/// Whether the string can be used is the hub's to say; that there is none can be told here.
-fn connection_string(
-    reference: &SecretKeyReference,
-    fetched: Option<&Referenced>,
-    findings: &mut Findings,
-) -> Option<Credential> {
-    let SecretKeyReference { name, key } = reference;
-    let mut wrong = |reason, what: String| {
-        let message = format!("source.azureQueue.connectionString: Secret {name}{what}");
-        findings.references.push(Problem { reason, message });
-        None
-    };
-    let Some(secret) = fetched.and_then(|fetched| fetched.secret.as_ref()) else {
-        return wrong(Reason::SecretNotFound, " does not exist".to_owned());
-    };
-    let entry = secret.data.as_ref().and_then(|data| data.get(key));
-    match entry {
-        None => wrong(Reason::SecretEntryMissing, format!(" has no entry {key}")),
-        Some(ByteString(content)) if content.trim_ascii().is_empty() => {
-            wrong(Reason::SecretEntryMissing, format!(", entry {key}: it is empty"))
-        }
-        Some(ByteString(content)) => Some(Credential::ConnectionString {
-            secret: name.clone(),
-            entry: key.clone(),
-            fingerprint: Fingerprint::of(content),
-        }),
-    }
 }

@@ -1,0 +1,26 @@
+//! The PodDisruptionBudget: nodes are emptied one pod of the hub after another. Pure.
+
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::build::metadata;
+use crate::model::{ValidatedHub, labels};
+
+/// None for a hub of one pod, whose node could never be emptied otherwise.
+pub(in crate::build) fn build(hub: &ValidatedHub) -> Option<PodDisruptionBudget> {
+    (hub.replicas > 1).then(|| PodDisruptionBudget {
+        metadata: metadata::of(hub, hub.name.as_str()),
+        spec: Some(PodDisruptionBudgetSpec {
+            max_unavailable: Some(IntOrString::Int(1)),
+            selector: Some(LabelSelector {
+                match_labels: Some(labels::selector(&hub.name)),
+                ..LabelSelector::default()
+            }),
+            // A pod that does not answer anyway keeps no node from being emptied.
+            unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
+            ..PodDisruptionBudgetSpec::default()
+        }),
+        ..PodDisruptionBudget::default()
+    })
+}

@@ -1,0 +1,42 @@
+//! Durations as the resource has them: `1h30m`. Pure.
+
+use std::time::Duration;
+
+/// The duration that is written, as the definition's pattern lets it through: numbers with a unit each.
+pub fn parse(text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, behind) = rest.split_at(digits);
+        let unit = behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len());
+        let number: u64 = number.parse().ok()?;
+        let part = match &behind[..unit] {
+            "ms" => Duration::from_millis(number),
+            "s" => Duration::from_secs(number),
+            "m" => Duration::from_secs(number.checked_mul(60)?),
+            "h" => Duration::from_secs(number.checked_mul(3600)?),
+            _ => return None,
+        };
+        total = total.checked_add(part)?;
+        rest = &behind[unit..];
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_pattern_lets_through_is_read_and_nothing_else() {
+        let table =
+            [("0s", 0), ("5m", 300_000), ("1h30m", 5_400_000), ("250ms", 250), ("1m1m", 120_000), ("2s5ms", 2005)];
+        for (text, milliseconds) in table {
+            assert_eq!(parse(text), Some(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "5", "s", "1d", "1h 30m", "-1s", "1.5h", "99999999999999999999h"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What connects several replicas: whether it can be reached as the spec says, and what goes with it only. Pure.
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use notification_hub_crds::condition::Reason;
+use notification_hub_crds::v1alpha1::{NotificationHubSpec, Redis as Spec, SecretValue};
+
+use super::secret_value;
+use crate::conditions::{Findings, Problem};
+use crate::keys;
+use crate::model::SecretEntry;
+use crate::model::backplane::{Drain, Redis};
+use crate::model::duration;
+use crate::reconcile::dereference::Secrets;
+
+/// How long a pod takes to let go of its clients.
+const DRAIN: &str = "60s";
+
+/// All new pods are there before the first old one goes: nobody lands on an old one.
+const MAX_SURGE: &str = "100%";
+
+/// What goes with a backplane, unless something is wrong with it. The rules of the definition say this too; a resource
+/// may be older than the rules.
+pub(super) fn rollouts(spec: &NotificationHubSpec, findings: &mut Findings) -> Option<(Drain, IntOrString)> {
+    let mut wrong = |message: &str| {
+        findings.spec.push(Problem { reason: Reason::InvalidSpec, message: message.to_owned() });
+    };
+    if spec.backplane.is_none() && spec.drain.is_some() {
+        wrong("drain: it needs a backplane");
+    }
+    if spec.backplane.is_none() && spec.rollout.is_some() {
+        wrong("rollout: it needs a backplane");
+    }
+    let drain = spec.drain.as_ref().and_then(|drain| drain.duration.as_deref()).unwrap_or(DRAIN);
+    let max_surge = spec.rollout.as_ref().and_then(|rollout| rollout.max_surge.clone());
+    let Some(value) = duration::parse(drain) else {
+        wrong("drain.duration: give a duration such as 90s");
+        return None;
+    };
+    let max_surge = max_surge.unwrap_or_else(|| IntOrString::String(MAX_SURGE.to_owned()));
+    Some((Drain { text: drain.to_owned(), value }, max_surge))
+}
+
+/// How Redis is reached, unless something that this needs is missing or cannot be right.
+pub(super) fn redis(spec: &Spec, secrets: &Secrets, findings: &mut Findings) -> Option<Redis> {
+    let mut entry = |field: &str, value: &SecretValue, judge: fn(&[u8]) -> Result<(), &'static str>| {
+        let path = format!("backplane.redis.{field}");
+        let content = secret_value::content(&path, value, secrets, findings)?;
+        if let Err(problem) = judge(content) {
+            let (name, key) = (&value.secret_key_ref.name, &value.secret_key_ref.key);
+            let message = format!("{path}: Secret {name}, entry {key}: it {problem}");
+            findings.references.push(Problem { reason: Reason::SecretEntryInvalid, message });
+            return None;
+        }
+        Some(SecretEntry::new(&value.secret_key_ref, content))
+    };
+    // What is wrong with the others is found, too, and keeps the hub from being built.
+    let url = entry("url", &spec.url, address);
+    let password = spec.password.as_ref().and_then(|value| entry("password", value, |_| Ok(())));
+    let ca = spec.ca.as_ref().and_then(|value| entry("ca", value, keys::check_certificates));
+    Some(Redis {
+        url: url?,
+        username: spec.username.clone(),
+        password,
+        ca,
+        channel_prefix: spec.channel_prefix.clone(),
+    })
+}
+
+/// Whether it can be an address of Redis at all; the rest is the hub's to say.
+fn address(content: &[u8]) -> Result<(), &'static str> {
+    let text = std::str::from_utf8(content).map_err(|_| "is no text")?;
+    match text.trim().split_once("://") {
+        // Of a connection string only a password can hold that.
+        Some((scheme, _)) if !scheme.contains([',', '=']) && !["redis", "rediss"].contains(&scheme) => {
+            Err("is neither redis:// nor rediss://, nor a connection string of StackExchange.Redis")
+        }
+        _ => Ok(()),
+    }
+}

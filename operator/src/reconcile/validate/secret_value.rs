@@ -1,0 +1,32 @@
+//! A value that a spec keeps in a Secret: whether it is there. Pure.
+
+use k8s_openapi::ByteString;
+use notification_hub_crds::condition::Reason;
+use notification_hub_crds::v1alpha1::SecretValue;
+
+use crate::conditions::{Findings, Problem};
+use crate::reconcile::dereference::Secrets;
+
+/// What the value at `path` of the spec is, unless it is missing or empty.
+pub(super) fn content<'a>(
+    path: &str,
+    value: &SecretValue,
+    secrets: &'a Secrets,
+    findings: &mut Findings,
+) -> Option<&'a [u8]> {
+    let (name, key) = (&value.secret_key_ref.name, &value.secret_key_ref.key);
+    let mut wrong = |reason, what: String| {
+        findings.references.push(Problem { reason, message: format!("{path}: Secret {name}{what}") });
+        None
+    };
+    let Some(secret) = secrets.get(name) else {
+        return wrong(Reason::SecretNotFound, " does not exist".to_owned());
+    };
+    match secret.data.as_ref().and_then(|data| data.get(key)) {
+        None => wrong(Reason::SecretEntryMissing, format!(" has no entry {key}")),
+        Some(ByteString(content)) if content.trim_ascii().is_empty() => {
+            wrong(Reason::SecretEntryMissing, format!(", entry {key}: it is empty"))
+        }
+        Some(ByteString(content)) => Some(content),
+    }
+}

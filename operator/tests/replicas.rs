@@ -1,0 +1,151 @@
+//! Several replicas: what comes with them, what stays when their number changes, and the key that they share.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::common::fake_api::FakeApi;
+use crate::common::fixtures::{
+    HUBS, REDIS_URL, condition, context, hub, key, message, pass, roll_out, secret, smallest, with_redis,
+};
+
+const BUDGET: (&str, &str) = ("policy/poddisruptionbudgets", "vault");
+
+async fn passed(api: &FakeApi) {
+    pass(api, &context(api), "vault").await.expect("a pass");
+}
+
+/// A hub of so many replicas that has come up.
+async fn up(replicas: i32) -> FakeApi {
+    let api = FakeApi::new();
+    api.create(secret("redis", &[("url", REDIS_URL)]));
+    api.create(hub("vault", with_redis("redis", replicas)));
+    settled(&api).await;
+    api
+}
+
+async fn settled(api: &FakeApi) {
+    passed(api).await;
+    roll_out(api, "vault");
+    passed(api).await;
+}
+
+fn deployment(api: &FakeApi) -> Value {
+    api.get(&key("apps/deployments", "vault")).expect("a Deployment")
+}
+
+fn token_key(api: &FakeApi) -> Vec<u8> {
+    let secret = api.get(&key("secrets", "vault-tokens")).expect("a Secret");
+    STANDARD.decode(secret["data"]["connection-token.key"].as_str().expect("an entry")).expect("Base64")
+}
+
+#[tokio::test]
+async fn scaling_changes_the_number_of_pods_and_no_pod() {
+    let api = up(1).await;
+    let (template, made) = (deployment(&api)["spec"]["template"].clone(), token_key(&api));
+    for replicas in [4, 2, 1, 0, 3] {
+        api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(replicas));
+        settled(&api).await;
+        let spec = deployment(&api)["spec"].clone();
+        assert_eq!((&spec["replicas"], &spec["template"]), (&json!(replicas), &template));
+        assert_eq!(token_key(&api), made);
+        assert_eq!(api.get(&key(BUDGET.0, BUDGET.1)).is_some(), replicas > 1, "{replicas} replicas");
+        assert_eq!(condition(&api, "vault", "Ready").0, "True");
+        let version = api.version();
+        passed(&api).await;
+        assert_eq!(api.changes_since(version), [""; 0], "{replicas} replicas");
+    }
+}
+
+#[tokio::test]
+async fn a_hub_without_a_backplane_has_nothing_of_it() {
+    let api = up(3).await;
+    api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = smallest());
+    settled(&api).await;
+    assert!(api.get(&key(BUDGET.0, BUDGET.1)).is_none());
+    assert!(api.get(&key("secrets", "vault-tokens")).is_none());
+    let spec = deployment(&api)["spec"].clone();
+    assert_eq!(spec["strategy"]["rollingUpdate"], json!({ "maxSurge": 1, "maxUnavailable": 0 }));
+    assert!(!spec.to_string().contains("tokens"), "{spec:#}");
+    assert_eq!(spec["template"]["spec"].get("topologySpreadConstraints"), None);
+}
+
+#[tokio::test]
+async fn a_budget_that_is_edited_or_gone_comes_back() {
+    let api = up(2).await;
+    let budget = key(BUDGET.0, BUDGET.1);
+    let spec = api.get(&budget).expect("a budget")["spec"].clone();
+    api.edit(&budget, |it| it["spec"]["maxUnavailable"] = json!("100%"));
+    passed(&api).await;
+    assert_eq!(api.get(&budget).expect("it")["spec"], spec);
+    api.delete(&budget);
+    passed(&api).await;
+    assert_eq!(api.get(&budget).expect("it")["spec"], spec);
+}
+
+#[tokio::test]
+async fn a_shared_key_that_was_emptied_is_made_again_and_reaches_every_pod() {
+    let api = up(2).await;
+    let (made, secret) = (token_key(&api), key("secrets", "vault-tokens"));
+    assert_eq!(made.len(), 32);
+    type Damage = fn(&mut Value);
+    let damages: [(&str, Damage); 3] = [
+        ("cut short", |it| it["data"]["connection-token.key"] = json!("c2hvcnQ=")),
+        ("emptied", |it| it["data"] = json!({})),
+        ("emptied otherwise", |it| it["data"]["connection-token.key"] = json!("")),
+    ];
+    for (what, damage) in damages {
+        let (before, generation) = (token_key(&api), deployment(&api)["metadata"]["generation"].as_i64());
+        api.edit(&secret, damage);
+        settled(&api).await;
+        assert_ne!(token_key(&api), before, "{what}");
+        assert_eq!(token_key(&api).len(), 32, "{what}");
+        let expected = generation.map(|generation| generation + 1);
+        assert_eq!(deployment(&api)["metadata"]["generation"].as_i64(), expected, "{what}: pods that read the old one");
+    }
+    let kept = token_key(&api);
+    api.edit(&secret, |it| it["data"]["mine"] = json!("bWluZQ=="));
+    settled(&api).await;
+    assert_eq!(token_key(&api), kept);
+}
+
+#[tokio::test]
+async fn a_foreign_secret_of_that_name_is_not_taken() {
+    let api = FakeApi::new();
+    api.create(secret("redis", &[("url", REDIS_URL)]));
+    let theirs = api.create(secret("vault-tokens", &[("connection-token.key", &"x".repeat(32))]));
+    api.create(hub("vault", with_redis("redis", 2)));
+    passed(&api).await;
+    assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Conflict".into()));
+    assert!(message(&api, "vault", "Ready").contains("Secret vault-tokens"));
+    assert_eq!(api.get(&key("secrets", "vault-tokens")), Some(theirs));
+    assert!(api.get(&key("apps/deployments", "vault")).is_none());
+}
+
+#[tokio::test]
+async fn what_needs_a_backplane_is_said_where_the_definition_is_too_old_to() {
+    type Edit = fn(&mut Value);
+    let table: [(Edit, &str); 5] = [
+        (|spec| spec["replicas"] = json!(2), "replicas: 2 need a backplane"),
+        (|spec| spec["replicas"] = json!(-1), "replicas: -1 is less than none"),
+        (|spec| spec["drain"] = json!({ "duration": "1m" }), "drain: it needs a backplane"),
+        (|spec| spec["rollout"] = json!({}), "rollout: it needs a backplane"),
+        (
+            |spec| {
+                *spec = with_redis("redis", 2);
+                spec["drain"] = json!({ "duration": "soon" });
+            },
+            "drain.duration: give a duration such as 90s",
+        ),
+    ];
+    for (edit, told) in table {
+        let api = FakeApi::new();
+        api.create(secret("redis", &[("url", REDIS_URL)]));
+        let mut spec = smallest();
+        edit(&mut spec);
+        api.create(hub("vault", spec));
+        passed(&api).await;
+        assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "InvalidSpec".into()), "{told}");
+        assert_eq!(message(&api, "vault", "Ready"), told);
+    }
+}
