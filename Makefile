@@ -3,13 +3,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-parts test-timers test-cluster bench fuzz lint chart-lint images toolchain clients components programs azurite
+.PHONY: help demo test test-unit test-parts test-timers test-cluster bench fuzz lint chart-lint images toolchain clients components programs azurite redis
 
 # Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
 CARGO_TEST := cargo test --locked --workspace
 # The tests of crates other than tests/ need nothing but themselves; the operator's are one program.
 UNIT := operator $(basename $(notdir $(wildcard crds/tests/*.rs hub/tests/*.rs properties/tests/*.rs)))
-CLUSTER_TESTS := crd_rules queue_story story
+CLUSTER_TESTS := crd_rules queue_story replicas_story story
 PARTS := $(filter-out $(CLUSTER_TESTS),$(basename $(notdir $(wildcard tests/tests/*.rs))))
 DENY := 0.20.2
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/notification-hub
@@ -41,7 +41,7 @@ test-parts: toolchain clients programs ## the hub against real parts: Microsoft'
 test-timers: toolchain ## the timers that were recorded, at their real speed: a minute
 	$(CARGO_TEST) --test recorded -- --ignored --nocapture
 
-test-cluster: toolchain clients images azurite ## chart, operator and hub in a whole Kubernetes (root; or CLUSTER=current)
+test-cluster: toolchain clients images azurite redis ## chart, operator and hub in a whole Kubernetes (root; or CLUSTER=current)
 	@echo "== cluster tests"
 	$(CARGO_TEST) --no-run $(addprefix --test ,$(CLUSTER_TESTS))
 	tests/in-cluster.sh env RUST_TEST_THREADS=5 $(CARGO_TEST) $(addprefix --test ,$(CLUSTER_TESTS))
@@ -78,6 +78,9 @@ images: toolchain ## the images of hub and operator, as archives in target/image
 
 azurite: clients
 	@tests/azurite.sh
+
+redis:
+	@tests/redis.sh
 
 components: toolchain
 	@tests/cluster/cluster.sh build

@@ -123,7 +123,7 @@ impl Cluster {
     /// The way to a port of a Service: the Service itself, or in the current context what kubectl forwards.
     pub fn reach(&self, namespace: &str, service: &str, port: u16) -> Result<Reach> {
         if self.is_current_context() {
-            return self.forward(namespace, service, port);
+            return self.forward(namespace, &format!("service/{service}"), port);
         }
         let text = self.kubectl(&["get", "service", service, "-n", namespace, "-o", "json"])?;
         let service_: Value = serde_json::from_str(&text)?;
@@ -133,9 +133,20 @@ impl Cluster {
         Ok(Reach { address: (ip, port).into(), url, _forward: None })
     }
 
-    fn forward(&self, namespace: &str, service: &str, port: u16) -> Result<Reach> {
+    /// The way to a port of a pod, past its Services.
+    pub fn reach_pod(&self, pod: &Value, port: u16) -> Result<Reach> {
+        let text = |path: &str| pod.pointer(path).and_then(Value::as_str).with_context(|| format!("no {path}: {pod}"));
+        if self.is_current_context() {
+            let name = text("/metadata/name")?;
+            return self.forward(text("/metadata/namespace")?, &format!("pod/{name}"), port);
+        }
+        let address: SocketAddr = (text("/status/podIP")?.parse::<Ipv4Addr>()?, port).into();
+        Ok(Reach { address, url: format!("http://{address}"), _forward: None })
+    }
+
+    fn forward(&self, namespace: &str, object: &str, port: u16) -> Result<Reach> {
         let mut command = self.command("kubectl");
-        command.args(["port-forward", "-n", namespace, &format!("service/{service}"), &format!(":{port}")]);
+        command.args(["port-forward", "-n", namespace, object, &format!(":{port}")]);
         let process = Process::start(&command)?;
         let address: SocketAddr = process.line("forwarded port", FORWARD, |line| {
             line.strip_prefix("Forwarding from ")?.split(' ').next()?.parse().ok()
@@ -158,13 +169,13 @@ pub fn folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn images() -> Result<[PathBuf; 3]> {
+fn images() -> Result<[PathBuf; 4]> {
     let hub = programs::find("notification-hub")?;
     let folder = hub.ancestors().nth(2).context("no target folder")?.join("images");
-    let images = ["hub.tar", "operator.tar", "azurite.tar"].map(|name| folder.join(name));
+    let images = ["hub.tar", "operator.tar", "azurite.tar", "redis.tar"].map(|name| folder.join(name));
     match images.iter().find(|image| !image.exists()) {
         Some(missing) => {
-            bail!("{} is missing: run `make images azurite` first, or `make test-cluster`", missing.display())
+            bail!("{} is missing: run `make images azurite redis` first, or `make test-cluster`", missing.display())
         }
         None => Ok(images),
     }

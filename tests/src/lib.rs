@@ -24,6 +24,7 @@ pub mod programs;
 pub mod proxy;
 pub mod raw_client;
 pub mod redis;
+pub mod redis_pod;
 pub mod replicas;
 pub mod secrets;
 pub mod storage_account;

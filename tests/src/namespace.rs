@@ -92,12 +92,17 @@ impl Namespace {
 
     /// The one pod of a hub that is not on its way out.
     pub fn pod(&self, hub: &str) -> Result<Value> {
-        let mut pods = self.children("pods", hub)?;
-        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-        match <[Value; 1]>::try_from(pods) {
+        match <[Value; 1]>::try_from(self.running_pods(hub)?) {
             Ok([pod]) => Ok(pod),
             Err(pods) => bail!("{} pods instead of one", pods.len()),
         }
+    }
+
+    /// The pods of a hub that are not on their way out.
+    pub fn running_pods(&self, hub: &str) -> Result<Vec<Value>> {
+        let mut pods = self.children("pods", hub)?;
+        pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        Ok(pods)
     }
 
     /// The content of an entry of a Secret.

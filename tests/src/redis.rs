@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a hub needs (`docs/configuration.md`): to publish and to listen, to be told whether Redis is there, and to keep who missed
 /// what.
-const RIGHTS: [&str; 15] = [
+pub const RIGHTS: [&str; 15] = [
     "resetchannels",
     "&*",
     "~*:catch-up:*",

@@ -1,0 +1,141 @@
+//! The story of a hub of several replicas, told in a real Kubernetes with Redis in a pod: pushes reach the clients of
+//! every pod, pods come and go, and are replaced.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::cluster::{Reach, folder};
+use notification_hub_tests::deployed::{delivers, folder_update, generated_key, send};
+use notification_hub_tests::listener::Listener;
+use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::redis_pod;
+use notification_hub_tests::token::{self, Signer};
+use notification_hub_tests::wait::until;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const HUB: &str = "vault";
+
+#[test]
+fn pushes_reach_the_clients_of_every_pod_while_pods_come_and_go() {
+    namespace::with("replicas", |namespace| {
+        let sample = std::fs::read_to_string(folder().join("../crds/samples/replicas.yaml"))?;
+        let mut sample: Value = serde_saphyr::from_str(&sample)?;
+        sample["spec"]["drain"]["duration"] = json!("4s");
+        namespace.apply(&sample)?;
+        let told = namespace.wait_condition(HUB, "ReferencesResolved", "False", "SecretNotFound")?;
+        ensure!(told.contains("Secret redis"), "which one? {told}");
+        redis_pod::start(namespace)?;
+        namespace.wait_ready(HUB)?;
+        let key = generated_key(namespace, HUB)?;
+        let shared = namespace.get("secret", "vault-tokens")?;
+        of_all_pods(namespace, &key, 3)?;
+
+        without_redis(namespace, &key)?;
+        of_all_pods(namespace, &key, 3)?;
+
+        scaled(namespace, 3, 1)?;
+        delivers(namespace, HUB, &key)?;
+        let one = running(namespace)?;
+        ensure!(namespace.get("poddisruptionbudget", HUB).is_err(), "a budget for one pod");
+        scaled(namespace, 1, 4)?;
+        of_all_pods(namespace, &key, 4)?;
+        let four = running(namespace)?;
+        ensure!(one.is_subset(&four), "a pod was replaced: {one:?}, {four:?}");
+        let budget = namespace.get("poddisruptionbudget", HUB)?["spec"].clone();
+        ensure!(budget["maxUnavailable"] == 1 && budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow", "{budget}");
+        scaled(namespace, 4, 2)?;
+        of_all_pods(namespace, &key, 2)?;
+        let two = running(namespace)?;
+        ensure!(two.is_subset(&four), "a pod was replaced: {four:?}, {two:?}");
+
+        let clients = clients(namespace, &key, &Uuid::new_v4().to_string())?;
+        namespace.kubectl(&["rollout", "restart", "deployment/vault"])?;
+        namespace.kubectl(&["rollout", "status", "deployment/vault", "--timeout=90s"])?;
+        clients.iter().try_for_each(Listener::wait_closed)?;
+        until("all pods are new", PATIENCE, || {
+            let now = running(namespace)?;
+            ensure!(now.len() == 2 && now.is_disjoint(&two), "{two:?}, {now:?}");
+            Ok(())
+        })?;
+        namespace.wait_condition(HUB, "Ready", "True", "Available")?;
+        of_all_pods(namespace, &key, 2)?;
+        ensure!(namespace.get("secret", "vault-tokens")? == shared, "the key that replicas share was written again");
+        Ok(())
+    });
+}
+
+/// Lets Redis go and come: each pod serves its own clients meanwhile, and the others get what they missed afterwards.
+fn without_redis(namespace: &Namespace, key: &Signer) -> Result<()> {
+    let (user, folder) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+    let clients = clients(namespace, key, &user)?;
+    redis_pod::stop(namespace)?;
+    let pods = ways(namespace, 5001)?;
+    let (first, others) = clients.split_first().context("no pod")?;
+    let sent = send(namespace, &pods[0], &key.sign(&token::internal())?, &folder_update(&user, &folder))?;
+    ensure!(sent.status == 200, "the answer is {}: {}", sent.status, sent.text());
+    first.notification(|notification| notification["Payload"]["Id"] == *folder)?;
+    redis_pod::start_pod(namespace)?;
+    // It, or the sync that stands for what was missed.
+    let made_good = |push: &Value| push["Payload"]["Id"] == *folder || push["Type"] == 5;
+    others.iter().try_for_each(|client| client.notification(made_good).map(drop))?;
+    namespace.wait_condition(HUB, "Ready", "True", "Available").map(drop)
+}
+
+/// Scales the hub, and waits until it has so many pods.
+fn scaled(namespace: &Namespace, from: usize, to: usize) -> Result<()> {
+    let (from, replicas) = (format!("--current-replicas={from}"), format!("--replicas={to}"));
+    namespace.kubectl(&["scale", "notificationhub/vault", &from, &replicas])?;
+    namespace.wait_condition(HUB, "Ready", "True", "Available")?;
+    until("as many pods as are wanted", PATIENCE, || {
+        let pods = running(namespace)?;
+        ensure!(pods.len() == to, "{pods:?}");
+        Ok(())
+    })
+}
+
+/// The uids of the pods that are not on their way out.
+fn running(namespace: &Namespace) -> Result<BTreeSet<String>> {
+    let uid = |pod: Value| pod["metadata"]["uid"].as_str().map(str::to_owned).context("no uid");
+    namespace.running_pods(HUB)?.into_iter().map(uid).collect()
+}
+
+/// Each pod's way to one of its ports.
+fn ways(namespace: &Namespace, port: u16) -> Result<Vec<Reach>> {
+    let way = |pod: Value| namespace.cluster.reach_pod(&pod, port);
+    namespace.running_pods(HUB)?.into_iter().map(way).collect()
+}
+
+/// A client of this user at every pod.
+fn clients(namespace: &Namespace, key: &Signer, user: &str) -> Result<Vec<Listener>> {
+    let connect = |(number, way): (usize, Reach)| {
+        let claims = token::user(user, &[], "ChromeBrowser", &format!("device-{number}"));
+        Listener::connect(namespace.cluster.command("node"), &way.url, &key.sign(&claims)?, "messagepack", &[])
+    };
+    ways(namespace, 5000)?.into_iter().enumerate().map(connect).collect()
+}
+
+/// Looks at a hub of so many pods: what is pushed to any of them arrives at the clients of each, and one may negotiate with
+/// a pod and connect to another.
+fn of_all_pods(namespace: &Namespace, key: &Signer, count: usize) -> Result<()> {
+    let user = Uuid::new_v4().to_string();
+    let clients = clients(namespace, key, &user)?;
+    ensure!(clients.len() == count, "{} pods", clients.len());
+    let token = key.sign(&token::internal())?;
+    for way in ways(namespace, 5001)? {
+        let folder = Uuid::new_v4().to_string();
+        let sent = send(namespace, &way, &token, &folder_update(&user, &folder))?;
+        ensure!(sent.status == 200, "the answer is {}: {}", sent.status, sent.text());
+        for client in &clients {
+            client.notification(|notification| notification["Payload"]["Id"] == *folder)?;
+        }
+    }
+    // The Service leads each request to whichever pod it likes.
+    let public = namespace.reach(HUB, 5000)?;
+    for _ in 0..count {
+        let claims = token::user(&Uuid::new_v4().to_string(), &[], "ChromeBrowser", "device");
+        let node = namespace.cluster.command("node");
+        Listener::connect(node, &public.url, &key.sign(&claims)?, "messagepack", &["--negotiate"])?.stop()?;
+    }
+    Ok(())
+}
