@@ -6,6 +6,7 @@ pub mod balancer;
 pub mod bench;
 pub mod cluster;
 pub mod crowd;
+pub mod cut;
 pub mod deployed;
 pub mod descriptors;
 pub mod fleet;

@@ -1,0 +1,178 @@
+//! The ledger of clients and pushes (`decisions.md` 8) while pods are replaced, scaled, killed and cut off, in a real
+//! Kubernetes with Redis in a pod.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::account::Account;
+use notification_hub_tests::cut::Cut;
+use notification_hub_tests::ledger::Excuse;
+use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::token::{self, Signer};
+use notification_hub_tests::wait::until;
+use notification_hub_tests::{http, redis_pod};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+const HUB: &str = "vault";
+
+/// The Secret with the key that signs tokens.
+const KEYS: &str = "signing";
+
+/// How long a push may be under way while nothing fails.
+const LAG: Duration = Duration::from_secs(5);
+
+/// Until everybody listens again after a fault.
+const FAULT: Duration = Duration::from_secs(90);
+
+/// A hub of so many pods, each of which lets go of its clients over this time; what signs tokens for it.
+fn start(namespace: &Namespace, replicas: usize, drain: &str) -> Result<Signer> {
+    let secret = format!("{}{}", Uuid::new_v4(), Uuid::new_v4());
+    namespace.set_secret(KEYS, "first.secret", &secret)?;
+    redis_pod::start(namespace)?;
+    let of_redis = |key: &str| json!({"secretKeyRef": {"name": "redis", "key": key}});
+    namespace.apply(&json!({
+        "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": {"name": HUB},
+        "spec": {
+            "replicas": replicas, "source": {"direct": {}}, "drain": {"duration": drain},
+            "auth": {"signingKeys": {"secretRef": {"name": KEYS}}},
+            "backplane": {"redis": {"url": of_redis("url"), "username": "hub", "password": of_redis("password")}},
+        },
+    }))?;
+    namespace.wait_ready(HUB)?;
+    Ok(Signer::secret(secret.as_bytes()))
+}
+
+/// Opens the ledger of so many clients, whose clocks are so many times as fast as those of official ones.
+fn open(namespace: &Namespace, signer: &Signer, clients: usize, speed: u32) -> Result<Account> {
+    let (public, internal) = (namespace.reach(HUB, 5000)?, namespace.reach("vault-internal", 5001)?);
+    let senders = Arc::new(Mutex::new(vec![internal.address]));
+    namespace.cluster.inside(|| Account::open(signer, public.address, senders, clients, speed))
+}
+
+/// So many more pushes arrive.
+fn go_on(account: &Account, pushes: usize) -> Result<()> {
+    let before = account.heard();
+    until("pushes go on", PATIENCE, || {
+        ensure!(account.heard() >= before + pushes);
+        Ok(())
+    })
+}
+
+fn ready(namespace: &Namespace, pods: usize) -> Result<()> {
+    until("as many pods as are wanted", PATIENCE, || {
+        let running = namespace.running_pods(HUB)?;
+        let ready = |pod: &Value| {
+            let conditions = pod["status"]["conditions"].as_array();
+            conditions.is_some_and(|all| all.iter().any(|it| it["type"] == "Ready" && it["status"] == "True"))
+        };
+        ensure!(running.len() == pods && running.iter().all(ready), "{} pods", running.len());
+        Ok(())
+    })
+}
+
+/// Waits until a pod hears the others, or does not.
+fn hears(namespace: &Namespace, pod: &Value, whether: bool) -> Result<()> {
+    let address = namespace.cluster.reach_pod(pod, 9090)?.address;
+    until("the state of Redis is noticed", PATIENCE, || {
+        let metrics = namespace.cluster.inside(|| http::get(address, "/metrics"))?.text();
+        ensure!(metrics.contains("notification_hub_backplane_up 1") == whether);
+        Ok(())
+    })
+}
+
+/// How every pod answers to a token.
+fn answers(namespace: &Namespace, signer: &Signer) -> Result<Vec<u16>> {
+    let authorization = format!("Bearer {}", signer.sign(&token::internal())?);
+    let headers = [("Authorization", authorization.as_str())];
+    let ask = |pod: Value| {
+        let address: SocketAddr = namespace.cluster.reach_pod(&pod, 5001)?.address;
+        Ok(namespace.cluster.inside(|| http::request(address, "POST", "/send", &headers, b""))?.status)
+    };
+    namespace.running_pods(HUB)?.into_iter().map(ask).collect()
+}
+
+#[test]
+fn a_rollout_costs_each_of_two_thousand_clients_one_disconnect_and_a_reload_none() {
+    namespace::with("rollout", |namespace| {
+        let signer = start(namespace, 4, "15s")?;
+        // Four times as fast as official ones: they come back after 30 to 75 seconds.
+        let account = open(namespace, &signer, 2000, 4)?;
+        go_on(&account, 1000)?;
+
+        let other = format!("{}{}", Uuid::new_v4(), Uuid::new_v4());
+        namespace.set_secret(KEYS, "second.secret", &other)?;
+        let other = Signer::secret(other.as_bytes());
+        until("a new key has reached every pod", Duration::from_secs(180), || {
+            let answers = answers(namespace, &other)?;
+            ensure!(answers == [200; 4], "{answers:?}");
+            Ok(())
+        })?;
+        ensure!(account.disconnects() == 0, "{} disconnects by a reload", account.disconnects());
+
+        namespace.kubectl(&["rollout", "restart", "deployment/vault"])?;
+        namespace.kubectl(&["rollout", "status", "deployment/vault", "--timeout=120s"])?;
+        until("everybody was let go of", PATIENCE, || {
+            ensure!(account.disconnects() >= 2000, "{} so far", account.disconnects());
+            Ok(())
+        })?;
+        account.wait_back()?;
+        println!("disconnects of a client by a rollout: {}", account.disconnects() as f64 / 2000.0);
+        ensure!(account.disconnects() == 2000, "{} disconnects", account.disconnects());
+        let sums = account.close(LAG, Excuse::None)?;
+        ensure!(sums.duplicates == 0, "{sums}");
+        Ok(())
+    });
+}
+
+#[test]
+fn scaling_from_one_to_four_to_two_loses_nothing() {
+    namespace::with("scaling", |namespace| {
+        let signer = start(namespace, 1, "2s")?;
+        let account = open(namespace, &signer, 40, 100)?;
+        for pods in [4, 2] {
+            go_on(&account, 200)?;
+            namespace.kubectl(&["scale", "notificationhub/vault", &format!("--replicas={pods}")])?;
+            ready(namespace, pods)?;
+        }
+        go_on(&account, 200)?;
+        let sums = account.close(LAG, Excuse::None)?;
+        ensure!(sums.duplicates == 0, "{sums}");
+        Ok(())
+    });
+}
+
+#[test]
+fn pods_that_are_killed_or_cut_off_lose_nothing_that_can_be_made_up_for() {
+    namespace::with("faults", |namespace| {
+        let signer = start(namespace, 2, "2s")?;
+        let account = open(namespace, &signer, 40, 100)?;
+        for _ in 0..2 {
+            go_on(&account, 200)?;
+            let pod = namespace.running_pods(HUB)?.into_iter().next().context("no pod")?;
+            let name = pod["metadata"]["name"].as_str().context("no name")?;
+            namespace.kubectl(&["delete", "pod", name, "--force", "--grace-period=0"])?;
+            ready(namespace, 2)?;
+        }
+
+        go_on(&account, 200)?;
+        redis_pod::stop(namespace)?;
+        go_on(&account, 50)?;
+        redis_pod::start_pod(namespace)?;
+        go_on(&account, 200)?;
+
+        if !namespace.cluster.is_current_context() {
+            let pod = namespace.running_pods(HUB)?.into_iter().next().context("no pod")?;
+            hears(namespace, &pod, true)?;
+            let cut = Cut::between(namespace.cluster, &pod, &namespace.get("pod", "redis")?)?;
+            hears(namespace, &pod, false)?;
+            go_on(&account, 50)?;
+            drop(cut);
+            hears(namespace, &pod, true)?;
+            go_on(&account, 200)?;
+        }
+        account.close(FAULT, Excuse::Fault).map(drop)
+    });
+}
