@@ -23,12 +23,12 @@ echo "no process of pod $1" >&2
 exit 1"#;
 
 impl<'a> Cut<'a> {
-    /// Cuts a pod off from another one.
-    pub fn between(cluster: &'a Cluster, pod: &Value, other: &Value) -> Result<Self> {
+    /// Cuts a pod off from a Service.
+    pub fn between(cluster: &'a Cluster, pod: &Value, service: &Value) -> Result<Self> {
         let text = |value: &Value, path: &str| -> Result<String> {
             Ok(value.pointer(path).and_then(Value::as_str).with_context(|| format!("no {path}"))?.to_owned())
         };
-        let cut = Self { cluster, pod: text(pod, "/metadata/uid")?, address: text(other, "/status/podIP")? };
+        let cut = Self { cluster, pod: text(pod, "/metadata/uid")?, address: text(service, "/spec/clusterIP")? };
         cut.ask("--append")?;
         Ok(cut)
     }

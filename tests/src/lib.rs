@@ -28,6 +28,7 @@ pub mod redis;
 pub mod redis_pod;
 pub mod replicas;
 pub mod secrets;
+pub mod sentinels;
 pub mod storage_account;
 pub mod storage_queue;
 pub mod token;

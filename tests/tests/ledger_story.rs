@@ -166,7 +166,7 @@ fn pods_that_are_killed_or_cut_off_lose_nothing_that_can_be_made_up_for() {
         if !namespace.cluster.is_current_context() {
             let pod = namespace.running_pods(HUB)?.into_iter().next().context("no pod")?;
             hears(namespace, &pod, true)?;
-            let cut = Cut::between(namespace.cluster, &pod, &namespace.get("pod", "redis")?)?;
+            let cut = Cut::between(namespace.cluster, &pod, &namespace.get("service", "redis")?)?;
             hears(namespace, &pod, false)?;
             go_on(&account, 50)?;
             drop(cut);

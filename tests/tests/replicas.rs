@@ -11,6 +11,7 @@ use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::raw_client::{HANDSHAKE, RawClient};
 use notification_hub_tests::redis::Redis;
+use notification_hub_tests::sentinels::Sentinels;
 use notification_hub_tests::wait;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -278,6 +279,25 @@ fn redis_may_be_behind_tls() -> Result<()> {
     a.push(&log_out(USER))?;
     client.notification(|push| push["type"] == 11)?;
     Ok(())
+}
+
+#[test]
+fn redis_is_found_through_a_sentinel_and_what_sentinels_say_is_told() -> Result<()> {
+    let redis = Sentinels::start()?;
+    let a = LocalHub::start(&format!("{}catch_up.enabled = false", redis.settings()))?;
+    let b = LocalHub::beside(&a, &format!("{}catch_up.enabled = false", redis.settings()))?;
+    [&a, &b].into_iter().try_for_each(|hub| link(hub, 1.0))?;
+    let client = connect(&b, USER, "json")?;
+    a.push(&log_out(USER))?;
+    client.notification(|push| push["type"] == 11)?;
+
+    let lost = LocalHub::start(&redis.settings_of("elsewhere"))?;
+    wait::until("the reason is told", SOON, || {
+        let told = lost.process.printed();
+        let reason = "no Sentinel knows a master of elsewhere: 127.0.0.1:9: ";
+        ensure!(told.contains(reason) && told.contains("does not know it"), "{told}");
+        Ok(())
+    })
 }
 
 #[test]

@@ -8,6 +8,7 @@ use notification_hub_tests::ledger::Excuse;
 use notification_hub_tests::proxy::Proxy;
 use notification_hub_tests::redis::Redis;
 use notification_hub_tests::replicas::Replicas;
+use notification_hub_tests::sentinels::Sentinels;
 use notification_hub_tests::wait;
 
 const CLIENTS: usize = 40;
@@ -156,6 +157,26 @@ fn a_redis_that_stands_still_for_a_while() -> Result<()> {
         replicas.wait_redis(false)?;
         go_on(replicas, 200.0)?;
         redis.resume()?;
+        replicas.wait_redis(true)?;
+        go_on(replicas, 200.0)
+    })?;
+    Ok(())
+}
+
+#[test]
+fn a_redis_that_fails_over_to_another() -> Result<()> {
+    let mut redis = Sentinels::start()?;
+    let settings = format!("{DRAIN}{}", redis.settings());
+    let mut replicas = Replicas::start(2, move |_| settings.clone())?;
+    replicas.wait_redis(true)?;
+    replicas.account(CLIENTS, FAULT, |replicas| {
+        go_on(replicas, 200.0)?;
+        redis.fail_over()?;
+        go_on(replicas, 200.0)?;
+        replicas.wait_redis(true)?;
+        go_on(replicas, 200.0)?;
+        redis.kill_master()?;
+        go_on(replicas, 200.0)?;
         replicas.wait_redis(true)?;
         go_on(replicas, 200.0)
     })?;

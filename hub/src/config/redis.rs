@@ -34,9 +34,14 @@ pub struct Redis {
 pub enum RedisError {
     /// No URL of Redis.
     #[error(
-        "has to be redis://HOST or rediss://HOST, with a login, a port and a database or without, and nothing else"
+        "has to be redis://HOST, rediss://HOST or redis+sentinel://HOST,HOST/SERVICE, with a login, a port and a database or without, and nothing else"
     )]
     Url,
+    /// No URL of Sentinels.
+    #[error(
+        "has to be redis+sentinel://HOST,HOST/SERVICE, with a login, ports and a database behind the service or without"
+    )]
+    SentinelUrl,
     /// No number behind the slash.
     #[error("has a database that is no number")]
     Database,
@@ -168,7 +173,39 @@ impl Redis {
     }
 }
 
+/// `redis+sentinel://LOGIN@HOST:PORT,HOST:PORT/SERVICE/DATABASE`, which no library of URLs reads: it has several hosts.
+fn by_sentinel_url(rest: &str, tls: bool) -> Result<Redis, RedisError> {
+    let (authority, path) = rest.split_once('/').ok_or(Wrong::SentinelUrl)?;
+    let (login, hosts) = authority.rsplit_once('@').map_or((None, authority), |(login, hosts)| (Some(login), hosts));
+    let (username, password) = login.map(|login| login.split_once(':').unwrap_or((login, ""))).unzip();
+    let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(unescaped).transpose();
+    let servers = hosts.split(',').map(|text| {
+        let (host, port) = host(text)?;
+        Some((host, port.unwrap_or(SENTINEL_PORT)))
+    });
+    let servers = servers.collect::<Option<Vec<_>>>().ok_or(Wrong::SentinelUrl)?;
+    let (service, database) = path.split_once('/').unwrap_or((path, ""));
+    if service.is_empty() || service.contains(['?', '#']) {
+        return Err(Wrong::SentinelUrl);
+    }
+    Ok(Redis {
+        servers,
+        service: Some(unescaped(service)?),
+        tls,
+        ca_file: None,
+        username: given(username)?,
+        password: given(password)?.map(Secret::from),
+        database: if database.is_empty() { 0 } else { database.parse().map_err(|_| Wrong::Database)? },
+        connect_timeout: None,
+    })
+}
+
 fn by_url(text: &str) -> Result<Redis, RedisError> {
+    for (scheme, tls) in [("redis+sentinel://", false), ("rediss+sentinel://", true)] {
+        if let Some(rest) = text.strip_prefix(scheme) {
+            return by_sentinel_url(rest, tls);
+        }
+    }
     let url = Url::parse(text).map_err(|_| Wrong::Url)?;
     let tls = match url.scheme() {
         "redis" => false,
@@ -332,6 +369,21 @@ mod tests {
             ("redis://[::1]:7", plain("::1", 7)),
             ("rediss://redis", Redis { tls: true, ..plain("redis", PORT) }),
             ("redis://hub:p%40s@redis:7/3", with_login),
+            (
+                "redis+sentinel://hub:p%40s@a,b:7,[::1]:8/vault/3",
+                Redis {
+                    servers: vec![("a".to_owned(), SENTINEL_PORT), ("b".to_owned(), 7), ("::1".to_owned(), 8)],
+                    service: Some("vault".to_owned()),
+                    username: Some("hub".to_owned()),
+                    password: Some("p@s".into()),
+                    database: 3,
+                    ..plain("", 0)
+                },
+            ),
+            (
+                "rediss+sentinel://a:7/va%2Fult",
+                Redis { service: Some("va/ult".to_owned()), tls: true, ..plain("a", 7) },
+            ),
             ("redis://:p=,:%2F%2F@redis", Redis { password: Some("p=,://".into()), ..plain("redis", PORT) }),
         ] {
             assert_eq!(parse(text), Ok(redis), "{text}");
@@ -380,6 +432,12 @@ mod tests {
             ("redis://SECRET?protocol=resp3", Wrong::Url),
             ("redis://host:SECRET", Wrong::Url),
             ("redis://host/SECRET", Wrong::Database),
+            ("redis+sentinel://host", Wrong::SentinelUrl),
+            ("redis+sentinel://SECRET@host/", Wrong::SentinelUrl),
+            ("redis+sentinel://host,/SECRET", Wrong::SentinelUrl),
+            ("redis+sentinel://host:SECRET/a", Wrong::SentinelUrl),
+            ("redis+sentinel://host/SECRET?a", Wrong::SentinelUrl),
+            ("redis+sentinel://host/a/SECRET", Wrong::Database),
             ("redis://a:%FFSECRET@host", Wrong::Escape),
             ("redis://a:SECRET%@host", Wrong::Escape),
             ("host,SECRET:x", Wrong::Part(2)),

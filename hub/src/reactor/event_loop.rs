@@ -207,7 +207,7 @@ impl Reactor {
                 Mail::KeysAwaited => self.keys_awaited(),
                 Mail::Listening { slot, number } => self.is_listened_for(slot, number),
                 Mail::Missed { slot, number, missed } => self.hear_what_was_missed(slot, number, missed),
-                Mail::MakeUp(over) => self.make_up(over),
+                Mail::MakeUp { after, over } => self.make_up(after, over),
                 Mail::Drain(duration) => self.start_drain(duration),
                 Mail::Stop => {
                     self.cut_off();

@@ -103,15 +103,15 @@ impl Reactor {
         }
     }
 
-    /// Tells all users to sync, evenly spread: nobody knows what was not heard.
-    pub(super) fn make_up(&mut self, over: Duration) {
+    /// Tells all users to sync, after a while and evenly spread: nobody knows what was not heard.
+    pub(super) fn make_up(&mut self, after: Duration, over: Duration) {
         if !self.shared.config.catch_up.enabled {
             return;
         }
         let users: Vec<(u32, Uuid)> = self.slots.iter().filter_map(|(slot, _)| self.user(slot as u32)).collect();
         let count = users.len().max(1) as u32;
         for (place, (slot, user)) in (0..).zip(users) {
-            let turn = self.now.after(Tick::count(over.saturating_mul(place) / count));
+            let turn = self.now.after(Tick::count(after + over.saturating_mul(place) / count));
             self.owe_sync(slot, user, Reason::BackplaneGap, Moment::default(), turn);
         }
     }

@@ -36,8 +36,8 @@ pub(super) enum Mail {
     Listening { slot: u32, number: u64 },
     /// Hear what the client in a slot missed; the number is that of the question.
     Missed { slot: u32, number: u64, missed: Missed },
-    /// Tell all users to sync, spread over a duration.
-    MakeUp(Duration),
+    /// Tell all users to sync, after a while and spread over another.
+    MakeUp { after: Duration, over: Duration },
     /// Let go of all clients.
     Drain(Duration),
     /// End.

@@ -191,9 +191,9 @@ impl Reactors {
         reached
     }
 
-    /// Tells all users to sync, spread over a duration: nobody knows what was not heard.
-    pub fn make_up(&self, over: Duration) {
-        self.mailboxes.iter().for_each(|mailbox| mailbox.send(Mail::MakeUp(over)));
+    /// Tells all users to sync, after a while and spread over another: nobody knows what was not heard.
+    pub fn make_up(&self, after: Duration, over: Duration) {
+        self.mailboxes.iter().for_each(|mailbox| mailbox.send(Mail::MakeUp { after, over }));
     }
 
     /// Takes in a client that is connected by other than a WebSocket.

@@ -10,6 +10,7 @@
 //! Names and bytes are pure (`channel`, `invocation`, `incoming`, `group_command`, `subscriptions`, `records`); `publisher`,
 //! `subscriber` and `recorder` have a connection each, which `dialer` opens, and `link` knows whether the first two are there.
 
+mod backlog;
 mod backoff;
 pub mod channel;
 mod dialer;
@@ -21,6 +22,7 @@ mod publisher;
 mod push;
 mod recorder;
 pub mod records;
+mod sentinel;
 mod subscriber;
 pub mod subscriptions;
 
@@ -75,7 +77,8 @@ impl Redis {
     ) -> Redis {
         let (own, dialer) = (Uuid::new_v4(), Dialer(redis.clone()));
         let channels = Channels::new(&settings.channel_prefix);
-        let records = Records::new(&settings.channel_prefix, catch_up.window, catch_up.enabled);
+        let records =
+            Records::new(&settings.channel_prefix, catch_up.window, catch_up.enabled, dialer.others_have_moved());
         let link = Arc::new(Link::new(metrics.clone()));
         let (desk, recorder) = recorder::open(dialer.clone(), records.clone(), metrics.clone());
         tokio::spawn(recorder.run());

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::backoff::{after_losses, others_are_back};
-use super::dialer::{Dialer, Lost, PATIENCE, SILENCE};
+use super::dialer::{Dialed, Dialer, Lost, PATIENCE, SILENCE};
 use super::link::{Link, Side};
 use super::records::{self, PUSHED, RESPONSES_KEPT, Records, Run, milliseconds};
 use crate::backoff::{Backoff, random};
@@ -69,12 +69,17 @@ impl Publisher {
         let (mut backoff, mut unacknowledged, mut away) = (after_losses(), VecDeque::new(), None::<Instant>);
         loop {
             let lost = match self.dialer.multiplexed().await {
-                Ok(connection) => {
+                Ok(Dialed { connection, server }) => {
                     // What was kept is for replicas that have to listen again first: nobody else would publish it to them.
                     if let Some(away) = away {
                         sleep(others_are_back(away.elapsed())).await;
                     }
-                    match self.serve(connection, &mut unacknowledged, &mut backoff, &mut away).await {
+                    let dialer = self.dialer.clone();
+                    let served = tokio::select! {
+                        served = self.serve(connection, &mut unacknowledged, &mut backoff, &mut away) => served,
+                        lost = dialer.moved(&server) => Err(lost),
+                    };
+                    match served {
                         Ok(()) => return,
                         Err(lost) => lost,
                     }

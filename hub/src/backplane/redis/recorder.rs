@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::backoff::after_losses;
 use super::channel::Channel;
-use super::dialer::{Dialer, Lost, PATIENCE};
+use super::dialer::{Dialed, Dialer, Lost, PATIENCE};
 use super::incoming::Incoming;
 use super::records::{self, LEFT, Records, Run, milliseconds};
 use crate::backoff::random;
@@ -80,10 +80,17 @@ impl Recorder {
         let mut backoff = after_losses();
         loop {
             let lost = match self.dialer.multiplexed().await {
-                Ok(mut connection) => match self.serve(&mut connection).await {
-                    Ok(()) => return,
-                    Err(lost) => lost,
-                },
+                Ok(Dialed { mut connection, server }) => {
+                    let dialer = self.dialer.clone();
+                    let served = tokio::select! {
+                        served = self.serve(&mut connection) => served,
+                        lost = dialer.moved(&server) => Err(lost),
+                    };
+                    match served {
+                        Ok(()) => return,
+                        Err(lost) => lost,
+                    }
+                }
                 Err(lost) => lost,
             };
             if !std::mem::replace(&mut self.told, true) {
@@ -166,6 +173,9 @@ impl Recorder {
         let value = |number: usize| values.get(number).and_then(Option::as_deref);
         let began = value(0).and_then(records::moment);
         let known = value(1).and_then(records::moment).filter(|_| question.device.is_some());
+        // Of a run that has just begun nobody knows whether all notes are in it.
+        let since = began.map_or(Moment::default(), |began| began.after(self.records.settled));
+        let known = known.filter(|heard| self.records.settled.is_zero() || *heard > since);
         let pushes: Vec<Pushes> = values.iter().skip(2).flatten().filter_map(|value| records::pushes(value)).collect();
         let young = began.is_none_or(|began| now < began.after(self.records.window));
         Reason::of(question.device, known.max(question.heard), pushes.iter(), young)

@@ -54,6 +54,9 @@ pub struct Records {
     pub window: Duration,
     /// Whether they are; the answers to login requests always are.
     pub enabled: bool,
+    /// How long after they begin others may still note pushes in those of a Redis before: what devices heard then does not
+    /// count.
+    pub settled: Duration,
 }
 
 /// The records in one run of Redis.
@@ -62,8 +65,8 @@ pub struct Run(String);
 
 impl Records {
     /// Of the deployment whose channels have this prefix.
-    pub fn new(prefix: &str, window: Duration, enabled: bool) -> Records {
-        Records { prefix: format!("{prefix}:catch-up:"), window, enabled }
+    pub fn new(prefix: &str, window: Duration, enabled: bool, settled: Duration) -> Records {
+        Records { prefix: format!("{prefix}:catch-up:"), window, enabled, settled }
     }
 
     /// The records in the run of which `INFO server` tells; nothing if it does not.
@@ -139,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_run_is_known_by_its_id() {
-        let records = Records::new("Notifications", Duration::from_secs(600), true);
+        let records = Records::new("Notifications", Duration::from_secs(600), true, Duration::ZERO);
         let info = "# Server\r\nredis_version:7.0.15\r\nrun_id:0123456789abcdef\r\ntcp_port:6379\r\n";
         let run = records.run(info).expect("a run");
         assert_eq!(run.began(), "Notifications:catch-up:0123456789ab:began");

@@ -9,9 +9,10 @@ use redis::{Msg, Value};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
+use super::backlog::{Backlog, Room};
 use super::backoff::after_losses;
 use super::channel::{Channels, audiences};
-use super::dialer::{Dialer, Lost, PATIENCE, SILENCE};
+use super::dialer::{Dialed, Dialer, Lost, PATIENCE, SILENCE};
 use super::incoming::Incoming;
 use super::link::{Link, Side};
 use super::recorder::Desk;
@@ -28,8 +29,8 @@ const CHANNELS: usize = 512;
 /// How many clients are looked at at once.
 const BATCH: usize = 1024;
 
-/// Over how long clients are told to sync after a gap (`decisions.md` 5).
-const MADE_UP_OVER: Duration = Duration::from_secs(30);
+/// Within which time all clients are told to sync after a gap (`decisions.md` 5).
+const MADE_UP_WITHIN: Duration = Duration::from_secs(30);
 
 /// Newcomers wait for so long at the most: a first connection that takes longer is a gap.
 const NO_GAP: Duration = Duration::from_secs(1);
@@ -75,7 +76,7 @@ impl Subscriber {
                 () = self.here.note() => return,
             };
             let ended = match opened {
-                Ok(connection) => self.listen(connection, missed || begun.elapsed() > NO_GAP, &mut backoff).await,
+                Ok(dialed) => self.listen(dialed, missed || begun.elapsed() > NO_GAP, &mut backoff).await,
                 Err(lost) => Err(lost),
             };
             let Err(lost) = ended else { return };
@@ -93,8 +94,9 @@ impl Subscriber {
     }
 
     /// Listens on a connection as long as it lasts. `missed`: something may have been published that nobody here heard.
-    async fn listen(&mut self, connection: PubSub, missed: bool, backoff: &mut Backoff) -> Result<(), Lost> {
-        let Subscriber { link, here, ear, .. } = self;
+    async fn listen(&mut self, dialed: Dialed<PubSub>, missed: bool, backoff: &mut Backoff) -> Result<(), Lost> {
+        let Subscriber { dialer, link, here, ear } = self;
+        let Dialed { connection, server } = dialed;
         let (mut sink, stream) = connection.split();
         here.subscriptions.begin_anew();
         subscribe(&mut sink, &ear.channels.standing()).await?;
@@ -102,12 +104,17 @@ impl Subscriber {
         link.works(Side::Hearing);
         here.presences.let_wait(true);
         backoff.reset();
+        let make_up = || {
+            let after = dialer.others_have_moved();
+            ear.reactors.make_up(after, MADE_UP_WITHIN - after);
+        };
         if missed {
-            ear.reactors.make_up(MADE_UP_OVER);
+            make_up();
         }
         tokio::select! {
-            () = ear.hear(stream) => Err(Lost::Ended),
+            () = ear.hear(stream, make_up) => Err(Lost::Ended),
             ended = here.follow(&mut sink, &ear.channels) => ended,
+            lost = dialer.moved(&server) => Err(lost),
         }
     }
 }
@@ -192,23 +199,36 @@ async fn subscribe(sink: &mut PubSubSink, names: &[String]) -> Result<(), Lost> 
 }
 
 impl Ear {
-    /// Hands on what is heard, in its order, until nothing more comes.
-    async fn hear(&self, mut stream: PubSubStream) {
+    /// Hands on what is heard, in its order, until nothing more comes. What reactors have no time for is dropped, which is a
+    /// gap: the library keeps what is not taken from it without a bound.
+    async fn hear(&self, mut stream: PubSubStream, make_up: impl Fn()) {
+        let mut backlog = Backlog::default();
         while let Some(message) = stream.next().await {
             self.metrics.backplane_messages.inc("heard");
-            if let Some(published) = self.take(&message) {
+            match backlog.room() {
+                Room::Is => {}
+                Room::IsAgain => {
+                    tracing::info!("reactors keep up with Redis again: everybody is told to sync");
+                    make_up();
+                }
+                Room::IsNoMore => {
+                    tracing::warn!("reactors do not keep up with Redis: its messages are dropped");
+                    continue;
+                }
+                Room::IsNot => continue,
+            }
+            if let Some(published) = self.take(&message, &mut backlog) {
                 self.hearing.until(published);
             }
         }
     }
 
     /// Hands on a message. Gives when it was published, if it tells: all that was before it has been handed on, too.
-    fn take(&self, message: &Msg) -> Option<Moment> {
+    fn take(&self, message: &Msg, backlog: &mut Backlog) -> Option<Moment> {
         let channel = self.channels.read(message.get_channel_name())?;
         match Incoming::read(channel, message.get_payload_bytes(), self.own, Instant::now()) {
             Ok(Incoming::Push(delivery, published)) => {
-                // How many it reached, its publisher does not ask.
-                drop(self.reactors.deliver(delivery));
+                backlog.add(message.get_payload_bytes().len(), self.reactors.deliver(delivery));
                 published
             }
             Ok(Incoming::Own(published)) => published,
