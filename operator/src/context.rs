@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 
+use crate::clock::Clock;
 use crate::cluster::{Cluster, in_time};
 use crate::conditions::as_note;
 use crate::controller::backoff::Backoff;
@@ -25,6 +26,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Delays after failures.
     pub backoff: Backoff,
+    /// The time.
+    pub clock: Clock,
     /// The hub's image where a spec does not say another.
     pub hub_image: ImageReference,
 }
@@ -44,6 +47,7 @@ impl Context {
             recorder: Recorder::new(client, reporter),
             metrics,
             backoff: Backoff::default(),
+            clock: Clock::default(),
             hub_image,
         }
     }

@@ -17,6 +17,7 @@ pub mod admin;
 pub mod app;
 pub mod build;
 pub mod cli;
+pub mod clock;
 pub mod cluster;
 pub mod conditions;
 pub mod config;

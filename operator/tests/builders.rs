@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use notification_hub_crds::v1alpha1::KeyAlgorithm;
+use k8s_openapi::jiff::Timestamp;
 use notification_hub_operator::build::{Desired, build};
-use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair};
-use notification_hub_operator::reconcile::dereference::{Fetched, Kept};
+use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, Signing};
+use notification_hub_operator::reconcile::dereference::{Fetched, Kept, Stored};
 use notification_hub_operator::reconcile::validate::validate;
 use serde_json::{Value, json};
 
@@ -130,7 +130,9 @@ pub fn built(spec: Value) -> Desired {
     let mut resource = hub("vault", spec);
     resource["metadata"]["uid"] = json!("6a8b9d3e-0000-4000-8000-000000000001");
     let resource: notification_hub_crds::NotificationHub = serde_json::from_value(resource).expect("a hub");
-    let key = KeyPair::read(P256_PRIVATE, KeyAlgorithm::ES256).expect("a key");
+    let at = Timestamp::from_second(1_767_225_600).expect("a time");
+    let pair = KeyPair::read(P256_PRIVATE).expect("a key");
+    let ring = KeyRing { current: Some(Signing { pair, since: at }), ..KeyRing::default() };
     let secrets = [
         secret("keys", &[("a.pem", P256_PUBLIC)]),
         secret("storage", &[("url", CONNECTION_STRING)]),
@@ -143,7 +145,7 @@ pub fn built(spec: Value) -> Desired {
     let token_key = ConnectionTokenKey::read(&[7; 32]).expect("a key");
     let fetched = Fetched {
         secrets: secrets.into(),
-        generated: resource.spec.auth.generate.is_some().then_some(Kept::Ours(key)),
+        generated: resource.spec.auth.generate.is_some().then_some(Kept::Ours(Stored { ring, at })),
         token_key: resource.spec.backplane.is_some().then_some(Kept::Ours(token_key)),
     };
     let image = "registry.example.com/hub:1.0.0".parse().expect("an image");
@@ -163,7 +165,8 @@ fn documents(desired: Desired) -> String {
         pod_disruption_budget,
         deployment,
     } = desired;
-    let jwt_secret = jwt_secret.map(|mut secret| {
+    let jwt_secret = jwt_secret.map(|keys| {
+        let mut secret = keys.secret;
         // A private key, even one for tests, has no place in a file that people read.
         let private = secret.data.as_mut().and_then(|data| data.get_mut("private.pem")).expect("a private key");
         private.0 = b"private".to_vec();

@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::v1alpha1::NotificationHubStatus;
-use notification_hub_operator::conditions::{Findings, Transition, status, transitions};
+use notification_hub_operator::conditions::{Findings, Seen, Transition, status, transitions};
 use serde_json::{Value, json};
 
 use crate::common::fixtures::{hub, smallest};
@@ -25,7 +25,11 @@ fn of(wanted: i32, deployment_status: Value) -> NotificationHubStatus {
         "status": deployment_status,
     }))
     .expect("a Deployment");
-    status(&resource(), &Findings::default(), Some(&deployment), at(0))
+    status(&resource(), &Seen { deployment: Some(deployment), ..Seen::default() }, at(0))
+}
+
+fn found(findings: Findings) -> Seen {
+    Seen { findings, ..Seen::default() }
 }
 
 fn said(status: &NotificationHubStatus, kind: &str) -> String {
@@ -122,11 +126,11 @@ fn the_servers_words_are_passed_on() {
 #[test]
 fn times_move_only_where_a_status_flips() {
     let mut hub = resource();
-    hub.status = Some(status(&hub, &Findings::default(), None, at(1)));
-    let later = status(&hub, &Findings::default(), None, at(2));
+    hub.status = Some(status(&hub, &Seen::default(), at(1)));
+    let later = status(&hub, &Seen::default(), at(2));
     assert_eq!(hub.status.as_ref(), Some(&later), "nothing has changed");
     let findings = Findings { conflicts: vec!["Service vault".to_owned()], ..Findings::default() };
-    let changed = status(&hub, &findings, None, at(3));
+    let changed = status(&hub, &found(findings), at(3));
     let moved = changed.conditions.iter().filter(|condition| condition.last_transition_time.0 == at(3));
     assert_eq!(moved.map(|condition| condition.type_.as_str()).collect::<Vec<_>>(), ["Conflict"]);
 }
@@ -144,7 +148,7 @@ fn a_change_is_told_once() {
     assert_eq!(transitions(&before.conditions, &after.conditions), [told("Available", "1 of 1 pods available")]);
     assert_eq!(transitions(&after.conditions, &after.conditions), []);
     let findings = Findings { dropped: vec!["podTemplate.x".to_owned()], ..Findings::default() };
-    let dropped = status(&resource(), &findings, None, at(0));
+    let dropped = status(&resource(), &found(findings), at(0));
     let events = transitions(&before.conditions, &dropped.conditions);
     assert!(events.len() == 1 && events[0].is_warning && events[0].reason == "FieldsDropped", "{events:?}");
 }

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec};
+use k8s_openapi::jiff::Timestamp;
 use notification_hub::auth::key_files;
 use notification_hub::azure::Credential;
 use notification_hub::config::{Config, Layers, Source};
+use notification_hub_crds::v1alpha1::KeyAlgorithm;
 use notification_hub_operator::build::{CONFIG_FILE, CONFIG_FOLDER, Desired};
-use notification_hub_operator::keys;
+use notification_hub_operator::keys::{self, KeyPair, KeyRing, Previous, Signing};
 use serde_json::json;
 
 use crate::builders::{built, specs};
@@ -180,7 +182,7 @@ fn the_hub_reads_every_duration_that_the_definition_lets_through() {
 }
 
 fn generated_jwks() -> Vec<u8> {
-    let secret = built(specs()["smallest"].clone()).jwt_secret.expect("a Secret");
+    let secret = built(specs()["smallest"].clone()).jwt_secret.expect("a Secret").secret;
     secret.data.expect("entries")["jwks.json"].0.clone()
 }
 
@@ -189,6 +191,23 @@ fn the_hub_takes_the_generated_keys() {
     let keys = key_files::parse(&vec![(PathBuf::from("jwks.json"), generated_jwks())]).expect("a key set");
     assert_eq!(keys.len(), 1);
     assert!(keys[0].id.is_some(), "a key without id");
+}
+
+#[test]
+fn the_hub_takes_the_keys_of_a_rotation() {
+    let now = Timestamp::from_second(1_767_225_600).expect("a time");
+    let made = |algorithm| KeyPair::generate(algorithm).expect("a pair");
+    let signing = |algorithm| Some(Signing { pair: made(algorithm), since: now });
+    let jwk = made(KeyAlgorithm::RS256).jwk().clone();
+    let ring = KeyRing {
+        current: signing(KeyAlgorithm::RS256),
+        next: signing(KeyAlgorithm::ES256),
+        previous: vec![Previous { jwk, until: Some(now) }],
+    };
+    let entries = ring.entries();
+    assert_eq!(KeyRing::read(&entries, now, now), ring, "it is read back as it was written");
+    let keys = key_files::parse(&vec![(PathBuf::from("jwks.json"), entries["jwks.json"].0.clone())]);
+    assert_eq!(keys.expect("a key set").len(), 3);
 }
 
 /// What the operator refuses though the hub reads it: a form that hardly anybody writes (PKCS#1 of a public key).

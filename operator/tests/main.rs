@@ -17,3 +17,4 @@ mod pipeline;
 mod prune;
 mod references;
 mod replicas;
+mod rotation;

@@ -172,6 +172,7 @@ fn links_between_the_pages_lead_somewhere() -> Result<()> {
         "docs/bitwarden.md",
         "docs/configuration.md",
         "docs/metrics.md",
+        "docs/operator.md",
         "docs/performance.md",
         "docs/example/README.md",
     ] {

@@ -38,8 +38,8 @@ pub struct Auth {
     #[schemars(schema_with = "duration")]
     pub clock_skew: Option<String>,
 
-    /// The operator makes a key pair and keeps it in the Secret `<name>-jwt`: `private.pem` for whoever signs tokens,
-    /// `jwks.json` with the public key.
+    /// The operator makes a key pair, rotates it, and keeps it in the Secret `<name>-jwt`: `private.pem` for whoever
+    /// signs tokens, `jwks.json` with every public key that is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<Generate>,
 
@@ -48,18 +48,32 @@ pub struct Auth {
     pub signing_keys: Option<SigningKeys>,
 }
 
-/// A key pair made by the operator.
-#[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+/// A key pair made and rotated by the operator.
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Generate {
-    /// The algorithm of the key, RS256 by default. A change makes a new key: tokens signed by the old one are refused
-    /// from then on.
+    /// The algorithm of the key, RS256 by default. A change begins a rotation at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<KeyAlgorithm>,
+
+    /// How long a key signs tokens, `720h` by default: longer than overlap and three minutes. The next key is in the
+    /// Secret three minutes before it becomes `private.pem`: as `next-private.pem`, its public half in `jwks.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration")]
+    #[x_kube(
+        validation = Rule::new("self.matches('[1-9]')")
+            .message("a key has to be good for some time: set auth.generate.rotateEvery above 0")
+    )]
+    pub rotate_every: Option<String>,
+
+    /// How long tokens of a key are accepted after it has been replaced, `24h` by default: at least as long as they live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "duration")]
+    pub overlap: Option<String>,
 }
 
-/// The algorithm of the key: RS256 (RSA with 2048 bits, the default) or ES256 (ECDSA on P-256). A change makes a new
-/// key: tokens signed by the old one are refused from then on.
+/// The algorithm of the key: RS256 (RSA with 2048 bits, the default) or ES256 (ECDSA on P-256). A change begins a
+/// rotation at once.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub enum KeyAlgorithm {
     /// RSA (2048 bits) with SHA-256.

@@ -22,7 +22,7 @@ pub use image::{Image, PullPolicy, PullSecret};
 pub use rollout::Rollout;
 pub use secret::{SecretKeyReference, SecretReference, SecretValue};
 pub use source::{Direct, Source};
-pub use status::{NotificationHubStatus, SourceKind};
+pub use status::{KeyTimes, NotificationHubStatus, SourceKind};
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};

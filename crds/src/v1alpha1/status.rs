@@ -1,6 +1,6 @@
 //! `status`: what the operator has seen and made.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,20 @@ pub struct NotificationHubStatus {
     /// The image that the pods run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+
+    /// When the generated key was and will be replaced. Only with `auth.generate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys: Option<KeyTimes>,
+}
+
+/// When the generated key was and will be replaced.
+#[derive(JsonSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyTimes {
+    /// Since when the present key is the one to sign with.
+    pub last_rotation: Time,
+    /// When the next one will be.
+    pub next_rotation: Time,
 }
 
 /// Where notifications come from.

@@ -21,6 +21,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
+use crate::keys::{KeyPair, Plan};
 use crate::model::ValidatedHub;
 
 /// Every object that should exist.
@@ -31,7 +32,7 @@ pub struct Desired {
     /// The hub's configuration.
     pub config_map: ConfigMap,
     /// The generated keys, if they are wanted.
-    pub jwt_secret: Option<Secret>,
+    pub jwt_secret: Option<KeySecret>,
     /// The key that replicas share, if there may be several.
     pub tokens_secret: Option<Secret>,
     /// The Service for clients.
@@ -46,6 +47,20 @@ pub struct Desired {
     pub deployment: Deployment,
 }
 
+/// The Secret with the generated keys. A key that it lacks is made when nothing is in the way of writing it.
+#[derive(Clone, Debug)]
+pub struct KeySecret {
+    /// The Secret, with the keys that there are.
+    pub secret: Secret,
+    /// What it should hold, if it lacks a key.
+    pub unfinished: Option<Plan>,
+}
+
+/// Puts a key that was made into the Secret that lacks it.
+pub fn finish(secret: &mut Secret, unfinished: Plan, made: KeyPair) {
+    secret.data = Some(unfinished.with(made).entries());
+}
+
 /// Builds every object of a hub, or says why its pod template makes no pod.
 pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
     let config = config_file::text(hub);
@@ -53,7 +68,7 @@ pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
     Ok(Desired {
         service_account: resource::service_account::build(hub),
         config_map: resource::config_map::build(hub, &config),
-        jwt_secret: hub.generated.as_ref().map(|pair| resource::secret::jwt(hub, pair)),
+        jwt_secret: hub.generated.as_ref().map(|plan| resource::secret::jwt(hub, plan)),
         tokens_secret: hub.backplane.as_ref().map(|it| resource::secret::tokens(hub, &it.token_key)),
         public_service: resource::service::public(hub),
         internal_service: hub.source.is_direct().then(|| resource::service::internal(hub)),

@@ -7,7 +7,7 @@ mod transitions;
 
 pub use findings::{Findings, Problem};
 pub use rollout::is_over as rollout_is_over;
-pub use status::status;
+pub use status::{Seen, status};
 pub use transitions::{Transition, transitions};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};

@@ -4,21 +4,32 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use notification_hub_crds::NotificationHub;
-use notification_hub_crds::v1alpha1::{NotificationHubStatus, Source, SourceKind};
+use notification_hub_crds::v1alpha1::{KeyTimes, NotificationHubStatus, Source, SourceKind};
 
 use super::{Findings, Rollout, conditions};
 use crate::model::{CONTAINER, labels, names};
 
-/// The status that `hub` should have, given what a pass found and its Deployment, if there is one.
-pub fn status(
-    hub: &NotificationHub,
-    findings: &Findings,
-    deployment: Option<&Deployment>,
-    now: Timestamp,
-) -> NotificationHubStatus {
+/// What a pass has seen and done.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// What is in the way, or was left out.
+    pub findings: Findings,
+    /// The Deployment, if there is one.
+    pub deployment: Option<Deployment>,
+    /// The times of the generated key, if it was written or needed no writing.
+    pub keys: Option<KeyTimes>,
+}
+
+/// The status that `hub` should have.
+pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> NotificationHubStatus {
+    let Seen { findings, deployment, keys } = seen;
+    let deployment = deployment.as_ref();
     let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
     let generation = hub.metadata.generation.unwrap_or_default();
-    let old = hub.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    let before = hub.status.as_ref();
+    let old = before.map_or(&[][..], |status| &status.conditions);
+    // While something is in the way, the keys stay as they are.
+    let kept = before.and_then(|status| status.keys.clone()).filter(|_| hub.spec.auth.generate.is_some());
     let source = match &hub.spec.source {
         Source { direct: Some(_), azure_queue: None } => Some(SourceKind::Direct),
         Source { direct: None, azure_queue: Some(_) } => Some(SourceKind::AzureQueue),
@@ -35,6 +46,7 @@ pub fn status(
         url: Some(names::url(&name, &namespace)),
         send_url: (source == Some(SourceKind::Direct)).then(|| names::send_url(&name, &namespace)),
         image: deployment.and_then(image),
+        keys: keys.clone().or(kept),
     }
 }
 

@@ -121,12 +121,14 @@ pub async fn pass(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action
     let timer = context.metrics.reconcile_started();
     let result = Box::pin(reconcile::reconcile(&context, hub)).await;
     timer.finished(&result);
-    let outcome = result?;
+    let passed = result?;
     context.backoff.reset(&ObjectRef::from_obj(&*guarded).erase());
-    Ok(Action::requeue(match outcome {
+    let pause = match passed.outcome {
         Outcome::Applied | Outcome::Blocked => RESYNC,
         Outcome::Refused => RETRY_REFUSED,
-    }))
+    };
+    let due = passed.due.map(|due| Duration::try_from(due.duration_since(context.clock.now())).unwrap_or_default());
+    Ok(Action::requeue(due.map_or(pause, |due| due.clamp(backoff::SHORTEST, pause))))
 }
 
 /// When a failed pass is tried again.

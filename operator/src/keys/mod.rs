@@ -1,13 +1,17 @@
-//! Keys that sign tokens: making a pair, its public half as a JWK set, and judging what others bring. No I/O; random
-//! numbers come from the cryptography library.
+//! Keys that sign tokens: making a pair, its public half as a JWK, when the next one takes over, and judging what others
+//! bring. No I/O; random numbers come from the cryptography library.
 
 mod connection_token;
 mod entry;
 mod pem;
+mod ring;
+mod rotation;
 
 pub use connection_token::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey};
 pub use entry::{EntryProblem, check, is_key_entry};
 pub use pem::check_certificates;
+pub use ring::{JWKS_ENTRY, KeyRing, NEXT_ENTRY, PRIVATE_ENTRY, Previous, RECORD_ENTRY, Signing};
+pub use rotation::{Missing, PUBLISHED_BEFORE, Plan, Policy, plan};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -18,17 +22,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use notification_hub_crds::v1alpha1::KeyAlgorithm;
 use serde_json::{Value, json};
 
-/// Entry of the Secret `<name>-jwt`: the private key, PKCS#8.
-pub const PRIVATE_ENTRY: &str = "private.pem";
-
-/// Entry of the Secret `<name>-jwt`: every public key that is valid.
-pub const JWKS_ENTRY: &str = "jwks.json";
-
 /// A private key and its public half, each in the form in which it is stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyPair {
     private_pem: String,
-    jwks: String,
+    jwk: Value,
+    algorithm: KeyAlgorithm,
 }
 
 /// The cryptography library could not make a key.
@@ -38,7 +37,7 @@ pub struct NoKey;
 
 impl std::fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeyPair").field("jwks", &self.jwks).finish_non_exhaustive()
+        f.debug_struct("KeyPair").field("jwk", &self.jwk).finish_non_exhaustive()
     }
 }
 
@@ -56,25 +55,22 @@ impl KeyPair {
                 pair.to_pkcs8v1().map_err(|_| NoKey)?.as_ref().to_vec()
             }
         };
-        KeyPair::read(&pem::private_key(&der), algorithm).ok_or(NoKey)
+        KeyPair::read(&pem::private_key(&der)).ok_or(NoKey)
     }
 
-    /// Takes a private key as it was stored; none if it is not a PKCS#8 key of this algorithm.
-    pub fn read(private_pem: &str, algorithm: KeyAlgorithm) -> Option<KeyPair> {
+    /// Takes a private key as it was stored; none if it is not a PKCS#8 key of one of the algorithms.
+    pub fn read(private_pem: &str) -> Option<KeyPair> {
         let der = pem::pkcs8(private_pem.as_bytes())?;
-        let mut jwk = match algorithm {
-            KeyAlgorithm::RS256 => rsa_jwk(&der)?,
-            KeyAlgorithm::ES256 => ec_jwk(&der)?,
+        let (algorithm, name, mut jwk) = match rsa_jwk(&der) {
+            Some(jwk) => (KeyAlgorithm::RS256, "RS256", jwk),
+            None => (KeyAlgorithm::ES256, "ES256", ec_jwk(&der)?),
         };
         // RFC 7638: the digest of the required members in alphabetical order, which is how they are written below.
         let thumbprint = digest(&SHA256, jwk.to_string().as_bytes());
         jwk["kid"] = Value::from(URL_SAFE_NO_PAD.encode(thumbprint));
         jwk["use"] = Value::from("sig");
-        jwk["alg"] = Value::from(match algorithm {
-            KeyAlgorithm::RS256 => "RS256",
-            KeyAlgorithm::ES256 => "ES256",
-        });
-        Some(KeyPair { private_pem: private_pem.to_owned(), jwks: json!({ "keys": [jwk] }).to_string() })
+        jwk["alg"] = Value::from(name);
+        Some(KeyPair { private_pem: private_pem.to_owned(), jwk, algorithm })
     }
 
     /// The private key, PKCS#8 in PEM.
@@ -82,9 +78,14 @@ impl KeyPair {
         &self.private_pem
     }
 
-    /// The JWK set of the public key.
-    pub fn jwks(&self) -> &str {
-        &self.jwks
+    /// The public key.
+    pub fn jwk(&self) -> &Value {
+        &self.jwk
+    }
+
+    /// What it signs with.
+    pub fn algorithm(&self) -> KeyAlgorithm {
+        self.algorithm
     }
 }
 
@@ -114,26 +115,27 @@ mod tests {
         for algorithm in [KeyAlgorithm::RS256, KeyAlgorithm::ES256] {
             let made = KeyPair::generate(algorithm).expect("a pair");
             assert!(made.private_pem().starts_with("-----BEGIN PRIVATE KEY-----\n"));
-            assert_eq!(KeyPair::read(made.private_pem(), algorithm).as_ref(), Some(&made));
-            assert!(!made.jwks().contains("\"d\""), "a private member in the public set");
+            assert_eq!(made.algorithm(), algorithm);
+            assert_eq!(KeyPair::read(made.private_pem()).as_ref(), Some(&made));
+            assert!(made.jwk().get("d").is_none(), "a private member in the public half");
             assert!(!format!("{made:?}").contains("PRIVATE"), "a private key in debug output");
         }
     }
 
     #[test]
     fn two_pairs_differ() {
-        let kid = || {
-            let jwks: Value =
-                serde_json::from_str(KeyPair::generate(KeyAlgorithm::ES256).expect("a pair").jwks()).expect("JSON");
-            jwks["keys"][0]["kid"].as_str().expect("a kid").to_owned()
-        };
+        let kid = || KeyPair::generate(KeyAlgorithm::ES256).expect("a pair").jwk()["kid"].clone();
         assert_ne!(kid(), kid());
     }
 
     #[test]
-    fn a_key_of_the_other_algorithm_is_no_key() {
-        let pair = KeyPair::generate(KeyAlgorithm::ES256).expect("a pair");
-        assert!(KeyPair::read(pair.private_pem(), KeyAlgorithm::RS256).is_none());
-        assert!(KeyPair::read("hello", KeyAlgorithm::ES256).is_none());
+    fn what_is_no_private_key_is_not_read() {
+        for text in [
+            "hello",
+            include_str!("../../tests/keys/p256-public.pem"),
+            include_str!("../../tests/keys/certificate.pem"),
+        ] {
+            assert!(KeyPair::read(text).is_none(), "{text}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use notification_hub_crds::v1alpha1::{CatchUp, PullPolicy};
 
-use crate::keys::KeyPair;
+use crate::keys::Plan;
 use backplane::Backplane;
 pub use fingerprint::Fingerprint;
 use image::ImageReference;
@@ -53,8 +53,8 @@ pub struct ValidatedHub {
     pub catch_up: CatchUp,
     /// The installation's id.
     pub installation_id: Option<String>,
-    /// The key pair that the operator keeps for it.
-    pub generated: Option<KeyPair>,
+    /// The keys that the operator keeps for it.
+    pub generated: Option<Plan>,
     /// The Secret with keys of the user's.
     pub signing_keys: Option<String>,
     /// What is merged over the built pod template.

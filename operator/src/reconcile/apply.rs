@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use super::child::{Error, title};
 use super::repair;
-use crate::build::Desired;
+use crate::build::{self, Desired, KeySecret};
 use crate::cluster::{Cluster, Kind};
+use crate::keys::{KeyPair, NoKey, Plan};
 use crate::model::ownership;
 
 /// What was written, as far as the next steps need it.
@@ -55,7 +57,10 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     let mut look = Look { cluster, uid, foreign: Vec::new() };
     let service_account = look.at(service_account).await?;
     let config_map = look.at(config_map).await?;
-    let jwt_secret = look.at_some(jwt_secret).await?;
+    let (jwt_secret, unfinished) = match jwt_secret {
+        Some(KeySecret { secret, unfinished }) => (Some(look.at(secret).await?), unfinished),
+        None => (None, None),
+    };
     let tokens_secret = look.at_some(tokens_secret).await?;
     let public_service = look.at(public_service).await?;
     let internal_service = look.at_some(internal_service).await?;
@@ -65,6 +70,8 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     if !look.foreign.is_empty() {
         return Ok(Verdict::Foreign(look.foreign));
     }
+
+    let jwt_secret = with_key(jwt_secret, unfinished).await?;
 
     // What pods need comes before the pods.
     let mut write = Write { cluster, uids: BTreeSet::new() };
@@ -78,6 +85,19 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     write.some_child(pod_disruption_budget).await?;
     let deployment = write.child(deployment).await?;
     Ok(Verdict::Applied(Box::new(Applied { deployment, uids: write.uids })))
+}
+
+/// Makes the key that the Secret lacks: now that it will be written.
+async fn with_key(secret: Option<Child<Secret>>, unfinished: Option<Plan>) -> Result<Option<Child<Secret>>, Error> {
+    let (mut secret, plan) = match (secret, unfinished) {
+        (Some(secret), Some(plan)) => (secret, plan),
+        (secret, _) => return Ok(secret),
+    };
+    let (object, algorithm) = (secret.object.name_any(), plan.algorithm());
+    tracing::info!(secret = object, ?algorithm, "making a key pair");
+    let made = tokio::task::spawn_blocking(move || KeyPair::generate(algorithm)).await.map_err(|_| NoKey)??;
+    build::finish(&mut secret.object, plan, made);
+    Ok(Some(secret))
 }
 
 /// Looks at what is there before anything is written.

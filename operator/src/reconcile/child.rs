@@ -1,30 +1,43 @@
 //! What the steps that write children share: how a child is called, and the failure of a call for one.
 
 use crate::cluster::{CallError, Kind};
+use crate::keys::NoKey;
 
-/// A call for one child, or for all of a kind, failed.
+/// A child could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{object}: {source}")]
-pub struct Error {
-    object: String,
-    source: CallError,
+pub enum Error {
+    /// A call for it, or for all of a kind, failed.
+    #[error("{object}: {source}")]
+    Call {
+        /// Its kind and name.
+        object: String,
+        /// What went wrong.
+        source: CallError,
+    },
+    /// A key could not be made.
+    #[error(transparent)]
+    Key(#[from] NoKey),
 }
 
 impl Error {
     /// The call for `object` failed.
     pub(super) fn new(object: String, source: CallError) -> Error {
-        Error { object, source }
+        Error::Call { object, source }
     }
 
     /// What kind of failure it was.
     pub fn category(&self) -> &'static str {
-        self.source.category()
+        match self {
+            Error::Call { source, .. } => source.category(),
+            Error::Key(_) => "key",
+        }
     }
 
     /// Whether the server minds what the object says. What it minds about metadata comes of a race (the object was made
     /// anew between look and write) and passes.
     pub(super) fn is_about_the_content(&self) -> bool {
-        let Some(status) = self.source.status() else { return false };
+        let Error::Call { source, .. } = self else { return false };
+        let Some(status) = source.status() else { return false };
         let causes = status.details.iter().flat_map(|details| &details.causes);
         let is_race = causes.into_iter().any(|cause| cause.field.starts_with("metadata."));
         matches!(status.code, 400 | 403 | 422) && !is_race

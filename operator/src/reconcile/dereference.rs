@@ -1,16 +1,17 @@
-//! Step 1: reads what the resource refers to. The only step that makes keys.
+//! Step 1: reads what the resource refers to.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use notification_hub_crds::NotificationHub;
-use notification_hub_crds::v1alpha1::KeyAlgorithm;
 
 use crate::cluster::{CallError, Cluster};
-use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, KeyPair, NoKey, PRIVATE_ENTRY};
+use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, KeyRing, NoKey};
 use crate::model::{names, ownership, references};
 
 /// What the resource refers to.
@@ -18,8 +19,8 @@ use crate::model::{names, ownership, references};
 pub struct Fetched {
     /// The Secrets that the spec names, as far as they exist.
     pub secrets: Secrets,
-    /// The key pair of `auth.generate`.
-    pub generated: Option<Kept<KeyPair>>,
+    /// The keys of `auth.generate`.
+    pub generated: Option<Kept<Stored>>,
     /// The key that replicas share, where there is a `backplane`.
     pub token_key: Option<Kept<ConnectionTokenKey>>,
 }
@@ -27,10 +28,19 @@ pub struct Fetched {
 /// Secrets by their names.
 pub type Secrets = BTreeMap<String, Secret>;
 
+/// Generated keys as they were found.
+#[derive(Debug)]
+pub struct Stored {
+    /// The keys.
+    pub ring: KeyRing,
+    /// When they were read.
+    pub at: Timestamp,
+}
+
 /// A secret that the operator makes and keeps.
 #[derive(Debug)]
 pub enum Kept<T> {
-    /// The one that is stored, or else a new one.
+    /// What is stored, or else a new one.
     Ours(T),
     /// Somebody else's Secret has its name.
     Foreign(String),
@@ -65,16 +75,16 @@ impl Error {
     }
 }
 
-/// Reads what `hub` refers to.
-pub async fn dereference(cluster: &Cluster, hub: &NotificationHub) -> Result<Fetched, Error> {
+/// Reads what `hub` refers to, at `now`.
+pub async fn dereference(cluster: &Cluster, hub: &NotificationHub, now: Timestamp) -> Result<Fetched, Error> {
     let mut fetched = Fetched::default();
     for name in references::secrets(&hub.spec) {
         if let Some(secret) = secret(cluster, hub, name).await? {
             fetched.secrets.insert(name.to_owned(), secret);
         }
     }
-    if let Some(generate) = &hub.spec.auth.generate {
-        fetched.generated = Some(generated(cluster, hub, generate.algorithm.unwrap_or_default()).await?);
+    if hub.spec.auth.generate.is_some() {
+        fetched.generated = Some(generated(cluster, hub, now).await?);
     }
     if hub.spec.backplane.is_some() {
         fetched.token_key = Some(token_key(cluster, hub).await?);
@@ -88,40 +98,31 @@ pub async fn deployment(cluster: &Cluster, hub: &NotificationHub) -> Result<Opti
     Ok(live.filter(|deployment| ownership::belongs_to(&deployment.metadata, &hub.uid().unwrap_or_default())))
 }
 
-async fn generated(cluster: &Cluster, hub: &NotificationHub, algorithm: KeyAlgorithm) -> Result<Kept<KeyPair>, Error> {
+async fn generated(cluster: &Cluster, hub: &NotificationHub, now: Timestamp) -> Result<Kept<Stored>, Error> {
     let name = names::jwt_secret(&hub.name_any());
-    let read = |stored: &[u8]| KeyPair::read(std::str::from_utf8(stored).ok()?, algorithm);
-    if let Some(kept) = kept(cluster, hub, &name, PRIVATE_ENTRY, read).await? {
-        return Ok(kept);
+    let Some(Secret { metadata, data, .. }) = secret(cluster, hub, &name).await? else {
+        return Ok(Kept::Ours(Stored { ring: KeyRing::default(), at: now }));
+    };
+    if !ownership::belongs_to(&metadata, &hub.uid().unwrap_or_default()) {
+        return Ok(Kept::Foreign(name));
     }
-    tracing::info!(secret = name, ?algorithm, "making a key pair");
-    let made = tokio::task::spawn_blocking(move || KeyPair::generate(algorithm)).await.map_err(|_| NoKey)?;
-    Ok(Kept::Ours(made?))
+    let made = metadata.creation_timestamp.map_or(now, |Time(time)| time);
+    Ok(Kept::Ours(Stored { ring: KeyRing::read(&data.unwrap_or_default(), made, now), at: now }))
 }
 
 async fn token_key(cluster: &Cluster, hub: &NotificationHub) -> Result<Kept<ConnectionTokenKey>, Error> {
     let name = names::tokens_secret(&hub.name_any());
-    if let Some(kept) = kept(cluster, hub, &name, CONNECTION_TOKEN_ENTRY, ConnectionTokenKey::read).await? {
-        return Ok(kept);
+    if let Some(secret) = secret(cluster, hub, &name).await? {
+        if !ownership::belongs_to(&secret.metadata, &hub.uid().unwrap_or_default()) {
+            return Ok(Kept::Foreign(name));
+        }
+        let stored = secret.data.as_ref().and_then(|data| data.get(CONNECTION_TOKEN_ENTRY));
+        if let Some(key) = stored.and_then(|ByteString(bytes)| ConnectionTokenKey::read(bytes)) {
+            return Ok(Kept::Ours(key));
+        }
     }
     tracing::info!(secret = name, "making a key for connection tokens");
     Ok(Kept::Ours(ConnectionTokenKey::generate()?))
-}
-
-/// What is stored in an entry of a Secret that the operator makes; nothing if it has to be made.
-async fn kept<T>(
-    cluster: &Cluster,
-    hub: &NotificationHub,
-    name: &str,
-    entry: &str,
-    read: impl Fn(&[u8]) -> Option<T>,
-) -> Result<Option<Kept<T>>, Error> {
-    let Some(secret) = secret(cluster, hub, name).await? else { return Ok(None) };
-    if !ownership::belongs_to(&secret.metadata, &hub.uid().unwrap_or_default()) {
-        return Ok(Some(Kept::Foreign(name.to_owned())));
-    }
-    let stored = secret.data.as_ref().and_then(|data| data.get(entry));
-    Ok(stored.and_then(|ByteString(bytes)| read(bytes)).map(Kept::Ours))
 }
 
 async fn secret(cluster: &Cluster, hub: &NotificationHub, name: &str) -> Result<Option<Secret>, Error> {

@@ -11,13 +11,14 @@ mod repair;
 pub mod status;
 pub mod validate;
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::jiff::Timestamp;
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::Reason;
 
 use crate::build::build;
-use crate::conditions::{self, Findings, Problem};
+use crate::conditions::{self, Findings, Problem, Seen};
 use crate::context::Context;
+use crate::keys::Plan;
 use dereference::Fetched;
 
 /// A step failed and has to be tried again.
@@ -69,37 +70,47 @@ pub enum Outcome {
     Refused,
 }
 
+/// What is to be known of a pass that is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Passed {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When another one is due, though nothing may have changed by then.
+    pub due: Option<Timestamp>,
+}
+
 /// Brings the cluster one step closer to what `hub` asks for.
-pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Outcome, Error> {
-    let fetched = dereference::dereference(&context.cluster, hub).await?;
-    let (findings, deployment) = carry_out(context, hub, fetched).await?;
-    let deployment = match deployment {
-        Some(deployment) => Some(deployment),
-        None => dereference::deployment(&context.cluster, hub).await?,
-    };
-    status::write(context, hub, &findings, deployment.as_ref()).await?;
-    Ok(match findings.spec.first() {
-        _ if !findings.are_in_the_way() => Outcome::Applied,
+pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passed, Error> {
+    let fetched = dereference::dereference(&context.cluster, hub, context.clock.now()).await?;
+    let (mut seen, due) = carry_out(context, hub, fetched).await?;
+    if seen.deployment.is_none() {
+        seen.deployment = dereference::deployment(&context.cluster, hub).await?;
+    }
+    status::write(context, hub, &seen).await?;
+    let outcome = match seen.findings.spec.first() {
+        _ if !seen.findings.are_in_the_way() => Outcome::Applied,
         Some(problem) if problem.reason == Reason::Refused => Outcome::Refused,
         _ => Outcome::Blocked,
-    })
+    };
+    Ok(Passed { outcome, due })
 }
 
 async fn carry_out(
     context: &Context,
     hub: &NotificationHub,
     fetched: Fetched,
-) -> Result<(Findings, Option<Deployment>), Error> {
+) -> Result<(Seen, Option<Timestamp>), Error> {
+    let only = |findings| (Seen { findings, ..Seen::default() }, None);
     let checked = match validate::validate(hub, fetched, &context.hub_image) {
         Ok(checked) => checked,
-        Err(findings) => return Ok((findings, None)),
+        Err(findings) => return Ok(only(findings)),
     };
     let findings = Findings { dropped: checked.dropped, ..Findings::default() };
     let desired = match build(&checked.hub) {
         Ok(desired) => desired,
         Err(problems) => {
             let problem = |message| Problem { reason: Reason::InvalidPodTemplate, message };
-            return Ok((Findings { spec: problems.into_iter().map(problem).collect(), ..findings }, None));
+            return Ok(only(Findings { spec: problems.into_iter().map(problem).collect(), ..findings }));
         }
     };
     Ok(match apply::apply(&context.cluster, &checked.hub.owner.uid, desired).await.map_err(Error::Apply)? {
@@ -108,12 +119,14 @@ async fn carry_out(
             if conditions::rollout_is_over(&applied.deployment) {
                 prune::prune(&context.cluster, hub, &applied.uids).await.map_err(Error::Prune)?;
             }
-            (findings, Some(applied.deployment))
+            let keys = checked.hub.generated.as_ref();
+            let seen = Seen { findings, deployment: Some(applied.deployment), keys: keys.map(Plan::times) };
+            (seen, keys.map(Plan::due))
         }
-        apply::Verdict::Foreign(conflicts) => (Findings { conflicts, ..findings }, None),
+        apply::Verdict::Foreign(conflicts) => only(Findings { conflicts, ..findings }),
         apply::Verdict::Refused(message) => {
             let problem = Problem { reason: Reason::Refused, message };
-            (Findings { spec: vec![problem], ..findings }, None)
+            only(Findings { spec: vec![problem], ..findings })
         }
     })
 }

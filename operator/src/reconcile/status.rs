@@ -1,14 +1,12 @@
 //! Step 6: writes the status, if it differs, and publishes what has changed.
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::EventType;
 use kube::{Resource, ResourceExt};
 use notification_hub_crds::NotificationHub;
 use serde_json::json;
 
 use crate::cluster::CallError;
-use crate::conditions::{self, Findings};
+use crate::conditions::{self, Seen};
 use crate::context::Context;
 
 /// Why the status could not be written.
@@ -29,15 +27,8 @@ impl Error {
 }
 
 /// Writes what the status of `hub` should be, unless it is so already.
-pub async fn write(
-    context: &Context,
-    hub: &NotificationHub,
-    findings: &Findings,
-    deployment: Option<&Deployment>,
-) -> Result<(), Error> {
-    // As the API server stores it: without fractions of a second.
-    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
-    let status = conditions::status(hub, findings, deployment, now);
+pub async fn write(context: &Context, hub: &NotificationHub, seen: &Seen) -> Result<(), Error> {
+    let status = conditions::status(hub, seen, context.clock.now());
     if hub.status.as_ref() == Some(&status) {
         return Ok(());
     }

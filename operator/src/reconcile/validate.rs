@@ -1,6 +1,7 @@
 //! Step 2: from a resource and what it refers to, to a hub that can be built, or to everything that is wrong. Pure.
 
 mod backplane;
+mod generate;
 mod secret_value;
 mod source;
 
@@ -11,7 +12,7 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::Auth;
 
-use super::dereference::{Fetched, Kept, Secrets};
+use super::dereference::{Fetched, Kept, Secrets, Stored};
 use crate::build::{Understood, understand};
 use crate::conditions::{Findings, Problem};
 use crate::keys;
@@ -67,7 +68,9 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
         check_signing_keys(&keys.secret_ref.name, &fetched.secrets, &mut findings);
         keys.secret_ref.name.clone()
     });
-    let generated = fetched.generated.and_then(|kept| ours(kept, &mut findings));
+    let policy = generate.as_ref().and_then(|generate| generate::policy(generate, &mut findings));
+    let stored = fetched.generated.and_then(|kept| ours(kept, &mut findings));
+    let generated = policy.zip(stored).map(|(policy, Stored { ring, at })| keys::plan(ring, policy, at));
     let token_key = fetched.token_key.and_then(|kept| ours(kept, &mut findings));
     let backplane = redis.zip(token_key).zip(rollouts).map(|((redis, token_key), (drain, max_surge))| Backplane {
         redis,

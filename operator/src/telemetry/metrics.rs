@@ -6,7 +6,7 @@ use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
-use crate::reconcile::{self, Outcome};
+use crate::reconcile::{self, Outcome, Passed};
 
 /// The name of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,9 +143,9 @@ pub struct Timer<'a> {
 
 impl Timer<'_> {
     /// The pass is over.
-    pub fn finished(self, result: &Result<Outcome, reconcile::Error>) {
+    pub fn finished(self, result: &Result<Passed, reconcile::Error>) {
         self.metrics.seconds.observe(self.started.elapsed().as_secs_f64());
-        let labels = match result {
+        let labels = match result.as_ref().map(|passed| passed.outcome) {
             Ok(Outcome::Applied) => ["applied", "", ""],
             Ok(Outcome::Blocked) => ["blocked", "", ""],
             Ok(Outcome::Refused) => ["refused", "", ""],
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn every_name_is_scraped() {
         let metrics = Metrics::new().expect("metrics");
-        metrics.reconcile_started().finished(&Ok(Outcome::Applied));
+        metrics.reconcile_started().finished(&Ok(Passed { outcome: Outcome::Applied, due: None }));
         let text = metrics.text().expect("text");
         for name in MetricName::ALL {
             assert!(text.contains(&format!("# TYPE {} ", name.as_str())), "{name:?}");

@@ -1,29 +1,31 @@
 //! The Secrets that the operator makes: with the generated keys, and with the key that replicas share. Pure.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
-use crate::build::metadata;
-use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, JWKS_ENTRY, KeyPair, PRIVATE_ENTRY};
+use crate::build::{KeySecret, metadata};
+use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, Plan};
 use crate::model::ValidatedHub;
 
 /// The keys that sign tokens.
-pub(in crate::build) fn jwt(hub: &ValidatedHub, pair: &KeyPair) -> Secret {
-    let entries = [(PRIVATE_ENTRY, pair.private_pem().as_bytes()), (JWKS_ENTRY, pair.jwks().as_bytes())];
-    secret(hub, hub.name.jwt_secret(), &entries)
+pub(in crate::build) fn jwt(hub: &ValidatedHub, plan: &Plan) -> KeySecret {
+    let secret = secret(hub, hub.name.jwt_secret(), plan.ring.entries());
+    KeySecret { secret, unfinished: plan.missing.map(|_| plan.clone()) }
 }
 
 /// The key by which replicas know each other's connection tokens.
 pub(in crate::build) fn tokens(hub: &ValidatedHub, key: &ConnectionTokenKey) -> Secret {
-    secret(hub, hub.name.tokens_secret(), &[(CONNECTION_TOKEN_ENTRY, key.as_bytes())])
+    let entry = (CONNECTION_TOKEN_ENTRY.to_owned(), ByteString(key.as_bytes().to_vec()));
+    secret(hub, hub.name.tokens_secret(), [entry].into())
 }
 
-fn secret(hub: &ValidatedHub, name: String, entries: &[(&str, &[u8])]) -> Secret {
-    let entries = entries.iter().map(|(entry, content)| ((*entry).to_owned(), ByteString(content.to_vec())));
+fn secret(hub: &ValidatedHub, name: String, entries: BTreeMap<String, ByteString>) -> Secret {
     Secret {
         metadata: metadata::of(hub, name),
         type_: Some("Opaque".to_owned()),
-        data: Some(entries.collect()),
+        data: Some(entries),
         ..Secret::default()
     }
 }

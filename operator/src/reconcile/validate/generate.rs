@@ -1,0 +1,37 @@
+//! How the generated keys are rotated. Pure.
+
+use std::time::Duration;
+
+use notification_hub_crds::condition::Reason;
+use notification_hub_crds::v1alpha1::Generate;
+
+use crate::conditions::{Findings, Problem};
+use crate::keys::{PUBLISHED_BEFORE, Policy};
+use crate::model::duration;
+
+const ROTATE_EVERY: Duration = Duration::from_secs(720 * 3600);
+
+const OVERLAP: Duration = Duration::from_secs(24 * 3600);
+
+/// The policy, unless something is wrong with it.
+pub(super) fn policy(spec: &Generate, findings: &mut Findings) -> Option<Policy> {
+    let mut wrong = |field: &str, what: &str| {
+        let message = format!("auth.generate.{field}: {what}");
+        findings.spec.push(Problem { reason: Reason::InvalidSpec, message });
+    };
+    let mut read = |field: &str, text: &Option<String>, default| {
+        let read = text.as_deref().map_or(Some(default), duration::parse);
+        if read.is_none() {
+            wrong(field, "give a duration such as 720h");
+        }
+        read
+    };
+    let rotate_every = read("rotateEvery", &spec.rotate_every, ROTATE_EVERY);
+    let overlap = read("overlap", &spec.overlap, OVERLAP);
+    let (rotate_every, overlap) = rotate_every.zip(overlap)?;
+    if rotate_every <= overlap.saturating_add(PUBLISHED_BEFORE) {
+        wrong("rotateEvery", "it has to be longer than overlap (24h by default) and three minutes");
+        return None;
+    }
+    Some(Policy { algorithm: spec.algorithm.unwrap_or_default(), rotate_every, overlap })
+}

@@ -1,0 +1,349 @@
+//! The generated keys over time: published before they sign, good for a while afterwards, and repaired.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use notification_hub_operator::clock::Clock;
+use notification_hub_operator::context::Context;
+use serde_json::{Value, json};
+
+use crate::common::fake_api::{FakeApi, Fault};
+use crate::common::fixtures::{HUBS, condition, context, hub, key, message, pass, roll_out, smallest};
+
+/// The fake server's creation time: 2026-01-01.
+const START: i64 = 1_767_225_600;
+const HOUR: i64 = 3600;
+const ENDS: i64 = START + 720 * HOUR;
+
+/// A server, and operators whose clock is ours.
+struct World {
+    api: FakeApi,
+    now: Arc<AtomicI64>,
+}
+
+impl World {
+    async fn with(auth: Value) -> World {
+        let world = World { api: FakeApi::new(), now: Arc::new(AtomicI64::new(START)) };
+        let mut spec = smallest();
+        spec["auth"] = auth;
+        world.api.create(hub("vault", spec));
+        world.pass().await;
+        roll_out(&world.api, "vault");
+        world.pass().await;
+        world
+    }
+
+    /// A hub with the defaults, but for the algorithm whose keys are made quickly.
+    async fn new() -> World {
+        World::with(json!({ "generate": { "algorithm": "ES256" } })).await
+    }
+
+    /// An operator that has just been started.
+    fn operator(&self) -> Arc<Context> {
+        let now = self.now.clone();
+        let read = move || Timestamp::from_second(now.load(Ordering::Relaxed)).expect("a time");
+        let mut context = Arc::into_inner(context(&self.api)).expect("nobody else has it");
+        context.clock = Clock::new(read);
+        Arc::new(context)
+    }
+
+    async fn pass(&self) -> Action {
+        pass(&self.api, &self.operator(), "vault").await.expect("a pass")
+    }
+
+    async fn pass_at(&self, now: i64) -> Action {
+        self.now.store(now, Ordering::Relaxed);
+        self.pass().await
+    }
+
+    fn entry(&self, name: &str) -> Option<String> {
+        let secret = self.api.get(&key("secrets", "vault-jwt")).expect("the Secret");
+        let text = secret["data"][name].as_str()?;
+        Some(String::from_utf8(STANDARD.decode(text).expect("base64")).expect("text"))
+    }
+
+    fn edit(&self, edit: impl FnOnce(&mut Value)) {
+        self.api.edit(&key("secrets", "vault-jwt"), |secret| edit(&mut secret["data"]));
+    }
+
+    /// The ids of the keys that hubs accept.
+    fn valid(&self) -> Vec<String> {
+        let jwks: Value = serde_json::from_str(&self.entry("jwks.json").expect("keys")).expect("JSON");
+        let ids =
+            jwks["keys"].as_array().expect("keys").iter().map(|jwk| jwk["kid"].as_str().expect("an id").to_owned());
+        ids.collect()
+    }
+
+    fn times(&self) -> Value {
+        self.api.get(&key(HUBS, "vault")).expect("the hub")["status"]["keys"].clone()
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_published_signs_and_is_forgotten() {
+    let world = World::new().await;
+    let [first] = <[String; 1]>::try_from(world.valid()).expect("one key");
+    assert_eq!(
+        world.times(),
+        json!({ "lastRotation": "2026-01-01T00:00:00Z", "nextRotation": "2026-01-31T00:00:00Z" })
+    );
+    let private = world.entry("private.pem");
+    let deployment = world.api.get(&key("apps/deployments", "vault"));
+
+    world.pass_at(ENDS - 181).await;
+    assert_eq!((world.valid().len(), world.entry("next-private.pem")), (1, None));
+
+    world.pass_at(ENDS - 180).await;
+    let [still, second] = <[String; 2]>::try_from(world.valid()).expect("two keys");
+    assert_eq!((&still, world.entry("private.pem")), (&first, private), "the old one signs");
+    let next = world.entry("next-private.pem").expect("the next one");
+    world.pass_at(ENDS - 1).await;
+    assert_eq!(world.entry("next-private.pem").as_ref(), Some(&next));
+
+    world.pass_at(ENDS).await;
+    assert_eq!((world.entry("private.pem"), world.entry("next-private.pem")), (Some(next), None));
+    assert_eq!(world.valid(), [second.clone(), first]);
+    assert_eq!(
+        world.times(),
+        json!({ "lastRotation": "2026-01-31T00:00:00Z", "nextRotation": "2026-03-02T00:00:00Z" })
+    );
+
+    world.pass_at(ENDS + 24 * HOUR - 1).await;
+    assert_eq!(world.valid().len(), 2);
+    world.pass_at(ENDS + 24 * HOUR).await;
+    assert_eq!(world.valid(), [second]);
+    assert_eq!(world.api.get(&key("apps/deployments", "vault")), deployment, "no pod was replaced");
+}
+
+#[tokio::test]
+async fn a_pass_comes_when_a_step_is_due_and_between_them_nothing_is_written() {
+    let world = World::new().await;
+    let seconds = |seconds| Action::requeue(Duration::from_secs(seconds));
+    for (at, wait) in [(START, 600), (ENDS - 700, 520), (ENDS - 180, 180), (ENDS - 30, 30), (ENDS, 600)] {
+        assert_eq!(world.pass_at(at).await, seconds(wait), "{}", at - ENDS);
+        let version = world.api.version();
+        assert_eq!(world.pass_at(at).await, seconds(wait));
+        assert_eq!(world.api.changes_since(version), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn the_status_goes_with_the_keys() {
+    let world = World::new().await;
+    world.api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["auth"] = json!({ "authority": "http://identity:5000" }));
+    world.pass().await;
+    assert_eq!(world.times(), Value::Null);
+}
+
+#[tokio::test]
+async fn another_algorithm_is_a_rotation() {
+    let world = World::new().await;
+    let first = world.valid();
+    world.api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["auth"]["generate"]["algorithm"] = json!("RS256"));
+    world.pass_at(START + 60).await;
+    assert_eq!(world.valid().len(), 2);
+    let next = world.entry("next-private.pem");
+    assert!(next.is_some());
+    world.pass_at(START + 240).await;
+    assert_eq!(world.entry("private.pem"), next);
+    assert_eq!(world.valid()[1..], first, "its tokens are still accepted");
+}
+
+#[tokio::test]
+async fn what_is_broken_is_made_out_of_the_rest() {
+    type Edit = (&'static str, fn(&mut Value));
+    // In the middle of a rotation, with a key from the one before that is still accepted.
+    let world = async || {
+        let world = World::with(json!({ "generate": { "algorithm": "ES256", "rotateEvery": "30h" } })).await;
+        for at in [30 * HOUR - 180, 30 * HOUR, 54 * HOUR - 60] {
+            world.pass_at(START + at).await;
+        }
+        // The overlap is prolonged by hand: else it would be over before the next rotation.
+        world.edit(|data| {
+            let text = STANDARD.decode(data["rotation.json"].as_str().expect("it")).expect("base64");
+            let mut record: Value = serde_json::from_slice(&text).expect("JSON");
+            record["previous"][0]["until"] = json!("2026-01-04T00:00:00Z");
+            data["rotation.json"] = json!(STANDARD.encode(record.to_string()));
+        });
+        world.pass_at(START + 60 * HOUR - 100).await;
+        assert_eq!(world.valid().len(), 3);
+        world
+    };
+    let kept: [Edit; 4] = [
+        ("no public keys", |data| data["jwks.json"] = json!(STANDARD.encode("{}"))),
+        ("no public entry", |data| _ = data.as_object_mut().expect("entries").remove("jwks.json")),
+        ("a foreign key", |data| data["jwks.json"] = json!(STANDARD.encode(r#"{"keys":[{"kty":"EC","kid":"x"}]}"#))),
+        ("no record", |data| _ = data.as_object_mut().expect("entries").remove("rotation.json")),
+    ];
+    for (what, edit) in kept {
+        let world = world().await;
+        let (valid, private) = (world.valid(), world.entry("private.pem"));
+        world.edit(edit);
+        world.pass().await;
+        let (mut before, mut after) = (valid, world.valid());
+        before.sort();
+        after.sort();
+        assert_eq!((after, world.entry("private.pem")), (before, private), "{what}");
+    }
+
+    let world = world().await;
+    let (valid, next) = (world.valid(), world.entry("next-private.pem"));
+    world.edit(|data| data["private.pem"] = json!(STANDARD.encode("hello")));
+    world.pass().await;
+    assert_eq!(world.entry("private.pem"), next, "the one whose public half is out already");
+    assert!(valid.iter().all(|id| world.valid().contains(id)), "no token is refused");
+}
+
+#[tokio::test]
+async fn a_broken_next_key_is_made_again_and_waits_its_time() {
+    let world = World::new().await;
+    world.pass_at(ENDS - 180).await;
+    let broken = world.entry("next-private.pem");
+    world.edit(|data| data["next-private.pem"] = json!(STANDARD.encode("hello")));
+    world.pass_at(ENDS - 10).await;
+    let next = world.entry("next-private.pem");
+    assert_ne!((&next, next.as_deref()), (&broken, Some("hello")));
+    world.pass_at(ENDS + 169).await;
+    assert_eq!(world.entry("next-private.pem"), next, "the pods may not know it yet");
+    world.pass_at(ENDS + 170).await;
+    assert_eq!(world.entry("private.pem"), next);
+}
+
+#[tokio::test]
+async fn a_key_that_was_put_in_by_hand_is_new_and_the_one_before_is_still_accepted() {
+    let world = World::new().await;
+    let before = world.valid();
+    let own = include_str!("keys/p256-private.pem");
+    world.edit(|data| data["private.pem"] = json!(STANDARD.encode(own)));
+    world.pass_at(START + 700 * HOUR).await;
+    assert_eq!(world.entry("private.pem").as_deref(), Some(own));
+    assert_eq!(world.valid()[1..], before);
+    assert_eq!(world.times()["lastRotation"], "2026-01-30T04:00:00Z");
+}
+
+#[tokio::test]
+async fn a_deleted_secret_makes_every_token_void() {
+    let world = World::new().await;
+    let before = world.valid();
+    world.pass_at(ENDS - 180).await;
+    world.api.delete(&key("secrets", "vault-jwt"));
+    world.pass().await;
+    assert_eq!(world.valid().len(), 1);
+    assert!(!world.valid().contains(&before[0]));
+    assert_eq!(world.entry("next-private.pem"), None);
+}
+
+#[tokio::test]
+async fn a_secret_of_an_older_operator_is_taken_over() {
+    let world = World::new().await;
+    let valid = world.valid();
+    world.edit(|data| _ = data.as_object_mut().expect("entries").remove("rotation.json"));
+    world.pass_at(START + 100 * HOUR).await;
+    assert_eq!(world.valid(), valid);
+    assert_eq!(world.times()["lastRotation"], "2026-01-01T00:00:00Z", "it is as old as the Secret");
+}
+
+#[tokio::test]
+async fn intervals_that_leave_no_room_are_refused() {
+    let table = [
+        (json!({ "rotateEvery": "24h" }), "auth.generate.rotateEvery: it has to be longer"),
+        (json!({ "rotateEvery": "1h", "overlap": "57m" }), "auth.generate.rotateEvery: it has to be longer"),
+        (json!({ "overlap": "x" }), "auth.generate.overlap: give a duration"),
+        (json!({ "rotateEvery": "30d" }), "auth.generate.rotateEvery: give a duration"),
+    ];
+    for (generate, told) in table {
+        let api = FakeApi::new();
+        let mut spec = smallest();
+        spec["auth"]["generate"] = generate;
+        api.create(hub("vault", spec));
+        pass(&api, &context(&api), "vault").await.expect("a pass");
+        assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "InvalidSpec".into()), "{told}");
+        assert!(message(&api, "vault", "SpecValid").contains(told), "{}", message(&api, "vault", "SpecValid"));
+        assert!(api.get(&key("secrets", "vault-jwt")).is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_step_survives_a_fault_of_every_call() {
+    for at in [ENDS - 180, ENDS, ENDS + 24 * HOUR] {
+        let prepared = async || {
+            let world = World::new().await;
+            for earlier in [ENDS - 180, ENDS].into_iter().filter(|earlier| *earlier < at) {
+                world.pass_at(earlier).await;
+            }
+            world.now.store(at, Ordering::Relaxed);
+            world.api.take_calls();
+            world
+        };
+        let calls = {
+            let world = prepared().await;
+            world.pass().await;
+            world.api.take_calls()
+        };
+        for fault in [Fault::Refused(409), Fault::Refused(500), Fault::Hangs, Fault::AnswerLost] {
+            for (index, call) in calls.iter().enumerate() {
+                let world = prepared().await;
+                let before = world.valid();
+                world.api.inject(index, fault);
+                let result = pass(&world.api, &world.operator(), "vault").await;
+                assert!(result.is_err() || call.contains("events"), "{fault:?} at {call}");
+                let between = world.valid();
+                world.pass().await;
+                let valid = world.valid();
+                assert_eq!(valid.len(), if at > ENDS { 1 } else { 2 }, "{fault:?} at {call}");
+                let kept = before.iter().filter(|id| valid.contains(id)).count();
+                assert_eq!(kept, before.len().min(valid.len()), "{fault:?} at {call}: {before:?} became {valid:?}");
+                // What somebody may have read meanwhile is still there.
+                assert!(at > ENDS || between.iter().all(|id| valid.contains(id)), "{fault:?} at {call}");
+            }
+        }
+    }
+}
+
+/// Nobody waits for a key that is thrown away.
+#[tokio::test]
+async fn a_key_is_made_only_when_it_can_be_written() {
+    let api = FakeApi::new();
+    let metadata = json!({ "name": "vault", "namespace": "bitwarden" });
+    api.create(json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {} }));
+    api.create(hub("vault", smallest()));
+    let made = tracing_lines(async {
+        pass(&api, &context(&api), "vault").await.expect("a pass");
+        assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Conflict".into()));
+    });
+    assert_eq!(made.await, 0);
+    api.delete(&key("services", "vault"));
+    let made = tracing_lines(async { _ = pass(&api, &context(&api), "vault").await.expect("a pass") });
+    assert_eq!(made.await, 1);
+}
+
+/// How often it was logged that a key is made.
+async fn tracing_lines(act: impl Future<Output = ()>) -> usize {
+    use std::io::{Result, Write};
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+            self.0.lock().expect("no panic").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    act.await;
+    drop(guard);
+    let text = lines.0.lock().expect("no panic").clone();
+    String::from_utf8_lossy(&text).matches("making a key pair").count()
+}
