@@ -15,19 +15,22 @@ pub enum ConditionType {
     SpecValid,
     /// Everything that the spec refers to exists and is well formed.
     ReferencesResolved,
+    /// An annotation stops all changes.
+    Paused,
     /// A foreign object has a name that the hub needs.
     Conflict,
 }
 
 impl ConditionType {
     /// Every type, in the order in which they are written.
-    pub const ALL: [ConditionType; 7] = [
+    pub const ALL: [ConditionType; 8] = [
         ConditionType::Ready,
         ConditionType::Available,
         ConditionType::Progressing,
         ConditionType::Degraded,
         ConditionType::SpecValid,
         ConditionType::ReferencesResolved,
+        ConditionType::Paused,
         ConditionType::Conflict,
     ];
 
@@ -40,6 +43,7 @@ impl ConditionType {
             ConditionType::Degraded => "Degraded",
             ConditionType::SpecValid => "SpecValid",
             ConditionType::ReferencesResolved => "ReferencesResolved",
+            ConditionType::Paused => "Paused",
             ConditionType::Conflict => "Conflict",
         }
     }
@@ -90,6 +94,10 @@ pub enum Reason {
     SecretEntryInvalid,
     /// `ReferencesResolved`: an entry of a Secret is malformed, or none is a key.
     InvalidKey,
+    /// `Ready`: changes are waiting. `Paused`: an annotation says so.
+    Paused,
+    /// `Paused`: changes are carried out.
+    NotPaused,
     /// `Conflict`: there is none.
     NoConflict,
     /// `Conflict`: the object that the message names belongs to somebody else.
@@ -121,6 +129,8 @@ impl Reason {
             Reason::SecretEntryMissing => "SecretEntryMissing",
             Reason::SecretEntryInvalid => "SecretEntryInvalid",
             Reason::InvalidKey => "InvalidKey",
+            Reason::Paused => "Paused",
+            Reason::NotPaused => "NotPaused",
             Reason::NoConflict => "NoConflict",
             Reason::ForeignObject => "ForeignObject",
         }

@@ -19,5 +19,8 @@ pub const FIELD_MANAGER: &str = "notificationhub.rs/operator";
 /// Field manager for the status of a resource.
 pub const STATUS_FIELD_MANAGER: &str = "notificationhub.rs/status";
 
+/// Annotation of a resource: with the value `true` the operator changes nothing of the hub, and tells what is waiting.
+pub const PAUSED_ANNOTATION: &str = "notificationhub.rs/paused";
+
 /// Annotation of the pod template: a digest of the configuration that needs a rollout when it changes.
 pub const CONFIG_CHECKSUM_ANNOTATION: &str = "notificationhub.rs/config-checksum";

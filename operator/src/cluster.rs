@@ -94,12 +94,24 @@ impl<K> Kind for K where
 pub struct Cluster {
     client: Client,
     leadership: Leadership,
+    rehearses: bool,
 }
 
 impl Cluster {
     /// Calls through `client`, and writes while `leadership` holds.
     pub fn new(client: Client, leadership: Leadership) -> Cluster {
-        Cluster { client, leadership }
+        Cluster { client, leadership, rehearses: false }
+    }
+
+    /// The same API server, but what is written to children changes nothing there: the server tells what would come of
+    /// it (a dry run).
+    pub fn rehearsal(&self) -> Cluster {
+        Cluster { rehearses: true, ..self.clone() }
+    }
+
+    /// Whether nothing is changed.
+    pub fn rehearses(&self) -> bool {
+        self.rehearses
     }
 
     /// An object, if it exists.
@@ -133,7 +145,7 @@ impl Cluster {
         self.may_write()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let same = Preconditions { uid: object.uid(), resource_version: None };
-        let params = DeleteParams::default().preconditions(same);
+        let params = DeleteParams { dry_run: self.rehearses, ..DeleteParams::default().preconditions(same) };
         match in_time(api.delete(&object.name_any(), &params)).await {
             Err(CallError::Refused(status)) if status.code == 404 => Ok(()),
             result => result.map(drop),
@@ -144,7 +156,7 @@ impl Cluster {
     pub async fn apply<K: Kind>(&self, object: &K, force: bool) -> Result<K, CallError> {
         self.may_write()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
-        let params = PatchParams { force, ..PatchParams::apply(FIELD_MANAGER) };
+        let params = PatchParams { force, dry_run: self.rehearses, ..PatchParams::apply(FIELD_MANAGER) };
         in_time(api.patch(&object.name_any(), &params, &Patch::Apply(object))).await
     }
 
@@ -152,7 +164,11 @@ impl Cluster {
     pub async fn patch<K: Kind>(&self, object: &K, patch: &Value) -> Result<K, CallError> {
         self.may_write()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let params = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            dry_run: self.rehearses,
+            ..PatchParams::default()
+        };
         in_time(api.patch(&object.name_any(), &params, &Patch::Strategic(patch))).await
     }
 

@@ -12,6 +12,7 @@ mod controller;
 mod drift;
 mod faults;
 mod leader;
+mod paused;
 mod permissions;
 mod pipeline;
 mod prune;

@@ -13,7 +13,7 @@ pub struct NotificationHubStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Ready, Available, Progressing, Degraded, SpecValid, ReferencesResolved and Conflict.
+    /// Ready, Available, Progressing, Degraded, SpecValid, ReferencesResolved, Paused and Conflict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -12,6 +12,7 @@ pub use transitions::{Transition, transitions};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
+use notification_hub_crds::PAUSED_ANNOTATION;
 use notification_hub_crds::condition::{ConditionType, Reason};
 
 use rollout::Rollout;
@@ -30,22 +31,25 @@ impl Verdict {
     }
 }
 
+/// What the conditions are about.
+struct Facts<'a> {
+    findings: &'a Findings,
+    pending: Option<&'a [String]>,
+    rollout: Rollout,
+}
+
 /// Every condition, each about `generation`. Times move only where the status flips.
-fn conditions(
-    old: &[Condition],
-    generation: i64,
-    findings: &Findings,
-    rollout: &Rollout,
-    now: Timestamp,
-) -> Vec<Condition> {
+fn conditions(old: &[Condition], generation: i64, facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
+    let Facts { findings, pending, rollout } = facts;
     let condition = |kind: ConditionType| {
         let verdict = match kind {
-            ConditionType::Ready => ready(findings, rollout),
+            ConditionType::Ready => ready(facts),
             ConditionType::Available => rollout.available(),
             ConditionType::Progressing => rollout.progressing(),
             ConditionType::Degraded => rollout.degraded(),
             ConditionType::SpecValid => findings.spec_valid(),
             ConditionType::ReferencesResolved => findings.references_resolved(),
+            ConditionType::Paused => paused(*pending),
             ConditionType::Conflict => findings.conflict(),
         };
         let status = if verdict.holds { "True" } else { "False" };
@@ -63,7 +67,8 @@ fn conditions(
 }
 
 /// What is found in the way comes first, whatever still runs.
-fn ready(findings: &Findings, rollout: &Rollout) -> Verdict {
+fn ready(facts: &Facts<'_>) -> Verdict {
+    let Facts { findings, pending, rollout } = facts;
     let blocked = [
         (!findings.spec.is_empty(), Reason::InvalidSpec, findings.spec_valid()),
         (!findings.references.is_empty(), Reason::ReferencesMissing, findings.references_resolved()),
@@ -71,7 +76,23 @@ fn ready(findings: &Findings, rollout: &Rollout) -> Verdict {
     ];
     match blocked.into_iter().find(|(found, ..)| *found) {
         Some((_, reason, verdict)) => Verdict::new(false, reason, verdict.message),
+        None if pending.is_some_and(|pending| !pending.is_empty()) => Verdict { holds: false, ..paused(*pending) },
         None => rollout.ready(),
+    }
+}
+
+fn paused(pending: Option<&[String]>) -> Verdict {
+    match pending {
+        None => Verdict::new(false, Reason::NotPaused, "changes are carried out"),
+        Some([]) => Verdict::new(true, Reason::Paused, format!("{PAUSED_ANNOTATION} is set; no change is waiting")),
+        Some(pending) => {
+            let objects = pending.join(", ");
+            Verdict::new(
+                true,
+                Reason::Paused,
+                format!("{PAUSED_ANNOTATION} is set; changes are waiting for: {objects}"),
+            )
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::v1alpha1::{KeyTimes, NotificationHubStatus, Source, SourceKind};
 
-use super::{Findings, Rollout, conditions};
+use super::{Facts, Findings, Rollout, conditions};
 use crate::model::{CONTAINER, labels, names};
 
 /// What a pass has seen and done.
@@ -18,11 +18,13 @@ pub struct Seen {
     pub deployment: Option<Deployment>,
     /// The times of the generated key, if it was written or needed no writing.
     pub keys: Option<KeyTimes>,
+    /// The objects that are waiting for a change. Only of a paused hub.
+    pub pending: Option<Vec<String>>,
 }
 
 /// The status that `hub` should have.
 pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> NotificationHubStatus {
-    let Seen { findings, deployment, keys } = seen;
+    let Seen { findings, deployment, keys, pending } = seen;
     let deployment = deployment.as_ref();
     let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
     let generation = hub.metadata.generation.unwrap_or_default();
@@ -38,7 +40,12 @@ pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> Notificatio
     let pods = deployment.and_then(|deployment| deployment.status.as_ref());
     NotificationHubStatus {
         observed_generation: Some(generation),
-        conditions: conditions(old, generation, findings, &Rollout::of(deployment), now),
+        conditions: conditions(
+            old,
+            generation,
+            &Facts { findings, pending: pending.as_deref(), rollout: Rollout::of(deployment) },
+            now,
+        ),
         replicas: Some(pods.and_then(|pods| pods.replicas).unwrap_or_default()),
         ready_replicas: Some(pods.and_then(|pods| pods.ready_replicas).unwrap_or_default()),
         selector: Some(labels::selector_text(&name)),

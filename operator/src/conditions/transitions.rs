@@ -15,7 +15,7 @@ pub struct Transition {
 }
 
 /// What has changed between two sets of conditions. `Ready` tells of all that is in the way; `SpecValid` is told of
-/// where fields were left out, which does not keep a hub from being ready.
+/// where fields were left out, and `Paused` where nothing is waiting: neither keeps a hub from being ready.
 pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
     let find =
         |set: &[Condition], kind: ConditionType| set.iter().find(|condition| condition.type_ == kind.as_str()).cloned();
@@ -26,11 +26,16 @@ pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
         (!same).then_some(now)
     };
     let ready = changed(ConditionType::Ready).map(|now| Transition {
-        is_warning: now.status == "False" && now.reason != Reason::Progressing.as_str(),
+        is_warning: now.status == "False"
+            && ![Reason::Progressing, Reason::Paused].map(Reason::as_str).contains(&now.reason.as_str()),
         reason: now.reason,
         message: now.message,
     });
     let dropped = changed(ConditionType::SpecValid).filter(|now| now.reason == Reason::FieldsDropped.as_str());
     let dropped = dropped.map(|now| Transition { is_warning: true, reason: now.reason, message: now.message });
-    ready.into_iter().chain(dropped).collect()
+    // Told of by Ready where changes are waiting.
+    let paused = changed(ConditionType::Paused).filter(|now| now.reason == Reason::Paused.as_str());
+    let paused = paused.filter(|now| ready.as_ref().is_none_or(|ready| ready.reason != now.reason));
+    let paused = paused.map(|now| Transition { is_warning: false, reason: now.reason, message: now.message });
+    ready.into_iter().chain(dropped).chain(paused).collect()
 }

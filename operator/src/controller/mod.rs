@@ -124,7 +124,7 @@ pub async fn pass(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action
     let passed = result?;
     context.backoff.reset(&ObjectRef::from_obj(&*guarded).erase());
     let pause = match passed.outcome {
-        Outcome::Applied | Outcome::Blocked => RESYNC,
+        Outcome::Applied | Outcome::Blocked | Outcome::Paused => RESYNC,
         Outcome::Refused => RETRY_REFUSED,
     };
     let due = passed.due.map(|due| Duration::try_from(due.duration_since(context.clock.now())).unwrap_or_default());

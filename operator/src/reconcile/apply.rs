@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
+use super::change::Change;
 use super::child::{Error, title};
 use super::repair;
 use crate::build::{self, Desired, KeySecret};
 use crate::cluster::{Cluster, Kind};
-use crate::keys::{KeyPair, NoKey, Plan};
+use crate::keys::{KeyPair, Missing, NEXT_ENTRY, NoKey, PRIVATE_ENTRY, Plan};
 use crate::model::ownership;
 
 /// What was written, as far as the next steps need it.
@@ -20,6 +22,8 @@ pub struct Applied {
     pub deployment: Deployment,
     /// The uids of all that is wanted.
     pub uids: BTreeSet<String>,
+    /// What would have been changed. Only of a rehearsal.
+    pub changes: Vec<Change>,
 }
 
 /// How it went.
@@ -71,10 +75,10 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
         return Ok(Verdict::Foreign(look.foreign));
     }
 
-    let jwt_secret = with_key(jwt_secret, unfinished).await?;
+    let jwt_secret = with_key(cluster, jwt_secret, unfinished).await?;
 
     // What pods need comes before the pods.
-    let mut write = Write { cluster, uids: BTreeSet::new() };
+    let mut write = Write { cluster, uids: BTreeSet::new(), changes: Vec::new() };
     write.child(service_account).await?;
     write.child(config_map).await?;
     write.some_child(jwt_secret).await?;
@@ -83,16 +87,26 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     write.some_child(internal_service).await?;
     write.child(metrics_service).await?;
     write.some_child(pod_disruption_budget).await?;
-    let deployment = write.child(deployment).await?;
-    Ok(Verdict::Applied(Box::new(Applied { deployment, uids: write.uids })))
+    let deployment = Box::pin(write.child(deployment)).await?;
+    Ok(Verdict::Applied(Box::new(Applied { deployment, uids: write.uids, changes: write.changes })))
 }
 
 /// Makes the key that the Secret lacks: now that it will be written.
-async fn with_key(secret: Option<Child<Secret>>, unfinished: Option<Plan>) -> Result<Option<Child<Secret>>, Error> {
+async fn with_key(
+    cluster: &Cluster,
+    secret: Option<Child<Secret>>,
+    unfinished: Option<Plan>,
+) -> Result<Option<Child<Secret>>, Error> {
     let (mut secret, plan) = match (secret, unfinished) {
         (Some(secret), Some(plan)) => (secret, plan),
         (secret, _) => return Ok(secret),
     };
+    if cluster.rehearses() {
+        // An entry without a key stands for the one that would be made.
+        let entry = if plan.missing == Some(Missing::Next) { NEXT_ENTRY } else { PRIVATE_ENTRY };
+        secret.object.data.get_or_insert_default().insert(entry.to_owned(), ByteString::default());
+        return Ok(Some(secret));
+    }
     let (object, algorithm) = (secret.object.name_any(), plan.algorithm());
     tracing::info!(secret = object, ?algorithm, "making a key pair");
     let made = tokio::task::spawn_blocking(move || KeyPair::generate(algorithm)).await.map_err(|_| NoKey)??;
@@ -137,12 +151,28 @@ impl Look<'_> {
 struct Write<'a> {
     cluster: &'a Cluster,
     uids: BTreeSet<String>,
+    changes: Vec<Change>,
 }
 
 impl Write<'_> {
     async fn child<K: Kind>(&mut self, child: Child<K>) -> Result<K, Error> {
+        if self.cluster.rehearses() {
+            return self.rehearsed(child).await;
+        }
         let written = child.apply(self.cluster).await?;
         self.uids.extend(written.uid());
+        Ok(written)
+    }
+
+    async fn rehearsed<K: Kind>(&mut self, child: Child<K>) -> Result<K, Error> {
+        let (namespace, name) = (child.object.namespace().unwrap_or_default(), child.object.name_any());
+        let title = title::<K>(&name);
+        let before = self.cluster.get::<K>(&namespace, &name).await;
+        let before = before.map_err(|source| Error::new(title.clone(), source))?;
+        let written = child.apply(self.cluster).await?;
+        self.uids.extend(written.uid());
+        let json = |object: &K| serde_json::to_value(object).unwrap_or_default();
+        self.changes.extend(Change::between(title, before.as_ref().map(json), json(&written)));
         Ok(written)
     }
 
@@ -168,7 +198,14 @@ impl<K: Kind> Child<K> {
             result => return result.map_err(failed),
         };
         let Some(patch) = repair::patch(&self.object) else { return Err(failed(refused)) };
-        cluster.patch(&self.object, &patch).await.map_err(failed)?;
+        // Whether it helps is seen only when it is done.
+        if cluster.rehearses() && !repair::may_help(&refused) {
+            return Err(failed(refused));
+        }
+        let patched = cluster.patch(&self.object, &patch).await.map_err(failed)?;
+        if cluster.rehearses() {
+            return Ok(patched);
+        }
         cluster.apply(&self.object, true).await.map_err(failed)
     }
 }

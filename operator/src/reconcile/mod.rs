@@ -1,9 +1,11 @@
 //! One pass over one resource: dereference → validate → build → apply → prune → status.
 //!
 //! Only the first and the last three steps talk to the API server. What is wrong with a resource or with what it refers
-//! to is no error but a finding: it ends in the status, and the hub's children stay as they are.
+//! to is no error but a finding: it ends in the status, and the hub's children stay as they are. A pass over a paused
+//! resource is a rehearsal: the API server tells what would change, and the status tells of it.
 
 pub mod apply;
+pub mod change;
 pub mod child;
 pub mod dereference;
 pub mod prune;
@@ -11,14 +13,19 @@ mod repair;
 pub mod status;
 pub mod validate;
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
-use notification_hub_crds::NotificationHub;
+use kube::ResourceExt;
 use notification_hub_crds::condition::Reason;
+use notification_hub_crds::{NotificationHub, PAUSED_ANNOTATION};
 
 use crate::build::build;
+use crate::cluster::Cluster;
 use crate::conditions::{self, Findings, Problem, Seen};
 use crate::context::Context;
 use crate::keys::Plan;
+use crate::model::image::ImageReference;
+use change::Change;
 use dereference::Fetched;
 
 /// A step failed and has to be tried again.
@@ -68,6 +75,8 @@ pub enum Outcome {
     Blocked,
     /// The API server refused a child: what it minds may go away without any change that is watched.
     Refused,
+    /// The resource is paused: nothing was changed.
+    Paused,
 }
 
 /// What is to be known of a pass that is over.
@@ -82,12 +91,22 @@ pub struct Passed {
 /// Brings the cluster one step closer to what `hub` asks for.
 pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passed, Error> {
     let fetched = dereference::dereference(&context.cluster, hub, context.clock.now()).await?;
-    let (mut seen, due) = carry_out(context, hub, fetched).await?;
+    let is_paused = hub.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true");
+    let cluster = if is_paused { context.cluster.rehearsal() } else { context.cluster.clone() };
+    let carried_out = carry_out(&cluster, &context.hub_image, hub, fetched).await?;
+    let CarriedOut { findings, applied, changes, keys } = carried_out;
+    let pending = is_paused.then(|| changes.into_iter().map(|change| change.object).collect());
+    let due = keys.as_ref().map(Plan::due).filter(|_| !is_paused);
+    // What a rehearsal tells of the Deployment is what it would be.
+    let applied = applied.filter(|_| !is_paused);
+    let keys = keys.as_ref().map(Plan::times).filter(|_| !is_paused);
+    let mut seen = Seen { findings, deployment: applied, keys, pending };
     if seen.deployment.is_none() {
         seen.deployment = dereference::deployment(&context.cluster, hub).await?;
     }
     status::write(context, hub, &seen).await?;
     let outcome = match seen.findings.spec.first() {
+        _ if seen.pending.is_some() => Outcome::Paused,
         _ if !seen.findings.are_in_the_way() => Outcome::Applied,
         Some(problem) if problem.reason == Reason::Refused => Outcome::Refused,
         _ => Outcome::Blocked,
@@ -95,13 +114,28 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passe
     Ok(Passed { outcome, due })
 }
 
-async fn carry_out(
-    context: &Context,
+/// What came of a spec.
+#[derive(Debug, Default)]
+pub struct CarriedOut {
+    /// What is in the way, or was left out.
+    pub findings: Findings,
+    /// The Deployment as it was applied.
+    pub applied: Option<Deployment>,
+    /// What was deleted; in a rehearsal all that would have been changed.
+    pub changes: Vec<Change>,
+    /// What became of the generated keys.
+    pub keys: Option<Plan>,
+}
+
+/// Validates, builds, applies and prunes.
+pub async fn carry_out(
+    cluster: &Cluster,
+    default_image: &ImageReference,
     hub: &NotificationHub,
     fetched: Fetched,
-) -> Result<(Seen, Option<Timestamp>), Error> {
-    let only = |findings| (Seen { findings, ..Seen::default() }, None);
-    let checked = match validate::validate(hub, fetched, &context.hub_image) {
+) -> Result<CarriedOut, Error> {
+    let only = |findings| CarriedOut { findings, ..CarriedOut::default() };
+    let checked = match validate::validate(hub, fetched, default_image) {
         Ok(checked) => checked,
         Err(findings) => return Ok(only(findings)),
     };
@@ -113,15 +147,14 @@ async fn carry_out(
             return Ok(only(Findings { spec: problems.into_iter().map(problem).collect(), ..findings }));
         }
     };
-    Ok(match apply::apply(&context.cluster, &checked.hub.owner.uid, desired).await.map_err(Error::Apply)? {
+    Ok(match apply::apply(cluster, &checked.hub.owner.uid, desired).await.map_err(Error::Apply)? {
         apply::Verdict::Applied(applied) => {
+            let apply::Applied { deployment, uids, mut changes } = *applied;
             // What the old pods live on goes when they are gone; a rollout that is stuck can still be taken back.
-            if conditions::rollout_is_over(&applied.deployment) {
-                prune::prune(&context.cluster, hub, &applied.uids).await.map_err(Error::Prune)?;
+            if cluster.rehearses() || conditions::rollout_is_over(&deployment) {
+                changes.extend(prune::prune(cluster, hub, &uids).await.map_err(Error::Prune)?);
             }
-            let keys = checked.hub.generated.as_ref();
-            let seen = Seen { findings, deployment: Some(applied.deployment), keys: keys.map(Plan::times) };
-            (seen, keys.map(Plan::due))
+            CarriedOut { findings, applied: Some(deployment), changes, keys: checked.hub.generated }
         }
         apply::Verdict::Foreign(conflicts) => only(Findings { conflicts, ..findings }),
         apply::Verdict::Refused(message) => {

@@ -11,18 +11,25 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 use notification_hub_crds::NotificationHub;
 
+use super::change::Change;
 use super::child::{Error, title};
 use crate::cluster::{Cluster, Kind};
 use crate::model::{labels, ownership};
 
-/// Deletes the children of `hub` but for those with the uids `wanted`.
-pub async fn prune(cluster: &Cluster, hub: &NotificationHub, wanted: &BTreeSet<String>) -> Result<(), Error> {
-    prune_kind::<Service>(cluster, hub, wanted).await?;
-    prune_kind::<Secret>(cluster, hub, wanted).await?;
-    prune_kind::<PodDisruptionBudget>(cluster, hub, wanted).await
+/// Deletes the children of `hub` but for those with the uids `wanted`, and tells which.
+pub async fn prune(cluster: &Cluster, hub: &NotificationHub, wanted: &BTreeSet<String>) -> Result<Vec<Change>, Error> {
+    let mut deleted = prune_kind::<Service>(cluster, hub, wanted).await?;
+    deleted.extend(prune_kind::<Secret>(cluster, hub, wanted).await?);
+    deleted.extend(prune_kind::<PodDisruptionBudget>(cluster, hub, wanted).await?);
+    Ok(deleted)
 }
 
-async fn prune_kind<K: Kind>(cluster: &Cluster, hub: &NotificationHub, wanted: &BTreeSet<String>) -> Result<(), Error> {
+async fn prune_kind<K: Kind>(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+    wanted: &BTreeSet<String>,
+) -> Result<Vec<Change>, Error> {
+    let mut deleted = Vec::new();
     let (namespace, uid) = (hub.namespace().unwrap_or_default(), hub.uid().unwrap_or_default());
     let listed = cluster.list_metadata::<K>(&namespace, &labels::children_text(&hub.name_any())).await;
     let listed = listed.map_err(|source| Error::new(title::<K>("list"), source))?;
@@ -33,8 +40,11 @@ async fn prune_kind<K: Kind>(cluster: &Cluster, hub: &NotificationHub, wanted: &
             continue;
         }
         let object = title::<K>(&child.name_any());
-        tracing::info!(hub = hub.name_any(), namespace, object, "deleting what is not wanted any more");
-        cluster.delete(&child).await.map_err(|source| Error::new(object, source))?;
+        if !cluster.rehearses() {
+            tracing::info!(hub = hub.name_any(), namespace, object, "deleting what is not wanted any more");
+        }
+        cluster.delete(&child).await.map_err(|source| Error::new(object.clone(), source))?;
+        deleted.push(Change { object, before: None, after: None });
     }
-    Ok(())
+    Ok(deleted)
 }

@@ -12,7 +12,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
-use crate::cluster::Kind;
+use crate::cluster::{CallError, Kind};
 use crate::model::CONTAINER;
 
 /// A strategic merge patch after which `object` can be applied; none for kinds that have no such list.
@@ -36,6 +36,13 @@ pub(super) fn patch<K: Kind>(object: &K) -> Option<Value> {
         }
         _ => None,
     }
+}
+
+/// Whether what the server minds is such an entry.
+pub(super) fn may_help(refused: &CallError) -> bool {
+    let details = refused.status().and_then(|status| status.details.as_ref());
+    let causes = details.into_iter().flat_map(|details| &details.causes);
+    causes.into_iter().any(|cause| cause.field.contains("ports") || cause.field.contains("env"))
 }
 
 fn kind_of<K: Kind>() -> String {

@@ -100,7 +100,7 @@ impl Metrics {
             metrics.registry.register(collector)?;
         }
         // From the start, so that rates work at once.
-        for outcome in ["applied", "blocked", "refused"] {
+        for outcome in ["applied", "blocked", "refused", "paused"] {
             metrics.reconciles.with_label_values(&[outcome, "", ""]);
         }
         Ok(metrics)
@@ -149,6 +149,7 @@ impl Timer<'_> {
             Ok(Outcome::Applied) => ["applied", "", ""],
             Ok(Outcome::Blocked) => ["blocked", "", ""],
             Ok(Outcome::Refused) => ["refused", "", ""],
+            Ok(Outcome::Paused) => ["paused", "", ""],
             Err(error) => ["failed", error.step(), error.category()],
         };
         self.metrics.reconciles.with_label_values(&labels).inc();

@@ -185,12 +185,16 @@ impl FakeApi {
 
     fn act(&self, asked: &Asked, patch: &str, mut body: Value) -> Result<Value, Refusal> {
         let mut state = self.state();
+        let State { store, accesses, .. } = &mut *state;
+        // What a dry run changes is thrown away.
+        let mut copy = (asked.query("dryRun") == Some("All") || body["dryRun"][0] == "All").then(|| store.clone());
+        let store = copy.as_mut().unwrap_or(store);
         if asked.verb == "list" {
             let wanted = |(key, object): &(&Key, &Value)| {
                 asked.kind() == key.resource && is_in(asked, key) && has_labels(asked, object)
             };
-            let items: Vec<_> = state.store.objects().filter(wanted).map(|(_, object)| shown(asked, object)).collect();
-            let metadata = json!({ "resourceVersion": state.store.version().to_string() });
+            let items: Vec<_> = store.objects().filter(wanted).map(|(_, object)| shown(asked, object)).collect();
+            let metadata = json!({ "resourceVersion": store.version().to_string() });
             return Ok(json!({ "apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items }));
         }
         let name = asked.name.clone().or_else(|| body["metadata"]["name"].as_str().map(str::to_owned));
@@ -200,17 +204,17 @@ impl FakeApi {
         }
         match (asked.verb, patch) {
             ("get", _) => {
-                let object = state.store.get(&key);
+                let object = store.get(&key);
                 object
                     .map(|object| shown(asked, object))
                     .ok_or_else(|| Refusal::new(404, format!("{} {} not found", key.resource, key.name)))
             }
-            ("create", _) => state.store.create(key, body),
-            ("update", _) => state.store.replace(key, body),
+            ("create", _) => store.create(key, body),
+            ("update", _) => store.replace(key, body),
             ("patch", "application/apply-patch+yaml") => {
-                if state.store.get(&key).is_none() {
+                if store.get(&key).is_none() {
                     // As a real server does, which asks for both permissions.
-                    state.accesses.insert(asked.access("create"));
+                    accesses.insert(asked.access("create"));
                 }
                 let how = Apply {
                     manager: asked.query("fieldManager").expect("an apply names its manager"),
@@ -220,10 +224,10 @@ impl FakeApi {
                 let about_status = body.get("status").is_some();
                 assert_eq!(about_status, how.status, "status and spec are written apart");
                 body["metadata"]["namespace"] = json!(key.namespace);
-                state.store.apply(key, body, &how)
+                store.apply(key, body, &how)
             }
-            ("patch", kind) => state.store.patch(key, &body, kind == "application/strategic-merge-patch+json"),
-            ("delete", _) => state.store.delete(&key, body["preconditions"]["uid"].as_str()),
+            ("patch", kind) => store.patch(key, &body, kind == "application/strategic-merge-patch+json"),
+            ("delete", _) => store.delete(&key, body["preconditions"]["uid"].as_str()),
             other => panic!("{other:?} is not known here"),
         }
     }

@@ -64,7 +64,7 @@ pub struct Apply<'a> {
     pub status: bool,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Store {
     objects: BTreeMap<Key, Value>,
     applied: BTreeMap<(Key, String), Value>,

@@ -1,0 +1,58 @@
+//! What a write would change of a child. Pure.
+
+use serde_json::Value;
+
+/// A child that is not as it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Its kind and name.
+    pub object: String,
+    /// What there is, if it exists.
+    pub before: Option<Value>,
+    /// What it would become, unless it would be deleted.
+    pub after: Option<Value>,
+}
+
+impl Change {
+    /// The difference between what there is and what the server would make of it; none if there is none.
+    pub(super) fn between(object: String, before: Option<Value>, after: Value) -> Option<Change> {
+        let (before, after) = (before.map(content), content(after));
+        (before.as_ref() != Some(&after)).then_some(Change { object, before, after: Some(after) })
+    }
+}
+
+/// An object without what the server itself counts and others report.
+fn content(mut object: Value) -> Value {
+    if let Some(whole) = object.as_object_mut() {
+        whole.shift_remove("status");
+    }
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        for field in ["creationTimestamp", "generation", "managedFields", "resourceVersion", "uid"] {
+            metadata.shift_remove(field);
+        }
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_somebody_wanted_counts() {
+        let object = |version: &str, port: i32| {
+            json!({
+                "metadata": { "name": "a", "resourceVersion": version, "generation": version, "managedFields": [version] },
+                "spec": { "port": port },
+                "status": { "seen": version },
+            })
+        };
+        let between = |before, after| Change::between("Service a".to_owned(), before, after);
+        assert_eq!(between(Some(object("1", 80)), object("2", 80)), None);
+        let change = between(Some(object("1", 80)), object("2", 81)).expect("a change");
+        let shown = |port| Some(json!({ "metadata": { "name": "a" }, "spec": { "port": port } }));
+        assert_eq!((change.before, change.after), (shown(80), shown(81)));
+        assert_eq!(between(None, object("1", 80)).expect("a new object").before, None);
+    }
+}

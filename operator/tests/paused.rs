@@ -1,0 +1,166 @@
+//! A paused hub: nothing is changed, and what is waiting is told.
+
+use serde_json::{Value, json};
+
+use crate::common::fake_api::{FakeApi, Fault};
+use crate::common::fixtures::{
+    CHILDREN, CONNECTION_STRING, HUBS, condition, context, hub, is, key, message, pass, roll_out, secret, smallest,
+    with_queue, with_signing_keys,
+};
+use crate::controller::Running;
+
+fn set_paused(api: &FakeApi, value: &str) {
+    api.edit(&key(HUBS, "vault"), |hub| hub["metadata"]["annotations"]["notificationhub.rs/paused"] = json!(value));
+}
+
+async fn passed(api: &FakeApi) {
+    pass(api, &context(api), "vault").await.expect("a pass");
+}
+
+/// A ready hub that was paused since.
+async fn paused() -> FakeApi {
+    let api = FakeApi::new();
+    api.create(secret("storage", &[("url", CONNECTION_STRING)]));
+    api.create(hub("vault", smallest()));
+    passed(&api).await;
+    roll_out(&api, "vault");
+    passed(&api).await;
+    set_paused(&api, "true");
+    passed(&api).await;
+    api
+}
+
+/// Changes of anything but the resource itself and Events.
+fn changes(api: &FakeApi, since: usize) -> Vec<String> {
+    let mut changes = api.changes_since(since);
+    changes.retain(|change| !change.contains("notificationhubs") && !change.contains("events"));
+    changes
+}
+
+#[tokio::test]
+async fn a_paused_hub_with_nothing_to_do_is_ready() {
+    let api = paused().await;
+    assert_eq!(condition(&api, "vault", "Paused"), ("True".into(), "Paused".into()));
+    assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
+    assert!(message(&api, "vault", "Paused").contains("no change is waiting"));
+    let version = api.version();
+    passed(&api).await;
+    assert_eq!(api.changes_since(version), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_is_waiting_is_told_and_carried_out_when_the_pause_ends() {
+    let with = |field: &'static str, value: Value| move |spec: &mut Value| spec[field] = value;
+    type Edit = Box<dyn FnOnce(&mut Value)>;
+    let table: [(Edit, &str); 4] = [
+        (Box::new(with("replicas", json!(0))), "Deployment vault"),
+        (
+            Box::new(with("installationId", json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1"))),
+            "ConfigMap vault, Deployment vault",
+        ),
+        (Box::new(with("auth", json!({ "generate": { "algorithm": "RS256" } }))), "Secret vault-jwt"),
+        (
+            Box::new(|spec: &mut Value| *spec = with_queue("storage")),
+            "ConfigMap vault, Deployment vault, Service vault-internal, Secret vault-jwt",
+        ),
+    ];
+    for (edit, waiting) in table {
+        let api = paused().await;
+        api.edit(&key(HUBS, "vault"), |hub| edit(&mut hub["spec"]));
+        let version = api.version();
+        passed(&api).await;
+        assert_eq!(changes(&api, version), [""; 0], "{waiting}");
+        let told = format!("notificationhub.rs/paused is set; changes are waiting for: {waiting}");
+        assert_eq!(message(&api, "vault", "Paused"), told);
+        assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Paused".into()));
+        assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()), "it goes on running");
+        let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
+        assert_eq!(status["observedGeneration"], 2);
+        let version = api.version();
+        passed(&api).await;
+        assert_eq!(api.changes_since(version), [""; 0], "told once");
+
+        // Only one value pauses.
+        set_paused(&api, "false");
+        passed(&api).await;
+        assert_eq!(condition(&api, "vault", "Paused"), ("False".into(), "NotPaused".into()));
+        assert!(!changes(&api, version).is_empty(), "{waiting}");
+    }
+}
+
+#[tokio::test]
+async fn drift_waits_too() {
+    let api = paused().await;
+    api.edit(&key("services", "vault"), |it| it["spec"]["ports"][0]["port"] = json!(80));
+    api.delete(&key("configmaps", "vault"));
+    let version = api.version();
+    passed(&api).await;
+    assert_eq!(changes(&api, version), [""; 0]);
+    assert!(message(&api, "vault", "Ready").ends_with("waiting for: ConfigMap vault, Service vault"));
+}
+
+#[tokio::test]
+async fn a_hub_that_is_paused_before_its_first_pass_gets_its_children_afterwards() {
+    let api = FakeApi::new();
+    let mut resource = hub("vault", smallest());
+    resource["metadata"]["annotations"] = json!({ "notificationhub.rs/paused": "true" });
+    api.create(resource);
+    passed(&api).await;
+    assert!(CHILDREN.iter().all(|(resource, name)| api.get(&key(resource, name)).is_none()));
+    assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Paused".into()));
+    let told = message(&api, "vault", "Ready");
+    assert!(CHILDREN.iter().all(|(_, name)| told.contains(name)), "{told}");
+    set_paused(&api, "");
+    passed(&api).await;
+    assert!(CHILDREN.iter().all(|(resource, name)| api.get(&key(resource, name)).is_some()));
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_is_told_of_a_paused_hub_as_well() {
+    let api = paused().await;
+    api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_signing_keys("missing"));
+    passed(&api).await;
+    assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()));
+    assert_eq!(condition(&api, "vault", "Paused"), ("True".into(), "Paused".into()));
+}
+
+#[tokio::test]
+async fn what_the_server_would_refuse_is_told_before_the_pause_ends() {
+    let api = paused().await;
+    api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(0));
+    let calls = {
+        api.take_calls();
+        passed(&api).await;
+        api.take_calls()
+    };
+    let apply = calls.iter().position(|call| call == "patch deployments vault").expect("a rehearsal");
+    api.inject(apply, Fault::Refused(422));
+    passed(&api).await;
+    assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
+}
+
+#[tokio::test]
+async fn a_paused_hub_can_be_deleted() {
+    let api = paused().await;
+    api.edit(&key(HUBS, "vault"), |hub| hub["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));
+    api.take_calls();
+    passed(&api).await;
+    assert_eq!(api.take_calls(), [""; 0], "no finalizer, and nothing is in the garbage collector's way");
+    let finalizers = api.get(&key(HUBS, "vault")).expect("the hub")["metadata"]["finalizers"].clone();
+    assert_eq!(finalizers, Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_annotation_is_noticed() {
+    let api = FakeApi::new();
+    let running = Running::start(&api, &[]);
+    api.create(hub("vault", smallest()));
+    api.until("a Deployment", |api| api.get(&key("apps/deployments", "vault")).is_some()).await;
+    set_paused(&api, "true");
+    api.until("a pause", |api| is(api, "vault", "Paused", ("True", "Paused"))).await;
+    set_paused(&api, "false");
+    api.until("its end", |api| is(api, "vault", "Paused", ("False", "NotPaused"))).await;
+    running.stop().await;
+    let reasons: Vec<_> = api.all("events.k8s.io/events").iter().map(|event| event["reason"].clone()).collect();
+    assert!(reasons.contains(&json!("Paused")), "{reasons:?}");
+}
