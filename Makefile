@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-parts test-timers test-cluster bench fuzz lint chart-lint images toolchain clients components programs azurite redis
+.PHONY: help demo test test-unit test-parts test-timers test-cluster bench fuzz lint chart-lint generated images toolchain clients components programs azurite redis
 
 # Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
 CARGO_TEST := cargo test --locked --workspace
@@ -72,6 +72,12 @@ lint: toolchain $(CARGO_DENY) chart-lint ## formatting, clippy, dependencies, sh
 
 chart-lint: toolchain ## helm lint
 	tests/cluster/cluster.sh tool helm lint --strict charts/*
+
+generated: toolchain ## write what is made of other files: definition, the chart's copy and table of values, manifests without Helm
+	UPDATE_GENERATED=1 cargo test --locked --package notification-hub-crds --test generated
+	cp crds/yaml/notificationhubs.yaml charts/notification-hub-operator/files/crds/
+	tests/cluster/cluster.sh build
+	UPDATE_GENERATED=1 HELM=$$(tests/cluster/cluster.sh where)/helm CI=true cargo test --locked --package notification-hub-operator --test operator chart
 
 images: toolchain ## the images of hub and operator, as archives in target/images
 	@tests/images.sh

@@ -55,7 +55,7 @@ else
   (cd "$project" && cargo build --locked --workspace --bins)
 fi
 image() { # value of the chart, REPOSITORY:TAG or nothing
-  [ -z "$2" ] || images+=(--set-string "$1.repository=${2%:*}" --set-string "$1.tag=${2##*:}")
+  [ -z "$2" ] || images+=(--set-string "$1.registry=" --set-string "$1.repository=${2%:*}" --set-string "$1.tag=${2##*:}")
 }
 image image "${OPERATOR_IMAGE-}"
 image hubImage "${HUB_IMAGE-}"

@@ -11,7 +11,7 @@ use notification_hub_operator::config::{Config, DEFAULT_HUB_IMAGE};
 use notification_hub_operator::permissions::{PERMISSIONS, Scope};
 use serde_json::{Value, json};
 
-fn chart() -> PathBuf {
+pub fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/notification-hub-operator")
 }
 
@@ -32,20 +32,26 @@ fn helm(arguments: &[&str]) -> Option<Output> {
 }
 
 /// Renders the chart with these values, or gives what Helm says against them.
-fn render(values: &[&str]) -> Option<Result<Vec<Value>, String>> {
+pub fn rendered_text(release: &str, namespace: &str, values: &[&str]) -> Option<Result<String, String>> {
     let chart = chart();
-    let mut arguments = vec!["template", "test", chart.to_str().expect("a path"), "--namespace", "operators"];
+    let mut arguments = vec!["template", release, chart.to_str().expect("a path"), "--namespace", namespace];
     for value in values {
         arguments.extend(["--set-json", value]);
     }
     let output = helm(&arguments)?;
     Some(if output.status.success() {
-        let text = String::from_utf8(output.stdout).expect("text");
-        let documents = text.split("\n---\n").map(|document| serde_saphyr::from_str::<Value>(document).expect("YAML"));
-        Ok(documents.filter(Value::is_object).collect())
+        Ok(String::from_utf8(output.stdout).expect("text"))
     } else {
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
     })
+}
+
+fn render(values: &[&str]) -> Option<Result<Vec<Value>, String>> {
+    let text = rendered_text("test", "operators", values)?;
+    Some(text.map(|text| {
+        let documents = text.split("\n---\n").map(|document| serde_saphyr::from_str::<Value>(document).expect("YAML"));
+        documents.filter(Value::is_object).collect()
+    }))
 }
 
 fn rendered(values: &[&str]) -> Option<Vec<Value>> {
@@ -54,6 +60,15 @@ fn rendered(values: &[&str]) -> Option<Vec<Value>> {
 
 fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
     objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+/// The ClusterRoles of the operator, or those that people have who may do something with the resource.
+fn cluster_roles(objects: &[Value], aggregated: bool) -> Vec<&Value> {
+    let is_aggregated = |role: &&Value| {
+        let labels = role["metadata"]["labels"].as_object().expect("labels");
+        labels.keys().any(|label| label.starts_with("rbac.authorization.k8s.io/aggregate-to-")) == aggregated
+    };
+    of_kind(objects, "ClusterRole").into_iter().filter(is_aggregated).collect()
 }
 
 fn the_deployment(objects: &[Value]) -> &Value {
@@ -127,7 +142,7 @@ fn the_chart_is_clean() {
 #[test]
 fn the_operator_may_do_what_it_does_and_nothing_else() {
     let Some(objects) = rendered(&[]) else { return };
-    assert_eq!(rights(&of_kind(&objects, "ClusterRole")), needed(Scope::Watched));
+    assert_eq!(rights(&cluster_roles(&objects, false)), needed(Scope::Watched));
     assert_eq!(rights(&of_kind(&objects, "Role")), needed(Scope::Own));
     for role in of_kind(&objects, "Role") {
         assert_eq!(role["metadata"]["namespace"], "operators");
@@ -137,7 +152,7 @@ fn the_operator_may_do_what_it_does_and_nothing_else() {
 #[test]
 fn its_rights_end_with_the_watched_namespaces() {
     let Some(objects) = rendered(&["watchNamespaces=[\"a\",\"b\"]"]) else { return };
-    assert!(of_kind(&objects, "ClusterRole").is_empty() && of_kind(&objects, "ClusterRoleBinding").is_empty());
+    assert!(cluster_roles(&objects, false).is_empty() && of_kind(&objects, "ClusterRoleBinding").is_empty());
     let roles = of_kind(&objects, "Role");
     for namespace in ["a", "b"] {
         let there: Vec<_> = roles.iter().copied().filter(|role| role["metadata"]["namespace"] == namespace).collect();
@@ -212,9 +227,11 @@ fn the_operator_understands_what_the_chart_tells_it() {
         "leaderElection={\"enabled\":true,\"leaseName\":\"mine\"}".to_owned(),
         "log={\"level\":\"debug\",\"format\":\"text\"}".to_owned(),
         "metrics.port=9000".to_owned(),
-        format!("hubImage={{\"repository\":\"mirror:5000/hub\",\"tag\":\"2\",\"digest\":\"{digest}\"}}"),
         format!(
-            "image={{\"repository\":\"mirror:5000/operator\",\"digest\":\"{digest}\",\"pullSecrets\":[\"registry\"]}}"
+            "hubImage={{\"registry\":\"\",\"repository\":\"mirror:5000/hub\",\"tag\":\"2\",\"digest\":\"{digest}\"}}"
+        ),
+        format!(
+            "image={{\"registry\":\"mirror:5000\",\"repository\":\"operator\",\"digest\":\"{digest}\",\"pullSecrets\":[\"registry\"]}}"
         ),
     ];
     let values: Vec<_> = values.iter().map(String::as_str).collect();
@@ -261,7 +278,7 @@ fn the_definition_is_kept_unless_it_is_not_wanted() {
 
 #[test]
 fn wrong_values_are_refused_with_a_sentence() {
-    let table: [(&[&str], &str); 12] = [
+    let table: [(&[&str], &str); 23] = [
         (&["nonsense=1"], "'nonsense' not allowed"),
         (&["image.nonsense=1"], "'nonsense' not allowed"),
         (&["image.tag=1"], "got number, want string"),
@@ -274,10 +291,109 @@ fn wrong_values_are_refused_with_a_sentence() {
         (&["metrics.port=80"], "/metrics/port"),
         (&["replicas=2", "leaderElection.enabled=false"], "two operators would write at once"),
         (&["serviceAccount.create=false"], "the operator needs an identity"),
+        (&["image.registry=\"https://mirror\""], "/image/registry"),
+        (&["image.pullSecrets=[\"A\"]"], "/image/pullSecrets/0"),
+        (&["resources.requests={\"cpu\":[1]}"], "/resources/requests/cpu"),
+        (&["tolerations=[{\"keys\":\"a\"}]"], "'keys' not allowed"),
+        (&["affinity={\"node\":{}}"], "'node' not allowed"),
+        (&["topologySpreadConstraints=[{}]"], "/topologySpreadConstraints/0"),
+        (&["networkPolicy={\"enabled\":true,\"metricsFrom\":[{}]}"], "/networkPolicy/metricsFrom/0"),
+        (&["metrics.podMonitor={\"enabled\":true,\"interval\":\"soon\"}"], "/metrics/podMonitor/interval"),
+        (&["metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"], "no Service to collect from"),
+        (&["metrics.serviceMonitor.enabled=true", "metrics.podMonitor.enabled=true"], "exclude each other"),
+        (&["networkPolicy.metricsFrom=[{\"podSelector\":{}}]"], "needs networkPolicy.enabled=true"),
     ];
     for (values, told) in table {
         let Some(result) = render(values) else { return };
         let error = result.expect_err(&format!("{values:?} was taken"));
         assert!(error.contains(told), "{values:?}: {error}");
     }
+}
+
+/// Every object of the schema says which members there are, unless Kubernetes itself judges them.
+#[test]
+fn unknown_values_are_refused_everywhere() {
+    fn closed(path: &str, schema: &Value) {
+        const JUDGED_BY_KUBERNETES: [&str; 5] =
+            ["global", "Affinity", "Selector", "ipBlock", "topologySpreadConstraints.items"];
+        if schema["type"] == "object" && !JUDGED_BY_KUBERNETES.iter().any(|name| path.ends_with(name)) {
+            assert!(schema.get("additionalProperties").is_some(), "{path} takes anything");
+        }
+        match schema {
+            Value::Object(members) => members.iter().for_each(|(name, inner)| closed(&format!("{path}.{name}"), inner)),
+            Value::Array(items) => items.iter().for_each(|inner| closed(path, inner)),
+            _ => {}
+        }
+    }
+    let text = std::fs::read_to_string(chart().join("values.schema.json")).expect("the schema");
+    closed("", &serde_json::from_str(&text).expect("JSON"));
+}
+
+#[test]
+fn several_operators_are_spread_and_taken_one_by_one() {
+    let Some(objects) = rendered(&[]) else { return };
+    assert!(of_kind(&objects, "PodDisruptionBudget").is_empty(), "one that may not be taken keeps nodes from draining");
+    assert!(the_deployment(&objects)["spec"]["template"]["spec"].get("topologySpreadConstraints").is_none());
+
+    let Some(objects) = rendered(&["replicas=2"]) else { return };
+    let budget = &of_kind(&objects, "PodDisruptionBudget")[0]["spec"];
+    let selector = &the_deployment(&objects)["spec"]["selector"];
+    let expected = json!({ "maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": selector });
+    assert_eq!(*budget, expected);
+    let constraint = |key: &str| {
+        json!({
+            "topologyKey": key, "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": selector,
+        })
+    };
+    assert_eq!(
+        the_deployment(&objects)["spec"]["template"]["spec"]["topologySpreadConstraints"],
+        json!([constraint("kubernetes.io/hostname"), constraint("topology.kubernetes.io/zone")])
+    );
+
+    let own = constraint("rack");
+    let Some(objects) = rendered(&["replicas=2", &format!("topologySpreadConstraints=[{own}]")]) else { return };
+    let spread = &the_deployment(&objects)["spec"]["template"]["spec"]["topologySpreadConstraints"];
+    assert_eq!(*spread, json!([own]), "and nothing else");
+}
+
+#[test]
+fn people_have_the_rights_that_their_roles_promise() {
+    let Some(objects) = rendered(&[]) else { return };
+    let told = |name: &str| {
+        let roles = cluster_roles(&objects, true);
+        let role = roles.into_iter().find(|role| role["metadata"]["name"] == name).expect("the role");
+        let verbs = rights(&[role]).into_iter().map(|(group, resource, verb)| {
+            assert_eq!(group, notification_hub_crds::GROUP);
+            format!("{verb} {resource}")
+        });
+        let labels = role["metadata"]["labels"].as_object().expect("labels");
+        let to = |role: &&str| labels.contains_key(&format!("rbac.authorization.k8s.io/aggregate-to-{role}"));
+        (verbs.collect::<Vec<_>>(), ["view", "edit", "admin"].into_iter().filter(to).collect::<Vec<_>>())
+    };
+    let (verbs, roles) = told("test-notification-hub-operator-view");
+    assert_eq!(roles, ["view", "edit", "admin"]);
+    assert!(
+        verbs.iter().all(|verb| ["get ", "list ", "watch "].iter().any(|read| verb.starts_with(read))),
+        "{verbs:?}"
+    );
+    let (verbs, roles) = told("test-notification-hub-operator-edit");
+    assert_eq!(roles, ["edit", "admin"]);
+    assert!(!verbs.iter().any(|verb| verb.ends_with("/status")), "the status is the operator's: {verbs:?}");
+
+    let Some(objects) = rendered(&["rbac.aggregate=false"]) else { return };
+    assert!(cluster_roles(&objects, true).is_empty());
+}
+
+#[test]
+fn monitors_and_policies_are_there_only_when_they_are_asked_for() {
+    let kinds = ["ServiceMonitor", "PodMonitor", "NetworkPolicy"];
+    let Some(objects) = rendered(&[]) else { return };
+    assert!(kinds.iter().all(|kind| of_kind(&objects, kind).is_empty()));
+    let Some(objects) = rendered(&["metrics.podMonitor.enabled=true", "networkPolicy.enabled=true"]) else { return };
+    let selector = &the_deployment(&objects)["spec"]["selector"];
+    let monitor = &of_kind(&objects, "PodMonitor")[0]["spec"];
+    assert_eq!(*monitor, json!({ "selector": selector, "podMetricsEndpoints": [{ "port": "metrics" }] }));
+    let policy = &of_kind(&objects, "NetworkPolicy")[0]["spec"];
+    let ingress = json!([{ "ports": [{ "port": "metrics", "protocol": "TCP" }] }]);
+    assert_eq!(*policy, json!({ "podSelector": selector, "policyTypes": ["Ingress"], "ingress": ingress }));
 }

@@ -4,6 +4,7 @@
 
 mod builders;
 mod chart;
+mod chart_files;
 mod command;
 mod common;
 mod conditions;

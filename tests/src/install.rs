@@ -36,7 +36,7 @@ fn install(cluster: &Cluster) -> Result<()> {
 fn image(cluster: &Cluster, value: &str, variable: &str, own: &str) -> Result<Vec<String>> {
     let image = image_name(cluster, variable, own)?;
     let (repository, tag) = image.rsplit_once(':').with_context(|| format!("{variable} needs a tag"))?;
-    Ok(vec![format!("{value}.repository={repository}"), format!("{value}.tag={tag}")])
+    Ok(vec![format!("{value}.registry="), format!("{value}.repository={repository}"), format!("{value}.tag={tag}")])
 }
 
 /// An image: the tests' own, or in a cluster of the user's the one that a variable names.

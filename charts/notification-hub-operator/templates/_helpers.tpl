@@ -31,6 +31,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 {{- /* An image from a dictionary of image and appVersion. */ -}}
 {{- define "operator.image" -}}
 {{- $repository := required "an image needs a repository" .image.repository -}}
+{{- if .image.registry }}{{ $repository = printf "%s/%s" .image.registry $repository }}{{ end -}}
 {{- if .image.digest -}}
 {{- $repository }}{{ if .image.tag }}:{{ .image.tag }}{{ end }}@{{ .image.digest -}}
 {{- else -}}

@@ -1,0 +1,113 @@
+//! What is made of the chart is current: the table of its values, and the manifests for those without Helm.
+//!
+//! `make generated` writes it anew.
+
+use std::path::{Path, PathBuf};
+
+use crate::chart::{chart, rendered_text};
+
+/// Before and behind the table in the chart's README.
+const FRAME: [&str; 2] = ["<!-- values: made by `make generated` -->\n", "<!-- end of values -->\n"];
+
+/// What a namespace needs before the chart's objects fit in.
+const NAMESPACE: &str = "\
+# The operator with the chart's own values, for those without Helm. Made by `make generated`.
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: notification-hub-system
+  labels:
+    pod-security.kubernetes.io/enforce: restricted
+";
+
+/// Values that turn on all that is off. The rules are left to the manifests, the definition to its crate.
+const CUSTOMIZED: &[&str] = &[
+    "crds.enabled=false",
+    "rbac={\"create\":false,\"aggregate\":true}",
+    "replicas=2",
+    "watchNamespaces=[\"a\",\"b\"]",
+    "image={\"registry\":\"mirror:5000\",\"repository\":\"operator\",\"tag\":\"2\",\"pullSecrets\":[\"registry\"]}",
+    "hubImage={\"registry\":\"\",\"repository\":\"mirror:5000/hub\",\"tag\":\"2\"}",
+    "serviceAccount={\"create\":true,\"name\":\"operator\",\"annotations\":{\"a\":\"b\"}}",
+    "metrics.service={\"enabled\":true,\"labels\":{\"team\":\"a\"},\"annotations\":{\"a\":\"b\"}}",
+    "metrics.serviceMonitor={\"enabled\":true,\"labels\":{\"release\":\"prometheus\"},\"interval\":\"30s\"}",
+    "networkPolicy={\"enabled\":true,\"metricsFrom\":[{\"namespaceSelector\":{\"matchLabels\":{\"team\":\"a\"}}}]}",
+    "podLabels={\"team\":\"a\"}",
+    "podAnnotations={\"a\":\"b\"}",
+    "nodeSelector={\"kubernetes.io/os\":\"linux\"}",
+    "tolerations=[{\"key\":\"a\",\"operator\":\"Exists\"}]",
+    "affinity={\"nodeAffinity\":{}}",
+    "priorityClassName=\"system-cluster-critical\"",
+];
+
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Compares a file with what it should be, or writes it.
+fn is_current(path: &Path, expected: &str) {
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        std::fs::write(path, expected).expect("it can be written");
+    }
+    let found = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(found == expected, "{} is old: make generated", path.display());
+}
+
+/// A row for each value that has no values below it. Every one has a comment above it.
+fn table(values: &str) -> String {
+    let mut rows = "| value | default | meaning |\n|---|---|---|\n".to_owned();
+    let (mut path, mut comment) = (Vec::<&str>::new(), Vec::new());
+    let mut lines = values.lines().skip_while(|line| !line.is_empty()).peekable();
+    while let Some(line) = lines.next() {
+        let text = line.trim_start();
+        let depth = (line.len() - text.len()) / 2;
+        if let Some(more) = text.strip_prefix("# ") {
+            comment.push(more);
+            continue;
+        }
+        let Some((name, value)) = text.split_once(':') else { continue };
+        path.truncate(depth);
+        path.push(name);
+        let mut default = value.trim().to_owned();
+        if default.is_empty() && comment.is_empty() {
+            continue;
+        }
+        // The lines below a value with a comment are its default.
+        let below: Vec<_> =
+            std::iter::from_fn(|| lines.next_if(|_| default.is_empty()).filter(|line| line.starts_with(' '))).collect();
+        if default.is_empty() {
+            let below: Vec<_> = below.iter().map(|line| line.trim()).collect();
+            default = format!("{{ {} }}", below.join(", "));
+        }
+        let path = path.join(".");
+        assert!(!comment.is_empty(), "{path} has no comment");
+        rows += &format!("| `{path}` | `{default}` | {} |\n", comment.join(" "));
+        comment.clear();
+    }
+    rows
+}
+
+#[test]
+fn the_readme_has_every_value() {
+    let path = chart().join("README.md");
+    let readme = std::fs::read_to_string(&path).expect("the README");
+    let values = std::fs::read_to_string(chart().join("values.yaml")).expect("the values");
+    let (before, rest) = readme.split_once(FRAME[0]).expect("where the table begins");
+    let (_, behind) = rest.split_once(FRAME[1]).expect("where it ends");
+    is_current(&path, &format!("{before}{}{}{}{behind}", FRAME[0], table(&values), FRAME[1]));
+}
+
+#[test]
+fn the_manifests_are_what_the_chart_renders() {
+    let Some(text) = rendered_text("notification-hub-operator", "notification-hub-system", &["crds.enabled=false"])
+    else {
+        return;
+    };
+    is_current(&project().join("deploy/operator.yaml"), &format!("{NAMESPACE}{}", text.expect("it renders")));
+}
+
+#[test]
+fn a_customized_operator_is_the_golden_one() {
+    let Some(text) = rendered_text("test", "operators", CUSTOMIZED) else { return };
+    is_current(&project().join("operator/tests/chart/customized.yaml"), &text.expect("it renders"));
+}
