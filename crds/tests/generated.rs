@@ -134,7 +134,7 @@ fn the_resource_can_be_scaled_listed_and_waited_for() {
     assert_eq!(version["subresources"]["scale"]["labelSelectorPath"], ".status.selector");
     let columns: Vec<_> =
         version["additionalPrinterColumns"].as_array().expect("columns").iter().map(|c| c["name"].clone()).collect();
-    assert_eq!(columns, ["Ready", "Replicas", "Source", "Age", "URL", "Reason"]);
+    assert_eq!(columns, ["Ready", "Replicas", "Source", "Connections", "Age", "URL", "Reason"]);
     let conditions = &schema()["properties"]["status"]["properties"]["conditions"];
     assert_eq!(conditions["x-kubernetes-list-type"], "map");
     assert_eq!(conditions["x-kubernetes-list-map-keys"], serde_json::json!(["type"]));

@@ -130,6 +130,12 @@ impl Cluster {
         in_time(api.get_metadata_opt(name)).await
     }
 
+    /// The objects with these labels, not newer than the API server has them at hand.
+    pub async fn list<K: Kind>(&self, namespace: &str, labels: &str) -> Result<Vec<K>, CallError> {
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        Ok(in_time(api.list(&ListParams::default().labels(labels).match_any())).await?.items)
+    }
+
     /// The metadata of the objects with these labels.
     pub async fn list_metadata<K: Kind>(
         &self,

@@ -9,6 +9,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use crate::clock::Clock;
 use crate::cluster::{Cluster, in_time};
 use crate::conditions::as_note;
+use crate::connections::Connections;
 use crate::controller::backoff::Backoff;
 use crate::leader::Leadership;
 use crate::model::image::ImageReference;
@@ -28,6 +29,8 @@ pub struct Context {
     pub backoff: Backoff,
     /// The time.
     pub clock: Clock,
+    /// How many clients the hubs have.
+    pub connections: Connections,
     /// The hub's image where a spec does not say another.
     pub hub_image: ImageReference,
 }
@@ -48,6 +51,7 @@ impl Context {
             metrics,
             backoff: Backoff::default(),
             clock: Clock::default(),
+            connections: Connections::default(),
             hub_image,
         }
     }

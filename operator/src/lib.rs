@@ -10,6 +10,7 @@
 //!   [`cluster`] only.
 //! - [`model`] is a checked hub, [`build`] the objects that it should have, [`conditions`] what its status says,
 //!   [`keys`] the keys that sign tokens: pure.
+//! - [`connections`] asks the pods how many clients they have, and for a pass where that has moved.
 //! - [`leader`] sees to it that one process writes at a time, [`admin`] and [`telemetry`] tell of the process itself,
 //!   [`app`] puts it together.
 
@@ -21,6 +22,7 @@ pub mod clock;
 pub mod cluster;
 pub mod conditions;
 pub mod config;
+pub mod connections;
 pub mod context;
 pub mod controller;
 pub mod keys;

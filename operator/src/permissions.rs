@@ -90,6 +90,13 @@ pub const PERMISSIONS: &[Permission] = &[
     },
     Permission {
         scope: Scope::Watched,
+        group: "",
+        resource: "pods",
+        verbs: &["list"],
+        why: "To ask a hub's pods how many clients they have.",
+    },
+    Permission {
+        scope: Scope::Watched,
         group: "events.k8s.io",
         resource: "events",
         verbs: &["create", "patch"],

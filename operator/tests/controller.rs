@@ -24,10 +24,13 @@ pub struct Running {
 
 impl Running {
     pub fn start(api: &FakeApi, namespaces: &[&str]) -> Running {
+        Running::with(api, namespaces, context(api))
+    }
+
+    pub fn with(api: &FakeApi, namespaces: &[&str], context: Arc<Context>) -> Running {
         let namespaces: Vec<String> = namespaces.iter().map(|name| (*name).to_owned()).collect();
         let (stop, stopped) = watch::channel(false);
-        let (client, context) = (api.client(), context(api));
-        let shared = context.clone();
+        let (client, shared) = (api.client(), context.clone());
         let task = tokio::spawn(async move { controller::run(client, &namespaces, shared, stopped).await });
         Running { stop, task, context }
     }
@@ -159,6 +162,8 @@ async fn a_hub_at_rest_causes_no_write() {
     let running = Running::start(&api, &[]);
     api.create(hub("vault", smallest()));
     until_ready(&api, "vault").await;
+    // Its Event comes behind the status.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let version = api.version();
     // An hour of resyncs: the clock runs ahead while nothing else is to be done.
     tokio::time::sleep(std::time::Duration::from_secs(3600)).await;

@@ -8,6 +8,7 @@ mod chart_files;
 mod command;
 mod common;
 mod conditions;
+mod connections;
 mod contract;
 mod controller;
 mod drift;

@@ -61,6 +61,9 @@ async fn everything(api: &FakeApi) {
         roll_out(api, "vault");
     }
     api.until("no budget", |_| gone("policy/poddisruptionbudgets", "vault")).await;
+    let asks_pods =
+        |api: &FakeApi| api.accesses().iter().any(|access| (access.verb, access.resource.as_str()) == ("list", "pods"));
+    api.until("pods are asked", asks_pods).await;
     running.stop().await;
     candidate.stop().await;
 }

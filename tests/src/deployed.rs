@@ -65,8 +65,9 @@ pub fn columns(namespace: &Namespace) -> Result<Vec<String>> {
     let table = namespace.kubectl(&["get", "nhub"])?;
     let (head, row) = table.split_once('\n').context("no row")?;
     let head: Vec<_> = head.split_whitespace().collect();
-    ensure!(head == ["NAME", "READY", "REPLICAS", "SOURCE", "AGE"], "other columns: {head:?}");
+    ensure!(head == ["NAME", "READY", "REPLICAS", "SOURCE", "CONNECTIONS", "AGE"], "other columns: {head:?}");
     let mut row: Vec<String> = row.split_whitespace().map(str::to_owned).collect();
-    row.pop();
+    // Clients are counted within a minute.
+    row.truncate(4);
     Ok(row)
 }

@@ -34,6 +34,10 @@ What the operator may do in the namespaces that it watches. Its tests hold this 
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
+# To ask a hub's pods how many clients they have.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
 # To tell of changes; patch counts repetitions.
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -65,6 +65,12 @@ use crate::schema::preserved_object;
         json_path = ".status.source",
         description = "Where notifications come from"
     ),
+    printcolumn(
+        name = "Connections",
+        type_ = "integer",
+        json_path = ".status.connections",
+        description = "Clients that are connected"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "URL",

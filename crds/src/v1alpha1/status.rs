@@ -46,6 +46,11 @@ pub struct NotificationHubStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
 
+    /// Clients that are connected. Refreshed at most once a minute, and only when it has moved by a tenth; it stays as it
+    /// is while a pod that serves does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connections: Option<i64>,
+
     /// When the generated key was and will be replaced. Only with `auth.generate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<KeyTimes>,

@@ -20,11 +20,13 @@ pub struct Seen {
     pub keys: Option<KeyTimes>,
     /// The objects that are waiting for a change. Only of a paused hub.
     pub pending: Option<Vec<String>>,
+    /// How many clients there are, if that was asked.
+    pub connections: Option<i64>,
 }
 
 /// The status that `hub` should have.
 pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> NotificationHubStatus {
-    let Seen { findings, deployment, keys, pending } = seen;
+    let Seen { findings, deployment, keys, pending, connections } = seen;
     let deployment = deployment.as_ref();
     let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
     let generation = hub.metadata.generation.unwrap_or_default();
@@ -38,6 +40,7 @@ pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> Notificatio
         _ => None,
     };
     let pods = deployment.and_then(|deployment| deployment.status.as_ref());
+    let has_pods = pods.is_some_and(|pods| pods.replicas.is_some_and(|replicas| replicas > 0));
     NotificationHubStatus {
         observed_generation: Some(generation),
         conditions: conditions(
@@ -54,6 +57,7 @@ pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> Notificatio
         send_url: (source == Some(SourceKind::Direct)).then(|| names::send_url(&name, &namespace)),
         image: deployment.and_then(image),
         keys: keys.clone().or(kept),
+        connections: if has_pods { connections.or(before.and_then(|status| status.connections)) } else { Some(0) },
     }
 }
 

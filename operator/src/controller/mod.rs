@@ -23,6 +23,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use notification_hub_crds::NotificationHub;
 use tokio::sync::watch;
 
+use crate::connections;
 use crate::context::Context;
 use crate::reconcile::{self, Outcome};
 
@@ -55,6 +56,7 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
     let controller = Controller::new(hubs, watched()).with_config(config());
     let store = controller.store();
     let reported = context.clone();
+    let moved = connections::moved(store.clone(), context.clone());
     controller
         .watches(
             scoped::<PartialObjectMeta<Deployment>>(client, namespace),
@@ -78,6 +80,7 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
             triggers::children(store.clone()),
         )
         .watches(scoped::<PartialObjectMeta<Secret>>(client, namespace), watched(), triggers::secrets(store))
+        .reconcile_on(moved)
         .graceful_shutdown_on(async move {
             // An error means that nobody is left who could say so.
             let _ = stop.wait_for(|stop| *stop).await;

@@ -18,7 +18,10 @@ pub(super) fn stream(context: &Context, result: StreamResult) {
     match result {
         Ok(_) | Err(Error::ReconcilerFailed(..)) => {}
         // Deleted.
-        Err(Error::ObjectNotFound(hub)) => context.backoff.reset(&hub),
+        Err(Error::ObjectNotFound(hub)) => {
+            context.backoff.reset(&hub);
+            context.connections.forget(&hub);
+        }
         Err(error) => {
             context.metrics.watch_failed();
             tracing::warn!(%error, "a watch failed; it is tried again");

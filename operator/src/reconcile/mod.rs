@@ -100,7 +100,7 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passe
     // What a rehearsal tells of the Deployment is what it would be.
     let applied = applied.filter(|_| !is_paused);
     let keys = keys.as_ref().map(Plan::times).filter(|_| !is_paused);
-    let mut seen = Seen { findings, deployment: applied, keys, pending };
+    let mut seen = Seen { findings, deployment: applied, keys, pending, connections: context.connections.of(hub) };
     if seen.deployment.is_none() {
         seen.deployment = dereference::deployment(&context.cluster, hub).await?;
     }

@@ -19,6 +19,8 @@ pub enum MetricName {
     WatchFailures,
     /// Times a resource was seen that cannot be read.
     MalformedResources,
+    /// Pods that did not tell how many clients they have.
+    ScrapeFailures,
     /// Whether this process leads.
     Leader,
     /// Always 1, with the version as label.
@@ -27,11 +29,12 @@ pub enum MetricName {
 
 impl MetricName {
     /// Every metric.
-    pub const ALL: [MetricName; 6] = [
+    pub const ALL: [MetricName; 7] = [
         MetricName::Reconciles,
         MetricName::ReconcileSeconds,
         MetricName::WatchFailures,
         MetricName::MalformedResources,
+        MetricName::ScrapeFailures,
         MetricName::Leader,
         MetricName::BuildInfo,
     ];
@@ -43,6 +46,7 @@ impl MetricName {
             MetricName::ReconcileSeconds => "notification_hub_operator_reconcile_seconds",
             MetricName::WatchFailures => "notification_hub_operator_watch_failures_total",
             MetricName::MalformedResources => "notification_hub_operator_malformed_resources_total",
+            MetricName::ScrapeFailures => "notification_hub_operator_scrape_failures_total",
             MetricName::Leader => "notification_hub_operator_leader",
             MetricName::BuildInfo => "notification_hub_operator_build_info",
         }
@@ -56,6 +60,7 @@ pub struct Metrics {
     seconds: Histogram,
     watch_failures: IntCounter,
     malformed: IntCounter,
+    scrape_failures: IntCounter,
     leader: IntGauge,
 }
 
@@ -81,6 +86,10 @@ impl Metrics {
                 MetricName::MalformedResources,
                 "Times a resource was seen that cannot be read",
             ))?,
+            scrape_failures: IntCounter::with_opts(named(
+                MetricName::ScrapeFailures,
+                "Pods that did not tell how many clients they have",
+            ))?,
             leader: IntGauge::with_opts(named(MetricName::Leader, "1 while this process leads"))?,
         };
         let info = Gauge::with_opts(
@@ -88,11 +97,12 @@ impl Metrics {
                 .const_label("version", env!("CARGO_PKG_VERSION")),
         )?;
         info.set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 6] = [
+        let all: [Box<dyn prometheus::core::Collector>; 7] = [
             Box::new(metrics.reconciles.clone()),
             Box::new(metrics.seconds.clone()),
             Box::new(metrics.watch_failures.clone()),
             Box::new(metrics.malformed.clone()),
+            Box::new(metrics.scrape_failures.clone()),
             Box::new(metrics.leader.clone()),
             Box::new(info),
         ];
@@ -119,6 +129,11 @@ impl Metrics {
     /// A resource could not be read.
     pub fn malformed_resource(&self) {
         self.malformed.inc();
+    }
+
+    /// A pod did not tell how many clients it has.
+    pub fn scrape_failed(&self) {
+        self.scrape_failures.inc();
     }
 
     /// Whether this process leads.

@@ -1,0 +1,56 @@
+//! From a hub's metrics to a number of clients, and whether it is worth telling. Pure.
+
+/// What every metric of a hub begins with.
+const PREFIX: &str = "notification_hub_";
+
+const CONNECTIONS: &str = "notification_hub_connections{";
+
+/// The clients that are connected, by the text of a hub's metrics; nothing if it is no hub's.
+pub fn clients(metrics: &str) -> Option<i64> {
+    let is_hub = metrics.lines().any(|line| line.starts_with(PREFIX));
+    let value = |line: &str| line.rsplit_once(' ')?.1.parse::<f64>().ok();
+    let series = metrics.lines().filter(|line| line.starts_with(CONNECTIONS));
+    is_hub.then(|| series.filter_map(value).filter(|count| *count >= 0.0).sum::<f64>() as i64)
+}
+
+/// Whether a count has moved by a tenth of what was told.
+pub fn has_moved(told: Option<i64>, now: i64) -> bool {
+    told.is_none_or(|told| now.abs_diff(told).saturating_mul(10) >= told.unsigned_abs().max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_counts_and_nothing_else() {
+        let text = "# HELP notification_hub_connections open connections\n\
+            # TYPE notification_hub_connections gauge\n\
+            notification_hub_connections{client_type=\"Web\",protocol=\"json\"} 3\n\
+            notification_hub_connections{client_type=\"Cli\",protocol=\"messagepack\"} 12\n\
+            notification_hub_connects_total{outcome=\"accepted\"} 99\n";
+        assert_eq!(clients(text), Some(15));
+        assert_eq!(clients("notification_hub_draining 0\n"), Some(0), "the series come with the first client");
+        assert_eq!(clients("<html>"), None);
+        assert_eq!(clients(""), None);
+    }
+
+    #[test]
+    fn a_tenth_is_worth_telling() {
+        let table = [
+            (None, 0, true),
+            (Some(0), 0, false),
+            (Some(0), 1, true),
+            (Some(1), 1, false),
+            (Some(100), 109, false),
+            (Some(100), 110, true),
+            (Some(100), 91, false),
+            (Some(100), 90, true),
+            (Some(5), 0, true),
+            (Some(i64::MAX), i64::MAX - 1, false),
+        ];
+        for (told, now, expected) in table {
+            assert_eq!(has_moved(told, now), expected, "{told:?} {now}");
+        }
+    }
+}

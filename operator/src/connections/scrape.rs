@@ -1,0 +1,78 @@
+//! Reads a pod's metrics: one request on a connection of its own, with limits on time and size.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::clients;
+
+/// A pod that takes longer is not waited for.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// No hub's metrics are longer.
+const LONGEST: usize = 1 << 20;
+
+/// Why a pod's clients are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum ScrapeError {
+    /// No answer in time.
+    #[error("no answer within {} s", TIMEOUT.as_secs())]
+    Timeout,
+    /// There is nobody.
+    #[error(transparent)]
+    Connect(#[from] std::io::Error),
+    /// The connection ended.
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    /// An answer without metrics.
+    #[error("the answer is {0}")]
+    Status(http::StatusCode),
+    /// It was too long, or broke off.
+    #[error("{0}")]
+    Body(Box<dyn std::error::Error + Send + Sync>),
+    /// Somebody else's metrics.
+    #[error("it is no hub")]
+    NoHub,
+}
+
+/// The clients of the hub whose admin port this is.
+pub async fn scrape(address: SocketAddr) -> Result<i64, ScrapeError> {
+    match tokio::time::timeout(TIMEOUT, read(address)).await {
+        Ok(result) => result,
+        Err(_) => Err(ScrapeError::Timeout),
+    }
+}
+
+async fn read(address: SocketAddr) -> Result<i64, ScrapeError> {
+    let stream = TcpStream::connect(address).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let asked = async {
+        let mut request = Request::new(Empty::<Bytes>::new());
+        *request.uri_mut() = http::Uri::from_static("/metrics");
+        let host = http::HeaderValue::try_from(address.to_string()).unwrap_or(http::HeaderValue::from_static("hub"));
+        request.headers_mut().insert(http::header::HOST, host);
+        let response = sender.send_request(request).await?;
+        if !response.status().is_success() {
+            return Err(ScrapeError::Status(response.status()));
+        }
+        let body = Limited::new(response.into_body(), LONGEST).collect().await.map_err(ScrapeError::Body)?;
+        clients(&String::from_utf8_lossy(&body.to_bytes())).ok_or(ScrapeError::NoHub)
+    };
+    // The connection has to be driven, and is given up with the answer.
+    let connection = std::pin::pin!(async {
+        match connection.await {
+            Ok(()) => std::future::pending().await,
+            Err(error) => error,
+        }
+    });
+    tokio::select! {
+        answer = asked => answer,
+        error = connection => Err(error.into()),
+    }
+}

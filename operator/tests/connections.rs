@@ -1,0 +1,140 @@
+//! How many clients a hub has: who is asked, what becomes of answers that do not come, and when it is told.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use notification_hub_operator::connections::{Connections, ScrapeError, count, scrape};
+use notification_hub_operator::context::Context;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::common::fake_api::FakeApi;
+use crate::common::fixtures::{HUBS, context, hub, is, key, pass, roll_out, smallest};
+use crate::controller::Running;
+
+/// What pods answer, by their address. One that is not here does not answer.
+type Answers = Arc<Mutex<BTreeMap<IpAddr, i64>>>;
+
+fn asking(answers: &Answers) -> Connections {
+    let answers = answers.clone();
+    Connections::asking(Arc::new(move |address| {
+        let answer = answers.lock().expect("no panic").get(&address).copied();
+        std::future::ready(answer.ok_or(ScrapeError::Timeout)).boxed()
+    }))
+}
+
+fn with(answers: &Answers, api: &FakeApi) -> Arc<Context> {
+    let mut context = Arc::into_inner(context(api)).expect("nobody else has it");
+    context.connections = asking(answers);
+    Arc::new(context)
+}
+
+fn set(answers: &Answers, address: &str, clients: i64) {
+    answers.lock().expect("no panic").insert(address.parse().expect("an address"), clients);
+}
+
+fn pod(name: &str, address: &str, phase: &str, ready: &str) -> Value {
+    let labels = json!({ "app.kubernetes.io/name": "notification-hub", "app.kubernetes.io/instance": "vault" });
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": name, "namespace": "bitwarden", "labels": labels },
+        "status": { "phase": phase, "podIP": address, "conditions": [{ "type": "Ready", "status": ready }] },
+    })
+}
+
+#[tokio::test]
+async fn the_pods_that_run_are_added_up_and_one_that_serves_and_is_silent_makes_it_unknown() {
+    let (api, answers) = (FakeApi::new(), Answers::default());
+    let context = with(&answers, &api);
+    let resource = serde_json::from_value(api.create(hub("vault", smallest()))).expect("a hub");
+    assert_eq!(count(&context, &resource).await, None, "no pod");
+    api.create(pod("a", "10.0.0.1", "Running", "True"));
+    api.create(pod("b", "fd00::2", "Running", "True"));
+    api.create(pod("starts", "10.0.0.3", "Running", "False"));
+    api.create(pod("over", "10.0.0.4", "Succeeded", "False"));
+    let mut foreign = pod("foreign", "10.0.0.5", "Running", "True");
+    foreign["metadata"]["labels"]["app.kubernetes.io/instance"] = json!("other");
+    api.create(foreign);
+    ["10.0.0.4", "10.0.0.5"].iter().for_each(|address| set(&answers, address, 1000));
+    set(&answers, "10.0.0.1", 3);
+    assert_eq!(count(&context, &resource).await, None, "b serves, and does not answer");
+    set(&answers, "fd00::2", 4);
+    assert_eq!(count(&context, &resource).await, Some(7));
+    set(&answers, "10.0.0.3", 5);
+    assert_eq!(count(&context, &resource).await, Some(12), "one that is not ready may have clients, too");
+    let metrics = context.metrics.text().expect("metrics");
+    assert!(metrics.contains("scrape_failures_total 3"), "{metrics}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_follows_by_tenths_once_a_minute_and_survives_a_restart() {
+    let (api, answers) = (FakeApi::new(), Answers::default());
+    let running = Running::with(&api, &[], with(&answers, &api));
+    api.create(hub("vault", smallest()));
+    api.create(pod("a", "10.0.0.1", "Running", "True"));
+    api.until("a Deployment", |api| api.get(&key("apps/deployments", "vault")).is_some()).await;
+    roll_out(&api, "vault");
+    api.until("Ready", |api| is(api, "vault", "Ready", ("True", "Available"))).await;
+    let told = |api: &FakeApi| api.get(&key(HUBS, "vault")).expect("the hub")["status"]["connections"].as_i64();
+    assert_eq!(told(&api), Some(0), "from when there was no pod");
+    let minute = || tokio::time::sleep(Duration::from_secs(61));
+    for (clients, expected) in [(100, 100), (109, 100), (110, 110), (99, 99), (0, 0)] {
+        set(&answers, "10.0.0.1", clients);
+        let version = api.version();
+        minute().await;
+        assert_eq!(told(&api), Some(expected), "{clients}");
+        let version = if expected == clients { api.version() } else { version };
+        minute().await;
+        assert_eq!(api.changes_since(version), [""; 0], "{clients}: told once");
+    }
+    set(&answers, "10.0.0.1", 50);
+    minute().await;
+    answers.lock().expect("no panic").clear();
+    minute().await;
+    assert_eq!(told(&api), Some(50), "a pod that serves is silent: nothing is known");
+    running.stop().await;
+
+    pass(&api, &context(&api), "vault").await.expect("a pass of another process");
+    assert_eq!(told(&api), Some(50));
+}
+
+/// A server that answers everybody like this.
+async fn server(answer: &'static [u8], ends: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        loop {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).await.unwrap_or_default();
+            assert!(request[..read].starts_with(b"GET /metrics HTTP/1.1\r\n"));
+            stream.write_all(answer).await.expect("it is read");
+            if !ends {
+                std::future::pending::<()>().await;
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_pod_is_asked_with_limits() {
+    let good = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nnotification_hub_connections{transport=\"websocket\"} 7\n";
+    assert_eq!(scrape(server(good, true).await).await.expect("an answer"), 7);
+    let error = async |answer, ends| scrape(server(answer, ends).await).await.expect_err("no count").to_string();
+    assert_eq!(
+        error(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", true).await,
+        "the answer is 404 Not Found"
+    );
+    assert_eq!(error(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", true).await, "it is no hub");
+    assert_eq!(error(b"", false).await, "no answer within 2 s");
+    let long = [b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec(), vec![b'x'; 2 << 20]].concat();
+    assert_eq!(error(long.leak(), true).await, "length limit exceeded");
+    assert!(!error(b"nonsense", true).await.is_empty());
+    let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+    assert!(scrape(nobody).await.is_err());
+}
