@@ -16,10 +16,32 @@ pub struct Cli {
 pub enum Command {
     /// Turn NotificationHub resources into running hubs.
     Run(RunArguments),
+    /// Ask the API server whether all is permitted that the operator does; the options are those of `run`. Exit status 1
+    /// if something is not.
+    CheckPermissions(RunArguments),
+    /// Print what NotificationHubs in a file would change, by dry runs. Exit status 0 if nothing would, 1 if something
+    /// would, 2 if it can't be told or something is in the way.
+    Diff(DiffArguments),
     /// Print the CustomResourceDefinition.
     Crd,
     /// Print the version.
     Version,
+}
+
+/// The options of `diff`.
+#[derive(Args, Clone, Debug)]
+pub struct DiffArguments {
+    /// A file of YAML, with one or more documents; `-` is the standard input.
+    #[arg(short, long, value_name = "FILE")]
+    pub file: String,
+
+    /// Namespace of resources that do not name one [default: that of the ServiceAccount or the kubeconfig].
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// Image of hubs that do not name one, as the operator has it [default: this version's].
+    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_HUB_IMAGE", value_name = "IMAGE")]
+    pub hub_image: Option<String>,
 }
 
 /// The options of `run`, as they were written. An empty one counts as not given.

@@ -12,7 +12,7 @@
 //!   [`keys`] the keys that sign tokens: pure.
 //! - [`connections`] asks the pods how many clients they have, and for a pass where that has moved.
 //! - [`leader`] sees to it that one process writes at a time, [`admin`] and [`telemetry`] tell of the process itself,
-//!   [`app`] puts it together.
+//!   [`app`] puts it together, [`commands`] are what the program does beside running.
 
 pub mod admin;
 pub mod app;
@@ -20,6 +20,7 @@ pub mod build;
 pub mod cli;
 pub mod clock;
 pub mod cluster;
+pub mod commands;
 pub mod conditions;
 pub mod config;
 pub mod connections;

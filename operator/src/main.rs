@@ -2,13 +2,22 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
-use notification_hub_operator::cli::{Cli, Command};
+use kube::Client;
+use notification_hub_operator::cli::{Cli, Command, DiffArguments, RunArguments};
+use notification_hub_operator::commands::{check_permissions, diff};
 use notification_hub_operator::config::Config;
 use notification_hub_operator::{app, telemetry};
 
 /// Wrong usage or configuration.
 const USAGE: u8 = 2;
+
+/// `diff`: something would change.
+const DIFFERENT: u8 = 1;
+
+/// `diff`: what would change can't be told, or would not be carried out.
+const UNKNOWN: u8 = 2;
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
@@ -24,19 +33,65 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Crd => print!("{}", notification_hub_crds::definition::definition_yaml()?),
         Command::Version => println!("{}", env!("CARGO_PKG_VERSION")),
+        Command::CheckPermissions(arguments) => {
+            let Some(config) = judged(&arguments) else { return Ok(ExitCode::from(USAGE)) };
+            return runtime()?.block_on(check(&config));
+        }
+        Command::Diff(arguments) => {
+            let config = judged(&RunArguments { hub_image: arguments.hub_image.clone(), ..RunArguments::default() });
+            let Some(config) = config else { return Ok(ExitCode::from(USAGE)) };
+            return Ok(runtime()?.block_on(differ(&arguments, &config)).unwrap_or_else(|error| {
+                eprintln!("error: {error:#}");
+                ExitCode::from(UNKNOWN)
+            }));
+        }
         Command::Run(arguments) => {
-            let config = match Config::new(&arguments) {
-                Ok(config) => config,
-                Err(problems) => {
-                    eprintln!("error: wrong configuration\n{problems}");
-                    return Ok(ExitCode::from(USAGE));
-                }
-            };
+            let Some(config) = judged(&arguments) else { return Ok(ExitCode::from(USAGE)) };
             telemetry::logging::init(config.log_filter.clone(), config.log_format);
             // Passes wait for the API server nearly all the time: one thread is plenty, and a stuck one shows in /livez.
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(app::run(config))?;
+            runtime()?.block_on(app::run(config))?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// The configuration, unless what is wrong with it was told.
+fn judged(arguments: &RunArguments) -> Option<Config> {
+    Config::new(arguments).inspect_err(|problems| eprintln!("error: wrong configuration\n{problems}")).ok()
+}
+
+async fn client() -> anyhow::Result<Client> {
+    Client::try_default().await.context("no way to the API server")
+}
+
+async fn check(config: &Config) -> anyhow::Result<ExitCode> {
+    let client = client().await?;
+    let needs = check_permissions::needs(config, client.default_namespace());
+    let count = needs.len();
+    let missing = check_permissions::missing(&client, needs).await?;
+    if missing.is_empty() {
+        println!("all {count} permissions are there");
+        return Ok(ExitCode::SUCCESS);
+    }
+    missing.iter().for_each(|need| println!("missing: {need}"));
+    Ok(ExitCode::FAILURE)
+}
+
+async fn differ(arguments: &DiffArguments, config: &Config) -> anyhow::Result<ExitCode> {
+    let file = &arguments.file;
+    let read = if file == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    let yaml = read.with_context(|| file.clone())?;
+    let client = client().await?;
+    let found = diff::diff(&client, &yaml, arguments.namespace.as_deref(), &config.hub_image).await?;
+    found.iter().for_each(|difference| print!("{}", difference.text));
+    let status = match () {
+        () if found.iter().any(|difference| difference.blocked) => UNKNOWN,
+        () if found.iter().any(|difference| difference.changes) => DIFFERENT,
+        () => return Ok(ExitCode::SUCCESS),
+    };
+    Ok(ExitCode::from(status))
 }

@@ -41,6 +41,25 @@ fn without_a_way_to_the_api_server_it_is_exit_status_1() {
 }
 
 #[test]
+fn what_cannot_be_told_has_the_exit_status_of_its_command() {
+    let nowhere = [("KUBECONFIG", "/nonexistent")];
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/samples/minimal.yaml");
+    let table = [
+        (&["check-permissions"][..], 1, "no way to the API server"),
+        (&["diff", "-f", file], 2, "no way to the API server"),
+        (&["diff", "-f", "/nonexistent"], 2, "/nonexistent: "),
+        (&["diff", "-f", file, "--hub-image", "a b"], 2, "--hub-image ("),
+        (&["check-permissions", "--namespaces", "A"], 2, "--namespaces ("),
+        (&["diff"], 2, "--file"),
+    ];
+    for (arguments, status, told) in table {
+        let output = operator(arguments, &nowhere);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(told), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn the_definition_is_the_committed_one() {
     let output = operator(&["crd"], &[]);
     assert!(output.status.success());

@@ -6,6 +6,7 @@ mod builders;
 mod chart;
 mod chart_files;
 mod command;
+mod commands;
 mod common;
 mod conditions;
 mod connections;

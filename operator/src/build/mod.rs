@@ -16,6 +16,7 @@ pub use config_file::{
     SIGNING_KEYS_FOLDER, TOKENS_FOLDER,
 };
 pub use overrides::{Understood, understand};
+pub use round_trip::lost;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};

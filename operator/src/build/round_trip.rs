@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The paths of `written` that `understood` has not got. Nulls and empty things mean nothing and may go.
-pub(super) fn lost(written: &Value, understood: &Value) -> Vec<String> {
+pub fn lost(written: &Value, understood: &Value) -> Vec<String> {
     let mut paths = Vec::new();
     compare("", written, understood, &mut paths);
     paths

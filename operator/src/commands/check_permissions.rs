@@ -1,0 +1,86 @@
+//! `check-permissions`: whether the API server lets this process do all that the operator does.
+
+use std::fmt;
+
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::api::PostParams;
+use kube::{Api, Client};
+
+use crate::cluster::{CallError, in_time};
+use crate::config::Config;
+use crate::permissions::{PERMISSIONS, Permission, Scope};
+
+/// One verb that is needed somewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Need {
+    /// In which namespace; in all of them without one.
+    pub namespace: Option<String>,
+    /// What is done.
+    pub verb: &'static str,
+    /// To what: `group/resource`, or `resource` for the core group.
+    pub resource: String,
+    /// Why.
+    pub why: &'static str,
+    attributes: ResourceAttributes,
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.namespace.as_ref().map_or("all namespaces".to_owned(), |name| format!("namespace {name}"));
+        write!(f, "{} {} in {place}: {}", self.verb, self.resource, self.why)
+    }
+}
+
+/// Everything that an operator of this configuration needs. Pure.
+pub fn needs(config: &Config, own_namespace: &str) -> Vec<Need> {
+    let everywhere = vec![None];
+    let listed: Vec<_> = config.namespaces.iter().cloned().map(Some).collect();
+    let own = vec![Some(config.lease_namespace.clone().unwrap_or_else(|| own_namespace.to_owned()))];
+    let mut needs = Vec::new();
+    for permission in PERMISSIONS {
+        let namespaces = match permission.scope {
+            Scope::Own if config.lease_name.is_none() => continue,
+            Scope::Own => &own,
+            Scope::Watched if listed.is_empty() => &everywhere,
+            Scope::Watched => &listed,
+        };
+        for namespace in namespaces {
+            needs.extend(permission.verbs.iter().map(|verb| need(permission, namespace.clone(), verb)));
+        }
+    }
+    needs
+}
+
+fn need(permission: &Permission, namespace: Option<String>, verb: &'static str) -> Need {
+    let Permission { group, resource, why, .. } = *permission;
+    let text = |text: &str| Some(text.to_owned());
+    let (main, subresource) = resource.split_once('/').map_or((resource, None), |(main, sub)| (main, text(sub)));
+    let attributes = ResourceAttributes {
+        group: text(group),
+        resource: text(main),
+        subresource,
+        verb: text(verb),
+        namespace: namespace.clone(),
+        ..ResourceAttributes::default()
+    };
+    let resource = if group.is_empty() { resource.to_owned() } else { format!("{group}/{resource}") };
+    Need { namespace, verb, resource, why, attributes }
+}
+
+/// Those of the needs that are not met.
+pub async fn missing(client: &Client, needs: Vec<Need>) -> Result<Vec<Need>, CallError> {
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let mut missing = Vec::new();
+    for need in needs {
+        let spec = SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(need.attributes.clone()),
+            ..SelfSubjectAccessReviewSpec::default()
+        };
+        let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+        let answer = in_time(reviews.create(&PostParams::default(), &review)).await?;
+        if !answer.status.is_some_and(|status| status.allowed) {
+            missing.push(need);
+        }
+    }
+    Ok(missing)
+}

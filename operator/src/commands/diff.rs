@@ -1,0 +1,170 @@
+//! `diff`: what a resource would change, by dry runs. Nothing is written, and no secret is shown.
+
+use kube::api::{DynamicObject, PostParams};
+use kube::core::ApiResource;
+use kube::{Api, Client};
+use notification_hub_crds::NotificationHub;
+use serde_json::Value;
+
+use super::lines;
+use crate::build::lost;
+use crate::cluster::{CallError, Cluster, in_time};
+use crate::conditions::Findings;
+use crate::leader::Leadership;
+use crate::model::image::ImageReference;
+use crate::reconcile::change::Change;
+use crate::reconcile::dereference::dereference;
+use crate::reconcile::{self, CarriedOut, carry_out};
+use k8s_openapi::jiff::Timestamp;
+
+/// Why it cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not YAML.
+    #[error("it is no YAML: {0}")]
+    Yaml(Box<dyn std::error::Error + Send + Sync>),
+    /// Something else.
+    #[error("there is no NotificationHub in it")]
+    NoHub,
+    /// A resource without a name.
+    #[error("a NotificationHub needs metadata.name")]
+    NoName,
+    /// The definition does not know all of it.
+    #[error("{hub}: unknown, and dropped by the API server: {fields}")]
+    Unknown {
+        /// Its name.
+        hub: String,
+        /// Their paths.
+        fields: String,
+    },
+    /// The API server does not take it, or does not answer.
+    #[error("{hub}: {source}")]
+    Call {
+        /// Its name.
+        hub: String,
+        /// Why.
+        source: CallError,
+    },
+    /// A step of the pass failed.
+    #[error("{hub}: {source}")]
+    Pass {
+        /// Its name.
+        hub: String,
+        /// Why.
+        source: reconcile::Error,
+    },
+}
+
+/// What would come of a resource.
+#[derive(Debug)]
+pub struct Difference {
+    /// For people.
+    pub text: String,
+    /// Whether anything would change.
+    pub changes: bool,
+    /// Whether something is in the way of it.
+    pub blocked: bool,
+}
+
+/// What would come of every NotificationHub in a YAML of one or more documents.
+pub async fn diff(
+    client: &Client,
+    yaml: &str,
+    namespace: Option<&str>,
+    image: &ImageReference,
+) -> Result<Vec<Difference>, Error> {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).map_err(|error| Error::Yaml(error.into()))?;
+    let hubs: Vec<_> = documents.into_iter().filter(|document| document["kind"] == "NotificationHub").collect();
+    if hubs.is_empty() {
+        return Err(Error::NoHub);
+    }
+    let mut differences = Vec::new();
+    for hub in hubs {
+        differences.push(Box::pin(one(client, hub, namespace, image)).await?);
+    }
+    Ok(differences)
+}
+
+async fn one(
+    client: &Client,
+    written: Value,
+    namespace: Option<&str>,
+    image: &ImageReference,
+) -> Result<Difference, Error> {
+    let name = written["metadata"]["name"].as_str().ok_or(Error::NoName)?.to_owned();
+    let namespace = written["metadata"]["namespace"].as_str().or(namespace).unwrap_or(client.default_namespace());
+    let failed = |source| Error::Call { hub: name.clone(), source };
+    let taken = taken(client, &name, namespace, written.clone()).await.map_err(failed)?;
+    let fields = lost(&written["spec"], &taken.data["spec"]);
+    if !fields.is_empty() {
+        let fields = fields.iter().map(|field| format!("spec.{field}")).collect::<Vec<_>>().join(", ");
+        return Err(Error::Unknown { hub: name, fields });
+    }
+    let hub: NotificationHub = taken.try_parse().map_err(|error| Error::Yaml(error.into()))?;
+
+    let cluster = Cluster::new(client.clone(), Leadership::Alone).rehearsal();
+    let failed = |source| Error::Pass { hub: name.clone(), source };
+    let fetched = dereference(&cluster, &hub, Timestamp::now()).await.map_err(|error| failed(error.into()))?;
+    let CarriedOut { findings, changes, .. } = carry_out(&cluster, image, &hub, fetched).await.map_err(failed)?;
+    let mut text = format!("NotificationHub {name} in namespace {namespace}\n");
+    complaints(&findings).for_each(|complaint| text.push_str(&format!("! {complaint}\n")));
+    changes.iter().for_each(|change| text.push_str(&shown(change)));
+    Ok(Difference { text, changes: !changes.is_empty(), blocked: findings.are_in_the_way() })
+}
+
+/// The resource as the API server would store it: the one that there is with this spec, or a new one.
+async fn taken(client: &Client, name: &str, namespace: &str, written: Value) -> Result<DynamicObject, CallError> {
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<NotificationHub>(&()));
+    let params = PostParams { dry_run: true, ..PostParams::default() };
+    match in_time(api.get_opt(name)).await? {
+        Some(mut live) => {
+            live.data["spec"] = written["spec"].clone();
+            in_time(api.replace(name, &params, &live)).await
+        }
+        None => {
+            let mut object = DynamicObject::new(name, &ApiResource::erase::<NotificationHub>(&())).within(namespace);
+            object.data = serde_json::json!({ "spec": written["spec"] });
+            in_time(api.create(&params, &object)).await
+        }
+    }
+}
+
+fn complaints(findings: &Findings) -> impl Iterator<Item = String> {
+    let problems = findings.spec.iter().chain(&findings.references).map(|problem| problem.message.clone());
+    let conflicts = findings.conflicts.iter().map(|object| format!("{object} belongs to somebody else"));
+    let dropped = findings.dropped.iter().map(|field| format!("{field} is unknown or protected, and left out"));
+    problems.chain(conflicts).chain(dropped)
+}
+
+fn shown(change: &Change) -> String {
+    let Change { object, before, after } = change;
+    let Some(after) = after else { return format!("- {object}\n") };
+    let (mut before, mut after) = (before.clone(), after.clone());
+    mask(before.as_mut(), &mut after);
+    let yaml = |value: &Value| serde_saphyr::to_string(value).unwrap_or_default();
+    let lines = lines::diff(&before.as_ref().map(yaml).unwrap_or_default(), &yaml(&after));
+    let sign = if before.is_some() { '~' } else { '+' };
+    let indented = lines.lines().map(|line| format!("    {}\n", line.trim_end())).collect::<String>();
+    format!("{sign} {object}\n{indented}")
+}
+
+/// Hides the entries of a Secret, but not which of them change.
+fn mask(before: Option<&mut Value>, after: &mut Value) {
+    if after["kind"] != "Secret" {
+        return;
+    }
+    let old = before.as_ref().map(|before| before["data"].clone()).unwrap_or_default();
+    let new = after["data"].clone();
+    let hide = |data: &mut Value, other: &Value, which: &str| {
+        for (entry, value) in data.as_object_mut().into_iter().flatten() {
+            let hidden =
+                if other.get(entry) == Some(value) { "(hidden)".to_owned() } else { format!("(hidden, {which})") };
+            *value = Value::from(hidden);
+        }
+    };
+    if let Some(before) = before {
+        hide(&mut before["data"], &new, "before");
+    }
+    hide(&mut after["data"], &old, "after");
+}

@@ -1,0 +1,73 @@
+//! The difference between two texts, line by line. Pure.
+
+/// Lines around a change that are shown, too.
+const CONTEXT: usize = 3;
+
+/// The lines of both, each with a sign in front: what goes, what comes, and some of what stays.
+pub(super) fn diff(before: &str, after: &str) -> String {
+    let (before, after): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
+    let lines = align(&before, &after);
+    let changed: Vec<_> = lines.iter().enumerate().filter(|(_, (sign, _))| *sign != ' ').map(|(at, _)| at).collect();
+    let is_shown = |at: usize| changed.iter().any(|change| change.abs_diff(at) <= CONTEXT);
+    let mut text = String::new();
+    let mut last = None;
+    for (at, (sign, line)) in lines.iter().enumerate().filter(|(at, _)| is_shown(*at)) {
+        if last.is_some_and(|last: usize| last + 1 < at) {
+            text.push_str("  ...\n");
+        }
+        text.push_str(&format!("{sign} {line}\n"));
+        last = Some(at);
+    }
+    text
+}
+
+/// Both texts along their longest common subsequence.
+fn align<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<(char, &'a str)> {
+    // Of what is left of both, from each pair of lines on.
+    let mut longest = vec![vec![0_usize; after.len() + 1]; before.len() + 1];
+    for (i, left) in before.iter().enumerate().rev() {
+        for (j, right) in after.iter().enumerate().rev() {
+            longest[i][j] =
+                if left == right { longest[i + 1][j + 1] + 1 } else { longest[i + 1][j].max(longest[i][j + 1]) };
+        }
+    }
+    let (mut i, mut j, mut lines) = (0, 0, Vec::new());
+    while i < before.len() || j < after.len() {
+        let goes = j == after.len() || (i < before.len() && longest[i + 1][j] >= longest[i][j + 1]);
+        if i < before.len() && j < after.len() && before[i] == after[j] {
+            lines.push((' ', before[i]));
+            (i, j) = (i + 1, j + 1);
+        } else if goes {
+            lines.push(('-', before[i]));
+            i += 1;
+        } else {
+            lines.push(('+', after[j]));
+            j += 1;
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table() {
+        let table = [
+            ("a\nb\nc", "a\nb\nc", ""),
+            ("a\nb\nc", "a\nx\nc", "  a\n- b\n+ x\n  c\n"),
+            ("", "a\nb", "+ a\n+ b\n"),
+            ("a\nb", "", "- a\n- b\n"),
+            ("1\n2\n3\n4\n5\n6\n7\n8\n9", "0\n2\n3\n4\n5\n6\n7\n8\n9", "- 1\n+ 0\n  2\n  3\n  4\n"),
+            (
+                "1\n2\n3\n4\n5\n6\n7\n8\n9",
+                "0\n2\n3\n4\n5\n6\n7\n8\n0",
+                "- 1\n+ 0\n  2\n  3\n  4\n  ...\n  6\n  7\n  8\n- 9\n+ 0\n",
+            ),
+        ];
+        for (before, after, expected) in table {
+            assert_eq!(diff(before, after), expected, "{before:?} {after:?}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The commands beside `run`, against an API server in memory.
+
+use std::convert::Infallible;
+
+use axum::body::Body;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use kube::Client;
+use kube::client::Body as KubeBody;
+use notification_hub_operator::cli::RunArguments;
+use notification_hub_operator::commands::check_permissions::{missing, needs};
+use notification_hub_operator::commands::diff::{Difference, Error, diff};
+use notification_hub_operator::config::Config;
+use notification_hub_operator::permissions::{PERMISSIONS, Scope};
+use serde_json::{Value, json};
+
+use crate::common::fake_api::FakeApi;
+use crate::common::fixtures::{
+    CHILDREN, CONNECTION_STRING, context, hub, key, pass, roll_out, secret, smallest, with_queue, with_signing_keys,
+};
+
+fn config(namespaces: &str, election: &str) -> Config {
+    let text = |text: &str| Some(text.to_owned());
+    let arguments =
+        RunArguments { namespaces: text(namespaces), leader_election: text(election), ..RunArguments::default() };
+    Config::new(&arguments).expect("a configuration")
+}
+
+fn verbs(scope: Scope) -> usize {
+    PERMISSIONS.iter().filter(|each| each.scope == scope).map(|each| each.verbs.len()).sum()
+}
+
+/// An API server that allows what `allows` says of the asked attributes.
+fn reviewer(allows: fn(&Value) -> bool) -> Client {
+    let service = tower::service_fn(move |request: Request<KubeBody>| async move {
+        assert_eq!(request.uri().path(), "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
+        let body = request.into_body().collect().await.expect("a body").to_bytes();
+        let mut review: Value = serde_json::from_slice(&body).expect("JSON");
+        review["status"] = json!({ "allowed": allows(&review["spec"]["resourceAttributes"]) });
+        Ok::<_, Infallible>(Response::new(Body::from(review.to_string())))
+    });
+    Client::new(service, "default")
+}
+
+#[test]
+fn every_permission_is_asked_for_where_it_has_to_hold() {
+    let (watched, own) = (verbs(Scope::Watched), verbs(Scope::Own));
+    let everywhere = needs(&config("", "true"), "operators");
+    assert_eq!(everywhere.len(), watched + own);
+    assert_eq!(everywhere.iter().filter(|need| need.namespace.is_none()).count(), watched);
+    assert_eq!(everywhere.iter().filter(|need| need.namespace.as_deref() == Some("operators")).count(), own);
+    let listed = needs(&config("a,b", "false"), "operators");
+    assert_eq!(listed.len(), 2 * watched);
+    assert!(listed.iter().all(|need| need.namespace.is_some()));
+}
+
+#[tokio::test]
+async fn what_is_not_allowed_is_named_with_its_reason() {
+    let all = needs(&config("bitwarden", "true"), "operators");
+    assert_eq!(missing(&reviewer(|_| true), all.clone()).await.expect("answers"), []);
+    let allows = |asked: &Value| asked["subresource"] != "status" && asked["resource"] != "leases";
+    let missed = missing(&reviewer(allows), all).await.expect("answers");
+    let told: Vec<_> = missed.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told[0],
+        "patch notificationhub.rs/notificationhubs/status in namespace bitwarden: To tell how each of them is."
+    );
+    assert!(
+        told[1..].iter().all(|line| line.contains("coordination.k8s.io/leases in namespace operators")),
+        "{told:?}"
+    );
+    assert_eq!(told.len(), 1 + verbs(Scope::Own));
+}
+
+async fn differences(api: &FakeApi, hub: &Value) -> Result<Difference, Error> {
+    let image = "registry.example.com/hub:1.0.0".parse().expect("an image");
+    let yaml = format!("apiVersion: v1\nkind: ConfigMap\n---\n{}", serde_saphyr::to_string(hub).expect("YAML"));
+    let version = api.version();
+    let found = diff(&api.client(), &yaml, None, &image).await;
+    assert_eq!(api.changes_since(version), [""; 0], "nothing is written");
+    let mut found = found?;
+    assert_eq!(found.len(), 1);
+    Ok(found.remove(0))
+}
+
+async fn applied() -> FakeApi {
+    let api = FakeApi::new();
+    api.create(secret("storage", &[("url", CONNECTION_STRING)]));
+    api.create(hub("vault", smallest()));
+    pass(&api, &context(&api), "vault").await.expect("a pass");
+    roll_out(&api, "vault");
+    api
+}
+
+#[tokio::test]
+async fn a_new_hub_is_all_of_its_children() {
+    let found = differences(&FakeApi::new(), &hub("vault", smallest())).await.expect("differences");
+    assert!(found.changes && !found.blocked, "{}", found.text);
+    for (_, name) in CHILDREN {
+        assert!(found.text.lines().any(|line| line.starts_with("+ ") && line.ends_with(&format!(" {name}"))), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_as_it_should_be_is_no_difference() {
+    let found = differences(&applied().await, &hub("vault", smallest())).await.expect("no differences");
+    assert_eq!(found.text, "NotificationHub vault in namespace bitwarden\n");
+    assert!(!found.changes && !found.blocked);
+}
+
+#[tokio::test]
+async fn what_changes_is_shown_by_line_and_secrets_are_hidden() {
+    let api = applied().await;
+    let found = differences(&api, &hub("vault", with_queue("storage"))).await.expect("differences");
+    assert!(found.changes && !found.blocked);
+    for part in ["~ ConfigMap vault\n", "~ Deployment vault\n", "- Service vault-internal\n", "- Secret vault-jwt\n"] {
+        assert!(found.text.contains(part), "{part} in:\n{}", found.text);
+    }
+    for line in ["-     kind = \"direct\"\n", "-         - containerPort: 5001\n"] {
+        assert!(found.text.contains(line), "{line} in:\n{}", found.text);
+    }
+    assert!(!found.text.contains("AccountKey"), "{}", found.text);
+
+    let mut other = smallest();
+    other["auth"]["generate"]["algorithm"] = json!("RS256");
+    let found = differences(&api, &hub("vault", other)).await.expect("differences");
+    assert!(found.text.contains("~ Secret vault-jwt\n") && found.text.contains("(hidden"), "{}", found.text);
+    let stored = api.get(&key("secrets", "vault-jwt")).expect("the Secret")["data"]["private.pem"].clone();
+    assert!(!found.text.contains(stored.as_str().expect("a text")), "{}", found.text);
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_is_told() {
+    let found = differences(&applied().await, &hub("vault", with_signing_keys("missing"))).await.expect("an answer");
+    assert!(found.blocked && !found.changes);
+    assert!(found.text.contains("! auth.signingKeys: Secret missing does not exist\n"), "{}", found.text);
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_is_an_error_that_says_why() {
+    let image = "hub:1".parse().expect("an image");
+    for (yaml, told) in [
+        ("a: [", "it is no YAML"),
+        ("kind: ConfigMap", "there is no NotificationHub in it"),
+        ("kind: NotificationHub", "needs metadata.name"),
+    ] {
+        let error = diff(&FakeApi::new().client(), yaml, None, &image).await.expect_err("nothing to compare");
+        assert!(error.to_string().contains(told), "{error}");
+    }
+}
