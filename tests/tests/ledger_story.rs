@@ -78,7 +78,7 @@ fn hears(namespace: &Namespace, pod: &Value, whether: bool) -> Result<()> {
     let address = namespace.cluster.reach_pod(pod, 9090)?.address;
     until("the state of Redis is noticed", PATIENCE, || {
         let metrics = namespace.cluster.inside(|| http::get(address, "/metrics"))?.text();
-        ensure!(metrics.contains("notification_hub_backplane_up 1") == whether);
+        ensure!(metrics.lines().any(|line| line == "notification_hub_backplane_up 1") == whether);
         Ok(())
     })
 }
