@@ -164,6 +164,15 @@ fn every_metric_is_there_with_its_labels() -> Result<()> {
     Ok(())
 }
 
+/// How a heading is named in a link.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    kept.chars()
+        .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter))
+        .collect::<String>()
+        .replace(' ', "-")
+}
+
 #[test]
 fn links_between_the_pages_lead_somewhere() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -174,13 +183,18 @@ fn links_between_the_pages_lead_somewhere() -> Result<()> {
         "docs/metrics.md",
         "docs/operator.md",
         "docs/performance.md",
+        "docs/scaling.md",
         "docs/example/README.md",
     ] {
         let text = read(page)?;
         let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
         for link in links.filter(|link| !link.starts_with("http")) {
-            let target = root.join(page).with_file_name(link);
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { root.join(page) } else { root.join(page).with_file_name(file) };
             ensure!(target.exists(), "{page}: there is no {link}");
+            let is_it = |line: &str| line.starts_with('#') && anchor(line.trim_start_matches('#')) == heading;
+            let found = heading.is_empty() || std::fs::read_to_string(&target)?.lines().any(is_it);
+            ensure!(found, "{page}: {file} has no heading for {heading}");
         }
     }
     Ok(())
