@@ -171,6 +171,38 @@ async fn protected_and_unknown_fields_of_the_pod_template_are_left_out_and_repor
 }
 
 #[tokio::test]
+async fn variables_that_nobody_can_foresee_are_left_out_unless_their_prefix_keeps_them_apart() {
+    let mut spec = smallest();
+    let from = |prefix: Option<&str>, name: &str| {
+        let mut source = json!({ "configMapRef": { "name": name } });
+        source["prefix"] = json!(prefix);
+        source
+    };
+    let sources = json!([
+        from(None, "anything"),
+        from(Some("notification_hub__"), "ours"),
+        from(Some("GLOBALSETTINGS__BASESERVICEURI__"), "originals"),
+        from(Some("ASP"), "urls"),
+        { "prefix": "N", "secretRef": { "name": "secret" } },
+        from(Some("NOTIFICATION_HUB__LOG__"), "log"),
+        from(Some("PROXY_"), "proxy"),
+    ]);
+    let env = json!([{ "name": "aspnetcore_urls", "value": "http://+:80" }]);
+    spec["podTemplate"] = json!({ "spec": { "containers": [{ "name": "hub", "env": env, "envFrom": sources }] } });
+    let api = applied(spec).await;
+    let told = message(&api, "vault", "SpecValid");
+    for name in ["anything", "ours", "originals", "urls", "secret"] {
+        assert!(told.contains(&format!("podTemplate.spec.containers[hub].envFrom[{name}]")), "{name} in {told}");
+    }
+    assert!(told.contains("podTemplate.spec.containers[hub].env[aspnetcore_urls]"), "{told}");
+    let container =
+        &api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["template"]["spec"]["containers"][0];
+    let kept: Vec<_> =
+        container["envFrom"].as_array().expect("sources").iter().map(|each| each["prefix"].clone()).collect();
+    assert_eq!(kept, ["NOTIFICATION_HUB__LOG__", "PROXY_"]);
+}
+
+#[tokio::test]
 async fn a_spec_that_cannot_be_carried_out_leaves_the_children_as_they_are() {
     let table = [
         (json!({ "replicas": 2 }), "InvalidSpec", "replicas: 2"),

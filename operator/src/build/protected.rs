@@ -44,6 +44,9 @@ const ENVIRONMENT: [&str; 27] = [
 /// Names of a drop-in for the original, which would turn the same settings. The hub takes names in any case.
 const ENVIRONMENT_PREFIX: &str = "GLOBALSETTINGS__";
 
+/// One more of them: the public address.
+const URLS: &str = "ASPNETCORE_URLS";
+
 /// Takes what is protected out of a pod template that is about to be merged. Returns the paths of what was taken out.
 pub(super) fn take_out(template: &mut PodTemplateSpec, required: &Labels) -> Vec<String> {
     let mut dropped = Vec::new();
@@ -71,8 +74,16 @@ pub(super) fn take_out(template: &mut PodTemplateSpec, required: &Labels) -> Vec
 fn take_out_of_container(container: &mut Container, dropped: &mut Vec<String>) {
     let path = |field: &str| format!("spec.containers[{CONTAINER}].{field}");
     if let Some(env) = &mut container.env {
-        let free = |name: &str| !ENVIRONMENT.contains(&name) && !name.starts_with(ENVIRONMENT_PREFIX);
-        env.retain(|each| keep(free(&each.name.to_ascii_uppercase()), &path("env"), &each.name, dropped));
+        env.retain(|each| keep(is_free(&each.name.to_ascii_uppercase()), &path("env"), &each.name, dropped));
+    }
+    if let Some(sources) = &mut container.env_from {
+        sources.retain(|each| {
+            let prefix = each.prefix.as_deref().unwrap_or_default().to_ascii_uppercase();
+            let config_map = each.config_map_ref.as_ref().map(|reference| reference.name.as_str());
+            let secret = each.secret_ref.as_ref().map(|reference| reference.name.as_str());
+            let name = config_map.or(secret).unwrap_or_default();
+            keep(makes_free_names(&prefix), &path("envFrom"), name, dropped)
+        });
     }
     if let Some(ports) = &mut container.ports {
         ports.retain(|each| {
@@ -88,6 +99,17 @@ fn take_out_of_container(container: &mut Container, dropped: &mut Vec<String>) {
             keep(free, &path("volumeMounts"), &each.mount_path, dropped)
         });
     }
+}
+
+fn is_free(name: &str) -> bool {
+    !ENVIRONMENT.contains(&name) && !name.starts_with(ENVIRONMENT_PREFIX) && name != URLS
+}
+
+/// Whether no variable that begins with `prefix` is protected. What an object of the user's brings with it, nobody knows
+/// before the pod starts, and it may change: without a prefix it may be anything.
+fn makes_free_names(prefix: &str) -> bool {
+    let protected = ENVIRONMENT.iter().chain([&ENVIRONMENT_PREFIX, &URLS]);
+    !prefix.starts_with(ENVIRONMENT_PREFIX) && !protected.into_iter().any(|name| name.starts_with(prefix))
 }
 
 fn keep(free: bool, list: &str, name: &str, dropped: &mut Vec<String>) -> bool {
