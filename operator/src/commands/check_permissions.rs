@@ -38,20 +38,21 @@ pub fn needs(config: &Config, own_namespace: &str) -> Vec<Need> {
     let own = vec![Some(config.lease_namespace.clone().unwrap_or_else(|| own_namespace.to_owned()))];
     let mut needs = Vec::new();
     for permission in PERMISSIONS {
-        let namespaces = match permission.scope {
+        let (namespaces, name) = match permission.scope {
             Scope::Own if config.lease_name.is_none() => continue,
-            Scope::Own => &own,
-            Scope::Watched if listed.is_empty() => &everywhere,
-            Scope::Watched => &listed,
+            // The right to one Lease is enough.
+            Scope::Own => (&own, config.lease_name.as_deref()),
+            Scope::Watched if listed.is_empty() => (&everywhere, None),
+            Scope::Watched => (&listed, None),
         };
         for namespace in namespaces {
-            needs.extend(permission.verbs.iter().map(|verb| need(permission, namespace.clone(), verb)));
+            needs.extend(permission.verbs.iter().map(|verb| need(permission, namespace.clone(), name, verb)));
         }
     }
     needs
 }
 
-fn need(permission: &Permission, namespace: Option<String>, verb: &'static str) -> Need {
+fn need(permission: &Permission, namespace: Option<String>, name: Option<&str>, verb: &'static str) -> Need {
     let Permission { group, resource, why, .. } = *permission;
     let text = |text: &str| Some(text.to_owned());
     let (main, subresource) = resource.split_once('/').map_or((resource, None), |(main, sub)| (main, text(sub)));
@@ -59,6 +60,7 @@ fn need(permission: &Permission, namespace: Option<String>, verb: &'static str) 
         group: text(group),
         resource: text(main),
         subresource,
+        name: name.map(str::to_owned),
         verb: text(verb),
         namespace: namespace.clone(),
         ..ResourceAttributes::default()
