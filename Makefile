@@ -3,13 +3,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-parts test-timers test-cluster bench fuzz lint chart-lint generated images toolchain clients components programs azurite redis
+.PHONY: help demo test test-unit test-parts test-timers test-cluster test-scale bench fuzz lint chart-lint generated images toolchain clients components programs azurite redis
 
 # Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
 CARGO_TEST := cargo test --locked --workspace
 # The tests of crates other than tests/ need nothing but themselves; the operator's are one program.
 UNIT := operator $(basename $(notdir $(wildcard crds/tests/*.rs hub/tests/*.rs properties/tests/*.rs)))
-CLUSTER_TESTS := crd_rules ledger_story queue_story replicas_story story
+CLUSTER_TESTS := crd_rules ledger_story queue_story replicas_story scale_story story
 PARTS := $(filter-out $(CLUSTER_TESTS),$(basename $(notdir $(wildcard tests/tests/*.rs))))
 DENY := 0.20.2
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/notification-hub
@@ -45,6 +45,9 @@ test-cluster: toolchain clients images azurite redis ## chart, operator and hub 
 	@echo "== cluster tests"
 	$(CARGO_TEST) --no-run $(addprefix --test ,$(CLUSTER_TESTS))
 	tests/in-cluster.sh env RUST_TEST_THREADS=5 $(CARGO_TEST) $(addprefix --test ,$(CLUSTER_TESTS))
+
+test-scale: toolchain clients images azurite redis ## a thousand hubs under one operator: some minutes
+	HUBS=1000 tests/in-cluster.sh $(CARGO_TEST) --test scale_story -- --nocapture
 
 bench: toolchain ## the budgets, each beside its control; BENCH_QUICK=1 takes under two minutes
 	@echo "== benchmark (release code: compiling takes minutes)"

@@ -1,0 +1,118 @@
+//! One operator and many hubs, in a real Kubernetes: what it takes, and that it leaves alone what is as it should be. In every
+//! run with 100 hubs; `HUBS` says another number, and `make test-scale` 1,000.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::cluster::run;
+use notification_hub_tests::namespace::{self, Namespace};
+use notification_hub_tests::wait::until;
+use notification_hub_tests::{http, install};
+use serde_json::{Value, json};
+
+/// A hundred hubs take seconds, and a thousand some minutes.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// How many are applied by one command.
+const BATCH: usize = 100;
+
+/// Everything that belongs to a hub that is stopped, and the hub.
+const KINDS: &str = "notificationhubs,deployments,services,configmaps,secrets,serviceaccounts";
+
+/// The memory of the operator's processes, of which there is one.
+const MEMORY: &str = r#"
+for process in /proc/[0-9]*; do
+  case "$(tr '\0' ' ' < "$process/cmdline" 2> /dev/null)" in
+    */notification-hub-operator\ run*) grep RssAnon "$process/status" ;;
+  esac
+done"#;
+
+#[test]
+fn many_hubs_take_little_and_are_left_alone() {
+    let hubs: usize = std::env::var("HUBS").ok().and_then(|hubs| hubs.parse().ok()).unwrap_or(100);
+    namespace::with("many", |namespace| {
+        for batch in (0..hubs).collect::<Vec<_>>().chunks(BATCH) {
+            let items: Vec<Value> = batch.iter().map(hub).collect();
+            namespace.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}))?;
+        }
+        until("every hub is ready", PATIENCE, || {
+            let ready = stopped(namespace)?;
+            ensure!(ready == hubs, "{ready} of {hubs}");
+            Ok(())
+        })?;
+        let most = if hubs > 100 { 100 } else { 30 };
+        let used = memory(namespace)?;
+        println!("the operator takes {} MiB with {hubs} hubs", used >> 20);
+        ensure!(used < most << 20, "{used} bytes");
+
+        // A new operator looks at each of them once, as the old one does every ten minutes.
+        let before = versions(namespace)?;
+        ensure!(before.len() >= 7 * hubs, "{} objects", before.len());
+        let system = ["-n", install::NAMESPACE];
+        let restart = ["rollout", "restart", "deployment", install::RELEASE];
+        namespace.cluster.kubectl(&[&system[..], &restart].concat())?;
+        namespace.cluster.kubectl(&[&system[..], &["rollout", "status", "deployment", install::RELEASE]].concat())?;
+        until("a pass over every hub", PATIENCE, || {
+            let passes = passes(namespace)?;
+            ensure!(passes >= hubs as f64, "{passes} of {hubs}");
+            Ok(())
+        })?;
+        let after = versions(namespace)?;
+        let changed: Vec<_> = after.iter().filter(|(name, version)| before.get(*name) != Some(version)).collect();
+        ensure!(changed.is_empty() && after.len() == before.len(), "written: {changed:?}");
+        let used = memory(namespace)?;
+        println!("and after a pass over all of them {} MiB", used >> 20);
+        ensure!(used < most << 20, "{used} bytes");
+        Ok(())
+    });
+}
+
+/// A hub without pods. Its key is quickly made: a thousand RSA keys would be what is measured.
+fn hub(number: &usize) -> Value {
+    json!({
+        "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub",
+        "metadata": {"name": format!("hub-{number}")},
+        "spec": {"replicas": 0, "source": {"direct": {}}, "auth": {"generate": {"algorithm": "ES256"}}},
+    })
+}
+
+/// How many hubs are as they should be.
+fn stopped(namespace: &Namespace) -> Result<usize> {
+    let reasons = "jsonpath={.items[*].status.conditions[?(@.type==\"Ready\")].reason}";
+    let reasons = namespace.kubectl(&["get", "notificationhubs", "-o", reasons])?;
+    Ok(reasons.split_whitespace().filter(|reason| *reason == "ScaledToZero").count())
+}
+
+/// The version of every object.
+fn versions(namespace: &Namespace) -> Result<BTreeMap<String, String>> {
+    let columns = "custom-columns=KIND:.kind,NAME:.metadata.name,VERSION:.metadata.resourceVersion";
+    let table = namespace.kubectl(&["get", KINDS, "--no-headers", "-o", columns])?;
+    let row = |line: &str| {
+        let (name, version) = line.trim().rsplit_once(' ').context("an odd line")?;
+        Ok((name.to_owned(), version.to_owned()))
+    };
+    table.lines().map(row).collect()
+}
+
+/// How many passes the operator has made.
+fn passes(namespace: &Namespace) -> Result<f64> {
+    let pods = namespace.cluster.kubectl(&["-n", install::NAMESPACE, "get", "pods", "-o", "json"])?;
+    let pods: Value = serde_json::from_str(&pods)?;
+    let pods = pods["items"].as_array().context("no list")?;
+    let [pod] = &pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).collect::<Vec<_>>()[..]
+    else {
+        anyhow::bail!("{} pods", pods.len());
+    };
+    let reach = namespace.cluster.reach_pod(pod, 8080)?;
+    let metrics = namespace.cluster.inside(|| http::get(reach.address, "/metrics"))?.text();
+    let counts = metrics.lines().filter(|line| line.starts_with("notification_hub_operator_reconciles_total{"));
+    Ok(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
+}
+
+/// The anonymous memory of the operator, in bytes.
+fn memory(namespace: &Namespace) -> Result<u64> {
+    let told = run(namespace.cluster.command("bash").args(["-c", MEMORY]))?;
+    let kilobytes = told.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+    Ok(kilobytes.max().context("there is no operator")? * 1024)
+}
