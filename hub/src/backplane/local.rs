@@ -21,6 +21,6 @@ impl Local {
     /// were reached.
     pub async fn publish(&self, delivery: Delivery) -> usize {
         // A reactor that is gone reaches nobody.
-        self.reactors.deliver(delivery).await.unwrap_or(0)
+        self.reactors.deliver(delivery, None).await.unwrap_or(0)
     }
 }

@@ -26,7 +26,7 @@ use super::slot::{Slot, State};
 use super::socket::Socket;
 use super::waiting::Waiting;
 use super::wheel::Wheel;
-use super::{Roll, Shared, Status};
+use super::{Farewell, Roll, Shared, Status};
 use crate::catch_up::{Horizon, Memory, Moment};
 use crate::connection::{self, Clock, Ending, Terms, Tick};
 use crate::delivery::Delivery;
@@ -88,6 +88,8 @@ pub(super) struct Reactor {
     pub(super) debts: Debts,
     /// With a backplane: up to when the others have.
     pub(super) horizon: Horizon,
+    /// Of users' clients that left in this turn in good order.
+    pub(super) farewells: Vec<(Uuid, Farewell)>,
     /// What shows clients that the hub is alive, by protocol.
     pub(super) pings: [Frame; 2],
     /// Pushes to many, under way.
@@ -145,6 +147,7 @@ impl Reactor {
                 .then(|| Memory::new(config.catch_up.window, config.catch_up.users.div_ceil(config.reactors))),
             debts: Debts::default(),
             horizon: Horizon::default(),
+            farewells: Vec::new(),
             pings: Protocol::EVERY.map(|protocol| Frame::new(protocol, connection::ping(protocol))),
             fan_outs: FanOuts::default(),
             heartbeat: Arc::new(Delivery::heartbeat()),
@@ -201,7 +204,7 @@ impl Reactor {
         while let Some(mail) = self.letters.next() {
             let since = *since.get_or_insert_with(Instant::now);
             match mail {
-                Mail::Deliver(delivery, receipt) => self.deliver(&delivery, receipt),
+                Mail::Deliver { delivery, receipt, published } => self.deliver_at(&delivery, receipt, published),
                 Mail::Adopt(newcomer) => self.adopt_from_peer(newcomer),
                 Mail::Verified(verdict) => self.verified(verdict),
                 Mail::KeysAwaited => self.keys_awaited(),
@@ -226,7 +229,12 @@ impl Reactor {
 
     /// Everything that was published until then is in the mail that was read, and written unless it is still under way.
     fn have_heard(&mut self, until: Moment) {
-        if !self.more_mail && self.fan_outs.is_empty() && until != self.horizon.now() {
+        if self.more_mail || !self.fan_outs.is_empty() {
+            return;
+        }
+        self.say_farewells(until);
+        // Mail may have told of later ones already; the earliest means that nobody hears any more.
+        if until > self.horizon.now() || until == Moment::default() {
             self.horizon.advance(self.moment(), until);
             self.debts.all_heard(until);
         }

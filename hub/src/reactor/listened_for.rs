@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::Receipt;
 use super::catching_up::{has_had_everything, heard};
 use super::connection::Connection;
 use super::event_loop::Reactor;
@@ -13,7 +14,7 @@ use super::presence::{Farewell, Member, Missed, Question, Ticket};
 use super::slot::{Slot, State};
 use crate::catch_up::{Moment, Reason};
 use crate::connection::{Ending, Tick};
-use crate::delivery::Hub;
+use crate::delivery::{Delivery, Hub};
 
 /// How long the answer to a handshake waits for the backplane (`decisions.md` 3).
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -46,14 +47,36 @@ impl Reactor {
     pub(super) fn announce_leaving(&mut self, slot: u32, connection: &Connection, ending: &Ending) {
         let Some(roll) = &self.shared.roll else { return };
         self.waiting.forget(slot);
-        let heard = match has_had_everything(connection, ending) {
-            true => self.horizon.now(),
-            false => self.horizon.at(heard(connection)),
-        };
+        roll.went(self.member(connection));
+        let clean = has_had_everything(connection, ending);
+        let heard = if clean { self.horizon.now() } else { self.horizon.at(heard(connection)) };
         let heard = self.debts.settle(slot, heard).filter(|_| self.shared.config.catch_up.enabled);
-        let device = connection.device().filter(|_| connection.user().is_some());
-        let farewell = device.zip(heard).map(|(device, heard)| Farewell { device, heard });
-        roll.went(self.member(connection), farewell);
+        let (Some(user), Some(device), Some(heard)) = (connection.user(), connection.device(), heard) else { return };
+        let farewell = Farewell { device, heard };
+        // What was heard since the last turn is known once there is no more mail of before.
+        if clean && self.fan_outs.is_empty() {
+            self.farewells.push((user, farewell));
+        } else {
+            roll.farewell(user, farewell);
+        }
+    }
+
+    /// Everything that was published until then was written, while those were here who have left in good order since.
+    pub(super) fn say_farewells(&mut self, until: Moment) {
+        let Some(roll) = &self.shared.roll else { return };
+        for (user, Farewell { device, heard }) in self.farewells.drain(..) {
+            roll.farewell(user, Farewell { device, heard: heard.max(until) });
+        }
+    }
+
+    /// Writes a push of which it may be told when Redis has published it: then all that was before it has been written, too.
+    pub(super) fn deliver_at(&mut self, delivery: &Arc<Delivery>, receipt: Arc<Receipt>, published: Option<Moment>) {
+        let before = published.map_or(self.horizon.now(), |Moment(at)| Moment(at.saturating_sub(1)));
+        self.say_farewells(before);
+        self.deliver(delivery, receipt);
+        if let Some(published) = published.filter(|at| self.fan_outs.is_empty() && *at > self.horizon.now()) {
+            self.horizon.advance(self.moment(), published);
+        }
     }
 
     /// The answer to what was asked about a client.

@@ -14,6 +14,7 @@ use super::Receipt;
 use super::presence::Missed;
 use super::socket::Socket;
 use crate::auth::{Claims, Guest, Rejection};
+use crate::catch_up::Moment;
 use crate::connection::Transport;
 use crate::delivery::Delivery;
 use crate::limits::Place;
@@ -24,8 +25,8 @@ pub(super) const WAKE: Token = Token(usize::MAX);
 
 /// Something for a reactor to do.
 pub(super) enum Mail {
-    /// Write a push to those that it is for.
-    Deliver(Arc<Delivery>, Arc<Receipt>),
+    /// Write a push to those that it is for; and when Redis has published it, if it came from there and that is told.
+    Deliver { delivery: Arc<Delivery>, receipt: Arc<Receipt>, published: Option<Moment> },
     /// Take a client over.
     Adopt(Newcomer),
     /// Hear what became of a token.

@@ -44,6 +44,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::auth::Authenticator;
+use crate::catch_up::Moment;
 use crate::config::Config;
 use crate::delivery::{Audience, Delivery};
 use crate::limits::Census;
@@ -163,8 +164,8 @@ impl Reactors {
     }
 
     /// Hands a delivery to every reactor that may have a recipient. The answer comes when all of them have written or
-    /// queued it: how many connections it reached.
-    pub fn deliver(&self, delivery: Delivery) -> oneshot::Receiver<usize> {
+    /// queued it: how many connections it reached. `published` is when Redis has published it, if it came from there.
+    pub fn deliver(&self, delivery: Delivery, published: Option<Moment>) -> oneshot::Receiver<usize> {
         let (done, reached) = oneshot::channel();
         let receipt = Arc::new(Receipt { reached: AtomicUsize::new(0), done: Some(done) });
         let all = self.mailboxes.as_slice();
@@ -186,7 +187,7 @@ impl Reactors {
         };
         let delivery = Arc::new(delivery);
         for mailbox in addressed {
-            mailbox.send(Mail::Deliver(delivery.clone(), receipt.clone()));
+            mailbox.send(Mail::Deliver { delivery: delivery.clone(), receipt: receipt.clone(), published });
         }
         reached
     }

@@ -41,8 +41,10 @@ pub enum Presence {
     /// A client has come. The answer to its handshake waits for the ticket, if there is one, and the question is to be answered
     /// once it is listened for.
     Came(Member, Option<Ticket>, Option<Question>),
-    /// A client has gone, and what is known of its device.
-    Went(Member, Option<Farewell>),
+    /// A client has gone.
+    Went(Member),
+    /// Of a user's client that has gone, it is known what it has heard.
+    Heard(Uuid, Farewell),
 }
 
 /// Up to which moment of Redis' clock a device has heard everything.
@@ -186,8 +188,13 @@ impl Roll {
     }
 
     /// Tells that somebody has gone.
-    pub(super) fn went(&self, member: Member, farewell: Option<Farewell>) {
-        let _ = self.told.send(Presence::Went(member, farewell));
+    pub(super) fn went(&self, member: Member) {
+        let _ = self.told.send(Presence::Went(member));
+    }
+
+    /// Tells what a device of a user has heard.
+    pub(super) fn farewell(&self, user: Uuid, farewell: Farewell) {
+        let _ = self.told.send(Presence::Heard(user, farewell));
     }
 }
 

@@ -105,7 +105,7 @@ impl Redis {
     /// If too much waits for Redis; then nothing was delivered.
     pub(super) async fn publish(&self, delivery: Delivery, until: Until) -> Result<usize, Full> {
         let Some(channel) = self.channels.of(delivery.audience) else {
-            return Ok(self.reactors.deliver(delivery).await.unwrap_or(0));
+            return Ok(self.reactors.deliver(delivery, None).await.unwrap_or(0));
         };
         let Ok(place) = self.room.clone().try_acquire_owned() else { return Err(Full(Box::new(delivery))) };
         let bytes = Invocation::of(&delivery, self.own).write();
@@ -115,10 +115,12 @@ impl Redis {
             _ => Keep::Nothing,
         };
         let (done, acknowledged) = oneshot::channel();
+        // First of all: what Redis says it has published is in the mail by then.
+        let reached = self.reactors.deliver(delivery, None);
         // The publisher ends only after this side is gone.
         let _ = self.queue.send(Publish { channel, bytes, keep, since: Instant::now(), done, _place: place });
         // A reactor that is gone reaches nobody.
-        let reached = self.reactors.deliver(delivery).await.unwrap_or(0);
+        let reached = reached.await.unwrap_or(0);
         match until {
             Until::Acknowledged => _ = acknowledged.await,
             Until::Held => tokio::select! {

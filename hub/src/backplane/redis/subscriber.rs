@@ -133,12 +133,10 @@ impl Here {
                 self.tickets.extend(ticket);
                 self.newcomers.extend(question.map(|question| (member, question)));
             }
-            Presence::Went(member, farewell) => {
+            Presence::Went(member) => {
                 audiences(&member, self.installation).for_each(|audience| self.subscriptions.leave(audience));
-                if let Some((user, farewell)) = member.id.zip(farewell) {
-                    self.desk.went(user, farewell);
-                }
             }
+            Presence::Heard(user, farewell) => self.desk.went(user, farewell),
         }
     }
 
@@ -228,7 +226,7 @@ impl Ear {
         let channel = self.channels.read(message.get_channel_name())?;
         match Incoming::read(channel, message.get_payload_bytes(), self.own, Instant::now()) {
             Ok(Incoming::Push(delivery, published)) => {
-                backlog.add(message.get_payload_bytes().len(), self.reactors.deliver(delivery));
+                backlog.add(message.get_payload_bytes().len(), self.reactors.deliver(delivery, published));
                 published
             }
             Ok(Incoming::Own(published)) => published,
