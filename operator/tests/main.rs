@@ -2,6 +2,7 @@
 
 #![expect(unreachable_pub, reason = "a test binary has nobody to reach")]
 
+mod admin;
 mod builders;
 mod chart;
 mod chart_files;

@@ -174,12 +174,40 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
+fn every_promise_of_the_operator_names_tests_that_exist() -> Result<()> {
+    let text = read("docs/features.md")?;
+    let traps: Vec<_> = table(&text, "trap")?.into_iter().map(|row| row[0].clone()).collect();
+    ensure!(traps == (1..=15).map(|trap| trap.to_string()).collect::<Vec<_>>(), "the traps are {traps:?}");
+    let rows =
+        text.lines().filter(|line| line.starts_with("| ") && line.contains(".rs#") || line.ends_with("| not yet |"));
+    let mut named = 0;
+    for row in rows {
+        let cells = cells(row);
+        let last = cells.last().context("an empty row")?;
+        ensure!(last == "not yet" || !code(last).is_empty(), "no test: {row}");
+        for test in code(last) {
+            let (file, function) = test.split_once('#').with_context(|| format!("{test} names no function"))?;
+            let source = read(file)?;
+            let end = source.find(&format!("fn {function}(")).with_context(|| format!("{file} has no {function}"))?;
+            // Above it stand attributes, and nothing else.
+            let above = source[..end].rsplit('\n').skip(1).map(str::trim).take_while(|line| line.starts_with("#["));
+            let is_test = above.into_iter().any(|line| line == "#[test]" || line.starts_with("#[tokio::test"));
+            ensure!(is_test, "{test} is no test");
+            named += 1;
+        }
+    }
+    ensure!(named > 80, "only {named} tests are named");
+    Ok(())
+}
+
+#[test]
 fn links_between_the_pages_lead_somewhere() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for page in [
         "README.md",
         "docs/bitwarden.md",
         "docs/configuration.md",
+        "docs/features.md",
         "docs/metrics.md",
         "docs/operator.md",
         "docs/performance.md",

@@ -1,0 +1,184 @@
+//! What people do with a hub that runs: pause it, have its keys rotated, ask how many clients it has, ask what an edit
+//! would change, ask whether the operator may do its work.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::cluster::run_with;
+use notification_hub_tests::deployed::{connect, delivers, folder_update, generated_key, send};
+use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::token;
+use notification_hub_tests::wait::until;
+use notification_hub_tests::{install, programs};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Clients are counted once a minute, and the first round may be too early.
+const COUNTED: Duration = Duration::from_secs(180);
+
+/// The garbage collector needs up to half a minute to learn of a new kind.
+const COLLECTED: Duration = Duration::from_secs(90);
+
+const PAUSED: &str = "notificationhub.rs/paused";
+
+fn hub() -> Value {
+    json!({
+        "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": {"name": "vault"},
+        "spec": {"replicas": 1, "source": {"direct": {}}, "auth": {"generate": {}}},
+    })
+}
+
+fn is_gone(namespace: &Namespace, kinds: &str) -> Result<()> {
+    let left = namespace.children(kinds, "vault")?;
+    ensure!(left.is_empty(), "{} are left", left.len());
+    Ok(())
+}
+
+#[test]
+fn a_paused_hub_waits_and_can_be_deleted() {
+    namespace::with("paused", |namespace| {
+        const KINDS: &str = "deployments,services,configmaps,secrets,serviceaccounts";
+        let mut first = hub();
+        first["metadata"]["annotations"] = json!({PAUSED: "true"});
+        namespace.apply(&first)?;
+        namespace.wait_condition("vault", "Ready", "False", "Paused")?;
+        is_gone(namespace, KINDS)?;
+        namespace.kubectl(&["annotate", "notificationhub/vault", &format!("{PAUSED}-")])?;
+        namespace.wait_ready("vault")?;
+
+        namespace.kubectl(&["annotate", "notificationhub/vault", &format!("{PAUSED}=true")])?;
+        namespace.wait_condition("vault", "Paused", "True", "Paused")?;
+        let deployment = namespace.get("deployment", "vault")?;
+        namespace.kubectl(&["scale", "notificationhub/vault", "--replicas=0"])?;
+        let told = namespace.wait_condition("vault", "Ready", "False", "Paused")?;
+        ensure!(told.ends_with("waiting for: Deployment vault"), "it says: {told}");
+        let now = namespace.get("deployment", "vault")?;
+        ensure!(now["metadata"]["generation"] == deployment["metadata"]["generation"], "it was changed: {now}");
+
+        namespace.kubectl(&["delete", "notificationhub", "vault"])?;
+        until("everything is gone", COLLECTED, || is_gone(namespace, KINDS))
+    });
+}
+
+#[test]
+fn a_rotation_of_keys_throws_nobody_out() {
+    namespace::with("rotation", |namespace| {
+        namespace.apply(&hub())?;
+        namespace.wait_ready("vault")?;
+        let pod = namespace.pod("vault")?;
+        let old = generated_key(namespace, "vault")?;
+        let user = Uuid::new_v4().to_string();
+        let client = {
+            let claims = token::user(&user, &[], "ChromeBrowser", "device");
+            connect(namespace, &namespace.reach("vault", 5000)?, &old.sign(&claims)?, "messagepack")?
+        };
+        let keys = || -> Result<usize> {
+            let jwks: Value = serde_json::from_slice(&namespace.secret("vault-jwt", "jwks.json")?)?;
+            Ok(jwks["keys"].as_array().context("no keys")?.len())
+        };
+        ensure!(keys()? == 1, "{} keys from the start", keys()?);
+
+        // Its clock is what the record says: the key was made long ago, and the next one is out for long enough.
+        let turn_back = |field: &str| -> Result<()> {
+            let mut record: Value = serde_json::from_slice(&namespace.secret("vault-jwt", "rotation.json")?)?;
+            record[field] = json!("2020-01-01T00:00:00Z");
+            let patch = json!({"stringData": {"rotation.json": record.to_string()}}).to_string();
+            namespace.kubectl(&["patch", "secret", "vault-jwt", "--type=merge", "-p", &patch]).map(drop)
+        };
+        turn_back("lastRotation")?;
+        until("the next key is out", PATIENCE, || {
+            ensure!(keys()? == 2, "{} keys", keys()?);
+            Ok(())
+        })?;
+        let next = namespace.secret("vault-jwt", "next-private.pem")?;
+        turn_back("nextPublished")?;
+        until("it takes over", PATIENCE, || {
+            ensure!(namespace.secret("vault-jwt", "private.pem")? == next, "not yet");
+            Ok(())
+        })?;
+        // Pods know it after two minutes at the latest; kubelets of the tests are faster.
+        let new = generated_key(namespace, "vault")?;
+        let internal = namespace.reach("vault-internal", 5001)?;
+        until("the new key is accepted", COUNTED, || {
+            let push = folder_update(&Uuid::new_v4().to_string(), &Uuid::new_v4().to_string());
+            let status = send(namespace, &internal, &new.sign(&token::internal())?, &push)?.status;
+            ensure!(status == 200, "the answer is {status}");
+            Ok(())
+        })?;
+        delivers(namespace, "vault", &new)?;
+        delivers(namespace, "vault", &old)?;
+        let folder = Uuid::new_v4().to_string();
+        let sent = send(namespace, &internal, &old.sign(&token::internal())?, &folder_update(&user, &folder))?;
+        ensure!(sent.status == 200, "the answer is {}", sent.status);
+        client.notification(|notification| notification["Payload"]["Id"] == *folder)?;
+        ensure!(namespace.pod("vault")?["metadata"]["uid"] == pod["metadata"]["uid"], "another pod");
+        let status = namespace.get("notificationhub", "vault")?["status"]["keys"].clone();
+        ensure!(status["lastRotation"].as_str().is_some_and(|time| !time.starts_with("2020")), "it says {status}");
+        Ok(())
+    });
+}
+
+#[test]
+fn clients_are_counted() {
+    namespace::with("clients", |namespace| {
+        namespace.apply(&hub())?;
+        namespace.wait_ready("vault")?;
+        let key = generated_key(namespace, "vault")?;
+        delivers(namespace, "vault", &key)?;
+        let public = namespace.reach("vault", 5000)?;
+        let client = || {
+            let claims = token::user(&Uuid::new_v4().to_string(), &[], "ChromeBrowser", "device");
+            connect(namespace, &public, &key.sign(&claims)?, "json")
+        };
+        let clients = [client()?, client()?];
+        until("two clients", COUNTED, || {
+            let count = namespace.get("notificationhub", "vault")?["status"]["connections"].clone();
+            ensure!(count == 2, "it says {count}");
+            Ok(())
+        })?;
+        drop(clients);
+        until("none", COUNTED, || {
+            let count = namespace.get("notificationhub", "vault")?["status"]["connections"].clone();
+            ensure!(count == 0, "it says {count}");
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn a_difference_is_told_and_nothing_is_written() {
+    namespace::with("diff", |namespace| {
+        let diff = |hub: &Value| {
+            let mut command = namespace.cluster.command(programs::find("notification-hub-operator")?);
+            command.args(["diff", "-f", "-", "-n", &namespace.name]);
+            let image = install::image_name(namespace.cluster, "HUB_IMAGE", "nhub.test/hub:test")?;
+            run_with(command.args(["--hub-image", &image]), &hub.to_string())
+        };
+        let told = diff(&hub()).expect_err("there is nothing yet, and everything is a difference").to_string();
+        ensure!(told.contains("exit status: 1"), "{told}");
+        ensure!(namespace.kubectl(&["get", "nhub", "-o", "name"])?.is_empty(), "it was written");
+
+        namespace.apply(&hub())?;
+        namespace.wait_ready("vault")?;
+        let told = diff(&hub())?;
+        ensure!(told.lines().count() == 1, "a difference where there is none: {told}");
+
+        let mut wrong = hub();
+        wrong["spec"]["source"] = json!({});
+        let told = format!("{:#}", diff(&wrong).expect_err("the API server refuses it"));
+        ensure!(told.contains("say where notifications come from"), "{told}");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_operator_may_do_what_it_needs() {
+    namespace::with("rights", |namespace| {
+        let deployment = format!("deployment/{}", install::RELEASE);
+        let program = "/usr/local/bin/notification-hub-operator";
+        let exec = ["exec", "-n", install::NAMESPACE, &deployment, "--", program, "check-permissions"];
+        let told = namespace.cluster.kubectl(&exec)?;
+        ensure!(told.contains("permissions are there"), "{told}");
+        Ok(())
+    });
+}
