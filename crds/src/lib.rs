@@ -22,5 +22,8 @@ pub const STATUS_FIELD_MANAGER: &str = "notificationhub.rs/status";
 /// Annotation of a resource: with the value `true` the operator changes nothing of the hub, and tells what is waiting.
 pub const PAUSED_ANNOTATION: &str = "notificationhub.rs/paused";
 
+/// Field manager for the number of pods in the moment in which it passes to an autoscaler.
+pub const HAND_OVER_FIELD_MANAGER: &str = "notificationhub.rs/hand-over";
+
 /// Annotation of the pod template: a digest of the configuration that needs a rollout when it changes.
 pub const CONFIG_CHECKSUM_ANNOTATION: &str = "notificationhub.rs/config-checksum";

@@ -9,7 +9,7 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{PartialObjectMeta, Status};
 use kube::{Api, Client, Resource, ResourceExt};
-use notification_hub_crds::{FIELD_MANAGER, NotificationHub, STATUS_FIELD_MANAGER};
+use notification_hub_crds::{FIELD_MANAGER, HAND_OVER_FIELD_MANAGER, NotificationHub, STATUS_FIELD_MANAGER};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -164,6 +164,14 @@ impl Cluster {
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let params = PatchParams { force, dry_run: self.rehearses, ..PatchParams::apply(FIELD_MANAGER) };
         in_time(api.patch(&object.name_any(), &params, &Patch::Apply(object))).await
+    }
+
+    /// Applies fields of an object of ours in the name of whoever comes next. Refused if somebody has changed them since.
+    pub async fn hand_over<K: Kind>(&self, namespace: &str, name: &str, fields: &Value) -> Result<K, CallError> {
+        self.may_write()?;
+        let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
+        let params = PatchParams { dry_run: self.rehearses, ..PatchParams::apply(HAND_OVER_FIELD_MANAGER) };
+        in_time(api.patch(name, &params, &Patch::Apply(fields))).await
     }
 
     /// Changes an object of ours by a strategic merge patch.

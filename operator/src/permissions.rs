@@ -83,6 +83,13 @@ pub const PERMISSIONS: &[Permission] = &[
     },
     Permission {
         scope: Scope::Watched,
+        group: "autoscaling",
+        resource: "horizontalpodautoscalers",
+        verbs: OPTIONAL_CHILD,
+        why: "Who decides how many pods a hub has; delete for a hub whose spec says it.",
+    },
+    Permission {
+        scope: Scope::Watched,
         group: "policy",
         resource: "poddisruptionbudgets",
         verbs: OPTIONAL_CHILD,

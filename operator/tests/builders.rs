@@ -13,8 +13,8 @@ use notification_hub_operator::reconcile::validate::validate;
 use serde_json::{Value, json};
 
 use crate::common::fixtures::{
-    CERTIFICATE, CONNECTION_STRING, P256_PRIVATE, P256_PUBLIC, REDIS_PASSWORD, REDIS_URL, hub, secret, with_queue,
-    with_redis,
+    CERTIFICATE, CONNECTION_STRING, P256_PRIVATE, P256_PUBLIC, REDIS_PASSWORD, REDIS_URL, hub, secret,
+    with_autoscaling, with_queue, with_redis,
 };
 
 /// What a name stands for.
@@ -64,6 +64,11 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
             }),
         ),
         ("several", with_redis("redis", 3)),
+        (
+            "autoscaled",
+            with_autoscaling(json!({ "minReplicas": 2, "maxReplicas": 20, "connectionsPerReplica": 100000 })),
+        ),
+        ("autoscaled-by-default", with_autoscaling(json!({ "maxReplicas": 5 }))),
         (
             "several-customized",
             json!({
@@ -164,6 +169,7 @@ fn documents(desired: Desired) -> String {
         metrics_service,
         pod_disruption_budget,
         deployment,
+        horizontal_pod_autoscaler,
     } = desired;
     let jwt_secret = jwt_secret.map(|keys| {
         let mut secret = keys.secret;
@@ -181,6 +187,7 @@ fn documents(desired: Desired) -> String {
         tokens_secret.map(serde_json::to_value),
         pod_disruption_budget.map(serde_json::to_value),
         Some(serde_json::to_value(deployment)),
+        horizontal_pod_autoscaler.map(serde_json::to_value),
     ];
     let values = whole.into_iter().flatten().map(|object| object.expect("JSON")).chain(jwt_secret);
     let texts = values.map(|value| serde_saphyr::to_string(&value).expect("YAML"));

@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "a test binary has nobody to reach")]
 
 mod admin;
+mod autoscaling;
 mod builders;
 mod chart;
 mod chart_files;

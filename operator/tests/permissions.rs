@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_URL, hub, is, key, roll_out, secret, smallest, with_queue, with_redis,
-    with_signing_keys,
+    CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_URL, hub, is, key, roll_out, secret, smallest, with_autoscaling,
+    with_queue, with_redis, with_signing_keys,
 };
 use crate::common::request::Access;
 use crate::controller::Running;
@@ -60,6 +60,12 @@ async fn everything(api: &FakeApi) {
         .await;
         roll_out(api, "vault");
     }
+    api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_autoscaling(json!({ "maxReplicas": 3 })));
+    let autoscaler = |api: &FakeApi| api.get(&key("autoscaling/horizontalpodautoscalers", "vault"));
+    api.until("an autoscaler", |api| autoscaler(api).is_some()).await;
+    api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", 1));
+    api.until("none", |api| autoscaler(api).is_none()).await;
+    roll_out(api, "vault");
     api.until("no budget", |_| gone("policy/poddisruptionbudgets", "vault")).await;
     let asks_pods =
         |api: &FakeApi| api.accesses().iter().any(|access| (access.verb, access.resource.as_str()) == ("list", "pods"));

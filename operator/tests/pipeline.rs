@@ -254,8 +254,8 @@ async fn what_the_server_refuses_about_a_child_is_told() {
     for code in [403, 422] {
         let api = FakeApi::new();
         api.create(hub("vault", smallest()));
-        // One Secret, seven looks, then the ServiceAccount's apply.
-        api.inject(8, Fault::Refused(code));
+        // One Secret, a list of autoscalers, seven looks, then the ServiceAccount's apply.
+        api.inject(9, Fault::Refused(code));
         pass(&api, &context(&api), "vault").await.expect("a pass");
         assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
         assert!(

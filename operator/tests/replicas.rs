@@ -127,7 +127,7 @@ async fn what_needs_a_backplane_is_said_where_the_definition_is_too_old_to() {
     type Edit = fn(&mut Value);
     let table: [(Edit, &str); 5] = [
         (|spec| spec["replicas"] = json!(2), "replicas: 2 need a backplane"),
-        (|spec| spec["replicas"] = json!(-1), "replicas: -1 is less than none"),
+        (|spec| spec["replicas"] = json!(-1), "replicas: -1 is less than there has to be"),
         (|spec| spec["drain"] = json!({ "duration": "1m" }), "drain: it needs a backplane"),
         (|spec| spec["rollout"] = json!({}), "rollout: it needs a backplane"),
         (

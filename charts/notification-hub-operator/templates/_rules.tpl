@@ -30,6 +30,10 @@ What the operator may do in the namespaces that it watches. Its tests hold this 
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, patch, delete]
+# Who decides how many pods a hub has; delete for a hub whose spec says it.
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
 # How many pods of a hub may be taken from it at once; delete for a hub that has no more than one.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]

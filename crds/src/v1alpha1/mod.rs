@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
 
 mod auth;
+mod autoscaling;
 mod azure_queue;
 mod backplane;
 mod catch_up;
@@ -14,6 +15,7 @@ mod source;
 mod status;
 
 pub use auth::{Auth, Generate, KeyAlgorithm, SigningKeys};
+pub use autoscaling::Autoscaling;
 pub use azure_queue::{AzureQueue, WorkloadIdentity};
 pub use backplane::{Backplane, Redis};
 pub use catch_up::CatchUp;
@@ -97,6 +99,14 @@ use crate::schema::preserved_object;
         .message("more than one replica needs a backplane, by which a push to one reaches the clients of all: give backplane.redis, or set replicas to 0 or 1")
         .reason(Reason::FieldValueForbidden)
         .field_path(".replicas"),
+    validation = Rule::new("!has(self.replicas) || !has(self.autoscaling)")
+        .message("an autoscaler would not leave the number of pods alone: give either replicas or autoscaling; the pods that there are stay")
+        .reason(Reason::FieldValueForbidden)
+        .field_path(".replicas"),
+    validation = Rule::new("has(self.backplane) || !has(self.autoscaling) || self.autoscaling.maxReplicas <= 1")
+        .message("more than one pod needs a backplane, by which a push to one reaches the clients of all: give backplane.redis, or set autoscaling.maxReplicas to 1")
+        .reason(Reason::FieldValueForbidden)
+        .field_path(".autoscaling"),
     validation = Rule::new("has(self.backplane) || !has(self.drain)")
         .message("without a backplane there is no other pod that clients could go to one after another, and all are let go of at once: leave drain out, or give backplane.redis")
         .reason(Reason::FieldValueForbidden)
@@ -108,10 +118,14 @@ use crate::schema::preserved_object;
 )]
 pub struct NotificationHubSpec {
     /// How many pods serve, 1 by default; 0 stops the hub, and more than 1 need a backplane. Set it if you want to use
-    /// `kubectl scale`.
+    /// `kubectl scale`. Not with autoscaling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
+
+    /// As many pods as are needed, instead of a number in replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
 
     /// The hub's container image; by default the one of the operator's own version.
     #[serde(default, skip_serializing_if = "Option::is_none")]

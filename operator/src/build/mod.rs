@@ -19,6 +19,7 @@ pub use overrides::{Understood, understand};
 pub use round_trip::lost;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
@@ -44,8 +45,10 @@ pub struct Desired {
     pub metrics_service: Service,
     /// How many pods may be taken from it at once, if there are several.
     pub pod_disruption_budget: Option<PodDisruptionBudget>,
-    /// The pods.
+    /// The pods. With an autoscaler their number is what a new hub begins with.
     pub deployment: Deployment,
+    /// Who decides how many there are, if the spec does not.
+    pub horizontal_pod_autoscaler: Option<HorizontalPodAutoscaler>,
 }
 
 /// The Secret with the generated keys. A key that it lacks is made when nothing is in the way of writing it.
@@ -76,5 +79,6 @@ pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
         metrics_service: resource::service::metrics(hub),
         pod_disruption_budget: resource::pod_disruption_budget::build(hub),
         deployment,
+        horizontal_pod_autoscaler: hub.scale.automatic().map(|it| resource::horizontal_pod_autoscaler::build(hub, it)),
     })
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
@@ -74,6 +75,11 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
             triggers::children(store.clone()),
         )
         .watches(scoped::<PartialObjectMeta<Service>>(client, namespace), watched(), triggers::children(store.clone()))
+        .watches(
+            scoped::<PartialObjectMeta<HorizontalPodAutoscaler>>(client, namespace),
+            watched(),
+            triggers::children(store.clone()),
+        )
         .watches(
             scoped::<PartialObjectMeta<PodDisruptionBudget>>(client, namespace),
             watched(),

@@ -8,6 +8,7 @@ pub mod labels;
 pub mod names;
 pub mod ownership;
 pub mod references;
+pub mod scale;
 mod secret_entry;
 pub mod source;
 
@@ -20,6 +21,7 @@ use backplane::Backplane;
 pub use fingerprint::Fingerprint;
 use image::ImageReference;
 use names::HubName;
+use scale::Scale;
 pub use secret_entry::SecretEntry;
 use source::Source;
 
@@ -36,7 +38,7 @@ pub struct ValidatedHub {
     /// The reference by which its children belong to it.
     pub owner: OwnerReference,
     /// How many pods.
-    pub replicas: i32,
+    pub scale: Scale,
     /// What they run.
     pub image: ImageReference,
     /// When the image is pulled.

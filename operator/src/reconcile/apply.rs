@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
 use super::change::Change;
 use super::child::{Error, title};
-use super::repair;
+use super::{hand_over, repair};
 use crate::build::{self, Desired, KeySecret};
 use crate::cluster::{Cluster, Kind};
 use crate::keys::{KeyPair, Missing, NEXT_ENTRY, NoKey, PRIVATE_ENTRY, Plan};
@@ -57,6 +58,7 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
         metrics_service,
         pod_disruption_budget,
         deployment,
+        horizontal_pod_autoscaler,
     } = desired;
     let mut look = Look { cluster, uid, foreign: Vec::new() };
     let service_account = look.at(service_account).await?;
@@ -70,7 +72,8 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     let internal_service = look.at_some(internal_service).await?;
     let metrics_service = look.at(metrics_service).await?;
     let pod_disruption_budget = look.at_some(pod_disruption_budget).await?;
-    let deployment = look.at(deployment).await?;
+    let mut deployment = look.at(deployment).await?;
+    let horizontal_pod_autoscaler = look.at_some(horizontal_pod_autoscaler).await?;
     if !look.foreign.is_empty() {
         return Ok(Verdict::Foreign(look.foreign));
     }
@@ -87,7 +90,13 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     write.some_child(internal_service).await?;
     write.child(metrics_service).await?;
     write.some_child(pod_disruption_budget).await?;
+    if horizontal_pod_autoscaler.is_some() {
+        let Child { object, there } = &mut deployment;
+        let handed_over = hand_over::to_autoscaler(cluster, object, there.as_ref()).await;
+        handed_over.map_err(|source| Error::new(title::<Deployment>(&object.name_any()), source))?;
+    }
     let deployment = Box::pin(write.child(deployment)).await?;
+    write.some_child(horizontal_pod_autoscaler).await?;
     Ok(Verdict::Applied(Box::new(Applied { deployment, uids: write.uids, changes: write.changes })))
 }
 
@@ -135,7 +144,7 @@ impl Look<'_> {
             // Should it be replaced before the write, the write is refused.
             object.meta_mut().uid = there.metadata.uid.clone();
         }
-        Ok(Child { object, exists: there.is_some() })
+        Ok(Child { object, there: there.map(|there| there.metadata) })
     }
 
     /// The same, where an object is wanted.
@@ -186,15 +195,17 @@ impl Write<'_> {
 
 struct Child<K> {
     object: K,
-    exists: bool,
+    /// What was there.
+    there: Option<ObjectMeta>,
 }
 
 impl<K: Kind> Child<K> {
     async fn apply(self, cluster: &Cluster) -> Result<K, Error> {
         let failed = |source| Error::new(title::<K>(&self.object.name_any()), source);
         // Without force where nothing was: should somebody's object have come up since, the server reports a conflict.
-        let refused = match cluster.apply(&self.object, self.exists).await {
-            Err(error) if self.exists && error.category() == "invalid" => error,
+        let exists = self.there.is_some();
+        let refused = match cluster.apply(&self.object, exists).await {
+            Err(error) if exists && error.category() == "invalid" => error,
             result => return result.map_err(failed),
         };
         let Some(patch) = repair::patch(&self.object) else { return Err(failed(refused)) };

@@ -8,6 +8,7 @@ pub mod apply;
 pub mod change;
 pub mod child;
 pub mod dereference;
+mod hand_over;
 pub mod prune;
 mod repair;
 pub mod status;
@@ -147,9 +148,15 @@ pub async fn carry_out(
             return Ok(only(Findings { spec: problems.into_iter().map(problem).collect(), ..findings }));
         }
     };
+    // It would fight with whoever decides instead.
+    let mut changes = match desired.horizontal_pod_autoscaler {
+        None => prune::autoscaler(cluster, hub).await.map_err(Error::Prune)?,
+        Some(_) => Vec::new(),
+    };
     Ok(match apply::apply(cluster, &checked.hub.owner.uid, desired).await.map_err(Error::Apply)? {
         apply::Verdict::Applied(applied) => {
-            let apply::Applied { deployment, uids, mut changes } = *applied;
+            let apply::Applied { deployment, uids, changes: applied } = *applied;
+            changes.extend(applied);
             // What the old pods live on goes when they are gone; a rollout that is stuck can still be taken back.
             if cluster.rehearses() || conditions::rollout_is_over(&deployment) {
                 changes.extend(prune::prune(cluster, hub, &uids).await.map_err(Error::Prune)?);

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
@@ -22,6 +23,11 @@ pub async fn prune(cluster: &Cluster, hub: &NotificationHub, wanted: &BTreeSet<S
     deleted.extend(prune_kind::<Secret>(cluster, hub, wanted).await?);
     deleted.extend(prune_kind::<PodDisruptionBudget>(cluster, hub, wanted).await?);
     Ok(deleted)
+}
+
+/// Deletes the autoscaler of a `hub` that wants none, and tells so.
+pub async fn autoscaler(cluster: &Cluster, hub: &NotificationHub) -> Result<Vec<Change>, Error> {
+    prune_kind::<HorizontalPodAutoscaler>(cluster, hub, &BTreeSet::new()).await
 }
 
 async fn prune_kind<K: Kind>(

@@ -2,6 +2,7 @@
 
 mod backplane;
 mod generate;
+mod scale;
 mod secret_value;
 mod source;
 
@@ -36,6 +37,7 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
     let source = source::check(&hub.spec.source, &fetched.secrets, &mut findings);
     let redis = hub.spec.backplane.as_ref().map(|backplane| &backplane.redis);
     let redis = redis.and_then(|redis| backplane::redis(redis, &fetched.secrets, &mut findings));
+    let scale = scale::check(&hub.spec, &mut findings);
     let rollouts = backplane::rollouts(&hub.spec, &mut findings);
     let mut wrong = |reason, message: String| findings.spec.push(Problem { reason, message });
 
@@ -44,13 +46,6 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
     let owner = hub.controller_owner_ref(&());
     if name.is_none() {
         wrong(Reason::InvalidSpec, "metadata.name: at most 40 characters, as for a Service".to_owned());
-    }
-    let replicas = hub.spec.replicas.unwrap_or(1);
-    if replicas < 0 {
-        wrong(Reason::InvalidSpec, format!("replicas: {replicas} is less than none"));
-    }
-    if replicas > 1 && hub.spec.backplane.is_none() {
-        wrong(Reason::InvalidSpec, format!("replicas: {replicas} need a backplane"));
     }
     let Auth { authority, issuer, audiences, clock_skew, generate, signing_keys } = &hub.spec.auth;
     if authority.is_none() && generate.is_none() && signing_keys.is_none() {
@@ -79,7 +74,9 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
         max_surge,
     });
 
-    let (Some(name), Some(source), Some(owner), false) = (name, source, owner, findings.are_in_the_way()) else {
+    let (Some(name), Some(source), Some(scale), Some(owner), false) =
+        (name, source, scale, owner, findings.are_in_the_way())
+    else {
         return Err(findings);
     };
     let image = hub.spec.image.clone().unwrap_or_default();
@@ -91,7 +88,7 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
         name,
         namespace: hub.namespace().unwrap_or_default(),
         owner,
-        replicas,
+        scale,
         image: default_image.with(&image),
         pull_policy: image.pull_policy,
         pull_secrets: image.pull_secrets.into_iter().map(|secret| secret.name).collect(),

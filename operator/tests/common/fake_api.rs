@@ -204,10 +204,11 @@ impl FakeApi {
         }
         match (asked.verb, patch) {
             ("get", _) => {
-                let object = store.get(&key);
-                object
-                    .map(|object| shown(asked, object))
-                    .ok_or_else(|| Refusal::new(404, format!("{} {} not found", key.resource, key.name)))
+                let object = store.get(&key).cloned();
+                let missing = || Refusal::new(404, format!("{} {} not found", key.resource, key.name));
+                let mut object = object.ok_or_else(missing)?;
+                object["metadata"]["managedFields"] = store.managed_fields(&key);
+                Ok(shown(asked, &object))
             }
             ("create", _) => store.create(key, body),
             ("update", _) => store.replace(key, body),

@@ -88,6 +88,15 @@ pub fn with_redis(secret: &str, replicas: i32) -> Value {
     })
 }
 
+/// The same with as many pods as are needed.
+pub fn with_autoscaling(autoscaling: Value) -> Value {
+    let mut spec = with_redis("redis", 1);
+    let fields = spec.as_object_mut().expect("a spec");
+    fields.remove("replicas");
+    fields.insert("autoscaling".to_owned(), autoscaling);
+    spec
+}
+
 /// A Secret of the user's.
 pub fn secret(name: &str, entries: &[(&str, &str)]) -> Value {
     let entries = entries.iter().map(|(entry, text)| ((*entry).to_owned(), json!(STANDARD.encode(text))));

@@ -50,15 +50,17 @@ pub(super) fn merge(name: &str, live: &mut Value, over: &Value) {
     }
 }
 
-/// Takes out of `live` what `before` had and `now` has no more: what an apply gives up.
-pub(super) fn give_up(name: &str, live: &mut Value, before: &Value, now: &Value) {
+/// Takes out of `live` what `before` had and `now` has no more, and none of the `others` has applied, too: what an apply
+/// gives up.
+pub(super) fn give_up(name: &str, live: &mut Value, before: &Value, now: &Value, others: &[&Value]) {
     match (live, before) {
         (Value::Object(live), Value::Object(before)) if !ATOMIC.contains(&name) => {
             for (key, value) in before {
+                let others: Vec<_> = others.iter().filter_map(|other| other.get(key)).collect();
                 match (live.get_mut(key), now.get(key)) {
-                    (Some(_), None) => _ = live.remove(key),
-                    (Some(live), Some(now)) => give_up(key, live, value, now),
-                    (None, _) => {}
+                    (Some(_), None) if others.is_empty() => _ = live.remove(key),
+                    (Some(live), Some(now)) => give_up(key, live, value, now, &others),
+                    _ => {}
                 }
             }
         }
@@ -68,7 +70,7 @@ pub(super) fn give_up(name: &str, live: &mut Value, before: &Value, now: &Value)
             for entry in before {
                 let Some(index) = position(name, live, entry) else { continue };
                 match position(name, now, entry) {
-                    Some(kept) => give_up("", &mut live[index], entry, &now[kept]),
+                    Some(kept) => give_up("", &mut live[index], entry, &now[kept], &[]),
                     None => _ = live.remove(index),
                 }
             }
@@ -130,4 +132,10 @@ fn object(live: &mut Map<String, Value>, patch: &Map<String, Value>, each: fn(&s
             each(key, live.entry(key).or_insert(Value::Null), value);
         }
     }
+}
+
+/// The fields of an object, as `managedFields` names them; lists as a whole.
+pub(super) fn fields(applied: &Value) -> Value {
+    let named = |(key, value): (&String, &Value)| (format!("f:{key}"), fields(value));
+    Value::Object(applied.as_object().into_iter().flatten().map(named).collect())
 }

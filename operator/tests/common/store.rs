@@ -77,6 +77,16 @@ impl Store {
         self.objects.get(key)
     }
 
+    /// Who has applied which fields of an object, as its metadata tells. It does not tell of other writes.
+    pub fn managed_fields(&self, key: &Key) -> Value {
+        let applied = self.applied.iter().filter(|((of, _), _)| of == key);
+        let entry = |((_, manager), fields): (&(Key, String), &Value)| {
+            let fields = merge::fields(fields);
+            json!({ "manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields })
+        };
+        applied.map(entry).collect()
+    }
+
     pub fn objects(&self) -> impl Iterator<Item = (&Key, &Value)> {
         self.objects.iter()
     }
@@ -171,7 +181,9 @@ impl Store {
                     return Err(Refusal::new(409, format!("Apply failed with 1 conflict: .{field}")));
                 }
                 let mut result = live.clone();
-                merge::give_up("", &mut result, &before, &wanted);
+                let others = self.applied.iter().filter(|((of, name), _)| *of == key && *name != manager.1);
+                let others: Vec<_> = others.map(|(_, applied)| applied).collect();
+                merge::give_up("", &mut result, &before, &wanted, &others);
                 merge::merge("", &mut result, &wanted);
                 result
             }

@@ -1,0 +1,38 @@
+//! `spec.autoscaling`: as many pods as are needed.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// As many pods as are needed, by a HorizontalPodAutoscaler. It takes pods away slowly, since their clients have to
+/// connect again.
+#[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.minReplicas) || self.minReplicas <= self.maxReplicas")
+        .message("there cannot be fewer pods at most than at least: lower autoscaling.minReplicas, or raise autoscaling.maxReplicas")
+        .reason(Reason::FieldValueInvalid)
+        .field_path(".minReplicas")
+)]
+pub struct Autoscaling {
+    /// How many pods there are at least, 1 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub min_replicas: Option<i32>,
+
+    /// How many pods there are at most. More than 1 need a backplane.
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_replicas: i32,
+
+    /// How many clients a pod should have. The cluster has to serve the hub's metric `notification_hub_connections` as one
+    /// of pods (custom.metrics.k8s.io), as prometheus-adapter does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub connections_per_replica: Option<i32>,
+
+    /// How many percent of the CPU that it requests a pod should use, 80 by default if there is no connectionsPerReplica.
+    /// The cluster has to serve the metrics of pods (metrics.k8s.io), as metrics-server does. With both fields there are as
+    /// many pods as the one needs that needs more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub cpu_utilization: Option<i32>,
+}

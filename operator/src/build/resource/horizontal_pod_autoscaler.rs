@@ -1,0 +1,84 @@
+//! The HorizontalPodAutoscaler. Pure.
+
+use k8s_openapi::api::autoscaling::v2::{
+    ContainerResourceMetricSource, CrossVersionObjectReference, HPAScalingPolicy, HPAScalingRules,
+    HorizontalPodAutoscaler, HorizontalPodAutoscalerBehavior, HorizontalPodAutoscalerSpec, MetricIdentifier,
+    MetricSpec, MetricTarget, PodsMetricSource,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use crate::build::metadata;
+use crate::model::scale::{Autoscaling, Target};
+use crate::model::{CONTAINER, ValidatedHub};
+
+/// The hub's metric of open connections.
+const CONNECTIONS: &str = "notification_hub_connections";
+
+/// How long fewer pods have to be enough before the first goes.
+const CALM_SECONDS: i32 = 300;
+
+/// In a minute a tenth of the pods may go, but always one.
+const TAKEN_IN_A_MINUTE: [(&str, i32); 2] = [("Pods", 1), ("Percent", 10)];
+
+pub(in crate::build) fn build(hub: &ValidatedHub, autoscaling: &Autoscaling) -> HorizontalPodAutoscaler {
+    HorizontalPodAutoscaler {
+        metadata: metadata::of(hub, hub.name.as_str()),
+        spec: Some(HorizontalPodAutoscalerSpec {
+            scale_target_ref: CrossVersionObjectReference {
+                api_version: Some("apps/v1".to_owned()),
+                kind: "Deployment".to_owned(),
+                name: hub.name.to_string(),
+            },
+            min_replicas: Some(autoscaling.least),
+            max_replicas: autoscaling.most,
+            metrics: Some(autoscaling.targets.iter().map(metric).collect()),
+            behavior: Some(behavior()),
+        }),
+        ..HorizontalPodAutoscaler::default()
+    }
+}
+
+fn metric(target: &Target) -> MetricSpec {
+    match target {
+        Target::Connections(count) => MetricSpec {
+            type_: "Pods".to_owned(),
+            pods: Some(PodsMetricSource {
+                metric: MetricIdentifier { name: CONNECTIONS.to_owned(), selector: None },
+                target: MetricTarget {
+                    type_: "AverageValue".to_owned(),
+                    average_value: Some(Quantity(count.to_string())),
+                    ..MetricTarget::default()
+                },
+            }),
+            ..MetricSpec::default()
+        },
+        // Of the hub's own container: another, of the user's, may request nothing.
+        Target::Cpu(percent) => MetricSpec {
+            type_: "ContainerResource".to_owned(),
+            container_resource: Some(ContainerResourceMetricSource {
+                container: CONTAINER.to_owned(),
+                name: "cpu".to_owned(),
+                target: MetricTarget {
+                    type_: "Utilization".to_owned(),
+                    average_utilization: Some(*percent),
+                    ..MetricTarget::default()
+                },
+            }),
+            ..MetricSpec::default()
+        },
+    }
+}
+
+/// Pods go slowly: whoever loses one has to connect again.
+fn behavior() -> HorizontalPodAutoscalerBehavior {
+    let policy = |(type_, value): (&str, i32)| HPAScalingPolicy { type_: type_.to_owned(), value, period_seconds: 60 };
+    HorizontalPodAutoscalerBehavior {
+        scale_down: Some(HPAScalingRules {
+            stabilization_window_seconds: Some(CALM_SECONDS),
+            select_policy: Some("Max".to_owned()),
+            policies: Some(TAKEN_IN_A_MINUTE.map(policy).into()),
+            ..HPAScalingRules::default()
+        }),
+        scale_up: None,
+    }
+}

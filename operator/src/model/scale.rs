@@ -1,0 +1,56 @@
+//! How many pods a hub has. Pure.
+
+/// How many pods a hub has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// As many as the spec says.
+    Fixed(i32),
+    /// As many as are needed.
+    Automatic(Autoscaling),
+}
+
+/// As many pods as are needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Autoscaling {
+    /// At least.
+    pub least: i32,
+    /// At most.
+    pub most: i32,
+    /// What decides; never empty.
+    pub targets: Vec<Target>,
+}
+
+/// What every pod should have to do. The target that needs most pods decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// So many connections.
+    Connections(i32),
+    /// So many percent of the CPU that it requests.
+    Cpu(i32),
+}
+
+impl Scale {
+    /// How many a hub begins with; if that is automatic, it is an autoscaler's afterwards.
+    pub fn first(&self) -> i32 {
+        match self {
+            Scale::Fixed(count) => *count,
+            Scale::Automatic(autoscaling) => autoscaling.least,
+        }
+    }
+
+    /// How many there may be.
+    pub fn most(&self) -> i32 {
+        match self {
+            Scale::Fixed(count) => *count,
+            Scale::Automatic(autoscaling) => autoscaling.most,
+        }
+    }
+
+    /// Who else decides on it.
+    pub fn automatic(&self) -> Option<&Autoscaling> {
+        match self {
+            Scale::Fixed(_) => None,
+            Scale::Automatic(autoscaling) => Some(autoscaling),
+        }
+    }
+}

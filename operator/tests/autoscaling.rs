@@ -1,0 +1,175 @@
+//! Who decides how many pods there are: the spec, an autoscaler, and the moment between.
+
+use serde_json::{Value, json};
+
+use crate::common::fake_api::{FakeApi, Fault};
+use crate::common::fixtures::{
+    HUBS, REDIS_URL, condition, context, hub, key, message, pass, roll_out, secret, with_autoscaling, with_redis,
+};
+
+const AUTOSCALER: (&str, &str) = ("autoscaling/horizontalpodautoscalers", "vault");
+
+async fn passed(api: &FakeApi) {
+    pass(api, &context(api), "vault").await.expect("a pass");
+}
+
+/// A hub with this spec that has come up.
+async fn up(spec: Value) -> FakeApi {
+    let api = FakeApi::new();
+    api.create(secret("redis", &[("url", REDIS_URL)]));
+    api.create(hub("vault", spec));
+    settled(&api).await;
+    api
+}
+
+async fn settled(api: &FakeApi) {
+    passed(api).await;
+    roll_out(api, "vault");
+    passed(api).await;
+}
+
+async fn becomes(api: &FakeApi, spec: Value) {
+    api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = spec);
+    settled(api).await;
+}
+
+fn from_two_to_five() -> Value {
+    with_autoscaling(json!({ "minReplicas": 2, "maxReplicas": 5 }))
+}
+
+fn deployment(api: &FakeApi) -> Value {
+    api.get(&key("apps/deployments", "vault")).expect("a Deployment")
+}
+
+fn count(api: &FakeApi) -> Value {
+    deployment(api)["spec"]["replicas"].clone()
+}
+
+/// Plays the autoscaler.
+fn decide(api: &FakeApi, count: i32) {
+    api.edit(&key("apps/deployments", "vault"), |it| it["spec"]["replicas"] = json!(count));
+}
+
+/// What an autoscaler decides is left alone, and nothing is written for it.
+async fn is_left_to_the_autoscaler(api: &FakeApi) {
+    for decided in [5, 2, 4] {
+        decide(api, decided);
+        settled(api).await;
+        assert_eq!(count(api), decided);
+        assert_eq!(condition(api, "vault", "Ready"), ("True".into(), "Available".into()));
+        let version = api.version();
+        passed(api).await;
+        assert_eq!(api.changes_since(version), [""; 0], "{decided}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_hub_begins_with_the_least_and_is_left_to_its_autoscaler() {
+    let api = up(from_two_to_five()).await;
+    assert_eq!(count(&api), 2);
+    assert!(api.get(&key("policy/poddisruptionbudgets", "vault")).is_some(), "there may be several");
+    is_left_to_the_autoscaler(&api).await;
+
+    api.delete(&key("apps/deployments", "vault"));
+    settled(&api).await;
+    assert_eq!(count(&api), 2, "one that was deleted is new");
+    is_left_to_the_autoscaler(&api).await;
+}
+
+#[tokio::test]
+async fn the_switch_keeps_the_live_number_of_pods_and_the_way_back_takes_it() {
+    let api = up(with_redis("redis", 3)).await;
+    let template = deployment(&api)["spec"]["template"].clone();
+    for _ in 0..2 {
+        becomes(&api, from_two_to_five()).await;
+        assert_eq!((count(&api), &deployment(&api)["spec"]["template"]), (json!(3), &template));
+        let autoscaler = api.get(&key(AUTOSCALER.0, AUTOSCALER.1)).expect("an autoscaler")["spec"].clone();
+        assert_eq!((&autoscaler["minReplicas"], &autoscaler["maxReplicas"]), (&json!(2), &json!(5)));
+        let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "vault" });
+        assert_eq!(autoscaler["scaleTargetRef"], target);
+        is_left_to_the_autoscaler(&api).await;
+
+        becomes(&api, with_redis("redis", 3)).await;
+        assert_eq!((count(&api), &deployment(&api)["spec"]["template"]), (json!(3), &template));
+        assert!(api.get(&key(AUTOSCALER.0, AUTOSCALER.1)).is_none(), "it would decide something else");
+        decide(&api, 1);
+        settled(&api).await;
+        assert_eq!(count(&api), 3, "the spec decides again");
+    }
+}
+
+#[tokio::test]
+async fn a_hub_that_was_stopped_begins_with_the_least() {
+    let api = up(with_redis("redis", 0)).await;
+    becomes(&api, from_two_to_five()).await;
+    assert_eq!(count(&api), 2, "no autoscaler does anything where there is no pod");
+    is_left_to_the_autoscaler(&api).await;
+
+    decide(&api, 0);
+    settled(&api).await;
+    assert_eq!(count(&api), 0, "whoever stops the Deployment itself is left alone");
+}
+
+#[tokio::test]
+async fn the_autoscaler_goes_before_the_number_is_set() {
+    let api = up(from_two_to_five()).await;
+    api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_redis("redis", 3));
+    api.take_calls();
+    passed(&api).await;
+    let calls = api.take_calls();
+    let at = |call: &str| calls.iter().position(|each| each == call).unwrap_or_else(|| panic!("no {call}: {calls:#?}"));
+    assert!(at("delete horizontalpodautoscalers vault") < at("patch deployments vault"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_switch_survives_a_fault_of_every_call() {
+    let switched = async || {
+        let api = up(with_redis("redis", 3)).await;
+        api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = from_two_to_five());
+        api.take_calls();
+        api
+    };
+    let calls = {
+        let api = switched().await;
+        passed(&api).await;
+        api.take_calls()
+    };
+    assert_eq!(calls.iter().filter(|call| *call == "patch deployments vault").count(), 2, "{calls:#?}");
+    for fault in [Fault::Refused(409), Fault::Refused(500), Fault::Hangs, Fault::AnswerLost] {
+        for (index, call) in calls.iter().enumerate() {
+            let api = switched().await;
+            api.inject(index, fault);
+            let result = pass(&api, &context(&api), "vault").await;
+            assert_eq!(result.is_err(), !call.contains("events"), "{fault:?} at {call}: {result:?}");
+            assert_eq!(count(&api), 3, "{fault:?} at {call}");
+            settled(&api).await;
+            assert_eq!(count(&api), 3, "{fault:?} at {call}");
+            decide(&api, 4);
+            passed(&api).await;
+            assert_eq!(count(&api), 4, "{fault:?} at {call}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_where_the_definition_is_too_old_to() {
+    let without_backplane = json!({
+        "source": { "direct": {} }, "auth": { "authority": "http://identity" }, "autoscaling": { "maxReplicas": 2 },
+    });
+    let mut both = from_two_to_five();
+    both["replicas"] = json!(2);
+    let upside_down = with_autoscaling(json!({ "minReplicas": 3, "maxReplicas": 2 }));
+    let table = [
+        (without_backplane, "autoscaling.maxReplicas: 2 need a backplane"),
+        (both, "replicas: it cannot be given with autoscaling"),
+        (upside_down, "autoscaling.maxReplicas: 2 is less than there has to be"),
+    ];
+    for (spec, told) in table {
+        let api = FakeApi::new();
+        api.create(secret("redis", &[("url", REDIS_URL)]));
+        api.create(hub("vault", spec));
+        passed(&api).await;
+        assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "InvalidSpec".into()), "{told}");
+        assert_eq!(message(&api, "vault", "Ready"), told);
+    }
+}
