@@ -61,6 +61,11 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                     "audiences": ["api", "push"], "clockSkew": "1m30s",
                 },
                 "catchUp": { "enabled": false, "window": "30m" },
+                "limits": {
+                    "connections": 100000, "connectionsPerUser": 50, "connectionsPerAddress": 200,
+                    "trustedProxies": ["10.0.0.0/8", "fd00::1"],
+                },
+                "log": { "level": "warn,notification_hub=debug", "format": "text" },
             }),
         ),
         ("several", with_redis("redis", 3)),
@@ -116,7 +121,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                         "containers": [
                             {
                                 "name": "hub",
-                                "env": [{ "name": "NOTIFICATION_HUB__LOG__LEVEL", "value": "debug" }],
+                                "env": [{ "name": "NOTIFICATION_HUB__REACTORS", "value": "2" }],
                                 "resources": { "limits": { "memory": "1Gi" } },
                                 "volumeMounts": [{ "name": "scratch", "mountPath": "/tmp" }],
                                 "ports": [{ "containerPort": 5000, "name": "stolen" }, { "containerPort": 6000 }],

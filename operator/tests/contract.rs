@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec};
 use k8s_openapi::jiff::Timestamp;
 use notification_hub::auth::key_files;
 use notification_hub::azure::Credential;
-use notification_hub::config::{Config, Layers, Source};
+use notification_hub::config::{Config, Layers, LogFormat, Source};
 use notification_hub_crds::v1alpha1::KeyAlgorithm;
 use notification_hub_operator::build::{CONFIG_FILE, CONFIG_FOLDER, Desired};
 use notification_hub_operator::keys::{self, KeyPair, KeyRing, Previous, Signing};
@@ -108,6 +108,33 @@ fn the_hub_is_told_whose_tokens_to_take_and_whom_to_catch_up() {
     assert!(config.auth.keys.is_empty());
     assert!(!config.catch_up.enabled);
     assert_eq!(config.catch_up.window, Duration::from_secs(30 * 60));
+}
+
+#[test]
+fn the_hub_is_told_how_many_clients_it_lets_in_and_what_it_writes() {
+    let desired = built(specs()["authority"].clone());
+    let config = config(&desired);
+    let limits = &config.limits;
+    assert_eq!((limits.connections, limits.per_user, limits.per_address), (100_000, 50, 200));
+    let proxies: Vec<_> = limits.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(proxies, ["10.0.0.0/8", "fd00::1/128"]);
+    assert_eq!(config.log.format, LogFormat::Text);
+
+    // The level is in a file that the pod has, and that may change while it runs.
+    let file = config.log.level_file.expect("a file");
+    assert_eq!(file.parent(), Some(Path::new(CONFIG_FOLDER)));
+    let entry = file.file_name().and_then(|name| name.to_str()).expect("a name");
+    let level = &desired.config_map.data.expect("entries")[entry];
+    assert_eq!(notification_hub::config::level(level).as_deref(), Ok("warn,notification_hub=debug"));
+}
+
+/// The definition's pattern of levels, and what the hub reads.
+#[test]
+fn the_hub_reads_every_level_that_the_definition_lets_through() {
+    let table = ["off", "trace", "info,a::b_2=debug,c=off", "error,warn,info,debug"];
+    for text in table {
+        assert_eq!(notification_hub::config::level(text).as_deref(), Ok(text));
+    }
 }
 
 #[test]

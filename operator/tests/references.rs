@@ -178,6 +178,30 @@ async fn a_running_hub_stays_when_its_connection_string_goes() {
     assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()));
 }
 
+#[tokio::test]
+async fn the_log_s_level_is_changed_without_a_rollout_and_its_format_with_one() {
+    let api = FakeApi::new();
+    let mut spec = with_redis("redis", 1);
+    spec["backplane"] = Value::Null;
+    api.create(hub("vault", spec));
+    let table = [
+        (Value::Null, "info", 1),
+        (json!({ "level": "debug" }), "debug", 1),
+        (json!({ "level": "warn,notification_hub=trace" }), "warn,notification_hub=trace", 1),
+        (json!({ "format": "text" }), "info", 2),
+    ];
+    for (log, level, generation) in table {
+        api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["log"] = log.clone());
+        passed(&api).await;
+        let config = api.get(&key("configmaps", "vault")).expect("a ConfigMap");
+        let deployment = api.get(&key("apps/deployments", "vault")).expect("a Deployment");
+        assert_eq!(
+            (&config["data"]["log-level"], &deployment["metadata"]["generation"]),
+            (&json!(level), &json!(generation))
+        );
+    }
+}
+
 /// A spec with everything that a Redis may need, all of one Secret.
 fn with_all_of_redis() -> Value {
     let mut spec = with_redis("redis", 2);

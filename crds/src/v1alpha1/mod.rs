@@ -9,6 +9,8 @@ mod backplane;
 mod catch_up;
 mod drain;
 mod image;
+mod limits;
+mod log;
 mod rollout;
 mod secret;
 mod source;
@@ -21,6 +23,8 @@ pub use backplane::{Backplane, Redis};
 pub use catch_up::CatchUp;
 pub use drain::Drain;
 pub use image::{Image, PullPolicy, PullSecret};
+pub use limits::Limits;
+pub use log::{Log, LogFormat};
 pub use rollout::Rollout;
 pub use secret::{SecretKeyReference, SecretReference, SecretValue};
 pub use source::{Direct, Source};
@@ -160,6 +164,14 @@ pub struct NotificationHubSpec {
     /// Clients that were away while something was pushed to them are told to sync when they are back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catch_up: Option<CatchUp>,
+
+    /// How many clients each pod lets in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Limits>,
+
+    /// What pods write of what they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Log>,
 
     /// A PodTemplateSpec that is merged over the one the operator builds; lists of named things (containers,
     /// environment, volumes) are merged by name, the hub's container is called `hub`. Selector labels, the container's

@@ -2,7 +2,7 @@
 //!
 //! The other half is the hub's `config` module; `tests/contract.rs` holds the two together.
 
-use notification_hub_crds::v1alpha1::CatchUp as CatchUpSpec;
+use notification_hub_crds::v1alpha1::{CatchUp as CatchUpSpec, Limits as LimitsSpec, LogFormat};
 use serde::Serialize;
 
 use crate::keys::CONNECTION_TOKEN_ENTRY;
@@ -15,6 +15,9 @@ pub const CONFIG_FOLDER: &str = "/etc/notification-hub";
 
 /// The file in it, and the entry of the ConfigMap.
 pub const CONFIG_FILE: &str = "config.toml";
+
+/// Another entry, which the hub reads again in place: the level of its log.
+pub const LOG_LEVEL: &str = "log-level";
 
 /// A setting that is no part of the file: the pod has it in its environment, from a Secret.
 pub const CONNECTION_STRING: &str = "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING";
@@ -53,6 +56,8 @@ struct ConfigFile<'a> {
     installation: Option<Installation<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     catch_up: Option<CatchUp<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<Limits<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     drain: Option<Drain<'a>>,
     log: Log,
@@ -120,13 +125,26 @@ struct CatchUp<'a> {
 }
 
 #[derive(Serialize)]
+struct Limits<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_user: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_address: Option<i32>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    trusted_proxies: &'a [String],
+}
+
+#[derive(Serialize)]
 struct Drain<'a> {
     duration: &'a str,
 }
 
 #[derive(Serialize)]
 struct Log {
-    format: &'static str,
+    format: LogFormat,
+    level_file: String,
 }
 
 /// The text of the file.
@@ -139,9 +157,14 @@ pub(super) fn text(hub: &ValidatedHub) -> String {
         auth: auth(hub),
         installation: hub.installation_id.as_deref().map(|id| Installation { id }),
         catch_up: catch_up(hub),
+        limits: limits(&hub.limits),
         // The pod is given as long as this takes: neither leaves it to the other.
         drain: backplane.map(|backplane| Drain { duration: &backplane.drain.text }),
-        log: Log { format: "json" },
+        log: Log {
+            format: hub.log.format.unwrap_or_default(),
+            // Always, so that the first level that is said is no change of this file.
+            level_file: format!("{CONFIG_FOLDER}/{LOG_LEVEL}"),
+        },
     };
     toml::to_string(&file).expect("tables of texts are TOML")
 }
@@ -184,4 +207,14 @@ fn auth(hub: &ValidatedHub) -> Auth<'_> {
 fn catch_up(hub: &ValidatedHub) -> Option<CatchUp<'_>> {
     let CatchUpSpec { enabled, window } = &hub.catch_up;
     (enabled.is_some() || window.is_some()).then_some(CatchUp { enabled: *enabled, window: window.as_deref() })
+}
+
+fn limits(spec: &LimitsSpec) -> Option<Limits<'_>> {
+    let LimitsSpec { connections, connections_per_user, connections_per_address, trusted_proxies } = spec;
+    (*spec != LimitsSpec::default()).then_some(Limits {
+        connections: *connections,
+        per_user: *connections_per_user,
+        per_address: *connections_per_address,
+        trusted_proxies,
+    })
 }

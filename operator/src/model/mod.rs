@@ -14,7 +14,7 @@ pub mod source;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use notification_hub_crds::v1alpha1::{CatchUp, PullPolicy};
+use notification_hub_crds::v1alpha1::{CatchUp, Limits, Log, PullPolicy};
 
 use crate::keys::Plan;
 use backplane::Backplane;
@@ -53,6 +53,10 @@ pub struct ValidatedHub {
     pub tokens: Tokens,
     /// How clients are caught up that missed pushes.
     pub catch_up: CatchUp,
+    /// How many clients a pod lets in.
+    pub limits: Limits,
+    /// What pods write.
+    pub log: Log,
     /// The installation's id.
     pub installation_id: Option<String>,
     /// The keys that the operator keeps for it.

@@ -101,6 +101,8 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
             clock_skew: clock_skew.clone(),
         },
         catch_up: hub.spec.catch_up.clone().unwrap_or_default(),
+        limits: hub.spec.limits.clone().unwrap_or_default(),
+        log: hub.spec.log.clone().unwrap_or_default(),
         installation_id: hub.spec.installation_id.clone(),
         generated,
         signing_keys,
