@@ -184,7 +184,7 @@ async fn variables_that_nobody_can_foresee_are_left_out_unless_their_prefix_keep
         from(Some("GLOBALSETTINGS__BASESERVICEURI__"), "originals"),
         from(Some("ASP"), "urls"),
         { "prefix": "N", "secretRef": { "name": "secret" } },
-        from(Some("NOTIFICATION_HUB__LOG__"), "log"),
+        from(Some("NOTIFICATION_HUB__SIGNALR__"), "log"),
         from(Some("PROXY_"), "proxy"),
     ]);
     let env = json!([{ "name": "aspnetcore_urls", "value": "http://+:80" }]);
@@ -199,7 +199,7 @@ async fn variables_that_nobody_can_foresee_are_left_out_unless_their_prefix_keep
         &api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["template"]["spec"]["containers"][0];
     let kept: Vec<_> =
         container["envFrom"].as_array().expect("sources").iter().map(|each| each["prefix"].clone()).collect();
-    assert_eq!(kept, ["NOTIFICATION_HUB__LOG__", "PROXY_"]);
+    assert_eq!(kept, ["NOTIFICATION_HUB__SIGNALR__", "PROXY_"]);
 }
 
 #[tokio::test]

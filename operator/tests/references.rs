@@ -228,7 +228,7 @@ async fn what_redis_needs_is_missed_all_at_once_and_judged_without_telling_it() 
             "url",
             "http://SECRET",
             "SecretEntryInvalid",
-            "backplane.redis.url: Secret redis, entry url: it is neither redis://",
+            "backplane.redis.url: Secret redis, entry url: it is no URL of redis://",
         ),
         ("url", " ", "SecretEntryMissing", "backplane.redis.url: Secret redis, entry url: it is empty"),
         ("password", "", "SecretEntryMissing", "backplane.redis.password: Secret redis, entry password: it is empty"),

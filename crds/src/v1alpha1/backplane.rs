@@ -16,8 +16,8 @@ pub struct Backplane {
 #[derive(JsonSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Redis {
-    /// Where it is: `redis://HOST:PORT`, `rediss://` with TLS, or a connection string of StackExchange.Redis. When it
-    /// changes, the pods are replaced.
+    /// Where it is: `redis://HOST:PORT`, `rediss://` with TLS, `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE` for one that
+    /// Sentinels watch, or a connection string of StackExchange.Redis. When it changes, the pods are replaced.
     pub url: SecretValue,
 
     /// Whose rights are used there, if the URL does not say.

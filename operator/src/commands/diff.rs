@@ -105,7 +105,8 @@ async fn one(
     let cluster = Cluster::new(client.clone(), Leadership::Alone).rehearsal();
     let failed = |source| Error::Pass { hub: name.clone(), source };
     let fetched = dereference(&cluster, &hub, Timestamp::now()).await.map_err(|error| failed(error.into()))?;
-    let CarriedOut { findings, changes, .. } = carry_out(&cluster, image, &hub, fetched).await.map_err(failed)?;
+    let CarriedOut { findings, changes, .. } =
+        Box::pin(carry_out(&cluster, image, &hub, fetched)).await.map_err(failed)?;
     let mut text = format!("NotificationHub {name} in namespace {namespace}\n");
     complaints(&findings).for_each(|complaint| text.push_str(&format!("! {complaint}\n")));
     changes.iter().for_each(|change| text.push_str(&shown(change)));

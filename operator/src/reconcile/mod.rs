@@ -94,7 +94,7 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passe
     let fetched = dereference::dereference(&context.cluster, hub, context.clock.now()).await?;
     let is_paused = hub.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true");
     let cluster = if is_paused { context.cluster.rehearsal() } else { context.cluster.clone() };
-    let carried_out = carry_out(&cluster, &context.hub_image, hub, fetched).await?;
+    let carried_out = Box::pin(carry_out(&cluster, &context.hub_image, hub, fetched)).await?;
     let CarriedOut { findings, applied, changes, keys } = carried_out;
     let pending = is_paused.then(|| changes.into_iter().map(|change| change.object).collect());
     let due = keys.as_ref().map(Plan::due).filter(|_| !is_paused);

@@ -66,14 +66,17 @@ pub(super) fn redis(spec: &Spec, secrets: &Secrets, findings: &mut Findings) -> 
     })
 }
 
+/// What a URL of Redis begins with.
+const SCHEMES: [&str; 4] = ["redis", "rediss", "redis+sentinel", "rediss+sentinel"];
+
 /// Whether it can be an address of Redis at all; the rest is the hub's to say.
 fn address(content: &[u8]) -> Result<(), &'static str> {
     let text = std::str::from_utf8(content).map_err(|_| "is no text")?;
     match text.trim().split_once("://") {
         // Of a connection string only a password can hold that.
-        Some((scheme, _)) if !scheme.contains([',', '=']) && !["redis", "rediss"].contains(&scheme) => {
-            Err("is neither redis:// nor rediss://, nor a connection string of StackExchange.Redis")
-        }
+        Some((scheme, _)) if !scheme.contains([',', '=']) && !SCHEMES.contains(&scheme) => Err(
+            "is no URL of redis://, rediss://, redis+sentinel:// or rediss+sentinel://, nor a connection string of StackExchange.Redis",
+        ),
         _ => Ok(()),
     }
 }
