@@ -111,8 +111,10 @@ fn who_was_away_at_one_replica_is_told_at_another_and_nobody_else() -> Result<()
     member.becomes_known(&a)?;
     b.push(&json!({ "type": 18, "payload": { "organizationId": ORGANIZATION, "enabled": true } }))?;
     member.syncs(&member.connect(&a)?)?;
-    ensure!(told(&a, "missed")? == 1.0 && told(&b, "missed")? >= 1.0);
-    Ok(())
+    wait::until("both have counted", SOON, || {
+        ensure!(told(&a, "missed")? == 1.0 && told(&b, "missed")? >= 1.0);
+        Ok(())
+    })
 }
 
 #[test]
