@@ -9,7 +9,7 @@ SHELL := /bin/bash
 CARGO_TEST := cargo test --locked --workspace
 # The tests of crates other than tests/ need nothing but themselves; the operator's are one program.
 UNIT := operator $(basename $(notdir $(wildcard crds/tests/*.rs hub/tests/*.rs properties/tests/*.rs)))
-CLUSTER_TESTS := autoscaling_story crd_rules ledger_story operations_story queue_story replicas_story scale_story story
+CLUSTER_TESTS := autoscaling_story chart_story crd_rules ledger_story operations_story queue_story replicas_story scale_story story
 PARTS := $(filter-out $(CLUSTER_TESTS),$(basename $(notdir $(wildcard tests/tests/*.rs))))
 DENY := 0.20.2
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/notification-hub
@@ -35,7 +35,7 @@ test-unit: toolchain ## modules beside their code, the operator against an API s
 
 test-parts: toolchain clients programs ## the hub against real parts: Microsoft's SignalR client, also in Chromium
 	@echo "== tests with real parts"
-	@$(ensure) openssl=openssl /usr/bin/chromium=chromium redis-server=redis-server
+	@$(ensure) openssl=openssl /usr/bin/chromium=chromium redis-server=redis-server nginx=nginx
 	$(CARGO_TEST) $(addprefix --test ,$(PARTS))
 
 test-timers: toolchain ## the timers that were recorded, at their real speed: a minute

@@ -1,13 +1,16 @@
-//! What is made of the chart is current: the table of its values, and the manifests for those without Helm.
+//! What is made of the chart and of the operator's rights is current: the table of values, the manifests for those without
+//! Helm, the rights in the security model.
 //!
 //! `make generated` writes it anew.
 
 use std::path::{Path, PathBuf};
 
+use notification_hub_operator::permissions::PERMISSIONS;
+
 use crate::chart::{chart, rendered_text};
 
-/// Before and behind the table in the chart's README.
-const FRAME: [&str; 2] = ["<!-- values: made by `make generated` -->\n", "<!-- end of values -->\n"];
+/// Before and behind what is made of something, in a page.
+const FRAME: [&str; 2] = ["<!-- made by `make generated` -->\n", "<!-- until here -->\n"];
 
 /// What a namespace needs before the chart's objects fit in.
 const NAMESPACE: &str = "\
@@ -87,14 +90,29 @@ fn table(values: &str) -> String {
     rows
 }
 
+/// Compares what stands in the frame of a page, or writes it.
+fn frame_is_current(path: &Path, expected: &str) {
+    let page = std::fs::read_to_string(path).expect("the page");
+    let (before, rest) = page.split_once(FRAME[0]).expect("where it begins");
+    let (_, behind) = rest.split_once(FRAME[1]).expect("where it ends");
+    is_current(path, &format!("{before}{}{expected}{}{behind}", FRAME[0], FRAME[1]));
+}
+
 #[test]
 fn the_readme_has_every_value() {
-    let path = chart().join("README.md");
-    let readme = std::fs::read_to_string(&path).expect("the README");
     let values = std::fs::read_to_string(chart().join("values.yaml")).expect("the values");
-    let (before, rest) = readme.split_once(FRAME[0]).expect("where the table begins");
-    let (_, behind) = rest.split_once(FRAME[1]).expect("where it ends");
-    is_current(&path, &format!("{before}{}{}{}{behind}", FRAME[0], table(&values), FRAME[1]));
+    frame_is_current(&chart().join("README.md"), &table(&values));
+}
+
+#[test]
+fn the_security_model_has_every_right() {
+    let mut rows = "| resource | API group | verbs | why |\n|---|---|---|---|\n".to_owned();
+    for permission in PERMISSIONS {
+        let (verbs, group) = (permission.verbs.join(", "), permission.group);
+        let group = if group.is_empty() { "core" } else { group };
+        rows += &format!("| `{}` | {group} | {verbs} | {} |\n", permission.resource, permission.why);
+    }
+    frame_is_current(&project().join("docs/security.md"), &rows);
 }
 
 #[test]

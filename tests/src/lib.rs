@@ -20,6 +20,7 @@ pub mod listener;
 pub mod local_hub;
 pub mod namespace;
 pub mod negotiated;
+pub mod nginx;
 pub mod process;
 pub mod programs;
 pub mod proxy;

@@ -205,13 +205,18 @@ fn links_between_the_pages_lead_somewhere() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for page in [
         "README.md",
+        "charts/notification-hub-operator/README.md",
         "docs/bitwarden.md",
         "docs/configuration.md",
         "docs/features.md",
+        "docs/install.md",
         "docs/metrics.md",
         "docs/operator.md",
         "docs/performance.md",
         "docs/scaling.md",
+        "docs/proxies.md",
+        "docs/security.md",
+        "docs/troubleshooting.md",
         "docs/example/README.md",
     ] {
         let text = read(page)?;
@@ -224,6 +229,29 @@ fn links_between_the_pages_lead_somewhere() -> Result<()> {
             let found = heading.is_empty() || std::fs::read_to_string(&target)?.lines().any(is_it);
             ensure!(found, "{page}: {file} has no heading for {heading}");
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_one_is_told_to_look_at_exists() -> Result<()> {
+    let page = read("docs/troubleshooting.md")?;
+    let conditions = read("crds/src/condition.rs")?;
+    // Of symptoms, what is written like a reason or a condition.
+    let symptoms = page.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.split('|').nth(1));
+    let is_name = |name: &&str| name.starts_with(char::is_uppercase) && !matches!(*name, "False" | "True");
+    let named: BTreeSet<&str> = symptoms.flat_map(code).filter(is_name).collect();
+    ensure!(named.len() > 5, "{named:?}");
+    for name in named {
+        ensure!(conditions.contains(&format!("    {name},\n")), "there is no condition or reason {name}");
+    }
+    let metrics = read("docs/metrics.md")?;
+    for name in code(&page).into_iter().filter_map(|name| name.strip_prefix("notification_hub_")) {
+        ensure!(metrics.contains(&format!("| `{name}` |")), "there is no metric {name}");
+    }
+    let settings = read("docs/configuration.md")?;
+    for name in code(&page).into_iter().filter(|name| name.starts_with("limits.") || name.starts_with("signalr.")) {
+        ensure!(settings.contains(&format!("| `{name}` |")), "there is no setting {name}");
     }
     Ok(())
 }

@@ -1,0 +1,259 @@
+//! The life of a release, with Helm and a real Kubernetes: upgraded, narrowed, removed, installed again, and without Helm. A
+//! hub and its clients stay all the while, and every pod is one that the `restricted` standard takes.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::cluster::{folder, run};
+use notification_hub_tests::deployed::{connect, folder_update, generated_key, send};
+use notification_hub_tests::install::{self, NAMESPACE, RELEASE, WAIT};
+use notification_hub_tests::listener::Listener;
+use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::token::{self, Signer};
+use notification_hub_tests::wait::until;
+use serde_json::Value;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+const RESTRICTED: &str = "pod-security.kubernetes.io/enforce=restricted";
+
+/// Runs a test that has the release to itself. In a cluster of somebody's own it is left as it is.
+fn with_the_release(purpose: &str, test: impl FnOnce(&Namespace) -> Result<()>) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    namespace::with(purpose, |namespace| {
+        if namespace.cluster.is_current_context() {
+            return Ok(());
+        }
+        for name in [&namespace.name, NAMESPACE] {
+            namespace.cluster.kubectl(&["label", "--overwrite", "namespace", name, RESTRICTED])?;
+        }
+        test(namespace)
+    });
+}
+
+/// A hub with a client that must not notice anything.
+struct Connected<'a> {
+    namespace: &'a Namespace,
+    key: Signer,
+    user: String,
+    client: Listener,
+    pod: Value,
+}
+
+impl<'a> Connected<'a> {
+    fn start(namespace: &'a Namespace) -> Result<Self> {
+        let sample = std::fs::read_to_string(project()?.join("crds/samples/minimal.yaml"))?;
+        namespace.cluster.kubectl_with(&["-n", &namespace.name, "apply", "-f", "-"], &sample)?;
+        namespace.wait_ready("vault")?;
+        let key = generated_key(namespace, "vault")?;
+        let user = Uuid::new_v4().to_string();
+        let claims = token::user(&user, &[], "ChromeBrowser", "device");
+        let client = connect(namespace, &namespace.reach("vault", 5000)?, &key.sign(&claims)?, "messagepack")?;
+        let pod = namespace.pod("vault")?;
+        Ok(Self { namespace, key, user, client, pod })
+    }
+
+    /// The same connection, to the same pod, still gets pushes.
+    fn is_served(&self) -> Result<()> {
+        let folder = Uuid::new_v4().to_string();
+        let internal = self.namespace.reach("vault-internal", 5001)?;
+        let token = self.key.sign(&token::internal())?;
+        let sent = send(self.namespace, &internal, &token, &folder_update(&self.user, &folder))?;
+        ensure!(sent.status == 200, "the answer is {}: {}", sent.status, sent.text());
+        self.client.notification(|notification| notification["Payload"]["Id"] == *folder)?;
+        let pod = self.namespace.pod("vault")?;
+        ensure!(pod["metadata"]["uid"] == self.pod["metadata"]["uid"], "another pod: {}", pod["metadata"]);
+        Ok(())
+    }
+
+    /// The operator is there and does its work: what is taken away comes back.
+    fn is_looked_after(&self) -> Result<()> {
+        self.namespace.kubectl(&["delete", "service", "vault-metrics"])?;
+        until("the Service is back", PATIENCE, || self.namespace.get("service", "vault-metrics"))?;
+        self.namespace.wait_condition("vault", "Ready", "True", "Available")?;
+        self.is_served()
+    }
+}
+
+fn project() -> Result<&'static Path> {
+    folder().parent().context("no project around the tests")
+}
+
+fn git(arguments: &[&str]) -> Result<String> {
+    run(Command::new("git").current_dir(project()?).args(arguments))
+}
+
+/// The chart as it was before its last change, unpacked into a folder. None, with a line that says so, where the history
+/// is not there.
+fn previous_chart(into: &Path) -> Result<Option<PathBuf>> {
+    let path = format!("charts/{RELEASE}");
+    if git(&["rev-parse", "--is-shallow-repository"]).ok().is_none_or(|shallow| shallow.trim() != "false") {
+        // Past libtest, which keeps to itself what a test that passes prints.
+        let _ = writeln!(std::io::stderr(), "no history here, so there is no earlier chart to upgrade from");
+        return Ok(None);
+    }
+    let changed = !git(&["status", "--porcelain", "--", &path])?.is_empty();
+    let commits = git(&["log", "-n", "2", "--format=%H", "--", &path])?;
+    let commit = commits.lines().nth(usize::from(!changed)).context("the chart has changed only once")?;
+    let archive = into.join("chart.tar");
+    let archived = archive.to_str().context("an odd path")?;
+    git(&["archive", "--output", archived, commit, "--", &path])?;
+    run(Command::new("tar").current_dir(into).args(["-xf", archived]))?;
+    Ok(Some(into.join(path)))
+}
+
+/// The definition's schema in the cluster, and as it is generated.
+fn schemas(namespace: &Namespace) -> Result<[Value; 2]> {
+    let served = namespace.get("customresourcedefinition", "notificationhubs.notificationhub.rs")?;
+    let generated: Value =
+        serde_saphyr::from_str(&std::fs::read_to_string(project()?.join("crds/yaml/notificationhubs.yaml"))?)?;
+    Ok([served, generated].map(|definition| definition["spec"]["versions"][0]["schema"].clone()))
+}
+
+#[test]
+fn an_upgrade_from_the_previous_chart_disconnects_nobody() {
+    with_the_release("upgrade", |namespace| {
+        let folder = tempfile::tempdir()?;
+        let Some(previous) = previous_chart(folder.path())? else { return Ok(()) };
+        let hub = Connected::start(namespace)?;
+        // It may not know all of today's values, nor have the rights that today's operator needs.
+        install::release(namespace.cluster, &previous, &["--skip-schema-validation"])?;
+        install::release(namespace.cluster, &install::chart()?, &WAIT)?;
+        let [served, generated] = schemas(namespace)?;
+        ensure!(served == generated, "the definition is not the present one");
+        hub.is_served()?;
+        hub.is_looked_after()
+    });
+}
+
+/// The commands of `docs/install.md`, in a copy of the project whose chart and manifests name the tests' images.
+struct Page<'a> {
+    namespace: &'a Namespace,
+    text: String,
+    folder: TempDir,
+}
+
+impl<'a> Page<'a> {
+    fn open(namespace: &'a Namespace) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut copy = Command::new("cp");
+        run(copy.current_dir(project()?).args(["-r", "charts", "crds", "deploy"]).arg(folder.path()))?;
+        let manifests = folder.path().join("deploy/operator.yaml");
+        let values = folder.path().join(format!("charts/{RELEASE}/values.yaml"));
+        for (name, own) in [("notification-hub-operator", "operator"), ("notification-hub", "hub")] {
+            let published = format!("ghcr.io/notification-hub/{name}:{}", env!("CARGO_PKG_VERSION"));
+            replace(&manifests, &published, &format!("nhub.test/{own}:test"))?;
+            replace(&values, &format!("notification-hub/{name}\n"), &format!("{own}\n"))?;
+        }
+        replace(&values, "registry: ghcr.io\n", "registry: nhub.test\n")?;
+        replace(&values, "tag: \"\"\n", "tag: test\n")?;
+        Ok(Self { namespace, text: std::fs::read_to_string(project()?.join("docs/install.md"))?, folder })
+    }
+
+    /// Runs a block of commands below a heading.
+    fn run(&self, heading: &str, block: usize) -> Result<()> {
+        let (_, section) = self.text.split_once(&format!("\n## {heading}\n")).context("no such heading")?;
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let (commands, _) = section
+            .split("```sh\n")
+            .nth(block + 1)
+            .and_then(|rest| rest.split_once("```"))
+            .with_context(|| format!("no block {block} below {heading}"))?;
+        let mut shell = self.namespace.cluster.command("bash");
+        run(shell.current_dir(self.folder.path()).args(["-euc", commands])).map(drop).context(heading.to_owned())
+    }
+}
+
+fn replace(file: &Path, from: &str, to: &str) -> Result<()> {
+    let text = std::fs::read_to_string(file)?;
+    ensure!(text.contains(from), "{} has no {from}", file.display());
+    Ok(std::fs::write(file, text.replace(from, to))?)
+}
+
+#[test]
+fn hubs_outlive_the_release_and_are_taken_over_by_the_next() {
+    with_the_release("again", |namespace| {
+        let page = Page::open(namespace)?;
+        let hub = Connected::start(namespace)?;
+        page.run("Uninstalling", 0)?;
+        namespace.get("notificationhub", "vault")?;
+        hub.is_served()?;
+
+        page.run("Without Helm", 0)?;
+        hub.is_looked_after()?;
+        page.run("Without Helm", 1)?;
+        hub.is_looked_after()?;
+
+        page.run("Uninstalling", 0)?;
+        for block in 0..3 {
+            page.run("With Helm", block)?;
+        }
+        hub.is_looked_after()?;
+        page.run("The first hub", 0)?;
+
+        page.run("Uninstalling", 0)?;
+        page.run("Uninstalling", 1)?;
+        ensure!(namespace.get("notificationhub", "vault").is_err(), "the hub is still there");
+        let blocks = page.text.matches("```sh\n").count();
+        ensure!(blocks == 8, "the page has {blocks} blocks of commands, and 8 were run");
+        install::release(namespace.cluster, &install::chart()?, &WAIT)
+    });
+}
+
+#[test]
+fn several_operators_with_rights_in_one_namespace() {
+    with_the_release("narrow", |namespace| {
+        let cluster = namespace.cluster;
+        let hub = Connected::start(namespace)?;
+        let narrow = format!("watchNamespaces=[\"{}\"]", namespace.name);
+        let options = [&WAIT[..], &["--set", "replicas=2", "--set-json", &narrow]].concat();
+        install::release(cluster, &install::chart()?, &options)?;
+
+        let operator = format!("--as=system:serviceaccount:{NAMESPACE}:{RELEASE}");
+        let may = |verb: &str, resource: &str, where_: &str| {
+            cluster.kubectl(&["auth", "can-i", verb, resource, "--namespace", where_, &operator]).is_ok()
+        };
+        ensure!(may("get", "secrets", &namespace.name), "it may not do its work");
+        for elsewhere in ["default", NAMESPACE] {
+            ensure!(!may("get", "secrets", elsewhere), "it may read the Secrets of {elsewhere}");
+        }
+        for (verb, resource) in [("delete", "pods"), ("update", "notificationhubs"), ("create", "roles")] {
+            ensure!(!may(verb, resource, &namespace.name), "it may {verb} {resource}");
+        }
+        let budget = cluster.kubectl(&[
+            "get",
+            "pdb",
+            "-n",
+            NAMESPACE,
+            RELEASE,
+            "-o",
+            "jsonpath={.status.disruptionsAllowed}",
+        ])?;
+        ensure!(budget == "1", "{budget} may be taken");
+        // Whichever leads, the other takes over.
+        let leases = ["get", "lease", "-n", NAMESPACE, RELEASE, "-o", "jsonpath={.spec.holderIdentity}"];
+        let leader = until("a leader", PATIENCE, || {
+            let leader = cluster.kubectl(&leases)?;
+            ensure!(!leader.is_empty(), "nobody leads");
+            Ok(leader)
+        })?;
+        let pods = cluster.kubectl(&["get", "pods", "-n", NAMESPACE, "-o", "name"])?;
+        let pod =
+            pods.lines().find(|pod| leader.contains(pod.trim_start_matches("pod/"))).context("the leader is no pod")?;
+        cluster.kubectl(&["delete", "-n", NAMESPACE, "--wait=false", pod])?;
+        until("another leader", PATIENCE, || {
+            let now = cluster.kubectl(&leases)?;
+            ensure!(!now.is_empty() && now != leader, "it is {now:?}");
+            Ok(())
+        })?;
+        hub.is_looked_after()?;
+
+        install::release(cluster, &install::chart()?, &WAIT)?;
+        ensure!(may("get", "secrets", "default"), "without namespaces it looks after all");
+        hub.is_looked_after()
+    });
+}
