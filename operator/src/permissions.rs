@@ -104,6 +104,13 @@ pub const PERMISSIONS: &[Permission] = &[
     },
     Permission {
         scope: Scope::Watched,
+        group: "networking.k8s.io",
+        resource: "networkpolicies",
+        verbs: OPTIONAL_CHILD,
+        why: "Who may reach a hub's pods, where networkPolicy asks for it.",
+    },
+    Permission {
+        scope: Scope::Watched,
         group: "events.k8s.io",
         resource: "events",
         verbs: &["create", "patch"],

@@ -102,6 +102,28 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
             }),
         ),
         (
+            "surrounded",
+            json!({
+                "replicas": 1,
+                "source": { "direct": { "allowFrom": [{ "podSelector": { "matchLabels": { "app": "api" } } }] } },
+                "auth": { "generate": { "algorithm": "ES256" } },
+                "service": {
+                    "type": "LoadBalancer",
+                    "labels": { "team": "identity", "app.kubernetes.io/component": "notifications" },
+                    "annotations": { "example.com/pool": "public" },
+                },
+                "networkPolicy": { "enabled": true },
+            }),
+        ),
+        (
+            "guarded-queue",
+            json!({
+                "source": { "azureQueue": { "connectionString": { "secretKeyRef": { "name": "storage", "key": "url" } } } },
+                "auth": { "generate": { "algorithm": "ES256" } },
+                "networkPolicy": { "enabled": true },
+            }),
+        ),
+        (
             "customized",
             json!({
                 "replicas": 1,
@@ -173,6 +195,7 @@ fn documents(desired: Desired) -> String {
         internal_service,
         metrics_service,
         pod_disruption_budget,
+        network_policy,
         deployment,
         horizontal_pod_autoscaler,
     } = desired;
@@ -191,6 +214,7 @@ fn documents(desired: Desired) -> String {
         Some(serde_json::to_value(metrics_service)),
         tokens_secret.map(serde_json::to_value),
         pod_disruption_budget.map(serde_json::to_value),
+        network_policy.map(serde_json::to_value),
         Some(serde_json::to_value(deployment)),
         horizontal_pod_autoscaler.map(serde_json::to_value),
     ];

@@ -67,6 +67,14 @@ async fn everything(api: &FakeApi) {
     api.until("none", |api| autoscaler(api).is_none()).await;
     roll_out(api, "vault");
     api.until("no budget", |_| gone("policy/poddisruptionbudgets", "vault")).await;
+    let guard = |enabled: bool| {
+        let guarded = |it: &mut serde_json::Value| it["spec"]["networkPolicy"] = json!({ "enabled": enabled });
+        api.edit(&key(HUBS, "vault"), guarded);
+    };
+    guard(true);
+    api.until("a policy", |_| !gone("networking.k8s.io/networkpolicies", "vault")).await;
+    guard(false);
+    api.until("no policy", |_| gone("networking.k8s.io/networkpolicies", "vault")).await;
     let asks_pods =
         |api: &FakeApi| api.accesses().iter().any(|access| (access.verb, access.resource.as_str()) == ("list", "pods"));
     api.until("pods are asked", asks_pods).await;

@@ -41,6 +41,25 @@ fn there(api: &FakeApi, children: &[(&str, &str)]) -> Vec<bool> {
 }
 
 #[tokio::test]
+async fn a_policy_comes_and_goes_and_is_nobody_elses() {
+    let api = direct().await;
+    let policy = key("networking.k8s.io/networkpolicies", "vault");
+    let guarded = |enabled: bool| {
+        let mut spec = smallest();
+        spec["networkPolicy"] = json!({ "enabled": enabled });
+        spec
+    };
+    switched(&api, guarded(true)).await;
+    let rules = api.get(&policy).expect("a policy")["spec"]["ingress"].clone();
+    assert_eq!(rules[1]["from"], json!([{ "podSelector": {} }]), "senders of the namespace alone");
+    api.edit(&policy, |policy| policy["spec"]["ingress"] = json!([]));
+    passed(&api).await;
+    assert_eq!(api.get(&policy).expect("a policy")["spec"]["ingress"], rules, "an edit is taken back");
+    switched(&api, guarded(false)).await;
+    assert!(api.get(&policy).is_none());
+}
+
+#[tokio::test]
 async fn a_changed_source_leaves_nothing_behind_and_may_be_changed_back() {
     let api = direct().await;
     let template = |api: &FakeApi| {

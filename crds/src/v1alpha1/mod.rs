@@ -11,8 +11,10 @@ mod drain;
 mod image;
 mod limits;
 mod log;
+mod network_policy;
 mod rollout;
 mod secret;
+mod service;
 mod source;
 mod status;
 
@@ -25,8 +27,10 @@ pub use drain::Drain;
 pub use image::{Image, PullPolicy, PullSecret};
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
+pub use network_policy::NetworkPolicy;
 pub use rollout::Rollout;
 pub use secret::{SecretKeyReference, SecretReference, SecretValue};
+pub use service::{PublicService, ServiceType};
 pub use source::{Direct, Source};
 pub use status::{KeyTimes, NotificationHubStatus, SourceKind};
 
@@ -118,7 +122,9 @@ use crate::schema::preserved_object;
     validation = Rule::new("has(self.backplane) || !has(self.rollout)")
         .message("without a backplane there is one pod, and one more while it is replaced: leave rollout out, or give backplane.redis")
         .reason(Reason::FieldValueForbidden)
-        .field_path(".rollout")
+        .field_path(".rollout"),
+    validation = Rule::new("!has(self.source.direct) || !has(self.source.direct.allowFrom) || (has(self.networkPolicy) && self.networkPolicy.enabled)")
+        .message("source.direct.allowFrom does nothing without a NetworkPolicy: set networkPolicy.enabled to true, or leave it out")
 )]
 pub struct NotificationHubSpec {
     /// How many pods serve, 1 by default; 0 stops the hub, and more than 1 need a backplane. Set it if you want to use
@@ -140,6 +146,15 @@ pub struct NotificationHubSpec {
 
     /// Which tokens the hub accepts.
     pub auth: Auth,
+
+    /// The Service that clients connect through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<PublicService>,
+
+    /// Who may reach the hub's pods. It is the cluster's network plugin that enforces it: one that knows no NetworkPolicy
+    /// lets everything through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_policy: Option<NetworkPolicy>,
 
     /// The installation's id: pushes to a whole installation reach the clients of this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,10 +1,12 @@
 //! `spec.source`: where notifications come from.
 
+use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AzureQueue;
+use crate::schema::network_policy_peers;
 
 /// Where notifications come from: exactly one of its fields.
 ///
@@ -26,6 +28,13 @@ pub struct Source {
     pub azure_queue: Option<AzureQueue>,
 }
 
-/// Notifications posted to the hub. It has no settings yet.
+/// Notifications posted to the hub.
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
-pub struct Direct {}
+#[serde(rename_all = "camelCase")]
+pub struct Direct {
+    /// Who may post, as peers of a NetworkPolicy: by default the pods of the hub's namespace. Only with
+    /// `networkPolicy.enabled`. A token is asked for in any case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "network_policy_peers")]
+    pub allow_from: Vec<NetworkPolicyPeer>,
+}

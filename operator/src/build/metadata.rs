@@ -1,8 +1,11 @@
 //! The metadata of every child: the only place where owner reference and labels are set. Pure.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::model::{ValidatedHub, labels};
+use crate::model::ValidatedHub;
+use crate::model::labels::{self, Labels};
 
 /// Metadata of the child called `name`.
 pub(super) fn of(hub: &ValidatedHub, name: impl Into<String>) -> ObjectMeta {
@@ -12,5 +15,22 @@ pub(super) fn of(hub: &ValidatedHub, name: impl Into<String>) -> ObjectMeta {
         labels: Some(labels::recommended(&hub.name)),
         owner_references: Some(vec![hub.owner.clone()]),
         ..ObjectMeta::default()
+    }
+}
+
+/// The same with labels and annotations of the user's. A label of ours wins.
+pub(super) fn with(
+    hub: &ValidatedHub,
+    name: impl Into<String>,
+    labels: &Labels,
+    annotations: &BTreeMap<String, String>,
+) -> ObjectMeta {
+    let metadata = of(hub, name);
+    let mut all = labels.clone();
+    all.extend(metadata.labels.into_iter().flatten());
+    ObjectMeta {
+        labels: Some(all),
+        annotations: Some(annotations.clone()).filter(|annotations| !annotations.is_empty()),
+        ..metadata
     }
 }

@@ -11,6 +11,7 @@ pub mod references;
 pub mod scale;
 mod secret_entry;
 pub mod source;
+pub mod surroundings;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -24,6 +25,7 @@ use names::HubName;
 use scale::Scale;
 pub use secret_entry::SecretEntry;
 use source::Source;
+use surroundings::Surroundings;
 
 /// Name of the hub's container in its pods.
 pub const CONTAINER: &str = "hub";
@@ -57,6 +59,8 @@ pub struct ValidatedHub {
     pub limits: Limits,
     /// What pods write.
     pub log: Log,
+    /// What is around its pods.
+    pub surroundings: Surroundings,
     /// The installation's id.
     pub installation_id: Option<String>,
     /// The keys that the operator keeps for it.

@@ -57,6 +57,7 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
         internal_service,
         metrics_service,
         pod_disruption_budget,
+        network_policy,
         deployment,
         horizontal_pod_autoscaler,
     } = desired;
@@ -72,6 +73,7 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     let internal_service = look.at_some(internal_service).await?;
     let metrics_service = look.at(metrics_service).await?;
     let pod_disruption_budget = look.at_some(pod_disruption_budget).await?;
+    let network_policy = look.at_some(network_policy).await?;
     let mut deployment = look.at(deployment).await?;
     let horizontal_pod_autoscaler = look.at_some(horizontal_pod_autoscaler).await?;
     if !look.foreign.is_empty() {
@@ -90,6 +92,7 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     write.some_child(internal_service).await?;
     write.child(metrics_service).await?;
     write.some_child(pod_disruption_budget).await?;
+    write.some_child(network_policy).await?;
     if horizontal_pod_autoscaler.is_some() {
         let Child { object, there } = &mut deployment;
         let handed_over = hand_over::to_autoscaler(cluster, object, there.as_ref()).await;

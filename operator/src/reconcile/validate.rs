@@ -5,6 +5,7 @@ mod generate;
 mod scale;
 mod secret_value;
 mod source;
+mod surroundings;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -103,6 +104,7 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
         catch_up: hub.spec.catch_up.clone().unwrap_or_default(),
         limits: hub.spec.limits.clone().unwrap_or_default(),
         log: hub.spec.log.clone().unwrap_or_default(),
+        surroundings: surroundings::of(&hub.spec),
         installation_id: hub.spec.installation_id.clone(),
         generated,
         signing_keys,

@@ -1,0 +1,40 @@
+//! The NetworkPolicy: who may reach the hub's pods. What they connect to is left open. Pure.
+
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::build::{metadata, ports};
+use crate::model::{ValidatedHub, labels, surroundings};
+
+pub(in crate::build) fn build(hub: &ValidatedHub, asked: &surroundings::NetworkPolicy) -> NetworkPolicy {
+    // Metrics too from anywhere: a policy that blocks them is noticed too late.
+    let mut rules = vec![rule(&[ports::PUBLIC, ports::ADMIN], None)];
+    if hub.source.is_direct() {
+        rules.push(rule(&[ports::INTERNAL], Some(asked.senders.clone())));
+    }
+    NetworkPolicy {
+        metadata: metadata::of(hub, hub.name.as_str()),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(LabelSelector {
+                match_labels: Some(labels::selector(&hub.name)),
+                ..LabelSelector::default()
+            }),
+            policy_types: Some(vec!["Ingress".to_owned()]),
+            ingress: Some(rules),
+            ..NetworkPolicySpec::default()
+        }),
+    }
+}
+
+/// Lets peers reach ports; without peers anybody.
+fn rule(ports: &[i32], from: Option<Vec<NetworkPolicyPeer>>) -> NetworkPolicyIngressRule {
+    let port = |number: &i32| NetworkPolicyPort {
+        port: Some(IntOrString::Int(*number)),
+        protocol: Some("TCP".to_owned()),
+        ..NetworkPolicyPort::default()
+    };
+    NetworkPolicyIngressRule { from, ports: Some(ports.iter().map(port).collect()) }
+}

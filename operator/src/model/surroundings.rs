@@ -1,0 +1,20 @@
+//! What is around a hub's pods: its public Service, and who may reach them. Pure.
+
+use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
+use notification_hub_crds::v1alpha1::PublicService;
+
+/// What is around a hub's pods.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// What the public Service is like.
+    pub service: PublicService,
+    /// Who may reach the pods; anybody if it is not there.
+    pub network_policy: Option<NetworkPolicy>,
+}
+
+/// Who may reach the pods.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkPolicy {
+    /// Who may post; never empty.
+    pub senders: Vec<NetworkPolicyPeer>,
+}
