@@ -15,6 +15,8 @@ pub enum ConditionType {
     SpecValid,
     /// Everything that the spec refers to exists and is well formed.
     ReferencesResolved,
+    /// What `expose` asks for leads to the hub.
+    Exposed,
     /// An annotation stops all changes.
     Paused,
     /// A foreign object has a name that the hub needs.
@@ -23,13 +25,14 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order in which they are written.
-    pub const ALL: [ConditionType; 8] = [
+    pub const ALL: [ConditionType; 9] = [
         ConditionType::Ready,
         ConditionType::Available,
         ConditionType::Progressing,
         ConditionType::Degraded,
         ConditionType::SpecValid,
         ConditionType::ReferencesResolved,
+        ConditionType::Exposed,
         ConditionType::Paused,
         ConditionType::Conflict,
     ];
@@ -43,6 +46,7 @@ impl ConditionType {
             ConditionType::Degraded => "Degraded",
             ConditionType::SpecValid => "SpecValid",
             ConditionType::ReferencesResolved => "ReferencesResolved",
+            ConditionType::Exposed => "Exposed",
             ConditionType::Paused => "Paused",
             ConditionType::Conflict => "Conflict",
         }
@@ -94,6 +98,16 @@ pub enum Reason {
     SecretEntryInvalid,
     /// `ReferencesResolved`: an entry of a Secret is malformed, or none is a key.
     InvalidKey,
+    /// `Exposed`: by what `expose` asks for.
+    Exposed,
+    /// `Exposed`: `expose` asks for nothing.
+    NotAsked,
+    /// `Exposed`: the Ingress is not there yet.
+    NotMade,
+    /// `Exposed`: the Ingress has no class, and the cluster no default one.
+    NoIngressClass,
+    /// `Exposed`: the Ingress has no address: no controller has taken it yet.
+    NoAddress,
     /// `Ready`: changes are waiting. `Paused`: an annotation says so.
     Paused,
     /// `Paused`: changes are carried out.
@@ -129,6 +143,11 @@ impl Reason {
             Reason::SecretEntryMissing => "SecretEntryMissing",
             Reason::SecretEntryInvalid => "SecretEntryInvalid",
             Reason::InvalidKey => "InvalidKey",
+            Reason::Exposed => "Exposed",
+            Reason::NotAsked => "NotAsked",
+            Reason::NotMade => "NotMade",
+            Reason::NoIngressClass => "NoIngressClass",
+            Reason::NoAddress => "NoAddress",
             Reason::Paused => "Paused",
             Reason::NotPaused => "NotPaused",
             Reason::NoConflict => "NoConflict",

@@ -105,6 +105,13 @@ pub const PERMISSIONS: &[Permission] = &[
     Permission {
         scope: Scope::Watched,
         group: "networking.k8s.io",
+        resource: "ingresses",
+        verbs: OPTIONAL_CHILD,
+        why: "The way to a hub from outside that expose.ingress asks for.",
+    },
+    Permission {
+        scope: Scope::Watched,
+        group: "networking.k8s.io",
         resource: "networkpolicies",
         verbs: OPTIONAL_CHILD,
         why: "Who may reach a hub's pods, where networkPolicy asks for it.",

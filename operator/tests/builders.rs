@@ -113,6 +113,10 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                     "annotations": { "example.com/pool": "public" },
                 },
                 "networkPolicy": { "enabled": true },
+                "expose": { "ingress": {
+                    "className": "nginx", "host": "vault.example.com", "tlsSecretName": "vault-tls",
+                    "labels": { "team": "identity" }, "annotations": { "example.com/read-timeout": "120s" },
+                } },
             }),
         ),
         (
@@ -195,6 +199,7 @@ fn documents(desired: Desired) -> String {
         internal_service,
         metrics_service,
         pod_disruption_budget,
+        ingress,
         network_policy,
         deployment,
         horizontal_pod_autoscaler,
@@ -214,6 +219,7 @@ fn documents(desired: Desired) -> String {
         Some(serde_json::to_value(metrics_service)),
         tokens_secret.map(serde_json::to_value),
         pod_disruption_budget.map(serde_json::to_value),
+        ingress.map(serde_json::to_value),
         network_policy.map(serde_json::to_value),
         Some(serde_json::to_value(deployment)),
         horizontal_pod_autoscaler.map(serde_json::to_value),

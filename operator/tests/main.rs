@@ -15,6 +15,7 @@ mod connections;
 mod contract;
 mod controller;
 mod drift;
+mod exposure;
 mod faults;
 mod leader;
 mod paused;

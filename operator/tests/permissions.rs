@@ -67,6 +67,10 @@ async fn everything(api: &FakeApi) {
     api.until("none", |api| autoscaler(api).is_none()).await;
     roll_out(api, "vault");
     api.until("no budget", |_| gone("policy/poddisruptionbudgets", "vault")).await;
+    api.edit(&key(HUBS, "vault"), |it| it["spec"]["expose"] = json!({ "ingress": {} }));
+    api.until("an Ingress", |_| !gone("networking.k8s.io/ingresses", "vault")).await;
+    api.edit(&key(HUBS, "vault"), |it| it["spec"]["expose"] = serde_json::Value::Null);
+    api.until("no Ingress", |_| gone("networking.k8s.io/ingresses", "vault")).await;
     let guard = |enabled: bool| {
         let guarded = |it: &mut serde_json::Value| it["spec"]["networkPolicy"] = json!({ "enabled": enabled });
         api.edit(&key(HUBS, "vault"), guarded);

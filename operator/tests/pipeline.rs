@@ -47,7 +47,7 @@ async fn the_status_tells_of_the_spec_it_is_about() {
     assert_eq!(status["image"], "registry.example.com/hub:1.0.0");
     assert_eq!((&status["replicas"], &status["readyReplicas"]), (&json!(0), &json!(0)));
     let conditions = status["conditions"].as_array().expect("conditions");
-    assert_eq!(conditions.len(), 8);
+    assert_eq!(conditions.len(), 9);
     assert!(conditions.iter().all(|condition| condition["observedGeneration"] == 1), "{conditions:#?}");
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Progressing".into()));
     assert_eq!(condition(&api, "vault", "SpecValid"), ("True".into(), "Valid".into()));

@@ -38,6 +38,10 @@ What the operator may do in the namespaces that it watches. Its tests hold this 
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
+# The way to a hub from outside that expose.ingress asks for.
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [get, list, watch, create, patch, delete]
 # Who may reach a hub's pods, where networkPolicy asks for it.
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]

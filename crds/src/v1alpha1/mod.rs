@@ -8,6 +8,7 @@ mod azure_queue;
 mod backplane;
 mod catch_up;
 mod drain;
+mod expose;
 mod image;
 mod limits;
 mod log;
@@ -24,6 +25,7 @@ pub use azure_queue::{AzureQueue, WorkloadIdentity};
 pub use backplane::{Backplane, Redis};
 pub use catch_up::CatchUp;
 pub use drain::Drain;
+pub use expose::{Expose, ExposeIngress};
 pub use image::{Image, PullPolicy, PullSecret};
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
@@ -150,6 +152,10 @@ pub struct NotificationHubSpec {
     /// The Service that clients connect through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<PublicService>,
+
+    /// A way to the hub from outside the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expose: Option<Expose>,
 
     /// Who may reach the hub's pods. It is the cluster's network plugin that enforces it: one that knows no NetworkPolicy
     /// lets everything through.

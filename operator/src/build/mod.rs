@@ -21,7 +21,7 @@ pub use round_trip::lost;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use crate::keys::{KeyPair, Plan};
@@ -46,6 +46,8 @@ pub struct Desired {
     pub metrics_service: Service,
     /// How many pods may be taken from it at once, if there are several.
     pub pod_disruption_budget: Option<PodDisruptionBudget>,
+    /// The way from outside, if one is asked for.
+    pub ingress: Option<Ingress>,
     /// Who may reach the pods, if that is to be bounded.
     pub network_policy: Option<NetworkPolicy>,
     /// The pods. With an autoscaler their number is what a new hub begins with.
@@ -81,6 +83,7 @@ pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
         internal_service: hub.source.is_direct().then(|| resource::service::internal(hub)),
         metrics_service: resource::service::metrics(hub),
         pod_disruption_budget: resource::pod_disruption_budget::build(hub),
+        ingress: hub.surroundings.ingress.as_ref().map(|it| resource::ingress::build(hub, it)),
         network_policy: hub.surroundings.network_policy.as_ref().map(|it| resource::network_policy::build(hub, it)),
         deployment,
         horizontal_pod_autoscaler: hub.scale.automatic().map(|it| resource::horizontal_pod_autoscaler::build(hub, it)),

@@ -1,5 +1,6 @@
 //! From what a pass found to the resource's status. Pure.
 
+mod exposure;
 mod findings;
 mod rollout;
 mod status;
@@ -35,12 +36,13 @@ impl Verdict {
 struct Facts<'a> {
     findings: &'a Findings,
     pending: Option<&'a [String]>,
+    exposed: Verdict,
     rollout: Rollout,
 }
 
 /// Every condition, each about `generation`. Times move only where the status flips.
 fn conditions(old: &[Condition], generation: i64, facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
-    let Facts { findings, pending, rollout } = facts;
+    let Facts { findings, pending, exposed, rollout } = facts;
     let condition = |kind: ConditionType| {
         let verdict = match kind {
             ConditionType::Ready => ready(facts),
@@ -49,6 +51,7 @@ fn conditions(old: &[Condition], generation: i64, facts: &Facts<'_>, now: Timest
             ConditionType::Degraded => rollout.degraded(),
             ConditionType::SpecValid => findings.spec_valid(),
             ConditionType::ReferencesResolved => findings.references_resolved(),
+            ConditionType::Exposed => exposed.clone(),
             ConditionType::Paused => paused(*pending),
             ConditionType::Conflict => findings.conflict(),
         };
@@ -68,7 +71,7 @@ fn conditions(old: &[Condition], generation: i64, facts: &Facts<'_>, now: Timest
 
 /// What is found in the way comes first, whatever still runs.
 fn ready(facts: &Facts<'_>) -> Verdict {
-    let Facts { findings, pending, rollout } = facts;
+    let Facts { findings, pending, rollout, .. } = facts;
     let blocked = [
         (!findings.spec.is_empty(), Reason::InvalidSpec, findings.spec_valid()),
         (!findings.references.is_empty(), Reason::ReferencesMissing, findings.references_resolved()),

@@ -1,12 +1,13 @@
 //! The whole status of a resource. Pure.
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::v1alpha1::{KeyTimes, NotificationHubStatus, Source, SourceKind};
 
-use super::{Facts, Findings, Rollout, conditions};
+use super::{Facts, Findings, Rollout, conditions, exposure};
 use crate::model::{CONTAINER, labels, names};
 
 /// What a pass has seen and done.
@@ -16,6 +17,8 @@ pub struct Seen {
     pub findings: Findings,
     /// The Deployment, if there is one.
     pub deployment: Option<Deployment>,
+    /// The Ingress, if one is asked for and there.
+    pub ingress: Option<Ingress>,
     /// The times of the generated key, if it was written or needed no writing.
     pub keys: Option<KeyTimes>,
     /// The objects that are waiting for a change. Only of a paused hub.
@@ -26,7 +29,7 @@ pub struct Seen {
 
 /// The status that `hub` should have.
 pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> NotificationHubStatus {
-    let Seen { findings, deployment, keys, pending, connections } = seen;
+    let Seen { findings, deployment, ingress, keys, pending, connections } = seen;
     let deployment = deployment.as_ref();
     let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
     let generation = hub.metadata.generation.unwrap_or_default();
@@ -46,7 +49,12 @@ pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> Notificatio
         conditions: conditions(
             old,
             generation,
-            &Facts { findings, pending: pending.as_deref(), rollout: Rollout::of(deployment) },
+            &Facts {
+                findings,
+                pending: pending.as_deref(),
+                exposed: exposure::exposed(hub.spec.expose.as_ref(), ingress.as_ref()),
+                rollout: Rollout::of(deployment),
+            },
             now,
         ),
         replicas: Some(pods.and_then(|pods| pods.replicas).unwrap_or_default()),

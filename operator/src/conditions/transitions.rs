@@ -15,7 +15,8 @@ pub struct Transition {
 }
 
 /// What has changed between two sets of conditions. `Ready` tells of all that is in the way; `SpecValid` is told of
-/// where fields were left out, and `Paused` where nothing is waiting: neither keeps a hub from being ready.
+/// where fields were left out, `Paused` where nothing is waiting, and `Exposed` where a way from outside is asked for: none of
+/// them keeps a hub from being ready.
 pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
     let find =
         |set: &[Condition], kind: ConditionType| set.iter().find(|condition| condition.type_ == kind.as_str()).cloned();
@@ -37,5 +38,13 @@ pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
     let paused = changed(ConditionType::Paused).filter(|now| now.reason == Reason::Paused.as_str());
     let paused = paused.filter(|now| ready.as_ref().is_none_or(|ready| ready.reason != now.reason));
     let paused = paused.map(|now| Transition { is_warning: false, reason: now.reason, message: now.message });
-    ready.into_iter().chain(dropped).chain(paused).collect()
+    // Nothing to tell of, or nothing yet.
+    let silent = [Reason::NotAsked, Reason::NotMade].map(Reason::as_str);
+    let exposed = changed(ConditionType::Exposed).filter(|now| !silent.contains(&now.reason.as_str()));
+    let exposed = exposed.map(|now| Transition {
+        is_warning: now.reason == Reason::NoIngressClass.as_str(),
+        reason: now.reason,
+        message: now.message,
+    });
+    ready.into_iter().chain(dropped).chain(paused).chain(exposed).collect()
 }

@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::controller::{Action, Controller};
@@ -86,6 +86,7 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
             watched(),
             triggers::children(store.clone()),
         )
+        .watches(scoped::<PartialObjectMeta<Ingress>>(client, namespace), watched(), triggers::children(store.clone()))
         .watches(
             scoped::<PartialObjectMeta<NetworkPolicy>>(client, namespace),
             watched(),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
@@ -21,6 +22,8 @@ use crate::model::ownership;
 pub struct Applied {
     /// The Deployment as it is now.
     pub deployment: Deployment,
+    /// The Ingress as it is now, if one is asked for.
+    pub ingress: Option<Ingress>,
     /// The uids of all that is wanted.
     pub uids: BTreeSet<String>,
     /// What would have been changed. Only of a rehearsal.
@@ -57,6 +60,7 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
         internal_service,
         metrics_service,
         pod_disruption_budget,
+        ingress,
         network_policy,
         deployment,
         horizontal_pod_autoscaler,
@@ -73,6 +77,7 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     let internal_service = look.at_some(internal_service).await?;
     let metrics_service = look.at(metrics_service).await?;
     let pod_disruption_budget = look.at_some(pod_disruption_budget).await?;
+    let ingress = look.at_some(ingress).await?;
     let network_policy = look.at_some(network_policy).await?;
     let mut deployment = look.at(deployment).await?;
     let horizontal_pod_autoscaler = look.at_some(horizontal_pod_autoscaler).await?;
@@ -93,6 +98,7 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     write.child(metrics_service).await?;
     write.some_child(pod_disruption_budget).await?;
     write.some_child(network_policy).await?;
+    let ingress = write.some_child(ingress).await?;
     if horizontal_pod_autoscaler.is_some() {
         let Child { object, there } = &mut deployment;
         let handed_over = hand_over::to_autoscaler(cluster, object, there.as_ref()).await;
@@ -100,7 +106,7 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     }
     let deployment = Box::pin(write.child(deployment)).await?;
     write.some_child(horizontal_pod_autoscaler).await?;
-    Ok(Verdict::Applied(Box::new(Applied { deployment, uids: write.uids, changes: write.changes })))
+    Ok(Verdict::Applied(Box::new(Applied { deployment, ingress, uids: write.uids, changes: write.changes })))
 }
 
 /// Makes the key that the Secret lacks: now that it will be written.
@@ -188,10 +194,10 @@ impl Write<'_> {
         Ok(written)
     }
 
-    async fn some_child<K: Kind>(&mut self, child: Option<Child<K>>) -> Result<(), Error> {
+    async fn some_child<K: Kind>(&mut self, child: Option<Child<K>>) -> Result<Option<K>, Error> {
         match child {
-            Some(child) => self.child(child).await.map(drop),
-            None => Ok(()),
+            Some(child) => self.child(child).await.map(Some),
+            None => Ok(None),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -60,6 +61,9 @@ pub enum Error {
     /// The Deployment.
     #[error("Deployment: {0}")]
     Deployment(#[source] CallError),
+    /// The Ingress.
+    #[error("Ingress: {0}")]
+    Ingress(#[source] CallError),
     /// A key that is made.
     #[error(transparent)]
     Key(#[from] NoKey),
@@ -69,7 +73,7 @@ impl Error {
     /// What kind of failure it was.
     pub fn category(&self) -> &'static str {
         match self {
-            Error::Secret { source, .. } | Error::Deployment(source) => source.category(),
+            Error::Secret { source, .. } | Error::Deployment(source) | Error::Ingress(source) => source.category(),
             Error::Key(_) => "key",
         }
     }
@@ -96,6 +100,15 @@ pub async fn dereference(cluster: &Cluster, hub: &NotificationHub, now: Timestam
 pub async fn deployment(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<Deployment>, Error> {
     let live = cluster.get::<Deployment>(&namespace(hub), &hub.name_any()).await.map_err(Error::Deployment)?;
     Ok(live.filter(|deployment| ownership::belongs_to(&deployment.metadata, &hub.uid().unwrap_or_default())))
+}
+
+/// The Ingress that the spec asks for, if it is there.
+pub async fn ingress(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<Ingress>, Error> {
+    if hub.spec.expose.as_ref().is_none_or(|expose| expose.ingress.is_none()) {
+        return Ok(None);
+    }
+    let live = cluster.get::<Ingress>(&namespace(hub), &hub.name_any()).await.map_err(Error::Ingress)?;
+    Ok(live.filter(|ingress| ownership::belongs_to(&ingress.metadata, &hub.uid().unwrap_or_default())))
 }
 
 async fn generated(cluster: &Cluster, hub: &NotificationHub, now: Timestamp) -> Result<Kept<Stored>, Error> {

@@ -15,6 +15,7 @@ pub mod status;
 pub mod validate;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use notification_hub_crds::condition::Reason;
@@ -95,15 +96,19 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passe
     let is_paused = hub.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true");
     let cluster = if is_paused { context.cluster.rehearsal() } else { context.cluster.clone() };
     let carried_out = Box::pin(carry_out(&cluster, &context.hub_image, hub, fetched)).await?;
-    let CarriedOut { findings, applied, changes, keys } = carried_out;
+    let CarriedOut { findings, applied, ingress, changes, keys } = carried_out;
     let pending = is_paused.then(|| changes.into_iter().map(|change| change.object).collect());
     let due = keys.as_ref().map(Plan::due).filter(|_| !is_paused);
-    // What a rehearsal tells of the Deployment is what it would be.
-    let applied = applied.filter(|_| !is_paused);
+    // What a rehearsal tells of them is what they would be.
+    let (applied, ingress) = (applied.filter(|_| !is_paused), ingress.filter(|_| !is_paused));
     let keys = keys.as_ref().map(Plan::times).filter(|_| !is_paused);
-    let mut seen = Seen { findings, deployment: applied, keys, pending, connections: context.connections.of(hub) };
+    let connections = context.connections.of(hub);
+    let mut seen = Seen { findings, deployment: applied, ingress, keys, pending, connections };
     if seen.deployment.is_none() {
         seen.deployment = dereference::deployment(&context.cluster, hub).await?;
+    }
+    if seen.ingress.is_none() {
+        seen.ingress = dereference::ingress(&context.cluster, hub).await?;
     }
     status::write(context, hub, &seen).await?;
     let outcome = match seen.findings.spec.first() {
@@ -122,6 +127,8 @@ pub struct CarriedOut {
     pub findings: Findings,
     /// The Deployment as it was applied.
     pub applied: Option<Deployment>,
+    /// The Ingress as it was applied, if one is asked for.
+    pub ingress: Option<Ingress>,
     /// What was deleted; in a rehearsal all that would have been changed.
     pub changes: Vec<Change>,
     /// What became of the generated keys.
@@ -155,13 +162,13 @@ pub async fn carry_out(
     };
     Ok(match apply::apply(cluster, &checked.hub.owner.uid, desired).await.map_err(Error::Apply)? {
         apply::Verdict::Applied(applied) => {
-            let apply::Applied { deployment, uids, changes: applied } = *applied;
+            let apply::Applied { deployment, ingress, uids, changes: applied } = *applied;
             changes.extend(applied);
             // What the old pods live on goes when they are gone; a rollout that is stuck can still be taken back.
             if cluster.rehearses() || conditions::rollout_is_over(&deployment) {
                 changes.extend(prune::prune(cluster, hub, &uids).await.map_err(Error::Prune)?);
             }
-            CarriedOut { findings, applied: Some(deployment), changes, keys: checked.hub.generated }
+            CarriedOut { findings, applied: Some(deployment), ingress, changes, keys: checked.hub.generated }
         }
         apply::Verdict::Foreign(conflicts) => only(Findings { conflicts, ..findings }),
         apply::Verdict::Refused(message) => {

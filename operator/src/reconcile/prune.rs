@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Secret, Service};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
 use notification_hub_crds::NotificationHub;
@@ -23,6 +23,7 @@ pub async fn prune(cluster: &Cluster, hub: &NotificationHub, wanted: &BTreeSet<S
     let mut deleted = prune_kind::<Service>(cluster, hub, wanted).await?;
     deleted.extend(prune_kind::<Secret>(cluster, hub, wanted).await?);
     deleted.extend(prune_kind::<PodDisruptionBudget>(cluster, hub, wanted).await?);
+    deleted.extend(prune_kind::<Ingress>(cluster, hub, wanted).await?);
     deleted.extend(prune_kind::<NetworkPolicy>(cluster, hub, wanted).await?);
     Ok(deleted)
 }

@@ -23,10 +23,17 @@ impl Key {
     /// Where this object belongs.
     pub fn of(object: &Value) -> Key {
         let text = |value: &Value| value.as_str().expect("a whole object").to_owned();
-        let kind = format!("{}s", text(&object["kind"]).to_lowercase());
+        let kind = text(&object["kind"]).to_lowercase();
+        let plural = if let Some(start) = kind.strip_suffix('y') {
+            format!("{start}ies")
+        } else if kind.ends_with('s') {
+            format!("{kind}es")
+        } else {
+            format!("{kind}s")
+        };
         let resource = match text(&object["apiVersion"]).split_once('/') {
-            Some((group, _)) => format!("{group}/{kind}"),
-            None => kind,
+            Some((group, _)) => format!("{group}/{plural}"),
+            None => plural,
         };
         let metadata = &object["metadata"];
         Key { resource, namespace: text(&metadata["namespace"]), name: text(&metadata["name"]) }

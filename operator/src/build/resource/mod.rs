@@ -3,6 +3,7 @@
 pub(super) mod config_map;
 pub(super) mod deployment;
 pub(super) mod horizontal_pod_autoscaler;
+pub(super) mod ingress;
 pub(super) mod network_policy;
 pub(super) mod pod_disruption_budget;
 pub(super) mod secret;

@@ -8,7 +8,11 @@ use crate::model::surroundings::{NetworkPolicy, Surroundings};
 
 /// What the spec asks for.
 pub(super) fn of(spec: &NotificationHubSpec) -> Surroundings {
-    Surroundings { service: spec.service.clone().unwrap_or_default(), network_policy: network_policy(spec) }
+    Surroundings {
+        service: spec.service.clone().unwrap_or_default(),
+        ingress: spec.expose.as_ref().and_then(|expose| expose.ingress.clone()),
+        network_policy: network_policy(spec),
+    }
 }
 
 fn network_policy(spec: &NotificationHubSpec) -> Option<NetworkPolicy> {

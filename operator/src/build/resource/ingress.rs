@@ -1,0 +1,46 @@
+//! The Ingress: a way to the hub from outside the cluster. Pure.
+
+use k8s_openapi::api::networking::v1::{
+    HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend, IngressSpec,
+    IngressTLS, ServiceBackendPort,
+};
+use notification_hub_crds::v1alpha1::ExposeIngress;
+
+use crate::build::{metadata, ports};
+use crate::model::ValidatedHub;
+
+/// What clients connect to. No rewriting: the hub takes these paths as they are, and no other leads there.
+const PUBLIC_PATHS: [&str; 2] = ["/notifications/hub", "/notifications/anonymous-hub"];
+
+pub(in crate::build) fn build(hub: &ValidatedHub, asked: &ExposeIngress) -> Ingress {
+    let backend = IngressBackend {
+        service: Some(IngressServiceBackend {
+            name: hub.name.to_string(),
+            port: Some(ServiceBackendPort { number: Some(ports::PUBLIC), ..ServiceBackendPort::default() }),
+        }),
+        ..IngressBackend::default()
+    };
+    let path = |path: &str| HTTPIngressPath {
+        path: Some(path.to_owned()),
+        path_type: "Prefix".to_owned(),
+        backend: backend.clone(),
+    };
+    let rule = IngressRule {
+        host: asked.host.clone(),
+        http: Some(HTTPIngressRuleValue { paths: PUBLIC_PATHS.map(path).into() }),
+    };
+    let tls = asked.tls_secret_name.as_ref().map(|secret| IngressTLS {
+        hosts: asked.host.clone().map(|host| vec![host]),
+        secret_name: Some(secret.clone()),
+    });
+    Ingress {
+        metadata: metadata::with(hub, hub.name.as_str(), &asked.labels, &asked.annotations),
+        spec: Some(IngressSpec {
+            ingress_class_name: asked.class_name.clone(),
+            rules: Some(vec![rule]),
+            tls: tls.map(|tls| vec![tls]),
+            ..IngressSpec::default()
+        }),
+        ..Ingress::default()
+    }
+}

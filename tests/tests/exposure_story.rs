@@ -1,0 +1,70 @@
+//! What is around a hub's pods, in a real Kubernetes: its Service, an Ingress, a NetworkPolicy. Nobody serves the Ingress here, so
+//! the test says what a controller would; and no network plugin enforces the policy.
+
+use anyhow::{Result, ensure};
+use notification_hub_tests::deployed::{delivers, generated_key};
+use notification_hub_tests::namespace::{self, PATIENCE};
+use notification_hub_tests::wait::until;
+use serde_json::{Value, json};
+
+const HUB: &str = "vault";
+
+/// A hub with more around it.
+fn hub(more: &[(&str, Value)]) -> Value {
+    let mut hub = json!({
+        "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": {"name": HUB},
+        "spec": {"replicas": 1, "source": {"direct": {}}, "auth": {"generate": {}}},
+    });
+    for (name, value) in more {
+        hub["spec"][*name] = value.clone();
+    }
+    hub
+}
+
+#[test]
+fn what_is_around_a_hub_comes_is_told_of_and_goes() {
+    namespace::with("around", |namespace| {
+        let service =
+            json!({"type": "NodePort", "labels": {"team": "identity"}, "annotations": {"example.com/a": "b"}});
+        let senders = json!({"direct": {"allowFrom": [{"podSelector": {"matchLabels": {"app": "api"}}}]}});
+        namespace.apply(&hub(&[
+            ("service", service),
+            ("source", senders),
+            ("networkPolicy", json!({"enabled": true})),
+            ("expose", json!({"ingress": {"className": "nobody", "host": "vault.example.com"}})),
+        ]))?;
+        namespace.wait_ready(HUB)?;
+        let told = namespace.wait_condition(HUB, "Exposed", "False", "NoAddress")?;
+        ensure!(told.contains("class nobody"), "{told}");
+        let service = namespace.get("service", HUB)?;
+        ensure!(service["spec"]["type"] == "NodePort", "{}", service["spec"]);
+        ensure!(service["metadata"]["labels"]["team"] == "identity", "{}", service["metadata"]);
+        let rules = namespace.get("networkpolicy", HUB)?["spec"]["ingress"].clone();
+        ensure!(rules[1]["from"][0]["podSelector"]["matchLabels"]["app"] == "api", "{rules}");
+
+        let address = json!({"status": {"loadBalancer": {"ingress": [{"ip": "198.18.0.250"}]}}}).to_string();
+        namespace.kubectl(&["patch", "ingress", HUB, "--subresource=status", "--type=merge", "-p", &address])?;
+        let told = namespace.wait_condition(HUB, "Exposed", "True", "Exposed")?;
+        ensure!(told.contains("198.18.0.250"), "{told}");
+        delivers(namespace, HUB, &generated_key(namespace, HUB)?)?;
+
+        namespace.kubectl(&["delete", "ingress,networkpolicy", HUB])?;
+        until("both are back", PATIENCE, || {
+            namespace.get("ingress", HUB)?;
+            namespace.get("networkpolicy", HUB)
+        })?;
+
+        // A field that another manager has set stays until that manager lets go of it: the whole spec is this test's.
+        namespace.apply(&hub(&[]))?;
+        namespace.wait_condition(HUB, "Exposed", "False", "NotAsked")?;
+        until("both are gone", PATIENCE, || {
+            for kind in ["ingress", "networkpolicy"] {
+                ensure!(namespace.get(kind, HUB).is_err(), "the {kind} is there");
+            }
+            let service = namespace.get("service", HUB)?;
+            ensure!(service["spec"]["type"] == "ClusterIP" && service["metadata"]["labels"]["team"].is_null());
+            Ok(())
+        })?;
+        delivers(namespace, HUB, &generated_key(namespace, HUB)?)
+    });
+}
