@@ -1,7 +1,7 @@
 //! What is around a hub's pods, in a real Kubernetes: its Service, an Ingress, a NetworkPolicy. Nobody serves the Ingress here, so
 //! the test says what a controller would; and no network plugin enforces the policy.
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use notification_hub_tests::deployed::{delivers, generated_key};
 use notification_hub_tests::namespace::{self, PATIENCE};
 use notification_hub_tests::wait::until;
@@ -48,13 +48,21 @@ fn what_is_around_a_hub_comes_is_told_of_and_goes() {
         ensure!(told.contains("198.18.0.250"), "{told}");
         delivers(namespace, HUB, &generated_key(namespace, HUB)?)?;
 
+        // Its last field is taken away, and what is left says something, too.
+        let policy = ("networkPolicy", json!({"enabled": true}));
+        namespace.apply(&hub(&[policy, ("expose", json!({"ingress": {}}))]))?;
+        until("the class is left to the cluster", PATIENCE, || {
+            let spec = namespace.get("ingress", HUB)?["spec"].clone();
+            ensure!(spec["ingressClassName"].is_null(), "{spec}");
+            Ok(())
+        })?;
+
         namespace.kubectl(&["delete", "ingress,networkpolicy", HUB])?;
         until("both are back", PATIENCE, || {
             namespace.get("ingress", HUB)?;
             namespace.get("networkpolicy", HUB)
         })?;
 
-        // A field that another manager has set stays until that manager lets go of it: the whole spec is this test's.
         namespace.apply(&hub(&[]))?;
         namespace.wait_condition(HUB, "Exposed", "False", "NotAsked")?;
         until("both are gone", PATIENCE, || {
