@@ -2,9 +2,11 @@
 //! adds, as Bitwarden's images know them. What is in force is one for the process, as the variables that name it are; a hub
 //! looks at the files and takes changes over, for connections that are made from then on.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::{fs, io};
 
 use reqwest::{Certificate, Client, ClientBuilder};
@@ -60,7 +62,7 @@ pub enum TrustError {
 type File = (PathBuf, Vec<u8>);
 
 /// Files of certificates, as they were read.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Files {
     /// The system's bundle, if it is needed and there is one.
     bundle: Option<File>,
@@ -87,13 +89,22 @@ impl TrustWatch {
     /// Goes on for ever. What can't be read leaves the old certificates in force.
     pub async fn run(self, looks: Looks) {
         let TrustWatch { named, files } = self;
+        let last = Mutex::new((stamp(&named).ok(), files.clone()));
+        let read = move || -> Result<Arc<Files>, TrustError> {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = stamp(&named)?;
+            if last.0 != Some(now) {
+                *last = (Some(now), Arc::new(Files::read(&named)?));
+            }
+            Ok(last.1.clone())
+        };
         let take = |files: &Arc<Files>| {
             files.check()?;
             tracing::info!("the authorities that are believed have changed");
             put_in_force(files.clone());
             Ok(())
         };
-        follow("certificates", looks, files, move || Files::read(&named).map(Arc::new), take, || {}).await;
+        follow("certificates", looks, files, read, take, || {}).await;
     }
 }
 
@@ -211,6 +222,18 @@ impl Files {
             named: named.iter().filter_map(told).collect(),
         })
     }
+}
+
+/// Tells one state of all files from another without reading them: there may be hundreds.
+fn stamp(named: &[PathBuf]) -> Result<u64, TrustError> {
+    let paths = added()?;
+    let mut hasher = DefaultHasher::new();
+    for path in bundle(&paths).iter().chain(&paths).chain(named) {
+        // Of what a link leads to: kubelets change links.
+        let file = fs::metadata(path).map_err(|source| TrustError::Unreadable { path: path.clone(), source })?;
+        (path, file.ino(), file.len(), file.mtime(), file.mtime_nsec()).hash(&mut hasher);
+    }
+    Ok(hasher.finish())
 }
 
 /// The variable with folders of one's own, if it is set.
