@@ -13,8 +13,11 @@ use tokio::time::sleep;
 /// the links of a mounted Secret, of a network file system that notifies nobody.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// When files are looked at: every two seconds, and at once on SIGHUP.
-pub struct Looks(Signal);
+/// When files are looked at: every two seconds unless it is said otherwise, and at once on SIGHUP.
+pub struct Looks {
+    asked: Signal,
+    every: Duration,
+}
 
 impl Looks {
     /// Begins to listen for SIGHUP, which does not end the process from now on.
@@ -22,14 +25,19 @@ impl Looks {
     /// # Errors
     /// If the system does not let it listen.
     pub fn begin() -> io::Result<Looks> {
-        signal(SignalKind::hangup()).map(Looks)
+        Ok(Looks { asked: signal(SignalKind::hangup())?, every: EVERY })
+    }
+
+    /// So often instead.
+    pub fn every(self, every: Duration) -> Looks {
+        Looks { every, ..self }
     }
 
     /// Waits for the next one; true if somebody has asked for it.
     async fn next(&mut self) -> bool {
         tokio::select! {
-            _ = self.0.recv() => true,
-            () = sleep(EVERY) => false,
+            _ = self.asked.recv() => true,
+            () = sleep(self.every) => false,
         }
     }
 }

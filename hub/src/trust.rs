@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 use std::{fs, io};
 
 use reqwest::{Certificate, Client, ClientBuilder};
@@ -24,6 +25,9 @@ const BUNDLE: &str = "SSL_CERT_FILE";
 
 /// Where Debian, and the images that come of it, keep that bundle.
 const SYSTEM: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// How often the files are looked at: there may be hundreds, and kubelets need a minute or two to change them.
+const EVERY: Duration = Duration::from_secs(10);
 
 /// What a file of certificates is called.
 const ENDINGS: [&str; 3] = ["crt", "pem", "cer"];
@@ -104,7 +108,7 @@ impl TrustWatch {
             put_in_force(files.clone());
             Ok(())
         };
-        follow("certificates", looks, files, read, take, || {}).await;
+        follow("certificates", looks.every(EVERY), files, read, take, || {}).await;
     }
 }
 
