@@ -67,16 +67,18 @@ impl Reactor {
         let slots = user.map_or(&[][..], |user| self.registry.id(Hub::Main, user));
         let others = slots.iter().filter(move |other| **other != slot && !self.debts.hold(**other));
         others.filter_map(move |other| match self.slots.get(*other as usize) {
-            Some(Slot { state: State::Open(other), .. }) if other.device() == device => Some(other),
+            Some(Slot { state: State::Open(other), .. }) if other.device() == device && !other.is_owed() => Some(other),
             _ => None,
         })
     }
 
     /// Will tell a client to sync, which makes up for what it missed until a moment: when it listens, and not before `earliest`.
     pub(super) fn owe_sync(&mut self, slot: u32, user: Uuid, reason: Reason, until: Moment, earliest: Tick) {
-        if let Some(number) = self.debts.owe(slot) {
+        let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
+        if connection.owe() {
+            self.debts.forget(slot);
             let due = self.now.after(Tick::count(SYNC_AFTER)).max(earliest);
-            self.errands.add(due, slot, user, Errand::Sync { number, reason, until });
+            self.errands.add(due, slot, user, Errand::Sync(reason, until));
         }
     }
 
@@ -92,7 +94,7 @@ impl Reactor {
         let Some(memory) = &mut self.memory else { return };
         let heard = if has_had_everything(connection, ending) { now } else { heard(connection) };
         // Who has yet to be told to sync has not heard what that is for.
-        let heard = self.debts.settle(slot, heard);
+        let heard = self.debts.settle(slot, heard).filter(|_| !connection.is_owed());
         let (Some(user), Some(device), Some(_)) = (connection.user(), connection.device(), connection.joined()) else {
             return;
         };
@@ -110,16 +112,17 @@ impl Reactor {
                 continue;
             }
             let sent = match &errand {
-                Errand::Sync { number, until, .. } if !self.debts.pay(slot, *number, *until, self.horizon.now()) => {
-                    None
+                Errand::Sync(..) if !connection.pay() => None,
+                Errand::Sync(_, until) => {
+                    self.debts.pay(slot, *until, self.horizon.now());
+                    connection.make_up(self.now, &self.patience)
                 }
-                Errand::Sync { .. } => connection.make_up(self.now, &self.patience),
                 // A later one has reached it meanwhile.
                 Errand::Replay(response) if !self.responses.is_latest(id, response) => None,
                 Errand::Replay(response) => connection.deliver(response, self.now, &self.patience),
             };
             if let Some(sent) = sent {
-                if let Errand::Sync { reason, .. } = errand {
+                if let Errand::Sync(reason, _) = errand {
                     self.shared.metrics.catch_up.inc(reason.label());
                 }
                 self.settle(slot, sent);

@@ -1,4 +1,4 @@
-//! Clients that may not have heard everything that was for them, or of whom nobody knows yet. Pure.
+//! Clients of whom nobody knows yet whether they have heard everything that was for them, and those that heard it by a sync. Pure.
 
 use foldhash::HashMap;
 
@@ -9,8 +9,6 @@ use crate::catch_up::Moment;
 enum Debt {
     /// Whether it missed something was asked under this number.
     Asked(u64),
-    /// It will be told to sync, which has this number.
-    Due(u64),
     /// It was told to, which makes up for all that was before a moment.
     Paid(Moment),
 }
@@ -40,39 +38,35 @@ impl Debts {
         is_it
     }
 
-    /// A client will be told to sync; the number of that, unless it will be told already.
-    pub(super) fn owe(&mut self, slot: u32) -> Option<u64> {
-        if matches!(self.slots.get(&slot), Some(Debt::Due(_))) {
-            return None;
-        }
-        self.last += 1;
-        self.slots.insert(slot, Debt::Due(self.last));
-        Some(self.last)
-    }
-
-    /// A client is told to sync now, which makes up for what it missed until a moment; everybody has heard everything up to
-    /// `heard`. False if it is somebody else, who was not there before.
-    pub(super) fn pay(&mut self, slot: u32, number: u64, until: Moment, heard: Moment) -> bool {
-        let is_it = self.slots.get(&slot) == Some(&Debt::Due(number));
-        if is_it && until > heard {
-            self.slots.insert(slot, Debt::Paid(until));
-        } else if is_it {
+    /// What was asked or paid is of no account: the client will be told to sync.
+    pub(super) fn forget(&mut self, slot: u32) {
+        if !self.slots.is_empty() {
             self.slots.remove(&slot);
         }
-        is_it
     }
 
-    /// Whether it is not known that a client has heard everything.
+    /// A client was told to sync, which makes up for what it missed until a moment; everybody has heard everything up to
+    /// `heard`.
+    pub(super) fn pay(&mut self, slot: u32, until: Moment, heard: Moment) {
+        if until > heard {
+            self.slots.insert(slot, Debt::Paid(until));
+        }
+    }
+
+    /// Whether it is not known yet what a client missed.
     pub(super) fn hold(&self, slot: u32) -> bool {
-        matches!(self.slots.get(&slot), Some(Debt::Asked(_) | Debt::Due(_)))
+        matches!(self.slots.get(&slot), Some(Debt::Asked(_)))
     }
 
     /// A client leaves. Up to when it has heard everything, if others have until `heard`; nothing if nobody knows.
     pub(super) fn settle(&mut self, slot: u32, heard: Moment) -> Option<Moment> {
+        if self.slots.is_empty() {
+            return Some(heard);
+        }
         match self.slots.remove(&slot) {
             None => Some(heard),
             Some(Debt::Paid(until)) => Some(heard.max(until)),
-            Some(Debt::Asked(_) | Debt::Due(_)) => None,
+            Some(Debt::Asked(_)) => None,
         }
     }
 
@@ -105,24 +99,20 @@ mod tests {
     }
 
     #[test]
-    fn who_will_be_told_to_sync_will_be_once_and_has_heard_nothing_until_then() {
+    fn who_will_be_told_to_sync_anyway_need_not_be_answered() {
         let mut debts = Debts::default();
         let number = debts.ask(1);
-        let due = debts.owe(1).expect("not yet");
-        assert!(debts.owe(1).is_none() && !debts.answered(1, number) && debts.hold(1));
-        assert_eq!(debts.settle(1, HEARD), None);
-        let next = debts.owe(1).expect("somebody else");
-        assert!(!debts.pay(1, due, HEARD, HEARD) && debts.pay(1, next, HEARD, HEARD) && !debts.hold(1));
+        assert!(debts.hold(1));
+        debts.forget(1);
+        assert!(!debts.hold(1) && !debts.answered(1, number));
     }
 
     #[test]
     fn who_was_told_to_sync_has_heard_as_much_as_that_made_up_for() {
         let mut debts = Debts::default();
-        let mut made_up = |slot, until| {
-            let number = debts.owe(slot).expect("not yet");
-            assert!(debts.pay(slot, number, Moment(until), HEARD));
-        };
-        [(1, 60), (2, 40), (3, 70), (4, 60)].into_iter().for_each(|(slot, until)| made_up(slot, until));
+        for (slot, until) in [(1, 60), (2, 40), (3, 70), (4, 60)] {
+            debts.pay(slot, Moment(until), HEARD);
+        }
         assert_eq!(debts.settle(4, HEARD), Some(Moment(60)));
         debts.all_heard(Moment(60));
         assert_eq!(debts.slots.len(), 1);

@@ -12,8 +12,8 @@ use crate::delivery::Delivery;
 /// Something to send.
 #[derive(Debug, Clone)]
 pub(super) enum Errand {
-    /// A `SyncVault`, to who missed pushes until a moment; the number is that of the debt.
-    Sync { number: u64, reason: Reason, until: Moment },
+    /// A `SyncVault`, to who missed pushes until a moment.
+    Sync(Reason, Moment),
     /// The answer to a login request that came before its client.
     Replay(Arc<Delivery>),
 }
@@ -53,7 +53,7 @@ mod tests {
     fn errands_come_when_they_are_due_and_in_order() {
         let mut errands = Errands::default();
         for (due, slot) in [(5, 1), (3, 2), (5, 3)] {
-            let sync = Errand::Sync { number: 1, reason: Reason::Missed, until: Moment::default() };
+            let sync = Errand::Sync(Reason::Missed, Moment::default());
             errands.add(Tick(due), slot, Uuid::nil(), sync);
         }
         let mut slots = |now| errands.take(Tick(now)).into_iter().map(|(slot, ..)| slot).collect::<Vec<_>>();

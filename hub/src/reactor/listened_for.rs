@@ -50,7 +50,9 @@ impl Reactor {
         roll.went(self.member(connection));
         let clean = has_had_everything(connection, ending);
         let heard = if clean { self.horizon.now() } else { self.horizon.at(heard(connection)) };
-        let heard = self.debts.settle(slot, heard).filter(|_| self.shared.config.catch_up.enabled);
+        // Who has yet to be told to sync has not heard what that is for.
+        let is_known = self.shared.config.catch_up.enabled && !connection.is_owed();
+        let heard = self.debts.settle(slot, heard).filter(|_| is_known);
         let (Some(user), Some(device), Some(heard)) = (connection.user(), connection.device(), heard) else { return };
         let farewell = Farewell { device, heard };
         // What was heard since the last turn is known once there is no more mail of before.
