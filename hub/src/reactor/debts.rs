@@ -9,7 +9,7 @@ use crate::catch_up::Moment;
 enum Debt {
     /// Whether it missed something was asked under this number.
     Asked(u64),
-    /// It was told to, which makes up for all that was before a moment.
+    /// It was told to sync, which makes up for all that was before a moment.
     Paid(Moment),
 }
 

@@ -27,7 +27,7 @@ use super::socket::Socket;
 use super::waiting::Waiting;
 use super::wheel::Wheel;
 use super::{Farewell, Roll, Shared, Status};
-use crate::catch_up::{Horizon, Memory, Moment};
+use crate::catch_up::{Horizon, Memory};
 use crate::connection::{self, Clock, Ending, Terms, Tick};
 use crate::delivery::Delivery;
 use crate::protocol::Protocol;
@@ -185,7 +185,9 @@ impl Reactor {
             if self.read_mail() {
                 return;
             }
-            heard.into_iter().for_each(|heard| self.have_heard(heard));
+            if let Some(heard) = heard.filter(|_| !self.more_mail) {
+                self.have_heard(heard);
+            }
             self.go_on_fanning_out();
             self.accept();
             self.expire();
@@ -225,19 +227,6 @@ impl Reactor {
         }
         self.more_mail = false;
         false
-    }
-
-    /// Everything that was published until then is in the mail that was read, and written unless it is still under way.
-    fn have_heard(&mut self, until: Moment) {
-        if self.more_mail || !self.fan_outs.is_empty() {
-            return;
-        }
-        self.say_farewells(until);
-        // Mail may have told of later ones already; the earliest means that nobody hears any more.
-        if until > self.horizon.now() || until == Moment::default() {
-            self.horizon.advance(self.moment(), until);
-            self.debts.all_heard(until);
-        }
     }
 
     /// Reads on from a socket in the next turn. `closed`: its end is near.

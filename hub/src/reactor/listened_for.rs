@@ -22,7 +22,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 impl Reactor {
     /// Tells of a client that has joined, asks what it missed, and has it wait if need be.
     pub(super) fn announce(&mut self, slot: u32) {
-        let Some(roll) = self.shared.roll.clone() else { return };
+        let shared = self.shared.clone();
+        let Some(roll) = &shared.roll else { return };
         let Some(Slot { state: State::Open(connection), .. }) = self.slots.get(slot as usize) else { return };
         let member = self.member(connection);
         let device = connection.device();
@@ -33,7 +34,7 @@ impl Reactor {
             Ticket::new(mailbox.clone(), slot, number)
         });
         let may_have_missed = match member.hub {
-            Hub::Main => self.shared.config.catch_up.enabled && member.id.is_some(),
+            Hub::Main => shared.config.catch_up.enabled && member.id.is_some(),
             Hub::Anonymous => member.id.is_some_and(|request| self.responses.find(request, self.now).is_none()),
         };
         let question = may_have_missed.then(|| {
@@ -60,6 +61,19 @@ impl Reactor {
             self.farewells.push((user, farewell));
         } else {
             roll.farewell(user, farewell);
+        }
+    }
+
+    /// Everything that was published until then was in the mail, which has been read, and is written unless it is still under way.
+    pub(super) fn have_heard(&mut self, until: Moment) {
+        if !self.fan_outs.is_empty() {
+            return;
+        }
+        self.say_farewells(until);
+        // Mail may have told of later ones already; the earliest means that nobody hears any more.
+        if until > self.horizon.now() || until == Moment::default() {
+            self.horizon.advance(self.moment(), until);
+            self.debts.all_heard(until);
         }
     }
 

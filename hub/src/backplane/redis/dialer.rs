@@ -92,8 +92,16 @@ impl Dialer {
         Ok(Dialed { connection, server })
     }
 
+    /// Does `work` on a connection to `server` for as long as that is the master, as far as Sentinels say.
+    pub(super) async fn led<T>(&self, server: &Server, work: impl Future<Output = Result<T, Lost>>) -> Result<T, Lost> {
+        tokio::select! {
+            done = work => done,
+            lost = self.moved(server) => Err(lost),
+        }
+    }
+
     /// Ends when the Sentinels name another master than this one; never without Sentinels.
-    pub(super) async fn moved(&self, from: &Server) -> Lost {
+    async fn moved(&self, from: &Server) -> Lost {
         loop {
             if self.0.service.is_none() {
                 std::future::pending::<()>().await;

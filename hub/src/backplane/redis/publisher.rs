@@ -75,11 +75,8 @@ impl Publisher {
                         sleep(others_are_back(away.elapsed())).await;
                     }
                     let dialer = self.dialer.clone();
-                    let served = tokio::select! {
-                        served = self.serve(connection, &mut unacknowledged, &mut backoff, &mut away) => served,
-                        lost = dialer.moved(&server) => Err(lost),
-                    };
-                    match served {
+                    let serve = self.serve(connection, &mut unacknowledged, &mut backoff, &mut away);
+                    match dialer.led(&server, serve).await {
                         Ok(()) => return,
                         Err(lost) => lost,
                     }

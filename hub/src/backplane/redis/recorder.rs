@@ -22,7 +22,7 @@ use crate::telemetry::Metrics;
 /// How many may wait for Redis. Beyond, what a newcomer missed is unknown, and farewells are not noted.
 const MOST: usize = 65_536;
 
-/// How many commands one question or answer to Redis stands for at the most.
+/// How many are seen to at once.
 const BATCH: usize = 256;
 
 /// Something to ask or to note.
@@ -34,7 +34,6 @@ enum Entry {
 }
 
 /// Where questions are asked and farewells are told.
-#[derive(Clone)]
 pub(super) struct Desk {
     entries: Sender<Entry>,
     metrics: Arc<Metrics>,
@@ -82,11 +81,7 @@ impl Recorder {
             let lost = match self.dialer.multiplexed().await {
                 Ok(Dialed { mut connection, server }) => {
                     let dialer = self.dialer.clone();
-                    let served = tokio::select! {
-                        served = self.serve(&mut connection) => served,
-                        lost = dialer.moved(&server) => Err(lost),
-                    };
-                    match served {
+                    match dialer.led(&server, self.serve(&mut connection)).await {
                         Ok(()) => return,
                         Err(lost) => lost,
                     }

@@ -113,8 +113,7 @@ impl Subscriber {
         }
         tokio::select! {
             () = ear.hear(stream, make_up) => Err(Lost::Ended),
-            ended = here.follow(&mut sink, &ear.channels) => ended,
-            lost = dialer.moved(&server) => Err(lost),
+            ended = dialer.led(&server, here.follow(&mut sink, &ear.channels)) => ended,
         }
     }
 }
