@@ -4,14 +4,10 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
 use crate::common::fixtures::{
-    HUBS, REDIS_URL, condition, context, hub, key, message, pass, roll_out, secret, with_autoscaling, with_redis,
+    HUBS, REDIS_URL, condition, context, hub, key, message, pass, passed, secret, settled, with_autoscaling, with_redis,
 };
 
 const AUTOSCALER: (&str, &str) = ("autoscaling/horizontalpodautoscalers", "vault");
-
-async fn passed(api: &FakeApi) {
-    pass(api, &context(api), "vault").await.expect("a pass");
-}
 
 /// A hub with this spec that has come up.
 async fn up(spec: Value) -> FakeApi {
@@ -20,12 +16,6 @@ async fn up(spec: Value) -> FakeApi {
     api.create(hub("vault", spec));
     settled(&api).await;
     api
-}
-
-async fn settled(api: &FakeApi) {
-    passed(api).await;
-    roll_out(api, "vault");
-    passed(api).await;
 }
 
 async fn becomes(api: &FakeApi, spec: Value) {

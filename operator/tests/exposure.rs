@@ -3,18 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
-use crate::common::fixtures::{HUBS, condition, context, hub, key, message, pass, roll_out, smallest};
+use crate::common::fixtures::{HUBS, condition, hub, key, message, passed, settled, smallest};
 
 fn exposed(ingress: Value) -> Value {
     let mut spec = smallest();
     spec["expose"] = json!({ "ingress": ingress });
     spec
-}
-
-async fn passed(api: &FakeApi) {
-    pass(api, &context(api), "vault").await.expect("a pass");
-    roll_out(api, "vault");
-    pass(api, &context(api), "vault").await.expect("a pass");
 }
 
 fn says(api: &FakeApi, status: &str, reason: &str, told: &str) {
@@ -29,29 +23,29 @@ async fn what_a_controller_says_of_an_ingress_is_told() {
     let api = FakeApi::new();
     let ingress = key("networking.k8s.io/ingresses", "vault");
     api.create(hub("vault", smallest()));
-    passed(&api).await;
+    settled(&api).await;
     says(&api, "False", "NotAsked", "asks for no way");
 
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = exposed(json!({ "host": "vault.example.com" })));
-    passed(&api).await;
+    settled(&api).await;
     says(&api, "False", "NoIngressClass", "expose.ingress.className");
 
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = exposed(json!({ "className": "nginx" })));
-    passed(&api).await;
+    settled(&api).await;
     says(&api, "False", "NoAddress", "class nginx");
 
     api.edit(&ingress, |ingress| {
         ingress["status"] =
             json!({ "loadBalancer": { "ingress": [{ "ip": "192.0.2.1" }, { "hostname": "lb.example" }] } });
     });
-    passed(&api).await;
+    settled(&api).await;
     says(&api, "True", "Exposed", "192.0.2.1, lb.example");
     let paths = api.get(&ingress).expect("it")["spec"]["rules"][0]["http"]["paths"].clone();
     let paths: Vec<_> = paths.as_array().expect("paths").iter().map(|path| path["path"].clone()).collect();
     assert_eq!(paths, ["/notifications/hub", "/notifications/anonymous-hub"], "and nothing else, above all not /send");
 
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = smallest());
-    passed(&api).await;
+    settled(&api).await;
     assert!(api.get(&ingress).is_none());
     says(&api, "False", "NotAsked", "asks for no way");
 }
@@ -63,7 +57,7 @@ async fn a_foreign_ingress_is_left_alone() {
     let metadata = json!({ "name": "vault", "namespace": "bitwarden" });
     api.create(json!({ "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": {} }));
     api.create(hub("vault", exposed(json!({}))));
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    passed(&api).await;
     assert_eq!(condition(&api, "vault", "Conflict"), ("True".into(), "ForeignObject".into()));
     assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "NotMade".into()));
     assert_eq!(api.get(&ingress).expect("it")["spec"], json!({}));

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, condition, context, hub, is, key, message, pass, roll_out, secret, smallest,
-    with_queue, with_signing_keys,
+    CHILDREN, CONNECTION_STRING, HUBS, condition, hub, is, key, message, passed, secret, settled, smallest, with_queue,
+    with_signing_keys,
 };
 use crate::controller::Running;
 
@@ -13,18 +13,12 @@ fn set_paused(api: &FakeApi, value: &str) {
     api.edit(&key(HUBS, "vault"), |hub| hub["metadata"]["annotations"]["notificationhub.rs/paused"] = json!(value));
 }
 
-async fn passed(api: &FakeApi) {
-    pass(api, &context(api), "vault").await.expect("a pass");
-}
-
 /// A ready hub that was paused since.
 async fn paused() -> FakeApi {
     let api = FakeApi::new();
     api.create(secret("storage", &[("url", CONNECTION_STRING)]));
     api.create(hub("vault", smallest()));
-    passed(&api).await;
-    roll_out(&api, "vault");
-    passed(&api).await;
+    settled(&api).await;
     set_paused(&api, "true");
     passed(&api).await;
     api

@@ -8,32 +8,24 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, condition, context, hub, key, pass, roll_out, secret, smallest, with_queue,
+    CHILDREN, CONNECTION_STRING, HUBS, condition, hub, key, passed, roll_out, secret, settled, smallest, with_queue,
 };
 
 /// The children that a hub with a queue and an authority has not got.
 const OTHERS: [(&str, &str); 2] = [("services", "vault-internal"), ("secrets", "vault-jwt")];
-
-async fn passed(api: &FakeApi) {
-    pass(api, &context(api), "vault").await.expect("a pass");
-}
 
 /// A hub to which is posted, with a Secret that a queue needs.
 async fn direct() -> FakeApi {
     let api = FakeApi::new();
     api.create(secret("storage", &[("url", CONNECTION_STRING)]));
     api.create(hub("vault", smallest()));
-    passed(&api).await;
-    roll_out(&api, "vault");
-    passed(&api).await;
+    settled(&api).await;
     api
 }
 
 async fn switched(api: &FakeApi, spec: Value) {
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = spec);
-    passed(api).await;
-    roll_out(api, "vault");
-    passed(api).await;
+    settled(api).await;
 }
 
 fn there(api: &FakeApi, children: &[(&str, &str)]) -> Vec<bool> {

@@ -4,15 +4,11 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CERTIFICATE, CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_PASSWORD, REDIS_URL, condition, context, hub, key,
-    message, pass, roll_out, secret, with_queue, with_redis, with_signing_keys,
+    CERTIFICATE, CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_PASSWORD, REDIS_URL, condition, hub, key, message, passed,
+    roll_out, secret, with_queue, with_redis, with_signing_keys,
 };
 
 const SECRET_TEXT: &str = "correct-horse-battery-staple-0123456789";
-
-async fn passed(api: &FakeApi) {
-    pass(api, &context(api), "vault").await.expect("a pass");
-}
 
 #[tokio::test]
 async fn a_missing_secret_is_named_and_its_arrival_is_enough() {

@@ -6,14 +6,10 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    HUBS, REDIS_URL, condition, context, hub, key, message, pass, roll_out, secret, smallest, with_redis,
+    HUBS, REDIS_URL, condition, hub, key, message, passed, secret, settled, smallest, with_redis,
 };
 
 const BUDGET: (&str, &str) = ("policy/poddisruptionbudgets", "vault");
-
-async fn passed(api: &FakeApi) {
-    pass(api, &context(api), "vault").await.expect("a pass");
-}
 
 /// A hub of so many replicas that has come up.
 async fn up(replicas: i32) -> FakeApi {
@@ -22,12 +18,6 @@ async fn up(replicas: i32) -> FakeApi {
     api.create(hub("vault", with_redis("redis", replicas)));
     settled(&api).await;
     api
-}
-
-async fn settled(api: &FakeApi) {
-    passed(api).await;
-    roll_out(api, "vault");
-    passed(api).await;
 }
 
 fn deployment(api: &FakeApi) -> Value {

@@ -120,6 +120,18 @@ pub fn context_led_by(api: &FakeApi, leadership: Leadership) -> Arc<Context> {
     Arc::new(Context::new(api.client(), leadership, "test".to_owned(), metrics, image))
 }
 
+/// A pass over the hub `vault`.
+pub async fn passed(api: &FakeApi) {
+    pass(api, &context(api), "vault").await.expect("a pass");
+}
+
+/// A pass over the hub `vault`, a rollout of its pods, and a pass that sees them.
+pub async fn settled(api: &FakeApi) {
+    passed(api).await;
+    roll_out(api, "vault");
+    passed(api).await;
+}
+
 /// One pass over the resource as it is now.
 pub async fn pass(api: &FakeApi, context: &Arc<Context>, name: &str) -> Result<Action, reconcile::Error> {
     let object = api.get(&key(HUBS, name)).expect("the resource");
