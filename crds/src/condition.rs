@@ -88,6 +88,9 @@ pub enum Reason {
     Refused,
     /// `SpecValid`: carried out, but for the fields that the message names.
     FieldsDropped,
+    /// `SpecValid`: carried out, but for the objects that the message names, whose kind the cluster does not know.
+    /// `Exposed`: the kind of what `expose` asks for is not known.
+    KindNotServed,
     /// `ReferencesResolved`: all of them.
     Resolved,
     /// `ReferencesResolved`: a Secret does not exist.
@@ -102,12 +105,16 @@ pub enum Reason {
     Exposed,
     /// `Exposed`: `expose` asks for nothing.
     NotAsked,
-    /// `Exposed`: the Ingress is not there yet.
+    /// `Exposed`: the Ingress or the HTTPRoute is not there yet.
     NotMade,
     /// `Exposed`: the Ingress has no class, and the cluster no default one.
     NoIngressClass,
     /// `Exposed`: the Ingress has no address: no controller has taken it yet.
     NoAddress,
+    /// `Exposed`: what the HTTPRoute is to be attached to has not said yet whether it takes it.
+    RoutePending,
+    /// `Exposed`: what the HTTPRoute is to be attached to does not take it.
+    RouteNotAccepted,
     /// `Ready`: changes are waiting. `Paused`: an annotation says so.
     Paused,
     /// `Paused`: changes are carried out.
@@ -138,6 +145,7 @@ impl Reason {
             Reason::InvalidPodTemplate => "InvalidPodTemplate",
             Reason::Refused => "Refused",
             Reason::FieldsDropped => "FieldsDropped",
+            Reason::KindNotServed => "KindNotServed",
             Reason::Resolved => "Resolved",
             Reason::SecretNotFound => "SecretNotFound",
             Reason::SecretEntryMissing => "SecretEntryMissing",
@@ -148,6 +156,8 @@ impl Reason {
             Reason::NotMade => "NotMade",
             Reason::NoIngressClass => "NoIngressClass",
             Reason::NoAddress => "NoAddress",
+            Reason::RoutePending => "RoutePending",
+            Reason::RouteNotAccepted => "RouteNotAccepted",
             Reason::Paused => "Paused",
             Reason::NotPaused => "NotPaused",
             Reason::NoConflict => "NoConflict",

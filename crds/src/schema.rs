@@ -47,6 +47,42 @@ pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Hosts as an HTTPRoute names them.
+pub(crate) fn hostnames(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 16,
+        "items": {
+            "type": "string", "minLength": 1, "maxLength": 253,
+            "pattern": r"^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        },
+    })
+}
+
+/// A duration as Prometheus reads it: like the hub's, but the longest unit comes first.
+pub(crate) fn interval(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string", "minLength": 1, "maxLength": 16,
+        "pattern": "^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$",
+    })
+}
+
+/// Triggers of a ScaledObject, as KEDA has them: what a trigger takes is its scaler's.
+pub(crate) fn triggers(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "items": {
+            "type": "object",
+            "required": ["type"],
+            "x-kubernetes-preserve-unknown-fields": true,
+            "properties": {
+                "type": { "type": "string", "minLength": 1, "maxLength": 63, "description": "The scaler." },
+            },
+        },
+    })
+}
+
 /// Peers of a NetworkPolicy, as Kubernetes has them. Never an empty list: to Kubernetes it means everybody.
 pub(crate) fn network_policy_peers(_: &mut SchemaGenerator) -> Schema {
     let value = json!({ "type": "string", "maxLength": 63 });

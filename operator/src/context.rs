@@ -5,6 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::cluster::{Cluster, in_time};
@@ -13,6 +14,7 @@ use crate::connections::Connections;
 use crate::controller::backoff::Backoff;
 use crate::leader::Leadership;
 use crate::model::image::ImageReference;
+use crate::optional::Served;
 use crate::telemetry::metrics::Metrics;
 
 /// Name under which Events are reported.
@@ -31,6 +33,8 @@ pub struct Context {
     pub clock: Clock,
     /// How many clients the hubs have.
     pub connections: Connections,
+    /// Which optional kinds the cluster knows.
+    pub served: watch::Sender<Served>,
     /// The hub's image where a spec does not say another.
     pub hub_image: ImageReference,
 }
@@ -52,6 +56,7 @@ impl Context {
             backoff: Backoff::default(),
             clock: Clock::default(),
             connections: Connections::default(),
+            served: watch::Sender::default(),
             hub_image,
         }
     }

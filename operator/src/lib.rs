@@ -10,6 +10,7 @@
 //!   [`cluster`] only.
 //! - [`model`] is a checked hub, [`build`] the objects that it should have, [`conditions`] what its status says,
 //!   [`keys`] the keys that sign tokens: pure.
+//! - [`optional`] are the kinds that a cluster need not know, and which of them it does.
 //! - [`connections`] asks the pods how many clients they have, and for a pass where that has moved.
 //! - [`leader`] sees to it that one process writes at a time, [`admin`] and [`telemetry`] tell of the process itself,
 //!   [`app`] puts it together, [`commands`] are what the program does beside running.
@@ -29,6 +30,7 @@ pub mod controller;
 pub mod keys;
 pub mod leader;
 pub mod model;
+pub mod optional;
 pub mod permissions;
 pub mod reconcile;
 pub mod signals;

@@ -8,6 +8,7 @@ use std::path::Path;
 use k8s_openapi::jiff::Timestamp;
 use notification_hub_operator::build::{Desired, build};
 use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, Signing};
+use notification_hub_operator::optional::OptionalKind;
 use notification_hub_operator::reconcile::dereference::{Fetched, Kept, Stored};
 use notification_hub_operator::reconcile::validate::validate;
 use serde_json::{Value, json};
@@ -74,6 +75,21 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
             with_autoscaling(json!({ "minReplicas": 2, "maxReplicas": 20, "connectionsPerReplica": 100000 })),
         ),
         ("autoscaled-by-default", with_autoscaling(json!({ "maxReplicas": 5 }))),
+        ("scaled-by-keda", with_autoscaling(json!({ "maxReplicas": 5, "keda": {} }))),
+        (
+            "scaled-by-triggers",
+            with_autoscaling(json!({ "minReplicas": 2, "maxReplicas": 9, "keda": { "triggers": [{
+                "type": "prometheus", "metadata": { "serverAddress": "http://prometheus:9090", "threshold": "50000" },
+            }] } })),
+        ),
+        (
+            "scaled-by-its-queue",
+            json!({
+                "source": { "azureQueue": { "connectionString": { "secretKeyRef": { "name": "storage", "key": "url" } } } },
+                "auth": { "authority": "http://identity:5000" },
+                "autoscaling": { "maxReplicas": 1, "keda": {} },
+            }),
+        ),
         (
             "several-customized",
             json!({
@@ -117,6 +133,23 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                     "className": "nginx", "host": "vault.example.com", "tlsSecretName": "vault-tls",
                     "labels": { "team": "identity" }, "annotations": { "example.com/read-timeout": "120s" },
                 } },
+            }),
+        ),
+        (
+            "routed-and-monitored",
+            json!({
+                "replicas": 1,
+                "source": source,
+                "auth": generate,
+                "expose": { "httpRoute": {
+                    "parentRefs": [{ "name": "public", "namespace": "gateways", "sectionName": "https" }],
+                    "hostnames": ["vault.example.com"],
+                    "labels": { "team": "identity" }, "annotations": { "example.com/a": "b" },
+                } },
+                "monitoring": {
+                    "serviceMonitor": { "enabled": true, "labels": { "release": "prometheus" }, "interval": "30s" },
+                    "podMonitor": { "enabled": true },
+                },
             }),
         ),
         (
@@ -185,7 +218,8 @@ pub fn built(spec: Value) -> Desired {
         token_key: resource.spec.backplane.is_some().then_some(Kept::Ours(token_key)),
     };
     let image = "registry.example.com/hub:1.0.0".parse().expect("an image");
-    build(&validate(&resource, fetched, &image).expect("a valid spec").hub).expect("objects")
+    let served = OptionalKind::ALL.into_iter().collect();
+    build(&validate(&resource, fetched, &image, &served).expect("a valid spec").hub).expect("objects")
 }
 
 fn documents(desired: Desired) -> String {
@@ -200,9 +234,14 @@ fn documents(desired: Desired) -> String {
         metrics_service,
         pod_disruption_budget,
         ingress,
+        http_route,
+        service_monitor,
+        pod_monitor,
         network_policy,
         deployment,
+        is_autoscaled: _,
         horizontal_pod_autoscaler,
+        scaled_object,
     } = desired;
     let jwt_secret = jwt_secret.map(|keys| {
         let mut secret = keys.secret;
@@ -220,9 +259,13 @@ fn documents(desired: Desired) -> String {
         tokens_secret.map(serde_json::to_value),
         pod_disruption_budget.map(serde_json::to_value),
         ingress.map(serde_json::to_value),
+        http_route.map(serde_json::to_value),
+        service_monitor.map(serde_json::to_value),
+        pod_monitor.map(serde_json::to_value),
         network_policy.map(serde_json::to_value),
         Some(serde_json::to_value(deployment)),
         horizontal_pod_autoscaler.map(serde_json::to_value),
+        scaled_object.map(serde_json::to_value),
     ];
     let values = whole.into_iter().flatten().map(|object| object.expect("JSON")).chain(jwt_secret);
     let texts = values.map(|value| serde_saphyr::to_string(&value).expect("YAML"));

@@ -18,6 +18,7 @@ mod drift;
 mod exposure;
 mod faults;
 mod leader;
+mod optional;
 mod paused;
 mod permissions;
 mod pipeline;

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use kube::core::ApiResource;
+use notification_hub_operator::optional::OptionalKind;
 use notification_hub_operator::permissions::{PERMISSIONS, Scope};
 use serde_json::json;
 
@@ -79,6 +81,24 @@ async fn everything(api: &FakeApi) {
     api.until("a policy", |_| !gone("networking.k8s.io/networkpolicies", "vault")).await;
     guard(false);
     api.until("no policy", |_| gone("networking.k8s.io/networkpolicies", "vault")).await;
+    for kind in OptionalKind::ALL {
+        api.install(kind);
+    }
+    let optional = || OptionalKind::ALL.map(|kind| kind.resource());
+    let there = |api: &FakeApi| {
+        let is_there = |it: ApiResource| api.get(&key(&format!("{}/{}", it.group, it.plural), "vault")).is_some();
+        optional().map(is_there)
+    };
+    let monitored =
+        |enabled: bool| json!({ "serviceMonitor": { "enabled": enabled }, "podMonitor": { "enabled": enabled } });
+    api.edit(&key(HUBS, "vault"), |it| {
+        it["spec"] = with_autoscaling(json!({ "maxReplicas": 3, "keda": {} }));
+        it["spec"]["expose"] = json!({ "httpRoute": { "parentRefs": [{ "name": "public" }] } });
+        it["spec"]["monitoring"] = monitored(true);
+    });
+    api.until("objects of optional kinds", |api| there(api) == [true; 4]).await;
+    api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", 1));
+    api.until("none of them", |api| there(api) == [false; 4]).await;
     let asks_pods =
         |api: &FakeApi| api.accesses().iter().any(|access| (access.verb, access.resource.as_str()) == ("list", "pods"));
     api.until("pods are asked", asks_pods).await;

@@ -50,6 +50,22 @@ What the operator may do in the namespaces that it watches. Its tests hold this 
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]
+# The way to a hub from outside that expose.httpRoute asks for.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
+# By which Prometheus finds a hub's metrics, where monitoring.serviceMonitor asks for it.
+- apiGroups: [monitoring.coreos.com]
+  resources: [servicemonitors]
+  verbs: [get, list, watch, create, patch, delete]
+# The same, where monitoring.podMonitor asks for it.
+- apiGroups: [monitoring.coreos.com]
+  resources: [podmonitors]
+  verbs: [get, list, watch, create, patch, delete]
+# Who decides how many pods a hub has, where autoscaling.keda asks for it.
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
+  verbs: [get, list, watch, create, patch, delete]
 # To tell of changes; patch counts repetitions.
 - apiGroups: [events.k8s.io]
   resources: [events]

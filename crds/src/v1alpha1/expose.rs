@@ -3,22 +3,28 @@
 use std::collections::BTreeMap;
 
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{annotations, labels};
+use crate::schema::{annotations, hostnames, labels};
 
 /// Ways to the hub from outside the cluster. They lead to what clients connect to and to nothing else: notifications
 /// cannot be posted through them.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.ingress)")
-        .message("say how the hub is to be exposed: give expose.ingress, or leave expose out")
+    validation = Rule::new("has(self.ingress) || has(self.httpRoute)")
+        .message("say how the hub is to be exposed: give expose.ingress or expose.httpRoute, or leave expose out")
 )]
 pub struct Expose {
     /// By an Ingress, which has the hub's name. What it came to is told by the condition Exposed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<ExposeIngress>,
+
+    /// By an HTTPRoute of Gateway API, which has the hub's name. What it came to is told by the condition Exposed, also that
+    /// the cluster does not know HTTPRoutes: the route is made once it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_route: Option<ExposeHttpRoute>,
 }
 
 /// An Ingress to `/notifications/hub` and `/notifications/anonymous-hub`.
@@ -56,4 +62,63 @@ pub struct ExposeIngress {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "annotations")]
     pub annotations: BTreeMap<String, String>,
+}
+
+/// An HTTPRoute to `/notifications/hub` and `/notifications/anonymous-hub`.
+#[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ExposeHttpRoute {
+    /// What the route is attached to, such as a Gateway.
+    #[schemars(length(min = 1, max = 32))]
+    pub parent_refs: Vec<ParentReference>,
+
+    /// The hosts that clients connect to, perhaps with `*.` in front; by default those of the listener.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "hostnames")]
+    pub hostnames: Vec<String>,
+
+    /// Labels of the HTTPRoute, beside those that the operator sets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "labels")]
+    pub labels: BTreeMap<String, String>,
+
+    /// Annotations of the HTTPRoute.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "annotations")]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What a route is attached to, as Gateway API has it.
+#[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ParentReference {
+    /// Its API group, `gateway.networking.k8s.io` by default; empty for the core group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253), regex(pattern = r"^$|^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub group: Option<String>,
+
+    /// Its kind, `Gateway` by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
+    pub kind: Option<String>,
+
+    /// Its namespace, the hub's by default. A Gateway of another one has to allow routes from the hub's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub namespace: Option<String>,
+
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+
+    /// One listener of it, by its name; by default each that lets the route in. Has to be given for each where one parent
+    /// is named more than once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub section_name: Option<String>,
+
+    /// Its listeners on this port only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<i32>,
 }

@@ -12,6 +12,7 @@ mod expose;
 mod image;
 mod limits;
 mod log;
+mod monitoring;
 mod network_policy;
 mod rollout;
 mod secret;
@@ -20,15 +21,16 @@ mod source;
 mod status;
 
 pub use auth::{Auth, Generate, KeyAlgorithm, SigningKeys};
-pub use autoscaling::Autoscaling;
+pub use autoscaling::{Autoscaling, Keda};
 pub use azure_queue::{AzureQueue, WorkloadIdentity};
 pub use backplane::{Backplane, Redis};
 pub use catch_up::CatchUp;
 pub use drain::Drain;
-pub use expose::{Expose, ExposeIngress};
+pub use expose::{Expose, ExposeHttpRoute, ExposeIngress, ParentReference};
 pub use image::{Image, PullPolicy, PullSecret};
 pub use limits::Limits;
 pub use log::{Log, LogFormat};
+pub use monitoring::{Monitor, Monitoring};
 pub use network_policy::NetworkPolicy;
 pub use rollout::Rollout;
 pub use secret::{SecretKeyReference, SecretReference, SecretValue};
@@ -161,6 +163,10 @@ pub struct NotificationHubSpec {
     /// lets everything through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_policy: Option<NetworkPolicy>,
+
+    /// By which Prometheus finds the hub's metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Monitoring>,
 
     /// The installation's id: pushes to a whole installation reach the clients of this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -26,6 +26,8 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use crate::keys::{KeyPair, Plan};
 use crate::model::ValidatedHub;
+use crate::model::scale::Autoscaler;
+use crate::optional::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor};
 
 /// Every object that should exist.
 #[derive(Clone, Debug)]
@@ -46,14 +48,24 @@ pub struct Desired {
     pub metrics_service: Service,
     /// How many pods may be taken from it at once, if there are several.
     pub pod_disruption_budget: Option<PodDisruptionBudget>,
-    /// The way from outside, if one is asked for.
+    /// A way from outside, if one is asked for.
     pub ingress: Option<Ingress>,
+    /// The same by Gateway API.
+    pub http_route: Option<HttpRoute>,
+    /// By which Prometheus finds the metrics, if that is asked for.
+    pub service_monitor: Option<ServiceMonitor>,
+    /// The same without a Service.
+    pub pod_monitor: Option<PodMonitor>,
     /// Who may reach the pods, if that is to be bounded.
     pub network_policy: Option<NetworkPolicy>,
-    /// The pods. With an autoscaler their number is what a new hub begins with.
+    /// The pods.
     pub deployment: Deployment,
-    /// Who decides how many there are, if the spec does not.
+    /// Whether their number is only what a new hub begins with, and others decide on it then.
+    pub is_autoscaled: bool,
+    /// Who decides, if the spec does not.
     pub horizontal_pod_autoscaler: Option<HorizontalPodAutoscaler>,
+    /// The same by KEDA.
+    pub scaled_object: Option<ScaledObject>,
 }
 
 /// The Secret with the generated keys. A key that it lacks is made when nothing is in the way of writing it.
@@ -74,6 +86,19 @@ pub fn finish(secret: &mut Secret, unfinished: Plan, made: KeyPair) {
 pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
     let config = config_file::text(hub);
     let deployment = resource::deployment::build(hub, &config)?;
+    let around = &hub.surroundings;
+    let autoscaling = hub.scale.automatic();
+    let (mut horizontal_pod_autoscaler, mut scaled_object) = (None, None);
+    match autoscaling.and_then(|it| Some((it, it.autoscaler.as_ref()?))) {
+        Some((autoscaling, Autoscaler::Targets(targets))) => {
+            let built = resource::horizontal_pod_autoscaler::build(hub, autoscaling, targets);
+            horizontal_pod_autoscaler = Some(built);
+        }
+        Some((autoscaling, Autoscaler::Keda(triggers))) => {
+            scaled_object = Some(resource::scaled_object::build(hub, autoscaling, triggers));
+        }
+        None => {}
+    }
     Ok(Desired {
         service_account: resource::service_account::build(hub),
         config_map: resource::config_map::build(hub, &config),
@@ -83,9 +108,14 @@ pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
         internal_service: hub.source.is_direct().then(|| resource::service::internal(hub)),
         metrics_service: resource::service::metrics(hub),
         pod_disruption_budget: resource::pod_disruption_budget::build(hub),
-        ingress: hub.surroundings.ingress.as_ref().map(|it| resource::ingress::build(hub, it)),
-        network_policy: hub.surroundings.network_policy.as_ref().map(|it| resource::network_policy::build(hub, it)),
+        ingress: around.ingress.as_ref().map(|it| resource::ingress::build(hub, it)),
+        http_route: around.http_route.as_ref().map(|it| resource::http_route::build(hub, it)),
+        service_monitor: around.service_monitor.as_ref().map(|it| resource::monitor::of_service(hub, it)),
+        pod_monitor: around.pod_monitor.as_ref().map(|it| resource::monitor::of_pods(hub, it)),
+        network_policy: around.network_policy.as_ref().map(|it| resource::network_policy::build(hub, it)),
         deployment,
-        horizontal_pod_autoscaler: hub.scale.automatic().map(|it| resource::horizontal_pod_autoscaler::build(hub, it)),
+        is_autoscaled: autoscaling.is_some(),
+        horizontal_pod_autoscaler,
+        scaled_object,
     })
 }

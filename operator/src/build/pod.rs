@@ -159,7 +159,7 @@ fn probe(path: &str) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
             path: Some(path.to_owned()),
-            port: IntOrString::String("admin".to_owned()),
+            port: IntOrString::String(ports::ADMIN_NAME.to_owned()),
             ..HTTPGetAction::default()
         }),
         timeout_seconds: Some(5),

@@ -14,8 +14,15 @@ pub const INTERNAL: i32 = 5001;
 /// Probes and metrics.
 pub const ADMIN: i32 = 9090;
 
+/// What clients connect to on [`PUBLIC`], from outside too. No rewriting: the hub takes these paths as they are, and no
+/// other leads there.
+pub(super) const PUBLIC_PATHS: [&str; 2] = ["/notifications/hub", "/notifications/anonymous-hub"];
+
+/// Name of [`ADMIN`].
+pub(super) const ADMIN_NAME: &str = "admin";
+
 /// Name and number of each port that the hub's container may have; Services use the same.
-pub(super) const ALL: [(&str, i32); 3] = [("http", PUBLIC), ("send", INTERNAL), ("admin", ADMIN)];
+pub(super) const ALL: [(&str, i32); 3] = [("http", PUBLIC), ("send", INTERNAL), (ADMIN_NAME, ADMIN)];
 
 /// The ports of the hub's container; whether it is posted to, the source tells.
 pub(super) fn of_container(source: &Source) -> Vec<ContainerPort> {

@@ -12,6 +12,7 @@ use crate::cluster::{CallError, Cluster, in_time};
 use crate::conditions::Findings;
 use crate::leader::Leadership;
 use crate::model::image::ImageReference;
+use crate::optional::{self, Served};
 use crate::reconcile::change::Change;
 use crate::reconcile::dereference::dereference;
 use crate::reconcile::{self, CarriedOut, carry_out};
@@ -104,9 +105,10 @@ async fn one(
 
     let cluster = Cluster::new(client.clone(), Leadership::Alone).rehearsal();
     let failed = |source| Error::Pass { hub: name.clone(), source };
+    let served = optional::discover(client, &Served::default()).await;
     let fetched = dereference(&cluster, &hub, Timestamp::now()).await.map_err(|error| failed(error.into()))?;
     let CarriedOut { findings, changes, .. } =
-        Box::pin(carry_out(&cluster, image, &hub, fetched)).await.map_err(failed)?;
+        Box::pin(carry_out(&cluster, image, &served, &hub, fetched)).await.map_err(failed)?;
     let mut text = format!("NotificationHub {name} in namespace {namespace}\n");
     complaints(&findings).for_each(|complaint| text.push_str(&format!("! {complaint}\n")));
     changes.iter().for_each(|change| text.push_str(&shown(change)));
@@ -134,8 +136,7 @@ async fn taken(client: &Client, name: &str, namespace: &str, written: Value) -> 
 fn complaints(findings: &Findings) -> impl Iterator<Item = String> {
     let problems = findings.spec.iter().chain(&findings.references).map(|problem| problem.message.clone());
     let conflicts = findings.conflicts.iter().map(|object| format!("{object} belongs to somebody else"));
-    let dropped = findings.dropped.iter().map(|field| format!("{field} is unknown or protected, and left out"));
-    problems.chain(conflicts).chain(dropped)
+    problems.chain(conflicts).chain(findings.left_out())
 }
 
 fn shown(change: &Change) -> String {

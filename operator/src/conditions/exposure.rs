@@ -1,45 +1,41 @@
-//! Whether what `expose` asks for leads to the hub, by what others have written into the status of its object. Pure.
+//! Whether what `expose` asks for leads to the hub, by what others have written into the status of its objects. Pure.
+
+mod http_route;
+mod ingress;
 
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::ResourceExt;
 use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::Expose;
 
 use super::Verdict;
+use super::findings::not_served;
+use crate::optional::{HttpRoute, OptionalKind};
 
-/// How an Ingress was given a class before there was a field.
-const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
-
-/// What there is to say of what is asked for.
-pub(super) fn exposed(asked: Option<&Expose>, ingress: Option<&Ingress>) -> Verdict {
-    match asked.and_then(|asked| asked.ingress.as_ref()) {
-        None => Verdict::new(false, Reason::NotAsked, "expose asks for no way from outside"),
-        Some(_) => by_ingress(ingress),
-    }
+/// The ways from outside, as they are.
+#[derive(Clone, Debug, Default)]
+pub struct Ways {
+    /// By an Ingress.
+    pub ingress: Option<Ingress>,
+    /// By an HTTPRoute.
+    pub http_route: Option<HttpRoute>,
 }
 
-fn by_ingress(ingress: Option<&Ingress>) -> Verdict {
-    let Some(ingress) = ingress else {
-        return Verdict::new(false, Reason::NotMade, "the Ingress is not there yet");
-    };
-    let name = ingress.name_any();
-    let status = ingress.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-    let entries = status.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
-    let addresses: Vec<&str> =
-        entries.iter().filter_map(|entry| entry.ip.as_ref().or(entry.hostname.as_ref())).map(String::as_str).collect();
-    if !addresses.is_empty() {
-        return Verdict::new(true, Reason::Exposed, format!("Ingress {name} is at {}", addresses.join(", ")));
-    }
-    let class = ingress.spec.as_ref().and_then(|spec| spec.ingress_class_name.as_ref());
-    match class.or_else(|| ingress.annotations().get(CLASS_ANNOTATION)) {
-        Some(class) => {
-            let message = format!("Ingress {name} has no address: no controller of the class {class} has given it one");
-            Verdict::new(false, Reason::NoAddress, message)
+/// What there is to say of what is asked for: one way that does not lead to the hub is told before one that does.
+pub(super) fn exposed(asked: Option<&Expose>, unserved: &[OptionalKind], ways: &Ways) -> Verdict {
+    let by_ingress = asked.and_then(|asked| asked.ingress.as_ref()).map(|_| ingress::by_ingress(ways.ingress.as_ref()));
+    let by_route = asked.and_then(|asked| asked.http_route.as_ref()).map(|_| {
+        if unserved.contains(&OptionalKind::HttpRoute) {
+            Verdict::new(false, Reason::KindNotServed, not_served(OptionalKind::HttpRoute))
+        } else {
+            http_route::by_route(ways.http_route.as_ref())
         }
-        None => {
-            let message =
-                format!("Ingress {name} has no class, and the cluster no default one: give expose.ingress.className");
-            Verdict::new(false, Reason::NoIngressClass, message)
+    });
+    match (by_ingress, by_route) {
+        (None, None) => Verdict::new(false, Reason::NotAsked, "expose asks for no way from outside"),
+        (Some(only), None) | (None, Some(only)) => only,
+        (Some(first), Some(second)) => {
+            let (told, other) = if first.holds && !second.holds { (second, first) } else { (first, second) };
+            Verdict { message: format!("{}; {}", told.message, other.message), ..told }
         }
     }
 }

@@ -3,6 +3,7 @@
 use notification_hub_crds::condition::Reason;
 
 use super::Verdict;
+use crate::optional::OptionalKind;
 
 /// One thing that is wrong, as a sentence that tells where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Findings {
     pub conflicts: Vec<String>,
     /// Fields of the spec that were left out; the rest is carried out.
     pub dropped: Vec<String>,
+    /// Kinds that the spec asks for and the cluster does not know; the rest is carried out.
+    pub unserved: Vec<OptionalKind>,
 }
 
 impl Findings {
@@ -36,11 +39,19 @@ impl Findings {
         if let Some(first) = self.spec.first() {
             return Verdict::new(false, first.reason, joined(&self.spec));
         }
-        if self.dropped.is_empty() {
-            return Verdict::new(true, Reason::Valid, "the spec can be carried out");
-        }
+        let reason = match (self.dropped.is_empty(), self.unserved.is_empty()) {
+            (true, true) => return Verdict::new(true, Reason::Valid, "the spec can be carried out"),
+            (true, false) => Reason::KindNotServed,
+            (false, _) => Reason::FieldsDropped,
+        };
+        Verdict::new(false, reason, self.left_out().collect::<Vec<_>>().join("; "))
+    }
+
+    /// What was left out, though the rest is carried out: a sentence for each.
+    pub fn left_out(&self) -> impl Iterator<Item = String> {
         let fields = self.dropped.join(", ");
-        Verdict::new(false, Reason::FieldsDropped, format!("unknown or protected, and left out: {fields}"))
+        let dropped = (!fields.is_empty()).then(|| format!("unknown or protected, and left out: {fields}"));
+        dropped.into_iter().chain(self.unserved.iter().map(|kind| not_served(*kind)))
     }
 
     pub(super) fn references_resolved(&self) -> Verdict {
@@ -58,6 +69,11 @@ impl Findings {
         let message = format!("not made by this hub: {objects}; delete or rename what is in the way, or the hub");
         Verdict::new(true, Reason::ForeignObject, message)
     }
+}
+
+/// What is told of a kind that the cluster does not know.
+pub(super) fn not_served(kind: OptionalKind) -> String {
+    format!("{}: the cluster does not know {kind}; it is made once it does", kind.field())
 }
 
 fn joined(problems: &[Problem]) -> String {

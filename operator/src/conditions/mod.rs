@@ -6,6 +6,7 @@ mod rollout;
 mod status;
 mod transitions;
 
+pub use exposure::Ways;
 pub use findings::{Findings, Problem};
 pub use rollout::is_over as rollout_is_over;
 pub use status::{Seen, status};

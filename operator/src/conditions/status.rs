@@ -1,13 +1,12 @@
 //! The whole status of a resource. Pure.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::v1alpha1::{KeyTimes, NotificationHubStatus, Source, SourceKind};
 
-use super::{Facts, Findings, Rollout, conditions, exposure};
+use super::{Facts, Findings, Rollout, Ways, conditions, exposure};
 use crate::model::{CONTAINER, labels, names};
 
 /// What a pass has seen and done.
@@ -17,8 +16,8 @@ pub struct Seen {
     pub findings: Findings,
     /// The Deployment, if there is one.
     pub deployment: Option<Deployment>,
-    /// The Ingress, if one is asked for and there.
-    pub ingress: Option<Ingress>,
+    /// The ways from outside, as far as they are asked for and there.
+    pub ways: Ways,
     /// The times of the generated key, if it was written or needed no writing.
     pub keys: Option<KeyTimes>,
     /// The objects that are waiting for a change. Only of a paused hub.
@@ -29,7 +28,7 @@ pub struct Seen {
 
 /// The status that `hub` should have.
 pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> NotificationHubStatus {
-    let Seen { findings, deployment, ingress, keys, pending, connections } = seen;
+    let Seen { findings, deployment, ways, keys, pending, connections } = seen;
     let deployment = deployment.as_ref();
     let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
     let generation = hub.metadata.generation.unwrap_or_default();
@@ -52,7 +51,7 @@ pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> Notificatio
             &Facts {
                 findings,
                 pending: pending.as_deref(),
-                exposed: exposure::exposed(hub.spec.expose.as_ref(), ingress.as_ref()),
+                exposed: exposure::exposed(hub.spec.expose.as_ref(), &findings.unserved, ways),
                 rollout: Rollout::of(deployment),
             },
             now,

@@ -4,6 +4,7 @@
 //! held in memory.
 
 pub mod backoff;
+mod optional;
 mod report;
 mod triggers;
 
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 
 use crate::connections;
 use crate::context::Context;
+use crate::optional::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor, keep_up, refresh};
 use crate::reconcile::{self, Outcome};
 
 /// A resource, or what could be made out of one that is malformed.
@@ -46,10 +48,15 @@ const RETRY_REFUSED: Duration = Duration::from_secs(60);
 
 /// Runs until `stop` says so and the passes that have begun are over. No namespaces means all of them.
 pub async fn run(client: Client, namespaces: &[String], context: Arc<Context>, stop: watch::Receiver<bool>) {
-    if namespaces.is_empty() {
-        return run_one(&client, None, context, stop).await;
+    refresh(&client, &context.served).await;
+    let everywhere = [None];
+    let listed: Vec<_> = namespaces.iter().map(|namespace| Some(namespace.as_str())).collect();
+    let places = if listed.is_empty() { everywhere.as_slice() } else { &listed };
+    let controllers = join_all(places.iter().map(|place| run_one(&client, *place, context.clone(), stop.clone())));
+    tokio::select! {
+        _ = controllers => {}
+        () = keep_up(&client, &context.served) => {}
     }
-    join_all(namespaces.iter().map(|namespace| run_one(&client, Some(namespace), context.clone(), stop.clone()))).await;
 }
 
 async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>, mut stop: watch::Receiver<bool>) {
@@ -59,6 +66,7 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
     let store = controller.store();
     let reported = context.clone();
     let moved = connections::moved(store.clone(), context.clone());
+    let served = context.served.subscribe();
     controller
         .watches(
             scoped::<PartialObjectMeta<Deployment>>(client, namespace),
@@ -92,8 +100,13 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
             watched(),
             triggers::children(store.clone()),
         )
-        .watches(scoped::<PartialObjectMeta<Secret>>(client, namespace), watched(), triggers::secrets(store))
+        .watches(scoped::<PartialObjectMeta<Secret>>(client, namespace), watched(), triggers::secrets(store.clone()))
         .reconcile_on(moved)
+        .reconcile_on(optional::children::<HttpRoute>(scoped(client, namespace), served.clone(), store.clone()))
+        .reconcile_on(optional::children::<ServiceMonitor>(scoped(client, namespace), served.clone(), store.clone()))
+        .reconcile_on(optional::children::<PodMonitor>(scoped(client, namespace), served.clone(), store.clone()))
+        .reconcile_on(optional::children::<ScaledObject>(scoped(client, namespace), served.clone(), store.clone()))
+        .reconcile_on(optional::all(served, store))
         .graceful_shutdown_on(async move {
             // An error means that nobody is left who could say so.
             let _ = stop.wait_for(|stop| *stop).await;

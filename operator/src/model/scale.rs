@@ -1,7 +1,12 @@
 //! How many pods a hub has. Pure.
 
+use serde_json::Value;
+
+/// How many percent of the CPU that it requests a pod should use, if nothing else decides.
+pub const DEFAULT_CPU: i32 = 80;
+
 /// How many pods a hub has.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Scale {
     /// As many as the spec says.
     Fixed(i32),
@@ -10,14 +15,23 @@ pub enum Scale {
 }
 
 /// As many pods as are needed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Autoscaling {
     /// At least.
     pub least: i32,
     /// At most.
     pub most: i32,
-    /// What decides; never empty.
-    pub targets: Vec<Target>,
+    /// Who decides; nobody while that would be KEDA, and the cluster does not know it.
+    pub autoscaler: Option<Autoscaler>,
+}
+
+/// Who decides how many pods are needed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Autoscaler {
+    /// A HorizontalPodAutoscaler, by these targets; never empty.
+    Targets(Vec<Target>),
+    /// KEDA, by these triggers, or by what it does best for a hub.
+    Keda(Vec<Value>),
 }
 
 /// What every pod should have to do. The target that needs most pods decides.

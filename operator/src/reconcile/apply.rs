@@ -5,25 +5,23 @@ use std::collections::BTreeSet;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
 use super::change::Change;
 use super::child::{Error, title};
-use super::{hand_over, repair};
+use super::{Live, hand_over, repair};
 use crate::build::{self, Desired, KeySecret};
 use crate::cluster::{Cluster, Kind};
+use crate::conditions::Ways;
 use crate::keys::{KeyPair, Missing, NEXT_ENTRY, NoKey, PRIVATE_ENTRY, Plan};
 use crate::model::ownership;
 
 /// What was written, as far as the next steps need it.
 #[derive(Debug)]
 pub struct Applied {
-    /// The Deployment as it is now.
-    pub deployment: Deployment,
-    /// The Ingress as it is now, if one is asked for.
-    pub ingress: Option<Ingress>,
+    /// What the status tells of, as it is now.
+    pub live: Live,
     /// The uids of all that is wanted.
     pub uids: BTreeSet<String>,
     /// What would have been changed. Only of a rehearsal.
@@ -61,9 +59,14 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
         metrics_service,
         pod_disruption_budget,
         ingress,
+        http_route,
+        service_monitor,
+        pod_monitor,
         network_policy,
         deployment,
+        is_autoscaled,
         horizontal_pod_autoscaler,
+        scaled_object,
     } = desired;
     let mut look = Look { cluster, uid, foreign: Vec::new() };
     let service_account = look.at(service_account).await?;
@@ -78,9 +81,13 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     let metrics_service = look.at(metrics_service).await?;
     let pod_disruption_budget = look.at_some(pod_disruption_budget).await?;
     let ingress = look.at_some(ingress).await?;
+    let http_route = look.at_some(http_route).await?;
+    let service_monitor = look.at_some(service_monitor).await?;
+    let pod_monitor = look.at_some(pod_monitor).await?;
     let network_policy = look.at_some(network_policy).await?;
     let mut deployment = look.at(deployment).await?;
     let horizontal_pod_autoscaler = look.at_some(horizontal_pod_autoscaler).await?;
+    let scaled_object = look.at_some(scaled_object).await?;
     if !look.foreign.is_empty() {
         return Ok(Verdict::Foreign(look.foreign));
     }
@@ -98,15 +105,19 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     write.child(metrics_service).await?;
     write.some_child(pod_disruption_budget).await?;
     write.some_child(network_policy).await?;
-    let ingress = write.some_child(ingress).await?;
-    if horizontal_pod_autoscaler.is_some() {
+    write.some_child(service_monitor).await?;
+    write.some_child(pod_monitor).await?;
+    let ways = Ways { ingress: write.some_child(ingress).await?, http_route: write.some_child(http_route).await? };
+    if is_autoscaled {
         let Child { object, there } = &mut deployment;
         let handed_over = hand_over::to_autoscaler(cluster, object, there.as_ref()).await;
         handed_over.map_err(|source| Error::new(title::<Deployment>(&object.name_any()), source))?;
     }
     let deployment = Box::pin(write.child(deployment)).await?;
     write.some_child(horizontal_pod_autoscaler).await?;
-    Ok(Verdict::Applied(Box::new(Applied { deployment, ingress, uids: write.uids, changes: write.changes })))
+    write.some_child(scaled_object).await?;
+    let live = Live { deployment, ways };
+    Ok(Verdict::Applied(Box::new(Applied { live, uids: write.uids, changes: write.changes })))
 }
 
 /// Makes the key that the Secret lacks: now that it will be written.

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use notification_hub_crds::NotificationHub;
 
-use crate::cluster::{CallError, Cluster};
+use crate::cluster::{CallError, Cluster, Kind};
+use crate::conditions::Ways;
 use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, KeyRing, NoKey};
 use crate::model::{names, ownership, references};
+use crate::optional::OptionalKind;
 
 /// What the resource refers to.
 #[derive(Debug, Default)]
@@ -58,12 +59,14 @@ pub enum Error {
         /// What went wrong.
         source: CallError,
     },
-    /// The Deployment.
-    #[error("Deployment: {0}")]
-    Deployment(#[source] CallError),
-    /// The Ingress.
-    #[error("Ingress: {0}")]
-    Ingress(#[source] CallError),
+    /// A child.
+    #[error("{kind}: {source}")]
+    Child {
+        /// Its kind.
+        kind: String,
+        /// What went wrong.
+        source: CallError,
+    },
     /// A key that is made.
     #[error(transparent)]
     Key(#[from] NoKey),
@@ -73,7 +76,7 @@ impl Error {
     /// What kind of failure it was.
     pub fn category(&self) -> &'static str {
         match self {
-            Error::Secret { source, .. } | Error::Deployment(source) | Error::Ingress(source) => source.category(),
+            Error::Secret { source, .. } | Error::Child { source, .. } => source.category(),
             Error::Key(_) => "key",
         }
     }
@@ -98,17 +101,27 @@ pub async fn dereference(cluster: &Cluster, hub: &NotificationHub, now: Timestam
 
 /// The hub's Deployment as it is, for a pass that does not apply one.
 pub async fn deployment(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<Deployment>, Error> {
-    let live = cluster.get::<Deployment>(&namespace(hub), &hub.name_any()).await.map_err(Error::Deployment)?;
-    Ok(live.filter(|deployment| ownership::belongs_to(&deployment.metadata, &hub.uid().unwrap_or_default())))
+    child(cluster, hub).await
 }
 
-/// The Ingress that the spec asks for, if it is there.
-pub async fn ingress(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<Ingress>, Error> {
-    if hub.spec.expose.as_ref().is_none_or(|expose| expose.ingress.is_none()) {
-        return Ok(None);
+/// The ways from outside that the spec asks for, as they are. Not of a kind that is `unserved`.
+pub async fn ways(cluster: &Cluster, hub: &NotificationHub, unserved: &[OptionalKind]) -> Result<Ways, Error> {
+    let mut ways = Ways::default();
+    let Some(asked) = &hub.spec.expose else { return Ok(ways) };
+    if asked.ingress.is_some() {
+        ways.ingress = child(cluster, hub).await?;
     }
-    let live = cluster.get::<Ingress>(&namespace(hub), &hub.name_any()).await.map_err(Error::Ingress)?;
-    Ok(live.filter(|ingress| ownership::belongs_to(&ingress.metadata, &hub.uid().unwrap_or_default())))
+    if asked.http_route.is_some() && !unserved.contains(&OptionalKind::HttpRoute) {
+        ways.http_route = child(cluster, hub).await?;
+    }
+    Ok(ways)
+}
+
+/// The hub's own object of its name.
+async fn child<K: Kind>(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<K>, Error> {
+    let failed = |source| Error::Child { kind: K::kind(&()).into_owned(), source };
+    let live = cluster.get::<K>(&namespace(hub), &hub.name_any()).await.map_err(failed)?;
+    Ok(live.filter(|child| ownership::belongs_to(child.meta(), &hub.uid().unwrap_or_default())))
 }
 
 async fn generated(cluster: &Cluster, hub: &NotificationHub, now: Timestamp) -> Result<Kept<Stored>, Error> {

@@ -15,7 +15,6 @@ pub mod status;
 pub mod validate;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use notification_hub_crds::condition::Reason;
@@ -23,10 +22,11 @@ use notification_hub_crds::{NotificationHub, PAUSED_ANNOTATION};
 
 use crate::build::build;
 use crate::cluster::Cluster;
-use crate::conditions::{self, Findings, Problem, Seen};
+use crate::conditions::{self, Findings, Problem, Seen, Ways};
 use crate::context::Context;
 use crate::keys::Plan;
 use crate::model::image::ImageReference;
+use crate::optional::Served;
 use change::Change;
 use dereference::Fetched;
 
@@ -95,21 +95,23 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passe
     let fetched = dereference::dereference(&context.cluster, hub, context.clock.now()).await?;
     let is_paused = hub.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true");
     let cluster = if is_paused { context.cluster.rehearsal() } else { context.cluster.clone() };
-    let carried_out = Box::pin(carry_out(&cluster, &context.hub_image, hub, fetched)).await?;
-    let CarriedOut { findings, applied, ingress, changes, keys } = carried_out;
+    let served = context.served.borrow().clone();
+    let carried_out = Box::pin(carry_out(&cluster, &context.hub_image, &served, hub, fetched)).await?;
+    let CarriedOut { findings, applied, changes, keys } = carried_out;
     let pending = is_paused.then(|| changes.into_iter().map(|change| change.object).collect());
     let due = keys.as_ref().map(Plan::due).filter(|_| !is_paused);
     // What a rehearsal tells of them is what they would be.
-    let (applied, ingress) = (applied.filter(|_| !is_paused), ingress.filter(|_| !is_paused));
+    let applied = applied.filter(|_| !is_paused);
     let keys = keys.as_ref().map(Plan::times).filter(|_| !is_paused);
     let connections = context.connections.of(hub);
-    let mut seen = Seen { findings, deployment: applied, ingress, keys, pending, connections };
-    if seen.deployment.is_none() {
-        seen.deployment = dereference::deployment(&context.cluster, hub).await?;
-    }
-    if seen.ingress.is_none() {
-        seen.ingress = dereference::ingress(&context.cluster, hub).await?;
-    }
+    let (deployment, ways) = match applied {
+        Some(Live { deployment, ways }) => (Some(deployment), ways),
+        None => {
+            let deployment = dereference::deployment(&context.cluster, hub).await?;
+            (deployment, dereference::ways(&context.cluster, hub, &findings.unserved).await?)
+        }
+    };
+    let seen = Seen { findings, deployment, ways, keys, pending, connections };
     status::write(context, hub, &seen).await?;
     let outcome = match seen.findings.spec.first() {
         _ if seen.pending.is_some() => Outcome::Paused,
@@ -125,29 +127,37 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passe
 pub struct CarriedOut {
     /// What is in the way, or was left out.
     pub findings: Findings,
-    /// The Deployment as it was applied.
-    pub applied: Option<Deployment>,
-    /// The Ingress as it was applied, if one is asked for.
-    pub ingress: Option<Ingress>,
+    /// What was applied.
+    pub applied: Option<Live>,
     /// What was deleted; in a rehearsal all that would have been changed.
     pub changes: Vec<Change>,
     /// What became of the generated keys.
     pub keys: Option<Plan>,
 }
 
+/// What the status tells of, as it was applied.
+#[derive(Debug)]
+pub struct Live {
+    /// The Deployment.
+    pub deployment: Deployment,
+    /// The ways from outside, if any are asked for.
+    pub ways: Ways,
+}
+
 /// Validates, builds, applies and prunes.
 pub async fn carry_out(
     cluster: &Cluster,
     default_image: &ImageReference,
+    served: &Served,
     hub: &NotificationHub,
     fetched: Fetched,
 ) -> Result<CarriedOut, Error> {
     let only = |findings| CarriedOut { findings, ..CarriedOut::default() };
-    let checked = match validate::validate(hub, fetched, default_image) {
+    let checked = match validate::validate(hub, fetched, default_image, served) {
         Ok(checked) => checked,
         Err(findings) => return Ok(only(findings)),
     };
-    let findings = Findings { dropped: checked.dropped, ..Findings::default() };
+    let findings = checked.findings;
     let desired = match build(&checked.hub) {
         Ok(desired) => desired,
         Err(problems) => {
@@ -156,19 +166,16 @@ pub async fn carry_out(
         }
     };
     // It would fight with whoever decides instead.
-    let mut changes = match desired.horizontal_pod_autoscaler {
-        None => prune::autoscaler(cluster, hub).await.map_err(Error::Prune)?,
-        Some(_) => Vec::new(),
-    };
+    let mut changes = prune::autoscalers(cluster, hub, served, &desired).await.map_err(Error::Prune)?;
     Ok(match apply::apply(cluster, &checked.hub.owner.uid, desired).await.map_err(Error::Apply)? {
         apply::Verdict::Applied(applied) => {
-            let apply::Applied { deployment, ingress, uids, changes: applied } = *applied;
+            let apply::Applied { live, uids, changes: applied } = *applied;
             changes.extend(applied);
             // What the old pods live on goes when they are gone; a rollout that is stuck can still be taken back.
-            if cluster.rehearses() || conditions::rollout_is_over(&deployment) {
-                changes.extend(prune::prune(cluster, hub, &uids).await.map_err(Error::Prune)?);
+            if cluster.rehearses() || conditions::rollout_is_over(&live.deployment) {
+                changes.extend(prune::prune(cluster, hub, served, &uids).await.map_err(Error::Prune)?);
             }
-            CarriedOut { findings, applied: Some(deployment), ingress, changes, keys: checked.hub.generated }
+            CarriedOut { findings, applied: Some(live), changes, keys: checked.hub.generated }
         }
         apply::Verdict::Foreign(conflicts) => only(Findings { conflicts, ..findings }),
         apply::Verdict::Refused(message) => {

@@ -15,22 +15,55 @@ use notification_hub_crds::NotificationHub;
 
 use super::change::Change;
 use super::child::{Error, title};
+use crate::build::Desired;
 use crate::cluster::{Cluster, Kind};
 use crate::model::{labels, ownership};
+use crate::optional::{HttpRoute, Optional, PodMonitor, ScaledObject, Served, ServiceMonitor};
 
 /// Deletes the children of `hub` but for those with the uids `wanted`, and tells which.
-pub async fn prune(cluster: &Cluster, hub: &NotificationHub, wanted: &BTreeSet<String>) -> Result<Vec<Change>, Error> {
+pub async fn prune(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+    served: &Served,
+    wanted: &BTreeSet<String>,
+) -> Result<Vec<Change>, Error> {
     let mut deleted = prune_kind::<Service>(cluster, hub, wanted).await?;
     deleted.extend(prune_kind::<Secret>(cluster, hub, wanted).await?);
     deleted.extend(prune_kind::<PodDisruptionBudget>(cluster, hub, wanted).await?);
     deleted.extend(prune_kind::<Ingress>(cluster, hub, wanted).await?);
     deleted.extend(prune_kind::<NetworkPolicy>(cluster, hub, wanted).await?);
+    deleted.extend(prune_optional::<HttpRoute>(cluster, hub, served, wanted).await?);
+    deleted.extend(prune_optional::<ServiceMonitor>(cluster, hub, served, wanted).await?);
+    deleted.extend(prune_optional::<PodMonitor>(cluster, hub, served, wanted).await?);
     Ok(deleted)
 }
 
-/// Deletes the autoscaler of a `hub` that wants none, and tells so.
-pub async fn autoscaler(cluster: &Cluster, hub: &NotificationHub) -> Result<Vec<Change>, Error> {
-    prune_kind::<HorizontalPodAutoscaler>(cluster, hub, &BTreeSet::new()).await
+/// Deletes the autoscalers that a `hub` does not want any more, and tells which.
+pub async fn autoscalers(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+    served: &Served,
+    desired: &Desired,
+) -> Result<Vec<Change>, Error> {
+    let none = BTreeSet::new();
+    let mut deleted = Vec::new();
+    if desired.horizontal_pod_autoscaler.is_none() {
+        deleted.extend(prune_kind::<HorizontalPodAutoscaler>(cluster, hub, &none).await?);
+    }
+    if desired.scaled_object.is_none() {
+        deleted.extend(prune_optional::<ScaledObject>(cluster, hub, served, &none).await?);
+    }
+    Ok(deleted)
+}
+
+/// Of a kind that the cluster does not know there is nothing.
+async fn prune_optional<K: Optional>(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+    served: &Served,
+    wanted: &BTreeSet<String>,
+) -> Result<Vec<Change>, Error> {
+    if served.has(K::KIND) { prune_kind::<K>(cluster, hub, wanted).await } else { Ok(Vec::new()) }
 }
 
 async fn prune_kind<K: Kind>(

@@ -22,19 +22,25 @@ use crate::model::backplane::Backplane;
 use crate::model::image::ImageReference;
 use crate::model::names::HubName;
 use crate::model::{Tokens, ValidatedHub, labels};
+use crate::optional::Served;
 
 /// A hub that can be built.
 #[derive(Debug)]
 pub struct Checked {
     /// The hub.
     pub hub: ValidatedHub,
-    /// Fields of its spec that were left out.
-    pub dropped: Vec<String>,
+    /// What of its spec was left out: nothing is in the way.
+    pub findings: Findings,
 }
 
 /// Checks everything, and reports everything that is wrong at once.
-pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageReference) -> Result<Checked, Findings> {
-    let mut findings = Findings::default();
+pub fn validate(
+    hub: &NotificationHub,
+    fetched: Fetched,
+    default_image: &ImageReference,
+    served: &Served,
+) -> Result<Checked, Findings> {
+    let mut findings = Findings { unserved: surroundings::unserved(&hub.spec, served), ..Findings::default() };
     let source = source::check(&hub.spec.source, &fetched.secrets, &mut findings);
     let redis = hub.spec.backplane.as_ref().map(|backplane| &backplane.redis);
     let redis = redis.and_then(|redis| backplane::redis(redis, &fetched.secrets, &mut findings));
@@ -81,10 +87,10 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
         return Err(findings);
     };
     let image = hub.spec.image.clone().unwrap_or_default();
-    let (pod_template, dropped) = match template {
-        Some(Understood { template, dropped }) => (Some(template), dropped),
-        None => (None, Vec::new()),
-    };
+    let pod_template = template.map(|Understood { template, dropped }| {
+        findings.dropped = dropped;
+        template
+    });
     let validated = ValidatedHub {
         name,
         namespace: hub.namespace().unwrap_or_default(),
@@ -104,13 +110,13 @@ pub fn validate(hub: &NotificationHub, fetched: Fetched, default_image: &ImageRe
         catch_up: hub.spec.catch_up.clone().unwrap_or_default(),
         limits: hub.spec.limits.clone().unwrap_or_default(),
         log: hub.spec.log.clone().unwrap_or_default(),
-        surroundings: surroundings::of(&hub.spec),
+        surroundings: surroundings::of(&hub.spec, served),
         installation_id: hub.spec.installation_id.clone(),
         generated,
         signing_keys,
         pod_template,
     };
-    Ok(Checked { hub: validated, dropped })
+    Ok(Checked { hub: validated, findings })
 }
 
 /// What the operator keeps, unless somebody else's Secret has its name.

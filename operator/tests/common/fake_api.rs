@@ -11,6 +11,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body as KubeBody;
+use notification_hub_operator::optional::OptionalKind;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -41,6 +42,8 @@ struct State {
     accesses: BTreeSet<Access>,
     calls: Vec<String>,
     faults: BTreeMap<usize, Fault>,
+    /// What there is beside Kubernetes' own and ours: resources by `/apis/GROUP/VERSION`.
+    installed: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl FakeApi {
@@ -120,6 +123,30 @@ impl FakeApi {
         self.state().store.version()
     }
 
+    /// Installs an optional kind.
+    pub fn install(&self, kind: OptionalKind) {
+        let resource = kind.resource();
+        let path = format!("/apis/{}", resource.api_version);
+        self.state().installed.entry(path).or_default().insert(resource.plural);
+    }
+
+    /// Takes every kind of its group and version away.
+    pub fn uninstall(&self, kind: OptionalKind) {
+        self.state().installed.remove(&format!("/apis/{}", kind.resource().api_version));
+    }
+
+    /// What there is of a group and version, if the path asks for that.
+    fn discovered(&self, path: &str) -> Option<Response<Body>> {
+        let version = path.strip_prefix("/apis/").filter(|rest| rest.split('/').count() == 2)?;
+        let Some(resources) = self.state().installed.get(path).cloned() else {
+            return Some(refusal(&Refusal::new(404, "the server could not find the requested resource")));
+        };
+        let resource =
+            |name| json!({ "name": name, "singularName": "", "namespaced": true, "kind": "", "verbs": ["get"] });
+        let resources: Vec<_> = resources.into_iter().map(resource).collect();
+        Some(json_response(200, &json!({ "groupVersion": version, "resources": resources })))
+    }
+
     /// Everything that was ever asked for.
     pub fn accesses(&self) -> BTreeSet<Access> {
         self.state().accesses.clone()
@@ -151,6 +178,9 @@ impl FakeApi {
 
     async fn answer(self, request: Request<KubeBody>) -> Response<Body> {
         let (parts, body) = request.into_parts();
+        if let Some(discovered) = self.discovered(parts.uri.path()) {
+            return discovered;
+        }
         let asked = Asked::new(&parts);
         let body = body.collect().await.expect("a body").to_bytes();
         let body: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };

@@ -20,7 +20,11 @@ const CALM_SECONDS: i32 = 300;
 /// In a minute a tenth of the pods may go, but always one.
 const TAKEN_IN_A_MINUTE: [(&str, i32); 2] = [("Pods", 1), ("Percent", 10)];
 
-pub(in crate::build) fn build(hub: &ValidatedHub, autoscaling: &Autoscaling) -> HorizontalPodAutoscaler {
+pub(in crate::build) fn build(
+    hub: &ValidatedHub,
+    autoscaling: &Autoscaling,
+    targets: &[Target],
+) -> HorizontalPodAutoscaler {
     HorizontalPodAutoscaler {
         metadata: metadata::of(hub, hub.name.as_str()),
         spec: Some(HorizontalPodAutoscalerSpec {
@@ -31,7 +35,7 @@ pub(in crate::build) fn build(hub: &ValidatedHub, autoscaling: &Autoscaling) -> 
             },
             min_replicas: Some(autoscaling.least),
             max_replicas: autoscaling.most,
-            metrics: Some(autoscaling.targets.iter().map(metric).collect()),
+            metrics: Some(targets.iter().map(metric).collect()),
             behavior: Some(behavior()),
         }),
         ..HorizontalPodAutoscaler::default()
@@ -70,7 +74,7 @@ fn metric(target: &Target) -> MetricSpec {
 }
 
 /// Pods go slowly: whoever loses one has to connect again.
-fn behavior() -> HorizontalPodAutoscalerBehavior {
+pub(super) fn behavior() -> HorizontalPodAutoscalerBehavior {
     let policy = |(type_, value): (&str, i32)| HPAScalingPolicy { type_: type_.to_owned(), value, period_seconds: 60 };
     HorizontalPodAutoscalerBehavior {
         scale_down: Some(HPAScalingRules {

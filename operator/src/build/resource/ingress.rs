@@ -9,9 +9,6 @@ use notification_hub_crds::v1alpha1::ExposeIngress;
 use crate::build::{metadata, ports};
 use crate::model::ValidatedHub;
 
-/// What clients connect to. No rewriting: the hub takes these paths as they are, and no other leads there.
-const PUBLIC_PATHS: [&str; 2] = ["/notifications/hub", "/notifications/anonymous-hub"];
-
 pub(in crate::build) fn build(hub: &ValidatedHub, asked: &ExposeIngress) -> Ingress {
     let backend = IngressBackend {
         service: Some(IngressServiceBackend {
@@ -27,7 +24,7 @@ pub(in crate::build) fn build(hub: &ValidatedHub, asked: &ExposeIngress) -> Ingr
     };
     let rule = IngressRule {
         host: asked.host.clone(),
-        http: Some(HTTPIngressRuleValue { paths: PUBLIC_PATHS.map(path).into() }),
+        http: Some(HTTPIngressRuleValue { paths: ports::PUBLIC_PATHS.map(path).into() }),
     };
     let tls = asked.tls_secret_name.as_ref().map(|secret| IngressTLS {
         hosts: asked.host.clone().map(|host| vec![host]),

@@ -4,14 +4,13 @@ use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::{Autoscaling as Spec, NotificationHubSpec};
 
 use crate::conditions::{Findings, Problem};
-use crate::model::scale::{Autoscaling, Scale, Target};
-
-/// How many percent of the CPU that it requests a pod should use, if nothing else decides.
-const CPU: i32 = 80;
+use crate::model::scale::{Autoscaler, Autoscaling, DEFAULT_CPU, Scale, Target};
+use crate::optional::OptionalKind;
 
 /// The scale, unless something is wrong with it. The rules of the definition say this too; a resource may be older than
 /// the rules.
 pub(super) fn check(spec: &NotificationHubSpec, findings: &mut Findings) -> Option<Scale> {
+    let knows_keda = !findings.unserved.contains(&OptionalKind::ScaledObject);
     let mut wrong = |message: String| findings.spec.push(Problem { reason: Reason::InvalidSpec, message });
     let (field, scale) = match (spec.replicas, &spec.autoscaling) {
         (Some(_), Some(_)) => {
@@ -19,7 +18,7 @@ pub(super) fn check(spec: &NotificationHubSpec, findings: &mut Findings) -> Opti
             return None;
         }
         (replicas, None) => ("replicas", Scale::Fixed(replicas.unwrap_or(1))),
-        (None, Some(autoscaling)) => ("autoscaling.maxReplicas", Scale::Automatic(automatic(autoscaling))),
+        (None, Some(autoscaling)) => ("autoscaling.maxReplicas", Scale::Automatic(automatic(autoscaling, knows_keda))),
     };
     let (first, most) = (scale.first(), scale.most());
     if first < 0 || most < first {
@@ -33,12 +32,14 @@ pub(super) fn check(spec: &NotificationHubSpec, findings: &mut Findings) -> Opti
     Some(scale)
 }
 
-fn automatic(spec: &Spec) -> Autoscaling {
-    let connections = spec.connections_per_replica.map(Target::Connections);
-    let cpu = spec.cpu_utilization.or(connections.is_none().then_some(CPU)).map(Target::Cpu);
-    Autoscaling {
-        least: spec.min_replicas.unwrap_or(1),
-        most: spec.max_replicas,
-        targets: connections.into_iter().chain(cpu).collect(),
-    }
+fn automatic(spec: &Spec, knows_keda: bool) -> Autoscaling {
+    let autoscaler = match &spec.keda {
+        Some(keda) => knows_keda.then(|| Autoscaler::Keda(keda.triggers.clone())),
+        None => {
+            let connections = spec.connections_per_replica.map(Target::Connections);
+            let cpu = spec.cpu_utilization.or(connections.is_none().then_some(DEFAULT_CPU)).map(Target::Cpu);
+            Some(Autoscaler::Targets(connections.into_iter().chain(cpu).collect()))
+        }
+    };
+    Autoscaling { least: spec.min_replicas.unwrap_or(1), most: spec.max_replicas, autoscaler }
 }

@@ -1,0 +1,25 @@
+//! The HTTPRoute: a way to the hub through a Gateway. Pure.
+
+use notification_hub_crds::v1alpha1::ExposeHttpRoute;
+
+use crate::build::{metadata, ports};
+use crate::model::ValidatedHub;
+use crate::optional::{BackendRef, HttpRoute, HttpRouteMatch, HttpRoutePath, HttpRouteRule, HttpRouteSpec};
+
+pub(in crate::build) fn build(hub: &ValidatedHub, asked: &ExposeHttpRoute) -> HttpRoute {
+    let prefix =
+        |path: &str| HttpRouteMatch { path: HttpRoutePath { type_: "PathPrefix".to_owned(), value: path.to_owned() } };
+    let rule = HttpRouteRule {
+        matches: ports::PUBLIC_PATHS.map(prefix).into(),
+        backend_refs: vec![BackendRef { name: hub.name.to_string(), port: ports::PUBLIC }],
+    };
+    HttpRoute {
+        metadata: metadata::with(hub, hub.name.as_str(), &asked.labels, &asked.annotations),
+        spec: HttpRouteSpec {
+            parent_refs: asked.parent_refs.clone(),
+            hostnames: asked.hostnames.clone(),
+            rules: vec![rule],
+        },
+        status: None,
+    }
+}

@@ -1,0 +1,33 @@
+//! ServiceMonitor and PodMonitor: by which Prometheus finds the metrics of every pod. Pure.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use notification_hub_crds::v1alpha1::Monitor;
+
+use crate::build::{metadata, ports};
+use crate::model::{ValidatedHub, labels};
+use crate::optional::{Endpoint, PodMonitor, PodMonitorSpec, ServiceMonitor, ServiceMonitorSpec};
+
+/// Finds the Service of metrics, the only one of the hub's with a port of that name.
+pub(in crate::build) fn of_service(hub: &ValidatedHub, asked: &Monitor) -> ServiceMonitor {
+    ServiceMonitor {
+        metadata: metadata::with(hub, hub.name.as_str(), &asked.labels, &BTreeMap::new()),
+        spec: ServiceMonitorSpec { selector: selector(hub), endpoints: vec![endpoint(asked)] },
+    }
+}
+
+pub(in crate::build) fn of_pods(hub: &ValidatedHub, asked: &Monitor) -> PodMonitor {
+    PodMonitor {
+        metadata: metadata::with(hub, hub.name.as_str(), &asked.labels, &BTreeMap::new()),
+        spec: PodMonitorSpec { selector: selector(hub), pod_metrics_endpoints: vec![endpoint(asked)] },
+    }
+}
+
+fn selector(hub: &ValidatedHub) -> LabelSelector {
+    LabelSelector { match_labels: Some(labels::selector(&hub.name)), ..LabelSelector::default() }
+}
+
+fn endpoint(asked: &Monitor) -> Endpoint {
+    Endpoint { port: ports::ADMIN_NAME.to_owned(), path: "/metrics".to_owned(), interval: asked.interval.clone() }
+}

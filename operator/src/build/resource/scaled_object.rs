@@ -1,0 +1,43 @@
+//! The ScaledObject, by which KEDA decides how many pods there are. Pure.
+
+use serde_json::{Value, json};
+
+use super::horizontal_pod_autoscaler::behavior;
+use crate::build::{CONNECTION_STRING, metadata};
+use crate::model::scale::{Autoscaling, DEFAULT_CPU};
+use crate::model::source::{AzureQueue, Credential, Source};
+use crate::model::{CONTAINER, ValidatedHub};
+use crate::optional::{Advanced, HpaConfig, ScaleTarget, ScaledObject, ScaledObjectSpec};
+
+/// How many notifications may wait for each pod, if the spec gives no triggers.
+const WAITING: u32 = 1000;
+
+pub(in crate::build) fn build(hub: &ValidatedHub, autoscaling: &Autoscaling, triggers: &[Value]) -> ScaledObject {
+    ScaledObject {
+        metadata: metadata::of(hub, hub.name.as_str()),
+        spec: ScaledObjectSpec {
+            scale_target_ref: ScaleTarget { name: hub.name.to_string() },
+            min_replica_count: autoscaling.least,
+            max_replica_count: autoscaling.most,
+            triggers: if triggers.is_empty() { vec![by_default(&hub.source)] } else { triggers.to_vec() },
+            advanced: Advanced { horizontal_pod_autoscaler_config: HpaConfig { behavior: Some(behavior()) } },
+        },
+    }
+}
+
+/// The length of the queue, if KEDA can ask for it as the hub does; else how busy the pods are. KEDA takes texts only.
+fn by_default(source: &Source) -> Value {
+    match source {
+        Source::AzureQueue(AzureQueue { name, credential: Credential::ConnectionString(_), .. }) => json!({
+            "type": "azure-queue",
+            "metadata": {
+                "queueName": name, "queueLength": WAITING.to_string(), "connectionFromEnv": CONNECTION_STRING,
+            },
+        }),
+        Source::AzureQueue(_) | Source::Direct => json!({
+            "type": "cpu",
+            "metricType": "Utilization",
+            "metadata": { "value": DEFAULT_CPU.to_string(), "containerName": CONTAINER },
+        }),
+    }
+}

@@ -1,0 +1,82 @@
+//! Whether an HTTPRoute leads to the hub, by what the controllers of its parents have written into it. Pure.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Resource, ResourceExt};
+use notification_hub_crds::condition::Reason;
+use notification_hub_crds::v1alpha1::ParentReference;
+
+use crate::conditions::Verdict;
+use crate::optional::{HttpRoute, ParentStatus};
+
+/// What has to be true of a route for each of its parents.
+const CONDITIONS: [&str; 2] = ["Accepted", "ResolvedRefs"];
+
+/// What one of a route's parents says of it.
+enum Said {
+    Accepted,
+    Nothing,
+    Refused(String),
+}
+
+/// A parent that refuses is told before one that says nothing yet.
+pub(super) fn by_route(route: Option<&HttpRoute>) -> Verdict {
+    let Some(route) = route else {
+        return Verdict::new(false, Reason::NotMade, "the HTTPRoute is not there yet");
+    };
+    let name = route.name_any();
+    let said: Vec<_> = route.spec.parent_refs.iter().map(|parent| (title(parent), said(route, parent))).collect();
+    let refused = said.iter().find_map(|(parent, said)| match said {
+        Said::Refused(why) => Some(format!("HTTPRoute {name} is not taken by {parent}: {why}")),
+        Said::Accepted | Said::Nothing => None,
+    });
+    if let Some(message) = refused {
+        return Verdict::new(false, Reason::RouteNotAccepted, message);
+    }
+    let names = |parents: &mut dyn Iterator<Item = &(String, Said)>| {
+        parents.map(|(parent, _)| parent.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let silent = names(&mut said.iter().filter(|(_, said)| matches!(said, Said::Nothing)));
+    if !silent.is_empty() {
+        let message = format!("no controller has said yet whether HTTPRoute {name} is taken by {silent}");
+        return Verdict::new(false, Reason::RoutePending, message);
+    }
+    Verdict::new(true, Reason::Exposed, format!("HTTPRoute {name} is taken by {}", names(&mut said.iter())))
+}
+
+/// What is said of the route as it is now.
+fn said(route: &HttpRoute, parent: &ParentReference) -> Said {
+    let namespace = route.namespace().unwrap_or_default();
+    let generation = route.meta().generation.unwrap_or_default();
+    let parents = route.status.as_ref().map(|status| status.parents.as_slice()).unwrap_or_default();
+    let of_this = |each: &&ParentStatus| whole(&each.parent_ref, &namespace) == whole(parent, &namespace);
+    let is_current = |each: &&Condition| each.observed_generation.is_none_or(|seen| seen >= generation);
+    let mut accepted = false;
+    for status in parents.iter().filter(of_this) {
+        let current = |kind: &str| status.conditions.iter().filter(is_current).find(|each| each.type_ == kind);
+        let conditions = CONDITIONS.map(current);
+        if let Some(refused) = conditions.iter().flatten().find(|condition| condition.status == "False") {
+            return Said::Refused(format!("{}: {}", refused.reason, refused.message));
+        }
+        accepted |= conditions.iter().all(|each| each.is_some_and(|condition| condition.status == "True"));
+    }
+    if accepted { Said::Accepted } else { Said::Nothing }
+}
+
+/// A reference with its defaults filled in: controllers write them out.
+fn whole(parent: &ParentReference, namespace: &str) -> ParentReference {
+    let or = |given: &Option<String>, default: &str| Some(given.clone().unwrap_or_else(|| default.to_owned()));
+    ParentReference {
+        group: or(&parent.group, "gateway.networking.k8s.io"),
+        kind: or(&parent.kind, "Gateway"),
+        namespace: or(&parent.namespace, namespace),
+        ..parent.clone()
+    }
+}
+
+/// For people.
+fn title(parent: &ParentReference) -> String {
+    let kind = parent.kind.as_deref().unwrap_or("Gateway");
+    let namespace = parent.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    let section = parent.section_name.as_ref().map(|section| format!(", listener {section}")).unwrap_or_default();
+    format!("{kind} {namespace}{}{section}", parent.name)
+}

@@ -1,0 +1,45 @@
+//! Kinds that a cluster need not know: they are watched while it does, and every hub is looked at when that changes.
+
+use futures_util::{Stream, StreamExt, stream};
+use kube::Api;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::{WatchStreamExt, watcher};
+use tokio::sync::watch;
+
+use super::{Guarded, triggers};
+use crate::optional::{Optional, Served};
+
+/// The hubs that changed objects of a kind concern, while the cluster knows it.
+pub(super) fn children<K: Optional>(
+    api: Api<PartialObjectMeta<K>>,
+    served: watch::Receiver<Served>,
+    store: Store<Guarded>,
+) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static {
+    let times = stream::unfold((api, served), |(api, mut served)| async move {
+        served.wait_for(|served| served.has(K::KIND)).await.ok()?;
+        let mut lasting = served.clone();
+        let until_gone = async move { lasting.wait_for(|served| !served.has(K::KIND)).await.map(drop) };
+        let objects = watcher(api.clone(), watcher::Config::default()).default_backoff().touched_objects();
+        Some((objects.take_until(Box::pin(until_gone)), (api, served)))
+    });
+    let concerned = triggers::children::<K>(store);
+    times.flatten().flat_map(move |object| {
+        let hubs =
+            object.inspect_err(|error| tracing::warn!(kind = %K::KIND, %error, "a watch failed; it is tried again"));
+        stream::iter(hubs.map(&concerned).unwrap_or_default())
+    })
+}
+
+/// Every hub, whenever the cluster has come to know another set of kinds.
+pub(super) fn all(
+    served: watch::Receiver<Served>,
+    store: Store<Guarded>,
+) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static {
+    let times = stream::unfold((served, store), |(mut served, store)| async move {
+        served.changed().await.ok()?;
+        let hubs: Vec<_> = store.state().iter().map(|hub| ObjectRef::from_obj(&**hub)).collect();
+        Some((stream::iter(hubs), (served, store)))
+    });
+    times.flatten()
+}

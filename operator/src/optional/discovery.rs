@@ -1,0 +1,54 @@
+//! Which optional kinds there are, asked of the API server now and then: nothing tells of a kind that comes or goes to who
+//! may not watch definitions.
+
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::{OptionalKind, Served};
+use crate::cluster::in_time;
+
+/// The pause between two rounds.
+pub const INTERVAL: Duration = Duration::from_secs(30);
+
+/// Asks which kinds there are. Where there is no answer, what was `known` stays.
+pub async fn discover(client: &Client, known: &Served) -> Served {
+    let mut served = Vec::new();
+    for kind in OptionalKind::ALL {
+        let resource = kind.resource();
+        let is_served = match in_time(client.list_api_group_resources(&resource.api_version)).await {
+            Ok(list) => list.resources.iter().any(|each| each.name == resource.plural),
+            Err(error) if error.category() == "not_found" => false,
+            Err(error) => {
+                tracing::warn!(%kind, %error, "whether the cluster knows the kind cannot be told");
+                known.has(kind)
+            }
+        };
+        if is_served != known.has(kind) {
+            tracing::info!(%kind, is_served, "what the cluster knows has changed");
+        }
+        served.extend(is_served.then_some(kind));
+    }
+    served.into_iter().collect()
+}
+
+/// Asks again and again, for ever, and tells of changes.
+pub async fn keep_up(client: &Client, served: &watch::Sender<Served>) {
+    loop {
+        sleep(INTERVAL).await;
+        refresh(client, served).await;
+    }
+}
+
+/// Asks once, and tells of a change.
+pub async fn refresh(client: &Client, served: &watch::Sender<Served>) {
+    let known = served.borrow().clone();
+    let now = discover(client, &known).await;
+    served.send_if_modified(|before| {
+        let has_changed = *before != now;
+        *before = now;
+        has_changed
+    });
+}

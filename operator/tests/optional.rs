@@ -1,0 +1,256 @@
+//! Kinds that a cluster need not know: told of while it does not, made once it does, and what others make of them.
+
+use kube::Client;
+use notification_hub_operator::optional::{OptionalKind, Served, discover};
+use serde_json::{Value, json};
+
+use crate::common::fake_api::FakeApi;
+use crate::common::fixtures::{
+    HUBS, REDIS_URL, condition, context, hub, is, key, message, pass, roll_out, secret, smallest, with_autoscaling,
+    with_redis,
+};
+use crate::common::store::Key;
+use crate::controller::Running;
+
+fn of(kind: OptionalKind) -> Key {
+    let resource = kind.resource();
+    key(&format!("{}/{}", resource.group, resource.plural), "vault")
+}
+
+/// A spec that asks for one of each.
+fn with_all() -> Value {
+    let mut spec = with_autoscaling(json!({ "maxReplicas": 3, "keda": {} }));
+    spec["expose"] = json!({ "httpRoute": { "parentRefs": [{ "name": "public" }] } });
+    spec["monitoring"] = json!({ "serviceMonitor": { "enabled": true }, "podMonitor": { "enabled": true } });
+    spec
+}
+
+fn routed(parents: Value) -> Value {
+    let mut spec = smallest();
+    spec["expose"] = json!({ "httpRoute": { "parentRefs": parents } });
+    spec
+}
+
+/// An API server with Redis' Secret and a hub.
+fn with_hub(spec: Value) -> FakeApi {
+    let api = FakeApi::new();
+    api.create(secret("redis", &[("url", REDIS_URL)]));
+    api.create(hub("vault", spec));
+    api
+}
+
+/// A pass, a rollout and a pass, with these kinds.
+async fn settled(api: &FakeApi, served: &Served) {
+    let context = context(api);
+    context.served.send_replace(served.clone());
+    pass(api, &context, "vault").await.expect("a pass");
+    roll_out(api, "vault");
+    pass(api, &context, "vault").await.expect("a pass");
+}
+
+fn all() -> Served {
+    OptionalKind::ALL.into_iter().collect()
+}
+
+fn there(api: &FakeApi) -> [bool; 4] {
+    OptionalKind::ALL.map(|kind| api.get(&of(kind)).is_some())
+}
+
+#[tokio::test]
+async fn what_the_cluster_does_not_know_is_told_and_left_out_until_it_does() {
+    let api = with_hub(with_all());
+    settled(&api, &Served::default()).await;
+    assert_eq!(there(&api), [false; 4]);
+    assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()), "it serves");
+    assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "KindNotServed".into()));
+    assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "KindNotServed".into()));
+    let told = message(&api, "vault", "SpecValid");
+    for kind in OptionalKind::ALL {
+        assert!(told.contains(&format!("{}: the cluster does not know {kind}", kind.field())), "{told}");
+    }
+    assert!(message(&api, "vault", "Exposed").contains("HTTPRoute (gateway.networking.k8s.io/v1)"));
+
+    settled(&api, &all()).await;
+    assert_eq!(there(&api), [true; 4]);
+    assert_eq!(condition(&api, "vault", "SpecValid"), ("True".into(), "Valid".into()));
+    let version = api.version();
+    settled(&api, &all()).await;
+    assert_eq!(api.changes_since(version), [""; 0]);
+
+    api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", 1));
+    settled(&api, &all()).await;
+    assert_eq!(there(&api), [false; 4]);
+    assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "NotAsked".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_is_installed_later_is_noticed_and_watched() {
+    let api = with_hub(routed(json!([{ "name": "public" }])));
+    let running = Running::start(&api, &[]);
+    let exposed = |status, reason| move |api: &FakeApi| is(api, "vault", "Exposed", (status, reason));
+    api.until("it is missed", exposed("False", "KindNotServed")).await;
+
+    api.install(OptionalKind::HttpRoute);
+    api.until("the route is made", |api| api.get(&of(OptionalKind::HttpRoute)).is_some()).await;
+    api.until("nobody takes it yet", exposed("False", "RoutePending")).await;
+    api.edit(&of(OptionalKind::HttpRoute), |route| route["spec"]["rules"] = json!([]));
+    let rules = |api: &FakeApi| api.get(&of(OptionalKind::HttpRoute)).expect("it")["spec"]["rules"].clone();
+    api.until("an edit is repaired", |api| rules(api)[0]["backendRefs"][0]["port"] == 5000).await;
+    api.delete(&of(OptionalKind::HttpRoute));
+    api.until("a deleted one is back", |api| api.get(&of(OptionalKind::HttpRoute)).is_some()).await;
+
+    for kind in [OptionalKind::ServiceMonitor, OptionalKind::PodMonitor, OptionalKind::ScaledObject] {
+        assert!(api.get(&of(kind)).is_none(), "{kind} was not asked for");
+    }
+    api.uninstall(OptionalKind::HttpRoute);
+    api.until("it is missed again", exposed("False", "KindNotServed")).await;
+    api.install(OptionalKind::HttpRoute);
+    api.until("it is known again", exposed("False", "RoutePending")).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_known_stays_known_where_the_server_does_not_answer() {
+    let api = FakeApi::new();
+    api.install(OptionalKind::PodMonitor);
+    let known = discover(&api.client(), &all()).await;
+    assert_eq!(known, [OptionalKind::PodMonitor].into_iter().collect());
+    let unavailable = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+        let answer = http::Response::builder().status(500).body(axum::body::Body::from("{}"));
+        Ok::<_, std::convert::Infallible>(answer.expect("a response"))
+    });
+    assert_eq!(discover(&Client::new(unavailable, "default"), &known).await, known);
+}
+
+/// What a controller says of the route and a parent.
+fn says(parent: Value, generation: i64, accepted: &str, resolved: &str) -> Value {
+    let condition = |kind: &str, status: &str| {
+        json!({
+            "type": kind, "status": status, "reason": format!("{kind}Reason"), "message": "as it says",
+            "observedGeneration": generation, "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    };
+    json!({
+        "parentRef": parent, "controllerName": "example.com/gateway",
+        "conditions": [condition("Accepted", accepted), condition("ResolvedRefs", resolved)],
+    })
+}
+
+#[tokio::test]
+async fn what_gateways_say_of_a_route_is_told() {
+    let whole =
+        json!({ "group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "bitwarden", "name": "public" });
+    let elsewhere = json!({ "name": "inner", "namespace": "gateways", "sectionName": "https" });
+    let first = |accepted, resolved| says(whole.clone(), 1, accepted, resolved);
+    let second = |accepted, resolved| says(elsewhere.clone(), 1, accepted, resolved);
+    let table = [
+        (json!([]), "False", "RoutePending", "Gateway public, Gateway gateways/inner, listener https"),
+        (json!([first("True", "True")]), "False", "RoutePending", "taken by Gateway gateways/inner"),
+        (
+            json!([first("True", "True"), second("True", "True")]),
+            "True",
+            "Exposed",
+            "is taken by Gateway public, Gateway gateways/inner, listener https",
+        ),
+        (
+            json!([first("True", "True"), second("False", "True")]),
+            "False",
+            "RouteNotAccepted",
+            "not taken by Gateway gateways/inner, listener https: AcceptedReason: as it says",
+        ),
+        (json!([first("True", "False")]), "False", "RouteNotAccepted", "ResolvedRefsReason: as it says"),
+        (json!([first("Unknown", "True"), second("True", "True")]), "False", "RoutePending", "Gateway public"),
+        // Of the route as it was before.
+        (json!([says(whole.clone(), 0, "False", "True"), second("True", "True")]), "False", "RoutePending", "public"),
+        // Of another parent, or another listener.
+        (
+            json!([
+                first("True", "True"),
+                says(json!({ "name": "inner", "namespace": "gateways" }), 1, "True", "True")
+            ]),
+            "False",
+            "RoutePending",
+            "gateways/inner",
+        ),
+    ];
+    for (parents, status, reason, told) in table {
+        let api = with_hub(routed(json!([{ "name": "public" }, elsewhere])));
+        settled(&api, &all()).await;
+        api.edit(&of(OptionalKind::HttpRoute), |route| route["status"] = json!({ "parents": parents }));
+        settled(&api, &all()).await;
+        assert_eq!(condition(&api, "vault", "Exposed"), (status.into(), reason.into()), "{parents}");
+        let message = message(&api, "vault", "Exposed");
+        assert!(message.contains(told), "{told} in {message}");
+        assert_eq!(condition(&api, "vault", "Ready").0, "True", "it does not keep a hub from being ready");
+    }
+}
+
+#[tokio::test]
+async fn of_two_ways_the_one_that_does_not_lead_to_the_hub_is_told_first() {
+    let mut spec = routed(json!([{ "name": "public" }]));
+    spec["expose"]["ingress"] = json!({ "className": "nginx" });
+    let api = with_hub(spec);
+    settled(&api, &all()).await;
+    assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "NoAddress".into()));
+    api.edit(&key("networking.k8s.io/ingresses", "vault"), |it| {
+        it["status"] = json!({ "loadBalancer": { "ingress": [{ "ip": "192.0.2.1" }] } });
+    });
+    settled(&api, &all()).await;
+    assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "RoutePending".into()));
+    api.edit(&of(OptionalKind::HttpRoute), |route| {
+        route["status"] = json!({ "parents": [says(json!({ "name": "public" }), 1, "True", "True")] });
+    });
+    settled(&api, &all()).await;
+    assert_eq!(condition(&api, "vault", "Exposed"), ("True".into(), "Exposed".into()));
+    let told = message(&api, "vault", "Exposed");
+    assert!(told.contains("192.0.2.1") && told.contains("Gateway public"), "{told}");
+}
+
+#[tokio::test]
+async fn a_foreign_route_is_left_alone() {
+    let api = with_hub(routed(json!([{ "name": "public" }])));
+    let metadata = json!({ "name": "vault", "namespace": "bitwarden" });
+    let foreign = json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata, "spec": { "parentRefs": [] } });
+    api.create(foreign);
+    let context = context(&api);
+    context.served.send_replace(all());
+    pass(&api, &context, "vault").await.expect("a pass");
+    assert_eq!(condition(&api, "vault", "Conflict"), ("True".into(), "ForeignObject".into()));
+    assert_eq!(message(&api, "vault", "Ready").contains("HTTPRoute vault"), true);
+    assert_eq!(api.get(&of(OptionalKind::HttpRoute)).expect("it")["spec"], json!({ "parentRefs": [] }));
+}
+
+#[tokio::test]
+async fn the_number_of_pods_passes_to_keda_from_an_autoscaler_and_back_to_the_spec() {
+    let api = with_hub(with_redis("redis", 3));
+    let autoscaler = key("autoscaling/horizontalpodautoscalers", "vault");
+    let count = |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["replicas"].clone();
+    settled(&api, &all()).await;
+    let specs = [json!({ "maxReplicas": 5 }), json!({ "maxReplicas": 5, "keda": {} })];
+    for (autoscaling, by_keda) in specs.into_iter().zip([false, true]) {
+        api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_autoscaling(autoscaling));
+        api.take_calls();
+        settled(&api, &all()).await;
+        assert_eq!(count(&api), 3, "the live number stays");
+        assert_eq!(api.get(&autoscaler).is_some(), !by_keda);
+        assert_eq!(api.get(&of(OptionalKind::ScaledObject)).is_some(), by_keda);
+        if by_keda {
+            let calls = api.take_calls();
+            let at = |call: &str| calls.iter().position(|each| each == call).expect(call);
+            // KEDA refuses a Deployment that somebody else scales.
+            assert!(at("delete horizontalpodautoscalers vault") < at("patch scaledobjects vault"), "{calls:#?}");
+        }
+    }
+    api.edit(&key("apps/deployments", "vault"), |it| it["spec"]["replicas"] = json!(4));
+    settled(&api, &all()).await;
+    assert_eq!(count(&api), 4, "what KEDA decides is left alone");
+
+    // KEDA is taken away, and the number stays.
+    api.delete(&of(OptionalKind::ScaledObject));
+    settled(&api, &Served::default()).await;
+    assert_eq!(count(&api), 4);
+
+    api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", 2));
+    settled(&api, &all()).await;
+    assert_eq!((count(&api), there(&api)), (json!(2), [false; 4]));
+}
