@@ -3,13 +3,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-parts test-timers test-cluster test-scale bench fuzz lint chart-lint generated images toolchain clients components programs azurite redis
+.PHONY: help demo test test-unit test-parts test-timers test-cluster test-scale bench fuzz lint chart-lint generated images toolchain clients components programs azurite redis optional-kinds
 
 # Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
 CARGO_TEST := cargo test --locked --workspace
 # The tests of crates other than tests/ need nothing but themselves; the operator's are one program.
 UNIT := operator $(basename $(notdir $(wildcard crds/tests/*.rs hub/tests/*.rs properties/tests/*.rs)))
-CLUSTER_TESTS := autoscaling_story chart_story crd_rules exposure_story ledger_story operations_story queue_story replicas_story scale_story story
+CLUSTER_TESTS := autoscaling_story chart_story crd_rules exposure_story ledger_story operations_story optional_kinds_story queue_story replicas_story scale_story story
 PARTS := $(filter-out $(CLUSTER_TESTS),$(basename $(notdir $(wildcard tests/tests/*.rs))))
 DENY := 0.20.2
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/notification-hub
@@ -41,7 +41,7 @@ test-parts: toolchain clients programs ## the hub against real parts: Microsoft'
 test-timers: toolchain ## the timers that were recorded, at their real speed: a minute
 	$(CARGO_TEST) --test recorded -- --ignored --nocapture
 
-test-cluster: toolchain clients images azurite redis ## chart, operator and hub in a whole Kubernetes (root; or CLUSTER=current)
+test-cluster: toolchain clients images azurite redis optional-kinds ## chart, operator and hub in a whole Kubernetes (root; or CLUSTER=current)
 	@echo "== cluster tests"
 	$(CARGO_TEST) --no-run $(addprefix --test ,$(CLUSTER_TESTS))
 	tests/in-cluster.sh env RUST_TEST_THREADS=5 $(CARGO_TEST) $(addprefix --test ,$(CLUSTER_TESTS))
@@ -90,6 +90,9 @@ azurite: clients
 
 redis:
 	@tests/redis.sh
+
+optional-kinds: toolchain
+	@tests/optional-kinds.sh
 
 components: toolchain
 	@tests/cluster/cluster.sh build

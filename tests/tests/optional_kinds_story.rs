@@ -1,0 +1,147 @@
+//! The story of kinds that are installed after the operator: Gateway API's, the Prometheus operator's and KEDA's own
+//! definitions in a real Kubernetes. Their controllers are not there: the test writes what a gateway's would.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::cluster::folder;
+use notification_hub_tests::deployed::{delivers, generated_key};
+use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::wait::until;
+use serde_json::{Value, json};
+
+const HUB: &str = "vault";
+const KINDS: [&str; 4] = ["httproute", "servicemonitor", "podmonitor", "scaledobject"];
+
+fn hub(more: Value) -> Value {
+    let mut spec = json!({"source": {"direct": {}}, "auth": {"generate": {}}});
+    let fields = spec.as_object_mut().into_iter();
+    fields.for_each(|fields| fields.extend(more.as_object().cloned().unwrap_or_default()));
+    json!({
+        "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": {"name": HUB}, "spec": spec,
+    })
+}
+
+/// A spec that asks for one object of each kind.
+fn with_all() -> Value {
+    hub(json!({
+        "autoscaling": {"maxReplicas": 1, "keda": {"triggers": [
+            {"type": "cron", "metadata": {"timezone": "UTC", "start": "0 8 * * *", "end": "0 18 * * *", "desiredReplicas": "1"}},
+        ]}},
+        "expose": {"httpRoute": {
+            "parentRefs": [{"name": "public", "sectionName": "https"}], "hostnames": ["vault.example.com"],
+            "labels": {"team": "identity"}, "annotations": {"example.com/a": "b"},
+        }},
+        "monitoring": {
+            "serviceMonitor": {"enabled": true, "labels": {"release": "prometheus"}, "interval": "30s"},
+            "podMonitor": {"enabled": true},
+        },
+    }))
+}
+
+#[test]
+fn kinds_that_are_installed_later_are_picked_up() {
+    namespace::with("optional", |namespace| {
+        namespace.apply(&with_all())?;
+        if !is_installed(namespace) {
+            namespace.wait_ready(HUB)?;
+            let told = namespace.wait_condition(HUB, "SpecValid", "False", "KindNotServed")?;
+            ensure!(
+                told.contains("monitoring.podMonitor") && told.contains("ScaledObject (keda.sh/v1alpha1)"),
+                "{told}"
+            );
+            namespace.wait_condition(HUB, "Exposed", "False", "KindNotServed")?;
+            install(namespace)?;
+        }
+        namespace.wait_condition(HUB, "SpecValid", "True", "Valid")?;
+        namespace.wait_condition(HUB, "Exposed", "False", "RoutePending")?;
+        everything_is_there(namespace)?;
+        let scaled = namespace.get("scaledobject", HUB)?["spec"].clone();
+        ensure!(scaled["triggers"][0]["metadata"]["desiredReplicas"] == "1", "{scaled}");
+        ensure!(scaled["scaleTargetRef"]["name"] == HUB && scaled["maxReplicaCount"] == 1, "{scaled}");
+        let labels = namespace.get("servicemonitor", HUB)?["metadata"]["labels"].clone();
+        ensure!(labels["release"] == "prometheus", "{labels}");
+
+        for (accepted, reason) in [("False", "RouteNotAccepted"), ("True", "Exposed")] {
+            gateway_says(namespace, accepted)?;
+            let told = namespace.wait_condition(HUB, "Exposed", accepted, reason)?;
+            ensure!(told.contains("Gateway public, listener https"), "{told}");
+        }
+        stays_as_it_is(namespace)?;
+        delivers(namespace, HUB, &generated_key(namespace, HUB)?)?;
+
+        for kind in KINDS {
+            namespace.kubectl(&["delete", kind, HUB])?;
+        }
+        until("all of it is back", PATIENCE, || everything_is_there(namespace))?;
+        let routes = |namespace: &Namespace| Ok::<_, anyhow::Error>(namespace.get("httproute", HUB)?["spec"].clone());
+        let bent = json!({"spec": {"rules": [{"backendRefs": [{"name": "elsewhere", "port": 80}]}]}}).to_string();
+        namespace.kubectl(&["patch", "httproute", HUB, "--type=merge", "-p", &bent])?;
+        until("the route is repaired", PATIENCE, || {
+            let spec = routes(namespace)?;
+            ensure!(spec["rules"][0]["backendRefs"][0]["name"] == HUB, "{spec}");
+            Ok(())
+        })?;
+
+        namespace.apply(&hub(json!({"replicas": 1})))?;
+        until("none of it is there", PATIENCE, || {
+            let there: Vec<_> = KINDS.into_iter().filter(|kind| namespace.get(kind, HUB).is_ok()).collect();
+            ensure!(there.is_empty(), "{there:?}");
+            Ok(())
+        })?;
+        namespace.wait_condition(HUB, "Exposed", "False", "NotAsked")?;
+        namespace.wait_ready(HUB)
+    });
+}
+
+fn is_installed(namespace: &Namespace) -> bool {
+    KINDS.into_iter().all(|kind| namespace.kubectl(&["get", kind]).is_ok())
+}
+
+/// Installs the definitions as their projects publish them (`tests/optional-kinds.sh`).
+fn install(namespace: &Namespace) -> Result<()> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| folder().join("../target"), PathBuf::from);
+    let definitions = target.join("optional-kinds");
+    let path = definitions.to_str().context("a path that is no text")?;
+    // By the server: two of them are too long for the annotation that kubectl would make otherwise.
+    namespace.cluster.kubectl(&["apply", "--server-side", "-f", path]).map(drop)
+}
+
+fn everything_is_there(namespace: &Namespace) -> Result<()> {
+    for kind in KINDS {
+        let owner = namespace.get(kind, HUB)?["metadata"]["ownerReferences"][0]["kind"].clone();
+        ensure!(owner == "NotificationHub", "{kind}: {owner}");
+    }
+    Ok(())
+}
+
+/// What the controller of the Gateway would write into the route.
+fn gateway_says(namespace: &Namespace, accepted: &str) -> Result<()> {
+    let route = namespace.get("httproute", HUB)?;
+    let condition = |kind: &str, status: &str| {
+        json!({
+            "type": kind, "status": status, "reason": "Tested", "message": "as the test says",
+            "observedGeneration": route["metadata"]["generation"], "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    };
+    let parent = json!({
+        "parentRef": route["spec"]["parentRefs"][0], "controllerName": "example.com/gateway",
+        "conditions": [condition("Accepted", accepted), condition("ResolvedRefs", "True")],
+    });
+    let status = json!({"status": {"parents": [parent]}}).to_string();
+    namespace.kubectl(&["patch", "httproute", HUB, "--subresource=status", "--type=merge", "-p", &status]).map(drop)
+}
+
+/// A pass writes nothing, whatever defaults the definitions add.
+fn stays_as_it_is(namespace: &Namespace) -> Result<()> {
+    let versions = || -> Result<Vec<Value>> {
+        KINDS.into_iter().map(|kind| Ok(namespace.get(kind, HUB)?["metadata"]["resourceVersion"].clone())).collect()
+    };
+    let before = versions()?;
+    // Something to do, and with it a whole pass.
+    namespace.kubectl(&["delete", "configmap", HUB])?;
+    until("the ConfigMap is back", PATIENCE, || namespace.get("configmap", HUB))?;
+    namespace.wait_condition(HUB, "Exposed", "True", "Exposed")?;
+    ensure!(versions()? == before, "{:?} instead of {before:?}", versions()?);
+    Ok(())
+}
