@@ -216,7 +216,7 @@ async fn a_foreign_route_is_left_alone() {
     context.served.send_replace(all());
     pass(&api, &context, "vault").await.expect("a pass");
     assert_eq!(condition(&api, "vault", "Conflict"), ("True".into(), "ForeignObject".into()));
-    assert_eq!(message(&api, "vault", "Ready").contains("HTTPRoute vault"), true);
+    assert!(message(&api, "vault", "Ready").contains("HTTPRoute vault"));
     assert_eq!(api.get(&of(OptionalKind::HttpRoute)).expect("it")["spec"], json!({ "parentRefs": [] }));
 }
 
