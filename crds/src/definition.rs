@@ -16,10 +16,16 @@ pub enum DefinitionError {
     Yaml(#[from] serde_saphyr::ser::Error),
 }
 
+/// Where the definition has the schema of the spec's fields.
+const SPEC: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+
 /// The CustomResourceDefinition of [`NotificationHub`].
 pub fn definition() -> Result<Value, DefinitionError> {
     let mut definition = serde_json::to_value(NotificationHub::crd())?;
     tidy(&mut definition);
+    if let Some(spec) = definition.pointer_mut(SPEC) {
+        apply_as_a_whole(spec);
+    }
     Ok(definition)
 }
 
@@ -50,6 +56,21 @@ fn tidy(value: &mut Value) {
                 *value = Value::from(float as i64);
             }
         }
+        _ => {}
+    }
+}
+
+/// Has servers apply each object that may be empty as a whole: one that takes away its last field, because nobody applies it
+/// any more, leaves null behind otherwise, and refuses that.
+fn apply_as_a_whole(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            map.values_mut().for_each(apply_as_a_whole);
+            if map.get("type").is_some_and(|kind| kind == "object") && !map.contains_key("required") {
+                map.insert("x-kubernetes-map-type".to_owned(), Value::from("atomic"));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(apply_as_a_whole),
         _ => {}
     }
 }

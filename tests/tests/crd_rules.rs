@@ -1,10 +1,10 @@
 //! What the API server says to specs: every case of `crds/tests/rules.yaml`, in a real one.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use notification_hub_tests::cluster::folder;
 use notification_hub_tests::namespace;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[derive(Deserialize)]
 struct Case {
@@ -35,6 +35,49 @@ fn the_api_server_says_what_the_table_says() {
             .collect();
         ensure!(wrong.is_empty(), "{} of {} cases:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
         eprintln!("{} cases", cases.len());
+        Ok(())
+    });
+}
+
+#[test]
+fn the_last_field_of_an_object_can_be_taken_away() {
+    let spec = |more: &Value| {
+        let mut spec = json!({
+            "source": {"direct": {}}, "auth": {"generate": {}}, "networkPolicy": {"enabled": true},
+            "backplane": {"redis": {"url": {"secretKeyRef": {"name": "redis", "key": "url"}}}},
+        });
+        for (field, value) in more.as_object().into_iter().flatten() {
+            spec[field] = value.clone();
+        }
+        // Nobody has to make anything of it.
+        let metadata = json!({"name": "vault", "annotations": {"notificationhub.rs/paused": "true"}});
+        json!({"apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": metadata, "spec": spec})
+    };
+    let table = [
+        (json!({"source": {"direct": {"allowFrom": [{"podSelector": {}}]}}}), json!({"source": {"direct": {}}})),
+        (json!({"auth": {"generate": {"algorithm": "ES256"}}}), json!({"auth": {"generate": {}}})),
+        (json!({"limits": {"connections": 5}}), json!({"limits": {}})),
+        (json!({"log": {"level": "info"}}), json!({"log": {}})),
+        (json!({"drain": {"duration": "5s"}}), json!({"drain": {}})),
+        (json!({"rollout": {"maxSurge": 1}}), json!({"rollout": {}})),
+        (json!({"catchUp": {"enabled": true}}), json!({"catchUp": {}})),
+        (json!({"image": {"tag": "1"}}), json!({"image": {}})),
+        (json!({"service": {"labels": {"a": "b"}}}), json!({"service": {"labels": {}}})),
+        (json!({"service": {"labels": {}}}), json!({"service": {}})),
+        (json!({"expose": {"ingress": {"host": "a.example"}}}), json!({"expose": {"ingress": {}}})),
+        (json!({"expose": {"ingress": {}}}), json!({"expose": {"httpRoute": {"parentRefs": [{"name": "a"}]}}})),
+        (json!({"monitoring": {"podMonitor": {"enabled": true}}}), json!({"monitoring": {}})),
+        (
+            json!({"autoscaling": {"maxReplicas": 2, "keda": {"triggers": [{"type": "cpu"}]}}}),
+            json!({"autoscaling": {"maxReplicas": 2, "keda": {}}}),
+        ),
+        (json!({"podTemplate": {"spec": {"nodeSelector": {"a": "b"}}}}), json!({"podTemplate": {}})),
+    ];
+    namespace::with("emptied", |namespace| {
+        for (before, after) in &table {
+            namespace.apply(&spec(before))?;
+            namespace.apply(&spec(after)).with_context(|| format!("from {before} to {after}"))?;
+        }
         Ok(())
     });
 }

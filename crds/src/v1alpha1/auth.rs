@@ -51,7 +51,6 @@ pub struct Auth {
 /// A key pair made and rotated by the operator.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct Generate {
     /// The algorithm of the key, RS256 by default. A change begins a rotation at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]

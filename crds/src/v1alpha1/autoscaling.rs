@@ -53,7 +53,6 @@ pub struct Autoscaling {
 /// Autoscaling by KEDA.
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct Keda {
     /// What decides, as triggers of a ScaledObject. By default the length of the queue, 1000 notifications for each pod,
     /// where the hub has a connection string for one; else 80 percent of the CPU that a pod requests.

@@ -30,7 +30,6 @@ pub struct Expose {
 /// An Ingress to `/notifications/hub` and `/notifications/anonymous-hub`.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct ExposeIngress {
     /// The IngressClass; by default the cluster's own default, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -31,8 +31,6 @@ pub struct Source {
 /// Notifications posted to the hub.
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
-// Applied as a whole: else a server that takes its last field away leaves null behind, and refuses that.
-#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct Direct {
     /// Who may post, as peers of a NetworkPolicy: by default the pods of the hub's namespace. Only with
     /// `networkPolicy.enabled`. A token is asked for in any case.
