@@ -11,7 +11,7 @@
 //! - [`model`] is a checked hub, [`build`] the objects that it should have, [`conditions`] what its status says,
 //!   [`keys`] the keys that sign tokens: pure.
 //! - [`optional`] are the kinds that a cluster need not know, and which of them it does.
-//! - [`connections`] asks the pods how many clients they have, and for a pass where that has moved.
+//! - [`connections`] asks the pods how many clients they have.
 //! - [`leader`] sees to it that one process writes at a time, [`admin`] and [`telemetry`] tell of the process itself,
 //!   [`app`] puts it together, [`commands`] are what the program does beside running.
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use notification_hub_operator::connections::{Connections, ScrapeError, count, scrape};
+use notification_hub_crds::NotificationHub;
+use notification_hub_operator::connections::{Connections, ScrapeError, scrape};
 use notification_hub_operator::context::Context;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,6 +32,10 @@ fn with(answers: &Answers, api: &FakeApi) -> Arc<Context> {
     let mut context = Arc::into_inner(context(api)).expect("nobody else has it");
     context.connections = asking(answers);
     Arc::new(context)
+}
+
+async fn count(context: &Context, hub: &NotificationHub) -> Option<i64> {
+    context.connections.count(&context.cluster, &context.metrics, hub).await
 }
 
 fn set(answers: &Answers, address: &str, clients: i64) {

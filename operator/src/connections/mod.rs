@@ -1,7 +1,6 @@
-//! How many clients a hub has: asked of its pods once a minute, and told in its status once it has moved by a tenth.
+//! How many clients a hub has, by what its pods tell.
 //!
-//! Passes do not wait for pods: they write the count that is known. Here it is found out, and a pass is asked for where
-//! there is another one to write.
+//! Passes do not wait for pods: they write the count that is known.
 
 mod count;
 mod scrape;
@@ -12,27 +11,19 @@ pub use scrape::{ScrapeError, scrape};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
-use futures_util::{FutureExt, Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use notification_hub_crds::NotificationHub;
-use tokio::time::sleep;
 
 use crate::build::ports;
-use crate::context::Context;
-use crate::controller::Guarded;
+use crate::cluster::Cluster;
 use crate::model::labels;
-
-/// The pause between two rounds.
-const INTERVAL: Duration = Duration::from_secs(60);
-
-/// Hubs that are asked at once.
-const CONCURRENCY: usize = 8;
+use crate::telemetry::metrics::Metrics;
 
 /// Asks the pod at an address how many clients it has.
 pub type Ask = Arc<dyn Fn(IpAddr) -> BoxFuture<'static, Result<i64, ScrapeError>> + Send + Sync>;
@@ -69,8 +60,10 @@ impl Connections {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(hub);
     }
 
-    /// Keeps a count, if it has moved far enough from what was told; tells whether it has.
-    fn learn(&self, hub: &NotificationHub, count: i64) -> bool {
+    /// Asks a hub's pods, and keeps what they have together if that has moved far enough from what was told; tells whether
+    /// it has.
+    pub async fn ask(&self, cluster: &Cluster, metrics: &Metrics, hub: &NotificationHub) -> bool {
+        let Some(count) = self.count(cluster, metrics, hub).await else { return false };
         let told = self.of(hub).or_else(|| hub.status.as_ref().and_then(|status| status.connections));
         let has_moved = has_moved(told, count);
         if has_moved {
@@ -79,49 +72,26 @@ impl Connections {
         }
         has_moved
     }
-}
 
-/// The hubs whose count has moved, for ever.
-pub fn moved(store: Store<Guarded>, context: Arc<Context>) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static {
-    let rounds = stream::unfold((store, context), |(store, context)| async {
-        sleep(INTERVAL).await;
-        let round = stream::iter(store.state()).map({
-            let context = context.clone();
-            move |guarded| look(guarded, context.clone())
+    /// The clients of all pods. Nothing if that cannot be told: there is no pod, or one that serves does not answer.
+    pub async fn count(&self, cluster: &Cluster, metrics: &Metrics, hub: &NotificationHub) -> Option<i64> {
+        let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
+        let pods = cluster.list::<Pod>(&namespace, &labels::selector_text(&name)).await;
+        let pods =
+            pods.inspect_err(|error| tracing::debug!(hub = name, namespace, %error, "the pods are not known")).ok()?;
+        let asked = pods.iter().filter_map(|pod| Some((address(pod)?, is_ready(pod))));
+        let asked = asked.map(async |(address, is_ready)| match (self.ask)(address).await {
+            Ok(count) => Some(count),
+            Err(error) => {
+                metrics.scrape_failed();
+                tracing::debug!(hub = name, namespace, %address, %error, "a pod does not tell how many clients it has");
+                // One that comes or goes may have none.
+                (!is_ready).then_some(0)
+            }
         });
-        Some((round.buffer_unordered(CONCURRENCY).filter_map(std::future::ready), (store, context)))
-    });
-    rounds.flatten()
-}
-
-async fn look(guarded: Arc<Guarded>, context: Arc<Context>) -> Option<ObjectRef<Guarded>> {
-    let hub = guarded.0.as_ref().ok()?;
-    let has_pods = hub.status.as_ref().is_some_and(|status| status.replicas.is_some_and(|replicas| replicas > 0));
-    if !has_pods || hub.metadata.deletion_timestamp.is_some() {
-        return None;
+        let counts = join_all(asked).await;
+        if counts.is_empty() { None } else { counts.into_iter().sum() }
     }
-    let count = count(&context, hub).await?;
-    context.connections.learn(hub, count).then(|| ObjectRef::from_obj(&*guarded))
-}
-
-/// The clients of all pods. Nothing if that cannot be told: there is no pod, or one that serves does not answer.
-pub async fn count(context: &Context, hub: &NotificationHub) -> Option<i64> {
-    let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
-    let pods = context.cluster.list::<Pod>(&namespace, &labels::selector_text(&name)).await;
-    let pods =
-        pods.inspect_err(|error| tracing::debug!(hub = name, namespace, %error, "the pods are not known")).ok()?;
-    let asked = pods.iter().filter_map(|pod| Some((address(pod)?, is_ready(pod))));
-    let asked = asked.map(async |(address, is_ready)| match (context.connections.ask)(address).await {
-        Ok(count) => Some(count),
-        Err(error) => {
-            context.metrics.scrape_failed();
-            tracing::debug!(hub = name, namespace, %address, %error, "a pod does not tell how many clients it has");
-            // One that comes or goes may have none.
-            (!is_ready).then_some(0)
-        }
-    });
-    let counts = join_all(asked).await;
-    if counts.is_empty() { None } else { counts.into_iter().sum() }
 }
 
 /// Where a pod that runs is reached.

@@ -4,6 +4,7 @@
 //! held in memory.
 
 pub mod backoff;
+mod counts;
 mod optional;
 mod report;
 mod triggers;
@@ -26,7 +27,6 @@ use kube::{Api, Client, Resource, ResourceExt};
 use notification_hub_crds::NotificationHub;
 use tokio::sync::watch;
 
-use crate::connections;
 use crate::context::Context;
 use crate::optional::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor, keep_up, refresh};
 use crate::reconcile::{self, Outcome};
@@ -65,7 +65,7 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
     let controller = Controller::new(hubs, watched()).with_config(config());
     let store = controller.store();
     let reported = context.clone();
-    let moved = connections::moved(store.clone(), context.clone());
+    let moved = counts::moved(store.clone(), context.clone());
     let served = context.served.subscribe();
     controller
         .watches(
@@ -149,7 +149,10 @@ pub async fn pass(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action
     }
     let timer = context.metrics.reconcile_started();
     let result = Box::pin(reconcile::reconcile(&context, hub)).await;
-    timer.finished(&result);
+    match &result {
+        Ok(passed) => timer.finished(passed.outcome.as_str()),
+        Err(error) => timer.failed(error.step(), error.category()),
+    }
     let passed = result?;
     context.backoff.reset(&ObjectRef::from_obj(&*guarded).erase());
     let pause = match passed.outcome {

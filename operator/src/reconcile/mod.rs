@@ -81,6 +81,18 @@ pub enum Outcome {
     Paused,
 }
 
+impl Outcome {
+    /// A word for metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Applied => "applied",
+            Outcome::Blocked => "blocked",
+            Outcome::Refused => "refused",
+            Outcome::Paused => "paused",
+        }
+    }
+}
+
 /// What is to be known of a pass that is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Passed {

@@ -6,8 +6,6 @@ use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
-use crate::reconcile::{self, Outcome, Passed};
-
 /// The name of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricName {
@@ -52,6 +50,9 @@ impl MetricName {
         }
     }
 }
+
+/// How a pass ends that does not fail.
+pub const OUTCOMES: [&str; 4] = ["applied", "blocked", "refused", "paused"];
 
 /// The operator's metrics.
 pub struct Metrics {
@@ -110,7 +111,7 @@ impl Metrics {
             metrics.registry.register(collector)?;
         }
         // From the start, so that rates work at once.
-        for outcome in ["applied", "blocked", "refused", "paused"] {
+        for outcome in OUTCOMES {
             metrics.reconciles.with_label_values(&[outcome, "", ""]);
         }
         Ok(metrics)
@@ -157,16 +158,18 @@ pub struct Timer<'a> {
 }
 
 impl Timer<'_> {
-    /// The pass is over.
-    pub fn finished(self, result: &Result<Passed, reconcile::Error>) {
+    /// The pass is over, with this outcome: one of [`OUTCOMES`].
+    pub fn finished(self, outcome: &str) {
+        self.count([outcome, "", ""]);
+    }
+
+    /// The pass failed, at a step and with a category of failures.
+    pub fn failed(self, step: &str, category: &str) {
+        self.count(["failed", step, category]);
+    }
+
+    fn count(self, labels: [&str; 3]) {
         self.metrics.seconds.observe(self.started.elapsed().as_secs_f64());
-        let labels = match result.as_ref().map(|passed| passed.outcome) {
-            Ok(Outcome::Applied) => ["applied", "", ""],
-            Ok(Outcome::Blocked) => ["blocked", "", ""],
-            Ok(Outcome::Refused) => ["refused", "", ""],
-            Ok(Outcome::Paused) => ["paused", "", ""],
-            Err(error) => ["failed", error.step(), error.category()],
-        };
         self.metrics.reconciles.with_label_values(&labels).inc();
     }
 }
@@ -178,7 +181,7 @@ mod tests {
     #[test]
     fn every_name_is_scraped() {
         let metrics = Metrics::new().expect("metrics");
-        metrics.reconcile_started().finished(&Ok(Passed { outcome: Outcome::Applied, due: None }));
+        metrics.reconcile_started().finished(OUTCOMES[0]);
         let text = metrics.text().expect("text");
         for name in MetricName::ALL {
             assert!(text.contains(&format!("# TYPE {} ", name.as_str())), "{name:?}");

@@ -1,60 +1,23 @@
 //! Opens connections to Redis. Nothing here tells the password: errors are the library's and Redis' own words.
 
-use std::io;
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult,
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisResult,
     TlsCertificates, Value,
 };
-use tokio::time::{error::Elapsed, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
+use super::lost::{Lost, PATIENCE};
 use super::sentinel::{self, Server};
 use crate::{config, trust};
-
-/// How long Redis may take for an answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long it may say nothing before it is asked whether it is there.
 pub(super) const SILENCE: Duration = Duration::from_secs(5);
 
 /// How long it may take to connect, if the settings do not say.
 const CONNECT: Duration = Duration::from_secs(5);
-
-/// Why a connection is not there, or not any more.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Lost {
-    /// Redis, or the way to it.
-    #[error("{0}")]
-    Redis(#[from] RedisError),
-    /// The file of the certificate authority.
-    #[error("backplane.redis.ca_file: {0}")]
-    CaFile(io::Error),
-    /// It says nothing.
-    #[error("no answer in time")]
-    Silent(#[from] Elapsed),
-    /// It does not say which run of Redis it is.
-    #[error("INFO names no run_id")]
-    Nameless,
-    /// No Sentinel knows where the master is.
-    #[error("no Sentinel knows a master of {service}: {said}")]
-    Nowhere {
-        /// The service.
-        service: String,
-        /// What each of them said.
-        said: String,
-    },
-    /// The Sentinels named one that is something else.
-    #[error("the server that the Sentinels name is no master")]
-    NoMaster,
-    /// The Sentinels name another.
-    #[error("the Sentinels name another master")]
-    Moved,
-    /// It ended.
-    #[error("the connection ended")]
-    Ended,
-}
 
 /// Knows where Redis is.
 #[derive(Clone)]

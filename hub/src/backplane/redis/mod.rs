@@ -18,6 +18,7 @@ pub mod group_command;
 pub mod incoming;
 pub mod invocation;
 mod link;
+mod lost;
 mod publisher;
 mod push;
 mod recorder;

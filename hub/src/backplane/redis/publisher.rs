@@ -12,8 +12,9 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::backoff::{after_losses, others_are_back};
-use super::dialer::{Dialed, Dialer, Lost, PATIENCE, SILENCE};
+use super::dialer::{Dialed, Dialer, SILENCE};
 use super::link::{Link, Side};
+use super::lost::{Lost, PATIENCE};
 use super::records::{self, PUSHED, RESPONSES_KEPT, Records, Run, milliseconds};
 use crate::backoff::{Backoff, random};
 use crate::delivery::Audience;

@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::backoff::after_losses;
 use super::channel::Channel;
-use super::dialer::{Dialed, Dialer, Lost, PATIENCE};
+use super::dialer::{Dialed, Dialer};
 use super::incoming::Incoming;
+use super::lost::{Lost, PATIENCE};
 use super::records::{self, LEFT, Records, Run, milliseconds};
 use crate::backoff::random;
 use crate::catch_up::{Moment, Pushes, Reason};

@@ -3,7 +3,7 @@
 use redis::{Client, RedisError};
 use tokio::time::timeout;
 
-use super::dialer::{Lost, PATIENCE};
+use super::lost::{Lost, PATIENCE};
 use crate::config;
 
 /// A server's host and port.

@@ -1,0 +1,44 @@
+//! The pods of every hub are asked once a minute how many clients they have, and a pass is run where that has moved by a
+//! tenth of what is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, stream};
+use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::time::sleep;
+
+use super::Guarded;
+use crate::context::Context;
+
+/// The pause between two rounds.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// Hubs that are asked at once.
+const CONCURRENCY: usize = 8;
+
+/// The hubs whose count has moved, for ever.
+pub(super) fn moved(
+    store: Store<Guarded>,
+    context: Arc<Context>,
+) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static {
+    let rounds = stream::unfold((store, context), |(store, context)| async {
+        sleep(INTERVAL).await;
+        let round = stream::iter(store.state()).map({
+            let context = context.clone();
+            move |guarded| ask(guarded, context.clone())
+        });
+        Some((round.buffer_unordered(CONCURRENCY).filter_map(std::future::ready), (store, context)))
+    });
+    rounds.flatten()
+}
+
+async fn ask(guarded: Arc<Guarded>, context: Arc<Context>) -> Option<ObjectRef<Guarded>> {
+    let hub = guarded.0.as_ref().ok()?;
+    let has_pods = hub.status.as_ref().is_some_and(|status| status.replicas.is_some_and(|replicas| replicas > 0));
+    if !has_pods || hub.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let has_moved = context.connections.ask(&context.cluster, &context.metrics, hub).await;
+    has_moved.then(|| ObjectRef::from_obj(&*guarded))
+}
