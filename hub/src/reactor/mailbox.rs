@@ -11,10 +11,9 @@ use mio::{Poll, Token, Waker};
 use tokio::sync::oneshot;
 
 use super::Receipt;
-use super::presence::Missed;
 use super::socket::Socket;
 use crate::auth::{Claims, Guest, Rejection};
-use crate::catch_up::Moment;
+use crate::catch_up::{Moment, Reason};
 use crate::connection::Transport;
 use crate::delivery::Delivery;
 use crate::limits::Place;
@@ -43,6 +42,15 @@ pub(super) enum Mail {
     Drain(Duration),
     /// End.
     Stop,
+}
+
+/// What a client missed.
+#[derive(Debug)]
+pub(super) enum Missed {
+    /// Nothing that is known of, or pushes that a sync makes up for, until a moment.
+    Pushes(Option<Reason>, Moment),
+    /// The answer to its login request.
+    Response(Delivery),
 }
 
 /// A client that is let in, on its way to its reactor.

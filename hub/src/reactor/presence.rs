@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use uuid::Uuid;
 
-use super::mailbox::{Mail, Mailbox};
+use super::mailbox::{Mail, Mailbox, Missed};
 use crate::auth::Guest;
 use crate::catch_up::{Moment, Reason};
 use crate::delivery::{Delivery, Hub};
@@ -64,15 +64,6 @@ pub struct Question {
     /// Up to when another connection of that device here, which is still open, has heard everything.
     pub heard: Option<Moment>,
     address: Option<(Mailbox, u32, u64)>,
-}
-
-/// What a client missed.
-#[derive(Debug)]
-pub(super) enum Missed {
-    /// Nothing that is known of, or pushes that a sync makes up for, until a moment.
-    Pushes(Option<Reason>, Moment),
-    /// The answer to its login request.
-    Response(Delivery),
 }
 
 impl Question {
