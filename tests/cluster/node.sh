@@ -104,6 +104,7 @@ evictionHard: {nodefs.available: "0%", nodefs.inodesFree: "0%", imagefs.availabl
 podLogsDir: $state/podlogs
 volumePluginDir: $state/volume-plugins
 syncFrequency: 1s
+crashLoopBackOff: {maxContainerRestartPeriod: 1s}
 makeIPTablesUtilChains: false
 K
   cat > Corefile <<C

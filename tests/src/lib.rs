@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod azurite;
+pub mod azurite_pod;
 pub mod balancer;
 pub mod bench;
 pub mod cluster;
@@ -21,6 +22,7 @@ pub mod local_hub;
 pub mod namespace;
 pub mod negotiated;
 pub mod nginx;
+pub mod pod_process;
 pub mod process;
 pub mod programs;
 pub mod proxy;

@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -43,6 +44,13 @@ pub fn with(purpose: &str, test: impl FnOnce(&Namespace) -> Result<()>) {
         Ok(Err(error)) => panic!("{error:#}"),
         Err(panic) => resume_unwind(panic),
     }
+}
+
+/// Runs a test that has the release to itself. In a cluster of somebody's own it is left as it is.
+pub fn with_the_release(purpose: &str, test: impl FnOnce(&Namespace) -> Result<()>) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    with(purpose, |namespace| if namespace.cluster.is_current_context() { Ok(()) } else { test(namespace) });
 }
 
 impl Namespace {

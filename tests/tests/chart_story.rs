@@ -4,7 +4,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::cluster::{folder, run};
@@ -20,14 +19,9 @@ use uuid::Uuid;
 
 const RESTRICTED: &str = "pod-security.kubernetes.io/enforce=restricted";
 
-/// Runs a test that has the release to itself. In a cluster of somebody's own it is left as it is.
+/// Runs a test that has the release to itself, and in which every pod has to be restricted.
 fn with_the_release(purpose: &str, test: impl FnOnce(&Namespace) -> Result<()>) {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    namespace::with(purpose, |namespace| {
-        if namespace.cluster.is_current_context() {
-            return Ok(());
-        }
+    namespace::with_the_release(purpose, |namespace| {
         for name in [&namespace.name, NAMESPACE] {
             namespace.cluster.kubectl(&["label", "--overwrite", "namespace", name, RESTRICTED])?;
         }

@@ -4,19 +4,15 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use notification_hub_tests::cluster::{folder, run};
+use notification_hub_tests::azurite_pod::AzuritePod;
+use notification_hub_tests::cluster::folder;
 use notification_hub_tests::deployed::{columns, connect, delivers, generated_key};
 use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
-use notification_hub_tests::storage_account::StorageAccount;
 use notification_hub_tests::storage_queue::StorageQueue;
 use notification_hub_tests::token::{self, Signer};
 use notification_hub_tests::wait::until;
-use notification_hub_tests::{install, programs};
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-/// Azurite's port for queues.
-const PORT: u16 = 10001;
 
 /// The kinds that stay while pods come and go.
 const KINDS: &str = "deployments,services,configmaps,secrets,serviceaccounts";
@@ -24,7 +20,7 @@ const KINDS: &str = "deployments,services,configmaps,secrets,serviceaccounts";
 #[test]
 fn a_push_comes_by_the_queue_and_the_source_can_be_changed() {
     namespace::with("queue", |namespace| {
-        let azurite = Azurite::start(namespace)?;
+        let azurite = AzuritePod::start(namespace)?;
         // A ready pod is not yet one to which the Service leads.
         until("the queue", PATIENCE, || azurite.queue(namespace, StorageQueue::create))?;
         let sample = folder().join("../crds/samples/queue.yaml");
@@ -34,7 +30,7 @@ fn a_push_comes_by_the_queue_and_the_source_can_be_changed() {
         // The sample names a Secret that is not there yet.
         let told = namespace.wait_condition("cloud", "ReferencesResolved", "False", "SecretNotFound")?;
         ensure!(told.contains("Secret storage"), "which one? {told}");
-        namespace.set_secret("storage", "connectionString", &azurite.connection_string)?;
+        namespace.set_secret("storage", "connectionString", azurite.connection_string())?;
         namespace.wait_ready("cloud")?;
         let key = generated_key(namespace, "cloud")?;
         receives(namespace, &azurite)?;
@@ -69,66 +65,8 @@ fn a_push_comes_by_the_queue_and_the_source_can_be_changed() {
     });
 }
 
-/// Azurite, in a pod.
-struct Azurite {
-    account: StorageAccount,
-    connection_string: String,
-}
-
-impl Azurite {
-    fn start(namespace: &Namespace) -> Result<Self> {
-        let account = StorageAccount::generate();
-        let url = format!("http://azurite.{}.svc:{PORT}", namespace.name);
-        let connection_string = account.connection_string(&url);
-        namespace.set_secret("azurite", "accounts", &account.for_azurite())?;
-        let image = install::image_name(namespace.cluster, "AZURITE_IMAGE", "nhub.test/azurite:test")?;
-        let port = PORT.to_string();
-        let accounts = json!({"secretKeyRef": {"name": "azurite", "key": "accounts"}});
-        let container = json!({
-            "name": "azurite", "image": image, "workingDir": "/tmp", "ports": [{"containerPort": PORT}],
-            "command": ["azurite-queue", "--queueHost", "0.0.0.0", "--queuePort", port],
-            // A name of a Service is none of an account; and a log of requests would tell their signatures.
-            "args": [
-                "--disableProductStyleUrl", "--silent", "--inMemoryPersistence", "--skipApiVersionCheck",
-                "--disableTelemetry",
-            ],
-            "env": [{"name": "AZURITE_ACCOUNTS", "valueFrom": accounts}],
-            "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
-        });
-        namespace.apply(&json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "azurite", "labels": {"app": "azurite"}},
-            "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
-        }))?;
-        namespace.apply(&json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "azurite"},
-            "spec": {"selector": {"app": "azurite"}, "ports": [{"port": PORT}]},
-        }))?;
-        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
-        namespace.kubectl(&["wait", "--for=condition=Ready", &timeout, "pod/azurite"])?;
-        Ok(Self { account, connection_string })
-    }
-
-    /// Does something with the queue of Bitwarden's senders.
-    fn queue(&self, namespace: &Namespace, act: impl FnOnce(&StorageQueue) -> Result<()> + Send) -> Result<()> {
-        let reach = namespace.reach("azurite", PORT)?;
-        let queue = self.account.queue(reach.address, "notifications")?;
-        namespace.cluster.inside(|| act(&queue))
-    }
-
-    /// Puts a push to a user on the queue, as .NET's sender writes it; the id of its cipher.
-    fn push(&self, namespace: &Namespace, user: &str) -> Result<String> {
-        let reach = namespace.reach("azurite", PORT)?;
-        let cipher = Uuid::new_v4().to_string();
-        let members = json!({"Id": cipher, "CollectionIds": []}).to_string();
-        let mut command = namespace.cluster.command(programs::find("notification-hub")?);
-        command.args(["push", "--queue", &self.account.connection_string(&reach.url)]);
-        run(command.args(["--type", "SyncCipherUpdate", "--user", user, "--payload", &members]))?;
-        Ok(cipher)
-    }
-}
-
 /// Waits until a push by the queue has arrived at Microsoft's client.
-fn arrives(namespace: &Namespace, azurite: &Azurite, key: &Signer) -> Result<()> {
+fn arrives(namespace: &Namespace, azurite: &AzuritePod, key: &Signer) -> Result<()> {
     let user = Uuid::new_v4().to_string();
     let claims = token::user(&user, &[], "ChromeBrowser", "device");
     let public = namespace.reach("cloud", 5000)?;
@@ -140,7 +78,7 @@ fn arrives(namespace: &Namespace, azurite: &Azurite, key: &Signer) -> Result<()>
 }
 
 /// Looks at a hub that receives from a queue: nobody can post to it, and nobody can read how it is allowed to receive.
-fn receives(namespace: &Namespace, azurite: &Azurite) -> Result<()> {
+fn receives(namespace: &Namespace, azurite: &AzuritePod) -> Result<()> {
     let columns = columns(namespace)?;
     ensure!(columns == ["cloud", "True", "1", "AzureQueue"], "{columns:?}");
     let status = namespace.get("notificationhub", "cloud")?["status"].clone();
@@ -151,7 +89,7 @@ fn receives(namespace: &Namespace, azurite: &Azurite) -> Result<()> {
     let ports = &pod["spec"]["containers"][0]["ports"];
     ensure!(!ports.to_string().contains("5001"), "{ports}");
     let config = namespace.get("configmap", "cloud")?;
-    ensure!(!format!("{config}{pod}").contains(azurite.account.key()), "the account's key is there to read");
+    ensure!(!format!("{config}{pod}").contains(azurite.key()), "the account's key is there to read");
     Ok(())
 }
 

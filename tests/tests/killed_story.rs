@@ -1,0 +1,327 @@
+//! What becomes of hubs when the process of their operator is killed in the middle of its work, in a real Kubernetes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use notification_hub_properties::random::Random;
+use notification_hub_tests::account::Account;
+use notification_hub_tests::azurite_pod::AzuritePod;
+use notification_hub_tests::deployed::generated_key;
+use notification_hub_tests::install::{self, NAMESPACE, RELEASE, WAIT};
+use notification_hub_tests::ledger::Excuse;
+use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::pod_process::PodProcess;
+use notification_hub_tests::redis_pod;
+use notification_hub_tests::storage_queue::StorageQueue;
+use notification_hub_tests::wait::{settled, until};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+const HUB: &str = "vault";
+
+/// The kinds that the operator writes.
+const KINDS: &str = "deployments,services,configmaps,secrets,serviceaccounts,horizontalpodautoscalers,\
+                     poddisruptionbudgets,ingresses,networkpolicies";
+
+/// How often the operator is killed while a hub comes to be, and while its spec changes.
+const KILLS: (usize, usize) = (3, 12);
+
+/// Within so many milliseconds a spec is written, or a process started, and a pass made.
+const A_PASS: usize = 700;
+
+/// Within so many a rollout goes on, and some are over.
+const A_ROLLOUT: usize = 4000;
+
+/// How long a push may be under way while no hub fails.
+const LAG: Duration = Duration::from_secs(5);
+
+/// The garbage collector needs up to half a minute to learn of a new kind.
+const COLLECTED: Duration = Duration::from_secs(120);
+
+/// Has the release look after this namespace only: an operator of the test's own.
+fn own_operator(namespace: &Namespace, options: &[&str]) -> Result<()> {
+    let narrow = format!("watchNamespaces=[\"{}\"]", namespace.name);
+    let options = [&WAIT[..], &["--set-json", &narrow], options].concat();
+    install::release(namespace.cluster, &install::chart()?, &options)
+}
+
+/// The operator's pods that are not on their way out.
+fn operator_pods(namespace: &Namespace) -> Result<Vec<Value>> {
+    let label = format!("app.kubernetes.io/name={RELEASE}");
+    let list = namespace.cluster.kubectl(&["get", "pods", "-n", NAMESPACE, "-l", &label, "-o", "json"])?;
+    let mut list: Value = serde_json::from_str(&list)?;
+    let mut pods: Vec<Value> = serde_json::from_value(list["items"].take())?;
+    pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+    Ok(pods)
+}
+
+/// Who kills the operator, whose container is then started anew.
+struct Killer<'a> {
+    namespace: &'a Namespace,
+    random: &'a mut Random,
+    operator: Value,
+    last: Option<PodProcess>,
+    /// How often a spec was not carried out yet.
+    at_work: usize,
+}
+
+impl<'a> Killer<'a> {
+    fn new(namespace: &'a Namespace, random: &'a mut Random) -> Result<Self> {
+        let operator = until("one operator", PATIENCE, || match <[Value; 1]>::try_from(operator_pods(namespace)?) {
+            Ok([pod]) => Ok(pod),
+            Err(pods) => bail!("{} pods", pods.len()),
+        })?;
+        Ok(Self { namespace, random, operator, last: None, at_work: 0 })
+    }
+
+    /// Waits for a process that was not killed yet.
+    fn victim(&mut self) -> Result<PodProcess> {
+        let victim = until("a new process", PATIENCE, || {
+            let process = PodProcess::find(&self.operator, RELEASE)?;
+            ensure!(self.last != Some(process), "it is still the old one");
+            Ok(process)
+        })?;
+        self.last = Some(victim);
+        Ok(victim)
+    }
+
+    /// Kills it at some moment, while something else is done.
+    fn kill(&mut self, victim: PodProcess, meanwhile: impl FnOnce() -> Result<()>) -> Result<()> {
+        let within = if self.random.below(4) == 0 { A_ROLLOUT } else { A_PASS };
+        let moment = Duration::from_millis(self.random.below(within) as u64);
+        std::thread::scope(|scope| {
+            let killed = scope.spawn(move || {
+                // No condition is waited for: that the moment is any moment is what is tested.
+                std::thread::sleep(moment);
+                victim.signal(Signal::KILL)
+            });
+            meanwhile()?;
+            killed.join().map_err(|_| anyhow!("the killer panicked"))?
+        })?;
+        let hub = self.namespace.get("notificationhub", HUB)?;
+        self.at_work += usize::from(hub["status"]["observedGeneration"] != hub["metadata"]["generation"]);
+        Ok(())
+    }
+}
+
+/// What the spec says.
+#[derive(Clone, Debug)]
+struct Wanted {
+    pods: usize,
+    autoscaled: bool,
+    queue: bool,
+    guarded: bool,
+    exposed: bool,
+    round: usize,
+}
+
+impl Wanted {
+    /// Another spec, all of whose parts may be as they were but one.
+    fn change(&mut self, random: &mut Random) {
+        match random.below(6) {
+            0 => self.pods = 3 - self.pods,
+            1 => self.autoscaled = !self.autoscaled,
+            2 => self.queue = !self.queue,
+            3 => self.guarded = !self.guarded,
+            4 => self.exposed = !self.exposed,
+            _ => self.round += 1,
+        }
+    }
+
+    fn hub(&self) -> Value {
+        let secret = |name: &str, key: &str| json!({"secretKeyRef": {"name": name, "key": key}});
+        let source = match self.queue {
+            true => json!({"azureQueue": {"connectionString": secret("storage", "connectionString")}}),
+            false => json!({"direct": {}}),
+        };
+        let redis = json!({"url": secret("redis", "url"), "username": "hub", "password": secret("redis", "password")});
+        let mut spec = json!({
+            "source": source, "auth": {"generate": {}}, "drain": {"duration": "1s"}, "backplane": {"redis": redis},
+            "networkPolicy": {"enabled": self.guarded},
+            "podTemplate": {"metadata": {"annotations": {"example.com/round": self.round.to_string()}}},
+        });
+        match self.autoscaled {
+            true => spec["autoscaling"] = json!({"minReplicas": self.pods, "maxReplicas": self.pods}),
+            false => spec["replicas"] = json!(self.pods),
+        }
+        if self.exposed {
+            spec["expose"] = json!({"ingress": {"host": "vault.example.com"}});
+        }
+        json!({
+            "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": {"name": HUB},
+            "spec": spec,
+        })
+    }
+}
+
+/// Objects by kind and name, without what is another's or another's each time: identities, addresses, keys.
+type Objects = BTreeMap<String, Value>;
+
+fn objects(namespace: &Namespace) -> Result<Objects> {
+    let list: Value = serde_json::from_str(&namespace.kubectl(&["get", KINDS, "-o", "json"])?)?;
+    let mut objects = Objects::new();
+    for object in list["items"].as_array().context("no list")? {
+        let mut content = object.clone();
+        let metadata = &object["metadata"];
+        let name = format!("{} {}", object["kind"], metadata["name"]);
+        let mut owners = metadata["ownerReferences"].clone();
+        owners.as_array_mut().into_iter().flatten().for_each(|owner| owner["uid"] = Value::Null);
+        let mut annotations = metadata["annotations"].clone();
+        if let Some(revision) = annotations.get_mut("deployment.kubernetes.io/revision") {
+            *revision = Value::Null;
+        }
+        content["metadata"] = json!({"labels": metadata["labels"], "annotations": annotations, "owners": owners});
+        content["status"] = Value::Null;
+        if object["kind"] == "Deployment" {
+            // A digest, of a key among other things.
+            content["spec"]["template"]["metadata"]["annotations"]["notificationhub.rs/config-checksum"] = Value::Null;
+        }
+        if object["kind"] == "Service" {
+            content["spec"]["clusterIP"] = Value::Null;
+            content["spec"]["clusterIPs"] = Value::Null;
+        }
+        if object["kind"] == "Secret" {
+            content["data"] = object["data"].as_object().into_iter().flat_map(|data| data.keys()).cloned().collect();
+        }
+        objects.insert(name, content);
+    }
+    Ok(objects)
+}
+
+/// The hub and its children, once nothing moves any more.
+fn at_rest(namespace: &Namespace, wanted: &Wanted, others: &BTreeSet<String>) -> Result<Objects> {
+    namespace.wait_condition(HUB, "Ready", "True", "Available")?;
+    until("one ReplicaSet with the pods that are wanted", PATIENCE, || {
+        let pods = namespace.children("pods", HUB)?;
+        ensure!(pods.len() == wanted.pods, "{} pods instead of {}", pods.len(), wanted.pods);
+        let owners: BTreeSet<_> = pods.iter().map(|pod| pod["metadata"]["ownerReferences"].to_string()).collect();
+        ensure!(owners.len() == 1, "they belong to {owners:?}");
+        let mut sets = namespace.children("replicasets", HUB)?;
+        sets.retain(|set| set["spec"]["replicas"] != 0 || set["status"]["replicas"] != 0);
+        ensure!(sets.len() == 1, "{} ReplicaSets", sets.len());
+        Ok(())
+    })?;
+    settled("all of it", PATIENCE, || {
+        let mut objects = objects(namespace)?;
+        objects.retain(|name, _| !others.contains(name));
+        let hub = namespace.get("notificationhub", HUB)?;
+        let (generation, mut status) = (&hub["metadata"]["generation"], hub["status"].clone());
+        ensure!(status["observedGeneration"] == *generation, "the status is about {}", status["observedGeneration"]);
+        for condition in status["conditions"].as_array_mut().context("no conditions")? {
+            ensure!(condition["observedGeneration"] == *generation, "of another generation: {condition}");
+            condition["observedGeneration"] = Value::Null;
+            condition["lastTransitionTime"] = Value::Null;
+        }
+        for field in ["observedGeneration", "keys", "connections"] {
+            status[field] = Value::Null;
+        }
+        objects.insert("the status".to_owned(), status);
+        Ok(objects)
+    })
+}
+
+fn ensure_same(killed: &Objects, fresh: &Objects) -> Result<()> {
+    let names: BTreeSet<_> = killed.keys().chain(fresh.keys()).collect();
+    let differ = names.into_iter().filter(|name| killed.get(*name) != fresh.get(*name));
+    let text = |objects: &Objects, name: &str| objects.get(name).map_or("none".to_owned(), Value::to_string);
+    let told = differ.map(|name| format!("{name}\nkilled: {}\nfresh:  {}", text(killed, name), text(fresh, name)));
+    let told: Vec<_> = told.collect();
+    ensure!(told.is_empty(), "{}", told.join("\n"));
+    Ok(())
+}
+
+/// What is in the Secrets that the operator makes.
+fn keys(namespace: &Namespace) -> Result<[Value; 2]> {
+    let data = |name: &str| Ok::<_, anyhow::Error>(namespace.get("secret", name)?["data"].clone());
+    Ok([data("vault-jwt")?, data("vault-tokens")?])
+}
+
+/// The seed of what is done and when is printed; `SEED` repeats it, as far as moments can be repeated.
+#[test]
+fn an_operator_that_is_killed_at_any_moment_ends_with_what_one_that_was_not_makes() {
+    namespace::with_the_release("killed", |namespace| {
+        let seed = match std::env::var("SEED") {
+            Ok(seed) => seed.parse().context("SEED is no number")?,
+            Err(_) => uuid::Uuid::new_v4().as_u64_pair().0,
+        };
+        println!("SEED={seed}");
+        let mut random = Random::new(seed);
+        // Without an election the next process begins at once.
+        own_operator(namespace, &["--set", "leaderElection.enabled=false"])?;
+        redis_pod::start(namespace)?;
+        let azurite = AzuritePod::start(namespace)?;
+        until("the queue", PATIENCE, || azurite.queue(namespace, StorageQueue::create))?;
+        namespace.set_secret("storage", "connectionString", azurite.connection_string())?;
+        let others: BTreeSet<_> = objects(namespace)?.into_keys().collect();
+
+        let mut killer = Killer::new(namespace, &mut random)?;
+        let mut wanted = Wanted { pods: 1, autoscaled: false, queue: false, guarded: false, exposed: false, round: 0 };
+        namespace.apply(&wanted.hub())?;
+        let mut first_keys = None;
+        for _ in 0..KILLS.0 {
+            let victim = killer.victim()?;
+            killer.kill(victim, || Ok(()))?;
+            first_keys = first_keys.or(keys(namespace).ok());
+        }
+        namespace.wait_condition(HUB, "Ready", "True", "Available")?;
+        let first_keys = first_keys.map_or_else(|| keys(namespace), Ok)?;
+
+        let (public, internal) = (namespace.reach(HUB, 5000)?, namespace.reach("vault-internal", 5001)?);
+        let senders = Arc::new(Mutex::new(vec![internal.address]));
+        let signer = generated_key(namespace, HUB)?;
+        let account = namespace.cluster.inside(|| Account::open(&signer, public.address, senders.clone(), 20, 100))?;
+        let find_senders = || {
+            let found = namespace.cluster.reach(&namespace.name, "vault-internal", 5001);
+            *senders.lock().unwrap_or_else(PoisonError::into_inner) = found.iter().map(|it| it.address).collect();
+        };
+        for _ in 0..KILLS.1 {
+            (0..=killer.random.below(2)).for_each(|_| wanted.change(killer.random));
+            println!("{wanted:?}");
+            // What it is about when the spec comes: at rest, at its start, or not there.
+            let change = || namespace.apply(&wanted.hub());
+            match killer.random.below(3) {
+                0 => {
+                    namespace.wait_condition(HUB, "Ready", "True", "Available")?;
+                    let victim = killer.victim()?;
+                    killer.kill(victim, change)?;
+                }
+                1 => {
+                    let victim = killer.victim()?;
+                    killer.kill(victim, change)?;
+                }
+                _ => {
+                    change()?;
+                    let victim = killer.victim()?;
+                    killer.kill(victim, || Ok(()))?;
+                }
+            }
+            find_senders();
+        }
+        println!("killed {} times before a spec was carried out", killer.at_work);
+        ensure!(killer.at_work > 0, "it was at rest whenever it was killed");
+
+        let killed = at_rest(namespace, &wanted, &others)?;
+        ensure!(keys(namespace)? == first_keys, "keys were made anew");
+        namespace.apply(&Wanted { queue: false, ..wanted.clone() }.hub())?;
+        namespace.wait_condition(HUB, "Ready", "True", "Available")?;
+        find_senders();
+        let before = account.heard();
+        until("clients hear what is sent", PATIENCE, || {
+            ensure!(account.heard() > before + 100, "{} since then", account.heard() - before);
+            Ok(())
+        })?;
+        account.close(LAG, Excuse::None)?;
+
+        namespace.kubectl(&["delete", "notificationhub", HUB])?;
+        until("everything is gone", COLLECTED, || {
+            let left: Vec<_> = objects(namespace)?.into_keys().filter(|name| !others.contains(name)).collect();
+            ensure!(left.is_empty(), "left: {left:?}");
+            Ok(())
+        })?;
+        namespace.apply(&wanted.hub())?;
+        ensure_same(&killed, &at_rest(namespace, &wanted, &others)?)?;
+        install::release(namespace.cluster, &install::chart()?, &WAIT)
+    });
+}
