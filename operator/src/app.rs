@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::leader::{Election, Ended, Leadership, LeaseStore, Timing};
 use crate::telemetry::metrics::Metrics;
-use crate::{controller, signals};
+use crate::{controller, outdated, signals};
 
 /// Why the process ended otherwise than it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +102,10 @@ async fn work(
         return;
     }
     context.metrics.leads(true);
+    tokio::spawn({
+        let context = context.clone();
+        async move { outdated::tell(&context).await }
+    });
     controller::run(client, namespaces, context, asked).await;
     tracing::info!("every pass is over");
 }

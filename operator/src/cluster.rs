@@ -5,6 +5,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use http::Request;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{PartialObjectMeta, Status};
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::leader::Leadership;
+use crate::schema;
 
 /// A call that takes longer is given up. With the renewal deadline of ten seconds before it, it ends before another
 /// process can take a lease of fifteen.
@@ -70,6 +72,11 @@ impl CallError {
             CallError::Refused(status) => Some(status),
             _ => None,
         }
+    }
+
+    /// Whether fields were applied that the definition has not got. The server gives it no reason of its own.
+    pub fn is_undeclared_field(&self) -> bool {
+        self.status().is_some_and(|it| it.code == 500 && it.message.contains("field not declared in schema"))
     }
 
     /// Whether the object has changed in the meantime.
@@ -198,6 +205,15 @@ impl Cluster {
         let api: Api<NotificationHub> = Api::namespaced(self.client.clone(), namespace);
         let params = PatchParams::apply(STATUS_FIELD_MANAGER).force();
         in_time(api.patch_status(name, &params, &Patch::Apply(patch))).await
+    }
+
+    /// The resource's schema of the definition that is installed; none if none is published.
+    pub async fn served_schema(&self) -> Result<Option<Value>, CallError> {
+        let document = async {
+            let request = Request::get(schema::path()).body(Vec::new()).map_err(kube::Error::HttpError)?;
+            self.client.request(request).await
+        };
+        Ok(schema::find(in_time(document).await?))
     }
 
     /// Whether a write may begin now.

@@ -61,7 +61,8 @@ impl Context {
         }
     }
 
-    /// Publishes an Event. One that cannot be published is no reason to fail: log and conditions tell the same.
+    /// Publishes an Event, while this process leads. One that cannot be published is no reason to fail: log and conditions
+    /// tell the same.
     pub async fn publish(
         &self,
         regarding: &ObjectReference,
@@ -70,10 +71,13 @@ impl Context {
         reason: String,
         note: String,
     ) {
+        if self.cluster.may_write().is_err() {
+            return;
+        }
         let (action, note) = (action.to_owned(), Some(as_note(note)));
         let event = Event { type_, reason, note, action, secondary: None };
         if let Err(error) = in_time(self.recorder.publish(&event, regarding)).await {
-            tracing::warn!(hub = regarding.name, %error, "an Event could not be published");
+            tracing::warn!(object = regarding.name, %error, "an Event could not be published");
         }
     }
 }

@@ -12,6 +12,7 @@
 //!   [`keys`] the keys that sign tokens: pure.
 //! - [`optional`] are the kinds that a cluster need not know, and which of them it does.
 //! - [`connections`] asks the pods how many clients they have.
+//! - [`outdated`] tells when the definition is older than the operator, by the schema that is [`schema`].
 //! - [`leader`] sees to it that one process writes at a time, [`admin`] and [`telemetry`] tell of the process itself,
 //!   [`app`] puts it together, [`commands`] are what the program does beside running.
 
@@ -31,7 +32,9 @@ pub mod keys;
 pub mod leader;
 pub mod model;
 pub mod optional;
+pub mod outdated;
 pub mod permissions;
 pub mod reconcile;
+pub mod schema;
 pub mod signals;
 pub mod telemetry;

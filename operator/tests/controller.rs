@@ -180,6 +180,9 @@ async fn without_the_claim_nothing_is_written() {
     let version = api.version();
     let error = pass(&api, &context, "vault").await.expect_err("the claim is over");
     assert_eq!((error.step(), error.category()), ("apply", "not_leading"));
+    api.create(hub("broken", json!({ "source": "nowhere" })));
+    let version = version + 1;
+    pass(&api, &context, "broken").await.expect("nothing to write but an Event");
     assert_eq!(api.changes_since(version), [""; 0]);
     claim.send_replace(Some(tokio::time::Instant::now() + std::time::Duration::from_secs(10)));
     pass(&api, &context, "vault").await.expect("a pass of the leader");

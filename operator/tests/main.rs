@@ -19,6 +19,7 @@ mod exposure;
 mod faults;
 mod leader;
 mod optional;
+mod outdated;
 mod paused;
 mod permissions;
 mod pipeline;

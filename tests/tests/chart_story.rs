@@ -13,7 +13,7 @@ use notification_hub_tests::listener::Listener;
 use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
 use notification_hub_tests::token::{self, Signer};
 use notification_hub_tests::wait::until;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -248,6 +248,68 @@ fn several_operators_with_rights_in_one_namespace() {
 
         install::release(cluster, &install::chart()?, &WAIT)?;
         ensure!(may("get", "secrets", "default"), "without namespaces it looks after all");
+        hub.is_looked_after()
+    });
+}
+
+/// A copy of the chart, whose definition lacks two fields.
+fn outdated_chart(into: &Path) -> Result<PathBuf> {
+    run(Command::new("cp").arg("-r").arg(install::chart()?).arg(into))?;
+    let chart = into.join(RELEASE);
+    let file = chart.join("files/crds/notificationhubs.yaml");
+    let mut definition: Value = serde_saphyr::from_str(&std::fs::read_to_string(&file)?)?;
+    for (within, field) in [("spec", "limits"), ("status", "keys")] {
+        let path = format!("/spec/versions/0/schema/openAPIV3Schema/properties/{within}/properties");
+        let fields = definition.pointer_mut(&path).and_then(Value::as_object_mut);
+        fields.and_then(|fields| fields.remove(field)).with_context(|| format!("no {field}"))?;
+    }
+    std::fs::write(&file, serde_saphyr::to_string(&definition)?)?;
+    Ok(chart)
+}
+
+/// Starts the operator anew, and waits until it says this.
+fn start_anew_until_it_says(namespace: &Namespace, what: &str) -> Result<()> {
+    let deployment = format!("deployment/{RELEASE}");
+    namespace.cluster.kubectl(&["rollout", "restart", "-n", NAMESPACE, &deployment])?;
+    namespace.cluster.kubectl(&["rollout", "status", "-n", NAMESPACE, &deployment, "--timeout=90s"])?;
+    until(what, PATIENCE, || {
+        let log = install::log(namespace.cluster)?;
+        ensure!(log.contains(what), "it says: {log}");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_definition_that_is_older_than_the_operator_is_told_of_and_costs_its_fields_only() {
+    with_the_release("outdated", |namespace| {
+        let cluster = namespace.cluster;
+        install::release(cluster, &install::chart()?, &WAIT)?;
+        start_anew_until_it_says(namespace, "the definition has every field")?;
+        let hub = Connected::start(namespace)?;
+        let status = || Ok::<_, anyhow::Error>(namespace.get("notificationhub", "vault")?["status"].clone());
+        ensure!(status()?["keys"].is_object(), "it is {}", status()?);
+
+        let folder = tempfile::tempdir()?;
+        install::release(cluster, &outdated_chart(folder.path())?, &WAIT)?;
+        start_anew_until_it_says(namespace, "the definition is older than this operator")?;
+        until("an Event names the fields", PATIENCE, || {
+            let selector = "--field-selector=type=Warning,reason=CrdOutdated";
+            let notes = cluster.kubectl(&["get", "events", "-n", "default", selector, "-o", "jsonpath={..message}"])?;
+            ensure!(notes.contains("these fields are lost: spec.limits, status.keys"), "they say: {notes}");
+            Ok(())
+        })?;
+        let guarded = json!({"spec": {"networkPolicy": {"enabled": true}}}).to_string();
+        namespace.kubectl(&["patch", "notificationhub", "vault", "--type=merge", "-p", &guarded])?;
+        namespace.wait_condition("vault", "Ready", "True", "Available")?;
+        ensure!(status()?["keys"].is_null() && status()?["url"].is_string(), "it is {}", status()?);
+        hub.is_looked_after()?;
+
+        install::release(cluster, &install::chart()?, &WAIT)?;
+        start_anew_until_it_says(namespace, "the definition has every field")?;
+        until("the whole status", PATIENCE, || {
+            ensure!(status()?["keys"].is_object(), "it is {}", status()?);
+            Ok(())
+        })?;
         hub.is_looked_after()
     });
 }

@@ -3,11 +3,12 @@
 use kube::runtime::events::EventType;
 use kube::{Resource, ResourceExt};
 use notification_hub_crds::NotificationHub;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::cluster::CallError;
+use crate::cluster::{CallError, Cluster};
 use crate::conditions::{self, Seen};
 use crate::context::Context;
+use crate::schema;
 
 /// Why the status could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -38,12 +39,25 @@ pub async fn write(context: &Context, hub: &NotificationHub, seen: &Seen) -> Res
         "metadata": { "name": hub.name_any(), "resourceVersion": hub.resource_version() },
         "status": status,
     });
-    context.cluster.apply_status(&hub.namespace().unwrap_or_default(), &hub.name_any(), &patch).await?;
+    apply(&context.cluster, hub, patch).await?;
     let old = hub.status.as_ref().map_or(&[][..], |status| &status.conditions);
     for transition in conditions::transitions(old, &status.conditions) {
         publish(context, hub, transition).await;
     }
     Ok(())
+}
+
+/// Applies a status, as far as the definition that is installed has its fields: it may be older than this operator.
+async fn apply(cluster: &Cluster, hub: &NotificationHub, mut patch: Value) -> Result<(), CallError> {
+    let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
+    match cluster.apply_status(&namespace, &name, &patch).await {
+        Err(error) if error.is_undeclared_field() => {
+            let served = cluster.served_schema().await?.unwrap_or_default();
+            schema::keep(&mut patch["status"], &served["properties"]["status"]);
+            cluster.apply_status(&namespace, &name, &patch).await.map(drop)
+        }
+        result => result.map(drop),
+    }
 }
 
 async fn publish(context: &Context, hub: &NotificationHub, transition: conditions::Transition) {

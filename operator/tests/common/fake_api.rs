@@ -44,6 +44,8 @@ struct State {
     faults: BTreeMap<usize, Fault>,
     /// What there is beside Kubernetes' own and ours: resources by `/apis/GROUP/VERSION`.
     installed: BTreeMap<String, BTreeSet<String>>,
+    /// The schema of the installed definition, where it is not the present one.
+    schema: Option<Value>,
 }
 
 impl FakeApi {
@@ -157,6 +159,11 @@ impl FakeApi {
         std::mem::take(&mut self.state().calls)
     }
 
+    /// Has a definition with another schema installed.
+    pub fn install_schema(&self, schema: Value) {
+        self.state().schema = Some(schema);
+    }
+
     /// Makes the call fail that comes after `calls` others.
     pub fn inject(&self, calls: usize, fault: Fault) {
         let mut state = self.state();
@@ -181,19 +188,17 @@ impl FakeApi {
         if let Some(discovered) = self.discovered(parts.uri.path()) {
             return discovered;
         }
+        if parts.uri.path() == "/openapi/v3/apis/notificationhub.rs/v1alpha1" {
+            return self.published().await;
+        }
         let asked = Asked::new(&parts);
         let body = body.collect().await.expect("a body").to_bytes();
         let body: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).expect("JSON") };
         let patch = parts.headers.get("content-type").and_then(|kind| kind.to_str().ok()).unwrap_or_default();
 
-        let fault = {
-            let mut state = self.state();
-            state.accesses.insert(asked.access(asked.verb));
-            let index = state.calls.len();
-            let name = asked.name.as_deref().unwrap_or_default();
-            state.calls.push(format!("{} {} {name}", asked.verb, asked.access("").resource));
-            state.faults.remove(&index)
-        };
+        self.state().accesses.insert(asked.access(asked.verb));
+        let name = asked.name.as_deref().unwrap_or_default();
+        let fault = self.called(format!("{} {} {name}", asked.verb, asked.access("").resource));
         match fault {
             Some(Fault::Refused(code)) => return refusal(&Refusal::new(code, "an injected fault")),
             Some(Fault::Hangs) => std::future::pending().await,
@@ -213,9 +218,31 @@ impl FakeApi {
         }
     }
 
+    /// Notes a call; what is to go wrong with it.
+    fn called(&self, call: String) -> Option<Fault> {
+        let mut state = self.state();
+        let index = state.calls.len();
+        state.calls.push(call);
+        state.faults.remove(&index)
+    }
+
+    /// The document of OpenAPI for the resource's group.
+    async fn published(self) -> Response<Body> {
+        match self.called("get openapi".to_owned()) {
+            Some(Fault::Refused(code)) => return refusal(&Refusal::new(code, "an injected fault")),
+            Some(Fault::Hangs | Fault::AnswerLost) => std::future::pending().await,
+            None => {}
+        }
+        let mut schema = self.state().schema.clone().unwrap_or_else(present_schema);
+        schema["x-kubernetes-group-version-kind"] =
+            json!([{ "group": "notificationhub.rs", "version": "v1alpha1", "kind": "NotificationHub" }]);
+        let schemas = json!({ "rs.notificationhub.v1alpha1.NotificationHub": schema });
+        json_response(200, &json!({ "openapi": "3.0.0", "components": { "schemas": schemas } }))
+    }
+
     fn act(&self, asked: &Asked, patch: &str, mut body: Value) -> Result<Value, Refusal> {
         let mut state = self.state();
-        let State { store, accesses, .. } = &mut *state;
+        let State { store, accesses, schema, .. } = &mut *state;
         // What a dry run changes is thrown away.
         let mut copy = (asked.query("dryRun") == Some("All") || body["dryRun"][0] == "All").then(|| store.clone());
         let store = copy.as_mut().unwrap_or(store);
@@ -254,6 +281,9 @@ impl FakeApi {
                 };
                 let about_status = body.get("status").is_some();
                 assert_eq!(about_status, how.status, "status and spec are written apart");
+                if let (true, Some(schema)) = (about_status, schema) {
+                    check_declared(".status", &body["status"], &schema["properties"]["status"])?;
+                }
                 body["metadata"]["namespace"] = json!(key.namespace);
                 store.apply(key, body, &how)
             }
@@ -283,6 +313,25 @@ impl FakeApi {
         });
         Response::new(Body::from_stream(events))
     }
+}
+
+/// The schema of the present definition.
+pub fn present_schema() -> Value {
+    let definition = notification_hub_crds::definition::definition().expect("a definition");
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+}
+
+/// As a real server, which does not take an apply with other fields.
+fn check_declared(path: &str, value: &Value, schema: &Value) -> Result<(), Refusal> {
+    for (name, field) in value.as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        let Some(schema) = schema["properties"].get(name) else {
+            let told = format!("failed to create typed patch object: {path}: field not declared in schema");
+            return Err(Refusal::new(500, told));
+        };
+        check_declared(&path, field, schema)?;
+    }
+    Ok(())
 }
 
 fn is_in(asked: &Asked, key: &Key) -> bool {

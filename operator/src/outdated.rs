@@ -1,0 +1,73 @@
+//! Tells when the definition that is installed is older than this operator: fields that it lacks are lost.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::EventType;
+use kube::{CustomResourceExt, ResourceExt};
+use notification_hub_crds::NotificationHub;
+use notification_hub_crds::definition::definition;
+use serde_json::Value;
+use tokio::time::sleep;
+
+use crate::cluster::CallError;
+use crate::context::Context;
+use crate::schema;
+
+/// The Event's reason.
+pub const REASON: &str = "CrdOutdated";
+
+/// The pause before a second look. A definition that has just been replaced is published a moment later.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// The pause after a look that failed.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// Compares once, and tells what came of it.
+pub async fn tell(context: &Context) {
+    let Some(mut missing) = compare(context).await else { return };
+    if !missing.is_empty() {
+        sleep(SETTLED).await;
+        let Some(again) = compare(context).await else { return };
+        missing = again;
+    }
+    let name = NotificationHub::crd().name_any();
+    if missing.is_empty() {
+        tracing::info!(definition = name, "the definition has every field that this operator knows");
+        return;
+    }
+    let fields = missing.join(", ");
+    tracing::warn!(definition = name, fields, "the definition is older than this operator: these fields are lost");
+    let regarding = ObjectReference {
+        api_version: Some("apiextensions.k8s.io/v1".to_owned()),
+        kind: Some("CustomResourceDefinition".to_owned()),
+        name: Some(name),
+        ..ObjectReference::default()
+    };
+    let note = format!("older than the operator, these fields are lost: {fields}");
+    context.publish(&regarding, EventType::Warning, "Compare", REASON.to_owned(), note).await;
+}
+
+/// The fields that the definition lacks, unless this operator may not know.
+async fn compare(context: &Context) -> Option<Vec<String>> {
+    loop {
+        match missing(context).await {
+            Ok(Some(fields)) => return Some(fields),
+            Ok(None) => tracing::warn!("the API server does not publish the resource's schema"),
+            Err(error) if error.category() == "forbidden" => {
+                tracing::warn!(%error, "whether the definition is older than this operator cannot be told");
+                return None;
+            }
+            Err(error) => tracing::warn!(%error, "the resource's schema cannot be read; it is tried again"),
+        }
+        sleep(RETRY).await;
+    }
+}
+
+async fn missing(context: &Context) -> Result<Option<Vec<String>>, CallError> {
+    let served = context.cluster.served_schema().await?;
+    // That it can be written is tested.
+    let known = definition().unwrap_or_default();
+    let known = known.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap_or(&Value::Null);
+    Ok(served.map(|served| schema::missing(known, &served)))
+}

@@ -1,0 +1,123 @@
+//! A definition that is older than the operator: it is told of, and the status is written as far as that goes.
+
+use std::time::Duration;
+
+use notification_hub_operator::leader::Leadership;
+use notification_hub_operator::outdated;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::common::fake_api::{FakeApi, Fault, present_schema};
+use crate::common::fixtures::{HUBS, condition, context, context_led_by, hub, key, pass, passed, settled, smallest};
+
+const EVENTS: &str = "events.k8s.io/events";
+
+/// The schema without `spec.limits`, `spec.image.tag` and `status.keys`.
+fn older() -> Value {
+    let mut schema = present_schema();
+    for (within, field) in [("spec", "limits"), ("spec/properties/image", "tag"), ("status", "keys")] {
+        let properties = schema.pointer_mut(&format!("/properties/{within}/properties")).expect("properties");
+        properties.as_object_mut().expect("an object").remove(field).expect("a field");
+    }
+    schema
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fields_that_an_older_definition_lacks_are_told() {
+    let api = FakeApi::new();
+    api.install_schema(older());
+    outdated::tell(&context(&api)).await;
+    let events = api.all(EVENTS);
+    assert_eq!(events.len(), 1, "{events:#?}");
+    let event = &events[0];
+    assert_eq!((&event["type"], &event["reason"]), (&json!("Warning"), &json!(outdated::REASON)));
+    assert_eq!(event["regarding"]["kind"], "CustomResourceDefinition");
+    assert_eq!(event["regarding"]["name"], "notificationhubs.notificationhub.rs");
+    assert_eq!(event["metadata"]["namespace"], "default", "where Events of what has no namespace are");
+    let note = event["note"].as_str().expect("a note");
+    assert!(note.ends_with(": spec.image.tag, spec.limits, status.keys"), "{note}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_the_present_definition_nothing_is_told() {
+    let api = FakeApi::new();
+    outdated::tell(&context(&api)).await;
+    assert_eq!(api.changes_since(0), [""; 0]);
+    assert_eq!(api.take_calls(), ["get openapi"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_definition_that_is_being_replaced_is_not_told_of() {
+    let api = FakeApi::new();
+    api.install_schema(older());
+    let replace = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        api.install_schema(present_schema());
+    };
+    let context = context(&api);
+    tokio::join!(outdated::tell(&context), replace);
+    assert_eq!(api.changes_since(0), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_fails_is_repeated_unless_it_is_forbidden() {
+    for (fault, events) in
+        [(Fault::Refused(404), 1), (Fault::Refused(503), 1), (Fault::Hangs, 1), (Fault::Refused(403), 0)]
+    {
+        let api = FakeApi::new();
+        api.install_schema(older());
+        api.inject(0, fault);
+        outdated::tell(&context(&api)).await;
+        assert_eq!(api.all(EVENTS).len(), events, "{fault:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_lead_writes_no_event() {
+    let api = FakeApi::new();
+    api.install_schema(older());
+    let (_claim, claimed) = watch::channel(None);
+    outdated::tell(&context_led_by(&api, Leadership::Elected(claimed))).await;
+    assert_eq!(api.changes_since(0), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_is_written_as_far_as_the_definition_has_its_fields() {
+    let api = FakeApi::new();
+    api.install_schema(older());
+    api.create(hub("vault", smallest()));
+    settled(&api).await;
+    let status = |api: &FakeApi| api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
+    assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
+    assert!(status(&api)["sendUrl"].is_string() && status(&api).get("keys").is_none(), "{}", status(&api));
+
+    let version = api.version();
+    let context = context(&api);
+    pass(&api, &context, "vault").await.expect("a pass");
+    assert_eq!(api.changes_since(version), [""; 0], "a pass over what is as far as it can be");
+
+    api.install_schema(present_schema());
+    settled(&api).await;
+    assert!(status(&api)["keys"].is_object(), "{}", status(&api));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_cannot_be_cut_down_is_tried_again() {
+    let created = || {
+        let api = FakeApi::new();
+        api.install_schema(older());
+        api.create(hub("vault", smallest()));
+        api
+    };
+    let api = created();
+    passed(&api).await;
+    let asked = api.take_calls().iter().position(|call| call == "get openapi").expect("the schema is asked for");
+    for (index, fault) in [(asked, Fault::Hangs), (asked, Fault::Refused(503)), (asked + 1, Fault::Refused(409))] {
+        let api = created();
+        let context = context(&api);
+        api.inject(index, fault);
+        pass(&api, &context, "vault").await.expect_err("a fault");
+        pass(&api, &context, "vault").await.expect("a pass");
+        assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Progressing".into()), "{fault:?}");
+    }
+}
