@@ -172,6 +172,19 @@ async fn a_hub_at_rest_causes_no_write() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_controller_that_has_not_heard_of_the_hubs_yet_ends_when_it_is_asked_to() {
+    let api = FakeApi::new();
+    let (_cut, is_cut) = watch::channel(true);
+    let (stop, stopped) = watch::channel(false);
+    let (client, context) = (api.client_behind(is_cut), context(&api));
+    let task = tokio::spawn(async move { controller::run(client, &[], context, stopped).await });
+    tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    stop.send_replace(true);
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(60), task).await;
+    ended.expect("it ends").expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_the_claim_nothing_is_written() {
     let api = FakeApi::new();
     api.create(hub("vault", smallest()));

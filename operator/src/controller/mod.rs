@@ -12,8 +12,8 @@ mod triggers;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
@@ -21,7 +21,7 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::controller::{Action, Controller};
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Config as ControllerConfig, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use notification_hub_crds::NotificationHub;
@@ -48,7 +48,11 @@ const RETRY_REFUSED: Duration = Duration::from_secs(60);
 
 /// Runs until `stop` says so and the passes that have begun are over. No namespaces means all of them.
 pub async fn run(client: Client, namespaces: &[String], context: Arc<Context>, stop: watch::Receiver<bool>) {
-    refresh(&client, &context.served).await;
+    let mut asked = stop.clone();
+    tokio::select! {
+        () = refresh(&client, &context.served) => {}
+        _ = asked.wait_for(|stop| *stop) => return,
+    }
     let everywhere = [None];
     let listed: Vec<_> = namespaces.iter().map(|namespace| Some(namespace.as_str())).collect();
     let places = if listed.is_empty() { everywhere.as_slice() } else { &listed };
@@ -67,7 +71,8 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
     let reported = context.clone();
     let moved = counts::moved(store.clone(), context.clone());
     let served = context.served.subscribe();
-    controller
+    let given_up = asked_before_anything(store.clone(), stop.clone());
+    let running = controller
         .watches(
             scoped::<PartialObjectMeta<Deployment>>(client, namespace),
             watched(),
@@ -115,8 +120,22 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
         .for_each(|result| {
             report::stream(&reported, result);
             std::future::ready(())
-        })
-        .await;
+        });
+    tokio::select! {
+        // No pass has begun.
+        () = given_up => {}
+        () = running => {}
+    }
+}
+
+/// Ends when `stop` says so before the hubs are known. The controller, which does not listen any more then, would wait for
+/// them for ever.
+async fn asked_before_anything(hubs: Store<Guarded>, mut stop: watch::Receiver<bool>) {
+    // An error means that nobody is left who could say so.
+    let _ = stop.wait_for(|stop| *stop).await;
+    if hubs.wait_until_ready().now_or_never().is_some() {
+        std::future::pending().await
+    }
 }
 
 fn config() -> ControllerConfig {
