@@ -1,4 +1,5 @@
-//! What becomes of hubs when the process of their operator is killed in the middle of its work, in a real Kubernetes.
+//! What becomes of hubs when the process of their operator is killed in the middle of its work, or frozen until another one
+//! leads, in a real Kubernetes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,9 +14,10 @@ use notification_hub_tests::install::{self, NAMESPACE, RELEASE, WAIT};
 use notification_hub_tests::ledger::Excuse;
 use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
 use notification_hub_tests::pod_process::PodProcess;
-use notification_hub_tests::redis_pod;
+use notification_hub_tests::process::Process;
 use notification_hub_tests::storage_queue::StorageQueue;
 use notification_hub_tests::wait::{settled, until};
+use notification_hub_tests::{http, redis_pod};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -190,19 +192,26 @@ fn objects(namespace: &Namespace) -> Result<Objects> {
     Ok(objects)
 }
 
-/// The hub and its children, once nothing moves any more.
-fn at_rest(namespace: &Namespace, wanted: &Wanted, others: &BTreeSet<String>) -> Result<Objects> {
+/// Waits until so many pods are there, all of one ReplicaSet, and none that is on its way out.
+fn wait_replaced(namespace: &Namespace, wanted: usize) -> Result<()> {
     namespace.wait_condition(HUB, "Ready", "True", "Available")?;
     until("one ReplicaSet with the pods that are wanted", PATIENCE, || {
         let pods = namespace.children("pods", HUB)?;
-        ensure!(pods.len() == wanted.pods, "{} pods instead of {}", pods.len(), wanted.pods);
+        ensure!(pods.len() == wanted, "{} pods instead of {wanted}", pods.len());
         let owners: BTreeSet<_> = pods.iter().map(|pod| pod["metadata"]["ownerReferences"].to_string()).collect();
         ensure!(owners.len() == 1, "they belong to {owners:?}");
         let mut sets = namespace.children("replicasets", HUB)?;
         sets.retain(|set| set["spec"]["replicas"] != 0 || set["status"]["replicas"] != 0);
         ensure!(sets.len() == 1, "{} ReplicaSets", sets.len());
+        let going = &namespace.get("deployment", HUB)?["status"]["terminatingReplicas"];
+        ensure!(going.as_i64().is_none_or(|going| going == 0), "{going} are still on their way out");
         Ok(())
-    })?;
+    })
+}
+
+/// The hub and its children, once nothing moves any more.
+fn at_rest(namespace: &Namespace, wanted: &Wanted, others: &BTreeSet<String>) -> Result<Objects> {
+    wait_replaced(namespace, wanted.pods)?;
     settled("all of it", PATIENCE, || {
         let mut objects = objects(namespace)?;
         objects.retain(|name, _| !others.contains(name));
@@ -222,11 +231,11 @@ fn at_rest(namespace: &Namespace, wanted: &Wanted, others: &BTreeSet<String>) ->
     })
 }
 
-fn ensure_same(killed: &Objects, fresh: &Objects) -> Result<()> {
-    let names: BTreeSet<_> = killed.keys().chain(fresh.keys()).collect();
-    let differ = names.into_iter().filter(|name| killed.get(*name) != fresh.get(*name));
+fn ensure_same(one: &Objects, other: &Objects) -> Result<()> {
+    let names: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+    let differ = names.into_iter().filter(|name| one.get(*name) != other.get(*name));
     let text = |objects: &Objects, name: &str| objects.get(name).map_or("none".to_owned(), Value::to_string);
-    let told = differ.map(|name| format!("{name}\nkilled: {}\nfresh:  {}", text(killed, name), text(fresh, name)));
+    let told = differ.map(|name| format!("{name}\n{}\n{}", text(one, name), text(other, name)));
     let told: Vec<_> = told.collect();
     ensure!(told.is_empty(), "{}", told.join("\n"));
     Ok(())
@@ -324,4 +333,111 @@ fn an_operator_that_is_killed_at_any_moment_ends_with_what_one_that_was_not_make
         ensure_same(&killed, &at_rest(namespace, &wanted, &others)?)?;
         install::release(namespace.cluster, &install::chart()?, &WAIT)
     });
+}
+
+/// Who leads, by the name of its process.
+fn leader(namespace: &Namespace) -> Result<String> {
+    let holder = ["get", "lease", "-n", NAMESPACE, RELEASE, "-o", "jsonpath={.spec.holderIdentity}"];
+    let holder = namespace.cluster.kubectl(&holder)?;
+    ensure!(!holder.is_empty(), "nobody leads");
+    Ok(holder)
+}
+
+/// The pod that a process is in.
+fn pod_of(namespace: &Namespace, process: &str) -> Result<Value> {
+    let is_it = |pod: &Value| pod["metadata"]["name"].as_str().is_some_and(|name| process.starts_with(name));
+    operator_pods(namespace)?.into_iter().find(is_it).with_context(|| format!("{process} is in no pod"))
+}
+
+/// Everything that the operator writes, down to who wrote it when.
+fn written(namespace: &Namespace) -> Result<Objects> {
+    let kinds = format!("{KINDS},notificationhubs,events.events.k8s.io");
+    let list = namespace.kubectl(&["get", &kinds, "-o", "json", "--show-managed-fields"])?;
+    let mut list: Value = serde_json::from_str(&list)?;
+    let mut objects: Vec<Value> = serde_json::from_value(list["items"].take())?;
+    objects.retain(|object| object["kind"] != "Event" || object["reportingController"] == RELEASE);
+    Ok(objects.into_iter().map(|it| (format!("{} {}", it["kind"], it["metadata"]["name"]), it)).collect())
+}
+
+/// Freezes the operator after it has written the first child of a hub, and before a later one.
+fn freeze_at_work(namespace: &Namespace, operator: PodProcess) -> Result<()> {
+    let mut watch = namespace.cluster.command("kubectl");
+    watch.args(["get", "serviceaccounts", "-n", &namespace.name, "--watch", "--output-watch-events"]);
+    let watch = Process::start(&watch)?;
+    let seen = |times: usize| {
+        let mut added = 0;
+        watch.line("ServiceAccount", PATIENCE, |line| {
+            added += usize::from(line.starts_with("ADDED") && line.contains(HUB));
+            (added == times).then_some(())
+        })
+    };
+    seen(1)?;
+    namespace.kubectl(&["delete", "--wait=false", "serviceaccount/vault", "service/vault"])?;
+    seen(2)?;
+    operator.signal(Signal::STOP)?;
+    if namespace.get("service", HUB).is_ok() {
+        operator.signal(Signal::CONT)?;
+        bail!("it was quicker");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_leader_that_was_frozen_until_another_led_writes_nothing_when_it_goes_on() {
+    namespace::with_the_release("frozen", |namespace| {
+        own_operator(namespace, &["--set", "replicas=2"])?;
+        let mut hub = json!({
+            "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": {"name": HUB},
+            "spec": {"replicas": 1, "source": {"direct": {}}, "auth": {"generate": {}}},
+        });
+        namespace.apply(&hub)?;
+        namespace.wait_ready(HUB)?;
+        let (first, frozen) = until("one of the two leads", PATIENCE, || {
+            let leader = leader(namespace)?;
+            let pod = pod_of(namespace, &leader)?;
+            Ok((leader, pod))
+        })?;
+        let process = PodProcess::find(&frozen, RELEASE)?;
+
+        // Not for longer than it takes another one to lead and to work: in the end the kubelet kills what does not answer.
+        until("it is frozen in the middle of a pass", PATIENCE, || freeze_at_work(namespace, process))?;
+        let second = until("another leader", PATIENCE, || {
+            let leader = leader(namespace)?;
+            ensure!(leader != first, "it is still {leader}");
+            Ok(leader)
+        })?;
+        until("the other one repairs", PATIENCE, || namespace.get("service", HUB))?;
+        // What the first one was about to write is old now.
+        hub["spec"]["service"] = json!({"annotations": {"example.com/round": "1"}});
+        hub["spec"]["networkPolicy"] = json!({"enabled": true});
+        namespace.apply(&hub)?;
+        wait_replaced(namespace, 1)?;
+        let before = settled("all of it", PATIENCE, || written(namespace))?;
+        ensure!(before.keys().any(|name| name.contains("Event")), "there are no Events: {:?}", before.keys());
+
+        process.signal(Signal::CONT)?;
+        let restarted = until("it has ended and is started anew", PATIENCE, || {
+            let pod = namespace.cluster.kubectl(&["get", "pod", "-n", NAMESPACE, &name(&frozen)?, "-o", "json"])?;
+            let pod: Value = serde_json::from_str(&pod)?;
+            let status = &pod["status"]["containerStatuses"][0];
+            ensure!(status["restartCount"] == 1 && status["ready"] == true, "it is {status}");
+            Ok(pod)
+        })?;
+        let ended = &restarted["status"]["containerStatuses"][0]["lastState"]["terminated"];
+        ensure!(ended["exitCode"] == 1, "it ended so: {ended}");
+        let said = namespace.cluster.kubectl(&["logs", "-n", NAMESPACE, &name(&frozen)?, "--previous"])?;
+        ensure!(said.contains("the lease could not be renewed in time"), "it said: {said}");
+
+        let address = namespace.cluster.reach_pod(&restarted, 8080)?.address;
+        let metrics = namespace.cluster.inside(|| http::get(address, "/metrics"))?.text();
+        ensure!(metrics.lines().any(|line| line == "notification_hub_operator_leader 0"), "it leads: {metrics}");
+        ensure_same(&before, &settled("all of it", PATIENCE, || written(namespace))?)?;
+        ensure!(leader(namespace)? == second, "another one leads");
+
+        install::release(namespace.cluster, &install::chart()?, &WAIT)
+    });
+}
+
+fn name(object: &Value) -> Result<String> {
+    Ok(object["metadata"]["name"].as_str().context("no name")?.to_owned())
 }
