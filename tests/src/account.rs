@@ -46,6 +46,11 @@ impl Account {
         Ok(Self { traffic: Traffic::start(sender), fleet, clients })
     }
 
+    /// Lets nothing be pushed, or something again.
+    pub fn pause(&self, whether: bool) {
+        self.traffic.pause(whether);
+    }
+
     /// How often clients were disconnected so far, all together.
     pub fn disconnects(&self) -> usize {
         self.fleet.log().disconnects()
@@ -54,6 +59,16 @@ impl Account {
     /// How many pushes have arrived.
     pub fn heard(&self) -> usize {
         self.fleet.log().heard()
+    }
+
+    /// Waits until so many more have.
+    pub fn go_on(&self, pushes: usize) -> Result<()> {
+        let before = self.heard();
+        wait::until("pushes go on", SOON, || {
+            let heard = self.heard() - before;
+            ensure!(heard >= pushes, "{heard} of {pushes}");
+            Ok(())
+        })
     }
 
     /// Waits until whoever is away has come back by itself.

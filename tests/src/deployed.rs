@@ -1,5 +1,6 @@
 //! A hub in a namespace, as its clients, its senders and `kubectl` see it.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -7,6 +8,7 @@ use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::account::Account;
 use crate::cluster::Reach;
 use crate::http::{self, Response};
 use crate::listener::Listener;
@@ -44,6 +46,26 @@ fn delivers_now(namespace: &Namespace, hub: &str, key: &Signer) -> Result<()> {
         bail!("the answer is {}: {}", sent.status, sent.text());
     }
     client.notification(|notification| notification["Payload"]["Id"] == *folder).map(drop)
+}
+
+/// Opens the ledger of so many clients, whose clocks are so many times as fast as those of official ones.
+pub fn account(namespace: &Namespace, hub: &str, key: &Signer, clients: usize, speed: u32) -> Result<Account> {
+    let (public, internal) = (namespace.reach(hub, 5000)?, namespace.reach(&format!("{hub}-internal"), 5001)?);
+    let senders = Arc::new(Mutex::new(vec![internal.address]));
+    namespace.cluster.inside(|| Account::open(key, public.address, senders, clients, speed))
+}
+
+/// Waits until a hub has so many pods, and all of them are ready.
+pub fn wait_pods(namespace: &Namespace, hub: &str, pods: usize, within: Duration) -> Result<()> {
+    wait::until("as many pods as are wanted", within, || {
+        let running = namespace.running_pods(hub)?;
+        let ready = |pod: &Value| {
+            let conditions = pod["status"]["conditions"].as_array();
+            conditions.is_some_and(|all| all.iter().any(|it| it["type"] == "Ready" && it["status"] == "True"))
+        };
+        ensure!(running.len() == pods && running.iter().all(ready), "{} pods", running.len());
+        Ok(())
+    })
 }
 
 /// A notification of type 7, SyncFolderCreate.

@@ -1,10 +1,12 @@
 //! What the tests and the benchmark share.
 
 pub mod account;
+pub mod aggregated_api;
 pub mod azurite;
 pub mod azurite_pod;
 pub mod balancer;
 pub mod bench;
+pub mod certificate;
 pub mod cluster;
 pub mod crowd;
 pub mod cut;
@@ -19,6 +21,8 @@ pub mod keys;
 pub mod ledger;
 pub mod listener;
 pub mod local_hub;
+pub mod metrics_adapter;
+pub mod metrics_server;
 pub mod namespace;
 pub mod negotiated;
 pub mod nginx;

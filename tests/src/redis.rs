@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::certificate;
 use crate::process::Process;
 use crate::secrets;
 
@@ -37,6 +38,9 @@ pub const RIGHTS: [&str; 15] = [
     "+del",
 ];
 
+/// What its certificate is for.
+const NAME: &str = "IP:127.0.0.1";
+
 /// A running Redis, which lets nobody in without the password of a user.
 pub struct Redis {
     process: Process,
@@ -61,13 +65,13 @@ impl Redis {
     /// The same behind TLS.
     pub fn behind_tls() -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        certify(folder.path())?;
+        certificate::make(folder.path(), NAME)?;
         Self::begin(Some(folder), &[])
     }
 
     /// Gives it another certificate, which it has after its next start; who believes it is told.
     pub fn renew(&self) -> Result<()> {
-        self.certificate.as_ref().map_or(Ok(()), |folder| certify(folder.path()))
+        self.certificate.as_ref().map_or(Ok(()), |folder| certificate::make(folder.path(), NAME))
     }
 
     /// With TLS: the file of the authority that is to be believed.
@@ -152,19 +156,6 @@ impl Redis {
         let count = answer.strip_prefix(':').and_then(|count| count.parse().ok());
         count.with_context(|| format!("it was answered {answer}"))
     }
-}
-
-/// Makes a certificate that vouches for itself, and a copy of it for those who believe it.
-fn certify(folder: &Path) -> Result<()> {
-    let mut openssl = Command::new("openssl");
-    openssl.current_dir(folder).args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]);
-    openssl.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", "key", "-out", "certificate"]);
-    openssl.args(["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1"]);
-    openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    let output = openssl.output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    std::fs::copy(folder.join("certificate"), folder.join("authority"))?;
-    Ok(())
 }
 
 fn run(address: SocketAddr, password: &str, certificate: Option<&Path>, more: &[&str]) -> Result<Process> {

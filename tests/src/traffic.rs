@@ -37,26 +37,34 @@ pub struct Sender {
 /// Pushes under way.
 pub struct Traffic {
     over: Arc<AtomicBool>,
+    paused: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Push>>,
 }
 
 impl Traffic {
     /// Begins to push.
     pub fn start(sender: Sender) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let is_over = over.clone();
+        let (over, paused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (is_over, is_paused) = (over.clone(), paused.clone());
         let thread = std::thread::spawn(move || {
             let mut taken = Vec::new();
             for number in 0.. {
                 if is_over.load(Ordering::Relaxed) {
                     break;
                 }
-                taken.extend(sender.push(number, &is_over));
+                if !is_paused.load(Ordering::Relaxed) {
+                    taken.extend(sender.push(number, &is_over));
+                }
                 std::thread::sleep(PAUSE);
             }
             taken
         });
-        Self { over, thread }
+        Self { over, paused, thread }
+    }
+
+    /// Lets nothing be pushed, or something again.
+    pub fn pause(&self, whether: bool) {
+        self.paused.store(whether, Ordering::Relaxed);
     }
 
     /// Stops, and gives every push that was taken, once for each client that it is for.

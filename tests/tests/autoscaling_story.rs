@@ -1,16 +1,26 @@
 //! The story of who decides how many pods a hub has, told in a real Kubernetes: the number passes from the spec to an
-//! autoscaler and back.
+//! autoscaler and back, and an autoscaler that sees what is used brings pods.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use notification_hub_tests::deployed::{delivers, generated_key};
+use notification_hub_tests::deployed::{account, delivers, generated_key, wait_pods};
+use notification_hub_tests::ledger::Excuse;
+use notification_hub_tests::metrics_adapter::MetricsAdapter;
+use notification_hub_tests::metrics_server::MetricsServer;
 use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
 use notification_hub_tests::redis_pod;
 use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
 
 const HUB: &str = "vault";
+
+/// Metrics of pods are made every ten seconds, an autoscaler looks every fifteen, and the processors may be busy.
+const DECIDED: Duration = Duration::from_secs(300);
+
+/// How long a push may be under way while nothing fails.
+const LAG: Duration = Duration::from_secs(5);
 
 #[test]
 fn the_number_of_pods_passes_to_an_autoscaler_and_back() {
@@ -43,6 +53,77 @@ fn the_number_of_pods_passes_to_an_autoscaler_and_back() {
         ensure!(replicas(namespace)? == 1 && namespace.get("hpa", HUB).is_err(), "the spec decides again");
         delivers(namespace, HUB, &generated_key(namespace, HUB)?)
     });
+}
+
+#[test]
+fn cpu_that_is_used_brings_pods_and_disturbs_nobody() {
+    namespace::with("busy", |namespace| {
+        let _metrics = MetricsServer::start(namespace)?;
+        redis_pod::start(namespace)?;
+        let requests = json!({"containers": [{"name": "hub", "resources": {"requests": {"cpu": "100m"}}}]});
+        namespace.apply(&hub(&json!({
+            "autoscaling": {"minReplicas": 1, "maxReplicas": 3, "cpuUtilization": 20},
+            "podTemplate": {"spec": requests},
+        })))?;
+        namespace.wait_ready(HUB)?;
+        decided(namespace, "ScalingActive", "ValidMetricFound")?;
+        ensure!(replicas(namespace)? == 1, "{} pods have nothing to do", replicas(namespace)?);
+
+        let account = account(namespace, HUB, &generated_key(namespace, HUB)?, 20, 100)?;
+        wait_pods(namespace, HUB, 3, DECIDED)?;
+        account.go_on(200)?;
+        account.pause(true);
+        // It would take pods if it did not have to wait.
+        decided(namespace, "AbleToScale", "ScaleDownStabilized")?;
+        let calm = namespace.get("hpa", HUB)?["spec"]["behavior"]["scaleDown"].clone();
+        let policies = json!([
+            {"type": "Pods", "value": 1, "periodSeconds": 60}, {"type": "Percent", "value": 10, "periodSeconds": 60},
+        ]);
+        ensure!(calm["stabilizationWindowSeconds"] == 300 && calm["selectPolicy"] == "Max", "{calm}");
+        ensure!(calm["policies"] == policies, "{calm}");
+        account.pause(false);
+        account.go_on(200)?;
+        ensure!(account.disconnects() == 0, "{} disconnects", account.disconnects());
+        let sums = account.close(LAG, Excuse::None)?;
+        ensure!(sums.lost_away == 0 && sums.duplicates == 0, "{sums}");
+        Ok(())
+    });
+}
+
+#[test]
+fn clients_that_come_bring_pods_and_disturb_nobody() {
+    namespace::with("clients", |namespace| {
+        // Their API server does not reach this process.
+        if namespace.cluster.is_current_context() {
+            return Ok(());
+        }
+        let _metrics = MetricsAdapter::start(namespace, HUB)?;
+        redis_pod::start(namespace)?;
+        namespace.apply(&hub(&json!({"autoscaling": {"maxReplicas": 5, "connectionsPerReplica": 10}})))?;
+        namespace.wait_ready(HUB)?;
+        decided(namespace, "ScalingActive", "ValidMetricFound")?;
+        ensure!(replicas(namespace)? == 1, "{} pods for nobody", replicas(namespace)?);
+
+        let account = account(namespace, HUB, &generated_key(namespace, HUB)?, 25, 100)?;
+        wait_pods(namespace, HUB, 3, DECIDED)?;
+        account.go_on(200)?;
+        ensure!(account.disconnects() == 0, "{} disconnects", account.disconnects());
+        let sums = account.close(LAG, Excuse::None)?;
+        ensure!(sums.lost_away == 0 && sums.duplicates == 0, "{sums}");
+        ensure!(replicas(namespace)? == 3, "{} pods for 25 clients", replicas(namespace)?);
+        Ok(())
+    });
+}
+
+/// Waits until a condition of the autoscaler has this reason.
+fn decided(namespace: &Namespace, condition: &str, reason: &str) -> Result<()> {
+    until(reason, DECIDED, || {
+        let status = namespace.get("hpa", HUB)?["status"].clone();
+        let conditions = status["conditions"].as_array().context("no conditions")?;
+        let found = conditions.iter().any(|it| it["type"] == condition && it["reason"] == reason);
+        ensure!(found, "it says {status}");
+        Ok(())
+    })
 }
 
 /// A hub with Redis, and with these fields.

@@ -2,12 +2,11 @@
 //! Kubernetes with Redis in a pod.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use notification_hub_tests::account::Account;
 use notification_hub_tests::cut::Cut;
+use notification_hub_tests::deployed::{account, wait_pods};
 use notification_hub_tests::ledger::Excuse;
 use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
 use notification_hub_tests::token::{self, Signer};
@@ -45,34 +44,6 @@ fn start(namespace: &Namespace, replicas: usize, drain: &str) -> Result<Signer> 
     Ok(Signer::secret(secret.as_bytes()))
 }
 
-/// Opens the ledger of so many clients, whose clocks are so many times as fast as those of official ones.
-fn open(namespace: &Namespace, signer: &Signer, clients: usize, speed: u32) -> Result<Account> {
-    let (public, internal) = (namespace.reach(HUB, 5000)?, namespace.reach("vault-internal", 5001)?);
-    let senders = Arc::new(Mutex::new(vec![internal.address]));
-    namespace.cluster.inside(|| Account::open(signer, public.address, senders, clients, speed))
-}
-
-/// So many more pushes arrive.
-fn go_on(account: &Account, pushes: usize) -> Result<()> {
-    let before = account.heard();
-    until("pushes go on", PATIENCE, || {
-        ensure!(account.heard() >= before + pushes);
-        Ok(())
-    })
-}
-
-fn ready(namespace: &Namespace, pods: usize) -> Result<()> {
-    until("as many pods as are wanted", PATIENCE, || {
-        let running = namespace.running_pods(HUB)?;
-        let ready = |pod: &Value| {
-            let conditions = pod["status"]["conditions"].as_array();
-            conditions.is_some_and(|all| all.iter().any(|it| it["type"] == "Ready" && it["status"] == "True"))
-        };
-        ensure!(running.len() == pods && running.iter().all(ready), "{} pods", running.len());
-        Ok(())
-    })
-}
-
 /// Waits until a pod hears the others, or does not.
 fn hears(namespace: &Namespace, pod: &Value, whether: bool) -> Result<()> {
     let address = namespace.cluster.reach_pod(pod, 9090)?.address;
@@ -99,8 +70,8 @@ fn a_rollout_costs_each_of_two_thousand_clients_one_disconnect_and_a_reload_none
     namespace::with("rollout", |namespace| {
         let signer = start(namespace, 4, "15s")?;
         // Four times as fast as official ones: they come back after 30 to 75 seconds.
-        let account = open(namespace, &signer, 2000, 4)?;
-        go_on(&account, 1000)?;
+        let account = account(namespace, HUB, &signer, 2000, 4)?;
+        account.go_on(1000)?;
 
         let other = format!("{}{}", Uuid::new_v4(), Uuid::new_v4());
         namespace.set_secret(KEYS, "second.secret", &other)?;
@@ -131,13 +102,13 @@ fn a_rollout_costs_each_of_two_thousand_clients_one_disconnect_and_a_reload_none
 fn scaling_from_one_to_four_to_two_loses_nothing() {
     namespace::with("scaling", |namespace| {
         let signer = start(namespace, 1, "2s")?;
-        let account = open(namespace, &signer, 40, 100)?;
+        let account = account(namespace, HUB, &signer, 40, 100)?;
         for pods in [4, 2] {
-            go_on(&account, 200)?;
+            account.go_on(200)?;
             namespace.kubectl(&["scale", "notificationhub/vault", &format!("--replicas={pods}")])?;
-            ready(namespace, pods)?;
+            wait_pods(namespace, HUB, pods, PATIENCE)?;
         }
-        go_on(&account, 200)?;
+        account.go_on(200)?;
         let sums = account.close(LAG, Excuse::None)?;
         ensure!(sums.duplicates == 0, "{sums}");
         Ok(())
@@ -148,30 +119,30 @@ fn scaling_from_one_to_four_to_two_loses_nothing() {
 fn pods_that_are_killed_or_cut_off_lose_nothing_that_can_be_made_up_for() {
     namespace::with("faults", |namespace| {
         let signer = start(namespace, 2, "2s")?;
-        let account = open(namespace, &signer, 40, 100)?;
+        let account = account(namespace, HUB, &signer, 40, 100)?;
         for _ in 0..2 {
-            go_on(&account, 200)?;
+            account.go_on(200)?;
             let pod = namespace.running_pods(HUB)?.into_iter().next().context("no pod")?;
             let name = pod["metadata"]["name"].as_str().context("no name")?;
             namespace.kubectl(&["delete", "pod", name, "--force", "--grace-period=0"])?;
-            ready(namespace, 2)?;
+            wait_pods(namespace, HUB, 2, PATIENCE)?;
         }
 
-        go_on(&account, 200)?;
+        account.go_on(200)?;
         redis_pod::stop(namespace)?;
-        go_on(&account, 50)?;
+        account.go_on(50)?;
         redis_pod::start_pod(namespace)?;
-        go_on(&account, 200)?;
+        account.go_on(200)?;
 
         if !namespace.cluster.is_current_context() {
             let pod = namespace.running_pods(HUB)?.into_iter().next().context("no pod")?;
             hears(namespace, &pod, true)?;
             let cut = Cut::between(namespace.cluster, &pod, &namespace.get("service", "redis")?)?;
             hears(namespace, &pod, false)?;
-            go_on(&account, 50)?;
+            account.go_on(50)?;
             drop(cut);
             hears(namespace, &pod, true)?;
-            go_on(&account, 200)?;
+            account.go_on(200)?;
         }
         account.close(FAULT, Excuse::Fault).map(drop)
     });

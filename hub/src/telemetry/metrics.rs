@@ -202,6 +202,8 @@ impl Metrics {
             registry,
         };
         metrics.drains(None);
+        // Without any, an autoscaler would not count a pod that nobody has come to.
+        metrics.connected(Hub::Main, ClientType::All, Protocol::Json, Transport::WebSockets);
         Ok(metrics)
     }
 
