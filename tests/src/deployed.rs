@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::account::Account;
 use crate::cluster::Reach;
-use crate::http::{self, Response};
+use crate::http::{self, Connection, Response};
 use crate::listener::Listener;
 use crate::namespace::Namespace;
 use crate::token::{self, Signer};
@@ -22,12 +22,27 @@ const LED_THERE: Duration = Duration::from_secs(30);
 /// The signer with the key that the operator has made.
 pub fn generated_key(namespace: &Namespace, hub: &str) -> Result<Signer> {
     let pem = namespace.secret(&format!("{hub}-jwt"), "private.pem")?;
-    Ok(Signer::new(Algorithm::RS256, EncodingKey::from_rsa_pem(&pem)?))
+    Ok(match EncodingKey::from_rsa_pem(&pem) {
+        Ok(key) => Signer::new(Algorithm::RS256, key),
+        Err(_) => Signer::new(Algorithm::ES256, EncodingKey::from_ec_pem(&pem)?),
+    })
 }
 
 /// Connects Microsoft's client.
 pub fn connect(namespace: &Namespace, public: &Reach, token: &str, protocol: &str) -> Result<Listener> {
     Listener::connect(namespace.cluster.command("node"), &public.url, token, protocol, &[])
+}
+
+/// How a hub answers a client that asks for a WebSocket; the connection stays open with what is given back. `more` is whole
+/// header lines, each with its line's end.
+pub fn upgrade(namespace: &Namespace, public: &Reach, token: &str, more: &str) -> Result<(u16, Connection)> {
+    let address = public.address;
+    let more = format!("Authorization: Bearer {token}\r\n{more}");
+    namespace.cluster.inside(|| {
+        let mut connection = Connection::open(address)?;
+        connection.write(http::upgrade("/hub", "hub", &more).as_bytes())?;
+        Ok((connection.response()?.status, connection))
+    })
 }
 
 /// Connects a client and sends it a push. A pod is available a moment before the node's rules lead its Services to it.

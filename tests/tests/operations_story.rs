@@ -1,13 +1,14 @@
-//! What people do with a hub that runs: pause it, have its keys rotated, ask how many clients it has, ask what an edit
-//! would change, ask whether the operator may do its work.
+//! What people do with a hub that runs: pause it, have its keys rotated, ask how many clients it has, bound them, read its
+//! log, ask what an edit would change, ask whether the operator may do its work.
 
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use notification_hub_tests::cluster::run_with;
-use notification_hub_tests::deployed::{connect, delivers, folder_update, generated_key, send};
+use notification_hub_tests::cluster::{run, run_with};
+use notification_hub_tests::deployed::{connect, delivers, folder_update, generated_key, send, upgrade};
 use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
-use notification_hub_tests::token;
+use notification_hub_tests::token::{self, Signer};
 use notification_hub_tests::wait::until;
 use notification_hub_tests::{install, programs};
 use serde_json::{Value, json};
@@ -99,9 +100,12 @@ fn a_rotation_of_keys_throws_nobody_out() {
         // Pods know it after two minutes at the latest; kubelets of the tests are faster.
         let new = generated_key(namespace, "vault")?;
         let internal = namespace.reach("vault-internal", 5001)?;
-        until("the new key is accepted", COUNTED, || {
+        let answer = |key: &Signer| -> Result<u16> {
             let push = folder_update(&Uuid::new_v4().to_string(), &Uuid::new_v4().to_string());
-            let status = send(namespace, &internal, &new.sign(&token::internal())?, &push)?.status;
+            Ok(send(namespace, &internal, &key.sign(&token::internal())?, &push)?.status)
+        };
+        until("the new key is accepted", COUNTED, || {
+            let status = answer(&new)?;
             ensure!(status == 200, "the answer is {status}");
             Ok(())
         })?;
@@ -114,8 +118,26 @@ fn a_rotation_of_keys_throws_nobody_out() {
         ensure!(namespace.pod("vault")?["metadata"]["uid"] == pod["metadata"]["uid"], "another pod");
         let status = namespace.get("notificationhub", "vault")?["status"]["keys"].clone();
         ensure!(status["lastRotation"].as_str().is_some_and(|time| !time.starts_with("2020")), "it says {status}");
+
+        let times = json!({"spec": {"auth": {"generate": {"overlap": "1s", "rotateEvery": "48h"}}}}).to_string();
+        namespace.kubectl(&["patch", "notificationhub", "vault", "--type=merge", "-p", &times])?;
+        until("the old key is forgotten", COUNTED, || {
+            ensure!(keys()? == 1, "{} keys", keys()?);
+            let status = answer(&old)?;
+            ensure!(status == 401, "the answer is {status}");
+            Ok(())
+        })?;
+        let status = namespace.get("notificationhub", "vault")?["status"]["keys"].clone();
+        let [last, next] = ["lastRotation", "nextRotation"].map(|time| seconds(&status[time]));
+        ensure!(next? - last? == 48 * 3600, "it says {status}");
         Ok(())
     });
+}
+
+/// A time of a status in seconds.
+fn seconds(time: &Value) -> Result<u64> {
+    let time = time.as_str().context("no time")?;
+    Ok(run(Command::new("date").args(["--date", time, "+%s"]))?.trim().parse()?)
 }
 
 #[test]
@@ -142,6 +164,97 @@ fn clients_are_counted() {
             ensure!(count == 0, "it says {count}");
             Ok(())
         })
+    });
+}
+
+#[test]
+fn limits_keep_out_who_is_too_much() {
+    namespace::with("limits", |namespace| {
+        let mut limited = hub();
+        limited["spec"]["auth"]["generate"] = json!({"algorithm": "ES256"});
+        // Where the tests' packets come from: the node, and in a cluster of the user's `kubectl port-forward`.
+        let proxies = json!(["198.18.0.0/15", "127.0.0.0/8", "::1"]);
+        limited["spec"]["limits"] = json!({
+            "connections": 3, "connectionsPerUser": 1, "connectionsPerAddress": 2, "trustedProxies": proxies,
+        });
+        namespace.apply(&limited)?;
+        namespace.wait_ready("vault")?;
+        let (key, public) = (generated_key(namespace, "vault")?, namespace.reach("vault", 5000)?);
+        let come = |user: &str, address: &str| {
+            let token = key.sign(&token::user(user, &[], "ChromeBrowser", &Uuid::new_v4().to_string()))?;
+            upgrade(namespace, &public, &token, &format!("X-Forwarded-For: {address}\r\n"))
+        };
+        let [one, two, three, four] = [(); 4].map(|()| Uuid::new_v4().to_string());
+        let mut inside = Vec::new();
+        for (user, address, expected) in [
+            (&one, "203.0.113.1", 101),
+            (&one, "203.0.113.2", 429),
+            (&two, "203.0.113.1", 101),
+            (&three, "203.0.113.1", 429),
+            (&three, "203.0.113.2", 101),
+            (&four, "203.0.113.3", 503),
+        ] {
+            let (status, connection) = come(user, address)?;
+            ensure!(status == expected, "{status} instead of {expected} from {address}");
+            inside.push(connection);
+        }
+        drop(inside);
+        until("there is room again", PATIENCE, || {
+            let (status, _) = come(&four, "203.0.113.3")?;
+            ensure!(status == 101, "the answer is {status}");
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn the_log_says_as_much_as_is_asked() {
+    const TAKEN: &str = "a push was taken";
+    namespace::with("log", |namespace| {
+        let mut quiet = hub();
+        quiet["spec"]["log"] = json!({"level": "info", "format": "text"});
+        namespace.apply(&quiet)?;
+        namespace.wait_ready("vault")?;
+        let (key, pod) = (generated_key(namespace, "vault")?, namespace.pod("vault")?);
+        delivers(namespace, "vault", &key)?;
+        let log = || -> Result<String> {
+            let pod = namespace.pod("vault")?;
+            namespace.kubectl(&["logs", pod["metadata"]["name"].as_str().context("no name")?])
+        };
+        ensure!(!log()?.contains(TAKEN), "it says too much: {}", log()?);
+
+        let change = |log: Value| {
+            let patch = json!({"spec": {"log": log}}).to_string();
+            namespace.kubectl(&["patch", "notificationhub", "vault", "--type=merge", "-p", &patch])
+        };
+        change(json!({"level": "info,notification_hub::source=debug"}))?;
+        // Pods know it after two minutes at the latest; kubelets of the tests are faster.
+        until("the level has changed", COUNTED, || {
+            ensure!(log()?.contains("the log's level has changed"), "{}", log()?);
+            Ok(())
+        })?;
+        let line = |is_json: bool| {
+            until("a line about a push", PATIENCE, || {
+                delivers(namespace, "vault", &key)?;
+                let log = log()?;
+                let line = log.lines().find(|line| line.contains(TAKEN)).with_context(|| log.clone())?;
+                ensure!(serde_json::from_str::<Value>(line).is_ok() == is_json, "{line}");
+                ensure!(!log.contains("a client has connected"), "it says too much: {log}");
+                Ok(())
+            })
+        };
+        line(false)?;
+        let now = namespace.pod("vault")?;
+        ensure!(now["metadata"]["uid"] == pod["metadata"]["uid"], "another pod");
+        ensure!(now["status"]["containerStatuses"][0]["restartCount"] == 0, "restarted: {}", now["status"]);
+
+        change(json!({"format": "json"}))?;
+        namespace.wait_condition("vault", "Ready", "True", "Available")?;
+        until("another pod", PATIENCE, || {
+            ensure!(namespace.pod("vault")?["metadata"]["uid"] != pod["metadata"]["uid"], "it is the old one");
+            Ok(())
+        })?;
+        line(true)
     });
 }
 
