@@ -65,8 +65,18 @@ impl AzuritePod {
 
     /// Does something with the queue of Bitwarden's senders.
     pub fn queue(&self, namespace: &Namespace, act: impl FnOnce(&StorageQueue) -> Result<()> + Send) -> Result<()> {
+        self.queue_called(namespace, "notifications", act)
+    }
+
+    /// Does something with a queue.
+    pub fn queue_called(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        act: impl FnOnce(&StorageQueue) -> Result<()> + Send,
+    ) -> Result<()> {
         let reach = namespace.reach("azurite", PORT)?;
-        let queue = self.account.queue(reach.address, "notifications")?;
+        let queue = self.account.queue(reach.address, name)?;
         namespace.cluster.inside(|| act(&queue))
     }
 

@@ -15,6 +15,7 @@ pub mod descriptors;
 pub mod fleet;
 pub mod frames;
 pub mod http;
+pub mod identity_pod;
 pub mod install;
 pub mod issuer;
 pub mod keys;

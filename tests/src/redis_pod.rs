@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::certificate;
 use crate::install;
 use crate::namespace::{Namespace, PATIENCE};
 use crate::redis::RIGHTS;
@@ -17,23 +18,61 @@ const NAME: &str = "redis";
 /// Starts one called `redis`, once in a namespace. The Secret of this name has the entries `url` and `password`; the user
 /// is `hub`.
 pub fn start(namespace: &Namespace) -> Result<()> {
+    configure(namespace, "redis", &RIGHTS, &[], &format!("port {PORT}"))?;
+    start_pod(namespace)
+}
+
+/// The same behind TLS, for hubs whose channels have this prefix. The Secret has the authority of its certificate as `ca`.
+pub fn start_behind_tls(namespace: &Namespace, prefix: &str) -> Result<()> {
+    let files = tempfile::tempdir()?;
+    certificate::make(files.path(), &format!("DNS:{}", host(namespace)))?;
+    let read = |name: &str| std::fs::read_to_string(files.path().join(name));
+    let (key, certificate, authority) = (read("key")?, read("certificate")?, read("authority")?);
+    let (channels, keys) = (format!("&{prefix}*"), format!("~{prefix}:catch-up:*"));
+    let narrow = |right: &'static str| match right {
+        "&*" => channels.as_str(),
+        "~*:catch-up:*" => keys.as_str(),
+        other => other,
+    };
+    let files = [("key", key), ("certificate", certificate), ("ca", authority)];
+    let listen = format!(
+        "port 0\ntls-port {PORT}\ntls-auth-clients no\ntls-cert-file /etc/redis/certificate\n\
+         tls-key-file /etc/redis/key\ntls-ca-cert-file /etc/redis/ca"
+    );
+    configure(namespace, "rediss", &RIGHTS.map(narrow), &files, &listen)?;
+    start_pod(namespace)
+}
+
+fn host(namespace: &Namespace) -> String {
+    format!("{NAME}.{}.svc", namespace.name)
+}
+
+fn configure(
+    namespace: &Namespace,
+    scheme: &str,
+    rights: &[&str],
+    files: &[(&str, String)],
+    listen: &str,
+) -> Result<()> {
     let password = Uuid::new_v4().simple().to_string();
     secrets::keep(&password);
-    let rights = RIGHTS.join(" ");
+    let rights = rights.join(" ");
     let configuration = format!(
-        "port {PORT}\nbind 0.0.0.0\nprotected-mode no\nsave \"\"\nappendonly no\n\
+        "{listen}\nbind 0.0.0.0\nprotected-mode no\nsave \"\"\nappendonly no\n\
          user default off\nuser hub on >{password} {rights}\n"
     );
-    let url = format!("redis://{NAME}.{}.svc:{PORT}", namespace.name);
+    let url = format!("{scheme}://{}:{PORT}", host(namespace));
+    let mut entries = json!({"url": url, "password": password, "redis.conf": configuration});
+    for (name, text) in files {
+        entries[*name] = json!(text);
+    }
     namespace.apply(&json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME},
-        "stringData": {"url": url, "password": password, "redis.conf": configuration},
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME}, "stringData": entries,
     }))?;
     namespace.apply(&json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": NAME},
         "spec": {"selector": {"app": NAME}, "ports": [{"port": PORT}]},
-    }))?;
-    start_pod(namespace)
+    }))
 }
 
 /// Starts it again after [`stop`]: with the same address and password, and without what it knew.
@@ -46,12 +85,11 @@ pub fn start_pod(namespace: &Namespace) -> Result<()> {
         "volumeMounts": [{"name": "configuration", "mountPath": "/etc/redis"}],
         "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
     });
-    let configuration = json!({"secretName": NAME, "items": [{"key": "redis.conf", "path": "redis.conf"}]});
     namespace.apply(&json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": NAME, "labels": {"app": NAME}},
         "spec": {
             "containers": [container], "terminationGracePeriodSeconds": 0,
-            "volumes": [{"name": "configuration", "secret": configuration}],
+            "volumes": [{"name": "configuration", "secret": {"secretName": NAME}}],
         },
     }))?;
     let timeout = format!("--timeout={}s", PATIENCE.as_secs());

@@ -173,6 +173,17 @@ fn anchor(heading: &str) -> String {
         .replace(' ', "-")
 }
 
+/// Checks that a `file#function` is a test, and gives back the file's text.
+fn is_test(named: &str) -> Result<String> {
+    let (file, function) = named.split_once('#').with_context(|| format!("{named} names no function"))?;
+    let source = read(file)?;
+    let end = source.find(&format!("fn {function}(")).with_context(|| format!("{file} has no {function}"))?;
+    // Above it stand attributes, and nothing else.
+    let mut above = source[..end].rsplit('\n').skip(1).map(str::trim).take_while(|line| line.starts_with("#["));
+    ensure!(above.any(|line| line == "#[test]" || line.starts_with("#[tokio::test")), "{named} is no test");
+    Ok(source)
+}
+
 #[test]
 fn every_promise_of_the_operator_names_tests_that_exist() -> Result<()> {
     let text = read("docs/features.md")?;
@@ -186,18 +197,61 @@ fn every_promise_of_the_operator_names_tests_that_exist() -> Result<()> {
         let last = cells.last().context("an empty row")?;
         ensure!(last == "not yet" || !code(last).is_empty(), "no test: {row}");
         for test in code(last) {
-            let (file, function) = test.split_once('#').with_context(|| format!("{test} names no function"))?;
-            let source = read(file)?;
-            let end = source.find(&format!("fn {function}(")).with_context(|| format!("{file} has no {function}"))?;
-            // Above it stand attributes, and nothing else.
-            let above = source[..end].rsplit('\n').skip(1).map(str::trim).take_while(|line| line.starts_with("#["));
-            let is_test = above.into_iter().any(|line| line == "#[test]" || line.starts_with("#[tokio::test"));
-            ensure!(is_test, "{test} is no test");
+            is_test(test)?;
             named += 1;
         }
     }
     ensure!(named > 80, "only {named} tests are named");
     Ok(())
+}
+
+/// The paths of fields below a schema, as deep as they are told apart; a reference to a Secret is one.
+fn fields(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
+    let Some(properties) = schema["properties"].as_object() else {
+        found.insert(path.to_owned());
+        return;
+    };
+    for (name, property) in properties {
+        match name.as_str() {
+            "secretKeyRef" | "secretRef" => _ = found.insert(path.to_owned()),
+            name if path.is_empty() => fields(property, name, found),
+            name => fields(property, &format!("{path}.{name}"), found),
+        }
+    }
+}
+
+#[test]
+fn every_field_of_the_resource_has_a_test_in_a_cluster() -> Result<()> {
+    let definition: Value = serde_saphyr::from_str(&read("crds/yaml/notificationhubs.yaml")?)?;
+    let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec").context("no spec")?;
+    let mut known = BTreeSet::new();
+    fields(schema, "", &mut known);
+    let rows = table(&read("docs/features.md")?, "field")?;
+    let told: BTreeSet<String> = rows.iter().flat_map(|row| code(&row[0])).map(str::to_owned).collect();
+    let missing: Vec<_> = known.difference(&told).collect();
+    ensure!(missing.is_empty(), "docs/features.md names no test in a cluster for {missing:?}");
+    ensure!(told.is_subset(&known), "there are no fields {:?}", told.difference(&known).collect::<Vec<_>>());
+
+    for row in &rows {
+        let name = row[0].trim_matches('`').rsplit('.').next().unwrap_or_default();
+        // As the Makefile tells them from others.
+        let in_a_cluster = |test: &&str| test.contains("_story.rs#") || test.starts_with("tests/tests/crd_rules.rs#");
+        let mut texts = code(&row[2]).into_iter().filter(in_a_cluster).map(applied).collect::<Result<Vec<_>>>()?;
+        texts.retain(|text| text.contains(name));
+        ensure!(!texts.is_empty(), "no test in a cluster that is named for {} has such a field", row[0]);
+    }
+    Ok(())
+}
+
+/// What a test of a cluster may apply: what stands in its file, and the samples that it names.
+fn applied(test: &str) -> Result<String> {
+    let mut text = is_test(test)?;
+    let samples = text.split("crds/samples/").skip(1).filter_map(|rest| rest.split_once(".yaml"));
+    let names: Vec<String> = samples.map(|(name, _)| format!("crds/samples/{name}.yaml")).collect();
+    for name in names {
+        text.push_str(&read(&name)?);
+    }
+    Ok(text)
 }
 
 #[test]

@@ -31,7 +31,13 @@ fn what_is_around_a_hub_comes_is_told_of_and_goes() {
             ("service", service),
             ("source", senders),
             ("networkPolicy", json!({"enabled": true})),
-            ("expose", json!({"ingress": {"className": "nobody", "host": "vault.example.com"}})),
+            (
+                "expose",
+                json!({"ingress": {
+                    "className": "nobody", "host": "vault.example.com", "tlsSecretName": "vault-tls",
+                    "labels": {"team": "network"}, "annotations": {"example.com/silence": "60s"},
+                }}),
+            ),
         ]))?;
         namespace.wait_ready(HUB)?;
         let told = namespace.wait_condition(HUB, "Exposed", "False", "NoAddress")?;
@@ -39,6 +45,12 @@ fn what_is_around_a_hub_comes_is_told_of_and_goes() {
         let service = namespace.get("service", HUB)?;
         ensure!(service["spec"]["type"] == "NodePort", "{}", service["spec"]);
         ensure!(service["metadata"]["labels"]["team"] == "identity", "{}", service["metadata"]);
+        ensure!(service["metadata"]["annotations"]["example.com/a"] == "b", "{}", service["metadata"]);
+        let ingress = namespace.get("ingress", HUB)?;
+        ensure!(ingress["spec"]["rules"][0]["host"] == "vault.example.com", "{}", ingress["spec"]);
+        ensure!(ingress["spec"]["tls"][0]["secretName"] == "vault-tls", "{}", ingress["spec"]);
+        ensure!(ingress["metadata"]["labels"]["team"] == "network", "{}", ingress["metadata"]);
+        ensure!(ingress["metadata"]["annotations"]["example.com/silence"] == "60s", "{}", ingress["metadata"]);
         let rules = namespace.get("networkpolicy", HUB)?["spec"]["ingress"].clone();
         ensure!(rules[1]["from"][0]["podSelector"]["matchLabels"]["app"] == "api", "{rules}");
 

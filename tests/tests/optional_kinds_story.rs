@@ -29,12 +29,16 @@ fn with_all() -> Value {
             {"type": "cron", "metadata": {"timezone": "UTC", "start": "0 8 * * *", "end": "0 18 * * *", "desiredReplicas": "1"}},
         ]}},
         "expose": {"httpRoute": {
-            "parentRefs": [{"name": "public", "sectionName": "https"}], "hostnames": ["vault.example.com"],
+            "parentRefs": [{
+                "group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "gateways", "name": "public",
+                "sectionName": "https", "port": 443,
+            }],
+            "hostnames": ["vault.example.com"],
             "labels": {"team": "identity"}, "annotations": {"example.com/a": "b"},
         }},
         "monitoring": {
             "serviceMonitor": {"enabled": true, "labels": {"release": "prometheus"}, "interval": "30s"},
-            "podMonitor": {"enabled": true},
+            "podMonitor": {"enabled": true, "labels": {"release": "prometheus"}, "interval": "1m"},
         },
     }))
 }
@@ -59,13 +63,23 @@ fn kinds_that_are_installed_later_are_picked_up() {
         let scaled = namespace.get("scaledobject", HUB)?["spec"].clone();
         ensure!(scaled["triggers"][0]["metadata"]["desiredReplicas"] == "1", "{scaled}");
         ensure!(scaled["scaleTargetRef"]["name"] == HUB && scaled["maxReplicaCount"] == 1, "{scaled}");
-        let labels = namespace.get("servicemonitor", HUB)?["metadata"]["labels"].clone();
-        ensure!(labels["release"] == "prometheus", "{labels}");
+        for (kind, endpoints, interval) in
+            [("servicemonitor", "endpoints", "30s"), ("podmonitor", "podMetricsEndpoints", "1m")]
+        {
+            let monitor = namespace.get(kind, HUB)?;
+            ensure!(monitor["metadata"]["labels"]["release"] == "prometheus", "{monitor}");
+            ensure!(monitor["spec"][endpoints][0]["interval"] == interval, "{monitor}");
+        }
+        let route = namespace.get("httproute", HUB)?;
+        let about = (&route["metadata"]["labels"]["team"], &route["metadata"]["annotations"]["example.com/a"]);
+        ensure!(about == (&json!("identity"), &json!("b")), "{route}");
+        ensure!(route["spec"]["hostnames"] == json!(["vault.example.com"]), "{route}");
+        ensure!(route["spec"]["parentRefs"][0]["port"] == 443, "{route}");
 
         for (accepted, reason) in [("False", "RouteNotAccepted"), ("True", "Exposed")] {
             gateway_says(namespace, accepted)?;
             let told = namespace.wait_condition(HUB, "Exposed", accepted, reason)?;
-            ensure!(told.contains("Gateway public, listener https"), "{told}");
+            ensure!(told.contains("Gateway gateways/public, listener https"), "{told}");
         }
         stays_as_it_is(namespace)?;
         delivers(namespace, HUB, &generated_key(namespace, HUB)?)?;

@@ -61,6 +61,41 @@ fn a_push_comes_by_the_queue_and_the_source_can_be_changed() {
         azurite.queue(namespace, |queue| queue.wait_empty(PATIENCE))?;
         arrives(namespace, &azurite, &key)?;
         ensure!(names(namespace)? == before, "before {before:?}, now {:?}", names(namespace)?);
+
+        // Another queue, and what nobody understands goes to yet another.
+        azurite.queue_called(namespace, "pushes", StorageQueue::create)?;
+        switch(namespace, &json!({"azureQueue": {"queueName": "pushes", "poisonQueueName": "misunderstood"}}))?;
+        azurite.queue_called(namespace, "pushes", |queue| {
+            queue.put(&["neither JSON nor Base64"])?;
+            queue.wait_empty(PATIENCE)
+        })?;
+        azurite.queue_called(namespace, "misunderstood", |queue| {
+            let texts = queue.peek()?;
+            ensure!(texts.len() == 1 && texts[0].ends_with("\nneither JSON nor Base64"), "{texts:?}");
+            Ok(())
+        })
+    });
+}
+
+#[test]
+fn a_workload_identity_is_given_to_the_pods() {
+    // Nobody gives out its tokens here: none of them runs.
+    namespace::with("workload", |namespace| {
+        let (url, id) = ("https://account.queue.core.windows.net", Uuid::new_v4().to_string());
+        namespace.apply(&json!({
+            "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": {"name": "cloud"},
+            "spec": {
+                "replicas": 0, "auth": {"generate": {}},
+                "source": {"azureQueue": {"workloadIdentity": {"accountUrl": url, "clientId": id}}},
+            },
+        }))?;
+        namespace.wait_condition("cloud", "Ready", "True", "ScaledToZero")?;
+        let account = namespace.get("serviceaccount", "cloud")?["metadata"]["annotations"].clone();
+        ensure!(account["azure.workload.identity/client-id"] == *id, "{account}");
+        let labels = namespace.get("deployment", "cloud")?["spec"]["template"]["metadata"]["labels"].clone();
+        ensure!(labels["azure.workload.identity/use"] == "true", "{labels}");
+        let file = namespace.get("configmap", "cloud")?["data"]["config.toml"].clone();
+        ensure!(file.as_str().is_some_and(|file| file.contains(url) && file.contains(&id)), "{file}");
         Ok(())
     });
 }
