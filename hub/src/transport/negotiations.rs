@@ -61,18 +61,18 @@ impl Negotiations {
         Negotiations { tokens: ConnectionTokens::new(key), used: Mutex::default() }
     }
 
-    /// With the key in a file, but for a line's end behind it.
+    /// With the key in a file, but for a line's end behind it. The last of random bytes may look like one, and is needed.
     ///
     /// # Errors
     /// If it can't be read or is too short.
     pub fn by_file(path: &Path) -> Result<Negotiations, ConnectionTokenKeyError> {
         let unread = |source| ConnectionTokenKeyError::Unread { path: path.to_owned(), source };
         let bytes = fs::read(path).map_err(unread)?;
-        let key = bytes.trim_ascii_end();
-        if key.len() < SHORTEST_KEY {
+        if bytes.len() < SHORTEST_KEY {
             return Err(ConnectionTokenKeyError::Short(path.to_owned()));
         }
-        Ok(Negotiations::new(key))
+        let line = bytes.trim_ascii_end();
+        Ok(Negotiations::new(if line.len() < SHORTEST_KEY { &bytes } else { line }))
     }
 
     /// With a key of this process alone.
@@ -150,6 +150,19 @@ mod tests {
         fs::write(&file, format!("{}\n", "k".repeat(32))).expect("a file");
         let (one, other) = (Negotiations::by_file(&file).expect("a key"), Negotiations::new(&[b'k'; 32]));
         assert_eq!(other.take(&one.issue(Hub::Main), Hub::Main, BY), Standing::Fresh);
+    }
+
+    #[test]
+    fn random_bytes_that_end_like_a_line_are_a_key() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("key");
+        for last in [b' ', b'\n', b'\r', b'\t'] {
+            let mut key = [b'k'; 32];
+            key[31] = last;
+            fs::write(&file, key).expect("a file");
+            let (one, other) = (Negotiations::by_file(&file).expect("a key"), Negotiations::new(&key));
+            assert_eq!(other.take(&one.issue(Hub::Main), Hub::Main, BY), Standing::Fresh);
+        }
     }
 
     #[test]
