@@ -1,6 +1,6 @@
 //! An API group that a process beside the cluster's node serves, and the API server in its own name.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::json;
 
 use crate::cluster::Cluster;
@@ -25,7 +25,7 @@ impl AggregatedApi {
         namespace.apply(&json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
             "metadata": {"name": service, "labels": {"kubernetes.io/service-name": service}},
-            "addressType": "IPv4", "ports": [{"name": "", "port": port}], "endpoints": [{"addresses": [node(cluster)?]}],
+            "addressType": "IPv4", "ports": [{"name": "", "port": port}], "endpoints": [{"addresses": [cluster.node()?]}],
         }))?;
         let registered = Self { cluster, name };
         namespace.apply(&json!({
@@ -52,11 +52,4 @@ impl Drop for AggregatedApi {
             eprintln!("{error:#}");
         }
     }
-}
-
-/// The address of the one node.
-fn node(cluster: &Cluster) -> Result<String> {
-    let address = "jsonpath={.items[0].status.addresses[?(@.type==\"InternalIP\")].address}";
-    let address = cluster.kubectl(&["get", "nodes", "-o", address])?;
-    Some(address).filter(|address| !address.is_empty()).context("the node has no address")
 }

@@ -144,6 +144,12 @@ impl Cluster {
         Ok(Reach { address, url: format!("http://{address}"), _forward: None })
     }
 
+    /// The address of the first node within the cluster.
+    pub fn node(&self) -> Result<Ipv4Addr> {
+        let address = "jsonpath={.items[0].status.addresses[?(@.type==\"InternalIP\")].address}";
+        self.kubectl(&["get", "nodes", "-o", address])?.parse().context("the node has no address")
+    }
+
     fn forward(&self, namespace: &str, object: &str, port: u16) -> Result<Reach> {
         let mut command = self.command("kubectl");
         command.args(["port-forward", "-n", namespace, object, &format!(":{port}")]);

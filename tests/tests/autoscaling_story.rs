@@ -68,9 +68,12 @@ fn cpu_that_is_used_brings_pods_and_disturbs_nobody() {
         namespace.wait_ready(HUB)?;
         decided(namespace, "ScalingActive", "ValidMetricFound")?;
         ensure!(replicas(namespace)? == 1, "{} pods have nothing to do", replicas(namespace)?);
+        let requests = namespace.pod(HUB)?["spec"]["containers"][0]["resources"]["requests"].clone();
+        ensure!(requests["cpu"] == "100m", "{requests}");
 
         let account = account(namespace, HUB, &generated_key(namespace, HUB)?, 20, 100)?;
         wait_pods(namespace, HUB, 3, DECIDED)?;
+        decided(namespace, "ScalingLimited", "TooManyReplicas")?;
         account.go_on(200)?;
         account.pause(true);
         // It would take pods if it did not have to wait.

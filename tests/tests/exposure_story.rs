@@ -1,8 +1,9 @@
 //! What is around a hub's pods, in a real Kubernetes: its Service, an Ingress, a NetworkPolicy. Nobody serves the Ingress here, so
 //! the test says what a controller would; and no network plugin enforces the policy.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use notification_hub_tests::deployed::{delivers, generated_key};
+use notification_hub_tests::http;
 use notification_hub_tests::namespace::{self, PATIENCE};
 use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
@@ -46,6 +47,15 @@ fn what_is_around_a_hub_comes_is_told_of_and_goes() {
         ensure!(service["spec"]["type"] == "NodePort", "{}", service["spec"]);
         ensure!(service["metadata"]["labels"]["team"] == "identity", "{}", service["metadata"]);
         ensure!(service["metadata"]["annotations"]["example.com/a"] == "b", "{}", service["metadata"]);
+        if !namespace.cluster.is_current_context() {
+            let port = service["spec"]["ports"][0]["nodePort"].as_u64().context("no port of the node")?;
+            let address = (namespace.cluster.node()?, port.try_into()?).into();
+            until("the node's port leads to the hub", PATIENCE, || {
+                let response = namespace.cluster.inside(|| http::get(address, "/alive"))?;
+                ensure!(response.status == 200, "{response:?}");
+                Ok(())
+            })?;
+        }
         let ingress = namespace.get("ingress", HUB)?;
         ensure!(ingress["spec"]["rules"][0]["host"] == "vault.example.com", "{}", ingress["spec"]);
         ensure!(ingress["spec"]["tls"][0]["secretName"] == "vault-tls", "{}", ingress["spec"]);
