@@ -2,6 +2,8 @@
 #
 #   docker build --target hub -t notification-hub .
 #
+# Both base images are there for linux/amd64 and linux/arm64, and each platform compiles for itself.
+#
 # BINARIES=prebuilt takes the programs from the context instead of compiling them; that is how the tests build their
 # images, through the same runtime stages (tests/images.sh).
 ARG BUILD_IMAGE=docker.io/library/rust:1.95-bookworm

@@ -16,6 +16,8 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/notification-hub
 CARGO_DENY := $(CACHE)/cargo-deny-$(DENY)/bin/cargo-deny
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
+ACTIONLINT_VERSION := 1.7.12
+ACTIONLINT := $(CACHE)/actionlint-$(ACTIONLINT_VERSION)/actionlint
 FUZZ_SECONDS ?= 300
 FUZZ_TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 ensure = . tests/packages.sh && ensure
@@ -65,13 +67,14 @@ fuzz: toolchain $(CARGO_FUZZ) ## every check under libFuzzer, FUZZ_SECONDS (300)
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -verbosity=0; \
 	done
 
-lint: toolchain $(CARGO_DENY) chart-lint ## formatting, clippy, dependencies, shell scripts, chart
+lint: toolchain $(CARGO_DENY) $(ACTIONLINT) chart-lint ## formatting, clippy, dependencies, shell scripts, workflows, chart
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO_DENY) --log-level error check bans licenses sources
 	@$(ensure) shellcheck=shellcheck
-	shellcheck --external-sources --source-path=SCRIPTDIR .ci/run tests/*.sh tests/cluster/*.sh tests/clients/*.sh docs/example/*.sh
+	shellcheck --external-sources --source-path=SCRIPTDIR .ci/* tests/*.sh tests/cluster/*.sh tests/clients/*.sh docs/example/*.sh
+	$(ACTIONLINT)
 
 chart-lint: toolchain ## helm lint
 	tests/cluster/cluster.sh tool helm lint --strict charts/*
@@ -116,3 +119,7 @@ $(CARGO_DENY):
 $(CARGO_FUZZ):
 	@echo "installing cargo-fuzz $(CARGO_FUZZ_VERSION), once: a minute"
 	cargo install --quiet --locked --version $(CARGO_FUZZ_VERSION) --root $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION) cargo-fuzz
+
+$(ACTIONLINT):
+	@echo "installing actionlint $(ACTIONLINT_VERSION), once: seconds"
+	GOBIN=$(@D) go install github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION)

@@ -16,7 +16,7 @@ pub fn chart() -> PathBuf {
 }
 
 /// Runs Helm, or tells why not: with `CI=true` that is a failure.
-fn helm(arguments: &[&str]) -> Option<Output> {
+pub fn helm(arguments: &[&str]) -> Option<Output> {
     let program = std::env::var_os("HELM").unwrap_or_else(|| "helm".into());
     match Command::new(&program).args(arguments).output() {
         Ok(output) => Some(output),

@@ -25,5 +25,6 @@ mod permissions;
 mod pipeline;
 mod prune;
 mod references;
+mod release;
 mod replicas;
 mod rotation;

@@ -269,6 +269,7 @@ fn links_between_the_pages_lead_somewhere() -> Result<()> {
         "docs/performance.md",
         "docs/scaling.md",
         "docs/proxies.md",
+        "docs/release.md",
         "docs/security.md",
         "docs/troubleshooting.md",
         "docs/example/README.md",

@@ -1,0 +1,132 @@
+//! What makes a release out of a tag (`.github/workflows/release.yml`), as far as it can be tried without one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::chart::helm;
+
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A copy of what names a version, and of who compares it, for a version that is being released.
+struct Tree(TempDir);
+
+const NAMING: [&str; 4] = [".ci/notes", "Cargo.toml", "charts/notification-hub-operator/Chart.yaml", "CHANGELOG.md"];
+
+impl Tree {
+    fn new() -> Tree {
+        let tree = Tree(tempfile::tempdir().expect("a folder"));
+        for file in NAMING {
+            let copy = tree.0.path().join(file);
+            fs::create_dir_all(copy.parent().expect("a folder")).expect("it can be made");
+            fs::copy(project().join(file), copy).expect("it can be copied");
+        }
+        tree
+    }
+
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.0.path().join(file);
+        let text = fs::read_to_string(&path).expect("text");
+        assert!(text.contains(from), "{file} has no {from:?}");
+        fs::write(path, text.replacen(from, to, 1)).expect("it can be written");
+    }
+
+    fn notes(&self, tag: &str) -> Output {
+        Command::new(self.0.path().join(".ci/notes")).arg(tag).output().expect("it runs")
+    }
+}
+
+#[test]
+fn a_release_has_one_version_everywhere() {
+    let tag = format!("v{}", env!("CARGO_PKG_VERSION"));
+    let tree = Tree::new();
+    tree.edit(
+        "CHANGELOG.md",
+        "## [Unreleased]",
+        "## [Unreleased]\n\n## [VERSION] - 2030-01-01\n\n### Added\n\n- That.\n\n## [0.0.1] - 2020-01-01",
+    );
+    tree.edit("CHANGELOG.md", "VERSION", env!("CARGO_PKG_VERSION"));
+    let output = tree.notes(&tag);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "\n### Added\n\n- That.\n\n", "and nothing of other versions");
+
+    let refused = |tree: &Tree, tag: &str, file: &str| {
+        let output = tree.notes(tag);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(file), "{file}: {output:?}");
+    };
+    refused(&tree, "v99.0.0", "Cargo.toml");
+    for (file, field) in [(NAMING[2], "\nversion: "), (NAMING[2], "\nappVersion: "), (NAMING[3], "\n## [")] {
+        let tree = Tree::new();
+        if field == "\n## [" {
+            tree.edit(file, "## [Unreleased]", "## [Unreleased]\n\n## [99.0.0] - 2030-01-01");
+        } else {
+            tree.edit(file, field, &format!("{field}99"));
+        }
+        refused(&tree, &tag, file);
+    }
+}
+
+#[test]
+fn between_releases_the_version_is_the_newest_one() {
+    let changelog = fs::read_to_string(project().join("CHANGELOG.md")).expect("the changelog");
+    let headings: Vec<_> = changelog.lines().filter_map(|line| line.strip_prefix("## [")).collect();
+    assert_eq!(headings.first(), Some(&"Unreleased]"));
+    let newest = headings.get(1).and_then(|heading| heading.split_once(']'));
+    assert!(newest.is_none_or(|(version, _)| version == env!("CARGO_PKG_VERSION")), "{newest:?}");
+    let chart = fs::read_to_string(project().join(NAMING[2])).expect("the chart");
+    let chart: Value = serde_saphyr::from_str(&chart).expect("YAML");
+    assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn what_is_handed_out_names_the_images_by_digest() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [hub, operator] = ["a", "b"].map(|digit| format!("sha256:{}", digit.repeat(64)));
+    if helm(&["version"]).is_none() {
+        return;
+    }
+    let output = Command::new(project().join(".ci/package"))
+        .args(["mirror.example:5000/somebody", &hub, &operator])
+        .arg(folder.path())
+        .output()
+        .expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+
+    let mut names: Vec<_> =
+        fs::read_dir(&folder).expect("files").map(|file| file.expect("a file").file_name()).collect();
+    names.sort();
+    let package = concat!("notification-hub-operator-", env!("CARGO_PKG_VERSION"), ".tgz");
+    assert_eq!(names, [package, "notificationhubs.yaml", "operator.yaml"]);
+
+    // The manifests are those of the repository, but for the images.
+    let manifests = fs::read_to_string(folder.path().join("operator.yaml")).expect("the manifests");
+    let image = |name: &str| format!("ghcr.io/notification-hub/{name}:{}", env!("CARGO_PKG_VERSION"));
+    let expected = fs::read_to_string(project().join("deploy/operator.yaml")).expect("the manifests");
+    let expected = expected
+        .replace(
+            &image("notification-hub-operator"),
+            &format!("mirror.example:5000/somebody/notification-hub-operator@{operator}"),
+        )
+        .replace(&image("notification-hub"), &format!("mirror.example:5000/somebody/notification-hub@{hub}"));
+    assert_eq!(manifests, expected);
+
+    // The packaged chart renders the same, and for what it says of a mirror.
+    let package = folder.path().join(package);
+    let package = package.to_str().expect("a path");
+    let rendered = |values: &[&str]| {
+        let arguments = ["template", "notification-hub-operator", package, "--namespace", "notification-hub-system"];
+        let output = helm(&[&arguments[..], &["--set", "crds.enabled=false"], values].concat()).expect("helm");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert!(manifests.ends_with(&rendered(&[])));
+    let other = rendered(&["--set", "image.registry=other.example"]);
+    assert!(other.contains(&format!("\"other.example/somebody/notification-hub-operator@{operator}\"")), "{other}");
+}
