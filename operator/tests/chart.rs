@@ -278,7 +278,7 @@ fn the_definition_is_kept_unless_it_is_not_wanted() {
 
 #[test]
 fn wrong_values_are_refused_with_a_sentence() {
-    let table: [(&[&str], &str); 23] = [
+    let table: [(&[&str], &str); 25] = [
         (&["nonsense=1"], "'nonsense' not allowed"),
         (&["image.nonsense=1"], "'nonsense' not allowed"),
         (&["image.tag=1"], "got number, want string"),
@@ -300,6 +300,8 @@ fn wrong_values_are_refused_with_a_sentence() {
         (&["networkPolicy={\"enabled\":true,\"metricsFrom\":[{}]}"], "/networkPolicy/metricsFrom/0"),
         (&["metrics.podMonitor={\"enabled\":true,\"interval\":\"soon\"}"], "/metrics/podMonitor/interval"),
         (&["metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"], "no Service to collect from"),
+        (&["metrics.dashboards.folder=\"a\""], "'folder' not allowed"),
+        (&["metrics.prometheusRule.labels={\"a\":1}"], "/metrics/prometheusRule/labels/a"),
         (&["metrics.serviceMonitor.enabled=true", "metrics.podMonitor.enabled=true"], "exclude each other"),
         (&["networkPolicy.metricsFrom=[{\"podSelector\":{}}]"], "needs networkPolicy.enabled=true"),
     ];
@@ -386,7 +388,7 @@ fn people_have_the_rights_that_their_roles_promise() {
 
 #[test]
 fn monitors_and_policies_are_there_only_when_they_are_asked_for() {
-    let kinds = ["ServiceMonitor", "PodMonitor", "NetworkPolicy"];
+    let kinds = ["ServiceMonitor", "PodMonitor", "NetworkPolicy", "PrometheusRule", "ConfigMap"];
     let Some(objects) = rendered(&[]) else { return };
     assert!(kinds.iter().all(|kind| of_kind(&objects, kind).is_empty()));
     let Some(objects) = rendered(&["metrics.podMonitor.enabled=true", "networkPolicy.enabled=true"]) else { return };
@@ -396,4 +398,21 @@ fn monitors_and_policies_are_there_only_when_they_are_asked_for() {
     let policy = &of_kind(&objects, "NetworkPolicy")[0]["spec"];
     let ingress = json!([{ "ports": [{ "port": "metrics", "protocol": "TCP" }] }]);
     assert_eq!(*policy, json!({ "podSelector": selector, "policyTypes": ["Ingress"], "ingress": ingress }));
+}
+
+#[test]
+fn alerts_and_dashboards_are_those_of_the_files() {
+    let Some(objects) = rendered(&["metrics.prometheusRule.enabled=true", "metrics.dashboards.enabled=true"]) else {
+        return;
+    };
+    let file = |path: &str| std::fs::read_to_string(chart().join("files").join(path)).expect("a file");
+    let rules: Value = serde_saphyr::from_str(&file("alerts.yaml")).expect("YAML");
+    assert_eq!(of_kind(&objects, "PrometheusRule")[0]["spec"], rules);
+    let dashboards = of_kind(&objects, "ConfigMap");
+    assert_eq!(dashboards.len(), 2);
+    for (dashboard, name) in dashboards.into_iter().zip(["hub", "operator"]) {
+        assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
+        let key = format!("notification-hub-{name}.json");
+        assert_eq!(dashboard["data"][&key], file(&format!("dashboards/{name}.json")), "{name}");
+    }
 }

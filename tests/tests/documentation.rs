@@ -8,33 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::pages::{cells, code, labels, read, table};
 use notification_hub_tests::{http, programs, wait};
 use serde_json::{Value, json};
 
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
-
-fn read(path: &str) -> Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
-    std::fs::read_to_string(&path).with_context(|| path.display().to_string())
-}
-
-/// The rows of the table with this first column, a text for each column.
-fn table(page: &str, first: &str) -> Result<Vec<Vec<String>>> {
-    let mut lines = page.lines().skip_while(|line| !line.starts_with(&format!("| {first} |")));
-    let columns = cells(lines.next().with_context(|| format!("no table of {first}"))?).len();
-    let rows: Vec<_> = lines.skip(1).take_while(|line| line.starts_with('|')).map(cells).collect();
-    ensure!(rows.iter().all(|row| row.len() == columns), "a row of the table of {first} has other columns");
-    Ok(rows)
-}
-
-fn cells(line: &str) -> Vec<String> {
-    line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
-}
-
-/// What stands between backquotes.
-fn code(text: &str) -> Vec<&str> {
-    text.split('`').skip(1).step_by(2).collect()
-}
 
 /// The settings of a hub with this environment and nothing else.
 fn check_config(environment: &[(&str, &str)]) -> Result<(BTreeMap<String, Value>, Output)> {
@@ -92,18 +70,6 @@ fn every_name_of_bitwardens_sets_what_the_page_says() -> Result<()> {
     Ok(())
 }
 
-/// The labels of a metric in the page: by name, and the values unless they are described.
-fn labels(cell: &str) -> Result<BTreeMap<String, Option<BTreeSet<String>>>> {
-    let parts = cell.split(';').filter(|part| !part.is_empty());
-    let label = |part: &str| {
-        let (name, values) = part.split_once('=').with_context(|| format!("{part} has no values"))?;
-        let listed = code(values).into_iter().map(str::to_owned).collect();
-        let is_list = values.split(',').all(|value| value.trim().starts_with('`') && value.trim().ends_with('`'));
-        Ok((name.trim().trim_matches('`').to_owned(), is_list.then_some(listed)))
-    };
-    parts.map(label).collect()
-}
-
 /// A hub of which as many series as possible are there.
 fn busy_hub() -> Result<(LocalHub, Listener)> {
     let hub = LocalHub::start("")?;
@@ -151,12 +117,6 @@ fn every_metric_is_there_with_its_labels() -> Result<()> {
         }
     }
 
-    // What the alerts ask for exists.
-    let (_, alerts) = text.split_once("## Alerts").context("no alerts")?;
-    for name in alerts.split(PREFIX).skip(1) {
-        let end = name.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_').unwrap_or(name.len());
-        ensure!(types.contains_key(&name[..end]), "an alert asks for {}", &name[..end]);
-    }
     let stages = table(&text, "stage")?;
     let stages: BTreeSet<_> = stages.iter().flat_map(|row| code(&row[0])).map(str::to_owned).collect();
     let row = page.iter().find(|row| row[0] == "`notifications_total`").context("no such row")?;

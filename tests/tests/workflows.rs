@@ -3,18 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use notification_hub_tests::pages::{read, root};
 use serde_json::Value;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn read(path: &str) -> Result<String> {
-    std::fs::read_to_string(root().join(path)).with_context(|| path.to_owned())
-}
 
 /// The workflows with their names.
 fn workflows() -> Result<Vec<(String, Value)>> {

@@ -1,0 +1,215 @@
+//! The chart's alerts and dashboards: they ask for what there is, every alert fires, every panel shows something.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::cluster::run;
+use notification_hub_tests::listener::Listener;
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::pages::{labels, read, root, table};
+use notification_hub_tests::process::Process;
+use notification_hub_tests::prometheus::Prometheus;
+use notification_hub_tests::{http, programs, wait};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const FILES: &str = "charts/notification-hub-operator/files";
+
+/// What `promtool test rules` plays to the alerts.
+const PLAYED: &str = "tests/alerts.yaml";
+
+/// A metric's kind, and its labels with their values unless those are described.
+type Metric = (String, BTreeMap<String, Option<BTreeSet<String>>>);
+
+/// The metrics of hub and operator by their whole names, as the page has them.
+fn documented() -> Result<BTreeMap<String, Metric>> {
+    let page = read("docs/metrics.md")?;
+    let mut metrics = BTreeMap::new();
+    for (first, prefix) in [("metric", "notification_hub_"), ("metric of the operator", "notification_hub_operator_")] {
+        for row in table(&page, first)? {
+            let labels = labels(&row[2].replace(", or empty", ""))?;
+            metrics.insert(format!("{prefix}{}", row[0].trim_matches('`')), (row[1].clone(), labels));
+        }
+    }
+    Ok(metrics)
+}
+
+fn alerts() -> Result<Vec<Value>> {
+    let file: Value = serde_saphyr::from_str(&read(&format!("{FILES}/alerts.yaml"))?)?;
+    let groups = file["groups"].as_array().context("no groups")?;
+    Ok(groups.iter().filter_map(|group| group["rules"].as_array()).flatten().cloned().collect())
+}
+
+/// The titles and expressions of all panels of a dashboard.
+fn panels(name: &str) -> Result<Vec<(String, String)>> {
+    let dashboard: Value = serde_json::from_str(&read(&format!("{FILES}/dashboards/{name}.json"))?)?;
+    let mut panels = Vec::new();
+    for panel in dashboard["panels"].as_array().context("no panels")? {
+        let title = panel["title"].as_str().context("no title")?;
+        for target in panel["targets"].as_array().into_iter().flatten() {
+            panels.push((title.to_owned(), target["expr"].as_str().context("no expression")?.to_owned()));
+        }
+    }
+    Ok(panels)
+}
+
+/// Every expression of alerts and dashboards.
+fn expressions() -> Result<Vec<String>> {
+    let mut all: Vec<String> = alerts()?.iter().filter_map(|alert| alert["expr"].as_str()).map(str::to_owned).collect();
+    for dashboard in ["hub", "operator"] {
+        all.extend(panels(dashboard)?.into_iter().map(|(_, expression)| expression));
+    }
+    Ok(all)
+}
+
+/// The metrics that an expression names, each with what stands between the braces behind it.
+fn named(expression: &str) -> Vec<(&str, &str)> {
+    let starts = expression.match_indices("notification_hub_").map(|(at, _)| &expression[at..]);
+    let parts = starts.map(|rest| {
+        let end = rest.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_').unwrap_or(rest.len());
+        let (name, behind) = rest.split_at(end);
+        let matchers = behind.strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or("", |(inside, _)| inside);
+        (name, matchers)
+    });
+    parts.collect()
+}
+
+#[test]
+fn what_is_asked_for_exists() -> Result<()> {
+    let metrics = documented()?;
+    let mut asked = BTreeSet::new();
+    for expression in expressions()? {
+        let all = named(&expression);
+        ensure!(!all.is_empty(), "{expression} asks for nothing of ours");
+        for (name, matchers) in all {
+            // A histogram is asked for its buckets.
+            let metric = name.strip_suffix("_bucket").unwrap_or(name);
+            let (kind, labels) = metrics.get(metric).with_context(|| format!("there is no {name}: {expression}"))?;
+            ensure!((kind == "histogram") == (metric != name), "{name} is a {kind}: {expression}");
+            asked.insert(metric.to_owned());
+            for matcher in matchers.split(", ").filter(|matcher| !matcher.is_empty()) {
+                let (label, value) = matcher.split_once(['=', '!']).with_context(|| matcher.to_owned())?;
+                if ["namespace", "job"].contains(&label) {
+                    continue;
+                }
+                let known = labels.get(label).with_context(|| format!("{name} has no label {label}"))?;
+                let known = known.as_ref().with_context(|| format!("the values of {label} are not known"))?;
+                for value in value.trim_matches(['=', '~', '"']).split('|') {
+                    ensure!(known.contains(value), "{name} has no {label} {value}");
+                }
+            }
+        }
+    }
+    ensure!(asked.len() > 15, "only {asked:?}");
+    Ok(())
+}
+
+#[test]
+fn every_alert_fires_when_it_should() -> Result<()> {
+    let rules = format!("{FILES}/alerts.yaml");
+    run(Command::new("promtool").current_dir(root()).args(["check", "rules", &rules]))?;
+    run(Command::new("promtool").current_dir(root()).args(["test", "rules", PLAYED]))?;
+
+    // Nothing of it is left out: each alert is silent while all is well, and fires once at least, and the page has it.
+    let names: BTreeSet<String> =
+        alerts()?.iter().filter_map(|alert| alert["alert"].as_str()).map(str::to_owned).collect();
+    let played: Value = serde_saphyr::from_str(&read(PLAYED)?)?;
+    let (mut silent, mut fired) = (BTreeSet::new(), BTreeSet::new());
+    for (number, test) in played["tests"].as_array().context("no tests")?.iter().enumerate() {
+        for expected in test["alert_rule_test"].as_array().context("nothing is expected")? {
+            let name = expected["alertname"].as_str().context("no name")?.to_owned();
+            if expected["exp_alerts"].as_array().is_some_and(|alerts| !alerts.is_empty()) {
+                fired.insert(name);
+            } else if number == 0 {
+                silent.insert(name);
+            }
+        }
+    }
+    ensure!(names == silent, "while all is well: {silent:?}");
+    ensure!(names == fired, "fired: {fired:?}");
+    let rows = table(&read("docs/metrics.md")?, "alert")?;
+    let told: BTreeMap<String, String> =
+        rows.into_iter().map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone())).collect();
+    for alert in alerts()? {
+        let name = alert["alert"].as_str().context("no name")?;
+        let severity = alert["labels"]["severity"].as_str();
+        ensure!(told.get(name).map(String::as_str) == severity, "the page has {told:?}");
+    }
+    ensure!(told.len() == names.len(), "the page has {told:?}");
+    Ok(())
+}
+
+/// An operator that does not reach its API server: it counts, and never leads.
+fn lonely_operator() -> Result<(Process, TempDir, SocketAddr)> {
+    let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+    let nowhere = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+    let folder = tempfile::tempdir()?;
+    let kubeconfig = folder.path().join("config");
+    let cluster = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "a", "users": [{ "name": "a", "user": {} }],
+        "clusters": [{ "name": "a", "cluster": { "server": format!("http://{nowhere}") } }],
+        "contexts": [{ "name": "a", "context": { "cluster": "a", "user": "a" } }],
+    });
+    std::fs::write(&kubeconfig, cluster.to_string())?;
+    let mut command = Command::new(programs::find("notification-hub-operator")?);
+    command.args(["run", "--metrics-address", &address.to_string()]).env("KUBECONFIG", &kubeconfig);
+    let process = Process::start(&command)?;
+    wait::until("the operator tells of itself", Duration::from_secs(20), || {
+        http::get(address, "/metrics").with_context(|| process.printed()).map(drop)
+    })?;
+    Ok((process, folder, address))
+}
+
+#[test]
+fn the_operators_metrics_are_those_of_the_page() -> Result<()> {
+    let (_process, _folder, address) = lonely_operator()?;
+    let shown = http::get(address, "/metrics")?.text();
+    let types = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let types: BTreeMap<String, String> = types.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect();
+    let page = documented()?.into_iter().filter(|(name, _)| name.starts_with("notification_hub_operator_"));
+    let told: BTreeMap<String, String> = page.map(|(name, (kind, _))| (name, kind)).collect();
+    ensure!(told == types, "the page tells of {told:?}, and the operator of {types:?}");
+    Ok(())
+}
+
+#[test]
+fn every_panel_shows_something() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let user = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
+    let client = Listener::connect(Command::new("node"), &hub.url(), &hub.token(user, &[])?, "json", &[])?;
+    hub.push(&json!({ "type": 11, "payload": { "userId": user } }))?;
+    client.notification(|push| push["type"] == 11)?;
+    let (_operator, _folder, operator) = lonely_operator()?;
+    let rules = root().join(FILES).join("alerts.yaml");
+    let prometheus = Prometheus::start(&[("vault", hub.admin), ("operator", operator)], &rules)?;
+
+    // As Grafana fills in what is chosen: everything.
+    let filled = |expression: &str| {
+        expression.replace("$namespace", ".*").replace("$job", ".*").replace("$__rate_interval", "10s")
+    };
+    for dashboard in ["hub", "operator"] {
+        for (title, expression) in panels(dashboard)? {
+            // This operator has no pass that could fail.
+            let is_empty = title == "Failures by step";
+            wait::until(&format!("{title} shows something"), Duration::from_secs(30), || {
+                let results = prometheus.query(&filled(&expression))?;
+                ensure!(results.is_empty() == is_empty, "{expression} gives {results:?}");
+                Ok(())
+            })?;
+        }
+    }
+    let connected = prometheus.query(&filled(&panels("hub")?[0].1))?;
+    ensure!(connected[0]["value"][1] == "1", "{connected:?}");
+
+    // Of what is wrong here, one alert knows.
+    wait::until("the rules have been judged", Duration::from_secs(30), || {
+        for rule in prometheus.rules()? {
+            let expected = if rule["name"] == "NotificationHubOperatorNoLeader" { "pending" } else { "inactive" };
+            ensure!(rule["health"] == "ok" && rule["state"] == expected, "{rule}");
+        }
+        Ok(())
+    })
+}
