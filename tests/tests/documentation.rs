@@ -215,6 +215,28 @@ fn applied(test: &str) -> Result<String> {
 }
 
 #[test]
+fn the_supported_versions_are_those_that_are_built_and_tried() -> Result<()> {
+    let page = read("docs/support.md")?;
+    let after = |file: &str, before: &str| -> Result<String> {
+        let text = read(file)?;
+        let (_, rest) = text.split_once(before).with_context(|| format!("{file} has no {before}"))?;
+        let end = rest.find(|letter: char| !letter.is_ascii_digit() && !"._".contains(letter)).unwrap_or(rest.len());
+        Ok(rest[..end].replace('_', "."))
+    };
+    let built = after("Cargo.toml", "features = [\"std\", \"v")?;
+    let refused_below = after("charts/notification-hub-operator/Chart.yaml", "kubeVersion: \">=")?;
+    ensure!(refused_below == format!("{built}.0"), "built for {built}, and the chart wants {refused_below}");
+    ensure!(page.contains(&format!("\n{built} or later: ")), "the page does not say {built}");
+    let tried = after("tests/cluster/components.sh", "kubernetes=")?;
+    let (minor, _) = tried.rsplit_once('.').context("no patch version")?;
+    ensure!(page.contains(&format!("Tests run with {minor}\nand no other.")), "tried is {minor}");
+    for held in table(&page, "what")?.iter().flat_map(|row| code(&row[2])) {
+        is_test(held)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn links_between_the_pages_lead_somewhere() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for page in [
@@ -231,6 +253,7 @@ fn links_between_the_pages_lead_somewhere() -> Result<()> {
         "docs/proxies.md",
         "docs/release.md",
         "docs/security.md",
+        "docs/support.md",
         "docs/troubleshooting.md",
         "docs/example/README.md",
     ] {
