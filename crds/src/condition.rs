@@ -1,17 +1,21 @@
 //! The types and reasons of the conditions in `status.conditions`: what other programs may rely on.
 
+use schemars::JsonSchema;
+
+use crate::schema::described_variants;
+
 /// Type of a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ConditionType {
     /// The hub is as the spec wants it: this is what `kubectl wait` waits for.
     Ready,
-    /// Enough pods answer.
+    /// Every pod that is wanted answers, perhaps in an older version.
     Available,
     /// A rollout is under way.
     Progressing,
     /// Something does not recover by itself.
     Degraded,
-    /// The spec can be carried out as it is written.
+    /// The spec is carried out as it is written.
     SpecValid,
     /// Everything that the spec refers to exists and is well formed.
     ReferencesResolved,
@@ -37,6 +41,11 @@ impl ConditionType {
         ConditionType::Conflict,
     ];
 
+    /// Every type as it is written, with what it means when it is `True`.
+    pub fn described() -> Vec<(String, String)> {
+        described_variants::<ConditionType>()
+    }
+
     /// The `type` as it is written.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -53,8 +62,8 @@ impl ConditionType {
     }
 }
 
-/// Reason of a condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Reason of a condition. Its documentation begins with the conditions that have it.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
     /// `Ready`, `Available`: every wanted pod answers.
     Available,
@@ -62,7 +71,7 @@ pub enum Reason {
     ScaledToZero,
     /// `Ready`, `Available`, `Progressing`: a rollout is under way.
     Progressing,
-    /// `Ready`: the spec cannot be carried out.
+    /// `Ready`, `SpecValid`: the spec cannot be carried out.
     InvalidSpec,
     /// `Ready`: something that the spec refers to is missing or malformed.
     ReferencesMissing,
@@ -80,18 +89,18 @@ pub enum Reason {
     AsExpected,
     /// `Available`, `Progressing`, `Degraded`: there is no Deployment to judge.
     NotDeployed,
-    /// `SpecValid`: all of it.
+    /// `SpecValid`: all of the spec is carried out.
     Valid,
     /// `SpecValid`: `podTemplate` is no pod template, or would make a pod that the API server refuses.
     InvalidPodTemplate,
     /// `SpecValid`: the API server refused a child that was built from the spec.
     Refused,
-    /// `SpecValid`: carried out, but for the fields that the message names.
+    /// `SpecValid`: the spec is carried out, but for the fields that the message names.
     FieldsDropped,
-    /// `SpecValid`: carried out, but for the objects that the message names, whose kind the cluster does not know.
-    /// `Exposed`: the kind of what `expose` asks for is not known.
+    /// `SpecValid`, `Exposed`: the message names what the spec asks for and the cluster does not know; the rest is carried
+    /// out.
     KindNotServed,
-    /// `ReferencesResolved`: all of them.
+    /// `ReferencesResolved`: everything that the spec refers to is there.
     Resolved,
     /// `ReferencesResolved`: a Secret does not exist.
     SecretNotFound,
@@ -101,7 +110,7 @@ pub enum Reason {
     SecretEntryInvalid,
     /// `ReferencesResolved`: an entry of a Secret is malformed, or none is a key.
     InvalidKey,
-    /// `Exposed`: by what `expose` asks for.
+    /// `Exposed`: what `expose` asks for has an address.
     Exposed,
     /// `Exposed`: `expose` asks for nothing.
     NotAsked,
@@ -115,17 +124,22 @@ pub enum Reason {
     RoutePending,
     /// `Exposed`: what the HTTPRoute is to be attached to does not take it.
     RouteNotAccepted,
-    /// `Ready`: changes are waiting. `Paused`: an annotation says so.
+    /// `Ready`, `Paused`: an annotation stops changes. `Ready` says so only while some are waiting.
     Paused,
     /// `Paused`: changes are carried out.
     NotPaused,
-    /// `Conflict`: there is none.
+    /// `Conflict`: no foreign object is in the way.
     NoConflict,
     /// `Conflict`: the object that the message names belongs to somebody else.
     ForeignObject,
 }
 
 impl Reason {
+    /// Every reason as it is written, with the conditions that have it and what it means.
+    pub fn described() -> Vec<(String, String)> {
+        described_variants::<Reason>()
+    }
+
     /// The `reason` as it is written.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@
 
 pub mod condition;
 pub mod definition;
+pub mod field;
 mod schema;
 pub mod v1alpha1;
 

@@ -1,7 +1,15 @@
 //! Schema fragments that no derive writes.
 
-use schemars::{Schema, SchemaGenerator, json_schema};
-use serde_json::json;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
+use serde_json::{Value, json};
+
+/// Every variant of an enum of names, with its documentation.
+pub(crate) fn described_variants<T: JsonSchema>() -> Vec<(String, String)> {
+    let schema = schema_for!(T);
+    let text = |variant: &Value, key: &str| variant[key].as_str().map(|text| text.replace('\n', " "));
+    let variants = schema.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+    variants.filter_map(|variant| Some((text(variant, "const")?, text(variant, "description")?))).collect()
+}
 
 /// An object whose fields are kept as they are written.
 pub(crate) fn preserved_object(_: &mut SchemaGenerator) -> Schema {
@@ -102,11 +110,11 @@ pub(crate) fn network_policy_peers(_: &mut SchemaGenerator) -> Schema {
             "properties": {
                 "matchLabels": {
                     "type": "object", "maxProperties": 32, "additionalProperties": value,
-                    "description": "Labels with the values that they have to have.",
+                    "description": "Labels with the values that they have to have. Defaults to none.",
                 },
                 "matchExpressions": {
                     "type": "array", "maxItems": 16, "x-kubernetes-list-type": "atomic",
-                    "description": "Conditions that labels have to meet.",
+                    "description": "Conditions that labels have to meet. Defaults to none.",
                     "items": {
                         "type": "object",
                         "required": ["key", "operator"],
@@ -118,7 +126,7 @@ pub(crate) fn network_policy_peers(_: &mut SchemaGenerator) -> Schema {
                             },
                             "values": {
                                 "type": "array", "maxItems": 32, "items": value, "x-kubernetes-list-type": "atomic",
-                                "description": "The values that In and NotIn are about.",
+                                "description": "The values that In and NotIn are about. Defaults to none.",
                             },
                         },
                     },
@@ -142,7 +150,7 @@ pub(crate) fn network_policy_peers(_: &mut SchemaGenerator) -> Schema {
                         "except": {
                             "type": "array", "maxItems": 32, "x-kubernetes-list-type": "atomic",
                             "items": cidr("A block of addresses."),
-                            "description": "Blocks within it that do not belong to it.",
+                            "description": "Blocks within it that do not belong to it. Defaults to none.",
                         },
                     },
                 },

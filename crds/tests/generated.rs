@@ -1,27 +1,45 @@
-//! The committed definition is the generated one, and is shaped as API servers and GitOps tools like it.
+//! The committed definition and the page about its fields are the generated ones, and the definition is shaped as API
+//! servers and GitOps tools like it.
 //!
-//! `UPDATE_GENERATED=1 cargo test -p notification-hub-crds` writes it anew.
+//! `UPDATE_GENERATED=1 cargo test -p notification-hub-crds` writes them anew.
+
+mod reference;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use notification_hub_crds::NotificationHub;
+use notification_hub_crds::condition::ConditionType;
 use notification_hub_crds::definition::{definition, definition_yaml};
+use notification_hub_crds::field::fields;
 use serde::Deserialize;
 use serde_json::Value;
 
+/// Compares a file of the project with what it should be, or writes it.
+fn is_current(path: &str, generated: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    if std::env::var_os("UPDATE_GENERATED").is_some() {
+        std::fs::write(&file, generated).expect("the file can be written");
+    }
+    let committed = std::fs::read_to_string(&file).unwrap_or_default();
+    let update = "UPDATE_GENERATED=1 cargo test -p notification-hub-crds";
+    assert!(committed == generated, "{path} is old: run {update}");
+}
+
 #[test]
 fn committed_definition_is_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("yaml/notificationhubs.yaml");
-    let generated = definition_yaml().expect("the definition prints");
-    if std::env::var_os("UPDATE_GENERATED").is_some() {
-        std::fs::write(&path, &generated).expect("the definition can be written");
-    }
-    let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        committed == generated,
-        "crds/yaml/notificationhubs.yaml is old: run UPDATE_GENERATED=1 cargo test -p notification-hub-crds"
-    );
+    is_current("crds/yaml/notificationhubs.yaml", &definition_yaml().expect("the definition prints"));
+}
+
+#[test]
+fn committed_reference_is_current() {
+    let path = "docs/resource.md";
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let committed = std::fs::read_to_string(file).expect("the page");
+    let (head, _) = committed.split_once(reference::MARKER).expect("a head, and the marker");
+    let version = &definition().expect("a definition")["spec"]["versions"][0];
+    let page = reference::page(version, &reference::samples());
+    is_current(path, &format!("{head}{}{page}", reference::MARKER));
 }
 
 /// Calls `see` with the path of every object in `value`.
@@ -55,6 +73,26 @@ fn every_field_is_described() {
         }
     });
     assert!(bare.is_empty(), "without description: {bare:#?}");
+}
+
+/// Defaults are not in the schema, so the descriptions tell them, and the reference has a column of them.
+#[test]
+fn every_default_is_told() {
+    let silent: Vec<_> = fields(&schema())
+        .into_iter()
+        .filter(|field| field.path.starts_with("spec.") && !field.required)
+        .filter(|field| !field.is_object() && field.default().is_none())
+        .map(|field| field.path)
+        .collect();
+    assert!(silent.is_empty(), "end their descriptions with \"Defaults to …\": {silent:#?}");
+}
+
+#[test]
+fn the_status_tells_of_every_condition() {
+    let told = fields(&schema()).into_iter().find(|field| field.path == "status.conditions").expect("conditions");
+    for kind in ConditionType::ALL {
+        assert!(told.meaning().contains(kind.as_str()), "{} is not in: {}", kind.as_str(), told.meaning());
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::path::Path;
 use k8s_openapi::jiff::Timestamp;
 use notification_hub_operator::build::{Desired, build};
 use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, Signing};
+use notification_hub_operator::model::ValidatedHub;
 use notification_hub_operator::optional::OptionalKind;
 use notification_hub_operator::reconcile::dereference::{Fetched, Kept, Stored};
 use notification_hub_operator::reconcile::validate::validate;
@@ -194,8 +195,13 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
     ])
 }
 
-/// Builds a spec of the table, with a key that is always the same.
+/// Builds a spec, with a key that is always the same.
 pub fn built(spec: Value) -> Desired {
+    build(&validated(spec)).expect("objects")
+}
+
+/// A valid spec of the table or of a sample, with whatever it refers to.
+pub fn validated(spec: Value) -> ValidatedHub {
     let mut resource = hub("vault", spec);
     resource["metadata"]["uid"] = json!("6a8b9d3e-0000-4000-8000-000000000001");
     let resource: notification_hub_crds::NotificationHub = serde_json::from_value(resource).expect("a hub");
@@ -204,8 +210,10 @@ pub fn built(spec: Value) -> Desired {
     let ring = KeyRing { current: Some(Signing { pair, since: at }), ..KeyRing::default() };
     let secrets = [
         secret("keys", &[("a.pem", P256_PUBLIC)]),
-        secret("storage", &[("url", CONNECTION_STRING)]),
+        secret("vault-signing-keys", &[("a.pem", P256_PUBLIC)]),
+        secret("storage", &[("url", CONNECTION_STRING), ("connectionString", CONNECTION_STRING)]),
         secret("redis", &[("url", REDIS_URL), ("password", REDIS_PASSWORD), ("ca.crt", CERTIFICATE)]),
+        secret("redis-tls", &[("ca.crt", CERTIFICATE)]),
     ];
     let secrets = secrets.map(|secret| {
         let name = secret["metadata"]["name"].as_str().expect("a name").to_owned();
@@ -219,10 +227,11 @@ pub fn built(spec: Value) -> Desired {
     };
     let image = "registry.example.com/hub:1.0.0".parse().expect("an image");
     let served = OptionalKind::ALL.into_iter().collect();
-    build(&validate(&resource, fetched, &image, &served).expect("a valid spec").hub).expect("objects")
+    validate(&resource, fetched, &image, &served).expect("a valid spec").hub
 }
 
-fn documents(desired: Desired) -> String {
+/// The objects as text.
+pub fn documents(desired: Desired) -> String {
     // Without `..`, so that a new kind is not forgotten here.
     let Desired {
         service_account,

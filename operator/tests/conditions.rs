@@ -1,10 +1,14 @@
 //! From a Deployment to what the conditions say.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
 use notification_hub_crds::NotificationHub;
+use notification_hub_crds::condition::{ConditionType, Reason};
 use notification_hub_crds::v1alpha1::NotificationHubStatus;
-use notification_hub_operator::conditions::{Findings, Seen, Transition, status, transitions};
+use notification_hub_operator::conditions::{Findings, Problem, Seen, Transition, Ways, status, transitions};
+use notification_hub_operator::optional::OptionalKind;
 use serde_json::{Value, json};
 
 use crate::common::fixtures::{hub, smallest};
@@ -17,15 +21,20 @@ fn resource() -> NotificationHub {
     serde_json::from_value(hub("vault", smallest())).expect("a hub")
 }
 
-/// The status for a Deployment of generation 3 that wants so many pods and has this status.
-fn of(wanted: i32, deployment_status: Value) -> NotificationHubStatus {
-    let deployment: Deployment = serde_json::from_value(json!({
+/// A Deployment of generation 3 that wants so many pods and has this status.
+fn deployment(wanted: i32, deployment_status: Value) -> Deployment {
+    serde_json::from_value(json!({
         "metadata": { "generation": 3 },
         "spec": { "replicas": wanted, "selector": {}, "template": {} },
         "status": deployment_status,
     }))
-    .expect("a Deployment");
-    status(&resource(), &Seen { deployment: Some(deployment), ..Seen::default() }, at(0))
+    .expect("a Deployment")
+}
+
+/// The status for it.
+fn of(wanted: i32, deployment_status: Value) -> NotificationHubStatus {
+    let deployment = Some(deployment(wanted, deployment_status));
+    status(&resource(), &Seen { deployment, ..Seen::default() }, at(0))
 }
 
 fn found(findings: Findings) -> Seen {
@@ -44,14 +53,13 @@ fn pods(observed: i64, replicas: i32, updated: i32, available: i32, conditions: 
     })
 }
 
-#[test]
-fn the_table() {
+/// Deployments, and what they make of Ready, Available, Progressing and Degraded.
+fn table() -> Vec<(&'static str, i32, Value, [&'static str; 4])> {
     let complete = json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]);
     let rolling = json!([{ "type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated" }]);
     let stuck = json!([{ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out" }]);
     let refused = json!([{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }]);
-    // Deployment, then Ready, Available, Progressing, Degraded.
-    let table = [
+    vec![
         ("just made", 1, json!({}), ["False Progressing", "False Progressing", "True Progressing", "False AsExpected"]),
         (
             "not seen by its controller yet",
@@ -107,8 +115,12 @@ fn the_table() {
             pods(3, 1, 0, 1, complete),
             ["False Progressing", "True Available", "True Progressing", "False AsExpected"],
         ),
-    ];
-    for (case, wanted, deployment_status, expected) in table {
+    ]
+}
+
+#[test]
+fn the_table() {
+    for (case, wanted, deployment_status, expected) in table() {
         let status = of(wanted, deployment_status);
         let all = ["Ready", "Available", "Progressing", "Degraded"].map(|kind| said(&status, kind));
         assert_eq!(all, expected, "{case}");
@@ -151,4 +163,74 @@ fn a_change_is_told_once() {
     let dropped = status(&resource(), &found(findings), at(0));
     let events = transitions(&before.conditions, &dropped.conditions);
     assert!(events.len() == 1 && events[0].is_warning && events[0].reason == "FieldsDropped", "{events:?}");
+}
+
+/// Everything that can be said of a hub: by each Deployment, each thing in the way, each pause, each way from outside.
+fn situations() -> Vec<NotificationHubStatus> {
+    let mut all: Vec<_> = table().into_iter().map(|(_, wanted, deployment, _)| of(wanted, deployment)).collect();
+    let problem = |reason| vec![Problem { reason, message: String::new() }];
+    let spec = [Reason::InvalidSpec, Reason::InvalidPodTemplate, Reason::Refused];
+    let references =
+        [Reason::SecretNotFound, Reason::SecretEntryMissing, Reason::SecretEntryInvalid, Reason::InvalidKey];
+    let of_spec = spec.map(|reason| Findings { spec: problem(reason), ..Findings::default() });
+    let of_references = references.map(|reason| Findings { references: problem(reason), ..Findings::default() });
+    let one = || vec!["one".to_owned()];
+    let others = [
+        Findings { conflicts: one(), ..Findings::default() },
+        Findings { dropped: one(), ..Findings::default() },
+        Findings::default(),
+    ];
+    let found = of_spec.into_iter().chain(of_references).chain(others).map(found);
+    let paused = [vec![], one()].map(|pending| Seen { pending: Some(pending), ..Seen::default() });
+    all.extend(found.chain(paused).map(|seen| status(&resource(), &seen, at(0))));
+
+    let mut exposed = resource();
+    exposed.spec.expose = serde_json::from_value(json!({ "ingress": {} })).expect("an Ingress");
+    let address = json!({ "loadBalancer": { "ingress": [{ "ip": "192.0.2.1" }] } });
+    let class = json!({ "ingressClassName": "nginx" });
+    for ingress in [json!(null), json!({}), json!({ "spec": class }), json!({ "status": address })] {
+        let ingress = serde_json::from_value(ingress).expect("an Ingress, or none");
+        let ways = Ways { ingress, ..Ways::default() };
+        all.push(status(&exposed, &Seen { ways, ..Seen::default() }, at(0)));
+    }
+
+    let mut routed = resource();
+    let route = json!({ "httpRoute": { "parentRefs": [{ "name": "public" }] } });
+    routed.spec.expose = serde_json::from_value(route).expect("a route");
+    let unserved = Findings { unserved: OptionalKind::ALL.into(), ..Findings::default() };
+    all.push(status(&routed, &Seen { findings: unserved, ..Seen::default() }, at(0)));
+    for accepted in ["Unknown", "False", "True"] {
+        let condition = |kind: &str| {
+            json!({
+                "type": kind, "status": accepted, "reason": "A", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            })
+        };
+        let parent = json!({
+            "parentRef": { "name": "public" }, "conditions": [condition("Accepted"), condition("ResolvedRefs")],
+        });
+        let route = json!({
+            "metadata": {}, "spec": { "parentRefs": [{ "name": "public" }] }, "status": { "parents": [parent] },
+        });
+        let ways = Ways { http_route: serde_json::from_value(route).expect("a route"), ..Ways::default() };
+        all.push(status(&routed, &Seen { ways, ..Seen::default() }, at(0)));
+    }
+    all
+}
+
+/// By its documentation, `docs/resource.md` tells of it.
+#[test]
+fn every_reason_is_documented_with_the_conditions_that_have_it() {
+    let all = situations();
+    let conditions = all.iter().flat_map(|status| &status.conditions);
+    let said: BTreeSet<_> = conditions.map(|each| format!("{} {}", each.type_, each.reason)).collect();
+    let of = |(reason, text): (String, String)| {
+        let (conditions, _) = text.split_once(": ").expect("the conditions first");
+        let conditions = conditions.split(", ").map(|name| name.trim_matches('`'));
+        conditions.map(|name| format!("{name} {reason}")).collect::<Vec<_>>()
+    };
+    let documented: BTreeSet<_> = Reason::described().into_iter().flat_map(of).collect();
+    assert_eq!(documented, said);
+    let types = ConditionType::described();
+    assert!(types.iter().map(|(name, _)| name.as_str()).eq(ConditionType::ALL.map(ConditionType::as_str)), "{types:?}");
 }

@@ -32,7 +32,7 @@ fn value(variable: &EnvVar) -> String {
         (Some(value), None) => value.clone(),
         (None, Some(reference)) => {
             let text = match (reference.name.as_str(), reference.key.as_str()) {
-                ("storage", "url") => CONNECTION_STRING,
+                ("storage", "url" | "connectionString") => CONNECTION_STRING,
                 ("redis", "url") => REDIS_URL,
                 ("redis", "password") => REDIS_PASSWORD,
                 other => panic!("no such entry: {other:?}"),
@@ -54,7 +54,7 @@ fn pre_stop(container: &Container) -> Duration {
 }
 
 /// The configuration as the hub in this pod reads it.
-fn config(desired: &Desired) -> Config {
+pub fn config(desired: &Desired) -> Config {
     let text = desired.config_map.data.as_ref().and_then(|data| data.get(CONFIG_FILE)).expect("the file");
     let pod = pod(desired);
     let environment = hub_container(&pod).env.iter().flatten();

@@ -14,6 +14,7 @@ mod conditions;
 mod connections;
 mod contract;
 mod controller;
+mod defaults;
 mod drift;
 mod exposure;
 mod faults;

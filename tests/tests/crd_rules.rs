@@ -1,7 +1,8 @@
-//! What the API server says to specs: every case of `crds/tests/rules.yaml`, in a real one.
+//! What the API server says to specs and of their fields: every case of `crds/tests/rules.yaml`, every sample, and the
+//! commands of `docs/resource.md`, in a real one.
 
 use anyhow::{Context, Result, ensure};
-use notification_hub_tests::cluster::folder;
+use notification_hub_tests::cluster::{folder, run};
 use notification_hub_tests::namespace;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -78,6 +79,42 @@ fn the_last_field_of_an_object_can_be_taken_away() {
             namespace.apply(&spec(before))?;
             namespace.apply(&spec(after)).with_context(|| format!("from {before} to {after}"))?;
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn the_api_server_takes_every_sample() {
+    namespace::with("samples", |namespace| {
+        let samples = folder().join("../crds/samples");
+        let samples = samples.to_str().context("an odd path")?;
+        // Strictly: a field that the definition does not have is an error, too.
+        let taken = namespace.kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", samples])?;
+        let files = std::fs::read_dir(samples)?.count();
+        ensure!(taken.lines().count() == files && files > 10, "{files} samples: {taken}");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_commands_of_the_page_about_the_fields_work() {
+    namespace::with("fields", |namespace| {
+        let sample = folder().join("../crds/samples/minimal.yaml");
+        namespace.kubectl(&["apply", "-f", sample.to_str().context("an odd path")?])?;
+        namespace.wait_ready("vault")?;
+        let page = std::fs::read_to_string(folder().join("../docs/resource.md"))?;
+        let blocks: Vec<_> = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        ensure!(blocks.len() == 2, "{} blocks of commands", blocks.len());
+        let here = |commands: &str| {
+            let script = format!("kubectl() {{ command kubectl -n {} \"$@\"; }}\n{commands}", namespace.name);
+            run(namespace.cluster.command("bash").args(["-euc", &script]))
+        };
+        let explained = here(blocks[0])?;
+        for told in ["installationId", "rotateEvery", "Defaults to `720h`", "nextRotation"] {
+            ensure!(explained.contains(told), "{told} is not in {explained}");
+        }
+        let shown = here(blocks[1])?;
+        ensure!(shown.contains("http://vault-internal."), "{shown}");
         Ok(())
     });
 }

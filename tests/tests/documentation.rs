@@ -252,6 +252,7 @@ fn links_between_the_pages_lead_somewhere() -> Result<()> {
         "docs/scaling.md",
         "docs/proxies.md",
         "docs/release.md",
+        "docs/resource.md",
         "docs/security.md",
         "docs/support.md",
         "docs/troubleshooting.md",
@@ -271,18 +272,41 @@ fn links_between_the_pages_lead_somewhere() -> Result<()> {
     Ok(())
 }
 
+/// Reasons that say that all is well, or as it was asked for.
+const NO_TROUBLE: [&str; 9] = [
+    "AsExpected",
+    "Available",
+    "Exposed",
+    "NoConflict",
+    "NotAsked",
+    "NotPaused",
+    "Resolved",
+    "RolloutComplete",
+    "Valid",
+];
+
 #[test]
 fn what_one_is_told_to_look_at_exists() -> Result<()> {
     let page = read("docs/troubleshooting.md")?;
-    let conditions = read("crds/src/condition.rs")?;
+    let resource = read("docs/resource.md")?;
+    let names = |first: &str| -> Result<BTreeSet<String>> {
+        Ok(table(&resource, first)?.iter().map(|row| row[0].trim_matches('`').to_owned()).collect())
+    };
+    let (conditions, reasons) = (names("condition")?, names("reason")?);
     // Of symptoms, what is written like a reason or a condition.
-    let symptoms = page.lines().filter(|line| line.starts_with("| `")).filter_map(|line| line.split('|').nth(1));
-    let is_name = |name: &&str| name.starts_with(char::is_uppercase) && !matches!(*name, "False" | "True");
-    let named: BTreeSet<&str> = symptoms.flat_map(code).filter(is_name).collect();
-    ensure!(named.len() > 5, "{named:?}");
-    for name in named {
-        ensure!(conditions.contains(&format!("    {name},\n")), "there is no condition or reason {name}");
+    let mut named: BTreeSet<String> = BTreeSet::new();
+    for row in table(&page, "symptom")? {
+        let is_name = |name: &&str| name.starts_with(char::is_uppercase) && !matches!(*name, "False" | "True");
+        named.extend(code(&row[0]).into_iter().filter(is_name).map(str::to_owned));
     }
+    for row in table(&page, "condition")? {
+        named.extend(code(&row[0]).into_iter().chain(code(&row[1])).map(str::to_owned));
+    }
+    let unknown: Vec<_> = named.iter().filter(|name| !conditions.contains(*name) && !reasons.contains(*name)).collect();
+    ensure!(unknown.is_empty(), "there are no conditions or reasons {unknown:?}");
+    let untold: Vec<_> =
+        reasons.iter().filter(|name| !named.contains(*name) && !NO_TROUBLE.contains(&name.as_str())).collect();
+    ensure!(untold.is_empty(), "what is to be done about {untold:?}?");
     let metrics = read("docs/metrics.md")?;
     // Of the hub; the operator has its own.
     for page in [&page, &read("docs/operator.md")?] {
@@ -296,5 +320,45 @@ fn what_one_is_told_to_look_at_exists() -> Result<()> {
     for name in code(&page).into_iter().filter(|name| name.starts_with("limits.") || name.starts_with("signalr.")) {
         ensure!(settings.contains(&format!("| `{name}` |")), "there is no setting {name}");
     }
+    Ok(())
+}
+
+/// The Rust files in a folder of the project.
+fn sources(folder: &str) -> Result<Vec<String>> {
+    let mut left = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder)];
+    let mut texts = Vec::new();
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            texts.push(std::fs::read_to_string(path)?);
+        }
+    }
+    Ok(texts)
+}
+
+#[test]
+fn every_warning_of_the_hub_is_told_of_and_nothing_that_it_does_not_say() -> Result<()> {
+    let page = read("docs/troubleshooting.md")?;
+    let told = |first: &str| -> Result<Vec<String>> {
+        Ok(table(&page, first)?.iter().map(|row| row[0].trim_matches('`').to_owned()).collect())
+    };
+    let (starts, lines) = (told("part of the message")?, told("log line")?);
+    let sources = sources("hub/src")?;
+    for text in starts.iter().chain(&lines) {
+        ensure!(sources.iter().any(|source| source.contains(text)), "the hub does not say {text:?}");
+    }
+    let mut said = 0;
+    for level in ["tracing::warn!(", "tracing::error!("] {
+        for rest in sources.iter().flat_map(|source| source.split(level).skip(1)) {
+            let (call, _) = rest.split_once(");").or_else(|| rest.split_once(')')).context("no end")?;
+            // The last text of a call is what it says.
+            let text = call.rsplit('"').nth(1).context("it says nothing")?;
+            said += 1;
+            let is_told = text == "{warning}" || lines.iter().any(|line| text.contains(line));
+            ensure!(is_told, "nothing is told of {text:?}: give it a row in docs/troubleshooting.md");
+        }
+    }
+    ensure!(said > 20, "only {said} warnings were found");
     Ok(())
 }

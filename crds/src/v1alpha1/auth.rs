@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::SecretReference;
 use crate::schema::duration;
 
-/// Which tokens the hub accepts. At least one of authority, generate and signingKeys says whose keys sign them.
+/// Which tokens the hub accepts: at least one of authority, generate and signingKeys says whose keys sign them.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -16,24 +16,23 @@ use crate::schema::duration;
 )]
 pub struct Auth {
     /// The identity server, a base URL such as `http://bitwarden-identity:5000`: the hub finds the issuer and the keys
-    /// there (OIDC discovery), and keeps the last good ones while it is away.
+    /// there (OIDC discovery), and keeps the last good ones while it is away. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048), regex(pattern = r"^https?://[^/?#@\s][^?#@\s]*$"))]
     pub authority: Option<String>,
 
-    /// The issuer that tokens have to name. By default the one that the authority tells of; without an authority it is
-    /// not looked at.
+    /// The issuer that tokens have to name. Defaults to the authority's (any without an authority).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048), regex(pattern = r"^\S(.*\S)?$"))]
     pub issuer: Option<String>,
 
-    /// Audiences of which tokens have to name one; any will do if there are none.
+    /// Audiences of which tokens have to name one. Defaults to none: any will do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(min = 1, max = 256)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub audiences: Vec<String>,
 
-    /// How far the clocks of issuer and hub may differ, `5m` by default.
+    /// How far the clocks of issuer and hub may differ. Defaults to `5m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration")]
     pub clock_skew: Option<String>,
@@ -43,7 +42,7 @@ pub struct Auth {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<Generate>,
 
-    /// Keys of your own.
+    /// Keys of your own. Every key is accepted, each with its own algorithm only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_keys: Option<SigningKeys>,
 }
@@ -52,12 +51,12 @@ pub struct Auth {
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Generate {
-    /// The algorithm of the key, RS256 by default. A change begins a rotation at once.
+    /// The algorithm of the key. A change begins a rotation at once. Defaults to `RS256`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<KeyAlgorithm>,
 
-    /// How long a key signs tokens, `720h` by default: longer than overlap and three minutes. The next key is in the
-    /// Secret three minutes before it becomes `private.pem`: as `next-private.pem`, its public half in `jwks.json`.
+    /// How long a key signs tokens: longer than overlap and three minutes. The next key is in the Secret three minutes
+    /// before it becomes `private.pem`: as `next-private.pem`, its public half in `jwks.json`. Defaults to `720h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration")]
     #[x_kube(
@@ -66,14 +65,14 @@ pub struct Generate {
     )]
     pub rotate_every: Option<String>,
 
-    /// How long tokens of a key are accepted after it has been replaced, `24h` by default: at least as long as they live.
+    /// How long tokens of a key are accepted after it has been replaced: at least as long as they live. Defaults to `24h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration")]
     pub overlap: Option<String>,
 }
 
-/// The algorithm of the key: RS256 (RSA with 2048 bits, the default) or ES256 (ECDSA on P-256). A change begins a
-/// rotation at once.
+/// The algorithm of the key: RS256 (RSA with 2048 bits) or ES256 (ECDSA on P-256). A change begins a rotation at once.
+/// Defaults to `RS256`.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub enum KeyAlgorithm {
     /// RSA (2048 bits) with SHA-256.
@@ -83,7 +82,7 @@ pub enum KeyAlgorithm {
     ES256,
 }
 
-/// Keys in a Secret. Every key is accepted, each with its own algorithm only.
+/// Keys in a Secret.
 #[derive(JsonSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct SigningKeys {

@@ -22,7 +22,7 @@ use crate::schema::triggers;
         .field_path(".keda")
 )]
 pub struct Autoscaling {
-    /// How many pods there are at least, 1 by default.
+    /// How many pods there are at least. Defaults to `1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub min_replicas: Option<i32>,
@@ -32,14 +32,14 @@ pub struct Autoscaling {
     pub max_replicas: i32,
 
     /// How many clients a pod should have. The cluster has to serve the hub's metric `notification_hub_connections` as one
-    /// of pods (custom.metrics.k8s.io), as prometheus-adapter does.
+    /// of pods (custom.metrics.k8s.io), as prometheus-adapter does. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub connections_per_replica: Option<i32>,
 
-    /// How many percent of the CPU that it requests a pod should use, 80 by default if there is no connectionsPerReplica.
-    /// The cluster has to serve the metrics of pods (metrics.k8s.io), as metrics-server does. With both fields there are as
-    /// many pods as the one needs that needs more.
+    /// How many percent of the CPU that it requests a pod should use. The cluster has to serve the metrics of pods
+    /// (metrics.k8s.io), as metrics-server does. With connectionsPerReplica there are as many pods as the one of both needs
+    /// that needs more. Defaults to `80` (none with connectionsPerReplica).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub cpu_utilization: Option<i32>,
@@ -54,8 +54,8 @@ pub struct Autoscaling {
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Keda {
-    /// What decides, as triggers of a ScaledObject. By default the length of the queue, 1000 notifications for each pod,
-    /// where the hub has a connection string for one; else 80 percent of the CPU that a pod requests.
+    /// What decides, as triggers of a ScaledObject. Defaults to the length of the queue, 1000 notifications for each pod,
+    /// where the hub has a connection string for one; else to 80 percent of the CPU that a pod requests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "triggers")]
     pub triggers: Vec<Value>,

@@ -18,7 +18,7 @@ use super::SecretValue;
         .message("behind a queueName of more than 56 characters there is no room for '-poison': give azureQueue.poisonQueueName too")
 )]
 pub struct AzureQueue {
-    /// The queue, `notifications` by default. It has to exist.
+    /// The queue. It has to exist. Defaults to `notifications`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 63))]
     #[x_kube(
@@ -27,7 +27,8 @@ pub struct AzureQueue {
     )]
     pub queue_name: Option<String>,
 
-    /// Where messages go that cannot be understood, `<queueName>-poison` by default. The hub makes it when it is needed.
+    /// Where messages go that cannot be understood. The hub makes it when it is needed. Defaults to the queue's name with
+    /// `-poison` behind it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 3, max = 63))]
     #[x_kube(
@@ -41,12 +42,13 @@ pub struct AzureQueue {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection_string: Option<SecretValue>,
 
-    /// A managed identity, by Azure Workload Identity.
+    /// A managed identity, by Azure Workload Identity: it is federated with the hub's ServiceAccount, which has the hub's
+    /// name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_identity: Option<WorkloadIdentity>,
 }
 
-/// A managed identity that is federated with the hub's ServiceAccount, which has the hub's name.
+/// A managed identity.
 #[derive(JsonSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadIdentity {
@@ -57,7 +59,7 @@ pub struct WorkloadIdentity {
     )]
     pub account_url: String,
 
-    /// The client id of the identity, a UUID.
+    /// The client id of the identity.
     #[schemars(
         length(max = 36),
         regex(pattern = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$")

@@ -20,22 +20,22 @@ pub struct Redis {
     /// Sentinels watch, or a connection string of StackExchange.Redis. When it changes, the pods are replaced.
     pub url: SecretValue,
 
-    /// Whose rights are used there, if the URL does not say.
+    /// Whose rights are used there. Defaults to what the URL says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^\S+$"))]
     pub username: Option<String>,
 
-    /// The password, if the URL does not say. When it changes, the pods are replaced.
+    /// The password. When it changes, the pods are replaced. Defaults to what the URL says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<SecretValue>,
 
-    /// The authority of Redis' certificate in PEM, instead of the system's. A change reaches the running hub without a
-    /// restart.
+    /// The authority of Redis' certificate in PEM. A change reaches the running hub without a restart. Defaults to the
+    /// system's authorities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<SecretValue>,
 
-    /// What the names of all channels begin with, `Notifications` by default. Give each hub that shares a Redis with
-    /// others one of its own, and the replicas of Bitwarden's service that this hub works beside the same.
+    /// What the names of all channels begin with. Give each hub that shares a Redis with others one of its own, and the
+    /// replicas of Bitwarden's service that this hub works beside the same. Defaults to `Notifications`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^\S+$"))]
     pub channel_prefix: Option<String>,

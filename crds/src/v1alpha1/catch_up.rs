@@ -9,11 +9,11 @@ use crate::schema::duration;
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct CatchUp {
-    /// Whether they are, which is the default.
+    /// Whether they are. Defaults to `true`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 
-    /// How long it is remembered who missed what, `10m` by default.
+    /// How long it is remembered who missed what. Defaults to `10m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration")]
     #[x_kube(

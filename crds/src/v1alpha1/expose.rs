@@ -17,7 +17,8 @@ use crate::schema::{annotations, hostnames, labels};
         .message("say how the hub is to be exposed: give expose.ingress or expose.httpRoute, or leave expose out")
 )]
 pub struct Expose {
-    /// By an Ingress, which has the hub's name. What it came to is told by the condition Exposed.
+    /// By an Ingress to `/notifications/hub` and `/notifications/anonymous-hub`, which has the hub's name. What it came to
+    /// is told by the condition Exposed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<ExposeIngress>,
 
@@ -31,12 +32,12 @@ pub struct Expose {
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ExposeIngress {
-    /// The IngressClass; by default the cluster's own default, if it has one.
+    /// The IngressClass. Defaults to the cluster's own default, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub class_name: Option<String>,
 
-    /// The host that clients connect to, perhaps with `*.` in front; by default any.
+    /// The host that clients connect to, perhaps with `*.` in front. Defaults to any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(
@@ -46,18 +47,18 @@ pub struct ExposeIngress {
     pub host: Option<String>,
 
     /// A Secret of type `kubernetes.io/tls` in the hub's namespace, with the certificate of the host. The operator does
-    /// not read it.
+    /// not read it. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub tls_secret_name: Option<String>,
 
-    /// Labels of the Ingress, beside those that the operator sets.
+    /// Labels of the Ingress, beside those that the operator sets. Defaults to none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
 
     /// Annotations of the Ingress: what its controller is to be told, such as how long a connection may be silent (the
-    /// hub pings its clients every 15 seconds).
+    /// hub pings its clients every 15 seconds). Defaults to none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "annotations")]
     pub annotations: BTreeMap<String, String>,
@@ -71,17 +72,17 @@ pub struct ExposeHttpRoute {
     #[schemars(length(min = 1, max = 32))]
     pub parent_refs: Vec<ParentReference>,
 
-    /// The hosts that clients connect to, perhaps with `*.` in front; by default those of the listener.
+    /// The hosts that clients connect to, perhaps with `*.` in front. Defaults to those of the listener.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "hostnames")]
     pub hostnames: Vec<String>,
 
-    /// Labels of the HTTPRoute, beside those that the operator sets.
+    /// Labels of the HTTPRoute, beside those that the operator sets. Defaults to none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
 
-    /// Annotations of the HTTPRoute.
+    /// Annotations of the HTTPRoute. Defaults to none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "annotations")]
     pub annotations: BTreeMap<String, String>,
@@ -91,17 +92,17 @@ pub struct ExposeHttpRoute {
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ParentReference {
-    /// Its API group, `gateway.networking.k8s.io` by default; empty for the core group.
+    /// Its API group; empty for the core group. Defaults to Gateway API's, `gateway.networking.k8s.io`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253), regex(pattern = r"^$|^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub group: Option<String>,
 
-    /// Its kind, `Gateway` by default.
+    /// Its kind. Defaults to that of Gateways, `Gateway`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
     pub kind: Option<String>,
 
-    /// Its namespace, the hub's by default. A Gateway of another one has to allow routes from the hub's.
+    /// Its namespace. A Gateway of another one than the hub's has to allow routes from there. Defaults to the hub's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub namespace: Option<String>,
@@ -110,13 +111,13 @@ pub struct ParentReference {
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 
-    /// One listener of it, by its name; by default each that lets the route in. Has to be given for each where one parent
-    /// is named more than once.
+    /// One listener of it, by its name. Has to be given for each where one parent is named more than once. Defaults to every
+    /// one that lets the route in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub section_name: Option<String>,
 
-    /// Its listeners on this port only.
+    /// Only its listeners on this port. Defaults to all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Image {
-    /// Registry and path, without tag, for example `registry.example.com/notification-hub/hub`.
+    /// Registry and path, without tag, for example `registry.example.com/notification-hub/hub`. Defaults to that of the
+    /// operator's default image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 255),
@@ -18,28 +19,28 @@ pub struct Image {
     )]
     pub repository: Option<String>,
 
-    /// The tag.
+    /// The tag. Defaults to that of the operator's default image (none with a digest).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]*$"))]
     pub tag: Option<String>,
 
-    /// The digest, `sha256:` and 64 hexadecimal digits. Wins over the tag.
+    /// The digest. Wins over the tag. Defaults to that of the operator's default image (none with a repository or tag).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71), regex(pattern = r"^sha256:[a-f0-9]{64}$"))]
     pub digest: Option<String>,
 
-    /// When the image is pulled; by default as Kubernetes decides from the tag.
+    /// When the image is pulled. Defaults to what Kubernetes makes of the tag: `Always` for `latest`, else `IfNotPresent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<PullPolicy>,
 
-    /// Secrets in the hub's namespace with the credentials of the registry.
+    /// Secrets in the hub's namespace with the credentials of the registry. Defaults to none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub pull_secrets: Vec<PullSecret>,
 }
 
-/// When the image is pulled; by default as Kubernetes decides from the tag.
+/// When the image is pulled. Defaults to what Kubernetes makes of the tag: `Always` for `latest`, else `IfNotPresent`.
 #[derive(JsonSchema, Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub enum PullPolicy {
     /// At every start.

@@ -12,23 +12,23 @@ use serde::{Deserialize, Serialize};
         .message("behind an unknown proxy all clients have one address, and connectionsPerAddress would be for all of them together: give limits.trustedProxies")
 )]
 pub struct Limits {
-    /// How many in all.
+    /// How many in all. Defaults to no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub connections: Option<i32>,
 
-    /// How many of one user.
+    /// How many of one user. Defaults to no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub connections_per_user: Option<i32>,
 
-    /// How many of one address. Only with trustedProxies.
+    /// How many of one address. Only with trustedProxies. Defaults to no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub connections_per_address: Option<i32>,
 
     /// Whose `X-Forwarded-For` is believed: addresses, or networks such as `10.0.0.0/8`. The pods of an ingress controller,
-    /// for example.
+    /// for example. Defaults to none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 64)))]
     #[x_kube(

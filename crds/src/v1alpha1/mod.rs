@@ -85,7 +85,12 @@ use crate::schema::preserved_object;
         json_path = ".status.connections",
         description = "Clients that are connected"
     ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "How long it has been there"
+    ),
     printcolumn(
         name = "URL",
         type_ = "string",
@@ -129,38 +134,44 @@ use crate::schema::preserved_object;
         .field_path(".rollout"),
     validation = Rule::new("!has(self.source.direct) || !has(self.source.direct.allowFrom) || (has(self.networkPolicy) && self.networkPolicy.enabled)")
         .message("source.direct.allowFrom does nothing without a NetworkPolicy: set networkPolicy.enabled to true, or leave it out")
+        .reason(Reason::FieldValueForbidden)
+        .field_path(".source.direct.allowFrom")
 )]
 pub struct NotificationHubSpec {
-    /// How many pods serve, 1 by default; 0 stops the hub, and more than 1 need a backplane. Set it if you want to use
-    /// `kubectl scale`. Not with autoscaling.
+    /// How many pods serve: 0 stops the hub, and more than 1 need a backplane. Set it if you want to use `kubectl scale`.
+    /// Not with autoscaling. Defaults to `1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
 
-    /// As many pods as are needed, instead of a number in replicas.
+    /// As many pods as are needed, by a HorizontalPodAutoscaler, instead of a number in replicas. It takes pods away
+    /// slowly, since their clients have to connect again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
 
-    /// The hub's container image; by default the one of the operator's own version.
+    /// The hub's container image. What is not given is taken from the operator's default image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Image>,
 
-    /// Where notifications come from.
+    /// Where notifications come from: exactly one of its fields. It may be changed at any time.
     pub source: Source,
 
-    /// Which tokens the hub accepts.
+    /// Which tokens the hub accepts: at least one of authority, generate and signingKeys says whose keys sign them.
     pub auth: Auth,
 
-    /// The Service that clients connect through.
+    /// The Service that clients connect through. It has the hub's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<PublicService>,
 
-    /// A way to the hub from outside the cluster.
+    /// Ways to the hub from outside the cluster. They lead to what clients connect to and to nothing else: notifications
+    /// cannot be posted through them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose: Option<Expose>,
 
-    /// Who may reach the hub's pods. It is the cluster's network plugin that enforces it: one that knows no NetworkPolicy
-    /// lets everything through.
+    /// A NetworkPolicy for the hub's pods, which has the hub's name. Clients (port 5000) and whoever collects metrics
+    /// (9090) may come from anywhere, senders (5001) from where `source.direct.allowFrom` says; no other port is reached,
+    /// and what the pods connect to is not restricted. It is the cluster's network plugin that enforces it: one that
+    /// knows no NetworkPolicy lets everything through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_policy: Option<NetworkPolicy>,
 
@@ -168,7 +179,8 @@ pub struct NotificationHubSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<Monitoring>,
 
-    /// The installation's id: pushes to a whole installation reach the clients of this one.
+    /// The installation's id: pushes to a whole installation reach the clients of this one. Defaults to none: such pushes
+    /// reach nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 36),
@@ -192,7 +204,7 @@ pub struct NotificationHubSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catch_up: Option<CatchUp>,
 
-    /// How many clients each pod lets in.
+    /// How many clients each pod lets in. Whoever is one too many is answered with 429 or 503 and comes again later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
 

@@ -28,12 +28,13 @@ pub struct Monitor {
     /// Whether it is wanted.
     pub enabled: bool,
 
-    /// Its labels, beside those that the operator sets: those by which a Prometheus chooses what it collects.
+    /// Its labels, beside those that the operator sets: those by which a Prometheus chooses what it collects. Defaults to
+    /// none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
 
-    /// How often metrics are collected; by default as often as that Prometheus does in general.
+    /// How often metrics are collected. Defaults to how often that Prometheus does it in general.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "interval")]
     pub interval: Option<String>,

@@ -10,8 +10,8 @@ use crate::schema::count_or_percentage;
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
-    /// How many pods there may be besides those that are wanted, as a number or as a percentage of them. `100%` by
-    /// default: all new pods are there before the first old one goes, so that no client lands on an old one again.
+    /// How many pods there may be besides those that are wanted, as a number or as a percentage of them. With `100%` all new
+    /// pods are there before the first old one goes, so that no client lands on an old one again. Defaults to `100%`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "count_or_percentage")]
     pub max_surge: Option<IntOrString>,

@@ -11,24 +11,24 @@ use crate::schema::{annotations, labels};
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct PublicService {
-    /// Where the Service can be reached: within the cluster (ClusterIP, the default), at a port of every node (NodePort),
-    /// or at an address of its own (LoadBalancer).
+    /// Where the Service can be reached: within the cluster (ClusterIP), at a port of every node (NodePort), or at an
+    /// address of its own (LoadBalancer). Defaults to `ClusterIP`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<ServiceType>,
 
-    /// Labels of the Service, beside those that the operator sets.
+    /// Labels of the Service, beside those that the operator sets. Defaults to none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
 
-    /// Annotations of the Service.
+    /// Annotations of the Service. Defaults to none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "annotations")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Where the Service can be reached: within the cluster (ClusterIP, the default), at a port of every node (NodePort),
-/// or at an address of its own (LoadBalancer).
+/// Where the Service can be reached: within the cluster (ClusterIP), at a port of every node (NodePort), or at an
+/// address of its own (LoadBalancer). Defaults to `ClusterIP`.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub enum ServiceType {
     /// Within the cluster.

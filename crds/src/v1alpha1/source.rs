@@ -32,8 +32,8 @@ pub struct Source {
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Direct {
-    /// Who may post, as peers of a NetworkPolicy: by default the pods of the hub's namespace. Only with
-    /// `networkPolicy.enabled`. A token is asked for in any case.
+    /// Who may post, as peers of a NetworkPolicy. Only with `networkPolicy.enabled`. A token is asked for in any case.
+    /// Defaults to the pods of the hub's namespace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "network_policy_peers")]
     pub allow_from: Vec<NetworkPolicyPeer>,

@@ -13,7 +13,8 @@ pub struct NotificationHubStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Ready, Available, Progressing, Degraded, SpecValid, ReferencesResolved, Paused and Conflict.
+    /// What there is to say of the hub, one of each type: Ready, Available, Progressing, Degraded, SpecValid,
+    /// ReferencesResolved, Exposed, Paused and Conflict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

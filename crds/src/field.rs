@@ -1,0 +1,146 @@
+//! The fields of the resource one by one, as its definition describes them.
+
+use serde_json::Value;
+
+/// What the sentence begins with that ends a description and tells the default.
+const DEFAULT: &str = "Defaults to ";
+
+/// A field of the resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    /// Where it is, such as `spec.image.pullSecrets[].name`: `[]` stands behind lists whose items have fields.
+    pub path: String,
+    /// Whether it has to be there if what it belongs to is.
+    pub required: bool,
+    /// What the definition says of it.
+    pub schema: Value,
+}
+
+/// A rule that the API server enforces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The field that it is about.
+    pub path: String,
+    /// What the API server says to those who break it.
+    pub message: String,
+}
+
+impl Field {
+    /// What it means, without its default.
+    pub fn meaning(&self) -> String {
+        let text = self.description();
+        text.split(DEFAULT).next().unwrap_or_default().trim_end().to_owned()
+    }
+
+    /// What it is if it is not given.
+    pub fn default(&self) -> Option<String> {
+        let text = self.description();
+        let (_, default) = text.split_once(DEFAULT)?;
+        Some(default.trim_end_matches('.').to_owned())
+    }
+
+    /// Whether it is an object, which is made of fields and is no value itself.
+    pub fn is_object(&self) -> bool {
+        self.schema["type"] == "object" && self.schema.get("additionalProperties").is_none()
+    }
+
+    /// Whether a resource sets it.
+    pub fn is_set_in(&self, resource: &Value) -> bool {
+        is_set(resource, &self.path)
+    }
+
+    fn description(&self) -> String {
+        let written = self.schema["description"].as_str().unwrap_or_default();
+        written.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Every field of the resource, those of an object behind it; `schema` is the whole definition's.
+pub fn fields(schema: &Value) -> Vec<Field> {
+    let mut fields = Vec::new();
+    collect_fields("", schema, &mut fields);
+    fields
+}
+
+fn collect_fields(path: &str, schema: &Value, fields: &mut Vec<Field>) {
+    let required = schema["required"].as_array();
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        let required = required.is_some_and(|names| names.iter().any(|each| each == name));
+        fields.push(Field { path: path.clone(), required, schema: property.clone() });
+        let (path, schema) = inside(property, &path);
+        collect_fields(&path, schema, fields);
+    }
+}
+
+/// Where the fields of a field are: in the items, if it is a list.
+fn inside<'a>(schema: &'a Value, path: &str) -> (String, &'a Value) {
+    match schema.get("items") {
+        Some(items) => (format!("{path}[]"), items),
+        None => (path.to_owned(), schema),
+    }
+}
+
+/// Every rule of the definition.
+pub fn rules(schema: &Value) -> Vec<Rule> {
+    let mut rules = rules_of("", schema);
+    for field in fields(schema) {
+        rules.extend(rules_of(&field.path, &field.schema));
+        if let Some(items) = field.schema.get("items") {
+            rules.extend(rules_of(&field.path, items));
+        }
+    }
+    rules
+}
+
+fn rules_of(path: &str, schema: &Value) -> Vec<Rule> {
+    let written = schema["x-kubernetes-validations"].as_array();
+    let text = |rule: &Value, key: &str| rule[key].as_str().unwrap_or_default().to_owned();
+    let rule = |rule| Rule { path: format!("{path}{}", text(rule, "fieldPath")), message: text(rule, "message") };
+    written.into_iter().flatten().map(rule).collect()
+}
+
+fn is_set(value: &Value, path: &str) -> bool {
+    let (first, rest) = path.split_once('.').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let name = first.trim_end_matches("[]");
+    match (value.get(name), rest) {
+        (None, _) => false,
+        (Some(_), None) => true,
+        (Some(Value::Array(items)), Some(rest)) => items.iter().any(|item| is_set(item, rest)),
+        (Some(object), Some(rest)) => is_set(object, rest),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_default_is_the_end_of_a_description() {
+        let field = |description: &str| Field {
+            path: "spec.x".to_owned(),
+            required: false,
+            schema: json!({ "description": description }),
+        };
+        let told = field("How long\nit takes. Defaults to `5m`.");
+        assert_eq!((told.meaning().as_str(), told.default().as_deref()), ("How long it takes.", Some("`5m`")));
+        let untold = field("How long.");
+        assert_eq!((untold.meaning().as_str(), untold.default()), ("How long.", None));
+    }
+
+    #[test]
+    fn fields_of_items_are_found_and_looked_for() {
+        let schema = json!({ "properties": { "list": {
+            "required": ["a"],
+            "items": { "required": ["a"], "properties": { "a": {}, "b": {} } },
+        } } });
+        let fields = fields(&schema);
+        let told: Vec<_> = fields.iter().map(|field| (field.path.as_str(), field.required)).collect();
+        assert_eq!(told, [("list", false), ("list[].a", true), ("list[].b", false)]);
+        let resource = json!({ "list": [{ "a": 1 }, { "a": 2 }] });
+        let set: Vec<_> = fields.iter().map(|field| field.is_set_in(&resource)).collect();
+        assert_eq!(set, [true, true, false]);
+    }
+}

@@ -1,0 +1,110 @@
+//! The type of a field in words.
+
+use serde_json::Value;
+
+/// What patterns of the definition mean that decide the length, too.
+const WHOLE: [(&str, &str); 3] = [
+    ("^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$", "UUID"),
+    ("^sha256:[a-f0-9]{64}$", "`sha256:` and 64 hexadecimal digits in lower case"),
+    ("^[1-9][0-9]{0,2}%$", "percentage from 1% to 999%"),
+];
+
+/// What others mean. A pattern that is nowhere here is shown as it is.
+const PATTERNS: [(&str, &str); 16] = [
+    ("^([0-9]{1,6}(ms|s|m|h))+$", "duration such as `1h30m` or `250ms`"),
+    ("^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$", "duration such as `1m30s`, the longest unit first"),
+    ("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", "name in Kubernetes: lower-case letters, digits and `-`"),
+    ("^$|^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "name of an API group, or empty"),
+    ("^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$", "name of a kind"),
+    ("^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", "host, perhaps with `*.` in front"),
+    ("^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "name in Kubernetes: lower-case letters, digits, `-` and `.`"),
+    ("^[-._a-zA-Z0-9]+$", "letters, digits, `-`, `_` and `.`"),
+    ("^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$", "value of a label"),
+    (r"^\S+$", "text without spaces"),
+    (r"^\S(.*\S)?$", "text without spaces at its ends"),
+    ("^[a-zA-Z0-9_][a-zA-Z0-9._-]*$", "tag of an image: letters, digits, `_`, `.` and `-`"),
+    (
+        "^([a-zA-Z0-9][a-zA-Z0-9.-]*(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$",
+        "name of an image, without tag and digest",
+    ),
+    (
+        r"^https?://[^/?#@\s][^?#@\s]*$",
+        "URL that begins with `http://` or `https://`, without user, query and fragment",
+    ),
+    (
+        r"^https://[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?(:[0-9]{1,5})?(/[^?#@\s]*)?$",
+        "URL that begins with `https://`, without user, query and fragment",
+    ),
+    (
+        "^([A-Za-z0-9_:]+=)?(error|warn|info|debug|trace|off)(,([A-Za-z0-9_:]+=)?(error|warn|info|debug|trace|off))*$",
+        "levels or `PART=LEVEL`, with commas between them",
+    ),
+];
+
+/// The type that a schema describes, with its bounds.
+pub(super) fn kind(schema: &Value) -> String {
+    if schema["x-kubernetes-int-or-string"] == true {
+        return format!("{}, or {}", numbers(schema), text(schema));
+    }
+    if schema["x-kubernetes-preserve-unknown-fields"] == true {
+        return "object, kept as it is written".to_owned();
+    }
+    match (schema["type"].as_str(), schema.get("additionalProperties")) {
+        (Some("array"), _) => list(schema),
+        (Some("object"), Some(values)) => format!("map{}; values: {}", count(schema, "Properties"), kind(values)),
+        (Some("integer"), _) => numbers(schema),
+        (Some("string"), _) => text(schema),
+        (Some(other), _) => other.to_owned(),
+        (None, _) => "anything".to_owned(),
+    }
+}
+
+fn list(schema: &Value) -> String {
+    let unique = match (schema["x-kubernetes-list-type"].as_str(), schema["x-kubernetes-list-map-keys"].as_array()) {
+        (Some("set"), _) => ", each once".to_owned(),
+        (Some("map"), Some(keys)) => {
+            let keys: Vec<_> = keys.iter().filter_map(Value::as_str).map(|key| format!("`{key}`")).collect();
+            format!(", each {} once", keys.join(" and "))
+        }
+        _ => String::new(),
+    };
+    format!("list{}{unique}; items: {}", count(schema, "Items"), kind(&schema["items"]))
+}
+
+fn text(schema: &Value) -> String {
+    if let Some(values) = schema["enum"].as_array() {
+        let values: Vec<_> = values.iter().filter_map(Value::as_str).map(|value| format!("`{value}`")).collect();
+        return values.join(", ");
+    }
+    if schema["format"] == "date-time" {
+        return "time such as `2026-01-01T00:00:00Z`".to_owned();
+    }
+    let pattern = schema["pattern"].as_str();
+    let words = |table: &[(&str, &'static str)]| {
+        table.iter().find(|(known, _)| Some(*known) == pattern).map(|(_, words)| (*words).to_owned())
+    };
+    if let Some(words) = words(&WHOLE) {
+        return words;
+    }
+    let matches = || pattern.map_or("text".to_owned(), |pattern| format!("text that matches `{pattern}`"));
+    let what = words(&PATTERNS).unwrap_or_else(matches);
+    format!("{what}{}", bounds(schema["minLength"].as_i64(), schema["maxLength"].as_i64(), " characters"))
+}
+
+fn numbers(schema: &Value) -> String {
+    let bounds = bounds(schema["minimum"].as_i64(), schema["maximum"].as_i64(), "");
+    format!("integer{bounds}")
+}
+
+fn count(schema: &Value, of: &str) -> String {
+    bounds(schema[format!("min{of}")].as_i64(), schema[format!("max{of}")].as_i64(), "")
+}
+
+fn bounds(least: Option<i64>, most: Option<i64>, of_what: &str) -> String {
+    match (least, most) {
+        (Some(least), Some(most)) => format!(", {least} to {most}{of_what}"),
+        (Some(least), None) => format!(", at least {least}{of_what}"),
+        (None, Some(most)) => format!(", at most {most}{of_what}"),
+        (None, None) => String::new(),
+    }
+}

@@ -1,0 +1,85 @@
+//! The samples are hubs, and the defaults that the definition's descriptions tell are true.
+
+use notification_hub_crds::CONFIG_CHECKSUM_ANNOTATION;
+use notification_hub_crds::definition::definition;
+use notification_hub_crds::field::{Field, fields};
+use notification_hub_operator::build::{CONFIG_FILE, build};
+use notification_hub_operator::keys::Plan;
+use serde_json::Value;
+
+use crate::builders::{built, documents, validated};
+use crate::contract::config;
+
+fn samples() -> Vec<(String, Value)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/samples");
+    let paths = std::fs::read_dir(folder).expect("the samples").map(|entry| entry.expect("an entry").path());
+    let read = |path: std::path::PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("a readable sample");
+        (path.display().to_string(), serde_saphyr::from_str(&text).expect("YAML"))
+    };
+    paths.map(read).collect()
+}
+
+#[test]
+fn every_sample_is_built_and_read_by_the_hub() {
+    for (name, sample) in samples() {
+        let config = config(&built(sample["spec"].clone()));
+        assert_eq!(config.backplane.redis.is_some(), sample["spec"]["backplane"].is_object(), "{name}");
+    }
+}
+
+/// What becomes of a spec: keys, objects, and the hub's settings, whether they are written or the hub's own.
+#[derive(PartialEq)]
+struct Outcome {
+    keys: Option<Plan>,
+    objects: String,
+    settings: Vec<(&'static str, String)>,
+}
+
+fn outcome(resource: &Value) -> Outcome {
+    let hub = validated(resource["spec"].clone());
+    let mut desired = build(&hub).expect("objects");
+    let settings = config(&desired).shown().iter().map(|shown| (shown.key, shown.value.clone())).collect();
+    // It is among the settings.
+    desired.config_map.data.as_mut().and_then(|data| data.remove(CONFIG_FILE)).expect("the file");
+    let pod = desired.deployment.spec.as_mut().and_then(|spec| spec.template.metadata.as_mut()).expect("a pod");
+    pod.annotations.as_mut().and_then(|all| all.remove(CONFIG_CHECKSUM_ANNOTATION)).expect("its digest");
+    Outcome { keys: hub.generated, objects: documents(desired), settings }
+}
+
+/// The value that a description tells, if it is one and not words.
+fn told(field: &Field) -> Option<Value> {
+    let default = field.default()?;
+    let (value, _) = default.strip_prefix('`')?.split_once('`')?;
+    let is_text = matches!(field.schema["type"].as_str(), Some("string") | None);
+    Some(if is_text { value.into() } else { serde_json::from_str(value).expect("a value of its type") })
+}
+
+#[test]
+fn a_hub_with_the_defaults_that_are_told_is_the_hub_without_them() {
+    let definition = definition().expect("a definition");
+    let samples = samples();
+    let mut compared = Vec::new();
+    for field in fields(&definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]) {
+        let Some(default) = told(&field) else { continue };
+        let pointer = format!("/{}", field.path.replace('.', "/"));
+        let (parent, name) = pointer.rsplit_once('/').expect("a parent");
+        let another = |sample: &&Value| sample.pointer(&pointer).is_some_and(|value| *value != default);
+        let sample = samples.iter().map(|(_, sample)| sample).find(another);
+        let sample = sample.unwrap_or_else(|| panic!("no sample sets {} to something else", field.path));
+        let with = |value: Option<Value>| {
+            let mut resource = sample.clone();
+            let parent = resource.pointer_mut(parent).and_then(Value::as_object_mut).expect("an object");
+            match value {
+                Some(value) => parent.insert(name.to_owned(), value),
+                None => parent.remove(name),
+            };
+            outcome(&resource)
+        };
+        let without = with(None);
+        assert!(with(Some(default)) == without, "{}: the default is another one", field.path);
+        assert!(outcome(sample) != without, "{}: it makes no difference here", field.path);
+        compared.push(field.path);
+    }
+    assert!(compared.len() >= 14, "only {compared:?}");
+}
