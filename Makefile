@@ -79,7 +79,7 @@ lint: toolchain $(CARGO_DENY) $(ACTIONLINT) chart-lint ## formatting, clippy, de
 chart-lint: toolchain ## helm lint
 	tests/cluster/cluster.sh tool helm lint --strict charts/*
 
-generated: toolchain ## write what is made of other files: definition, the chart's copy and table of values, manifests without Helm
+generated: toolchain ## write what is made of other files: definition, docs/resource.md, the chart's copy and table of values, manifests without Helm
 	UPDATE_GENERATED=1 cargo test --locked --package notification-hub-crds --test generated
 	cp crds/yaml/notificationhubs.yaml charts/notification-hub-operator/files/crds/
 	tests/cluster/cluster.sh build

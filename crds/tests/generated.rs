@@ -11,7 +11,7 @@ use std::path::Path;
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::ConditionType;
 use notification_hub_crds::definition::{definition, definition_yaml};
-use notification_hub_crds::field::fields;
+use notification_hub_crds::field::{self, fields};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -40,6 +40,18 @@ fn committed_reference_is_current() {
     let version = &definition().expect("a definition")["spec"]["versions"][0];
     let page = reference::page(version, &reference::samples());
     is_current(path, &format!("{head}{}{page}", reference::MARKER));
+}
+
+/// They are looked for by their places, here wherever they may be.
+#[test]
+fn the_reference_misses_no_field_and_no_rule() {
+    let mut count = 0;
+    walk("", &schema(), &mut |_, value| {
+        count += value.get("properties").and_then(Value::as_object).map_or(0, |properties| properties.len());
+    });
+    assert_eq!(fields(&schema()).len(), count);
+    let told: Vec<_> = field::rules(&schema()).into_iter().map(|rule| rule.message).collect();
+    assert!(told.len() == rules().len() && rules().iter().all(|rule| told.contains(rule)), "{told:#?}");
 }
 
 /// Calls `see` with the path of every object in `value`.

@@ -362,3 +362,26 @@ fn every_warning_of_the_hub_is_told_of_and_nothing_that_it_does_not_say() -> Res
     ensure!(said > 20, "only {said} warnings were found");
     Ok(())
 }
+
+/// The lite image has the hub in its own network, where most ports are taken.
+#[test]
+fn the_settings_beside_the_lite_image_are_understood() -> Result<()> {
+    let page = read("docs/bitwarden.md")?;
+    let (_, lite) = page.split_once("\n## Lite\n").context("no such heading")?;
+    let block = lite.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).context("no such block")?;
+    let compose: Value = serde_saphyr::from_str(block)?;
+    let environment = compose["services"]["notifications"]["environment"].as_object().context("no environment")?;
+    let environment: Vec<_> =
+        environment.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect();
+    let (settings, output) = check_config(&environment)?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && !told.contains("warning"), "{output:?}");
+    for (key, value) in [
+        ("listen.public", "0.0.0.0:5006"),
+        ("listen.internal", "127.0.0.1:5016"),
+        ("auth.authority", "http://localhost:5005"),
+    ] {
+        ensure!(settings[key]["value"] == value, "{key} is {}", settings[key]);
+    }
+    Ok(())
+}

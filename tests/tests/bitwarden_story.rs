@@ -1,0 +1,145 @@
+//! The way from Bitwarden's own notifications service to a hub and back, by the commands of `docs/bitwarden.md` and in a real
+//! Kubernetes. Bitwarden's chart and images are not here: `bitwarden-chart` has the same names and values.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use notification_hub_tests::cluster::{folder, run};
+use notification_hub_tests::deployed::{connect, folder_update, send};
+use notification_hub_tests::http;
+use notification_hub_tests::install;
+use notification_hub_tests::keys::SigningKey;
+use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::token;
+use notification_hub_tests::wait::until;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+const NOTIFICATIONS: &str = "bitwarden-self-host-notifications";
+
+/// What the identity service calls itself: without its port.
+const ISSUER: &str = "http://bitwarden-self-host-identity";
+
+/// The page, and a folder in which its commands find what they name.
+struct Page<'a> {
+    namespace: &'a Namespace,
+    text: String,
+    folder: TempDir,
+}
+
+impl<'a> Page<'a> {
+    fn open(namespace: &'a Namespace, key: &SigningKey) -> Result<Self> {
+        let project = folder().parent().context("no project around the tests")?;
+        let text = std::fs::read_to_string(project.join("docs/bitwarden.md"))?;
+        let place = tempfile::tempdir()?;
+        std::fs::create_dir(place.path().join("bitwarden"))?;
+        let mut copy = Command::new("cp");
+        run(copy.args(["-r"]).arg(folder().join("bitwarden-chart")).arg(place.path().join("bitwarden/self-host")))?;
+        let mut copy = Command::new("cp");
+        run(copy.current_dir(project).args(["-r", "crds"]).arg(place.path()))?;
+
+        let node = install::image_name(namespace.cluster, "AZURITE_IMAGE", "nhub.test/azurite:test")?;
+        let values = json!({ "standIn": node, "jwks": key.jwks });
+        std::fs::write(place.path().join("my-values.yaml"), values.to_string())?;
+        let page = Self { namespace, text, folder: place };
+        let hub = install::image_name(namespace.cluster, "HUB_IMAGE", "nhub.test/hub:test")?;
+        let (repository, tag) = hub.rsplit_once(':').context("the hub's image has no tag")?;
+        let mut values: Value = serde_saphyr::from_str(page.block("The self-host Helm chart", "yaml", 0)?)?;
+        let image = &mut values["component"]["notifications"]["image"];
+        ensure!(image["repository"].is_string() && image["tag"].is_string(), "the page names no image: {image}");
+        *image = json!({ "repository": repository, "tag": tag });
+        std::fs::write(page.folder.path().join("notification-hub.yaml"), values.to_string())?;
+        Ok(page)
+    }
+
+    /// A block below a heading.
+    fn block(&self, heading: &str, language: &str, block: usize) -> Result<&str> {
+        let (_, section) = self.text.split_once(&format!("\n## {heading}\n")).context("no such heading")?;
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let block = section.split(&format!("```{language}\n")).nth(block + 1).and_then(|rest| rest.split_once("```"));
+        block.map(|(text, _)| text).with_context(|| format!("no such block below {heading}"))
+    }
+
+    /// Runs a block of commands in the test's namespace.
+    fn run(&self, heading: &str, block: usize) -> Result<String> {
+        self.commands(self.block(heading, "sh", block)?).context(heading.to_owned())
+    }
+
+    fn commands(&self, commands: &str) -> Result<String> {
+        let commands = commands.replace("--namespace bitwarden", &format!("--namespace {}", self.namespace.name));
+        let mut shell = self.namespace.cluster.command("bash");
+        run(shell.current_dir(self.folder.path()).args(["-euc", &commands]))
+    }
+
+    /// What the Service answers that clients and senders use.
+    fn alive(&self) -> Result<String> {
+        let reach = self.namespace.reach(NOTIFICATIONS, 5000)?;
+        Ok(self.namespace.cluster.inside(|| http::get(reach.address, "/alive"))?.text())
+    }
+
+    fn is_the_original(&self) -> Result<()> {
+        until("the original answers", PATIENCE, || {
+            let answer = self.alive()?;
+            ensure!(answer == "\"the original\"", "it is {answer}");
+            Ok(())
+        })
+    }
+
+    /// A push goes from a sender to a client, with tokens of the identity service.
+    fn delivers(&self, key: &SigningKey, public: &str, sender: (&str, u16)) -> Result<()> {
+        let sign = |mut claims: Value| {
+            claims["iss"] = json!(ISSUER);
+            key.signer()?.sign(&claims)
+        };
+        until("a push that arrives", PATIENCE, || {
+            let (user, id) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
+            let clients = self.namespace.reach(public, 5000)?;
+            let client = connect(
+                self.namespace,
+                &clients,
+                &sign(token::user(&user, &[], "ChromeBrowser", "device"))?,
+                "messagepack",
+            )?;
+            let senders = self.namespace.reach(sender.0, sender.1)?;
+            let sent = send(self.namespace, &senders, &sign(token::internal())?, &folder_update(&user, &id))?;
+            ensure!(sent.status == 200, "the answer is {}: {}", sent.status, sent.text());
+            client.notification(|push| push["Payload"]["Id"] == *id).map(drop)
+        })
+    }
+}
+
+#[test]
+fn a_bitwarden_moves_to_a_hub_and_back() {
+    namespace::with("bitwarden", |namespace| {
+        let key = SigningKey::rs256()?;
+        let page = Page::open(namespace, &key)?;
+        namespace.set_secret(
+            "custom-secret",
+            "globalSettings__installation__id",
+            "6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1",
+        )?;
+        // As Bitwarden's own instructions have it.
+        page.commands(
+            "helm upgrade bitwarden bitwarden/self-host --install --namespace bitwarden --values my-values.yaml --wait",
+        )?;
+        page.is_the_original()?;
+
+        let (chart, operator) = ("The self-host Helm chart", "A hub of the operator's beside that chart");
+        page.run(chart, 0)?;
+        page.delivers(&key, NOTIFICATIONS, (NOTIFICATIONS, 5000))?;
+        page.run(chart, 1)?;
+        page.is_the_original()?;
+
+        let printed = page.run(operator, 0)?;
+        ensure!(printed.contains(&format!("http://vault-internal.{}.svc:5001", namespace.name)), "{printed}");
+        page.delivers(&key, "vault", ("vault-internal", 5001))?;
+        page.is_the_original()?;
+        page.run(operator, 1)?;
+        ensure!(namespace.get("notificationhub", "vault").is_err(), "the hub is still there");
+
+        let blocks = page.text.matches("```sh\n").count();
+        ensure!(blocks == 4, "the page has {blocks} blocks of commands, and 4 were run");
+        Ok(())
+    });
+}
