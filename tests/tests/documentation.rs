@@ -236,28 +236,31 @@ fn the_supported_versions_are_those_that_are_built_and_tried() -> Result<()> {
     Ok(())
 }
 
+/// Every page.
+const PAGES: [&str; 17] = [
+    "README.md",
+    "charts/notification-hub-operator/README.md",
+    "docs/bitwarden.md",
+    "docs/configuration.md",
+    "docs/features.md",
+    "docs/install.md",
+    "docs/metrics.md",
+    "docs/operator.md",
+    "docs/performance.md",
+    "docs/scaling.md",
+    "docs/proxies.md",
+    "docs/release.md",
+    "docs/resource.md",
+    "docs/security.md",
+    "docs/support.md",
+    "docs/troubleshooting.md",
+    "docs/example/README.md",
+];
+
 #[test]
 fn links_between_the_pages_lead_somewhere() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for page in [
-        "README.md",
-        "charts/notification-hub-operator/README.md",
-        "docs/bitwarden.md",
-        "docs/configuration.md",
-        "docs/features.md",
-        "docs/install.md",
-        "docs/metrics.md",
-        "docs/operator.md",
-        "docs/performance.md",
-        "docs/scaling.md",
-        "docs/proxies.md",
-        "docs/release.md",
-        "docs/resource.md",
-        "docs/security.md",
-        "docs/support.md",
-        "docs/troubleshooting.md",
-        "docs/example/README.md",
-    ] {
+    for page in PAGES {
         let text = read(page)?;
         let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link);
         for link in links.filter(|link| !link.starts_with("http")) {
@@ -383,5 +386,20 @@ fn the_settings_beside_the_lite_image_are_understood() -> Result<()> {
     ] {
         ensure!(settings[key]["value"] == value, "{key} is {}", settings[key]);
     }
+    Ok(())
+}
+
+/// Fragments to be copied.
+#[test]
+fn what_is_shown_as_yaml_is_yaml() -> Result<()> {
+    let mut seen = 0;
+    for page in PAGES {
+        for rest in read(page)?.split("```yaml\n").skip(1) {
+            let (block, _) = rest.split_once("```").with_context(|| format!("{page}: a block has no end"))?;
+            serde_saphyr::from_str::<Value>(block).with_context(|| format!("{page}: {block}"))?;
+            seen += 1;
+        }
+    }
+    ensure!(seen > 20, "only {seen} blocks");
     Ok(())
 }

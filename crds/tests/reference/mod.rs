@@ -23,9 +23,12 @@ pub(crate) fn page(version: &Value, samples: &[Sample]) -> String {
     let mut page = smallest(samples);
     page.push_str("\n## Name\n");
     page.push_str(&refusals(&rules, |rule| rule.path.is_empty()));
-    page.push_str("\n## `spec`\n");
+    let tops = || fields.iter().filter(|field| field.path.starts_with("spec.") && field.path.matches('.').count() == 1);
+    let links: Vec<_> =
+        tops().map(|top| format!("[`{0}`](#{1})", name(top), top.path.replace('.', "").to_lowercase())).collect();
+    let _ = write!(page, "\n## `spec`\n\n{}\n", links.join(", "));
     page.push_str(&refusals(&rules, |rule| rule.path == "spec"));
-    for top in fields.iter().filter(|field| field.path.starts_with("spec.") && field.path.matches('.').count() == 1) {
+    for top in tops() {
         let is_within = |path: &str| path == top.path || path.starts_with(&format!("{}.", top.path));
         let within: Vec<&Field> = fields.iter().filter(|field| is_within(&field.path)).collect();
         let _ = write!(page, "\n### `{}`\n\n{}", top.path, spec_table(&within));
@@ -48,8 +51,8 @@ fn spec_table(fields: &[&Field]) -> String {
     let mut table = "| field | type | default | meaning |\n|---|---|---|---|\n".to_owned();
     for field in fields {
         let default = if field.required { "required".to_owned() } else { field.default().unwrap_or_default() };
-        let path = field.path.trim_start_matches("spec.");
-        let _ = writeln!(table, "| `{path}` | {} | {default} | {} |", cell(&kind(&field.schema)), field.meaning());
+        let _ =
+            writeln!(table, "| `{}` | {} | {default} | {} |", name(field), cell(&kind(&field.schema)), field.meaning());
     }
     table
 }
@@ -113,6 +116,11 @@ fn columns(version: &Value) -> String {
         let _ = writeln!(text, "| `{}` | {}{wide} |", told("name").to_uppercase(), told("description"));
     }
     text
+}
+
+/// How a field of the spec is called on the page.
+fn name(field: &Field) -> &str {
+    field.path.trim_start_matches("spec.")
 }
 
 fn cell(text: &str) -> String {
