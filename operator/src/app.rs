@@ -57,7 +57,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
         namespaces = config.namespaces.join(","),
         lease = config.lease_name,
         admin = %listener.local_addr().unwrap_or(address),
-        hub_image = %config.hub_image,
+        hub_image = %config.defaults.image,
         "starting"
     );
     tokio::spawn(admin::serve(listener, Admin { ready: ready.clone(), metrics: metrics.clone() }));
@@ -66,7 +66,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     tokio::spawn(watch_readiness(client.clone(), ready));
     let identity = identity();
     let (leadership, election) = elect(&client, &config, &identity);
-    let context = Context::new(client.clone(), leadership.clone(), identity, metrics.clone(), config.hub_image);
+    let context = Context::new(client.clone(), leadership.clone(), identity, metrics.clone(), config.defaults);
 
     let work = work(client, &config.namespaces, Arc::new(context), leadership, stop.clone());
     let Some((election, end_election)) = election else {

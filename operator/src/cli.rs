@@ -42,6 +42,14 @@ pub struct DiffArguments {
     /// Image of hubs that do not name one, as the operator has it [default: this version's].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_HUB_IMAGE", value_name = "IMAGE")]
     pub hub_image: Option<String>,
+
+    /// Labels that objects and pods inherit, as the operator has it.
+    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_INHERITED_LABELS", value_name = "A,B*")]
+    pub inherited_labels: Option<String>,
+
+    /// The same for annotations.
+    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_INHERITED_ANNOTATIONS", value_name = "A,B*")]
+    pub inherited_annotations: Option<String>,
 }
 
 /// The options of `run`, as they were written. An empty one counts as not given.
@@ -70,6 +78,15 @@ pub struct RunArguments {
     /// Image of hubs that do not name one [default: the operator's own version].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_HUB_IMAGE", value_name = "IMAGE")]
     pub hub_image: Option<String>,
+
+    /// Labels of a NotificationHub that its objects and pods get, too: names, or beginnings of names with a `*` behind,
+    /// separated by commas.
+    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_INHERITED_LABELS", value_name = "A,B*")]
+    pub inherited_labels: Option<String>,
+
+    /// The same for annotations.
+    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_INHERITED_ANNOTATIONS", value_name = "A,B*")]
+    pub inherited_annotations: Option<String>,
 
     /// What is logged: error, warn, info, debug, trace, or directives of tracing's EnvFilter [default: info].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_LOG_LEVEL", value_name = "LEVEL")]

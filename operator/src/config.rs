@@ -8,7 +8,9 @@ use std::str::FromStr;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::RunArguments;
+use crate::model::defaults::Defaults;
 use crate::model::image::ImageReference;
+use crate::model::inheritance::{Inheritance, Names};
 use crate::telemetry::logging::LogFormat;
 
 /// The image of hubs that do not name one.
@@ -28,8 +30,8 @@ pub struct Config {
     pub lease_namespace: Option<String>,
     /// Where the process itself is looked after.
     pub metrics_address: SocketAddr,
-    /// The default image.
-    pub hub_image: ImageReference,
+    /// What goes for every hub.
+    pub defaults: Defaults,
     /// What is logged.
     pub log_filter: EnvFilter,
     /// How.
@@ -83,15 +85,26 @@ impl Config {
         let hub_image = given(&arguments.hub_image).unwrap_or(DEFAULT_HUB_IMAGE).parse::<ImageReference>();
         let log_filter = given(&arguments.log_level).unwrap_or("info").parse::<EnvFilter>();
         let log_format = parsed("log-format", &arguments.log_format, LogFormat::Json, "give json or text", &mut wrong);
+        let mut inherited = |flag: &str, option: &Option<String>| {
+            let names = given(option).unwrap_or_default().parse::<Names>();
+            names.unwrap_or_else(|error| {
+                wrong(flag, error.to_string());
+                Names::default()
+            })
+        };
+        let inheritance = Inheritance {
+            labels: inherited("inherited-labels", &arguments.inherited_labels),
+            annotations: inherited("inherited-annotations", &arguments.inherited_annotations),
+        };
         let hub_image = hub_image.map_err(|error| wrong("hub-image", error.to_string()));
         let log_filter = log_filter.map_err(|error| wrong("log-level", error.to_string()));
         match (hub_image, log_filter, problems.is_empty()) {
-            (Ok(hub_image), Ok(log_filter), true) => Ok(Config {
+            (Ok(image), Ok(log_filter), true) => Ok(Config {
                 namespaces: namespaces.into_iter().collect(),
                 lease_name: election.then(|| lease_name.to_owned()),
                 lease_namespace: lease_namespace.map(str::to_owned),
                 metrics_address,
-                hub_image,
+                defaults: Defaults { image, inheritance },
                 log_filter,
                 log_format,
             }),
@@ -138,7 +151,7 @@ mod tests {
         assert!(config.namespaces.is_empty());
         assert_eq!(config.lease_name.as_deref(), Some("notification-hub-operator"));
         assert_eq!(config.metrics_address.to_string(), "0.0.0.0:8080");
-        assert_eq!(config.hub_image.to_string(), DEFAULT_HUB_IMAGE);
+        assert_eq!(config.defaults.image.to_string(), DEFAULT_HUB_IMAGE);
         assert_eq!(config.log_format, LogFormat::Json);
     }
 
@@ -151,6 +164,8 @@ mod tests {
             lease_namespace: text(""),
             metrics_address: text(""),
             hub_image: text(""),
+            inherited_labels: text(""),
+            inherited_annotations: text(""),
             log_level: text(""),
             log_format: text(""),
         };
@@ -167,6 +182,8 @@ mod tests {
             lease_namespace: text("A.b"),
             metrics_address: text("8080"),
             hub_image: text("a b"),
+            inherited_labels: text("team,*"),
+            inherited_annotations: text("a b"),
             log_level: text("hub=nonsense"),
             log_format: text("xml"),
         };
@@ -178,6 +195,8 @@ mod tests {
             "LEASE_NAMESPACE",
             "METRICS_ADDRESS",
             "HUB_IMAGE",
+            "INHERITED_LABELS",
+            "INHERITED_ANNOTATIONS",
             "LOG_LEVEL",
             "LOG_FORMAT",
         ];

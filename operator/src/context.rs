@@ -13,7 +13,7 @@ use crate::conditions::as_note;
 use crate::connections::Connections;
 use crate::controller::backoff::Backoff;
 use crate::leader::Leadership;
-use crate::model::image::ImageReference;
+use crate::model::defaults::Defaults;
 use crate::optional::Served;
 use crate::telemetry::metrics::Metrics;
 
@@ -35,8 +35,8 @@ pub struct Context {
     pub connections: Connections,
     /// Which optional kinds the cluster knows.
     pub served: watch::Sender<Served>,
-    /// The hub's image where a spec does not say another.
-    pub hub_image: ImageReference,
+    /// What the configuration says of every hub.
+    pub defaults: Defaults,
 }
 
 impl Context {
@@ -46,7 +46,7 @@ impl Context {
         leadership: Leadership,
         instance: String,
         metrics: Arc<Metrics>,
-        hub_image: ImageReference,
+        defaults: Defaults,
     ) -> Context {
         let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(instance) };
         Context {
@@ -57,7 +57,7 @@ impl Context {
             clock: Clock::default(),
             connections: Connections::default(),
             served: watch::Sender::default(),
-            hub_image,
+            defaults,
         }
     }
 

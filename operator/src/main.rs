@@ -38,7 +38,12 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             return runtime()?.block_on(check(&config));
         }
         Command::Diff(arguments) => {
-            let config = judged(&RunArguments { hub_image: arguments.hub_image.clone(), ..RunArguments::default() });
+            let config = judged(&RunArguments {
+                hub_image: arguments.hub_image.clone(),
+                inherited_labels: arguments.inherited_labels.clone(),
+                inherited_annotations: arguments.inherited_annotations.clone(),
+                ..RunArguments::default()
+            });
             let Some(config) = config else { return Ok(ExitCode::from(USAGE)) };
             return Ok(runtime()?.block_on(differ(&arguments, &config)).unwrap_or_else(|error| {
                 eprintln!("error: {error:#}");
@@ -86,7 +91,7 @@ async fn differ(arguments: &DiffArguments, config: &Config) -> anyhow::Result<Ex
     let read = if file == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
     let yaml = read.with_context(|| file.clone())?;
     let client = client().await?;
-    let found = diff::diff(&client, &yaml, arguments.namespace.as_deref(), &config.hub_image).await?;
+    let found = diff::diff(&client, &yaml, arguments.namespace.as_deref(), &config.defaults).await?;
     found.iter().for_each(|difference| print!("{}", difference.text));
     let status = match () {
         () if found.iter().any(|difference| difference.blocked) => UNKNOWN,

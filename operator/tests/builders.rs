@@ -15,7 +15,7 @@ use notification_hub_operator::reconcile::validate::validate;
 use serde_json::{Value, json};
 
 use crate::common::fixtures::{
-    CERTIFICATE, CONNECTION_STRING, P256_PRIVATE, P256_PUBLIC, REDIS_PASSWORD, REDIS_URL, hub, secret,
+    CERTIFICATE, CONNECTION_STRING, P256_PRIVATE, P256_PUBLIC, REDIS_PASSWORD, REDIS_URL, defaults, hub, secret,
     with_autoscaling, with_queue, with_redis,
 };
 
@@ -225,9 +225,8 @@ pub fn validated(spec: Value) -> ValidatedHub {
         generated: resource.spec.auth.generate.is_some().then_some(Kept::Ours(Stored { ring, at })),
         token_key: resource.spec.backplane.is_some().then_some(Kept::Ours(token_key)),
     };
-    let image = "registry.example.com/hub:1.0.0".parse().expect("an image");
     let served = OptionalKind::ALL.into_iter().collect();
-    validate(&resource, fetched, &image, &served).expect("a valid spec").hub
+    validate(&resource, fetched, &defaults(), &served).expect("a valid spec").hub
 }
 
 /// The objects as text.

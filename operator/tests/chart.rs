@@ -199,6 +199,8 @@ fn configuration(objects: &[Value]) -> Config {
         lease_namespace: take("LEASE_NAMESPACE"),
         metrics_address: take("METRICS_ADDRESS"),
         hub_image: take("HUB_IMAGE"),
+        inherited_labels: take("INHERITED_LABELS"),
+        inherited_annotations: take("INHERITED_ANNOTATIONS"),
         log_level: take("LOG_LEVEL"),
         log_format: take("LOG_FORMAT"),
     };
@@ -210,7 +212,7 @@ fn configuration(objects: &[Value]) -> Config {
 fn the_operator_understands_what_the_chart_tells_it() {
     let Some(objects) = rendered(&[]) else { return };
     let config = configuration(&objects);
-    assert_eq!(config.hub_image.to_string(), DEFAULT_HUB_IMAGE);
+    assert_eq!(config.defaults.image.to_string(), DEFAULT_HUB_IMAGE);
     assert!(config.namespaces.is_empty());
     let lease = config.lease_name.expect("an election");
     let granted: Vec<_> =
@@ -227,6 +229,7 @@ fn the_operator_understands_what_the_chart_tells_it() {
         "leaderElection={\"enabled\":true,\"leaseName\":\"mine\"}".to_owned(),
         "log={\"level\":\"debug\",\"format\":\"text\"}".to_owned(),
         "metrics.port=9000".to_owned(),
+        "inherited={\"labels\":[\"team\",\"cost.example/*\"],\"annotations\":[\"owner\"]}".to_owned(),
         format!(
             "hubImage={{\"registry\":\"\",\"repository\":\"mirror:5000/hub\",\"tag\":\"2\",\"digest\":\"{digest}\"}}"
         ),
@@ -240,7 +243,9 @@ fn the_operator_understands_what_the_chart_tells_it() {
     assert_eq!(config.namespaces, ["a", "b"]);
     assert_eq!(config.lease_name.as_deref(), Some("mine"));
     assert_eq!(config.metrics_address.port(), 9000);
-    assert_eq!(config.hub_image.to_string(), format!("mirror:5000/hub:2@{digest}"));
+    assert_eq!(config.defaults.inheritance.labels, "team,cost.example/*".parse().expect("names"));
+    assert_eq!(config.defaults.inheritance.annotations, "owner".parse().expect("names"));
+    assert_eq!(config.defaults.image.to_string(), format!("mirror:5000/hub:2@{digest}"));
     let pod = &the_deployment(&objects)["spec"]["template"]["spec"];
     assert_eq!(pod["containers"][0]["image"], format!("mirror:5000/operator@{digest}"));
     assert_eq!(pod["imagePullSecrets"], json!([{ "name": "registry" }]));
@@ -278,7 +283,7 @@ fn the_definition_is_kept_unless_it_is_not_wanted() {
 
 #[test]
 fn wrong_values_are_refused_with_a_sentence() {
-    let table: [(&[&str], &str); 25] = [
+    let table: [(&[&str], &str); 26] = [
         (&["nonsense=1"], "'nonsense' not allowed"),
         (&["image.nonsense=1"], "'nonsense' not allowed"),
         (&["image.tag=1"], "got number, want string"),
@@ -300,6 +305,7 @@ fn wrong_values_are_refused_with_a_sentence() {
         (&["networkPolicy={\"enabled\":true,\"metricsFrom\":[{}]}"], "/networkPolicy/metricsFrom/0"),
         (&["metrics.podMonitor={\"enabled\":true,\"interval\":\"soon\"}"], "/metrics/podMonitor/interval"),
         (&["metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"], "no Service to collect from"),
+        (&["inherited.labels=[\"*\"]"], "/inherited/labels/0"),
         (&["metrics.dashboards.folder=\"a\""], "'folder' not allowed"),
         (&["metrics.prometheusRule.labels={\"a\":1}"], "/metrics/prometheusRule/labels/a"),
         (&["metrics.serviceMonitor.enabled=true", "metrics.podMonitor.enabled=true"], "exclude each other"),

@@ -11,12 +11,14 @@ use notification_hub_operator::cli::RunArguments;
 use notification_hub_operator::commands::check_permissions::{missing, needs};
 use notification_hub_operator::commands::diff::{Difference, Error, diff};
 use notification_hub_operator::config::Config;
+use notification_hub_operator::model::defaults::Defaults;
 use notification_hub_operator::permissions::{PERMISSIONS, Scope};
 use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, context, hub, key, pass, roll_out, secret, smallest, with_queue, with_signing_keys,
+    CHILDREN, CONNECTION_STRING, context, defaults, hub, key, pass, roll_out, secret, smallest, with_queue,
+    with_signing_keys,
 };
 
 fn config(namespaces: &str, election: &str) -> Config {
@@ -75,10 +77,13 @@ async fn what_is_not_allowed_is_named_with_its_reason() {
 }
 
 async fn differences(api: &FakeApi, hub: &Value) -> Result<Difference, Error> {
-    let image = "registry.example.com/hub:1.0.0".parse().expect("an image");
+    differences_with(api, hub, &defaults()).await
+}
+
+async fn differences_with(api: &FakeApi, hub: &Value, defaults: &Defaults) -> Result<Difference, Error> {
     let yaml = format!("apiVersion: v1\nkind: ConfigMap\n---\n{}", serde_saphyr::to_string(hub).expect("YAML"));
     let version = api.version();
-    let found = diff(&api.client(), &yaml, None, &image).await;
+    let found = diff(&api.client(), &yaml, None, defaults).await;
     assert_eq!(api.changes_since(version), [""; 0], "nothing is written");
     let mut found = found?;
     assert_eq!(found.len(), 1);
@@ -132,6 +137,17 @@ async fn what_changes_is_shown_by_line_and_secrets_are_hidden() {
 }
 
 #[tokio::test]
+async fn what_children_would_inherit_is_shown() {
+    let mut defaults = defaults();
+    defaults.inheritance.labels = "team".parse().expect("names");
+    let mut labelled = hub("vault", smallest());
+    labelled["metadata"]["labels"] = json!({ "team": "blue", "other": "red" });
+    let found = differences_with(&applied().await, &labelled, &defaults).await.expect("differences");
+    assert!(found.text.contains("~ Service vault-metrics\n") && found.text.contains("team: blue"), "{}", found.text);
+    assert!(!found.text.contains("red"), "{}", found.text);
+}
+
+#[tokio::test]
 async fn what_is_in_the_way_is_told() {
     let found = differences(&applied().await, &hub("vault", with_signing_keys("missing"))).await.expect("an answer");
     assert!(found.blocked && !found.changes);
@@ -140,13 +156,12 @@ async fn what_is_in_the_way_is_told() {
 
 #[tokio::test]
 async fn what_cannot_be_told_is_an_error_that_says_why() {
-    let image = "hub:1".parse().expect("an image");
     for (yaml, told) in [
         ("a: [", "it is no YAML"),
         ("kind: ConfigMap", "there is no NotificationHub in it"),
         ("kind: NotificationHub", "needs metadata.name"),
     ] {
-        let error = diff(&FakeApi::new().client(), yaml, None, &image).await.expect_err("nothing to compare");
+        let error = diff(&FakeApi::new().client(), yaml, None, &defaults()).await.expect_err("nothing to compare");
         assert!(error.to_string().contains(told), "{error}");
     }
 }

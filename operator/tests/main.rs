@@ -18,6 +18,7 @@ mod defaults;
 mod drift;
 mod exposure;
 mod faults;
+mod inherited;
 mod leader;
 mod optional;
 mod outdated;

@@ -1,4 +1,4 @@
-//! The metadata of every child: the only place where owner reference and labels are set. Pure.
+//! The metadata of every child and of the pods: the only place where owner reference and labels are set. Pure.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,39 @@ use crate::model::labels::{self, Labels};
 
 /// Metadata of the child called `name`.
 pub(super) fn of(hub: &ValidatedHub, name: impl Into<String>) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(name.into()),
-        namespace: Some(hub.namespace.clone()),
-        labels: Some(labels::recommended(&hub.name)),
-        owner_references: Some(vec![hub.owner.clone()]),
-        ..ObjectMeta::default()
-    }
+    with(hub, name, &Labels::new(), &BTreeMap::new())
 }
 
-/// The same with labels and annotations of the user's. A label of ours wins.
+/// The same with labels and annotations of the user's. They win over inherited ones, and a label of ours over both.
 pub(super) fn with(
     hub: &ValidatedHub,
     name: impl Into<String>,
     labels: &Labels,
     annotations: &BTreeMap<String, String>,
 ) -> ObjectMeta {
-    let metadata = of(hub, name);
-    let mut all = labels.clone();
-    all.extend(metadata.labels.into_iter().flatten());
+    let inherited = &hub.inherited;
+    let annotations = over(&inherited.annotations, annotations.clone());
     ObjectMeta {
-        labels: Some(all),
-        annotations: Some(annotations.clone()).filter(|annotations| !annotations.is_empty()),
-        ..metadata
+        name: Some(name.into()),
+        namespace: Some(hub.namespace.clone()),
+        labels: Some(over(&over(&inherited.labels, labels.clone()), labels::recommended(&hub.name))),
+        annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
+        owner_references: Some(vec![hub.owner.clone()]),
+        ..ObjectMeta::default()
     }
+}
+
+/// Metadata of the pods, with annotations of ours. Both win over inherited ones.
+pub(super) fn of_pods(hub: &ValidatedHub, annotations: BTreeMap<String, String>) -> ObjectMeta {
+    ObjectMeta {
+        labels: Some(over(&hub.inherited.labels, labels::of_pods(&hub.name, &hub.source))),
+        annotations: Some(over(&hub.inherited.annotations, annotations)),
+        ..ObjectMeta::default()
+    }
+}
+
+fn over(lower: &BTreeMap<String, String>, upper: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut all = lower.clone();
+    all.extend(upper);
+    all
 }

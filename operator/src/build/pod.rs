@@ -8,18 +8,17 @@ use k8s_openapi::api::core::v1::{
     SeccompProfile, SecretKeySelector, SecretVolumeSource, SecurityContext, SleepAction, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use notification_hub_crds::CONFIG_CHECKSUM_ANNOTATION;
 
 use super::config_file::REDIS_CA_FILE;
 use super::{
     CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, REDIS_CA_FOLDER, REDIS_PASSWORD, REDIS_URL,
-    SIGNING_KEYS_FOLDER, TOKENS_FOLDER, checksum, ports, spread,
+    SIGNING_KEYS_FOLDER, TOKENS_FOLDER, checksum, metadata, ports, spread,
 };
 use crate::keys::{CONNECTION_TOKEN_ENTRY, JWKS_ENTRY};
 use crate::model::source::Credential;
-use crate::model::{CONTAINER, Fingerprint, SecretEntry, ValidatedHub, labels};
+use crate::model::{CONTAINER, Fingerprint, SecretEntry, ValidatedHub};
 
 /// Names of the volumes.
 pub(super) mod volume {
@@ -54,11 +53,7 @@ pub(super) fn template(hub: &ValidatedHub, config: &str) -> PodTemplateSpec {
         ("kubectl.kubernetes.io/default-container", CONTAINER.to_owned()),
     ];
     PodTemplateSpec {
-        metadata: Some(ObjectMeta {
-            labels: Some(labels::of_pods(&hub.name, &hub.source)),
-            annotations: Some(annotations.map(|(key, value)| (key.to_owned(), value)).into()),
-            ..ObjectMeta::default()
-        }),
+        metadata: Some(metadata::of_pods(hub, annotations.map(|(key, value)| (key.to_owned(), value)).into())),
         spec: Some(spec(hub)),
     }
 }

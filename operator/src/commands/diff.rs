@@ -2,7 +2,7 @@
 
 use kube::api::{DynamicObject, PostParams};
 use kube::core::ApiResource;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use notification_hub_crds::NotificationHub;
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::build::lost;
 use crate::cluster::{CallError, Cluster, in_time};
 use crate::conditions::Findings;
 use crate::leader::Leadership;
-use crate::model::image::ImageReference;
+use crate::model::defaults::Defaults;
 use crate::optional::{self, Served};
 use crate::reconcile::change::Change;
 use crate::reconcile::dereference::dereference;
@@ -72,7 +72,7 @@ pub async fn diff(
     client: &Client,
     yaml: &str,
     namespace: Option<&str>,
-    image: &ImageReference,
+    defaults: &Defaults,
 ) -> Result<Vec<Difference>, Error> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).map_err(|error| Error::Yaml(error.into()))?;
     let hubs: Vec<_> = documents.into_iter().filter(|document| document["kind"] == "NotificationHub").collect();
@@ -81,7 +81,7 @@ pub async fn diff(
     }
     let mut differences = Vec::new();
     for hub in hubs {
-        differences.push(Box::pin(one(client, hub, namespace, image)).await?);
+        differences.push(Box::pin(one(client, hub, namespace, defaults)).await?);
     }
     Ok(differences)
 }
@@ -90,7 +90,7 @@ async fn one(
     client: &Client,
     written: Value,
     namespace: Option<&str>,
-    image: &ImageReference,
+    defaults: &Defaults,
 ) -> Result<Difference, Error> {
     let name = written["metadata"]["name"].as_str().ok_or(Error::NoName)?.to_owned();
     let namespace = written["metadata"]["namespace"].as_str().or(namespace).unwrap_or(client.default_namespace());
@@ -108,14 +108,15 @@ async fn one(
     let served = optional::discover(client, &Served::default()).await;
     let fetched = dereference(&cluster, &hub, Timestamp::now()).await.map_err(|error| failed(error.into()))?;
     let CarriedOut { findings, changes, .. } =
-        Box::pin(carry_out(&cluster, image, &served, &hub, fetched)).await.map_err(failed)?;
+        Box::pin(carry_out(&cluster, defaults, &served, &hub, fetched)).await.map_err(failed)?;
     let mut text = format!("NotificationHub {name} in namespace {namespace}\n");
     complaints(&findings).for_each(|complaint| text.push_str(&format!("! {complaint}\n")));
     changes.iter().for_each(|change| text.push_str(&shown(change)));
     Ok(Difference { text, changes: !changes.is_empty(), blocked: findings.are_in_the_way() })
 }
 
-/// The resource as the API server would store it: the one that there is with this spec, or a new one.
+/// The resource as the API server would store it: the one that there is with this spec and these labels and annotations
+/// as well, or a new one.
 async fn taken(client: &Client, name: &str, namespace: &str, written: Value) -> Result<DynamicObject, CallError> {
     let api: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<NotificationHub>(&()));
@@ -123,14 +124,24 @@ async fn taken(client: &Client, name: &str, namespace: &str, written: Value) -> 
     match in_time(api.get_opt(name)).await? {
         Some(mut live) => {
             live.data["spec"] = written["spec"].clone();
+            live.labels_mut().extend(texts(&written["metadata"]["labels"]));
+            live.annotations_mut().extend(texts(&written["metadata"]["annotations"]));
             in_time(api.replace(name, &params, &live)).await
         }
         None => {
             let mut object = DynamicObject::new(name, &ApiResource::erase::<NotificationHub>(&())).within(namespace);
             object.data = serde_json::json!({ "spec": written["spec"] });
+            object.labels_mut().extend(texts(&written["metadata"]["labels"]));
+            object.annotations_mut().extend(texts(&written["metadata"]["annotations"]));
             in_time(api.create(&params, &object)).await
         }
     }
+}
+
+/// Labels or annotations as they are written.
+fn texts(written: &Value) -> impl Iterator<Item = (String, String)> {
+    let all = written.as_object().into_iter().flatten();
+    all.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
 }
 
 fn complaints(findings: &Findings) -> impl Iterator<Item = String> {

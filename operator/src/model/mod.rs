@@ -1,9 +1,11 @@
 //! A hub whose spec and references have been checked: the only thing that builders see. Pure.
 
 pub mod backplane;
+pub mod defaults;
 pub mod duration;
 pub mod fingerprint;
 pub mod image;
+pub mod inheritance;
 pub mod labels;
 pub mod names;
 pub mod ownership;
@@ -21,6 +23,7 @@ use crate::keys::Plan;
 use backplane::Backplane;
 pub use fingerprint::Fingerprint;
 use image::ImageReference;
+use inheritance::Inherited;
 use names::HubName;
 use scale::Scale;
 pub use secret_entry::SecretEntry;
@@ -39,6 +42,8 @@ pub struct ValidatedHub {
     pub namespace: String,
     /// The reference by which its children belong to it.
     pub owner: OwnerReference,
+    /// What its children get of its resource's labels and annotations.
+    pub inherited: Inherited,
     /// How many pods.
     pub scale: Scale,
     /// What they run.

@@ -25,7 +25,7 @@ use crate::cluster::Cluster;
 use crate::conditions::{self, Findings, Problem, Seen, Ways};
 use crate::context::Context;
 use crate::keys::Plan;
-use crate::model::image::ImageReference;
+use crate::model::defaults::Defaults;
 use crate::optional::Served;
 use change::Change;
 use dereference::Fetched;
@@ -108,7 +108,7 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passe
     let is_paused = hub.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true");
     let cluster = if is_paused { context.cluster.rehearsal() } else { context.cluster.clone() };
     let served = context.served.borrow().clone();
-    let carried_out = Box::pin(carry_out(&cluster, &context.hub_image, &served, hub, fetched)).await?;
+    let carried_out = Box::pin(carry_out(&cluster, &context.defaults, &served, hub, fetched)).await?;
     let CarriedOut { findings, applied, changes, keys } = carried_out;
     let pending = is_paused.then(|| changes.into_iter().map(|change| change.object).collect());
     let due = keys.as_ref().map(Plan::due).filter(|_| !is_paused);
@@ -159,13 +159,13 @@ pub struct Live {
 /// Validates, builds, applies and prunes.
 pub async fn carry_out(
     cluster: &Cluster,
-    default_image: &ImageReference,
+    defaults: &Defaults,
     served: &Served,
     hub: &NotificationHub,
     fetched: Fetched,
 ) -> Result<CarriedOut, Error> {
     let only = |findings| CarriedOut { findings, ..CarriedOut::default() };
-    let checked = match validate::validate(hub, fetched, default_image, served) {
+    let checked = match validate::validate(hub, fetched, defaults, served) {
         Ok(checked) => checked,
         Err(findings) => return Ok(only(findings)),
     };

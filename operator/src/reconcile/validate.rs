@@ -19,7 +19,7 @@ use crate::build::{Understood, understand};
 use crate::conditions::{Findings, Problem};
 use crate::keys;
 use crate::model::backplane::Backplane;
-use crate::model::image::ImageReference;
+use crate::model::defaults::Defaults;
 use crate::model::names::HubName;
 use crate::model::{Tokens, ValidatedHub, labels};
 use crate::optional::Served;
@@ -37,7 +37,7 @@ pub struct Checked {
 pub fn validate(
     hub: &NotificationHub,
     fetched: Fetched,
-    default_image: &ImageReference,
+    defaults: &Defaults,
     served: &Served,
 ) -> Result<Checked, Findings> {
     let mut findings = Findings { unserved: surroundings::unserved(&hub.spec, served), ..Findings::default() };
@@ -95,8 +95,9 @@ pub fn validate(
         name,
         namespace: hub.namespace().unwrap_or_default(),
         owner,
+        inherited: defaults.inheritance.of(hub),
         scale,
-        image: default_image.with(&image),
+        image: defaults.image.with(&image),
         pull_policy: image.pull_policy,
         pull_secrets: image.pull_secrets.into_iter().map(|secret| secret.name).collect(),
         source,

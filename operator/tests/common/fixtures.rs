@@ -10,6 +10,8 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_operator::context::Context;
 use notification_hub_operator::controller;
 use notification_hub_operator::leader::Leadership;
+use notification_hub_operator::model::defaults::Defaults;
+use notification_hub_operator::model::inheritance::Inheritance;
 use notification_hub_operator::reconcile;
 use notification_hub_operator::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
@@ -116,8 +118,13 @@ pub fn context(api: &FakeApi) -> Arc<Context> {
 /// A process's context.
 pub fn context_led_by(api: &FakeApi, leadership: Leadership) -> Arc<Context> {
     let metrics = Arc::new(Metrics::new().expect("metrics"));
+    Arc::new(Context::new(api.client(), leadership, "test".to_owned(), metrics, defaults()))
+}
+
+/// A configuration that says no more than an image.
+pub fn defaults() -> Defaults {
     let image = "registry.example.com/hub:1.0.0".parse().expect("an image");
-    Arc::new(Context::new(api.client(), leadership, "test".to_owned(), metrics, image))
+    Defaults { image, inheritance: Inheritance::default() }
 }
 
 /// A pass over the hub `vault`.

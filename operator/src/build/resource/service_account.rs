@@ -1,18 +1,22 @@
 //! The pods' ServiceAccount: an identity without any right in the cluster. Pure.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::ServiceAccount;
 
 use crate::build::metadata;
 use crate::model::ValidatedHub;
+use crate::model::labels::Labels;
 use crate::model::source::Credential;
 
 /// By it Azure's webhook knows for which identity it asks.
 const CLIENT_ID: &str = "azure.workload.identity/client-id";
 
 pub(in crate::build) fn build(hub: &ValidatedHub) -> ServiceAccount {
-    let mut metadata = metadata::of(hub, hub.name.as_str());
+    let mut annotations = BTreeMap::new();
     if let Some(Credential::WorkloadIdentity { client_id, .. }) = hub.source.credential() {
-        metadata.annotations = Some([(CLIENT_ID.to_owned(), client_id.clone())].into());
+        annotations.insert(CLIENT_ID.to_owned(), client_id.clone());
     }
+    let metadata = metadata::with(hub, hub.name.as_str(), &Labels::new(), &annotations);
     ServiceAccount { metadata, automount_service_account_token: Some(false), ..ServiceAccount::default() }
 }
