@@ -9,7 +9,7 @@ SHELL := /bin/bash
 CARGO_TEST := cargo test --locked --workspace
 # The tests of crates other than tests/ need nothing but themselves; the operator's are one program.
 UNIT := operator $(basename $(notdir $(wildcard crds/tests/*.rs hub/tests/*.rs properties/tests/*.rs)))
-CLUSTER_TESTS := crd_rules story $(basename $(notdir $(wildcard tests/tests/*_story.rs)))
+CLUSTER_TESTS := crd_rules stories story $(basename $(notdir $(wildcard tests/tests/*_story.rs)))
 PARTS := $(filter-out $(CLUSTER_TESTS),$(basename $(notdir $(wildcard tests/tests/*.rs))))
 DENY := 0.20.2
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/notification-hub
