@@ -4,7 +4,7 @@ use kube::Client;
 use notification_hub_operator::optional::{OptionalKind, Served, discover};
 use serde_json::{Value, json};
 
-use crate::common::fake_api::FakeApi;
+use crate::common::fake_api::{FakeApi, Fault};
 use crate::common::fixtures::{
     HUBS, REDIS_URL, condition, context, hub, is, key, message, pass, roll_out, secret, smallest, with_autoscaling,
     with_redis,
@@ -120,6 +120,25 @@ async fn what_is_known_stays_known_where_the_server_does_not_answer() {
         Ok::<_, std::convert::Infallible>(answer.expect("a response"))
     });
     assert_eq!(discover(&Client::new(unavailable, "default"), &known).await, known);
+}
+
+#[tokio::test]
+async fn hubs_that_ask_for_no_optional_kind_need_no_right_to_one() {
+    let lists = {
+        let api = with_hub(smallest());
+        settled(&api, &all()).await;
+        api.take_calls();
+        settled(&api, &all()).await;
+        let calls = api.take_calls();
+        let plurals = OptionalKind::ALL.map(|kind| format!("list {} ", kind.resource().plural));
+        plurals.map(|list| calls.iter().position(|call| *call == list).expect("it is looked for"))
+    };
+    let api = with_hub(smallest());
+    settled(&api, &all()).await;
+    api.take_calls();
+    lists.iter().for_each(|index| api.inject(*index, Fault::Refused(403)));
+    settled(&api, &all()).await;
+    assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
 }
 
 /// What a controller says of the route and a parent.

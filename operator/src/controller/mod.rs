@@ -70,7 +70,6 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
     let store = controller.store();
     let reported = context.clone();
     let moved = counts::moved(store.clone(), context.clone());
-    let served = context.served.subscribe();
     let given_up = asked_before_anything(store.clone(), stop.clone());
     let running = controller
         .watches(
@@ -107,11 +106,11 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
         )
         .watches(scoped::<PartialObjectMeta<Secret>>(client, namespace), watched(), triggers::secrets(store.clone()))
         .reconcile_on(moved)
-        .reconcile_on(optional::children::<HttpRoute>(scoped(client, namespace), served.clone(), store.clone()))
-        .reconcile_on(optional::children::<ServiceMonitor>(scoped(client, namespace), served.clone(), store.clone()))
-        .reconcile_on(optional::children::<PodMonitor>(scoped(client, namespace), served.clone(), store.clone()))
-        .reconcile_on(optional::children::<ScaledObject>(scoped(client, namespace), served.clone(), store.clone()))
-        .reconcile_on(optional::all(served, store))
+        .reconcile_on(optional::children::<HttpRoute>(scoped(client, namespace), &context, store.clone()))
+        .reconcile_on(optional::children::<ServiceMonitor>(scoped(client, namespace), &context, store.clone()))
+        .reconcile_on(optional::children::<PodMonitor>(scoped(client, namespace), &context, store.clone()))
+        .reconcile_on(optional::children::<ScaledObject>(scoped(client, namespace), &context, store.clone()))
+        .reconcile_on(optional::all(&context, store))
         .graceful_shutdown_on(async move {
             // An error means that nobody is left who could say so.
             let _ = stop.wait_for(|stop| *stop).await;

@@ -5,18 +5,19 @@ use kube::Api;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
-use tokio::sync::watch;
 
 use super::{Guarded, triggers};
-use crate::optional::{Optional, Served};
+use crate::context::Context;
+use crate::optional::Optional;
 
 /// The hubs that changed objects of a kind concern, while the cluster knows it.
 pub(super) fn children<K: Optional>(
     api: Api<PartialObjectMeta<K>>,
-    served: watch::Receiver<Served>,
+    context: &Context,
     store: Store<Guarded>,
-) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static {
-    let times = stream::unfold((api, served), |(api, mut served)| async move {
+) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static + use<K> {
+    let metrics = context.metrics.clone();
+    let times = stream::unfold((api, context.served.subscribe()), |(api, mut served)| async move {
         served.wait_for(|served| served.has(K::KIND)).await.ok()?;
         let mut lasting = served.clone();
         let until_gone = async move { lasting.wait_for(|served| !served.has(K::KIND)).await.map(drop) };
@@ -25,18 +26,20 @@ pub(super) fn children<K: Optional>(
     });
     let concerned = triggers::children::<K>(store);
     times.flatten().flat_map(move |object| {
-        let hubs =
-            object.inspect_err(|error| tracing::warn!(kind = %K::KIND, %error, "a watch failed; it is tried again"));
-        stream::iter(hubs.map(&concerned).unwrap_or_default())
+        let hubs = object.map(&concerned).inspect_err(|error| {
+            metrics.watch_failed();
+            tracing::warn!(kind = %K::KIND, %error, "a watch failed; it is tried again");
+        });
+        stream::iter(hubs.unwrap_or_default())
     })
 }
 
 /// Every hub, whenever the cluster has come to know another set of kinds.
 pub(super) fn all(
-    served: watch::Receiver<Served>,
+    context: &Context,
     store: Store<Guarded>,
-) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static {
-    let times = stream::unfold((served, store), |(mut served, store)| async move {
+) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static + use<> {
+    let times = stream::unfold((context.served.subscribe(), store), |(mut served, store)| async move {
         served.changed().await.ok()?;
         let hubs: Vec<_> = store.state().iter().map(|hub| ObjectRef::from_obj(&**hub)).collect();
         Some((stream::iter(hubs), (served, store)))

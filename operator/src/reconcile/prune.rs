@@ -56,14 +56,24 @@ pub async fn autoscalers(
     Ok(deleted)
 }
 
-/// Of a kind that the cluster does not know there is nothing.
+/// Of a kind that the cluster does not know there is nothing; and of one that this operator may not list it has made nothing,
+/// unless that was taken from it since: no reason to hold up hubs that ask for none.
 async fn prune_optional<K: Optional>(
     cluster: &Cluster,
     hub: &NotificationHub,
     served: &Served,
     wanted: &BTreeSet<String>,
 ) -> Result<Vec<Change>, Error> {
-    if served.has(K::KIND) { prune_kind::<K>(cluster, hub, wanted).await } else { Ok(Vec::new()) }
+    if !served.has(K::KIND) {
+        return Ok(Vec::new());
+    }
+    match prune_kind::<K>(cluster, hub, wanted).await {
+        Err(error) if error.category() == "forbidden" => {
+            tracing::warn!(hub = hub.name_any(), %error, "what is not wanted any more cannot be looked for");
+            Ok(Vec::new())
+        }
+        result => result,
+    }
 }
 
 async fn prune_kind<K: Kind>(
