@@ -185,6 +185,27 @@ async fn a_controller_that_has_not_heard_of_the_hubs_yet_ends_when_it_is_asked_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_happens_while_watches_are_dropped_is_noticed() {
+    let api = FakeApi::new();
+    let running = Running::start(&api, &[]);
+    api.create(hub("vault", smallest()));
+    until_ready(&api, "vault").await;
+    for (resource, name) in CHILDREN {
+        let child = key(resource, name);
+        api.drop_watches(|store| drop(store.delete(&child, None).expect("it was there")));
+        api.until("the child is back", |api| api.get(&child).is_some()).await;
+    }
+    api.drop_watches(|store| {
+        let mut edited = store.get(&key(HUBS, "vault")).expect("the hub").clone();
+        edited["spec"]["replicas"] = json!(0);
+        store.replace(key(HUBS, "vault"), edited).expect("an edit");
+    });
+    let replicas = |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["replicas"].clone();
+    api.until("the edit is carried out", |api| replicas(api) == 0).await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_the_claim_nothing_is_written() {
     let api = FakeApi::new();
     api.create(hub("vault", smallest()));

@@ -44,6 +44,8 @@ struct State {
     faults: BTreeMap<usize, Fault>,
     /// What there is beside Kubernetes' own and ours: resources by `/apis/GROUP/VERSION`.
     installed: BTreeMap<String, BTreeSet<String>>,
+    /// How often every watch was dropped.
+    drops: usize,
     /// The schema of the installed definition, where it is not the present one.
     schema: Option<Value>,
 }
@@ -123,6 +125,17 @@ impl FakeApi {
     /// Moves with every write.
     pub fn version(&self) -> usize {
         self.state().store.version()
+    }
+
+    /// Ends every watch, and does something before anybody can begin another.
+    pub fn drop_watches(&self, meanwhile: impl FnOnce(&mut Store)) {
+        let version = {
+            let mut state = self.state();
+            state.drops += 1;
+            meanwhile(&mut state.store);
+            state.store.version()
+        };
+        self.version.send_replace(version);
     }
 
     /// Installs an optional kind.
@@ -296,21 +309,29 @@ impl FakeApi {
     fn watch(self, asked: Asked) -> Response<Body> {
         let from = asked.query("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
         let version = self.version.subscribe();
-        let events = stream::unfold((self, asked, version, from), |(api, asked, mut version, mut next)| async move {
-            loop {
-                let change = api.state().store.changes().get(next).cloned();
-                next += usize::from(change.is_some());
-                match change {
-                    Some(change) if asked.kind() == change.key.resource && is_in(&asked, &change.key) => {
-                        let event = json!({ "type": change.kind, "object": shown(&asked, &change.object) });
-                        let line = Bytes::from(format!("{event}\n"));
-                        return Some((Ok::<_, Infallible>(line), (api, asked, version, next)));
+        let drops = self.state().drops;
+        let events =
+            stream::unfold((self, asked, version, from), move |(api, asked, mut version, mut next)| async move {
+                loop {
+                    let change = {
+                        let state = api.state();
+                        if state.drops != drops {
+                            return None;
+                        }
+                        state.store.changes().get(next).cloned()
+                    };
+                    next += usize::from(change.is_some());
+                    match change {
+                        Some(change) if asked.kind() == change.key.resource && is_in(&asked, &change.key) => {
+                            let event = json!({ "type": change.kind, "object": shown(&asked, &change.object) });
+                            let line = Bytes::from(format!("{event}\n"));
+                            return Some((Ok::<_, Infallible>(line), (api, asked, version, next)));
+                        }
+                        Some(_) => {}
+                        None => version.changed().await.ok()?,
                     }
-                    Some(_) => {}
-                    None => version.changed().await.ok()?,
                 }
-            }
-        });
+            });
         Response::new(Body::from_stream(events))
     }
 }
