@@ -4,7 +4,7 @@ use kube::Client;
 use notification_hub_operator::optional::{OptionalKind, Served, discover};
 use serde_json::{Value, json};
 
-use crate::common::fake_api::{FakeApi, Fault};
+use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
     HUBS, REDIS_URL, condition, context, hub, is, key, message, pass, roll_out, secret, smallest, with_autoscaling,
     with_redis,
@@ -120,25 +120,6 @@ async fn what_is_known_stays_known_where_the_server_does_not_answer() {
         Ok::<_, std::convert::Infallible>(answer.expect("a response"))
     });
     assert_eq!(discover(&Client::new(unavailable, "default"), &known).await, known);
-}
-
-#[tokio::test]
-async fn hubs_that_ask_for_no_optional_kind_need_no_right_to_one() {
-    let lists = {
-        let api = with_hub(smallest());
-        settled(&api, &all()).await;
-        api.take_calls();
-        settled(&api, &all()).await;
-        let calls = api.take_calls();
-        let plurals = OptionalKind::ALL.map(|kind| format!("list {} ", kind.resource().plural));
-        plurals.map(|list| calls.iter().position(|call| *call == list).expect("it is looked for"))
-    };
-    let api = with_hub(smallest());
-    settled(&api, &all()).await;
-    api.take_calls();
-    lists.iter().for_each(|index| api.inject(*index, Fault::Refused(403)));
-    settled(&api, &all()).await;
-    assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
 }
 
 /// What a controller says of the route and a parent.
@@ -272,4 +253,33 @@ async fn the_number_of_pods_passes_to_keda_from_an_autoscaler_and_back_to_the_sp
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", 2));
     settled(&api, &all()).await;
     assert_eq!((count(&api), there(&api)), (json!(2), [false; 4]));
+}
+
+#[tokio::test]
+async fn a_refused_object_of_an_optional_kind_does_not_keep_the_rest_from_the_cluster() {
+    for kind in OptionalKind::ALL {
+        for (verb, code) in [("get", 403), ("patch", 403), ("patch", 422)] {
+            let api = with_hub(with_all());
+            let plural = kind.resource().plural;
+            api.refuse(&format!("{verb} {plural}"), code);
+            let context = context(&api);
+            context.served.send_replace(all());
+            pass(&api, &context, "vault").await.expect("a pass");
+            assert!(api.get(&key("apps/deployments", "vault")).is_some(), "{verb} {plural} {code}");
+            assert!(api.get(&of(kind)).is_none());
+            assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
+            let told = message(&api, "vault", "SpecValid");
+            assert!(told.starts_with(&kind.resource().kind), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn hubs_that_do_not_ask_for_a_kind_do_not_need_the_right_to_see_it() {
+    for kind in OptionalKind::ALL {
+        let api = with_hub(smallest());
+        api.refuse(&format!("list {}", kind.resource().plural), 403);
+        settled(&api, &all()).await;
+        assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()), "{kind}");
+    }
 }

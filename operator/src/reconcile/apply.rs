@@ -16,6 +16,7 @@ use crate::cluster::{Cluster, Kind};
 use crate::conditions::Ways;
 use crate::keys::{KeyPair, Missing, NEXT_ENTRY, NoKey, PRIVATE_ENTRY, Plan};
 use crate::model::ownership;
+use crate::optional::Optional;
 
 /// What was written, as far as the next steps need it.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
         horizontal_pod_autoscaler,
         scaled_object,
     } = desired;
-    let mut look = Look { cluster, uid, foreign: Vec::new() };
+    let mut look = Look { cluster, uid, foreign: Vec::new(), forbidden: None };
     let service_account = look.at(service_account).await?;
     let config_map = look.at(config_map).await?;
     let (jwt_secret, unfinished) = match jwt_secret {
@@ -81,13 +82,13 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     let metrics_service = look.at(metrics_service).await?;
     let pod_disruption_budget = look.at_some(pod_disruption_budget).await?;
     let ingress = look.at_some(ingress).await?;
-    let http_route = look.at_some(http_route).await?;
-    let service_monitor = look.at_some(service_monitor).await?;
-    let pod_monitor = look.at_some(pod_monitor).await?;
+    let http_route = look.at_optional(http_route).await?;
+    let service_monitor = look.at_optional(service_monitor).await?;
+    let pod_monitor = look.at_optional(pod_monitor).await?;
     let network_policy = look.at_some(network_policy).await?;
     let mut deployment = look.at(deployment).await?;
     let horizontal_pod_autoscaler = look.at_some(horizontal_pod_autoscaler).await?;
-    let scaled_object = look.at_some(scaled_object).await?;
+    let scaled_object = look.at_optional(scaled_object).await?;
     if !look.foreign.is_empty() {
         return Ok(Verdict::Foreign(look.foreign));
     }
@@ -105,9 +106,6 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     write.child(metrics_service).await?;
     write.some_child(pod_disruption_budget).await?;
     write.some_child(network_policy).await?;
-    write.some_child(service_monitor).await?;
-    write.some_child(pod_monitor).await?;
-    let ways = Ways { ingress: write.some_child(ingress).await?, http_route: write.some_child(http_route).await? };
     if is_autoscaled {
         let Child { object, there } = &mut deployment;
         let handed_over = hand_over::to_autoscaler(cluster, object, there.as_ref()).await;
@@ -115,7 +113,14 @@ async fn apply_all(cluster: &Cluster, uid: &str, desired: Desired) -> Result<Ver
     }
     let deployment = Box::pin(write.child(deployment)).await?;
     write.some_child(horizontal_pod_autoscaler).await?;
+    // What may be refused by others than Kubernetes comes last: the hub runs without it.
+    let ways = Ways { ingress: write.some_child(ingress).await?, http_route: write.some_child(http_route).await? };
+    write.some_child(service_monitor).await?;
+    write.some_child(pod_monitor).await?;
     write.some_child(scaled_object).await?;
+    if let Some(error) = look.forbidden {
+        return Err(error);
+    }
     let live = Live { deployment, ways };
     Ok(Verdict::Applied(Box::new(Applied { live, uids: write.uids, changes: write.changes })))
 }
@@ -148,6 +153,8 @@ struct Look<'a> {
     cluster: &'a Cluster,
     uid: &'a str,
     foreign: Vec<String>,
+    /// Why an object of an optional kind is left out.
+    forbidden: Option<Error>,
 }
 
 impl Look<'_> {
@@ -172,6 +179,17 @@ impl Look<'_> {
         match object {
             Some(object) => self.at(object).await.map(Some),
             None => Ok(None),
+        }
+    }
+
+    /// The same of an optional kind. What may not be seen is left out, and reported once the rest is written.
+    async fn at_optional<K: Optional>(&mut self, object: Option<K>) -> Result<Option<Child<K>>, Error> {
+        match self.at_some(object).await {
+            Err(error) if error.category() == "forbidden" => {
+                self.forbidden.get_or_insert(error);
+                Ok(None)
+            }
+            result => result,
         }
     }
 }

@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
 use notification_hub_crds::NotificationHub;
 
 use super::change::Change;
@@ -56,8 +57,8 @@ pub async fn autoscalers(
     Ok(deleted)
 }
 
-/// Of a kind that the cluster does not know there is nothing; and of one that this operator may not list it has made nothing,
-/// unless that was taken from it since: no reason to hold up hubs that ask for none.
+/// Of a kind that the cluster does not know there is nothing. What may not be seen is left: hubs that do not ask for the kind
+/// must not wait for the right.
 async fn prune_optional<K: Optional>(
     cluster: &Cluster,
     hub: &NotificationHub,
@@ -67,12 +68,12 @@ async fn prune_optional<K: Optional>(
     if !served.has(K::KIND) {
         return Ok(Vec::new());
     }
-    match prune_kind::<K>(cluster, hub, wanted).await {
+    match listed::<K>(cluster, hub).await {
         Err(error) if error.category() == "forbidden" => {
-            tracing::warn!(hub = hub.name_any(), %error, "what is not wanted any more cannot be looked for");
+            tracing::warn!(hub = hub.name_any(), kind = %K::KIND, %error, "what is not wanted any more cannot be looked for");
             Ok(Vec::new())
         }
-        result => result,
+        result => delete_unwanted(cluster, hub, wanted, result?).await,
     }
 }
 
@@ -81,10 +82,23 @@ async fn prune_kind<K: Kind>(
     hub: &NotificationHub,
     wanted: &BTreeSet<String>,
 ) -> Result<Vec<Change>, Error> {
+    delete_unwanted(cluster, hub, wanted, listed::<K>(cluster, hub).await?).await
+}
+
+async fn listed<K: Kind>(cluster: &Cluster, hub: &NotificationHub) -> Result<Vec<PartialObjectMeta<K>>, Error> {
+    let namespace = hub.namespace().unwrap_or_default();
+    let listed = cluster.list_metadata::<K>(&namespace, &labels::children_text(&hub.name_any())).await;
+    listed.map_err(|source| Error::new(title::<K>("list"), source))
+}
+
+async fn delete_unwanted<K: Kind>(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+    wanted: &BTreeSet<String>,
+    listed: Vec<PartialObjectMeta<K>>,
+) -> Result<Vec<Change>, Error> {
     let mut deleted = Vec::new();
     let (namespace, uid) = (hub.namespace().unwrap_or_default(), hub.uid().unwrap_or_default());
-    let listed = cluster.list_metadata::<K>(&namespace, &labels::children_text(&hub.name_any())).await;
-    let listed = listed.map_err(|source| Error::new(title::<K>("list"), source))?;
     for child in listed {
         let is_wanted = child.metadata.uid.as_ref().is_none_or(|uid| wanted.contains(uid));
         let is_going = child.metadata.deletion_timestamp.is_some();

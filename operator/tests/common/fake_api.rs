@@ -42,6 +42,8 @@ struct State {
     accesses: BTreeSet<Access>,
     calls: Vec<String>,
     faults: BTreeMap<usize, Fault>,
+    /// What is always refused, as `verb resource`, with which status.
+    refused: BTreeMap<String, u16>,
     /// What there is beside Kubernetes' own and ours: resources by `/apis/GROUP/VERSION`.
     installed: BTreeMap<String, BTreeSet<String>>,
     /// How often every watch was dropped.
@@ -184,6 +186,11 @@ impl FakeApi {
         state.faults.insert(index, fault);
     }
 
+    /// Has every such call refused (`verb resource`) with this status.
+    pub fn refuse(&self, what: &str, code: u16) {
+        self.state().refused.insert(what.to_owned(), code);
+    }
+
     /// Waits until `holds`.
     pub async fn until(&self, what: &str, holds: impl Fn(&FakeApi) -> bool) {
         let mut version = self.version.subscribe();
@@ -235,8 +242,9 @@ impl FakeApi {
     fn called(&self, call: String) -> Option<Fault> {
         let mut state = self.state();
         let index = state.calls.len();
+        let refused = call.rsplit_once(' ').and_then(|(what, _)| state.refused.get(what)).copied().map(Fault::Refused);
         state.calls.push(call);
-        state.faults.remove(&index)
+        state.faults.remove(&index).or(refused)
     }
 
     /// The document of OpenAPI for the resource's group.
