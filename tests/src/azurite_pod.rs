@@ -5,10 +5,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::cluster::run;
-use crate::namespace::{Namespace, PATIENCE};
+use crate::namespace::Namespace;
 use crate::storage_account::StorageAccount;
 use crate::storage_queue::StorageQueue;
-use crate::{install, programs};
+use crate::{install, part, programs};
 
 /// Azurite's port for queues.
 const PORT: u16 = 10001;
@@ -30,7 +30,7 @@ impl AzuritePod {
         let port = PORT.to_string();
         let accounts = json!({"secretKeyRef": {"name": "azurite", "key": "accounts"}});
         let container = json!({
-            "name": "azurite", "image": image, "workingDir": "/tmp", "ports": [{"containerPort": PORT}],
+            "image": image, "workingDir": "/tmp",
             "command": ["azurite-queue", "--queueHost", "0.0.0.0", "--queuePort", port],
             // A name of a Service is none of an account; and a log of requests would tell their signatures.
             "args": [
@@ -38,18 +38,8 @@ impl AzuritePod {
                 "--disableTelemetry",
             ],
             "env": [{"name": "AZURITE_ACCOUNTS", "valueFrom": accounts}],
-            "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
         });
-        namespace.apply(&json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "azurite", "labels": {"app": "azurite"}},
-            "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
-        }))?;
-        namespace.apply(&json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "azurite"},
-            "spec": {"selector": {"app": "azurite"}, "ports": [{"port": PORT}]},
-        }))?;
-        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
-        namespace.kubectl(&["wait", "--for=condition=Ready", &timeout, "pod/azurite"])?;
+        part::start(namespace, "azurite", PORT, container, &json!([]))?;
         Ok(Self { account, connection_string })
     }
 

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde_json::json;
 
-use crate::install;
-use crate::namespace::{Namespace, PATIENCE};
+use crate::namespace::Namespace;
+use crate::{install, part};
 
 const PORT: u16 = 5000;
 
@@ -27,22 +27,12 @@ pub fn start(namespace: &Namespace, issuer: &str, jwks: &str) -> Result<String> 
     // The one image with Node.js.
     let image = install::image_name(namespace.cluster, "AZURITE_IMAGE", "nhub.test/azurite:test")?;
     let container = json!({
-        "name": NAME, "image": image, "ports": [{"containerPort": PORT}],
+        "image": image,
         "command": ["node", "-e", SCRIPT.replace("PORT", &PORT.to_string())],
         "env": [
             {"name": "ISSUER", "value": issuer}, {"name": "URL", "value": url}, {"name": "KEYS", "value": jwks},
         ],
-        "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
     });
-    namespace.apply(&json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": NAME},
-        "spec": {"selector": {"app": NAME}, "ports": [{"port": PORT}]},
-    }))?;
-    namespace.apply(&json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": NAME, "labels": {"app": NAME}},
-        "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
-    }))?;
-    let timeout = format!("--timeout={}s", PATIENCE.as_secs());
-    namespace.kubectl(&["wait", "--for=condition=Ready", &timeout, &format!("pod/{NAME}")])?;
+    part::start(namespace, NAME, PORT, container, &json!([]))?;
     Ok(url)
 }

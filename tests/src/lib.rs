@@ -28,6 +28,7 @@ pub mod namespace;
 pub mod negotiated;
 pub mod nginx;
 pub mod pages;
+pub mod part;
 pub mod pod_process;
 pub mod process;
 pub mod programs;

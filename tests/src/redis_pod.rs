@@ -5,10 +5,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::certificate;
-use crate::install;
-use crate::namespace::{Namespace, PATIENCE};
+use crate::namespace::Namespace;
 use crate::redis::RIGHTS;
-use crate::secrets;
+use crate::{install, part, secrets};
 
 const PORT: u16 = 6379;
 
@@ -68,10 +67,6 @@ fn configure(
     }
     namespace.apply(&json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME}, "stringData": entries,
-    }))?;
-    namespace.apply(&json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": NAME},
-        "spec": {"selector": {"app": NAME}, "ports": [{"port": PORT}]},
     }))
 }
 
@@ -79,21 +74,12 @@ fn configure(
 pub fn start_pod(namespace: &Namespace) -> Result<()> {
     let image = install::image_name(namespace.cluster, "REDIS_IMAGE", "nhub.test/redis:test")?;
     let container = json!({
-        "name": NAME, "image": image, "ports": [{"containerPort": PORT}],
+        "image": image,
         // Not as arguments, which everybody may read.
         "command": ["redis-server", "/etc/redis/redis.conf"],
         "volumeMounts": [{"name": "configuration", "mountPath": "/etc/redis"}],
-        "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
     });
-    namespace.apply(&json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": NAME, "labels": {"app": NAME}},
-        "spec": {
-            "containers": [container], "terminationGracePeriodSeconds": 0,
-            "volumes": [{"name": "configuration", "secret": {"secretName": NAME}}],
-        },
-    }))?;
-    let timeout = format!("--timeout={}s", PATIENCE.as_secs());
-    namespace.kubectl(&["wait", "--for=condition=Ready", &timeout, &format!("pod/{NAME}")]).map(drop)
+    part::start(namespace, NAME, PORT, container, &json!([{"name": "configuration", "secret": {"secretName": NAME}}]))
 }
 
 /// Ends it at once.
