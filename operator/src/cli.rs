@@ -39,17 +39,9 @@ pub struct DiffArguments {
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
 
-    /// Image of hubs that do not name one, as the operator has it [default: this version's].
-    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_HUB_IMAGE", value_name = "IMAGE")]
-    pub hub_image: Option<String>,
-
-    /// Labels that objects and pods inherit, as the operator has it.
-    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_INHERITED_LABELS", value_name = "A,B*")]
-    pub inherited_labels: Option<String>,
-
-    /// The same for annotations.
-    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_INHERITED_ANNOTATIONS", value_name = "A,B*")]
-    pub inherited_annotations: Option<String>,
+    /// As the operator has them.
+    #[command(flatten)]
+    pub defaults: DefaultsArguments,
 }
 
 /// The options of `run`, as they were written. An empty one counts as not given.
@@ -75,6 +67,22 @@ pub struct RunArguments {
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_METRICS_ADDRESS", value_name = "HOST:PORT")]
     pub metrics_address: Option<String>,
 
+    /// What is said of every hub.
+    #[command(flatten)]
+    pub defaults: DefaultsArguments,
+
+    /// What is logged: error, warn, info, debug, trace, or directives of tracing's EnvFilter [default: info].
+    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_LOG_LEVEL", value_name = "LEVEL")]
+    pub log_level: Option<String>,
+
+    /// How it is logged: json or text [default: json].
+    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_LOG_FORMAT", value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+/// What the operator's configuration says of every hub, as it was written.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DefaultsArguments {
     /// Image of hubs that do not name one [default: the operator's own version].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_HUB_IMAGE", value_name = "IMAGE")]
     pub hub_image: Option<String>,
@@ -87,12 +95,4 @@ pub struct RunArguments {
     /// The same for annotations.
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_INHERITED_ANNOTATIONS", value_name = "A,B*")]
     pub inherited_annotations: Option<String>,
-
-    /// What is logged: error, warn, info, debug, trace, or directives of tracing's EnvFilter [default: info].
-    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_LOG_LEVEL", value_name = "LEVEL")]
-    pub log_level: Option<String>,
-
-    /// How it is logged: json or text [default: json].
-    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_LOG_FORMAT", value_name = "FORMAT")]
-    pub log_format: Option<String>,
 }

@@ -82,7 +82,7 @@ impl Config {
             "give an IP address and a port",
             &mut wrong,
         );
-        let hub_image = given(&arguments.hub_image).unwrap_or(DEFAULT_HUB_IMAGE).parse::<ImageReference>();
+        let hub_image = given(&arguments.defaults.hub_image).unwrap_or(DEFAULT_HUB_IMAGE).parse::<ImageReference>();
         let log_filter = given(&arguments.log_level).unwrap_or("info").parse::<EnvFilter>();
         let log_format = parsed("log-format", &arguments.log_format, LogFormat::Json, "give json or text", &mut wrong);
         let mut inherited = |flag: &str, option: &Option<String>| {
@@ -93,8 +93,8 @@ impl Config {
             })
         };
         let inheritance = Inheritance {
-            labels: inherited("inherited-labels", &arguments.inherited_labels),
-            annotations: inherited("inherited-annotations", &arguments.inherited_annotations),
+            labels: inherited("inherited-labels", &arguments.defaults.inherited_labels),
+            annotations: inherited("inherited-annotations", &arguments.defaults.inherited_annotations),
         };
         let hub_image = hub_image.map_err(|error| wrong("hub-image", error.to_string()));
         let log_filter = log_filter.map_err(|error| wrong("log-level", error.to_string()));
@@ -140,6 +140,7 @@ fn is_label(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::DefaultsArguments;
 
     fn text(text: &str) -> Option<String> {
         Some(text.to_owned())
@@ -163,9 +164,11 @@ mod tests {
             lease_name: text(""),
             lease_namespace: text(""),
             metrics_address: text(""),
-            hub_image: text(""),
-            inherited_labels: text(""),
-            inherited_annotations: text(""),
+            defaults: DefaultsArguments {
+                hub_image: text(""),
+                inherited_labels: text(""),
+                inherited_annotations: text(""),
+            },
             log_level: text(""),
             log_format: text(""),
         };
@@ -181,9 +184,11 @@ mod tests {
             lease_name: text("-"),
             lease_namespace: text("A.b"),
             metrics_address: text("8080"),
-            hub_image: text("a b"),
-            inherited_labels: text("team,*"),
-            inherited_annotations: text("a b"),
+            defaults: DefaultsArguments {
+                hub_image: text("a b"),
+                inherited_labels: text("team,*"),
+                inherited_annotations: text("a b"),
+            },
             log_level: text("hub=nonsense"),
             log_format: text("xml"),
         };

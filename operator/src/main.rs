@@ -38,12 +38,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             return runtime()?.block_on(check(&config));
         }
         Command::Diff(arguments) => {
-            let config = judged(&RunArguments {
-                hub_image: arguments.hub_image.clone(),
-                inherited_labels: arguments.inherited_labels.clone(),
-                inherited_annotations: arguments.inherited_annotations.clone(),
-                ..RunArguments::default()
-            });
+            let config = judged(&RunArguments { defaults: arguments.defaults.clone(), ..RunArguments::default() });
             let Some(config) = config else { return Ok(ExitCode::from(USAGE)) };
             return Ok(runtime()?.block_on(differ(&arguments, &config)).unwrap_or_else(|error| {
                 eprintln!("error: {error:#}");

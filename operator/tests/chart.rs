@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Once;
 
-use notification_hub_operator::cli::RunArguments;
+use notification_hub_operator::cli::{DefaultsArguments, RunArguments};
 use notification_hub_operator::config::{Config, DEFAULT_HUB_IMAGE};
 use notification_hub_operator::permissions::{PERMISSIONS, Scope};
 use serde_json::{Value, json};
@@ -198,9 +198,11 @@ fn configuration(objects: &[Value]) -> Config {
         lease_name: take("LEASE_NAME"),
         lease_namespace: take("LEASE_NAMESPACE"),
         metrics_address: take("METRICS_ADDRESS"),
-        hub_image: take("HUB_IMAGE"),
-        inherited_labels: take("INHERITED_LABELS"),
-        inherited_annotations: take("INHERITED_ANNOTATIONS"),
+        defaults: DefaultsArguments {
+            hub_image: take("HUB_IMAGE"),
+            inherited_labels: take("INHERITED_LABELS"),
+            inherited_annotations: take("INHERITED_ANNOTATIONS"),
+        },
         log_level: take("LOG_LEVEL"),
         log_format: take("LOG_FORMAT"),
     };
