@@ -32,15 +32,15 @@ pub(super) fn by_route(route: Option<&HttpRoute>) -> Verdict {
     if let Some(message) = refused {
         return Verdict::new(false, Reason::RouteNotAccepted, message);
     }
-    let names = |parents: &mut dyn Iterator<Item = &(String, Said)>| {
-        parents.map(|(parent, _)| parent.as_str()).collect::<Vec<_>>().join(", ")
+    let (accepted, silent): (Vec<_>, Vec<_>) = said.iter().partition(|(_, said)| matches!(said, Said::Accepted));
+    let names = |parents: Vec<&(String, Said)>| {
+        parents.into_iter().map(|(parent, _)| parent.as_str()).collect::<Vec<_>>().join(", ")
     };
-    let silent = names(&mut said.iter().filter(|(_, said)| matches!(said, Said::Nothing)));
     if !silent.is_empty() {
-        let message = format!("no controller has said yet whether HTTPRoute {name} is taken by {silent}");
+        let message = format!("no controller has said yet whether HTTPRoute {name} is taken by {}", names(silent));
         return Verdict::new(false, Reason::RoutePending, message);
     }
-    Verdict::new(true, Reason::Exposed, format!("HTTPRoute {name} is taken by {}", names(&mut said.iter())))
+    Verdict::new(true, Reason::Exposed, format!("HTTPRoute {name} is taken by {}", names(accepted)))
 }
 
 /// What is said of the route as it is now.
