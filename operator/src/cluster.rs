@@ -74,7 +74,12 @@ impl CallError {
         }
     }
 
-    /// Whether fields were applied that the definition has not got. The server gives it no reason of its own.
+    /// Whether what was applied is of another shape than the definition says. The server gives it no code of its own.
+    pub fn is_misshapen(&self) -> bool {
+        self.status().is_some_and(|it| it.code == 500 && it.message.contains("failed to create typed patch object"))
+    }
+
+    /// Whether it is so because of fields that the definition has not got.
     pub fn is_undeclared_field(&self) -> bool {
         self.status().is_some_and(|it| it.code == 500 && it.message.contains("field not declared in schema"))
     }

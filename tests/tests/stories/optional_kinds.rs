@@ -97,6 +97,12 @@ fn kinds_that_are_installed_later_are_picked_up() {
             Ok(())
         })?;
 
+        // A trigger that KEDA's definition does not take, which our own cannot know.
+        let misshapen = json!({"triggers": [{"type": "cpu", "metadata": ["value"]}]});
+        namespace.apply(&hub(json!({"autoscaling": {"maxReplicas": 1, "keda": misshapen}})))?;
+        let told = namespace.wait_condition(HUB, "SpecValid", "False", "Refused")?;
+        ensure!(told.starts_with("ScaledObject vault: ") && told.contains(".spec.triggers[0].metadata"), "{told}");
+
         namespace.apply(&hub(json!({"replicas": 1})))?;
         until("none of it is there", PATIENCE, || {
             let there: Vec<_> = KINDS.into_iter().filter(|kind| namespace.get(kind, HUB).is_ok()).collect();
