@@ -4,6 +4,7 @@
 //! `fuzz/` runs the checks under libFuzzer; `tests/corpus.rs` runs them over the seeds in `fuzz/corpus`, mutations of those
 //! and noise.
 
+mod catch_up;
 mod choices;
 mod configuration;
 mod connection_string;
@@ -29,7 +30,8 @@ mod written;
 pub type Check = fn(&[u8]);
 
 /// Every check with its name, which is also that of its fuzz target and of its folder in `fuzz/corpus`.
-pub const CHECKS: [(&str, Check); 16] = [
+pub const CHECKS: [(&str, Check); 17] = [
+    ("catch_up", catch_up::check),
     ("configuration", configuration::check),
     ("connection_string", connection_string::check),
     ("connection_token", connection_token::check),

@@ -9,9 +9,13 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::process::Process;
+use crate::wait;
 
 /// How long a client may take to start, and a push to arrive.
 const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Settings of a hub by which pushes are surely received within seconds instead of half a minute.
+pub const QUICK_CATCH_UP: &str = "heartbeat = '1s'\nsignalr.keep_alive = '500ms'\ncatch_up.spread = '1s'\n";
 
 /// A connected client.
 pub struct Listener(Process);
@@ -44,6 +48,17 @@ impl Listener {
     /// Waits for a line of the driver.
     pub fn line(&self, what: &str, pick: impl FnMut(&Value) -> bool) -> Result<Value> {
         self.0.json(what, PATIENCE, pick)
+    }
+
+    /// Waits until two more heartbeats have come: with [`QUICK_CATCH_UP`] what came before them is surely received once the hub
+    /// hears from the client again, as it does when that says good-bye.
+    pub fn live_on(&self) -> Result<()> {
+        let beats = || self.0.stdout().iter().filter(|line| line.contains("\"Heartbeat\"")).count();
+        let before = beats();
+        wait::until("two heartbeats", PATIENCE, || {
+            ensure!(beats() >= before + 2);
+            Ok(())
+        })
     }
 
     /// The driver's lines so far.

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use notification_hub_tests::listener::Listener;
+use notification_hub_tests::listener::{Listener, QUICK_CATCH_UP};
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::{token, wait};
 use serde_json::{Value, json};
@@ -49,11 +49,12 @@ fn caught_up(hub: &LocalHub, reason: &str, clients: f64) -> Result<()> {
     })
 }
 
-/// Has the phones of users known: they are told what there may have been before the hub started, and go in good order.
+/// Has the phones of users known: they are told what there may have been before the hub started, live on, and go in good order.
 fn known(users: &[&User<'_>]) -> Result<()> {
     let phones = users.iter().map(|user| user.connect("phone")).collect::<Result<Vec<_>>>()?;
     for (user, phone) in users.iter().zip(phones) {
         phone.notification(sync(user))?;
+        phone.live_on()?;
         phone.stop()?;
     }
     Ok(())
@@ -61,12 +62,13 @@ fn known(users: &[&User<'_>]) -> Result<()> {
 
 #[test]
 fn who_was_away_during_a_push_is_told_to_sync_and_nobody_else() -> Result<()> {
-    let hub = LocalHub::start("")?;
+    let hub = LocalHub::start(QUICK_CATCH_UP)?;
     let (away, there, own, uncovered) = (User::new(&hub), User::new(&hub), User::new(&hub), User::new(&hub));
     known(&[&away, &there, &own, &uncovered])?;
     let listening = there.connect("phone")?;
     there.push(1, None)?;
     listening.notification(|push| push["type"] == 1)?;
+    listening.live_on()?;
     listening.stop()?;
     own.push(7, Some("phone"))?;
     // A log-out is never made up for: it would end a fresh session.
@@ -89,7 +91,7 @@ fn who_was_away_during_a_push_is_told_to_sync_and_nobody_else() -> Result<()> {
 
 #[test]
 fn a_push_to_an_organisation_counts_and_a_dirty_end_too() -> Result<()> {
-    let hub = LocalHub::start("reactors = 2")?;
+    let hub = LocalHub::start(&format!("reactors = 2\n{QUICK_CATCH_UP}"))?;
     let user = User::new(&hub);
     known(&[&user])?;
     hub.push(&json!({ "type": 18, "payload": { "organizationId": ORGANIZATION, "enabled": true } }))?;
@@ -103,15 +105,17 @@ fn a_push_to_an_organisation_counts_and_a_dirty_end_too() -> Result<()> {
 
 #[test]
 fn after_a_start_everybody_is_told_once() -> Result<()> {
-    let hub = LocalHub::start("")?;
+    let hub = LocalHub::start(QUICK_CATCH_UP)?;
     let user = User::new(&hub);
-    // Who goes before it was told has heard nothing, and of two of one device nobody knows which one lives on.
+    // One that goes before it was told has received nothing, and of two of one device it is not known which one lives on.
     user.connect("phone")?.stop()?;
     let [first, second] = [user.connect("phone")?, user.connect("phone")?];
     for phone in [&first, &second] {
         phone.notification(sync(&user))?;
     }
     caught_up(&hub, "restart", 2.0)?;
+    second.live_on()?;
+    second.stop()?;
     let third = user.connect("phone")?;
     first.stop()?;
     let fourth = user.connect("phone")?;

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use notification_hub_tests::listener::Listener;
+use notification_hub_tests::listener::{Listener, QUICK_CATCH_UP};
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::redis::Redis;
 use notification_hub_tests::{http, token, wait};
@@ -31,10 +31,11 @@ impl User {
         Listener::connect(Command::new("node"), &hub.url(), &hub.signer().sign(&claims)?, "json", &[])
     }
 
-    /// Connects, is told to sync, and goes in good order.
+    /// Connects, is told to sync, lives on, and goes in good order.
     fn becomes_known(&self, hub: &LocalHub) -> Result<()> {
         let client = self.connect(hub)?;
         self.syncs(&client)?;
+        client.live_on()?;
         client.stop()
     }
 
@@ -52,7 +53,7 @@ impl User {
 
 /// Replicas that hear each other.
 fn replicas<const COUNT: usize>(redis: &Redis, settings: &str) -> Result<[LocalHub; COUNT]> {
-    let settings = format!("reactors = 2\n{}{settings}", redis.settings());
+    let settings = format!("reactors = 2\n{QUICK_CATCH_UP}{}{settings}", redis.settings());
     let first = LocalHub::start(&settings)?;
     let mut hubs = (1..COUNT).map(|_| LocalHub::beside(&first, &settings)).collect::<Result<Vec<_>>>()?;
     hubs.insert(0, first);
@@ -102,6 +103,7 @@ fn who_was_away_at_one_replica_is_told_at_another_and_nobody_else() -> Result<()
     let listening = there.connect(&b)?;
     there.push(&a, 0, Some("laptop"))?;
     listening.notification(|push| push["type"] == 0)?;
+    listening.live_on()?;
     listening.stop()?;
 
     away.syncs(&away.connect(&b)?)?;

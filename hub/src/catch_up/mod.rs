@@ -1,27 +1,239 @@
-//! Who missed what (`decisions.md` 5). Clients do not sync after a reconnect; one that missed pushes is sent a `SyncVault`.
-//! Pure: moments in, reasons out.
+//! Which clients missed a push, and what they are owed for it (`decisions.md` 5).
+//!
+//! Clients do not sync after a reconnect, so one that missed a push is sent a `SyncVault`. One rule decides, with and without a
+//! backplane:
+//!
+//! - A push is *surely received* once it was written to a connection that the hub heard from at least one keep-alive interval
+//!   later. What was written within the last interval before a connection ended, in whatever way, or still waits to be
+//!   written, counts as missed. The same holds for the `SyncVault` itself.
+//! - When a connection ends, it is recorded up to when its device has surely received every push. When a device returns, a
+//!   covered push after that, which it did not cause itself, is owed.
+//!
+//! [`CatchUp`] applies the rule for the connections of one reactor. It performs no I/O and knows neither sockets nor Redis: what
+//! has to be remembered is behind [`Records`].
 
-mod horizon;
-mod memory;
-mod reason;
-mod recent;
+mod last_pushes;
+mod local;
+mod records;
+mod sync_tracker;
+mod ttl_map;
+mod watermark;
 
-pub use horizon::Horizon;
-pub use memory::Memory;
-pub use reason::{Newcomer, Pushes, Reason};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+pub use last_pushes::{LastPushes, Reason, missed};
+pub use local::LocalRecords;
+pub use records::{Answer, Joining, Records};
+pub use watermark::Watermark;
+
+use crate::connection::{ConnectionId, Tick};
+use crate::delivery::Audience;
+use crate::notification::Device;
+use sync_tracker::{Standing, SyncTracker};
+
+/// How long after its handshake a client is sent a sync at the earliest: by then it listens.
+const SYNC_DELAY: Duration = Duration::from_secs(1);
 
 /// Microseconds on one clock: since this process started, or Redis' own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Moment(pub u64);
 
 impl Moment {
-    /// The moment so much later.
-    pub fn after(self, duration: std::time::Duration) -> Moment {
+    /// Returns the moment so much later.
+    pub fn after(self, duration: Duration) -> Moment {
         Moment(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
     }
 
-    /// The moment so much earlier, not before the clock began.
-    pub fn before(self, duration: std::time::Duration) -> Moment {
+    /// Returns the moment so much earlier, or the beginning of the clock.
+    pub fn before(self, duration: Duration) -> Moment {
         Moment(self.0.saturating_sub(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
     }
+
+    /// Returns the local moment at which a tick begins.
+    fn of_tick(tick: Tick) -> Moment {
+        Moment::default().after(Tick::LENGTH * tick.0)
+    }
 }
+
+/// A `SyncVault` that a client is owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owed {
+    /// Why.
+    pub reason: Reason,
+    /// It makes up for every push up to this moment of the stream's clock.
+    pub until: Moment,
+    /// When it is to be sent.
+    pub due: Tick,
+}
+
+/// The rule, for the connections of one reactor.
+pub struct CatchUp {
+    /// `None` if clients are not caught up: then nobody is owed anything.
+    records: Option<Box<dyn Records>>,
+    tracker: SyncTracker,
+    watermark: Watermark,
+    /// How much later the hub has to hear from a client than it wrote a frame, for the frame to be surely received, in ticks.
+    keep_alive: u32,
+    /// After a start every client comes at once, and what it missed is unknown. Those that come within so many ticks are sent a
+    /// sync after them, spread evenly over as many again.
+    spread: u32,
+}
+
+impl CatchUp {
+    /// Applies the rule with these records, this keep-alive interval, and syncs spread over so long after a start.
+    pub fn new(records: Option<Box<dyn Records>>, keep_alive: Duration, spread: Duration) -> CatchUp {
+        // Ticks are rounded down: one more makes the interval a whole one.
+        let keep_alive = Tick::count(keep_alive).saturating_add(1);
+        let spread = Tick::count(spread);
+        CatchUp { records, tracker: SyncTracker::default(), watermark: Watermark::default(), keep_alive, spread }
+    }
+
+    /// Returns whether clients are caught up.
+    pub fn is_enabled(&self) -> bool {
+        self.records.is_some()
+    }
+
+    /// Notes a covered push, before it is written to anybody. Returns how many records were dropped for lack of room.
+    pub fn on_push(&mut self, audience: Audience, by: Option<Device>, now: Moment) -> usize {
+        self.records.as_mut().map_or(0, |records| records.on_push(audience, by, now))
+    }
+
+    /// Notes that by `now` every push up to `stream` was written or waits for its socket. See [`Watermark::advance`].
+    pub fn on_written(&mut self, now: Moment, stream: Moment) {
+        self.watermark.advance(now, stream);
+    }
+
+    /// Where the stream has the local clock: notes that every push before `now` was written or waits for its socket. One that is
+    /// noted at the same moment may come later.
+    pub fn on_all_written(&mut self, now: Moment) {
+        self.watermark.advance(now, Moment(now.0.saturating_sub(1)));
+    }
+
+    /// Returns up to which push everything was written.
+    pub fn written(&self) -> Moment {
+        self.watermark.now()
+    }
+
+    /// Looks up what a client missed that has just joined. Returns the sync that it is owed, or `None` if it is owed none or the
+    /// answer comes later.
+    pub fn on_join(&mut self, id: ConnectionId, client: &Joining<'_>, now: Tick, moment: Moment) -> Option<Owed> {
+        let records = self.records.as_mut()?;
+        self.tracker.on_lookup(id);
+        let answer = records.look_up(client, moment)?;
+        self.on_answer(id, client.user, answer, now)
+    }
+
+    /// Takes the answer to a lookup. Returns the sync that the client is owed because of it. An answer for a connection that has
+    /// gone, or that is owed a sync anyway, is of no account.
+    pub fn on_answer(&mut self, id: ConnectionId, user: Uuid, answer: Answer, now: Tick) -> Option<Owed> {
+        if !self.tracker.end_lookup(id) {
+            return None;
+        }
+        let reason = answer.reason?;
+        let earliest = match reason {
+            Reason::Restart => self.after_restart(user, now),
+            Reason::Missed | Reason::UnknownDevice | Reason::BackplaneGap => now,
+        };
+        self.owe(id, reason, answer.until, now, earliest)
+    }
+
+    /// Has a client owed a sync, not before `earliest`. Returns `None` if it is owed one already, or if clients are not caught up.
+    pub fn owe(&mut self, id: ConnectionId, reason: Reason, until: Moment, now: Tick, earliest: Tick) -> Option<Owed> {
+        if self.records.is_none() || !self.tracker.owe(id) {
+            return None;
+        }
+        Some(Owed { reason, until, due: now.after(Tick::count(SYNC_DELAY)).max(earliest) })
+    }
+
+    /// Returns whether a client is still owed a sync.
+    pub fn is_owed(&self, id: ConnectionId) -> bool {
+        self.tracker.is_owed(id)
+    }
+
+    /// Notes that the sync that a client is owed is handed to its socket now. It makes up for every push up to `until`, and for
+    /// those that were written before it.
+    pub fn on_sync_sent(&mut self, id: ConnectionId, until: Moment, now: Tick) {
+        let until = until.max(self.watermark.now());
+        self.tracker.on_sync_sent(id, now, until, now.after(self.keep_alive));
+    }
+
+    /// Notes that a frame for a client did not fit into its socket.
+    pub fn on_backlog(&mut self, id: ConnectionId, now: Tick) {
+        if self.records.is_some() {
+            self.tracker.on_backlog(id, now, now.after(self.keep_alive));
+        }
+    }
+
+    /// Notes that no frame for a client waits any more.
+    pub fn on_drained(&mut self, id: ConnectionId, now: Tick) {
+        self.tracker.on_drained(id, now);
+    }
+
+    /// Returns up to when the device of a client that was last heard at a tick has surely received every push, or `None` if
+    /// this connection proves nothing.
+    pub fn received(&self, id: ConnectionId, last_heard: Tick) -> Option<Moment> {
+        match self.tracker.standing(id, self.written_by(last_heard)) {
+            Standing::Open => None,
+            Standing::Received { written_by, synced_until } => {
+                let written_by = written_by.map_or(Moment::default(), Moment::of_tick);
+                Some(self.watermark.at(written_by).max(synced_until.unwrap_or_default()))
+            }
+        }
+    }
+
+    /// Records what the device of a client has received whose connection ends, if the device is known. Returns how many records
+    /// were dropped for lack of room.
+    pub fn on_leave(
+        &mut self,
+        id: ConnectionId,
+        device: Option<(Uuid, Device)>,
+        last_heard: Tick,
+        now: Moment,
+    ) -> usize {
+        let received = self.received(id, last_heard);
+        self.tracker.remove(id);
+        match (&mut self.records, device, received) {
+            (Some(records), Some((user, device)), Some(received)) => records.on_received(user, device, received, now),
+            _ => 0,
+        }
+    }
+
+    /// Records which syncs are received by now, and forgets what is settled. `client` tells the device of a connection and when it
+    /// was last heard, `None` if it has gone. Returns how many records were dropped for lack of room.
+    pub fn settle(
+        &mut self,
+        now: Tick,
+        moment: Moment,
+        client: impl Fn(ConnectionId) -> Option<(Option<(Uuid, Device)>, Tick)>,
+    ) -> usize {
+        let mut dropped = 0;
+        while let Some(id) = self.tracker.next_check(now) {
+            let Some((device, last_heard)) = client(id) else { continue };
+            let synced = self.tracker.settle(id, self.written_by(last_heard), now.after(self.keep_alive));
+            if let (Some(records), Some((user, device)), Some(until)) = (&mut self.records, device, synced) {
+                dropped += records.on_received(user, device, until, moment);
+            }
+        }
+        dropped
+    }
+
+    /// Returns the tick by which a frame had to be written to be surely received by a client that was last heard at a tick, or
+    /// `None` if that is before the process started.
+    fn written_by(&self, last_heard: Tick) -> Option<Tick> {
+        last_heard.0.checked_sub(self.keep_alive).map(Tick)
+    }
+
+    /// Returns when a client that came after a start is sent a sync. Users are spread evenly, by their ids.
+    fn after_restart(&self, user: Uuid, now: Tick) -> Tick {
+        let settled = Tick::default().after(self.spread);
+        if now >= settled {
+            return now;
+        }
+        settled.after((user.as_u128() % u128::from(self.spread)) as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -123,6 +123,8 @@ pub struct CatchUp {
     pub window: Duration,
     /// Of how many users and of how many devices.
     pub users: usize,
+    /// Over how long clients are told to sync after a start, and after an interruption of the backplane.
+    pub spread: Duration,
 }
 
 /// How a hub lets go of its clients (`decisions.md` 7).
@@ -210,6 +212,7 @@ impl Config {
             enabled: layers.get("catch_up.enabled", true),
             window: layers.positive("catch_up.window", 600 * SECOND),
             users: layers.get("catch_up.users", 1_000_000),
+            spread: layers.positive("catch_up.spread", 30 * SECOND),
         };
         layers.check("catch_up.users", catch_up.users > 0, "has to be above 0; catch_up.enabled turns it off");
         let duration = layers.get("drain.duration", if backplane.redis.is_some() { 60 * SECOND } else { 2 * SECOND });

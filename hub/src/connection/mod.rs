@@ -3,9 +3,11 @@
 //! A session knows nothing of sockets: a transport feeds it the bytes that the client sent and carries what it says.
 
 mod clock;
+mod id;
 mod transport;
 
 pub use clock::{Clock, Tick};
+pub use id::ConnectionId;
 pub use transport::Transport;
 
 use crate::protocol::handshake::{self, Cancellation, HandshakeError};

@@ -11,7 +11,7 @@ use super::mailbox::{Newcomer, Welcome};
 use super::outbox::Outbox;
 use super::slot::{Slot, State};
 use crate::auth::Guest;
-use crate::connection::{Ending, Overdue};
+use crate::connection::{ConnectionId, Ending, Overdue};
 use crate::protocol::Protocol;
 use crate::transport::refusal::Refusal;
 use crate::transport::websocket::Outgoing;
@@ -125,9 +125,9 @@ impl Reactor {
         if let Some(ending) = ending {
             self.close(slot, ending, &outgoing.bytes);
         } else if !outgoing.bytes.is_empty()
-            && let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize)
+            && let Some(Slot { state: State::Open(connection), generation, .. }) = self.slots.get_mut(slot as usize)
         {
-            let sent = if self.waiting.holds(slot) {
+            let sent = if self.subscribe_barrier.holds(ConnectionId { slot, generation: *generation }) {
                 connection.hold_back(&outgoing.bytes, self.now)
             } else {
                 connection.answer(&outgoing.bytes, self.now, &self.patience)
@@ -157,14 +157,20 @@ impl Reactor {
 
     /// A socket takes bytes again.
     pub(super) fn flush(&mut self, slot: u32) {
-        let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
-        if !connection.is_waiting() || self.waiting.holds(slot) {
+        let Some(Slot { state: State::Open(connection), generation, .. }) = self.slots.get_mut(slot as usize) else {
+            return;
+        };
+        let id = ConnectionId { slot, generation: *generation };
+        if !connection.is_waiting() || self.subscribe_barrier.holds(id) {
             return;
         }
         match connection.flush(self.now) {
             Sent::Broken => self.close(slot, Ending::Reset, &[]),
-            // What it has said meanwhile was announced then, perhaps with its end.
-            Sent::Written => self.hear(slot, true),
+            Sent::Written => {
+                self.catch_up.on_drained(id, self.now);
+                // What it has said meanwhile was announced then, perhaps with its end.
+                self.hear(slot, true);
+            }
             _ => {}
         }
     }
@@ -206,11 +212,14 @@ impl Reactor {
         let slow = |action| self.shared.metrics.slow_consumers.inc(action);
         match sent {
             Sent::Written => {}
-            // It is not slow: it waits for the backplane.
-            Sent::Queued if self.waiting.holds(slot) => {}
             Sent::Queued => {
-                slow("queued");
-                self.rearm(slot);
+                let Some((id, _)) = self.open_connection(slot) else { return };
+                self.catch_up.on_backlog(id, self.now);
+                // One that waits for the backplane is not slow.
+                if !self.subscribe_barrier.holds(id) {
+                    slow("queued");
+                    self.rearm(slot);
+                }
             }
             Sent::Collapsed => slow("collapsed"),
             Sent::Slow => self.close(slot, Ending::Slow, &[]),
@@ -222,10 +231,10 @@ impl Reactor {
     fn close(&mut self, slot: u32, ending: Ending, last: &[u8]) {
         let Some(entry) = self.slots.get_mut(slot as usize) else { return };
         let State::Open(connection) = entry.take() else { return };
-        self.fan_outs.forget(slot);
+        let id = ConnectionId { slot, generation: entry.generation };
         self.clients -= 1;
         if let Some(protocol) = connection.joined() {
-            self.announce_leaving(slot, &connection, &ending);
+            self.announce_leaving(id, &connection);
             let metrics = &self.shared.metrics;
             metrics.connected(connection.hub(), connection.client_type(), protocol, connection.transport()).dec();
             let slots = &mut self.slots;
@@ -244,7 +253,7 @@ impl Reactor {
             metrics.handshake_failures.inc(error.label());
         }
         tracing::debug!(id = ?connection.id(), reason = ending.label(), detail = ?ending, "a client has gone");
-        self.note_leaving(slot, &connection, &ending);
+        self.note_leaving(id, &connection, &ending);
         let metrics = &self.shared.metrics;
         if matches!(ending, Ending::Slow | Ending::Reset) {
             if ending == Ending::Slow {

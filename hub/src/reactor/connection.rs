@@ -44,8 +44,6 @@ pub(super) struct Connection {
     _place: Option<Box<Place>>,
     /// Registered, with the protocol of its handshake.
     joined: Option<Protocol>,
-    /// It will be told to sync.
-    owed: bool,
 }
 
 /// What became of something that was to be written.
@@ -99,7 +97,6 @@ impl Connection {
             memberships: Box::default(),
             _place: place,
             joined: None,
-            owed: false,
         }
     }
 
@@ -137,21 +134,6 @@ impl Connection {
     /// When bytes of the client's last came.
     pub(super) fn last_received(&self) -> Tick {
         self.websocket.session.last_received()
-    }
-
-    /// Whether it will be told to sync: until then it has not heard everything.
-    pub(super) fn is_owed(&self) -> bool {
-        self.owed
-    }
-
-    /// It will be told to sync; false if it will be already.
-    pub(super) fn owe(&mut self) -> bool {
-        !std::mem::replace(&mut self.owed, true)
-    }
-
-    /// It is told to sync now; false if it need not be.
-    pub(super) fn pay(&mut self) -> bool {
-        std::mem::take(&mut self.owed)
     }
 
     /// The protocol with which it was registered, also after its session has ended.

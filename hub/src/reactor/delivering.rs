@@ -10,8 +10,9 @@ use super::Receipt;
 use super::connection::{Patience, Sent};
 use super::event_loop::Reactor;
 use super::fan_out::{PART, Part};
+use super::registry::Registry;
 use super::slot::{Slot, State};
-use crate::connection::Tick;
+use crate::connection::{ConnectionId, Tick};
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::ClientType;
 
@@ -50,19 +51,16 @@ impl Reactor {
     /// Writes a push to those of this reactor's clients that it is for, or begins to.
     pub(super) fn deliver(&mut self, delivery: &Arc<Delivery>, receipt: Arc<Receipt>) {
         self.remember(delivery);
-        let members = match delivery.audience {
-            Audience::Nobody | Audience::User(..) | Audience::LoginRequest(_) => None,
+        let is_to_many = match delivery.audience {
+            Audience::Nobody | Audience::User(..) | Audience::LoginRequest(_) => false,
+            // Behind what is under way, so that pushes to an organization stay in order.
             Audience::Organization(organization, _) => {
-                let members = self.registry.organization(organization);
-                // Behind what is under way, so that pushes to an organisation stay in order.
-                let many = members.len() > PART || !self.fan_outs.is_empty();
-                many.then(|| members.collect())
+                self.registry.organization(organization).len() > PART || !self.fan_outs.is_empty()
             }
-            Audience::Installation(..) => Some(members(&self.slots, Hub::Main)),
-            Audience::Everyone(hub) => Some(members(&self.slots, hub)),
+            Audience::Installation(..) | Audience::Everyone(_) => true,
         };
-        if let Some(members) = members {
-            return self.fan_outs.add(delivery.clone(), Some(receipt), members);
+        if is_to_many {
+            return self.fan_outs.add(delivery.clone(), Some(receipt));
         }
         let mut writer = Writer::new(delivery, &mut self.slots, self.now, self.patience);
         match delivery.audience {
@@ -84,9 +82,14 @@ impl Reactor {
 
     /// Writes the next part of what is under way.
     pub(super) fn go_on_fanning_out(&mut self) {
-        let Some(Part { delivery, receipt, slots: part, last }) = self.fan_outs.take() else { return };
+        let members = |audience| members(audience, &self.registry, &self.slots);
+        let Some(Part { delivery, receipt, connections, last }) = self.fan_outs.take(members) else { return };
         let mut writer = Writer::new(&delivery, &mut self.slots, self.now, self.patience);
-        part.into_iter().for_each(|slot| writer.write(slot));
+        for ConnectionId { slot, generation } in connections {
+            if writer.slots.get(slot as usize).is_some_and(|entry| entry.generation == generation) {
+                writer.write(slot);
+            }
+        }
         let (written, odd) = (writer.written, writer.odd);
         self.account(receipt.as_deref(), written, odd);
         if last && receipt.is_some() {
@@ -100,8 +103,7 @@ impl Reactor {
             return;
         }
         self.next_heartbeat = self.now.after(Tick::count(self.shared.config.heartbeat));
-        let everybody = members(&self.slots, Hub::Main);
-        self.fan_outs.add(self.heartbeat.clone(), None, everybody);
+        self.fan_outs.add(self.heartbeat.clone(), None);
     }
 
     /// Sees to what became of what was written, and counts it for who waits.
@@ -122,11 +124,20 @@ impl Reactor {
     }
 }
 
-/// The slots of a hub's clients.
-fn members(slots: &Slab<Slot>, hub: Hub) -> Vec<u32> {
-    let open = slots.iter().filter(|(_, slot)| match &slot.state {
-        State::Open(connection) => connection.hub() == hub,
-        _ => false,
-    });
-    open.map(|(slot, _)| slot as u32).collect()
+/// Returns the connections of an audience of many.
+fn members(audience: Audience, registry: &Registry, slots: &Slab<Slot>) -> Vec<ConnectionId> {
+    let id = |slot: u32| Some(ConnectionId { slot, generation: slots.get(slot as usize)?.generation });
+    let of_hub = |hub: Hub| {
+        let open = slots.iter().filter(move |(_, slot)| match &slot.state {
+            State::Open(connection) => connection.hub() == hub,
+            _ => false,
+        });
+        open.filter_map(|(slot, _)| id(slot as u32)).collect()
+    };
+    match audience {
+        Audience::Organization(organization, _) => registry.organization(organization).filter_map(id).collect(),
+        Audience::Installation(..) => of_hub(Hub::Main),
+        Audience::Everyone(hub) => of_hub(hub),
+        Audience::Nobody | Audience::User(..) | Audience::LoginRequest(_) => Vec::new(),
+    }
 }

@@ -12,22 +12,22 @@ use uuid::Uuid;
 
 use super::acceptor::LISTEN;
 use super::connection::Patience;
-use super::debts::Debts;
+use super::delayed_sends::DelayedSends;
 use super::departure::Departure;
 use super::drain::Drain;
-use super::errands::Errands;
 use super::fan_out::FanOuts;
 use super::front::Front;
 use super::mailbox::{Letters, Mail, Mailbox, WAKE};
 use super::outbox::Outbox;
+use super::presence::SharedRecords;
 use super::registry::Registry;
 use super::responses::Responses;
 use super::slot::{Slot, State};
 use super::socket::Socket;
-use super::waiting::Waiting;
+use super::subscribe_barrier::SubscribeBarrier;
 use super::wheel::Wheel;
-use super::{Farewell, Roll, Shared, Status};
-use crate::catch_up::{Horizon, Memory};
+use super::{Roll, Shared, Status};
+use crate::catch_up::{CatchUp, LocalRecords, Records};
 use crate::connection::{self, Clock, Ending, Terms, Tick};
 use crate::delivery::Delivery;
 use crate::protocol::Protocol;
@@ -59,6 +59,8 @@ pub(super) struct Reactor {
     letters: Letters,
     pub(super) poll: Poll,
     pub(super) slots: Slab<Slot>,
+    /// Of the next socket.
+    generation: u32,
     pub(super) registry: Registry,
     /// How many of the slots are clients.
     pub(super) clients: usize,
@@ -78,18 +80,11 @@ pub(super) struct Reactor {
     pub(super) spare: Vec<u8>,
     /// On the first reactor: the public port.
     pub(super) front: Option<Front>,
-    pub(super) errands: Errands,
-    /// With a backplane: those whose handshake is not answered yet.
-    pub(super) waiting: Waiting,
+    pub(super) delayed_sends: DelayedSends,
+    /// With a backplane: connections whose handshake is not answered yet.
+    pub(super) subscribe_barrier: SubscribeBarrier,
     pub(super) responses: Responses,
-    /// Nothing if nobody is to be caught up, or if Redis remembers.
-    pub(super) memory: Option<Memory>,
-    /// Who may not have heard everything.
-    pub(super) debts: Debts,
-    /// With a backplane: up to when the others have.
-    pub(super) horizon: Horizon,
-    /// Of users' clients that left in this turn in good order.
-    pub(super) farewells: Vec<(Uuid, Farewell)>,
+    pub(super) catch_up: CatchUp,
     /// What shows clients that the hub is alive, by protocol.
     pub(super) pings: [Frame; 2],
     /// Pushes to many, under way.
@@ -127,6 +122,7 @@ impl Reactor {
             letters,
             poll,
             slots: Slab::new(),
+            generation: 0,
             registry: Registry::default(),
             clients: 0,
             users: HashMap::default(),
@@ -140,14 +136,10 @@ impl Reactor {
             buffer: vec![0; BUFFER],
             spare: Vec::new(),
             front: None,
-            errands: Errands::default(),
-            waiting: Waiting::default(),
+            delayed_sends: DelayedSends::default(),
+            subscribe_barrier: SubscribeBarrier::default(),
             responses: Responses::new(Tick::count(RESPONSES_KEPT)),
-            memory: (config.catch_up.enabled && shared.roll.is_none())
-                .then(|| Memory::new(config.catch_up.window, config.catch_up.users.div_ceil(config.reactors))),
-            debts: Debts::default(),
-            horizon: Horizon::default(),
-            farewells: Vec::new(),
+            catch_up: CatchUp::new(records(&shared), config.signalr.keep_alive, config.catch_up.spread),
             pings: Protocol::EVERY.map(|protocol| Frame::new(protocol, connection::ping(protocol))),
             fan_outs: FanOuts::default(),
             heartbeat: Arc::new(Delivery::heartbeat()),
@@ -186,13 +178,15 @@ impl Reactor {
                 return;
             }
             if let Some(heard) = heard.filter(|_| !self.more_mail) {
-                self.have_heard(heard);
+                self.on_stream(heard);
             }
             self.go_on_fanning_out();
+            self.note_written();
             self.accept();
             self.expire();
-            self.end_waits();
-            self.run_errands();
+            self.expire_subscribe_barrier();
+            self.run_delayed_sends();
+            self.settle_syncs();
             self.beat_hearts();
             self.go_on_draining();
             self.tell();
@@ -206,13 +200,15 @@ impl Reactor {
         while let Some(mail) = self.letters.next() {
             let since = *since.get_or_insert_with(Instant::now);
             match mail {
-                Mail::Deliver { delivery, receipt, published } => self.deliver_at(&delivery, receipt, published),
+                Mail::Deliver { delivery, receipt, published } => {
+                    self.deliver_published(&delivery, receipt, published);
+                }
                 Mail::Adopt(newcomer) => self.adopt_from_peer(newcomer),
                 Mail::Verified(verdict) => self.verified(verdict),
                 Mail::KeysAwaited => self.keys_awaited(),
-                Mail::Listening { slot, number } => self.is_listened_for(slot, number),
-                Mail::Missed { slot, number, missed } => self.hear_what_was_missed(slot, number, missed),
-                Mail::MakeUp { after, over } => self.make_up(after, over),
+                Mail::Subscribed(id) => self.on_subscribed(id),
+                Mail::Missed(id, missed) => self.on_missed(id, missed),
+                Mail::SyncEverybody { after, over } => self.sync_everybody(after, over),
                 Mail::Drain(duration) => self.start_drain(duration),
                 Mail::Stop => {
                     self.cut_off();
@@ -249,9 +245,9 @@ impl Reactor {
         let tick = self.wheel.earliest().map(|tick| self.clock.until(tick));
         let front = self.front.as_ref().and_then(|front| front.acceptor.patience());
         let drain = self.drain.as_ref().and_then(|(_, drain)| (!drain.is_over()).then_some(DRAIN_STEP));
-        let errand = self.errands.next().map(|tick| self.clock.until(tick));
-        let wait = self.waiting.next().map(|tick| self.clock.until(tick));
-        [tick, front, drain, errand, wait].into_iter().flatten().fold(BEAT, Duration::min)
+        let send = self.delayed_sends.next().map(|tick| self.clock.until(tick));
+        let wait = self.subscribe_barrier.next().map(|tick| self.clock.until(tick));
+        [tick, front, drain, send, wait].into_iter().flatten().fold(BEAT, Duration::min)
     }
 
     fn event(&mut self, slot: u32, event: &Event) {
@@ -292,7 +288,8 @@ impl Reactor {
             tracing::warn!(%error, "a connection could not be watched");
             return None;
         }
-        entry.insert(Slot::new());
+        self.generation = self.generation.wrapping_add(1);
+        entry.insert(Slot::new(self.generation));
         Some(slot as u32)
     }
 
@@ -396,4 +393,19 @@ impl Reactor {
     fn others(&self) -> impl Iterator<Item = &Arc<Status>> {
         self.statuses.iter().enumerate().filter(|(number, _)| *number != self.number).map(|(_, status)| status)
     }
+}
+
+/// Returns where it is remembered what clients missed, or `None` if they are not caught up.
+fn records(shared: &Shared) -> Option<Box<dyn Records>> {
+    let config = &shared.config;
+    if !config.catch_up.enabled {
+        return None;
+    }
+    Some(match &shared.roll {
+        Some(roll) => Box::new(SharedRecords(roll.clone())),
+        None => {
+            let capacity = config.catch_up.users.div_ceil(config.reactors);
+            Box::new(LocalRecords::new(config.catch_up.window, capacity))
+        }
+    })
 }

@@ -1,70 +1,62 @@
-//! Pushes to many clients that are under way: each is written a part a turn, in the order in which they came. Pure.
+//! Pushes to many connections that are under way: each is written a part a turn, in the order in which they came. No I/O.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Receipt;
-use crate::delivery::Delivery;
+use crate::connection::ConnectionId;
+use crate::delivery::{Audience, Delivery};
 
-/// How many clients are written to before everything else has its turn.
+/// How many connections are written to before everything else has its turn.
 pub(super) const PART: usize = 256;
 
 /// A push under way.
 struct FanOut {
     delivery: Arc<Delivery>,
-    /// Nothing for what nobody waits for.
+    /// `None` for what no sender waits for.
     receipt: Option<Arc<Receipt>>,
-    /// Everybody that it is for, and how many have been written to.
-    slots: Vec<u32>,
-    written: usize,
-    /// Slots whose clients have left since: somebody else may be there by now.
-    gone: HashSet<u32>,
 }
 
-/// All that are under way.
+/// All that are under way. Only the first has a list of its connections, so that many pushes to many take no more room than
+/// their frames.
 #[derive(Default)]
-pub(super) struct FanOuts(VecDeque<FanOut>);
+pub(super) struct FanOuts {
+    queue: VecDeque<FanOut>,
+    /// The connections that the first one is still to be written to, the next one last; `None` before it has begun.
+    left: Option<Vec<ConnectionId>>,
+}
 
 /// What is to be written next.
 pub(super) struct Part {
     pub(super) delivery: Arc<Delivery>,
     pub(super) receipt: Option<Arc<Receipt>>,
-    pub(super) slots: Vec<u32>,
+    /// Some may have gone since the push began.
+    pub(super) connections: Vec<ConnectionId>,
     /// There is nothing left of the push behind this.
     pub(super) last: bool,
 }
 
 impl FanOuts {
-    /// Whether nothing is under way.
+    /// Returns whether nothing is under way.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.queue.is_empty()
     }
 
-    /// A push to the clients in these slots, behind those that are under way.
-    pub(super) fn add(&mut self, delivery: Arc<Delivery>, receipt: Option<Arc<Receipt>>, slots: Vec<u32>) {
-        self.0.push_back(FanOut { delivery, receipt, slots, written: 0, gone: HashSet::new() });
+    /// Adds a push behind those that are under way.
+    pub(super) fn add(&mut self, delivery: Arc<Delivery>, receipt: Option<Arc<Receipt>>) {
+        self.queue.push_back(FanOut { delivery, receipt });
     }
 
-    /// A client has left: what is under way is not for whoever comes to its slot.
-    pub(super) fn forget(&mut self, slot: u32) {
-        for fan_out in &mut self.0 {
-            fan_out.gone.insert(slot);
-        }
-    }
-
-    /// Takes the next part.
-    pub(super) fn take(&mut self) -> Option<Part> {
-        let first = self.0.front_mut()?;
-        let from = first.written;
-        first.written = first.slots.len().min(from + PART);
-        let mut slots = first.slots[from..first.written].to_vec();
-        if !first.gone.is_empty() {
-            slots.retain(|slot| !first.gone.contains(slot));
-        }
-        let last = first.written == first.slots.len();
-        let part = Part { delivery: first.delivery.clone(), receipt: first.receipt.clone(), slots, last };
+    /// Takes the next part. `members` tells the connections of an audience when a push to it begins.
+    pub(super) fn take(&mut self, members: impl FnOnce(Audience) -> Vec<ConnectionId>) -> Option<Part> {
+        let first = self.queue.front()?;
+        let left = self.left.get_or_insert_with(|| members(first.delivery.audience));
+        let connections = left.split_off(left.len().saturating_sub(PART));
+        let last = left.is_empty();
+        let part = Part { delivery: first.delivery.clone(), receipt: first.receipt.clone(), connections, last };
         if last {
-            self.0.pop_front();
+            self.left = None;
+            self.queue.pop_front();
         }
         Some(part)
     }
@@ -73,9 +65,9 @@ impl FanOuts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
     use std::time::Instant;
 
-    use crate::delivery::Audience;
     use crate::protocol::Protocol;
     use crate::transport::websocket::Frame;
 
@@ -84,35 +76,33 @@ mod tests {
         Arc::new(Delivery::new(Audience::Nobody, kind, Instant::now(), frame))
     }
 
-    fn parts(fan_outs: &mut FanOuts) -> Vec<(u8, Vec<u32>, bool)> {
-        std::iter::from_fn(|| fan_outs.take())
-            .map(|part| (part.delivery.kind.unwrap_or_default(), part.slots, part.last))
-            .collect()
+    fn connections(count: u32) -> Vec<ConnectionId> {
+        (0..count).map(|slot| ConnectionId { slot, generation: slot }).collect()
     }
 
     #[test]
-    fn everybody_is_written_to_once_in_parts_and_in_order() {
+    fn take_returns_every_connection_once_in_parts_and_pushes_in_order() {
         let mut fan_outs = FanOuts::default();
         let many = PART as u32 + 10;
-        fan_outs.add(push(1), None, (0..many).collect());
-        fan_outs.add(push(2), None, vec![7, 8]);
-        fan_outs.add(push(3), None, vec![]);
-        let expected = [
-            (1, (0..PART as u32).collect(), false),
-            (1, (PART as u32..many).collect(), true),
-            (2, vec![7, 8], true),
-            (3, vec![], true),
-        ];
-        assert_eq!(parts(&mut fan_outs), expected);
+        [1, 2, 3].into_iter().for_each(|kind| fan_outs.add(push(kind), None));
+        let mut counts = [many, 2, 0].into_iter();
+        let mut parts = Vec::new();
+        while let Some(part) = fan_outs.take(|_| connections(counts.next().expect("asked once a push"))) {
+            parts.push((part.delivery.kind, part.connections, part.last));
+        }
+        let sizes: Vec<_> = parts.iter().map(|(kind, connections, last)| (*kind, connections.len(), *last)).collect();
+        assert_eq!(sizes, [(Some(1), PART, false), (Some(1), 10, true), (Some(2), 2, true), (Some(3), 0, true)]);
+        let written: HashSet<ConnectionId> = parts[0].1.iter().chain(&parts[1].1).copied().collect();
+        assert_eq!(written, connections(many).into_iter().collect());
         assert!(fan_outs.is_empty());
     }
 
     #[test]
-    fn who_comes_to_the_slot_of_somebody_else_gets_nothing() {
+    fn add_keeps_no_list_of_connections() {
         let mut fan_outs = FanOuts::default();
-        fan_outs.add(push(1), None, vec![1, 2, 3]);
-        fan_outs.forget(2);
-        fan_outs.add(push(2), None, vec![1, 2, 3]);
-        assert_eq!(parts(&mut fan_outs), [(1, vec![1, 3], true), (2, vec![1, 2, 3], true)]);
+        (0..1000).for_each(|_| fan_outs.add(push(1), None));
+        let _ = fan_outs.take(|_| connections(10_000));
+        assert!(fan_outs.left.as_ref().is_some_and(|left| left.len() == 10_000 - PART));
+        assert!(size_of::<FanOut>() <= 16);
     }
 }

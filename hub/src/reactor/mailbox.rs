@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use super::Receipt;
 use super::socket::Socket;
 use crate::auth::{Claims, Guest, Rejection};
-use crate::catch_up::{Moment, Reason};
-use crate::connection::Transport;
+use crate::catch_up::{Answer, Moment};
+use crate::connection::{ConnectionId, Transport};
 use crate::delivery::Delivery;
 use crate::limits::Place;
 use crate::transport::refusal::Refusal;
@@ -32,12 +32,12 @@ pub(super) enum Mail {
     Verified(Verdict),
     /// Go on with other tokens: one waits for newer keys.
     KeysAwaited,
-    /// Answer the handshake of the client that waits in a slot under a number.
-    Listening { slot: u32, number: u64 },
-    /// Hear what the client in a slot missed; the number is that of the question.
-    Missed { slot: u32, number: u64, missed: Missed },
+    /// Answer the handshake of a connection whose pushes are subscribed to.
+    Subscribed(ConnectionId),
+    /// Take the answer to what a client missed.
+    Missed(ConnectionId, Missed),
     /// Tell all users to sync, after a while and spread over another.
-    MakeUp { after: Duration, over: Duration },
+    SyncEverybody { after: Duration, over: Duration },
     /// Let go of all clients.
     Drain(Duration),
     /// End.
@@ -47,10 +47,10 @@ pub(super) enum Mail {
 /// What a client missed.
 #[derive(Debug)]
 pub(super) enum Missed {
-    /// Nothing that is known of, or pushes that a sync makes up for, until a moment.
-    Pushes(Option<Reason>, Moment),
-    /// The answer to its login request.
-    Response(Delivery),
+    /// On the main hub: pushes, for which it is sent a sync.
+    Pushes(Answer),
+    /// On the anonymous hub: the answer to its login request.
+    LoginResponse(Delivery),
 }
 
 /// A client that is let in, on its way to its reactor.

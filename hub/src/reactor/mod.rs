@@ -7,18 +7,16 @@
 
 mod acceptor;
 mod arrival;
-mod catching_up;
+mod catch_up;
 mod clients;
 mod connection;
-mod debts;
+mod delayed_sends;
 mod delivering;
 mod departure;
 mod drain;
-mod errands;
 mod event_loop;
 mod fan_out;
 mod front;
-mod listened_for;
 mod mailbox;
 mod outbox;
 mod presence;
@@ -26,11 +24,12 @@ mod registry;
 mod responses;
 mod slot;
 mod socket;
+mod subscribe_barrier;
+mod subscribing;
 mod verification;
-mod waiting;
 mod wheel;
 
-pub use presence::{Farewell, Hearing, Member, Presence, Presences, Question, Roll, Ticket, roll};
+pub use presence::{Hearing, Member, Presence, Presences, Question, Roll, Ticket, roll};
 
 use std::io;
 use std::net::TcpListener;
@@ -192,9 +191,9 @@ impl Reactors {
         reached
     }
 
-    /// Tells all users to sync, after a while and spread over another: nobody knows what was not heard.
-    pub fn make_up(&self, after: Duration, over: Duration) {
-        self.mailboxes.iter().for_each(|mailbox| mailbox.send(Mail::MakeUp { after, over }));
+    /// Tells all users to sync, after a while and spread over another: which pushes the backplane lost is not known.
+    pub fn sync_everybody(&self, after: Duration, over: Duration) {
+        self.mailboxes.iter().for_each(|mailbox| mailbox.send(Mail::SyncEverybody { after, over }));
     }
 
     /// Takes in a client that is connected by other than a WebSocket.

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::mailbox::{Mail, Mailbox, Missed};
 use crate::auth::Guest;
-use crate::catch_up::{Moment, Reason};
-use crate::delivery::{Delivery, Hub};
+use crate::catch_up::{Answer, Joining, Moment, Records};
+use crate::connection::ConnectionId;
+use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::{ClientType, Device};
 
 /// A client, as far as pushes can be for it.
@@ -43,64 +44,55 @@ pub enum Presence {
     Came(Member, Option<Ticket>, Option<Question>),
     /// A client has gone.
     Went(Member),
-    /// Of a user's client that has gone, it is known what it has heard.
-    Heard(Uuid, Farewell),
+    /// A device of a user has surely received every push up to a moment of Redis' clock.
+    Received(Uuid, Device, Moment),
 }
 
-/// Up to which moment of Redis' clock a device has heard everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Farewell {
-    /// The device.
-    pub device: Device,
-    /// The moment.
-    pub heard: Moment,
-}
-
-/// What a client missed while it was not here. Dropped without an answer it means that nobody knows.
+/// A question what a client missed while it was not connected. One that is dropped is answered with [`Answer::UNKNOWN`].
 #[derive(Debug)]
 pub struct Question {
-    /// The client's device, if its token tells one.
+    /// The client's device, or `None` if its token names none.
     pub device: Option<Device>,
-    /// Up to when another connection of that device here, which is still open, has heard everything.
-    pub heard: Option<Moment>,
-    address: Option<(Mailbox, u32, u64)>,
+    /// Up to when other connections of that device here have surely received every push, `None` if there are none.
+    pub received: Option<Moment>,
+    /// Where the answer goes; `None` once it is given.
+    address: Option<(Mailbox, ConnectionId)>,
 }
 
 impl Question {
-    /// About a client that is in a slot; the number is the question's.
+    /// Creates a question about a connection of the reactor with this mailbox.
     pub(super) fn new(
         device: Option<Device>,
-        heard: Option<Moment>,
+        received: Option<Moment>,
         mailbox: Mailbox,
-        slot: u32,
-        number: u64,
+        id: ConnectionId,
     ) -> Question {
-        Question { device, heard, address: Some((mailbox, slot, number)) }
+        Question { device, received, address: Some((mailbox, id)) }
     }
 
-    /// Why a client of the main hub has to sync, if it has to, as of a moment of Redis' clock.
-    pub fn answer(mut self, missed: Option<Reason>, until: Moment) {
-        self.send(Missed::Pushes(missed, until));
+    /// Tells what a client of the main hub missed.
+    pub fn answer(mut self, answer: Answer) {
+        self.send(Missed::Pushes(answer));
     }
 
-    /// What a client of the anonymous hub waits for, if it has come already.
+    /// Tells the answer that a client of the anonymous hub waits for, `None` if it has not come yet.
     pub fn respond(mut self, response: Option<Delivery>) {
-        match response {
-            Some(response) => self.send(Missed::Response(response)),
-            None => self.send(Missed::Pushes(None, Moment::default())),
+        match (response, self.address.take()) {
+            (Some(response), Some((mailbox, id))) => mailbox.send(Mail::Missed(id, Missed::LoginResponse(response))),
+            _ => {}
         }
     }
 
     fn send(&mut self, missed: Missed) {
-        if let Some((mailbox, slot, number)) = self.address.take() {
-            mailbox.send(Mail::Missed { slot, number, missed });
+        if let Some((mailbox, id)) = self.address.take() {
+            mailbox.send(Mail::Missed(id, missed));
         }
     }
 }
 
 impl Drop for Question {
     fn drop(&mut self) {
-        self.send(Missed::Pushes(Some(Reason::UnknownDevice), Moment::default()));
+        self.send(Missed::Pushes(Answer::UNKNOWN));
     }
 }
 
@@ -108,20 +100,19 @@ impl Drop for Question {
 #[derive(Debug)]
 pub struct Ticket {
     mailbox: Mailbox,
-    slot: u32,
-    number: u64,
+    id: ConnectionId,
 }
 
 impl Ticket {
-    /// For a client that waits in a slot under a number.
-    pub(super) fn new(mailbox: Mailbox, slot: u32, number: u64) -> Ticket {
-        Ticket { mailbox, slot, number }
+    /// Creates a ticket for a connection of the reactor with this mailbox.
+    pub(super) fn new(mailbox: Mailbox, id: ConnectionId) -> Ticket {
+        Ticket { mailbox, id }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.mailbox.send(Mail::Listening { slot: self.slot, number: self.number });
+        self.mailbox.send(Mail::Subscribed(self.id));
     }
 }
 
@@ -182,10 +173,24 @@ impl Roll {
     pub(super) fn went(&self, member: Member) {
         let _ = self.told.send(Presence::Went(member));
     }
+}
 
-    /// Tells what a device of a user has heard.
-    pub(super) fn farewell(&self, user: Uuid, farewell: Farewell) {
-        let _ = self.told.send(Presence::Heard(user, farewell));
+/// The records of replicas that share a Redis, as a reactor sees them: the publisher of a push notes it there, and answers come
+/// by the mailbox.
+pub(super) struct SharedRecords(pub(super) Roll);
+
+impl Records for SharedRecords {
+    fn on_push(&mut self, _: Audience, _: Option<Device>, _: Moment) -> usize {
+        0
+    }
+
+    fn look_up(&mut self, _: &Joining<'_>, _: Moment) -> Option<Answer> {
+        None
+    }
+
+    fn on_received(&mut self, user: Uuid, device: Device, received: Moment, _: Moment) -> usize {
+        let _ = self.0.told.send(Presence::Received(user, device, received));
+        0
     }
 }
 

@@ -7,6 +7,8 @@ use super::departure::Departure;
 /// A socket.
 pub(super) struct Slot {
     pub(super) state: State,
+    /// Tells its socket from those that had the slot before.
+    pub(super) generation: u32,
     /// It is on the list of those that may have more to read; whether their end is near.
     pub(super) again: Option<bool>,
 }
@@ -25,8 +27,8 @@ pub(super) enum State {
 
 impl Slot {
     /// A slot that is kept for a socket.
-    pub(super) fn new() -> Slot {
-        Slot { state: State::Gone, again: None }
+    pub(super) fn new(generation: u32) -> Slot {
+        Slot { state: State::Gone, generation, again: None }
     }
 
     /// Takes the state out, to put another one in.

@@ -22,9 +22,6 @@ pub(super) enum Lost {
     /// It says nothing.
     #[error("no answer in time")]
     Silent(#[from] Elapsed),
-    /// It does not say which run of Redis it is.
-    #[error("INFO names no run_id")]
-    Nameless,
     /// No Sentinel knows where the master is.
     #[error("no Sentinel knows a master of {service}: {said}")]
     Nowhere {

@@ -3,25 +3,27 @@
 //!
 //! ```text
 //! publish -> reactors                     (at once, whatever Redis does)
-//!         -> publisher -> Redis -> subscriber of every replica -> reactors
-//!                         Redis <- recorder: what newcomers missed, up to when who leaves had heard everything
+//!         -> entries -> publisher -> Redis -> subscriber of every replica -> reactors
+//! reactors -> subscriber -> entries          (what clients missed is looked up, what devices received is noted)
 //! ```
 //!
-//! Names and bytes are pure (`channel`, `invocation`, `incoming`, `group_command`, `subscriptions`, `records`); `publisher`,
-//! `subscriber` and `recorder` have a connection each, which `dialer` opens, and `link` knows whether the first two are there.
+//! Names and bytes perform no I/O (`channel`, `invocation`, `incoming`, `group_command`, `subscriptions`, `records`, `lookup`).
+//! `publisher` and `subscriber` have a connection each, which `dialer` opens, and `link` knows whether they are there. `entry` is
+//! the queue between them.
 
 mod backlog;
 mod backoff;
 pub mod channel;
 mod dialer;
+mod entry;
 pub mod group_command;
 pub mod incoming;
 pub mod invocation;
 mod link;
+mod lookup;
 mod lost;
 mod publisher;
 mod push;
-mod recorder;
 pub mod records;
 mod sentinel;
 mod subscriber;
@@ -30,15 +32,15 @@ pub mod subscriptions;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
 use self::channel::Channels;
 use self::dialer::Dialer;
+use self::entry::{EntryQueue, Keep, Publish};
 use self::invocation::Invocation;
 use self::link::{Link, Side};
-use self::publisher::{Keep, Publish, Publisher};
+use self::publisher::Publisher;
 use self::records::Records;
 use self::subscriber::{Ear, Here, Subscriber};
 use super::{Full, Until};
@@ -58,7 +60,7 @@ pub struct Redis {
     reactors: Arc<Reactors>,
     channels: Channels,
     own: Uuid,
-    queue: UnboundedSender<Publish>,
+    entries: EntryQueue,
     /// For what Redis has not acknowledged.
     room: Arc<Semaphore>,
     most: usize,
@@ -81,8 +83,7 @@ impl Redis {
         let records =
             Records::new(&settings.channel_prefix, catch_up.window, catch_up.enabled, dialer.others_have_moved());
         let link = Arc::new(Link::new(metrics.clone()));
-        let (desk, recorder) = recorder::open(dialer.clone(), records.clone(), metrics.clone());
-        tokio::spawn(recorder.run());
+        let (entries, queue) = entry::queue(metrics.clone());
         let (seldom, hearing) = (Seldom::default(), presences.hearing());
         let ear = Ear {
             channels: channels.clone(),
@@ -92,12 +93,13 @@ impl Redis {
             hearing,
             metrics: metrics.clone(),
         };
-        let here = Here::new(presences, installation, desk);
-        tokio::spawn(Subscriber { dialer: dialer.clone(), link: link.clone(), here, ear }.run());
-        let (queue, waiting) = mpsc::unbounded_channel();
-        tokio::spawn(Publisher { queue: waiting, dialer, link: link.clone(), metrics, records }.run());
+        let here = Here::new(presences, installation, entries.clone());
+        tokio::spawn(
+            Subscriber { dialer: dialer.clone(), link: link.clone(), here, ear, spread: catch_up.spread }.run(),
+        );
+        tokio::spawn(Publisher { queue, dialer, link: link.clone(), metrics, records }.run());
         let room = Arc::new(Semaphore::new(settings.hold));
-        Redis { reactors, channels, own, queue, room, most: settings.hold, link }
+        Redis { reactors, channels, own, entries, room, most: settings.hold, link }
     }
 
     /// Delivers here, and publishes. Gives the number of connections of this process that were reached.
@@ -116,10 +118,8 @@ impl Redis {
             _ => Keep::Nothing,
         };
         let (done, acknowledged) = oneshot::channel();
-        // First of all: what Redis says it has published is in the mail by then.
-        let reached = self.reactors.deliver(delivery, None);
-        // The publisher ends only after this side is gone.
-        let _ = self.queue.send(Publish { channel, bytes, keep, since: Instant::now(), done, _place: place });
+        let publish = Publish { channel, bytes, keep, since: Instant::now(), done, _place: place };
+        let reached = self.entries.publish(|| self.reactors.deliver(delivery, None), publish);
         // A reactor that is gone reaches nobody.
         let reached = reached.await.unwrap_or(0);
         match until {

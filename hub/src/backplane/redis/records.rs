@@ -1,22 +1,24 @@
-//! What is kept in Redis, so that every replica knows who missed what (`decisions.md` 5): names, values and scripts. Pure.
+//! What is kept in Redis, so that every replica knows which clients missed what (`decisions.md` 5): names, values and scripts.
+//! No I/O.
 //!
 //! ```text
-//! PREFIX:catch-up:RUN:began                  when these records begin
+//! PREFIX:catch-up:RUN:began                  when these records begin, and how many keys Redis had evicted by then
 //! PREFIX:catch-up:RUN:user:USER              the last covered pushes of a user
-//! PREFIX:catch-up:RUN:organization:ID        of an organisation
-//! PREFIX:catch-up:RUN:device:USER:DIGEST     up to when a device has heard everything
+//! PREFIX:catch-up:RUN:organization:ID        of an organization
+//! PREFIX:catch-up:RUN:device:USER:DIGEST     up to when a device has surely received every push
 //! PREFIX:catch-up:response:REQUEST           the answer to a login request, as it was published
 //! ```
 //!
 //! All moments are of Redis' clock. `RUN` is the id that a Redis has from its start: one that was restarted or has taken over
-//! from another knows nothing, whatever it has kept, for it may not have kept the last.
+//! from another knows nothing, whatever it has kept, for it may not have kept the last. The same holds for one that has evicted
+//! keys since the records began.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::catch_up::{Moment, Pushes};
+use crate::catch_up::{LastPushes, Moment};
 use crate::delivery::Audience;
 use crate::notification::Device;
 
@@ -38,12 +40,14 @@ redis.call('SET', KEYS[1], now .. ' ' .. ARGV[3] .. ' ' .. other, 'PX', ARGV[4])
 local stamped = string.sub(ARGV[2], 1, -18) .. '\\24' .. string.sub(ARGV[2], -16)
 return redis.call('PUBLISH', ARGV[1], stamped .. struct.pack('>I4I4', tonumber(time[1]), tonumber(time[2])))";
 
-/// Notes up to when a device has heard everything, unless it has heard more.
+/// Notes up to when a device has surely received every push, unless more is noted already, and remembers that anew.
 ///
 /// `KEYS`: the record. `ARGV`: the moment, for how many milliseconds to remember.
-pub const LEFT: &str = "\
+pub const RECEIVED: &str = "\
 if tonumber(redis.call('GET', KEYS[1]) or '-1') < tonumber(ARGV[1]) then
   redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+else
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end";
 
 /// The records of one deployment.
@@ -54,14 +58,50 @@ pub struct Records {
     pub window: Duration,
     /// Whether they are; the answers to login requests always are.
     pub enabled: bool,
-    /// How long after they begin others may still note pushes in those of a Redis before: what devices heard then does not
-    /// count.
+    /// How long after they begin other replicas may still note pushes at a Redis before: what devices received until then does
+    /// not count.
     pub settled: Duration,
 }
 
 /// The records in one run of Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run(String);
+
+/// When the records of a run begin: from then on every push is noted in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Began {
+    /// The moment.
+    pub at: Moment,
+    /// How many keys Redis had evicted by then. If it has evicted others since, some of ours may be among them.
+    pub evicted: u64,
+}
+
+impl Began {
+    /// Reads a value; `None` if it is none.
+    pub fn read(value: &str) -> Option<Began> {
+        let (at, evicted) = value.split_once(' ')?;
+        Some(Began { at: moment(at)?, evicted: evicted.parse().ok()? })
+    }
+
+    /// Writes the value.
+    pub fn write(self) -> String {
+        format!("{} {}", self.at.0, self.evicted)
+    }
+}
+
+/// Returns how many keys Redis has evicted, by what `INFO` tells; `None` if that does not say.
+pub fn evicted(info: &str) -> Option<u64> {
+    field(info, "evicted_keys:")?.parse().ok()
+}
+
+/// Returns whether Redis may evict keys, by what `INFO` tells.
+pub fn may_evict(info: &str) -> bool {
+    field(info, "maxmemory:") != Some("0") && field(info, "maxmemory_policy:") != Some("noeviction")
+}
+
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    Some(info.lines().find_map(|line| line.strip_prefix(name))?.trim())
+}
 
 impl Records {
     /// Of the deployment whose channels have this prefix.
@@ -71,7 +111,7 @@ impl Records {
 
     /// The records in the run of which `INFO server` tells; nothing if it does not.
     pub fn run(&self, info: &str) -> Option<Run> {
-        let id = info.lines().find_map(|line| line.strip_prefix("run_id:"))?.trim();
+        let id = field(info, "run_id:")?;
         id.get(..RUN).map(|id| Run(format!("{}{id}:", self.prefix)))
     }
 
@@ -82,7 +122,7 @@ impl Records {
 }
 
 impl Run {
-    /// Where it stands when these records begin.
+    /// Where it stands when these records begin, as [`Began`] reads it.
     pub fn began(&self) -> String {
         format!("{}began", self.0)
     }
@@ -106,7 +146,7 @@ impl Run {
         format!("{}organization:{organization}", self.0)
     }
 
-    /// Where it stands up to when a device has heard everything.
+    /// Where it stands up to when a device has surely received every push.
     pub fn device(&self, user: Uuid, device: Device) -> String {
         format!("{}device:{user}:{}", self.0, by(Some(device)))
     }
@@ -123,12 +163,12 @@ pub fn by(device: Option<Device>) -> String {
 }
 
 /// The pushes that are noted; nothing if these are none.
-pub fn pushes(value: &str) -> Option<Pushes> {
+pub fn pushes(value: &str) -> Option<LastPushes> {
     let mut parts = value.split(' ');
     let (last, by, other) = (moment(parts.next()?)?, parts.next()?, moment(parts.next()?)?);
     let digest = || NonZeroU64::new(u64::from_str_radix(by, 16).ok()?);
     let by = if by == "-" { None } else { Some(Device::of_digest(digest()?)) };
-    parts.next().is_none().then_some(Pushes { last, by, other: Some(other).filter(|other| other.0 > 0) })
+    parts.next().is_none().then_some(LastPushes { last, by, other: Some(other).filter(|other| other.0 > 0) })
 }
 
 /// A moment that is noted.
@@ -157,12 +197,23 @@ mod tests {
     }
 
     #[test]
+    fn began_and_evictions_are_read_as_redis_tells_them() {
+        let began = Began { at: Moment(7), evicted: 3 };
+        assert_eq!((Began::read(&began.write()), Began::read("7"), Began::read("x 3")), (Some(began), None, None));
+        let info = "maxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\nevicted_keys:12\r\n";
+        assert_eq!((evicted(info), may_evict(info)), (Some(12), true));
+        for safe in ["maxmemory:0\r\nmaxmemory_policy:allkeys-lru", "maxmemory:100\r\nmaxmemory_policy:noeviction"] {
+            assert!(!may_evict(safe), "{safe}");
+        }
+    }
+
+    #[test]
     fn pushes_are_read_as_the_script_writes_them() {
         let device = Device::of("a device");
         let read = |by: &str, other: &str| pushes(&format!("1700000000123456 {by} {other}"));
         let last = Moment(1_700_000_000_123_456);
-        assert_eq!(read("-", "0"), Some(Pushes { last, by: None, other: None }));
-        let expected = Pushes { last, by: Some(device), other: Some(Moment(7)) };
+        assert_eq!(read("-", "0"), Some(LastPushes { last, by: None, other: None }));
+        let expected = LastPushes { last, by: Some(device), other: Some(Moment(7)) };
         assert_eq!(read(&by(Some(device)), "7"), Some(expected));
         for odd in ["", "1", "1 -", "1 - x", "x - 1", "1 g 1", "1 0 1", "1 - 1 1", "1  - 1"] {
             assert_eq!(pushes(odd), None, "{odd}");

@@ -13,10 +13,10 @@ use super::backlog::{Backlog, Room};
 use super::backoff::after_losses;
 use super::channel::{Channels, audiences};
 use super::dialer::{Dialed, Dialer, SILENCE};
+use super::entry::EntryQueue;
 use super::incoming::Incoming;
 use super::link::{Link, Side};
 use super::lost::{Lost, PATIENCE};
-use super::recorder::Desk;
 use super::subscriptions::Subscriptions;
 use crate::backoff::{Backoff, random};
 use crate::catch_up::Moment;
@@ -30,9 +30,6 @@ const CHANNELS: usize = 512;
 /// How many clients are looked at at once.
 const BATCH: usize = 1024;
 
-/// Within which time all clients are told to sync after a gap (`decisions.md` 5).
-const MADE_UP_WITHIN: Duration = Duration::from_secs(30);
-
 /// Newcomers wait for so long at the most: a first connection that takes longer is a gap.
 const NO_GAP: Duration = Duration::from_secs(1);
 
@@ -42,6 +39,8 @@ pub(super) struct Subscriber {
     pub(super) link: Arc<Link>,
     pub(super) here: Here,
     pub(super) ear: Ear,
+    /// Over how long all clients are told to sync after a gap (`decisions.md` 5).
+    pub(super) spread: Duration,
 }
 
 /// Who is here, and what is therefore listened to.
@@ -53,7 +52,7 @@ pub(super) struct Here {
     tickets: Vec<Ticket>,
     /// Those of whom will be asked what they missed, once they are listened for.
     newcomers: Vec<(Member, Question)>,
-    desk: Desk,
+    entries: EntryQueue,
 }
 
 /// Hands on what is heard.
@@ -96,7 +95,7 @@ impl Subscriber {
 
     /// Listens on a connection as long as it lasts. `missed`: something may have been published that nobody here heard.
     async fn listen(&mut self, dialed: Dialed<PubSub>, missed: bool, backoff: &mut Backoff) -> Result<(), Lost> {
-        let Subscriber { dialer, link, here, ear } = self;
+        let Subscriber { dialer, link, here, ear, spread } = self;
         let Dialed { connection, server } = dialed;
         let (mut sink, stream) = connection.split();
         here.subscriptions.begin_anew();
@@ -107,7 +106,7 @@ impl Subscriber {
         backoff.reset();
         let make_up = || {
             let after = dialer.others_have_moved();
-            ear.reactors.make_up(after, MADE_UP_WITHIN - after);
+            ear.reactors.sync_everybody(after, spread.saturating_sub(after));
         };
         if missed {
             make_up();
@@ -121,9 +120,9 @@ impl Subscriber {
 
 impl Here {
     /// Nobody yet, at a hub that serves this installation.
-    pub(super) fn new(presences: Presences, installation: Option<Uuid>, desk: Desk) -> Here {
+    pub(super) fn new(presences: Presences, installation: Option<Uuid>, entries: EntryQueue) -> Here {
         let (subscriptions, tickets, newcomers) = (Subscriptions::default(), Vec::new(), Vec::new());
-        Here { presences, installation, subscriptions, tickets, newcomers, desk }
+        Here { presences, installation, subscriptions, tickets, newcomers, entries }
     }
 
     fn take(&mut self, presence: Presence) {
@@ -136,7 +135,7 @@ impl Here {
             Presence::Went(member) => {
                 audiences(&member, self.installation).for_each(|audience| self.subscriptions.leave(audience));
             }
-            Presence::Heard(user, farewell) => self.desk.went(user, farewell),
+            Presence::Received(user, device, received) => self.entries.note_received(user, device, received),
         }
     }
 
@@ -163,7 +162,7 @@ impl Here {
         subscribe(sink, &names(change.subscribe)).await?;
         self.tickets.clear();
         // What is published from now on they hear: what was published before, Redis knows.
-        self.newcomers.drain(..).for_each(|(member, question)| self.desk.came(member, question));
+        self.newcomers.drain(..).for_each(|(member, question)| self.entries.look_up(member, question));
         for names in names(change.unsubscribe).chunks(CHANNELS) {
             timeout(PATIENCE, sink.unsubscribe(names)).await??;
         }

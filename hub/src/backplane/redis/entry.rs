@@ -1,0 +1,117 @@
+//! What is to be done at Redis, in one order: pushes are published and noted, what clients missed is looked up, what devices have
+//! received is noted.
+//!
+//! The order is what makes catch-up right: a client that joins after a push was delivered here looks up what it missed behind
+//! the note of that push, also while Redis is slow or away. Pushes are delivered to the reactors and queued under one lock, so
+//! no lookup of a client that came after a delivery can be queued before its note.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use uuid::Uuid;
+
+use crate::catch_up::Moment;
+use crate::delivery::Audience;
+use crate::notification::Device;
+use crate::reactor::{Member, Question};
+use crate::telemetry::Metrics;
+
+/// How many lookups and receipts may wait. Beyond, what a client missed is unknown, and receipts are not noted.
+const MAX_WAITING_RECORDS: usize = 65_536;
+
+/// Something to do at Redis.
+pub(super) enum Entry {
+    /// Publish a push.
+    Publish(Publish),
+    /// Tell what a client missed. A question that is dropped is answered: that is unknown.
+    Lookup {
+        member: Member,
+        question: Question,
+        /// Its share of [`MAX_WAITING_RECORDS`].
+        _permit: OwnedSemaphorePermit,
+    },
+    /// Note up to when a device of a user has surely received every push.
+    Received {
+        user: Uuid,
+        device: Device,
+        until: Moment,
+        /// Its share of [`MAX_WAITING_RECORDS`].
+        _permit: OwnedSemaphorePermit,
+    },
+}
+
+/// A push to publish.
+pub(super) struct Publish {
+    /// The channel.
+    pub(super) channel: String,
+    /// The message.
+    pub(super) bytes: Vec<u8>,
+    /// What of it is kept.
+    pub(super) keep: Keep,
+    /// When it was accepted.
+    pub(super) since: Instant,
+    /// Told once Redis has acknowledged it.
+    pub(super) done: oneshot::Sender<()>,
+    /// Its share of the bound on pushes that Redis has not acknowledged.
+    pub(super) _place: OwnedSemaphorePermit,
+}
+
+/// What of a push is kept in Redis, for clients that are not connected.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Keep {
+    /// Nothing.
+    Nothing,
+    /// That it was, and which device caused it.
+    Note(Audience, Option<Device>),
+    /// All of it, as the answer to a login request.
+    Response(Uuid),
+}
+
+/// The sending side of the queue of entries. Used by every thread that publishes, and by the subscriber.
+#[derive(Clone)]
+pub(super) struct EntryQueue {
+    entries: Arc<Mutex<UnboundedSender<Entry>>>,
+    records: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+}
+
+/// Opens a queue of entries.
+pub(super) fn queue(metrics: Arc<Metrics>) -> (EntryQueue, UnboundedReceiver<Entry>) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let (entries, records) = (Arc::new(Mutex::new(sender)), Arc::new(Semaphore::new(MAX_WAITING_RECORDS)));
+    (EntryQueue { entries, records, metrics }, receiver)
+}
+
+impl EntryQueue {
+    /// Queues a push after it was delivered here: what Redis says it has published is in the reactors' mailboxes by then.
+    /// Returns what `deliver` does.
+    pub(super) fn publish<T>(&self, deliver: impl FnOnce() -> T, publish: Publish) -> T {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let delivered = deliver();
+        // The publisher ends only after this side is gone.
+        let _ = entries.send(Entry::Publish(publish));
+        delivered
+    }
+
+    /// Queues a lookup. If there is no room the question is dropped, which answers it.
+    pub(super) fn look_up(&self, member: Member, question: Question) {
+        self.add(|_permit| Entry::Lookup { member, question, _permit });
+    }
+
+    /// Queues a receipt.
+    pub(super) fn note_received(&self, user: Uuid, device: Device, until: Moment) {
+        self.add(|_permit| Entry::Received { user, device, until, _permit });
+    }
+
+    fn add(&self, entry: impl FnOnce(OwnedSemaphorePermit) -> Entry) {
+        match self.records.clone().try_acquire_owned() {
+            Ok(permit) => {
+                let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = entries.send(entry(permit));
+            }
+            Err(_) => self.metrics.catch_up_dropped.inc(),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Whether a device missed a push, by what is remembered of the pushes. No I/O.
+
+use super::Moment;
+use crate::notification::Device;
+
+/// Why a client is sent a `SyncVault`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// There was a push that its device has not surely received.
+    Missed,
+    /// There was a push, and it is not known what its device has received.
+    UnknownDevice,
+    /// It is not known which pushes there were before the records begin.
+    Restart,
+    /// The backplane was interrupted, and it is not known which pushes it lost.
+    BackplaneGap,
+}
+
+impl Reason {
+    /// Returns the value of the label `reason` of `catch_up_total`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Reason::Missed => "missed",
+            Reason::UnknownDevice => "unknown_device",
+            Reason::Restart => "restart",
+            Reason::BackplaneGap => "backplane_gap",
+        }
+    }
+}
+
+/// The last covered pushes to one user or organization, as far as it matters which device caused them.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct LastPushes {
+    /// When the last one was.
+    pub last: Moment,
+    /// The device that caused the last one, if one is named.
+    pub by: Option<Device>,
+    /// When the last one was that another device caused than the last one's.
+    pub other: Option<Moment>,
+}
+
+impl LastPushes {
+    /// Notes one more push, at a moment that is not before the last one's.
+    pub fn note(&mut self, by: Option<Device>, now: Moment) {
+        if self.by != by && self.last != Moment::default() {
+            self.other = Some(self.last);
+        }
+        (self.last, self.by) = (now, by);
+    }
+
+    /// Returns when the last push was that a device did not cause itself.
+    fn by_others(&self, device: Device) -> Option<Moment> {
+        if self.by == Some(device) { self.other } else { Some(self.last) }
+    }
+}
+
+/// Returns why a client has to sync, or `None` if it missed nothing.
+///
+/// `received` is up to when its device has surely received every push, `None` if that is not known. `pushes` are those to its
+/// user and to the user's organizations. `records_incomplete` tells that the records begin less than a window ago.
+pub fn missed<'a>(
+    device: Option<Device>,
+    received: Option<Moment>,
+    mut pushes: impl Iterator<Item = &'a LastPushes>,
+    records_incomplete: bool,
+) -> Option<Reason> {
+    if received.is_none() && records_incomplete {
+        return Some(Reason::Restart);
+    }
+    let missed = pushes.any(|pushes| match (device, received) {
+        (Some(device), Some(received)) => pushes.by_others(device).is_some_and(|push| push > received),
+        (Some(device), None) => pushes.by_others(device).is_some(),
+        (None, _) => true,
+    });
+    missed.then_some(if received.is_some() { Reason::Missed } else { Reason::UnknownDevice })
+}

@@ -1,0 +1,160 @@
+//! The records of a process without a backplane, in its memory. No I/O.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::last_pushes::{self, LastPushes};
+use super::ttl_map::TtlMap;
+use super::{Answer, Joining, Moment, Reason, Records};
+use crate::delivery::Audience;
+use crate::notification::Device;
+
+/// Records of one reactor: those of the users that live on it, and of every organization. Both clocks are the local one.
+pub struct LocalRecords {
+    users: TtlMap<Uuid, LastPushes>,
+    organizations: TtlMap<Uuid, LastPushes>,
+    devices: TtlMap<(Uuid, Device), Moment>,
+    window: Duration,
+}
+
+impl LocalRecords {
+    /// Creates empty records that keep at most `capacity` users, organizations and devices each, for a window.
+    pub fn new(window: Duration, capacity: usize) -> LocalRecords {
+        LocalRecords {
+            users: TtlMap::new(window, capacity),
+            organizations: TtlMap::new(window, capacity),
+            devices: TtlMap::new(window, capacity),
+            window,
+        }
+    }
+}
+
+impl Records for LocalRecords {
+    fn on_push(&mut self, audience: Audience, by: Option<Device>, now: Moment) -> usize {
+        let note = |pushes: &mut LastPushes| pushes.note(by, now);
+        match audience {
+            Audience::User(user, _) => self.users.put(user, now, note),
+            Audience::Organization(organization, _) => self.organizations.put(organization, now, note),
+            Audience::Nobody | Audience::Installation(..) | Audience::LoginRequest(_) | Audience::Everyone(_) => 0,
+        }
+    }
+
+    fn look_up(&mut self, client: &Joining<'_>, now: Moment) -> Option<Answer> {
+        let recorded = client.device.and_then(|device| self.devices.get((client.user, device), now).copied());
+        let received = recorded.max(client.received);
+        let user = self.users.get(client.user, now);
+        let organizations = || client.organizations.iter().map(|id| self.organizations.get(*id, now));
+        let records_incomplete = now < Moment::default().after(self.window);
+        let pushes = user.into_iter().chain(organizations().flatten());
+        let reason = last_pushes::missed(client.device, received, pushes, records_incomplete);
+        let was_dropped = || {
+            (user.is_none() && self.users.has_dropped(received, now))
+                || (organizations().any(|pushes| pushes.is_none()) && self.organizations.has_dropped(received, now))
+        };
+        let reason = reason.or_else(|| was_dropped().then_some(Reason::UnknownDevice));
+        Some(Answer { reason, until: now })
+    }
+
+    fn on_received(&mut self, user: Uuid, device: Device, received: Moment, now: Moment) -> usize {
+        // Of several connections of one device the latest counts.
+        self.devices.put((user, device), now, |last| *last = received.max(*last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notification::ClientType;
+
+    const WINDOW: Duration = Duration::from_micros(1000);
+    const USER: Uuid = Uuid::from_u128(1);
+    const ORGANIZATION: Uuid = Uuid::from_u128(2);
+    const TO_USER: Audience = Audience::User(USER, ClientType::All);
+    const TO_ORGANIZATION: Audience = Audience::Organization(ORGANIZATION, ClientType::All);
+    /// Behind the first window, in which it is not known what was before.
+    const START: u64 = 5000;
+
+    fn missed(records: &mut LocalRecords, name: Option<&str>, at: u64) -> Option<Reason> {
+        let organizations = [ORGANIZATION];
+        let device = name.map(Device::of);
+        let client = Joining { user: USER, organizations: &organizations, device, received: None };
+        records.look_up(&client, Moment(START + at)).expect("local records answer at once").reason
+    }
+
+    fn received(records: &mut LocalRecords, name: &str, at: u64) {
+        records.on_received(USER, Device::of(name), Moment(START + at), Moment(START + at));
+    }
+
+    fn pushed(records: &mut LocalRecords, audience: Audience, by: Option<&str>, at: u64) {
+        records.on_push(audience, by.map(Device::of), Moment(START + at));
+    }
+
+    #[test]
+    fn look_up_push_after_received_is_missed() {
+        let mut records = LocalRecords::new(WINDOW, 10);
+        received(&mut records, "a", 10);
+        assert_eq!(missed(&mut records, Some("a"), 20), None);
+        pushed(&mut records, TO_USER, None, 30);
+        assert_eq!(missed(&mut records, Some("a"), 40), Some(Reason::Missed));
+        received(&mut records, "a", 50);
+        assert_eq!(missed(&mut records, Some("a"), 60), None);
+        pushed(&mut records, TO_ORGANIZATION, None, 70);
+        assert_eq!(missed(&mut records, Some("a"), 80), Some(Reason::Missed));
+        assert_eq!(missed(&mut records, Some("a"), 1100), None, "too long ago: nothing is remembered");
+    }
+
+    #[test]
+    fn look_up_ignores_own_pushes_but_not_those_of_others_before_them() {
+        let mut records = LocalRecords::new(WINDOW, 10);
+        received(&mut records, "a", 10);
+        received(&mut records, "b", 10);
+        pushed(&mut records, TO_USER, Some("a"), 20);
+        assert_eq!(missed(&mut records, Some("a"), 30), None);
+        assert_eq!(missed(&mut records, Some("b"), 30), Some(Reason::Missed));
+        pushed(&mut records, TO_USER, Some("b"), 40);
+        pushed(&mut records, TO_USER, Some("b"), 41);
+        assert_eq!(missed(&mut records, Some("b"), 50), Some(Reason::Missed), "the one of a");
+        received(&mut records, "b", 60);
+        pushed(&mut records, TO_USER, Some("b"), 61);
+        assert_eq!(missed(&mut records, Some("b"), 70), None);
+    }
+
+    #[test]
+    fn look_up_unknown_device_counts_as_away() {
+        let mut records = LocalRecords::new(WINDOW, 10);
+        assert_eq!(missed(&mut records, Some("a"), 0), None);
+        assert_eq!(missed(&mut records, None, 0), None);
+        pushed(&mut records, TO_USER, Some("a"), 10);
+        assert_eq!(missed(&mut records, Some("b"), 20), Some(Reason::UnknownDevice));
+        assert_eq!(missed(&mut records, None, 20), Some(Reason::UnknownDevice));
+        assert_eq!(missed(&mut records, Some("a"), 20), None, "its own push only");
+    }
+
+    #[test]
+    fn look_up_after_records_were_dropped_for_lack_of_room_is_unknown() {
+        let mut records = LocalRecords::new(WINDOW, 1);
+        received(&mut records, "a", 10);
+        pushed(&mut records, TO_USER, None, 20);
+        pushed(&mut records, Audience::User(Uuid::from_u128(3), ClientType::All), None, 30);
+        assert_eq!(missed(&mut records, Some("a"), 40), Some(Reason::UnknownDevice));
+        received(&mut records, "a", 50);
+        assert_eq!(missed(&mut records, Some("a"), 60), None, "what was dropped is older than what was received");
+    }
+
+    #[test]
+    fn look_up_in_the_first_window_is_a_restart_unless_received_is_known() {
+        let mut records = LocalRecords::new(WINDOW, 10);
+        let mut missed = |received, at| {
+            let client = Joining { user: USER, organizations: &[], device: Some(Device::of("a")), received };
+            records.look_up(&client, Moment(at)).expect("local records answer at once").reason
+        };
+        assert_eq!(missed(None, 999), Some(Reason::Restart));
+        assert_eq!(missed(Some(Moment(5)), 999), None, "it is connected already");
+        assert_eq!(missed(None, 1000), None);
+        records.on_received(USER, Device::of("a"), Moment(10), Moment(10));
+        let client = Joining { user: USER, organizations: &[], device: Some(Device::of("a")), received: None };
+        let answer = records.look_up(&client, Moment(20));
+        assert_eq!(answer, Some(Answer { reason: None, until: Moment(20) }), "not the first time");
+    }
+}

@@ -1,0 +1,262 @@
+//! What stands between single connections and the rule's normal case. No I/O.
+
+use std::collections::VecDeque;
+
+use foldhash::HashMap;
+
+use super::Moment;
+use crate::connection::{ConnectionId, Tick};
+
+/// How far a `SyncVault` for a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sync {
+    /// What the client missed is being looked up.
+    LookingUp,
+    /// It will be sent.
+    Owed,
+    /// It was handed to the socket at `written`; once it is received, it makes up for every push up to `until`.
+    Sent { written: Tick, until: Moment },
+}
+
+/// Frames that did not fit into a socket at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Backlog {
+    /// When the first of them had to wait.
+    since: Tick,
+    /// When the last one had been written; `None` as long as some wait.
+    drained: Option<Tick>,
+}
+
+/// The state of one connection. Most connections have none.
+#[derive(Debug, Default)]
+struct Entry {
+    sync: Option<Sync>,
+    backlog: Option<Backlog>,
+}
+
+/// Tracks the connections of one reactor that are owed or were sent a `SyncVault`, or whose sockets were full.
+#[derive(Debug, Default)]
+pub(super) struct SyncTracker {
+    entries: HashMap<ConnectionId, Entry>,
+    /// When to look whether a connection's entry can be dropped. All wait equally long.
+    checks: VecDeque<(Tick, ConnectionId)>,
+}
+
+/// What is known of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Something is owed or not known to be received: nothing more is proven than was before the connection.
+    Open,
+    /// The client has surely received every push that had been written by a tick, `None` if the process was younger than that;
+    /// and by a sync every push up to a moment, `None` if there was no sync.
+    Received { written_by: Option<Tick>, synced_until: Option<Moment> },
+}
+
+impl SyncTracker {
+    /// Notes that what a client missed is being looked up.
+    pub(super) fn on_lookup(&mut self, id: ConnectionId) {
+        self.entries.entry(id).or_default().sync = Some(Sync::LookingUp);
+    }
+
+    /// Ends a lookup. Returns `false` if there is none: the client is owed a sync anyway, or it has gone.
+    pub(super) fn end_lookup(&mut self, id: ConnectionId) -> bool {
+        let is_looking_up = self.entries.get(&id).is_some_and(|entry| entry.sync == Some(Sync::LookingUp));
+        if is_looking_up {
+            self.set_sync(id, None);
+        }
+        is_looking_up
+    }
+
+    /// Notes that a client will be sent a sync. Returns `false` if that was so before.
+    pub(super) fn owe(&mut self, id: ConnectionId) -> bool {
+        self.entries.entry(id).or_default().sync.replace(Sync::Owed) != Some(Sync::Owed)
+    }
+
+    /// Returns whether a client is owed a sync.
+    pub(super) fn is_owed(&self, id: ConnectionId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.sync == Some(Sync::Owed))
+    }
+
+    /// Notes that a sync was handed to a client's socket; the entry is looked at again at `check`.
+    pub(super) fn on_sync_sent(&mut self, id: ConnectionId, written: Tick, until: Moment, check: Tick) {
+        self.set_sync(id, Some(Sync::Sent { written, until }));
+        self.checks.push_back((check, id));
+    }
+
+    /// Notes that a frame for a client has to wait; the entry is looked at again at `check`.
+    pub(super) fn on_backlog(&mut self, id: ConnectionId, now: Tick, check: Tick) {
+        let entry = self.entries.entry(id).or_default();
+        match &mut entry.backlog {
+            Some(backlog) => backlog.drained = None,
+            None => {
+                entry.backlog = Some(Backlog { since: now, drained: None });
+                self.checks.push_back((check, id));
+            }
+        }
+    }
+
+    /// Notes that no frame for a client waits any more.
+    pub(super) fn on_drained(&mut self, id: ConnectionId, now: Tick) {
+        if let Some(backlog) = self.entries.get_mut(&id).and_then(|entry| entry.backlog.as_mut()) {
+            backlog.drained = Some(now);
+        }
+    }
+
+    /// Returns what is known of a client that has received everything that was written by `written_by` at once.
+    pub(super) fn standing(&self, id: ConnectionId, written_by: Option<Tick>) -> Standing {
+        let plain = Standing::Received { written_by, synced_until: None };
+        if self.entries.is_empty() {
+            return plain;
+        }
+        self.entries.get(&id).map_or(plain, |entry| entry.standing(written_by))
+    }
+
+    /// Forgets a client that has gone.
+    pub(super) fn remove(&mut self, id: ConnectionId) {
+        if !self.entries.is_empty() {
+            self.entries.remove(&id);
+        }
+    }
+
+    /// Returns the next connection to look at by now.
+    pub(super) fn next_check(&mut self, now: Tick) -> Option<ConnectionId> {
+        self.checks.front().filter(|(check, _)| *check <= now)?;
+        self.checks.pop_front().map(|(_, id)| id)
+    }
+
+    /// Drops what is proven of a connection to be received, and has the rest looked at again at `check`. Returns the moment up
+    /// to which a sync has made up for every push, if it has since the last check.
+    pub(super) fn settle(&mut self, id: ConnectionId, written_by: Option<Tick>, check: Tick) -> Option<Moment> {
+        let entry = self.entries.get_mut(&id)?;
+        let mut synced_until = None;
+        if let Standing::Received { synced_until: until @ Some(_), .. } = entry.standing(written_by) {
+            synced_until = until;
+            entry.sync = None;
+        }
+        if entry.backlog.is_some_and(|backlog| backlog.is_received(written_by)) {
+            entry.backlog = None;
+        }
+        if entry.sync.is_none() && entry.backlog.is_none() {
+            self.entries.remove(&id);
+        } else if entry.backlog.is_some() || matches!(entry.sync, Some(Sync::Sent { .. })) {
+            self.checks.push_back((check, id));
+        }
+        synced_until
+    }
+
+    fn set_sync(&mut self, id: ConnectionId, sync: Option<Sync>) {
+        let entry = self.entries.entry(id).or_default();
+        entry.sync = sync;
+        if entry.sync.is_none() && entry.backlog.is_none() {
+            self.entries.remove(&id);
+        }
+    }
+}
+
+impl Entry {
+    fn standing(&self, written_by: Option<Tick>) -> Standing {
+        let written_by = match self.backlog {
+            Some(backlog) if !backlog.is_received(written_by) => {
+                written_by.min(backlog.since.0.checked_sub(1).map(Tick))
+            }
+            _ => written_by,
+        };
+        match self.sync {
+            None => Standing::Received { written_by, synced_until: None },
+            Some(Sync::Sent { written, until }) if written_by.is_some_and(|by| by >= written) => {
+                Standing::Received { written_by, synced_until: Some(until) }
+            }
+            Some(Sync::LookingUp | Sync::Owed | Sync::Sent { .. }) => Standing::Open,
+        }
+    }
+}
+
+impl Backlog {
+    /// Whether all of it was written by a tick.
+    fn is_received(self, written_by: Option<Tick>) -> bool {
+        self.drained.is_some_and(|drained| written_by.is_some_and(|by| by >= drained))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: ConnectionId = ConnectionId { slot: 1, generation: 7 };
+    const CHECK: Tick = Tick(1000);
+
+    fn received(written_by: u32, synced_until: Option<u64>) -> Standing {
+        Standing::Received { written_by: Some(Tick(written_by)), synced_until: synced_until.map(Moment) }
+    }
+
+    #[test]
+    fn standing_unknown_connection_has_received_what_was_written() {
+        let tracker = SyncTracker::default();
+        assert_eq!(tracker.standing(ID, Some(Tick(5))), received(5, None));
+    }
+
+    #[test]
+    fn standing_during_lookup_is_open_and_answers_of_others_do_not_count() {
+        let mut tracker = SyncTracker::default();
+        tracker.on_lookup(ID);
+        assert_eq!(tracker.standing(ID, Some(Tick(5))), Standing::Open);
+        assert!(!tracker.end_lookup(ConnectionId { generation: 8, ..ID }), "the next connection in that slot");
+        assert!(tracker.end_lookup(ID) && !tracker.end_lookup(ID));
+        assert_eq!(tracker.standing(ID, Some(Tick(5))), received(5, None));
+        assert!(tracker.entries.is_empty());
+    }
+
+    #[test]
+    fn end_lookup_of_a_client_that_is_owed_a_sync_returns_false() {
+        let mut tracker = SyncTracker::default();
+        tracker.on_lookup(ID);
+        assert!(tracker.owe(ID) && !tracker.owe(ID) && tracker.is_owed(ID));
+        assert!(!tracker.end_lookup(ID));
+        assert_eq!(tracker.standing(ID, Some(Tick(5))), Standing::Open);
+    }
+
+    #[test]
+    fn standing_after_a_sync_is_open_until_the_sync_is_received() {
+        let mut tracker = SyncTracker::default();
+        tracker.owe(ID);
+        tracker.on_sync_sent(ID, Tick(10), Moment(60), CHECK);
+        assert_eq!(tracker.standing(ID, Some(Tick(9))), Standing::Open);
+        assert_eq!(tracker.standing(ID, Some(Tick(10))), received(10, Some(60)));
+    }
+
+    #[test]
+    fn standing_with_a_backlog_ends_before_it_until_it_is_received() {
+        let mut tracker = SyncTracker::default();
+        tracker.on_backlog(ID, Tick(10), CHECK);
+        tracker.on_backlog(ID, Tick(12), CHECK);
+        assert_eq!(tracker.standing(ID, Some(Tick(20))), received(9, None));
+        tracker.on_drained(ID, Tick(30));
+        assert_eq!(tracker.standing(ID, Some(Tick(29))), received(9, None));
+        assert_eq!(tracker.standing(ID, Some(Tick(30))), received(30, None));
+        // What waits again is behind what was not received.
+        tracker.on_backlog(ID, Tick(31), CHECK);
+        assert_eq!(tracker.standing(ID, Some(Tick(40))), received(9, None));
+    }
+
+    #[test]
+    fn standing_sync_in_a_backlog_is_open() {
+        let mut tracker = SyncTracker::default();
+        tracker.on_backlog(ID, Tick(10), CHECK);
+        tracker.on_sync_sent(ID, Tick(11), Moment(60), CHECK);
+        assert_eq!(tracker.standing(ID, Some(Tick(50))), Standing::Open);
+        tracker.on_drained(ID, Tick(40));
+        assert_eq!(tracker.standing(ID, Some(Tick(40))), received(40, Some(60)));
+    }
+
+    #[test]
+    fn settle_drops_what_is_received_and_checks_the_rest_again() {
+        let mut tracker = SyncTracker::default();
+        tracker.on_sync_sent(ID, Tick(10), Moment(60), Tick(20));
+        assert_eq!((tracker.next_check(Tick(19)), tracker.next_check(Tick(20))), (None, Some(ID)));
+        assert_eq!(tracker.settle(ID, Some(Tick(9)), Tick(30)), None);
+        assert_eq!(tracker.next_check(Tick(30)), Some(ID));
+        assert_eq!(tracker.settle(ID, Some(Tick(10)), Tick(40)), Some(Moment(60)));
+        assert_eq!(tracker.next_check(Tick(99)), None);
+        assert!(tracker.entries.is_empty());
+    }
+}

@@ -1,0 +1,95 @@
+//! Up to which pushes a reactor has written to its connections, now and a little while ago. No I/O.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::Moment;
+
+/// How far back the watermark is remembered. For a connection that was last heard before that, nothing is proven.
+const HISTORY: Duration = Duration::from_secs(120);
+
+/// The time between two marks.
+const STEP: Duration = Duration::from_secs(1);
+
+/// The watermark of a stream of pushes: every push up to it was written or queued, or was for nobody here.
+///
+/// Two clocks are involved: the local one of the process, and the stream's, which stamps pushes. Without a backplane both are
+/// the local one; with Redis the stream has Redis' clock.
+#[derive(Debug, Default)]
+pub struct Watermark {
+    /// Pairs of local time and the watermark at that time, at least a [`STEP`] apart.
+    marks: VecDeque<(Moment, Moment)>,
+    now: Moment,
+}
+
+impl Watermark {
+    /// Notes that by `local` every push up to `stream` was written. A value below the last one means that the stream began
+    /// anew and that nothing is known of it yet.
+    pub fn advance(&mut self, local: Moment, stream: Moment) {
+        if stream == self.now {
+            return;
+        }
+        if stream < self.now {
+            self.marks.clear();
+        }
+        self.now = stream;
+        if self.marks.back().is_none_or(|(last, _)| last.after(STEP) <= local) {
+            let oldest = local.before(HISTORY);
+            while self.marks.front().is_some_and(|(mark, _)| *mark < oldest) {
+                self.marks.pop_front();
+            }
+            self.marks.push_back((local, stream));
+        }
+    }
+
+    /// Returns the current watermark.
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// Returns a value that the watermark had reached by `local`, or the earliest moment if none is known.
+    pub fn at(&self, local: Moment) -> Moment {
+        let before = self.marks.iter().rev().find(|(mark, _)| *mark <= local);
+        before.map_or(Moment::default(), |(_, stream)| *stream)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn second(number: u64) -> Moment {
+        Moment(number * 1_000_000)
+    }
+
+    #[test]
+    fn watermark_at_earlier_time_is_never_too_late() {
+        let mut watermark = Watermark::default();
+        assert_eq!((watermark.now(), watermark.at(second(9))), (Moment(0), Moment(0)));
+        for step in 1..=40 {
+            watermark.advance(Moment(step * 250_000), Moment(7_000_000_000 + step));
+        }
+        assert_eq!(watermark.now(), Moment(7_000_000_040));
+        assert_eq!(watermark.at(Moment(249_999)), Moment(0));
+        for step in 1..=40 {
+            let stream = watermark.at(Moment(step * 250_000)).0;
+            assert!((7_000_000_000 + step - 3..=7_000_000_000 + step).contains(&stream), "{step}: {stream}");
+        }
+        assert!(watermark.marks.len() <= 10);
+    }
+
+    #[test]
+    fn watermark_drops_old_marks_and_restarts_with_a_new_stream() {
+        let mut watermark = Watermark::default();
+        for now in 0..1000 {
+            watermark.advance(second(now), second(now + 5000));
+        }
+        assert_eq!(watermark.at(second(500)), Moment(0));
+        assert_eq!(watermark.at(second(900)), second(5900));
+        assert!(watermark.marks.len() <= 122);
+        watermark.advance(second(1000), Moment(0));
+        assert_eq!((watermark.now(), watermark.at(second(1000))), (Moment(0), Moment(0)));
+        watermark.advance(second(1001), second(3));
+        assert_eq!((watermark.at(second(1000)), watermark.at(second(1001))), (Moment(0), second(3)));
+    }
+}
