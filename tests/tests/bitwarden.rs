@@ -109,6 +109,27 @@ fn the_self_host_environment_is_enough_and_its_senders_are_served() -> Result<()
     Ok(())
 }
 
+/// The original runs with these.
+#[test]
+fn known_proxies_and_urls_that_the_original_takes_never_stop_the_hub() -> Result<()> {
+    let key = SigningKey::rs256()?;
+    let identity = Issuer::start(Some(&key.jwks))?;
+    let mut command = Command::new(programs::find("notification-hub")?);
+    command.args(["--internal-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    command.env_clear().envs(environment(&identity.url()));
+    command.env("globalSettings__knownProxies", "nginx,10.0.0.1;10.0.0.2,[::1]");
+    command.env("ASPNETCORE_URLS", "HTTP://bitwarden-notifications:0");
+    let hub = Process::start(&command)?;
+    let public = hub.listening("public", SOON)?;
+    ensure!(public.ip().is_unspecified(), "{public}");
+    ensure!(http::get(public, "/alive")?.status == 200);
+    for item in ["nginx", "10.0.0.1;10.0.0.2"] {
+        let told = format!("globalSettings__knownProxies: \\\"{item}\\\" is no address or network and is left out");
+        ensure!(hub.printed().contains(&told), "{told}:\n{}", hub.printed());
+    }
+    Ok(())
+}
+
 #[test]
 fn tls_in_aspnetcore_urls_is_refused_with_a_reason() -> Result<()> {
     let output = Command::new(programs::find("notification-hub")?)

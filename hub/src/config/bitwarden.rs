@@ -3,6 +3,9 @@
 //! Case does not matter, as .NET does not mind it. Own names win over these.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::limits::Network;
 
 /// A value under one of our keys, with the name that it came from.
 pub(super) struct Translated {
@@ -27,6 +30,9 @@ const VAULT: &str = "baseserviceuri__vault";
 /// Where Kestrel listens; the same variable serves every ASP.NET service.
 const URLS: &str = "aspnetcore_urls";
 
+/// The host that listens on every address of the machine.
+const ALL_ADDRESSES: &str = "0.0.0.0";
+
 /// Where the identity service is in a self-hosted deployment that does not say.
 const SELF_HOSTED_IDENTITY: &str = "http://identity:5000";
 
@@ -43,7 +49,7 @@ pub(super) fn translate(environment: &[(String, String)]) -> (Vec<Translated>, V
             given.insert(key.to_owned(), (name, value.trim()));
         }
     }
-    let mut translated = Vec::new();
+    let (mut translated, mut warnings) = (Vec::new(), Vec::new());
     let mut put = |key, value: String, name: &str| translated.push(Translated { key, value, name: name.to_owned() });
     let get = |key: &str| given.get(key).copied();
 
@@ -72,33 +78,67 @@ pub(super) fn translate(environment: &[(String, String)]) -> (Vec<Translated>, V
     if let Some((name, value)) = get(INSTALLATION).filter(|(_, value)| value.chars().any(|c| !"0-".contains(c))) {
         put("installation.id", value.to_owned(), name);
     }
-    let proxies: Vec<(&str, &str)> = [KNOWN_PROXIES, KNOWN_NETWORKS].into_iter().filter_map(get).collect();
+    let mut proxies = Vec::new();
+    for (name, value) in [KNOWN_PROXIES, KNOWN_NETWORKS].into_iter().filter_map(get) {
+        proxies.push((name, trusted(name, value, &mut warnings)));
+    }
     if let [(name, _), ..] = proxies[..] {
-        let all: Vec<&str> = proxies.iter().map(|(_, value)| *value).collect();
-        put("limits.trusted_proxies", all.join(","), name);
+        let all = proxies.iter().flat_map(|(_, trusted)| trusted).map(ToString::to_string);
+        put("limits.trusted_proxies", all.collect::<Vec<_>>().join(","), name);
     }
     if let Some((name, value)) = get(URLS) {
-        put("listen.public", first_address(value), name);
+        put("listen.public", public_address(name, value, &mut warnings), name);
     }
-    let warnings = given.iter().filter_map(|(key, (name, _))| match key.as_str() {
-        REDIS | QUEUE => None,
-        key if key.starts_with("notifications") => Some(format!("{name}: there is no such setting")),
-        _ => None,
-    });
-    let warnings = warnings.collect();
+    for (key, (name, _)) in &given {
+        if key.starts_with("notifications") && ![REDIS, QUEUE].contains(&key.as_str()) {
+            warnings.push(format!("{name}: there is no such setting"));
+        }
+    }
     (translated, warnings)
 }
 
-/// The address of `http://+:5000` and the like; what it does not understand it leaves, to be complained of.
-fn first_address(urls: &str) -> String {
-    let first = urls.split(';').next().unwrap_or(urls).trim().trim_end_matches('/');
-    let Some(rest) = first.strip_prefix("http://") else { return first.to_owned() };
+/// Returns the addresses and networks of a list. As in the original, an item that is neither is left out: a deployment that
+/// ran with the original runs with this hub.
+fn trusted(name: &str, list: &str, warnings: &mut Vec<String>) -> Vec<Network> {
+    let mut networks = Vec::new();
+    for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+        let bare = item.strip_prefix('[').and_then(|item| item.strip_suffix(']')).unwrap_or(item);
+        match bare.parse() {
+            Ok(network) => networks.push(network),
+            Err(_) => warnings.push(format!(
+                "{name}: {item:?} is no address or network and is left out; separate addresses with commas"
+            )),
+        }
+    }
+    networks
+}
+
+/// Returns `HOST:PORT` of the first URL by Kestrel's rules: a host other than `localhost` or an address means all addresses. A
+/// text that is no `http` URL comes back as it is, for the setting to refuse.
+fn public_address(name: &str, urls: &str, warnings: &mut Vec<String>) -> String {
+    let urls: Vec<&str> = urls.split(';').map(str::trim).filter(|url| !url.is_empty()).collect();
+    let served = urls.iter().find_map(|url| Some((url, host_and_port(url)?)));
+    let Some((served, address)) = served else { return urls.first().copied().unwrap_or_default().to_owned() };
+    for url in urls.iter().filter(|url| *url != served) {
+        warnings.push(format!("{name}: {url} is left out; the hub listens for clients on {served} only"));
+    }
+    address
+}
+
+/// Returns what an `http` URL of Kestrel's listens on, or `None` for another text.
+fn host_and_port(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if !scheme.eq_ignore_ascii_case("http") || rest.is_empty() || rest.contains('/') {
+        return None;
+    }
     let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if port.parse::<u16>().is_ok() => (host, port),
-        _ => (rest, "80"),
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
+        _ => (rest, 80u16),
     };
-    let host = if matches!(host, "+" | "*") { "0.0.0.0" } else { host };
-    format!("{host}:{port}")
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let known = host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok();
+    Some(format!("{}:{port}", if known { host } else { ALL_ADDRESSES }))
 }
 
 #[cfg(test)]
@@ -131,7 +171,7 @@ mod tests {
             ("auth.authority", "http://vault-identity:5000"),
             ("backplane.redis.url", "redis:6379,password=x"),
             ("installation.id", "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb"),
-            ("limits.trusted_proxies", "10.0.0.1, 10.0.0.2,10.1.0.0/16"),
+            ("limits.trusted_proxies", "10.0.0.1/32,10.0.0.2/32,10.1.0.0/16"),
             ("listen.public", "0.0.0.0:5000"),
         ];
         assert_eq!(keys, expected.map(|(key, value)| (key, value.to_owned())));
@@ -174,16 +214,43 @@ mod tests {
     }
 
     #[test]
-    fn addresses_as_kestrel_writes_them() {
+    fn known_proxies_that_are_no_addresses_are_left_out_with_a_warning() {
+        let name = "globalSettings__knownProxies";
+        let (keys, warnings) = translated(&[(name, "nginx, [::1],10.0.0.1;10.0.0.2,*,10.0.0.3")]);
+        assert_eq!(keys, [("limits.trusted_proxies", "::1/128,10.0.0.3/32".to_owned())]);
+        let left_out = ["nginx", "10.0.0.1;10.0.0.2", "*"].map(|item| {
+            format!("{name}: {item:?} is no address or network and is left out; separate addresses with commas")
+        });
+        assert_eq!(warnings, left_out);
+    }
+
+    #[test]
+    fn kestrel_urls_name_an_address_or_all_addresses() {
         for (urls, address) in [
             ("http://+:5000", "0.0.0.0:5000"),
-            ("http://*:80;http://+:81", "0.0.0.0:80"),
+            ("HTTP://+:5000", "0.0.0.0:5000"),
+            ("http://bitwarden-notifications:7810", "0.0.0.0:7810"),
             ("http://localhost:5006/", "localhost:5006"),
+            ("http://127.0.0.1:0", "127.0.0.1:0"),
             ("http://[::]:5000", "[::]:5000"),
             ("http://+", "0.0.0.0:80"),
             ("https://+:5001", "https://+:5001"),
+            ("http://[::]", "[::]:80"),
+            ("http://+:500000", "http://+:500000"),
+            ("http://+:5000/base", "http://+:5000/base"),
+            ("http://unix:/run/hub.sock", "http://unix:/run/hub.sock"),
         ] {
-            assert_eq!(first_address(urls), address, "{urls}");
+            let (keys, warnings) = translated(&[("ASPNETCORE_URLS", urls)]);
+            assert_eq!((keys, warnings.len()), (vec![("listen.public", address.to_owned())], 0), "{urls}");
         }
+    }
+
+    #[test]
+    fn kestrel_urls_beside_the_first_that_is_served_are_left_out_with_a_warning() {
+        let (keys, warnings) = translated(&[("ASPNETCORE_URLS", "https://+:5001; http://*:80;http://+:81")]);
+        assert_eq!(keys, [("listen.public", "0.0.0.0:80".to_owned())]);
+        let left_out = ["https://+:5001", "http://+:81"]
+            .map(|url| format!("ASPNETCORE_URLS: {url} is left out; the hub listens for clients on http://*:80 only"));
+        assert_eq!(warnings, left_out);
     }
 }
