@@ -19,12 +19,13 @@ use crate::secrets;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a hub needs (`docs/configuration.md`): to publish and to listen, to be told whether Redis is there, and to keep who missed
-/// what.
-pub const RIGHTS: [&str; 15] = [
+/// what, in a database of its own if the address names one.
+pub const RIGHTS: [&str; 16] = [
     "resetchannels",
     "&*",
     "~*:catch-up:*",
     "-@all",
+    "+select",
     "+ping",
     "+publish",
     "+subscribe",
@@ -118,6 +119,11 @@ impl Redis {
     /// The lines with which a hub uses it.
     pub fn settings(&self) -> String {
         self.settings_at(self.address)
+    }
+
+    /// The lines with which a hub keeps what it has to in another database of it.
+    pub fn settings_in(&self, database: u8) -> String {
+        self.settings().replacen(&self.address.to_string(), &format!("{}/{database}", self.address), 1)
     }
 
     /// The lines with which a hub uses it at the address of something in between.

@@ -69,6 +69,12 @@ impl Sentinels {
         )
     }
 
+    /// The lines with which a hub asks the servers themselves, that which follows first.
+    pub fn settings_of_servers(&self) -> String {
+        let servers: String = self.servers.iter().rev().map(|(port, _)| format!("127.0.0.1:{port},")).collect();
+        format!("backplane.redis.url = '{servers}abortConnect=false,password={}'\n", self.password)
+    }
+
     /// Has the other server become the master, while this one goes on as what follows it.
     pub fn fail_over(&self) -> Result<()> {
         let before = self.master()?;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::pages::{cells, code, labels, read, table};
+use notification_hub_tests::redis::RIGHTS;
 use notification_hub_tests::{http, programs, wait};
 use serde_json::{Value, json};
 
@@ -386,6 +387,17 @@ fn the_settings_beside_the_lite_image_are_understood() -> Result<()> {
     ] {
         ensure!(settings[key]["value"] == value, "{key} is {}", settings[key]);
     }
+    Ok(())
+}
+
+/// With these the tests' hubs use Redis.
+#[test]
+fn the_rights_in_redis_are_those_that_the_tests_have() -> Result<()> {
+    let page = read("docs/configuration.md")?;
+    let command = page.lines().find(|line| line.starts_with("ACL SETUSER ")).context("no such command")?;
+    let shown: BTreeSet<&str> = command.split(' ').filter(|word| word.starts_with('+')).collect();
+    let tested: BTreeSet<&str> = RIGHTS.into_iter().filter(|word| word.starts_with('+')).collect();
+    ensure!(shown == tested, "{shown:?}, but {tested:?}");
     Ok(())
 }
 

@@ -301,6 +301,30 @@ fn redis_is_found_through_a_sentinel_and_what_sentinels_say_is_told() -> Result<
 }
 
 #[test]
+fn of_several_servers_the_master_is_found_and_followed() -> Result<()> {
+    let redis = Sentinels::start()?;
+    let settings = format!("{}catch_up.enabled = false", redis.settings_of_servers());
+    let a = LocalHub::start(&settings)?;
+    let b = LocalHub::beside(&a, &settings)?;
+    [&a, &b].into_iter().try_for_each(|hub| link(hub, 1.0))?;
+    let client = connect(&b, USER, "json")?;
+    a.push(&log_out(USER))?;
+    client.notification(|push| push["type"] == 11)?;
+    redis.fail_over()?;
+    let count = || client.lines().iter().filter(|line| line.contains("\"type\":20")).count();
+    wait::until("both have gone to the other server", Duration::from_secs(60), || {
+        ensure!([&a, &b].iter().all(|hub| hub.process.printed().contains("Redis is away")));
+        [&a, &b].into_iter().try_for_each(|hub| link(hub, 1.0))?;
+        let before = count();
+        a.push(&numbered("userId", USER, 0))?;
+        wait::until("a push", Duration::from_secs(2), || {
+            ensure!(count() > before);
+            Ok(())
+        })
+    })
+}
+
+#[test]
 fn while_redis_is_away_a_queue_keeps_what_it_has() -> Result<()> {
     let mut redis = Redis::start()?;
     let azurite = Azurite::start()?;

@@ -151,6 +151,19 @@ fn a_redis_that_has_forgotten_everything_makes_everybody_unknown() -> Result<()>
 }
 
 #[test]
+fn a_database_of_its_own_is_used_with_the_documented_rights() -> Result<()> {
+    let redis = Redis::start()?;
+    let a = LocalHub::start(&redis.settings_in(1))?;
+    let b = LocalHub::beside(&a, &redis.settings_in(1))?;
+    [&a, &b].into_iter().try_for_each(there)?;
+    let user = User::new("phone");
+    user.becomes_known(&a)?;
+    // What one has noted there, the other finds.
+    let again = user.connect(&b)?;
+    nothing_else(&a, &[(&user, &again)])
+}
+
+#[test]
 fn an_approval_waits_for_its_client_at_every_replica_and_comes_once() -> Result<()> {
     let redis = Redis::start()?;
     let [a, b] = replicas(&redis, "")?;

@@ -45,11 +45,6 @@ fn redis(
     ca_file: Option<PathBuf>,
 ) -> Result<Redis, (&'static str, String)> {
     let redis = Redis::parse(url).map_err(|error| (URL, error.to_string()))?;
-    if redis.service.is_none() && redis.servers.len() > 1 {
-        let reason =
-            "has to name one server, or Sentinels and their service (serviceName): which of several is the master?";
-        return Err((URL, reason.to_owned()));
-    }
     let redis = redis.with_login(username, password).map_err(|(key, error)| (key, error.to_string()))?;
     redis.with_ca_file(ca_file).map_err(|error| (CA_FILE, error.to_string()))
 }
@@ -87,7 +82,6 @@ mod tests {
     fn problems_are_told_with_their_keys_and_without_secrets() {
         for (section, expected) in [
             ("redis.url = 'http://SECRET'", "backplane.redis.url (hub.toml): has to be redis://"),
-            ("redis.url = 'a,b,password=SECRET'", "backplane.redis.url (hub.toml): has to name one server"),
             ("redis.url = 'redis+sentinel://SECRET@a'", "backplane.redis.url (hub.toml): has to be redis+sentinel://"),
             (
                 "redis.url = 'a,password=SECRET'\nredis.password = 'SECRET'",

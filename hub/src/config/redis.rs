@@ -8,10 +8,10 @@ use reqwest::Url;
 
 use super::Secret;
 
-/// A Redis, or the Sentinels that know where it is.
+/// A Redis, several of which one is the master, or the Sentinels that know where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redis {
-    /// Hosts and ports, at least one: of Redis itself, or of the Sentinels.
+    /// Hosts and ports, at least one: of Redis itself and its replicas, or of the Sentinels.
     pub servers: Vec<(String, u16)>,
     /// The name under which the Sentinels know the master.
     pub service: Option<String>,
@@ -405,6 +405,11 @@ mod tests {
             service: Some("master".to_owned()),
             ..plain("", 0)
         };
+        let several = Redis {
+            servers: vec![("a".to_owned(), PORT), ("b".to_owned(), 5)],
+            password: Some("x".into()),
+            ..plain("", 0)
+        };
         for (text, redis) in [
             ("redis", plain("redis", PORT)),
             ("redis:6380", plain("redis", 6380)),
@@ -416,6 +421,7 @@ mod tests {
                 full,
             ),
             ("a,b:5,serviceName=master", sentinels),
+            ("a,b:5,password=x", several),
         ] {
             assert_eq!(parse(text), Ok(redis), "{text}");
         }

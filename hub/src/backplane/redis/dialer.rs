@@ -2,22 +2,34 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use redis::aio::{MultiplexedConnection, PubSub};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, RedisResult,
-    TlsCertificates, Value,
+    TlsCertificates,
 };
 use tokio::time::{sleep, timeout};
 
 use super::lost::{Lost, PATIENCE};
-use super::sentinel::{self, Server};
+use super::{role, sentinel};
 use crate::{config, trust};
 
 /// How long it may say nothing before it is asked whether it is there.
-pub(super) const SILENCE: Duration = Duration::from_secs(5);
+pub(super) const SILENCE: Duration = Duration::from_secs(1);
+
+/// How often it is asked which server is the master.
+const MASTER_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long it may take to connect, if the settings do not say.
 const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long one attempt goes on before another is made beside it. The system repeats a lost packet after seconds only, so
+/// that a single attempt could outlast the return of Redis by as much.
+const NEXT_ATTEMPT_AFTER: Duration = Duration::from_millis(400);
+
+/// A server's host and port.
+pub(super) type Server = (String, u16);
 
 /// Knows where Redis is.
 #[derive(Clone)]
@@ -32,30 +44,33 @@ pub(super) struct Dialed<T> {
 impl Dialer {
     /// A connection that publishes.
     pub(super) async fn multiplexed(&self) -> Result<Dialed<MultiplexedConnection>, Lost> {
-        let server = self.server().await?;
-        let (client, within) = (self.client(&server, true)?, self.within());
-        let settings =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(within)).set_response_timeout(Some(PATIENCE));
-        let connection = client.get_multiplexed_async_connection_with_config(&settings);
-        let mut connection = timeout(within, connection).await??;
-        if self.0.service.is_some() {
-            // Who was the master may not know yet that it is none: what is published there reaches nobody.
-            let role: Vec<Value> = timeout(PATIENCE, redis::cmd("ROLE").query_async(&mut connection)).await??;
-            if !matches!(role.first(), Some(Value::BulkString(role)) if role == b"master") {
+        repeated(self.within(), || async {
+            let server = self.server().await?;
+            let settings = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(self.within()))
+                .set_response_timeout(Some(PATIENCE));
+            let client = self.client(&server, true)?;
+            let mut connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
+            // The server may know better than those that were asked: what is published at a replica reaches nobody.
+            if self.has_choice() && !role::is_master(&mut connection).await? {
                 return Err(Lost::NoMaster);
             }
-        }
-        Ok(Dialed { connection, server })
+            Ok(Dialed { connection, server })
+        })
+        .await
     }
 
     /// A connection that hears what is published.
     pub(super) async fn pubsub(&self) -> Result<Dialed<PubSub>, Lost> {
-        let server = self.server().await?;
-        let connection = timeout(self.within(), self.client(&server, true)?.get_async_pubsub()).await??;
-        Ok(Dialed { connection, server })
+        repeated(self.within(), || async {
+            let server = self.server().await?;
+            let connection = self.client(&server, true)?.get_async_pubsub().await?;
+            Ok(Dialed { connection, server })
+        })
+        .await
     }
 
-    /// Does `work` on a connection to `server` for as long as that is the master, as far as Sentinels say.
+    /// Does `work` on a connection to `server` for as long as that is the master, as far as is known.
     pub(super) async fn led<T>(&self, server: &Server, work: impl Future<Output = Result<T, Lost>>) -> Result<T, Lost> {
         tokio::select! {
             done = work => done,
@@ -63,31 +78,37 @@ impl Dialer {
         }
     }
 
-    /// Ends when the Sentinels name another master than this one; never without Sentinels.
+    /// Ends when another server than this one is the master; never where there is one server.
     async fn moved(&self, from: &Server) -> Lost {
         loop {
-            if self.0.service.is_none() {
+            if !self.has_choice() {
                 std::future::pending::<()>().await;
             }
-            sleep(SILENCE).await;
-            // Sentinels that do not answer are no reason to leave.
+            sleep(MASTER_CHECK_INTERVAL).await;
+            // That nobody answers is no reason to leave.
             if self.server().await.is_ok_and(|server| server != *from) {
                 return Lost::Moved;
             }
         }
     }
 
-    /// How long after this process others may still publish at a master that is none any more: until they have asked the
-    /// Sentinels, and those have answered.
+    /// How long after this process others may still publish at a master that is none any more: until they have asked which
+    /// one it is, and were answered.
     pub(super) fn others_have_moved(&self) -> Duration {
-        if self.0.service.is_some() { SILENCE + 2 * PATIENCE } else { Duration::ZERO }
+        if self.has_choice() { MASTER_CHECK_INTERVAL + 2 * PATIENCE } else { Duration::ZERO }
+    }
+
+    /// Returns whether the master may be one server now and another later.
+    fn has_choice(&self) -> bool {
+        self.0.service.is_some() || self.0.servers.len() > 1
     }
 
     /// Where the master is.
     async fn server(&self) -> Result<Server, Lost> {
-        match &self.0.service {
-            None => self.0.servers.first().cloned().ok_or(Lost::Ended),
-            Some(service) => sentinel::master(&self.0, service, |server, login| self.client(server, login)).await,
+        match (&self.0.service, &self.0.servers[..]) {
+            (Some(service), _) => sentinel::master(&self.0, service, |server, login| self.client(server, login)).await,
+            (None, [server]) => Ok(server.clone()),
+            (None, servers) => role::master(servers, |server| self.client(server, true)).await,
         }
     }
 
@@ -121,5 +142,55 @@ impl Dialer {
         let root_cert = trust::authorities(settings.ca_file.as_deref()).map_err(Lost::CaFile)?;
         let client: RedisResult<Client> = Client::build_with_tls(to, TlsCertificates { client_tls: None, root_cert });
         Ok(client?)
+    }
+}
+
+/// Returns the first outcome of attempts that begin one after the other and run beside each other.
+async fn repeated<T, F: Future<Output = Result<T, Lost>>>(
+    within: Duration,
+    attempt: impl Fn() -> F,
+) -> Result<T, Lost> {
+    let attempts = async {
+        let mut running = FuturesUnordered::new();
+        loop {
+            running.push(attempt());
+            if let Ok(Some(outcome)) = timeout(NEXT_ATTEMPT_AFTER, running.next()).await {
+                return outcome;
+            }
+        }
+    };
+    timeout(within, attempts).await?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[tokio::test]
+    async fn repeated_attempt_that_hangs_is_overtaken_by_the_next() {
+        let attempts = Cell::new(0);
+        let attempt = || async {
+            attempts.set(attempts.get() + 1);
+            if attempts.get() == 1 { std::future::pending().await } else { Ok(attempts.get()) }
+        };
+        assert!(matches!(repeated(CONNECT, attempt).await, Ok(2)));
+    }
+
+    #[tokio::test]
+    async fn repeated_attempt_that_fails_is_the_outcome() {
+        let attempts = Cell::new(0);
+        let attempt = || async {
+            attempts.set(attempts.get() + 1);
+            Err::<(), Lost>(Lost::Ended)
+        };
+        assert!(matches!(repeated(CONNECT, attempt).await, Err(Lost::Ended)));
+        assert_eq!(attempts.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn repeated_attempts_that_all_hang_end_after_the_timeout() {
+        let outcome = repeated(2 * NEXT_ATTEMPT_AFTER, std::future::pending::<Result<(), Lost>>).await;
+        assert!(matches!(outcome, Err(Lost::Silent(_))));
     }
 }

@@ -10,6 +10,9 @@ use tokio::time::error::Elapsed;
 /// How long Redis may take for an answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
+/// How long each of several servers may take to say where the master is: all in short first, then all again.
+pub(super) const ASKING: [Duration; 2] = [Duration::from_millis(300), PATIENCE];
+
 /// Why a connection is not there, or not any more.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Lost {
@@ -30,11 +33,14 @@ pub(super) enum Lost {
         /// What each of them said.
         said: String,
     },
-    /// The Sentinels named one that is something else.
-    #[error("the server that the Sentinels name is no master")]
+    /// None of several servers is the master.
+    #[error("none of the servers is a master: {0}")]
+    NoneIsMaster(String),
+    /// What was taken for the master is something else.
+    #[error("the server that is taken for the master is none")]
     NoMaster,
-    /// The Sentinels name another.
-    #[error("the Sentinels name another master")]
+    /// Another one is.
+    #[error("another server is the master now")]
     Moved,
     /// It ended.
     #[error("the connection ended")]

@@ -25,6 +25,7 @@ mod lost;
 mod publisher;
 mod push;
 pub mod records;
+mod role;
 mod sentinel;
 mod subscriber;
 pub mod subscriptions;

@@ -9,14 +9,13 @@ use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{sleep, timeout};
 
-use super::backoff::{after_losses, others_are_back};
+use super::backoff::{Backoff, others_are_back};
 use super::dialer::{Dialed, Dialer, SILENCE};
 use super::entry::{Entry, Keep, Publish};
 use super::link::{Link, Side};
 use super::lookup::{self, Found, Lookup};
 use super::lost::{Lost, PATIENCE};
 use super::records::{self, Began, PUSHED, RECEIVED, RESPONSES_KEPT, Records, Run, milliseconds};
-use crate::backoff::{Backoff, random};
 use crate::catch_up::Answer;
 use crate::reactor::{Member, Question};
 use crate::telemetry::{Metrics, Seldom};
@@ -40,16 +39,16 @@ pub(super) struct Publisher {
 impl Publisher {
     /// Works until no entry can come any more.
     pub(super) async fn run(mut self) {
-        let (mut backoff, mut unacknowledged, mut away) = (after_losses(), VecDeque::new(), None::<Instant>);
+        let (mut backoff, mut unacknowledged) = (Backoff::default(), VecDeque::new());
         loop {
             let lost = match self.dialer.multiplexed().await {
                 Ok(Dialed { connection, server }) => {
                     // What was kept is for replicas that have to listen again first: nobody else would publish it to them.
-                    if let Some(away) = away {
-                        sleep(others_are_back(away.elapsed())).await;
+                    if let Some(away) = backoff.away() {
+                        sleep(others_are_back(away)).await;
                     }
                     let dialer = self.dialer.clone();
-                    let serve = self.serve(connection, &mut unacknowledged, &mut backoff, &mut away);
+                    let serve = self.serve(connection, &mut unacknowledged, &mut backoff);
                     match dialer.led(&server, serve).await {
                         Ok(()) => return,
                         Err(lost) => lost,
@@ -57,14 +56,13 @@ impl Publisher {
                 }
                 Err(lost) => lost,
             };
-            away.get_or_insert_with(Instant::now);
             self.link.fails(Side::Publishing, &lost.to_string());
             // Clients do not wait for Redis to come back: dropped, what they missed is unknown.
             while let Ok(entry) = self.queue.try_recv() {
                 unacknowledged.push_back(entry);
             }
             unacknowledged.retain(|entry| !matches!(entry, Entry::Lookup { .. }));
-            sleep(backoff.pause(random())).await;
+            sleep(backoff.pause()).await;
         }
     }
 
@@ -73,7 +71,6 @@ impl Publisher {
         connection: MultiplexedConnection,
         unacknowledged: &mut VecDeque<Entry>,
         backoff: &mut Backoff,
-        away: &mut Option<Instant>,
     ) -> Result<(), Lost> {
         let mut outlet = Outlet::new(connection, &self.records, &self.metrics);
         outlet.begin_to_note().await?;
@@ -85,7 +82,6 @@ impl Publisher {
             outlet.work_off(unacknowledged).await?;
             self.link.works(Side::Publishing);
             backoff.reset();
-            *away = None;
             let mut fresh = Vec::new();
             match timeout(SILENCE, self.queue.recv_many(&mut fresh, BATCH)).await {
                 Ok(0) => return Ok(()),

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::backlog::{Backlog, Room};
-use super::backoff::after_losses;
+use super::backoff::Backoff;
 use super::channel::{Channels, audiences};
 use super::dialer::{Dialed, Dialer, SILENCE};
 use super::entry::EntryQueue;
@@ -18,7 +18,6 @@ use super::incoming::Incoming;
 use super::link::{Link, Side};
 use super::lost::{Lost, PATIENCE};
 use super::subscriptions::Subscriptions;
-use crate::backoff::{Backoff, random};
 use crate::catch_up::Moment;
 use crate::delivery::Audience;
 use crate::reactor::{Hearing, Member, Presence, Presences, Question, Reactors, Ticket};
@@ -69,7 +68,7 @@ pub(super) struct Ear {
 impl Subscriber {
     /// Listens until the reactors are gone.
     pub(super) async fn run(mut self) {
-        let (mut backoff, mut missed, begun) = (after_losses(), false, Instant::now());
+        let (mut backoff, mut missed, begun) = (Backoff::default(), false, Instant::now());
         loop {
             let opened = tokio::select! {
                 opened = self.dialer.pubsub() => opened,
@@ -85,7 +84,7 @@ impl Subscriber {
             self.ear.hearing.until(Moment::default());
             self.link.fails(Side::Hearing, &lost.to_string());
             tokio::select! {
-                () = sleep(backoff.pause(random())) => {}
+                () = sleep(backoff.pause()) => {}
                 () = self.here.note() => return,
             }
             self.here.tickets.clear();
