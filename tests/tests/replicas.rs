@@ -239,6 +239,27 @@ fn what_cannot_be_held_is_refused_and_delivered_nowhere() -> Result<()> {
 }
 
 #[test]
+fn what_waits_for_redis_is_bounded_in_bytes_too() -> Result<()> {
+    let mut redis = Redis::start()?;
+    let hub = LocalHub::start(&format!("{}backplane.hold_bytes = '4MiB'", redis.settings()))?;
+    link(&hub, 1.0)?;
+    redis.kill()?;
+    link(&hub, 0.0)?;
+    let mut large = numbered("userId", USER, 0);
+    large["payload"]["body"] = json!("x".repeat(1_000_000));
+    let status = |push: &Value| Ok::<u16, anyhow::Error>(hub.post(push.to_string().as_bytes())?.status);
+    // In the frames of both protocols, each has 2 MB.
+    let statuses = [status(&large)?, status(&large)?, status(&large)?, status(&log_out(USER))?];
+    ensure!(statuses == [200, 200, 503, 200], "{statuses:?}");
+    redis.restart()?;
+    link(&hub, 1.0)?;
+    wait::until("room for more", SOON, || {
+        ensure!(status(&large)? == 200);
+        Ok(())
+    })
+}
+
+#[test]
 fn a_replica_starts_without_redis_and_is_ready_once_it_is_there() -> Result<()> {
     let mut redis = Redis::start()?;
     redis.kill()?;

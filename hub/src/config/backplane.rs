@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::layers::Open;
+use super::setting::Bytes;
 use super::{Redis, Secret};
 
 /// How replicas reach each other's clients.
@@ -14,11 +15,20 @@ pub struct Backplane {
     pub channel_prefix: String,
     /// How many pushes may wait for Redis.
     pub hold: usize,
+    /// How many bytes these may have.
+    pub hold_bytes: usize,
 }
 
 const URL: &str = "backplane.redis.url";
 const CA_FILE: &str = "backplane.redis.ca_file";
 const HOLD: &str = "backplane.hold";
+const HOLD_BYTES: &str = "backplane.hold_bytes";
+
+/// The least room in bytes: every push that `/send` takes fits, in the frames of both protocols.
+const MIN_HOLD_BYTES: usize = 4 << 20;
+
+/// The most.
+const MAX_HOLD_BYTES: usize = 2 << 30;
 
 /// Bitwarden's.
 const PREFIX: &str = "Notifications";
@@ -32,10 +42,13 @@ pub(super) fn read(layers: &mut Open) -> Backplane {
     let channel_prefix = layers.get("backplane.redis.channel_prefix", PREFIX.to_owned());
     let hold = layers.get(HOLD, 10_000);
     layers.check(HOLD, (1..=1_000_000).contains(&hold), "has to be from 1 to 1000000");
+    let Bytes(hold_bytes) = layers.get(HOLD_BYTES, Bytes(64 << 20));
+    let fits = (MIN_HOLD_BYTES..=MAX_HOLD_BYTES).contains(&hold_bytes);
+    layers.check(HOLD_BYTES, fits, "has to be from 4MiB to 2048MiB");
     let redis = url.and_then(|url| {
         redis(&url, username, password, ca_file).map_err(|(key, reason)| layers.check(key, false, &reason)).ok()
     });
-    Backplane { redis, channel_prefix, hold }
+    Backplane { redis, channel_prefix, hold, hold_bytes }
 }
 
 fn redis(
@@ -60,8 +73,8 @@ mod tests {
 
     #[test]
     fn one_replica_needs_none() {
-        let Backplane { redis, channel_prefix, hold } = parse("").expect("fine").backplane;
-        assert_eq!((redis, &*channel_prefix, hold), (None, "Notifications", 10_000));
+        let Backplane { redis, channel_prefix, hold, hold_bytes } = parse("").expect("fine").backplane;
+        assert_eq!((redis, &*channel_prefix, hold, hold_bytes), (None, "Notifications", 10_000, 64 << 20));
     }
 
     #[test]
@@ -89,6 +102,7 @@ mod tests {
             ),
             ("redis.url = 'a'\nredis.ca_file = '/ca'", "backplane.redis.ca_file (hub.toml): goes with TLS only"),
             ("hold = 0", "backplane.hold (hub.toml): has to be from 1"),
+            ("hold_bytes = '1MiB'", "backplane.hold_bytes (hub.toml): has to be from 4MiB"),
         ] {
             let problem = parse(section).expect_err(section);
             assert!(problem.starts_with(expected) && !problem.contains("SECRET"), "{problem}");

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
+use super::room::Place;
 use crate::catch_up::Moment;
 use crate::delivery::Audience;
 use crate::notification::Device;
@@ -55,7 +56,7 @@ pub(super) struct Publish {
     /// Told once Redis has acknowledged it.
     pub(super) done: oneshot::Sender<()>,
     /// Its share of the bound on pushes that Redis has not acknowledged.
-    pub(super) _place: OwnedSemaphorePermit,
+    pub(super) _place: Place,
 }
 
 /// What of a push is kept in Redis, for clients that are not connected.

@@ -26,6 +26,7 @@ mod publisher;
 mod push;
 pub mod records;
 mod role;
+mod room;
 mod sentinel;
 mod subscriber;
 pub mod subscriptions;
@@ -33,7 +34,7 @@ pub mod subscriptions;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::channel::Channels;
@@ -43,6 +44,7 @@ use self::invocation::Invocation;
 use self::link::{Link, Side};
 use self::publisher::Publisher;
 use self::records::Records;
+use self::room::Room;
 use self::subscriber::{Ear, Here, Subscriber};
 use super::{Full, Until};
 use crate::config;
@@ -63,8 +65,7 @@ pub struct Redis {
     own: Uuid,
     entries: EntryQueue,
     /// For what Redis has not acknowledged.
-    room: Arc<Semaphore>,
-    most: usize,
+    room: Arc<Room>,
     link: Arc<Link>,
 }
 
@@ -99,8 +100,8 @@ impl Redis {
             Subscriber { dialer: dialer.clone(), link: link.clone(), here, ear, spread: catch_up.spread }.run(),
         );
         tokio::spawn(Publisher { queue, dialer, link: link.clone(), metrics, records }.run());
-        let room = Arc::new(Semaphore::new(settings.hold));
-        Redis { reactors, channels, own, entries, room, most: settings.hold, link }
+        let room = Arc::new(Room::new(settings.hold, settings.hold_bytes));
+        Redis { reactors, channels, own, entries, room, link }
     }
 
     /// Delivers here, and publishes. Gives the number of connections of this process that were reached.
@@ -111,8 +112,8 @@ impl Redis {
         let Some(channel) = self.channels.of(delivery.audience) else {
             return Ok(self.reactors.deliver(delivery, None).await.unwrap_or(0));
         };
-        let Ok(place) = self.room.clone().try_acquire_owned() else { return Err(Full(Box::new(delivery))) };
         let bytes = Invocation::of(&delivery, self.own).write();
+        let Some(place) = self.room.try_take(bytes.len()) else { return Err(Full(Box::new(delivery))) };
         let keep = match delivery.audience {
             Audience::LoginRequest(request) => Keep::Response(request),
             audience if delivery.covered => Keep::Note(audience, delivery.device),
@@ -145,6 +146,6 @@ impl Redis {
 
     /// How much waits for Redis.
     pub(super) fn waiting(&self) -> usize {
-        self.most - self.room.available_permits()
+        self.room.taken()
     }
 }
