@@ -25,8 +25,6 @@ pub(super) struct Backlog {
 pub(super) enum Room {
     /// There is.
     Is,
-    /// There is again, after something was dropped.
-    IsAgain,
     /// There is none, for the first time.
     IsNoMore,
     /// There is none.
@@ -48,12 +46,25 @@ impl Backlog {
                 self.full = true;
                 Room::IsNoMore
             }
-            (true, bytes) if bytes <= MOST / 2 => {
-                self.full = false;
-                Room::IsAgain
-            }
             (true, _) => Room::IsNot,
         }
+    }
+
+    /// Waits until half of the room is free again, after there was none; for ever while there is room. May be dropped and
+    /// called again.
+    pub(super) async fn relieved(&mut self) {
+        if !self.full {
+            std::future::pending::<()>().await;
+        }
+        while let Some((size, receipt)) = self.waiting.front_mut()
+            && self.bytes > MOST / 2
+        {
+            // A reactor that is gone writes nothing more.
+            let _ = receipt.await;
+            self.bytes -= *size;
+            self.waiting.pop_front();
+        }
+        self.full = false;
     }
 
     /// So many bytes are under way until there is a receipt.
@@ -66,10 +77,11 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
     use tokio::sync::oneshot;
 
-    #[test]
-    fn what_does_not_fit_is_told_once_and_again_when_half_is_free() {
+    #[tokio::test]
+    async fn backlog_overflow_ends_by_itself_when_half_is_written() {
         let mut backlog = Backlog::default();
         let mut receipts = VecDeque::new();
         let mut count = 0;
@@ -83,9 +95,17 @@ mod tests {
         assert_eq!(backlog.room(), Room::IsNot);
         let mut finish = |many: usize| receipts.drain(..many).for_each(|done| _ = done.send(1));
         finish(31);
+        assert!(backlog.relieved().now_or_never().is_none());
         assert_eq!(backlog.room(), Room::IsNot);
+        // Nobody has to ask whether there is room: no message may come.
+        let relieved = tokio::spawn(async move {
+            backlog.relieved().await;
+            backlog
+        });
         finish(2);
-        assert_eq!((backlog.room(), backlog.room()), (Room::IsAgain, Room::Is));
+        let mut backlog = relieved.await.expect("relieved");
+        assert_eq!(backlog.room(), Room::Is);
+        assert!(backlog.relieved().now_or_never().is_none(), "it is told once");
         // A reactor that is gone writes nothing more.
         receipts.clear();
         assert_eq!((backlog.room(), backlog.bytes), (Room::Is, 0));

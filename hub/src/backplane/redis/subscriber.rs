@@ -199,14 +199,19 @@ impl Ear {
     /// gap: the library keeps what is not taken from it without a bound.
     async fn hear(&self, mut stream: PubSubStream, make_up: impl Fn()) {
         let mut backlog = Backlog::default();
-        while let Some(message) = stream.next().await {
+        loop {
+            let message = tokio::select! {
+                message = stream.next() => message,
+                () = backlog.relieved() => {
+                    tracing::info!("reactors keep up with Redis again: everybody is told to sync");
+                    make_up();
+                    continue;
+                }
+            };
+            let Some(message) = message else { return };
             self.metrics.backplane_messages.inc("heard");
             match backlog.room() {
                 Room::Is => {}
-                Room::IsAgain => {
-                    tracing::info!("reactors keep up with Redis again: everybody is told to sync");
-                    make_up();
-                }
                 Room::IsNoMore => {
                     tracing::warn!("reactors do not keep up with Redis: its messages are dropped");
                     continue;
