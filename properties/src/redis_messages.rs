@@ -7,7 +7,7 @@ use notification_hub::backplane::redis::group_command::{Acknowledgement, GroupCo
 use notification_hub::backplane::redis::incoming::Incoming;
 use notification_hub::backplane::redis::invocation::Invocation;
 use notification_hub::catch_up::Moment;
-use notification_hub::delivery::{Audience, Hub};
+use notification_hub::delivery::{Audience, Delivery, Hub};
 use notification_hub::notification::ClientType;
 use notification_hub::protocol::Protocol;
 use uuid::Uuid;
@@ -73,18 +73,13 @@ fn read(bytes: &[u8]) {
         match Incoming::read(Channel::To(audience), bytes, OWN, Instant::now()) {
             Ok(Incoming::Push(delivery, published)) => {
                 let invocation = invocation.as_ref().expect("an invocation");
-                assert_eq!(invocation.at, published);
-                let frames = Protocol::EVERY.map(|protocol| delivery.frame(protocol).map(|frame| frame.body()));
-                assert_eq!(frames, Protocol::EVERY.map(|protocol| invocation.frame(protocol)));
-                assert!(delivery.audience == audience && frames.iter().any(Option::is_some));
-
-                let again = Invocation::of(&delivery, Uuid::from_u128(3)).write();
-                let again = Incoming::read(Channel::To(audience), &again, OWN, Instant::now());
-                let Ok(Incoming::Push(again, None)) = again else { panic!("{again:?}") };
-                assert_eq!((again.kind, again.device), (delivery.kind, delivery.device));
-                let own = Invocation::of(&delivery, OWN).write();
-                let own = Incoming::read(Channel::To(audience), &own, OWN, Instant::now());
-                assert!(matches!(own, Ok(Incoming::Own(None))), "{own:?}");
+                assert!(invocation.publisher.is_some() && invocation.at == published);
+                is_handed_on(audience, &delivery, invocation);
+            }
+            Ok(Incoming::Foreign(delivery)) => {
+                let invocation = invocation.as_ref().expect("an invocation");
+                assert!(invocation.publisher.is_none());
+                is_handed_on(audience, &delivery, invocation);
             }
             Ok(Incoming::Own(published)) => {
                 let told = invocation.as_ref().map(|invocation| (invocation.publisher, invocation.at));
@@ -95,4 +90,19 @@ fn read(bytes: &[u8]) {
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }
+}
+
+/// Checks that a delivery is what was published, and the same when it is published again.
+fn is_handed_on(audience: Audience, delivery: &Delivery, invocation: &Invocation<'_>) {
+    let frames = Protocol::EVERY.map(|protocol| delivery.frame(protocol).map(|frame| frame.body()));
+    assert_eq!(frames, Protocol::EVERY.map(|protocol| invocation.frame(protocol)));
+    assert!(delivery.audience == audience && frames.iter().any(Option::is_some));
+
+    let again = Invocation::of(delivery, Uuid::from_u128(3)).write();
+    let again = Incoming::read(Channel::To(audience), &again, OWN, Instant::now());
+    let Ok(Incoming::Push(again, None)) = again else { panic!("{again:?}") };
+    assert_eq!((again.kind, again.device), (delivery.kind, delivery.device));
+    let own = Invocation::of(delivery, OWN).write();
+    let own = Incoming::read(Channel::To(audience), &own, OWN, Instant::now());
+    assert!(matches!(own, Ok(Incoming::Own(None))), "{own:?}");
 }

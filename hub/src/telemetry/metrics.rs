@@ -79,6 +79,8 @@ pub struct Metrics {
     pub backplane_seconds: Histogram,
     /// Messages that went to Redis and came from it.
     pub backplane_messages: Counters,
+    /// Pushes that other servers than this hub's replicas published.
+    pub backplane_foreign_pushes: IntCounter,
     /// How far the hub's end has come.
     draining: IntGaugeVec,
     /// Clients that are still to be let go of at its end.
@@ -187,6 +189,13 @@ impl Metrics {
                 "Messages of the backplane, by direction: those that Redis has acknowledged, and those that it has delivered here.",
                 "direction",
                 &["published", "heard"],
+            )?,
+            backplane_foreign_pushes: registered(
+                &registry,
+                IntCounter::new(
+                    "backplane_foreign_pushes_total",
+                    "Pushes that servers other than this hub published, such as ASP.NET Core's; catch-up does not know them.",
+                ),
             )?,
             draining: registered(&registry, IntGaugeVec::new(draining, &["phase"]))?,
             drain_left: registered(

@@ -18,6 +18,8 @@ use crate::transport::websocket::Frame;
 pub enum Incoming<'a> {
     /// For clients of this replica, if they are here; and when Redis published it, if that is told.
     Push(Delivery, Option<Moment>),
+    /// The same from a server that is none of this hub's, such as ASP.NET Core's: nobody has noted it for catch-up.
+    Foreign(Delivery),
     /// An own publish, which was delivered here before (`architecture.md`, decision 5).
     Own(Option<Moment>),
     /// Another server's sign of life to all clients: ours hear it from ourselves.
@@ -52,7 +54,11 @@ impl<'a> Incoming<'a> {
             invocation.frame(protocol).map(|frame| push::body(protocol, frame)).transpose()?;
         }
         let frame = |protocol| invocation.frame(protocol).map(|frame| Frame::new(protocol, frame));
-        Ok(Incoming::Push(Delivery::of(audience, push.kind, since, frame).by(push.device), invocation.at))
+        let delivery = Delivery::of(audience, push.kind, since, frame).by(push.device);
+        match invocation.publisher {
+            Some(_) => Ok(Incoming::Push(delivery, invocation.at)),
+            None => Ok(Incoming::Foreign(delivery)),
+        }
     }
 }
 
@@ -72,7 +78,7 @@ mod tests {
 
     fn delivery(bytes: &[u8]) -> Delivery {
         match read(USER, bytes) {
-            Ok(Incoming::Push(delivery, None)) => delivery,
+            Ok(Incoming::Push(delivery, None) | Incoming::Foreign(delivery)) => delivery,
             other => panic!("{other:?}"),
         }
     }
@@ -107,6 +113,8 @@ mod tests {
                 }
             }
             assert!(matches!(read(USER, &Invocation::of(&sent, OWN).write()), Ok(Incoming::Own(None))));
+            assert!(matches!(read(USER, &Invocation::of(&sent, OTHER).write()), Ok(Incoming::Push(_, None))));
+            assert!(matches!(read(USER, &one(Protocol::Json)), Ok(Incoming::Foreign(_))));
         }
     }
 
@@ -133,7 +141,7 @@ mod tests {
         let bytes = published(&frames.each_ref().map(|(protocol, frame)| (*protocol, &frame[..])));
         let everyone = |hub| Channel::To(Audience::Everyone(hub));
         assert!(matches!(read(everyone(Hub::Main), &bytes), Ok(Incoming::Heartbeat)));
-        assert!(matches!(read(everyone(Hub::Anonymous), &bytes), Ok(Incoming::Push(..))));
+        assert!(matches!(read(everyone(Hub::Anonymous), &bytes), Ok(Incoming::Foreign(_))));
         assert_eq!(delivery(&bytes).kind, None);
     }
 

@@ -232,6 +232,11 @@ impl Ear {
                 backlog.add(message.get_payload_bytes().len(), self.reactors.deliver(delivery, published));
                 published
             }
+            Ok(Incoming::Foreign(delivery)) => {
+                self.metrics.backplane_foreign_pushes.inc();
+                backlog.add(message.get_payload_bytes().len(), self.reactors.deliver(delivery, None));
+                None
+            }
             Ok(Incoming::Own(published)) => published,
             Ok(Incoming::Heartbeat | Incoming::GroupCommand(_)) => None,
             Err(malformed) => {
