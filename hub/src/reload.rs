@@ -42,13 +42,14 @@ impl Looks {
     }
 }
 
-/// Looks at files for ever. What `read` gives goes to `take` when it differs from `contents`, what was taken over last. What
-/// one of them refuses leaves the old contents in force; it is told once, and again when somebody asks, and `failed` is called.
+/// Looks at files for ever. `read` is told whether somebody has asked for the look. What it gives goes to `take` when it
+/// differs from `contents`, what was taken over last. What one of them refuses leaves the old contents in force; it is told
+/// once, and again when somebody asks, and `failed` is called.
 pub async fn follow<C, E>(
     what: &'static str,
     mut looks: Looks,
     mut contents: C,
-    read: impl Fn() -> Result<C, E> + Send + Sync + 'static,
+    read: impl Fn(bool) -> Result<C, E> + Send + Sync + 'static,
     mut take: impl FnMut(&C) -> Result<(), E>,
     failed: impl Fn(),
 ) where
@@ -58,13 +59,14 @@ pub async fn follow<C, E>(
     let read = Arc::new(read);
     let mut complained = String::new();
     loop {
-        if looks.next().await {
+        let asked = looks.next().await;
+        if asked {
             tracing::info!(what, "SIGHUP: files are read again");
             complained.clear();
         }
         let read = read.clone();
         // A file system that hangs must not hold up everything else.
-        let Ok(read) = spawn_blocking(move || read()).await else { continue };
+        let Ok(read) = spawn_blocking(move || read(asked)).await else { continue };
         let taken = read.and_then(|read| {
             if read != contents {
                 take(&read)?;

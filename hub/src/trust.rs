@@ -2,7 +2,6 @@
 //! adds, as Bitwarden's images know them. What is in force is one for the process, as the variables that name it are; a hub
 //! looks at the files and takes changes over, for connections that are made from then on.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -79,26 +78,31 @@ struct Files {
 /// Looks at the files.
 pub struct TrustWatch {
     named: Vec<PathBuf>,
+    /// Of when the files were read.
+    stamps: Vec<Option<Stamp>>,
     files: Arc<Files>,
 }
 
 impl TrustWatch {
     /// Puts the files in force as they are, those of the folders and those that are named; what is wrong is told and left out.
     pub fn open(named: Vec<PathBuf>) -> TrustWatch {
+        let stamps = stamps(&named);
         let files = Files::usable(&named);
         put_in_force(files.clone());
-        TrustWatch { named, files }
+        TrustWatch { named, stamps, files }
     }
 
-    /// Goes on for ever. What can't be read leaves the old certificates in force.
+    /// Goes on for ever. What can't be read leaves the old certificates in force. When nobody asked, the files are read only if
+    /// a folder, the bundle or a named file has changed.
     pub async fn run(self, looks: Looks) {
-        let TrustWatch { named, files } = self;
-        let last = Mutex::new((stamp(&named).ok(), files.clone()));
-        let read = move || -> Result<Arc<Files>, TrustError> {
+        let TrustWatch { named, stamps: before, files } = self;
+        let last = Mutex::new((before, files.clone()));
+        let read = move |asked: bool| -> Result<Arc<Files>, TrustError> {
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = stamp(&named)?;
-            if last.0 != Some(now) {
-                *last = (Some(now), Arc::new(Files::read(&named)?));
+            // Before the files: what changes meanwhile is seen at the next look.
+            let now = stamps(&named);
+            if asked || last.0 != now {
+                *last = (now, Arc::new(Files::read(&named)?));
             }
             Ok(last.1.clone())
         };
@@ -228,16 +232,34 @@ impl Files {
     }
 }
 
-/// Tells one state of all files from another without reading them: there may be hundreds.
-fn stamp(named: &[PathBuf]) -> Result<u64, TrustError> {
-    let paths = added()?;
-    let mut hasher = DefaultHasher::new();
-    for path in bundle(&paths).iter().chain(&paths).chain(named) {
-        // Of what a link leads to: kubelets change links.
-        let file = fs::metadata(path).map_err(|source| TrustError::Unreadable { path: path.clone(), source })?;
-        (path, file.ino(), file.len(), file.mtime(), file.mtime_nsec()).hash(&mut hasher);
+/// What tells one state of a file or folder from another.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// Returns the stamp of what a path leads to, links followed, or `None` if nothing is there.
+    fn of(path: &Path) -> Option<Stamp> {
+        let file = fs::metadata(path).ok()?;
+        Some(Stamp {
+            inode: file.ino(),
+            length: file.len(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        })
     }
-    Ok(hasher.finish())
+}
+
+/// Returns the stamps of each folder, of the bundle and of the named files. A folder may hold hundreds of files, which are not
+/// looked at: one that comes, goes or is replaced changes the folder, and so does the link of a mounted Secret or ConfigMap.
+/// One that is written in place does not.
+fn stamps(named: &[PathBuf]) -> Vec<Option<Stamp>> {
+    let folders = folder_paths();
+    folders.iter().chain([&bundle_path()]).chain(named).map(|path| Stamp::of(path)).collect()
 }
 
 /// The variable with folders of one's own, if it is set.
@@ -245,19 +267,26 @@ fn folders() -> Option<std::ffi::OsString> {
     std::env::var_os(FOLDERS).filter(|folders| !folders.is_empty())
 }
 
+/// The folders that may hold more, whether they are there or not.
+fn folder_paths() -> Vec<PathBuf> {
+    let folders = folders();
+    folders.iter().flat_map(std::env::split_paths).chain([PathBuf::from(BITWARDEN)]).collect()
+}
+
+/// Where the system's bundle is, if it is there.
+fn bundle_path() -> PathBuf {
+    std::env::var_os(BUNDLE).map_or_else(|| SYSTEM.into(), PathBuf::from)
+}
+
 /// The system's bundle, if it is there and has to be read here: without additions, the libraries do.
 fn bundle(added: &[PathBuf]) -> Option<PathBuf> {
-    let named = std::env::var_os(BUNDLE).map(PathBuf::from);
-    let path = named.unwrap_or_else(|| SYSTEM.into());
-    Some(path).filter(|path| (folders().is_some() || !added.is_empty()) && path.exists())
+    Some(bundle_path()).filter(|path| (folders().is_some() || !added.is_empty()) && path.exists())
 }
 
 /// The files of all folders; a folder that is not there has none.
 fn added() -> Result<Vec<PathBuf>, TrustError> {
-    let folders = folders();
-    let named = folders.iter().flat_map(std::env::split_paths);
     let mut files = Vec::new();
-    for folder in named.chain([PathBuf::from(BITWARDEN)]) {
+    for folder in folder_paths() {
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -297,6 +326,32 @@ mod tests {
 
     fn file(name: &str) -> File {
         (name.into(), name.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn stamp_differs_after_every_way_a_file_is_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, beside) = (folder.path().join("file"), folder.path().join("beside"));
+        let link = folder.path().join("link");
+        let stamp = || [Stamp::of(folder.path()), Stamp::of(&file), Stamp::of(&link)];
+        let mut before = stamp();
+        let mut changes = |what: &str, place: usize| {
+            let now = stamp();
+            assert_ne!(now[place], before[place], "{what}");
+            before = now;
+        };
+        fs::write(&file, "one").expect("writes");
+        changes("a new file changes its folder", 0);
+        fs::write(&file, "three").expect("writes");
+        changes("an edit in place changes the file", 1);
+        fs::write(&beside, "other").expect("writes");
+        std::os::unix::fs::symlink(&file, &link).expect("links");
+        changes("a new link leads to the file", 2);
+        std::os::unix::fs::symlink(&beside, folder.path().join("new")).expect("links");
+        fs::rename(folder.path().join("new"), &link).expect("renames");
+        changes("a link that was replaced leads to another file", 2);
+        fs::remove_file(&file).expect("removes");
+        changes("a file that is gone has no stamp", 1);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::process::Process;
 use notification_hub_tests::redis::Redis;
-use notification_hub_tests::{http, programs, wait};
+use notification_hub_tests::{certificate, http, programs, wait};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -179,6 +179,10 @@ fn an_authority_that_the_deployment_adds_is_believed_for_redis_too() -> Result<(
     let folder = tempfile::tempdir()?;
     let added = folder.path().join("added");
     fs::create_dir(&added)?;
+    // Mounted as a kubelet does it; at first with an authority that Redis' certificate is not of.
+    let other = tempfile::tempdir()?;
+    certificate::make(other.path(), "IP:127.0.0.1")?;
+    mount(&added, "..1", "redis.crt", &fs::read_to_string(other.path().join("authority"))?)?;
     fs::write(folder.path().join("test.secret"), "x".repeat(40))?;
     let settings: Vec<String> =
         redis.settings().lines().filter(|line| !line.contains("ca_file")).map(str::to_owned).collect();
@@ -193,7 +197,7 @@ fn an_authority_that_the_deployment_adds_is_believed_for_redis_too() -> Result<(
     let admin = hub.listening("admin", SOON)?;
     says(&hub, "Redis is away", 1)?;
     let authority = redis.authority().context("no TLS")?;
-    fs::copy(authority, added.join("redis.crt"))?;
+    mount(&added, "..2", "redis.crt", &fs::read_to_string(authority)?)?;
     wait::until("Redis is there", SOON, || {
         let metrics = http::get(admin, "/metrics")?.text();
         ensure!(metrics.contains("\nnotification_hub_backplane_up 1\n"), "{}", hub.printed());

@@ -37,6 +37,6 @@ impl KeyWatch {
             Ok(())
         };
         let failed = || metrics.key_reloads.inc("failed");
-        follow("keys", looks, contents, move || key_files::read(&paths), take, failed).await;
+        follow("keys", looks, contents, move |_| key_files::read(&paths), take, failed).await;
     }
 }

@@ -60,7 +60,7 @@ impl LogLevel {
             tracing::info!(level, "the log's level has changed");
             Ok(())
         };
-        follow("log.level_file", looks, level, move || read(&file), take, || {}).await;
+        follow("log.level_file", looks, level, move |_| read(&file), take, || {}).await;
     }
 }
 
