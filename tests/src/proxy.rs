@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -15,23 +15,31 @@ const UNWILLING: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0
 pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
-    unwilling: Arc<AtomicBool>,
+    manners: Arc<Manners>,
     clients: Arc<Mutex<Vec<Weak<TcpStream>>>>,
+}
+
+/// What it does instead of passing requests on.
+#[derive(Default)]
+struct Manners {
+    refuses_deletions: AtomicBool,
+    /// How many PUTs it still swallows.
+    swallows: AtomicUsize,
 }
 
 impl Proxy {
     /// Starts one that holds back every request for so long, however many connections there are.
     pub fn start(port: u16, late: Duration) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let proxy = Self { address: listener.local_addr()?, unwilling: Arc::default(), clients: Arc::default() };
-        let (unwilling, clients) = (proxy.unwilling.clone(), proxy.clients.clone());
+        let proxy = Self { address: listener.local_addr()?, manners: Arc::default(), clients: Arc::default() };
+        let (manners, clients) = (proxy.manners.clone(), proxy.clients.clone());
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let unwilling = unwilling.clone();
+                let manners = manners.clone();
                 let client = Arc::new(client);
                 clients.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&client));
                 // A connection that fails is closed: its client sees that.
-                std::thread::spawn(move || _ = join(client, port, late, &unwilling));
+                std::thread::spawn(move || _ = join(client, port, late, &manners));
             }
         });
         Ok(proxy)
@@ -39,7 +47,17 @@ impl Proxy {
 
     /// Whether every DELETE is answered 503 from now on, by the proxy itself.
     pub fn refuse_deletions(&self, refuse: bool) {
-        self.unwilling.store(refuse, Ordering::SeqCst);
+        self.manners.refuses_deletions.store(refuse, Ordering::SeqCst);
+    }
+
+    /// Never answers the next so many PUTs.
+    pub fn swallow_puts(&self, count: usize) {
+        self.manners.swallows.store(count, Ordering::SeqCst);
+    }
+
+    /// How many PUTs are still to be swallowed.
+    pub fn to_swallow(&self) -> usize {
+        self.manners.swallows.load(Ordering::SeqCst)
     }
 
     /// Cuts the connections that there are.
@@ -51,7 +69,7 @@ impl Proxy {
     }
 }
 
-fn join(client: Arc<TcpStream>, port: u16, late: Duration, unwilling: &AtomicBool) -> Result<()> {
+fn join(client: Arc<TcpStream>, port: u16, late: Duration, manners: &Manners) -> Result<()> {
     let mut server = TcpStream::connect(("127.0.0.1", port))?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
@@ -64,8 +82,13 @@ fn join(client: Arc<TcpStream>, port: u16, late: Duration, unwilling: &AtomicBoo
     let mut buffer = [0; 65536];
     while let count @ 1.. = (&*client).read(&mut buffer)? {
         std::thread::sleep(late);
-        if unwilling.load(Ordering::SeqCst) && buffer.starts_with(b"DELETE ") {
+        let one_less = |left: usize| left.checked_sub(1);
+        if manners.refuses_deletions.load(Ordering::SeqCst) && buffer.starts_with(b"DELETE ") {
             (&*client).write_all(UNWILLING)?;
+        } else if buffer.starts_with(b"PUT ")
+            && manners.swallows.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
+        {
+            continue;
         } else {
             server.write_all(&buffer[..count])?;
         }

@@ -130,7 +130,7 @@ impl Consumer {
                 }
                 Err(error) => self.faults.failed(DOING, &error),
             }
-            if held.lost().await {
+            if held.is_lost() {
                 break;
             }
             sleep(backoff.pause(random())).await;

@@ -1,11 +1,12 @@
 //! The messages in hand: received and not deleted yet. They are hidden from other hubs for as long as that takes.
 
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::consumer::Consumer;
 use crate::azure::{Queue, QueueError, Received};
@@ -25,11 +26,14 @@ const RENEWAL: Duration = Duration::from_secs(15);
 /// How often it is looked which messages need that.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long one request about a message may take: a renewal that hangs is made again before the message is seen.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// The messages in hand.
 pub(super) struct Hand {
     queue: Arc<Queue>,
     room: Arc<Semaphore>,
-    held: std::sync::Mutex<Vec<Weak<Held>>>,
+    held: Mutex<Vec<Weak<Held>>>,
 }
 
 /// A message in hand.
@@ -38,6 +42,8 @@ pub(super) struct Held {
     pub(super) id: String,
     queue: Arc<Queue>,
     lease: Mutex<Lease>,
+    /// Held during a request about the message: a receipt is good for one.
+    request: tokio::sync::Mutex<()>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -50,7 +56,7 @@ struct Lease {
 impl Hand {
     /// An empty hand.
     pub(super) fn new(queue: Arc<Queue>) -> Hand {
-        Hand { queue, room: Arc::new(Semaphore::new(ROOM)), held: std::sync::Mutex::default() }
+        Hand { queue, room: Arc::new(Semaphore::new(ROOM)), held: Mutex::default() }
     }
 
     /// Waits until there is room for a batch; nothing if there will never be any.
@@ -66,7 +72,8 @@ impl Hand {
     /// Takes a message that was asked for at a time.
     pub(super) fn take(&self, received: &Received, asked: Instant, room: OwnedSemaphorePermit) -> Arc<Held> {
         let lease = Mutex::new(Lease { receipt: received.receipt.clone(), until: asked + HIDDEN });
-        let held = Arc::new(Held { id: received.id.clone(), queue: self.queue.clone(), lease, _room: room });
+        let (id, queue, request) = (received.id.clone(), self.queue.clone(), tokio::sync::Mutex::default());
+        let held = Arc::new(Held { id, queue, lease, request, _room: room });
         self.held.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&held));
         held
     }
@@ -85,44 +92,61 @@ impl Hand {
 }
 
 impl Held {
-    /// Whether others may see it again: then it is theirs.
-    pub(super) async fn lost(&self) -> bool {
-        self.lease.lock().await.until <= Instant::now()
+    /// Returns whether others may see the message again: then it is theirs. Never waits for a request about it.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lease().until <= Instant::now()
     }
 
-    /// Deletes it.
+    /// Deletes it, once a renewal that is under way has ended.
     pub(super) async fn delete(&self) -> Result<(), QueueError> {
-        let lease = self.lease.lock().await;
-        self.queue.delete(&self.id, &lease.receipt).await
+        let _request = self.request.lock().await;
+        let receipt = self.lease().receipt.clone();
+        in_time(self.queue.delete(&self.id, &receipt)).await
     }
 
-    /// Hides it for longer, if that is due and it is not being deleted.
-    async fn renew(&self) -> Result<(), QueueError> {
-        let Ok(mut lease) = self.lease.try_lock() else { return Ok(()) };
-        let now = Instant::now();
-        if lease.until > now + RENEWAL || lease.until <= now {
-            return Ok(());
-        }
-        match self.queue.hide(&self.id, &lease.receipt, HIDDEN).await {
-            Ok(receipt) => *lease = Lease { receipt, until: now + HIDDEN },
-            Err(QueueError::Lost { .. }) => lease.until = now,
+    /// Hides it for longer, if that is due and no other request about it is under way.
+    async fn renew(self: Arc<Self>) -> Result<(), QueueError> {
+        let Ok(_request) = self.request.try_lock() else { return Ok(()) };
+        let (receipt, now) = (self.lease().receipt.clone(), Instant::now());
+        match in_time(self.queue.hide(&self.id, &receipt, HIDDEN)).await {
+            Ok(receipt) => *self.lease() = Lease { receipt, until: now + HIDDEN },
+            Err(QueueError::Lost { .. }) => self.lease().until = now,
             Err(error) => return Err(error),
         }
         Ok(())
     }
+
+    /// Returns whether it has to be hidden for longer, and no request about it is under way.
+    fn is_due(&self) -> bool {
+        let (until, now) = (self.lease().until, Instant::now());
+        now < until && until <= now + RENEWAL && self.request.try_lock().is_ok()
+    }
+
+    fn lease(&self) -> MutexGuard<'_, Lease> {
+        self.lease.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Keeps the messages in hand hidden, for ever.
+async fn in_time<T>(request: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
+    let late = |_| Err(QueueError::Unreachable("no answer in time".to_owned()));
+    timeout(REQUEST_TIMEOUT, request).await.unwrap_or_else(late)
+}
+
+/// Keeps the messages in hand hidden, for ever. None waits for the renewal of another.
 pub(super) async fn keep(consumer: Arc<Consumer>) {
+    const DOING: &str = "keeping messages hidden";
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut renewals = FuturesUnordered::new();
     loop {
-        looks.tick().await;
-        let held = consumer.hand.all();
-        for result in join_all(held.iter().map(|held| held.renew())).await {
-            if let Err(error) = result {
-                consumer.faults.failed("keeping messages hidden", &error);
+        tokio::select! {
+            _ = looks.tick() => {
+                renewals.extend(consumer.hand.all().into_iter().filter(|held| held.is_due()).map(Held::renew));
             }
+            Some(renewed) = renewals.next() => match renewed {
+                Ok(()) => consumer.faults.works(DOING),
+                Err(error) => consumer.faults.failed(DOING, &error),
+            },
         }
     }
 }

@@ -56,7 +56,7 @@ fn worker_of(audience: Audience, workers: usize) -> usize {
 
 async fn work(consumer: Arc<Consumer>, mut tasks: mpsc::UnboundedReceiver<Task>) {
     while let Some(task) = tasks.recv().await {
-        if task.held.lost().await {
+        if task.held.is_lost() {
             tracing::debug!(id = task.held.id, "a message was in hand for too long: it will come again");
             continue;
         }
