@@ -33,6 +33,7 @@ use crate::shutdown;
 use crate::source::direct::{self, Direct};
 use crate::source::{Intake, Source};
 use crate::telemetry::{Metrics, Phase};
+use crate::timely::TimelyRuntime;
 use crate::transport::cors::Cors;
 use crate::transport::endpoint::{self, Endpoint};
 use crate::transport::negotiate::{self, Negotiate};
@@ -200,16 +201,12 @@ impl Hub {
         let admin_routes = admin::router(admin_state);
         let admin = serve(admin, admin_routes, shutdown::asked(is_over.clone()))?;
 
+        let timely = TimelyRuntime::start()?;
         let backplane = match (&config.backplane.redis, presences) {
-            (Some(redis), Some(presences)) => Backplane::Redis(Redis::start(
-                redis,
-                &config.backplane,
-                &config.catch_up,
-                config.installation,
-                reactors.clone(),
-                presences,
-                metrics.clone(),
-            )),
+            (Some(redis), Some(presences)) => Backplane::Redis(timely.within(|| {
+                let (backplane, catch_up, reactors) = (&config.backplane, &config.catch_up, reactors.clone());
+                Redis::start(redis, backplane, catch_up, config.installation, reactors, presences, metrics.clone())
+            })),
             _ => Backplane::Local(Local::new(reactors.clone())),
         };
         let heard = backplane.clone();
@@ -237,7 +234,7 @@ impl Hub {
                 tokio::spawn(async move { _ = served.await })
             }
             Source::AzureQueue(queue) => {
-                tokio::spawn(queue.run(intake, metrics.clone(), shutdown::asked(stopping.clone())))
+                timely.within(|| tokio::spawn(queue.run(intake, metrics.clone(), shutdown::asked(stopping.clone()))))
             }
         };
         let plain = tokio::spawn(plain::serve(plain::router(on_public, cors), plain));

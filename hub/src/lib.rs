@@ -10,7 +10,8 @@
 //! - `reactor` holds the connections, one thread per core: `transport` tells their requests apart and frames what is
 //!   written, `catch_up` knows who missed what, `connection` is a client's life as a state machine, `protocol` the
 //!   SignalR codecs.
-//! - `auth` says who may connect and who may push, `admin` how the hub is, `shutdown` how it ends.
+//! - `auth` says who may connect and who may push, `admin` how the hub is, `shutdown` how it ends; `timely` has a thread for
+//!   what must not wait for other work.
 //! - `reload` looks at files that may change: keys, certificates (`trust`), the log's level (`telemetry`).
 //! - `app` puts all of this together from a `config`; `client` and `sender` are the other sides: what connects, what pushes.
 //!
@@ -38,5 +39,6 @@ pub mod sender;
 pub mod shutdown;
 pub mod source;
 pub mod telemetry;
+pub mod timely;
 pub mod transport;
 pub mod trust;

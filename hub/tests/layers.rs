@@ -14,10 +14,10 @@ const SHARED: [&str; 10] =
     ["delivery", "config", "descriptors", "limits", "telemetry", "trust", "auth", "azure", "backoff", "reload"];
 
 /// What stands beside the stages and uses them: how a hub is put together, shown, ended and asked. No stage uses these.
-const BESIDE: [&str; 5] = ["app", "admin", "shutdown", "client", "sender"];
+const BESIDE: [&str; 6] = ["app", "admin", "shutdown", "timely", "client", "sender"];
 
 /// What those beside the stages may use of each other: the root puts everything together.
-const OF_EACH_OTHER: [(&str, &[&str]); 1] = [("app", &["admin", "shutdown"])];
+const OF_EACH_OTHER: [(&str, &[&str]); 1] = [("app", &["admin", "shutdown", "timely"])];
 
 /// Shared nouns that hold what a stage makes: frames, kinds of client, protocols.
 const EXCEPT: [(&str, &[&str]); 3] = [
