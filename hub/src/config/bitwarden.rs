@@ -62,7 +62,7 @@ pub(super) fn translate(environment: &[(String, String)]) -> (Vec<Translated>, V
         put("cors.origins", format!("{value},{}{cloud}", super::ORIGINS.join(",")), name);
     }
     match (get(INTERNAL_IDENTITY), self_hosted) {
-        (Some((name, value)), _) => put("auth.authority", value.to_owned(), name),
+        (Some((name, value)), _) => put("auth.authority", lower_scheme(value), name),
         (None, Some((name, _))) => put("auth.authority", SELF_HOSTED_IDENTITY.to_owned(), name),
         (None, None) => {}
     }
@@ -95,6 +95,14 @@ pub(super) fn translate(environment: &[(String, String)]) -> (Vec<Translated>, V
         }
     }
     (translated, warnings)
+}
+
+/// Returns a URL with its scheme in lower case, as .NET reads it.
+fn lower_scheme(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
+        None => url.to_owned(),
+    }
 }
 
 /// Returns the addresses and networks of a list. As in the original, an item that is neither is left out: a deployment that
@@ -155,7 +163,7 @@ mod tests {
     fn a_self_hosted_environment() {
         let (keys, warnings) = translated(&[
             ("globalSettings__selfHosted", "true"),
-            ("GLOBALSETTINGS__BASESERVICEURI__INTERNALIDENTITY", "http://vault-identity:5000"),
+            ("GLOBALSETTINGS__BASESERVICEURI__INTERNALIDENTITY", "HTTP://vault-identity:5000"),
             ("globalSettings__baseServiceUri__vault", "https://vault.example"),
             ("globalSettings__installation__id", "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb"),
             ("globalSettings__notifications__redisConnectionString", "redis:6379,password=x"),
