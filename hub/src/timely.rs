@@ -35,12 +35,26 @@ impl TimelyRuntime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
 
     #[tokio::test]
-    async fn timely_runtime_serves_tasks_until_it_is_dropped() {
+    async fn timely_runtime_keeps_deadlines_while_others_are_busy() {
         let runtime = TimelyRuntime::start().expect("a thread");
-        let name = runtime.within(|| tokio::spawn(async { thread::current().name().map(str::to_owned) }));
-        assert_eq!(name.await.expect("a result").as_deref(), Some("timely"));
+        let (done, is_done) = mpsc::channel();
+        let ping = async move {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            done.send(thread::current().name().map(str::to_owned))
+        };
+        runtime.within(|| tokio::spawn(ping));
+        // The runtime of this test has no other thread, which is busy for as long as this waits.
+        let name = is_done.recv_timeout(Duration::from_secs(30)).expect("it does not wait for this thread");
+        assert_eq!(name.as_deref(), Some("timely"));
+    }
+
+    #[tokio::test]
+    async fn timely_runtime_ends_its_tasks_when_it_is_dropped() {
+        let runtime = TimelyRuntime::start().expect("a thread");
         let endless = runtime.within(|| tokio::spawn(std::future::pending::<()>()));
         drop(runtime);
         assert!(endless.await.expect_err("it was ended").is_cancelled());

@@ -271,30 +271,6 @@ fn what_waits_for_redis_is_bounded_in_bytes_too() -> Result<()> {
     })
 }
 
-/// Tokens and pushes are seen to by one thread, and Redis has to be answered within seconds.
-#[test]
-fn senders_that_keep_a_replica_busy_are_no_loss_of_redis() -> Result<()> {
-    const SENDERS: usize = 96;
-    let redis = Redis::start()?;
-    let hub = LocalHub::start(&redis.settings())?;
-    link(&hub, 1.0)?;
-    // For nobody: Redis has nothing to do with these.
-    let push = json!({ "type": 20, "payload": { "id": USER, "global": true, "priority": 0, "clientType": 0,
-        "body": "\u{e9}".repeat(250_000), "creationDate": "2026-01-02T03:04:05Z", "revisionDate": "2026-01-02T03:04:05Z" } });
-    let body = push.to_string();
-    std::thread::scope(|scope| {
-        let senders: Vec<_> = (0..SENDERS).map(|_| scope.spawn(|| hub.post(body.as_bytes()))).collect();
-        senders.into_iter().try_for_each(|sender| {
-            let response = sender.join().map_err(|_| anyhow::anyhow!("a sender failed"))??;
-            ensure!(response.status == 200, "{response:?}");
-            Ok(())
-        })
-    })?;
-    let printed = hub.process.printed();
-    ensure!(!printed.contains("Redis is away"), "{printed}");
-    link(&hub, 1.0)
-}
-
 #[test]
 fn a_replica_starts_without_redis_and_is_ready_once_it_is_there() -> Result<()> {
     let mut redis = Redis::start()?;
