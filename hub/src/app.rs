@@ -142,7 +142,9 @@ impl Hub {
         };
         let trust = TrustWatch::open(config.backplane.redis.iter().flat_map(|redis| redis.ca_file.clone()).collect());
         let public = listen("listen.public", &config.listen.public)?;
-        let source = Source::open(&config.source, || listen("listen.internal", &config.listen.internal))?;
+        let source = Source::open(&config.source, config.backplane.redis.is_none(), || {
+            listen("listen.internal", &config.listen.internal)
+        })?;
         let admin = listen("listen.admin", &config.listen.admin)?;
         Ok(Hub { config, public, admin, source, keys, trust, verifier, negotiations })
     }
@@ -216,6 +218,8 @@ impl Hub {
         });
         let intake = Intake::new(backplane.clone(), metrics.clone());
         let (end_sources, sources_end) = watch::channel(false);
+        let (let_go, all_let_go) = watch::channel(false);
+        let mut turns = None;
         let cors = Cors::new(&config.cors);
         let gate = Gate { authenticator, metrics: metrics.clone() };
         let to_reactors = reactors.clone();
@@ -233,7 +237,8 @@ impl Hub {
                 let served = serve(internal, routes, shutdown::asked(sources_end))?;
                 tokio::spawn(async move { _ = served.await })
             }
-            Source::AzureQueue(queue) => {
+            Source::AzureQueue(mut queue) => {
+                turns = Some(timely.within(|| tokio::spawn(queue.take_turns(shutdown::asked(all_let_go)))));
                 timely.within(|| tokio::spawn(queue.run(intake, metrics.clone(), shutdown::asked(stopping.clone()))))
             }
         };
@@ -251,6 +256,11 @@ impl Hub {
             tracing::warn!("the source takes its time: clients are let go of meanwhile");
         }
         shutdown::drain(&reactors, config.drain.duration, deadline, &metrics).await;
+        // Who receives from the queue next has all clients.
+        let_go.send_replace(true);
+        if let Some(turns) = turns {
+            let _ = timeout(LAST_REQUESTS, turns).await;
+        }
         // What the clients without a WebSocket were told has to reach them.
         let _ = timeout(LAST_REQUESTS, plain).await;
         shutdown::hand_over(&source, &backplane, deadline, &metrics).await;

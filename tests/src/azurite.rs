@@ -75,6 +75,11 @@ impl Azurite {
         self.account.signed_connection_string(&endpoint(self.port))
     }
 
+    /// The same with one that lets nobody create a queue.
+    pub fn limited_connection_string(&self) -> Result<String> {
+        self.account.limited_connection_string(&endpoint(self.port))
+    }
+
     /// A queue, for which nothing is asked of Azurite yet.
     pub fn queue(&self, name: &str) -> Result<StorageQueue> {
         self.account.queue((Ipv4Addr::LOCALHOST, self.port).into(), name)

@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -23,8 +23,23 @@ pub struct Proxy {
 #[derive(Default)]
 struct Manners {
     refuses_deletions: AtomicBool,
-    /// How many PUTs it still swallows.
-    swallows: AtomicUsize,
+    /// Below which path it swallows PUTs, and how many.
+    swallows: Mutex<(&'static str, usize)>,
+}
+
+impl Manners {
+    fn swallows(&self) -> MutexGuard<'_, (&'static str, usize)> {
+        self.swallows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a request is swallowed, which counts.
+    fn swallow(&self, request: &[u8]) -> bool {
+        let line = String::from_utf8_lossy(request.split(|byte| *byte == b'\r').next().unwrap_or_default());
+        let mut swallows = self.swallows();
+        let swallow = swallows.1 > 0 && line.starts_with("PUT ") && line.contains(swallows.0);
+        swallows.1 -= usize::from(swallow);
+        swallow
+    }
 }
 
 impl Proxy {
@@ -50,14 +65,14 @@ impl Proxy {
         self.manners.refuses_deletions.store(refuse, Ordering::SeqCst);
     }
 
-    /// Never answers the next so many PUTs.
-    pub fn swallow_puts(&self, count: usize) {
-        self.manners.swallows.store(count, Ordering::SeqCst);
+    /// Never answers the next so many PUTs below a path.
+    pub fn swallow_puts(&self, path: &'static str, count: usize) {
+        *self.manners.swallows() = (path, count);
     }
 
     /// How many PUTs are still to be swallowed.
     pub fn to_swallow(&self) -> usize {
-        self.manners.swallows.load(Ordering::SeqCst)
+        self.manners.swallows().1
     }
 
     /// Cuts the connections that there are.
@@ -82,12 +97,9 @@ fn join(client: Arc<TcpStream>, port: u16, late: Duration, manners: &Manners) ->
     let mut buffer = [0; 65536];
     while let count @ 1.. = (&*client).read(&mut buffer)? {
         std::thread::sleep(late);
-        let one_less = |left: usize| left.checked_sub(1);
         if manners.refuses_deletions.load(Ordering::SeqCst) && buffer.starts_with(b"DELETE ") {
             (&*client).write_all(UNWILLING)?;
-        } else if buffer.starts_with(b"PUT ")
-            && manners.swallows.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok()
-        {
+        } else if manners.swallow(&buffer[..count]) {
             continue;
         } else {
             server.write_all(&buffer[..count])?;

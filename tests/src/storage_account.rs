@@ -13,6 +13,9 @@ use crate::storage_queue::StorageQueue;
 /// The account's name.
 const NAME: &str = "testaccount";
 
+/// All that can be done with queues.
+const ALL: &str = "rwdlacup";
+
 /// An account.
 pub struct StorageAccount {
     key: String,
@@ -44,17 +47,22 @@ impl StorageAccount {
 
     /// A connection string with a shared access signature.
     pub fn signed_connection_string(&self, azurite: &str) -> Result<String> {
-        Ok(format!("QueueEndpoint={azurite}/{NAME};SharedAccessSignature={}", self.signature()?))
+        Ok(format!("QueueEndpoint={azurite}/{NAME};SharedAccessSignature={}", self.signature(ALL)?))
+    }
+
+    /// A connection string with a shared access signature that lets nobody create a queue.
+    pub fn limited_connection_string(&self, azurite: &str) -> Result<String> {
+        Ok(format!("QueueEndpoint={azurite}/{NAME};SharedAccessSignature={}", self.signature("raup")?))
     }
 
     /// A queue of an Azurite, for which nothing is asked yet.
     pub fn queue(&self, azurite: SocketAddr, name: &str) -> Result<StorageQueue> {
-        Ok(StorageQueue::new(azurite, &format!("/{NAME}/{name}"), &self.signature()?))
+        Ok(StorageQueue::new(azurite, &format!("/{NAME}/{name}"), &self.signature(ALL)?))
     }
 
-    /// A shared access signature for everything that queues can do.
-    fn signature(&self) -> Result<String> {
-        let (rights, end, version) = ("rwdlacup", "2099-01-01T00:00:00Z", "2018-11-09");
+    /// A shared access signature with these rights on queues.
+    fn signature(&self, rights: &str) -> Result<String> {
+        let (end, version) = ("2099-01-01T00:00:00Z", "2018-11-09");
         let text = format!("{NAME}\n{rights}\nq\nsco\n\n{end}\n\nhttp,https\n{version}\n");
         let key = BASE64_STANDARD.decode(&self.key).context("the key")?;
         let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), text.as_bytes());

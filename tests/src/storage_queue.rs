@@ -47,6 +47,13 @@ impl StorageQueue {
         Ok(())
     }
 
+    /// Deletes it, with all that is in it.
+    pub fn remove(&self) -> Result<()> {
+        let response = self.ask("DELETE", "", "", "")?;
+        ensure!(response.status == 204, "{}: {}", response.status, response.text());
+        Ok(())
+    }
+
     /// Puts texts into it, on one connection.
     pub fn put<T: AsRef<str>>(&self, texts: &[T]) -> Result<()> {
         let mut connection = Connection::open(self.address)?;

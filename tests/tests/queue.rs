@@ -15,8 +15,10 @@ use notification_hub_tests::http::Connection;
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::proxy::Proxy;
+use notification_hub_tests::redis::Redis;
 use notification_hub_tests::storage_queue::{Message, StorageQueue};
 use notification_hub_tests::{programs, wait};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -25,10 +27,14 @@ const SOON: Duration = Duration::from_secs(20);
 
 /// A hub that receives from an account's queue `notifications`.
 fn hub(connection_string: &str) -> Result<LocalHub> {
-    LocalHub::start(&format!(
+    LocalHub::start(&settings(connection_string))
+}
+
+fn settings(connection_string: &str) -> String {
+    format!(
         "catch_up.enabled = false\nsource.kind = 'azure_queue'\n\
-         source.azure_queue.connection_string = '{connection_string}'"
-    ))
+         source.azure_queue.connection_string = '{connection_string}'\n"
+    )
 }
 
 /// An Azurite with an empty queue, and a hub that receives from it.
@@ -196,9 +202,19 @@ fn a_wrong_key_or_a_missing_queue_is_told_clearly_and_the_hub_lives() -> Result<
 }
 
 #[test]
-fn two_hubs_compete_for_one_queue() -> Result<()> {
-    let (azurite, queue, first) = parts()?;
-    let mut second = hub(&azurite.connection_string(azurite.port()))?;
+fn two_hubs_with_a_backplane_compete_for_one_queue() -> Result<()> {
+    let (azurite, redis) = (Azurite::start()?, Redis::start()?);
+    let queue = azurite.queue("notifications")?;
+    queue.create()?;
+    let settings = settings(&azurite.connection_string(azurite.port())) + &redis.settings();
+    let first = LocalHub::start(&settings)?;
+    let mut second = LocalHub::beside(&first, &settings)?;
+    for hub in [&first, &second] {
+        wait::until("the replicas hear each other", SOON, || {
+            ensure!(hub.metric("notification_hub_backplane_up")? == 1.0);
+            Ok(())
+        })?;
+    }
     let (left, right) = (connect(&first)?, connect(&second)?);
     let mut put = 0;
     let mut more = || -> Result<usize> {
@@ -208,16 +224,84 @@ fn two_hubs_compete_for_one_queue() -> Result<()> {
     };
     wait::until("both hubs have had some", SOON, || {
         more()?;
-        ensure!(!numbers(&left).is_empty() && !numbers(&right).is_empty(), "one hub did all of it");
+        for hub in [&first, &second] {
+            ensure!(hub.metric(r#"notification_hub_notifications_total{stage="received",type="7"}"#)? > 0.0);
+        }
         Ok(())
     })?;
     // One that is told to end finishes what it has, and the other goes on.
     let put = more()?;
-    second.process.signal(rustix::process::Signal::TERM)?;
+    second.process.signal(Signal::TERM)?;
     ensure!(second.process.wait(SOON)?.success());
     ensure!(second.process.printed().contains("nothing is left in hand"), "{}", second.process.printed());
-    told_once(&[&left, &right], 0..put)?;
+    told_once(&[&left], 0..put)?;
+    ensure!(numbers(&right).len() <= put);
     queue.wait_empty(SOON)
+}
+
+/// As in a rollout: the new hub is ready while clients are still connected to the old one.
+#[test]
+fn hubs_without_a_backplane_take_turns_and_clients_of_both_miss_nothing() -> Result<()> {
+    let azurite = Azurite::start()?;
+    let queue = azurite.queue("notifications")?;
+    queue.create()?;
+    let settings = settings(&azurite.connection_string(azurite.port())) + "drain.grace = '2s'";
+    let mut old = LocalHub::start(&settings)?;
+    let left = connect(&old)?;
+    queue.put(&(0..40).map(folder).collect::<Vec<_>>())?;
+    told_once(&[&left], 0..40)?;
+    let mut new = LocalHub::beside(&old, &settings)?;
+    let right = connect(&new)?;
+    queue.put(&(40..120).map(folder).collect::<Vec<_>>())?;
+    told_once(&[&left], 0..120)?;
+
+    // The old one receives no more, and the new one not before clients of the old one have gone.
+    old.process.signal(Signal::TERM)?;
+    old.process.line("the source's end", SOON, |line| line.contains("nothing is left in hand").then_some(()))?;
+    let at_end = numbers(&left).len();
+    queue.put(&(120..160).map(folder).collect::<Vec<_>>())?;
+    left.wait_closed()?;
+    ensure!(numbers(&left).len() == at_end && numbers(&right).is_empty());
+    ensure!(old.process.wait(SOON)?.success());
+    told_once(&[&left, &right], 0..160)?;
+    ensure!(numbers(&right) == (120..160).collect::<Vec<_>>());
+
+    // One that is killed has its turn taken by the next.
+    new.process.signal(Signal::KILL)?;
+    new.process.wait(SOON)?;
+    let next = LocalHub::beside(&new, &settings)?;
+    let client = connect(&next)?;
+    queue.put(&(160..200).map(folder).collect::<Vec<_>>())?;
+    told_once(&[&client], 160..200)?;
+    queue.wait_empty(SOON)?;
+    [&old, &new, &next].into_iter().try_for_each(keeps_secrets)
+}
+
+#[test]
+fn a_turn_that_somebody_deletes_comes_back() -> Result<()> {
+    let (azurite, queue, hub) = parts()?;
+    let client = connect(&hub)?;
+    queue.put(&[folder(0)])?;
+    told_once(&[&client], 0..1)?;
+    // Somebody cleans up.
+    azurite.queue("notifications-turns")?.remove()?;
+    hub.process.line("word of it", SOON, |line| line.contains("the turn at the queue was lost").then_some(()))?;
+    queue.put(&[folder(1)])?;
+    told_once(&[&client], 0..2)?;
+    keeps_secrets(&hub)
+}
+
+#[test]
+fn an_account_that_lets_nobody_take_turns_is_received_from() -> Result<()> {
+    let azurite = Azurite::start()?;
+    let queue = azurite.queue("notifications")?;
+    queue.create()?;
+    let hub = hub(&azurite.limited_connection_string()?)?;
+    let client = connect(&hub)?;
+    queue.put(&[folder(0)])?;
+    told_once(&[&client], 0..1)?;
+    hub.process.line("word of it", SOON, |line| line.contains("taking turns at the queue failed").then_some(()))?;
+    keeps_secrets(&hub)
 }
 
 #[test]
@@ -292,7 +376,7 @@ fn a_message_stays_hidden_for_as_long_as_it_cannot_be_deleted() -> Result<()> {
     let client = connect(&hub)?;
     proxy.refuse_deletions(true);
     // One request to hide a message for longer is never answered.
-    proxy.swallow_puts(1);
+    proxy.swallow_puts("/notifications/messages/", 1);
     queue.put(&(0..3).map(folder).collect::<Vec<_>>())?;
     told_once(&[&client], 0..3)?;
     // Without being hidden anew it would be seen again after 30 seconds.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use azure_core::credentials::TokenCredential;
 use azure_core::http::headers::HeaderName;
-use azure_core::http::{ClientOptions, Url, UrlExt};
+use azure_core::http::{ClientOptions, StatusCode, Url, UrlExt};
 use azure_identity::{ClientAssertionCredentialOptions, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions};
 use azure_storage_queue::models::{
     QueueClientGetPropertiesResultHeaders, QueueClientPeekMessagesOptions, QueueClientReceiveMessagesOptions,
@@ -129,13 +129,12 @@ impl Queue {
         Ok(())
     }
 
-    /// Creates the queue, unless it is there.
+    /// Creates the queue, unless it is there. Returns whether this call created it.
     ///
     /// # Errors
     /// If the service refuses.
-    pub async fn create(&self) -> Result<(), QueueError> {
-        self.client.create(None).await?;
-        Ok(())
+    pub async fn create(&self) -> Result<bool, QueueError> {
+        Ok(self.client.create(None).await?.status() == StatusCode::Created)
     }
 
     /// How many messages it holds, about.

@@ -16,9 +16,17 @@ impl QueueName {
 
     /// The queue for what can't be understood: `<name>-poison`, of a long name as much as fits.
     pub fn poison(&self) -> QueueName {
-        const SUFFIX: &str = "-poison";
-        let kept = self.0.len().min(63 - SUFFIX.len());
-        QueueName(format!("{}{SUFFIX}", self.0[..kept].trim_end_matches('-')))
+        self.with("-poison")
+    }
+
+    /// The queue of the turns that hubs take: `<name>-turns`, of a long name as much as fits.
+    pub fn turns(&self) -> QueueName {
+        self.with("-turns")
+    }
+
+    fn with(&self, suffix: &str) -> QueueName {
+        let kept = self.0.len().min(63 - suffix.len());
+        QueueName(format!("{}{suffix}", self.0[..kept].trim_end_matches('-')))
     }
 
     /// The name as text.

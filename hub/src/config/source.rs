@@ -83,7 +83,8 @@ pub(super) fn read(layers: &mut Open) -> Source {
     if kind == Kind::Direct {
         return Source::Direct;
     }
-    layers.check(POISON_QUEUE, poison_queue != queue, "has to be another queue than source.azure_queue.queue");
+    let is_another = poison_queue != queue && poison_queue != queue.turns();
+    layers.check(POISON_QUEUE, is_another, "has to be another queue than source.azure_queue.queue and its -turns");
     layers.check(WORKERS, (1..=256).contains(&workers), "has to be from 1 to 256");
     match account(layers, connection_string, account_url, client_id) {
         Some(account) => Source::AzureQueue(AzureQueue { account, queue, poison_queue, workers }),
@@ -165,7 +166,10 @@ mod tests {
         assert!(with("client_id = 'd2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c'").starts_with(&place("client_id")));
         assert!(with("client_id = 'x'").contains("has to be a UUID"));
         assert!(with("queue = 'Pushes'").starts_with(&(place("queue") + "has to be a queue's name")));
-        assert!(with("poison_queue = 'notifications'").starts_with(&(place("poison_queue") + "has to be another")));
+        for name in ["notifications", "notifications-turns"] {
+            let told = with(&format!("poison_queue = '{name}'"));
+            assert!(told.starts_with(&(place("poison_queue") + "has to be another")), "{told}");
+        }
         assert!(with("workers = 0").starts_with(&(place("workers") + "has to be from 1 to 256")));
         assert!(problem("account_url = 'http://a'").starts_with(&(place("account_url") + "has to be an https URL")));
     }

@@ -18,21 +18,25 @@ pub enum Source {
     /// The internal port.
     Direct(TcpListener),
     /// A consumer.
-    AzureQueue(AzureQueue),
+    AzureQueue(Box<AzureQueue>),
 }
 
 impl Source {
-    /// The source that the configuration names; `bind` opens the internal port, if it is needed.
+    /// The source that the configuration names, of a hub that is `alone` or has a backplane; `bind` opens the internal port, if
+    /// it is needed.
     ///
     /// # Errors
     /// If the port can't be had, or the workload has no identity for the queue.
     pub fn open<E: From<QueueError>>(
         config: &config::Source,
+        alone: bool,
         bind: impl FnOnce() -> Result<TcpListener, E>,
     ) -> Result<Source, E> {
         match config {
             config::Source::Direct => bind().map(Source::Direct),
-            config::Source::AzureQueue(settings) => Ok(Source::AzureQueue(AzureQueue::open(settings)?)),
+            config::Source::AzureQueue(settings) => {
+                Ok(Source::AzureQueue(Box::new(AzureQueue::open(settings, alone)?)))
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::content::{self, Content};
@@ -140,8 +140,14 @@ impl Consumer {
     }
 }
 
-/// Polls until `end`. What is received is given to the workers and to tasks of its own, and outlasts this.
-pub(super) async fn poll(consumer: &Arc<Consumer>, workers: Workers, end: impl Future<Output = ()>) {
+/// Polls until `end`, while `may_receive` says so. What is received is given to the workers and to tasks of its own, and
+/// outlasts this.
+pub(super) async fn poll(
+    consumer: &Arc<Consumer>,
+    workers: Workers,
+    mut may_receive: watch::Receiver<bool>,
+    end: impl Future<Output = ()>,
+) {
     const DOING: &str = "receiving messages";
     let mut end = pin!(end);
     let (mut pace, mut backoff) = (Pace::default(), after_faults());
@@ -159,10 +165,14 @@ pub(super) async fn poll(consumer: &Arc<Consumer>, workers: Workers, end: impl F
                 continue;
             }
         };
-        // While other replicas can't be reached, what is in hand is enough.
+        // While other replicas can't be reached, what is in hand is enough; while it is another hub's turn, too.
         tokio::select! {
             () = &mut end => return,
             () = consumer.intake.ready() => {}
+        }
+        tokio::select! {
+            () = &mut end => return,
+            turn = may_receive.wait_for(|may| *may) => if turn.is_err() { return },
         }
         // A request under way is not given up at the end: what it brings would be hidden from everybody for a while.
         let pause = match timeout(STALL, consumer.receive(room, &workers)).await {

@@ -1,0 +1,161 @@
+//! Takes turns at a queue. Without a backplane a push has to be received by the hub that its clients are connected to: of
+//! several hubs, such as the old and the new one of a rollout, one receives at a time. That one holds the only message of
+//! another queue, hidden from the others, until it has let go of its clients.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::faults::Faults;
+use super::pace::after_faults;
+use crate::azure::{Queue, QueueError, Received, TimeToLive};
+use crate::backoff::random;
+
+/// For how long the turn is held without a renewal: after a crash the next hub waits for so long.
+const HELD: Duration = Duration::from_secs(6);
+
+/// How often it is renewed.
+const RENEW_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long one request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often a hub that waits asks for it.
+const ASK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// After how many empty answers of an empty queue there is no turn any more: somebody has deleted it.
+const LOST_AFTER: u32 = 20;
+
+/// After how long it is tried again where the account lets nobody take turns.
+const REFUSED: Duration = Duration::from_secs(60);
+
+/// What is done, for the log.
+const DOING: &str = "taking turns at the queue";
+
+/// What the message says to people who look at it.
+const TEXT: &str = "The notification hub that holds this message receives from the queue. Do not delete it.";
+
+/// The turns at a queue.
+pub(super) struct Turns {
+    queue: Queue,
+    held: watch::Sender<bool>,
+    faults: Faults,
+}
+
+impl Turns {
+    /// The turns that this queue is for, of which none is held yet.
+    pub(super) fn new(queue: Queue) -> Turns {
+        Turns { queue, held: watch::Sender::new(false), faults: Faults::default() }
+    }
+
+    /// Tells whether this hub may receive.
+    pub(super) fn held(&self) -> watch::Receiver<bool> {
+        self.held.subscribe()
+    }
+
+    /// Takes a turn whenever it can, keeps it until `release`, and then gives it to the next hub.
+    pub(super) async fn run(self, release: impl Future<Output = ()>) {
+        let mut release = std::pin::pin!(release);
+        loop {
+            let message = tokio::select! {
+                () = &mut release => return,
+                message = self.take() => message,
+            };
+            tracing::info!("this hub receives from the queue");
+            let kept = self.keep(message, &mut release).await;
+            self.held.send_replace(false);
+            match kept {
+                Some(()) => return,
+                None => tracing::warn!("the turn at the queue was lost: another hub has it, or somebody deleted it"),
+            }
+        }
+    }
+
+    /// Waits for the turn.
+    async fn take(&self) -> Received {
+        let (mut backoff, mut empty) = (after_faults(), 0);
+        loop {
+            let pause = match in_time(self.ask(&mut empty)).await {
+                Ok(Some(message)) => {
+                    self.faults.works(DOING);
+                    self.held.send_replace(true);
+                    return message;
+                }
+                Ok(None) => {
+                    self.faults.works(DOING);
+                    backoff.reset();
+                    self.held.send_replace(false);
+                    ASK_INTERVAL
+                }
+                Err(error @ QueueError::Refused { .. }) => {
+                    self.faults.failed(DOING, &error);
+                    // Nobody takes turns then: as good as it gets is to receive.
+                    self.held.send_replace(true);
+                    REFUSED
+                }
+                Err(error) => {
+                    self.faults.failed(DOING, &error);
+                    backoff.pause(random())
+                }
+            };
+            sleep(pause).await;
+        }
+    }
+
+    /// Asks for the turn once; makes it, if there is none yet. `empty` counts how often there seemed to be none.
+    async fn ask(&self, empty: &mut u32) -> Result<Option<Received>, QueueError> {
+        match self.queue.receive(1, HELD).await {
+            Ok(messages) if messages.is_empty() => {
+                *empty = if self.queue.depth().await? == 0 { *empty + 1 } else { 0 };
+                if *empty > LOST_AFTER {
+                    *empty = 0;
+                    self.queue.send(TEXT.to_owned(), TimeToLive::Unlimited).await?;
+                }
+                Ok(None)
+            }
+            Ok(messages) => Ok(messages.into_iter().next()),
+            Err(QueueError::Missing) => {
+                // Of several hubs that see this at once, one creates it.
+                if self.queue.create().await? {
+                    self.queue.send(TEXT.to_owned(), TimeToLive::Unlimited).await?;
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps the turn until `release`, and gives it away then. Returns `None` if it was lost before.
+    async fn keep(&self, message: Received, release: &mut (impl Future<Output = ()> + Unpin)) -> Option<()> {
+        let Received { id, mut receipt, .. } = message;
+        let mut until = Instant::now() + HELD;
+        loop {
+            let released = tokio::select! {
+                () = &mut *release => true,
+                () = sleep(RENEW_INTERVAL) => false,
+            };
+            let hidden_for = if released { Duration::ZERO } else { HELD };
+            let now = Instant::now();
+            match in_time(self.queue.hide(&id, &receipt, hidden_for)).await {
+                _ if released => return Some(()),
+                Ok(renewed) => {
+                    self.faults.works(DOING);
+                    (receipt, until) = (renewed, now + HELD);
+                    self.held.send_replace(true);
+                }
+                Err(QueueError::Lost { .. } | QueueError::Missing) => return None,
+                Err(error) => self.faults.failed(DOING, &error),
+            }
+            if Instant::now() >= until {
+                // Another hub may have it by now; if none has, the next renewal brings it back.
+                self.held.send_replace(false);
+            }
+        }
+    }
+}
+
+async fn in_time<T>(request: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
+    let late = |_| Err(QueueError::Unreachable("no answer in time".to_owned()));
+    timeout(REQUEST_TIMEOUT, request).await.unwrap_or_else(late)
+}
