@@ -44,11 +44,9 @@ return redis.call('PUBLISH', ARGV[1], stamped .. struct.pack('>I4I4', tonumber(t
 ///
 /// `KEYS`: the record. `ARGV`: the moment, for how many milliseconds to remember.
 pub const RECEIVED: &str = "\
-if tonumber(redis.call('GET', KEYS[1]) or '-1') < tonumber(ARGV[1]) then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-else
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
-end";
+local known = redis.call('GET', KEYS[1])
+local more = known and tonumber(known) > tonumber(ARGV[1])
+redis.call('SET', KEYS[1], more and known or ARGV[1], 'PX', ARGV[2])";
 
 /// The records of one deployment.
 #[derive(Debug, Clone)]
