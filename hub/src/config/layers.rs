@@ -110,9 +110,9 @@ impl Layers<'_> {
                 Ok(table) => flatten("", table, &Origin::File(name.to_owned()), &mut open.given),
                 Err(error) => {
                     // Where it is and what is wrong, but not what stands there: it may be a secret.
-                    let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
+                    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
                     let line = before.matches('\n').count() + 1;
-                    let reason = error.message().trim().to_owned();
+                    let reason = error.message().trim().replace('\n', "; ");
                     open.problems.push(Problem { place: format!("{name}, line {line}"), reason });
                 }
             }
@@ -152,12 +152,15 @@ impl Open {
             Some((given, origin)) => match T::read(&given) {
                 Ok(value) => (value, origin),
                 Err(needs) => {
-                    let given = match &given {
-                        _ if T::SECRET => "***".to_owned(),
-                        // An address with a password in it.
-                        Value::String(text) if text.contains('@') => "***".to_owned(),
-                        Value::String(text) => format!("{text:?}"),
-                        other => other.to_string(),
+                    let given = match given.to_string() {
+                        // An address with a password in it, a key, several lines.
+                        text if T::SECRET
+                            || ["@", "-----BEGIN", "\\n", "\n"].iter().any(|part| text.contains(part)) =>
+                        {
+                            "***".to_owned()
+                        }
+                        _ if given.is_str() => format!("{:?}", given.as_str().unwrap_or_default()),
+                        text => text,
                     };
                     let place = format!("{key} ({origin})");
                     self.problems.push(Problem { place, reason: format!("has to be {needs}, not {given}") });

@@ -221,6 +221,7 @@ impl Config {
             duration,
             deadline: layers.get("drain.deadline", duration + 10 * SECOND),
         };
+        layers.check("drain.deadline", drain.deadline >= drain.duration, "must not be less than drain.duration");
         let log = Log {
             level: layers.get("log.level", Level("info".into())).0,
             level_file: layers.get("log.level_file", None),
@@ -312,6 +313,24 @@ mod tests {
         assert!(problems[0].starts_with("hub.toml, line 1: "), "{problems:?}");
         let problem = parse("a = 1\nb = 'AccountKey=secret\n", &[], &[]).expect_err("no TOML").to_string();
         assert!(problem.starts_with("hub.toml, line 2: ") && !problem.contains("secret"), "{problem}");
+    }
+
+    #[test]
+    fn drain_deadline_below_the_duration_is_refused() {
+        let file = "[drain]\nduration = '20s'\ndeadline = '19s'";
+        assert_eq!(problems(file, &[]), ["drain.deadline (hub.toml): must not be less than drain.duration"]);
+        let config = parse("[drain]\nduration = '20s'\ndeadline = '20s'", &[], &[]).expect("fine");
+        assert_eq!(config.drain.deadline, config.drain.duration);
+    }
+
+    #[test]
+    fn key_in_the_place_of_its_path_is_not_quoted() {
+        for key in ["-----BEGIN PRIVATE KEY-----SECRET", "SECRET\nSECRET"] {
+            for name in ["NOTIFICATION_HUB__AUTH__KEYS", "NOTIFICATION_HUB__CONNECTION_TOKEN_KEY_FILE"] {
+                let told = problems("", &[(name, key)]).join("\n");
+                assert!(told.contains("has to be a path") && !told.contains("SECRET"), "{told}");
+            }
+        }
     }
 
     #[test]

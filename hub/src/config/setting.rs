@@ -59,7 +59,9 @@ impl<T: Setting> Setting for Vec<T> {
 
 impl Setting for PathBuf {
     fn read(value: &Value) -> Result<Self, &'static str> {
-        value.as_str().filter(|text| !text.is_empty()).map(PathBuf::from).ok_or("a path")
+        // A key itself in the place of its path.
+        let is_content = |text: &str| text.contains('\n') || text.contains("-----BEGIN");
+        value.as_str().filter(|text| !text.is_empty() && !is_content(text)).map(PathBuf::from).ok_or("a path")
     }
 
     fn show(&self) -> String {
