@@ -20,13 +20,12 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use crate::admin::{self, Admin};
 use crate::auth::authority::Authority;
 use crate::auth::claims::Rules;
-use crate::auth::key_files::KeyFilesError;
 use crate::auth::key_watch::KeyWatch;
 use crate::auth::{Authenticator, Verifier};
-use crate::azure::QueueError;
 use crate::backplane::{Backplane, Local, Redis};
 use crate::config::Config;
 use crate::descriptors::Shares;
+use crate::preflight::Preflight;
 use crate::reactor::{self, Means, Reactors};
 use crate::reload::Looks;
 use crate::shutdown;
@@ -37,7 +36,7 @@ use crate::timely::TimelyRuntime;
 use crate::transport::cors::Cors;
 use crate::transport::endpoint::{self, Endpoint};
 use crate::transport::negotiate::{self, Negotiate};
-use crate::transport::negotiations::{ConnectionTokenKeyError, Negotiations};
+use crate::transport::negotiations::Negotiations;
 use crate::transport::plain;
 use crate::transport::relay::Door;
 use crate::transport::request::Gate;
@@ -58,15 +57,6 @@ const LONGEST_START: Duration = Duration::from_secs(30);
 /// Why a hub could not be started, or did not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The keys.
-    #[error("auth.keys: {0}")]
-    Keys(#[from] KeyFilesError),
-    /// The source.
-    #[error("source: {0}")]
-    Source(#[from] QueueError),
-    /// The key of the tokens of negotiations.
-    #[error("connection_token_key_file: {0}")]
-    ConnectionTokenKey(#[from] ConnectionTokenKeyError),
     /// A listener.
     #[error("{key}: cannot listen on {address}: {source}")]
     Listen {
@@ -86,13 +76,6 @@ pub enum AppError {
     /// The metrics contradict each other.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-}
-
-impl AppError {
-    /// Whether whoever configured the hub has to act.
-    pub fn is_configuration(&self) -> bool {
-        matches!(self, AppError::Keys(_) | AppError::Source(_) | AppError::ConnectionTokenKey(_))
-    }
 }
 
 /// The addresses on which a hub listens.
@@ -121,30 +104,25 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Loads the keys and binds the ports.
+    /// Binds the ports, for a configuration and what was loaded for it.
     ///
     /// # Errors
-    /// The first thing that is wrong.
-    pub fn bind(config: Config) -> Result<Hub, AppError> {
-        let (keys, loaded) = match &config.auth.authority {
-            Some(_) if config.auth.keys.is_empty() => (None, Vec::new()),
-            _ => KeyWatch::open(config.auth.keys.clone()).map(|(keys, loaded)| (Some(keys), loaded))?,
-        };
+    /// The first port that can't be had.
+    pub fn bind(config: Config, loaded: Preflight) -> Result<Hub, AppError> {
+        let Preflight { keys, negotiations, queue } = loaded;
+        let (keys, loaded) = keys.map(|(watch, parsed)| (watch, parsed.keys)).unzip();
         let rules = Rules {
             issuer: config.auth.issuer.clone(),
             audiences: config.auth.audiences.clone(),
             clock_skew: config.auth.clock_skew.as_secs_f64(),
         };
-        let verifier = Arc::new(Verifier::new(rules, loaded));
-        let negotiations = match &config.connection_token_key {
-            Some(file) => Negotiations::by_file(file)?,
-            None => Negotiations::alone(),
-        };
+        let verifier = Arc::new(Verifier::new(rules, loaded.unwrap_or_default()));
         let trust = TrustWatch::open(config.backplane.redis.iter().flat_map(|redis| redis.ca_file.clone()).collect());
         let public = listen("listen.public", &config.listen.public)?;
-        let source = Source::open(&config.source, config.backplane.redis.is_none(), || {
-            listen("listen.internal", &config.listen.internal)
-        })?;
+        let source = match queue {
+            Some(queue) => Source::AzureQueue(queue),
+            None => Source::Direct(listen("listen.internal", &config.listen.internal)?),
+        };
         let admin = listen("listen.admin", &config.listen.admin)?;
         Ok(Hub { config, public, admin, source, keys, trust, verifier, negotiations })
     }

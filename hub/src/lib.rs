@@ -13,9 +13,12 @@
 //! - `auth` says who may connect and who may push, `admin` how the hub is, `shutdown` how it ends; `timely` has a thread for
 //!   what must not wait for other work.
 //! - `reload` looks at files that may change: keys, certificates (`trust`), the log's level (`telemetry`).
-//! - `app` puts all of this together from a `config`; `client` and `sender` are the other sides: what connects, what pushes.
+//! - `error_chain` displays an error with its causes.
+//! - `app` puts all of this together from a `config` and what `preflight` has loaded; `client` and `sender` are the other sides: what connects, what pushes.
 //!
 //! A stage uses stages to its right and the shared nouns, never one to its left; `tests/layers.rs` holds this.
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod admin;
 pub mod app;
@@ -29,8 +32,10 @@ pub mod config;
 pub mod connection;
 pub mod delivery;
 pub mod descriptors;
+pub mod error_chain;
 pub mod limits;
 pub mod notification;
+pub mod preflight;
 pub mod protocol;
 pub mod reactor;
 pub mod reload;

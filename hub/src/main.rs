@@ -1,11 +1,15 @@
 //! Parses the command line and turns the result into an exit status.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod commands;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use commands::output::{OutputClosed, complain};
 use commands::{Cli, Command, Usage};
+use notification_hub::error_chain::ErrorChain;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -18,11 +22,14 @@ fn main() -> ExitCode {
         Command::CheckConfig(arguments) => commands::check_config::run(&arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
-        }
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    if error.is::<OutputClosed>() {
+        return ExitCode::SUCCESS;
     }
+    if let Some(usage) = error.downcast_ref::<Usage>() {
+        usage.problems().iter().for_each(|problem| complain(format_args!("error: {problem}")));
+        return ExitCode::from(2);
+    }
+    complain(format_args!("error: {}", ErrorChain(error.as_ref())));
+    ExitCode::FAILURE
 }

@@ -10,14 +10,25 @@ const STAGES: [&str; 9] =
     ["source", "route", "backplane", "reactor", "catch_up", "transport", "connection", "protocol", "notification"];
 
 /// What every stage may use; they use each other and no stage but those named in `EXCEPT`.
-const SHARED: [&str; 10] =
-    ["delivery", "config", "descriptors", "limits", "telemetry", "trust", "auth", "azure", "backoff", "reload"];
+const SHARED: [&str; 11] = [
+    "delivery",
+    "config",
+    "descriptors",
+    "error_chain",
+    "limits",
+    "telemetry",
+    "trust",
+    "auth",
+    "azure",
+    "backoff",
+    "reload",
+];
 
 /// What stands beside the stages and uses them: how a hub is put together, shown, ended and asked. No stage uses these.
-const BESIDE: [&str; 6] = ["app", "admin", "shutdown", "timely", "client", "sender"];
+const BESIDE: [&str; 7] = ["app", "admin", "preflight", "shutdown", "timely", "client", "sender"];
 
 /// What those beside the stages may use of each other: the root puts everything together.
-const OF_EACH_OTHER: [(&str, &[&str]); 1] = [("app", &["admin", "shutdown", "timely"])];
+const OF_EACH_OTHER: [(&str, &[&str]); 1] = [("app", &["admin", "preflight", "shutdown", "timely"])];
 
 /// Shared nouns that hold what a stage makes: frames, kinds of client, protocols.
 const EXCEPT: [(&str, &[&str]); 3] = [

@@ -215,7 +215,7 @@ fn generated_jwks() -> Vec<u8> {
 
 #[test]
 fn the_hub_takes_the_generated_keys() {
-    let keys = key_files::parse(&vec![(PathBuf::from("jwks.json"), generated_jwks())]).expect("a key set");
+    let keys = key_files::parse(&vec![(PathBuf::from("jwks.json"), generated_jwks())]).expect("a key set").keys;
     assert_eq!(keys.len(), 1);
     assert!(keys[0].id.is_some(), "a key without id");
 }
@@ -234,7 +234,7 @@ fn the_hub_takes_the_keys_of_a_rotation() {
     let entries = ring.entries();
     assert_eq!(KeyRing::read(&entries, now, now), ring, "it is read back as it was written");
     let keys = key_files::parse(&vec![(PathBuf::from("jwks.json"), entries["jwks.json"].0.clone())]);
-    assert_eq!(keys.expect("a key set").len(), 3);
+    assert_eq!(keys.expect("a key set").keys.len(), 3);
 }
 
 /// What the operator refuses though the hub reads it: a form that hardly anybody writes (PKCS#1 of a public key).
@@ -251,6 +251,23 @@ fn hub_and_operator_judge_keys_alike() {
         })
         .collect();
     let text = |name: &str, text: &str| (name.to_owned(), text.as_bytes().to_vec());
+    let jwk = |changes: serde_json::Value| {
+        let mut set: serde_json::Value = serde_json::from_slice(&generated_jwks()).expect("JSON");
+        let key = set["keys"][0].as_object_mut().expect("a key");
+        key.extend(changes.as_object().expect("an object").clone());
+        (format!("{changes}.jwks.json"), set.to_string().into_bytes())
+    };
+    let changes = [
+        json!({ "use": "enc" }),
+        json!({ "use": "tls" }),
+        json!({ "key_ops": ["encrypt"] }),
+        json!({ "key_ops": ["sign", "verify"] }),
+        json!({ "alg": "RS512" }),
+        json!({ "n": "AQAB" }),
+        json!({ "crv": "P-384" }),
+        json!({ "kty": "EC", "alg": "ES256", "crv": "P-256", "x": "AQAB", "y": "AQAB" }),
+    ];
+    entries.extend(changes.map(jwk));
     entries.extend([
         ("jwks.json".to_owned(), generated_jwks()),
         text("empty.jwks.json", "{\"keys\":[]}"),

@@ -14,7 +14,7 @@ pub(crate) fn check(input: &[u8]) {
     static NEGOTIATIONS: LazyLock<Negotiations> = LazyLock::new(|| Negotiations::new(b"a key"));
     let query = String::from_utf8_lossy(input);
     let asked = Query::parse(&query).value("negotiateVersion");
-    let answer = body(asked.as_deref(), "an id", &NEGOTIATIONS.issue(Hub::Main));
+    let answer = body(asked.as_deref(), "an id", &NEGOTIATIONS.issue(Hub::Main).expect("randomness"));
     let answer: Value = serde_json::from_str(&answer).expect("JSON");
     let asked: Option<i64> = asked.map_or(Some(0), |asked| asked.trim().parse().ok());
     if answer["error"].is_string() {

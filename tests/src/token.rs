@@ -4,6 +4,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
@@ -44,6 +46,21 @@ impl Signer {
         let token = encode(&self.header, claims, &self.key)?;
         secrets::keep(token.rsplit('.').next().unwrap_or(&token));
         Ok(token)
+    }
+}
+
+impl Signer {
+    /// The token of these claims, with these members over those of the header.
+    pub fn sign_with_header(&self, changes: &Value, claims: &Value) -> Result<String> {
+        let mut header = serde_json::to_value(&self.header)?;
+        for (name, value) in changes.as_object().into_iter().flatten() {
+            header[name] = value.clone();
+        }
+        let encode = |json: &Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
+        let message = format!("{}.{}", encode(&header), encode(claims));
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.header.alg)?;
+        secrets::keep(&signature);
+        Ok(format!("{message}.{signature}"))
     }
 }
 

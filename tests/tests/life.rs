@@ -1,6 +1,6 @@
 //! A hub from its start to its end: configuration, health, commands, drain.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ fn a_wrong_configuration_is_told_whole_with_status_2() -> Result<()> {
         for problem in ["reactors (", "nonsense (", "signalr.keep_alive (", "listen.public (--listen)"] {
             ensure!(told.contains(problem), "{command} does not tell of {problem}: {told}");
         }
+        ensure!(told.lines().all(|line| line.starts_with("error: ")), "a line each: {told}");
     }
     std::fs::write(&file, "auth.keys = ['/nowhere']\n")?;
     let output = run(&["serve", "--config", name])?;
@@ -47,6 +48,105 @@ fn a_wrong_configuration_is_told_whole_with_status_2() -> Result<()> {
     let output = run(&["serve", "--config", "/nowhere/hub.toml"])?;
     ensure!(output.status.code() == Some(2) && text(&output.stderr).contains("/nowhere/hub.toml"), "{output:?}");
     Ok(())
+}
+
+#[test]
+fn check_config_refuses_what_serve_refuses() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let write = |name: &str, text: &str| -> Result<String> {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text)?;
+        Ok(path.to_str().context("an odd folder")?.to_owned())
+    };
+    let (good, short) = (write("good.secret", &"x".repeat(40))?, write("short.key", "x")?);
+    let malformed = write("malformed.jwks.json", r#"{"keys":"TOP-SECRET"}"#)?;
+    let identity = "source.kind = 'azure_queue'\nsource.azure_queue.account_url = 'https://x.queue.core.windows.net'";
+    for (settings, problems) in [
+        (String::new(), &["auth.keys: there is no key"][..]),
+        (format!("auth.keys = ['{malformed}']"), &["malformed.jwks.json: it is not a JWK set (see line 1, column "]),
+        (
+            format!("auth.keys = ['/nowhere']\nconnection_token_key_file = '{short}'"),
+            &["auth.keys: /nowhere: No such file", "connection_token_key_file: "],
+        ),
+        (
+            format!("auth.keys = ['{good}']\nconnection_token_key_file = '/nowhere'"),
+            &["connection_token_key_file: cannot read /nowhere: No such file"],
+        ),
+        (format!("auth.keys = ['{good}']\n{identity}"), &["source.azure_queue: "]),
+        (format!("auth.keys = ['{good}']\ndrain.deadline = '1s'"), &["drain.deadline ("]),
+    ] {
+        let file = write("hub.toml", &settings)?;
+        for command in ["check-config", "serve"] {
+            let mut process = Command::new(programs::find("notification-hub")?);
+            process.args([command, "--config", &file, "--listen", "127.0.0.1:0"]);
+            let output = process.env_clear().output()?;
+            let told = text(&output.stderr);
+            ensure!(output.status.code() == Some(2), "{settings}: {output:?}");
+            let lines: Vec<&str> = told.lines().collect();
+            ensure!(lines.len() == problems.len(), "{settings}: {told}");
+            let each =
+                lines.iter().zip(problems).all(|(line, part)| line.starts_with("error: ") && line.contains(part));
+            ensure!(each && !told.contains("SECRET"), "{settings}: {told}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn command_without_a_reader_ends_quietly() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let key = folder.path().join("test.secret");
+    std::fs::write(&key, "x".repeat(40))?;
+    let key = key.to_str().context("an odd folder")?;
+    let hub = LocalHub::start("")?;
+    let admin = format!("http://{}", hub.admin);
+    let file = folder.path().join("hub.toml");
+    std::fs::write(&file, format!("auth.keys = ['{key}']"))?;
+    let file = file.to_str().context("an odd folder")?;
+    for (arguments, status) in [
+        (&["token", "--key", key, "--user", USER][..], 0),
+        (&["check-config", "--config", file], 0),
+        (&["check-config", "--config", file, "--json"], 0),
+        (&["check-config", "--config", "/dev/null"], 2),
+        (&["healthcheck", "--url", &admin], 0),
+        (&["push", "--url", "http://127.0.0.1:1", "--token", "x", "--type", "5", "--user", USER], 1),
+        (&["--help"], 0),
+    ] {
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let mut command = Command::new(programs::find("notification-hub")?);
+        let output = command.args(arguments).stdout(writer.try_clone()?).output()?;
+        ensure!(!text(&output.stderr).contains("panicked"), "{arguments:?}: {output:?}");
+        ensure!(output.status.code() == Some(status), "{arguments:?}: {output:?}");
+        ensure!(command.stderr(writer).status()?.code() == Some(status), "{arguments:?} without standard error");
+    }
+    Ok(())
+}
+
+/// As `listen | head -1`: the reader leaves after one line.
+#[test]
+fn listen_whose_reader_leaves_ends_with_status_0() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let (reader, writer) = std::io::pipe()?;
+    let mut command = Command::new(programs::find("notification-hub")?);
+    command.args(["listen", "--url", &hub.url(), "--protocol", "json"]);
+    let mut listen = command.env("NOTIFICATION_HUB_TOKEN", hub.token(USER, &[])?).stdout(writer).spawn()?;
+    drop(command);
+    let push = || hub.push(&json!({ "type": 11, "payload": { "userId": USER } }));
+    wait::until("it is connected", SOON, || {
+        ensure!(hub.total("notification_hub_connections")? == 1.0);
+        Ok(())
+    })?;
+    push()?;
+    let mut line = String::new();
+    BufReader::new(reader).read_line(&mut line)?;
+    ensure!(line.contains("ReceiveMessage") || line.contains("Heartbeat"), "{line}");
+    wait::until("it ends", SOON, || {
+        push()?;
+        let status = listen.try_wait()?.context("it goes on")?;
+        ensure!(status.success(), "{status}");
+        Ok(())
+    })
 }
 
 #[test]
@@ -86,9 +186,20 @@ fn health_is_told_to_probes_and_to_healthcheck() -> Result<()> {
     let output = run(&["healthcheck", "--url", &admin])?;
     ensure!(output.status.success() && text(&output.stdout) == "healthy", "{output:?}");
     ensure!(hub.metric(r#"notification_hub_closes_total{reason="drain"}"#)? == 0.0, "series are there from the start");
+    // Without an address it asks at the port that the hub is configured with.
+    let address = hub.admin.to_string();
+    let output = run(&["healthcheck", "--admin-listen", &address])?;
+    ensure!(output.status.success(), "{output:?}");
+    let mut command = Command::new(programs::find("notification-hub")?);
+    command.arg("healthcheck").env("NOTIFICATION_HUB__LISTEN__ADMIN", format!("0.0.0.0:{}", hub.admin.port()));
+    let output = command.output()?;
+    ensure!(output.status.success(), "{output:?}");
     drop(hub);
     let output = run(&["healthcheck", "--url", &admin])?;
     ensure!(output.status.code() == Some(1), "{output:?}");
+    ensure!(text(&output.stderr).matches("Connection refused").count() == 1, "{output:?}");
+    let output = run(&["listen", "--url", &admin, "--token", "x"])?;
+    ensure!(text(&output.stderr).matches("Connection refused").count() == 1, "{output:?}");
     Ok(())
 }
 
@@ -262,6 +373,18 @@ fn dev_gives_everything_to_connect_and_to_push() -> Result<()> {
     ensure!(output.status.code() == Some(1) && text(&output.stderr).contains("the hub answered 404"), "{output:?}");
     let output = run(&["push", "--url", &get("sendUrl")?, "--token", &token, "--type", "5", "--user", &user])?;
     ensure!(output.status.code() == Some(1) && text(&output.stderr).contains("403"), "{output:?}");
+    // A token of another key: the hub's explanation is told.
+    let folder = tempfile::tempdir()?;
+    let other = folder.path().join("other.secret");
+    std::fs::write(&other, "x".repeat(40))?;
+    let foreign = text(&run(&["token", "--key", other.to_str().context("an odd folder")?, "--user", &user])?.stdout);
+    let explained = "the hub answered 401: The signature is invalid";
+    let output = run(&["listen", "--url", &get("url")?, "--token", &foreign])?;
+    ensure!(output.status.code() == Some(1) && text(&output.stderr).contains(explained), "{output:?}");
+    let output = run(&["push", "--url", &get("sendUrl")?, "--token", &foreign, "--type", "5", "--user", &user])?;
+    ensure!(output.status.code() == Some(1) && text(&output.stderr).contains(explained), "{output:?}");
+    let output = run(&["listen", "--url", &format!("{}/hub?access_token={foreign}", get("url")?), "--token", "x"])?;
+    ensure!(output.status.code() == Some(1) && !text(&output.stderr).contains(&foreign), "{output:?}");
     let output = run(&["push", "--url", &get("sendUrl")?, "--token", &token, "--type", "Nonsense"])?;
     ensure!(output.status.code() == Some(2) && text(&output.stderr).contains("is no type of push"), "{output:?}");
     let output = run(&["token", "--key", &key])?;

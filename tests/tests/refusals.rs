@@ -1,6 +1,7 @@
 //! Bad input at the public and the internal port: the answer that the contract gives, and a hub that goes on.
 
 use std::io::Read;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jsonwebtoken::{Algorithm, EncodingKey};
@@ -9,6 +10,7 @@ use notification_hub_tests::http;
 use notification_hub_tests::keys::SigningKey;
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::token::{self, Signer};
+use notification_hub_tests::wait;
 use serde_json::{Value, json};
 
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
@@ -26,7 +28,7 @@ fn a_bad_token_gets_a_401_that_says_so_and_is_never_logged() -> Result<()> {
     let hub = LocalHub::start("")?;
     let rsa = SigningKey::rs256()?;
     std::fs::write(hub.keys().join("identity.pem"), &rsa.public_pem)?;
-    notification_hub_tests::wait::until("the new key is in force", std::time::Duration::from_secs(20), || {
+    wait::until("the new key is in force", Duration::from_secs(20), || {
         let token = rsa.signer()?.sign(&claims(json!({})))?;
         ensure!(hub.upgrade(Some(&token))?.0.status == 101);
         Ok(())
@@ -41,6 +43,7 @@ fn a_bad_token_gets_a_401_that_says_so_and_is_never_logged() -> Result<()> {
     };
     // The public key is no secret: who takes it for one lets everybody in.
     let confused = Signer::new(Algorithm::HS256, EncodingKey::from_secret(rsa.public_pem.as_bytes()));
+    let unknown = SigningKey::es256()?;
     let expired = claims(json!({ "exp": now - 360, "nbf": now - 7200 }));
     let early = claims(json!({ "nbf": now + 360 }));
     let bad = [
@@ -50,11 +53,22 @@ fn a_bad_token_gets_a_401_that_says_so_and_is_never_logged() -> Result<()> {
         ("signature", confused.sign(&claims(json!({})))?),
         ("signature", Signer::secret(&[b'x'; 40]).sign(&claims(json!({})))?),
         ("signature", SigningKey::rs256()?.signer()?.sign(&claims(json!({})))?),
-        ("unknown_key", SigningKey::es256()?.signer()?.sign(&claims(json!({})))?),
+        ("unknown_key", unknown.signer()?.sign(&claims(json!({})))?),
         ("expired", hub.signer().sign(&expired)?),
         ("not_yet", hub.signer().sign(&early)?),
         ("type", hub.signer().with_type("JWT").sign(&claims(json!({})))?),
+        ("malformed", hub.signer().sign(&claims(json!({ "iat": "soon" })))?),
+        ("malformed", hub.signer().sign(&claims(json!({ "nbf": null })))?),
+        ("malformed", hub.signer().sign(&claims(json!({ "exp": 1e308 })))?),
+        ("malformed", hub.signer().sign(&claims(json!({ "sub": [[USER]] })))?),
+        ("malformed", hub.signer().sign(&claims(json!({ "jti": 7 })))?),
+        ("malformed", hub.signer().sign_with_header(&json!({ "crit": [] }), &claims(json!({})))?),
+        ("malformed", hub.signer().sign_with_header(&json!({ "crit": ["b64"], "b64": false }), &claims(json!({})))?),
+        ("malformed", hub.signer().sign_with_header(&json!({ "x5t": 7 }), &claims(json!({})))?),
     ];
+    let with_members = json!({ "cty": "JWT", "x5t": "eA", "x5t#S256": 7, "more": [1] });
+    let unusual = hub.signer().sign_with_header(&with_members, &claims(json!({ "iat": "7", "jti": null })))?;
+    ensure!(hub.upgrade(Some(&unusual))?.0.status == 101);
     for (reason, token) in &bad {
         let series = format!("notification_hub_auth_failures_total{{reason=\"{reason}\"}}");
         let before = hub.metric(&series)?;
@@ -69,6 +83,20 @@ fn a_bad_token_gets_a_401_that_says_so_and_is_never_logged() -> Result<()> {
     ensure!(hub.upgrade(Some(&hub.signer().sign(&token::internal())?))?.0.status == 403);
     ensure!(hub.upgrade(Some(&good))?.0.status == 101);
 
+    let exp = format!("\"exp\":{}", now - 360);
+    for (reason, detail) in
+        [("expired", &*exp), ("unknown_key", &*unknown.id), ("not_yet", "\"iss\":\"http://localhost\"")]
+    {
+        let reason = format!("\"reason\":\"{reason}\"");
+        wait::until("the rejection is logged", Duration::from_secs(20), || {
+            let log = hub.process.printed();
+            let told = log
+                .lines()
+                .any(|line| [&reason, "a token was rejected", detail].iter().all(|part| line.contains(*part)));
+            ensure!(told, "{reason} with {detail} is not in\n{log}");
+            Ok(())
+        })?;
+    }
     let log = hub.process.printed();
     ensure!(log.contains("a client was refused"), "nothing was logged:\n{log}");
     for token in bad.iter().map(|(_, token)| token).chain([&good]) {
@@ -92,7 +120,7 @@ fn every_kind_of_key_lets_its_tokens_in() -> Result<()> {
         let token = key.signer()?.sign(&claims(json!({})))?;
         let path = hub.keys().join(file);
         let answers = |status: u16| {
-            notification_hub_tests::wait::until(file, std::time::Duration::from_secs(20), || {
+            wait::until(file, Duration::from_secs(20), || {
                 let (response, _) = hub.upgrade(Some(&token))?;
                 ensure!(response.status == status, "{}", response.status);
                 Ok(())
@@ -104,6 +132,30 @@ fn every_kind_of_key_lets_its_tokens_in() -> Result<()> {
         answers(401)?;
     }
     Ok(())
+}
+
+#[test]
+fn jwk_for_another_use_verifies_nothing_and_is_told_of() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let (good, encrypts) = (SigningKey::rs256()?, SigningKey::es256()?);
+    let mut set: Value = serde_json::from_str(&good.jwks)?;
+    let mut other: Value = serde_json::from_str(&encrypts.jwks)?;
+    other["keys"][0]["key_ops"] = json!(["encrypt"]);
+    set["keys"].as_array_mut().context("no keys")?.push(other["keys"][0].clone());
+    std::fs::write(hub.keys().join("set.jwks.json"), set.to_string())?;
+    wait::until("the set is in force", Duration::from_secs(20), || {
+        let token = good.signer()?.sign(&claims(json!({})))?;
+        ensure!(hub.upgrade(Some(&token))?.0.status == 101);
+        Ok(())
+    })?;
+    let token = encrypts.signer()?.sign(&claims(json!({})))?;
+    ensure!(hub.upgrade(Some(&token))?.0.status == 401);
+    wait::until("the warning", Duration::from_secs(20), || {
+        let log = hub.process.printed();
+        let told = |line: &str| line.contains("keys of a JWK set are not used") && line.contains(&encrypts.id);
+        ensure!(log.lines().any(told), "{log}");
+        Ok(())
+    })
 }
 
 #[test]

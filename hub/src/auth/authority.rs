@@ -10,8 +10,11 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
+use super::jwk_set::JwkSet;
 use super::key::{Key, KeyError};
+use super::key_watch::warn_of_left_out;
 use super::verifier::{Origin, Verifier};
+use crate::error_chain::ErrorChain;
 use crate::telemetry::Metrics;
 use crate::trust::RenewedClient;
 
@@ -52,13 +55,15 @@ pub enum AuthorityError {
     /// The answer was too long.
     #[error("{0} is too long")]
     TooLong(&'static str),
-    /// The answer was no such document.
-    #[error("{what} can't be understood: {source}")]
+    /// The answer was no such document. Only the place is told: whatever answers there, its text is not ours to repeat.
+    #[error("{what} can't be understood (see line {line}, column {column})")]
     Malformed {
         /// The document.
         what: &'static str,
-        /// What is wrong.
-        source: serde_json::Error,
+        /// The line of the error, from 1.
+        line: usize,
+        /// The column of the error, from 1.
+        column: usize,
     },
     /// The keys.
     #[error("the key set can't be used: {0}")]
@@ -71,8 +76,17 @@ pub struct Authority {
     http: RenewedClient,
     verifier: Arc<Verifier>,
     metrics: Arc<Metrics>,
-    /// When the keys were last fetched, or tried to; held while they are, so that one fetch serves all who wait.
-    fetched: Mutex<Option<Instant>>,
+    /// Held during a fetch, so that one fetch serves all who wait.
+    fetched: Mutex<Fetched>,
+}
+
+/// The last fetch of the keys.
+#[derive(Default)]
+struct Fetched {
+    /// The time of it, successful or not.
+    at: Option<Instant>,
+    /// The keys of the set that are not used, as they were last logged.
+    left_out: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +103,7 @@ impl Authority {
     pub fn new(url: &str, verifier: Arc<Verifier>, metrics: Arc<Metrics>) -> reqwest::Result<Authority> {
         let http = RenewedClient::new(|client| client.timeout(PATIENCE))?;
         let url = url.trim_end_matches('/').to_owned();
-        Ok(Authority { url, http, verifier, metrics, fetched: Mutex::new(None) })
+        Ok(Authority { url, http, verifier, metrics, fetched: Mutex::default() })
     }
 
     /// Keeps the keys fresh, for ever.
@@ -97,8 +111,7 @@ impl Authority {
         let mut retry = RETRY.0;
         loop {
             let mut fetched = self.fetched.lock().await;
-            let good = self.fetch_and_tell().await;
-            *fetched = Some(Instant::now());
+            let good = self.fetch_and_tell(&mut fetched).await;
             drop(fetched);
             if good {
                 retry = RETRY.0;
@@ -113,36 +126,43 @@ impl Authority {
     /// Fetches the keys, unless that was done just now.
     pub async fn refresh(&self) {
         let mut fetched = self.fetched.lock().await;
-        if fetched.is_none_or(|last| last.elapsed() >= SELDOM) {
-            self.fetch_and_tell().await;
-            *fetched = Some(Instant::now());
+        if fetched.at.is_none_or(|last| last.elapsed() >= SELDOM) {
+            self.fetch_and_tell(&mut fetched).await;
         }
     }
 
-    async fn fetch_and_tell(&self) -> bool {
+    async fn fetch_and_tell(&self, fetched: &mut Fetched) -> bool {
         let result = self.fetch().await;
+        fetched.at = Some(Instant::now());
         let label = if result.is_ok() { "loaded" } else { "failed" };
         self.metrics.key_reloads.inc(label);
         match result {
-            Ok(keys) => {
+            Ok((keys, left_out)) => {
                 tracing::info!(keys = keys.len(), authority = self.url, "the identity server's keys are loaded");
+                if left_out != fetched.left_out {
+                    warn_of_left_out(&self.url, &left_out);
+                    fetched.left_out = left_out;
+                }
                 self.verifier.replace_keys(Origin::Authority, keys);
                 true
             }
             Err(error) => {
+                let error = ErrorChain(&error);
                 tracing::warn!(%error, authority = self.url, "the identity server's keys can't be loaded; those that are known stay");
                 false
             }
         }
     }
 
-    async fn fetch(&self) -> Result<Vec<Key>, AuthorityError> {
+    /// Returns the keys, and the entries of the set that are not used.
+    async fn fetch(&self) -> Result<(Vec<Key>, Vec<String>), AuthorityError> {
         let address = format!("{}/.well-known/openid-configuration", self.url);
         let discovery: Discovery =
             parse("the discovery document", &self.get("the discovery document", &address).await?)?;
-        let keys = Key::from_jwks(&self.get("the key set", &discovery.jwks_uri).await?)?;
+        let set = JwkSet::parse(&self.get("the key set", &discovery.jwks_uri).await?)?;
         let issuer: Arc<str> = discovery.issuer.into();
-        Ok(keys.into_iter().map(|key| key.of(issuer.clone())).collect())
+        let keys = set.keys.into_iter().map(|key| key.of(issuer.clone())).collect();
+        Ok((keys, set.left_out.iter().map(ToString::to_string).collect()))
     }
 
     async fn get(&self, what: &'static str, address: &str) -> Result<Vec<u8>, AuthorityError> {
@@ -163,5 +183,21 @@ impl Authority {
 }
 
 fn parse<T: DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, AuthorityError> {
-    serde_json::from_slice(body).map_err(|source| AuthorityError::Malformed { what, source })
+    let malformed =
+        |error: serde_json::Error| AuthorityError::Malformed { what, line: error.line(), column: error.column() };
+    serde_json::from_slice(body).map_err(malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn malformed_discovery_document_is_told_by_position_and_never_quoted() {
+        for text in [r#"{"issuer":"x","jwks_uri":["TOP-SECRET"]}"#, r#""TOP-SECRET""#, "{\"issuer\": TOP-SECRET"] {
+            let error = parse::<Discovery>("the discovery document", text.as_bytes()).err().expect("no document");
+            assert!(error.to_string().starts_with("the discovery document can't be understood (see line 1, column "));
+            assert!(!format!("{error} {error:?}").contains("SECRET"), "{error:?}");
+        }
+    }
 }

@@ -53,18 +53,27 @@ impl Claims {
         let claims = claims.as_object().ok_or(Rejection::Malformed)?;
         let claim = |name: &str| claims.get(name).unwrap_or(&Value::Null);
 
-        let expires = seconds(claim("exp"))?.ok_or(Rejection::Malformed)?;
+        let time = |name: &str| claims.get(name).map(seconds).transpose();
+        let expires = time("exp")?.ok_or(Rejection::Malformed)?;
         let valid_until = expires + rules.clock_skew;
         if now > valid_until {
             return Err(Rejection::Expired);
         }
-        if let Some(not_before) = seconds(claim("nbf"))? {
+        if let Some(not_before) = time("nbf")? {
             if not_before > expires {
                 return Err(Rejection::Expired);
             }
             if now + rules.clock_skew < not_before {
                 return Err(Rejection::NotYet);
             }
+        }
+        // Registered claims have their types, also those that nobody asks for, as in the original.
+        time("iat")?;
+        let fits = ["iss", "jti", "azp"].iter().all(|name| is_text_or_null(claim(name)))
+            && (claim("sub").is_number() || is_text_or_null(claim("sub")))
+            && claim("aud").as_array().map_or(is_text_or_null(claim("aud")), |all| all.iter().all(is_text_or_null));
+        if !fits {
+            return Err(Rejection::Malformed);
         }
         let issuer = rules.issuer.as_deref().or(issuer);
         if issuer.is_some_and(|issuer| claim("iss").as_str() != Some(issuer)) {
@@ -100,18 +109,26 @@ impl Claims {
     }
 }
 
-/// A time claim: a number, a fraction, or a number in a string; null counts as absent.
-fn seconds(value: &Value) -> Result<Option<f64>, Rejection> {
-    match value {
-        Value::Null => Ok(None),
-        Value::Number(number) => number.as_f64().map(Some).ok_or(Rejection::Malformed),
-        // Rust reads "NaN" and "inf" too, and such a time would never be over.
+/// Reads a time claim: a whole number or a fraction, as a number or in a text, within the range of an `i64`. As in the
+/// original, null is no time.
+fn seconds(value: &Value) -> Result<f64, Rejection> {
+    const LIMIT: f64 = (1u64 << 63) as f64;
+    // Rust reads "NaN" and "inf" too, and such a time would never be over.
+    let in_range = |seconds: &f64| (-LIMIT..LIMIT).contains(seconds);
+    let seconds = match value {
+        Value::Number(number) => number.as_i64().map(|whole| whole as f64).or(number.as_f64().filter(in_range)),
         Value::String(text) => {
-            let seconds = text.trim().parse().ok().filter(|seconds: &f64| seconds.is_finite());
-            seconds.map(Some).ok_or(Rejection::Malformed)
+            let text = text.trim();
+            let whole = text.parse().ok().map(|whole: i64| whole as f64);
+            whole.or_else(|| text.parse().ok().filter(in_range))
         }
-        _ => Err(Rejection::Malformed),
-    }
+        _ => None,
+    };
+    seconds.ok_or(Rejection::Malformed)
+}
+
+fn is_text_or_null(value: &Value) -> bool {
+    value.is_string() || value.is_null()
 }
 
 /// Whether a claim is, or holds, exactly this text.
@@ -138,6 +155,9 @@ mod tests {
 
     const NOW: f64 = 1_000_000.0;
 
+    /// As a change: the claim is left out.
+    const ABSENT: &str = "(absent)";
+
     fn rules() -> Rules {
         Rules { clock_skew: 300.0, ..Rules::default() }
     }
@@ -150,13 +170,14 @@ mod tests {
         for (name, value) in changes.as_object().expect("changes are an object") {
             claims[name] = value.clone();
         }
+        claims.as_object_mut().expect("an object").retain(|_, value| value != ABSENT);
         Claims::read(claims.to_string().as_bytes(), &rules(), None, NOW)
     }
 
     #[test]
     fn times_allow_the_skew_and_no_more() {
-        assert!(read(json!({"exp": NOW - 299.0, "nbf": null})).is_ok());
-        assert_eq!(read(json!({"exp": NOW - 301.0, "nbf": null})), Err(Rejection::Expired));
+        assert!(read(json!({"exp": NOW - 299.0, "nbf": ABSENT})).is_ok());
+        assert_eq!(read(json!({"exp": NOW - 301.0, "nbf": ABSENT})), Err(Rejection::Expired));
         assert!(read(json!({"nbf": NOW + 299.0})).is_ok());
         assert_eq!(read(json!({"nbf": NOW + 301.0})), Err(Rejection::NotYet));
         assert_eq!(read(json!({"nbf": NOW + 100.0, "exp": NOW - 200.0})), Err(Rejection::Expired));
@@ -165,6 +186,7 @@ mod tests {
     #[test]
     fn exp_is_required_and_may_be_text_or_a_fraction() {
         assert_eq!(read(json!({"exp": null})), Err(Rejection::Malformed));
+        assert_eq!(read(json!({"exp": ABSENT})), Err(Rejection::Malformed));
         assert_eq!(read(json!({"exp": "soon"})), Err(Rejection::Malformed));
         assert_eq!(read(json!({"exp": [1]})), Err(Rejection::Malformed));
         for text in ["NaN", "inf", "-infinity", "1e400"] {
@@ -173,6 +195,44 @@ mod tests {
         }
         assert!(read(json!({"exp": "1003600"})).is_ok());
         assert!(read(json!({"exp": NOW + 0.5})).is_ok());
+    }
+
+    #[test]
+    fn claims_registered_of_another_type_are_malformed() {
+        let (list, object) = (json!(["x"]), json!({"x": 1}));
+        let two_to_63 = 9_223_372_036_854_775_808_u64;
+        for (name, wrong) in [
+            ("exp", vec![json!(null), json!(two_to_63), json!(1e308), json!("1e300"), json!(true)]),
+            ("nbf", vec![json!(null), json!(-1e308), json!("soon"), list.clone(), object.clone(), json!(false)]),
+            ("iat", vec![json!(null), json!(1e19), json!("soon"), list.clone(), object.clone(), json!(true)]),
+            ("iss", vec![json!(1), json!(true), list.clone(), object.clone()]),
+            ("jti", vec![json!(1), json!(true), list.clone(), object.clone()]),
+            ("azp", vec![json!(1), json!(true), list.clone(), object.clone()]),
+            ("sub", vec![json!(true), list.clone(), json!([["x"]]), object.clone()]),
+            ("aud", vec![json!(1), json!(true), json!([1]), json!([["x"]]), object.clone()]),
+        ] {
+            for value in wrong {
+                assert_eq!(read(json!({ name: value })), Err(Rejection::Malformed), "{name}: {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn claims_registered_of_their_types_are_taken() {
+        for (name, good) in [
+            ("exp", vec![json!(i64::MAX), json!("9223372036854775807"), json!(" 1003600 "), json!(1e18)]),
+            ("nbf", vec![json!(ABSENT), json!(0), json!(-1.5), json!(i64::MIN)]),
+            ("iat", vec![json!(ABSENT), json!(1), json!("1"), json!(i64::MAX)]),
+            ("iss", vec![json!(null), json!("x")]),
+            ("jti", vec![json!(null), json!("x")]),
+            ("azp", vec![json!(null), json!("x")]),
+            ("sub", vec![json!(null), json!(7), json!("x")]),
+            ("aud", vec![json!(null), json!("x"), json!([]), json!(["x", null])]),
+        ] {
+            for value in good {
+                assert!(read(json!({ name: value })).is_ok(), "{name}: {value}");
+            }
+        }
     }
 
     #[test]

@@ -5,14 +5,14 @@
 use std::sync::Arc;
 
 use aws_lc_rs::rsa;
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
 /// The shortest HS256 secret that is accepted, in bytes.
 pub const SHORTEST_SECRET: usize = 32;
 
 /// The shortest RSA modulus that is accepted, in bytes.
-const SHORTEST_MODULUS: usize = 256;
+pub(super) const MIN_MODULUS_BYTES: usize = 256;
 
 /// The length of an uncompressed point on P-256, in bytes.
 const P256_POINT: usize = 65;
@@ -40,15 +40,25 @@ pub enum KeyError {
     /// A secret that could be guessed.
     #[error("a secret has to have at least {SHORTEST_SECRET} bytes, this one has {0}")]
     ShortSecret(usize),
-    /// No JWK set.
-    #[error("it is no JWK set: {0}")]
-    Jwks(String),
+    /// No JWK set. Only the place is told: the text may hold secrets.
+    #[error("it is not a JWK set (see line {line}, column {column})")]
+    Jwks {
+        /// The line of the error, from 1.
+        line: usize,
+        /// The column of the error, from 1.
+        column: usize,
+    },
     /// A JWK set without a single key that can verify RS256 or ES256.
     #[error("the JWK set has no key for RS256 or ES256")]
     EmptyJwks,
 }
 
 impl Key {
+    /// Builds a key of no issuer.
+    pub(super) fn new(algorithm: Algorithm, id: Option<String>, verifying: DecodingKey) -> Key {
+        Key { algorithm, id, issuer: None, verifying }
+    }
+
     /// Reads a PEM: a public key, or a private one whose public half is taken.
     pub fn from_pem(pem: &[u8]) -> Result<Key, KeyError> {
         let text = std::str::from_utf8(pem).map_err(|_| KeyError::Pem)?;
@@ -57,7 +67,7 @@ impl Key {
         }
         let read = if text.contains("PRIVATE KEY-----") { public_half } else { public_key };
         let (algorithm, verifying) = read(pem).ok_or(KeyError::Pem)?;
-        Ok(Key { algorithm, id: None, issuer: None, verifying })
+        Ok(Key::new(algorithm, None, verifying))
     }
 
     /// Takes an HS256 secret; white space at its end (an editor's newline) does not count.
@@ -66,33 +76,7 @@ impl Key {
         if secret.len() < SHORTEST_SECRET {
             return Err(KeyError::ShortSecret(secret.len()));
         }
-        Ok(Key { algorithm: Algorithm::HS256, id: None, issuer: None, verifying: DecodingKey::from_secret(secret) })
-    }
-
-    /// Reads the RS256 and ES256 keys of a JWK set; keys for other uses are passed over.
-    pub fn from_jwks(json: &[u8]) -> Result<Vec<Key>, KeyError> {
-        #[derive(serde::Deserialize)]
-        struct Set {
-            // Each key by itself, so that one of an unknown kind does not spoil the others.
-            keys: Vec<serde_json::Value>,
-        }
-        let set: Set = serde_json::from_slice(json).map_err(|error| KeyError::Jwks(error.to_string()))?;
-        let known = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok());
-        let keys: Vec<Key> = known.filter_map(|jwk| Key::from_jwk(&jwk)).collect();
-        if keys.is_empty() { Err(KeyError::EmptyJwks) } else { Ok(keys) }
-    }
-
-    fn from_jwk(jwk: &Jwk) -> Option<Key> {
-        let algorithm = match (&jwk.algorithm, jwk.common.key_algorithm) {
-            (AlgorithmParameters::RSA(_), None | Some(KeyAlgorithm::RS256)) => Algorithm::RS256,
-            (AlgorithmParameters::EllipticCurve(_), None | Some(KeyAlgorithm::ES256)) => Algorithm::ES256,
-            _ => return None,
-        };
-        if matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption)) {
-            return None;
-        }
-        let verifying = DecodingKey::from_jwk(jwk).ok()?;
-        Some(Key { algorithm, id: jwk.common.key_id.clone(), issuer: None, verifying })
+        Ok(Key::new(Algorithm::HS256, None, DecodingKey::from_secret(secret)))
     }
 
     /// The same key, of an issuer.
@@ -113,7 +97,7 @@ fn public_key(pem: &[u8]) -> Option<(Algorithm, DecodingKey)> {
     // A short RSA key, or one on another curve, would be taken and then verify nothing.
     let bytes = key.try_get_as_bytes().ok()?;
     let usable = match algorithm {
-        Algorithm::RS256 => rsa::PublicKey::from_der(bytes).is_ok_and(|key| key.modulus_len() >= SHORTEST_MODULUS),
+        Algorithm::RS256 => rsa::PublicKey::from_der(bytes).is_ok_and(|key| key.modulus_len() >= MIN_MODULUS_BYTES),
         _ => bytes.len() == P256_POINT,
     };
     usable.then_some((algorithm, key))
@@ -145,7 +129,5 @@ mod tests {
     fn what_is_no_key_says_so() {
         assert_eq!(Key::from_pem(b"hello").err(), Some(KeyError::Pem));
         assert_eq!(Key::from_pem(b"-----BEGIN CERTIFICATE-----\n").err(), Some(KeyError::Certificate));
-        assert_eq!(Key::from_jwks(b"{\"keys\":[]}").err(), Some(KeyError::EmptyJwks));
-        assert!(matches!(Key::from_jwks(b"{").err(), Some(KeyError::Jwks(_))));
     }
 }

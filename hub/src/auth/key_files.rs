@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::jwk_set::JwkSet;
 use super::key::{Key, KeyError};
 
 /// Why a set of key files could not be loaded.
@@ -83,17 +84,32 @@ pub fn read(paths: &[PathBuf]) -> Result<Contents, KeyFilesError> {
     Ok(contents)
 }
 
-/// Parses what [`read`] has read: all of it, or the first error, which it is to be no key at all.
-pub fn parse(contents: &Contents) -> Result<Vec<Key>, KeyFilesError> {
-    let mut keys = Vec::new();
+/// The keys of all files.
+pub struct Parsed {
+    /// The usable keys: at least one.
+    pub keys: Vec<Key>,
+    /// The entries of JWK sets that are not used: the file, the key and the reason of each.
+    pub left_out: Vec<String>,
+}
+
+/// Parses what [`read`] returned.
+///
+/// # Errors
+/// The first file that is malformed; a set of files without any key.
+pub fn parse(contents: &Contents) -> Result<Parsed, KeyFilesError> {
+    let mut parsed = Parsed { keys: Vec::new(), left_out: Vec::new() };
     for (path, bytes) in contents {
         let malformed = |source| KeyFilesError::Malformed { path: path.clone(), source };
         match kind(path) {
-            Some(Kind::Pem) => keys.push(Key::from_pem(bytes).map_err(malformed)?),
-            Some(Kind::Secret) => keys.push(Key::from_secret(bytes).map_err(malformed)?),
-            Some(Kind::Jwks) => keys.extend(Key::from_jwks(bytes).map_err(malformed)?),
+            Some(Kind::Pem) => parsed.keys.push(Key::from_pem(bytes).map_err(malformed)?),
+            Some(Kind::Secret) => parsed.keys.push(Key::from_secret(bytes).map_err(malformed)?),
+            Some(Kind::Jwks) => {
+                let set = JwkSet::parse(bytes).map_err(malformed)?;
+                parsed.keys.extend(set.keys);
+                parsed.left_out.extend(set.left_out.iter().map(|key| format!("{}, {key}", path.display())));
+            }
             None => return Err(KeyFilesError::UnknownKind(path.clone())),
         }
     }
-    if keys.is_empty() { Err(KeyFilesError::None) } else { Ok(keys) }
+    if parsed.keys.is_empty() { Err(KeyFilesError::None) } else { Ok(parsed) }
 }

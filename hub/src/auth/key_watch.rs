@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::key::Key;
-use super::key_files::{self, Contents, KeyFilesError};
+use super::key_files::{self, Contents, KeyFilesError, Parsed};
 use super::verifier::{Origin, Verifier};
 use crate::reload::{Looks, follow};
 use crate::telemetry::Metrics;
@@ -20,23 +19,31 @@ impl KeyWatch {
     ///
     /// # Errors
     /// The first file that can't be read or is no key; a set without any key.
-    pub fn open(paths: Vec<PathBuf>) -> Result<(KeyWatch, Vec<Key>), KeyFilesError> {
+    pub fn open(paths: Vec<PathBuf>) -> Result<(KeyWatch, Parsed), KeyFilesError> {
         let contents = key_files::read(&paths)?;
-        let keys = key_files::parse(&contents)?;
-        Ok((KeyWatch { paths, contents }, keys))
+        let parsed = key_files::parse(&contents)?;
+        Ok((KeyWatch { paths, contents }, parsed))
     }
 
     /// Goes on for ever. A set that can't be read leaves the old one in force.
     pub async fn run(self, looks: Looks, verifier: Arc<Verifier>, metrics: Arc<Metrics>) {
         let KeyWatch { paths, contents } = self;
         let take = |contents: &Contents| {
-            let keys = key_files::parse(contents)?;
+            let Parsed { keys, left_out } = key_files::parse(contents)?;
             tracing::info!(keys = keys.len(), "the keys have changed");
+            warn_of_left_out("auth.keys", &left_out);
             metrics.key_reloads.inc("loaded");
             verifier.replace_keys(Origin::Files, keys);
             Ok(())
         };
         let failed = || metrics.key_reloads.inc("failed");
         follow("keys", looks, contents, move |_| key_files::read(&paths), take, failed).await;
+    }
+}
+
+/// Logs the keys of JWK sets that are not used.
+pub(super) fn warn_of_left_out(origin: &str, left_out: &[String]) {
+    if !left_out.is_empty() {
+        tracing::warn!(origin, keys = left_out.join("; "), "keys of a JWK set are not used");
     }
 }

@@ -114,7 +114,7 @@ impl Minter {
     /// Makes a token.
     pub fn mint(&self, request: &Request) -> Result<String, MintError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut claims = json!({ "nbf": now, "iat": now, "exp": now + request.expires_in.as_secs() });
+        let mut claims = json!({ "nbf": now, "iat": now, "exp": now.saturating_add(request.expires_in.as_secs()) });
         let mut claim = |name: &str, value: serde_json::Value| claims[name] = value;
         if let Some(issuer) = &request.issuer {
             claim("iss", json!(issuer));

@@ -1,19 +1,23 @@
 //! Who may connect and who may push: tokens, the keys that they are verified with, and what they say.
 //!
-//! `authenticator` is asked; `authority` fetches an identity server's keys. `key` and `claims` are pure; `key_files` reads the disk and `key_watch` again and again; `verifier` puts them together behind a cache.
+//! `authenticator` is asked; `authority` fetches an identity server's keys. `key`, `jwk_set` and `claims` are pure; `key_files` reads the disk and `key_watch` again and again; `verifier` puts them together behind `claims_cache`.
 //! `mint` is the other side: tokens as Bitwarden's identity service makes them, for `dev`, `token` and tests.
 
 pub mod authenticator;
 pub mod authority;
 pub mod bearer;
+pub mod challenge;
 pub mod claims;
+mod claims_cache;
 mod digest;
 pub mod guest;
+pub mod jwk_set;
 pub mod key;
 pub mod key_files;
 pub mod key_watch;
 pub mod mint;
 pub mod query;
+mod rejection_log;
 pub mod verifier;
 
 pub use authenticator::Authenticator;

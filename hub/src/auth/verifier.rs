@@ -6,12 +6,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 use super::bearer::Bearer;
 use super::claims::Rules;
+use super::claims_cache::ClaimsCache;
 use super::digest::{Digest, Digester};
 use super::key::Key;
+use super::rejection_log::log_rejection;
 use super::{Claims, Policy, Rejection};
 
 /// How many verified tokens are remembered.
@@ -34,21 +37,36 @@ pub struct Verifier {
     rules: Rules,
     keys: RwLock<Arc<Keys>>,
     digester: Digester,
-    cache: Mutex<foldhash::HashMap<Digest, Arc<Claims>>>,
+    cache: Mutex<ClaimsCache>,
 }
 
+/// The header of a token. Members that are registered (RFC 7515 4.1) have to be texts, also those that are not used.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
     typ: Option<String>,
     kid: Option<String>,
+    #[serde(rename = "cty")]
+    _cty: Option<String>,
+    #[serde(rename = "zip")]
+    _zip: Option<String>,
+    #[serde(rename = "x5t")]
+    _x5t: Option<String>,
+    #[serde(rename = "crit", default, deserialize_with = "refuse")]
+    _crit: (),
+}
+
+/// Refuses extensions that have to be understood (RFC 7515 4.1.11): none is.
+fn refuse<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
+    Err(D::Error::custom("an extension"))
 }
 
 impl Verifier {
     /// A verifier with these rules and keys from files.
     pub fn new(rules: Rules, keys: Vec<Key>) -> Verifier {
         let keys: Keys = [keys.into(), Arc::default()];
-        Verifier { rules, keys: RwLock::new(keys.into()), digester: Digester::new(), cache: Mutex::default() }
+        let cache = Mutex::new(ClaimsCache::new(CACHE));
+        Verifier { rules, keys: RwLock::new(keys.into()), digester: Digester::new(), cache }
     }
 
     /// Takes another set of keys and forgets what was verified with the old one. Open connections stay.
@@ -76,11 +94,12 @@ impl Verifier {
 
     /// What is remembered of a token that was verified before: cheap enough for a reactor.
     pub fn recall(&self, token: &Bearer, policy: Policy) -> Option<Result<Arc<Claims>, Rejection>> {
-        self.recall_digest(&self.digester.digest(token)?, policy)
+        let known = self.recall_digest(&self.digester.digest(token)?, policy)?;
+        Some(known.inspect_err(|rejection| log_rejection(token, *rejection)))
     }
 
     fn recall_digest(&self, digest: &Digest, policy: Policy) -> Option<Result<Arc<Claims>, Rejection>> {
-        let claims = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()?;
+        let claims = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(digest)?;
         if now() > claims.valid_until {
             return Some(Err(Rejection::Expired));
         }
@@ -89,6 +108,10 @@ impl Verifier {
 
     /// Verifies a token, or recalls that it was good. A signature costs tens of microseconds.
     pub fn verify(&self, token: &Bearer, policy: Policy) -> Result<Arc<Claims>, Rejection> {
+        self.recall_or_check(token, policy).inspect_err(|rejection| log_rejection(token, *rejection))
+    }
+
+    fn recall_or_check(&self, token: &Bearer, policy: Policy) -> Result<Arc<Claims>, Rejection> {
         let digest = self.digester.digest(token);
         if let Some(known) = digest.and_then(|digest| self.recall_digest(&digest, policy)) {
             return known;
@@ -96,13 +119,6 @@ impl Verifier {
         let keys = self.keys();
         let claims = Arc::new(check(token.reveal(), &keys, &self.rules, now())?);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= CACHE {
-            let now = now();
-            cache.retain(|_, claims| claims.valid_until >= now);
-            if let Some(&any) = cache.keys().next().filter(|_| cache.len() >= CACHE) {
-                cache.remove(&any);
-            }
-        }
         // Keys may have been replaced meanwhile: what an old key verified is not remembered.
         if let Some(digest) = digest.filter(|_| Arc::ptr_eq(&keys, &self.keys())) {
             cache.insert(digest, claims.clone());

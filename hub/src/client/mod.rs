@@ -8,12 +8,13 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
+use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::auth::bearer::Bearer;
+use crate::auth::challenge;
 use crate::connection;
 use crate::protocol::{self, Protocol, handshake, json, messagepack};
 
@@ -29,9 +30,11 @@ const BUFFER: usize = 8 * 1024;
 /// Why a client could not connect or did not stay connected. No text of it holds the token.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The URL is none that a client could connect to.
-    #[error("{0:?} is no URL of a hub: give http://HOST:PORT, https://HOST or the same with a path")]
-    Url(String),
+    /// The URL is none that a client could connect to. It is not quoted: a token may stand in its query.
+    #[error(
+        "the URL is not that of a hub; give http://HOST:PORT, https://HOST or the same with a path, without a query"
+    )]
+    Url,
     /// The token can't be sent in a header.
     #[error("the token has characters that no token has")]
     Token,
@@ -90,9 +93,8 @@ impl Client {
     /// # Errors
     /// If the hub can't be reached, refuses, or speaks something else.
     pub async fn connect(url: &str, who: &Who, protocol: Protocol) -> Result<Client, ClientError> {
-        let mut request = address(url, who)
-            .and_then(|address| address.into_client_request().ok())
-            .ok_or_else(|| ClientError::Url(url.to_owned()))?;
+        let mut request =
+            address(url, who).and_then(|address| address.into_client_request().ok()).ok_or(ClientError::Url)?;
         if let Who::User(token) = who {
             let header = HeaderValue::from_str(&format!("Bearer {}", token.reveal()));
             let mut header = header.map_err(|_| ClientError::Token)?;
@@ -197,7 +199,9 @@ fn refused(error: tungstenite::Error) -> ClientError {
     match error {
         tungstenite::Error::Http(response) => {
             let body: Option<Value> = response.body().as_deref().and_then(|body| serde_json::from_slice(body).ok());
-            let explanation = body.and_then(|body| body.get("message")?.as_str().map(str::to_owned));
+            let message = body.and_then(|body| body.get("message")?.as_str().map(str::to_owned));
+            let challenge = response.headers().get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
+            let explanation = message.or_else(|| challenge.and_then(challenge::description));
             ClientError::Refused { status: response.status().as_u16(), explanation }
         }
         other => broken(other),

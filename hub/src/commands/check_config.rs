@@ -1,9 +1,10 @@
 //! `check-config`: what results from file, environment and flags, and where each value came from.
 
 use clap::Args;
-use notification_hub::auth::key_watch::KeyWatch;
+use notification_hub::config::Config;
+use notification_hub::preflight::Preflight;
 
-use super::{Serve, Usage};
+use super::{Serve, Usage, output};
 
 /// Options of `check-config`.
 #[derive(Debug, Args)]
@@ -15,26 +16,28 @@ pub(crate) struct CheckConfig {
     json: bool,
 }
 
-/// Prints the configuration, or everything that is wrong with it.
+/// Prints the configuration, or everything that is wrong with it. Refuses what `serve` would refuse before it binds a port.
 pub(crate) fn run(arguments: &CheckConfig) -> anyhow::Result<()> {
     let config = arguments.sources.load()?;
-    if arguments.json {
+    let loaded = Preflight::run(&config);
+    let printed = print(&config, arguments.json);
+    let warnings = loaded.as_ref().map(Preflight::warnings).unwrap_or_default();
+    for warning in config.warnings().iter().chain(&warnings) {
+        output::complain(format_args!("warning: {warning}"));
+    }
+    loaded.map_err(Usage::each)?;
+    printed
+}
+
+fn print(config: &Config, json: bool) -> anyhow::Result<()> {
+    if json {
         let settings = config.shown().iter().map(|shown| {
             (shown.key.to_owned(), serde_json::json!({ "value": shown.value, "origin": shown.origin.to_string() }))
         });
-        println!("{}", serde_json::Value::Object(settings.collect()));
-    } else {
-        for shown in config.shown() {
-            println!("{} = {}  # {}", shown.key, shown.value, shown.origin);
-        }
+        return output::line(serde_json::Value::Object(settings.collect()));
     }
-    for warning in config.warnings() {
-        eprintln!("warning: {warning}");
-    }
-    if config.auth.authority.is_some() && config.auth.keys.is_empty() {
-        return Ok(());
-    }
-    KeyWatch::open(config.auth.keys.clone())
-        .map_err(|error| Usage(format!("wrong configuration\nauth.keys: {error}")))?;
-    Ok(())
+    config
+        .shown()
+        .iter()
+        .try_for_each(|shown| output::line(format_args!("{} = {}  # {}", shown.key, shown.value, shown.origin)))
 }

@@ -48,10 +48,8 @@ pub(crate) fn run(arguments: &Dev) -> anyhow::Result<()> {
     let minter = Minter::from_file(&key)?;
     let user_token = minter.mint(&Request { expires_in: VALID, ..Request::user(user) })?;
     let internal_token = minter.mint(&Request { expires_in: VALID, ..Request::internal() })?;
-    runtime()?.block_on(serve(config, level, |hub| {
-        println!("{}", describe(hub, arguments.json, user, &user_token, &internal_token, &key)?);
-        Ok(())
-    }))
+    runtime()?
+        .block_on(serve(config, level, |hub| describe(hub, arguments.json, user, &user_token, &internal_token, &key)))
 }
 
 fn configure(arguments: &Dev, keys: &Path) -> anyhow::Result<Config> {
@@ -63,7 +61,7 @@ fn configure(arguments: &Dev, keys: &Path) -> anyhow::Result<Config> {
         ("log.level", "warn".to_owned()),
     ];
     Config::parse(Layers { flags: &flags, ..Layers::default() })
-        .map_err(|problems| super::Usage(format!("wrong configuration\n{problems}")).into())
+        .map_err(|problems| super::Usage::each(problems.iter()).into())
 }
 
 /// The private key in a folder, made anew unless it is there.

@@ -4,6 +4,7 @@ pub(crate) mod check_config;
 pub(crate) mod dev;
 pub(crate) mod healthcheck;
 pub(crate) mod listen;
+pub(crate) mod output;
 pub(crate) mod push;
 pub(crate) mod serve;
 pub(crate) mod token;
@@ -41,7 +42,7 @@ pub(crate) enum Command {
     Token(token::Token),
     /// Print the configuration in force, with the origin of every value.
     CheckConfig(check_config::CheckConfig),
-    /// Ask a running hub whether it is well.
+    /// Check the health of a running hub.
     Healthcheck(healthcheck::Healthcheck),
 }
 
@@ -62,13 +63,30 @@ pub(crate) struct Serve {
     pub admin_listen: Option<String>,
 }
 
-/// Wrong usage or configuration: exit status 2.
+/// Wrong usage or configuration: exit status 2. Holds every problem, a line each.
 #[derive(Debug)]
-pub(crate) struct Usage(pub String);
+pub(crate) struct Usage(Vec<String>);
+
+impl Usage {
+    /// One problem.
+    pub(crate) fn of(problem: impl Into<String>) -> Usage {
+        Usage(vec![problem.into()])
+    }
+
+    /// Several problems.
+    pub(crate) fn each<P: ToString>(problems: impl IntoIterator<Item = P>) -> Usage {
+        Usage(problems.into_iter().map(|problem| problem.to_string()).collect())
+    }
+
+    /// The problems.
+    pub(crate) fn problems(&self) -> &[String] {
+        &self.0
+    }
+}
 
 impl fmt::Display for Usage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.0.join("\n"))
     }
 }
 
@@ -85,7 +103,7 @@ impl Serve {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.config.is_none() => None,
-            Err(error) => return Err(Usage(format!("{name}: {error}")).into()),
+            Err(error) => return Err(Usage::of(format!("{name}: {error}")).into()),
         };
         let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
         let environment: Vec<(String, String)> =
@@ -100,7 +118,7 @@ impl Serve {
         .collect();
         let file = text.as_deref().map(|text| (name.as_str(), text));
         let layers = Layers { file, environment: &environment, flags: &flags };
-        Config::parse(layers).map_err(|problems| Usage(format!("wrong configuration\n{problems}")).into())
+        Config::parse(layers).map_err(|problems| Usage::each(problems.iter()).into())
     }
 }
 

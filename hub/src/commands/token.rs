@@ -8,7 +8,7 @@ use notification_hub::auth::mint::{MintError, Minter, Request};
 use notification_hub::config::Setting;
 use uuid::Uuid;
 
-use super::Usage;
+use super::{Usage, output};
 
 /// Options of `token`.
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ enum Scope {
 pub(crate) fn run(arguments: &Token) -> anyhow::Result<()> {
     let minter = Minter::from_file(&arguments.key).map_err(|error| match error {
         MintError::Signing(_) => anyhow::Error::new(error),
-        unusable => Usage(format!("--key: {unusable}")).into(),
+        unusable => Usage::of(format!("--key: {unusable}")).into(),
     })?;
     let request = Request {
         user: arguments.user,
@@ -65,8 +65,7 @@ pub(crate) fn run(arguments: &Token) -> anyhow::Result<()> {
         expires_in: arguments.expires_in,
         key_id: arguments.kid.clone(),
     };
-    println!("{}", minter.mint(&request)?);
-    Ok(())
+    output::line(minter.mint(&request)?)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

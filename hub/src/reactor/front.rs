@@ -290,6 +290,7 @@ impl Reactor {
 
     fn reject(&mut self, slot: u32, rejection: Rejection) {
         self.shared.metrics.auth_failures.inc(rejection.label());
+        tracing::debug!(reason = rejection.label(), "a client was not authenticated");
         let outcome = match rejection {
             Rejection::Unavailable => "unavailable",
             Rejection::Scope => "forbidden",

@@ -1,10 +1,11 @@
 //! Sends pushes to a hub's `POST /send`.
 
 use reqwest::StatusCode;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 
 use super::{Identity, IdentityError};
 use crate::auth::bearer::Bearer;
+use crate::auth::challenge;
 use crate::trust;
 
 /// Why a push was not taken. No text of it holds the token.
@@ -72,8 +73,11 @@ impl Direct {
         if status.is_success() {
             return Ok(());
         }
+        let challenge = response.headers().get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
+        let description = challenge.and_then(challenge::description);
         let body: Option<serde_json::Value> = response.json().await.ok();
-        let explanation = body.and_then(|body| body.get("message")?.as_str().map(str::to_owned));
+        let message = body.and_then(|body| body.get("message")?.as_str().map(str::to_owned));
+        let explanation = message.or(description);
         Err(SendError::Refused { status: status.as_u16(), explanation })
     }
 

@@ -15,6 +15,9 @@ use crate::trust;
 /// How long before its end a token is renewed; for short-lived ones, a tenth of their life.
 const RENEWAL: Duration = Duration::from_secs(300);
 
+/// The longest lifetime of a token that is believed.
+const MAX_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// How long the server may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -119,11 +122,13 @@ impl Identity {
         let status = response.status();
         let body = response.bytes().await.map_err(unreachable)?;
         if status != StatusCode::OK {
-            let error = serde_json::from_slice(&body).ok().map(|refusal: Refusal| refusal.error);
+            // A word of OAuth's; whatever else stands there is not ours to repeat.
+            let is_word = |error: &String| error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            let error = serde_json::from_slice(&body).ok().map(|refusal: Refusal| refusal.error).filter(is_word);
             return Err(IdentityError::Refused { status: status.as_u16(), error });
         }
         let answer: Answer = serde_json::from_slice(&body).map_err(|_| IdentityError::Senseless)?;
-        let life = Duration::from_secs(answer.expires_in);
+        let life = Duration::from_secs(answer.expires_in).min(MAX_LIFETIME);
         let renewal = now + life.saturating_sub(RENEWAL.min(life / 10));
         Ok(Current { token: answer.access_token.into(), renewal, end: now + life })
     }
@@ -183,6 +188,31 @@ mod tests {
         assert_eq!(identity.token().await.expect("a token").reveal(), "token-1");
         assert_eq!(identity.token().await.expect("a token").reveal(), "token-3");
         assert_eq!(count.load(Ordering::SeqCst), 4);
+    }
+
+    #[tokio::test]
+    async fn identity_any_lifetime_is_taken_and_no_answer_is_quoted() {
+        async fn token(status: StatusCode, answer: String) -> Result<Bearer, IdentityError> {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let url = format!("http://{}", listener.local_addr().expect("an address"));
+            let answer = move || std::future::ready((status, answer));
+            let routes = Router::new().route("/connect/token", post(answer));
+            tokio::spawn(axum::serve(listener, routes).into_future());
+            Identity::new(&url, "Tests", "s".into()).token().await
+        }
+        for life in [0, 1, u64::MAX] {
+            let answer = format!(r#"{{"access_token":"token","expires_in":{life}}}"#);
+            assert_eq!(token(StatusCode::OK, answer).await.expect("a token").reveal(), "token", "{life}");
+        }
+        for (status, answer) in [
+            (StatusCode::OK, r#""SECRET""#),
+            (StatusCode::OK, r#"{"access_token":["SECRET"]}"#),
+            (StatusCode::OK, r#"{"access_token":"a","expires_in":"SECRET"}"#),
+            (StatusCode::BAD_REQUEST, r#"{"error":"the secret SECRET is wrong"}"#),
+        ] {
+            let error = token(status, answer.to_owned()).await.expect_err(answer);
+            assert!(!format!("{error} {error:?}").contains("SECRET"), "{error:?}");
+        }
     }
 
     #[tokio::test]

@@ -10,8 +10,6 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use self::azure_queue::AzureQueue;
-use crate::azure::QueueError;
-use crate::config;
 
 /// A source that does not give pushes yet.
 pub enum Source {
@@ -22,24 +20,6 @@ pub enum Source {
 }
 
 impl Source {
-    /// The source that the configuration names, of a hub that is `alone` or has a backplane; `bind` opens the internal port, if
-    /// it is needed.
-    ///
-    /// # Errors
-    /// If the port can't be had, or the workload has no identity for the queue.
-    pub fn open<E: From<QueueError>>(
-        config: &config::Source,
-        alone: bool,
-        bind: impl FnOnce() -> Result<TcpListener, E>,
-    ) -> Result<Source, E> {
-        match config {
-            config::Source::Direct => bind().map(Source::Direct),
-            config::Source::AzureQueue(settings) => {
-                Ok(Source::AzureQueue(Box::new(AzureQueue::open(settings, alone)?)))
-            }
-        }
-    }
-
     /// The address of the internal port, if there is one.
     ///
     /// # Errors

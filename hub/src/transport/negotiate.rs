@@ -11,7 +11,7 @@ use axum::routing::any;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
-use super::negotiations::{Negotiations, random};
+use super::negotiations::{Negotiations, NoRandomness, random};
 use super::refusal::Refusal;
 use super::request::Gate;
 use crate::auth::{Policy, Query};
@@ -54,8 +54,9 @@ impl Negotiate {
             return Err(Refusal::text(405, ""));
         }
         let version = Query::parse(request.uri().query().unwrap_or_default()).value("negotiateVersion");
-        let id = BASE64_URL_SAFE_NO_PAD.encode(random::<16>());
-        let body = body(version.as_deref(), &id, &self.negotiations.issue(hub));
+        let failed = |_: NoRandomness| Refusal::bare(500);
+        let id = BASE64_URL_SAFE_NO_PAD.encode(random::<16>().map_err(failed)?);
+        let body = body(version.as_deref(), &id, &self.negotiations.issue(hub).map_err(failed)?);
         Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
     }
 }

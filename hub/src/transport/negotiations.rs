@@ -42,6 +42,11 @@ pub enum ConnectionTokenKeyError {
     Short(PathBuf),
 }
 
+/// The system's random source failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the system gives no random bytes")]
+pub struct NoRandomness;
+
 /// Gives out and takes connection tokens, for the front door and for axum.
 pub struct Negotiations {
     tokens: ConnectionTokens,
@@ -76,13 +81,19 @@ impl Negotiations {
     }
 
     /// With a key of this process alone.
-    pub fn alone() -> Negotiations {
-        Negotiations::new(&random::<32>())
+    ///
+    /// # Errors
+    /// If there are no random bytes for it.
+    pub fn alone() -> Result<Negotiations, NoRandomness> {
+        Ok(Negotiations::new(&random::<32>()?))
     }
 
     /// A token for one connection to a hub.
-    pub fn issue(&self, hub: Hub) -> String {
-        self.tokens.issue(hub, random(), now())
+    ///
+    /// # Errors
+    /// If there are no random bytes for it.
+    pub fn issue(&self, hub: Hub) -> Result<String, NoRandomness> {
+        Ok(self.tokens.issue(hub, random()?, now()))
     }
 
     /// Takes a token to connect by a transport, and says what it was worth: who finds it fresh may connect, this once.
@@ -111,11 +122,10 @@ impl Negotiations {
 }
 
 /// Random bytes.
-pub(super) fn random<const COUNT: usize>() -> [u8; COUNT] {
+pub(super) fn random<const COUNT: usize>() -> Result<[u8; COUNT], NoRandomness> {
     let mut bytes = [0; COUNT];
-    // The system's randomness does not fail once it has begun, and it has for TLS and tokens.
-    let _ = rand::fill(&mut bytes);
-    bytes
+    rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
+    Ok(bytes)
 }
 
 fn now() -> Duration {
@@ -128,16 +138,20 @@ mod tests {
 
     const BY: Transport = Transport::LongPolling;
 
+    fn issued(negotiations: &Negotiations) -> String {
+        negotiations.issue(Hub::Main).expect("randomness")
+    }
+
     #[test]
     fn a_token_is_good_once() {
-        let negotiations = Negotiations::alone();
-        let token = negotiations.issue(Hub::Main);
+        let negotiations = Negotiations::alone().expect("randomness");
+        let token = issued(&negotiations);
         assert_eq!(negotiations.take(&token, Hub::Anonymous, BY), Standing::Unknown);
         assert_eq!(negotiations.look(&token, Hub::Main), Standing::Fresh);
         assert_eq!(negotiations.take(&token, Hub::Main, BY), Standing::Fresh);
         assert_eq!(negotiations.take(&token, Hub::Main, Transport::WebSockets), Standing::Used(BY));
         assert_eq!(negotiations.look(&token, Hub::Main), Standing::Used(BY));
-        assert_ne!(negotiations.issue(Hub::Main), token);
+        assert_ne!(issued(&negotiations), token);
     }
 
     #[test]
@@ -149,7 +163,7 @@ mod tests {
         assert!(matches!(Negotiations::by_file(&file), Err(ConnectionTokenKeyError::Short(_))));
         fs::write(&file, format!("{}\n", "k".repeat(32))).expect("a file");
         let (one, other) = (Negotiations::by_file(&file).expect("a key"), Negotiations::new(&[b'k'; 32]));
-        assert_eq!(other.take(&one.issue(Hub::Main), Hub::Main, BY), Standing::Fresh);
+        assert_eq!(other.take(&issued(&one), Hub::Main, BY), Standing::Fresh);
     }
 
     #[test]
@@ -161,14 +175,14 @@ mod tests {
             key[31] = last;
             fs::write(&file, key).expect("a file");
             let (one, other) = (Negotiations::by_file(&file).expect("a key"), Negotiations::new(&key));
-            assert_eq!(other.take(&one.issue(Hub::Main), Hub::Main, BY), Standing::Fresh);
+            assert_eq!(other.take(&issued(&one), Hub::Main, BY), Standing::Fresh);
         }
     }
 
     #[test]
     fn replicas_with_one_key_take_each_others_tokens() {
         let (one, other) = (Negotiations::new(b"shared"), Negotiations::new(b"shared"));
-        assert_eq!(other.take(&one.issue(Hub::Main), Hub::Main, BY), Standing::Fresh);
-        assert_eq!(Negotiations::alone().take(&one.issue(Hub::Main), Hub::Main, BY), Standing::Unknown);
+        assert_eq!(other.take(&issued(&one), Hub::Main, BY), Standing::Fresh);
+        assert_eq!(Negotiations::alone().expect("randomness").take(&issued(&one), Hub::Main, BY), Standing::Unknown);
     }
 }

@@ -100,6 +100,7 @@ struct Jwk {
     alg: Option<String>,
     #[serde(rename = "use")]
     usage: Option<String>,
+    key_ops: Option<Vec<String>>,
     crv: String,
     n: String,
     e: String,
@@ -109,15 +110,31 @@ struct Jwk {
 
 impl Jwk {
     fn is_usable(&self) -> bool {
-        let decodes = |text: &str| !text.is_empty() && URL_SAFE_NO_PAD.decode(text).is_ok();
+        let verifies = self.usage.as_deref().is_none_or(|usage| usage == "sig")
+            && self.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
         let algorithm = |name: &str| self.alg.as_deref().is_none_or(|alg| alg == name);
-        let whole = match self.kty.as_str() {
-            "RSA" => algorithm("RS256") && decodes(&self.n) && decodes(&self.e),
-            "EC" => algorithm("ES256") && self.crv == "P-256" && decodes(&self.x) && decodes(&self.y),
-            _ => false,
-        };
-        whole && self.usage.as_deref() != Some("enc")
+        verifies
+            && match self.kty.as_str() {
+                "RSA" => algorithm("RS256") && self.has_modulus(),
+                "EC" => algorithm("ES256") && self.crv == "P-256" && self.has_point(),
+                _ => false,
+            }
     }
+
+    fn has_modulus(&self) -> bool {
+        let modulus = decoded(&self.n).unwrap_or_default();
+        let length = modulus.iter().skip_while(|byte| **byte == 0).count();
+        length >= SHORTEST_MODULUS && decoded(&self.e).is_some()
+    }
+
+    fn has_point(&self) -> bool {
+        let (Some(x), Some(y)) = (decoded(&self.x), decoded(&self.y)) else { return false };
+        ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[4], &*x, &*y].concat()).is_ok()
+    }
+}
+
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| !bytes.is_empty())
 }
 
 fn check_jwks(content: &[u8]) -> Result<(), EntryProblem> {

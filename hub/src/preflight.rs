@@ -1,0 +1,72 @@
+//! What a hub loads before it binds a port: keys, the key of connection tokens, the queue's credential. `check-config` ends
+//! here, so that it refuses what `serve` would.
+
+use crate::auth::key_files::{KeyFilesError, Parsed};
+use crate::auth::key_watch::KeyWatch;
+use crate::azure::QueueError;
+use crate::config::{Config, Source};
+use crate::source::azure_queue::AzureQueue;
+use crate::transport::negotiations::{ConnectionTokenKeyError, Negotiations, NoRandomness};
+
+/// Why a configuration that can be read can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PreflightError {
+    /// The keys.
+    #[error("auth.keys: {0}")]
+    Keys(#[from] KeyFilesError),
+    /// The key of connection tokens.
+    #[error("connection_token_key_file: {0}")]
+    ConnectionTokenKey(#[from] ConnectionTokenKeyError),
+    /// There is no such file, and none can be made up.
+    #[error("connection_token_key_file: {0}")]
+    NoRandomness(#[from] NoRandomness),
+    /// The queue.
+    #[error("source.azure_queue: {0}")]
+    Queue(#[from] QueueError),
+}
+
+/// What was loaded.
+pub struct Preflight {
+    /// The key files and the keys in them; `None` if all keys come from an identity server.
+    pub keys: Option<(KeyWatch, Parsed)>,
+    /// The connections that clients negotiate.
+    pub negotiations: Negotiations,
+    /// The queue, if it is the source.
+    pub queue: Option<AzureQueue>,
+}
+
+impl Preflight {
+    /// Loads everything, without a port and without the network.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn run(config: &Config) -> Result<Preflight, Vec<PreflightError>> {
+        let keys = match &config.auth.authority {
+            Some(_) if config.auth.keys.is_empty() => Ok(None),
+            _ => KeyWatch::open(config.auth.keys.clone()).map(Some).map_err(PreflightError::from),
+        };
+        let negotiations = match &config.connection_token_key {
+            Some(file) => Negotiations::by_file(file).map_err(PreflightError::from),
+            None => Negotiations::alone().map_err(PreflightError::from),
+        };
+        let queue = match &config.source {
+            Source::Direct => Ok(None),
+            Source::AzureQueue(settings) => {
+                let alone = config.backplane.redis.is_none();
+                AzureQueue::open(settings, alone).map(Some).map_err(PreflightError::from)
+            }
+        };
+        match (keys, negotiations, queue) {
+            (Ok(keys), Ok(negotiations), Ok(queue)) => Ok(Preflight { keys, negotiations, queue }),
+            (keys, negotiations, queue) => {
+                Err([keys.err(), negotiations.err(), queue.err()].into_iter().flatten().collect())
+            }
+        }
+    }
+
+    /// What is odd but no error: keys of JWK sets that are not used.
+    pub fn warnings(&self) -> Vec<String> {
+        let left_out = self.keys.iter().flat_map(|(_, parsed)| &parsed.left_out);
+        left_out.map(|key| format!("auth.keys: {key}; it is not used")).collect()
+    }
+}
