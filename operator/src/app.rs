@@ -23,7 +23,7 @@ use crate::{controller, outdated, signals};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no way to the API server.
-    #[error("no way to the API server: {0}")]
+    #[error("cannot connect to the Kubernetes API server: {0}")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The address of `--metrics-address` cannot be had.
     #[error("--metrics-address {address}: {source}")]

@@ -34,7 +34,15 @@ pub enum CallError {
     /// The API server's answer.
     #[error("{}", .0.message)]
     Refused(Box<Status>),
-    /// There was no answer, or none that is understood.
+    /// The answer is malformed. Only the place is told: it may be a Secret.
+    #[error("the API server's answer can't be understood (see line {line}, column {column})")]
+    Malformed {
+        /// The line of the error, from 1.
+        line: usize,
+        /// The column of the error, from 1.
+        column: usize,
+    },
+    /// There was no answer.
     #[error(transparent)]
     Transport(kube::Error),
 }
@@ -43,6 +51,7 @@ impl From<kube::Error> for CallError {
     fn from(error: kube::Error) -> CallError {
         match error {
             kube::Error::Api(status) => CallError::Refused(status),
+            kube::Error::SerdeError(error) => CallError::Malformed { line: error.line(), column: error.column() },
             other => CallError::Transport(other),
         }
     }
@@ -62,7 +71,7 @@ impl CallError {
                 429 => "throttled",
                 _ => "server",
             },
-            CallError::Transport(_) => "transport",
+            CallError::Malformed { .. } | CallError::Transport(_) => "transport",
         }
     }
 

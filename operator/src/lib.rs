@@ -14,7 +14,9 @@
 //! - [`connections`] asks the pods how many clients they have.
 //! - [`outdated`] tells when the definition is older than the operator, by the schema that is [`schema`].
 //! - [`leader`] sees to it that one process writes at a time, [`admin`] and [`telemetry`] tell of the process itself,
-//!   [`app`] puts it together, [`commands`] are what the program does beside running.
+//!   [`app`] puts it together, [`error_chain`] displays an error with its causes, [`commands`] are what the program does beside running.
+
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod admin;
 pub mod app;
@@ -28,6 +30,7 @@ pub mod config;
 pub mod connections;
 pub mod context;
 pub mod controller;
+pub mod error_chain;
 pub mod keys;
 pub mod leader;
 pub mod model;

@@ -1,5 +1,9 @@
 //! Parses the command line and turns the result into an exit status.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+mod output;
+
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -8,7 +12,9 @@ use kube::Client;
 use notification_hub_operator::cli::{Cli, Command, DiffArguments, RunArguments};
 use notification_hub_operator::commands::{check_permissions, diff};
 use notification_hub_operator::config::Config;
+use notification_hub_operator::error_chain::ErrorChain;
 use notification_hub_operator::{app, telemetry};
+use output::OutputClosed;
 
 /// Wrong usage or configuration.
 const USAGE: u8 = 2;
@@ -20,19 +26,22 @@ const DIFFERENT: u8 = 1;
 const UNKNOWN: u8 = 2;
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
-        Ok(status) => status,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+    run(Cli::parse().command).unwrap_or_else(|error| failed(&error, ExitCode::FAILURE))
+}
+
+/// Prints why a command failed, unless it is only that nobody reads its output any more.
+fn failed(error: &anyhow::Error, status: ExitCode) -> ExitCode {
+    if error.is::<OutputClosed>() {
+        return ExitCode::SUCCESS;
     }
+    output::error(ErrorChain(error.as_ref()));
+    status
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Crd => print!("{}", notification_hub_crds::definition::definition_yaml()?),
-        Command::Version => println!("{}", env!("CARGO_PKG_VERSION")),
+        Command::Crd => output::text(notification_hub_crds::definition::definition_yaml()?)?,
+        Command::Version => output::text(concat!(env!("CARGO_PKG_VERSION"), "\n"))?,
         Command::CheckPermissions(arguments) => {
             let Some(config) = judged(&arguments) else { return Ok(ExitCode::from(USAGE)) };
             return runtime()?.block_on(check(&config));
@@ -40,10 +49,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Diff(arguments) => {
             let config = judged(&RunArguments { defaults: arguments.defaults.clone(), ..RunArguments::default() });
             let Some(config) = config else { return Ok(ExitCode::from(USAGE)) };
-            return Ok(runtime()?.block_on(differ(&arguments, &config)).unwrap_or_else(|error| {
-                eprintln!("error: {error:#}");
-                ExitCode::from(UNKNOWN)
-            }));
+            let differed = runtime()?.block_on(differ(&arguments, &config));
+            return Ok(differed.unwrap_or_else(|error| failed(&error, ExitCode::from(UNKNOWN))));
         }
         Command::Run(arguments) => {
             let Some(config) = judged(&arguments) else { return Ok(ExitCode::from(USAGE)) };
@@ -61,11 +68,11 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 /// The configuration, unless what is wrong with it was told.
 fn judged(arguments: &RunArguments) -> Option<Config> {
-    Config::new(arguments).inspect_err(|problems| eprintln!("error: wrong configuration\n{problems}")).ok()
+    Config::new(arguments).inspect_err(|problems| problems.iter().for_each(output::error)).ok()
 }
 
 async fn client() -> anyhow::Result<Client> {
-    Client::try_default().await.context("no way to the API server")
+    Client::try_default().await.context("cannot connect to the Kubernetes API server")
 }
 
 async fn check(config: &Config) -> anyhow::Result<ExitCode> {
@@ -74,10 +81,11 @@ async fn check(config: &Config) -> anyhow::Result<ExitCode> {
     let count = needs.len();
     let missing = check_permissions::missing(&client, needs).await?;
     if missing.is_empty() {
-        println!("all {count} permissions are there");
+        output::text(format_args!("all {count} permissions are there\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    missing.iter().for_each(|need| println!("missing: {need}"));
+    // The status tells, even if nobody reads the rest.
+    let _ = missing.iter().try_for_each(|need| output::text(format_args!("missing: {need}\n")));
     Ok(ExitCode::FAILURE)
 }
 
@@ -87,7 +95,8 @@ async fn differ(arguments: &DiffArguments, config: &Config) -> anyhow::Result<Ex
     let yaml = read.with_context(|| file.clone())?;
     let client = client().await?;
     let found = diff::diff(&client, &yaml, arguments.namespace.as_deref(), &config.defaults).await?;
-    found.iter().for_each(|difference| print!("{}", difference.text));
+    // The status tells, even if nobody reads the rest.
+    let _ = found.iter().try_for_each(|difference| output::text(&difference.text));
     let status = match () {
         () if found.iter().any(|difference| difference.blocked) => UNKNOWN,
         () if found.iter().any(|difference| difference.changes) => DIFFERENT,

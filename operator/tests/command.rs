@@ -23,6 +23,7 @@ fn a_wrong_configuration_is_exit_status_2_with_every_problem() {
         assert!(said.contains(problem), "{problem} in {said}");
     }
     assert!(!said.contains("good"), "only what is wrong: {said}");
+    assert!(said.lines().all(|line| line.starts_with("error: --")), "a line each: {said}");
 }
 
 #[test]
@@ -37,7 +38,7 @@ fn without_a_way_to_the_api_server_it_is_exit_status_1() {
     let nowhere = [("KUBECONFIG", "/nonexistent"), ("NOTIFICATION_HUB_OPERATOR_METRICS_ADDRESS", "127.0.0.1:0")];
     let output = operator(&["run"], &nowhere);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains("no way to the API server"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("cannot connect to the Kubernetes API server"), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -45,8 +46,8 @@ fn what_cannot_be_told_has_the_exit_status_of_its_command() {
     let nowhere = [("KUBECONFIG", "/nonexistent")];
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/samples/minimal.yaml");
     let table = [
-        (&["check-permissions"][..], 1, "no way to the API server"),
-        (&["diff", "-f", file], 2, "no way to the API server"),
+        (&["check-permissions"][..], 1, "cannot connect to the Kubernetes API server"),
+        (&["diff", "-f", file], 2, "cannot connect to the Kubernetes API server"),
         (&["diff", "-f", "/nonexistent"], 2, "/nonexistent: "),
         (&["diff", "-f", file, "--hub-image", "a b"], 2, "--hub-image ("),
         (&["check-permissions", "--namespaces", "A"], 2, "--namespaces ("),
@@ -56,6 +57,35 @@ fn what_cannot_be_told_has_the_exit_status_of_its_command() {
         let output = operator(arguments, &nowhere);
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", text(&output.stderr));
         assert!(text(&output.stderr).contains(told), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn error_tells_each_cause_once() {
+    let output = operator(&["check-permissions"], &[("KUBECONFIG", "/nonexistent")]);
+    let said = text(&output.stderr);
+    assert_eq!(
+        said.matches("No such file or directory").count(),
+        said.matches("/nonexistent").count().max(1),
+        "{said}"
+    );
+    let causes: Vec<&str> = said.trim().split(": ").collect();
+    let distinct: std::collections::BTreeSet<&&str> = causes.iter().collect();
+    assert_eq!(distinct.len(), causes.len(), "{said}");
+}
+
+#[test]
+fn command_without_a_reader_ends_quietly() {
+    for arguments in [&["crd"][..], &["version"], &["run", "--namespaces", "A"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_notification-hub-operator"));
+        command.args(arguments).env_clear().stdout(writer.try_clone().expect("a pipe"));
+        let output = command.output().expect("the program runs");
+        assert!(!text(&output.stderr).contains("panicked"), "{arguments:?}: {output:?}");
+        assert_eq!(output.status.code(), Some(if arguments.len() > 1 { 2 } else { 0 }), "{arguments:?}: {output:?}");
+        let status = command.stderr(writer).status().expect("the program runs");
+        assert_eq!(status.code(), output.status.code(), "{arguments:?}");
     }
 }
 

@@ -165,3 +165,10 @@ async fn what_cannot_be_told_is_an_error_that_says_why() {
         assert!(error.to_string().contains(told), "{error}");
     }
 }
+
+#[tokio::test]
+async fn diff_of_a_malformed_file_quotes_none_of_it() {
+    let yaml = "kind: Secret\nstringData:\n  password: TOP-SECRET\n  broken: [\n---\nkind: NotificationHub\n";
+    let error = diff(&FakeApi::new().client(), yaml, None, &defaults()).await.expect_err("no YAML").to_string();
+    assert!(error.contains("it is no YAML") && !error.contains("SECRET"), "{error}");
+}

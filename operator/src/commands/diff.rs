@@ -74,7 +74,10 @@ pub async fn diff(
     namespace: Option<&str>,
     defaults: &Defaults,
 ) -> Result<Vec<Difference>, Error> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).map_err(|error| Error::Yaml(error.into()))?;
+    // Without the lines around an error: other documents of the file may be Secrets.
+    let options = serde_saphyr::options! { with_snippet: false };
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple_with_options(yaml, options).map_err(|error| Error::Yaml(error.into()))?;
     let hubs: Vec<_> = documents.into_iter().filter(|document| document["kind"] == "NotificationHub").collect();
     if hubs.is_empty() {
         return Err(Error::NoHub);

@@ -26,10 +26,23 @@ impl FromStr for LogFormat {
     }
 }
 
+/// The module that writes a malformed answer of the API server into the log, which may be a Secret. The error itself is
+/// logged where it is handled.
+const TELLS_ANSWERS: &str = "kube_client::client=error";
+
 /// Begins logging. Only once per process.
 pub fn init(filter: EnvFilter, format: LogFormat) {
     let colours = std::io::stderr().is_terminal();
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    let filter = match TELLS_ANSWERS.parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        // It would complain with `eprintln!`, which panics if standard error is closed.
+        .log_internal_errors(false)
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Json => subscriber.json().flatten_event(true).init(),
         LogFormat::Text => subscriber.init(),
