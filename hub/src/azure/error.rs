@@ -88,13 +88,17 @@ impl From<azure_core::Error> for QueueError {
     }
 }
 
-/// What is at the bottom of an error, unless that would print an address.
+/// What is at the bottom of an error, unless that would print an address or parts of an answer, such as a token.
 fn innermost(error: &azure_core::Error) -> String {
     let mut innermost: &(dyn Error + 'static) = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    if innermost.is::<reqwest::Error>() { "the answer broke off".to_owned() } else { innermost.to_string() }
+    match innermost.downcast_ref::<serde_json::Error>() {
+        Some(error) => format!("it is malformed (see line {}, column {})", error.line(), error.column()),
+        None if innermost.is::<reqwest::Error>() => "the answer broke off".to_owned(),
+        None => innermost.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -116,6 +120,14 @@ mod tests {
         }
         let told = QueueError::answered(500, "a b\n<c>?sig=x").to_string();
         assert_eq!(told, "the storage account answers 500 abcsigx");
+    }
+
+    #[test]
+    fn queue_error_of_malformed_json_quotes_none_of_it() {
+        let malformed = serde_json::from_str::<u64>("\"SECRET\"").expect_err("no number");
+        let error = azure_core::Error::new(ErrorKind::Credential, malformed);
+        let error = QueueError::from(error.with_context("no token"));
+        assert_eq!(error.to_string(), "the workload's identity gives no token: it is malformed (see line 1, column 8)");
     }
 
     #[test]
