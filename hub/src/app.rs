@@ -120,7 +120,7 @@ impl Hub {
         let trust = TrustWatch::open(config.backplane.redis.iter().flat_map(|redis| redis.ca_file.clone()).collect());
         let public = listen("listen.public", &config.listen.public)?;
         let source = match queue {
-            Some(queue) => Source::AzureQueue(queue),
+            Some(queue) => Source::AzureQueue(Box::new(queue)),
             None => Source::Direct(listen("listen.internal", &config.listen.internal)?),
         };
         let admin = listen("listen.admin", &config.listen.admin)?;
