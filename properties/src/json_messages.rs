@@ -23,14 +23,32 @@ fn message(text: &[u8]) {
     }
     if let Ok(value @ Value::Object(_)) = serde_json::from_slice::<Value>(text) {
         assert_eq!(json::decode(&[b"\n ", text, b" ]"].concat()), meaning);
-        assert_eq!(json::decode(value.to_string().as_bytes()), meaning);
-        let pretty = serde_json::to_string_pretty(&value).expect("a value can be written");
-        assert_eq!(json::decode(pretty.as_bytes()), meaning);
+        let compact = value.to_string();
+        // Of members with one name every one counts, and a value has only the last of them.
+        if quotes(compact.as_bytes()) == quotes(text) {
+            assert_eq!(json::decode(compact.as_bytes()), meaning);
+            let pretty = serde_json::to_string_pretty(&value).expect("a value can be written");
+            assert_eq!(json::decode(pretty.as_bytes()), meaning);
+        }
     } else if let Ok(value) = serde_json::from_slice::<Value>(text) {
         assert!(meaning.is_err(), "{value} is no message");
     }
     // Our own client's reading of whatever comes.
     let _ = json::decode_invocation(text);
+}
+
+/// Counts the quotes around the texts of JSON.
+fn quotes(text: &[u8]) -> usize {
+    let mut bytes = text.iter();
+    let mut count = 0;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => _ = bytes.next(),
+            b'"' => count += 1,
+            _ => {}
+        }
+    }
+    count
 }
 
 /// What is split off a beginning, or refused in it, is so in the whole, whatever the limit.

@@ -1,7 +1,9 @@
 //! The first words of a connection, JSON whatever the protocol (`signalr.md` 3).
 
+use serde::de::{IgnoredAny, MapAccess};
 use serde_json::Value;
 
+use super::json::object::{Members, read_object};
 use super::{Protocol, json};
 
 /// The answer that begins every connection.
@@ -78,15 +80,34 @@ pub fn read(text: &[u8]) -> Result<Protocol, HandshakeError> {
     if let Some((_, protocol)) = USUAL.iter().find(|(usual, _)| *usual == text) {
         return Ok(*protocol);
     }
-    let Some(Value::Object(members)) = json::first_value(text) else { return Err(HandshakeError::Malformed) };
-    let name = members.get("protocol").and_then(Value::as_str).ok_or(HandshakeError::Malformed)?;
-    let version = members.get("version").and_then(Value::as_i64).and_then(|version| i32::try_from(version).ok());
-    let version = version.ok_or(HandshakeError::Malformed)?;
-    let protocol = Protocol::named(name).ok_or_else(|| HandshakeError::Protocol(name.to_owned()))?;
+    let mut request = Request::default();
+    read_object(text, &mut request).map_err(|_| HandshakeError::Malformed)?;
+    let (Some(name), Some(version)) = (request.protocol, request.version) else {
+        return Err(HandshakeError::Malformed);
+    };
+    let protocol = Protocol::named(&name).ok_or(HandshakeError::Protocol(name))?;
     if version > NEWEST {
         return Err(HandshakeError::Version { version, protocol: protocol.name() });
     }
     Ok(protocol)
+}
+
+/// The members that a handshake needs; it may have others.
+#[derive(Default)]
+struct Request {
+    protocol: Option<String>,
+    version: Option<i32>,
+}
+
+impl Members for Request {
+    fn read_member<'de, A: MapAccess<'de>>(&mut self, name: &[u8], object: &mut A) -> Result<(), A::Error> {
+        match name {
+            b"protocol" => self.protocol = Some(object.next_value()?),
+            b"version" => self.version = Some(object.next_value()?),
+            _ => _ = object.next_value::<IgnoredAny>()?,
+        }
+        Ok(())
+    }
 }
 
 /// Whether a text without 0x1e is a whole JSON object: some clients leave the separator out.

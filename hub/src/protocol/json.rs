@@ -1,8 +1,13 @@
 //! The JSON protocol (`signalr.md` 4.2).
 
+pub(super) mod object;
+mod reader;
+
+pub use reader::decode;
+
 use serde_json::Value as Json;
 
-use super::{ClientMessage, ProtocolError, RECEIVE_MESSAGE, ServerMessage, argument};
+use super::{RECEIVE_MESSAGE, ServerMessage, argument};
 use crate::notification::Value;
 
 /// What ends every message.
@@ -11,106 +16,9 @@ pub const SEPARATOR: u8 = 0x1e;
 /// The keep-alive, whole.
 pub const PING: &[u8] = b"{\"type\":6}\x1e";
 
-/// How deep a message may be nested, itself included.
-const DEEPEST: usize = 64;
-
-/// Reads one message, without its 0x1e.
-pub fn decode(text: &[u8]) -> Result<ClientMessage, ProtocolError> {
-    if text == &PING[..PING.len() - 1] {
-        return Ok(ClientMessage::Ping);
-    }
-    if depth(text) > DEEPEST {
-        return Err(ProtocolError("the message is nested too deep"));
-    }
-    let Some(Json::Object(members)) = first_value(text) else {
-        return Err(ProtocolError("the message is no JSON object"));
-    };
-    let text_of = |name: &str| match members.get(name) {
-        None => Ok(None),
-        Some(Json::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(ProtocolError("a member that has to be a text is none")),
-    };
-    let needs = |name: &str, error: &'static str| members.get(name).ok_or(ProtocolError(error));
-
-    let number = needs("type", "there is no type")?.as_i64().ok_or(ProtocolError("the type is no number"))?;
-    if let Some(headers) = members.get("headers") {
-        let headers = headers.as_object().ok_or(ProtocolError("the headers are no object"))?;
-        if !headers.values().all(Json::is_string) {
-            return Err(ProtocolError("a header is no text"));
-        }
-    }
-    let id = text_of("invocationId")?;
-    match number {
-        1 | 4 => {
-            let target = text_of("target")?.ok_or(ProtocolError("there is no target"))?;
-            if !needs("arguments", "there are no arguments")?.is_array() {
-                return Err(ProtocolError("the arguments are no array"));
-            }
-            if let Some(streams) = members.get("streamIds") {
-                let texts = streams.as_array().is_some_and(|streams| streams.iter().all(Json::is_string));
-                if !texts {
-                    return Err(ProtocolError("the stream ids are no array of texts"));
-                }
-            }
-            Ok(ClientMessage::Invocation { id: id.filter(|id| !id.is_empty()), target })
-        }
-        2 => {
-            id.ok_or(ProtocolError("there is no invocation id"))?;
-            needs("item", "there is no item")?;
-            Ok(ClientMessage::Ignored)
-        }
-        3 => {
-            id.ok_or(ProtocolError("there is no invocation id"))?;
-            if text_of("error")?.is_some() && members.contains_key("result") {
-                return Err(ProtocolError("error and result exclude each other"));
-            }
-            Ok(ClientMessage::Ignored)
-        }
-        5 => id.map(|_| ClientMessage::Ignored).ok_or(ProtocolError("there is no invocation id")),
-        6 => Ok(ClientMessage::Ping),
-        7 => text_of("error").map(|_| ClientMessage::Close),
-        8 | 9 => {
-            let sequence = needs("sequenceId", "there is no sequence id")?;
-            sequence.as_i64().map(|_| ClientMessage::Ignored).ok_or(ProtocolError("the sequence id is no number"))
-        }
-        _ => Ok(ClientMessage::Ignored),
-    }
-}
-
 /// The first JSON value of a text; what follows it does not count.
 pub(super) fn first_value(text: &[u8]) -> Option<Json> {
     serde_json::Deserializer::from_slice(text).into_iter().next()?.ok()
-}
-
-/// How deep the first value is nested.
-fn depth(text: &[u8]) -> usize {
-    let (mut depth, mut deepest) = (0usize, 0);
-    let mut bytes = text.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'{' | b'[' => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    break;
-                }
-            }
-            b'"' => {
-                while let Some(byte) = bytes.next() {
-                    match byte {
-                        b'"' => break,
-                        b'\\' => _ = bytes.next(),
-                        _ => {}
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    deepest
 }
 
 /// Writes a message, with its 0x1e.
@@ -229,13 +137,13 @@ pub(super) fn write_text(string: &str, text: &mut Vec<u8>) {
     text.push(b'"');
 }
 
-/// Controls, space separators but the blank, line and paragraph separators, private use, non-characters, and all
-/// beyond the BMP.
+/// Controls, space separators but the blank, line and paragraph separators, private use, the byte order mark,
+/// non-characters, and all beyond the BMP.
 fn is_escaped(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{2028}' | '\u{2029}' | '\u{202f}' | '\u{205f}'
-            | '\u{3000}' | '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{fffe}' | '\u{ffff}'
+            | '\u{3000}' | '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
             | '\u{10000}'..)
 }
 

@@ -5,6 +5,7 @@ pub mod writer;
 
 pub use reader::{Reader, to_json};
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{ClientMessage, HEARTBEAT, ProtocolError, ServerMessage, argument, varint};
@@ -12,20 +13,22 @@ use super::{ClientMessage, HEARTBEAT, ProtocolError, ServerMessage, argument, va
 /// The keep-alive, whole.
 pub const PING: &[u8] = &[0x02, 0x91, 0x06];
 
-/// Reads one message, without its length.
+/// Reads one message, without its length. As the original does, it takes items as they are needed, whatever number of them
+/// the array announces.
 pub fn decode(body: &[u8]) -> Result<ClientMessage, ProtocolError> {
     let mut reader = Reader::new(body);
-    let items = reader.array().ok_or(ProtocolError("the message is no array"))?;
-    let number = reader.integer().filter(|_| items > 0).ok_or(ProtocolError("the type is no number"))?;
-    match number {
-        1 | 4 => {
+    let items = reader.array().ok_or(ProtocolError("the message is no array, or is cut off"))?;
+    let number = reader.integer().and_then(|number| i32::try_from(number).ok());
+    match number.ok_or(ProtocolError("the type is no number of 32 bits"))? {
+        number @ (1 | 4) => {
             headers(&mut reader)?;
-            let id = match reader.nil_or_text().ok_or(ProtocolError("the invocation id is no text"))? {
-                None | Some("") if number == 4 => return Err(ProtocolError("a stream call needs an invocation id")),
-                id => id.filter(|id| !id.is_empty()).map(str::to_owned),
-            };
-            let target = reader.text().filter(|target| !target.is_empty());
-            let target = target.ok_or(ProtocolError("the target is no text"))?.to_owned();
+            let id = reader.nil_or_lossy_text().ok_or(ProtocolError("the invocation id is no text"))?;
+            let id = id.filter(|id| !id.is_empty()).map(Cow::into_owned);
+            if number == 4 && id.is_none() {
+                return Err(ProtocolError("a stream call needs an invocation id"));
+            }
+            let target = reader.lossy_text().filter(|target| !target.is_empty());
+            let target = target.ok_or(ProtocolError("the target is no text"))?.into_owned();
             // What lies behind the target is not looked at: no method could take it (`decisions.md` 1).
             Ok(ClientMessage::Invocation { id, target })
         }
@@ -38,19 +41,21 @@ pub fn decode(body: &[u8]) -> Result<ClientMessage, ProtocolError> {
             headers(&mut reader)?;
             invocation_id(&mut reader)?;
             match reader.integer() {
-                Some(1) => reader.text().map(drop).ok_or(ProtocolError("the error is no text"))?,
-                Some(2 | 3) => {}
+                Some(1) => reader.nil_or_lossy_text().map(drop).ok_or(ProtocolError("the error is no text"))?,
+                Some(2) => {}
+                Some(3) => reader.skip().ok_or(ProtocolError("the result is missing"))?,
                 _ => return Err(ProtocolError("the kind of result is unknown")),
             }
             Ok(ClientMessage::Ignored)
         }
         6 => Ok(ClientMessage::Ping),
-        7 if items < 2 => Err(ProtocolError("the error is missing")),
         7 => {
-            reader.nil_or_text().ok_or(ProtocolError("the error is no text"))?;
+            reader.nil_or_lossy_text().ok_or(ProtocolError("the error is no text"))?;
+            if items > 2 {
+                reader.flag().ok_or(ProtocolError("whether to reconnect is no flag"))?;
+            }
             Ok(ClientMessage::Close)
         }
-        8 | 9 if items < 2 => Err(ProtocolError("the sequence id is missing")),
         8 | 9 => {
             reader.integer().ok_or(ProtocolError("the sequence id is no number"))?;
             Ok(ClientMessage::Ignored)
@@ -60,12 +65,12 @@ pub fn decode(body: &[u8]) -> Result<ClientMessage, ProtocolError> {
 }
 
 fn headers(reader: &mut Reader<'_>) -> Result<(), ProtocolError> {
-    let count = reader.map().ok_or(ProtocolError("the headers are no map"))?;
+    let count = reader.map().ok_or(ProtocolError("the headers are no map, or are cut off"))?;
     let mut names = HashSet::new();
     for _ in 0..count {
-        let name = reader.text().filter(|name| !name.is_empty());
+        let name = reader.lossy_text().filter(|name| !name.is_empty());
         let name = name.ok_or(ProtocolError("a header's name is no text"))?;
-        reader.text().filter(|value| !value.is_empty()).ok_or(ProtocolError("a header is no text"))?;
+        reader.lossy_text().filter(|value| !value.is_empty()).ok_or(ProtocolError("a header is no text"))?;
         if !names.insert(name) {
             return Err(ProtocolError("a header is there twice"));
         }
@@ -74,7 +79,7 @@ fn headers(reader: &mut Reader<'_>) -> Result<(), ProtocolError> {
 }
 
 fn invocation_id(reader: &mut Reader<'_>) -> Result<(), ProtocolError> {
-    let id = reader.text().filter(|id| !id.is_empty());
+    let id = reader.lossy_text().filter(|id| !id.is_empty());
     id.map(drop).ok_or(ProtocolError("the invocation id is no text"))
 }
 

@@ -1,5 +1,7 @@
 //! Reads MessagePack: item by item for the hub, whole values for our own client.
 
+use std::borrow::Cow;
+
 use serde_json::Value as Json;
 
 /// Reads items one after the other; each method gives nothing if the next item is of another kind or cut off.
@@ -13,22 +15,33 @@ impl<'a> Reader<'a> {
         Reader { rest: bytes }
     }
 
-    /// The length of an array.
+    /// The length of an array, of which every item is at least one byte.
     pub fn array(&mut self) -> Option<usize> {
-        match self.byte()? {
-            marker @ 0x90..=0x9f => Some(usize::from(marker & 0x0f)),
-            0xdc => self.length(2),
-            0xdd => self.length(4),
-            _ => None,
-        }
+        let count = match self.byte()? {
+            marker @ 0x90..=0x9f => usize::from(marker & 0x0f),
+            0xdc => self.length(2)?,
+            0xdd => self.length(4)?,
+            _ => return None,
+        };
+        Some(count).filter(|count| *count <= self.rest.len())
     }
 
-    /// The length of a map.
+    /// The length of a map, of which every name and every value is at least one byte.
     pub fn map(&mut self) -> Option<usize> {
+        let count = match self.byte()? {
+            marker @ 0x80..=0x8f => usize::from(marker & 0x0f),
+            0xde => self.length(2)?,
+            0xdf => self.length(4)?,
+            _ => return None,
+        };
+        Some(count).filter(|count| *count <= self.rest.len() / 2)
+    }
+
+    /// True or false.
+    pub fn flag(&mut self) -> Option<bool> {
         match self.byte()? {
-            marker @ 0x80..=0x8f => Some(usize::from(marker & 0x0f)),
-            0xde => self.length(2),
-            0xdf => self.length(4),
+            0xc2 => Some(false),
+            0xc3 => Some(true),
             _ => None,
         }
     }
@@ -49,6 +62,32 @@ impl<'a> Reader<'a> {
 
     /// A text.
     pub fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.text_bytes()?).ok()
+    }
+
+    /// A text in which U+FFFD stands for what is no UTF-8, as .NET reads the texts of clients.
+    pub fn lossy_text(&mut self) -> Option<Cow<'a, str>> {
+        self.text_bytes().map(String::from_utf8_lossy)
+    }
+
+    /// A text or nil.
+    pub fn nil_or_text(&mut self) -> Option<Option<&'a str>> {
+        if self.take_nil() { Some(None) } else { self.text().map(Some) }
+    }
+
+    /// A text or nil; U+FFFD stands for what is no UTF-8.
+    pub fn nil_or_lossy_text(&mut self) -> Option<Option<Cow<'a, str>>> {
+        if self.take_nil() { Some(None) } else { self.lossy_text().map(Some) }
+    }
+
+    /// Takes nil and returns true if nil comes next.
+    fn take_nil(&mut self) -> bool {
+        let rest = self.rest.strip_prefix(&[0xc0]);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    fn text_bytes(&mut self) -> Option<&'a [u8]> {
         let length = match self.byte()? {
             marker @ 0xa0..=0xbf => usize::from(marker & 0x1f),
             0xd9 => self.length(1)?,
@@ -56,16 +95,7 @@ impl<'a> Reader<'a> {
             0xdb => self.length(4)?,
             _ => return None,
         };
-        std::str::from_utf8(self.bytes(length)?).ok()
-    }
-
-    /// A text or nil.
-    pub fn nil_or_text(&mut self) -> Option<Option<&'a str>> {
-        if self.rest.first() == Some(&0xc0) {
-            self.rest = &self.rest[1..];
-            return Some(None);
-        }
-        self.text().map(Some)
+        self.bytes(length)
     }
 
     /// Bytes.
