@@ -19,12 +19,23 @@ pub(super) enum Content {
 
 /// Reads a text: Base64 if JSON or nothing comes of that, else as it is.
 pub(super) fn read(text: &str) -> Content {
-    let decoded = BASE64_STANDARD.decode(text.trim()).ok().filter(|bytes| is_text(bytes));
+    let decoded = decode(text).filter(|bytes| is_text(bytes));
     match notification::read(decoded.as_deref().unwrap_or(text.as_bytes())) {
         Ok(None) => Content::Blank,
         Ok(Some(push)) => Content::Push(push),
         Err(malformed) => Content::Malformed(malformed),
     }
+}
+
+/// Decodes Base64, in which white space has no meaning: some encoders break lines.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    // JSON is told by its first byte.
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte) || byte.is_ascii_whitespace();
+    if !text.bytes().all(is_base64) {
+        return None;
+    }
+    let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    BASE64_STANDARD.decode(digits).ok()
 }
 
 /// Whether bytes are JSON or blank.
@@ -49,6 +60,15 @@ mod tests {
         assert!(matches!(&raw, Content::Push(push) if push.kind == 99));
         assert_eq!(read(&base64(PUSH)), raw);
         assert_eq!(read(&format!("{}\r\n", base64(&format!("\u{feff}{PUSH}")))), raw);
+    }
+
+    #[test]
+    fn read_base64_with_white_space_is_decoded() {
+        let digits = base64(PUSH);
+        for separator in ["\r\n", "\n", " ", "\t"] {
+            let (first, rest) = digits.split_at(76);
+            assert_eq!(read(&format!(" {first}{separator}{rest}{separator}")), read(PUSH), "{separator:?}");
+        }
     }
 
     #[test]
