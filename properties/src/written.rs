@@ -17,8 +17,12 @@ pub(crate) fn check(input: &[u8]) {
     let (id, error) = (choices.text(), choices.text());
     let error = if choices.below(4) == 0 { None } else { Some(error.as_str()) };
     let allow_reconnect = choices.below(2) == 0;
-    let notification =
-        Notification { kind: choices.byte(), payload: value(&mut choices, 4), context_id: error.map(str::to_owned) };
+    let notification = Notification {
+        kind: choices.byte(),
+        payload: value(&mut choices, 4),
+        context_id: error.map(str::to_owned),
+        missing: Vec::new(),
+    };
     let message = match kind {
         0 => ServerMessage::Push { target: &id, notification: &notification },
         1 => ServerMessage::Heartbeat,

@@ -35,62 +35,38 @@ impl Date {
         Date { clock: clock.with().subsec_nanosecond(nanosecond).build().unwrap_or(clock), zone: Zone::Utc }
     }
 
-    /// Reads ISO 8601 as .NET's JSON reader does: a date, or a date and time with up to 16 digits of a fraction (seven
-    /// of them kept) and with `Z`, an offset or nothing.
+    /// Reads ISO 8601 as .NET's JSON reader does: a date, or a date and time with up to 16 digits of a fraction (seven of them
+    /// kept, none needed in front of a zone) and with `Z`, an offset of hours, one of hours and minutes, or nothing.
     pub fn parse(text: &str) -> Option<Date> {
-        let bytes = text.as_bytes();
-        let number = |from: usize, to: usize| -> Option<i16> {
-            let digits = bytes.get(from..to)?;
-            digits
-                .iter()
-                .try_fold(0i16, |sum, digit| digit.is_ascii_digit().then(|| sum * 10 + i16::from(digit - b'0')))
-        };
-        let small = |from: usize, to: usize| number(from, to).and_then(|value| i8::try_from(value).ok());
-        let is = |at: usize, byte: u8| bytes.get(at) == Some(&byte);
-        if !(is(4, b'-') && is(7, b'-')) {
-            return None;
-        }
-        let (year, month, day) = (number(0, 4)?, small(5, 7)?, small(8, 10)?);
+        let (date, rest) = text.as_bytes().split_at_checked(10)?;
+        let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *date else { return None };
+        let year = i16::from(two_digits([y1, y2])?) * 100 + i16::from(two_digits([y3, y4])?);
+        let (month, day) = (two_digits([m1, m2])?, two_digits([d1, d2])?);
         if year == 0 {
             return None;
         }
-        if bytes.len() == 10 {
-            return Some(Date { clock: DateTime::new(year, month, day, 0, 0, 0, 0).ok()?, zone: Zone::Unspecified });
-        }
-        if !(is(10, b'T') && is(13, b':')) {
-            return None;
-        }
-        let (hour, minute) = (small(11, 13)?, small(14, 16)?);
-        let mut at = 16;
-        let (mut second, mut nanosecond) = (0, 0);
-        if is(at, b':') {
-            second = small(17, 19)?;
-            at = 19;
-            if is(at, b'.') {
-                let digits = bytes[at + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-                if !(1..=16).contains(&digits) {
-                    return None;
-                }
-                let kept = bytes[at + 1..at + 1 + digits].iter().chain([b'0'; 7].iter()).take(7);
-                nanosecond = kept.fold(0i32, |sum, digit| sum * 10 + i32::from(digit - b'0')) * 100;
-                at += 1 + digits;
-            }
-        }
-        let clock = DateTime::new(year, month, day, hour, minute, second, nanosecond).ok()?;
-        match &bytes[at..] {
+        let civil =
+            |hour, minute, second, nanosecond| DateTime::new(year, month, day, hour, minute, second, nanosecond).ok();
+        let [b'T', h1, h2, b':', m1, m2, rest @ ..] = rest else {
+            let clock = rest.is_empty().then(|| civil(0, 0, 0, 0))?;
+            return clock.map(|clock| Date { clock, zone: Zone::Unspecified });
+        };
+        let (hour, minute) = (two_digits([*h1, *h2])?, two_digits([*m1, *m2])?);
+        let (second, nanosecond, zone) = seconds(rest)?;
+        let clock = civil(hour, minute, second, nanosecond)?;
+        match zone {
             [] => Some(Date { clock, zone: Zone::Unspecified }),
             b"Z" => Some(Date { clock, zone: Zone::Utc }),
-            [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
-                let (hours, minutes) = (small(at + 1, at + 3)?, small(at + 4, at + 6)?);
-                let minutes = i64::from(hours) * 60 + i64::from(minutes);
-                if minutes > 14 * 60 {
-                    return None;
-                }
-                let offset = SignedDuration::from_mins(if *sign == b'+' { -minutes } else { minutes });
-                let clock = clock.checked_add(offset).ok().filter(|clock| clock.year() >= 1)?;
+            [sign, offset @ ..] => {
+                let offset = match sign {
+                    b'+' => -minutes(offset)?,
+                    b'-' => minutes(offset)?,
+                    _ => return None,
+                };
+                let clock =
+                    clock.checked_add(SignedDuration::from_mins(offset)).ok().filter(|clock| clock.year() >= 1)?;
                 Some(Date { clock, zone: Zone::Local })
             }
-            _ => None,
         }
     }
 
@@ -101,6 +77,37 @@ impl Date {
         let seconds = i64::from(time.hour()) * 3600 + i64::from(time.minute()) * 60 + i64::from(time.second());
         (days * 86_400 + seconds, time.subsec_nanosecond().unsigned_abs())
     }
+}
+
+/// Reads `:SS`, which may have a fraction and may be missing: the seconds, the nanoseconds, and what follows.
+fn seconds(text: &[u8]) -> Option<(i8, i32, &[u8])> {
+    let [b':', s1, s2, rest @ ..] = text else { return Some((0, 0, text)) };
+    let second = two_digits([*s1, *s2])?;
+    let [b'.', rest @ ..] = rest else { return Some((second, 0, rest)) };
+    if rest.is_empty() {
+        return None;
+    }
+    let digits = rest.iter().take(16).take_while(|byte| byte.is_ascii_digit()).count();
+    let (fraction, rest) = rest.split_at(digits);
+    let kept = fraction.iter().chain(&[b'0'; 7]).take(7);
+    let nanosecond = kept.fold(0i32, |sum, digit| sum * 10 + i32::from(digit - b'0')) * 100;
+    Some((second, nanosecond, rest))
+}
+
+/// Reads an offset without its sign, `HH` or `HH:MM`, of at most 14 hours, in minutes.
+fn minutes(offset: &[u8]) -> Option<i64> {
+    let (hours, minutes) = match *offset {
+        [h1, h2] => (two_digits([h1, h2])?, 0),
+        [h1, h2, b':', m1, m2] => (two_digits([h1, h2])?, two_digits([m1, m2])?),
+        _ => return None,
+    };
+    let total = i64::from(hours) * 60 + i64::from(minutes);
+    (minutes < 60 && total <= 14 * 60).then_some(total)
+}
+
+fn two_digits(digits: [u8; 2]) -> Option<i8> {
+    let [tens, ones] = digits.map(|digit| digit.is_ascii_digit().then(|| (digit - b'0') as i8));
+    Some(tens? * 10 + ones?)
 }
 
 impl fmt::Display for Date {
@@ -142,6 +149,15 @@ mod tests {
     }
 
     #[test]
+    fn parse_offset_of_hours_or_empty_fraction_is_taken() {
+        assert_eq!(written("2026-01-01T00:00:00+01").as_deref(), Some("2025-12-31T23:00:00+00:00"));
+        assert_eq!(written("2026-01-01T00:00-14").as_deref(), Some("2026-01-01T14:00:00+00:00"));
+        assert_eq!(written("2026-01-01T00:00:00.Z").as_deref(), Some("2026-01-01T00:00:00Z"));
+        assert_eq!(written("2026-01-01T00:00:00.+01").as_deref(), Some("2025-12-31T23:00:00+00:00"));
+        assert_eq!(written("2026-01-01T00:00:00+14:00").as_deref(), Some("2025-12-31T10:00:00+00:00"));
+    }
+
+    #[test]
     fn refuses_what_is_no_date() {
         for text in [
             "",
@@ -151,7 +167,17 @@ mod tests {
             "2024-01-02T25:00:00",
             "2024-01-02 03:04:05",
             "0000-01-01",
-            "2024-01-02T03:04:05.Z",
+            "2024-01-02T03:04:05.",
+            "2024-01-02T24:00:00",
+            "2024-01-02T03:04:60",
+            "2024-01-02T03:04:05.12345678901234567",
+            "2024-01-02T03:04:05+10:60",
+            "2024-01-02T03:04:05+14:01",
+            "2024-01-02T03:04:05+0100",
+            "2024-01-02T03:04:05+1",
+            "2024-01-02t03:04:05Z",
+            "2024-01-02T03:04:05z",
+            "9999-12-31T23:59:59-01:00",
             "2024-01-02T03:04:05+15:00",
             "0001-01-01T00:00:00+01:00",
             "2024-01-02T03:04:05Zx",

@@ -3,8 +3,9 @@
 mod client_type;
 mod date;
 mod device;
-mod json;
+mod forwarded;
 mod member;
+mod object;
 mod push_type;
 mod read;
 mod value;
@@ -26,6 +27,8 @@ pub struct Notification {
     pub payload: Value,
     /// The device that caused the push and will ignore it; copied as it came.
     pub context_id: Option<String>,
+    /// The members of the payload that senders always write and this one left out: they hold their default.
+    pub missing: Vec<&'static str>,
 }
 
 impl Notification {

@@ -35,6 +35,18 @@ pub enum Target {
     LoginRequest,
 }
 
+impl Target {
+    /// Returns the member without which a push would have no route; `None` if there are several, or none of them is needed.
+    pub fn required_member(self) -> Option<&'static str> {
+        match self {
+            Target::User(member) => Some(member),
+            Target::Organization => Some("OrganizationId"),
+            Target::LoginRequest => Some("Id"),
+            Target::UserOrOrganization | Target::Narrowed => None,
+        }
+    }
+}
+
 const fn member(name: &'static str, kind: Kind) -> Member {
     Member { name, kind }
 }
@@ -50,16 +62,16 @@ const CIPHER: &[Member] = &[
     member("RevisionDate", Kind::Date),
 ];
 const ITEM: &[Member] = &[member("Id", Kind::Id), USER_ID, member("RevisionDate", Kind::Date)];
-const USER: &[Member] = &[USER_ID, member("Date", Kind::GivenDate), member("Reason", Kind::AlwaysNull)];
+const USER: &[Member] = &[USER_ID, member("Date", Kind::ExtraDate), member("Reason", Kind::OptionalByte)];
 const LOG_OUT: &[Member] = &[USER_ID, member("Reason", Kind::OptionalByte)];
 const AUTH_REQUEST: &[Member] = &[USER_ID, member("Id", Kind::Id)];
 const ORGANIZATION_STATUS: &[Member] = &[ORGANIZATION_ID, member("Enabled", Kind::Flag)];
 const COLLECTION_SETTING: &[Member] = &[
     ORGANIZATION_ID,
-    member("LimitCollectionCreation", Kind::GivenFlag),
-    member("LimitCollectionDeletion", Kind::GivenFlag),
-    member("LimitItemDeletion", Kind::GivenFlag),
-    member("Enabled", Kind::AlwaysFalse),
+    member("LimitCollectionCreation", Kind::ExtraFlag),
+    member("LimitCollectionDeletion", Kind::ExtraFlag),
+    member("LimitItemDeletion", Kind::ExtraFlag),
+    member("Enabled", Kind::AddedFlag),
 ];
 const NOTIFICATION: &[Member] = &[
     member("Id", Kind::Id),

@@ -1,9 +1,9 @@
 //! Reads a push from the text that a sender wrote, by the rules of `decisions.md` 2.
 
-use std::collections::HashSet;
+use serde_json::value::RawValue;
 
-use super::json::Json;
-use super::{Date, Notification, PushType, Value, member};
+use super::object::{Object, is_null, text};
+use super::{Date, Notification, PushType, Value, forwarded, member};
 
 /// Why a text is no push: what is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,14 +14,21 @@ pub struct Malformed {
 }
 
 impl Malformed {
-    pub(super) fn new(path: &str, reason: &str) -> Malformed {
+    fn new(path: &str, reason: &str) -> Malformed {
         Malformed { path: path.to_owned(), reason: reason.to_owned() }
     }
-}
 
-/// How deep the payload of an unknown type may be nested, itself included: clients read messages up to 64 deep, and in a
-/// message a payload is the fourth.
-const DEEPEST: usize = 60;
+    /// An error about a value, whose place is added by [`Malformed::inside`].
+    pub(super) fn here(reason: &str) -> Malformed {
+        Malformed::new("", reason)
+    }
+
+    /// The same error about the member `name` of an object.
+    pub(super) fn inside(self, name: &str) -> Malformed {
+        let path = if self.path.is_empty() { name.to_owned() } else { format!("{name}.{}", self.path) };
+        Malformed { path, ..self }
+    }
+}
 
 /// Reads a push; nothing for a blank text.
 pub fn read(text: &[u8]) -> Result<Option<Notification>, Malformed> {
@@ -30,48 +37,42 @@ pub fn read(text: &[u8]) -> Result<Option<Notification>, Malformed> {
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let json: Json = serde_json::from_str(&text).map_err(|error| Malformed::new("push", &error.to_string()))?;
-    if !json.is_object() {
-        return Err(Malformed::new("push", "an object is needed"));
-    }
-    let member = |name: &str| json.member(name).unwrap_or(&Json::Null);
+    let push: Object<'_> = serde_json::from_str(&text).map_err(|error| {
+        let reason = if error.is_data() { "an object is needed".to_owned() } else { error.to_string() };
+        Malformed::new("push", &reason)
+    })?;
 
-    let kind = member("type").as_u64().and_then(|number| u8::try_from(number).ok());
+    let kind = push.member("Type").and_then(|json| serde_json::from_str(json.get()).ok());
     let kind = kind.ok_or_else(|| Malformed::new("push.Type", "a number from 0 to 255 is needed here"))?;
-    let payload = match (PushType::of(kind), member("payload")) {
-        (Some(known), payload) => member::read(known.members, payload, "push.Payload")?,
-        (None, Json::Null) => Value::Null,
-        (None, payload) if payload.depth() > DEEPEST => {
-            return Err(Malformed::new("push.Payload", "it is nested too deep"));
+    let json = push.member("Payload").filter(|json| !is_null(json));
+    let mut missing = Vec::new();
+    let payload = match (PushType::of(kind), json) {
+        (Some(known), json) => {
+            let payload = json.and_then(object);
+            let payload = payload.ok_or_else(|| Malformed::new("push.Payload", "an object is needed here"))?;
+            let required = known.target.required_member();
+            member::read(known.members, &payload, required, &mut missing)
+                .map_err(|malformed| malformed.inside("push.Payload"))?
         }
-        (None, payload @ Json::Object(_)) => as_it_came(payload),
-        (None, _) => return Err(Malformed::new("push.Payload", "an object is needed here")),
+        (None, None) => Value::Null,
+        (None, Some(json)) => {
+            forwarded::read(json).map_err(|error| Malformed::new("push.Payload", &error.to_string()))?
+        }
     };
-    let context_id = match member("contextId") {
-        Json::Null => None,
-        Json::String(text) => Some(text.clone()),
-        _ => return Err(Malformed::new("push.ContextId", "a text is needed here")),
+    let context_id = match push.member("ContextId").filter(|json| !is_null(json)) {
+        None => None,
+        Some(json) => {
+            let context_id =
+                self::text(json).ok_or_else(|| Malformed::new("push.ContextId", "a text is needed here"))?;
+            Some(context_id.into_owned())
+        }
     };
-    Ok(Some(Notification { kind, payload, context_id }))
+    Ok(Some(Notification { kind, payload, context_id, missing }))
 }
 
-/// The payload of a type that is not in the catalogue: members in their order, texts left texts. Of several members whose
-/// names are the same in a frame the last counts.
-fn as_it_came(json: &Json) -> Value {
-    match json {
-        Json::Null => Value::Null,
-        Json::Bool(flag) => Value::Flag(*flag),
-        Json::Number(number) => Value::Number(number.clone()),
-        Json::String(text) => Value::Text(text.clone()),
-        Json::Array(items) => Value::List(items.iter().map(as_it_came).collect()),
-        Json::Object(members) => {
-            let mut later = HashSet::new();
-            let counting = members.iter().rev().filter(|(name, _)| later.insert(name.to_ascii_lowercase()));
-            let mut counting: Vec<_> = counting.map(|(name, value)| (name.clone().into(), as_it_came(value))).collect();
-            counting.reverse();
-            Value::Map(counting)
-        }
-    }
+/// Returns the object that a JSON value is.
+fn object(json: &RawValue) -> Option<Object<'_>> {
+    serde_json::from_str(json.get()).ok()
 }
 
 impl Notification {
@@ -79,7 +80,7 @@ impl Notification {
     pub fn sync_vault(user: uuid::Uuid) -> Notification {
         let members = [("UserId", Value::Id(user)), ("Date", Value::Date(Date::now())), ("Reason", Value::Null)];
         let payload = Value::Map(members.into_iter().map(|(name, value)| (name.into(), value)).collect());
-        Notification { kind: 5, payload, context_id: None }
+        Notification { kind: 5, payload, context_id: None, missing: Vec::new() }
     }
 }
 
@@ -143,10 +144,57 @@ mod tests {
     }
 
     #[test]
+    fn read_missing_member_has_its_default_and_is_reported() {
+        let read = |text: &str| read(text.as_bytes()).expect(text).expect("a push");
+        let user = r#""userId":"d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c""#;
+        let push = read(&format!(r#"{{"type":26,"payload":{{{user},"organizationId":"{}"}}}}"#, uuid::Uuid::max()));
+        assert_eq!(push.missing, ["TargetUserId", "TargetOrganizationUserId"]);
+        assert_eq!(push.payload.member("TargetUserId"), Some(&Value::Id(uuid::Uuid::nil())));
+
+        let push = read(&format!(r#"{{"type":7,"payload":{{{user}}}}}"#));
+        assert_eq!(push.missing, ["Id", "RevisionDate"]);
+        assert_eq!(push.payload.member("RevisionDate"), Some(&Value::Date(Date::DEFAULT)));
+
+        let organization = format!(r#""organizationId":"{}""#, uuid::Uuid::max());
+        let push = read(&format!(r#"{{"type":25,"payload":{{{organization},"policy":{{{organization}}}}}}}"#));
+        assert_eq!(push.missing, ["Id", "Type", "Enabled"]);
+        let push = read(&format!(r#"{{"type":25,"payload":{{{organization},"policy":null}}}}"#));
+        assert_eq!((push.payload.member("Policy"), push.missing), (Some(&Value::Null), Vec::new()));
+
+        let push = read(&format!(r#"{{"type":19,"payload":{{{organization}}}}}"#));
+        assert_eq!((push.payload.member("Enabled"), push.missing), (Some(&Value::Flag(false)), Vec::new()));
+        let push =
+            read(&format!(r#"{{"type":0,"payload":{{"id":"{}","revisionDate":"2024-01-01"}}}}"#, uuid::Uuid::max()));
+        assert_eq!(push.missing, [""; 0], "ids that may be null may be missing");
+    }
+
+    #[test]
+    fn read_member_that_the_original_ignores_never_refuses_a_push() {
+        let user = r#""userId":"d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c""#;
+        for value in ["null", "7", "\"soon\"", "{}", r#""\ud800""#] {
+            let text = format!(r#"{{"type":5,"payload":{{{user},"date":{value},"title":{value}}}}}"#);
+            let push = read(text.as_bytes()).expect(&text).expect("a push");
+            assert_eq!(push.payload.member("Date"), None, "{text}");
+        }
+        let text = format!(r#"{{"type":5,"payload":{{{user},"date":"2024-01-01"}}}}"#);
+        let push = read(text.as_bytes()).expect(&text).expect("a push");
+        assert!(matches!(push.payload.member("Date"), Some(Value::Date(_))));
+        assert!(
+            error(&format!(r#"{{"type":5,"payload":{{{user},"reason":"x"}}}}"#)).starts_with("push.Payload.Reason: ")
+        );
+    }
+
+    #[test]
     fn unknown_types_keep_their_members() {
         let push = read(br#"{"type":99,"payload":{"b":1,"a":[null,"2024-01-01"]}}"#).expect("fine").expect("a push");
         let list = Value::List(vec![Value::Null, Value::Text("2024-01-01".into())]);
         assert_eq!(push.payload, Value::Map(vec![("b".into(), Value::Number(1.into())), ("a".into(), list)]));
+        for payload in ["null", "7", "\"text\"", "[]"] {
+            assert!(
+                matches!(read(format!(r#"{{"type":99,"payload":{payload}}}"#).as_bytes()), Ok(Some(_))),
+                "{payload}"
+            );
+        }
         assert!(matches!(read(br#"{"type":99}"#), Ok(Some(_))));
     }
 
@@ -161,8 +209,8 @@ mod tests {
     fn a_payload_that_clients_could_not_read_is_refused() {
         let nested =
             |depth: usize| format!(r#"{{"type":99,"payload":{{"a":{}1{}}}}}"#, "[".repeat(depth), "]".repeat(depth));
-        assert!(matches!(read(nested(DEEPEST - 1).as_bytes()), Ok(Some(_))));
-        assert_eq!(error(&nested(DEEPEST)), "push.Payload: it is nested too deep");
+        assert!(matches!(read(nested(forwarded::MAX_DEPTH - 1).as_bytes()), Ok(Some(_))));
+        assert!(error(&nested(forwarded::MAX_DEPTH)).starts_with("push.Payload: it is nested too deep"));
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Push {
         for member in PushType::of(number).map_or(&[][..], |known| known.members) {
             match member.kind {
                 Kind::Id if member.name == "Id" => add(member.name, json!(Uuid::new_v4().to_string())),
-                Kind::Date | Kind::GivenDate => add(member.name, json!(Date::now().to_string())),
+                Kind::Date | Kind::GivenDate | Kind::ExtraDate => add(member.name, json!(Date::now().to_string())),
                 _ => {}
             }
         }

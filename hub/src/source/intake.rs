@@ -1,6 +1,7 @@
 //! From a push's text to its delivery: what every source does with what it gets, and what is counted on the way.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::backplane::{Backplane, Full, Until};
@@ -28,12 +29,14 @@ pub enum Refused {
 pub struct Intake {
     backplane: Backplane,
     metrics: Arc<Metrics>,
+    /// The members, by type, that have been reported missing.
+    reported: Arc<Mutex<HashSet<(u8, &'static str)>>>,
 }
 
 impl Intake {
     /// An intake in front of a backplane.
     pub fn new(backplane: Backplane, metrics: Arc<Metrics>) -> Intake {
-        Intake { backplane, metrics }
+        Intake { backplane, metrics, reported: Arc::default() }
     }
 
     /// Reads a push and delivers it; a blank text is nothing. When it returns, every connection of this replica that it is
@@ -78,11 +81,22 @@ impl Intake {
     fn receive(&self, notification: &Notification, since: Instant) -> Delivery {
         let kind = Some(notification.kind);
         self.metrics.pushed("received", kind);
+        self.report_missing(notification);
         let delivery = route::route(notification, since);
         if delivery.audience != Audience::Nobody {
             self.metrics.pushed("routed", kind);
         }
         delivery
+    }
+
+    /// Logs each member that a type lacks once, as a newer sender may lack it in every push.
+    fn report_missing(&self, notification: &Notification) {
+        for &member in &notification.missing {
+            let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+            if reported.insert((notification.kind, member)) {
+                tracing::warn!(kind = notification.kind, member, "a push lacks a member; its default is delivered");
+            }
+        }
     }
 
     async fn publish(&self, kind: u8, delivery: Delivery, until: Until) -> Result<(), Full> {

@@ -17,7 +17,7 @@ use crate::contract::{hex, text};
 fn written(date: &str) -> [Vec<u8>; 2] {
     let date = Member::Date(Date::parse(date).expect("a date"));
     let payload = Member::Map(vec![("Date".into(), date)]);
-    let notification = &Notification { kind: 99, payload, context_id: None };
+    let notification = &Notification { kind: 99, payload, context_id: None, missing: Vec::new() };
     Protocol::EVERY.map(|protocol| protocol::encode(protocol, ServerMessage::Push { target: "T", notification }))
 }
 

@@ -93,7 +93,8 @@ mod tests {
     fn a_push_of_another_server_is_the_same_push_here() {
         for number in 0..=255 {
             let payload = Value::Map(vec![("Id".into(), Value::Id(OTHER))]);
-            let notification = &Notification { kind: number, payload, context_id: Some("a device".to_owned()) };
+            let notification =
+                &Notification { kind: number, payload, context_id: Some("a device".to_owned()), missing: Vec::new() };
             let message = ServerMessage::Push { target: RECEIVE_MESSAGE, notification };
             let frame = |protocol| Frame::new(protocol, &protocol::encode(protocol, message));
             let sent = Delivery::new(Audience::Nobody, number, Instant::now(), frame);

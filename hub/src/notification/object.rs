@@ -1,0 +1,58 @@
+//! A JSON object as .NET reads it: names in any case, of several members with one name the last. No I/O.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// The members of an object, whose values are well-formed JSON that has not been looked into.
+pub(super) struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Object<'a> {
+    /// Returns the value of the member with this name, in any case.
+    pub(super) fn member(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().rev().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
+    }
+}
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<'de>, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Object<'de>, A::Error> {
+        #[derive(Deserialize)]
+        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+        let mut members = Vec::with_capacity(8);
+        while let Some((Name(name), value)) = object.next_entry()? {
+            members.push((name, value));
+        }
+        Ok(Object(members))
+    }
+}
+
+/// Returns the text that a JSON value is.
+pub(super) fn text(json: &RawValue) -> Option<Cow<'_, str>> {
+    match serde_json::from_str(json.get()) {
+        Ok(unescaped) => Some(Cow::Borrowed(unescaped)),
+        Err(_) => serde_json::from_str(json.get()).ok().map(Cow::Owned),
+    }
+}
+
+/// Whether a JSON value is null.
+pub(super) fn is_null(json: &RawValue) -> bool {
+    json.get() == "null"
+}
