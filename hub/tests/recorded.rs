@@ -3,10 +3,12 @@
 
 mod contract;
 mod recorded {
+    pub(crate) mod differences;
     pub(crate) mod exchange;
     pub(crate) mod http;
     pub(crate) mod hub;
     pub(crate) mod issuer;
+    pub(crate) mod mutations;
     pub(crate) mod negotiation;
     pub(crate) mod ours;
     pub(crate) mod player;
@@ -20,6 +22,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use contract::file;
 use recorded::hub::Hub;
+use recorded::mutations;
 use recorded::ours;
 use recorded::player::Player;
 
@@ -71,6 +74,31 @@ fn cases_side_by_side() {
 #[test]
 fn pushes_one_at_a_time() {
     play(&ONE_AT_A_TIME, 1, "", 1);
+}
+
+/// Plays mutated input against a hub of its own; `play` returns how many inputs it played and which answers are wrong.
+fn play_mutated(play: impl FnOnce(&Player<'_>) -> (usize, Vec<String>)) {
+    let recorded = file("recorded.json");
+    let hub = Hub::start("").expect("a hub");
+    let player = Player { hub: &hub, tokens: &recorded["meta"]["tokens"], group: "", case: "", speed: 1 };
+    let (count, failures) = play(&player);
+    assert!(failures.is_empty(), "{} of {count} differ:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn mutated_pushes_are_answered_as_recorded() {
+    play_mutated(|player| {
+        let pushes = mutations::read("pushes.jsonl");
+        (pushes.len(), mutations::play_pushes(player, &pushes).expect("listeners"))
+    });
+}
+
+#[test]
+fn mutated_conversations_are_answered_as_recorded() {
+    play_mutated(|player| {
+        let conversations = mutations::read("conversations.jsonl");
+        (conversations.len(), mutations::play_conversations(player, &conversations))
+    });
 }
 
 #[test]

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A request: its headers are sent in their order.
+#[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) target: String,
@@ -47,6 +48,11 @@ impl Request {
         if value != "(absent)" {
             self.headers.push((name.to_owned(), value.to_owned()));
         }
+    }
+
+    /// The same request with this body.
+    pub(crate) fn with_body(self, body: Vec<u8>) -> Request {
+        Request { body: Some(body), ..self }
     }
 
     /// Sends it, and gives the answer with the connection.

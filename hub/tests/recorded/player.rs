@@ -142,7 +142,7 @@ impl Player<'_> {
         }
     }
 
-    fn upgrade(&self, step: &Value, path: &str) -> Result<(TcpStream, Response)> {
+    pub(crate) fn upgrade(&self, step: &Value, path: &str) -> Result<(TcpStream, Response)> {
         let mut upgrade = json!({
             "Connection": "Upgrade",
             "Upgrade": "websocket",
@@ -159,7 +159,7 @@ impl Player<'_> {
         self.request(&step, path)?.ask(self.hub.public)
     }
 
-    fn request(&self, step: &Value, path: &str) -> Result<Request> {
+    pub(crate) fn request(&self, step: &Value, path: &str) -> Result<Request> {
         let mut target = path
             .replace("{hub}", "/hub")
             .replace("{anonymous}", "/anonymous-hub")

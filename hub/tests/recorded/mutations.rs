@@ -1,0 +1,178 @@
+//! Plays the original's answers to mutated input against a hub (`contract/mutations/README.md`).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::differences;
+use super::player::Player;
+use super::socket::{Socket, frame};
+use crate::contract::hex;
+
+/// Number of conversations that are played at the same time.
+const CONVERSATIONS_AT_ONCE: usize = 16;
+
+const TEXT: u8 = 0x81;
+
+/// Bytes that the recording holds in Base64.
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub(crate) struct Bytes(pub(crate) Vec<u8>);
+
+impl TryFrom<String> for Bytes {
+    type Error = base64::DecodeError;
+
+    fn try_from(text: String) -> Result<Bytes, base64::DecodeError> {
+        BASE64_STANDARD.decode(text).map(Bytes)
+    }
+}
+
+/// A request to `/send`, its status, and the messages that each listener received.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Push {
+    pub(crate) base: String,
+    pub(crate) body: Bytes,
+    pub(crate) status: u16,
+    pub(crate) frames: BTreeMap<String, Vec<Bytes>>,
+}
+
+/// What a client sent on one connection, and what it received.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Conversation {
+    pub(crate) what: String,
+    pub(crate) handshake: Bytes,
+    pub(crate) proto: String,
+    pub(crate) frames: Vec<(u8, Bytes)>,
+    pub(crate) answers: Vec<String>,
+}
+
+/// Reads a file of the recording.
+pub(crate) fn read<T: DeserializeOwned>(name: &str) -> Vec<T> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract/mutations").join(name);
+    let text = std::fs::read_to_string(&path).expect("the recording is part of the repository");
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of the recording")).collect()
+}
+
+/// Sends the pushes one after the other and returns how the answers differ from what is expected. What a push that is refused
+/// delivers nevertheless is found at the next one that is taken.
+pub(crate) fn play_pushes(player: &Player<'_>, pushes: &[Push]) -> Result<Vec<String>> {
+    let mut listeners = listeners(player)?;
+    let request = player.request(&json!({"method": "POST", "token": "internal"}), "{send}")?;
+    let mut failures = Vec::new();
+    for (place, push) in pushes.iter().enumerate() {
+        let (_, response) = request.clone().with_body(push.body.0.clone()).ask(player.hub.internal)?;
+        let mut frames = BTreeMap::new();
+        if response.status == 200 || place + 1 == pushes.len() {
+            // A push has been written to every connection when it is answered: the pong comes behind it.
+            for (name, listener) in &mut listeners {
+                let messages: Vec<Bytes> = listener.watch(0, Duration::ZERO, false)?.iter().map(message).collect();
+                if !messages.is_empty() {
+                    frames.insert((*name).to_owned(), messages);
+                }
+            }
+        }
+        if let Err(error) = differences::check_push(push, response.status, &frames) {
+            let body = String::from_utf8_lossy(&push.body.0);
+            failures.push(format!("{}: {error:#}\n  {body}\n  {}", push.base, String::from_utf8_lossy(&response.body)));
+        }
+    }
+    Ok(failures)
+}
+
+/// Connects the listeners of the recording.
+fn listeners(player: &Player<'_>) -> Result<Vec<(&'static str, Socket)>> {
+    let user = |claims: Value| json!({"token": {"kind": "user", "claims": claims}});
+    let other = json!({
+        "sub": "aaaaaaaa-0000-4000-8000-000000000001",
+        "orgowner": "aaaaaaaa-0000-4000-8000-000000000002",
+        "devicetype": "LinuxDesktop",
+    });
+    let anonymous = "{anonymous}?Token=eeeeeeee-eeee-eeee-eeee-eeeeeeeeeeee";
+    let wanted = [
+        ("json", "json", "{hub}", user(json!({}))),
+        ("messagepack", "messagepack", "{hub}", user(json!({"devicetype": "ChromeExtension"}))),
+        ("other user", "json", "{hub}", user(other)),
+        ("anonymous", "json", anonymous, json!({})),
+    ];
+    let connect = |(name, protocol, path, step): (&'static str, &str, &str, Value)| {
+        let (stream, response) = player.upgrade(&step, path)?;
+        ensure!(response.status == 101, "{name}: {response:?}");
+        let mut socket = Socket::new(stream);
+        socket.shake_hands(protocol)?;
+        Ok((name, socket))
+    };
+    wanted.into_iter().map(connect).collect()
+}
+
+/// The SignalR message in an entry of a watch, without its framing; other entries are shown as they are, which no recorded
+/// message is.
+fn message(entry: &Value) -> Bytes {
+    match (entry["text"].as_str(), entry["binary"].as_str()) {
+        (Some(text), _) => Bytes(text.into()),
+        (None, Some(digits)) => Bytes(hex(digits)),
+        (None, None) => Bytes(entry.to_string().into()),
+    }
+}
+
+/// Plays the conversations, several at a time, and returns how the answers differ from what is expected.
+pub(crate) fn play_conversations(player: &Player<'_>, conversations: &[Conversation]) -> Vec<String> {
+    let next = AtomicUsize::new(0);
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..CONVERSATIONS_AT_ONCE {
+            scope.spawn(|| {
+                while let Some(conversation) = conversations.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let answers = converse(player, conversation);
+                    let checked = answers.and_then(|answers| differences::check_conversation(conversation, &answers));
+                    if let Err(error) = checked {
+                        failures.lock().expect("no panic").push(format!("{error:#}\n  {}", shown(conversation)));
+                    }
+                }
+            });
+        }
+    });
+    failures.into_inner().expect("no panic")
+}
+
+/// What a client of the hub receives in a conversation, in the spelling of the recording.
+fn converse(player: &Player<'_>, conversation: &Conversation) -> Result<Vec<String>> {
+    const CALL: &str = r#"{"type":1,"invocationId":"Q","target":"Nope","arguments":[]}"#;
+    const CALL_IN_MESSAGEPACK: &[u8] = b"\x0b\x96\x01\x80\xa1Q\xa4Nope\x90\x90";
+    let (stream, response) = player.upgrade(&json!({"token": "user"}), "{hub}")?;
+    ensure!(response.status == 101, "{response:?}");
+    let mut socket = Socket::new(stream);
+    socket.write(&frame(TEXT, &conversation.handshake.0))?;
+    let mut seen = socket.watch(0, Duration::ZERO, false)?;
+    if !conversation.frames.is_empty() {
+        for (opcode, payload) in &conversation.frames {
+            socket.write(&frame(0x80 | opcode, &payload.0))?;
+        }
+        match conversation.proto.as_str() {
+            "json" => socket.write(&frame(TEXT, format!("{CALL}\u{1e}").as_bytes()))?,
+            _ => socket.write(&frame(0x82, CALL_IN_MESSAGEPACK))?,
+        }
+        seen.extend(socket.watch(0, Duration::ZERO, false)?);
+    }
+    Ok(seen.iter().map(spelled).collect())
+}
+
+/// An entry of a watch as the recording spells it.
+fn spelled(entry: &Value) -> String {
+    let text = entry["text"].as_str().or(entry["binary"].as_str());
+    text.map_or_else(|| format!("close {}", entry["close"]), str::to_owned)
+}
+
+fn shown(conversation: &Conversation) -> String {
+    let sent = std::iter::once(&conversation.handshake).chain(conversation.frames.iter().map(|(_, payload)| payload));
+    let sent: Vec<String> = sent.map(|Bytes(bytes)| bytes.escape_ascii().to_string()).collect();
+    format!("{}: {}", conversation.what, sent.join(" | "))
+}
