@@ -190,6 +190,22 @@ fn send_says_what_is_wrong_with_a_push_and_delivers_nothing() -> Result<()> {
 }
 
 #[test]
+fn send_member_missing_is_logged_once_per_type_and_member() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    for kind in [7, 7, 8, 7] {
+        hub.push(&json!({ "type": kind, "payload": { "userId": USER } }))?;
+    }
+    hub.push(&json!({ "type": 27, "payload": { "userId": USER } }))?;
+    notification_hub_tests::wait::until("the last push is logged", std::time::Duration::from_secs(20), || {
+        let log = hub.process.printed();
+        ensure!(log.contains("Premium"), "{log}");
+        // Id and RevisionDate of both types, and Premium.
+        ensure!(log.matches("a push lacks a member").count() == 5, "{log}");
+        Ok(())
+    })
+}
+
+#[test]
 fn what_is_no_upgrade_is_told_what_it_lacks() -> Result<()> {
     let hub = LocalHub::start("")?;
     for (headers, says) in [

@@ -153,3 +153,16 @@ pub fn decode_invocation(text: &[u8]) -> Option<(String, Json)> {
     let target = members.get("target").and_then(Json::as_str).unwrap_or(RECEIVE_MESSAGE).to_owned();
     (members.get("type")? == 1).then(|| (target, members.remove("arguments").unwrap_or(Json::Array(Vec::new()))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn write_text_escapes_what_dotnet_escapes() {
+        let mut text = Vec::new();
+        write_text("\u{feff}\u{2028}\u{a0}\u{7f}\0\"<é☃😀\u{fffd}", &mut text);
+        let expected = r#""\uFEFF\u2028\u00A0\u007F\u0000\"<é☃\uD83D\uDE00"#.to_owned() + "\u{fffd}\"";
+        assert_eq!(String::from_utf8(text).as_deref(), Ok(expected.as_str()));
+    }
+}

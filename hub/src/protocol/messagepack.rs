@@ -124,3 +124,47 @@ pub(super) fn encode(message: ServerMessage<'_>) -> Vec<u8> {
     framed.extend_from_slice(&body);
     framed
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(id: Option<&str>, target: &str) -> Result<ClientMessage, ProtocolError> {
+        Ok(ClientMessage::Invocation { id: id.map(str::to_owned), target: target.to_owned() })
+    }
+
+    #[test]
+    fn decode_text_that_is_no_utf8_has_replacement_characters() {
+        assert_eq!(decode(b"\x96\x01\x80\xa17\xa2\xff\xfe\x90\x90"), call(Some("7"), "\u{fffd}\u{fffd}"));
+        assert_eq!(decode(b"\x96\x01\x80\xa1\xd3\xa4Send\x91\xa1x\x90"), call(Some("\u{fffd}"), "Send"));
+        let surrogate = "\u{fffd}\u{fffd}\u{fffd}";
+        assert_eq!(decode(b"\x95\x01\x80\xc0\xa3\xed\xa0\xbd\x90"), call(None, surrogate));
+        assert_eq!(decode(b"\x93\x05\x81\xa1\xff\xa1\xff\xa1x"), Ok(ClientMessage::Ignored));
+        assert_eq!(decode(b"\x95\x03\x80\xa1x\x01\xa1\xff"), Ok(ClientMessage::Ignored));
+        assert_eq!(decode(b"\x93\x07\xa1\xff\xc2"), Ok(ClientMessage::Close));
+        let twice = decode(b"\x93\x05\x82\xa1\xff\xa1a\xa1\xfe\xa1a\xa1x");
+        assert_eq!(twice, Err(ProtocolError("a header is there twice")));
+    }
+
+    #[test]
+    fn decode_items_count_and_their_announced_number_does_not() {
+        assert_eq!(decode(b"\x90\x06"), Ok(ClientMessage::Ping));
+        assert_eq!(decode(b"\x91\x07\xc0"), Ok(ClientMessage::Close));
+        assert_eq!(decode(b"\x91\x09\x01"), Ok(ClientMessage::Ignored));
+        assert_eq!(decode(b"\x93\x06\xc0\xc0"), Ok(ClientMessage::Ping));
+        assert!(decode(b"\x92\x06").is_err(), "an item is missing");
+        assert!(decode(b"\x93\x05\x82\xa1a\xa1b").is_err(), "a header is missing");
+    }
+
+    #[test]
+    fn decode_item_of_another_type_is_an_error() {
+        assert!(decode(b"\x91\xcf\0\0\0\x01\0\0\0\x06").is_err(), "no 32 bits");
+        assert!(decode(b"\x91\xd3\xff\0\0\0\0\0\0\x06").is_err(), "no 32 bits");
+        assert_eq!(decode(b"\x91\xcf\0\0\0\0\0\0\0\x06"), Ok(ClientMessage::Ping));
+        assert!(decode(b"\x93\x07\xc0\xa0").is_err(), "whether to reconnect is no flag");
+        assert_eq!(decode(b"\x92\x07\xa1x\xa0"), Ok(ClientMessage::Close), "it is no item");
+        assert!(decode(b"\x95\x03\x80\xa1x\x03").is_err(), "the result is missing");
+        assert!(decode(b"\x94\x03\x80\xa1x\xc0").is_err(), "the kind of result is missing");
+        assert_eq!(decode(b"\x95\x03\x80\xa1x\x01\xc0"), Ok(ClientMessage::Ignored), "an error may be nil");
+    }
+}

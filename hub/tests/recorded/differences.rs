@@ -1,4 +1,4 @@
-//! Where this hub answers mutated input otherwise than the original on purpose (`decisions.md` 9), with the reasons.
+//! Where this hub answers mutated input otherwise than the original on purpose, with the reasons.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::mutations::{Bytes, Conversation, Push};
 pub(crate) type Frames = BTreeMap<String, Vec<Bytes>>;
 
 /// What the hub answers to a push.
-enum Answer {
+pub(crate) enum Answer {
     /// What the original answers.
     AsRecorded,
     /// Status 400, and nobody receives anything.
@@ -25,8 +25,11 @@ enum Answer {
     Superset,
 }
 
-/// The differences for pushes: the first that covers a push counts.
-const PUSHES: [(&str, fn(&Push, &Value) -> Option<Answer>); 5] = [
+/// What the hub answers to a push with this body, if a difference covers it.
+type PushDifference = fn(&Push, &Value) -> Option<Answer>;
+
+/// The reasons for differences in the answers to pushes: the first that covers a push counts.
+pub(crate) const PUSHES: [(&str, PushDifference); 5] = [
     ("what cannot be read is the sender's fault, which 400 says and 500 does not", |push, _| {
         (push.status == 500).then_some(Answer::Refused)
     }),
@@ -47,30 +50,35 @@ const PUSHES: [(&str, fn(&Push, &Value) -> Option<Answer>); 5] = [
     }),
 ];
 
-/// Checks the answer to a push.
-pub(crate) fn check_push(push: &Push, status: u16, frames: &Frames) -> Result<()> {
+/// Checks the answer to a push and returns the reason for its difference from the recorded one, if there is any.
+pub(crate) fn check_push(push: &Push, status: u16, frames: &Frames) -> Result<Option<&'static str>> {
     let text = String::from_utf8_lossy(&push.body.0);
     let body = serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap_or_default();
-    let answer = PUSHES.iter().find_map(|(_, covers)| covers(push, &body)).unwrap_or(Answer::AsRecorded);
+    let difference = PUSHES.iter().find_map(|(reason, covers)| Some((*reason, covers(push, &body)?)));
+    let (reason, answer) = difference.map_or((None, Answer::AsRecorded), |(reason, answer)| (Some(reason), answer));
     let expected_status = if matches!(answer, Answer::Refused) { 400 } else { push.status };
     ensure!(status == expected_status, "expected the status {expected_status}, got {status}");
-    let (frames, expected) = match answer {
-        Answer::AsRecorded => (frames.clone(), push.frames.clone()),
-        Answer::Refused => (frames.clone(), Frames::new()),
+    match answer {
+        Answer::AsRecorded => same(frames, &push.frames)?,
+        Answer::Refused => same(frames, &Frames::new())?,
         Answer::Forwarded(number) => {
-            let types = arguments(frames)?.into_iter().map(|(_, argument)| member(&argument, "type").cloned());
-            ensure!(types.flatten().all(|found| found == number), "expected the type {number}, got {}", shown(frames));
-            return Ok(());
+            for (name, argument) in arguments(frames)? {
+                let found = member(&argument, "type");
+                ensure!(found.is_some_and(|found| *found == number), "{name}: the type is not {number}: {argument}");
+            }
         }
         Answer::Superset => {
             let kept = |frames| -> Result<Vec<_>> {
                 Ok(arguments(frames)?.into_iter().map(|(name, argument)| (name, without_lost(argument))).collect())
             };
             ensure!(kept(frames)? == kept(&push.frames)?, "expected {}, got {}", shown(&push.frames), shown(frames));
-            return Ok(());
         }
-    };
-    ensure!(frames == expected, "expected {}, got {}", shown(&expected), shown(&frames));
+    }
+    Ok(reason)
+}
+
+fn same(frames: &Frames, expected: &Frames) -> Result<()> {
+    ensure!(frames == expected, "expected {}, got {}", shown(expected), shown(frames));
     Ok(())
 }
 
@@ -115,8 +123,11 @@ fn shown(frames: &Frames) -> String {
     if frames.is_empty() { "nothing".to_owned() } else { frames.iter().map(shown).collect() }
 }
 
-/// The differences for conversations: whether one covers a conversation, and whether these are the answers then.
-const CONVERSATIONS: [(&str, fn(&Conversation, &[String]) -> bool); 3] = [
+/// Whether a difference explains that these are the answers in a conversation.
+type ConversationDifference = fn(&Conversation, &[String]) -> bool;
+
+/// The reasons for differences in the answers to conversations.
+pub(crate) const CONVERSATIONS: [(&str, ConversationDifference); 3] = [
     ("a handshake whose client leaves its end out is taken when its message ends", |conversation, answers| {
         let Bytes(handshake) = &conversation.handshake;
         let is_whole = serde_json::from_slice::<serde_json::Map<String, Value>>(handshake).is_ok();
@@ -133,11 +144,15 @@ const CONVERSATIONS: [(&str, fn(&Conversation, &[String]) -> bool); 3] = [
     }),
 ];
 
-/// Checks what a client received in a conversation.
-pub(crate) fn check_conversation(conversation: &Conversation, answers: &[String]) -> Result<()> {
-    let is_covered = CONVERSATIONS.iter().any(|(_, covers)| covers(conversation, answers));
-    ensure!(answers == conversation.answers || is_covered, "expected {:#?}, got {answers:#?}", conversation.answers);
-    Ok(())
+/// Checks what a client received in a conversation and returns the reason for its difference from what was recorded, if there
+/// is any.
+pub(crate) fn check_conversation(conversation: &Conversation, answers: &[String]) -> Result<Option<&'static str>> {
+    if answers == conversation.answers {
+        return Ok(None);
+    }
+    let reason = CONVERSATIONS.iter().find(|(_, explains)| explains(conversation, answers)).map(|(reason, _)| *reason);
+    ensure!(reason.is_some(), "expected {:#?}, got {answers:#?}", conversation.answers);
+    Ok(reason)
 }
 
 /// Whether a client sends a whole message of a type that the protocol does not know.

@@ -55,6 +55,35 @@ pub(crate) struct Conversation {
     pub(crate) answers: Vec<String>,
 }
 
+/// How the answers compare with the recorded ones.
+#[derive(Debug, Default)]
+pub(crate) struct Comparison {
+    /// The answers that differ, each with its input.
+    failures: Vec<String>,
+    /// The answers that differ on purpose, by reason.
+    differences: BTreeMap<&'static str, usize>,
+}
+
+impl Comparison {
+    /// Adds what came of one input, which is `shown` if it failed.
+    fn add(&mut self, checked: Result<Option<&'static str>>, shown: impl FnOnce() -> String) {
+        match checked {
+            Ok(None) => {}
+            Ok(Some(reason)) => *self.differences.entry(reason).or_default() += 1,
+            Err(error) => self.failures.push(format!("{error:#}\n  {}", shown())),
+        }
+    }
+
+    /// Panics if an answer differs without a reason, or if one of these reasons explains nothing any more.
+    pub(crate) fn assert_explained(&self, reasons: &[&str]) {
+        println!("{:#?}", self.differences);
+        assert!(self.failures.is_empty(), "{} differ:\n{}", self.failures.len(), self.failures.join("\n"));
+        for reason in reasons {
+            assert!(self.differences.contains_key(reason), "nothing differs because {reason}");
+        }
+    }
+}
+
 /// Reads a file of the recording.
 pub(crate) fn read<T: DeserializeOwned>(name: &str) -> Vec<T> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/contract/mutations").join(name);
@@ -62,12 +91,12 @@ pub(crate) fn read<T: DeserializeOwned>(name: &str) -> Vec<T> {
     text.lines().map(|line| serde_json::from_str(line).expect("a line of the recording")).collect()
 }
 
-/// Sends the pushes one after the other and returns how the answers differ from what is expected. What a push that is refused
-/// delivers nevertheless is found at the next one that is taken.
-pub(crate) fn play_pushes(player: &Player<'_>, pushes: &[Push]) -> Result<Vec<String>> {
+/// Sends the pushes one after the other. What a push that is refused delivers nevertheless is found at the next one that is
+/// taken.
+pub(crate) fn play_pushes(player: &Player<'_>, pushes: &[Push]) -> Result<Comparison> {
     let mut listeners = listeners(player)?;
     let request = player.request(&json!({"method": "POST", "token": "internal"}), "{send}")?;
-    let mut failures = Vec::new();
+    let mut comparison = Comparison::default();
     for (place, push) in pushes.iter().enumerate() {
         let (_, response) = request.clone().with_body(push.body.0.clone()).ask(player.hub.internal)?;
         let mut frames = BTreeMap::new();
@@ -80,12 +109,12 @@ pub(crate) fn play_pushes(player: &Player<'_>, pushes: &[Push]) -> Result<Vec<St
                 }
             }
         }
-        if let Err(error) = differences::check_push(push, response.status, &frames) {
-            let body = String::from_utf8_lossy(&push.body.0);
-            failures.push(format!("{}: {error:#}\n  {body}\n  {}", push.base, String::from_utf8_lossy(&response.body)));
-        }
+        comparison.add(differences::check_push(push, response.status, &frames), || {
+            let answer = String::from_utf8_lossy(&response.body);
+            format!("{}: {}\n  {answer}", push.base, String::from_utf8_lossy(&push.body.0))
+        });
     }
-    Ok(failures)
+    Ok(comparison)
 }
 
 /// Connects the listeners of the recording.
@@ -123,24 +152,22 @@ fn message(entry: &Value) -> Bytes {
     }
 }
 
-/// Plays the conversations, several at a time, and returns how the answers differ from what is expected.
-pub(crate) fn play_conversations(player: &Player<'_>, conversations: &[Conversation]) -> Vec<String> {
+/// Plays the conversations, several at a time.
+pub(crate) fn play_conversations(player: &Player<'_>, conversations: &[Conversation]) -> Comparison {
     let next = AtomicUsize::new(0);
-    let failures = Mutex::new(Vec::new());
+    let comparison = Mutex::new(Comparison::default());
     std::thread::scope(|scope| {
         for _ in 0..CONVERSATIONS_AT_ONCE {
             scope.spawn(|| {
                 while let Some(conversation) = conversations.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let answers = converse(player, conversation);
                     let checked = answers.and_then(|answers| differences::check_conversation(conversation, &answers));
-                    if let Err(error) = checked {
-                        failures.lock().expect("no panic").push(format!("{error:#}\n  {}", shown(conversation)));
-                    }
+                    comparison.lock().expect("no panic").add(checked, || shown(conversation));
                 }
             });
         }
     });
-    failures.into_inner().expect("no panic")
+    comparison.into_inner().expect("no panic")
 }
 
 /// What a client of the hub receives in a conversation, in the spelling of the recording.

@@ -92,3 +92,51 @@ impl Message {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decode_member_of_another_type_is_an_error_in_every_message() {
+        for member in [
+            r#""allowReconnect":1"#,
+            r#""allowReconnect":null"#,
+            r#""error":null"#,
+            r#""target":7"#,
+            r#""invocationId":7"#,
+            r#""arguments":{}"#,
+            r#""headers":{"a":1}"#,
+            r#""streamIds":[null]"#,
+            r#""sequenceId":1.0"#,
+            r#""type":"7""#,
+            r#""type":7.0"#,
+            r#""type":2147483648"#,
+        ] {
+            for text in [format!(r#"{{{member},"type":7}}"#), format!(r#"{{"type":7,{member}}}"#)] {
+                assert!(decode(text.as_bytes()).is_err(), "{text}");
+            }
+        }
+        assert_eq!(decode(br#"{"type":7,"allowReconnect":false,"allowreconnect":1}"#), Ok(ClientMessage::Close));
+        assert_eq!(decode(b"{\"\xff\":\"\xff\\ud800\",\"type\":6}"), Ok(ClientMessage::Ping));
+    }
+
+    #[test]
+    fn decode_stream_item_is_skipped_behind_its_id_and_an_error_in_front_of_it() {
+        for text in [
+            r#"{"type":2,"invocationId":"9","item":5}"#,
+            r#"{"invocationId":"9","item":5}"#,
+            r#"{"type":8,"invocationId":"9","item":5}"#,
+            r#"{"invocationId":"9","item":5,"type":"#,
+        ] {
+            assert_eq!(decode(text.as_bytes()), Ok(ClientMessage::Ignored), "{text}");
+        }
+        for text in [
+            r#"{"type":2,"item":5,"invocationId":"9"}"#,
+            r#"{"type":2,"invocationId":"","item":5}"#,
+            r#"{"type":2,"invocationId":"9"}"#,
+        ] {
+            assert!(decode(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+}

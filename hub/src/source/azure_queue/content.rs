@@ -29,7 +29,7 @@ pub(super) fn read(text: &str) -> Content {
 
 /// Decodes Base64, in which white space has no meaning: some encoders break lines.
 fn decode(text: &str) -> Option<Vec<u8>> {
-    // JSON is told by its first byte.
+    // Of a text that is JSON only the first byte is looked at.
     let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte) || byte.is_ascii_whitespace();
     if !text.bytes().all(is_base64) {
         return None;
