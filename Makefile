@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-parts test-timers test-cluster test-scale bench fuzz lint chart-lint generated images toolchain clients components programs azurite redis metrics-server optional-kinds
+.PHONY: help demo test test-unit test-parts test-timers test-cluster test-scale bench fuzz fuzz-long lint chart-lint generated images toolchain clients components programs azurite redis metrics-server optional-kinds
 
 # Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
 CARGO_TEST := cargo test --locked --workspace
@@ -19,6 +19,8 @@ CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
 ACTIONLINT_VERSION := 1.7.12
 ACTIONLINT := $(CACHE)/actionlint-$(ACTIONLINT_VERSION)/actionlint
 FUZZ_SECONDS ?= 300
+FUZZ_INPUTS ?= 1000000000
+FUZZ_MINIMUM ?= 10000000
 FUZZ_TARGETS ?= $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
 ensure = . tests/packages.sh && ensure
 
@@ -66,6 +68,11 @@ fuzz: toolchain $(CARGO_FUZZ) ## every check under libFuzzer, FUZZ_SECONDS (300)
 	  RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ) run --target-dir target/fuzz $$target target/fuzz/corpus/$$target fuzz/corpus/$$target -- \
 	    -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=1 -verbosity=0; \
 	done
+
+fuzz-long: toolchain ## every check as a release program on all cores: FUZZ_INPUTS (10^9) in total, FUZZ_MINIMUM (10^7) each; hours
+	@echo "== fuzzing (release code: compiling takes minutes)"
+	cargo run --locked --profile fuzz-long --package notification-hub-properties -- \
+	  --inputs $(FUZZ_INPUTS) --minimum $(FUZZ_MINIMUM) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED)) $(FUZZ_TARGETS)
 
 lint: toolchain $(CARGO_DENY) $(ACTIONLINT) chart-lint ## formatting, clippy, dependencies, shell scripts, workflows, chart
 	cargo fmt --all --check

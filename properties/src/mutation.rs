@@ -1,9 +1,11 @@
 //! Small changes of an input.
 
+use std::ops::Range;
+
 use crate::random::Random;
 
 /// What parsers stumble over.
-const TOKENS: [&[u8]; 24] = [
+const TOKENS: [&[u8]; 28] = [
     b"\x1e",
     b"\0",
     b"\x7f",
@@ -15,6 +17,7 @@ const TOKENS: [&[u8]; 24] = [
     b"\xdb\xff\xff\xff\xff",
     b"\xf0\x9f\x98\x80",
     b"\xed\xa0\x80",
+    b"\xef\xbb\xbf",
     b"{",
     b"}",
     b"[",
@@ -22,24 +25,36 @@ const TOKENS: [&[u8]; 24] = [
     b"\\ud83d",
     b"\\u0000",
     b"null",
+    b"true",
+    b"0",
     b"-1",
     b"1e400",
+    b"18446744073709551615",
     b"18446744073709551616",
     b"\r\n",
     b"%",
     b",",
 ];
 
-/// The longest input that mutations make of short ones.
-const LONGEST: usize = 4096;
+/// What stands between the fields of the formats that are read here.
+const SEPARATORS: &[u8] = b"{}[],:;=&?/.\"' \r\n\x1e\0";
 
-/// An input, changed in a few places; `other` is one to take parts from.
-pub fn mutated(input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
-    let mut bytes = input.to_vec();
+/// The longest input that small changes make of short ones, in bytes.
+const MAX_BYTES: usize = 4096;
+
+/// The longest input that repetition makes, in bytes.
+const MAX_REPEATED_BYTES: usize = 1 << 16;
+
+/// One input in so many has a part of it repeated until it is long: what takes quadratic time shows.
+const REPEATED_ONE_IN: usize = 8192;
+
+/// Changes an input in a few places; `other` is one to take parts from.
+pub(crate) fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
+    let max_bytes = MAX_BYTES.max(bytes.len());
     for _ in 0..=random.below(4) {
         let at = random.below(bytes.len() + 1);
         let end = at + random.below((bytes.len() - at).min(16) + 1);
-        match random.below(7) {
+        match random.below(10) {
             0 => {
                 if let Some(byte) = bytes.get_mut(at) {
                     *byte ^= 1 << random.below(8);
@@ -55,14 +70,46 @@ pub fn mutated(input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
                 let part = bytes[at..end].to_vec();
                 bytes.splice(at..at, part);
             }
-            4 => drop(bytes.splice(at..end, TOKENS[random.below(TOKENS.len())].iter().copied())),
+            4 => replace(bytes, at..end, TOKENS[random.below(TOKENS.len())]),
             5 => bytes.truncate(at),
-            _ => {
+            6 => {
                 let from = random.below(other.len() + 1);
-                bytes.splice(at..end, other[from..].iter().copied());
+                replace(bytes, at..end, &other[from..]);
+            }
+            7 => replace(bytes, field(bytes, at), TOKENS[random.below(TOKENS.len())]),
+            8 => replace(bytes, field(bytes, at), &other[field(other, random.below(other.len() + 1))]),
+            _ => {
+                let (from, to) = (field(bytes, random.below(bytes.len() + 1)), field(bytes, at));
+                let part = bytes[from].to_vec();
+                replace(bytes, to, &part);
             }
         }
-        bytes.truncate(LONGEST.max(input.len()));
+        bytes.truncate(max_bytes);
     }
-    bytes
+    if random.below(REPEATED_ONE_IN) == 0 {
+        repeat(bytes, random);
+    }
+}
+
+fn replace(bytes: &mut Vec<u8>, range: Range<usize>, part: &[u8]) {
+    bytes.splice(range, part.iter().copied());
+}
+
+/// The range around a place that has no separator in it.
+fn field(bytes: &[u8], at: usize) -> Range<usize> {
+    let separates = |byte: &u8| SEPARATORS.contains(byte);
+    let start = bytes[..at].iter().rposition(separates).map_or(0, |before| before + 1);
+    let end = bytes[at..].iter().position(separates).map_or(bytes.len(), |length| at + length);
+    start..end
+}
+
+/// Repeats a part until the input is long.
+fn repeat(bytes: &mut Vec<u8>, random: &mut Random) {
+    let at = random.below(bytes.len() + 1);
+    let part = bytes[at..at + random.below(bytes.len() - at + 1)].to_vec();
+    if !part.is_empty() {
+        let room = MAX_REPEATED_BYTES.saturating_sub(bytes.len());
+        let times = random.below(room / part.len() + 1);
+        bytes.splice(at..at, part.repeat(times));
+    }
 }

@@ -1,69 +1,36 @@
 //! Every check over the seeds in `fuzz/corpus`, over mutations of them, and over noise: the same in every run.
 
-use std::panic::catch_unwind;
-use std::path::{Path, PathBuf};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::thread::available_parallelism;
 
-use notification_hub_properties::mutation::mutated;
-use notification_hub_properties::random::Random;
-use notification_hub_properties::{CHECKS, Check};
+use notification_hub_properties::CHECKS;
+use notification_hub_properties::finding::minimize;
+use notification_hub_properties::inputs::fuzz_folder;
+use notification_hub_properties::target::Target;
 
-/// How many inputs are made for each check.
-const MADE: u64 = 3000;
-
-fn corpus() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus")
-}
-
-/// The seeds of a check, in the order of their names.
-fn seeds(name: &str) -> Vec<(String, Vec<u8>)> {
-    let files = std::fs::read_dir(corpus().join(name)).expect("every check has seeds");
-    let mut seeds: Vec<(String, Vec<u8>)> = files
-        .map(|file| file.expect("a file").path())
-        .map(|path| (path.display().to_string(), std::fs::read(&path).expect("a seed")))
-        .collect();
-    seeds.sort();
-    seeds
-}
-
-fn holds(name: &str, check: Check, input: &[u8], origin: &str) {
-    assert!(catch_unwind(|| check(input)).is_ok(), "{name} does not hold for {origin}: b\"{}\"", input.escape_ascii());
-}
-
-fn every_seed_and_what_is_made_of_it(name: &str, check: Check) {
-    let seeds = seeds(name);
-    assert!(!seeds.is_empty());
-    for (path, seed) in &seeds {
-        holds(name, check, seed, path);
-    }
-    for number in 0..MADE {
-        let mut random = Random::new(number);
-        let mut any = || seeds[random.below(seeds.len())].1.clone();
-        let (one, other) = (any(), any());
-        let input = match number % 16 {
-            0 => {
-                let length = random.below(300);
-                random.bytes(length)
-            }
-            _ => mutated(&one, &other, &mut random),
-        };
-        holds(name, check, &input, &format!("the seed {number}"));
-    }
-}
+/// How many inputs each check gets.
+const INPUTS: u64 = 3000;
 
 #[test]
-fn checks_hold() {
-    // One check after the other would leave all cores but one idle.
-    std::thread::scope(|scope| {
-        let running = CHECKS.map(|(name, check)| scope.spawn(move || every_seed_and_what_is_made_of_it(name, check)));
-        for thread in running {
-            thread.join().expect("it holds");
+fn checks_over_seeds_and_mutations_hold() {
+    let threads = available_parallelism().expect("cores").get();
+    let mut found = String::new();
+    for (name, check) in CHECKS {
+        let mut target = Target::open(name, 0).expect("seeds");
+        target.run(INPUTS, threads).unwrap_or_else(|endless| panic!("{name}: b\"{}\"", endless.0.escape_ascii()));
+        assert_eq!(target.tally.inputs, INPUTS);
+        for (location, finding) in &target.tally.findings {
+            let input = minimize(check, &finding.input, location);
+            let _ = writeln!(found, "{name}: {}: b\"{}\"", finding.failure.message, input.escape_ascii());
         }
-    });
+    }
+    assert!(found.is_empty(), "{found}");
 }
 
 #[test]
 fn every_folder_and_every_target_belongs_to_a_check() {
-    let fuzz = corpus().join("..");
+    let fuzz = fuzz_folder();
     let names = |folder: PathBuf| -> Vec<String> {
         let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
         let mut names: Vec<String> =

@@ -8,7 +8,7 @@ use crate::notification::{self, Malformed, Notification};
 
 /// What a message's text holds.
 #[derive(Debug, PartialEq)]
-pub(super) enum Content {
+pub enum Content {
     /// Nothing.
     Blank,
     /// A push.
@@ -18,7 +18,7 @@ pub(super) enum Content {
 }
 
 /// Reads a text: Base64 if JSON or nothing comes of that, else as it is.
-pub(super) fn read(text: &str) -> Content {
+pub fn read(text: &str) -> Content {
     let decoded = decode(text).filter(|bytes| is_text(bytes));
     match notification::read(decoded.as_deref().unwrap_or(text.as_bytes())) {
         Ok(None) => Content::Blank,

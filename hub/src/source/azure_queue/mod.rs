@@ -9,7 +9,7 @@
 //! A message stays in the queue, hidden from others, until it has been handed over; `hand` keeps it hidden for so long.
 
 mod consumer;
-mod content;
+pub mod content;
 mod faults;
 mod gauges;
 mod hand;

@@ -1,0 +1,55 @@
+//! Key sets (RFC 7517) as identity servers publish them and files hold them.
+
+use notification_hub::auth::key::Key;
+use serde_json::{Value, json};
+
+/// What every `$` of an input stands for.
+const SECRET: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ";
+
+/// What the known keys have signed.
+const MESSAGE: &[u8] = b"a message";
+
+/// A key of each kind, with its signature of the message.
+const RSA: (&str, &str) = (
+    r#"{"kty":"RSA","e":"AQAB","n":"rXrubDDyuUkSo0CQVHbn8X30KYNyAhFRbx2uU2BurUqvn_ZR4e56W-3aigYk_7LZmFGnSzi2qCnRbNjNfWA_kzC9-qw2MVNCae-7cDD3VOFWRUnmDrL2E659SvDBR70HnB7-QOuQze8aFEg4omiCzqwy2--XvoBYH9aPr7pZcu0S36dyAEmKVpGEWM28zDaOXtHg0RVjYQNCiLI-9WqVVmPOWqMjAP4jPTFXWmGDFtSuQeBOzidl0I0d_bLSyVaEF2Wj2ezRw1zh5lHSYvpVR9iBIs_s5TAOG7AtNfJg-NwcpQxfdpFe5Ey0Wqfs3wBk4yED4qXp-Lrk6DWqmlbCdw"}"#,
+    "c1teLfQdXLZj_wDQcoNuL_EeWkV0No7pBG-N2l-VQ7iA3kkkNYBRPaTIUx6P6cpFwLczevTEx22M5BNTKnM4bQsEhFWt9VZv2_XKfm0hhRD04kANG2O13dahRNlACuO8IQMGDwBCpoY7qs9HAbnb1MnKz3rxr6XbWouw0m7RvS__M-TCCwNg1ait625xclmoDIbheD7u9vmiVEsm3_BZIsgiTV7BWtj-sdJjZdZMDmpyluLG77xb_4OU5xCy4MrKh5hOpfV3zMChmsAuID9T_6Ia_OqTpC6SjmwCx9PKRq0FpIfsloLdD-XfgtmeQPr-nBWB2aZuOzI68zoDJQVNIg",
+);
+const ELLIPTIC: (&str, &str) = (
+    r#"{"kty":"EC","crv":"P-256","x":"eZijbx7V4y6KT4Hi6yhfsoLVjZiExUOGGP3oVby_SnI","y":"im2ONe5mRU59yUM_QvZY46Tx5qGp2q_vqIK5p7cEbCI"}"#,
+    "teVjS45yETWEcZUF9-87QookcxM0qRn2vhqNdE3s-yJgbSeF7tkuCYrcX44I09VVDfOwzQg5K6mMcxuKxy8u4A",
+);
+
+/// Of larger sets the keys are not read one by one.
+const MAX_ENTRIES: usize = 16;
+
+/// An entry is a key or none, whatever is beside it; a good key verifies what it signed and nothing else; an error is short.
+pub(crate) fn check(input: &[u8]) {
+    let text = String::from_utf8_lossy(input).replace('$', SECRET);
+    let keys = match read(text.as_bytes()) {
+        Ok(keys) => keys,
+        Err(error) => return assert!(!error.is_empty() && error.len() < 1000 + text.len(), "{error}"),
+    };
+    let set: Value = serde_json::from_str(&text).expect("JSON");
+    let entries = set["keys"].as_array().expect("entries");
+    if entries.len() > MAX_ENTRIES {
+        return assert!(keys.len() <= entries.len());
+    }
+    let one_by_one = entries.iter().filter_map(|entry| read(json!({ "keys": [entry] }).to_string().as_bytes()).ok());
+    assert_eq!(known(&one_by_one.flatten().collect::<Vec<_>>()), known(&keys));
+
+    let (jwk, signature) = if input.len() % 2 == 0 { RSA } else { ELLIPTIC };
+    let entries: Vec<String> = entries.iter().map(Value::to_string).chain([jwk.to_owned()]).collect();
+    let mut more = read(format!(r#"{{"keys":[{}]}}"#, entries.join(",")).as_bytes()).expect("a key at least");
+    let good = more.pop().expect("a key at least");
+    assert_eq!(known(&more), known(&keys));
+    assert!(good.verifies(MESSAGE, signature) && !good.verifies(text.as_bytes(), signature));
+}
+
+fn read(json: &[u8]) -> Result<Vec<Key>, String> {
+    Key::from_jwks(json).map_err(|error| error.to_string())
+}
+
+/// What can be seen of keys.
+fn known(keys: &[Key]) -> Vec<(String, Option<&str>)> {
+    keys.iter().map(|key| (format!("{:?}", key.algorithm), key.id.as_deref())).collect()
+}

@@ -1,0 +1,154 @@
+//! A `NotificationHub` as the API server may hand it to the operator: any JSON, also of an older definition.
+
+use std::sync::LazyLock;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::jiff::Timestamp;
+use notification_hub_crds::NotificationHub;
+use notification_hub_crds::v1alpha1::NotificationHubSpec;
+use notification_hub_operator::build::{CONFIG_FILE, Desired, build};
+use notification_hub_operator::conditions::Findings;
+use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, Plan, Signing};
+use notification_hub_operator::model::CONTAINER;
+use notification_hub_operator::model::defaults::Defaults;
+use notification_hub_operator::model::inheritance::Inheritance;
+use notification_hub_operator::model::references;
+use notification_hub_operator::optional::{OptionalKind, Served};
+use notification_hub_operator::reconcile::dereference::{Fetched, Kept, Secrets, Stored};
+use notification_hub_operator::reconcile::validate::validate;
+
+/// Stands in every Secret, and in nothing that is written but Secrets.
+const SECRET: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ";
+
+/// Entries that any Secret has.
+const ENTRIES: [(&str, &str); 4] = [
+    ("url", "redis://:c2VjcmV0LXNlY3JldC1zZWNyZXQ@redis:6379"),
+    ("password", SECRET),
+    ("connectionString", "AccountName=vault;AccountKey=c2VjcmV0LXNlY3JldC1zZWNyZXQ="),
+    ("shared.secret", "c2VjcmV0LXNlY3JldC1zZWNyZXQc2VjcmV0LXNlY3JldC1zZWNyZXQ"),
+];
+
+/// The second of the passes.
+const NOW: i64 = 1_700_000_000;
+
+/// A private key of the tests, by which tokens of no real hub are signed.
+const PRIVATE_KEY: &str = include_str!("../../operator/tests/keys/p256-private.pem");
+
+/// A resource is refused with sentences, or becomes objects that belong together and tell no secret; the same ones again when
+/// it is read as it was written.
+pub(crate) fn check(input: &[u8]) {
+    let Ok(mut hub) = serde_json::from_slice::<NotificationHub>(input) else { return };
+    hub.metadata.uid.get_or_insert_with(|| "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c".to_owned());
+    let is_everything_served = input.len() % 2 == 0;
+    let made = objects(&hub, is_everything_served);
+    match &made {
+        Ok(desired) => {
+            assert!(!shown(desired).contains(SECRET));
+            belong_together(&hub, desired);
+        }
+        Err(problems) => {
+            assert!(!problems.is_empty());
+            assert!(problems.iter().all(|problem| !problem.is_empty() && !problem.contains(SECRET)), "{problems:?}");
+        }
+    }
+    let written = serde_json::to_string(&hub).expect("JSON");
+    let again = serde_json::from_str(&written).expect("what was written");
+    let again = objects(&again, is_everything_served);
+    assert_eq!(again.as_ref().map(shown), made.as_ref().map(shown));
+}
+
+/// What a pass would write, or all that is in the way.
+fn objects(hub: &NotificationHub, is_everything_served: bool) -> Result<Desired, Vec<String>> {
+    static DEFAULTS: LazyLock<Defaults> = LazyLock::new(|| {
+        let names = |text: &str| text.parse().expect("names");
+        let inheritance =
+            Inheritance { labels: names("team,app.kubernetes.io/*"), annotations: names("example.com/*") };
+        Defaults { image: "registry.example.com/hub:1.0.0".parse().expect("an image"), inheritance }
+    });
+    let served: Served = OptionalKind::ALL.into_iter().filter(|_| is_everything_served).collect();
+    let checked = validate(hub, fetched(&hub.spec), &DEFAULTS, &served).map_err(told)?;
+    let times = checked.hub.generated.as_ref().map(|plan| (Plan::due(plan), plan.times()));
+    assert_eq!(times.is_some(), hub.spec.auth.generate.is_some());
+    build(&checked.hub)
+}
+
+fn told(findings: Findings) -> Vec<String> {
+    let problems = findings.spec.into_iter().chain(findings.references).map(|problem| problem.message);
+    problems.chain(findings.conflicts).collect()
+}
+
+/// What the spec refers to: every Secret is there, with the same entries.
+fn fetched(spec: &NotificationHubSpec) -> Fetched {
+    static RING: LazyLock<KeyRing> = LazyLock::new(|| {
+        let pair = KeyPair::read(PRIVATE_KEY).expect("a key");
+        KeyRing { current: Some(Signing { pair, since: now() }), ..KeyRing::default() }
+    });
+    let secrets: Secrets = references::secrets(spec).into_iter().map(|name| (name.to_owned(), secret())).collect();
+    let generated = spec.auth.generate.as_ref();
+    let generated = generated.map(|_| Kept::Ours(Stored { ring: RING.clone(), at: now() }));
+    let token_key = spec.backplane.as_ref().and_then(|_| ConnectionTokenKey::read(SECRET.repeat(2).as_bytes()));
+    Fetched { secrets, generated, token_key: token_key.map(Kept::Ours) }
+}
+
+fn secret() -> Secret {
+    let entries = ENTRIES.map(|(name, text)| (name.to_owned(), ByteString(text.as_bytes().to_vec())));
+    Secret { data: Some(entries.into()), ..Secret::default() }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(NOW).expect("a time")
+}
+
+/// Every object but Secrets, as it is written.
+fn shown(desired: &Desired) -> String {
+    let Desired { service_account, config_map, public_service, internal_service, metrics_service, .. } = desired;
+    let Desired { pod_disruption_budget, ingress, http_route, service_monitor, pod_monitor, .. } = desired;
+    let Desired { network_policy, deployment, horizontal_pod_autoscaler, scaled_object, .. } = desired;
+    let within = (service_account, config_map, public_service, internal_service, metrics_service, deployment);
+    let around = (pod_disruption_budget, ingress, http_route, service_monitor, pod_monitor, network_policy);
+    serde_json::to_string(&(within, around, horizontal_pod_autoscaler, scaled_object)).expect("JSON")
+}
+
+/// What the API server and the kubelet rely on.
+fn belong_together(hub: &NotificationHub, desired: &Desired) {
+    let name = hub.metadata.name.as_deref();
+    let spec: &DeploymentSpec = desired.deployment.spec.as_ref().expect("a spec");
+    let metadata: [&ObjectMeta; 4] = [
+        &desired.deployment.metadata,
+        &desired.config_map.metadata,
+        &desired.public_service.metadata,
+        &desired.service_account.metadata,
+    ];
+    let namespace = hub.metadata.namespace.as_deref().unwrap_or_default();
+    for metadata in metadata {
+        assert_eq!((metadata.name.as_deref(), metadata.namespace.as_deref()), (name, Some(namespace)));
+        assert_eq!(metadata.owner_references.as_ref().map(Vec::len), Some(1));
+    }
+    let labels = spec.template.metadata.as_ref().and_then(|metadata| metadata.labels.as_ref()).expect("labels");
+    let selector = spec.selector.match_labels.as_ref().expect("a selector");
+    assert!(selector.iter().all(|label| labels.get_key_value(label.0) == Some(label)), "pods are found: {labels:?}");
+    let services = [Some(&desired.public_service), Some(&desired.metrics_service), desired.internal_service.as_ref()];
+    for service in services.into_iter().flatten() {
+        let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).expect("a selector");
+        assert!(selector.iter().all(|label| labels.get_key_value(label.0) == Some(label)), "{selector:?} {labels:?}");
+    }
+
+    let pod = spec.template.spec.as_ref().expect("a pod");
+    let containers = pod.containers.iter().filter(|container| container.name == CONTAINER);
+    assert_eq!(containers.count(), 1);
+    let is_templated = hub.spec.pod_template.is_some();
+    assert!(is_templated || pod.termination_grace_period_seconds.is_some_and(|seconds| seconds > 0));
+    let volumes: Vec<&str> = pod.volumes.iter().flatten().map(|volume| volume.name.as_str()).collect();
+    let hub_container = pod.containers.iter().find(|container| container.name == CONTAINER);
+    let mounts = hub_container.and_then(|container| container.volume_mounts.as_ref());
+    let is_mounted = |name: &str| volumes.contains(&name);
+    assert!(is_templated || mounts.into_iter().flatten().all(|mount| is_mounted(&mount.name)), "{volumes:?}");
+    assert!(desired.config_map.data.as_ref().is_some_and(|data| data.contains_key(CONFIG_FILE)));
+    assert_eq!(desired.jwt_secret.is_some(), hub.spec.auth.generate.is_some());
+    assert_eq!(desired.tokens_secret.is_some(), hub.spec.backplane.is_some());
+    let written = serde_json::to_value(&desired.deployment).expect("JSON");
+    assert_eq!(serde_json::from_value::<Deployment>(written).as_ref().ok(), Some(&desired.deployment));
+}

@@ -1,0 +1,122 @@
+//! What Redis sends to a subscription, up to what clients read of it.
+
+use std::time::Instant;
+
+use notification_hub::backplane::redis::channel::{Channel, Channels};
+use notification_hub::backplane::redis::incoming::Incoming;
+use notification_hub::delivery::{Audience, Delivery, Hub};
+use notification_hub::notification::ClientType;
+use notification_hub::protocol::messagepack::Reader;
+use notification_hub::protocol::{Protocol, json};
+use notification_hub::transport::server_sent_events::event;
+use notification_hub::transport::websocket::Opcode;
+use redis::{Msg, parse_redis_value};
+use uuid::Uuid;
+
+use crate::choices::Choices;
+use crate::websocket_frames::from_server;
+use crate::written::whole;
+
+const OWN: Uuid = Uuid::from_u128(1);
+
+/// Whatever Redis sends, nothing is delivered but whole frames that clients of each transport can read, to the audience
+/// whose channel it came over. The input is what Redis sends, and also a channel and a message on it.
+pub(crate) fn check(input: &[u8]) {
+    let channels = Channels::new("Notifications");
+    if let Some(message) = received(input) {
+        hand_on(&channels, &message);
+    }
+    let mut choices = Choices(input);
+    let name = channel_name(&channels, &mut choices);
+    let payload = choices.0;
+    let message = received(&sent(&[b"message", name.as_bytes(), payload])).expect("a message");
+    assert_eq!((message.get_channel_name(), message.get_payload_bytes()), (name.as_str(), payload));
+    hand_on(&channels, &message);
+}
+
+/// A channel that the hub subscribes to, or any.
+fn channel_name(channels: &Channels, choices: &mut Choices<'_>) -> String {
+    let (id, narrowed) = (Uuid::from_u128(2), ClientType::EVERY[usize::from(choices.below(3))]);
+    let audience = match choices.below(8) {
+        0 => Audience::User(id, narrowed),
+        1 => Audience::Organization(id, narrowed),
+        2 => Audience::Installation(id, narrowed),
+        3 => Audience::LoginRequest(id),
+        4 => Audience::Everyone(Hub::Main),
+        5 => Audience::Everyone(Hub::Anonymous),
+        6 => return channels.group_commands(Hub::Main),
+        _ => return choices.text(),
+    };
+    channels.of(audience).expect("a channel")
+}
+
+/// An array of strings, as Redis writes it.
+fn sent(items: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = format!("*{}\r\n", items.len()).into_bytes();
+    for item in items {
+        bytes.extend(format!("${}\r\n", item.len()).bytes());
+        bytes.extend_from_slice(item);
+        bytes.extend(b"\r\n");
+    }
+    bytes
+}
+
+fn received(bytes: &[u8]) -> Option<Msg> {
+    Msg::from_owned_value(parse_redis_value(bytes).ok()?)
+}
+
+fn hand_on(channels: &Channels, message: &Msg) {
+    let Some(channel) = channels.read(message.get_channel_name()) else { return };
+    let incoming = Incoming::read(channel, message.get_payload_bytes(), OWN, Instant::now());
+    match (channel, incoming) {
+        (Channel::To(audience), Ok(Incoming::Push(delivery, _))) => {
+            assert_eq!(delivery.audience, audience);
+            is_readable(&delivery);
+        }
+        (Channel::To(_), Ok(Incoming::Own(_) | Incoming::Heartbeat)) => {}
+        (Channel::GroupCommands(_), Ok(Incoming::GroupCommand(_))) => {}
+        (_, Err(error)) => assert!(!error.to_string().is_empty()),
+        (channel, Ok(incoming)) => panic!("{incoming:?} over {channel:?}"),
+    }
+}
+
+/// Each frame is one message, by WebSocket and by Server-Sent Events.
+fn is_readable(delivery: &Delivery) {
+    let frames = Protocol::EVERY.map(|protocol| Some((protocol, delivery.frame(protocol)?)));
+    assert!(frames.iter().any(Option::is_some));
+    for (protocol, frame) in frames.into_iter().flatten() {
+        let (first, payload, rest) = from_server(frame.bytes()).expect("a whole frame");
+        assert_eq!((first, payload, rest), (0x80 | Opcode::of(protocol) as u8, frame.body(), &b""[..]));
+        let body = whole(protocol, payload);
+        match protocol {
+            Protocol::Json => {
+                assert_eq!(data(&event(payload)), with_line_feeds(payload));
+                if delivery.frame(Protocol::MessagePack).is_none() {
+                    assert!(json::decode_invocation(body).is_some());
+                }
+            }
+            Protocol::MessagePack => assert_eq!(Reader::new(body).array().map(|items| items >= 5), Some(true)),
+        }
+    }
+}
+
+/// The data of one event, as the HTML standard has it read: a carriage return alone ends a line as well.
+fn data(event: &[u8]) -> Vec<u8> {
+    let event = with_line_feeds(event);
+    let event = event.strip_suffix(b"\n\n").expect("an empty line at the end");
+    let line = |line: &[u8]| line.strip_prefix(b"data: ").expect("a line of data").to_vec();
+    event.split(|byte| *byte == b'\n').map(line).collect::<Vec<_>>().join(&b'\n')
+}
+
+/// The same with one way to end lines.
+fn with_line_feeds(bytes: &[u8]) -> Vec<u8> {
+    let mut unified = Vec::with_capacity(bytes.len());
+    for (place, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'\n' if place > 0 && bytes[place - 1] == b'\r' => {}
+            b'\r' => unified.push(b'\n'),
+            byte => unified.push(*byte),
+        }
+    }
+    unified
+}
