@@ -1,5 +1,6 @@
 //! Connection tokens.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use notification_hub::delivery::Hub;
@@ -18,11 +19,13 @@ pub(crate) fn check(input: &[u8]) {
     let age = Duration::from_millis(choices.number() % 20_000);
     let text = String::from_utf8_lossy(choices.0);
 
-    let tokens = ConnectionTokens::new(b"a key");
+    static TOKENS: LazyLock<[ConnectionTokens; 2]> =
+        LazyLock::new(|| [ConnectionTokens::new(b"a key"), ConnectionTokens::new(b"another key")]);
+    let [tokens, others] = &*TOKENS;
     let token = tokens.issue(hub, id, now);
     assert_eq!(tokens.take(&token, hub, now + age), (age < GOOD_FOR).then_some(id));
     assert_eq!(tokens.take(&token, other, now), None);
-    assert_eq!(ConnectionTokens::new(b"another key").take(&token, hub, now), None);
+    assert_eq!(others.take(&token, hub, now), None);
     for text in [text.clone().into_owned(), format!("{token}{text}"), format!("{text}{token}"), over(&token, &text)] {
         let taken = [hub, other].map(|hub| tokens.take(&text, hub, now));
         assert_eq!(taken, [(text == token).then_some(id), None], "{text}");

@@ -11,8 +11,9 @@ pub(crate) fn check(input: &[u8]) {
     let shown = show(&verdict);
     for beginning in beginnings(input) {
         let part = front_door::read(beginning);
-        let same = matches!(part, Head::Partial) || show(&part) == shown;
-        assert!(same, "{} of {} bytes, {shown} of all", show(&part), beginning.len());
+        if !matches!(part, Head::Partial) {
+            assert_eq!(show(&part), shown, "{} bytes", beginning.len());
+        }
     }
     let origin = front_door::origin(input);
     match verdict {

@@ -1,7 +1,5 @@
 //! A negotiation, from its query to the use of what it gives.
 
-use std::sync::LazyLock;
-
 use notification_hub::auth::Query;
 use notification_hub::connection::Transport;
 use notification_hub::delivery::Hub;
@@ -11,10 +9,11 @@ use serde_json::Value;
 
 /// The answer is JSON: an error, or an offer of a version that is spoken with a token that is good once, on this hub.
 pub(crate) fn check(input: &[u8]) {
-    static NEGOTIATIONS: LazyLock<Negotiations> = LazyLock::new(|| Negotiations::new(b"a key"));
+    // One for all would remember each token for as long as it is good.
+    let negotiations = Negotiations::new(b"a key");
     let query = String::from_utf8_lossy(input);
     let asked = Query::parse(&query).value("negotiateVersion");
-    let answer = body(asked.as_deref(), "an id", &NEGOTIATIONS.issue(Hub::Main).expect("randomness"));
+    let answer = body(asked.as_deref(), "an id", &negotiations.issue(Hub::Main).expect("randomness"));
     let answer: Value = serde_json::from_str(&answer).expect("JSON");
     let asked: Option<i64> = asked.map_or(Some(0), |asked| asked.trim().parse().ok());
     if answer["error"].is_string() {
@@ -25,6 +24,6 @@ pub(crate) fn check(input: &[u8]) {
     assert_eq!(Some(version), asked.map(|asked| asked.min(1)));
     let member = if version == 0 { "connectionId" } else { "connectionToken" };
     let token = answer[member].as_str().expect("a token");
-    let taken = [Hub::Anonymous, Hub::Main, Hub::Main].map(|hub| NEGOTIATIONS.take(token, hub, Transport::LongPolling));
+    let taken = [Hub::Anonymous, Hub::Main, Hub::Main].map(|hub| negotiations.take(token, hub, Transport::LongPolling));
     assert_eq!(taken, [Standing::Unknown, Standing::Fresh, Standing::Used(Transport::LongPolling)]);
 }

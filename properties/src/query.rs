@@ -14,7 +14,8 @@ pub(crate) fn check(input: &[u8]) {
             assert!(text.contains(&*value));
         }
     }
-    let escaped: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let digit = |number: u8| char::from(b"0123456789abcdef"[usize::from(number)]);
+    let escaped: String = text.bytes().flat_map(|byte| ['%', digit(byte >> 4), digit(byte & 15)]).collect();
     let query = format!("before=%&ID={escaped}&id=later");
     assert_eq!(Query::parse(&query).value("id").as_deref(), Some(&*text));
     let query = format!("access_token={escaped}");

@@ -1,6 +1,6 @@
 //! Tokens and what they say.
 
-use std::sync::OnceLock;
+use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::hmac;
@@ -39,8 +39,8 @@ pub(crate) fn check(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     for token in [text.clone().into_owned(), format!("{signed}{text}"), format!("{text}{signed}"), with_header(input)] {
         if verified(&token).is_ok() {
-            let (message, signature) = token.rsplit_once('.').expect("three parts");
-            assert_eq!(BASE64.encode(hmac::sign(&key(), message.as_bytes())), signature, "{token}");
+            let (message, signed) = token.rsplit_once('.').expect("three parts");
+            assert_eq!(signature(message), signed, "{token}");
         }
     }
 }
@@ -52,24 +52,25 @@ fn with_header(input: &[u8]) -> String {
 
 fn signed(header: &str, payload: &[u8]) -> String {
     let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(payload));
-    let signature = BASE64.encode(hmac::sign(&key(), message.as_bytes()));
+    let signature = signature(&message);
     format!("{message}.{signature}")
 }
 
-fn key() -> hmac::Key {
-    hmac::Key::new(hmac::HMAC_SHA256, SECRET)
+fn signature(message: &str) -> String {
+    static KEY: LazyLock<hmac::Key> = LazyLock::new(|| hmac::Key::new(hmac::HMAC_SHA256, SECRET));
+    BASE64.encode(hmac::sign(&KEY, message.as_bytes()))
 }
 
 /// Whether a token is good, whoever asks.
 fn verified(token: &str) -> Result<(), Rejection> {
-    static VERIFIER: OnceLock<Verifier> = OnceLock::new();
-    let verifier = VERIFIER.get_or_init(|| {
+    static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
         let keys = vec![
             Key::from_pem(PUBLIC_KEY.as_bytes()).expect("a public key"),
             Key::from_secret(SECRET).expect("a secret"),
         ];
         Verifier::new(Rules { clock_skew: 300.0, ..Rules::default() }, keys)
     });
+    let verifier = &*VERIFIER;
     let bearer = Bearer::from(token);
     verifier.knows_key_of(&bearer);
     let verdict = verifier.verify(&bearer, Policy::Application).map(drop);

@@ -82,9 +82,11 @@ pub(crate) fn from_server(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 fn decoded(pieces: &[&[u8]]) -> Said {
     let mut decoder = Decoder::default();
     let mut said = Said::default();
+    let mut unmasked = Vec::new();
     for piece in pieces {
-        let mut piece = piece.to_vec();
-        let mut input = piece.as_mut_slice();
+        unmasked.clear();
+        unmasked.extend_from_slice(piece);
+        let mut input = unmasked.as_mut_slice();
         while let Some(event) = decoder.next(&mut input) {
             match event {
                 Event::Data { payload, ends } => {

@@ -64,7 +64,7 @@ fn what_they_run_is_there() -> Result<()> {
             seen.insert(script.to_owned());
         }
     }
-    let expected = ["fuzz", "lint", "test", ".ci/run", ".ci/notes", ".ci/package"].map(str::to_owned);
+    let expected = ["fuzz", "fuzz-long", "lint", "test", ".ci/run", ".ci/notes", ".ci/package"].map(str::to_owned);
     ensure!(expected.iter().all(|name| seen.contains(name)), "only {seen:?}");
     Ok(())
 }
