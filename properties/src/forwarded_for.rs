@@ -38,18 +38,18 @@ pub(crate) fn check(input: &[u8]) {
             assert_eq!(client_address(proxy, &format!("{header}, {other}"), &trusted), client, "{other}");
         }
     }
-    listed(input, &trusted);
-    network(&header);
+    check_generated_list(input, &trusted);
+    check_network(&header);
 }
 
 /// A list of addresses that the input makes.
-fn listed(input: &[u8], trusted: &[Network]) {
+fn check_generated_list(input: &[u8], trusted: &[Network]) {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut choices = Choices(input);
     let mut expected = PROXIES[0];
     let mut hops = Vec::new();
     for _ in 0..choices.below(8) {
-        let (address, spelled) = hop(&mut choices);
+        let (address, spelled) = generate_hop(&mut choices);
         if is_trusted(expected) {
             expected = address.to_canonical();
         }
@@ -60,7 +60,7 @@ fn listed(input: &[u8], trusted: &[Network]) {
 }
 
 /// An address as some proxy writes it.
-fn hop(choices: &mut Choices<'_>) -> (IpAddr, String) {
+fn generate_hop(choices: &mut Choices<'_>) -> (IpAddr, String) {
     let bits = u128::from(choices.number()) << 64 | u128::from(choices.number());
     let address = match choices.below(4) {
         0 => PROXIES[usize::from(choices.below(3))],
@@ -79,7 +79,7 @@ fn hop(choices: &mut Choices<'_>) -> (IpAddr, String) {
 }
 
 /// A network is what its text says, and holds its own address.
-fn network(text: &str) {
+fn check_network(text: &str) {
     let Ok(network) = text.parse::<Network>() else { return };
     let written = network.to_string();
     assert_eq!(written.parse(), Ok(network));
@@ -87,11 +87,11 @@ fn network(text: &str) {
     let address: IpAddr = address.parse().expect("an address");
     // An IPv4 address in IPv6's form is compared as IPv4.
     assert!(network.contains(address) || address != address.to_canonical(), "{written}");
-    assert!(prefix == "0" || !network.contains(beside(address)), "{written}");
+    assert!(prefix == "0" || !network.contains(flip_first_bit(address)), "{written}");
 }
 
 /// The address that differs in its first bit.
-fn beside(address: IpAddr) -> IpAddr {
+fn flip_first_bit(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() ^ 1 << 31)),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() ^ 1 << 127)),

@@ -25,7 +25,7 @@ const MAX_ENTRIES: usize = 16;
 /// An entry is a key or none, whatever is beside it; a good key verifies what it signed and nothing else; an error is short.
 pub(crate) fn check(input: &[u8]) {
     let text = String::from_utf8_lossy(input).replace('$', SECRET);
-    let keys = match read(text.as_bytes()) {
+    let keys = match parse_keys(text.as_bytes()) {
         Ok(keys) => keys,
         Err(error) => return assert!(!error.is_empty() && error.len() < 1000 + text.len(), "{error}"),
     };
@@ -34,22 +34,23 @@ pub(crate) fn check(input: &[u8]) {
     if entries.len() > MAX_ENTRIES {
         return assert!(keys.len() <= entries.len());
     }
-    let one_by_one = entries.iter().filter_map(|entry| read(json!({ "keys": [entry] }).to_string().as_bytes()).ok());
-    assert_eq!(known(&one_by_one.flatten().collect::<Vec<_>>()), known(&keys));
+    let one_by_one =
+        entries.iter().filter_map(|entry| parse_keys(json!({ "keys": [entry] }).to_string().as_bytes()).ok());
+    assert_eq!(identify(&one_by_one.flatten().collect::<Vec<_>>()), identify(&keys));
 
     let (jwk, signature) = if input.len() % 2 == 0 { RSA } else { ELLIPTIC };
     let entries: Vec<String> = entries.iter().map(Value::to_string).chain([jwk.to_owned()]).collect();
-    let mut more = read(format!(r#"{{"keys":[{}]}}"#, entries.join(",")).as_bytes()).expect("a key at least");
+    let mut more = parse_keys(format!(r#"{{"keys":[{}]}}"#, entries.join(",")).as_bytes()).expect("a key at least");
     let good = more.pop().expect("a key at least");
-    assert_eq!(known(&more), known(&keys));
+    assert_eq!(identify(&more), identify(&keys));
     assert!(good.verifies(MESSAGE, signature) && !good.verifies(text.as_bytes(), signature));
 }
 
-fn read(json: &[u8]) -> Result<Vec<Key>, String> {
+fn parse_keys(json: &[u8]) -> Result<Vec<Key>, String> {
     Key::from_jwks(json).map_err(|error| error.to_string())
 }
 
 /// What can be seen of keys.
-fn known(keys: &[Key]) -> Vec<(String, Option<&str>)> {
+fn identify(keys: &[Key]) -> Vec<(String, Option<&str>)> {
     keys.iter().map(|key| (format!("{:?}", key.algorithm), key.id.as_deref())).collect()
 }

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::v1alpha1::NotificationHubSpec;
-use notification_hub_operator::build::{CONFIG_FILE, Desired, build};
+use notification_hub_operator::build::{Desired, build};
 use notification_hub_operator::conditions::Findings;
 use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, Plan, Signing};
 use notification_hub_operator::model::CONTAINER;
@@ -43,11 +43,11 @@ pub(crate) fn check(input: &[u8]) {
     let Ok(mut hub) = serde_json::from_slice::<NotificationHub>(input) else { return };
     hub.metadata.uid.get_or_insert_with(|| "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c".to_owned());
     let is_everything_served = input.len() % 2 == 0;
-    let made = objects(&hub, is_everything_served);
+    let made = build_objects(&hub, is_everything_served);
     match &made {
         Ok(desired) => {
-            assert!(!shown(desired).contains(SECRET));
-            belong_together(&hub, desired);
+            assert!(!public_json(desired).contains(SECRET));
+            assert_consistent(&hub, desired);
         }
         Err(problems) => {
             assert!(!problems.is_empty());
@@ -56,12 +56,12 @@ pub(crate) fn check(input: &[u8]) {
     }
     let written = serde_json::to_string(&hub).expect("JSON");
     let again = serde_json::from_str(&written).expect("what was written");
-    let again = objects(&again, is_everything_served);
-    assert_eq!(again.as_ref().map(shown), made.as_ref().map(shown));
+    let again = build_objects(&again, is_everything_served);
+    assert_eq!(again.as_ref().map(public_json), made.as_ref().map(public_json));
 }
 
 /// What a pass would write, or all that is in the way.
-fn objects(hub: &NotificationHub, is_everything_served: bool) -> Result<Desired, Vec<String>> {
+fn build_objects(hub: &NotificationHub, is_everything_served: bool) -> Result<Desired, Vec<String>> {
     static DEFAULTS: LazyLock<Defaults> = LazyLock::new(|| {
         let names = |text: &str| text.parse().expect("names");
         let inheritance =
@@ -69,19 +69,19 @@ fn objects(hub: &NotificationHub, is_everything_served: bool) -> Result<Desired,
         Defaults { image: "registry.example.com/hub:1.0.0".parse().expect("an image"), inheritance }
     });
     let served: Served = OptionalKind::ALL.into_iter().filter(|_| is_everything_served).collect();
-    let checked = validate(hub, fetched(&hub.spec), &DEFAULTS, &served).map_err(told)?;
+    let checked = validate(hub, fetch_references(&hub.spec), &DEFAULTS, &served).map_err(problems_of)?;
     let times = checked.hub.generated.as_ref().map(|plan| (Plan::due(plan), plan.times()));
     assert_eq!(times.is_some(), hub.spec.auth.generate.is_some());
     build(&checked.hub)
 }
 
-fn told(findings: Findings) -> Vec<String> {
+fn problems_of(findings: Findings) -> Vec<String> {
     let problems = findings.spec.into_iter().chain(findings.references).map(|problem| problem.message);
     problems.chain(findings.conflicts).collect()
 }
 
 /// What the spec refers to: every Secret is there, with the same entries.
-fn fetched(spec: &NotificationHubSpec) -> Fetched {
+fn fetch_references(spec: &NotificationHubSpec) -> Fetched {
     static RING: LazyLock<KeyRing> = LazyLock::new(|| {
         let pair = KeyPair::read(PRIVATE_KEY).expect("a key");
         KeyRing { current: Some(Signing { pair, since: now() }), ..KeyRing::default() }
@@ -103,7 +103,7 @@ fn now() -> Timestamp {
 }
 
 /// Every object but Secrets, as it is written.
-fn shown(desired: &Desired) -> String {
+fn public_json(desired: &Desired) -> String {
     let Desired { service_account, config_map, public_service, internal_service, metrics_service, .. } = desired;
     let Desired { pod_disruption_budget, ingress, http_route, service_monitor, pod_monitor, .. } = desired;
     let Desired { network_policy, deployment, horizontal_pod_autoscaler, scaled_object, .. } = desired;
@@ -113,7 +113,7 @@ fn shown(desired: &Desired) -> String {
 }
 
 /// What the API server and the kubelet rely on.
-fn belong_together(hub: &NotificationHub, desired: &Desired) {
+fn assert_consistent(hub: &NotificationHub, desired: &Desired) {
     let name = hub.metadata.name.as_deref();
     let spec: &DeploymentSpec = desired.deployment.spec.as_ref().expect("a spec");
     let metadata: [&ObjectMeta; 4] = [
@@ -146,7 +146,6 @@ fn belong_together(hub: &NotificationHub, desired: &Desired) {
     let mounts = hub_container.and_then(|container| container.volume_mounts.as_ref());
     let is_mounted = |name: &str| volumes.contains(&name);
     assert!(is_templated || mounts.into_iter().flatten().all(|mount| is_mounted(&mount.name)), "{volumes:?}");
-    assert!(desired.config_map.data.as_ref().is_some_and(|data| data.contains_key(CONFIG_FILE)));
     assert_eq!(desired.jwt_secret.is_some(), hub.spec.auth.generate.is_some());
     assert_eq!(desired.tokens_secret.is_some(), hub.spec.backplane.is_some());
     let written = serde_json::to_value(&desired.deployment).expect("JSON");

@@ -23,15 +23,15 @@ const OWN: Uuid = Uuid::from_u128(1);
 /// whose channel it came over. The input is what Redis sends, and also a channel and a message on it.
 pub(crate) fn check(input: &[u8]) {
     let channels = Channels::new("Notifications");
-    if let Some(message) = received(input) {
-        hand_on(&channels, &message);
+    if let Some(message) = parse_message(input) {
+        check_message(&channels, &message);
     }
     let mut choices = Choices(input);
     let name = channel_name(&channels, &mut choices);
     let payload = choices.0;
-    let message = received(&sent(&[b"message", name.as_bytes(), payload])).expect("a message");
+    let message = parse_message(&encode_array(&[b"message", name.as_bytes(), payload])).expect("a message");
     assert_eq!((message.get_channel_name(), message.get_payload_bytes()), (name.as_str(), payload));
-    hand_on(&channels, &message);
+    check_message(&channels, &message);
 }
 
 /// A channel that the hub subscribes to, or any.
@@ -51,7 +51,7 @@ fn channel_name(channels: &Channels, choices: &mut Choices<'_>) -> String {
 }
 
 /// An array of strings, as Redis writes it.
-fn sent(items: &[&[u8]]) -> Vec<u8> {
+fn encode_array(items: &[&[u8]]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", items.len()).into_bytes();
     for item in items {
         bytes.extend(format!("${}\r\n", item.len()).bytes());
@@ -61,17 +61,17 @@ fn sent(items: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-fn received(bytes: &[u8]) -> Option<Msg> {
+fn parse_message(bytes: &[u8]) -> Option<Msg> {
     Msg::from_owned_value(parse_redis_value(bytes).ok()?)
 }
 
-fn hand_on(channels: &Channels, message: &Msg) {
+fn check_message(channels: &Channels, message: &Msg) {
     let Some(channel) = channels.read(message.get_channel_name()) else { return };
     let incoming = Incoming::read(channel, message.get_payload_bytes(), OWN, Instant::now());
     match (channel, incoming) {
         (Channel::To(audience), Ok(Incoming::Push(delivery, _))) => {
             assert_eq!(delivery.audience, audience);
-            is_readable(&delivery);
+            assert_readable(&delivery);
         }
         (Channel::To(_), Ok(Incoming::Own(_) | Incoming::Heartbeat)) => {}
         (Channel::GroupCommands(_), Ok(Incoming::GroupCommand(_))) => {}
@@ -81,7 +81,7 @@ fn hand_on(channels: &Channels, message: &Msg) {
 }
 
 /// Each frame is one message, by WebSocket and by Server-Sent Events.
-fn is_readable(delivery: &Delivery) {
+fn assert_readable(delivery: &Delivery) {
     let frames = Protocol::EVERY.map(|protocol| Some((protocol, delivery.frame(protocol)?)));
     assert!(frames.iter().any(Option::is_some));
     for (protocol, frame) in frames.into_iter().flatten() {
@@ -90,7 +90,7 @@ fn is_readable(delivery: &Delivery) {
         let body = whole(protocol, payload);
         match protocol {
             Protocol::Json => {
-                assert_eq!(data(&event(payload)), with_line_feeds(payload));
+                assert_eq!(event_data(&event(payload)), with_line_feeds(payload));
                 if delivery.frame(Protocol::MessagePack).is_none() {
                     assert!(json::decode_invocation(body).is_some());
                 }
@@ -101,7 +101,7 @@ fn is_readable(delivery: &Delivery) {
 }
 
 /// The data of one event, as the HTML standard has it read: a carriage return alone ends a line as well.
-fn data(event: &[u8]) -> Vec<u8> {
+fn event_data(event: &[u8]) -> Vec<u8> {
     let event = with_line_feeds(event);
     let event = event.strip_suffix(b"\n\n").expect("an empty line at the end");
     let line = |line: &[u8]| line.strip_prefix(b"data: ").expect("a line of data").to_vec();
