@@ -67,16 +67,30 @@ async fn pass_on(relay: &Relay, events: &mpsc::Sender<Bytes>, patience: Duration
     !turn.is_over()
 }
 
-/// One event: a line of data for each line of the payload.
+/// Encodes one event: a line of data for each line of the payload. A carriage return alone ends a line as well.
 pub fn event(payload: &[u8]) -> Vec<u8> {
     let mut event = Vec::with_capacity(payload.len() + 16);
     if !payload.is_empty() {
-        for line in payload.split(|&byte| byte == b'\n') {
+        let lines = payload.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        for line in lines.flat_map(|line| line.split(|&byte| byte == b'\r')) {
             event.extend_from_slice(b"data: ");
-            event.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+            event.extend_from_slice(line);
             event.extend_from_slice(b"\r\n");
         }
     }
     event.extend_from_slice(b"\r\n");
     event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_of_a_payload_with_any_line_end_has_a_line_of_data_for_each() {
+        for payload in ["{\n}", "{\r\n}", "{\r}"] {
+            assert_eq!(event(payload.as_bytes()), b"data: {\r\ndata: }\r\n\r\n", "{payload:?}");
+        }
+        assert_eq!(event(b"{\r\r\n}"), b"data: {\r\ndata: \r\ndata: }\r\n\r\n");
+    }
 }
