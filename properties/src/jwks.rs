@@ -38,7 +38,7 @@ pub(crate) fn check(input: &[u8]) {
         entries.iter().filter_map(|entry| parse_keys(json!({ "keys": [entry] }).to_string().as_bytes()).ok());
     assert_eq!(identify(&one_by_one.flatten().collect::<Vec<_>>()), identify(&keys));
 
-    let (jwk, signature) = if input.len() % 2 == 0 { RSA } else { ELLIPTIC };
+    let (jwk, signature) = if input.len().is_multiple_of(2) { RSA } else { ELLIPTIC };
     let entries: Vec<String> = entries.iter().map(Value::to_string).chain([jwk.to_owned()]).collect();
     let mut more = parse_keys(format!(r#"{{"keys":[{}]}}"#, entries.join(",")).as_bytes()).expect("a key at least");
     let good = more.pop().expect("a key at least");

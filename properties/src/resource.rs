@@ -42,7 +42,7 @@ const PRIVATE_KEY: &str = include_str!("../../operator/tests/keys/p256-private.p
 pub(crate) fn check(input: &[u8]) {
     let Ok(mut hub) = serde_json::from_slice::<NotificationHub>(input) else { return };
     hub.metadata.uid.get_or_insert_with(|| "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c".to_owned());
-    let is_everything_served = input.len() % 2 == 0;
+    let is_everything_served = input.len().is_multiple_of(2);
     let made = build_objects(&hub, is_everything_served);
     match &made {
         Ok(desired) => {
