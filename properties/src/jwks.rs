@@ -1,5 +1,6 @@
 //! Key sets (RFC 7517) as identity servers publish them and files hold them.
 
+use notification_hub::auth::jwk_set::JwkSet;
 use notification_hub::auth::key::Key;
 use serde_json::{Value, json};
 
@@ -22,12 +23,13 @@ const ELLIPTIC: (&str, &str) = (
 /// Of larger sets the keys are not read one by one.
 const MAX_ENTRIES: usize = 16;
 
-/// An entry is a key or none, whatever is beside it; a good key verifies what it signed and nothing else; an error is short.
+/// An entry is a key or none, whatever is beside it; a good key verifies what it signed and nothing else; an error
+/// quotes nothing.
 pub(crate) fn check(input: &[u8]) {
     let text = String::from_utf8_lossy(input).replace('$', SECRET);
     let keys = match parse_keys(text.as_bytes()) {
         Ok(keys) => keys,
-        Err(error) => return assert!(!error.is_empty() && error.len() < 1000 + text.len(), "{error}"),
+        Err(error) => return assert!(!error.is_empty() && !error.contains(SECRET), "{error}"),
     };
     let set: Value = serde_json::from_str(&text).expect("JSON");
     let entries = set["keys"].as_array().expect("entries");
@@ -47,7 +49,7 @@ pub(crate) fn check(input: &[u8]) {
 }
 
 fn parse_keys(json: &[u8]) -> Result<Vec<Key>, String> {
-    Key::from_jwks(json).map_err(|error| error.to_string())
+    JwkSet::parse(json).map(|set| set.keys).map_err(|error| error.to_string())
 }
 
 /// What can be seen of keys.

@@ -69,7 +69,7 @@ fn check_message(channels: &Channels, message: &Msg) {
     let Some(channel) = channels.read(message.get_channel_name()) else { return };
     let incoming = Incoming::read(channel, message.get_payload_bytes(), OWN, Instant::now());
     match (channel, incoming) {
-        (Channel::To(audience), Ok(Incoming::Push(delivery, _))) => {
+        (Channel::To(audience), Ok(Incoming::Push(delivery, _) | Incoming::Foreign(delivery))) => {
             assert_eq!(delivery.audience, audience);
             assert_readable(&delivery);
         }
