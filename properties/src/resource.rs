@@ -41,14 +41,16 @@ const PRIVATE_KEY: &str = include_str!("../../operator/tests/keys/p256-private.p
 /// it is read as it was written.
 pub(crate) fn check(input: &[u8]) {
     let Ok(mut hub) = serde_json::from_slice::<NotificationHub>(input) else { return };
+    if String::from_utf8_lossy(input).contains(SECRET) {
+        return;
+    }
     hub.metadata.uid.get_or_insert_with(|| "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c".to_owned());
     let is_everything_served = input.len().is_multiple_of(2);
     let made = build_objects(&hub, is_everything_served);
+    let json = made.as_ref().map(public_json);
+    assert!(!json.as_ref().is_ok_and(|json| json.contains(SECRET)));
     match &made {
-        Ok(desired) => {
-            assert!(!public_json(desired).contains(SECRET));
-            assert_consistent(&hub, desired);
-        }
+        Ok(desired) => assert_consistent(&hub, desired),
         Err(problems) => {
             assert!(!problems.is_empty());
             assert!(problems.iter().all(|problem| !problem.is_empty() && !problem.contains(SECRET)), "{problems:?}");
@@ -56,8 +58,7 @@ pub(crate) fn check(input: &[u8]) {
     }
     let written = serde_json::to_string(&hub).expect("JSON");
     let again = serde_json::from_str(&written).expect("what was written");
-    let again = build_objects(&again, is_everything_served);
-    assert_eq!(again.as_ref().map(public_json), made.as_ref().map(public_json));
+    assert_eq!(build_objects(&again, is_everything_served).as_ref().map(public_json), json);
 }
 
 /// What a pass would write, or all that is in the way.
