@@ -7,7 +7,7 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::Parser;
-use commands::output::{OutputClosed, complain};
+use commands::output::{OutputClosed, print_notice};
 use commands::{Cli, Command, Usage};
 use notification_hub::error_chain::ErrorChain;
 
@@ -27,9 +27,9 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if let Some(usage) = error.downcast_ref::<Usage>() {
-        usage.problems().iter().for_each(|problem| complain(format_args!("error: {problem}")));
+        usage.problems().iter().for_each(|problem| print_notice(format_args!("error: {problem}")));
         return ExitCode::from(2);
     }
-    complain(format_args!("error: {}", ErrorChain(error.as_ref())));
+    print_notice(format_args!("error: {}", ErrorChain(error.as_ref())));
     ExitCode::FAILURE
 }

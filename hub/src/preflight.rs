@@ -1,7 +1,7 @@
 //! What a hub loads before it binds a port: keys, the key of connection tokens, the queue's credential. `check-config` ends
 //! here, so that it refuses what `serve` would.
 
-use crate::auth::key_files::{KeyFilesError, Parsed};
+use crate::auth::key_files::{KeyFilesError, ParsedKeys};
 use crate::auth::key_watch::KeyWatch;
 use crate::azure::QueueError;
 use crate::config::{Config, Source};
@@ -28,7 +28,7 @@ pub enum PreflightError {
 /// What was loaded.
 pub struct Preflight {
     /// The key files and the keys in them; `None` if all keys come from an identity server.
-    pub keys: Option<(KeyWatch, Parsed)>,
+    pub keys: Option<(KeyWatch, ParsedKeys)>,
     /// The connections that clients negotiate.
     pub negotiations: Negotiations,
     /// The queue, if it is the source.

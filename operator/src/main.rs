@@ -34,14 +34,14 @@ fn failed(error: &anyhow::Error, status: ExitCode) -> ExitCode {
     if error.is::<OutputClosed>() {
         return ExitCode::SUCCESS;
     }
-    output::error(ErrorChain(error.as_ref()));
+    output::print_error(ErrorChain(error.as_ref()));
     status
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Crd => output::text(notification_hub_crds::definition::definition_yaml()?)?,
-        Command::Version => output::text(concat!(env!("CARGO_PKG_VERSION"), "\n"))?,
+        Command::Crd => output::print_text(notification_hub_crds::definition::definition_yaml()?)?,
+        Command::Version => output::print_text(concat!(env!("CARGO_PKG_VERSION"), "\n"))?,
         Command::CheckPermissions(arguments) => {
             let Some(config) = judged(&arguments) else { return Ok(ExitCode::from(USAGE)) };
             return runtime()?.block_on(check(&config));
@@ -68,7 +68,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 /// The configuration, unless what is wrong with it was told.
 fn judged(arguments: &RunArguments) -> Option<Config> {
-    Config::new(arguments).inspect_err(|problems| problems.iter().for_each(output::error)).ok()
+    Config::new(arguments).inspect_err(|problems| problems.iter().for_each(output::print_error)).ok()
 }
 
 async fn client() -> anyhow::Result<Client> {
@@ -81,11 +81,11 @@ async fn check(config: &Config) -> anyhow::Result<ExitCode> {
     let count = needs.len();
     let missing = check_permissions::missing(&client, needs).await?;
     if missing.is_empty() {
-        output::text(format_args!("all {count} permissions are there\n"))?;
+        output::print_text(format_args!("all {count} permissions are there\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
     // The status tells, even if nobody reads the rest.
-    let _ = missing.iter().try_for_each(|need| output::text(format_args!("missing: {need}\n")));
+    let _ = missing.iter().try_for_each(|need| output::print_text(format_args!("missing: {need}\n")));
     Ok(ExitCode::FAILURE)
 }
 
@@ -96,7 +96,7 @@ async fn differ(arguments: &DiffArguments, config: &Config) -> anyhow::Result<Ex
     let client = client().await?;
     let found = diff::diff(&client, &yaml, arguments.namespace.as_deref(), &config.defaults).await?;
     // The status tells, even if nobody reads the rest.
-    let _ = found.iter().try_for_each(|difference| output::text(&difference.text));
+    let _ = found.iter().try_for_each(|difference| output::print_text(&difference.text));
     let status = match () {
         () if found.iter().any(|difference| difference.blocked) => UNKNOWN,
         () if found.iter().any(|difference| difference.changes) => DIFFERENT,

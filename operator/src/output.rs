@@ -11,7 +11,7 @@ use anyhow::Context;
 pub(crate) struct OutputClosed;
 
 /// Writes a text to standard output.
-pub(crate) fn text(text: impl Display) -> anyhow::Result<()> {
+pub(crate) fn print_text(text: impl Display) -> anyhow::Result<()> {
     let mut output = io::stdout();
     match write!(output, "{text}").and_then(|()| output.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(OutputClosed.into()),
@@ -20,6 +20,6 @@ pub(crate) fn text(text: impl Display) -> anyhow::Result<()> {
 }
 
 /// Writes an error to standard error, unless that is closed.
-pub(crate) fn error(error: impl Display) {
+pub(crate) fn print_error(error: impl Display) {
     let _ = writeln!(io::stderr(), "error: {error}");
 }

@@ -77,12 +77,12 @@ pub struct Authority {
     verifier: Arc<Verifier>,
     metrics: Arc<Metrics>,
     /// Held during a fetch, so that one fetch serves all who wait.
-    fetched: Mutex<Fetched>,
+    fetched: Mutex<LastFetch>,
 }
 
 /// The last fetch of the keys.
 #[derive(Default)]
-struct Fetched {
+struct LastFetch {
     /// The time of it, successful or not.
     at: Option<Instant>,
     /// The keys of the set that are not used, as they were last logged.
@@ -131,7 +131,7 @@ impl Authority {
         }
     }
 
-    async fn fetch_and_tell(&self, fetched: &mut Fetched) -> bool {
+    async fn fetch_and_tell(&self, fetched: &mut LastFetch) -> bool {
         let result = self.fetch().await;
         fetched.at = Some(Instant::now());
         let label = if result.is_ok() { "loaded" } else { "failed" };

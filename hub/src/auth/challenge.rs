@@ -1,7 +1,7 @@
 //! The `WWW-Authenticate` header of an answer (RFC 6750 3), as a client reads it. No I/O.
 
 /// Returns the `error_description` of a Bearer challenge, or `None` if it has none.
-pub fn description(challenge: &str) -> Option<String> {
+pub fn error_description(challenge: &str) -> Option<String> {
     let (_, rest) = challenge.split_once("error_description=\"")?;
     let mut text = String::new();
     let mut letters = rest.chars();
@@ -21,10 +21,10 @@ mod tests {
 
     #[test]
     fn description_of_a_challenge_is_unquoted() {
-        let read = |rejection: Rejection| rejection.challenge().and_then(description);
+        let read = |rejection: Rejection| rejection.challenge().and_then(error_description);
         assert_eq!(read(Rejection::Expired).as_deref(), Some("The token expired"));
         assert_eq!(read(Rejection::Missing), None);
-        assert_eq!(description(r#"Bearer error_description="say \"a\"", x="y""#).as_deref(), Some(r#"say "a""#));
-        assert_eq!(description(r#"Bearer error_description="cut"#), None);
+        assert_eq!(error_description(r#"Bearer error_description="say \"a\"", x="y""#).as_deref(), Some(r#"say "a""#));
+        assert_eq!(error_description(r#"Bearer error_description="cut"#), None);
     }
 }

@@ -57,7 +57,7 @@ impl JwkSet {
         let mut parsed = JwkSet { keys: Vec::new(), left_out: Vec::new() };
         for (index, entry) in set.keys.into_iter().enumerate() {
             let id = entry["kid"].as_str().map(str::to_owned);
-            match key(entry) {
+            match parse_key(entry) {
                 Ok((algorithm, verifying)) => parsed.keys.push(Key::new(algorithm, id, verifying)),
                 Err(reason) => parsed.left_out.push(LeftOutJwk { position: index + 1, id, reason }),
             }
@@ -67,7 +67,7 @@ impl JwkSet {
 }
 
 /// Reads one entry, or says why it is not used.
-fn key(entry: Value) -> Result<(Algorithm, DecodingKey), &'static str> {
+fn parse_key(entry: Value) -> Result<(Algorithm, DecodingKey), &'static str> {
     let jwk: Jwk = serde_json::from_value(entry).map_err(|_| "it is not a valid JWK")?;
     let common = &jwk.common;
     if !matches!(common.public_key_use, None | Some(PublicKeyUse::Signature)) {
@@ -77,13 +77,13 @@ fn key(entry: Value) -> Result<(Algorithm, DecodingKey), &'static str> {
         return Err("its key_ops do not include verify");
     }
     match (&jwk.algorithm, common.key_algorithm) {
-        (AlgorithmParameters::RSA(parameters), None | Some(KeyAlgorithm::RS256)) => rsa(parameters),
-        (AlgorithmParameters::EllipticCurve(parameters), None | Some(KeyAlgorithm::ES256)) => elliptic(parameters),
+        (AlgorithmParameters::RSA(parameters), None | Some(KeyAlgorithm::RS256)) => rsa_key(parameters),
+        (AlgorithmParameters::EllipticCurve(parameters), None | Some(KeyAlgorithm::ES256)) => p256_key(parameters),
         _ => Err("its algorithm is neither RS256 nor ES256"),
     }
 }
 
-fn rsa(parameters: &RSAKeyParameters) -> Result<(Algorithm, DecodingKey), &'static str> {
+fn rsa_key(parameters: &RSAKeyParameters) -> Result<(Algorithm, DecodingKey), &'static str> {
     let modulus = BASE64_URL_SAFE_NO_PAD.decode(&parameters.n).unwrap_or_default();
     let length = modulus.iter().skip_while(|byte| **byte == 0).count();
     let key = DecodingKey::from_rsa_components(&parameters.n, &parameters.e).ok();
@@ -91,7 +91,7 @@ fn rsa(parameters: &RSAKeyParameters) -> Result<(Algorithm, DecodingKey), &'stat
     Ok((Algorithm::RS256, key))
 }
 
-fn elliptic(parameters: &EllipticCurveKeyParameters) -> Result<(Algorithm, DecodingKey), &'static str> {
+fn p256_key(parameters: &EllipticCurveKeyParameters) -> Result<(Algorithm, DecodingKey), &'static str> {
     if parameters.curve != EllipticCurve::P256 {
         return Err("its curve is not P-256");
     }

@@ -85,7 +85,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Contents, KeyFilesError> {
 }
 
 /// The keys of all files.
-pub struct Parsed {
+pub struct ParsedKeys {
     /// The usable keys: at least one.
     pub keys: Vec<Key>,
     /// The entries of JWK sets that are not used: the file, the key and the reason of each.
@@ -96,8 +96,8 @@ pub struct Parsed {
 ///
 /// # Errors
 /// The first file that is malformed; a set of files without any key.
-pub fn parse(contents: &Contents) -> Result<Parsed, KeyFilesError> {
-    let mut parsed = Parsed { keys: Vec::new(), left_out: Vec::new() };
+pub fn parse(contents: &Contents) -> Result<ParsedKeys, KeyFilesError> {
+    let mut parsed = ParsedKeys { keys: Vec::new(), left_out: Vec::new() };
     for (path, bytes) in contents {
         let malformed = |source| KeyFilesError::Malformed { path: path.clone(), source };
         match kind(path) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::key_files::{self, Contents, KeyFilesError, Parsed};
+use super::key_files::{self, Contents, KeyFilesError, ParsedKeys};
 use super::verifier::{Origin, Verifier};
 use crate::reload::{Looks, follow};
 use crate::telemetry::Metrics;
@@ -19,7 +19,7 @@ impl KeyWatch {
     ///
     /// # Errors
     /// The first file that can't be read or is no key; a set without any key.
-    pub fn open(paths: Vec<PathBuf>) -> Result<(KeyWatch, Parsed), KeyFilesError> {
+    pub fn open(paths: Vec<PathBuf>) -> Result<(KeyWatch, ParsedKeys), KeyFilesError> {
         let contents = key_files::read(&paths)?;
         let parsed = key_files::parse(&contents)?;
         Ok((KeyWatch { paths, contents }, parsed))
@@ -29,7 +29,7 @@ impl KeyWatch {
     pub async fn run(self, looks: Looks, verifier: Arc<Verifier>, metrics: Arc<Metrics>) {
         let KeyWatch { paths, contents } = self;
         let take = |contents: &Contents| {
-            let Parsed { keys, left_out } = key_files::parse(contents)?;
+            let ParsedKeys { keys, left_out } = key_files::parse(contents)?;
             tracing::info!(keys = keys.len(), "the keys have changed");
             warn_of_left_out("auth.keys", &left_out);
             metrics.key_reloads.inc("loaded");

@@ -52,12 +52,12 @@ struct Header {
     _zip: Option<String>,
     #[serde(rename = "x5t")]
     _x5t: Option<String>,
-    #[serde(rename = "crit", default, deserialize_with = "refuse")]
+    #[serde(rename = "crit", default, deserialize_with = "refuse_extensions")]
     _crit: (),
 }
 
 /// Refuses extensions that have to be understood (RFC 7515 4.1.11): none is.
-fn refuse<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
+fn refuse_extensions<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
     Err(D::Error::custom("an extension"))
 }
 

@@ -201,7 +201,7 @@ fn refused(error: tungstenite::Error) -> ClientError {
             let body: Option<Value> = response.body().as_deref().and_then(|body| serde_json::from_slice(body).ok());
             let message = body.and_then(|body| body.get("message")?.as_str().map(str::to_owned));
             let challenge = response.headers().get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
-            let explanation = message.or_else(|| challenge.and_then(challenge::description));
+            let explanation = message.or_else(|| challenge.and_then(challenge::error_description));
             ClientError::Refused { status: response.status().as_u16(), explanation }
         }
         other => broken(other),

@@ -20,24 +20,24 @@ pub(crate) struct CheckConfig {
 pub(crate) fn run(arguments: &CheckConfig) -> anyhow::Result<()> {
     let config = arguments.sources.load()?;
     let loaded = Preflight::run(&config);
-    let printed = print(&config, arguments.json);
+    let printed = print_settings(&config, arguments.json);
     let warnings = loaded.as_ref().map(Preflight::warnings).unwrap_or_default();
     for warning in config.warnings().iter().chain(&warnings) {
-        output::complain(format_args!("warning: {warning}"));
+        output::print_notice(format_args!("warning: {warning}"));
     }
-    loaded.map_err(Usage::each)?;
+    loaded.map_err(Usage::from_problems)?;
     printed
 }
 
-fn print(config: &Config, json: bool) -> anyhow::Result<()> {
+fn print_settings(config: &Config, json: bool) -> anyhow::Result<()> {
     if json {
         let settings = config.shown().iter().map(|shown| {
             (shown.key.to_owned(), serde_json::json!({ "value": shown.value, "origin": shown.origin.to_string() }))
         });
-        return output::line(serde_json::Value::Object(settings.collect()));
+        return output::print_line(serde_json::Value::Object(settings.collect()));
     }
     config
         .shown()
         .iter()
-        .try_for_each(|shown| output::line(format_args!("{} = {}  # {}", shown.key, shown.value, shown.origin)))
+        .try_for_each(|shown| output::print_line(format_args!("{} = {}  # {}", shown.key, shown.value, shown.origin)))
 }

@@ -61,7 +61,7 @@ fn configure(arguments: &Dev, keys: &Path) -> anyhow::Result<Config> {
         ("log.level", "warn".to_owned()),
     ];
     Config::parse(Layers { flags: &flags, ..Layers::default() })
-        .map_err(|problems| super::Usage::each(problems.iter()).into())
+        .map_err(|problems| super::Usage::from_problems(problems.iter()).into())
 }
 
 /// The private key in a folder, made anew unless it is there.

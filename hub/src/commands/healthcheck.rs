@@ -26,14 +26,14 @@ pub(crate) fn run(arguments: &Healthcheck) -> anyhow::Result<()> {
     let bases = match &arguments.url {
         Some(url) => vec![url.trim_end_matches('/').to_owned()],
         None => local_urls(&arguments.sources.load()?.listen.admin)
-            .ok_or_else(|| Usage::of("listen.admin: its port is chosen by the system; give --url"))?,
+            .ok_or_else(|| Usage::new("listen.admin: its port is chosen by the system; give --url"))?,
     };
-    runtime()?.block_on(ask(&bases))?;
-    output::line("healthy")
+    runtime()?.block_on(check_health(&bases))?;
+    output::print_line("healthy")
 }
 
 /// Asks one base after the other until one answers.
-async fn ask(bases: &[String]) -> anyhow::Result<()> {
+async fn check_health(bases: &[String]) -> anyhow::Result<()> {
     let client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).no_proxy().build()?;
     let mut failures = Vec::new();
     for base in bases {

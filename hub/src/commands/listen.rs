@@ -35,7 +35,7 @@ pub(crate) struct Listen {
 /// Listens until the hub closes the connection, or until a signal.
 pub(crate) fn run(arguments: &Listen) -> anyhow::Result<()> {
     let protocol = Protocol::named(&arguments.protocol)
-        .ok_or_else(|| Usage::of(format!("--protocol: {:?} is neither json nor messagepack", arguments.protocol)))?;
+        .ok_or_else(|| Usage::new(format!("--protocol: {:?} is neither json nor messagepack", arguments.protocol)))?;
     let who = match (arguments.anonymous, &arguments.token) {
         (Some(request), _) => Who::Anonymous(request.to_string()),
         (None, token) => Who::User(Bearer::from(token.as_deref().unwrap_or_default())),
@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Listen) -> anyhow::Result<()> {
 async fn listen(url: &str, who: &Who, protocol: Protocol) -> anyhow::Result<()> {
     let stopping = shutdown::signals()?;
     let mut client = Client::connect(url, who, protocol).await?;
-    output::complain("connected");
+    output::print_notice("connected");
     loop {
         let call = tokio::select! {
             call = client.next() => call?,
@@ -54,7 +54,7 @@ async fn listen(url: &str, who: &Who, protocol: Protocol) -> anyhow::Result<()> 
         };
         match call {
             Some(call) => {
-                output::line(serde_json::json!({ "target": call.target, "arguments": call.arguments }))?;
+                output::print_line(serde_json::json!({ "target": call.target, "arguments": call.arguments }))?;
             }
             None => anyhow::bail!("the hub has closed the connection"),
         }

@@ -69,12 +69,12 @@ pub(crate) struct Usage(Vec<String>);
 
 impl Usage {
     /// One problem.
-    pub(crate) fn of(problem: impl Into<String>) -> Usage {
+    pub(crate) fn new(problem: impl Into<String>) -> Usage {
         Usage(vec![problem.into()])
     }
 
     /// Several problems.
-    pub(crate) fn each<P: ToString>(problems: impl IntoIterator<Item = P>) -> Usage {
+    pub(crate) fn from_problems<P: ToString>(problems: impl IntoIterator<Item = P>) -> Usage {
         Usage(problems.into_iter().map(|problem| problem.to_string()).collect())
     }
 
@@ -103,7 +103,7 @@ impl Serve {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.config.is_none() => None,
-            Err(error) => return Err(Usage::of(format!("{name}: {error}")).into()),
+            Err(error) => return Err(Usage::new(format!("{name}: {error}")).into()),
         };
         let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
         let environment: Vec<(String, String)> =
@@ -118,7 +118,7 @@ impl Serve {
         .collect();
         let file = text.as_deref().map(|text| (name.as_str(), text));
         let layers = Layers { file, environment: &environment, flags: &flags };
-        Config::parse(layers).map_err(|problems| Usage::each(problems.iter()).into())
+        Config::parse(layers).map_err(|problems| Usage::from_problems(problems.iter()).into())
     }
 }
 

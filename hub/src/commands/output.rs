@@ -11,7 +11,7 @@ use anyhow::Context;
 pub(crate) struct OutputClosed;
 
 /// Writes a line to standard output.
-pub(crate) fn line(text: impl Display) -> anyhow::Result<()> {
+pub(crate) fn print_line(text: impl Display) -> anyhow::Result<()> {
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(OutputClosed.into()),
         written => written.context("standard output"),
@@ -19,6 +19,6 @@ pub(crate) fn line(text: impl Display) -> anyhow::Result<()> {
 }
 
 /// Writes a line to standard error, unless that is closed.
-pub(crate) fn complain(text: impl Display) {
+pub(crate) fn print_notice(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }

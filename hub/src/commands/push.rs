@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &Push) -> anyhow::Result<()> {
 
 fn sender(arguments: &Push) -> anyhow::Result<Sender> {
     if let Some(text) = &arguments.queue {
-        let account = Account::parse(&text.as_str().into()).map_err(|error| Usage::of(format!("--queue: {error}")))?;
+        let account = Account::parse(&text.as_str().into()).map_err(|error| Usage::new(format!("--queue: {error}")))?;
         return Ok(Sender::Queue(Queue::new(&account, &arguments.queue_name)?));
     }
     let url = arguments.url.as_deref().unwrap_or_default();
@@ -88,7 +88,7 @@ fn sender(arguments: &Push) -> anyhow::Result<Sender> {
             InternalToken::Issued(Identity::new(identity, PROJECT, secret.as_str().into()))
         }
         (_, _, Some(token)) => InternalToken::Given(Bearer::from(token.as_str())),
-        _ => return Err(Usage::of("--url needs --token, or --identity with --client-secret").into()),
+        _ => return Err(Usage::new("--url needs --token, or --identity with --client-secret").into()),
     };
     Ok(Sender::Direct(Direct::new(url, token)))
 }
@@ -99,7 +99,7 @@ fn queue_name(text: &str) -> Result<QueueName, String> {
 
 fn compose(kind: &str, arguments: &Push) -> anyhow::Result<Composed> {
     let payload = arguments.payload.as_deref().map(serde_json::from_str).transpose();
-    let payload = payload.map_err(|error| Usage::of(format!("--payload: {error}")))?;
+    let payload = payload.map_err(|error| Usage::new(format!("--payload: {error}")))?;
     let push = Composed {
         kind: kind.to_owned(),
         user: arguments.user,
@@ -110,6 +110,6 @@ fn compose(kind: &str, arguments: &Push) -> anyhow::Result<Composed> {
         payload,
     };
     // What can't be composed is wrong usage, whoever it would be sent to.
-    push.text(Style::Send).map_err(|error| Usage::of(error.to_string()))?;
+    push.text(Style::Send).map_err(|error| Usage::new(error.to_string()))?;
     Ok(push)
 }

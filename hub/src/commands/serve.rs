@@ -31,12 +31,12 @@ pub(crate) async fn serve(
     for warning in config.warnings().iter().chain(&warnings) {
         tracing::warn!("{warning}");
     }
-    let loaded = loaded.map_err(Usage::each)?;
+    let loaded = loaded.map_err(Usage::from_problems)?;
     // Before anything else: a signal that comes early must not be lost.
     let stopping = shutdown::signals()?;
     tokio::spawn(level.run(Looks::begin()?));
     let hub = Hub::bind(config, loaded)?;
     // A hub serves on if nobody reads what it prints.
-    let _ = output::line(announce(&hub)?);
+    let _ = output::print_line(announce(&hub)?);
     Ok(hub.serve(stopping).await?)
 }

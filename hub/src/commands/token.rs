@@ -54,7 +54,7 @@ enum Scope {
 pub(crate) fn run(arguments: &Token) -> anyhow::Result<()> {
     let minter = Minter::from_file(&arguments.key).map_err(|error| match error {
         MintError::Signing(_) => anyhow::Error::new(error),
-        unusable => Usage::of(format!("--key: {unusable}")).into(),
+        unusable => Usage::new(format!("--key: {unusable}")).into(),
     })?;
     let request = Request {
         user: arguments.user,
@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &Token) -> anyhow::Result<()> {
         expires_in: arguments.expires_in,
         key_id: arguments.kid.clone(),
     };
-    output::line(minter.mint(&request)?)
+    output::print_line(minter.mint(&request)?)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

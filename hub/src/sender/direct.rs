@@ -74,7 +74,7 @@ impl Direct {
             return Ok(());
         }
         let challenge = response.headers().get(WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
-        let description = challenge.and_then(challenge::description);
+        let description = challenge.and_then(challenge::error_description);
         let body: Option<serde_json::Value> = response.json().await.ok();
         let message = body.and_then(|body| body.get("message")?.as_str().map(str::to_owned));
         let explanation = message.or(description);

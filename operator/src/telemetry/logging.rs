@@ -28,12 +28,12 @@ impl FromStr for LogFormat {
 
 /// The module that writes a malformed answer of the API server into the log, which may be a Secret. The error itself is
 /// logged where it is handled.
-const TELLS_ANSWERS: &str = "kube_client::client=error";
+const QUIETED_MODULE: &str = "kube_client::client=error";
 
 /// Begins logging. Only once per process.
 pub fn init(filter: EnvFilter, format: LogFormat) {
     let colours = std::io::stderr().is_terminal();
-    let filter = match TELLS_ANSWERS.parse() {
+    let filter = match QUIETED_MODULE.parse() {
         Ok(directive) => filter.add_directive(directive),
         Err(_) => filter,
     };
