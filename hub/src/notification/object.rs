@@ -36,7 +36,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
         #[derive(Deserialize)]
         struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-        let mut members = Vec::with_capacity(8);
+        let mut members = Vec::with_capacity(16);
         while let Some((Name(name), value)) = object.next_entry()? {
             members.push((name, value));
         }
@@ -44,12 +44,13 @@ impl<'de> Visitor<'de> for ObjectVisitor {
     }
 }
 
-/// Returns the text that a JSON value is.
+/// Returns the text that a JSON value is; it is copied only if it has escapes.
 pub(super) fn text(json: &RawValue) -> Option<Cow<'_, str>> {
-    match serde_json::from_str(json.get()) {
-        Ok(unescaped) => Some(Cow::Borrowed(unescaped)),
-        Err(_) => serde_json::from_str(json.get()).ok().map(Cow::Owned),
+    let escaped = json.get().strip_prefix('"')?.strip_suffix('"')?;
+    if escaped.contains('\\') {
+        return serde_json::from_str(json.get()).ok().map(Cow::Owned);
     }
+    Some(Cow::Borrowed(escaped))
 }
 
 /// Whether a JSON value is null.
