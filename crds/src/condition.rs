@@ -7,13 +7,15 @@ use crate::schema::described_variants;
 /// Type of a condition.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ConditionType {
-    /// The hub is as the spec wants it: this is what `kubectl wait` waits for.
+    /// The hub is as the spec wants it, and clients are served: this is what `kubectl wait` waits for. It becomes `True` when
+    /// every pod answers, and stays so as long as one does.
     Ready,
     /// Every pod that is wanted answers, perhaps in an older version.
     Available,
     /// A rollout is under way.
     Progressing,
-    /// Something does not recover by itself.
+    /// Something does not recover by itself: no pod answers, or pods are missing for more than five minutes, were refused or made
+    /// no progress.
     Degraded,
     /// The spec is carried out as it is written.
     SpecValid,
@@ -65,7 +67,7 @@ impl ConditionType {
 /// Reason of a condition. Its documentation begins with the conditions that have it.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
-    /// `Ready`, `Available`: every wanted pod answers.
+    /// `Ready`, `Available`: every wanted pod answers, or to `Ready` enough of them.
     Available,
     /// `Ready`, `Available`: no pod is wanted.
     ScaledToZero,
@@ -77,10 +79,16 @@ pub enum Reason {
     ReferencesMissing,
     /// `Ready`: a foreign object is in the way.
     Conflict,
-    /// `Ready`, `Available`, `Degraded`: the rollout is over and pods are missing.
+    /// `Ready`: the operator cannot read or write something; the message names it. It is tried again.
+    ReconcileError,
+    /// `Ready`, `Available`, `Degraded`: the rollout is over and pods are missing; to `Ready` all of them, or the rollout is
+    /// not over.
     Unavailable,
     /// `Progressing`: what is running is what the spec wants.
     RolloutComplete,
+    /// `Progressing`: a rollout that the spec did not ask for, such as one to the image of a new operator, waits until those of
+    /// other hubs are over.
+    RolloutQueued,
     /// `Progressing`, `Degraded`: the rollout made no progress within its deadline.
     DeadlineExceeded,
     /// `Progressing`, `Degraded`: pods could not be created.
@@ -149,8 +157,10 @@ impl Reason {
             Reason::InvalidSpec => "InvalidSpec",
             Reason::ReferencesMissing => "ReferencesMissing",
             Reason::Conflict => "Conflict",
+            Reason::ReconcileError => "ReconcileError",
             Reason::Unavailable => "Unavailable",
             Reason::RolloutComplete => "RolloutComplete",
+            Reason::RolloutQueued => "RolloutQueued",
             Reason::DeadlineExceeded => "DeadlineExceeded",
             Reason::PodsRefused => "PodsRefused",
             Reason::AsExpected => "AsExpected",

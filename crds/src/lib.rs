@@ -26,5 +26,12 @@ pub const PAUSED_ANNOTATION: &str = "notificationhub.rs/paused";
 /// Field manager for the number of pods in the moment in which it passes to an autoscaler.
 pub const HAND_OVER_FIELD_MANAGER: &str = "notificationhub.rs/hand-over";
 
+/// Annotation of a Secret without a controller that has the name of a hub's own, such as one from a backup: with the value
+/// `true` the hub takes it over instead of reporting a conflict.
+pub const ADOPT_ANNOTATION: &str = "notificationhub.rs/adopt";
+
+/// Annotation of the pod template: the hub's configuration, which the pods have as a file.
+pub const CONFIG_ANNOTATION: &str = "notificationhub.rs/config";
+
 /// Annotation of the pod template: a digest of the configuration that needs a rollout when it changes.
 pub const CONFIG_CHECKSUM_ANNOTATION: &str = "notificationhub.rs/config-checksum";

@@ -66,7 +66,8 @@ pub async fn run(config: Config) -> Result<(), Error> {
     tokio::spawn(watch_readiness(client.clone(), ready));
     let identity = identity();
     let (leadership, election) = elect(&client, &config, &identity);
-    let context = Context::new(client.clone(), leadership.clone(), identity, metrics.clone(), config.defaults);
+    let context = Context::new(client.clone(), leadership.clone(), identity, metrics.clone(), config.defaults)
+        .with_max_concurrent_rollouts(config.max_concurrent_rollouts.get());
 
     let work = work(client, &config.namespaces, Arc::new(context), leadership, stop.clone());
     let Some((election, end_election)) = election else {

@@ -71,6 +71,11 @@ pub struct RunArguments {
     #[command(flatten)]
     pub defaults: DefaultsArguments,
 
+    /// The number of hubs that are rolled out at once for a reason that is not in their specs, such as a new default image
+    /// [default: 5].
+    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_MAX_CONCURRENT_ROLLOUTS", value_name = "NUMBER")]
+    pub max_concurrent_rollouts: Option<String>,
+
     /// What is logged: error, warn, info, debug, trace, or directives of tracing's EnvFilter [default: info].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,

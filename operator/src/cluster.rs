@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use http::Request;
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{PartialObjectMeta, Status};
 use kube::{Api, Client, Resource, ResourceExt};
 use notification_hub_crds::{FIELD_MANAGER, HAND_OVER_FIELD_MANAGER, NotificationHub, STATUS_FIELD_MANAGER};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::leader::Leadership;
 use crate::schema;
@@ -68,6 +69,7 @@ impl CallError {
                 404 => "not_found",
                 409 => "conflict",
                 400 | 422 => "invalid",
+                413 => "too_large",
                 429 => "throttled",
                 _ => "server",
             },
@@ -193,6 +195,16 @@ impl Cluster {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         let params = PatchParams { dry_run: self.rehearses, ..PatchParams::apply(HAND_OVER_FIELD_MANAGER) };
         in_time(api.patch(name, &params, &Patch::Apply(fields))).await
+    }
+
+    /// Forgets what a field manager owns other than by applying it: `kept` is what remains of the object's managed fields.
+    pub async fn keep_managed_fields<K: Kind>(&self, object: &K, kept: &[ManagedFieldsEntry]) -> Result<(), CallError> {
+        self.may_write()?;
+        let api: Api<PartialObjectMeta<K>> =
+            Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
+        let patch = json!({ "metadata": { "resourceVersion": object.resource_version(), "managedFields": kept } });
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        in_time(api.patch_metadata(&object.name_any(), &params, &Patch::Merge(patch))).await.map(drop)
     }
 
     /// Changes an object of ours by a strategic merge patch.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
@@ -15,6 +16,9 @@ use crate::telemetry::logging::LogFormat;
 
 /// The image of hubs that do not name one.
 pub const DEFAULT_HUB_IMAGE: &str = concat!("ghcr.io/notification-hub/notification-hub:", env!("CARGO_PKG_VERSION"));
+
+/// Hubs that are rolled out at once.
+const DEFAULT_MAX_CONCURRENT_ROLLOUTS: NonZeroUsize = NonZeroUsize::new(5).unwrap();
 
 /// The Lease's name.
 const DEFAULT_LEASE_NAME: &str = "notification-hub-operator";
@@ -32,6 +36,8 @@ pub struct Config {
     pub metrics_address: SocketAddr,
     /// What goes for every hub.
     pub defaults: Defaults,
+    /// How many hubs are rolled out at once that did not ask for it.
+    pub max_concurrent_rollouts: NonZeroUsize,
     /// What is logged.
     pub log_filter: EnvFilter,
     /// How.
@@ -89,6 +95,13 @@ impl Config {
             "give an IP address and a port",
             &mut wrong,
         );
+        let max_concurrent_rollouts = parsed(
+            "max-concurrent-rollouts",
+            &arguments.max_concurrent_rollouts,
+            DEFAULT_MAX_CONCURRENT_ROLLOUTS,
+            "give a number above 0",
+            &mut wrong,
+        );
         let hub_image = given(&arguments.defaults.hub_image).unwrap_or(DEFAULT_HUB_IMAGE).parse::<ImageReference>();
         let log_filter = given(&arguments.log_level).unwrap_or("info").parse::<EnvFilter>();
         let log_format = parsed("log-format", &arguments.log_format, LogFormat::Json, "give json or text", &mut wrong);
@@ -112,6 +125,7 @@ impl Config {
                 lease_namespace: lease_namespace.map(str::to_owned),
                 metrics_address,
                 defaults: Defaults { image, inheritance },
+                max_concurrent_rollouts,
                 log_filter,
                 log_format,
             }),
@@ -176,6 +190,7 @@ mod tests {
                 inherited_labels: text(""),
                 inherited_annotations: text(""),
             },
+            max_concurrent_rollouts: text(""),
             log_level: text(""),
             log_format: text(""),
         };
@@ -196,6 +211,7 @@ mod tests {
                 inherited_labels: text("team,*"),
                 inherited_annotations: text("a b"),
             },
+            max_concurrent_rollouts: text("0"),
             log_level: text("hub=nonsense"),
             log_format: text("xml"),
         };
@@ -209,6 +225,7 @@ mod tests {
             "HUB_IMAGE",
             "INHERITED_LABELS",
             "INHERITED_ANNOTATIONS",
+            "MAX_CONCURRENT_ROLLOUTS",
             "LOG_LEVEL",
             "LOG_FORMAT",
         ];
@@ -225,6 +242,7 @@ mod tests {
             namespaces: text("a, b,a"),
             leader_election: text("false"),
             metrics_address: text("127.0.0.1:0"),
+            max_concurrent_rollouts: text("2"),
             log_format: text("text"),
             ..RunArguments::default()
         };
@@ -232,6 +250,7 @@ mod tests {
         assert_eq!(config.namespaces, ["a", "b"]);
         assert_eq!(config.lease_name, None);
         assert_eq!(config.metrics_address.to_string(), "127.0.0.1:0");
+        assert_eq!(config.max_concurrent_rollouts.get(), 2);
         assert_eq!(config.log_format, LogFormat::Text);
     }
 }

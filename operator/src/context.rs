@@ -12,9 +12,12 @@ use crate::cluster::{Cluster, in_time};
 use crate::conditions::as_note;
 use crate::connections::Connections;
 use crate::controller::backoff::Backoff;
+use crate::controller::secret_index::SecretIndex;
 use crate::leader::Leadership;
 use crate::model::defaults::Defaults;
 use crate::optional::Served;
+use crate::reconcile::apply_cache::ApplyCache;
+use crate::reconcile::pace::RolloutPace;
 use crate::telemetry::metrics::Metrics;
 
 /// Name under which Events are reported.
@@ -37,6 +40,12 @@ pub struct Context {
     pub served: watch::Sender<Served>,
     /// What the configuration says of every hub.
     pub defaults: Defaults,
+    /// What needs no write.
+    pub applied: ApplyCache,
+    /// How many rollouts may begin.
+    pub pace: RolloutPace,
+    /// Which hubs name which Secrets.
+    pub secrets: SecretIndex,
 }
 
 impl Context {
@@ -58,7 +67,15 @@ impl Context {
             connections: Connections::default(),
             served: watch::Sender::default(),
             defaults,
+            applied: ApplyCache::default(),
+            pace: RolloutPace::default(),
+            secrets: SecretIndex::default(),
         }
+    }
+
+    /// Lets so many rollouts be under way at once that no spec has asked for.
+    pub fn with_max_concurrent_rollouts(self, limit: usize) -> Context {
+        Context { pace: RolloutPace::new(limit), ..self }
     }
 
     /// Publishes an Event, while this process leads. One that cannot be published is no reason to fail: log and conditions

@@ -203,6 +203,7 @@ fn configuration(objects: &[Value]) -> Config {
             inherited_labels: take("INHERITED_LABELS"),
             inherited_annotations: take("INHERITED_ANNOTATIONS"),
         },
+        max_concurrent_rollouts: take("MAX_CONCURRENT_ROLLOUTS"),
         log_level: take("LOG_LEVEL"),
         log_format: take("LOG_FORMAT"),
     };
@@ -231,6 +232,7 @@ fn the_operator_understands_what_the_chart_tells_it() {
         "leaderElection={\"enabled\":true,\"leaseName\":\"mine\"}".to_owned(),
         "log={\"level\":\"debug\",\"format\":\"text\"}".to_owned(),
         "metrics.port=9000".to_owned(),
+        "maxConcurrentRollouts=2".to_owned(),
         "inherited={\"labels\":[\"team\",\"cost.example/*\"],\"annotations\":[\"owner\"]}".to_owned(),
         format!(
             "hubImage={{\"registry\":\"\",\"repository\":\"mirror:5000/hub\",\"tag\":\"2\",\"digest\":\"{digest}\"}}"
@@ -245,6 +247,7 @@ fn the_operator_understands_what_the_chart_tells_it() {
     assert_eq!(config.namespaces, ["a", "b"]);
     assert_eq!(config.lease_name.as_deref(), Some("mine"));
     assert_eq!(config.metrics_address.port(), 9000);
+    assert_eq!(config.max_concurrent_rollouts.get(), 2);
     assert_eq!(config.defaults.inheritance.labels, "team,cost.example/*".parse().expect("names"));
     assert_eq!(config.defaults.inheritance.annotations, "owner".parse().expect("names"));
     assert_eq!(config.defaults.image.to_string(), format!("mirror:5000/hub:2@{digest}"));
@@ -285,7 +288,7 @@ fn the_definition_is_kept_unless_it_is_not_wanted() {
 
 #[test]
 fn wrong_values_are_refused_with_a_sentence() {
-    let table: [(&[&str], &str); 26] = [
+    let table: [(&[&str], &str); 27] = [
         (&["nonsense=1"], "'nonsense' not allowed"),
         (&["image.nonsense=1"], "'nonsense' not allowed"),
         (&["image.tag=1"], "got number, want string"),
@@ -308,6 +311,7 @@ fn wrong_values_are_refused_with_a_sentence() {
         (&["metrics.podMonitor={\"enabled\":true,\"interval\":\"soon\"}"], "/metrics/podMonitor/interval"),
         (&["metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"], "no Service to collect from"),
         (&["inherited.labels=[\"*\"]"], "/inherited/labels/0"),
+        (&["maxConcurrentRollouts=0"], "/maxConcurrentRollouts"),
         (&["metrics.dashboards.folder=\"a\""], "'folder' not allowed"),
         (&["metrics.prometheusRule.labels={\"a\":1}"], "/metrics/prometheusRule/labels/a"),
         (&["metrics.serviceMonitor.enabled=true", "metrics.podMonitor.enabled=true"], "exclude each other"),

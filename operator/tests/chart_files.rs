@@ -31,6 +31,7 @@ const CUSTOMIZED: &[&str] = &[
     "watchNamespaces=[\"a\",\"b\"]",
     "image={\"registry\":\"mirror:5000\",\"repository\":\"operator\",\"tag\":\"2\",\"pullSecrets\":[\"registry\"]}",
     "hubImage={\"registry\":\"\",\"repository\":\"mirror:5000/hub\",\"tag\":\"2\"}",
+    "maxConcurrentRollouts=2",
     "inherited={\"labels\":[\"team\",\"cost.example/*\"],\"annotations\":[\"owner\"]}",
     "serviceAccount={\"create\":true,\"name\":\"operator\",\"annotations\":{\"a\":\"b\"}}",
     "metrics.service={\"enabled\":true,\"labels\":{\"team\":\"a\"},\"annotations\":{\"a\":\"b\"}}",

@@ -7,7 +7,9 @@ use k8s_openapi::jiff::Timestamp;
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::{ConditionType, Reason};
 use notification_hub_crds::v1alpha1::NotificationHubStatus;
-use notification_hub_operator::conditions::{Findings, Problem, Seen, Transition, Ways, status, transitions};
+use notification_hub_operator::conditions::{
+    Findings, Problem, Seen, Transition, Ways, failed_status, overdue_at, status, transitions,
+};
 use notification_hub_operator::optional::OptionalKind;
 use serde_json::{Value, json};
 
@@ -33,8 +35,13 @@ fn deployment(wanted: i32, deployment_status: Value) -> Deployment {
 
 /// The status for it.
 fn of(wanted: i32, deployment_status: Value) -> NotificationHubStatus {
+    later(&resource(), wanted, deployment_status, 0)
+}
+
+/// The status for it, at this second, of a hub that has a status already.
+fn later(hub: &NotificationHub, wanted: i32, deployment_status: Value, second: i64) -> NotificationHubStatus {
     let deployment = Some(deployment(wanted, deployment_status));
-    status(&resource(), &Seen { deployment, ..Seen::default() }, at(0))
+    status(hub, &Seen { deployment, ..Seen::default() }, at(second))
 }
 
 fn found(findings: Findings) -> Seen {
@@ -86,10 +93,10 @@ fn table() -> Vec<(&'static str, i32, Value, [&'static str; 4])> {
             ["False Progressing", "True Available", "True Progressing", "False AsExpected"],
         ),
         (
-            "the pod is gone after the rollout",
-            1,
-            pods(3, 1, 1, 0, complete.clone()),
-            ["False Unavailable", "False Unavailable", "False RolloutComplete", "True Unavailable"],
+            "the pods are still to come, though nothing is rolled out",
+            3,
+            pods(3, 3, 3, 1, complete.clone()),
+            ["False Progressing", "False Unavailable", "True Progressing", "False AsExpected"],
         ),
         (
             "the rollout is stuck",
@@ -125,6 +132,89 @@ fn the_table() {
         let all = ["Ready", "Available", "Progressing", "Degraded"].map(|kind| said(&status, kind));
         assert_eq!(all, expected, "{case}");
     }
+}
+
+/// Pods that are missing after the hub was ready, since second 0.
+#[test]
+fn status_missing_pods_degrade_after_a_grace_period_and_ready_needs_one() {
+    let conditions = |refused: bool| {
+        let failure = json!({ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" });
+        let mut all = vec![
+            json!({ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }),
+            json!({ "type": "Available", "status": "False", "lastTransitionTime": "1970-01-01T00:00:00Z" }),
+        ];
+        all.extend(refused.then_some(failure));
+        Value::from(all)
+    };
+    let some = |replicas, available| pods(3, replicas, replicas, available, conditions(false));
+    let table = [
+        ("a pod of three is away", 3, some(3, 2), 299, ["True Available", "False RolloutComplete", "False AsExpected"]),
+        ("for too long", 3, some(3, 2), 300, ["True Available", "False RolloutComplete", "True Unavailable"]),
+        ("an autoscaler wants more", 6, some(3, 3), 1, ["True Available", "False RolloutComplete", "False AsExpected"]),
+        (
+            "they are there, but do not answer",
+            6,
+            some(6, 3),
+            2,
+            ["True Available", "False RolloutComplete", "False AsExpected"],
+        ),
+        (
+            "its step is not seen yet",
+            6,
+            pods(2, 3, 3, 3, conditions(false)),
+            1,
+            ["True Available", "True Progressing", "False AsExpected"],
+        ),
+        (
+            "more pods are refused",
+            6,
+            pods(3, 4, 4, 4, conditions(true)),
+            1,
+            ["True Available", "False RolloutComplete", "True PodsRefused"],
+        ),
+        ("no pod answers", 3, some(3, 0), 1, ["False Unavailable", "False RolloutComplete", "True Unavailable"]),
+        ("fewer are wanted", 2, some(3, 3), 1, ["True Available", "False RolloutComplete", "False AsExpected"]),
+    ];
+    let mut ready = resource();
+    ready.metadata.generation = Some(1);
+    let complete = json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]);
+    ready.status = Some(later(&ready, 3, pods(3, 3, 3, 3, complete), 0));
+    let mut edited = ready.clone();
+    edited.metadata.generation = Some(2);
+    for (case, wanted, deployment_status, second, expected) in table {
+        let status = later(&ready, wanted, deployment_status.clone(), second);
+        assert_eq!(["Ready", "Progressing", "Degraded"].map(|kind| said(&status, kind)), expected, "{case}");
+        // Right behind an edit of the spec every pod counts.
+        let awaited = said(&later(&edited, wanted, deployment_status, 1), "Ready");
+        let is_complete = case == "fewer are wanted";
+        let is_refused = case.contains("refused");
+        assert_eq!(awaited == "True Available", is_complete || is_refused, "{case}: {awaited}");
+    }
+    let before = ready.status.clone().expect("a status").conditions;
+    let degraded = later(&ready, 3, some(3, 2), 300).conditions;
+    let told = transitions(&before, &degraded);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].is_warning && told[0].reason == "Unavailable", "{told:?}");
+    assert_eq!(transitions(&before, &later(&ready, 3, some(3, 2), 299).conditions), []);
+    let gone = transitions(&before, &later(&ready, 3, some(3, 0), 1).conditions);
+    assert_eq!(gone.len(), 1, "told of once: {gone:?}");
+    let overdue = overdue_at(&deployment(3, some(3, 2)), at(10));
+    assert_eq!((overdue, overdue_at(&deployment(3, some(3, 2)), at(300))), (Some(at(300)), None));
+}
+
+#[test]
+fn failed_status_keeps_what_is_known_and_is_not_ready() {
+    let complete = json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]);
+    let mut hub = resource();
+    let unknown = failed_status(&hub, "apply: no".to_owned(), at(1));
+    assert_eq!(unknown.conditions.len(), 1, "nothing else is known");
+    hub.status = Some(later(&hub, 1, pods(3, 1, 1, 1, complete), 0));
+    hub.metadata.generation = Some(2);
+    let failed = failed_status(&hub, "apply: no".to_owned(), at(1));
+    assert_eq!((said(&failed, "Ready"), failed.observed_generation), ("False ReconcileError".to_owned(), Some(2)));
+    assert_eq!(said(&failed, "Available"), "True Available");
+    let events = transitions(&hub.status.expect("a status").conditions, &failed.conditions);
+    assert!(events.len() == 1 && events[0].is_warning && events[0].message == "apply: no", "{events:?}");
 }
 
 #[test]
@@ -183,6 +273,13 @@ fn situations() -> Vec<NotificationHubStatus> {
     let found = of_spec.into_iter().chain(of_references).chain(others).map(found);
     let paused = [vec![], one()].map(|pending| Seen { pending: Some(pending), ..Seen::default() });
     all.extend(found.chain(paused).map(|seen| status(&resource(), &seen, at(0))));
+    all.push(failed_status(&resource(), String::new(), at(0)));
+    all.push(status(&resource(), &Seen { is_queued: true, ..Seen::default() }, at(0)));
+    let mut ready = resource();
+    let complete = json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]);
+    ready.metadata.generation = Some(1);
+    ready.status = Some(later(&ready, 1, pods(3, 1, 1, 1, complete.clone()), 0));
+    all.push(later(&ready, 1, pods(3, 1, 1, 0, complete), 1));
 
     let mut exposed = resource();
     exposed.spec.expose = serde_json::from_value(json!({ "ingress": {} })).expect("an Ingress");

@@ -14,7 +14,7 @@ use notification_hub_operator::keys::{self, KeyPair, KeyRing, Previous, Signing}
 use serde_json::json;
 
 use crate::builders::{built, specs};
-use crate::common::fixtures::{CONNECTION_STRING, REDIS_PASSWORD, REDIS_URL};
+use crate::common::fixtures::{CONNECTION_STRING, REDIS_PASSWORD, REDIS_URL, config_text, with_redis};
 
 fn pod(desired: &Desired) -> PodSpec {
     let template = desired.deployment.spec.as_ref().map(|spec| spec.template.clone());
@@ -55,7 +55,7 @@ fn pre_stop(container: &Container) -> Duration {
 
 /// The configuration as the hub in this pod reads it.
 pub fn config(desired: &Desired) -> Config {
-    let text = desired.config_map.data.as_ref().and_then(|data| data.get(CONFIG_FILE)).expect("the file");
+    let text = config_text(&desired.deployment);
     let pod = pod(desired);
     let environment = hub_container(&pod).env.iter().flatten();
     let environment: Vec<_> = environment.map(|each| (each.name.clone(), value(each))).collect();
@@ -287,4 +287,30 @@ fn hub_and_operator_judge_keys_alike() {
         let stricter = STRICTER.contains(&name.as_str());
         assert!(operator || !hub || stricter, "{name}: the hub takes it, the operator does not");
     }
+}
+
+/// A hub may name an image of the first release. So a setting that comes later is written only where a field of the spec asks
+/// for it: this list does not grow.
+#[test]
+fn config_without_optional_fields_has_only_settings_of_the_first_release() {
+    let first = [
+        "auth.keys",
+        "backplane.redis",
+        "connection_token_key_file",
+        "drain.duration",
+        "log.format",
+        "log.level_file",
+        "source.kind",
+    ];
+    let mut spec = with_redis("redis", 2);
+    spec["auth"] = json!({ "generate": { "algorithm": "ES256" } });
+    let desired = built(spec);
+    let written: toml::Table = config_text(&desired.deployment).parse().expect("TOML");
+    let written = written.into_iter().flat_map(|(name, value)| match value {
+        toml::Value::Table(table) => table.into_iter().map(|(key, _)| format!("{name}.{key}")).collect(),
+        _ => vec![name],
+    });
+    let mut written: Vec<_> = written.collect();
+    written.sort_unstable();
+    assert_eq!(written, first);
 }

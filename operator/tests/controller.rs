@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, P256_PUBLIC, context, context_led_by, hub, is, key, pass, roll_out, secret,
-    smallest, with_queue, with_signing_keys,
+    CHILDREN, CONNECTION_STRING, HUBS, P256_PUBLIC, context, context_led_by, hub, is, key, message, pass, roll_out,
+    secret, smallest, with_queue, with_signing_keys,
 };
 
 /// A controller that runs until it is stopped.
@@ -182,6 +182,66 @@ async fn a_controller_that_has_not_heard_of_the_hubs_yet_ends_when_it_is_asked_t
     stop.send_replace(true);
     let ended = tokio::time::timeout(std::time::Duration::from_secs(60), task).await;
     ended.expect("it ends").expect("no panic");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pass_forbidden_read_is_told_by_status_event_and_metric_until_it_is_allowed() {
+    let api = FakeApi::new();
+    api.refuse("get secrets", 403);
+    let running = Running::start(&api, &[]);
+    api.create(hub("vault", smallest()));
+    api.until("it is told", |api| is(api, "vault", "Ready", ("False", "ReconcileError"))).await;
+    let told = message(&api, "vault", "Ready");
+    assert!(told.starts_with("dereference: Secret vault-jwt: "), "{told}");
+    let warned = |api: &FakeApi| {
+        let events = api.all("events.k8s.io/events");
+        events.iter().any(|event| event["reason"] == "ReconcileError" && event["type"] == "Warning")
+    };
+    api.until("a Warning", warned).await;
+    let series =
+        "notification_hub_operator_hub_condition{condition=\"Ready\",hub=\"vault\",hub_namespace=\"bitwarden\"}";
+    let metrics = || running.context.metrics.text().expect("metrics");
+    assert!(metrics().contains(&format!("{series} 0")), "{}", metrics());
+    api.allow("get secrets");
+    until_ready(&api, "vault").await;
+    assert!(metrics().contains(&format!("{series} 1")), "{}", metrics());
+    api.delete(&key(HUBS, "vault"));
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(!metrics().contains(series), "{}", metrics());
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pass_transient_failure_is_told_only_if_it_lasts() {
+    let api = FakeApi::new();
+    let context = context(&api);
+    api.create(hub("vault", smallest()));
+    let running = Running::with(&api, &[], context);
+    until_ready(&api, "vault").await;
+    let version = api.version();
+    api.refuse("get services", 500);
+    api.edit(&key("configmaps", "vault"), |it| it["data"]["log-level"] = json!("trace"));
+    api.until("it is told", |api| is(api, "vault", "Ready", ("False", "ReconcileError"))).await;
+    let told = api.changes_since(version).iter().filter(|change| change.contains("notificationhubs")).count();
+    assert_eq!(told, 1, "{:?}", api.changes_since(version));
+    api.allow("get services");
+    api.until("it is over", |api| is(api, "vault", "Ready", ("True", "Available"))).await;
+    running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_write_of_anybody_starts_no_pass() {
+    let api = FakeApi::new();
+    let running = Running::start(&api, &[]);
+    api.create(hub("vault", smallest()));
+    until_ready(&api, "vault").await;
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    api.take_calls();
+    api.edit(&key(HUBS, "vault"), |it| it["status"]["url"] = json!("http://elsewhere"));
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    let calls = api.take_calls();
+    assert!(calls.iter().all(|call| call.contains("pods")), "{calls:#?}");
+    running.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,9 +1,9 @@
 //! The samples are hubs, and the defaults that the definition's descriptions tell are true.
 
-use notification_hub_crds::CONFIG_CHECKSUM_ANNOTATION;
 use notification_hub_crds::definition::definition;
 use notification_hub_crds::field::{Field, fields};
-use notification_hub_operator::build::{CONFIG_FILE, build};
+use notification_hub_crds::{CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION};
+use notification_hub_operator::build::build;
 use notification_hub_operator::keys::Plan;
 use serde_json::Value;
 
@@ -40,10 +40,11 @@ fn outcome(resource: &Value) -> Outcome {
     let hub = validated(resource["spec"].clone());
     let mut desired = build(&hub).expect("objects");
     let settings = config(&desired).shown().iter().map(|shown| (shown.key, shown.value.clone())).collect();
-    // It is among the settings.
-    desired.config_map.data.as_mut().and_then(|data| data.remove(CONFIG_FILE)).expect("the file");
     let pod = desired.deployment.spec.as_mut().and_then(|spec| spec.template.metadata.as_mut()).expect("a pod");
-    pod.annotations.as_mut().and_then(|all| all.remove(CONFIG_CHECKSUM_ANNOTATION)).expect("its digest");
+    for annotation in [CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION] {
+        // What it says is among the settings.
+        pod.annotations.as_mut().and_then(|all| all.remove(annotation)).expect("the configuration, or its digest");
+    }
     Outcome { keys: hub.generated, objects: documents(desired), settings }
 }
 

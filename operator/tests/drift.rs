@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, P256_PRIVATE, context, hub, key, pass, secret, smallest, with_queue,
+    CHILDREN, CONNECTION_STRING, HUBS, P256_PRIVATE, context, hub, is, key, pass, roll_out, secret, smallest,
+    with_queue,
 };
 
 async fn applied() -> FakeApi {
@@ -41,13 +42,16 @@ async fn a_deleted_child_is_made_again() {
 #[tokio::test]
 async fn edits_of_what_is_ours_are_repaired() {
     type Edit = (&'static str, &'static str, &'static str, fn(&mut Value));
-    let edits: [Edit; 14] = [
+    let edits: [Edit; 15] = [
         ("services", "vault", "a port's number", |it| it["spec"]["ports"][0]["port"] = json!(80)),
         ("services", "vault", "a port's name", |it| it["spec"]["ports"][0]["name"] = json!("web")),
         ("services", "vault-internal", "the selector", |it| it["spec"]["selector"] = json!({ "app": "other" })),
         ("services", "vault-internal", "the type", |it| it["spec"]["type"] = json!("LoadBalancer")),
         ("services", "vault-metrics", "no port", |it| it["spec"]["ports"] = json!([])),
-        ("configmaps", "vault", "the file", |it| it["data"]["config.toml"] = json!("")),
+        ("configmaps", "vault", "the level of the log", |it| it["data"]["log-level"] = json!("")),
+        ("apps/deployments", "vault", "the configuration", |it| {
+            it["spec"]["template"]["metadata"]["annotations"]["notificationhub.rs/config"] = json!("");
+        }),
         ("secrets", "vault-jwt", "the public key", |it| it["data"]["jwks.json"] = json!("e30=")),
         ("serviceaccounts", "vault", "its token", |it| it["automountServiceAccountToken"] = json!(true)),
         ("apps/deployments", "vault", "replicas", |it| it["spec"]["replicas"] = json!(7)),
@@ -62,22 +66,32 @@ async fn edits_of_what_is_ours_are_repaired() {
         }),
     ];
     for (resource, name, what, edit) in edits {
-        let api = applied().await;
+        let api = FakeApi::new();
+        // One process all the time: it knows what it has applied.
+        let context = context(&api);
+        api.create(hub("vault", smallest()));
+        pass(&api, &context, "vault").await.expect("a pass");
         let before = content(&api, (resource, name));
-        api.edit(&key(resource, name), edit);
-        assert_ne!(content(&api, (resource, name)), before, "{what}: the edit does nothing");
-        pass(&api, &context(&api), "vault").await.expect(what);
-        assert_eq!(content(&api, (resource, name)), before, "{resource} {name}: {what}");
-        let version = api.version();
-        pass(&api, &context(&api), "vault").await.expect(what);
-        assert_eq!(api.changes_since(version), [""; 0], "{resource} {name}: {what}");
+        for _ in 0..2 {
+            api.edit(&key(resource, name), edit);
+            assert_ne!(content(&api, (resource, name)), before, "{what}: the edit does nothing");
+            pass(&api, &context, "vault").await.expect(what);
+            assert_eq!(content(&api, (resource, name)), before, "{resource} {name}: {what}");
+            let version = api.version();
+            pass(&api, &context, "vault").await.expect(what);
+            assert_eq!(api.changes_since(version), [""; 0], "{resource} {name}: {what}");
+        }
     }
 }
 
 #[tokio::test]
 async fn edits_of_a_hub_with_a_queue_are_repaired() {
     type Edit = (&'static str, fn(&mut Value));
-    let edits: [Edit; 5] = [
+    let edits: [Edit; 6] = [
+        ("a reference to something else", |it| {
+            let other = json!({ "configMapKeyRef": { "name": "other", "key": "url" } });
+            container(it)["env"][0]["valueFrom"] = other;
+        }),
         ("a value for the connection string", |it| {
             container(it)["env"][0].as_object_mut().expect("a variable").remove("valueFrom");
             container(it)["env"][0]["value"] = json!("UseDevelopmentStorage=true");
@@ -113,6 +127,56 @@ async fn edits_of_a_hub_with_a_queue_are_repaired() {
 
 fn container(deployment: &mut Value) -> &mut Value {
     &mut deployment["spec"]["template"]["spec"]["containers"][0]
+}
+
+/// Every edit of a spec that the API server does not take.
+#[tokio::test]
+async fn apply_refused_edit_leaves_everything_as_it_was() {
+    for code in [400, 403, 413, 422] {
+        let api = FakeApi::new();
+        let context = context(&api);
+        api.create(secret("storage", &[("url", CONNECTION_STRING)]));
+        api.create(hub("vault", with_queue("storage")));
+        pass(&api, &context, "vault").await.expect("a pass");
+        api.edit(&key(HUBS, "vault"), |hub| {
+            let resources = json!({ "requests": { "memory": "1Gi" } });
+            hub["spec"]["podTemplate"] =
+                json!({ "spec": { "containers": [{ "name": "hub", "resources": resources }] } });
+            hub["spec"]["installationId"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
+            hub["spec"]["service"] = json!({ "type": "LoadBalancer" });
+            hub["spec"]["auth"] = json!({ "generate": { "algorithm": "ES256" } });
+        });
+        api.refuse("patch deployments", code);
+        let version = api.version();
+        for _ in 0..2 {
+            pass(&api, &context, "vault").await.expect("a pass");
+            assert!(is(&api, "vault", "SpecValid", ("False", "Refused")), "{code}");
+        }
+        let mut changes = api.changes_since(version);
+        changes.retain(|change| !change.contains("notificationhubs") && !change.contains("events"));
+        assert_eq!(changes, [""; 0], "{code}");
+
+        api.allow("patch deployments");
+        pass(&api, &context, "vault").await.expect("a pass");
+        assert!(is(&api, "vault", "SpecValid", ("True", "Valid")), "{code}");
+        assert_eq!(api.get(&key("services", "vault")).expect("it")["spec"]["type"], "LoadBalancer", "{code}");
+    }
+}
+
+#[tokio::test]
+async fn apply_unchanged_children_makes_no_request_to_write() {
+    let api = FakeApi::new();
+    let context = context(&api);
+    api.create(hub("vault", smallest()));
+    for _ in 0..2 {
+        pass(&api, &context, "vault").await.expect("a pass");
+    }
+    roll_out(&api, "vault");
+    pass(&api, &context, "vault").await.expect("a pass");
+    api.take_calls();
+    pass(&api, &context, "vault").await.expect("a pass");
+    let calls = api.take_calls();
+    assert!(calls.iter().all(|call| call.starts_with("get ") || call.starts_with("list ")), "{calls:#?}");
 }
 
 #[tokio::test]

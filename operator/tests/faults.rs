@@ -1,8 +1,11 @@
 //! Every call of a pass fails once, in every way: the pass fails, and a later one brings everything in order.
 
+use serde_json::{Value, json};
+
 use crate::common::fake_api::{FakeApi, Fault};
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, condition, context, hub, key, pass, roll_out, secret, smallest, with_queue,
+    CHILDREN, CONNECTION_STRING, HUBS, REDIS_URL, condition, context, hub, key, pass, passed, roll_out, secret,
+    settled, smallest, with_queue, with_redis,
 };
 
 const FAULTS: [Fault; 6] = [
@@ -117,4 +120,93 @@ async fn a_pruning_pass_survives_a_fault_of_every_call() {
             assert_eq!(api.changes_since(version), [""; 0], "{fault:?} at {call}");
         }
     }
+}
+
+/// What a pod that is started now runs with: its template, and all that it reads of other objects. But for the level of the
+/// log, which is in force by itself.
+fn what_runs(api: &FakeApi) -> Value {
+    let template = api.get(&key("apps/deployments", "vault")).expect("a Deployment")["spec"]["template"].clone();
+    let read = |name: &Value, entry: &Value| {
+        let secret = api.get(&key("secrets", name.as_str().expect("a name"))).unwrap_or_default();
+        secret["data"][entry.as_str().expect("an entry")].clone()
+    };
+    let spec = &template["spec"];
+    let list = |owner: &Value, name: &str| owner[name].as_array().cloned().unwrap_or_default();
+    let mut secrets = Vec::new();
+    for volume in list(spec, "volumes") {
+        let items = list(&volume["secret"], "items");
+        secrets.extend(items.iter().map(|item| read(&volume["secret"]["secretName"], &item["key"])));
+    }
+    for variable in list(&spec["containers"][0], "env") {
+        let reference = &variable["valueFrom"]["secretKeyRef"];
+        secrets.push(read(&reference["name"], &reference["key"]));
+    }
+    assert!(secrets.iter().all(|content| content.is_string()), "a pod could not start: {template:#}");
+    json!({ "template": template, "secrets": secrets })
+}
+
+fn is_write(call: &str) -> bool {
+    let writes = ["patch ", "delete ", "create "].iter().any(|verb| call.starts_with(verb));
+    writes && !call.contains("events") && !call.contains("notificationhubs")
+}
+
+#[tokio::test(start_paused = true)]
+async fn apply_refused_at_any_write_runs_the_old_whole_or_the_new_whole() {
+    let mut before = with_redis("redis", 2);
+    before["auth"] = json!({ "generate": { "algorithm": "ES256" } });
+    before["networkPolicy"] = json!({ "enabled": true });
+    let mut after = with_queue("storage");
+    after["auth"] = json!({ "generate": { "algorithm": "ES256" }, "issuer": "https://vault.example.com" });
+    after["installationId"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
+    after["backplane"] = with_redis("other", 2)["backplane"].clone();
+    after.as_object_mut().expect("a spec").remove("replicas");
+    after["autoscaling"] = json!({ "maxReplicas": 3 });
+    after["expose"] = json!({ "ingress": { "host": "vault.example.com" } });
+    after["log"] = json!({ "level": "debug" });
+    after["podTemplate"] = json!({ "spec": { "priorityClassName": "high" } });
+    let api = FakeApi::new();
+    for (name, content) in [("redis", REDIS_URL), ("other", "redis://other:6379"), ("storage", CONNECTION_STRING)] {
+        api.create(secret(name, &[("url", content)]));
+    }
+    api.create(hub("vault", before));
+    settled(&api).await;
+    let old = what_runs(&api);
+    api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = after);
+    let edited = api.fork();
+    passed(&api).await;
+    roll_out(&api, "vault");
+    let rolled_out = api.fork();
+    passed(&api).await;
+    let new = what_runs(&api);
+    assert!(new != old && new.to_string().contains("priorityClassName"), "{new:#}");
+    assert!(api.get(&key("services", "vault-internal")).is_none(), "the last step is over");
+
+    let mut writes = 0;
+    for before in [&edited, &rolled_out] {
+        let calls = {
+            let api = before.fork();
+            passed(&api).await;
+            api.take_calls()
+        };
+        for (index, call) in calls.iter().enumerate().filter(|(_, call)| is_write(call)) {
+            writes += 1;
+            for code in [400, 403, 404, 409, 413, 422, 429, 500] {
+                let api = before.fork();
+                api.inject(index, Fault::Refused(code));
+                // What the status tells of it is another test's.
+                let _ = pass(&api, &context(&api), "vault").await;
+                let runs = what_runs(&api);
+                assert!(runs == old || runs == new, "{code} at {call}: {runs:#}");
+            }
+            // A policy that denies all of these.
+            let api = before.fork();
+            api.refuse(call.rsplit_once(' ').expect("a name").0, 403);
+            for _ in 0..2 {
+                let _ = pass(&api, &context(&api), "vault").await;
+                let runs = what_runs(&api);
+                assert!(runs == old || runs == new, "every {call} is denied: {runs:#}");
+            }
+        }
+    }
+    assert!(writes > 20, "only {writes}");
 }

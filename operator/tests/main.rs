@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "a test binary has nobody to reach")]
 
 mod admin;
+mod adoption;
 mod autoscaling;
 mod builders;
 mod chart;
@@ -22,6 +23,7 @@ mod inherited;
 mod leader;
 mod optional;
 mod outdated;
+mod pace;
 mod paused;
 mod permissions;
 mod pipeline;

@@ -48,14 +48,11 @@ async fn what_is_waiting_is_told_and_carried_out_when_the_pause_ends() {
     type Edit = Box<dyn FnOnce(&mut Value)>;
     let table: [(Edit, &str); 4] = [
         (Box::new(with("replicas", json!(0))), "Deployment vault"),
-        (
-            Box::new(with("installationId", json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1"))),
-            "ConfigMap vault, Deployment vault",
-        ),
+        (Box::new(with("installationId", json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1"))), "Deployment vault"),
         (Box::new(with("auth", json!({ "generate": { "algorithm": "RS256" } }))), "Secret vault-jwt"),
         (
             Box::new(|spec: &mut Value| *spec = with_queue("storage")),
-            "ConfigMap vault, Deployment vault, Service vault-internal, Secret vault-jwt",
+            "Deployment vault, Service vault-internal, Secret vault-jwt",
         ),
     ];
     for (edit, waiting) in table {

@@ -251,21 +251,50 @@ async fn a_spec_that_cannot_be_carried_out_leaves_the_children_as_they_are() {
 
 #[tokio::test]
 async fn what_the_server_refuses_about_a_child_is_told() {
-    for code in [403, 422] {
-        let api = FakeApi::new();
-        api.create(hub("vault", smallest()));
-        // One Secret, a list of autoscalers, seven looks, then the ServiceAccount's apply.
-        api.inject(9, Fault::Refused(code));
-        pass(&api, &context(&api), "vault").await.expect("a pass");
-        assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
-        assert!(
-            message(&api, "vault", "Ready").starts_with("ServiceAccount vault: "),
-            "{}",
-            message(&api, "vault", "Ready")
-        );
-        pass(&api, &context(&api), "vault").await.expect("a pass");
-        assert_eq!(condition(&api, "vault", "SpecValid"), ("True".into(), "Valid".into()));
+    for code in [400, 403, 413, 422] {
+        // One Secret, seven looks, then a dry run of the Deployment, and the ServiceAccount's apply.
+        for (calls, child) in [(8, "Deployment vault: "), (9, "ServiceAccount vault: ")] {
+            let api = FakeApi::new();
+            api.create(hub("vault", smallest()));
+            api.inject(calls, Fault::Refused(code));
+            pass(&api, &context(&api), "vault").await.expect("a pass");
+            assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
+            let told = message(&api, "vault", "Ready");
+            assert!(told.starts_with(child), "{told}");
+            pass(&api, &context(&api), "vault").await.expect("a pass");
+            assert_eq!(condition(&api, "vault", "SpecValid"), ("True".into(), "Valid".into()));
+        }
     }
+}
+
+#[tokio::test]
+async fn pod_template_handler_replaces_the_built_one_and_times_stay() {
+    let mut spec = smallest();
+    spec["podTemplate"] = json!({ "spec": { "containers": [{
+        "name": "hub",
+        "livenessProbe": { "tcpSocket": { "port": "admin" }, "periodSeconds": 7 },
+        "readinessProbe": { "httpGet": { "path": "/other", "port": 9090 } },
+        "startupProbe": { "failureThreshold": 90 },
+        "lifecycle": { "preStop": { "exec": { "command": ["/bin/true"] } } },
+    }] } });
+    let api = applied(spec).await;
+    assert_eq!(condition(&api, "vault", "SpecValid"), ("True".into(), "Valid".into()));
+    let container =
+        &api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["template"]["spec"]["containers"][0];
+    let liveness = json!({
+        "tcpSocket": { "port": "admin" }, "periodSeconds": 7, "failureThreshold": 3, "timeoutSeconds": 5,
+    });
+    assert_eq!(container["livenessProbe"], liveness);
+    let readiness = json!({
+        "httpGet": { "path": "/other", "port": 9090 }, "periodSeconds": 2, "failureThreshold": 2, "timeoutSeconds": 5,
+    });
+    assert_eq!(container["readinessProbe"], readiness);
+    assert_eq!(
+        container["startupProbe"]["httpGet"]["path"], "/healthz",
+        "a probe without a handler keeps the built one"
+    );
+    assert_eq!(container["startupProbe"]["failureThreshold"], 90);
+    assert_eq!(container["lifecycle"], json!({ "preStop": { "exec": { "command": ["/bin/true"] } } }));
 }
 
 #[tokio::test]

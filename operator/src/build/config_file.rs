@@ -13,10 +13,10 @@ use crate::model::source::{Credential, Source as SourceKind};
 /// Where the pod finds its configuration.
 pub const CONFIG_FOLDER: &str = "/etc/notification-hub";
 
-/// The file in it, and the entry of the ConfigMap.
+/// The file in it.
 pub const CONFIG_FILE: &str = "config.toml";
 
-/// Another entry, which the hub reads again in place: the level of its log.
+/// Another file, and the entry of the ConfigMap, which the hub reads again in place: the level of its log.
 pub const LOG_LEVEL: &str = "log-level";
 
 /// A setting that is no part of the file: the pod has it in its environment, from a Secret.

@@ -34,7 +34,7 @@ use crate::optional::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor};
 pub struct Desired {
     /// The pods' identity.
     pub service_account: ServiceAccount,
-    /// The hub's configuration.
+    /// The settings that a running hub reads again; its other ones are part of the Deployment.
     pub config_map: ConfigMap,
     /// The generated keys, if they are wanted.
     pub jwt_secret: Option<KeySecret>,
@@ -101,7 +101,7 @@ pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
     }
     Ok(Desired {
         service_account: resource::service_account::build(hub),
-        config_map: resource::config_map::build(hub, &config),
+        config_map: resource::config_map::build(hub),
         jwt_secret: hub.generated.as_ref().map(|plan| resource::secret::jwt(hub, plan)),
         tokens_secret: hub.backplane.as_ref().map(|it| resource::secret::tokens(hub, &it.token_key)),
         public_service: resource::service::public(hub),

@@ -38,9 +38,36 @@ pub(super) fn merge(
     mut built: PodTemplateSpec,
     users: Option<PodTemplateSpec>,
 ) -> Result<PodTemplateSpec, Vec<String>> {
-    built.merge_from(users.unwrap_or_default());
+    let users = users.unwrap_or_default();
+    make_room(&mut built, &users);
+    built.merge_from(users);
     let problems = refused_by_the_server(&built);
     if problems.is_empty() { Ok(built) } else { Err(problems) }
+}
+
+/// Takes the handlers out of the built template that the user's replaces: a merge would leave both, of which there may be
+/// one.
+fn make_room(built: &mut PodTemplateSpec, users: &PodTemplateSpec) {
+    let Some((built, users)) = built.spec.as_mut().zip(users.spec.as_ref()) else { return };
+    for container in &mut built.containers {
+        let Some(users) = users.containers.iter().find(|other| other.name == container.name) else { continue };
+        let probes = [
+            (&mut container.startup_probe, &users.startup_probe),
+            (&mut container.readiness_probe, &users.readiness_probe),
+            (&mut container.liveness_probe, &users.liveness_probe),
+        ];
+        for (built, users) in probes {
+            let Some((built, users)) = built.as_mut().zip(users.as_ref()) else { continue };
+            if users.exec.is_some() || users.grpc.is_some() || users.http_get.is_some() || users.tcp_socket.is_some() {
+                // The times stay.
+                (built.exec, built.grpc, built.http_get, built.tcp_socket) = (None, None, None, None);
+            }
+        }
+        let Some((built, users)) = container.lifecycle.as_mut().zip(users.lifecycle.as_ref()) else { continue };
+        if users.pre_stop.is_some() {
+            built.pre_stop = None;
+        }
+    }
 }
 
 /// Only what a merge can bring about: the rest the server says itself.

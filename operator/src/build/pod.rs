@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, ConfigMapVolumeSource, Container, EnvVar, EnvVarSource, HTTPGetAction, KeyToPath, Lifecycle,
-    LifecycleHandler, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ResourceRequirements,
-    SeccompProfile, SecretKeySelector, SecretVolumeSource, SecurityContext, SleepAction, Volume, VolumeMount,
+    Capabilities, ConfigMapProjection, Container, DownwardAPIProjection, DownwardAPIVolumeFile, EnvVar, EnvVarSource,
+    HTTPGetAction, KeyToPath, Lifecycle, LifecycleHandler, LocalObjectReference, ObjectFieldSelector,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, ResourceRequirements, SeccompProfile,
+    SecretKeySelector, SecretVolumeSource, SecurityContext, SleepAction, Volume, VolumeMount, VolumeProjection,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use notification_hub_crds::CONFIG_CHECKSUM_ANNOTATION;
+use notification_hub_crds::{CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION};
 
 use super::config_file::REDIS_CA_FILE;
 use super::{
-    CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, REDIS_CA_FOLDER, REDIS_PASSWORD, REDIS_URL,
-    SIGNING_KEYS_FOLDER, TOKENS_FOLDER, checksum, metadata, ports, spread,
+    CONFIG_FILE, CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, LOG_LEVEL, REDIS_CA_FOLDER, REDIS_PASSWORD,
+    REDIS_URL, SIGNING_KEYS_FOLDER, TOKENS_FOLDER, checksum, metadata, ports, spread,
 };
 use crate::keys::{CONNECTION_TOKEN_ENTRY, JWKS_ENTRY};
 use crate::model::source::Credential;
@@ -49,6 +50,7 @@ const USER: i64 = 65532;
 /// The pod template.
 pub(super) fn template(hub: &ValidatedHub, config: &str) -> PodTemplateSpec {
     let annotations = [
+        (CONFIG_ANNOTATION, config.to_owned()),
         (CONFIG_CHECKSUM_ANNOTATION, checksum::of(config, &read_once(hub))),
         ("kubectl.kubernetes.io/default-container", CONTAINER.to_owned()),
     ];
@@ -162,13 +164,42 @@ fn probe(path: &str) -> Probe {
     }
 }
 
+/// The configuration, which is part of the pod itself, and beside it the level of the log, which is read again in place.
+///
+/// A pod reads the configuration that its own template was written with: the Deployment is the only object that decides
+/// what runs, and one write of it is all or nothing. A ConfigMap that is written before a Deployment is refused, or after
+/// it was taken, would give a pod that is started in between the other half.
+fn config_volume(hub: &ValidatedHub) -> Volume {
+    let field_ref = ObjectFieldSelector {
+        api_version: Some("v1".to_owned()),
+        field_path: format!("metadata.annotations['{CONFIG_ANNOTATION}']"),
+    };
+    let file = DownwardAPIVolumeFile {
+        path: CONFIG_FILE.to_owned(),
+        field_ref: Some(field_ref),
+        ..DownwardAPIVolumeFile::default()
+    };
+    let level = ConfigMapProjection {
+        name: hub.name.to_string(),
+        items: Some(vec![KeyToPath { key: LOG_LEVEL.to_owned(), path: LOG_LEVEL.to_owned(), mode: None }]),
+        ..ConfigMapProjection::default()
+    };
+    let sources = vec![
+        VolumeProjection {
+            downward_api: Some(DownwardAPIProjection { items: Some(vec![file]) }),
+            ..VolumeProjection::default()
+        },
+        VolumeProjection { config_map: Some(level), ..VolumeProjection::default() },
+    ];
+    Volume {
+        name: volume::CONFIG.to_owned(),
+        projected: Some(ProjectedVolumeSource { sources: Some(sources), ..ProjectedVolumeSource::default() }),
+        ..Volume::default()
+    }
+}
+
 /// Every volume with its mount. Directories, never single files: those are not refreshed when their source changes.
 fn volumes(hub: &ValidatedHub) -> Vec<(Volume, VolumeMount)> {
-    let config = Volume {
-        name: volume::CONFIG.to_owned(),
-        config_map: Some(ConfigMapVolumeSource { name: hub.name.to_string(), ..ConfigMapVolumeSource::default() }),
-        ..Volume::default()
-    };
     let secret = |name: &str, secret: &str, items: Option<Vec<KeyToPath>>| Volume {
         name: name.to_owned(),
         secret: Some(SecretVolumeSource {
@@ -201,5 +232,9 @@ fn volumes(hub: &ValidatedHub) -> Vec<(Volume, VolumeMount)> {
         };
         (volume, mount)
     };
-    [Some((config, CONFIG_FOLDER)), generated, signing, tokens, ca].into_iter().flatten().map(mounted).collect()
+    [Some((config_volume(hub), CONFIG_FOLDER)), generated, signing, tokens, ca]
+        .into_iter()
+        .flatten()
+        .map(mounted)
+        .collect()
 }

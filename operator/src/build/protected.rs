@@ -1,7 +1,7 @@
 //! What the hub and the operator have agreed on, and what a pod template may therefore not change. Pure.
 
 use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
-use notification_hub_crds::CONFIG_CHECKSUM_ANNOTATION;
+use notification_hub_crds::{CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION};
 
 use super::{
     CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, REDIS_CA_FOLDER, REDIS_PASSWORD, REDIS_URL,
@@ -64,7 +64,8 @@ pub(super) fn take_out(template: &mut PodTemplateSpec, required: &Labels) -> Vec
             });
         }
         if let Some(annotations) = &mut metadata.annotations {
-            retain(annotations, "metadata.annotations", &mut dropped, |key, _| key != CONFIG_CHECKSUM_ANNOTATION);
+            let ours = [CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION];
+            retain(annotations, "metadata.annotations", &mut dropped, |key, _| !ours.contains(&key));
         }
     }
     let Some(spec) = &mut template.spec else { return dropped };

@@ -13,9 +13,11 @@ use crate::conditions::Findings;
 use crate::leader::Leadership;
 use crate::model::defaults::Defaults;
 use crate::optional::{self, Served};
+use crate::reconcile::apply_cache::ApplyCache;
 use crate::reconcile::change::Change;
 use crate::reconcile::dereference::dereference;
-use crate::reconcile::{self, CarriedOut, carry_out};
+use crate::reconcile::pace::RolloutPace;
+use crate::reconcile::{self, CarriedOut, Scope, carry_out};
 use k8s_openapi::jiff::Timestamp;
 
 /// Why it cannot be told.
@@ -110,8 +112,9 @@ async fn one(
     let failed = |source| Error::Pass { hub: name.clone(), source };
     let served = optional::discover(client, &Served::default()).await;
     let fetched = dereference(&cluster, &hub, Timestamp::now()).await.map_err(|error| failed(error.into()))?;
-    let CarriedOut { findings, changes, .. } =
-        Box::pin(carry_out(&cluster, defaults, &served, &hub, fetched)).await.map_err(failed)?;
+    let (applied, pace) = (ApplyCache::default(), RolloutPace::default());
+    let scope = Scope { cluster: &cluster, defaults, served: &served, applied: &applied, pace: &pace };
+    let CarriedOut { findings, changes, .. } = Box::pin(carry_out(&scope, &hub, fetched)).await.map_err(failed)?;
     let mut text = format!("NotificationHub {name} in namespace {namespace}\n");
     complaints(&findings).for_each(|complaint| text.push_str(&format!("! {complaint}\n")));
     changes.iter().for_each(|change| text.push_str(&shown(change)));

@@ -1,5 +1,6 @@
 //! What a pass found in the way of a hub. Pure.
 
+use notification_hub_crds::ADOPT_ANNOTATION;
 use notification_hub_crds::condition::Reason;
 
 use super::Verdict;
@@ -66,7 +67,10 @@ impl Findings {
             return Verdict::new(false, Reason::NoConflict, "no foreign object is in the way");
         }
         let objects = self.conflicts.join(", ");
-        let message = format!("not made by this hub: {objects}; delete or rename what is in the way, or the hub");
+        let message = format!(
+            "not made by this hub: {objects}; delete or rename what is in the way, or the hub, or have a restored Secret taken over \
+             with the annotation {ADOPT_ANNOTATION}=true"
+        );
         Verdict::new(true, Reason::ForeignObject, message)
     }
 }

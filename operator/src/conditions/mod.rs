@@ -8,8 +8,8 @@ mod transitions;
 
 pub use exposure::Ways;
 pub use findings::{Findings, Problem};
-pub use rollout::is_over as rollout_is_over;
-pub use status::{Seen, status};
+pub use rollout::{is_over as rollout_is_over, overdue_at};
+pub use status::{Seen, failed_status, status};
 pub use transitions::{Transition, transitions};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -39,39 +39,51 @@ struct Facts<'a> {
     pending: Option<&'a [String]>,
     exposed: Verdict,
     rollout: Rollout,
+    is_queued: bool,
 }
 
-/// Every condition, each about `generation`. Times move only where the status flips.
+/// Every condition, each about `generation`.
 fn conditions(old: &[Condition], generation: i64, facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
-    let Facts { findings, pending, exposed, rollout } = facts;
-    let condition = |kind: ConditionType| {
-        let verdict = match kind {
-            ConditionType::Ready => ready(facts),
-            ConditionType::Available => rollout.available(),
-            ConditionType::Progressing => rollout.progressing(),
-            ConditionType::Degraded => rollout.degraded(),
-            ConditionType::SpecValid => findings.spec_valid(),
-            ConditionType::ReferencesResolved => findings.references_resolved(),
-            ConditionType::Exposed => exposed.clone(),
-            ConditionType::Paused => paused(*pending),
-            ConditionType::Conflict => findings.conflict(),
-        };
-        let status = if verdict.holds { "True" } else { "False" };
-        let before = old.iter().find(|condition| condition.type_ == kind.as_str() && condition.status == status);
-        Condition {
-            type_: kind.as_str().to_owned(),
-            status: status.to_owned(),
-            reason: verdict.reason.as_str().to_owned(),
-            message: shortened(verdict.message, LONGEST_MESSAGE),
-            observed_generation: Some(generation),
-            last_transition_time: before.map_or(Time(now), |condition| condition.last_transition_time.clone()),
+    let Facts { findings, pending, exposed, rollout, is_queued } = facts;
+    let was_ready = old.iter().any(|condition| {
+        condition.type_ == ConditionType::Ready.as_str()
+            && condition.status == "True"
+            && condition.reason == Reason::Available.as_str()
+            && condition.observed_generation == Some(generation)
+    });
+    let verdict = |kind: ConditionType| match kind {
+        ConditionType::Ready => ready(facts, was_ready),
+        ConditionType::Available => rollout.available(),
+        ConditionType::Progressing if *is_queued => {
+            Verdict::new(false, Reason::RolloutQueued, "waits until rollouts of other hubs are over")
         }
+        ConditionType::Progressing => rollout.progressing(was_ready),
+        ConditionType::Degraded => rollout.degraded(was_ready),
+        ConditionType::SpecValid => findings.spec_valid(),
+        ConditionType::ReferencesResolved => findings.references_resolved(),
+        ConditionType::Exposed => exposed.clone(),
+        ConditionType::Paused => paused(*pending),
+        ConditionType::Conflict => findings.conflict(),
     };
-    ConditionType::ALL.map(condition).into()
+    ConditionType::ALL.map(|kind| condition(old, generation, kind, verdict(kind), now)).into()
+}
+
+/// A condition about `generation`. Its time moves only where its status flips.
+fn condition(old: &[Condition], generation: i64, kind: ConditionType, verdict: Verdict, now: Timestamp) -> Condition {
+    let status = if verdict.holds { "True" } else { "False" };
+    let before = old.iter().find(|condition| condition.type_ == kind.as_str() && condition.status == status);
+    Condition {
+        type_: kind.as_str().to_owned(),
+        status: status.to_owned(),
+        reason: verdict.reason.as_str().to_owned(),
+        message: shortened(verdict.message, LONGEST_MESSAGE),
+        observed_generation: Some(generation),
+        last_transition_time: before.map_or(Time(now), |condition| condition.last_transition_time.clone()),
+    }
 }
 
 /// What is found in the way comes first, whatever still runs.
-fn ready(facts: &Facts<'_>) -> Verdict {
+fn ready(facts: &Facts<'_>, was_ready: bool) -> Verdict {
     let Facts { findings, pending, rollout, .. } = facts;
     let blocked = [
         (!findings.spec.is_empty(), Reason::InvalidSpec, findings.spec_valid()),
@@ -81,7 +93,7 @@ fn ready(facts: &Facts<'_>) -> Verdict {
     match blocked.into_iter().find(|(found, ..)| *found) {
         Some((_, reason, verdict)) => Verdict::new(false, reason, verdict.message),
         None if pending.is_some_and(|pending| !pending.is_empty()) => Verdict { holds: false, ..paused(*pending) },
-        None => rollout.ready(),
+        None => rollout.ready(was_ready),
     }
 }
 

@@ -1,25 +1,46 @@
-//! What a Deployment's status says about the hub. Pure.
+//! What a Deployment's status says about the hub. No I/O.
+//!
+//! While pods serve, those that are missing are given time: a node that is drained, a pod that is moved and each step of an
+//! autoscaler are over within it. How long they are missing the Deployment's own condition `Available` tells.
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus};
+use k8s_openapi::jiff::Timestamp;
 use notification_hub_crds::condition::Reason;
 
 use super::Verdict;
+
+/// Pods may be missing for this time before that is a degradation.
+const GRACE: Duration = Duration::from_secs(300);
 
 /// How far a Deployment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     NotDeployed,
     ScaledToZero,
+    /// Its controller has not seen its last change yet.
+    Unseen,
     InProgress,
     Complete,
+    /// The rollout is over, and some pods answer.
+    Missing,
+    /// The rollout is over, and no pod answers.
     Unavailable,
     DeadlineExceeded,
     PodsRefused,
 }
 
-/// Whether every pod is as the Deployment wants it, and no older one is left.
+/// Whether every pod is of the version that the Deployment wants, and one answers unless none is wanted.
 pub fn is_over(deployment: &Deployment) -> bool {
-    matches!(Rollout::of(Some(deployment)).state, State::Complete | State::ScaledToZero)
+    let rollout = Rollout::new(Some(deployment), Timestamp::MIN);
+    matches!(rollout.state, State::Complete | State::ScaledToZero | State::Missing)
+}
+
+/// When pods that are missing will have been so for too long, if that is after `now`.
+pub fn overdue_at(deployment: &Deployment, now: Timestamp) -> Option<Timestamp> {
+    let since = missing_since(deployment.status.as_ref()?)?;
+    Some(since + GRACE).filter(|overdue| *overdue > now)
 }
 
 /// What was read from a Deployment.
@@ -28,46 +49,66 @@ pub(super) struct Rollout {
     state: State,
     wanted: i32,
     available: i32,
+    /// Whether pods are missing for too long.
+    is_overdue: bool,
+    /// Whether pods could not be created.
+    is_refused: bool,
     detail: String,
 }
 
 impl Rollout {
-    /// Reads a Deployment, which is missing while the hub could not be built.
-    pub(super) fn of(deployment: Option<&Deployment>) -> Rollout {
+    /// Reads a Deployment as it is `now`, which is missing while the hub could not be built.
+    pub(super) fn new(deployment: Option<&Deployment>, now: Timestamp) -> Rollout {
         let Some(deployment) = deployment else {
-            return Rollout { state: State::NotDeployed, wanted: 0, available: 0, detail: String::new() };
+            let (state, detail) = (State::NotDeployed, String::new());
+            return Rollout { state, wanted: 0, available: 0, is_overdue: false, is_refused: false, detail };
         };
         let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let status = deployment.status.clone().unwrap_or_default();
-        let condition = |kind: &str| status.conditions.iter().flatten().find(|condition| condition.type_ == kind);
-        let failed = condition("ReplicaFailure").filter(|condition| condition.status == "True");
-        let stuck = condition("Progressing").filter(|condition| condition.status == "False");
-        let was_complete =
-            condition("Progressing").is_some_and(|c| c.reason.as_deref() == Some("NewReplicaSetAvailable"));
+        let failed = condition(&status, "ReplicaFailure").filter(|condition| condition.status == "True");
+        let stuck = condition(&status, "Progressing").filter(|condition| condition.status == "False");
+        let was_complete = condition(&status, "Progressing")
+            .is_some_and(|condition| condition.reason.as_deref() == Some("NewReplicaSetAvailable"));
 
-        let seen = status.observed_generation >= deployment.metadata.generation;
+        let is_seen = status.observed_generation >= deployment.metadata.generation;
         let [replicas, updated, available] =
             [status.replicas, status.updated_replicas, status.available_replicas].map(Option::unwrap_or_default);
-        let settled = seen && updated == wanted && replicas == wanted;
+        let is_settled = updated == wanted && replicas == wanted;
+        // Its number of pods may change; they are all of the version that is wanted.
+        let is_steady = was_complete && updated == replicas && wanted > 0;
         let (state, about) = match () {
-            () if !seen => (State::InProgress, None),
+            () if !is_seen => (State::Unseen, None),
+            () if is_settled && wanted == 0 => (State::ScaledToZero, None),
+            () if is_steady && available > 0 && available < wanted => (State::Missing, failed),
             () if failed.is_some() => (State::PodsRefused, failed),
-            () if settled && wanted == 0 => (State::ScaledToZero, None),
-            () if settled && available >= wanted => (State::Complete, None),
+            () if (is_settled || is_steady) && available >= wanted => (State::Complete, None),
+            () if is_steady => (State::Unavailable, None),
             () if stuck.is_some() => (State::DeadlineExceeded, stuck),
-            () if settled && was_complete => (State::Unavailable, None),
             () => (State::InProgress, None),
         };
-        Rollout { state, wanted, available, detail: about.map(message).unwrap_or_default() }
+        Rollout {
+            state,
+            wanted,
+            available,
+            is_overdue: missing_since(&status).is_some_and(|since| since + GRACE <= now),
+            is_refused: failed.is_some(),
+            detail: about.and_then(|condition| condition.message.clone()).unwrap_or_default(),
+        }
     }
 
-    pub(super) fn ready(&self) -> Verdict {
+    /// What `Ready` says, given whether it said before that pods of this generation of the spec answer. Until then every pod
+    /// counts: `kubectl wait` right behind an edit waits for all of them.
+    pub(super) fn ready(&self, was_ready: bool) -> Verdict {
+        let is_settling = self.is_settling(was_ready);
         match self.state {
             State::ScaledToZero => Verdict::new(true, Reason::ScaledToZero, "no pod is wanted"),
             State::Complete => Verdict::new(true, Reason::Available, self.count()),
-            State::NotDeployed | State::InProgress => Verdict::new(false, Reason::Progressing, self.count()),
-            State::Unavailable | State::DeadlineExceeded | State::PodsRefused => {
-                Verdict::new(false, Reason::Unavailable, self.count())
+            State::Missing if !is_settling => Verdict::new(true, Reason::Available, self.count()),
+            State::Unseen if was_ready && self.available > 0 => Verdict::new(true, Reason::Available, self.count()),
+            State::DeadlineExceeded | State::PodsRefused => Verdict::new(false, Reason::Unavailable, self.count()),
+            State::Unavailable if !is_settling => Verdict::new(false, Reason::Unavailable, self.count()),
+            State::NotDeployed | State::Unseen | State::InProgress | State::Missing | State::Unavailable => {
+                Verdict::new(false, Reason::Progressing, self.count())
             }
         }
     }
@@ -77,34 +118,47 @@ impl Rollout {
             State::NotDeployed => return Verdict::new(false, Reason::NotDeployed, "there is no Deployment"),
             State::ScaledToZero => return Verdict::new(false, Reason::ScaledToZero, "no pod is wanted"),
             _ if self.available >= self.wanted => return Verdict::new(true, Reason::Available, self.count()),
-            State::InProgress => Reason::Progressing,
+            State::Unseen | State::InProgress => Reason::Progressing,
             _ => Reason::Unavailable,
         };
         Verdict::new(false, reason, self.count())
     }
 
-    pub(super) fn progressing(&self) -> Verdict {
+    pub(super) fn progressing(&self, was_ready: bool) -> Verdict {
         match self.state {
             State::NotDeployed => Verdict::new(false, Reason::NotDeployed, "there is no Deployment"),
-            State::InProgress => Verdict::new(true, Reason::Progressing, self.count()),
+            State::Unseen | State::InProgress => Verdict::new(true, Reason::Progressing, self.count()),
+            State::Missing | State::Unavailable if self.is_settling(was_ready) => {
+                Verdict::new(true, Reason::Progressing, self.count())
+            }
             State::DeadlineExceeded => Verdict::new(false, Reason::DeadlineExceeded, self.count()),
             State::PodsRefused => Verdict::new(false, Reason::PodsRefused, self.count()),
-            State::ScaledToZero | State::Complete | State::Unavailable => {
+            State::ScaledToZero | State::Complete | State::Missing | State::Unavailable => {
                 Verdict::new(false, Reason::RolloutComplete, "what is running is what the spec wants")
             }
         }
     }
 
-    pub(super) fn degraded(&self) -> Verdict {
+    pub(super) fn degraded(&self, was_ready: bool) -> Verdict {
         match self.state {
             State::NotDeployed => Verdict::new(false, Reason::NotDeployed, "there is no Deployment"),
             State::DeadlineExceeded => Verdict::new(true, Reason::DeadlineExceeded, self.count()),
             State::PodsRefused => Verdict::new(true, Reason::PodsRefused, self.count()),
-            State::Unavailable => Verdict::new(true, Reason::Unavailable, self.count()),
-            State::ScaledToZero | State::InProgress | State::Complete => {
-                Verdict::new(false, Reason::AsExpected, "nothing is wrong")
-            }
+            State::Missing if self.is_refused => Verdict::new(true, Reason::PodsRefused, self.count()),
+            State::Missing if self.is_overdue => Verdict::new(true, Reason::Unavailable, self.count()),
+            State::Unavailable if !self.is_settling(was_ready) => Verdict::new(true, Reason::Unavailable, self.count()),
+            State::ScaledToZero
+            | State::Unseen
+            | State::InProgress
+            | State::Complete
+            | State::Missing
+            | State::Unavailable => Verdict::new(false, Reason::AsExpected, "nothing is wrong"),
         }
+    }
+
+    /// Whether pods are still to come for the first time.
+    fn is_settling(&self, was_ready: bool) -> bool {
+        !was_ready && !self.is_overdue && !self.is_refused
     }
 
     fn count(&self) -> String {
@@ -113,6 +167,12 @@ impl Rollout {
     }
 }
 
-fn message(condition: &DeploymentCondition) -> String {
-    condition.message.clone().unwrap_or_default()
+/// Since when there are fewer pods that answer than are wanted.
+fn missing_since(status: &DeploymentStatus) -> Option<Timestamp> {
+    let available = condition(status, "Available").filter(|condition| condition.status == "False")?;
+    available.last_transition_time.as_ref().map(|time| time.0)
+}
+
+fn condition<'a>(status: &'a DeploymentStatus, kind: &str) -> Option<&'a DeploymentCondition> {
+    status.conditions.iter().flatten().find(|condition| condition.type_ == kind)
 }

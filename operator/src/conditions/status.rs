@@ -4,9 +4,10 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use notification_hub_crds::NotificationHub;
+use notification_hub_crds::condition::{ConditionType, Reason};
 use notification_hub_crds::v1alpha1::{KeyTimes, NotificationHubStatus, Source, SourceKind};
 
-use super::{Facts, Findings, Rollout, Ways, conditions, exposure};
+use super::{Facts, Findings, Rollout, Verdict, Ways, condition, conditions, exposure};
 use crate::model::{CONTAINER, labels, names};
 
 /// What a pass has seen and done.
@@ -24,11 +25,25 @@ pub struct Seen {
     pub pending: Option<Vec<String>>,
     /// How many clients there are, if that was asked.
     pub connections: Option<i64>,
+    /// Whether a rollout has to wait until those of other hubs are over.
+    pub is_queued: bool,
+}
+
+/// The status of `hub` after a pass that failed: what it said, but for whether the hub is ready.
+pub fn failed_status(hub: &NotificationHub, failure: String, now: Timestamp) -> NotificationHubStatus {
+    let generation = hub.metadata.generation.unwrap_or_default();
+    let mut status = hub.status.clone().unwrap_or_default();
+    let verdict = Verdict::new(false, Reason::ReconcileError, failure);
+    let ready = condition(&status.conditions, generation, ConditionType::Ready, verdict, now);
+    status.conditions.retain(|condition| condition.type_ != ready.type_);
+    status.conditions.insert(0, ready);
+    status.observed_generation = Some(generation);
+    status
 }
 
 /// The status that `hub` should have.
 pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> NotificationHubStatus {
-    let Seen { findings, deployment, ways, keys, pending, connections } = seen;
+    let Seen { findings, deployment, ways, keys, pending, connections, is_queued } = seen;
     let deployment = deployment.as_ref();
     let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
     let generation = hub.metadata.generation.unwrap_or_default();
@@ -52,7 +67,8 @@ pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> Notificatio
                 findings,
                 pending: pending.as_deref(),
                 exposed: exposure::exposed(hub.spec.expose.as_ref(), &findings.unserved, ways),
-                rollout: Rollout::of(deployment),
+                rollout: Rollout::new(deployment, now),
+                is_queued: *is_queued,
             },
             now,
         ),

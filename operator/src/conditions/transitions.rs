@@ -14,9 +14,9 @@ pub struct Transition {
     pub is_warning: bool,
 }
 
-/// What has changed between two sets of conditions. `Ready` tells of all that is in the way; `SpecValid` is told of
-/// where fields were left out, `Paused` where nothing is waiting, and `Exposed` where a way from outside is asked for: none of
-/// them keeps a hub from being ready.
+/// What has changed between two sets of conditions. `Ready` tells of all that is in the way; `Degraded` is told of where
+/// enough pods serve, `SpecValid` where fields were left out, `Paused` where nothing is waiting, and `Exposed` where a way from
+/// outside is asked for: none of them keeps a hub from being ready.
 pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
     let find =
         |set: &[Condition], kind: ConditionType| set.iter().find(|condition| condition.type_ == kind.as_str()).cloned();
@@ -32,6 +32,9 @@ pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
         reason: now.reason,
         message: now.message,
     });
+    let is_ready = find(new, ConditionType::Ready).is_some_and(|now| now.status == "True");
+    let degraded = changed(ConditionType::Degraded).filter(|now| is_ready && now.status == "True");
+    let degraded = degraded.map(|now| Transition { is_warning: true, reason: now.reason, message: now.message });
     let dropped = changed(ConditionType::SpecValid).filter(|now| now.reason == Reason::FieldsDropped.as_str());
     let dropped = dropped.map(|now| Transition { is_warning: true, reason: now.reason, message: now.message });
     // Told of by Ready where changes are waiting.
@@ -46,5 +49,5 @@ pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
         reason: now.reason,
         message: now.message,
     });
-    ready.into_iter().chain(dropped).chain(paused).chain(exposed).collect()
+    ready.into_iter().chain(degraded).chain(dropped).chain(paused).chain(exposed).collect()
 }

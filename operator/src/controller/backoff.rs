@@ -30,6 +30,11 @@ impl Backoff {
         delay(*count, RandomState::new().hash_one(hub))
     }
 
+    /// The failures in a row so far.
+    pub fn failures(&self, hub: &ObjectRef<DynamicObject>) -> u32 {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(hub).copied().unwrap_or_default()
+    }
+
     /// Forgets the failures of a resource: it is well, or gone.
     pub fn reset(&self, hub: &ObjectRef<DynamicObject>) {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(hub);

@@ -1,19 +1,22 @@
 //! Watches, and runs a pass wherever something has changed. One controller per namespace, or one for all.
 //!
 //! Children and Secrets are watched by their metadata only: neither a fleet's Deployments nor a cluster's Secrets are
-//! held in memory.
+//! held in memory. Of the kinds of children only objects with the operator's label are watched: a cluster's other ConfigMaps
+//! and Services are not sent at all. A child that loses the label counts as deleted; a foreign object that was in the way has
+//! none, so that its end is found by looking again.
 
 pub mod backoff;
 mod counts;
 mod optional;
 mod report;
+pub mod secret_index;
 mod triggers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
@@ -21,13 +24,14 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::controller::{Action, Controller};
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::{Config as ControllerConfig, watcher};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{Config as ControllerConfig, Predicate, WatchStreamExt, predicates, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use notification_hub_crds::NotificationHub;
 use tokio::sync::watch;
 
 use crate::context::Context;
+use crate::model::labels;
 use crate::optional::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor, keep_up, refresh};
 use crate::reconcile::{self, Outcome};
 
@@ -45,6 +49,9 @@ const RESYNC: Duration = Duration::from_secs(600);
 
 /// A refusal may end without anything that is watched changing (quotas, policies).
 const RETRY_REFUSED: Duration = Duration::from_secs(60);
+
+/// Failures in a row that may pass by themselves and are not told of in the status.
+const TOLERATED_FAILURES: u32 = 2;
 
 /// Runs until `stop` says so and the passes that have begun are over. No namespaces means all of them.
 pub async fn run(client: Client, namespaces: &[String], context: Arc<Context>, stop: watch::Receiver<bool>) {
@@ -64,10 +71,19 @@ pub async fn run(client: Client, namespaces: &[String], context: Arc<Context>, s
 }
 
 async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>, mut stop: watch::Receiver<bool>) {
-    let watched = || watcher::Config::default();
+    let watched = || watcher::Config::default().labels(labels::MANAGED);
     let hubs: Api<Guarded> = scoped(client, namespace);
-    let controller = Controller::new(hubs, watched()).with_config(config());
-    let store = controller.store();
+    let (store, writer) = reflector::store();
+    // Not the status: the operator writes it itself.
+    let wanted = predicates::generation.combine(predicates::labels).combine(predicates::annotations);
+    let watching = context.clone();
+    let hubs = watcher(hubs, watcher::Config::default()).default_backoff().reflect(writer).inspect_ok(move |event| {
+        if let watcher::Event::Delete(hub) = event {
+            report::forget(&watching, ObjectRef::from_obj(hub).erase());
+        }
+    });
+    let hubs = hubs.applied_objects().predicate_filter(wanted, Default::default());
+    let controller = Controller::for_stream(hubs, store.clone()).with_config(config());
     let reported = context.clone();
     let moved = counts::moved(store.clone(), context.clone());
     let given_up = asked_before_anything(store.clone(), stop.clone());
@@ -104,7 +120,12 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
             watched(),
             triggers::children(store.clone()),
         )
-        .watches(scoped::<PartialObjectMeta<Secret>>(client, namespace), watched(), triggers::secrets(store.clone()))
+        .watches(
+            scoped::<PartialObjectMeta<Secret>>(client, namespace),
+            // The users' ones, too.
+            watcher::Config::default(),
+            triggers::secrets(store.clone(), context.clone()),
+        )
         .reconcile_on(moved)
         .reconcile_on(optional::children::<HttpRoute>(scoped(client, namespace), &context, store.clone()))
         .reconcile_on(optional::children::<ServiceMonitor>(scoped(client, namespace), &context, store.clone()))
@@ -165,11 +186,19 @@ pub async fn pass(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action
     if hub.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
+    context.secrets.enter(hub);
     let timer = context.metrics.reconcile_started();
     let result = Box::pin(reconcile::reconcile(&context, hub)).await;
     match &result {
         Ok(passed) => timer.finished(passed.outcome.as_str()),
-        Err(error) => timer.failed(error.step(), error.category()),
+        Err(error) => {
+            timer.failed(error.step(), error.category());
+            // What passes by itself is not told of at once: most of it is over with the next pass.
+            let has_failed = context.backoff.failures(&ObjectRef::from_obj(&*guarded).erase());
+            if !error.is_transient() || has_failed >= TOLERATED_FAILURES {
+                Box::pin(reconcile::status::write_failure(&context, hub, error)).await;
+            }
+        }
     }
     let passed = result?;
     context.backoff.reset(&ObjectRef::from_obj(&*guarded).erase());

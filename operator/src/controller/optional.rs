@@ -8,6 +8,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 
 use super::{Guarded, triggers};
 use crate::context::Context;
+use crate::model::labels;
 use crate::optional::Optional;
 
 /// The hubs that changed objects of a kind concern, while the cluster knows it.
@@ -21,7 +22,9 @@ pub(super) fn children<K: Optional>(
         served.wait_for(|served| served.has(K::KIND)).await.ok()?;
         let mut lasting = served.clone();
         let until_gone = async move { lasting.wait_for(|served| !served.has(K::KIND)).await.map(drop) };
-        let objects = watcher(api.clone(), watcher::Config::default()).default_backoff().touched_objects();
+        let objects = watcher(api.clone(), watcher::Config::default().labels(labels::MANAGED))
+            .default_backoff()
+            .touched_objects();
         Some((objects.take_until(Box::pin(until_gone)), (api, served)))
     });
     let concerned = triggers::children::<K>(store);

@@ -1,6 +1,7 @@
 //! What the outside hears of the controller: log, metrics, Events.
 
 use kube::Resource;
+use kube::core::DynamicObject;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::controller::{Action, Error};
 use kube::runtime::events::EventType;
@@ -18,15 +19,22 @@ pub(super) fn stream(context: &Context, result: StreamResult) {
     match result {
         Ok(_) | Err(Error::ReconcilerFailed(..)) => {}
         // Deleted.
-        Err(Error::ObjectNotFound(hub)) => {
-            context.backoff.reset(&hub);
-            context.connections.forget(&hub);
-        }
+        Err(Error::ObjectNotFound(hub)) => forget(context, *hub),
         Err(error) => {
             context.metrics.watch_failed();
             tracing::warn!(%error, "a watch failed; it is tried again");
         }
     }
+}
+
+/// Forgets a hub that was deleted.
+pub(super) fn forget(context: &Context, hub: ObjectRef<DynamicObject>) {
+    context.backoff.reset(&hub);
+    context.connections.forget(&hub);
+    let (namespace, name) = (hub.namespace.unwrap_or_default(), hub.name);
+    context.applied.forget(&namespace, &name);
+    context.secrets.forget(&namespace, &name);
+    context.metrics.forget_hub(&namespace, &name);
 }
 
 /// A resource that is no NotificationHub of this version: told to everybody, and the others go on.

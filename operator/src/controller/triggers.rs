@@ -1,14 +1,16 @@
-//! Which hubs a changed object concerns. Pure but for looking into the store of hubs.
+//! Which hubs a changed object concerns. No I/O but for a look into the store of hubs.
+
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
-use notification_hub_crds::NotificationHub;
 
 use super::Guarded;
 use crate::cluster::Kind;
-use crate::model::{names::ENDINGS, references};
+use crate::context::Context;
+use crate::model::names::ENDINGS;
 
 /// The hubs that a child, or an object with the name of one, concerns. By name rather than by owner, so that the end of
 /// a foreign object that was in the way is noticed too.
@@ -21,18 +23,16 @@ pub(super) fn children<K: Kind>(store: Store<Guarded>) -> impl Fn(PartialObjectM
 }
 
 /// The hubs that a Secret concerns: as a child, or because their spec names it.
-pub(super) fn secrets(store: Store<Guarded>) -> impl Fn(PartialObjectMeta<Secret>) -> Vec<ObjectRef<Guarded>> {
-    let as_child = children(store.clone());
+pub(super) fn secrets(
+    store: Store<Guarded>,
+    context: Arc<Context>,
+) -> impl Fn(PartialObjectMeta<Secret>) -> Vec<ObjectRef<Guarded>> {
+    let as_child = children(store);
     move |secret| {
-        let (name, namespace) = (secret.name_any(), secret.namespace());
-        let refers =
-            |hub: &NotificationHub| hub.namespace() == namespace && references::secrets(&hub.spec).contains(&*name);
-        let hubs = store.state();
-        let referring = hubs.iter().filter(|guarded| guarded.0.as_ref().is_ok_and(refers));
-        let referring: Vec<_> = referring.map(|guarded| ObjectRef::from_obj(&**guarded)).collect();
-        let mut concerned = as_child(secret);
-        concerned.extend(referring);
-        concerned
+        let (name, namespace) = (secret.name_any(), secret.namespace().unwrap_or_default());
+        let naming = context.secrets.hubs(&namespace, &name);
+        let naming = naming.into_iter().map(|hub| ObjectRef::new(&hub).within(&namespace));
+        as_child(secret).into_iter().chain(naming).collect()
     }
 }
 
@@ -48,12 +48,11 @@ mod tests {
     use kube::runtime::{reflector, watcher};
     use serde_json::json;
 
-    fn hub(name: &str, namespace: &str, secret: Option<&str>) -> Guarded {
-        let auth = secret.map_or(json!({"generate": {}}), |name| json!({"signingKeys": {"secretRef": {"name": name}}}));
+    fn hub(name: &str, namespace: &str) -> Guarded {
         let hub = json!({
             "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub",
             "metadata": {"name": name, "namespace": namespace},
-            "spec": {"source": {"direct": {}}, "auth": auth},
+            "spec": {"source": {"direct": {}}, "auth": {"generate": {}}},
         });
         DeserializeGuard(Ok(serde_json::from_value(hub).expect("a hub")))
     }
@@ -79,41 +78,12 @@ mod tests {
 
     #[test]
     fn a_child_concerns_the_hub_that_its_name_is_made_from() {
-        let map = children(store(vec![hub("a", "x", None), hub("a-internal", "x", None), hub("a", "y", None)]));
+        let map = children(store(vec![hub("a", "x"), hub("a-internal", "x"), hub("a", "y")]));
         let of = |name| names(map(object::<Secret>(name, "x")));
         assert_eq!(of("a"), ["x/a"]);
         assert_eq!(of("a-internal"), ["x/a", "x/a-internal"]);
         assert_eq!(of("a-jwt"), ["x/a"]);
         assert!(of("b").is_empty());
         assert!(of("-internal").is_empty());
-    }
-
-    #[test]
-    fn the_secret_of_a_connection_string_concerns_its_hub() {
-        let hub = json!({
-            "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub",
-            "metadata": {"name": "a", "namespace": "x"},
-            "spec": {
-                "source": {"azureQueue": {"connectionString": {"secretKeyRef": {"name": "storage", "key": "it"}}}},
-                "auth": {"generate": {}},
-            },
-        });
-        let map = secrets(store(vec![DeserializeGuard(Ok(serde_json::from_value(hub).expect("a hub")))]));
-        assert_eq!(names(map(object("storage", "x"))), ["x/a"]);
-        assert!(map(object("storage", "y")).is_empty());
-    }
-
-    #[test]
-    fn a_secret_concerns_the_hubs_of_its_namespace_that_name_it() {
-        let hubs = vec![
-            hub("a", "x", Some("keys")),
-            hub("b", "x", Some("keys")),
-            hub("c", "y", Some("keys")),
-            hub("d", "x", None),
-        ];
-        let map = secrets(store(hubs));
-        assert_eq!(names(map(object("keys", "x"))), ["x/a", "x/b"]);
-        assert_eq!(names(map(object("d-jwt", "x"))), ["x/d"]);
-        assert!(map(object("other", "x")).is_empty());
     }
 }

@@ -14,6 +14,9 @@ const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 const OPERATOR: &str = "notification-hub-operator";
 
+/// Selects the children of all hubs.
+pub const MANAGED: &str = "app.kubernetes.io/managed-by=notification-hub-operator";
+
 /// The labels by which Deployment and Services find the pods; never a version among them.
 pub fn selector(hub: &HubName) -> Labels {
     [(NAME, "notification-hub"), (INSTANCE, hub.as_str())].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
@@ -45,7 +48,7 @@ pub fn required(hub: &HubName, source: &Source) -> Labels {
 
 /// The children of a hub, for a list.
 pub fn children_text(hub: &str) -> String {
-    format!("{},{MANAGED_BY}={OPERATOR}", selector_text(hub))
+    format!("{},{MANAGED}", selector_text(hub))
 }
 
 /// The selector as text, for `status.selector`.
@@ -56,6 +59,13 @@ pub fn selector_text(hub: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn managed_selects_the_recommended_labels() {
+        let labels = recommended(&HubName::parse("vault").expect("a name"));
+        let (label, value) = MANAGED.split_once('=').expect("a label and a value");
+        assert_eq!(labels.get(label).map(String::as_str), Some(value));
+    }
 
     #[test]
     fn the_selector_is_frozen() {

@@ -1,8 +1,44 @@
-//! Whose an object is. Pure.
+//! Which hub an object belongs to. No I/O.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use notification_hub_crds::ADOPT_ANNOTATION;
 
 /// Whether the object is controlled by the resource with this uid.
 pub fn belongs_to(object: &ObjectMeta, uid: &str) -> bool {
     object.owner_references.iter().flatten().any(|owner| owner.controller == Some(true) && owner.uid == uid)
+}
+
+/// Whether the resource with this uid may write the object: its own, or one without a controller that somebody has told it
+/// to take over.
+pub fn may_be_taken_over(object: &ObjectMeta, uid: &str) -> bool {
+    let is_controlled = object.owner_references.iter().flatten().any(|owner| owner.controller == Some(true));
+    let is_offered =
+        object.annotations.iter().flatten().any(|(name, value)| name == ADOPT_ANNOTATION && value == "true");
+    belongs_to(object, uid) || (is_offered && !is_controlled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, from_value, json};
+
+    #[test]
+    fn may_be_taken_over_offered_object_without_controller_is_true() {
+        let owner = |uid: &str, controller: bool| json!([{ "apiVersion": "v1", "kind": "X", "name": "x", "uid": uid, "controller": controller }]);
+        let offered = |value: &str| json!({ ADOPT_ANNOTATION: value });
+        let table: [(Value, Value, bool); 7] = [
+            (owner("ours", true), json!({}), true),
+            (json!([]), json!({}), false),
+            (json!([]), offered("true"), true),
+            (json!([]), offered("yes"), false),
+            (owner("other", false), offered("true"), true),
+            (owner("other", true), offered("true"), false),
+            (owner("ours", false), json!({}), false),
+        ];
+        for (owners, annotations, expected) in table {
+            let object = json!({ "ownerReferences": owners, "annotations": annotations });
+            let metadata: ObjectMeta = from_value(object.clone()).expect("metadata");
+            assert_eq!(may_be_taken_over(&metadata, "ours"), expected, "{object}");
+        }
+    }
 }

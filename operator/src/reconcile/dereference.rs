@@ -133,7 +133,7 @@ async fn generated(cluster: &Cluster, hub: &NotificationHub, now: Timestamp) -> 
     let Some(Secret { metadata, data, .. }) = secret(cluster, hub, &name).await? else {
         return Ok(Kept::Ours(Stored { ring: KeyRing::default(), at: now }));
     };
-    if !ownership::belongs_to(&metadata, &hub.uid().unwrap_or_default()) {
+    if !ownership::may_be_taken_over(&metadata, &hub.uid().unwrap_or_default()) {
         return Ok(Kept::Foreign(name));
     }
     let made = metadata.creation_timestamp.map_or(now, |Time(time)| time);
@@ -143,7 +143,7 @@ async fn generated(cluster: &Cluster, hub: &NotificationHub, now: Timestamp) -> 
 async fn token_key(cluster: &Cluster, hub: &NotificationHub) -> Result<Kept<ConnectionTokenKey>, Error> {
     let name = names::tokens_secret(&hub.name_any());
     if let Some(secret) = secret(cluster, hub, &name).await? {
-        if !ownership::belongs_to(&secret.metadata, &hub.uid().unwrap_or_default()) {
+        if !ownership::may_be_taken_over(&secret.metadata, &hub.uid().unwrap_or_default()) {
             return Ok(Kept::Foreign(name));
         }
         let stored = secret.data.as_ref().and_then(|data| data.get(CONNECTION_TOKEN_ENTRY));

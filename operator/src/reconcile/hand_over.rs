@@ -12,44 +12,39 @@ use serde_json::json;
 
 use crate::cluster::{CallError, Cluster};
 
-/// Leaves the number of pods of `deployment` to an autoscaler, given what is `there` of it. The number that the Deployment
-/// was built with stays where there is none yet: a new one begins with it, and so does one that was stopped, in which no
-/// autoscaler would do anything.
-pub(super) async fn to_autoscaler(
-    cluster: &Cluster,
-    deployment: &mut Deployment,
-    there: Option<&ObjectMeta>,
-) -> Result<(), CallError> {
-    let Some(there) = there else { return Ok(()) };
+/// Leaves the number of pods of `deployment`, which the operator has applied so far, to an autoscaler. The number that the
+/// Deployment was built with stays for one that was stopped, in which no autoscaler would do anything.
+pub(super) async fn to_autoscaler(cluster: &Cluster, deployment: &mut Deployment) -> Result<(), CallError> {
     let (namespace, name) = (deployment.namespace().unwrap_or_default(), deployment.name_any());
-    if is_ours(there) {
-        let live: Option<Deployment> = cluster.get(&namespace, &name).await?;
-        let count = live.and_then(|live| live.spec?.replicas).unwrap_or_default();
-        if count == 0 {
-            return Ok(());
-        }
-        if cluster.rehearses() {
-            // What would not be kept would not keep it.
-            deployment.spec.iter_mut().for_each(|spec| spec.replicas = Some(count));
-            return Ok(());
-        }
-        tracing::info!(hub = name, namespace, count, "the number of pods passes to an autoscaler");
-        let only = json!({
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": { "name": name, "namespace": namespace, "uid": there.uid },
-            "spec": { "replicas": count },
-        });
-        cluster.hand_over::<Deployment>(&namespace, &name, &only).await?;
+    let live: Option<Deployment> = cluster.get(&namespace, &name).await?;
+    let count = live.and_then(|live| live.spec?.replicas).unwrap_or_default();
+    if count == 0 {
+        return Ok(());
     }
-    if let Some(spec) = &mut deployment.spec {
-        spec.replicas = None;
+    if cluster.rehearses() {
+        // What would not be kept would not keep it.
+        deployment.spec.iter_mut().for_each(|spec| spec.replicas = Some(count));
+        return Ok(());
     }
+    tracing::info!(hub = name, namespace, count, "the number of pods passes to an autoscaler");
+    let only = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": { "name": name, "namespace": namespace, "uid": deployment.uid() },
+        "spec": { "replicas": count },
+    });
+    cluster.hand_over::<Deployment>(&namespace, &name, &only).await?;
+    leave_out(deployment);
     Ok(())
 }
 
-/// Whether the number of pods is what the operator has applied.
-fn is_ours(metadata: &ObjectMeta) -> bool {
+/// Leaves the number of pods out, so that it is somebody else's.
+pub(super) fn leave_out(deployment: &mut Deployment) {
+    deployment.spec.iter_mut().for_each(|spec| spec.replicas = None);
+}
+
+/// Whether the number of pods of a Deployment is what the operator has applied, and has to be handed over.
+pub(super) fn is_due(metadata: &ObjectMeta) -> bool {
     metadata.managed_fields.iter().flatten().any(|entry| {
         entry.manager.as_deref() == Some(FIELD_MANAGER)
             && entry.operation.as_deref() == Some("Apply")

@@ -5,14 +5,18 @@
 //! resource is a rehearsal: the API server tells what would change, and the status tells of it.
 
 pub mod apply;
+pub mod apply_cache;
 pub mod change;
 pub mod child;
 pub mod dereference;
 mod hand_over;
+pub mod pace;
 pub mod prune;
 mod repair;
 pub mod status;
 pub mod validate;
+
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
@@ -27,8 +31,13 @@ use crate::context::Context;
 use crate::keys::Plan;
 use crate::model::defaults::Defaults;
 use crate::optional::Served;
+use apply_cache::ApplyCache;
 use change::Change;
 use dereference::Fetched;
+use pace::RolloutPace;
+
+/// The pause before a foreign object that is in the way is looked for again.
+const CONFLICT_RETRY: Duration = Duration::from_secs(30);
 
 /// A step failed and has to be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +74,12 @@ impl Error {
             Error::Apply(error) | Error::Prune(error) => error.category(),
             Error::Status(error) => error.category(),
         }
+    }
+
+    /// Whether it is likely to be over without anybody doing anything.
+    pub fn is_transient(&self) -> bool {
+        const TRANSIENT: [&str; 6] = ["timeout", "conflict", "throttled", "server", "transport", "not_leading"];
+        TRANSIENT.contains(&self.category())
     }
 }
 
@@ -104,14 +119,17 @@ pub struct Passed {
 
 /// Brings the cluster one step closer to what `hub` asks for.
 pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passed, Error> {
-    let fetched = dereference::dereference(&context.cluster, hub, context.clock.now()).await?;
+    let now = context.clock.now();
+    let fetched = dereference::dereference(&context.cluster, hub, now).await?;
     let is_paused = hub.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true");
     let cluster = if is_paused { context.cluster.rehearsal() } else { context.cluster.clone() };
     let served = context.served.borrow().clone();
-    let carried_out = Box::pin(carry_out(&cluster, &context.defaults, &served, hub, fetched)).await?;
-    let CarriedOut { findings, applied, changes, keys } = carried_out;
+    let Context { defaults, applied, pace, .. } = context;
+    let scope = Scope { cluster: &cluster, defaults, served: &served, applied, pace };
+    let carried_out = Box::pin(carry_out(&scope, hub, fetched)).await?;
+    let CarriedOut { findings, applied, changes, keys, is_queued } = carried_out;
     let pending = is_paused.then(|| changes.into_iter().map(|change| change.object).collect());
-    let due = keys.as_ref().map(Plan::due).filter(|_| !is_paused);
+    let next_key = keys.as_ref().map(Plan::due).filter(|_| !is_paused);
     // What a rehearsal tells of them is what they would be.
     let applied = applied.filter(|_| !is_paused);
     let keys = keys.as_ref().map(Plan::times).filter(|_| !is_paused);
@@ -123,7 +141,12 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passe
             (deployment, dereference::ways(&context.cluster, hub, &findings.unserved).await?)
         }
     };
-    let seen = Seen { findings, deployment, ways, keys, pending, connections };
+    let overdue = deployment.as_ref().and_then(|deployment| conditions::overdue_at(deployment, now));
+    let retried = is_queued.then(|| now + pace::RETRY);
+    // Objects of others are not watched.
+    let looked_for = (!findings.conflicts.is_empty()).then(|| now + CONFLICT_RETRY);
+    let due = [next_key, overdue, retried, looked_for].into_iter().flatten().min();
+    let seen = Seen { findings, deployment, ways, keys, pending, connections, is_queued };
     status::write(context, hub, &seen).await?;
     let outcome = match seen.findings.spec.first() {
         _ if seen.pending.is_some() => Outcome::Paused,
@@ -132,6 +155,20 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passe
         _ => Outcome::Blocked,
     };
     Ok(Passed { outcome, due })
+}
+
+/// What a pass over a spec works with.
+pub struct Scope<'a> {
+    /// The API server.
+    pub cluster: &'a Cluster,
+    /// What the configuration says of every hub.
+    pub defaults: &'a Defaults,
+    /// Which optional kinds the cluster knows.
+    pub served: &'a Served,
+    /// What needs no write.
+    pub applied: &'a ApplyCache,
+    /// How many rollouts may begin.
+    pub pace: &'a RolloutPace,
 }
 
 /// What came of a spec.
@@ -145,6 +182,8 @@ pub struct CarriedOut {
     pub changes: Vec<Change>,
     /// What became of the generated keys.
     pub keys: Option<Plan>,
+    /// Whether the Deployment has to wait until rollouts of other hubs are over.
+    pub is_queued: bool,
 }
 
 /// What the status tells of, as it was applied.
@@ -157,13 +196,8 @@ pub struct Live {
 }
 
 /// Validates, builds, applies and prunes.
-pub async fn carry_out(
-    cluster: &Cluster,
-    defaults: &Defaults,
-    served: &Served,
-    hub: &NotificationHub,
-    fetched: Fetched,
-) -> Result<CarriedOut, Error> {
+pub async fn carry_out(scope: &Scope<'_>, hub: &NotificationHub, fetched: Fetched) -> Result<CarriedOut, Error> {
+    let Scope { cluster, defaults, served, .. } = scope;
     let only = |findings| CarriedOut { findings, ..CarriedOut::default() };
     let checked = match validate::validate(hub, fetched, defaults, served) {
         Ok(checked) => checked,
@@ -177,17 +211,18 @@ pub async fn carry_out(
             return Ok(only(Findings { spec: problems.into_iter().map(problem).collect(), ..findings }));
         }
     };
-    // It would fight with whoever decides instead.
-    let mut changes = prune::autoscalers(cluster, hub, served, &desired).await.map_err(Error::Prune)?;
-    Ok(match apply::apply(cluster, &checked.hub.owner.uid, desired).await.map_err(Error::Apply)? {
+    Ok(match apply::apply(scope, hub, desired).await.map_err(Error::Apply)? {
         apply::Verdict::Applied(applied) => {
-            let apply::Applied { live, uids, changes: applied } = *applied;
-            changes.extend(applied);
+            let apply::Applied { live, uids, mut changes, is_queued } = *applied;
             // What the old pods live on goes when they are gone; a rollout that is stuck can still be taken back.
-            if cluster.rehearses() || conditions::rollout_is_over(&live.deployment) {
+            let is_over = !is_queued && conditions::rollout_is_over(&live.deployment);
+            if cluster.rehearses() || is_over {
                 changes.extend(prune::prune(cluster, hub, served, &uids).await.map_err(Error::Prune)?);
             }
-            CarriedOut { findings, applied: Some(live), changes, keys: checked.hub.generated }
+            if is_over {
+                scope.pace.finish(&checked.hub.owner.uid);
+            }
+            CarriedOut { findings, applied: Some(live), changes, keys: checked.hub.generated, is_queued }
         }
         apply::Verdict::Foreign(conflicts) => only(Findings { conflicts, ..findings }),
         apply::Verdict::Refused(message) => {

@@ -16,7 +16,6 @@ use notification_hub_crds::NotificationHub;
 
 use super::change::Change;
 use super::child::{Error, title};
-use crate::build::Desired;
 use crate::cluster::{Cluster, Kind};
 use crate::model::{labels, ownership};
 use crate::optional::{HttpRoute, Optional, PodMonitor, ScaledObject, Served, ServiceMonitor};
@@ -39,19 +38,25 @@ pub async fn prune(
     Ok(deleted)
 }
 
+/// Which autoscalers a hub wants.
+pub(super) struct Autoscalers {
+    pub(super) horizontal_pod_autoscaler: bool,
+    pub(super) scaled_object: bool,
+}
+
 /// Deletes the autoscalers that a `hub` does not want any more, and tells which.
-pub async fn autoscalers(
+pub(super) async fn autoscalers(
     cluster: &Cluster,
     hub: &NotificationHub,
     served: &Served,
-    desired: &Desired,
+    wanted: &Autoscalers,
 ) -> Result<Vec<Change>, Error> {
     let none = BTreeSet::new();
     let mut deleted = Vec::new();
-    if desired.horizontal_pod_autoscaler.is_none() {
+    if !wanted.horizontal_pod_autoscaler {
         deleted.extend(prune_kind::<HorizontalPodAutoscaler>(cluster, hub, &none).await?);
     }
-    if desired.scaled_object.is_none() {
+    if !wanted.scaled_object {
         deleted.extend(prune_optional::<ScaledObject>(cluster, hub, served, &none).await?);
     }
     Ok(deleted)

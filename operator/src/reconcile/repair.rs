@@ -1,48 +1,83 @@
-//! What server-side apply cannot take back: an entry of a list whose key was edited. Pure.
+//! What server-side apply cannot take back: an entry of a list that stands beside one of the operator's. No I/O.
 //!
-//! The ports of Services and containers are merged by number. Who edits a number makes another entry of ours, with the
-//! same name; ours is added to it, and the server refuses two of one name. It also refuses a variable with both a value
-//! and a reference, which is what comes of one of ours that was given a value.
+//! The ports of Services and containers are merged by number. Somebody who edits a number makes another entry with the
+//! operator's name; the operator's own entry is added to it, and the API server refuses two of one name. It also refuses a
+//! variable with both a value and a reference, and a volume with two sources, which is what comes of an entry that was given
+//! another kind of content.
 //!
-//! So what is in the way goes first. The ports of a Service, which cannot be without, are replaced: they never change, so
-//! it does no harm that the field manager then owns them twice. Those of a container do change with the source, and
-//! nothing could take back what is owned twice: they and the variables are taken out, and come back with the next apply.
+//! Only where the live object holds such an entry is there a patch. It takes those entries out and sets all that is wanted
+//! in one write: the API server takes the whole or nothing, and whatever else it refuses leaves what runs as it was.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
-use crate::cluster::{CallError, Kind};
-use crate::model::CONTAINER;
+use crate::cluster::Kind;
 
-/// A strategic merge patch after which `object` can be applied; none for kinds that have no such list.
-pub(super) fn patch<K: Kind>(object: &K) -> Option<Value> {
-    let whole = serde_json::to_value(object).ok()?;
-    match K::kind(&()).as_ref() {
-        kind if kind == kind_of::<Service>() => {
-            let mut ports = vec![json!({ "$patch": "replace" })];
-            ports.extend(whole.pointer("/spec/ports")?.as_array()?.iter().cloned());
-            Some(json!({ "spec": { "ports": ports } }))
-        }
-        kind if kind == kind_of::<Deployment>() => {
-            let containers = whole.pointer("/spec/template/spec/containers")?.as_array()?;
-            let hub = containers.iter().find(|container| container["name"] == CONTAINER)?;
-            let mut container = json!({ "name": CONTAINER, "ports": [{ "$patch": "replace" }] });
-            if let Some(variables) = hub["env"].as_array() {
-                let gone = variables.iter().map(|each| json!({ "$patch": "delete", "name": each["name"] }));
-                container["env"] = gone.collect();
-            }
-            Some(json!({ "spec": { "template": { "spec": { "containers": [container] } } } }))
-        }
-        _ => None,
-    }
+/// A strategic merge patch that makes `wanted` of `live`, if an entry of `live` keeps it from being applied.
+pub(super) fn patch<K: Kind>(wanted: &K, live: &K) -> Option<Value> {
+    let (mut wanted, live) = (serde_json::to_value(wanted).ok()?, serde_json::to_value(live).ok()?);
+    let kind = K::kind(&());
+    let found = if kind == kind_of::<Service>() {
+        take_out(&mut wanted["spec"], &live["spec"], "ports", "port", is_renumbered)
+    } else if kind == kind_of::<Deployment>() {
+        let pod = "/spec/template/spec";
+        let (wanted, live) = (wanted.pointer_mut(pod)?, live.pointer(pod)?);
+        let volumes = take_out(wanted, live, "volumes", "name", has_other_content);
+        ["containers", "initContainers"].into_iter().fold(volumes, |found, list| {
+            let containers = wanted.get_mut(list).and_then(Value::as_array_mut);
+            containers.into_iter().flatten().fold(found, |found, container| {
+                let same = live[list].as_array().into_iter().flatten().find(|it| it["name"] == container["name"]);
+                let Some(same) = same else { return found };
+                let ports = take_out(container, same, "ports", "containerPort", is_renumbered);
+                let env = take_out(container, same, "env", "name", has_other_content);
+                found || ports || env
+            })
+        })
+    } else {
+        false
+    };
+    found.then_some(wanted)
 }
 
-/// Whether what the server minds is such an entry.
-pub(super) fn may_help(refused: &CallError) -> bool {
-    let details = refused.status().and_then(|status| status.details.as_ref());
-    let causes = details.into_iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.field.contains("ports") || cause.field.contains("env"))
+/// Adds to a list of `wanted` what takes the entries of `live` out that are in the way, and tells whether there are any.
+fn take_out(
+    wanted: &mut Value,
+    live: &Value,
+    list: &str,
+    merge_key: &str,
+    is_in_the_way: fn(&Value, &Value) -> bool,
+) -> bool {
+    let Some(entries) = wanted.get_mut(list).and_then(Value::as_array_mut) else { return false };
+    let others = live[list].as_array().into_iter().flatten();
+    let in_the_way = others.filter(|other| entries.iter().any(|entry| is_in_the_way(entry, other)));
+    let gone: Vec<_> =
+        in_the_way.map(|other| json!({ "$patch": "delete", merge_key: other[merge_key].clone() })).collect();
+    let found = !gone.is_empty();
+    entries.splice(0..0, gone);
+    found
+}
+
+/// Whether a port has the name of another one.
+fn is_renumbered(wanted: &Value, other: &Value) -> bool {
+    let number = |port: &Value| {
+        let protocol = port["protocol"].as_str().unwrap_or("TCP").to_owned();
+        (port["port"].clone(), port["containerPort"].clone(), protocol)
+    };
+    wanted["name"] == other["name"] && number(wanted) != number(other)
+}
+
+/// Whether a variable or a volume has the name of another one, and a content that both cannot have at once.
+fn has_other_content(wanted: &Value, other: &Value) -> bool {
+    let content = |entry: &Value| {
+        let fields = entry.as_object().into_iter().flatten();
+        let fields = fields.filter(|(field, value)| *field != "name" && **value != "");
+        let mut kinds: Vec<_> = fields.map(|(field, _)| field.clone()).collect();
+        kinds.extend(entry["valueFrom"].as_object().into_iter().flatten().map(|(field, _)| field.clone()));
+        kinds.sort_unstable();
+        kinds
+    };
+    wanted["name"] == other["name"] && content(wanted) != content(other)
 }
 
 fn kind_of<K: Kind>() -> String {
@@ -52,22 +87,70 @@ fn kind_of<K: Kind>() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::from_value;
+
+    fn deployment(ports: Value, env: Value, volumes: Value) -> Deployment {
+        let pod = json!({ "containers": [{ "name": "hub", "ports": ports, "env": env }], "volumes": volumes });
+        from_value(json!({ "spec": { "selector": {}, "template": { "spec": pod } } })).expect("a Deployment")
+    }
+
+    fn wanted() -> Deployment {
+        let reference = json!({ "secretKeyRef": { "name": "storage", "key": "url" } });
+        deployment(
+            json!([{ "containerPort": 5000, "name": "http" }, { "containerPort": 9090, "name": "admin" }]),
+            json!([{ "name": "A", "value": "b" }, { "name": "URL", "valueFrom": reference }]),
+            json!([{ "name": "keys", "secret": { "secretName": "keys" } }]),
+        )
+    }
 
     #[test]
-    fn nothing_of_a_container_is_set_that_the_next_apply_could_not_take_back() {
-        let container = json!({
-            "name": CONTAINER,
-            "ports": [{ "containerPort": 5001, "name": "send" }],
-            "env": [{ "name": "A", "value": "b" }],
-        });
-        let spec = json!({ "selector": {}, "template": { "spec": { "containers": [container] } } });
-        let deployment: Deployment = serde_json::from_value(json!({ "spec": spec })).expect("a Deployment");
-        let container = json!({
-            "name": CONTAINER,
-            "ports": [{ "$patch": "replace" }],
-            "env": [{ "$patch": "delete", "name": "A" }],
-        });
-        let expected = json!({ "spec": { "template": { "spec": { "containers": [container] } } } });
-        assert_eq!(patch(&deployment), Some(expected));
+    fn patch_nothing_in_the_way_is_none() {
+        assert_eq!(patch(&wanted(), &wanted()), None);
+        let edited = deployment(
+            json!([{ "containerPort": 5000, "name": "http" }, { "containerPort": 80, "name": "other" }]),
+            json!([{ "name": "A", "value": "c" }, { "name": "PROXY", "value": "d" }]),
+            json!([{ "name": "other", "emptyDir": {} }]),
+        );
+        assert_eq!(patch(&wanted(), &edited), None, "an apply is enough");
+    }
+
+    #[test]
+    fn patch_entry_in_the_way_takes_out_only_that_and_sets_all() {
+        let patch_for = |ports: Value, env: Value, volumes: Value| {
+            let patch = patch(&wanted(), &deployment(ports, env, volumes)).expect("a patch");
+            let pod = &patch["spec"]["template"]["spec"];
+            (pod["containers"][0]["ports"].clone(), pod["containers"][0]["env"].clone(), pod["volumes"].clone())
+        };
+        let whole = serde_json::to_value(wanted()).expect("JSON");
+        let pod = &whole["spec"]["template"]["spec"];
+        let with = |gone: Value, list: &Value| {
+            let mut all = vec![gone];
+            all.extend(list.as_array().expect("a list").iter().cloned());
+            Value::from(all)
+        };
+        let container = &pod["containers"][0];
+        let (ports, env, volumes) = patch_for(json!([{ "containerPort": 80, "name": "http" }]), json!([]), json!([]));
+        assert_eq!(ports, with(json!({ "$patch": "delete", "containerPort": 80 }), &container["ports"]));
+        assert_eq!((&env, &volumes), (&container["env"], &pod["volumes"]));
+        for other in
+            [json!({ "value": "x" }), json!({ "valueFrom": { "configMapKeyRef": { "name": "a", "key": "b" } } })]
+        {
+            let mut other = other;
+            other["name"] = json!("URL");
+            let (_, env, _) = patch_for(json!([]), json!([other]), json!([]));
+            assert_eq!(env, with(json!({ "$patch": "delete", "name": "URL" }), &container["env"]));
+        }
+        let (_, _, volumes) = patch_for(json!([]), json!([]), json!([{ "name": "keys", "emptyDir": {} }]));
+        assert_eq!(volumes, with(json!({ "$patch": "delete", "name": "keys" }), &pod["volumes"]));
+    }
+
+    #[test]
+    fn patch_renumbered_port_of_a_service_is_replaced() {
+        let service = |port: i32| -> Service {
+            from_value(json!({ "spec": { "ports": [{ "name": "http", "port": port }] } })).expect("a Service")
+        };
+        let patch = patch(&service(5000), &service(80)).expect("a patch");
+        let expected = json!([{ "$patch": "delete", "port": 80 }, { "name": "http", "port": 5000 }]);
+        assert_eq!(patch["spec"]["ports"], expected);
     }
 }

@@ -3,6 +3,7 @@
 use kube::runtime::events::EventType;
 use kube::{Resource, ResourceExt};
 use notification_hub_crds::NotificationHub;
+use notification_hub_crds::v1alpha1::NotificationHubStatus;
 use serde_json::{Value, json};
 
 use crate::cluster::{CallError, Cluster};
@@ -29,7 +30,19 @@ impl Error {
 
 /// Writes what the status of `hub` should be, unless it is so already.
 pub async fn write(context: &Context, hub: &NotificationHub, seen: &Seen) -> Result<(), Error> {
-    let status = conditions::status(hub, seen, context.clock.now());
+    write_status(context, hub, conditions::status(hub, seen, context.clock.now())).await
+}
+
+/// Writes that a pass over `hub` fails. If that fails too, the log has to do.
+pub async fn write_failure(context: &Context, hub: &NotificationHub, failure: &super::Error) {
+    let status = conditions::failed_status(hub, failure.to_string(), context.clock.now());
+    if let Err(error) = write_status(context, hub, status).await {
+        tracing::warn!(hub = hub.name_any(), namespace = hub.namespace(), %error, "status cannot be written");
+    }
+}
+
+async fn write_status(context: &Context, hub: &NotificationHub, status: NotificationHubStatus) -> Result<(), Error> {
+    context.metrics.set_conditions(&hub.namespace().unwrap_or_default(), &hub.name_any(), &status.conditions);
     if hub.status.as_ref() == Some(&status) {
         return Ok(());
     }

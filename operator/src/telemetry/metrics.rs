@@ -1,9 +1,12 @@
-//! Every metric of the operator. No label has a resource's name: the number of series does not grow with the fleet.
+//! Every metric of the operator. One of them has a series for each condition of each hub; no other grows with the fleet.
 
 use std::time::Instant;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use notification_hub_crds::condition::ConditionType;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 /// The name of a metric.
@@ -21,19 +24,22 @@ pub enum MetricName {
     ScrapeFailures,
     /// Whether this process leads.
     Leader,
+    /// What each condition of each hub says.
+    HubCondition,
     /// Always 1, with the version as label.
     BuildInfo,
 }
 
 impl MetricName {
     /// Every metric.
-    pub const ALL: [MetricName; 7] = [
+    pub const ALL: [MetricName; 8] = [
         MetricName::Reconciles,
         MetricName::ReconcileSeconds,
         MetricName::WatchFailures,
         MetricName::MalformedResources,
         MetricName::ScrapeFailures,
         MetricName::Leader,
+        MetricName::HubCondition,
         MetricName::BuildInfo,
     ];
 
@@ -46,6 +52,7 @@ impl MetricName {
             MetricName::MalformedResources => "notification_hub_operator_malformed_resources_total",
             MetricName::ScrapeFailures => "notification_hub_operator_scrape_failures_total",
             MetricName::Leader => "notification_hub_operator_leader",
+            MetricName::HubCondition => "notification_hub_operator_hub_condition",
             MetricName::BuildInfo => "notification_hub_operator_build_info",
         }
     }
@@ -63,6 +70,7 @@ pub struct Metrics {
     malformed: IntCounter,
     scrape_failures: IntCounter,
     leader: IntGauge,
+    hub_condition: IntGaugeVec,
 }
 
 impl Metrics {
@@ -92,19 +100,24 @@ impl Metrics {
                 "Pods that did not tell how many clients they have",
             ))?,
             leader: IntGauge::with_opts(named(MetricName::Leader, "1 while this process leads"))?,
+            hub_condition: IntGaugeVec::new(
+                named(MetricName::HubCondition, "1 where a condition of a hub is True, 0 where it is False"),
+                &["hub_namespace", "hub", "condition"],
+            )?,
         };
         let info = Gauge::with_opts(
             named(MetricName::BuildInfo, "Always 1; the label tells the version")
                 .const_label("version", env!("CARGO_PKG_VERSION")),
         )?;
         info.set(1.0);
-        let all: [Box<dyn prometheus::core::Collector>; 7] = [
+        let all: [Box<dyn prometheus::core::Collector>; 8] = [
             Box::new(metrics.reconciles.clone()),
             Box::new(metrics.seconds.clone()),
             Box::new(metrics.watch_failures.clone()),
             Box::new(metrics.malformed.clone()),
             Box::new(metrics.scrape_failures.clone()),
             Box::new(metrics.leader.clone()),
+            Box::new(metrics.hub_condition.clone()),
             Box::new(info),
         ];
         for collector in all {
@@ -140,6 +153,22 @@ impl Metrics {
     /// Whether this process leads.
     pub fn leads(&self, leads: bool) {
         self.leader.set(leads.into());
+    }
+
+    /// What the conditions of a hub say now.
+    pub fn set_conditions(&self, namespace: &str, hub: &str, conditions: &[Condition]) {
+        for condition in conditions {
+            let gauge = self.hub_condition.with_label_values(&[namespace, hub, &condition.type_]);
+            gauge.set((condition.status == "True").into());
+        }
+    }
+
+    /// A hub is gone.
+    pub fn forget_hub(&self, namespace: &str, hub: &str) {
+        for condition in ConditionType::ALL {
+            // One that was never told of is no loss.
+            let _ = self.hub_condition.remove_label_values(&[namespace, hub, condition.as_str()]);
+        }
     }
 
     /// Everything, as Prometheus scrapes it.
@@ -178,10 +207,33 @@ impl Timer<'_> {
 mod tests {
     use super::*;
 
+    fn ready(status: &str) -> Condition {
+        serde_json::from_value(serde_json::json!({
+            "type": "Ready", "status": status, "reason": "A", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }))
+        .expect("a condition")
+    }
+
+    #[test]
+    fn hub_condition_follows_the_status_and_goes_with_the_hub() {
+        let metrics = Metrics::new().expect("metrics");
+        let series =
+            "notification_hub_operator_hub_condition{condition=\"Ready\",hub=\"vault\",hub_namespace=\"bitwarden\"}";
+        for (status, value) in [("True", 1), ("False", 0)] {
+            metrics.set_conditions("bitwarden", "vault", &[ready(status)]);
+            let text = metrics.text().expect("text");
+            assert!(text.contains(&format!("{series} {value}\n")), "{text}");
+        }
+        metrics.forget_hub("bitwarden", "vault");
+        assert!(!metrics.text().expect("text").contains("hub=\"vault\""));
+    }
+
     #[test]
     fn every_name_is_scraped() {
         let metrics = Metrics::new().expect("metrics");
         metrics.reconcile_started().finished(OUTCOMES[0]);
+        metrics.set_conditions("bitwarden", "vault", &[ready("True")]);
         let text = metrics.text().expect("text");
         for name in MetricName::ALL {
             assert!(text.contains(&format!("# TYPE {} ", name.as_str())), "{name:?}");

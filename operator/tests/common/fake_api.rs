@@ -36,7 +36,7 @@ pub struct FakeApi {
     version: watch::Sender<usize>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     store: Store,
     accesses: BTreeSet<Access>,
@@ -55,6 +55,12 @@ struct State {
 impl FakeApi {
     pub fn new() -> FakeApi {
         FakeApi { state: Arc::default(), version: watch::Sender::new(0) }
+    }
+
+    /// Another server in the same state, which nothing was asked yet.
+    pub fn fork(&self) -> FakeApi {
+        let state = State { calls: Vec::new(), ..self.state().clone() };
+        FakeApi { version: watch::Sender::new(state.store.version()), state: Arc::new(Mutex::new(state)) }
     }
 
     /// A client of this server's.
@@ -191,6 +197,11 @@ impl FakeApi {
         self.state().refused.insert(what.to_owned(), code);
     }
 
+    /// Refuses such calls no more.
+    pub fn allow(&self, what: &str) {
+        self.state().refused.remove(what);
+    }
+
     /// Waits until `holds`.
     pub async fn until(&self, what: &str, holds: impl Fn(&FakeApi) -> bool) {
         let mut version = self.version.subscribe();
@@ -306,12 +317,21 @@ impl FakeApi {
                     check_declared(".status", &body["status"], &schema["properties"]["status"])?;
                 }
                 body["metadata"]["namespace"] = json!(key.namespace);
-                store.apply(key, body, &how)
+                let mut applied = store.apply(key.clone(), body, &how)?;
+                applied["metadata"]["managedFields"] = store.managed_fields(&key);
+                Ok(applied)
             }
             ("patch", kind) => store.patch(key, &body, kind == "application/strategic-merge-patch+json"),
             ("delete", _) => store.delete(&key, body["preconditions"]["uid"].as_str()),
             other => panic!("{other:?} is not known here"),
         }
+    }
+
+    /// Whether the object had the labels that are watched before the change that comes before `next`.
+    fn had_labels(&self, asked: &Asked, key: &Key, next: usize) -> bool {
+        let state = self.state();
+        let before = state.store.changes()[..next.saturating_sub(1)].iter().rfind(|change| change.key == *key);
+        before.is_some_and(|change| change.kind != "DELETED" && has_labels(asked, &change.object))
     }
 
     fn watch(self, asked: Asked) -> Response<Body> {
@@ -331,7 +351,14 @@ impl FakeApi {
                     next += usize::from(change.is_some());
                     match change {
                         Some(change) if asked.kind() == change.key.resource && is_in(&asked, &change.key) => {
-                            let event = json!({ "type": change.kind, "object": shown(&asked, &change.object) });
+                            // An object that has lost the labels is gone to who watches them.
+                            let kind =
+                                match (has_labels(&asked, &change.object), api.had_labels(&asked, &change.key, next)) {
+                                    (true, _) => change.kind,
+                                    (false, true) => "DELETED",
+                                    (false, false) => continue,
+                                };
+                            let event = json!({ "type": kind, "object": shown(&asked, &change.object) });
                             let line = Bytes::from(format!("{event}\n"));
                             return Some((Ok::<_, Infallible>(line), (api, asked, version, next)));
                         }

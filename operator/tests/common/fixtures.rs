@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
-use notification_hub_crds::NotificationHub;
+use notification_hub_crds::{CONFIG_ANNOTATION, NotificationHub};
 use notification_hub_operator::context::Context;
 use notification_hub_operator::controller;
 use notification_hub_operator::leader::Leadership;
@@ -166,6 +167,13 @@ pub fn is(api: &FakeApi, name: &str, kind: &str, expected: (&str, &str)) -> bool
 fn find_condition(api: &FakeApi, name: &str, kind: &str) -> Option<Value> {
     let object = api.get(&key(HUBS, name))?;
     object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind).cloned()
+}
+
+/// The hub's configuration in a Deployment.
+pub fn config_text(deployment: &Deployment) -> &str {
+    let template = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+    let annotations = template.and_then(|metadata| metadata.annotations.as_ref());
+    annotations.and_then(|annotations| annotations.get(CONFIG_ANNOTATION)).expect("a configuration")
 }
 
 /// Plays the Deployment controller: every pod that is wanted is there and ready.

@@ -45,6 +45,11 @@ pub(super) fn merge(name: &str, live: &mut Value, over: &Value) {
                     None => live.push(entry.clone()),
                 }
             }
+            // Among each other they are in the order in which they are applied.
+            let mut places: Vec<_> = over.iter().filter_map(|entry| position(name, live, entry)).collect();
+            let ordered: Vec<_> = places.iter().map(|index| live[*index].clone()).collect();
+            places.sort_unstable();
+            places.into_iter().zip(ordered).for_each(|(index, entry)| live[index] = entry);
         }
         (live, over) => *live = over.clone(),
     }
@@ -134,8 +139,35 @@ fn object(live: &mut Map<String, Value>, patch: &Map<String, Value>, each: fn(&s
     }
 }
 
-/// The fields of an object, as `managedFields` names them; lists as a whole.
-pub(super) fn fields(applied: &Value) -> Value {
-    let named = |(key, value): (&String, &Value)| (format!("f:{key}"), fields(value));
-    Value::Object(applied.as_object().into_iter().flatten().map(named).collect())
+/// What remains of what a manager has applied, after somebody else has made `live` of the object: fields with another value
+/// are not the manager's any more.
+pub(super) fn still_owned(name: &str, applied: &Value, live: &Value) -> Option<Value> {
+    match (applied, live) {
+        (Value::Object(applied), Value::Object(live)) if !ATOMIC.contains(&name) => {
+            let kept = applied.iter().filter_map(|(key, value)| {
+                let kept = still_owned(key, value, live.get(key)?)?;
+                Some((key.clone(), kept))
+            });
+            Some(Value::Object(kept.collect()))
+        }
+        (Value::Array(applied), Value::Array(live)) if is_keyed(name, applied) => {
+            let kept = applied.iter().filter_map(|entry| still_owned("", entry, &live[position(name, live, entry)?]));
+            Some(Value::Array(kept.collect()))
+        }
+        (applied, live) => (applied == live).then(|| applied.clone()),
+    }
+}
+
+/// The fields of an object, as `managedFields` names them.
+pub(super) fn fields(name: &str, applied: &Value) -> Value {
+    match applied {
+        Value::Object(applied) if !ATOMIC.contains(&name) => {
+            applied.iter().map(|(key, value)| (format!("f:{key}"), fields(key, value))).collect()
+        }
+        Value::Array(applied) if is_keyed(name, applied) => {
+            let key = |entry: &Value| entry[list_key(name, entry).unwrap_or_default()].to_string();
+            applied.iter().map(|entry| (format!("k:{}", key(entry)), fields("", entry))).collect()
+        }
+        _ => Value::Object(Map::new()),
+    }
 }

@@ -88,7 +88,7 @@ impl Store {
     pub fn managed_fields(&self, key: &Key) -> Value {
         let applied = self.applied.iter().filter(|((of, _), _)| of == key);
         let entry = |((_, manager), fields): (&(Key, String), &Value)| {
-            let fields = merge::fields(fields);
+            let fields = merge::fields("", fields);
             json!({ "manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields })
         };
         applied.map(entry).collect()
@@ -149,7 +149,9 @@ impl Store {
         for field in ["uid", "generation", "creationTimestamp", "resourceVersion"] {
             object["metadata"][field] = live["metadata"][field].clone();
         }
-        Ok(self.store(key, object))
+        let stored = self.store(key.clone(), object);
+        self.take_ownership(&key, None);
+        Ok(stored)
     }
 
     /// A merge patch of either kind.
@@ -161,7 +163,18 @@ impl Store {
             merge::json_merge("", &mut object, patch)
         }
         check(&object)?;
-        Ok(self.store(key, object))
+        let stored = self.store(key.clone(), object);
+        self.take_ownership(&key, None);
+        Ok(stored)
+    }
+
+    /// Fields that were changed are no others' any more.
+    fn take_ownership(&mut self, key: &Key, by: Option<&str>) {
+        let Some(live) = self.objects.get(key) else { return };
+        let others = self.applied.iter_mut().filter(|((of, name), _)| of == key && by != Some(name.as_str()));
+        for (_, applied) in others {
+            *applied = merge::still_owned("", applied, live).unwrap_or_default();
+        }
     }
 
     /// A server-side apply.
@@ -196,8 +209,9 @@ impl Store {
             }
         };
         check(&result)?;
-        let stored = self.store(key, result);
+        let stored = self.store(key.clone(), result);
         self.applied.insert(manager, wanted);
+        self.take_ownership(&key, Some(how.manager));
         Ok(stored)
     }
 
@@ -235,11 +249,15 @@ fn check_version(live: &Value, object: &Value) -> Result<(), Refusal> {
 }
 
 /// What a real server would refuse, and a merge can bring about: two ports of one name, a variable with a value and a
-/// reference.
+/// reference, or with two.
 fn check(object: &Value) -> Result<(), Refusal> {
     let containers = object.pointer("/spec/template/spec/containers").and_then(Value::as_array);
     let variables = containers.into_iter().flatten().filter_map(|container| container["env"].as_array()).flatten();
-    if variables.into_iter().any(|each| each.get("value").is_some() && each.get("valueFrom").is_some()) {
+    let has_two = |each: &Value| {
+        let references = each["valueFrom"].as_object().map_or(0, serde_json::Map::len);
+        references > 1 || (each.get("value").is_some() && references > 0)
+    };
+    if variables.into_iter().any(has_two) {
         let refusal = Refusal::new(422, "spec.env: may not be specified when `value` is not empty");
         return Err(Refusal { field: Some("spec.env"), ..refusal });
     }

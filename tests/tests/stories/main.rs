@@ -5,5 +5,6 @@ mod bitwarden;
 mod exposure;
 mod optional_kinds;
 mod queue;
+mod refused_edits;
 mod replicas;
 mod settings;

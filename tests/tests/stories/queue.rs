@@ -94,7 +94,8 @@ fn a_workload_identity_is_given_to_the_pods() {
         ensure!(account["azure.workload.identity/client-id"] == *id, "{account}");
         let labels = namespace.get("deployment", "cloud")?["spec"]["template"]["metadata"]["labels"].clone();
         ensure!(labels["azure.workload.identity/use"] == "true", "{labels}");
-        let file = namespace.get("configmap", "cloud")?["data"]["config.toml"].clone();
+        let template = &namespace.get("deployment", "cloud")?["spec"]["template"];
+        let file = template["metadata"]["annotations"]["notificationhub.rs/config"].clone();
         ensure!(file.as_str().is_some_and(|file| file.contains(url) && file.contains(&id)), "{file}");
         Ok(())
     });

@@ -7,7 +7,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::build::{metadata, overrides, pod};
 use crate::model::{ValidatedHub, labels};
 
-/// Old ReplicaSets that are kept for `kubectl rollout undo`.
+/// Old ReplicaSets that are kept: to look at, or to go back to by hand while a hub is paused. Otherwise the next pass would take
+/// `kubectl rollout undo` back.
 const REVISIONS: i32 = 3;
 
 /// The Deployment, or what is wrong with the merged pod template.

@@ -1,0 +1,101 @@
+//! Which hubs name which Secrets, so that an event of a Secret is not compared with every hub. No I/O.
+//!
+//! A pass enters its hub before it reads what the hub names: a Secret that changes after that finds the hub here, and one
+//! that changed before is read as it is then.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kube::ResourceExt;
+use notification_hub_crds::NotificationHub;
+
+use crate::model::references;
+
+/// The namespace and name of an object.
+type Key = (String, String);
+
+#[derive(Default)]
+struct Index {
+    hubs: HashMap<Key, BTreeSet<String>>,
+    secrets: HashMap<Key, BTreeSet<String>>,
+}
+
+/// Which hubs name which Secrets.
+#[derive(Default)]
+pub struct SecretIndex {
+    index: Mutex<Index>,
+}
+
+impl SecretIndex {
+    /// Enters what `hub` names now, instead of what it named before.
+    pub fn enter(&self, hub: &NotificationHub) {
+        let named = references::secrets(&hub.spec).into_iter().map(str::to_owned).collect();
+        self.index().set(&hub.namespace().unwrap_or_default(), &hub.name_any(), named);
+    }
+
+    /// Forgets a hub that is gone.
+    pub fn forget(&self, namespace: &str, hub: &str) {
+        self.index().set(namespace, hub, BTreeSet::new());
+    }
+
+    /// The hubs of a namespace that name this Secret.
+    pub fn hubs(&self, namespace: &str, secret: &str) -> Vec<String> {
+        let index = self.index();
+        index.hubs.get(&key(namespace, secret)).into_iter().flatten().cloned().collect()
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Index {
+    fn set(&mut self, namespace: &str, hub: &str, named: BTreeSet<String>) {
+        let before = self.secrets.remove(&key(namespace, hub)).unwrap_or_default();
+        for gone in before.difference(&named) {
+            let key = key(namespace, gone);
+            if let Some(hubs) = self.hubs.get_mut(&key) {
+                hubs.remove(hub);
+                if hubs.is_empty() {
+                    self.hubs.remove(&key);
+                }
+            }
+        }
+        for new in named.difference(&before) {
+            self.hubs.entry(key(namespace, new)).or_default().insert(hub.to_owned());
+        }
+        if !named.is_empty() {
+            self.secrets.insert(key(namespace, hub), named);
+        }
+    }
+}
+
+fn key(namespace: &str, name: &str) -> Key {
+    (namespace.to_owned(), name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(secrets: &[&str]) -> BTreeSet<String> {
+        secrets.iter().map(|secret| (*secret).to_owned()).collect()
+    }
+
+    #[test]
+    fn secret_index_follows_what_hubs_name_and_keeps_nothing_of_those_that_are_gone() {
+        let index = SecretIndex::default();
+        index.index().set("x", "a", named(&["keys", "redis"]));
+        index.index().set("x", "b", named(&["redis"]));
+        index.index().set("y", "c", named(&["redis"]));
+        assert_eq!(index.hubs("x", "redis"), ["a", "b"]);
+        assert_eq!(index.hubs("x", "keys"), ["a"]);
+        assert_eq!(index.hubs("y", "redis"), ["c"]);
+        index.index().set("x", "a", named(&["storage", "redis"]));
+        assert_eq!((index.hubs("x", "keys").len(), index.hubs("x", "storage")), (0, vec!["a".to_owned()]));
+        for (namespace, hub) in [("x", "a"), ("x", "b"), ("y", "c")] {
+            index.forget(namespace, hub);
+        }
+        assert!(index.index().hubs.is_empty() && index.index().secrets.is_empty());
+    }
+}

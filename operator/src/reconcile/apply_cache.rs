@@ -1,0 +1,134 @@
+//! What this process has applied: a child that nobody has changed since is not applied again.
+//!
+//! Server-side apply keeps books: whoever changes a value that the operator has applied takes its field out of the operator's
+//! entry in `managedFields`. If that entry is as the last apply left it, and the same is wanted, one more apply would change
+//! nothing. What others add, which the operator leaves to them, is in their entries. The cache dies with the process, so
+//! that a new version of the operator applies everything once.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use notification_hub_crds::FIELD_MANAGER;
+use serde::Serialize;
+
+use super::child::title;
+use crate::cluster::Kind;
+use crate::model::Fingerprint;
+
+/// Children by the namespace and name of their hub, and by their kind and name.
+type Entries = HashMap<(String, String), HashMap<String, Entry>>;
+
+/// A child as it was applied.
+struct Entry {
+    wanted: Fingerprint,
+    owned: Fingerprint,
+}
+
+/// What this process has applied.
+#[derive(Default)]
+pub struct ApplyCache {
+    entries: Mutex<Entries>,
+}
+
+/// The hub that children belong to: its namespace and name.
+pub(super) type Hub = (String, String);
+
+impl ApplyCache {
+    /// Remembers that `wanted` was applied, and what came of it.
+    pub(super) fn remember<K: Kind>(&self, hub: &Hub, wanted: &K, written: &ObjectMeta) {
+        let Some(owned) = owned(written) else { return };
+        let (title, wanted) = (title_of(wanted), fingerprint_of(wanted));
+        self.entries().entry(hub.clone()).or_default().insert(title, Entry { wanted, owned });
+    }
+
+    /// Whether applying `wanted` to what is `there` would change nothing.
+    pub(super) fn is_unchanged<K: Kind>(&self, hub: &Hub, wanted: &K, there: Option<&ObjectMeta>) -> bool {
+        let Some(owned) = there.and_then(owned) else { return false };
+        self.with(hub, wanted, |entry, wanted| entry.wanted == wanted && entry.owned == owned)
+    }
+
+    /// Whether the same was wanted the last time: if it is not there any more, somebody else has changed it.
+    pub(super) fn was_wanted<K: Kind>(&self, hub: &Hub, wanted: &K) -> bool {
+        self.with(hub, wanted, |entry, wanted| entry.wanted == wanted)
+    }
+
+    /// Forgets the children of a hub that is gone.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        self.entries().remove(&(namespace.to_owned(), name.to_owned()));
+    }
+
+    fn with<K: Kind>(&self, hub: &Hub, wanted: &K, judge: impl FnOnce(&Entry, Fingerprint) -> bool) -> bool {
+        let (title, wanted) = (title_of(wanted), fingerprint_of(wanted));
+        self.entries().get(hub).and_then(|children| children.get(&title)).is_some_and(|entry| judge(entry, wanted))
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn title_of<K: Kind>(object: &K) -> String {
+    title::<K>(object.meta().name.as_deref().unwrap_or_default())
+}
+
+/// What is wanted of an object; which object it was at the time of the write is no part of it.
+fn fingerprint_of<K: Kind>(wanted: &K) -> Fingerprint {
+    let mut wanted = wanted.clone();
+    wanted.meta_mut().uid = None;
+    fingerprint(&wanted)
+}
+
+fn fingerprint(content: &impl Serialize) -> Fingerprint {
+    // Of objects that are about to be written as JSON anyway.
+    Fingerprint::of(&serde_json::to_vec(content).unwrap_or_default())
+}
+
+/// Which object it is, and what of it the operator owns; `None` if that is not told.
+fn owned(metadata: &ObjectMeta) -> Option<Fingerprint> {
+    let entry = metadata.managed_fields.iter().flatten().find(|entry| is_applied_by_operator(entry))?;
+    Some(fingerprint(&(metadata.uid.as_ref()?, &entry.fields_v1)))
+}
+
+fn is_applied_by_operator(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(FIELD_MANAGER)
+        && entry.operation.as_deref() == Some("Apply")
+        && entry.subresource.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use serde_json::{Value, from_value, json};
+
+    fn metadata(uid: &str, manager: &str, fields: Value) -> ObjectMeta {
+        let entry = json!({ "manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields });
+        from_value(json!({ "uid": uid, "managedFields": [entry] })).expect("metadata")
+    }
+
+    fn config_map(level: &str) -> ConfigMap {
+        from_value(json!({ "metadata": { "name": "vault" }, "data": { "log-level": level } })).expect("a ConfigMap")
+    }
+
+    #[test]
+    fn apply_cache_same_object_and_owned_fields_is_unchanged() {
+        let (cache, hub) = (ApplyCache::default(), ("ns".to_owned(), "vault".to_owned()));
+        let (wanted, fields) = (config_map("info"), json!({ "f:data": { "f:log-level": {} } }));
+        let written = metadata("1", FIELD_MANAGER, fields.clone());
+        assert!(!cache.is_unchanged(&hub, &wanted, Some(&written)), "nothing was applied yet");
+        cache.remember(&hub, &wanted, &written);
+        assert!(cache.is_unchanged(&hub, &wanted, Some(&written)));
+        for (what, there) in [
+            ("it is gone", None),
+            ("another object", Some(metadata("2", FIELD_MANAGER, fields.clone()))),
+            ("a value was changed", Some(metadata("1", FIELD_MANAGER, json!({ "f:data": {} })))),
+            ("all was taken over", Some(metadata("1", "kubectl", fields.clone()))),
+        ] {
+            assert!(!cache.is_unchanged(&hub, &wanted, there.as_ref()), "{what}");
+        }
+        assert!(!cache.is_unchanged(&hub, &config_map("debug"), Some(&written)), "something else is wanted");
+        cache.forget("ns", "vault");
+        assert!(!cache.is_unchanged(&hub, &wanted, Some(&written)), "the hub is gone");
+    }
+}

@@ -1,0 +1,87 @@
+//! A new version of the operator does not roll out every hub at once.
+
+use std::sync::Arc;
+
+use notification_hub_operator::context::Context;
+use notification_hub_operator::leader::Leadership;
+use notification_hub_operator::telemetry::metrics::Metrics;
+use serde_json::{Value, json};
+
+use crate::common::fake_api::FakeApi;
+use crate::common::fixtures::{HUBS, condition, context, defaults, hub, is, key, pass, roll_out, smallest};
+
+const NAMES: [&str; 3] = ["a", "b", "c"];
+
+const NEW_IMAGE: &str = "registry.example.com/hub:2.0.0";
+
+/// A new version of the operator, which rolls out one hub at once.
+fn upgraded(api: &FakeApi) -> Arc<Context> {
+    let mut defaults = defaults();
+    defaults.image = NEW_IMAGE.parse().expect("an image");
+    let metrics = Arc::new(Metrics::new().expect("metrics"));
+    let context = Context::new(api.client(), Leadership::Alone, "test".to_owned(), metrics, defaults);
+    Arc::new(context.with_max_concurrent_rollouts(1))
+}
+
+/// Hubs that are ready, of an operator that is about to be replaced.
+async fn hubs() -> FakeApi {
+    let api = FakeApi::new();
+    let context = context(&api);
+    for name in NAMES {
+        api.create(hub(name, smallest()));
+        pass(&api, &context, name).await.expect("a pass");
+        roll_out(&api, name);
+        pass(&api, &context, name).await.expect("a pass");
+    }
+    api
+}
+
+fn container(api: &FakeApi, name: &str) -> Value {
+    api.get(&key("apps/deployments", name)).expect("it")["spec"]["template"]["spec"]["containers"][0].clone()
+}
+
+#[tokio::test]
+async fn reconcile_after_an_upgrade_rolls_out_one_hub_after_another() {
+    let api = hubs().await;
+    let context = upgraded(&api);
+    for (turn, name) in NAMES.into_iter().enumerate() {
+        for each in NAMES {
+            pass(&api, &context, each).await.expect("a pass");
+        }
+        for (index, each) in NAMES.into_iter().enumerate() {
+            assert_eq!(container(&api, each)["image"] == NEW_IMAGE, index <= turn, "{each} in turn {turn}");
+            if index > turn {
+                assert_eq!(condition(&api, each, "Progressing"), ("False".into(), "RolloutQueued".into()));
+                assert_eq!(condition(&api, each, "Ready"), ("True".into(), "Available".into()), "it serves");
+            }
+        }
+        roll_out(&api, name);
+        pass(&api, &context, name).await.expect("a pass that sees the end of the rollout");
+    }
+    assert!(NAMES.into_iter().all(|name| is(&api, name, "Ready", ("True", "Available"))));
+    assert!(NAMES.into_iter().all(|name| is(&api, name, "Progressing", ("False", "RolloutComplete"))));
+}
+
+#[tokio::test]
+async fn reconcile_edits_and_drift_do_not_wait() {
+    let api = hubs().await;
+    let context = upgraded(&api);
+    pass(&api, &context, "a").await.expect("a pass");
+    pass(&api, &context, "b").await.expect("a pass");
+    assert!(is(&api, "b", "Progressing", ("False", "RolloutQueued")), "a is rolled out");
+    api.edit(&key("services", "b"), |it| it["spec"]["selector"] = json!({ "app": "other" }));
+    pass(&api, &context, "b").await.expect("a pass");
+    let selector = api.get(&key("services", "b")).expect("it")["spec"]["selector"].clone();
+    assert_eq!(selector["app.kubernetes.io/instance"], "b", "what makes no rollout is repaired meanwhile");
+
+    let priority = json!({ "spec": { "priorityClassName": "high" } });
+    api.edit(&key(HUBS, "b"), |hub| hub["spec"]["podTemplate"] = priority);
+    pass(&api, &context, "b").await.expect("a pass");
+    assert_eq!(container(&api, "b")["image"], NEW_IMAGE, "an edit of the spec is carried out");
+
+    api.edit(&key("apps/deployments", "b"), |it| {
+        it["spec"]["template"]["spec"]["containers"][0]["image"] = json!("registry.example.com/evil:1");
+    });
+    pass(&api, &context, "b").await.expect("a pass");
+    assert_eq!(container(&api, "b")["image"], NEW_IMAGE, "somebody's edit is taken back");
+}
