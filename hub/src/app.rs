@@ -1,17 +1,11 @@
 //! The composition root: builds the stages right to left, starts the sources last, and ends them first.
 
-use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::HeaderValue;
-use axum::http::header::CONNECTION;
-use axum::middleware::map_response;
-use axum::response::Response;
 use serde::Serialize;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
@@ -37,15 +31,15 @@ use crate::transport::cors::Cors;
 use crate::transport::endpoint::{self, Endpoint};
 use crate::transport::negotiate::{self, Negotiate};
 use crate::transport::negotiations::Negotiations;
-use crate::transport::plain;
 use crate::transport::relay::Door;
 use crate::transport::request::Gate;
+use crate::transport::{plain, port};
 use crate::trust::TrustWatch;
 
 /// Pending connections that the kernel keeps; it may allow fewer (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
 
-/// A client that does not acknowledge bytes for so long is gone (`decisions.md` 3).
+/// A client that does not acknowledge bytes for so long is gone, unless `slow_consumer.timeout` gives it longer (`decisions.md` 3).
 const HALF_OPEN: Duration = Duration::from_secs(30);
 
 /// How long what the source has in hand may take once the hub shuts down.
@@ -118,12 +112,13 @@ impl Hub {
         };
         let verifier = Arc::new(Verifier::new(rules, loaded.unwrap_or_default()));
         let trust = TrustWatch::open(config.backplane.redis.iter().flat_map(|redis| redis.ca_file.clone()).collect());
-        let public = listen("listen.public", &config.listen.public)?;
+        let patience = HALF_OPEN.max(config.slow_consumer.timeout);
+        let public = listen("listen.public", &config.listen.public, patience)?;
         let source = match queue {
             Some(queue) => Source::AzureQueue(Box::new(queue)),
-            None => Source::Direct(listen("listen.internal", &config.listen.internal)?),
+            None => Source::Direct(listen("listen.internal", &config.listen.internal, HALF_OPEN)?),
         };
-        let admin = listen("listen.admin", &config.listen.admin)?;
+        let admin = listen("listen.admin", &config.listen.admin, HALF_OPEN)?;
         Ok(Hub { config, public, admin, source, keys, trust, verifier, negotiations })
     }
 
@@ -179,7 +174,7 @@ impl Hub {
         let admin_state =
             Admin { reactors: reactors.clone(), metrics: metrics.clone(), begun: begun.clone(), ready: ready.clone() };
         let admin_routes = admin::router(admin_state);
-        let admin = serve(admin, admin_routes, shutdown::asked(is_over.clone()))?;
+        let admin = port::serve(admin, admin_routes, shares.admin, shutdown::asked(is_over.clone()))?;
 
         let timely = TimelyRuntime::start()?;
         let backplane = match (&config.backplane.redis, presences) {
@@ -211,16 +206,17 @@ impl Hub {
                 if config.listen.send_on_public {
                     on_public = on_public.merge(send.clone());
                 }
-                let routes = moving_on(plain::dressed(send, cors.clone()), stopping.clone());
-                let served = serve(internal, routes, shutdown::asked(sources_end))?;
-                tokio::spawn(async move { _ = served.await })
+                let routes = plain::dressed(send, cors.clone(), stopping.clone());
+                port::serve(internal, routes, shares.internal, shutdown::asked(sources_end))?
             }
             Source::AzureQueue(mut queue) => {
                 turns = Some(timely.within(|| tokio::spawn(queue.take_turns(shutdown::asked(all_let_go)))));
                 timely.within(|| tokio::spawn(queue.run(intake, metrics.clone(), shutdown::asked(stopping.clone()))))
             }
         };
-        let plain = tokio::spawn(plain::serve(plain::router(on_public, cors), plain));
+        let front_door = reactors.clone();
+        let routes = plain::router(on_public, cors, stopping.clone());
+        let plain = tokio::spawn(plain::serve(routes, plain, move |returned| front_door.take_back(returned)));
 
         shutdown::asked(stopping).await;
         tracing::info!(grace = ?config.drain.grace, "shutting down");
@@ -249,41 +245,48 @@ impl Hub {
     }
 }
 
-/// Tells senders to take another connection next time, once the hub shuts down: pools would keep this one.
-fn moving_on(routes: Router, stopping: watch::Receiver<bool>) -> Router {
-    routes.layer(map_response(move |mut response: Response| {
-        if *stopping.borrow() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        std::future::ready(response)
-    }))
-}
-
-/// Serves routes on a listener until `end`.
-fn serve(
-    listener: TcpListener,
-    routes: Router,
-    end: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<tokio::task::JoinHandle<io::Result<()>>> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    Ok(tokio::spawn(axum::serve(listener, routes).with_graceful_shutdown(end).into_future()))
-}
-
-/// Binds one port. The options are inherited by the connections that it accepts.
-fn listen(key: &'static str, address: &str) -> Result<TcpListener, AppError> {
+/// Binds one port. The options are inherited by the connections that it accepts: a client may acknowledge nothing for `patience`.
+fn listen(key: &'static str, address: &str, patience: Duration) -> Result<TcpListener, AppError> {
     let failed = |source| AppError::Listen { key, address: address.to_owned(), source };
     let mut resolved = address.to_socket_addrs().map_err(failed)?;
     let resolved = resolved.next().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-    bind(resolved).map_err(failed)
+    bind(resolved, patience).map_err(failed)
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, patience: Duration) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_user_timeout(Some(HALF_OPEN))?;
+    socket.set_tcp_user_timeout(Some(patience))?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layers;
+
+    #[test]
+    fn listener_user_timeout_is_the_longer_of_both() {
+        let key = tempfile::Builder::new().suffix(".secret").tempfile().expect("a file");
+        std::fs::write(key.path(), [b'x'; 40]).expect("it is written");
+        let key = key.path().display().to_string();
+        for (timeout, expected) in [("90s", 90), ("5s", 30)] {
+            let any = || "127.0.0.1:0".to_owned();
+            let flags = [
+                ("listen.public", any()),
+                ("listen.internal", any()),
+                ("listen.admin", any()),
+                ("auth.keys", key.clone()),
+                ("slow_consumer.timeout", timeout.to_owned()),
+            ];
+            let config = Config::parse(Layers { flags: &flags, ..Layers::default() }).expect("fine");
+            let hub = Hub::bind(config).expect("a hub");
+            let found = socket2::SockRef::from(&hub.public).tcp_user_timeout().expect("a socket");
+            assert_eq!(found, Some(Duration::from_secs(expected)), "{timeout}");
+        }
+    }
 }

@@ -2,14 +2,18 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is kept of a large limit for everything but the sockets of the reactors; of a small one it is a quarter.
-const RESERVE: usize = 3300;
+/// What is kept of a large limit for everything but the sockets of the reactors; of a small one it is a third.
+const RESERVE: usize = 3500;
 
-/// Of the reserve: the other ports, files, polls, and who asks there.
-const OTHERS: usize = 128;
+/// Of the reserve: listeners, files, polls.
+const OTHERS: usize = 100;
 
 /// How many requests there may be at once, and how many clients without a WebSocket, where the limit is large.
 const MOST: usize = 1024;
+
+/// How many connections the ports of senders and of probes may have, where the limit is large.
+const MAX_INTERNAL: usize = 256;
+const MAX_ADMIN: usize = 64;
 
 /// So many there may be in any case.
 const LEAST: usize = 8;
@@ -23,6 +27,10 @@ pub struct Shares {
     pub requests: usize,
     /// How many clients without a WebSocket there may be: two descriptors each, beside the reactors'.
     pub relays: usize,
+    /// How many connections the internal port may have.
+    pub internal: usize,
+    /// How many connections the admin port may have.
+    pub admin: usize,
 }
 
 impl Shares {
@@ -36,9 +44,11 @@ impl Shares {
     }
 
     fn of(limit: usize) -> Shares {
-        let reserve = RESERVE.min(limit / 4);
-        let each = (reserve.saturating_sub(OTHERS) / 3).clamp(LEAST, MOST);
-        Shares { sockets: limit - reserve, requests: each, relays: each }
+        let reserve = RESERVE.min(limit / 3);
+        let rest = reserve.saturating_sub(OTHERS);
+        let (internal, admin) = ((rest / 12).clamp(LEAST, MAX_INTERNAL), (rest / 48).clamp(LEAST, MAX_ADMIN));
+        let each = (rest.saturating_sub(internal + admin) / 3).clamp(LEAST, MOST);
+        Shares { sockets: limit - reserve, requests: each, relays: each, internal, admin }
     }
 }
 
@@ -48,11 +58,13 @@ mod tests {
 
     #[test]
     fn no_more_is_given_than_there_is() {
-        assert_eq!(Shares::of(100_000), Shares { sockets: 96_700, requests: MOST, relays: MOST });
-        assert_eq!(Shares::of(1024), Shares { sockets: 768, requests: 42, relays: 42 });
+        let large = Shares { sockets: 96_500, requests: MOST, relays: MOST, internal: MAX_INTERNAL, admin: MAX_ADMIN };
+        assert_eq!(Shares::of(100_000), large);
+        let small = Shares { sockets: 683, requests: 71, relays: 71, internal: 20, admin: LEAST };
+        assert_eq!(Shares::of(1024), small);
         for limit in [700, 1024, 4096, 20_000, usize::MAX] {
-            let Shares { sockets, requests, relays } = Shares::of(limit);
-            assert!(sockets + requests + 2 * relays + OTHERS <= limit, "{limit}");
+            let Shares { sockets, requests, relays, internal, admin } = Shares::of(limit);
+            assert!(sockets + requests + 2 * relays + internal + admin + OTHERS <= limit, "{limit}");
         }
         assert_eq!(Shares::of(64).requests, LEAST);
     }

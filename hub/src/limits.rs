@@ -1,7 +1,7 @@
 //! Who is let in, as far as it depends on how many are in already (`decisions.md` 3).
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,10 +15,19 @@ pub struct Limits {
     pub per_user: usize,
     /// How many of one address, if there are trusted proxies: behind a proxy that is not, everybody has one address.
     pub per_address: usize,
+    /// How many leading bits of an IPv6 address are counted as one address: one client has a whole network of them.
+    pub ipv6_prefix: u8,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// How many connections may be on their way to a verified token at once.
     pub handshakes_in_flight: usize,
+}
+
+impl Limits {
+    /// Whether an address is a trusted proxy's.
+    pub fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(address))
+    }
 }
 
 /// An address, or a network in CIDR form.
@@ -74,7 +83,11 @@ pub fn client_address(peer: IpAddr, forwarded: &str, trusted: &[Network]) -> IpA
         if !is_trusted(address) {
             return address;
         }
-        match parse_hop(hop.trim()) {
+        let hop = hop.trim();
+        if hop.is_empty() {
+            continue;
+        }
+        match parse_hop(hop) {
             Some(next) => address = next.to_canonical(),
             // What a proxy did not write cannot be believed.
             None => return address,
@@ -83,9 +96,33 @@ pub fn client_address(peer: IpAddr, forwarded: &str, trusted: &[Network]) -> IpA
     address
 }
 
-/// An address as proxies write it: some append the port.
+/// Reads an address as proxies write it: `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`, with a
+/// zone (`fe80::1%eth0`), and each in double quotes. `None` if it is anything else.
 fn parse_hop(hop: &str) -> Option<IpAddr> {
-    hop.parse().ok().or_else(|| Some(hop.parse::<std::net::SocketAddr>().ok()?.ip()))
+    let hop = hop.strip_prefix('"').and_then(|hop| hop.strip_suffix('"')).unwrap_or(hop);
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    let address = match hop.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']')?;
+            (port.is_empty() || port.strip_prefix(':').is_some_and(is_port)).then_some(address)?
+        }
+        None => match hop.split_once(':') {
+            Some((address, port)) if is_port(port) => address,
+            _ => hop,
+        },
+    };
+    address.split_once('%').map_or(address, |(address, _zone)| address).parse().ok()
+}
+
+/// The address under which a client is counted: an IPv6 address stands for its network.
+fn counted(address: IpAddr, ipv6_prefix: u8) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(ipv6_prefix.min(128))).unwrap_or(0);
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
+        }
+    }
 }
 
 /// Counts what is in, for every reactor.
@@ -124,7 +161,8 @@ impl Census {
     ) -> Result<Option<Box<Place>>, Full> {
         let trusted = limits.trusted_proxies.as_slice();
         let by_address = limits.per_address > 0 && !trusted.is_empty();
-        let address = by_address.then(|| (client_address(peer, forwarded, trusted), limits.per_address));
+        let counted = || counted(client_address(peer, forwarded, trusted), limits.ipv6_prefix);
+        let address = by_address.then(|| (counted(), limits.per_address));
         if limits.connections == 0 && address.is_none() {
             return Ok(None);
         }
@@ -205,6 +243,37 @@ mod tests {
         assert_eq!(client("10.0.0.1", "198.51.100.1, joe"), "10.0.0.1");
         assert_eq!(client("10.0.0.1", ""), "10.0.0.1");
         assert_eq!(client("::ffff:10.0.0.1", "2001:db8::1"), "2001:db8::1");
+    }
+
+    #[test]
+    fn forwarded_address_in_any_spelling_is_read() {
+        let trusted = networks(&["10.0.0.0/8"]);
+        for (forwarded, expected) in [
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:4711", "2001:db8::1"),
+            ("198.51.100.1,", "198.51.100.1"),
+            (",198.51.100.1, ,", "198.51.100.1"),
+            ("\"198.51.100.1\"", "198.51.100.1"),
+            ("\"[2001:db8::1]:4711\"", "2001:db8::1"),
+            ("fe80::1%eth0", "fe80::1"),
+            ("[fe80::1%eth0]:4711", "fe80::1"),
+            ("::ffff:198.51.100.1", "198.51.100.1"),
+            ("[2001:db8::1", "10.0.0.1"),
+            ("[2001:db8::1]x", "10.0.0.1"),
+            ("198.51.100.1:x", "10.0.0.1"),
+            ("unknown", "10.0.0.1"),
+        ] {
+            assert_eq!(client_address(address("10.0.0.1"), forwarded, &trusted).to_string(), expected, "{forwarded}");
+        }
+    }
+
+    #[test]
+    fn ipv6_addresses_of_one_network_are_counted_as_one() {
+        let counted = |text: &str, prefix| counted(address(text), prefix).to_string();
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6", 64), "2001:db8:1:2::");
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6", 48), "2001:db8:1::");
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6", 128), "2001:db8:1:2:3:4:5:6");
+        assert_eq!(counted("198.51.100.7", 64), "198.51.100.7");
     }
 
     #[test]

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::CheckConfig(arguments) => commands::check_config::run(&arguments),
         Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
     };
+    notification_hub::telemetry::flush_logs();
     let Err(error) = result else { return ExitCode::SUCCESS };
     if error.is::<OutputClosed>() {
         return ExitCode::SUCCESS;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::backplane::Backplane;
 use crate::reactor::Reactors;
-use crate::telemetry::{Metrics, Phase};
+use crate::telemetry::{Metrics, Phase, flush_logs};
 
 /// The exit status after a second signal: as a shell tells of SIGINT.
 const ABORTED: i32 = 130;
@@ -33,6 +33,7 @@ pub fn signals() -> io::Result<watch::Receiver<bool>> {
             }
             if asked_before {
                 tracing::warn!("a second signal: ending at once");
+                flush_logs();
                 std::process::exit(ABORTED);
             }
             sender.send_replace(true);

@@ -11,7 +11,7 @@ use crate::websocket_frames::{framed, from_server};
 
 /// Small messages are enough to be too large.
 pub(crate) const TERMS: Terms =
-    Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, max_message: 512 };
+    Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, message_timeout: 300, max_message: 512 };
 
 /// The first byte says how the rest is sent: behind which handshake, and as frames, as one message or as fragments. However
 /// it is cut, the answers and the end are the same, the answers are what a client can read, and little is held of it.

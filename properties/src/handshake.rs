@@ -7,7 +7,8 @@ use notification_hub::protocol::handshake::{self, ACCEPTED};
 use crate::cuts::cuts;
 
 /// Larger than any input here.
-const TERMS: Terms = Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, max_message: 1 << 20 };
+const TERMS: Terms =
+    Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, message_timeout: 300, max_message: 1 << 20 };
 
 #[derive(Debug, Default, PartialEq)]
 struct Heard {

@@ -1,6 +1,7 @@
 //! The head of a request on the public port.
 
 use notification_hub::transport::front_door::{self, Head};
+use notification_hub::transport::request_head::MAX_HEAD_BYTES;
 
 use crate::cuts::beginnings;
 
@@ -17,9 +18,10 @@ pub(crate) fn check(input: &[u8]) {
     }
     let origin = front_door::origin(input);
     match verdict {
-        Head::Partial => assert!(input.len() < front_door::LARGEST_HEAD),
-        Head::Plain { .. } => {}
-        Head::Refuse(refusal) => assert!(matches!(refusal.status, 400 | 426 | 431 | 505)),
+        Head::Partial => assert!(input.len() < MAX_HEAD_BYTES),
+        Head::Plain(request) => assert!(request.length.is_none_or(|length| length > 0)),
+        Head::ProxyHeader => panic!("that is read before"),
+        Head::Refuse(refusal) => assert!(matches!(refusal.status, 400 | 426 | 431 | 501 | 505)),
         Head::Upgrade(upgrade) => {
             let head = &input[..upgrade.length];
             assert!(head.ends_with(b"\n") && head.trim_ascii_start().starts_with(b"GET "));

@@ -12,16 +12,16 @@ pub(crate) fn check(input: &[u8]) {
     // One for all would remember each token for as long as it is good.
     let negotiations = Negotiations::new(b"a key");
     let query = String::from_utf8_lossy(input);
-    let asked = Query::parse(&query).value("negotiateVersion");
+    let asked = Query::parse(&query).joined("negotiateVersion");
     let answer = body(asked.as_deref(), "an id", &negotiations.issue(Hub::Main).expect("randomness"));
     let answer: Value = serde_json::from_str(&answer).expect("JSON");
-    let asked: Option<i64> = asked.map_or(Some(0), |asked| asked.trim().parse().ok());
+    let asked: Option<i32> = asked.map_or(Some(0), |asked| asked.trim().parse().ok());
     if answer["error"].is_string() {
         assert!(asked.is_none_or(|asked| asked < 0), "{answer}");
         return;
     }
     let version = answer["negotiateVersion"].as_i64().expect("a version");
-    assert_eq!(Some(version), asked.map(|asked| asked.min(1)));
+    assert_eq!(Some(version), asked.map(|asked| asked.min(1).into()));
     let member = if version == 0 { "connectionId" } else { "connectionToken" };
     let token = answer[member].as_str().expect("a token");
     let taken = [Hub::Anonymous, Hub::Main, Hub::Main].map(|hub| negotiations.take(token, hub, Transport::LongPolling));

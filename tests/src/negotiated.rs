@@ -105,7 +105,11 @@ impl<'a> Negotiated<'a> {
     }
 }
 
-/// The next event.
+/// The next event, which a large one comes in several chunks.
 pub fn event(events: &mut Connection) -> Result<String> {
-    Ok(String::from_utf8(events.chunk()?.context("the events have ended")?)?)
+    let mut event = Vec::new();
+    while event != b":\r\n" && !event.ends_with(b"\r\n\r\n") {
+        event.extend(events.chunk()?.context("the events have ended")?);
+    }
+    Ok(String::from_utf8(event)?)
 }

@@ -113,6 +113,11 @@ impl RawClient {
         Ok(Self { stream: self.stream.try_clone()?, read: Vec::new() })
     }
 
+    /// Its socket.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Hangs up: with an end, or with a reset.
     pub fn leave(self, how: Leave) -> Result<()> {
         leave(self.stream, how)

@@ -113,9 +113,69 @@ fn requests_that_take_their_time_leave_descriptors_to_others() -> Result<()> {
     for path in ["/healthz", "/metrics"] {
         promptly(hub.admin, path)?;
     }
-    // As long as all places are taken it is answered, but with a 503.
-    wait::until("/alive", SOON, || promptly(hub.public, "/alive"))?;
+    // They take places of their own.
+    promptly(hub.public, "/alive")?;
     hub.push(&json!({ "type": 11, "payload": { "userId": user } }))?;
     client.hear("\"type\":11")?;
+    Ok(())
+}
+
+#[test]
+fn idle_connections_to_one_port_leave_the_others_alone() -> Result<()> {
+    let hub = LocalHub::start_with_descriptors(256, "reactors = 2")?;
+    let token = hub.token(&Uuid::new_v4().to_string(), &[])?;
+    for address in [hub.internal, hub.admin] {
+        let idle: Vec<Connection> = (0..300).map(|_| Connection::open(address)).collect::<Result<_>>()?;
+        promptly(hub.public, "/alive")?;
+        ensure!(hub.upgrade(Some(&token))?.0.status == 101);
+        promptly(hub.admin, "/healthz")?;
+        hub.push(&json!({ "type": 11, "payload": { "userId": Uuid::new_v4().to_string() } }))?;
+        drop(idle);
+    }
+    Ok(())
+}
+
+#[test]
+fn kept_connections_make_room_for_new_ones() -> Result<()> {
+    let hub = LocalHub::start_with_descriptors(256, "reactors = 2")?;
+    let mut kept = Vec::new();
+    for _ in 0..400 {
+        let mut connection = Connection::open(hub.public)?;
+        ensure!(connection.request("GET", "/alive", &[], b"")?.status == 200);
+        kept.push(connection);
+    }
+    let token = hub.token(&Uuid::new_v4().to_string(), &[])?;
+    ensure!(hub.upgrade(Some(&token))?.0.status == 101);
+    Ok(())
+}
+
+#[test]
+fn strangers_that_dribble_do_not_keep_probes_and_senders_out() -> Result<()> {
+    let hub = LocalHub::start_with_descriptors(LIMIT, "listen.send_on_public = true")?;
+    let internal = hub.signer().sign(&notification_hub_tests::token::internal())?;
+    let mut strangers = Vec::new();
+    for _ in 0..LIMIT {
+        let offer = http::request(hub.public, "POST", "/anonymous-hub/negotiate?negotiateVersion=1", &[], b"")?;
+        if offer.status == 503 {
+            break;
+        }
+        let offer = offer.json()?;
+        let id = offer["connectionToken"].as_str().context("no token")?;
+        let mut connection = Connection::open(hub.public)?;
+        let head = format!("POST /anonymous-hub?id={id} HTTP/1.1\r\nHost: hub\r\nContent-Length: 9\r\n\r\n");
+        connection.write(head.as_bytes())?;
+        strangers.push(connection);
+    }
+    ensure!(strangers.len() >= 8, "only {} places", strangers.len());
+    let answer = http::request(hub.public, "POST", "/anonymous-hub/negotiate", &[], b"")?;
+    ensure!(answer.status == 503, "there are places left: {answer:?}");
+    for path in ["/alive", "/", "/version"] {
+        promptly(hub.public, path)?;
+    }
+    Negotiated::new(&hub)?.polled()?;
+    let push = json!({ "type": 11, "payload": { "userId": Uuid::new_v4().to_string() } }).to_string();
+    let authorization = format!("Bearer {internal}");
+    let pushed = http::request(hub.public, "POST", "/send", &[("Authorization", &authorization)], push.as_bytes())?;
+    ensure!(pushed.status == 200, "{pushed:?}");
     Ok(())
 }

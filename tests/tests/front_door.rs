@@ -1,8 +1,16 @@
-//! Requests that no client would make: refused as the front door's contract says, and never taken for something else.
+//! Requests that no client would make: refused as the front door's contract says, and never taken for something else. Connections are
+//! kept for the next request, whatever it is.
+
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use notification_hub_tests::frames::{frame, opcode};
 use notification_hub_tests::http::{self, Connection};
 use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::negotiated::Negotiated;
+use notification_hub_tests::raw_client::{HANDSHAKE, RawClient};
+use notification_hub_tests::wait;
 
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
 
@@ -12,16 +20,17 @@ fn upgrade(hub: &LocalHub) -> Result<String> {
     Ok(http::upgrade("/hub", "hub", &authorization))
 }
 
-/// The status of the answer to some bytes, after which the connection has to end.
+/// The status of the answer to some bytes. An answer that says so has to be the end of the connection.
 fn status(hub: &LocalHub, request: &[u8]) -> Result<u16> {
-    let mut connection = Connection::open(hub.public)?;
+    status_at(hub.public, request)
+}
+
+fn status_at(address: SocketAddr, request: &[u8]) -> Result<u16> {
+    let mut connection = Connection::open(address)?;
     // A hub that refuses early does not take all of it.
     let _ = connection.write(request);
     let response = connection.response()?;
-    if response.status != 101 {
-        // In HTTP/1.0 that goes without saying.
-        let old = request.windows(8).any(|bytes| bytes == b"HTTP/1.0");
-        ensure!(old || response.header("connection") == Some("close"), "the connection may go on: {response:?}");
+    if response.header("connection") == Some("close") {
         ensure!(connection.ended()?, "the connection goes on behind {response:?}");
     }
     Ok(response.status)
@@ -42,7 +51,7 @@ fn an_upgrade_that_is_spoiled_is_refused() -> Result<()> {
         ("a length that is none", "Host: hub", "Host: hub\r\nContent-Length: -0", 400),
         ("a length with a sign", "Host: hub", "Host: hub\r\nContent-Length: +0", 400),
         ("a chunked body", "Host: hub", "Host: hub\r\nTransfer-Encoding: chunked", 400),
-        ("a body of an unknown coding", "Host: hub", "Host: hub\r\nTransfer-Encoding: identity", 400),
+        ("a body of an unknown coding", "Host: hub", "Host: hub\r\nTransfer-Encoding: identity", 501),
         ("both", "Host: hub", "Host: hub\r\nContent-Length: 0\r\nTransfer-Encoding: chunked", 400),
         ("an expectation", "Host: hub", "Host: hub\r\nExpect: 100-continue", 400),
         ("an old version", "HTTP/1.1", "HTTP/1.0", 400),
@@ -64,12 +73,13 @@ fn an_upgrade_that_is_spoiled_is_refused() -> Result<()> {
         ("bytes in the target that are no UTF-8", "/hub", "/hub?\u{fffd}", 400),
         ("a space in the target", "/hub", "/hub?a b", 400),
         ("no target", "/hub ", " ", 400),
-        ("an absolute target", "/hub", "http://hub/hub", 400),
+        ("an absolute target", "/hub", "http://vault.example/notifications/hub", 101),
+        ("an absolute target of a user", "/hub", "http://user@hub/hub", 400),
         ("a target that is an authority", "/hub", "hub:80", 404),
-        ("a path in percents", "/hub", "/%68ub", 404),
+        ("a path in percents", "/hub", "/%68ub", 101),
         ("a slash in percents", "/hub", "/notifications%2fhub", 404),
-        ("dots", "/hub", "/x/../hub", 404),
-        ("two slashes", "/hub", "//hub", 404),
+        ("dots", "/hub", "/x/../hub", 101),
+        ("two slashes", "/hub", "//hub", 101),
         ("a null byte in percents", "/hub", "/hub%00", 404),
         ("a fragment", "/hub", "/hub#x", 400),
         ("another method", "GET", "POST", 400),
@@ -151,14 +161,13 @@ fn a_head_has_a_size_and_so_many_headers() -> Result<()> {
 }
 
 #[test]
-fn nothing_behind_a_request_is_taken_for_another() -> Result<()> {
+fn nothing_behind_a_refused_request_is_taken_for_another() -> Result<()> {
     let hub = LocalHub::start("")?;
     let good = upgrade(&hub)?;
     let alive = "GET /alive HTTP/1.1\r\nHost: hub\r\n\r\n";
     for (what, first, expected) in [
-        ("a request", alive.to_owned(), 200),
-        ("a head", "HEAD /alive HTTP/1.1\r\nHost: hub\r\n\r\n".to_owned(), 200),
-        ("a request of HTTP/1.0", "GET /alive HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".to_owned(), 200),
+        ("a request that is the last", alive.replacen("hub", "hub\r\nConnection: close", 1), 200),
+        ("a request of HTTP/1.0", "GET /alive HTTP/1.0\r\n\r\n".to_owned(), 200),
         (
             "a body of two lengths",
             "POST /hub/negotiate HTTP/1.1\r\nHost: hub\r\nContent-Length: 0\r\nContent-Length: 9\r\n\r\n".to_owned(),
@@ -171,20 +180,12 @@ fn nothing_behind_a_request_is_taken_for_another() -> Result<()> {
             200,
         ),
         (
-            "an upgrade with a body",
-            good.replacen("Host: hub", "Host: hub\r\nContent-Length: 4", 1) + "GET ",
-            400,
-        ),
-        (
-            "an upgrade of something else",
-            good.replacen("/hub", "/alive", 1),
-            200,
-        ),
-        (
-            "a refused upgrade",
-            http::upgrade("/hub", "hub", ""),
+            "a body that nobody reads",
+            "POST /hub/negotiate HTTP/1.1\r\nHost: hub\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n".to_owned(),
             401,
         ),
+        ("an upgrade with a body", good.replacen("Host: hub", "Host: hub\r\nContent-Length: 4", 1) + "GET ", 400),
+        ("a refused upgrade", http::upgrade("/hub", "hub", ""), 401),
     ] {
         for second in [alive, &good] {
             let mut connection = Connection::open(hub.public)?;
@@ -199,4 +200,140 @@ fn nothing_behind_a_request_is_taken_for_another() -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[test]
+fn public_connection_is_kept_for_any_request_and_an_upgrade() -> Result<()> {
+    let hub = LocalHub::start("listen.send_on_public = true")?;
+    let client = Negotiated::new(&hub)?;
+    let user = client.user.clone();
+    let mut connection = Connection::open(hub.public)?;
+    for (method, target) in [("GET", "/alive"), ("HEAD", "/version"), ("GET", "/nobody"), ("POST", "/hub/negotiate")] {
+        let bodiless = method == "HEAD";
+        let response = if bodiless {
+            connection.write(b"HEAD /version HTTP/1.1\r\nHost: hub\r\n\r\n")?;
+            connection.head()?
+        } else {
+            connection.request(method, target, &[("Authorization", &client.authorization)], b"")?
+        };
+        ensure!(response.header("connection").is_none(), "{method} {target}: {response:?}");
+    }
+    // A body in chunks, as .NET's senders write it, in two parts, with the next request behind it.
+    let internal = hub.signer().sign(&notification_hub_tests::token::internal())?;
+    let push = format!("{{\"type\":11,\"payload\":{{\"userId\":\"{user}\"}}}}");
+    let head = format!(
+        "POST /send HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {internal}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    connection.write(format!("{head}{:x}\r\n{push}\r\n0", push.len()).as_bytes())?;
+    connection.write(b"\r\n\r\nGET /alive HTTP/1.1\r\nHost: hub\r\n\r\n")?;
+    ensure!(connection.response()?.status == 200);
+    ensure!(connection.response()?.text().starts_with('"'));
+    // Polls, and what the client says, on the same connection.
+    for (method, body, answer) in
+        [("GET", &b""[..], ""), ("POST", HANDSHAKE, ""), ("GET", b"", "{}\u{1e}"), ("DELETE", b"", "")]
+    {
+        let response = connection.request(method, &client.target, &[("Authorization", &client.authorization)], body)?;
+        ensure!(matches!(response.status, 200 | 202) && response.text() == answer, "{method}: {response:?}");
+    }
+    connection.write(upgrade(&hub)?.as_bytes())?;
+    ensure!(connection.response()?.status == 101);
+    let mut client = RawClient::from(connection);
+    client.say(&frame(opcode::TEXT, HANDSHAKE))?;
+    client.hear("{}")?;
+    Ok(())
+}
+
+#[test]
+fn kept_connection_with_half_a_head_is_cut_off() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let half = |address| -> Result<Connection> {
+        let mut connection = Connection::open(address)?;
+        connection.request("GET", "/alive", &[], b"")?;
+        connection.write(b"GET /alive HTTP/1.1\r\n")?;
+        Ok(connection)
+    };
+    for mut connection in [half(hub.public)?, half(hub.internal)?, half(hub.admin)?] {
+        ensure!(connection.ended()?);
+    }
+    Ok(())
+}
+
+#[test]
+fn request_without_one_valid_host_is_refused_on_every_port() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    for (address, path) in
+        [(hub.public, "/alive"), (hub.public, "/hub"), (hub.internal, "/send"), (hub.admin, "/healthz")]
+    {
+        for host in ["a b", "a/b", "user@a", "a:x", "[::1", "<x>", "a\r\nHost: a"] {
+            let found = status_at(address, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes())?;
+            ensure!(found == 400, "{path}, {host}: {found}");
+        }
+        let found = status_at(address, format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes())?;
+        ensure!(found == 400, "{path} without a host: {found}");
+        for codings in ["chunked, chunked", "gzip, chunked", "gzip"] {
+            let request = format!("POST {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: {codings}\r\n\r\n0\r\n\r\n");
+            let found = status_at(address, request.as_bytes())?;
+            ensure!(found == 501, "{path}, {codings}: {found}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn health_checks_of_load_balancers_find_the_hub() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    for request in ["GET / HTTP/1.1\r\nHost: hub\r\n\r\n", "OPTIONS / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {
+        ensure!(status(&hub, request.as_bytes())? == 200, "{request:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn negotiation_with_a_version_that_is_no_integer_is_told_so() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    for version in ["2147483648", "1&negotiateVersion=0", "x"] {
+        let target = format!("/anonymous-hub/negotiate?negotiateVersion={version}");
+        let response = http::request(hub.public, "POST", &target, &[], b"")?;
+        let expected = r#"{"error":"The client requested a non-integer protocol version."}"#;
+        ensure!((response.status, response.text().as_str()) == (200, expected), "{version}: {response:?}");
+    }
+    Ok(())
+}
+
+/// The first bytes of a connection by a proxy that names a client.
+const PROXY: &[u8] = b"PROXY TCP4 198.51.100.7 10.0.0.1 4711 80\r\n";
+
+#[test]
+fn proxy_header_from_a_trusted_proxy_names_the_client() -> Result<()> {
+    let hub = LocalHub::start(
+        "listen.proxy_protocol = true\nlimits = { per_address = 1, trusted_proxies = ['127.0.0.0/8'] }",
+    )?;
+    let version_2 = [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", &[198, 51, 100, 8, 10, 0, 0, 1, 0, 1, 0, 80][..]].concat();
+    let good = upgrade(&hub)?;
+    let open = |preface: &[u8]| -> Result<(u16, Connection)> {
+        let mut connection = Connection::open(hub.public)?;
+        connection.write(&[preface, good.as_bytes()].concat())?;
+        Ok((connection.response()?.status, connection))
+    };
+    let mut inside = Vec::new();
+    for preface in [PROXY, &version_2] {
+        let (status, connection) = open(preface)?;
+        ensure!(status == 101, "{status}");
+        inside.push(connection);
+        ensure!(open(preface)?.0 == 429, "the client is counted by its own address");
+    }
+    // What goes to axum, too, and what comes without.
+    ensure!(status(&hub, &[PROXY, b"GET /alive HTTP/1.1\r\nHost: hub\r\n\r\n"].concat())? == 200);
+    ensure!(http::get(hub.public, "/alive")?.status == 200);
+    Ok(())
+}
+
+#[test]
+fn proxy_header_from_elsewhere_is_refused_and_logged() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    ensure!(status(&hub, &[PROXY, b"GET /alive HTTP/1.1\r\nHost: hub\r\n\r\n"].concat())? == 400);
+    wait::until("the log tells what to set", Duration::from_secs(20), || {
+        ensure!(hub.process.printed().contains("listen.proxy_protocol"));
+        Ok(())
+    })
 }

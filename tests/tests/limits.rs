@@ -97,6 +97,18 @@ fn an_address_behind_a_trusted_proxy_has_so_many_and_no_more() -> Result<()> {
     told(&anonymous(&hub, "203.0.113.2, 198.51.100.7")?.0, 429)?;
     ensure!(anonymous(&hub, "198.51.100.8")?.0.status == 101);
 
+    // An address in whatever spelling, and IPv6 by networks.
+    for (first, second) in [
+        ("[2001:db8:1::1]", "2001:db8:1::2"),
+        ("\"[2001:db8:2::1]:4711\"", "2001:db8:2::1%eth0"),
+        ("198.51.100.9,", "198.51.100.9:4711"),
+    ] {
+        let (response, _inside) = anonymous(&hub, first)?;
+        ensure!(response.status == 101, "{first}: {response:?}");
+        told(&anonymous(&hub, second)?.0, 429)?;
+    }
+    ensure!(anonymous(&hub, "2001:db8:1:1::1")?.0.status == 101);
+
     // Without trusted proxies everybody has one address, and what they say of it is worth nothing.
     let hub = LocalHub::start("limits.per_address = 1")?;
     let inside: Vec<_> = (0..3).map(|_| anonymous(&hub, "198.51.100.7")).collect::<Result<_>>()?;

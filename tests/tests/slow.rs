@@ -1,18 +1,19 @@
 //! Clients that send or read too slowly, or not at all: cut off in their time, at a bounded price, and nobody else waits.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::bench::{machine, memory};
-use notification_hub_tests::frames::{frame, opcode};
+use notification_hub_tests::frames::{fragment, frame, opcode};
 use notification_hub_tests::http::{self, Connection};
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::negotiated::{Negotiated, event};
 use notification_hub_tests::raw_client::{HANDSHAKE, RawClient};
-use notification_hub_tests::{descriptors, token, wait};
-use rustix::process::Signal;
+use notification_hub_tests::{descriptors, programs, token, wait};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -54,11 +55,12 @@ fn whoever_sends_byte_by_byte_is_cut_off_at_every_stage() -> Result<()> {
     let long = "x".repeat(1000);
     let speaker = Negotiated::new(&hub)?;
     let internal = hub.signer().sign(&token::internal())?;
-    let open = |bytes: &str| -> Result<TcpStream> {
-        let mut connection = Connection::open(hub.public)?;
+    let at = |address, bytes: &str| -> Result<TcpStream> {
+        let mut connection = Connection::open(address)?;
         connection.write(bytes.as_bytes())?;
         Ok(connection.into_parts().0)
     };
+    let open = |bytes: &str| at(hub.public, bytes);
     let upgraded = || -> Result<TcpStream> { Ok(hub.upgrade(Some(&token))?.1.into_parts().0) };
     let sending = || -> Result<TcpStream> {
         let mut connection = Connection::open(hub.internal)?;
@@ -71,6 +73,9 @@ fn whoever_sends_byte_by_byte_is_cut_off_at_every_stage() -> Result<()> {
         ("the head of a request", open("POST /hub/negotiate HTTP/1.1\r\n")?, format!("X: {long}"), ""),
         ("the head of a poll", open("")?, speaker.head("GET", &long), ""),
         ("the head of a request for events", open("GET /hub HTTP/1.1\r\nAccept: ")?, long.clone(), ""),
+        ("the head of a push", at(hub.internal, "POST /send HTTP/1.1\r\n")?, format!("X: {long}"), ""),
+        ("the head of a probe", at(hub.admin, "GET /healthz HTTP/1.1\r\n")?, format!("X: {long}"), ""),
+        ("a line of the head of a probe", at(hub.admin, "")?, "\r\n".repeat(1000), ""),
         ("what is said by a POST", open(&speaker.head("POST", "Content-Length: 1000\r\n"))?, long.clone(), " 408 "),
         ("the body of a push", sending()?, long.clone(), " 408 "),
         ("a handshake", upgraded()?, format!("\u{3}{long}"), "\u{fffd}"),
@@ -132,6 +137,65 @@ fn a_slow_client_that_has_a_connection_is_heard_in_the_end() -> Result<()> {
     }
     client.hear("\"invocationId\":\"0\"")?;
     client.hear("Connection closed with an error.").context("then it was silent")?;
+    Ok(())
+}
+
+#[test]
+fn client_that_has_caught_up_is_pinged_within_the_keep_alive_interval() -> Result<()> {
+    // As long as it takes nothing it is looked at after an hour.
+    let hub = LocalHub::start("slow_consumer.timeout = '1h'\nsignalr.keep_alive = '1s'\ncatch_up.enabled = false")?;
+    let user = Uuid::new_v4().to_string();
+    let mut client = RawClient::with_little_room(&hub, &user)?;
+    fill(&hub, &user)?;
+    hub.push(&push(&user, 11, "the last", 0))?;
+    client.hear("the last")?;
+    client.hear("{\"type\":6}")?;
+    client.hear("{\"type\":6}")?;
+    Ok(())
+}
+
+#[test]
+fn message_that_is_begun_and_not_ended_ends_its_connection() -> Result<()> {
+    let hub = LocalHub::start("signalr.message_timeout = '2s'")?;
+    let user = Uuid::new_v4().to_string();
+    let whole = b"{\"type\":1,\"invocationId\":\"0\",\"target\":\"Nope\",\"arguments\":[]}\x1e";
+    for begun in [
+        frame(opcode::TEXT, b"{\"type\":1,"),
+        fragment(opcode::TEXT, b"{\"type\":1,"),
+        frame(opcode::TEXT, b"{\"type\":1,")[..7].to_vec(),
+        [frame(opcode::TEXT, whole), frame(opcode::TEXT, b"{")].concat(),
+    ] {
+        let mut client = RawClient::connected(&hub, &user)?;
+        client.say(&begun)?;
+        // A sign of life is no end of the message.
+        let heard = drip(client.again()?.into_stream(), &[])?;
+        ensure!(heard.contains("Connection closed with an error."), "{heard:?}");
+    }
+    // Who goes on ending messages is not cut off, also if each comes with the beginning of the next.
+    let mut client = RawClient::connected(&hub, &user)?;
+    let two = [&whole[..], &whole[..9]].concat();
+    client.say(&frame(opcode::TEXT, &two))?;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(5) {
+        std::thread::sleep(PAUSE);
+        client.say(&frame(opcode::TEXT, &[&whole[9..], &whole[..9]].concat()))?;
+        client.hear("\"invocationId\":\"0\"")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn anonymous_client_may_begin_a_kilobyte_and_no_more() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let target = format!("/anonymous-hub?Token={}", Uuid::new_v4());
+    let mut connection = Connection::open(hub.public)?;
+    connection.write(http::upgrade(&target, "hub", "").as_bytes())?;
+    ensure!(connection.response()?.status == 101);
+    let mut client = RawClient::from(connection);
+    client.say(&frame(opcode::TEXT, HANDSHAKE))?;
+    client.hear("{}")?;
+    client.say(&fragment(opcode::TEXT, &[b' '; 1025]))?;
+    client.hear("Connection closed with an error.")?;
     Ok(())
 }
 
@@ -341,6 +405,44 @@ fn deaf_clients_do_not_keep_a_hub_from_ending() -> Result<()> {
     shy.say(&HANDSHAKE[..3])?;
     hub.process.signal(Signal::TERM)?;
     let status = hub.process.wait(SOON)?;
+    ensure!(status.success(), "{status}");
+    Ok(())
+}
+
+#[test]
+fn log_that_nobody_reads_holds_nobody_up() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let key = folder.path().join("test.secret");
+    std::fs::write(&key, "x".repeat(40))?;
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(programs::find("notification-hub")?).arg("serve");
+    command.env("NOTIFICATION_HUB__AUTH__KEYS", &key).env("NOTIFICATION_HUB__LOG__LEVEL", "debug");
+    for port in ["PUBLIC", "INTERNAL", "ADMIN"] {
+        command.env(format!("NOTIFICATION_HUB__LISTEN__{port}"), "127.0.0.1:0");
+    }
+    let mut hub = command.stdout(Stdio::piped()).spawn()?;
+    // Read up to the line that says where it listens, and not on.
+    let mut output = BufReader::with_capacity(1, hub.stdout.take().context("no output")?);
+    let listening: Value = loop {
+        let mut line = String::new();
+        ensure!(output.read_line(&mut line)? > 0, "it has ended");
+        if let Some(addresses) = serde_json::from_str::<Value>(&line)?.get_mut("listening") {
+            break addresses.take();
+        }
+    };
+    let address = |port: &str| listening[port].as_str().unwrap_or_default().parse().context("no address");
+    let (public, admin) = (address("public")?, address("admin")?);
+    // Each is told of in the log, which is as long as a pipe is large.
+    for number in 0..1000 {
+        let mut connection = Connection::open(public)?;
+        connection.write(http::upgrade("/hub", "hub", "").as_bytes())?;
+        ensure!(connection.response()?.status == 401, "{number}");
+    }
+    ensure!(http::get(public, "/alive")?.status == 200);
+    ensure!(http::get(admin, "/healthz")?.status == 200);
+    // What is left of the log does not keep it from ending.
+    kill_process(Pid::from_child(&hub), Signal::TERM)?;
+    let status = wait::until("it ends", SOON, || hub.try_wait()?.context("not yet"))?;
     ensure!(status.success(), "{status}");
     Ok(())
 }

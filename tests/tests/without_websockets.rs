@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use notification_hub_tests::http::Connection;
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::negotiated::{Negotiated, event};
-use notification_hub_tests::raw_client::HANDSHAKE;
+use notification_hub_tests::raw_client::{HANDSHAKE, RawClient};
 use notification_hub_tests::wait;
 use rustix::process::Signal;
+use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(30);
 const CLOSE: &str = "{\"type\":7,\"allowReconnect\":true}\u{1e}";
@@ -117,12 +118,64 @@ fn a_listener_that_never_reads_is_let_go_of() -> Result<()> {
     let client = Negotiated::new(&hub)?;
     let _events = client.listen()?;
     connected(&hub, "sse", 1.0)?;
+    let large = json!({ "type": 11, "payload": { "userId": client.user }, "contextId": "x".repeat(8000) });
     wait::until("it is gone", SOON, || {
-        for _ in 0..500 {
-            client.log_out()?;
+        for _ in 0..20 {
+            hub.push(&large)?;
         }
         ensure!(hub.metric(r#"notification_hub_closes_total{reason="slow"}"#)? == 1.0);
         Ok(())
     })?;
     connected(&hub, "sse", 0.0)
+}
+
+#[test]
+fn push_of_any_size_reaches_a_client_by_every_transport() -> Result<()> {
+    let hub = LocalHub::start("catch_up.enabled = false")?;
+    let listener = Negotiated::new(&hub)?;
+    let mut events = listener.listen()?;
+    let poller = Negotiated::new(&hub)?.polled()?;
+    let user = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
+    let mut websocket = RawClient::connected(&hub, user)?;
+    let mut slow = RawClient::with_little_room(&hub, &listener.user)?;
+    for length in [64_000, 66_000, 70_000, 1_000_000] {
+        let context = "x".repeat(length);
+        for user in [&listener.user, &poller.user, user] {
+            hub.push(&json!({ "type": 11, "payload": { "userId": user }, "contextId": context }))?;
+        }
+        let by_events = event(&mut events).with_context(|| format!("{length} bytes by events"))?;
+        ensure!(by_events.contains(&context), "{length} bytes by events: {by_events:.200}");
+        let mut by_polls = String::new();
+        while !by_polls.contains("\"type\":11") {
+            by_polls += &poller.poll().with_context(|| format!("{length} bytes by polls"))?;
+        }
+        ensure!(by_polls.contains(&context), "{length} bytes by polls: {by_polls:.200}");
+        for client in [&mut websocket, &mut slow] {
+            let heard = client.hear("\"type\":11").with_context(|| format!("{length} bytes by a WebSocket"))?;
+            ensure!(heard.contains(&context), "{length} bytes by a WebSocket: {heard:.200}");
+        }
+    }
+    ensure!(hub.metric(r#"notification_hub_closes_total{reason="slow"}"#)? == 0.0);
+    Ok(())
+}
+
+#[test]
+fn post_of_more_than_64_kib_is_taken() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let poller = Negotiated::new(&hub)?.polled()?;
+    let call = b"{\"type\":1,\"invocationId\":\"7\",\"target\":\"Nope\",\"arguments\":[]}\x1e";
+    poller.say(&[&b"{\"type\":6}\x1e".repeat(6_000)[..], call].concat())?;
+    ensure!(poller.poll()?.contains("\"invocationId\":\"7\""));
+    Ok(())
+}
+
+#[test]
+fn accept_header_of_another_type_gets_no_events() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let client = Negotiated::new(&hub)?;
+    let mut connection = Connection::open(hub.public)?;
+    connection.write(client.head("GET", "Accept: text/event-streamx\r\n").as_bytes())?;
+    let response = connection.response()?;
+    ensure!(response.header("content-type") == Some("application/octet-stream"), "{response:?}");
+    Ok(())
 }

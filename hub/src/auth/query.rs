@@ -22,12 +22,21 @@ impl<'a> Query<'a> {
 
     /// The first value of a parameter, percent-decoded; names are compared without case, as ASP.NET does.
     pub fn value(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.values(name).next()
+    }
+
+    /// All values of a parameter with commas between them, as ASP.NET reads one that is there more than once.
+    pub fn joined(&self, name: &str) -> Option<Cow<'a, str>> {
+        self.values(name).reduce(|values, value| Cow::Owned(format!("{values},{value}")))
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
         // What is escaped is longer.
-        let is = |other: &str| {
+        let is = move |other: &str| {
             other.eq_ignore_ascii_case(name)
                 || (other.len() > name.len() && percent_decode(other).eq_ignore_ascii_case(name))
         };
-        self.0.iter().find(|(other, _)| is(other)).map(|(_, value)| percent_decode(value))
+        self.0.iter().filter(move |(other, _)| is(other)).map(|(_, value)| percent_decode(value))
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Dev) -> anyhow::Result<()> {
     // The command that is printed has to work from any folder.
     let key = key_file(&keys.canonicalize()?)?;
     let config = configure(arguments, &keys)?;
-    let level = start_logs(&config.log, LogTo::Error);
+    let level = start_logs(&config.log, LogTo::Error)?;
     let user = user_of(folder)?;
     let minter = Minter::from_file(&key)?;
     let user_token = minter.mint(&Request { expires_in: VALID, ..Request::user(user) })?;

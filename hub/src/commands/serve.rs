@@ -12,7 +12,7 @@ use super::{Serve, Usage, output, runtime};
 /// Runs a hub.
 pub(crate) fn run(arguments: &Serve) -> anyhow::Result<()> {
     let config = arguments.load()?;
-    let level = start_logs(&config.log, LogTo::Output);
+    let level = start_logs(&config.log, LogTo::Output)?;
     runtime()?.block_on(serve(
         config,
         level,

@@ -14,7 +14,7 @@ pub use backplane::Backplane;
 pub use layers::{Layers, Origin, Problem, Problems, Shown};
 pub use redis::{Redis, RedisError};
 pub use secret::Secret;
-use setting::{Address, Bytes, Level, Url};
+use setting::{Address, Bytes, Level, Prefix, Url};
 pub use setting::{LogFormat, Setting};
 pub use source::{AzureQueue, Source};
 
@@ -73,6 +73,8 @@ pub struct Listen {
     pub admin: String,
     /// Whether senders may post to the public port too, as to the original.
     pub send_on_public: bool,
+    /// Whether trusted proxies begin connections to the public port with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
 }
 
 /// Which tokens are accepted.
@@ -99,6 +101,8 @@ pub struct SignalR {
     pub keep_alive: Duration,
     /// After how long without input a client that has pinged is gone.
     pub client_timeout: Duration,
+    /// After how long without its end a message's beginning is waited for no more.
+    pub message_timeout: Duration,
     /// How long a poll of a client by long polling waits for something to answer.
     pub poll_timeout: Duration,
     /// The largest message of a client, its framing included, in bytes.
@@ -171,6 +175,7 @@ impl Config {
             internal: layers.get("listen.internal", Address("0.0.0.0:5001".into())).0,
             admin: layers.get("listen.admin", Address("0.0.0.0:9090".into())).0,
             send_on_public: layers.get("listen.send_on_public", false),
+            proxy_protocol: layers.get("listen.proxy_protocol", false),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let reactors = layers.get("reactors", cores.min(4));
@@ -190,6 +195,7 @@ impl Config {
             handshake_timeout: layers.positive("signalr.handshake_timeout", 15 * SECOND),
             keep_alive: layers.positive("signalr.keep_alive", 15 * SECOND),
             client_timeout: layers.positive("signalr.client_timeout", 30 * SECOND),
+            message_timeout: layers.positive("signalr.message_timeout", 30 * SECOND),
             poll_timeout: layers.positive("signalr.poll_timeout", 90 * SECOND),
             max_message: layers.get("signalr.max_message", Bytes(32 * 1024)).0,
         };
@@ -203,9 +209,15 @@ impl Config {
             connections: layers.get("limits.connections", 0),
             per_user: layers.get("limits.per_user", 0),
             per_address: layers.get("limits.per_address", 0),
+            ipv6_prefix: layers.get("limits.ipv6_prefix", Prefix(64)).0,
             trusted_proxies: layers.get("limits.trusted_proxies", Vec::new()),
             handshakes_in_flight: layers.get("limits.handshakes_in_flight", 512),
         };
+        layers.check(
+            "listen.proxy_protocol",
+            !listen.proxy_protocol || !limits.trusted_proxies.is_empty(),
+            "needs limits.trusted_proxies: name the proxies that send the header",
+        );
         layers.check("limits.handshakes_in_flight", limits.handshakes_in_flight > 0, "has to be above 0");
         let cors = layers.get("cors.origins", ORIGINS.map(str::to_owned).to_vec());
         let catch_up = CatchUp {

@@ -191,6 +191,21 @@ fn bytes(text: &str) -> Option<usize> {
     number.checked_mul(unit)
 }
 
+/// The length of an IPv6 network's prefix, in bits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Prefix(pub u8);
+
+impl Setting for Prefix {
+    fn read(value: &Value) -> Result<Self, &'static str> {
+        let bits = usize::read(value).ok().and_then(|bits| u8::try_from(bits).ok());
+        bits.filter(|bits| (1..=128).contains(bits)).map(Prefix).ok_or("a whole number from 1 to 128")
+    }
+
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {

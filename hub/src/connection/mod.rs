@@ -10,6 +10,7 @@ pub use clock::{Clock, Tick};
 pub use id::ConnectionId;
 pub use transport::Transport;
 
+use crate::delivery::Hub;
 use crate::protocol::handshake::{self, Cancellation, HandshakeError};
 use crate::protocol::{
     self, CLOSED_WITH_ERROR, ClientMessage, Protocol, ProtocolError, ServerMessage, json, messagepack,
@@ -24,8 +25,23 @@ pub struct Terms {
     pub keep_alive: u32,
     /// After how long without input a client that has pinged is gone.
     pub client_timeout: u32,
+    /// After how long without its end a message's beginning is waited for no more.
+    pub message_timeout: u32,
     /// The largest message of a client, its framing included.
     pub max_message: usize,
+}
+
+/// The largest message on the anonymous hub, in bytes: whoever likes connects there, and has nothing to say but a handshake and pings.
+const MAX_ANONYMOUS_MESSAGE: usize = 1024;
+
+impl Terms {
+    /// Returns the terms of a hub's clients.
+    pub fn on(&self, hub: Hub) -> Terms {
+        match hub {
+            Hub::Main => *self,
+            Hub::Anonymous => Terms { max_message: self.max_message.min(MAX_ANONYMOUS_MESSAGE), ..*self },
+        }
+    }
 }
 
 /// How often that is tried at the most: a handshake in more messages than this needs its separator.

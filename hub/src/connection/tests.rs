@@ -3,7 +3,8 @@
 use super::*;
 use crate::protocol::{encode, varint};
 
-const TERMS: Terms = Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, max_message: 256 };
+const TERMS: Terms =
+    Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, message_timeout: 300, max_message: 256 };
 
 const JSON: &[u8] = b"{\"protocol\":\"json\",\"version\":1}\x1e";
 const MESSAGEPACK: &[u8] = b"{\"protocol\":\"messagepack\",\"version\":1}\x1e";

@@ -104,7 +104,13 @@ impl Reactor {
         for _ in 0..READS {
             let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
             let mut outgoing = Outgoing::reusing(&mut self.spare);
-            match connection.hear(&mut self.buffer, closed, self.now, &self.terms, &mut outgoing) {
+            let before = connection.unfinished().map_or(0, |(_, bytes)| bytes);
+            let heard = connection.hear(&mut self.buffer, closed, self.now, &self.terms, &mut outgoing);
+            let after = connection.unfinished().map_or(0, |(_, bytes)| bytes);
+            if after > before {
+                self.note_unfinished(after - before);
+            }
+            match heard {
                 Heard::All if outgoing.is_empty() => {
                     self.spare = outgoing.bytes;
                     return;
@@ -168,6 +174,8 @@ impl Reactor {
             Sent::Broken => self.close(slot, Ending::Reset, &[]),
             Sent::Written => {
                 self.catch_up.on_drained(id, self.now);
+                // Until now it was looked at by how long it takes nothing; now pings are due again.
+                self.rearm(slot);
                 // What it has said meanwhile was announced then, perhaps with its end.
                 self.hear(slot, true);
             }
@@ -258,6 +266,11 @@ impl Reactor {
         if matches!(ending, Ending::Slow | Ending::Reset) {
             if ending == Ending::Slow {
                 metrics.slow_consumers.inc("reset");
+                let lost = connection.uncovered();
+                if lost > 0 {
+                    metrics.slow_consumer_losses.inc_by(lost as u64);
+                    tracing::warn!(id = ?connection.id(), lost, "slow client reset; notifications that no sync covers are lost");
+                }
             }
             // A full or broken socket takes no last words.
             connection.socket.reset();

@@ -188,7 +188,7 @@ impl Connection {
             Ok(count) => {
                 // A socket that gives less than there is room for is empty.
                 let more = count == room || closed;
-                match self.websocket.receive(&mut buffer[..count], now, terms, outgoing) {
+                match self.websocket.receive(&mut buffer[..count], now, &terms.on(self.hub), outgoing) {
                     Some(ending) => Heard::End(ending),
                     None if more => Heard::More,
                     None => Heard::All,
@@ -208,7 +208,7 @@ impl Connection {
         terms: &Terms,
         outgoing: &mut Outgoing,
     ) -> Option<Ending> {
-        self.websocket.receive(leftover, now, terms, outgoing)
+        self.websocket.receive(leftover, now, &terms.on(self.hub), outgoing)
     }
 
     /// Writes a push; nothing for a client that is not connected yet or any more, or whose protocol the push lacks.
@@ -292,6 +292,16 @@ impl Connection {
         Sent::Written
     }
 
+    /// Returns how many frames wait for it that no `SyncVault` makes up for.
+    pub(super) fn uncovered(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.uncovered())
+    }
+
+    /// Returns since when it owes the rest of a message, and how many bytes of that are kept. `None` between two messages.
+    pub(super) fn unfinished(&self) -> Option<(Tick, usize)> {
+        self.websocket.unfinished()
+    }
+
     /// Whether something waits for it.
     pub(super) fn is_waiting(&self) -> bool {
         self.outbox.is_some()
@@ -315,7 +325,7 @@ impl Connection {
         match &self.outbox {
             // Nobody listens to it, so its silence is none; and a ping says no more than the frames that wait.
             Some(outbox) => Some(outbox.taken().after(patience.timeout)),
-            None => self.websocket.session.due(terms),
+            None => self.websocket.due(terms),
         }
     }
 
@@ -323,7 +333,7 @@ impl Connection {
     pub(super) fn overdue(&mut self, now: Tick, terms: &Terms, patience: &Patience) -> Option<Overdue> {
         match &self.outbox {
             Some(outbox) => (now >= outbox.taken().after(patience.timeout)).then_some(Overdue::End(Ending::Slow)),
-            None => self.websocket.session.overdue(now, terms),
+            None => self.websocket.overdue(now, terms),
         }
     }
 

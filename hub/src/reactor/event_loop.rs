@@ -71,6 +71,8 @@ pub(super) struct Reactor {
     pub(super) now: Tick,
     pub(super) terms: Terms,
     pub(super) patience: Patience,
+    /// Bytes of messages that are not whole, at the most.
+    pub(super) unfinished: usize,
     /// Slots whose sockets may have more to read: events come only once.
     again: Vec<u32>,
     /// There may be more mail than a turn has time for.
@@ -110,6 +112,7 @@ impl Reactor {
             handshake_timeout: Tick::count(config.signalr.handshake_timeout),
             keep_alive: Tick::count(config.signalr.keep_alive),
             client_timeout: Tick::count(config.signalr.client_timeout),
+            message_timeout: Tick::count(config.signalr.message_timeout),
             max_message: config.signalr.max_message,
         };
         let patience =
@@ -131,6 +134,7 @@ impl Reactor {
             now,
             terms,
             patience,
+            unfinished: 0,
             again: Vec::new(),
             more_mail: false,
             buffer: vec![0; BUFFER],
@@ -204,6 +208,7 @@ impl Reactor {
                     self.deliver_published(&delivery, receipt, published);
                 }
                 Mail::Adopt(newcomer) => self.adopt_from_peer(newcomer),
+                Mail::Returned(returned) => self.take_back(returned),
                 Mail::Verified(verdict) => self.verified(verdict),
                 Mail::KeysAwaited => self.keys_awaited(),
                 Mail::Subscribed(id) => self.on_subscribed(id),

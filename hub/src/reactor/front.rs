@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::acceptor::Acceptor;
 use super::arrival::{Arrival, Progress};
@@ -17,17 +16,13 @@ use super::verification::Verification;
 use crate::auth::{Claims, Guest, Policy, Rejection};
 use crate::connection::{Tick, Transport};
 use crate::limits::Full;
+use crate::telemetry::Seldom;
 use crate::transport::front_door::{self, Head, Upgrade};
-use crate::transport::headers;
+use crate::transport::headers::{self, KEEP_ALIVE_TIMEOUT, REFUSAL_LINGERS, REQUEST_HEAD_TIMEOUT};
 use crate::transport::negotiations::Standing;
-use crate::transport::plain::{Entrance, Handover};
+use crate::transport::plain::{Entrance, Handover, Returned};
 use crate::transport::refusal::Refusal;
-
-/// How long a request's head may take.
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
-
-/// How long a refused client has to read its answer.
-const REFUSAL_LINGERS: Duration = Duration::from_secs(1);
+use crate::transport::request_head::PlainRequest;
 
 /// How many bytes all heads that are not whole may take together, and what is left of them after a cut.
 const PARTIAL_HEADS: usize = 64 * 1024 * 1024;
@@ -44,6 +39,8 @@ pub(super) struct Front {
     /// Bytes of heads that are not whole, at the most.
     partial: usize,
     tickets: u64,
+    /// For PROXY headers that are refused.
+    proxies: Seldom,
 }
 
 impl Reactor {
@@ -56,9 +53,16 @@ impl Reactor {
         most: usize,
     ) -> io::Result<()> {
         let acceptor = Acceptor::new(listener, self.poll.registry(), most)?;
-        let front =
-            Front { acceptor, plain, verification, verifying: 0, waiting: VecDeque::new(), partial: 0, tickets: 0 };
-        self.front = Some(front);
+        self.front = Some(Front {
+            acceptor,
+            plain,
+            verification,
+            verifying: 0,
+            waiting: VecDeque::new(),
+            partial: 0,
+            tickets: 0,
+            proxies: Seldom::default(),
+        });
         Ok(())
     }
 
@@ -79,26 +83,55 @@ impl Reactor {
         front.acceptor.accept(open, |socket, peer| {
             let mut socket = Socket::from(socket);
             if let Some(slot) = self.reserve(&mut socket) {
-                let deadline = self.now.after(Tick::count(HEAD_DEADLINE));
-                self.slots[slot as usize].state = State::Arriving(Arrival::new(socket, peer, deadline));
+                let deadline = self.now.after(Tick::count(REQUEST_HEAD_TIMEOUT));
+                let config = &self.shared.config;
+                let is_proxied = config.listen.proxy_protocol && config.limits.is_trusted(peer);
+                self.slots[slot as usize].state = State::Arriving(Arrival::new(socket, peer, deadline, is_proxied));
                 self.arm(slot, deadline);
             }
         });
         self.front = Some(front);
     }
 
-    /// Cuts off the older half of those who are no clients yet or no longer, so that others get a word in; gives how many that
-    /// were.
+    /// Takes back a connection whose request was answered: it is kept for the next one, or closed so that the answer is not lost.
+    pub(super) fn take_back(&mut self, returned: Returned) {
+        let Returned { socket, read, peer, is_ending } = returned;
+        let Some(front) = self.front.as_ref().filter(|_| !is_ending) else {
+            let mut socket = Socket::from(socket);
+            if let Some(slot) = self.reserve(&mut socket) {
+                self.depart(slot, socket, Outbox::new(self.now), REFUSAL_LINGERS);
+            }
+            return;
+        };
+        if self.slots.len() + self.peers_open() >= front.acceptor.most() {
+            return;
+        }
+        let mut socket = Socket::from(socket);
+        if let Some(slot) = self.reserve(&mut socket) {
+            let deadline = self.now.after(Tick::count(KEEP_ALIVE_TIMEOUT));
+            let mut arrival = Arrival::kept(socket, peer, deadline);
+            let head = arrival.take(&read);
+            self.slots[slot as usize].state = State::Arriving(arrival);
+            self.arm(slot, deadline);
+            self.is_begun(slot);
+            head.into_iter().for_each(|head| self.follow(slot, head));
+        }
+    }
+
+    /// Cuts off the older half of those who are no clients yet or no longer, so that others get a word in: first who is kept for a
+    /// request of which nothing has come. Gives how many that were.
     fn make_room(&mut self) -> usize {
         let fleeting = self.slots.iter().filter_map(|(slot, entry)| match &entry.state {
-            State::Arriving(arrival) if arrival.verifying.is_none() => Some((arrival.deadline, slot)),
-            State::Leaving(departure) => Some((departure.deadline(), slot)),
+            State::Arriving(arrival) if arrival.verifying.is_none() => {
+                Some((!arrival.is_idle(), arrival.deadline, slot))
+            }
+            State::Leaving(departure) => Some((true, departure.deadline(), slot)),
             _ => None,
         });
-        let mut fleeting: Vec<(Tick, usize)> = fleeting.collect();
+        let mut fleeting: Vec<(bool, Tick, usize)> = fleeting.collect();
         fleeting.sort_unstable();
         let half = fleeting.len().div_ceil(2);
-        fleeting.iter().take(half).for_each(|(_, slot)| _ = self.slots.remove(*slot));
+        fleeting.iter().take(half).for_each(|(.., slot)| _ = self.slots.remove(*slot));
         half
     }
 
@@ -109,14 +142,52 @@ impl Reactor {
         match arrival.read(&mut self.buffer) {
             Progress::Waits => {
                 let more = arrival.head.len() - before;
+                if before == 0 {
+                    self.is_begun(slot);
+                }
                 self.note_partial(more);
             }
             Progress::Gone => _ = self.slots.remove(slot as usize),
-            Progress::Head(Head::Partial) => {}
-            Progress::Head(Head::Plain { on_hub }) => self.hand_over(slot, on_hub),
-            Progress::Head(Head::Refuse(refusal)) => self.refuse(slot, "bad_request", refusal),
-            Progress::Head(Head::Upgrade(upgrade)) => self.authenticate(slot, upgrade),
+            Progress::Head(head) => self.follow(slot, head),
         }
+    }
+
+    /// The first bytes of a head have come, if it has any: the rest has its time.
+    fn is_begun(&mut self, slot: u32) {
+        let Some(Slot { state: State::Arriving(arrival), .. }) = self.slots.get_mut(slot as usize) else { return };
+        let deadline = self.now.after(Tick::count(REQUEST_HEAD_TIMEOUT));
+        if !arrival.head.is_empty() && deadline < arrival.deadline {
+            arrival.deadline = deadline;
+            self.arm(slot, deadline);
+        }
+    }
+
+    /// Does what a head asks for.
+    fn follow(&mut self, slot: u32, head: Head) {
+        match head {
+            Head::Partial => {}
+            Head::Plain(request) => self.hand_over(slot, request),
+            Head::Refuse(refusal) => self.refuse(slot, "bad_request", refusal),
+            Head::Upgrade(upgrade) => self.authenticate(slot, upgrade),
+            Head::ProxyHeader => self.refuse_proxy(slot),
+        }
+    }
+
+    /// Refuses a connection with a PROXY header that is not read from there, and says what to set.
+    fn refuse_proxy(&mut self, slot: u32) {
+        let Some(Slot { state: State::Arriving(arrival), .. }) = self.slots.get(slot as usize) else { return };
+        if let Some(front) = &self.front
+            && let Some(unsaid) = front.proxies.say()
+        {
+            let peer = arrival.peer;
+            tracing::warn!(
+                %peer,
+                unsaid,
+                "PROXY protocol header refused: set listen.proxy_protocol, and name the proxy in limits.trusted_proxies"
+            );
+        }
+        let message = "The connection begins with a header of the PROXY protocol, which is not read from this address or is wrong.";
+        self.refuse(slot, "bad_request", Refusal::explained(400, message));
     }
 
     /// Keeps the room of heads that are not whole within bounds: the oldest are cut.
@@ -153,7 +224,7 @@ impl Reactor {
     pub(super) fn is_late(&mut self, slot: u32) {
         match self.slots.get_mut(slot as usize).map(|slot| &mut slot.state) {
             Some(State::Arriving(arrival)) if arrival.verifying.is_some() => {
-                arrival.deadline = self.now.after(Tick::count(HEAD_DEADLINE));
+                arrival.deadline = self.now.after(Tick::count(REQUEST_HEAD_TIMEOUT));
                 let deadline = arrival.deadline;
                 return self.arm(slot, deadline);
             }
@@ -166,10 +237,10 @@ impl Reactor {
     }
 
     /// Gives a connection to axum, with what was read of it.
-    fn hand_over(&mut self, slot: u32, on_hub: bool) {
+    fn hand_over(&mut self, slot: u32, request: PlainRequest) {
         let Some(front) = &self.front else { return };
         let plain = front.plain.clone();
-        let Some(place) = plain.place() else {
+        let Some(place) = plain.place(request.purpose) else {
             return self.refuse(slot, "limited", Refusal::busy("Too many requests at once."));
         };
         let Some(mut arrival) = self.take_arrival(slot) else { return };
@@ -177,7 +248,7 @@ impl Reactor {
         // Fails only for a socket that is not registered.
         let _ = self.poll.registry().deregister(&mut arrival.socket);
         let Arrival { socket, head, peer, .. } = arrival;
-        plain.take(Handover { socket: socket.into(), head, peer, on_hub, place });
+        plain.take(Handover { socket: socket.into(), read: head, peer, request, place });
     }
 
     /// Finds out whether a client's token is good: from memory, or on the verifying thread.

@@ -17,6 +17,7 @@ use crate::catch_up::{Answer, Moment};
 use crate::connection::{ConnectionId, Transport};
 use crate::delivery::Delivery;
 use crate::limits::Place;
+use crate::transport::plain::Returned;
 use crate::transport::refusal::Refusal;
 
 /// The token of the events that only say that there is mail.
@@ -28,6 +29,8 @@ pub(super) enum Mail {
     Deliver { delivery: Arc<Delivery>, receipt: Arc<Receipt>, published: Option<Moment> },
     /// Take a client over.
     Adopt(Newcomer),
+    /// Take back a connection whose request was answered elsewhere.
+    Returned(Returned),
     /// Hear what became of a token.
     Verified(Verdict),
     /// Go on with other tokens: one waits for newer keys.

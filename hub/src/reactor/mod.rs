@@ -26,6 +26,7 @@ mod slot;
 mod socket;
 mod subscribe_barrier;
 mod subscribing;
+mod unfinished;
 mod verification;
 mod wheel;
 
@@ -50,7 +51,7 @@ use crate::limits::Census;
 use crate::telemetry::Metrics;
 use crate::transport::cors::Cors;
 use crate::transport::negotiations::Negotiations;
-use crate::transport::plain::Entrance;
+use crate::transport::plain::{Entrance, Returned};
 use crate::transport::refusal::Refusal;
 use crate::transport::relay::Knock;
 use event_loop::Reactor;
@@ -212,6 +213,13 @@ impl Reactors {
         let (socket, welcome) = (Socket::from(socket), Welcome::Relay(told));
         let newcomer = Newcomer { socket, leftover: Vec::new(), unread: false, guest, transport, place, welcome };
         self.mailboxes[owner].send(Mail::Adopt(newcomer));
+    }
+
+    /// Takes back a connection of the public port whose request has been answered.
+    pub fn take_back(&self, returned: Returned) {
+        if let Some(front_door) = self.mailboxes.first() {
+            front_door.send(Mail::Returned(returned));
+        }
     }
 
     /// Whether every reactor has turned lately.

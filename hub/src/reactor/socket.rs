@@ -88,6 +88,12 @@ impl From<UnixStream> for Socket {
     }
 }
 
+impl From<std::net::TcpStream> for Socket {
+    fn from(stream: std::net::TcpStream) -> Socket {
+        Socket(stream.into())
+    }
+}
+
 impl From<Socket> for std::net::TcpStream {
     fn from(socket: Socket) -> std::net::TcpStream {
         socket.0.into()

@@ -3,10 +3,11 @@
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+use super::log_writer::LogWriter;
 use crate::config::{self, Log, LogFormat};
 use crate::reload::{Looks, follow};
 
@@ -50,6 +51,14 @@ pub struct LogLevel {
     set: Box<dyn Fn(&str) + Send + Sync>,
 }
 
+/// What writes the log, once it has begun.
+static WRITER: OnceLock<LogWriter> = OnceLock::new();
+
+/// Waits until the last lines are written, for a second at most: before the process ends.
+pub fn flush_logs() {
+    WRITER.get().iter().for_each(|writer| LogWriter::flush(writer));
+}
+
 impl LogLevel {
     /// Follows what the file says, if there is one, for ever. What it says wrong leaves the old level in force.
     pub async fn run(self, looks: Looks) {
@@ -65,7 +74,10 @@ impl LogLevel {
 }
 
 /// Begins logging, at the level that the file says or else the setting; a second call is ignored.
-pub fn start_logs(log: &Log, to: LogTo) -> LogLevel {
+///
+/// # Errors
+/// If the system gives no thread.
+pub fn start_logs(log: &Log, to: LogTo) -> io::Result<LogLevel> {
     let said = log.level_file.as_deref().map(read).transpose();
     let level = said.as_ref().ok().cloned().flatten().unwrap_or_else(|| log.level.clone());
     let terminal = match to {
@@ -78,9 +90,10 @@ pub fn start_logs(log: &Log, to: LogTo) -> LogLevel {
         LogFormat::Auto => !terminal,
     };
     let writer = match to {
-        LogTo::Output => BoxMakeWriter::new(io::stdout),
-        LogTo::Error => BoxMakeWriter::new(io::stderr),
+        LogTo::Output => LogWriter::start(io::stdout())?,
+        LogTo::Error => LogWriter::start(io::stderr())?,
     };
+    let _ = WRITER.set(writer.clone());
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter(&level))
         .with_target(false)
@@ -101,7 +114,7 @@ pub fn start_logs(log: &Log, to: LogTo) -> LogLevel {
     if let Err(error) = said {
         tracing::warn!(%error, "log.level is in force");
     }
-    LogLevel { level, file: log.level_file.clone(), set }
+    Ok(LogLevel { level, file: log.level_file.clone(), set })
 }
 
 fn filter(level: &str) -> EnvFilter {

@@ -9,6 +9,7 @@ use prometheus::{
 };
 
 use super::counters::Counters;
+use super::log_writer::DROPPED_LINES;
 use crate::connection::Transport;
 use crate::delivery::Hub;
 use crate::notification::ClientType;
@@ -65,6 +66,8 @@ pub struct Metrics {
     pub delivery_seconds: Histogram,
     /// What was done about slow clients.
     pub slow_consumers: Counters,
+    /// Frames that waited for a slow client, went with it, and no sync makes up for.
+    pub slow_consumer_losses: IntCounter,
     /// Messages in the queue, about, if the source is one.
     pub queue_depth: IntGauge,
     /// For how long the queue's next message has waited.
@@ -163,6 +166,13 @@ impl Metrics {
                 "action",
                 &["queued", "collapsed", "reset"],
             )?,
+            slow_consumer_losses: registered(
+                &registry,
+                IntCounter::new(
+                    "slow_consumer_losses_total",
+                    "Notifications that were lost with a slow client and that no sync covers.",
+                ),
+            )?,
             queue_depth: registered(&registry, IntGauge::new("queue_depth", "Messages in the source's queue, about."))?,
             queue_oldest_seconds: registered(
                 &registry,
@@ -210,6 +220,7 @@ impl Metrics {
             )?,
             registry,
         };
+        metrics.registry.register(Box::new(DROPPED_LINES.clone()))?;
         metrics.drains(None);
         // Without any, an autoscaler would not count a pod that nobody has come to.
         metrics.connected(Hub::Main, ClientType::All, Protocol::Json, Transport::WebSockets);

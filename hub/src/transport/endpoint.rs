@@ -19,17 +19,14 @@ use super::negotiations::{Negotiations, Standing};
 use super::refusal::Refusal;
 use super::relay::{Door, Relay};
 use super::relays::Relays;
-use super::request::{self, Gate};
+use super::request::{self, Gate, Pieces};
 use super::{long_polling, server_sent_events};
 use crate::auth::{Guest, Policy, Query};
 use crate::config::Config;
 use crate::connection::Transport;
 
-/// How long the answer to a poll may take once it is there.
-const POLL_ANSWER: Duration = Duration::from_secs(10);
-
-/// The most that a client says in one request, in bytes: many of them at once may come without a token.
-const LARGEST_SAID: usize = 64 * 1024;
+/// The most that a client says in one request, in bytes, as the original limits it. It is passed on as it comes.
+const MAX_SAID_BYTES: usize = 30_000_000;
 
 /// What the endpoint needs.
 #[derive(Clone)]
@@ -44,7 +41,7 @@ pub struct Endpoint {
     door: Door,
     /// How long a poll waits.
     poll_timeout: Duration,
-    /// How long a client of events may take none.
+    /// How long a client may take none of an answer.
     slow_timeout: Duration,
     /// The most that a client may have said before it is connected, in bytes.
     most_early: usize,
@@ -140,7 +137,7 @@ impl Endpoint {
         }
         caller.lease.wait();
         let answer = long_polling::poll(&relay, self.poll_timeout).await;
-        caller.lease.end_within(POLL_ANSWER);
+        caller.lease.end_within(self.slow_timeout);
         Ok(answer.unwrap_or_else(|| {
             caller.id.map(|id| self.relays.remove(id));
             long_polling::no_content()
@@ -159,13 +156,19 @@ impl Endpoint {
                 Standing::Used(_) | Standing::Unknown => return Err(unknown()),
             }
         }
-        let said = request::body(body, LARGEST_SAID).await?;
         if let Some(relay) = relay {
-            if !relay.say(said).await {
-                return Err(unknown());
+            let (mut speech, mut pieces) = (relay.speak().await, Pieces::new(body, MAX_SAID_BYTES));
+            while let Some(piece) = pieces.next().await? {
+                if !speech.say(piece).await {
+                    return Err(unknown());
+                }
             }
-        } else if !self.relays.keep_early(id, &said, self.most_early) {
-            return Err(Refusal::busy("There is no room for what is said before a transport is connected."));
+        } else {
+            // Many of them at once may come without a token.
+            let said = request::body(body, self.most_early).await?;
+            if !self.relays.keep_early(id, &said, self.most_early) {
+                return Err(Refusal::busy("There is no room for what is said before a transport is connected."));
+            }
         }
         Ok(([(CONTENT_TYPE, "text/plain")], ()).into_response())
     }
@@ -217,7 +220,7 @@ impl Endpoint {
         tokio::spawn(async move { relays.watch(watched.0, watched.1).await });
         if !said.is_empty() {
             // A hub that does not listen says so to who listens to it.
-            let _ = relay.say(said.into()).await;
+            let _ = relay.speak().await.say(said.into()).await;
         }
         Ok((token, relay))
     }

@@ -2,22 +2,14 @@
 //! upgrade on a hub path is the reactors' own; everything else goes to axum with its bytes unchanged. Pure.
 
 use std::borrow::Cow;
-use std::mem::MaybeUninit;
-
-use httparse::{EMPTY_HEADER, Header, Request, Status};
 
 use super::paths;
 use super::refusal::Refusal;
+use super::request_head::{BodyLength, Headers, PlainRequest, RequestHead, header_storage};
 use super::websocket::{self, Accept};
 use crate::auth::bearer::{self, Bearer};
 use crate::auth::{Guest, Query};
 use crate::delivery::Hub;
-
-/// The largest head of a request.
-pub const LARGEST_HEAD: usize = 64 * 1024;
-
-/// How a client begins that knows beforehand that HTTP/2 is spoken.
-const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
 
 /// What the head of a request asks for.
 #[derive(Debug)]
@@ -27,12 +19,11 @@ pub enum Head {
     /// A client that wants to become a WebSocket.
     Upgrade(Upgrade),
     /// Something for axum.
-    Plain {
-        /// It is for a hub.
-        on_hub: bool,
-    },
+    Plain(PlainRequest),
     /// Something that is answered at once.
     Refuse(Refusal),
+    /// A header of the PROXY protocol that is wrong, or is not read from there.
+    ProxyHeader,
 }
 
 /// A WebSocket upgrade whose token has yet to be verified.
@@ -54,64 +45,42 @@ pub struct Upgrade {
     pub length: usize,
 }
 
-/// The hub at a path, however it is spelled.
-pub fn hub_at(path: &str) -> Option<Hub> {
-    let stem = paths::stem(path);
-    let hubs = [("/hub", Hub::Main), ("/anonymous-hub", Hub::Anonymous)];
-    hubs.into_iter().find_map(|(path, hub)| path.eq_ignore_ascii_case(stem).then_some(hub))
-}
-
 /// Reads what has come of a request.
 pub fn read(bytes: &[u8]) -> Head {
-    let mut storage = [const { MaybeUninit::uninit() }; 100];
-    let mut request = Request::new(&mut []);
-    let length = match request.parse_with_uninit_headers(bytes, &mut storage) {
-        Ok(Status::Complete(length)) => length,
-        Ok(Status::Partial) if bytes.len() < LARGEST_HEAD => return Head::Partial,
-        Ok(Status::Partial) => return too_large(),
-        Err(_) if bytes.starts_with(HTTP_2) => {
-            return Head::Refuse(Refusal::explained(505, "HTTP/2 without TLS is not spoken here; use HTTP/1.1."));
-        }
-        Err(_) if HTTP_2.starts_with(bytes) => return Head::Partial,
-        Err(_) => return Head::Plain { on_hub: false },
+    let mut storage = header_storage();
+    let head = match RequestHead::parse(bytes, &mut storage) {
+        Ok(Some(head)) => head,
+        Ok(None) => return Head::Partial,
+        Err(refusal) => return Head::Refuse(refusal),
     };
-    let target = request.path.unwrap_or_default();
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let headers = Headers::new(request.headers);
+    let headers = &head.headers;
     let upgrades = headers.has_token("Connection", "Upgrade") && headers.has_token("Upgrade", "websocket");
-    let ours = request.method == Some("GET")
-        && request.version == Some(1)
+    let is_ours = head.method == "GET"
+        && head.is_http_1_1
         && upgrades
         && headers.all("Expect").next().is_none()
         && !headers.all("Accept").any(is_event_stream);
-    let hub = hub_at(path);
-    let Some(hub) = hub.filter(|_| ours) else { return Head::Plain { on_hub: hub.is_some() } };
-    match upgrade(hub, &headers, query, length) {
+    let Some(hub) = paths::hub_at(head.path).filter(|_| is_ours) else { return Head::Plain(head.plain()) };
+    match upgrade(hub, &head) {
         Ok(upgrade) => Head::Upgrade(upgrade),
         Err(refusal) => Head::Refuse(refusal),
     }
 }
 
-/// What there is to say to a head that goes on after [`LARGEST_HEAD`].
-pub fn too_large() -> Head {
-    Head::Refuse(Refusal::explained(431, "The request's head is too large."))
-}
-
 /// The page that a request comes from, whatever else is wrong with it.
 pub fn origin(bytes: &[u8]) -> Option<String> {
-    let mut storage = [EMPTY_HEADER; 100];
-    let mut request = Request::new(&mut storage);
+    let mut storage = [httparse::EMPTY_HEADER; 100];
+    let mut request = httparse::Request::new(&mut storage);
     request.parse(bytes).ok()?;
-    Headers::new(request.headers).only("Origin").map(|origin| String::from_utf8_lossy(origin).into_owned())
+    let mut origins = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("Origin"));
+    let origin = origins.next().filter(|_| origins.next().is_none())?;
+    Some(String::from_utf8_lossy(origin.value.trim_ascii()).into_owned())
 }
 
-fn upgrade(hub: Hub, headers: &Headers<'_>, query: &str, length: usize) -> Result<Upgrade, Refusal> {
-    let body = headers.all("Transfer-Encoding").next().is_some()
-        || headers.all("Content-Length").any(|value| value.trim_ascii() != b"0")
-        || headers.all("Content-Length").count() > 1;
-    if body || headers.all("Host").count() != 1 {
-        let needs = "An upgrade needs one Host header and no body.";
-        return Err(Refusal::explained(400, needs));
+fn upgrade(hub: Hub, head: &RequestHead<'_>) -> Result<Upgrade, Refusal> {
+    let headers: &Headers<'_> = &head.headers;
+    if head.body != BodyLength::Known(0) {
+        return Err(Refusal::explained(400, "An upgrade has no body."));
     }
     if headers.only("Sec-WebSocket-Version") != Some(b"13") {
         let needs = "The header Sec-WebSocket-Version: 13 is missing.";
@@ -120,7 +89,7 @@ fn upgrade(hub: Hub, headers: &Headers<'_>, query: &str, length: usize) -> Resul
     let accept = headers.only("Sec-WebSocket-Key").and_then(websocket::accept).ok_or_else(|| {
         Refusal::explained(400, "The header Sec-WebSocket-Key is missing, or is not 16 bytes in Base64.")
     })?;
-    let query = Query::parse(query);
+    let query = Query::parse(head.query);
     Ok(Upgrade {
         token: bearer::find(headers.all("Authorization").next(), &query),
         accept,
@@ -128,60 +97,19 @@ fn upgrade(hub: Hub, headers: &Headers<'_>, query: &str, length: usize) -> Resul
         guest: (hub == Hub::Anonymous).then(|| Guest::anonymous(&query)),
         id: query.value("id").map(Cow::into_owned),
         origin: headers.only("Origin").map(|origin| String::from_utf8_lossy(origin).into_owned()),
-        length,
+        length: head.length,
     })
 }
 
-/// The headers of a request.
-struct Headers<'a> {
-    all: &'a [Header<'a>],
-    /// A bit for each length of a name that there is: most of those that are looked for are not there.
-    lengths: u64,
-}
-
-impl<'a> Headers<'a> {
-    fn new(all: &'a [Header<'a>]) -> Headers<'a> {
-        let lengths = all.iter().fold(0, |lengths, header| lengths | length_bit(header.name));
-        Headers { all, lengths }
-    }
-
-    fn all(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
-        let some = if self.lengths & length_bit(name) == 0 { &[] } else { self.all };
-        some.iter().filter(move |header| is(header.name.as_bytes(), name)).map(|header| header.value)
-    }
-
-    /// The value of a header that is there once.
-    fn only(&self, name: &'static str) -> Option<&'a [u8]> {
-        let mut all = self.all(name);
-        let value = all.next()?;
-        all.next().is_none().then(|| value.trim_ascii())
-    }
-
-    /// Whether a list of tokens holds one.
-    fn has_token(&self, name: &'static str, token: &str) -> bool {
-        self.all(name)
-            .any(|value| is(value, token) || value.split(|&byte| byte == b',').any(|item| is(item.trim_ascii(), token)))
-    }
-}
-
-/// Whether a text is another one, whatever the case; mostly it is to the letter.
-fn is(text: &[u8], other: &str) -> bool {
-    text == other.as_bytes() || text.eq_ignore_ascii_case(other.as_bytes())
-}
-
-fn length_bit(name: &str) -> u64 {
-    1 << (name.len() % 64)
-}
-
-/// Whether an `Accept` header asks for Server-Sent Events.
+/// Whether an `Accept` header asks for Server-Sent Events: one of its items is that type, without parameters, as the original compares.
 pub fn is_event_stream(accept: &[u8]) -> bool {
-    const EVENTS: &[u8] = b"text/event-stream";
-    accept.windows(EVENTS.len()).any(|window| window.eq_ignore_ascii_case(EVENTS))
+    accept.split(|&byte| byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transport::request_head::MAX_HEAD_BYTES;
 
     const GOOD: &str = "GET /hub?access_token=a.b.c HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\n\
         Upgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -203,7 +131,9 @@ mod tests {
         assert_eq!(&upgrade.accept, b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(upgrade.token.expect("a token").reveal(), "a.b.c");
         assert_eq!(upgrade.length, GOOD.len());
-        for path in ["/HUB/", "/notifications/hub", "/Notifications/Hub/"] {
+        for path in
+            ["/HUB/", "/notifications/hub", "/Notifications/Hub/", "//hub", "/%68ub", "http://vault.example/hub"]
+        {
             assert!(is_upgrade(&GOOD.replace("/hub", path)), "{path}");
         }
     }
@@ -231,8 +161,9 @@ mod tests {
         for end in 0..GOOD.len() {
             assert!(matches!(read(&GOOD.as_bytes()[..end]), Head::Partial), "cut at {end}");
         }
-        for end in 0..HTTP_2.len() {
-            assert!(matches!(read(&HTTP_2[..end]), Head::Partial), "HTTP/2, cut at {end}");
+        let http_2 = b"PRI * HTTP/2.0";
+        for end in 0..http_2.len() {
+            assert!(matches!(read(&http_2[..end]), Head::Partial), "HTTP/2, cut at {end}");
         }
     }
 
@@ -250,9 +181,18 @@ mod tests {
             ("Host: x", "Host: x\r\nExpect: 100-continue"),
         ] {
             let request = GOOD.replacen(from, to, 1);
-            assert!(matches!(read(request.as_bytes()), Head::Plain { .. }), "{to}");
+            assert!(matches!(read(request.as_bytes()), Head::Plain(_)), "{to}");
         }
-        assert!(matches!(read(b"\x16\x03\x01\x02\x00\x01"), Head::Plain { .. }));
+    }
+
+    #[test]
+    fn accept_header_asks_for_events_by_that_type_alone() {
+        for accept in ["text/event-stream", "Text/Event-Stream", "application/json, text/event-stream"] {
+            assert!(is_event_stream(accept.as_bytes()), "{accept}");
+        }
+        for accept in ["text/event-streamx", "text/event-stream;q=1", "x-text/event-stream", "*/*", ""] {
+            assert!(!is_event_stream(accept.as_bytes()), "{accept}");
+        }
     }
 
     #[test]
@@ -264,7 +204,8 @@ mod tests {
         assert_eq!(status(&GOOD.replace("Host: x", "Host: x\r\nContent-Length: 3")), Some(400));
         assert_eq!(status(&GOOD.replace("Host: x", "Host: x\r\nTransfer-Encoding: chunked")), Some(400));
         assert_eq!(status("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), Some(505));
-        let long = format!("GET /hub HTTP/1.1\r\nX: {}", "x".repeat(LARGEST_HEAD));
+        assert_eq!(status("\x16\x03\x01\x02\x00\x01"), Some(400));
+        let long = format!("GET /hub HTTP/1.1\r\nX: {}", "x".repeat(MAX_HEAD_BYTES));
         assert_eq!(status(&long), Some(431));
     }
 }

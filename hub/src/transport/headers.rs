@@ -1,6 +1,7 @@
 //! The headers that go with every answer on the public port, and the answer to an upgrade.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use super::websocket::Accept;
 
@@ -13,6 +14,15 @@ pub const SERVER: &str = concat!("notification-hub/", env!("CARGO_PKG_VERSION"))
 
 /// After how many seconds to try again, with every 503 and 429.
 pub const RETRY_AFTER: &str = "5";
+
+/// How long a request's head may take.
+pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection is kept for its next request, as the original does.
+pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(130);
+
+/// How long a client has to read its last answer.
+pub const REFUSAL_LINGERS: Duration = Duration::from_secs(1);
 
 /// What the original sends with a plain GET on a hub, so that nothing keeps the answer.
 pub const NO_CACHE: [(&str, &str); 3] =

@@ -1,4 +1,4 @@
-//! What a connection that axum serves may take: a place among so many, and so long.
+//! What a request that axum serves may take: a place among so many, and so long.
 
 use std::future::pending;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// One connection's; it travels with its request.
+/// One request's, with which it travels.
 #[derive(Clone)]
 pub struct Lease {
     /// The other end of the connection: a client or a proxy.
@@ -18,10 +18,10 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A place for so long.
-    pub fn new(peer: IpAddr, place: OwnedSemaphorePermit, term: Duration) -> Lease {
+    /// A place, unless the connection has one, for so long.
+    pub fn new(peer: IpAddr, place: Option<OwnedSemaphorePermit>, term: Duration) -> Lease {
         let until = watch::Sender::new(Some(Instant::now() + term));
-        Lease { peer, place: Arc::new(Mutex::new(Some(place))), until: Arc::new(until) }
+        Lease { peer, place: Arc::new(Mutex::new(place)), until: Arc::new(until) }
     }
 
     /// The connection waits for what may come much later: it takes no place among those that are served, and has all the time

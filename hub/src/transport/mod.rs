@@ -1,22 +1,27 @@
 //! How bytes come in and go out: the front door, WebSockets, and plain HTTP.
 //!
-//! The front door and WebSockets are the reactors'. Everything else is axum's (`plain`): negotiations, and clients without a
+//! The front door and WebSockets are the reactors'. Everything else is axum's (`plain`; `port` for other ports): negotiations, and clients without a
 //! WebSocket (`endpoint`, `server_sent_events`, `long_polling`), each of which a `relay` connects to its reactor.
 
 pub mod connection_token;
 pub mod cors;
 pub mod endpoint;
+pub mod exchange;
 pub mod front_door;
 pub mod headers;
+pub mod host;
 pub mod lease;
 pub mod long_polling;
 pub mod negotiate;
 pub mod negotiations;
 pub mod paths;
 pub mod plain;
+pub mod port;
+pub mod proxy_protocol;
 pub mod refusal;
 pub mod relay;
 pub mod relays;
 pub mod request;
+pub mod request_head;
 pub mod server_sent_events;
 pub mod websocket;

@@ -19,7 +19,7 @@ use crate::connection::Transport;
 use crate::delivery::Hub;
 
 /// The newest version of a negotiation.
-const NEWEST: i64 = 1;
+const NEWEST: i32 = 1;
 
 /// What negotiating needs.
 #[derive(Clone)]
@@ -53,7 +53,7 @@ impl Negotiate {
         if request.method() != Method::POST {
             return Err(Refusal::text(405, ""));
         }
-        let version = Query::parse(request.uri().query().unwrap_or_default()).value("negotiateVersion");
+        let version = Query::parse(request.uri().query().unwrap_or_default()).joined("negotiateVersion");
         let failed = |_: NoRandomness| Refusal::bare(500);
         let id = BASE64_URL_SAFE_NO_PAD.encode(random::<16>().map_err(failed)?);
         let body = body(version.as_deref(), &id, &self.negotiations.issue(hub).map_err(failed)?);
@@ -79,9 +79,9 @@ pub fn body(asked: Option<&str>, id: &str, token: &str) -> String {
 }
 
 /// The version that is spoken with a client, or what is wrong with the one that it asks for.
-fn accepted(asked: Option<&str>) -> Result<i64, String> {
+fn accepted(asked: Option<&str>) -> Result<i32, String> {
     let Some(asked) = asked else { return Ok(0) };
-    let version: i64 =
+    let version: i32 =
         asked.trim().parse().map_err(|_| "The client requested a non-integer protocol version.".to_owned())?;
     if version < 0 {
         return Err(format!("The client requested version '{version}', but the server does not support this version."));
@@ -97,7 +97,7 @@ mod tests {
     fn versions_are_clamped_or_refused() {
         assert_eq!(accepted(None), Ok(0));
         assert_eq!((accepted(Some("0")), accepted(Some("1")), accepted(Some("2"))), (Ok(0), Ok(1), Ok(1)));
-        for text in ["", "abc", "1.0"] {
+        for text in ["", "abc", "1.0", "2147483648", "1,0"] {
             assert_eq!(accepted(Some(text)), Err("The client requested a non-integer protocol version.".to_owned()));
         }
         assert!(accepted(Some("-1")).is_err_and(|error| error.contains("version '-1'")));

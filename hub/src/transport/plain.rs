@@ -1,121 +1,149 @@
-//! Everything on the public port that is no WebSocket: connections that the front door hands on, served by axum.
-//!
-//! Every answer closes its connection, so that an upgrade is always the first request of one.
+//! Everything on the public port that is no WebSocket: requests that the front door hands on, served by axum. Behind an answer the
+//! connection goes back to the front door, which reads its next request: proxies send an upgrade on whatever connection they have.
 
-use std::io::Cursor;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{from_fn_with_state, map_request, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Extension, Router};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::AsyncReadExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::cors::{self, Cors};
+use super::exchange::{Exchange, Outcome};
 use super::headers::{SECURITY, SERVER};
 use super::lease::Lease;
 use super::paths;
+use super::request_head::{PlainRequest, Purpose};
 use crate::notification::Date;
 
 /// The version of Bitwarden's service that this one stands in for, released in August 2026. Its own is in `Server`.
 const EMULATED: &str = "2026.8.0";
 
-/// How long a request's head may take.
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
-
 /// How long a request may take with all that belongs to it.
-const DEADLINE: Duration = Duration::from_secs(20);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A connection that is no WebSocket, with the bytes that were read of it.
+/// A connection with a request on it that is no upgrade.
 pub struct Handover {
     /// The socket, non-blocking.
     pub socket: std::net::TcpStream,
     /// What was read: served before what the socket still has.
-    pub head: Vec<u8>,
+    pub read: Vec<u8>,
     /// The other end of the connection.
     pub peer: IpAddr,
-    /// The request is for a hub.
-    pub on_hub: bool,
+    /// What the request's head says.
+    pub request: PlainRequest,
     /// Its place among those that are served at once.
     pub place: OwnedSemaphorePermit,
 }
 
-/// The way in, for so many at once.
-#[derive(Clone)]
-pub struct Entrance {
-    room: Arc<Semaphore>,
-    connections: mpsc::UnboundedSender<Handover>,
+/// A connection whose request has been answered.
+pub struct Returned {
+    /// The socket, non-blocking.
+    pub socket: std::net::TcpStream,
+    /// What was read of its next request.
+    pub read: Vec<u8>,
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// There is no next request: its client has to read the answer before the connection ends.
+    pub is_ending: bool,
 }
 
-/// Opens the way in, with its other end.
+/// The way in, for so many requests of each purpose at once.
+#[derive(Clone)]
+pub struct Entrance {
+    places: [Arc<Semaphore>; Purpose::EVERY.len()],
+    requests: mpsc::UnboundedSender<Handover>,
+}
+
+/// So many requests of each purpose there may be in any case.
+const LEAST: usize = 4;
+
+/// Opens the way in, with its other end. Each purpose has a share of its own, so that nobody who needs no token takes the places of
+/// probes and senders.
 pub fn entrance(most: usize) -> (Entrance, mpsc::UnboundedReceiver<Handover>) {
-    let (connections, other_end) = mpsc::unbounded_channel();
-    (Entrance { room: Arc::new(Semaphore::new(most)), connections }, other_end)
+    let (requests, other_end) = mpsc::unbounded_channel();
+    let places = Purpose::EVERY.map(|purpose| {
+        let eighths = match purpose {
+            Purpose::Probe => 1,
+            Purpose::Send | Purpose::Anonymous => 2,
+            Purpose::Hub => 3,
+        };
+        Arc::new(Semaphore::new((most * eighths / 8).max(LEAST)))
+    });
+    (Entrance { places, requests }, other_end)
 }
 
 impl Entrance {
-    /// A place, if there is one.
-    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
-        self.room.clone().try_acquire_owned().ok()
+    /// A place for a purpose, if there is one.
+    pub fn place(&self, purpose: Purpose) -> Option<OwnedSemaphorePermit> {
+        self.places[purpose as usize].clone().try_acquire_owned().ok()
     }
 
-    /// Takes a connection in: there are no more of them than places.
-    pub fn take(&self, connection: Handover) {
+    /// Takes a request in: there are no more of them than places.
+    pub fn take(&self, request: Handover) {
         // The other end is there as long as the front door.
-        let _ = self.connections.send(connection);
+        let _ = self.requests.send(request);
     }
 }
 
-/// The routes of the public port, and what else is to be served there.
-pub fn router(more: Router, cors: Cors) -> Router {
-    let routes = Router::new().route("/alive", get(now)).route("/now", get(now)).route("/version", get(version));
-    dressed(routes.merge(more), cors)
+/// The routes of the public port, and what else is to be served there. `stopping` as for [`dressed`].
+pub fn router(more: Router, cors: Cors, stopping: watch::Receiver<bool>) -> Router {
+    let routes = Router::new()
+        // What load balancers ask unless they are told otherwise.
+        .route("/", get(here).options(here))
+        .route("/alive", get(now))
+        .route("/now", get(now))
+        .route("/version", get(version));
+    dressed(routes.merge(more), cors, stopping)
 }
 
-/// Routes as every port serves them: whatever the spelling of a path, and with the headers that every answer has.
-pub fn dressed(routes: Router, cors: Cors) -> Router {
+/// Routes as every port serves them: whatever the spelling of a path, and with the headers that every answer has. Once `stopping` is
+/// true, clients are told to take another connection next time: pools would keep this one.
+pub fn dressed(routes: Router, cors: Cors, stopping: watch::Receiver<bool>) -> Router {
     Router::new()
         .fallback_service(routes)
         .layer(from_fn_with_state(cors, cors::answer))
         .layer(map_request(paths::canonical_request))
-        .layer(map_response(with_headers))
+        .layer(map_response(move |response| std::future::ready(with_headers(response, *stopping.borrow()))))
 }
 
-/// Serves connections as they come, until the front door is gone and the last of them has ended.
-pub async fn serve(router: Router, mut connections: mpsc::UnboundedReceiver<Handover>) {
+/// Serves requests as they come, until the front door is gone and the last of them is answered. Connections go back to it by
+/// `give_back`.
+pub async fn serve(
+    router: Router,
+    mut requests: mpsc::UnboundedReceiver<Handover>,
+    give_back: impl Fn(Returned) + Clone + Send + 'static,
+) {
     let mut served = JoinSet::new();
     loop {
         while served.try_join_next().is_some() {}
-        let Some(Handover { socket, head, peer, on_hub, place }) = connections.recv().await else { break };
-        let lease = Lease::new(peer, place, DEADLINE);
-        let service = TowerToHyperService::new(router.clone().layer(Extension(lease.clone())));
+        let Some(Handover { socket, read, peer, request, place }) = requests.recv().await else { break };
+        let lease = Lease::new(peer, Some(place), REQUEST_TIMEOUT);
+        let (router, give_back) = (router.clone(), give_back.clone());
         served.spawn(async move {
-            let Ok(socket) = tokio::net::TcpStream::from_std(socket) else { return };
-            let (reading, writing) = socket.into_split();
-            let stream = tokio::io::join(Cursor::new(head).chain(reading), writing);
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_DEADLINE)
-                .keep_alive(false)
-                // Who waits for what a hub says and closes its half has gone; others may still read their answer.
-                .half_close(!on_hub)
-                .serve_connection(TokioIo::new(stream), service);
+            let Ok(socket) = TcpStream::from_std(socket) else { return };
             // A client that hangs up in the middle is no event.
-            tokio::select! {
-                _ = connection => {}
-                () = lease.over() => {}
+            let (socket, read, is_ending) = match (Exchange { socket, read, request }).serve(router, lease).await {
+                Outcome::Kept(socket, read) => (socket, read, false),
+                Outcome::Ending(socket) => (socket, Vec::new(), true),
+                Outcome::Late => return,
+            };
+            if let Ok(socket) = socket.into_std() {
+                give_back(Returned { socket, read, peer, is_ending });
             }
         });
     }
     while served.join_next().await.is_some() {}
+}
+
+async fn here() -> &'static str {
+    "This is a notification hub.\n"
 }
 
 async fn now() -> Response {
@@ -131,11 +159,14 @@ fn json_text(text: &str) -> Response {
 }
 
 /// Adds what every answer carries.
-async fn with_headers(mut response: Response) -> Response {
+fn with_headers(mut response: Response, stopping: bool) -> Response {
     let headers = response.headers_mut();
     for (name, value) in SECURITY {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     headers.insert(header::SERVER, HeaderValue::from_static(SERVER));
+    if stopping {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }

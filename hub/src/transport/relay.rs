@@ -114,9 +114,9 @@ impl Relay {
         (self.hub, self.id) == (guest.hub(), guest.id())
     }
 
-    /// Passes on what the client says; false if the hub does not listen any more.
-    pub async fn say(&self, bytes: Bytes) -> bool {
-        self.to_hub.lock().await.send(Message::Binary(bytes)).await.is_ok()
+    /// Takes the right to say something to the hub: what one request says is not mixed with what another does.
+    pub async fn speak(&self) -> Speech<'_> {
+        Speech(self.to_hub.lock().await)
     }
 
     /// Takes over from whoever hears what the hub says. Nothing if somebody else has done so meanwhile.
@@ -142,6 +142,16 @@ impl Relay {
             Ok(_) => self.idle_since.lock().unwrap_or_else(PoisonError::into_inner).elapsed(),
             Err(_) => Duration::ZERO,
         }
+    }
+}
+
+/// The right to say something to the hub.
+pub struct Speech<'a>(MutexGuard<'a, SplitSink<WebSocketStream<UnixStream>, Message>>);
+
+impl Speech<'_> {
+    /// Passes on what the client says; false if the hub does not listen any more.
+    pub async fn say(&mut self, bytes: Bytes) -> bool {
+        self.0.send(Message::Binary(bytes)).await.is_ok()
     }
 }
 

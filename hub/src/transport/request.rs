@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::refusal::Refusal;
 use crate::auth::{Authenticator, Claims, Policy, Query, Rejection, bearer};
@@ -46,18 +46,53 @@ impl Gate {
     }
 }
 
-/// The whole body of a request, of `largest` bytes at the most.
+/// The body of a request as it comes, of so many bytes at the most and within its time.
+pub struct Pieces {
+    body: Limited<Body>,
+    largest: usize,
+    deadline: Instant,
+}
+
+impl Pieces {
+    /// The body, of `largest` bytes at the most.
+    pub fn new(body: Body, largest: usize) -> Pieces {
+        Pieces { body: Limited::new(body, largest), largest, deadline: Instant::now() + DEADLINE }
+    }
+
+    /// Returns the next piece, or `None` at the end.
+    ///
+    /// # Errors
+    /// The answer to a body that is too large, does not come in time or ends early.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
+        loop {
+            let frame = timeout_at(self.deadline, self.body.frame()).await;
+            let Ok(frame) = frame else { return Err(Refusal::explained(408, "The body did not come in time.")) };
+            match frame {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    // Trailers say nothing.
+                    if let Ok(piece) = frame.into_data() {
+                        return Ok(Some(piece));
+                    }
+                }
+                Some(Err(cause)) if cause.is::<LengthLimitError>() => {
+                    let largest = self.largest;
+                    return Err(Refusal::explained(413, &format!("A body has at most {largest} bytes.")));
+                }
+                Some(Err(_)) => return Err(Refusal::explained(400, "The body ended early.")),
+            }
+        }
+    }
+}
+
+/// Returns the whole body of a request, of `largest` bytes at the most.
 ///
 /// # Errors
 /// The answer to one that is too large, does not come in time or ends early.
-pub async fn body(body: Body, largest: usize) -> Result<Bytes, Refusal> {
-    let body = timeout(DEADLINE, Limited::new(body, largest).collect()).await;
-    let Ok(body) = body else { return Err(Refusal::explained(408, "The body did not come in time.")) };
-    match body {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(cause) if cause.is::<LengthLimitError>() => {
-            Err(Refusal::explained(413, &format!("A body has at most {largest} bytes.")))
-        }
-        Err(_) => Err(Refusal::explained(400, "The body ended early.")),
+pub async fn body(body: Body, largest: usize) -> Result<Vec<u8>, Refusal> {
+    let (mut pieces, mut whole) = (Pieces::new(body, largest), Vec::new());
+    while let Some(piece) = pieces.next().await? {
+        whole.extend_from_slice(&piece);
     }
+    Ok(whole)
 }

@@ -17,13 +17,16 @@ use super::relay::{Heard, Relay};
 /// What every answer begins with, so that the client knows that it is connected.
 pub const FIRST: &[u8] = b":\r\n";
 
-/// How many events wait between the hub and the client's socket; more of them wait in the reactor, within its limits.
+/// How many pieces of events wait between the hub and the client's socket; more of them wait in the reactor, within its limits.
 const WAITING: usize = 4;
+
+/// The largest piece, in bytes: a client that takes one is not too slow, however large the event.
+const MAX_PIECE_BYTES: usize = 16 * 1024;
 
 /// How long the last events may take once the hub has ended the connection.
 const LAST_EVENTS: Duration = Duration::from_secs(5);
 
-/// Answers with what the hub says, until it or the client ends. `patience`: how long a client may take no event at all; `over` is
+/// Answers with what the hub says, until it or the client ends. `patience`: how long a client may take nothing at all; `over` is
 /// told at the end whether it took none for so long.
 pub fn answer(
     relay: Arc<Relay>,
@@ -52,9 +55,14 @@ pub fn answer(
 async fn pass_on(relay: &Relay, events: &mpsc::Sender<Bytes>, patience: Duration) -> bool {
     let Some(mut turn) = relay.turn().await else { return false };
     let mut next = Bytes::from_static(FIRST);
-    while let Ok(sent) = timeout(patience, events.send(next)).await {
-        if sent.is_err() {
-            return false;
+    loop {
+        while !next.is_empty() {
+            let piece = next.split_to(next.len().min(MAX_PIECE_BYTES));
+            match timeout(patience, events.send(piece)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return false,
+                Err(_) => return !turn.is_over(),
+            }
         }
         next = tokio::select! {
             heard = turn.hear() => match heard {
@@ -64,7 +72,6 @@ async fn pass_on(relay: &Relay, events: &mpsc::Sender<Bytes>, patience: Duration
             () = events.closed() => return false,
         };
     }
-    !turn.is_over()
 }
 
 /// Encodes one event: a line of data for each line of the payload. A carriage return alone ends a line as well.

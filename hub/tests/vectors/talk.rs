@@ -7,8 +7,13 @@ use serde_json::Value;
 use crate::contract::{hex, text};
 
 /// Times that do not matter here, and the size that counts.
-pub(crate) const TERMS: Terms =
-    Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, max_message: 32 * 1024 };
+pub(crate) const TERMS: Terms = Terms {
+    handshake_timeout: 150,
+    keep_alive: 150,
+    client_timeout: 300,
+    message_timeout: 300,
+    max_message: 32 * 1024,
+};
 
 /// Everything that a session says, one after the other.
 #[derive(Default)]

@@ -26,7 +26,13 @@ const SHORT: usize = 1000;
 
 const HELLO: &[u8] = b"{\"protocol\":\"json\",\"version\":1}\x1e";
 
-const TERMS: Terms = Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, max_message: 32 * 1024 };
+const TERMS: Terms = Terms {
+    handshake_timeout: 150,
+    keep_alive: 150,
+    client_timeout: 300,
+    message_timeout: 300,
+    max_message: 32 * 1024,
+};
 
 #[test]
 fn the_codec_conforms() {

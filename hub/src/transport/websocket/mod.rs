@@ -10,7 +10,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::connection::{Ending, Output, Session, Terms, Tick, Transport};
+use crate::connection::{Ending, Output, Overdue, Session, Terms, Tick, Transport};
 use crate::protocol::{Protocol, ProtocolError};
 
 /// Close codes that are sent.
@@ -56,6 +56,8 @@ pub struct WebSocket {
 struct Partial {
     decoder: Decoder,
     held: Vec<u8>,
+    /// When the message that is not whole began, or what came before it ended.
+    since: Tick,
 }
 
 /// What goes to the client, as bytes for its socket.
@@ -117,16 +119,41 @@ impl WebSocket {
         let mut partial = self.partial.take();
         let fresh = &mut Partial::default();
         let state = partial.as_deref_mut().unwrap_or(fresh);
-        let ending = Self::take(&mut self.session, state, input, now, terms, outgoing);
+        let (progress, ending) = Self::take(&mut self.session, state, input, now, terms, outgoing);
         if ending.is_none() && !state.is_empty() {
+            let begins = progress || partial.is_none();
             self.partial = partial.or_else(|| Some(Box::new(std::mem::take(fresh))));
             if let Some(partial) = &mut self.partial {
                 partial.held.shrink_to_fit();
+                if begins {
+                    partial.since = now;
+                    outgoing.sooner = true;
+                }
             }
         }
         ending
     }
 
+    /// Returns since when the client owes the rest of a message, and how many bytes that takes. `None` between two messages.
+    pub fn unfinished(&self) -> Option<(Tick, usize)> {
+        let partial = self.partial.as_deref()?;
+        Some((partial.since, partial.held.capacity() + size_of::<Partial>()))
+    }
+
+    /// When to look at it again; nothing for one that has ended.
+    pub fn due(&self, terms: &Terms) -> Option<Tick> {
+        let message = self.partial.as_ref().map(|partial| partial.since.after(terms.message_timeout));
+        [self.session.due(terms), message].into_iter().flatten().min()
+    }
+
+    /// Looks at the clock.
+    pub fn overdue(&self, now: Tick, terms: &Terms) -> Option<Overdue> {
+        let is_late = |partial: &Partial| now >= partial.since.after(terms.message_timeout);
+        let late = || Overdue::End(Ending::Protocol(UNFINISHED));
+        self.session.overdue(now, terms).or_else(|| self.partial.as_deref().is_some_and(is_late).then(late))
+    }
+
+    /// Takes input apart; says whether a message became whole, and whether the session has ended.
     fn take(
         session: &mut Session,
         state: &mut Partial,
@@ -134,13 +161,18 @@ impl WebSocket {
         now: Tick,
         terms: &Terms,
         outgoing: &mut Outgoing,
-    ) -> Option<Ending> {
+    ) -> (bool, Option<Ending>) {
+        let mut progress = false;
         while let Some(event) = state.decoder.next(&mut input) {
             let (ending, code) = match event {
                 Event::Data { payload, ends } => {
+                    let all = state.held.len() + payload.len();
                     match session.receive(&mut state.held, payload, ends, now, terms, outgoing) {
                         Some(ending) => (ending, code::NORMAL),
-                        None => continue,
+                        None => {
+                            progress |= state.held.len() < all;
+                            continue;
+                        }
                     }
                 }
                 Event::Ping(payload) => {
@@ -152,9 +184,9 @@ impl WebSocket {
                 Event::Violation(code) => (Ending::Protocol(BROKEN), code),
             };
             write(Opcode::Close, &code.to_be_bytes(), &mut outgoing.bytes);
-            return Some(ending);
+            return (progress, Some(ending));
         }
-        None
+        (progress, None)
     }
 
     /// Ends the session from this side, with a Close where the client can still be told.
@@ -176,6 +208,7 @@ fn is_alone(message: &[u8], input: &[u8]) -> bool {
 }
 
 const BROKEN: ProtocolError = ProtocolError("the WebSocket protocol was broken");
+const UNFINISHED: ProtocolError = ProtocolError("a message was begun and not ended");
 
 impl Partial {
     fn is_empty(&self) -> bool {

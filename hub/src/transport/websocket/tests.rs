@@ -3,7 +3,13 @@
 use super::*;
 use crate::connection::Overdue;
 
-const TERMS: Terms = Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, max_message: 32 * 1024 };
+const TERMS: Terms = Terms {
+    handshake_timeout: 150,
+    keep_alive: 150,
+    client_timeout: 300,
+    message_timeout: 300,
+    max_message: 32 * 1024,
+};
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 

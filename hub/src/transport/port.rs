@@ -1,0 +1,214 @@
+//! A port with no WebSockets, for senders or for probes: so many connections at once, each with a time for its request. Where
+//! places are short, the connection that has waited longest for its next request makes room.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::exchange::{Exchange, Outcome};
+use super::headers::{KEEP_ALIVE_TIMEOUT, REFUSAL_LINGERS, REQUEST_HEAD_TIMEOUT};
+use super::lease::Lease;
+use super::plain::REQUEST_TIMEOUT;
+use super::refusal::Refusal;
+use super::request_head::{MAX_HEAD_BYTES, PlainRequest, RequestHead, header_storage, too_large};
+use crate::telemetry::Seldom;
+
+/// How long to wait before trying again when the system gives no connection.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// Serves routes on a listener, on so many connections at once, until `end`; then until the last request is answered.
+///
+/// # Errors
+/// If the listener cannot be watched.
+pub fn serve(
+    listener: std::net::TcpListener,
+    router: Router,
+    max_connections: usize,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let listener = TcpListener::from_std(listener)?;
+    let port = Arc::new(Port { router, places: Arc::new(Semaphore::new(max_connections)), idle: Idle::default() });
+    Ok(tokio::spawn(port.run(listener, end)))
+}
+
+struct Port {
+    router: Router,
+    places: Arc<Semaphore>,
+    idle: Idle,
+}
+
+impl Port {
+    async fn run(self: Arc<Self>, listener: TcpListener, end: impl Future<Output = ()>) {
+        let (mut served, mut end, seldom) = (JoinSet::new(), pin!(end), Seldom::default());
+        loop {
+            while served.try_join_next().is_some() {}
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut end => break,
+            };
+            match accepted {
+                Ok((socket, peer)) => {
+                    let place = tokio::select! {
+                        place = self.place() => place,
+                        () = &mut end => break,
+                    };
+                    served.spawn(self.clone().converse(socket, peer.ip(), place));
+                }
+                Err(error) => {
+                    if let Some(unsaid) = seldom.say() {
+                        tracing::warn!(%error, unsaid, "no connection can be accepted");
+                    }
+                    sleep(ACCEPT_BACKOFF).await;
+                }
+            }
+        }
+        drop(listener);
+        self.idle.end();
+        while served.join_next().await.is_some() {}
+    }
+
+    /// Waits for a place; who waits for a request makes room.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            if let Ok(place) = self.places.clone().try_acquire_owned() {
+                return Some(place);
+            }
+            self.idle.cut_oldest();
+            tokio::select! {
+                place = self.places.clone().acquire_owned() => return place.ok(),
+                () = self.idle.entered.notified() => {}
+            }
+        }
+    }
+
+    /// Serves the requests of one connection.
+    async fn converse(self: Arc<Self>, mut socket: TcpStream, peer: IpAddr, _place: Option<OwnedSemaphorePermit>) {
+        let (mut read, mut patience) = (Vec::new(), REQUEST_HEAD_TIMEOUT);
+        let (socket, last_words) = loop {
+            let next = self.idle.wait(next_request(&mut socket, &mut read, patience)).await;
+            let request = match next.flatten() {
+                Some(Ok(request)) => request,
+                Some(Err(refusal)) => break (socket, refusal.bytes()),
+                None => return,
+            };
+            let lease = Lease::new(peer, None, REQUEST_TIMEOUT);
+            match (Exchange { socket, read, request }).serve(self.router.clone(), lease).await {
+                Outcome::Kept(kept, rest) => (socket, read) = (kept, rest),
+                Outcome::Ending(socket) => break (socket, Vec::new()),
+                Outcome::Late => return,
+            }
+            patience = KEEP_ALIVE_TIMEOUT;
+        };
+        // Who takes its time loses them.
+        let _ = self.idle.wait(timeout(REFUSAL_LINGERS, end(socket, &last_words))).await;
+    }
+}
+
+/// Closes this side behind the last words and reads until the other side has closed too: unread bytes would make a reset of it, which
+/// eats them.
+async fn end(mut socket: TcpStream, last_words: &[u8]) -> io::Result<()> {
+    socket.write_all(last_words).await?;
+    socket.shutdown().await?;
+    let mut buffer = [0; 4096];
+    while socket.read(&mut buffer).await? > 0 {}
+    Ok(())
+}
+
+/// Reads the head of the next request, whose first byte may take `patience`. `None` if there is none in time.
+async fn next_request(
+    socket: &mut TcpStream,
+    read: &mut Vec<u8>,
+    patience: Duration,
+) -> Option<Result<PlainRequest, Refusal>> {
+    let mut deadline = Instant::now() + patience;
+    let (mut looked, mut blank) = (0, 0);
+    loop {
+        let lines = read.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        blank += read.drain(..lines).len();
+        if blank >= MAX_HEAD_BYTES {
+            return Some(Err(too_large()));
+        }
+        if looked == 0 && !read.is_empty() {
+            deadline = deadline.min(Instant::now() + REQUEST_HEAD_TIMEOUT);
+        }
+        // A head ends with a line: between two of them there is nothing new to see.
+        if read[looked..].contains(&b'\n') || read.len() >= MAX_HEAD_BYTES {
+            let mut storage = header_storage();
+            let request = RequestHead::parse(read, &mut storage).map(|head| head.map(|head| head.plain()));
+            if let Some(request) = request.transpose() {
+                return Some(request);
+            }
+        }
+        looked = read.len();
+        match timeout_at(deadline, socket.read_buf(read)).await {
+            Ok(Ok(count)) if count > 0 => {}
+            _ => return None,
+        }
+    }
+}
+
+/// The connections that wait for a request, the longest first. Who is dropped from here ends.
+#[derive(Default)]
+struct Idle {
+    waiting: Mutex<Waiting>,
+    /// Somebody has begun to wait.
+    entered: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    connections: BTreeMap<u64, oneshot::Sender<()>>,
+    next: u64,
+    is_over: bool,
+}
+
+impl Idle {
+    /// Waits for something on behalf of a connection; `None` if that had to make room.
+    async fn wait<T>(&self, what: impl Future<Output = T>) -> Option<T> {
+        let (number, cut) = self.enter();
+        let found = tokio::select! {
+            found = what => Some(found),
+            _ = cut => None,
+        };
+        self.waiting().connections.remove(&number);
+        found
+    }
+
+    fn enter(&self) -> (u64, oneshot::Receiver<()>) {
+        let (connection, cut) = oneshot::channel();
+        let mut waiting = self.waiting();
+        let number = waiting.next;
+        waiting.next += 1;
+        if !waiting.is_over {
+            waiting.connections.insert(number, connection);
+        }
+        drop(waiting);
+        self.entered.notify_one();
+        (number, cut)
+    }
+
+    fn cut_oldest(&self) {
+        self.waiting().connections.pop_first();
+    }
+
+    fn end(&self) {
+        let mut waiting = self.waiting();
+        waiting.is_over = true;
+        waiting.connections.clear();
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
