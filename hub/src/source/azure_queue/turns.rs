@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::faults::Faults;
 use super::pace::after_faults;
@@ -18,8 +18,11 @@ const HELD: Duration = Duration::from_secs(6);
 /// How often it is renewed.
 const RENEW_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long one request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a renewal may take: two fit into a turn, and a part of a third.
+const RENEWAL_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// How long it may take to ask for it, or to make it.
+const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often a hub that waits asks for it.
 const ASK_INTERVAL: Duration = Duration::from_millis(500);
@@ -58,12 +61,12 @@ impl Turns {
     pub(super) async fn run(self, release: impl Future<Output = ()>) {
         let mut release = std::pin::pin!(release);
         loop {
-            let message = tokio::select! {
+            let (message, until) = tokio::select! {
                 () = &mut release => return,
-                message = self.take() => message,
+                taken = self.take() => taken,
             };
             tracing::info!("this hub receives from the queue");
-            let kept = self.keep(message, &mut release).await;
+            let kept = self.keep(message, until, &mut release).await;
             self.held.send_replace(false);
             match kept {
                 Some(()) => return,
@@ -72,15 +75,17 @@ impl Turns {
         }
     }
 
-    /// Waits for the turn.
-    async fn take(&self) -> Received {
+    /// Waits for the turn. Returns its message, and until when it is this hub's at least.
+    async fn take(&self) -> (Received, Instant) {
         let (mut backoff, mut empty) = (after_faults(), 0);
         loop {
-            let pause = match in_time(self.ask(&mut empty)).await {
+            let asked = Instant::now();
+            let pause = match before(asked + ASK_TIMEOUT, self.ask(&mut empty)).await {
                 Ok(Some(message)) => {
                     self.faults.works(DOING);
-                    self.held.send_replace(true);
-                    return message;
+                    let until = asked + HELD;
+                    self.held.send_replace(Instant::now() < until);
+                    return (message, until);
                 }
                 Ok(None) => {
                     self.faults.works(DOING);
@@ -126,22 +131,29 @@ impl Turns {
         }
     }
 
-    /// Keeps the turn until `release`, and gives it away then. Returns `None` if it was lost before.
-    async fn keep(&self, message: Received, release: &mut (impl Future<Output = ()> + Unpin)) -> Option<()> {
+    /// Keeps the turn, which is this hub's `until` then, until `release`, and gives it away. Returns `None` if it was lost before.
+    async fn keep(
+        &self,
+        message: Received,
+        mut until: Instant,
+        release: &mut (impl Future<Output = ()> + Unpin),
+    ) -> Option<()> {
         let Received { id, mut receipt, .. } = message;
-        let mut until = Instant::now() + HELD;
         loop {
             let released = tokio::select! {
                 () = &mut *release => true,
                 () = sleep(RENEW_INTERVAL) => false,
             };
             let hidden_for = if released { Duration::ZERO } else { HELD };
-            let now = Instant::now();
-            match in_time(self.queue.hide(&id, &receipt, hidden_for)).await {
+            let asked = Instant::now();
+            // This hub has to know by the end of its turn whether it goes on.
+            let end = if until > asked { until } else { asked + RENEWAL_TIMEOUT };
+            let deadline = end.min(asked + RENEWAL_TIMEOUT);
+            match before(deadline, self.queue.hide(&id, &receipt, hidden_for)).await {
                 _ if released => return Some(()),
                 Ok(renewed) => {
                     self.faults.works(DOING);
-                    (receipt, until) = (renewed, now + HELD);
+                    (receipt, until) = (renewed, asked + HELD);
                     self.held.send_replace(true);
                 }
                 Err(QueueError::Lost { .. } | QueueError::Missing) => return None,
@@ -155,7 +167,8 @@ impl Turns {
     }
 }
 
-async fn in_time<T>(request: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
+/// Returns the outcome of a request, or an error if there is none before a deadline.
+async fn before<T>(deadline: Instant, request: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
     let late = |_| Err(QueueError::Unreachable("no answer in time".to_owned()));
-    timeout(REQUEST_TIMEOUT, request).await.unwrap_or_else(late)
+    timeout_at(deadline, request).await.unwrap_or_else(late)
 }
