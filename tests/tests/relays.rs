@@ -132,7 +132,8 @@ fn what_is_said_early_by_very_many_is_bounded() -> Result<()> {
     let target = anonymous(&hub)?;
     let before = memory::settled(hub.process.id())?;
     let post = |body: &'static [u8]| http::request(hub.public, "POST", &target, &[], body);
-    together(4000, || {
+    // Less than a message may have on the anonymous hub.
+    together(800, || {
         ensure!(post(b" ")?.status == 200);
         ensure!(post(b"")?.status == 200);
         Ok(())

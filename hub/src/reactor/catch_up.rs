@@ -160,6 +160,7 @@ impl Reactor {
 
     /// Records what the device of a client has received whose connection ends.
     pub(super) fn note_leaving(&mut self, id: ConnectionId, connection: &Connection, ending: &Ending) {
+        self.delayed_sends.remove(id);
         // A Close was heard just now, whether it came in a message or in a frame of the WebSocket.
         let last_heard = if *ending == Ending::Client { self.now } else { connection.last_received() };
         let dropped = self.catch_up.on_leave(id, device(connection), last_heard, self.moment());

@@ -1,7 +1,9 @@
 //! Frames to send to single connections after a delay, ordered by due tick. No I/O.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::catch_up::{Moment, Reason};
 use crate::connection::{ConnectionId, Tick};
@@ -16,28 +18,46 @@ pub(super) enum DelayedSend {
     LoginResponse(Arc<Delivery>),
 }
 
-/// All of one reactor's.
+/// All of one reactor's: at most one for each slot, as a connection waits for one frame at most.
 #[derive(Default)]
 pub(super) struct DelayedSends {
-    due: BTreeMap<Tick, Vec<(ConnectionId, DelayedSend)>>,
+    by_slot: HashMap<u32, Entry>,
+    due: BTreeSet<(Tick, u32)>,
+}
+
+struct Entry {
+    due: Tick,
+    id: ConnectionId,
+    send: DelayedSend,
 }
 
 impl DelayedSends {
-    /// Adds a frame to send to a connection when a tick begins.
+    /// Adds a frame to send to a connection when a tick begins, in the place of one for its slot that is not sent yet.
     pub(super) fn add(&mut self, due: Tick, id: ConnectionId, send: DelayedSend) {
-        self.due.entry(due).or_default().push((id, send));
+        if let Some(replaced) = self.by_slot.insert(id.slot, Entry { due, id, send }) {
+            self.due.remove(&(replaced.due, id.slot));
+        }
+        self.due.insert((due, id.slot));
+    }
+
+    /// Forgets what was to be sent to a connection that has gone.
+    pub(super) fn remove(&mut self, id: ConnectionId) {
+        if let Some(entry) = self.by_slot.remove(&id.slot) {
+            self.due.remove(&(entry.due, id.slot));
+        }
     }
 
     /// Returns when the next one is due.
     pub(super) fn next(&self) -> Option<Tick> {
-        self.due.first_key_value().map(|(due, _)| *due)
+        self.due.first().map(|(due, _)| *due)
     }
 
     /// Takes what is due by now, in order.
     pub(super) fn take(&mut self, now: Tick) -> Vec<(ConnectionId, DelayedSend)> {
         let mut taken = Vec::new();
-        while let Some(first) = self.due.first_entry().filter(|first| *first.key() <= now) {
-            taken.extend(first.remove());
+        while let Some(first) = self.due.first().copied().filter(|(due, _)| *due <= now) {
+            self.due.remove(&first);
+            taken.extend(self.by_slot.remove(&first.1).map(|entry| (entry.id, entry.send)));
         }
         taken
     }
@@ -57,5 +77,17 @@ mod tests {
         let mut slots = |now| sends.take(Tick(now)).into_iter().map(|(id, _)| id.slot).collect::<Vec<_>>();
         assert_eq!((slots(2), slots(4), slots(9)), (vec![], vec![2], vec![1, 3]));
         assert_eq!(sends.next(), None);
+    }
+
+    #[test]
+    fn connections_that_come_and_go_in_a_slot_leave_nothing_behind() {
+        let mut sends = DelayedSends::default();
+        for generation in 0..1000 {
+            let id = ConnectionId { slot: 1, generation };
+            sends.add(Tick(generation), id, DelayedSend::Sync(Reason::Missed, Moment::default()));
+        }
+        assert_eq!((sends.by_slot.len(), sends.due.len()), (1, 1));
+        sends.remove(ConnectionId { slot: 1, generation: 999 });
+        assert_eq!((sends.by_slot.len(), sends.due.len(), sends.next()), (0, 0, None));
     }
 }

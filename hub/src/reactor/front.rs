@@ -24,10 +24,6 @@ use crate::transport::plain::{Entrance, Handover, Returned};
 use crate::transport::refusal::Refusal;
 use crate::transport::request_head::PlainRequest;
 
-/// How many bytes all heads that are not whole may take together, and what is left of them after a cut.
-const PARTIAL_HEADS: usize = 64 * 1024 * 1024;
-const AFTER_A_CUT: usize = PARTIAL_HEADS / 4 * 3;
-
 /// The public port and what goes with it.
 pub(super) struct Front {
     pub(super) acceptor: Acceptor,
@@ -37,7 +33,7 @@ pub(super) struct Front {
     verifying: usize,
     waiting: VecDeque<(u32, u64)>,
     /// Bytes of heads that are not whole, at the most.
-    partial: usize,
+    pub(super) partial: usize,
     tickets: u64,
     /// For PROXY headers that are refused.
     proxies: Seldom,
@@ -118,23 +114,6 @@ impl Reactor {
         }
     }
 
-    /// Cuts off the older half of those who are no clients yet or no longer, so that others get a word in: first who is kept for a
-    /// request of which nothing has come. Gives how many that were.
-    fn make_room(&mut self) -> usize {
-        let fleeting = self.slots.iter().filter_map(|(slot, entry)| match &entry.state {
-            State::Arriving(arrival) if arrival.verifying.is_none() => {
-                Some((!arrival.is_idle(), arrival.deadline, slot))
-            }
-            State::Leaving(departure) => Some((true, departure.deadline(), slot)),
-            _ => None,
-        });
-        let mut fleeting: Vec<(bool, Tick, usize)> = fleeting.collect();
-        fleeting.sort_unstable();
-        let half = fleeting.len().div_ceil(2);
-        fleeting.iter().take(half).for_each(|(.., slot)| _ = self.slots.remove(*slot));
-        half
-    }
-
     /// Reads on in a request.
     pub(super) fn read_head(&mut self, slot: u32) {
         let Some(Slot { state: State::Arriving(arrival), .. }) = self.slots.get_mut(slot as usize) else { return };
@@ -188,36 +167,6 @@ impl Reactor {
         }
         let message = "The connection begins with a header of the PROXY protocol, which is not read from this address or is wrong.";
         self.refuse(slot, "bad_request", Refusal::explained(400, message));
-    }
-
-    /// Keeps the room of heads that are not whole within bounds: the oldest are cut.
-    fn note_partial(&mut self, more: usize) {
-        let Some(front) = &mut self.front else { return };
-        front.partial += more;
-        if front.partial <= PARTIAL_HEADS {
-            return;
-        }
-        // Those that became whole or left were not counted off: now all are counted.
-        let arrivals = self.slots.iter().filter_map(|(slot, entry)| match &entry.state {
-            State::Arriving(arrival) if arrival.verifying.is_none() => {
-                Some((arrival.deadline, slot, arrival.head.len()))
-            }
-            _ => None,
-        });
-        let mut arrivals: Vec<(Tick, usize, usize)> = arrivals.collect();
-        let mut partial: usize = arrivals.iter().map(|(_, _, length)| length).sum();
-        if partial > PARTIAL_HEADS {
-            arrivals.sort_unstable();
-            let mut oldest = arrivals.into_iter();
-            while partial > AFTER_A_CUT
-                && let Some((_, slot, length)) = oldest.next()
-            {
-                partial -= length;
-                self.shared.metrics.connects.inc("bad_request");
-                self.slots.remove(slot);
-            }
-        }
-        front.partial = partial;
     }
 
     /// The time of a request, or of last words, is over. A request whose token is being verified is whole.

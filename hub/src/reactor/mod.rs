@@ -7,6 +7,7 @@
 
 mod acceptor;
 mod arrival;
+mod budgets;
 mod catch_up;
 mod clients;
 mod connection;
@@ -26,7 +27,6 @@ mod slot;
 mod socket;
 mod subscribe_barrier;
 mod subscribing;
-mod unfinished;
 mod verification;
 mod wheel;
 

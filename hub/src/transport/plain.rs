@@ -69,12 +69,13 @@ const LEAST: usize = 4;
 pub fn entrance(most: usize) -> (Entrance, mpsc::UnboundedReceiver<Handover>) {
     let (requests, other_end) = mpsc::unbounded_channel();
     let places = Purpose::EVERY.map(|purpose| {
-        let eighths = match purpose {
+        let sixteenths = match purpose {
             Purpose::Probe => 1,
-            Purpose::Send | Purpose::Anonymous => 2,
-            Purpose::Hub => 3,
+            Purpose::Send => 2,
+            Purpose::Anonymous => 4,
+            Purpose::Hub => 9,
         };
-        Arc::new(Semaphore::new((most * eighths / 8).max(LEAST)))
+        Arc::new(Semaphore::new((most * sixteenths / 16).max(LEAST)))
     });
     (Entrance { places, requests }, other_end)
 }

@@ -10,7 +10,7 @@ use super::headers::{RETRY_AFTER, head};
 use crate::auth::Rejection;
 use crate::limits::Full;
 
-/// An answer after which the connection ends.
+/// An answer that refuses something. Where no request was understood, the connection ends behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The status.

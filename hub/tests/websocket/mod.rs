@@ -15,9 +15,10 @@ use notification_hub::transport::websocket::{Outgoing, WebSocket};
 use serde_json::{Value, json};
 
 use crate::AT_ONCE;
-use crate::contract::hex;
+use crate::contract::{file, hex};
 use crate::recorded::http::Request;
 use crate::recorded::hub::Hub;
+use crate::recorded::issuer;
 use crate::recorded::socket::{Socket, entry, frame};
 use cases::Case;
 
@@ -72,6 +73,8 @@ fn of_the_codec(pieces: &[&[u8]]) -> Result<Vec<Value>> {
 #[test]
 fn a_running_hub_conforms() {
     let hub = Hub::start("").expect("a hub");
+    // On the anonymous hub, messages are shorter.
+    let token = issuer::token(&json!("user"), &file("recorded.json")["meta"]["tokens"]).expect("a token");
     let cases = cases::all();
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
@@ -79,7 +82,7 @@ fn a_running_hub_conforms() {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if let Err(error) = play(case, hub.public) {
+                    if let Err(error) = play(case, hub.public, &token) {
                         failures.lock().expect("no panic").push(format!("{}: {error:#}", case.name));
                     }
                 }
@@ -91,11 +94,11 @@ fn a_running_hub_conforms() {
     println!("{} cases", cases.len());
 }
 
-fn play(case: &Case, address: SocketAddr) -> Result<()> {
+fn play(case: &Case, address: SocketAddr, token: &str) -> Result<()> {
     let expected = if case.expected.is_empty() { 0 } else { case.expected.split(", ").count() };
     let sizes: &[usize] = if case.sent.len() <= SHORT { &[SHORT, 1] } else { &[997] };
     for size in sizes {
-        let mut socket = open(address)?;
+        let mut socket = open(address, token)?;
         case.sent.chunks(*size).try_for_each(|piece| socket.write(piece))?;
         let seen = socket.watch(expected, Duration::ZERO, false)?;
         let seen = shown(&seen);
@@ -105,8 +108,10 @@ fn play(case: &Case, address: SocketAddr) -> Result<()> {
 }
 
 /// A client behind its handshake.
-fn open(address: SocketAddr) -> Result<Socket> {
+fn open(address: SocketAddr, token: &str) -> Result<Socket> {
+    let authorization = format!("Bearer {token}");
     let headers = [
+        ("Authorization", authorization.as_str()),
         ("Host", "localhost"),
         ("Connection", "Upgrade"),
         ("Upgrade", "websocket"),
@@ -115,7 +120,7 @@ fn open(address: SocketAddr) -> Result<Socket> {
         ("Sec-WebSocket-Extensions", "permessage-deflate"),
     ];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-    let request = Request { method: "GET".to_owned(), target: "/anonymous-hub".to_owned(), headers, body: None };
+    let request = Request { method: "GET".to_owned(), target: "/hub".to_owned(), headers, body: None };
     let (stream, response) = request.ask(address)?;
     ensure!(response.status == 101 && response.headers.is_empty(), "{response:?}");
     stream.set_nodelay(true)?;
