@@ -6,26 +6,28 @@
 //! has what they know in it until no pod needs it any more, and what a spec does not want any more goes after the rollout. What
 //! is written after it is nothing that pods read. The level of the log alone is in force at once, by itself.
 
+mod look;
+mod wanted;
+mod write;
+
 use std::collections::BTreeSet;
 
 use k8s_openapi::ByteString;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::ResourceExt;
-use notification_hub_crds::condition::Reason;
-use notification_hub_crds::{FIELD_MANAGER, NotificationHub};
+use notification_hub_crds::NotificationHub;
 
 use super::change::Change;
-use super::child::{Error, title};
+use super::child::Error;
 use super::prune::{self, Autoscalers};
-use super::{Live, Scope, apply_cache, hand_over, repair};
+use super::{Live, Scope, hand_over};
 use crate::build::{self, Desired, KeySecret};
-use crate::cluster::{CallError, Cluster, Kind};
+use crate::cluster::Cluster;
 use crate::conditions::Ways;
 use crate::keys::{KeyPair, Missing, NEXT_ENTRY, NoKey, PRIVATE_ENTRY, Plan};
-use crate::model::ownership;
-use crate::optional::Optional;
+use look::Look;
+use wanted::Wanted;
+use write::Write;
 
 /// What was written, as far as the next steps need it.
 #[derive(Debug)]
@@ -161,9 +163,9 @@ async fn apply_all(scope: &Scope<'_>, hub: &NotificationHub, desired: Desired) -
 /// Makes the key that the Secret lacks: now that it will be written.
 async fn with_key(
     cluster: &Cluster,
-    secret: Option<Child<Secret>>,
+    secret: Option<Wanted<Secret>>,
     unfinished: Option<Plan>,
-) -> Result<Option<Child<Secret>>, Error> {
+) -> Result<Option<Wanted<Secret>>, Error> {
     let (mut secret, plan) = match (secret, unfinished) {
         (Some(secret), Some(plan)) => (secret, plan),
         (secret, _) => return Ok(secret),
@@ -179,222 +181,4 @@ async fn with_key(
     let made = tokio::task::spawn_blocking(move || KeyPair::generate(algorithm)).await.map_err(|_| NoKey)??;
     build::finish(&mut secret.object, plan, made);
     Ok(Some(secret))
-}
-
-/// Looks at what is there before anything is written.
-struct Look<'a> {
-    cluster: &'a Cluster,
-    uid: &'a str,
-    foreign: Vec<String>,
-    /// Why an object of an optional kind is left out.
-    forbidden: Option<Error>,
-}
-
-impl Look<'_> {
-    /// Whether the object's name is free or has an object of this hub's.
-    async fn at<K: Kind>(&mut self, mut object: K) -> Result<Child<K>, Error> {
-        let namespace = object.namespace().unwrap_or_default();
-        let name = object.name_any();
-        let there = self.cluster.get_metadata::<K>(&namespace, &name).await;
-        let there = there.map_err(|source| Error::new(title::<K>(&name), source))?;
-        if let Some(there) = &there {
-            if !ownership::may_be_taken_over(&there.metadata, self.uid) {
-                self.foreign.push(title::<K>(&name));
-            }
-            // Should it be replaced before the write, the write is refused.
-            object.meta_mut().uid = there.metadata.uid.clone();
-        }
-        Ok(Child { object, there: there.map(|there| there.metadata) })
-    }
-
-    /// The same, where an object is wanted.
-    async fn at_some<K: Kind>(&mut self, object: Option<K>) -> Result<Option<Child<K>>, Error> {
-        match object {
-            Some(object) => self.at(object).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// The same of an optional kind. What may not be seen is left out, and reported once the rest is written.
-    async fn at_optional<K: Optional>(&mut self, object: Option<K>) -> Result<Option<Child<K>>, Error> {
-        match self.at_some(object).await {
-            Err(error) if error.category() == "forbidden" => {
-                self.forbidden.get_or_insert(error);
-                Ok(None)
-            }
-            result => result,
-        }
-    }
-}
-
-/// Writes, and remembers what was written.
-struct Write<'a> {
-    scope: &'a Scope<'a>,
-    hub: apply_cache::Hub,
-    uids: BTreeSet<String>,
-    changes: Vec<Change>,
-}
-
-impl Write<'_> {
-    /// Writes a child, unless it is known to be as it should be.
-    async fn child<K: Kind>(&mut self, child: Child<K>) -> Result<(), Error> {
-        if self.is_unchanged(&child) {
-            self.uids.extend(child.there.and_then(|there| there.uid));
-            return Ok(());
-        }
-        self.written(child).await.map(drop)
-    }
-
-    /// The same, and the child as it is then.
-    async fn seen<K: Kind>(&mut self, child: Child<K>) -> Result<K, Error> {
-        if self.is_unchanged(&child) {
-            return self.as_it_is(child).await;
-        }
-        self.written(child).await
-    }
-
-    /// A child that is left as it is; it is written after all if it is gone.
-    async fn as_it_is<K: Kind>(&mut self, child: Child<K>) -> Result<K, Error> {
-        match child.live(self.scope.cluster).await? {
-            Some(live) => {
-                self.uids.extend(live.uid());
-                Ok(live)
-            }
-            None => self.written(child).await,
-        }
-    }
-
-    async fn written<K: Kind>(&mut self, child: Child<K>) -> Result<K, Error> {
-        let cluster = self.scope.cluster;
-        if cluster.rehearses() {
-            return self.rehearsed(child).await;
-        }
-        let written = Box::pin(child.apply(cluster)).await?;
-        self.scope.applied.remember(&self.hub, &child.object, written.meta());
-        self.uids.extend(written.uid());
-        Ok(written)
-    }
-
-    async fn rehearsed<K: Kind>(&mut self, child: Child<K>) -> Result<K, Error> {
-        let before = child.live(self.scope.cluster).await?;
-        let written = Box::pin(child.apply(self.scope.cluster)).await?;
-        self.uids.extend(written.uid());
-        let json = |object: &K| serde_json::to_value(object).unwrap_or_default();
-        self.changes.extend(Change::between(child.title(), before.as_ref().map(json), json(&written)));
-        Ok(written)
-    }
-
-    async fn some_child<K: Kind>(&mut self, child: Option<Child<K>>) -> Result<(), Error> {
-        match child {
-            Some(child) => self.child(child).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn some_seen<K: Kind>(&mut self, child: Option<Child<K>>) -> Result<Option<K>, Error> {
-        match child {
-            Some(child) => self.seen(child).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn is_unchanged<K: Kind>(&self, child: &Child<K>) -> bool {
-        self.scope.applied.is_unchanged(&self.hub, &child.object, child.there.as_ref())
-    }
-
-    /// What the API server would make of a child that is about to be written, by a dry run.
-    async fn predicted<K: Kind>(&self, child: &Child<K>) -> Result<Option<K>, Error> {
-        if self.scope.cluster.rehearses() || self.is_unchanged(child) {
-            return Ok(None);
-        }
-        Box::pin(child.apply(&self.scope.cluster.rehearsal())).await.map(Some)
-    }
-
-    /// Whether the pods would be replaced though neither the spec nor somebody else's edit is the reason, and as many hubs
-    /// are rolled out for such a reason as there may be.
-    async fn has_to_wait(
-        &self,
-        hub: &NotificationHub,
-        deployment: &Child<Deployment>,
-        predicted: &Deployment,
-    ) -> Result<bool, Error> {
-        let status = hub.status.as_ref();
-        let has_failed =
-            status.iter().flat_map(|it| &it.conditions).any(|it| it.reason == Reason::ReconcileError.as_str());
-        let is_edited = has_failed || status.and_then(|it| it.observed_generation) != hub.metadata.generation;
-        if is_edited || self.scope.applied.was_wanted(&self.hub, &deployment.object) {
-            return Ok(false);
-        }
-        let template = |it: &Deployment| it.spec.as_ref().map(|spec| spec.template.clone());
-        let live = deployment.live(self.scope.cluster).await?;
-        let is_replaced = live.is_some_and(|live| template(&live) != template(predicted));
-        Ok(is_replaced && !self.scope.pace.try_start(&hub.uid().unwrap_or_default()))
-    }
-}
-
-struct Child<K> {
-    object: K,
-    /// What was there.
-    there: Option<ObjectMeta>,
-}
-
-impl<K: Kind> Child<K> {
-    fn title(&self) -> String {
-        title::<K>(&self.object.name_any())
-    }
-
-    fn failed(&self, source: CallError) -> Error {
-        Error::new(self.title(), source)
-    }
-
-    /// The object of its name, if there is one.
-    async fn live(&self, cluster: &Cluster) -> Result<Option<K>, Error> {
-        let namespace = self.object.namespace().unwrap_or_default();
-        cluster.get(&namespace, &self.object.name_any()).await.map_err(|source| self.failed(source))
-    }
-
-    async fn apply(&self, cluster: &Cluster) -> Result<K, Error> {
-        // Without force where nothing was: should somebody's object have come up since, the server reports a conflict.
-        let exists = self.there.is_some();
-        let applied = match cluster.apply(&self.object, exists).await {
-            Err(refused) if exists && refused.category() == "invalid" => {
-                Box::pin(self.repair(cluster, refused)).await?
-            }
-            result => result.map_err(|source| self.failed(source))?,
-        };
-        if !cluster.rehearses() {
-            self.give_up_patched_fields(cluster, &applied).await;
-        }
-        Ok(applied)
-    }
-
-    /// Applies it after all, if what was refused is an entry of somebody else's that is in the way.
-    async fn repair(&self, cluster: &Cluster, refused: CallError) -> Result<K, Error> {
-        let live = self.live(cluster).await?;
-        let Some(patch) = live.and_then(|live| repair::patch(&self.object, &live)) else {
-            return Err(self.failed(refused));
-        };
-        let patched = cluster.patch(&self.object, &patch).await.map_err(|source| self.failed(source))?;
-        if cluster.rehearses() {
-            return Ok(patched);
-        }
-        cluster.apply(&self.object, true).await.map_err(|source| self.failed(source))
-    }
-
-    /// Gives up what the operator owns because of a patch: an apply that leaves such a field out would not take it away. It
-    /// is tried again with the next write.
-    async fn give_up_patched_fields(&self, cluster: &Cluster, applied: &K) {
-        let is_patched = |entry: &ManagedFieldsEntry| {
-            entry.manager.as_deref() == Some(FIELD_MANAGER)
-                && entry.operation.as_deref() == Some("Update")
-                && entry.subresource.is_none()
-        };
-        let (patched, kept): (Vec<_>, Vec<_>) = applied.managed_fields().iter().cloned().partition(is_patched);
-        if patched.is_empty() {
-            return;
-        }
-        if let Err(error) = cluster.keep_managed_fields(applied, &kept).await {
-            tracing::warn!(object = self.title(), %error, "patched fields are still owned twice");
-        }
-    }
 }

@@ -1,0 +1,77 @@
+//! A child as it is wanted, beside what there is of it: one apply, and its repair.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use kube::ResourceExt;
+use notification_hub_crds::FIELD_MANAGER;
+
+use crate::cluster::{CallError, Cluster, Kind};
+use crate::reconcile::child::{Error, title};
+use crate::reconcile::repair;
+
+/// A child as it is wanted.
+pub(super) struct Wanted<K> {
+    pub(super) object: K,
+    /// What was there.
+    pub(super) there: Option<ObjectMeta>,
+}
+
+impl<K: Kind> Wanted<K> {
+    pub(super) fn title(&self) -> String {
+        title::<K>(&self.object.name_any())
+    }
+
+    pub(super) fn failed(&self, source: CallError) -> Error {
+        Error::new(self.title(), source)
+    }
+
+    /// The object of its name, if there is one.
+    pub(super) async fn live(&self, cluster: &Cluster) -> Result<Option<K>, Error> {
+        let namespace = self.object.namespace().unwrap_or_default();
+        cluster.get(&namespace, &self.object.name_any()).await.map_err(|source| self.failed(source))
+    }
+
+    pub(super) async fn apply(&self, cluster: &Cluster) -> Result<K, Error> {
+        // Without force where nothing was: should somebody's object have come up since, the server reports a conflict.
+        let exists = self.there.is_some();
+        let applied = match cluster.apply(&self.object, exists).await {
+            Err(refused) if exists && refused.category() == "invalid" => {
+                Box::pin(self.repair(cluster, refused)).await?
+            }
+            result => result.map_err(|source| self.failed(source))?,
+        };
+        if !cluster.rehearses() {
+            self.give_up_patched_fields(cluster, &applied).await;
+        }
+        Ok(applied)
+    }
+
+    /// Applies it after all, if what was refused is an entry of somebody else's that is in the way.
+    pub(super) async fn repair(&self, cluster: &Cluster, refused: CallError) -> Result<K, Error> {
+        let live = self.live(cluster).await?;
+        let Some(patch) = live.and_then(|live| repair::patch(&self.object, &live)) else {
+            return Err(self.failed(refused));
+        };
+        let patched = cluster.patch(&self.object, &patch).await.map_err(|source| self.failed(source))?;
+        if cluster.rehearses() {
+            return Ok(patched);
+        }
+        cluster.apply(&self.object, true).await.map_err(|source| self.failed(source))
+    }
+
+    /// Gives up what the operator owns because of a patch: an apply that leaves such a field out would not take it away. It
+    /// is tried again with the next write.
+    pub(super) async fn give_up_patched_fields(&self, cluster: &Cluster, applied: &K) {
+        let is_patched = |entry: &ManagedFieldsEntry| {
+            entry.manager.as_deref() == Some(FIELD_MANAGER)
+                && entry.operation.as_deref() == Some("Update")
+                && entry.subresource.is_none()
+        };
+        let (patched, kept): (Vec<_>, Vec<_>) = applied.managed_fields().iter().cloned().partition(is_patched);
+        if patched.is_empty() {
+            return;
+        }
+        if let Err(error) = cluster.keep_managed_fields(applied, &kept).await {
+            tracing::warn!(object = self.title(), %error, "patched fields are still owned twice");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Writes children, but for those that are known to be as they should be.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+use notification_hub_crds::NotificationHub;
+use notification_hub_crds::condition::Reason;
+
+use super::wanted::Wanted;
+use crate::cluster::Kind;
+use crate::reconcile::Scope;
+use crate::reconcile::apply_cache;
+use crate::reconcile::change::Change;
+use crate::reconcile::child::Error;
+
+/// Writes, and remembers what was written.
+pub(super) struct Write<'a> {
+    pub(super) scope: &'a Scope<'a>,
+    pub(super) hub: apply_cache::Hub,
+    pub(super) uids: BTreeSet<String>,
+    pub(super) changes: Vec<Change>,
+}
+
+impl Write<'_> {
+    /// Writes a child, unless it is known to be as it should be.
+    pub(super) async fn child<K: Kind>(&mut self, child: Wanted<K>) -> Result<(), Error> {
+        if self.is_unchanged(&child) {
+            self.uids.extend(child.there.and_then(|there| there.uid));
+            return Ok(());
+        }
+        self.written(child).await.map(drop)
+    }
+
+    /// The same, and the child as it is then.
+    pub(super) async fn seen<K: Kind>(&mut self, child: Wanted<K>) -> Result<K, Error> {
+        if self.is_unchanged(&child) {
+            return self.as_it_is(child).await;
+        }
+        self.written(child).await
+    }
+
+    /// A child that is left as it is; it is written after all if it is gone.
+    pub(super) async fn as_it_is<K: Kind>(&mut self, child: Wanted<K>) -> Result<K, Error> {
+        match child.live(self.scope.cluster).await? {
+            Some(live) => {
+                self.uids.extend(live.uid());
+                Ok(live)
+            }
+            None => self.written(child).await,
+        }
+    }
+
+    pub(super) async fn written<K: Kind>(&mut self, child: Wanted<K>) -> Result<K, Error> {
+        let cluster = self.scope.cluster;
+        if cluster.rehearses() {
+            return self.rehearsed(child).await;
+        }
+        let written = Box::pin(child.apply(cluster)).await?;
+        self.scope.applied.remember(&self.hub, &child.object, written.meta());
+        self.uids.extend(written.uid());
+        Ok(written)
+    }
+
+    pub(super) async fn rehearsed<K: Kind>(&mut self, child: Wanted<K>) -> Result<K, Error> {
+        let before = child.live(self.scope.cluster).await?;
+        let written = Box::pin(child.apply(self.scope.cluster)).await?;
+        self.uids.extend(written.uid());
+        let json = |object: &K| serde_json::to_value(object).unwrap_or_default();
+        self.changes.extend(Change::between(child.title(), before.as_ref().map(json), json(&written)));
+        Ok(written)
+    }
+
+    pub(super) async fn some_child<K: Kind>(&mut self, child: Option<Wanted<K>>) -> Result<(), Error> {
+        match child {
+            Some(child) => self.child(child).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn some_seen<K: Kind>(&mut self, child: Option<Wanted<K>>) -> Result<Option<K>, Error> {
+        match child {
+            Some(child) => self.seen(child).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn is_unchanged<K: Kind>(&self, child: &Wanted<K>) -> bool {
+        self.scope.applied.is_unchanged(&self.hub, &child.object, child.there.as_ref())
+    }
+
+    /// What the API server would make of a child that is about to be written, by a dry run.
+    pub(super) async fn predicted<K: Kind>(&self, child: &Wanted<K>) -> Result<Option<K>, Error> {
+        if self.scope.cluster.rehearses() || self.is_unchanged(child) {
+            return Ok(None);
+        }
+        Box::pin(child.apply(&self.scope.cluster.rehearsal())).await.map(Some)
+    }
+
+    /// Whether the pods would be replaced though neither the spec nor somebody else's edit is the reason, and as many hubs
+    /// are rolled out for such a reason as there may be.
+    pub(super) async fn has_to_wait(
+        &self,
+        hub: &NotificationHub,
+        deployment: &Wanted<Deployment>,
+        predicted: &Deployment,
+    ) -> Result<bool, Error> {
+        let status = hub.status.as_ref();
+        let has_failed =
+            status.iter().flat_map(|it| &it.conditions).any(|it| it.reason == Reason::ReconcileError.as_str());
+        let is_edited = has_failed || status.and_then(|it| it.observed_generation) != hub.metadata.generation;
+        if is_edited || self.scope.applied.was_wanted(&self.hub, &deployment.object) {
+            return Ok(false);
+        }
+        let template = |it: &Deployment| it.spec.as_ref().map(|spec| spec.template.clone());
+        let live = deployment.live(self.scope.cluster).await?;
+        let is_replaced = live.is_some_and(|live| template(&live) != template(predicted));
+        Ok(is_replaced && !self.scope.pace.try_start(&hub.uid().unwrap_or_default()))
+    }
+}
