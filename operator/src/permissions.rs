@@ -65,7 +65,7 @@ pub const PERMISSIONS: &[Permission] = &[
         group: "",
         resource: "configmaps",
         verbs: CHILD,
-        why: "The configuration of a hub.",
+        why: "The log level of a hub, which changes without a restart.",
     },
     Permission {
         scope: Scope::Watched,

@@ -18,7 +18,7 @@ What the operator may do in the namespaces that it watches. Its tests hold this 
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [get, list, watch, create, patch]
-# The configuration of a hub.
+# The log level of a hub, which changes without a restart.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, list, watch, create, patch]
