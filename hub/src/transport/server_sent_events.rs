@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, PRAGMA};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, PRAGMA};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use tokio::sync::mpsc;
@@ -47,6 +47,8 @@ pub fn answer(
         (CACHE_CONTROL, "no-cache,no-store"),
         (PRAGMA, "no-cache"),
         (CONTENT_ENCODING, "identity"),
+        // Nothing comes behind events: a client that was cut off is not to wait for more.
+        (CONNECTION, "close"),
     ];
     (headers, Body::from_stream(body)).into_response()
 }
