@@ -284,7 +284,8 @@ mod tests {
                 ("slow_consumer.timeout", timeout.to_owned()),
             ];
             let config = Config::parse(Layers { flags: &flags, ..Layers::default() }).expect("fine");
-            let hub = Hub::bind(config).expect("a hub");
+            let loaded = Preflight::run(&config).expect("a key");
+            let hub = Hub::bind(config, loaded).expect("a hub");
             let found = socket2::SockRef::from(&hub.public).tcp_user_timeout().expect("a socket");
             assert_eq!(found, Some(Duration::from_secs(expected)), "{timeout}");
         }

@@ -7,6 +7,7 @@ pub mod azurite_pod;
 pub mod balancer;
 pub mod bench;
 pub mod certificate;
+pub mod churn;
 pub mod cluster;
 pub mod crowd;
 pub mod cut;

@@ -1,0 +1,70 @@
+//! No covered push is lost, however devices come and go (`decisions.md` 5 and 8). `CHURN_SEED` repeats a run; `CHURN_RUNS` has
+//! several with each setup.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use notification_hub_tests::churn::{self, Account, SETTINGS};
+use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::proxy::Proxy;
+use notification_hub_tests::redis::Redis;
+use notification_hub_tests::wait;
+
+/// More than a turn of a reactor writes to.
+const MEDIUM: usize = 300;
+const LARGE: usize = 2_600;
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+/// Runs with each seed. Duplicates count only where nothing fails.
+fn account(hubs: &[&LocalHub], members: usize) -> Result<()> {
+    let first = number("CHURN_SEED", uuid::Uuid::new_v4().as_u64_pair().0 >> 1);
+    for seed in first..first + number("CHURN_RUNS", 1) {
+        println!("seed {seed}");
+        let account: Account = churn::run(hubs, members, seed)?;
+        println!("seed {seed}: {account}");
+        ensure!(account.duplicates == 0, "seed {seed}: {account}");
+        ensure!(account.read > 0 && account.disconnects > 0, "seed {seed}: {account}");
+    }
+    Ok(())
+}
+
+/// Replicas over one Redis; `late` holds back what the first of them sends there.
+fn replicas(redis: &Redis, late: Duration) -> Result<[LocalHub; 2]> {
+    let proxy = Proxy::start(redis.port(), late)?;
+    let first = LocalHub::start(&format!("{SETTINGS}{}", redis.settings_at(proxy.address)))?;
+    let second = LocalHub::beside(&first, &format!("{SETTINGS}{}", redis.settings()))?;
+    for hub in [&first, &second] {
+        wait::until("the replica hears the other", Duration::from_secs(30), || {
+            ensure!(hub.metric("notification_hub_backplane_up")? == 1.0);
+            Ok(())
+        })?;
+    }
+    Ok([first, second])
+}
+
+#[test]
+fn one_replica_loses_no_covered_push() -> Result<()> {
+    account(&[&LocalHub::start(SETTINGS)?], MEDIUM)
+}
+
+#[test]
+fn one_replica_with_a_large_organization_loses_no_covered_push() -> Result<()> {
+    account(&[&LocalHub::start(&format!("reactors = 1\n{SETTINGS}"))?], LARGE)
+}
+
+#[test]
+fn replicas_with_redis_lose_no_covered_push() -> Result<()> {
+    let redis = Redis::start()?;
+    let [first, second] = replicas(&redis, Duration::ZERO)?;
+    account(&[&first, &second], MEDIUM)
+}
+
+#[test]
+fn replicas_with_a_slow_way_to_redis_lose_no_covered_push() -> Result<()> {
+    let redis = Redis::start()?;
+    let [first, second] = replicas(&redis, Duration::from_millis(60))?;
+    account(&[&first, &second], MEDIUM)
+}
