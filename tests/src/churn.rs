@@ -73,6 +73,7 @@ const LEAVES: [Leave; 6] =
 struct Device {
     /// The pushes that it has read, by their numbers.
     read: HashSet<usize>,
+    /// How many of them it has read twice on one connection: one that moves to another replica may get a push at both.
     duplicates: usize,
     /// When it read that it should sync.
     synced: Option<Instant>,
@@ -122,7 +123,7 @@ pub struct Account {
     pub lost: usize,
     /// Of those that nothing makes up for: not read.
     pub uncovered: usize,
-    /// Read more than once.
+    /// Read twice on one connection.
     pub duplicates: usize,
     /// How often a connection ended.
     pub disconnects: usize,
@@ -367,6 +368,8 @@ fn id(number: usize) -> String {
 struct Client {
     stream: TcpStream,
     bytes: Vec<u8>,
+    /// The pushes that it has read.
+    read: HashSet<usize>,
     /// By Server-Sent Events: what is said is posted there.
     posts: Option<(SocketAddr, String, String)>,
 }
@@ -378,7 +381,7 @@ impl Client {
         ensure!(connection.response()?.status == 101, "refused");
         let (mut stream, bytes) = connection.into_parts();
         stream.write_all(&frame(opcode::TEXT, HANDSHAKE))?;
-        Client { stream, bytes, posts: None }.shaken()
+        Client { stream, bytes, read: HashSet::new(), posts: None }.shaken()
     }
 
     fn by_events(hub: SocketAddr, token: &str) -> Result<Client> {
@@ -395,7 +398,8 @@ impl Client {
         let (stream, bytes) = connection.into_parts();
         let response = http::request(hub, "POST", &target, &headers, HANDSHAKE)?;
         ensure!(response.status == 200, "{response:?}");
-        Client { stream, bytes, posts: Some((hub, target, authorization)) }.shaken()
+        let posts = Some((hub, target, authorization));
+        Client { stream, bytes, read: HashSet::new(), posts }.shaken()
     }
 
     /// Reads up to the answer of the handshake.
@@ -422,7 +426,9 @@ impl Client {
         }
         while let Some(end) = self.bytes.iter().position(|byte| *byte == 0x1e) {
             let message: Vec<u8> = self.bytes.drain(..=end).collect();
-            device.take(&String::from_utf8_lossy(&message[..end]));
+            if let Some(push) = device.take(&String::from_utf8_lossy(&message[..end])) {
+                device.duplicates += usize::from(!self.read.insert(push));
+            }
         }
         true
     }
@@ -463,19 +469,18 @@ impl Client {
 }
 
 impl Device {
-    /// Notes a message.
-    fn take(&mut self, text: &str) {
-        let message = text.find("{\"type\":1,").and_then(|start| serde_json::from_str::<Value>(&text[start..]).ok());
-        let Some(push) = message.as_ref().map(|message| &message["arguments"][0]) else { return };
+    /// Notes a message. Returns the number of the push that it is, if it tells.
+    fn take(&mut self, text: &str) -> Option<usize> {
+        let message: Value = serde_json::from_str(&text[text.find("{\"type\":1,")?..]).ok()?;
+        let push = &message["arguments"][0];
         if push["type"] == 5 {
             self.synced = Some(Instant::now());
             self.syncs += 1;
         }
-        let id = push["payload"]["id"].as_str().and_then(|id| Uuid::parse_str(id).ok());
-        if let Some(id) = id {
-            let number = (id.as_u128() & 0xffff_ffff) as usize;
-            self.duplicates += usize::from(!self.read.insert(number));
-        }
+        let id = Uuid::parse_str(push["payload"]["id"].as_str()?).ok()?;
+        let number = (id.as_u128() & 0xffff_ffff) as usize;
+        self.read.insert(number);
+        Some(number)
     }
 }
 

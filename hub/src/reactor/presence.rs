@@ -77,9 +77,9 @@ impl Question {
 
     /// Tells the answer that a client of the anonymous hub waits for, `None` if it has not come yet.
     pub fn respond(mut self, response: Option<Delivery>) {
-        match (response, self.address.take()) {
-            (Some(response), Some((mailbox, id))) => mailbox.send(Mail::Missed(id, Missed::LoginResponse(response))),
-            _ => {}
+        let address = self.address.take();
+        if let (Some(response), Some((mailbox, id))) = (response, address) {
+            mailbox.send(Mail::Missed(id, Missed::LoginResponse(response)));
         }
     }
 
