@@ -8,6 +8,9 @@ use crate::cluster::{CallError, Cluster, Kind};
 use crate::reconcile::child::{Error, title};
 use crate::reconcile::repair;
 
+/// How often it is tried to give up patched fields.
+const MAX_ATTEMPTS: usize = 3;
+
 /// A child as it is wanted.
 pub(super) struct Wanted<K> {
     pub(super) object: K,
@@ -31,6 +34,10 @@ impl<K: Kind> Wanted<K> {
     }
 
     pub(super) async fn apply(&self, cluster: &Cluster) -> Result<K, Error> {
+        // Before the apply, which would not take away a field that is owned by a patch as well.
+        if !cluster.rehearses() && self.there.as_ref().is_some_and(has_patched_fields) {
+            self.give_up_patched_fields(cluster).await.map_err(|source| self.failed(source))?;
+        }
         // Without force where nothing was: should somebody's object have come up since, the server reports a conflict.
         let exists = self.there.is_some();
         let applied = match cluster.apply(&self.object, exists).await {
@@ -39,8 +46,11 @@ impl<K: Kind> Wanted<K> {
             }
             result => result.map_err(|source| self.failed(source))?,
         };
-        if !cluster.rehearses() {
-            self.give_up_patched_fields(cluster, &applied).await;
+        if !cluster.rehearses()
+            && has_patched_fields(applied.meta())
+            && let Err(error) = self.give_up_patched_fields(cluster).await
+        {
+            tracing::warn!(object = self.title(), %error, "patched fields are owned twice until the next write");
         }
         Ok(applied)
     }
@@ -58,20 +68,31 @@ impl<K: Kind> Wanted<K> {
         cluster.apply(&self.object, true).await.map_err(|source| self.failed(source))
     }
 
-    /// Gives up what the operator owns because of a patch: an apply that leaves such a field out would not take it away. It
-    /// is tried again with the next write.
-    pub(super) async fn give_up_patched_fields(&self, cluster: &Cluster, applied: &K) {
-        let is_patched = |entry: &ManagedFieldsEntry| {
-            entry.manager.as_deref() == Some(FIELD_MANAGER)
-                && entry.operation.as_deref() == Some("Update")
-                && entry.subresource.is_none()
-        };
-        let (patched, kept): (Vec<_>, Vec<_>) = applied.managed_fields().iter().cloned().partition(is_patched);
-        if patched.is_empty() {
-            return;
-        }
-        if let Err(error) = cluster.keep_managed_fields(applied, &kept).await {
-            tracing::warn!(object = self.title(), %error, "patched fields are still owned twice");
+    /// Gives up what the operator owns because of a patch. Controllers write the status of the same object, so a conflict is
+    /// answered with a fresh look.
+    async fn give_up_patched_fields(&self, cluster: &Cluster) -> Result<(), CallError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let namespace = self.object.namespace().unwrap_or_default();
+            let live: Option<K> = cluster.get(&namespace, &self.object.name_any()).await?;
+            let Some(live) = live.filter(|live| has_patched_fields(live.meta())) else { return Ok(()) };
+            let kept: Vec<_> = live.managed_fields().iter().filter(|entry| !is_patched(entry)).cloned().collect();
+            match cluster.keep_managed_fields(&live, &kept).await {
+                Err(_) if attempts < MAX_ATTEMPTS => {}
+                result => return result,
+            }
         }
     }
+}
+
+/// Whether the operator owns fields of an object because of a patch.
+fn has_patched_fields(metadata: &ObjectMeta) -> bool {
+    metadata.managed_fields.iter().flatten().any(is_patched)
+}
+
+fn is_patched(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(FIELD_MANAGER)
+        && entry.operation.as_deref() == Some("Update")
+        && entry.subresource.is_none()
 }
