@@ -98,7 +98,7 @@ fn pushes_are_published_as_the_originals_and_read_from_it() {
 
         let channel = channels().read(text(&published[0], "channel")).expect("a channel");
         assert_eq!(channel, Channel::To(sent.audience));
-        let Ok(Incoming::Push(got, None)) = Incoming::read(channel, &bytes, OWN, Instant::now()) else {
+        let Ok(Incoming::Foreign(got)) = Incoming::read(channel, &bytes, OWN, Instant::now()) else {
             panic!("{name} is no push");
         };
         assert_eq!((got.audience, got.kind, got.device), (sent.audience, sent.kind, sent.device), "{name}");
