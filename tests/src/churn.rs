@@ -32,7 +32,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(2);
 pub const SETTINGS: &str = "signalr.keep_alive = '2s'\ncatch_up.spread = '1s'\n";
 
 /// How long devices come and go.
-const LASTS: Duration = Duration::from_secs(15);
+const LASTS: Duration = Duration::from_secs(12);
 
 /// How long it may take at the end until every device has read all that it is sent.
 const SETTLES: Duration = Duration::from_secs(60);

@@ -1,6 +1,7 @@
 //! No covered push is lost, however devices come and go (`decisions.md` 5 and 8). `CHURN_SEED` repeats a run; `CHURN_RUNS` has
 //! several with each setup.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -20,6 +21,9 @@ fn number(variable: &str, default: u64) -> u64 {
 
 /// Runs with each seed. Duplicates count only where nothing fails.
 fn account(hubs: &[&LocalHub], members: usize) -> Result<()> {
+    // One at a time: what a client says proves what it has read only as long as its thread is not late.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let first = number("CHURN_SEED", uuid::Uuid::new_v4().as_u64_pair().0 >> 1);
     for seed in first..first + number("CHURN_RUNS", 1) {
         println!("seed {seed}");

@@ -83,8 +83,7 @@ fn invocation(row: &Value, bytes: &[u8]) {
     if let Some(Channel::To(audience)) =
         row["channel"].as_str().and_then(|name| Channels::new("Notifications").read(name))
     {
-        let Ok(Incoming::Foreign(delivery)) = Incoming::read(Channel::To(audience), bytes, OWN, Instant::now())
-        else {
+        let Ok(Incoming::Foreign(delivery)) = Incoming::read(Channel::To(audience), bytes, OWN, Instant::now()) else {
             panic!("no push: {row}");
         };
         assert_eq!(delivery.audience, audience);
