@@ -188,7 +188,7 @@ fn what_the_original_publishes_reaches_clients() -> Result<()> {
 #[test]
 fn while_redis_is_away_each_serves_its_own_and_afterwards_nothing_is_missing() -> Result<()> {
     let mut redis = Redis::start()?;
-    let (a, b) = two(&redis, "")?;
+    let (a, b) = two(&redis, "catch_up.spread = '1s'\n")?;
     // Caught up once after their connect, so that what comes later is the gap's.
     let (at_a, at_b) = (connect(&a, USER, "json")?, connect(&b, USER, "json")?);
     for client in [&at_a, &at_b] {
