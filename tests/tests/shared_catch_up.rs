@@ -145,7 +145,14 @@ fn a_redis_that_has_forgotten_everything_makes_everybody_unknown() -> Result<()>
     redis.restart()?;
     there(&hub)?;
     user.becomes_known(&hub)?;
-    // Known again, it is not told twice.
+    // What it was told for the gap does not count in the records that begin anew: it may be told once more.
+    let once_more = user.connect(&hub)?;
+    let late = User::new("late");
+    late.push(&hub, 0, None)?;
+    late.syncs(&late.connect(&hub)?)?;
+    once_more.live_on()?;
+    once_more.stop()?;
+    // Known again, it is told no more.
     let again = user.connect(&hub)?;
     nothing_else(&hub, &[(&user, &again)])
 }
@@ -153,8 +160,9 @@ fn a_redis_that_has_forgotten_everything_makes_everybody_unknown() -> Result<()>
 #[test]
 fn a_database_of_its_own_is_used_with_the_documented_rights() -> Result<()> {
     let redis = Redis::start()?;
-    let a = LocalHub::start(&redis.settings_in(1))?;
-    let b = LocalHub::beside(&a, &redis.settings_in(1))?;
+    let settings = format!("{QUICK_CATCH_UP}{}", redis.settings_in(1));
+    let a = LocalHub::start(&settings)?;
+    let b = LocalHub::beside(&a, &settings)?;
     [&a, &b].into_iter().try_for_each(there)?;
     let user = User::new("phone");
     user.becomes_known(&a)?;
