@@ -217,7 +217,7 @@ impl World {
         let replica = &mut self.replicas[number];
         // Slots are used again: only the generation tells their connections apart.
         let id = ConnectionId { slot: replica.connections.len() as u32, generation: self.generation };
-        let received = replica.received_elsewhere(name);
+        let received = replica.received_elsewhere(name, id);
         replica.connections.push(Connection {
             id,
             device: name,
@@ -324,7 +324,7 @@ impl World {
         if let Some(connection) = replica.connections.iter_mut().find(|connection| connection.unsubscribed) {
             connection.unsubscribed = false;
             let (id, device) = (connection.id, connection.device);
-            let received = replica.received_elsewhere_but(device, id);
+            let received = replica.received_elsewhere(device, id);
             replica.entries.push_back(Entry::Lookup { id, device, received });
             return;
         }
@@ -461,12 +461,7 @@ impl Replica {
         }
     }
 
-    fn received_elsewhere(&self, device: u8) -> Option<Moment> {
-        let same = self.connections.iter().filter(|connection| connection.device == device);
-        same.filter_map(|connection| self.catch_up.received(connection.id, connection.last_heard)).max()
-    }
-
-    fn received_elsewhere_but(&self, device: u8, id: ConnectionId) -> Option<Moment> {
+    fn received_elsewhere(&self, device: u8, id: ConnectionId) -> Option<Moment> {
         let same = self.connections.iter().filter(|connection| connection.device == device && connection.id != id);
         same.filter_map(|connection| self.catch_up.received(connection.id, connection.last_heard)).max()
     }
