@@ -50,13 +50,14 @@ impl Listener {
         self.0.json(what, PATIENCE, pick)
     }
 
-    /// Waits until two more heartbeats have come: with [`QUICK_CATCH_UP`] what came before them is surely received once the hub
-    /// hears from the client again, as it does when that says good-bye.
+    /// Waits until three more heartbeats have come: with [`QUICK_CATCH_UP`] what came before them is surely received once the hub
+    /// hears from the client again, as it does when that says good-bye. By the second heartbeat, a second after the first, the
+    /// hub has marked what it had written; the third comes more than a keep-alive interval later.
     pub fn live_on(&self) -> Result<()> {
         let beats = || self.0.stdout().iter().filter(|line| line.contains("\"Heartbeat\"")).count();
         let before = beats();
-        wait::until("two heartbeats", PATIENCE, || {
-            ensure!(beats() >= before + 2);
+        wait::until("three heartbeats", PATIENCE, || {
+            ensure!(beats() >= before + 3);
             Ok(())
         })
     }
