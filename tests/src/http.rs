@@ -189,6 +189,16 @@ pub fn get(address: SocketAddr, target: &str) -> Result<Response> {
     request(address, "GET", target, &[], b"")
 }
 
+/// The answer that bytes begin with, or `None` as long as its body is not whole. A body has a `Content-Length`, or there is none.
+pub fn parse_response(bytes: &[u8]) -> Result<Option<Response>> {
+    let Some((status, headers, length)) = parse(bytes)? else { return Ok(None) };
+    let mut response = Response { status, headers, body: Vec::new() };
+    let body = response.header("content-length").map_or(Ok(0), str::parse).context("bad content-length")?;
+    let Some(body) = bytes.get(length..length + body) else { return Ok(None) };
+    response.body = body.to_vec();
+    Ok(Some(response))
+}
+
 type Head = (u16, Vec<(String, String)>, usize);
 
 fn parse(bytes: &[u8]) -> Result<Option<Head>> {
