@@ -22,7 +22,7 @@ pub(super) struct Device {
     pub(super) lives: Vec<(Instant, Instant)>,
 }
 
-/// A push that was accepted.
+/// A push.
 pub(super) struct Push {
     pub(super) put: Instant,
     pub(super) covered: bool,

@@ -40,8 +40,8 @@ const PART: Duration = Duration::from_millis(1500);
 /// How long it may take at the end until every device has read all that it is sent.
 const SETTLES: Duration = Duration::from_secs(60);
 
-/// Between two pushes.
-const PAUSE: Duration = Duration::from_millis(15);
+/// Between two pushes. Long, so that a loss is seldom made up for by the sync for another push.
+const PAUSE: Duration = Duration::from_millis(60);
 
 /// How many users there are, and devices of each.
 const USERS: usize = 8;
@@ -56,9 +56,13 @@ struct World {
     seed: u64,
     hubs: Vec<Ports>,
     signer: Signer,
+    /// The header of that name of those who push.
+    authorization: String,
     organization: String,
     users: Vec<String>,
     devices: Vec<Mutex<Device>>,
+    /// Those that were accepted, or are on their way to a hub.
+    pushes: Mutex<Vec<Push>>,
     over: AtomicBool,
     /// Devices stay once they have come back.
     settling: AtomicBool,
@@ -115,33 +119,37 @@ impl fmt::Display for Account {
 pub fn run(hubs: &[&LocalHub], members: usize, seed: u64, fault: impl FnMut(u32) -> Result<()>) -> Result<Account> {
     let first = hubs.first().context("there is no hub")?;
     let ports = hubs.iter().map(|hub| Ports { public: hub.public, internal: hub.internal }).collect();
+    let signer = first.signer();
     let world = Arc::new(World {
         seed,
         hubs: ports,
-        signer: first.signer(),
+        authorization: format!("Bearer {}", signer.sign(&token::internal())?),
+        signer,
         organization: Uuid::new_v4().to_string(),
         users: (0..USERS).map(|_| Uuid::new_v4().to_string()).collect(),
         devices: (0..USERS * DEVICES).map(|_| Mutex::default()).collect(),
+        pushes: Mutex::default(),
         over: AtomicBool::new(false),
         settling: AtomicBool::new(false),
     });
     let bystanders = world.bystanders(members)?;
-    let devices: Vec<JoinHandle<()>> = (0..USERS * DEVICES)
+    let devices: Vec<JoinHandle<Result<()>>> = (0..USERS * DEVICES)
         .map(|number| {
             let world = world.clone();
             std::thread::spawn(move || world.follow(number))
         })
         .collect();
-    let pushes = world.push_in_parts(fault)?;
+    world.push_in_parts(fault)?;
     world.settling.store(true, Ordering::SeqCst);
     let account = wait::until("every device has all that it is sent", SETTLES, || {
+        let pushes = world.pushes.lock().unwrap_or_else(PoisonError::into_inner);
         let account = world.account(&pushes);
         ensure!(account.lost == 0, "seed {seed}: {account}\n{}", world.losses(&pushes));
         Ok(account)
     });
     world.over.store(true, Ordering::SeqCst);
     for thread in devices.into_iter().chain(bystanders) {
-        thread.join().map_err(|_| anyhow!("a client panicked"))?;
+        thread.join().map_err(|_| anyhow!("a client panicked"))??;
     }
     account
 }
@@ -160,7 +168,7 @@ impl World {
     }
 
     /// Members of the organization that stay, and read what comes.
-    fn bystanders(self: &Arc<Self>, count: usize) -> Result<Option<JoinHandle<()>>> {
+    fn bystanders(self: &Arc<Self>, count: usize) -> Result<Option<JoinHandle<Result<()>>>> {
         let connect = |number: usize| -> Result<TcpStream> {
             let token = self.token(&Uuid::new_v4().to_string(), "bystander")?;
             let client = Client::by_websocket(self.hubs[number % self.hubs.len()].public, &token)?;
@@ -178,15 +186,14 @@ impl World {
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
+            Ok(())
         };
         Ok((count > 0).then(|| std::thread::spawn(read)))
     }
 
-    /// Pushes to users and to the organization, in turn through every hub, with faults between the parts of the time.
-    fn push_in_parts(&self, mut fault: impl FnMut(u32) -> Result<()>) -> Result<Vec<Push>> {
-        let authorization = format!("Bearer {}", self.signer.sign(&token::internal())?);
+    /// Pushes to users and to the organization, with faults between the parts of the time.
+    fn push_in_parts(&self, mut fault: impl FnMut(u32) -> Result<()>) -> Result<()> {
         let mut random = Random(self.seed ^ 0xabcd);
-        let mut pushes = Vec::new();
         let began = Instant::now();
         let mut passed = 0;
         while passed < PARTS {
@@ -195,40 +202,47 @@ impl World {
                 fault(passed)?;
             }
             let user = random.below(USERS);
-            let by = Some(random.below(DEVICES * 2)).filter(|device| *device < DEVICES);
-            let context = by.map(|device| name(user, device));
-            let number = pushes.len();
-            let (kind, user, payload) = match random.below(10) {
-                0 => {
-                    let payload = json!({ "id": push_id(number), "organizationId": self.organization, "revisionDate": "2026-01-02T03:04:05Z" });
-                    (COVERED, None, payload)
+            match random.below(10) {
+                // Every device of the organization may have been named: a push to all is of none.
+                0 => self.push(None, None, true, &mut random)?,
+                kind => {
+                    let by = Some(random.below(DEVICES * 2)).filter(|device| *device < DEVICES);
+                    self.push(Some(user), by, kind > 2, &mut random)?;
                 }
-                1 => (UNCOVERED, Some(user), json!({ "id": push_id(number), "userId": self.users[user] })),
-                _ => {
-                    let payload = json!({ "id": push_id(number), "userId": self.users[user], "revisionDate": "2026-01-02T03:04:05Z" });
-                    (COVERED, Some(user), payload)
-                }
-            };
-            let covered = kind == COVERED;
-            // Every device of the organization may have been named: a push to all is of none.
-            let by = by.filter(|_| user.is_some());
-            let context = context.filter(|_| user.is_some());
-            let body = json!({ "type": kind, "payload": payload, "contextId": context }).to_string();
-            let put = Instant::now();
-            let hub = self.hubs[random.below(self.hubs.len())].internal;
-            let response = http::request(hub, "POST", "/send", &[("Authorization", &authorization)], body.as_bytes())?;
-            ensure!(response.status == 200, "{response:?}");
-            pushes.push(Push { put, covered, user, by });
+            }
             std::thread::sleep(PAUSE);
         }
-        Ok(pushes)
+        Ok(())
+    }
+
+    /// Pushes to a user or to the organization, through any hub.
+    fn push(&self, user: Option<usize>, by: Option<usize>, covered: bool, random: &mut Random) -> Result<()> {
+        let number = {
+            let mut pushes = self.pushes.lock().unwrap_or_else(PoisonError::into_inner);
+            pushes.push(Push { put: Instant::now(), covered, user, by });
+            pushes.len() - 1
+        };
+        let mut payload = json!({ "id": push_id(number), "revisionDate": "2026-01-02T03:04:05Z" });
+        match user {
+            Some(user) => payload["userId"] = json!(self.users[user]),
+            None => payload["organizationId"] = json!(self.organization),
+        }
+        let context = user.zip(by).map(|(user, device)| name(user, device));
+        let kind = if covered { COVERED } else { UNCOVERED };
+        let body = json!({ "type": kind, "payload": payload, "contextId": context }).to_string();
+        let hub = random.one_of(&self.hubs).internal;
+        let headers = [("Authorization", self.authorization.as_str())];
+        let response = http::request(hub, "POST", "/send", &headers, body.as_bytes())?;
+        ensure!(response.status == 200, "{response:?}");
+        Ok(())
     }
 
     /// A device that comes and goes, until it is to stay.
-    fn follow(&self, number: usize) {
+    fn follow(self: &Arc<Self>, number: usize) -> Result<()> {
         let (user, device) = (number / DEVICES, number % DEVICES);
         let mut random = Random(self.seed.wrapping_mul(31).wrapping_add(number as u64));
         let mut client: Option<Client> = None;
+        let mut crossing = Vec::new();
         while !self.is_over() {
             let connected = match client.take() {
                 Some(client) => Ok(client),
@@ -252,6 +266,12 @@ impl World {
             if how == Leave::Overlap {
                 client = self.connect(user, device, &mut random).ok();
             }
+            // A push that crosses the end of the connection.
+            if random.below(2) == 0 && !self.settling.load(Ordering::SeqCst) {
+                let (world, mut random) = (self.clone(), Random(random.0));
+                let to = Some(user).filter(|_| random.below(4) > 0);
+                crossing.push(std::thread::spawn(move || world.push(to, None, true, &mut random)));
+            }
             // It has read nothing for a moment, in which something may have come, or has stopped for long.
             let mut stops = random.milliseconds(60);
             if random.below(8) == 0 {
@@ -264,11 +284,12 @@ impl World {
                 std::thread::sleep(random.milliseconds(1500));
             }
         }
+        crossing.into_iter().try_for_each(|push| push.join().map_err(|_| anyhow!("a sender panicked"))?)
     }
 
     fn connect(&self, user: usize, device: usize, random: &mut Random) -> Result<Client> {
         let token = self.token(&self.users[user], &name(user, device))?;
-        let hub = self.hubs[random.below(self.hubs.len())].public;
+        let hub = random.one_of(&self.hubs).public;
         match random.below(6) {
             0 => Client::by_events(hub, &token),
             1 => Client::by_polling(hub, &token),
