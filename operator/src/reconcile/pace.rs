@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn rollout_pace_full_waits_until_one_is_over_or_stuck() {
+    async fn rollout_pace_full_waits_for_finished_or_stuck_rollout() {
         let pace = RolloutPace::new(2);
         assert!(pace.try_start("a") && pace.try_start("b") && !pace.try_start("c"));
         assert!(pace.try_start("a"), "it has begun already");
