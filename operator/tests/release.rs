@@ -73,7 +73,7 @@ fn release_tag_must_match_every_version() {
 }
 
 #[test]
-fn package_version_equals_the_newest_changelog_and_chart_version() {
+fn package_version_between_releases_is_the_newest_everywhere() {
     let changelog = fs::read_to_string(project().join("CHANGELOG.md")).expect("the changelog");
     let headings: Vec<_> = changelog.lines().filter_map(|line| line.strip_prefix("## [")).collect();
     assert_eq!(headings.first(), Some(&"Unreleased]"));
