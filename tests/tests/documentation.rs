@@ -1,14 +1,14 @@
 //! The pages of `docs/` against the programs: no key, name or metric is missing, and none is there that does not exist.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
-use notification_hub_tests::pages::{cells, code, labels, read, table};
+use notification_hub_tests::pages::{cells, code, labels, read, root, table};
 use notification_hub_tests::redis::RIGHTS;
 use notification_hub_tests::{http, programs, wait};
 use serde_json::{Value, json};
@@ -238,7 +238,7 @@ fn support_page_versions_equal_built_and_tested_versions() -> Result<()> {
 }
 
 /// Every page.
-const PAGES: [&str; 17] = [
+const PAGES: [&str; 23] = [
     "README.md",
     "charts/notification-hub-operator/README.md",
     "docs/bitwarden.md",
@@ -256,6 +256,12 @@ const PAGES: [&str; 17] = [
     "docs/support.md",
     "docs/troubleshooting.md",
     "docs/example/README.md",
+    "docs/contributing/README.md",
+    "docs/contributing/architecture.md",
+    "docs/contributing/bitwarden.md",
+    "docs/contributing/decisions.md",
+    "docs/contributing/glossary.md",
+    "docs/contributing/signalr.md",
 ];
 
 #[test]
@@ -327,18 +333,72 @@ fn troubleshooting_page_names_only_existing_conditions_metrics_and_settings() ->
     Ok(())
 }
 
-/// The Rust files in a folder of the project.
-fn sources(folder: &str) -> Result<Vec<String>> {
-    let mut left = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder)];
-    let mut texts = Vec::new();
+/// The files with an extension in a folder of the project, with their texts.
+fn files(folder: &str, extension: &str) -> Result<Vec<(PathBuf, String)>> {
+    let mut left = vec![root().join(folder)];
+    let mut found = Vec::new();
     while let Some(path) = left.pop() {
         if path.is_dir() {
             left.extend(std::fs::read_dir(path)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            texts.push(std::fs::read_to_string(path)?);
+        } else if path.extension().is_some_and(|found| found == extension) {
+            let text = std::fs::read_to_string(&path)?;
+            found.push((path, text));
         }
     }
-    Ok(texts)
+    Ok(found)
+}
+
+/// The Rust files in a folder of the project.
+fn sources(folder: &str) -> Result<Vec<String>> {
+    Ok(files(folder, "rs")?.into_iter().map(|(_, text)| text).collect())
+}
+
+/// The documents that a text cites in backquotes, each with the number of a section, or with none.
+fn citations(text: &str) -> Vec<(String, Option<String>)> {
+    let mut found = Vec::new();
+    for (end, _) in text.match_indices(".md`") {
+        let Some(start) = text[..end].rfind('`') else { continue };
+        let name = &text[start + 1..end + ".md".len()];
+        if name.contains(char::is_whitespace) {
+            continue;
+        }
+        let behind = text[end + ".md`".len()..].strip_prefix(' ').unwrap_or_default();
+        let length = behind.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(behind.len());
+        let section = Some(behind[..length].trim_end_matches('.').to_owned()).filter(|section| !section.is_empty());
+        found.push((name.to_owned(), section));
+    }
+    found
+}
+
+#[test]
+fn citations_in_comments_and_pages_resolve() -> Result<()> {
+    let mut checked = 0;
+    let mut unresolved = BTreeSet::new();
+    let folders = ["hub", "operator", "crds", "properties", "fuzz/fuzz_targets", "tests/src", "tests/tests"];
+    let sources = folders.iter().map(|folder| files(folder, "rs")).collect::<Result<Vec<_>>>()?.concat();
+    for (path, text) in sources.into_iter().chain(files("docs", "md")?) {
+        let near = path.parent().context("a file has a folder")?;
+        for (name, section) in citations(&text) {
+            checked += 1;
+            let folders = [near.to_owned(), root(), root().join("docs/contributing"), root().join("docs")];
+            let document = folders.iter().map(|folder| folder.join(&name)).find(|document| document.is_file());
+            let number = |line: &str| line.starts_with('#').then(|| line.trim_start_matches('#').trim_start().to_owned());
+            let resolves = match (document, &section) {
+                (None, _) => false,
+                (Some(_), None) => true,
+                (Some(document), Some(section)) => std::fs::read_to_string(document)?.lines().filter_map(number).any(|heading| {
+                    heading.strip_prefix(section.as_str()).is_some_and(|rest| rest.starts_with([' ', '.']))
+                        && !heading[section.len()..].trim_start_matches('.').starts_with(|next: char| next.is_ascii_digit())
+                }),
+            };
+            if !resolves {
+                unresolved.insert(format!("{}: {name} {}", path.display(), section.unwrap_or_default()));
+            }
+        }
+    }
+    ensure!(unresolved.is_empty(), "no such document or section: {unresolved:#?}");
+    ensure!(checked > 50, "only {checked} citations were found");
+    Ok(())
 }
 
 #[test]
