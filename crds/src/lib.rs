@@ -4,7 +4,7 @@
 //! GitOps tools would show them as drift. Defaults live in the operator.
 
 pub mod condition;
-pub mod definition;
+pub mod crd;
 pub mod field;
 mod schema;
 pub mod v1alpha1;

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::ConditionType;
-use notification_hub_crds::definition::{definition, definition_yaml};
+use notification_hub_crds::crd::{crd_json, crd_yaml};
 use notification_hub_crds::field::{self, fields};
 use serde::Deserialize;
 use serde_json::Value;
@@ -28,7 +28,7 @@ fn is_current(path: &str, generated: &str) {
 
 #[test]
 fn committed_definition_is_current() {
-    is_current("crds/yaml/notificationhubs.yaml", &definition_yaml().expect("the definition prints"));
+    is_current("crds/yaml/notificationhubs.yaml", &crd_yaml().expect("the definition prints"));
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn committed_reference_is_current() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     let committed = std::fs::read_to_string(file).expect("the page");
     let (head, _) = committed.split_once(reference::MARKER).expect("a head, and the marker");
-    let version = &definition().expect("a definition")["spec"]["versions"][0];
+    let version = &crd_json().expect("a definition")["spec"]["versions"][0];
     let page = reference::page(version, &reference::samples());
     is_current(path, &format!("{head}{}{page}", reference::MARKER));
 }
@@ -67,7 +67,7 @@ fn walk(path: &str, value: &Value, see: &mut impl FnMut(&str, &Value)) {
 }
 
 fn schema() -> Value {
-    definition().expect("a definition")["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+    crd_json().expect("a definition")["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn the_status_tells_of_every_condition() {
 #[test]
 fn nothing_is_nullable_defaulted_or_an_empty_list() {
     let mut found = Vec::new();
-    walk("", &definition().expect("a definition"), &mut |path, value| match value {
+    walk("", &crd_json().expect("a definition"), &mut |path, value| match value {
         Value::Array(items) if items.is_empty() => found.push(format!("{path}: empty list")),
         Value::Null => found.push(format!("{path}: null")),
         Value::Object(map) if map.contains_key("nullable") => found.push(format!("{path}: nullable")),
@@ -178,7 +178,7 @@ fn every_rule_is_in_the_table_that_the_api_server_is_asked() {
 
 #[test]
 fn the_resource_can_be_scaled_listed_and_waited_for() {
-    let version = &definition().expect("a definition")["spec"]["versions"][0].clone();
+    let version = &crd_json().expect("a definition")["spec"]["versions"][0].clone();
     assert_eq!(version["subresources"]["scale"]["specReplicasPath"], ".spec.replicas");
     assert_eq!(version["subresources"]["scale"]["statusReplicasPath"], ".status.replicas");
     assert_eq!(version["subresources"]["scale"]["labelSelectorPath"], ".status.selector");

@@ -40,7 +40,7 @@ fn failed(error: &anyhow::Error, status: ExitCode) -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Crd => output::print_text(notification_hub_crds::definition::definition_yaml()?)?,
+        Command::Crd => output::print_text(notification_hub_crds::crd::crd_yaml()?)?,
         Command::Version => output::print_text(concat!(env!("CARGO_PKG_VERSION"), "\n"))?,
         Command::CheckPermissions(arguments) => {
             let Some(config) = judged(&arguments) else { return Ok(ExitCode::from(USAGE)) };

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::EventType;
 use kube::{CustomResourceExt, ResourceExt};
 use notification_hub_crds::NotificationHub;
-use notification_hub_crds::definition::definition;
+use notification_hub_crds::crd::crd_json;
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -67,7 +67,7 @@ async fn compare(context: &Context) -> Option<Vec<String>> {
 async fn missing(context: &Context) -> Result<Option<Vec<String>>, CallError> {
     let served = context.cluster.served_schema().await?;
     // That it can be written is tested.
-    let known = definition().unwrap_or_default();
+    let known = crd_json().unwrap_or_default();
     let known = known.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap_or(&Value::Null);
     Ok(served.map(|served| schema::missing(known, &served)))
 }

@@ -278,7 +278,7 @@ fn the_definition_is_kept_unless_it_is_not_wanted() {
     assert_eq!(definition["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
     let metadata = definition["metadata"].as_object_mut().expect("metadata");
     metadata.retain(|field, _| field == "name");
-    assert_eq!(definition, notification_hub_crds::definition::definition().expect("the definition"));
+    assert_eq!(definition, notification_hub_crds::crd::crd_json().expect("the definition"));
 
     let Some(objects) = rendered(&["crds.keep=false"]) else { return };
     assert!(of_kind(&objects, "CustomResourceDefinition")[0]["metadata"].get("annotations").is_none());

@@ -326,8 +326,8 @@ fn every_reason_is_documented_with_the_conditions_that_have_it() {
         let conditions = conditions.split(", ").map(|name| name.trim_matches('`'));
         conditions.map(|name| format!("{name} {reason}")).collect::<Vec<_>>()
     };
-    let documented: BTreeSet<_> = Reason::described().into_iter().flat_map(of).collect();
+    let documented: BTreeSet<_> = Reason::descriptions().into_iter().flat_map(of).collect();
     assert_eq!(documented, said);
-    let types = ConditionType::described();
+    let types = ConditionType::descriptions();
     assert!(types.iter().map(|(name, _)| name.as_str()).eq(ConditionType::ALL.map(ConditionType::as_str)), "{types:?}");
 }

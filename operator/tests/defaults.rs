@@ -1,6 +1,6 @@
 //! The samples are hubs, and the defaults that the definition's descriptions tell are true.
 
-use notification_hub_crds::definition::definition;
+use notification_hub_crds::crd::crd_json;
 use notification_hub_crds::field::{Field, fields};
 use notification_hub_crds::{CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION};
 use notification_hub_operator::build::build;
@@ -58,10 +58,10 @@ fn told(field: &Field) -> Option<Value> {
 
 #[test]
 fn a_hub_with_the_defaults_that_are_told_is_the_hub_without_them() {
-    let definition = definition().expect("a definition");
+    let crd = crd_json().expect("a definition");
     let samples = samples();
     let mut compared = Vec::new();
-    for field in fields(&definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]) {
+    for field in fields(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]) {
         let Some(default) = told(&field) else { continue };
         let pointer = format!("/{}", field.path.replace('.', "/"));
         let (parent, name) = pointer.rsplit_once('/').expect("a parent");

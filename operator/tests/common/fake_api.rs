@@ -373,8 +373,8 @@ impl FakeApi {
 
 /// The schema of the present definition.
 pub fn present_schema() -> Value {
-    let definition = notification_hub_crds::definition::definition().expect("a definition");
-    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+    let crd = notification_hub_crds::crd::crd_json().expect("a definition");
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
 /// As a real server, which does not take an apply with other fields.
