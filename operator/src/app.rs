@@ -12,12 +12,12 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::admin::{self, Admin};
-use crate::cluster::in_time;
+use crate::cluster::with_timeout;
 use crate::config::Config;
 use crate::context::Context;
 use crate::leader::{Election, Ended, Leadership, LeaseStore, Timing};
 use crate::telemetry::metrics::Metrics;
-use crate::{controller, outdated, signals};
+use crate::{controller, crd_skew, signals};
 
 /// Why the process ended otherwise than it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +97,7 @@ async fn work(
     mut stop: watch::Receiver<bool>,
 ) {
     let asked = stop.clone();
-    let gained = std::pin::pin!(leadership.gained());
+    let gained = std::pin::pin!(leadership.wait_until_leader());
     let asked_first = std::pin::pin!(stop.wait_for(|stop| *stop));
     if let Either::Right(_) = futures_util::future::select(gained, asked_first).await {
         return;
@@ -105,7 +105,7 @@ async fn work(
     context.metrics.leads(true);
     tokio::spawn({
         let context = context.clone();
-        async move { outdated::tell(&context).await }
+        async move { crd_skew::report(&context).await }
     });
     controller::run(client, namespaces, context, asked).await;
     tracing::info!("every pass is over");
@@ -114,7 +114,7 @@ async fn work(
 type RunningElection = (JoinHandle<Ended>, watch::Sender<bool>);
 
 fn elect(client: &Client, config: &Config, identity: &str) -> (Leadership, Option<RunningElection>) {
-    let Some(name) = &config.lease_name else { return (Leadership::Alone, None) };
+    let Some(name) = &config.lease_name else { return (Leadership::NoElection, None) };
     let namespace = config.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let (election, leadership) =
         Election::new(LeaseStore::new(client.clone(), &namespace, name, identity, Timing::default()));
@@ -135,7 +135,7 @@ fn identity() -> String {
 
 /// Ready once the API server has answered.
 async fn watch_readiness(client: Client, ready: Arc<AtomicBool>) {
-    while let Err(error) = in_time(client.apiserver_version()).await {
+    while let Err(error) = with_timeout(client.apiserver_version()).await {
         tracing::warn!(%error, "the API server does not answer");
         sleep(Duration::from_secs(2)).await;
     }

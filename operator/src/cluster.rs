@@ -86,7 +86,7 @@ impl CallError {
     }
 
     /// Whether what was applied is of another shape than the definition says. The server gives it no code of its own.
-    pub fn is_misshapen(&self) -> bool {
+    pub fn is_schema_mismatch(&self) -> bool {
         self.status().is_some_and(|it| it.code == 500 && it.message.contains("failed to create typed patch object"))
     }
 
@@ -117,30 +117,30 @@ impl<K> Kind for K where
 pub struct Cluster {
     client: Client,
     leadership: Leadership,
-    rehearses: bool,
+    is_dry_run: bool,
 }
 
 impl Cluster {
     /// Calls through `client`, and writes while `leadership` holds.
     pub fn new(client: Client, leadership: Leadership) -> Cluster {
-        Cluster { client, leadership, rehearses: false }
+        Cluster { client, leadership, is_dry_run: false }
     }
 
     /// The same API server, but what is written to children changes nothing there: the server tells what would come of
     /// it (a dry run).
-    pub fn rehearsal(&self) -> Cluster {
-        Cluster { rehearses: true, ..self.clone() }
+    pub fn dry_run(&self) -> Cluster {
+        Cluster { is_dry_run: true, ..self.clone() }
     }
 
     /// Whether nothing is changed.
-    pub fn rehearses(&self) -> bool {
-        self.rehearses
+    pub fn is_dry_run(&self) -> bool {
+        self.is_dry_run
     }
 
     /// An object, if it exists.
     pub async fn get<K: Kind>(&self, namespace: &str, name: &str) -> Result<Option<K>, CallError> {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        in_time(api.get_opt(name)).await
+        with_timeout(api.get_opt(name)).await
     }
 
     /// An object's metadata, if it exists.
@@ -150,13 +150,13 @@ impl Cluster {
         name: &str,
     ) -> Result<Option<PartialObjectMeta<K>>, CallError> {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        in_time(api.get_metadata_opt(name)).await
+        with_timeout(api.get_metadata_opt(name)).await
     }
 
     /// The objects with these labels, not newer than the API server has them at hand.
     pub async fn list<K: Kind>(&self, namespace: &str, labels: &str) -> Result<Vec<K>, CallError> {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        Ok(in_time(api.list(&ListParams::default().labels(labels).match_any())).await?.items)
+        Ok(with_timeout(api.list(&ListParams::default().labels(labels).match_any())).await?.items)
     }
 
     /// The metadata of the objects with these labels.
@@ -166,16 +166,16 @@ impl Cluster {
         labels: &str,
     ) -> Result<Vec<PartialObjectMeta<K>>, CallError> {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        Ok(in_time(api.list_metadata(&ListParams::default().labels(labels))).await?.items)
+        Ok(with_timeout(api.list_metadata(&ListParams::default().labels(labels))).await?.items)
     }
 
     /// Deletes an object of ours, but not another one that has come to its name. One that is gone is fine.
     pub async fn delete<K: Kind>(&self, object: &PartialObjectMeta<K>) -> Result<(), CallError> {
-        self.may_write()?;
+        self.ensure_leading()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let same = Preconditions { uid: object.uid(), resource_version: None };
-        let params = DeleteParams { dry_run: self.rehearses, ..DeleteParams::default().preconditions(same) };
-        match in_time(api.delete(&object.name_any(), &params)).await {
+        let params = DeleteParams { dry_run: self.is_dry_run, ..DeleteParams::default().preconditions(same) };
+        match with_timeout(api.delete(&object.name_any(), &params)).await {
             Err(CallError::Refused(status)) if status.code == 404 => Ok(()),
             result => result.map(drop),
         }
@@ -183,40 +183,44 @@ impl Cluster {
 
     /// Applies an object of ours. With `force` fields that others have changed are taken back.
     pub async fn apply<K: Kind>(&self, object: &K, force: bool) -> Result<K, CallError> {
-        self.may_write()?;
+        self.ensure_leading()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
-        let params = PatchParams { force, dry_run: self.rehearses, ..PatchParams::apply(FIELD_MANAGER) };
-        in_time(api.patch(&object.name_any(), &params, &Patch::Apply(object))).await
+        let params = PatchParams { force, dry_run: self.is_dry_run, ..PatchParams::apply(FIELD_MANAGER) };
+        with_timeout(api.patch(&object.name_any(), &params, &Patch::Apply(object))).await
     }
 
     /// Applies fields of an object of ours in the name of whoever comes next. Refused if somebody has changed them since.
     pub async fn hand_over<K: Kind>(&self, namespace: &str, name: &str, fields: &Value) -> Result<K, CallError> {
-        self.may_write()?;
+        self.ensure_leading()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        let params = PatchParams { dry_run: self.rehearses, ..PatchParams::apply(HAND_OVER_FIELD_MANAGER) };
-        in_time(api.patch(name, &params, &Patch::Apply(fields))).await
+        let params = PatchParams { dry_run: self.is_dry_run, ..PatchParams::apply(HAND_OVER_FIELD_MANAGER) };
+        with_timeout(api.patch(name, &params, &Patch::Apply(fields))).await
     }
 
     /// Forgets what a field manager owns other than by applying it: `kept` is what remains of the object's managed fields.
-    pub async fn keep_managed_fields<K: Kind>(&self, object: &K, kept: &[ManagedFieldsEntry]) -> Result<(), CallError> {
-        self.may_write()?;
+    pub async fn replace_managed_fields<K: Kind>(
+        &self,
+        object: &K,
+        kept: &[ManagedFieldsEntry],
+    ) -> Result<(), CallError> {
+        self.ensure_leading()?;
         let api: Api<PartialObjectMeta<K>> =
             Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let patch = json!({ "metadata": { "resourceVersion": object.resource_version(), "managedFields": kept } });
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        in_time(api.patch_metadata(&object.name_any(), &params, &Patch::Merge(patch))).await.map(drop)
+        with_timeout(api.patch_metadata(&object.name_any(), &params, &Patch::Merge(patch))).await.map(drop)
     }
 
     /// Changes an object of ours by a strategic merge patch.
     pub async fn patch<K: Kind>(&self, object: &K, patch: &Value) -> Result<K, CallError> {
-        self.may_write()?;
+        self.ensure_leading()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
-            dry_run: self.rehearses,
+            dry_run: self.is_dry_run,
             ..PatchParams::default()
         };
-        in_time(api.patch(&object.name_any(), &params, &Patch::Strategic(patch))).await
+        with_timeout(api.patch(&object.name_any(), &params, &Patch::Strategic(patch))).await
     }
 
     /// Applies a status. `patch` is the resource with the resourceVersion that the status was computed from, so that a
@@ -227,29 +231,29 @@ impl Cluster {
         name: &str,
         patch: &P,
     ) -> Result<NotificationHub, CallError> {
-        self.may_write()?;
+        self.ensure_leading()?;
         let api: Api<NotificationHub> = Api::namespaced(self.client.clone(), namespace);
         let params = PatchParams::apply(STATUS_FIELD_MANAGER).force();
-        in_time(api.patch_status(name, &params, &Patch::Apply(patch))).await
+        with_timeout(api.patch_status(name, &params, &Patch::Apply(patch))).await
     }
 
     /// The resource's schema of the definition that is installed; none if none is published.
     pub async fn served_schema(&self) -> Result<Option<Value>, CallError> {
         let document = async {
-            let request = Request::get(schema::path()).body(Vec::new()).map_err(kube::Error::HttpError)?;
+            let request = Request::get(schema::openapi_path()).body(Vec::new()).map_err(kube::Error::HttpError)?;
             self.client.request(request).await
         };
-        Ok(schema::find(in_time(document).await?))
+        Ok(schema::find_schema(with_timeout(document).await?))
     }
 
     /// Whether a write may begin now.
-    pub fn may_write(&self) -> Result<(), CallError> {
-        if self.leadership.holds() { Ok(()) } else { Err(CallError::NotLeading) }
+    pub fn ensure_leading(&self) -> Result<(), CallError> {
+        if self.leadership.is_leader() { Ok(()) } else { Err(CallError::NotLeading) }
     }
 }
 
 /// Waits for a call's answer, but not for ever.
-pub async fn in_time<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+pub async fn with_timeout<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
     match tokio::time::timeout(CALL_TIMEOUT, call).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(CallError::Timeout),

@@ -8,17 +8,17 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::cluster::{Cluster, in_time};
+use crate::cluster::{Cluster, with_timeout};
 use crate::conditions::as_note;
 use crate::connections::Connections;
 use crate::controller::backoff::Backoff;
 use crate::controller::secret_index::SecretIndex;
 use crate::leader::Leadership;
 use crate::model::defaults::Defaults;
-use crate::optional::Served;
 use crate::reconcile::apply_cache::ApplyCache;
-use crate::reconcile::pace::RolloutPace;
+use crate::reconcile::rollout_limiter::RolloutLimiter;
 use crate::telemetry::metrics::Metrics;
+use crate::third_party::ServedKinds;
 
 /// Name under which Events are reported.
 pub const CONTROLLER: &str = "notification-hub-operator";
@@ -37,13 +37,13 @@ pub struct Context {
     /// How many clients the hubs have.
     pub connections: Connections,
     /// Which optional kinds the cluster knows.
-    pub served: watch::Sender<Served>,
+    pub served: watch::Sender<ServedKinds>,
     /// What the configuration says of every hub.
     pub defaults: Defaults,
     /// What needs no write.
     pub applied: ApplyCache,
     /// How many rollouts may begin.
-    pub pace: RolloutPace,
+    pub rollout_limiter: RolloutLimiter,
     /// Which hubs name which Secrets.
     pub secrets: SecretIndex,
 }
@@ -68,14 +68,14 @@ impl Context {
             served: watch::Sender::default(),
             defaults,
             applied: ApplyCache::default(),
-            pace: RolloutPace::default(),
+            rollout_limiter: RolloutLimiter::default(),
             secrets: SecretIndex::default(),
         }
     }
 
     /// Lets so many rollouts be under way at once that no spec has asked for.
     pub fn with_max_concurrent_rollouts(self, limit: usize) -> Context {
-        Context { pace: RolloutPace::new(limit), ..self }
+        Context { rollout_limiter: RolloutLimiter::new(limit), ..self }
     }
 
     /// Publishes an Event, while this process leads. One that cannot be published is no reason to fail: log and conditions
@@ -88,12 +88,12 @@ impl Context {
         reason: String,
         note: String,
     ) {
-        if self.cluster.may_write().is_err() {
+        if self.cluster.ensure_leading().is_err() {
             return;
         }
         let (action, note) = (action.to_owned(), Some(as_note(note)));
         let event = Event { type_, reason, note, action, secondary: None };
-        if let Err(error) = in_time(self.recorder.publish(&event, regarding)).await {
+        if let Err(error) = with_timeout(self.recorder.publish(&event, regarding)).await {
             tracing::warn!(object = regarding.name, %error, "an Event could not be published");
         }
     }

@@ -25,10 +25,10 @@ pub struct Permission {
     pub why: &'static str,
 }
 
-const CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
+const PERMANENT_CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
 
 /// Of a child that a hub need not have.
-const OPTIONAL_CHILD: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
+const DELETABLE_CHILD: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
 /// Everything that the operator does.
 pub const PERMISSIONS: &[Permission] = &[
@@ -50,49 +50,49 @@ pub const PERMISSIONS: &[Permission] = &[
         scope: Scope::Watched,
         group: "apps",
         resource: "deployments",
-        verbs: CHILD,
+        verbs: PERMANENT_CHILD,
         why: "The pods of a hub; get to see whose it is before anything is written, patch is server-side apply.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "serviceaccounts",
-        verbs: CHILD,
+        verbs: PERMANENT_CHILD,
         why: "The identity of a hub's pods, which has no rights.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "configmaps",
-        verbs: CHILD,
+        verbs: PERMANENT_CHILD,
         why: "The log level of a hub, which changes without a restart.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "services",
-        verbs: OPTIONAL_CHILD,
+        verbs: DELETABLE_CHILD,
         why: "The ways to a hub for clients, senders and metrics; delete for the senders' when they put notifications on a queue instead.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "secrets",
-        verbs: OPTIONAL_CHILD,
+        verbs: DELETABLE_CHILD,
         why: "Get to check the keys, addresses and passwords that a spec names; create, patch and delete for the generated keys; watched by metadata only.",
     },
     Permission {
         scope: Scope::Watched,
         group: "autoscaling",
         resource: "horizontalpodautoscalers",
-        verbs: OPTIONAL_CHILD,
+        verbs: DELETABLE_CHILD,
         why: "Who decides how many pods a hub has; delete for a hub whose spec says it.",
     },
     Permission {
         scope: Scope::Watched,
         group: "policy",
         resource: "poddisruptionbudgets",
-        verbs: OPTIONAL_CHILD,
+        verbs: DELETABLE_CHILD,
         why: "How many pods of a hub may be taken from it at once; delete for a hub that has no more than one.",
     },
     Permission {
@@ -106,42 +106,42 @@ pub const PERMISSIONS: &[Permission] = &[
         scope: Scope::Watched,
         group: "networking.k8s.io",
         resource: "ingresses",
-        verbs: OPTIONAL_CHILD,
+        verbs: DELETABLE_CHILD,
         why: "The way to a hub from outside that expose.ingress asks for.",
     },
     Permission {
         scope: Scope::Watched,
         group: "networking.k8s.io",
         resource: "networkpolicies",
-        verbs: OPTIONAL_CHILD,
+        verbs: DELETABLE_CHILD,
         why: "Who may reach a hub's pods, where networkPolicy asks for it.",
     },
     Permission {
         scope: Scope::Watched,
         group: "gateway.networking.k8s.io",
         resource: "httproutes",
-        verbs: OPTIONAL_CHILD,
+        verbs: DELETABLE_CHILD,
         why: "The way to a hub from outside that expose.httpRoute asks for.",
     },
     Permission {
         scope: Scope::Watched,
         group: "monitoring.coreos.com",
         resource: "servicemonitors",
-        verbs: OPTIONAL_CHILD,
+        verbs: DELETABLE_CHILD,
         why: "By which Prometheus finds a hub's metrics, where monitoring.serviceMonitor asks for it.",
     },
     Permission {
         scope: Scope::Watched,
         group: "monitoring.coreos.com",
         resource: "podmonitors",
-        verbs: OPTIONAL_CHILD,
+        verbs: DELETABLE_CHILD,
         why: "The same, where monitoring.podMonitor asks for it.",
     },
     Permission {
         scope: Scope::Watched,
         group: "keda.sh",
         resource: "scaledobjects",
-        verbs: OPTIONAL_CHILD,
+        verbs: DELETABLE_CHILD,
         why: "Who decides how many pods a hub has, where autoscaling.keda asks for it.",
     },
     Permission {

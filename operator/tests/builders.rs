@@ -9,9 +9,9 @@ use k8s_openapi::jiff::Timestamp;
 use notification_hub_operator::build::{Desired, build};
 use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, Signing};
 use notification_hub_operator::model::ValidatedHub;
-use notification_hub_operator::optional::OptionalKind;
 use notification_hub_operator::reconcile::dereference::{Fetched, Kept, Stored};
 use notification_hub_operator::reconcile::validate::validate;
+use notification_hub_operator::third_party::ThirdPartyKind;
 use serde_json::{Value, json};
 
 use crate::common::fixtures::{
@@ -225,7 +225,7 @@ pub fn validated(spec: Value) -> ValidatedHub {
         generated: resource.spec.auth.generate.is_some().then_some(Kept::Ours(Stored { ring, at })),
         token_key: resource.spec.backplane.is_some().then_some(Kept::Ours(token_key)),
     };
-    let served = OptionalKind::ALL.into_iter().collect();
+    let served = ThirdPartyKind::ALL.into_iter().collect();
     validate(&resource, fetched, &defaults(), &served).expect("a valid spec").hub
 }
 

@@ -8,9 +8,9 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::{ConditionType, Reason};
 use notification_hub_crds::v1alpha1::NotificationHubStatus;
 use notification_hub_operator::conditions::{
-    Findings, Problem, Seen, Transition, Ways, failed_status, overdue_at, status, transitions,
+    Exposure, Findings, Problem, Seen, Transition, failed_status, overdue_at, status, transitions,
 };
-use notification_hub_operator::optional::OptionalKind;
+use notification_hub_operator::third_party::ThirdPartyKind;
 use serde_json::{Value, json};
 
 use crate::common::fixtures::{hub, smallest};
@@ -287,14 +287,14 @@ fn situations() -> Vec<NotificationHubStatus> {
     let class = json!({ "ingressClassName": "nginx" });
     for ingress in [json!(null), json!({}), json!({ "spec": class }), json!({ "status": address })] {
         let ingress = serde_json::from_value(ingress).expect("an Ingress, or none");
-        let ways = Ways { ingress, ..Ways::default() };
-        all.push(status(&exposed, &Seen { ways, ..Seen::default() }, at(0)));
+        let exposure = Exposure { ingress, ..Exposure::default() };
+        all.push(status(&exposed, &Seen { exposure, ..Seen::default() }, at(0)));
     }
 
     let mut routed = resource();
     let route = json!({ "httpRoute": { "parentRefs": [{ "name": "public" }] } });
     routed.spec.expose = serde_json::from_value(route).expect("a route");
-    let unserved = Findings { unserved: OptionalKind::ALL.into(), ..Findings::default() };
+    let unserved = Findings { unserved: ThirdPartyKind::ALL.into(), ..Findings::default() };
     all.push(status(&routed, &Seen { findings: unserved, ..Seen::default() }, at(0)));
     for accepted in ["Unknown", "False", "True"] {
         let condition = |kind: &str| {
@@ -309,8 +309,8 @@ fn situations() -> Vec<NotificationHubStatus> {
         let route = json!({
             "metadata": {}, "spec": { "parentRefs": [{ "name": "public" }] }, "status": { "parents": [parent] },
         });
-        let ways = Ways { http_route: serde_json::from_value(route).expect("a route"), ..Ways::default() };
-        all.push(status(&routed, &Seen { ways, ..Seen::default() }, at(0)));
+        let exposure = Exposure { http_route: serde_json::from_value(route).expect("a route"), ..Exposure::default() };
+        all.push(status(&routed, &Seen { exposure, ..Seen::default() }, at(0)));
     }
     all
 }

@@ -20,7 +20,7 @@ fn context(api: &FakeApi) -> Arc<Context> {
     };
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let defaults = Defaults { inheritance, ..defaults() };
-    Arc::new(Context::new(api.client(), Leadership::Alone, "test".to_owned(), metrics, defaults))
+    Arc::new(Context::new(api.client(), Leadership::NoElection, "test".to_owned(), metrics, defaults))
 }
 
 /// What carries labels: every child, and the pods' template.

@@ -33,7 +33,7 @@ impl Candidate {
 
     /// Waits until it leads, for some time.
     pub async fn leads_within(&self, time: Duration) -> bool {
-        timeout(time, self.leadership.gained()).await.is_ok()
+        timeout(time, self.leadership.wait_until_leader()).await.is_ok()
     }
 
     pub async fn stop(self) -> Ended {
@@ -53,7 +53,7 @@ async fn one_leads_and_the_next_begins_at_once_when_the_lease_is_given_back() {
     assert!(first.leads_within(seconds(1)).await);
     let second = Candidate::start(api.client(), "second");
     assert!(!second.leads_within(seconds(120)).await, "the first one renews");
-    assert!(first.leadership.holds());
+    assert!(first.leadership.is_leader());
     assert_eq!(first.stop().await, Ended::Released);
     assert!(
         second.leads_within(Timing::default().retry + seconds(1)).await,
@@ -70,7 +70,7 @@ async fn of_two_that_begin_together_one_leads() {
     let api = FakeApi::new();
     let both = [Candidate::start(api.client(), "first"), Candidate::start(api.client(), "second")];
     tokio::time::sleep(seconds(60)).await;
-    assert_eq!(both.iter().filter(|each| each.leadership.holds()).count(), 1);
+    assert_eq!(both.iter().filter(|each| each.leadership.is_leader()).count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,7 +86,7 @@ async fn a_leader_that_is_cut_off_ends_before_the_next_begins() {
     let since = Instant::now();
     let ended = timeout(Timing::default().renew_deadline, first.task).await;
     assert_eq!(ended.expect("within the renewal deadline").expect("no panic"), Ended::Lost);
-    assert!(!first.leadership.holds());
+    assert!(!first.leadership.is_leader());
     let gap = Timing::default().lease - Timing::default().renew_deadline;
     assert!(!second.leads_within(gap - Timing::default().retry).await, "not before the lease has run out");
     assert!(second.leads_within(seconds(10)).await);
@@ -103,7 +103,7 @@ async fn one_fault_of_whatever_kind_costs_no_lease() {
             api.inject(call, fault);
             for _ in 0..40 {
                 tokio::time::sleep(seconds(1)).await;
-                assert!(first.leadership.holds(), "{fault:?} at call {call}");
+                assert!(first.leadership.is_leader(), "{fault:?} at call {call}");
             }
         }
     }
@@ -116,7 +116,7 @@ async fn a_lease_that_somebody_has_taken_is_lost() {
     assert!(first.leads_within(seconds(1)).await);
     api.edit(&lease(), |it| it["spec"]["holderIdentity"] = json!("thief"));
     assert_eq!(first.task.await.expect("no panic"), Ended::Lost);
-    assert!(!first.leadership.holds());
+    assert!(!first.leadership.is_leader());
     assert_eq!(api.get(&lease()).expect("the lease")["spec"]["holderIdentity"], "thief", "it is not taken back");
 }
 
@@ -127,5 +127,5 @@ async fn a_deleted_lease_is_made_again() {
     assert!(first.leads_within(seconds(1)).await);
     api.delete(&lease());
     api.until("a new lease", |api| api.get(&lease()).is_some()).await;
-    assert!(first.leadership.holds());
+    assert!(first.leadership.is_leader());
 }

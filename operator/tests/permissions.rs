@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::core::ApiResource;
-use notification_hub_operator::optional::OptionalKind;
 use notification_hub_operator::permissions::{PERMISSIONS, Scope};
+use notification_hub_operator::third_party::ThirdPartyKind;
 use serde_json::json;
 
 use crate::common::fake_api::FakeApi;
@@ -81,10 +81,10 @@ async fn everything(api: &FakeApi) {
     api.until("a policy", |_| !gone("networking.k8s.io/networkpolicies", "vault")).await;
     guard(false);
     api.until("no policy", |_| gone("networking.k8s.io/networkpolicies", "vault")).await;
-    for kind in OptionalKind::ALL {
+    for kind in ThirdPartyKind::ALL {
         api.install(kind);
     }
-    let optional = || OptionalKind::ALL.map(|kind| kind.resource());
+    let optional = || ThirdPartyKind::ALL.map(|kind| kind.resource());
     let there = |api: &FakeApi| {
         let is_there = |it: ApiResource| api.get(&key(&format!("{}/{}", it.group, it.plural), "vault")).is_some();
         optional().map(is_there)

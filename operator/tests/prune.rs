@@ -144,7 +144,7 @@ async fn an_object_that_has_taken_the_name_since_is_not_deleted() {
     let api = direct().await;
     let old = api.get(&key("services", "vault-internal")).expect("it");
     let old: PartialObjectMeta<Service> = serde_json::from_value(old).expect("metadata");
-    let cluster = Cluster::new(api.client(), Leadership::Alone);
+    let cluster = Cluster::new(api.client(), Leadership::NoElection);
 
     api.delete(&key("services", "vault-internal"));
     cluster.delete(&old).await.expect("one that is gone is fine");

@@ -16,9 +16,9 @@ use notification_hub_operator::model::CONTAINER;
 use notification_hub_operator::model::defaults::Defaults;
 use notification_hub_operator::model::inheritance::Inheritance;
 use notification_hub_operator::model::references;
-use notification_hub_operator::optional::{OptionalKind, Served};
 use notification_hub_operator::reconcile::dereference::{Fetched, Kept, Secrets, Stored};
 use notification_hub_operator::reconcile::validate::validate;
+use notification_hub_operator::third_party::{ServedKinds, ThirdPartyKind};
 
 /// Stands in every Secret, and in nothing that is written but Secrets.
 const SECRET: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ";
@@ -69,7 +69,7 @@ fn build_objects(hub: &NotificationHub, is_everything_served: bool) -> Result<De
             Inheritance { labels: names("team,app.kubernetes.io/*"), annotations: names("example.com/*") };
         Defaults { image: "registry.example.com/hub:1.0.0".parse().expect("an image"), inheritance }
     });
-    let served: Served = OptionalKind::ALL.into_iter().filter(|_| is_everything_served).collect();
+    let served: ServedKinds = ThirdPartyKind::ALL.into_iter().filter(|_| is_everything_served).collect();
     let checked = validate(hub, fetch_references(&hub.spec), &DEFAULTS, &served).map_err(problems_of)?;
     let times = checked.hub.generated.as_ref().map(|plan| (Plan::due(plan), plan.times()));
     assert_eq!(times.is_some(), hub.spec.auth.generate.is_some());

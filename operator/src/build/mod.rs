@@ -27,7 +27,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use crate::keys::{KeyPair, Plan};
 use crate::model::ValidatedHub;
 use crate::model::scale::Autoscaler;
-use crate::optional::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor};
+use crate::third_party::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor};
 
 /// Every object that should exist.
 #[derive(Clone, Debug)]
@@ -86,8 +86,8 @@ pub fn finish(secret: &mut Secret, unfinished: Plan, made: KeyPair) {
 pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
     let config = config_file::text(hub);
     let deployment = resource::deployment::build(hub, &config)?;
-    let around = &hub.surroundings;
-    let autoscaling = hub.scale.automatic();
+    let networking = &hub.networking;
+    let autoscaling = hub.scale.autoscaling();
     let (mut horizontal_pod_autoscaler, mut scaled_object) = (None, None);
     match autoscaling.and_then(|it| Some((it, it.autoscaler.as_ref()?))) {
         Some((autoscaling, Autoscaler::Targets(targets))) => {
@@ -108,11 +108,11 @@ pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
         internal_service: hub.source.is_direct().then(|| resource::service::internal(hub)),
         metrics_service: resource::service::metrics(hub),
         pod_disruption_budget: resource::pod_disruption_budget::build(hub),
-        ingress: around.ingress.as_ref().map(|it| resource::ingress::build(hub, it)),
-        http_route: around.http_route.as_ref().map(|it| resource::http_route::build(hub, it)),
-        service_monitor: around.service_monitor.as_ref().map(|it| resource::monitor::of_service(hub, it)),
-        pod_monitor: around.pod_monitor.as_ref().map(|it| resource::monitor::of_pods(hub, it)),
-        network_policy: around.network_policy.as_ref().map(|it| resource::network_policy::build(hub, it)),
+        ingress: networking.ingress.as_ref().map(|it| resource::ingress::build(hub, it)),
+        http_route: networking.http_route.as_ref().map(|it| resource::http_route::build(hub, it)),
+        service_monitor: networking.service_monitor.as_ref().map(|it| resource::monitor::of_service(hub, it)),
+        pod_monitor: networking.pod_monitor.as_ref().map(|it| resource::monitor::of_pods(hub, it)),
+        network_policy: networking.network_policy.as_ref().map(|it| resource::network_policy::build(hub, it)),
         deployment,
         is_autoscaled: autoscaling.is_some(),
         horizontal_pod_autoscaler,

@@ -6,7 +6,7 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessR
 use kube::api::PostParams;
 use kube::{Api, Client};
 
-use crate::cluster::{CallError, in_time};
+use crate::cluster::{CallError, with_timeout};
 use crate::config::Config;
 use crate::permissions::{PERMISSIONS, Permission, Scope};
 
@@ -79,7 +79,7 @@ pub async fn missing(client: &Client, needs: Vec<Need>) -> Result<Vec<Need>, Cal
             ..SelfSubjectAccessReviewSpec::default()
         };
         let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-        let answer = in_time(reviews.create(&PostParams::default(), &review)).await?;
+        let answer = with_timeout(reviews.create(&PostParams::default(), &review)).await?;
         if !answer.status.is_some_and(|status| status.allowed) {
             missing.push(need);
         }

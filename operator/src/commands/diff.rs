@@ -8,16 +8,16 @@ use serde_json::Value;
 
 use super::lines;
 use crate::build::lost;
-use crate::cluster::{CallError, Cluster, in_time};
+use crate::cluster::{CallError, Cluster, with_timeout};
 use crate::conditions::Findings;
 use crate::leader::Leadership;
 use crate::model::defaults::Defaults;
-use crate::optional::{self, Served};
 use crate::reconcile::apply_cache::ApplyCache;
 use crate::reconcile::change::Change;
 use crate::reconcile::dereference::dereference;
-use crate::reconcile::pace::RolloutPace;
+use crate::reconcile::rollout_limiter::RolloutLimiter;
 use crate::reconcile::{self, CarriedOut, Scope, carry_out};
+use crate::third_party::{self, ServedKinds};
 use k8s_openapi::jiff::Timestamp;
 
 /// Why it cannot be told.
@@ -108,12 +108,13 @@ async fn one(
     }
     let hub: NotificationHub = taken.try_parse().map_err(|error| Error::Yaml(error.into()))?;
 
-    let cluster = Cluster::new(client.clone(), Leadership::Alone).rehearsal();
+    let cluster = Cluster::new(client.clone(), Leadership::NoElection).dry_run();
     let failed = |source| Error::Pass { hub: name.clone(), source };
-    let served = optional::discover(client, &Served::default()).await;
+    let served = third_party::discover(client, &ServedKinds::default()).await;
     let fetched = dereference(&cluster, &hub, Timestamp::now()).await.map_err(|error| failed(error.into()))?;
-    let (applied, pace) = (ApplyCache::default(), RolloutPace::default());
-    let scope = Scope { cluster: &cluster, defaults, served: &served, applied: &applied, pace: &pace };
+    let (applied, rollout_limiter) = (ApplyCache::default(), RolloutLimiter::default());
+    let scope =
+        Scope { cluster: &cluster, defaults, served: &served, applied: &applied, rollout_limiter: &rollout_limiter };
     let CarriedOut { findings, changes, .. } = Box::pin(carry_out(&scope, &hub, fetched)).await.map_err(failed)?;
     let mut text = format!("NotificationHub {name} in namespace {namespace}\n");
     complaints(&findings).for_each(|complaint| text.push_str(&format!("! {complaint}\n")));
@@ -127,19 +128,19 @@ async fn taken(client: &Client, name: &str, namespace: &str, written: Value) -> 
     let api: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<NotificationHub>(&()));
     let params = PostParams { dry_run: true, ..PostParams::default() };
-    match in_time(api.get_opt(name)).await? {
+    match with_timeout(api.get_opt(name)).await? {
         Some(mut live) => {
             live.data["spec"] = written["spec"].clone();
             live.labels_mut().extend(texts(&written["metadata"]["labels"]));
             live.annotations_mut().extend(texts(&written["metadata"]["annotations"]));
-            in_time(api.replace(name, &params, &live)).await
+            with_timeout(api.replace(name, &params, &live)).await
         }
         None => {
             let mut object = DynamicObject::new(name, &ApiResource::erase::<NotificationHub>(&())).within(namespace);
             object.data = serde_json::json!({ "spec": written["spec"] });
             object.labels_mut().extend(texts(&written["metadata"]["labels"]));
             object.annotations_mut().extend(texts(&written["metadata"]["annotations"]));
-            in_time(api.create(&params, &object)).await
+            with_timeout(api.create(&params, &object)).await
         }
     }
 }

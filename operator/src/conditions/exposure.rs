@@ -9,11 +9,11 @@ use notification_hub_crds::v1alpha1::Expose;
 
 use super::Verdict;
 use super::findings::not_served;
-use crate::optional::{HttpRoute, OptionalKind};
+use crate::third_party::{HttpRoute, ThirdPartyKind};
 
 /// The ways from outside, as they are.
 #[derive(Clone, Debug, Default)]
-pub struct Ways {
+pub struct Exposure {
     /// By an Ingress.
     pub ingress: Option<Ingress>,
     /// By an HTTPRoute.
@@ -21,16 +21,17 @@ pub struct Ways {
 }
 
 /// What there is to say of what is asked for: one way that does not lead to the hub is told before one that does.
-pub(super) fn exposed(asked: Option<&Expose>, unserved: &[OptionalKind], ways: &Ways) -> Verdict {
-    let by_ingress = asked.and_then(|asked| asked.ingress.as_ref()).map(|_| ingress::by_ingress(ways.ingress.as_ref()));
-    let by_route = asked.and_then(|asked| asked.http_route.as_ref()).map(|_| {
-        if unserved.contains(&OptionalKind::HttpRoute) {
-            Verdict::new(false, Reason::KindNotServed, not_served(OptionalKind::HttpRoute))
+pub(super) fn verdict(asked: Option<&Expose>, unserved: &[ThirdPartyKind], exposure: &Exposure) -> Verdict {
+    let ingress_verdict =
+        asked.and_then(|asked| asked.ingress.as_ref()).map(|_| ingress::ingress_verdict(exposure.ingress.as_ref()));
+    let route_verdict = asked.and_then(|asked| asked.http_route.as_ref()).map(|_| {
+        if unserved.contains(&ThirdPartyKind::HttpRoute) {
+            Verdict::new(false, Reason::KindNotServed, not_served(ThirdPartyKind::HttpRoute))
         } else {
-            http_route::by_route(ways.http_route.as_ref())
+            http_route::route_verdict(exposure.http_route.as_ref())
         }
     });
-    match (by_ingress, by_route) {
+    match (ingress_verdict, route_verdict) {
         (None, None) => Verdict::new(false, Reason::NotAsked, "expose asks for no way from outside"),
         (Some(only), None) | (None, Some(only)) => only,
         (Some(first), Some(second)) => {

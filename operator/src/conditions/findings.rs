@@ -4,7 +4,7 @@ use notification_hub_crds::ADOPT_ANNOTATION;
 use notification_hub_crds::condition::Reason;
 
 use super::Verdict;
-use crate::optional::OptionalKind;
+use crate::third_party::ThirdPartyKind;
 
 /// One thing that is wrong, as a sentence that tells where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Findings {
     /// Fields of the spec that were left out; the rest is carried out.
     pub dropped: Vec<String>,
     /// Kinds that the spec asks for and the cluster does not know; the rest is carried out.
-    pub unserved: Vec<OptionalKind>,
+    pub unserved: Vec<ThirdPartyKind>,
 }
 
 impl Findings {
@@ -76,7 +76,7 @@ impl Findings {
 }
 
 /// What is told of a kind that the cluster does not know.
-pub(super) fn not_served(kind: OptionalKind) -> String {
+pub(super) fn not_served(kind: ThirdPartyKind) -> String {
     format!("{}: the cluster does not know {kind}; it is made once it does", kind.field())
 }
 

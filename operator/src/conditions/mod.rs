@@ -6,7 +6,7 @@ mod rollout;
 mod status;
 mod transitions;
 
-pub use exposure::Ways;
+pub use exposure::Exposure;
 pub use findings::{Findings, Problem};
 pub use rollout::{is_over as rollout_is_over, overdue_at};
 pub use status::{Seen, failed_status, status};

@@ -7,7 +7,7 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::{ConditionType, Reason};
 use notification_hub_crds::v1alpha1::{KeyTimes, NotificationHubStatus, Source, SourceKind};
 
-use super::{Facts, Findings, Rollout, Verdict, Ways, condition, conditions, exposure};
+use super::{Exposure, Facts, Findings, Rollout, Verdict, condition, conditions, exposure};
 use crate::model::{CONTAINER, labels, names};
 
 /// What a pass has seen and done.
@@ -18,7 +18,7 @@ pub struct Seen {
     /// The Deployment, if there is one.
     pub deployment: Option<Deployment>,
     /// The ways from outside, as far as they are asked for and there.
-    pub ways: Ways,
+    pub exposure: Exposure,
     /// The times of the generated key, if it was written or needed no writing.
     pub keys: Option<KeyTimes>,
     /// The objects that are waiting for a change. Only of a paused hub.
@@ -43,7 +43,7 @@ pub fn failed_status(hub: &NotificationHub, failure: String, now: Timestamp) -> 
 
 /// The status that `hub` should have.
 pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> NotificationHubStatus {
-    let Seen { findings, deployment, ways, keys, pending, connections, is_queued } = seen;
+    let Seen { findings, deployment, exposure, keys, pending, connections, is_queued } = seen;
     let deployment = deployment.as_ref();
     let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
     let generation = hub.metadata.generation.unwrap_or_default();
@@ -66,7 +66,7 @@ pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> Notificatio
             &Facts {
                 findings,
                 pending: pending.as_deref(),
-                exposed: exposure::exposed(hub.spec.expose.as_ref(), &findings.unserved, ways),
+                exposed: exposure::verdict(hub.spec.expose.as_ref(), &findings.unserved, exposure),
                 rollout: Rollout::new(deployment, now),
                 is_queued: *is_queued,
             },

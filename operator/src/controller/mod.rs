@@ -6,10 +6,10 @@
 //! none, so that its end is found by looking again.
 
 pub mod backoff;
-mod counts;
-mod optional;
+mod connection_counts;
 mod report;
 pub mod secret_index;
+mod third_party;
 mod triggers;
 
 use std::sync::Arc;
@@ -32,8 +32,8 @@ use tokio::sync::watch;
 
 use crate::context::Context;
 use crate::model::labels;
-use crate::optional::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor, keep_up, refresh};
 use crate::reconcile::{self, Outcome};
+use crate::third_party::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor, refresh, run_discovery};
 
 /// A resource, or what could be made out of one that is malformed.
 pub type Guarded = DeserializeGuard<NotificationHub>;
@@ -66,7 +66,7 @@ pub async fn run(client: Client, namespaces: &[String], context: Arc<Context>, s
     let controllers = join_all(places.iter().map(|place| run_one(&client, *place, context.clone(), stop.clone())));
     tokio::select! {
         _ = controllers => {}
-        () = keep_up(&client, &context.served) => {}
+        () = run_discovery(&client, &context.served) => {}
     }
 }
 
@@ -85,7 +85,7 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
     let hubs = hubs.applied_objects().predicate_filter(wanted, Default::default());
     let controller = Controller::for_stream(hubs, store.clone()).with_config(config());
     let reported = context.clone();
-    let moved = counts::moved(store.clone(), context.clone());
+    let counts_changed = connection_counts::changed_hubs(store.clone(), context.clone());
     let given_up = asked_before_anything(store.clone(), stop.clone());
     let running = controller
         .watches(
@@ -126,12 +126,28 @@ async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>
             watcher::Config::default(),
             triggers::secrets(store.clone(), context.clone()),
         )
-        .reconcile_on(moved)
-        .reconcile_on(optional::children::<HttpRoute>(scoped(client, namespace), &context, store.clone()))
-        .reconcile_on(optional::children::<ServiceMonitor>(scoped(client, namespace), &context, store.clone()))
-        .reconcile_on(optional::children::<PodMonitor>(scoped(client, namespace), &context, store.clone()))
-        .reconcile_on(optional::children::<ScaledObject>(scoped(client, namespace), &context, store.clone()))
-        .reconcile_on(optional::all(&context, store))
+        .reconcile_on(counts_changed)
+        .reconcile_on(third_party::hubs_of_changed_children::<HttpRoute>(
+            scoped(client, namespace),
+            &context,
+            store.clone(),
+        ))
+        .reconcile_on(third_party::hubs_of_changed_children::<ServiceMonitor>(
+            scoped(client, namespace),
+            &context,
+            store.clone(),
+        ))
+        .reconcile_on(third_party::hubs_of_changed_children::<PodMonitor>(
+            scoped(client, namespace),
+            &context,
+            store.clone(),
+        ))
+        .reconcile_on(third_party::hubs_of_changed_children::<ScaledObject>(
+            scoped(client, namespace),
+            &context,
+            store.clone(),
+        ))
+        .reconcile_on(third_party::hubs_on_discovery(&context, store))
         .graceful_shutdown_on(async move {
             // An error means that nobody is left who could say so.
             let _ = stop.wait_for(|stop| *stop).await;

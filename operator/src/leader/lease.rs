@@ -9,7 +9,7 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
 
 use super::decision::{Record, Timing};
-use crate::cluster::{CallError, in_time};
+use crate::cluster::{CallError, with_timeout};
 
 /// The Lease, as one process sees it.
 pub struct LeaseStore {
@@ -36,7 +36,7 @@ impl LeaseStore {
 
     /// What is written, if anything is.
     pub(super) async fn read(&self) -> Result<Option<Lease>, CallError> {
-        in_time(self.api.get_opt(&self.name)).await
+        with_timeout(self.api.get_opt(&self.name)).await
     }
 
     /// Writes this process's name into the Lease, in the place of what was `seen`.
@@ -75,10 +75,12 @@ impl LeaseStore {
         let params = PostParams::default();
         match seen {
             // Its resourceVersion is in it.
-            Some(lease) => in_time(self.api.replace(&self.name, &params, &Lease { spec: Some(spec), ..lease })).await,
+            Some(lease) => {
+                with_timeout(self.api.replace(&self.name, &params, &Lease { spec: Some(spec), ..lease })).await
+            }
             None => {
                 let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
-                in_time(self.api.create(&params, &Lease { metadata, spec: Some(spec) })).await
+                with_timeout(self.api.create(&params, &Lease { metadata, spec: Some(spec) })).await
             }
         }
     }

@@ -21,22 +21,22 @@ pub type Claim = Option<Instant>;
 #[derive(Clone, Debug)]
 pub enum Leadership {
     /// There is no election: this is the only process.
-    Alone,
+    NoElection,
     /// As long as the claim lasts.
     Elected(watch::Receiver<Claim>),
 }
 
 impl Leadership {
     /// Whether this process leads at this moment.
-    pub fn holds(&self) -> bool {
+    pub fn is_leader(&self) -> bool {
         match self {
-            Leadership::Alone => true,
+            Leadership::NoElection => true,
             Leadership::Elected(claim) => claim.borrow().is_some_and(|until| Instant::now() < until),
         }
     }
 
     /// Waits until this process leads. Never ends if nobody can ever tell.
-    pub async fn gained(&self) {
+    pub async fn wait_until_leader(&self) {
         if let Leadership::Elected(claim) = self
             && claim.clone().wait_for(Option::is_some).await.is_err()
         {

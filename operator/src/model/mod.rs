@@ -8,12 +8,12 @@ pub mod image;
 pub mod inheritance;
 pub mod labels;
 pub mod names;
+pub mod networking;
 pub mod ownership;
 pub mod references;
 pub mod scale;
 mod secret_entry;
 pub mod source;
-pub mod surroundings;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -25,10 +25,10 @@ pub use fingerprint::Fingerprint;
 use image::ImageReference;
 use inheritance::Inherited;
 use names::HubName;
+use networking::Networking;
 use scale::Scale;
 pub use secret_entry::SecretEntry;
 use source::Source;
-use surroundings::Surroundings;
 
 /// Name of the hub's container in its pods.
 pub const CONTAINER: &str = "hub";
@@ -65,7 +65,7 @@ pub struct ValidatedHub {
     /// What pods write.
     pub log: Log,
     /// What is around its pods.
-    pub surroundings: Surroundings,
+    pub networking: Networking,
     /// The installation's id.
     pub installation_id: Option<String>,
     /// The keys that the operator keeps for it.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// How many percent of the CPU that it requests a pod should use, if nothing else decides.
-pub const DEFAULT_CPU: i32 = 80;
+pub const DEFAULT_CPU_PERCENT: i32 = 80;
 
 /// How many pods a hub has.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,9 +18,9 @@ pub enum Scale {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Autoscaling {
     /// At least.
-    pub least: i32,
+    pub min_replicas: i32,
     /// At most.
-    pub most: i32,
+    pub max_replicas: i32,
     /// Who decides; nobody while that would be KEDA, and the cluster does not know it.
     pub autoscaler: Option<Autoscaler>,
 }
@@ -45,23 +45,23 @@ pub enum Target {
 
 impl Scale {
     /// How many a hub begins with; if that is automatic, it is an autoscaler's afterwards.
-    pub fn first(&self) -> i32 {
+    pub fn initial_replicas(&self) -> i32 {
         match self {
             Scale::Fixed(count) => *count,
-            Scale::Automatic(autoscaling) => autoscaling.least,
+            Scale::Automatic(autoscaling) => autoscaling.min_replicas,
         }
     }
 
     /// How many there may be.
-    pub fn most(&self) -> i32 {
+    pub fn max_replicas(&self) -> i32 {
         match self {
             Scale::Fixed(count) => *count,
-            Scale::Automatic(autoscaling) => autoscaling.most,
+            Scale::Automatic(autoscaling) => autoscaling.max_replicas,
         }
     }
 
     /// Who else decides on it.
-    pub fn automatic(&self) -> Option<&Autoscaling> {
+    pub fn autoscaling(&self) -> Option<&Autoscaling> {
         match self {
             Scale::Fixed(_) => None,
             Scale::Automatic(autoscaling) => Some(autoscaling),

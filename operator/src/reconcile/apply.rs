@@ -23,7 +23,7 @@ use super::prune::{self, Autoscalers};
 use super::{Live, Scope, hand_over};
 use crate::build::{self, Desired, KeySecret};
 use crate::cluster::Cluster;
-use crate::conditions::Ways;
+use crate::conditions::Exposure;
 use crate::keys::{KeyPair, Missing, NEXT_ENTRY, NoKey, PRIVATE_ENTRY, Plan};
 use look::Look;
 use wanted::Wanted;
@@ -96,13 +96,13 @@ async fn apply_all(scope: &Scope<'_>, hub: &NotificationHub, desired: Desired) -
     let metrics_service = look.at(metrics_service).await?;
     let pod_disruption_budget = look.at_some(pod_disruption_budget).await?;
     let ingress = look.at_some(ingress).await?;
-    let http_route = look.at_optional(http_route).await?;
-    let service_monitor = look.at_optional(service_monitor).await?;
-    let pod_monitor = look.at_optional(pod_monitor).await?;
+    let http_route = look.at_third_party(http_route).await?;
+    let service_monitor = look.at_third_party(service_monitor).await?;
+    let pod_monitor = look.at_third_party(pod_monitor).await?;
     let network_policy = look.at_some(network_policy).await?;
     let mut deployment = look.at(deployment).await?;
     let horizontal_pod_autoscaler = look.at_some(horizontal_pod_autoscaler).await?;
-    let scaled_object = look.at_optional(scaled_object).await?;
+    let scaled_object = look.at_third_party(scaled_object).await?;
     if !look.foreign.is_empty() {
         return Ok(Verdict::Foreign(look.foreign));
     }
@@ -149,14 +149,15 @@ async fn apply_all(scope: &Scope<'_>, hub: &NotificationHub, desired: Desired) -
     };
     write.some_child(horizontal_pod_autoscaler).await?;
     // What may be refused by others than Kubernetes comes last: the hub runs without it.
-    let ways = Ways { ingress: write.some_seen(ingress).await?, http_route: write.some_seen(http_route).await? };
+    let exposure =
+        Exposure { ingress: write.some_seen(ingress).await?, http_route: write.some_seen(http_route).await? };
     write.some_child(service_monitor).await?;
     write.some_child(pod_monitor).await?;
     write.some_child(scaled_object).await?;
     if let Some(error) = look.forbidden {
         return Err(error);
     }
-    let live = Live { deployment, ways };
+    let live = Live { deployment, exposure };
     Ok(Verdict::Applied(Box::new(Applied { live, uids: write.uids, changes: write.changes, is_queued })))
 }
 
@@ -170,7 +171,7 @@ async fn with_key(
         (Some(secret), Some(plan)) => (secret, plan),
         (secret, _) => return Ok(secret),
     };
-    if cluster.rehearses() {
+    if cluster.is_dry_run() {
         // An entry without a key stands for the one that would be made.
         let entry = if plan.missing == Some(Missing::Next) { NEXT_ENTRY } else { PRIVATE_ENTRY };
         secret.object.data.get_or_insert_default().insert(entry.to_owned(), ByteString::default());

@@ -40,7 +40,7 @@ impl Error {
         let Some(status) = source.status() else { return false };
         let causes = status.details.iter().flat_map(|details| &details.causes);
         let is_race = causes.into_iter().any(|cause| cause.field.starts_with("metadata."));
-        (matches!(status.code, 400 | 403 | 413 | 422) || source.is_misshapen()) && !is_race
+        (matches!(status.code, 400 | 403 | 413 | 422) || source.is_schema_mismatch()) && !is_race
     }
 }
 

@@ -11,10 +11,10 @@ use kube::ResourceExt;
 use notification_hub_crds::NotificationHub;
 
 use crate::cluster::{CallError, Cluster, Kind};
-use crate::conditions::Ways;
+use crate::conditions::Exposure;
 use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, KeyRing, NoKey};
 use crate::model::{names, ownership, references};
-use crate::optional::OptionalKind;
+use crate::third_party::ThirdPartyKind;
 
 /// What the resource refers to.
 #[derive(Debug, Default)]
@@ -105,20 +105,24 @@ pub async fn deployment(cluster: &Cluster, hub: &NotificationHub) -> Result<Opti
 }
 
 /// The ways from outside that the spec asks for, as they are. Not of a kind that is `unserved`.
-pub async fn ways(cluster: &Cluster, hub: &NotificationHub, unserved: &[OptionalKind]) -> Result<Ways, Error> {
-    let mut ways = Ways::default();
-    let Some(asked) = &hub.spec.expose else { return Ok(ways) };
+pub async fn exposure(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+    unserved: &[ThirdPartyKind],
+) -> Result<Exposure, Error> {
+    let mut exposure = Exposure::default();
+    let Some(asked) = &hub.spec.expose else { return Ok(exposure) };
     if asked.ingress.is_some() {
-        ways.ingress = child(cluster, hub).await?;
+        exposure.ingress = child(cluster, hub).await?;
     }
-    if asked.http_route.is_some() && !unserved.contains(&OptionalKind::HttpRoute) {
-        ways.http_route = match child(cluster, hub).await {
+    if asked.http_route.is_some() && !unserved.contains(&ThirdPartyKind::HttpRoute) {
+        exposure.http_route = match child(cluster, hub).await {
             // Told with what keeps it from being made.
             Err(error) if error.category() == "forbidden" => None,
             result => result?,
         };
     }
-    Ok(ways)
+    Ok(exposure)
 }
 
 /// The hub's own object of its name.

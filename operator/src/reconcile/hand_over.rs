@@ -21,7 +21,7 @@ pub(super) async fn to_autoscaler(cluster: &Cluster, deployment: &mut Deployment
     if count == 0 {
         return Ok(());
     }
-    if cluster.rehearses() {
+    if cluster.is_dry_run() {
         // What would not be kept would not keep it.
         deployment.spec.iter_mut().for_each(|spec| spec.replicas = Some(count));
         return Ok(());

@@ -10,9 +10,9 @@ pub mod change;
 pub mod child;
 pub mod dereference;
 mod hand_over;
-pub mod pace;
 pub mod prune;
 mod repair;
+pub mod rollout_limiter;
 pub mod status;
 pub mod validate;
 
@@ -26,15 +26,15 @@ use notification_hub_crds::{NotificationHub, PAUSED_ANNOTATION};
 
 use crate::build::build;
 use crate::cluster::Cluster;
-use crate::conditions::{self, Findings, Problem, Seen, Ways};
+use crate::conditions::{self, Exposure, Findings, Problem, Seen};
 use crate::context::Context;
 use crate::keys::Plan;
 use crate::model::defaults::Defaults;
-use crate::optional::Served;
+use crate::third_party::ServedKinds;
 use apply_cache::ApplyCache;
 use change::Change;
 use dereference::Fetched;
-use pace::RolloutPace;
+use rollout_limiter::RolloutLimiter;
 
 /// The pause before a foreign object that is in the way is looked for again.
 const CONFLICT_RETRY: Duration = Duration::from_secs(30);
@@ -122,10 +122,10 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passe
     let now = context.clock.now();
     let fetched = dereference::dereference(&context.cluster, hub, now).await?;
     let is_paused = hub.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true");
-    let cluster = if is_paused { context.cluster.rehearsal() } else { context.cluster.clone() };
+    let cluster = if is_paused { context.cluster.dry_run() } else { context.cluster.clone() };
     let served = context.served.borrow().clone();
-    let Context { defaults, applied, pace, .. } = context;
-    let scope = Scope { cluster: &cluster, defaults, served: &served, applied, pace };
+    let Context { defaults, applied, rollout_limiter, .. } = context;
+    let scope = Scope { cluster: &cluster, defaults, served: &served, applied, rollout_limiter };
     let carried_out = Box::pin(carry_out(&scope, hub, fetched)).await?;
     let CarriedOut { findings, applied, changes, keys, is_queued } = carried_out;
     let pending = is_paused.then(|| changes.into_iter().map(|change| change.object).collect());
@@ -134,19 +134,19 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passe
     let applied = applied.filter(|_| !is_paused);
     let keys = keys.as_ref().map(Plan::times).filter(|_| !is_paused);
     let connections = context.connections.of(hub);
-    let (deployment, ways) = match applied {
-        Some(Live { deployment, ways }) => (Some(deployment), ways),
+    let (deployment, exposure) = match applied {
+        Some(Live { deployment, exposure }) => (Some(deployment), exposure),
         None => {
             let deployment = dereference::deployment(&context.cluster, hub).await?;
-            (deployment, dereference::ways(&context.cluster, hub, &findings.unserved).await?)
+            (deployment, dereference::exposure(&context.cluster, hub, &findings.unserved).await?)
         }
     };
     let overdue = deployment.as_ref().and_then(|deployment| conditions::overdue_at(deployment, now));
-    let retried = is_queued.then(|| now + pace::RETRY);
+    let retried = is_queued.then(|| now + rollout_limiter::RETRY_INTERVAL);
     // Objects of others are not watched.
     let looked_for = (!findings.conflicts.is_empty()).then(|| now + CONFLICT_RETRY);
     let due = [next_key, overdue, retried, looked_for].into_iter().flatten().min();
-    let seen = Seen { findings, deployment, ways, keys, pending, connections, is_queued };
+    let seen = Seen { findings, deployment, exposure, keys, pending, connections, is_queued };
     status::write(context, hub, &seen).await?;
     let outcome = match seen.findings.spec.first() {
         _ if seen.pending.is_some() => Outcome::Paused,
@@ -164,11 +164,11 @@ pub struct Scope<'a> {
     /// What the configuration says of every hub.
     pub defaults: &'a Defaults,
     /// Which optional kinds the cluster knows.
-    pub served: &'a Served,
+    pub served: &'a ServedKinds,
     /// What needs no write.
     pub applied: &'a ApplyCache,
     /// How many rollouts may begin.
-    pub pace: &'a RolloutPace,
+    pub rollout_limiter: &'a RolloutLimiter,
 }
 
 /// What came of a spec.
@@ -192,7 +192,7 @@ pub struct Live {
     /// The Deployment.
     pub deployment: Deployment,
     /// The ways from outside, if any are asked for.
-    pub ways: Ways,
+    pub exposure: Exposure,
 }
 
 /// Validates, builds, applies and prunes.
@@ -216,11 +216,11 @@ pub async fn carry_out(scope: &Scope<'_>, hub: &NotificationHub, fetched: Fetche
             let apply::Applied { live, uids, mut changes, is_queued } = *applied;
             // What the old pods live on goes when they are gone; a rollout that is stuck can still be taken back.
             let is_over = !is_queued && conditions::rollout_is_over(&live.deployment);
-            if cluster.rehearses() || is_over {
+            if cluster.is_dry_run() || is_over {
                 changes.extend(prune::prune(cluster, hub, served, &uids).await.map_err(Error::Prune)?);
             }
             if is_over {
-                scope.pace.finish(&checked.hub.owner.uid);
+                scope.rollout_limiter.finish(&checked.hub.owner.uid);
             }
             CarriedOut { findings, applied: Some(live), changes, keys: checked.hub.generated, is_queued }
         }

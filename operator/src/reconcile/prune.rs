@@ -18,13 +18,13 @@ use super::change::Change;
 use super::child::{Error, title};
 use crate::cluster::{Cluster, Kind};
 use crate::model::{labels, ownership};
-use crate::optional::{HttpRoute, Optional, PodMonitor, ScaledObject, Served, ServiceMonitor};
+use crate::third_party::{HttpRoute, PodMonitor, ScaledObject, ServedKinds, ServiceMonitor, ThirdPartyResource};
 
 /// Deletes the children of `hub` but for those with the uids `wanted`, and tells which.
 pub async fn prune(
     cluster: &Cluster,
     hub: &NotificationHub,
-    served: &Served,
+    served: &ServedKinds,
     wanted: &BTreeSet<String>,
 ) -> Result<Vec<Change>, Error> {
     let mut deleted = prune_kind::<Service>(cluster, hub, wanted).await?;
@@ -32,9 +32,9 @@ pub async fn prune(
     deleted.extend(prune_kind::<PodDisruptionBudget>(cluster, hub, wanted).await?);
     deleted.extend(prune_kind::<Ingress>(cluster, hub, wanted).await?);
     deleted.extend(prune_kind::<NetworkPolicy>(cluster, hub, wanted).await?);
-    deleted.extend(prune_optional::<HttpRoute>(cluster, hub, served, wanted).await?);
-    deleted.extend(prune_optional::<ServiceMonitor>(cluster, hub, served, wanted).await?);
-    deleted.extend(prune_optional::<PodMonitor>(cluster, hub, served, wanted).await?);
+    deleted.extend(prune_third_party::<HttpRoute>(cluster, hub, served, wanted).await?);
+    deleted.extend(prune_third_party::<ServiceMonitor>(cluster, hub, served, wanted).await?);
+    deleted.extend(prune_third_party::<PodMonitor>(cluster, hub, served, wanted).await?);
     Ok(deleted)
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Autoscalers {
 pub(super) async fn autoscalers(
     cluster: &Cluster,
     hub: &NotificationHub,
-    served: &Served,
+    served: &ServedKinds,
     wanted: &Autoscalers,
 ) -> Result<Vec<Change>, Error> {
     let none = BTreeSet::new();
@@ -57,20 +57,20 @@ pub(super) async fn autoscalers(
         deleted.extend(prune_kind::<HorizontalPodAutoscaler>(cluster, hub, &none).await?);
     }
     if !wanted.scaled_object {
-        deleted.extend(prune_optional::<ScaledObject>(cluster, hub, served, &none).await?);
+        deleted.extend(prune_third_party::<ScaledObject>(cluster, hub, served, &none).await?);
     }
     Ok(deleted)
 }
 
 /// Of a kind that the cluster does not know there is nothing. What may not be seen is left: hubs that do not ask for the kind
 /// must not wait for the right.
-async fn prune_optional<K: Optional>(
+async fn prune_third_party<K: ThirdPartyResource>(
     cluster: &Cluster,
     hub: &NotificationHub,
-    served: &Served,
+    served: &ServedKinds,
     wanted: &BTreeSet<String>,
 ) -> Result<Vec<Change>, Error> {
-    if !served.has(K::KIND) {
+    if !served.contains(K::KIND) {
         return Ok(Vec::new());
     }
     match listed::<K>(cluster, hub).await {
@@ -111,7 +111,7 @@ async fn delete_unwanted<K: Kind>(
             continue;
         }
         let object = title::<K>(&child.name_any());
-        if !cluster.rehearses() {
+        if !cluster.is_dry_run() {
             tracing::info!(hub = hub.name_any(), namespace, object, "deleting what is not wanted any more");
         }
         cluster.delete(&child).await.map_err(|source| Error::new(object.clone(), source))?;

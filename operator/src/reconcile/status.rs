@@ -66,7 +66,7 @@ async fn apply(cluster: &Cluster, hub: &NotificationHub, mut patch: Value) -> Re
     match cluster.apply_status(&namespace, &name, &patch).await {
         Err(error) if error.is_undeclared_field() => {
             let served = cluster.served_schema().await?.unwrap_or_default();
-            schema::keep(&mut patch["status"], &served["properties"]["status"]);
+            schema::retain_known_fields(&mut patch["status"], &served["properties"]["status"]);
             cluster.apply_status(&namespace, &name, &patch).await.map(drop)
         }
         result => result.map(drop),

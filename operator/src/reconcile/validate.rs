@@ -2,10 +2,10 @@
 
 mod backplane;
 mod generate;
+mod networking;
 mod scale;
 mod secret_value;
 mod source;
-mod surroundings;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -22,7 +22,7 @@ use crate::model::backplane::Backplane;
 use crate::model::defaults::Defaults;
 use crate::model::names::HubName;
 use crate::model::{Tokens, ValidatedHub, labels};
-use crate::optional::Served;
+use crate::third_party::ServedKinds;
 
 /// A hub that can be built.
 #[derive(Debug)]
@@ -38,9 +38,9 @@ pub fn validate(
     hub: &NotificationHub,
     fetched: Fetched,
     defaults: &Defaults,
-    served: &Served,
+    served: &ServedKinds,
 ) -> Result<Checked, Findings> {
-    let mut findings = Findings { unserved: surroundings::unserved(&hub.spec, served), ..Findings::default() };
+    let mut findings = Findings { unserved: networking::unserved(&hub.spec, served), ..Findings::default() };
     let source = source::check(&hub.spec.source, &fetched.secrets, &mut findings);
     let redis = hub.spec.backplane.as_ref().map(|backplane| &backplane.redis);
     let redis = redis.and_then(|redis| backplane::redis(redis, &fetched.secrets, &mut findings));
@@ -111,7 +111,7 @@ pub fn validate(
         catch_up: hub.spec.catch_up.clone().unwrap_or_default(),
         limits: hub.spec.limits.clone().unwrap_or_default(),
         log: hub.spec.log.clone().unwrap_or_default(),
-        surroundings: surroundings::of(&hub.spec, served),
+        networking: networking::from_spec(&hub.spec, served),
         installation_id: hub.spec.installation_id.clone(),
         generated,
         signing_keys,

@@ -113,7 +113,7 @@ pub fn secret(name: &str, entries: &[(&str, &str)]) -> Value {
 
 /// A process's context, without an election.
 pub fn context(api: &FakeApi) -> Arc<Context> {
-    context_led_by(api, Leadership::Alone)
+    context_led_by(api, Leadership::NoElection)
 }
 
 /// A process's context.

@@ -19,7 +19,7 @@ pub(in crate::build) fn build(hub: &ValidatedHub, config: &str) -> Result<Deploy
     Ok(Deployment {
         metadata: metadata::of(hub, hub.name.as_str()),
         spec: Some(DeploymentSpec {
-            replicas: Some(hub.scale.first()),
+            replicas: Some(hub.scale.initial_replicas()),
             revision_history_limit: Some(REVISIONS),
             selector: LabelSelector { match_labels: Some(selector), ..LabelSelector::default() },
             // New pods are ready before old ones end: nobody is without a hub.

@@ -15,10 +15,10 @@ use crate::model::{CONTAINER, ValidatedHub};
 const CONNECTIONS: &str = "notification_hub_connections";
 
 /// How long fewer pods have to be enough before the first goes.
-const CALM_SECONDS: i32 = 300;
+const STABILIZATION_WINDOW_SECONDS: i32 = 300;
 
 /// In a minute a tenth of the pods may go, but always one.
-const TAKEN_IN_A_MINUTE: [(&str, i32); 2] = [("Pods", 1), ("Percent", 10)];
+const SCALE_DOWN_PER_MINUTE: [(&str, i32); 2] = [("Pods", 1), ("Percent", 10)];
 
 pub(in crate::build) fn build(
     hub: &ValidatedHub,
@@ -33,8 +33,8 @@ pub(in crate::build) fn build(
                 kind: "Deployment".to_owned(),
                 name: hub.name.to_string(),
             },
-            min_replicas: Some(autoscaling.least),
-            max_replicas: autoscaling.most,
+            min_replicas: Some(autoscaling.min_replicas),
+            max_replicas: autoscaling.max_replicas,
             metrics: Some(targets.iter().map(metric).collect()),
             behavior: Some(behavior()),
         }),
@@ -78,9 +78,9 @@ pub(super) fn behavior() -> HorizontalPodAutoscalerBehavior {
     let policy = |(type_, value): (&str, i32)| HPAScalingPolicy { type_: type_.to_owned(), value, period_seconds: 60 };
     HorizontalPodAutoscalerBehavior {
         scale_down: Some(HPAScalingRules {
-            stabilization_window_seconds: Some(CALM_SECONDS),
+            stabilization_window_seconds: Some(STABILIZATION_WINDOW_SECONDS),
             select_policy: Some("Max".to_owned()),
-            policies: Some(TAKEN_IN_A_MINUTE.map(policy).into()),
+            policies: Some(SCALE_DOWN_PER_MINUTE.map(policy).into()),
             ..HPAScalingRules::default()
         }),
         scale_up: None,

@@ -4,7 +4,7 @@ use notification_hub_crds::v1alpha1::ExposeHttpRoute;
 
 use crate::build::{metadata, ports};
 use crate::model::ValidatedHub;
-use crate::optional::{BackendRef, HttpRoute, HttpRouteMatch, HttpRoutePath, HttpRouteRule, HttpRouteSpec};
+use crate::third_party::{BackendRef, HttpRoute, HttpRouteMatch, HttpRoutePath, HttpRouteRule, HttpRouteSpec};
 
 pub(in crate::build) fn build(hub: &ValidatedHub, asked: &ExposeHttpRoute) -> HttpRoute {
     let prefix =

@@ -7,7 +7,7 @@ use notification_hub_crds::v1alpha1::Monitor;
 
 use crate::build::{metadata, ports};
 use crate::model::{ValidatedHub, labels};
-use crate::optional::{Endpoint, PodMonitor, PodMonitorSpec, ServiceMonitor, ServiceMonitorSpec};
+use crate::third_party::{Endpoint, PodMonitor, PodMonitorSpec, ServiceMonitor, ServiceMonitorSpec};
 
 /// Finds the Service of metrics, the only one of the hub's with a port of that name.
 pub(in crate::build) fn of_service(hub: &ValidatedHub, asked: &Monitor) -> ServiceMonitor {

@@ -7,9 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::build::{metadata, ports};
-use crate::model::{ValidatedHub, labels, surroundings};
+use crate::model::{ValidatedHub, labels, networking};
 
-pub(in crate::build) fn build(hub: &ValidatedHub, asked: &surroundings::NetworkPolicy) -> NetworkPolicy {
+pub(in crate::build) fn build(hub: &ValidatedHub, asked: &networking::SenderPolicy) -> NetworkPolicy {
     // Metrics too from anywhere: a policy that blocks them is noticed too late.
     let mut rules = vec![rule(&[ports::PUBLIC, ports::ADMIN], None)];
     if hub.source.is_direct() {

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::horizontal_pod_autoscaler::behavior;
 use crate::build::{CONNECTION_STRING, metadata};
-use crate::model::scale::{Autoscaling, DEFAULT_CPU};
+use crate::model::scale::{Autoscaling, DEFAULT_CPU_PERCENT};
 use crate::model::source::{AzureQueue, Credential, Source};
 use crate::model::{CONTAINER, ValidatedHub};
-use crate::optional::{Advanced, HpaConfig, ScaleTarget, ScaledObject, ScaledObjectSpec};
+use crate::third_party::{Advanced, HpaConfig, ScaleTarget, ScaledObject, ScaledObjectSpec};
 
 /// How many notifications may wait for each pod, if the spec gives no triggers.
 const WAITING: u32 = 1000;
@@ -17,8 +17,8 @@ pub(in crate::build) fn build(hub: &ValidatedHub, autoscaling: &Autoscaling, tri
         metadata: metadata::of(hub, hub.name.as_str()),
         spec: ScaledObjectSpec {
             scale_target_ref: ScaleTarget { name: hub.name.to_string() },
-            min_replica_count: autoscaling.least,
-            max_replica_count: autoscaling.most,
+            min_replica_count: autoscaling.min_replicas,
+            max_replica_count: autoscaling.max_replicas,
             triggers: if triggers.is_empty() { vec![by_default(&hub.source)] } else { triggers.to_vec() },
             advanced: Advanced { horizontal_pod_autoscaler_config: HpaConfig { behavior: Some(behavior()) } },
         },
@@ -37,7 +37,7 @@ fn by_default(source: &Source) -> Value {
         Source::AzureQueue(_) | Source::Direct => json!({
             "type": "cpu",
             "metricType": "Utilization",
-            "metadata": { "value": DEFAULT_CPU.to_string(), "containerName": CONTAINER },
+            "metadata": { "value": DEFAULT_CPU_PERCENT.to_string(), "containerName": CONTAINER },
         }),
     }
 }

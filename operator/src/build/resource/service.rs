@@ -7,7 +7,7 @@ use crate::model::{ValidatedHub, labels};
 
 /// The Service that clients connect through.
 pub(in crate::build) fn public(hub: &ValidatedHub) -> Service {
-    let asked = &hub.surroundings.service;
+    let asked = &hub.networking.service;
     let type_ = Some(asked.type_.unwrap_or_default().as_str().to_owned());
     let metadata = metadata::with(hub, hub.name.as_str(), &asked.labels, &asked.annotations);
     Service { metadata, ..service(hub, hub.name.to_string(), ServiceSpec { type_, ..cluster_ip(ports::PUBLIC) }) }

@@ -6,7 +6,7 @@ use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::ParentReference;
 
 use crate::conditions::Verdict;
-use crate::optional::{HttpRoute, ParentStatus};
+use crate::third_party::{HttpRoute, ParentStatus};
 
 /// What has to be true of a route for each of its parents.
 const CONDITIONS: [&str; 2] = ["Accepted", "ResolvedRefs"];
@@ -19,7 +19,7 @@ enum Said {
 }
 
 /// A parent that refuses is told before one that says nothing yet.
-pub(super) fn by_route(route: Option<&HttpRoute>) -> Verdict {
+pub(super) fn route_verdict(route: Option<&HttpRoute>) -> Verdict {
     let Some(route) = route else {
         return Verdict::new(false, Reason::NotMade, "the HTTPRoute is not there yet");
     };

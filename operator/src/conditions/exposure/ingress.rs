@@ -9,7 +9,7 @@ use crate::conditions::Verdict;
 /// How an Ingress was given a class before there was a field.
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 
-pub(super) fn by_ingress(ingress: Option<&Ingress>) -> Verdict {
+pub(super) fn ingress_verdict(ingress: Option<&Ingress>) -> Verdict {
     let Some(ingress) = ingress else {
         return Verdict::new(false, Reason::NotMade, "the Ingress is not there yet");
     };

@@ -5,8 +5,8 @@ use kube::ResourceExt;
 use super::wanted::Wanted;
 use crate::cluster::{Cluster, Kind};
 use crate::model::ownership;
-use crate::optional::Optional;
 use crate::reconcile::child::{Error, title};
+use crate::third_party::ThirdPartyResource;
 
 /// Looks at what is there before anything is written.
 pub(super) struct Look<'a> {
@@ -43,7 +43,10 @@ impl Look<'_> {
     }
 
     /// The same of an optional kind. What may not be seen is left out, and reported once the rest is written.
-    pub(super) async fn at_optional<K: Optional>(&mut self, object: Option<K>) -> Result<Option<Wanted<K>>, Error> {
+    pub(super) async fn at_third_party<K: ThirdPartyResource>(
+        &mut self,
+        object: Option<K>,
+    ) -> Result<Option<Wanted<K>>, Error> {
         match self.at_some(object).await {
             Err(error) if error.category() == "forbidden" => {
                 self.forbidden.get_or_insert(error);

@@ -35,7 +35,7 @@ impl<K: Kind> Wanted<K> {
 
     pub(super) async fn apply(&self, cluster: &Cluster) -> Result<K, Error> {
         // Before the apply, which would not take away a field that is owned by a patch as well.
-        if !cluster.rehearses() && self.there.as_ref().is_some_and(has_patched_fields) {
+        if !cluster.is_dry_run() && self.there.as_ref().is_some_and(has_patched_fields) {
             self.give_up_patched_fields(cluster).await.map_err(|source| self.failed(source))?;
         }
         // Without force where nothing was: should somebody's object have come up since, the server reports a conflict.
@@ -46,7 +46,7 @@ impl<K: Kind> Wanted<K> {
             }
             result => result.map_err(|source| self.failed(source))?,
         };
-        if !cluster.rehearses()
+        if !cluster.is_dry_run()
             && has_patched_fields(applied.meta())
             && let Err(error) = self.give_up_patched_fields(cluster).await
         {
@@ -62,7 +62,7 @@ impl<K: Kind> Wanted<K> {
             return Err(self.failed(refused));
         };
         let patched = cluster.patch(&self.object, &patch).await.map_err(|source| self.failed(source))?;
-        if cluster.rehearses() {
+        if cluster.is_dry_run() {
             return Ok(patched);
         }
         cluster.apply(&self.object, true).await.map_err(|source| self.failed(source))
@@ -78,7 +78,7 @@ impl<K: Kind> Wanted<K> {
             let live: Option<K> = cluster.get(&namespace, &self.object.name_any()).await?;
             let Some(live) = live.filter(|live| has_patched_fields(live.meta())) else { return Ok(()) };
             let kept: Vec<_> = live.managed_fields().iter().filter(|entry| !is_patched(entry)).cloned().collect();
-            match cluster.keep_managed_fields(&live, &kept).await {
+            match cluster.replace_managed_fields(&live, &kept).await {
                 Err(_) if attempts < MAX_ATTEMPTS => {}
                 result => return result,
             }

@@ -53,8 +53,8 @@ impl Write<'_> {
 
     pub(super) async fn written<K: Kind>(&mut self, child: Wanted<K>) -> Result<K, Error> {
         let cluster = self.scope.cluster;
-        if cluster.rehearses() {
-            return self.rehearsed(child).await;
+        if cluster.is_dry_run() {
+            return self.written_by_dry_run(child).await;
         }
         let written = Box::pin(child.apply(cluster)).await?;
         self.scope.applied.remember(&self.hub, &child.object, written.meta());
@@ -62,7 +62,7 @@ impl Write<'_> {
         Ok(written)
     }
 
-    pub(super) async fn rehearsed<K: Kind>(&mut self, child: Wanted<K>) -> Result<K, Error> {
+    pub(super) async fn written_by_dry_run<K: Kind>(&mut self, child: Wanted<K>) -> Result<K, Error> {
         let before = child.live(self.scope.cluster).await?;
         let written = Box::pin(child.apply(self.scope.cluster)).await?;
         self.uids.extend(written.uid());
@@ -91,10 +91,10 @@ impl Write<'_> {
 
     /// What the API server would make of a child that is about to be written, by a dry run.
     pub(super) async fn predicted<K: Kind>(&self, child: &Wanted<K>) -> Result<Option<K>, Error> {
-        if self.scope.cluster.rehearses() || self.is_unchanged(child) {
+        if self.scope.cluster.is_dry_run() || self.is_unchanged(child) {
             return Ok(None);
         }
-        Box::pin(child.apply(&self.scope.cluster.rehearsal())).await.map(Some)
+        Box::pin(child.apply(&self.scope.cluster.dry_run())).await.map(Some)
     }
 
     /// Whether the pods would be replaced though neither the spec nor somebody else's edit is the reason, and as many hubs
@@ -115,6 +115,6 @@ impl Write<'_> {
         let template = |it: &Deployment| it.spec.as_ref().map(|spec| spec.template.clone());
         let live = deployment.live(self.scope.cluster).await?;
         let is_replaced = live.is_some_and(|live| template(&live) != template(predicted));
-        Ok(is_replaced && !self.scope.pace.try_start(&hub.uid().unwrap_or_default()))
+        Ok(is_replaced && !self.scope.rollout_limiter.try_start(&hub.uid().unwrap_or_default()))
     }
 }

@@ -6,7 +6,7 @@ use notification_hub_crds::v1alpha1::{ExposeHttpRoute, ExposeIngress, Monitor, P
 
 /// What is around a hub's pods.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct Networking {
     /// What the public Service is like.
     pub service: PublicService,
     /// A way from outside by an Ingress.
@@ -18,12 +18,12 @@ pub struct Surroundings {
     /// A PodMonitor.
     pub pod_monitor: Option<Monitor>,
     /// Who may reach the pods; anybody if it is not there.
-    pub network_policy: Option<NetworkPolicy>,
+    pub network_policy: Option<SenderPolicy>,
 }
 
 /// Who may reach the pods.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NetworkPolicy {
+pub struct SenderPolicy {
     /// Who may post; never empty.
     pub senders: Vec<NetworkPolicyPeer>,
 }

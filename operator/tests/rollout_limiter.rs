@@ -19,7 +19,7 @@ fn upgraded(api: &FakeApi) -> Arc<Context> {
     let mut defaults = defaults();
     defaults.image = NEW_IMAGE.parse().expect("an image");
     let metrics = Arc::new(Metrics::new().expect("metrics"));
-    let context = Context::new(api.client(), Leadership::Alone, "test".to_owned(), metrics, defaults);
+    let context = Context::new(api.client(), Leadership::NoElection, "test".to_owned(), metrics, defaults);
     Arc::new(context.with_max_concurrent_rollouts(1))
 }
 

@@ -7,26 +7,26 @@ use kube::Client;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{OptionalKind, Served};
-use crate::cluster::in_time;
+use super::{ServedKinds, ThirdPartyKind};
+use crate::cluster::with_timeout;
 
 /// The pause between two rounds.
-pub const INTERVAL: Duration = Duration::from_secs(30);
+pub const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Asks which kinds there are. Where there is no answer, what was `known` stays.
-pub async fn discover(client: &Client, known: &Served) -> Served {
+pub async fn discover(client: &Client, known: &ServedKinds) -> ServedKinds {
     let mut served = Vec::new();
-    for kind in OptionalKind::ALL {
+    for kind in ThirdPartyKind::ALL {
         let resource = kind.resource();
-        let is_served = match in_time(client.list_api_group_resources(&resource.api_version)).await {
+        let is_served = match with_timeout(client.list_api_group_resources(&resource.api_version)).await {
             Ok(list) => list.resources.iter().any(|each| each.name == resource.plural),
             Err(error) if error.category() == "not_found" => false,
             Err(error) => {
                 tracing::warn!(%kind, %error, "whether the cluster knows the kind cannot be told");
-                known.has(kind)
+                known.contains(kind)
             }
         };
-        if is_served != known.has(kind) {
+        if is_served != known.contains(kind) {
             tracing::info!(%kind, is_served, "what the cluster knows has changed");
         }
         served.extend(is_served.then_some(kind));
@@ -35,15 +35,15 @@ pub async fn discover(client: &Client, known: &Served) -> Served {
 }
 
 /// Asks again and again, for ever, and tells of changes.
-pub async fn keep_up(client: &Client, served: &watch::Sender<Served>) {
+pub async fn run_discovery(client: &Client, served: &watch::Sender<ServedKinds>) {
     loop {
-        sleep(INTERVAL).await;
+        sleep(DISCOVERY_INTERVAL).await;
         refresh(client, served).await;
     }
 }
 
 /// Asks once, and tells of a change.
-pub async fn refresh(client: &Client, served: &watch::Sender<Served>) {
+pub async fn refresh(client: &Client, served: &watch::Sender<ServedKinds>) {
     let known = served.borrow().clone();
     let now = discover(client, &known).await;
     served.send_if_modified(|before| {

@@ -12,28 +12,28 @@ use super::Guarded;
 use crate::context::Context;
 
 /// The pause between two rounds.
-const INTERVAL: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Hubs that are asked at once.
-const CONCURRENCY: usize = 8;
+const MAX_CONCURRENT_POLLS: usize = 8;
 
 /// The hubs whose count has moved, for ever.
-pub(super) fn moved(
+pub(super) fn changed_hubs(
     store: Store<Guarded>,
     context: Arc<Context>,
 ) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static {
     let rounds = stream::unfold((store, context), |(store, context)| async {
-        sleep(INTERVAL).await;
+        sleep(POLL_INTERVAL).await;
         let round = stream::iter(store.state()).map({
             let context = context.clone();
-            move |guarded| ask(guarded, context.clone())
+            move |guarded| poll_hub(guarded, context.clone())
         });
-        Some((round.buffer_unordered(CONCURRENCY).filter_map(std::future::ready), (store, context)))
+        Some((round.buffer_unordered(MAX_CONCURRENT_POLLS).filter_map(std::future::ready), (store, context)))
     });
     rounds.flatten()
 }
 
-async fn ask(guarded: Arc<Guarded>, context: Arc<Context>) -> Option<ObjectRef<Guarded>> {
+async fn poll_hub(guarded: Arc<Guarded>, context: Arc<Context>) -> Option<ObjectRef<Guarded>> {
     let hub = guarded.0.as_ref().ok()?;
     let has_pods = hub.status.as_ref().is_some_and(|status| status.replicas.is_some_and(|replicas| replicas > 0));
     if !has_pods || hub.metadata.deletion_timestamp.is_some() {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use notification_hub_operator::crd_skew;
 use notification_hub_operator::leader::Leadership;
-use notification_hub_operator::outdated;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -26,11 +26,11 @@ fn older() -> Value {
 async fn the_fields_that_an_older_definition_lacks_are_told() {
     let api = FakeApi::new();
     api.install_schema(older());
-    outdated::tell(&context(&api)).await;
+    crd_skew::report(&context(&api)).await;
     let events = api.all(EVENTS);
     assert_eq!(events.len(), 1, "{events:#?}");
     let event = &events[0];
-    assert_eq!((&event["type"], &event["reason"]), (&json!("Warning"), &json!(outdated::REASON)));
+    assert_eq!((&event["type"], &event["reason"]), (&json!("Warning"), &json!(crd_skew::EVENT_REASON)));
     assert_eq!(event["regarding"]["kind"], "CustomResourceDefinition");
     assert_eq!(event["regarding"]["name"], "notificationhubs.notificationhub.rs");
     assert_eq!(event["metadata"]["namespace"], "default", "where Events of what has no namespace are");
@@ -41,7 +41,7 @@ async fn the_fields_that_an_older_definition_lacks_are_told() {
 #[tokio::test(start_paused = true)]
 async fn of_the_present_definition_nothing_is_told() {
     let api = FakeApi::new();
-    outdated::tell(&context(&api)).await;
+    crd_skew::report(&context(&api)).await;
     assert_eq!(api.changes_since(0), [""; 0]);
     assert_eq!(api.take_calls(), ["get openapi"]);
 }
@@ -55,7 +55,7 @@ async fn a_definition_that_is_being_replaced_is_not_told_of() {
         api.install_schema(present_schema());
     };
     let context = context(&api);
-    tokio::join!(outdated::tell(&context), replace);
+    tokio::join!(crd_skew::report(&context), replace);
     assert_eq!(api.changes_since(0), [""; 0]);
 }
 
@@ -67,7 +67,7 @@ async fn a_look_that_fails_is_repeated_unless_it_is_forbidden() {
         let api = FakeApi::new();
         api.install_schema(older());
         api.inject(0, fault);
-        outdated::tell(&context(&api)).await;
+        crd_skew::report(&context(&api)).await;
         assert_eq!(api.all(EVENTS).len(), events, "{fault:?}");
     }
 }
@@ -77,7 +77,7 @@ async fn who_does_not_lead_writes_no_event() {
     let api = FakeApi::new();
     api.install_schema(older());
     let (_claim, claimed) = watch::channel(None);
-    outdated::tell(&context_led_by(&api, Leadership::Elected(claimed))).await;
+    crd_skew::report(&context_led_by(&api, Leadership::Elected(claimed))).await;
     assert_eq!(api.changes_since(0), [""; 0]);
 }
 

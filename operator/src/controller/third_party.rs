@@ -9,19 +9,19 @@ use kube::runtime::{WatchStreamExt, watcher};
 use super::{Guarded, triggers};
 use crate::context::Context;
 use crate::model::labels;
-use crate::optional::Optional;
+use crate::third_party::ThirdPartyResource;
 
 /// The hubs that changed objects of a kind concern, while the cluster knows it.
-pub(super) fn children<K: Optional>(
+pub(super) fn hubs_of_changed_children<K: ThirdPartyResource>(
     api: Api<PartialObjectMeta<K>>,
     context: &Context,
     store: Store<Guarded>,
 ) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static + use<K> {
     let metrics = context.metrics.clone();
     let times = stream::unfold((api, context.served.subscribe()), |(api, mut served)| async move {
-        served.wait_for(|served| served.has(K::KIND)).await.ok()?;
+        served.wait_for(|served| served.contains(K::KIND)).await.ok()?;
         let mut lasting = served.clone();
-        let until_gone = async move { lasting.wait_for(|served| !served.has(K::KIND)).await.map(drop) };
+        let until_gone = async move { lasting.wait_for(|served| !served.contains(K::KIND)).await.map(drop) };
         let objects = watcher(api.clone(), watcher::Config::default().labels(labels::MANAGED))
             .default_backoff()
             .touched_objects();
@@ -38,7 +38,7 @@ pub(super) fn children<K: Optional>(
 }
 
 /// Every hub, whenever the cluster has come to know another set of kinds.
-pub(super) fn all(
+pub(super) fn hubs_on_discovery(
     context: &Context,
     store: Store<Guarded>,
 ) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static + use<> {
