@@ -21,7 +21,7 @@ use crate::{controller, crd_skew, signals};
 
 /// Why the process ended otherwise than it was asked to.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum AppError {
     /// There is no way to the API server.
     #[error("cannot connect to the Kubernetes API server: {0}")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -45,13 +45,13 @@ pub enum Error {
 }
 
 /// Runs until a signal, or until the lease is lost.
-pub async fn run(config: Config) -> Result<(), Error> {
-    let stop = signals::stop().map_err(Error::Signals)?;
+pub async fn run(config: Config) -> Result<(), AppError> {
+    let stop = signals::stop().map_err(AppError::Signals)?;
     let metrics = Arc::new(Metrics::new()?);
     let ready = Arc::new(AtomicBool::new(false));
 
     let address = config.metrics_address;
-    let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+    let listener = TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         namespaces = config.namespaces.join(","),
@@ -62,7 +62,7 @@ pub async fn run(config: Config) -> Result<(), Error> {
     );
     tokio::spawn(admin::serve(listener, Admin { ready: ready.clone(), metrics: metrics.clone() }));
 
-    let client = Client::try_default().await.map_err(|error| Error::Client(error.into()))?;
+    let client = Client::try_default().await.map_err(|error| AppError::Client(error.into()))?;
     tokio::spawn(watch_readiness(client.clone(), ready));
     let identity = identity();
     let (leadership, election) = elect(&client, &config, &identity);
@@ -78,13 +78,13 @@ pub async fn run(config: Config) -> Result<(), Error> {
     let (work, mut election) = (std::pin::pin!(work), election);
     tokio::select! {
         () = work => {}
-        _ = &mut election => return Err(Error::LeaseLost),
+        _ = &mut election => return Err(AppError::LeaseLost),
     }
     // Only now, when nothing is being written any more, may another process begin.
     end_election.send_replace(true);
     match election.await {
         Ok(Ended::Released) => Ok(()),
-        Ok(Ended::Lost) | Err(_) => Err(Error::LeaseLost),
+        Ok(Ended::Lost) | Err(_) => Err(AppError::LeaseLost),
     }
 }
 

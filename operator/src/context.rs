@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::cluster::{Cluster, with_timeout};
-use crate::conditions::as_note;
+use crate::conditions::event_note;
 use crate::connections::Connections;
 use crate::controller::backoff::Backoff;
 use crate::controller::secret_index::SecretIndex;
@@ -21,7 +21,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::third_party::ServedKinds;
 
 /// Name under which Events are reported.
-pub const CONTROLLER: &str = "notification-hub-operator";
+pub const CONTROLLER_NAME: &str = "notification-hub-operator";
 
 /// What every pass of the reconciler has at hand. One for the whole process: Events are aggregated by the one recorder.
 pub struct Context {
@@ -41,11 +41,11 @@ pub struct Context {
     /// What the configuration says of every hub.
     pub defaults: Defaults,
     /// What needs no write.
-    pub applied: ApplyCache,
+    pub apply_cache: ApplyCache,
     /// How many rollouts may begin.
     pub rollout_limiter: RolloutLimiter,
     /// Which hubs name which Secrets.
-    pub secrets: SecretIndex,
+    pub secret_index: SecretIndex,
 }
 
 impl Context {
@@ -57,7 +57,7 @@ impl Context {
         metrics: Arc<Metrics>,
         defaults: Defaults,
     ) -> Context {
-        let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(instance) };
+        let reporter = Reporter { controller: CONTROLLER_NAME.to_owned(), instance: Some(instance) };
         Context {
             cluster: Cluster::new(client.clone(), leadership),
             recorder: Recorder::new(client, reporter),
@@ -67,9 +67,9 @@ impl Context {
             connections: Connections::default(),
             served: watch::Sender::default(),
             defaults,
-            applied: ApplyCache::default(),
+            apply_cache: ApplyCache::default(),
             rollout_limiter: RolloutLimiter::default(),
-            secrets: SecretIndex::default(),
+            secret_index: SecretIndex::default(),
         }
     }
 
@@ -91,7 +91,7 @@ impl Context {
         if self.cluster.ensure_leading().is_err() {
             return;
         }
-        let (action, note) = (action.to_owned(), Some(as_note(note)));
+        let (action, note) = (action.to_owned(), Some(event_note(note)));
         let event = Event { type_, reason, note, action, secondary: None };
         if let Err(error) = with_timeout(self.recorder.publish(&event, regarding)).await {
             tracing::warn!(object = regarding.name, %error, "an Event could not be published");

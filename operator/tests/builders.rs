@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use notification_hub_operator::build::{Desired, build};
 use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, Signing};
 use notification_hub_operator::model::ValidatedHub;
-use notification_hub_operator::reconcile::dereference::{Fetched, Kept, Stored};
+use notification_hub_operator::reconcile::dereference::{FetchedReferences, ManagedSecret, StoredKeys};
 use notification_hub_operator::reconcile::validate::validate;
 use notification_hub_operator::third_party::ThirdPartyKind;
 use serde_json::{Value, json};
@@ -220,10 +220,10 @@ pub fn validated(spec: Value) -> ValidatedHub {
         (name, serde_json::from_value(secret).expect("a Secret"))
     });
     let token_key = ConnectionTokenKey::read(&[7; 32]).expect("a key");
-    let fetched = Fetched {
+    let fetched = FetchedReferences {
         secrets: secrets.into(),
-        generated: resource.spec.auth.generate.is_some().then_some(Kept::Ours(Stored { ring, at })),
-        token_key: resource.spec.backplane.is_some().then_some(Kept::Ours(token_key)),
+        generated: resource.spec.auth.generate.is_some().then_some(ManagedSecret::Owned(StoredKeys { ring, at })),
+        token_key: resource.spec.backplane.is_some().then_some(ManagedSecret::Owned(token_key)),
     };
     let served = ThirdPartyKind::ALL.into_iter().collect();
     validate(&resource, fetched, &defaults(), &served).expect("a valid spec").hub

@@ -9,7 +9,7 @@ use kube::Client;
 use kube::client::Body as KubeBody;
 use notification_hub_operator::cli::RunArguments;
 use notification_hub_operator::commands::check_permissions::{missing, needs};
-use notification_hub_operator::commands::diff::{Difference, Error, diff};
+use notification_hub_operator::commands::diff::{DiffError, Difference, diff};
 use notification_hub_operator::config::Config;
 use notification_hub_operator::model::defaults::Defaults;
 use notification_hub_operator::permissions::{PERMISSIONS, Scope};
@@ -76,11 +76,11 @@ async fn what_is_not_allowed_is_named_with_its_reason() {
     assert_eq!(told.len(), 1 + verbs(Scope::Own));
 }
 
-async fn differences(api: &FakeApi, hub: &Value) -> Result<Difference, Error> {
+async fn differences(api: &FakeApi, hub: &Value) -> Result<Difference, DiffError> {
     differences_with(api, hub, &defaults()).await
 }
 
-async fn differences_with(api: &FakeApi, hub: &Value, defaults: &Defaults) -> Result<Difference, Error> {
+async fn differences_with(api: &FakeApi, hub: &Value, defaults: &Defaults) -> Result<Difference, DiffError> {
     let yaml = format!("apiVersion: v1\nkind: ConfigMap\n---\n{}", serde_saphyr::to_string(hub).expect("YAML"));
     let version = api.version();
     let found = diff(&api.client(), &yaml, None, defaults).await;

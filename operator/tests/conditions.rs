@@ -8,7 +8,7 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::{ConditionType, Reason};
 use notification_hub_crds::v1alpha1::NotificationHubStatus;
 use notification_hub_operator::conditions::{
-    Exposure, Findings, Problem, Seen, Transition, failed_status, overdue_at, status, transitions,
+    Exposure, Findings, ObservedState, Problem, Transition, failed_status, overdue_at, status, transitions,
 };
 use notification_hub_operator::third_party::ThirdPartyKind;
 use serde_json::{Value, json};
@@ -41,11 +41,11 @@ fn of(wanted: i32, deployment_status: Value) -> NotificationHubStatus {
 /// The status for it, at this second, of a hub that has a status already.
 fn later(hub: &NotificationHub, wanted: i32, deployment_status: Value, second: i64) -> NotificationHubStatus {
     let deployment = Some(deployment(wanted, deployment_status));
-    status(hub, &Seen { deployment, ..Seen::default() }, at(second))
+    status(hub, &ObservedState { deployment, ..ObservedState::default() }, at(second))
 }
 
-fn found(findings: Findings) -> Seen {
-    Seen { findings, ..Seen::default() }
+fn found(findings: Findings) -> ObservedState {
+    ObservedState { findings, ..ObservedState::default() }
 }
 
 fn said(status: &NotificationHubStatus, kind: &str) -> String {
@@ -228,8 +228,8 @@ fn the_servers_words_are_passed_on() {
 #[test]
 fn times_move_only_where_a_status_flips() {
     let mut hub = resource();
-    hub.status = Some(status(&hub, &Seen::default(), at(1)));
-    let later = status(&hub, &Seen::default(), at(2));
+    hub.status = Some(status(&hub, &ObservedState::default(), at(1)));
+    let later = status(&hub, &ObservedState::default(), at(2));
     assert_eq!(hub.status.as_ref(), Some(&later), "nothing has changed");
     let findings = Findings { conflicts: vec!["Service vault".to_owned()], ..Findings::default() };
     let changed = status(&hub, &found(findings), at(3));
@@ -271,10 +271,10 @@ fn situations() -> Vec<NotificationHubStatus> {
         Findings::default(),
     ];
     let found = of_spec.into_iter().chain(of_references).chain(others).map(found);
-    let paused = [vec![], one()].map(|pending| Seen { pending: Some(pending), ..Seen::default() });
+    let paused = [vec![], one()].map(|pending| ObservedState { pending: Some(pending), ..ObservedState::default() });
     all.extend(found.chain(paused).map(|seen| status(&resource(), &seen, at(0))));
     all.push(failed_status(&resource(), String::new(), at(0)));
-    all.push(status(&resource(), &Seen { is_queued: true, ..Seen::default() }, at(0)));
+    all.push(status(&resource(), &ObservedState { is_queued: true, ..ObservedState::default() }, at(0)));
     let mut ready = resource();
     let complete = json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]);
     ready.metadata.generation = Some(1);
@@ -288,14 +288,14 @@ fn situations() -> Vec<NotificationHubStatus> {
     for ingress in [json!(null), json!({}), json!({ "spec": class }), json!({ "status": address })] {
         let ingress = serde_json::from_value(ingress).expect("an Ingress, or none");
         let exposure = Exposure { ingress, ..Exposure::default() };
-        all.push(status(&exposed, &Seen { exposure, ..Seen::default() }, at(0)));
+        all.push(status(&exposed, &ObservedState { exposure, ..ObservedState::default() }, at(0)));
     }
 
     let mut routed = resource();
     let route = json!({ "httpRoute": { "parentRefs": [{ "name": "public" }] } });
     routed.spec.expose = serde_json::from_value(route).expect("a route");
     let unserved = Findings { unserved: ThirdPartyKind::ALL.into(), ..Findings::default() };
-    all.push(status(&routed, &Seen { findings: unserved, ..Seen::default() }, at(0)));
+    all.push(status(&routed, &ObservedState { findings: unserved, ..ObservedState::default() }, at(0)));
     for accepted in ["Unknown", "False", "True"] {
         let condition = |kind: &str| {
             json!({
@@ -310,7 +310,7 @@ fn situations() -> Vec<NotificationHubStatus> {
             "metadata": {}, "spec": { "parentRefs": [{ "name": "public" }] }, "status": { "parents": [parent] },
         });
         let exposure = Exposure { http_route: serde_json::from_value(route).expect("a route"), ..Exposure::default() };
-        all.push(status(&routed, &Seen { exposure, ..Seen::default() }, at(0)));
+        all.push(status(&routed, &ObservedState { exposure, ..ObservedState::default() }, at(0)));
     }
     all
 }

@@ -304,7 +304,7 @@ async fn a_status_that_was_computed_from_an_old_resource_is_not_written() {
     let old = api.create(hub("vault", smallest()));
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(0));
     let guarded = serde_json::from_value(old).expect("a hub");
-    let error = notification_hub_operator::controller::pass(std::sync::Arc::new(guarded), context.clone())
+    let error = notification_hub_operator::controller::reconcile(std::sync::Arc::new(guarded), context.clone())
         .await
         .expect_err("a stale pass");
     assert_eq!((error.step(), error.category()), ("status", "conflict"));

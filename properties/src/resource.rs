@@ -16,7 +16,7 @@ use notification_hub_operator::model::CONTAINER;
 use notification_hub_operator::model::defaults::Defaults;
 use notification_hub_operator::model::inheritance::Inheritance;
 use notification_hub_operator::model::references;
-use notification_hub_operator::reconcile::dereference::{Fetched, Kept, Secrets, Stored};
+use notification_hub_operator::reconcile::dereference::{FetchedReferences, ManagedSecret, Secrets, StoredKeys};
 use notification_hub_operator::reconcile::validate::validate;
 use notification_hub_operator::third_party::{ServedKinds, ThirdPartyKind};
 
@@ -82,16 +82,16 @@ fn problems_of(findings: Findings) -> Vec<String> {
 }
 
 /// What the spec refers to: every Secret is there, with the same entries.
-fn fetch_references(spec: &NotificationHubSpec) -> Fetched {
+fn fetch_references(spec: &NotificationHubSpec) -> FetchedReferences {
     static RING: LazyLock<KeyRing> = LazyLock::new(|| {
         let pair = KeyPair::read(PRIVATE_KEY).expect("a key");
         KeyRing { current: Some(Signing { pair, since: now() }), ..KeyRing::default() }
     });
     let secrets: Secrets = references::secrets(spec).into_iter().map(|name| (name.to_owned(), secret())).collect();
     let generated = spec.auth.generate.as_ref();
-    let generated = generated.map(|_| Kept::Ours(Stored { ring: RING.clone(), at: now() }));
+    let generated = generated.map(|_| ManagedSecret::Owned(StoredKeys { ring: RING.clone(), at: now() }));
     let token_key = spec.backplane.as_ref().and_then(|_| ConnectionTokenKey::read(SECRET.repeat(2).as_bytes()));
-    Fetched { secrets, generated, token_key: token_key.map(Kept::Ours) }
+    FetchedReferences { secrets, generated, token_key: token_key.map(ManagedSecret::Owned) }
 }
 
 fn secret() -> Secret {

@@ -3,8 +3,8 @@
 mod checksum;
 mod config_file;
 mod metadata;
-mod overrides;
 mod pod;
+mod pod_template;
 pub mod ports;
 mod protected;
 mod resource;
@@ -15,7 +15,7 @@ pub use config_file::{
     CONFIG_FILE, CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, LOG_LEVEL, REDIS_CA_FOLDER, REDIS_PASSWORD,
     REDIS_URL, SIGNING_KEYS_FOLDER, TOKENS_FOLDER,
 };
-pub use overrides::{Understood, understand};
+pub use pod_template::{ParsedPodTemplate, parse_pod_template};
 pub use round_trip::lost;
 
 use k8s_openapi::api::apps::v1::Deployment;

@@ -7,7 +7,7 @@ use k8s_openapi::api::networking::v1::Ingress;
 use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::Expose;
 
-use super::Verdict;
+use super::ConditionState;
 use super::findings::not_served;
 use crate::third_party::{HttpRoute, ThirdPartyKind};
 
@@ -21,22 +21,26 @@ pub struct Exposure {
 }
 
 /// What there is to say of what is asked for: one way that does not lead to the hub is told before one that does.
-pub(super) fn verdict(asked: Option<&Expose>, unserved: &[ThirdPartyKind], exposure: &Exposure) -> Verdict {
-    let ingress_verdict =
-        asked.and_then(|asked| asked.ingress.as_ref()).map(|_| ingress::ingress_verdict(exposure.ingress.as_ref()));
-    let route_verdict = asked.and_then(|asked| asked.http_route.as_ref()).map(|_| {
+pub(super) fn exposed_state(
+    asked: Option<&Expose>,
+    unserved: &[ThirdPartyKind],
+    exposure: &Exposure,
+) -> ConditionState {
+    let ingress_state =
+        asked.and_then(|asked| asked.ingress.as_ref()).map(|_| ingress::ingress_state(exposure.ingress.as_ref()));
+    let route_state = asked.and_then(|asked| asked.http_route.as_ref()).map(|_| {
         if unserved.contains(&ThirdPartyKind::HttpRoute) {
-            Verdict::new(false, Reason::KindNotServed, not_served(ThirdPartyKind::HttpRoute))
+            ConditionState::new(false, Reason::KindNotServed, not_served(ThirdPartyKind::HttpRoute))
         } else {
-            http_route::route_verdict(exposure.http_route.as_ref())
+            http_route::route_state(exposure.http_route.as_ref())
         }
     });
-    match (ingress_verdict, route_verdict) {
-        (None, None) => Verdict::new(false, Reason::NotAsked, "expose asks for no way from outside"),
+    match (ingress_state, route_state) {
+        (None, None) => ConditionState::new(false, Reason::NotAsked, "expose asks for no way from outside"),
         (Some(only), None) | (None, Some(only)) => only,
         (Some(first), Some(second)) => {
-            let (told, other) = if first.holds && !second.holds { (second, first) } else { (first, second) };
-            Verdict { message: format!("{}; {}", told.message, other.message), ..told }
+            let (told, other) = if first.is_true && !second.is_true { (second, first) } else { (first, second) };
+            ConditionState { message: format!("{}; {}", told.message, other.message), ..told }
         }
     }
 }

@@ -7,12 +7,12 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::{ConditionType, Reason};
 use notification_hub_crds::v1alpha1::{KeyTimes, NotificationHubStatus, Source, SourceKind};
 
-use super::{Exposure, Facts, Findings, Rollout, Verdict, condition, conditions, exposure};
+use super::{ConditionInputs, ConditionState, Exposure, Findings, Rollout, condition, conditions, exposure};
 use crate::model::{CONTAINER, labels, names};
 
 /// What a pass has seen and done.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct ObservedState {
     /// What is in the way, or was left out.
     pub findings: Findings,
     /// The Deployment, if there is one.
@@ -33,8 +33,8 @@ pub struct Seen {
 pub fn failed_status(hub: &NotificationHub, failure: String, now: Timestamp) -> NotificationHubStatus {
     let generation = hub.metadata.generation.unwrap_or_default();
     let mut status = hub.status.clone().unwrap_or_default();
-    let verdict = Verdict::new(false, Reason::ReconcileError, failure);
-    let ready = condition(&status.conditions, generation, ConditionType::Ready, verdict, now);
+    let state = ConditionState::new(false, Reason::ReconcileError, failure);
+    let ready = condition(&status.conditions, generation, ConditionType::Ready, state, now);
     status.conditions.retain(|condition| condition.type_ != ready.type_);
     status.conditions.insert(0, ready);
     status.observed_generation = Some(generation);
@@ -42,8 +42,8 @@ pub fn failed_status(hub: &NotificationHub, failure: String, now: Timestamp) -> 
 }
 
 /// The status that `hub` should have.
-pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> NotificationHubStatus {
-    let Seen { findings, deployment, exposure, keys, pending, connections, is_queued } = seen;
+pub fn status(hub: &NotificationHub, observed: &ObservedState, now: Timestamp) -> NotificationHubStatus {
+    let ObservedState { findings, deployment, exposure, keys, pending, connections, is_queued } = observed;
     let deployment = deployment.as_ref();
     let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
     let generation = hub.metadata.generation.unwrap_or_default();
@@ -63,10 +63,10 @@ pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> Notificatio
         conditions: conditions(
             old,
             generation,
-            &Facts {
+            &ConditionInputs {
                 findings,
                 pending: pending.as_deref(),
-                exposed: exposure::verdict(hub.spec.expose.as_ref(), &findings.unserved, exposure),
+                exposed: exposure::exposed_state(hub.spec.expose.as_ref(), &findings.unserved, exposure),
                 rollout: Rollout::new(deployment, now),
                 is_queued: *is_queued,
             },

@@ -9,10 +9,10 @@ use kube::core::DynamicObject;
 use kube::runtime::reflector::ObjectRef;
 
 /// After the first failure.
-pub const SHORTEST: Duration = Duration::from_secs(1);
+pub const MIN_DELAY: Duration = Duration::from_secs(1);
 
 /// However many there were.
-const LONGEST: Duration = Duration::from_secs(300);
+const MAX_DELAY: Duration = Duration::from_secs(300);
 
 /// Failures in a row, per resource.
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl Backoff {
 /// Between half of and the whole of the doubled delay, so that what failed together is not tried again together.
 fn delay(failures: u32, random: u64) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    let whole = SHORTEST.saturating_mul(1 << doublings).min(LONGEST);
+    let whole = MIN_DELAY.saturating_mul(1 << doublings).min(MAX_DELAY);
     let half = whole / 2;
     let permille = u32::try_from(random % 1001).unwrap_or_default();
     half + half * permille / 1000
@@ -71,8 +71,8 @@ mod tests {
         let (a, b) = (named("a"), named("b"));
         (0..20).for_each(|_| _ = backoff.next(&a));
         assert!(backoff.next(&a) > Duration::from_secs(100));
-        assert!(backoff.next(&b) <= SHORTEST);
+        assert!(backoff.next(&b) <= MIN_DELAY);
         backoff.reset(&a);
-        assert!(backoff.next(&a) <= SHORTEST);
+        assert!(backoff.next(&a) <= MIN_DELAY);
     }
 }

@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt, stream};
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::time::sleep;
 
-use super::Guarded;
+use super::GuardedHub;
 use crate::context::Context;
 
 /// The pause between two rounds.
@@ -19,9 +19,9 @@ const MAX_CONCURRENT_POLLS: usize = 8;
 
 /// The hubs whose count has moved, for ever.
 pub(super) fn changed_hubs(
-    store: Store<Guarded>,
+    store: Store<GuardedHub>,
     context: Arc<Context>,
-) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static {
+) -> impl Stream<Item = ObjectRef<GuardedHub>> + Send + 'static {
     let rounds = stream::unfold((store, context), |(store, context)| async {
         sleep(POLL_INTERVAL).await;
         let round = stream::iter(store.state()).map({
@@ -33,7 +33,7 @@ pub(super) fn changed_hubs(
     rounds.flatten()
 }
 
-async fn poll_hub(guarded: Arc<Guarded>, context: Arc<Context>) -> Option<ObjectRef<Guarded>> {
+async fn poll_hub(guarded: Arc<GuardedHub>, context: Arc<Context>) -> Option<ObjectRef<GuardedHub>> {
     let hub = guarded.0.as_ref().ok()?;
     let has_pods = hub.status.as_ref().is_some_and(|status| status.replicas.is_some_and(|replicas| replicas > 0));
     if !has_pods || hub.metadata.deletion_timestamp.is_some() {

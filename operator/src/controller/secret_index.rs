@@ -28,7 +28,7 @@ pub struct SecretIndex {
 
 impl SecretIndex {
     /// Enters what `hub` names now, instead of what it named before.
-    pub fn enter(&self, hub: &NotificationHub) {
+    pub fn update(&self, hub: &NotificationHub) {
         let named = references::secrets(&hub.spec).into_iter().map(str::to_owned).collect();
         self.index().set(&hub.namespace().unwrap_or_default(), &hub.name_any(), named);
     }

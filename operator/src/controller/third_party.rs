@@ -6,7 +6,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 
-use super::{Guarded, triggers};
+use super::{GuardedHub, triggers};
 use crate::context::Context;
 use crate::model::labels;
 use crate::third_party::ThirdPartyResource;
@@ -15,8 +15,8 @@ use crate::third_party::ThirdPartyResource;
 pub(super) fn hubs_of_changed_children<K: ThirdPartyResource>(
     api: Api<PartialObjectMeta<K>>,
     context: &Context,
-    store: Store<Guarded>,
-) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static + use<K> {
+    store: Store<GuardedHub>,
+) -> impl Stream<Item = ObjectRef<GuardedHub>> + Send + 'static + use<K> {
     let metrics = context.metrics.clone();
     let times = stream::unfold((api, context.served.subscribe()), |(api, mut served)| async move {
         served.wait_for(|served| served.contains(K::KIND)).await.ok()?;
@@ -27,7 +27,7 @@ pub(super) fn hubs_of_changed_children<K: ThirdPartyResource>(
             .touched_objects();
         Some((objects.take_until(Box::pin(until_gone)), (api, served)))
     });
-    let concerned = triggers::children::<K>(store);
+    let concerned = triggers::hubs_of_child::<K>(store);
     times.flatten().flat_map(move |object| {
         let hubs = object.map(&concerned).inspect_err(|error| {
             metrics.watch_failed();
@@ -40,8 +40,8 @@ pub(super) fn hubs_of_changed_children<K: ThirdPartyResource>(
 /// Every hub, whenever the cluster has come to know another set of kinds.
 pub(super) fn hubs_on_discovery(
     context: &Context,
-    store: Store<Guarded>,
-) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static + use<> {
+    store: Store<GuardedHub>,
+) -> impl Stream<Item = ObjectRef<GuardedHub>> + Send + 'static + use<> {
     let times = stream::unfold((context.served.subscribe(), store), |(mut served, store)| async move {
         served.changed().await.ok()?;
         let hubs: Vec<_> = store.state().iter().map(|hub| ObjectRef::from_obj(&**hub)).collect();

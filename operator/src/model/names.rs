@@ -11,7 +11,7 @@ const JWT: &str = "-jwt";
 const TOKENS: &str = "-tokens";
 
 /// What children's names have behind their hub's.
-pub const ENDINGS: [&str; 5] = ["", INTERNAL, METRICS, JWT, TOKENS];
+pub const CHILD_NAME_SUFFIXES: [&str; 5] = ["", INTERNAL, METRICS, JWT, TOKENS];
 
 /// A name that can be the name of a Service, and that leaves room for the children's endings.
 #[derive(Clone, Debug, PartialEq, Eq)]

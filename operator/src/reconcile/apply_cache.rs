@@ -12,15 +12,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 use notification_hub_crds::FIELD_MANAGER;
 use serde::Serialize;
 
-use super::child::title;
+use super::child::display_name;
 use crate::cluster::Kind;
 use crate::model::Fingerprint;
 
 /// Children by the namespace and name of their hub, and by their kind and name.
-type Entries = HashMap<(String, String), HashMap<String, Entry>>;
+type Entries = HashMap<(String, String), HashMap<String, CachedChild>>;
 
 /// A child as it was applied.
-struct Entry {
+struct CachedChild {
     wanted: Fingerprint,
     owned: Fingerprint,
 }
@@ -32,25 +32,25 @@ pub struct ApplyCache {
 }
 
 /// The hub that children belong to: its namespace and name.
-pub(super) type Hub = (String, String);
+pub(super) type HubKey = (String, String);
 
 impl ApplyCache {
     /// Remembers that `wanted` was applied, and what came of it.
-    pub(super) fn remember<K: Kind>(&self, hub: &Hub, wanted: &K, written: &ObjectMeta) {
+    pub(super) fn remember<K: Kind>(&self, hub: &HubKey, wanted: &K, written: &ObjectMeta) {
         let Some(owned) = owned(written) else { return };
-        let (title, wanted) = (title_of(wanted), fingerprint_of(wanted));
-        self.entries().entry(hub.clone()).or_default().insert(title, Entry { wanted, owned });
+        let (title, wanted) = (display_name_of(wanted), fingerprint_of(wanted));
+        self.entries().entry(hub.clone()).or_default().insert(title, CachedChild { wanted, owned });
     }
 
     /// Whether applying `wanted` to what is `there` would change nothing.
-    pub(super) fn is_unchanged<K: Kind>(&self, hub: &Hub, wanted: &K, there: Option<&ObjectMeta>) -> bool {
+    pub(super) fn is_unchanged<K: Kind>(&self, hub: &HubKey, wanted: &K, there: Option<&ObjectMeta>) -> bool {
         let Some(owned) = there.and_then(owned) else { return false };
-        self.with(hub, wanted, |entry, wanted| entry.wanted == wanted && entry.owned == owned)
+        self.entry_matches(hub, wanted, |entry, wanted| entry.wanted == wanted && entry.owned == owned)
     }
 
     /// Whether the same was wanted the last time: if it is not there any more, somebody else has changed it.
-    pub(super) fn was_wanted<K: Kind>(&self, hub: &Hub, wanted: &K) -> bool {
-        self.with(hub, wanted, |entry, wanted| entry.wanted == wanted)
+    pub(super) fn was_wanted<K: Kind>(&self, hub: &HubKey, wanted: &K) -> bool {
+        self.entry_matches(hub, wanted, |entry, wanted| entry.wanted == wanted)
     }
 
     /// Forgets the children of a hub that is gone.
@@ -58,8 +58,13 @@ impl ApplyCache {
         self.entries().remove(&(namespace.to_owned(), name.to_owned()));
     }
 
-    fn with<K: Kind>(&self, hub: &Hub, wanted: &K, judge: impl FnOnce(&Entry, Fingerprint) -> bool) -> bool {
-        let (title, wanted) = (title_of(wanted), fingerprint_of(wanted));
+    fn entry_matches<K: Kind>(
+        &self,
+        hub: &HubKey,
+        wanted: &K,
+        judge: impl FnOnce(&CachedChild, Fingerprint) -> bool,
+    ) -> bool {
+        let (title, wanted) = (display_name_of(wanted), fingerprint_of(wanted));
         self.entries().get(hub).and_then(|children| children.get(&title)).is_some_and(|entry| judge(entry, wanted))
     }
 
@@ -68,8 +73,8 @@ impl ApplyCache {
     }
 }
 
-fn title_of<K: Kind>(object: &K) -> String {
-    title::<K>(object.meta().name.as_deref().unwrap_or_default())
+fn display_name_of<K: Kind>(object: &K) -> String {
+    display_name::<K>(object.meta().name.as_deref().unwrap_or_default())
 }
 
 /// What is wanted of an object; which object it was at the time of the write is no part of it.

@@ -5,7 +5,7 @@ use crate::keys::NoKey;
 
 /// A child could not be written.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ChildError {
     /// A call for it, or for all of a kind, failed.
     #[error("{object}: {source}")]
     Call {
@@ -19,24 +19,24 @@ pub enum Error {
     Key(#[from] NoKey),
 }
 
-impl Error {
+impl ChildError {
     /// The call for `object` failed.
-    pub(super) fn new(object: String, source: CallError) -> Error {
-        Error::Call { object, source }
+    pub(super) fn new(object: String, source: CallError) -> ChildError {
+        ChildError::Call { object, source }
     }
 
     /// What kind of failure it was.
     pub fn category(&self) -> &'static str {
         match self {
-            Error::Call { source, .. } => source.category(),
-            Error::Key(_) => "key",
+            ChildError::Call { source, .. } => source.category(),
+            ChildError::Key(_) => "key",
         }
     }
 
     /// Whether the server minds what the object says. What it minds about metadata comes of a race (the object was made
     /// anew between look and write) and passes.
-    pub(super) fn is_about_the_content(&self) -> bool {
-        let Error::Call { source, .. } = self else { return false };
+    pub(super) fn is_content_rejection(&self) -> bool {
+        let ChildError::Call { source, .. } = self else { return false };
         let Some(status) = source.status() else { return false };
         let causes = status.details.iter().flat_map(|details| &details.causes);
         let is_race = causes.into_iter().any(|cause| cause.field.starts_with("metadata."));
@@ -45,6 +45,6 @@ impl Error {
 }
 
 /// The kind and the name, for people.
-pub(super) fn title<K: Kind>(name: &str) -> String {
+pub(super) fn display_name<K: Kind>(name: &str) -> String {
     format!("{} {name}", K::kind(&()))
 }

@@ -18,13 +18,13 @@ use crate::third_party::ThirdPartyKind;
 
 /// What the resource refers to.
 #[derive(Debug, Default)]
-pub struct Fetched {
+pub struct FetchedReferences {
     /// The Secrets that the spec names, as far as they exist.
     pub secrets: Secrets,
     /// The keys of `auth.generate`.
-    pub generated: Option<Kept<Stored>>,
+    pub generated: Option<ManagedSecret<StoredKeys>>,
     /// The key that replicas share, where there is a `backplane`.
-    pub token_key: Option<Kept<ConnectionTokenKey>>,
+    pub token_key: Option<ManagedSecret<ConnectionTokenKey>>,
 }
 
 /// Secrets by their names.
@@ -32,7 +32,7 @@ pub type Secrets = BTreeMap<String, Secret>;
 
 /// Generated keys as they were found.
 #[derive(Debug)]
-pub struct Stored {
+pub struct StoredKeys {
     /// The keys.
     pub ring: KeyRing,
     /// When they were read.
@@ -41,16 +41,16 @@ pub struct Stored {
 
 /// A secret that the operator makes and keeps.
 #[derive(Debug)]
-pub enum Kept<T> {
+pub enum ManagedSecret<T> {
     /// What is stored, or else a new one.
-    Ours(T),
+    Owned(T),
     /// Somebody else's Secret has its name.
-    Foreign(String),
+    NotOwned(String),
 }
 
 /// Why it could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum DereferenceError {
     /// A Secret.
     #[error("Secret {name}: {source}")]
     Secret {
@@ -72,19 +72,23 @@ pub enum Error {
     Key(#[from] NoKey),
 }
 
-impl Error {
+impl DereferenceError {
     /// What kind of failure it was.
     pub fn category(&self) -> &'static str {
         match self {
-            Error::Secret { source, .. } | Error::Child { source, .. } => source.category(),
-            Error::Key(_) => "key",
+            DereferenceError::Secret { source, .. } | DereferenceError::Child { source, .. } => source.category(),
+            DereferenceError::Key(_) => "key",
         }
     }
 }
 
 /// Reads what `hub` refers to, at `now`.
-pub async fn dereference(cluster: &Cluster, hub: &NotificationHub, now: Timestamp) -> Result<Fetched, Error> {
-    let mut fetched = Fetched::default();
+pub async fn dereference(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+    now: Timestamp,
+) -> Result<FetchedReferences, DereferenceError> {
+    let mut fetched = FetchedReferences::default();
     for name in references::secrets(&hub.spec) {
         if let Some(secret) = secret(cluster, hub, name).await? {
             fetched.secrets.insert(name.to_owned(), secret);
@@ -100,7 +104,7 @@ pub async fn dereference(cluster: &Cluster, hub: &NotificationHub, now: Timestam
 }
 
 /// The hub's Deployment as it is, for a pass that does not apply one.
-pub async fn deployment(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<Deployment>, Error> {
+pub async fn deployment(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<Deployment>, DereferenceError> {
     child(cluster, hub).await
 }
 
@@ -109,7 +113,7 @@ pub async fn exposure(
     cluster: &Cluster,
     hub: &NotificationHub,
     unserved: &[ThirdPartyKind],
-) -> Result<Exposure, Error> {
+) -> Result<Exposure, DereferenceError> {
     let mut exposure = Exposure::default();
     let Some(asked) = &hub.spec.expose else { return Ok(exposure) };
     if asked.ingress.is_some() {
@@ -126,41 +130,48 @@ pub async fn exposure(
 }
 
 /// The hub's own object of its name.
-async fn child<K: Kind>(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<K>, Error> {
-    let failed = |source| Error::Child { kind: K::kind(&()).into_owned(), source };
+async fn child<K: Kind>(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<K>, DereferenceError> {
+    let failed = |source| DereferenceError::Child { kind: K::kind(&()).into_owned(), source };
     let live = cluster.get::<K>(&namespace(hub), &hub.name_any()).await.map_err(failed)?;
     Ok(live.filter(|child| ownership::belongs_to(child.meta(), &hub.uid().unwrap_or_default())))
 }
 
-async fn generated(cluster: &Cluster, hub: &NotificationHub, now: Timestamp) -> Result<Kept<Stored>, Error> {
+async fn generated(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+    now: Timestamp,
+) -> Result<ManagedSecret<StoredKeys>, DereferenceError> {
     let name = names::jwt_secret(&hub.name_any());
     let Some(Secret { metadata, data, .. }) = secret(cluster, hub, &name).await? else {
-        return Ok(Kept::Ours(Stored { ring: KeyRing::default(), at: now }));
+        return Ok(ManagedSecret::Owned(StoredKeys { ring: KeyRing::default(), at: now }));
     };
     if !ownership::may_be_taken_over(&metadata, &hub.uid().unwrap_or_default()) {
-        return Ok(Kept::Foreign(name));
+        return Ok(ManagedSecret::NotOwned(name));
     }
     let made = metadata.creation_timestamp.map_or(now, |Time(time)| time);
-    Ok(Kept::Ours(Stored { ring: KeyRing::read(&data.unwrap_or_default(), made, now), at: now }))
+    Ok(ManagedSecret::Owned(StoredKeys { ring: KeyRing::read(&data.unwrap_or_default(), made, now), at: now }))
 }
 
-async fn token_key(cluster: &Cluster, hub: &NotificationHub) -> Result<Kept<ConnectionTokenKey>, Error> {
+async fn token_key(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+) -> Result<ManagedSecret<ConnectionTokenKey>, DereferenceError> {
     let name = names::tokens_secret(&hub.name_any());
     if let Some(secret) = secret(cluster, hub, &name).await? {
         if !ownership::may_be_taken_over(&secret.metadata, &hub.uid().unwrap_or_default()) {
-            return Ok(Kept::Foreign(name));
+            return Ok(ManagedSecret::NotOwned(name));
         }
         let stored = secret.data.as_ref().and_then(|data| data.get(CONNECTION_TOKEN_ENTRY));
         if let Some(key) = stored.and_then(|ByteString(bytes)| ConnectionTokenKey::read(bytes)) {
-            return Ok(Kept::Ours(key));
+            return Ok(ManagedSecret::Owned(key));
         }
     }
     tracing::info!(secret = name, "making a key for connection tokens");
-    Ok(Kept::Ours(ConnectionTokenKey::generate()?))
+    Ok(ManagedSecret::Owned(ConnectionTokenKey::generate()?))
 }
 
-async fn secret(cluster: &Cluster, hub: &NotificationHub, name: &str) -> Result<Option<Secret>, Error> {
-    let failed = |source| Error::Secret { name: name.to_owned(), source };
+async fn secret(cluster: &Cluster, hub: &NotificationHub, name: &str) -> Result<Option<Secret>, DereferenceError> {
+    let failed = |source| DereferenceError::Secret { name: name.to_owned(), source };
     cluster.get(&namespace(hub), name).await.map_err(failed)
 }
 

@@ -14,7 +14,7 @@ use crate::cluster::{CallError, Cluster};
 
 /// Leaves the number of pods of `deployment`, which the operator has applied so far, to an autoscaler. The number that the
 /// Deployment was built with stays for one that was stopped, in which no autoscaler would do anything.
-pub(super) async fn to_autoscaler(cluster: &Cluster, deployment: &mut Deployment) -> Result<(), CallError> {
+pub(super) async fn transfer_replicas(cluster: &Cluster, deployment: &mut Deployment) -> Result<(), CallError> {
     let (namespace, name) = (deployment.namespace().unwrap_or_default(), deployment.name_any());
     let live: Option<Deployment> = cluster.get(&namespace, &name).await?;
     let count = live.and_then(|live| live.spec?.replicas).unwrap_or_default();
@@ -34,17 +34,17 @@ pub(super) async fn to_autoscaler(cluster: &Cluster, deployment: &mut Deployment
         "spec": { "replicas": count },
     });
     cluster.hand_over::<Deployment>(&namespace, &name, &only).await?;
-    leave_out(deployment);
+    omit_replicas(deployment);
     Ok(())
 }
 
 /// Leaves the number of pods out, so that it is somebody else's.
-pub(super) fn leave_out(deployment: &mut Deployment) {
+pub(super) fn omit_replicas(deployment: &mut Deployment) {
     deployment.spec.iter_mut().for_each(|spec| spec.replicas = None);
 }
 
 /// Whether the number of pods of a Deployment is what the operator has applied, and has to be handed over.
-pub(super) fn is_due(metadata: &ObjectMeta) -> bool {
+pub(super) fn is_required(metadata: &ObjectMeta) -> bool {
     metadata.managed_fields.iter().flatten().any(|entry| {
         entry.manager.as_deref() == Some(FIELD_MANAGER)
             && entry.operation.as_deref() == Some("Apply")

@@ -26,14 +26,14 @@ use notification_hub_crds::{NotificationHub, PAUSED_ANNOTATION};
 
 use crate::build::build;
 use crate::cluster::Cluster;
-use crate::conditions::{self, Exposure, Findings, Problem, Seen};
+use crate::conditions::{self, Exposure, Findings, ObservedState, Problem};
 use crate::context::Context;
 use crate::keys::Plan;
 use crate::model::defaults::Defaults;
 use crate::third_party::ServedKinds;
 use apply_cache::ApplyCache;
 use change::Change;
-use dereference::Fetched;
+use dereference::FetchedReferences;
 use rollout_limiter::RolloutLimiter;
 
 /// The pause before a foreign object that is in the way is looked for again.
@@ -41,38 +41,38 @@ const CONFLICT_RETRY: Duration = Duration::from_secs(30);
 
 /// A step failed and has to be tried again.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ReconcileError {
     /// Reading what the resource refers to.
     #[error("dereference: {0}")]
-    Dereference(#[from] dereference::Error),
+    Dereference(#[from] dereference::DereferenceError),
     /// Writing the children.
     #[error("apply: {0}")]
-    Apply(#[source] child::Error),
+    Apply(#[source] child::ChildError),
     /// Deleting children that are not wanted any more.
     #[error("prune: {0}")]
-    Prune(#[source] child::Error),
+    Prune(#[source] child::ChildError),
     /// Writing the status.
     #[error("status: {0}")]
-    Status(#[from] status::Error),
+    Status(#[from] status::StatusError),
 }
 
-impl Error {
+impl ReconcileError {
     /// The step, for metrics.
     pub fn step(&self) -> &'static str {
         match self {
-            Error::Dereference(_) => "dereference",
-            Error::Apply(_) => "apply",
-            Error::Prune(_) => "prune",
-            Error::Status(_) => "status",
+            ReconcileError::Dereference(_) => "dereference",
+            ReconcileError::Apply(_) => "apply",
+            ReconcileError::Prune(_) => "prune",
+            ReconcileError::Status(_) => "status",
         }
     }
 
     /// What kind of failure it was, for metrics.
     pub fn category(&self) -> &'static str {
         match self {
-            Error::Dereference(error) => error.category(),
-            Error::Apply(error) | Error::Prune(error) => error.category(),
-            Error::Status(error) => error.category(),
+            ReconcileError::Dereference(error) => error.category(),
+            ReconcileError::Apply(error) | ReconcileError::Prune(error) => error.category(),
+            ReconcileError::Status(error) => error.category(),
         }
     }
 
@@ -85,7 +85,7 @@ impl Error {
 
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ReconcileOutcome {
     /// The children are as they should be.
     Applied,
     /// Something is in the way, and reported in the status.
@@ -96,38 +96,38 @@ pub enum Outcome {
     Paused,
 }
 
-impl Outcome {
+impl ReconcileOutcome {
     /// A word for metrics.
     pub fn as_str(self) -> &'static str {
         match self {
-            Outcome::Applied => "applied",
-            Outcome::Blocked => "blocked",
-            Outcome::Refused => "refused",
-            Outcome::Paused => "paused",
+            ReconcileOutcome::Applied => "applied",
+            ReconcileOutcome::Blocked => "blocked",
+            ReconcileOutcome::Refused => "refused",
+            ReconcileOutcome::Paused => "paused",
         }
     }
 }
 
 /// What is to be known of a pass that is over.
 #[derive(Clone, Copy, Debug)]
-pub struct Passed {
+pub struct ReconcileReport {
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: ReconcileOutcome,
     /// When another one is due, though nothing may have changed by then.
     pub due: Option<Timestamp>,
 }
 
 /// Brings the cluster one step closer to what `hub` asks for.
-pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passed, Error> {
+pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<ReconcileReport, ReconcileError> {
     let now = context.clock.now();
     let fetched = dereference::dereference(&context.cluster, hub, now).await?;
     let is_paused = hub.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true");
     let cluster = if is_paused { context.cluster.dry_run() } else { context.cluster.clone() };
     let served = context.served.borrow().clone();
-    let Context { defaults, applied, rollout_limiter, .. } = context;
-    let scope = Scope { cluster: &cluster, defaults, served: &served, applied, rollout_limiter };
-    let carried_out = Box::pin(carry_out(&scope, hub, fetched)).await?;
-    let CarriedOut { findings, applied, changes, keys, is_queued } = carried_out;
+    let Context { defaults, apply_cache, rollout_limiter, .. } = context;
+    let scope = ReconcileScope { cluster: &cluster, defaults, served: &served, apply_cache, rollout_limiter };
+    let spec_outcome = Box::pin(apply_spec(&scope, hub, fetched)).await?;
+    let SpecOutcome { findings, applied, changes, keys, is_queued } = spec_outcome;
     let pending = is_paused.then(|| changes.into_iter().map(|change| change.object).collect());
     let next_key = keys.as_ref().map(Plan::due).filter(|_| !is_paused);
     // What a rehearsal tells of them is what they would be.
@@ -135,7 +135,7 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passe
     let keys = keys.as_ref().map(Plan::times).filter(|_| !is_paused);
     let connections = context.connections.of(hub);
     let (deployment, exposure) = match applied {
-        Some(Live { deployment, exposure }) => (Some(deployment), exposure),
+        Some(LiveObjects { deployment, exposure }) => (Some(deployment), exposure),
         None => {
             let deployment = dereference::deployment(&context.cluster, hub).await?;
             (deployment, dereference::exposure(&context.cluster, hub, &findings.unserved).await?)
@@ -146,19 +146,19 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passe
     // Objects of others are not watched.
     let looked_for = (!findings.conflicts.is_empty()).then(|| now + CONFLICT_RETRY);
     let due = [next_key, overdue, retried, looked_for].into_iter().flatten().min();
-    let seen = Seen { findings, deployment, exposure, keys, pending, connections, is_queued };
-    status::write(context, hub, &seen).await?;
-    let outcome = match seen.findings.spec.first() {
-        _ if seen.pending.is_some() => Outcome::Paused,
-        _ if !seen.findings.are_in_the_way() => Outcome::Applied,
-        Some(problem) if problem.reason == Reason::Refused => Outcome::Refused,
-        _ => Outcome::Blocked,
+    let observed = ObservedState { findings, deployment, exposure, keys, pending, connections, is_queued };
+    status::write(context, hub, &observed).await?;
+    let outcome = match observed.findings.spec.first() {
+        _ if observed.pending.is_some() => ReconcileOutcome::Paused,
+        _ if !observed.findings.is_blocking() => ReconcileOutcome::Applied,
+        Some(problem) if problem.reason == Reason::Refused => ReconcileOutcome::Refused,
+        _ => ReconcileOutcome::Blocked,
     };
-    Ok(Passed { outcome, due })
+    Ok(ReconcileReport { outcome, due })
 }
 
 /// What a pass over a spec works with.
-pub struct Scope<'a> {
+pub struct ReconcileScope<'a> {
     /// The API server.
     pub cluster: &'a Cluster,
     /// What the configuration says of every hub.
@@ -166,18 +166,18 @@ pub struct Scope<'a> {
     /// Which optional kinds the cluster knows.
     pub served: &'a ServedKinds,
     /// What needs no write.
-    pub applied: &'a ApplyCache,
+    pub apply_cache: &'a ApplyCache,
     /// How many rollouts may begin.
     pub rollout_limiter: &'a RolloutLimiter,
 }
 
 /// What came of a spec.
 #[derive(Debug, Default)]
-pub struct CarriedOut {
+pub struct SpecOutcome {
     /// What is in the way, or was left out.
     pub findings: Findings,
     /// What was applied.
-    pub applied: Option<Live>,
+    pub applied: Option<LiveObjects>,
     /// What was deleted; in a rehearsal all that would have been changed.
     pub changes: Vec<Change>,
     /// What became of the generated keys.
@@ -188,7 +188,7 @@ pub struct CarriedOut {
 
 /// What the status tells of, as it was applied.
 #[derive(Debug)]
-pub struct Live {
+pub struct LiveObjects {
     /// The Deployment.
     pub deployment: Deployment,
     /// The ways from outside, if any are asked for.
@@ -196,36 +196,40 @@ pub struct Live {
 }
 
 /// Validates, builds, applies and prunes.
-pub async fn carry_out(scope: &Scope<'_>, hub: &NotificationHub, fetched: Fetched) -> Result<CarriedOut, Error> {
-    let Scope { cluster, defaults, served, .. } = scope;
-    let only = |findings| CarriedOut { findings, ..CarriedOut::default() };
-    let checked = match validate::validate(hub, fetched, defaults, served) {
-        Ok(checked) => checked,
+pub async fn apply_spec(
+    scope: &ReconcileScope<'_>,
+    hub: &NotificationHub,
+    fetched: FetchedReferences,
+) -> Result<SpecOutcome, ReconcileError> {
+    let ReconcileScope { cluster, defaults, served, .. } = scope;
+    let only = |findings| SpecOutcome { findings, ..SpecOutcome::default() };
+    let validation = match validate::validate(hub, fetched, defaults, served) {
+        Ok(validation) => validation,
         Err(findings) => return Ok(only(findings)),
     };
-    let findings = checked.findings;
-    let desired = match build(&checked.hub) {
+    let findings = validation.findings;
+    let desired = match build(&validation.hub) {
         Ok(desired) => desired,
         Err(problems) => {
             let problem = |message| Problem { reason: Reason::InvalidPodTemplate, message };
             return Ok(only(Findings { spec: problems.into_iter().map(problem).collect(), ..findings }));
         }
     };
-    Ok(match apply::apply(scope, hub, desired).await.map_err(Error::Apply)? {
-        apply::Verdict::Applied(applied) => {
-            let apply::Applied { live, uids, mut changes, is_queued } = *applied;
+    Ok(match apply::apply(scope, hub, desired).await.map_err(ReconcileError::Apply)? {
+        apply::ApplyOutcome::Applied(applied) => {
+            let apply::AppliedObjects { live, uids, mut changes, is_queued } = *applied;
             // What the old pods live on goes when they are gone; a rollout that is stuck can still be taken back.
-            let is_over = !is_queued && conditions::rollout_is_over(&live.deployment);
+            let is_over = !is_queued && conditions::is_rollout_over(&live.deployment);
             if cluster.is_dry_run() || is_over {
-                changes.extend(prune::prune(cluster, hub, served, &uids).await.map_err(Error::Prune)?);
+                changes.extend(prune::prune(cluster, hub, served, &uids).await.map_err(ReconcileError::Prune)?);
             }
             if is_over {
-                scope.rollout_limiter.finish(&checked.hub.owner.uid);
+                scope.rollout_limiter.finish(&validation.hub.owner.uid);
             }
-            CarriedOut { findings, applied: Some(live), changes, keys: checked.hub.generated, is_queued }
+            SpecOutcome { findings, applied: Some(live), changes, keys: validation.hub.generated, is_queued }
         }
-        apply::Verdict::Foreign(conflicts) => only(Findings { conflicts, ..findings }),
-        apply::Verdict::Refused(message) => {
+        apply::ApplyOutcome::NotOwned(conflicts) => only(Findings { conflicts, ..findings }),
+        apply::ApplyOutcome::Refused(message) => {
             let problem = Problem { reason: Reason::Refused, message };
             only(Findings { spec: vec![problem], ..findings })
         }

@@ -15,7 +15,7 @@ use kube::core::PartialObjectMeta;
 use notification_hub_crds::NotificationHub;
 
 use super::change::Change;
-use super::child::{Error, title};
+use super::child::{ChildError, display_name};
 use crate::cluster::{Cluster, Kind};
 use crate::model::{labels, ownership};
 use crate::third_party::{HttpRoute, PodMonitor, ScaledObject, ServedKinds, ServiceMonitor, ThirdPartyResource};
@@ -26,7 +26,7 @@ pub async fn prune(
     hub: &NotificationHub,
     served: &ServedKinds,
     wanted: &BTreeSet<String>,
-) -> Result<Vec<Change>, Error> {
+) -> Result<Vec<Change>, ChildError> {
     let mut deleted = prune_kind::<Service>(cluster, hub, wanted).await?;
     deleted.extend(prune_kind::<Secret>(cluster, hub, wanted).await?);
     deleted.extend(prune_kind::<PodDisruptionBudget>(cluster, hub, wanted).await?);
@@ -39,18 +39,18 @@ pub async fn prune(
 }
 
 /// Which autoscalers a hub wants.
-pub(super) struct Autoscalers {
+pub(super) struct DesiredAutoscalers {
     pub(super) horizontal_pod_autoscaler: bool,
     pub(super) scaled_object: bool,
 }
 
 /// Deletes the autoscalers that a `hub` does not want any more, and tells which.
-pub(super) async fn autoscalers(
+pub(super) async fn prune_autoscalers(
     cluster: &Cluster,
     hub: &NotificationHub,
     served: &ServedKinds,
-    wanted: &Autoscalers,
-) -> Result<Vec<Change>, Error> {
+    wanted: &DesiredAutoscalers,
+) -> Result<Vec<Change>, ChildError> {
     let none = BTreeSet::new();
     let mut deleted = Vec::new();
     if !wanted.horizontal_pod_autoscaler {
@@ -69,11 +69,11 @@ async fn prune_third_party<K: ThirdPartyResource>(
     hub: &NotificationHub,
     served: &ServedKinds,
     wanted: &BTreeSet<String>,
-) -> Result<Vec<Change>, Error> {
+) -> Result<Vec<Change>, ChildError> {
     if !served.contains(K::KIND) {
         return Ok(Vec::new());
     }
-    match listed::<K>(cluster, hub).await {
+    match list_children::<K>(cluster, hub).await {
         Err(error) if error.category() == "forbidden" => {
             tracing::warn!(hub = hub.name_any(), kind = %K::KIND, %error, "what is not wanted any more cannot be looked for");
             Ok(Vec::new())
@@ -86,14 +86,17 @@ async fn prune_kind<K: Kind>(
     cluster: &Cluster,
     hub: &NotificationHub,
     wanted: &BTreeSet<String>,
-) -> Result<Vec<Change>, Error> {
-    delete_unwanted(cluster, hub, wanted, listed::<K>(cluster, hub).await?).await
+) -> Result<Vec<Change>, ChildError> {
+    delete_unwanted(cluster, hub, wanted, list_children::<K>(cluster, hub).await?).await
 }
 
-async fn listed<K: Kind>(cluster: &Cluster, hub: &NotificationHub) -> Result<Vec<PartialObjectMeta<K>>, Error> {
+async fn list_children<K: Kind>(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+) -> Result<Vec<PartialObjectMeta<K>>, ChildError> {
     let namespace = hub.namespace().unwrap_or_default();
     let listed = cluster.list_metadata::<K>(&namespace, &labels::children_text(&hub.name_any())).await;
-    listed.map_err(|source| Error::new(title::<K>("list"), source))
+    listed.map_err(|source| ChildError::new(display_name::<K>("list"), source))
 }
 
 async fn delete_unwanted<K: Kind>(
@@ -101,7 +104,7 @@ async fn delete_unwanted<K: Kind>(
     hub: &NotificationHub,
     wanted: &BTreeSet<String>,
     listed: Vec<PartialObjectMeta<K>>,
-) -> Result<Vec<Change>, Error> {
+) -> Result<Vec<Change>, ChildError> {
     let mut deleted = Vec::new();
     let (namespace, uid) = (hub.namespace().unwrap_or_default(), hub.uid().unwrap_or_default());
     for child in listed {
@@ -110,11 +113,11 @@ async fn delete_unwanted<K: Kind>(
         if is_wanted || is_going || !ownership::belongs_to(&child.metadata, &uid) {
             continue;
         }
-        let object = title::<K>(&child.name_any());
+        let object = display_name::<K>(&child.name_any());
         if !cluster.is_dry_run() {
             tracing::info!(hub = hub.name_any(), namespace, object, "deleting what is not wanted any more");
         }
-        cluster.delete(&child).await.map_err(|source| Error::new(object.clone(), source))?;
+        cluster.delete(&child).await.map_err(|source| ChildError::new(object.clone(), source))?;
         deleted.push(Change { object, before: None, after: None });
     }
     Ok(deleted)

@@ -19,18 +19,18 @@ pub(super) fn patch<K: Kind>(wanted: &K, live: &K) -> Option<Value> {
     let (mut wanted, live) = (serde_json::to_value(wanted).ok()?, serde_json::to_value(live).ok()?);
     let kind = K::kind(&());
     let found = if kind == kind_of::<Service>() {
-        take_out(&mut wanted["spec"], &live["spec"], "ports", "port", is_renumbered)
+        add_deletions(&mut wanted["spec"], &live["spec"], "ports", "port", is_renumbered)
     } else if kind == kind_of::<Deployment>() {
         let pod = "/spec/template/spec";
         let (wanted, live) = (wanted.pointer_mut(pod)?, live.pointer(pod)?);
-        let volumes = take_out(wanted, live, "volumes", "name", has_other_content);
+        let volumes = add_deletions(wanted, live, "volumes", "name", has_other_content);
         ["containers", "initContainers"].into_iter().fold(volumes, |found, list| {
             let containers = wanted.get_mut(list).and_then(Value::as_array_mut);
             containers.into_iter().flatten().fold(found, |found, container| {
                 let same = live[list].as_array().into_iter().flatten().find(|it| it["name"] == container["name"]);
                 let Some(same) = same else { return found };
-                let ports = take_out(container, same, "ports", "containerPort", is_renumbered);
-                let env = take_out(container, same, "env", "name", has_other_content);
+                let ports = add_deletions(container, same, "ports", "containerPort", is_renumbered);
+                let env = add_deletions(container, same, "env", "name", has_other_content);
                 found || ports || env
             })
         })
@@ -41,7 +41,7 @@ pub(super) fn patch<K: Kind>(wanted: &K, live: &K) -> Option<Value> {
 }
 
 /// Adds to a list of `wanted` what takes the entries of `live` out that are in the way, and tells whether there are any.
-fn take_out(
+fn add_deletions(
     wanted: &mut Value,
     live: &Value,
     list: &str,

@@ -7,41 +7,45 @@ use notification_hub_crds::v1alpha1::NotificationHubStatus;
 use serde_json::{Value, json};
 
 use crate::cluster::{CallError, Cluster};
-use crate::conditions::{self, Seen};
+use crate::conditions::{self, ObservedState};
 use crate::context::Context;
 use crate::schema;
 
 /// Why the status could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct Error(#[from] CallError);
+pub struct StatusError(#[from] CallError);
 
-impl Error {
+impl StatusError {
     /// What kind of failure it was.
     pub fn category(&self) -> &'static str {
         self.0.category()
     }
 
-    /// Whether the resource was newer than what this pass had seen: another pass is due, and nothing is wrong.
+    /// Whether the resource was newer than what this pass had observed: another pass is due, and nothing is wrong.
     pub fn is_stale(&self) -> bool {
         self.0.is_conflict()
     }
 }
 
 /// Writes what the status of `hub` should be, unless it is so already.
-pub async fn write(context: &Context, hub: &NotificationHub, seen: &Seen) -> Result<(), Error> {
-    write_status(context, hub, conditions::status(hub, seen, context.clock.now())).await
+pub async fn write(context: &Context, hub: &NotificationHub, observed: &ObservedState) -> Result<(), StatusError> {
+    write_status(context, hub, conditions::status(hub, observed, context.clock.now())).await
 }
 
 /// Writes that a pass over `hub` fails. If that fails too, the log has to do.
-pub async fn write_failure(context: &Context, hub: &NotificationHub, failure: &super::Error) {
+pub async fn write_failure(context: &Context, hub: &NotificationHub, failure: &super::ReconcileError) {
     let status = conditions::failed_status(hub, failure.to_string(), context.clock.now());
     if let Err(error) = write_status(context, hub, status).await {
         tracing::warn!(hub = hub.name_any(), namespace = hub.namespace(), %error, "status cannot be written");
     }
 }
 
-async fn write_status(context: &Context, hub: &NotificationHub, status: NotificationHubStatus) -> Result<(), Error> {
+async fn write_status(
+    context: &Context,
+    hub: &NotificationHub,
+    status: NotificationHubStatus,
+) -> Result<(), StatusError> {
     context.metrics.set_conditions(&hub.namespace().unwrap_or_default(), &hub.name_any(), &status.conditions);
     if hub.status.as_ref() == Some(&status) {
         return Ok(());

@@ -14,8 +14,8 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::Auth;
 
-use super::dereference::{Fetched, Kept, Secrets, Stored};
-use crate::build::{Understood, understand};
+use super::dereference::{FetchedReferences, ManagedSecret, Secrets, StoredKeys};
+use crate::build::{ParsedPodTemplate, parse_pod_template};
 use crate::conditions::{Findings, Problem};
 use crate::keys;
 use crate::model::backplane::Backplane;
@@ -26,7 +26,7 @@ use crate::third_party::ServedKinds;
 
 /// A hub that can be built.
 #[derive(Debug)]
-pub struct Checked {
+pub struct Validation {
     /// The hub.
     pub hub: ValidatedHub,
     /// What of its spec was left out: nothing is in the way.
@@ -36,10 +36,10 @@ pub struct Checked {
 /// Checks everything, and reports everything that is wrong at once.
 pub fn validate(
     hub: &NotificationHub,
-    fetched: Fetched,
+    fetched: FetchedReferences,
     defaults: &Defaults,
     served: &ServedKinds,
-) -> Result<Checked, Findings> {
+) -> Result<Validation, Findings> {
     let mut findings = Findings { unserved: networking::unserved(&hub.spec, served), ..Findings::default() };
     let source = source::check(&hub.spec.source, &fetched.secrets, &mut findings);
     let redis = hub.spec.backplane.as_ref().map(|backplane| &backplane.redis);
@@ -60,7 +60,7 @@ pub fn validate(
     }
     let required = name.as_ref().zip(source.as_ref()).map(|(name, source)| labels::required(name, source));
     let required = required.unwrap_or_default();
-    let template = hub.spec.pod_template.as_ref().map(|written| understand(written, &required)).transpose();
+    let template = hub.spec.pod_template.as_ref().map(|written| parse_pod_template(written, &required)).transpose();
     let template = template.unwrap_or_else(|message| {
         wrong(Reason::InvalidPodTemplate, message);
         None
@@ -71,9 +71,9 @@ pub fn validate(
         keys.secret_ref.name.clone()
     });
     let policy = generate.as_ref().and_then(|generate| generate::policy(generate, &mut findings));
-    let stored = fetched.generated.and_then(|kept| ours(kept, &mut findings));
-    let generated = policy.zip(stored).map(|(policy, Stored { ring, at })| keys::plan(ring, policy, at));
-    let token_key = fetched.token_key.and_then(|kept| ours(kept, &mut findings));
+    let stored = fetched.generated.and_then(|kept| owned_or_conflict(kept, &mut findings));
+    let generated = policy.zip(stored).map(|(policy, StoredKeys { ring, at })| keys::plan(ring, policy, at));
+    let token_key = fetched.token_key.and_then(|kept| owned_or_conflict(kept, &mut findings));
     let backplane = redis.zip(token_key).zip(rollouts).map(|((redis, token_key), (drain, max_surge))| Backplane {
         redis,
         token_key,
@@ -82,12 +82,12 @@ pub fn validate(
     });
 
     let (Some(name), Some(source), Some(scale), Some(owner), false) =
-        (name, source, scale, owner, findings.are_in_the_way())
+        (name, source, scale, owner, findings.is_blocking())
     else {
         return Err(findings);
     };
     let image = hub.spec.image.clone().unwrap_or_default();
-    let pod_template = template.map(|Understood { template, dropped }| {
+    let pod_template = template.map(|ParsedPodTemplate { template, dropped }| {
         findings.dropped = dropped;
         template
     });
@@ -117,14 +117,14 @@ pub fn validate(
         signing_keys,
         pod_template,
     };
-    Ok(Checked { hub: validated, findings })
+    Ok(Validation { hub: validated, findings })
 }
 
 /// What the operator keeps, unless somebody else's Secret has its name.
-fn ours<T>(kept: Kept<T>, findings: &mut Findings) -> Option<T> {
+fn owned_or_conflict<T>(kept: ManagedSecret<T>, findings: &mut Findings) -> Option<T> {
     match kept {
-        Kept::Ours(secret) => Some(secret),
-        Kept::Foreign(name) => {
+        ManagedSecret::Owned(secret) => Some(secret),
+        ManagedSecret::NotOwned(name) => {
             findings.conflicts.push(format!("Secret {name}"));
             None
         }

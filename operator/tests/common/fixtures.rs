@@ -141,10 +141,10 @@ pub async fn settled(api: &FakeApi) {
 }
 
 /// One pass over the resource as it is now.
-pub async fn pass(api: &FakeApi, context: &Arc<Context>, name: &str) -> Result<Action, reconcile::Error> {
+pub async fn pass(api: &FakeApi, context: &Arc<Context>, name: &str) -> Result<Action, reconcile::ReconcileError> {
     let object = api.get(&key(HUBS, name)).expect("the resource");
     let guarded: DeserializeGuard<NotificationHub> = serde_json::from_value(object).expect("metadata at least");
-    controller::pass(Arc::new(guarded), context.clone()).await
+    controller::reconcile(Arc::new(guarded), context.clone()).await
 }
 
 /// A condition's `status` and `reason`.

@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy,
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::build::{metadata, overrides, pod};
+use crate::build::{metadata, pod, pod_template};
 use crate::model::{ValidatedHub, labels};
 
 /// Old ReplicaSets that are kept: to look at, or to go back to by hand while a hub is paused. Otherwise the next pass would take
@@ -14,7 +14,7 @@ const REVISIONS: i32 = 3;
 /// The Deployment, or what is wrong with the merged pod template.
 pub(in crate::build) fn build(hub: &ValidatedHub, config: &str) -> Result<Deployment, Vec<String>> {
     let selector = labels::selector(&hub.name);
-    let template = overrides::merge(pod::template(hub, config), hub.pod_template.clone())?;
+    let template = pod_template::merge(pod::template(hub, config), hub.pod_template.clone())?;
     let max_surge = hub.backplane.as_ref().map_or(IntOrString::Int(1), |backplane| backplane.max_surge.clone());
     Ok(Deployment {
         metadata: metadata::of(hub, hub.name.as_str()),

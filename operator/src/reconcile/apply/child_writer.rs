@@ -7,62 +7,62 @@ use kube::ResourceExt;
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::Reason;
 
-use super::wanted::Wanted;
+use super::desired_child::DesiredChild;
 use crate::cluster::Kind;
-use crate::reconcile::Scope;
+use crate::reconcile::ReconcileScope;
 use crate::reconcile::apply_cache;
 use crate::reconcile::change::Change;
-use crate::reconcile::child::Error;
+use crate::reconcile::child::ChildError;
 
 /// Writes, and remembers what was written.
-pub(super) struct Write<'a> {
-    pub(super) scope: &'a Scope<'a>,
-    pub(super) hub: apply_cache::Hub,
+pub(super) struct ChildWriter<'a> {
+    pub(super) scope: &'a ReconcileScope<'a>,
+    pub(super) hub: apply_cache::HubKey,
     pub(super) uids: BTreeSet<String>,
     pub(super) changes: Vec<Change>,
 }
 
-impl Write<'_> {
+impl ChildWriter<'_> {
     /// Writes a child, unless it is known to be as it should be.
-    pub(super) async fn child<K: Kind>(&mut self, child: Wanted<K>) -> Result<(), Error> {
+    pub(super) async fn apply_child<K: Kind>(&mut self, child: DesiredChild<K>) -> Result<(), ChildError> {
         if self.is_unchanged(&child) {
-            self.uids.extend(child.there.and_then(|there| there.uid));
+            self.uids.extend(child.existing.and_then(|there| there.uid));
             return Ok(());
         }
-        self.written(child).await.map(drop)
+        self.write(child).await.map(drop)
     }
 
     /// The same, and the child as it is then.
-    pub(super) async fn seen<K: Kind>(&mut self, child: Wanted<K>) -> Result<K, Error> {
+    pub(super) async fn apply_and_get<K: Kind>(&mut self, child: DesiredChild<K>) -> Result<K, ChildError> {
         if self.is_unchanged(&child) {
-            return self.as_it_is(child).await;
+            return self.get_or_apply(child).await;
         }
-        self.written(child).await
+        self.write(child).await
     }
 
     /// A child that is left as it is; it is written after all if it is gone.
-    pub(super) async fn as_it_is<K: Kind>(&mut self, child: Wanted<K>) -> Result<K, Error> {
+    pub(super) async fn get_or_apply<K: Kind>(&mut self, child: DesiredChild<K>) -> Result<K, ChildError> {
         match child.live(self.scope.cluster).await? {
             Some(live) => {
                 self.uids.extend(live.uid());
                 Ok(live)
             }
-            None => self.written(child).await,
+            None => self.write(child).await,
         }
     }
 
-    pub(super) async fn written<K: Kind>(&mut self, child: Wanted<K>) -> Result<K, Error> {
+    pub(super) async fn write<K: Kind>(&mut self, child: DesiredChild<K>) -> Result<K, ChildError> {
         let cluster = self.scope.cluster;
         if cluster.is_dry_run() {
-            return self.written_by_dry_run(child).await;
+            return self.write_by_dry_run(child).await;
         }
         let written = Box::pin(child.apply(cluster)).await?;
-        self.scope.applied.remember(&self.hub, &child.object, written.meta());
+        self.scope.apply_cache.remember(&self.hub, &child.object, written.meta());
         self.uids.extend(written.uid());
         Ok(written)
     }
 
-    pub(super) async fn written_by_dry_run<K: Kind>(&mut self, child: Wanted<K>) -> Result<K, Error> {
+    pub(super) async fn write_by_dry_run<K: Kind>(&mut self, child: DesiredChild<K>) -> Result<K, ChildError> {
         let before = child.live(self.scope.cluster).await?;
         let written = Box::pin(child.apply(self.scope.cluster)).await?;
         self.uids.extend(written.uid());
@@ -71,26 +71,29 @@ impl Write<'_> {
         Ok(written)
     }
 
-    pub(super) async fn some_child<K: Kind>(&mut self, child: Option<Wanted<K>>) -> Result<(), Error> {
+    pub(super) async fn apply_some<K: Kind>(&mut self, child: Option<DesiredChild<K>>) -> Result<(), ChildError> {
         match child {
-            Some(child) => self.child(child).await,
+            Some(child) => self.apply_child(child).await,
             None => Ok(()),
         }
     }
 
-    pub(super) async fn some_seen<K: Kind>(&mut self, child: Option<Wanted<K>>) -> Result<Option<K>, Error> {
+    pub(super) async fn apply_some_and_get<K: Kind>(
+        &mut self,
+        child: Option<DesiredChild<K>>,
+    ) -> Result<Option<K>, ChildError> {
         match child {
-            Some(child) => self.seen(child).await.map(Some),
+            Some(child) => self.apply_and_get(child).await.map(Some),
             None => Ok(None),
         }
     }
 
-    pub(super) fn is_unchanged<K: Kind>(&self, child: &Wanted<K>) -> bool {
-        self.scope.applied.is_unchanged(&self.hub, &child.object, child.there.as_ref())
+    pub(super) fn is_unchanged<K: Kind>(&self, child: &DesiredChild<K>) -> bool {
+        self.scope.apply_cache.is_unchanged(&self.hub, &child.object, child.existing.as_ref())
     }
 
     /// What the API server would make of a child that is about to be written, by a dry run.
-    pub(super) async fn predicted<K: Kind>(&self, child: &Wanted<K>) -> Result<Option<K>, Error> {
+    pub(super) async fn predict<K: Kind>(&self, child: &DesiredChild<K>) -> Result<Option<K>, ChildError> {
         if self.scope.cluster.is_dry_run() || self.is_unchanged(child) {
             return Ok(None);
         }
@@ -99,17 +102,17 @@ impl Write<'_> {
 
     /// Whether the pods would be replaced though neither the spec nor somebody else's edit is the reason, and as many hubs
     /// are rolled out for such a reason as there may be.
-    pub(super) async fn has_to_wait(
+    pub(super) async fn has_to_queue(
         &self,
         hub: &NotificationHub,
-        deployment: &Wanted<Deployment>,
+        deployment: &DesiredChild<Deployment>,
         predicted: &Deployment,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, ChildError> {
         let status = hub.status.as_ref();
         let has_failed =
             status.iter().flat_map(|it| &it.conditions).any(|it| it.reason == Reason::ReconcileError.as_str());
         let is_edited = has_failed || status.and_then(|it| it.observed_generation) != hub.metadata.generation;
-        if is_edited || self.scope.applied.was_wanted(&self.hub, &deployment.object) {
+        if is_edited || self.scope.apply_cache.was_wanted(&self.hub, &deployment.object) {
             return Ok(false);
         }
         let template = |it: &Deployment| it.spec.as_ref().map(|spec| spec.template.clone());

@@ -5,41 +5,41 @@ use kube::ResourceExt;
 use notification_hub_crds::FIELD_MANAGER;
 
 use crate::cluster::{CallError, Cluster, Kind};
-use crate::reconcile::child::{Error, title};
+use crate::reconcile::child::{ChildError, display_name};
 use crate::reconcile::repair;
 
 /// How often it is tried to give up patched fields.
 const MAX_ATTEMPTS: usize = 3;
 
 /// A child as it is wanted.
-pub(super) struct Wanted<K> {
+pub(super) struct DesiredChild<K> {
     pub(super) object: K,
     /// What was there.
-    pub(super) there: Option<ObjectMeta>,
+    pub(super) existing: Option<ObjectMeta>,
 }
 
-impl<K: Kind> Wanted<K> {
+impl<K: Kind> DesiredChild<K> {
     pub(super) fn title(&self) -> String {
-        title::<K>(&self.object.name_any())
+        display_name::<K>(&self.object.name_any())
     }
 
-    pub(super) fn failed(&self, source: CallError) -> Error {
-        Error::new(self.title(), source)
+    pub(super) fn failed(&self, source: CallError) -> ChildError {
+        ChildError::new(self.title(), source)
     }
 
     /// The object of its name, if there is one.
-    pub(super) async fn live(&self, cluster: &Cluster) -> Result<Option<K>, Error> {
+    pub(super) async fn live(&self, cluster: &Cluster) -> Result<Option<K>, ChildError> {
         let namespace = self.object.namespace().unwrap_or_default();
         cluster.get(&namespace, &self.object.name_any()).await.map_err(|source| self.failed(source))
     }
 
-    pub(super) async fn apply(&self, cluster: &Cluster) -> Result<K, Error> {
+    pub(super) async fn apply(&self, cluster: &Cluster) -> Result<K, ChildError> {
         // Before the apply, which would not take away a field that is owned by a patch as well.
-        if !cluster.is_dry_run() && self.there.as_ref().is_some_and(has_patched_fields) {
+        if !cluster.is_dry_run() && self.existing.as_ref().is_some_and(has_patched_fields) {
             self.give_up_patched_fields(cluster).await.map_err(|source| self.failed(source))?;
         }
         // Without force where nothing was: should somebody's object have come up since, the server reports a conflict.
-        let exists = self.there.is_some();
+        let exists = self.existing.is_some();
         let applied = match cluster.apply(&self.object, exists).await {
             Err(refused) if exists && refused.category() == "invalid" => {
                 Box::pin(self.repair(cluster, refused)).await?
@@ -56,7 +56,7 @@ impl<K: Kind> Wanted<K> {
     }
 
     /// Applies it after all, if what was refused is an entry of somebody else's that is in the way.
-    pub(super) async fn repair(&self, cluster: &Cluster, refused: CallError) -> Result<K, Error> {
+    pub(super) async fn repair(&self, cluster: &Cluster, refused: CallError) -> Result<K, ChildError> {
         let live = self.live(cluster).await?;
         let Some(patch) = live.and_then(|live| repair::patch(&self.object, &live)) else {
             return Err(self.failed(refused));
@@ -69,7 +69,7 @@ impl<K: Kind> Wanted<K> {
     }
 
     /// Gives up what the operator owns because of a patch. Controllers write the status of the same object, so a conflict is
-    /// answered with a fresh look.
+    /// answered with a fresh read.
     async fn give_up_patched_fields(&self, cluster: &Cluster) -> Result<(), CallError> {
         let mut attempts = 0;
         loop {

@@ -11,7 +11,7 @@ use crate::model::labels::Labels;
 
 /// A pod template as the operator's types know it, without what is protected.
 #[derive(Clone, Debug)]
-pub struct Understood {
+pub struct ParsedPodTemplate {
     /// The template.
     pub template: PodTemplateSpec,
     /// Paths that are unknown or protected, and were left out.
@@ -19,7 +19,7 @@ pub struct Understood {
 }
 
 /// Reads `spec.podTemplate` of a hub whose pods need the labels `required`. The error names the path and what is wrong.
-pub fn understand(written: &Value, required: &Labels) -> Result<Understood, String> {
+pub fn parse_pod_template(written: &Value, required: &Labels) -> Result<ParsedPodTemplate, String> {
     // A template of only some fields is welcome, but the type insists on a list of containers.
     let mut whole = written.clone();
     if let Some(Value::Object(spec)) = whole.get_mut("spec") {
@@ -30,7 +30,7 @@ pub fn understand(written: &Value, required: &Labels) -> Result<Understood, Stri
     let back = serde_json::to_value(&template).map_err(|error| format!("podTemplate: {error}"))?;
     let mut dropped = round_trip::lost(written, &back);
     dropped.extend(protected::take_out(&mut template, required));
-    Ok(Understood { template, dropped: dropped.into_iter().map(|path| format!("podTemplate.{path}")).collect() })
+    Ok(ParsedPodTemplate { template, dropped: dropped.into_iter().map(|path| format!("podTemplate.{path}")).collect() })
 }
 
 /// Merges the user's template over the built one. The error tells what the API server would refuse in the result.

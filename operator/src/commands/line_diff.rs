@@ -1,14 +1,14 @@
 //! The difference between two texts, line by line. Pure.
 
 /// Lines around a change that are shown, too.
-const CONTEXT: usize = 3;
+const CONTEXT_LINES: usize = 3;
 
 /// The lines of both, each with a sign in front: what goes, what comes, and some of what stays.
 pub(super) fn diff(before: &str, after: &str) -> String {
     let (before, after): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
     let lines = align(&before, &after);
     let changed: Vec<_> = lines.iter().enumerate().filter(|(_, (sign, _))| *sign != ' ').map(|(at, _)| at).collect();
-    let is_shown = |at: usize| changed.iter().any(|change| change.abs_diff(at) <= CONTEXT);
+    let is_shown = |at: usize| changed.iter().any(|change| change.abs_diff(at) <= CONTEXT_LINES);
     let mut text = String::new();
     let mut last = None;
     for (at, (sign, line)) in lines.iter().enumerate().filter(|(at, _)| is_shown(*at)) {
