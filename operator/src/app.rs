@@ -15,7 +15,7 @@ use crate::admin::{self, Admin};
 use crate::cluster::with_timeout;
 use crate::config::Config;
 use crate::context::Context;
-use crate::leader::{Election, Ended, Leadership, LeaseStore, Timing};
+use crate::leader::{Election, ElectionOutcome, Leadership, LeaseStore, Timing};
 use crate::telemetry::metrics::Metrics;
 use crate::{controller, crd_skew, signals};
 
@@ -65,13 +65,13 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let client = Client::try_default().await.map_err(|error| AppError::Client(error.into()))?;
     tokio::spawn(watch_readiness(client.clone(), ready));
     let identity = identity();
-    let (leadership, election) = elect(&client, &config, &identity);
+    let (leadership, election) = start_election(&client, &config, &identity);
     let context = Context::new(client.clone(), leadership.clone(), identity, metrics.clone(), config.defaults)
         .with_max_concurrent_rollouts(config.max_concurrent_rollouts.get());
 
-    let work = work(client, &config.namespaces, Arc::new(context), leadership, stop.clone());
+    let work = run_controllers(client, &config.namespaces, Arc::new(context), leadership, stop.clone());
     let Some((election, end_election)) = election else {
-        metrics.leads(true);
+        metrics.set_leader(true);
         work.await;
         return Ok(());
     };
@@ -83,13 +83,13 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     // Only now, when nothing is being written any more, may another process begin.
     end_election.send_replace(true);
     match election.await {
-        Ok(Ended::Released) => Ok(()),
-        Ok(Ended::Lost) | Err(_) => Err(AppError::LeaseLost),
+        Ok(ElectionOutcome::Released) => Ok(()),
+        Ok(ElectionOutcome::Lost) | Err(_) => Err(AppError::LeaseLost),
     }
 }
 
 /// Reconciles from when this process leads to when it is asked to stop.
-async fn work(
+async fn run_controllers(
     client: Client,
     namespaces: &[String],
     context: Arc<Context>,
@@ -102,7 +102,7 @@ async fn work(
     if let Either::Right(_) = futures_util::future::select(gained, asked_first).await {
         return;
     }
-    context.metrics.leads(true);
+    context.metrics.set_leader(true);
     tokio::spawn({
         let context = context.clone();
         async move { crd_skew::report(&context).await }
@@ -111,9 +111,9 @@ async fn work(
     tracing::info!("every pass is over");
 }
 
-type RunningElection = (JoinHandle<Ended>, watch::Sender<bool>);
+type RunningElection = (JoinHandle<ElectionOutcome>, watch::Sender<bool>);
 
-fn elect(client: &Client, config: &Config, identity: &str) -> (Leadership, Option<RunningElection>) {
+fn start_election(client: &Client, config: &Config, identity: &str) -> (Leadership, Option<RunningElection>) {
     let Some(name) = &config.lease_name else { return (Leadership::NoElection, None) };
     let namespace = config.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let (election, leadership) =

@@ -22,7 +22,7 @@ type Answers = Arc<Mutex<BTreeMap<IpAddr, i64>>>;
 
 fn asking(answers: &Answers) -> Connections {
     let answers = answers.clone();
-    Connections::asking(Arc::new(move |address| {
+    Connections::with_scrape(Arc::new(move |address| {
         let answer = answers.lock().expect("no panic").get(&address).copied();
         std::future::ready(answer.ok_or(ScrapeError::Timeout)).boxed()
     }))

@@ -4,7 +4,7 @@ use notification_hub_crds::crd::crd_json;
 use notification_hub_crds::field::{Field, fields};
 use notification_hub_crds::{CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION};
 use notification_hub_operator::build::build;
-use notification_hub_operator::keys::Plan;
+use notification_hub_operator::keys::RotationPlan;
 use serde_json::Value;
 
 use crate::builders::{built, documents, validated};
@@ -31,7 +31,7 @@ fn every_sample_is_built_and_read_by_the_hub() {
 /// What becomes of a spec: keys, objects, and the hub's settings, whether they are written or the hub's own.
 #[derive(PartialEq)]
 struct Outcome {
-    keys: Option<Plan>,
+    keys: Option<RotationPlan>,
     objects: String,
     settings: Vec<(&'static str, String)>,
 }

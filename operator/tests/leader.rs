@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kube::Client;
-use notification_hub_operator::leader::{Election, Ended, Leadership, LeaseStore, Timing};
+use notification_hub_operator::leader::{Election, ElectionOutcome, Leadership, LeaseStore, Timing};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -20,7 +20,7 @@ fn lease() -> Key {
 pub struct Candidate {
     pub leadership: Leadership,
     stop: watch::Sender<bool>,
-    task: JoinHandle<Ended>,
+    task: JoinHandle<ElectionOutcome>,
 }
 
 impl Candidate {
@@ -36,7 +36,7 @@ impl Candidate {
         timeout(time, self.leadership.wait_until_leader()).await.is_ok()
     }
 
-    pub async fn stop(self) -> Ended {
+    pub async fn stop(self) -> ElectionOutcome {
         self.stop.send_replace(true);
         self.task.await.expect("no panic")
     }
@@ -54,14 +54,14 @@ async fn one_leads_and_the_next_begins_at_once_when_the_lease_is_given_back() {
     let second = Candidate::start(api.client(), "second");
     assert!(!second.leads_within(seconds(120)).await, "the first one renews");
     assert!(first.leadership.is_leader());
-    assert_eq!(first.stop().await, Ended::Released);
+    assert_eq!(first.stop().await, ElectionOutcome::Released);
     assert!(
         second.leads_within(Timing::default().retry + seconds(1)).await,
         "nobody waits for a lease that was given back"
     );
     let spec = api.get(&lease()).expect("the lease")["spec"].clone();
     assert_eq!((&spec["holderIdentity"], &spec["leaseTransitions"]), (&json!("second"), &json!(1)));
-    assert_eq!(second.stop().await, Ended::Released);
+    assert_eq!(second.stop().await, ElectionOutcome::Released);
     assert!(api.get(&lease()).expect("the lease")["spec"].get("holderIdentity").is_none());
 }
 
@@ -85,7 +85,7 @@ async fn a_leader_that_is_cut_off_ends_before_the_next_begins() {
     cut.send_replace(true);
     let since = Instant::now();
     let ended = timeout(Timing::default().renew_deadline, first.task).await;
-    assert_eq!(ended.expect("within the renewal deadline").expect("no panic"), Ended::Lost);
+    assert_eq!(ended.expect("within the renewal deadline").expect("no panic"), ElectionOutcome::Lost);
     assert!(!first.leadership.is_leader());
     let gap = Timing::default().lease - Timing::default().renew_deadline;
     assert!(!second.leads_within(gap - Timing::default().retry).await, "not before the lease has run out");
@@ -115,7 +115,7 @@ async fn a_lease_that_somebody_has_taken_is_lost() {
     let first = Candidate::start(api.client(), "first");
     assert!(first.leads_within(seconds(1)).await);
     api.edit(&lease(), |it| it["spec"]["holderIdentity"] = json!("thief"));
-    assert_eq!(first.task.await.expect("no panic"), Ended::Lost);
+    assert_eq!(first.task.await.expect("no panic"), ElectionOutcome::Lost);
     assert!(!first.leadership.is_leader());
     assert_eq!(api.get(&lease()).expect("the lease")["spec"]["holderIdentity"], "thief", "it is not taken back");
 }

@@ -9,9 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::v1alpha1::NotificationHubSpec;
-use notification_hub_operator::build::{Desired, build};
+use notification_hub_operator::build::{DesiredObjects, build};
 use notification_hub_operator::conditions::Findings;
-use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, Plan, Signing};
+use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, RotationPlan, SigningKey};
 use notification_hub_operator::model::CONTAINER;
 use notification_hub_operator::model::defaults::Defaults;
 use notification_hub_operator::model::inheritance::Inheritance;
@@ -62,7 +62,7 @@ pub(crate) fn check(input: &[u8]) {
 }
 
 /// What a pass would write, or all that is in the way.
-fn build_objects(hub: &NotificationHub, is_everything_served: bool) -> Result<Desired, Vec<String>> {
+fn build_objects(hub: &NotificationHub, is_everything_served: bool) -> Result<DesiredObjects, Vec<String>> {
     static DEFAULTS: LazyLock<Defaults> = LazyLock::new(|| {
         let names = |text: &str| text.parse().expect("names");
         let inheritance =
@@ -71,7 +71,7 @@ fn build_objects(hub: &NotificationHub, is_everything_served: bool) -> Result<De
     });
     let served: ServedKinds = ThirdPartyKind::ALL.into_iter().filter(|_| is_everything_served).collect();
     let checked = validate(hub, fetch_references(&hub.spec), &DEFAULTS, &served).map_err(problems_of)?;
-    let times = checked.hub.generated.as_ref().map(|plan| (Plan::due(plan), plan.times()));
+    let times = checked.hub.generated.as_ref().map(|plan| (RotationPlan::due(plan), plan.times()));
     assert_eq!(times.is_some(), hub.spec.auth.generate.is_some());
     build(&checked.hub)
 }
@@ -84,13 +84,13 @@ fn problems_of(findings: Findings) -> Vec<String> {
 /// What the spec refers to: every Secret is there, with the same entries.
 fn fetch_references(spec: &NotificationHubSpec) -> FetchedReferences {
     static RING: LazyLock<KeyRing> = LazyLock::new(|| {
-        let pair = KeyPair::read(PRIVATE_KEY).expect("a key");
-        KeyRing { current: Some(Signing { pair, since: now() }), ..KeyRing::default() }
+        let pair = KeyPair::from_pem(PRIVATE_KEY).expect("a key");
+        KeyRing { current: Some(SigningKey { pair, since: now() }), ..KeyRing::default() }
     });
     let secrets: Secrets = references::secrets(spec).into_iter().map(|name| (name.to_owned(), secret())).collect();
     let generated = spec.auth.generate.as_ref();
     let generated = generated.map(|_| ManagedSecret::Owned(StoredKeys { ring: RING.clone(), at: now() }));
-    let token_key = spec.backplane.as_ref().and_then(|_| ConnectionTokenKey::read(SECRET.repeat(2).as_bytes()));
+    let token_key = spec.backplane.as_ref().and_then(|_| ConnectionTokenKey::from_bytes(SECRET.repeat(2).as_bytes()));
     FetchedReferences { secrets, generated, token_key: token_key.map(ManagedSecret::Owned) }
 }
 
@@ -104,17 +104,17 @@ fn now() -> Timestamp {
 }
 
 /// Every object but Secrets, as it is written.
-fn public_json(desired: &Desired) -> String {
-    let Desired { service_account, config_map, public_service, internal_service, metrics_service, .. } = desired;
-    let Desired { pod_disruption_budget, ingress, http_route, service_monitor, pod_monitor, .. } = desired;
-    let Desired { network_policy, deployment, horizontal_pod_autoscaler, scaled_object, .. } = desired;
+fn public_json(desired: &DesiredObjects) -> String {
+    let DesiredObjects { service_account, config_map, public_service, internal_service, metrics_service, .. } = desired;
+    let DesiredObjects { pod_disruption_budget, ingress, http_route, service_monitor, pod_monitor, .. } = desired;
+    let DesiredObjects { network_policy, deployment, horizontal_pod_autoscaler, scaled_object, .. } = desired;
     let within = (service_account, config_map, public_service, internal_service, metrics_service, deployment);
     let around = (pod_disruption_budget, ingress, http_route, service_monitor, pod_monitor, network_policy);
     serde_json::to_string(&(within, around, horizontal_pod_autoscaler, scaled_object)).expect("JSON")
 }
 
 /// What the API server and the kubelet rely on.
-fn assert_consistent(hub: &NotificationHub, desired: &Desired) {
+fn assert_consistent(hub: &NotificationHub, desired: &DesiredObjects) {
     let name = hub.metadata.name.as_deref();
     let spec: &DeploymentSpec = desired.deployment.spec.as_ref().expect("a spec");
     let metadata: [&ObjectMeta; 4] = [

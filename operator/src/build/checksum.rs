@@ -6,7 +6,7 @@ use crate::model::Fingerprint;
 
 /// Digest of the configuration and of the Secrets' content that it goes with, in hexadecimal. Half of it is enough to
 /// tell changes apart.
-pub(super) fn of(config: &str, secrets: &[Fingerprint]) -> String {
+pub(super) fn config_checksum(config: &str, secrets: &[Fingerprint]) -> String {
     let mut context = Context::new(&SHA256);
     context.update(config.as_bytes());
     secrets.iter().for_each(|fingerprint| context.update(fingerprint.as_bytes()));

@@ -11,34 +11,34 @@ use crate::model::backplane::Redis as RedisSettings;
 use crate::model::source::{Credential, Source as SourceKind};
 
 /// Where the pod finds its configuration.
-pub const CONFIG_FOLDER: &str = "/etc/notification-hub";
+pub const CONFIG_DIR: &str = "/etc/notification-hub";
 
 /// The file in it.
 pub const CONFIG_FILE: &str = "config.toml";
 
 /// Another file, and the entry of the ConfigMap, which the hub reads again in place: the level of its log.
-pub const LOG_LEVEL: &str = "log-level";
+pub const LOG_LEVEL_FILE: &str = "log-level";
 
 /// A setting that is no part of the file: the pod has it in its environment, from a Secret.
-pub const CONNECTION_STRING: &str = "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING";
+pub const CONNECTION_STRING_VARIABLE: &str = "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING";
 
 /// Another.
-pub const REDIS_URL: &str = "NOTIFICATION_HUB__BACKPLANE__REDIS__URL";
+pub const REDIS_URL_VARIABLE: &str = "NOTIFICATION_HUB__BACKPLANE__REDIS__URL";
 
 /// Another.
-pub const REDIS_PASSWORD: &str = "NOTIFICATION_HUB__BACKPLANE__REDIS__PASSWORD";
+pub const REDIS_PASSWORD_VARIABLE: &str = "NOTIFICATION_HUB__BACKPLANE__REDIS__PASSWORD";
 
 /// Where the pod finds the generated public keys.
-pub const GENERATED_KEYS_FOLDER: &str = "/var/run/notification-hub/keys/generated";
+pub const GENERATED_KEYS_DIR: &str = "/var/run/notification-hub/keys/generated";
 
 /// Where the pod finds the user's keys.
-pub const SIGNING_KEYS_FOLDER: &str = "/var/run/notification-hub/keys/signing";
+pub const SIGNING_KEYS_DIR: &str = "/var/run/notification-hub/keys/signing";
 
 /// Where the pod finds the key that replicas share.
-pub const TOKENS_FOLDER: &str = "/var/run/notification-hub/tokens";
+pub const TOKENS_DIR: &str = "/var/run/notification-hub/tokens";
 
 /// Where the pod finds the authority of Redis' certificate.
-pub const REDIS_CA_FOLDER: &str = "/var/run/notification-hub/redis";
+pub const REDIS_CA_DIR: &str = "/var/run/notification-hub/redis";
 
 /// The file in it.
 pub(super) const REDIS_CA_FILE: &str = "ca.pem";
@@ -151,7 +151,7 @@ struct Log {
 pub(super) fn text(hub: &ValidatedHub) -> String {
     let backplane = hub.backplane.as_ref();
     let file = ConfigFile {
-        connection_token_key_file: backplane.map(|_| format!("{TOKENS_FOLDER}/{CONNECTION_TOKEN_ENTRY}")),
+        connection_token_key_file: backplane.map(|_| format!("{TOKENS_DIR}/{CONNECTION_TOKEN_ENTRY}")),
         source: source(&hub.source),
         backplane: backplane.map(|backplane| Backplane { redis: redis(&backplane.redis) }),
         auth: auth(hub),
@@ -163,7 +163,7 @@ pub(super) fn text(hub: &ValidatedHub) -> String {
         log: Log {
             format: hub.log.format.unwrap_or_default(),
             // Always, so that the first level that is said is no change of this file.
-            level_file: format!("{CONFIG_FOLDER}/{LOG_LEVEL}"),
+            level_file: format!("{CONFIG_DIR}/{LOG_LEVEL_FILE}"),
         },
     };
     toml::to_string(&file).expect("tables of texts are TOML")
@@ -187,14 +187,14 @@ fn source(source: &SourceKind) -> Source<'_> {
 fn redis(redis: &RedisSettings) -> Redis<'_> {
     Redis {
         username: redis.username.as_deref(),
-        ca_file: redis.ca.as_ref().map(|_| format!("{REDIS_CA_FOLDER}/{REDIS_CA_FILE}")),
+        ca_file: redis.ca.as_ref().map(|_| format!("{REDIS_CA_DIR}/{REDIS_CA_FILE}")),
         channel_prefix: redis.channel_prefix.as_deref(),
     }
 }
 
 fn auth(hub: &ValidatedHub) -> Auth<'_> {
-    let generated = hub.generated.is_some().then_some(GENERATED_KEYS_FOLDER);
-    let signing = hub.signing_keys.is_some().then_some(SIGNING_KEYS_FOLDER);
+    let generated = hub.generated.is_some().then_some(GENERATED_KEYS_DIR);
+    let signing = hub.signing_keys.is_some().then_some(SIGNING_KEYS_DIR);
     Auth {
         keys: generated.into_iter().chain(signing).collect(),
         authority: hub.tokens.authority.as_deref(),

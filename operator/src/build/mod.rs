@@ -12,11 +12,11 @@ mod round_trip;
 mod spread;
 
 pub use config_file::{
-    CONFIG_FILE, CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, LOG_LEVEL, REDIS_CA_FOLDER, REDIS_PASSWORD,
-    REDIS_URL, SIGNING_KEYS_FOLDER, TOKENS_FOLDER,
+    CONFIG_DIR, CONFIG_FILE, CONNECTION_STRING_VARIABLE, GENERATED_KEYS_DIR, LOG_LEVEL_FILE, REDIS_CA_DIR,
+    REDIS_PASSWORD_VARIABLE, REDIS_URL_VARIABLE, SIGNING_KEYS_DIR, TOKENS_DIR,
 };
 pub use pod_template::{ParsedPodTemplate, parse_pod_template};
-pub use round_trip::lost;
+pub use round_trip::lost_paths;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -24,14 +24,14 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
-use crate::keys::{KeyPair, Plan};
+use crate::keys::{KeyPair, RotationPlan};
 use crate::model::ValidatedHub;
 use crate::model::scale::Autoscaler;
 use crate::third_party::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor};
 
 /// Every object that should exist.
 #[derive(Clone, Debug)]
-pub struct Desired {
+pub struct DesiredObjects {
     /// The pods' identity.
     pub service_account: ServiceAccount,
     /// The settings that a running hub reads again; its other ones are part of the Deployment.
@@ -74,16 +74,16 @@ pub struct KeySecret {
     /// The Secret, with the keys that there are.
     pub secret: Secret,
     /// What it should hold, if it lacks a key.
-    pub unfinished: Option<Plan>,
+    pub pending_plan: Option<RotationPlan>,
 }
 
 /// Puts a key that was made into the Secret that lacks it.
-pub fn finish(secret: &mut Secret, unfinished: Plan, made: KeyPair) {
-    secret.data = Some(unfinished.with(made).entries());
+pub fn add_generated_key(secret: &mut Secret, pending_plan: RotationPlan, made: KeyPair) {
+    secret.data = Some(pending_plan.into_ring(made).entries());
 }
 
 /// Builds every object of a hub, or says why its pod template makes no pod.
-pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
+pub fn build(hub: &ValidatedHub) -> Result<DesiredObjects, Vec<String>> {
     let config = config_file::text(hub);
     let deployment = resource::deployment::build(hub, &config)?;
     let networking = &hub.networking;
@@ -99,7 +99,7 @@ pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
         }
         None => {}
     }
-    Ok(Desired {
+    Ok(DesiredObjects {
         service_account: resource::service_account::build(hub),
         config_map: resource::config_map::build(hub),
         jwt_secret: hub.generated.as_ref().map(|plan| resource::secret::jwt(hub, plan)),
@@ -110,8 +110,8 @@ pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
         pod_disruption_budget: resource::pod_disruption_budget::build(hub),
         ingress: networking.ingress.as_ref().map(|it| resource::ingress::build(hub, it)),
         http_route: networking.http_route.as_ref().map(|it| resource::http_route::build(hub, it)),
-        service_monitor: networking.service_monitor.as_ref().map(|it| resource::monitor::of_service(hub, it)),
-        pod_monitor: networking.pod_monitor.as_ref().map(|it| resource::monitor::of_pods(hub, it)),
+        service_monitor: networking.service_monitor.as_ref().map(|it| resource::monitor::service_monitor(hub, it)),
+        pod_monitor: networking.pod_monitor.as_ref().map(|it| resource::monitor::pod_monitor(hub, it)),
         network_policy: networking.network_policy.as_ref().map(|it| resource::network_policy::build(hub, it)),
         deployment,
         is_autoscaled: autoscaling.is_some(),

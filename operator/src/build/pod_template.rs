@@ -28,8 +28,8 @@ pub fn parse_pod_template(written: &Value, required: &Labels) -> Result<ParsedPo
     let mut template: PodTemplateSpec = serde_path_to_error::deserialize(&whole)
         .map_err(|error| format!("podTemplate.{}: {}", error.path(), error.inner()))?;
     let back = serde_json::to_value(&template).map_err(|error| format!("podTemplate: {error}"))?;
-    let mut dropped = round_trip::lost(written, &back);
-    dropped.extend(protected::take_out(&mut template, required));
+    let mut dropped = round_trip::lost_paths(written, &back);
+    dropped.extend(protected::remove_protected(&mut template, required));
     Ok(ParsedPodTemplate { template, dropped: dropped.into_iter().map(|path| format!("podTemplate.{path}")).collect() })
 }
 
@@ -39,15 +39,15 @@ pub(super) fn merge(
     users: Option<PodTemplateSpec>,
 ) -> Result<PodTemplateSpec, Vec<String>> {
     let users = users.unwrap_or_default();
-    make_room(&mut built, &users);
+    remove_replaced_handlers(&mut built, &users);
     built.merge_from(users);
-    let problems = refused_by_the_server(&built);
+    let problems = validate_merged(&built);
     if problems.is_empty() { Ok(built) } else { Err(problems) }
 }
 
 /// Takes the handlers out of the built template that the user's replaces: a merge would leave both, of which there may be
 /// one.
-fn make_room(built: &mut PodTemplateSpec, users: &PodTemplateSpec) {
+fn remove_replaced_handlers(built: &mut PodTemplateSpec, users: &PodTemplateSpec) {
     let Some((built, users)) = built.spec.as_mut().zip(users.spec.as_ref()) else { return };
     for container in &mut built.containers {
         let Some(users) = users.containers.iter().find(|other| other.name == container.name) else { continue };
@@ -71,10 +71,10 @@ fn make_room(built: &mut PodTemplateSpec, users: &PodTemplateSpec) {
 }
 
 /// Only what a merge can bring about: the rest the server says itself.
-fn refused_by_the_server(template: &PodTemplateSpec) -> Vec<String> {
+fn validate_merged(template: &PodTemplateSpec) -> Vec<String> {
     let mut problems = Vec::new();
     let Some(spec) = &template.spec else { return problems };
-    for (list, containers) in lists(spec) {
+    for (list, containers) in container_lists(spec) {
         let mut names = BTreeSet::new();
         for container in containers {
             check_container(list, container, &mut problems);
@@ -83,13 +83,13 @@ fn refused_by_the_server(template: &PodTemplateSpec) -> Vec<String> {
             }
         }
     }
-    for volume in spec.volumes.iter().flatten().filter(|volume| sources(volume) > 1) {
+    for volume in spec.volumes.iter().flatten().filter(|volume| count_sources(volume) > 1) {
         problems.push(format!("podTemplate.spec.volumes[{}]: it has more than one source", volume.name));
     }
     problems
 }
 
-fn lists(spec: &PodSpec) -> [(&'static str, &[Container]); 2] {
+fn container_lists(spec: &PodSpec) -> [(&'static str, &[Container]); 2] {
     [("containers", &spec.containers), ("initContainers", spec.init_containers.as_deref().unwrap_or_default())]
 }
 
@@ -105,7 +105,7 @@ fn check_container(list: &str, container: &Container, problems: &mut Vec<String>
     }
 }
 
-fn sources(volume: &Volume) -> usize {
+fn count_sources(volume: &Volume) -> usize {
     let fields = serde_json::to_value(volume).unwrap_or_default();
     // Every field of a volume but its name is a source.
     fields.as_object().map_or(0, |fields| fields.len() - usize::from(fields.contains_key("name")))

@@ -25,7 +25,7 @@ pub(super) const ADMIN_NAME: &str = "admin";
 pub(super) const ALL: [(&str, i32); 3] = [("http", PUBLIC), ("send", INTERNAL), (ADMIN_NAME, ADMIN)];
 
 /// The ports of the hub's container; whether it is posted to, the source tells.
-pub(super) fn of_container(source: &Source) -> Vec<ContainerPort> {
+pub(super) fn container_ports(source: &Source) -> Vec<ContainerPort> {
     let port = |(name, number): (&str, i32)| ContainerPort {
         name: Some(name.to_owned()),
         container_port: number,
@@ -36,7 +36,7 @@ pub(super) fn of_container(source: &Source) -> Vec<ContainerPort> {
 }
 
 /// The port of a Service that leads to the container's port of the same name.
-pub(super) fn of_service(number: i32) -> Vec<ServicePort> {
+pub(super) fn service_ports(number: i32) -> Vec<ServicePort> {
     let same = ALL.iter().filter(|(_, each)| *each == number);
     let port = |(name, number): &(&str, i32)| ServicePort {
         name: Some((*name).to_owned()),

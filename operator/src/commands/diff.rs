@@ -7,7 +7,7 @@ use notification_hub_crds::NotificationHub;
 use serde_json::Value;
 
 use super::line_diff;
-use crate::build::lost;
+use crate::build::lost_paths;
 use crate::cluster::{CallError, Cluster, with_timeout};
 use crate::conditions::Findings;
 use crate::leader::Leadership;
@@ -101,7 +101,7 @@ async fn diff_hub(
     let namespace = written["metadata"]["namespace"].as_str().or(namespace).unwrap_or(client.default_namespace());
     let failed = |source| DiffError::Call { hub: name.clone(), source };
     let stored = predict_stored(client, &name, namespace, written.clone()).await.map_err(failed)?;
-    let fields = lost(&written["spec"], &stored.data["spec"]);
+    let fields = lost_paths(&written["spec"], &stored.data["spec"]);
     if !fields.is_empty() {
         let fields = fields.iter().map(|field| format!("spec.{field}")).collect::<Vec<_>>().join(", ");
         return Err(DiffError::Unknown { hub: name, fields });

@@ -39,6 +39,6 @@ async fn poll_hub(guarded: Arc<GuardedHub>, context: Arc<Context>) -> Option<Obj
     if !has_pods || hub.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let has_moved = context.connections.ask(&context.cluster, &context.metrics, hub).await;
-    has_moved.then(|| ObjectRef::from_obj(&*guarded))
+    let has_changed = context.connections.update(&context.cluster, &context.metrics, hub).await;
+    has_changed.then(|| ObjectRef::from_obj(&*guarded))
 }

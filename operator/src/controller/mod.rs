@@ -77,7 +77,7 @@ async fn run_controller(
     context: Arc<Context>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let managed_only = || watcher::Config::default().labels(labels::MANAGED);
+    let managed_only = || watcher::Config::default().labels(labels::MANAGED_SELECTOR);
     let hubs: Api<GuardedHub> = scoped_api(client, namespace);
     let (store, writer) = reflector::store();
     // Not the status: the operator writes it itself.

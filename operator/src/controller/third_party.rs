@@ -22,7 +22,7 @@ pub(super) fn hubs_of_changed_children<K: ThirdPartyResource>(
         served.wait_for(|served| served.contains(K::KIND)).await.ok()?;
         let mut lasting = served.clone();
         let until_gone = async move { lasting.wait_for(|served| !served.contains(K::KIND)).await.map(drop) };
-        let objects = watcher(api.clone(), watcher::Config::default().labels(labels::MANAGED))
+        let objects = watcher(api.clone(), watcher::Config::default().labels(labels::MANAGED_SELECTOR))
             .default_backoff()
             .touched_objects();
         Some((objects.take_until(Box::pin(until_gone)), (api, served)))

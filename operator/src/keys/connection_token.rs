@@ -3,13 +3,13 @@
 
 use std::fmt;
 
-use super::NoKey;
+use super::KeyGenerationError;
 
 /// Entry of the Secret `<name>-tokens`.
 pub const CONNECTION_TOKEN_ENTRY: &str = "connection-token.key";
 
 /// How many bytes are made. The hub takes no fewer.
-const LENGTH: usize = 32;
+const KEY_BYTES: usize = 32;
 
 /// A secret that all replicas of a hub have.
 #[derive(Clone, PartialEq, Eq)]
@@ -17,15 +17,15 @@ pub struct ConnectionTokenKey(Vec<u8>);
 
 impl ConnectionTokenKey {
     /// Makes a new one.
-    pub fn generate() -> Result<ConnectionTokenKey, NoKey> {
-        let mut bytes = vec![0; LENGTH];
-        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoKey)?;
+    pub fn generate() -> Result<ConnectionTokenKey, KeyGenerationError> {
+        let mut bytes = vec![0; KEY_BYTES];
+        aws_lc_rs::rand::fill(&mut bytes).map_err(|_| KeyGenerationError)?;
         Ok(ConnectionTokenKey(bytes))
     }
 
     /// Takes one as it was stored; none if the hub would not take it.
-    pub fn read(stored: &[u8]) -> Option<ConnectionTokenKey> {
-        (stored.len() >= LENGTH).then(|| ConnectionTokenKey(stored.to_vec()))
+    pub fn from_bytes(stored: &[u8]) -> Option<ConnectionTokenKey> {
+        (stored.len() >= KEY_BYTES).then(|| ConnectionTokenKey(stored.to_vec()))
     }
 
     /// Its bytes.
@@ -47,8 +47,8 @@ mod tests {
     #[test]
     fn a_key_is_read_back_as_it_was_made_and_no_two_are_alike() {
         let [key, other] = [(); 2].map(|()| ConnectionTokenKey::generate().expect("a key"));
-        assert_eq!(ConnectionTokenKey::read(key.as_bytes()).as_ref(), Some(&key));
+        assert_eq!(ConnectionTokenKey::from_bytes(key.as_bytes()).as_ref(), Some(&key));
         assert_ne!(key, other);
-        assert_eq!(ConnectionTokenKey::read(&[7; 31]), None);
+        assert_eq!(ConnectionTokenKey::from_bytes(&[7; 31]), None);
     }
 }

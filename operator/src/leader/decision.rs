@@ -30,7 +30,7 @@ impl Default for Timing {
 
 /// A Lease as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub struct LeaseRecord {
     /// Who has it; nobody after it was given back.
     pub holder: Option<String>,
     /// How long a renewal lasts.
@@ -54,7 +54,7 @@ pub enum Decision {
 }
 
 /// Decides for `me`, who has first seen this record at `first_seen`.
-pub fn decide(me: &str, record: Option<&Record>, first_seen: Instant, now: Instant) -> Decision {
+pub fn decide(me: &str, record: Option<&LeaseRecord>, first_seen: Instant, now: Instant) -> Decision {
     let Some(record) = record else { return Decision::Acquire };
     let until = first_seen + record.duration;
     match record.holder.as_deref() {
@@ -73,7 +73,7 @@ mod tests {
     fn the_table() {
         let seen = Instant::now();
         let at = |seconds| seen + Duration::from_secs(seconds);
-        let record = |holder: Option<&str>| Record {
+        let record = |holder: Option<&str>| LeaseRecord {
             holder: holder.map(str::to_owned),
             duration: Duration::from_secs(15),
             version: "1".to_owned(),

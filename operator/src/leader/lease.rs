@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
 
-use super::decision::{Record, Timing};
+use super::decision::{LeaseRecord, Timing};
 use crate::cluster::{CallError, with_timeout};
 
 /// The Lease, as one process sees it.
@@ -26,7 +26,7 @@ impl LeaseStore {
     }
 
     /// The process's name.
-    pub(super) fn me(&self) -> &str {
+    pub(super) fn identity(&self) -> &str {
         &self.me
     }
 
@@ -40,7 +40,7 @@ impl LeaseStore {
     }
 
     /// Writes this process's name into the Lease, in the place of what was `seen`.
-    pub(super) async fn hold(&self, seen: Option<Lease>) -> Result<Lease, CallError> {
+    pub(super) async fn acquire(&self, seen: Option<Lease>) -> Result<Lease, CallError> {
         let now = Some(MicroTime(Timestamp::now()));
         let before = seen.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();
         let is_mine = before.holder_identity.as_deref() == Some(&self.me);
@@ -87,10 +87,10 @@ impl LeaseStore {
 }
 
 /// What matters of a Lease.
-pub(super) fn record(lease: &Lease, default: Duration) -> Record {
+pub(super) fn record(lease: &Lease, default: Duration) -> LeaseRecord {
     let spec = lease.spec.as_ref();
     let seconds = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
-    Record {
+    LeaseRecord {
         holder: spec.and_then(|spec| spec.holder_identity.clone()),
         duration: seconds.map_or(default, Duration::from_secs),
         version: lease.resource_version().unwrap_or_default(),

@@ -7,9 +7,9 @@ mod decision;
 mod lease;
 mod task;
 
-pub use decision::{Decision, Record, Timing, decide};
+pub use decision::{Decision, LeaseRecord, Timing, decide};
 pub use lease::LeaseStore;
-pub use task::{Election, Ended};
+pub use task::{Election, ElectionOutcome};
 
 use tokio::sync::watch;
 use tokio::time::Instant;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The longest duration. The definition lets through less, and sums of a few of these stay far from any overflow.
-const MAX: Duration = Duration::from_secs(1 << 40);
+const MAX_DURATION: Duration = Duration::from_secs(1 << 40);
 
 /// The duration that is written, as the definition's pattern lets it through: numbers with a unit each.
 pub fn parse(text: &str) -> Option<Duration> {
@@ -24,7 +24,7 @@ pub fn parse(text: &str) -> Option<Duration> {
         total = total.checked_add(part)?;
         rest = &behind[unit..];
     }
-    (!text.is_empty() && total <= MAX).then_some(total)
+    (!text.is_empty() && total <= MAX_DURATION).then_some(total)
 }
 
 #[cfg(test)]

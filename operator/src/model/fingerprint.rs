@@ -10,7 +10,7 @@ pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
     /// The fingerprint of a content.
-    pub fn of(content: &[u8]) -> Fingerprint {
+    pub fn from_content(content: &[u8]) -> Fingerprint {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest(&SHA256, content).as_ref());
         Fingerprint(bytes)

@@ -19,7 +19,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use notification_hub_crds::v1alpha1::{CatchUp, Limits, Log, PullPolicy};
 
-use crate::keys::Plan;
+use crate::keys::RotationPlan;
 use backplane::Backplane;
 pub use fingerprint::Fingerprint;
 use image::ImageReference;
@@ -69,7 +69,7 @@ pub struct ValidatedHub {
     /// The installation's id.
     pub installation_id: Option<String>,
     /// The keys that the operator keeps for it.
-    pub generated: Option<Plan>,
+    pub generated: Option<RotationPlan>,
     /// The Secret with keys of the user's.
     pub signing_keys: Option<String>,
     /// What is merged over the built pod template.

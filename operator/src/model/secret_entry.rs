@@ -21,7 +21,7 @@ impl SecretEntry {
         SecretEntry {
             secret: reference.name.clone(),
             entry: reference.key.clone(),
-            fingerprint: Fingerprint::of(content),
+            fingerprint: Fingerprint::from_content(content),
         }
     }
 }

@@ -21,10 +21,10 @@ use super::change::Change;
 use super::child::ChildError;
 use super::prune::{self, DesiredAutoscalers};
 use super::{LiveObjects, ReconcileScope, hand_over};
-use crate::build::{self, Desired, KeySecret};
+use crate::build::{self, DesiredObjects, KeySecret};
 use crate::cluster::Cluster;
 use crate::conditions::Exposure;
-use crate::keys::{KeyPair, Missing, NEXT_ENTRY, NoKey, PRIVATE_ENTRY, Plan};
+use crate::keys::{KeyGenerationError, KeyPair, MissingKey, NEXT_ENTRY, PRIVATE_ENTRY, RotationPlan};
 use child_writer::ChildWriter;
 use desired_child::DesiredChild;
 use ownership_check::OwnershipCheck;
@@ -57,7 +57,7 @@ pub enum ApplyOutcome {
 pub async fn apply(
     scope: &ReconcileScope<'_>,
     hub: &NotificationHub,
-    desired: Desired,
+    desired: DesiredObjects,
 ) -> Result<ApplyOutcome, ChildError> {
     match Box::pin(apply_all(scope, hub, desired)).await {
         Err(error) if error.is_content_rejection() => Ok(ApplyOutcome::Refused(error.to_string())),
@@ -68,10 +68,10 @@ pub async fn apply(
 async fn apply_all(
     scope: &ReconcileScope<'_>,
     hub: &NotificationHub,
-    desired: Desired,
+    desired: DesiredObjects,
 ) -> Result<ApplyOutcome, ChildError> {
     // Without `..`, so that a new kind cannot be forgotten here.
-    let Desired {
+    let DesiredObjects {
         service_account,
         config_map,
         jwt_secret,
@@ -94,8 +94,8 @@ async fn apply_all(
     let mut ownership = OwnershipCheck { cluster, uid: &uid, not_owned: Vec::new(), forbidden: None };
     let service_account = ownership.check(service_account).await?;
     let config_map = ownership.check(config_map).await?;
-    let (jwt_secret, unfinished) = match jwt_secret {
-        Some(KeySecret { secret, unfinished }) => (Some(ownership.check(secret).await?), unfinished),
+    let (jwt_secret, pending_plan) = match jwt_secret {
+        Some(KeySecret { secret, pending_plan }) => (Some(ownership.check(secret).await?), pending_plan),
         None => (None, None),
     };
     let tokens_secret = ownership.check_some(tokens_secret).await?;
@@ -133,7 +133,7 @@ async fn apply_all(
         Some(predicted) => Box::pin(writer.has_to_queue(hub, &deployment, &predicted)).await?,
         None => false,
     };
-    let jwt_secret = with_key(cluster, jwt_secret, unfinished).await?;
+    let jwt_secret = with_generated_key(cluster, jwt_secret, pending_plan).await?;
 
     // What pods need comes before the pods.
     writer.apply_child(service_account).await?;
@@ -173,24 +173,25 @@ async fn apply_all(
 }
 
 /// Makes the key that the Secret lacks: now that it will be written.
-async fn with_key(
+async fn with_generated_key(
     cluster: &Cluster,
     secret: Option<DesiredChild<Secret>>,
-    unfinished: Option<Plan>,
+    pending_plan: Option<RotationPlan>,
 ) -> Result<Option<DesiredChild<Secret>>, ChildError> {
-    let (mut secret, plan) = match (secret, unfinished) {
+    let (mut secret, plan) = match (secret, pending_plan) {
         (Some(secret), Some(plan)) => (secret, plan),
         (secret, _) => return Ok(secret),
     };
     if cluster.is_dry_run() {
         // An entry without a key stands for the one that would be made.
-        let entry = if plan.missing == Some(Missing::Next) { NEXT_ENTRY } else { PRIVATE_ENTRY };
+        let entry = if plan.missing == Some(MissingKey::Next) { NEXT_ENTRY } else { PRIVATE_ENTRY };
         secret.object.data.get_or_insert_default().insert(entry.to_owned(), ByteString::default());
         return Ok(Some(secret));
     }
     let (object, algorithm) = (secret.object.name_any(), plan.algorithm());
     tracing::info!(secret = object, ?algorithm, "making a key pair");
-    let made = tokio::task::spawn_blocking(move || KeyPair::generate(algorithm)).await.map_err(|_| NoKey)??;
-    build::finish(&mut secret.object, plan, made);
+    let made =
+        tokio::task::spawn_blocking(move || KeyPair::generate(algorithm)).await.map_err(|_| KeyGenerationError)??;
+    build::add_generated_key(&mut secret.object, plan, made);
     Ok(Some(secret))
 }

@@ -86,7 +86,7 @@ fn fingerprint_of<K: Kind>(wanted: &K) -> Fingerprint {
 
 fn fingerprint(content: &impl Serialize) -> Fingerprint {
     // Of objects that are about to be written as JSON anyway.
-    Fingerprint::of(&serde_json::to_vec(content).unwrap_or_default())
+    Fingerprint::from_content(&serde_json::to_vec(content).unwrap_or_default())
 }
 
 /// Which object it is, and what of it the operator owns; `None` if that is not told.

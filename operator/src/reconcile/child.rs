@@ -1,7 +1,7 @@
 //! What the steps that write children share: how a child is called, and the failure of a call for one.
 
 use crate::cluster::{CallError, Kind};
-use crate::keys::NoKey;
+use crate::keys::KeyGenerationError;
 
 /// A child could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum ChildError {
     },
     /// A key could not be made.
     #[error(transparent)]
-    Key(#[from] NoKey),
+    Key(#[from] KeyGenerationError),
 }
 
 impl ChildError {

@@ -12,7 +12,7 @@ use notification_hub_crds::NotificationHub;
 
 use crate::cluster::{CallError, Cluster, Kind};
 use crate::conditions::Exposure;
-use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, KeyRing, NoKey};
+use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, KeyGenerationError, KeyRing};
 use crate::model::{names, ownership, references};
 use crate::third_party::ThirdPartyKind;
 
@@ -69,7 +69,7 @@ pub enum DereferenceError {
     },
     /// A key that is made.
     #[error(transparent)]
-    Key(#[from] NoKey),
+    Key(#[from] KeyGenerationError),
 }
 
 impl DereferenceError {
@@ -133,7 +133,7 @@ pub async fn exposure(
 async fn child<K: Kind>(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<K>, DereferenceError> {
     let failed = |source| DereferenceError::Child { kind: K::kind(&()).into_owned(), source };
     let live = cluster.get::<K>(&namespace(hub), &hub.name_any()).await.map_err(failed)?;
-    Ok(live.filter(|child| ownership::belongs_to(child.meta(), &hub.uid().unwrap_or_default())))
+    Ok(live.filter(|child| ownership::is_controlled_by(child.meta(), &hub.uid().unwrap_or_default())))
 }
 
 async fn generated(
@@ -145,11 +145,11 @@ async fn generated(
     let Some(Secret { metadata, data, .. }) = secret(cluster, hub, &name).await? else {
         return Ok(ManagedSecret::Owned(StoredKeys { ring: KeyRing::default(), at: now }));
     };
-    if !ownership::may_be_taken_over(&metadata, &hub.uid().unwrap_or_default()) {
+    if !ownership::is_adoptable_by(&metadata, &hub.uid().unwrap_or_default()) {
         return Ok(ManagedSecret::NotOwned(name));
     }
     let made = metadata.creation_timestamp.map_or(now, |Time(time)| time);
-    Ok(ManagedSecret::Owned(StoredKeys { ring: KeyRing::read(&data.unwrap_or_default(), made, now), at: now }))
+    Ok(ManagedSecret::Owned(StoredKeys { ring: KeyRing::from_entries(&data.unwrap_or_default(), made, now), at: now }))
 }
 
 async fn token_key(
@@ -158,11 +158,11 @@ async fn token_key(
 ) -> Result<ManagedSecret<ConnectionTokenKey>, DereferenceError> {
     let name = names::tokens_secret(&hub.name_any());
     if let Some(secret) = secret(cluster, hub, &name).await? {
-        if !ownership::may_be_taken_over(&secret.metadata, &hub.uid().unwrap_or_default()) {
+        if !ownership::is_adoptable_by(&secret.metadata, &hub.uid().unwrap_or_default()) {
             return Ok(ManagedSecret::NotOwned(name));
         }
         let stored = secret.data.as_ref().and_then(|data| data.get(CONNECTION_TOKEN_ENTRY));
-        if let Some(key) = stored.and_then(|ByteString(bytes)| ConnectionTokenKey::read(bytes)) {
+        if let Some(key) = stored.and_then(|ByteString(bytes)| ConnectionTokenKey::from_bytes(bytes)) {
             return Ok(ManagedSecret::Owned(key));
         }
     }

@@ -28,7 +28,7 @@ use crate::build::build;
 use crate::cluster::Cluster;
 use crate::conditions::{self, Exposure, Findings, ObservedState, Problem};
 use crate::context::Context;
-use crate::keys::Plan;
+use crate::keys::RotationPlan;
 use crate::model::defaults::Defaults;
 use crate::third_party::ServedKinds;
 use apply_cache::ApplyCache;
@@ -129,11 +129,11 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Recon
     let spec_outcome = Box::pin(apply_spec(&scope, hub, fetched)).await?;
     let SpecOutcome { findings, applied, changes, keys, is_queued } = spec_outcome;
     let pending = is_paused.then(|| changes.into_iter().map(|change| change.object).collect());
-    let next_key = keys.as_ref().map(Plan::due).filter(|_| !is_paused);
+    let next_key = keys.as_ref().map(RotationPlan::due).filter(|_| !is_paused);
     // What a rehearsal tells of them is what they would be.
     let applied = applied.filter(|_| !is_paused);
-    let keys = keys.as_ref().map(Plan::times).filter(|_| !is_paused);
-    let connections = context.connections.of(hub);
+    let keys = keys.as_ref().map(RotationPlan::times).filter(|_| !is_paused);
+    let connections = context.connections.get(hub);
     let (deployment, exposure) = match applied {
         Some(LiveObjects { deployment, exposure }) => (Some(deployment), exposure),
         None => {
@@ -181,7 +181,7 @@ pub struct SpecOutcome {
     /// What was deleted; in a rehearsal all that would have been changed.
     pub changes: Vec<Change>,
     /// What became of the generated keys.
-    pub keys: Option<Plan>,
+    pub keys: Option<RotationPlan>,
     /// Whether the Deployment has to wait until rollouts of other hubs are over.
     pub is_queued: bool,
 }

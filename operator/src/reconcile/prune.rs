@@ -95,7 +95,7 @@ async fn list_children<K: Kind>(
     hub: &NotificationHub,
 ) -> Result<Vec<PartialObjectMeta<K>>, ChildError> {
     let namespace = hub.namespace().unwrap_or_default();
-    let listed = cluster.list_metadata::<K>(&namespace, &labels::children_text(&hub.name_any())).await;
+    let listed = cluster.list_metadata::<K>(&namespace, &labels::child_selector_text(&hub.name_any())).await;
     listed.map_err(|source| ChildError::new(display_name::<K>("list"), source))
 }
 
@@ -110,7 +110,7 @@ async fn delete_unwanted<K: Kind>(
     for child in listed {
         let is_wanted = child.metadata.uid.as_ref().is_none_or(|uid| wanted.contains(uid));
         let is_going = child.metadata.deletion_timestamp.is_some();
-        if is_wanted || is_going || !ownership::belongs_to(&child.metadata, &uid) {
+        if is_wanted || is_going || !ownership::is_controlled_by(&child.metadata, &uid) {
             continue;
         }
         let object = display_name::<K>(&child.name_any());

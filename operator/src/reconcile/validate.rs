@@ -72,7 +72,7 @@ pub fn validate(
     });
     let policy = generate.as_ref().and_then(|generate| generate::policy(generate, &mut findings));
     let stored = fetched.generated.and_then(|kept| owned_or_conflict(kept, &mut findings));
-    let generated = policy.zip(stored).map(|(policy, StoredKeys { ring, at })| keys::plan(ring, policy, at));
+    let generated = policy.zip(stored).map(|(policy, StoredKeys { ring, at })| keys::plan_rotation(ring, policy, at));
     let token_key = fetched.token_key.and_then(|kept| owned_or_conflict(kept, &mut findings));
     let backplane = redis.zip(token_key).zip(rollouts).map(|((redis, token_key), (drain, max_surge))| Backplane {
         redis,
@@ -95,9 +95,9 @@ pub fn validate(
         name,
         namespace: hub.namespace().unwrap_or_default(),
         owner,
-        inherited: defaults.inheritance.of(hub),
+        inherited: defaults.inheritance.inherited_by_children(hub),
         scale,
-        image: defaults.image.with(&image),
+        image: defaults.image.with_overrides(&image),
         pull_policy: image.pull_policy,
         pull_secrets: image.pull_secrets.into_iter().map(|secret| secret.name).collect(),
         source,
@@ -142,7 +142,7 @@ fn check_signing_keys(name: &str, secrets: &Secrets, findings: &mut Findings) {
         wrong(Reason::InvalidKey, format!("auth.signingKeys: Secret {name} has no key: no entry is called {expected}"));
     }
     for (entry, ByteString(content)) in keys {
-        if let Err(problem) = keys::check(entry, content) {
+        if let Err(problem) = keys::check_entry(entry, content) {
             wrong(Reason::InvalidKey, format!("auth.signingKeys: Secret {name}, entry {entry}: it {problem}"));
         }
     }

@@ -131,8 +131,8 @@ impl Metrics {
     }
 
     /// A pass begins.
-    pub fn reconcile_started(&self) -> Timer<'_> {
-        Timer { metrics: self, started: Instant::now() }
+    pub fn reconcile_started(&self) -> ReconcileTimer<'_> {
+        ReconcileTimer { metrics: self, started: Instant::now() }
     }
 
     /// A watch failed.
@@ -151,8 +151,8 @@ impl Metrics {
     }
 
     /// Whether this process leads.
-    pub fn leads(&self, leads: bool) {
-        self.leader.set(leads.into());
+    pub fn set_leader(&self, is_leader: bool) {
+        self.leader.set(is_leader.into());
     }
 
     /// What the conditions of a hub say now.
@@ -181,12 +181,12 @@ impl Metrics {
 
 /// Measures one pass.
 #[must_use]
-pub struct Timer<'a> {
+pub struct ReconcileTimer<'a> {
     metrics: &'a Metrics,
     started: Instant,
 }
 
-impl Timer<'_> {
+impl ReconcileTimer<'_> {
     /// The pass is over, with this outcome: one of [`OUTCOMES`].
     pub fn finished(self, outcome: &str) {
         self.count([outcome, "", ""]);

@@ -9,7 +9,7 @@ use crate::model::{ValidatedHub, labels};
 
 /// Old ReplicaSets that are kept: to look at, or to go back to by hand while a hub is paused. Otherwise the next pass would take
 /// `kubectl rollout undo` back.
-const REVISIONS: i32 = 3;
+const REVISION_HISTORY_LIMIT: i32 = 3;
 
 /// The Deployment, or what is wrong with the merged pod template.
 pub(in crate::build) fn build(hub: &ValidatedHub, config: &str) -> Result<Deployment, Vec<String>> {
@@ -17,10 +17,10 @@ pub(in crate::build) fn build(hub: &ValidatedHub, config: &str) -> Result<Deploy
     let template = pod_template::merge(pod::template(hub, config), hub.pod_template.clone())?;
     let max_surge = hub.backplane.as_ref().map_or(IntOrString::Int(1), |backplane| backplane.max_surge.clone());
     Ok(Deployment {
-        metadata: metadata::of(hub, hub.name.as_str()),
+        metadata: metadata::for_child(hub, hub.name.as_str()),
         spec: Some(DeploymentSpec {
             replicas: Some(hub.scale.initial_replicas()),
-            revision_history_limit: Some(REVISIONS),
+            revision_history_limit: Some(REVISION_HISTORY_LIMIT),
             selector: LabelSelector { match_labels: Some(selector), ..LabelSelector::default() },
             // New pods are ready before old ones end: nobody is without a hub.
             strategy: Some(DeploymentStrategy {

@@ -12,7 +12,7 @@ use crate::model::scale::{Autoscaling, Target};
 use crate::model::{CONTAINER, ValidatedHub};
 
 /// The hub's metric of open connections.
-const CONNECTIONS: &str = "notification_hub_connections";
+const CONNECTIONS_METRIC: &str = "notification_hub_connections";
 
 /// How long fewer pods have to be enough before the first goes.
 const STABILIZATION_WINDOW_SECONDS: i32 = 300;
@@ -26,7 +26,7 @@ pub(in crate::build) fn build(
     targets: &[Target],
 ) -> HorizontalPodAutoscaler {
     HorizontalPodAutoscaler {
-        metadata: metadata::of(hub, hub.name.as_str()),
+        metadata: metadata::for_child(hub, hub.name.as_str()),
         spec: Some(HorizontalPodAutoscalerSpec {
             scale_target_ref: CrossVersionObjectReference {
                 api_version: Some("apps/v1".to_owned()),
@@ -36,7 +36,7 @@ pub(in crate::build) fn build(
             min_replicas: Some(autoscaling.min_replicas),
             max_replicas: autoscaling.max_replicas,
             metrics: Some(targets.iter().map(metric).collect()),
-            behavior: Some(behavior()),
+            behavior: Some(scaling_behavior()),
         }),
         ..HorizontalPodAutoscaler::default()
     }
@@ -47,7 +47,7 @@ fn metric(target: &Target) -> MetricSpec {
         Target::Connections(count) => MetricSpec {
             type_: "Pods".to_owned(),
             pods: Some(PodsMetricSource {
-                metric: MetricIdentifier { name: CONNECTIONS.to_owned(), selector: None },
+                metric: MetricIdentifier { name: CONNECTIONS_METRIC.to_owned(), selector: None },
                 target: MetricTarget {
                     type_: "AverageValue".to_owned(),
                     average_value: Some(Quantity(count.to_string())),
@@ -74,7 +74,7 @@ fn metric(target: &Target) -> MetricSpec {
 }
 
 /// Pods go slowly: whoever loses one has to connect again.
-pub(super) fn behavior() -> HorizontalPodAutoscalerBehavior {
+pub(super) fn scaling_behavior() -> HorizontalPodAutoscalerBehavior {
     let policy = |(type_, value): (&str, i32)| HPAScalingPolicy { type_: type_.to_owned(), value, period_seconds: 60 };
     HorizontalPodAutoscalerBehavior {
         scale_down: Some(HPAScalingRules {

@@ -14,7 +14,7 @@ pub(in crate::build) fn build(hub: &ValidatedHub, asked: &ExposeHttpRoute) -> Ht
         backend_refs: vec![BackendRef { name: hub.name.to_string(), port: ports::PUBLIC }],
     };
     HttpRoute {
-        metadata: metadata::with(hub, hub.name.as_str(), &asked.labels, &asked.annotations),
+        metadata: metadata::for_child_with(hub, hub.name.as_str(), &asked.labels, &asked.annotations),
         spec: HttpRouteSpec {
             parent_refs: asked.parent_refs.clone(),
             hostnames: asked.hostnames.clone(),

@@ -31,7 +31,7 @@ pub(in crate::build) fn build(hub: &ValidatedHub, asked: &ExposeIngress) -> Ingr
         secret_name: Some(secret.clone()),
     });
     Ingress {
-        metadata: metadata::with(hub, hub.name.as_str(), &asked.labels, &asked.annotations),
+        metadata: metadata::for_child_with(hub, hub.name.as_str(), &asked.labels, &asked.annotations),
         spec: Some(IngressSpec {
             ingress_class_name: asked.class_name.clone(),
             rules: Some(vec![rule]),

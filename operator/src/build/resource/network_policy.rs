@@ -16,7 +16,7 @@ pub(in crate::build) fn build(hub: &ValidatedHub, asked: &networking::SenderPoli
         rules.push(rule(&[ports::INTERNAL], Some(asked.senders.clone())));
     }
     NetworkPolicy {
-        metadata: metadata::of(hub, hub.name.as_str()),
+        metadata: metadata::for_child(hub, hub.name.as_str()),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(LabelSelector {
                 match_labels: Some(labels::selector(&hub.name)),

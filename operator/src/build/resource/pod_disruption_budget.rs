@@ -10,7 +10,7 @@ use crate::model::{ValidatedHub, labels};
 /// None for a hub of one pod, whose node could never be emptied otherwise.
 pub(in crate::build) fn build(hub: &ValidatedHub) -> Option<PodDisruptionBudget> {
     (hub.scale.max_replicas() > 1).then(|| PodDisruptionBudget {
-        metadata: metadata::of(hub, hub.name.as_str()),
+        metadata: metadata::for_child(hub, hub.name.as_str()),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
             selector: Some(LabelSelector {

@@ -6,13 +6,13 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::build::{KeySecret, metadata};
-use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, Plan};
+use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, RotationPlan};
 use crate::model::ValidatedHub;
 
 /// The keys that sign tokens.
-pub(in crate::build) fn jwt(hub: &ValidatedHub, plan: &Plan) -> KeySecret {
+pub(in crate::build) fn jwt(hub: &ValidatedHub, plan: &RotationPlan) -> KeySecret {
     let secret = secret(hub, hub.name.jwt_secret(), plan.ring.entries());
-    KeySecret { secret, unfinished: plan.missing.map(|_| plan.clone()) }
+    KeySecret { secret, pending_plan: plan.missing.map(|_| plan.clone()) }
 }
 
 /// The key by which replicas know each other's connection tokens.
@@ -23,7 +23,7 @@ pub(in crate::build) fn tokens(hub: &ValidatedHub, key: &ConnectionTokenKey) -> 
 
 fn secret(hub: &ValidatedHub, name: String, entries: BTreeMap<String, ByteString>) -> Secret {
     Secret {
-        metadata: metadata::of(hub, name),
+        metadata: metadata::for_child(hub, name),
         type_: Some("Opaque".to_owned()),
         data: Some(entries),
         ..Secret::default()

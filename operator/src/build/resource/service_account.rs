@@ -10,13 +10,13 @@ use crate::model::labels::Labels;
 use crate::model::source::Credential;
 
 /// By it Azure's webhook knows for which identity it asks.
-const CLIENT_ID: &str = "azure.workload.identity/client-id";
+const CLIENT_ID_ANNOTATION: &str = "azure.workload.identity/client-id";
 
 pub(in crate::build) fn build(hub: &ValidatedHub) -> ServiceAccount {
     let mut annotations = BTreeMap::new();
     if let Some(Credential::WorkloadIdentity { client_id, .. }) = hub.source.credential() {
-        annotations.insert(CLIENT_ID.to_owned(), client_id.clone());
+        annotations.insert(CLIENT_ID_ANNOTATION.to_owned(), client_id.clone());
     }
-    let metadata = metadata::with(hub, hub.name.as_str(), &Labels::new(), &annotations);
+    let metadata = metadata::for_child_with(hub, hub.name.as_str(), &Labels::new(), &annotations);
     ServiceAccount { metadata, automount_service_account_token: Some(false), ..ServiceAccount::default() }
 }

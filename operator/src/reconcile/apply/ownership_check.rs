@@ -25,7 +25,7 @@ impl OwnershipCheck<'_> {
         let there = self.cluster.get_metadata::<K>(&namespace, &name).await;
         let there = there.map_err(|source| ChildError::new(display_name::<K>(&name), source))?;
         if let Some(there) = &there {
-            if !ownership::may_be_taken_over(&there.metadata, self.uid) {
+            if !ownership::is_adoptable_by(&there.metadata, self.uid) {
                 self.not_owned.push(display_name::<K>(&name));
             }
             // Should it be replaced before the write, the write is refused.

@@ -13,10 +13,10 @@ use crate::model::duration;
 use crate::reconcile::dereference::Secrets;
 
 /// How long a pod takes to let go of its clients.
-const DRAIN: &str = "60s";
+const DEFAULT_DRAIN_DURATION: &str = "60s";
 
 /// All new pods are there before the first old one goes: nobody lands on an old one.
-const MAX_SURGE: &str = "100%";
+const DEFAULT_MAX_SURGE: &str = "100%";
 
 /// What goes with a backplane, unless something is wrong with it. The rules of the definition say this too; a resource
 /// may be older than the rules.
@@ -30,13 +30,13 @@ pub(super) fn rollouts(spec: &NotificationHubSpec, findings: &mut Findings) -> O
     if spec.backplane.is_none() && spec.rollout.is_some() {
         wrong("rollout: it needs a backplane");
     }
-    let drain = spec.drain.as_ref().and_then(|drain| drain.duration.as_deref()).unwrap_or(DRAIN);
+    let drain = spec.drain.as_ref().and_then(|drain| drain.duration.as_deref()).unwrap_or(DEFAULT_DRAIN_DURATION);
     let max_surge = spec.rollout.as_ref().and_then(|rollout| rollout.max_surge.clone());
     let Some(value) = duration::parse(drain) else {
         wrong("drain.duration: give a duration such as 90s");
         return None;
     };
-    let max_surge = max_surge.unwrap_or_else(|| IntOrString::String(MAX_SURGE.to_owned()));
+    let max_surge = max_surge.unwrap_or_else(|| IntOrString::String(DEFAULT_MAX_SURGE.to_owned()));
     Some((Drain { text: drain.to_owned(), value }, max_surge))
 }
 
@@ -54,7 +54,7 @@ pub(super) fn redis(spec: &Spec, secrets: &Secrets, findings: &mut Findings) -> 
         Some(SecretEntry::new(&value.secret_key_ref, content))
     };
     // What is wrong with the others is found, too, and keeps the hub from being built.
-    let url = entry("url", &spec.url, address);
+    let url = entry("url", &spec.url, check_address);
     let password = spec.password.as_ref().and_then(|value| entry("password", value, |_| Ok(())));
     let ca = spec.ca.as_ref().and_then(|value| entry("ca", value, keys::check_certificates));
     Some(Redis {
@@ -70,7 +70,7 @@ pub(super) fn redis(spec: &Spec, secrets: &Secrets, findings: &mut Findings) -> 
 const SCHEMES: [&str; 4] = ["redis", "rediss", "redis+sentinel", "rediss+sentinel"];
 
 /// Whether it can be an address of Redis at all; the rest is the hub's to say.
-fn address(content: &[u8]) -> Result<(), &'static str> {
+fn check_address(content: &[u8]) -> Result<(), &'static str> {
     let text = std::str::from_utf8(content).map_err(|_| "is no text")?;
     match text.trim().split_once("://") {
         // Of a connection string only a password can hold that.

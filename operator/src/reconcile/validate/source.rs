@@ -10,7 +10,7 @@ use crate::model::source::{AzureQueue, Credential, Source};
 use crate::reconcile::dereference::Secrets;
 
 /// The queue of Bitwarden's senders.
-const QUEUE: &str = "notifications";
+const DEFAULT_QUEUE_NAME: &str = "notifications";
 
 /// The source, unless something is wrong with it.
 pub(super) fn check(spec: &SourceSpec, secrets: &Secrets, findings: &mut Findings) -> Option<Source> {
@@ -43,7 +43,7 @@ fn azure_queue(spec: &Spec, secrets: &Secrets, findings: &mut Findings) -> Optio
         }
     };
     Some(AzureQueue {
-        name: spec.queue_name.clone().unwrap_or_else(|| QUEUE.to_owned()),
+        name: spec.queue_name.clone().unwrap_or_else(|| DEFAULT_QUEUE_NAME.to_owned()),
         poison_name: spec.poison_queue_name.clone(),
         credential,
     })
