@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, context, defaults, hub, key, pass, roll_out, secret, smallest, with_queue,
+    CHILDREN, CONNECTION_STRING, context, defaults, hub, key, reconcile_once, roll_out, secret, smallest, with_queue,
     with_signing_keys,
 };
 
@@ -94,7 +94,7 @@ async fn applied() -> FakeApi {
     let api = FakeApi::new();
     api.create(secret("storage", &[("url", CONNECTION_STRING)]));
     api.create(hub("vault", smallest()));
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     roll_out(&api, "vault");
     api
 }

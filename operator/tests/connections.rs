@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::common::fake_api::FakeApi;
-use crate::common::fixtures::{HUBS, context, hub, is, key, pass, roll_out, smallest};
+use crate::common::fixtures::{HUBS, context, has_condition, hub, key, reconcile_once, roll_out, smallest};
 use crate::controller::Running;
 
 /// What pods answer, by their address. One that is not here does not answer.
@@ -83,7 +83,7 @@ async fn the_status_follows_by_tenths_once_a_minute_and_survives_a_restart() {
     api.create(pod("a", "10.0.0.1", "Running", "True"));
     api.until("a Deployment", |api| api.get(&key("apps/deployments", "vault")).is_some()).await;
     roll_out(&api, "vault");
-    api.until("Ready", |api| is(api, "vault", "Ready", ("True", "Available"))).await;
+    api.until("Ready", |api| has_condition(api, "vault", "Ready", ("True", "Available"))).await;
     let told = |api: &FakeApi| api.get(&key(HUBS, "vault")).expect("the hub")["status"]["connections"].as_i64();
     assert_eq!(told(&api), Some(0), "from when there was no pod");
     let minute = || tokio::time::sleep(Duration::from_secs(61));
@@ -103,7 +103,7 @@ async fn the_status_follows_by_tenths_once_a_minute_and_survives_a_restart() {
     assert_eq!(told(&api), Some(50), "a pod that serves is silent: nothing is known");
     running.stop().await;
 
-    pass(&api, &context(&api), "vault").await.expect("a pass of another process");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile of another process");
     assert_eq!(told(&api), Some(50));
 }
 

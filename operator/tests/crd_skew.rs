@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::common::fake_api::{FakeApi, Fault, present_schema};
-use crate::common::fixtures::{HUBS, condition, context, context_led_by, hub, key, pass, passed, settled, smallest};
+use crate::common::fixtures::{
+    HUBS, condition, context, context_led_by, hub, key, reconcile_once, reconcile_vault, settled, smallest,
+};
 
 const EVENTS: &str = "events.k8s.io/events";
 
@@ -93,8 +95,8 @@ async fn the_status_is_written_as_far_as_the_definition_has_its_fields() {
 
     let version = api.version();
     let context = context(&api);
-    pass(&api, &context, "vault").await.expect("a pass");
-    assert_eq!(api.changes_since(version), [""; 0], "a pass over what is as far as it can be");
+    reconcile_once(&api, &context, "vault").await.expect("a reconcile");
+    assert_eq!(api.changes_since(version), [""; 0], "a reconcile over what is as far as it can be");
 
     api.install_schema(present_schema());
     settled(&api).await;
@@ -110,14 +112,14 @@ async fn a_status_that_cannot_be_cut_down_is_tried_again() {
         api
     };
     let api = created();
-    passed(&api).await;
+    reconcile_vault(&api).await;
     let asked = api.take_calls().iter().position(|call| call == "get openapi").expect("the schema is asked for");
     for (index, fault) in [(asked, Fault::Hangs), (asked, Fault::Refused(503)), (asked + 1, Fault::Refused(409))] {
         let api = created();
         let context = context(&api);
         api.inject(index, fault);
-        pass(&api, &context, "vault").await.expect_err("a fault");
-        pass(&api, &context, "vault").await.expect("a pass");
+        reconcile_once(&api, &context, "vault").await.expect_err("a fault");
+        reconcile_once(&api, &context, "vault").await.expect("a reconcile");
         assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Progressing".into()), "{fault:?}");
     }
 }

@@ -1,14 +1,16 @@
-//! One pass from a resource to its children and its status.
+//! One reconcile, from a resource to its children and its status.
 
 use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
-use crate::common::fixtures::{CHILDREN, HUBS, condition, context, hub, key, message, pass, roll_out, smallest};
+use crate::common::fixtures::{
+    CHILDREN, HUBS, condition, context, hub, key, message, reconcile_once, roll_out, smallest,
+};
 
 async fn applied(spec: Value) -> FakeApi {
     let api = FakeApi::new();
     api.create(hub("vault", spec));
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     api
 }
 
@@ -62,16 +64,16 @@ async fn a_pass_over_an_unchanged_resource_writes_nothing() {
     let api = FakeApi::new();
     let context = context(&api);
     api.create(hub("vault", smallest()));
-    pass(&api, &context, "vault").await.expect("the first pass");
+    reconcile_once(&api, &context, "vault").await.expect("the first reconcile");
     let version = api.version();
-    pass(&api, &context, "vault").await.expect("the second pass");
+    reconcile_once(&api, &context, "vault").await.expect("the second reconcile");
     assert_eq!(api.changes_since(version), [""; 0], "while it rolls out");
 
     roll_out(&api, "vault");
-    pass(&api, &context, "vault").await.expect("a pass that notices");
+    reconcile_once(&api, &context, "vault").await.expect("a reconcile that notices");
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
     let version = api.version();
-    pass(&api, &context, "vault").await.expect("one more pass");
+    reconcile_once(&api, &context, "vault").await.expect("one more reconcile");
     assert_eq!(api.changes_since(version), [""; 0], "when it is ready");
 }
 
@@ -79,7 +81,7 @@ async fn a_pass_over_an_unchanged_resource_writes_nothing() {
 async fn a_hub_without_pods_is_ready() {
     let api = applied(json!({ "replicas": 0, "source": { "direct": {} }, "auth": { "generate": {} } })).await;
     roll_out(&api, "vault");
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "ScaledToZero".into()));
     assert_eq!(condition(&api, "vault", "Available"), ("False".into(), "ScaledToZero".into()));
 }
@@ -88,7 +90,7 @@ async fn a_hub_without_pods_is_ready() {
 async fn scaling_changes_the_generation_that_the_conditions_are_about() {
     let api = applied(smallest()).await;
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(0));
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
     assert_eq!(status["observedGeneration"], 2);
     let all = status["conditions"].as_array().expect("conditions").iter().all(|each| each["observedGeneration"] == 2);
@@ -118,7 +120,7 @@ async fn a_foreign_object_is_reported_and_nothing_is_touched() {
             api.create(hub("vault", smallest()));
             let (object, kind) = foreign(resource, name, owner.clone());
             let before = api.create(object);
-            pass(&api, &context, "vault").await.expect("a pass");
+            reconcile_once(&api, &context, "vault").await.expect("a reconcile");
 
             assert_eq!(api.get(&key(resource, name)), Some(before), "{resource} {name}");
             let made: Vec<_> =
@@ -129,11 +131,11 @@ async fn a_foreign_object_is_reported_and_nothing_is_touched() {
             let named = format!("{kind} {name}");
             assert!(message(&api, "vault", "Conflict").contains(&named), "{}", message(&api, "vault", "Conflict"));
             let version = api.version();
-            pass(&api, &context, "vault").await.expect("a second pass");
+            reconcile_once(&api, &context, "vault").await.expect("a second reconcile");
             assert_eq!(api.changes_since(version), [""; 0]);
 
             api.delete(&key(resource, name));
-            pass(&api, &context, "vault").await.expect("a pass without the obstacle");
+            reconcile_once(&api, &context, "vault").await.expect("a reconcile without the obstacle");
             assert_eq!(condition(&api, "vault", "Conflict"), ("False".into(), "NoConflict".into()));
             assert!(CHILDREN.iter().all(|(resource, name)| api.get(&key(resource, name)).is_some()));
         }
@@ -235,7 +237,7 @@ async fn a_spec_that_cannot_be_carried_out_leaves_the_children_as_they_are() {
             }
         });
         let version = api.version();
-        pass(&api, &context(&api), "vault").await.expect("a pass");
+        reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), reason.into()), "{change}");
         assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "InvalidSpec".into()), "{change}");
         assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()), "it goes on running");
@@ -257,11 +259,11 @@ async fn what_the_server_refuses_about_a_child_is_told() {
             let api = FakeApi::new();
             api.create(hub("vault", smallest()));
             api.inject(calls, Fault::Refused(code));
-            pass(&api, &context(&api), "vault").await.expect("a pass");
+            reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
             assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
             let told = message(&api, "vault", "Ready");
             assert!(told.starts_with(child), "{told}");
-            pass(&api, &context(&api), "vault").await.expect("a pass");
+            reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
             assert_eq!(condition(&api, "vault", "SpecValid"), ("True".into(), "Valid".into()));
         }
     }
@@ -306,10 +308,10 @@ async fn a_status_that_was_computed_from_an_old_resource_is_not_written() {
     let guarded = serde_json::from_value(old).expect("a hub");
     let error = notification_hub_operator::controller::reconcile(std::sync::Arc::new(guarded), context.clone())
         .await
-        .expect_err("a stale pass");
+        .expect_err("a stale reconcile");
     assert_eq!((error.step(), error.category()), ("status", "conflict"));
     assert!(api.get(&key(HUBS, "vault")).expect("the hub").get("status").is_none());
-    pass(&api, &context, "vault").await.expect("a pass");
+    reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     assert_eq!(api.get(&key(HUBS, "vault")).expect("the hub")["status"]["observedGeneration"], 2);
 }
 
@@ -319,7 +321,7 @@ async fn a_resource_that_is_being_deleted_is_left_to_the_garbage_collector() {
     let mut doomed = hub("vault", smallest());
     doomed["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     api.create(doomed);
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     assert_eq!(api.take_calls(), [""; 0]);
 }
 
@@ -328,11 +330,11 @@ async fn the_longest_name_works_for_every_child() {
     let name = "v".repeat(40);
     let api = FakeApi::new();
     api.create(hub(&name, smallest()));
-    pass(&api, &context(&api), &name).await.expect("a pass");
+    reconcile_once(&api, &context(&api), &name).await.expect("a reconcile");
     assert_eq!(condition(&api, &name, "SpecValid"), ("True".into(), "Valid".into()));
     let longer = "v".repeat(41);
     api.create(hub(&longer, smallest()));
-    pass(&api, &context(&api), &longer).await.expect("a pass");
+    reconcile_once(&api, &context(&api), &longer).await.expect("a reconcile");
     assert_eq!(condition(&api, &longer, "SpecValid"), ("False".into(), "InvalidSpec".into()));
     assert!(message(&api, &longer, "SpecValid").contains("40 characters"));
 }

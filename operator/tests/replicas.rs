@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    HUBS, REDIS_URL, condition, hub, key, message, passed, secret, settled, smallest, with_redis,
+    HUBS, REDIS_URL, condition, hub, key, message, reconcile_vault, secret, settled, smallest, with_redis,
 };
 
 const BUDGET: (&str, &str) = ("policy/poddisruptionbudgets", "vault");
@@ -42,7 +42,7 @@ async fn scaling_changes_the_number_of_pods_and_no_pod() {
         assert_eq!(api.get(&key(BUDGET.0, BUDGET.1)).is_some(), replicas > 1, "{replicas} replicas");
         assert_eq!(condition(&api, "vault", "Ready").0, "True");
         let version = api.version();
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(api.changes_since(version), [""; 0], "{replicas} replicas");
     }
 }
@@ -66,10 +66,10 @@ async fn a_budget_that_is_edited_or_gone_comes_back() {
     let budget = key(BUDGET.0, BUDGET.1);
     let spec = api.get(&budget).expect("a budget")["spec"].clone();
     api.edit(&budget, |it| it["spec"]["maxUnavailable"] = json!("100%"));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(api.get(&budget).expect("it")["spec"], spec);
     api.delete(&budget);
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(api.get(&budget).expect("it")["spec"], spec);
 }
 
@@ -105,7 +105,7 @@ async fn a_foreign_secret_of_that_name_is_not_taken() {
     api.create(secret("redis", &[("url", REDIS_URL)]));
     let theirs = api.create(secret("vault-tokens", &[("connection-token.key", &"x".repeat(32))]));
     api.create(hub("vault", with_redis("redis", 2)));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Conflict".into()));
     assert!(message(&api, "vault", "Ready").contains("Secret vault-tokens"));
     assert_eq!(api.get(&key("secrets", "vault-tokens")), Some(theirs));
@@ -134,7 +134,7 @@ async fn what_needs_a_backplane_is_said_where_the_definition_is_too_old_to() {
         let mut spec = smallest();
         edit(&mut spec);
         api.create(hub("vault", spec));
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "InvalidSpec".into()), "{told}");
         assert_eq!(message(&api, "vault", "Ready"), told);
     }

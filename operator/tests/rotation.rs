@@ -13,7 +13,7 @@ use notification_hub_operator::context::Context;
 use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
-use crate::common::fixtures::{HUBS, condition, context, hub, key, message, pass, roll_out, smallest};
+use crate::common::fixtures::{HUBS, condition, context, hub, key, message, reconcile_once, roll_out, smallest};
 
 /// The fake server's creation time: 2026-01-01.
 const START: i64 = 1_767_225_600;
@@ -32,9 +32,9 @@ impl World {
         let mut spec = smallest();
         spec["auth"] = auth;
         world.api.create(hub("vault", spec));
-        world.pass().await;
+        world.reconcile_once().await;
         roll_out(&world.api, "vault");
-        world.pass().await;
+        world.reconcile_once().await;
         world
     }
 
@@ -52,13 +52,13 @@ impl World {
         Arc::new(context)
     }
 
-    async fn pass(&self) -> Action {
-        pass(&self.api, &self.operator(), "vault").await.expect("a pass")
+    async fn reconcile_once(&self) -> Action {
+        reconcile_once(&self.api, &self.operator(), "vault").await.expect("a reconcile")
     }
 
     async fn pass_at(&self, now: i64) -> Action {
         self.now.store(now, Ordering::Relaxed);
-        self.pass().await
+        self.reconcile_once().await
     }
 
     fn entry(&self, name: &str) -> Option<String> {
@@ -136,7 +136,7 @@ async fn a_pass_comes_when_a_step_is_due_and_between_them_nothing_is_written() {
 async fn the_status_goes_with_the_keys() {
     let world = World::new().await;
     world.api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["auth"] = json!({ "authority": "http://identity:5000" }));
-    world.pass().await;
+    world.reconcile_once().await;
     assert_eq!(world.times(), Value::Null);
 }
 
@@ -184,7 +184,7 @@ async fn what_is_broken_is_made_out_of_the_rest() {
         let world = world().await;
         let (valid, private) = (world.valid(), world.entry("private.pem"));
         world.edit(edit);
-        world.pass().await;
+        world.reconcile_once().await;
         let (mut before, mut after) = (valid, world.valid());
         before.sort();
         after.sort();
@@ -194,7 +194,7 @@ async fn what_is_broken_is_made_out_of_the_rest() {
     let world = world().await;
     let (valid, next) = (world.valid(), world.entry("next-private.pem"));
     world.edit(|data| data["private.pem"] = json!(STANDARD.encode("hello")));
-    world.pass().await;
+    world.reconcile_once().await;
     assert_eq!(world.entry("private.pem"), next, "the one whose public half is out already");
     assert!(valid.iter().all(|id| world.valid().contains(id)), "no token is refused");
 }
@@ -232,7 +232,7 @@ async fn a_deleted_secret_makes_every_token_void() {
     let before = world.valid();
     world.pass_at(ENDS - 180).await;
     world.api.delete(&key("secrets", "vault-jwt"));
-    world.pass().await;
+    world.reconcile_once().await;
     assert_eq!(world.valid().len(), 1);
     assert!(!world.valid().contains(&before[0]));
     assert_eq!(world.entry("next-private.pem"), None);
@@ -261,7 +261,7 @@ async fn intervals_that_leave_no_room_are_refused() {
         let mut spec = smallest();
         spec["auth"]["generate"] = generate;
         api.create(hub("vault", spec));
-        pass(&api, &context(&api), "vault").await.expect("a pass");
+        reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "InvalidSpec".into()), "{told}");
         assert!(message(&api, "vault", "SpecValid").contains(told), "{}", message(&api, "vault", "SpecValid"));
         assert!(api.get(&key("secrets", "vault-jwt")).is_none());
@@ -282,7 +282,7 @@ async fn every_step_survives_a_fault_of_every_call() {
         };
         let calls = {
             let world = prepared().await;
-            world.pass().await;
+            world.reconcile_once().await;
             world.api.take_calls()
         };
         for fault in [Fault::Refused(409), Fault::Refused(500), Fault::Hangs, Fault::AnswerLost] {
@@ -290,10 +290,10 @@ async fn every_step_survives_a_fault_of_every_call() {
                 let world = prepared().await;
                 let before = world.valid();
                 world.api.inject(index, fault);
-                let result = pass(&world.api, &world.operator(), "vault").await;
+                let result = reconcile_once(&world.api, &world.operator(), "vault").await;
                 assert!(result.is_err() || call.contains("events"), "{fault:?} at {call}");
                 let between = world.valid();
-                world.pass().await;
+                world.reconcile_once().await;
                 let valid = world.valid();
                 assert_eq!(valid.len(), if at > ENDS { 1 } else { 2 }, "{fault:?} at {call}");
                 let kept = before.iter().filter(|id| valid.contains(id)).count();

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    HUBS, REDIS_URL, condition, context, hub, is, key, message, pass, roll_out, secret, smallest, with_autoscaling,
-    with_redis,
+    HUBS, REDIS_URL, condition, context, has_condition, hub, key, message, reconcile_once, roll_out, secret, smallest,
+    with_autoscaling, with_redis,
 };
 use crate::common::store::Key;
 use crate::controller::Running;
@@ -39,13 +39,13 @@ fn with_hub(spec: Value) -> FakeApi {
     api
 }
 
-/// A pass, a rollout and a pass, with these kinds.
+/// Reconciles, rolls out and reconciles again, with these kinds.
 async fn settled(api: &FakeApi, served: &ServedKinds) {
     let context = context(api);
     context.served.send_replace(served.clone());
-    pass(api, &context, "vault").await.expect("a pass");
+    reconcile_once(api, &context, "vault").await.expect("a reconcile");
     roll_out(api, "vault");
-    pass(api, &context, "vault").await.expect("a pass");
+    reconcile_once(api, &context, "vault").await.expect("a reconcile");
 }
 
 fn all() -> ServedKinds {
@@ -87,7 +87,7 @@ async fn what_the_cluster_does_not_know_is_told_and_left_out_until_it_does() {
 async fn a_kind_that_is_installed_later_is_noticed_and_watched() {
     let api = with_hub(routed(json!([{ "name": "public" }])));
     let running = Running::start(&api, &[]);
-    let exposed = |status, reason| move |api: &FakeApi| is(api, "vault", "Exposed", (status, reason));
+    let exposed = |status, reason| move |api: &FakeApi| has_condition(api, "vault", "Exposed", (status, reason));
     api.until("it is missed", exposed("False", "KindNotServed")).await;
 
     api.install(ThirdPartyKind::HttpRoute);
@@ -214,7 +214,7 @@ async fn a_foreign_route_is_left_alone() {
     api.create(foreign);
     let context = context(&api);
     context.served.send_replace(all());
-    pass(&api, &context, "vault").await.expect("a pass");
+    reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     assert_eq!(condition(&api, "vault", "Conflict"), ("True".into(), "ForeignObject".into()));
     assert!(message(&api, "vault", "Ready").contains("HTTPRoute vault"));
     assert_eq!(api.get(&of(ThirdPartyKind::HttpRoute)).expect("it")["spec"], json!({ "parentRefs": [] }));
@@ -264,7 +264,7 @@ async fn a_refused_object_of_an_optional_kind_does_not_keep_the_rest_from_the_cl
             api.refuse(&format!("{verb} {plural}"), code);
             let context = context(&api);
             context.served.send_replace(all());
-            pass(&api, &context, "vault").await.expect("a pass");
+            reconcile_once(&api, &context, "vault").await.expect("a reconcile");
             assert!(api.get(&key("apps/deployments", "vault")).is_some(), "{verb} {plural} {code}");
             assert!(api.get(&of(kind)).is_none());
             assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
