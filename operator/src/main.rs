@@ -78,7 +78,7 @@ async fn client() -> anyhow::Result<Client> {
 
 async fn run_check_permissions(config: &Config) -> anyhow::Result<ExitCode> {
     let client = client().await?;
-    let needs = check_permissions::needs(config, client.default_namespace());
+    let needs = check_permissions::required_permissions(config, client.default_namespace());
     let count = needs.len();
     let missing = check_permissions::missing(&client, needs).await?;
     if missing.is_empty() {

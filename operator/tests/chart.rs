@@ -122,7 +122,7 @@ fn every_right_has_its_reason_beside_it() {
         let group = if permission.group.is_empty() { "\"\"" } else { permission.group };
         let rule = format!(
             "# {}\n- apiGroups: [{group}]\n  resources: [{}]\n  verbs: [{verbs}]\n",
-            permission.why, permission.resource
+            permission.reason, permission.resource
         );
         assert!(rules.contains(&rule), "templates/_rules.tpl has not got:\n{rule}");
     }

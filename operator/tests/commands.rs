@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body as KubeBody;
 use notification_hub_operator::cli::RunArguments;
-use notification_hub_operator::commands::check_permissions::{missing, needs};
+use notification_hub_operator::commands::check_permissions::{missing, required_permissions};
 use notification_hub_operator::commands::diff::{DiffError, Difference, diff};
 use notification_hub_operator::config::Config;
 use notification_hub_operator::model::defaults::Defaults;
@@ -47,18 +47,18 @@ fn reviewer(allows: fn(&Value) -> bool) -> Client {
 #[test]
 fn every_permission_is_asked_for_where_it_has_to_hold() {
     let (watched, own) = (verbs(Scope::Watched), verbs(Scope::Own));
-    let everywhere = needs(&config("", "true"), "operators");
+    let everywhere = required_permissions(&config("", "true"), "operators");
     assert_eq!(everywhere.len(), watched + own);
     assert_eq!(everywhere.iter().filter(|need| need.namespace.is_none()).count(), watched);
     assert_eq!(everywhere.iter().filter(|need| need.namespace.as_deref() == Some("operators")).count(), own);
-    let listed = needs(&config("a,b", "false"), "operators");
+    let listed = required_permissions(&config("a,b", "false"), "operators");
     assert_eq!(listed.len(), 2 * watched);
     assert!(listed.iter().all(|need| need.namespace.is_some()));
 }
 
 #[tokio::test]
 async fn what_is_not_allowed_is_named_with_its_reason() {
-    let all = needs(&config("bitwarden", "true"), "operators");
+    let all = required_permissions(&config("bitwarden", "true"), "operators");
     assert_eq!(missing(&reviewer(|_| true), all.clone()).await.expect("answers"), []);
     let only_its_lease = |asked: &Value| asked["resource"] != "leases" || asked["name"] == "notification-hub-operator";
     assert_eq!(missing(&reviewer(only_its_lease), all.clone()).await.expect("answers"), []);

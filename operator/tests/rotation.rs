@@ -56,7 +56,7 @@ impl World {
         reconcile_once(&self.api, &self.operator(), "vault").await.expect("a reconcile")
     }
 
-    async fn pass_at(&self, now: i64) -> Action {
+    async fn reconcile_at(&self, now: i64) -> Action {
         self.now.store(now, Ordering::Relaxed);
         self.reconcile_once().await
     }
@@ -95,17 +95,17 @@ async fn a_key_is_published_signs_and_is_forgotten() {
     let private = world.entry("private.pem");
     let deployment = world.api.get(&key("apps/deployments", "vault"));
 
-    world.pass_at(ENDS - 181).await;
+    world.reconcile_at(ENDS - 181).await;
     assert_eq!((world.valid().len(), world.entry("next-private.pem")), (1, None));
 
-    world.pass_at(ENDS - 180).await;
+    world.reconcile_at(ENDS - 180).await;
     let [still, second] = <[String; 2]>::try_from(world.valid()).expect("two keys");
     assert_eq!((&still, world.entry("private.pem")), (&first, private), "the old one signs");
     let next = world.entry("next-private.pem").expect("the next one");
-    world.pass_at(ENDS - 1).await;
+    world.reconcile_at(ENDS - 1).await;
     assert_eq!(world.entry("next-private.pem").as_ref(), Some(&next));
 
-    world.pass_at(ENDS).await;
+    world.reconcile_at(ENDS).await;
     assert_eq!((world.entry("private.pem"), world.entry("next-private.pem")), (Some(next), None));
     assert_eq!(world.valid(), [second.clone(), first]);
     assert_eq!(
@@ -113,9 +113,9 @@ async fn a_key_is_published_signs_and_is_forgotten() {
         json!({ "lastRotation": "2026-01-31T00:00:00Z", "nextRotation": "2026-03-02T00:00:00Z" })
     );
 
-    world.pass_at(ENDS + 24 * HOUR - 1).await;
+    world.reconcile_at(ENDS + 24 * HOUR - 1).await;
     assert_eq!(world.valid().len(), 2);
-    world.pass_at(ENDS + 24 * HOUR).await;
+    world.reconcile_at(ENDS + 24 * HOUR).await;
     assert_eq!(world.valid(), [second]);
     assert_eq!(world.api.get(&key("apps/deployments", "vault")), deployment, "no pod was replaced");
 }
@@ -125,9 +125,9 @@ async fn a_pass_comes_when_a_step_is_due_and_between_them_nothing_is_written() {
     let world = World::new().await;
     let seconds = |seconds| Action::requeue(Duration::from_secs(seconds));
     for (at, wait) in [(START, 600), (ENDS - 700, 520), (ENDS - 180, 180), (ENDS - 30, 30), (ENDS, 600)] {
-        assert_eq!(world.pass_at(at).await, seconds(wait), "{}", at - ENDS);
+        assert_eq!(world.reconcile_at(at).await, seconds(wait), "{}", at - ENDS);
         let version = world.api.version();
-        assert_eq!(world.pass_at(at).await, seconds(wait));
+        assert_eq!(world.reconcile_at(at).await, seconds(wait));
         assert_eq!(world.api.changes_since(version), [""; 0]);
     }
 }
@@ -145,11 +145,11 @@ async fn another_algorithm_is_a_rotation() {
     let world = World::new().await;
     let first = world.valid();
     world.api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["auth"]["generate"]["algorithm"] = json!("RS256"));
-    world.pass_at(START + 60).await;
+    world.reconcile_at(START + 60).await;
     assert_eq!(world.valid().len(), 2);
     let next = world.entry("next-private.pem");
     assert!(next.is_some());
-    world.pass_at(START + 240).await;
+    world.reconcile_at(START + 240).await;
     assert_eq!(world.entry("private.pem"), next);
     assert_eq!(world.valid()[1..], first, "its tokens are still accepted");
 }
@@ -161,7 +161,7 @@ async fn what_is_broken_is_made_out_of_the_rest() {
     let world = async || {
         let world = World::with(json!({ "generate": { "algorithm": "ES256", "rotateEvery": "30h" } })).await;
         for at in [30 * HOUR - 180, 30 * HOUR, 54 * HOUR - 60] {
-            world.pass_at(START + at).await;
+            world.reconcile_at(START + at).await;
         }
         // The overlap is prolonged by hand: else it would be over before the next rotation.
         world.edit(|data| {
@@ -170,7 +170,7 @@ async fn what_is_broken_is_made_out_of_the_rest() {
             record["previous"][0]["until"] = json!("2026-01-04T00:00:00Z");
             data["rotation.json"] = json!(STANDARD.encode(record.to_string()));
         });
-        world.pass_at(START + 60 * HOUR - 100).await;
+        world.reconcile_at(START + 60 * HOUR - 100).await;
         assert_eq!(world.valid().len(), 3);
         world
     };
@@ -202,15 +202,15 @@ async fn what_is_broken_is_made_out_of_the_rest() {
 #[tokio::test]
 async fn a_broken_next_key_is_made_again_and_waits_its_time() {
     let world = World::new().await;
-    world.pass_at(ENDS - 180).await;
+    world.reconcile_at(ENDS - 180).await;
     let broken = world.entry("next-private.pem");
     world.edit(|data| data["next-private.pem"] = json!(STANDARD.encode("hello")));
-    world.pass_at(ENDS - 10).await;
+    world.reconcile_at(ENDS - 10).await;
     let next = world.entry("next-private.pem");
     assert_ne!((&next, next.as_deref()), (&broken, Some("hello")));
-    world.pass_at(ENDS + 169).await;
+    world.reconcile_at(ENDS + 169).await;
     assert_eq!(world.entry("next-private.pem"), next, "the pods may not know it yet");
-    world.pass_at(ENDS + 170).await;
+    world.reconcile_at(ENDS + 170).await;
     assert_eq!(world.entry("private.pem"), next);
 }
 
@@ -220,7 +220,7 @@ async fn a_key_that_was_put_in_by_hand_is_new_and_the_one_before_is_still_accept
     let before = world.valid();
     let own = include_str!("keys/p256-private.pem");
     world.edit(|data| data["private.pem"] = json!(STANDARD.encode(own)));
-    world.pass_at(START + 700 * HOUR).await;
+    world.reconcile_at(START + 700 * HOUR).await;
     assert_eq!(world.entry("private.pem").as_deref(), Some(own));
     assert_eq!(world.valid()[1..], before);
     assert_eq!(world.times()["lastRotation"], "2026-01-30T04:00:00Z");
@@ -230,7 +230,7 @@ async fn a_key_that_was_put_in_by_hand_is_new_and_the_one_before_is_still_accept
 async fn a_deleted_secret_makes_every_token_void() {
     let world = World::new().await;
     let before = world.valid();
-    world.pass_at(ENDS - 180).await;
+    world.reconcile_at(ENDS - 180).await;
     world.api.delete(&key("secrets", "vault-jwt"));
     world.reconcile_once().await;
     assert_eq!(world.valid().len(), 1);
@@ -243,7 +243,7 @@ async fn a_secret_of_an_older_operator_is_taken_over() {
     let world = World::new().await;
     let valid = world.valid();
     world.edit(|data| _ = data.as_object_mut().expect("entries").remove("rotation.json"));
-    world.pass_at(START + 100 * HOUR).await;
+    world.reconcile_at(START + 100 * HOUR).await;
     assert_eq!(world.valid(), valid);
     assert_eq!(world.times()["lastRotation"], "2026-01-01T00:00:00Z", "it is as old as the Secret");
 }
@@ -274,7 +274,7 @@ async fn every_step_survives_a_fault_of_every_call() {
         let prepared = async || {
             let world = World::new().await;
             for earlier in [ENDS - 180, ENDS].into_iter().filter(|earlier| *earlier < at) {
-                world.pass_at(earlier).await;
+                world.reconcile_at(earlier).await;
             }
             world.now.store(at, Ordering::Relaxed);
             world.api.take_calls();
