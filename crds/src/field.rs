@@ -12,7 +12,7 @@ pub struct Field {
     pub path: String,
     /// Whether it has to be there if what it belongs to is.
     pub required: bool,
-    /// What the definition says of it.
+    /// Its schema.
     pub schema: Value,
 }
 
@@ -55,7 +55,7 @@ impl Field {
     }
 }
 
-/// Every field of the resource, those of an object behind it; `schema` is the whole definition's.
+/// Returns every field of the resource. The fields of an object follow it. `schema` is the schema of the whole resource.
 pub fn fields(schema: &Value) -> Vec<Field> {
     let mut fields = Vec::new();
     collect_fields("", schema, &mut fields);
@@ -81,7 +81,7 @@ fn nested_fields_of<'a>(schema: &'a Value, path: &str) -> (String, &'a Value) {
     }
 }
 
-/// Every rule of the definition.
+/// Returns every validation rule of the schema.
 pub fn rules(schema: &Value) -> Vec<Rule> {
     let mut rules = collect_rules("", schema);
     for field in fields(schema) {

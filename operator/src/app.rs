@@ -1,4 +1,4 @@
-//! Puts the process together: listener, election, controllers, signals; and takes it apart in the opposite order.
+//! Starts the parts of the process and stops them in reverse order: listener, election, controllers, signals.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,10 +19,10 @@ use crate::leader::{Election, ElectionOutcome, Leadership, LeaseStore, Timing};
 use crate::telemetry::metrics::Metrics;
 use crate::{controller, crd_skew, signals};
 
-/// Why the process ended otherwise than it was asked to.
+/// Why the process ended without being asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// There is no way to the API server.
+    /// No client for the API server can be created.
     #[error("cannot connect to the Kubernetes API server: {0}")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The address of `--metrics-address` cannot be had.
@@ -88,7 +88,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     }
 }
 
-/// Reconciles from when this process leads to when it is asked to stop.
+/// Runs the controllers from the time this process leads until it is asked to stop.
 async fn run_controllers(
     client: Client,
     namespaces: &[String],

@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use crate::leader::Leadership;
 use crate::schema;
 
-/// A call that takes longer is given up. With the renewal deadline of ten seconds before it, it ends before another
-/// process can take a lease of fifteen.
+/// Timeout of a call. Together with the renewal deadline of 10 s it ends before another process can acquire the lease, which
+/// lasts 15 s.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a call failed.
@@ -29,7 +29,7 @@ pub enum CallError {
     /// No answer in time.
     #[error("no answer within {} s", CALL_TIMEOUT.as_secs())]
     Timeout,
-    /// Not begun: somebody else may be leading.
+    /// Not sent: another process may be the leader.
     #[error("this process does not lead")]
     NotLeading,
     /// The API server's answer.
@@ -85,12 +85,12 @@ impl CallError {
         }
     }
 
-    /// Whether what was applied is of another shape than the definition says. The server gives it no code of its own.
+    /// Whether the applied object does not match the schema of its kind. The API server has no status code of its own for this.
     pub fn is_schema_mismatch(&self) -> bool {
         self.status().is_some_and(|it| it.code == 500 && it.message.contains("failed to create typed patch object"))
     }
 
-    /// Whether it is so because of fields that the definition has not got.
+    /// Whether the applied object has fields that the CRD does not declare.
     pub fn is_undeclared_field(&self) -> bool {
         self.status().is_some_and(|it| it.code == 500 && it.message.contains("field not declared in schema"))
     }
@@ -126,13 +126,13 @@ impl Cluster {
         Cluster { client, leadership, is_dry_run: false }
     }
 
-    /// The same API server, but what is written to children changes nothing there: the server tells what would come of
-    /// it (a dry run).
+    /// Returns a handle to the same API server whose writes to children are dry runs: the API server answers with the
+    /// result and stores nothing.
     pub fn dry_run(&self) -> Cluster {
         Cluster { is_dry_run: true, ..self.clone() }
     }
 
-    /// Whether nothing is changed.
+    /// Whether writes to children are dry runs.
     pub fn is_dry_run(&self) -> bool {
         self.is_dry_run
     }
@@ -189,7 +189,8 @@ impl Cluster {
         with_timeout(api.patch(&object.name_any(), &params, &Patch::Apply(object))).await
     }
 
-    /// Applies fields of an object of ours in the name of whoever comes next. Refused if somebody has changed them since.
+    /// Applies fields of a child with the field manager for hand-overs, without force. Fails with a conflict if another field
+    /// manager has changed them.
     pub async fn hand_over<K: Kind>(&self, namespace: &str, name: &str, fields: &Value) -> Result<K, CallError> {
         self.ensure_leading()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
@@ -197,7 +198,7 @@ impl Cluster {
         with_timeout(api.patch(name, &params, &Patch::Apply(fields))).await
     }
 
-    /// Forgets what a field manager owns other than by applying it: `kept` is what remains of the object's managed fields.
+    /// Replaces the managed fields of an object by `kept`.
     pub async fn replace_managed_fields<K: Kind>(
         &self,
         object: &K,
@@ -237,7 +238,7 @@ impl Cluster {
         with_timeout(api.patch_status(name, &params, &Patch::Apply(patch))).await
     }
 
-    /// The resource's schema of the definition that is installed; none if none is published.
+    /// Returns the resource's schema in the installed CRD, or `None` if the API server does not publish it.
     pub async fn served_schema(&self) -> Result<Option<Value>, CallError> {
         let document = async {
             let request = Request::get(schema::openapi_path()).body(Vec::new()).map_err(kube::Error::HttpError)?;
@@ -246,13 +247,13 @@ impl Cluster {
         Ok(schema::find_schema(with_timeout(document).await?))
     }
 
-    /// Whether a write may begin now.
+    /// Fails with [`CallError::NotLeading`] unless this process leads now.
     pub fn ensure_leading(&self) -> Result<(), CallError> {
         if self.leadership.is_leader() { Ok(()) } else { Err(CallError::NotLeading) }
     }
 }
 
-/// Waits for a call's answer, but not for ever.
+/// Waits for a call's answer for at most [`CALL_TIMEOUT`].
 pub async fn with_timeout<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
     match tokio::time::timeout(CALL_TIMEOUT, call).await {
         Ok(answer) => Ok(answer?),

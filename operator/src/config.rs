@@ -1,4 +1,4 @@
-//! The operator's own configuration: every option judged, every problem reported at once. Pure.
+//! The operator's own configuration: checks every option and reports all problems at once. No I/O.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -136,7 +136,7 @@ impl Config {
     }
 }
 
-/// An option that was given. Charts pass on empty values for what nobody set.
+/// Returns the value of an option, or `None` if it is absent or empty. Charts pass empty values for options that are not set.
 fn non_empty(option: &Option<String>) -> Option<&str> {
     option.as_deref().filter(|text| !text.is_empty())
 }

@@ -1,4 +1,4 @@
-//! What every pass of the reconciler has at hand.
+//! The state that all reconciles of this process share.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ use crate::reconcile::rollout_limiter::RolloutLimiter;
 use crate::telemetry::metrics::Metrics;
 use crate::third_party::ServedKinds;
 
-/// Name under which Events are reported.
+/// Name of the controller in Events.
 pub const CONTROLLER_NAME: &str = "notification-hub-operator";
 
-/// What every pass of the reconciler has at hand. One for the whole process: Events are aggregated by the one recorder.
+/// State that all reconciles share. One per process: its recorder aggregates Events.
 pub struct Context {
     /// The API server.
     pub cluster: Cluster,
@@ -34,22 +34,22 @@ pub struct Context {
     pub backoff: Backoff,
     /// The time.
     pub clock: Clock,
-    /// How many clients the hubs have.
+    /// Last known numbers of clients.
     pub connections: Connections,
-    /// Which optional kinds the cluster knows.
+    /// Third-party kinds that the API server serves.
     pub served: watch::Sender<ServedKinds>,
-    /// What the configuration says of every hub.
+    /// Defaults of every hub, from the configuration.
     pub defaults: Defaults,
-    /// What needs no write.
+    /// Children that need no write.
     pub apply_cache: ApplyCache,
-    /// How many rollouts may begin.
+    /// Limit of concurrent rollouts.
     pub rollout_limiter: RolloutLimiter,
-    /// Which hubs name which Secrets.
+    /// Index of the hubs that refer to each Secret.
     pub secret_index: SecretIndex,
 }
 
 impl Context {
-    /// Puts it together for a process called `instance`.
+    /// Creates the context of a process whose identity is `instance`.
     pub fn new(
         client: Client,
         leadership: Leadership,
@@ -73,7 +73,7 @@ impl Context {
         }
     }
 
-    /// Lets so many rollouts be under way at once that no spec has asked for.
+    /// Sets the maximum number of concurrent rollouts that no change of a spec has caused.
     pub fn with_max_concurrent_rollouts(self, limit: usize) -> Context {
         Context { rollout_limiter: RolloutLimiter::new(limit), ..self }
     }

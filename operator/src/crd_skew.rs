@@ -1,4 +1,4 @@
-//! Tells when the definition that is installed is older than this operator: fields that it lacks are lost.
+//! Reports an installed CRD that is older than this operator. The API server drops the fields that it lacks.
 
 use std::time::Duration;
 
@@ -17,13 +17,13 @@ use crate::schema;
 /// The Event's reason.
 pub const EVENT_REASON: &str = "CrdOutdated";
 
-/// The pause before a second look. A definition that has just been replaced is published a moment later.
+/// Delay before missing fields are looked for again: the API server publishes a replaced CRD a moment later.
 const RECHECK_DELAY: Duration = Duration::from_secs(10);
 
-/// The pause after a look that failed.
+/// Delay after a failed read of the schema.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Compares once, and tells what came of it.
+/// Compares the installed CRD with this operator's once, and reports the result as a log line and an Event.
 pub async fn report(context: &Context) {
     let Some(mut missing) = read_missing_fields(context).await else { return };
     if !missing.is_empty() {
@@ -48,7 +48,7 @@ pub async fn report(context: &Context) {
     context.publish(&regarding, EventType::Warning, "Compare", EVENT_REASON.to_owned(), note).await;
 }
 
-/// The fields that the definition lacks, unless this operator may not know.
+/// Returns the fields that the installed CRD lacks, or `None` if reading its schema is forbidden. Retries other failures.
 async fn read_missing_fields(context: &Context) -> Option<Vec<String>> {
     loop {
         match try_read_missing_fields(context).await {

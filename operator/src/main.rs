@@ -16,13 +16,13 @@ use notification_hub_operator::error_chain::ErrorChain;
 use notification_hub_operator::{app, telemetry};
 use output::OutputClosed;
 
-/// Wrong usage or configuration.
+/// Exit status for wrong usage or configuration.
 const EXIT_USAGE: u8 = 2;
 
-/// `diff`: something would change.
+/// Exit status of `diff` if something would change.
 const EXIT_DIFFERENT: u8 = 1;
 
-/// `diff`: what would change can't be told, or would not be carried out.
+/// Exit status of `diff` if the changes are unknown or something blocks them.
 const EXIT_UNKNOWN: u8 = 2;
 
 fn main() -> ExitCode {
@@ -56,7 +56,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(arguments) => {
             let Some(config) = parse_config(&arguments) else { return Ok(ExitCode::from(EXIT_USAGE)) };
             telemetry::logging::init(config.log_filter.clone(), config.log_format);
-            // Passes wait for the API server nearly all the time: one thread is plenty, and a stuck one shows in /livez.
+            // Reconciles wait for the API server nearly all the time: one thread is enough, and a stuck one fails /livez.
             runtime()?.block_on(app::run(config))?;
         }
     }
@@ -67,7 +67,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// The configuration, unless what is wrong with it was told.
+/// Returns the configuration, or `None` after printing its problems.
 fn parse_config(arguments: &RunArguments) -> Option<Config> {
     Config::new(arguments).inspect_err(|problems| problems.iter().for_each(output::print_error)).ok()
 }

@@ -1,5 +1,5 @@
-//! What the operator has to be allowed to do, each with its reason. The chart's roles say the same; a test compares
-//! this list with what the operator does. Pure.
+//! The permissions that the operator needs, each with its reason. The chart's roles say the same. A test compares this list
+//! with the calls that the operator makes. No I/O.
 
 /// Where a permission has to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,13 +21,14 @@ pub struct Permission {
     pub resource: &'static str,
     /// What is done with it.
     pub verbs: &'static [&'static str],
-    /// Why, in a sentence.
+    /// Why the operator needs it, in a sentence.
     pub reason: &'static str,
 }
 
+/// Verbs on a kind of child that every hub has.
 const PERMANENT_CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
 
-/// Of a child that a hub need not have.
+/// Verbs on a kind of child that a hub may stop having.
 const DELETABLE_CHILD: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
 /// Everything that the operator does.

@@ -1,17 +1,17 @@
-//! The resource's schema as the API server has it: of a definition that may be older than this operator. Pure.
+//! The resource's schema at the API server, from a CRD that may be older than this operator. No I/O.
 //!
-//! The server drops fields of a spec that the definition has not got, and refuses a status with such fields as a whole.
+//! The API server drops fields of a spec that the CRD lacks, and refuses a status with such fields as a whole.
 
 use kube::Resource;
 use notification_hub_crds::NotificationHub;
 use serde_json::Value;
 
-/// Where the API server publishes it, for everybody who is logged in.
+/// Returns the path of the OpenAPI document of the resource's group. Every authenticated client may read it.
 pub fn openapi_path() -> String {
     format!("/openapi/v3/apis/{}", NotificationHub::api_version(&()))
 }
 
-/// The resource's schema in a document of OpenAPI.
+/// Returns the resource's schema in an OpenAPI document, or `None` if the document lacks it.
 pub fn find_schema(mut document: Value) -> Option<Value> {
     let schemas = document.pointer_mut("/components/schemas")?.as_object_mut()?;
     let is_ours = |schema: &Value| {
@@ -25,7 +25,7 @@ pub fn find_schema(mut document: Value) -> Option<Value> {
     schemas.values_mut().find(|schema| is_ours(schema)).map(Value::take)
 }
 
-/// The fields that `known` has and `served` has not, in the order of `known`.
+/// Returns the paths of the fields that `known` has and `served` lacks, in the order of `known`.
 pub fn missing_fields(known: &Value, served: &Value) -> Vec<String> {
     let mut fields = Vec::new();
     collect_missing(String::new(), known, served, &mut fields);
@@ -48,7 +48,7 @@ fn collect_missing(path: String, known: &Value, served: &Value, missing: &mut Ve
     }
 }
 
-/// Takes out of `value` what `served` has not got.
+/// Removes the fields from `value` that `served` lacks.
 pub fn retain_known_fields(value: &mut Value, served: &Value) {
     match value {
         Value::Object(fields) => {

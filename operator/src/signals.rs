@@ -3,7 +3,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Exit status of a process that a second signal has ended.
+/// Exit status after a second signal.
 const ABORTED_EXIT_STATUS: i32 = 130;
 
 /// Turns true at the first signal.

@@ -1,4 +1,4 @@
-//! The hub's configuration: the operator's half of the contract with the hub. Pure.
+//! The hub's configuration file, as the operator writes it. No I/O.
 //!
 //! The other half is the hub's `config` module; `tests/contract.rs` holds the two together.
 
@@ -10,37 +10,37 @@ use crate::model::ValidatedHub;
 use crate::model::backplane::Redis as RedisSettings;
 use crate::model::source::{Credential, Source as SourceKind};
 
-/// Where the pod finds its configuration.
+/// Directory of the configuration file in the pod.
 pub const CONFIG_DIR: &str = "/etc/notification-hub";
 
-/// The file in it.
+/// Name of the configuration file in [`CONFIG_DIR`].
 pub const CONFIG_FILE: &str = "config.toml";
 
-/// Another file, and the entry of the ConfigMap, which the hub reads again in place: the level of its log.
+/// Name of the log level's file in [`CONFIG_DIR`], and of its entry in the ConfigMap. The hub reloads it without a restart.
 pub const LOG_LEVEL_FILE: &str = "log-level";
 
-/// A setting that is no part of the file: the pod has it in its environment, from a Secret.
+/// Environment variable of the connection string. Its value comes from a Secret.
 pub const CONNECTION_STRING_VARIABLE: &str = "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING";
 
-/// Another.
+/// Environment variable of Redis' URL. Its value comes from a Secret.
 pub const REDIS_URL_VARIABLE: &str = "NOTIFICATION_HUB__BACKPLANE__REDIS__URL";
 
-/// Another.
+/// Environment variable of Redis' password. Its value comes from a Secret.
 pub const REDIS_PASSWORD_VARIABLE: &str = "NOTIFICATION_HUB__BACKPLANE__REDIS__PASSWORD";
 
-/// Where the pod finds the generated public keys.
+/// Directory of the generated public keys in the pod.
 pub const GENERATED_KEYS_DIR: &str = "/var/run/notification-hub/keys/generated";
 
-/// Where the pod finds the user's keys.
+/// Directory of the user's keys in the pod.
 pub const SIGNING_KEYS_DIR: &str = "/var/run/notification-hub/keys/signing";
 
-/// Where the pod finds the key that replicas share.
+/// Directory of the connection token key in the pod.
 pub const TOKENS_DIR: &str = "/var/run/notification-hub/tokens";
 
-/// Where the pod finds the authority of Redis' certificate.
+/// Directory of the CA certificate of Redis in the pod.
 pub const REDIS_CA_DIR: &str = "/var/run/notification-hub/redis";
 
-/// The file in it.
+/// Name of the file in [`REDIS_CA_DIR`].
 pub(super) const REDIS_CA_FILE: &str = "ca.pem";
 
 #[derive(Serialize)]
@@ -147,7 +147,7 @@ struct Log {
     level_file: String,
 }
 
-/// The text of the file.
+/// Returns the text of the configuration file.
 pub(super) fn text(hub: &ValidatedHub) -> String {
     let backplane = hub.backplane.as_ref();
     let file = ConfigFile {

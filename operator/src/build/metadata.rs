@@ -1,4 +1,4 @@
-//! The metadata of every child and of the pods: the only place where owner reference and labels are set. Pure.
+//! The metadata of every child and of the pods: the only place where owner reference and labels are set. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::model::ValidatedHub;
 use crate::model::labels::{self, Labels};
 
-/// Metadata of the child called `name`.
+/// Returns the metadata of the child called `name`.
 pub(super) fn for_child(hub: &ValidatedHub, name: impl Into<String>) -> ObjectMeta {
     for_child_with(hub, name, &Labels::new(), &BTreeMap::new())
 }
 
-/// The same with labels and annotations of the user's. They win over inherited ones, and a label of ours over both.
+/// Returns the metadata of a child with labels and annotations of the user's.
+///
+/// They override inherited ones. The operator's labels override both.
 pub(super) fn for_child_with(
     hub: &ValidatedHub,
     name: impl Into<String>,
@@ -31,7 +33,8 @@ pub(super) fn for_child_with(
     }
 }
 
-/// Metadata of the pods, with annotations of ours. Both win over inherited ones.
+/// Returns the metadata of the pods with annotations of the operator's. The operator's labels and annotations override
+/// inherited ones.
 pub(super) fn for_pods(hub: &ValidatedHub, annotations: BTreeMap<String, String>) -> ObjectMeta {
     ObjectMeta {
         labels: Some(merge_over(&hub.inherited.labels, labels::pod_labels(&hub.name, &hub.source))),

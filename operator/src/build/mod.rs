@@ -1,4 +1,4 @@
-//! From a validated hub to the objects that should exist. Pure.
+//! Builds the desired objects of a validated hub. No I/O.
 
 mod checksum;
 mod config_file;
@@ -29,7 +29,7 @@ use crate::model::ValidatedHub;
 use crate::model::scale::Autoscaler;
 use crate::third_party::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor};
 
-/// Every object that should exist.
+/// Every object that should exist for a hub.
 #[derive(Clone, Debug)]
 pub struct DesiredObjects {
     /// The pods' identity.
@@ -68,21 +68,21 @@ pub struct DesiredObjects {
     pub scaled_object: Option<ScaledObject>,
 }
 
-/// The Secret with the generated keys. A key that it lacks is made when nothing is in the way of writing it.
+/// The Secret with the generated keys. A missing key is generated only once the Secret is about to be written.
 #[derive(Clone, Debug)]
 pub struct KeySecret {
     /// The Secret, with the keys that there are.
     pub secret: Secret,
-    /// What it should hold, if it lacks a key.
+    /// The plan that needs a generated key, or `None` if the Secret is complete.
     pub pending_plan: Option<RotationPlan>,
 }
 
-/// Puts a key that was made into the Secret that lacks it.
+/// Adds a generated key to the Secret that lacks it.
 pub fn add_generated_key(secret: &mut Secret, pending_plan: RotationPlan, made: KeyPair) {
     secret.data = Some(pending_plan.into_ring(made).entries());
 }
 
-/// Builds every object of a hub, or says why its pod template makes no pod.
+/// Builds every object of a hub. The error lists the problems of its pod template.
 pub fn build(hub: &ValidatedHub) -> Result<DesiredObjects, Vec<String>> {
     let config = config_file::text(hub);
     let deployment = resource::deployment::build(hub, &config)?;

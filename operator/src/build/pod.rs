@@ -1,4 +1,4 @@
-//! The pod template of a hub, before the user's is merged over it. Pure.
+//! Builds the pod template of a hub, before the user's is merged over it. No I/O.
 
 use std::time::Duration;
 
@@ -32,19 +32,19 @@ pub(super) mod volume {
     pub(in super::super) const ALL: [&str; 5] = [CONFIG, GENERATED_KEYS, SIGNING_KEYS, TOKENS, REDIS_CA];
 }
 
-/// How long the pod goes on serving after its end was decided, until no endpoint leads to it any more.
+/// Duration of the preStop hook. The pod keeps serving until no endpoint leads to it.
 const PRE_STOP_DELAY: Duration = Duration::from_secs(5);
 
-/// Over how long the hub then lets go of its clients without a backplane.
+/// Default drain duration of a hub without a backplane.
 const DEFAULT_DRAIN_DURATION: Duration = Duration::from_secs(2);
 
-/// How much later the hub ends whatever is still open.
+/// Time between the end of the drain and the reset of connections that are still open.
 const DRAIN_DEADLINE_MARGIN: Duration = Duration::from_secs(10);
 
-/// What is left for the process to end.
+/// Time for the process to exit afterwards.
 const EXIT_MARGIN: Duration = Duration::from_secs(8);
 
-/// The user of distroless images, which exists in no other container.
+/// User and group ID of the `nonroot` user of distroless images.
 const NONROOT_UID: i64 = 65532;
 
 /// The pod template.
@@ -60,8 +60,8 @@ pub(super) fn template(hub: &ValidatedHub, config: &str) -> PodTemplateSpec {
     }
 }
 
-/// Which Secrets' contents the pods go with. Keys that sign tokens and the authority of Redis' certificate are not among
-/// them: they are mounted, and read again in place.
+/// Returns the fingerprints of the Secrets whose change needs a restart. Signing keys and Redis' CA certificate are not among
+/// them: they are mounted, and the hub reloads them.
 fn restart_fingerprints(hub: &ValidatedHub) -> Vec<Fingerprint> {
     let tokens = hub.backplane.as_ref().map(|backplane| Fingerprint::from_content(backplane.token_key.as_bytes()));
     secret_variables(hub).into_iter().map(|(_, entry)| entry.fingerprint.clone()).chain(tokens).collect()

@@ -1,4 +1,4 @@
-//! The user's pod template: read, cleared of what is protected, merged, and checked. Pure.
+//! Parses the user's pod template, removes protected fields, merges it over the built one and validates the result. No I/O.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::{protected, round_trip};
 use crate::model::labels::Labels;
 
-/// A pod template as the operator's types know it, without what is protected.
+/// A pod template as the operator's types know it, without protected fields.
 #[derive(Clone, Debug)]
 pub struct ParsedPodTemplate {
     /// The template.
     pub template: PodTemplateSpec,
-    /// Paths that are unknown or protected, and were left out.
+    /// Paths of the unknown and protected fields that were dropped.
     pub dropped: Vec<String>,
 }
 
@@ -45,8 +45,8 @@ pub(super) fn merge(
     if problems.is_empty() { Ok(built) } else { Err(problems) }
 }
 
-/// Takes the handlers out of the built template that the user's replaces: a merge would leave both, of which there may be
-/// one.
+/// Removes the handlers from the built template that the user's template replaces. A merge would keep both, and the API
+/// server accepts one.
 fn remove_replaced_handlers(built: &mut PodTemplateSpec, users: &PodTemplateSpec) {
     let Some((built, users)) = built.spec.as_mut().zip(users.spec.as_ref()) else { return };
     for container in &mut built.containers {
@@ -70,7 +70,7 @@ fn remove_replaced_handlers(built: &mut PodTemplateSpec, users: &PodTemplateSpec
     }
 }
 
-/// Only what a merge can bring about: the rest the server says itself.
+/// Returns the problems that only a merge can cause. The API server reports all others itself.
 fn validate_merged(template: &PodTemplateSpec) -> Vec<String> {
     let mut problems = Vec::new();
     let Some(spec) = &template.spec else { return problems };

@@ -1,4 +1,4 @@
-//! What the hub and the operator have agreed on, and what a pod template may therefore not change. Pure.
+//! Protected fields: what hub and operator agree on, and what a pod template must not change. No I/O.
 
 use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
 use notification_hub_crds::{CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION};
@@ -48,13 +48,13 @@ const PROTECTED_VARIABLES: [&str; 34] = [
     "NOTIFICATION_HUB__INSTALLATION__ID",
 ];
 
-/// Names of a drop-in for the original, which would turn the same settings. The hub takes names in any case.
+/// Prefix of Bitwarden's own variables, which the hub reads as the same settings. The hub ignores the case of names.
 const PROTECTED_PREFIX: &str = "GLOBALSETTINGS__";
 
-/// One more of them: the public address.
+/// Bitwarden's variable of the public address.
 const ASPNETCORE_URLS_VARIABLE: &str = "ASPNETCORE_URLS";
 
-/// Takes what is protected out of a pod template that is about to be merged. Returns the paths of what was taken out.
+/// Removes protected fields from a pod template that is about to be merged, and returns their paths.
 pub(super) fn remove_protected(template: &mut PodTemplateSpec, required: &Labels) -> Vec<String> {
     let mut dropped = Vec::new();
     if let Some(metadata) = &mut template.metadata {

@@ -1,8 +1,8 @@
-//! What is lost when a JSON document goes through types that do not know all of it. Pure.
+//! Finds the fields that a JSON document loses in types that do not know all of them. No I/O.
 
 use serde_json::Value;
 
-/// The paths of `written` that `understood` has not got. Nulls and empty things mean nothing and may go.
+/// Returns the paths of `written` that `understood` lacks. Nulls, empty objects and empty lists do not count.
 pub fn lost_paths(written: &Value, understood: &Value) -> Vec<String> {
     let mut paths = Vec::new();
     compare("", written, understood, &mut paths);

@@ -10,10 +10,10 @@ use crate::cluster::{CallError, with_timeout};
 use crate::config::Config;
 use crate::permissions::{PERMISSIONS, Permission, Scope};
 
-/// One verb that is needed somewhere.
+/// One verb on one resource that the operator needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequiredPermission {
-    /// In which namespace; in all of them without one.
+    /// The namespace, or `None` for all of them.
     pub namespace: Option<String>,
     /// What is done.
     pub verb: &'static str,
@@ -31,7 +31,7 @@ impl fmt::Display for RequiredPermission {
     }
 }
 
-/// Everything that an operator of this configuration needs. Pure.
+/// Returns the permissions that an operator of this configuration needs. No I/O.
 pub fn required_permissions(config: &Config, own_namespace: &str) -> Vec<RequiredPermission> {
     let everywhere = vec![None];
     let listed: Vec<_> = config.namespaces.iter().cloned().map(Some).collect();
@@ -76,7 +76,7 @@ fn required_permission(
     RequiredPermission { namespace, verb, resource, reason, attributes }
 }
 
-/// Those of the needs that are not met.
+/// Returns the permissions that the API server does not grant.
 pub async fn missing(client: &Client, needs: Vec<RequiredPermission>) -> Result<Vec<RequiredPermission>, CallError> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let mut missing = Vec::new();

@@ -1,4 +1,4 @@
-//! `diff`: what a resource would change, by dry runs. Nothing is written, and no secret is shown.
+//! `diff`: prints what a resource would change, with dry runs. Nothing is written, and no secret is printed.
 
 use kube::api::{DynamicObject, PostParams};
 use kube::core::ApiResource;
@@ -20,7 +20,7 @@ use crate::reconcile::{self, ReconcileScope, SpecOutcome, apply_spec};
 use crate::third_party::{self, ServedKinds};
 use k8s_openapi::jiff::Timestamp;
 
-/// Why it cannot be told.
+/// Why the differences of a resource are unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum DiffError {
     /// Not YAML.
@@ -32,7 +32,7 @@ pub enum DiffError {
     /// A resource without a name.
     #[error("a NotificationHub needs metadata.name")]
     NoName,
-    /// The definition does not know all of it.
+    /// The CRD lacks some of its fields.
     #[error("{hub}: unknown, and dropped by the API server: {fields}")]
     Unknown {
         /// Its name.
@@ -48,7 +48,7 @@ pub enum DiffError {
         /// Why.
         source: CallError,
     },
-    /// A step of the pass failed.
+    /// A step of the reconcile failed.
     #[error("{hub}: {source}")]
     Reconcile {
         /// Its name.
@@ -58,18 +58,18 @@ pub enum DiffError {
     },
 }
 
-/// What would come of a resource.
+/// What applying one resource would change.
 #[derive(Debug)]
 pub struct Difference {
-    /// For people.
+    /// The text to print.
     pub text: String,
     /// Whether anything would change.
     pub changes: bool,
-    /// Whether something is in the way of it.
+    /// Whether something blocks the changes.
     pub blocked: bool,
 }
 
-/// What would come of every NotificationHub in a YAML of one or more documents.
+/// Returns the difference of every NotificationHub in a YAML of one or more documents.
 pub async fn diff(
     client: &Client,
     yaml: &str,
@@ -127,8 +127,8 @@ async fn diff_hub(
     Ok(Difference { text, changes: !changes.is_empty(), blocked: findings.is_blocking() })
 }
 
-/// The resource as the API server would store it: the one that there is with this spec and these labels and annotations
-/// as well, or a new one.
+/// Returns the resource as the API server would store it: the existing one with this spec and with these labels and
+/// annotations added, or a new one.
 async fn predict_stored(
     client: &Client,
     name: &str,
@@ -155,7 +155,7 @@ async fn predict_stored(
     }
 }
 
-/// Labels or annotations as they are written.
+/// Returns the entries of a map of strings, such as labels or annotations.
 fn string_map(written: &Value) -> impl Iterator<Item = (String, String)> {
     let all = written.as_object().into_iter().flatten();
     all.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
@@ -179,7 +179,7 @@ fn render(change: &Change) -> String {
     format!("{sign} {object}\n{indented}")
 }
 
-/// Hides the entries of a Secret, but not which of them change.
+/// Replaces the values of a Secret's entries, and marks the entries that change.
 fn mask_secret(before: Option<&mut Value>, after: &mut Value) {
     if after["kind"] != "Secret" {
         return;

@@ -1,9 +1,9 @@
-//! The difference between two texts, line by line. Pure.
+//! Line-by-line difference of two texts. No I/O.
 
-/// Lines around a change that are shown, too.
+/// Number of unchanged lines that are shown around a change.
 const CONTEXT_LINES: usize = 3;
 
-/// The lines of both, each with a sign in front: what goes, what comes, and some of what stays.
+/// Returns the removed, the added and some unchanged lines, each with a sign in front.
 pub(super) fn diff(before: &str, after: &str) -> String {
     let (before, after): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
     let lines = align(&before, &after);

@@ -1,4 +1,4 @@
-//! Whether what `expose` asks for leads to the hub, by what others have written into the status of its objects. Pure.
+//! The condition `Exposed`, from the status that other controllers have written into the Ingress and the HTTPRoute. No I/O.
 
 mod http_route;
 mod ingress;
@@ -11,16 +11,16 @@ use super::ConditionState;
 use super::findings::not_served;
 use crate::third_party::{HttpRoute, ThirdPartyKind};
 
-/// The ways from outside, as they are.
+/// Live objects that expose the hub outside the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Exposure {
-    /// By an Ingress.
+    /// The Ingress.
     pub ingress: Option<Ingress>,
-    /// By an HTTPRoute.
+    /// The HTTPRoute.
     pub http_route: Option<HttpRoute>,
 }
 
-/// What there is to say of what is asked for: one way that does not lead to the hub is told before one that does.
+/// Returns the state of `Exposed`. An object that does not lead to the hub comes before one that does.
 pub(super) fn exposed_state(
     asked: Option<&Expose>,
     unserved: &[ThirdPartyKind],

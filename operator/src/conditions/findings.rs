@@ -1,4 +1,4 @@
-//! What a pass found in the way of a hub. Pure.
+//! Problems that a reconcile found. No I/O.
 
 use notification_hub_crds::ADOPT_ANNOTATION;
 use notification_hub_crds::condition::Reason;
@@ -15,23 +15,23 @@ pub struct Problem {
     pub message: String,
 }
 
-/// What a pass found. Empty means that nothing is wrong.
+/// Problems that a reconcile found. Empty if nothing is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// What makes the spec impossible to carry out.
     pub spec: Vec<Problem>,
     /// What is wrong with the objects that the spec refers to.
     pub references: Vec<Problem>,
-    /// Objects of others that have a name the hub needs.
+    /// Objects that have a name the hub needs and that it does not own.
     pub conflicts: Vec<String>,
-    /// Fields of the spec that were left out; the rest is carried out.
+    /// Fields of the spec that were dropped. The rest is applied.
     pub dropped: Vec<String>,
-    /// Kinds that the spec asks for and the cluster does not know; the rest is carried out.
+    /// Kinds that the spec asks for and the API server does not serve. The rest is applied.
     pub unserved: Vec<ThirdPartyKind>,
 }
 
 impl Findings {
-    /// Whether the hub's children have to stay as they are.
+    /// Whether the hub's children must stay as they are.
     pub fn is_blocking(&self) -> bool {
         !(self.spec.is_empty() && self.references.is_empty() && self.conflicts.is_empty())
     }
@@ -48,7 +48,7 @@ impl Findings {
         ConditionState::new(false, reason, self.omissions().collect::<Vec<_>>().join("; "))
     }
 
-    /// What was left out, though the rest is carried out: a sentence for each.
+    /// Returns a sentence for each part of the spec that was left out while the rest is applied.
     pub fn omissions(&self) -> impl Iterator<Item = String> {
         let fields = self.dropped.join(", ");
         let dropped = (!fields.is_empty()).then(|| format!("unknown or protected, and left out: {fields}"));

@@ -1,4 +1,4 @@
-//! From what a pass found to the resource's status. Pure.
+//! Computes the resource's status from what a reconcile observed. No I/O.
 
 mod exposure;
 mod findings;
@@ -19,7 +19,7 @@ use notification_hub_crds::condition::{ConditionType, Reason};
 
 use rollout::Rollout;
 
-/// What a condition says.
+/// Status, reason and message of a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct ConditionState {
     is_true: bool,
@@ -33,7 +33,7 @@ impl ConditionState {
     }
 }
 
-/// What the conditions are about.
+/// Inputs of the conditions.
 struct ConditionInputs<'a> {
     findings: &'a Findings,
     pending: Option<&'a [String]>,
@@ -42,7 +42,7 @@ struct ConditionInputs<'a> {
     is_queued: bool,
 }
 
-/// Every condition, each about `generation`.
+/// Returns every condition, each about `generation`.
 fn conditions(old: &[Condition], generation: i64, inputs: &ConditionInputs<'_>, now: Timestamp) -> Vec<Condition> {
     let ConditionInputs { findings, pending, exposed, rollout, is_queued } = inputs;
     let was_ready = old.iter().any(|condition| {
@@ -68,7 +68,7 @@ fn conditions(old: &[Condition], generation: i64, inputs: &ConditionInputs<'_>, 
     ConditionType::ALL.map(|kind| condition(old, generation, kind, state(kind), now)).into()
 }
 
-/// A condition about `generation`. Its time moves only where its status flips.
+/// Returns a condition about `generation`. Its transition time changes only with its status.
 fn condition(
     old: &[Condition],
     generation: i64,
@@ -88,7 +88,7 @@ fn condition(
     }
 }
 
-/// What is found in the way comes first, whatever still runs.
+/// Returns the state of `Ready`. A problem that blocks the hub comes before the state of its pods.
 fn ready(inputs: &ConditionInputs<'_>, was_ready: bool) -> ConditionState {
     let ConditionInputs { findings, pending, rollout, .. } = inputs;
     let blocked = [
@@ -122,13 +122,13 @@ fn paused(pending: Option<&[String]>) -> ConditionState {
     }
 }
 
-/// The API server takes 32768 bytes of message; nobody reads more than this.
+/// Maximum length of a condition's message, in characters. The API server accepts 32768 bytes.
 const MAX_MESSAGE_CHARS: usize = 2000;
 
-/// The API server takes 1024 bytes of note with an Event; a character may be four.
+/// Maximum length of an Event's note, in characters of up to four bytes. The API server accepts 1024 bytes.
 const MAX_NOTE_CHARS: usize = 250;
 
-/// A message as short as an Event's note has to be.
+/// Truncates a message to the length of an Event's note.
 pub fn event_note(message: String) -> String {
     truncated(message, MAX_NOTE_CHARS)
 }

@@ -1,4 +1,4 @@
-//! What a Deployment's status says about the hub. No I/O.
+//! Conditions of the hub that follow from its Deployment's status. No I/O.
 //!
 //! While pods serve, those that are missing are given time: a node that is drained, a pod that is moved and each step of an
 //! autoscaler are over within it. How long they are missing the Deployment's own condition `Available` tells.
@@ -11,15 +11,15 @@ use notification_hub_crds::condition::Reason;
 
 use super::ConditionState;
 
-/// Pods may be missing for this time before that is a degradation.
+/// Time for which pods may be missing before the hub is degraded.
 const MISSING_PODS_GRACE_PERIOD: Duration = Duration::from_secs(300);
 
-/// How far a Deployment is.
+/// State of a Deployment's rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RolloutState {
     NotDeployed,
     ScaledToZero,
-    /// Its controller has not seen its last change yet.
+    /// The Deployment controller has not observed the last change yet.
     Unobserved,
     InProgress,
     Complete,
@@ -31,19 +31,19 @@ enum RolloutState {
     PodsRefused,
 }
 
-/// Whether every pod is of the version that the Deployment wants, and one answers unless none is wanted.
+/// Returns whether every pod has the desired version, and at least one is available unless none is desired.
 pub fn is_rollout_over(deployment: &Deployment) -> bool {
     let rollout = Rollout::new(Some(deployment), Timestamp::MIN);
     matches!(rollout.state, RolloutState::Complete | RolloutState::ScaledToZero | RolloutState::Missing)
 }
 
-/// When pods that are missing will have been so for too long, if that is after `now`.
+/// Returns when missing pods make the hub degraded, or `None` if no pod is missing or the time is not after `now`.
 pub fn overdue_at(deployment: &Deployment, now: Timestamp) -> Option<Timestamp> {
     let since = missing_since(deployment.status.as_ref()?)?;
     Some(since + MISSING_PODS_GRACE_PERIOD).filter(|overdue| *overdue > now)
 }
 
-/// What was read from a Deployment.
+/// Rollout of a Deployment, as read from its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rollout {
     state: RolloutState,

@@ -1,4 +1,4 @@
-//! The whole status of a resource. Pure.
+//! The whole status of a resource. No I/O.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
@@ -10,26 +10,26 @@ use notification_hub_crds::v1alpha1::{KeyTimes, NotificationHubStatus, Source, S
 use super::{ConditionInputs, ConditionState, Exposure, Findings, Rollout, condition, conditions, exposure};
 use crate::model::{CONTAINER, labels, names};
 
-/// What a pass has seen and done.
+/// What a reconcile observed and did: the input of the status.
 #[derive(Clone, Debug, Default)]
 pub struct ObservedState {
-    /// What is in the way, or was left out.
+    /// Problems that block the hub, and parts of the spec that were left out.
     pub findings: Findings,
     /// The Deployment, if there is one.
     pub deployment: Option<Deployment>,
-    /// The ways from outside, as far as they are asked for and there.
+    /// Objects that expose the hub, if the spec asks for them and they exist.
     pub exposure: Exposure,
-    /// The times of the generated key, if it was written or needed no writing.
+    /// Rotation times of the generated keys, or `None` if they were not applied.
     pub keys: Option<KeyTimes>,
-    /// The objects that are waiting for a change. Only of a paused hub.
+    /// Objects with pending changes, or `None` unless the hub is paused.
     pub pending: Option<Vec<String>>,
-    /// How many clients there are, if that was asked.
+    /// Number of clients, or `None` if it is unknown.
     pub connections: Option<i64>,
-    /// Whether a rollout has to wait until those of other hubs are over.
+    /// Whether the rollout waits until rollouts of other hubs are over.
     pub is_queued: bool,
 }
 
-/// The status of `hub` after a pass that failed: what it said, but for whether the hub is ready.
+/// Returns the status of `hub` after a failed reconcile: the previous one with another `Ready`.
 pub fn failed_status(hub: &NotificationHub, failure: String, now: Timestamp) -> NotificationHubStatus {
     let generation = hub.metadata.generation.unwrap_or_default();
     let mut status = hub.status.clone().unwrap_or_default();
@@ -41,7 +41,7 @@ pub fn failed_status(hub: &NotificationHub, failure: String, now: Timestamp) -> 
     status
 }
 
-/// The status that `hub` should have.
+/// Returns the status that `hub` should have.
 pub fn status(hub: &NotificationHub, observed: &ObservedState, now: Timestamp) -> NotificationHubStatus {
     let ObservedState { findings, deployment, exposure, keys, pending, connections, is_queued } = observed;
     let deployment = deployment.as_ref();

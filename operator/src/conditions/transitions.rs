@@ -1,4 +1,4 @@
-//! What is worth an Event: a change of what the hub's conditions say. Pure.
+//! Changes of the hub's conditions that are reported as Events. No I/O.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use notification_hub_crds::condition::{ConditionType, Reason};

@@ -1,11 +1,11 @@
-//! From a hub's metrics to a number of clients, and whether it is worth telling. Pure.
+//! Parses the number of clients from a hub's metrics, and decides whether a change is reported. No I/O.
 
 /// What every metric of a hub begins with.
 const PREFIX: &str = "notification_hub_";
 
 const CONNECTIONS: &str = "notification_hub_connections{";
 
-/// The clients that are connected, by the text of a hub's metrics; nothing if it is no hub's.
+/// Returns the number of connected clients in the text of a hub's metrics, or `None` if the text is not a hub's.
 pub fn parse_client_count(metrics: &str) -> Option<i64> {
     let is_hub = metrics.lines().any(|line| line.starts_with(PREFIX));
     let value = |line: &str| line.rsplit_once(' ')?.1.parse::<f64>().ok();
@@ -13,7 +13,7 @@ pub fn parse_client_count(metrics: &str) -> Option<i64> {
     is_hub.then(|| series.filter_map(value).filter(|count| *count >= 0.0).sum::<f64>() as i64)
 }
 
-/// Whether a count has moved by a tenth of what was told.
+/// Returns whether a count differs from the reported one by at least a tenth of it.
 pub fn has_changed(told: Option<i64>, now: i64) -> bool {
     told.is_none_or(|told| now.abs_diff(told).saturating_mul(10) >= told.unsigned_abs().max(1))
 }

@@ -1,4 +1,4 @@
-//! How many clients a hub has, by what its pods tell.
+//! Number of clients of each hub, from the metrics of its pods.
 //!
 //! A reconcile does not wait for pods: it writes the last known count.
 

@@ -12,19 +12,19 @@ use tokio::net::TcpStream;
 
 use super::parse_client_count;
 
-/// A pod that takes longer is not waited for.
+/// Timeout of a scrape.
 const SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// No hub's metrics are longer.
+/// Maximum size of the metrics, in bytes.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// Why a pod's clients are not known.
+/// Why a pod's number of clients is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum ScrapeError {
     /// No answer in time.
     #[error("no answer within {} s", SCRAPE_TIMEOUT.as_secs())]
     Timeout,
-    /// There is nobody.
+    /// The connection failed.
     #[error(transparent)]
     Connect(#[from] std::io::Error),
     /// The connection ended.
@@ -36,12 +36,12 @@ pub enum ScrapeError {
     /// It was too long, or broke off.
     #[error("{0}")]
     Body(Box<dyn std::error::Error + Send + Sync>),
-    /// Somebody else's metrics.
+    /// The metrics are not a hub's.
     #[error("it is no hub")]
     NotAHub,
 }
 
-/// The clients of the hub whose admin port this is.
+/// Returns the number of clients of the hub whose admin port this is.
 pub async fn scrape(address: SocketAddr) -> Result<i64, ScrapeError> {
     match tokio::time::timeout(SCRAPE_TIMEOUT, read(address)).await {
         Ok(result) => result,

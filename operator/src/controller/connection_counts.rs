@@ -1,5 +1,5 @@
-//! The pods of every hub are asked once a minute how many clients they have, and a pass is run where that has moved by a
-//! tenth of what is told.
+//! Polls the pods of every hub for their number of clients once a minute, and triggers a reconcile if the sum differs by a tenth
+//! from the reported one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use tokio::time::sleep;
 use super::GuardedHub;
 use crate::context::Context;
 
-/// The pause between two rounds.
+/// Pause between two rounds of polling.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Hubs that are asked at once.
+/// Maximum number of hubs that are polled at once.
 const MAX_CONCURRENT_POLLS: usize = 8;
 
-/// The hubs whose count has moved, for ever.
+/// Returns an endless stream of the hubs whose count has changed.
 pub(super) fn changed_hubs(
     store: Store<GuardedHub>,
     context: Arc<Context>,

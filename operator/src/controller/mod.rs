@@ -1,9 +1,9 @@
-//! Watches, and runs a pass wherever something has changed. One controller per namespace, or one for all.
+//! Watches resources and objects, and reconciles the hubs that a change concerns. One controller per namespace, or one for all.
 //!
 //! Children and Secrets are watched by their metadata only: neither a fleet's Deployments nor a cluster's Secrets are
 //! held in memory. Of the kinds of children only objects with the operator's label are watched: a cluster's other ConfigMaps
-//! and Services are not sent at all. A child that loses the label counts as deleted; a foreign object that was in the way has
-//! none, so that its end is found by looking again.
+//! and Services are not sent at all. A child that loses the label counts as deleted. A conflicting object that the hub does not
+//! own has no such label, so the hub is reconciled again after a delay.
 
 pub mod backoff;
 mod connection_counts;
@@ -35,25 +35,25 @@ use crate::model::labels;
 use crate::reconcile::{self, ReconcileOutcome};
 use crate::third_party::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor, refresh, run_discovery};
 
-/// A resource, or what could be made out of one that is malformed.
+/// A resource, or the metadata of one that cannot be parsed.
 pub type GuardedHub = DeserializeGuard<NotificationHub>;
 
-/// Passes that run at once, per controller.
+/// Maximum number of concurrent reconciles per controller.
 const MAX_CONCURRENT_RECONCILES: u16 = 16;
 
-/// Changes within this time make one pass.
+/// Changes within this time cause one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
-/// Every resource is looked at this often, whatever was or was not noticed.
+/// Interval at which every resource is reconciled, even if no change was seen.
 const RESYNC_INTERVAL: Duration = Duration::from_secs(600);
 
-/// A refusal may end without anything that is watched changing (quotas, policies).
+/// Delay after the API server refused a child. The refusal may end without a change of a watched object (quotas, policies).
 const REFUSED_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Failures in a row that may pass by themselves and are not told of in the status.
+/// Transient failures in a row that are not reported in the status.
 const TOLERATED_FAILURES: u32 = 2;
 
-/// Runs until `stop` says so and the passes that have begun are over. No namespaces means all of them.
+/// Runs until `stop` is true and the running reconciles are over. An empty list of namespaces means all of them.
 pub async fn run(client: Client, namespaces: &[String], context: Arc<Context>, stop: watch::Receiver<bool>) {
     let mut asked = stop.clone();
     tokio::select! {
@@ -172,14 +172,14 @@ async fn run_controller(
             std::future::ready(())
         });
     tokio::select! {
-        // No pass has begun.
+        // No reconcile has begun.
         () = stopped => {}
         () = running => {}
     }
 }
 
-/// Ends when `stop` says so before the hubs are known. The controller, which does not listen any more then, would wait for
-/// them for ever.
+/// Completes when `stop` becomes true before the first list of hubs is complete. The controller would wait for that list for
+/// ever.
 async fn stopped_before_sync(hubs: Store<GuardedHub>, mut stop: watch::Receiver<bool>) {
     // An error means that nobody is left who could say so.
     let _ = stop.wait_for(|stop| *stop).await;
@@ -192,7 +192,7 @@ fn controller_config() -> ControllerConfig {
     ControllerConfig::default().concurrency(MAX_CONCURRENT_RECONCILES).debounce(DEBOUNCE)
 }
 
-/// Reads the kind in one namespace, or in all.
+/// Returns the API of a kind in one namespace, or in all of them for `None`.
 fn scoped_api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -203,7 +203,7 @@ where
     }
 }
 
-/// One pass, as the controller calls it.
+/// Reconciles a resource once. The controller calls it.
 pub async fn reconcile(guarded: Arc<GuardedHub>, context: Arc<Context>) -> Result<Action, reconcile::ReconcileError> {
     let hub = match &guarded.0 {
         Ok(hub) => hub,
@@ -223,7 +223,7 @@ pub async fn reconcile(guarded: Arc<GuardedHub>, context: Arc<Context>) -> Resul
         Ok(reconciled) => timer.finished(reconciled.outcome.as_str()),
         Err(error) => {
             timer.failed(error.step(), error.category());
-            // What passes by itself is not told of at once: most of it is over with the next pass.
+            // Transient failures are not reported at once: most of them end with the next reconcile.
             let has_failed = context.backoff.failures(&ObjectRef::from_obj(&*guarded).erase());
             if !error.is_transient() || has_failed >= TOLERATED_FAILURES {
                 Box::pin(reconcile::status::write_failure(&context, hub, error)).await;
@@ -240,7 +240,7 @@ pub async fn reconcile(guarded: Arc<GuardedHub>, context: Arc<Context>) -> Resul
     Ok(Action::requeue(due.map_or(pause, |due| due.clamp(backoff::MIN_DELAY, pause))))
 }
 
-/// When a failed pass is tried again.
+/// Returns when a failed reconcile is retried.
 pub fn error_policy(guarded: Arc<GuardedHub>, error: &reconcile::ReconcileError, context: Arc<Context>) -> Action {
     if let reconcile::ReconcileError::Status(status) = error
         && status.is_stale()

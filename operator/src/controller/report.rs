@@ -1,4 +1,4 @@
-//! What the outside hears of the controller: log, metrics, Events.
+//! Reports of the controller: log lines, metrics, Events.
 
 use kube::Resource;
 use kube::core::DynamicObject;
@@ -14,7 +14,7 @@ use crate::reconcile;
 
 type StreamResult = Result<(ObjectRef<GuardedHub>, Action), Error<reconcile::ReconcileError, watcher::Error>>;
 
-/// Failed passes have been reported by the error policy; here it is about the watches.
+/// Reports failed watches and forgets deleted hubs. The error policy reports failed reconciles.
 pub(super) fn on_result(context: &Context, result: StreamResult) {
     match result {
         Ok(_) | Err(Error::ReconcilerFailed(..)) => {}
@@ -27,7 +27,7 @@ pub(super) fn on_result(context: &Context, result: StreamResult) {
     }
 }
 
-/// Forgets a hub that was deleted.
+/// Removes the state of a deleted hub.
 pub(super) fn forget_hub(context: &Context, hub: ObjectRef<DynamicObject>) {
     context.backoff.reset(&hub);
     context.connections.forget(&hub);
@@ -37,7 +37,7 @@ pub(super) fn forget_hub(context: &Context, hub: ObjectRef<DynamicObject>) {
     context.metrics.forget_hub(&namespace, &name);
 }
 
-/// A resource that is no NotificationHub of this version: told to everybody, and the others go on.
+/// Reports a resource that cannot be parsed. Other resources are not affected.
 pub(super) async fn report_malformed(context: &Context, guarded: &GuardedHub, invalid: &InvalidObject) {
     context.metrics.malformed_resource();
     let metadata = &invalid.metadata;

@@ -1,4 +1,4 @@
-//! Kinds that a cluster need not know: they are watched while it does, and every hub is looked at when that changes.
+//! Watches third-party kinds while the API server serves them, and reconciles every hub when the set of served kinds changes.
 
 use futures_util::{Stream, StreamExt, stream};
 use kube::Api;
@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::model::labels;
 use crate::third_party::ThirdPartyResource;
 
-/// The hubs that changed objects of a kind concern, while the cluster knows it.
+/// Returns a stream of the hubs that changed objects of a kind concern, while the API server serves the kind.
 pub(super) fn hubs_of_changed_children<K: ThirdPartyResource>(
     api: Api<PartialObjectMeta<K>>,
     context: &Context,
@@ -37,7 +37,7 @@ pub(super) fn hubs_of_changed_children<K: ThirdPartyResource>(
     })
 }
 
-/// Every hub, whenever the cluster has come to know another set of kinds.
+/// Returns a stream of all hubs, each time the set of served kinds changes.
 pub(super) fn hubs_on_discovery(
     context: &Context,
     store: Store<GuardedHub>,

@@ -1,4 +1,4 @@
-//! Which hubs a changed object concerns. No I/O but for a look into the store of hubs.
+//! Maps a changed object to the hubs that it concerns. No I/O: reads the store of hubs only.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::cluster::Kind;
 use crate::context::Context;
 use crate::model::names::CHILD_NAME_SUFFIXES;
 
-/// The hubs that a child, or an object with the name of one, concerns. By name rather than by owner, so that the end of
-/// a foreign object that was in the way is noticed too.
+/// Returns a mapper from a child, or an object with the name of one, to its hubs. It maps by name instead of owner, so that the
+/// deletion of a conflicting object that no hub owns is noticed too.
 pub(super) fn hubs_of_child<K: Kind>(
     store: Store<GuardedHub>,
 ) -> impl Fn(PartialObjectMeta<K>) -> Vec<ObjectRef<GuardedHub>> {
@@ -27,7 +27,7 @@ pub(super) fn hubs_of_child<K: Kind>(
     }
 }
 
-/// The hubs that a Secret concerns: as a child, or because their spec names it.
+/// Returns a mapper from a Secret to the hubs that own it or whose spec refers to it.
 pub(super) fn hubs_of_secret(
     store: Store<GuardedHub>,
     context: Arc<Context>,
@@ -41,7 +41,7 @@ pub(super) fn hubs_of_secret(
     }
 }
 
-/// The names that a hub may have which needs an object of this name.
+/// Returns the names of the hubs that would need an object of this name.
 fn candidate_hub_names(child: &str) -> impl Iterator<Item = &str> {
     CHILD_NAME_SUFFIXES.iter().filter_map(move |ending| child.strip_suffix(ending)).filter(|name| !name.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The key by which replicas know each other's connection tokens. No I/O; random numbers come from the cryptography
+//! The key with which replicas verify each other's connection tokens. No I/O. Random numbers come from the cryptography
 //! library.
 
 use std::fmt;
@@ -8,7 +8,7 @@ use super::KeyGenerationError;
 /// Entry of the Secret `<name>-tokens`.
 pub const CONNECTION_TOKEN_ENTRY: &str = "connection-token.key";
 
-/// How many bytes are made. The hub takes no fewer.
+/// Length of a generated key, and the minimum that the hub accepts, in bytes.
 const KEY_BYTES: usize = 32;
 
 /// A secret that all replicas of a hub have.
@@ -16,14 +16,14 @@ const KEY_BYTES: usize = 32;
 pub struct ConnectionTokenKey(Vec<u8>);
 
 impl ConnectionTokenKey {
-    /// Makes a new one.
+    /// Generates a new key.
     pub fn generate() -> Result<ConnectionTokenKey, KeyGenerationError> {
         let mut bytes = vec![0; KEY_BYTES];
         aws_lc_rs::rand::fill(&mut bytes).map_err(|_| KeyGenerationError)?;
         Ok(ConnectionTokenKey(bytes))
     }
 
-    /// Takes one as it was stored; none if the hub would not take it.
+    /// Reads a stored key. Returns `None` if it is too short for the hub.
     pub fn from_bytes(stored: &[u8]) -> Option<ConnectionTokenKey> {
         (stored.len() >= KEY_BYTES).then(|| ConnectionTokenKey(stored.to_vec()))
     }

@@ -1,4 +1,4 @@
-//! Whether an entry of a user's Secret is a key that the hub will accept. Pure.
+//! Checks whether an entry of a user's Secret is a key that the hub accepts. No I/O.
 //!
 //! Judges as the hub does (a test in `tests/contract.rs` holds them together), so that a malformed key is reported in
 //! the resource's status instead of by a pod that does not start.
@@ -14,10 +14,10 @@ use serde::Deserialize;
 
 use super::pem;
 
-/// The shortest HS256 secret, in bytes.
+/// Minimum length of an HS256 secret, in bytes.
 const MIN_SECRET_BYTES: usize = 32;
 
-/// The shortest RSA modulus, in bytes.
+/// Minimum length of an RSA modulus, in bytes.
 const MIN_MODULUS_BYTES: usize = 256;
 
 /// What is wrong with an entry. Tells nothing of its content.
@@ -43,13 +43,13 @@ pub enum EntryProblem {
     ShortSecret(usize),
 }
 
-/// Whether an entry of this name is read at all.
+/// Returns whether the hub reads an entry of this name.
 pub fn is_key_entry(name: &str) -> bool {
-    // The hub passes over hidden files.
+    // The hub ignores hidden files.
     !name.starts_with('.') && (name.ends_with(".pem") || name.ends_with("jwks.json") || name.ends_with(".secret"))
 }
 
-/// Judges an entry by its name and content; one that is not read is fine.
+/// Checks an entry by its name and content. An entry that the hub does not read is valid.
 pub fn check_entry(name: &str, content: &[u8]) -> Result<(), EntryProblem> {
     match () {
         () if !is_key_entry(name) => Ok(()),

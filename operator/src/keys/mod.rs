@@ -1,5 +1,5 @@
-//! Keys that sign tokens: making a pair, its public half as a JWK, when the next one takes over, and judging what others
-//! bring. No I/O; random numbers come from the cryptography library.
+//! Keys that sign tokens: generates pairs, encodes their public halves as JWKs, plans their rotation, and checks keys of users.
+//! No I/O. Random numbers come from the cryptography library.
 
 mod connection_token;
 mod entry;
@@ -30,7 +30,7 @@ pub struct KeyPair {
     algorithm: KeyAlgorithm,
 }
 
-/// The cryptography library could not make a key.
+/// Error of the cryptography library while it generates a key.
 #[derive(Debug, thiserror::Error)]
 #[error("no key could be made")]
 pub struct KeyGenerationError;
@@ -42,7 +42,7 @@ impl std::fmt::Debug for KeyPair {
 }
 
 impl KeyPair {
-    /// Makes a new pair. Takes up to a second: not for an async task.
+    /// Generates a new pair. Blocks for up to a second: call it from `spawn_blocking`.
     pub fn generate(algorithm: KeyAlgorithm) -> Result<KeyPair, KeyGenerationError> {
         let der = match algorithm {
             KeyAlgorithm::RS256 => {
@@ -58,7 +58,7 @@ impl KeyPair {
         KeyPair::from_pem(&pem::encode_private_key(&der)).ok_or(KeyGenerationError)
     }
 
-    /// Takes a private key as it was stored; none if it is not a PKCS#8 key of one of the algorithms.
+    /// Reads a stored private key. Returns `None` unless it is a PKCS#8 key of one of the algorithms.
     pub fn from_pem(private_pem: &str) -> Option<KeyPair> {
         let der = pem::decode_private_key(private_pem.as_bytes())?;
         let (algorithm, name, mut jwk) = match rsa_jwk(&der) {

@@ -1,4 +1,4 @@
-//! The generated keys of a hub as its Secret holds them: in and out. Pure.
+//! Reads and writes the generated keys of a hub in the format of its Secret. No I/O.
 //!
 //! `rotation.json` is the operator's own record: what it needs to know beside the keys themselves. Whatever is broken or
 //! missing in a Secret is made out of the rest, as far as it goes: the public half of a key of which only that is left
@@ -23,7 +23,7 @@ pub const NEXT_ENTRY: &str = "next-private.pem";
 /// Entry of the Secret `<name>-jwt`: every public key that is valid.
 pub const JWKS_ENTRY: &str = "jwks.json";
 
-/// Entry of the Secret `<name>-jwt`: when which key has come and goes.
+/// Entry of the Secret `<name>-jwt`: when each key was made current and when it expires.
 pub const RECORD_ENTRY: &str = "rotation.json";
 
 /// The entries of a Secret.
@@ -32,15 +32,15 @@ type Entries = BTreeMap<String, ByteString>;
 /// The keys of a hub.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyRing {
-    /// The one to sign with, unless there is none that can be read.
+    /// The key to sign with, or `None` if there is no readable one.
     pub current: Option<SigningKey>,
-    /// The one that is about to take over.
+    /// The key that becomes the current one next, or `None`.
     pub next: Option<SigningKey>,
-    /// Those whose tokens are still accepted.
+    /// Keys whose tokens are still accepted.
     pub previous: Vec<PreviousKey>,
 }
 
-/// A key pair in use.
+/// A key pair that signs, or will sign, tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningKey {
     /// The pair.
@@ -49,12 +49,12 @@ pub struct SigningKey {
     pub since: Timestamp,
 }
 
-/// A public key whose private half signs no more.
+/// A public key whose private half no longer signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreviousKey {
     /// The key.
     pub jwk: Value,
-    /// The end of its tokens; none if nobody has written it down.
+    /// When its tokens expire, or `None` if it was not recorded.
     pub until: Option<Timestamp>,
 }
 
@@ -77,8 +77,8 @@ struct PreviousKeyRecord {
 }
 
 impl KeyRing {
-    /// Reads a Secret's entries. Keys of which nobody knows since when they are there are as old as the Secret, which was
-    /// made at `made`; one that was put in by hand is new at `now`.
+    /// Reads a Secret's entries. A key without a recorded time is as old as the Secret, which was created at `made`. A key that
+    /// was put in by hand is new at `now`.
     pub fn from_entries(entries: &Entries, made: Timestamp, now: Timestamp) -> KeyRing {
         let text = |entry: &str| entries.get(entry).and_then(|ByteString(bytes)| std::str::from_utf8(bytes).ok());
         let record: Option<RotationRecord> = text(RECORD_ENTRY).and_then(|text| serde_json::from_str(text).ok());
@@ -117,13 +117,13 @@ impl KeyRing {
         }
     }
 
-    /// Every public key that is valid.
+    /// Returns every public key that is valid.
     fn public_keys(&self) -> impl Iterator<Item = &Value> {
         let pairs = self.current.iter().chain(&self.next).map(|signing| signing.pair.jwk());
         pairs.chain(self.previous.iter().map(|previous| &previous.jwk))
     }
 
-    /// The entries of the Secret.
+    /// Returns the entries of the Secret.
     pub fn entries(&self) -> Entries {
         let record = RotationRecord {
             current: self.current.as_ref().and_then(|current| key_id(current.pair.jwk())).map(str::to_owned),

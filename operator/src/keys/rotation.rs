@@ -1,4 +1,4 @@
-//! When a generated key gives way to the next one: a decision about keys and times. Pure.
+//! Plans when the next generated key replaces the current one. No I/O.
 //!
 //! ```text
 //!            publish       promote                  forget
@@ -16,11 +16,11 @@ use notification_hub_crds::v1alpha1::{KeyAlgorithm, KeyTimes};
 
 use super::{KeyPair, KeyRing, PreviousKey, SigningKey};
 
-/// How long a public key is out before anything signs with its private half: kubelets take up to two minutes to bring it
-/// into the pods.
+/// Time between the publication of a public key and the first use of its private half. Kubelets take up to two minutes to update
+/// the pods.
 pub const PUBLICATION_LEAD_TIME: Duration = Duration::from_secs(180);
 
-/// What a hub wants of its keys.
+/// Rotation settings of a hub's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RotationPolicy {
     /// What they sign with.
@@ -31,27 +31,27 @@ pub struct RotationPolicy {
     pub overlap: Duration,
 }
 
-/// A key that has to be made.
+/// A key that has to be generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingKey {
-    /// There is none to sign with.
+    /// The current key.
     Current,
-    /// The one that will take over.
+    /// The next key.
     Next,
 }
 
-/// What the keys should be, all but for one that has to be made.
+/// The desired keys, except for one that has to be generated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RotationPlan {
     /// The keys.
     pub ring: KeyRing,
-    /// The key that they lack.
+    /// The key that has to be generated, or `None`.
     pub missing: Option<MissingKey>,
     policy: RotationPolicy,
     now: Timestamp,
 }
 
-/// Decides what becomes of the stored keys now.
+/// Plans the desired keys from the stored ones at `now`.
 pub fn plan_rotation(stored: KeyRing, policy: RotationPolicy, now: Timestamp) -> RotationPlan {
     let KeyRing { current, next, previous } = stored;
     let overlap = saturating_add(now, policy.overlap);
@@ -95,7 +95,7 @@ fn promote(ring: &mut KeyRing, now: Timestamp, overlap: Timestamp) {
     );
 }
 
-/// When the next key should take over.
+/// Returns when the next key should replace the current one.
 fn rotation_due(current: &SigningKey, policy: &RotationPolicy) -> Timestamp {
     if current.pair.algorithm() == policy.algorithm {
         saturating_add(current.since, policy.rotate_every)
@@ -115,12 +115,12 @@ fn saturating_add(time: Timestamp, duration: Duration) -> Timestamp {
 }
 
 impl RotationPlan {
-    /// The algorithm of the key that has to be made.
+    /// Returns the algorithm of the key that has to be generated.
     pub fn algorithm(&self) -> KeyAlgorithm {
         self.policy.algorithm
     }
 
-    /// The keys, with the one that was made.
+    /// Returns the desired keys, including the generated one.
     pub fn into_ring(mut self, made: KeyPair) -> KeyRing {
         let signing = Some(SigningKey { pair: made, since: self.now });
         match self.missing {
@@ -131,13 +131,13 @@ impl RotationPlan {
         self.ring
     }
 
-    /// What the status tells, once the plan is carried out.
+    /// Returns the times for the status, once the plan is applied.
     pub fn times(&self) -> KeyTimes {
         let last = self.ring.current.as_ref().map_or(self.now, |current| current.since);
         KeyTimes { last_rotation: Time(last), next_rotation: Time(self.promotion()) }
     }
 
-    /// When there is something to decide again, once the plan is carried out.
+    /// Returns when to plan again, once the plan is applied.
     pub fn due(&self) -> Timestamp {
         let is_published = self.ring.next.is_some() || self.missing == Some(MissingKey::Next);
         let next =
@@ -145,7 +145,7 @@ impl RotationPlan {
         self.ring.previous.iter().filter_map(|key| key.until).fold(next, Timestamp::min)
     }
 
-    /// When the next key takes over.
+    /// Returns when the next key becomes the current one.
     fn promotion(&self) -> Timestamp {
         let Some(current) = &self.ring.current else { return saturating_add(self.now, self.policy.rotate_every) };
         let published = match (&self.ring.next, self.missing) {

@@ -1,7 +1,7 @@
-//! What to do about a Lease. Pure.
+//! Decides what to do about a Lease. No I/O.
 //!
-//! No clock of another machine is looked at: a lease has run out when it was not renewed for its duration, as measured
-//! here since its record was first seen.
+//! Clocks of other machines are not used. A lease has expired if it was not renewed for its duration, as measured by this process
+//! since it first saw the record.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use tokio::time::Instant;
 /// The times of an election.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// How long others wait after a renewal.
+    /// Time for which other processes wait after a renewal.
     pub lease: Duration,
-    /// How long a leader goes on without having renewed. Shorter than the lease by more than a call may take.
+    /// Time for which a leader continues without a renewal. Shorter than the lease by at least the timeout of a call.
     pub renew_deadline: Duration,
-    /// The pause between two looks.
+    /// Pause between two attempts.
     pub retry: Duration,
 }
 
@@ -31,7 +31,7 @@ impl Default for Timing {
 /// A Lease as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseRecord {
-    /// Who has it; nobody after it was given back.
+    /// Identity of the holder. `None` or empty after a release.
     pub holder: Option<String>,
     /// How long a renewal lasts.
     pub duration: Duration,
@@ -53,7 +53,7 @@ pub enum Decision {
     },
 }
 
-/// Decides for `me`, who has first seen this record at `first_seen`.
+/// Decides for the process `me`, which first saw this record at `first_seen`.
 pub fn decide(me: &str, record: Option<&LeaseRecord>, first_seen: Instant, now: Instant) -> Decision {
     let Some(record) = record else { return Decision::Acquire };
     let until = first_seen + record.duration;

@@ -25,7 +25,7 @@ impl LeaseStore {
         LeaseStore { api: Api::namespaced(client, namespace), name: name.to_owned(), me: me.to_owned(), timing }
     }
 
-    /// The process's name.
+    /// Returns the identity of this process.
     pub(super) fn identity(&self) -> &str {
         &self.me
     }
@@ -34,12 +34,12 @@ impl LeaseStore {
         self.timing
     }
 
-    /// What is written, if anything is.
+    /// Reads the Lease. Returns `None` if it does not exist.
     pub(super) async fn read(&self) -> Result<Option<Lease>, CallError> {
         with_timeout(self.api.get_opt(&self.name)).await
     }
 
-    /// Writes this process's name into the Lease, in the place of what was `seen`.
+    /// Writes this process as the holder into the Lease, replacing `seen`. Fails with a conflict if the Lease has changed since.
     pub(super) async fn acquire(&self, seen: Option<Lease>) -> Result<Lease, CallError> {
         let now = Some(MicroTime(Timestamp::now()));
         let before = seen.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();
@@ -60,7 +60,7 @@ impl LeaseStore {
         self.write(seen, spec).await
     }
 
-    /// Takes this process's name out, so that the next one need not wait. Tells whether it was in.
+    /// Clears the holder, so that the next process need not wait. Returns whether this process was the holder.
     pub(super) async fn release(&self) -> Result<bool, CallError> {
         let Some(lease) = self.read().await? else { return Ok(false) };
         let before = lease.spec.clone().unwrap_or_default();
@@ -86,7 +86,7 @@ impl LeaseStore {
     }
 }
 
-/// What matters of a Lease.
+/// Extracts the record of a Lease.
 pub(super) fn record(lease: &Lease, default: Duration) -> LeaseRecord {
     let spec = lease.spec.as_ref();
     let seconds = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());

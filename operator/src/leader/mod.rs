@@ -1,7 +1,7 @@
-//! Who may write: one process at a time, by a Lease.
+//! Leader election with a Lease: one process writes at a time.
 //!
-//! A leader's claim ends at a moment of its own clock, which moves on with every renewal that the API server has
-//! confirmed. Every write looks at the claim first.
+//! A leader's claim ends at a time of its own clock. Each renewal that the API server confirms extends it. Every write checks the
+//! claim first.
 
 mod decision;
 mod lease;
@@ -14,20 +14,20 @@ pub use task::{Election, ElectionOutcome};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Until when this process leads, if it does.
+/// When this process stops leading, or `None` if it does not lead.
 pub type Claim = Option<Instant>;
 
-/// The right to write.
+/// Whether this process may write.
 #[derive(Clone, Debug)]
 pub enum Leadership {
-    /// There is no election: this is the only process.
+    /// Election is off: this is the only process.
     NoElection,
-    /// As long as the claim lasts.
+    /// This process may write while its claim lasts.
     Elected(watch::Receiver<Claim>),
 }
 
 impl Leadership {
-    /// Whether this process leads at this moment.
+    /// Returns whether this process leads now.
     pub fn is_leader(&self) -> bool {
         match self {
             Leadership::NoElection => true,
@@ -35,7 +35,7 @@ impl Leadership {
         }
     }
 
-    /// Waits until this process leads. Never ends if nobody can ever tell.
+    /// Waits until this process leads. Never completes if the election has ended.
     pub async fn wait_until_leader(&self) {
         if let Leadership::Elected(claim) = self
             && claim.clone().wait_for(Option::is_some).await.is_err()

@@ -1,4 +1,4 @@
-//! The election: looks at the Lease again and again, and publishes the claim.
+//! The election task: acquires and renews the Lease, and publishes the claim.
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -11,7 +11,7 @@ use crate::cluster::CallError;
 /// How an election ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElectionOutcome {
-    /// As was asked; a lease that was held is free.
+    /// It was asked to stop, and has released the lease if it held it.
     Released,
     /// The lease was lost: this process may do nothing more.
     Lost,
@@ -31,7 +31,7 @@ impl Election {
         (Election { store, claim, seen: None }, Leadership::Elected(receiver))
     }
 
-    /// Runs until `stop` says so, or until a lease that was held is lost.
+    /// Runs until `stop` is true, or until a lease that was held is lost.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> ElectionOutcome {
         loop {
             let asked_to_stop = stop.wait_for(|stop| *stop);
@@ -49,7 +49,7 @@ impl Election {
         ElectionOutcome::Released
     }
 
-    /// One look and what follows from it, and the pause behind it. Tells whether the lease was lost.
+    /// Tries once to acquire or renew the lease, then pauses. Returns whether the lease was lost.
     async fn run_once(&mut self) -> bool {
         let deadline = *self.claim.borrow();
         let turn = match deadline {

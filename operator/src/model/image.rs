@@ -1,4 +1,4 @@
-//! A reference to a container image. Pure.
+//! A reference to a container image. No I/O.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ pub struct ImageReference {
     digest: Option<String>,
 }
 
-/// Not a reference to an image.
+/// Error of a text that is not an image reference.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0:?} is no image; give REPOSITORY[:TAG][@sha256:DIGEST]")]
 pub struct InvalidImage(String);
@@ -62,7 +62,7 @@ impl fmt::Display for ImageReference {
 }
 
 impl ImageReference {
-    /// This image, but for what the spec says. A tag or digest of the spec's replaces both of this one's.
+    /// Returns this image with the overrides of a spec. A tag or digest of the spec replaces both of this image.
     pub fn with_overrides(&self, spec: &Image) -> ImageReference {
         let own_version = spec.tag.is_none() && spec.digest.is_none();
         ImageReference {

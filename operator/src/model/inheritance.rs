@@ -1,4 +1,4 @@
-//! Which labels and annotations of a hub's resource its children get. Pure.
+//! Labels and annotations that children inherit from their hub's resource. No I/O.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -7,10 +7,10 @@ use kube::Resource;
 
 use super::labels::Labels;
 
-/// What never passes on: kubectl's notes are about the resource itself, and ours are for the operator.
+/// Prefixes of names that are never inherited: kubectl's are about the resource itself, and this project's are for the operator.
 const NEVER_INHERITED_PREFIXES: [&str; 2] = ["kubectl.kubernetes.io/", "notificationhub.rs/"];
 
-/// What the operator's configuration lets pass on.
+/// Names that children inherit, from the operator's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inheritance {
     /// Of labels.
@@ -19,16 +19,16 @@ pub struct Inheritance {
     pub annotations: NamePatterns,
 }
 
-/// Names of labels or annotations: whole ones, and beginnings with a `*` behind.
+/// Names of labels or annotations, and prefixes that end with `*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamePatterns(Vec<String>);
 
-/// No list of names.
+/// Error of a text that is not a name or prefix.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0:?} is no name; give names, or beginnings of names with a * behind, separated by commas")]
 pub struct InvalidNamePattern(String);
 
-/// What a hub's children get.
+/// Labels and annotations that a hub's children inherit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inherited {
     /// Labels.
@@ -66,7 +66,7 @@ impl NamePatterns {
 }
 
 impl Inheritance {
-    /// What the children of a resource get.
+    /// Returns the labels and annotations that the children of a resource inherit.
     pub fn inherited_by_children(&self, resource: &impl Resource) -> Inherited {
         let metadata = resource.meta();
         Inherited {

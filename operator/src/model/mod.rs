@@ -1,4 +1,4 @@
-//! A hub whose spec and references have been checked: the only thing that builders see. Pure.
+//! A hub whose spec and references are validated: the only input of the builders. No I/O.
 
 pub mod backplane;
 pub mod defaults;
@@ -64,7 +64,7 @@ pub struct ValidatedHub {
     pub limits: Limits,
     /// What pods write.
     pub log: Log,
-    /// What is around its pods.
+    /// Networking and monitoring of its pods.
     pub networking: Networking,
     /// The installation's id.
     pub installation_id: Option<String>,

@@ -1,8 +1,8 @@
-//! The names of a hub and of everything that belongs to it. Pure.
+//! Names of a hub and of its children. No I/O.
 
 use std::fmt;
 
-/// The longest name of a hub: every child's name has to fit into a DNS label.
+/// Maximum length of a hub's name, in characters: every child's name must fit into a DNS label.
 pub const MAX_HUB_NAME_CHARS: usize = 40;
 
 const INTERNAL_SUFFIX: &str = "-internal";
@@ -10,10 +10,10 @@ const METRICS_SUFFIX: &str = "-metrics";
 const JWT_SUFFIX: &str = "-jwt";
 const TOKENS_SUFFIX: &str = "-tokens";
 
-/// What children's names have behind their hub's.
+/// Suffixes that follow the hub's name in the names of its children.
 pub const CHILD_NAME_SUFFIXES: [&str; 5] = ["", INTERNAL_SUFFIX, METRICS_SUFFIX, JWT_SUFFIX, TOKENS_SUFFIX];
 
-/// A name that can be the name of a Service, and that leaves room for the children's endings.
+/// A name that is valid for a Service and leaves room for the suffixes of children.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubName(String);
 

@@ -1,29 +1,29 @@
-//! What is around a hub's pods: its public Service, ways from outside, who may reach them, and who collects their metrics.
-//! Pure.
+//! Networking of a hub: its public Service, its exposure outside the cluster, its NetworkPolicy, and the monitors of its metrics.
+//! No I/O.
 
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use notification_hub_crds::v1alpha1::{ExposeHttpRoute, ExposeIngress, Monitor, PublicService};
 
-/// What is around a hub's pods.
+/// Networking of a hub.
 #[derive(Clone, Debug, Default)]
 pub struct Networking {
-    /// What the public Service is like.
+    /// Settings of the public Service.
     pub service: PublicService,
-    /// A way from outside by an Ingress.
+    /// The Ingress, or `None` if the spec does not ask for it.
     pub ingress: Option<ExposeIngress>,
-    /// A way from outside by an HTTPRoute.
+    /// The HTTPRoute, or `None` if the spec does not ask for it or the API server does not serve the kind.
     pub http_route: Option<ExposeHttpRoute>,
-    /// A ServiceMonitor.
+    /// The ServiceMonitor, or `None` as for the HTTPRoute.
     pub service_monitor: Option<Monitor>,
-    /// A PodMonitor.
+    /// The PodMonitor, or `None` as for the HTTPRoute.
     pub pod_monitor: Option<Monitor>,
-    /// Who may reach the pods; anybody if it is not there.
+    /// Restriction of the senders, or `None` if there is no NetworkPolicy.
     pub network_policy: Option<SenderPolicy>,
 }
 
-/// Who may reach the pods.
+/// Senders that may post to the hub.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SenderPolicy {
-    /// Who may post; never empty.
+    /// Peers that may post. Never empty.
     pub senders: Vec<NetworkPolicyPeer>,
 }

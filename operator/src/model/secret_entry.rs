@@ -1,4 +1,4 @@
-//! A value that nobody but the pod reads: where it is, and which content it has. Pure.
+//! Reference to a value in a Secret, with the fingerprint of its content. No I/O.
 
 use notification_hub_crds::v1alpha1::SecretKeyReference;
 

@@ -1,4 +1,4 @@
-//! Step 4: writes the children, but never over somebody else's object.
+//! Step 4: applies the children, but never overwrites an object that the hub does not own.
 //!
 //! All or nothing, whatever the API server answers at whichever writer. What runs is decided by one object, the Deployment: its
 //! pod template has the whole configuration in it, and names the Secrets. It is asked for first, by a dry run, so that what
@@ -29,31 +29,31 @@ use child_writer::ChildWriter;
 use desired_child::DesiredChild;
 use ownership_check::OwnershipCheck;
 
-/// What was written, as far as the next steps need it.
+/// Result of the apply step, as far as the next steps need it.
 #[derive(Debug)]
 pub struct AppliedObjects {
-    /// What the status tells of, as it is now.
+    /// Live objects that the status is computed from.
     pub live: LiveObjects,
-    /// The uids of all that is wanted.
+    /// The uids of all desired children.
     pub uids: BTreeSet<String>,
-    /// What would have been changed. Only of a rehearsal.
+    /// The changes of a dry run. Outside a dry run only what was pruned.
     pub changes: Vec<Change>,
-    /// Whether the Deployment has to wait until rollouts of other hubs are over.
+    /// Whether the Deployment waits until rollouts of other hubs are over.
     pub is_queued: bool,
 }
 
-/// How it went.
+/// Outcome of the apply step.
 #[derive(Debug)]
 pub enum ApplyOutcome {
-    /// All of it is as it should be.
+    /// Every child is as desired.
     Applied(Box<AppliedObjects>),
-    /// Objects of others have names that are needed; nothing was written.
+    /// Objects that the hub does not own have the names of children. Nothing was written.
     NotOwned(Vec<String>),
-    /// The API server does not take a child as it was built.
+    /// The API server refused the content of a child.
     Refused(String),
 }
 
-/// Applies every child of `hub`, after having looked at all of them.
+/// Checks the ownership of every child of `hub`, and then applies them.
 pub async fn apply(
     scope: &ReconcileScope<'_>,
     hub: &NotificationHub,
@@ -172,7 +172,7 @@ async fn apply_all(
     Ok(ApplyOutcome::Applied(Box::new(AppliedObjects { live, uids: writer.uids, changes: writer.changes, is_queued })))
 }
 
-/// Makes the key that the Secret lacks: now that it will be written.
+/// Generates the key that the Secret lacks, now that it is about to be written.
 async fn with_generated_key(
     cluster: &Cluster,
     secret: Option<DesiredChild<Secret>>,

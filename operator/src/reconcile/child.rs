@@ -1,9 +1,9 @@
-//! What the steps that write children share: how a child is called, and the failure of a call for one.
+//! Error and display name of a child, for the steps that write children.
 
 use crate::cluster::{CallError, Kind};
 use crate::keys::KeyGenerationError;
 
-/// A child could not be written.
+/// Error of writing a child.
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
     /// A call for it, or for all of a kind, failed.
@@ -20,7 +20,7 @@ pub enum ChildError {
 }
 
 impl ChildError {
-    /// The call for `object` failed.
+    /// Creates the error of a failed call for `object`.
     pub(super) fn new(object: String, source: CallError) -> ChildError {
         ChildError::Call { object, source }
     }
@@ -33,8 +33,8 @@ impl ChildError {
         }
     }
 
-    /// Whether the server minds what the object says. What it minds about metadata comes of a race (the object was made
-    /// anew between look and write) and passes.
+    /// Whether the API server refused the content of the object. A refusal of its metadata is the result of a race (the object was
+    /// replaced between the ownership check and the write) and transient.
     pub(super) fn is_content_rejection(&self) -> bool {
         let ChildError::Call { source, .. } = self else { return false };
         let Some(status) = source.status() else { return false };
@@ -44,7 +44,7 @@ impl ChildError {
     }
 }
 
-/// The kind and the name, for people.
+/// Returns the kind and the name, for messages.
 pub(super) fn display_name<K: Kind>(name: &str) -> String {
     format!("{} {name}", K::kind(&()))
 }

@@ -1,4 +1,4 @@
-//! Step 1: reads what the resource refers to.
+//! Step 1: reads the objects that the resource refers to.
 
 use std::collections::BTreeMap;
 
@@ -16,21 +16,21 @@ use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, KeyGenerationError
 use crate::model::{names, ownership, references};
 use crate::third_party::ThirdPartyKind;
 
-/// What the resource refers to.
+/// Objects that the resource refers to.
 #[derive(Debug, Default)]
 pub struct FetchedReferences {
     /// The Secrets that the spec names, as far as they exist.
     pub secrets: Secrets,
     /// The keys of `auth.generate`.
     pub generated: Option<ManagedSecret<StoredKeys>>,
-    /// The key that replicas share, where there is a `backplane`.
+    /// The connection token key that replicas share, if there is a `backplane`.
     pub token_key: Option<ManagedSecret<ConnectionTokenKey>>,
 }
 
 /// Secrets by their names.
 pub type Secrets = BTreeMap<String, Secret>;
 
-/// Generated keys as they were found.
+/// Generated keys as they are stored.
 #[derive(Debug)]
 pub struct StoredKeys {
     /// The keys.
@@ -39,16 +39,16 @@ pub struct StoredKeys {
     pub at: Timestamp,
 }
 
-/// A secret that the operator makes and keeps.
+/// Content of a Secret that the operator generates and manages.
 #[derive(Debug)]
 pub enum ManagedSecret<T> {
-    /// What is stored, or else a new one.
+    /// The stored content, or new content if there is none.
     Owned(T),
-    /// Somebody else's Secret has its name.
+    /// The hub does not own the existing Secret of this name.
     NotOwned(String),
 }
 
-/// Why it could not be read.
+/// Error of reading an object that the resource refers to.
 #[derive(Debug, thiserror::Error)]
 pub enum DereferenceError {
     /// A Secret.
@@ -103,12 +103,12 @@ pub async fn dereference(
     Ok(fetched)
 }
 
-/// The hub's Deployment as it is, for a pass that does not apply one.
+/// Reads the hub's live Deployment, for a reconcile that does not apply it. Returns `None` if there is none.
 pub async fn deployment(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<Deployment>, DereferenceError> {
     child(cluster, hub).await
 }
 
-/// The ways from outside that the spec asks for, as they are. Not of a kind that is `unserved`.
+/// Reads the live objects that expose the hub and that the spec asks for. Leaves out kinds that are `unserved`.
 pub async fn exposure(
     cluster: &Cluster,
     hub: &NotificationHub,
@@ -121,7 +121,7 @@ pub async fn exposure(
     }
     if asked.http_route.is_some() && !unserved.contains(&ThirdPartyKind::HttpRoute) {
         exposure.http_route = match child(cluster, hub).await {
-            // Told with what keeps it from being made.
+            // Reported with the failure to write it.
             Err(error) if error.category() == "forbidden" => None,
             result => result?,
         };
@@ -129,7 +129,7 @@ pub async fn exposure(
     Ok(exposure)
 }
 
-/// The hub's own object of its name.
+/// Reads the object with the hub's name. Returns `None` unless the hub owns it.
 async fn child<K: Kind>(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<K>, DereferenceError> {
     let failed = |source| DereferenceError::Child { kind: K::kind(&()).into_owned(), source };
     let live = cluster.get::<K>(&namespace(hub), &hub.name_any()).await.map_err(failed)?;

@@ -1,8 +1,8 @@
-//! One pass over one resource: dereference → validate → build → apply → prune → status.
+//! Reconciles one resource once: dereference → validate → build → apply → prune → status.
 //!
-//! Only the first and the last three steps talk to the API server. What is wrong with a resource or with what it refers
-//! to is no error but a finding: it ends in the status, and the hub's children stay as they are. A pass over a paused
-//! resource is a rehearsal: the API server tells what would change, and the status tells of it.
+//! Only the first and the last three steps call the API server. A problem with a resource, or with an object that it refers to, is a
+//! finding and not an error: it is reported in the status, and the hub's children stay as they are. A paused resource is reconciled
+//! by a dry run, and its status lists the pending changes.
 
 pub mod apply;
 pub mod apply_cache;
@@ -36,10 +36,10 @@ use change::Change;
 use dereference::FetchedReferences;
 use rollout_limiter::RolloutLimiter;
 
-/// The pause before a foreign object that is in the way is looked for again.
+/// Delay before a conflicting object that the hub does not own is checked again.
 const CONFLICT_RETRY: Duration = Duration::from_secs(30);
 
-/// A step failed and has to be tried again.
+/// Error of a step. The reconcile has to be retried.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// Reading what the resource refers to.
@@ -48,7 +48,7 @@ pub enum ReconcileError {
     /// Writing the children.
     #[error("apply: {0}")]
     Apply(#[source] child::ChildError),
-    /// Deleting children that are not wanted any more.
+    /// Deleting children that are no longer desired.
     #[error("prune: {0}")]
     Prune(#[source] child::ChildError),
     /// Writing the status.
@@ -57,7 +57,7 @@ pub enum ReconcileError {
 }
 
 impl ReconcileError {
-    /// The step, for metrics.
+    /// Returns the name of the step, for metrics.
     pub fn step(&self) -> &'static str {
         match self {
             ReconcileError::Dereference(_) => "dereference",
@@ -67,7 +67,7 @@ impl ReconcileError {
         }
     }
 
-    /// What kind of failure it was, for metrics.
+    /// Returns the category of the failure, for metrics.
     pub fn category(&self) -> &'static str {
         match self {
             ReconcileError::Dereference(error) => error.category(),
@@ -76,28 +76,28 @@ impl ReconcileError {
         }
     }
 
-    /// Whether it is likely to be over without anybody doing anything.
+    /// Whether the failure is likely to end without intervention.
     pub fn is_transient(&self) -> bool {
         const TRANSIENT: [&str; 6] = ["timeout", "conflict", "throttled", "server", "transport", "not_leading"];
         TRANSIENT.contains(&self.category())
     }
 }
 
-/// How a pass ended.
+/// Outcome of a reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReconcileOutcome {
-    /// The children are as they should be.
+    /// The children are as desired.
     Applied,
-    /// Something is in the way, and reported in the status.
+    /// A problem blocks the hub. The status reports it.
     Blocked,
-    /// The API server refused a child: what it minds may go away without any change that is watched.
+    /// The API server refused a child. The reason may end without a change of a watched object.
     Refused,
     /// The resource is paused: nothing was changed.
     Paused,
 }
 
 impl ReconcileOutcome {
-    /// A word for metrics.
+    /// Returns the value of the metrics' label.
     pub fn as_str(self) -> &'static str {
         match self {
             ReconcileOutcome::Applied => "applied",
@@ -108,12 +108,12 @@ impl ReconcileOutcome {
     }
 }
 
-/// What is to be known of a pass that is over.
+/// Result of a completed reconcile.
 #[derive(Clone, Copy, Debug)]
 pub struct ReconcileReport {
-    /// How it ended.
+    /// The outcome.
     pub outcome: ReconcileOutcome,
-    /// When another one is due, though nothing may have changed by then.
+    /// When the next reconcile is due without a change, or `None`.
     pub due: Option<Timestamp>,
 }
 
@@ -130,7 +130,7 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Recon
     let SpecOutcome { findings, applied, changes, keys, is_queued } = spec_outcome;
     let pending = is_paused.then(|| changes.into_iter().map(|change| change.object).collect());
     let next_key = keys.as_ref().map(RotationPlan::due).filter(|_| !is_paused);
-    // What a rehearsal tells of them is what they would be.
+    // A dry run returns them as they would be.
     let applied = applied.filter(|_| !is_paused);
     let keys = keys.as_ref().map(RotationPlan::times).filter(|_| !is_paused);
     let connections = context.connections.get(hub);
@@ -143,7 +143,7 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Recon
     };
     let overdue = deployment.as_ref().and_then(|deployment| conditions::overdue_at(deployment, now));
     let retried = is_queued.then(|| now + rollout_limiter::RETRY_INTERVAL);
-    // Objects of others are not watched.
+    // Objects that the hub does not own are not watched.
     let looked_for = (!findings.conflicts.is_empty()).then(|| now + CONFLICT_RETRY);
     let due = [next_key, overdue, retried, looked_for].into_iter().flatten().min();
     let observed = ObservedState { findings, deployment, exposure, keys, pending, connections, is_queued };
@@ -157,45 +157,45 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Recon
     Ok(ReconcileReport { outcome, due })
 }
 
-/// What a pass over a spec works with.
+/// Inputs of applying a spec that do not depend on the hub.
 pub struct ReconcileScope<'a> {
     /// The API server.
     pub cluster: &'a Cluster,
-    /// What the configuration says of every hub.
+    /// Defaults of every hub, from the configuration.
     pub defaults: &'a Defaults,
-    /// Which optional kinds the cluster knows.
+    /// Third-party kinds that the API server serves.
     pub served: &'a ServedKinds,
-    /// What needs no write.
+    /// Children that need no write.
     pub apply_cache: &'a ApplyCache,
-    /// How many rollouts may begin.
+    /// Limit of concurrent rollouts.
     pub rollout_limiter: &'a RolloutLimiter,
 }
 
-/// What came of a spec.
+/// Outcome of applying a spec.
 #[derive(Debug, Default)]
 pub struct SpecOutcome {
-    /// What is in the way, or was left out.
+    /// Problems that block the hub, and parts of the spec that were left out.
     pub findings: Findings,
-    /// What was applied.
+    /// Live objects, or `None` if nothing was applied.
     pub applied: Option<LiveObjects>,
-    /// What was deleted; in a rehearsal all that would have been changed.
+    /// The deleted objects. In a dry run all pending changes.
     pub changes: Vec<Change>,
-    /// What became of the generated keys.
+    /// Plan of the generated keys, or `None` if there are none.
     pub keys: Option<RotationPlan>,
-    /// Whether the Deployment has to wait until rollouts of other hubs are over.
+    /// Whether the Deployment waits until rollouts of other hubs are over.
     pub is_queued: bool,
 }
 
-/// What the status tells of, as it was applied.
+/// Live objects that the status is computed from.
 #[derive(Debug)]
 pub struct LiveObjects {
     /// The Deployment.
     pub deployment: Deployment,
-    /// The ways from outside, if any are asked for.
+    /// Objects that expose the hub, if the spec asks for any.
     pub exposure: Exposure,
 }
 
-/// Validates, builds, applies and prunes.
+/// Runs the steps validate, build, apply and prune.
 pub async fn apply_spec(
     scope: &ReconcileScope<'_>,
     hub: &NotificationHub,
@@ -218,7 +218,7 @@ pub async fn apply_spec(
     Ok(match apply::apply(scope, hub, desired).await.map_err(ReconcileError::Apply)? {
         apply::ApplyOutcome::Applied(applied) => {
             let apply::AppliedObjects { live, uids, mut changes, is_queued } = *applied;
-            // What the old pods live on goes when they are gone; a rollout that is stuck can still be taken back.
+            // Objects that the old pods need are pruned after the rollout, so that a stuck one can still be reverted.
             let is_over = !is_queued && conditions::is_rollout_over(&live.deployment);
             if cluster.is_dry_run() || is_over {
                 changes.extend(prune::prune(cluster, hub, served, &uids).await.map_err(ReconcileError::Prune)?);

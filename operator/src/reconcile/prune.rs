@@ -1,8 +1,7 @@
-//! Step 5: deletes the children that are not wanted any more, such as the internal Service of a hub that now receives
-//! from a queue.
+//! Step 5: deletes the children that are no longer desired, such as the internal Service of a hub that now receives from a queue.
 //!
-//! Never somebody else's: what is deleted is controlled by this hub and has the operator's labels. Kinds of which a hub
-//! always wants every child are not looked at.
+//! Deletes only objects that this hub controls and that have the operator's labels. Kinds whose children are always desired are not
+//! listed.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +19,7 @@ use crate::cluster::{Cluster, Kind};
 use crate::model::{labels, ownership};
 use crate::third_party::{HttpRoute, PodMonitor, ScaledObject, ServedKinds, ServiceMonitor, ThirdPartyResource};
 
-/// Deletes the children of `hub` but for those with the uids `wanted`, and tells which.
+/// Deletes the children of `hub` except for those with the uids `wanted`, and returns the deleted ones.
 pub async fn prune(
     cluster: &Cluster,
     hub: &NotificationHub,
@@ -38,13 +37,13 @@ pub async fn prune(
     Ok(deleted)
 }
 
-/// Which autoscalers a hub wants.
+/// Autoscalers that are desired for a hub.
 pub(super) struct DesiredAutoscalers {
     pub(super) horizontal_pod_autoscaler: bool,
     pub(super) scaled_object: bool,
 }
 
-/// Deletes the autoscalers that a `hub` does not want any more, and tells which.
+/// Deletes the autoscalers of `hub` that are no longer desired, and returns the deleted ones.
 pub(super) async fn prune_autoscalers(
     cluster: &Cluster,
     hub: &NotificationHub,
@@ -62,8 +61,8 @@ pub(super) async fn prune_autoscalers(
     Ok(deleted)
 }
 
-/// Of a kind that the cluster does not know there is nothing. What may not be seen is left: hubs that do not ask for the kind
-/// must not wait for the right.
+/// Prunes a third-party kind, if the API server serves it. Skips a kind that the operator may not list: hubs that do not ask for
+/// the kind do not need the permission.
 async fn prune_third_party<K: ThirdPartyResource>(
     cluster: &Cluster,
     hub: &NotificationHub,

@@ -1,8 +1,8 @@
-//! How many hubs begin a rollout at once that their specs have not asked for. No I/O.
+//! Limits the number of concurrent rollouts that no change of a spec has caused. No I/O.
 //!
-//! A new version of the operator has another default image, and may build pods differently: without a pace it would begin a
-//! rollout of every hub at once, as would a Secret that all of them name. An edit of a spec, and the repair of an edited
-//! Deployment, do not wait.
+//! A new version of the operator has another default image, and may build pods differently: without a limit it would begin a
+//! rollout of every hub at once, as would a change of a Secret that all of them refer to. A change of a spec, and the repair of an
+//! edited Deployment, do not wait.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,28 +10,28 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// After this time a rollout does not count any more, as it is stuck: the old pods of its hub go on serving. It is the default
-/// of a Deployment's `progressDeadlineSeconds`.
+/// Time after which a rollout counts as stuck and no longer counts towards the limit: the old pods of its hub keep serving. It is
+/// the default of a Deployment's `progressDeadlineSeconds`.
 const STUCK_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The pause before a hub that has to wait is looked at again.
+/// Delay before a hub whose rollout waits is reconciled again.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The rollouts that nobody asked for and that are under way.
+/// Limits the rollouts that no change of a spec has caused.
 #[derive(Debug)]
 pub struct RolloutLimiter {
     limit: usize,
-    /// When they began, by the uid of their hub.
+    /// Start times of the running rollouts, by the uid of their hub.
     started: Mutex<HashMap<String, Instant>>,
 }
 
 impl RolloutLimiter {
-    /// Lets `limit` rollouts be under way at once.
+    /// Creates a limiter of `limit` concurrent rollouts.
     pub fn new(limit: usize) -> RolloutLimiter {
         RolloutLimiter { limit, started: Mutex::default() }
     }
 
-    /// Counts the hub among those that are rolled out, unless there are as many as there may be.
+    /// Starts the hub's rollout and returns `true`, or returns `false` if the limit is reached. Returns `true` for a running rollout.
     pub fn try_start(&self, uid: &str) -> bool {
         let (mut started, now) = (self.started.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
         started.retain(|_, since| now.duration_since(*since) < STUCK_TIMEOUT);
@@ -42,7 +42,7 @@ impl RolloutLimiter {
         may_start
     }
 
-    /// The hub's rollout is over.
+    /// Ends the hub's rollout.
     pub fn finish(&self, uid: &str) {
         self.started.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }

@@ -1,4 +1,4 @@
-//! Step 2: from a resource and what it refers to, to a hub that can be built, or to everything that is wrong. Pure.
+//! Step 2: validates a resource and the objects that it refers to, and reports all problems at once. No I/O.
 
 mod backplane;
 mod generate;
@@ -24,16 +24,16 @@ use crate::model::names::HubName;
 use crate::model::{Tokens, ValidatedHub, labels};
 use crate::third_party::ServedKinds;
 
-/// A hub that can be built.
+/// Result of a successful validation.
 #[derive(Debug)]
 pub struct Validation {
     /// The hub.
     pub hub: ValidatedHub,
-    /// What of its spec was left out: nothing is in the way.
+    /// Parts of its spec that were left out. Nothing in it blocks the hub.
     pub findings: Findings,
 }
 
-/// Checks everything, and reports everything that is wrong at once.
+/// Validates a resource. The error has all problems at once.
 pub fn validate(
     hub: &NotificationHub,
     fetched: FetchedReferences,
@@ -48,7 +48,7 @@ pub fn validate(
     let rollouts = backplane::rollouts(&hub.spec, &mut findings);
     let mut wrong = |reason, message: String| findings.spec.push(Problem { reason, message });
 
-    // The rules of the definition say these too; a resource may be older than the rules.
+    // The CRD's rules check these too, but a resource may be older than the rules.
     let name = HubName::parse(&hub.name_any());
     let owner = hub.controller_owner_ref(&());
     if name.is_none() {
@@ -120,7 +120,7 @@ pub fn validate(
     Ok(Validation { hub: validated, findings })
 }
 
-/// What the operator keeps, unless somebody else's Secret has its name.
+/// Returns the content of a managed Secret, or records a conflict and returns `None` if the hub does not own it.
 fn owned_or_conflict<T>(kept: ManagedSecret<T>, findings: &mut Findings) -> Option<T> {
     match kept {
         ManagedSecret::Owned(secret) => Some(secret),

@@ -1,5 +1,4 @@
-//! Which optional kinds there are, asked of the API server now and then: nothing tells of a kind that comes or goes to who
-//! may not watch definitions.
+//! Discovery of the third-party kinds that the API server serves. It is polled, because the operator may not watch CRDs.
 
 use std::time::Duration;
 
@@ -10,10 +9,10 @@ use tokio::time::sleep;
 use super::{ServedKinds, ThirdPartyKind};
 use crate::cluster::with_timeout;
 
-/// The pause between two rounds.
+/// Pause between two rounds of discovery.
 pub const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Asks which kinds there are. Where there is no answer, what was `known` stays.
+/// Returns the kinds that the API server serves. A kind whose request fails stays as it is in `known`.
 pub async fn discover(client: &Client, known: &ServedKinds) -> ServedKinds {
     let mut served = Vec::new();
     for kind in ThirdPartyKind::ALL {
@@ -34,7 +33,7 @@ pub async fn discover(client: &Client, known: &ServedKinds) -> ServedKinds {
     served.into_iter().collect()
 }
 
-/// Asks again and again, for ever, and tells of changes.
+/// Runs discovery for ever, and publishes changes.
 pub async fn run_discovery(client: &Client, served: &watch::Sender<ServedKinds>) {
     loop {
         sleep(DISCOVERY_INTERVAL).await;
@@ -42,7 +41,7 @@ pub async fn run_discovery(client: &Client, served: &watch::Sender<ServedKinds>)
     }
 }
 
-/// Asks once, and tells of a change.
+/// Runs discovery once, and publishes a change.
 pub async fn refresh(client: &Client, served: &watch::Sender<ServedKinds>) {
     let known = served.borrow().clone();
     let now = discover(client, &known).await;

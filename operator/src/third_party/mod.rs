@@ -1,5 +1,5 @@
-//! Kinds that a cluster need not know: those of Gateway API, the Prometheus operator and KEDA. Of each only what the operator
-//! writes, and what it reads of its status.
+//! Third-party kinds, which a cluster may or may not serve: those of Gateway API, the Prometheus operator and KEDA. Their types have
+//! only the fields that the operator writes, and the parts of the status that it reads.
 
 mod discovery;
 mod http_route;
@@ -20,7 +20,7 @@ use kube::core::ApiResource;
 
 use crate::cluster::Kind;
 
-/// A kind that a cluster need not know.
+/// A third-party kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ThirdPartyKind {
     /// Gateway API's route.
@@ -42,7 +42,7 @@ impl ThirdPartyKind {
         ThirdPartyKind::ScaledObject,
     ];
 
-    /// Its name and version.
+    /// Returns its name and version.
     pub fn resource(self) -> ApiResource {
         match self {
             ThirdPartyKind::HttpRoute => ApiResource::erase::<HttpRoute>(&()),
@@ -52,7 +52,7 @@ impl ThirdPartyKind {
         }
     }
 
-    /// The field of a spec that asks for one.
+    /// Returns the field of a spec that asks for an object of this kind.
     pub fn field(self) -> &'static str {
         match self {
             ThirdPartyKind::HttpRoute => "expose.httpRoute",
@@ -70,7 +70,7 @@ impl fmt::Display for ThirdPartyKind {
     }
 }
 
-/// The type of an optional kind's objects.
+/// Type of the objects of a third-party kind.
 pub trait ThirdPartyResource: Kind + Send + Sync + 'static {
     /// Which kind.
     const KIND: ThirdPartyKind;
@@ -92,12 +92,12 @@ impl ThirdPartyResource for ScaledObject {
     const KIND: ThirdPartyKind = ThirdPartyKind::ScaledObject;
 }
 
-/// Which optional kinds a cluster knows.
+/// Set of the third-party kinds that the API server serves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServedKinds(BTreeSet<ThirdPartyKind>);
 
 impl ServedKinds {
-    /// Whether it knows this one.
+    /// Returns whether the API server serves this kind.
     pub fn contains(&self, kind: ThirdPartyKind) -> bool {
         self.0.contains(&kind)
     }

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use crate::build::{LOG_LEVEL_FILE, metadata};
 use crate::model::ValidatedHub;
 
-/// How much is written if the spec does not say.
+/// Log level of a spec that does not set one.
 const DEFAULT_LOG_LEVEL: &str = "info";
 
 pub(in crate::build) fn build(hub: &ValidatedHub) -> ConfigMap {

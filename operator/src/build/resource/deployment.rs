@@ -1,4 +1,4 @@
-//! The Deployment of the hub's pods. Pure.
+//! The Deployment of the hub's pods. No I/O.
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -7,8 +7,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::build::{metadata, pod, pod_template};
 use crate::model::{ValidatedHub, labels};
 
-/// Old ReplicaSets that are kept: to look at, or to go back to by hand while a hub is paused. Otherwise the next pass would take
-/// `kubectl rollout undo` back.
+/// Number of old ReplicaSets that are kept to inspect, or to return to by hand while a hub is paused. Unless it is paused, the
+/// next reconcile reverts `kubectl rollout undo`.
 const REVISION_HISTORY_LIMIT: i32 = 3;
 
 /// The Deployment, or what is wrong with the merged pod template.

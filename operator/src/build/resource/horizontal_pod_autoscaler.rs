@@ -1,4 +1,4 @@
-//! The HorizontalPodAutoscaler. Pure.
+//! The HorizontalPodAutoscaler. No I/O.
 
 use k8s_openapi::api::autoscaling::v2::{
     ContainerResourceMetricSource, CrossVersionObjectReference, HPAScalingPolicy, HPAScalingRules,
@@ -11,13 +11,13 @@ use crate::build::metadata;
 use crate::model::scale::{Autoscaling, Target};
 use crate::model::{CONTAINER, ValidatedHub};
 
-/// The hub's metric of open connections.
+/// Name of the hub's metric of open connections.
 const CONNECTIONS_METRIC: &str = "notification_hub_connections";
 
-/// How long fewer pods have to be enough before the first goes.
+/// Stabilization window of scale-down, in seconds.
 const STABILIZATION_WINDOW_SECONDS: i32 = 300;
 
-/// In a minute a tenth of the pods may go, but always one.
+/// Pods that scale-down may remove per minute: the larger of one pod and 10 percent.
 const SCALE_DOWN_PER_MINUTE: [(&str, i32); 2] = [("Pods", 1), ("Percent", 10)];
 
 pub(in crate::build) fn build(
@@ -73,7 +73,7 @@ fn metric(target: &Target) -> MetricSpec {
     }
 }
 
-/// Pods go slowly: whoever loses one has to connect again.
+/// Returns the scaling behavior. Scale-up is immediate. Scale-down is slow, because each removed pod makes its clients reconnect.
 pub(super) fn scaling_behavior() -> HorizontalPodAutoscalerBehavior {
     let policy = |(type_, value): (&str, i32)| HPAScalingPolicy { type_: type_.to_owned(), value, period_seconds: 60 };
     HorizontalPodAutoscalerBehavior {

@@ -1,4 +1,4 @@
-//! The HTTPRoute: a way to the hub through a Gateway. Pure.
+//! The HTTPRoute, which exposes the hub through a Gateway. No I/O.
 
 use notification_hub_crds::v1alpha1::ExposeHttpRoute;
 

@@ -1,4 +1,4 @@
-//! The Ingress: a way to the hub from outside the cluster. Pure.
+//! The Ingress, which exposes the hub outside the cluster. No I/O.
 
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend, IngressSpec,

@@ -1,4 +1,4 @@
-//! ServiceMonitor and PodMonitor: by which Prometheus finds the metrics of every pod. Pure.
+//! ServiceMonitor and PodMonitor, with which Prometheus finds the metrics of every pod. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::build::{metadata, ports};
 use crate::model::{ValidatedHub, labels};
 use crate::third_party::{Endpoint, PodMonitor, PodMonitorSpec, ServiceMonitor, ServiceMonitorSpec};
 
-/// Finds the Service of metrics, the only one of the hub's with a port of that name.
+/// Returns the ServiceMonitor of the metrics Service, the only Service of the hub with a port of that name.
 pub(in crate::build) fn service_monitor(hub: &ValidatedHub, asked: &Monitor) -> ServiceMonitor {
     ServiceMonitor {
         metadata: metadata::for_child_with(hub, hub.name.as_str(), &asked.labels, &BTreeMap::new()),

@@ -1,4 +1,4 @@
-//! The NetworkPolicy: who may reach the hub's pods. What they connect to is left open. Pure.
+//! The NetworkPolicy, which restricts connections to the hub's pods. Egress is not restricted. No I/O.
 
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,

@@ -1,4 +1,4 @@
-//! The ScaledObject, by which KEDA decides how many pods there are. Pure.
+//! The ScaledObject, with which KEDA scales the hub. No I/O.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::model::source::{AzureQueue, Credential, Source};
 use crate::model::{CONTAINER, ValidatedHub};
 use crate::third_party::{Advanced, HpaConfig, ScaleTarget, ScaledObject, ScaledObjectSpec};
 
-/// How many notifications may wait for each pod, if the spec gives no triggers.
+/// Queue length per pod that KEDA targets if the spec gives no triggers.
 const DEFAULT_QUEUE_LENGTH: u32 = 1000;
 
 pub(in crate::build) fn build(hub: &ValidatedHub, autoscaling: &Autoscaling, triggers: &[Value]) -> ScaledObject {
@@ -25,7 +25,8 @@ pub(in crate::build) fn build(hub: &ValidatedHub, autoscaling: &Autoscaling, tri
     }
 }
 
-/// The length of the queue, if KEDA can ask for it as the hub does; else how busy the pods are. KEDA takes texts only.
+/// Returns the trigger of a spec without triggers: the length of the queue if KEDA can read it with a connection string, else CPU
+/// utilization. KEDA takes strings only.
 fn default_trigger(source: &Source) -> Value {
     match source {
         Source::AzureQueue(AzureQueue { name, credential: Credential::ConnectionString(_), .. }) => json!({

@@ -1,4 +1,4 @@
-//! The Secrets that the operator makes: with the generated keys, and with the key that replicas share. Pure.
+//! The Secrets of a hub: the generated keys, and the connection token key that replicas share. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use crate::build::{KeySecret, metadata};
 use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, RotationPlan};
 use crate::model::ValidatedHub;
 
-/// The keys that sign tokens.
+/// Returns the Secret of the keys that sign tokens.
 pub(in crate::build) fn jwt(hub: &ValidatedHub, plan: &RotationPlan) -> KeySecret {
     let secret = secret(hub, hub.name.jwt_secret(), plan.ring.entries());
     KeySecret { secret, pending_plan: plan.missing.map(|_| plan.clone()) }
 }
 
-/// The key by which replicas know each other's connection tokens.
+/// Returns the Secret of the connection token key.
 pub(in crate::build) fn tokens(hub: &ValidatedHub, key: &ConnectionTokenKey) -> Secret {
     let entry = (CONNECTION_TOKEN_ENTRY.to_owned(), ByteString(key.as_bytes().to_vec()));
     secret(hub, hub.name.tokens_secret(), [entry].into())

@@ -1,4 +1,4 @@
-//! The three Services: for clients, for senders, for metrics. Pure.
+//! The three Services: for clients, for senders, for metrics. No I/O.
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 

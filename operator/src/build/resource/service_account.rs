@@ -1,4 +1,4 @@
-//! The pods' ServiceAccount: an identity without any right in the cluster. Pure.
+//! The pods' ServiceAccount, without any permission in the cluster. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::model::ValidatedHub;
 use crate::model::labels::Labels;
 use crate::model::source::Credential;
 
-/// By it Azure's webhook knows for which identity it asks.
+/// Annotation that tells Azure's webhook the client ID of the identity.
 const CLIENT_ID_ANNOTATION: &str = "azure.workload.identity/client-id";
 
 pub(in crate::build) fn build(hub: &ValidatedHub) -> ServiceAccount {

@@ -1,4 +1,4 @@
-//! Whether an HTTPRoute leads to the hub, by what the controllers of its parents have written into it. Pure.
+//! Whether an HTTPRoute leads to the hub, from the status that the controllers of its parents have written. No I/O.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
@@ -8,17 +8,17 @@ use notification_hub_crds::v1alpha1::ParentReference;
 use crate::conditions::ConditionState;
 use crate::third_party::{HttpRoute, ParentStatus};
 
-/// What has to be true of a route for each of its parents.
+/// Conditions that must be `True` for each parent of a route.
 const REQUIRED_CONDITIONS: [&str; 2] = ["Accepted", "ResolvedRefs"];
 
-/// What one of a route's parents says of it.
+/// Whether one parent of a route accepts it.
 enum Acceptance {
     Accepted,
     Pending,
     Refused(String),
 }
 
-/// A parent that refuses is told before one that says nothing yet.
+/// Returns the state of `Exposed` for a route. A parent that refuses it comes before one whose answer is pending.
 pub(super) fn route_state(route: Option<&HttpRoute>) -> ConditionState {
     let Some(route) = route else {
         return ConditionState::new(false, Reason::NotMade, "the HTTPRoute is not there yet");
@@ -45,7 +45,7 @@ pub(super) fn route_state(route: Option<&HttpRoute>) -> ConditionState {
     ConditionState::new(true, Reason::Exposed, format!("HTTPRoute {name} is taken by {}", names(accepted)))
 }
 
-/// What is said of the route as it is now.
+/// Returns whether a parent accepts the route. Conditions about an older generation do not count.
 fn acceptance(route: &HttpRoute, parent: &ParentReference) -> Acceptance {
     let namespace = route.namespace().unwrap_or_default();
     let generation = route.meta().generation.unwrap_or_default();
@@ -65,7 +65,7 @@ fn acceptance(route: &HttpRoute, parent: &ParentReference) -> Acceptance {
     if accepted { Acceptance::Accepted } else { Acceptance::Pending }
 }
 
-/// A reference with its defaults filled in: controllers write them out.
+/// Returns a reference with its defaults filled in, as controllers write it.
 fn with_defaults(parent: &ParentReference, namespace: &str) -> ParentReference {
     let or = |given: &Option<String>, default: &str| Some(given.clone().unwrap_or_else(|| default.to_owned()));
     ParentReference {
@@ -76,7 +76,7 @@ fn with_defaults(parent: &ParentReference, namespace: &str) -> ParentReference {
     }
 }
 
-/// For people.
+/// Returns the kind, namespace, name and listener of a parent for messages.
 fn display_name(parent: &ParentReference) -> String {
     let kind = parent.kind.as_deref().unwrap_or("Gateway");
     let namespace = parent.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Whether an Ingress leads to the hub, by the addresses that its controller has written into it. Pure.
+//! Whether an Ingress leads to the hub, from the addresses that its controller has written. No I/O.
 
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::ResourceExt;
@@ -9,6 +9,7 @@ use crate::conditions::ConditionState;
 /// How an Ingress was given a class before there was a field.
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 
+/// Returns the state of `Exposed` for an Ingress.
 pub(super) fn ingress_state(ingress: Option<&Ingress>) -> ConditionState {
     let Some(ingress) = ingress else {
         return ConditionState::new(false, Reason::NotMade, "the Ingress is not there yet");

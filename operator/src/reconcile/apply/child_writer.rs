@@ -1,4 +1,4 @@
-//! Writes children, but for those that are known to be as they should be.
+//! Writes children, except for those that the apply cache knows to be unchanged.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use crate::reconcile::apply_cache;
 use crate::reconcile::change::Change;
 use crate::reconcile::child::ChildError;
 
-/// Writes, and remembers what was written.
+/// Writes the children of one hub, and records their uids and changes.
 pub(super) struct ChildWriter<'a> {
     pub(super) scope: &'a ReconcileScope<'a>,
     pub(super) hub: apply_cache::HubKey,
@@ -23,7 +23,7 @@ pub(super) struct ChildWriter<'a> {
 }
 
 impl ChildWriter<'_> {
-    /// Writes a child, unless it is known to be as it should be.
+    /// Writes a child unless it is unchanged.
     pub(super) async fn apply_child<K: Kind>(&mut self, child: DesiredChild<K>) -> Result<(), ChildError> {
         if self.is_unchanged(&child) {
             self.uids.extend(child.existing.and_then(|there| there.uid));
@@ -32,7 +32,7 @@ impl ChildWriter<'_> {
         self.write(child).await.map(drop)
     }
 
-    /// The same, and the child as it is then.
+    /// Writes a child unless it is unchanged, and returns the live object.
     pub(super) async fn apply_and_get<K: Kind>(&mut self, child: DesiredChild<K>) -> Result<K, ChildError> {
         if self.is_unchanged(&child) {
             return self.get_or_apply(child).await;
@@ -40,7 +40,7 @@ impl ChildWriter<'_> {
         self.write(child).await
     }
 
-    /// A child that is left as it is; it is written after all if it is gone.
+    /// Returns the live child without writing it, or writes it if it does not exist.
     pub(super) async fn get_or_apply<K: Kind>(&mut self, child: DesiredChild<K>) -> Result<K, ChildError> {
         match child.live(self.scope.cluster).await? {
             Some(live) => {
@@ -92,7 +92,7 @@ impl ChildWriter<'_> {
         self.scope.apply_cache.is_unchanged(&self.hub, &child.object, child.existing.as_ref())
     }
 
-    /// What the API server would make of a child that is about to be written, by a dry run.
+    /// Returns the result of writing a child, from a dry run. `None` in a dry run, and if the child is unchanged.
     pub(super) async fn predict<K: Kind>(&self, child: &DesiredChild<K>) -> Result<Option<K>, ChildError> {
         if self.scope.cluster.is_dry_run() || self.is_unchanged(child) {
             return Ok(None);
@@ -100,8 +100,8 @@ impl ChildWriter<'_> {
         Box::pin(child.apply(&self.scope.cluster.dry_run())).await.map(Some)
     }
 
-    /// Whether the pods would be replaced though neither the spec nor somebody else's edit is the reason, and as many hubs
-    /// are rolled out for such a reason as there may be.
+    /// Returns whether the rollout has to wait: neither a change of the spec nor an edit of the Deployment is its reason, and the
+    /// limit of such rollouts is reached.
     pub(super) async fn has_to_queue(
         &self,
         hub: &NotificationHub,

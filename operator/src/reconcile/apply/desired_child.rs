@@ -1,4 +1,4 @@
-//! A child as it is wanted, beside what there is of it: one apply, and its repair.
+//! A desired child and the metadata of the existing object: its apply, and the repair of what an apply cannot revert.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::ResourceExt;
@@ -8,13 +8,13 @@ use crate::cluster::{CallError, Cluster, Kind};
 use crate::reconcile::child::{ChildError, display_name};
 use crate::reconcile::repair;
 
-/// How often it is tried to give up patched fields.
+/// Maximum number of attempts to give up patched fields.
 const MAX_ATTEMPTS: usize = 3;
 
-/// A child as it is wanted.
+/// A desired child.
 pub(super) struct DesiredChild<K> {
     pub(super) object: K,
-    /// What was there.
+    /// Metadata of the existing object, or `None` if there is none.
     pub(super) existing: Option<ObjectMeta>,
 }
 
@@ -27,7 +27,7 @@ impl<K: Kind> DesiredChild<K> {
         ChildError::new(self.title(), source)
     }
 
-    /// The object of its name, if there is one.
+    /// Reads the live object of its name. Returns `None` if there is none.
     pub(super) async fn live(&self, cluster: &Cluster) -> Result<Option<K>, ChildError> {
         let namespace = self.object.namespace().unwrap_or_default();
         cluster.get(&namespace, &self.object.name_any()).await.map_err(|source| self.failed(source))
@@ -55,7 +55,7 @@ impl<K: Kind> DesiredChild<K> {
         Ok(applied)
     }
 
-    /// Applies it after all, if what was refused is an entry of somebody else's that is in the way.
+    /// Applies it after a repair patch, if an entry that others have added caused the refusal. Otherwise returns the refusal.
     pub(super) async fn repair(&self, cluster: &Cluster, refused: CallError) -> Result<K, ChildError> {
         let live = self.live(cluster).await?;
         let Some(patch) = live.and_then(|live| repair::patch(&self.object, &live)) else {

@@ -1,4 +1,4 @@
-//! Looks at what has the names of children before anything is written.
+//! Checks the ownership of existing objects that have the names of children, before anything is written.
 
 use kube::ResourceExt;
 
@@ -8,17 +8,17 @@ use crate::model::ownership;
 use crate::reconcile::child::{ChildError, display_name};
 use crate::third_party::ThirdPartyResource;
 
-/// Looks at what is there before anything is written.
+/// Ownership check of all children of one hub.
 pub(super) struct OwnershipCheck<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) uid: &'a str,
     pub(super) not_owned: Vec<String>,
-    /// Why an object of an optional kind is left out.
+    /// Why an object of a third-party kind is left out, or `None`.
     pub(super) forbidden: Option<ChildError>,
 }
 
 impl OwnershipCheck<'_> {
-    /// Whether the object's name is free or has an object of this hub's.
+    /// Reads the existing object of the same name, and records it if the hub does not own it.
     pub(super) async fn check<K: Kind>(&mut self, mut object: K) -> Result<DesiredChild<K>, ChildError> {
         let namespace = object.namespace().unwrap_or_default();
         let name = object.name_any();
@@ -28,13 +28,13 @@ impl OwnershipCheck<'_> {
             if !ownership::is_adoptable_by(&there.metadata, self.uid) {
                 self.not_owned.push(display_name::<K>(&name));
             }
-            // Should it be replaced before the write, the write is refused.
+            // If the object is replaced before the write, the API server refuses the write.
             object.meta_mut().uid = there.metadata.uid.clone();
         }
         Ok(DesiredChild { object, existing: there.map(|there| there.metadata) })
     }
 
-    /// The same, where an object is wanted.
+    /// Does the same for a child that may not be desired.
     pub(super) async fn check_some<K: Kind>(
         &mut self,
         object: Option<K>,
@@ -45,7 +45,7 @@ impl OwnershipCheck<'_> {
         }
     }
 
-    /// The same of an optional kind. What may not be seen is left out, and reported once the rest is written.
+    /// Does the same for a third-party kind. A kind that must not be read is left out, and reported after the rest is written.
     pub(super) async fn check_third_party<K: ThirdPartyResource>(
         &mut self,
         object: Option<K>,

@@ -1,4 +1,4 @@
-//! What connects several replicas: whether it can be reached as the spec says, and what goes with it only. Pure.
+//! Validates the backplane, and the settings that need one. No I/O.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use notification_hub_crds::condition::Reason;
@@ -12,14 +12,14 @@ use crate::model::backplane::{Drain, Redis};
 use crate::model::duration;
 use crate::reconcile::dereference::Secrets;
 
-/// How long a pod takes to let go of its clients.
+/// Default drain duration of a pod.
 const DEFAULT_DRAIN_DURATION: &str = "60s";
 
-/// All new pods are there before the first old one goes: nobody lands on an old one.
+/// Default surge of a rollout: all new pods are ready before the first old one ends, so that no client reconnects to an old one.
 const DEFAULT_MAX_SURGE: &str = "100%";
 
-/// What goes with a backplane, unless something is wrong with it. The rules of the definition say this too; a resource
-/// may be older than the rules.
+/// Returns the drain duration and the surge of rollouts, or `None` if they are invalid. The CRD's rules check this too, but a
+/// resource may be older than the rules.
 pub(super) fn rollouts(spec: &NotificationHubSpec, findings: &mut Findings) -> Option<(Drain, IntOrString)> {
     let mut wrong = |message: &str| {
         findings.spec.push(Problem { reason: Reason::InvalidSpec, message: message.to_owned() });
@@ -40,7 +40,7 @@ pub(super) fn rollouts(spec: &NotificationHubSpec, findings: &mut Findings) -> O
     Some((Drain { text: drain.to_owned(), value }, max_surge))
 }
 
-/// How Redis is reached, unless something that this needs is missing or cannot be right.
+/// Returns the settings of Redis, or `None` if a Secret that they need is missing or invalid.
 pub(super) fn redis(spec: &Spec, secrets: &Secrets, findings: &mut Findings) -> Option<Redis> {
     let mut entry = |field: &str, value: &SecretValue, judge: fn(&[u8]) -> Result<(), &'static str>| {
         let path = format!("backplane.redis.{field}");
@@ -66,10 +66,10 @@ pub(super) fn redis(spec: &Spec, secrets: &Secrets, findings: &mut Findings) -> 
     })
 }
 
-/// What a URL of Redis begins with.
+/// Schemes of a Redis URL.
 const SCHEMES: [&str; 4] = ["redis", "rediss", "redis+sentinel", "rediss+sentinel"];
 
-/// Whether it can be an address of Redis at all; the rest is the hub's to say.
+/// Checks that a text may be an address of Redis. The hub checks the rest.
 fn check_address(content: &[u8]) -> Result<(), &'static str> {
     let text = std::str::from_utf8(content).map_err(|_| "is no text")?;
     match text.trim().split_once("://") {

@@ -1,4 +1,4 @@
-//! How the generated keys are rotated. Pure.
+//! Validates the rotation of the generated keys. No I/O.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const DEFAULT_ROTATE_EVERY: Duration = Duration::from_secs(720 * 3600);
 
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 
-/// The policy, unless something is wrong with it.
+/// Returns the rotation policy, or `None` if it is invalid.
 pub(super) fn policy(spec: &Generate, findings: &mut Findings) -> Option<RotationPolicy> {
     let mut wrong = |field: &str, what: &str| {
         let message = format!("auth.generate.{field}: {what}");

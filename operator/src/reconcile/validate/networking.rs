@@ -1,4 +1,4 @@
-//! What is around a hub's pods, as its spec asks for it. Pure.
+//! Networking of a hub, from its spec. No I/O.
 
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -7,7 +7,7 @@ use notification_hub_crds::v1alpha1::{ExposeHttpRoute, Monitor, NotificationHubS
 use crate::model::networking::{Networking, SenderPolicy};
 use crate::third_party::{ServedKinds, ThirdPartyKind};
 
-/// What the spec asks for, but for what the cluster does not know.
+/// Returns the networking that the spec asks for, without the kinds that the API server does not serve.
 pub(super) fn from_spec(spec: &NotificationHubSpec, served: &ServedKinds) -> Networking {
     Networking {
         service: spec.service.clone().unwrap_or_default(),
@@ -19,7 +19,7 @@ pub(super) fn from_spec(spec: &NotificationHubSpec, served: &ServedKinds) -> Net
     }
 }
 
-/// The optional kinds that the spec asks for and the cluster does not know.
+/// Returns the third-party kinds that the spec asks for and the API server does not serve.
 pub(super) fn unserved(spec: &NotificationHubSpec, served: &ServedKinds) -> Vec<ThirdPartyKind> {
     let is_asked_for = |kind: &ThirdPartyKind| match kind {
         ThirdPartyKind::HttpRoute => http_route(spec).is_some(),

@@ -1,4 +1,4 @@
-//! How many pods there are. Pure.
+//! Validates the number of pods. No I/O.
 
 use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::{Autoscaling as Spec, NotificationHubSpec};
@@ -7,8 +7,7 @@ use crate::conditions::{Findings, Problem};
 use crate::model::scale::{Autoscaler, Autoscaling, DEFAULT_CPU_PERCENT, Scale, Target};
 use crate::third_party::ThirdPartyKind;
 
-/// The scale, unless something is wrong with it. The rules of the definition say this too; a resource may be older than
-/// the rules.
+/// Returns the scale, or `None` if it is invalid. The CRD's rules check this too, but a resource may be older than the rules.
 pub(super) fn check(spec: &NotificationHubSpec, findings: &mut Findings) -> Option<Scale> {
     let is_keda_served = !findings.unserved.contains(&ThirdPartyKind::ScaledObject);
     let mut wrong = |message: String| findings.spec.push(Problem { reason: Reason::InvalidSpec, message });
