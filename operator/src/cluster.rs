@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use crate::leader::Leadership;
 use crate::schema;
 
-/// Timeout of a call. Together with the renewal deadline of 10 s it ends before another process can acquire the lease, which
-/// lasts 15 s.
+/// Timeout of a call. Together with the renewal deadline of 10 s it ends before another process can acquire the lease,
+/// which lasts 15 s.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a call failed.
@@ -85,7 +85,8 @@ impl CallError {
         }
     }
 
-    /// Whether the applied object does not match the schema of its kind. The API server has no status code of its own for this.
+    /// Whether the applied object does not match the schema of its kind. The API server has no status code of its own
+    /// for this.
     pub fn is_schema_mismatch(&self) -> bool {
         self.status().is_some_and(|it| it.code == 500 && it.message.contains("failed to create typed patch object"))
     }
@@ -189,8 +190,8 @@ impl Cluster {
         with_timeout(api.patch(&object.name_any(), &params, &Patch::Apply(object))).await
     }
 
-    /// Applies fields of a child with the field manager for hand-overs, without force. Fails with a conflict if another field
-    /// manager has changed them.
+    /// Applies fields of a child with the field manager for hand-overs, without force. Fails with a conflict if another
+    /// field manager has changed them.
     pub async fn hand_over<K: Kind>(&self, namespace: &str, name: &str, fields: &Value) -> Result<K, CallError> {
         self.ensure_leading()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);

@@ -136,7 +136,8 @@ impl Config {
     }
 }
 
-/// Returns the value of an option, or `None` if it is absent or empty. Charts pass empty values for options that are not set.
+/// Returns the value of an option, or `None` if it is absent or empty. Charts pass empty values for options that are
+/// not set.
 fn non_empty(option: &Option<String>) -> Option<&str> {
     option.as_deref().filter(|text| !text.is_empty())
 }

@@ -60,8 +60,8 @@ pub(super) fn template(hub: &ValidatedHub, config: &str) -> PodTemplateSpec {
     }
 }
 
-/// Returns the fingerprints of the Secrets whose change needs a restart. Signing keys and Redis' CA certificate are not among
-/// them: they are mounted, and the hub reloads them.
+/// Returns the fingerprints of the Secrets whose change needs a restart. Signing keys and Redis' CA certificate are not
+/// among them: they are mounted, and the hub reloads them.
 fn restart_fingerprints(hub: &ValidatedHub) -> Vec<Fingerprint> {
     let tokens = hub.backplane.as_ref().map(|backplane| Fingerprint::from_content(backplane.token_key.as_bytes()));
     secret_variables(hub).into_iter().map(|(_, entry)| entry.fingerprint.clone()).chain(tokens).collect()

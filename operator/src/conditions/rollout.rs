@@ -96,8 +96,8 @@ impl Rollout {
         }
     }
 
-    /// What `Ready` says, given whether it said before that pods of this generation of the spec answer. Until then every pod
-    /// counts: `kubectl wait` right behind an edit waits for all of them.
+    /// What `Ready` says, given whether it said before that pods of this generation of the spec answer. Until then
+    /// every pod counts: `kubectl wait` right behind an edit waits for all of them.
     pub(super) fn ready(&self, was_ready: bool) -> ConditionState {
         let is_settling = self.is_settling(was_ready);
         match self.state {

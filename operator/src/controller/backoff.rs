@@ -41,8 +41,8 @@ impl Backoff {
     }
 }
 
-/// Returns a delay between half of and the whole of the doubled delay, so that resources that failed together are not retried
-/// together.
+/// Returns a delay between half of and the whole of the doubled delay, so that resources that failed together are not
+/// retried together.
 fn delay(failures: u32, random: u64) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     let whole = MIN_DELAY.saturating_mul(1 << doublings).min(MAX_DELAY);

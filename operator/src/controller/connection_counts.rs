@@ -1,5 +1,5 @@
-//! Polls the pods of every hub for their number of clients once a minute, and triggers a reconcile if the sum differs by a tenth
-//! from the reported one.
+//! Polls the pods of every hub for their number of clients once a minute, and triggers a reconcile if the sum differs
+//! by a tenth from the reported one.
 
 use std::sync::Arc;
 use std::time::Duration;

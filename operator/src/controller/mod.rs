@@ -1,9 +1,10 @@
-//! Watches resources and objects, and reconciles the hubs that a change concerns. One controller per namespace, or one for all.
+//! Watches resources and objects, and reconciles the hubs that a change concerns. One controller per namespace, or one
+//! for all.
 //!
 //! Children and Secrets are watched by their metadata only: neither a fleet's Deployments nor a cluster's Secrets are
-//! held in memory. Of the kinds of children only objects with the operator's label are watched: a cluster's other ConfigMaps
-//! and Services are not sent at all. A child that loses the label counts as deleted. A conflicting object that the hub does not
-//! own has no such label, so the hub is reconciled again after a delay.
+//! held in memory. Of the kinds of children only objects with the operator's label are watched: a cluster's other
+//! ConfigMaps and Services are not sent at all. A child that loses the label counts as deleted. A conflicting object
+//! that the hub does not own has no such label, so the hub is reconciled again after a delay.
 
 pub mod backoff;
 mod connection_counts;
@@ -178,8 +179,8 @@ async fn run_controller(
     }
 }
 
-/// Completes when `stop` becomes true before the first list of hubs is complete. The controller would wait for that list for
-/// ever.
+/// Completes when `stop` becomes true before the first list of hubs is complete. The controller would wait for that
+/// list for ever.
 async fn stopped_before_sync(hubs: Store<GuardedHub>, mut stop: watch::Receiver<bool>) {
     // An error means that nobody is left who could say so.
     let _ = stop.wait_for(|stop| *stop).await;

@@ -1,4 +1,5 @@
-//! Watches third-party kinds while the API server serves them, and reconciles every hub when the set of served kinds changes.
+//! Watches third-party kinds while the API server serves them, and reconciles every hub when the set of served kinds
+//! changes.
 
 use futures_util::{Stream, StreamExt, stream};
 use kube::Api;

@@ -12,8 +12,8 @@ use crate::cluster::Kind;
 use crate::context::Context;
 use crate::model::names::CHILD_NAME_SUFFIXES;
 
-/// Returns a mapper from a child, or an object with the name of one, to its hubs. It maps by name instead of owner, so that the
-/// deletion of a conflicting object that no hub owns is noticed too.
+/// Returns a mapper from a child, or an object with the name of one, to its hubs. It maps by name instead of owner, so
+/// that the deletion of a conflicting object that no hub owns is noticed too.
 pub(super) fn hubs_of_child<K: Kind>(
     store: Store<GuardedHub>,
 ) -> impl Fn(PartialObjectMeta<K>) -> Vec<ObjectRef<GuardedHub>> {

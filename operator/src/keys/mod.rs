@@ -1,5 +1,5 @@
-//! Keys that sign tokens: generates pairs, encodes their public halves as JWKs, plans their rotation, and checks keys of users.
-//! No I/O. Random numbers come from the cryptography library.
+//! Keys that sign tokens: generates pairs, encodes their public halves as JWKs, plans their rotation, and checks keys
+//! of users. No I/O. Random numbers come from the cryptography library.
 
 mod connection_token;
 mod entry;

@@ -77,8 +77,8 @@ struct PreviousKeyRecord {
 }
 
 impl KeyRing {
-    /// Reads a Secret's entries. A key without a recorded time is as old as the Secret, which was created at `made`. A key that
-    /// was put in by hand is new at `now`.
+    /// Reads a Secret's entries. A key without a recorded time is as old as the Secret, which was created at `made`. A
+    /// key that was put in by hand is new at `now`.
     pub fn from_entries(entries: &Entries, made: Timestamp, now: Timestamp) -> KeyRing {
         let text = |entry: &str| entries.get(entry).and_then(|ByteString(bytes)| std::str::from_utf8(bytes).ok());
         let record: Option<RotationRecord> = text(RECORD_ENTRY).and_then(|text| serde_json::from_str(text).ok());

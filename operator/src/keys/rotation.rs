@@ -16,8 +16,8 @@ use notification_hub_crds::v1alpha1::{KeyAlgorithm, KeyTimes};
 
 use super::{KeyPair, KeyRing, PreviousKey, SigningKey};
 
-/// Time between the publication of a public key and the first use of its private half. Kubelets take up to two minutes to update
-/// the pods.
+/// Time between the publication of a public key and the first use of its private half. Kubelets take up to two minutes
+/// to update the pods.
 pub const PUBLICATION_LEAD_TIME: Duration = Duration::from_secs(180);
 
 /// Rotation settings of a hub's keys.

@@ -1,7 +1,7 @@
 //! Decides what to do about a Lease. No I/O.
 //!
-//! Clocks of other machines are not used. A lease has expired if it was not renewed for its duration, as measured by this process
-//! since it first saw the record.
+//! Clocks of other machines are not used. A lease has expired if it was not renewed for its duration, as measured by
+//! this process since it first saw the record.
 
 use std::time::Duration;
 

@@ -39,7 +39,8 @@ impl LeaseStore {
         with_timeout(self.api.get_opt(&self.name)).await
     }
 
-    /// Writes this process as the holder into the Lease, replacing `seen`. Fails with a conflict if the Lease has changed since.
+    /// Writes this process as the holder into the Lease, replacing `seen`. Fails with a conflict if the Lease has
+    /// changed since.
     pub(super) async fn acquire(&self, seen: Option<Lease>) -> Result<Lease, CallError> {
         let now = Some(MicroTime(Timestamp::now()));
         let before = seen.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Leader election with a Lease: one process writes at a time.
 //!
-//! A leader's claim ends at a time of its own clock. Each renewal that the API server confirms extends it. Every write checks the
-//! claim first.
+//! A leader's claim ends at a time of its own clock. Each renewal that the API server confirms extends it. Every write
+//! checks the claim first.
 
 mod decision;
 mod lease;

@@ -7,7 +7,8 @@ use kube::Resource;
 
 use super::labels::Labels;
 
-/// Prefixes of names that are never inherited: kubectl's are about the resource itself, and this project's are for the operator.
+/// Prefixes of names that are never inherited: kubectl's are about the resource itself, and this project's are for the
+/// operator.
 const NEVER_INHERITED_PREFIXES: [&str; 2] = ["kubectl.kubernetes.io/", "notificationhub.rs/"];
 
 /// Names that children inherit, from the operator's configuration.

@@ -1,5 +1,5 @@
-//! Networking of a hub: its public Service, its exposure outside the cluster, its NetworkPolicy, and the monitors of its metrics.
-//! No I/O.
+//! Networking of a hub: its public Service, its exposure outside the cluster, its NetworkPolicy, and the monitors of
+//! its metrics. No I/O.
 
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use notification_hub_crds::v1alpha1::{ExposeHttpRoute, ExposeIngress, Monitor, PublicService};

@@ -1,10 +1,11 @@
 //! Step 4: applies the children, but never overwrites an object that the hub does not own.
 //!
-//! All or nothing, whatever the API server answers at whichever writer. What runs is decided by one object, the Deployment: its
-//! pod template has the whole configuration in it, and names the Secrets. It is asked for first, by a dry run, so that what
-//! is refused changes nothing at all. What is written before it is nothing to the pods that run: a Secret of the operator's
-//! has what they know in it until no pod needs it any more, and what a spec does not want any more goes after the rollout. What
-//! is written after it is nothing that pods read. The level of the log alone is in force at once, by itself.
+//! All or nothing, whatever the API server answers at whichever write. What runs is decided by one object, the
+//! Deployment: its pod template has the whole configuration in it, and names the Secrets. It is asked for first, by a
+//! dry run, so that what is refused changes nothing at all. What is written before it is nothing to the pods that run:
+//! a Secret of the operator's has what they know in it until no pod needs it any more, and what a spec does not want
+//! any more goes after the rollout. What is written after it is nothing that pods read. The level of the log alone is
+//! in force at once, by itself.
 
 mod child_writer;
 mod desired_child;

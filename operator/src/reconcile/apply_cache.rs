@@ -1,8 +1,9 @@
 //! Cache of what this process has applied: a child that has not changed since is not applied again.
 //!
-//! A change of a value that the operator has applied removes its field from the operator's entry in `managedFields`. If that entry
-//! is as the last apply left it, and the desired child is the same, another apply would change nothing. Fields that others add are
-//! in their own entries. The cache ends with the process, so that a new version of the operator applies everything once.
+//! A change of a value that the operator has applied removes its field from the operator's entry in `managedFields`. If
+//! that entry is as the last apply left it, and the desired child is the same, another apply would change nothing.
+//! Fields that others add are in their own entries. The cache ends with the process, so that a new version of the
+//! operator applies everything once.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -33,8 +33,8 @@ impl ChildError {
         }
     }
 
-    /// Whether the API server refused the content of the object. A refusal of its metadata is the result of a race (the object was
-    /// replaced between the ownership check and the write) and transient.
+    /// Whether the API server refused the content of the object. A refusal of its metadata is the result of a race (the
+    /// object was replaced between the ownership check and the write) and transient.
     pub(super) fn is_content_rejection(&self) -> bool {
         let ChildError::Call { source, .. } = self else { return false };
         let Some(status) = source.status() else { return false };

@@ -1,8 +1,8 @@
 //! Hands the number of pods over to an autoscaler.
 //!
-//! A field that is no longer applied returns to its default: omitting `replicas` would scale to one pod. So another field manager
-//! first applies the live number, and only then the operator omits it. That field manager owns the field until the autoscaler
-//! changes it. On the way back the operator applies `replicas` again with force.
+//! A field that is no longer applied returns to its default: omitting `replicas` would scale to one pod. So another
+//! field manager first applies the live number, and only then the operator omits it. That field manager owns the field
+//! until the autoscaler changes it. On the way back the operator applies `replicas` again with force.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -12,8 +12,8 @@ use serde_json::json;
 
 use crate::cluster::{CallError, Cluster};
 
-/// Hands over the number of pods of `deployment`, which the operator has applied so far. A Deployment with 0 replicas keeps the
-/// number that it was built with, because no autoscaler scales up from 0.
+/// Hands over the number of pods of `deployment`, which the operator has applied so far. A Deployment with 0 replicas
+/// keeps the number that it was built with, because no autoscaler scales up from 0.
 pub(super) async fn transfer_replicas(cluster: &Cluster, deployment: &mut Deployment) -> Result<(), CallError> {
     let (namespace, name) = (deployment.namespace().unwrap_or_default(), deployment.name_any());
     let live: Option<Deployment> = cluster.get(&namespace, &name).await?;

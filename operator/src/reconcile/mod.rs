@@ -1,8 +1,8 @@
 //! Reconciles one resource once: dereference → validate → build → apply → prune → status.
 //!
-//! Only the first and the last three steps call the API server. A problem with a resource, or with an object that it refers to, is a
-//! finding and not an error: it is reported in the status, and the hub's children stay as they are. A paused resource is reconciled
-//! by a dry run, and its status lists the pending changes.
+//! Only the first and the last three steps call the API server. A problem with a resource, or with an object that it
+//! refers to, is a finding and not an error: it is reported in the status, and the hub's children stay as they are. A
+//! paused resource is reconciled by a dry run, and its status lists the pending changes.
 
 pub mod apply;
 pub mod apply_cache;

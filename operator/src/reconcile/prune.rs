@@ -1,7 +1,8 @@
-//! Step 5: deletes the children that are no longer desired, such as the internal Service of a hub that now receives from a queue.
+//! Step 5: deletes the children that are no longer desired, such as the internal Service of a hub that now receives
+//! from a queue.
 //!
-//! Deletes only objects that this hub controls and that have the operator's labels. Kinds whose children are always desired are not
-//! listed.
+//! Deletes only objects that this hub controls and that have the operator's labels. Kinds whose children are always
+//! desired are not listed.
 
 use std::collections::BTreeSet;
 
@@ -61,8 +62,8 @@ pub(super) async fn prune_autoscalers(
     Ok(deleted)
 }
 
-/// Prunes a third-party kind, if the API server serves it. Skips a kind that the operator may not list: hubs that do not ask for
-/// the kind do not need the permission.
+/// Prunes a third-party kind, if the API server serves it. Skips a kind that the operator may not list: hubs that do
+/// not ask for the kind do not need the permission.
 async fn prune_third_party<K: ThirdPartyResource>(
     cluster: &Cluster,
     hub: &NotificationHub,

@@ -1,12 +1,13 @@
 //! Builds a patch for what server-side apply cannot revert: a list entry that conflicts with one of the operator's. No I/O.
 //!
 //! The ports of Services and containers are merged by number. Somebody who edits a number makes another entry with the
-//! operator's name; the operator's own entry is added to it, and the API server refuses two of one name. It also refuses a
-//! variable with both a value and a reference, and a volume with two sources, which is what comes of an entry that was given
-//! another kind of content.
+//! operator's name; the operator's own entry is added to it, and the API server refuses two of one name. It also
+//! refuses a variable with both a value and a reference, and a volume with two sources, which is what comes of an entry
+//! that was given another kind of content.
 //!
-//! There is a patch only if the live object has such an entry. It deletes those entries and sets the whole desired object in one
-//! write: the API server accepts all of it or nothing, and any other refusal leaves the live object as it was.
+//! There is a patch only if the live object has such an entry. It deletes those entries and sets the whole desired
+//! object in one write: the API server accepts all of it or nothing, and any other refusal leaves the live object as it
+//! was.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;

@@ -1,8 +1,8 @@
 //! Limits the number of concurrent rollouts that no change of a spec has caused. No I/O.
 //!
-//! A new version of the operator has another default image, and may build pods differently: without a limit it would begin a
-//! rollout of every hub at once, as would a change of a Secret that all of them refer to. A change of a spec, and the repair of an
-//! edited Deployment, do not wait.
+//! A new version of the operator has another default image, and may build pods differently: without a limit it would
+//! begin a rollout of every hub at once, as would a change of a Secret that all of them refer to. A change of a spec,
+//! and the repair of an edited Deployment, do not wait.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Time after which a rollout counts as stuck and no longer counts towards the limit: the old pods of its hub keep serving. It is
-/// the default of a Deployment's `progressDeadlineSeconds`.
+/// Time after which a rollout counts as stuck and no longer counts towards the limit: the old pods of its hub keep
+/// serving. It is the default of a Deployment's `progressDeadlineSeconds`.
 const STUCK_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Delay before a hub whose rollout waits is reconciled again.
@@ -31,7 +31,8 @@ impl RolloutLimiter {
         RolloutLimiter { limit, started: Mutex::default() }
     }
 
-    /// Starts the hub's rollout and returns `true`, or returns `false` if the limit is reached. Returns `true` for a running rollout.
+    /// Starts the hub's rollout and returns `true`, or returns `false` if the limit is reached. Returns `true` for a
+    /// running rollout.
     pub fn try_start(&self, uid: &str) -> bool {
         let (mut started, now) = (self.started.lock().unwrap_or_else(PoisonError::into_inner), Instant::now());
         started.retain(|_, since| now.duration_since(*since) < STUCK_TIMEOUT);

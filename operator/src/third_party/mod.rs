@@ -1,5 +1,5 @@
-//! Third-party kinds, which a cluster may or may not serve: those of Gateway API, the Prometheus operator and KEDA. Their types have
-//! only the fields that the operator writes, and the parts of the status that it reads.
+//! Third-party kinds, which a cluster may or may not serve: those of Gateway API, the Prometheus operator and KEDA.
+//! Their types have only the fields that the operator writes, and the parts of the status that it reads.
 
 mod discovery;
 mod http_route;

@@ -7,8 +7,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::build::{metadata, pod, pod_template};
 use crate::model::{ValidatedHub, labels};
 
-/// Number of old ReplicaSets that are kept to inspect, or to return to by hand while a hub is paused. Unless it is paused, the
-/// next reconcile reverts `kubectl rollout undo`.
+/// Number of old ReplicaSets that are kept to inspect, or to return to by hand while a hub is paused. Unless it is
+/// paused, the next reconcile reverts `kubectl rollout undo`.
 const REVISION_HISTORY_LIMIT: i32 = 3;
 
 /// The Deployment, or what is wrong with the merged pod template.

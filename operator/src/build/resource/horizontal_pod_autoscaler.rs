@@ -73,7 +73,8 @@ fn metric(target: &Target) -> MetricSpec {
     }
 }
 
-/// Returns the scaling behavior. Scale-up is immediate. Scale-down is slow, because each removed pod makes its clients reconnect.
+/// Returns the scaling behavior. Scale-up is immediate. Scale-down is slow, because each removed pod makes its clients
+/// reconnect.
 pub(super) fn scaling_behavior() -> HorizontalPodAutoscalerBehavior {
     let policy = |(type_, value): (&str, i32)| HPAScalingPolicy { type_: type_.to_owned(), value, period_seconds: 60 };
     HorizontalPodAutoscalerBehavior {

@@ -25,8 +25,8 @@ pub(in crate::build) fn build(hub: &ValidatedHub, autoscaling: &Autoscaling, tri
     }
 }
 
-/// Returns the trigger of a spec without triggers: the length of the queue if KEDA can read it with a connection string, else CPU
-/// utilization. KEDA takes strings only.
+/// Returns the trigger of a spec without triggers: the length of the queue if KEDA can read it with a connection
+/// string, else CPU utilization. KEDA takes strings only.
 fn default_trigger(source: &Source) -> Value {
     match source {
         Source::AzureQueue(AzureQueue { name, credential: Credential::ConnectionString(_), .. }) => json!({

@@ -100,8 +100,8 @@ impl ChildWriter<'_> {
         Box::pin(child.apply(&self.scope.cluster.dry_run())).await.map(Some)
     }
 
-    /// Returns whether the rollout has to wait: neither a change of the spec nor an edit of the Deployment is its reason, and the
-    /// limit of such rollouts is reached.
+    /// Returns whether the rollout has to wait: neither a change of the spec nor an edit of the Deployment is its
+    /// reason, and the limit of such rollouts is reached.
     pub(super) async fn has_to_queue(
         &self,
         hub: &NotificationHub,

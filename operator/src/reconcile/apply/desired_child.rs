@@ -55,7 +55,8 @@ impl<K: Kind> DesiredChild<K> {
         Ok(applied)
     }
 
-    /// Applies it after a repair patch, if an entry that others have added caused the refusal. Otherwise returns the refusal.
+    /// Applies it after a repair patch, if an entry that others have added caused the refusal. Otherwise returns the
+    /// refusal.
     pub(super) async fn repair(&self, cluster: &Cluster, refused: CallError) -> Result<K, ChildError> {
         let live = self.live(cluster).await?;
         let Some(patch) = live.and_then(|live| repair::patch(&self.object, &live)) else {
@@ -68,8 +69,8 @@ impl<K: Kind> DesiredChild<K> {
         cluster.apply(&self.object, true).await.map_err(|source| self.failed(source))
     }
 
-    /// Gives up what the operator owns because of a patch. Controllers write the status of the same object, so a conflict is
-    /// answered with a fresh read.
+    /// Gives up what the operator owns because of a patch. Controllers write the status of the same object, so a
+    /// conflict is answered with a fresh read.
     async fn give_up_patched_fields(&self, cluster: &Cluster) -> Result<(), CallError> {
         let mut attempts = 0;
         loop {

@@ -45,7 +45,8 @@ impl OwnershipCheck<'_> {
         }
     }
 
-    /// Does the same for a third-party kind. A kind that must not be read is left out, and reported after the rest is written.
+    /// Does the same for a third-party kind. A kind that must not be read is left out, and reported after the rest is
+    /// written.
     pub(super) async fn check_third_party<K: ThirdPartyResource>(
         &mut self,
         object: Option<K>,

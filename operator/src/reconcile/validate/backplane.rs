@@ -15,11 +15,12 @@ use crate::reconcile::dereference::Secrets;
 /// Default drain duration of a pod.
 const DEFAULT_DRAIN_DURATION: &str = "60s";
 
-/// Default surge of a rollout: all new pods are ready before the first old one ends, so that no client reconnects to an old one.
+/// Default surge of a rollout: all new pods are ready before the first old one ends, so that no client reconnects to an
+/// old one.
 const DEFAULT_MAX_SURGE: &str = "100%";
 
-/// Returns the drain duration and the surge of rollouts, or `None` if they are invalid. The CRD's rules check this too, but a
-/// resource may be older than the rules.
+/// Returns the drain duration and the surge of rollouts, or `None` if they are invalid. The CRD's rules check this too,
+/// but a resource may be older than the rules.
 pub(super) fn rollouts(spec: &NotificationHubSpec, findings: &mut Findings) -> Option<(Drain, IntOrString)> {
     let mut wrong = |message: &str| {
         findings.spec.push(Problem { reason: Reason::InvalidSpec, message: message.to_owned() });

@@ -7,7 +7,8 @@ use crate::conditions::{Findings, Problem};
 use crate::model::scale::{Autoscaler, Autoscaling, DEFAULT_CPU_PERCENT, Scale, Target};
 use crate::third_party::ThirdPartyKind;
 
-/// Returns the scale, or `None` if it is invalid. The CRD's rules check this too, but a resource may be older than the rules.
+/// Returns the scale, or `None` if it is invalid. The CRD's rules check this too, but a resource may be older than the
+/// rules.
 pub(super) fn check(spec: &NotificationHubSpec, findings: &mut Findings) -> Option<Scale> {
     let is_keda_served = !findings.unserved.contains(&ThirdPartyKind::ScaledObject);
     let mut wrong = |message: String| findings.spec.push(Problem { reason: Reason::InvalidSpec, message });
