@@ -15,7 +15,7 @@ use crate::admin::{self, Admin};
 use crate::cluster::with_timeout;
 use crate::config::Config;
 use crate::context::Context;
-use crate::leader::{Election, ElectionOutcome, Leadership, LeaseStore, Timing};
+use crate::leader::{Election, ElectionOutcome, ElectionTiming, Leadership, LeaseStore};
 use crate::telemetry::metrics::Metrics;
 use crate::{controller, crd_skew, signals};
 
@@ -117,7 +117,7 @@ fn start_election(client: &Client, config: &Config, identity: &str) -> (Leadersh
     let Some(name) = &config.lease_name else { return (Leadership::NoElection, None) };
     let namespace = config.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let (election, leadership) =
-        Election::new(LeaseStore::new(client.clone(), &namespace, name, identity, Timing::default()));
+        Election::new(LeaseStore::new(client.clone(), &namespace, name, identity, ElectionTiming::default()));
     let (end, ended) = watch::channel(false);
     (leadership, Some((tokio::spawn(election.run(ended)), end)))
 }

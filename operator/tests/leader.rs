@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kube::Client;
-use notification_hub_operator::leader::{Election, ElectionOutcome, Leadership, LeaseStore, Timing};
+use notification_hub_operator::leader::{Election, ElectionOutcome, ElectionTiming, Leadership, LeaseStore};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,7 +25,7 @@ pub struct Candidate {
 
 impl Candidate {
     pub fn start(client: Client, name: &str) -> Candidate {
-        let store = LeaseStore::new(client, "operator", "lease", name, Timing::default());
+        let store = LeaseStore::new(client, "operator", "lease", name, ElectionTiming::default());
         let (election, leadership) = Election::new(store);
         let (stop, stopped) = watch::channel(false);
         Candidate { leadership, stop, task: tokio::spawn(election.run(stopped)) }
@@ -56,7 +56,7 @@ async fn one_leads_and_the_next_begins_at_once_when_the_lease_is_given_back() {
     assert!(first.leadership.is_leader());
     assert_eq!(first.stop().await, ElectionOutcome::Released);
     assert!(
-        second.leads_within(Timing::default().retry + seconds(1)).await,
+        second.leads_within(ElectionTiming::default().retry + seconds(1)).await,
         "nobody waits for a lease that was given back"
     );
     let spec = api.get(&lease()).expect("the lease")["spec"].clone();
@@ -84,13 +84,17 @@ async fn a_leader_that_is_cut_off_ends_before_the_next_begins() {
 
     cut.send_replace(true);
     let since = Instant::now();
-    let ended = timeout(Timing::default().renew_deadline, first.task).await;
+    let ended = timeout(ElectionTiming::default().renew_deadline, first.task).await;
     assert_eq!(ended.expect("within the renewal deadline").expect("no panic"), ElectionOutcome::Lost);
     assert!(!first.leadership.is_leader());
-    let gap = Timing::default().lease - Timing::default().renew_deadline;
-    assert!(!second.leads_within(gap - Timing::default().retry).await, "not before the lease has run out");
+    let gap = ElectionTiming::default().lease - ElectionTiming::default().renew_deadline;
+    assert!(!second.leads_within(gap - ElectionTiming::default().retry).await, "not before the lease has run out");
     assert!(second.leads_within(seconds(10)).await);
-    assert!(since.elapsed() <= Timing::default().lease + 2 * Timing::default().retry, "{:?}", since.elapsed());
+    assert!(
+        since.elapsed() <= ElectionTiming::default().lease + 2 * ElectionTiming::default().retry,
+        "{:?}",
+        since.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use notification_hub_crds::v1alpha1::NotificationHubSpec;
 use notification_hub_operator::build::{DesiredObjects, build};
 use notification_hub_operator::conditions::Findings;
 use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, RotationPlan, SigningKey};
-use notification_hub_operator::model::CONTAINER;
+use notification_hub_operator::model::HUB_CONTAINER;
 use notification_hub_operator::model::defaults::Defaults;
 use notification_hub_operator::model::inheritance::Inheritance;
 use notification_hub_operator::model::references;
@@ -138,12 +138,12 @@ fn assert_consistent(hub: &NotificationHub, desired: &DesiredObjects) {
     }
 
     let pod = spec.template.spec.as_ref().expect("a pod");
-    let containers = pod.containers.iter().filter(|container| container.name == CONTAINER);
+    let containers = pod.containers.iter().filter(|container| container.name == HUB_CONTAINER);
     assert_eq!(containers.count(), 1);
     let is_templated = hub.spec.pod_template.is_some();
     assert!(is_templated || pod.termination_grace_period_seconds.is_some_and(|seconds| seconds > 0));
     let volumes: Vec<&str> = pod.volumes.iter().flatten().map(|volume| volume.name.as_str()).collect();
-    let hub_container = pod.containers.iter().find(|container| container.name == CONTAINER);
+    let hub_container = pod.containers.iter().find(|container| container.name == HUB_CONTAINER);
     let mounts = hub_container.and_then(|container| container.volume_mounts.as_ref());
     let is_mounted = |name: &str| volumes.contains(&name);
     assert!(is_templated || mounts.into_iter().flatten().all(|mount| is_mounted(&mount.name)), "{volumes:?}");

@@ -2,13 +2,13 @@
 //!
 //! The other half is the hub's `config` module; `tests/contract.rs` holds the two together.
 
-use notification_hub_crds::v1alpha1::{CatchUp as CatchUpSpec, Limits as LimitsSpec, LogFormat};
+use notification_hub_crds::v1alpha1::{CatchUp, Limits, LogFormat};
 use serde::Serialize;
 
 use crate::keys::CONNECTION_TOKEN_ENTRY;
 use crate::model::ValidatedHub;
-use crate::model::backplane::Redis as RedisSettings;
-use crate::model::source::{Credential, Source as SourceKind};
+use crate::model::backplane::Redis;
+use crate::model::source::{Credential, Source};
 
 /// Directory of the configuration file in the pod.
 pub const CONFIG_DIR: &str = "/etc/notification-hub";
@@ -48,31 +48,31 @@ struct ConfigFile<'a> {
     // Before the tables, as TOML wants it.
     #[serde(skip_serializing_if = "Option::is_none")]
     connection_token_key_file: Option<String>,
-    source: Source<'a>,
+    source: SourceTable<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    backplane: Option<Backplane<'a>>,
-    auth: Auth<'a>,
+    backplane: Option<BackplaneTable<'a>>,
+    auth: AuthTable<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    installation: Option<Installation<'a>>,
+    installation: Option<InstallationTable<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    catch_up: Option<CatchUp<'a>>,
+    catch_up: Option<CatchUpTable<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    limits: Option<Limits<'a>>,
+    limits: Option<LimitsTable<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    drain: Option<Drain<'a>>,
-    log: Log,
+    drain: Option<DrainTable<'a>>,
+    log: LogTable,
 }
 
 #[derive(Serialize)]
-struct Source<'a> {
+struct SourceTable<'a> {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    azure_queue: Option<AzureQueue<'a>>,
+    azure_queue: Option<AzureQueueTable<'a>>,
 }
 
 /// Without the connection string, which has no place in a ConfigMap.
 #[derive(Serialize)]
-struct AzureQueue<'a> {
+struct AzureQueueTable<'a> {
     queue: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     poison_queue: Option<&'a str>,
@@ -83,13 +83,13 @@ struct AzureQueue<'a> {
 }
 
 #[derive(Serialize)]
-struct Backplane<'a> {
-    redis: Redis<'a>,
+struct BackplaneTable<'a> {
+    redis: RedisTable<'a>,
 }
 
 /// Without the address and the password, which have no place in a ConfigMap.
 #[derive(Serialize)]
-struct Redis<'a> {
+struct RedisTable<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,7 +99,7 @@ struct Redis<'a> {
 }
 
 #[derive(Serialize)]
-struct Auth<'a> {
+struct AuthTable<'a> {
     keys: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     authority: Option<&'a str>,
@@ -112,12 +112,12 @@ struct Auth<'a> {
 }
 
 #[derive(Serialize)]
-struct Installation<'a> {
+struct InstallationTable<'a> {
     id: &'a str,
 }
 
 #[derive(Serialize)]
-struct CatchUp<'a> {
+struct CatchUpTable<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     enabled: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,7 +125,7 @@ struct CatchUp<'a> {
 }
 
 #[derive(Serialize)]
-struct Limits<'a> {
+struct LimitsTable<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     connections: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,12 +137,12 @@ struct Limits<'a> {
 }
 
 #[derive(Serialize)]
-struct Drain<'a> {
+struct DrainTable<'a> {
     duration: &'a str,
 }
 
 #[derive(Serialize)]
-struct Log {
+struct LogTable {
     format: LogFormat,
     level_file: String,
 }
@@ -153,14 +153,14 @@ pub(super) fn text(hub: &ValidatedHub) -> String {
     let file = ConfigFile {
         connection_token_key_file: backplane.map(|_| format!("{TOKENS_DIR}/{CONNECTION_TOKEN_ENTRY}")),
         source: source(&hub.source),
-        backplane: backplane.map(|backplane| Backplane { redis: redis(&backplane.redis) }),
+        backplane: backplane.map(|backplane| BackplaneTable { redis: redis(&backplane.redis) }),
         auth: auth(hub),
-        installation: hub.installation_id.as_deref().map(|id| Installation { id }),
+        installation: hub.installation_id.as_deref().map(|id| InstallationTable { id }),
         catch_up: catch_up(hub),
         limits: limits(&hub.limits),
         // The pod is given as long as this takes: neither leaves it to the other.
-        drain: backplane.map(|backplane| Drain { duration: &backplane.drain.text }),
-        log: Log {
+        drain: backplane.map(|backplane| DrainTable { duration: &backplane.drain.text }),
+        log: LogTable {
             format: hub.log.format.unwrap_or_default(),
             // Always, so that the first level that is said is no change of this file.
             level_file: format!("{CONFIG_DIR}/{LOG_LEVEL_FILE}"),
@@ -169,8 +169,8 @@ pub(super) fn text(hub: &ValidatedHub) -> String {
     toml::to_string(&file).expect("tables of texts are TOML")
 }
 
-fn source(source: &SourceKind) -> Source<'_> {
-    let SourceKind::AzureQueue(queue) = source else { return Source { kind: "direct", azure_queue: None } };
+fn source(source: &Source) -> SourceTable<'_> {
+    let Source::AzureQueue(queue) = source else { return SourceTable { kind: "direct", azure_queue: None } };
     let (account_url, client_id) = match &queue.credential {
         Credential::ConnectionString(_) => (None, None),
         Credential::WorkloadIdentity { account_url, client_id } => {
@@ -178,24 +178,24 @@ fn source(source: &SourceKind) -> Source<'_> {
         }
     };
     let poison_queue = queue.poison_name.as_deref();
-    Source {
+    SourceTable {
         kind: "azure_queue",
-        azure_queue: Some(AzureQueue { queue: &queue.name, poison_queue, account_url, client_id }),
+        azure_queue: Some(AzureQueueTable { queue: &queue.name, poison_queue, account_url, client_id }),
     }
 }
 
-fn redis(redis: &RedisSettings) -> Redis<'_> {
-    Redis {
+fn redis(redis: &Redis) -> RedisTable<'_> {
+    RedisTable {
         username: redis.username.as_deref(),
         ca_file: redis.ca.as_ref().map(|_| format!("{REDIS_CA_DIR}/{REDIS_CA_FILE}")),
         channel_prefix: redis.channel_prefix.as_deref(),
     }
 }
 
-fn auth(hub: &ValidatedHub) -> Auth<'_> {
+fn auth(hub: &ValidatedHub) -> AuthTable<'_> {
     let generated = hub.generated.is_some().then_some(GENERATED_KEYS_DIR);
     let signing = hub.signing_keys.is_some().then_some(SIGNING_KEYS_DIR);
-    Auth {
+    AuthTable {
         keys: generated.into_iter().chain(signing).collect(),
         authority: hub.tokens.authority.as_deref(),
         issuer: hub.tokens.issuer.as_deref(),
@@ -204,14 +204,14 @@ fn auth(hub: &ValidatedHub) -> Auth<'_> {
     }
 }
 
-fn catch_up(hub: &ValidatedHub) -> Option<CatchUp<'_>> {
-    let CatchUpSpec { enabled, window } = &hub.catch_up;
-    (enabled.is_some() || window.is_some()).then_some(CatchUp { enabled: *enabled, window: window.as_deref() })
+fn catch_up(hub: &ValidatedHub) -> Option<CatchUpTable<'_>> {
+    let CatchUp { enabled, window } = &hub.catch_up;
+    (enabled.is_some() || window.is_some()).then_some(CatchUpTable { enabled: *enabled, window: window.as_deref() })
 }
 
-fn limits(spec: &LimitsSpec) -> Option<Limits<'_>> {
-    let LimitsSpec { connections, connections_per_user, connections_per_address, trusted_proxies } = spec;
-    (*spec != LimitsSpec::default()).then_some(Limits {
+fn limits(spec: &Limits) -> Option<LimitsTable<'_>> {
+    let Limits { connections, connections_per_user, connections_per_address, trusted_proxies } = spec;
+    (*spec != Limits::default()).then_some(LimitsTable {
         connections: *connections,
         per_user: *connections_per_user,
         per_address: *connections_per_address,

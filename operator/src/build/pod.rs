@@ -19,7 +19,7 @@ use super::{
 };
 use crate::keys::{CONNECTION_TOKEN_ENTRY, JWKS_ENTRY};
 use crate::model::source::Credential;
-use crate::model::{CONTAINER, Fingerprint, SecretEntry, ValidatedHub};
+use crate::model::{Fingerprint, HUB_CONTAINER, SecretEntry, ValidatedHub};
 
 /// Names of the volumes.
 pub(super) mod volume {
@@ -52,7 +52,7 @@ pub(super) fn template(hub: &ValidatedHub, config: &str) -> PodTemplateSpec {
     let annotations = [
         (CONFIG_ANNOTATION, config.to_owned()),
         (CONFIG_CHECKSUM_ANNOTATION, checksum::config_checksum(config, &restart_fingerprints(hub))),
-        ("kubectl.kubernetes.io/default-container", CONTAINER.to_owned()),
+        ("kubectl.kubernetes.io/default-container", HUB_CONTAINER.to_owned()),
     ];
     PodTemplateSpec {
         metadata: Some(metadata::for_pods(hub, annotations.map(|(key, value)| (key.to_owned(), value)).into())),
@@ -98,7 +98,7 @@ fn container(hub: &ValidatedHub, mounts: Vec<VolumeMount>) -> Container {
         Some(list.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned()))).collect())
     };
     Container {
-        name: CONTAINER.to_owned(),
+        name: HUB_CONTAINER.to_owned(),
         image: Some(hub.image.to_string()),
         image_pull_policy: hub.pull_policy.map(|policy| policy.as_str().to_owned()),
         env: environment(hub),

@@ -7,7 +7,7 @@ use super::{
     CONFIG_DIR, CONNECTION_STRING_VARIABLE, GENERATED_KEYS_DIR, REDIS_CA_DIR, REDIS_PASSWORD_VARIABLE,
     REDIS_URL_VARIABLE, SIGNING_KEYS_DIR, TOKENS_DIR, pod::volume, ports,
 };
-use crate::model::CONTAINER;
+use crate::model::HUB_CONTAINER;
 use crate::model::labels::Labels;
 
 /// Settings of the hub that Services, probes or mounts rely on, or that the spec decides.
@@ -73,14 +73,14 @@ pub(super) fn remove_protected(template: &mut PodTemplateSpec, required: &Labels
         volumes
             .retain(|each| keep(!volume::ALL.contains(&each.name.as_str()), "spec.volumes", &each.name, &mut dropped));
     }
-    for container in spec.containers.iter_mut().filter(|container| container.name == CONTAINER) {
+    for container in spec.containers.iter_mut().filter(|container| container.name == HUB_CONTAINER) {
         remove_protected_of_container(container, &mut dropped);
     }
     dropped
 }
 
 fn remove_protected_of_container(container: &mut Container, dropped: &mut Vec<String>) {
-    let path = |field: &str| format!("spec.containers[{CONTAINER}].{field}");
+    let path = |field: &str| format!("spec.containers[{HUB_CONTAINER}].{field}");
     if let Some(env) = &mut container.env {
         env.retain(|each| {
             keep(is_unprotected_variable(&each.name.to_ascii_uppercase()), &path("env"), &each.name, dropped)

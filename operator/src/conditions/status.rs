@@ -8,7 +8,7 @@ use notification_hub_crds::condition::{ConditionType, Reason};
 use notification_hub_crds::v1alpha1::{KeyTimes, NotificationHubStatus, Source, SourceKind};
 
 use super::{ConditionInputs, ConditionState, Exposure, Findings, Rollout, condition, conditions, exposure};
-use crate::model::{CONTAINER, labels, names};
+use crate::model::{HUB_CONTAINER, labels, names};
 
 /// What a reconcile observed and did: the input of the status.
 #[derive(Clone, Debug, Default)]
@@ -86,5 +86,5 @@ pub fn status(hub: &NotificationHub, observed: &ObservedState, now: Timestamp) -
 
 fn image(deployment: &Deployment) -> Option<String> {
     let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
-    pod.containers.iter().find(|container| container.name == CONTAINER)?.image.clone()
+    pod.containers.iter().find(|container| container.name == HUB_CONTAINER)?.image.clone()
 }

@@ -1,15 +1,15 @@
 //! Parses the number of clients from a hub's metrics, and decides whether a change is reported. No I/O.
 
 /// What every metric of a hub begins with.
-const PREFIX: &str = "notification_hub_";
+const METRIC_PREFIX: &str = "notification_hub_";
 
-const CONNECTIONS: &str = "notification_hub_connections{";
+const CONNECTIONS_SERIES_PREFIX: &str = "notification_hub_connections{";
 
 /// Returns the number of connected clients in the text of a hub's metrics, or `None` if the text is not a hub's.
 pub fn parse_client_count(metrics: &str) -> Option<i64> {
-    let is_hub = metrics.lines().any(|line| line.starts_with(PREFIX));
+    let is_hub = metrics.lines().any(|line| line.starts_with(METRIC_PREFIX));
     let value = |line: &str| line.rsplit_once(' ')?.1.parse::<f64>().ok();
-    let series = metrics.lines().filter(|line| line.starts_with(CONNECTIONS));
+    let series = metrics.lines().filter(|line| line.starts_with(CONNECTIONS_SERIES_PREFIX));
     is_hub.then(|| series.filter_map(value).filter(|count| *count >= 0.0).sum::<f64>() as i64)
 }
 

@@ -27,7 +27,7 @@ pub const JWKS_ENTRY: &str = "jwks.json";
 pub const RECORD_ENTRY: &str = "rotation.json";
 
 /// The entries of a Secret.
-type Entries = BTreeMap<String, ByteString>;
+type SecretEntries = BTreeMap<String, ByteString>;
 
 /// The keys of a hub.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,7 +79,7 @@ struct PreviousKeyRecord {
 impl KeyRing {
     /// Reads a Secret's entries. A key without a recorded time is as old as the Secret, which was created at `made`. A
     /// key that was put in by hand is new at `now`.
-    pub fn from_entries(entries: &Entries, made: Timestamp, now: Timestamp) -> KeyRing {
+    pub fn from_entries(entries: &SecretEntries, made: Timestamp, now: Timestamp) -> KeyRing {
         let text = |entry: &str| entries.get(entry).and_then(|ByteString(bytes)| std::str::from_utf8(bytes).ok());
         let record: Option<RotationRecord> = text(RECORD_ENTRY).and_then(|text| serde_json::from_str(text).ok());
         let recorded = record.as_ref().and_then(|record| record.current.as_deref());
@@ -124,7 +124,7 @@ impl KeyRing {
     }
 
     /// Returns the entries of the Secret.
-    pub fn entries(&self) -> Entries {
+    pub fn entries(&self) -> SecretEntries {
         let record = RotationRecord {
             current: self.current.as_ref().and_then(|current| key_id(current.pair.jwk())).map(str::to_owned),
             last_rotation: self.current.as_ref().map(|current| Time(current.since)),

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// The times of an election.
 #[derive(Clone, Copy, Debug)]
-pub struct Timing {
+pub struct ElectionTiming {
     /// Time for which other processes wait after a renewal.
     pub lease: Duration,
     /// Time for which a leader continues without a renewal. Shorter than the lease by at least the timeout of a call.
@@ -18,9 +18,9 @@ pub struct Timing {
     pub retry: Duration,
 }
 
-impl Default for Timing {
+impl Default for ElectionTiming {
     fn default() -> Self {
-        Timing {
+        ElectionTiming {
             lease: Duration::from_secs(15),
             renew_deadline: Duration::from_secs(10),
             retry: Duration::from_secs(2),
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_leader_stops_before_another_may_begin_even_while_a_call_hangs() {
-        let timing = Timing::default();
+        let timing = ElectionTiming::default();
         assert!(timing.renew_deadline + crate::cluster::CALL_TIMEOUT <= timing.lease);
         assert!(timing.retry + crate::cluster::CALL_TIMEOUT < timing.renew_deadline, "one hanging call loses no lease");
     }

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
 
-use super::decision::{LeaseRecord, Timing};
+use super::decision::{ElectionTiming, LeaseRecord};
 use crate::cluster::{CallError, with_timeout};
 
 /// The Lease, as one process sees it.
@@ -16,12 +16,12 @@ pub struct LeaseStore {
     api: Api<Lease>,
     name: String,
     me: String,
-    timing: Timing,
+    timing: ElectionTiming,
 }
 
 impl LeaseStore {
     /// The Lease `namespace/name`, for the process called `me`.
-    pub fn new(client: Client, namespace: &str, name: &str, me: &str, timing: Timing) -> LeaseStore {
+    pub fn new(client: Client, namespace: &str, name: &str, me: &str, timing: ElectionTiming) -> LeaseStore {
         LeaseStore { api: Api::namespaced(client, namespace), name: name.to_owned(), me: me.to_owned(), timing }
     }
 
@@ -30,7 +30,7 @@ impl LeaseStore {
         &self.me
     }
 
-    pub(super) fn timing(&self) -> Timing {
+    pub(super) fn timing(&self) -> ElectionTiming {
         self.timing
     }
 

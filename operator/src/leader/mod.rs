@@ -7,7 +7,7 @@ mod decision;
 mod lease;
 mod task;
 
-pub use decision::{Decision, LeaseRecord, Timing, decide};
+pub use decision::{Decision, ElectionTiming, LeaseRecord, decide};
 pub use lease::LeaseStore;
 pub use task::{Election, ElectionOutcome};
 

@@ -31,7 +31,7 @@ pub use secret_entry::SecretEntry;
 use source::Source;
 
 /// Name of the hub's container in its pods.
-pub const CONTAINER: &str = "hub";
+pub const HUB_CONTAINER: &str = "hub";
 
 /// A hub that can be built.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ pub struct ValidatedHub {
     /// What connects several replicas.
     pub backplane: Option<Backplane>,
     /// What tokens have to be like.
-    pub tokens: Tokens,
+    pub tokens: TokenSettings,
     /// How clients are caught up that missed pushes.
     pub catch_up: CatchUp,
     /// How many clients a pod lets in.
@@ -78,7 +78,7 @@ pub struct ValidatedHub {
 
 /// What tokens have to be like, whoever's keys sign them. What is not given is the hub's to choose.
 #[derive(Clone, Debug, Default)]
-pub struct Tokens {
+pub struct TokenSettings {
     /// The identity server.
     pub authority: Option<String>,
     /// The issuer that they have to name.

@@ -17,7 +17,7 @@ use crate::cluster::Kind;
 use crate::model::Fingerprint;
 
 /// Children by the namespace and name of their hub, and by their kind and name.
-type Entries = HashMap<(String, String), HashMap<String, CachedChild>>;
+type CachedChildren = HashMap<(String, String), HashMap<String, CachedChild>>;
 
 /// Fingerprints of a child as it was applied.
 struct CachedChild {
@@ -28,7 +28,7 @@ struct CachedChild {
 /// Children that this process has applied.
 #[derive(Default)]
 pub struct ApplyCache {
-    entries: Mutex<Entries>,
+    entries: Mutex<CachedChildren>,
 }
 
 /// Namespace and name of the hub that owns the children.
@@ -68,7 +68,7 @@ impl ApplyCache {
         self.entries().get(hub).and_then(|children| children.get(&title)).is_some_and(|entry| judge(entry, wanted))
     }
 
-    fn entries(&self) -> MutexGuard<'_, Entries> {
+    fn entries(&self) -> MutexGuard<'_, CachedChildren> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -37,7 +37,7 @@ use dereference::FetchedReferences;
 use rollout_limiter::RolloutLimiter;
 
 /// Delay before a conflicting object that the hub does not own is checked again.
-const CONFLICT_RETRY: Duration = Duration::from_secs(30);
+const CONFLICT_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Error of a step. The reconcile has to be retried.
 #[derive(Debug, thiserror::Error)]
@@ -144,7 +144,7 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Recon
     let overdue = deployment.as_ref().and_then(|deployment| conditions::overdue_at(deployment, now));
     let retried = is_queued.then(|| now + rollout_limiter::RETRY_INTERVAL);
     // Objects that the hub does not own are not watched.
-    let looked_for = (!findings.conflicts.is_empty()).then(|| now + CONFLICT_RETRY);
+    let looked_for = (!findings.conflicts.is_empty()).then(|| now + CONFLICT_RETRY_INTERVAL);
     let due = [next_key, overdue, retried, looked_for].into_iter().flatten().min();
     let observed = ObservedState { findings, deployment, exposure, keys, pending, connections, is_queued };
     status::write(context, hub, &observed).await?;

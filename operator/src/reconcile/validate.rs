@@ -21,7 +21,7 @@ use crate::keys;
 use crate::model::backplane::Backplane;
 use crate::model::defaults::Defaults;
 use crate::model::names::HubName;
-use crate::model::{Tokens, ValidatedHub, labels};
+use crate::model::{TokenSettings, ValidatedHub, labels};
 use crate::third_party::ServedKinds;
 
 /// Result of a successful validation.
@@ -102,7 +102,7 @@ pub fn validate(
         pull_secrets: image.pull_secrets.into_iter().map(|secret| secret.name).collect(),
         source,
         backplane,
-        tokens: Tokens {
+        tokens: TokenSettings {
             authority: authority.clone(),
             issuer: issuer.clone(),
             audiences: audiences.clone(),

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::build::metadata;
 use crate::model::scale::{Autoscaling, Target};
-use crate::model::{CONTAINER, ValidatedHub};
+use crate::model::{HUB_CONTAINER, ValidatedHub};
 
 /// Name of the hub's metric of open connections.
 const CONNECTIONS_METRIC: &str = "notification_hub_connections";
@@ -60,7 +60,7 @@ fn metric(target: &Target) -> MetricSpec {
         Target::Cpu(percent) => MetricSpec {
             type_: "ContainerResource".to_owned(),
             container_resource: Some(ContainerResourceMetricSource {
-                container: CONTAINER.to_owned(),
+                container: HUB_CONTAINER.to_owned(),
                 name: "cpu".to_owned(),
                 target: MetricTarget {
                     type_: "Utilization".to_owned(),

@@ -6,7 +6,7 @@ use super::horizontal_pod_autoscaler::scaling_behavior;
 use crate::build::{CONNECTION_STRING_VARIABLE, metadata};
 use crate::model::scale::{Autoscaling, DEFAULT_CPU_PERCENT};
 use crate::model::source::{AzureQueue, Credential, Source};
-use crate::model::{CONTAINER, ValidatedHub};
+use crate::model::{HUB_CONTAINER, ValidatedHub};
 use crate::third_party::{Advanced, HpaConfig, ScaleTarget, ScaledObject, ScaledObjectSpec};
 
 /// Queue length per pod that KEDA targets if the spec gives no triggers.
@@ -39,7 +39,7 @@ fn default_trigger(source: &Source) -> Value {
         Source::AzureQueue(_) | Source::Direct => json!({
             "type": "cpu",
             "metricType": "Utilization",
-            "metadata": { "value": DEFAULT_CPU_PERCENT.to_string(), "containerName": CONTAINER },
+            "metadata": { "value": DEFAULT_CPU_PERCENT.to_string(), "containerName": HUB_CONTAINER },
         }),
     }
 }
