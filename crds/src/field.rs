@@ -19,9 +19,9 @@ pub struct Field {
 /// A rule that the API server enforces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The field that it is about.
+    /// Path of the field that it applies to.
     pub path: String,
-    /// What the API server says to those who break it.
+    /// Message of the API server if the rule is violated.
     pub message: String,
 }
 

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     run(Cli::parse().command).unwrap_or_else(|error| report_failure(&error, ExitCode::FAILURE))
 }
 
-/// Prints why a command failed, unless it is only that nobody reads its output any more.
+/// Prints the error of a failed command. A closed standard output is not an error.
 fn report_failure(error: &anyhow::Error, status: ExitCode) -> ExitCode {
     if error.is::<OutputClosed>() {
         return ExitCode::SUCCESS;

@@ -34,37 +34,37 @@ use crate::third_party::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor};
 pub struct DesiredObjects {
     /// The pods' identity.
     pub service_account: ServiceAccount,
-    /// The settings that a running hub reads again; its other ones are part of the Deployment.
+    /// The settings that a running hub reloads. The others are part of the Deployment.
     pub config_map: ConfigMap,
-    /// The generated keys, if they are wanted.
+    /// The Secret of the generated keys, or `None` if the spec does not ask for them.
     pub jwt_secret: Option<KeySecret>,
-    /// The key that replicas share, if there may be several.
+    /// The Secret of the connection token key, or `None` without a backplane.
     pub tokens_secret: Option<Secret>,
     /// The Service for clients.
     pub public_service: Service,
-    /// The Service for senders, if they post to the hub.
+    /// The Service for senders, or `None` unless the source is direct.
     pub internal_service: Option<Service>,
-    /// The Service for whoever collects metrics.
+    /// The Service for metrics.
     pub metrics_service: Service,
-    /// How many pods may be taken from it at once, if there are several.
+    /// The PodDisruptionBudget, or `None` for at most one pod.
     pub pod_disruption_budget: Option<PodDisruptionBudget>,
-    /// A way from outside, if one is asked for.
+    /// The Ingress, or `None` if the spec does not ask for it.
     pub ingress: Option<Ingress>,
-    /// The same by Gateway API.
+    /// The HTTPRoute, or `None` if the spec does not ask for it or the API server does not serve the kind.
     pub http_route: Option<HttpRoute>,
-    /// By which Prometheus finds the metrics, if that is asked for.
+    /// The ServiceMonitor, or `None` as for the HTTPRoute.
     pub service_monitor: Option<ServiceMonitor>,
-    /// The same without a Service.
+    /// The PodMonitor, or `None` as for the HTTPRoute.
     pub pod_monitor: Option<PodMonitor>,
-    /// Who may reach the pods, if that is to be bounded.
+    /// The NetworkPolicy, or `None` if the spec does not enable it.
     pub network_policy: Option<NetworkPolicy>,
     /// The pods.
     pub deployment: Deployment,
-    /// Whether their number is only what a new hub begins with, and others decide on it then.
+    /// Whether an autoscaler decides the number of pods after the Deployment is created.
     pub is_autoscaled: bool,
-    /// Who decides, if the spec does not.
+    /// The HorizontalPodAutoscaler, or `None` if the spec does not ask for it.
     pub horizontal_pod_autoscaler: Option<HorizontalPodAutoscaler>,
-    /// The same by KEDA.
+    /// The ScaledObject, or `None` as for the HTTPRoute.
     pub scaled_object: Option<ScaledObject>,
 }
 

@@ -115,8 +115,8 @@ fn is_unprotected_variable(name: &str) -> bool {
     !PROTECTED_VARIABLES.contains(&name) && !name.starts_with(PROTECTED_PREFIX) && name != ASPNETCORE_URLS_VARIABLE
 }
 
-/// Whether no variable that begins with `prefix` is protected. What an object of the user's brings with it, nobody knows
-/// before the pod starts, and it may change: without a prefix it may be anything.
+/// Returns whether no variable that begins with `prefix` is protected. The variables of a user's object are unknown
+/// before the pod starts and may change, so an import without a prefix is protected.
 fn is_unprotected_prefix(prefix: &str) -> bool {
     let protected = PROTECTED_VARIABLES.iter().chain([&PROTECTED_PREFIX, &ASPNETCORE_URLS_VARIABLE]);
     !prefix.starts_with(PROTECTED_PREFIX) && !protected.into_iter().any(|name| name.starts_with(prefix))

@@ -42,11 +42,11 @@ pub struct ValidatedHub {
     pub namespace: String,
     /// The reference by which its children belong to it.
     pub owner: OwnerReference,
-    /// What its children get of its resource's labels and annotations.
+    /// Labels and annotations that its children inherit.
     pub inherited: Inherited,
-    /// How many pods.
+    /// Number of pods.
     pub scale: Scale,
-    /// What they run.
+    /// Image of the pods.
     pub image: ImageReference,
     /// When the image is pulled.
     pub pull_policy: Option<PullPolicy>,
@@ -56,7 +56,7 @@ pub struct ValidatedHub {
     pub source: Source,
     /// What connects several replicas.
     pub backplane: Option<Backplane>,
-    /// What tokens have to be like.
+    /// Requirements on tokens.
     pub tokens: TokenSettings,
     /// How clients are caught up that missed pushes.
     pub catch_up: CatchUp,
@@ -76,7 +76,7 @@ pub struct ValidatedHub {
     pub pod_template: Option<PodTemplateSpec>,
 }
 
-/// What tokens have to be like, whoever's keys sign them. What is not given is the hub's to choose.
+/// Requirements on tokens, independent of their keys. The hub decides what is not set.
 #[derive(Clone, Debug, Default)]
 pub struct TokenSettings {
     /// The identity server.

@@ -1,6 +1,6 @@
 //! Builds a patch for what server-side apply cannot revert: a list entry that conflicts with one of the operator's. No I/O.
 //!
-//! The ports of Services and containers are merged by number. Somebody who edits a number makes another entry with the
+//! The ports of Services and containers are merged by number. An edit of a number adds another entry with the
 //! operator's name; the operator's own entry is added to it, and the API server refuses two of one name. It also
 //! refuses a variable with both a value and a reference, and a volume with two sources, which is what comes of an entry
 //! that was given another kind of content.

@@ -29,7 +29,7 @@ pub(in crate::build) fn build(hub: &ValidatedHub, asked: &networking::SenderPoli
     }
 }
 
-/// Lets peers reach ports; without peers anybody.
+/// Returns a rule that lets peers connect to ports. `None` means all peers.
 fn rule(ports: &[i32], from: Option<Vec<NetworkPolicyPeer>>) -> NetworkPolicyIngressRule {
     let port = |number: &i32| NetworkPolicyPort {
         port: Some(IntOrString::Int(*number)),
