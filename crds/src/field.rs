@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_default_is_the_end_of_a_description() {
+    fn default_at_end_of_description_is_split_off() {
         let field = |description: &str| Field {
             path: "spec.x".to_owned(),
             required: false,
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_items_are_found_and_looked_for() {
+    fn fields_of_list_items_are_listed_and_found() {
         let schema = json!({ "properties": { "list": {
             "required": ["a"],
             "items": { "required": ["a"], "properties": { "a": {}, "b": {} } },

@@ -27,12 +27,12 @@ fn is_current(path: &str, generated: &str) {
 }
 
 #[test]
-fn committed_definition_is_current() {
+fn committed_crd_equals_generated_crd() {
     is_current("crds/yaml/notificationhubs.yaml", &crd_yaml().expect("the definition prints"));
 }
 
 #[test]
-fn committed_reference_is_current() {
+fn committed_reference_equals_generated_reference() {
     let path = "docs/resource.md";
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     let committed = std::fs::read_to_string(file).expect("the page");
@@ -44,7 +44,7 @@ fn committed_reference_is_current() {
 
 /// They are looked for by their places, here wherever they may be.
 #[test]
-fn the_reference_misses_no_field_and_no_rule() {
+fn reference_contains_every_schema_field_and_validation_rule() {
     let mut count = 0;
     walk("", &schema(), &mut |_, value| {
         count += value.get("properties").and_then(Value::as_object).map_or(0, |properties| properties.len());
@@ -71,7 +71,7 @@ fn schema() -> Value {
 }
 
 #[test]
-fn every_field_is_described() {
+fn schema_every_field_has_a_description() {
     let mut bare = Vec::new();
     walk("", &schema(), &mut |path, value| {
         if let Some(Value::Object(properties)) = value.get("properties") {
@@ -89,7 +89,7 @@ fn every_field_is_described() {
 
 /// Defaults are not in the schema, so the descriptions tell them, and the reference has a column of them.
 #[test]
-fn every_default_is_told() {
+fn schema_every_optional_spec_field_documents_its_default() {
     let silent: Vec<_> = fields(&schema())
         .into_iter()
         .filter(|field| field.path.starts_with("spec.") && !field.required)
@@ -100,7 +100,7 @@ fn every_default_is_told() {
 }
 
 #[test]
-fn the_status_tells_of_every_condition() {
+fn status_conditions_description_lists_every_condition_type() {
     let told = fields(&schema()).into_iter().find(|field| field.path == "status.conditions").expect("conditions");
     for kind in ConditionType::ALL {
         assert!(told.meaning().contains(kind.as_str()), "{} is not in: {}", kind.as_str(), told.meaning());
@@ -108,7 +108,7 @@ fn the_status_tells_of_every_condition() {
 }
 
 #[test]
-fn nothing_is_nullable_defaulted_or_an_empty_list() {
+fn schema_has_no_nullable_default_or_empty_list() {
     let mut found = Vec::new();
     walk("", &crd_json().expect("a definition"), &mut |path, value| match value {
         Value::Array(items) if items.is_empty() => found.push(format!("{path}: empty list")),
@@ -124,7 +124,7 @@ fn nothing_is_nullable_defaulted_or_an_empty_list() {
 }
 
 #[test]
-fn strings_and_lists_of_the_spec_are_bounded() {
+fn spec_schema_bounds_every_string_and_list() {
     let mut unbounded = Vec::new();
     walk("spec", &schema()["properties"]["spec"], &mut |path, value| {
         let bounded = |key: &str| value.get(key).is_some_and(Value::is_number);
@@ -138,7 +138,7 @@ fn strings_and_lists_of_the_spec_are_bounded() {
 }
 
 #[test]
-fn every_rule_has_a_message() {
+fn validation_rules_all_have_a_message() {
     assert!(rules().iter().all(|message| message.len() > 20), "{:#?}", rules());
 }
 
@@ -162,7 +162,7 @@ struct Case {
 
 /// The API server is not here: that it says so too is looked at in the cluster tests.
 #[test]
-fn every_rule_is_in_the_table_that_the_api_server_is_asked() {
+fn validation_rules_all_have_a_rejected_case() {
     let cases: Vec<Case> = serde_saphyr::from_str(include_str!("rules.yaml")).expect("the table");
     for rule in rules() {
         assert!(cases.iter().filter_map(|case| case.refused.as_ref()).any(|part| rule.contains(part)), "{rule}");
@@ -177,7 +177,7 @@ fn every_rule_is_in_the_table_that_the_api_server_is_asked() {
 }
 
 #[test]
-fn the_resource_can_be_scaled_listed_and_waited_for() {
+fn crd_declares_scale_subresource_printer_columns_and_condition_map() {
     let version = &crd_json().expect("a definition")["spec"]["versions"][0].clone();
     assert_eq!(version["subresources"]["scale"]["specReplicasPath"], ".spec.replicas");
     assert_eq!(version["subresources"]["scale"]["statusReplicasPath"], ".status.replicas");

@@ -19,7 +19,7 @@ fn samples() -> Vec<(PathBuf, Value)> {
 }
 
 #[test]
-fn samples_are_understood_whole() {
+fn samples_round_trip_through_types_without_loss() {
     for (path, written) in samples() {
         let hub: NotificationHub = serde_json::from_value(written.clone()).expect("a NotificationHub");
         assert_eq!(serde_json::to_value(&hub).expect("JSON"), written, "{}", path.display());
@@ -30,7 +30,7 @@ fn samples_are_understood_whole() {
 
 /// They are the examples of `docs/resource.md`.
 #[test]
-fn every_field_of_the_spec_is_in_a_sample() {
+fn samples_cover_every_spec_field() {
     let crd = crd_json().expect("a definition");
     let fields = fields(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]);
     let samples = samples();

@@ -270,7 +270,7 @@ mod tests {
     use crate::config::Layers;
 
     #[test]
-    fn listener_user_timeout_is_the_longer_of_both() {
+    fn public_listener_tcp_user_timeout_is_at_least_30s() {
         let key = tempfile::Builder::new().suffix(".secret").tempfile().expect("a file");
         std::fs::write(key.path(), [b'x'; 40]).expect("it is written");
         let key = key.path().display().to_string();

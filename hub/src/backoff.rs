@@ -48,7 +48,7 @@ mod tests {
     const LONGEST: Duration = Duration::from_secs(15);
 
     #[test]
-    fn failures_are_answered_by_doubled_pauses_with_chance() {
+    fn backoff_doubles_with_jitter_up_to_the_maximum() {
         let (mut least, mut most) = (Backoff::new(FIRST, LONGEST), Backoff::new(FIRST, LONGEST));
         let pauses: Vec<u128> = (0..8).map(|_| least.pause(0).as_millis()).collect();
         assert_eq!(pauses, [125, 250, 500, 1000, 2000, 4000, 7500, 7500]);

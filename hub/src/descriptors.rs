@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_is_given_than_there_is() {
+    fn descriptor_shares_never_exceed_the_open_file_limit() {
         let large = Shares { sockets: 96_500, requests: MOST, relays: MOST, internal: MAX_INTERNAL, admin: MAX_ADMIN };
         assert_eq!(Shares::of(100_000), large);
         let small = Shares { sockets: 683, requests: 71, relays: 71, internal: 20, admin: LEAST };

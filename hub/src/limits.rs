@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_hold_what_shares_their_prefix() {
+    fn network_contains_addresses_with_its_prefix() {
         let holds = |network: &str, text: &str| networks(&[network])[0].contains(address(text));
         assert!(holds("10.0.0.0/8", "10.255.0.1") && !holds("10.0.0.0/8", "11.0.0.1"));
         assert!(holds("0.0.0.0/0", "1.2.3.4") && !holds("0.0.0.0/0", "::1"));
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_trusted_proxies_wrote_is_believed() {
+    fn client_address_uses_forwarded_for_only_from_trusted_proxies() {
         let trusted = networks(&["10.0.0.0/8", "192.0.2.7"]);
         let client = |peer: &str, forwarded: &str| client_address(address(peer), forwarded, &trusted).to_string();
         assert_eq!(client("203.0.113.9", "198.51.100.1"), "203.0.113.9");
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_address_in_any_spelling_is_read() {
+    fn client_address_accepts_every_form_of_forwarded_address() {
         let trusted = networks(&["10.0.0.0/8"]);
         for (forwarded, expected) in [
             ("[2001:db8::1]", "2001:db8::1"),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_addresses_of_one_network_are_counted_as_one() {
+    fn counted_address_groups_ipv6_by_prefix() {
         let counted = |text: &str, prefix| counted(address(text), prefix).to_string();
         assert_eq!(counted("2001:db8:1:2:3:4:5:6", 64), "2001:db8:1:2::");
         assert_eq!(counted("2001:db8:1:2:3:4:5:6", 48), "2001:db8:1::");
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_given_back() {
+    fn census_dropped_permits_are_released() {
         let census = Arc::new(Census::default());
         let home = address("198.51.100.1");
         let first = census.enter(2, Some((home, 1))).expect("room");

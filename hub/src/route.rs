@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn installation_before_user_before_organization_each_narrowed() {
+    fn audience_precedence_is_installation_user_organization() {
         let (user, organization) = (USER.to_string(), ORGANIZATION.to_string());
         for client_type in ClientType::EVERY {
             let audience = |members| narrowed(client_type, members);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_types_go_where_their_members_say_and_a_provider_to_its_admin() {
+    fn audience_of_unknown_and_provider_types_follows_payload_ids() {
         let to = |text: Json| {
             audience(&notification::read(text.to_string().as_bytes()).expect("well-formed").expect("a push"))
         };

@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_added_stands_beside_the_systems_and_what_is_named_alone() {
+    fn added_authorities_extend_and_named_file_replaces_system_bundle() {
         let named = Path::new("named");
         let mut files = Files { bundle: Some(file("system")), added: Vec::new(), named: vec![file("named")] };
         assert_eq!(files.authorities(None), None);
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_certificate_is_refused_by_its_name() {
+    fn ca_file_without_a_certificate_is_rejected_by_name() {
         let files = Files { named: vec![file("named")], ..Files::default() };
         let error = files.check().expect_err("no certificate").to_string();
         assert_eq!(error, "named: there is no certificate in it");

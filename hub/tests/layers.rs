@@ -115,7 +115,7 @@ fn may_use(module: &str, other: &str) -> bool {
 }
 
 #[test]
-fn nobody_uses_a_stage_to_the_left() {
+fn modules_use_no_stage_to_their_left() {
     let mut wrong = Vec::new();
     for file in files(&source()) {
         let module = module(&file);
@@ -135,7 +135,7 @@ fn nobody_uses_a_stage_to_the_left() {
 }
 
 #[test]
-fn every_file_is_declared() {
+fn source_files_are_all_declared_by_a_mod() {
     let source = source();
     let files = files(&source);
     let mut declared = BTreeSet::from([source.join("lib.rs"), source.join("main.rs")]);
@@ -155,7 +155,7 @@ fn every_file_is_declared() {
 }
 
 #[test]
-fn uses_are_found() {
+fn used_modules_are_found_in_source_text() {
     let text = "use crate::auth::{self, Key};\nuse crate::{route, protocol::{a, b}, delivery};\n// crate::app\n\
                 let x = crate::config::Config::parse();";
     let expected = ["auth", "config", "delivery", "protocol", "route"];

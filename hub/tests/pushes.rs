@@ -47,7 +47,7 @@ fn frames(expected: &Value) -> [Vec<u8>; 2] {
 }
 
 #[test]
-fn every_variant_in_both_spellings() {
+fn pushes_in_both_spellings_match_the_catalog() {
     let catalogue = file("push-types.json");
     let types = catalogue["types"].as_array().expect("types");
     assert_eq!(types.len(), PushType::every().len());
@@ -90,7 +90,7 @@ fn same(protocol: Protocol, written: &[u8], expected: &[u8], place: &str) {
 }
 
 #[test]
-fn acceptance_cases_of_the_original() {
+fn audience_matches_the_routing_cases_of_the_original() {
     let catalogue = file("push-types.json");
     let cases = catalogue["acceptance_routing_cases"].as_array().expect("cases");
     for case in cases {
@@ -100,7 +100,7 @@ fn acceptance_cases_of_the_original() {
 }
 
 #[test]
-fn devices_belong_to_client_types() {
+fn client_type_of_every_device_matches_the_catalog() {
     let catalogue = file("push-types.json");
     for (name, number) in catalogue["client_types"].as_object().expect("client types") {
         let client_type = number.as_u64().and_then(ClientType::from_number).expect("a client type");
@@ -115,7 +115,7 @@ fn devices_belong_to_client_types() {
 }
 
 #[test]
-fn control_frames() {
+fn control_frames_match_the_catalog() {
     let catalogue = file("push-types.json");
     let frames = &catalogue["control_frames"];
     for (name, message) in [

@@ -69,12 +69,12 @@ fn play(groups: &[&str], at_once: usize, settings: &str, speed: u32) {
 }
 
 #[test]
-fn cases_side_by_side() {
+fn recorded_cases_in_parallel_match_the_original() {
     play(&SIDE_BY_SIDE, AT_ONCE, "", 1);
 }
 
 #[test]
-fn pushes_one_at_a_time() {
+fn recorded_pushes_in_sequence_match_the_original() {
     play(&ONE_AT_A_TIME, 1, "", 1);
 }
 
@@ -86,7 +86,7 @@ fn play_mutated(play: impl FnOnce(&Player<'_>)) {
 }
 
 #[test]
-fn mutated_pushes_are_answered_as_recorded() {
+fn mutated_pushes_match_the_recorded_answers() {
     play_mutated(|player| {
         let comparison = mutations::play_pushes(player, &mutations::read("pushes.jsonl")).expect("listeners");
         comparison.assert_explained(&differences::PUSHES.map(|(reason, _)| reason));
@@ -94,7 +94,7 @@ fn mutated_pushes_are_answered_as_recorded() {
 }
 
 #[test]
-fn mutated_conversations_are_answered_as_recorded() {
+fn mutated_conversations_match_the_recorded_answers() {
     play_mutated(|player| {
         let comparison = mutations::play_conversations(player, &mutations::read("conversations.jsonl"));
         comparison.assert_explained(&differences::CONVERSATIONS.map(|(reason, _)| reason));
@@ -102,19 +102,19 @@ fn mutated_conversations_are_answered_as_recorded() {
 }
 
 #[test]
-fn timers_ten_times_as_fast() {
+fn recorded_timers_at_tenfold_speed_match_the_original() {
     let settings = "signalr = { handshake_timeout = '1500ms', keep_alive = '1500ms', client_timeout = '3s' }";
     play(&["timers"], AT_ONCE, settings, 10);
 }
 
 #[test]
 #[ignore = "takes a minute: make test-timers"]
-fn timers_at_their_real_speed() {
+fn recorded_timers_at_real_speed_match_the_original() {
     play(&["timers"], AT_ONCE, "", 1);
 }
 
 #[test]
-fn nothing_is_forgotten() {
+fn recorded_groups_are_all_played_and_differences_are_known() {
     let recorded = file("recorded.json");
     let cases = &recorded["cases"];
     for group in cases.as_object().expect("groups").keys() {

@@ -56,7 +56,7 @@ fn recorded(names: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn channels_come_and_go_as_the_originals() {
+fn subscribed_channels_match_those_of_the_original() {
     let observed = &file("recorded.json")["redis_observed"];
     let none = ours(&[]);
     assert_eq!(none, recorded(&observed["channels, nobody connected"]));
@@ -70,7 +70,7 @@ fn channels_come_and_go_as_the_originals() {
 }
 
 #[test]
-fn who_has_no_kind_no_user_or_no_request_listens_to_less() {
+fn client_without_type_or_request_subscribes_to_fewer_channels() {
     let names = |guest: &Guest| -> Vec<String> {
         audiences(&guest.into(), None).map(|audience| channels().of(audience).expect("somebody")).collect()
     };
@@ -81,7 +81,7 @@ fn who_has_no_kind_no_user_or_no_request_listens_to_less() {
 }
 
 #[test]
-fn pushes_are_published_as_the_originals_and_read_from_it() {
+fn redis_pushes_are_compatible_with_the_original() {
     let file = file("recorded.json");
     let observed = file["redis_observed"].as_object().expect("observations");
     let mut pushes = 0;

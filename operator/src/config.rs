@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_given_is_fine() {
+    fn config_without_arguments_has_defaults() {
         let config = Config::new(&RunArguments::default()).expect("a configuration");
         assert!(config.namespaces.is_empty());
         assert_eq!(config.lease_name.as_deref(), Some("notification-hub-operator"));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_values_count_as_not_given() {
+    fn config_empty_values_count_as_unset() {
         let empty = RunArguments {
             namespaces: text(""),
             leader_election: text(""),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_told_with_its_flag_and_variable() {
+    fn config_error_lists_every_problem_with_flag_and_variable() {
         let wrong = RunArguments {
             namespaces: text("good,Bad"),
             leader_election: text("perhaps"),
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_is_taken() {
+    fn config_arguments_override_defaults() {
         let given = RunArguments {
             namespaces: text("a, b,a"),
             leader_election: text("false"),

@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn error_chain_tells_each_cause_once() {
+    fn error_chain_contains_each_cause_once() {
         let refused = || io::Error::other("connection refused");
         let chain = |error: Failure| ErrorChain(&error).to_string();
         assert_eq!(chain(Failure::Telling(refused().into())), "it failed: connection refused");

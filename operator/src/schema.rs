@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_definition_lacks_is_named_by_its_path() {
+    fn missing_lists_paths_absent_from_an_older_crd() {
         let text = json!({ "type": "string" });
         let list = |properties| json!({ "type": "array", "items": object(properties) });
         let map = |properties| json!({ "type": "object", "additionalProperties": object(properties) });
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_what_the_definition_has() {
+    fn keep_drops_fields_absent_from_the_served_schema() {
         let text = json!({ "type": "string" });
         let served = object(json!({
             "a": text,
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_is_found_among_others() {
+    fn find_returns_the_schema_of_the_kind() {
         let of = |kind: &str| json!({ "x-kubernetes-group-version-kind": [{ "group": "notificationhub.rs", "kind": kind }] });
         let document = json!({ "components": { "schemas": {
             "a": {}, "b": of("NotificationHubList"), "c": of("NotificationHub"),

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test]
-async fn a_process_is_ready_once_the_api_server_has_answered() {
+async fn readyz_fails_until_the_api_server_has_answered() {
     let ready = Arc::new(AtomicBool::new(false));
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -14,7 +14,7 @@ fn restored(api: &FakeApi, name: &str, entries: &[(&str, &str)], annotations: Va
 }
 
 #[tokio::test]
-async fn restored_signing_key_is_adopted_on_its_annotation() {
+async fn restored_signing_key_with_adopt_annotation_is_adopted() {
     let api = FakeApi::new();
     let restored = restored(&api, "vault-jwt", &[("private.pem", P256_PRIVATE)], json!({}));
     api.create(hub("vault", smallest()));
@@ -43,7 +43,7 @@ async fn restored_signing_key_is_adopted_on_its_annotation() {
 }
 
 #[tokio::test]
-async fn restored_token_key_is_adopted_unless_it_is_anothers() {
+async fn restored_token_key_is_adopted_unless_controlled_by_another() {
     let api = FakeApi::new();
     api.create(secret("redis", &[("url", REDIS_URL)]));
     let content = "x".repeat(32);

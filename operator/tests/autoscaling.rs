@@ -55,7 +55,7 @@ async fn is_left_to_the_autoscaler(api: &FakeApi) {
 }
 
 #[tokio::test]
-async fn a_new_hub_begins_with_the_least_and_is_left_to_its_autoscaler() {
+async fn new_autoscaled_hub_starts_at_min_replicas() {
     let api = up(from_two_to_five()).await;
     assert_eq!(count(&api), 2);
     assert!(api.get(&key("policy/poddisruptionbudgets", "vault")).is_some(), "there may be several");
@@ -68,7 +68,7 @@ async fn a_new_hub_begins_with_the_least_and_is_left_to_its_autoscaler() {
 }
 
 #[tokio::test]
-async fn the_switch_keeps_the_live_number_of_pods_and_the_way_back_takes_it() {
+async fn switch_to_autoscaling_and_back_keeps_live_replicas() {
     let api = up(with_redis("redis", 3)).await;
     let template = deployment(&api)["spec"]["template"].clone();
     for _ in 0..2 {
@@ -90,7 +90,7 @@ async fn the_switch_keeps_the_live_number_of_pods_and_the_way_back_takes_it() {
 }
 
 #[tokio::test]
-async fn a_hub_that_was_stopped_begins_with_the_least() {
+async fn switch_to_autoscaling_from_zero_starts_at_min_replicas() {
     let api = up(with_redis("redis", 0)).await;
     becomes(&api, from_two_to_five()).await;
     assert_eq!(count(&api), 2, "no autoscaler does anything where there is no pod");
@@ -102,7 +102,7 @@ async fn a_hub_that_was_stopped_begins_with_the_least() {
 }
 
 #[tokio::test]
-async fn the_autoscaler_goes_before_the_number_is_set() {
+async fn autoscaler_is_deleted_before_replicas_are_set() {
     let api = up(from_two_to_five()).await;
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_redis("redis", 3));
     api.take_calls();
@@ -114,7 +114,7 @@ async fn the_autoscaler_goes_before_the_number_is_set() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_switch_survives_a_fault_of_every_call() {
+async fn switch_to_autoscaling_survives_a_fault_of_every_call() {
     let switched = async || {
         let api = up(with_redis("redis", 3)).await;
         api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = from_two_to_five());
@@ -145,7 +145,7 @@ async fn a_switch_survives_a_fault_of_every_call() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_where_the_definition_is_too_old_to() {
+async fn invalid_autoscaling_is_reported_without_crd_validation() {
     let without_backplane = json!({
         "source": { "direct": {} }, "auth": { "authority": "http://identity" }, "autoscaling": { "maxReplicas": 2 },
     });

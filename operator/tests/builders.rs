@@ -281,7 +281,7 @@ pub fn documents(desired: DesiredObjects) -> String {
 }
 
 #[test]
-fn the_built_objects_are_the_golden_ones() {
+fn built_objects_equal_the_golden_files() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     for (name, spec) in specs() {
         let path = folder.join(format!("{name}.yaml"));

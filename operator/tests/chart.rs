@@ -106,7 +106,7 @@ fn needed(scope: Scope) -> Rights {
 }
 
 #[test]
-fn the_definition_is_the_generated_one() {
+fn chart_crd_equals_the_generated_crd() {
     let copy = std::fs::read_to_string(chart().join("files/crds/notificationhubs.yaml")).expect("the chart's copy");
     assert!(
         copy == include_str!("../../crds/yaml/notificationhubs.yaml"),
@@ -115,7 +115,7 @@ fn the_definition_is_the_generated_one() {
 }
 
 #[test]
-fn every_right_has_its_reason_beside_it() {
+fn chart_rules_list_every_permission_with_its_reason() {
     let rules = std::fs::read_to_string(chart().join("templates/_rules.tpl")).expect("the rules");
     for permission in PERMISSIONS.iter().filter(|permission| permission.scope == Scope::Watched) {
         let verbs = permission.verbs.join(", ");
@@ -129,7 +129,7 @@ fn every_right_has_its_reason_beside_it() {
 }
 
 #[test]
-fn the_chart_is_clean() {
+fn chart_passes_helm_lint() {
     for values in [&[][..], &["--set-json", "watchNamespaces=[\"a\"]"]] {
         let chart = chart();
         let mut arguments = vec!["lint", "--strict", chart.to_str().expect("a path")];
@@ -140,7 +140,7 @@ fn the_chart_is_clean() {
 }
 
 #[test]
-fn the_operator_may_do_what_it_does_and_nothing_else() {
+fn chart_roles_grant_exactly_the_needed_permissions() {
     let Some(objects) = rendered(&[]) else { return };
     assert_eq!(rights(&cluster_roles(&objects, false)), needed(Scope::Watched));
     assert_eq!(rights(&of_kind(&objects, "Role")), needed(Scope::Own));
@@ -150,7 +150,7 @@ fn the_operator_may_do_what_it_does_and_nothing_else() {
 }
 
 #[test]
-fn its_rights_end_with_the_watched_namespaces() {
+fn chart_with_watch_namespaces_grants_permissions_only_there() {
     let Some(objects) = rendered(&["watchNamespaces=[\"a\",\"b\"]"]) else { return };
     assert!(cluster_roles(&objects, false).is_empty() && of_kind(&objects, "ClusterRoleBinding").is_empty());
     let roles = of_kind(&objects, "Role");
@@ -174,7 +174,7 @@ fn its_rights_end_with_the_watched_namespaces() {
 }
 
 #[test]
-fn without_an_election_there_is_no_right_to_leases() {
+fn chart_without_leader_election_grants_no_lease_permission() {
     let Some(objects) = rendered(&["leaderElection.enabled=false"]) else { return };
     assert!(of_kind(&objects, "Role").is_empty());
     assert_eq!(the_deployment(&objects)["spec"]["strategy"]["type"], "Recreate", "never two at once");
@@ -212,7 +212,7 @@ fn configuration(objects: &[Value]) -> Config {
 }
 
 #[test]
-fn the_operator_understands_what_the_chart_tells_it() {
+fn chart_values_reach_the_operator_configuration() {
     let Some(objects) = rendered(&[]) else { return };
     let config = configuration(&objects);
     assert_eq!(config.defaults.image.to_string(), DEFAULT_HUB_IMAGE);
@@ -257,7 +257,7 @@ fn the_operator_understands_what_the_chart_tells_it() {
 }
 
 #[test]
-fn the_pod_is_restricted() {
+fn chart_pod_meets_the_restricted_standard() {
     let Some(objects) = rendered(&[]) else { return };
     let pod = &the_deployment(&objects)["spec"]["template"]["spec"];
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
@@ -272,7 +272,7 @@ fn the_pod_is_restricted() {
 }
 
 #[test]
-fn the_definition_is_kept_unless_it_is_not_wanted() {
+fn chart_keeps_the_crd_unless_disabled() {
     let Some(objects) = rendered(&[]) else { return };
     let mut definition = of_kind(&objects, "CustomResourceDefinition")[0].clone();
     assert_eq!(definition["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
@@ -287,7 +287,7 @@ fn the_definition_is_kept_unless_it_is_not_wanted() {
 }
 
 #[test]
-fn wrong_values_are_refused_with_a_sentence() {
+fn chart_invalid_values_are_rejected_with_a_message() {
     let table: [(&[&str], &str); 27] = [
         (&["nonsense=1"], "'nonsense' not allowed"),
         (&["image.nonsense=1"], "'nonsense' not allowed"),
@@ -326,7 +326,7 @@ fn wrong_values_are_refused_with_a_sentence() {
 
 /// Every object of the schema says which members there are, unless Kubernetes itself judges them.
 #[test]
-fn unknown_values_are_refused_everywhere() {
+fn chart_values_schema_rejects_unknown_members_everywhere() {
     fn closed(path: &str, schema: &Value) {
         const JUDGED_BY_KUBERNETES: [&str; 5] =
             ["global", "Affinity", "Selector", "ipBlock", "topologySpreadConstraints.items"];
@@ -344,7 +344,7 @@ fn unknown_values_are_refused_everywhere() {
 }
 
 #[test]
-fn several_operators_are_spread_and_taken_one_by_one() {
+fn chart_with_two_replicas_has_budget_and_spread_constraints() {
     let Some(objects) = rendered(&[]) else { return };
     assert!(of_kind(&objects, "PodDisruptionBudget").is_empty(), "one that may not be taken keeps nodes from draining");
     assert!(the_deployment(&objects)["spec"]["template"]["spec"].get("topologySpreadConstraints").is_none());
@@ -371,7 +371,7 @@ fn several_operators_are_spread_and_taken_one_by_one() {
 }
 
 #[test]
-fn people_have_the_rights_that_their_roles_promise() {
+fn chart_user_roles_aggregate_with_the_documented_verbs() {
     let Some(objects) = rendered(&[]) else { return };
     let told = |name: &str| {
         let roles = cluster_roles(&objects, true);
@@ -399,7 +399,7 @@ fn people_have_the_rights_that_their_roles_promise() {
 }
 
 #[test]
-fn monitors_and_policies_are_there_only_when_they_are_asked_for() {
+fn chart_renders_monitors_and_network_policy_only_when_enabled() {
     let kinds = ["ServiceMonitor", "PodMonitor", "NetworkPolicy", "PrometheusRule", "ConfigMap"];
     let Some(objects) = rendered(&[]) else { return };
     assert!(kinds.iter().all(|kind| of_kind(&objects, kind).is_empty()));
@@ -413,7 +413,7 @@ fn monitors_and_policies_are_there_only_when_they_are_asked_for() {
 }
 
 #[test]
-fn alerts_and_dashboards_are_those_of_the_files() {
+fn chart_alerts_and_dashboards_equal_their_files() {
     let Some(objects) = rendered(&["metrics.prometheusRule.enabled=true", "metrics.dashboards.enabled=true"]) else {
         return;
     };

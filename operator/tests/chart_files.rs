@@ -103,13 +103,13 @@ fn frame_is_current(path: &Path, expected: &str) {
 }
 
 #[test]
-fn the_readme_has_every_value() {
+fn chart_readme_lists_every_value() {
     let values = std::fs::read_to_string(chart().join("values.yaml")).expect("the values");
     frame_is_current(&chart().join("README.md"), &table(&values));
 }
 
 #[test]
-fn the_security_model_has_every_right() {
+fn security_page_lists_every_permission() {
     let mut rows = "| resource | API group | verbs | why |\n|---|---|---|---|\n".to_owned();
     for permission in PERMISSIONS {
         let (verbs, group) = (permission.verbs.join(", "), permission.group);
@@ -120,7 +120,7 @@ fn the_security_model_has_every_right() {
 }
 
 #[test]
-fn the_manifests_are_what_the_chart_renders() {
+fn deploy_manifests_equal_the_rendered_chart() {
     let Some(text) = rendered_text("notification-hub-operator", "notification-hub-system", &["crds.enabled=false"])
     else {
         return;
@@ -129,7 +129,7 @@ fn the_manifests_are_what_the_chart_renders() {
 }
 
 #[test]
-fn a_customized_operator_is_the_golden_one() {
+fn chart_with_customized_values_equals_the_golden_file() {
     let Some(text) = rendered_text("test", "operators", CUSTOMIZED) else { return };
     is_current(&project().join("operator/tests/chart/customized.yaml"), &text.expect("it renders"));
 }

@@ -12,7 +12,7 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 #[test]
-fn a_wrong_configuration_is_exit_status_2_with_every_problem() {
+fn run_invalid_configuration_lists_every_problem_and_exits_2() {
     let output = operator(
         &["run", "--namespaces", "good,Bad", "--metrics-address", "here"],
         &[("NOTIFICATION_HUB_OPERATOR_LOG_FORMAT", "xml"), ("NOTIFICATION_HUB_OPERATOR_LEADER_ELECTION", "perhaps")],
@@ -27,14 +27,14 @@ fn a_wrong_configuration_is_exit_status_2_with_every_problem() {
 }
 
 #[test]
-fn a_wrong_usage_is_exit_status_2() {
+fn command_invalid_usage_exits_2() {
     for arguments in [&["run", "--nonsense"][..], &[], &["walk"]] {
         assert_eq!(operator(arguments, &[]).status.code(), Some(2), "{arguments:?}");
     }
 }
 
 #[test]
-fn without_a_way_to_the_api_server_it_is_exit_status_1() {
+fn run_without_api_server_exits_1() {
     let nowhere = [("KUBECONFIG", "/nonexistent"), ("NOTIFICATION_HUB_OPERATOR_METRICS_ADDRESS", "127.0.0.1:0")];
     let output = operator(&["run"], &nowhere);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
@@ -42,7 +42,7 @@ fn without_a_way_to_the_api_server_it_is_exit_status_1() {
 }
 
 #[test]
-fn what_cannot_be_told_has_the_exit_status_of_its_command() {
+fn command_without_api_server_or_valid_input_exits_nonzero() {
     let nowhere = [("KUBECONFIG", "/nonexistent")];
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/samples/minimal.yaml");
     let table = [
@@ -61,7 +61,7 @@ fn what_cannot_be_told_has_the_exit_status_of_its_command() {
 }
 
 #[test]
-fn error_tells_each_cause_once() {
+fn command_error_contains_each_cause_once() {
     let output = operator(&["check-permissions"], &[("KUBECONFIG", "/nonexistent")]);
     let said = text(&output.stderr);
     assert_eq!(
@@ -75,7 +75,7 @@ fn error_tells_each_cause_once() {
 }
 
 #[test]
-fn command_without_a_reader_ends_quietly() {
+fn command_with_closed_stdout_exits_without_panic() {
     for arguments in [&["crd"][..], &["version"], &["run", "--namespaces", "A"]] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
@@ -90,13 +90,13 @@ fn command_without_a_reader_ends_quietly() {
 }
 
 #[test]
-fn the_definition_is_the_committed_one() {
+fn crd_command_prints_the_committed_crd() {
     let output = operator(&["crd"], &[]);
     assert!(output.status.success());
     assert_eq!(text(&output.stdout), include_str!("../../crds/yaml/notificationhubs.yaml"));
 }
 
 #[test]
-fn the_version_is_the_packages() {
+fn version_command_prints_the_package_version() {
     assert_eq!(text(&operator(&["version"], &[]).stdout).trim(), env!("CARGO_PKG_VERSION"));
 }

@@ -45,7 +45,7 @@ fn reviewer(allows: fn(&Value) -> bool) -> Client {
 }
 
 #[test]
-fn every_permission_is_asked_for_where_it_has_to_hold() {
+fn check_permissions_asks_for_every_permission_per_namespace() {
     let (watched, own) = (verbs(Scope::Watched), verbs(Scope::Own));
     let everywhere = required_permissions(&config("", "true"), "operators");
     assert_eq!(everywhere.len(), watched + own);
@@ -57,7 +57,7 @@ fn every_permission_is_asked_for_where_it_has_to_hold() {
 }
 
 #[tokio::test]
-async fn what_is_not_allowed_is_named_with_its_reason() {
+async fn check_permissions_denied_permission_is_listed_with_reason() {
     let all = required_permissions(&config("bitwarden", "true"), "operators");
     assert_eq!(missing(&reviewer(|_| true), all.clone()).await.expect("answers"), []);
     let only_its_lease = |asked: &Value| asked["resource"] != "leases" || asked["name"] == "notification-hub-operator";
@@ -100,7 +100,7 @@ async fn applied() -> FakeApi {
 }
 
 #[tokio::test]
-async fn a_new_hub_is_all_of_its_children() {
+async fn diff_of_a_new_hub_shows_every_child() {
     let found = differences(&FakeApi::new(), &hub("vault", smallest())).await.expect("differences");
     assert!(found.changes && !found.blocked, "{}", found.text);
     for (_, name) in CHILDREN {
@@ -109,14 +109,14 @@ async fn a_new_hub_is_all_of_its_children() {
 }
 
 #[tokio::test]
-async fn what_is_as_it_should_be_is_no_difference() {
+async fn diff_of_an_unchanged_hub_is_empty() {
     let found = differences(&applied().await, &hub("vault", smallest())).await.expect("no differences");
     assert_eq!(found.text, "NotificationHub vault in namespace bitwarden\n");
     assert!(!found.changes && !found.blocked);
 }
 
 #[tokio::test]
-async fn what_changes_is_shown_by_line_and_secrets_are_hidden() {
+async fn diff_shows_changed_lines_and_hides_secrets() {
     let api = applied().await;
     let found = differences(&api, &hub("vault", with_queue("storage"))).await.expect("differences");
     assert!(found.changes && !found.blocked);
@@ -137,7 +137,7 @@ async fn what_changes_is_shown_by_line_and_secrets_are_hidden() {
 }
 
 #[tokio::test]
-async fn what_children_would_inherit_is_shown() {
+async fn diff_shows_inherited_labels() {
     let mut defaults = defaults();
     defaults.inheritance.labels = "team".parse().expect("names");
     let mut labelled = hub("vault", smallest());
@@ -148,14 +148,14 @@ async fn what_children_would_inherit_is_shown() {
 }
 
 #[tokio::test]
-async fn what_is_in_the_way_is_told() {
+async fn diff_with_a_missing_reference_reports_it() {
     let found = differences(&applied().await, &hub("vault", with_signing_keys("missing"))).await.expect("an answer");
     assert!(found.blocked && !found.changes);
     assert!(found.text.contains("! auth.signingKeys: Secret missing does not exist\n"), "{}", found.text);
 }
 
 #[tokio::test]
-async fn what_cannot_be_told_is_an_error_that_says_why() {
+async fn diff_of_an_invalid_file_fails_with_reason() {
     for (yaml, told) in [
         ("a: [", "it is no YAML"),
         ("kind: ConfigMap", "there is no NotificationHub in it"),
@@ -167,7 +167,7 @@ async fn what_cannot_be_told_is_an_error_that_says_why() {
 }
 
 #[tokio::test]
-async fn diff_of_a_malformed_file_quotes_none_of_it() {
+async fn diff_of_a_malformed_file_does_not_quote_it() {
     let yaml = "kind: Secret\nstringData:\n  password: TOP-SECRET\n  broken: [\n---\nkind: NotificationHub\n";
     let error = diff(&FakeApi::new().client(), yaml, None, &defaults()).await.expect_err("no YAML").to_string();
     assert!(error.contains("it is no YAML") && !error.contains("SECRET"), "{error}");

@@ -126,7 +126,7 @@ fn table() -> Vec<(&'static str, i32, Value, [&'static str; 4])> {
 }
 
 #[test]
-fn the_table() {
+fn conditions_follow_the_deployment_status() {
     for (case, wanted, deployment_status, expected) in table() {
         let status = of(wanted, deployment_status);
         let all = ["Ready", "Available", "Progressing", "Degraded"].map(|kind| said(&status, kind));
@@ -136,7 +136,7 @@ fn the_table() {
 
 /// Pods that are missing after the hub was ready, since second 0.
 #[test]
-fn status_missing_pods_degrade_after_a_grace_period_and_ready_needs_one() {
+fn ready_hub_missing_pods_is_degraded_after_grace_period() {
     let conditions = |refused: bool| {
         let failure = json!({ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" });
         let mut all = vec![
@@ -203,7 +203,7 @@ fn status_missing_pods_degrade_after_a_grace_period_and_ready_needs_one() {
 }
 
 #[test]
-fn failed_status_keeps_what_is_known_and_is_not_ready() {
+fn failed_status_keeps_known_conditions_and_is_not_ready() {
     let complete = json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]);
     let mut hub = resource();
     let unknown = failed_status(&hub, "apply: no".to_owned(), at(1));
@@ -218,7 +218,7 @@ fn failed_status_keeps_what_is_known_and_is_not_ready() {
 }
 
 #[test]
-fn the_servers_words_are_passed_on() {
+fn replica_failure_message_is_passed_to_ready_condition() {
     let status =
         of(1, pods(3, 0, 0, 0, json!([{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }])));
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").expect("Ready");
@@ -226,7 +226,7 @@ fn the_servers_words_are_passed_on() {
 }
 
 #[test]
-fn times_move_only_where_a_status_flips() {
+fn last_transition_time_changes_only_when_a_status_flips() {
     let mut hub = resource();
     hub.status = Some(status(&hub, &ObservedState::default(), at(1)));
     let later = status(&hub, &ObservedState::default(), at(2));
@@ -238,7 +238,7 @@ fn times_move_only_where_a_status_flips() {
 }
 
 #[test]
-fn a_change_is_told_once() {
+fn condition_change_yields_one_event() {
     let before = of(1, json!({}));
     let after = of(1, pods(3, 1, 1, 1, json!([])));
     let told = |reason: &str, message: &str| Transition {

@@ -52,7 +52,7 @@ fn pod(name: &str, address: &str, phase: &str, ready: &str) -> Value {
 }
 
 #[tokio::test]
-async fn the_pods_that_run_are_added_up_and_one_that_serves_and_is_silent_makes_it_unknown() {
+async fn count_sums_running_pods_or_is_none_without_answer() {
     let (api, answers) = (FakeApi::new(), Answers::default());
     let context = with(&answers, &api);
     let resource = serde_json::from_value(api.create(hub("vault", smallest()))).expect("a hub");
@@ -76,7 +76,7 @@ async fn the_pods_that_run_are_added_up_and_one_that_serves_and_is_silent_makes_
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_status_follows_by_tenths_once_a_minute_and_survives_a_restart() {
+async fn status_connections_are_updated_per_minute_for_large_changes() {
     let (api, answers) = (FakeApi::new(), Answers::default());
     let running = Running::with(&api, &[], with(&answers, &api));
     api.create(hub("vault", smallest()));
@@ -127,7 +127,7 @@ async fn server(answer: &'static [u8], ends: bool) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_pod_is_asked_with_limits() {
+async fn scrape_is_limited_in_time_and_size() {
     let good = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nnotification_hub_connections{transport=\"websocket\"} 7\n";
     assert_eq!(scrape(server(good, true).await).await.expect("an answer"), 7);
     let error = async |answer, ends| scrape(server(answer, ends).await).await.expect_err("no count").to_string();

@@ -66,7 +66,7 @@ pub fn config(desired: &DesiredObjects) -> Config {
 }
 
 #[test]
-fn the_hub_understands_every_file() {
+fn hub_parses_every_built_configuration() {
     for (name, spec) in specs() {
         let installation = spec["installationId"].as_str().map(str::to_owned);
         let desired = built(spec.clone());
@@ -99,7 +99,7 @@ fn the_hub_understands_every_file() {
 }
 
 #[test]
-fn the_hub_is_told_whose_tokens_to_take_and_whom_to_catch_up() {
+fn hub_reads_auth_and_catch_up_of_spec() {
     let config = config(&built(specs()["authority"].clone()));
     assert_eq!(config.auth.authority.as_deref(), Some("http://identity:5000"));
     assert_eq!(config.auth.issuer.as_deref(), Some("https://vault.example.com"));
@@ -111,7 +111,7 @@ fn the_hub_is_told_whose_tokens_to_take_and_whom_to_catch_up() {
 }
 
 #[test]
-fn the_hub_is_told_how_many_clients_it_lets_in_and_what_it_writes() {
+fn hub_reads_limits_and_log_of_spec() {
     let desired = built(specs()["authority"].clone());
     let config = config(&desired);
     let limits = &config.limits;
@@ -130,7 +130,7 @@ fn the_hub_is_told_how_many_clients_it_lets_in_and_what_it_writes() {
 
 /// The definition's pattern of levels, and what the hub reads.
 #[test]
-fn the_hub_reads_every_level_that_the_definition_lets_through() {
+fn hub_parses_every_log_level_that_the_crd_allows() {
     let table = ["off", "trace", "info,a::b_2=debug,c=off", "error,warn,info,debug"];
     for text in table {
         assert_eq!(notification_hub::config::level(text).as_deref(), Ok(text));
@@ -138,7 +138,7 @@ fn the_hub_reads_every_level_that_the_definition_lets_through() {
 }
 
 #[test]
-fn the_hub_is_told_which_queue() {
+fn hub_reads_queue_source_of_spec() {
     let queue = |name: &str| match config(&built(specs()[name].clone())).source {
         Source::AzureQueue(queue) => queue,
         Source::Direct => panic!("{name}: no queue"),
@@ -156,7 +156,7 @@ fn the_hub_is_told_which_queue() {
 }
 
 #[test]
-fn the_hub_is_told_how_replicas_reach_each_other() {
+fn hub_reads_redis_and_drain_of_spec() {
     let plain = config(&built(specs()["several"].clone()));
     let redis = plain.backplane.redis.expect("Redis");
     assert_eq!((&*redis.servers, redis.tls), (&[("redis.example.com".to_owned(), 6380)][..], true));
@@ -195,7 +195,7 @@ fn the_hub_is_told_how_replicas_reach_each_other() {
 
 /// The definition's pattern of durations, and what the hub reads.
 #[test]
-fn the_hub_reads_every_duration_that_the_definition_lets_through() {
+fn hub_parses_every_duration_that_the_crd_allows() {
     for text in ["0s", "999999h", "5m", "1h30m", "250ms", "1m1m"] {
         let mut spec = specs()["authority"].clone();
         spec["auth"]["clockSkew"] = json!(text);
@@ -214,14 +214,14 @@ fn generated_jwks() -> Vec<u8> {
 }
 
 #[test]
-fn the_hub_takes_the_generated_keys() {
+fn hub_accepts_generated_keys() {
     let keys = key_files::parse(&vec![(PathBuf::from("jwks.json"), generated_jwks())]).expect("a key set").keys;
     assert_eq!(keys.len(), 1);
     assert!(keys[0].id.is_some(), "a key without id");
 }
 
 #[test]
-fn the_hub_takes_the_keys_of_a_rotation() {
+fn hub_accepts_the_key_set_of_a_rotation() {
     let now = Timestamp::from_second(1_767_225_600).expect("a time");
     let made = |algorithm| KeyPair::generate(algorithm).expect("a pair");
     let signing = |algorithm| Some(SigningKey { pair: made(algorithm), since: now });
@@ -241,7 +241,7 @@ fn the_hub_takes_the_keys_of_a_rotation() {
 const STRICTER: [&str; 1] = ["rsa-public-pkcs1.pem"];
 
 #[test]
-fn hub_and_operator_judge_keys_alike() {
+fn operator_accepts_only_keys_that_the_hub_accepts() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/keys");
     let mut entries: Vec<(String, Vec<u8>)> = std::fs::read_dir(&folder)
         .expect("the keys")
@@ -292,7 +292,7 @@ fn hub_and_operator_judge_keys_alike() {
 /// A hub may name an image of the first release. So a setting that comes later is written only where a field of the spec asks
 /// for it: this list does not grow.
 #[test]
-fn config_without_optional_fields_has_only_settings_of_the_first_release() {
+fn config_without_optional_fields_has_only_first_release_settings() {
     let first = [
         "auth.keys",
         "backplane.redis",

@@ -49,7 +49,7 @@ async fn until_ready(api: &FakeApi, name: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hub_becomes_ready_and_its_children_are_guarded() {
+async fn hub_becomes_ready_and_changed_children_are_restored() {
     let api = FakeApi::new();
     let running = Running::start(&api, &[]);
     api.create(hub("vault", smallest()));
@@ -66,7 +66,7 @@ async fn a_hub_becomes_ready_and_its_children_are_guarded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resource_that_cannot_be_read_is_reported_and_stops_no_other() {
+async fn malformed_hub_is_reported_and_blocks_no_other() {
     let api = FakeApi::new();
     api.create(hub("broken", json!({ "source": "nowhere" })));
     let running = Running::start(&api, &[]);
@@ -86,7 +86,7 @@ async fn a_resource_that_cannot_be_read_is_reported_and_stops_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reference_is_resolved_without_help_once_it_exists() {
+async fn missing_reference_is_resolved_when_the_secret_appears() {
     let api = FakeApi::new();
     let running = Running::start(&api, &[]);
     api.create(hub("vault", with_signing_keys("keys")));
@@ -101,7 +101,7 @@ async fn a_reference_is_resolved_without_help_once_it_exists() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_string_that_comes_late_is_enough_and_the_other_source_leaves_nothing() {
+async fn late_connection_string_completes_switch_to_the_queue_source() {
     let api = FakeApi::new();
     let running = Running::start(&api, &[]);
     api.create(hub("vault", smallest()));
@@ -123,7 +123,7 @@ async fn a_connection_string_that_comes_late_is_enough_and_the_other_source_leav
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_conflict_ends_with_the_foreign_object() {
+async fn conflict_ends_when_the_foreign_object_is_deleted() {
     let api = FakeApi::new();
     let metadata = json!({ "name": "vault-internal", "namespace": "bitwarden" });
     api.create(json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {} }));
@@ -137,7 +137,7 @@ async fn a_conflict_ends_with_the_foreign_object() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_watched_namespaces_are_touched() {
+async fn hub_outside_watched_namespaces_is_ignored() {
     let api = FakeApi::new();
     let running = Running::start(&api, &["bitwarden", "second"]);
     let elsewhere = |namespace: &str| {
@@ -158,7 +158,7 @@ async fn only_the_watched_namespaces_are_touched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hub_at_rest_causes_no_write() {
+async fn ready_hub_causes_no_write_during_resyncs() {
     let api = FakeApi::new();
     let running = Running::start(&api, &[]);
     api.create(hub("vault", smallest()));
@@ -173,7 +173,7 @@ async fn a_hub_at_rest_causes_no_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_controller_that_has_not_heard_of_the_hubs_yet_ends_when_it_is_asked_to() {
+async fn controller_without_an_initial_list_stops_on_request() {
     let api = FakeApi::new();
     let (_cut, is_cut) = watch::channel(true);
     let (stop, stopped) = watch::channel(false);
@@ -186,7 +186,7 @@ async fn a_controller_that_has_not_heard_of_the_hubs_yet_ends_when_it_is_asked_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn pass_forbidden_read_is_told_by_status_event_and_metric_until_it_is_allowed() {
+async fn forbidden_read_is_reported_in_status_event_and_metric() {
     let api = FakeApi::new();
     api.refuse("get secrets", 403);
     let running = Running::start(&api, &[]);
@@ -213,7 +213,7 @@ async fn pass_forbidden_read_is_told_by_status_event_and_metric_until_it_is_allo
 }
 
 #[tokio::test(start_paused = true)]
-async fn pass_transient_failure_is_told_only_if_it_lasts() {
+async fn transient_failure_is_reported_once_until_it_ends() {
     let api = FakeApi::new();
     let context = context(&api);
     api.create(hub("vault", smallest()));
@@ -231,7 +231,7 @@ async fn pass_transient_failure_is_told_only_if_it_lasts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn status_write_of_anybody_starts_no_pass() {
+async fn status_write_triggers_no_reconcile() {
     let api = FakeApi::new();
     let running = Running::start(&api, &[]);
     api.create(hub("vault", smallest()));
@@ -246,7 +246,7 @@ async fn status_write_of_anybody_starts_no_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_happens_while_watches_are_dropped_is_noticed() {
+async fn changes_during_dropped_watches_are_reconciled() {
     let api = FakeApi::new();
     let running = Running::start(&api, &[]);
     api.create(hub("vault", smallest()));
@@ -267,7 +267,7 @@ async fn what_happens_while_watches_are_dropped_is_noticed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_the_claim_nothing_is_written() {
+async fn reconcile_without_leadership_writes_nothing() {
     let api = FakeApi::new();
     api.create(hub("vault", smallest()));
     let (claim, claimed) = watch::channel(Some(tokio::time::Instant::now()));

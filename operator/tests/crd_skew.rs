@@ -25,7 +25,7 @@ fn older() -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_fields_that_an_older_definition_lacks_are_told() {
+async fn older_crd_event_lists_the_missing_fields() {
     let api = FakeApi::new();
     api.install_schema(older());
     crd_skew::report(&context(&api)).await;
@@ -41,7 +41,7 @@ async fn the_fields_that_an_older_definition_lacks_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_the_present_definition_nothing_is_told() {
+async fn current_crd_causes_no_event() {
     let api = FakeApi::new();
     crd_skew::report(&context(&api)).await;
     assert_eq!(api.changes_since(0), [""; 0]);
@@ -49,7 +49,7 @@ async fn of_the_present_definition_nothing_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_definition_that_is_being_replaced_is_not_told_of() {
+async fn crd_replaced_during_the_check_causes_no_event() {
     let api = FakeApi::new();
     api.install_schema(older());
     let replace = async {
@@ -62,7 +62,7 @@ async fn a_definition_that_is_being_replaced_is_not_told_of() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_that_fails_is_repeated_unless_it_is_forbidden() {
+async fn crd_check_is_retried_unless_forbidden() {
     for (fault, events) in
         [(Fault::Refused(404), 1), (Fault::Refused(503), 1), (Fault::Hangs, 1), (Fault::Refused(403), 0)]
     {
@@ -75,7 +75,7 @@ async fn a_look_that_fails_is_repeated_unless_it_is_forbidden() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_does_not_lead_writes_no_event() {
+async fn older_crd_without_leadership_writes_no_event() {
     let api = FakeApi::new();
     api.install_schema(older());
     let (_claim, claimed) = watch::channel(None);
@@ -84,7 +84,7 @@ async fn who_does_not_lead_writes_no_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_status_is_written_as_far_as_the_definition_has_its_fields() {
+async fn status_with_an_older_crd_omits_missing_fields() {
     let api = FakeApi::new();
     api.install_schema(older());
     api.create(hub("vault", smallest()));
@@ -104,7 +104,7 @@ async fn the_status_is_written_as_far_as_the_definition_has_its_fields() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_that_cannot_be_cut_down_is_tried_again() {
+async fn status_write_with_older_crd_is_retried_after_fault() {
     let created = || {
         let api = FakeApi::new();
         api.install_schema(older());

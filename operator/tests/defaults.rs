@@ -21,7 +21,7 @@ fn samples() -> Vec<(String, Value)> {
 }
 
 #[test]
-fn every_sample_is_built_and_read_by_the_hub() {
+fn samples_are_built_and_parsed_by_the_hub() {
     for (name, sample) in samples() {
         let config = config(&built(sample["spec"].clone()));
         assert_eq!(config.backplane.redis.is_some(), sample["spec"]["backplane"].is_object(), "{name}");
@@ -57,7 +57,7 @@ fn told(field: &Field) -> Option<Value> {
 }
 
 #[test]
-fn a_hub_with_the_defaults_that_are_told_is_the_hub_without_them() {
+fn documented_defaults_set_explicitly_change_nothing() {
     let crd = crd_json().expect("a definition");
     let samples = samples();
     let mut compared = Vec::new();

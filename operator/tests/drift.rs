@@ -24,7 +24,7 @@ fn content(api: &FakeApi, (resource, name): (&str, &str)) -> Value {
 }
 
 #[tokio::test]
-async fn a_deleted_child_is_made_again() {
+async fn deleted_child_is_recreated() {
     for child in CHILDREN {
         let api = applied().await;
         let before = content(&api, child);
@@ -40,7 +40,7 @@ async fn a_deleted_child_is_made_again() {
 }
 
 #[tokio::test]
-async fn edits_of_what_is_ours_are_repaired() {
+async fn edited_owned_fields_are_reverted() {
     type Edit = (&'static str, &'static str, &'static str, fn(&mut Value));
     let edits: [Edit; 15] = [
         ("services", "vault", "a port's number", |it| it["spec"]["ports"][0]["port"] = json!(80)),
@@ -85,7 +85,7 @@ async fn edits_of_what_is_ours_are_repaired() {
 }
 
 #[tokio::test]
-async fn edits_of_a_hub_with_a_queue_are_repaired() {
+async fn edited_deployment_of_a_queue_hub_is_reverted() {
     type Edit = (&'static str, fn(&mut Value));
     let edits: [Edit; 6] = [
         ("a reference to something else", |it| {
@@ -131,7 +131,7 @@ fn container(deployment: &mut Value) -> &mut Value {
 
 /// Every edit of a spec that the API server does not take.
 #[tokio::test]
-async fn apply_refused_edit_leaves_everything_as_it_was() {
+async fn spec_edit_rejected_by_api_server_changes_no_child() {
     for code in [400, 403, 413, 422] {
         let api = FakeApi::new();
         let context = context(&api);
@@ -164,7 +164,7 @@ async fn apply_refused_edit_leaves_everything_as_it_was() {
 }
 
 #[tokio::test]
-async fn apply_unchanged_children_makes_no_request_to_write() {
+async fn unchanged_children_cause_no_write_request() {
     let api = FakeApi::new();
     let context = context(&api);
     api.create(hub("vault", smallest()));
@@ -180,7 +180,7 @@ async fn apply_unchanged_children_makes_no_request_to_write() {
 }
 
 #[tokio::test]
-async fn additions_of_others_are_left() {
+async fn fields_added_by_others_are_kept() {
     let api = applied().await;
     let deployment = key("apps/deployments", "vault");
     let edited = api.edit(&deployment, |it| {
@@ -194,7 +194,7 @@ async fn additions_of_others_are_left() {
 }
 
 #[tokio::test]
-async fn the_generated_key_stays_until_another_algorithm_is_asked_for() {
+async fn generated_key_stays_until_the_algorithm_changes() {
     let api = applied().await;
     let jwt = ("secrets", "vault-jwt");
     let first = content(&api, jwt);
@@ -213,7 +213,7 @@ async fn the_generated_key_stays_until_another_algorithm_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_broken_private_key_is_replaced_and_a_good_one_is_kept() {
+async fn invalid_private_key_is_replaced_and_valid_one_kept() {
     let api = applied().await;
     let jwt = key("secrets", "vault-jwt");
     api.edit(&jwt, |it| it["data"]["private.pem"] = json!("aGVsbG8="));
@@ -230,7 +230,7 @@ async fn a_broken_private_key_is_replaced_and_a_good_one_is_kept() {
 }
 
 #[tokio::test]
-async fn a_changed_configuration_rolls_out_and_what_is_no_longer_asked_for_goes() {
+async fn changed_spec_rolls_out_and_removed_fields_are_reverted() {
     let api = applied().await;
     let template = |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["template"].clone();
     let before = template(&api);

@@ -19,7 +19,7 @@ fn says(api: &FakeApi, status: &str, reason: &str, told: &str) {
 }
 
 #[tokio::test]
-async fn what_a_controller_says_of_an_ingress_is_told() {
+async fn exposed_condition_follows_the_ingress_status() {
     let api = FakeApi::new();
     let ingress = key("networking.k8s.io/ingresses", "vault");
     api.create(hub("vault", smallest()));
@@ -51,7 +51,7 @@ async fn what_a_controller_says_of_an_ingress_is_told() {
 }
 
 #[tokio::test]
-async fn a_foreign_ingress_is_left_alone() {
+async fn foreign_ingress_is_a_conflict_and_unchanged() {
     let api = FakeApi::new();
     let ingress = key("networking.k8s.io/ingresses", "vault");
     let metadata = json!({ "name": "vault", "namespace": "bitwarden" });

@@ -24,7 +24,7 @@ fn is_in_order(api: &FakeApi) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_first_pass_survives_a_fault_of_every_call() {
+async fn first_reconcile_survives_a_fault_of_every_call() {
     let calls = {
         let api = FakeApi::new();
         api.create(hub("vault", smallest()));
@@ -57,7 +57,7 @@ async fn a_first_pass_survives_a_fault_of_every_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_repairing_pass_survives_a_fault_of_every_call() {
+async fn repairing_reconcile_survives_a_fault_of_every_call() {
     let broken = async || {
         let api = FakeApi::new();
         api.create(hub("vault", smallest()));
@@ -91,7 +91,7 @@ async fn a_repairing_pass_survives_a_fault_of_every_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pruning_pass_survives_a_fault_of_every_call() {
+async fn pruning_reconcile_survives_a_fault_of_every_call() {
     let switched = async || {
         let api = FakeApi::new();
         api.create(secret("storage", &[("url", CONNECTION_STRING)]));
@@ -159,7 +159,7 @@ fn is_write(call: &str) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn apply_refused_at_any_write_runs_the_old_whole_or_the_new_whole() {
+async fn rejected_write_leaves_old_or_new_hub_complete() {
     let mut before = with_redis("redis", 2);
     before["auth"] = json!({ "generate": { "algorithm": "ES256" } });
     before["networkPolicy"] = json!({ "enabled": true });

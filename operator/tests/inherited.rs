@@ -36,7 +36,7 @@ fn labelled(api: &FakeApi) -> Vec<(String, Value)> {
 }
 
 #[tokio::test]
-async fn children_and_pods_follow_the_labels_of_their_hub() {
+async fn children_and_pods_inherit_configured_labels_of_their_hub() {
     let api = FakeApi::new();
     let context = context(&api);
     let mut resource = hub("vault", smallest());
@@ -72,7 +72,7 @@ async fn children_and_pods_follow_the_labels_of_their_hub() {
 }
 
 #[tokio::test]
-async fn whoever_is_nearer_wins() {
+async fn inherited_labels_yield_to_specific_and_operator_labels() {
     let api = FakeApi::new();
     let mut spec = smallest();
     spec["service"] = json!({ "labels": { "team": "service" }, "annotations": { "owner": "service" } });

@@ -47,7 +47,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_leads_and_the_next_begins_at_once_when_the_lease_is_given_back() {
+async fn released_lease_is_acquired_at_once_by_next_candidate() {
     let api = FakeApi::new();
     let first = Candidate::start(api.client(), "first");
     assert!(first.leads_within(seconds(1)).await);
@@ -66,7 +66,7 @@ async fn one_leads_and_the_next_begins_at_once_when_the_lease_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_that_begin_together_one_leads() {
+async fn simultaneous_candidates_elect_one_leader() {
     let api = FakeApi::new();
     let both = [Candidate::start(api.client(), "first"), Candidate::start(api.client(), "second")];
     tokio::time::sleep(seconds(60)).await;
@@ -74,7 +74,7 @@ async fn of_two_that_begin_together_one_leads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_is_cut_off_ends_before_the_next_begins() {
+async fn partitioned_leader_stops_before_the_next_starts() {
     let api = FakeApi::new();
     let (cut, is_cut) = watch::channel(false);
     let first = Candidate::start(api.client_behind(is_cut), "first");
@@ -98,7 +98,7 @@ async fn a_leader_that_is_cut_off_ends_before_the_next_begins() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_fault_of_whatever_kind_costs_no_lease() {
+async fn leader_with_a_single_call_fault_keeps_the_lease() {
     for fault in [Fault::Refused(409), Fault::Refused(429), Fault::Refused(500), Fault::Hangs, Fault::AnswerLost] {
         for call in 0..4 {
             let api = FakeApi::new();
@@ -114,7 +114,7 @@ async fn one_fault_of_whatever_kind_costs_no_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_somebody_has_taken_is_lost() {
+async fn lease_taken_by_another_holder_ends_leadership() {
     let api = FakeApi::new();
     let first = Candidate::start(api.client(), "first");
     assert!(first.leads_within(seconds(1)).await);
@@ -125,7 +125,7 @@ async fn a_lease_that_somebody_has_taken_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deleted_lease_is_made_again() {
+async fn deleted_lease_is_recreated_by_the_leader() {
     let api = FakeApi::new();
     let first = Candidate::start(api.client(), "first");
     assert!(first.leads_within(seconds(1)).await);

@@ -32,7 +32,7 @@ fn changes(api: &FakeApi, since: usize) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_paused_hub_with_nothing_to_do_is_ready() {
+async fn paused_hub_without_pending_changes_is_ready() {
     let api = paused().await;
     assert_eq!(condition(&api, "vault", "Paused"), ("True".into(), "Paused".into()));
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
@@ -43,7 +43,7 @@ async fn a_paused_hub_with_nothing_to_do_is_ready() {
 }
 
 #[tokio::test]
-async fn what_is_waiting_is_told_and_carried_out_when_the_pause_ends() {
+async fn paused_hub_lists_pending_changes_and_resume_applies_them() {
     let with = |field: &'static str, value: Value| move |spec: &mut Value| spec[field] = value;
     type Edit = Box<dyn FnOnce(&mut Value)>;
     let table: [(Edit, &str); 4] = [
@@ -80,7 +80,7 @@ async fn what_is_waiting_is_told_and_carried_out_when_the_pause_ends() {
 }
 
 #[tokio::test]
-async fn drift_waits_too() {
+async fn paused_hub_does_not_repair_drift() {
     let api = paused().await;
     api.edit(&key("services", "vault"), |it| it["spec"]["ports"][0]["port"] = json!(80));
     api.delete(&key("configmaps", "vault"));
@@ -91,7 +91,7 @@ async fn drift_waits_too() {
 }
 
 #[tokio::test]
-async fn a_hub_that_is_paused_before_its_first_pass_gets_its_children_afterwards() {
+async fn hub_paused_from_creation_gets_children_when_resumed() {
     let api = FakeApi::new();
     let mut resource = hub("vault", smallest());
     resource["metadata"]["annotations"] = json!({ "notificationhub.rs/paused": "true" });
@@ -107,7 +107,7 @@ async fn a_hub_that_is_paused_before_its_first_pass_gets_its_children_afterwards
 }
 
 #[tokio::test]
-async fn what_is_in_the_way_is_told_of_a_paused_hub_as_well() {
+async fn paused_hub_reports_missing_references() {
     let api = paused().await;
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_signing_keys("missing"));
     reconcile_vault(&api).await;
@@ -116,7 +116,7 @@ async fn what_is_in_the_way_is_told_of_a_paused_hub_as_well() {
 }
 
 #[tokio::test]
-async fn what_the_server_would_refuse_is_told_before_the_pause_ends() {
+async fn paused_hub_reports_changes_the_api_server_would_reject() {
     let api = paused().await;
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(0));
     let calls = {
@@ -124,14 +124,14 @@ async fn what_the_server_would_refuse_is_told_before_the_pause_ends() {
         reconcile_vault(&api).await;
         api.take_calls()
     };
-    let apply = calls.iter().position(|call| call == "patch deployments vault").expect("a rehearsal");
+    let apply = calls.iter().position(|call| call == "patch deployments vault").expect("a dry run");
     api.inject(apply, Fault::Refused(422));
     reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
 }
 
 #[tokio::test]
-async fn a_paused_hub_can_be_deleted() {
+async fn paused_hub_being_deleted_causes_no_call() {
     let api = paused().await;
     api.edit(&key(HUBS, "vault"), |hub| hub["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));
     api.take_calls();
@@ -142,7 +142,7 @@ async fn a_paused_hub_can_be_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_annotation_is_noticed() {
+async fn paused_annotation_change_triggers_a_reconcile() {
     let api = FakeApi::new();
     let running = Running::start(&api, &[]);
     api.create(hub("vault", smallest()));

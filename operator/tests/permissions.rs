@@ -120,7 +120,7 @@ fn permitted(scope: Scope) -> BTreeSet<Access> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_done_is_what_is_permitted() {
+async fn permissions_equal_the_observed_api_accesses() {
     let api = FakeApi::new();
     everything(&api).await;
     let (own, watched): (BTreeSet<_>, BTreeSet<_>) =

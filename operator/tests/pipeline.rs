@@ -15,7 +15,7 @@ async fn applied(spec: Value) -> FakeApi {
 }
 
 #[tokio::test]
-async fn every_child_is_made_and_belongs_to_the_hub() {
+async fn reconcile_creates_every_child_with_owner_and_labels() {
     let api = applied(smallest()).await;
     let uid = api.get(&key(HUBS, "vault")).expect("the hub")["metadata"]["uid"].clone();
     for (resource, name) in CHILDREN {
@@ -38,7 +38,7 @@ async fn every_child_is_made_and_belongs_to_the_hub() {
 }
 
 #[tokio::test]
-async fn the_status_tells_of_the_spec_it_is_about() {
+async fn status_has_urls_conditions_and_observed_generation() {
     let api = applied(smallest()).await;
     let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
     assert_eq!(status["observedGeneration"], 1);
@@ -60,7 +60,7 @@ async fn the_status_tells_of_the_spec_it_is_about() {
 }
 
 #[tokio::test]
-async fn a_pass_over_an_unchanged_resource_writes_nothing() {
+async fn reconcile_of_an_unchanged_hub_writes_nothing() {
     let api = FakeApi::new();
     let context = context(&api);
     api.create(hub("vault", smallest()));
@@ -78,7 +78,7 @@ async fn a_pass_over_an_unchanged_resource_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_hub_without_pods_is_ready() {
+async fn hub_scaled_to_zero_is_ready() {
     let api = applied(json!({ "replicas": 0, "source": { "direct": {} }, "auth": { "generate": {} } })).await;
     roll_out(&api, "vault");
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
@@ -87,7 +87,7 @@ async fn a_hub_without_pods_is_ready() {
 }
 
 #[tokio::test]
-async fn scaling_changes_the_generation_that_the_conditions_are_about() {
+async fn scaling_updates_observed_generation_of_status_and_conditions() {
     let api = applied(smallest()).await;
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(0));
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
@@ -99,7 +99,7 @@ async fn scaling_changes_the_generation_that_the_conditions_are_about() {
 }
 
 #[tokio::test]
-async fn a_foreign_object_is_reported_and_nothing_is_touched() {
+async fn foreign_child_object_is_a_conflict_without_writes() {
     let foreign = |resource: &str, name: &str, owner: Value| {
         let (group, kind) = match resource {
             "serviceaccounts" => ("v1", "ServiceAccount"),
@@ -143,7 +143,7 @@ async fn a_foreign_object_is_reported_and_nothing_is_touched() {
 }
 
 #[tokio::test]
-async fn protected_and_unknown_fields_of_the_pod_template_are_left_out_and_reported() {
+async fn pod_template_protected_and_unknown_fields_are_dropped() {
     let mut spec = smallest();
     spec["podTemplate"] = json!({
         "metadata": { "labels": { "app.kubernetes.io/instance": "other", "team": "identity" } },
@@ -173,7 +173,7 @@ async fn protected_and_unknown_fields_of_the_pod_template_are_left_out_and_repor
 }
 
 #[tokio::test]
-async fn variables_that_nobody_can_foresee_are_left_out_unless_their_prefix_keeps_them_apart() {
+async fn pod_template_env_from_without_safe_prefix_is_dropped() {
     let mut spec = smallest();
     let from = |prefix: Option<&str>, name: &str| {
         let mut source = json!({ "configMapRef": { "name": name } });
@@ -205,7 +205,7 @@ async fn variables_that_nobody_can_foresee_are_left_out_unless_their_prefix_keep
 }
 
 #[tokio::test]
-async fn a_spec_that_cannot_be_carried_out_leaves_the_children_as_they_are() {
+async fn invalid_spec_leaves_the_children_unchanged() {
     let table = [
         (json!({ "replicas": 2 }), "InvalidSpec", "replicas: 2"),
         (json!({ "source": {} }), "InvalidSpec", "source: none is given"),
@@ -252,7 +252,7 @@ async fn a_spec_that_cannot_be_carried_out_leaves_the_children_as_they_are() {
 }
 
 #[tokio::test]
-async fn what_the_server_refuses_about_a_child_is_told() {
+async fn child_rejected_by_the_api_server_is_reported() {
     for code in [400, 403, 413, 422] {
         // One Secret, seven looks, then a dry run of the Deployment, and the ServiceAccount's apply.
         for (calls, child) in [(8, "Deployment vault: "), (9, "ServiceAccount vault: ")] {
@@ -270,7 +270,7 @@ async fn what_the_server_refuses_about_a_child_is_told() {
 }
 
 #[tokio::test]
-async fn pod_template_handler_replaces_the_built_one_and_times_stay() {
+async fn pod_template_probe_handler_replaces_default_but_keeps_timings() {
     let mut spec = smallest();
     spec["podTemplate"] = json!({ "spec": { "containers": [{
         "name": "hub",
@@ -300,7 +300,7 @@ async fn pod_template_handler_replaces_the_built_one_and_times_stay() {
 }
 
 #[tokio::test]
-async fn a_status_that_was_computed_from_an_old_resource_is_not_written() {
+async fn status_from_a_stale_resource_is_not_written() {
     let api = FakeApi::new();
     let context = context(&api);
     let old = api.create(hub("vault", smallest()));
@@ -316,7 +316,7 @@ async fn a_status_that_was_computed_from_an_old_resource_is_not_written() {
 }
 
 #[tokio::test]
-async fn a_resource_that_is_being_deleted_is_left_to_the_garbage_collector() {
+async fn hub_being_deleted_causes_no_call() {
     let api = FakeApi::new();
     let mut doomed = hub("vault", smallest());
     doomed["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
@@ -326,7 +326,7 @@ async fn a_resource_that_is_being_deleted_is_left_to_the_garbage_collector() {
 }
 
 #[tokio::test]
-async fn the_longest_name_works_for_every_child() {
+async fn hub_name_over_40_characters_is_invalid() {
     let name = "v".repeat(40);
     let api = FakeApi::new();
     api.create(hub(&name, smallest()));

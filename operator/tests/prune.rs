@@ -34,7 +34,7 @@ fn there(api: &FakeApi, children: &[(&str, &str)]) -> Vec<bool> {
 }
 
 #[tokio::test]
-async fn a_policy_comes_and_goes_and_is_nobody_elses() {
+async fn network_policy_is_created_repaired_and_deleted() {
     let api = direct().await;
     let policy = key("networking.k8s.io/networkpolicies", "vault");
     let guarded = |enabled: bool| {
@@ -53,7 +53,7 @@ async fn a_policy_comes_and_goes_and_is_nobody_elses() {
 }
 
 #[tokio::test]
-async fn a_changed_source_leaves_nothing_behind_and_may_be_changed_back() {
+async fn changed_source_deletes_old_objects_and_is_reversible() {
     let api = direct().await;
     let template = |api: &FakeApi| {
         let mut template = api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["template"].clone();
@@ -85,7 +85,7 @@ async fn a_changed_source_leaves_nothing_behind_and_may_be_changed_back() {
 }
 
 #[tokio::test]
-async fn what_the_old_pods_need_stays_until_they_are_gone() {
+async fn objects_of_the_old_source_stay_until_rollout_completes() {
     let api = direct().await;
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_queue("storage"));
     for _ in 0..2 {
@@ -98,7 +98,7 @@ async fn what_the_old_pods_need_stays_until_they_are_gone() {
 }
 
 #[tokio::test]
-async fn a_stopped_hub_leaves_nothing_behind_either() {
+async fn changed_source_at_zero_replicas_deletes_old_objects() {
     let api = direct().await;
     let mut spec = with_queue("storage");
     spec["replicas"] = json!(0);
@@ -107,7 +107,7 @@ async fn a_stopped_hub_leaves_nothing_behind_either() {
 }
 
 #[tokio::test]
-async fn generated_keys_go_when_they_are_not_asked_for_any_more() {
+async fn generated_keys_are_deleted_when_no_longer_requested() {
     let api = direct().await;
     let mut spec = smallest();
     spec["auth"] = json!({ "authority": "http://identity:5000" });
@@ -116,7 +116,7 @@ async fn generated_keys_go_when_they_are_not_asked_for_any_more() {
 }
 
 #[tokio::test]
-async fn what_is_not_this_hubs_is_never_deleted() {
+async fn pruning_deletes_only_labeled_objects_of_this_hub() {
     let api = direct().await;
     let owner = api.get(&key("services", "vault-internal")).expect("it")["metadata"]["ownerReferences"].clone();
     let labels = api.get(&key("services", "vault-internal")).expect("it")["metadata"]["labels"].clone();
@@ -141,7 +141,7 @@ async fn what_is_not_this_hubs_is_never_deleted() {
 }
 
 #[tokio::test]
-async fn an_object_that_has_taken_the_name_since_is_not_deleted() {
+async fn delete_of_a_replaced_object_is_a_conflict() {
     let api = direct().await;
     let old = api.get(&key("services", "vault-internal")).expect("it");
     let old: PartialObjectMeta<Service> = serde_json::from_value(old).expect("metadata");

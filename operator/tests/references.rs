@@ -11,7 +11,7 @@ use crate::common::fixtures::{
 const SECRET_TEXT: &str = "correct-horse-battery-staple-0123456789";
 
 #[tokio::test]
-async fn a_missing_secret_is_named_and_its_arrival_is_enough() {
+async fn missing_keys_secret_is_reported_until_it_exists() {
     let api = FakeApi::new();
     api.create(hub("vault", with_signing_keys("keys")));
     reconcile_vault(&api).await;
@@ -28,7 +28,7 @@ async fn a_missing_secret_is_named_and_its_arrival_is_enough() {
 }
 
 #[tokio::test]
-async fn a_malformed_entry_is_named_but_its_content_is_not() {
+async fn invalid_key_entry_is_named_without_its_content() {
     let table: [(&[(&str, &str)], &str); 7] = [
         (&[("readme", SECRET_TEXT)], "Secret keys has no key"),
         (&[("a.pem", SECRET_TEXT)], "entry a.pem: it is no PEM"),
@@ -56,7 +56,7 @@ async fn a_malformed_entry_is_named_but_its_content_is_not() {
 }
 
 #[tokio::test]
-async fn every_problem_is_told_at_once() {
+async fn invalid_key_entries_are_all_reported_at_once() {
     let api = FakeApi::new();
     api.create(hub("vault", with_signing_keys("keys")));
     api.create(secret("keys", &[("a.pem", "x"), ("b.secret", "y")]));
@@ -66,7 +66,7 @@ async fn every_problem_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_running_hub_stays_when_its_secret_goes() {
+async fn deleted_keys_secret_keeps_the_running_hub() {
     let api = FakeApi::new();
     api.create(hub("vault", with_signing_keys("keys")));
     api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
@@ -81,7 +81,7 @@ async fn a_running_hub_stays_when_its_secret_goes() {
 }
 
 #[tokio::test]
-async fn an_edited_key_does_not_change_the_pods() {
+async fn edited_keys_secret_causes_no_rollout() {
     let api = FakeApi::new();
     api.create(hub("vault", with_signing_keys("keys")));
     api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
@@ -93,7 +93,7 @@ async fn an_edited_key_does_not_change_the_pods() {
 }
 
 #[tokio::test]
-async fn a_connection_string_is_missed_by_secret_and_entry_until_it_is_there() {
+async fn missing_connection_string_is_reported_by_secret_and_entry() {
     let api = FakeApi::new();
     api.create(hub("vault", with_queue("storage")));
     let missed = |reason: &str, told: &str| {
@@ -131,7 +131,7 @@ async fn a_connection_string_is_missed_by_secret_and_entry_until_it_is_there() {
 }
 
 #[tokio::test]
-async fn an_edited_connection_string_makes_one_rollout_and_other_entries_make_none() {
+async fn edited_connection_string_causes_exactly_one_rollout() {
     let api = FakeApi::new();
     api.create(hub("vault", with_queue("storage")));
     api.create(secret("storage", &[("url", CONNECTION_STRING)]));
@@ -160,7 +160,7 @@ async fn an_edited_connection_string_makes_one_rollout_and_other_entries_make_no
 }
 
 #[tokio::test]
-async fn a_running_hub_stays_when_its_connection_string_goes() {
+async fn deleted_connection_string_keeps_the_running_hub() {
     let api = FakeApi::new();
     api.create(hub("vault", with_queue("storage")));
     api.create(secret("storage", &[("url", CONNECTION_STRING)]));
@@ -175,7 +175,7 @@ async fn a_running_hub_stays_when_its_connection_string_goes() {
 }
 
 #[tokio::test]
-async fn the_log_s_level_is_changed_without_a_rollout_and_its_format_with_one() {
+async fn log_level_edit_causes_no_rollout_and_format_one() {
     let api = FakeApi::new();
     let mut spec = with_redis("redis", 1);
     spec["backplane"] = Value::Null;
@@ -208,7 +208,7 @@ fn with_all_of_redis() -> Value {
 }
 
 #[tokio::test]
-async fn what_redis_needs_is_missed_all_at_once_and_judged_without_telling_it() {
+async fn invalid_redis_references_are_all_reported_without_secrets() {
     let api = FakeApi::new();
     api.create(hub("vault", with_all_of_redis()));
     reconcile_vault(&api).await;
@@ -259,7 +259,7 @@ async fn what_redis_needs_is_missed_all_at_once_and_judged_without_telling_it() 
 }
 
 #[tokio::test]
-async fn an_edited_address_or_password_makes_one_rollout_and_an_edited_authority_none() {
+async fn edited_redis_secret_rolls_out_except_for_ca() {
     let api = FakeApi::new();
     api.create(hub("vault", with_all_of_redis()));
     api.create(secret("redis", &[]));

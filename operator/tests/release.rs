@@ -42,7 +42,7 @@ impl Tree {
 }
 
 #[test]
-fn a_release_has_one_version_everywhere() {
+fn release_tag_must_match_every_version() {
     let tag = format!("v{}", env!("CARGO_PKG_VERSION"));
     let tree = Tree::new();
     tree.edit(
@@ -73,7 +73,7 @@ fn a_release_has_one_version_everywhere() {
 }
 
 #[test]
-fn between_releases_the_version_is_the_newest_one() {
+fn package_version_between_releases_is_the_newest_everywhere() {
     let changelog = fs::read_to_string(project().join("CHANGELOG.md")).expect("the changelog");
     let headings: Vec<_> = changelog.lines().filter_map(|line| line.strip_prefix("## [")).collect();
     assert_eq!(headings.first(), Some(&"Unreleased]"));
@@ -86,7 +86,7 @@ fn between_releases_the_version_is_the_newest_one() {
 }
 
 #[test]
-fn what_is_handed_out_names_the_images_by_digest() {
+fn release_artifacts_reference_images_by_digest() {
     let folder = tempfile::tempdir().expect("a folder");
     let [hub, operator] = ["a", "b"].map(|digit| format!("sha256:{}", digit.repeat(64)));
     if helm(&["version"]).is_none() {

@@ -30,7 +30,7 @@ fn token_key(api: &FakeApi) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn scaling_changes_the_number_of_pods_and_no_pod() {
+async fn scaling_changes_replicas_without_a_rollout() {
     let api = up(1).await;
     let (template, made) = (deployment(&api)["spec"]["template"].clone(), token_key(&api));
     for replicas in [4, 2, 1, 0, 3] {
@@ -48,7 +48,7 @@ async fn scaling_changes_the_number_of_pods_and_no_pod() {
 }
 
 #[tokio::test]
-async fn a_hub_without_a_backplane_has_nothing_of_it() {
+async fn removed_backplane_deletes_its_objects() {
     let api = up(3).await;
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = smallest());
     settled(&api).await;
@@ -61,7 +61,7 @@ async fn a_hub_without_a_backplane_has_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn a_budget_that_is_edited_or_gone_comes_back() {
+async fn edited_or_deleted_disruption_budget_is_restored() {
     let api = up(2).await;
     let budget = key(BUDGET.0, BUDGET.1);
     let spec = api.get(&budget).expect("a budget")["spec"].clone();
@@ -74,7 +74,7 @@ async fn a_budget_that_is_edited_or_gone_comes_back() {
 }
 
 #[tokio::test]
-async fn a_shared_key_that_was_emptied_is_made_again_and_reaches_every_pod() {
+async fn damaged_connection_token_key_is_regenerated_with_one_rollout() {
     let api = up(2).await;
     let (made, secret) = (token_key(&api), key("secrets", "vault-tokens"));
     assert_eq!(made.len(), 32);
@@ -100,7 +100,7 @@ async fn a_shared_key_that_was_emptied_is_made_again_and_reaches_every_pod() {
 }
 
 #[tokio::test]
-async fn a_foreign_secret_of_that_name_is_not_taken() {
+async fn foreign_connection_token_secret_is_a_conflict() {
     let api = FakeApi::new();
     api.create(secret("redis", &[("url", REDIS_URL)]));
     let theirs = api.create(secret("vault-tokens", &[("connection-token.key", &"x".repeat(32))]));
@@ -113,7 +113,7 @@ async fn a_foreign_secret_of_that_name_is_not_taken() {
 }
 
 #[tokio::test]
-async fn what_needs_a_backplane_is_said_where_the_definition_is_too_old_to() {
+async fn missing_backplane_is_reported_without_crd_validation() {
     type Edit = fn(&mut Value);
     let table: [(Edit, &str); 5] = [
         (|spec| spec["replicas"] = json!(2), "replicas: 2 need a backplane"),

@@ -43,7 +43,7 @@ fn container(api: &FakeApi, name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn reconcile_after_an_upgrade_rolls_out_one_hub_after_another() {
+async fn operator_upgrade_rolls_out_hubs_one_by_one() {
     let api = hubs().await;
     let context = upgraded(&api);
     for (turn, name) in NAMES.into_iter().enumerate() {
@@ -65,7 +65,7 @@ async fn reconcile_after_an_upgrade_rolls_out_one_hub_after_another() {
 }
 
 #[tokio::test]
-async fn reconcile_edits_and_drift_do_not_wait() {
+async fn spec_edits_and_drift_do_not_wait_for_rollouts() {
     let api = hubs().await;
     let context = upgraded(&api);
     reconcile_once(&api, &context, "a").await.expect("a reconcile");

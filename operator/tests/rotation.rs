@@ -85,7 +85,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_key_is_published_signs_and_is_forgotten() {
+async fn rotated_key_is_published_then_signs_then_is_removed() {
     let world = World::new().await;
     let [first] = <[String; 1]>::try_from(world.valid()).expect("one key");
     assert_eq!(
@@ -121,7 +121,7 @@ async fn a_key_is_published_signs_and_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_pass_comes_when_a_step_is_due_and_between_them_nothing_is_written() {
+async fn reconcile_is_requeued_for_rotation_steps_without_other_writes() {
     let world = World::new().await;
     let seconds = |seconds| Action::requeue(Duration::from_secs(seconds));
     for (at, wait) in [(START, 600), (ENDS - 700, 520), (ENDS - 180, 180), (ENDS - 30, 30), (ENDS, 600)] {
@@ -133,7 +133,7 @@ async fn a_pass_comes_when_a_step_is_due_and_between_them_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn the_status_goes_with_the_keys() {
+async fn status_keys_are_removed_with_generated_keys() {
     let world = World::new().await;
     world.api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["auth"] = json!({ "authority": "http://identity:5000" }));
     world.reconcile_once().await;
@@ -141,7 +141,7 @@ async fn the_status_goes_with_the_keys() {
 }
 
 #[tokio::test]
-async fn another_algorithm_is_a_rotation() {
+async fn changed_algorithm_rotates_the_key() {
     let world = World::new().await;
     let first = world.valid();
     world.api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["auth"]["generate"]["algorithm"] = json!("RS256"));
@@ -155,7 +155,7 @@ async fn another_algorithm_is_a_rotation() {
 }
 
 #[tokio::test]
-async fn what_is_broken_is_made_out_of_the_rest() {
+async fn damaged_key_secret_is_rebuilt_from_its_intact_entries() {
     type Edit = (&'static str, fn(&mut Value));
     // In the middle of a rotation, with a key from the one before that is still accepted.
     let world = async || {
@@ -200,7 +200,7 @@ async fn what_is_broken_is_made_out_of_the_rest() {
 }
 
 #[tokio::test]
-async fn a_broken_next_key_is_made_again_and_waits_its_time() {
+async fn invalid_next_key_is_regenerated_and_published_before_signing() {
     let world = World::new().await;
     world.reconcile_at(ENDS - 180).await;
     let broken = world.entry("next-private.pem");
@@ -215,7 +215,7 @@ async fn a_broken_next_key_is_made_again_and_waits_its_time() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_put_in_by_hand_is_new_and_the_one_before_is_still_accepted() {
+async fn replaced_private_key_keeps_the_previous_key_valid() {
     let world = World::new().await;
     let before = world.valid();
     let own = include_str!("keys/p256-private.pem");
@@ -227,7 +227,7 @@ async fn a_key_that_was_put_in_by_hand_is_new_and_the_one_before_is_still_accept
 }
 
 #[tokio::test]
-async fn a_deleted_secret_makes_every_token_void() {
+async fn deleted_key_secret_invalidates_every_token() {
     let world = World::new().await;
     let before = world.valid();
     world.reconcile_at(ENDS - 180).await;
@@ -239,7 +239,7 @@ async fn a_deleted_secret_makes_every_token_void() {
 }
 
 #[tokio::test]
-async fn a_secret_of_an_older_operator_is_taken_over() {
+async fn key_secret_without_rotation_record_keeps_its_keys() {
     let world = World::new().await;
     let valid = world.valid();
     world.edit(|data| _ = data.as_object_mut().expect("entries").remove("rotation.json"));
@@ -249,7 +249,7 @@ async fn a_secret_of_an_older_operator_is_taken_over() {
 }
 
 #[tokio::test]
-async fn intervals_that_leave_no_room_are_refused() {
+async fn rotation_interval_invalid_or_too_short_is_rejected() {
     let table = [
         (json!({ "rotateEvery": "24h" }), "auth.generate.rotateEvery: it has to be longer"),
         (json!({ "rotateEvery": "1h", "overlap": "57m" }), "auth.generate.rotateEvery: it has to be longer"),
@@ -269,7 +269,7 @@ async fn intervals_that_leave_no_room_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_step_survives_a_fault_of_every_call() {
+async fn rotation_steps_survive_a_fault_of_every_call() {
     for at in [ENDS - 180, ENDS, ENDS + 24 * HOUR] {
         let prepared = async || {
             let world = World::new().await;

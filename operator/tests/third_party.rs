@@ -57,7 +57,7 @@ fn there(api: &FakeApi) -> [bool; 4] {
 }
 
 #[tokio::test]
-async fn what_the_cluster_does_not_know_is_told_and_left_out_until_it_does() {
+async fn unserved_kind_is_reported_and_skipped_until_served() {
     let api = with_hub(with_all());
     settled(&api, &ServedKinds::default()).await;
     assert_eq!(there(&api), [false; 4]);
@@ -84,7 +84,7 @@ async fn what_the_cluster_does_not_know_is_told_and_left_out_until_it_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_kind_that_is_installed_later_is_noticed_and_watched() {
+async fn kind_installed_later_is_discovered_and_watched() {
     let api = with_hub(routed(json!([{ "name": "public" }])));
     let running = Running::start(&api, &[]);
     let exposed = |status, reason| move |api: &FakeApi| has_condition(api, "vault", "Exposed", (status, reason));
@@ -110,7 +110,7 @@ async fn a_kind_that_is_installed_later_is_noticed_and_watched() {
 }
 
 #[tokio::test]
-async fn what_is_known_stays_known_where_the_server_does_not_answer() {
+async fn discovery_failure_keeps_the_known_kinds() {
     let api = FakeApi::new();
     api.install(ThirdPartyKind::PodMonitor);
     let known = discover(&api.client(), &all()).await;
@@ -137,7 +137,7 @@ fn says(parent: Value, generation: i64, accepted: &str, resolved: &str) -> Value
 }
 
 #[tokio::test]
-async fn what_gateways_say_of_a_route_is_told() {
+async fn exposed_condition_follows_the_http_route_status() {
     let whole =
         json!({ "group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "bitwarden", "name": "public" });
     let elsewhere = json!({ "name": "inner", "namespace": "gateways", "sectionName": "https" });
@@ -186,7 +186,7 @@ async fn what_gateways_say_of_a_route_is_told() {
 }
 
 #[tokio::test]
-async fn of_two_ways_the_one_that_does_not_lead_to_the_hub_is_told_first() {
+async fn exposed_with_ingress_and_route_reports_the_failing_one() {
     let mut spec = routed(json!([{ "name": "public" }]));
     spec["expose"]["ingress"] = json!({ "className": "nginx" });
     let api = with_hub(spec);
@@ -207,7 +207,7 @@ async fn of_two_ways_the_one_that_does_not_lead_to_the_hub_is_told_first() {
 }
 
 #[tokio::test]
-async fn a_foreign_route_is_left_alone() {
+async fn foreign_http_route_is_a_conflict_and_unchanged() {
     let api = with_hub(routed(json!([{ "name": "public" }])));
     let metadata = json!({ "name": "vault", "namespace": "bitwarden" });
     let foreign = json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata, "spec": { "parentRefs": [] } });
@@ -221,7 +221,7 @@ async fn a_foreign_route_is_left_alone() {
 }
 
 #[tokio::test]
-async fn the_number_of_pods_passes_to_keda_from_an_autoscaler_and_back_to_the_spec() {
+async fn switch_from_hpa_to_keda_keeps_live_replicas() {
     let api = with_hub(with_redis("redis", 3));
     let autoscaler = key("autoscaling/horizontalpodautoscalers", "vault");
     let count = |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["replicas"].clone();
@@ -256,7 +256,7 @@ async fn the_number_of_pods_passes_to_keda_from_an_autoscaler_and_back_to_the_sp
 }
 
 #[tokio::test]
-async fn a_refused_object_of_an_optional_kind_does_not_keep_the_rest_from_the_cluster() {
+async fn rejected_optional_object_does_not_block_other_children() {
     for kind in ThirdPartyKind::ALL {
         for (verb, code) in [("get", 403), ("patch", 403), ("patch", 422)] {
             let api = with_hub(with_all());
@@ -275,7 +275,7 @@ async fn a_refused_object_of_an_optional_kind_does_not_keep_the_rest_from_the_cl
 }
 
 #[tokio::test]
-async fn hubs_that_do_not_ask_for_a_kind_do_not_need_the_right_to_see_it() {
+async fn unused_optional_kind_needs_no_list_permission() {
     for kind in ThirdPartyKind::ALL {
         let api = with_hub(smallest());
         api.refuse(&format!("list {}", kind.resource().plural), 403);

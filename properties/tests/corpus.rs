@@ -13,7 +13,7 @@ use notification_hub_properties::target::Target;
 const INPUTS: u64 = 3000;
 
 #[test]
-fn checks_over_seeds_and_mutations_hold() {
+fn checks_hold_for_seeds_mutations_and_noise() {
     let threads = available_parallelism().expect("cores").get();
     let mut found = String::new();
     for (name, check) in CHECKS {
@@ -29,7 +29,7 @@ fn checks_over_seeds_and_mutations_hold() {
 }
 
 #[test]
-fn every_folder_and_every_target_belongs_to_a_check() {
+fn corpus_folders_and_fuzz_targets_match_the_checks() {
     let fuzz = fuzz_folder();
     let names = |folder: PathBuf| -> Vec<String> {
         let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());

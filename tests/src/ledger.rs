@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_push_has_its_place() {
+    fn ledger_close_classifies_every_push() {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let mut log = Log::default();

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_of_every_length_are_read() {
+    fn parse_reads_frames_of_every_length_form() {
         for (bytes, found) in [
             (&b"\x81\x02hi"[..], Some((0x81, 2, 4))),
             (b"\x81\x02h", None),

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_found() {
+    fn leaked_finds_a_kept_secret_in_text() {
         keep("a-secret-of-this-test");
         keep("short");
         assert_eq!(leaked("so a-secret-of-this-test it is").as_deref(), Some("a-secr..."));

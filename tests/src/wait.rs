@@ -40,7 +40,7 @@ mod tests {
     use anyhow::bail;
 
     #[test]
-    fn looks_again_until_it_succeeds() {
+    fn until_retries_until_success() {
         let mut looks = 0;
         let found = until("three looks", Duration::from_secs(10), || {
             looks += 1;
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn what_settles_is_given_once_it_has() {
+    fn settled_returns_the_value_once_stable() {
         let looks = std::cell::Cell::new(0);
         let look = || {
             looks.set(looks.get() + 1);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_what_it_waited_for_and_what_it_saw_last() {
+    fn until_timeout_error_names_condition_and_last_error() {
         let error = until::<()>("the moon", Duration::ZERO, || bail!("clouds")).expect_err("no moon");
         assert_eq!(format!("{error:#}"), "the moon: not within 0ns: clouds");
     }

@@ -24,7 +24,7 @@ fn heard(listener: &Listener) -> Result<Value> {
 }
 
 #[test]
-fn an_answer_reaches_who_waits_for_it_and_nobody_else() -> Result<()> {
+fn login_response_reaches_only_the_client_of_its_request() -> Result<()> {
     let hub = LocalHub::start("reactors = 3")?;
     let (request, other) = (Uuid::new_v4(), Uuid::new_v4());
     // Canonical or not: the group is the id, not its text.
@@ -43,7 +43,7 @@ fn an_answer_reaches_who_waits_for_it_and_nobody_else() -> Result<()> {
 }
 
 #[test]
-fn an_answer_that_came_first_is_repeated_to_who_comes_then() -> Result<()> {
+fn login_response_before_the_client_is_sent_on_connect() -> Result<()> {
     let hub = LocalHub::start("reactors = 3")?;
     let request = Uuid::new_v4();
     hub.push(&answer(&request))?;

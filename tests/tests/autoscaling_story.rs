@@ -23,7 +23,7 @@ const DECIDED: Duration = Duration::from_secs(300);
 const LAG: Duration = Duration::from_secs(5);
 
 #[test]
-fn the_number_of_pods_passes_to_an_autoscaler_and_back() {
+fn replicas_pass_to_autoscaler_and_back_to_spec() {
     namespace::with("handover", |namespace| {
         redis_pod::start(namespace)?;
         namespace.apply(&hub(&json!({"replicas": 3})))?;
@@ -56,7 +56,7 @@ fn the_number_of_pods_passes_to_an_autoscaler_and_back() {
 }
 
 #[test]
-fn cpu_that_is_used_brings_pods_and_disturbs_nobody() {
+fn cpu_load_scales_up_without_disconnects() {
     namespace::with("busy", |namespace| {
         let _metrics = MetricsServer::start(namespace)?;
         redis_pod::start(namespace)?;
@@ -94,7 +94,7 @@ fn cpu_that_is_used_brings_pods_and_disturbs_nobody() {
 }
 
 #[test]
-fn clients_that_come_bring_pods_and_disturb_nobody() {
+fn connection_count_scales_up_without_disconnects() {
     namespace::with("clients", |namespace| {
         // Their API server does not reach this process.
         if namespace.cluster.is_current_context() {

@@ -48,7 +48,7 @@ fn environment(identity: &str) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn the_self_host_environment_is_enough_and_its_senders_are_served() -> Result<()> {
+fn self_host_environment_starts_hub_and_serves_its_senders() -> Result<()> {
     let key = SigningKey::rs256()?;
     let identity = Issuer::start(Some(&key.jwks))?;
     let mut command = Command::new(programs::find("notification-hub")?);
@@ -111,7 +111,7 @@ fn the_self_host_environment_is_enough_and_its_senders_are_served() -> Result<()
 
 /// The original runs with these.
 #[test]
-fn known_proxies_and_urls_that_the_original_takes_never_stop_the_hub() -> Result<()> {
+fn invalid_known_proxies_are_skipped_and_the_hub_starts() -> Result<()> {
     let key = SigningKey::rs256()?;
     let identity = Issuer::start(Some(&key.jwks))?;
     let mut command = Command::new(programs::find("notification-hub")?);
@@ -131,7 +131,7 @@ fn known_proxies_and_urls_that_the_original_takes_never_stop_the_hub() -> Result
 }
 
 #[test]
-fn tls_in_aspnetcore_urls_is_refused_with_a_reason() -> Result<()> {
+fn tls_only_aspnetcore_urls_exits_2_with_reason() -> Result<()> {
     let output = Command::new(programs::find("notification-hub")?)
         .env_clear()
         .env("globalSettings__selfHosted", "true")

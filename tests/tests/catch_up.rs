@@ -61,7 +61,7 @@ fn known(users: &[&User<'_>]) -> Result<()> {
 }
 
 #[test]
-fn who_was_away_during_a_push_is_told_to_sync_and_nobody_else() -> Result<()> {
+fn client_offline_during_push_receives_sync_on_reconnect() -> Result<()> {
     let hub = LocalHub::start(QUICK_CATCH_UP)?;
     let (away, there, own, uncovered) = (User::new(&hub), User::new(&hub), User::new(&hub), User::new(&hub));
     known(&[&away, &there, &own, &uncovered])?;
@@ -90,7 +90,7 @@ fn who_was_away_during_a_push_is_told_to_sync_and_nobody_else() -> Result<()> {
 }
 
 #[test]
-fn a_push_to_an_organisation_counts_and_a_dirty_end_too() -> Result<()> {
+fn missed_organization_push_is_followed_by_sync_on_reconnect() -> Result<()> {
     let hub = LocalHub::start(&format!("reactors = 2\n{QUICK_CATCH_UP}"))?;
     let user = User::new(&hub);
     known(&[&user])?;
@@ -104,7 +104,7 @@ fn a_push_to_an_organisation_counts_and_a_dirty_end_too() -> Result<()> {
 }
 
 #[test]
-fn after_a_start_everybody_is_told_once() -> Result<()> {
+fn hub_start_sends_sync_until_a_device_received_it() -> Result<()> {
     let hub = LocalHub::start(QUICK_CATCH_UP)?;
     let user = User::new(&hub);
     // One that goes before it was told has received nothing, and of two of one device it is not known which one lives on.
@@ -127,7 +127,7 @@ fn after_a_start_everybody_is_told_once() -> Result<()> {
 }
 
 #[test]
-fn it_can_be_turned_off() -> Result<()> {
+fn catch_up_disabled_sends_no_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false\nheartbeat = '2s'")?;
     let user = User::new(&hub);
     user.connect("phone")?.stop()?;

@@ -41,7 +41,7 @@ fn status(hub: &Process, authorization: &str) -> Result<u16> {
 }
 
 #[test]
-fn a_deployments_own_authority_is_believed_where_it_is_named() -> Result<()> {
+fn ssl_cert_dir_authority_is_trusted_for_identity_server() -> Result<()> {
     let folder = tempfile::tempdir()?;
     certify(folder.path())?;
     let key = SigningKey::rs256()?;

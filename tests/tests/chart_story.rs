@@ -109,7 +109,7 @@ fn schemas(namespace: &Namespace) -> Result<[Value; 2]> {
 }
 
 #[test]
-fn an_upgrade_from_the_previous_chart_disconnects_nobody() {
+fn upgrade_from_previous_chart_keeps_clients_connected() {
     with_the_release("upgrade", |namespace| {
         let folder = tempfile::tempdir()?;
         let Some(previous) = previous_chart(folder.path())? else { return Ok(()) };
@@ -169,7 +169,7 @@ fn replace(file: &Path, from: &str, to: &str) -> Result<()> {
 }
 
 #[test]
-fn hubs_outlive_the_release_and_are_taken_over_by_the_next() {
+fn hubs_survive_uninstall_and_join_the_next_release() {
     with_the_release("again", |namespace| {
         let page = Page::open(namespace)?;
         let hub = Connected::start(namespace)?;
@@ -199,7 +199,7 @@ fn hubs_outlive_the_release_and_are_taken_over_by_the_next() {
 }
 
 #[test]
-fn several_operators_with_rights_in_one_namespace() {
+fn namespaced_operators_have_only_namespace_rights_and_fail_over() {
     with_the_release("narrow", |namespace| {
         let cluster = namespace.cluster;
         let hub = Connected::start(namespace)?;
@@ -280,7 +280,7 @@ fn start_anew_until_it_says(namespace: &Namespace, what: &str) -> Result<()> {
 }
 
 #[test]
-fn a_definition_that_is_older_than_the_operator_is_told_of_and_costs_its_fields_only() {
+fn older_crd_is_reported_and_drops_missing_fields() {
     with_the_release("outdated", |namespace| {
         let cluster = namespace.cluster;
         install::release(cluster, &install::chart()?, &WAIT)?;

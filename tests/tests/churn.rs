@@ -73,7 +73,7 @@ fn replicas_with_redis_lose_no_covered_push() -> Result<()> {
 }
 
 #[test]
-fn replicas_with_a_slow_way_to_redis_lose_no_covered_push() -> Result<()> {
+fn replicas_with_slow_redis_connection_lose_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
     let [first, second] = replicas(&redis, &Proxy::start(redis.port(), Duration::from_millis(60))?)?;
     account(&[&first, &second], MEDIUM)

@@ -139,17 +139,17 @@ fn every_combination(mut crowd: Crowd) -> Result<()> {
 }
 
 #[test]
-fn every_combination_lives_in_node() -> Result<()> {
+fn signalr_client_in_node_connects_every_way() -> Result<()> {
     every_combination(Crowd::in_node()?)
 }
 
 #[test]
-fn every_combination_lives_in_a_page_of_another_origin() -> Result<()> {
+fn signalr_client_in_cross_origin_page_connects_every_way() -> Result<()> {
     every_combination(Crowd::in_chromium()?)
 }
 
 #[test]
-fn a_page_reads_no_answer_that_is_not_meant_for_its_origin() -> Result<()> {
+fn cors_response_is_unreadable_for_disallowed_origin() -> Result<()> {
     let mut crowd = Crowd::in_chromium()?;
     let origin = crowd.origin().unwrap_or_default().to_owned();
     let friendly = LocalHub::start(&format!("cors.origins = ['{origin}']"))?;

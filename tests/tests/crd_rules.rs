@@ -16,7 +16,7 @@ struct Case {
 }
 
 #[test]
-fn the_api_server_says_what_the_table_says() {
+fn api_server_accepts_or_rejects_every_case_as_expected() {
     namespace::with("rules", |namespace| {
         let text = std::fs::read_to_string(folder().join("../crds/tests/rules.yaml"))?;
         let cases: Vec<Case> = serde_saphyr::from_str(&text)?;
@@ -41,7 +41,7 @@ fn the_api_server_says_what_the_table_says() {
 }
 
 #[test]
-fn the_last_field_of_an_object_can_be_taken_away() {
+fn spec_object_can_be_emptied_by_apply() {
     let spec = |more: &Value| {
         let mut spec = json!({
             "source": {"direct": {}}, "auth": {"generate": {}}, "networkPolicy": {"enabled": true},
@@ -84,7 +84,7 @@ fn the_last_field_of_an_object_can_be_taken_away() {
 }
 
 #[test]
-fn the_api_server_takes_every_sample() {
+fn api_server_accepts_every_sample() {
     namespace::with("samples", |namespace| {
         let samples = folder().join("../crds/samples");
         let samples = samples.to_str().context("an odd path")?;
@@ -97,7 +97,7 @@ fn the_api_server_takes_every_sample() {
 }
 
 #[test]
-fn the_commands_of_the_page_about_the_fields_work() {
+fn resource_page_commands_succeed() {
     namespace::with("fields", |namespace| {
         let sample = folder().join("../crds/samples/minimal.yaml");
         namespace.kubectl(&["apply", "-f", sample.to_str().context("an odd path")?])?;

@@ -22,7 +22,7 @@ fn log_out(user: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_push_to_a_user_reaches_all_of_their_clients_and_no_other() -> Result<()> {
+fn push_to_user_reaches_only_their_clients() -> Result<()> {
     let hub = LocalHub::start("reactors = 3")?;
     let json_client = connect(&hub, USER, &[], "json", &["--token-in", "query"])?;
     let binary_client = connect(&hub, USER, &[], "messagepack", &[])?;
@@ -50,7 +50,7 @@ fn a_push_to_a_user_reaches_all_of_their_clients_and_no_other() -> Result<()> {
 }
 
 #[test]
-fn a_push_to_a_kind_of_client_or_an_installation_is_narrowed() -> Result<()> {
+fn push_to_client_type_or_installation_is_filtered() -> Result<()> {
     let installation = "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb";
     let hub = LocalHub::start(&format!("installation.id = '{installation}'"))?;
     // The token's device is a browser: client type Web, number 1.
@@ -73,7 +73,7 @@ fn a_push_to_a_kind_of_client_or_an_installation_is_narrowed() -> Result<()> {
 }
 
 #[test]
-fn a_call_of_a_method_is_answered_and_the_client_stays() -> Result<()> {
+fn unknown_method_invocation_fails_and_keeps_the_connection() -> Result<()> {
     let hub = LocalHub::start("")?;
     for protocol in ["json", "messagepack"] {
         let client = connect(&hub, USER, &[], protocol, &["--invoke", "Nope"])?;
@@ -87,7 +87,7 @@ fn a_call_of_a_method_is_answered_and_the_client_stays() -> Result<()> {
 }
 
 #[test]
-fn a_member_of_very_many_organisations_connects_with_the_token_in_the_url() -> Result<()> {
+fn token_with_400_organizations_in_url_connects() -> Result<()> {
     let hub = LocalHub::start("")?;
     let organizations: Vec<String> = (0..400).map(|_| Uuid::new_v4().to_string()).collect();
     let token = hub.token(USER, &organizations)?;
@@ -100,7 +100,7 @@ fn a_member_of_very_many_organisations_connects_with_the_token_in_the_url() -> R
 }
 
 #[test]
-fn a_client_that_negotiates_is_served_by_a_websocket() -> Result<()> {
+fn negotiated_websocket_client_receives_pushes() -> Result<()> {
     let hub = LocalHub::start("reactors = 2")?;
     for protocol in ["json", "messagepack"] {
         let client = connect(&hub, USER, &[], protocol, &["--negotiate"])?;

@@ -43,7 +43,7 @@ fn flood(hub: &LocalHub) -> Result<Vec<Process>> {
 }
 
 #[test]
-fn a_flood_of_connections_leaves_those_that_are_there_alone() -> Result<()> {
+fn connection_flood_keeps_existing_clients_and_probes_served() -> Result<()> {
     let hub = LocalHub::start_with_descriptors(LIMIT, "reactors = 2\nsignalr.keep_alive = '2s'")?;
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::connected(&hub, &user)?;
@@ -95,7 +95,7 @@ fn a_flood_of_connections_leaves_those_that_are_there_alone() -> Result<()> {
 }
 
 #[test]
-fn requests_that_take_their_time_leave_descriptors_to_others() -> Result<()> {
+fn slow_requests_leave_descriptors_for_probes_and_senders() -> Result<()> {
     let hub = LocalHub::start_with_descriptors(LIMIT, "reactors = 2")?;
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::connected(&hub, &user)?;
@@ -121,7 +121,7 @@ fn requests_that_take_their_time_leave_descriptors_to_others() -> Result<()> {
 }
 
 #[test]
-fn idle_connections_to_one_port_leave_the_others_alone() -> Result<()> {
+fn idle_connections_on_one_port_leave_others_served() -> Result<()> {
     let hub = LocalHub::start_with_descriptors(256, "reactors = 2")?;
     let token = hub.token(&Uuid::new_v4().to_string(), &[])?;
     for address in [hub.internal, hub.admin] {
@@ -136,7 +136,7 @@ fn idle_connections_to_one_port_leave_the_others_alone() -> Result<()> {
 }
 
 #[test]
-fn kept_connections_make_room_for_new_ones() -> Result<()> {
+fn kept_alive_connections_yield_to_new_clients() -> Result<()> {
     let hub = LocalHub::start_with_descriptors(256, "reactors = 2")?;
     let mut kept = Vec::new();
     for _ in 0..400 {
@@ -150,7 +150,7 @@ fn kept_connections_make_room_for_new_ones() -> Result<()> {
 }
 
 #[test]
-fn strangers_that_dribble_do_not_keep_probes_and_senders_out() -> Result<()> {
+fn slow_anonymous_posts_do_not_block_probes_or_senders() -> Result<()> {
     let hub = LocalHub::start_with_descriptors(LIMIT, "listen.send_on_public = true")?;
     let internal = hub.signer().sign(&notification_hub_tests::token::internal())?;
     let mut strangers = Vec::new();

@@ -26,7 +26,7 @@ fn check_config(environment: &[(&str, &str)]) -> Result<(BTreeMap<String, Value>
 }
 
 #[test]
-fn every_key_is_there_with_its_default() -> Result<()> {
+fn configuration_page_lists_every_key_with_its_default() -> Result<()> {
     let page = table(&read("docs/configuration.md")?, "key")?;
     let (settings, _) = check_config(&[])?;
     let told: Vec<&str> = page.iter().flat_map(|row| code(&row[0])).collect();
@@ -47,7 +47,7 @@ fn every_key_is_there_with_its_default() -> Result<()> {
 }
 
 #[test]
-fn every_name_of_bitwardens_sets_what_the_page_says() -> Result<()> {
+fn bitwarden_page_names_set_the_documented_keys() -> Result<()> {
     let rows = table(&read("docs/bitwarden.md")?, "Bitwarden's name")?;
     let mut told = BTreeSet::new();
     for row in &rows {
@@ -83,7 +83,7 @@ fn busy_hub() -> Result<(LocalHub, Listener)> {
 }
 
 #[test]
-fn every_metric_is_there_with_its_labels() -> Result<()> {
+fn metrics_page_lists_every_metric_with_its_labels() -> Result<()> {
     const PREFIX: &str = "notification_hub_";
     let text = read("docs/metrics.md")?;
     let page = table(&text, "metric")?;
@@ -146,7 +146,7 @@ fn is_test(named: &str) -> Result<String> {
 }
 
 #[test]
-fn every_promise_of_the_operator_names_tests_that_exist() -> Result<()> {
+fn features_page_names_only_existing_tests() -> Result<()> {
     let text = read("docs/features.md")?;
     let traps: Vec<_> = table(&text, "trap")?.into_iter().map(|row| row[0].clone()).collect();
     ensure!(traps == (1..=20).map(|trap| trap.to_string()).collect::<Vec<_>>(), "the traps are {traps:?}");
@@ -181,7 +181,7 @@ fn fields(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_field_of_the_resource_has_a_test_in_a_cluster() -> Result<()> {
+fn features_page_names_a_cluster_test_for_every_field() -> Result<()> {
     let definition: Value = serde_saphyr::from_str(&read("crds/yaml/notificationhubs.yaml")?)?;
     let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec").context("no spec")?;
     let mut known = BTreeSet::new();
@@ -216,7 +216,7 @@ fn applied(test: &str) -> Result<String> {
 }
 
 #[test]
-fn the_supported_versions_are_those_that_are_built_and_tried() -> Result<()> {
+fn support_page_versions_equal_built_and_tested_versions() -> Result<()> {
     let page = read("docs/support.md")?;
     let after = |file: &str, before: &str| -> Result<String> {
         let text = read(file)?;
@@ -259,7 +259,7 @@ const PAGES: [&str; 17] = [
 ];
 
 #[test]
-fn links_between_the_pages_lead_somewhere() -> Result<()> {
+fn page_links_point_to_existing_files_and_headings() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for page in PAGES {
         let text = read(page)?;
@@ -290,7 +290,7 @@ const NO_TROUBLE: [&str; 9] = [
 ];
 
 #[test]
-fn what_one_is_told_to_look_at_exists() -> Result<()> {
+fn troubleshooting_page_names_only_existing_conditions_metrics_and_settings() -> Result<()> {
     let page = read("docs/troubleshooting.md")?;
     let resource = read("docs/resource.md")?;
     let names = |first: &str| -> Result<BTreeSet<String>> {
@@ -342,7 +342,7 @@ fn sources(folder: &str) -> Result<Vec<String>> {
 }
 
 #[test]
-fn every_warning_of_the_hub_is_told_of_and_nothing_that_it_does_not_say() -> Result<()> {
+fn troubleshooting_page_lists_exactly_the_hub_warnings() -> Result<()> {
     let page = read("docs/troubleshooting.md")?;
     let told = |first: &str| -> Result<Vec<String>> {
         Ok(table(&page, first)?.iter().map(|row| row[0].trim_matches('`').to_owned()).collect())
@@ -369,7 +369,7 @@ fn every_warning_of_the_hub_is_told_of_and_nothing_that_it_does_not_say() -> Res
 
 /// The lite image has the hub in its own network, where most ports are taken.
 #[test]
-fn the_settings_beside_the_lite_image_are_understood() -> Result<()> {
+fn bitwarden_page_lite_settings_are_valid() -> Result<()> {
     let page = read("docs/bitwarden.md")?;
     let (_, lite) = page.split_once("\n## Lite\n").context("no such heading")?;
     let block = lite.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).context("no such block")?;
@@ -392,7 +392,7 @@ fn the_settings_beside_the_lite_image_are_understood() -> Result<()> {
 
 /// With these the tests' hubs use Redis.
 #[test]
-fn the_rights_in_redis_are_those_that_the_tests_have() -> Result<()> {
+fn configuration_page_redis_acl_equals_the_tested_acl() -> Result<()> {
     let page = read("docs/configuration.md")?;
     let (_, command) = page.split_once("ACL SETUSER ").context("no such command")?;
     let (command, _) = command.split_once("```").context("a block without an end")?;
@@ -404,7 +404,7 @@ fn the_rights_in_redis_are_those_that_the_tests_have() -> Result<()> {
 
 /// Fragments to be copied.
 #[test]
-fn what_is_shown_as_yaml_is_yaml() -> Result<()> {
+fn page_yaml_blocks_are_valid_yaml() -> Result<()> {
     let mut seen = 0;
     for page in PAGES {
         for rest in read(page)?.split("```yaml\n").skip(1) {

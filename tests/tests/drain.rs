@@ -49,7 +49,7 @@ fn count(heard: &[u8]) -> usize {
 }
 
 #[test]
-fn with_a_backplane_clients_are_let_go_of_evenly_and_hear_everything_until_then() -> Result<()> {
+fn drain_closes_clients_evenly_after_delivering_every_push() -> Result<()> {
     const CLIENTS: usize = 200;
     let redis = Redis::start()?;
     let (mut a, b) = two(&redis, "reactors = 2\ndrain.grace = '3s'\ndrain.duration = '8s'")?;
@@ -93,7 +93,7 @@ fn with_a_backplane_clients_are_let_go_of_evenly_and_hear_everything_until_then(
 }
 
 #[test]
-fn what_is_held_is_published_before_the_end_if_redis_comes_back() -> Result<()> {
+fn drain_publishes_held_pushes_when_redis_returns() -> Result<()> {
     let mut redis = Redis::start()?;
     let (mut a, b) = two(&redis, "drain.duration = '0s'\ndrain.deadline = '60s'")?;
     let elsewhere = Listener::connect(Command::new("node"), &b.url(), &b.token(USER, &[])?, "json", &[])?;
@@ -114,7 +114,7 @@ fn what_is_held_is_published_before_the_end_if_redis_comes_back() -> Result<()> 
 }
 
 #[test]
-fn what_is_held_is_not_waited_for_beyond_the_deadline() -> Result<()> {
+fn drain_deadline_ends_the_wait_for_held_pushes() -> Result<()> {
     let mut redis = Redis::start()?;
     let (mut a, _b) = two(&redis, "drain.duration = '0s'\ndrain.deadline = '1s'")?;
     redis.kill()?;
@@ -128,7 +128,7 @@ fn what_is_held_is_not_waited_for_beyond_the_deadline() -> Result<()> {
 }
 
 #[test]
-fn a_push_that_is_being_posted_at_the_end_is_taken_and_delivered() -> Result<()> {
+fn drain_delivers_a_push_being_posted() -> Result<()> {
     let mut hub = LocalHub::start("drain.grace = '1s'\ndrain.duration = '0s'")?;
     let client = RawClient::connected(&hub, USER)?;
     let token = hub.signer().sign(&token::internal())?;
@@ -152,7 +152,7 @@ fn a_push_that_is_being_posted_at_the_end_is_taken_and_delivered() -> Result<()>
 }
 
 #[test]
-fn who_never_reads_is_reset_at_the_deadline() -> Result<()> {
+fn drain_deadline_resets_clients_that_never_read() -> Result<()> {
     let mut hub = LocalHub::start("drain.duration = '0s'\ndrain.deadline = '2s'")?;
     let other = "e2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
     let well = RawClient::connected(&hub, other)?;
@@ -175,7 +175,7 @@ fn who_never_reads_is_reset_at_the_deadline() -> Result<()> {
 
 /// A sender that stalls takes the time from the clients' turns.
 #[test]
-fn client_whose_turn_has_not_come_by_the_deadline_is_reset() -> Result<()> {
+fn drain_deadline_resets_clients_not_yet_closed() -> Result<()> {
     let mut hub = LocalHub::start("drain.duration = '2s'\ndrain.deadline = '2s'")?;
     let clients = (0..20).map(|_| RawClient::connected(&hub, USER)).collect::<Result<Vec<_>>>()?;
     let token = hub.signer().sign(&token::internal())?;

@@ -58,17 +58,17 @@ fn a_push_arrives(mode: &str, source: &str) -> Result<()> {
 }
 
 #[test]
-fn a_push_goes_through_the_queue() -> Result<()> {
+fn example_queue_mode_delivers_a_push() -> Result<()> {
     a_push_arrives("queue", "source.kind = azure_queue  # globalSettings__notifications__connectionString\n")
 }
 
 #[test]
-fn a_push_is_posted() -> Result<()> {
+fn example_direct_mode_delivers_a_push() -> Result<()> {
     a_push_arrives("direct", "listen.send_on_public = true  # globalSettings__selfHosted\n")
 }
 
 #[test]
-fn an_example_that_is_interrupted_leaves_nothing_running() -> Result<()> {
+fn example_interrupted_leaves_no_process() -> Result<()> {
     for signal in [Signal::TERM, Signal::KILL] {
         let folder = tempfile::tempdir()?;
         let mut example = start("queue", &folder)?;

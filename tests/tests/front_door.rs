@@ -37,7 +37,7 @@ fn status_at(address: SocketAddr, request: &[u8]) -> Result<u16> {
 }
 
 #[test]
-fn an_upgrade_that_is_spoiled_is_refused() -> Result<()> {
+fn malformed_upgrade_is_rejected() -> Result<()> {
     let hub = LocalHub::start("")?;
     let good = upgrade(&hub)?;
     ensure!(status(&hub, good.as_bytes())? == 101);
@@ -100,7 +100,7 @@ fn an_upgrade_that_is_spoiled_is_refused() -> Result<()> {
 }
 
 #[test]
-fn a_query_of_any_bytes_is_a_query() -> Result<()> {
+fn upgrade_query_with_arbitrary_bytes_is_parsed() -> Result<()> {
     let hub = LocalHub::start("")?;
     let token = hub.token(USER, &[])?;
     for (query, expected) in [
@@ -123,7 +123,7 @@ fn a_query_of_any_bytes_is_a_query() -> Result<()> {
 }
 
 #[test]
-fn what_is_no_http_1_is_told_so() -> Result<()> {
+fn request_other_than_http_1_is_rejected() -> Result<()> {
     let hub = LocalHub::start("")?;
     for (what, request, expected) in [
         ("HTTP/2", &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"[..], 505),
@@ -139,7 +139,7 @@ fn what_is_no_http_1_is_told_so() -> Result<()> {
 }
 
 #[test]
-fn a_head_has_a_size_and_so_many_headers() -> Result<()> {
+fn request_head_too_large_is_answered_431() -> Result<()> {
     let hub = LocalHub::start("")?;
     let good = upgrade(&hub)?;
     let more = |headers: &str| good.replacen("Host: hub\r\n", &format!("Host: hub\r\n{headers}"), 1);
@@ -161,7 +161,7 @@ fn a_head_has_a_size_and_so_many_headers() -> Result<()> {
 }
 
 #[test]
-fn nothing_behind_a_refused_request_is_taken_for_another() -> Result<()> {
+fn bytes_after_a_final_request_are_not_parsed() -> Result<()> {
     let hub = LocalHub::start("")?;
     let good = upgrade(&hub)?;
     let alive = "GET /alive HTTP/1.1\r\nHost: hub\r\n\r\n";
@@ -203,7 +203,7 @@ fn nothing_behind_a_refused_request_is_taken_for_another() -> Result<()> {
 }
 
 #[test]
-fn public_connection_is_kept_for_any_request_and_an_upgrade() -> Result<()> {
+fn public_connection_is_kept_alive_across_requests_and_upgrade() -> Result<()> {
     let hub = LocalHub::start("listen.send_on_public = true")?;
     let client = Negotiated::new(&hub)?;
     let user = client.user.clone();
@@ -244,7 +244,7 @@ fn public_connection_is_kept_for_any_request_and_an_upgrade() -> Result<()> {
 }
 
 #[test]
-fn kept_connection_with_half_a_head_is_cut_off() -> Result<()> {
+fn kept_alive_connection_with_partial_head_times_out() -> Result<()> {
     let hub = LocalHub::start("")?;
     let half = |address| -> Result<Connection> {
         let mut connection = Connection::open(address)?;
@@ -259,7 +259,7 @@ fn kept_connection_with_half_a_head_is_cut_off() -> Result<()> {
 }
 
 #[test]
-fn request_without_one_valid_host_is_refused_on_every_port() -> Result<()> {
+fn request_without_valid_host_is_rejected_on_every_port() -> Result<()> {
     let hub = LocalHub::start("")?;
     for (address, path) in
         [(hub.public, "/alive"), (hub.public, "/hub"), (hub.internal, "/send"), (hub.admin, "/healthz")]
@@ -280,7 +280,7 @@ fn request_without_one_valid_host_is_refused_on_every_port() -> Result<()> {
 }
 
 #[test]
-fn health_checks_of_load_balancers_find_the_hub() -> Result<()> {
+fn load_balancer_health_check_requests_are_answered_200() -> Result<()> {
     let hub = LocalHub::start("")?;
     for request in ["GET / HTTP/1.1\r\nHost: hub\r\n\r\n", "OPTIONS / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {
         ensure!(status(&hub, request.as_bytes())? == 200, "{request:?}");
@@ -289,7 +289,7 @@ fn health_checks_of_load_balancers_find_the_hub() -> Result<()> {
 }
 
 #[test]
-fn negotiation_with_a_version_that_is_no_integer_is_told_so() -> Result<()> {
+fn negotiate_with_non_integer_version_returns_error() -> Result<()> {
     let hub = LocalHub::start("")?;
     for version in ["2147483648", "1&negotiateVersion=0", "x"] {
         let target = format!("/anonymous-hub/negotiate?negotiateVersion={version}");
@@ -329,7 +329,7 @@ fn proxy_header_from_a_trusted_proxy_names_the_client() -> Result<()> {
 }
 
 #[test]
-fn proxy_header_from_elsewhere_is_refused_and_logged() -> Result<()> {
+fn proxy_header_when_disabled_is_rejected_and_logged() -> Result<()> {
     let hub = LocalHub::start("")?;
     ensure!(status(&hub, &[PROXY, b"GET /alive HTTP/1.1\r\nHost: hub\r\n\r\n"].concat())? == 400);
     wait::until("the log tells what to set", Duration::from_secs(20), || {

@@ -45,7 +45,7 @@ fn nothing_left(hub: &LocalHub, before: usize) -> Result<()> {
 }
 
 #[test]
-fn what_breaks_the_websocket_protocol_ends_its_own_connection() -> Result<()> {
+fn websocket_protocol_violation_closes_only_its_connection() -> Result<()> {
     let hub = LocalHub::start("")?;
     let mut bystander = RawClient::connected(&hub, USER)?;
     let long = [&[0x81, 0xff, 0x80][..], &[0; 7], &[0; 4]].concat();
@@ -119,7 +119,7 @@ fn answers(client: RawClient, said: Vec<u8>) -> Result<Vec<Value>> {
 }
 
 #[test]
-fn ten_thousand_messages_at_once_are_answered_in_order() -> Result<()> {
+fn invocations_sent_at_once_are_answered_in_order() -> Result<()> {
     let hub = LocalHub::start("")?;
     let calls: Vec<Vec<u8>> = (0..MANY).map(call).collect();
     let frames: Vec<Vec<u8>> = calls.iter().map(|call| frame(opcode::TEXT, call)).collect();
@@ -140,7 +140,7 @@ fn ten_thousand_messages_at_once_are_answered_in_order() -> Result<()> {
 }
 
 #[test]
-fn pings_and_skipped_messages_by_the_ten_thousand_harm_nobody() -> Result<()> {
+fn ping_and_ignored_message_flood_affects_no_others() -> Result<()> {
     let hub = LocalHub::start("")?;
     let mut bystander = RawClient::connected(&hub, USER)?;
     let other = Uuid::new_v4().to_string();
@@ -167,7 +167,7 @@ fn pings_and_skipped_messages_by_the_ten_thousand_harm_nobody() -> Result<()> {
 }
 
 #[test]
-fn answers_that_are_not_read_cost_little_and_end() -> Result<()> {
+fn client_ignoring_answers_is_closed_with_bounded_memory() -> Result<()> {
     let hub = LocalHub::start("slow_consumer.timeout = '2s'")?;
     let before = memory::anonymous(hub.process.id())?;
     let clients: Vec<RawClient> = (0..20).map(|_| RawClient::with_little_room(&hub, USER)).collect::<Result<_>>()?;
@@ -218,7 +218,7 @@ fn shaken(hub: &LocalHub, bytes: &[u8]) -> Result<Connection> {
 }
 
 #[test]
-fn whoever_hangs_up_in_the_middle_leaves_nothing_behind() -> Result<()> {
+fn disconnect_at_any_stage_leaves_no_descriptor() -> Result<()> {
     let hub = LocalHub::start("reactors = 2")?;
     let stages: [(&str, Stage); 14] = [
         ("before a word", |hub| Connection::open(hub.public)),
@@ -270,7 +270,7 @@ fn whoever_hangs_up_in_the_middle_leaves_nothing_behind() -> Result<()> {
 }
 
 #[test]
-fn an_expired_token_keeps_its_connection_and_opens_no_other() -> Result<()> {
+fn expired_token_keeps_open_connections_and_is_rejected_otherwise() -> Result<()> {
     let hub = LocalHub::start("auth.clock_skew = '0s'")?;
     let mut claims = token::user(USER, &[], "ChromeBrowser", "test-device");
     claims["exp"] = json!(token::now() + 6);
@@ -299,7 +299,7 @@ fn an_expired_token_keeps_its_connection_and_opens_no_other() -> Result<()> {
 }
 
 #[test]
-fn who_is_cut_off_in_the_middle_of_a_push_is_told_of_no_other() -> Result<()> {
+fn disconnects_during_organization_pushes_do_not_affect_other_members() -> Result<()> {
     let hub = LocalHub::start("")?;
     let before = descriptors_of(&hub)?;
     let organization = Uuid::new_v4().to_string();
@@ -326,7 +326,7 @@ fn who_is_cut_off_in_the_middle_of_a_push_is_told_of_no_other() -> Result<()> {
 }
 
 #[test]
-fn a_handshake_of_a_megabyte_or_in_a_thousand_messages_is_cut_off() -> Result<()> {
+fn handshake_too_large_or_endless_is_canceled() -> Result<()> {
     let hub = LocalHub::start("signalr.handshake_timeout = '3s'")?;
     for said in [
         fragment(opcode::TEXT, &vec![b' '; 1 << 20]),
@@ -344,7 +344,7 @@ fn a_handshake_of_a_megabyte_or_in_a_thousand_messages_is_cut_off() -> Result<()
 }
 
 #[test]
-fn a_message_over_the_limit_ends_with_an_error_and_one_below_does_not() -> Result<()> {
+fn message_over_the_size_limit_closes_with_error() -> Result<()> {
     let hub = LocalHub::start("")?;
     let padded = |length: usize| {
         let mut call = call(7);

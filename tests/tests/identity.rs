@@ -33,7 +33,7 @@ fn answers(hub: &LocalHub, token: &str, status: u16) -> Result<()> {
 }
 
 #[test]
-fn keys_are_discovered_and_a_new_one_is_fetched_when_its_first_token_comes() -> Result<()> {
+fn discovered_keys_are_refreshed_on_an_unknown_key_id() -> Result<()> {
     let (old, new) = (SigningKey::rs256()?, SigningKey::rs256()?);
     let issuer = Issuer::start(Some(&old.jwks))?;
     let hub = LocalHub::start_with_authority(&issuer.url(), "")?;
@@ -58,7 +58,7 @@ fn keys_are_discovered_and_a_new_one_is_fetched_when_its_first_token_comes() -> 
 }
 
 #[test]
-fn forged_tokens_do_not_make_the_hub_a_nuisance_to_its_issuer() -> Result<()> {
+fn forged_tokens_at_once_cause_at_most_two_fetches() -> Result<()> {
     let (key, forged) = (SigningKey::rs256()?, SigningKey::rs256()?);
     let issuer = Issuer::start(Some(&key.jwks))?;
     let hub = LocalHub::start_with_authority(&issuer.url(), "")?;
@@ -79,7 +79,7 @@ fn forged_tokens_do_not_make_the_hub_a_nuisance_to_its_issuer() -> Result<()> {
 }
 
 #[test]
-fn an_issuer_that_is_away_is_waited_for_and_then_no_longer_needed() -> Result<()> {
+fn identity_server_outage_keeps_the_last_good_keys() -> Result<()> {
     let key = SigningKey::rs256()?;
     let issuer = Issuer::start(None)?;
     let hub = LocalHub::start_with_authority(&issuer.url(), "")?;
@@ -109,7 +109,7 @@ fn an_issuer_that_is_away_is_waited_for_and_then_no_longer_needed() -> Result<()
 }
 
 #[test]
-fn keys_of_files_and_of_an_identity_server_are_good_together() -> Result<()> {
+fn keys_from_files_and_identity_server_are_both_accepted() -> Result<()> {
     let key = SigningKey::es256()?;
     let issuer = Issuer::start(Some(&key.jwks))?;
     let hub = LocalHub::start(&format!("auth.authority = '{}'", issuer.url()))?;

@@ -249,7 +249,7 @@ fn keys(namespace: &Namespace) -> Result<[Value; 2]> {
 
 /// The seed of what is done and when is printed; `SEED` repeats it, as far as moments can be repeated.
 #[test]
-fn an_operator_that_is_killed_at_any_moment_ends_with_what_one_that_was_not_makes() {
+fn operator_killed_at_random_reaches_the_undisturbed_state() {
     namespace::with_the_release("killed", |namespace| {
         let seed = match std::env::var("SEED") {
             Ok(seed) => seed.parse().context("SEED is no number")?,
@@ -383,7 +383,7 @@ fn freeze_at_work(namespace: &Namespace, operator: PodProcess) -> Result<()> {
 }
 
 #[test]
-fn a_leader_that_was_frozen_until_another_led_writes_nothing_when_it_goes_on() {
+fn frozen_leader_resumed_after_failover_writes_nothing() {
     namespace::with_the_release("frozen", |namespace| {
         own_operator(namespace, &["--set", "replicas=2"])?;
         let mut hub = json!({

@@ -64,7 +64,7 @@ impl Sender<'_> {
 }
 
 #[test]
-fn a_hub_that_is_killed_again_and_again_loses_nothing_that_can_be_made_up_for() -> Result<()> {
+fn hub_killed_repeatedly_loses_only_uncovered_pushes_while_offline() -> Result<()> {
     // On disk: what it keeps in memory it sweeps for minutes, in which it answers nobody.
     let azurite = Azurite::on_disk()?;
     let queue = azurite.queue("notifications")?;

@@ -66,7 +66,7 @@ fn answers(namespace: &Namespace, signer: &Signer) -> Result<Vec<u16>> {
 }
 
 #[test]
-fn a_rollout_costs_each_of_two_thousand_clients_one_disconnect_and_a_reload_none() {
+fn rollout_disconnects_each_client_once_and_key_reload_none() {
     namespace::with("rollout", |namespace| {
         let signer = start(namespace, 4, "15s")?;
         // Four times as fast as official ones: they come back after 30 to 75 seconds.
@@ -99,7 +99,7 @@ fn a_rollout_costs_each_of_two_thousand_clients_one_disconnect_and_a_reload_none
 }
 
 #[test]
-fn scaling_from_one_to_four_to_two_loses_nothing() {
+fn scaling_pods_up_and_down_loses_no_covered_push() {
     namespace::with("scaling", |namespace| {
         let signer = start(namespace, 1, "2s")?;
         let account = account(namespace, HUB, &signer, 40, 100)?;
@@ -116,7 +116,7 @@ fn scaling_from_one_to_four_to_two_loses_nothing() {
 }
 
 #[test]
-fn pods_that_are_killed_or_cut_off_lose_nothing_that_can_be_made_up_for() {
+fn pods_killed_or_partitioned_lose_no_covered_push() {
     namespace::with("faults", |namespace| {
         let signer = start(namespace, 2, "2s")?;
         let account = account(namespace, HUB, &signer, 40, 100)?;

@@ -25,7 +25,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn a_wrong_configuration_is_told_whole_with_status_2() -> Result<()> {
+fn invalid_configuration_lists_every_problem_and_exits_2() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("hub.toml");
     let name = file.to_str().context("an odd folder")?;
@@ -51,7 +51,7 @@ fn a_wrong_configuration_is_told_whole_with_status_2() -> Result<()> {
 }
 
 #[test]
-fn check_config_refuses_what_serve_refuses() -> Result<()> {
+fn check_config_and_serve_reject_the_same_settings() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let write = |name: &str, text: &str| -> Result<String> {
         let path = folder.path().join(name);
@@ -93,7 +93,7 @@ fn check_config_refuses_what_serve_refuses() -> Result<()> {
 }
 
 #[test]
-fn command_without_a_reader_ends_quietly() -> Result<()> {
+fn command_with_closed_stdout_exits_without_panic() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let key = folder.path().join("test.secret");
     std::fs::write(&key, "x".repeat(40))?;
@@ -125,7 +125,7 @@ fn command_without_a_reader_ends_quietly() -> Result<()> {
 
 /// As `listen | head -1`: the reader leaves after one line.
 #[test]
-fn listen_whose_reader_leaves_ends_with_status_0() -> Result<()> {
+fn listen_with_closed_stdout_exits_0() -> Result<()> {
     let hub = LocalHub::start("")?;
     let (reader, writer) = std::io::pipe()?;
     let mut command = Command::new(programs::find("notification-hub")?);
@@ -150,7 +150,7 @@ fn listen_whose_reader_leaves_ends_with_status_0() -> Result<()> {
 }
 
 #[test]
-fn check_config_tells_where_each_value_came_from() -> Result<()> {
+fn check_config_prints_the_origin_of_each_value() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let key = folder.path().join("test.secret");
     std::fs::write(&key, "x".repeat(40))?;
@@ -177,7 +177,7 @@ fn check_config_tells_where_each_value_came_from() -> Result<()> {
 }
 
 #[test]
-fn health_is_told_to_probes_and_to_healthcheck() -> Result<()> {
+fn health_endpoints_and_healthcheck_command_report_health() -> Result<()> {
     let hub = LocalHub::start("")?;
     let admin = format!("http://{}", hub.admin);
     for path in ["/healthz", "/readyz"] {
@@ -204,7 +204,7 @@ fn health_is_told_to_probes_and_to_healthcheck() -> Result<()> {
 }
 
 #[test]
-fn sigterm_lets_go_of_everybody_and_ends_with_status_0() -> Result<()> {
+fn sigterm_drains_clients_and_exits_0() -> Result<()> {
     let mut hub = LocalHub::start("drain.grace = '1s'\ndrain.duration = '500ms'")?;
     let token = hub.token(USER, &[])?;
     let clients: Vec<Listener> = ["json", "messagepack"]
@@ -237,7 +237,7 @@ fn sigterm_lets_go_of_everybody_and_ends_with_status_0() -> Result<()> {
 }
 
 #[test]
-fn a_second_signal_ends_at_once() -> Result<()> {
+fn second_signal_exits_immediately_with_130() -> Result<()> {
     let mut hub = LocalHub::start("drain.grace = '10m'")?;
     hub.process.signal(Signal::TERM)?;
     wait::until("it is unready", SOON, || {
@@ -251,7 +251,7 @@ fn a_second_signal_ends_at_once() -> Result<()> {
 }
 
 #[test]
-fn a_changed_key_is_taken_over_without_a_disconnect() -> Result<()> {
+fn changed_key_file_is_reloaded_without_a_disconnect() -> Result<()> {
     let hub = LocalHub::start("")?;
     let token = hub.token(USER, &[])?;
     let client = Listener::connect(Command::new("node"), &hub.url(), &token, "messagepack", &[])?;
@@ -282,7 +282,7 @@ fn a_changed_key_is_taken_over_without_a_disconnect() -> Result<()> {
 }
 
 #[test]
-fn a_client_that_never_reads_costs_a_bounded_queue_and_then_goes() -> Result<()> {
+fn client_that_never_reads_is_closed_at_limit() -> Result<()> {
     let hub = LocalHub::start("slow_consumer.queue = '16KiB'")?;
     let (response, connection) = hub.upgrade(Some(&hub.token(USER, &[])?))?;
     ensure!(response.status == 101);
@@ -307,7 +307,7 @@ fn a_client_that_never_reads_costs_a_bounded_queue_and_then_goes() -> Result<()>
 }
 
 #[test]
-fn requests_that_are_half_sent_are_kept_apart_and_cut_off() -> Result<()> {
+fn partial_request_heads_time_out_without_blocking_others() -> Result<()> {
     let hub = LocalHub::start("")?;
     let halves: Vec<Connection> = (0..200)
         .map(|_| {
@@ -327,7 +327,7 @@ fn requests_that_are_half_sent_are_kept_apart_and_cut_off() -> Result<()> {
 }
 
 #[test]
-fn dev_gives_everything_to_connect_and_to_push() -> Result<()> {
+fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
     let mut command = Command::new(programs::find("notification-hub")?);
     command.args(["dev", "--json"]);
     let mut dev = Process::start(&command)?;
@@ -395,7 +395,7 @@ fn dev_gives_everything_to_connect_and_to_push() -> Result<()> {
 }
 
 #[test]
-fn clients_are_timed_on_every_reactor() -> Result<()> {
+fn keep_alive_and_handshake_timeout_apply_on_every_reactor() -> Result<()> {
     let hub = LocalHub::start("reactors = 4\nsignalr = { handshake_timeout = '2s', keep_alive = '1s' }")?;
     let connect = || {
         let (response, connection) = hub.upgrade(Some(&hub.token(&uuid::Uuid::new_v4().to_string(), &[])?))?;
@@ -425,7 +425,7 @@ fn clients_are_timed_on_every_reactor() -> Result<()> {
 }
 
 #[test]
-fn a_body_that_stalls_is_given_up() -> Result<()> {
+fn stalled_send_body_is_answered_408() -> Result<()> {
     let hub = LocalHub::start("")?;
     let token = hub.signer().sign(&notification_hub_tests::token::internal())?;
     let mut stalled = Connection::open(hub.internal)?;

@@ -18,7 +18,7 @@ fn told(response: &Response, status: u16) -> Result<()> {
 }
 
 #[test]
-fn a_full_hub_sends_clients_away_until_one_leaves() -> Result<()> {
+fn connection_limit_is_answered_503_until_one_leaves() -> Result<()> {
     let hub = LocalHub::start("limits.connections = 2\nreactors = 2")?;
     let mut inside = Vec::new();
     for _ in 0..2 {
@@ -37,7 +37,7 @@ fn a_full_hub_sends_clients_away_until_one_leaves() -> Result<()> {
 }
 
 #[test]
-fn a_user_has_so_many_clients_and_no_more() -> Result<()> {
+fn per_user_limit_is_answered_429_until_one_leaves() -> Result<()> {
     let hub = LocalHub::start("limits.per_user = 1")?;
     let token = hub.token(&Uuid::new_v4().to_string(), &[])?;
     let (response, first) = hub.upgrade(Some(&token))?;
@@ -54,7 +54,7 @@ fn a_user_has_so_many_clients_and_no_more() -> Result<()> {
 }
 
 #[test]
-fn a_hub_with_few_descriptors_keeps_some_for_its_probes() -> Result<()> {
+fn low_descriptor_limit_keeps_probes_answered() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let key = folder.path().join("test.secret");
     std::fs::write(&key, "x".repeat(40))?;
@@ -90,7 +90,7 @@ fn anonymous(hub: &LocalHub, forwarded: &str) -> Result<(Response, Connection)> 
 }
 
 #[test]
-fn an_address_behind_a_trusted_proxy_has_so_many_and_no_more() -> Result<()> {
+fn per_address_limit_counts_the_forwarded_client_address() -> Result<()> {
     let hub = LocalHub::start("limits = { per_address = 1, trusted_proxies = ['127.0.0.0/8'] }")?;
     let (response, _inside) = anonymous(&hub, "203.0.113.1, 198.51.100.7")?;
     ensure!(response.status == 101);

@@ -78,7 +78,7 @@ fn named(expression: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn what_is_asked_for_exists() -> Result<()> {
+fn alert_and_dashboard_queries_use_only_documented_metrics() -> Result<()> {
     let metrics = documented()?;
     let mut asked = BTreeSet::new();
     for expression in expressions()? {
@@ -108,7 +108,7 @@ fn what_is_asked_for_exists() -> Result<()> {
 }
 
 #[test]
-fn every_alert_fires_when_it_should() -> Result<()> {
+fn alert_rules_fire_as_tested_and_are_documented() -> Result<()> {
     let rules = format!("{FILES}/alerts.yaml");
     run(Command::new("promtool").current_dir(root()).args(["check", "rules", &rules]))?;
     run(Command::new("promtool").current_dir(root()).args(["test", "rules", PLAYED]))?;
@@ -164,7 +164,7 @@ fn lonely_operator() -> Result<(Process, TempDir, SocketAddr)> {
 }
 
 #[test]
-fn the_operators_metrics_are_those_of_the_page() -> Result<()> {
+fn operator_metrics_equal_the_metrics_page() -> Result<()> {
     let (_process, _folder, address) = lonely_operator()?;
     let shown = http::get(address, "/metrics")?.text();
     let types = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
@@ -181,7 +181,7 @@ fn the_operators_metrics_are_those_of_the_page() -> Result<()> {
 }
 
 #[test]
-fn every_panel_shows_something() -> Result<()> {
+fn dashboard_panels_all_return_data() -> Result<()> {
     let hub = LocalHub::start("")?;
     let user = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
     let client = Listener::connect(Command::new("node"), &hub.url(), &hub.token(user, &[])?, "json", &[])?;

@@ -13,7 +13,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 #[test]
-fn clients_come_through_by_every_transport() -> Result<()> {
+fn documented_nginx_forwards_clients_of_every_transport() -> Result<()> {
     let hub = LocalHub::start("limits.trusted_proxies = ['127.0.0.1']")?;
     let nginx = Nginx::start(hub.public)?;
     for (protocol, options) in [
@@ -48,7 +48,7 @@ fn clients_come_through_by_every_transport() -> Result<()> {
 }
 
 #[test]
-fn senders_do_not_come_through() -> Result<()> {
+fn documented_nginx_blocks_send() -> Result<()> {
     let hub = LocalHub::start("listen.send_on_public = true")?;
     let nginx = Nginx::start(hub.public)?;
     let status = |method: &str, path: &str| -> Result<String> {

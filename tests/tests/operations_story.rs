@@ -36,7 +36,7 @@ fn is_gone(namespace: &Namespace, kinds: &str) -> Result<()> {
 }
 
 #[test]
-fn a_paused_hub_waits_and_can_be_deleted() {
+fn paused_hub_applies_no_change_and_can_be_deleted() {
     namespace::with("paused", |namespace| {
         const KINDS: &str = "deployments,services,configmaps,secrets,serviceaccounts";
         let mut first = hub();
@@ -62,7 +62,7 @@ fn a_paused_hub_waits_and_can_be_deleted() {
 }
 
 #[test]
-fn a_rotation_of_keys_throws_nobody_out() {
+fn key_rotation_keeps_clients_connected() {
     namespace::with("rotation", |namespace| {
         namespace.apply(&hub())?;
         namespace.wait_ready("vault")?;
@@ -141,7 +141,7 @@ fn seconds(time: &Value) -> Result<u64> {
 }
 
 #[test]
-fn clients_are_counted() {
+fn status_connections_follows_connected_clients() {
     namespace::with("clients", |namespace| {
         namespace.apply(&hub())?;
         namespace.wait_ready("vault")?;
@@ -168,7 +168,7 @@ fn clients_are_counted() {
 }
 
 #[test]
-fn limits_keep_out_who_is_too_much() {
+fn spec_limits_reject_excess_connections() {
     namespace::with("limits", |namespace| {
         let mut limited = hub();
         limited["spec"]["auth"]["generate"] = json!({"algorithm": "ES256"});
@@ -208,7 +208,7 @@ fn limits_keep_out_who_is_too_much() {
 }
 
 #[test]
-fn the_log_says_as_much_as_is_asked() {
+fn log_level_edit_is_live_and_format_edit_rolls_out() {
     const TAKEN: &str = "a push was taken";
     namespace::with("log", |namespace| {
         let mut quiet = hub();
@@ -259,7 +259,7 @@ fn the_log_says_as_much_as_is_asked() {
 }
 
 #[test]
-fn a_difference_is_told_and_nothing_is_written() {
+fn diff_reports_changes_without_writing() {
     namespace::with("diff", |namespace| {
         let diff = |hub: &Value| {
             let mut command = namespace.cluster.command(programs::find("notification-hub-operator")?);
@@ -285,7 +285,7 @@ fn a_difference_is_told_and_nothing_is_written() {
 }
 
 #[test]
-fn the_operator_may_do_what_it_needs() {
+fn check_permissions_in_the_operator_pod_succeeds() {
     namespace::with("rights", |namespace| {
         let deployment = format!("deployment/{}", install::RELEASE);
         let program = "/usr/local/bin/notification-hub-operator";

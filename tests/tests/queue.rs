@@ -101,7 +101,7 @@ fn catalogued(name: &str, variant: &str) -> Result<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_text_as_dotnet_writes_it_arrives_as_the_catalogued_frame() -> Result<()> {
+fn dotnet_queue_message_is_delivered_as_the_cataloged_frame() -> Result<()> {
     let (_azurite, queue, hub) = parts()?;
     let (response, mut connection) = hub.upgrade(Some(&hub.token(USER, &[])?))?;
     ensure!(response.status == 101, "{}", response.status);
@@ -128,7 +128,7 @@ fn a_text_as_dotnet_writes_it_arrives_as_the_catalogued_frame() -> Result<()> {
 }
 
 #[test]
-fn what_cannot_be_understood_goes_to_the_poison_queue_with_its_reason() -> Result<()> {
+fn invalid_queue_message_moves_to_poison_queue_with_reason() -> Result<()> {
     let (azurite, queue, hub) = parts()?;
     let client = connect(&hub)?;
     // ASCII: Azurite counts letters of several bytes wrongly where its own reading cuts them.
@@ -151,7 +151,7 @@ fn what_cannot_be_understood_goes_to_the_poison_queue_with_its_reason() -> Resul
 }
 
 #[test]
-fn azurite_goes_away_and_comes_back_and_nothing_is_lost_or_sent_twice() -> Result<()> {
+fn queue_outage_loses_and_duplicates_no_message() -> Result<()> {
     let mut azurite = Azurite::on_disk()?;
     let queue = azurite.queue("notifications")?;
     queue.create()?;
@@ -171,7 +171,7 @@ fn azurite_goes_away_and_comes_back_and_nothing_is_lost_or_sent_twice() -> Resul
 }
 
 #[test]
-fn a_wrong_key_or_a_missing_queue_is_told_clearly_and_the_hub_lives() -> Result<()> {
+fn wrong_key_or_missing_queue_is_logged_once() -> Result<()> {
     let azurite = Azurite::start()?;
     let wrong = BASE64_STANDARD.encode("another key");
     let text = azurite.connection_string(azurite.port()).replace(azurite.key(), &wrong);
@@ -202,7 +202,7 @@ fn a_wrong_key_or_a_missing_queue_is_told_clearly_and_the_hub_lives() -> Result<
 }
 
 #[test]
-fn two_hubs_with_a_backplane_compete_for_one_queue() -> Result<()> {
+fn hubs_with_backplane_share_one_queue() -> Result<()> {
     let (azurite, redis) = (Azurite::start()?, Redis::start()?);
     let queue = azurite.queue("notifications")?;
     queue.create()?;
@@ -241,7 +241,7 @@ fn two_hubs_with_a_backplane_compete_for_one_queue() -> Result<()> {
 
 /// As in a rollout: the new hub is ready while clients are still connected to the old one.
 #[test]
-fn hubs_without_a_backplane_take_turns_and_clients_of_both_miss_nothing() -> Result<()> {
+fn hubs_without_backplane_take_turns_without_losing_messages() -> Result<()> {
     let azurite = Azurite::start()?;
     let queue = azurite.queue("notifications")?;
     queue.create()?;
@@ -278,7 +278,7 @@ fn hubs_without_a_backplane_take_turns_and_clients_of_both_miss_nothing() -> Res
 }
 
 #[test]
-fn a_turn_that_somebody_deletes_comes_back() -> Result<()> {
+fn queue_turn_deleted_is_recreated() -> Result<()> {
     let (azurite, queue, hub) = parts()?;
     let client = connect(&hub)?;
     queue.put(&[folder(0)])?;
@@ -292,7 +292,7 @@ fn a_turn_that_somebody_deletes_comes_back() -> Result<()> {
 }
 
 #[test]
-fn an_account_that_lets_nobody_take_turns_is_received_from() -> Result<()> {
+fn queue_without_turn_rights_is_still_received() -> Result<()> {
     let azurite = Azurite::start()?;
     let queue = azurite.queue("notifications")?;
     queue.create()?;
@@ -305,7 +305,7 @@ fn an_account_that_lets_nobody_take_turns_is_received_from() -> Result<()> {
 }
 
 #[test]
-fn push_puts_into_a_queue_what_dotnet_would() -> Result<()> {
+fn push_command_writes_the_same_queue_text_as_dotnet() -> Result<()> {
     let azurite = Azurite::start()?;
     let queue = azurite.queue("notifications")?;
     queue.create()?;
@@ -345,7 +345,7 @@ fn push_puts_into_a_queue_what_dotnet_would() -> Result<()> {
 }
 
 #[test]
-fn a_push_at_an_idle_moment_waits_at_most_a_second_for_its_poll() -> Result<()> {
+fn idle_queue_message_is_delivered_within_1500_ms() -> Result<()> {
     let (_azurite, queue, hub) = parts()?;
     let client = connect(&hub)?;
     let mut longest = Duration::ZERO;
@@ -367,7 +367,7 @@ fn a_push_at_an_idle_moment_waits_at_most_a_second_for_its_poll() -> Result<()> 
 }
 
 #[test]
-fn a_message_stays_hidden_for_as_long_as_it_cannot_be_deleted() -> Result<()> {
+fn undeletable_message_stays_hidden_and_is_not_redelivered() -> Result<()> {
     let azurite = Azurite::start()?;
     let queue = azurite.queue("notifications")?;
     queue.create()?;
@@ -422,7 +422,7 @@ fn deletions(queue: &StorageQueue) -> Result<f64> {
 }
 
 #[test]
-fn a_queue_far_away_is_drained_much_faster_than_one_by_one() -> Result<()> {
+fn remote_queue_is_drained_completely_and_measured() -> Result<()> {
     const PUSHES: usize = 500;
     const SAMPLE: usize = 40;
     let azurite = Azurite::start()?;

@@ -24,7 +24,7 @@ fn claims(changes: Value) -> Value {
 }
 
 #[test]
-fn a_bad_token_gets_a_401_that_says_so_and_is_never_logged() -> Result<()> {
+fn invalid_token_is_answered_401_and_never_logged() -> Result<()> {
     let hub = LocalHub::start("")?;
     let rsa = SigningKey::rs256()?;
     std::fs::write(hub.keys().join("identity.pem"), &rsa.public_pem)?;
@@ -107,7 +107,7 @@ fn a_bad_token_gets_a_401_that_says_so_and_is_never_logged() -> Result<()> {
 }
 
 #[test]
-fn every_kind_of_key_lets_its_tokens_in() -> Result<()> {
+fn key_of_every_supported_format_verifies_its_tokens() -> Result<()> {
     let hub = LocalHub::start("")?;
     let (rsa, ec) = (SigningKey::rs256()?, SigningKey::es256()?);
     for (file, text, key) in [
@@ -135,7 +135,7 @@ fn every_kind_of_key_lets_its_tokens_in() -> Result<()> {
 }
 
 #[test]
-fn jwk_for_another_use_verifies_nothing_and_is_told_of() -> Result<()> {
+fn jwk_for_another_use_is_ignored_and_logged() -> Result<()> {
     let hub = LocalHub::start("")?;
     let (good, encrypts) = (SigningKey::rs256()?, SigningKey::es256()?);
     let mut set: Value = serde_json::from_str(&good.jwks)?;
@@ -159,7 +159,7 @@ fn jwk_for_another_use_verifies_nothing_and_is_told_of() -> Result<()> {
 }
 
 #[test]
-fn send_says_what_is_wrong_with_a_push_and_delivers_nothing() -> Result<()> {
+fn send_invalid_push_is_rejected_and_not_delivered() -> Result<()> {
     let hub = LocalHub::start("")?;
     let message = |response: &http::Response| response.json().map(|body| body["message"].to_string());
     for (body, says) in [
@@ -206,7 +206,7 @@ fn send_member_missing_is_logged_once_per_type_and_member() -> Result<()> {
 }
 
 #[test]
-fn what_is_no_upgrade_is_told_what_it_lacks() -> Result<()> {
+fn hub_request_without_upgrade_names_the_missing_header() -> Result<()> {
     let hub = LocalHub::start("")?;
     for (headers, says) in [
         (&[][..], "'Connection: Upgrade' is missing"),
@@ -234,7 +234,7 @@ fn conversation(hub: &LocalHub, said: &[u8]) -> Result<Vec<u8>> {
 }
 
 #[test]
-fn garbage_gets_the_contracts_error_and_harms_nobody_else() -> Result<()> {
+fn invalid_client_messages_get_the_specified_error() -> Result<()> {
     let hub = LocalHub::start("signalr.handshake_timeout = '2s'")?;
     let (response, bystander) = hub.upgrade(Some(&hub.token(USER, &[])?))?;
     ensure!(response.status == 101);

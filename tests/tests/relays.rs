@@ -52,7 +52,7 @@ fn get(hub: &LocalHub, target: &str) -> Result<Connection> {
 }
 
 #[test]
-fn polls_that_wait_take_nobodys_place_and_those_above_the_limit_are_told_so() -> Result<()> {
+fn waiting_polls_above_limit_are_answered_503() -> Result<()> {
     machine::allow(DESCRIPTORS)?;
     let hub = LocalHub::start("")?;
     ensure!(http::get(hub.public, "/alive")?.status == 200);
@@ -85,7 +85,7 @@ fn polls_that_wait_take_nobodys_place_and_those_above_the_limit_are_told_so() ->
 }
 
 #[test]
-fn no_more_than_so_many_are_let_in_however_quick_they_are() -> Result<()> {
+fn poll_limit_holds_for_simultaneous_clients() -> Result<()> {
     machine::allow(DESCRIPTORS)?;
     let hub = LocalHub::start("reactors = 2")?;
     let clients = together(MOST + 200, || {
@@ -101,7 +101,7 @@ fn no_more_than_so_many_are_let_in_however_quick_they_are() -> Result<()> {
 }
 
 #[test]
-fn polls_that_supersede_each_other_end_and_lose_nothing() -> Result<()> {
+fn superseded_polls_end_without_losing_pushes() -> Result<()> {
     let hub = LocalHub::start("signalr.poll_timeout = '2s'")?;
     let client = Negotiated::new(&hub)?.polled()?;
     let polls = together(400, || {
@@ -127,7 +127,7 @@ fn polls_that_supersede_each_other_end_and_lose_nothing() -> Result<()> {
 }
 
 #[test]
-fn what_is_said_early_by_very_many_is_bounded() -> Result<()> {
+fn posts_before_connecting_use_bounded_memory() -> Result<()> {
     let hub = LocalHub::start("")?;
     let target = anonymous(&hub)?;
     let before = memory::settled(hub.process.id())?;
@@ -149,7 +149,7 @@ fn what_is_said_early_by_very_many_is_bounded() -> Result<()> {
 }
 
 #[test]
-fn bodies_that_never_end_are_bounded() -> Result<()> {
+fn unfinished_post_bodies_use_bounded_memory() -> Result<()> {
     const SENDERS: usize = 800;
     const EACH: usize = 900 * 1024;
     machine::allow(DESCRIPTORS)?;
@@ -171,7 +171,7 @@ fn bodies_that_never_end_are_bounded() -> Result<()> {
 }
 
 #[test]
-fn a_megabyte_that_is_said_is_an_error_of_its_client_alone() -> Result<()> {
+fn oversized_posts_affect_no_other_client() -> Result<()> {
     let hub = LocalHub::start("reactors = 1")?;
     let (loud, other) = (Negotiated::new(&hub)?.polled()?, Negotiated::new(&hub)?.polled()?);
     for _ in 0..20 {
@@ -183,7 +183,7 @@ fn a_megabyte_that_is_said_is_an_error_of_its_client_alone() -> Result<()> {
 }
 
 #[test]
-fn an_id_is_worth_nothing_once_it_is_over() -> Result<()> {
+fn connection_id_of_an_ended_connection_is_rejected() -> Result<()> {
     let hub = LocalHub::start("")?;
     for end in ["DELETE", "Close", "hang up"] {
         let client = Negotiated::new(&hub)?;
@@ -216,7 +216,7 @@ fn an_id_is_worth_nothing_once_it_is_over() -> Result<()> {
 }
 
 #[test]
-fn whoever_asks_for_events_and_goes_at_once_is_forgotten() -> Result<()> {
+fn event_stream_clients_disconnecting_at_once_are_removed() -> Result<()> {
     let mut hub = LocalHub::start("reactors = 2")?;
     for round in 0..200 {
         let target = anonymous(&hub)?;

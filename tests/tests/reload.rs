@@ -55,7 +55,7 @@ fn mount(volume: &Path, version: &str, name: &str, text: &str) -> Result<()> {
 }
 
 #[test]
-fn the_logs_level_follows_its_file() -> Result<()> {
+fn log_level_file_change_is_applied() -> Result<()> {
     let volume = tempfile::tempdir()?;
     mount(volume.path(), "..1", "level", "warn\n")?;
     let hub = LocalHub::start(&format!("log.level_file = {:?}", volume.path().join("level")))?;
@@ -87,7 +87,7 @@ fn the_logs_level_follows_its_file() -> Result<()> {
 }
 
 #[test]
-fn a_level_that_is_none_at_the_start_leaves_the_setting_in_force() -> Result<()> {
+fn log_level_file_missing_at_start_uses_log_level() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("level");
     let hub = LocalHub::start(&format!("log.level_file = {file:?}"))?;
@@ -105,7 +105,7 @@ fn a_level_that_is_none_at_the_start_leaves_the_setting_in_force() -> Result<()>
 }
 
 #[test]
-fn sighup_has_all_files_read_at_once() -> Result<()> {
+fn sighup_reloads_all_files_immediately() -> Result<()> {
     let hub = LocalHub::start("")?;
     let client = Listener::connect(Command::new("node"), &hub.url(), &hub.token(USER, &[])?, "json", &[])?;
     fs::write(hub.keys().join("broken.pem"), "nonsense")?;
@@ -125,7 +125,7 @@ fn sighup_has_all_files_read_at_once() -> Result<()> {
 }
 
 #[test]
-fn another_authority_of_redis_is_believed_at_the_next_connection() -> Result<()> {
+fn changed_redis_ca_file_applies_to_the_next_connection() -> Result<()> {
     let mut redis = Redis::behind_tls()?;
     let up = |hub: &LocalHub, up: f64| {
         wait::until("the state of Redis is noticed", SOON, || {
@@ -174,7 +174,7 @@ fn another_authority_of_redis_is_believed_at_the_next_connection() -> Result<()>
 }
 
 #[test]
-fn an_authority_that_the_deployment_adds_is_believed_for_redis_too() -> Result<()> {
+fn ssl_cert_dir_authority_is_trusted_for_redis() -> Result<()> {
     let redis = Redis::behind_tls()?;
     let folder = tempfile::tempdir()?;
     let added = folder.path().join("added");

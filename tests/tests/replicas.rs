@@ -63,7 +63,7 @@ fn kind(push: &Value) -> &Value {
 }
 
 #[test]
-fn a_push_at_one_replica_reaches_clients_of_all_once() -> Result<()> {
+fn push_at_one_replica_reaches_clients_of_all_once() -> Result<()> {
     let redis = Redis::start()?;
     let (a, b) = two(&redis, "catch_up.enabled = false\nreactors = 2")?;
     let clients = [connect(&a, USER, "json")?, connect(&b, USER, "messagepack")?, connect(&b, USER, "json")?];
@@ -102,7 +102,7 @@ fn a_push_at_one_replica_reaches_clients_of_all_once() -> Result<()> {
 }
 
 #[test]
-fn an_approval_at_one_replica_reaches_who_waits_at_another() -> Result<()> {
+fn login_response_at_one_replica_reaches_client_of_another() -> Result<()> {
     let redis = Redis::start()?;
     let (a, b) = two(&redis, "")?;
     let client = Listener::connect(Command::new("node"), &b.url(), "", "json", &["--anonymous", REQUEST])?;
@@ -112,7 +112,7 @@ fn an_approval_at_one_replica_reaches_who_waits_at_another() -> Result<()> {
 }
 
 #[test]
-fn who_negotiates_at_one_replica_connects_to_another() -> Result<()> {
+fn negotiated_token_of_one_replica_connects_to_another() -> Result<()> {
     let redis = Redis::start()?;
     let folder = tempfile::tempdir()?;
     let key = folder.path().join("key");
@@ -136,7 +136,7 @@ fn who_negotiates_at_one_replica_connects_to_another() -> Result<()> {
 }
 
 #[test]
-fn deployments_with_prefixes_of_their_own_do_not_hear_each_other() -> Result<()> {
+fn channel_prefixes_isolate_deployments() -> Result<()> {
     let redis = Redis::start()?;
     let of = |prefix: &str| {
         format!("{}backplane.redis.channel_prefix = '{prefix}'\ncatch_up.enabled = false", redis.settings())
@@ -154,7 +154,7 @@ fn deployments_with_prefixes_of_their_own_do_not_hear_each_other() -> Result<()>
 }
 
 #[test]
-fn what_the_original_publishes_reaches_clients() -> Result<()> {
+fn pushes_published_by_the_original_reach_clients() -> Result<()> {
     let recorded = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../hub/tests/contract/recorded.json");
     let recorded: Value = serde_json::from_slice(&std::fs::read(recorded)?)?;
     let published = &recorded["redis_observed"]["push user"]["published"][0];
@@ -186,7 +186,7 @@ fn what_the_original_publishes_reaches_clients() -> Result<()> {
 }
 
 #[test]
-fn while_redis_is_away_each_serves_its_own_and_afterwards_nothing_is_missing() -> Result<()> {
+fn redis_outage_serves_local_clients_and_publishes_pushes_later() -> Result<()> {
     let mut redis = Redis::start()?;
     let (a, b) = two(&redis, "catch_up.spread = '1s'\n")?;
     // Caught up once after their connect, so that what comes later is the gap's.
@@ -232,7 +232,7 @@ fn while_redis_is_away_each_serves_its_own_and_afterwards_nothing_is_missing() -
 }
 
 #[test]
-fn what_cannot_be_held_is_refused_and_delivered_nowhere() -> Result<()> {
+fn push_above_hold_limit_is_rejected_and_not_delivered() -> Result<()> {
     let mut redis = Redis::start()?;
     let (a, _b) = two(&redis, "backplane.hold = 2\ncatch_up.enabled = false")?;
     let client = connect(&a, USER, "json")?;
@@ -251,7 +251,7 @@ fn what_cannot_be_held_is_refused_and_delivered_nowhere() -> Result<()> {
 }
 
 #[test]
-fn what_waits_for_redis_is_bounded_in_bytes_too() -> Result<()> {
+fn pushes_held_for_redis_are_limited_in_bytes() -> Result<()> {
     let mut redis = Redis::start()?;
     let hub = LocalHub::start(&format!("{}backplane.hold_bytes = '4MiB'", redis.settings()))?;
     link(&hub, 1.0)?;
@@ -272,7 +272,7 @@ fn what_waits_for_redis_is_bounded_in_bytes_too() -> Result<()> {
 }
 
 #[test]
-fn a_replica_starts_without_redis_and_is_ready_once_it_is_there() -> Result<()> {
+fn replica_started_without_redis_becomes_ready_with_it() -> Result<()> {
     let mut redis = Redis::start()?;
     redis.kill()?;
     let hub = LocalHub::start(&redis.settings())?;
@@ -287,7 +287,7 @@ fn a_replica_starts_without_redis_and_is_ready_once_it_is_there() -> Result<()> 
 }
 
 #[test]
-fn a_handshake_waits_for_redis_for_a_second_at_most() -> Result<()> {
+fn handshake_waits_about_a_second_for_paused_redis() -> Result<()> {
     let redis = Redis::start()?;
     let (a, b) = two(&redis, "")?;
     redis.pause()?;
@@ -305,7 +305,7 @@ fn a_handshake_waits_for_redis_for_a_second_at_most() -> Result<()> {
 }
 
 #[test]
-fn redis_may_be_behind_tls() -> Result<()> {
+fn redis_over_tls_connects_replicas() -> Result<()> {
     let redis = Redis::behind_tls()?;
     let (a, b) = two(&redis, "")?;
     let client = connect(&b, USER, "json")?;
@@ -315,7 +315,7 @@ fn redis_may_be_behind_tls() -> Result<()> {
 }
 
 #[test]
-fn redis_is_found_through_a_sentinel_and_what_sentinels_say_is_told() -> Result<()> {
+fn redis_sentinel_finds_master_and_logs_unknown_service() -> Result<()> {
     let redis = Sentinels::start()?;
     let a = LocalHub::start(&format!("{}catch_up.enabled = false", redis.settings()))?;
     let b = LocalHub::beside(&a, &format!("{}catch_up.enabled = false", redis.settings()))?;
@@ -334,7 +334,7 @@ fn redis_is_found_through_a_sentinel_and_what_sentinels_say_is_told() -> Result<
 }
 
 #[test]
-fn of_several_servers_the_master_is_found_and_followed() -> Result<()> {
+fn redis_server_list_follows_the_master_after_failover() -> Result<()> {
     let redis = Sentinels::start()?;
     let settings = format!("{}catch_up.enabled = false", redis.settings_of_servers());
     let a = LocalHub::start(&settings)?;
@@ -358,7 +358,7 @@ fn of_several_servers_the_master_is_found_and_followed() -> Result<()> {
 }
 
 #[test]
-fn while_redis_is_away_a_queue_keeps_what_it_has() -> Result<()> {
+fn redis_outage_leaves_messages_in_the_queue() -> Result<()> {
     let mut redis = Redis::start()?;
     let azurite = Azurite::start()?;
     let queue = azurite.queue("notifications")?;

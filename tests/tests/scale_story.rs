@@ -29,7 +29,7 @@ for process in /proc/[0-9]*; do
 done"#;
 
 #[test]
-fn many_hubs_take_little_and_are_left_alone() {
+fn many_hubs_use_bounded_memory_and_cause_no_writes() {
     let hubs: usize = std::env::var("HUBS").ok().and_then(|hubs| hubs.parse().ok()).unwrap_or(100);
     namespace::with("many", |namespace| {
         for batch in (0..hubs).collect::<Vec<_>>().chunks(BATCH) {

@@ -44,7 +44,7 @@ fn go_on(replicas: &Replicas, pushes: f64) -> Result<()> {
 }
 
 #[test]
-fn four_replicas_that_nothing_happens_to() -> Result<()> {
+fn four_undisturbed_replicas_lose_and_duplicate_nothing() -> Result<()> {
     let redis = Redis::start()?;
     let sums = replicas(4, &redis)?.account(CLIENTS, CALM, |replicas| go_on(replicas, 1000.0))?;
     ensure!(sums.duplicates == 0 && sums.lost_away == 0, "{sums}");
@@ -52,7 +52,7 @@ fn four_replicas_that_nothing_happens_to() -> Result<()> {
 }
 
 #[test]
-fn every_replica_replaced_by_another() -> Result<()> {
+fn rolling_replacement_of_replicas_loses_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
     let sums = replicas(4, &redis)?.account(CLIENTS, CALM, |replicas| {
         // All new ones are there before the first old one goes: nobody lands on an old one.
@@ -68,7 +68,7 @@ fn every_replica_replaced_by_another() -> Result<()> {
 }
 
 #[test]
-fn one_replica_becomes_four_and_then_two() -> Result<()> {
+fn scaling_replicas_up_and_down_loses_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
     let sums = replicas(1, &redis)?.account(CLIENTS, CALM, |replicas| {
         for _ in 0..3 {
@@ -86,7 +86,7 @@ fn one_replica_becomes_four_and_then_two() -> Result<()> {
 }
 
 #[test]
-fn replicas_killed_one_after_the_other() -> Result<()> {
+fn replicas_killed_in_turn_lose_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
     replicas(4, &redis)?.account(CLIENTS, FAULT, |replicas| {
         for _ in 0..6 {
@@ -100,7 +100,7 @@ fn replicas_killed_one_after_the_other() -> Result<()> {
 }
 
 #[test]
-fn a_redis_that_is_killed_and_comes_back_empty() -> Result<()> {
+fn redis_killed_and_restarted_empty_loses_no_covered_push() -> Result<()> {
     let mut redis = Redis::start()?;
     replicas(2, &redis)?.account(CLIENTS, OUTAGE, |replicas| {
         for _ in 0..2 {
@@ -117,7 +117,7 @@ fn a_redis_that_is_killed_and_comes_back_empty() -> Result<()> {
 }
 
 #[test]
-fn a_minute_without_redis() -> Result<()> {
+fn minute_without_redis_loses_no_covered_push() -> Result<()> {
     let mut redis = Redis::start()?;
     replicas(2, &redis)?.account(CLIENTS, OUTAGE, |replicas| {
         go_on(replicas, 200.0)?;
@@ -149,7 +149,7 @@ fn a_minute_without_redis() -> Result<()> {
 }
 
 #[test]
-fn a_redis_that_stands_still_for_a_while() -> Result<()> {
+fn redis_paused_loses_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
     replicas(2, &redis)?.account(CLIENTS, OUTAGE, |replicas| {
         go_on(replicas, 200.0)?;
@@ -164,7 +164,7 @@ fn a_redis_that_stands_still_for_a_while() -> Result<()> {
 }
 
 #[test]
-fn a_redis_that_fails_over_to_another() -> Result<()> {
+fn redis_failover_loses_no_covered_push() -> Result<()> {
     let mut redis = Sentinels::start()?;
     let settings = format!("{DRAIN}{}", redis.settings());
     let mut replicas = Replicas::start(2, move |_| settings.clone())?;
@@ -184,7 +184,7 @@ fn a_redis_that_fails_over_to_another() -> Result<()> {
 }
 
 #[test]
-fn a_replica_that_is_cut_off_from_redis_again_and_again() -> Result<()> {
+fn replica_disconnected_from_redis_repeatedly_loses_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
     let proxy = Proxy::start(redis.port(), Duration::ZERO)?;
     let (direct, through) = (redis.settings(), redis.settings_at(proxy.address));
@@ -204,7 +204,7 @@ fn a_replica_that_is_cut_off_from_redis_again_and_again() -> Result<()> {
 }
 
 #[test]
-fn a_redis_that_is_far_away() -> Result<()> {
+fn redis_with_high_latency_loses_and_duplicates_nothing() -> Result<()> {
     let redis = Redis::start()?;
     let proxy = Proxy::start(redis.port(), Duration::from_millis(300))?;
     let settings = format!("{DRAIN}{}", redis.settings_at(proxy.address));

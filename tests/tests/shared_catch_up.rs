@@ -87,7 +87,7 @@ fn nothing_else(hub: &LocalHub, users: &[(&User, &Listener)]) -> Result<()> {
 }
 
 #[test]
-fn who_was_away_at_one_replica_is_told_at_another_and_nobody_else() -> Result<()> {
+fn client_offline_during_push_receives_sync_at_another_replica() -> Result<()> {
     let redis = Redis::start()?;
     let [a, b] = replicas(&redis, "")?;
     let (away, member, own, uncovered, there) =
@@ -120,7 +120,7 @@ fn who_was_away_at_one_replica_is_told_at_another_and_nobody_else() -> Result<()
 }
 
 #[test]
-fn who_is_cut_off_with_its_replica_is_told_at_another() -> Result<()> {
+fn client_of_a_killed_replica_receives_sync_at_another() -> Result<()> {
     let redis = Redis::start()?;
     let [mut a, b] = replicas(&redis, "")?;
     let user = User::new("phone");
@@ -132,7 +132,7 @@ fn who_is_cut_off_with_its_replica_is_told_at_another() -> Result<()> {
 }
 
 #[test]
-fn a_redis_that_has_forgotten_everything_makes_everybody_unknown() -> Result<()> {
+fn redis_restarted_empty_makes_devices_unknown_again() -> Result<()> {
     let mut redis = Redis::start()?;
     let [hub] = replicas(&redis, "")?;
     let user = User::new("phone");
@@ -158,7 +158,7 @@ fn a_redis_that_has_forgotten_everything_makes_everybody_unknown() -> Result<()>
 }
 
 #[test]
-fn a_database_of_its_own_is_used_with_the_documented_rights() -> Result<()> {
+fn redis_database_1_works_with_the_documented_acl() -> Result<()> {
     let redis = Redis::start()?;
     let settings = format!("{QUICK_CATCH_UP}{}", redis.settings_in(1));
     let a = LocalHub::start(&settings)?;
@@ -172,7 +172,7 @@ fn a_database_of_its_own_is_used_with_the_documented_rights() -> Result<()> {
 }
 
 #[test]
-fn an_approval_waits_for_its_client_at_every_replica_and_comes_once() -> Result<()> {
+fn login_response_is_kept_for_clients_of_every_replica() -> Result<()> {
     let redis = Redis::start()?;
     let [a, b] = replicas(&redis, "")?;
     let request = Uuid::new_v4().to_string();
@@ -198,7 +198,7 @@ fn an_approval_waits_for_its_client_at_every_replica_and_comes_once() -> Result<
 }
 
 #[test]
-fn where_redis_keeps_nothing_pushes_arrive_and_who_comes_is_told_to_sync() -> Result<()> {
+fn redis_without_records_delivers_pushes_and_syncs_on_connect() -> Result<()> {
     for more in [&["-eval"][..], &["-info"], &["-mget"], &["--maxmemory", "1mb"]] {
         let redis = Redis::start_with(more)?;
         let [a, b] = replicas(&redis, "")?;

@@ -48,7 +48,7 @@ fn drip(stream: TcpStream, bytes: &[u8]) -> Result<String> {
 }
 
 #[test]
-fn whoever_sends_byte_by_byte_is_cut_off_at_every_stage() -> Result<()> {
+fn byte_by_byte_sender_times_out_at_every_stage() -> Result<()> {
     let hub = LocalHub::start("signalr.handshake_timeout = '4s'")?;
     let user = Uuid::new_v4().to_string();
     let token = hub.token(&user, &[])?;
@@ -124,7 +124,7 @@ fn whoever_sends_byte_by_byte_is_cut_off_at_every_stage() -> Result<()> {
 }
 
 #[test]
-fn a_slow_client_that_has_a_connection_is_heard_in_the_end() -> Result<()> {
+fn slow_connected_client_is_answered_and_then_times_out() -> Result<()> {
     let hub = LocalHub::start("signalr = { handshake_timeout = '2s', client_timeout = '2s' }")?;
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::connected(&hub, &user)?;
@@ -141,7 +141,7 @@ fn a_slow_client_that_has_a_connection_is_heard_in_the_end() -> Result<()> {
 }
 
 #[test]
-fn client_that_has_caught_up_is_pinged_within_the_keep_alive_interval() -> Result<()> {
+fn slow_client_with_emptied_queue_is_pinged_again() -> Result<()> {
     // As long as it takes nothing it is looked at after an hour.
     let hub = LocalHub::start("slow_consumer.timeout = '1h'\nsignalr.keep_alive = '1s'\ncatch_up.enabled = false")?;
     let user = Uuid::new_v4().to_string();
@@ -155,7 +155,7 @@ fn client_that_has_caught_up_is_pinged_within_the_keep_alive_interval() -> Resul
 }
 
 #[test]
-fn message_that_is_begun_and_not_ended_ends_its_connection() -> Result<()> {
+fn unfinished_message_closes_its_connection_after_message_timeout() -> Result<()> {
     let hub = LocalHub::start("signalr.message_timeout = '2s'")?;
     let user = Uuid::new_v4().to_string();
     let whole = b"{\"type\":1,\"invocationId\":\"0\",\"target\":\"Nope\",\"arguments\":[]}\x1e";
@@ -185,7 +185,7 @@ fn message_that_is_begun_and_not_ended_ends_its_connection() -> Result<()> {
 }
 
 #[test]
-fn anonymous_client_may_begin_a_kilobyte_and_no_more() -> Result<()> {
+fn anonymous_unfinished_message_above_1_kib_closes_the_connection() -> Result<()> {
     let hub = LocalHub::start("")?;
     let target = format!("/anonymous-hub?Token={}", Uuid::new_v4());
     let mut connection = Connection::open(hub.public)?;
@@ -200,7 +200,7 @@ fn anonymous_client_may_begin_a_kilobyte_and_no_more() -> Result<()> {
 }
 
 #[test]
-fn nine_thousand_requests_that_are_half_sent_are_cut_off_at_a_bounded_price() -> Result<()> {
+fn partial_request_heads_use_bounded_memory_and_time_out() -> Result<()> {
     const COUNT: usize = 9_000;
     const MOST: u64 = 64 << 20;
     machine::allow(COUNT)?;
@@ -306,7 +306,7 @@ fn collapses(hub: &LocalHub, user: &str, mut next: impl FnMut() -> Result<String
 }
 
 #[test]
-fn a_slow_websockets_queue_collapses_and_loses_nothing_else() -> Result<()> {
+fn slow_websocket_queue_collapses_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::with_little_room(&hub, &user)?;
@@ -314,7 +314,7 @@ fn a_slow_websockets_queue_collapses_and_loses_nothing_else() -> Result<()> {
 }
 
 #[test]
-fn a_slow_listeners_queue_collapses_and_loses_nothing_else() -> Result<()> {
+fn slow_event_stream_queue_collapses_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let client = Negotiated::new(&hub)?;
     let mut events = client.listen_with_little_room()?;
@@ -322,7 +322,7 @@ fn a_slow_listeners_queue_collapses_and_loses_nothing_else() -> Result<()> {
 }
 
 #[test]
-fn a_slow_pollers_queue_collapses_and_loses_nothing_else() -> Result<()> {
+fn slow_long_polling_queue_collapses_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let client = Negotiated::new(&hub)?.polled()?;
     let mut waiting = std::collections::VecDeque::new();
@@ -335,7 +335,7 @@ fn a_slow_pollers_queue_collapses_and_loses_nothing_else() -> Result<()> {
 }
 
 #[test]
-fn what_waits_for_a_client_is_bounded_and_then_it_is_reset() -> Result<()> {
+fn client_queue_above_the_limit_resets_the_client() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let user = Uuid::new_v4().to_string();
     let (deaf, mut fast) = (RawClient::with_little_room(&hub, &user)?, RawClient::connected(&hub, &user)?);
@@ -355,7 +355,7 @@ fn what_waits_for_a_client_is_bounded_and_then_it_is_reset() -> Result<()> {
 }
 
 #[test]
-fn a_client_whose_socket_takes_nothing_is_reset_in_time() -> Result<()> {
+fn blocked_websocket_is_reset_after_slow_consumer_timeout() -> Result<()> {
     let hub = LocalHub::start("slow_consumer.timeout = '3s'\nsignalr.keep_alive = '1s'\ncatch_up.enabled = false")?;
     let user = Uuid::new_v4().to_string();
     let (deaf, mut fast) = (RawClient::with_little_room(&hub, &user)?, RawClient::connected(&hub, &user)?);
@@ -372,7 +372,7 @@ fn a_client_whose_socket_takes_nothing_is_reset_in_time() -> Result<()> {
 }
 
 #[test]
-fn a_listener_whose_socket_takes_nothing_is_let_go_of_in_time() -> Result<()> {
+fn blocked_event_stream_is_closed_after_slow_consumer_timeout() -> Result<()> {
     let hub = LocalHub::start("slow_consumer.timeout = '3s'\ncatch_up.enabled = false")?;
     let client = Negotiated::new(&hub)?;
     let events = client.listen_with_little_room()?;
@@ -390,7 +390,7 @@ fn a_listener_whose_socket_takes_nothing_is_let_go_of_in_time() -> Result<()> {
 }
 
 #[test]
-fn deaf_clients_do_not_keep_a_hub_from_ending() -> Result<()> {
+fn clients_that_never_read_do_not_block_shutdown() -> Result<()> {
     let mut hub = LocalHub::start("drain.duration = '0s'")?;
     let (listener, poller) = (Negotiated::new(&hub)?, Negotiated::new(&hub)?.polled()?);
     let user = Uuid::new_v4().to_string();
@@ -411,7 +411,7 @@ fn deaf_clients_do_not_keep_a_hub_from_ending() -> Result<()> {
 }
 
 #[test]
-fn log_that_nobody_reads_holds_nobody_up() -> Result<()> {
+fn unread_log_pipe_does_not_block_the_hub() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let key = folder.path().join("test.secret");
     std::fs::write(&key, "x".repeat(40))?;

@@ -23,7 +23,7 @@ const WRITTEN: &str = "deployments,services,configmaps,secrets,serviceaccounts";
 const COLLECTED: Duration = Duration::from_secs(120);
 
 #[test]
-fn a_push_goes_all_the_way() {
+fn push_reaches_its_client_in_a_cluster() {
     namespace::with("push", |namespace| {
         let sample = folder().join("../crds/samples/minimal.yaml");
         namespace
@@ -87,7 +87,7 @@ fn a_push_goes_all_the_way() {
 }
 
 #[test]
-fn what_others_change_is_repaired() {
+fn deleted_deployment_and_service_selector_edit_are_reverted() {
     namespace::with("repair", |namespace| {
         apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
         let pod = namespace.pod("vault")?;
@@ -157,7 +157,7 @@ fn edited_signing_keys_reach_the_running_hub() {
 }
 
 #[test]
-fn scales_to_zero_and_back() {
+fn scale_subresource_scales_to_zero_and_back() {
     namespace::with("scale", |namespace| {
         apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
         ensure!(columns(namespace)? == ["vault", "True", "1", "Direct"], "{:?}", columns(namespace)?);
@@ -178,7 +178,7 @@ fn scales_to_zero_and_back() {
 }
 
 #[test]
-fn what_is_as_it_should_be_is_not_written() {
+fn unchanged_children_are_not_written() {
     namespace::with("still", |namespace| {
         apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
         let versions = || -> Result<Vec<String>> {
@@ -212,7 +212,7 @@ fn what_is_as_it_should_be_is_not_written() {
 }
 
 #[test]
-fn a_missing_secret_is_named_until_it_is_there() {
+fn missing_secret_is_reported_until_it_exists() {
     namespace::with("missing", |namespace| {
         namespace.apply(&hub("vault", json!({"signingKeys": {"secretRef": {"name": "absent"}}})))?;
         let told = namespace.wait_condition("vault", "ReferencesResolved", "False", "SecretNotFound")?;
@@ -231,7 +231,7 @@ fn a_missing_secret_is_named_until_it_is_there() {
 }
 
 #[test]
-fn a_foreign_service_is_left_alone() {
+fn foreign_service_is_a_conflict_and_unchanged() {
     namespace::with("foreign", |namespace| {
         let ports = json!([{"port": 80}]);
         namespace.apply(&json!({
@@ -252,7 +252,7 @@ fn a_foreign_service_is_left_alone() {
 }
 
 #[test]
-fn a_rollout_restart_is_no_interruption() {
+fn rollout_restart_replaces_the_pod_and_is_kept() {
     namespace::with("restart", |namespace| {
         apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
         let key = generated_key(namespace, "vault")?;
@@ -276,7 +276,7 @@ fn a_rollout_restart_is_no_interruption() {
 }
 
 #[test]
-fn a_deleted_hub_leaves_nothing() {
+fn deleted_hub_removes_every_owned_object() {
     namespace::with("gone", |namespace| {
         apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
         let kinds =

@@ -25,7 +25,7 @@ fn connected(hub: &LocalHub, transport: &str, count: f64) -> Result<()> {
 }
 
 #[test]
-fn who_says_something_before_it_is_connected_is_heard() -> Result<()> {
+fn post_before_the_first_poll_is_accepted() -> Result<()> {
     let hub = LocalHub::start("")?;
     let client = Negotiated::new(&hub)?;
     client.say(HANDSHAKE)?;
@@ -35,7 +35,7 @@ fn who_says_something_before_it_is_connected_is_heard() -> Result<()> {
 }
 
 #[test]
-fn a_connection_is_nobody_elses() -> Result<()> {
+fn connection_of_another_user_is_answered_404() -> Result<()> {
     let hub = LocalHub::start("")?;
     let client = Negotiated::new(&hub)?;
     ensure!(client.poll()?.is_empty());
@@ -50,7 +50,7 @@ fn a_connection_is_nobody_elses() -> Result<()> {
 }
 
 #[test]
-fn who_hangs_up_or_polls_no_more_is_gone() -> Result<()> {
+fn disconnected_event_stream_and_idle_poller_are_removed() -> Result<()> {
     let hub = LocalHub::start("signalr.poll_timeout = '1s'")?;
     let (listener, poller) = (Negotiated::new(&hub)?, Negotiated::new(&hub)?);
     let events = listener.listen()?;
@@ -68,7 +68,7 @@ fn who_hangs_up_or_polls_no_more_is_gone() -> Result<()> {
 }
 
 #[test]
-fn a_hub_that_ends_tells_its_clients() -> Result<()> {
+fn shutdown_sends_close_to_event_streams_and_polls() -> Result<()> {
     let mut hub = LocalHub::start("reactors = 2")?;
     let (listener, poller) = (Negotiated::new(&hub)?, Negotiated::new(&hub)?);
     let mut events = listener.listen()?;
@@ -92,7 +92,7 @@ fn a_hub_that_ends_tells_its_clients() -> Result<()> {
 }
 
 #[test]
-fn a_full_hub_and_a_busy_user_are_told_so() -> Result<()> {
+fn limits_are_answered_503_and_429() -> Result<()> {
     let hub = LocalHub::start("limits.connections = 1")?;
     let first = Negotiated::new(&hub)?;
     let events = first.listen()?;
@@ -113,7 +113,7 @@ fn a_full_hub_and_a_busy_user_are_told_so() -> Result<()> {
 }
 
 #[test]
-fn a_listener_that_never_reads_is_let_go_of() -> Result<()> {
+fn event_stream_client_that_never_reads_is_closed() -> Result<()> {
     let hub = LocalHub::start("slow_consumer = { queue = '8KiB', timeout = '2s' }")?;
     let client = Negotiated::new(&hub)?;
     let _events = client.listen()?;
@@ -130,7 +130,7 @@ fn a_listener_that_never_reads_is_let_go_of() -> Result<()> {
 }
 
 #[test]
-fn push_of_any_size_reaches_a_client_by_every_transport() -> Result<()> {
+fn push_of_1_mb_reaches_clients_of_every_transport() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let listener = Negotiated::new(&hub)?;
     let mut events = listener.listen()?;
@@ -160,7 +160,7 @@ fn push_of_any_size_reaches_a_client_by_every_transport() -> Result<()> {
 }
 
 #[test]
-fn post_of_more_than_64_kib_is_taken() -> Result<()> {
+fn post_above_64_kib_is_accepted() -> Result<()> {
     let hub = LocalHub::start("")?;
     let poller = Negotiated::new(&hub)?.polled()?;
     let call = b"{\"type\":1,\"invocationId\":\"7\",\"target\":\"Nope\",\"arguments\":[]}\x1e";
@@ -170,7 +170,7 @@ fn post_of_more_than_64_kib_is_taken() -> Result<()> {
 }
 
 #[test]
-fn accept_header_of_another_type_gets_no_events() -> Result<()> {
+fn accept_header_of_other_type_gets_no_event_stream() -> Result<()> {
     let hub = LocalHub::start("")?;
     let client = Negotiated::new(&hub)?;
     let mut connection = Connection::open(hub.public)?;

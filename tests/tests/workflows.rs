@@ -39,7 +39,7 @@ fn named(line: &str) -> (Vec<&str>, Vec<&str>) {
 }
 
 #[test]
-fn what_they_run_is_there() -> Result<()> {
+fn workflows_run_only_existing_targets_and_scripts() -> Result<()> {
     let makefile = read("Makefile")?;
     let mut seen = BTreeSet::new();
     let mut lines: Vec<(String, String)> = Vec::new();
@@ -70,7 +70,7 @@ fn what_they_run_is_there() -> Result<()> {
 }
 
 #[test]
-fn what_they_build_is_there() -> Result<()> {
+fn workflows_build_exactly_the_chart_images() -> Result<()> {
     let dockerfile = read("Dockerfile")?;
     let mut built = BTreeSet::new();
     for (name, workflow) in workflows()? {
@@ -91,7 +91,7 @@ fn what_they_build_is_there() -> Result<()> {
 }
 
 #[test]
-fn each_job_has_a_deadline_and_no_more_rights_than_it_says() -> Result<()> {
+fn workflow_jobs_have_timeouts_and_restricted_permissions() -> Result<()> {
     for (name, workflow) in workflows()? {
         ensure!(workflow["permissions"].is_object(), "{name}: rights are not restricted");
         ensure!(!workflow["permissions"].to_string().contains("write"), "{name}: every job may write");
@@ -103,7 +103,7 @@ fn each_job_has_a_deadline_and_no_more_rights_than_it_says() -> Result<()> {
 }
 
 #[test]
-fn versions_are_those_of_the_tests() -> Result<()> {
+fn workflow_helm_version_equals_the_tested_version() -> Result<()> {
     let components = read("tests/cluster/components.sh")?;
     let helm = components.split_whitespace().find_map(|word| word.strip_prefix("helm=")).context("no helm")?;
     let mut found = 0;

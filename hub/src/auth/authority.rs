@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn malformed_discovery_document_is_told_by_position_and_never_quoted() {
+    fn discovery_document_malformed_error_has_position_without_content() {
         for text in [r#"{"issuer":"x","jwks_uri":["TOP-SECRET"]}"#, r#""TOP-SECRET""#, "{\"issuer\": TOP-SECRET"] {
             let error = parse::<Discovery>("the discovery document", text.as_bytes()).err().expect("no document");
             assert!(error.to_string().starts_with("the discovery document can't be understood (see line 1, column "));

@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn header_wins_over_query() {
+    fn bearer_in_header_takes_precedence_over_query() {
         assert_eq!(found(Some("Bearer a.b.c"), "access_token=x"), Some("a.b.c".into()));
         assert_eq!(found(Some("bearer a.b.c"), ""), Some("a.b.c".into()));
         assert_eq!(found(Some("  "), "access_token=x"), Some("x".into()));
@@ -59,21 +59,21 @@ mod tests {
     }
 
     #[test]
-    fn another_scheme_hides_the_query() {
+    fn bearer_other_scheme_in_header_ignores_query() {
         assert_eq!(found(Some("Basic eDp5"), "access_token=x"), None);
         assert_eq!(found(Some("Bearer"), "access_token=x"), None);
         assert_eq!(found(Some("Bearer "), "access_token=x"), None);
     }
 
     #[test]
-    fn nothing_is_nothing() {
+    fn bearer_missing_or_empty_returns_none() {
         assert_eq!(found(None, ""), None);
         assert_eq!(found(None, "access_token="), None);
         assert_eq!(found(None, "access_token"), None);
     }
 
     #[test]
-    fn debug_hides_the_token() {
+    fn bearer_debug_output_hides_the_token() {
         assert_eq!(format!("{:?}", Bearer::from("secret")), "***");
     }
 }

@@ -20,7 +20,7 @@ mod tests {
     use crate::auth::Rejection;
 
     #[test]
-    fn description_of_a_challenge_is_unquoted() {
+    fn challenge_error_description_is_unquoted() {
         let read = |rejection: Rejection| rejection.challenge().and_then(error_description);
         assert_eq!(read(Rejection::Expired).as_deref(), Some("The token expired"));
         assert_eq!(read(Rejection::Missing), None);

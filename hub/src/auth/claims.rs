@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn times_allow_the_skew_and_no_more() {
+    fn exp_and_nbf_allow_exactly_the_clock_skew() {
         assert!(read(json!({"exp": NOW - 299.0, "nbf": ABSENT})).is_ok());
         assert_eq!(read(json!({"exp": NOW - 301.0, "nbf": ABSENT})), Err(Rejection::Expired));
         assert!(read(json!({"nbf": NOW + 299.0})).is_ok());
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_registered_of_another_type_are_malformed() {
+    fn registered_claims_of_wrong_type_are_malformed() {
         let (list, object) = (json!(["x"]), json!({"x": 1}));
         let two_to_63 = 9_223_372_036_854_775_808_u64;
         for (name, wrong) in [
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_registered_of_their_types_are_taken() {
+    fn registered_claims_of_allowed_types_are_accepted() {
         for (name, good) in [
             ("exp", vec![json!(i64::MAX), json!("9223372036854775807"), json!(" 1003600 "), json!(1e18)]),
             ("nbf", vec![json!(ABSENT), json!(0), json!(-1.5), json!(i64::MIN)]),
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn scope_must_be_a_value_of_its_own() {
+    fn scope_policy_requires_an_exact_scope_value() {
         let satisfied = |changes| read(changes).expect("a valid token").satisfy(Policy::Application);
         assert_eq!(satisfied(json!({})), Ok(()));
         assert_eq!(satisfied(json!({"scope": "api"})), Ok(()));
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn organizations_are_one_or_many_and_each_once() {
+    fn organization_claims_are_merged_without_duplicates() {
         let one = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
         let other = "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb";
         let claims = read(json!({"orguser": [one.to_uppercase(), "joe", 7], "orgowner": one, "orgcustom": other}));
@@ -258,13 +258,13 @@ mod tests {
     }
 
     #[test]
-    fn a_user_that_is_no_guid_is_no_user() {
+    fn sub_that_is_not_a_guid_yields_no_user() {
         assert_eq!(read(json!({"sub": "joe"})).expect("valid").user, None);
         assert_eq!(read(json!({"sub": null})).expect("valid").user, None);
     }
 
     #[test]
-    fn the_issuer_of_the_key_counts_where_none_is_configured() {
+    fn issuer_unconfigured_is_checked_against_the_key_issuer() {
         let read = |issuer| {
             let claims = json!({ "exp": NOW + 1.0, "iss": "http://identity" });
             Claims::read(claims.to_string().as_bytes(), &rules(), issuer, NOW).map(|_| ())
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn issuer_and_audience_are_checked_when_configured() {
+    fn issuer_and_audience_configured_are_enforced() {
         let rules = Rules { issuer: Some("http://identity".into()), audiences: vec!["api".into()], clock_skew: 0.0 };
         let read =
             |claims: Value| Claims::read(claims.to_string().as_bytes(), &rules, Some("http://key"), NOW).map(|_| ());

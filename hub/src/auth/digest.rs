@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_letter_of_a_token_counts() {
+    fn digest_differs_for_every_changed_token_byte() {
         let digester = Digester::new();
         let token = "header.payload.signature".repeat(40);
         let digest = digester.digest(&Bearer::from(token.clone()));

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn jwk_set_unusable_keys_are_left_out_with_their_reason() {
+    fn jwk_set_skips_unusable_keys_with_reason() {
         let rsa = |n: usize| json!({ "kty": "RSA", "n": BASE64_URL_SAFE_NO_PAD.encode(vec![0x81; n]), "e": "AQAB" });
         let table = [
             (p256(json!({ "use": "enc" })), "its use is not sig"),
@@ -152,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn left_out_key_is_named_by_its_id_or_its_position() {
+    fn jwk_set_skipped_key_reports_kid_or_position() {
         let set = parse(json!([p256(json!({})), p256(json!({ "use": "enc", "kid": "a" })), 7]));
         let told: Vec<String> = set.left_out.iter().map(ToString::to_string).collect();
         assert_eq!(told, ["kid \"a\": its use is not sig", "key 3: it is not a valid JWK"]);
     }
 
     #[test]
-    fn malformed_set_is_told_by_position_and_never_quoted() {
+    fn jwk_set_malformed_error_has_position_without_content() {
         for text in [r#"{"keys":"TOP-SECRET"}"#, r#""TOP-SECRET""#, r#"{"TOP-SECRET":1}"#, r#"{"keys":[TOP-SECRET"#] {
             let error = JwkSet::parse(text.as_bytes()).err().expect("no JWK set");
             assert!(matches!(error, KeyError::Jwks { line: 1, .. }), "{error}");

@@ -120,13 +120,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_secrets_are_refused() {
+    fn hmac_secret_below_32_bytes_is_rejected() {
         assert_eq!(Key::from_secret(b"short\n").err(), Some(KeyError::ShortSecret(5)));
         assert!(Key::from_secret(&[b'x'; 32]).is_ok());
     }
 
     #[test]
-    fn what_is_no_key_says_so() {
+    fn pem_without_a_usable_key_is_rejected_with_reason() {
         assert_eq!(Key::from_pem(b"hello").err(), Some(KeyError::Pem));
         assert_eq!(Key::from_pem(b"-----BEGIN CERTIFICATE-----\n").err(), Some(KeyError::Certificate));
     }

@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_value_counts_whatever_the_case_and_the_escapes_of_its_name() {
+    fn query_value_repeated_in_any_spelling_returns_the_first() {
         assert_eq!(value("a=1&A=2&b", "A").as_deref(), Some("1"));
         assert_eq!(value("x=1&%61=2", "a").as_deref(), Some("2"));
         assert_eq!((value("a&b=", "a").as_deref(), value("a&b=", "b").as_deref()), (Some(""), Some("")));
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_escapes_stay_as_they_are() {
+    fn query_value_invalid_percent_escapes_are_kept() {
         assert_eq!(value("a=%zz%4", "a").as_deref(), Some("%zz%4"));
         assert_eq!(value("a=b+c%20d", "a").as_deref(), Some("b c d"));
     }

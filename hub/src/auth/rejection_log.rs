@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn unverified_token_of_any_shape_is_read_as_far_as_possible() {
+    fn unverified_malformed_token_yields_its_readable_fields() {
         let all = Unverified { kid: Some("k".into()), iss: Some("http://identity".into()), exp: Some(5.0) };
         assert_eq!(read(r#"{"kid":"k"}"#, r#"{"iss":"http://identity","exp":5}"#), all);
         assert_eq!(read(r#"{"kid":7}"#, "[]"), Unverified::default());

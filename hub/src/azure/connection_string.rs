@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_key() {
+    fn connection_string_with_account_key_parses() {
         let (url, credential) =
             parse("DefaultEndpointsProtocol=https;AccountName=vault;AccountKey=a2V5;EndpointSuffix=core.example;")
                 .expect("fine");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_access_signature() {
+    fn connection_string_with_shared_access_signature_parses() {
         for text in [
             "QueueEndpoint=https://vault.queue.core.windows.net/;SharedAccessSignature=sv=1&sig=a%3D",
             "AccountName=vault;SharedAccessSignature=?sv=1&sig=a%3D",
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn development_storage() {
+    fn connection_string_of_development_storage_parses() {
         let (url, credential) = parse("UseDevelopmentStorage=true;").expect("fine");
         assert_eq!(url, "http://127.0.0.1:10001/devstoreaccount1");
         assert!(matches!(credential, Credential::Key { account, .. } if account == DEVELOPMENT_NAME));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_is_wrong_and_never_what_was_given() {
+    fn connection_string_invalid_error_names_cause_without_secrets() {
         for (text, wrong) in [
             ("", Wrong::Missing("AccountKey or SharedAccessSignature")),
             ("AccountName=SECRET", Wrong::Missing("AccountKey or SharedAccessSignature")),

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_are_told_apart_by_status_and_code() {
+    fn queue_error_category_follows_status_and_code() {
         for (status, code, category) in [
             (404, "QueueNotFound", "missing"),
             (404, "MessageNotFound", "lost"),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn queue_error_of_malformed_json_quotes_none_of_it() {
+    fn queue_error_malformed_json_is_not_quoted() {
         let malformed = serde_json::from_str::<u64>("\"SECRET\"").expect_err("no number");
         let error = azure_core::Error::new(ErrorKind::Credential, malformed);
         let error = QueueError::from(error.with_context("no token"));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bottom_of_an_error_is_told() {
+    fn queue_error_message_ends_with_the_root_cause() {
         let error = azure_core::Error::with_message(ErrorKind::Connection, "connection refused");
         let error = QueueError::from(error.with_context("retry policy expired"));
         assert_eq!(error.to_string(), "the storage account cannot be reached: connection refused");

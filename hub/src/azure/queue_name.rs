@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn azures_rule() {
+    fn queue_name_follows_azure_naming_rules() {
         for name in ["abc", "notifications", "a-1-b", &"a".repeat(63)] {
             assert!(QueueName::new(name).is_some(), "{name}");
         }
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn the_poison_queue_has_a_name_by_the_same_rule() {
+    fn poison_queue_name_of_any_queue_is_valid() {
         assert_eq!(QueueName::default().poison().as_str(), "notifications-poison");
         for length in 3..=63 {
             let name = QueueName::new(&format!("{}a", "a-".repeat(31))[63 - length..]);

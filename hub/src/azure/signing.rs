@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_has_every_line_in_its_place() {
+    fn string_to_sign_contains_every_field_in_order() {
         let url = "http://127.0.0.1:1/acc/notifications/messages/7?visibilitytimeout=30&PopReceipt=a%2Bb%3D";
         assert_eq!(
             string_to_sign("PUT", &Url::parse(url).expect("a URL"), &headers(), 12, "acc"),
@@ -114,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn no_body_has_no_length() {
+    fn string_to_sign_empty_body_omits_content_length() {
         let url = Url::parse("https://acc.queue.core.windows.net/q").expect("a URL");
         let text = string_to_sign("GET", &url, &Headers::new(), 0, "acc");
         assert_eq!(text, format!("GET{}/acc/q", "\n".repeat(12)));
     }
 
     #[test]
-    fn the_signature_is_an_hmac_in_base64_and_the_key_does_not_print() {
+    fn shared_key_signs_with_hmac_and_debug_hides_key() {
         // RFC 4231, test case 2.
         let signer = SharedKey::new("acc", b"Jefe");
         assert_eq!(

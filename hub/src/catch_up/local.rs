@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn look_up_ignores_own_pushes_but_not_those_of_others_before_them() {
+    fn look_up_ignores_only_the_devices_own_pushes() {
         let mut records = LocalRecords::new(WINDOW, 10);
         received(&mut records, "a", 10);
         received(&mut records, "b", 10);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn look_up_unknown_device_counts_as_away() {
+    fn look_up_of_unknown_device_after_push_requires_sync() {
         let mut records = LocalRecords::new(WINDOW, 10);
         assert_eq!(missed(&mut records, Some("a"), 0), None);
         assert_eq!(missed(&mut records, None, 0), None);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn look_up_after_records_were_dropped_for_lack_of_room_is_unknown() {
+    fn look_up_after_records_were_evicted_is_unknown_device() {
         let mut records = LocalRecords::new(WINDOW, 1);
         received(&mut records, "a", 10);
         pushed(&mut records, TO_USER, None, 20);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn look_up_in_the_first_window_is_a_restart_unless_received_is_known() {
+    fn look_up_in_first_window_without_received_is_restart() {
         let mut records = LocalRecords::new(WINDOW, 10);
         let mut missed = |received, at| {
             let client = Joining { user: USER, organizations: &[], device: Some(Device::of("a")), received };

@@ -190,13 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn standing_unknown_connection_has_received_what_was_written() {
+    fn standing_untracked_connection_is_received_up_to_last_write() {
         let tracker = SyncTracker::default();
         assert_eq!(tracker.standing(ID, Some(Tick(5))), received(5, None));
     }
 
     #[test]
-    fn standing_during_lookup_is_open_and_answers_of_others_do_not_count() {
+    fn standing_during_lookup_is_open_until_own_answer() {
         let mut tracker = SyncTracker::default();
         tracker.on_lookup(ID);
         assert_eq!(tracker.standing(ID, Some(Tick(5))), Standing::Open);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn end_lookup_of_a_client_that_is_owed_a_sync_returns_false() {
+    fn end_lookup_with_pending_sync_returns_false() {
         let mut tracker = SyncTracker::default();
         tracker.on_lookup(ID);
         assert!(tracker.owe(ID) && !tracker.owe(ID) && tracker.is_owed(ID));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn standing_with_a_backlog_ends_before_it_until_it_is_received() {
+    fn standing_with_backlog_stays_before_it_until_received() {
         let mut tracker = SyncTracker::default();
         tracker.on_backlog(ID, Tick(10), CHECK);
         tracker.on_backlog(ID, Tick(12), CHECK);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn standing_sync_in_a_backlog_is_open() {
+    fn standing_sync_in_backlog_is_open_until_received() {
         let mut tracker = SyncTracker::default();
         tracker.on_backlog(ID, Tick(10), CHECK);
         tracker.on_sync_sent(ID, Tick(11), Moment(60), CHECK);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn settle_drops_what_is_received_and_checks_the_rest_again() {
+    fn settle_drops_received_entries_and_rechecks_the_rest() {
         let mut tracker = SyncTracker::default();
         tracker.on_sync_sent(ID, Tick(10), Moment(60), Tick(20));
         assert_eq!((tracker.next_check(Tick(19)), tracker.next_check(Tick(20))), (None, Some(ID)));

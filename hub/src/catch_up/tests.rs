@@ -57,7 +57,7 @@ impl Client {
 }
 
 #[test]
-fn push_within_a_keep_alive_interval_before_a_clean_close_is_missed() {
+fn push_shortly_before_a_clean_close_is_missed() {
     let mut client = Client::new();
     client.connect(0);
     client.push(20);
@@ -66,7 +66,7 @@ fn push_within_a_keep_alive_interval_before_a_clean_close_is_missed() {
 }
 
 #[test]
-fn push_that_was_followed_by_an_interval_of_life_is_received() {
+fn push_followed_by_activity_an_interval_later_is_received() {
     let mut client = Client::new();
     client.connect(0);
     client.push(20);
@@ -75,7 +75,7 @@ fn push_that_was_followed_by_an_interval_of_life_is_received() {
 }
 
 #[test]
-fn ping_just_after_a_push_proves_nothing() {
+fn push_followed_by_an_immediate_ping_only_is_missed() {
     let mut client = Client::new();
     client.connect(0);
     client.push(20);
@@ -84,7 +84,7 @@ fn ping_just_after_a_push_proves_nothing() {
 }
 
 #[test]
-fn clean_close_with_no_push_meanwhile_is_owed_nothing() {
+fn clean_close_without_a_push_needs_no_sync() {
     let mut client = Client::new();
     client.connect(0);
     client.leave(5, 5);
@@ -92,7 +92,7 @@ fn clean_close_with_no_push_meanwhile_is_owed_nothing() {
 }
 
 #[test]
-fn sync_that_was_not_received_is_owed_again() {
+fn sync_not_received_is_sent_again() {
     let mut client = Client::new();
     client.connect(0);
     client.leave(20, 20);
@@ -107,7 +107,7 @@ fn sync_that_was_not_received_is_owed_again() {
 }
 
 #[test]
-fn received_sync_is_recorded_while_the_connection_lives() {
+fn sync_received_is_recorded_before_the_connection_closes() {
     let mut client = Client::new();
     client.push(1);
     assert_eq!(client.connect(10), Some(Reason::UnknownDevice));
@@ -120,7 +120,7 @@ fn received_sync_is_recorded_while_the_connection_lives() {
 }
 
 #[test]
-fn push_under_way_when_the_connection_ends_is_missed() {
+fn push_unwritten_when_the_connection_ends_is_missed() {
     let mut client = Client::new();
     client.connect(0);
     let (device, now) = (Some((USER, Device::of("a"))), Moment::of_tick(at(60)));
@@ -132,7 +132,7 @@ fn push_under_way_when_the_connection_ends_is_missed() {
 }
 
 #[test]
-fn answer_for_a_connection_that_has_gone_is_of_no_account() {
+fn lookup_answer_for_a_closed_connection_is_ignored() {
     let mut client = Client::new();
     client.connect(0);
     let gone = client.id();
@@ -142,7 +142,7 @@ fn answer_for_a_connection_that_has_gone_is_of_no_account() {
 }
 
 #[test]
-fn syncs_after_a_restart_are_spread_over_the_interval_behind_the_first() {
+fn syncs_after_a_restart_are_spread_over_an_interval() {
     let mut catch_up = Client::new().catch_up;
     let mut due = |user: u128, now: Tick| {
         let id = ConnectionId { slot: user as u32, generation: 0 };
@@ -158,7 +158,7 @@ fn syncs_after_a_restart_are_spread_over_the_interval_behind_the_first() {
 }
 
 #[test]
-fn disabled_catch_up_owes_nothing() {
+fn disabled_catch_up_sends_no_sync() {
     let mut catch_up = CatchUp::new(None, KEEP_ALIVE, KEEP_ALIVE);
     let id = ConnectionId { slot: 0, generation: 0 };
     let client = Joining { user: USER, organizations: &[], device: None, received: None };

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn put_into_a_full_map_drops_the_oldest_and_tells_so() {
+    fn put_into_full_map_drops_and_reports_the_oldest() {
         let mut map: TtlMap<u8, u32> = TtlMap::new(WINDOW, 2);
         map.put(1, Moment(1), |_| ());
         map.put(2, Moment(2), |_| ());
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn put_of_a_busy_key_takes_no_more_room() {
+    fn put_of_same_key_does_not_grow_map() {
         let mut map: TtlMap<u8, u32> = TtlMap::new(Duration::from_secs(3600), 10);
         for moment in 0..10_000 {
             map.put((moment % 3) as u8, Moment(moment), |_| ());

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn watermark_at_earlier_time_is_never_too_late() {
+    fn watermark_at_an_earlier_time_is_never_ahead() {
         let mut watermark = Watermark::default();
         assert_eq!((watermark.now(), watermark.at(second(9))), (Moment(0), Moment(0)));
         for step in 1..=40 {
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn watermark_drops_old_marks_and_restarts_with_a_new_stream() {
+    fn watermark_drops_old_marks_and_resets_for_new_stream() {
         let mut watermark = Watermark::default();
         for now in 0..1000 {
             watermark.advance(second(now), second(now + 5000));

@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_url_is_a_base() {
+    fn client_address_appends_hub_path_to_base_url() {
         let user = Who::User(Bearer::from("x"));
         for url in ["http://a:1", "http://a:1/", "ws://a:1/hub", "HTTP://a:1/hub/"] {
             assert_eq!(address(url, &user).as_deref(), Some("ws://a:1/hub"), "{url}");

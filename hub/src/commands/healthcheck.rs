@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn local_urls_follow_the_address() {
+    fn local_urls_of_wildcard_address_are_loopback() {
         let urls = |address: &str| local_urls(address).map(|urls| urls.join(" "));
         assert_eq!(urls("0.0.0.0:9090").as_deref(), Some("http://127.0.0.1:9090"));
         assert_eq!(urls("[::]:9090").as_deref(), Some("http://127.0.0.1:9090 http://[::1]:9090"));

@@ -72,13 +72,13 @@ mod tests {
     }
 
     #[test]
-    fn one_replica_needs_none() {
+    fn backplane_defaults_to_no_redis() {
         let Backplane { redis, channel_prefix, hold, hold_bytes } = parse("").expect("fine").backplane;
         assert_eq!((redis, &*channel_prefix, hold, hold_bytes), (None, "Notifications", 10_000, 64 << 20));
     }
 
     #[test]
-    fn redis_with_its_login_beside_it() {
+    fn redis_with_separate_password_parses_and_hides_secrets() {
         let config =
             parse("redis.url = 'rediss://redis:7'\nredis.password = 'SECRET'\nredis.ca_file = '/ca'\nhold = 5");
         let config = config.expect("fine");
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn problems_are_told_with_their_keys_and_without_secrets() {
+    fn backplane_invalid_value_error_names_key_without_secrets() {
         for (section, expected) in [
             ("redis.url = 'http://SECRET'", "backplane.redis.url (hub.toml): has to be redis://"),
             ("redis.url = 'redis+sentinel://SECRET@a'", "backplane.redis.url (hub.toml): has to be redis+sentinel://"),

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_self_hosted_environment() {
+    fn self_hosted_environment_maps_to_settings() {
         let (keys, warnings) = translated(&[
             ("globalSettings__selfHosted", "true"),
             ("GLOBALSETTINGS__BASESERVICEURI__INTERNALIDENTITY", "HTTP://vault-identity:5000"),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_are_nothing_and_defaults_are_those_of_the_original() {
+    fn placeholder_values_are_ignored_and_self_hosted_defaults_apply() {
         let (keys, _) = translated(&[
             ("globalSettings__selfHosted", "True"),
             ("globalSettings__installation__id", "00000000-0000-0000-0000-000000000000"),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clouds_queue() {
+    fn notifications_connection_string_selects_queue_unless_self_hosted() {
         let queue = ("globalSettings__notifications__connectionString", "UseDevelopmentStorage=true");
         let (keys, warnings) = translated(&[queue]);
         assert_eq!(warnings, [""; 0]);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_that_concern_this_service_are_odd() {
+    fn unknown_notifications_setting_is_a_warning() {
         let (_, warnings) = translated(&[
             ("globalSettings__notifications__conectionString", "x"),
             ("globalSettings__mail__smtp__host", "x"),
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn known_proxies_that_are_no_addresses_are_left_out_with_a_warning() {
+    fn known_proxies_invalid_address_is_skipped_with_a_warning() {
         let name = "globalSettings__knownProxies";
         let (keys, warnings) = translated(&[(name, "nginx, [::1],10.0.0.1;10.0.0.2,*,10.0.0.3")]);
         assert_eq!(keys, [("limits.trusted_proxies", "::1/128,10.0.0.3/32".to_owned())]);
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn kestrel_urls_name_an_address_or_all_addresses() {
+    fn aspnetcore_urls_host_maps_to_address_or_wildcard() {
         for (urls, address) in [
             ("http://+:5000", "0.0.0.0:5000"),
             ("HTTP://+:5000", "0.0.0.0:5000"),
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn kestrel_urls_beside_the_first_that_is_served_are_left_out_with_a_warning() {
+    fn aspnetcore_urls_after_first_supported_are_skipped_with_warning() {
         let (keys, warnings) = translated(&[("ASPNETCORE_URLS", "https://+:5001; http://*:80;http://+:81")]);
         assert_eq!(keys, [("listen.public", "0.0.0.0:80".to_owned())]);
         let left_out = ["https://+:5001", "http://+:81"]

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_win_over_environment_over_file_over_default() {
+    fn config_precedence_is_flag_environment_file_default() {
         let file =
             "heartbeat = '1m'\n[listen]\npublic = '127.0.0.1:1'\ninternal = '127.0.0.1:1'\nadmin = '127.0.0.1:1'";
         let environment =
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn every_problem_is_listed_with_its_path() {
+    fn config_error_lists_every_problem_with_its_key() {
         let file = "reactors = 0\nnonsense = 1\n[auth]\nclock_skew = 'soon'\n[signalr]\nkeep_alive = '0s'";
         let environment = [("NOTIFICATION_HUB__INSTALLATION__ID", "x")];
         assert_eq!(
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_toml_is_one_problem() {
+    fn config_file_invalid_toml_is_one_problem_without_content() {
         let problems = problems("a = ", &[]);
         assert_eq!(problems.len(), 1);
         assert!(problems[0].starts_with("hub.toml, line 1: "), "{problems:?}");
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn drain_deadline_below_the_duration_is_refused() {
+    fn drain_deadline_below_drain_duration_is_rejected() {
         let file = "[drain]\nduration = '20s'\ndeadline = '19s'";
         assert_eq!(problems(file, &[]), ["drain.deadline (hub.toml): must not be less than drain.duration"]);
         let config = parse("[drain]\nduration = '20s'\ndeadline = '20s'", &[], &[]).expect("fine");
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn key_in_the_place_of_its_path_is_not_quoted() {
+    fn path_setting_containing_a_key_is_not_quoted() {
         for key in ["-----BEGIN PRIVATE KEY-----SECRET", "SECRET\nSECRET"] {
             for name in ["NOTIFICATION_HUB__AUTH__KEYS", "NOTIFICATION_HUB__CONNECTION_TOKEN_KEY_FILE"] {
                 let told = problems("", &[(name, key)]).join("\n");
@@ -346,13 +346,13 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_in_the_environment_are_a_warning() {
+    fn environment_unknown_name_is_a_warning() {
         let config = parse("", &[("NOTIFICATION_HUB__LISTEN__PUBLIK", "x"), ("PATH", "/bin")], &[]).expect("fine");
         assert_eq!(config.warnings(), ["NOTIFICATION_HUB__LISTEN__PUBLIK: there is no such setting"]);
     }
 
     #[test]
-    fn a_duration_is_read_as_it_is_shown() {
+    fn duration_shown_form_parses_to_the_same_value() {
         for (given, shown) in [("1h30m", "5400s"), ("250ms", "250ms"), ("2000000h", "7200000000s")] {
             for text in [given, shown] {
                 let config = parse("", &[("NOTIFICATION_HUB__HEARTBEAT", text)], &[]).expect(text);
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_come_as_toml_or_separated_by_commas() {
+    fn list_setting_accepts_toml_array_or_comma_separated_text() {
         let config = parse("auth.keys = ['/a', '/b']", &[("NOTIFICATION_HUB__AUTH__AUDIENCES", "x, y")], &[]);
         let auth = config.expect("fine").auth;
         assert_eq!(auth.keys, [PathBuf::from("/a"), PathBuf::from("/b")]);

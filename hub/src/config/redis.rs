@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn urls() {
+    fn redis_url_parses() {
         let with_login =
             Redis { username: Some("hub".to_owned()), password: Some("p@s".into()), database: 3, ..plain("redis", 7) };
         for (text, redis) in [
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn connection_strings() {
+    fn redis_connection_string_parses() {
         let full = Redis {
             tls: true,
             username: Some("hub".to_owned()),
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_is_wrong_and_never_what_was_given() {
+    fn redis_address_invalid_error_names_cause_without_secrets() {
         let value = |name, needs| Wrong::Value { name, needs };
         for (text, wrong) in [
             ("", Wrong::NoHost),
@@ -465,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_beside_the_address() {
+    fn redis_login_or_ca_file_contradicting_address_is_rejected() {
         let redis = || parse("host,password=SECRET,user=a").expect("fine");
         let beside = |key| Err((key, Wrong::Beside));
         assert_eq!(redis().with_login(Some("b".to_owned()), None), beside("backplane.redis.username"));

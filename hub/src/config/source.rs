@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_has_defaults_for_all_but_its_account() {
+    fn azure_queue_defaults_apply_to_all_but_the_account() {
         let config = parse(&format!("connection_string = '{KEY}'")).expect("fine");
         let Source::AzureQueue(source) = &config.source else { panic!("{:?}", config.source) };
         assert_eq!((source.queue.as_str(), source.poison_queue.as_str()), ("notifications", "notifications-poison"));
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_string_is_never_printed() {
+    fn azure_queue_connection_string_is_never_printed() {
         let config = parse(&format!("connection_string = '{KEY}'")).expect("fine");
         let shown = config.shown().iter().find(|shown| shown.key == super::CONNECTION_STRING).expect("the key");
         assert_eq!(shown.value, "***");
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn problems_are_told_with_their_keys() {
+    fn azure_queue_invalid_value_error_names_key() {
         let place = |key: &str| format!("source.azure_queue.{key} (hub.toml): ");
         let with = |more: &str| problem(&format!("connection_string = '{KEY}'\n{more}"));
         assert!(problem("").starts_with("source.azure_queue.connection_string (default): is needed"));

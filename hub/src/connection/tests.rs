@@ -94,7 +94,7 @@ fn failed(id: &str, target: &str) -> String {
 }
 
 #[test]
-fn handshakes() {
+fn handshake_request_is_answered_with_success_or_error() {
     let error = |text: &str| vec![format!("{{\"error\":\"{text}\"}}")];
     let malformed = || error("An unexpected error occurred during connection handshake.");
     let good = |protocol: &str| vec![format!("opened {protocol}"), "{}".to_owned()];
@@ -120,7 +120,7 @@ fn handshakes() {
 }
 
 #[test]
-fn a_handshake_may_lack_its_separator() {
+fn handshake_without_separator_completes_at_end_of_message() {
     let whole = &JSON[..JSON.len() - 1];
     // In the middle of a message it is awaited.
     let mut talk = Talk::new();
@@ -146,7 +146,7 @@ fn a_handshake_may_lack_its_separator() {
 }
 
 #[test]
-fn a_handshake_in_many_pieces_is_not_looked_through_with_each() {
+fn handshake_in_many_pieces_limits_parse_attempts() {
     let mut talk = Talk::new();
     for _ in 0..MOST_JUDGEMENTS {
         assert!(talk.session.may_complete(&talk.held, b"", &TERMS, true));
@@ -162,7 +162,7 @@ fn a_handshake_in_many_pieces_is_not_looked_through_with_each() {
 }
 
 #[test]
-fn a_handshake_has_its_time() {
+fn handshake_after_timeout_is_canceled() {
     let mut talk = Talk::new();
     assert_eq!(talk.due(), Some(150));
     assert_eq!(talk.tick(149), None);
@@ -177,7 +177,7 @@ fn a_handshake_has_its_time() {
 }
 
 #[test]
-fn pings_follow_silence() {
+fn session_idle_for_keep_alive_interval_is_pinged() {
     let mut talk = Talk::open(JSON);
     assert_eq!(talk.due(), Some(150));
     assert_eq!(talk.tick(149), None);
@@ -195,7 +195,7 @@ fn pings_follow_silence() {
 }
 
 #[test]
-fn only_clients_that_ping_can_time_out() {
+fn client_timeout_applies_only_after_a_client_ping() {
     let mut talk = Talk::open(JSON);
     for now in (150..3000).step_by(150) {
         assert_eq!(talk.tick(now), None, "a client that never pings stays");
@@ -214,7 +214,7 @@ fn only_clients_that_ping_can_time_out() {
 }
 
 #[test]
-fn sizes_count_with_their_framing() {
+fn message_size_limit_includes_framing() {
     let handshake = |size: usize| {
         let frame = "{\"protocol\":\"json\",\"version\":1,\"x\":\"\"}\x1e";
         frame.replace("\"\"", &format!("\"{}\"", "y".repeat(size - frame.len())))
@@ -250,7 +250,7 @@ fn sizes_count_with_their_framing() {
 }
 
 #[test]
-fn calls_are_answered_and_the_rest_is_not() {
+fn session_answers_invocations_and_ignores_other_messages() {
     let mut talk = Talk::open(JSON);
     for quiet in [
         "{\"type\":1,\"target\":\"Nope\",\"arguments\":[]}\x1e",
@@ -267,7 +267,7 @@ fn calls_are_answered_and_the_rest_is_not() {
 }
 
 #[test]
-fn every_ending_has_its_close() {
+fn session_ending_determines_the_close_message() {
     let reconnect = r#"{"type":7,"allowReconnect":true}"#;
     for (ending, close) in [
         (Ending::Client, Some(r#"{"type":7}"#)),
@@ -292,7 +292,7 @@ fn every_ending_has_its_close() {
 }
 
 #[test]
-fn a_close_is_answered_and_the_last_thing() {
+fn close_from_client_is_answered_and_ends_the_session() {
     let mut talk = Talk::open(JSON);
     assert_eq!(talk.say(&[CALL, b"{\"type\":7,\"error\":\"x\"}\x1e", CALL].concat(), 0), Some(Ending::Client));
     assert_eq!(talk.heard(), [failed("7", "Nope").as_str(), r#"{"type":7}"#]);
@@ -302,7 +302,7 @@ fn a_close_is_answered_and_the_last_thing() {
 }
 
 #[test]
-fn any_split_of_the_input_gives_the_same() {
+fn session_output_is_independent_of_input_splits() {
     let messagepack_call: &[u8] = b"\x0c\x96\x01\x80\xa1\x37\xa4Nope\x90\x90";
     let unknown: &[u8] = b"\x02\x91\x63";
     for said in [
@@ -336,7 +336,7 @@ fn any_split_of_the_input_gives_the_same() {
 }
 
 #[test]
-fn events_carry_no_protocol_of_bytes() {
+fn server_sent_events_rejects_messagepack_in_handshake() {
     let mut talk = Talk::by(Transport::ServerSentEvents);
     let ending = talk.say(MESSAGEPACK, 0);
     assert!(matches!(ending, Some(Ending::Handshake(HandshakeError::Transport("messagepack")))), "{ending:?}");
@@ -349,7 +349,7 @@ fn events_carry_no_protocol_of_bytes() {
 }
 
 #[test]
-fn polls_are_not_pinged_but_a_client_that_pings_is_timed() {
+fn long_polling_sends_no_pings_but_applies_client_timeout() {
     let mut talk = Talk::by(Transport::LongPolling);
     assert_eq!(talk.say(MESSAGEPACK, 0), None);
     talk.heard();

@@ -96,7 +96,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn devices_by_name_and_number() {
+    fn client_type_of_device_accepts_name_or_number() {
         assert_eq!(ClientType::of_device(&json!("ChromeExtension")), Browser);
         assert_eq!(ClientType::of_device(&json!("chromeextension")), All);
         assert_eq!(ClientType::of_device(&json!("9")), Web);

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn keeps_what_the_text_said() {
+    fn date_parse_and_write_keep_value_and_kind() {
         for text in ["2026-08-20T14:16:19.1234567Z", "0001-01-01T00:00:00", "2024-01-02T03:04:05.12Z"] {
             assert_eq!(written(text).as_deref(), Some(text));
         }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn parse_offset_of_hours_or_empty_fraction_is_taken() {
+    fn date_parse_accepts_hour_offset_and_empty_fraction() {
         assert_eq!(written("2026-01-01T00:00:00+01").as_deref(), Some("2025-12-31T23:00:00+00:00"));
         assert_eq!(written("2026-01-01T00:00-14").as_deref(), Some("2026-01-01T14:00:00+00:00"));
         assert_eq!(written("2026-01-01T00:00:00.Z").as_deref(), Some("2026-01-01T00:00:00Z"));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_date() {
+    fn date_parse_rejects_invalid_text() {
         for text in [
             "",
             "2024",
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_from_1970() {
+    fn date_unix_returns_seconds_and_nanoseconds_since_1970() {
         let unix = |text| Date::parse(text).expect("a date").unix();
         assert_eq!(unix("1970-01-01T00:00:00Z"), (0, 0));
         assert_eq!(unix("1969-12-31T23:59:59.5Z"), (-1, 500_000_000));

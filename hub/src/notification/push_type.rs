@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_places() {
+    fn push_type_number_equals_its_index_in_types() {
         for (place, push_type) in TYPES.iter().enumerate() {
             assert_eq!(usize::from(push_type.number), place, "{}", push_type.name);
         }

@@ -93,14 +93,14 @@ mod tests {
     }
 
     #[test]
-    fn blank_is_nothing() {
+    fn read_blank_text_returns_none() {
         for text in ["", " \r\n", "\u{feff}"] {
             assert_eq!(read(text.as_bytes()), Ok(None));
         }
     }
 
     #[test]
-    fn names_in_any_case_and_the_last_of_several() {
+    fn read_duplicate_names_ignoring_case_uses_the_last() {
         let text = r#"{"TYPE":11,"pAyload":{"USERID":"aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa",
             "userId":"D2EA5B72-6D47-4D20-B5A3-B7A6E89D8E7C","reason":1}}"#;
         let push = read(text.as_bytes()).expect("well-formed").expect("a push");
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn of_three_the_last_counts_also_if_it_repeats_the_first() {
+    fn read_name_given_three_times_uses_the_last() {
         let [a, b, c] = [1u128, 2, 3].map(|number| uuid::Uuid::from_u128(number).to_string());
         let text =
             format!(r#"{{"Type":11,"type":5,"Type":11,"payload":{{"userId":"{a}","userid":"{b}","userId":"{c}"}}}}"#);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_and_where() {
+    fn read_invalid_push_error_names_path_and_expectation() {
         assert_eq!(error("[]"), "push: an object is needed");
         assert_eq!(error("{}"), "push.Type: a number from 0 to 255 is needed here");
         assert_eq!(error(r#"{"type":"11"}"#), "push.Type: a number from 0 to 255 is needed here");
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn read_member_that_the_original_ignores_never_refuses_a_push() {
+    fn read_invalid_ignored_member_does_not_reject_the_push() {
         let user = r#""userId":"d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c""#;
         for value in ["null", "7", "\"soon\"", "{}", r#""\ud800""#] {
             let text = format!(r#"{{"type":5,"payload":{{{user},"date":{value},"title":{value}}}}}"#);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_types_keep_their_members() {
+    fn read_unknown_type_keeps_its_members() {
         let push = read(br#"{"type":99,"payload":{"b":1,"a":[null,"2024-01-01"]}}"#).expect("fine").expect("a push");
         let list = Value::List(vec![Value::Null, Value::Text("2024-01-01".into())]);
         assert_eq!(push.payload, Value::Map(vec![("b".into(), Value::Number(1.into())), ("a".into(), list)]));
@@ -199,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn numbers_stay_what_they_are() {
+    fn read_floating_point_number_keeps_its_value() {
         let push = read(br#"{"type":99,"payload":{"n":8.88888888888889e70}}"#).expect("fine").expect("a push");
         let number = push.payload.member("n").cloned();
         assert_eq!(number, serde_json::Number::from_f64(8.88888888888889e70).map(Value::Number));
     }
 
     #[test]
-    fn a_payload_that_clients_could_not_read_is_refused() {
+    fn read_payload_nested_too_deep_is_rejected() {
         let nested =
             |depth: usize| format!(r#"{{"type":99,"payload":{{"a":{}1{}}}}}"#, "[".repeat(depth), "]".repeat(depth));
         assert!(matches!(read(nested(forwarded::MAX_DEPTH - 1).as_bytes()), Ok(Some(_))));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_of_very_many_members_is_read_at_once() {
+    fn read_payload_of_100000_members_succeeds() {
         let members: Vec<String> = (0..100_000).map(|number| format!("\"a{number:05}\":0")).collect();
         let push = read(format!("{{\"type\":99,\"payload\":{{{}}}}}", members.join(",")).as_bytes());
         assert!(
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_utf8_are_replaced() {
+    fn read_invalid_utf8_becomes_replacement_character() {
         let push = read(b"{\"type\":99,\"contextId\":\"a\xff\"}").expect("fine").expect("a push");
         assert_eq!(push.context_id.as_deref(), Some("a\u{fffd}"));
     }

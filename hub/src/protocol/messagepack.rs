@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn decode_text_that_is_no_utf8_has_replacement_characters() {
+    fn decode_invalid_utf8_text_has_replacement_characters() {
         assert_eq!(decode(b"\x96\x01\x80\xa17\xa2\xff\xfe\x90\x90"), call(Some("7"), "\u{fffd}\u{fffd}"));
         assert_eq!(decode(b"\x96\x01\x80\xa1\xd3\xa4Send\x91\xa1x\x90"), call(Some("\u{fffd}"), "Send"));
         let surrogate = "\u{fffd}\u{fffd}\u{fffd}";
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn decode_items_count_and_their_announced_number_does_not() {
+    fn decode_ignores_announced_item_count() {
         assert_eq!(decode(b"\x90\x06"), Ok(ClientMessage::Ping));
         assert_eq!(decode(b"\x91\x07\xc0"), Ok(ClientMessage::Close));
         assert_eq!(decode(b"\x91\x09\x01"), Ok(ClientMessage::Ignored));

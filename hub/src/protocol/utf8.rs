@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_split_gives_the_same() {
+    fn utf8_validity_is_independent_of_splits() {
         let texts: [(&[u8], bool); 6] = [
             ("aé☃😀b".as_bytes(), true),
             (b"a\xff", false),

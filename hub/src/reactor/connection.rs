@@ -374,7 +374,7 @@ mod tests {
     use crate::reactor::slot::Slot;
 
     #[test]
-    fn a_client_takes_little_room() {
+    fn slot_size_is_at_most_128_bytes() {
         assert!(size_of::<Slot>() <= 128, "{}", size_of::<Slot>());
     }
 }

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn take_returns_what_is_due_in_order() {
+    fn take_returns_due_sends_in_order() {
         let mut sends = DelayedSends::default();
         for (due, slot) in [(5, 1), (3, 2), (5, 3)] {
             let sync = DelayedSend::Sync(Reason::Missed, Moment::default());
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_come_and_go_in_a_slot_leave_nothing_behind() {
+    fn reused_slot_leaves_no_stale_entries() {
         let mut sends = DelayedSends::default();
         for generation in 0..1000 {
             let id = ConnectionId { slot: 1, generation };

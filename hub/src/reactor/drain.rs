@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_goes_once_evenly_and_in_another_order() {
+    fn drain_closes_each_connection_once_evenly_in_shuffled_order() {
         let mut drain = Drain::new((0..100).collect(), Duration::from_secs(10), counter());
         let first = drain.due(Duration::from_secs(1));
         assert_eq!(first.len(), 10);
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_means_at_once() {
+    fn drain_zero_duration_closes_all_at_once() {
         let mut drain = Drain::new(vec![7], Duration::ZERO, counter());
         assert_eq!(drain.due(Duration::ZERO), [7]);
         assert!(drain.is_over());

@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_are_spread_evenly() {
+    fn owner_spreads_users_evenly_over_reactors() {
         let mut counts = [0; 4];
         for number in 0..4000u128 {
             counts[owner(Uuid::from_u128(number << 64 | 0x4000_8000_0000 | number << 3), 4)] += 1;

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn any_division_of_the_writes_gives_the_same_bytes() {
+    fn flush_in_partial_writes_gives_the_same_bytes() {
         for room in 1..40 {
             let mut outbox = Outbox::new(Tick(0));
             outbox.push(frame(b'a'), 3, false);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_counted_with_what_it_takes() {
+    fn cost_counts_queued_bytes_with_overhead() {
         let mut outbox = Outbox::of(&[1; 100], Tick(0));
         assert_eq!(outbox.cost(), 0, "the first counts for nothing");
         outbox.push(frame(b'a'), 0, true);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn collapsing_keeps_what_is_begun_and_what_is_no_sync() {
+    fn collapse_keeps_started_and_non_collapsible_frames() {
         let mut outbox = Outbox::new(Tick(0));
         outbox.push(frame(b'a'), 4, true);
         for (letter, collapsible) in [(b'b', false), (b'c', true), (b'd', false), (b'e', true)] {
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_socket_is_an_error() {
+    fn flush_to_a_broken_socket_returns_error() {
         struct Broken;
         impl Write for Broken {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {

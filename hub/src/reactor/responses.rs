@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_answer_is_kept_for_its_time() {
+    fn find_returns_the_latest_response_until_its_ttl() {
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let mut responses = Responses::new(20);
         responses.keep(one, delivery(1), Tick(0));
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_so_many_are_kept() {
+    fn keep_above_the_maximum_drops_the_oldest_response() {
         let mut responses = Responses::new(20);
         for number in 0..=MOST as u128 {
             responses.keep(Uuid::from_u128(number), delivery(0), Tick(0));

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_is_released_once() {
+    fn release_or_expiry_returns_each_connection_once() {
         let (first, second) = (ConnectionId { slot: 1, generation: 1 }, ConnectionId { slot: 2, generation: 2 });
         let mut barrier = SubscribeBarrier::default();
         barrier.add(first, Tick(5));
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_connection_in_a_slot_is_another() {
+    fn reused_slot_needs_release_of_its_own_generation() {
         let (old, new) = (ConnectionId { slot: 1, generation: 1 }, ConnectionId { slot: 1, generation: 2 });
         let mut barrier = SubscribeBarrier::default();
         barrier.add(old, Tick(5));

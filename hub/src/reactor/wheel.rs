@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_come_in_the_order_of_their_ticks() {
+    fn wheel_returns_slots_in_tick_order() {
         let mut wheel = Wheel::new(Tick(10));
         assert_eq!(wheel.earliest(), None);
         wheel.arm(1, Tick(15));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_is_looked_at_once_for_all_that_is_due_later() {
+    fn wheel_rearmed_slot_fires_once_at_the_earliest_tick() {
         let mut wheel = Wheel::new(Tick(0));
         for due in [50, 60, 70, 50] {
             wheel.arm(1, Tick(due));
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_past_or_far_ahead_is_brought_near() {
+    fn wheel_past_and_far_ticks_are_clamped() {
         let mut wheel = Wheel::new(Tick(100));
         wheel.arm(1, Tick(3));
         wheel.arm(2, Tick(1_000_000));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_of_the_clock_loses_nothing() {
+    fn wheel_clock_jump_fires_every_slot() {
         let mut wheel = Wheel::new(Tick(0));
         for slot in 0..1000 {
             wheel.arm(slot, Tick(slot % 300));

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_is_refused_is_replaced_once() {
+    async fn send_with_rejected_issued_token_fetches_another() {
         let url = server().await;
         let identity = Identity::new(&url, "Tests", "s".into());
         let hub = Direct::new(&format!("{url}/send/"), InternalToken::Issued(identity));
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_was_given_is_all_there_is() {
+    async fn send_with_rejected_static_token_fails() {
         let hub = Direct::new(&server().await, InternalToken::Given("token-0".into()));
         let error = hub.send("push".to_owned()).await.expect_err("a bad token");
         assert!(matches!(error, SendError::Refused { status: 401, explanation: None }), "{error}");

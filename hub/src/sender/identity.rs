@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_request_serves_all_until_the_token_is_renewed_or_forgotten() {
+    async fn token_is_fetched_once_until_renewed_or_forgotten() {
         let (url, count) = server().await;
         let identity = Identity::new(&url, "Tests", "s+".into());
         let tokens = futures_util::future::join_all((0..10).map(|_| identity.token())).await;
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn identity_any_lifetime_is_taken_and_no_answer_is_quoted() {
+    async fn token_accepts_any_lifetime_and_errors_quote_no_response() {
         async fn token(status: StatusCode, answer: String) -> Result<Bearer, IdentityError> {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_tells_its_error_and_not_the_secret() {
+    async fn token_refused_error_has_oauth_code_without_secret() {
         let (url, _) = server().await;
         let error = Identity::new(&url, "Tests", "SECRET".into()).token().await.expect_err("a refusal");
         assert_eq!(error.to_string(), "the identity server answered 400: invalid_client");

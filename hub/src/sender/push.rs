@@ -158,7 +158,7 @@ mod tests {
     use crate::notification;
 
     #[test]
-    fn every_type_to_a_user_or_an_organization_can_be_read_again() {
+    fn push_text_of_every_type_can_be_read() {
         let id = Some(Uuid::new_v4());
         let text = id.map(|id| id.to_string());
         for known in PushType::every() {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_stays_but_for_the_first_letter_of_names_and_nulls() {
+    fn push_text_keeps_payload_except_name_case_and_nulls() {
         let payload = Some(json!({ "USERID": "x", "a": { "b": null, "C": [null] } }));
         let push = Push { payload, ..Push::to_user("99", Uuid::nil()) };
         let expected = r#"{"type":99,"payload":{"uSERID":"x","a":{"b":null,"c":[null]}},"contextId":null}"#;
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_escaped_as_dotnet_does() {
+    fn push_text_escapes_like_dotnet() {
         let payload = Some(json!({ "Title": "a\"<>&'+`\\u{e4}\u{1f511}\u{ffff}\u{1}\n\\" }));
         let push = Push { payload, ..Push::to_installation("99", Uuid::nil()).only(ClientType::Web) };
         let text = push.text(Style::Queue).expect("fine");
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_is_possible() {
+    fn push_text_of_invalid_push_is_an_error() {
         let kind = |kind: &str| Push { kind: kind.to_owned(), ..Push::default() };
         assert_eq!(kind("256").text(Style::Send), Err(PushError::Kind("256".to_owned())));
         assert_eq!(kind("Sync").text(Style::Send), Err(PushError::Kind("Sync".to_owned())));

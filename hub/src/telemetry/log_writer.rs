@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn log_writer_stalled_reader_drops_and_counts_lines_and_blocks_nobody() {
+    fn log_writer_stalled_reader_counts_dropped_lines_without_blocking() {
         let (reader, read) = mpsc::channel();
         let written = Arc::new(Mutex::new(Vec::new()));
         let mut writer = LogWriter::start(Pipe { read, written: written.clone() }).expect("a thread");

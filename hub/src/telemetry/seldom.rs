@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_often_is_said_seldom() {
+    fn say_within_ten_seconds_is_suppressed_and_counted() {
         let seldom = Seldom::default();
         assert_eq!(seldom.say(), Some(0));
         assert_eq!((seldom.say(), seldom.say()), (None, None));

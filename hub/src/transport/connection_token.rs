@@ -65,7 +65,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1_800_000_000);
 
     #[test]
-    fn a_token_is_good_for_its_hub_and_its_time() {
+    fn connection_token_expires_and_is_bound_to_hub() {
         let tokens = ConnectionTokens::new(b"a key");
         let token = tokens.issue(Hub::Main, [7; 16], NOW);
         assert!(token.len() > 22 && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_nothing() {
+    fn connection_token_malformed_or_altered_returns_none() {
         let tokens = ConnectionTokens::new(b"a key");
         let token = tokens.issue(Hub::Main, [7; 16], NOW);
         for text in ["", "nope", &token[1..], &format!("{token}A"), "AAAAAAAAAAAAAAAAAAAAAA"] {

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_upgrade_is_ours() {
+    fn head_valid_upgrade_on_hub_path_is_upgrade() {
         let Head::Upgrade(upgrade) = read(GOOD.as_bytes()) else { panic!("no upgrade") };
         assert_eq!(&upgrade.accept, b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(upgrade.token.expect("a token").reveal(), "a.b.c");
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_anonymous_hub_takes_the_id_of_a_login_request() {
+    fn head_anonymous_hub_upgrade_carries_the_login_request_id() {
         let read = |target: &str| match read(GOOD.replace("/hub?access_token=a.b.c", target).as_bytes()) {
             Head::Upgrade(upgrade) => {
                 upgrade.guest.map(|guest| (guest.hub(), guest.id().map(|id| id.to_string()))).expect("a guest")
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_of_it_is_partial() {
+    fn head_cut_at_any_byte_is_partial() {
         for end in 0..GOOD.len() {
             assert!(matches!(read(&GOOD.as_bytes()[..end]), Head::Partial), "cut at {end}");
         }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_is_axums() {
+    fn head_other_than_an_upgrade_is_plain() {
         for (from, to) in [
             ("GET", "POST"),
             ("HTTP/1.1", "HTTP/1.0"),
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn accept_header_asks_for_events_by_that_type_alone() {
+    fn is_event_stream_accepts_only_the_exact_media_type() {
         for accept in ["text/event-stream", "Text/Event-Stream", "application/json, text/event-stream"] {
             assert!(is_event_stream(accept.as_bytes()), "{accept}");
         }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_before_authentication() {
+    fn head_invalid_request_has_an_error_status() {
         assert_eq!(status(&GOOD.replace("Version: 13", "Version: 8")), Some(426));
         assert_eq!(status(&GOOD.replace("Sec-WebSocket-Version: 13\r\n", "")), Some(426));
         assert_eq!(status(&GOOD.replace("dGhlIHNhbXBsZSBub25jZQ==", "abc")), Some(400));

@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn host_malformed_is_invalid() {
         for host in
             ["a b", "a/b", "user@a", "a:x", "a:1:2", "a:70000", "a:+1", "[::1", "[::1]x", "[joe]", "<x>", "a\"b", "é"]
         {

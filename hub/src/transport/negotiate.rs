@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_clamped_or_refused() {
+    fn negotiate_version_is_clamped_or_rejected() {
         assert_eq!(accepted(None), Ok(0));
         assert_eq!((accepted(Some("0")), accepted(Some("1")), accepted(Some("2"))), (Ok(0), Ok(1), Ok(1)));
         for text in ["", "abc", "1.0", "2147483648", "1,0"] {

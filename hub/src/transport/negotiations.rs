@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_good_once() {
+    fn negotiated_token_is_accepted_once() {
         let negotiations = Negotiations::alone().expect("randomness");
         let token = issued(&negotiations);
         assert_eq!(negotiations.take(&token, Hub::Anonymous, BY), Standing::Unknown);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_comes_from_a_file() {
+    fn connection_token_key_file_missing_or_short_is_rejected() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("key");
         assert!(matches!(Negotiations::by_file(&file), Err(ConnectionTokenKeyError::Unread { .. })));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn random_bytes_that_end_like_a_line_are_a_key() {
+    fn connection_token_key_of_32_bytes_keeps_trailing_whitespace() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("key");
         for last in [b' ', b'\n', b'\r', b'\t'] {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn replicas_with_one_key_take_each_others_tokens() {
+    fn negotiated_token_is_accepted_by_replica_with_same_key() {
         let (one, other) = (Negotiations::new(b"shared"), Negotiations::new(b"shared"));
         assert_eq!(other.take(&issued(&one), Hub::Main, BY), Standing::Fresh);
         assert_eq!(Negotiations::alone().expect("randomness").take(&issued(&one), Hub::Main, BY), Standing::Unknown);

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_is_one_path() {
+    fn canonical_path_is_the_same_for_every_spelling() {
         for path in [
             "/hub",
             "/HUB",
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn other_paths_stay_other_paths() {
+    fn hub_at_other_path_returns_none() {
         for path in
             ["/notifications%2fhub", "/hub%00", "/hub%2f", "/hub%", "/hub%6", "/hub%zz", "/hubs", "hub", "/hub%20"]
         {

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_proxy_header_is_malformed_and_a_request_is_none() {
+    fn proxy_header_invalid_is_malformed_and_missing_is_absent() {
         let long = [&b"PROXY TCP4 "[..], &[b' '; 200]].concat();
         for header in [&b"PROXY TCP4 joe 10.0.0.1 1 2\r\n"[..], b"PROXY TCP4 ::1 ::1 1 2\r\n", b"PROXY \r\n", &long] {
             assert_eq!(read(header), Preface::Malformed, "{header:?}");

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_early_is_bounded_and_by_so_many() {
+    fn keep_early_is_limited_by_bytes_and_by_connections() {
         let relays = Relays::new(1);
         assert!(relays.keep_early("a", b"1234", 6) && relays.keep_early("a", b"56", 6));
         assert!(!relays.keep_early("a", b"7", 6) && relays.keep_early("a", b"", 6));

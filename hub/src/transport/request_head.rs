@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn head_without_one_valid_host_is_refused() {
+    fn head_without_exactly_one_valid_host_is_rejected() {
         for headers in
             ["", "Host: a\r\nHost: a\r\n", "Host: a b\r\n", "Host: user@a\r\n", "Host: [::1\r\n", "Host: <x>\r\n"]
         {
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn absolute_target_has_a_path_and_a_query() {
+    fn absolute_target_is_split_into_path_and_query() {
         for (target, path, query) in [
             ("http://vault.example/notifications/hub?a=b", "/notifications/hub", "a=b"),
             ("HTTPS://vault.example:443", "/", ""),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn body_has_one_length_or_one_coding() {
+    fn body_with_ambiguous_length_or_coding_is_rejected() {
         let length =
             |headers: &str| with(&format!("Host: a\r\n{headers}")).map(|request| request.and_then(|it| it.length));
         let head = "POST /send HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n".len() as u64;
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn purpose_is_that_of_the_path() {
+    fn purpose_of_path_is_probe_send_hub_or_anonymous() {
         for (path, purpose) in [
             ("/alive", Purpose::Probe),
             ("/", Purpose::Probe),

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn event_of_a_payload_with_any_line_end_has_a_line_of_data_for_each() {
+    fn event_has_one_data_line_per_payload_line() {
         for payload in ["{\n}", "{\r\n}", "{\r}"] {
             assert_eq!(event(payload.as_bytes()), b"data: {\r\ndata: }\r\n\r\n", "{payload:?}");
         }

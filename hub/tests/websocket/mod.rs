@@ -36,7 +36,7 @@ const TERMS: Terms = Terms {
 };
 
 #[test]
-fn the_codec_conforms() {
+fn websocket_codec_passes_every_conformance_case() {
     for case in cases::all() {
         let (first, second) = case.sent.split_at(case.sent.len() / 2);
         let mut ways: Vec<Vec<&[u8]>> = vec![vec![&case.sent], vec![first, second]];
@@ -71,7 +71,7 @@ fn of_the_codec(pieces: &[&[u8]]) -> Result<Vec<Value>> {
 }
 
 #[test]
-fn a_running_hub_conforms() {
+fn running_hub_passes_every_websocket_conformance_case() {
     let hub = Hub::start("").expect("a hub");
     // On the anonymous hub, messages are shorter.
     let token = issuer::token(&json!("user"), &file("recorded.json")["meta"]["tokens"]).expect("a token");

@@ -49,7 +49,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_what_is_missing_is_lost() {
+    fn lost_lists_only_paths_missing_from_the_parsed_document() {
         let written =
             json!({"a": 1, "b": null, "c": {}, "d": {"e": 1, "f": 2}, "g": [{"name": "x", "h": 1}, {"i": 1}]});
         let understood = json!({"a": "1", "d": {"e": 1}, "g": [{"name": "x"}, {}]});

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table() {
+    fn diff_of_texts_matches_the_expected_lines() {
         let table = [
             ("a\nb\nc", "a\nb\nc", ""),
             ("a\nb\nc", "a\nx\nc", "  a\n- b\n+ x\n  c\n"),

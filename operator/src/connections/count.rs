@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_series_counts_and_nothing_else() {
+    fn clients_sums_every_connections_series_only() {
         let text = "# HELP notification_hub_connections open connections\n\
             # TYPE notification_hub_connections gauge\n\
             notification_hub_connections{client_type=\"Web\",protocol=\"json\"} 3\n\
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenth_is_worth_telling() {
+    fn has_moved_is_true_from_a_tenth_of_change() {
         let table = [
             (None, 0, true),
             (Some(0), 0, false),

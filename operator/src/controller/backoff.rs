@@ -57,7 +57,7 @@ mod tests {
     use notification_hub_crds::NotificationHub;
 
     #[test]
-    fn delays_double_up_to_the_longest() {
+    fn backoff_delay_doubles_up_to_the_maximum() {
         let longest = u64::MAX / 1001 * 1001 - 1;
         assert_eq!(longest % 1001, 1000);
         let whole = |failures| delay(failures, longest).as_secs();
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn each_resource_has_its_own_count() {
+    fn backoff_counts_failures_per_resource() {
         let backoff = Backoff::default();
         let named = |name| ObjectRef::<NotificationHub>::new(name).erase();
         let (a, b) = (named("a"), named("b"));

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn secret_index_follows_what_hubs_name_and_keeps_nothing_of_those_that_are_gone() {
+    fn secret_index_follows_references_and_forgets_deleted_hubs() {
         let index = SecretIndex::default();
         index.index().set("x", "a", named(&["keys", "redis"]));
         index.index().set("x", "b", named(&["redis"]));

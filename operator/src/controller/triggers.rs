@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_concerns_the_hub_that_its_name_is_made_from() {
+    fn child_event_maps_to_hubs_by_name_suffix() {
         let map = hubs_of_child(store(vec![hub("a", "x"), hub("a-internal", "x"), hub("a", "y")]));
         let of = |name| names(map(object::<Secret>(name, "x")));
         assert_eq!(of("a"), ["x/a"]);

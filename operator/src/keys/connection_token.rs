@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_read_back_as_it_was_made_and_no_two_are_alike() {
+    fn connection_token_key_round_trips_and_is_unique() {
         let [key, other] = [(); 2].map(|()| ConnectionTokenKey::generate().expect("a key"));
         assert_eq!(ConnectionTokenKey::from_bytes(key.as_bytes()).as_ref(), Some(&key));
         assert_ne!(key, other);

@@ -155,7 +155,7 @@ mod tests {
     use notification_hub_crds::v1alpha1::KeyAlgorithm;
 
     #[test]
-    fn what_the_operator_makes_is_accepted() {
+    fn check_accepts_generated_keys() {
         for algorithm in [KeyAlgorithm::RS256, KeyAlgorithm::ES256] {
             let pair = KeyPair::generate(algorithm).expect("a pair");
             assert_eq!(check_entry("private.pem", pair.private_pem().as_bytes()), Ok(()));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn check_invalid_key_entry_returns_the_problem() {
         let table: [(&str, &[u8], EntryProblem); 7] = [
             ("a.pem", b"hello", EntryProblem::Pem),
             ("a.pem", b"-----BEGIN PUBLIC KEY-----\naGVsbG8=\n-----END PUBLIC KEY-----\n", EntryProblem::Pem),
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn other_entries_are_not_judged() {
+    fn check_ignores_entries_that_are_not_keys() {
         for name in ["ca.crt", "readme", "..data", ".hidden.pem"] {
             assert!(!is_key_entry(name));
             assert_eq!(check_entry(name, b"anything"), Ok(()), "{name}");

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pair_is_read_back_as_it_was_made() {
+    fn key_pair_round_trips_through_pem() {
         for algorithm in [KeyAlgorithm::RS256, KeyAlgorithm::ES256] {
             let made = KeyPair::generate(algorithm).expect("a pair");
             assert!(made.private_pem().starts_with("-----BEGIN PRIVATE KEY-----\n"));
@@ -123,13 +123,13 @@ mod tests {
     }
 
     #[test]
-    fn two_pairs_differ() {
+    fn key_pair_generate_gives_distinct_keys() {
         let kid = || KeyPair::generate(KeyAlgorithm::ES256).expect("a pair").jwk()["kid"].clone();
         assert_ne!(kid(), kid());
     }
 
     #[test]
-    fn what_is_no_private_key_is_not_read() {
+    fn key_pair_read_without_private_key_returns_none() {
         for text in [
             "hello",
             include_str!("../../tests/keys/p256-public.pem"),

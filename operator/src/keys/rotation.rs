@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table() {
+    fn plan_of_key_ring_and_time_matches_the_table() {
         let (a, b) = (made(KeyAlgorithm::ES256, MADE), made(KeyAlgorithm::ES256, ENDS - 180));
         let late = SigningKey { since: at(ENDS + 50), ..b.clone() };
         let old = PreviousKey { jwk: b.pair.jwk().clone(), until: Some(at(MADE + 24 * HOUR)) };
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn times_ahead_and_shorter_overlaps_are_brought_back() {
+    fn plan_clamps_future_times_and_overlaps() {
         let ahead = KeyRing {
             current: Some(made(KeyAlgorithm::ES256, ENDS)),
             next: None,
@@ -281,7 +281,7 @@ mod tests {
 
     /// Every second of three rotations, with an operator that is restarted all the time and sometimes away.
     #[test]
-    fn no_token_is_ever_refused_that_was_good_when_it_was_signed() {
+    fn rotation_with_restarts_keeps_every_signed_token_valid() {
         let policy = RotationPolicy {
             algorithm: KeyAlgorithm::ES256,
             rotate_every: Duration::from_secs(1000),

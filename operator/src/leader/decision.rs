@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table() {
+    fn decide_by_holder_and_age_matches_the_table() {
         let seen = Instant::now();
         let at = |seconds| seen + Duration::from_secs(seconds);
         let record = |holder: Option<&str>| LeaseRecord {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_stops_before_another_may_begin_even_while_a_call_hangs() {
+    fn timing_leader_stops_before_its_lease_expires() {
         let timing = ElectionTiming::default();
         assert!(timing.renew_deadline + crate::cluster::CALL_TIMEOUT <= timing.lease);
         assert!(timing.retry + crate::cluster::CALL_TIMEOUT < timing.renew_deadline, "one hanging call loses no lease");

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_pattern_lets_through_is_read_and_nothing_else() {
+    fn parse_accepts_exactly_the_schema_pattern() {
         let table =
             [("0s", 0), ("5m", 300_000), ("1h30m", 5_400_000), ("250ms", 250), ("1m1m", 120_000), ("2s5ms", 2005)];
         for (text, milliseconds) in table {

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn references_survive_parsing() {
+    fn image_reference_round_trips_or_is_rejected() {
         let digest = format!("host:5000/a/hub@{DIGEST}");
         for text in ["hub", "hub:1", "host:5000/hub", "host:5000/a/hub:1.2-x", "ghcr.io/a/hub:1", &digest] {
             assert_eq!(parse(text).to_string(), text);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spec_wins_part_by_part() {
+    fn image_spec_overrides_the_default_per_part() {
         let default = parse("ghcr.io/nh/hub:0.1.0");
         let spec = |repository: Option<&str>, tag: Option<&str>, digest: Option<&str>| Image {
             repository: repository.map(str::to_owned),

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_names_and_beginnings_pass_and_nothing_else() {
+    fn inherited_names_match_exactly_or_by_prefix() {
         let hub: NotificationHub = from_value(json!({
             "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub",
             "metadata": {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn inherited_names_invalid_pattern_is_rejected() {
         assert_eq!(names(""), names(" ,"));
         for text in ["*", "a*b", "a b", "/a", "a,*", "-"] {
             assert!(text.parse::<NamePatterns>().is_err(), "{text}");

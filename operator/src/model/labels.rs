@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_selector_is_frozen() {
+    fn selector_labels_never_change() {
         let name = HubName::parse("vault").expect("a name");
         let text: Vec<_> = selector(&name).iter().map(|(k, v)| format!("{k}={v}")).collect();
         assert_eq!(text, ["app.kubernetes.io/instance=vault", "app.kubernetes.io/name=notification-hub"]);

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_dns_1035_labels_of_at_most_40_characters() {
+    fn hub_name_other_than_short_dns_label_is_rejected() {
         for good in ["a", "vault", "v-1", &"v".repeat(40)] {
             assert!(HubName::parse(good).is_some(), "{good}");
         }
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_children_of_the_longest_name_fit_into_a_dns_label() {
+    fn child_names_of_longest_hub_name_fit_dns_labels() {
         let name = HubName::parse(&"v".repeat(MAX_HUB_NAME_CHARS)).expect("the longest name");
         for child in [name.internal_service(), name.metrics_service(), name.jwt_secret(), name.tokens_secret()] {
             assert!(child.len() <= 63, "{child}");

@@ -40,7 +40,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_what_somebody_wanted_counts() {
+    fn change_ignores_status_and_server_managed_metadata() {
         let object = |version: &str, port: i32| {
             json!({
                 "metadata": { "name": "a", "resourceVersion": version, "generation": version, "managedFields": [version] },

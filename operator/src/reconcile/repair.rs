@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn patch_nothing_in_the_way_is_none() {
+    fn patch_without_conflicting_entries_is_none() {
         assert_eq!(patch(&wanted(), &wanted()), None);
         let edited = deployment(
             json!([{ "containerPort": 5000, "name": "http" }, { "containerPort": 80, "name": "other" }]),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn patch_entry_in_the_way_takes_out_only_that_and_sets_all() {
+    fn patch_deletes_only_conflicting_entries_and_sets_all() {
         let patch_for = |ports: Value, env: Value, volumes: Value| {
             let patch = patch(&wanted(), &deployment(ports, env, volumes)).expect("a patch");
             let pod = &patch["spec"]["template"]["spec"];

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn rollout_pace_full_waits_until_one_is_over_or_stuck() {
+    async fn rollout_limiter_full_waits_for_finished_or_stuck_rollout() {
         let limiter = RolloutLimiter::new(2);
         assert!(limiter.try_start("a") && limiter.try_start("b") && !limiter.try_start("c"));
         assert!(limiter.try_start("a"), "it has begun already");

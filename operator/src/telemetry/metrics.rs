@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn hub_condition_follows_the_status_and_goes_with_the_hub() {
+    fn hub_condition_metric_follows_status_until_hub_is_deleted() {
         let metrics = Metrics::new().expect("metrics");
         let series =
             "notification_hub_operator_hub_condition{condition=\"Ready\",hub=\"vault\",hub_namespace=\"bitwarden\"}";
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_is_scraped() {
+    fn metrics_text_contains_every_metric_name() {
         let metrics = Metrics::new().expect("metrics");
         metrics.reconcile_started().finished(OUTCOMES[0]);
         metrics.set_conditions("bitwarden", "vault", &[ready("True")]);

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn costs_of_functions_are_their_own() {
+    fn profile_counts_only_self_cost_per_function() {
         let dump = "version: 1\npositions: line\nevents: Ir\nsummary: 60\n\nfl=(1) a.rs\nfn=(1) first\n10 5\n+2 7\n\
             cfn=(2) second\ncalls=3 0\n* 40\n\nfn=(2)\n20 40\nfn=(1)\n-1 8\n\ntotals: 60\n";
         let functions = vec![("second".to_owned(), 40), ("first".to_owned(), 20)];

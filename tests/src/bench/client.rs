@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_in_one_piece_and_byte_by_byte() {
+    fn client_progress_is_independent_of_input_splits() {
         let stream = [UPGRADE, ANSWER, PING, &push(111), &push(300), PING, &push(126)].concat();
         for size in [1, 2, 3, 7, stream.len()] {
             let mut client = connected();
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn stamps_are_found_wherever_the_pieces_end() {
+    fn client_finds_stamps_across_input_splits() {
         let payload = b"x@12@@00000000000000ff@000000000000000z-@0123456789abcdef";
         let frame = [&[BINARY, payload.len() as u8], payload.as_slice()].concat();
         let stream = [UPGRADE, ANSWER, &frame].concat();
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_and_closes_are_errors() {
+    fn client_rejected_upgrade_or_close_is_an_error() {
         let mut client = connected();
         let error = client.take(b"HTTP/1.1 401 Unauthorized\r\n\r\n").unwrap_err();
         assert_eq!(error.to_string(), "the upgrade was refused: HTTP/1.1 401 Unauthorized");

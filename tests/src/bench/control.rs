@@ -90,7 +90,7 @@ mod tests {
     use crate::bench::push::Push;
 
     #[test]
-    fn frames_have_the_length_that_is_asked_for() {
+    fn frame_new_has_the_requested_length() {
         for length in [2, 127, 130, 300] {
             let frame = Frame::new(length).unwrap();
             assert_eq!(frame.bytes().len(), length);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_told_apart() {
+    fn next_parses_pipelined_push_requests() {
         let host = SocketAddr::from(([127, 0, 0, 1], 80));
         let pushes = [
             Push { audience: Audience::User(17), stamp: Some(0xabc) },

@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn functions_are_shown_per_operation() {
+    fn count_table_lists_functions_per_operation() {
         let instructions = Instructions { user: 30.0, total: None };
         let mut count = Count { instructions, functions: vec![("first".to_owned(), 25), ("second".to_owned(), 5)] };
         let expected = "a push, by function:\n         2.5  first\n         0.5  second\n";

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nine_thousand_users_are_distinct_and_their_organisations_are_three_of_nine_hundred() {
+    fn population_users_are_distinct_with_three_of_900_organizations() {
         let users: HashSet<Uuid> = (0..9_000).map(|index| uuid(1, index)).collect();
         assert_eq!(users.len(), 9_000);
         let all: HashSet<Uuid> = (0..9_000).flat_map(organizations).collect();

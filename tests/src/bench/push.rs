@@ -110,12 +110,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_group_is_five_hundred_of_nine_thousand() {
+    fn audience_group_holds_500_of_9000_users() {
         assert_eq!((0..9_000).filter(|index| Audience::Group.holds(*index)).count(), 500);
     }
 
     #[test]
-    fn paths_are_read_as_they_are_written() {
+    fn audience_path_round_trips() {
         for audience in [Audience::Everybody, Audience::Group, Audience::User(8_999)] {
             assert_eq!(Audience::from_path(&audience.path()), Some(audience));
         }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_is_as_long_as_is_said() {
+    fn stamp_written_has_the_declared_length() {
         assert_eq!(written(u64::MAX).len(), STAMP);
     }
 }

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_numbers() {
+    fn report_write_creates_flat_json_of_numbers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/bench.json");
         report().write(&path).unwrap();
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_is_kept_or_missed() {
+    fn budget_kept_compares_figure_with_limit_and_control() {
         for (budget, hub, control, kept) in [
             (Budget::AtMost(10.0), 10.0, 0.0, true),
             (Budget::AtMost(10.0), 10.1, 99.0, false),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_misses_its_budget_is_explained() {
+    fn report_missed_budget_adds_its_profile() {
         let mut report = report();
         report.profile("a", "of a\n".to_owned());
         report.profile("c", "of c\n".to_owned());
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn small_figures_have_more_digits() {
+    fn digits_of_small_figures_have_more_decimals() {
         assert_eq!([0.456, 12.34, 1234.5, 400.0].map(digits), ["0.46", "12.3", "1234", "400"]);
     }
 }

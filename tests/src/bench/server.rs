@@ -351,7 +351,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metric_is_found_by_name_and_labels() {
+    fn metric_is_found_by_name_and_labels() {
         let text = "# HELP notification_hub_a_total x\nnotification_hub_a_total{b=\"c\"} 3\nnotification_hub_a 7\n";
         assert_eq!(metric(text, "a_total{b=\"c\"}"), Some(3.0));
         assert_eq!(metric(text, "a"), Some(7.0));

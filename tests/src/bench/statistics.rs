@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_by_rank() {
+    fn percentile_is_the_nearest_rank() {
         let mut hundred: Vec<u32> = (1..=100).rev().collect();
         assert_eq!(percentile(&mut hundred, 0.99), Some(99));
         assert_eq!(percentile(&mut hundred, 1.0), Some(100));
@@ -32,7 +32,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_is_a_value_that_was_measured() {
+    fn median_of_even_count_is_a_measured_value() {
         assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), Some(2.0));
         assert_eq!(p99_ms(vec![2_500_000]), Some(2.5));

@@ -110,7 +110,7 @@ impl<'a> Page<'a> {
 }
 
 #[test]
-fn a_bitwarden_moves_to_a_hub_and_back() {
+fn bitwarden_page_commands_migrate_to_a_hub_and_back() {
     namespace::with("bitwarden", |namespace| {
         let key = SigningKey::rs256()?;
         let page = Page::open(namespace, &key)?;

@@ -23,7 +23,7 @@ fn hub(more: &[(&str, Value)]) -> Value {
 }
 
 #[test]
-fn what_is_around_a_hub_comes_is_told_of_and_goes() {
+fn service_ingress_and_network_policy_follow_the_spec() {
     namespace::with("around", |namespace| {
         let service =
             json!({"type": "NodePort", "labels": {"team": "identity"}, "annotations": {"example.com/a": "b"}});

@@ -44,7 +44,7 @@ fn with_all() -> Value {
 }
 
 #[test]
-fn kinds_that_are_installed_later_are_picked_up() {
+fn optional_kinds_installed_later_are_applied_and_repaired() {
     namespace::with("optional", |namespace| {
         namespace.apply(&with_all())?;
         if !is_installed(namespace) {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 const KINDS: &str = "deployments,services,configmaps,secrets,serviceaccounts";
 
 #[test]
-fn a_push_comes_by_the_queue_and_the_source_can_be_changed() {
+fn queue_source_delivers_and_can_be_switched() {
     namespace::with("queue", |namespace| {
         let azurite = AzuritePod::start(namespace)?;
         // A ready pod is not yet one to which the Service leads.
@@ -78,7 +78,7 @@ fn a_push_comes_by_the_queue_and_the_source_can_be_changed() {
 }
 
 #[test]
-fn a_workload_identity_is_given_to_the_pods() {
+fn workload_identity_is_set_on_service_account_and_pods() {
     // Nobody gives out its tokens here: none of them runs.
     namespace::with("workload", |namespace| {
         let (url, id) = ("https://account.queue.core.windows.net", Uuid::new_v4().to_string());

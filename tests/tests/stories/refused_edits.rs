@@ -63,7 +63,7 @@ fn is_refused(namespace: &Namespace, edit: &Value, words: &str) -> Result<()> {
 }
 
 #[test]
-fn refused_edit_leaves_the_running_hub_as_it_was() {
+fn rejected_spec_edit_leaves_the_running_hub_unchanged() {
     namespace::with("refused-edits", |namespace| {
         namespace.apply(&hub(&json!({}), "ClusterIP"))?;
         namespace.wait_ready("vault")?;
@@ -103,7 +103,7 @@ fn refused_edit_leaves_the_running_hub_as_it_was() {
 }
 
 #[test]
-fn foreign_entries_in_the_way_are_replaced_without_a_second_owner() {
+fn conflicting_list_entries_are_replaced_without_a_second_owner() {
     namespace::with("foreign-entries", |namespace| {
         let variable =
             json!({ "spec": { "containers": [{ "name": "hub", "env": [{ "name": "PROXY", "value": "a" }] }] } });

@@ -17,7 +17,7 @@ use uuid::Uuid;
 const HUB: &str = "vault";
 
 #[test]
-fn pushes_reach_the_clients_of_every_pod_while_pods_come_and_go() {
+fn pushes_reach_clients_of_every_pod_across_scaling() {
     namespace::with("replicas", |namespace| {
         let sample = std::fs::read_to_string(folder().join("../crds/samples/replicas.yaml"))?;
         let mut sample: Value = serde_saphyr::from_str(&sample)?;

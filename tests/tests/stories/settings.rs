@@ -20,7 +20,7 @@ fn hub(spec: &Value) -> Value {
 }
 
 #[test]
-fn tokens_of_an_identity_server_are_judged_as_the_spec_says() {
+fn identity_server_tokens_are_validated_by_spec_auth() {
     namespace::with("identity", |namespace| {
         const ISSUER: &str = "https://identity.example.com";
         let (key, installation) = (SigningKey::rs256()?, Uuid::new_v4().to_string());
@@ -75,7 +75,7 @@ fn tokens_of_an_identity_server_are_judged_as_the_spec_says() {
 }
 
 #[test]
-fn a_redis_behind_tls_connects_replicas_by_channels_of_their_own() {
+fn redis_with_tls_acl_and_channel_prefix_connects_replicas() {
     namespace::with("tls", |namespace| {
         // Whoever uses other channels than these is refused there.
         redis_pod::start_behind_tls(namespace, "vault")?;
@@ -139,7 +139,7 @@ digest=$("${images[@]}" ls "name==$0" | grep -o 'sha256:[0-9a-f]*')
 echo "$digest""#;
 
 #[test]
-fn the_pods_run_the_image_that_the_spec_names() {
+fn pods_run_the_image_of_the_spec() {
     namespace::with("image", |namespace| {
         let secret = format!("{}{}", Uuid::new_v4(), Uuid::new_v4());
         namespace.set_secret("signing", "hub.secret", &secret)?;

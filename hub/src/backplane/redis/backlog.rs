@@ -81,7 +81,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     #[tokio::test]
-    async fn backlog_overflow_ends_by_itself_when_half_is_written() {
+    async fn backlog_overflow_ends_when_half_is_written() {
         let mut backlog = Backlog::default();
         let mut receipts = VecDeque::new();
         let mut count = 0;

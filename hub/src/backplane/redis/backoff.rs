@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn pause_outage_up_to_a_minute_redis_is_tried_within_a_second_of_its_return() {
+    fn pause_outage_below_a_minute_retries_within_a_second() {
         for random in [0, u64::MAX / 3, u64::MAX] {
             for pair in attempts(|_| random).windows(2) {
                 let bound = if pair[0] <= SHORT_OUTAGE { 1 } else { 3 };
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn pause_replicas_that_lost_redis_together_come_back_spread() {
+    fn pause_simultaneous_loss_spreads_replica_reconnects() {
         for (back, longest) in [(20, MAX_PAUSE), (100, MAX_PAUSE_OF_LONG_OUTAGE)] {
             let back = Duration::from_secs(back);
             let first = |replica: u64| {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_back_covers_their_longest_pause() {
+    fn others_are_back_exceeds_the_longest_pause_between_attempts() {
         for noticed_later in [Duration::ZERO, NOTICE_SKEW] {
             for pair in attempts(|_| u64::MAX).windows(2) {
                 let own = pair[0].saturating_sub(noticed_later);

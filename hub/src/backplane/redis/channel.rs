@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_audience_has_its_channel() {
+    fn channel_name_of_every_audience_round_trips() {
         let (channels, id) = (Channels::new("x"), Uuid::from_u128(0xabc));
         for client_type in ClientType::EVERY {
             for make in [Audience::User, Audience::Organization, Audience::Installation] {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_nothing() {
+    fn channel_read_unknown_name_returns_none() {
         let channels = Channels::new("Notifications");
         for suffix in [
             "",

@@ -168,7 +168,7 @@ mod tests {
     use std::cell::Cell;
 
     #[tokio::test]
-    async fn repeated_attempt_that_hangs_is_overtaken_by_the_next() {
+    async fn repeated_hanging_attempt_is_superseded_by_the_next() {
         let attempts = Cell::new(0);
         let attempt = || async {
             attempts.set(attempts.get() + 1);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn repeated_attempt_that_fails_is_the_outcome() {
+    async fn repeated_failing_attempt_returns_its_error_at_once() {
         let attempts = Cell::new(0);
         let attempt = || async {
             attempts.set(attempts.get() + 1);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn repeated_attempts_that_all_hang_end_after_the_timeout() {
+    async fn repeated_attempts_all_hanging_time_out() {
         let outcome = repeated(2 * NEXT_ATTEMPT_AFTER, std::future::pending::<Result<(), Lost>>).await;
         assert!(matches!(outcome, Err(Lost::Silent(_))));
     }

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_told() {
+    fn group_command_malformed_error_names_the_item() {
         for (bytes, wrong) in [
             (&b"\xc0"[..], "the command is no array"),
             (b"\x94\x01\xa1s\x01\xa1g", "the command has less than five items"),

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_of_another_server_is_the_same_push_here() {
+    fn incoming_push_of_another_replica_equals_the_sent_push() {
         for number in 0..=255 {
             let payload = Value::Map(vec![("Id".into(), Value::Id(OTHER))]);
             let notification =
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_goes_on_as_it_is() {
+    fn incoming_unknown_invocation_is_forwarded_unchanged() {
         let odd: [&[u8]; 4] = [
             b"\x0e\x96\x01\x80\xc0\xa4Echo\x91\xa2hi\x90",
             b"\x15\x95\x01\x80\xc0\xaeReceiveMessage\x90",
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn heartbeats_are_every_servers_own() {
+    fn incoming_heartbeat_is_recognized_on_main_hub_channel_only() {
         let frames = Protocol::EVERY.map(|protocol| (protocol, protocol::encode(protocol, ServerMessage::Heartbeat)));
         let bytes = published(&frames.each_ref().map(|(protocol, frame)| (*protocol, &frame[..])));
         let everyone = |hub| Channel::To(Audience::Everyone(hub));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_no_client_can_read_go_nowhere() {
+    fn incoming_invalid_frames_are_malformed() {
         const CALL: &[u8] = b"{\"type\":1,\"target\":\"T\",\"arguments\":[]}\x1e";
         for (frames, wrong) in [
             (&[][..], "there is a frame for no protocol of this hub"),

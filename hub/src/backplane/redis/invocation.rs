@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_is_told() {
+    fn invocation_malformed_error_names_the_item() {
         for (bytes, wrong) in [
             (&b""[..], "the message is no array"),
             (b"\xc0", "the message is no array"),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_third_item_of_another_kind_is_no_publisher() {
+    fn invocation_third_item_not_a_guid_yields_no_publisher() {
         for third in [&b"\xc0"[..], b"\xa4text", b"\xc4\x01x", b"\x80", &[&b"\xc4\x11"[..], &[0; 17]].concat()] {
             let bytes = [b"\x93\x90\x80", third].concat();
             assert_eq!(Invocation::read(&bytes).expect("fine").publisher, None, "{third:x?}");

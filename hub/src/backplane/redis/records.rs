@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_known_by_its_id() {
+    fn run_id_of_redis_prefixes_the_keys() {
         let records = Records::new("Notifications", Duration::from_secs(600), true, Duration::ZERO);
         let info = "# Server\r\nredis_version:7.0.15\r\nrun_id:0123456789abcdef\r\ntcp_port:6379\r\n";
         let run = records.run(info).expect("a run");
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn began_and_evictions_are_read_as_redis_tells_them() {
+    fn began_record_and_eviction_info_are_parsed() {
         let began = Began { at: Moment(7), evicted: 3 };
         assert_eq!((Began::read(&began.write()), Began::read("7"), Began::read("x 3")), (Some(began), None, None));
         let info = "maxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\nevicted_keys:12\r\n";
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn pushes_are_read_as_the_script_writes_them() {
+    fn last_pushes_record_of_the_script_is_parsed() {
         let device = Device::of("a device");
         let read = |by: &str, other: &str| pushes(&format!("1700000000123456 {by} {other}"));
         let last = Moment(1_700_000_000_123_456);

@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_bounded_by_pushes_and_by_bytes() {
+    fn room_is_limited_by_pushes_and_by_bytes() {
         let room = Room::new(2, 100);
         let large = room.try_take(90).expect("room");
         assert!(room.try_take(11).is_none());

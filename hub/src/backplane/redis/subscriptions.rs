@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_subscribes_and_the_last_unsubscribes() {
+    fn subscriptions_first_join_subscribes_and_last_leave_unsubscribes() {
         let mut subscriptions = Subscriptions::default();
         subscriptions.join(user(1));
         subscriptions.join(user(1));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_and_goes_between_two_looks_is_nothing() {
+    fn subscriptions_join_and_leave_between_changes_cancel_out() {
         let mut subscriptions = Subscriptions::default();
         subscriptions.join(user(1));
         subscriptions.leave(user(1));
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_connection_is_asked_for_everything() {
+    fn subscriptions_after_reconnect_subscribe_all_current_channels() {
         let mut subscriptions = Subscriptions::default();
         subscriptions.join(user(1));
         subscriptions.join(user(2));

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn decode_stream_item_is_skipped_behind_its_id_and_an_error_in_front_of_it() {
+    fn decode_stream_item_before_its_id_is_an_error() {
         for text in [
             r#"{"type":2,"invocationId":"9","item":5}"#,
             r#"{"invocationId":"9","item":5}"#,

@@ -246,7 +246,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_passed_over_is_as_long_as_what_is_read() {
+    fn skip_consumes_the_same_bytes_as_value() {
         let texts: [&[u8]; 12] = [
             b"\x07",
             b"\xc0",
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn names_hold_no_others() {
+    fn value_deeply_nested_map_key_returns_none() {
         assert_eq!(Reader::new(b"\x82\xa1a\x01\x05\x02").value(), Some(json!({ "a": 1, "5": 2 })));
         let mut nested = vec![0x81; 60];
         nested.extend_from_slice(&[0x01; 61]);

@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn raw_and_base64_are_the_same_push() {
+    fn read_raw_and_base64_yield_the_same_push() {
         let raw = read(PUSH);
         assert!(matches!(&raw, Content::Push(push) if push.kind == 99));
         assert_eq!(read(&base64(PUSH)), raw);
@@ -72,14 +72,14 @@ mod tests {
     }
 
     #[test]
-    fn blank_is_nothing_in_either_form() {
+    fn read_blank_raw_or_base64_is_blank() {
         for text in ["", " \n", &base64(" "), &base64("\u{feff}")] {
             assert_eq!(read(text), Content::Blank, "{text:?}");
         }
     }
 
     #[test]
-    fn everything_else_is_malformed_with_the_error_of_what_was_meant() {
+    fn read_invalid_text_is_malformed_with_its_parse_error() {
         let error = |text: &str| match read(text) {
             Content::Malformed(malformed) => malformed.to_string(),
             other => panic!("{text}: {other:?}"),

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_is_logged_when_it_begins_changes_or_goes_on_for_a_minute() {
+    fn fault_is_logged_on_start_change_and_every_minute() {
         let (faults, begin) = (Faults::default(), Instant::now());
         let at = |seconds: u64| begin + Duration::from_secs(seconds);
         assert_eq!(faults.note("receiving", "unreachable", at(0)), Some(1));

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_queue_is_polled_less_and_less_but_at_least_every_second() {
+    fn idle_pause_doubles_up_to_900_ms() {
         let mut pace = Pace::default();
         let pauses: Vec<u128> = (0..8).map(|_| pace.idle().as_millis()).collect();
         assert_eq!(pauses, [25, 50, 100, 200, 400, 800, 900, 900]);
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_answered_by_doubled_pauses_with_chance() {
+    fn after_faults_backoff_doubles_with_jitter_to_the_maximum() {
         let (mut least, mut most) = (after_faults(), after_faults());
         let least: Vec<u128> = (0..8).map(|_| least.pause(0).as_millis()).collect();
         let most: Vec<u128> = (0..8).map(|_| most.pause(u64::MAX).as_millis()).collect();

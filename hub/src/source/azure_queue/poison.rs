@@ -57,12 +57,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reason_stands_in_front_and_the_text_is_kept() {
+    fn poison_text_is_prefixed_with_the_reason() {
         assert_eq!(labelled("push:\nno", "{\"a\":\n1}", LARGEST_TEXT), "push: no\n{\"a\":\n1}");
     }
 
     #[test]
-    fn what_is_too_long_is_shortened_between_letters() {
+    fn poison_text_too_long_is_truncated_between_characters() {
         let whole = "x".repeat(LARGEST_TEXT - 3);
         assert_eq!(labelled("no", &whole, LARGEST_TEXT).len(), LARGEST_TEXT);
         assert!(!labelled("no", &whole, LARGEST_TEXT).ends_with(SHORTENED));

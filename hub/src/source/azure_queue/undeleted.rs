@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remembers_once_and_in_bounds() {
+    fn undeleted_returns_each_id_once_and_drops_the_oldest() {
         let undeleted = Undeleted::default();
         (0..=MOST).for_each(|id| undeleted.remember(&id.to_string()));
         assert!(!undeleted.take("0"), "the oldest is forgotten");

@@ -72,7 +72,7 @@ mod tests {
     use uuid::Uuid;
 
     #[test]
-    fn whom_a_push_is_for_decides_and_not_for_which_of_their_clients() {
+    fn worker_of_ignores_client_type_and_spreads_users() {
         let id = Uuid::new_v4();
         let of = |audience| worker_of(audience, 8);
         assert_eq!(of(Audience::User(id, ClientType::All)), of(Audience::User(id, ClientType::Web)));

@@ -235,7 +235,7 @@ fn answered(input: &[u8]) -> (String, Option<Ending>) {
 const HELLO: &str = "{\"protocol\":\"json\",\"version\":1}\u{1e}";
 
 #[test]
-fn a_session_answers_in_frames() {
+fn session_handshake_in_any_framing_is_answered_in_frames() {
     let hello = text(HELLO);
     let welcome = "\\x81\\x03{}\\x1e";
     assert_eq!(answered(&hello), (welcome.to_owned(), None));
@@ -253,7 +253,7 @@ fn a_session_answers_in_frames() {
 }
 
 #[test]
-fn a_ping_alone_is_known_at_a_glance() {
+fn is_alone_matches_only_a_single_complete_ping_frame() {
     let ping = b"\x02\x91\x06";
     let masked = |mask: [u8; 4], payload: &[u8]| {
         let hidden: Vec<u8> = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
@@ -275,7 +275,7 @@ fn a_ping_alone_is_known_at_a_glance() {
 }
 
 #[test]
-fn every_end_closes_the_websocket() {
+fn session_end_for_any_reason_sends_a_close_frame() {
     let hello = text(HELLO);
     let welcome = "\\x81\\x03{}\\x1e";
     let after = |frame: Vec<u8>| answered(&[hello.clone(), frame].concat());
@@ -293,7 +293,7 @@ fn every_end_closes_the_websocket() {
 }
 
 #[test]
-fn the_clock_and_the_hub_end_it_too() {
+fn handshake_timeout_and_drain_send_a_close_frame() {
     let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
     let mut outgoing = Outgoing::default();
     let Some(Overdue::End(ending)) = websocket.session.overdue(Tick(150), &TERMS) else { panic!("no end") };
@@ -310,7 +310,7 @@ fn the_clock_and_the_hub_end_it_too() {
 }
 
 #[test]
-fn between_messages_nothing_is_kept() {
+fn websocket_keeps_no_partial_state_between_messages() {
     let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
     let mut say = |bytes: &[u8]| {
         let mut outgoing = Outgoing::default();
