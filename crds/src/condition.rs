@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 
-use crate::schema::described_variants;
+use crate::schema::variant_descriptions;
 
 /// Type of a condition.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,9 +43,9 @@ impl ConditionType {
         ConditionType::Conflict,
     ];
 
-    /// Every type as it is written, with what it means when it is `True`.
-    pub fn described() -> Vec<(String, String)> {
-        described_variants::<ConditionType>()
+    /// Returns the name of every type, with what `True` means.
+    pub fn descriptions() -> Vec<(String, String)> {
+        variant_descriptions::<ConditionType>()
     }
 
     /// The `type` as it is written.
@@ -143,9 +143,9 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason as it is written, with the conditions that have it and what it means.
-    pub fn described() -> Vec<(String, String)> {
-        described_variants::<Reason>()
+    /// Returns the name of every reason, with the conditions that have it and its meaning.
+    pub fn descriptions() -> Vec<(String, String)> {
+        variant_descriptions::<Reason>()
     }
 
     /// The `reason` as it is written.

@@ -1,9 +1,9 @@
-//! The fields of the resource one by one, as its definition describes them.
+//! Lists the fields and validation rules of the resource from the schema in its CRD. No I/O.
 
 use serde_json::Value;
 
-/// What the sentence begins with that ends a description and tells the default.
-const DEFAULT: &str = "Defaults to ";
+/// Beginning of the last sentence of a description, which states the default.
+const DEFAULT_PREFIX: &str = "Defaults to ";
 
 /// A field of the resource.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,16 +12,16 @@ pub struct Field {
     pub path: String,
     /// Whether it has to be there if what it belongs to is.
     pub required: bool,
-    /// What the definition says of it.
+    /// Its schema.
     pub schema: Value,
 }
 
 /// A rule that the API server enforces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The field that it is about.
+    /// Path of the field that it applies to.
     pub path: String,
-    /// What the API server says to those who break it.
+    /// Message of the API server if the rule is violated.
     pub message: String,
 }
 
@@ -29,13 +29,13 @@ impl Field {
     /// What it means, without its default.
     pub fn meaning(&self) -> String {
         let text = self.description();
-        text.split(DEFAULT).next().unwrap_or_default().trim_end().to_owned()
+        text.split(DEFAULT_PREFIX).next().unwrap_or_default().trim_end().to_owned()
     }
 
-    /// What it is if it is not given.
+    /// Returns the default that the description states, or `None` if it states none.
     pub fn default(&self) -> Option<String> {
         let text = self.description();
-        let (_, default) = text.split_once(DEFAULT)?;
+        let (_, default) = text.split_once(DEFAULT_PREFIX)?;
         Some(default.trim_end_matches('.').to_owned())
     }
 
@@ -55,7 +55,7 @@ impl Field {
     }
 }
 
-/// Every field of the resource, those of an object behind it; `schema` is the whole definition's.
+/// Returns every field of the resource. The fields of an object follow it. `schema` is the schema of the whole resource.
 pub fn fields(schema: &Value) -> Vec<Field> {
     let mut fields = Vec::new();
     collect_fields("", schema, &mut fields);
@@ -68,32 +68,32 @@ fn collect_fields(path: &str, schema: &Value, fields: &mut Vec<Field>) {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         let required = required.is_some_and(|names| names.iter().any(|each| each == name));
         fields.push(Field { path: path.clone(), required, schema: property.clone() });
-        let (path, schema) = inside(property, &path);
+        let (path, schema) = nested_fields_of(property, &path);
         collect_fields(&path, schema, fields);
     }
 }
 
-/// Where the fields of a field are: in the items, if it is a list.
-fn inside<'a>(schema: &'a Value, path: &str) -> (String, &'a Value) {
+/// Returns the path and schema that hold the fields of a field: those of the items if it is a list.
+fn nested_fields_of<'a>(schema: &'a Value, path: &str) -> (String, &'a Value) {
     match schema.get("items") {
         Some(items) => (format!("{path}[]"), items),
         None => (path.to_owned(), schema),
     }
 }
 
-/// Every rule of the definition.
+/// Returns every validation rule of the schema.
 pub fn rules(schema: &Value) -> Vec<Rule> {
-    let mut rules = rules_of("", schema);
+    let mut rules = collect_rules("", schema);
     for field in fields(schema) {
-        rules.extend(rules_of(&field.path, &field.schema));
+        rules.extend(collect_rules(&field.path, &field.schema));
         if let Some(items) = field.schema.get("items") {
-            rules.extend(rules_of(&field.path, items));
+            rules.extend(collect_rules(&field.path, items));
         }
     }
     rules
 }
 
-fn rules_of(path: &str, schema: &Value) -> Vec<Rule> {
+fn collect_rules(path: &str, schema: &Value) -> Vec<Rule> {
     let written = schema["x-kubernetes-validations"].as_array();
     let text = |rule: &Value, key: &str| rule[key].as_str().unwrap_or_default().to_owned();
     let rule = |rule| Rule { path: format!("{path}{}", text(rule, "fieldPath")), message: text(rule, "message") };

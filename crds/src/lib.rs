@@ -4,7 +4,7 @@
 //! GitOps tools would show them as drift. Defaults live in the operator.
 
 pub mod condition;
-pub mod definition;
+pub mod crd;
 pub mod field;
 mod schema;
 pub mod v1alpha1;
@@ -23,7 +23,7 @@ pub const STATUS_FIELD_MANAGER: &str = "notificationhub.rs/status";
 /// Annotation of a resource: with the value `true` the operator changes nothing of the hub, and tells what is waiting.
 pub const PAUSED_ANNOTATION: &str = "notificationhub.rs/paused";
 
-/// Field manager for the number of pods in the moment in which it passes to an autoscaler.
+/// Field manager that owns the number of pods while the operator hands it over to an autoscaler.
 pub const HAND_OVER_FIELD_MANAGER: &str = "notificationhub.rs/hand-over";
 
 /// Annotation of a Secret without a controller that has the name of a hub's own, such as one from a backup: with the value

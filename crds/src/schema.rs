@@ -3,8 +3,8 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
 use serde_json::{Value, json};
 
-/// Every variant of an enum of names, with its documentation.
-pub(crate) fn described_variants<T: JsonSchema>() -> Vec<(String, String)> {
+/// Returns the name and doc comment of every variant of a fieldless enum.
+pub(crate) fn variant_descriptions<T: JsonSchema>() -> Vec<(String, String)> {
     let schema = schema_for!(T);
     let text = |variant: &Value, key: &str| variant[key].as_str().map(|text| text.replace('\n', " "));
     let variants = schema.get("oneOf").and_then(Value::as_array).into_iter().flatten();

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::ConditionType;
-use notification_hub_crds::definition::{definition, definition_yaml};
+use notification_hub_crds::crd::{crd_json, crd_yaml};
 use notification_hub_crds::field::{self, fields};
 use serde::Deserialize;
 use serde_json::Value;
@@ -28,7 +28,7 @@ fn is_current(path: &str, generated: &str) {
 
 #[test]
 fn committed_crd_equals_generated_crd() {
-    is_current("crds/yaml/notificationhubs.yaml", &definition_yaml().expect("the definition prints"));
+    is_current("crds/yaml/notificationhubs.yaml", &crd_yaml().expect("the definition prints"));
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn committed_reference_equals_generated_reference() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     let committed = std::fs::read_to_string(file).expect("the page");
     let (head, _) = committed.split_once(reference::MARKER).expect("a head, and the marker");
-    let version = &definition().expect("a definition")["spec"]["versions"][0];
+    let version = &crd_json().expect("a definition")["spec"]["versions"][0];
     let page = reference::page(version, &reference::samples());
     is_current(path, &format!("{head}{}{page}", reference::MARKER));
 }
@@ -67,7 +67,7 @@ fn walk(path: &str, value: &Value, see: &mut impl FnMut(&str, &Value)) {
 }
 
 fn schema() -> Value {
-    definition().expect("a definition")["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+    crd_json().expect("a definition")["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn status_conditions_description_lists_every_condition_type() {
 #[test]
 fn schema_has_no_nullable_default_or_empty_list() {
     let mut found = Vec::new();
-    walk("", &definition().expect("a definition"), &mut |path, value| match value {
+    walk("", &crd_json().expect("a definition"), &mut |path, value| match value {
         Value::Array(items) if items.is_empty() => found.push(format!("{path}: empty list")),
         Value::Null => found.push(format!("{path}: null")),
         Value::Object(map) if map.contains_key("nullable") => found.push(format!("{path}: nullable")),
@@ -178,7 +178,7 @@ fn validation_rules_all_have_a_rejected_case() {
 
 #[test]
 fn crd_declares_scale_subresource_printer_columns_and_condition_map() {
-    let version = &definition().expect("a definition")["spec"]["versions"][0].clone();
+    let version = &crd_json().expect("a definition")["spec"]["versions"][0].clone();
     assert_eq!(version["subresources"]["scale"]["specReplicasPath"], ".spec.replicas");
     assert_eq!(version["subresources"]["scale"]["statusReplicasPath"], ".status.replicas");
     assert_eq!(version["subresources"]["scale"]["labelSelectorPath"], ".status.selector");

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use notification_hub_crds::NotificationHub;
-use notification_hub_crds::definition::definition;
+use notification_hub_crds::crd::crd_json;
 use notification_hub_crds::field::{Field, fields};
 use serde_json::Value;
 
@@ -31,8 +31,8 @@ fn samples_round_trip_through_types_without_loss() {
 /// They are the examples of `docs/resource.md`.
 #[test]
 fn samples_cover_every_spec_field() {
-    let definition = definition().expect("a definition");
-    let fields = fields(&definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]);
+    let crd = crd_json().expect("a definition");
+    let fields = fields(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]);
     let samples = samples();
     let is_shown = |field: &Field| samples.iter().any(|(_, sample)| field.is_set_in(sample));
     let of_the_spec: Vec<_> = fields.iter().filter(|field| field.path.starts_with("spec.")).collect();

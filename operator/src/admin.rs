@@ -1,6 +1,6 @@
 //! The process's own HTTP listener: liveness, readiness, metrics.
 //!
-//! It runs on the same thread as everything else: that it answers shows that the process is not stuck.
+//! It runs on the only thread of the process: an answer shows that this thread is not stuck.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

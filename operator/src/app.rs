@@ -1,4 +1,4 @@
-//! Puts the process together: listener, election, controllers, signals; and takes it apart in the opposite order.
+//! Starts the parts of the process and stops them in reverse order: listener, election, controllers, signals.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,17 +12,17 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::admin::{self, Admin};
-use crate::cluster::in_time;
+use crate::cluster::with_timeout;
 use crate::config::Config;
 use crate::context::Context;
-use crate::leader::{Election, Ended, Leadership, LeaseStore, Timing};
+use crate::leader::{Election, ElectionOutcome, ElectionTiming, Leadership, LeaseStore};
 use crate::telemetry::metrics::Metrics;
-use crate::{controller, outdated, signals};
+use crate::{controller, crd_skew, signals};
 
-/// Why the process ended otherwise than it was asked to.
+/// Why the process ended without being asked to.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is no way to the API server.
+pub enum AppError {
+    /// No client for the API server can be created.
     #[error("cannot connect to the Kubernetes API server: {0}")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The address of `--metrics-address` cannot be had.
@@ -45,13 +45,13 @@ pub enum Error {
 }
 
 /// Runs until a signal, or until the lease is lost.
-pub async fn run(config: Config) -> Result<(), Error> {
-    let stop = signals::stop().map_err(Error::Signals)?;
+pub async fn run(config: Config) -> Result<(), AppError> {
+    let stop = signals::stop().map_err(AppError::Signals)?;
     let metrics = Arc::new(Metrics::new()?);
     let ready = Arc::new(AtomicBool::new(false));
 
     let address = config.metrics_address;
-    let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+    let listener = TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         namespaces = config.namespaces.join(","),
@@ -62,34 +62,34 @@ pub async fn run(config: Config) -> Result<(), Error> {
     );
     tokio::spawn(admin::serve(listener, Admin { ready: ready.clone(), metrics: metrics.clone() }));
 
-    let client = Client::try_default().await.map_err(|error| Error::Client(error.into()))?;
+    let client = Client::try_default().await.map_err(|error| AppError::Client(error.into()))?;
     tokio::spawn(watch_readiness(client.clone(), ready));
     let identity = identity();
-    let (leadership, election) = elect(&client, &config, &identity);
+    let (leadership, election) = start_election(&client, &config, &identity);
     let context = Context::new(client.clone(), leadership.clone(), identity, metrics.clone(), config.defaults)
         .with_max_concurrent_rollouts(config.max_concurrent_rollouts.get());
 
-    let work = work(client, &config.namespaces, Arc::new(context), leadership, stop.clone());
+    let work = run_controllers(client, &config.namespaces, Arc::new(context), leadership, stop.clone());
     let Some((election, end_election)) = election else {
-        metrics.leads(true);
+        metrics.set_leader(true);
         work.await;
         return Ok(());
     };
     let (work, mut election) = (std::pin::pin!(work), election);
     tokio::select! {
         () = work => {}
-        _ = &mut election => return Err(Error::LeaseLost),
+        _ = &mut election => return Err(AppError::LeaseLost),
     }
     // Only now, when nothing is being written any more, may another process begin.
     end_election.send_replace(true);
     match election.await {
-        Ok(Ended::Released) => Ok(()),
-        Ok(Ended::Lost) | Err(_) => Err(Error::LeaseLost),
+        Ok(ElectionOutcome::Released) => Ok(()),
+        Ok(ElectionOutcome::Lost) | Err(_) => Err(AppError::LeaseLost),
     }
 }
 
-/// Reconciles from when this process leads to when it is asked to stop.
-async fn work(
+/// Runs the controllers from the time this process leads until it is asked to stop.
+async fn run_controllers(
     client: Client,
     namespaces: &[String],
     context: Arc<Context>,
@@ -97,27 +97,27 @@ async fn work(
     mut stop: watch::Receiver<bool>,
 ) {
     let asked = stop.clone();
-    let gained = std::pin::pin!(leadership.gained());
+    let gained = std::pin::pin!(leadership.wait_until_leader());
     let asked_first = std::pin::pin!(stop.wait_for(|stop| *stop));
     if let Either::Right(_) = futures_util::future::select(gained, asked_first).await {
         return;
     }
-    context.metrics.leads(true);
+    context.metrics.set_leader(true);
     tokio::spawn({
         let context = context.clone();
-        async move { outdated::tell(&context).await }
+        async move { crd_skew::report(&context).await }
     });
     controller::run(client, namespaces, context, asked).await;
     tracing::info!("every pass is over");
 }
 
-type RunningElection = (JoinHandle<Ended>, watch::Sender<bool>);
+type RunningElection = (JoinHandle<ElectionOutcome>, watch::Sender<bool>);
 
-fn elect(client: &Client, config: &Config, identity: &str) -> (Leadership, Option<RunningElection>) {
-    let Some(name) = &config.lease_name else { return (Leadership::Alone, None) };
+fn start_election(client: &Client, config: &Config, identity: &str) -> (Leadership, Option<RunningElection>) {
+    let Some(name) = &config.lease_name else { return (Leadership::NoElection, None) };
     let namespace = config.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let (election, leadership) =
-        Election::new(LeaseStore::new(client.clone(), &namespace, name, identity, Timing::default()));
+        Election::new(LeaseStore::new(client.clone(), &namespace, name, identity, ElectionTiming::default()));
     let (end, ended) = watch::channel(false);
     (leadership, Some((tokio::spawn(election.run(ended)), end)))
 }
@@ -135,7 +135,7 @@ fn identity() -> String {
 
 /// Ready once the API server has answered.
 async fn watch_readiness(client: Client, ready: Arc<AtomicBool>) {
-    while let Err(error) = in_time(client.apiserver_version()).await {
+    while let Err(error) = with_timeout(client.apiserver_version()).await {
         tracing::warn!(%error, "the API server does not answer");
         sleep(Duration::from_secs(2)).await;
     }

@@ -1,4 +1,4 @@
-//! What time it is, in whole seconds: as the API server stores it.
+//! The wall clock, in whole seconds, as the API server stores times.
 
 use std::sync::Arc;
 

@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use crate::leader::Leadership;
 use crate::schema;
 
-/// A call that takes longer is given up. With the renewal deadline of ten seconds before it, it ends before another
-/// process can take a lease of fifteen.
+/// Timeout of a call. Together with the renewal deadline of 10 s it ends before another process can acquire the lease,
+/// which lasts 15 s.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a call failed.
@@ -29,7 +29,7 @@ pub enum CallError {
     /// No answer in time.
     #[error("no answer within {} s", CALL_TIMEOUT.as_secs())]
     Timeout,
-    /// Not begun: somebody else may be leading.
+    /// Not sent: another process may be the leader.
     #[error("this process does not lead")]
     NotLeading,
     /// The API server's answer.
@@ -85,12 +85,13 @@ impl CallError {
         }
     }
 
-    /// Whether what was applied is of another shape than the definition says. The server gives it no code of its own.
-    pub fn is_misshapen(&self) -> bool {
+    /// Whether the applied object does not match the schema of its kind. The API server has no status code of its own
+    /// for this.
+    pub fn is_schema_mismatch(&self) -> bool {
         self.status().is_some_and(|it| it.code == 500 && it.message.contains("failed to create typed patch object"))
     }
 
-    /// Whether it is so because of fields that the definition has not got.
+    /// Whether the applied object has fields that the CRD does not declare.
     pub fn is_undeclared_field(&self) -> bool {
         self.status().is_some_and(|it| it.code == 500 && it.message.contains("field not declared in schema"))
     }
@@ -117,30 +118,30 @@ impl<K> Kind for K where
 pub struct Cluster {
     client: Client,
     leadership: Leadership,
-    rehearses: bool,
+    is_dry_run: bool,
 }
 
 impl Cluster {
     /// Calls through `client`, and writes while `leadership` holds.
     pub fn new(client: Client, leadership: Leadership) -> Cluster {
-        Cluster { client, leadership, rehearses: false }
+        Cluster { client, leadership, is_dry_run: false }
     }
 
-    /// The same API server, but what is written to children changes nothing there: the server tells what would come of
-    /// it (a dry run).
-    pub fn rehearsal(&self) -> Cluster {
-        Cluster { rehearses: true, ..self.clone() }
+    /// Returns a handle to the same API server whose writes to children are dry runs: the API server answers with the
+    /// result and stores nothing.
+    pub fn dry_run(&self) -> Cluster {
+        Cluster { is_dry_run: true, ..self.clone() }
     }
 
-    /// Whether nothing is changed.
-    pub fn rehearses(&self) -> bool {
-        self.rehearses
+    /// Whether writes to children are dry runs.
+    pub fn is_dry_run(&self) -> bool {
+        self.is_dry_run
     }
 
     /// An object, if it exists.
     pub async fn get<K: Kind>(&self, namespace: &str, name: &str) -> Result<Option<K>, CallError> {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        in_time(api.get_opt(name)).await
+        with_timeout(api.get_opt(name)).await
     }
 
     /// An object's metadata, if it exists.
@@ -150,13 +151,13 @@ impl Cluster {
         name: &str,
     ) -> Result<Option<PartialObjectMeta<K>>, CallError> {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        in_time(api.get_metadata_opt(name)).await
+        with_timeout(api.get_metadata_opt(name)).await
     }
 
     /// The objects with these labels, not newer than the API server has them at hand.
     pub async fn list<K: Kind>(&self, namespace: &str, labels: &str) -> Result<Vec<K>, CallError> {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        Ok(in_time(api.list(&ListParams::default().labels(labels).match_any())).await?.items)
+        Ok(with_timeout(api.list(&ListParams::default().labels(labels).match_any())).await?.items)
     }
 
     /// The metadata of the objects with these labels.
@@ -166,16 +167,16 @@ impl Cluster {
         labels: &str,
     ) -> Result<Vec<PartialObjectMeta<K>>, CallError> {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        Ok(in_time(api.list_metadata(&ListParams::default().labels(labels))).await?.items)
+        Ok(with_timeout(api.list_metadata(&ListParams::default().labels(labels))).await?.items)
     }
 
     /// Deletes an object of ours, but not another one that has come to its name. One that is gone is fine.
     pub async fn delete<K: Kind>(&self, object: &PartialObjectMeta<K>) -> Result<(), CallError> {
-        self.may_write()?;
+        self.ensure_leading()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let same = Preconditions { uid: object.uid(), resource_version: None };
-        let params = DeleteParams { dry_run: self.rehearses, ..DeleteParams::default().preconditions(same) };
-        match in_time(api.delete(&object.name_any(), &params)).await {
+        let params = DeleteParams { dry_run: self.is_dry_run, ..DeleteParams::default().preconditions(same) };
+        match with_timeout(api.delete(&object.name_any(), &params)).await {
             Err(CallError::Refused(status)) if status.code == 404 => Ok(()),
             result => result.map(drop),
         }
@@ -183,40 +184,45 @@ impl Cluster {
 
     /// Applies an object of ours. With `force` fields that others have changed are taken back.
     pub async fn apply<K: Kind>(&self, object: &K, force: bool) -> Result<K, CallError> {
-        self.may_write()?;
+        self.ensure_leading()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
-        let params = PatchParams { force, dry_run: self.rehearses, ..PatchParams::apply(FIELD_MANAGER) };
-        in_time(api.patch(&object.name_any(), &params, &Patch::Apply(object))).await
+        let params = PatchParams { force, dry_run: self.is_dry_run, ..PatchParams::apply(FIELD_MANAGER) };
+        with_timeout(api.patch(&object.name_any(), &params, &Patch::Apply(object))).await
     }
 
-    /// Applies fields of an object of ours in the name of whoever comes next. Refused if somebody has changed them since.
+    /// Applies fields of a child with the field manager for hand-overs, without force. Fails with a conflict if another
+    /// field manager has changed them.
     pub async fn hand_over<K: Kind>(&self, namespace: &str, name: &str, fields: &Value) -> Result<K, CallError> {
-        self.may_write()?;
+        self.ensure_leading()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
-        let params = PatchParams { dry_run: self.rehearses, ..PatchParams::apply(HAND_OVER_FIELD_MANAGER) };
-        in_time(api.patch(name, &params, &Patch::Apply(fields))).await
+        let params = PatchParams { dry_run: self.is_dry_run, ..PatchParams::apply(HAND_OVER_FIELD_MANAGER) };
+        with_timeout(api.patch(name, &params, &Patch::Apply(fields))).await
     }
 
-    /// Forgets what a field manager owns other than by applying it: `kept` is what remains of the object's managed fields.
-    pub async fn keep_managed_fields<K: Kind>(&self, object: &K, kept: &[ManagedFieldsEntry]) -> Result<(), CallError> {
-        self.may_write()?;
+    /// Replaces the managed fields of an object by `kept`.
+    pub async fn replace_managed_fields<K: Kind>(
+        &self,
+        object: &K,
+        kept: &[ManagedFieldsEntry],
+    ) -> Result<(), CallError> {
+        self.ensure_leading()?;
         let api: Api<PartialObjectMeta<K>> =
             Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let patch = json!({ "metadata": { "resourceVersion": object.resource_version(), "managedFields": kept } });
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        in_time(api.patch_metadata(&object.name_any(), &params, &Patch::Merge(patch))).await.map(drop)
+        with_timeout(api.patch_metadata(&object.name_any(), &params, &Patch::Merge(patch))).await.map(drop)
     }
 
     /// Changes an object of ours by a strategic merge patch.
     pub async fn patch<K: Kind>(&self, object: &K, patch: &Value) -> Result<K, CallError> {
-        self.may_write()?;
+        self.ensure_leading()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
-            dry_run: self.rehearses,
+            dry_run: self.is_dry_run,
             ..PatchParams::default()
         };
-        in_time(api.patch(&object.name_any(), &params, &Patch::Strategic(patch))).await
+        with_timeout(api.patch(&object.name_any(), &params, &Patch::Strategic(patch))).await
     }
 
     /// Applies a status. `patch` is the resource with the resourceVersion that the status was computed from, so that a
@@ -227,29 +233,29 @@ impl Cluster {
         name: &str,
         patch: &P,
     ) -> Result<NotificationHub, CallError> {
-        self.may_write()?;
+        self.ensure_leading()?;
         let api: Api<NotificationHub> = Api::namespaced(self.client.clone(), namespace);
         let params = PatchParams::apply(STATUS_FIELD_MANAGER).force();
-        in_time(api.patch_status(name, &params, &Patch::Apply(patch))).await
+        with_timeout(api.patch_status(name, &params, &Patch::Apply(patch))).await
     }
 
-    /// The resource's schema of the definition that is installed; none if none is published.
+    /// Returns the resource's schema in the installed CRD, or `None` if the API server does not publish it.
     pub async fn served_schema(&self) -> Result<Option<Value>, CallError> {
         let document = async {
-            let request = Request::get(schema::path()).body(Vec::new()).map_err(kube::Error::HttpError)?;
+            let request = Request::get(schema::openapi_path()).body(Vec::new()).map_err(kube::Error::HttpError)?;
             self.client.request(request).await
         };
-        Ok(schema::find(in_time(document).await?))
+        Ok(schema::find_schema(with_timeout(document).await?))
     }
 
-    /// Whether a write may begin now.
-    pub fn may_write(&self) -> Result<(), CallError> {
-        if self.leadership.holds() { Ok(()) } else { Err(CallError::NotLeading) }
+    /// Fails with [`CallError::NotLeading`] unless this process leads now.
+    pub fn ensure_leading(&self) -> Result<(), CallError> {
+        if self.leadership.is_leader() { Ok(()) } else { Err(CallError::NotLeading) }
     }
 }
 
-/// Waits for a call's answer, but not for ever.
-pub async fn in_time<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
+/// Waits for a call's answer for at most [`CALL_TIMEOUT`].
+pub async fn with_timeout<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
     match tokio::time::timeout(CALL_TIMEOUT, call).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(CallError::Timeout),

@@ -1,4 +1,4 @@
-//! The operator's own configuration: every option judged, every problem reported at once. Pure.
+//! The operator's own configuration: checks every option and reports all problems at once. No I/O.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::RunArguments;
 use crate::model::defaults::Defaults;
 use crate::model::image::ImageReference;
-use crate::model::inheritance::{Inheritance, Names};
+use crate::model::inheritance::{Inheritance, NamePatterns};
 use crate::telemetry::logging::LogFormat;
 
 /// The image of hubs that do not name one.
@@ -70,7 +70,7 @@ impl Config {
             problems.push(format!("--{flag} ({variable}): {message}"));
         };
         // A set: two controllers for one namespace would work on the same resources at once.
-        let namespaces: BTreeSet<String> = given(&arguments.namespaces)
+        let namespaces: BTreeSet<String> = non_empty(&arguments.namespaces)
             .into_iter()
             .flat_map(|list| list.split(','))
             .map(|name| name.trim().to_owned())
@@ -78,38 +78,40 @@ impl Config {
         for name in namespaces.iter().filter(|name| !is_label(name)) {
             wrong("namespaces", format!("{name:?} is no name of a namespace"));
         }
-        let election = parsed("leader-election", &arguments.leader_election, true, "give true or false", &mut wrong);
-        let lease_name = given(&arguments.lease_name).unwrap_or(DEFAULT_LEASE_NAME);
+        let election =
+            parse_or_default("leader-election", &arguments.leader_election, true, "give true or false", &mut wrong);
+        let lease_name = non_empty(&arguments.lease_name).unwrap_or(DEFAULT_LEASE_NAME);
         if !is_label(lease_name) {
             wrong("lease-name", format!("{lease_name:?}: give a DNS label"));
         }
-        let lease_namespace = given(&arguments.lease_namespace);
+        let lease_namespace = non_empty(&arguments.lease_namespace);
         if let Some(name) = lease_namespace.filter(|name| !is_label(name)) {
             wrong("lease-namespace", format!("{name:?} is no name of a namespace"));
         }
         let anywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080));
-        let metrics_address = parsed(
+        let metrics_address = parse_or_default(
             "metrics-address",
             &arguments.metrics_address,
             anywhere,
             "give an IP address and a port",
             &mut wrong,
         );
-        let max_concurrent_rollouts = parsed(
+        let max_concurrent_rollouts = parse_or_default(
             "max-concurrent-rollouts",
             &arguments.max_concurrent_rollouts,
             DEFAULT_MAX_CONCURRENT_ROLLOUTS,
             "give a number above 0",
             &mut wrong,
         );
-        let hub_image = given(&arguments.defaults.hub_image).unwrap_or(DEFAULT_HUB_IMAGE).parse::<ImageReference>();
-        let log_filter = given(&arguments.log_level).unwrap_or("info").parse::<EnvFilter>();
-        let log_format = parsed("log-format", &arguments.log_format, LogFormat::Json, "give json or text", &mut wrong);
+        let hub_image = non_empty(&arguments.defaults.hub_image).unwrap_or(DEFAULT_HUB_IMAGE).parse::<ImageReference>();
+        let log_filter = non_empty(&arguments.log_level).unwrap_or("info").parse::<EnvFilter>();
+        let log_format =
+            parse_or_default("log-format", &arguments.log_format, LogFormat::Json, "give json or text", &mut wrong);
         let mut inherited = |flag: &str, option: &Option<String>| {
-            let names = given(option).unwrap_or_default().parse::<Names>();
+            let names = non_empty(option).unwrap_or_default().parse::<NamePatterns>();
             names.unwrap_or_else(|error| {
                 wrong(flag, error.to_string());
-                Names::default()
+                NamePatterns::default()
             })
         };
         let inheritance = Inheritance {
@@ -134,19 +136,20 @@ impl Config {
     }
 }
 
-/// An option that was given. Charts pass on empty values for what nobody set.
-fn given(option: &Option<String>) -> Option<&str> {
+/// Returns the value of an option, or `None` if it is absent or empty. Charts pass empty values for options that are
+/// not set.
+fn non_empty(option: &Option<String>) -> Option<&str> {
     option.as_deref().filter(|text| !text.is_empty())
 }
 
-fn parsed<T: FromStr>(
+fn parse_or_default<T: FromStr>(
     flag: &str,
     option: &Option<String>,
     default: T,
     expected: &str,
     wrong: &mut impl FnMut(&str, String),
 ) -> T {
-    let Some(text) = given(option) else { return default };
+    let Some(text) = non_empty(option) else { return default };
     text.parse().unwrap_or_else(|_| {
         wrong(flag, format!("{text:?}: {expected}"));
         default

@@ -1,4 +1,4 @@
-//! What every pass of the reconciler has at hand.
+//! The state that all reconciles of this process share.
 
 use std::sync::Arc;
 
@@ -8,22 +8,22 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::cluster::{Cluster, in_time};
-use crate::conditions::as_note;
+use crate::cluster::{Cluster, with_timeout};
+use crate::conditions::event_note;
 use crate::connections::Connections;
 use crate::controller::backoff::Backoff;
 use crate::controller::secret_index::SecretIndex;
 use crate::leader::Leadership;
 use crate::model::defaults::Defaults;
-use crate::optional::Served;
 use crate::reconcile::apply_cache::ApplyCache;
-use crate::reconcile::pace::RolloutPace;
+use crate::reconcile::rollout_limiter::RolloutLimiter;
 use crate::telemetry::metrics::Metrics;
+use crate::third_party::ServedKinds;
 
-/// Name under which Events are reported.
-pub const CONTROLLER: &str = "notification-hub-operator";
+/// Name of the controller in Events.
+pub const CONTROLLER_NAME: &str = "notification-hub-operator";
 
-/// What every pass of the reconciler has at hand. One for the whole process: Events are aggregated by the one recorder.
+/// State that all reconciles share. One per process: its recorder aggregates Events.
 pub struct Context {
     /// The API server.
     pub cluster: Cluster,
@@ -34,22 +34,22 @@ pub struct Context {
     pub backoff: Backoff,
     /// The time.
     pub clock: Clock,
-    /// How many clients the hubs have.
+    /// Last known numbers of clients.
     pub connections: Connections,
-    /// Which optional kinds the cluster knows.
-    pub served: watch::Sender<Served>,
-    /// What the configuration says of every hub.
+    /// Third-party kinds that the API server serves.
+    pub served: watch::Sender<ServedKinds>,
+    /// Defaults of every hub, from the configuration.
     pub defaults: Defaults,
-    /// What needs no write.
-    pub applied: ApplyCache,
-    /// How many rollouts may begin.
-    pub pace: RolloutPace,
-    /// Which hubs name which Secrets.
-    pub secrets: SecretIndex,
+    /// Children that need no write.
+    pub apply_cache: ApplyCache,
+    /// Limit of concurrent rollouts.
+    pub rollout_limiter: RolloutLimiter,
+    /// Index of the hubs that refer to each Secret.
+    pub secret_index: SecretIndex,
 }
 
 impl Context {
-    /// Puts it together for a process called `instance`.
+    /// Creates the context of a process whose identity is `instance`.
     pub fn new(
         client: Client,
         leadership: Leadership,
@@ -57,7 +57,7 @@ impl Context {
         metrics: Arc<Metrics>,
         defaults: Defaults,
     ) -> Context {
-        let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(instance) };
+        let reporter = Reporter { controller: CONTROLLER_NAME.to_owned(), instance: Some(instance) };
         Context {
             cluster: Cluster::new(client.clone(), leadership),
             recorder: Recorder::new(client, reporter),
@@ -67,15 +67,15 @@ impl Context {
             connections: Connections::default(),
             served: watch::Sender::default(),
             defaults,
-            applied: ApplyCache::default(),
-            pace: RolloutPace::default(),
-            secrets: SecretIndex::default(),
+            apply_cache: ApplyCache::default(),
+            rollout_limiter: RolloutLimiter::default(),
+            secret_index: SecretIndex::default(),
         }
     }
 
-    /// Lets so many rollouts be under way at once that no spec has asked for.
+    /// Sets the maximum number of concurrent rollouts that no change of a spec has caused.
     pub fn with_max_concurrent_rollouts(self, limit: usize) -> Context {
-        Context { pace: RolloutPace::new(limit), ..self }
+        Context { rollout_limiter: RolloutLimiter::new(limit), ..self }
     }
 
     /// Publishes an Event, while this process leads. One that cannot be published is no reason to fail: log and conditions
@@ -88,12 +88,12 @@ impl Context {
         reason: String,
         note: String,
     ) {
-        if self.cluster.may_write().is_err() {
+        if self.cluster.ensure_leading().is_err() {
             return;
         }
-        let (action, note) = (action.to_owned(), Some(as_note(note)));
+        let (action, note) = (action.to_owned(), Some(event_note(note)));
         let event = Event { type_, reason, note, action, secondary: None };
-        if let Err(error) = in_time(self.recorder.publish(&event, regarding)).await {
+        if let Err(error) = with_timeout(self.recorder.publish(&event, regarding)).await {
             tracing::warn!(object = regarding.name, %error, "an Event could not be published");
         }
     }

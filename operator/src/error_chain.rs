@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
-/// Displays an error and its causes, separated by colons. A cause that the text before it has told already is left out: many
-/// errors, ours and those of libraries, display their cause themselves.
+/// Displays an error and its causes, separated by colons. A cause that the text before it has told already is left out:
+/// many errors, ours and those of libraries, display their cause themselves.
 pub struct ErrorChain<'a>(pub &'a (dyn Error + 'static));
 
 impl fmt::Display for ErrorChain<'_> {

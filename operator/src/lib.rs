@@ -2,17 +2,17 @@
 //!
 //! ```text
 //!  watches ──> controller ──> reconcile:  dereference → validate → build → apply → prune → status
-//!                                         (reads)       (pure)     (pure)  (writes, deletes, writes)
+//!                                         (reads)       (no I/O)   (no I/O) (writes, deletes, writes)
 //! ```
 //!
-//! - [`controller`] decides which resource is looked at, and when.
-//! - [`reconcile`] is one look at one resource; its first and last three steps talk to the API server, through
-//!   [`cluster`] only.
-//! - [`model`] is a checked hub, [`build`] the objects that it should have, [`conditions`] what its status says,
-//!   [`keys`] the keys that sign tokens: pure.
-//! - [`optional`] are the kinds that a cluster need not know, and which of them it does.
-//! - [`connections`] asks the pods how many clients they have.
-//! - [`outdated`] tells when the definition is older than the operator, by the schema that is [`schema`].
+//! - [`controller`] decides which resource is reconciled, and when.
+//! - [`reconcile`] reconciles one resource once. Its first and last three steps call the API server, through [`cluster`]
+//!   only.
+//! - [`model`] is a validated hub, [`build`] builds its desired objects, [`conditions`] computes its status, [`keys`] are the
+//!   keys that sign tokens. No I/O.
+//! - [`third_party`] are the kinds of other projects, and the discovery of those that the API server serves.
+//! - [`connections`] scrapes the number of clients from the pods.
+//! - [`crd_skew`] reports a CRD that is older than the operator, with [`schema`], the resource's schema at the API server.
 //! - [`leader`] sees to it that one process writes at a time, [`admin`] and [`telemetry`] tell of the process itself,
 //!   [`app`] puts it together, [`error_chain`] displays an error with its causes, [`commands`] are what the program does beside running.
 
@@ -30,14 +30,14 @@ pub mod config;
 pub mod connections;
 pub mod context;
 pub mod controller;
+pub mod crd_skew;
 pub mod error_chain;
 pub mod keys;
 pub mod leader;
 pub mod model;
-pub mod optional;
-pub mod outdated;
 pub mod permissions;
 pub mod reconcile;
 pub mod schema;
 pub mod signals;
 pub mod telemetry;
+pub mod third_party;

@@ -16,21 +16,21 @@ use notification_hub_operator::error_chain::ErrorChain;
 use notification_hub_operator::{app, telemetry};
 use output::OutputClosed;
 
-/// Wrong usage or configuration.
-const USAGE: u8 = 2;
+/// Exit status for wrong usage or configuration.
+const EXIT_USAGE: u8 = 2;
 
-/// `diff`: something would change.
-const DIFFERENT: u8 = 1;
+/// Exit status of `diff` if something would change.
+const EXIT_DIFFERENT: u8 = 1;
 
-/// `diff`: what would change can't be told, or would not be carried out.
-const UNKNOWN: u8 = 2;
+/// Exit status of `diff` if the changes are unknown or something blocks them.
+const EXIT_UNKNOWN: u8 = 2;
 
 fn main() -> ExitCode {
-    run(Cli::parse().command).unwrap_or_else(|error| failed(&error, ExitCode::FAILURE))
+    run(Cli::parse().command).unwrap_or_else(|error| report_failure(&error, ExitCode::FAILURE))
 }
 
-/// Prints why a command failed, unless it is only that nobody reads its output any more.
-fn failed(error: &anyhow::Error, status: ExitCode) -> ExitCode {
+/// Prints the error of a failed command. A closed standard output is not an error.
+fn report_failure(error: &anyhow::Error, status: ExitCode) -> ExitCode {
     if error.is::<OutputClosed>() {
         return ExitCode::SUCCESS;
     }
@@ -40,22 +40,23 @@ fn failed(error: &anyhow::Error, status: ExitCode) -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Crd => output::print_text(notification_hub_crds::definition::definition_yaml()?)?,
+        Command::Crd => output::print_text(notification_hub_crds::crd::crd_yaml()?)?,
         Command::Version => output::print_text(concat!(env!("CARGO_PKG_VERSION"), "\n"))?,
         Command::CheckPermissions(arguments) => {
-            let Some(config) = judged(&arguments) else { return Ok(ExitCode::from(USAGE)) };
-            return runtime()?.block_on(check(&config));
+            let Some(config) = parse_config(&arguments) else { return Ok(ExitCode::from(EXIT_USAGE)) };
+            return runtime()?.block_on(run_check_permissions(&config));
         }
         Command::Diff(arguments) => {
-            let config = judged(&RunArguments { defaults: arguments.defaults.clone(), ..RunArguments::default() });
-            let Some(config) = config else { return Ok(ExitCode::from(USAGE)) };
-            let differed = runtime()?.block_on(differ(&arguments, &config));
-            return Ok(differed.unwrap_or_else(|error| failed(&error, ExitCode::from(UNKNOWN))));
+            let config =
+                parse_config(&RunArguments { defaults: arguments.defaults.clone(), ..RunArguments::default() });
+            let Some(config) = config else { return Ok(ExitCode::from(EXIT_USAGE)) };
+            let differed = runtime()?.block_on(run_diff(&arguments, &config));
+            return Ok(differed.unwrap_or_else(|error| report_failure(&error, ExitCode::from(EXIT_UNKNOWN))));
         }
         Command::Run(arguments) => {
-            let Some(config) = judged(&arguments) else { return Ok(ExitCode::from(USAGE)) };
+            let Some(config) = parse_config(&arguments) else { return Ok(ExitCode::from(EXIT_USAGE)) };
             telemetry::logging::init(config.log_filter.clone(), config.log_format);
-            // Passes wait for the API server nearly all the time: one thread is plenty, and a stuck one shows in /livez.
+            // Reconciles wait for the API server nearly all the time: one thread is enough, and a stuck one fails /livez.
             runtime()?.block_on(app::run(config))?;
         }
     }
@@ -66,8 +67,8 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// The configuration, unless what is wrong with it was told.
-fn judged(arguments: &RunArguments) -> Option<Config> {
+/// Returns the configuration, or `None` after printing its problems.
+fn parse_config(arguments: &RunArguments) -> Option<Config> {
     Config::new(arguments).inspect_err(|problems| problems.iter().for_each(output::print_error)).ok()
 }
 
@@ -75,9 +76,9 @@ async fn client() -> anyhow::Result<Client> {
     Client::try_default().await.context("cannot connect to the Kubernetes API server")
 }
 
-async fn check(config: &Config) -> anyhow::Result<ExitCode> {
+async fn run_check_permissions(config: &Config) -> anyhow::Result<ExitCode> {
     let client = client().await?;
-    let needs = check_permissions::needs(config, client.default_namespace());
+    let needs = check_permissions::required_permissions(config, client.default_namespace());
     let count = needs.len();
     let missing = check_permissions::missing(&client, needs).await?;
     if missing.is_empty() {
@@ -89,7 +90,7 @@ async fn check(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-async fn differ(arguments: &DiffArguments, config: &Config) -> anyhow::Result<ExitCode> {
+async fn run_diff(arguments: &DiffArguments, config: &Config) -> anyhow::Result<ExitCode> {
     let file = &arguments.file;
     let read = if file == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
     let yaml = read.with_context(|| file.clone())?;
@@ -98,8 +99,8 @@ async fn differ(arguments: &DiffArguments, config: &Config) -> anyhow::Result<Ex
     // The status tells, even if nobody reads the rest.
     let _ = found.iter().try_for_each(|difference| output::print_text(&difference.text));
     let status = match () {
-        () if found.iter().any(|difference| difference.blocked) => UNKNOWN,
-        () if found.iter().any(|difference| difference.changes) => DIFFERENT,
+        () if found.iter().any(|difference| difference.blocked) => EXIT_UNKNOWN,
+        () if found.iter().any(|difference| difference.changes) => EXIT_DIFFERENT,
         () => return Ok(ExitCode::SUCCESS),
     };
     Ok(ExitCode::from(status))

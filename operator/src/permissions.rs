@@ -1,5 +1,5 @@
-//! What the operator has to be allowed to do, each with its reason. The chart's roles say the same; a test compares
-//! this list with what the operator does. Pure.
+//! The permissions that the operator needs, each with its reason. The chart's roles say the same. A test compares this list
+//! with the calls that the operator makes. No I/O.
 
 /// Where a permission has to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,14 +21,15 @@ pub struct Permission {
     pub resource: &'static str,
     /// What is done with it.
     pub verbs: &'static [&'static str],
-    /// Why, in a sentence.
-    pub why: &'static str,
+    /// Why the operator needs it, in a sentence.
+    pub reason: &'static str,
 }
 
-const CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
+/// Verbs on a kind of child that every hub has.
+const PERMANENT_CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
 
-/// Of a child that a hub need not have.
-const OPTIONAL_CHILD: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
+/// Verbs on a kind of child that a hub may stop having.
+const DELETABLE_CHILD: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
 /// Everything that the operator does.
 pub const PERMISSIONS: &[Permission] = &[
@@ -37,125 +38,125 @@ pub const PERMISSIONS: &[Permission] = &[
         group: "notificationhub.rs",
         resource: "notificationhubs",
         verbs: &["list", "watch"],
-        why: "To learn which hubs are wanted.",
+        reason: "To learn which hubs are wanted.",
     },
     Permission {
         scope: Scope::Watched,
         group: "notificationhub.rs",
         resource: "notificationhubs/status",
         verbs: &["patch"],
-        why: "To tell how each of them is.",
+        reason: "To tell how each of them is.",
     },
     Permission {
         scope: Scope::Watched,
         group: "apps",
         resource: "deployments",
-        verbs: CHILD,
-        why: "The pods of a hub; get to see whose it is before anything is written, patch is server-side apply.",
+        verbs: PERMANENT_CHILD,
+        reason: "The pods of a hub; get to see whose it is before anything is written, patch is server-side apply.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "serviceaccounts",
-        verbs: CHILD,
-        why: "The identity of a hub's pods, which has no rights.",
+        verbs: PERMANENT_CHILD,
+        reason: "The identity of a hub's pods, which has no rights.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "configmaps",
-        verbs: CHILD,
-        why: "The log level of a hub, which changes without a restart.",
+        verbs: PERMANENT_CHILD,
+        reason: "The log level of a hub, which changes without a restart.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "services",
-        verbs: OPTIONAL_CHILD,
-        why: "The ways to a hub for clients, senders and metrics; delete for the senders' when they put notifications on a queue instead.",
+        verbs: DELETABLE_CHILD,
+        reason: "The ways to a hub for clients, senders and metrics; delete for the senders' when they put notifications on a queue instead.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "secrets",
-        verbs: OPTIONAL_CHILD,
-        why: "Get to check the keys, addresses and passwords that a spec names; create, patch and delete for the generated keys; watched by metadata only.",
+        verbs: DELETABLE_CHILD,
+        reason: "Get to check the keys, addresses and passwords that a spec names; create, patch and delete for the generated keys; watched by metadata only.",
     },
     Permission {
         scope: Scope::Watched,
         group: "autoscaling",
         resource: "horizontalpodautoscalers",
-        verbs: OPTIONAL_CHILD,
-        why: "Who decides how many pods a hub has; delete for a hub whose spec says it.",
+        verbs: DELETABLE_CHILD,
+        reason: "Who decides how many pods a hub has; delete for a hub whose spec says it.",
     },
     Permission {
         scope: Scope::Watched,
         group: "policy",
         resource: "poddisruptionbudgets",
-        verbs: OPTIONAL_CHILD,
-        why: "How many pods of a hub may be taken from it at once; delete for a hub that has no more than one.",
+        verbs: DELETABLE_CHILD,
+        reason: "How many pods of a hub may be taken from it at once; delete for a hub that has no more than one.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "pods",
         verbs: &["list"],
-        why: "To ask a hub's pods how many clients they have.",
+        reason: "To ask a hub's pods how many clients they have.",
     },
     Permission {
         scope: Scope::Watched,
         group: "networking.k8s.io",
         resource: "ingresses",
-        verbs: OPTIONAL_CHILD,
-        why: "The way to a hub from outside that expose.ingress asks for.",
+        verbs: DELETABLE_CHILD,
+        reason: "The way to a hub from outside that expose.ingress asks for.",
     },
     Permission {
         scope: Scope::Watched,
         group: "networking.k8s.io",
         resource: "networkpolicies",
-        verbs: OPTIONAL_CHILD,
-        why: "Who may reach a hub's pods, where networkPolicy asks for it.",
+        verbs: DELETABLE_CHILD,
+        reason: "Who may reach a hub's pods, where networkPolicy asks for it.",
     },
     Permission {
         scope: Scope::Watched,
         group: "gateway.networking.k8s.io",
         resource: "httproutes",
-        verbs: OPTIONAL_CHILD,
-        why: "The way to a hub from outside that expose.httpRoute asks for.",
+        verbs: DELETABLE_CHILD,
+        reason: "The way to a hub from outside that expose.httpRoute asks for.",
     },
     Permission {
         scope: Scope::Watched,
         group: "monitoring.coreos.com",
         resource: "servicemonitors",
-        verbs: OPTIONAL_CHILD,
-        why: "By which Prometheus finds a hub's metrics, where monitoring.serviceMonitor asks for it.",
+        verbs: DELETABLE_CHILD,
+        reason: "By which Prometheus finds a hub's metrics, where monitoring.serviceMonitor asks for it.",
     },
     Permission {
         scope: Scope::Watched,
         group: "monitoring.coreos.com",
         resource: "podmonitors",
-        verbs: OPTIONAL_CHILD,
-        why: "The same, where monitoring.podMonitor asks for it.",
+        verbs: DELETABLE_CHILD,
+        reason: "The same, where monitoring.podMonitor asks for it.",
     },
     Permission {
         scope: Scope::Watched,
         group: "keda.sh",
         resource: "scaledobjects",
-        verbs: OPTIONAL_CHILD,
-        why: "Who decides how many pods a hub has, where autoscaling.keda asks for it.",
+        verbs: DELETABLE_CHILD,
+        reason: "Who decides how many pods a hub has, where autoscaling.keda asks for it.",
     },
     Permission {
         scope: Scope::Watched,
         group: "events.k8s.io",
         resource: "events",
         verbs: &["create", "patch"],
-        why: "To tell of changes; patch counts repetitions.",
+        reason: "To tell of changes; patch counts repetitions.",
     },
     Permission {
         scope: Scope::Own,
         group: "coordination.k8s.io",
         resource: "leases",
         verbs: &["get", "create", "update"],
-        why: "To have one operator write at a time; not needed with --leader-election=false.",
+        reason: "To have one operator write at a time; not needed with --leader-election=false.",
     },
 ];

@@ -1,18 +1,18 @@
-//! The resource's schema as the API server has it: of a definition that may be older than this operator. Pure.
+//! The resource's schema at the API server, from a CRD that may be older than this operator. No I/O.
 //!
-//! The server drops fields of a spec that the definition has not got, and refuses a status with such fields as a whole.
+//! The API server drops fields of a spec that the CRD lacks, and refuses a status with such fields as a whole.
 
 use kube::Resource;
 use notification_hub_crds::NotificationHub;
 use serde_json::Value;
 
-/// Where the API server publishes it, for everybody who is logged in.
-pub fn path() -> String {
+/// Returns the path of the OpenAPI document of the resource's group. Every authenticated client may read it.
+pub fn openapi_path() -> String {
     format!("/openapi/v3/apis/{}", NotificationHub::api_version(&()))
 }
 
-/// The resource's schema in a document of OpenAPI.
-pub fn find(mut document: Value) -> Option<Value> {
+/// Returns the resource's schema in an OpenAPI document, or `None` if the document lacks it.
+pub fn find_schema(mut document: Value) -> Option<Value> {
     let schemas = document.pointer_mut("/components/schemas")?.as_object_mut()?;
     let is_ours = |schema: &Value| {
         let kinds = schema["x-kubernetes-group-version-kind"].as_array();
@@ -25,46 +25,46 @@ pub fn find(mut document: Value) -> Option<Value> {
     schemas.values_mut().find(|schema| is_ours(schema)).map(Value::take)
 }
 
-/// The fields that `known` has and `served` has not, in the order of `known`.
-pub fn missing(known: &Value, served: &Value) -> Vec<String> {
+/// Returns the paths of the fields that `known` has and `served` lacks, in the order of `known`.
+pub fn missing_fields(known: &Value, served: &Value) -> Vec<String> {
     let mut fields = Vec::new();
-    compare(String::new(), known, served, &mut fields);
+    collect_missing(String::new(), known, served, &mut fields);
     fields
 }
 
-fn compare(path: String, known: &Value, served: &Value, missing: &mut Vec<String>) {
+fn collect_missing(path: String, known: &Value, served: &Value, missing: &mut Vec<String>) {
     for (name, field) in known["properties"].as_object().into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         match served["properties"].get(name) {
-            Some(served) => compare(path, field, served, missing),
-            None if keeps_all(served) => {}
+            Some(served) => collect_missing(path, field, served, missing),
+            None if preserves_unknown_fields(served) => {}
             None => missing.push(path),
         }
     }
     for within in ["items", "additionalProperties"] {
         if let (Some(known), Some(served)) = (known.get(within), served.get(within)) {
-            compare(format!("{path}[]"), known, served, missing);
+            collect_missing(format!("{path}[]"), known, served, missing);
         }
     }
 }
 
-/// Takes out of `value` what `served` has not got.
-pub fn keep(value: &mut Value, served: &Value) {
+/// Removes the fields from `value` that `served` lacks.
+pub fn retain_known_fields(value: &mut Value, served: &Value) {
     match value {
         Value::Object(fields) => {
             if let Some(properties) = served["properties"].as_object() {
-                fields.retain(|name, _| properties.contains_key(name) || keeps_all(served));
+                fields.retain(|name, _| properties.contains_key(name) || preserves_unknown_fields(served));
             }
             for (name, field) in fields {
-                keep(field, served["properties"].get(name).unwrap_or(&served["additionalProperties"]));
+                retain_known_fields(field, served["properties"].get(name).unwrap_or(&served["additionalProperties"]));
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| keep(item, &served["items"])),
+        Value::Array(items) => items.iter_mut().for_each(|item| retain_known_fields(item, &served["items"])),
         _ => {}
     }
 }
 
-fn keeps_all(schema: &Value) -> bool {
+fn preserves_unknown_fields(schema: &Value) -> bool {
     schema["x-kubernetes-preserve-unknown-fields"] == true
 }
 
@@ -93,10 +93,10 @@ mod tests {
             "list": list(json!({ "a": text })),
             "map": map(json!({ "a": text })),
         }));
-        assert_eq!(missing(&known, &served), ["spec.new", "list[].new", "map[].new"]);
-        assert_eq!(missing(&known, &known), [""; 0]);
+        assert_eq!(missing_fields(&known, &served), ["spec.new", "list[].new", "map[].new"]);
+        assert_eq!(missing_fields(&known, &known), [""; 0]);
         let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-        assert_eq!(missing(&known, &anything), [""; 0]);
+        assert_eq!(missing_fields(&known, &anything), [""; 0]);
     }
 
     #[test]
@@ -111,7 +111,7 @@ mod tests {
         let mut value = json!({
             "a": "1", "new": "2", "list": [{ "a": "1", "new": "2" }], "map": { "x": "1" }, "any": { "a": "1", "b": "2" },
         });
-        keep(&mut value, &served);
+        retain_known_fields(&mut value, &served);
         let kept = json!({ "a": "1", "list": [{ "a": "1" }], "map": { "x": "1" }, "any": { "a": "1", "b": "2" } });
         assert_eq!(value, kept);
     }
@@ -122,7 +122,7 @@ mod tests {
         let document = json!({ "components": { "schemas": {
             "a": {}, "b": of("NotificationHubList"), "c": of("NotificationHub"),
         } } });
-        assert_eq!(find(document), Some(of("NotificationHub")));
-        assert_eq!(find(json!({ "components": {} })), None);
+        assert_eq!(find_schema(document), Some(of("NotificationHub")));
+        assert_eq!(find_schema(json!({ "components": {} })), None);
     }
 }

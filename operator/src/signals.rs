@@ -3,8 +3,8 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Exit status of a process that a second signal has ended.
-const ABORTED: i32 = 130;
+/// Exit status after a second signal.
+const ABORTED_EXIT_STATUS: i32 = 130;
 
 /// Turns true at the first signal.
 pub fn stop() -> std::io::Result<watch::Receiver<bool>> {
@@ -18,7 +18,7 @@ pub fn stop() -> std::io::Result<watch::Receiver<bool>> {
             }
             if asked_before {
                 tracing::warn!("a second signal: ending at once");
-                std::process::exit(ABORTED);
+                std::process::exit(ABORTED_EXIT_STATUS);
             }
             tracing::info!("asked to end: finishing what has begun");
             sender.send_replace(true);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    HUBS, P256_PRIVATE, REDIS_URL, condition, hub, key, message, passed, secret, settled, smallest, with_redis,
+    HUBS, P256_PRIVATE, REDIS_URL, condition, hub, key, message, reconcile_vault, secret, settled, smallest, with_redis,
 };
 
 fn restored(api: &FakeApi, name: &str, entries: &[(&str, &str)], annotations: Value) -> Value {
@@ -18,7 +18,7 @@ async fn restored_signing_key_with_adopt_annotation_is_adopted() {
     let api = FakeApi::new();
     let restored = restored(&api, "vault-jwt", &[("private.pem", P256_PRIVATE)], json!({}));
     api.create(hub("vault", smallest()));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Conflict".into()));
     assert!(
         message(&api, "vault", "Ready").contains("notificationhub.rs/adopt"),
@@ -38,7 +38,7 @@ async fn restored_signing_key_with_adopt_annotation_is_adopted() {
     let owner = &adopted["metadata"]["ownerReferences"][0];
     assert_eq!((&owner["uid"], &owner["controller"]), (&uid, &json!(true)), "it goes with its hub");
     let version = api.version();
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(api.changes_since(version), [""; 0]);
 }
 
@@ -56,7 +56,7 @@ async fn restored_token_key_is_adopted_unless_controlled_by_another() {
     let controlled = json!([{ "apiVersion": "v1", "kind": "X", "name": "x", "uid": "other", "controller": true }]);
     api.edit(&key("secrets", "vault-tokens"), |it| it["metadata"]["ownerReferences"] = controlled);
     api.create(hub("vault", with_redis("redis", 2)));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Conflict".into()), "it is controlled by another");
 
     api.edit(&key("secrets", "vault-tokens"), |it| it["metadata"]["ownerReferences"] = json!([]));

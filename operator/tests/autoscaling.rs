@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
 use crate::common::fixtures::{
-    HUBS, REDIS_URL, condition, context, hub, key, message, pass, passed, secret, settled, with_autoscaling, with_redis,
+    HUBS, REDIS_URL, condition, context, hub, key, message, reconcile_once, reconcile_vault, secret, settled,
+    with_autoscaling, with_redis,
 };
 
 const AUTOSCALER: (&str, &str) = ("autoscaling/horizontalpodautoscalers", "vault");
@@ -48,7 +49,7 @@ async fn is_left_to_the_autoscaler(api: &FakeApi) {
         assert_eq!(count(api), decided);
         assert_eq!(condition(api, "vault", "Ready"), ("True".into(), "Available".into()));
         let version = api.version();
-        passed(api).await;
+        reconcile_vault(api).await;
         assert_eq!(api.changes_since(version), [""; 0], "{decided}");
     }
 }
@@ -105,7 +106,7 @@ async fn autoscaler_is_deleted_before_replicas_are_set() {
     let api = up(from_two_to_five()).await;
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_redis("redis", 3));
     api.take_calls();
-    passed(&api).await;
+    reconcile_vault(&api).await;
     let calls = api.take_calls();
     let at = |call: &str| calls.iter().position(|each| each == call).unwrap_or_else(|| panic!("no {call}: {calls:#?}"));
     let written = calls.iter().rposition(|call| call == "patch deployments vault").expect("a write");
@@ -122,7 +123,7 @@ async fn switch_to_autoscaling_survives_a_fault_of_every_call() {
     };
     let calls = {
         let api = switched().await;
-        passed(&api).await;
+        reconcile_vault(&api).await;
         api.take_calls()
     };
     // A dry run, the hand-over, and the apply.
@@ -131,13 +132,13 @@ async fn switch_to_autoscaling_survives_a_fault_of_every_call() {
         for (index, call) in calls.iter().enumerate() {
             let api = switched().await;
             api.inject(index, fault);
-            let result = pass(&api, &context(&api), "vault").await;
+            let result = reconcile_once(&api, &context(&api), "vault").await;
             assert_eq!(result.is_err(), !call.contains("events"), "{fault:?} at {call}: {result:?}");
             assert_eq!(count(&api), 3, "{fault:?} at {call}");
             settled(&api).await;
             assert_eq!(count(&api), 3, "{fault:?} at {call}");
             decide(&api, 4);
-            passed(&api).await;
+            reconcile_vault(&api).await;
             assert_eq!(count(&api), 4, "{fault:?} at {call}");
         }
     }
@@ -160,7 +161,7 @@ async fn invalid_autoscaling_is_reported_without_crd_validation() {
         let api = FakeApi::new();
         api.create(secret("redis", &[("url", REDIS_URL)]));
         api.create(hub("vault", spec));
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "InvalidSpec".into()), "{told}");
         assert_eq!(message(&api, "vault", "Ready"), told);
     }

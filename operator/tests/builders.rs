@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use k8s_openapi::jiff::Timestamp;
-use notification_hub_operator::build::{Desired, build};
-use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, Signing};
+use notification_hub_operator::build::{DesiredObjects, build};
+use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, SigningKey};
 use notification_hub_operator::model::ValidatedHub;
-use notification_hub_operator::optional::OptionalKind;
-use notification_hub_operator::reconcile::dereference::{Fetched, Kept, Stored};
+use notification_hub_operator::reconcile::dereference::{FetchedReferences, ManagedSecret, StoredKeys};
 use notification_hub_operator::reconcile::validate::validate;
+use notification_hub_operator::third_party::ThirdPartyKind;
 use serde_json::{Value, json};
 
 use crate::common::fixtures::{
@@ -196,7 +196,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
 }
 
 /// Builds a spec, with a key that is always the same.
-pub fn built(spec: Value) -> Desired {
+pub fn built(spec: Value) -> DesiredObjects {
     build(&validated(spec)).expect("objects")
 }
 
@@ -206,8 +206,8 @@ pub fn validated(spec: Value) -> ValidatedHub {
     resource["metadata"]["uid"] = json!("6a8b9d3e-0000-4000-8000-000000000001");
     let resource: notification_hub_crds::NotificationHub = serde_json::from_value(resource).expect("a hub");
     let at = Timestamp::from_second(1_767_225_600).expect("a time");
-    let pair = KeyPair::read(P256_PRIVATE).expect("a key");
-    let ring = KeyRing { current: Some(Signing { pair, since: at }), ..KeyRing::default() };
+    let pair = KeyPair::from_pem(P256_PRIVATE).expect("a key");
+    let ring = KeyRing { current: Some(SigningKey { pair, since: at }), ..KeyRing::default() };
     let secrets = [
         secret("keys", &[("a.pem", P256_PUBLIC)]),
         secret("vault-signing-keys", &[("a.pem", P256_PUBLIC)]),
@@ -219,20 +219,20 @@ pub fn validated(spec: Value) -> ValidatedHub {
         let name = secret["metadata"]["name"].as_str().expect("a name").to_owned();
         (name, serde_json::from_value(secret).expect("a Secret"))
     });
-    let token_key = ConnectionTokenKey::read(&[7; 32]).expect("a key");
-    let fetched = Fetched {
+    let token_key = ConnectionTokenKey::from_bytes(&[7; 32]).expect("a key");
+    let fetched = FetchedReferences {
         secrets: secrets.into(),
-        generated: resource.spec.auth.generate.is_some().then_some(Kept::Ours(Stored { ring, at })),
-        token_key: resource.spec.backplane.is_some().then_some(Kept::Ours(token_key)),
+        generated: resource.spec.auth.generate.is_some().then_some(ManagedSecret::Owned(StoredKeys { ring, at })),
+        token_key: resource.spec.backplane.is_some().then_some(ManagedSecret::Owned(token_key)),
     };
-    let served = OptionalKind::ALL.into_iter().collect();
+    let served = ThirdPartyKind::ALL.into_iter().collect();
     validate(&resource, fetched, &defaults(), &served).expect("a valid spec").hub
 }
 
 /// The objects as text.
-pub fn documents(desired: Desired) -> String {
+pub fn documents(desired: DesiredObjects) -> String {
     // Without `..`, so that a new kind is not forgotten here.
-    let Desired {
+    let DesiredObjects {
         service_account,
         config_map,
         jwt_secret,

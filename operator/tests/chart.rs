@@ -122,7 +122,7 @@ fn chart_rules_list_every_permission_with_its_reason() {
         let group = if permission.group.is_empty() { "\"\"" } else { permission.group };
         let rule = format!(
             "# {}\n- apiGroups: [{group}]\n  resources: [{}]\n  verbs: [{verbs}]\n",
-            permission.why, permission.resource
+            permission.reason, permission.resource
         );
         assert!(rules.contains(&rule), "templates/_rules.tpl has not got:\n{rule}");
     }
@@ -278,7 +278,7 @@ fn chart_keeps_the_crd_unless_disabled() {
     assert_eq!(definition["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
     let metadata = definition["metadata"].as_object_mut().expect("metadata");
     metadata.retain(|field, _| field == "name");
-    assert_eq!(definition, notification_hub_crds::definition::definition().expect("the definition"));
+    assert_eq!(definition, notification_hub_crds::crd::crd_json().expect("the definition"));
 
     let Some(objects) = rendered(&["crds.keep=false"]) else { return };
     assert!(of_kind(&objects, "CustomResourceDefinition")[0]["metadata"].get("annotations").is_none());

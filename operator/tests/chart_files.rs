@@ -114,7 +114,7 @@ fn security_page_lists_every_permission() {
     for permission in PERMISSIONS {
         let (verbs, group) = (permission.verbs.join(", "), permission.group);
         let group = if group.is_empty() { "core" } else { group };
-        rows += &format!("| `{}` | {group} | {verbs} | {} |\n", permission.resource, permission.why);
+        rows += &format!("| `{}` | {group} | {verbs} | {} |\n", permission.resource, permission.reason);
     }
     frame_is_current(&project().join("docs/security.md"), &rows);
 }

@@ -8,8 +8,8 @@ use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body as KubeBody;
 use notification_hub_operator::cli::RunArguments;
-use notification_hub_operator::commands::check_permissions::{missing, needs};
-use notification_hub_operator::commands::diff::{Difference, Error, diff};
+use notification_hub_operator::commands::check_permissions::{missing, required_permissions};
+use notification_hub_operator::commands::diff::{DiffError, Difference, diff};
 use notification_hub_operator::config::Config;
 use notification_hub_operator::model::defaults::Defaults;
 use notification_hub_operator::permissions::{PERMISSIONS, Scope};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, context, defaults, hub, key, pass, roll_out, secret, smallest, with_queue,
+    CHILDREN, CONNECTION_STRING, context, defaults, hub, key, reconcile_once, roll_out, secret, smallest, with_queue,
     with_signing_keys,
 };
 
@@ -47,18 +47,18 @@ fn reviewer(allows: fn(&Value) -> bool) -> Client {
 #[test]
 fn check_permissions_asks_for_every_permission_per_namespace() {
     let (watched, own) = (verbs(Scope::Watched), verbs(Scope::Own));
-    let everywhere = needs(&config("", "true"), "operators");
+    let everywhere = required_permissions(&config("", "true"), "operators");
     assert_eq!(everywhere.len(), watched + own);
     assert_eq!(everywhere.iter().filter(|need| need.namespace.is_none()).count(), watched);
     assert_eq!(everywhere.iter().filter(|need| need.namespace.as_deref() == Some("operators")).count(), own);
-    let listed = needs(&config("a,b", "false"), "operators");
+    let listed = required_permissions(&config("a,b", "false"), "operators");
     assert_eq!(listed.len(), 2 * watched);
     assert!(listed.iter().all(|need| need.namespace.is_some()));
 }
 
 #[tokio::test]
 async fn check_permissions_denied_permission_is_listed_with_reason() {
-    let all = needs(&config("bitwarden", "true"), "operators");
+    let all = required_permissions(&config("bitwarden", "true"), "operators");
     assert_eq!(missing(&reviewer(|_| true), all.clone()).await.expect("answers"), []);
     let only_its_lease = |asked: &Value| asked["resource"] != "leases" || asked["name"] == "notification-hub-operator";
     assert_eq!(missing(&reviewer(only_its_lease), all.clone()).await.expect("answers"), []);
@@ -76,11 +76,11 @@ async fn check_permissions_denied_permission_is_listed_with_reason() {
     assert_eq!(told.len(), 1 + verbs(Scope::Own));
 }
 
-async fn differences(api: &FakeApi, hub: &Value) -> Result<Difference, Error> {
+async fn differences(api: &FakeApi, hub: &Value) -> Result<Difference, DiffError> {
     differences_with(api, hub, &defaults()).await
 }
 
-async fn differences_with(api: &FakeApi, hub: &Value, defaults: &Defaults) -> Result<Difference, Error> {
+async fn differences_with(api: &FakeApi, hub: &Value, defaults: &Defaults) -> Result<Difference, DiffError> {
     let yaml = format!("apiVersion: v1\nkind: ConfigMap\n---\n{}", serde_saphyr::to_string(hub).expect("YAML"));
     let version = api.version();
     let found = diff(&api.client(), &yaml, None, defaults).await;
@@ -94,7 +94,7 @@ async fn applied() -> FakeApi {
     let api = FakeApi::new();
     api.create(secret("storage", &[("url", CONNECTION_STRING)]));
     api.create(hub("vault", smallest()));
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     roll_out(&api, "vault");
     api
 }

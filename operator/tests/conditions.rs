@@ -8,9 +8,9 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::{ConditionType, Reason};
 use notification_hub_crds::v1alpha1::NotificationHubStatus;
 use notification_hub_operator::conditions::{
-    Findings, Problem, Seen, Transition, Ways, failed_status, overdue_at, status, transitions,
+    Exposure, Findings, ObservedState, Problem, Transition, failed_status, overdue_at, status, transitions,
 };
-use notification_hub_operator::optional::OptionalKind;
+use notification_hub_operator::third_party::ThirdPartyKind;
 use serde_json::{Value, json};
 
 use crate::common::fixtures::{hub, smallest};
@@ -41,11 +41,11 @@ fn of(wanted: i32, deployment_status: Value) -> NotificationHubStatus {
 /// The status for it, at this second, of a hub that has a status already.
 fn later(hub: &NotificationHub, wanted: i32, deployment_status: Value, second: i64) -> NotificationHubStatus {
     let deployment = Some(deployment(wanted, deployment_status));
-    status(hub, &Seen { deployment, ..Seen::default() }, at(second))
+    status(hub, &ObservedState { deployment, ..ObservedState::default() }, at(second))
 }
 
-fn found(findings: Findings) -> Seen {
-    Seen { findings, ..Seen::default() }
+fn found(findings: Findings) -> ObservedState {
+    ObservedState { findings, ..ObservedState::default() }
 }
 
 fn said(status: &NotificationHubStatus, kind: &str) -> String {
@@ -228,8 +228,8 @@ fn replica_failure_message_is_passed_to_ready_condition() {
 #[test]
 fn last_transition_time_changes_only_when_a_status_flips() {
     let mut hub = resource();
-    hub.status = Some(status(&hub, &Seen::default(), at(1)));
-    let later = status(&hub, &Seen::default(), at(2));
+    hub.status = Some(status(&hub, &ObservedState::default(), at(1)));
+    let later = status(&hub, &ObservedState::default(), at(2));
     assert_eq!(hub.status.as_ref(), Some(&later), "nothing has changed");
     let findings = Findings { conflicts: vec!["Service vault".to_owned()], ..Findings::default() };
     let changed = status(&hub, &found(findings), at(3));
@@ -271,10 +271,10 @@ fn situations() -> Vec<NotificationHubStatus> {
         Findings::default(),
     ];
     let found = of_spec.into_iter().chain(of_references).chain(others).map(found);
-    let paused = [vec![], one()].map(|pending| Seen { pending: Some(pending), ..Seen::default() });
+    let paused = [vec![], one()].map(|pending| ObservedState { pending: Some(pending), ..ObservedState::default() });
     all.extend(found.chain(paused).map(|seen| status(&resource(), &seen, at(0))));
     all.push(failed_status(&resource(), String::new(), at(0)));
-    all.push(status(&resource(), &Seen { is_queued: true, ..Seen::default() }, at(0)));
+    all.push(status(&resource(), &ObservedState { is_queued: true, ..ObservedState::default() }, at(0)));
     let mut ready = resource();
     let complete = json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]);
     ready.metadata.generation = Some(1);
@@ -287,15 +287,15 @@ fn situations() -> Vec<NotificationHubStatus> {
     let class = json!({ "ingressClassName": "nginx" });
     for ingress in [json!(null), json!({}), json!({ "spec": class }), json!({ "status": address })] {
         let ingress = serde_json::from_value(ingress).expect("an Ingress, or none");
-        let ways = Ways { ingress, ..Ways::default() };
-        all.push(status(&exposed, &Seen { ways, ..Seen::default() }, at(0)));
+        let exposure = Exposure { ingress, ..Exposure::default() };
+        all.push(status(&exposed, &ObservedState { exposure, ..ObservedState::default() }, at(0)));
     }
 
     let mut routed = resource();
     let route = json!({ "httpRoute": { "parentRefs": [{ "name": "public" }] } });
     routed.spec.expose = serde_json::from_value(route).expect("a route");
-    let unserved = Findings { unserved: OptionalKind::ALL.into(), ..Findings::default() };
-    all.push(status(&routed, &Seen { findings: unserved, ..Seen::default() }, at(0)));
+    let unserved = Findings { unserved: ThirdPartyKind::ALL.into(), ..Findings::default() };
+    all.push(status(&routed, &ObservedState { findings: unserved, ..ObservedState::default() }, at(0)));
     for accepted in ["Unknown", "False", "True"] {
         let condition = |kind: &str| {
             json!({
@@ -309,8 +309,8 @@ fn situations() -> Vec<NotificationHubStatus> {
         let route = json!({
             "metadata": {}, "spec": { "parentRefs": [{ "name": "public" }] }, "status": { "parents": [parent] },
         });
-        let ways = Ways { http_route: serde_json::from_value(route).expect("a route"), ..Ways::default() };
-        all.push(status(&routed, &Seen { ways, ..Seen::default() }, at(0)));
+        let exposure = Exposure { http_route: serde_json::from_value(route).expect("a route"), ..Exposure::default() };
+        all.push(status(&routed, &ObservedState { exposure, ..ObservedState::default() }, at(0)));
     }
     all
 }
@@ -326,8 +326,8 @@ fn every_reason_is_documented_with_the_conditions_that_have_it() {
         let conditions = conditions.split(", ").map(|name| name.trim_matches('`'));
         conditions.map(|name| format!("{name} {reason}")).collect::<Vec<_>>()
     };
-    let documented: BTreeSet<_> = Reason::described().into_iter().flat_map(of).collect();
+    let documented: BTreeSet<_> = Reason::descriptions().into_iter().flat_map(of).collect();
     assert_eq!(documented, said);
-    let types = ConditionType::described();
+    let types = ConditionType::descriptions();
     assert!(types.iter().map(|(name, _)| name.as_str()).eq(ConditionType::ALL.map(ConditionType::as_str)), "{types:?}");
 }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::common::fake_api::FakeApi;
-use crate::common::fixtures::{HUBS, context, hub, is, key, pass, roll_out, smallest};
+use crate::common::fixtures::{HUBS, context, has_condition, hub, key, reconcile_once, roll_out, smallest};
 use crate::controller::Running;
 
 /// What pods answer, by their address. One that is not here does not answer.
@@ -22,7 +22,7 @@ type Answers = Arc<Mutex<BTreeMap<IpAddr, i64>>>;
 
 fn asking(answers: &Answers) -> Connections {
     let answers = answers.clone();
-    Connections::asking(Arc::new(move |address| {
+    Connections::with_scrape(Arc::new(move |address| {
         let answer = answers.lock().expect("no panic").get(&address).copied();
         std::future::ready(answer.ok_or(ScrapeError::Timeout)).boxed()
     }))
@@ -83,7 +83,7 @@ async fn status_connections_are_updated_per_minute_for_large_changes() {
     api.create(pod("a", "10.0.0.1", "Running", "True"));
     api.until("a Deployment", |api| api.get(&key("apps/deployments", "vault")).is_some()).await;
     roll_out(&api, "vault");
-    api.until("Ready", |api| is(api, "vault", "Ready", ("True", "Available"))).await;
+    api.until("Ready", |api| has_condition(api, "vault", "Ready", ("True", "Available"))).await;
     let told = |api: &FakeApi| api.get(&key(HUBS, "vault")).expect("the hub")["status"]["connections"].as_i64();
     assert_eq!(told(&api), Some(0), "from when there was no pod");
     let minute = || tokio::time::sleep(Duration::from_secs(61));
@@ -103,7 +103,7 @@ async fn status_connections_are_updated_per_minute_for_large_changes() {
     assert_eq!(told(&api), Some(50), "a pod that serves is silent: nothing is known");
     running.stop().await;
 
-    pass(&api, &context(&api), "vault").await.expect("a pass of another process");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile of another process");
     assert_eq!(told(&api), Some(50));
 }
 

@@ -9,14 +9,14 @@ use notification_hub::auth::key_files;
 use notification_hub::azure::Credential;
 use notification_hub::config::{Config, Layers, LogFormat, Source};
 use notification_hub_crds::v1alpha1::KeyAlgorithm;
-use notification_hub_operator::build::{CONFIG_FILE, CONFIG_FOLDER, Desired};
-use notification_hub_operator::keys::{self, KeyPair, KeyRing, Previous, Signing};
+use notification_hub_operator::build::{CONFIG_DIR, CONFIG_FILE, DesiredObjects};
+use notification_hub_operator::keys::{self, KeyPair, KeyRing, PreviousKey, SigningKey};
 use serde_json::json;
 
 use crate::builders::{built, specs};
 use crate::common::fixtures::{CONNECTION_STRING, REDIS_PASSWORD, REDIS_URL, config_text, with_redis};
 
-fn pod(desired: &Desired) -> PodSpec {
+fn pod(desired: &DesiredObjects) -> PodSpec {
     let template = desired.deployment.spec.as_ref().map(|spec| spec.template.clone());
     template.and_then(|template| template.spec).expect("a pod")
 }
@@ -54,7 +54,7 @@ fn pre_stop(container: &Container) -> Duration {
 }
 
 /// The configuration as the hub in this pod reads it.
-pub fn config(desired: &Desired) -> Config {
+pub fn config(desired: &DesiredObjects) -> Config {
     let text = config_text(&desired.deployment);
     let pod = pod(desired);
     let environment = hub_container(&pod).env.iter().flatten();
@@ -77,7 +77,7 @@ fn hub_parses_every_built_configuration() {
         let mounts: Vec<_> = mounts.collect();
         assert!(!config.auth.keys.is_empty() || config.auth.authority.is_some(), "{name}: nobody could connect");
         assert!(config.auth.keys.iter().all(|folder| mounts.contains(folder)), "{name}: {:?}", config.auth.keys);
-        assert!(mounts.contains(&PathBuf::from(CONFIG_FOLDER)), "{name}");
+        assert!(mounts.contains(&PathBuf::from(CONFIG_DIR)), "{name}");
 
         let port = |address: &str| address.rsplit(':').next().and_then(|port| port.parse::<i32>().ok());
         let open: Vec<_> = container.ports.iter().flatten().map(|port| Some(port.container_port)).collect();
@@ -122,7 +122,7 @@ fn hub_reads_limits_and_log_of_spec() {
 
     // The level is in a file that the pod has, and that may change while it runs.
     let file = config.log.level_file.expect("a file");
-    assert_eq!(file.parent(), Some(Path::new(CONFIG_FOLDER)));
+    assert_eq!(file.parent(), Some(Path::new(CONFIG_DIR)));
     let entry = file.file_name().and_then(|name| name.to_str()).expect("a name");
     let level = &desired.config_map.data.expect("entries")[entry];
     assert_eq!(notification_hub::config::level(level).as_deref(), Ok("warn,notification_hub=debug"));
@@ -224,15 +224,15 @@ fn hub_accepts_generated_keys() {
 fn hub_accepts_the_key_set_of_a_rotation() {
     let now = Timestamp::from_second(1_767_225_600).expect("a time");
     let made = |algorithm| KeyPair::generate(algorithm).expect("a pair");
-    let signing = |algorithm| Some(Signing { pair: made(algorithm), since: now });
+    let signing = |algorithm| Some(SigningKey { pair: made(algorithm), since: now });
     let jwk = made(KeyAlgorithm::RS256).jwk().clone();
     let ring = KeyRing {
         current: signing(KeyAlgorithm::RS256),
         next: signing(KeyAlgorithm::ES256),
-        previous: vec![Previous { jwk, until: Some(now) }],
+        previous: vec![PreviousKey { jwk, until: Some(now) }],
     };
     let entries = ring.entries();
-    assert_eq!(KeyRing::read(&entries, now, now), ring, "it is read back as it was written");
+    assert_eq!(KeyRing::from_entries(&entries, now, now), ring, "it is read back as it was written");
     let keys = key_files::parse(&vec![(PathBuf::from("jwks.json"), entries["jwks.json"].0.clone())]);
     assert_eq!(keys.expect("a key set").keys.len(), 3);
 }
@@ -281,7 +281,7 @@ fn operator_accepts_only_keys_that_the_hub_accepts() {
         text("garbage.pem", "-----BEGIN PUBLIC KEY-----\naGVsbG8=\n-----END PUBLIC KEY-----\n"),
     ]);
     for (name, content) in entries {
-        let operator = keys::check(&name, &content).is_ok();
+        let operator = keys::check_entry(&name, &content).is_ok();
         let hub = key_files::parse(&vec![(PathBuf::from(&name), content)]).is_ok();
         assert!(hub || !operator, "{name}: the operator takes it, the hub would not start");
         let stricter = STRICTER.contains(&name.as_str());

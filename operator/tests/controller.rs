@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, P256_PUBLIC, context, context_led_by, hub, is, key, message, pass, roll_out,
-    secret, smallest, with_queue, with_signing_keys,
+    CHILDREN, CONNECTION_STRING, HUBS, P256_PUBLIC, context, context_led_by, has_condition, hub, key, message,
+    reconcile_once, roll_out, secret, smallest, with_queue, with_signing_keys,
 };
 
 /// A controller that runs until it is stopped.
@@ -45,7 +45,7 @@ impl Running {
 async fn until_ready(api: &FakeApi, name: &str) {
     api.until("a Deployment", |api| api.get(&key("apps/deployments", name)).is_some()).await;
     roll_out(api, name);
-    api.until("Ready", |api| is(api, name, "Ready", ("True", "Available"))).await;
+    api.until("Ready", |api| has_condition(api, name, "Ready", ("True", "Available"))).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,7 +90,7 @@ async fn missing_reference_is_resolved_when_the_secret_appears() {
     let api = FakeApi::new();
     let running = Running::start(&api, &[]);
     api.create(hub("vault", with_signing_keys("keys")));
-    let reason = |kind, status, reason| move |api: &FakeApi| is(api, "vault", kind, (status, reason));
+    let reason = |kind, status, reason| move |api: &FakeApi| has_condition(api, "vault", kind, (status, reason));
     api.until("it is missed", reason("ReferencesResolved", "False", "SecretNotFound")).await;
     api.create(secret("keys", &[("a.pem", "hello")]));
     api.until("it is judged", reason("ReferencesResolved", "False", "InvalidKey")).await;
@@ -107,7 +107,8 @@ async fn late_connection_string_completes_switch_to_the_queue_source() {
     api.create(hub("vault", smallest()));
     until_ready(&api, "vault").await;
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_queue("storage"));
-    let reason = |status, reason| move |api: &FakeApi| is(api, "vault", "ReferencesResolved", (status, reason));
+    let reason =
+        |status, reason| move |api: &FakeApi| has_condition(api, "vault", "ReferencesResolved", (status, reason));
     api.until("it is missed", reason("False", "SecretNotFound")).await;
     api.create(secret("storage", &[("key", CONNECTION_STRING)]));
     api.until("its entry is missed", reason("False", "SecretEntryMissing")).await;
@@ -128,9 +129,9 @@ async fn conflict_ends_when_the_foreign_object_is_deleted() {
     api.create(json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {} }));
     let running = Running::start(&api, &[]);
     api.create(hub("vault", smallest()));
-    api.until("a conflict", |api| is(api, "vault", "Conflict", ("True", "ForeignObject"))).await;
+    api.until("a conflict", |api| has_condition(api, "vault", "Conflict", ("True", "ForeignObject"))).await;
     api.delete(&key("services", "vault-internal"));
-    api.until("no conflict", |api| is(api, "vault", "Conflict", ("False", "NoConflict"))).await;
+    api.until("no conflict", |api| has_condition(api, "vault", "Conflict", ("False", "NoConflict"))).await;
     until_ready(&api, "vault").await;
     running.stop().await;
 }
@@ -190,7 +191,7 @@ async fn forbidden_read_is_reported_in_status_event_and_metric() {
     api.refuse("get secrets", 403);
     let running = Running::start(&api, &[]);
     api.create(hub("vault", smallest()));
-    api.until("it is told", |api| is(api, "vault", "Ready", ("False", "ReconcileError"))).await;
+    api.until("it is told", |api| has_condition(api, "vault", "Ready", ("False", "ReconcileError"))).await;
     let told = message(&api, "vault", "Ready");
     assert!(told.starts_with("dereference: Secret vault-jwt: "), "{told}");
     let warned = |api: &FakeApi| {
@@ -221,11 +222,11 @@ async fn transient_failure_is_reported_once_until_it_ends() {
     let version = api.version();
     api.refuse("get services", 500);
     api.edit(&key("configmaps", "vault"), |it| it["data"]["log-level"] = json!("trace"));
-    api.until("it is told", |api| is(api, "vault", "Ready", ("False", "ReconcileError"))).await;
+    api.until("it is told", |api| has_condition(api, "vault", "Ready", ("False", "ReconcileError"))).await;
     let told = api.changes_since(version).iter().filter(|change| change.contains("notificationhubs")).count();
     assert_eq!(told, 1, "{:?}", api.changes_since(version));
     api.allow("get services");
-    api.until("it is over", |api| is(api, "vault", "Ready", ("True", "Available"))).await;
+    api.until("it is over", |api| has_condition(api, "vault", "Ready", ("True", "Available"))).await;
     running.stop().await;
 }
 
@@ -272,12 +273,12 @@ async fn reconcile_without_leadership_writes_nothing() {
     let (claim, claimed) = watch::channel(Some(tokio::time::Instant::now()));
     let context = context_led_by(&api, Leadership::Elected(claimed));
     let version = api.version();
-    let error = pass(&api, &context, "vault").await.expect_err("the claim is over");
+    let error = reconcile_once(&api, &context, "vault").await.expect_err("the claim is over");
     assert_eq!((error.step(), error.category()), ("apply", "not_leading"));
     api.create(hub("broken", json!({ "source": "nowhere" })));
     let version = version + 1;
-    pass(&api, &context, "broken").await.expect("nothing to write but an Event");
+    reconcile_once(&api, &context, "broken").await.expect("nothing to write but an Event");
     assert_eq!(api.changes_since(version), [""; 0]);
     claim.send_replace(Some(tokio::time::Instant::now() + std::time::Duration::from_secs(10)));
-    pass(&api, &context, "vault").await.expect("a pass of the leader");
+    reconcile_once(&api, &context, "vault").await.expect("a reconcile of the leader");
 }

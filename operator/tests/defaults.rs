@@ -1,10 +1,10 @@
 //! The samples are hubs, and the defaults that the definition's descriptions tell are true.
 
-use notification_hub_crds::definition::definition;
+use notification_hub_crds::crd::crd_json;
 use notification_hub_crds::field::{Field, fields};
 use notification_hub_crds::{CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION};
 use notification_hub_operator::build::build;
-use notification_hub_operator::keys::Plan;
+use notification_hub_operator::keys::RotationPlan;
 use serde_json::Value;
 
 use crate::builders::{built, documents, validated};
@@ -31,7 +31,7 @@ fn samples_are_built_and_parsed_by_the_hub() {
 /// What becomes of a spec: keys, objects, and the hub's settings, whether they are written or the hub's own.
 #[derive(PartialEq)]
 struct Outcome {
-    keys: Option<Plan>,
+    keys: Option<RotationPlan>,
     objects: String,
     settings: Vec<(&'static str, String)>,
 }
@@ -58,10 +58,10 @@ fn told(field: &Field) -> Option<Value> {
 
 #[test]
 fn documented_defaults_set_explicitly_change_nothing() {
-    let definition = definition().expect("a definition");
+    let crd = crd_json().expect("a definition");
     let samples = samples();
     let mut compared = Vec::new();
-    for field in fields(&definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]) {
+    for field in fields(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]) {
         let Some(default) = told(&field) else { continue };
         let pointer = format!("/{}", field.path.replace('.', "/"));
         let (parent, name) = pointer.rsplit_once('/').expect("a parent");

@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, P256_PRIVATE, context, hub, is, key, pass, roll_out, secret, smallest,
-    with_queue,
+    CHILDREN, CONNECTION_STRING, HUBS, P256_PRIVATE, context, has_condition, hub, key, reconcile_once, roll_out,
+    secret, smallest, with_queue,
 };
 
 async fn applied() -> FakeApi {
     let api = FakeApi::new();
     api.create(hub("vault", smallest()));
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     api
 }
 
@@ -29,7 +29,7 @@ async fn deleted_child_is_recreated() {
         let api = applied().await;
         let before = content(&api, child);
         api.delete(&key(child.0, child.1));
-        pass(&api, &context(&api), "vault").await.expect("a pass");
+        reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         let mut after = content(&api, child);
         if child.1 == "vault-jwt" {
             assert_ne!(after["data"], before["data"], "a key that is gone is gone: a new one is made");
@@ -70,15 +70,15 @@ async fn edited_owned_fields_are_reverted() {
         // One process all the time: it knows what it has applied.
         let context = context(&api);
         api.create(hub("vault", smallest()));
-        pass(&api, &context, "vault").await.expect("a pass");
+        reconcile_once(&api, &context, "vault").await.expect("a reconcile");
         let before = content(&api, (resource, name));
         for _ in 0..2 {
             api.edit(&key(resource, name), edit);
             assert_ne!(content(&api, (resource, name)), before, "{what}: the edit does nothing");
-            pass(&api, &context, "vault").await.expect(what);
+            reconcile_once(&api, &context, "vault").await.expect(what);
             assert_eq!(content(&api, (resource, name)), before, "{resource} {name}: {what}");
             let version = api.version();
-            pass(&api, &context, "vault").await.expect(what);
+            reconcile_once(&api, &context, "vault").await.expect(what);
             assert_eq!(api.changes_since(version), [""; 0], "{resource} {name}: {what}");
         }
     }
@@ -110,11 +110,11 @@ async fn edited_deployment_of_a_queue_hub_is_reverted() {
         let api = FakeApi::new();
         api.create(secret("storage", &[("url", CONNECTION_STRING)]));
         api.create(hub("vault", with_queue("storage")));
-        pass(&api, &context(&api), "vault").await.expect("a pass");
+        reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         let deployment = ("apps/deployments", "vault");
         let mut before = content(&api, deployment);
         api.edit(&key(deployment.0, deployment.1), edit);
-        pass(&api, &context(&api), "vault").await.expect(what);
+        reconcile_once(&api, &context(&api), "vault").await.expect(what);
         let mut after = content(&api, deployment);
         if what.ends_with("the user's") {
             let env = container(&mut after)["env"].as_array_mut().expect("variables");
@@ -137,7 +137,7 @@ async fn spec_edit_rejected_by_api_server_changes_no_child() {
         let context = context(&api);
         api.create(secret("storage", &[("url", CONNECTION_STRING)]));
         api.create(hub("vault", with_queue("storage")));
-        pass(&api, &context, "vault").await.expect("a pass");
+        reconcile_once(&api, &context, "vault").await.expect("a reconcile");
         api.edit(&key(HUBS, "vault"), |hub| {
             let resources = json!({ "requests": { "memory": "1Gi" } });
             hub["spec"]["podTemplate"] =
@@ -149,16 +149,16 @@ async fn spec_edit_rejected_by_api_server_changes_no_child() {
         api.refuse("patch deployments", code);
         let version = api.version();
         for _ in 0..2 {
-            pass(&api, &context, "vault").await.expect("a pass");
-            assert!(is(&api, "vault", "SpecValid", ("False", "Refused")), "{code}");
+            reconcile_once(&api, &context, "vault").await.expect("a reconcile");
+            assert!(has_condition(&api, "vault", "SpecValid", ("False", "Refused")), "{code}");
         }
         let mut changes = api.changes_since(version);
         changes.retain(|change| !change.contains("notificationhubs") && !change.contains("events"));
         assert_eq!(changes, [""; 0], "{code}");
 
         api.allow("patch deployments");
-        pass(&api, &context, "vault").await.expect("a pass");
-        assert!(is(&api, "vault", "SpecValid", ("True", "Valid")), "{code}");
+        reconcile_once(&api, &context, "vault").await.expect("a reconcile");
+        assert!(has_condition(&api, "vault", "SpecValid", ("True", "Valid")), "{code}");
         assert_eq!(api.get(&key("services", "vault")).expect("it")["spec"]["type"], "LoadBalancer", "{code}");
     }
 }
@@ -169,12 +169,12 @@ async fn unchanged_children_cause_no_write_request() {
     let context = context(&api);
     api.create(hub("vault", smallest()));
     for _ in 0..2 {
-        pass(&api, &context, "vault").await.expect("a pass");
+        reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     }
     roll_out(&api, "vault");
-    pass(&api, &context, "vault").await.expect("a pass");
+    reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     api.take_calls();
-    pass(&api, &context, "vault").await.expect("a pass");
+    reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     let calls = api.take_calls();
     assert!(calls.iter().all(|call| call.starts_with("get ") || call.starts_with("list ")), "{calls:#?}");
 }
@@ -189,7 +189,7 @@ async fn fields_added_by_others_are_kept() {
         let containers = it["spec"]["template"]["spec"]["containers"].as_array_mut().expect("containers");
         containers.push(json!({ "name": "sidecar", "image": "sidecar" }));
     });
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     assert_eq!(api.get(&deployment).expect("the Deployment")["spec"], edited["spec"]);
 }
 
@@ -199,11 +199,11 @@ async fn generated_key_stays_until_the_algorithm_changes() {
     let jwt = ("secrets", "vault-jwt");
     let first = content(&api, jwt);
     for _ in 0..3 {
-        pass(&api, &context(&api), "vault").await.expect("a pass");
+        reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     }
     assert_eq!(content(&api, jwt), first);
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["auth"]["generate"]["algorithm"] = json!("RS256"));
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     let next = content(&api, jwt);
     assert_eq!(
         next["data"]["private.pem"], first["data"]["private.pem"],
@@ -217,13 +217,13 @@ async fn invalid_private_key_is_replaced_and_valid_one_kept() {
     let api = applied().await;
     let jwt = key("secrets", "vault-jwt");
     api.edit(&jwt, |it| it["data"]["private.pem"] = json!("aGVsbG8="));
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     assert_ne!(api.get(&jwt).expect("the Secret")["data"]["private.pem"], "aGVsbG8=");
 
     let given = secret("vault-jwt", &[("private.pem", P256_PRIVATE)])["data"]["private.pem"].clone();
     api.edit(&jwt, |it| it["data"]["private.pem"] = given.clone());
     let before = api.get(&jwt).expect("the Secret")["data"]["jwks.json"].clone();
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     let after = api.get(&jwt).expect("the Secret")["data"].clone();
     assert_eq!(after["private.pem"], given);
     assert_ne!(after["jwks.json"], before, "the public half follows");
@@ -238,7 +238,7 @@ async fn changed_spec_rolls_out_and_removed_fields_are_reverted() {
         hub["spec"]["installationId"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
         hub["spec"]["podTemplate"] = json!({ "spec": { "priorityClassName": "high" } });
     });
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     let checksum = "/metadata/annotations/notificationhub.rs~1config-checksum";
     assert_ne!(template(&api).pointer(checksum), before.pointer(checksum));
     assert_eq!(template(&api)["spec"]["priorityClassName"], "high");
@@ -247,6 +247,6 @@ async fn changed_spec_rolls_out_and_removed_fields_are_reverted() {
         let spec = hub["spec"].as_object_mut().expect("a spec");
         spec.retain(|field, _| !["installationId", "podTemplate"].contains(&field.as_str()));
     });
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     assert_eq!(template(&api), before);
 }

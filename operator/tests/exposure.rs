@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
-use crate::common::fixtures::{HUBS, condition, hub, key, message, passed, settled, smallest};
+use crate::common::fixtures::{HUBS, condition, hub, key, message, reconcile_vault, settled, smallest};
 
 fn exposed(ingress: Value) -> Value {
     let mut spec = smallest();
@@ -57,7 +57,7 @@ async fn foreign_ingress_is_a_conflict_and_unchanged() {
     let metadata = json!({ "name": "vault", "namespace": "bitwarden" });
     api.create(json!({ "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": metadata, "spec": {} }));
     api.create(hub("vault", exposed(json!({}))));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "Conflict"), ("True".into(), "ForeignObject".into()));
     assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "NotMade".into()));
     assert_eq!(api.get(&ingress).expect("it")["spec"], json!({}));

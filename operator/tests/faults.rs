@@ -1,11 +1,11 @@
-//! Every call of a pass fails once, in every way: the pass fails, and a later one brings everything in order.
+//! Every call of a reconcile fails once, in every way: the reconcile fails, and a later one brings everything in order.
 
 use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, REDIS_URL, condition, context, hub, key, pass, passed, roll_out, secret,
-    settled, smallest, with_queue, with_redis,
+    CHILDREN, CONNECTION_STRING, HUBS, REDIS_URL, condition, context, hub, key, reconcile_once, reconcile_vault,
+    roll_out, secret, settled, smallest, with_queue, with_redis,
 };
 
 const FAULTS: [Fault; 6] = [
@@ -28,7 +28,7 @@ async fn first_reconcile_survives_a_fault_of_every_call() {
     let calls = {
         let api = FakeApi::new();
         api.create(hub("vault", smallest()));
-        pass(&api, &context(&api), "vault").await.expect("a pass");
+        reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         api.take_calls()
     };
     assert!(calls.len() > 2 * CHILDREN.len(), "{calls:#?}");
@@ -38,15 +38,19 @@ async fn first_reconcile_survives_a_fault_of_every_call() {
             let context = context(&api);
             api.create(hub("vault", smallest()));
             api.inject(index, fault);
-            let result = pass(&api, &context, "vault").await;
+            let result = reconcile_once(&api, &context, "vault").await;
             // An Event that is lost is no reason to fail.
             assert_eq!(result.is_err(), !call.contains("events"), "{fault:?} at {call}: {result:?}");
-            pass(&api, &context, "vault").await.unwrap_or_else(|error| panic!("{fault:?} at {call}: {error}"));
+            reconcile_once(&api, &context, "vault")
+                .await
+                .unwrap_or_else(|error| panic!("{fault:?} at {call}: {error}"));
             roll_out(&api, "vault");
-            pass(&api, &context, "vault").await.unwrap_or_else(|error| panic!("{fault:?} at {call}: {error}"));
+            reconcile_once(&api, &context, "vault")
+                .await
+                .unwrap_or_else(|error| panic!("{fault:?} at {call}: {error}"));
             is_in_order(&api);
             let version = api.version();
-            pass(&api, &context, "vault").await.expect("a pass");
+            reconcile_once(&api, &context, "vault").await.expect("a reconcile");
             assert_eq!(api.changes_since(version), [""; 0], "{fault:?} at {call}");
         }
     }
@@ -57,7 +61,7 @@ async fn repairing_reconcile_survives_a_fault_of_every_call() {
     let broken = async || {
         let api = FakeApi::new();
         api.create(hub("vault", smallest()));
-        pass(&api, &context(&api), "vault").await.expect("a pass");
+        reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         roll_out(&api, "vault");
         api.edit(&key("services", "vault"), |it| it["spec"]["ports"][0]["port"] = serde_json::json!(80));
         api.take_calls();
@@ -65,7 +69,7 @@ async fn repairing_reconcile_survives_a_fault_of_every_call() {
     };
     let calls = {
         let api = broken().await;
-        pass(&api, &context(&api), "vault").await.expect("a pass");
+        reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         api.take_calls()
     };
     for fault in FAULTS {
@@ -73,9 +77,11 @@ async fn repairing_reconcile_survives_a_fault_of_every_call() {
             let api = broken().await;
             let context = context(&api);
             api.inject(index, fault);
-            let result = pass(&api, &context, "vault").await;
+            let result = reconcile_once(&api, &context, "vault").await;
             assert_eq!(result.is_err(), !call.contains("events"), "{fault:?} at {call}: {result:?}");
-            pass(&api, &context, "vault").await.unwrap_or_else(|error| panic!("{fault:?} at {call}: {error}"));
+            reconcile_once(&api, &context, "vault")
+                .await
+                .unwrap_or_else(|error| panic!("{fault:?} at {call}: {error}"));
             is_in_order(&api);
             let ports = api.get(&key("services", "vault")).expect("the Service")["spec"]["ports"].clone();
             assert_eq!(ports.as_array().map(Vec::len), Some(1), "{fault:?} at {call}: {ports}");
@@ -90,16 +96,16 @@ async fn pruning_reconcile_survives_a_fault_of_every_call() {
         let api = FakeApi::new();
         api.create(secret("storage", &[("url", CONNECTION_STRING)]));
         api.create(hub("vault", smallest()));
-        pass(&api, &context(&api), "vault").await.expect("a pass");
+        reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_queue("storage"));
-        pass(&api, &context(&api), "vault").await.expect("a pass");
+        reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         roll_out(&api, "vault");
         api.take_calls();
         api
     };
     let calls = {
         let api = switched().await;
-        pass(&api, &context(&api), "vault").await.expect("a pass");
+        reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         api.take_calls()
     };
     assert_eq!(calls.iter().filter(|call| call.starts_with("delete")).count(), 2, "{calls:#?}");
@@ -108,15 +114,17 @@ async fn pruning_reconcile_survives_a_fault_of_every_call() {
             let api = switched().await;
             let context = context(&api);
             api.inject(index, fault);
-            let result = pass(&api, &context, "vault").await;
+            let result = reconcile_once(&api, &context, "vault").await;
             assert_eq!(result.is_err(), !call.contains("events"), "{fault:?} at {call}: {result:?}");
-            pass(&api, &context, "vault").await.unwrap_or_else(|error| panic!("{fault:?} at {call}: {error}"));
+            reconcile_once(&api, &context, "vault")
+                .await
+                .unwrap_or_else(|error| panic!("{fault:?} at {call}: {error}"));
             let left: Vec<_> =
                 CHILDREN.iter().filter(|(resource, name)| api.get(&key(resource, name)).is_some()).collect();
             assert_eq!(left.len(), CHILDREN.len() - 2, "{fault:?} at {call}: {left:?}");
             assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()), "{fault:?} at {call}");
             let version = api.version();
-            pass(&api, &context, "vault").await.expect("a pass");
+            reconcile_once(&api, &context, "vault").await.expect("a reconcile");
             assert_eq!(api.changes_since(version), [""; 0], "{fault:?} at {call}");
         }
     }
@@ -173,10 +181,10 @@ async fn rejected_write_leaves_old_or_new_hub_complete() {
     let old = what_runs(&api);
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = after);
     let edited = api.fork();
-    passed(&api).await;
+    reconcile_vault(&api).await;
     roll_out(&api, "vault");
     let rolled_out = api.fork();
-    passed(&api).await;
+    reconcile_vault(&api).await;
     let new = what_runs(&api);
     assert!(new != old && new.to_string().contains("priorityClassName"), "{new:#}");
     assert!(api.get(&key("services", "vault-internal")).is_none(), "the last step is over");
@@ -185,7 +193,7 @@ async fn rejected_write_leaves_old_or_new_hub_complete() {
     for before in [&edited, &rolled_out] {
         let calls = {
             let api = before.fork();
-            passed(&api).await;
+            reconcile_vault(&api).await;
             api.take_calls()
         };
         for (index, call) in calls.iter().enumerate().filter(|(_, call)| is_write(call)) {
@@ -194,7 +202,7 @@ async fn rejected_write_leaves_old_or_new_hub_complete() {
                 let api = before.fork();
                 api.inject(index, Fault::Refused(code));
                 // What the status tells of it is another test's.
-                let _ = pass(&api, &context(&api), "vault").await;
+                let _ = reconcile_once(&api, &context(&api), "vault").await;
                 let runs = what_runs(&api);
                 assert!(runs == old || runs == new, "{code} at {call}: {runs:#}");
             }
@@ -202,7 +210,7 @@ async fn rejected_write_leaves_old_or_new_hub_complete() {
             let api = before.fork();
             api.refuse(call.rsplit_once(' ').expect("a name").0, 403);
             for _ in 0..2 {
-                let _ = pass(&api, &context(&api), "vault").await;
+                let _ = reconcile_once(&api, &context(&api), "vault").await;
                 let runs = what_runs(&api);
                 assert!(runs == old || runs == new, "every {call} is denied: {runs:#}");
             }

@@ -10,9 +10,9 @@ use notification_hub_operator::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
-use crate::common::fixtures::{CHILDREN, HUBS, defaults, hub, key, pass, smallest};
+use crate::common::fixtures::{CHILDREN, HUBS, defaults, hub, key, reconcile_once, smallest};
 
-/// A process that lets some of them pass.
+/// A process that lets children inherit some of them.
 fn context(api: &FakeApi) -> Arc<Context> {
     let inheritance = Inheritance {
         labels: "team, cost.example/*, app.kubernetes.io/*".parse().expect("names"),
@@ -20,7 +20,7 @@ fn context(api: &FakeApi) -> Arc<Context> {
     };
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let defaults = Defaults { inheritance, ..defaults() };
-    Arc::new(Context::new(api.client(), Leadership::Alone, "test".to_owned(), metrics, defaults))
+    Arc::new(Context::new(api.client(), Leadership::NoElection, "test".to_owned(), metrics, defaults))
 }
 
 /// What carries labels: every child, and the pods' template.
@@ -43,7 +43,7 @@ async fn children_and_pods_inherit_configured_labels_of_their_hub() {
     resource["metadata"]["labels"] = json!({ "team": "blue", "cost.example/center": "7", "other": "red" });
     resource["metadata"]["annotations"] = json!({ "owner": "a person", "note": "for people" });
     api.create(resource);
-    pass(&api, &context, "vault").await.expect("a pass");
+    reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     for (what, object) in labelled(&api) {
         let metadata = &object["metadata"];
         assert_eq!(metadata["labels"]["team"], "blue", "{what}");
@@ -55,14 +55,14 @@ async fn children_and_pods_inherit_configured_labels_of_their_hub() {
     assert_eq!(selector.as_object().expect("labels").len(), 2, "they select nothing: {selector}");
 
     let version = api.version();
-    pass(&api, &context, "vault").await.expect("a pass");
+    reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     assert_eq!(api.changes_since(version), [""; 0], "nothing is written again");
 
     api.edit(&key(HUBS, "vault"), |hub| {
         hub["metadata"]["labels"] = json!({ "team": "green" });
         hub["metadata"]["annotations"] = json!({});
     });
-    pass(&api, &context, "vault").await.expect("a pass");
+    reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     for (what, object) in labelled(&api) {
         let metadata = &object["metadata"];
         assert_eq!(metadata["labels"]["team"], "green", "{what}");
@@ -84,7 +84,7 @@ async fn inherited_labels_yield_to_specific_and_operator_labels() {
     resource["metadata"]["labels"]["team"] = json!("hub");
     resource["metadata"]["annotations"] = json!({ "owner": "hub", "kubectl.kubernetes.io/default-container": "other" });
     api.create(resource);
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     for (what, object) in labelled(&api) {
         let labels = &object["metadata"]["labels"];
         assert_eq!(labels["app.kubernetes.io/name"], "notification-hub", "{what}");

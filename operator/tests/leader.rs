@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kube::Client;
-use notification_hub_operator::leader::{Election, Ended, Leadership, LeaseStore, Timing};
+use notification_hub_operator::leader::{Election, ElectionOutcome, ElectionTiming, Leadership, LeaseStore};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -20,12 +20,12 @@ fn lease() -> Key {
 pub struct Candidate {
     pub leadership: Leadership,
     stop: watch::Sender<bool>,
-    task: JoinHandle<Ended>,
+    task: JoinHandle<ElectionOutcome>,
 }
 
 impl Candidate {
     pub fn start(client: Client, name: &str) -> Candidate {
-        let store = LeaseStore::new(client, "operator", "lease", name, Timing::default());
+        let store = LeaseStore::new(client, "operator", "lease", name, ElectionTiming::default());
         let (election, leadership) = Election::new(store);
         let (stop, stopped) = watch::channel(false);
         Candidate { leadership, stop, task: tokio::spawn(election.run(stopped)) }
@@ -33,10 +33,10 @@ impl Candidate {
 
     /// Waits until it leads, for some time.
     pub async fn leads_within(&self, time: Duration) -> bool {
-        timeout(time, self.leadership.gained()).await.is_ok()
+        timeout(time, self.leadership.wait_until_leader()).await.is_ok()
     }
 
-    pub async fn stop(self) -> Ended {
+    pub async fn stop(self) -> ElectionOutcome {
         self.stop.send_replace(true);
         self.task.await.expect("no panic")
     }
@@ -53,15 +53,15 @@ async fn released_lease_is_acquired_at_once_by_next_candidate() {
     assert!(first.leads_within(seconds(1)).await);
     let second = Candidate::start(api.client(), "second");
     assert!(!second.leads_within(seconds(120)).await, "the first one renews");
-    assert!(first.leadership.holds());
-    assert_eq!(first.stop().await, Ended::Released);
+    assert!(first.leadership.is_leader());
+    assert_eq!(first.stop().await, ElectionOutcome::Released);
     assert!(
-        second.leads_within(Timing::default().retry + seconds(1)).await,
+        second.leads_within(ElectionTiming::default().retry + seconds(1)).await,
         "nobody waits for a lease that was given back"
     );
     let spec = api.get(&lease()).expect("the lease")["spec"].clone();
     assert_eq!((&spec["holderIdentity"], &spec["leaseTransitions"]), (&json!("second"), &json!(1)));
-    assert_eq!(second.stop().await, Ended::Released);
+    assert_eq!(second.stop().await, ElectionOutcome::Released);
     assert!(api.get(&lease()).expect("the lease")["spec"].get("holderIdentity").is_none());
 }
 
@@ -70,7 +70,7 @@ async fn simultaneous_candidates_elect_one_leader() {
     let api = FakeApi::new();
     let both = [Candidate::start(api.client(), "first"), Candidate::start(api.client(), "second")];
     tokio::time::sleep(seconds(60)).await;
-    assert_eq!(both.iter().filter(|each| each.leadership.holds()).count(), 1);
+    assert_eq!(both.iter().filter(|each| each.leadership.is_leader()).count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,13 +84,17 @@ async fn partitioned_leader_stops_before_the_next_starts() {
 
     cut.send_replace(true);
     let since = Instant::now();
-    let ended = timeout(Timing::default().renew_deadline, first.task).await;
-    assert_eq!(ended.expect("within the renewal deadline").expect("no panic"), Ended::Lost);
-    assert!(!first.leadership.holds());
-    let gap = Timing::default().lease - Timing::default().renew_deadline;
-    assert!(!second.leads_within(gap - Timing::default().retry).await, "not before the lease has run out");
+    let ended = timeout(ElectionTiming::default().renew_deadline, first.task).await;
+    assert_eq!(ended.expect("within the renewal deadline").expect("no panic"), ElectionOutcome::Lost);
+    assert!(!first.leadership.is_leader());
+    let gap = ElectionTiming::default().lease - ElectionTiming::default().renew_deadline;
+    assert!(!second.leads_within(gap - ElectionTiming::default().retry).await, "not before the lease has run out");
     assert!(second.leads_within(seconds(10)).await);
-    assert!(since.elapsed() <= Timing::default().lease + 2 * Timing::default().retry, "{:?}", since.elapsed());
+    assert!(
+        since.elapsed() <= ElectionTiming::default().lease + 2 * ElectionTiming::default().retry,
+        "{:?}",
+        since.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +107,7 @@ async fn leader_with_a_single_call_fault_keeps_the_lease() {
             api.inject(call, fault);
             for _ in 0..40 {
                 tokio::time::sleep(seconds(1)).await;
-                assert!(first.leadership.holds(), "{fault:?} at call {call}");
+                assert!(first.leadership.is_leader(), "{fault:?} at call {call}");
             }
         }
     }
@@ -115,8 +119,8 @@ async fn lease_taken_by_another_holder_ends_leadership() {
     let first = Candidate::start(api.client(), "first");
     assert!(first.leads_within(seconds(1)).await);
     api.edit(&lease(), |it| it["spec"]["holderIdentity"] = json!("thief"));
-    assert_eq!(first.task.await.expect("no panic"), Ended::Lost);
-    assert!(!first.leadership.holds());
+    assert_eq!(first.task.await.expect("no panic"), ElectionOutcome::Lost);
+    assert!(!first.leadership.is_leader());
     assert_eq!(api.get(&lease()).expect("the lease")["spec"]["holderIdentity"], "thief", "it is not taken back");
 }
 
@@ -127,5 +131,5 @@ async fn deleted_lease_is_recreated_by_the_leader() {
     assert!(first.leads_within(seconds(1)).await);
     api.delete(&lease());
     api.until("a new lease", |api| api.get(&lease()).is_some()).await;
-    assert!(first.leadership.holds());
+    assert!(first.leadership.is_leader());
 }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, condition, hub, is, key, message, passed, secret, settled, smallest, with_queue,
-    with_signing_keys,
+    CHILDREN, CONNECTION_STRING, HUBS, condition, has_condition, hub, key, message, reconcile_vault, secret, settled,
+    smallest, with_queue, with_signing_keys,
 };
 use crate::controller::Running;
 
@@ -20,7 +20,7 @@ async fn paused() -> FakeApi {
     api.create(hub("vault", smallest()));
     settled(&api).await;
     set_paused(&api, "true");
-    passed(&api).await;
+    reconcile_vault(&api).await;
     api
 }
 
@@ -38,7 +38,7 @@ async fn paused_hub_without_pending_changes_is_ready() {
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
     assert!(message(&api, "vault", "Paused").contains("no change is waiting"));
     let version = api.version();
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(api.changes_since(version), [""; 0]);
 }
 
@@ -59,7 +59,7 @@ async fn paused_hub_lists_pending_changes_and_resume_applies_them() {
         let api = paused().await;
         api.edit(&key(HUBS, "vault"), |hub| edit(&mut hub["spec"]));
         let version = api.version();
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(changes(&api, version), [""; 0], "{waiting}");
         let told = format!("notificationhub.rs/paused is set; changes are waiting for: {waiting}");
         assert_eq!(message(&api, "vault", "Paused"), told);
@@ -68,12 +68,12 @@ async fn paused_hub_lists_pending_changes_and_resume_applies_them() {
         let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
         assert_eq!(status["observedGeneration"], 2);
         let version = api.version();
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(api.changes_since(version), [""; 0], "told once");
 
         // Only one value pauses.
         set_paused(&api, "false");
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(condition(&api, "vault", "Paused"), ("False".into(), "NotPaused".into()));
         assert!(!changes(&api, version).is_empty(), "{waiting}");
     }
@@ -85,7 +85,7 @@ async fn paused_hub_does_not_repair_drift() {
     api.edit(&key("services", "vault"), |it| it["spec"]["ports"][0]["port"] = json!(80));
     api.delete(&key("configmaps", "vault"));
     let version = api.version();
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(changes(&api, version), [""; 0]);
     assert!(message(&api, "vault", "Ready").ends_with("waiting for: ConfigMap vault, Service vault"));
 }
@@ -96,13 +96,13 @@ async fn hub_paused_from_creation_gets_children_when_resumed() {
     let mut resource = hub("vault", smallest());
     resource["metadata"]["annotations"] = json!({ "notificationhub.rs/paused": "true" });
     api.create(resource);
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert!(CHILDREN.iter().all(|(resource, name)| api.get(&key(resource, name)).is_none()));
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Paused".into()));
     let told = message(&api, "vault", "Ready");
     assert!(CHILDREN.iter().all(|(_, name)| told.contains(name)), "{told}");
     set_paused(&api, "");
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert!(CHILDREN.iter().all(|(resource, name)| api.get(&key(resource, name)).is_some()));
 }
 
@@ -110,7 +110,7 @@ async fn hub_paused_from_creation_gets_children_when_resumed() {
 async fn paused_hub_reports_missing_references() {
     let api = paused().await;
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_signing_keys("missing"));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()));
     assert_eq!(condition(&api, "vault", "Paused"), ("True".into(), "Paused".into()));
 }
@@ -121,12 +121,12 @@ async fn paused_hub_reports_changes_the_api_server_would_reject() {
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(0));
     let calls = {
         api.take_calls();
-        passed(&api).await;
+        reconcile_vault(&api).await;
         api.take_calls()
     };
-    let apply = calls.iter().position(|call| call == "patch deployments vault").expect("a rehearsal");
+    let apply = calls.iter().position(|call| call == "patch deployments vault").expect("a dry run");
     api.inject(apply, Fault::Refused(422));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
 }
 
@@ -135,7 +135,7 @@ async fn paused_hub_being_deleted_causes_no_call() {
     let api = paused().await;
     api.edit(&key(HUBS, "vault"), |hub| hub["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));
     api.take_calls();
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(api.take_calls(), [""; 0], "no finalizer, and nothing is in the garbage collector's way");
     let finalizers = api.get(&key(HUBS, "vault")).expect("the hub")["metadata"]["finalizers"].clone();
     assert_eq!(finalizers, Value::Null);
@@ -148,9 +148,9 @@ async fn paused_annotation_change_triggers_a_reconcile() {
     api.create(hub("vault", smallest()));
     api.until("a Deployment", |api| api.get(&key("apps/deployments", "vault")).is_some()).await;
     set_paused(&api, "true");
-    api.until("a pause", |api| is(api, "vault", "Paused", ("True", "Paused"))).await;
+    api.until("a pause", |api| has_condition(api, "vault", "Paused", ("True", "Paused"))).await;
     set_paused(&api, "false");
-    api.until("its end", |api| is(api, "vault", "Paused", ("False", "NotPaused"))).await;
+    api.until("its end", |api| has_condition(api, "vault", "Paused", ("False", "NotPaused"))).await;
     running.stop().await;
     let reasons: Vec<_> = api.all("events.k8s.io/events").iter().map(|event| event["reason"].clone()).collect();
     assert!(reasons.contains(&json!("Paused")), "{reasons:?}");

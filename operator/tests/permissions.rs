@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kube::core::ApiResource;
-use notification_hub_operator::optional::OptionalKind;
 use notification_hub_operator::permissions::{PERMISSIONS, Scope};
+use notification_hub_operator::third_party::ThirdPartyKind;
 use serde_json::json;
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_URL, hub, is, key, roll_out, secret, smallest, with_autoscaling,
-    with_queue, with_redis, with_signing_keys,
+    CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_URL, has_condition, hub, key, roll_out, secret, smallest,
+    with_autoscaling, with_queue, with_redis, with_signing_keys,
 };
 use crate::common::request::Access;
 use crate::controller::Running;
@@ -27,7 +27,7 @@ async fn everything(api: &FakeApi) {
     api.create(hub("second", with_signing_keys("keys")));
     api.create(hub("third", with_signing_keys("missing")));
     api.create(hub("vault", smallest()));
-    let ready = |status, reason| move |api: &FakeApi| is(api, "vault", "Ready", (status, reason));
+    let ready = |status, reason| move |api: &FakeApi| has_condition(api, "vault", "Ready", (status, reason));
     for replicas in [1, 0, 1] {
         api.edit(&key(HUBS, "vault"), |it| it["spec"]["replicas"] = json!(replicas));
         let seen = |api: &FakeApi| {
@@ -40,7 +40,7 @@ async fn everything(api: &FakeApi) {
         api.until("it is over", ready).await;
     }
     api.until("the second hub", |api| api.get(&key("apps/deployments", "second")).is_some()).await;
-    api.until("the third hub", |api| is(api, "third", "Ready", ("False", "ReferencesMissing"))).await;
+    api.until("the third hub", |api| has_condition(api, "third", "Ready", ("False", "ReferencesMissing"))).await;
     api.edit(&key("services", "vault"), |it| it["spec"]["ports"][0]["port"] = json!(80));
     api.until("repair", |api| api.get(&key("services", "vault")).expect("it")["spec"]["ports"][0]["port"] == 5000)
         .await;
@@ -81,10 +81,10 @@ async fn everything(api: &FakeApi) {
     api.until("a policy", |_| !gone("networking.k8s.io/networkpolicies", "vault")).await;
     guard(false);
     api.until("no policy", |_| gone("networking.k8s.io/networkpolicies", "vault")).await;
-    for kind in OptionalKind::ALL {
+    for kind in ThirdPartyKind::ALL {
         api.install(kind);
     }
-    let optional = || OptionalKind::ALL.map(|kind| kind.resource());
+    let optional = || ThirdPartyKind::ALL.map(|kind| kind.resource());
     let there = |api: &FakeApi| {
         let is_there = |it: ApiResource| api.get(&key(&format!("{}/{}", it.group, it.plural), "vault")).is_some();
         optional().map(is_there)

@@ -1,14 +1,16 @@
-//! One pass from a resource to its children and its status.
+//! One reconcile, from a resource to its children and its status.
 
 use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
-use crate::common::fixtures::{CHILDREN, HUBS, condition, context, hub, key, message, pass, roll_out, smallest};
+use crate::common::fixtures::{
+    CHILDREN, HUBS, condition, context, hub, key, message, reconcile_once, roll_out, smallest,
+};
 
 async fn applied(spec: Value) -> FakeApi {
     let api = FakeApi::new();
     api.create(hub("vault", spec));
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     api
 }
 
@@ -62,16 +64,16 @@ async fn reconcile_of_an_unchanged_hub_writes_nothing() {
     let api = FakeApi::new();
     let context = context(&api);
     api.create(hub("vault", smallest()));
-    pass(&api, &context, "vault").await.expect("the first pass");
+    reconcile_once(&api, &context, "vault").await.expect("the first reconcile");
     let version = api.version();
-    pass(&api, &context, "vault").await.expect("the second pass");
+    reconcile_once(&api, &context, "vault").await.expect("the second reconcile");
     assert_eq!(api.changes_since(version), [""; 0], "while it rolls out");
 
     roll_out(&api, "vault");
-    pass(&api, &context, "vault").await.expect("a pass that notices");
+    reconcile_once(&api, &context, "vault").await.expect("a reconcile that notices");
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
     let version = api.version();
-    pass(&api, &context, "vault").await.expect("one more pass");
+    reconcile_once(&api, &context, "vault").await.expect("one more reconcile");
     assert_eq!(api.changes_since(version), [""; 0], "when it is ready");
 }
 
@@ -79,7 +81,7 @@ async fn reconcile_of_an_unchanged_hub_writes_nothing() {
 async fn hub_scaled_to_zero_is_ready() {
     let api = applied(json!({ "replicas": 0, "source": { "direct": {} }, "auth": { "generate": {} } })).await;
     roll_out(&api, "vault");
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "ScaledToZero".into()));
     assert_eq!(condition(&api, "vault", "Available"), ("False".into(), "ScaledToZero".into()));
 }
@@ -88,7 +90,7 @@ async fn hub_scaled_to_zero_is_ready() {
 async fn scaling_updates_observed_generation_of_status_and_conditions() {
     let api = applied(smallest()).await;
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(0));
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
     assert_eq!(status["observedGeneration"], 2);
     let all = status["conditions"].as_array().expect("conditions").iter().all(|each| each["observedGeneration"] == 2);
@@ -118,7 +120,7 @@ async fn foreign_child_object_is_a_conflict_without_writes() {
             api.create(hub("vault", smallest()));
             let (object, kind) = foreign(resource, name, owner.clone());
             let before = api.create(object);
-            pass(&api, &context, "vault").await.expect("a pass");
+            reconcile_once(&api, &context, "vault").await.expect("a reconcile");
 
             assert_eq!(api.get(&key(resource, name)), Some(before), "{resource} {name}");
             let made: Vec<_> =
@@ -129,11 +131,11 @@ async fn foreign_child_object_is_a_conflict_without_writes() {
             let named = format!("{kind} {name}");
             assert!(message(&api, "vault", "Conflict").contains(&named), "{}", message(&api, "vault", "Conflict"));
             let version = api.version();
-            pass(&api, &context, "vault").await.expect("a second pass");
+            reconcile_once(&api, &context, "vault").await.expect("a second reconcile");
             assert_eq!(api.changes_since(version), [""; 0]);
 
             api.delete(&key(resource, name));
-            pass(&api, &context, "vault").await.expect("a pass without the obstacle");
+            reconcile_once(&api, &context, "vault").await.expect("a reconcile without the obstacle");
             assert_eq!(condition(&api, "vault", "Conflict"), ("False".into(), "NoConflict".into()));
             assert!(CHILDREN.iter().all(|(resource, name)| api.get(&key(resource, name)).is_some()));
         }
@@ -235,7 +237,7 @@ async fn invalid_spec_leaves_the_children_unchanged() {
             }
         });
         let version = api.version();
-        pass(&api, &context(&api), "vault").await.expect("a pass");
+        reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), reason.into()), "{change}");
         assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "InvalidSpec".into()), "{change}");
         assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()), "it goes on running");
@@ -257,11 +259,11 @@ async fn child_rejected_by_the_api_server_is_reported() {
             let api = FakeApi::new();
             api.create(hub("vault", smallest()));
             api.inject(calls, Fault::Refused(code));
-            pass(&api, &context(&api), "vault").await.expect("a pass");
+            reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
             assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
             let told = message(&api, "vault", "Ready");
             assert!(told.starts_with(child), "{told}");
-            pass(&api, &context(&api), "vault").await.expect("a pass");
+            reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
             assert_eq!(condition(&api, "vault", "SpecValid"), ("True".into(), "Valid".into()));
         }
     }
@@ -304,12 +306,12 @@ async fn status_from_a_stale_resource_is_not_written() {
     let old = api.create(hub("vault", smallest()));
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(0));
     let guarded = serde_json::from_value(old).expect("a hub");
-    let error = notification_hub_operator::controller::pass(std::sync::Arc::new(guarded), context.clone())
+    let error = notification_hub_operator::controller::reconcile(std::sync::Arc::new(guarded), context.clone())
         .await
-        .expect_err("a stale pass");
+        .expect_err("a stale reconcile");
     assert_eq!((error.step(), error.category()), ("status", "conflict"));
     assert!(api.get(&key(HUBS, "vault")).expect("the hub").get("status").is_none());
-    pass(&api, &context, "vault").await.expect("a pass");
+    reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     assert_eq!(api.get(&key(HUBS, "vault")).expect("the hub")["status"]["observedGeneration"], 2);
 }
 
@@ -319,7 +321,7 @@ async fn hub_being_deleted_causes_no_call() {
     let mut doomed = hub("vault", smallest());
     doomed["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     api.create(doomed);
-    pass(&api, &context(&api), "vault").await.expect("a pass");
+    reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     assert_eq!(api.take_calls(), [""; 0]);
 }
 
@@ -328,11 +330,11 @@ async fn hub_name_over_40_characters_is_invalid() {
     let name = "v".repeat(40);
     let api = FakeApi::new();
     api.create(hub(&name, smallest()));
-    pass(&api, &context(&api), &name).await.expect("a pass");
+    reconcile_once(&api, &context(&api), &name).await.expect("a reconcile");
     assert_eq!(condition(&api, &name, "SpecValid"), ("True".into(), "Valid".into()));
     let longer = "v".repeat(41);
     api.create(hub(&longer, smallest()));
-    pass(&api, &context(&api), &longer).await.expect("a pass");
+    reconcile_once(&api, &context(&api), &longer).await.expect("a reconcile");
     assert_eq!(condition(&api, &longer, "SpecValid"), ("False".into(), "InvalidSpec".into()));
     assert!(message(&api, &longer, "SpecValid").contains("40 characters"));
 }

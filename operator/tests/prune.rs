@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, condition, hub, key, passed, roll_out, secret, settled, smallest, with_queue,
+    CHILDREN, CONNECTION_STRING, HUBS, condition, hub, key, reconcile_vault, roll_out, secret, settled, smallest,
+    with_queue,
 };
 
 /// The children that a hub with a queue and an authority has not got.
@@ -45,7 +46,7 @@ async fn network_policy_is_created_repaired_and_deleted() {
     let rules = api.get(&policy).expect("a policy")["spec"]["ingress"].clone();
     assert_eq!(rules[1]["from"], json!([{ "podSelector": {} }]), "senders of the namespace alone");
     api.edit(&policy, |policy| policy["spec"]["ingress"] = json!([]));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(api.get(&policy).expect("a policy")["spec"]["ingress"], rules, "an edit is taken back");
     switched(&api, guarded(false)).await;
     assert!(api.get(&policy).is_none());
@@ -71,7 +72,7 @@ async fn changed_source_deletes_old_objects_and_is_reversible() {
         assert!(!template(&api).to_string().contains("5001"), "{:#}", template(&api));
         assert!(api.get(&key("secrets", "storage")).is_some(), "the user's Secret");
         let version = api.version();
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(api.changes_since(version), [""; 0]);
 
         switched(&api, smallest()).await;
@@ -88,11 +89,11 @@ async fn objects_of_the_old_source_stay_until_rollout_completes() {
     let api = direct().await;
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_queue("storage"));
     for _ in 0..2 {
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(there(&api, &OTHERS), [true, true], "the old pod still serves");
     }
     roll_out(&api, "vault");
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(there(&api, &OTHERS), [false, false]);
 }
 
@@ -133,7 +134,7 @@ async fn pruning_deletes_only_labeled_objects_of_this_hub() {
     service("not-controlled", labels.clone(), changed("controller", json!(false)));
     service("without-our-labels", json!({ "app.kubernetes.io/instance": "vault" }), owner.clone());
     service("left-behind", labels, owner.clone());
-    passed(&api).await;
+    reconcile_vault(&api).await;
     let left = ["nobodys", "of-another-hub", "not-controlled", "without-our-labels", "left-behind"];
     let left = left.map(|name| api.get(&key("services", name)).is_some());
     assert_eq!(left, [true, true, true, true, false]);
@@ -144,7 +145,7 @@ async fn delete_of_a_replaced_object_is_a_conflict() {
     let api = direct().await;
     let old = api.get(&key("services", "vault-internal")).expect("it");
     let old: PartialObjectMeta<Service> = serde_json::from_value(old).expect("metadata");
-    let cluster = Cluster::new(api.client(), Leadership::Alone);
+    let cluster = Cluster::new(api.client(), Leadership::NoElection);
 
     api.delete(&key("services", "vault-internal"));
     cluster.delete(&old).await.expect("one that is gone is fine");

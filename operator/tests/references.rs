@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CERTIFICATE, CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_PASSWORD, REDIS_URL, condition, hub, key, message, passed,
-    roll_out, secret, with_queue, with_redis, with_signing_keys,
+    CERTIFICATE, CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_PASSWORD, REDIS_URL, condition, hub, key, message,
+    reconcile_vault, roll_out, secret, with_queue, with_redis, with_signing_keys,
 };
 
 const SECRET_TEXT: &str = "correct-horse-battery-staple-0123456789";
@@ -14,14 +14,14 @@ const SECRET_TEXT: &str = "correct-horse-battery-staple-0123456789";
 async fn missing_keys_secret_is_reported_until_it_exists() {
     let api = FakeApi::new();
     api.create(hub("vault", with_signing_keys("keys")));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), "SecretNotFound".into()));
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()));
     assert_eq!(message(&api, "vault", "Ready"), "auth.signingKeys: Secret keys does not exist");
     assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod that could not start");
 
     api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()));
     assert!(api.get(&key("apps/deployments", "vault")).is_some());
     assert!(api.get(&key("secrets", "vault-jwt")).is_none(), "no key was asked for");
@@ -42,7 +42,7 @@ async fn invalid_key_entry_is_named_without_its_content() {
         let api = FakeApi::new();
         api.create(hub("vault", with_signing_keys("keys")));
         api.create(secret("keys", entries));
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), "InvalidKey".into()), "{told}");
         let message = message(&api, "vault", "ReferencesResolved");
         assert!(message.contains(told), "{told} in {message}");
@@ -50,7 +50,7 @@ async fn invalid_key_entry_is_named_without_its_content() {
         assert!(!said.iter().any(|object| object.to_string().contains("correct-horse")), "a secret got out: {said:#?}");
 
         api.edit(&key("secrets", "keys"), |it| *it = secret("keys", &[("a.secret", SECRET_TEXT)]));
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()), "{told}");
     }
 }
@@ -60,7 +60,7 @@ async fn invalid_key_entries_are_all_reported_at_once() {
     let api = FakeApi::new();
     api.create(hub("vault", with_signing_keys("keys")));
     api.create(secret("keys", &[("a.pem", "x"), ("b.secret", "y")]));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     let message = message(&api, "vault", "ReferencesResolved");
     assert!(message.contains("a.pem") && message.contains("b.secret"), "{message}");
 }
@@ -70,11 +70,11 @@ async fn deleted_keys_secret_keeps_the_running_hub() {
     let api = FakeApi::new();
     api.create(hub("vault", with_signing_keys("keys")));
     api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     roll_out(&api, "vault");
     api.delete(&key("secrets", "keys"));
     let before = api.get(&key("apps/deployments", "vault"));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(api.get(&key("apps/deployments", "vault")), before);
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()));
     assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()));
@@ -85,10 +85,10 @@ async fn edited_keys_secret_causes_no_rollout() {
     let api = FakeApi::new();
     api.create(hub("vault", with_signing_keys("keys")));
     api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     api.edit(&key("secrets", "keys"), |it| *it = secret("keys", &[("b.secret", SECRET_TEXT)]));
     let version = api.version();
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(api.changes_since(version), [""; 0], "the hub reloads it in place");
 }
 
@@ -105,19 +105,19 @@ async fn missing_connection_string_is_reported_by_secret_and_entry() {
         );
         assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod that could not start");
     };
-    passed(&api).await;
+    reconcile_vault(&api).await;
     missed("SecretNotFound", " does not exist");
     api.create(secret("storage", &[("other", CONNECTION_STRING)]));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     missed("SecretEntryMissing", " has no entry url");
     for nothing in ["", " \n"] {
         api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", nothing)]));
-        passed(&api).await;
+        reconcile_vault(&api).await;
         missed("SecretEntryMissing", ", entry url: it is empty");
     }
 
     api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", CONNECTION_STRING)]));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()));
     let deployment = api.get(&key("apps/deployments", "vault")).expect("a Deployment");
     let env = &deployment["spec"]["template"]["spec"]["containers"][0]["env"];
@@ -135,7 +135,7 @@ async fn edited_connection_string_causes_exactly_one_rollout() {
     let api = FakeApi::new();
     api.create(hub("vault", with_queue("storage")));
     api.create(secret("storage", &[("url", CONNECTION_STRING)]));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     let template = |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["template"].clone();
     let generation =
         |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["metadata"]["generation"].clone();
@@ -143,13 +143,13 @@ async fn edited_connection_string_causes_exactly_one_rollout() {
     assert_eq!(generation(&api), 1);
 
     api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", CONNECTION_STRING), ("other", "x")]));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(generation(&api), 1, "an entry that nobody refers to");
 
     let rotated = CONNECTION_STRING.replace("Y29y", "Y29z");
     api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", &rotated)]));
     for _ in 0..2 {
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(generation(&api), 2, "exactly one");
     }
     let mut second = template(&api);
@@ -164,11 +164,11 @@ async fn deleted_connection_string_keeps_the_running_hub() {
     let api = FakeApi::new();
     api.create(hub("vault", with_queue("storage")));
     api.create(secret("storage", &[("url", CONNECTION_STRING)]));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     roll_out(&api, "vault");
     let before = api.get(&key("apps/deployments", "vault"));
     api.delete(&key("secrets", "storage"));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(api.get(&key("apps/deployments", "vault")), before);
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()));
     assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()));
@@ -188,7 +188,7 @@ async fn log_level_edit_causes_no_rollout_and_format_one() {
     ];
     for (log, level, generation) in table {
         api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["log"] = log.clone());
-        passed(&api).await;
+        reconcile_vault(&api).await;
         let config = api.get(&key("configmaps", "vault")).expect("a ConfigMap");
         let deployment = api.get(&key("apps/deployments", "vault")).expect("a Deployment");
         assert_eq!(
@@ -211,7 +211,7 @@ fn with_all_of_redis() -> Value {
 async fn invalid_redis_references_are_all_reported_without_secrets() {
     let api = FakeApi::new();
     api.create(hub("vault", with_all_of_redis()));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), "SecretNotFound".into()));
     let told = message(&api, "vault", "Ready");
     for field in ["url", "password", "ca"] {
@@ -240,7 +240,7 @@ async fn invalid_redis_references_are_all_reported_without_secrets() {
     for (entry, text, reason, expected) in wrong {
         let entries = good.map(|(name, right)| (name, if name == entry { text } else { right }));
         api.edit(&key("secrets", "redis"), |it| *it = secret("redis", &entries));
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), reason.into()), "{expected}");
         let told = message(&api, "vault", "Ready");
         assert!(told.starts_with(expected) && !told.contains("SECRET"), "{told}");
@@ -249,7 +249,7 @@ async fn invalid_redis_references_are_all_reported_without_secrets() {
     for url in [REDIS_URL, "redis://redis", "redis:6379,password=a://b", "redis\n"] {
         let entries = good.map(|(name, right)| (name, if name == "url" { url } else { right }));
         api.edit(&key("secrets", "redis"), |it| *it = secret("redis", &entries));
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()), "{url}");
     }
     let resources = ["services", "configmaps", "serviceaccounts", "apps/deployments", HUBS, "events.k8s.io/events"];
@@ -276,7 +276,7 @@ async fn edited_redis_secret_rolls_out_except_for_ca() {
         let entries = [("url", url), ("password", password), ("ca.crt", ca), ("other", url)];
         api.edit(&key("secrets", "redis"), |it| *it = secret("redis", &entries));
         for _ in 0..2 {
-            passed(&api).await;
+            reconcile_vault(&api).await;
             assert_eq!(generation(&api), expected, "{entries:?}");
         }
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    HUBS, REDIS_URL, condition, hub, key, message, passed, secret, settled, smallest, with_redis,
+    HUBS, REDIS_URL, condition, hub, key, message, reconcile_vault, secret, settled, smallest, with_redis,
 };
 
 const BUDGET: (&str, &str) = ("policy/poddisruptionbudgets", "vault");
@@ -42,7 +42,7 @@ async fn scaling_changes_replicas_without_a_rollout() {
         assert_eq!(api.get(&key(BUDGET.0, BUDGET.1)).is_some(), replicas > 1, "{replicas} replicas");
         assert_eq!(condition(&api, "vault", "Ready").0, "True");
         let version = api.version();
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(api.changes_since(version), [""; 0], "{replicas} replicas");
     }
 }
@@ -66,10 +66,10 @@ async fn edited_or_deleted_disruption_budget_is_restored() {
     let budget = key(BUDGET.0, BUDGET.1);
     let spec = api.get(&budget).expect("a budget")["spec"].clone();
     api.edit(&budget, |it| it["spec"]["maxUnavailable"] = json!("100%"));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(api.get(&budget).expect("it")["spec"], spec);
     api.delete(&budget);
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(api.get(&budget).expect("it")["spec"], spec);
 }
 
@@ -105,7 +105,7 @@ async fn foreign_connection_token_secret_is_a_conflict() {
     api.create(secret("redis", &[("url", REDIS_URL)]));
     let theirs = api.create(secret("vault-tokens", &[("connection-token.key", &"x".repeat(32))]));
     api.create(hub("vault", with_redis("redis", 2)));
-    passed(&api).await;
+    reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Conflict".into()));
     assert!(message(&api, "vault", "Ready").contains("Secret vault-tokens"));
     assert_eq!(api.get(&key("secrets", "vault-tokens")), Some(theirs));
@@ -134,7 +134,7 @@ async fn missing_backplane_is_reported_without_crd_validation() {
         let mut spec = smallest();
         edit(&mut spec);
         api.create(hub("vault", spec));
-        passed(&api).await;
+        reconcile_vault(&api).await;
         assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "InvalidSpec".into()), "{told}");
         assert_eq!(message(&api, "vault", "Ready"), told);
     }

@@ -13,7 +13,7 @@ use notification_hub_operator::context::Context;
 use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
-use crate::common::fixtures::{HUBS, condition, context, hub, key, message, pass, roll_out, smallest};
+use crate::common::fixtures::{HUBS, condition, context, hub, key, message, reconcile_once, roll_out, smallest};
 
 /// The fake server's creation time: 2026-01-01.
 const START: i64 = 1_767_225_600;
@@ -32,9 +32,9 @@ impl World {
         let mut spec = smallest();
         spec["auth"] = auth;
         world.api.create(hub("vault", spec));
-        world.pass().await;
+        world.reconcile_once().await;
         roll_out(&world.api, "vault");
-        world.pass().await;
+        world.reconcile_once().await;
         world
     }
 
@@ -52,13 +52,13 @@ impl World {
         Arc::new(context)
     }
 
-    async fn pass(&self) -> Action {
-        pass(&self.api, &self.operator(), "vault").await.expect("a pass")
+    async fn reconcile_once(&self) -> Action {
+        reconcile_once(&self.api, &self.operator(), "vault").await.expect("a reconcile")
     }
 
-    async fn pass_at(&self, now: i64) -> Action {
+    async fn reconcile_at(&self, now: i64) -> Action {
         self.now.store(now, Ordering::Relaxed);
-        self.pass().await
+        self.reconcile_once().await
     }
 
     fn entry(&self, name: &str) -> Option<String> {
@@ -95,17 +95,17 @@ async fn rotated_key_is_published_then_signs_then_is_removed() {
     let private = world.entry("private.pem");
     let deployment = world.api.get(&key("apps/deployments", "vault"));
 
-    world.pass_at(ENDS - 181).await;
+    world.reconcile_at(ENDS - 181).await;
     assert_eq!((world.valid().len(), world.entry("next-private.pem")), (1, None));
 
-    world.pass_at(ENDS - 180).await;
+    world.reconcile_at(ENDS - 180).await;
     let [still, second] = <[String; 2]>::try_from(world.valid()).expect("two keys");
     assert_eq!((&still, world.entry("private.pem")), (&first, private), "the old one signs");
     let next = world.entry("next-private.pem").expect("the next one");
-    world.pass_at(ENDS - 1).await;
+    world.reconcile_at(ENDS - 1).await;
     assert_eq!(world.entry("next-private.pem").as_ref(), Some(&next));
 
-    world.pass_at(ENDS).await;
+    world.reconcile_at(ENDS).await;
     assert_eq!((world.entry("private.pem"), world.entry("next-private.pem")), (Some(next), None));
     assert_eq!(world.valid(), [second.clone(), first]);
     assert_eq!(
@@ -113,9 +113,9 @@ async fn rotated_key_is_published_then_signs_then_is_removed() {
         json!({ "lastRotation": "2026-01-31T00:00:00Z", "nextRotation": "2026-03-02T00:00:00Z" })
     );
 
-    world.pass_at(ENDS + 24 * HOUR - 1).await;
+    world.reconcile_at(ENDS + 24 * HOUR - 1).await;
     assert_eq!(world.valid().len(), 2);
-    world.pass_at(ENDS + 24 * HOUR).await;
+    world.reconcile_at(ENDS + 24 * HOUR).await;
     assert_eq!(world.valid(), [second]);
     assert_eq!(world.api.get(&key("apps/deployments", "vault")), deployment, "no pod was replaced");
 }
@@ -125,9 +125,9 @@ async fn reconcile_is_requeued_for_rotation_steps_without_other_writes() {
     let world = World::new().await;
     let seconds = |seconds| Action::requeue(Duration::from_secs(seconds));
     for (at, wait) in [(START, 600), (ENDS - 700, 520), (ENDS - 180, 180), (ENDS - 30, 30), (ENDS, 600)] {
-        assert_eq!(world.pass_at(at).await, seconds(wait), "{}", at - ENDS);
+        assert_eq!(world.reconcile_at(at).await, seconds(wait), "{}", at - ENDS);
         let version = world.api.version();
-        assert_eq!(world.pass_at(at).await, seconds(wait));
+        assert_eq!(world.reconcile_at(at).await, seconds(wait));
         assert_eq!(world.api.changes_since(version), [""; 0]);
     }
 }
@@ -136,7 +136,7 @@ async fn reconcile_is_requeued_for_rotation_steps_without_other_writes() {
 async fn status_keys_are_removed_with_generated_keys() {
     let world = World::new().await;
     world.api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["auth"] = json!({ "authority": "http://identity:5000" }));
-    world.pass().await;
+    world.reconcile_once().await;
     assert_eq!(world.times(), Value::Null);
 }
 
@@ -145,11 +145,11 @@ async fn changed_algorithm_rotates_the_key() {
     let world = World::new().await;
     let first = world.valid();
     world.api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["auth"]["generate"]["algorithm"] = json!("RS256"));
-    world.pass_at(START + 60).await;
+    world.reconcile_at(START + 60).await;
     assert_eq!(world.valid().len(), 2);
     let next = world.entry("next-private.pem");
     assert!(next.is_some());
-    world.pass_at(START + 240).await;
+    world.reconcile_at(START + 240).await;
     assert_eq!(world.entry("private.pem"), next);
     assert_eq!(world.valid()[1..], first, "its tokens are still accepted");
 }
@@ -161,7 +161,7 @@ async fn damaged_key_secret_is_rebuilt_from_its_intact_entries() {
     let world = async || {
         let world = World::with(json!({ "generate": { "algorithm": "ES256", "rotateEvery": "30h" } })).await;
         for at in [30 * HOUR - 180, 30 * HOUR, 54 * HOUR - 60] {
-            world.pass_at(START + at).await;
+            world.reconcile_at(START + at).await;
         }
         // The overlap is prolonged by hand: else it would be over before the next rotation.
         world.edit(|data| {
@@ -170,7 +170,7 @@ async fn damaged_key_secret_is_rebuilt_from_its_intact_entries() {
             record["previous"][0]["until"] = json!("2026-01-04T00:00:00Z");
             data["rotation.json"] = json!(STANDARD.encode(record.to_string()));
         });
-        world.pass_at(START + 60 * HOUR - 100).await;
+        world.reconcile_at(START + 60 * HOUR - 100).await;
         assert_eq!(world.valid().len(), 3);
         world
     };
@@ -184,7 +184,7 @@ async fn damaged_key_secret_is_rebuilt_from_its_intact_entries() {
         let world = world().await;
         let (valid, private) = (world.valid(), world.entry("private.pem"));
         world.edit(edit);
-        world.pass().await;
+        world.reconcile_once().await;
         let (mut before, mut after) = (valid, world.valid());
         before.sort();
         after.sort();
@@ -194,7 +194,7 @@ async fn damaged_key_secret_is_rebuilt_from_its_intact_entries() {
     let world = world().await;
     let (valid, next) = (world.valid(), world.entry("next-private.pem"));
     world.edit(|data| data["private.pem"] = json!(STANDARD.encode("hello")));
-    world.pass().await;
+    world.reconcile_once().await;
     assert_eq!(world.entry("private.pem"), next, "the one whose public half is out already");
     assert!(valid.iter().all(|id| world.valid().contains(id)), "no token is refused");
 }
@@ -202,15 +202,15 @@ async fn damaged_key_secret_is_rebuilt_from_its_intact_entries() {
 #[tokio::test]
 async fn invalid_next_key_is_regenerated_and_published_before_signing() {
     let world = World::new().await;
-    world.pass_at(ENDS - 180).await;
+    world.reconcile_at(ENDS - 180).await;
     let broken = world.entry("next-private.pem");
     world.edit(|data| data["next-private.pem"] = json!(STANDARD.encode("hello")));
-    world.pass_at(ENDS - 10).await;
+    world.reconcile_at(ENDS - 10).await;
     let next = world.entry("next-private.pem");
     assert_ne!((&next, next.as_deref()), (&broken, Some("hello")));
-    world.pass_at(ENDS + 169).await;
+    world.reconcile_at(ENDS + 169).await;
     assert_eq!(world.entry("next-private.pem"), next, "the pods may not know it yet");
-    world.pass_at(ENDS + 170).await;
+    world.reconcile_at(ENDS + 170).await;
     assert_eq!(world.entry("private.pem"), next);
 }
 
@@ -220,7 +220,7 @@ async fn replaced_private_key_keeps_the_previous_key_valid() {
     let before = world.valid();
     let own = include_str!("keys/p256-private.pem");
     world.edit(|data| data["private.pem"] = json!(STANDARD.encode(own)));
-    world.pass_at(START + 700 * HOUR).await;
+    world.reconcile_at(START + 700 * HOUR).await;
     assert_eq!(world.entry("private.pem").as_deref(), Some(own));
     assert_eq!(world.valid()[1..], before);
     assert_eq!(world.times()["lastRotation"], "2026-01-30T04:00:00Z");
@@ -230,9 +230,9 @@ async fn replaced_private_key_keeps_the_previous_key_valid() {
 async fn deleted_key_secret_invalidates_every_token() {
     let world = World::new().await;
     let before = world.valid();
-    world.pass_at(ENDS - 180).await;
+    world.reconcile_at(ENDS - 180).await;
     world.api.delete(&key("secrets", "vault-jwt"));
-    world.pass().await;
+    world.reconcile_once().await;
     assert_eq!(world.valid().len(), 1);
     assert!(!world.valid().contains(&before[0]));
     assert_eq!(world.entry("next-private.pem"), None);
@@ -243,7 +243,7 @@ async fn key_secret_without_rotation_record_keeps_its_keys() {
     let world = World::new().await;
     let valid = world.valid();
     world.edit(|data| _ = data.as_object_mut().expect("entries").remove("rotation.json"));
-    world.pass_at(START + 100 * HOUR).await;
+    world.reconcile_at(START + 100 * HOUR).await;
     assert_eq!(world.valid(), valid);
     assert_eq!(world.times()["lastRotation"], "2026-01-01T00:00:00Z", "it is as old as the Secret");
 }
@@ -261,7 +261,7 @@ async fn rotation_interval_invalid_or_too_short_is_rejected() {
         let mut spec = smallest();
         spec["auth"]["generate"] = generate;
         api.create(hub("vault", spec));
-        pass(&api, &context(&api), "vault").await.expect("a pass");
+        reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "InvalidSpec".into()), "{told}");
         assert!(message(&api, "vault", "SpecValid").contains(told), "{}", message(&api, "vault", "SpecValid"));
         assert!(api.get(&key("secrets", "vault-jwt")).is_none());
@@ -274,7 +274,7 @@ async fn rotation_steps_survive_a_fault_of_every_call() {
         let prepared = async || {
             let world = World::new().await;
             for earlier in [ENDS - 180, ENDS].into_iter().filter(|earlier| *earlier < at) {
-                world.pass_at(earlier).await;
+                world.reconcile_at(earlier).await;
             }
             world.now.store(at, Ordering::Relaxed);
             world.api.take_calls();
@@ -282,7 +282,7 @@ async fn rotation_steps_survive_a_fault_of_every_call() {
         };
         let calls = {
             let world = prepared().await;
-            world.pass().await;
+            world.reconcile_once().await;
             world.api.take_calls()
         };
         for fault in [Fault::Refused(409), Fault::Refused(500), Fault::Hangs, Fault::AnswerLost] {
@@ -290,10 +290,10 @@ async fn rotation_steps_survive_a_fault_of_every_call() {
                 let world = prepared().await;
                 let before = world.valid();
                 world.api.inject(index, fault);
-                let result = pass(&world.api, &world.operator(), "vault").await;
+                let result = reconcile_once(&world.api, &world.operator(), "vault").await;
                 assert!(result.is_err() || call.contains("events"), "{fault:?} at {call}");
                 let between = world.valid();
-                world.pass().await;
+                world.reconcile_once().await;
                 let valid = world.valid();
                 assert_eq!(valid.len(), if at > ENDS { 1 } else { 2 }, "{fault:?} at {call}");
                 let kept = before.iter().filter(|id| valid.contains(id)).count();

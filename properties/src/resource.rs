@@ -9,16 +9,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::v1alpha1::NotificationHubSpec;
-use notification_hub_operator::build::{Desired, build};
+use notification_hub_operator::build::{DesiredObjects, build};
 use notification_hub_operator::conditions::Findings;
-use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, Plan, Signing};
-use notification_hub_operator::model::CONTAINER;
+use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, RotationPlan, SigningKey};
+use notification_hub_operator::model::HUB_CONTAINER;
 use notification_hub_operator::model::defaults::Defaults;
 use notification_hub_operator::model::inheritance::Inheritance;
 use notification_hub_operator::model::references;
-use notification_hub_operator::optional::{OptionalKind, Served};
-use notification_hub_operator::reconcile::dereference::{Fetched, Kept, Secrets, Stored};
+use notification_hub_operator::reconcile::dereference::{FetchedReferences, ManagedSecret, Secrets, StoredKeys};
 use notification_hub_operator::reconcile::validate::validate;
+use notification_hub_operator::third_party::{ServedKinds, ThirdPartyKind};
 
 /// Stands in every Secret, and in nothing that is written but Secrets.
 const SECRET: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ";
@@ -62,16 +62,16 @@ pub(crate) fn check(input: &[u8]) {
 }
 
 /// What a pass would write, or all that is in the way.
-fn build_objects(hub: &NotificationHub, is_everything_served: bool) -> Result<Desired, Vec<String>> {
+fn build_objects(hub: &NotificationHub, is_everything_served: bool) -> Result<DesiredObjects, Vec<String>> {
     static DEFAULTS: LazyLock<Defaults> = LazyLock::new(|| {
         let names = |text: &str| text.parse().expect("names");
         let inheritance =
             Inheritance { labels: names("team,app.kubernetes.io/*"), annotations: names("example.com/*") };
         Defaults { image: "registry.example.com/hub:1.0.0".parse().expect("an image"), inheritance }
     });
-    let served: Served = OptionalKind::ALL.into_iter().filter(|_| is_everything_served).collect();
+    let served: ServedKinds = ThirdPartyKind::ALL.into_iter().filter(|_| is_everything_served).collect();
     let checked = validate(hub, fetch_references(&hub.spec), &DEFAULTS, &served).map_err(problems_of)?;
-    let times = checked.hub.generated.as_ref().map(|plan| (Plan::due(plan), plan.times()));
+    let times = checked.hub.generated.as_ref().map(|plan| (RotationPlan::due(plan), plan.times()));
     assert_eq!(times.is_some(), hub.spec.auth.generate.is_some());
     build(&checked.hub)
 }
@@ -82,16 +82,16 @@ fn problems_of(findings: Findings) -> Vec<String> {
 }
 
 /// What the spec refers to: every Secret is there, with the same entries.
-fn fetch_references(spec: &NotificationHubSpec) -> Fetched {
+fn fetch_references(spec: &NotificationHubSpec) -> FetchedReferences {
     static RING: LazyLock<KeyRing> = LazyLock::new(|| {
-        let pair = KeyPair::read(PRIVATE_KEY).expect("a key");
-        KeyRing { current: Some(Signing { pair, since: now() }), ..KeyRing::default() }
+        let pair = KeyPair::from_pem(PRIVATE_KEY).expect("a key");
+        KeyRing { current: Some(SigningKey { pair, since: now() }), ..KeyRing::default() }
     });
     let secrets: Secrets = references::secrets(spec).into_iter().map(|name| (name.to_owned(), secret())).collect();
     let generated = spec.auth.generate.as_ref();
-    let generated = generated.map(|_| Kept::Ours(Stored { ring: RING.clone(), at: now() }));
-    let token_key = spec.backplane.as_ref().and_then(|_| ConnectionTokenKey::read(SECRET.repeat(2).as_bytes()));
-    Fetched { secrets, generated, token_key: token_key.map(Kept::Ours) }
+    let generated = generated.map(|_| ManagedSecret::Owned(StoredKeys { ring: RING.clone(), at: now() }));
+    let token_key = spec.backplane.as_ref().and_then(|_| ConnectionTokenKey::from_bytes(SECRET.repeat(2).as_bytes()));
+    FetchedReferences { secrets, generated, token_key: token_key.map(ManagedSecret::Owned) }
 }
 
 fn secret() -> Secret {
@@ -104,17 +104,17 @@ fn now() -> Timestamp {
 }
 
 /// Every object but Secrets, as it is written.
-fn public_json(desired: &Desired) -> String {
-    let Desired { service_account, config_map, public_service, internal_service, metrics_service, .. } = desired;
-    let Desired { pod_disruption_budget, ingress, http_route, service_monitor, pod_monitor, .. } = desired;
-    let Desired { network_policy, deployment, horizontal_pod_autoscaler, scaled_object, .. } = desired;
+fn public_json(desired: &DesiredObjects) -> String {
+    let DesiredObjects { service_account, config_map, public_service, internal_service, metrics_service, .. } = desired;
+    let DesiredObjects { pod_disruption_budget, ingress, http_route, service_monitor, pod_monitor, .. } = desired;
+    let DesiredObjects { network_policy, deployment, horizontal_pod_autoscaler, scaled_object, .. } = desired;
     let within = (service_account, config_map, public_service, internal_service, metrics_service, deployment);
     let around = (pod_disruption_budget, ingress, http_route, service_monitor, pod_monitor, network_policy);
     serde_json::to_string(&(within, around, horizontal_pod_autoscaler, scaled_object)).expect("JSON")
 }
 
 /// What the API server and the kubelet rely on.
-fn assert_consistent(hub: &NotificationHub, desired: &Desired) {
+fn assert_consistent(hub: &NotificationHub, desired: &DesiredObjects) {
     let name = hub.metadata.name.as_deref();
     let spec: &DeploymentSpec = desired.deployment.spec.as_ref().expect("a spec");
     let metadata: [&ObjectMeta; 4] = [
@@ -138,12 +138,12 @@ fn assert_consistent(hub: &NotificationHub, desired: &Desired) {
     }
 
     let pod = spec.template.spec.as_ref().expect("a pod");
-    let containers = pod.containers.iter().filter(|container| container.name == CONTAINER);
+    let containers = pod.containers.iter().filter(|container| container.name == HUB_CONTAINER);
     assert_eq!(containers.count(), 1);
     let is_templated = hub.spec.pod_template.is_some();
     assert!(is_templated || pod.termination_grace_period_seconds.is_some_and(|seconds| seconds > 0));
     let volumes: Vec<&str> = pod.volumes.iter().flatten().map(|volume| volume.name.as_str()).collect();
-    let hub_container = pod.containers.iter().find(|container| container.name == CONTAINER);
+    let hub_container = pod.containers.iter().find(|container| container.name == HUB_CONTAINER);
     let mounts = hub_container.and_then(|container| container.volume_mounts.as_ref());
     let is_mounted = |name: &str| volumes.contains(&name);
     assert!(is_templated || mounts.into_iter().flatten().all(|mount| is_mounted(&mount.name)), "{volumes:?}");

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// What patterns of the definition mean that decide the length, too.
-const WHOLE: [(&str, &str); 3] = [
+const PATTERNS_WITH_LENGTH: [(&str, &str); 3] = [
     ("^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$", "UUID"),
     ("^sha256:[a-f0-9]{64}$", "`sha256:` and 64 hexadecimal digits in lower case"),
     ("^[1-9][0-9]{0,2}%$", "percentage from 1% to 999%"),
@@ -83,7 +83,7 @@ fn text(schema: &Value) -> String {
     let words = |table: &[(&str, &'static str)]| {
         table.iter().find(|(known, _)| Some(*known) == pattern).map(|(_, words)| (*words).to_owned())
     };
-    if let Some(words) = words(&WHOLE) {
+    if let Some(words) = words(&PATTERNS_WITH_LENGTH) {
         return words;
     }
     let matches = || pattern.map_or("text".to_owned(), |pattern| format!("text that matches `{pattern}`"));
@@ -100,11 +100,11 @@ fn count(schema: &Value, of: &str) -> String {
     bounds(schema[format!("min{of}")].as_i64(), schema[format!("max{of}")].as_i64(), "")
 }
 
-fn bounds(least: Option<i64>, most: Option<i64>, of_what: &str) -> String {
-    match (least, most) {
-        (Some(least), Some(most)) => format!(", {least} to {most}{of_what}"),
-        (Some(least), None) => format!(", at least {least}{of_what}"),
-        (None, Some(most)) => format!(", at most {most}{of_what}"),
+fn bounds(min: Option<i64>, max: Option<i64>, of_what: &str) -> String {
+    match (min, max) {
+        (Some(min), Some(max)) => format!(", {min} to {max}{of_what}"),
+        (Some(min), None) => format!(", at least {min}{of_what}"),
+        (None, Some(max)) => format!(", at most {max}{of_what}"),
         (None, None) => String::new(),
     }
 }

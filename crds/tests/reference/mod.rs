@@ -97,11 +97,11 @@ fn examples(top: &Field, within: &[&Field], samples: &[Sample]) -> String {
 
 fn conditions() -> String {
     let mut text = "\n### Conditions\n\n| condition | `True` means |\n|---|---|\n".to_owned();
-    for (name, meaning) in ConditionType::described() {
+    for (name, meaning) in ConditionType::descriptions() {
         let _ = writeln!(text, "| `{name}` | {meaning} |");
     }
     text.push_str("\n### Reasons\n\n| reason | of | meaning |\n|---|---|---|\n");
-    for (name, described) in Reason::described() {
+    for (name, described) in Reason::descriptions() {
         let (conditions, meaning) = described.split_once(": ").expect("conditions, and what it means");
         let _ = writeln!(text, "| `{name}` | {conditions} | {meaning} |");
     }

@@ -1,12 +1,12 @@
-//! A digest of what needs a rollout when it changes. Pure.
+//! Digest of the configuration whose change needs a rollout. No I/O.
 
 use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::model::Fingerprint;
 
-/// Digest of the configuration and of the Secrets' content that it goes with, in hexadecimal. Half of it is enough to
-/// tell changes apart.
-pub(super) fn of(config: &str, secrets: &[Fingerprint]) -> String {
+/// Returns the first 16 bytes of the digest of the configuration and of the Secrets that pods read at their start, in
+/// hexadecimal.
+pub(super) fn config_checksum(config: &str, secrets: &[Fingerprint]) -> String {
     let mut context = Context::new(&SHA256);
     context.update(config.as_bytes());
     secrets.iter().for_each(|fingerprint| context.update(fingerprint.as_bytes()));

@@ -1,46 +1,46 @@
-//! The hub's configuration: the operator's half of the contract with the hub. Pure.
+//! The hub's configuration file, as the operator writes it. No I/O.
 //!
 //! The other half is the hub's `config` module; `tests/contract.rs` holds the two together.
 
-use notification_hub_crds::v1alpha1::{CatchUp as CatchUpSpec, Limits as LimitsSpec, LogFormat};
+use notification_hub_crds::v1alpha1::{CatchUp, Limits, LogFormat};
 use serde::Serialize;
 
 use crate::keys::CONNECTION_TOKEN_ENTRY;
 use crate::model::ValidatedHub;
-use crate::model::backplane::Redis as RedisSettings;
-use crate::model::source::{Credential, Source as SourceKind};
+use crate::model::backplane::Redis;
+use crate::model::source::{Credential, Source};
 
-/// Where the pod finds its configuration.
-pub const CONFIG_FOLDER: &str = "/etc/notification-hub";
+/// Directory of the configuration file in the pod.
+pub const CONFIG_DIR: &str = "/etc/notification-hub";
 
-/// The file in it.
+/// Name of the configuration file in [`CONFIG_DIR`].
 pub const CONFIG_FILE: &str = "config.toml";
 
-/// Another file, and the entry of the ConfigMap, which the hub reads again in place: the level of its log.
-pub const LOG_LEVEL: &str = "log-level";
+/// Name of the log level's file in [`CONFIG_DIR`], and of its entry in the ConfigMap. The hub reloads it without a restart.
+pub const LOG_LEVEL_FILE: &str = "log-level";
 
-/// A setting that is no part of the file: the pod has it in its environment, from a Secret.
-pub const CONNECTION_STRING: &str = "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING";
+/// Environment variable of the connection string. Its value comes from a Secret.
+pub const CONNECTION_STRING_VARIABLE: &str = "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING";
 
-/// Another.
-pub const REDIS_URL: &str = "NOTIFICATION_HUB__BACKPLANE__REDIS__URL";
+/// Environment variable of Redis' URL. Its value comes from a Secret.
+pub const REDIS_URL_VARIABLE: &str = "NOTIFICATION_HUB__BACKPLANE__REDIS__URL";
 
-/// Another.
-pub const REDIS_PASSWORD: &str = "NOTIFICATION_HUB__BACKPLANE__REDIS__PASSWORD";
+/// Environment variable of Redis' password. Its value comes from a Secret.
+pub const REDIS_PASSWORD_VARIABLE: &str = "NOTIFICATION_HUB__BACKPLANE__REDIS__PASSWORD";
 
-/// Where the pod finds the generated public keys.
-pub const GENERATED_KEYS_FOLDER: &str = "/var/run/notification-hub/keys/generated";
+/// Directory of the generated public keys in the pod.
+pub const GENERATED_KEYS_DIR: &str = "/var/run/notification-hub/keys/generated";
 
-/// Where the pod finds the user's keys.
-pub const SIGNING_KEYS_FOLDER: &str = "/var/run/notification-hub/keys/signing";
+/// Directory of the user's keys in the pod.
+pub const SIGNING_KEYS_DIR: &str = "/var/run/notification-hub/keys/signing";
 
-/// Where the pod finds the key that replicas share.
-pub const TOKENS_FOLDER: &str = "/var/run/notification-hub/tokens";
+/// Directory of the connection token key in the pod.
+pub const TOKENS_DIR: &str = "/var/run/notification-hub/tokens";
 
-/// Where the pod finds the authority of Redis' certificate.
-pub const REDIS_CA_FOLDER: &str = "/var/run/notification-hub/redis";
+/// Directory of the CA certificate of Redis in the pod.
+pub const REDIS_CA_DIR: &str = "/var/run/notification-hub/redis";
 
-/// The file in it.
+/// Name of the file in [`REDIS_CA_DIR`].
 pub(super) const REDIS_CA_FILE: &str = "ca.pem";
 
 #[derive(Serialize)]
@@ -48,31 +48,31 @@ struct ConfigFile<'a> {
     // Before the tables, as TOML wants it.
     #[serde(skip_serializing_if = "Option::is_none")]
     connection_token_key_file: Option<String>,
-    source: Source<'a>,
+    source: SourceTable<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    backplane: Option<Backplane<'a>>,
-    auth: Auth<'a>,
+    backplane: Option<BackplaneTable<'a>>,
+    auth: AuthTable<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    installation: Option<Installation<'a>>,
+    installation: Option<InstallationTable<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    catch_up: Option<CatchUp<'a>>,
+    catch_up: Option<CatchUpTable<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    limits: Option<Limits<'a>>,
+    limits: Option<LimitsTable<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    drain: Option<Drain<'a>>,
-    log: Log,
+    drain: Option<DrainTable<'a>>,
+    log: LogTable,
 }
 
 #[derive(Serialize)]
-struct Source<'a> {
+struct SourceTable<'a> {
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    azure_queue: Option<AzureQueue<'a>>,
+    azure_queue: Option<AzureQueueTable<'a>>,
 }
 
 /// Without the connection string, which has no place in a ConfigMap.
 #[derive(Serialize)]
-struct AzureQueue<'a> {
+struct AzureQueueTable<'a> {
     queue: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     poison_queue: Option<&'a str>,
@@ -83,13 +83,13 @@ struct AzureQueue<'a> {
 }
 
 #[derive(Serialize)]
-struct Backplane<'a> {
-    redis: Redis<'a>,
+struct BackplaneTable<'a> {
+    redis: RedisTable<'a>,
 }
 
 /// Without the address and the password, which have no place in a ConfigMap.
 #[derive(Serialize)]
-struct Redis<'a> {
+struct RedisTable<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,7 +99,7 @@ struct Redis<'a> {
 }
 
 #[derive(Serialize)]
-struct Auth<'a> {
+struct AuthTable<'a> {
     keys: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     authority: Option<&'a str>,
@@ -112,12 +112,12 @@ struct Auth<'a> {
 }
 
 #[derive(Serialize)]
-struct Installation<'a> {
+struct InstallationTable<'a> {
     id: &'a str,
 }
 
 #[derive(Serialize)]
-struct CatchUp<'a> {
+struct CatchUpTable<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     enabled: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,7 +125,7 @@ struct CatchUp<'a> {
 }
 
 #[derive(Serialize)]
-struct Limits<'a> {
+struct LimitsTable<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     connections: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,40 +137,40 @@ struct Limits<'a> {
 }
 
 #[derive(Serialize)]
-struct Drain<'a> {
+struct DrainTable<'a> {
     duration: &'a str,
 }
 
 #[derive(Serialize)]
-struct Log {
+struct LogTable {
     format: LogFormat,
     level_file: String,
 }
 
-/// The text of the file.
+/// Returns the text of the configuration file.
 pub(super) fn text(hub: &ValidatedHub) -> String {
     let backplane = hub.backplane.as_ref();
     let file = ConfigFile {
-        connection_token_key_file: backplane.map(|_| format!("{TOKENS_FOLDER}/{CONNECTION_TOKEN_ENTRY}")),
+        connection_token_key_file: backplane.map(|_| format!("{TOKENS_DIR}/{CONNECTION_TOKEN_ENTRY}")),
         source: source(&hub.source),
-        backplane: backplane.map(|backplane| Backplane { redis: redis(&backplane.redis) }),
+        backplane: backplane.map(|backplane| BackplaneTable { redis: redis(&backplane.redis) }),
         auth: auth(hub),
-        installation: hub.installation_id.as_deref().map(|id| Installation { id }),
+        installation: hub.installation_id.as_deref().map(|id| InstallationTable { id }),
         catch_up: catch_up(hub),
         limits: limits(&hub.limits),
         // The pod is given as long as this takes: neither leaves it to the other.
-        drain: backplane.map(|backplane| Drain { duration: &backplane.drain.text }),
-        log: Log {
+        drain: backplane.map(|backplane| DrainTable { duration: &backplane.drain.text }),
+        log: LogTable {
             format: hub.log.format.unwrap_or_default(),
             // Always, so that the first level that is said is no change of this file.
-            level_file: format!("{CONFIG_FOLDER}/{LOG_LEVEL}"),
+            level_file: format!("{CONFIG_DIR}/{LOG_LEVEL_FILE}"),
         },
     };
     toml::to_string(&file).expect("tables of texts are TOML")
 }
 
-fn source(source: &SourceKind) -> Source<'_> {
-    let SourceKind::AzureQueue(queue) = source else { return Source { kind: "direct", azure_queue: None } };
+fn source(source: &Source) -> SourceTable<'_> {
+    let Source::AzureQueue(queue) = source else { return SourceTable { kind: "direct", azure_queue: None } };
     let (account_url, client_id) = match &queue.credential {
         Credential::ConnectionString(_) => (None, None),
         Credential::WorkloadIdentity { account_url, client_id } => {
@@ -178,24 +178,24 @@ fn source(source: &SourceKind) -> Source<'_> {
         }
     };
     let poison_queue = queue.poison_name.as_deref();
-    Source {
+    SourceTable {
         kind: "azure_queue",
-        azure_queue: Some(AzureQueue { queue: &queue.name, poison_queue, account_url, client_id }),
+        azure_queue: Some(AzureQueueTable { queue: &queue.name, poison_queue, account_url, client_id }),
     }
 }
 
-fn redis(redis: &RedisSettings) -> Redis<'_> {
-    Redis {
+fn redis(redis: &Redis) -> RedisTable<'_> {
+    RedisTable {
         username: redis.username.as_deref(),
-        ca_file: redis.ca.as_ref().map(|_| format!("{REDIS_CA_FOLDER}/{REDIS_CA_FILE}")),
+        ca_file: redis.ca.as_ref().map(|_| format!("{REDIS_CA_DIR}/{REDIS_CA_FILE}")),
         channel_prefix: redis.channel_prefix.as_deref(),
     }
 }
 
-fn auth(hub: &ValidatedHub) -> Auth<'_> {
-    let generated = hub.generated.is_some().then_some(GENERATED_KEYS_FOLDER);
-    let signing = hub.signing_keys.is_some().then_some(SIGNING_KEYS_FOLDER);
-    Auth {
+fn auth(hub: &ValidatedHub) -> AuthTable<'_> {
+    let generated = hub.generated.is_some().then_some(GENERATED_KEYS_DIR);
+    let signing = hub.signing_keys.is_some().then_some(SIGNING_KEYS_DIR);
+    AuthTable {
         keys: generated.into_iter().chain(signing).collect(),
         authority: hub.tokens.authority.as_deref(),
         issuer: hub.tokens.issuer.as_deref(),
@@ -204,14 +204,14 @@ fn auth(hub: &ValidatedHub) -> Auth<'_> {
     }
 }
 
-fn catch_up(hub: &ValidatedHub) -> Option<CatchUp<'_>> {
-    let CatchUpSpec { enabled, window } = &hub.catch_up;
-    (enabled.is_some() || window.is_some()).then_some(CatchUp { enabled: *enabled, window: window.as_deref() })
+fn catch_up(hub: &ValidatedHub) -> Option<CatchUpTable<'_>> {
+    let CatchUp { enabled, window } = &hub.catch_up;
+    (enabled.is_some() || window.is_some()).then_some(CatchUpTable { enabled: *enabled, window: window.as_deref() })
 }
 
-fn limits(spec: &LimitsSpec) -> Option<Limits<'_>> {
-    let LimitsSpec { connections, connections_per_user, connections_per_address, trusted_proxies } = spec;
-    (*spec != LimitsSpec::default()).then_some(Limits {
+fn limits(spec: &Limits) -> Option<LimitsTable<'_>> {
+    let Limits { connections, connections_per_user, connections_per_address, trusted_proxies } = spec;
+    (*spec != Limits::default()).then_some(LimitsTable {
         connections: *connections,
         per_user: *connections_per_user,
         per_address: *connections_per_address,

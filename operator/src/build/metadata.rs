@@ -1,4 +1,4 @@
-//! The metadata of every child and of the pods: the only place where owner reference and labels are set. Pure.
+//! The metadata of every child and of the pods: the only place where owner reference and labels are set. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -7,40 +7,43 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::model::ValidatedHub;
 use crate::model::labels::{self, Labels};
 
-/// Metadata of the child called `name`.
-pub(super) fn of(hub: &ValidatedHub, name: impl Into<String>) -> ObjectMeta {
-    with(hub, name, &Labels::new(), &BTreeMap::new())
+/// Returns the metadata of the child called `name`.
+pub(super) fn for_child(hub: &ValidatedHub, name: impl Into<String>) -> ObjectMeta {
+    for_child_with(hub, name, &Labels::new(), &BTreeMap::new())
 }
 
-/// The same with labels and annotations of the user's. They win over inherited ones, and a label of ours over both.
-pub(super) fn with(
+/// Returns the metadata of a child with labels and annotations of the user's.
+///
+/// They override inherited ones. The operator's labels override both.
+pub(super) fn for_child_with(
     hub: &ValidatedHub,
     name: impl Into<String>,
     labels: &Labels,
     annotations: &BTreeMap<String, String>,
 ) -> ObjectMeta {
     let inherited = &hub.inherited;
-    let annotations = over(&inherited.annotations, annotations.clone());
+    let annotations = merge_over(&inherited.annotations, annotations.clone());
     ObjectMeta {
         name: Some(name.into()),
         namespace: Some(hub.namespace.clone()),
-        labels: Some(over(&over(&inherited.labels, labels.clone()), labels::recommended(&hub.name))),
+        labels: Some(merge_over(&merge_over(&inherited.labels, labels.clone()), labels::recommended(&hub.name))),
         annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
         owner_references: Some(vec![hub.owner.clone()]),
         ..ObjectMeta::default()
     }
 }
 
-/// Metadata of the pods, with annotations of ours. Both win over inherited ones.
-pub(super) fn of_pods(hub: &ValidatedHub, annotations: BTreeMap<String, String>) -> ObjectMeta {
+/// Returns the metadata of the pods with annotations of the operator's. The operator's labels and annotations override
+/// inherited ones.
+pub(super) fn for_pods(hub: &ValidatedHub, annotations: BTreeMap<String, String>) -> ObjectMeta {
     ObjectMeta {
-        labels: Some(over(&hub.inherited.labels, labels::of_pods(&hub.name, &hub.source))),
-        annotations: Some(over(&hub.inherited.annotations, annotations)),
+        labels: Some(merge_over(&hub.inherited.labels, labels::pod_labels(&hub.name, &hub.source))),
+        annotations: Some(merge_over(&hub.inherited.annotations, annotations)),
         ..ObjectMeta::default()
     }
 }
 
-fn over(lower: &BTreeMap<String, String>, upper: BTreeMap<String, String>) -> BTreeMap<String, String> {
+fn merge_over(lower: &BTreeMap<String, String>, upper: BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut all = lower.clone();
     all.extend(upper);
     all

@@ -1,10 +1,10 @@
-//! From a validated hub to the objects that should exist. Pure.
+//! Builds the desired objects of a validated hub. No I/O.
 
 mod checksum;
 mod config_file;
 mod metadata;
-mod overrides;
 mod pod;
+mod pod_template;
 pub mod ports;
 mod protected;
 mod resource;
@@ -12,11 +12,11 @@ mod round_trip;
 mod spread;
 
 pub use config_file::{
-    CONFIG_FILE, CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, LOG_LEVEL, REDIS_CA_FOLDER, REDIS_PASSWORD,
-    REDIS_URL, SIGNING_KEYS_FOLDER, TOKENS_FOLDER,
+    CONFIG_DIR, CONFIG_FILE, CONNECTION_STRING_VARIABLE, GENERATED_KEYS_DIR, LOG_LEVEL_FILE, REDIS_CA_DIR,
+    REDIS_PASSWORD_VARIABLE, REDIS_URL_VARIABLE, SIGNING_KEYS_DIR, TOKENS_DIR,
 };
-pub use overrides::{Understood, understand};
-pub use round_trip::lost;
+pub use pod_template::{ParsedPodTemplate, parse_pod_template};
+pub use round_trip::lost_paths;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -24,70 +24,70 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
-use crate::keys::{KeyPair, Plan};
+use crate::keys::{KeyPair, RotationPlan};
 use crate::model::ValidatedHub;
 use crate::model::scale::Autoscaler;
-use crate::optional::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor};
+use crate::third_party::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor};
 
-/// Every object that should exist.
+/// Every object that should exist for a hub.
 #[derive(Clone, Debug)]
-pub struct Desired {
+pub struct DesiredObjects {
     /// The pods' identity.
     pub service_account: ServiceAccount,
-    /// The settings that a running hub reads again; its other ones are part of the Deployment.
+    /// The settings that a running hub reloads. The others are part of the Deployment.
     pub config_map: ConfigMap,
-    /// The generated keys, if they are wanted.
+    /// The Secret of the generated keys, or `None` if the spec does not ask for them.
     pub jwt_secret: Option<KeySecret>,
-    /// The key that replicas share, if there may be several.
+    /// The Secret of the connection token key, or `None` without a backplane.
     pub tokens_secret: Option<Secret>,
     /// The Service for clients.
     pub public_service: Service,
-    /// The Service for senders, if they post to the hub.
+    /// The Service for senders, or `None` unless the source is direct.
     pub internal_service: Option<Service>,
-    /// The Service for whoever collects metrics.
+    /// The Service for metrics.
     pub metrics_service: Service,
-    /// How many pods may be taken from it at once, if there are several.
+    /// The PodDisruptionBudget, or `None` for at most one pod.
     pub pod_disruption_budget: Option<PodDisruptionBudget>,
-    /// A way from outside, if one is asked for.
+    /// The Ingress, or `None` if the spec does not ask for it.
     pub ingress: Option<Ingress>,
-    /// The same by Gateway API.
+    /// The HTTPRoute, or `None` if the spec does not ask for it or the API server does not serve the kind.
     pub http_route: Option<HttpRoute>,
-    /// By which Prometheus finds the metrics, if that is asked for.
+    /// The ServiceMonitor, or `None` as for the HTTPRoute.
     pub service_monitor: Option<ServiceMonitor>,
-    /// The same without a Service.
+    /// The PodMonitor, or `None` as for the HTTPRoute.
     pub pod_monitor: Option<PodMonitor>,
-    /// Who may reach the pods, if that is to be bounded.
+    /// The NetworkPolicy, or `None` if the spec does not enable it.
     pub network_policy: Option<NetworkPolicy>,
     /// The pods.
     pub deployment: Deployment,
-    /// Whether their number is only what a new hub begins with, and others decide on it then.
+    /// Whether an autoscaler decides the number of pods after the Deployment is created.
     pub is_autoscaled: bool,
-    /// Who decides, if the spec does not.
+    /// The HorizontalPodAutoscaler, or `None` if the spec does not ask for it.
     pub horizontal_pod_autoscaler: Option<HorizontalPodAutoscaler>,
-    /// The same by KEDA.
+    /// The ScaledObject, or `None` as for the HTTPRoute.
     pub scaled_object: Option<ScaledObject>,
 }
 
-/// The Secret with the generated keys. A key that it lacks is made when nothing is in the way of writing it.
+/// The Secret with the generated keys. A missing key is generated only once the Secret is about to be written.
 #[derive(Clone, Debug)]
 pub struct KeySecret {
     /// The Secret, with the keys that there are.
     pub secret: Secret,
-    /// What it should hold, if it lacks a key.
-    pub unfinished: Option<Plan>,
+    /// The plan that needs a generated key, or `None` if the Secret is complete.
+    pub pending_plan: Option<RotationPlan>,
 }
 
-/// Puts a key that was made into the Secret that lacks it.
-pub fn finish(secret: &mut Secret, unfinished: Plan, made: KeyPair) {
-    secret.data = Some(unfinished.with(made).entries());
+/// Adds a generated key to the Secret that lacks it.
+pub fn add_generated_key(secret: &mut Secret, pending_plan: RotationPlan, made: KeyPair) {
+    secret.data = Some(pending_plan.into_ring(made).entries());
 }
 
-/// Builds every object of a hub, or says why its pod template makes no pod.
-pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
+/// Builds every object of a hub. The error lists the problems of its pod template.
+pub fn build(hub: &ValidatedHub) -> Result<DesiredObjects, Vec<String>> {
     let config = config_file::text(hub);
     let deployment = resource::deployment::build(hub, &config)?;
-    let around = &hub.surroundings;
-    let autoscaling = hub.scale.automatic();
+    let networking = &hub.networking;
+    let autoscaling = hub.scale.autoscaling();
     let (mut horizontal_pod_autoscaler, mut scaled_object) = (None, None);
     match autoscaling.and_then(|it| Some((it, it.autoscaler.as_ref()?))) {
         Some((autoscaling, Autoscaler::Targets(targets))) => {
@@ -99,7 +99,7 @@ pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
         }
         None => {}
     }
-    Ok(Desired {
+    Ok(DesiredObjects {
         service_account: resource::service_account::build(hub),
         config_map: resource::config_map::build(hub),
         jwt_secret: hub.generated.as_ref().map(|plan| resource::secret::jwt(hub, plan)),
@@ -108,11 +108,11 @@ pub fn build(hub: &ValidatedHub) -> Result<Desired, Vec<String>> {
         internal_service: hub.source.is_direct().then(|| resource::service::internal(hub)),
         metrics_service: resource::service::metrics(hub),
         pod_disruption_budget: resource::pod_disruption_budget::build(hub),
-        ingress: around.ingress.as_ref().map(|it| resource::ingress::build(hub, it)),
-        http_route: around.http_route.as_ref().map(|it| resource::http_route::build(hub, it)),
-        service_monitor: around.service_monitor.as_ref().map(|it| resource::monitor::of_service(hub, it)),
-        pod_monitor: around.pod_monitor.as_ref().map(|it| resource::monitor::of_pods(hub, it)),
-        network_policy: around.network_policy.as_ref().map(|it| resource::network_policy::build(hub, it)),
+        ingress: networking.ingress.as_ref().map(|it| resource::ingress::build(hub, it)),
+        http_route: networking.http_route.as_ref().map(|it| resource::http_route::build(hub, it)),
+        service_monitor: networking.service_monitor.as_ref().map(|it| resource::monitor::service_monitor(hub, it)),
+        pod_monitor: networking.pod_monitor.as_ref().map(|it| resource::monitor::pod_monitor(hub, it)),
+        network_policy: networking.network_policy.as_ref().map(|it| resource::network_policy::build(hub, it)),
         deployment,
         is_autoscaled: autoscaling.is_some(),
         horizontal_pod_autoscaler,

@@ -1,4 +1,4 @@
-//! The pod template of a hub, before the user's is merged over it. Pure.
+//! Builds the pod template of a hub, before the user's is merged over it. No I/O.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use notification_hub_crds::{CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION};
 
 use super::config_file::REDIS_CA_FILE;
 use super::{
-    CONFIG_FILE, CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, LOG_LEVEL, REDIS_CA_FOLDER, REDIS_PASSWORD,
-    REDIS_URL, SIGNING_KEYS_FOLDER, TOKENS_FOLDER, checksum, metadata, ports, spread,
+    CONFIG_DIR, CONFIG_FILE, CONNECTION_STRING_VARIABLE, GENERATED_KEYS_DIR, LOG_LEVEL_FILE, REDIS_CA_DIR,
+    REDIS_PASSWORD_VARIABLE, REDIS_URL_VARIABLE, SIGNING_KEYS_DIR, TOKENS_DIR, checksum, metadata, ports, spread,
 };
 use crate::keys::{CONNECTION_TOKEN_ENTRY, JWKS_ENTRY};
 use crate::model::source::Credential;
-use crate::model::{CONTAINER, Fingerprint, SecretEntry, ValidatedHub};
+use crate::model::{Fingerprint, HUB_CONTAINER, SecretEntry, ValidatedHub};
 
 /// Names of the volumes.
 pub(super) mod volume {
@@ -32,44 +32,44 @@ pub(super) mod volume {
     pub(in super::super) const ALL: [&str; 5] = [CONFIG, GENERATED_KEYS, SIGNING_KEYS, TOKENS, REDIS_CA];
 }
 
-/// How long the pod goes on serving after its end was decided, until no endpoint leads to it any more.
-const PRE_STOP: Duration = Duration::from_secs(5);
+/// Duration of the preStop hook. The pod keeps serving until no endpoint leads to it.
+const PRE_STOP_DELAY: Duration = Duration::from_secs(5);
 
-/// Over how long the hub then lets go of its clients without a backplane.
-const DRAIN: Duration = Duration::from_secs(2);
+/// Default drain duration of a hub without a backplane.
+const DEFAULT_DRAIN_DURATION: Duration = Duration::from_secs(2);
 
-/// How much later the hub ends whatever is still open.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// Time between the end of the drain and the reset of connections that are still open.
+const DRAIN_DEADLINE_MARGIN: Duration = Duration::from_secs(10);
 
-/// What is left for the process to end.
-const MARGIN: Duration = Duration::from_secs(8);
+/// Time for the process to exit afterwards.
+const EXIT_MARGIN: Duration = Duration::from_secs(8);
 
-/// The user of distroless images, which exists in no other container.
-const USER: i64 = 65532;
+/// User and group ID of the `nonroot` user of distroless images.
+const NONROOT_UID: i64 = 65532;
 
 /// The pod template.
 pub(super) fn template(hub: &ValidatedHub, config: &str) -> PodTemplateSpec {
     let annotations = [
         (CONFIG_ANNOTATION, config.to_owned()),
-        (CONFIG_CHECKSUM_ANNOTATION, checksum::of(config, &read_once(hub))),
-        ("kubectl.kubernetes.io/default-container", CONTAINER.to_owned()),
+        (CONFIG_CHECKSUM_ANNOTATION, checksum::config_checksum(config, &restart_fingerprints(hub))),
+        ("kubectl.kubernetes.io/default-container", HUB_CONTAINER.to_owned()),
     ];
     PodTemplateSpec {
-        metadata: Some(metadata::of_pods(hub, annotations.map(|(key, value)| (key.to_owned(), value)).into())),
+        metadata: Some(metadata::for_pods(hub, annotations.map(|(key, value)| (key.to_owned(), value)).into())),
         spec: Some(spec(hub)),
     }
 }
 
-/// Which Secrets' contents the pods go with. Keys that sign tokens and the authority of Redis' certificate are not among
-/// them: they are mounted, and read again in place.
-fn read_once(hub: &ValidatedHub) -> Vec<Fingerprint> {
-    let tokens = hub.backplane.as_ref().map(|backplane| Fingerprint::of(backplane.token_key.as_bytes()));
+/// Returns the fingerprints of the Secrets whose change needs a restart. Signing keys and Redis' CA certificate are not
+/// among them: they are mounted, and the hub reloads them.
+fn restart_fingerprints(hub: &ValidatedHub) -> Vec<Fingerprint> {
+    let tokens = hub.backplane.as_ref().map(|backplane| Fingerprint::from_content(backplane.token_key.as_bytes()));
     secret_variables(hub).into_iter().map(|(_, entry)| entry.fingerprint.clone()).chain(tokens).collect()
 }
 
 fn spec(hub: &ValidatedHub) -> PodSpec {
-    let drain = hub.backplane.as_ref().map_or(DRAIN, |backplane| backplane.drain.value);
-    let grace = PRE_STOP + drain + DEADLINE + MARGIN;
+    let drain = hub.backplane.as_ref().map_or(DEFAULT_DRAIN_DURATION, |backplane| backplane.drain.value);
+    let grace = PRE_STOP_DELAY + drain + DRAIN_DEADLINE_MARGIN + EXIT_MARGIN;
     let (volumes, mounts) = volumes(hub).into_iter().unzip();
     let pull_secrets = hub.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
     PodSpec {
@@ -80,8 +80,8 @@ fn spec(hub: &ValidatedHub) -> PodSpec {
         termination_grace_period_seconds: Some(grace.as_secs().cast_signed()),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
-            run_as_user: Some(USER),
-            run_as_group: Some(USER),
+            run_as_user: Some(NONROOT_UID),
+            run_as_group: Some(NONROOT_UID),
             seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
             ..PodSecurityContext::default()
         }),
@@ -98,11 +98,11 @@ fn container(hub: &ValidatedHub, mounts: Vec<VolumeMount>) -> Container {
         Some(list.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned()))).collect())
     };
     Container {
-        name: CONTAINER.to_owned(),
+        name: HUB_CONTAINER.to_owned(),
         image: Some(hub.image.to_string()),
         image_pull_policy: hub.pull_policy.map(|policy| policy.as_str().to_owned()),
         env: environment(hub),
-        ports: Some(ports::of_container(&hub.source)),
+        ports: Some(ports::container_ports(&hub.source)),
         // No limit of CPU: throttling delays pushes and saves nothing.
         resources: Some(ResourceRequirements {
             requests: quantities(&[("cpu", "50m"), ("memory", "32Mi")]),
@@ -121,7 +121,7 @@ fn container(hub: &ValidatedHub, mounts: Vec<VolumeMount>) -> Container {
         // An action of the kubelet's: the image has no shell.
         lifecycle: Some(Lifecycle {
             pre_stop: Some(LifecycleHandler {
-                sleep: Some(SleepAction { seconds: PRE_STOP.as_secs().cast_signed() }),
+                sleep: Some(SleepAction { seconds: PRE_STOP_DELAY.as_secs().cast_signed() }),
                 ..LifecycleHandler::default()
             }),
             ..Lifecycle::default()
@@ -134,12 +134,12 @@ fn container(hub: &ValidatedHub, mounts: Vec<VolumeMount>) -> Container {
 /// What the hub must read but no ConfigMap may hold.
 fn secret_variables(hub: &ValidatedHub) -> Vec<(&'static str, &SecretEntry)> {
     let connection_string = match hub.source.credential() {
-        Some(Credential::ConnectionString(entry)) => Some((CONNECTION_STRING, entry)),
+        Some(Credential::ConnectionString(entry)) => Some((CONNECTION_STRING_VARIABLE, entry)),
         Some(Credential::WorkloadIdentity { .. }) | None => None,
     };
     let redis = hub.backplane.as_ref().map(|backplane| &backplane.redis);
-    let url = redis.map(|redis| (REDIS_URL, &redis.url));
-    let password = redis.and_then(|redis| Some((REDIS_PASSWORD, redis.password.as_ref()?)));
+    let url = redis.map(|redis| (REDIS_URL_VARIABLE, &redis.url));
+    let password = redis.and_then(|redis| Some((REDIS_PASSWORD_VARIABLE, redis.password.as_ref()?)));
     [connection_string, url, password].into_iter().flatten().collect()
 }
 
@@ -181,7 +181,7 @@ fn config_volume(hub: &ValidatedHub) -> Volume {
     };
     let level = ConfigMapProjection {
         name: hub.name.to_string(),
-        items: Some(vec![KeyToPath { key: LOG_LEVEL.to_owned(), path: LOG_LEVEL.to_owned(), mode: None }]),
+        items: Some(vec![KeyToPath { key: LOG_LEVEL_FILE.to_owned(), path: LOG_LEVEL_FILE.to_owned(), mode: None }]),
         ..ConfigMapProjection::default()
     };
     let sources = vec![
@@ -214,15 +214,15 @@ fn volumes(hub: &ValidatedHub) -> Vec<(Volume, VolumeMount)> {
     let generated = hub.generated.is_some().then(|| {
         // The hub verifies only: the private key stays out of the pod.
         let items = only(JWKS_ENTRY, JWKS_ENTRY);
-        (secret(volume::GENERATED_KEYS, &hub.name.jwt_secret(), items), GENERATED_KEYS_FOLDER)
+        (secret(volume::GENERATED_KEYS, &hub.name.jwt_secret(), items), GENERATED_KEYS_DIR)
     });
-    let signing = hub.signing_keys.as_ref().map(|name| (secret(volume::SIGNING_KEYS, name, None), SIGNING_KEYS_FOLDER));
+    let signing = hub.signing_keys.as_ref().map(|name| (secret(volume::SIGNING_KEYS, name, None), SIGNING_KEYS_DIR));
     let tokens = hub.backplane.as_ref().map(|_| {
         let items = only(CONNECTION_TOKEN_ENTRY, CONNECTION_TOKEN_ENTRY);
-        (secret(volume::TOKENS, &hub.name.tokens_secret(), items), TOKENS_FOLDER)
+        (secret(volume::TOKENS, &hub.name.tokens_secret(), items), TOKENS_DIR)
     });
     let ca = hub.backplane.as_ref().and_then(|backplane| backplane.redis.ca.as_ref());
-    let ca = ca.map(|ca| (secret(volume::REDIS_CA, &ca.secret, only(&ca.entry, REDIS_CA_FILE)), REDIS_CA_FOLDER));
+    let ca = ca.map(|ca| (secret(volume::REDIS_CA, &ca.secret, only(&ca.entry, REDIS_CA_FILE)), REDIS_CA_DIR));
     let mounted = |(volume, folder): (Volume, &str)| {
         let mount = VolumeMount {
             name: volume.name.clone(),
@@ -232,7 +232,7 @@ fn volumes(hub: &ValidatedHub) -> Vec<(Volume, VolumeMount)> {
         };
         (volume, mount)
     };
-    [Some((config_volume(hub), CONFIG_FOLDER)), generated, signing, tokens, ca]
+    [Some((config_volume(hub), CONFIG_DIR)), generated, signing, tokens, ca]
         .into_iter()
         .flatten()
         .map(mounted)

@@ -1,4 +1,4 @@
-//! The ports that hub and operator have agreed on. Pure.
+//! The ports that hub and operator agree on. No I/O.
 
 use k8s_openapi::api::core::v1::{ContainerPort, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -24,8 +24,8 @@ pub(super) const ADMIN_NAME: &str = "admin";
 /// Name and number of each port that the hub's container may have; Services use the same.
 pub(super) const ALL: [(&str, i32); 3] = [("http", PUBLIC), ("send", INTERNAL), (ADMIN_NAME, ADMIN)];
 
-/// The ports of the hub's container; whether it is posted to, the source tells.
-pub(super) fn of_container(source: &Source) -> Vec<ContainerPort> {
+/// Returns the ports of the hub's container. [`INTERNAL`] is among them only if the source is direct.
+pub(super) fn container_ports(source: &Source) -> Vec<ContainerPort> {
     let port = |(name, number): (&str, i32)| ContainerPort {
         name: Some(name.to_owned()),
         container_port: number,
@@ -35,8 +35,8 @@ pub(super) fn of_container(source: &Source) -> Vec<ContainerPort> {
     ALL.into_iter().filter(|(_, number)| source.is_direct() || *number != INTERNAL).map(port).collect()
 }
 
-/// The port of a Service that leads to the container's port of the same name.
-pub(super) fn of_service(number: i32) -> Vec<ServicePort> {
+/// Returns the port of a Service that targets the container's port of the same name.
+pub(super) fn service_ports(number: i32) -> Vec<ServicePort> {
     let same = ALL.iter().filter(|(_, each)| *each == number);
     let port = |(name, number): &(&str, i32)| ServicePort {
         name: Some((*name).to_owned()),

@@ -1,17 +1,17 @@
-//! What the hub and the operator have agreed on, and what a pod template may therefore not change. Pure.
+//! Protected fields: what hub and operator agree on, and what a pod template must not change. No I/O.
 
 use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
 use notification_hub_crds::{CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION};
 
 use super::{
-    CONFIG_FOLDER, CONNECTION_STRING, GENERATED_KEYS_FOLDER, REDIS_CA_FOLDER, REDIS_PASSWORD, REDIS_URL,
-    SIGNING_KEYS_FOLDER, TOKENS_FOLDER, pod::volume, ports,
+    CONFIG_DIR, CONNECTION_STRING_VARIABLE, GENERATED_KEYS_DIR, REDIS_CA_DIR, REDIS_PASSWORD_VARIABLE,
+    REDIS_URL_VARIABLE, SIGNING_KEYS_DIR, TOKENS_DIR, pod::volume, ports,
 };
-use crate::model::CONTAINER;
+use crate::model::HUB_CONTAINER;
 use crate::model::labels::Labels;
 
 /// Settings of the hub that Services, probes or mounts rely on, or that the spec decides.
-const ENVIRONMENT: [&str; 34] = [
+const PROTECTED_VARIABLES: [&str; 34] = [
     "NOTIFICATION_HUB__LISTEN__PUBLIC",
     "NOTIFICATION_HUB__LISTEN__INTERNAL",
     "NOTIFICATION_HUB__LISTEN__ADMIN",
@@ -24,8 +24,8 @@ const ENVIRONMENT: [&str; 34] = [
     "NOTIFICATION_HUB__BACKPLANE__REDIS__USERNAME",
     "NOTIFICATION_HUB__BACKPLANE__REDIS__CA_FILE",
     "NOTIFICATION_HUB__BACKPLANE__REDIS__CHANNEL_PREFIX",
-    REDIS_URL,
-    REDIS_PASSWORD,
+    REDIS_URL_VARIABLE,
+    REDIS_PASSWORD_VARIABLE,
     "NOTIFICATION_HUB__CONNECTION_TOKEN_KEY_FILE",
     "NOTIFICATION_HUB__DRAIN__GRACE",
     "NOTIFICATION_HUB__DRAIN__DURATION",
@@ -44,18 +44,18 @@ const ENVIRONMENT: [&str; 34] = [
     "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__POISON_QUEUE",
     "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__ACCOUNT_URL",
     "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CLIENT_ID",
-    CONNECTION_STRING,
+    CONNECTION_STRING_VARIABLE,
     "NOTIFICATION_HUB__INSTALLATION__ID",
 ];
 
-/// Names of a drop-in for the original, which would turn the same settings. The hub takes names in any case.
-const ENVIRONMENT_PREFIX: &str = "GLOBALSETTINGS__";
+/// Prefix of Bitwarden's own variables, which the hub reads as the same settings. The hub ignores the case of names.
+const PROTECTED_PREFIX: &str = "GLOBALSETTINGS__";
 
-/// One more of them: the public address.
-const URLS: &str = "ASPNETCORE_URLS";
+/// Bitwarden's variable of the public address.
+const ASPNETCORE_URLS_VARIABLE: &str = "ASPNETCORE_URLS";
 
-/// Takes what is protected out of a pod template that is about to be merged. Returns the paths of what was taken out.
-pub(super) fn take_out(template: &mut PodTemplateSpec, required: &Labels) -> Vec<String> {
+/// Removes protected fields from a pod template that is about to be merged, and returns their paths.
+pub(super) fn remove_protected(template: &mut PodTemplateSpec, required: &Labels) -> Vec<String> {
     let mut dropped = Vec::new();
     if let Some(metadata) = &mut template.metadata {
         if let Some(labels) = &mut metadata.labels {
@@ -73,16 +73,18 @@ pub(super) fn take_out(template: &mut PodTemplateSpec, required: &Labels) -> Vec
         volumes
             .retain(|each| keep(!volume::ALL.contains(&each.name.as_str()), "spec.volumes", &each.name, &mut dropped));
     }
-    for container in spec.containers.iter_mut().filter(|container| container.name == CONTAINER) {
-        take_out_of_container(container, &mut dropped);
+    for container in spec.containers.iter_mut().filter(|container| container.name == HUB_CONTAINER) {
+        remove_protected_of_container(container, &mut dropped);
     }
     dropped
 }
 
-fn take_out_of_container(container: &mut Container, dropped: &mut Vec<String>) {
-    let path = |field: &str| format!("spec.containers[{CONTAINER}].{field}");
+fn remove_protected_of_container(container: &mut Container, dropped: &mut Vec<String>) {
+    let path = |field: &str| format!("spec.containers[{HUB_CONTAINER}].{field}");
     if let Some(env) = &mut container.env {
-        env.retain(|each| keep(is_free(&each.name.to_ascii_uppercase()), &path("env"), &each.name, dropped));
+        env.retain(|each| {
+            keep(is_unprotected_variable(&each.name.to_ascii_uppercase()), &path("env"), &each.name, dropped)
+        });
     }
     if let Some(sources) = &mut container.env_from {
         sources.retain(|each| {
@@ -90,7 +92,7 @@ fn take_out_of_container(container: &mut Container, dropped: &mut Vec<String>) {
             let config_map = each.config_map_ref.as_ref().map(|reference| reference.name.as_str());
             let secret = each.secret_ref.as_ref().map(|reference| reference.name.as_str());
             let name = config_map.or(secret).unwrap_or_default();
-            keep(makes_free_names(&prefix), &path("envFrom"), name, dropped)
+            keep(is_unprotected_prefix(&prefix), &path("envFrom"), name, dropped)
         });
     }
     if let Some(ports) = &mut container.ports {
@@ -101,7 +103,7 @@ fn take_out_of_container(container: &mut Container, dropped: &mut Vec<String>) {
         });
     }
     if let Some(mounts) = &mut container.volume_mounts {
-        let protected = [CONFIG_FOLDER, GENERATED_KEYS_FOLDER, SIGNING_KEYS_FOLDER, TOKENS_FOLDER, REDIS_CA_FOLDER];
+        let protected = [CONFIG_DIR, GENERATED_KEYS_DIR, SIGNING_KEYS_DIR, TOKENS_DIR, REDIS_CA_DIR];
         mounts.retain(|each| {
             let free = !protected.contains(&each.mount_path.trim_end_matches('/'));
             keep(free, &path("volumeMounts"), &each.mount_path, dropped)
@@ -109,15 +111,15 @@ fn take_out_of_container(container: &mut Container, dropped: &mut Vec<String>) {
     }
 }
 
-fn is_free(name: &str) -> bool {
-    !ENVIRONMENT.contains(&name) && !name.starts_with(ENVIRONMENT_PREFIX) && name != URLS
+fn is_unprotected_variable(name: &str) -> bool {
+    !PROTECTED_VARIABLES.contains(&name) && !name.starts_with(PROTECTED_PREFIX) && name != ASPNETCORE_URLS_VARIABLE
 }
 
-/// Whether no variable that begins with `prefix` is protected. What an object of the user's brings with it, nobody knows
-/// before the pod starts, and it may change: without a prefix it may be anything.
-fn makes_free_names(prefix: &str) -> bool {
-    let protected = ENVIRONMENT.iter().chain([&ENVIRONMENT_PREFIX, &URLS]);
-    !prefix.starts_with(ENVIRONMENT_PREFIX) && !protected.into_iter().any(|name| name.starts_with(prefix))
+/// Returns whether no variable that begins with `prefix` is protected. The variables of a user's object are unknown
+/// before the pod starts and may change, so an import without a prefix is protected.
+fn is_unprotected_prefix(prefix: &str) -> bool {
+    let protected = PROTECTED_VARIABLES.iter().chain([&PROTECTED_PREFIX, &ASPNETCORE_URLS_VARIABLE]);
+    !prefix.starts_with(PROTECTED_PREFIX) && !protected.into_iter().any(|name| name.starts_with(prefix))
 }
 
 fn keep(free: bool, list: &str, name: &str, dropped: &mut Vec<String>) -> bool {

@@ -1,9 +1,9 @@
-//! What is lost when a JSON document goes through types that do not know all of it. Pure.
+//! Finds the fields that a JSON document loses in types that do not know all of them. No I/O.
 
 use serde_json::Value;
 
-/// The paths of `written` that `understood` has not got. Nulls and empty things mean nothing and may go.
-pub fn lost(written: &Value, understood: &Value) -> Vec<String> {
+/// Returns the paths of `written` that `understood` lacks. Nulls, empty objects and empty lists do not count.
+pub fn lost_paths(written: &Value, understood: &Value) -> Vec<String> {
     let mut paths = Vec::new();
     compare("", written, understood, &mut paths);
     paths
@@ -53,7 +53,7 @@ mod tests {
         let written =
             json!({"a": 1, "b": null, "c": {}, "d": {"e": 1, "f": 2}, "g": [{"name": "x", "h": 1}, {"i": 1}]});
         let understood = json!({"a": "1", "d": {"e": 1}, "g": [{"name": "x"}, {}]});
-        assert_eq!(lost(&written, &understood), ["d.f", "g[x].h", "g[1].i"]);
-        assert!(lost(&written, &written).is_empty());
+        assert_eq!(lost_paths(&written, &understood), ["d.f", "g[x].h", "g[1].i"]);
+        assert!(lost_paths(&written, &written).is_empty());
     }
 }

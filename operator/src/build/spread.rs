@@ -1,4 +1,4 @@
-//! Where the pods of a hub with several go: to different zones and nodes, if it can be helped. Pure.
+//! Where the pods of a hub with several go: to different zones and nodes, if it can be helped. No I/O.
 
 use k8s_openapi::api::core::v1::TopologySpreadConstraint;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;

@@ -6,33 +6,33 @@ use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessR
 use kube::api::PostParams;
 use kube::{Api, Client};
 
-use crate::cluster::{CallError, in_time};
+use crate::cluster::{CallError, with_timeout};
 use crate::config::Config;
 use crate::permissions::{PERMISSIONS, Permission, Scope};
 
-/// One verb that is needed somewhere.
+/// One verb on one resource that the operator needs.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Need {
-    /// In which namespace; in all of them without one.
+pub struct RequiredPermission {
+    /// The namespace, or `None` for all of them.
     pub namespace: Option<String>,
     /// What is done.
     pub verb: &'static str,
     /// To what: `group/resource`, or `resource` for the core group.
     pub resource: String,
     /// Why.
-    pub why: &'static str,
+    pub reason: &'static str,
     attributes: ResourceAttributes,
 }
 
-impl fmt::Display for Need {
+impl fmt::Display for RequiredPermission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.namespace.as_ref().map_or("all namespaces".to_owned(), |name| format!("namespace {name}"));
-        write!(f, "{} {} in {place}: {}", self.verb, self.resource, self.why)
+        write!(f, "{} {} in {place}: {}", self.verb, self.resource, self.reason)
     }
 }
 
-/// Everything that an operator of this configuration needs. Pure.
-pub fn needs(config: &Config, own_namespace: &str) -> Vec<Need> {
+/// Returns the permissions that an operator of this configuration needs. No I/O.
+pub fn required_permissions(config: &Config, own_namespace: &str) -> Vec<RequiredPermission> {
     let everywhere = vec![None];
     let listed: Vec<_> = config.namespaces.iter().cloned().map(Some).collect();
     let own = vec![Some(config.lease_namespace.clone().unwrap_or_else(|| own_namespace.to_owned()))];
@@ -46,14 +46,21 @@ pub fn needs(config: &Config, own_namespace: &str) -> Vec<Need> {
             Scope::Watched => (&listed, None),
         };
         for namespace in namespaces {
-            needs.extend(permission.verbs.iter().map(|verb| need(permission, namespace.clone(), name, verb)));
+            needs.extend(
+                permission.verbs.iter().map(|verb| required_permission(permission, namespace.clone(), name, verb)),
+            );
         }
     }
     needs
 }
 
-fn need(permission: &Permission, namespace: Option<String>, name: Option<&str>, verb: &'static str) -> Need {
-    let Permission { group, resource, why, .. } = *permission;
+fn required_permission(
+    permission: &Permission,
+    namespace: Option<String>,
+    name: Option<&str>,
+    verb: &'static str,
+) -> RequiredPermission {
+    let Permission { group, resource, reason, .. } = *permission;
     let text = |text: &str| Some(text.to_owned());
     let (main, subresource) = resource.split_once('/').map_or((resource, None), |(main, sub)| (main, text(sub)));
     let attributes = ResourceAttributes {
@@ -66,11 +73,11 @@ fn need(permission: &Permission, namespace: Option<String>, name: Option<&str>, 
         ..ResourceAttributes::default()
     };
     let resource = if group.is_empty() { resource.to_owned() } else { format!("{group}/{resource}") };
-    Need { namespace, verb, resource, why, attributes }
+    RequiredPermission { namespace, verb, resource, reason, attributes }
 }
 
-/// Those of the needs that are not met.
-pub async fn missing(client: &Client, needs: Vec<Need>) -> Result<Vec<Need>, CallError> {
+/// Returns the permissions that the API server does not grant.
+pub async fn missing(client: &Client, needs: Vec<RequiredPermission>) -> Result<Vec<RequiredPermission>, CallError> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let mut missing = Vec::new();
     for need in needs {
@@ -79,7 +86,7 @@ pub async fn missing(client: &Client, needs: Vec<Need>) -> Result<Vec<Need>, Cal
             ..SelfSubjectAccessReviewSpec::default()
         };
         let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-        let answer = in_time(reviews.create(&PostParams::default(), &review)).await?;
+        let answer = with_timeout(reviews.create(&PostParams::default(), &review)).await?;
         if !answer.status.is_some_and(|status| status.allowed) {
             missing.push(need);
         }

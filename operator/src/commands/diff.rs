@@ -1,4 +1,4 @@
-//! `diff`: what a resource would change, by dry runs. Nothing is written, and no secret is shown.
+//! `diff`: prints what a resource would change, with dry runs. Nothing is written, and no secret is printed.
 
 use kube::api::{DynamicObject, PostParams};
 use kube::core::ApiResource;
@@ -6,23 +6,23 @@ use kube::{Api, Client, ResourceExt};
 use notification_hub_crds::NotificationHub;
 use serde_json::Value;
 
-use super::lines;
-use crate::build::lost;
-use crate::cluster::{CallError, Cluster, in_time};
+use super::line_diff;
+use crate::build::lost_paths;
+use crate::cluster::{CallError, Cluster, with_timeout};
 use crate::conditions::Findings;
 use crate::leader::Leadership;
 use crate::model::defaults::Defaults;
-use crate::optional::{self, Served};
 use crate::reconcile::apply_cache::ApplyCache;
 use crate::reconcile::change::Change;
 use crate::reconcile::dereference::dereference;
-use crate::reconcile::pace::RolloutPace;
-use crate::reconcile::{self, CarriedOut, Scope, carry_out};
+use crate::reconcile::rollout_limiter::RolloutLimiter;
+use crate::reconcile::{self, ReconcileScope, SpecOutcome, apply_spec};
+use crate::third_party::{self, ServedKinds};
 use k8s_openapi::jiff::Timestamp;
 
-/// Why it cannot be told.
+/// Why the differences of a resource are unknown.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum DiffError {
     /// Not YAML.
     #[error("it is no YAML: {0}")]
     Yaml(Box<dyn std::error::Error + Send + Sync>),
@@ -32,7 +32,7 @@ pub enum Error {
     /// A resource without a name.
     #[error("a NotificationHub needs metadata.name")]
     NoName,
-    /// The definition does not know all of it.
+    /// The CRD lacks some of its fields.
     #[error("{hub}: unknown, and dropped by the API server: {fields}")]
     Unknown {
         /// Its name.
@@ -48,128 +48,139 @@ pub enum Error {
         /// Why.
         source: CallError,
     },
-    /// A step of the pass failed.
+    /// A step of the reconcile failed.
     #[error("{hub}: {source}")]
-    Pass {
+    Reconcile {
         /// Its name.
         hub: String,
         /// Why.
-        source: reconcile::Error,
+        source: reconcile::ReconcileError,
     },
 }
 
-/// What would come of a resource.
+/// What applying one resource would change.
 #[derive(Debug)]
 pub struct Difference {
-    /// For people.
+    /// The text to print.
     pub text: String,
     /// Whether anything would change.
     pub changes: bool,
-    /// Whether something is in the way of it.
+    /// Whether something blocks the changes.
     pub blocked: bool,
 }
 
-/// What would come of every NotificationHub in a YAML of one or more documents.
+/// Returns the difference of every NotificationHub in a YAML of one or more documents.
 pub async fn diff(
     client: &Client,
     yaml: &str,
     namespace: Option<&str>,
     defaults: &Defaults,
-) -> Result<Vec<Difference>, Error> {
+) -> Result<Vec<Difference>, DiffError> {
     // Without the lines around an error: other documents of the file may be Secrets.
     let options = serde_saphyr::options! { with_snippet: false };
     let documents: Vec<Value> =
-        serde_saphyr::from_multiple_with_options(yaml, options).map_err(|error| Error::Yaml(error.into()))?;
+        serde_saphyr::from_multiple_with_options(yaml, options).map_err(|error| DiffError::Yaml(error.into()))?;
     let hubs: Vec<_> = documents.into_iter().filter(|document| document["kind"] == "NotificationHub").collect();
     if hubs.is_empty() {
-        return Err(Error::NoHub);
+        return Err(DiffError::NoHub);
     }
     let mut differences = Vec::new();
     for hub in hubs {
-        differences.push(Box::pin(one(client, hub, namespace, defaults)).await?);
+        differences.push(Box::pin(diff_hub(client, hub, namespace, defaults)).await?);
     }
     Ok(differences)
 }
 
-async fn one(
+async fn diff_hub(
     client: &Client,
     written: Value,
     namespace: Option<&str>,
     defaults: &Defaults,
-) -> Result<Difference, Error> {
-    let name = written["metadata"]["name"].as_str().ok_or(Error::NoName)?.to_owned();
+) -> Result<Difference, DiffError> {
+    let name = written["metadata"]["name"].as_str().ok_or(DiffError::NoName)?.to_owned();
     let namespace = written["metadata"]["namespace"].as_str().or(namespace).unwrap_or(client.default_namespace());
-    let failed = |source| Error::Call { hub: name.clone(), source };
-    let taken = taken(client, &name, namespace, written.clone()).await.map_err(failed)?;
-    let fields = lost(&written["spec"], &taken.data["spec"]);
+    let failed = |source| DiffError::Call { hub: name.clone(), source };
+    let stored = predict_stored(client, &name, namespace, written.clone()).await.map_err(failed)?;
+    let fields = lost_paths(&written["spec"], &stored.data["spec"]);
     if !fields.is_empty() {
         let fields = fields.iter().map(|field| format!("spec.{field}")).collect::<Vec<_>>().join(", ");
-        return Err(Error::Unknown { hub: name, fields });
+        return Err(DiffError::Unknown { hub: name, fields });
     }
-    let hub: NotificationHub = taken.try_parse().map_err(|error| Error::Yaml(error.into()))?;
+    let hub: NotificationHub = stored.try_parse().map_err(|error| DiffError::Yaml(error.into()))?;
 
-    let cluster = Cluster::new(client.clone(), Leadership::Alone).rehearsal();
-    let failed = |source| Error::Pass { hub: name.clone(), source };
-    let served = optional::discover(client, &Served::default()).await;
+    let cluster = Cluster::new(client.clone(), Leadership::NoElection).dry_run();
+    let failed = |source| DiffError::Reconcile { hub: name.clone(), source };
+    let served = third_party::discover(client, &ServedKinds::default()).await;
     let fetched = dereference(&cluster, &hub, Timestamp::now()).await.map_err(|error| failed(error.into()))?;
-    let (applied, pace) = (ApplyCache::default(), RolloutPace::default());
-    let scope = Scope { cluster: &cluster, defaults, served: &served, applied: &applied, pace: &pace };
-    let CarriedOut { findings, changes, .. } = Box::pin(carry_out(&scope, &hub, fetched)).await.map_err(failed)?;
+    let (apply_cache, rollout_limiter) = (ApplyCache::default(), RolloutLimiter::default());
+    let scope = ReconcileScope {
+        cluster: &cluster,
+        defaults,
+        served: &served,
+        apply_cache: &apply_cache,
+        rollout_limiter: &rollout_limiter,
+    };
+    let SpecOutcome { findings, changes, .. } = Box::pin(apply_spec(&scope, &hub, fetched)).await.map_err(failed)?;
     let mut text = format!("NotificationHub {name} in namespace {namespace}\n");
-    complaints(&findings).for_each(|complaint| text.push_str(&format!("! {complaint}\n")));
-    changes.iter().for_each(|change| text.push_str(&shown(change)));
-    Ok(Difference { text, changes: !changes.is_empty(), blocked: findings.are_in_the_way() })
+    problem_messages(&findings).for_each(|message| text.push_str(&format!("! {message}\n")));
+    changes.iter().for_each(|change| text.push_str(&render(change)));
+    Ok(Difference { text, changes: !changes.is_empty(), blocked: findings.is_blocking() })
 }
 
-/// The resource as the API server would store it: the one that there is with this spec and these labels and annotations
-/// as well, or a new one.
-async fn taken(client: &Client, name: &str, namespace: &str, written: Value) -> Result<DynamicObject, CallError> {
+/// Returns the resource as the API server would store it: the existing one with this spec and with these labels and
+/// annotations added, or a new one.
+async fn predict_stored(
+    client: &Client,
+    name: &str,
+    namespace: &str,
+    written: Value,
+) -> Result<DynamicObject, CallError> {
     let api: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<NotificationHub>(&()));
     let params = PostParams { dry_run: true, ..PostParams::default() };
-    match in_time(api.get_opt(name)).await? {
+    match with_timeout(api.get_opt(name)).await? {
         Some(mut live) => {
             live.data["spec"] = written["spec"].clone();
-            live.labels_mut().extend(texts(&written["metadata"]["labels"]));
-            live.annotations_mut().extend(texts(&written["metadata"]["annotations"]));
-            in_time(api.replace(name, &params, &live)).await
+            live.labels_mut().extend(string_map(&written["metadata"]["labels"]));
+            live.annotations_mut().extend(string_map(&written["metadata"]["annotations"]));
+            with_timeout(api.replace(name, &params, &live)).await
         }
         None => {
             let mut object = DynamicObject::new(name, &ApiResource::erase::<NotificationHub>(&())).within(namespace);
             object.data = serde_json::json!({ "spec": written["spec"] });
-            object.labels_mut().extend(texts(&written["metadata"]["labels"]));
-            object.annotations_mut().extend(texts(&written["metadata"]["annotations"]));
-            in_time(api.create(&params, &object)).await
+            object.labels_mut().extend(string_map(&written["metadata"]["labels"]));
+            object.annotations_mut().extend(string_map(&written["metadata"]["annotations"]));
+            with_timeout(api.create(&params, &object)).await
         }
     }
 }
 
-/// Labels or annotations as they are written.
-fn texts(written: &Value) -> impl Iterator<Item = (String, String)> {
+/// Returns the entries of a map of strings, such as labels or annotations.
+fn string_map(written: &Value) -> impl Iterator<Item = (String, String)> {
     let all = written.as_object().into_iter().flatten();
     all.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
 }
 
-fn complaints(findings: &Findings) -> impl Iterator<Item = String> {
+fn problem_messages(findings: &Findings) -> impl Iterator<Item = String> {
     let problems = findings.spec.iter().chain(&findings.references).map(|problem| problem.message.clone());
     let conflicts = findings.conflicts.iter().map(|object| format!("{object} belongs to somebody else"));
-    problems.chain(conflicts).chain(findings.left_out())
+    problems.chain(conflicts).chain(findings.omissions())
 }
 
-fn shown(change: &Change) -> String {
+fn render(change: &Change) -> String {
     let Change { object, before, after } = change;
     let Some(after) = after else { return format!("- {object}\n") };
     let (mut before, mut after) = (before.clone(), after.clone());
-    mask(before.as_mut(), &mut after);
+    mask_secret(before.as_mut(), &mut after);
     let yaml = |value: &Value| serde_saphyr::to_string(value).unwrap_or_default();
-    let lines = lines::diff(&before.as_ref().map(yaml).unwrap_or_default(), &yaml(&after));
+    let lines = line_diff::diff(&before.as_ref().map(yaml).unwrap_or_default(), &yaml(&after));
     let sign = if before.is_some() { '~' } else { '+' };
     let indented = lines.lines().map(|line| format!("    {}\n", line.trim_end())).collect::<String>();
     format!("{sign} {object}\n{indented}")
 }
 
-/// Hides the entries of a Secret, but not which of them change.
-fn mask(before: Option<&mut Value>, after: &mut Value) {
+/// Replaces the values of a Secret's entries, and marks the entries that change.
+fn mask_secret(before: Option<&mut Value>, after: &mut Value) {
     if after["kind"] != "Secret" {
         return;
     }

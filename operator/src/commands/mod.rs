@@ -2,4 +2,4 @@
 
 pub mod check_permissions;
 pub mod diff;
-mod lines;
+mod line_diff;

@@ -1,4 +1,4 @@
-//! Whether what `expose` asks for leads to the hub, by what others have written into the status of its objects. Pure.
+//! The condition `Exposed`, from the status that other controllers have written into the Ingress and the HTTPRoute. No I/O.
 
 mod http_route;
 mod ingress;
@@ -7,35 +7,40 @@ use k8s_openapi::api::networking::v1::Ingress;
 use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::Expose;
 
-use super::Verdict;
+use super::ConditionState;
 use super::findings::not_served;
-use crate::optional::{HttpRoute, OptionalKind};
+use crate::third_party::{HttpRoute, ThirdPartyKind};
 
-/// The ways from outside, as they are.
+/// Live objects that expose the hub outside the cluster.
 #[derive(Clone, Debug, Default)]
-pub struct Ways {
-    /// By an Ingress.
+pub struct Exposure {
+    /// The Ingress.
     pub ingress: Option<Ingress>,
-    /// By an HTTPRoute.
+    /// The HTTPRoute.
     pub http_route: Option<HttpRoute>,
 }
 
-/// What there is to say of what is asked for: one way that does not lead to the hub is told before one that does.
-pub(super) fn exposed(asked: Option<&Expose>, unserved: &[OptionalKind], ways: &Ways) -> Verdict {
-    let by_ingress = asked.and_then(|asked| asked.ingress.as_ref()).map(|_| ingress::by_ingress(ways.ingress.as_ref()));
-    let by_route = asked.and_then(|asked| asked.http_route.as_ref()).map(|_| {
-        if unserved.contains(&OptionalKind::HttpRoute) {
-            Verdict::new(false, Reason::KindNotServed, not_served(OptionalKind::HttpRoute))
+/// Returns the state of `Exposed`. An object that does not lead to the hub comes before one that does.
+pub(super) fn exposed_state(
+    asked: Option<&Expose>,
+    unserved: &[ThirdPartyKind],
+    exposure: &Exposure,
+) -> ConditionState {
+    let ingress_state =
+        asked.and_then(|asked| asked.ingress.as_ref()).map(|_| ingress::ingress_state(exposure.ingress.as_ref()));
+    let route_state = asked.and_then(|asked| asked.http_route.as_ref()).map(|_| {
+        if unserved.contains(&ThirdPartyKind::HttpRoute) {
+            ConditionState::new(false, Reason::KindNotServed, not_served(ThirdPartyKind::HttpRoute))
         } else {
-            http_route::by_route(ways.http_route.as_ref())
+            http_route::route_state(exposure.http_route.as_ref())
         }
     });
-    match (by_ingress, by_route) {
-        (None, None) => Verdict::new(false, Reason::NotAsked, "expose asks for no way from outside"),
+    match (ingress_state, route_state) {
+        (None, None) => ConditionState::new(false, Reason::NotAsked, "expose asks for no way from outside"),
         (Some(only), None) | (None, Some(only)) => only,
         (Some(first), Some(second)) => {
-            let (told, other) = if first.holds && !second.holds { (second, first) } else { (first, second) };
-            Verdict { message: format!("{}; {}", told.message, other.message), ..told }
+            let (told, other) = if first.is_true && !second.is_true { (second, first) } else { (first, second) };
+            ConditionState { message: format!("{}; {}", told.message, other.message), ..told }
         }
     }
 }

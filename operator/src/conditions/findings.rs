@@ -1,10 +1,10 @@
-//! What a pass found in the way of a hub. Pure.
+//! Problems that a reconcile found. No I/O.
 
 use notification_hub_crds::ADOPT_ANNOTATION;
 use notification_hub_crds::condition::Reason;
 
-use super::Verdict;
-use crate::optional::OptionalKind;
+use super::ConditionState;
+use crate::third_party::ThirdPartyKind;
 
 /// One thing that is wrong, as a sentence that tells where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,71 +15,71 @@ pub struct Problem {
     pub message: String,
 }
 
-/// What a pass found. Empty means that nothing is wrong.
+/// Problems that a reconcile found. Empty if nothing is wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// What makes the spec impossible to carry out.
     pub spec: Vec<Problem>,
     /// What is wrong with the objects that the spec refers to.
     pub references: Vec<Problem>,
-    /// Objects of others that have a name the hub needs.
+    /// Objects that have a name the hub needs and that it does not own.
     pub conflicts: Vec<String>,
-    /// Fields of the spec that were left out; the rest is carried out.
+    /// Fields of the spec that were dropped. The rest is applied.
     pub dropped: Vec<String>,
-    /// Kinds that the spec asks for and the cluster does not know; the rest is carried out.
-    pub unserved: Vec<OptionalKind>,
+    /// Kinds that the spec asks for and the API server does not serve. The rest is applied.
+    pub unserved: Vec<ThirdPartyKind>,
 }
 
 impl Findings {
-    /// Whether the hub's children have to stay as they are.
-    pub fn are_in_the_way(&self) -> bool {
+    /// Whether the hub's children must stay as they are.
+    pub fn is_blocking(&self) -> bool {
         !(self.spec.is_empty() && self.references.is_empty() && self.conflicts.is_empty())
     }
 
-    pub(super) fn spec_valid(&self) -> Verdict {
+    pub(super) fn spec_valid(&self) -> ConditionState {
         if let Some(first) = self.spec.first() {
-            return Verdict::new(false, first.reason, joined(&self.spec));
+            return ConditionState::new(false, first.reason, join_messages(&self.spec));
         }
         let reason = match (self.dropped.is_empty(), self.unserved.is_empty()) {
-            (true, true) => return Verdict::new(true, Reason::Valid, "the spec can be carried out"),
+            (true, true) => return ConditionState::new(true, Reason::Valid, "the spec can be carried out"),
             (true, false) => Reason::KindNotServed,
             (false, _) => Reason::FieldsDropped,
         };
-        Verdict::new(false, reason, self.left_out().collect::<Vec<_>>().join("; "))
+        ConditionState::new(false, reason, self.omissions().collect::<Vec<_>>().join("; "))
     }
 
-    /// What was left out, though the rest is carried out: a sentence for each.
-    pub fn left_out(&self) -> impl Iterator<Item = String> {
+    /// Returns a sentence for each part of the spec that was left out while the rest is applied.
+    pub fn omissions(&self) -> impl Iterator<Item = String> {
         let fields = self.dropped.join(", ");
         let dropped = (!fields.is_empty()).then(|| format!("unknown or protected, and left out: {fields}"));
         dropped.into_iter().chain(self.unserved.iter().map(|kind| not_served(*kind)))
     }
 
-    pub(super) fn references_resolved(&self) -> Verdict {
+    pub(super) fn references_resolved(&self) -> ConditionState {
         match self.references.first() {
-            Some(first) => Verdict::new(false, first.reason, joined(&self.references)),
-            None => Verdict::new(true, Reason::Resolved, "everything that the spec refers to is there"),
+            Some(first) => ConditionState::new(false, first.reason, join_messages(&self.references)),
+            None => ConditionState::new(true, Reason::Resolved, "everything that the spec refers to is there"),
         }
     }
 
-    pub(super) fn conflict(&self) -> Verdict {
+    pub(super) fn conflict(&self) -> ConditionState {
         if self.conflicts.is_empty() {
-            return Verdict::new(false, Reason::NoConflict, "no foreign object is in the way");
+            return ConditionState::new(false, Reason::NoConflict, "no foreign object is in the way");
         }
         let objects = self.conflicts.join(", ");
         let message = format!(
             "not made by this hub: {objects}; delete or rename what is in the way, or the hub, or have a restored Secret taken over \
              with the annotation {ADOPT_ANNOTATION}=true"
         );
-        Verdict::new(true, Reason::ForeignObject, message)
+        ConditionState::new(true, Reason::ForeignObject, message)
     }
 }
 
 /// What is told of a kind that the cluster does not know.
-pub(super) fn not_served(kind: OptionalKind) -> String {
+pub(super) fn not_served(kind: ThirdPartyKind) -> String {
     format!("{}: the cluster does not know {kind}; it is made once it does", kind.field())
 }
 
-fn joined(problems: &[Problem]) -> String {
+fn join_messages(problems: &[Problem]) -> String {
     problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ")
 }

@@ -1,4 +1,4 @@
-//! From what a pass found to the resource's status. Pure.
+//! Computes the resource's status from what a reconcile observed. No I/O.
 
 mod exposure;
 mod findings;
@@ -6,10 +6,10 @@ mod rollout;
 mod status;
 mod transitions;
 
-pub use exposure::Ways;
+pub use exposure::Exposure;
 pub use findings::{Findings, Problem};
-pub use rollout::{is_over as rollout_is_over, overdue_at};
-pub use status::{Seen, failed_status, status};
+pub use rollout::{is_rollout_over, overdue_at};
+pub use status::{ObservedState, failed_status, status};
 pub use transitions::{Transition, transitions};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -19,43 +19,43 @@ use notification_hub_crds::condition::{ConditionType, Reason};
 
 use rollout::Rollout;
 
-/// What a condition says.
+/// Status, reason and message of a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Verdict {
-    holds: bool,
+struct ConditionState {
+    is_true: bool,
     reason: Reason,
     message: String,
 }
 
-impl Verdict {
-    fn new(holds: bool, reason: Reason, message: impl Into<String>) -> Verdict {
-        Verdict { holds, reason, message: message.into() }
+impl ConditionState {
+    fn new(is_true: bool, reason: Reason, message: impl Into<String>) -> ConditionState {
+        ConditionState { is_true, reason, message: message.into() }
     }
 }
 
-/// What the conditions are about.
-struct Facts<'a> {
+/// Inputs of the conditions.
+struct ConditionInputs<'a> {
     findings: &'a Findings,
     pending: Option<&'a [String]>,
-    exposed: Verdict,
+    exposed: ConditionState,
     rollout: Rollout,
     is_queued: bool,
 }
 
-/// Every condition, each about `generation`.
-fn conditions(old: &[Condition], generation: i64, facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
-    let Facts { findings, pending, exposed, rollout, is_queued } = facts;
+/// Returns every condition, each about `generation`.
+fn conditions(old: &[Condition], generation: i64, inputs: &ConditionInputs<'_>, now: Timestamp) -> Vec<Condition> {
+    let ConditionInputs { findings, pending, exposed, rollout, is_queued } = inputs;
     let was_ready = old.iter().any(|condition| {
         condition.type_ == ConditionType::Ready.as_str()
             && condition.status == "True"
             && condition.reason == Reason::Available.as_str()
             && condition.observed_generation == Some(generation)
     });
-    let verdict = |kind: ConditionType| match kind {
-        ConditionType::Ready => ready(facts, was_ready),
+    let state = |kind: ConditionType| match kind {
+        ConditionType::Ready => ready(inputs, was_ready),
         ConditionType::Available => rollout.available(),
         ConditionType::Progressing if *is_queued => {
-            Verdict::new(false, Reason::RolloutQueued, "waits until rollouts of other hubs are over")
+            ConditionState::new(false, Reason::RolloutQueued, "waits until rollouts of other hubs are over")
         }
         ConditionType::Progressing => rollout.progressing(was_ready),
         ConditionType::Degraded => rollout.degraded(was_ready),
@@ -65,45 +65,55 @@ fn conditions(old: &[Condition], generation: i64, facts: &Facts<'_>, now: Timest
         ConditionType::Paused => paused(*pending),
         ConditionType::Conflict => findings.conflict(),
     };
-    ConditionType::ALL.map(|kind| condition(old, generation, kind, verdict(kind), now)).into()
+    ConditionType::ALL.map(|kind| condition(old, generation, kind, state(kind), now)).into()
 }
 
-/// A condition about `generation`. Its time moves only where its status flips.
-fn condition(old: &[Condition], generation: i64, kind: ConditionType, verdict: Verdict, now: Timestamp) -> Condition {
-    let status = if verdict.holds { "True" } else { "False" };
+/// Returns a condition about `generation`. Its transition time changes only with its status.
+fn condition(
+    old: &[Condition],
+    generation: i64,
+    kind: ConditionType,
+    state: ConditionState,
+    now: Timestamp,
+) -> Condition {
+    let status = if state.is_true { "True" } else { "False" };
     let before = old.iter().find(|condition| condition.type_ == kind.as_str() && condition.status == status);
     Condition {
         type_: kind.as_str().to_owned(),
         status: status.to_owned(),
-        reason: verdict.reason.as_str().to_owned(),
-        message: shortened(verdict.message, LONGEST_MESSAGE),
+        reason: state.reason.as_str().to_owned(),
+        message: truncated(state.message, MAX_MESSAGE_CHARS),
         observed_generation: Some(generation),
         last_transition_time: before.map_or(Time(now), |condition| condition.last_transition_time.clone()),
     }
 }
 
-/// What is found in the way comes first, whatever still runs.
-fn ready(facts: &Facts<'_>, was_ready: bool) -> Verdict {
-    let Facts { findings, pending, rollout, .. } = facts;
+/// Returns the state of `Ready`. A problem that blocks the hub comes before the state of its pods.
+fn ready(inputs: &ConditionInputs<'_>, was_ready: bool) -> ConditionState {
+    let ConditionInputs { findings, pending, rollout, .. } = inputs;
     let blocked = [
         (!findings.spec.is_empty(), Reason::InvalidSpec, findings.spec_valid()),
         (!findings.references.is_empty(), Reason::ReferencesMissing, findings.references_resolved()),
         (!findings.conflicts.is_empty(), Reason::Conflict, findings.conflict()),
     ];
     match blocked.into_iter().find(|(found, ..)| *found) {
-        Some((_, reason, verdict)) => Verdict::new(false, reason, verdict.message),
-        None if pending.is_some_and(|pending| !pending.is_empty()) => Verdict { holds: false, ..paused(*pending) },
+        Some((_, reason, state)) => ConditionState::new(false, reason, state.message),
+        None if pending.is_some_and(|pending| !pending.is_empty()) => {
+            ConditionState { is_true: false, ..paused(*pending) }
+        }
         None => rollout.ready(was_ready),
     }
 }
 
-fn paused(pending: Option<&[String]>) -> Verdict {
+fn paused(pending: Option<&[String]>) -> ConditionState {
     match pending {
-        None => Verdict::new(false, Reason::NotPaused, "changes are carried out"),
-        Some([]) => Verdict::new(true, Reason::Paused, format!("{PAUSED_ANNOTATION} is set; no change is waiting")),
+        None => ConditionState::new(false, Reason::NotPaused, "changes are carried out"),
+        Some([]) => {
+            ConditionState::new(true, Reason::Paused, format!("{PAUSED_ANNOTATION} is set; no change is waiting"))
+        }
         Some(pending) => {
             let objects = pending.join(", ");
-            Verdict::new(
+            ConditionState::new(
                 true,
                 Reason::Paused,
                 format!("{PAUSED_ANNOTATION} is set; changes are waiting for: {objects}"),
@@ -112,19 +122,19 @@ fn paused(pending: Option<&[String]>) -> Verdict {
     }
 }
 
-/// The API server takes 32768 bytes of message; nobody reads more than this.
-const LONGEST_MESSAGE: usize = 2000;
+/// Maximum length of a condition's message, in characters. The API server accepts 32768 bytes.
+const MAX_MESSAGE_CHARS: usize = 2000;
 
-/// The API server takes 1024 bytes of note with an Event; a character may be four.
-const LONGEST_NOTE: usize = 250;
+/// Maximum length of an Event's note, in characters of up to four bytes. The API server accepts 1024 bytes.
+const MAX_NOTE_CHARS: usize = 250;
 
-/// A message as short as an Event's note has to be.
-pub fn as_note(message: String) -> String {
-    shortened(message, LONGEST_NOTE)
+/// Truncates a message to the length of an Event's note.
+pub fn event_note(message: String) -> String {
+    truncated(message, MAX_NOTE_CHARS)
 }
 
-fn shortened(message: String, longest: usize) -> String {
-    match message.char_indices().nth(longest) {
+fn truncated(message: String, max_chars: usize) -> String {
+    match message.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", &message[..end]),
         None => message,
     }

@@ -1,4 +1,4 @@
-//! What a Deployment's status says about the hub. No I/O.
+//! Conditions of the hub that follow from its Deployment's status. No I/O.
 //!
 //! While pods serve, those that are missing are given time: a node that is drained, a pod that is moved and each step of an
 //! autoscaler are over within it. How long they are missing the Deployment's own condition `Available` tells.
@@ -9,18 +9,18 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStat
 use k8s_openapi::jiff::Timestamp;
 use notification_hub_crds::condition::Reason;
 
-use super::Verdict;
+use super::ConditionState;
 
-/// Pods may be missing for this time before that is a degradation.
-const GRACE: Duration = Duration::from_secs(300);
+/// Time for which pods may be missing before the hub is degraded.
+const MISSING_PODS_GRACE_PERIOD: Duration = Duration::from_secs(300);
 
-/// How far a Deployment is.
+/// State of a Deployment's rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum RolloutState {
     NotDeployed,
     ScaledToZero,
-    /// Its controller has not seen its last change yet.
-    Unseen,
+    /// The Deployment controller has not observed the last change yet.
+    Unobserved,
     InProgress,
     Complete,
     /// The rollout is over, and some pods answer.
@@ -31,22 +31,22 @@ enum State {
     PodsRefused,
 }
 
-/// Whether every pod is of the version that the Deployment wants, and one answers unless none is wanted.
-pub fn is_over(deployment: &Deployment) -> bool {
+/// Returns whether every pod has the desired version, and at least one is available unless none is desired.
+pub fn is_rollout_over(deployment: &Deployment) -> bool {
     let rollout = Rollout::new(Some(deployment), Timestamp::MIN);
-    matches!(rollout.state, State::Complete | State::ScaledToZero | State::Missing)
+    matches!(rollout.state, RolloutState::Complete | RolloutState::ScaledToZero | RolloutState::Missing)
 }
 
-/// When pods that are missing will have been so for too long, if that is after `now`.
+/// Returns when missing pods make the hub degraded, or `None` if no pod is missing or the time is not after `now`.
 pub fn overdue_at(deployment: &Deployment, now: Timestamp) -> Option<Timestamp> {
     let since = missing_since(deployment.status.as_ref()?)?;
-    Some(since + GRACE).filter(|overdue| *overdue > now)
+    Some(since + MISSING_PODS_GRACE_PERIOD).filter(|overdue| *overdue > now)
 }
 
-/// What was read from a Deployment.
+/// Rollout of a Deployment, as read from its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rollout {
-    state: State,
+    state: RolloutState,
     wanted: i32,
     available: i32,
     /// Whether pods are missing for too long.
@@ -60,7 +60,7 @@ impl Rollout {
     /// Reads a Deployment as it is `now`, which is missing while the hub could not be built.
     pub(super) fn new(deployment: Option<&Deployment>, now: Timestamp) -> Rollout {
         let Some(deployment) = deployment else {
-            let (state, detail) = (State::NotDeployed, String::new());
+            let (state, detail) = (RolloutState::NotDeployed, String::new());
             return Rollout { state, wanted: 0, available: 0, is_overdue: false, is_refused: false, detail };
         };
         let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
@@ -70,89 +70,111 @@ impl Rollout {
         let was_complete = condition(&status, "Progressing")
             .is_some_and(|condition| condition.reason.as_deref() == Some("NewReplicaSetAvailable"));
 
-        let is_seen = status.observed_generation >= deployment.metadata.generation;
+        let is_observed = status.observed_generation >= deployment.metadata.generation;
         let [replicas, updated, available] =
             [status.replicas, status.updated_replicas, status.available_replicas].map(Option::unwrap_or_default);
         let is_settled = updated == wanted && replicas == wanted;
         // Its number of pods may change; they are all of the version that is wanted.
         let is_steady = was_complete && updated == replicas && wanted > 0;
         let (state, about) = match () {
-            () if !is_seen => (State::Unseen, None),
-            () if is_settled && wanted == 0 => (State::ScaledToZero, None),
-            () if is_steady && available > 0 && available < wanted => (State::Missing, failed),
-            () if failed.is_some() => (State::PodsRefused, failed),
-            () if (is_settled || is_steady) && available >= wanted => (State::Complete, None),
-            () if is_steady => (State::Unavailable, None),
-            () if stuck.is_some() => (State::DeadlineExceeded, stuck),
-            () => (State::InProgress, None),
+            () if !is_observed => (RolloutState::Unobserved, None),
+            () if is_settled && wanted == 0 => (RolloutState::ScaledToZero, None),
+            () if is_steady && available > 0 && available < wanted => (RolloutState::Missing, failed),
+            () if failed.is_some() => (RolloutState::PodsRefused, failed),
+            () if (is_settled || is_steady) && available >= wanted => (RolloutState::Complete, None),
+            () if is_steady => (RolloutState::Unavailable, None),
+            () if stuck.is_some() => (RolloutState::DeadlineExceeded, stuck),
+            () => (RolloutState::InProgress, None),
         };
         Rollout {
             state,
             wanted,
             available,
-            is_overdue: missing_since(&status).is_some_and(|since| since + GRACE <= now),
+            is_overdue: missing_since(&status).is_some_and(|since| since + MISSING_PODS_GRACE_PERIOD <= now),
             is_refused: failed.is_some(),
             detail: about.and_then(|condition| condition.message.clone()).unwrap_or_default(),
         }
     }
 
-    /// What `Ready` says, given whether it said before that pods of this generation of the spec answer. Until then every pod
-    /// counts: `kubectl wait` right behind an edit waits for all of them.
-    pub(super) fn ready(&self, was_ready: bool) -> Verdict {
+    /// What `Ready` says, given whether it said before that pods of this generation of the spec answer. Until then
+    /// every pod counts: `kubectl wait` right behind an edit waits for all of them.
+    pub(super) fn ready(&self, was_ready: bool) -> ConditionState {
         let is_settling = self.is_settling(was_ready);
         match self.state {
-            State::ScaledToZero => Verdict::new(true, Reason::ScaledToZero, "no pod is wanted"),
-            State::Complete => Verdict::new(true, Reason::Available, self.count()),
-            State::Missing if !is_settling => Verdict::new(true, Reason::Available, self.count()),
-            State::Unseen if was_ready && self.available > 0 => Verdict::new(true, Reason::Available, self.count()),
-            State::DeadlineExceeded | State::PodsRefused => Verdict::new(false, Reason::Unavailable, self.count()),
-            State::Unavailable if !is_settling => Verdict::new(false, Reason::Unavailable, self.count()),
-            State::NotDeployed | State::Unseen | State::InProgress | State::Missing | State::Unavailable => {
-                Verdict::new(false, Reason::Progressing, self.count())
+            RolloutState::ScaledToZero => ConditionState::new(true, Reason::ScaledToZero, "no pod is wanted"),
+            RolloutState::Complete => ConditionState::new(true, Reason::Available, self.count_message()),
+            RolloutState::Missing if !is_settling => ConditionState::new(true, Reason::Available, self.count_message()),
+            RolloutState::Unobserved if was_ready && self.available > 0 => {
+                ConditionState::new(true, Reason::Available, self.count_message())
             }
+            RolloutState::DeadlineExceeded | RolloutState::PodsRefused => {
+                ConditionState::new(false, Reason::Unavailable, self.count_message())
+            }
+            RolloutState::Unavailable if !is_settling => {
+                ConditionState::new(false, Reason::Unavailable, self.count_message())
+            }
+            RolloutState::NotDeployed
+            | RolloutState::Unobserved
+            | RolloutState::InProgress
+            | RolloutState::Missing
+            | RolloutState::Unavailable => ConditionState::new(false, Reason::Progressing, self.count_message()),
         }
     }
 
-    pub(super) fn available(&self) -> Verdict {
+    pub(super) fn available(&self) -> ConditionState {
         let reason = match self.state {
-            State::NotDeployed => return Verdict::new(false, Reason::NotDeployed, "there is no Deployment"),
-            State::ScaledToZero => return Verdict::new(false, Reason::ScaledToZero, "no pod is wanted"),
-            _ if self.available >= self.wanted => return Verdict::new(true, Reason::Available, self.count()),
-            State::Unseen | State::InProgress => Reason::Progressing,
+            RolloutState::NotDeployed => {
+                return ConditionState::new(false, Reason::NotDeployed, "there is no Deployment");
+            }
+            RolloutState::ScaledToZero => return ConditionState::new(false, Reason::ScaledToZero, "no pod is wanted"),
+            _ if self.available >= self.wanted => {
+                return ConditionState::new(true, Reason::Available, self.count_message());
+            }
+            RolloutState::Unobserved | RolloutState::InProgress => Reason::Progressing,
             _ => Reason::Unavailable,
         };
-        Verdict::new(false, reason, self.count())
+        ConditionState::new(false, reason, self.count_message())
     }
 
-    pub(super) fn progressing(&self, was_ready: bool) -> Verdict {
+    pub(super) fn progressing(&self, was_ready: bool) -> ConditionState {
         match self.state {
-            State::NotDeployed => Verdict::new(false, Reason::NotDeployed, "there is no Deployment"),
-            State::Unseen | State::InProgress => Verdict::new(true, Reason::Progressing, self.count()),
-            State::Missing | State::Unavailable if self.is_settling(was_ready) => {
-                Verdict::new(true, Reason::Progressing, self.count())
+            RolloutState::NotDeployed => ConditionState::new(false, Reason::NotDeployed, "there is no Deployment"),
+            RolloutState::Unobserved | RolloutState::InProgress => {
+                ConditionState::new(true, Reason::Progressing, self.count_message())
             }
-            State::DeadlineExceeded => Verdict::new(false, Reason::DeadlineExceeded, self.count()),
-            State::PodsRefused => Verdict::new(false, Reason::PodsRefused, self.count()),
-            State::ScaledToZero | State::Complete | State::Missing | State::Unavailable => {
-                Verdict::new(false, Reason::RolloutComplete, "what is running is what the spec wants")
+            RolloutState::Missing | RolloutState::Unavailable if self.is_settling(was_ready) => {
+                ConditionState::new(true, Reason::Progressing, self.count_message())
+            }
+            RolloutState::DeadlineExceeded => {
+                ConditionState::new(false, Reason::DeadlineExceeded, self.count_message())
+            }
+            RolloutState::PodsRefused => ConditionState::new(false, Reason::PodsRefused, self.count_message()),
+            RolloutState::ScaledToZero | RolloutState::Complete | RolloutState::Missing | RolloutState::Unavailable => {
+                ConditionState::new(false, Reason::RolloutComplete, "what is running is what the spec wants")
             }
         }
     }
 
-    pub(super) fn degraded(&self, was_ready: bool) -> Verdict {
+    pub(super) fn degraded(&self, was_ready: bool) -> ConditionState {
         match self.state {
-            State::NotDeployed => Verdict::new(false, Reason::NotDeployed, "there is no Deployment"),
-            State::DeadlineExceeded => Verdict::new(true, Reason::DeadlineExceeded, self.count()),
-            State::PodsRefused => Verdict::new(true, Reason::PodsRefused, self.count()),
-            State::Missing if self.is_refused => Verdict::new(true, Reason::PodsRefused, self.count()),
-            State::Missing if self.is_overdue => Verdict::new(true, Reason::Unavailable, self.count()),
-            State::Unavailable if !self.is_settling(was_ready) => Verdict::new(true, Reason::Unavailable, self.count()),
-            State::ScaledToZero
-            | State::Unseen
-            | State::InProgress
-            | State::Complete
-            | State::Missing
-            | State::Unavailable => Verdict::new(false, Reason::AsExpected, "nothing is wrong"),
+            RolloutState::NotDeployed => ConditionState::new(false, Reason::NotDeployed, "there is no Deployment"),
+            RolloutState::DeadlineExceeded => ConditionState::new(true, Reason::DeadlineExceeded, self.count_message()),
+            RolloutState::PodsRefused => ConditionState::new(true, Reason::PodsRefused, self.count_message()),
+            RolloutState::Missing if self.is_refused => {
+                ConditionState::new(true, Reason::PodsRefused, self.count_message())
+            }
+            RolloutState::Missing if self.is_overdue => {
+                ConditionState::new(true, Reason::Unavailable, self.count_message())
+            }
+            RolloutState::Unavailable if !self.is_settling(was_ready) => {
+                ConditionState::new(true, Reason::Unavailable, self.count_message())
+            }
+            RolloutState::ScaledToZero
+            | RolloutState::Unobserved
+            | RolloutState::InProgress
+            | RolloutState::Complete
+            | RolloutState::Missing
+            | RolloutState::Unavailable => ConditionState::new(false, Reason::AsExpected, "nothing is wrong"),
         }
     }
 
@@ -161,7 +183,7 @@ impl Rollout {
         !was_ready && !self.is_overdue && !self.is_refused
     }
 
-    fn count(&self) -> String {
+    fn count_message(&self) -> String {
         let count = format!("{} of {} pods available", self.available, self.wanted);
         if self.detail.is_empty() { count } else { format!("{count}: {}", self.detail) }
     }

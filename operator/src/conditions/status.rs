@@ -1,4 +1,4 @@
-//! The whole status of a resource. Pure.
+//! The whole status of a resource. No I/O.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
@@ -7,43 +7,43 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::{ConditionType, Reason};
 use notification_hub_crds::v1alpha1::{KeyTimes, NotificationHubStatus, Source, SourceKind};
 
-use super::{Facts, Findings, Rollout, Verdict, Ways, condition, conditions, exposure};
-use crate::model::{CONTAINER, labels, names};
+use super::{ConditionInputs, ConditionState, Exposure, Findings, Rollout, condition, conditions, exposure};
+use crate::model::{HUB_CONTAINER, labels, names};
 
-/// What a pass has seen and done.
+/// What a reconcile observed and did: the input of the status.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
-    /// What is in the way, or was left out.
+pub struct ObservedState {
+    /// Problems that block the hub, and parts of the spec that were left out.
     pub findings: Findings,
     /// The Deployment, if there is one.
     pub deployment: Option<Deployment>,
-    /// The ways from outside, as far as they are asked for and there.
-    pub ways: Ways,
-    /// The times of the generated key, if it was written or needed no writing.
+    /// Objects that expose the hub, if the spec asks for them and they exist.
+    pub exposure: Exposure,
+    /// Rotation times of the generated keys, or `None` if they were not applied.
     pub keys: Option<KeyTimes>,
-    /// The objects that are waiting for a change. Only of a paused hub.
+    /// Objects with pending changes, or `None` unless the hub is paused.
     pub pending: Option<Vec<String>>,
-    /// How many clients there are, if that was asked.
+    /// Number of clients, or `None` if it is unknown.
     pub connections: Option<i64>,
-    /// Whether a rollout has to wait until those of other hubs are over.
+    /// Whether the rollout waits until rollouts of other hubs are over.
     pub is_queued: bool,
 }
 
-/// The status of `hub` after a pass that failed: what it said, but for whether the hub is ready.
+/// Returns the status of `hub` after a failed reconcile: the previous one with another `Ready`.
 pub fn failed_status(hub: &NotificationHub, failure: String, now: Timestamp) -> NotificationHubStatus {
     let generation = hub.metadata.generation.unwrap_or_default();
     let mut status = hub.status.clone().unwrap_or_default();
-    let verdict = Verdict::new(false, Reason::ReconcileError, failure);
-    let ready = condition(&status.conditions, generation, ConditionType::Ready, verdict, now);
+    let state = ConditionState::new(false, Reason::ReconcileError, failure);
+    let ready = condition(&status.conditions, generation, ConditionType::Ready, state, now);
     status.conditions.retain(|condition| condition.type_ != ready.type_);
     status.conditions.insert(0, ready);
     status.observed_generation = Some(generation);
     status
 }
 
-/// The status that `hub` should have.
-pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> NotificationHubStatus {
-    let Seen { findings, deployment, ways, keys, pending, connections, is_queued } = seen;
+/// Returns the status that `hub` should have.
+pub fn status(hub: &NotificationHub, observed: &ObservedState, now: Timestamp) -> NotificationHubStatus {
+    let ObservedState { findings, deployment, exposure, keys, pending, connections, is_queued } = observed;
     let deployment = deployment.as_ref();
     let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
     let generation = hub.metadata.generation.unwrap_or_default();
@@ -63,10 +63,10 @@ pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> Notificatio
         conditions: conditions(
             old,
             generation,
-            &Facts {
+            &ConditionInputs {
                 findings,
                 pending: pending.as_deref(),
-                exposed: exposure::exposed(hub.spec.expose.as_ref(), &findings.unserved, ways),
+                exposed: exposure::exposed_state(hub.spec.expose.as_ref(), &findings.unserved, exposure),
                 rollout: Rollout::new(deployment, now),
                 is_queued: *is_queued,
             },
@@ -86,5 +86,5 @@ pub fn status(hub: &NotificationHub, seen: &Seen, now: Timestamp) -> Notificatio
 
 fn image(deployment: &Deployment) -> Option<String> {
     let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
-    pod.containers.iter().find(|container| container.name == CONTAINER)?.image.clone()
+    pod.containers.iter().find(|container| container.name == HUB_CONTAINER)?.image.clone()
 }

@@ -1,4 +1,4 @@
-//! What is worth an Event: a change of what the hub's conditions say. Pure.
+//! Changes of the hub's conditions that are reported as Events. No I/O.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use notification_hub_crds::condition::{ConditionType, Reason};
@@ -14,9 +14,9 @@ pub struct Transition {
     pub is_warning: bool,
 }
 
-/// What has changed between two sets of conditions. `Ready` tells of all that is in the way; `Degraded` is told of where
-/// enough pods serve, `SpecValid` where fields were left out, `Paused` where nothing is waiting, and `Exposed` where a way from
-/// outside is asked for: none of them keeps a hub from being ready.
+/// What has changed between two sets of conditions. `Ready` tells of all that is in the way; `Degraded` is told of
+/// where enough pods serve, `SpecValid` where fields were left out, `Paused` where nothing is waiting, and `Exposed`
+/// where a way from outside is asked for: none of them keeps a hub from being ready.
 pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
     let find =
         |set: &[Condition], kind: ConditionType| set.iter().find(|condition| condition.type_ == kind.as_str()).cloned();

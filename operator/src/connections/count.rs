@@ -1,20 +1,20 @@
-//! From a hub's metrics to a number of clients, and whether it is worth telling. Pure.
+//! Parses the number of clients from a hub's metrics, and decides whether a change is reported. No I/O.
 
 /// What every metric of a hub begins with.
-const PREFIX: &str = "notification_hub_";
+const METRIC_PREFIX: &str = "notification_hub_";
 
-const CONNECTIONS: &str = "notification_hub_connections{";
+const CONNECTIONS_SERIES_PREFIX: &str = "notification_hub_connections{";
 
-/// The clients that are connected, by the text of a hub's metrics; nothing if it is no hub's.
-pub fn clients(metrics: &str) -> Option<i64> {
-    let is_hub = metrics.lines().any(|line| line.starts_with(PREFIX));
+/// Returns the number of connected clients in the text of a hub's metrics, or `None` if the text is not a hub's.
+pub fn parse_client_count(metrics: &str) -> Option<i64> {
+    let is_hub = metrics.lines().any(|line| line.starts_with(METRIC_PREFIX));
     let value = |line: &str| line.rsplit_once(' ')?.1.parse::<f64>().ok();
-    let series = metrics.lines().filter(|line| line.starts_with(CONNECTIONS));
+    let series = metrics.lines().filter(|line| line.starts_with(CONNECTIONS_SERIES_PREFIX));
     is_hub.then(|| series.filter_map(value).filter(|count| *count >= 0.0).sum::<f64>() as i64)
 }
 
-/// Whether a count has moved by a tenth of what was told.
-pub fn has_moved(told: Option<i64>, now: i64) -> bool {
+/// Returns whether a count differs from the reported one by at least a tenth of it.
+pub fn has_changed(told: Option<i64>, now: i64) -> bool {
     told.is_none_or(|told| now.abs_diff(told).saturating_mul(10) >= told.unsigned_abs().max(1))
 }
 
@@ -29,10 +29,14 @@ mod tests {
             notification_hub_connections{client_type=\"Web\",protocol=\"json\"} 3\n\
             notification_hub_connections{client_type=\"Cli\",protocol=\"messagepack\"} 12\n\
             notification_hub_connects_total{outcome=\"accepted\"} 99\n";
-        assert_eq!(clients(text), Some(15));
-        assert_eq!(clients("notification_hub_draining 0\n"), Some(0), "the series come with the first client");
-        assert_eq!(clients("<html>"), None);
-        assert_eq!(clients(""), None);
+        assert_eq!(parse_client_count(text), Some(15));
+        assert_eq!(
+            parse_client_count("notification_hub_draining 0\n"),
+            Some(0),
+            "the series come with the first client"
+        );
+        assert_eq!(parse_client_count("<html>"), None);
+        assert_eq!(parse_client_count(""), None);
     }
 
     #[test]
@@ -50,7 +54,7 @@ mod tests {
             (Some(i64::MAX), i64::MAX - 1, false),
         ];
         for (told, now, expected) in table {
-            assert_eq!(has_moved(told, now), expected, "{told:?} {now}");
+            assert_eq!(has_changed(told, now), expected, "{told:?} {now}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! How many clients a hub has, by what its pods tell.
+//! Number of clients of each hub, from the metrics of its pods.
 //!
-//! Passes do not wait for pods: they write the count that is known.
+//! A reconcile does not wait for pods: it writes the last known count.
 
 mod count;
 mod scrape;
 
-pub use count::{clients, has_moved};
+pub use count::{has_changed, parse_client_count};
 pub use scrape::{ScrapeError, scrape};
 
 use std::collections::HashMap;
@@ -25,18 +25,18 @@ use crate::cluster::Cluster;
 use crate::model::labels;
 use crate::telemetry::metrics::Metrics;
 
-/// Asks the pod at an address how many clients it has.
-pub type Ask = Arc<dyn Fn(IpAddr) -> BoxFuture<'static, Result<i64, ScrapeError>> + Send + Sync>;
+/// Asks the pod at an address for its number of clients.
+pub type ScrapeFn = Arc<dyn Fn(IpAddr) -> BoxFuture<'static, Result<i64, ScrapeError>> + Send + Sync>;
 
-/// The counts that are known.
+/// Last known connection count of each hub.
 pub struct Connections {
-    known: Mutex<HashMap<ObjectRef<DynamicObject>, i64>>,
-    ask: Ask,
+    counts: Mutex<HashMap<ObjectRef<DynamicObject>, i64>>,
+    scrape: ScrapeFn,
 }
 
 impl Default for Connections {
     fn default() -> Connections {
-        Connections::asking(Arc::new(|address| scrape(SocketAddr::from((address, admin_port()))).boxed()))
+        Connections::with_scrape(Arc::new(|address| scrape(SocketAddr::from((address, admin_port()))).boxed()))
     }
 }
 
@@ -45,32 +45,31 @@ fn admin_port() -> u16 {
 }
 
 impl Connections {
-    /// Counts of pods that are asked like this.
-    pub fn asking(ask: Ask) -> Connections {
-        Connections { known: Mutex::default(), ask }
+    /// Creates counts that are read from pods by `scrape`.
+    pub fn with_scrape(scrape: ScrapeFn) -> Connections {
+        Connections { counts: Mutex::default(), scrape }
     }
 
-    /// What is known of a hub, if this process has asked.
-    pub fn of(&self, hub: &NotificationHub) -> Option<i64> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&ObjectRef::from_obj(hub).erase()).copied()
+    /// Returns the last known count of a hub, or `None` if this process has not asked its pods yet.
+    pub fn get(&self, hub: &NotificationHub) -> Option<i64> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(&ObjectRef::from_obj(hub).erase()).copied()
     }
 
     /// Forgets a hub that is gone.
     pub fn forget(&self, hub: &ObjectRef<DynamicObject>) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(hub);
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).remove(hub);
     }
 
-    /// Asks a hub's pods, and keeps what they have together if that has moved far enough from what was told; tells whether
-    /// it has.
-    pub async fn ask(&self, cluster: &Cluster, metrics: &Metrics, hub: &NotificationHub) -> bool {
+    /// Asks a hub's pods, and stores their sum if it differs enough from the reported count. Returns whether it did.
+    pub async fn update(&self, cluster: &Cluster, metrics: &Metrics, hub: &NotificationHub) -> bool {
         let Some(count) = self.count(cluster, metrics, hub).await else { return false };
-        let told = self.of(hub).or_else(|| hub.status.as_ref().and_then(|status| status.connections));
-        let has_moved = has_moved(told, count);
-        if has_moved {
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.insert(ObjectRef::from_obj(hub).erase(), count);
+        let told = self.get(hub).or_else(|| hub.status.as_ref().and_then(|status| status.connections));
+        let has_changed = has_changed(told, count);
+        if has_changed {
+            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            counts.insert(ObjectRef::from_obj(hub).erase(), count);
         }
-        has_moved
+        has_changed
     }
 
     /// The clients of all pods. Nothing if that cannot be told: there is no pod, or one that serves does not answer.
@@ -80,7 +79,7 @@ impl Connections {
         let pods =
             pods.inspect_err(|error| tracing::debug!(hub = name, namespace, %error, "the pods are not known")).ok()?;
         let asked = pods.iter().filter_map(|pod| Some((address(pod)?, is_ready(pod))));
-        let asked = asked.map(async |(address, is_ready)| match (self.ask)(address).await {
+        let asked = asked.map(async |(address, is_ready)| match (self.scrape)(address).await {
             Ok(count) => Some(count),
             Err(error) => {
                 metrics.scrape_failed();

@@ -10,21 +10,21 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::clients;
+use super::parse_client_count;
 
-/// A pod that takes longer is not waited for.
-const TIMEOUT: Duration = Duration::from_secs(2);
+/// Timeout of a scrape.
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// No hub's metrics are longer.
-const LONGEST: usize = 1 << 20;
+/// Maximum size of the metrics, in bytes.
+const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// Why a pod's clients are not known.
+/// Why a pod's number of clients is unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum ScrapeError {
     /// No answer in time.
-    #[error("no answer within {} s", TIMEOUT.as_secs())]
+    #[error("no answer within {} s", SCRAPE_TIMEOUT.as_secs())]
     Timeout,
-    /// There is nobody.
+    /// The connection failed.
     #[error(transparent)]
     Connect(#[from] std::io::Error),
     /// The connection ended.
@@ -36,14 +36,14 @@ pub enum ScrapeError {
     /// It was too long, or broke off.
     #[error("{0}")]
     Body(Box<dyn std::error::Error + Send + Sync>),
-    /// Somebody else's metrics.
+    /// The metrics are not a hub's.
     #[error("it is no hub")]
-    NoHub,
+    NotAHub,
 }
 
-/// The clients of the hub whose admin port this is.
+/// Returns the number of clients of the hub whose admin port this is.
 pub async fn scrape(address: SocketAddr) -> Result<i64, ScrapeError> {
-    match tokio::time::timeout(TIMEOUT, read(address)).await {
+    match tokio::time::timeout(SCRAPE_TIMEOUT, read(address)).await {
         Ok(result) => result,
         Err(_) => Err(ScrapeError::Timeout),
     }
@@ -61,8 +61,8 @@ async fn read(address: SocketAddr) -> Result<i64, ScrapeError> {
         if !response.status().is_success() {
             return Err(ScrapeError::Status(response.status()));
         }
-        let body = Limited::new(response.into_body(), LONGEST).collect().await.map_err(ScrapeError::Body)?;
-        clients(&String::from_utf8_lossy(&body.to_bytes())).ok_or(ScrapeError::NoHub)
+        let body = Limited::new(response.into_body(), MAX_BODY_BYTES).collect().await.map_err(ScrapeError::Body)?;
+        parse_client_count(&String::from_utf8_lossy(&body.to_bytes())).ok_or(ScrapeError::NotAHub)
     };
     // The connection has to be driven, and is given up with the answer.
     let connection = std::pin::pin!(async {

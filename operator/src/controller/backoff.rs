@@ -1,4 +1,4 @@
-//! How long to wait after a failure: doubling per resource, with jitter.
+//! Delay after a failed reconcile: doubles per resource, with jitter.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -8,11 +8,11 @@ use std::time::Duration;
 use kube::core::DynamicObject;
 use kube::runtime::reflector::ObjectRef;
 
-/// After the first failure.
-pub const SHORTEST: Duration = Duration::from_secs(1);
+/// Delay after the first failure.
+pub const MIN_DELAY: Duration = Duration::from_secs(1);
 
-/// However many there were.
-const LONGEST: Duration = Duration::from_secs(300);
+/// Maximum delay.
+const MAX_DELAY: Duration = Duration::from_secs(300);
 
 /// Failures in a row, per resource.
 #[derive(Default)]
@@ -21,7 +21,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Counts a failure and tells how long to wait.
+    /// Counts a failure and returns the delay before the next attempt.
     pub fn next(&self, hub: &ObjectRef<DynamicObject>) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(hub.clone()).or_insert(0);
@@ -30,7 +30,7 @@ impl Backoff {
         delay(*count, RandomState::new().hash_one(hub))
     }
 
-    /// The failures in a row so far.
+    /// Returns the number of failures in a row.
     pub fn failures(&self, hub: &ObjectRef<DynamicObject>) -> u32 {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(hub).copied().unwrap_or_default()
     }
@@ -41,10 +41,11 @@ impl Backoff {
     }
 }
 
-/// Between half of and the whole of the doubled delay, so that what failed together is not tried again together.
+/// Returns a delay between half of and the whole of the doubled delay, so that resources that failed together are not
+/// retried together.
 fn delay(failures: u32, random: u64) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    let whole = SHORTEST.saturating_mul(1 << doublings).min(LONGEST);
+    let whole = MIN_DELAY.saturating_mul(1 << doublings).min(MAX_DELAY);
     let half = whole / 2;
     let permille = u32::try_from(random % 1001).unwrap_or_default();
     half + half * permille / 1000
@@ -71,8 +72,8 @@ mod tests {
         let (a, b) = (named("a"), named("b"));
         (0..20).for_each(|_| _ = backoff.next(&a));
         assert!(backoff.next(&a) > Duration::from_secs(100));
-        assert!(backoff.next(&b) <= SHORTEST);
+        assert!(backoff.next(&b) <= MIN_DELAY);
         backoff.reset(&a);
-        assert!(backoff.next(&a) <= SHORTEST);
+        assert!(backoff.next(&a) <= MIN_DELAY);
     }
 }

@@ -1,15 +1,16 @@
-//! Watches, and runs a pass wherever something has changed. One controller per namespace, or one for all.
+//! Watches resources and objects, and reconciles the hubs that a change concerns. One controller per namespace, or one
+//! for all.
 //!
 //! Children and Secrets are watched by their metadata only: neither a fleet's Deployments nor a cluster's Secrets are
-//! held in memory. Of the kinds of children only objects with the operator's label are watched: a cluster's other ConfigMaps
-//! and Services are not sent at all. A child that loses the label counts as deleted; a foreign object that was in the way has
-//! none, so that its end is found by looking again.
+//! held in memory. Of the kinds of children only objects with the operator's label are watched: a cluster's other
+//! ConfigMaps and Services are not sent at all. A child that loses the label counts as deleted. A conflicting object
+//! that the hub does not own has no such label, so the hub is reconciled again after a delay.
 
 pub mod backoff;
-mod counts;
-mod optional;
+mod connection_counts;
 mod report;
 pub mod secret_index;
+mod third_party;
 mod triggers;
 
 use std::sync::Arc;
@@ -32,28 +33,28 @@ use tokio::sync::watch;
 
 use crate::context::Context;
 use crate::model::labels;
-use crate::optional::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor, keep_up, refresh};
-use crate::reconcile::{self, Outcome};
+use crate::reconcile::{self, ReconcileOutcome};
+use crate::third_party::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor, refresh, run_discovery};
 
-/// A resource, or what could be made out of one that is malformed.
-pub type Guarded = DeserializeGuard<NotificationHub>;
+/// A resource, or the metadata of one that cannot be parsed.
+pub type GuardedHub = DeserializeGuard<NotificationHub>;
 
-/// Passes that run at once, per controller.
-const CONCURRENCY: u16 = 16;
+/// Maximum number of concurrent reconciles per controller.
+const MAX_CONCURRENT_RECONCILES: u16 = 16;
 
-/// Changes within this time make one pass.
+/// Changes within this time cause one reconcile.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
-/// Every resource is looked at this often, whatever was or was not noticed.
-const RESYNC: Duration = Duration::from_secs(600);
+/// Interval at which every resource is reconciled, even if no change was seen.
+const RESYNC_INTERVAL: Duration = Duration::from_secs(600);
 
-/// A refusal may end without anything that is watched changing (quotas, policies).
-const RETRY_REFUSED: Duration = Duration::from_secs(60);
+/// Delay after the API server refused a child. The refusal may end without a change of a watched object (quotas, policies).
+const REFUSED_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Failures in a row that may pass by themselves and are not told of in the status.
+/// Transient failures in a row that are not reported in the status.
 const TOLERATED_FAILURES: u32 = 2;
 
-/// Runs until `stop` says so and the passes that have begun are over. No namespaces means all of them.
+/// Runs until `stop` is true and the running reconciles are over. An empty list of namespaces means all of them.
 pub async fn run(client: Client, namespaces: &[String], context: Arc<Context>, stop: watch::Receiver<bool>) {
     let mut asked = stop.clone();
     tokio::select! {
@@ -63,94 +64,124 @@ pub async fn run(client: Client, namespaces: &[String], context: Arc<Context>, s
     let everywhere = [None];
     let listed: Vec<_> = namespaces.iter().map(|namespace| Some(namespace.as_str())).collect();
     let places = if listed.is_empty() { everywhere.as_slice() } else { &listed };
-    let controllers = join_all(places.iter().map(|place| run_one(&client, *place, context.clone(), stop.clone())));
+    let controllers =
+        join_all(places.iter().map(|place| run_controller(&client, *place, context.clone(), stop.clone())));
     tokio::select! {
         _ = controllers => {}
-        () = keep_up(&client, &context.served) => {}
+        () = run_discovery(&client, &context.served) => {}
     }
 }
 
-async fn run_one(client: &Client, namespace: Option<&str>, context: Arc<Context>, mut stop: watch::Receiver<bool>) {
-    let watched = || watcher::Config::default().labels(labels::MANAGED);
-    let hubs: Api<Guarded> = scoped(client, namespace);
+async fn run_controller(
+    client: &Client,
+    namespace: Option<&str>,
+    context: Arc<Context>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let managed_only = || watcher::Config::default().labels(labels::MANAGED_SELECTOR);
+    let hubs: Api<GuardedHub> = scoped_api(client, namespace);
     let (store, writer) = reflector::store();
     // Not the status: the operator writes it itself.
     let wanted = predicates::generation.combine(predicates::labels).combine(predicates::annotations);
     let watching = context.clone();
     let hubs = watcher(hubs, watcher::Config::default()).default_backoff().reflect(writer).inspect_ok(move |event| {
         if let watcher::Event::Delete(hub) = event {
-            report::forget(&watching, ObjectRef::from_obj(hub).erase());
+            report::forget_hub(&watching, ObjectRef::from_obj(hub).erase());
         }
     });
     let hubs = hubs.applied_objects().predicate_filter(wanted, Default::default());
-    let controller = Controller::for_stream(hubs, store.clone()).with_config(config());
+    let controller = Controller::for_stream(hubs, store.clone()).with_config(controller_config());
     let reported = context.clone();
-    let moved = counts::moved(store.clone(), context.clone());
-    let given_up = asked_before_anything(store.clone(), stop.clone());
+    let counts_changed = connection_counts::changed_hubs(store.clone(), context.clone());
+    let stopped = stopped_before_sync(store.clone(), stop.clone());
     let running = controller
         .watches(
-            scoped::<PartialObjectMeta<Deployment>>(client, namespace),
-            watched(),
-            triggers::children(store.clone()),
+            scoped_api::<PartialObjectMeta<Deployment>>(client, namespace),
+            managed_only(),
+            triggers::hubs_of_child(store.clone()),
         )
         .watches(
-            scoped::<PartialObjectMeta<ServiceAccount>>(client, namespace),
-            watched(),
-            triggers::children(store.clone()),
+            scoped_api::<PartialObjectMeta<ServiceAccount>>(client, namespace),
+            managed_only(),
+            triggers::hubs_of_child(store.clone()),
         )
         .watches(
-            scoped::<PartialObjectMeta<ConfigMap>>(client, namespace),
-            watched(),
-            triggers::children(store.clone()),
-        )
-        .watches(scoped::<PartialObjectMeta<Service>>(client, namespace), watched(), triggers::children(store.clone()))
-        .watches(
-            scoped::<PartialObjectMeta<HorizontalPodAutoscaler>>(client, namespace),
-            watched(),
-            triggers::children(store.clone()),
+            scoped_api::<PartialObjectMeta<ConfigMap>>(client, namespace),
+            managed_only(),
+            triggers::hubs_of_child(store.clone()),
         )
         .watches(
-            scoped::<PartialObjectMeta<PodDisruptionBudget>>(client, namespace),
-            watched(),
-            triggers::children(store.clone()),
-        )
-        .watches(scoped::<PartialObjectMeta<Ingress>>(client, namespace), watched(), triggers::children(store.clone()))
-        .watches(
-            scoped::<PartialObjectMeta<NetworkPolicy>>(client, namespace),
-            watched(),
-            triggers::children(store.clone()),
+            scoped_api::<PartialObjectMeta<Service>>(client, namespace),
+            managed_only(),
+            triggers::hubs_of_child(store.clone()),
         )
         .watches(
-            scoped::<PartialObjectMeta<Secret>>(client, namespace),
+            scoped_api::<PartialObjectMeta<HorizontalPodAutoscaler>>(client, namespace),
+            managed_only(),
+            triggers::hubs_of_child(store.clone()),
+        )
+        .watches(
+            scoped_api::<PartialObjectMeta<PodDisruptionBudget>>(client, namespace),
+            managed_only(),
+            triggers::hubs_of_child(store.clone()),
+        )
+        .watches(
+            scoped_api::<PartialObjectMeta<Ingress>>(client, namespace),
+            managed_only(),
+            triggers::hubs_of_child(store.clone()),
+        )
+        .watches(
+            scoped_api::<PartialObjectMeta<NetworkPolicy>>(client, namespace),
+            managed_only(),
+            triggers::hubs_of_child(store.clone()),
+        )
+        .watches(
+            scoped_api::<PartialObjectMeta<Secret>>(client, namespace),
             // The users' ones, too.
             watcher::Config::default(),
-            triggers::secrets(store.clone(), context.clone()),
+            triggers::hubs_of_secret(store.clone(), context.clone()),
         )
-        .reconcile_on(moved)
-        .reconcile_on(optional::children::<HttpRoute>(scoped(client, namespace), &context, store.clone()))
-        .reconcile_on(optional::children::<ServiceMonitor>(scoped(client, namespace), &context, store.clone()))
-        .reconcile_on(optional::children::<PodMonitor>(scoped(client, namespace), &context, store.clone()))
-        .reconcile_on(optional::children::<ScaledObject>(scoped(client, namespace), &context, store.clone()))
-        .reconcile_on(optional::all(&context, store))
+        .reconcile_on(counts_changed)
+        .reconcile_on(third_party::hubs_of_changed_children::<HttpRoute>(
+            scoped_api(client, namespace),
+            &context,
+            store.clone(),
+        ))
+        .reconcile_on(third_party::hubs_of_changed_children::<ServiceMonitor>(
+            scoped_api(client, namespace),
+            &context,
+            store.clone(),
+        ))
+        .reconcile_on(third_party::hubs_of_changed_children::<PodMonitor>(
+            scoped_api(client, namespace),
+            &context,
+            store.clone(),
+        ))
+        .reconcile_on(third_party::hubs_of_changed_children::<ScaledObject>(
+            scoped_api(client, namespace),
+            &context,
+            store.clone(),
+        ))
+        .reconcile_on(third_party::hubs_on_discovery(&context, store))
         .graceful_shutdown_on(async move {
             // An error means that nobody is left who could say so.
             let _ = stop.wait_for(|stop| *stop).await;
         })
-        .run(pass, on_error, context)
+        .run(reconcile, error_policy, context)
         .for_each(|result| {
-            report::stream(&reported, result);
+            report::on_result(&reported, result);
             std::future::ready(())
         });
     tokio::select! {
-        // No pass has begun.
-        () = given_up => {}
+        // No reconcile has begun.
+        () = stopped => {}
         () = running => {}
     }
 }
 
-/// Ends when `stop` says so before the hubs are known. The controller, which does not listen any more then, would wait for
-/// them for ever.
-async fn asked_before_anything(hubs: Store<Guarded>, mut stop: watch::Receiver<bool>) {
+/// Completes when `stop` becomes true before the first list of hubs is complete. The controller would wait for that
+/// list for ever.
+async fn stopped_before_sync(hubs: Store<GuardedHub>, mut stop: watch::Receiver<bool>) {
     // An error means that nobody is left who could say so.
     let _ = stop.wait_for(|stop| *stop).await;
     if hubs.wait_until_ready().now_or_never().is_some() {
@@ -158,12 +189,12 @@ async fn asked_before_anything(hubs: Store<Guarded>, mut stop: watch::Receiver<b
     }
 }
 
-fn config() -> ControllerConfig {
-    ControllerConfig::default().concurrency(CONCURRENCY).debounce(DEBOUNCE)
+fn controller_config() -> ControllerConfig {
+    ControllerConfig::default().concurrency(MAX_CONCURRENT_RECONCILES).debounce(DEBOUNCE)
 }
 
-/// Reads the kind in one namespace, or in all.
-fn scoped<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+/// Returns the API of a kind in one namespace, or in all of them for `None`.
+fn scoped_api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
@@ -173,12 +204,12 @@ where
     }
 }
 
-/// One pass, as the controller calls it.
-pub async fn pass(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action, reconcile::Error> {
+/// Reconciles a resource once. The controller calls it.
+pub async fn reconcile(guarded: Arc<GuardedHub>, context: Arc<Context>) -> Result<Action, reconcile::ReconcileError> {
     let hub = match &guarded.0 {
         Ok(hub) => hub,
         Err(invalid) => {
-            report::malformed(&context, &guarded, invalid).await;
+            report::report_malformed(&context, &guarded, invalid).await;
             return Ok(Action::await_change());
         }
     };
@@ -186,37 +217,37 @@ pub async fn pass(guarded: Arc<Guarded>, context: Arc<Context>) -> Result<Action
     if hub.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    context.secrets.enter(hub);
+    context.secret_index.update(hub);
     let timer = context.metrics.reconcile_started();
     let result = Box::pin(reconcile::reconcile(&context, hub)).await;
     match &result {
-        Ok(passed) => timer.finished(passed.outcome.as_str()),
+        Ok(reconciled) => timer.finished(reconciled.outcome.as_str()),
         Err(error) => {
             timer.failed(error.step(), error.category());
-            // What passes by itself is not told of at once: most of it is over with the next pass.
+            // Transient failures are not reported at once: most of them end with the next reconcile.
             let has_failed = context.backoff.failures(&ObjectRef::from_obj(&*guarded).erase());
             if !error.is_transient() || has_failed >= TOLERATED_FAILURES {
                 Box::pin(reconcile::status::write_failure(&context, hub, error)).await;
             }
         }
     }
-    let passed = result?;
+    let reconciled = result?;
     context.backoff.reset(&ObjectRef::from_obj(&*guarded).erase());
-    let pause = match passed.outcome {
-        Outcome::Applied | Outcome::Blocked | Outcome::Paused => RESYNC,
-        Outcome::Refused => RETRY_REFUSED,
+    let pause = match reconciled.outcome {
+        ReconcileOutcome::Applied | ReconcileOutcome::Blocked | ReconcileOutcome::Paused => RESYNC_INTERVAL,
+        ReconcileOutcome::Refused => REFUSED_RETRY_INTERVAL,
     };
-    let due = passed.due.map(|due| Duration::try_from(due.duration_since(context.clock.now())).unwrap_or_default());
-    Ok(Action::requeue(due.map_or(pause, |due| due.clamp(backoff::SHORTEST, pause))))
+    let due = reconciled.due.map(|due| Duration::try_from(due.duration_since(context.clock.now())).unwrap_or_default());
+    Ok(Action::requeue(due.map_or(pause, |due| due.clamp(backoff::MIN_DELAY, pause))))
 }
 
-/// When a failed pass is tried again.
-pub fn on_error(guarded: Arc<Guarded>, error: &reconcile::Error, context: Arc<Context>) -> Action {
-    if let reconcile::Error::Status(status) = error
+/// Returns when a failed reconcile is retried.
+pub fn error_policy(guarded: Arc<GuardedHub>, error: &reconcile::ReconcileError, context: Arc<Context>) -> Action {
+    if let reconcile::ReconcileError::Status(status) = error
         && status.is_stale()
     {
         // The newer resource is on its way to us.
-        return Action::requeue(backoff::SHORTEST);
+        return Action::requeue(backoff::MIN_DELAY);
     }
     let delay = context.backoff.next(&ObjectRef::from_obj(&*guarded).erase());
     tracing::warn!(hub = guarded.name_any(), namespace = guarded.namespace(), %error, ?delay, "a pass failed; it is tried again");

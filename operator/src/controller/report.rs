@@ -1,4 +1,4 @@
-//! What the outside hears of the controller: log, metrics, Events.
+//! Reports of the controller: log lines, metrics, Events.
 
 use kube::Resource;
 use kube::core::DynamicObject;
@@ -8,18 +8,18 @@ use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher;
 
-use super::Guarded;
+use super::GuardedHub;
 use crate::context::Context;
 use crate::reconcile;
 
-type StreamResult = Result<(ObjectRef<Guarded>, Action), Error<reconcile::Error, watcher::Error>>;
+type StreamResult = Result<(ObjectRef<GuardedHub>, Action), Error<reconcile::ReconcileError, watcher::Error>>;
 
-/// Failed passes have been reported by the error policy; here it is about the watches.
-pub(super) fn stream(context: &Context, result: StreamResult) {
+/// Reports failed watches and forgets deleted hubs. The error policy reports failed reconciles.
+pub(super) fn on_result(context: &Context, result: StreamResult) {
     match result {
         Ok(_) | Err(Error::ReconcilerFailed(..)) => {}
         // Deleted.
-        Err(Error::ObjectNotFound(hub)) => forget(context, *hub),
+        Err(Error::ObjectNotFound(hub)) => forget_hub(context, *hub),
         Err(error) => {
             context.metrics.watch_failed();
             tracing::warn!(%error, "a watch failed; it is tried again");
@@ -27,18 +27,18 @@ pub(super) fn stream(context: &Context, result: StreamResult) {
     }
 }
 
-/// Forgets a hub that was deleted.
-pub(super) fn forget(context: &Context, hub: ObjectRef<DynamicObject>) {
+/// Removes the state of a deleted hub.
+pub(super) fn forget_hub(context: &Context, hub: ObjectRef<DynamicObject>) {
     context.backoff.reset(&hub);
     context.connections.forget(&hub);
     let (namespace, name) = (hub.namespace.unwrap_or_default(), hub.name);
-    context.applied.forget(&namespace, &name);
-    context.secrets.forget(&namespace, &name);
+    context.apply_cache.forget(&namespace, &name);
+    context.secret_index.forget(&namespace, &name);
     context.metrics.forget_hub(&namespace, &name);
 }
 
-/// A resource that is no NotificationHub of this version: told to everybody, and the others go on.
-pub(super) async fn malformed(context: &Context, guarded: &Guarded, invalid: &InvalidObject) {
+/// Reports a resource that cannot be parsed. Other resources are not affected.
+pub(super) async fn report_malformed(context: &Context, guarded: &GuardedHub, invalid: &InvalidObject) {
     context.metrics.malformed_resource();
     let metadata = &invalid.metadata;
     tracing::error!(

@@ -1,7 +1,7 @@
-//! Which hubs name which Secrets, so that an event of a Secret is not compared with every hub. No I/O.
+//! Index of the hubs that refer to each Secret, so that an event of a Secret is not compared with every hub. No I/O.
 //!
-//! A pass enters its hub before it reads what the hub names: a Secret that changes after that finds the hub here, and one
-//! that changed before is read as it is then.
+//! A reconcile updates the index before it reads the Secrets. A Secret that changes later finds the hub here. A Secret that
+//! changed earlier is read in its new state.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,25 +20,25 @@ struct Index {
     secrets: HashMap<Key, BTreeSet<String>>,
 }
 
-/// Which hubs name which Secrets.
+/// Index of the hubs that refer to each Secret.
 #[derive(Default)]
 pub struct SecretIndex {
     index: Mutex<Index>,
 }
 
 impl SecretIndex {
-    /// Enters what `hub` names now, instead of what it named before.
-    pub fn enter(&self, hub: &NotificationHub) {
+    /// Replaces the Secrets that `hub` refers to.
+    pub fn update(&self, hub: &NotificationHub) {
         let named = references::secrets(&hub.spec).into_iter().map(str::to_owned).collect();
         self.index().set(&hub.namespace().unwrap_or_default(), &hub.name_any(), named);
     }
 
-    /// Forgets a hub that is gone.
+    /// Removes a deleted hub.
     pub fn forget(&self, namespace: &str, hub: &str) {
         self.index().set(namespace, hub, BTreeSet::new());
     }
 
-    /// The hubs of a namespace that name this Secret.
+    /// Returns the hubs of a namespace that refer to this Secret.
     pub fn hubs(&self, namespace: &str, secret: &str) -> Vec<String> {
         let index = self.index();
         index.hubs.get(&key(namespace, secret)).into_iter().flatten().cloned().collect()

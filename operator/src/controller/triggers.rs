@@ -1,4 +1,4 @@
-//! Which hubs a changed object concerns. No I/O but for a look into the store of hubs.
+//! Maps a changed object to the hubs that it concerns. No I/O: reads the store of hubs only.
 
 use std::sync::Arc;
 
@@ -7,38 +7,43 @@ use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 
-use super::Guarded;
+use super::GuardedHub;
 use crate::cluster::Kind;
 use crate::context::Context;
-use crate::model::names::ENDINGS;
+use crate::model::names::CHILD_NAME_SUFFIXES;
 
-/// The hubs that a child, or an object with the name of one, concerns. By name rather than by owner, so that the end of
-/// a foreign object that was in the way is noticed too.
-pub(super) fn children<K: Kind>(store: Store<Guarded>) -> impl Fn(PartialObjectMeta<K>) -> Vec<ObjectRef<Guarded>> {
+/// Returns a mapper from a child, or an object with the name of one, to its hubs. It maps by name instead of owner, so
+/// that the deletion of a conflicting object that no hub owns is noticed too.
+pub(super) fn hubs_of_child<K: Kind>(
+    store: Store<GuardedHub>,
+) -> impl Fn(PartialObjectMeta<K>) -> Vec<ObjectRef<GuardedHub>> {
     move |object| {
         let namespace = object.namespace().unwrap_or_default();
-        let known = |hub: &ObjectRef<Guarded>| store.get(hub).is_some();
-        candidates(&object.name_any()).map(|name| ObjectRef::new(name).within(&namespace)).filter(known).collect()
+        let known = |hub: &ObjectRef<GuardedHub>| store.get(hub).is_some();
+        candidate_hub_names(&object.name_any())
+            .map(|name| ObjectRef::new(name).within(&namespace))
+            .filter(known)
+            .collect()
     }
 }
 
-/// The hubs that a Secret concerns: as a child, or because their spec names it.
-pub(super) fn secrets(
-    store: Store<Guarded>,
+/// Returns a mapper from a Secret to the hubs that own it or whose spec refers to it.
+pub(super) fn hubs_of_secret(
+    store: Store<GuardedHub>,
     context: Arc<Context>,
-) -> impl Fn(PartialObjectMeta<Secret>) -> Vec<ObjectRef<Guarded>> {
-    let as_child = children(store);
+) -> impl Fn(PartialObjectMeta<Secret>) -> Vec<ObjectRef<GuardedHub>> {
+    let as_child = hubs_of_child(store);
     move |secret| {
         let (name, namespace) = (secret.name_any(), secret.namespace().unwrap_or_default());
-        let naming = context.secrets.hubs(&namespace, &name);
+        let naming = context.secret_index.hubs(&namespace, &name);
         let naming = naming.into_iter().map(|hub| ObjectRef::new(&hub).within(&namespace));
         as_child(secret).into_iter().chain(naming).collect()
     }
 }
 
-/// The names that a hub may have which needs an object of this name.
-fn candidates(child: &str) -> impl Iterator<Item = &str> {
-    ENDINGS.iter().filter_map(move |ending| child.strip_suffix(ending)).filter(|name| !name.is_empty())
+/// Returns the names of the hubs that would need an object of this name.
+fn candidate_hub_names(child: &str) -> impl Iterator<Item = &str> {
+    CHILD_NAME_SUFFIXES.iter().filter_map(move |ending| child.strip_suffix(ending)).filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
@@ -48,7 +53,7 @@ mod tests {
     use kube::runtime::{reflector, watcher};
     use serde_json::json;
 
-    fn hub(name: &str, namespace: &str) -> Guarded {
+    fn hub(name: &str, namespace: &str) -> GuardedHub {
         let hub = json!({
             "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub",
             "metadata": {"name": name, "namespace": namespace},
@@ -57,7 +62,7 @@ mod tests {
         DeserializeGuard(Ok(serde_json::from_value(hub).expect("a hub")))
     }
 
-    fn store(hubs: Vec<Guarded>) -> Store<Guarded> {
+    fn store(hubs: Vec<GuardedHub>) -> Store<GuardedHub> {
         let (store, mut writer) = reflector::store();
         writer.apply_watcher_event(&watcher::Event::Init);
         hubs.into_iter().for_each(|hub| writer.apply_watcher_event(&watcher::Event::InitApply(hub)));
@@ -69,7 +74,7 @@ mod tests {
         serde_json::from_value(json!({"metadata": {"name": name, "namespace": namespace}})).expect("metadata")
     }
 
-    fn names(hubs: Vec<ObjectRef<Guarded>>) -> Vec<String> {
+    fn names(hubs: Vec<ObjectRef<GuardedHub>>) -> Vec<String> {
         let mut names: Vec<_> =
             hubs.into_iter().map(|hub| format!("{}/{}", hub.namespace.unwrap_or_default(), hub.name)).collect();
         names.sort();
@@ -78,7 +83,7 @@ mod tests {
 
     #[test]
     fn child_event_maps_to_hubs_by_name_suffix() {
-        let map = children(store(vec![hub("a", "x"), hub("a-internal", "x"), hub("a", "y")]));
+        let map = hubs_of_child(store(vec![hub("a", "x"), hub("a-internal", "x"), hub("a", "y")]));
         let of = |name| names(map(object::<Secret>(name, "x")));
         assert_eq!(of("a"), ["x/a"]);
         assert_eq!(of("a-internal"), ["x/a", "x/a-internal"]);

@@ -1,4 +1,4 @@
-//! Whether an entry of a user's Secret is a key that the hub will accept. Pure.
+//! Checks whether an entry of a user's Secret is a key that the hub accepts. No I/O.
 //!
 //! Judges as the hub does (a test in `tests/contract.rs` holds them together), so that a malformed key is reported in
 //! the resource's status instead of by a pod that does not start.
@@ -14,11 +14,11 @@ use serde::Deserialize;
 
 use super::pem;
 
-/// The shortest HS256 secret, in bytes.
-const SHORTEST_SECRET: usize = 32;
+/// Minimum length of an HS256 secret, in bytes.
+const MIN_SECRET_BYTES: usize = 32;
 
-/// The shortest RSA modulus, in bytes.
-const SHORTEST_MODULUS: usize = 256;
+/// Minimum length of an RSA modulus, in bytes.
+const MIN_MODULUS_BYTES: usize = 256;
 
 /// What is wrong with an entry. Tells nothing of its content.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -39,18 +39,18 @@ pub enum EntryProblem {
     #[error("has no key for RS256 or ES256")]
     EmptyJwks,
     /// A secret that is too short to be safe.
-    #[error("is a secret of {0} bytes; it needs at least {SHORTEST_SECRET}")]
+    #[error("is a secret of {0} bytes; it needs at least {MIN_SECRET_BYTES}")]
     ShortSecret(usize),
 }
 
-/// Whether an entry of this name is read at all.
+/// Returns whether the hub reads an entry of this name.
 pub fn is_key_entry(name: &str) -> bool {
-    // The hub passes over hidden files.
+    // The hub ignores hidden files.
     !name.starts_with('.') && (name.ends_with(".pem") || name.ends_with("jwks.json") || name.ends_with(".secret"))
 }
 
-/// Judges an entry by its name and content; one that is not read is fine.
-pub fn check(name: &str, content: &[u8]) -> Result<(), EntryProblem> {
+/// Checks an entry by its name and content. An entry that the hub does not read is valid.
+pub fn check_entry(name: &str, content: &[u8]) -> Result<(), EntryProblem> {
     match () {
         () if !is_key_entry(name) => Ok(()),
         () if name.ends_with(".pem") => check_pem(content),
@@ -60,7 +60,7 @@ pub fn check(name: &str, content: &[u8]) -> Result<(), EntryProblem> {
 }
 
 fn check_pem(content: &[u8]) -> Result<(), EntryProblem> {
-    match pem::first(content).ok_or(EntryProblem::Pem)? {
+    match pem::first_section(content).ok_or(EntryProblem::Pem)? {
         (SectionKind::Certificate, _) => Err(EntryProblem::Certificate),
         (SectionKind::PublicKey, der) => check_public(&der),
         (SectionKind::PrivateKey, der) => match rsa::KeyPair::from_pkcs8(&der) {
@@ -84,7 +84,7 @@ fn check_public(der: &[u8]) -> Result<(), EntryProblem> {
 }
 
 fn check_modulus(key: &rsa::PublicKey) -> Result<(), EntryProblem> {
-    if key.modulus_len() < SHORTEST_MODULUS { Err(EntryProblem::ShortModulus) } else { Ok(()) }
+    if key.modulus_len() < MIN_MODULUS_BYTES { Err(EntryProblem::ShortModulus) } else { Ok(()) }
 }
 
 #[derive(Deserialize)]
@@ -122,18 +122,18 @@ impl Jwk {
     }
 
     fn has_modulus(&self) -> bool {
-        let modulus = decoded(&self.n).unwrap_or_default();
+        let modulus = decode_base64url(&self.n).unwrap_or_default();
         let length = modulus.iter().skip_while(|byte| **byte == 0).count();
-        length >= SHORTEST_MODULUS && decoded(&self.e).is_some()
+        length >= MIN_MODULUS_BYTES && decode_base64url(&self.e).is_some()
     }
 
     fn has_point(&self) -> bool {
-        let (Some(x), Some(y)) = (decoded(&self.x), decoded(&self.y)) else { return false };
+        let (Some(x), Some(y)) = (decode_base64url(&self.x), decode_base64url(&self.y)) else { return false };
         ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[4], &*x, &*y].concat()).is_ok()
     }
 }
 
-fn decoded(text: &str) -> Option<Vec<u8>> {
+fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| !bytes.is_empty())
 }
 
@@ -145,7 +145,7 @@ fn check_jwks(content: &[u8]) -> Result<(), EntryProblem> {
 fn check_secret(content: &[u8]) -> Result<(), EntryProblem> {
     // An editor's newline at the end does not count.
     let length = content.trim_ascii_end().len();
-    if length < SHORTEST_SECRET { Err(EntryProblem::ShortSecret(length)) } else { Ok(()) }
+    if length < MIN_SECRET_BYTES { Err(EntryProblem::ShortSecret(length)) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -158,9 +158,9 @@ mod tests {
     fn check_accepts_generated_keys() {
         for algorithm in [KeyAlgorithm::RS256, KeyAlgorithm::ES256] {
             let pair = KeyPair::generate(algorithm).expect("a pair");
-            assert_eq!(check("private.pem", pair.private_pem().as_bytes()), Ok(()));
+            assert_eq!(check_entry("private.pem", pair.private_pem().as_bytes()), Ok(()));
             let jwks = serde_json::json!({ "keys": [pair.jwk()] }).to_string();
-            assert_eq!(check("jwks.json", jwks.as_bytes()), Ok(()));
+            assert_eq!(check_entry("jwks.json", jwks.as_bytes()), Ok(()));
         }
     }
 
@@ -176,7 +176,7 @@ mod tests {
             ("a.secret", b"short\n", EntryProblem::ShortSecret(5)),
         ];
         for (name, content, problem) in table {
-            assert_eq!(check(name, content), Err(problem), "{name}");
+            assert_eq!(check_entry(name, content), Err(problem), "{name}");
         }
     }
 
@@ -184,7 +184,7 @@ mod tests {
     fn check_ignores_entries_that_are_not_keys() {
         for name in ["ca.crt", "readme", "..data", ".hidden.pem"] {
             assert!(!is_key_entry(name));
-            assert_eq!(check(name, b"anything"), Ok(()), "{name}");
+            assert_eq!(check_entry(name, b"anything"), Ok(()), "{name}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Keys that sign tokens: making a pair, its public half as a JWK, when the next one takes over, and judging what others
-//! bring. No I/O; random numbers come from the cryptography library.
+//! Keys that sign tokens: generates pairs, encodes their public halves as JWKs, plans their rotation, and checks keys
+//! of users. No I/O. Random numbers come from the cryptography library.
 
 mod connection_token;
 mod entry;
@@ -8,10 +8,10 @@ mod ring;
 mod rotation;
 
 pub use connection_token::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey};
-pub use entry::{EntryProblem, check, is_key_entry};
+pub use entry::{EntryProblem, check_entry, is_key_entry};
 pub use pem::check_certificates;
-pub use ring::{JWKS_ENTRY, KeyRing, NEXT_ENTRY, PRIVATE_ENTRY, Previous, RECORD_ENTRY, Signing};
-pub use rotation::{Missing, PUBLISHED_BEFORE, Plan, Policy, plan};
+pub use ring::{JWKS_ENTRY, KeyRing, NEXT_ENTRY, PRIVATE_ENTRY, PreviousKey, RECORD_ENTRY, SigningKey};
+pub use rotation::{MissingKey, PUBLICATION_LEAD_TIME, RotationPlan, RotationPolicy, plan_rotation};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -30,10 +30,10 @@ pub struct KeyPair {
     algorithm: KeyAlgorithm,
 }
 
-/// The cryptography library could not make a key.
+/// Error of the cryptography library while it generates a key.
 #[derive(Debug, thiserror::Error)]
 #[error("no key could be made")]
-pub struct NoKey;
+pub struct KeyGenerationError;
 
 impl std::fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -42,25 +42,25 @@ impl std::fmt::Debug for KeyPair {
 }
 
 impl KeyPair {
-    /// Makes a new pair. Takes up to a second: not for an async task.
-    pub fn generate(algorithm: KeyAlgorithm) -> Result<KeyPair, NoKey> {
+    /// Generates a new pair. Blocks for up to a second: call it from `spawn_blocking`.
+    pub fn generate(algorithm: KeyAlgorithm) -> Result<KeyPair, KeyGenerationError> {
         let der = match algorithm {
             KeyAlgorithm::RS256 => {
-                let pair = rsa::KeyPair::generate(KeySize::Rsa2048).map_err(|_| NoKey)?;
-                let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| NoKey)?;
+                let pair = rsa::KeyPair::generate(KeySize::Rsa2048).map_err(|_| KeyGenerationError)?;
+                let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeyGenerationError)?;
                 der.as_ref().to_vec()
             }
             KeyAlgorithm::ES256 => {
-                let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| NoKey)?;
-                pair.to_pkcs8v1().map_err(|_| NoKey)?.as_ref().to_vec()
+                let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyGenerationError)?;
+                pair.to_pkcs8v1().map_err(|_| KeyGenerationError)?.as_ref().to_vec()
             }
         };
-        KeyPair::read(&pem::private_key(&der)).ok_or(NoKey)
+        KeyPair::from_pem(&pem::encode_private_key(&der)).ok_or(KeyGenerationError)
     }
 
-    /// Takes a private key as it was stored; none if it is not a PKCS#8 key of one of the algorithms.
-    pub fn read(private_pem: &str) -> Option<KeyPair> {
-        let der = pem::pkcs8(private_pem.as_bytes())?;
+    /// Reads a stored private key. Returns `None` unless it is a PKCS#8 key of one of the algorithms.
+    pub fn from_pem(private_pem: &str) -> Option<KeyPair> {
+        let der = pem::decode_private_key(private_pem.as_bytes())?;
         let (algorithm, name, mut jwk) = match rsa_jwk(&der) {
             Some(jwk) => (KeyAlgorithm::RS256, "RS256", jwk),
             None => (KeyAlgorithm::ES256, "ES256", ec_jwk(&der)?),
@@ -116,7 +116,7 @@ mod tests {
             let made = KeyPair::generate(algorithm).expect("a pair");
             assert!(made.private_pem().starts_with("-----BEGIN PRIVATE KEY-----\n"));
             assert_eq!(made.algorithm(), algorithm);
-            assert_eq!(KeyPair::read(made.private_pem()).as_ref(), Some(&made));
+            assert_eq!(KeyPair::from_pem(made.private_pem()).as_ref(), Some(&made));
             assert!(made.jwk().get("d").is_none(), "a private member in the public half");
             assert!(!format!("{made:?}").contains("PRIVATE"), "a private key in debug output");
         }
@@ -135,7 +135,7 @@ mod tests {
             include_str!("../../tests/keys/p256-public.pem"),
             include_str!("../../tests/keys/certificate.pem"),
         ] {
-            assert!(KeyPair::read(text).is_none(), "{text}");
+            assert!(KeyPair::from_pem(text).is_none(), "{text}");
         }
     }
 }

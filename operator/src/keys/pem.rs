@@ -1,19 +1,19 @@
-//! PEM, in and out. Pure.
+//! Encodes and decodes PEM. No I/O.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::pem::{PemObject, SectionKind};
 
-/// Columns of a PEM line (RFC 7468).
-const COLUMNS: usize = 64;
+/// Length of a PEM line, in characters (RFC 7468).
+const LINE_CHARS: usize = 64;
 
-/// A PKCS#8 key as PEM.
-pub(super) fn private_key(der: &[u8]) -> String {
+/// Encodes a PKCS#8 key as PEM.
+pub(super) fn encode_private_key(der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
     let mut rest = text.as_str();
     while !rest.is_empty() {
-        let (line, behind) = rest.split_at(rest.len().min(COLUMNS));
+        let (line, behind) = rest.split_at(rest.len().min(LINE_CHARS));
         pem.push_str(line);
         pem.push('\n');
         rest = behind;
@@ -22,22 +22,22 @@ pub(super) fn private_key(der: &[u8]) -> String {
     pem
 }
 
-/// The first PKCS#8 key in a PEM.
-pub(super) fn pkcs8(pem: &[u8]) -> Option<Vec<u8>> {
-    match first(pem)? {
+/// Returns the first section of a PEM if it is a PKCS#8 key, else `None`.
+pub(super) fn decode_private_key(pem: &[u8]) -> Option<Vec<u8>> {
+    match first_section(pem)? {
         (SectionKind::PrivateKey, der) => Some(der),
         _ => None,
     }
 }
 
-/// The first section that is known.
-pub(super) fn first(pem: &[u8]) -> Option<(SectionKind, Vec<u8>)> {
+/// Returns the kind and content of the first known section, or `None` if there is none.
+pub(super) fn first_section(pem: &[u8]) -> Option<(SectionKind, Vec<u8>)> {
     <(SectionKind, Vec<u8>)>::from_pem_slice(pem).ok()
 }
 
-/// Judges what is to vouch for others' certificates. The problem is worded as the end of a sentence about it.
+/// Checks that a PEM begins with a certificate. The error is the end of a sentence about the PEM.
 pub fn check_certificates(pem: &[u8]) -> Result<(), &'static str> {
-    match first(pem) {
+    match first_section(pem) {
         Some((SectionKind::Certificate, _)) => Ok(()),
         _ => Err("is no certificate in PEM"),
     }

@@ -1,4 +1,4 @@
-//! The generated keys of a hub as its Secret holds them: in and out. Pure.
+//! Reads and writes the generated keys of a hub in the format of its Secret. No I/O.
 //!
 //! `rotation.json` is the operator's own record: what it needs to know beside the keys themselves. Whatever is broken or
 //! missing in a Secret is made out of the rest, as far as it goes: the public half of a key of which only that is left
@@ -12,7 +12,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{KeyPair, check};
+use super::{KeyPair, check_entry};
 
 /// Entry of the Secret `<name>-jwt`: the private key to sign with, PKCS#8.
 pub const PRIVATE_ENTRY: &str = "private.pem";
@@ -23,118 +23,119 @@ pub const NEXT_ENTRY: &str = "next-private.pem";
 /// Entry of the Secret `<name>-jwt`: every public key that is valid.
 pub const JWKS_ENTRY: &str = "jwks.json";
 
-/// Entry of the Secret `<name>-jwt`: when which key has come and goes.
+/// Entry of the Secret `<name>-jwt`: when each key was made current and when it expires.
 pub const RECORD_ENTRY: &str = "rotation.json";
 
 /// The entries of a Secret.
-type Entries = BTreeMap<String, ByteString>;
+type SecretEntries = BTreeMap<String, ByteString>;
 
 /// The keys of a hub.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyRing {
-    /// The one to sign with, unless there is none that can be read.
-    pub current: Option<Signing>,
-    /// The one that is about to take over.
-    pub next: Option<Signing>,
-    /// Those whose tokens are still accepted.
-    pub previous: Vec<Previous>,
+    /// The key to sign with, or `None` if there is no readable one.
+    pub current: Option<SigningKey>,
+    /// The key that becomes the current one next, or `None`.
+    pub next: Option<SigningKey>,
+    /// Keys whose tokens are still accepted.
+    pub previous: Vec<PreviousKey>,
 }
 
-/// A key pair in use.
+/// A key pair that signs, or will sign, tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signing {
+pub struct SigningKey {
     /// The pair.
     pub pair: KeyPair,
     /// When the current one began to sign, or the public half of the next one was published.
     pub since: Timestamp,
 }
 
-/// A public key whose private half signs no more.
+/// A public key whose private half no longer signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Previous {
+pub struct PreviousKey {
     /// The key.
     pub jwk: Value,
-    /// The end of its tokens; none if nobody has written it down.
+    /// When its tokens expire, or `None` if it was not recorded.
     pub until: Option<Timestamp>,
 }
 
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Record {
+struct RotationRecord {
     /// Id of the current key, by which one that was put into its place by hand is known.
     current: Option<String>,
     last_rotation: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_published: Option<Time>,
     #[serde(default)]
-    previous: Vec<PreviousRecord>,
+    previous: Vec<PreviousKeyRecord>,
 }
 
 #[derive(Deserialize, Serialize)]
-struct PreviousRecord {
+struct PreviousKeyRecord {
     jwk: Value,
     until: Option<Time>,
 }
 
 impl KeyRing {
-    /// Reads a Secret's entries. Keys of which nobody knows since when they are there are as old as the Secret, which was
-    /// made at `made`; one that was put in by hand is new at `now`.
-    pub fn read(entries: &Entries, made: Timestamp, now: Timestamp) -> KeyRing {
+    /// Reads a Secret's entries. A key without a recorded time is as old as the Secret, which was created at `made`. A
+    /// key that was put in by hand is new at `now`.
+    pub fn from_entries(entries: &SecretEntries, made: Timestamp, now: Timestamp) -> KeyRing {
         let text = |entry: &str| entries.get(entry).and_then(|ByteString(bytes)| std::str::from_utf8(bytes).ok());
-        let record: Option<Record> = text(RECORD_ENTRY).and_then(|text| serde_json::from_str(text).ok());
+        let record: Option<RotationRecord> = text(RECORD_ENTRY).and_then(|text| serde_json::from_str(text).ok());
         let recorded = record.as_ref().and_then(|record| record.current.as_deref());
-        let pair = |entry| text(entry).and_then(KeyPair::read);
+        let pair = |entry| text(entry).and_then(KeyPair::from_pem);
         let known = |time: Option<&Time>| time.map_or(made, |Time(time)| *time);
 
         let current = pair(PRIVATE_ENTRY).map(|pair| {
-            let is_recorded = recorded.is_none_or(|recorded| id(pair.jwk()) == Some(recorded));
+            let is_recorded = recorded.is_none_or(|recorded| key_id(pair.jwk()) == Some(recorded));
             let since = known(record.as_ref().and_then(|record| record.last_rotation.as_ref()));
-            Signing { since: if is_recorded { since } else { now }, pair }
+            SigningKey { since: if is_recorded { since } else { now }, pair }
         });
         let next = pair(NEXT_ENTRY).map(|pair| {
             let published = record.as_ref().and_then(|record| record.next_published.as_ref());
-            Signing { pair, since: published.map_or(now, |Time(time)| *time) }
+            SigningKey { pair, since: published.map_or(now, |Time(time)| *time) }
         });
         let mut ring = KeyRing { current, next, previous: Vec::new() };
-        for PreviousRecord { jwk, until } in record.iter().flat_map(|record| &record.previous) {
-            ring.remember(jwk, until.as_ref().map(|Time(time)| *time));
+        for PreviousKeyRecord { jwk, until } in record.iter().flat_map(|record| &record.previous) {
+            ring.add_previous(jwk, until.as_ref().map(|Time(time)| *time));
         }
         // What the record has not got: all public keys without one, else the current key that something else replaced.
         let published: Value = text(JWKS_ENTRY).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         for jwk in published["keys"].as_array().into_iter().flatten() {
-            if recorded.is_none_or(|recorded| id(jwk) == Some(recorded)) {
-                ring.remember(jwk, None);
+            if recorded.is_none_or(|recorded| key_id(jwk) == Some(recorded)) {
+                ring.add_previous(jwk, None);
             }
         }
         ring
     }
 
-    fn remember(&mut self, jwk: &Value, until: Option<Timestamp>) {
-        let is_key = id(jwk).is_some() && check(JWKS_ENTRY, jwks([jwk]).as_bytes()).is_ok() && jwk.get("d").is_none();
-        if is_key && !self.public().any(|known| id(known) == id(jwk)) {
-            self.previous.push(Previous { jwk: jwk.clone(), until });
+    fn add_previous(&mut self, jwk: &Value, until: Option<Timestamp>) {
+        let is_key =
+            key_id(jwk).is_some() && check_entry(JWKS_ENTRY, jwks([jwk]).as_bytes()).is_ok() && jwk.get("d").is_none();
+        if is_key && !self.public_keys().any(|known| key_id(known) == key_id(jwk)) {
+            self.previous.push(PreviousKey { jwk: jwk.clone(), until });
         }
     }
 
-    /// Every public key that is valid.
-    fn public(&self) -> impl Iterator<Item = &Value> {
+    /// Returns every public key that is valid.
+    fn public_keys(&self) -> impl Iterator<Item = &Value> {
         let pairs = self.current.iter().chain(&self.next).map(|signing| signing.pair.jwk());
         pairs.chain(self.previous.iter().map(|previous| &previous.jwk))
     }
 
-    /// The entries of the Secret.
-    pub fn entries(&self) -> Entries {
-        let record = Record {
-            current: self.current.as_ref().and_then(|current| id(current.pair.jwk())).map(str::to_owned),
+    /// Returns the entries of the Secret.
+    pub fn entries(&self) -> SecretEntries {
+        let record = RotationRecord {
+            current: self.current.as_ref().and_then(|current| key_id(current.pair.jwk())).map(str::to_owned),
             last_rotation: self.current.as_ref().map(|current| Time(current.since)),
             next_published: self.next.as_ref().map(|next| Time(next.since)),
-            previous: self.previous.iter().map(Previous::record).collect(),
+            previous: self.previous.iter().map(PreviousKey::record).collect(),
         };
-        let private = |signing: &Signing| signing.pair.private_pem().to_owned();
+        let private = |signing: &SigningKey| signing.pair.private_pem().to_owned();
         let entries = [
             (PRIVATE_ENTRY, self.current.as_ref().map(private)),
             (NEXT_ENTRY, self.next.as_ref().map(private)),
-            (JWKS_ENTRY, Some(jwks(self.public()))),
+            (JWKS_ENTRY, Some(jwks(self.public_keys()))),
             (RECORD_ENTRY, Some(json!(record).to_string())),
         ];
         let written = |(name, text): (&str, Option<String>)| Some((name.to_owned(), ByteString(text?.into_bytes())));
@@ -142,9 +143,9 @@ impl KeyRing {
     }
 }
 
-impl Previous {
-    fn record(&self) -> PreviousRecord {
-        PreviousRecord { jwk: self.jwk.clone(), until: self.until.map(Time) }
+impl PreviousKey {
+    fn record(&self) -> PreviousKeyRecord {
+        PreviousKeyRecord { jwk: self.jwk.clone(), until: self.until.map(Time) }
     }
 }
 
@@ -152,6 +153,6 @@ fn jwks<'a>(keys: impl IntoIterator<Item = &'a Value>) -> String {
     json!({ "keys": keys.into_iter().collect::<Vec<_>>() }).to_string()
 }
 
-fn id(jwk: &Value) -> Option<&str> {
+fn key_id(jwk: &Value) -> Option<&str> {
     jwk["kid"].as_str()
 }

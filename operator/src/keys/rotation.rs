@@ -1,4 +1,4 @@
-//! When a generated key gives way to the next one: a decision about keys and times. Pure.
+//! Plans when the next generated key replaces the current one. No I/O.
 //!
 //! ```text
 //!            publish       promote                  forget
@@ -14,15 +14,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use notification_hub_crds::v1alpha1::{KeyAlgorithm, KeyTimes};
 
-use super::{KeyPair, KeyRing, Previous, Signing};
+use super::{KeyPair, KeyRing, PreviousKey, SigningKey};
 
-/// How long a public key is out before anything signs with its private half: kubelets take up to two minutes to bring it
-/// into the pods.
-pub const PUBLISHED_BEFORE: Duration = Duration::from_secs(180);
+/// Time between the publication of a public key and the first use of its private half. Kubelets take up to two minutes
+/// to update the pods.
+pub const PUBLICATION_LEAD_TIME: Duration = Duration::from_secs(180);
 
-/// What a hub wants of its keys.
+/// Rotation settings of a hub's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
+pub struct RotationPolicy {
     /// What they sign with.
     pub algorithm: KeyAlgorithm,
     /// How long each of them does.
@@ -31,34 +31,34 @@ pub struct Policy {
     pub overlap: Duration,
 }
 
-/// A key that has to be made.
+/// A key that has to be generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// There is none to sign with.
+pub enum MissingKey {
+    /// The current key.
     Current,
-    /// The one that will take over.
+    /// The next key.
     Next,
 }
 
-/// What the keys should be, all but for one that has to be made.
+/// The desired keys, except for one that has to be generated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct RotationPlan {
     /// The keys.
     pub ring: KeyRing,
-    /// The key that they lack.
-    pub missing: Option<Missing>,
-    policy: Policy,
+    /// The key that has to be generated, or `None`.
+    pub missing: Option<MissingKey>,
+    policy: RotationPolicy,
     now: Timestamp,
 }
 
-/// Decides what becomes of the stored keys now.
-pub fn plan(stored: KeyRing, policy: Policy, now: Timestamp) -> Plan {
+/// Plans the desired keys from the stored ones at `now`.
+pub fn plan_rotation(stored: KeyRing, policy: RotationPolicy, now: Timestamp) -> RotationPlan {
     let KeyRing { current, next, previous } = stored;
-    let overlap = later(now, policy.overlap);
+    let overlap = saturating_add(now, policy.overlap);
     // Times ahead, which no clock of ours has written, are brought back; so is the end of a longer overlap.
-    let past = |signing: Signing| Signing { since: signing.since.min(now), ..signing };
+    let past = |signing: SigningKey| SigningKey { since: signing.since.min(now), ..signing };
     let limited =
-        |key: Previous| Previous { until: Some(key.until.map_or(overlap, |until| until.min(overlap))), ..key };
+        |key: PreviousKey| PreviousKey { until: Some(key.until.map_or(overlap, |until| until.min(overlap))), ..key };
     let mut ring = KeyRing {
         current: current.map(past),
         next: next.map(past).filter(|next| next.pair.algorithm() == policy.algorithm),
@@ -70,85 +70,90 @@ pub fn plan(stored: KeyRing, policy: Policy, now: Timestamp) -> Plan {
     match (&ring.current, &ring.next) {
         // A broken key: the next one may be known to the pods already.
         (None, Some(_)) => promote(&mut ring, now, overlap),
-        (None, None) => missing = Some(Missing::Current),
+        (None, None) => missing = Some(MissingKey::Current),
         (Some(current), Some(next)) => {
-            if now >= ends(current, &policy).max(later(next.since, PUBLISHED_BEFORE)) {
+            if now >= rotation_due(current, &policy).max(saturating_add(next.since, PUBLICATION_LEAD_TIME)) {
                 promote(&mut ring, now, overlap);
             }
         }
         (Some(current), None) => {
-            if later(now, PUBLISHED_BEFORE) >= ends(current, &policy) {
-                missing = Some(Missing::Next);
+            if saturating_add(now, PUBLICATION_LEAD_TIME) >= rotation_due(current, &policy) {
+                missing = Some(MissingKey::Next);
             }
         }
     }
-    Plan { ring, missing, policy, now }
+    RotationPlan { ring, missing, policy, now }
 }
 
 fn promote(ring: &mut KeyRing, now: Timestamp, overlap: Timestamp) {
-    let next = ring.next.take().map(|next| Signing { since: now, ..next });
+    let next = ring.next.take().map(|next| SigningKey { since: now, ..next });
     let before = std::mem::replace(&mut ring.current, next);
     ring.previous.extend(
         before
             .filter(|_| overlap > now)
-            .map(|before| Previous { jwk: before.pair.jwk().clone(), until: Some(overlap) }),
+            .map(|before| PreviousKey { jwk: before.pair.jwk().clone(), until: Some(overlap) }),
     );
 }
 
-/// When the next key should take over.
-fn ends(current: &Signing, policy: &Policy) -> Timestamp {
-    if current.pair.algorithm() == policy.algorithm { later(current.since, policy.rotate_every) } else { current.since }
+/// Returns when the next key should replace the current one.
+fn rotation_due(current: &SigningKey, policy: &RotationPolicy) -> Timestamp {
+    if current.pair.algorithm() == policy.algorithm {
+        saturating_add(current.since, policy.rotate_every)
+    } else {
+        current.since
+    }
 }
 
-fn earlier(time: Timestamp, duration: Duration) -> Timestamp {
+fn saturating_sub(time: Timestamp, duration: Duration) -> Timestamp {
     let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
     time.checked_sub(duration).unwrap_or(Timestamp::MIN)
 }
 
-fn later(time: Timestamp, duration: Duration) -> Timestamp {
+fn saturating_add(time: Timestamp, duration: Duration) -> Timestamp {
     let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
     time.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
-impl Plan {
-    /// The algorithm of the key that has to be made.
+impl RotationPlan {
+    /// Returns the algorithm of the key that has to be generated.
     pub fn algorithm(&self) -> KeyAlgorithm {
         self.policy.algorithm
     }
 
-    /// The keys, with the one that was made.
-    pub fn with(mut self, made: KeyPair) -> KeyRing {
-        let signing = Some(Signing { pair: made, since: self.now });
+    /// Returns the desired keys, including the generated one.
+    pub fn into_ring(mut self, made: KeyPair) -> KeyRing {
+        let signing = Some(SigningKey { pair: made, since: self.now });
         match self.missing {
-            Some(Missing::Current) => self.ring.current = signing,
-            Some(Missing::Next) => self.ring.next = signing,
+            Some(MissingKey::Current) => self.ring.current = signing,
+            Some(MissingKey::Next) => self.ring.next = signing,
             None => {}
         }
         self.ring
     }
 
-    /// What the status tells, once the plan is carried out.
+    /// Returns the times for the status, once the plan is applied.
     pub fn times(&self) -> KeyTimes {
         let last = self.ring.current.as_ref().map_or(self.now, |current| current.since);
         KeyTimes { last_rotation: Time(last), next_rotation: Time(self.promotion()) }
     }
 
-    /// When there is something to decide again, once the plan is carried out.
+    /// Returns when to plan again, once the plan is applied.
     pub fn due(&self) -> Timestamp {
-        let is_published = self.ring.next.is_some() || self.missing == Some(Missing::Next);
-        let next = if is_published { self.promotion() } else { earlier(self.promotion(), PUBLISHED_BEFORE) };
+        let is_published = self.ring.next.is_some() || self.missing == Some(MissingKey::Next);
+        let next =
+            if is_published { self.promotion() } else { saturating_sub(self.promotion(), PUBLICATION_LEAD_TIME) };
         self.ring.previous.iter().filter_map(|key| key.until).fold(next, Timestamp::min)
     }
 
-    /// When the next key takes over.
+    /// Returns when the next key becomes the current one.
     fn promotion(&self) -> Timestamp {
-        let Some(current) = &self.ring.current else { return later(self.now, self.policy.rotate_every) };
+        let Some(current) = &self.ring.current else { return saturating_add(self.now, self.policy.rotate_every) };
         let published = match (&self.ring.next, self.missing) {
-            (Some(next), _) => later(next.since, PUBLISHED_BEFORE),
-            (None, Some(_)) => later(self.now, PUBLISHED_BEFORE),
+            (Some(next), _) => saturating_add(next.since, PUBLICATION_LEAD_TIME),
+            (None, Some(_)) => saturating_add(self.now, PUBLICATION_LEAD_TIME),
             (None, None) => current.since,
         };
-        ends(current, &self.policy).max(published)
+        rotation_due(current, &self.policy).max(published)
     }
 }
 
@@ -158,7 +163,7 @@ mod tests {
 
     const HOUR: i64 = 3600;
     const MADE: i64 = 1_000 * HOUR;
-    const POLICY: Policy = Policy {
+    const POLICY: RotationPolicy = RotationPolicy {
         algorithm: KeyAlgorithm::ES256,
         rotate_every: Duration::from_secs(720 * 3600),
         overlap: Duration::from_secs(24 * 3600),
@@ -169,19 +174,19 @@ mod tests {
         Timestamp::from_second(second).expect("a time")
     }
 
-    fn made(algorithm: KeyAlgorithm, since: i64) -> Signing {
-        Signing { pair: KeyPair::generate(algorithm).expect("a pair"), since: at(since) }
+    fn made(algorithm: KeyAlgorithm, since: i64) -> SigningKey {
+        SigningKey { pair: KeyPair::generate(algorithm).expect("a pair"), since: at(since) }
     }
 
-    fn previous(until: Option<i64>) -> Previous {
+    fn previous(until: Option<i64>) -> PreviousKey {
         let pair = KeyPair::generate(KeyAlgorithm::ES256).expect("a pair");
-        Previous { jwk: pair.jwk().clone(), until: until.map(at) }
+        PreviousKey { jwk: pair.jwk().clone(), until: until.map(at) }
     }
 
     /// What a plan says of keys that have the names `a`, `b` and so on: which signs, which is next, which are previous.
-    fn said(plan: &Plan, keys: &[&KeyPair]) -> String {
+    fn said(plan: &RotationPlan, keys: &[&KeyPair]) -> String {
         let name = |pair: &KeyPair| keys.iter().position(|key| *key == pair).map_or('?', letter);
-        let of = |signing: &Option<Signing>| signing.as_ref().map_or('-', |signing| name(&signing.pair));
+        let of = |signing: &Option<SigningKey>| signing.as_ref().map_or('-', |signing| name(&signing.pair));
         let previous = plan
             .ring
             .previous
@@ -198,9 +203,9 @@ mod tests {
     #[test]
     fn plan_of_key_ring_and_time_matches_the_table() {
         let (a, b) = (made(KeyAlgorithm::ES256, MADE), made(KeyAlgorithm::ES256, ENDS - 180));
-        let late = Signing { since: at(ENDS + 50), ..b.clone() };
-        let old = Previous { jwk: b.pair.jwk().clone(), until: Some(at(MADE + 24 * HOUR)) };
-        let ring = |current: &Signing, next: Option<&Signing>, previous: Vec<Previous>| KeyRing {
+        let late = SigningKey { since: at(ENDS + 50), ..b.clone() };
+        let old = PreviousKey { jwk: b.pair.jwk().clone(), until: Some(at(MADE + 24 * HOUR)) };
+        let ring = |current: &SigningKey, next: Option<&SigningKey>, previous: Vec<PreviousKey>| KeyRing {
             current: Some(current.clone()),
             next: next.cloned(),
             previous,
@@ -254,7 +259,7 @@ mod tests {
             ),
         ];
         for (case, stored, now, expected, promotion, due) in table {
-            let plan = plan(stored, POLICY, at(now));
+            let plan = plan_rotation(stored, POLICY, at(now));
             assert_eq!(said(&plan, &[&a.pair, &b.pair, &rsa.pair]), expected, "{case}");
             assert_eq!(plan.times().next_rotation.0, at(promotion), "{case}");
             assert_eq!(plan.due(), at(due), "{case}");
@@ -268,7 +273,7 @@ mod tests {
             next: None,
             previous: vec![previous(Some(ENDS)), previous(None)],
         };
-        let plan = plan(ahead, POLICY, at(MADE));
+        let plan = plan_rotation(ahead, POLICY, at(MADE));
         assert_eq!(plan.times().last_rotation.0, at(MADE));
         let until: Vec<_> = plan.ring.previous.iter().map(|key| key.until).collect();
         assert_eq!(until, [Some(at(MADE + 24 * HOUR)); 2]);
@@ -277,7 +282,7 @@ mod tests {
     /// Every second of three rotations, with an operator that is restarted all the time and sometimes away.
     #[test]
     fn rotation_with_restarts_keeps_every_signed_token_valid() {
-        let policy = Policy {
+        let policy = RotationPolicy {
             algorithm: KeyAlgorithm::ES256,
             rotate_every: Duration::from_secs(1000),
             overlap: Duration::from_secs(300),
@@ -289,9 +294,9 @@ mod tests {
             if (1500..2300).contains(&now) {
                 continue;
             }
-            let plan = plan(KeyRing::read(&entries, at(0), at(now)), policy, at(now));
+            let plan = plan_rotation(KeyRing::from_entries(&entries, at(0), at(now)), policy, at(now));
             let ring = match plan.missing {
-                Some(_) => plan.with(KeyPair::generate(policy.algorithm).expect("a pair")),
+                Some(_) => plan.into_ring(KeyPair::generate(policy.algorithm).expect("a pair")),
                 None => plan.ring,
             };
             entries = ring.entries();

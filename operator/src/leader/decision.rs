@@ -1,7 +1,7 @@
-//! What to do about a Lease. Pure.
+//! Decides what to do about a Lease. No I/O.
 //!
-//! No clock of another machine is looked at: a lease has run out when it was not renewed for its duration, as measured
-//! here since its record was first seen.
+//! Clocks of other machines are not used. A lease has expired if it was not renewed for its duration, as measured by
+//! this process since it first saw the record.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use tokio::time::Instant;
 
 /// The times of an election.
 #[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// How long others wait after a renewal.
+pub struct ElectionTiming {
+    /// Time for which other processes wait after a renewal.
     pub lease: Duration,
-    /// How long a leader goes on without having renewed. Shorter than the lease by more than a call may take.
+    /// Time for which a leader continues without a renewal. Shorter than the lease by at least the timeout of a call.
     pub renew_deadline: Duration,
-    /// The pause between two looks.
+    /// Pause between two attempts.
     pub retry: Duration,
 }
 
-impl Default for Timing {
+impl Default for ElectionTiming {
     fn default() -> Self {
-        Timing {
+        ElectionTiming {
             lease: Duration::from_secs(15),
             renew_deadline: Duration::from_secs(10),
             retry: Duration::from_secs(2),
@@ -30,8 +30,8 @@ impl Default for Timing {
 
 /// A Lease as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Who has it; nobody after it was given back.
+pub struct LeaseRecord {
+    /// Identity of the holder. `None` or empty after a release.
     pub holder: Option<String>,
     /// How long a renewal lasts.
     pub duration: Duration,
@@ -53,8 +53,8 @@ pub enum Decision {
     },
 }
 
-/// Decides for `me`, who has first seen this record at `first_seen`.
-pub fn decide(me: &str, record: Option<&Record>, first_seen: Instant, now: Instant) -> Decision {
+/// Decides for the process `me`, which first saw this record at `first_seen`.
+pub fn decide(me: &str, record: Option<&LeaseRecord>, first_seen: Instant, now: Instant) -> Decision {
     let Some(record) = record else { return Decision::Acquire };
     let until = first_seen + record.duration;
     match record.holder.as_deref() {
@@ -73,7 +73,7 @@ mod tests {
     fn decide_by_holder_and_age_matches_the_table() {
         let seen = Instant::now();
         let at = |seconds| seen + Duration::from_secs(seconds);
-        let record = |holder: Option<&str>| Record {
+        let record = |holder: Option<&str>| LeaseRecord {
             holder: holder.map(str::to_owned),
             duration: Duration::from_secs(15),
             version: "1".to_owned(),
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn timing_leader_stops_before_its_lease_expires() {
-        let timing = Timing::default();
+        let timing = ElectionTiming::default();
         assert!(timing.renew_deadline + crate::cluster::CALL_TIMEOUT <= timing.lease);
         assert!(timing.retry + crate::cluster::CALL_TIMEOUT < timing.renew_deadline, "one hanging call loses no lease");
     }

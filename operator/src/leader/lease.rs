@@ -8,39 +8,40 @@ use k8s_openapi::jiff::Timestamp;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
 
-use super::decision::{Record, Timing};
-use crate::cluster::{CallError, in_time};
+use super::decision::{ElectionTiming, LeaseRecord};
+use crate::cluster::{CallError, with_timeout};
 
 /// The Lease, as one process sees it.
 pub struct LeaseStore {
     api: Api<Lease>,
     name: String,
     me: String,
-    timing: Timing,
+    timing: ElectionTiming,
 }
 
 impl LeaseStore {
     /// The Lease `namespace/name`, for the process called `me`.
-    pub fn new(client: Client, namespace: &str, name: &str, me: &str, timing: Timing) -> LeaseStore {
+    pub fn new(client: Client, namespace: &str, name: &str, me: &str, timing: ElectionTiming) -> LeaseStore {
         LeaseStore { api: Api::namespaced(client, namespace), name: name.to_owned(), me: me.to_owned(), timing }
     }
 
-    /// The process's name.
-    pub(super) fn me(&self) -> &str {
+    /// Returns the identity of this process.
+    pub(super) fn identity(&self) -> &str {
         &self.me
     }
 
-    pub(super) fn timing(&self) -> Timing {
+    pub(super) fn timing(&self) -> ElectionTiming {
         self.timing
     }
 
-    /// What is written, if anything is.
+    /// Reads the Lease. Returns `None` if it does not exist.
     pub(super) async fn read(&self) -> Result<Option<Lease>, CallError> {
-        in_time(self.api.get_opt(&self.name)).await
+        with_timeout(self.api.get_opt(&self.name)).await
     }
 
-    /// Writes this process's name into the Lease, in the place of what was `seen`.
-    pub(super) async fn hold(&self, seen: Option<Lease>) -> Result<Lease, CallError> {
+    /// Writes this process as the holder into the Lease, replacing `seen`. Fails with a conflict if the Lease has
+    /// changed since.
+    pub(super) async fn acquire(&self, seen: Option<Lease>) -> Result<Lease, CallError> {
         let now = Some(MicroTime(Timestamp::now()));
         let before = seen.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();
         let is_mine = before.holder_identity.as_deref() == Some(&self.me);
@@ -60,7 +61,7 @@ impl LeaseStore {
         self.write(seen, spec).await
     }
 
-    /// Takes this process's name out, so that the next one need not wait. Tells whether it was in.
+    /// Clears the holder, so that the next process need not wait. Returns whether this process was the holder.
     pub(super) async fn release(&self) -> Result<bool, CallError> {
         let Some(lease) = self.read().await? else { return Ok(false) };
         let before = lease.spec.clone().unwrap_or_default();
@@ -75,20 +76,22 @@ impl LeaseStore {
         let params = PostParams::default();
         match seen {
             // Its resourceVersion is in it.
-            Some(lease) => in_time(self.api.replace(&self.name, &params, &Lease { spec: Some(spec), ..lease })).await,
+            Some(lease) => {
+                with_timeout(self.api.replace(&self.name, &params, &Lease { spec: Some(spec), ..lease })).await
+            }
             None => {
                 let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
-                in_time(self.api.create(&params, &Lease { metadata, spec: Some(spec) })).await
+                with_timeout(self.api.create(&params, &Lease { metadata, spec: Some(spec) })).await
             }
         }
     }
 }
 
-/// What matters of a Lease.
-pub(super) fn record(lease: &Lease, default: Duration) -> Record {
+/// Extracts the record of a Lease.
+pub(super) fn record(lease: &Lease, default: Duration) -> LeaseRecord {
     let spec = lease.spec.as_ref();
     let seconds = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());
-    Record {
+    LeaseRecord {
         holder: spec.and_then(|spec| spec.holder_identity.clone()),
         duration: seconds.map_or(default, Duration::from_secs),
         version: lease.resource_version().unwrap_or_default(),

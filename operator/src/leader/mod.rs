@@ -1,42 +1,42 @@
-//! Who may write: one process at a time, by a Lease.
+//! Leader election with a Lease: one process writes at a time.
 //!
-//! A leader's claim ends at a moment of its own clock, which moves on with every renewal that the API server has
-//! confirmed. Every write looks at the claim first.
+//! A leader's claim ends at a time of its own clock. Each renewal that the API server confirms extends it. Every write
+//! checks the claim first.
 
 mod decision;
 mod lease;
 mod task;
 
-pub use decision::{Decision, Record, Timing, decide};
+pub use decision::{Decision, ElectionTiming, LeaseRecord, decide};
 pub use lease::LeaseStore;
-pub use task::{Election, Ended};
+pub use task::{Election, ElectionOutcome};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Until when this process leads, if it does.
+/// When this process stops leading, or `None` if it does not lead.
 pub type Claim = Option<Instant>;
 
-/// The right to write.
+/// Whether this process may write.
 #[derive(Clone, Debug)]
 pub enum Leadership {
-    /// There is no election: this is the only process.
-    Alone,
-    /// As long as the claim lasts.
+    /// Election is off: this is the only process.
+    NoElection,
+    /// This process may write while its claim lasts.
     Elected(watch::Receiver<Claim>),
 }
 
 impl Leadership {
-    /// Whether this process leads at this moment.
-    pub fn holds(&self) -> bool {
+    /// Returns whether this process leads now.
+    pub fn is_leader(&self) -> bool {
         match self {
-            Leadership::Alone => true,
+            Leadership::NoElection => true,
             Leadership::Elected(claim) => claim.borrow().is_some_and(|until| Instant::now() < until),
         }
     }
 
-    /// Waits until this process leads. Never ends if nobody can ever tell.
-    pub async fn gained(&self) {
+    /// Waits until this process leads. Never completes if the election has ended.
+    pub async fn wait_until_leader(&self) {
         if let Leadership::Elected(claim) = self
             && claim.clone().wait_for(Option::is_some).await.is_err()
         {

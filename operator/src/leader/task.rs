@@ -1,4 +1,4 @@
-//! The election: looks at the Lease again and again, and publishes the claim.
+//! The election task: acquires and renews the Lease, and publishes the claim.
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -10,8 +10,8 @@ use crate::cluster::CallError;
 
 /// How an election ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// As was asked; a lease that was held is free.
+pub enum ElectionOutcome {
+    /// It was asked to stop, and has released the lease if it held it.
     Released,
     /// The lease was lost: this process may do nothing more.
     Lost,
@@ -31,13 +31,13 @@ impl Election {
         (Election { store, claim, seen: None }, Leadership::Elected(receiver))
     }
 
-    /// Runs until `stop` says so, or until a lease that was held is lost.
-    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> Ended {
+    /// Runs until `stop` is true, or until a lease that was held is lost.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> ElectionOutcome {
         loop {
             let asked_to_stop = stop.wait_for(|stop| *stop);
             tokio::select! {
                 _ = asked_to_stop => break,
-                lost = self.attempt() => if lost { return Ended::Lost },
+                lost = self.run_once() => if lost { return ElectionOutcome::Lost },
             }
         }
         self.claim.send_replace(None);
@@ -46,16 +46,16 @@ impl Election {
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "the lease could not be given back; it runs out by itself"),
         }
-        Ended::Released
+        ElectionOutcome::Released
     }
 
-    /// One look and what follows from it, and the pause behind it. Tells whether the lease was lost.
-    async fn attempt(&mut self) -> bool {
+    /// Tries once to acquire or renew the lease, then pauses. Returns whether the lease was lost.
+    async fn run_once(&mut self) -> bool {
         let deadline = *self.claim.borrow();
         let turn = match deadline {
             // Whatever hangs, the claim ends when it said it would.
-            Some(deadline) => timeout_at(deadline, self.turn()).await,
-            None => Ok(self.turn().await),
+            Some(deadline) => timeout_at(deadline, self.acquire_or_renew()).await,
+            None => Ok(self.acquire_or_renew().await),
         };
         match turn {
             Ok(Ok(Decision::Yield { until })) if deadline.is_none() => {
@@ -82,7 +82,7 @@ impl Election {
         false
     }
 
-    async fn turn(&mut self) -> Result<Decision, CallError> {
+    async fn acquire_or_renew(&mut self) -> Result<Decision, CallError> {
         let timing = self.store.timing();
         let lease = self.store.read().await?;
         let now = Instant::now();
@@ -95,14 +95,14 @@ impl Election {
             }
             (None, _) => now,
         };
-        let decision = decide(self.store.me(), record.as_ref(), first_seen, now);
+        let decision = decide(self.store.identity(), record.as_ref(), first_seen, now);
         if matches!(decision, Decision::Yield { .. }) {
             return Ok(decision);
         }
         // Others count from when the write arrived; this process counts from before it was sent.
-        self.store.hold(lease).await?;
+        self.store.acquire(lease).await?;
         if self.claim.send_replace(Some(now + timing.renew_deadline)).is_none() {
-            tracing::info!(identity = self.store.me(), "this process leads");
+            tracing::info!(identity = self.store.identity(), "this process leads");
         }
         Ok(decision)
     }

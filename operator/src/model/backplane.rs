@@ -1,4 +1,4 @@
-//! What several replicas have in common. Pure.
+//! Settings that several replicas share. No I/O.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub struct Backplane {
     pub redis: Redis,
     /// The key that all replicas have, so that a client may negotiate with one and connect to another.
     pub token_key: ConnectionTokenKey,
-    /// Over how long a pod lets go of its clients.
+    /// Drain duration of a pod.
     pub drain: Drain,
     /// How many pods there may be besides those that are wanted.
     pub max_surge: IntOrString,
@@ -34,11 +34,11 @@ pub struct Drain {
 pub struct Redis {
     /// Its address.
     pub url: SecretEntry,
-    /// Whose rights are used.
+    /// Redis ACL user.
     pub username: Option<String>,
     /// The password.
     pub password: Option<SecretEntry>,
-    /// The authority of its certificate.
+    /// CA certificate that its certificate is verified with.
     pub ca: Option<SecretEntry>,
     /// What the names of all channels begin with.
     pub channel_prefix: Option<String>,

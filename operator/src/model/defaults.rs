@@ -1,9 +1,9 @@
-//! What the operator's configuration says of every hub. Pure.
+//! Defaults of every hub, from the operator's configuration. No I/O.
 
 use super::image::ImageReference;
 use super::inheritance::Inheritance;
 
-/// What the operator's configuration says of every hub.
+/// Defaults of every hub, from the operator's configuration.
 #[derive(Clone, Debug)]
 pub struct Defaults {
     /// The image, where a spec does not say another.

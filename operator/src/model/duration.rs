@@ -1,11 +1,11 @@
-//! Durations as the resource has them: `1h30m`. Pure.
+//! Durations in the format of the resource, such as `1h30m`. No I/O.
 
 use std::time::Duration;
 
-/// The longest duration. The definition lets through less, and sums of a few of these stay far from any overflow.
-const MAX: Duration = Duration::from_secs(1 << 40);
+/// Maximum duration. The CRD's pattern allows less, and sums of a few of these cannot overflow.
+const MAX_DURATION: Duration = Duration::from_secs(1 << 40);
 
-/// The duration that is written, as the definition's pattern lets it through: numbers with a unit each.
+/// Parses a duration that matches the CRD's pattern: numbers with a unit each. Returns `None` for any other text.
 pub fn parse(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text;
@@ -24,7 +24,7 @@ pub fn parse(text: &str) -> Option<Duration> {
         total = total.checked_add(part)?;
         rest = &behind[unit..];
     }
-    (!text.is_empty() && total <= MAX).then_some(total)
+    (!text.is_empty() && total <= MAX_DURATION).then_some(total)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Tells one content of a Secret from another, and nothing else of it. Pure.
+//! Fingerprint that tells two contents of a Secret apart and reveals nothing else. No I/O.
 
 use std::fmt;
 
@@ -9,8 +9,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// The fingerprint of a content.
-    pub fn of(content: &[u8]) -> Fingerprint {
+    /// Returns the fingerprint of a content.
+    pub fn from_content(content: &[u8]) -> Fingerprint {
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest(&SHA256, content).as_ref());
         Fingerprint(bytes)

@@ -1,4 +1,4 @@
-//! A reference to a container image. Pure.
+//! A reference to a container image. No I/O.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,16 +13,16 @@ pub struct ImageReference {
     digest: Option<String>,
 }
 
-/// Not a reference to an image.
+/// Error of a text that is not an image reference.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0:?} is no image; give REPOSITORY[:TAG][@sha256:DIGEST]")]
-pub struct NoImage(String);
+pub struct InvalidImage(String);
 
 impl FromStr for ImageReference {
-    type Err = NoImage;
+    type Err = InvalidImage;
 
-    fn from_str(text: &str) -> Result<Self, NoImage> {
-        let refused = || NoImage(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, InvalidImage> {
+        let refused = || InvalidImage(text.to_owned());
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest)),
             None => (text, None),
@@ -62,8 +62,8 @@ impl fmt::Display for ImageReference {
 }
 
 impl ImageReference {
-    /// This image, but for what the spec says. A tag or digest of the spec's replaces both of this one's.
-    pub fn with(&self, spec: &Image) -> ImageReference {
+    /// Returns this image with the overrides of a spec. A tag or digest of the spec replaces both of this image.
+    pub fn with_overrides(&self, spec: &Image) -> ImageReference {
         let own_version = spec.tag.is_none() && spec.digest.is_none();
         ImageReference {
             repository: spec.repository.clone().unwrap_or_else(|| self.repository.clone()),
@@ -113,8 +113,8 @@ mod tests {
             (pinned.as_str(), spec(Some("mirror/hub"), None, None), "mirror/hub:0.1.0".to_owned()),
         ];
         for (default, spec, expected) in table {
-            assert_eq!(parse(default).with(&spec).to_string(), expected);
+            assert_eq!(parse(default).with_overrides(&spec).to_string(), expected);
         }
-        assert_eq!(default.with(&Image::default()), default);
+        assert_eq!(default.with_overrides(&Image::default()), default);
     }
 }

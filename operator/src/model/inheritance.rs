@@ -1,4 +1,4 @@
-//! Which labels and annotations of a hub's resource its children get. Pure.
+//! Labels and annotations that children inherit from their hub's resource. No I/O.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -7,28 +7,29 @@ use kube::Resource;
 
 use super::labels::Labels;
 
-/// What never passes on: kubectl's notes are about the resource itself, and ours are for the operator.
-const KEPT_BACK: [&str; 2] = ["kubectl.kubernetes.io/", "notificationhub.rs/"];
+/// Prefixes of names that are never inherited: kubectl's are about the resource itself, and this project's are for the
+/// operator.
+const NEVER_INHERITED_PREFIXES: [&str; 2] = ["kubectl.kubernetes.io/", "notificationhub.rs/"];
 
-/// What the operator's configuration lets pass on.
+/// Names that children inherit, from the operator's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inheritance {
     /// Of labels.
-    pub labels: Names,
+    pub labels: NamePatterns,
     /// Of annotations.
-    pub annotations: Names,
+    pub annotations: NamePatterns,
 }
 
-/// Names of labels or annotations: whole ones, and beginnings with a `*` behind.
+/// Names of labels or annotations, and prefixes that end with `*`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names(Vec<String>);
+pub struct NamePatterns(Vec<String>);
 
-/// No list of names.
+/// Error of a text that is not a name or prefix.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{0:?} is no name; give names, or beginnings of names with a * behind, separated by commas")]
-pub struct NoName(String);
+pub struct InvalidNamePattern(String);
 
-/// What a hub's children get.
+/// Labels and annotations that a hub's children inherit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inherited {
     /// Labels.
@@ -37,40 +38,41 @@ pub struct Inherited {
     pub annotations: BTreeMap<String, String>,
 }
 
-impl FromStr for Names {
-    type Err = NoName;
+impl FromStr for NamePatterns {
+    type Err = InvalidNamePattern;
 
-    fn from_str(text: &str) -> Result<Self, NoName> {
+    fn from_str(text: &str) -> Result<Self, InvalidNamePattern> {
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
         let checked = names.map(|name| {
             // All of them is no choice: among them are those by which tools know what is theirs.
             let start = name.strip_suffix('*').unwrap_or(name);
             let good = start.starts_with(|c: char| c.is_ascii_alphanumeric())
                 && start.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
-            if good { Ok(name.to_owned()) } else { Err(NoName(name.to_owned())) }
+            if good { Ok(name.to_owned()) } else { Err(InvalidNamePattern(name.to_owned())) }
         });
-        checked.collect::<Result<_, _>>().map(Names)
+        checked.collect::<Result<_, _>>().map(NamePatterns)
     }
 }
 
-impl Names {
-    fn has(&self, name: &str) -> bool {
+impl NamePatterns {
+    fn matches(&self, name: &str) -> bool {
         self.0.iter().any(|known| known.strip_suffix('*').map_or(known == name, |start| name.starts_with(start)))
     }
 
-    fn of(&self, all: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let passes = |name: &str| self.has(name) && !KEPT_BACK.iter().any(|start| name.starts_with(start));
+    fn select(&self, all: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let passes =
+            |name: &str| self.matches(name) && !NEVER_INHERITED_PREFIXES.iter().any(|start| name.starts_with(start));
         all.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 }
 
 impl Inheritance {
-    /// What the children of a resource get.
-    pub fn of(&self, resource: &impl Resource) -> Inherited {
+    /// Returns the labels and annotations that the children of a resource inherit.
+    pub fn inherited_by_children(&self, resource: &impl Resource) -> Inherited {
         let metadata = resource.meta();
         Inherited {
-            labels: metadata.labels.as_ref().map(|all| self.labels.of(all)).unwrap_or_default(),
-            annotations: metadata.annotations.as_ref().map(|all| self.annotations.of(all)).unwrap_or_default(),
+            labels: metadata.labels.as_ref().map(|all| self.labels.select(all)).unwrap_or_default(),
+            annotations: metadata.annotations.as_ref().map(|all| self.annotations.select(all)).unwrap_or_default(),
         }
     }
 }
@@ -81,7 +83,7 @@ mod tests {
     use notification_hub_crds::NotificationHub;
     use serde_json::{from_value, json};
 
-    fn names(text: &str) -> Names {
+    fn names(text: &str) -> NamePatterns {
         text.parse().expect("names")
     }
 
@@ -103,18 +105,18 @@ mod tests {
             labels: names("team, cost.example/*"),
             annotations: names("no*,k*,notificationhub.rs/paused"),
         };
-        let inherited = inheritance.of(&hub);
+        let inherited = inheritance.inherited_by_children(&hub);
         let expected = [("cost.example/center", "7"), ("team", "a")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(inherited.labels, Labels::from(expected));
         assert_eq!(inherited.annotations, BTreeMap::new(), "they are not for children");
-        assert_eq!(Inheritance::default().of(&hub), Inherited::default());
+        assert_eq!(Inheritance::default().inherited_by_children(&hub), Inherited::default());
     }
 
     #[test]
     fn inherited_names_invalid_pattern_is_rejected() {
         assert_eq!(names(""), names(" ,"));
         for text in ["*", "a*b", "a b", "/a", "a,*", "-"] {
-            assert!(text.parse::<Names>().is_err(), "{text}");
+            assert!(text.parse::<NamePatterns>().is_err(), "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Labels. The selector's may never change: the selector of a Deployment is immutable. Pure.
+//! Labels of the children. The selector's labels must never change: the selector of a Deployment is immutable. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -8,35 +8,35 @@ use super::source::{Credential, Source};
 /// Labels of an object.
 pub type Labels = BTreeMap<String, String>;
 
-const NAME: &str = "app.kubernetes.io/name";
-const INSTANCE: &str = "app.kubernetes.io/instance";
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+const NAME_LABEL: &str = "app.kubernetes.io/name";
+const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
-const OPERATOR: &str = "notification-hub-operator";
+const OPERATOR_NAME: &str = "notification-hub-operator";
 
-/// Selects the children of all hubs.
-pub const MANAGED: &str = "app.kubernetes.io/managed-by=notification-hub-operator";
+/// Label selector of the children of all hubs.
+pub const MANAGED_SELECTOR: &str = "app.kubernetes.io/managed-by=notification-hub-operator";
 
-/// The labels by which Deployment and Services find the pods; never a version among them.
+/// Returns the labels with which Deployment and Services select the pods. A version is never among them.
 pub fn selector(hub: &HubName) -> Labels {
-    [(NAME, "notification-hub"), (INSTANCE, hub.as_str())].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+    [(NAME_LABEL, "notification-hub"), (INSTANCE_LABEL, hub.as_str())].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
 }
 
-/// The labels of every child.
+/// Returns the labels of every child.
 pub fn recommended(hub: &HubName) -> Labels {
     let mut labels = selector(hub);
-    labels.insert(MANAGED_BY.to_owned(), OPERATOR.to_owned());
+    labels.insert(MANAGED_BY_LABEL.to_owned(), OPERATOR_NAME.to_owned());
     labels
 }
 
-/// The labels of a hub's pods.
-pub fn of_pods(hub: &HubName, source: &Source) -> Labels {
+/// Returns the labels of a hub's pods.
+pub fn pod_labels(hub: &HubName, source: &Source) -> Labels {
     let mut labels = recommended(hub);
     labels.extend(required(hub, source));
     labels
 }
 
-/// The labels without which its pods would not be found, or not be what they should be.
+/// Returns the labels that a pod template must not change: selectors and Azure's webhook need them.
 pub fn required(hub: &HubName, source: &Source) -> Labels {
     let mut labels = selector(hub);
     if let Some(Credential::WorkloadIdentity { .. }) = source.credential() {
@@ -46,14 +46,14 @@ pub fn required(hub: &HubName, source: &Source) -> Labels {
     labels
 }
 
-/// The children of a hub, for a list.
-pub fn children_text(hub: &str) -> String {
-    format!("{},{MANAGED}", selector_text(hub))
+/// Returns the label selector of a hub's children.
+pub fn child_selector_text(hub: &str) -> String {
+    format!("{},{MANAGED_SELECTOR}", selector_text(hub))
 }
 
-/// The selector as text, for `status.selector`.
+/// Returns the selector of a hub's pods as text, for `status.selector`.
 pub fn selector_text(hub: &str) -> String {
-    format!("{NAME}=notification-hub,{INSTANCE}={hub}")
+    format!("{NAME_LABEL}=notification-hub,{INSTANCE_LABEL}={hub}")
 }
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn managed_selects_the_recommended_labels() {
         let labels = recommended(&HubName::parse("vault").expect("a name"));
-        let (label, value) = MANAGED.split_once('=').expect("a label and a value");
+        let (label, value) = MANAGED_SELECTOR.split_once('=').expect("a label and a value");
         assert_eq!(labels.get(label).map(String::as_str), Some(value));
     }
 

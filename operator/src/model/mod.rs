@@ -1,4 +1,4 @@
-//! A hub whose spec and references have been checked: the only thing that builders see. Pure.
+//! A hub whose spec and references are validated: the only input of the builders. No I/O.
 
 pub mod backplane;
 pub mod defaults;
@@ -8,30 +8,30 @@ pub mod image;
 pub mod inheritance;
 pub mod labels;
 pub mod names;
+pub mod networking;
 pub mod ownership;
 pub mod references;
 pub mod scale;
 mod secret_entry;
 pub mod source;
-pub mod surroundings;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use notification_hub_crds::v1alpha1::{CatchUp, Limits, Log, PullPolicy};
 
-use crate::keys::Plan;
+use crate::keys::RotationPlan;
 use backplane::Backplane;
 pub use fingerprint::Fingerprint;
 use image::ImageReference;
 use inheritance::Inherited;
 use names::HubName;
+use networking::Networking;
 use scale::Scale;
 pub use secret_entry::SecretEntry;
 use source::Source;
-use surroundings::Surroundings;
 
 /// Name of the hub's container in its pods.
-pub const CONTAINER: &str = "hub";
+pub const HUB_CONTAINER: &str = "hub";
 
 /// A hub that can be built.
 #[derive(Clone, Debug)]
@@ -42,11 +42,11 @@ pub struct ValidatedHub {
     pub namespace: String,
     /// The reference by which its children belong to it.
     pub owner: OwnerReference,
-    /// What its children get of its resource's labels and annotations.
+    /// Labels and annotations that its children inherit.
     pub inherited: Inherited,
-    /// How many pods.
+    /// Number of pods.
     pub scale: Scale,
-    /// What they run.
+    /// Image of the pods.
     pub image: ImageReference,
     /// When the image is pulled.
     pub pull_policy: Option<PullPolicy>,
@@ -56,29 +56,29 @@ pub struct ValidatedHub {
     pub source: Source,
     /// What connects several replicas.
     pub backplane: Option<Backplane>,
-    /// What tokens have to be like.
-    pub tokens: Tokens,
+    /// Requirements on tokens.
+    pub tokens: TokenSettings,
     /// How clients are caught up that missed pushes.
     pub catch_up: CatchUp,
     /// How many clients a pod lets in.
     pub limits: Limits,
     /// What pods write.
     pub log: Log,
-    /// What is around its pods.
-    pub surroundings: Surroundings,
+    /// Networking and monitoring of its pods.
+    pub networking: Networking,
     /// The installation's id.
     pub installation_id: Option<String>,
     /// The keys that the operator keeps for it.
-    pub generated: Option<Plan>,
+    pub generated: Option<RotationPlan>,
     /// The Secret with keys of the user's.
     pub signing_keys: Option<String>,
     /// What is merged over the built pod template.
     pub pod_template: Option<PodTemplateSpec>,
 }
 
-/// What tokens have to be like, whoever's keys sign them. What is not given is the hub's to choose.
+/// Requirements on tokens, independent of their keys. The hub decides what is not set.
 #[derive(Clone, Debug, Default)]
-pub struct Tokens {
+pub struct TokenSettings {
     /// The identity server.
     pub authority: Option<String>,
     /// The issuer that they have to name.

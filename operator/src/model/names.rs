@@ -1,27 +1,27 @@
-//! The names of a hub and of everything that belongs to it. Pure.
+//! Names of a hub and of its children. No I/O.
 
 use std::fmt;
 
-/// The longest name of a hub: every child's name has to fit into a DNS label.
-pub const LONGEST: usize = 40;
+/// Maximum length of a hub's name, in characters: every child's name must fit into a DNS label.
+pub const MAX_HUB_NAME_CHARS: usize = 40;
 
-const INTERNAL: &str = "-internal";
-const METRICS: &str = "-metrics";
-const JWT: &str = "-jwt";
-const TOKENS: &str = "-tokens";
+const INTERNAL_SUFFIX: &str = "-internal";
+const METRICS_SUFFIX: &str = "-metrics";
+const JWT_SUFFIX: &str = "-jwt";
+const TOKENS_SUFFIX: &str = "-tokens";
 
-/// What children's names have behind their hub's.
-pub const ENDINGS: [&str; 5] = ["", INTERNAL, METRICS, JWT, TOKENS];
+/// Suffixes that follow the hub's name in the names of its children.
+pub const CHILD_NAME_SUFFIXES: [&str; 5] = ["", INTERNAL_SUFFIX, METRICS_SUFFIX, JWT_SUFFIX, TOKENS_SUFFIX];
 
-/// A name that can be the name of a Service, and that leaves room for the children's endings.
+/// A name that is valid for a Service and leaves room for the suffixes of children.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HubName(String);
 
 impl HubName {
-    /// Takes a DNS-1035 label of at most [`LONGEST`] characters.
+    /// Takes a DNS-1035 label of at most [`MAX_HUB_NAME_CHARS`] characters.
     pub fn parse(name: &str) -> Option<HubName> {
         let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let fits = name.len() <= LONGEST
+        let fits = name.len() <= MAX_HUB_NAME_CHARS
             && name.starts_with(|c: char| c.is_ascii_lowercase())
             && name.chars().all(inner)
             && !name.ends_with('-');
@@ -35,12 +35,12 @@ impl HubName {
 
     /// The Service that senders post to.
     pub fn internal_service(&self) -> String {
-        format!("{}{INTERNAL}", self.0)
+        format!("{}{INTERNAL_SUFFIX}", self.0)
     }
 
     /// The headless Service that metrics are scraped through.
     pub fn metrics_service(&self) -> String {
-        format!("{}{METRICS}", self.0)
+        format!("{}{METRICS_SUFFIX}", self.0)
     }
 
     /// The Secret with the generated keys.
@@ -62,12 +62,12 @@ impl fmt::Display for HubName {
 
 /// The Secret with the generated keys of a hub whose name has not been checked yet.
 pub fn jwt_secret(hub: &str) -> String {
-    format!("{hub}{JWT}")
+    format!("{hub}{JWT_SUFFIX}")
 }
 
 /// The Secret with the key that the replicas of a hub share whose name has not been checked yet.
 pub fn tokens_secret(hub: &str) -> String {
-    format!("{hub}{TOKENS}")
+    format!("{hub}{TOKENS_SUFFIX}")
 }
 
 /// Where clients inside the cluster connect.
@@ -77,7 +77,7 @@ pub fn url(hub: &str, namespace: &str) -> String {
 
 /// Base of the address that senders post to.
 pub fn send_url(hub: &str, namespace: &str) -> String {
-    format!("http://{hub}{INTERNAL}.{namespace}.svc:{}", crate::build::ports::INTERNAL)
+    format!("http://{hub}{INTERNAL_SUFFIX}.{namespace}.svc:{}", crate::build::ports::INTERNAL)
 }
 
 #[cfg(test)]
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn child_names_of_longest_hub_name_fit_dns_labels() {
-        let name = HubName::parse(&"v".repeat(LONGEST)).expect("the longest name");
+        let name = HubName::parse(&"v".repeat(MAX_HUB_NAME_CHARS)).expect("the longest name");
         for child in [name.internal_service(), name.metrics_service(), name.jwt_secret(), name.tokens_secret()] {
             assert!(child.len() <= 63, "{child}");
         }

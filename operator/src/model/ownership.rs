@@ -1,20 +1,20 @@
-//! Which hub an object belongs to. No I/O.
+//! Ownership of objects by hubs. No I/O.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use notification_hub_crds::ADOPT_ANNOTATION;
 
-/// Whether the object is controlled by the resource with this uid.
-pub fn belongs_to(object: &ObjectMeta, uid: &str) -> bool {
+/// Returns whether the resource with this uid controls the object.
+pub fn is_controlled_by(object: &ObjectMeta, uid: &str) -> bool {
     object.owner_references.iter().flatten().any(|owner| owner.controller == Some(true) && owner.uid == uid)
 }
 
-/// Whether the resource with this uid may write the object: its own, or one without a controller that somebody has told it
-/// to take over.
-pub fn may_be_taken_over(object: &ObjectMeta, uid: &str) -> bool {
+/// Returns whether the resource with this uid may write the object: it controls the object, or the object has the adoption
+/// annotation and no controller.
+pub fn is_adoptable_by(object: &ObjectMeta, uid: &str) -> bool {
     let is_controlled = object.owner_references.iter().flatten().any(|owner| owner.controller == Some(true));
     let is_offered =
         object.annotations.iter().flatten().any(|(name, value)| name == ADOPT_ANNOTATION && value == "true");
-    belongs_to(object, uid) || (is_offered && !is_controlled)
+    is_controlled_by(object, uid) || (is_offered && !is_controlled)
 }
 
 #[cfg(test)]
@@ -38,7 +38,7 @@ mod tests {
         for (owners, annotations, expected) in table {
             let object = json!({ "ownerReferences": owners, "annotations": annotations });
             let metadata: ObjectMeta = from_value(object.clone()).expect("metadata");
-            assert_eq!(may_be_taken_over(&metadata, "ours"), expected, "{object}");
+            assert_eq!(is_adoptable_by(&metadata, "ours"), expected, "{object}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! The Secrets that a spec names. Pure.
+//! The Secrets that a spec refers to. No I/O.
 
 use std::collections::BTreeSet;
 
 use notification_hub_crds::v1alpha1::NotificationHubSpec;
 
-/// Their names. What they hold matters to the operator: a change of one of them is a reason for a pass.
+/// Returns the names of the Secrets that a spec refers to. A change of one of them triggers a reconcile.
 pub fn secrets(spec: &NotificationHubSpec) -> BTreeSet<&str> {
     let keys = spec.auth.signing_keys.as_ref().map(|keys| keys.secret_ref.name.as_str());
     let queue = spec.source.azure_queue.as_ref().and_then(|queue| queue.connection_string.as_ref());

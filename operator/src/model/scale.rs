@@ -1,40 +1,40 @@
-//! How many pods a hub has. Pure.
+//! Number of pods of a hub. No I/O.
 
 use serde_json::Value;
 
-/// How many percent of the CPU that it requests a pod should use, if nothing else decides.
-pub const DEFAULT_CPU: i32 = 80;
+/// Default target of CPU utilization, in percent of the request.
+pub const DEFAULT_CPU_PERCENT: i32 = 80;
 
-/// How many pods a hub has.
+/// Number of pods of a hub.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scale {
-    /// As many as the spec says.
+    /// Fixed number of pods.
     Fixed(i32),
-    /// As many as are needed.
+    /// Number of pods that an autoscaler decides.
     Automatic(Autoscaling),
 }
 
-/// As many pods as are needed.
+/// Settings of autoscaling.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Autoscaling {
-    /// At least.
-    pub least: i32,
-    /// At most.
-    pub most: i32,
-    /// Who decides; nobody while that would be KEDA, and the cluster does not know it.
+    /// Minimum number of pods.
+    pub min_replicas: i32,
+    /// Maximum number of pods.
+    pub max_replicas: i32,
+    /// The autoscaler, or `None` if it is KEDA and the API server does not serve its kind.
     pub autoscaler: Option<Autoscaler>,
 }
 
-/// Who decides how many pods are needed.
+/// The autoscaler that decides the number of pods.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Autoscaler {
-    /// A HorizontalPodAutoscaler, by these targets; never empty.
+    /// A HorizontalPodAutoscaler with these targets. Never empty.
     Targets(Vec<Target>),
-    /// KEDA, by these triggers, or by what it does best for a hub.
+    /// KEDA with these triggers. A default trigger if empty.
     Keda(Vec<Value>),
 }
 
-/// What every pod should have to do. The target that needs most pods decides.
+/// Target load of each pod. The target that needs the most pods decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// So many connections.
@@ -44,24 +44,24 @@ pub enum Target {
 }
 
 impl Scale {
-    /// How many a hub begins with; if that is automatic, it is an autoscaler's afterwards.
-    pub fn first(&self) -> i32 {
+    /// Returns the number of pods of a new hub. An autoscaler changes it afterwards.
+    pub fn initial_replicas(&self) -> i32 {
         match self {
             Scale::Fixed(count) => *count,
-            Scale::Automatic(autoscaling) => autoscaling.least,
+            Scale::Automatic(autoscaling) => autoscaling.min_replicas,
         }
     }
 
-    /// How many there may be.
-    pub fn most(&self) -> i32 {
+    /// Returns the maximum number of pods.
+    pub fn max_replicas(&self) -> i32 {
         match self {
             Scale::Fixed(count) => *count,
-            Scale::Automatic(autoscaling) => autoscaling.most,
+            Scale::Automatic(autoscaling) => autoscaling.max_replicas,
         }
     }
 
-    /// Who else decides on it.
-    pub fn automatic(&self) -> Option<&Autoscaling> {
+    /// Returns the settings of autoscaling, or `None` if the number of pods is fixed.
+    pub fn autoscaling(&self) -> Option<&Autoscaling> {
         match self {
             Scale::Fixed(_) => None,
             Scale::Automatic(autoscaling) => Some(autoscaling),

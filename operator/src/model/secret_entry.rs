@@ -1,4 +1,4 @@
-//! A value that nobody but the pod reads: where it is, and which content it has. Pure.
+//! Reference to a value in a Secret, with the fingerprint of its content. No I/O.
 
 use notification_hub_crds::v1alpha1::SecretKeyReference;
 
@@ -21,7 +21,7 @@ impl SecretEntry {
         SecretEntry {
             secret: reference.name.clone(),
             entry: reference.key.clone(),
-            fingerprint: Fingerprint::of(content),
+            fingerprint: Fingerprint::from_content(content),
         }
     }
 }

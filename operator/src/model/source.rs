@@ -1,4 +1,4 @@
-//! Where a hub's notifications come from. Pure.
+//! Source of a hub's notifications. No I/O.
 
 use super::SecretEntry;
 

@@ -1,9 +1,9 @@
-//! What this process has applied: a child that nobody has changed since is not applied again.
+//! Cache of what this process has applied: a child that has not changed since is not applied again.
 //!
-//! Server-side apply keeps books: whoever changes a value that the operator has applied takes its field out of the operator's
-//! entry in `managedFields`. If that entry is as the last apply left it, and the same is wanted, one more apply would change
-//! nothing. What others add, which the operator leaves to them, is in their entries. The cache dies with the process, so
-//! that a new version of the operator applies everything once.
+//! A change of a value that the operator has applied removes its field from the operator's entry in `managedFields`. If
+//! that entry is as the last apply left it, and the desired child is the same, another apply would change nothing.
+//! Fields that others add are in their own entries. The cache ends with the process, so that a new version of the
+//! operator applies everything once.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,67 +12,72 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectM
 use notification_hub_crds::FIELD_MANAGER;
 use serde::Serialize;
 
-use super::child::title;
+use super::child::display_name;
 use crate::cluster::Kind;
 use crate::model::Fingerprint;
 
 /// Children by the namespace and name of their hub, and by their kind and name.
-type Entries = HashMap<(String, String), HashMap<String, Entry>>;
+type CachedChildren = HashMap<(String, String), HashMap<String, CachedChild>>;
 
-/// A child as it was applied.
-struct Entry {
+/// Fingerprints of a child as it was applied.
+struct CachedChild {
     wanted: Fingerprint,
     owned: Fingerprint,
 }
 
-/// What this process has applied.
+/// Children that this process has applied.
 #[derive(Default)]
 pub struct ApplyCache {
-    entries: Mutex<Entries>,
+    entries: Mutex<CachedChildren>,
 }
 
-/// The hub that children belong to: its namespace and name.
-pub(super) type Hub = (String, String);
+/// Namespace and name of the hub that owns the children.
+pub(super) type HubKey = (String, String);
 
 impl ApplyCache {
-    /// Remembers that `wanted` was applied, and what came of it.
-    pub(super) fn remember<K: Kind>(&self, hub: &Hub, wanted: &K, written: &ObjectMeta) {
+    /// Records that `wanted` was applied, and the metadata that resulted.
+    pub(super) fn remember<K: Kind>(&self, hub: &HubKey, wanted: &K, written: &ObjectMeta) {
         let Some(owned) = owned(written) else { return };
-        let (title, wanted) = (title_of(wanted), fingerprint_of(wanted));
-        self.entries().entry(hub.clone()).or_default().insert(title, Entry { wanted, owned });
+        let (title, wanted) = (display_name_of(wanted), fingerprint_of(wanted));
+        self.entries().entry(hub.clone()).or_default().insert(title, CachedChild { wanted, owned });
     }
 
-    /// Whether applying `wanted` to what is `there` would change nothing.
-    pub(super) fn is_unchanged<K: Kind>(&self, hub: &Hub, wanted: &K, there: Option<&ObjectMeta>) -> bool {
+    /// Returns whether applying `wanted` would not change the existing object.
+    pub(super) fn is_unchanged<K: Kind>(&self, hub: &HubKey, wanted: &K, there: Option<&ObjectMeta>) -> bool {
         let Some(owned) = there.and_then(owned) else { return false };
-        self.with(hub, wanted, |entry, wanted| entry.wanted == wanted && entry.owned == owned)
+        self.entry_matches(hub, wanted, |entry, wanted| entry.wanted == wanted && entry.owned == owned)
     }
 
-    /// Whether the same was wanted the last time: if it is not there any more, somebody else has changed it.
-    pub(super) fn was_wanted<K: Kind>(&self, hub: &Hub, wanted: &K) -> bool {
-        self.with(hub, wanted, |entry, wanted| entry.wanted == wanted)
+    /// Returns whether the last apply was of the same child. If the live object differs, another client has changed it.
+    pub(super) fn was_wanted<K: Kind>(&self, hub: &HubKey, wanted: &K) -> bool {
+        self.entry_matches(hub, wanted, |entry, wanted| entry.wanted == wanted)
     }
 
-    /// Forgets the children of a hub that is gone.
+    /// Removes the children of a deleted hub.
     pub fn forget(&self, namespace: &str, name: &str) {
         self.entries().remove(&(namespace.to_owned(), name.to_owned()));
     }
 
-    fn with<K: Kind>(&self, hub: &Hub, wanted: &K, judge: impl FnOnce(&Entry, Fingerprint) -> bool) -> bool {
-        let (title, wanted) = (title_of(wanted), fingerprint_of(wanted));
+    fn entry_matches<K: Kind>(
+        &self,
+        hub: &HubKey,
+        wanted: &K,
+        judge: impl FnOnce(&CachedChild, Fingerprint) -> bool,
+    ) -> bool {
+        let (title, wanted) = (display_name_of(wanted), fingerprint_of(wanted));
         self.entries().get(hub).and_then(|children| children.get(&title)).is_some_and(|entry| judge(entry, wanted))
     }
 
-    fn entries(&self) -> MutexGuard<'_, Entries> {
+    fn entries(&self) -> MutexGuard<'_, CachedChildren> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn title_of<K: Kind>(object: &K) -> String {
-    title::<K>(object.meta().name.as_deref().unwrap_or_default())
+fn display_name_of<K: Kind>(object: &K) -> String {
+    display_name::<K>(object.meta().name.as_deref().unwrap_or_default())
 }
 
-/// What is wanted of an object; which object it was at the time of the write is no part of it.
+/// Returns the fingerprint of a desired object without its uid.
 fn fingerprint_of<K: Kind>(wanted: &K) -> Fingerprint {
     let mut wanted = wanted.clone();
     wanted.meta_mut().uid = None;
@@ -81,10 +86,10 @@ fn fingerprint_of<K: Kind>(wanted: &K) -> Fingerprint {
 
 fn fingerprint(content: &impl Serialize) -> Fingerprint {
     // Of objects that are about to be written as JSON anyway.
-    Fingerprint::of(&serde_json::to_vec(content).unwrap_or_default())
+    Fingerprint::from_content(&serde_json::to_vec(content).unwrap_or_default())
 }
 
-/// Which object it is, and what of it the operator owns; `None` if that is not told.
+/// Returns the fingerprint of the object's uid and of the fields that the operator owns, or `None` if either is missing.
 fn owned(metadata: &ObjectMeta) -> Option<Fingerprint> {
     let entry = metadata.managed_fields.iter().flatten().find(|entry| is_applied_by_operator(entry))?;
     Some(fingerprint(&(metadata.uid.as_ref()?, &entry.fields_v1)))

@@ -1,27 +1,27 @@
-//! What a write would change of a child. Pure.
+//! Change of a child. No I/O.
 
 use serde_json::Value;
 
-/// A child that is not as it should be.
+/// Change of a child by a write or a deletion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// Its kind and name.
     pub object: String,
-    /// What there is, if it exists.
+    /// The existing object, or `None` if there is none.
     pub before: Option<Value>,
-    /// What it would become, unless it would be deleted.
+    /// The resulting object, or `None` if it is deleted.
     pub after: Option<Value>,
 }
 
 impl Change {
-    /// The difference between what there is and what the server would make of it; none if there is none.
+    /// Returns the change between the existing and the resulting object, or `None` if they do not differ.
     pub(super) fn between(object: String, before: Option<Value>, after: Value) -> Option<Change> {
         let (before, after) = (before.map(content), content(after));
         (before.as_ref() != Some(&after)).then_some(Change { object, before, after: Some(after) })
     }
 }
 
-/// An object without what the server itself counts and others report.
+/// Removes the status and the metadata that the API server maintains.
 fn content(mut object: Value) -> Value {
     if let Some(whole) = object.as_object_mut() {
         whole.shift_remove("status");

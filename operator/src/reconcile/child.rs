@@ -1,11 +1,11 @@
-//! What the steps that write children share: how a child is called, and the failure of a call for one.
+//! Error and display name of a child, for the steps that write children.
 
 use crate::cluster::{CallError, Kind};
-use crate::keys::NoKey;
+use crate::keys::KeyGenerationError;
 
-/// A child could not be written.
+/// Error of writing a child.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ChildError {
     /// A call for it, or for all of a kind, failed.
     #[error("{object}: {source}")]
     Call {
@@ -16,35 +16,35 @@ pub enum Error {
     },
     /// A key could not be made.
     #[error(transparent)]
-    Key(#[from] NoKey),
+    Key(#[from] KeyGenerationError),
 }
 
-impl Error {
-    /// The call for `object` failed.
-    pub(super) fn new(object: String, source: CallError) -> Error {
-        Error::Call { object, source }
+impl ChildError {
+    /// Creates the error of a failed call for `object`.
+    pub(super) fn new(object: String, source: CallError) -> ChildError {
+        ChildError::Call { object, source }
     }
 
     /// What kind of failure it was.
     pub fn category(&self) -> &'static str {
         match self {
-            Error::Call { source, .. } => source.category(),
-            Error::Key(_) => "key",
+            ChildError::Call { source, .. } => source.category(),
+            ChildError::Key(_) => "key",
         }
     }
 
-    /// Whether the server minds what the object says. What it minds about metadata comes of a race (the object was made
-    /// anew between look and write) and passes.
-    pub(super) fn is_about_the_content(&self) -> bool {
-        let Error::Call { source, .. } = self else { return false };
+    /// Whether the API server refused the content of the object. A refusal of its metadata is the result of a race (the
+    /// object was replaced between the ownership check and the write) and transient.
+    pub(super) fn is_content_rejection(&self) -> bool {
+        let ChildError::Call { source, .. } = self else { return false };
         let Some(status) = source.status() else { return false };
         let causes = status.details.iter().flat_map(|details| &details.causes);
         let is_race = causes.into_iter().any(|cause| cause.field.starts_with("metadata."));
-        (matches!(status.code, 400 | 403 | 413 | 422) || source.is_misshapen()) && !is_race
+        (matches!(status.code, 400 | 403 | 413 | 422) || source.is_schema_mismatch()) && !is_race
     }
 }
 
-/// The kind and the name, for people.
-pub(super) fn title<K: Kind>(name: &str) -> String {
+/// Returns the kind and the name, for messages.
+pub(super) fn display_name<K: Kind>(name: &str) -> String {
     format!("{} {name}", K::kind(&()))
 }

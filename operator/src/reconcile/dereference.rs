@@ -1,4 +1,4 @@
-//! Step 1: reads what the resource refers to.
+//! Step 1: reads the objects that the resource refers to.
 
 use std::collections::BTreeMap;
 
@@ -11,46 +11,46 @@ use kube::ResourceExt;
 use notification_hub_crds::NotificationHub;
 
 use crate::cluster::{CallError, Cluster, Kind};
-use crate::conditions::Ways;
-use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, KeyRing, NoKey};
+use crate::conditions::Exposure;
+use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, KeyGenerationError, KeyRing};
 use crate::model::{names, ownership, references};
-use crate::optional::OptionalKind;
+use crate::third_party::ThirdPartyKind;
 
-/// What the resource refers to.
+/// Objects that the resource refers to.
 #[derive(Debug, Default)]
-pub struct Fetched {
+pub struct FetchedReferences {
     /// The Secrets that the spec names, as far as they exist.
     pub secrets: Secrets,
     /// The keys of `auth.generate`.
-    pub generated: Option<Kept<Stored>>,
-    /// The key that replicas share, where there is a `backplane`.
-    pub token_key: Option<Kept<ConnectionTokenKey>>,
+    pub generated: Option<ManagedSecret<StoredKeys>>,
+    /// The connection token key that replicas share, if there is a `backplane`.
+    pub token_key: Option<ManagedSecret<ConnectionTokenKey>>,
 }
 
 /// Secrets by their names.
 pub type Secrets = BTreeMap<String, Secret>;
 
-/// Generated keys as they were found.
+/// Generated keys as they are stored.
 #[derive(Debug)]
-pub struct Stored {
+pub struct StoredKeys {
     /// The keys.
     pub ring: KeyRing,
     /// When they were read.
     pub at: Timestamp,
 }
 
-/// A secret that the operator makes and keeps.
+/// Content of a Secret that the operator generates and manages.
 #[derive(Debug)]
-pub enum Kept<T> {
-    /// What is stored, or else a new one.
-    Ours(T),
-    /// Somebody else's Secret has its name.
-    Foreign(String),
+pub enum ManagedSecret<T> {
+    /// The stored content, or new content if there is none.
+    Owned(T),
+    /// The hub does not own the existing Secret of this name.
+    NotOwned(String),
 }
 
-/// Why it could not be read.
+/// Error of reading an object that the resource refers to.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum DereferenceError {
     /// A Secret.
     #[error("Secret {name}: {source}")]
     Secret {
@@ -69,22 +69,26 @@ pub enum Error {
     },
     /// A key that is made.
     #[error(transparent)]
-    Key(#[from] NoKey),
+    Key(#[from] KeyGenerationError),
 }
 
-impl Error {
+impl DereferenceError {
     /// What kind of failure it was.
     pub fn category(&self) -> &'static str {
         match self {
-            Error::Secret { source, .. } | Error::Child { source, .. } => source.category(),
-            Error::Key(_) => "key",
+            DereferenceError::Secret { source, .. } | DereferenceError::Child { source, .. } => source.category(),
+            DereferenceError::Key(_) => "key",
         }
     }
 }
 
 /// Reads what `hub` refers to, at `now`.
-pub async fn dereference(cluster: &Cluster, hub: &NotificationHub, now: Timestamp) -> Result<Fetched, Error> {
-    let mut fetched = Fetched::default();
+pub async fn dereference(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+    now: Timestamp,
+) -> Result<FetchedReferences, DereferenceError> {
+    let mut fetched = FetchedReferences::default();
     for name in references::secrets(&hub.spec) {
         if let Some(secret) = secret(cluster, hub, name).await? {
             fetched.secrets.insert(name.to_owned(), secret);
@@ -99,64 +103,75 @@ pub async fn dereference(cluster: &Cluster, hub: &NotificationHub, now: Timestam
     Ok(fetched)
 }
 
-/// The hub's Deployment as it is, for a pass that does not apply one.
-pub async fn deployment(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<Deployment>, Error> {
+/// Reads the hub's live Deployment, for a reconcile that does not apply it. Returns `None` if there is none.
+pub async fn deployment(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<Deployment>, DereferenceError> {
     child(cluster, hub).await
 }
 
-/// The ways from outside that the spec asks for, as they are. Not of a kind that is `unserved`.
-pub async fn ways(cluster: &Cluster, hub: &NotificationHub, unserved: &[OptionalKind]) -> Result<Ways, Error> {
-    let mut ways = Ways::default();
-    let Some(asked) = &hub.spec.expose else { return Ok(ways) };
+/// Reads the live objects that expose the hub and that the spec asks for. Leaves out kinds that are `unserved`.
+pub async fn exposure(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+    unserved: &[ThirdPartyKind],
+) -> Result<Exposure, DereferenceError> {
+    let mut exposure = Exposure::default();
+    let Some(asked) = &hub.spec.expose else { return Ok(exposure) };
     if asked.ingress.is_some() {
-        ways.ingress = child(cluster, hub).await?;
+        exposure.ingress = child(cluster, hub).await?;
     }
-    if asked.http_route.is_some() && !unserved.contains(&OptionalKind::HttpRoute) {
-        ways.http_route = match child(cluster, hub).await {
-            // Told with what keeps it from being made.
+    if asked.http_route.is_some() && !unserved.contains(&ThirdPartyKind::HttpRoute) {
+        exposure.http_route = match child(cluster, hub).await {
+            // Reported with the failure to write it.
             Err(error) if error.category() == "forbidden" => None,
             result => result?,
         };
     }
-    Ok(ways)
+    Ok(exposure)
 }
 
-/// The hub's own object of its name.
-async fn child<K: Kind>(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<K>, Error> {
-    let failed = |source| Error::Child { kind: K::kind(&()).into_owned(), source };
+/// Reads the object with the hub's name. Returns `None` unless the hub owns it.
+async fn child<K: Kind>(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<K>, DereferenceError> {
+    let failed = |source| DereferenceError::Child { kind: K::kind(&()).into_owned(), source };
     let live = cluster.get::<K>(&namespace(hub), &hub.name_any()).await.map_err(failed)?;
-    Ok(live.filter(|child| ownership::belongs_to(child.meta(), &hub.uid().unwrap_or_default())))
+    Ok(live.filter(|child| ownership::is_controlled_by(child.meta(), &hub.uid().unwrap_or_default())))
 }
 
-async fn generated(cluster: &Cluster, hub: &NotificationHub, now: Timestamp) -> Result<Kept<Stored>, Error> {
+async fn generated(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+    now: Timestamp,
+) -> Result<ManagedSecret<StoredKeys>, DereferenceError> {
     let name = names::jwt_secret(&hub.name_any());
     let Some(Secret { metadata, data, .. }) = secret(cluster, hub, &name).await? else {
-        return Ok(Kept::Ours(Stored { ring: KeyRing::default(), at: now }));
+        return Ok(ManagedSecret::Owned(StoredKeys { ring: KeyRing::default(), at: now }));
     };
-    if !ownership::may_be_taken_over(&metadata, &hub.uid().unwrap_or_default()) {
-        return Ok(Kept::Foreign(name));
+    if !ownership::is_adoptable_by(&metadata, &hub.uid().unwrap_or_default()) {
+        return Ok(ManagedSecret::NotOwned(name));
     }
     let made = metadata.creation_timestamp.map_or(now, |Time(time)| time);
-    Ok(Kept::Ours(Stored { ring: KeyRing::read(&data.unwrap_or_default(), made, now), at: now }))
+    Ok(ManagedSecret::Owned(StoredKeys { ring: KeyRing::from_entries(&data.unwrap_or_default(), made, now), at: now }))
 }
 
-async fn token_key(cluster: &Cluster, hub: &NotificationHub) -> Result<Kept<ConnectionTokenKey>, Error> {
+async fn token_key(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+) -> Result<ManagedSecret<ConnectionTokenKey>, DereferenceError> {
     let name = names::tokens_secret(&hub.name_any());
     if let Some(secret) = secret(cluster, hub, &name).await? {
-        if !ownership::may_be_taken_over(&secret.metadata, &hub.uid().unwrap_or_default()) {
-            return Ok(Kept::Foreign(name));
+        if !ownership::is_adoptable_by(&secret.metadata, &hub.uid().unwrap_or_default()) {
+            return Ok(ManagedSecret::NotOwned(name));
         }
         let stored = secret.data.as_ref().and_then(|data| data.get(CONNECTION_TOKEN_ENTRY));
-        if let Some(key) = stored.and_then(|ByteString(bytes)| ConnectionTokenKey::read(bytes)) {
-            return Ok(Kept::Ours(key));
+        if let Some(key) = stored.and_then(|ByteString(bytes)| ConnectionTokenKey::from_bytes(bytes)) {
+            return Ok(ManagedSecret::Owned(key));
         }
     }
     tracing::info!(secret = name, "making a key for connection tokens");
-    Ok(Kept::Ours(ConnectionTokenKey::generate()?))
+    Ok(ManagedSecret::Owned(ConnectionTokenKey::generate()?))
 }
 
-async fn secret(cluster: &Cluster, hub: &NotificationHub, name: &str) -> Result<Option<Secret>, Error> {
-    let failed = |source| Error::Secret { name: name.to_owned(), source };
+async fn secret(cluster: &Cluster, hub: &NotificationHub, name: &str) -> Result<Option<Secret>, DereferenceError> {
+    let failed = |source| DereferenceError::Secret { name: name.to_owned(), source };
     cluster.get(&namespace(hub), name).await.map_err(failed)
 }
 

@@ -1,8 +1,8 @@
-//! The number of pods passes to an autoscaler.
+//! Hands the number of pods over to an autoscaler.
 //!
-//! A field that is applied no longer goes back to its default: leaving `replicas` out would make one pod of any number. So
-//! somebody else applies the number that is there, too, and only then it is left out. That field manager stays until the
-//! autoscaler's first change takes the field from it. On the way back `replicas` is applied again, which takes it.
+//! A field that is no longer applied returns to its default: omitting `replicas` would scale to one pod. So another
+//! field manager first applies the live number, and only then the operator omits it. That field manager owns the field
+//! until the autoscaler changes it. On the way back the operator applies `replicas` again with force.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -12,17 +12,17 @@ use serde_json::json;
 
 use crate::cluster::{CallError, Cluster};
 
-/// Leaves the number of pods of `deployment`, which the operator has applied so far, to an autoscaler. The number that the
-/// Deployment was built with stays for one that was stopped, in which no autoscaler would do anything.
-pub(super) async fn to_autoscaler(cluster: &Cluster, deployment: &mut Deployment) -> Result<(), CallError> {
+/// Hands over the number of pods of `deployment`, which the operator has applied so far. A Deployment with 0 replicas
+/// keeps the number that it was built with, because no autoscaler scales up from 0.
+pub(super) async fn transfer_replicas(cluster: &Cluster, deployment: &mut Deployment) -> Result<(), CallError> {
     let (namespace, name) = (deployment.namespace().unwrap_or_default(), deployment.name_any());
     let live: Option<Deployment> = cluster.get(&namespace, &name).await?;
     let count = live.and_then(|live| live.spec?.replicas).unwrap_or_default();
     if count == 0 {
         return Ok(());
     }
-    if cluster.rehearses() {
-        // What would not be kept would not keep it.
+    if cluster.is_dry_run() {
+        // A dry run stores no other field manager, so the number is applied here.
         deployment.spec.iter_mut().for_each(|spec| spec.replicas = Some(count));
         return Ok(());
     }
@@ -34,17 +34,17 @@ pub(super) async fn to_autoscaler(cluster: &Cluster, deployment: &mut Deployment
         "spec": { "replicas": count },
     });
     cluster.hand_over::<Deployment>(&namespace, &name, &only).await?;
-    leave_out(deployment);
+    omit_replicas(deployment);
     Ok(())
 }
 
-/// Leaves the number of pods out, so that it is somebody else's.
-pub(super) fn leave_out(deployment: &mut Deployment) {
+/// Omits the number of pods, so that the operator does not own it.
+pub(super) fn omit_replicas(deployment: &mut Deployment) {
     deployment.spec.iter_mut().for_each(|spec| spec.replicas = None);
 }
 
-/// Whether the number of pods of a Deployment is what the operator has applied, and has to be handed over.
-pub(super) fn is_due(metadata: &ObjectMeta) -> bool {
+/// Returns whether the operator owns the number of pods of a Deployment and has to hand it over.
+pub(super) fn is_required(metadata: &ObjectMeta) -> bool {
     metadata.managed_fields.iter().flatten().any(|entry| {
         entry.manager.as_deref() == Some(FIELD_MANAGER)
             && entry.operation.as_deref() == Some("Apply")

@@ -1,8 +1,8 @@
-//! One pass over one resource: dereference → validate → build → apply → prune → status.
+//! Reconciles one resource once: dereference → validate → build → apply → prune → status.
 //!
-//! Only the first and the last three steps talk to the API server. What is wrong with a resource or with what it refers
-//! to is no error but a finding: it ends in the status, and the hub's children stay as they are. A pass over a paused
-//! resource is a rehearsal: the API server tells what would change, and the status tells of it.
+//! Only the first and the last three steps call the API server. A problem with a resource, or with an object that it
+//! refers to, is a finding and not an error: it is reported in the status, and the hub's children stay as they are. A
+//! paused resource is reconciled by a dry run, and its status lists the pending changes.
 
 pub mod apply;
 pub mod apply_cache;
@@ -10,9 +10,9 @@ pub mod change;
 pub mod child;
 pub mod dereference;
 mod hand_over;
-pub mod pace;
 pub mod prune;
 mod repair;
+pub mod rollout_limiter;
 pub mod status;
 pub mod validate;
 
@@ -26,206 +26,210 @@ use notification_hub_crds::{NotificationHub, PAUSED_ANNOTATION};
 
 use crate::build::build;
 use crate::cluster::Cluster;
-use crate::conditions::{self, Findings, Problem, Seen, Ways};
+use crate::conditions::{self, Exposure, Findings, ObservedState, Problem};
 use crate::context::Context;
-use crate::keys::Plan;
+use crate::keys::RotationPlan;
 use crate::model::defaults::Defaults;
-use crate::optional::Served;
+use crate::third_party::ServedKinds;
 use apply_cache::ApplyCache;
 use change::Change;
-use dereference::Fetched;
-use pace::RolloutPace;
+use dereference::FetchedReferences;
+use rollout_limiter::RolloutLimiter;
 
-/// The pause before a foreign object that is in the way is looked for again.
-const CONFLICT_RETRY: Duration = Duration::from_secs(30);
+/// Delay before a conflicting object that the hub does not own is checked again.
+const CONFLICT_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A step failed and has to be tried again.
+/// Error of a step. The reconcile has to be retried.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum ReconcileError {
     /// Reading what the resource refers to.
     #[error("dereference: {0}")]
-    Dereference(#[from] dereference::Error),
+    Dereference(#[from] dereference::DereferenceError),
     /// Writing the children.
     #[error("apply: {0}")]
-    Apply(#[source] child::Error),
-    /// Deleting children that are not wanted any more.
+    Apply(#[source] child::ChildError),
+    /// Deleting children that are no longer desired.
     #[error("prune: {0}")]
-    Prune(#[source] child::Error),
+    Prune(#[source] child::ChildError),
     /// Writing the status.
     #[error("status: {0}")]
-    Status(#[from] status::Error),
+    Status(#[from] status::StatusError),
 }
 
-impl Error {
-    /// The step, for metrics.
+impl ReconcileError {
+    /// Returns the name of the step, for metrics.
     pub fn step(&self) -> &'static str {
         match self {
-            Error::Dereference(_) => "dereference",
-            Error::Apply(_) => "apply",
-            Error::Prune(_) => "prune",
-            Error::Status(_) => "status",
+            ReconcileError::Dereference(_) => "dereference",
+            ReconcileError::Apply(_) => "apply",
+            ReconcileError::Prune(_) => "prune",
+            ReconcileError::Status(_) => "status",
         }
     }
 
-    /// What kind of failure it was, for metrics.
+    /// Returns the category of the failure, for metrics.
     pub fn category(&self) -> &'static str {
         match self {
-            Error::Dereference(error) => error.category(),
-            Error::Apply(error) | Error::Prune(error) => error.category(),
-            Error::Status(error) => error.category(),
+            ReconcileError::Dereference(error) => error.category(),
+            ReconcileError::Apply(error) | ReconcileError::Prune(error) => error.category(),
+            ReconcileError::Status(error) => error.category(),
         }
     }
 
-    /// Whether it is likely to be over without anybody doing anything.
+    /// Whether the failure is likely to end without intervention.
     pub fn is_transient(&self) -> bool {
         const TRANSIENT: [&str; 6] = ["timeout", "conflict", "throttled", "server", "transport", "not_leading"];
         TRANSIENT.contains(&self.category())
     }
 }
 
-/// How a pass ended.
+/// Outcome of a reconcile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The children are as they should be.
+pub enum ReconcileOutcome {
+    /// The children are as desired.
     Applied,
-    /// Something is in the way, and reported in the status.
+    /// A problem blocks the hub. The status reports it.
     Blocked,
-    /// The API server refused a child: what it minds may go away without any change that is watched.
+    /// The API server refused a child. The reason may end without a change of a watched object.
     Refused,
     /// The resource is paused: nothing was changed.
     Paused,
 }
 
-impl Outcome {
-    /// A word for metrics.
+impl ReconcileOutcome {
+    /// Returns the value of the metrics' label.
     pub fn as_str(self) -> &'static str {
         match self {
-            Outcome::Applied => "applied",
-            Outcome::Blocked => "blocked",
-            Outcome::Refused => "refused",
-            Outcome::Paused => "paused",
+            ReconcileOutcome::Applied => "applied",
+            ReconcileOutcome::Blocked => "blocked",
+            ReconcileOutcome::Refused => "refused",
+            ReconcileOutcome::Paused => "paused",
         }
     }
 }
 
-/// What is to be known of a pass that is over.
+/// Result of a completed reconcile.
 #[derive(Clone, Copy, Debug)]
-pub struct Passed {
-    /// How it ended.
-    pub outcome: Outcome,
-    /// When another one is due, though nothing may have changed by then.
+pub struct ReconcileReport {
+    /// The outcome.
+    pub outcome: ReconcileOutcome,
+    /// When the next reconcile is due without a change, or `None`.
     pub due: Option<Timestamp>,
 }
 
 /// Brings the cluster one step closer to what `hub` asks for.
-pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Passed, Error> {
+pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<ReconcileReport, ReconcileError> {
     let now = context.clock.now();
     let fetched = dereference::dereference(&context.cluster, hub, now).await?;
     let is_paused = hub.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true");
-    let cluster = if is_paused { context.cluster.rehearsal() } else { context.cluster.clone() };
+    let cluster = if is_paused { context.cluster.dry_run() } else { context.cluster.clone() };
     let served = context.served.borrow().clone();
-    let Context { defaults, applied, pace, .. } = context;
-    let scope = Scope { cluster: &cluster, defaults, served: &served, applied, pace };
-    let carried_out = Box::pin(carry_out(&scope, hub, fetched)).await?;
-    let CarriedOut { findings, applied, changes, keys, is_queued } = carried_out;
+    let Context { defaults, apply_cache, rollout_limiter, .. } = context;
+    let scope = ReconcileScope { cluster: &cluster, defaults, served: &served, apply_cache, rollout_limiter };
+    let spec_outcome = Box::pin(apply_spec(&scope, hub, fetched)).await?;
+    let SpecOutcome { findings, applied, changes, keys, is_queued } = spec_outcome;
     let pending = is_paused.then(|| changes.into_iter().map(|change| change.object).collect());
-    let next_key = keys.as_ref().map(Plan::due).filter(|_| !is_paused);
-    // What a rehearsal tells of them is what they would be.
+    let next_key = keys.as_ref().map(RotationPlan::due).filter(|_| !is_paused);
+    // A dry run returns them as they would be.
     let applied = applied.filter(|_| !is_paused);
-    let keys = keys.as_ref().map(Plan::times).filter(|_| !is_paused);
-    let connections = context.connections.of(hub);
-    let (deployment, ways) = match applied {
-        Some(Live { deployment, ways }) => (Some(deployment), ways),
+    let keys = keys.as_ref().map(RotationPlan::times).filter(|_| !is_paused);
+    let connections = context.connections.get(hub);
+    let (deployment, exposure) = match applied {
+        Some(LiveObjects { deployment, exposure }) => (Some(deployment), exposure),
         None => {
             let deployment = dereference::deployment(&context.cluster, hub).await?;
-            (deployment, dereference::ways(&context.cluster, hub, &findings.unserved).await?)
+            (deployment, dereference::exposure(&context.cluster, hub, &findings.unserved).await?)
         }
     };
     let overdue = deployment.as_ref().and_then(|deployment| conditions::overdue_at(deployment, now));
-    let retried = is_queued.then(|| now + pace::RETRY);
-    // Objects of others are not watched.
-    let looked_for = (!findings.conflicts.is_empty()).then(|| now + CONFLICT_RETRY);
+    let retried = is_queued.then(|| now + rollout_limiter::RETRY_INTERVAL);
+    // Objects that the hub does not own are not watched.
+    let looked_for = (!findings.conflicts.is_empty()).then(|| now + CONFLICT_RETRY_INTERVAL);
     let due = [next_key, overdue, retried, looked_for].into_iter().flatten().min();
-    let seen = Seen { findings, deployment, ways, keys, pending, connections, is_queued };
-    status::write(context, hub, &seen).await?;
-    let outcome = match seen.findings.spec.first() {
-        _ if seen.pending.is_some() => Outcome::Paused,
-        _ if !seen.findings.are_in_the_way() => Outcome::Applied,
-        Some(problem) if problem.reason == Reason::Refused => Outcome::Refused,
-        _ => Outcome::Blocked,
+    let observed = ObservedState { findings, deployment, exposure, keys, pending, connections, is_queued };
+    status::write(context, hub, &observed).await?;
+    let outcome = match observed.findings.spec.first() {
+        _ if observed.pending.is_some() => ReconcileOutcome::Paused,
+        _ if !observed.findings.is_blocking() => ReconcileOutcome::Applied,
+        Some(problem) if problem.reason == Reason::Refused => ReconcileOutcome::Refused,
+        _ => ReconcileOutcome::Blocked,
     };
-    Ok(Passed { outcome, due })
+    Ok(ReconcileReport { outcome, due })
 }
 
-/// What a pass over a spec works with.
-pub struct Scope<'a> {
+/// Inputs of applying a spec that do not depend on the hub.
+pub struct ReconcileScope<'a> {
     /// The API server.
     pub cluster: &'a Cluster,
-    /// What the configuration says of every hub.
+    /// Defaults of every hub, from the configuration.
     pub defaults: &'a Defaults,
-    /// Which optional kinds the cluster knows.
-    pub served: &'a Served,
-    /// What needs no write.
-    pub applied: &'a ApplyCache,
-    /// How many rollouts may begin.
-    pub pace: &'a RolloutPace,
+    /// Third-party kinds that the API server serves.
+    pub served: &'a ServedKinds,
+    /// Children that need no write.
+    pub apply_cache: &'a ApplyCache,
+    /// Limit of concurrent rollouts.
+    pub rollout_limiter: &'a RolloutLimiter,
 }
 
-/// What came of a spec.
+/// Outcome of applying a spec.
 #[derive(Debug, Default)]
-pub struct CarriedOut {
-    /// What is in the way, or was left out.
+pub struct SpecOutcome {
+    /// Problems that block the hub, and parts of the spec that were left out.
     pub findings: Findings,
-    /// What was applied.
-    pub applied: Option<Live>,
-    /// What was deleted; in a rehearsal all that would have been changed.
+    /// Live objects, or `None` if nothing was applied.
+    pub applied: Option<LiveObjects>,
+    /// The deleted objects. In a dry run all pending changes.
     pub changes: Vec<Change>,
-    /// What became of the generated keys.
-    pub keys: Option<Plan>,
-    /// Whether the Deployment has to wait until rollouts of other hubs are over.
+    /// Plan of the generated keys, or `None` if there are none.
+    pub keys: Option<RotationPlan>,
+    /// Whether the Deployment waits until rollouts of other hubs are over.
     pub is_queued: bool,
 }
 
-/// What the status tells of, as it was applied.
+/// Live objects that the status is computed from.
 #[derive(Debug)]
-pub struct Live {
+pub struct LiveObjects {
     /// The Deployment.
     pub deployment: Deployment,
-    /// The ways from outside, if any are asked for.
-    pub ways: Ways,
+    /// Objects that expose the hub, if the spec asks for any.
+    pub exposure: Exposure,
 }
 
-/// Validates, builds, applies and prunes.
-pub async fn carry_out(scope: &Scope<'_>, hub: &NotificationHub, fetched: Fetched) -> Result<CarriedOut, Error> {
-    let Scope { cluster, defaults, served, .. } = scope;
-    let only = |findings| CarriedOut { findings, ..CarriedOut::default() };
-    let checked = match validate::validate(hub, fetched, defaults, served) {
-        Ok(checked) => checked,
+/// Runs the steps validate, build, apply and prune.
+pub async fn apply_spec(
+    scope: &ReconcileScope<'_>,
+    hub: &NotificationHub,
+    fetched: FetchedReferences,
+) -> Result<SpecOutcome, ReconcileError> {
+    let ReconcileScope { cluster, defaults, served, .. } = scope;
+    let only = |findings| SpecOutcome { findings, ..SpecOutcome::default() };
+    let validation = match validate::validate(hub, fetched, defaults, served) {
+        Ok(validation) => validation,
         Err(findings) => return Ok(only(findings)),
     };
-    let findings = checked.findings;
-    let desired = match build(&checked.hub) {
+    let findings = validation.findings;
+    let desired = match build(&validation.hub) {
         Ok(desired) => desired,
         Err(problems) => {
             let problem = |message| Problem { reason: Reason::InvalidPodTemplate, message };
             return Ok(only(Findings { spec: problems.into_iter().map(problem).collect(), ..findings }));
         }
     };
-    Ok(match apply::apply(scope, hub, desired).await.map_err(Error::Apply)? {
-        apply::Verdict::Applied(applied) => {
-            let apply::Applied { live, uids, mut changes, is_queued } = *applied;
-            // What the old pods live on goes when they are gone; a rollout that is stuck can still be taken back.
-            let is_over = !is_queued && conditions::rollout_is_over(&live.deployment);
-            if cluster.rehearses() || is_over {
-                changes.extend(prune::prune(cluster, hub, served, &uids).await.map_err(Error::Prune)?);
+    Ok(match apply::apply(scope, hub, desired).await.map_err(ReconcileError::Apply)? {
+        apply::ApplyOutcome::Applied(applied) => {
+            let apply::AppliedObjects { live, uids, mut changes, is_queued } = *applied;
+            // Objects that the old pods need are pruned after the rollout, so that a stuck one can still be reverted.
+            let is_over = !is_queued && conditions::is_rollout_over(&live.deployment);
+            if cluster.is_dry_run() || is_over {
+                changes.extend(prune::prune(cluster, hub, served, &uids).await.map_err(ReconcileError::Prune)?);
             }
             if is_over {
-                scope.pace.finish(&checked.hub.owner.uid);
+                scope.rollout_limiter.finish(&validation.hub.owner.uid);
             }
-            CarriedOut { findings, applied: Some(live), changes, keys: checked.hub.generated, is_queued }
+            SpecOutcome { findings, applied: Some(live), changes, keys: validation.hub.generated, is_queued }
         }
-        apply::Verdict::Foreign(conflicts) => only(Findings { conflicts, ..findings }),
-        apply::Verdict::Refused(message) => {
+        apply::ApplyOutcome::NotOwned(conflicts) => only(Findings { conflicts, ..findings }),
+        apply::ApplyOutcome::Refused(message) => {
             let problem = Problem { reason: Reason::Refused, message };
             only(Findings { spec: vec![problem], ..findings })
         }

@@ -1,8 +1,8 @@
-//! Step 5: deletes the children that are not wanted any more, such as the internal Service of a hub that now receives
+//! Step 5: deletes the children that are no longer desired, such as the internal Service of a hub that now receives
 //! from a queue.
 //!
-//! Never somebody else's: what is deleted is controlled by this hub and has the operator's labels. Kinds of which a hub
-//! always wants every child are not looked at.
+//! Deletes only objects that this hub controls and that have the operator's labels. Kinds whose children are always
+//! desired are not listed.
 
 use std::collections::BTreeSet;
 
@@ -15,65 +15,65 @@ use kube::core::PartialObjectMeta;
 use notification_hub_crds::NotificationHub;
 
 use super::change::Change;
-use super::child::{Error, title};
+use super::child::{ChildError, display_name};
 use crate::cluster::{Cluster, Kind};
 use crate::model::{labels, ownership};
-use crate::optional::{HttpRoute, Optional, PodMonitor, ScaledObject, Served, ServiceMonitor};
+use crate::third_party::{HttpRoute, PodMonitor, ScaledObject, ServedKinds, ServiceMonitor, ThirdPartyResource};
 
-/// Deletes the children of `hub` but for those with the uids `wanted`, and tells which.
+/// Deletes the children of `hub` except for those with the uids `wanted`, and returns the deleted ones.
 pub async fn prune(
     cluster: &Cluster,
     hub: &NotificationHub,
-    served: &Served,
+    served: &ServedKinds,
     wanted: &BTreeSet<String>,
-) -> Result<Vec<Change>, Error> {
+) -> Result<Vec<Change>, ChildError> {
     let mut deleted = prune_kind::<Service>(cluster, hub, wanted).await?;
     deleted.extend(prune_kind::<Secret>(cluster, hub, wanted).await?);
     deleted.extend(prune_kind::<PodDisruptionBudget>(cluster, hub, wanted).await?);
     deleted.extend(prune_kind::<Ingress>(cluster, hub, wanted).await?);
     deleted.extend(prune_kind::<NetworkPolicy>(cluster, hub, wanted).await?);
-    deleted.extend(prune_optional::<HttpRoute>(cluster, hub, served, wanted).await?);
-    deleted.extend(prune_optional::<ServiceMonitor>(cluster, hub, served, wanted).await?);
-    deleted.extend(prune_optional::<PodMonitor>(cluster, hub, served, wanted).await?);
+    deleted.extend(prune_third_party::<HttpRoute>(cluster, hub, served, wanted).await?);
+    deleted.extend(prune_third_party::<ServiceMonitor>(cluster, hub, served, wanted).await?);
+    deleted.extend(prune_third_party::<PodMonitor>(cluster, hub, served, wanted).await?);
     Ok(deleted)
 }
 
-/// Which autoscalers a hub wants.
-pub(super) struct Autoscalers {
+/// Autoscalers that are desired for a hub.
+pub(super) struct DesiredAutoscalers {
     pub(super) horizontal_pod_autoscaler: bool,
     pub(super) scaled_object: bool,
 }
 
-/// Deletes the autoscalers that a `hub` does not want any more, and tells which.
-pub(super) async fn autoscalers(
+/// Deletes the autoscalers of `hub` that are no longer desired, and returns the deleted ones.
+pub(super) async fn prune_autoscalers(
     cluster: &Cluster,
     hub: &NotificationHub,
-    served: &Served,
-    wanted: &Autoscalers,
-) -> Result<Vec<Change>, Error> {
+    served: &ServedKinds,
+    wanted: &DesiredAutoscalers,
+) -> Result<Vec<Change>, ChildError> {
     let none = BTreeSet::new();
     let mut deleted = Vec::new();
     if !wanted.horizontal_pod_autoscaler {
         deleted.extend(prune_kind::<HorizontalPodAutoscaler>(cluster, hub, &none).await?);
     }
     if !wanted.scaled_object {
-        deleted.extend(prune_optional::<ScaledObject>(cluster, hub, served, &none).await?);
+        deleted.extend(prune_third_party::<ScaledObject>(cluster, hub, served, &none).await?);
     }
     Ok(deleted)
 }
 
-/// Of a kind that the cluster does not know there is nothing. What may not be seen is left: hubs that do not ask for the kind
-/// must not wait for the right.
-async fn prune_optional<K: Optional>(
+/// Prunes a third-party kind, if the API server serves it. Skips a kind that the operator may not list: hubs that do
+/// not ask for the kind do not need the permission.
+async fn prune_third_party<K: ThirdPartyResource>(
     cluster: &Cluster,
     hub: &NotificationHub,
-    served: &Served,
+    served: &ServedKinds,
     wanted: &BTreeSet<String>,
-) -> Result<Vec<Change>, Error> {
-    if !served.has(K::KIND) {
+) -> Result<Vec<Change>, ChildError> {
+    if !served.contains(K::KIND) {
         return Ok(Vec::new());
     }
-    match listed::<K>(cluster, hub).await {
+    match list_children::<K>(cluster, hub).await {
         Err(error) if error.category() == "forbidden" => {
             tracing::warn!(hub = hub.name_any(), kind = %K::KIND, %error, "what is not wanted any more cannot be looked for");
             Ok(Vec::new())
@@ -86,14 +86,17 @@ async fn prune_kind<K: Kind>(
     cluster: &Cluster,
     hub: &NotificationHub,
     wanted: &BTreeSet<String>,
-) -> Result<Vec<Change>, Error> {
-    delete_unwanted(cluster, hub, wanted, listed::<K>(cluster, hub).await?).await
+) -> Result<Vec<Change>, ChildError> {
+    delete_unwanted(cluster, hub, wanted, list_children::<K>(cluster, hub).await?).await
 }
 
-async fn listed<K: Kind>(cluster: &Cluster, hub: &NotificationHub) -> Result<Vec<PartialObjectMeta<K>>, Error> {
+async fn list_children<K: Kind>(
+    cluster: &Cluster,
+    hub: &NotificationHub,
+) -> Result<Vec<PartialObjectMeta<K>>, ChildError> {
     let namespace = hub.namespace().unwrap_or_default();
-    let listed = cluster.list_metadata::<K>(&namespace, &labels::children_text(&hub.name_any())).await;
-    listed.map_err(|source| Error::new(title::<K>("list"), source))
+    let listed = cluster.list_metadata::<K>(&namespace, &labels::child_selector_text(&hub.name_any())).await;
+    listed.map_err(|source| ChildError::new(display_name::<K>("list"), source))
 }
 
 async fn delete_unwanted<K: Kind>(
@@ -101,20 +104,20 @@ async fn delete_unwanted<K: Kind>(
     hub: &NotificationHub,
     wanted: &BTreeSet<String>,
     listed: Vec<PartialObjectMeta<K>>,
-) -> Result<Vec<Change>, Error> {
+) -> Result<Vec<Change>, ChildError> {
     let mut deleted = Vec::new();
     let (namespace, uid) = (hub.namespace().unwrap_or_default(), hub.uid().unwrap_or_default());
     for child in listed {
         let is_wanted = child.metadata.uid.as_ref().is_none_or(|uid| wanted.contains(uid));
         let is_going = child.metadata.deletion_timestamp.is_some();
-        if is_wanted || is_going || !ownership::belongs_to(&child.metadata, &uid) {
+        if is_wanted || is_going || !ownership::is_controlled_by(&child.metadata, &uid) {
             continue;
         }
-        let object = title::<K>(&child.name_any());
-        if !cluster.rehearses() {
+        let object = display_name::<K>(&child.name_any());
+        if !cluster.is_dry_run() {
             tracing::info!(hub = hub.name_any(), namespace, object, "deleting what is not wanted any more");
         }
-        cluster.delete(&child).await.map_err(|source| Error::new(object.clone(), source))?;
+        cluster.delete(&child).await.map_err(|source| ChildError::new(object.clone(), source))?;
         deleted.push(Change { object, before: None, after: None });
     }
     Ok(deleted)

@@ -1,12 +1,13 @@
-//! What server-side apply cannot take back: an entry of a list that stands beside one of the operator's. No I/O.
+//! Builds a patch for what server-side apply cannot revert: a list entry that conflicts with one of the operator's. No I/O.
 //!
-//! The ports of Services and containers are merged by number. Somebody who edits a number makes another entry with the
-//! operator's name; the operator's own entry is added to it, and the API server refuses two of one name. It also refuses a
-//! variable with both a value and a reference, and a volume with two sources, which is what comes of an entry that was given
-//! another kind of content.
+//! The ports of Services and containers are merged by number. An edit of a number adds another entry with the
+//! operator's name; the operator's own entry is added to it, and the API server refuses two of one name. It also
+//! refuses a variable with both a value and a reference, and a volume with two sources, which is what comes of an entry
+//! that was given another kind of content.
 //!
-//! Only where the live object holds such an entry is there a patch. It takes those entries out and sets all that is wanted
-//! in one write: the API server takes the whole or nothing, and whatever else it refuses leaves what runs as it was.
+//! There is a patch only if the live object has such an entry. It deletes those entries and sets the whole desired
+//! object in one write: the API server accepts all of it or nothing, and any other refusal leaves the live object as it
+//! was.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
@@ -14,23 +15,23 @@ use serde_json::{Value, json};
 
 use crate::cluster::Kind;
 
-/// A strategic merge patch that makes `wanted` of `live`, if an entry of `live` keeps it from being applied.
+/// Returns a strategic merge patch from `live` to `wanted`, or `None` if no entry of `live` conflicts with the apply.
 pub(super) fn patch<K: Kind>(wanted: &K, live: &K) -> Option<Value> {
     let (mut wanted, live) = (serde_json::to_value(wanted).ok()?, serde_json::to_value(live).ok()?);
     let kind = K::kind(&());
     let found = if kind == kind_of::<Service>() {
-        take_out(&mut wanted["spec"], &live["spec"], "ports", "port", is_renumbered)
+        add_deletions(&mut wanted["spec"], &live["spec"], "ports", "port", is_renumbered)
     } else if kind == kind_of::<Deployment>() {
         let pod = "/spec/template/spec";
         let (wanted, live) = (wanted.pointer_mut(pod)?, live.pointer(pod)?);
-        let volumes = take_out(wanted, live, "volumes", "name", has_other_content);
+        let volumes = add_deletions(wanted, live, "volumes", "name", has_other_content);
         ["containers", "initContainers"].into_iter().fold(volumes, |found, list| {
             let containers = wanted.get_mut(list).and_then(Value::as_array_mut);
             containers.into_iter().flatten().fold(found, |found, container| {
                 let same = live[list].as_array().into_iter().flatten().find(|it| it["name"] == container["name"]);
                 let Some(same) = same else { return found };
-                let ports = take_out(container, same, "ports", "containerPort", is_renumbered);
-                let env = take_out(container, same, "env", "name", has_other_content);
+                let ports = add_deletions(container, same, "ports", "containerPort", is_renumbered);
+                let env = add_deletions(container, same, "env", "name", has_other_content);
                 found || ports || env
             })
         })
@@ -40,8 +41,8 @@ pub(super) fn patch<K: Kind>(wanted: &K, live: &K) -> Option<Value> {
     found.then_some(wanted)
 }
 
-/// Adds to a list of `wanted` what takes the entries of `live` out that are in the way, and tells whether there are any.
-fn take_out(
+/// Adds deletions of the conflicting entries of `live` to a list of `wanted`. Returns whether there are any.
+fn add_deletions(
     wanted: &mut Value,
     live: &Value,
     list: &str,

@@ -1,4 +1,4 @@
-//! Step 6: writes the status, if it differs, and publishes what has changed.
+//! Step 6: writes the status if it has changed, and publishes Events for changed conditions.
 
 use kube::runtime::events::EventType;
 use kube::{Resource, ResourceExt};
@@ -7,41 +7,45 @@ use notification_hub_crds::v1alpha1::NotificationHubStatus;
 use serde_json::{Value, json};
 
 use crate::cluster::{CallError, Cluster};
-use crate::conditions::{self, Seen};
+use crate::conditions::{self, ObservedState};
 use crate::context::Context;
 use crate::schema;
 
-/// Why the status could not be written.
+/// Error of writing the status.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct Error(#[from] CallError);
+pub struct StatusError(#[from] CallError);
 
-impl Error {
+impl StatusError {
     /// What kind of failure it was.
     pub fn category(&self) -> &'static str {
         self.0.category()
     }
 
-    /// Whether the resource was newer than what this pass had seen: another pass is due, and nothing is wrong.
+    /// Whether the resource has changed since this reconcile read it. Another reconcile is due, and nothing is wrong.
     pub fn is_stale(&self) -> bool {
         self.0.is_conflict()
     }
 }
 
-/// Writes what the status of `hub` should be, unless it is so already.
-pub async fn write(context: &Context, hub: &NotificationHub, seen: &Seen) -> Result<(), Error> {
-    write_status(context, hub, conditions::status(hub, seen, context.clock.now())).await
+/// Writes the status of `hub`, unless it is up to date.
+pub async fn write(context: &Context, hub: &NotificationHub, observed: &ObservedState) -> Result<(), StatusError> {
+    write_status(context, hub, conditions::status(hub, observed, context.clock.now())).await
 }
 
-/// Writes that a pass over `hub` fails. If that fails too, the log has to do.
-pub async fn write_failure(context: &Context, hub: &NotificationHub, failure: &super::Error) {
+/// Writes the failure of a reconcile into the status of `hub`. Logs a failure of this write.
+pub async fn write_failure(context: &Context, hub: &NotificationHub, failure: &super::ReconcileError) {
     let status = conditions::failed_status(hub, failure.to_string(), context.clock.now());
     if let Err(error) = write_status(context, hub, status).await {
         tracing::warn!(hub = hub.name_any(), namespace = hub.namespace(), %error, "status cannot be written");
     }
 }
 
-async fn write_status(context: &Context, hub: &NotificationHub, status: NotificationHubStatus) -> Result<(), Error> {
+async fn write_status(
+    context: &Context,
+    hub: &NotificationHub,
+    status: NotificationHubStatus,
+) -> Result<(), StatusError> {
     context.metrics.set_conditions(&hub.namespace().unwrap_or_default(), &hub.name_any(), &status.conditions);
     if hub.status.as_ref() == Some(&status) {
         return Ok(());
@@ -60,13 +64,13 @@ async fn write_status(context: &Context, hub: &NotificationHub, status: Notifica
     Ok(())
 }
 
-/// Applies a status, as far as the definition that is installed has its fields: it may be older than this operator.
+/// Applies a status, without the fields that the installed CRD lacks: it may be older than this operator.
 async fn apply(cluster: &Cluster, hub: &NotificationHub, mut patch: Value) -> Result<(), CallError> {
     let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
     match cluster.apply_status(&namespace, &name, &patch).await {
         Err(error) if error.is_undeclared_field() => {
             let served = cluster.served_schema().await?.unwrap_or_default();
-            schema::keep(&mut patch["status"], &served["properties"]["status"]);
+            schema::retain_known_fields(&mut patch["status"], &served["properties"]["status"]);
             cluster.apply_status(&namespace, &name, &patch).await.map(drop)
         }
         result => result.map(drop),

@@ -1,11 +1,11 @@
-//! Step 2: from a resource and what it refers to, to a hub that can be built, or to everything that is wrong. Pure.
+//! Step 2: validates a resource and the objects that it refers to, and reports all problems at once. No I/O.
 
 mod backplane;
 mod generate;
+mod networking;
 mod scale;
 mod secret_value;
 mod source;
-mod surroundings;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -14,33 +14,33 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::Auth;
 
-use super::dereference::{Fetched, Kept, Secrets, Stored};
-use crate::build::{Understood, understand};
+use super::dereference::{FetchedReferences, ManagedSecret, Secrets, StoredKeys};
+use crate::build::{ParsedPodTemplate, parse_pod_template};
 use crate::conditions::{Findings, Problem};
 use crate::keys;
 use crate::model::backplane::Backplane;
 use crate::model::defaults::Defaults;
 use crate::model::names::HubName;
-use crate::model::{Tokens, ValidatedHub, labels};
-use crate::optional::Served;
+use crate::model::{TokenSettings, ValidatedHub, labels};
+use crate::third_party::ServedKinds;
 
-/// A hub that can be built.
+/// Result of a successful validation.
 #[derive(Debug)]
-pub struct Checked {
+pub struct Validation {
     /// The hub.
     pub hub: ValidatedHub,
-    /// What of its spec was left out: nothing is in the way.
+    /// Parts of its spec that were left out. Nothing in it blocks the hub.
     pub findings: Findings,
 }
 
-/// Checks everything, and reports everything that is wrong at once.
+/// Validates a resource. The error has all problems at once.
 pub fn validate(
     hub: &NotificationHub,
-    fetched: Fetched,
+    fetched: FetchedReferences,
     defaults: &Defaults,
-    served: &Served,
-) -> Result<Checked, Findings> {
-    let mut findings = Findings { unserved: surroundings::unserved(&hub.spec, served), ..Findings::default() };
+    served: &ServedKinds,
+) -> Result<Validation, Findings> {
+    let mut findings = Findings { unserved: networking::unserved(&hub.spec, served), ..Findings::default() };
     let source = source::check(&hub.spec.source, &fetched.secrets, &mut findings);
     let redis = hub.spec.backplane.as_ref().map(|backplane| &backplane.redis);
     let redis = redis.and_then(|redis| backplane::redis(redis, &fetched.secrets, &mut findings));
@@ -48,7 +48,7 @@ pub fn validate(
     let rollouts = backplane::rollouts(&hub.spec, &mut findings);
     let mut wrong = |reason, message: String| findings.spec.push(Problem { reason, message });
 
-    // The rules of the definition say these too; a resource may be older than the rules.
+    // The CRD's rules check these too, but a resource may be older than the rules.
     let name = HubName::parse(&hub.name_any());
     let owner = hub.controller_owner_ref(&());
     if name.is_none() {
@@ -60,7 +60,7 @@ pub fn validate(
     }
     let required = name.as_ref().zip(source.as_ref()).map(|(name, source)| labels::required(name, source));
     let required = required.unwrap_or_default();
-    let template = hub.spec.pod_template.as_ref().map(|written| understand(written, &required)).transpose();
+    let template = hub.spec.pod_template.as_ref().map(|written| parse_pod_template(written, &required)).transpose();
     let template = template.unwrap_or_else(|message| {
         wrong(Reason::InvalidPodTemplate, message);
         None
@@ -71,9 +71,9 @@ pub fn validate(
         keys.secret_ref.name.clone()
     });
     let policy = generate.as_ref().and_then(|generate| generate::policy(generate, &mut findings));
-    let stored = fetched.generated.and_then(|kept| ours(kept, &mut findings));
-    let generated = policy.zip(stored).map(|(policy, Stored { ring, at })| keys::plan(ring, policy, at));
-    let token_key = fetched.token_key.and_then(|kept| ours(kept, &mut findings));
+    let stored = fetched.generated.and_then(|kept| owned_or_conflict(kept, &mut findings));
+    let generated = policy.zip(stored).map(|(policy, StoredKeys { ring, at })| keys::plan_rotation(ring, policy, at));
+    let token_key = fetched.token_key.and_then(|kept| owned_or_conflict(kept, &mut findings));
     let backplane = redis.zip(token_key).zip(rollouts).map(|((redis, token_key), (drain, max_surge))| Backplane {
         redis,
         token_key,
@@ -82,12 +82,12 @@ pub fn validate(
     });
 
     let (Some(name), Some(source), Some(scale), Some(owner), false) =
-        (name, source, scale, owner, findings.are_in_the_way())
+        (name, source, scale, owner, findings.is_blocking())
     else {
         return Err(findings);
     };
     let image = hub.spec.image.clone().unwrap_or_default();
-    let pod_template = template.map(|Understood { template, dropped }| {
+    let pod_template = template.map(|ParsedPodTemplate { template, dropped }| {
         findings.dropped = dropped;
         template
     });
@@ -95,14 +95,14 @@ pub fn validate(
         name,
         namespace: hub.namespace().unwrap_or_default(),
         owner,
-        inherited: defaults.inheritance.of(hub),
+        inherited: defaults.inheritance.inherited_by_children(hub),
         scale,
-        image: defaults.image.with(&image),
+        image: defaults.image.with_overrides(&image),
         pull_policy: image.pull_policy,
         pull_secrets: image.pull_secrets.into_iter().map(|secret| secret.name).collect(),
         source,
         backplane,
-        tokens: Tokens {
+        tokens: TokenSettings {
             authority: authority.clone(),
             issuer: issuer.clone(),
             audiences: audiences.clone(),
@@ -111,20 +111,20 @@ pub fn validate(
         catch_up: hub.spec.catch_up.clone().unwrap_or_default(),
         limits: hub.spec.limits.clone().unwrap_or_default(),
         log: hub.spec.log.clone().unwrap_or_default(),
-        surroundings: surroundings::of(&hub.spec, served),
+        networking: networking::from_spec(&hub.spec, served),
         installation_id: hub.spec.installation_id.clone(),
         generated,
         signing_keys,
         pod_template,
     };
-    Ok(Checked { hub: validated, findings })
+    Ok(Validation { hub: validated, findings })
 }
 
-/// What the operator keeps, unless somebody else's Secret has its name.
-fn ours<T>(kept: Kept<T>, findings: &mut Findings) -> Option<T> {
+/// Returns the content of a managed Secret, or records a conflict and returns `None` if the hub does not own it.
+fn owned_or_conflict<T>(kept: ManagedSecret<T>, findings: &mut Findings) -> Option<T> {
     match kept {
-        Kept::Ours(secret) => Some(secret),
-        Kept::Foreign(name) => {
+        ManagedSecret::Owned(secret) => Some(secret),
+        ManagedSecret::NotOwned(name) => {
             findings.conflicts.push(format!("Secret {name}"));
             None
         }
@@ -142,7 +142,7 @@ fn check_signing_keys(name: &str, secrets: &Secrets, findings: &mut Findings) {
         wrong(Reason::InvalidKey, format!("auth.signingKeys: Secret {name} has no key: no entry is called {expected}"));
     }
     for (entry, ByteString(content)) in keys {
-        if let Err(problem) = keys::check(entry, content) {
+        if let Err(problem) = keys::check_entry(entry, content) {
             wrong(Reason::InvalidKey, format!("auth.signingKeys: Secret {name}, entry {entry}: it {problem}"));
         }
     }

@@ -32,14 +32,14 @@ const QUIETED_MODULE: &str = "kube_client::client=error";
 
 /// Begins logging. Only once per process.
 pub fn init(filter: EnvFilter, format: LogFormat) {
-    let colours = std::io::stderr().is_terminal();
+    let colors = std::io::stderr().is_terminal();
     let filter = match QUIETED_MODULE.parse() {
         Ok(directive) => filter.add_directive(directive),
         Err(_) => filter,
     };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(colours)
+        .with_ansi(colors)
         // It would complain with `eprintln!`, which panics if standard error is closed.
         .log_internal_errors(false)
         .with_writer(std::io::stderr);

@@ -12,9 +12,9 @@ use prometheus::{
 /// The name of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricName {
-    /// Passes by their outcome, and failed ones by step and category.
+    /// Reconciles by outcome, and failed ones by step and category.
     Reconciles,
-    /// How long a pass takes.
+    /// Duration of a reconcile.
     ReconcileSeconds,
     /// Watches that failed and were begun again.
     WatchFailures,
@@ -58,7 +58,7 @@ impl MetricName {
     }
 }
 
-/// How a pass ends that does not fail.
+/// Outcomes of a reconcile that does not fail.
 pub const OUTCOMES: [&str; 4] = ["applied", "blocked", "refused", "paused"];
 
 /// The operator's metrics.
@@ -130,9 +130,9 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// A pass begins.
-    pub fn reconcile_started(&self) -> Timer<'_> {
-        Timer { metrics: self, started: Instant::now() }
+    /// Starts the timer of a reconcile.
+    pub fn reconcile_started(&self) -> ReconcileTimer<'_> {
+        ReconcileTimer { metrics: self, started: Instant::now() }
     }
 
     /// A watch failed.
@@ -150,9 +150,9 @@ impl Metrics {
         self.scrape_failures.inc();
     }
 
-    /// Whether this process leads.
-    pub fn leads(&self, leads: bool) {
-        self.leader.set(leads.into());
+    /// Sets whether this process leads.
+    pub fn set_leader(&self, is_leader: bool) {
+        self.leader.set(is_leader.into());
     }
 
     /// What the conditions of a hub say now.
@@ -179,20 +179,20 @@ impl Metrics {
     }
 }
 
-/// Measures one pass.
+/// Timer of one reconcile.
 #[must_use]
-pub struct Timer<'a> {
+pub struct ReconcileTimer<'a> {
     metrics: &'a Metrics,
     started: Instant,
 }
 
-impl Timer<'_> {
-    /// The pass is over, with this outcome: one of [`OUTCOMES`].
+impl ReconcileTimer<'_> {
+    /// Records a reconcile that ended with this outcome: one of [`OUTCOMES`].
     pub fn finished(self, outcome: &str) {
         self.count([outcome, "", ""]);
     }
 
-    /// The pass failed, at a step and with a category of failures.
+    /// Records a reconcile that failed at a step with a category of failures.
     pub fn failed(self, step: &str, category: &str) {
         self.count(["failed", step, category]);
     }

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body as KubeBody;
-use notification_hub_operator::optional::OptionalKind;
+use notification_hub_operator::third_party::ThirdPartyKind;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -147,14 +147,14 @@ impl FakeApi {
     }
 
     /// Installs an optional kind.
-    pub fn install(&self, kind: OptionalKind) {
+    pub fn install(&self, kind: ThirdPartyKind) {
         let resource = kind.resource();
         let path = format!("/apis/{}", resource.api_version);
         self.state().installed.entry(path).or_default().insert(resource.plural);
     }
 
     /// Takes every kind of its group and version away.
-    pub fn uninstall(&self, kind: OptionalKind) {
+    pub fn uninstall(&self, kind: ThirdPartyKind) {
         self.state().installed.remove(&format!("/apis/{}", kind.resource().api_version));
     }
 
@@ -373,8 +373,8 @@ impl FakeApi {
 
 /// The schema of the present definition.
 pub fn present_schema() -> Value {
-    let definition = notification_hub_crds::definition::definition().expect("a definition");
-    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+    let crd = notification_hub_crds::crd::crd_json().expect("a definition");
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
 /// As a real server, which does not take an apply with other fields.

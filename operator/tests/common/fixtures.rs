@@ -1,4 +1,4 @@
-//! Resources, and a process around a pass.
+//! Resources, and the context of a process for a reconcile.
 
 use std::sync::Arc;
 
@@ -113,7 +113,7 @@ pub fn secret(name: &str, entries: &[(&str, &str)]) -> Value {
 
 /// A process's context, without an election.
 pub fn context(api: &FakeApi) -> Arc<Context> {
-    context_led_by(api, Leadership::Alone)
+    context_led_by(api, Leadership::NoElection)
 }
 
 /// A process's context.
@@ -128,23 +128,27 @@ pub fn defaults() -> Defaults {
     Defaults { image, inheritance: Inheritance::default() }
 }
 
-/// A pass over the hub `vault`.
-pub async fn passed(api: &FakeApi) {
-    pass(api, &context(api), "vault").await.expect("a pass");
+/// Reconciles the hub `vault` once, in a process of its own.
+pub async fn reconcile_vault(api: &FakeApi) {
+    reconcile_once(api, &context(api), "vault").await.expect("a reconcile");
 }
 
-/// A pass over the hub `vault`, a rollout of its pods, and a pass that sees them.
+/// Reconciles the hub `vault`, rolls out its pods, and reconciles it again.
 pub async fn settled(api: &FakeApi) {
-    passed(api).await;
+    reconcile_vault(api).await;
     roll_out(api, "vault");
-    passed(api).await;
+    reconcile_vault(api).await;
 }
 
-/// One pass over the resource as it is now.
-pub async fn pass(api: &FakeApi, context: &Arc<Context>, name: &str) -> Result<Action, reconcile::Error> {
+/// Reconciles the resource once, as it is now.
+pub async fn reconcile_once(
+    api: &FakeApi,
+    context: &Arc<Context>,
+    name: &str,
+) -> Result<Action, reconcile::ReconcileError> {
     let object = api.get(&key(HUBS, name)).expect("the resource");
     let guarded: DeserializeGuard<NotificationHub> = serde_json::from_value(object).expect("metadata at least");
-    controller::pass(Arc::new(guarded), context.clone()).await
+    controller::reconcile(Arc::new(guarded), context.clone()).await
 }
 
 /// A condition's `status` and `reason`.
@@ -160,7 +164,7 @@ pub fn message(api: &FakeApi, name: &str, kind: &str) -> String {
 }
 
 /// Whether a condition has this `status` and `reason`.
-pub fn is(api: &FakeApi, name: &str, kind: &str, expected: (&str, &str)) -> bool {
+pub fn has_condition(api: &FakeApi, name: &str, kind: &str, expected: (&str, &str)) -> bool {
     find_condition(api, name, kind).is_some_and(|found| found["status"] == expected.0 && found["reason"] == expected.1)
 }
 

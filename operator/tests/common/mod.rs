@@ -1,4 +1,4 @@
-//! What the tests share: an API server in memory, resources, and a process's worth of context around a pass.
+//! Shared by the tests: an API server in memory, resources, and the context of a process for a reconcile.
 
 pub mod fake_api;
 pub mod fixtures;

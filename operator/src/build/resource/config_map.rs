@@ -2,17 +2,17 @@
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use crate::build::{LOG_LEVEL, metadata};
+use crate::build::{LOG_LEVEL_FILE, metadata};
 use crate::model::ValidatedHub;
 
-/// How much is written if the spec does not say.
-const LEVEL: &str = "info";
+/// Log level of a spec that does not set one.
+const DEFAULT_LOG_LEVEL: &str = "info";
 
 pub(in crate::build) fn build(hub: &ValidatedHub) -> ConfigMap {
-    let level = hub.log.level.as_deref().unwrap_or(LEVEL);
+    let level = hub.log.level.as_deref().unwrap_or(DEFAULT_LOG_LEVEL);
     ConfigMap {
-        metadata: metadata::of(hub, hub.name.as_str()),
-        data: Some([(LOG_LEVEL.to_owned(), level.to_owned())].into()),
+        metadata: metadata::for_child(hub, hub.name.as_str()),
+        data: Some([(LOG_LEVEL_FILE.to_owned(), level.to_owned())].into()),
         ..ConfigMap::default()
     }
 }

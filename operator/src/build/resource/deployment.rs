@@ -1,26 +1,26 @@
-//! The Deployment of the hub's pods. Pure.
+//! The Deployment of the hub's pods. No I/O.
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::build::{metadata, overrides, pod};
+use crate::build::{metadata, pod, pod_template};
 use crate::model::{ValidatedHub, labels};
 
-/// Old ReplicaSets that are kept: to look at, or to go back to by hand while a hub is paused. Otherwise the next pass would take
-/// `kubectl rollout undo` back.
-const REVISIONS: i32 = 3;
+/// Number of old ReplicaSets that are kept to inspect, or to return to by hand while a hub is paused. Unless it is
+/// paused, the next reconcile reverts `kubectl rollout undo`.
+const REVISION_HISTORY_LIMIT: i32 = 3;
 
 /// The Deployment, or what is wrong with the merged pod template.
 pub(in crate::build) fn build(hub: &ValidatedHub, config: &str) -> Result<Deployment, Vec<String>> {
     let selector = labels::selector(&hub.name);
-    let template = overrides::merge(pod::template(hub, config), hub.pod_template.clone())?;
+    let template = pod_template::merge(pod::template(hub, config), hub.pod_template.clone())?;
     let max_surge = hub.backplane.as_ref().map_or(IntOrString::Int(1), |backplane| backplane.max_surge.clone());
     Ok(Deployment {
-        metadata: metadata::of(hub, hub.name.as_str()),
+        metadata: metadata::for_child(hub, hub.name.as_str()),
         spec: Some(DeploymentSpec {
-            replicas: Some(hub.scale.first()),
-            revision_history_limit: Some(REVISIONS),
+            replicas: Some(hub.scale.initial_replicas()),
+            revision_history_limit: Some(REVISION_HISTORY_LIMIT),
             selector: LabelSelector { match_labels: Some(selector), ..LabelSelector::default() },
             // New pods are ready before old ones end: nobody is without a hub.
             strategy: Some(DeploymentStrategy {

@@ -1,4 +1,4 @@
-//! The HorizontalPodAutoscaler. Pure.
+//! The HorizontalPodAutoscaler. No I/O.
 
 use k8s_openapi::api::autoscaling::v2::{
     ContainerResourceMetricSource, CrossVersionObjectReference, HPAScalingPolicy, HPAScalingRules,
@@ -9,16 +9,16 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::build::metadata;
 use crate::model::scale::{Autoscaling, Target};
-use crate::model::{CONTAINER, ValidatedHub};
+use crate::model::{HUB_CONTAINER, ValidatedHub};
 
-/// The hub's metric of open connections.
-const CONNECTIONS: &str = "notification_hub_connections";
+/// Name of the hub's metric of open connections.
+const CONNECTIONS_METRIC: &str = "notification_hub_connections";
 
-/// How long fewer pods have to be enough before the first goes.
-const CALM_SECONDS: i32 = 300;
+/// Stabilization window of scale-down, in seconds.
+const STABILIZATION_WINDOW_SECONDS: i32 = 300;
 
-/// In a minute a tenth of the pods may go, but always one.
-const TAKEN_IN_A_MINUTE: [(&str, i32); 2] = [("Pods", 1), ("Percent", 10)];
+/// Pods that scale-down may remove per minute: the larger of one pod and 10 percent.
+const SCALE_DOWN_PER_MINUTE: [(&str, i32); 2] = [("Pods", 1), ("Percent", 10)];
 
 pub(in crate::build) fn build(
     hub: &ValidatedHub,
@@ -26,17 +26,17 @@ pub(in crate::build) fn build(
     targets: &[Target],
 ) -> HorizontalPodAutoscaler {
     HorizontalPodAutoscaler {
-        metadata: metadata::of(hub, hub.name.as_str()),
+        metadata: metadata::for_child(hub, hub.name.as_str()),
         spec: Some(HorizontalPodAutoscalerSpec {
             scale_target_ref: CrossVersionObjectReference {
                 api_version: Some("apps/v1".to_owned()),
                 kind: "Deployment".to_owned(),
                 name: hub.name.to_string(),
             },
-            min_replicas: Some(autoscaling.least),
-            max_replicas: autoscaling.most,
+            min_replicas: Some(autoscaling.min_replicas),
+            max_replicas: autoscaling.max_replicas,
             metrics: Some(targets.iter().map(metric).collect()),
-            behavior: Some(behavior()),
+            behavior: Some(scaling_behavior()),
         }),
         ..HorizontalPodAutoscaler::default()
     }
@@ -47,7 +47,7 @@ fn metric(target: &Target) -> MetricSpec {
         Target::Connections(count) => MetricSpec {
             type_: "Pods".to_owned(),
             pods: Some(PodsMetricSource {
-                metric: MetricIdentifier { name: CONNECTIONS.to_owned(), selector: None },
+                metric: MetricIdentifier { name: CONNECTIONS_METRIC.to_owned(), selector: None },
                 target: MetricTarget {
                     type_: "AverageValue".to_owned(),
                     average_value: Some(Quantity(count.to_string())),
@@ -60,7 +60,7 @@ fn metric(target: &Target) -> MetricSpec {
         Target::Cpu(percent) => MetricSpec {
             type_: "ContainerResource".to_owned(),
             container_resource: Some(ContainerResourceMetricSource {
-                container: CONTAINER.to_owned(),
+                container: HUB_CONTAINER.to_owned(),
                 name: "cpu".to_owned(),
                 target: MetricTarget {
                     type_: "Utilization".to_owned(),
@@ -73,14 +73,15 @@ fn metric(target: &Target) -> MetricSpec {
     }
 }
 
-/// Pods go slowly: whoever loses one has to connect again.
-pub(super) fn behavior() -> HorizontalPodAutoscalerBehavior {
+/// Returns the scaling behavior. Scale-up is immediate. Scale-down is slow, because each removed pod makes its clients
+/// reconnect.
+pub(super) fn scaling_behavior() -> HorizontalPodAutoscalerBehavior {
     let policy = |(type_, value): (&str, i32)| HPAScalingPolicy { type_: type_.to_owned(), value, period_seconds: 60 };
     HorizontalPodAutoscalerBehavior {
         scale_down: Some(HPAScalingRules {
-            stabilization_window_seconds: Some(CALM_SECONDS),
+            stabilization_window_seconds: Some(STABILIZATION_WINDOW_SECONDS),
             select_policy: Some("Max".to_owned()),
-            policies: Some(TAKEN_IN_A_MINUTE.map(policy).into()),
+            policies: Some(SCALE_DOWN_PER_MINUTE.map(policy).into()),
             ..HPAScalingRules::default()
         }),
         scale_up: None,

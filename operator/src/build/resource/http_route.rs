@@ -1,10 +1,10 @@
-//! The HTTPRoute: a way to the hub through a Gateway. Pure.
+//! The HTTPRoute, which exposes the hub through a Gateway. No I/O.
 
 use notification_hub_crds::v1alpha1::ExposeHttpRoute;
 
 use crate::build::{metadata, ports};
 use crate::model::ValidatedHub;
-use crate::optional::{BackendRef, HttpRoute, HttpRouteMatch, HttpRoutePath, HttpRouteRule, HttpRouteSpec};
+use crate::third_party::{BackendRef, HttpRoute, HttpRouteMatch, HttpRoutePath, HttpRouteRule, HttpRouteSpec};
 
 pub(in crate::build) fn build(hub: &ValidatedHub, asked: &ExposeHttpRoute) -> HttpRoute {
     let prefix =
@@ -14,7 +14,7 @@ pub(in crate::build) fn build(hub: &ValidatedHub, asked: &ExposeHttpRoute) -> Ht
         backend_refs: vec![BackendRef { name: hub.name.to_string(), port: ports::PUBLIC }],
     };
     HttpRoute {
-        metadata: metadata::with(hub, hub.name.as_str(), &asked.labels, &asked.annotations),
+        metadata: metadata::for_child_with(hub, hub.name.as_str(), &asked.labels, &asked.annotations),
         spec: HttpRouteSpec {
             parent_refs: asked.parent_refs.clone(),
             hostnames: asked.hostnames.clone(),

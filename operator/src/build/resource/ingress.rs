@@ -1,4 +1,4 @@
-//! The Ingress: a way to the hub from outside the cluster. Pure.
+//! The Ingress, which exposes the hub outside the cluster. No I/O.
 
 use k8s_openapi::api::networking::v1::{
     HTTPIngressPath, HTTPIngressRuleValue, Ingress, IngressBackend, IngressRule, IngressServiceBackend, IngressSpec,
@@ -31,7 +31,7 @@ pub(in crate::build) fn build(hub: &ValidatedHub, asked: &ExposeIngress) -> Ingr
         secret_name: Some(secret.clone()),
     });
     Ingress {
-        metadata: metadata::with(hub, hub.name.as_str(), &asked.labels, &asked.annotations),
+        metadata: metadata::for_child_with(hub, hub.name.as_str(), &asked.labels, &asked.annotations),
         spec: Some(IngressSpec {
             ingress_class_name: asked.class_name.clone(),
             rules: Some(vec![rule]),

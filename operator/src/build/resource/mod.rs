@@ -1,4 +1,4 @@
-//! One file per kind of object. Pure.
+//! One file per kind of object. No I/O.
 
 pub(super) mod config_map;
 pub(super) mod deployment;

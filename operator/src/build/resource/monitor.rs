@@ -1,4 +1,4 @@
-//! ServiceMonitor and PodMonitor: by which Prometheus finds the metrics of every pod. Pure.
+//! ServiceMonitor and PodMonitor, with which Prometheus finds the metrics of every pod. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use notification_hub_crds::v1alpha1::Monitor;
 
 use crate::build::{metadata, ports};
 use crate::model::{ValidatedHub, labels};
-use crate::optional::{Endpoint, PodMonitor, PodMonitorSpec, ServiceMonitor, ServiceMonitorSpec};
+use crate::third_party::{Endpoint, PodMonitor, PodMonitorSpec, ServiceMonitor, ServiceMonitorSpec};
 
-/// Finds the Service of metrics, the only one of the hub's with a port of that name.
-pub(in crate::build) fn of_service(hub: &ValidatedHub, asked: &Monitor) -> ServiceMonitor {
+/// Returns the ServiceMonitor of the metrics Service, the only Service of the hub with a port of that name.
+pub(in crate::build) fn service_monitor(hub: &ValidatedHub, asked: &Monitor) -> ServiceMonitor {
     ServiceMonitor {
-        metadata: metadata::with(hub, hub.name.as_str(), &asked.labels, &BTreeMap::new()),
+        metadata: metadata::for_child_with(hub, hub.name.as_str(), &asked.labels, &BTreeMap::new()),
         spec: ServiceMonitorSpec { selector: selector(hub), endpoints: vec![endpoint(asked)] },
     }
 }
 
-pub(in crate::build) fn of_pods(hub: &ValidatedHub, asked: &Monitor) -> PodMonitor {
+pub(in crate::build) fn pod_monitor(hub: &ValidatedHub, asked: &Monitor) -> PodMonitor {
     PodMonitor {
-        metadata: metadata::with(hub, hub.name.as_str(), &asked.labels, &BTreeMap::new()),
+        metadata: metadata::for_child_with(hub, hub.name.as_str(), &asked.labels, &BTreeMap::new()),
         spec: PodMonitorSpec { selector: selector(hub), pod_metrics_endpoints: vec![endpoint(asked)] },
     }
 }

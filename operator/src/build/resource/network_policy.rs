@@ -1,4 +1,4 @@
-//! The NetworkPolicy: who may reach the hub's pods. What they connect to is left open. Pure.
+//! The NetworkPolicy, which restricts connections to the hub's pods. Egress is not restricted. No I/O.
 
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
@@ -7,16 +7,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::build::{metadata, ports};
-use crate::model::{ValidatedHub, labels, surroundings};
+use crate::model::{ValidatedHub, labels, networking};
 
-pub(in crate::build) fn build(hub: &ValidatedHub, asked: &surroundings::NetworkPolicy) -> NetworkPolicy {
+pub(in crate::build) fn build(hub: &ValidatedHub, asked: &networking::SenderPolicy) -> NetworkPolicy {
     // Metrics too from anywhere: a policy that blocks them is noticed too late.
     let mut rules = vec![rule(&[ports::PUBLIC, ports::ADMIN], None)];
     if hub.source.is_direct() {
         rules.push(rule(&[ports::INTERNAL], Some(asked.senders.clone())));
     }
     NetworkPolicy {
-        metadata: metadata::of(hub, hub.name.as_str()),
+        metadata: metadata::for_child(hub, hub.name.as_str()),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(LabelSelector {
                 match_labels: Some(labels::selector(&hub.name)),
@@ -29,7 +29,7 @@ pub(in crate::build) fn build(hub: &ValidatedHub, asked: &surroundings::NetworkP
     }
 }
 
-/// Lets peers reach ports; without peers anybody.
+/// Returns a rule that lets peers connect to ports. `None` means all peers.
 fn rule(ports: &[i32], from: Option<Vec<NetworkPolicyPeer>>) -> NetworkPolicyIngressRule {
     let port = |number: &i32| NetworkPolicyPort {
         port: Some(IntOrString::Int(*number)),

@@ -1,4 +1,4 @@
-//! The PodDisruptionBudget: nodes are emptied one pod of the hub after another. Pure.
+//! The PodDisruptionBudget: drained nodes evict one pod of the hub at a time. No I/O.
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -7,10 +7,10 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::build::metadata;
 use crate::model::{ValidatedHub, labels};
 
-/// None for a hub of one pod, whose node could never be emptied otherwise.
+/// Returns the PodDisruptionBudget, or `None` for a hub of one pod, whose node could otherwise never be drained.
 pub(in crate::build) fn build(hub: &ValidatedHub) -> Option<PodDisruptionBudget> {
-    (hub.scale.most() > 1).then(|| PodDisruptionBudget {
-        metadata: metadata::of(hub, hub.name.as_str()),
+    (hub.scale.max_replicas() > 1).then(|| PodDisruptionBudget {
+        metadata: metadata::for_child(hub, hub.name.as_str()),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(IntOrString::Int(1)),
             selector: Some(LabelSelector {

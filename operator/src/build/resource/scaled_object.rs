@@ -1,43 +1,45 @@
-//! The ScaledObject, by which KEDA decides how many pods there are. Pure.
+//! The ScaledObject, with which KEDA scales the hub. No I/O.
 
 use serde_json::{Value, json};
 
-use super::horizontal_pod_autoscaler::behavior;
-use crate::build::{CONNECTION_STRING, metadata};
-use crate::model::scale::{Autoscaling, DEFAULT_CPU};
+use super::horizontal_pod_autoscaler::scaling_behavior;
+use crate::build::{CONNECTION_STRING_VARIABLE, metadata};
+use crate::model::scale::{Autoscaling, DEFAULT_CPU_PERCENT};
 use crate::model::source::{AzureQueue, Credential, Source};
-use crate::model::{CONTAINER, ValidatedHub};
-use crate::optional::{Advanced, HpaConfig, ScaleTarget, ScaledObject, ScaledObjectSpec};
+use crate::model::{HUB_CONTAINER, ValidatedHub};
+use crate::third_party::{Advanced, HpaConfig, ScaleTarget, ScaledObject, ScaledObjectSpec};
 
-/// How many notifications may wait for each pod, if the spec gives no triggers.
-const WAITING: u32 = 1000;
+/// Queue length per pod that KEDA targets if the spec gives no triggers.
+const DEFAULT_QUEUE_LENGTH: u32 = 1000;
 
 pub(in crate::build) fn build(hub: &ValidatedHub, autoscaling: &Autoscaling, triggers: &[Value]) -> ScaledObject {
     ScaledObject {
-        metadata: metadata::of(hub, hub.name.as_str()),
+        metadata: metadata::for_child(hub, hub.name.as_str()),
         spec: ScaledObjectSpec {
             scale_target_ref: ScaleTarget { name: hub.name.to_string() },
-            min_replica_count: autoscaling.least,
-            max_replica_count: autoscaling.most,
-            triggers: if triggers.is_empty() { vec![by_default(&hub.source)] } else { triggers.to_vec() },
-            advanced: Advanced { horizontal_pod_autoscaler_config: HpaConfig { behavior: Some(behavior()) } },
+            min_replica_count: autoscaling.min_replicas,
+            max_replica_count: autoscaling.max_replicas,
+            triggers: if triggers.is_empty() { vec![default_trigger(&hub.source)] } else { triggers.to_vec() },
+            advanced: Advanced { horizontal_pod_autoscaler_config: HpaConfig { behavior: Some(scaling_behavior()) } },
         },
     }
 }
 
-/// The length of the queue, if KEDA can ask for it as the hub does; else how busy the pods are. KEDA takes texts only.
-fn by_default(source: &Source) -> Value {
+/// Returns the trigger of a spec without triggers: the length of the queue if KEDA can read it with a connection
+/// string, else CPU utilization. KEDA takes strings only.
+fn default_trigger(source: &Source) -> Value {
     match source {
         Source::AzureQueue(AzureQueue { name, credential: Credential::ConnectionString(_), .. }) => json!({
             "type": "azure-queue",
             "metadata": {
-                "queueName": name, "queueLength": WAITING.to_string(), "connectionFromEnv": CONNECTION_STRING,
+                "queueName": name, "queueLength": DEFAULT_QUEUE_LENGTH.to_string(),
+                "connectionFromEnv": CONNECTION_STRING_VARIABLE,
             },
         }),
         Source::AzureQueue(_) | Source::Direct => json!({
             "type": "cpu",
             "metricType": "Utilization",
-            "metadata": { "value": DEFAULT_CPU.to_string(), "containerName": CONTAINER },
+            "metadata": { "value": DEFAULT_CPU_PERCENT.to_string(), "containerName": HUB_CONTAINER },
         }),
     }
 }

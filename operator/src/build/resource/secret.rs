@@ -1,4 +1,4 @@
-//! The Secrets that the operator makes: with the generated keys, and with the key that replicas share. Pure.
+//! The Secrets of a hub: the generated keys, and the connection token key that replicas share. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::build::{KeySecret, metadata};
-use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, Plan};
+use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, RotationPlan};
 use crate::model::ValidatedHub;
 
-/// The keys that sign tokens.
-pub(in crate::build) fn jwt(hub: &ValidatedHub, plan: &Plan) -> KeySecret {
+/// Returns the Secret of the keys that sign tokens.
+pub(in crate::build) fn jwt(hub: &ValidatedHub, plan: &RotationPlan) -> KeySecret {
     let secret = secret(hub, hub.name.jwt_secret(), plan.ring.entries());
-    KeySecret { secret, unfinished: plan.missing.map(|_| plan.clone()) }
+    KeySecret { secret, pending_plan: plan.missing.map(|_| plan.clone()) }
 }
 
-/// The key by which replicas know each other's connection tokens.
+/// Returns the Secret of the connection token key.
 pub(in crate::build) fn tokens(hub: &ValidatedHub, key: &ConnectionTokenKey) -> Secret {
     let entry = (CONNECTION_TOKEN_ENTRY.to_owned(), ByteString(key.as_bytes().to_vec()));
     secret(hub, hub.name.tokens_secret(), [entry].into())
@@ -23,7 +23,7 @@ pub(in crate::build) fn tokens(hub: &ValidatedHub, key: &ConnectionTokenKey) -> 
 
 fn secret(hub: &ValidatedHub, name: String, entries: BTreeMap<String, ByteString>) -> Secret {
     Secret {
-        metadata: metadata::of(hub, name),
+        metadata: metadata::for_child(hub, name),
         type_: Some("Opaque".to_owned()),
         data: Some(entries),
         ..Secret::default()

@@ -1,4 +1,4 @@
-//! The three Services: for clients, for senders, for metrics. Pure.
+//! The three Services: for clients, for senders, for metrics. No I/O.
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 
@@ -7,9 +7,9 @@ use crate::model::{ValidatedHub, labels};
 
 /// The Service that clients connect through.
 pub(in crate::build) fn public(hub: &ValidatedHub) -> Service {
-    let asked = &hub.surroundings.service;
+    let asked = &hub.networking.service;
     let type_ = Some(asked.type_.unwrap_or_default().as_str().to_owned());
-    let metadata = metadata::with(hub, hub.name.as_str(), &asked.labels, &asked.annotations);
+    let metadata = metadata::for_child_with(hub, hub.name.as_str(), &asked.labels, &asked.annotations);
     Service { metadata, ..service(hub, hub.name.to_string(), ServiceSpec { type_, ..cluster_ip(ports::PUBLIC) }) }
 }
 
@@ -29,12 +29,16 @@ pub(in crate::build) fn metrics(hub: &ValidatedHub) -> Service {
 }
 
 fn cluster_ip(port: i32) -> ServiceSpec {
-    ServiceSpec { type_: Some("ClusterIP".to_owned()), ports: Some(ports::of_service(port)), ..ServiceSpec::default() }
+    ServiceSpec {
+        type_: Some("ClusterIP".to_owned()),
+        ports: Some(ports::service_ports(port)),
+        ..ServiceSpec::default()
+    }
 }
 
 fn service(hub: &ValidatedHub, name: String, spec: ServiceSpec) -> Service {
     Service {
-        metadata: metadata::of(hub, name),
+        metadata: metadata::for_child(hub, name),
         spec: Some(ServiceSpec { selector: Some(labels::selector(&hub.name)), ..spec }),
         ..Service::default()
     }

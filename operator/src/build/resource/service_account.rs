@@ -1,4 +1,4 @@
-//! The pods' ServiceAccount: an identity without any right in the cluster. Pure.
+//! The pods' ServiceAccount, without any permission in the cluster. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use crate::model::ValidatedHub;
 use crate::model::labels::Labels;
 use crate::model::source::Credential;
 
-/// By it Azure's webhook knows for which identity it asks.
-const CLIENT_ID: &str = "azure.workload.identity/client-id";
+/// Annotation that tells Azure's webhook the client ID of the identity.
+const CLIENT_ID_ANNOTATION: &str = "azure.workload.identity/client-id";
 
 pub(in crate::build) fn build(hub: &ValidatedHub) -> ServiceAccount {
     let mut annotations = BTreeMap::new();
     if let Some(Credential::WorkloadIdentity { client_id, .. }) = hub.source.credential() {
-        annotations.insert(CLIENT_ID.to_owned(), client_id.clone());
+        annotations.insert(CLIENT_ID_ANNOTATION.to_owned(), client_id.clone());
     }
-    let metadata = metadata::with(hub, hub.name.as_str(), &Labels::new(), &annotations);
+    let metadata = metadata::for_child_with(hub, hub.name.as_str(), &Labels::new(), &annotations);
     ServiceAccount { metadata, automount_service_account_token: Some(false), ..ServiceAccount::default() }
 }

@@ -1,69 +1,72 @@
-//! Whether an HTTPRoute leads to the hub, by what the controllers of its parents have written into it. Pure.
+//! Whether an HTTPRoute leads to the hub, from the status that the controllers of its parents have written. No I/O.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
 use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::ParentReference;
 
-use crate::conditions::Verdict;
-use crate::optional::{HttpRoute, ParentStatus};
+use crate::conditions::ConditionState;
+use crate::third_party::{HttpRoute, ParentStatus};
 
-/// What has to be true of a route for each of its parents.
-const CONDITIONS: [&str; 2] = ["Accepted", "ResolvedRefs"];
+/// Conditions that must be `True` for each parent of a route.
+const REQUIRED_CONDITIONS: [&str; 2] = ["Accepted", "ResolvedRefs"];
 
-/// What one of a route's parents says of it.
-enum Said {
+/// Whether one parent of a route accepts it.
+enum Acceptance {
     Accepted,
-    Nothing,
+    Pending,
     Refused(String),
 }
 
-/// A parent that refuses is told before one that says nothing yet.
-pub(super) fn by_route(route: Option<&HttpRoute>) -> Verdict {
+/// Returns the state of `Exposed` for a route. A parent that refuses it comes before one whose answer is pending.
+pub(super) fn route_state(route: Option<&HttpRoute>) -> ConditionState {
     let Some(route) = route else {
-        return Verdict::new(false, Reason::NotMade, "the HTTPRoute is not there yet");
+        return ConditionState::new(false, Reason::NotMade, "the HTTPRoute is not there yet");
     };
     let name = route.name_any();
-    let said: Vec<_> = route.spec.parent_refs.iter().map(|parent| (title(parent), said(route, parent))).collect();
-    let refused = said.iter().find_map(|(parent, said)| match said {
-        Said::Refused(why) => Some(format!("HTTPRoute {name} is not taken by {parent}: {why}")),
-        Said::Accepted | Said::Nothing => None,
+    let acceptances: Vec<_> =
+        route.spec.parent_refs.iter().map(|parent| (display_name(parent), acceptance(route, parent))).collect();
+    let refused = acceptances.iter().find_map(|(parent, acceptance)| match acceptance {
+        Acceptance::Refused(why) => Some(format!("HTTPRoute {name} is not taken by {parent}: {why}")),
+        Acceptance::Accepted | Acceptance::Pending => None,
     });
     if let Some(message) = refused {
-        return Verdict::new(false, Reason::RouteNotAccepted, message);
+        return ConditionState::new(false, Reason::RouteNotAccepted, message);
     }
-    let (accepted, silent): (Vec<_>, Vec<_>) = said.iter().partition(|(_, said)| matches!(said, Said::Accepted));
-    let names = |parents: Vec<&(String, Said)>| {
+    let (accepted, pending): (Vec<_>, Vec<_>) =
+        acceptances.iter().partition(|(_, acceptance)| matches!(acceptance, Acceptance::Accepted));
+    let names = |parents: Vec<&(String, Acceptance)>| {
         parents.into_iter().map(|(parent, _)| parent.as_str()).collect::<Vec<_>>().join(", ")
     };
-    if !silent.is_empty() {
-        let message = format!("no controller has said yet whether HTTPRoute {name} is taken by {}", names(silent));
-        return Verdict::new(false, Reason::RoutePending, message);
+    if !pending.is_empty() {
+        let message = format!("no controller has said yet whether HTTPRoute {name} is taken by {}", names(pending));
+        return ConditionState::new(false, Reason::RoutePending, message);
     }
-    Verdict::new(true, Reason::Exposed, format!("HTTPRoute {name} is taken by {}", names(accepted)))
+    ConditionState::new(true, Reason::Exposed, format!("HTTPRoute {name} is taken by {}", names(accepted)))
 }
 
-/// What is said of the route as it is now.
-fn said(route: &HttpRoute, parent: &ParentReference) -> Said {
+/// Returns whether a parent accepts the route. Conditions about an older generation do not count.
+fn acceptance(route: &HttpRoute, parent: &ParentReference) -> Acceptance {
     let namespace = route.namespace().unwrap_or_default();
     let generation = route.meta().generation.unwrap_or_default();
     let parents = route.status.as_ref().map(|status| status.parents.as_slice()).unwrap_or_default();
-    let of_this = |each: &&ParentStatus| whole(&each.parent_ref, &namespace) == whole(parent, &namespace);
+    let of_this =
+        |each: &&ParentStatus| with_defaults(&each.parent_ref, &namespace) == with_defaults(parent, &namespace);
     let is_current = |each: &&Condition| each.observed_generation.is_none_or(|seen| seen >= generation);
     let mut accepted = false;
     for status in parents.iter().filter(of_this) {
         let current = |kind: &str| status.conditions.iter().filter(is_current).find(|each| each.type_ == kind);
-        let conditions = CONDITIONS.map(current);
+        let conditions = REQUIRED_CONDITIONS.map(current);
         if let Some(refused) = conditions.iter().flatten().find(|condition| condition.status == "False") {
-            return Said::Refused(format!("{}: {}", refused.reason, refused.message));
+            return Acceptance::Refused(format!("{}: {}", refused.reason, refused.message));
         }
         accepted |= conditions.iter().all(|each| each.is_some_and(|condition| condition.status == "True"));
     }
-    if accepted { Said::Accepted } else { Said::Nothing }
+    if accepted { Acceptance::Accepted } else { Acceptance::Pending }
 }
 
-/// A reference with its defaults filled in: controllers write them out.
-fn whole(parent: &ParentReference, namespace: &str) -> ParentReference {
+/// Returns a reference with its defaults filled in, as controllers write it.
+fn with_defaults(parent: &ParentReference, namespace: &str) -> ParentReference {
     let or = |given: &Option<String>, default: &str| Some(given.clone().unwrap_or_else(|| default.to_owned()));
     ParentReference {
         group: or(&parent.group, "gateway.networking.k8s.io"),
@@ -73,8 +76,8 @@ fn whole(parent: &ParentReference, namespace: &str) -> ParentReference {
     }
 }
 
-/// For people.
-fn title(parent: &ParentReference) -> String {
+/// Returns the kind, namespace, name and listener of a parent for messages.
+fn display_name(parent: &ParentReference) -> String {
     let kind = parent.kind.as_deref().unwrap_or("Gateway");
     let namespace = parent.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
     let section = parent.section_name.as_ref().map(|section| format!(", listener {section}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What connects several replicas: whether it can be reached as the spec says, and what goes with it only. Pure.
+//! Validates the backplane, and the settings that need one. No I/O.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use notification_hub_crds::condition::Reason;
@@ -12,14 +12,15 @@ use crate::model::backplane::{Drain, Redis};
 use crate::model::duration;
 use crate::reconcile::dereference::Secrets;
 
-/// How long a pod takes to let go of its clients.
-const DRAIN: &str = "60s";
+/// Default drain duration of a pod.
+const DEFAULT_DRAIN_DURATION: &str = "60s";
 
-/// All new pods are there before the first old one goes: nobody lands on an old one.
-const MAX_SURGE: &str = "100%";
+/// Default surge of a rollout: all new pods are ready before the first old one ends, so that no client reconnects to an
+/// old one.
+const DEFAULT_MAX_SURGE: &str = "100%";
 
-/// What goes with a backplane, unless something is wrong with it. The rules of the definition say this too; a resource
-/// may be older than the rules.
+/// Returns the drain duration and the surge of rollouts, or `None` if they are invalid. The CRD's rules check this too,
+/// but a resource may be older than the rules.
 pub(super) fn rollouts(spec: &NotificationHubSpec, findings: &mut Findings) -> Option<(Drain, IntOrString)> {
     let mut wrong = |message: &str| {
         findings.spec.push(Problem { reason: Reason::InvalidSpec, message: message.to_owned() });
@@ -30,17 +31,17 @@ pub(super) fn rollouts(spec: &NotificationHubSpec, findings: &mut Findings) -> O
     if spec.backplane.is_none() && spec.rollout.is_some() {
         wrong("rollout: it needs a backplane");
     }
-    let drain = spec.drain.as_ref().and_then(|drain| drain.duration.as_deref()).unwrap_or(DRAIN);
+    let drain = spec.drain.as_ref().and_then(|drain| drain.duration.as_deref()).unwrap_or(DEFAULT_DRAIN_DURATION);
     let max_surge = spec.rollout.as_ref().and_then(|rollout| rollout.max_surge.clone());
     let Some(value) = duration::parse(drain) else {
         wrong("drain.duration: give a duration such as 90s");
         return None;
     };
-    let max_surge = max_surge.unwrap_or_else(|| IntOrString::String(MAX_SURGE.to_owned()));
+    let max_surge = max_surge.unwrap_or_else(|| IntOrString::String(DEFAULT_MAX_SURGE.to_owned()));
     Some((Drain { text: drain.to_owned(), value }, max_surge))
 }
 
-/// How Redis is reached, unless something that this needs is missing or cannot be right.
+/// Returns the settings of Redis, or `None` if a Secret that they need is missing or invalid.
 pub(super) fn redis(spec: &Spec, secrets: &Secrets, findings: &mut Findings) -> Option<Redis> {
     let mut entry = |field: &str, value: &SecretValue, judge: fn(&[u8]) -> Result<(), &'static str>| {
         let path = format!("backplane.redis.{field}");
@@ -54,7 +55,7 @@ pub(super) fn redis(spec: &Spec, secrets: &Secrets, findings: &mut Findings) -> 
         Some(SecretEntry::new(&value.secret_key_ref, content))
     };
     // What is wrong with the others is found, too, and keeps the hub from being built.
-    let url = entry("url", &spec.url, address);
+    let url = entry("url", &spec.url, check_address);
     let password = spec.password.as_ref().and_then(|value| entry("password", value, |_| Ok(())));
     let ca = spec.ca.as_ref().and_then(|value| entry("ca", value, keys::check_certificates));
     Some(Redis {
@@ -66,11 +67,11 @@ pub(super) fn redis(spec: &Spec, secrets: &Secrets, findings: &mut Findings) -> 
     })
 }
 
-/// What a URL of Redis begins with.
+/// Schemes of a Redis URL.
 const SCHEMES: [&str; 4] = ["redis", "rediss", "redis+sentinel", "rediss+sentinel"];
 
-/// Whether it can be an address of Redis at all; the rest is the hub's to say.
-fn address(content: &[u8]) -> Result<(), &'static str> {
+/// Checks that a text may be an address of Redis. The hub checks the rest.
+fn check_address(content: &[u8]) -> Result<(), &'static str> {
     let text = std::str::from_utf8(content).map_err(|_| "is no text")?;
     match text.trim().split_once("://") {
         // Of a connection string only a password can hold that.

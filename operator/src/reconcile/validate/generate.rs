@@ -1,4 +1,4 @@
-//! How the generated keys are rotated. Pure.
+//! Validates the rotation of the generated keys. No I/O.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::Generate;
 
 use crate::conditions::{Findings, Problem};
-use crate::keys::{PUBLISHED_BEFORE, Policy};
+use crate::keys::{PUBLICATION_LEAD_TIME, RotationPolicy};
 use crate::model::duration;
 
-const ROTATE_EVERY: Duration = Duration::from_secs(720 * 3600);
+const DEFAULT_ROTATE_EVERY: Duration = Duration::from_secs(720 * 3600);
 
-const OVERLAP: Duration = Duration::from_secs(24 * 3600);
+const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 3600);
 
-/// The policy, unless something is wrong with it.
-pub(super) fn policy(spec: &Generate, findings: &mut Findings) -> Option<Policy> {
+/// Returns the rotation policy, or `None` if it is invalid.
+pub(super) fn policy(spec: &Generate, findings: &mut Findings) -> Option<RotationPolicy> {
     let mut wrong = |field: &str, what: &str| {
         let message = format!("auth.generate.{field}: {what}");
         findings.spec.push(Problem { reason: Reason::InvalidSpec, message });
@@ -26,12 +26,12 @@ pub(super) fn policy(spec: &Generate, findings: &mut Findings) -> Option<Policy>
         }
         read
     };
-    let rotate_every = read("rotateEvery", &spec.rotate_every, ROTATE_EVERY);
-    let overlap = read("overlap", &spec.overlap, OVERLAP);
+    let rotate_every = read("rotateEvery", &spec.rotate_every, DEFAULT_ROTATE_EVERY);
+    let overlap = read("overlap", &spec.overlap, DEFAULT_OVERLAP);
     let (rotate_every, overlap) = rotate_every.zip(overlap)?;
-    if rotate_every <= overlap.saturating_add(PUBLISHED_BEFORE) {
+    if rotate_every <= overlap.saturating_add(PUBLICATION_LEAD_TIME) {
         wrong("rotateEvery", "it has to be longer than overlap (24h by default) and three minutes");
         return None;
     }
-    Some(Policy { algorithm: spec.algorithm.unwrap_or_default(), rotate_every, overlap })
+    Some(RotationPolicy { algorithm: spec.algorithm.unwrap_or_default(), rotate_every, overlap })
 }

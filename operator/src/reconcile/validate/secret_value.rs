@@ -1,4 +1,4 @@
-//! A value that a spec keeps in a Secret: whether it is there. Pure.
+//! Looks up a value that a spec refers to in a Secret. No I/O.
 
 use k8s_openapi::ByteString;
 use notification_hub_crds::condition::Reason;
@@ -7,7 +7,7 @@ use notification_hub_crds::v1alpha1::SecretValue;
 use crate::conditions::{Findings, Problem};
 use crate::reconcile::dereference::Secrets;
 
-/// What the value at `path` of the spec is, unless it is missing or empty.
+/// Returns the value at `path` of the spec, or `None` if it is missing or empty.
 pub(super) fn content<'a>(
     path: &str,
     value: &SecretValue,

@@ -1,4 +1,4 @@
-//! Where notifications come from, and whether the Secret that this needs is there. Pure.
+//! Validates the source of notifications, and the Secret that it needs. No I/O.
 
 use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::{AzureQueue as Spec, Source as SourceSpec};
@@ -9,10 +9,10 @@ use crate::model::SecretEntry;
 use crate::model::source::{AzureQueue, Credential, Source};
 use crate::reconcile::dereference::Secrets;
 
-/// The queue of Bitwarden's senders.
-const QUEUE: &str = "notifications";
+/// Default name of the queue: the one that Bitwarden's senders use.
+const DEFAULT_QUEUE_NAME: &str = "notifications";
 
-/// The source, unless something is wrong with it.
+/// Returns the source, or `None` if it is invalid.
 pub(super) fn check(spec: &SourceSpec, secrets: &Secrets, findings: &mut Findings) -> Option<Source> {
     let problem = match (&spec.direct, &spec.azure_queue) {
         (Some(_), None) => return Some(Source::Direct),
@@ -43,7 +43,7 @@ fn azure_queue(spec: &Spec, secrets: &Secrets, findings: &mut Findings) -> Optio
         }
     };
     Some(AzureQueue {
-        name: spec.queue_name.clone().unwrap_or_else(|| QUEUE.to_owned()),
+        name: spec.queue_name.clone().unwrap_or_else(|| DEFAULT_QUEUE_NAME.to_owned()),
         poison_name: spec.poison_queue_name.clone(),
         credential,
     })

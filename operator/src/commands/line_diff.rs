@@ -1,14 +1,14 @@
-//! The difference between two texts, line by line. Pure.
+//! Line-by-line difference of two texts. No I/O.
 
-/// Lines around a change that are shown, too.
-const CONTEXT: usize = 3;
+/// Number of unchanged lines that are shown around a change.
+const CONTEXT_LINES: usize = 3;
 
-/// The lines of both, each with a sign in front: what goes, what comes, and some of what stays.
+/// Returns the removed, the added and some unchanged lines, each with a sign in front.
 pub(super) fn diff(before: &str, after: &str) -> String {
     let (before, after): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
     let lines = align(&before, &after);
     let changed: Vec<_> = lines.iter().enumerate().filter(|(_, (sign, _))| *sign != ' ').map(|(at, _)| at).collect();
-    let is_shown = |at: usize| changed.iter().any(|change| change.abs_diff(at) <= CONTEXT);
+    let is_shown = |at: usize| changed.iter().any(|change| change.abs_diff(at) <= CONTEXT_LINES);
     let mut text = String::new();
     let mut last = None;
     for (at, (sign, line)) in lines.iter().enumerate().filter(|(at, _)| is_shown(*at)) {

@@ -1,52 +1,52 @@
-//! A child as it is wanted, beside what there is of it: one apply, and its repair.
+//! A desired child and the metadata of the existing object: its apply, and the repair of what an apply cannot revert.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use kube::ResourceExt;
 use notification_hub_crds::FIELD_MANAGER;
 
 use crate::cluster::{CallError, Cluster, Kind};
-use crate::reconcile::child::{Error, title};
+use crate::reconcile::child::{ChildError, display_name};
 use crate::reconcile::repair;
 
-/// How often it is tried to give up patched fields.
+/// Maximum number of attempts to give up patched fields.
 const MAX_ATTEMPTS: usize = 3;
 
-/// A child as it is wanted.
-pub(super) struct Wanted<K> {
+/// A desired child.
+pub(super) struct DesiredChild<K> {
     pub(super) object: K,
-    /// What was there.
-    pub(super) there: Option<ObjectMeta>,
+    /// Metadata of the existing object, or `None` if there is none.
+    pub(super) existing: Option<ObjectMeta>,
 }
 
-impl<K: Kind> Wanted<K> {
+impl<K: Kind> DesiredChild<K> {
     pub(super) fn title(&self) -> String {
-        title::<K>(&self.object.name_any())
+        display_name::<K>(&self.object.name_any())
     }
 
-    pub(super) fn failed(&self, source: CallError) -> Error {
-        Error::new(self.title(), source)
+    pub(super) fn failed(&self, source: CallError) -> ChildError {
+        ChildError::new(self.title(), source)
     }
 
-    /// The object of its name, if there is one.
-    pub(super) async fn live(&self, cluster: &Cluster) -> Result<Option<K>, Error> {
+    /// Reads the live object of its name. Returns `None` if there is none.
+    pub(super) async fn live(&self, cluster: &Cluster) -> Result<Option<K>, ChildError> {
         let namespace = self.object.namespace().unwrap_or_default();
         cluster.get(&namespace, &self.object.name_any()).await.map_err(|source| self.failed(source))
     }
 
-    pub(super) async fn apply(&self, cluster: &Cluster) -> Result<K, Error> {
+    pub(super) async fn apply(&self, cluster: &Cluster) -> Result<K, ChildError> {
         // Before the apply, which would not take away a field that is owned by a patch as well.
-        if !cluster.rehearses() && self.there.as_ref().is_some_and(has_patched_fields) {
+        if !cluster.is_dry_run() && self.existing.as_ref().is_some_and(has_patched_fields) {
             self.give_up_patched_fields(cluster).await.map_err(|source| self.failed(source))?;
         }
         // Without force where nothing was: should somebody's object have come up since, the server reports a conflict.
-        let exists = self.there.is_some();
+        let exists = self.existing.is_some();
         let applied = match cluster.apply(&self.object, exists).await {
             Err(refused) if exists && refused.category() == "invalid" => {
                 Box::pin(self.repair(cluster, refused)).await?
             }
             result => result.map_err(|source| self.failed(source))?,
         };
-        if !cluster.rehearses()
+        if !cluster.is_dry_run()
             && has_patched_fields(applied.meta())
             && let Err(error) = self.give_up_patched_fields(cluster).await
         {
@@ -55,21 +55,22 @@ impl<K: Kind> Wanted<K> {
         Ok(applied)
     }
 
-    /// Applies it after all, if what was refused is an entry of somebody else's that is in the way.
-    pub(super) async fn repair(&self, cluster: &Cluster, refused: CallError) -> Result<K, Error> {
+    /// Applies it after a repair patch, if an entry that others have added caused the refusal. Otherwise returns the
+    /// refusal.
+    pub(super) async fn repair(&self, cluster: &Cluster, refused: CallError) -> Result<K, ChildError> {
         let live = self.live(cluster).await?;
         let Some(patch) = live.and_then(|live| repair::patch(&self.object, &live)) else {
             return Err(self.failed(refused));
         };
         let patched = cluster.patch(&self.object, &patch).await.map_err(|source| self.failed(source))?;
-        if cluster.rehearses() {
+        if cluster.is_dry_run() {
             return Ok(patched);
         }
         cluster.apply(&self.object, true).await.map_err(|source| self.failed(source))
     }
 
-    /// Gives up what the operator owns because of a patch. Controllers write the status of the same object, so a conflict is
-    /// answered with a fresh look.
+    /// Gives up what the operator owns because of a patch. Controllers write the status of the same object, so a
+    /// conflict is answered with a fresh read.
     async fn give_up_patched_fields(&self, cluster: &Cluster) -> Result<(), CallError> {
         let mut attempts = 0;
         loop {
@@ -78,7 +79,7 @@ impl<K: Kind> Wanted<K> {
             let live: Option<K> = cluster.get(&namespace, &self.object.name_any()).await?;
             let Some(live) = live.filter(|live| has_patched_fields(live.meta())) else { return Ok(()) };
             let kept: Vec<_> = live.managed_fields().iter().filter(|entry| !is_patched(entry)).cloned().collect();
-            match cluster.keep_managed_fields(&live, &kept).await {
+            match cluster.replace_managed_fields(&live, &kept).await {
                 Err(_) if attempts < MAX_ATTEMPTS => {}
                 result => return result,
             }

@@ -1,4 +1,4 @@
-//! The user's pod template: read, cleared of what is protected, merged, and checked. Pure.
+//! Parses the user's pod template, removes protected fields, merges it over the built one and validates the result. No I/O.
 
 use std::collections::BTreeSet;
 
@@ -9,17 +9,17 @@ use serde_json::Value;
 use super::{protected, round_trip};
 use crate::model::labels::Labels;
 
-/// A pod template as the operator's types know it, without what is protected.
+/// A pod template as the operator's types know it, without protected fields.
 #[derive(Clone, Debug)]
-pub struct Understood {
+pub struct ParsedPodTemplate {
     /// The template.
     pub template: PodTemplateSpec,
-    /// Paths that are unknown or protected, and were left out.
+    /// Paths of the unknown and protected fields that were dropped.
     pub dropped: Vec<String>,
 }
 
 /// Reads `spec.podTemplate` of a hub whose pods need the labels `required`. The error names the path and what is wrong.
-pub fn understand(written: &Value, required: &Labels) -> Result<Understood, String> {
+pub fn parse_pod_template(written: &Value, required: &Labels) -> Result<ParsedPodTemplate, String> {
     // A template of only some fields is welcome, but the type insists on a list of containers.
     let mut whole = written.clone();
     if let Some(Value::Object(spec)) = whole.get_mut("spec") {
@@ -28,9 +28,9 @@ pub fn understand(written: &Value, required: &Labels) -> Result<Understood, Stri
     let mut template: PodTemplateSpec = serde_path_to_error::deserialize(&whole)
         .map_err(|error| format!("podTemplate.{}: {}", error.path(), error.inner()))?;
     let back = serde_json::to_value(&template).map_err(|error| format!("podTemplate: {error}"))?;
-    let mut dropped = round_trip::lost(written, &back);
-    dropped.extend(protected::take_out(&mut template, required));
-    Ok(Understood { template, dropped: dropped.into_iter().map(|path| format!("podTemplate.{path}")).collect() })
+    let mut dropped = round_trip::lost_paths(written, &back);
+    dropped.extend(protected::remove_protected(&mut template, required));
+    Ok(ParsedPodTemplate { template, dropped: dropped.into_iter().map(|path| format!("podTemplate.{path}")).collect() })
 }
 
 /// Merges the user's template over the built one. The error tells what the API server would refuse in the result.
@@ -39,15 +39,15 @@ pub(super) fn merge(
     users: Option<PodTemplateSpec>,
 ) -> Result<PodTemplateSpec, Vec<String>> {
     let users = users.unwrap_or_default();
-    make_room(&mut built, &users);
+    remove_replaced_handlers(&mut built, &users);
     built.merge_from(users);
-    let problems = refused_by_the_server(&built);
+    let problems = validate_merged(&built);
     if problems.is_empty() { Ok(built) } else { Err(problems) }
 }
 
-/// Takes the handlers out of the built template that the user's replaces: a merge would leave both, of which there may be
-/// one.
-fn make_room(built: &mut PodTemplateSpec, users: &PodTemplateSpec) {
+/// Removes the handlers from the built template that the user's template replaces. A merge would keep both, and the API
+/// server accepts one.
+fn remove_replaced_handlers(built: &mut PodTemplateSpec, users: &PodTemplateSpec) {
     let Some((built, users)) = built.spec.as_mut().zip(users.spec.as_ref()) else { return };
     for container in &mut built.containers {
         let Some(users) = users.containers.iter().find(|other| other.name == container.name) else { continue };
@@ -70,11 +70,11 @@ fn make_room(built: &mut PodTemplateSpec, users: &PodTemplateSpec) {
     }
 }
 
-/// Only what a merge can bring about: the rest the server says itself.
-fn refused_by_the_server(template: &PodTemplateSpec) -> Vec<String> {
+/// Returns the problems that only a merge can cause. The API server reports all others itself.
+fn validate_merged(template: &PodTemplateSpec) -> Vec<String> {
     let mut problems = Vec::new();
     let Some(spec) = &template.spec else { return problems };
-    for (list, containers) in lists(spec) {
+    for (list, containers) in container_lists(spec) {
         let mut names = BTreeSet::new();
         for container in containers {
             check_container(list, container, &mut problems);
@@ -83,13 +83,13 @@ fn refused_by_the_server(template: &PodTemplateSpec) -> Vec<String> {
             }
         }
     }
-    for volume in spec.volumes.iter().flatten().filter(|volume| sources(volume) > 1) {
+    for volume in spec.volumes.iter().flatten().filter(|volume| count_sources(volume) > 1) {
         problems.push(format!("podTemplate.spec.volumes[{}]: it has more than one source", volume.name));
     }
     problems
 }
 
-fn lists(spec: &PodSpec) -> [(&'static str, &[Container]); 2] {
+fn container_lists(spec: &PodSpec) -> [(&'static str, &[Container]); 2] {
     [("containers", &spec.containers), ("initContainers", spec.init_containers.as_deref().unwrap_or_default())]
 }
 
@@ -105,7 +105,7 @@ fn check_container(list: &str, container: &Container, problems: &mut Vec<String>
     }
 }
 
-fn sources(volume: &Volume) -> usize {
+fn count_sources(volume: &Volume) -> usize {
     let fields = serde_json::to_value(volume).unwrap_or_default();
     // Every field of a volume but its name is a source.
     fields.as_object().map_or(0, |fields| fields.len() - usize::from(fields.contains_key("name")))

@@ -1,44 +1,44 @@
-//! The CustomResourceDefinition as it is printed, committed and installed.
+//! Generates the CustomResourceDefinition that is printed, committed and installed. No I/O.
 
 use kube::CustomResourceExt;
 use serde_json::Value;
 
 use crate::NotificationHub;
 
-/// The definition could not be written as text.
+/// Error of generating the CRD.
 #[derive(Debug, thiserror::Error)]
-pub enum DefinitionError {
-    /// The generated definition is no JSON.
+pub enum CrdError {
+    /// The CRD cannot be converted to JSON.
     #[error("the definition cannot be turned into JSON")]
     Json(#[from] serde_json::Error),
-    /// The generated definition cannot be printed as YAML.
+    /// The CRD cannot be serialized as YAML.
     #[error("the definition cannot be printed as YAML")]
     Yaml(#[from] serde_saphyr::ser::Error),
 }
 
-/// Where the definition has the schema of the spec's fields.
-const SPEC: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+/// JSON pointer to the schema of the spec's fields in the CRD.
+const SPEC_PROPERTIES: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
 
-/// The CustomResourceDefinition of [`NotificationHub`].
-pub fn definition() -> Result<Value, DefinitionError> {
-    let mut definition = serde_json::to_value(NotificationHub::crd())?;
-    tidy(&mut definition);
-    if let Some(spec) = definition.pointer_mut(SPEC) {
-        apply_as_a_whole(spec);
+/// Returns the CRD of [`NotificationHub`] as JSON.
+pub fn crd_json() -> Result<Value, CrdError> {
+    let mut crd = serde_json::to_value(NotificationHub::crd())?;
+    normalize(&mut crd);
+    if let Some(spec) = crd.pointer_mut(SPEC_PROPERTIES) {
+        mark_objects_atomic(spec);
     }
-    Ok(definition)
+    Ok(crd)
 }
 
-/// The CustomResourceDefinition of [`NotificationHub`] as YAML.
-pub fn definition_yaml() -> Result<String, DefinitionError> {
-    Ok(serde_saphyr::to_string(&definition()?)?)
+/// Returns the CRD of [`NotificationHub`] as YAML.
+pub fn crd_yaml() -> Result<String, CrdError> {
+    Ok(serde_saphyr::to_string(&crd_json()?)?)
 }
 
 /// Removes `nullable` and `null` enum members, which the derive adds for every `Option`, and writes `1000.0` as `1000`.
 ///
 /// With nulls `source: {direct: null}` would be stored and `has(self.direct)` be true; without them the API server
 /// prunes nulls before the rules run.
-fn tidy(value: &mut Value) {
+fn normalize(value: &mut Value) {
     match value {
         Value::Object(map) => {
             if map.get("nullable").is_some_and(Value::is_boolean) {
@@ -47,9 +47,9 @@ fn tidy(value: &mut Value) {
             if let Some(Value::Array(members)) = map.get_mut("enum") {
                 members.retain(|member| !member.is_null());
             }
-            map.values_mut().for_each(tidy);
+            map.values_mut().for_each(normalize);
         }
-        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Array(items) => items.iter_mut().for_each(normalize),
         Value::Number(number) => {
             if let Some(float) = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0) {
                 // Bounds of the schema: small, so that nothing is cut off.
@@ -60,17 +60,18 @@ fn tidy(value: &mut Value) {
     }
 }
 
-/// Has servers apply each object that may be empty as a whole: one that takes away its last field, because nobody applies it
-/// any more, leaves null behind otherwise, and refuses that.
-fn apply_as_a_whole(schema: &mut Value) {
+/// Marks every object that may be empty as atomic for server-side apply.
+///
+/// Otherwise an API server that removes the last field of such an object leaves null behind, and then refuses the null.
+fn mark_objects_atomic(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
-            map.values_mut().for_each(apply_as_a_whole);
+            map.values_mut().for_each(mark_objects_atomic);
             if map.get("type").is_some_and(|kind| kind == "object") && !map.contains_key("required") {
                 map.insert("x-kubernetes-map-type".to_owned(), Value::from("atomic"));
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(apply_as_a_whole),
+        Value::Array(items) => items.iter_mut().for_each(mark_objects_atomic),
         _ => {}
     }
 }

@@ -8,7 +8,9 @@ use notification_hub_operator::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
-use crate::common::fixtures::{HUBS, condition, context, defaults, hub, is, key, pass, roll_out, smallest};
+use crate::common::fixtures::{
+    HUBS, condition, context, defaults, has_condition, hub, key, reconcile_once, roll_out, smallest,
+};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -19,7 +21,7 @@ fn upgraded(api: &FakeApi) -> Arc<Context> {
     let mut defaults = defaults();
     defaults.image = NEW_IMAGE.parse().expect("an image");
     let metrics = Arc::new(Metrics::new().expect("metrics"));
-    let context = Context::new(api.client(), Leadership::Alone, "test".to_owned(), metrics, defaults);
+    let context = Context::new(api.client(), Leadership::NoElection, "test".to_owned(), metrics, defaults);
     Arc::new(context.with_max_concurrent_rollouts(1))
 }
 
@@ -29,9 +31,9 @@ async fn hubs() -> FakeApi {
     let context = context(&api);
     for name in NAMES {
         api.create(hub(name, smallest()));
-        pass(&api, &context, name).await.expect("a pass");
+        reconcile_once(&api, &context, name).await.expect("a reconcile");
         roll_out(&api, name);
-        pass(&api, &context, name).await.expect("a pass");
+        reconcile_once(&api, &context, name).await.expect("a reconcile");
     }
     api
 }
@@ -46,7 +48,7 @@ async fn operator_upgrade_rolls_out_hubs_one_by_one() {
     let context = upgraded(&api);
     for (turn, name) in NAMES.into_iter().enumerate() {
         for each in NAMES {
-            pass(&api, &context, each).await.expect("a pass");
+            reconcile_once(&api, &context, each).await.expect("a reconcile");
         }
         for (index, each) in NAMES.into_iter().enumerate() {
             assert_eq!(container(&api, each)["image"] == NEW_IMAGE, index <= turn, "{each} in turn {turn}");
@@ -56,32 +58,32 @@ async fn operator_upgrade_rolls_out_hubs_one_by_one() {
             }
         }
         roll_out(&api, name);
-        pass(&api, &context, name).await.expect("a pass that sees the end of the rollout");
+        reconcile_once(&api, &context, name).await.expect("a reconcile that sees the end of the rollout");
     }
-    assert!(NAMES.into_iter().all(|name| is(&api, name, "Ready", ("True", "Available"))));
-    assert!(NAMES.into_iter().all(|name| is(&api, name, "Progressing", ("False", "RolloutComplete"))));
+    assert!(NAMES.into_iter().all(|name| has_condition(&api, name, "Ready", ("True", "Available"))));
+    assert!(NAMES.into_iter().all(|name| has_condition(&api, name, "Progressing", ("False", "RolloutComplete"))));
 }
 
 #[tokio::test]
 async fn spec_edits_and_drift_do_not_wait_for_rollouts() {
     let api = hubs().await;
     let context = upgraded(&api);
-    pass(&api, &context, "a").await.expect("a pass");
-    pass(&api, &context, "b").await.expect("a pass");
-    assert!(is(&api, "b", "Progressing", ("False", "RolloutQueued")), "a is rolled out");
+    reconcile_once(&api, &context, "a").await.expect("a reconcile");
+    reconcile_once(&api, &context, "b").await.expect("a reconcile");
+    assert!(has_condition(&api, "b", "Progressing", ("False", "RolloutQueued")), "a is rolled out");
     api.edit(&key("services", "b"), |it| it["spec"]["selector"] = json!({ "app": "other" }));
-    pass(&api, &context, "b").await.expect("a pass");
+    reconcile_once(&api, &context, "b").await.expect("a reconcile");
     let selector = api.get(&key("services", "b")).expect("it")["spec"]["selector"].clone();
     assert_eq!(selector["app.kubernetes.io/instance"], "b", "what makes no rollout is repaired meanwhile");
 
     let priority = json!({ "spec": { "priorityClassName": "high" } });
     api.edit(&key(HUBS, "b"), |hub| hub["spec"]["podTemplate"] = priority);
-    pass(&api, &context, "b").await.expect("a pass");
+    reconcile_once(&api, &context, "b").await.expect("a reconcile");
     assert_eq!(container(&api, "b")["image"], NEW_IMAGE, "an edit of the spec is carried out");
 
     api.edit(&key("apps/deployments", "b"), |it| {
         it["spec"]["template"]["spec"]["containers"][0]["image"] = json!("registry.example.com/evil:1");
     });
-    pass(&api, &context, "b").await.expect("a pass");
+    reconcile_once(&api, &context, "b").await.expect("a reconcile");
     assert_eq!(container(&api, "b")["image"], NEW_IMAGE, "somebody's edit is taken back");
 }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use notification_hub_operator::crd_skew;
 use notification_hub_operator::leader::Leadership;
-use notification_hub_operator::outdated;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::common::fake_api::{FakeApi, Fault, present_schema};
-use crate::common::fixtures::{HUBS, condition, context, context_led_by, hub, key, pass, passed, settled, smallest};
+use crate::common::fixtures::{
+    HUBS, condition, context, context_led_by, hub, key, reconcile_once, reconcile_vault, settled, smallest,
+};
 
 const EVENTS: &str = "events.k8s.io/events";
 
@@ -26,11 +28,11 @@ fn older() -> Value {
 async fn older_crd_event_lists_the_missing_fields() {
     let api = FakeApi::new();
     api.install_schema(older());
-    outdated::tell(&context(&api)).await;
+    crd_skew::report(&context(&api)).await;
     let events = api.all(EVENTS);
     assert_eq!(events.len(), 1, "{events:#?}");
     let event = &events[0];
-    assert_eq!((&event["type"], &event["reason"]), (&json!("Warning"), &json!(outdated::REASON)));
+    assert_eq!((&event["type"], &event["reason"]), (&json!("Warning"), &json!(crd_skew::EVENT_REASON)));
     assert_eq!(event["regarding"]["kind"], "CustomResourceDefinition");
     assert_eq!(event["regarding"]["name"], "notificationhubs.notificationhub.rs");
     assert_eq!(event["metadata"]["namespace"], "default", "where Events of what has no namespace are");
@@ -41,7 +43,7 @@ async fn older_crd_event_lists_the_missing_fields() {
 #[tokio::test(start_paused = true)]
 async fn current_crd_causes_no_event() {
     let api = FakeApi::new();
-    outdated::tell(&context(&api)).await;
+    crd_skew::report(&context(&api)).await;
     assert_eq!(api.changes_since(0), [""; 0]);
     assert_eq!(api.take_calls(), ["get openapi"]);
 }
@@ -55,7 +57,7 @@ async fn crd_replaced_during_the_check_causes_no_event() {
         api.install_schema(present_schema());
     };
     let context = context(&api);
-    tokio::join!(outdated::tell(&context), replace);
+    tokio::join!(crd_skew::report(&context), replace);
     assert_eq!(api.changes_since(0), [""; 0]);
 }
 
@@ -67,7 +69,7 @@ async fn crd_check_is_retried_unless_forbidden() {
         let api = FakeApi::new();
         api.install_schema(older());
         api.inject(0, fault);
-        outdated::tell(&context(&api)).await;
+        crd_skew::report(&context(&api)).await;
         assert_eq!(api.all(EVENTS).len(), events, "{fault:?}");
     }
 }
@@ -77,7 +79,7 @@ async fn older_crd_without_leadership_writes_no_event() {
     let api = FakeApi::new();
     api.install_schema(older());
     let (_claim, claimed) = watch::channel(None);
-    outdated::tell(&context_led_by(&api, Leadership::Elected(claimed))).await;
+    crd_skew::report(&context_led_by(&api, Leadership::Elected(claimed))).await;
     assert_eq!(api.changes_since(0), [""; 0]);
 }
 
@@ -93,8 +95,8 @@ async fn status_with_an_older_crd_omits_missing_fields() {
 
     let version = api.version();
     let context = context(&api);
-    pass(&api, &context, "vault").await.expect("a pass");
-    assert_eq!(api.changes_since(version), [""; 0], "a pass over what is as far as it can be");
+    reconcile_once(&api, &context, "vault").await.expect("a reconcile");
+    assert_eq!(api.changes_since(version), [""; 0], "a reconcile over what is as far as it can be");
 
     api.install_schema(present_schema());
     settled(&api).await;
@@ -110,14 +112,14 @@ async fn status_write_with_older_crd_is_retried_after_fault() {
         api
     };
     let api = created();
-    passed(&api).await;
+    reconcile_vault(&api).await;
     let asked = api.take_calls().iter().position(|call| call == "get openapi").expect("the schema is asked for");
     for (index, fault) in [(asked, Fault::Hangs), (asked, Fault::Refused(503)), (asked + 1, Fault::Refused(409))] {
         let api = created();
         let context = context(&api);
         api.inject(index, fault);
-        pass(&api, &context, "vault").await.expect_err("a fault");
-        pass(&api, &context, "vault").await.expect("a pass");
+        reconcile_once(&api, &context, "vault").await.expect_err("a fault");
+        reconcile_once(&api, &context, "vault").await.expect("a reconcile");
         assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Progressing".into()), "{fault:?}");
     }
 }

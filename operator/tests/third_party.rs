@@ -1,18 +1,18 @@
 //! Kinds that a cluster need not know: told of while it does not, made once it does, and what others make of them.
 
 use kube::Client;
-use notification_hub_operator::optional::{OptionalKind, Served, discover};
+use notification_hub_operator::third_party::{ServedKinds, ThirdPartyKind, discover};
 use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    HUBS, REDIS_URL, condition, context, hub, is, key, message, pass, roll_out, secret, smallest, with_autoscaling,
-    with_redis,
+    HUBS, REDIS_URL, condition, context, has_condition, hub, key, message, reconcile_once, roll_out, secret, smallest,
+    with_autoscaling, with_redis,
 };
 use crate::common::store::Key;
 use crate::controller::Running;
 
-fn of(kind: OptionalKind) -> Key {
+fn of(kind: ThirdPartyKind) -> Key {
     let resource = kind.resource();
     key(&format!("{}/{}", resource.group, resource.plural), "vault")
 }
@@ -39,33 +39,33 @@ fn with_hub(spec: Value) -> FakeApi {
     api
 }
 
-/// A pass, a rollout and a pass, with these kinds.
-async fn settled(api: &FakeApi, served: &Served) {
+/// Reconciles, rolls out and reconciles again, with these kinds.
+async fn settled(api: &FakeApi, served: &ServedKinds) {
     let context = context(api);
     context.served.send_replace(served.clone());
-    pass(api, &context, "vault").await.expect("a pass");
+    reconcile_once(api, &context, "vault").await.expect("a reconcile");
     roll_out(api, "vault");
-    pass(api, &context, "vault").await.expect("a pass");
+    reconcile_once(api, &context, "vault").await.expect("a reconcile");
 }
 
-fn all() -> Served {
-    OptionalKind::ALL.into_iter().collect()
+fn all() -> ServedKinds {
+    ThirdPartyKind::ALL.into_iter().collect()
 }
 
 fn there(api: &FakeApi) -> [bool; 4] {
-    OptionalKind::ALL.map(|kind| api.get(&of(kind)).is_some())
+    ThirdPartyKind::ALL.map(|kind| api.get(&of(kind)).is_some())
 }
 
 #[tokio::test]
 async fn unserved_kind_is_reported_and_skipped_until_served() {
     let api = with_hub(with_all());
-    settled(&api, &Served::default()).await;
+    settled(&api, &ServedKinds::default()).await;
     assert_eq!(there(&api), [false; 4]);
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()), "it serves");
     assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "KindNotServed".into()));
     assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "KindNotServed".into()));
     let told = message(&api, "vault", "SpecValid");
-    for kind in OptionalKind::ALL {
+    for kind in ThirdPartyKind::ALL {
         assert!(told.contains(&format!("{}: the cluster does not know {kind}", kind.field())), "{told}");
     }
     assert!(message(&api, "vault", "Exposed").contains("HTTPRoute (gateway.networking.k8s.io/v1)"));
@@ -87,24 +87,24 @@ async fn unserved_kind_is_reported_and_skipped_until_served() {
 async fn kind_installed_later_is_discovered_and_watched() {
     let api = with_hub(routed(json!([{ "name": "public" }])));
     let running = Running::start(&api, &[]);
-    let exposed = |status, reason| move |api: &FakeApi| is(api, "vault", "Exposed", (status, reason));
+    let exposed = |status, reason| move |api: &FakeApi| has_condition(api, "vault", "Exposed", (status, reason));
     api.until("it is missed", exposed("False", "KindNotServed")).await;
 
-    api.install(OptionalKind::HttpRoute);
-    api.until("the route is made", |api| api.get(&of(OptionalKind::HttpRoute)).is_some()).await;
+    api.install(ThirdPartyKind::HttpRoute);
+    api.until("the route is made", |api| api.get(&of(ThirdPartyKind::HttpRoute)).is_some()).await;
     api.until("nobody takes it yet", exposed("False", "RoutePending")).await;
-    api.edit(&of(OptionalKind::HttpRoute), |route| route["spec"]["rules"] = json!([]));
-    let rules = |api: &FakeApi| api.get(&of(OptionalKind::HttpRoute)).expect("it")["spec"]["rules"].clone();
+    api.edit(&of(ThirdPartyKind::HttpRoute), |route| route["spec"]["rules"] = json!([]));
+    let rules = |api: &FakeApi| api.get(&of(ThirdPartyKind::HttpRoute)).expect("it")["spec"]["rules"].clone();
     api.until("an edit is repaired", |api| rules(api)[0]["backendRefs"][0]["port"] == 5000).await;
-    api.delete(&of(OptionalKind::HttpRoute));
-    api.until("a deleted one is back", |api| api.get(&of(OptionalKind::HttpRoute)).is_some()).await;
+    api.delete(&of(ThirdPartyKind::HttpRoute));
+    api.until("a deleted one is back", |api| api.get(&of(ThirdPartyKind::HttpRoute)).is_some()).await;
 
-    for kind in [OptionalKind::ServiceMonitor, OptionalKind::PodMonitor, OptionalKind::ScaledObject] {
+    for kind in [ThirdPartyKind::ServiceMonitor, ThirdPartyKind::PodMonitor, ThirdPartyKind::ScaledObject] {
         assert!(api.get(&of(kind)).is_none(), "{kind} was not asked for");
     }
-    api.uninstall(OptionalKind::HttpRoute);
+    api.uninstall(ThirdPartyKind::HttpRoute);
     api.until("it is missed again", exposed("False", "KindNotServed")).await;
-    api.install(OptionalKind::HttpRoute);
+    api.install(ThirdPartyKind::HttpRoute);
     api.until("it is known again", exposed("False", "RoutePending")).await;
     running.stop().await;
 }
@@ -112,9 +112,9 @@ async fn kind_installed_later_is_discovered_and_watched() {
 #[tokio::test]
 async fn discovery_failure_keeps_the_known_kinds() {
     let api = FakeApi::new();
-    api.install(OptionalKind::PodMonitor);
+    api.install(ThirdPartyKind::PodMonitor);
     let known = discover(&api.client(), &all()).await;
-    assert_eq!(known, [OptionalKind::PodMonitor].into_iter().collect());
+    assert_eq!(known, [ThirdPartyKind::PodMonitor].into_iter().collect());
     let unavailable = tower::service_fn(|_: http::Request<kube::client::Body>| async {
         let answer = http::Response::builder().status(500).body(axum::body::Body::from("{}"));
         Ok::<_, std::convert::Infallible>(answer.expect("a response"))
@@ -176,7 +176,7 @@ async fn exposed_condition_follows_the_http_route_status() {
     for (parents, status, reason, told) in table {
         let api = with_hub(routed(json!([{ "name": "public" }, elsewhere])));
         settled(&api, &all()).await;
-        api.edit(&of(OptionalKind::HttpRoute), |route| route["status"] = json!({ "parents": parents }));
+        api.edit(&of(ThirdPartyKind::HttpRoute), |route| route["status"] = json!({ "parents": parents }));
         settled(&api, &all()).await;
         assert_eq!(condition(&api, "vault", "Exposed"), (status.into(), reason.into()), "{parents}");
         let message = message(&api, "vault", "Exposed");
@@ -197,7 +197,7 @@ async fn exposed_with_ingress_and_route_reports_the_failing_one() {
     });
     settled(&api, &all()).await;
     assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "RoutePending".into()));
-    api.edit(&of(OptionalKind::HttpRoute), |route| {
+    api.edit(&of(ThirdPartyKind::HttpRoute), |route| {
         route["status"] = json!({ "parents": [says(json!({ "name": "public" }), 1, "True", "True")] });
     });
     settled(&api, &all()).await;
@@ -214,10 +214,10 @@ async fn foreign_http_route_is_a_conflict_and_unchanged() {
     api.create(foreign);
     let context = context(&api);
     context.served.send_replace(all());
-    pass(&api, &context, "vault").await.expect("a pass");
+    reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     assert_eq!(condition(&api, "vault", "Conflict"), ("True".into(), "ForeignObject".into()));
     assert!(message(&api, "vault", "Ready").contains("HTTPRoute vault"));
-    assert_eq!(api.get(&of(OptionalKind::HttpRoute)).expect("it")["spec"], json!({ "parentRefs": [] }));
+    assert_eq!(api.get(&of(ThirdPartyKind::HttpRoute)).expect("it")["spec"], json!({ "parentRefs": [] }));
 }
 
 #[tokio::test]
@@ -233,7 +233,7 @@ async fn switch_from_hpa_to_keda_keeps_live_replicas() {
         settled(&api, &all()).await;
         assert_eq!(count(&api), 3, "the live number stays");
         assert_eq!(api.get(&autoscaler).is_some(), !by_keda);
-        assert_eq!(api.get(&of(OptionalKind::ScaledObject)).is_some(), by_keda);
+        assert_eq!(api.get(&of(ThirdPartyKind::ScaledObject)).is_some(), by_keda);
         if by_keda {
             let calls = api.take_calls();
             let at = |call: &str| calls.iter().position(|each| each == call).expect(call);
@@ -246,8 +246,8 @@ async fn switch_from_hpa_to_keda_keeps_live_replicas() {
     assert_eq!(count(&api), 4, "what KEDA decides is left alone");
 
     // KEDA is taken away, and the number stays.
-    api.delete(&of(OptionalKind::ScaledObject));
-    settled(&api, &Served::default()).await;
+    api.delete(&of(ThirdPartyKind::ScaledObject));
+    settled(&api, &ServedKinds::default()).await;
     assert_eq!(count(&api), 4);
 
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", 2));
@@ -257,14 +257,14 @@ async fn switch_from_hpa_to_keda_keeps_live_replicas() {
 
 #[tokio::test]
 async fn rejected_optional_object_does_not_block_other_children() {
-    for kind in OptionalKind::ALL {
+    for kind in ThirdPartyKind::ALL {
         for (verb, code) in [("get", 403), ("patch", 403), ("patch", 422)] {
             let api = with_hub(with_all());
             let plural = kind.resource().plural;
             api.refuse(&format!("{verb} {plural}"), code);
             let context = context(&api);
             context.served.send_replace(all());
-            pass(&api, &context, "vault").await.expect("a pass");
+            reconcile_once(&api, &context, "vault").await.expect("a reconcile");
             assert!(api.get(&key("apps/deployments", "vault")).is_some(), "{verb} {plural} {code}");
             assert!(api.get(&of(kind)).is_none());
             assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
@@ -276,7 +276,7 @@ async fn rejected_optional_object_does_not_block_other_children() {
 
 #[tokio::test]
 async fn unused_optional_kind_needs_no_list_permission() {
-    for kind in OptionalKind::ALL {
+    for kind in ThirdPartyKind::ALL {
         let api = with_hub(smallest());
         api.refuse(&format!("list {}", kind.resource().plural), 403);
         settled(&api, &all()).await;

@@ -1,4 +1,4 @@
-//! Tells when the definition that is installed is older than this operator: fields that it lacks are lost.
+//! Reports an installed CRD that is older than this operator. The API server drops the fields that it lacks.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::events::EventType;
 use kube::{CustomResourceExt, ResourceExt};
 use notification_hub_crds::NotificationHub;
-use notification_hub_crds::definition::definition;
+use notification_hub_crds::crd::crd_json;
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -15,20 +15,20 @@ use crate::context::Context;
 use crate::schema;
 
 /// The Event's reason.
-pub const REASON: &str = "CrdOutdated";
+pub const EVENT_REASON: &str = "CrdOutdated";
 
-/// The pause before a second look. A definition that has just been replaced is published a moment later.
-const SETTLED: Duration = Duration::from_secs(10);
+/// Delay before missing fields are looked for again: the API server publishes a replaced CRD a moment later.
+const RECHECK_DELAY: Duration = Duration::from_secs(10);
 
-/// The pause after a look that failed.
-const RETRY: Duration = Duration::from_secs(30);
+/// Delay after a failed read of the schema.
+const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Compares once, and tells what came of it.
-pub async fn tell(context: &Context) {
-    let Some(mut missing) = compare(context).await else { return };
+/// Compares the installed CRD with this operator's once, and reports the result as a log line and an Event.
+pub async fn report(context: &Context) {
+    let Some(mut missing) = read_missing_fields(context).await else { return };
     if !missing.is_empty() {
-        sleep(SETTLED).await;
-        let Some(again) = compare(context).await else { return };
+        sleep(RECHECK_DELAY).await;
+        let Some(again) = read_missing_fields(context).await else { return };
         missing = again;
     }
     let name = NotificationHub::crd().name_any();
@@ -45,13 +45,13 @@ pub async fn tell(context: &Context) {
         ..ObjectReference::default()
     };
     let note = format!("older than the operator, these fields are lost: {fields}");
-    context.publish(&regarding, EventType::Warning, "Compare", REASON.to_owned(), note).await;
+    context.publish(&regarding, EventType::Warning, "Compare", EVENT_REASON.to_owned(), note).await;
 }
 
-/// The fields that the definition lacks, unless this operator may not know.
-async fn compare(context: &Context) -> Option<Vec<String>> {
+/// Returns the fields that the installed CRD lacks, or `None` if reading its schema is forbidden. Retries other failures.
+async fn read_missing_fields(context: &Context) -> Option<Vec<String>> {
     loop {
-        match missing(context).await {
+        match try_read_missing_fields(context).await {
             Ok(Some(fields)) => return Some(fields),
             Ok(None) => tracing::warn!("the API server does not publish the resource's schema"),
             Err(error) if error.category() == "forbidden" => {
@@ -60,14 +60,14 @@ async fn compare(context: &Context) -> Option<Vec<String>> {
             }
             Err(error) => tracing::warn!(%error, "the resource's schema cannot be read; it is tried again"),
         }
-        sleep(RETRY).await;
+        sleep(RETRY_INTERVAL).await;
     }
 }
 
-async fn missing(context: &Context) -> Result<Option<Vec<String>>, CallError> {
+async fn try_read_missing_fields(context: &Context) -> Result<Option<Vec<String>>, CallError> {
     let served = context.cluster.served_schema().await?;
     // That it can be written is tested.
-    let known = definition().unwrap_or_default();
+    let known = crd_json().unwrap_or_default();
     let known = known.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap_or(&Value::Null);
-    Ok(served.map(|served| schema::missing(known, &served)))
+    Ok(served.map(|served| schema::missing_fields(known, &served)))
 }

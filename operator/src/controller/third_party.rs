@@ -1,4 +1,5 @@
-//! Kinds that a cluster need not know: they are watched while it does, and every hub is looked at when that changes.
+//! Watches third-party kinds while the API server serves them, and reconciles every hub when the set of served kinds
+//! changes.
 
 use futures_util::{Stream, StreamExt, stream};
 use kube::Api;
@@ -6,28 +7,28 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 
-use super::{Guarded, triggers};
+use super::{GuardedHub, triggers};
 use crate::context::Context;
 use crate::model::labels;
-use crate::optional::Optional;
+use crate::third_party::ThirdPartyResource;
 
-/// The hubs that changed objects of a kind concern, while the cluster knows it.
-pub(super) fn children<K: Optional>(
+/// Returns a stream of the hubs that changed objects of a kind concern, while the API server serves the kind.
+pub(super) fn hubs_of_changed_children<K: ThirdPartyResource>(
     api: Api<PartialObjectMeta<K>>,
     context: &Context,
-    store: Store<Guarded>,
-) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static + use<K> {
+    store: Store<GuardedHub>,
+) -> impl Stream<Item = ObjectRef<GuardedHub>> + Send + 'static + use<K> {
     let metrics = context.metrics.clone();
     let times = stream::unfold((api, context.served.subscribe()), |(api, mut served)| async move {
-        served.wait_for(|served| served.has(K::KIND)).await.ok()?;
+        served.wait_for(|served| served.contains(K::KIND)).await.ok()?;
         let mut lasting = served.clone();
-        let until_gone = async move { lasting.wait_for(|served| !served.has(K::KIND)).await.map(drop) };
-        let objects = watcher(api.clone(), watcher::Config::default().labels(labels::MANAGED))
+        let until_gone = async move { lasting.wait_for(|served| !served.contains(K::KIND)).await.map(drop) };
+        let objects = watcher(api.clone(), watcher::Config::default().labels(labels::MANAGED_SELECTOR))
             .default_backoff()
             .touched_objects();
         Some((objects.take_until(Box::pin(until_gone)), (api, served)))
     });
-    let concerned = triggers::children::<K>(store);
+    let concerned = triggers::hubs_of_child::<K>(store);
     times.flatten().flat_map(move |object| {
         let hubs = object.map(&concerned).inspect_err(|error| {
             metrics.watch_failed();
@@ -37,11 +38,11 @@ pub(super) fn children<K: Optional>(
     })
 }
 
-/// Every hub, whenever the cluster has come to know another set of kinds.
-pub(super) fn all(
+/// Returns a stream of all hubs, each time the set of served kinds changes.
+pub(super) fn hubs_on_discovery(
     context: &Context,
-    store: Store<Guarded>,
-) -> impl Stream<Item = ObjectRef<Guarded>> + Send + 'static + use<> {
+    store: Store<GuardedHub>,
+) -> impl Stream<Item = ObjectRef<GuardedHub>> + Send + 'static + use<> {
     let times = stream::unfold((context.served.subscribe(), store), |(mut served, store)| async move {
         served.changed().await.ok()?;
         let hubs: Vec<_> = store.state().iter().map(|hub| ObjectRef::from_obj(&**hub)).collect();

@@ -1,0 +1,53 @@
+//! Discovery of the third-party kinds that the API server serves. It is polled, because the operator may not watch CRDs.
+
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::{ServedKinds, ThirdPartyKind};
+use crate::cluster::with_timeout;
+
+/// Pause between two rounds of discovery.
+pub const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Returns the kinds that the API server serves. A kind whose request fails stays as it is in `known`.
+pub async fn discover(client: &Client, known: &ServedKinds) -> ServedKinds {
+    let mut served = Vec::new();
+    for kind in ThirdPartyKind::ALL {
+        let resource = kind.resource();
+        let is_served = match with_timeout(client.list_api_group_resources(&resource.api_version)).await {
+            Ok(list) => list.resources.iter().any(|each| each.name == resource.plural),
+            Err(error) if error.category() == "not_found" => false,
+            Err(error) => {
+                tracing::warn!(%kind, %error, "whether the cluster knows the kind cannot be told");
+                known.contains(kind)
+            }
+        };
+        if is_served != known.contains(kind) {
+            tracing::info!(%kind, is_served, "what the cluster knows has changed");
+        }
+        served.extend(is_served.then_some(kind));
+    }
+    served.into_iter().collect()
+}
+
+/// Runs discovery for ever, and publishes changes.
+pub async fn run_discovery(client: &Client, served: &watch::Sender<ServedKinds>) {
+    loop {
+        sleep(DISCOVERY_INTERVAL).await;
+        refresh(client, served).await;
+    }
+}
+
+/// Runs discovery once, and publishes a change.
+pub async fn refresh(client: &Client, served: &watch::Sender<ServedKinds>) {
+    let known = served.borrow().clone();
+    let now = discover(client, &known).await;
+    served.send_if_modified(|before| {
+        let has_changed = *before != now;
+        *before = now;
+        has_changed
+    });
+}
