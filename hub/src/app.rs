@@ -16,24 +16,24 @@ use crate::auth::authority::Authority;
 use crate::auth::claims::Rules;
 use crate::auth::key_watch::KeyWatch;
 use crate::auth::{Authenticator, Verifier};
-use crate::backplane::{Backplane, Local, Redis};
+use crate::backplane::{Backplane, LocalBackplane, RedisBackplane};
 use crate::config::Config;
-use crate::descriptors::Shares;
+use crate::descriptors::FdBudget;
 use crate::preflight::Preflight;
-use crate::reactor::{self, Means, Reactors};
+use crate::reactor::{self, ReactorDeps, Reactors};
 use crate::reload::Looks;
 use crate::shutdown;
 use crate::source::direct::{self, Direct};
 use crate::source::{Intake, Source};
 use crate::telemetry::{Metrics, Phase};
 use crate::timely::TimelyRuntime;
+use crate::transport::connection_token_registry::ConnectionTokenRegistry;
 use crate::transport::cors::Cors;
 use crate::transport::endpoint::{self, Endpoint};
 use crate::transport::negotiate::{self, Negotiate};
-use crate::transport::negotiations::Negotiations;
-use crate::transport::relay::Door;
-use crate::transport::request::Gate;
-use crate::transport::{plain, port};
+use crate::transport::relay::ConnectFn;
+use crate::transport::request::AuthGuard;
+use crate::transport::{plain_http, port};
 use crate::trust::TrustWatch;
 
 /// Pending connections that the kernel keeps; it may allow fewer (`net.core.somaxconn`).
@@ -94,7 +94,7 @@ pub struct Hub {
     keys: Option<KeyWatch>,
     trust: TrustWatch,
     verifier: Arc<Verifier>,
-    negotiations: Negotiations,
+    connection_tokens: ConnectionTokenRegistry,
 }
 
 impl Hub {
@@ -103,7 +103,7 @@ impl Hub {
     /// # Errors
     /// The first port that can't be had.
     pub fn bind(config: Config, loaded: Preflight) -> Result<Hub, AppError> {
-        let Preflight { keys, negotiations, queue } = loaded;
+        let Preflight { keys, connection_tokens, queue } = loaded;
         let (keys, loaded) = keys.map(|(watch, parsed)| (watch, parsed.keys)).unzip();
         let rules = Rules {
             issuer: config.auth.issuer.clone(),
@@ -119,7 +119,7 @@ impl Hub {
             None => Source::Direct(listen("listen.internal", &config.listen.internal, HALF_OPEN)?),
         };
         let admin = listen("listen.admin", &config.listen.admin, HALF_OPEN)?;
-        Ok(Hub { config, public, admin, source, keys, trust, verifier, negotiations })
+        Ok(Hub { config, public, admin, source, keys, trust, verifier, connection_tokens })
     }
 
     /// The addresses that it listens on.
@@ -139,7 +139,7 @@ impl Hub {
     /// # Errors
     /// If the system refuses what it needs to begin.
     pub async fn serve(self, stopping: watch::Receiver<bool>) -> Result<(), AppError> {
-        let Hub { config, public, admin, source, keys, trust, verifier, negotiations } = self;
+        let Hub { config, public, admin, source, keys, trust, verifier, connection_tokens } = self;
         let metrics = Arc::new(Metrics::new()?);
         let ready = Arc::new(AtomicBool::new(true));
         let begun = Arc::new(AtomicBool::new(config.backplane.redis.is_none()));
@@ -151,21 +151,21 @@ impl Hub {
         authority.iter().for_each(|authority| _ = tokio::spawn(authority.clone().run()));
         let authenticator = Arc::new(Authenticator { verifier: verifier.clone(), authority });
 
-        let negotiations = Arc::new(negotiations);
-        let shares = Shares::take();
-        let (to_axum, plain) = plain::entrance(shares.requests);
-        let (roll, presences) = config.backplane.redis.as_ref().map(|_| reactor::roll()).unzip();
+        let connection_tokens = Arc::new(connection_tokens);
+        let fd_budget = FdBudget::from_rlimit();
+        let (to_axum, plain) = plain_http::handoff_channel(fd_budget.requests);
+        let (presence, presence_events) = config.backplane.redis.as_ref().map(|_| reactor::presence_channel()).unzip();
         let reactors = Arc::new(Reactors::start(
             &config,
             public,
-            Means {
+            ReactorDeps {
                 authenticator: authenticator.clone(),
-                negotiations: negotiations.clone(),
+                connection_tokens: connection_tokens.clone(),
                 metrics: metrics.clone(),
-                roll,
+                presence,
             },
             to_axum,
-            shares.sockets,
+            fd_budget.sockets,
         )?);
         if let Some(keys) = keys {
             tokio::spawn(keys.run(Looks::begin()?, verifier.clone(), metrics.clone()));
@@ -174,19 +174,27 @@ impl Hub {
         let admin_state =
             Admin { reactors: reactors.clone(), metrics: metrics.clone(), begun: begun.clone(), ready: ready.clone() };
         let admin_routes = admin::router(admin_state);
-        let admin = port::serve(admin, admin_routes, shares.admin, shutdown::asked(is_over.clone()))?;
+        let admin = port::serve(admin, admin_routes, fd_budget.admin, shutdown::asked(is_over.clone()))?;
 
         let timely = TimelyRuntime::start()?;
-        let backplane = match (&config.backplane.redis, presences) {
-            (Some(redis), Some(presences)) => Backplane::Redis(timely.within(|| {
+        let backplane = match (&config.backplane.redis, presence_events) {
+            (Some(redis), Some(presence_events)) => Backplane::Redis(timely.within(|| {
                 let (backplane, catch_up, reactors) = (&config.backplane, &config.catch_up, reactors.clone());
-                Redis::start(redis, backplane, catch_up, config.installation, reactors, presences, metrics.clone())
+                RedisBackplane::start(
+                    redis,
+                    backplane,
+                    catch_up,
+                    config.installation,
+                    reactors,
+                    presence_events,
+                    metrics.clone(),
+                )
             })),
-            _ => Backplane::Local(Local::new(reactors.clone())),
+            _ => Backplane::Local(LocalBackplane::new(reactors.clone())),
         };
-        let heard = backplane.clone();
+        let subscribed = backplane.clone();
         tokio::spawn(async move {
-            let _ = timeout(LONGEST_START, heard.heard()).await;
+            let _ = timeout(LONGEST_START, subscribed.wait_subscribed()).await;
             begun.store(true, Ordering::Relaxed);
         });
         let intake = Intake::new(backplane.clone(), metrics.clone());
@@ -194,29 +202,30 @@ impl Hub {
         let (let_go, all_let_go) = watch::channel(false);
         let mut turns = None;
         let cors = Cors::new(&config.cors);
-        let gate = Gate { authenticator, metrics: metrics.clone() };
+        let auth_guard = AuthGuard { authenticator, metrics: metrics.clone() };
         let to_reactors = reactors.clone();
-        let door: Door = Arc::new(move |knock| to_reactors.adopt(knock));
-        let endpoint = Endpoint::new(gate.clone(), negotiations.clone(), door, shares.relays, &config);
-        let mut on_public =
-            negotiate::routes(Negotiate { gate: gate.clone(), negotiations }).merge(endpoint::routes(endpoint));
+        let connect_fn: ConnectFn = Arc::new(move |request| to_reactors.connect(request));
+        let endpoint =
+            Endpoint::new(auth_guard.clone(), connection_tokens.clone(), connect_fn, fd_budget.relays, &config);
+        let mut on_public = negotiate::routes(Negotiate { auth_guard: auth_guard.clone(), connection_tokens })
+            .merge(endpoint::routes(endpoint));
         let mut source = match source {
             Source::Direct(internal) => {
-                let send = direct::routes(Direct::new(gate, intake));
+                let send = direct::routes(Direct::new(auth_guard, intake));
                 if config.listen.send_on_public {
                     on_public = on_public.merge(send.clone());
                 }
-                let routes = plain::dressed(send, cors.clone(), stopping.clone());
-                port::serve(internal, routes, shares.internal, shutdown::asked(sources_end))?
+                let routes = plain_http::with_common_layers(send, cors.clone(), stopping.clone());
+                port::serve(internal, routes, fd_budget.internal, shutdown::asked(sources_end))?
             }
             Source::AzureQueue(mut queue) => {
                 turns = Some(timely.within(|| tokio::spawn(queue.take_turns(shutdown::asked(all_let_go)))));
                 timely.within(|| tokio::spawn(queue.run(intake, metrics.clone(), shutdown::asked(stopping.clone()))))
             }
         };
-        let front_door = reactors.clone();
-        let routes = plain::router(on_public, cors, stopping.clone());
-        let plain = tokio::spawn(plain::serve(routes, plain, move |returned| front_door.take_back(returned)));
+        let request_kind = reactors.clone();
+        let routes = plain_http::router(on_public, cors, stopping.clone());
+        let plain = tokio::spawn(plain_http::serve(routes, plain, move |returned| request_kind.take_back(returned)));
 
         shutdown::asked(stopping).await;
         tracing::info!(grace = ?config.drain.grace, "shutting down");

@@ -18,7 +18,8 @@ pub fn route(notification: &Notification, since: Instant) -> Delivery {
     };
     let message = ServerMessage::Push { target, notification };
     let frame = |protocol| Frame::new(protocol, &protocol::encode(protocol, message));
-    Delivery::new(audience, notification.kind, since, frame).by(notification.context_id.as_deref().map(Device::of))
+    Delivery::new(audience, notification.kind, since, frame)
+        .with_device(notification.context_id.as_deref().map(Device::of))
 }
 
 /// For whom a push is.
@@ -80,7 +81,7 @@ mod tests {
     #[test]
     fn installation_before_user_before_organization_each_narrowed() {
         let (user, organization) = (USER.to_string(), ORGANIZATION.to_string());
-        for client_type in ClientType::EVERY {
+        for client_type in ClientType::VARIANTS {
             let audience = |members| narrowed(client_type, members);
             let installation = INSTALLATION.to_string();
             let all = json!({ "installationId": installation, "userId": user, "organizationId": organization });

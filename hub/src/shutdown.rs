@@ -54,10 +54,10 @@ pub async fn drain(reactors: &Reactors, duration: Duration, deadline: Instant, m
     metrics.drains(Some(Phase::Clients));
     reactors.drain(duration);
     while !reactors.drained() && Instant::now() < deadline {
-        metrics.drain_left.set(reactors.clients() as i64);
+        metrics.drain_left.set(reactors.open_connections() as i64);
         sleep(LOOK).await;
     }
-    match reactors.sockets() {
+    match reactors.open_sockets() {
         0 => tracing::info!("all clients have gone"),
         left => tracing::warn!(left, "the deadline has passed: sockets that are still open are reset"),
     }
@@ -68,13 +68,13 @@ pub async fn drain(reactors: &Reactors, duration: Duration, deadline: Instant, m
 /// Waits until the source has ended and other replicas have got everything, or the deadline has passed.
 pub async fn hand_over(source: &JoinHandle<()>, backplane: &Backplane, deadline: Instant, metrics: &Metrics) {
     metrics.drains(Some(Phase::Backplane));
-    while (!source.is_finished() || backplane.waiting() > 0) && Instant::now() < deadline {
+    while (!source.is_finished() || backplane.pending_publishes() > 0) && Instant::now() < deadline {
         sleep(LOOK).await;
     }
     if !source.is_finished() {
         tracing::warn!("the deadline has passed: ending with messages in hand, which come again");
     }
-    if backplane.waiting() > 0 {
-        tracing::warn!(waiting = backplane.waiting(), "ending with pushes that other replicas have not got");
+    if backplane.pending_publishes() > 0 {
+        tracing::warn!(waiting = backplane.pending_publishes(), "ending with pushes that other replicas have not got");
     }
 }

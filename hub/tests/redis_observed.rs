@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use contract::{file, hex, text};
-use notification_hub::auth::Guest;
+use notification_hub::auth::Principal;
 use notification_hub::auth::claims::{Claims, Rules};
 use notification_hub::backplane::redis::channel::{Channel, Channels, audiences};
-use notification_hub::backplane::redis::incoming::Incoming;
 use notification_hub::backplane::redis::invocation::Invocation;
+use notification_hub::backplane::redis::message::BackplaneMessage;
 use notification_hub::protocol::Protocol;
-use notification_hub::reactor::Member;
+use notification_hub::reactor::Recipient;
 use notification_hub::{notification, route};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -30,18 +30,18 @@ fn channels() -> Channels {
     Channels::new("Notifications")
 }
 
-fn user(device_type: &str) -> Guest {
+fn user(device_type: &str) -> Principal {
     let claims = json!({ "sub": USER, "devicetype": device_type, "orguser": ORGANIZATION, "exp": 2, "scope": ["api"],
         "amr": ["Application"] });
-    Guest::User(Claims::read(claims.to_string().as_bytes(), &Rules::default(), None, 1.0).expect("claims").into())
+    Principal::User(Claims::read(claims.to_string().as_bytes(), &Rules::default(), None, 1.0).expect("claims").into())
 }
 
 /// The channels that this hub listens to for some clients.
-fn ours(guests: &[Guest]) -> BTreeSet<String> {
+fn ours(principals: &[Principal]) -> BTreeSet<String> {
     let installation = Some(INSTALLATION.parse().expect("a GUID"));
     let audiences =
-        guests.iter().map(Member::from).flat_map(|member| audiences(&member, installation).collect::<Vec<_>>());
-    let theirs = audiences.map(|audience| channels().of(audience).expect("somebody"));
+        principals.iter().map(Recipient::from).flat_map(|member| audiences(&member, installation).collect::<Vec<_>>());
+    let theirs = audiences.map(|audience| channels().name_for(audience).expect("somebody"));
     channels().standing().into_iter().chain(theirs).collect()
 }
 
@@ -63,7 +63,7 @@ fn channels_come_and_go_as_the_originals() {
     assert_eq!(none, recorded(&observed["channels, after everybody left"]));
     let web = user("ChromeBrowser");
     assert_eq!(ours(std::slice::from_ref(&web)), recorded(&observed["channels, one Web client of one organisation"]));
-    let anonymous = Guest::Anonymous(Some(REQUEST.parse().expect("a GUID")));
+    let anonymous = Principal::Anonymous(Some(REQUEST.parse().expect("a GUID")));
     let all = ours(&[web, user("Android"), anonymous]);
     assert_eq!(all, recorded(&observed["channels, with a Mobile and an anonymous client"]));
     assert!(all.iter().all(|name| channels().read(name).is_some()));
@@ -71,13 +71,13 @@ fn channels_come_and_go_as_the_originals() {
 
 #[test]
 fn who_has_no_kind_no_user_or_no_request_listens_to_less() {
-    let names = |guest: &Guest| -> Vec<String> {
-        audiences(&guest.into(), None).map(|audience| channels().of(audience).expect("somebody")).collect()
+    let names = |principal: &Principal| -> Vec<String> {
+        audiences(&principal.into(), None).map(|audience| channels().name_for(audience).expect("somebody")).collect()
     };
     let everywhere = names(&user("SDK"));
     let prefix = "NotificationsBit.Notifications.NotificationsHub:";
     assert_eq!(everywhere, [format!("{prefix}user:{USER}"), format!("{prefix}group:Organization_{ORGANIZATION}")]);
-    assert_eq!(names(&Guest::Anonymous(None)), [""; 0]);
+    assert_eq!(names(&Principal::Anonymous(None)), [""; 0]);
 }
 
 #[test]
@@ -92,23 +92,26 @@ fn pushes_are_published_as_the_originals_and_read_from_it() {
         let published = push["published"].as_array().expect("publishes");
         assert_eq!(published.len(), 1, "{name}");
         let bytes = hex(text(&published[0], "hex"));
-        assert_eq!(channels().of(sent.audience).as_deref(), published[0]["channel"].as_str(), "{name}");
+        assert_eq!(channels().name_for(sent.audience).as_deref(), published[0]["channel"].as_str(), "{name}");
         let expected = [b"\x93", &bytes[1..], b"\xc4\x10", OWN.as_bytes()].concat();
-        assert_eq!(Invocation::of(&sent, OWN).write(), expected, "{name}");
+        assert_eq!(Invocation::from_delivery(&sent, OWN).write(), expected, "{name}");
 
         let channel = channels().read(text(&published[0], "channel")).expect("a channel");
         assert_eq!(channel, Channel::To(sent.audience));
-        let Ok(Incoming::Foreign(got)) = Incoming::read(channel, &bytes, OWN, Instant::now()) else {
+        let Ok(BackplaneMessage::Foreign(got)) = BackplaneMessage::read(channel, &bytes, OWN, Instant::now()) else {
             panic!("{name} is no push");
         };
         assert_eq!((got.audience, got.kind, got.device), (sent.audience, sent.kind, sent.device), "{name}");
-        assert_eq!((got.collapsible, got.covered), (sent.collapsible, sent.covered), "{name}");
-        for protocol in Protocol::EVERY {
+        assert_eq!((got.coalescible, got.covered), (sent.coalescible, sent.covered), "{name}");
+        for protocol in Protocol::VARIANTS {
             let bytes =
                 |of: &notification_hub::delivery::Delivery| of.frame(protocol).map(|frame| frame.bytes().to_vec());
             assert_eq!(bytes(&got), bytes(&sent), "{name}");
         }
-        assert!(matches!(Incoming::read(channel, &expected, OWN, Instant::now()), Ok(Incoming::Own(None))), "{name}");
+        assert!(
+            matches!(BackplaneMessage::read(channel, &expected, OWN, Instant::now()), Ok(BackplaneMessage::Own(None))),
+            "{name}"
+        );
         pushes += 1;
     }
     assert_eq!(pushes, 4);

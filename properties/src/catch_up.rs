@@ -164,7 +164,7 @@ impl World {
         let (replica, pick) = (usize::from(which & 1) % self.replicas.len(), usize::from(which >> 1));
         match choices.below(40) {
             0..3 => self.now = self.now.after(u32::from(which % 8) + 1),
-            3..5 => self.now = self.now.after(Tick::count(KEEP_ALIVE) + 1),
+            3..5 => self.now = self.now.after(Tick::ticks_in(KEEP_ALIVE) + 1),
             5..9 => self.connect(replica, (which >> 1) % DEVICES),
             9..13 => self.accept(replica, (which >> 1) % (DEVICES + 1), which >= 192),
             13..16 => self.read_some(replica, pick, usize::from(which % 4)),
@@ -268,7 +268,7 @@ impl World {
         if connection.waiting.is_some() {
             return;
         }
-        let by = now.0.checked_sub(Tick::count(KEEP_ALIVE)).map(Tick);
+        let by = now.0.checked_sub(Tick::ticks_in(KEEP_ALIVE)).map(Tick);
         while let Some((written, frame)) = connection.unread.front().copied().filter(|(at, _)| Some(*at) <= by) {
             let _ = written;
             took(&mut self.read[usize::from(connection.device)], frame);
@@ -412,7 +412,7 @@ impl World {
             self.connect(usize::from(name) % self.replicas.len(), name);
         }
         self.settle();
-        self.now = self.now.after(Tick::count(KEEP_ALIVE * 2 + Duration::from_secs(2)));
+        self.now = self.now.after(Tick::ticks_in(KEEP_ALIVE * 2 + Duration::from_secs(2)));
         self.settle();
         for number in 0..self.replicas.len() {
             self.turn(number);

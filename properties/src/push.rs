@@ -45,7 +45,7 @@ fn frames(push: &Notification) -> [Value; 2] {
         assert_eq!(arguments.as_array().map(Vec::len), Some(1));
         arguments[0].take()
     };
-    Protocol::EVERY.map(read)
+    Protocol::VARIANTS.map(read)
 }
 
 /// The same with JSON's names.

@@ -10,19 +10,19 @@ pub mod challenge;
 pub mod claims;
 mod claims_cache;
 mod digest;
-pub mod guest;
 pub mod jwk_set;
 pub mod key;
 pub mod key_files;
 pub mod key_watch;
 pub mod mint;
+pub mod principal;
 pub mod query;
 mod rejection_log;
 pub mod verifier;
 
 pub use authenticator::Authenticator;
 pub use claims::{Claims, Policy};
-pub use guest::Guest;
+pub use principal::Principal;
 pub use query::Query;
 pub use verifier::Verifier;
 

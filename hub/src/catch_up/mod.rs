@@ -85,8 +85,8 @@ impl CatchUp {
     /// Applies the rule with these records, this keep-alive interval, and syncs spread over so long after a start.
     pub fn new(records: Option<Box<dyn Records>>, keep_alive: Duration, spread: Duration) -> CatchUp {
         // Ticks are rounded down: one more makes the interval a whole one.
-        let keep_alive = Tick::count(keep_alive).saturating_add(1);
-        let spread = Tick::count(spread);
+        let keep_alive = Tick::ticks_in(keep_alive).saturating_add(1);
+        let spread = Tick::ticks_in(spread);
         CatchUp { records, tracker: SyncTracker::default(), watermark: Watermark::default(), keep_alive, spread }
     }
 
@@ -144,7 +144,7 @@ impl CatchUp {
         if self.records.is_none() || !self.tracker.owe(id) {
             return None;
         }
-        Some(Owed { reason, until, due: now.after(Tick::count(SYNC_DELAY)).max(earliest) })
+        Some(Owed { reason, until, due: now.after(Tick::ticks_in(SYNC_DELAY)).max(earliest) })
     }
 
     /// Returns whether a client is still owed a sync.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::limits::Network;
+use crate::limits::IpNet;
 
 /// A value under one of our keys, with the name that it came from.
 pub(super) struct Translated {
@@ -107,7 +107,7 @@ fn lower_scheme(url: &str) -> String {
 
 /// Returns the addresses and networks of a list. As in the original, an item that is neither is left out: a deployment that
 /// ran with the original runs with this hub.
-fn trusted(name: &str, list: &str, warnings: &mut Vec<String>) -> Vec<Network> {
+fn trusted(name: &str, list: &str, warnings: &mut Vec<String>) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {
         let bare = item.strip_prefix('[').and_then(|item| item.strip_suffix(']')).unwrap_or(item);

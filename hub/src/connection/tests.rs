@@ -3,8 +3,13 @@
 use super::*;
 use crate::protocol::{encode, varint};
 
-const TERMS: Terms =
-    Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, message_timeout: 300, max_message: 256 };
+const SESSION_CONFIG: SessionConfig = SessionConfig {
+    handshake_timeout: 150,
+    keep_alive: 150,
+    client_timeout: 300,
+    message_timeout: 300,
+    max_message: 256,
+};
 
 const JSON: &[u8] = b"{\"protocol\":\"json\",\"version\":1}\x1e";
 const MESSAGEPACK: &[u8] = b"{\"protocol\":\"messagepack\",\"version\":1}\x1e";
@@ -22,12 +27,12 @@ struct Talk {
 #[derive(Default)]
 struct Heard(Vec<String>);
 
-impl Output for Heard {
-    fn opened(&mut self, protocol: Protocol) {
+impl SessionSink for Heard {
+    fn handshake_complete(&mut self, protocol: Protocol) {
         self.0.push(format!("opened {}", protocol.name()));
     }
 
-    fn message(&mut self, _: Protocol, body: &[u8]) {
+    fn write_message(&mut self, _: Protocol, body: &[u8]) {
         self.0.push(shown(body));
     }
 }
@@ -58,28 +63,28 @@ impl Talk {
     }
 
     /// The client says a part of a message of its transport.
-    fn say(&mut self, bytes: &[u8], now: u32) -> Option<Ending> {
-        self.session.receive(&mut self.held, bytes, false, Tick(now), &TERMS, &mut self.heard)
+    fn say(&mut self, bytes: &[u8], now: u32) -> Option<CloseReason> {
+        self.session.receive(&mut self.held, bytes, false, Tick(now), &SESSION_CONFIG, &mut self.heard)
     }
 
     /// The client says a whole message, or the end of one.
-    fn finish(&mut self, bytes: &[u8], now: u32) -> Option<Ending> {
-        self.session.receive(&mut self.held, bytes, true, Tick(now), &TERMS, &mut self.heard)
+    fn finish(&mut self, bytes: &[u8], now: u32) -> Option<CloseReason> {
+        self.session.receive(&mut self.held, bytes, true, Tick(now), &SESSION_CONFIG, &mut self.heard)
     }
 
-    fn tick(&mut self, now: u32) -> Option<Ending> {
-        match self.session.overdue(Tick(now), &TERMS)? {
-            Overdue::Ping(protocol) => {
-                self.heard.message(protocol, ping(protocol));
+    fn tick(&mut self, now: u32) -> Option<CloseReason> {
+        match self.session.on_timeout(Tick(now), &SESSION_CONFIG)? {
+            TimeoutAction::SendPing(protocol) => {
+                self.heard.write_message(protocol, ping(protocol));
                 self.session.sent(Tick(now));
                 None
             }
-            Overdue::End(ending) => Some(self.session.end(ending, &mut self.heard)),
+            TimeoutAction::Close(ending) => Some(self.session.close(ending, &mut self.heard)),
         }
     }
 
     fn due(&self) -> Option<u32> {
-        self.session.due(&TERMS).map(|tick| tick.0)
+        self.session.next_timeout(&SESSION_CONFIG).map(|tick| tick.0)
     }
 
     /// What was said since the last time.
@@ -131,7 +136,7 @@ fn a_handshake_may_lack_its_separator() {
     assert_eq!(talk.heard(), ["opened json", "{}"]);
     assert_eq!(talk.finish(&[b"\x1e", CALL].concat(), 1), None);
     assert_eq!(talk.heard(), [failed("7", "Nope")]);
-    assert!(matches!(talk.finish(b"\x1e", 2), Some(Ending::Protocol(_))));
+    assert!(matches!(talk.finish(b"\x1e", 2), Some(CloseReason::Protocol(_))));
 
     let mut talk = Talk::new();
     assert_eq!(talk.finish(whole, 0), None);
@@ -149,11 +154,11 @@ fn a_handshake_may_lack_its_separator() {
 fn a_handshake_in_many_pieces_is_not_looked_through_with_each() {
     let mut talk = Talk::new();
     for _ in 0..MOST_JUDGEMENTS {
-        assert!(talk.session.may_complete(&talk.held, b"", &TERMS, true));
+        assert!(talk.session.may_complete(&talk.held, b"", &SESSION_CONFIG, true));
         assert_eq!(talk.finish(&JSON[..1], 0), None);
         talk.held.clear();
     }
-    assert!(!talk.session.may_complete(&talk.held, b"", &TERMS, true));
+    assert!(!talk.session.may_complete(&talk.held, b"", &SESSION_CONFIG, true));
     // Its separator still ends it.
     for byte in JSON {
         assert_eq!(talk.finish(&[*byte], 0), None);
@@ -170,8 +175,8 @@ fn a_handshake_has_its_time() {
     assert_eq!(talk.say(b"{", 140), None);
     talk.session.sent(Tick(149));
     assert_eq!(talk.due(), Some(150));
-    let canceled = HandshakeError::Canceled(Cancellation::Timeout);
-    assert_eq!(talk.tick(150), Some(Ending::Handshake(canceled)));
+    let canceled = HandshakeError::Canceled(HandshakeAbort::Timeout);
+    assert_eq!(talk.tick(150), Some(CloseReason::Handshake(canceled)));
     assert_eq!(talk.heard(), ["{\"error\":\"Handshake was canceled.\"}"]);
     assert_eq!((talk.due(), talk.tick(1000)), (None, None));
 }
@@ -209,7 +214,7 @@ fn only_clients_that_ping_can_time_out() {
     talk.session.sent(Tick(3400));
     assert_eq!((talk.due(), talk.tick(3499)), (Some(3500), None));
     talk.heard();
-    assert_eq!(talk.tick(3500), Some(Ending::Timeout));
+    assert_eq!(talk.tick(3500), Some(CloseReason::Timeout));
     assert_eq!(talk.heard(), [CLOSED]);
 }
 
@@ -231,21 +236,21 @@ fn sizes_count_with_their_framing() {
         bytes
     };
     assert_eq!(Talk::new().say(handshake(256).as_bytes(), 0), None);
-    let too_large = Some(Ending::Handshake(HandshakeError::Canceled(Cancellation::TooLarge)));
+    let too_large = Some(CloseReason::Handshake(HandshakeError::Canceled(HandshakeAbort::TooLarge)));
     assert_eq!(Talk::new().say(handshake(257).as_bytes(), 0), too_large);
     assert_eq!(Talk::new().say(&[b'{'; 256], 0), too_large, "it can't end in time any more");
 
     assert_eq!(Talk::open(JSON).say(&json(256), 0), None);
-    assert!(matches!(Talk::open(JSON).say(&json(257), 0), Some(Ending::Protocol(_))));
-    assert!(matches!(Talk::open(JSON).say(&json(257)[..256], 0), Some(Ending::Protocol(_))));
+    assert!(matches!(Talk::open(JSON).say(&json(257), 0), Some(CloseReason::Protocol(_))));
+    assert!(matches!(Talk::open(JSON).say(&json(257)[..256], 0), Some(CloseReason::Protocol(_))));
     // The limit is one message's, not that of what comes at once.
     assert_eq!(Talk::open(JSON).say(&json(200).repeat(3), 0), None);
 
     assert_eq!(Talk::open(MESSAGEPACK).say(&messagepack(256), 0), None);
-    assert!(matches!(Talk::open(MESSAGEPACK).say(&messagepack(257), 0), Some(Ending::Protocol(_))));
+    assert!(matches!(Talk::open(MESSAGEPACK).say(&messagepack(257), 0), Some(CloseReason::Protocol(_))));
     // The announcement is enough.
     let mut talk = Talk::open(MESSAGEPACK);
-    assert!(matches!(talk.say(&messagepack(257)[..2], 0), Some(Ending::Protocol(_))));
+    assert!(matches!(talk.say(&messagepack(257)[..2], 0), Some(CloseReason::Protocol(_))));
     assert_eq!(talk.heard().len(), 1);
 }
 
@@ -270,15 +275,15 @@ fn calls_are_answered_and_the_rest_is_not() {
 fn every_ending_has_its_close() {
     let reconnect = r#"{"type":7,"allowReconnect":true}"#;
     for (ending, close) in [
-        (Ending::Client, Some(r#"{"type":7}"#)),
-        (Ending::Drain, Some(reconnect)),
-        (Ending::Timeout, Some(CLOSED)),
-        (Ending::Protocol(ProtocolError("any")), Some(CLOSED)),
-        (Ending::Slow, None),
-        (Ending::Reset, None),
+        (CloseReason::Client, Some(r#"{"type":7}"#)),
+        (CloseReason::ServerShutdown, Some(reconnect)),
+        (CloseReason::Timeout, Some(CLOSED)),
+        (CloseReason::Protocol(ProtocolError("any")), Some(CLOSED)),
+        (CloseReason::SlowConsumer, None),
+        (CloseReason::Reset, None),
     ] {
         let mut talk = Talk::open(JSON);
-        assert_eq!(talk.session.end(ending.clone(), &mut talk.heard), ending);
+        assert_eq!(talk.session.close(ending.clone(), &mut talk.heard), ending);
         assert_eq!(talk.heard(), close.into_iter().collect::<Vec<_>>(), "{ending:?}");
         // Nothing is heard after the end.
         assert_eq!((talk.say(CALL, 0), talk.session.protocol(), talk.due()), (None, None, None));
@@ -286,7 +291,7 @@ fn every_ending_has_its_close() {
         assert!(talk.held.is_empty());
         // A client that has not shaken hands knows no protocol in which to be told.
         let mut talk = Talk::new();
-        talk.session.end(ending, &mut talk.heard);
+        talk.session.close(ending, &mut talk.heard);
         assert_eq!(talk.heard(), Vec::<String>::new());
     }
 }
@@ -294,10 +299,10 @@ fn every_ending_has_its_close() {
 #[test]
 fn a_close_is_answered_and_the_last_thing() {
     let mut talk = Talk::open(JSON);
-    assert_eq!(talk.say(&[CALL, b"{\"type\":7,\"error\":\"x\"}\x1e", CALL].concat(), 0), Some(Ending::Client));
+    assert_eq!(talk.say(&[CALL, b"{\"type\":7,\"error\":\"x\"}\x1e", CALL].concat(), 0), Some(CloseReason::Client));
     assert_eq!(talk.heard(), [failed("7", "Nope").as_str(), r#"{"type":7}"#]);
     let mut talk = Talk::open(MESSAGEPACK);
-    assert_eq!(talk.say(b"\x03\x92\x07\xc0", 0), Some(Ending::Client));
+    assert_eq!(talk.say(b"\x03\x92\x07\xc0", 0), Some(CloseReason::Client));
     assert_eq!(talk.heard(), ["\\x04\\x93\\x07\\xc0\\xc2"]);
 }
 
@@ -339,7 +344,7 @@ fn any_split_of_the_input_gives_the_same() {
 fn events_carry_no_protocol_of_bytes() {
     let mut talk = Talk::by(Transport::ServerSentEvents);
     let ending = talk.say(MESSAGEPACK, 0);
-    assert!(matches!(ending, Some(Ending::Handshake(HandshakeError::Transport("messagepack")))), "{ending:?}");
+    assert!(matches!(ending, Some(CloseReason::Handshake(HandshakeError::Transport("messagepack")))), "{ending:?}");
     let error = "Cannot use the 'messagepack' protocol on the current transport. \
                  The transport does not support 'Binary' transfer format.";
     assert_eq!(talk.heard(), [format!("{{\"error\":\"{error}\"}}")]);
@@ -356,5 +361,5 @@ fn polls_are_not_pinged_but_a_client_that_pings_is_timed() {
     assert_eq!((talk.due(), talk.tick(1000), talk.heard()), (None, None, vec![]));
     assert_eq!(talk.say(&[2, 0x91, 6], 1000), None);
     assert_eq!(talk.due(), Some(1300));
-    assert_eq!(talk.tick(1300), Some(Ending::Timeout));
+    assert_eq!(talk.tick(1300), Some(CloseReason::Timeout));
 }

@@ -14,7 +14,7 @@ pub const ACCEPTED: &[u8] = b"{}\x1e";
 pub enum HandshakeError {
     /// Not there in time, or too long.
     #[error("Handshake was canceled.")]
-    Canceled(Cancellation),
+    Canceled(HandshakeAbort),
     /// No JSON object with the two members that it needs.
     #[error("An unexpected error occurred during connection handshake.")]
     Malformed,
@@ -38,7 +38,7 @@ pub enum HandshakeError {
 
 /// What ended a handshake before it was whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cancellation {
+pub enum HandshakeAbort {
     /// The time for it ran out.
     Timeout,
     /// It got longer than a message may be.
@@ -49,8 +49,8 @@ impl HandshakeError {
     /// The value of the metric's `reason` label.
     pub fn label(&self) -> &'static str {
         match self {
-            HandshakeError::Canceled(Cancellation::Timeout) => "timeout",
-            HandshakeError::Canceled(Cancellation::TooLarge) => "too_large",
+            HandshakeError::Canceled(HandshakeAbort::Timeout) => "timeout",
+            HandshakeError::Canceled(HandshakeAbort::TooLarge) => "too_large",
             HandshakeError::Malformed => "malformed",
             HandshakeError::Protocol(_) | HandshakeError::Transport(_) => "protocol",
             HandshakeError::Version { .. } => "version",

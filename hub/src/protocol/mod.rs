@@ -26,11 +26,11 @@ pub enum Protocol {
 
 impl Protocol {
     /// Both, by number.
-    pub const EVERY: [Protocol; 2] = [Protocol::Json, Protocol::MessagePack];
+    pub const VARIANTS: [Protocol; 2] = [Protocol::Json, Protocol::MessagePack];
 
     /// The protocol that a handshake names; case does not matter.
     pub fn named(name: &str) -> Option<Protocol> {
-        Protocol::EVERY.into_iter().find(|protocol| protocol.name().eq_ignore_ascii_case(name))
+        Protocol::VARIANTS.into_iter().find(|protocol| protocol.name().eq_ignore_ascii_case(name))
     }
 
     /// The name in a handshake and in Redis.

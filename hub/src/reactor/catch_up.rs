@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::command::MissedResult;
 use super::connection::Connection;
 use super::delayed_sends::DelayedSend;
 use super::event_loop::Reactor;
-use super::mailbox::Missed;
 use super::slot::{Slot, State};
 use crate::auth::Claims;
 use crate::catch_up::{Joining, Moment, Owed, Reason};
-use crate::connection::{ConnectionId, Ending, Tick};
+use crate::connection::{CloseReason, ConnectionId, Tick};
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::Device;
 
@@ -43,9 +43,9 @@ impl Reactor {
     }
 
     /// Notes a push, before it is written to anybody.
-    pub(super) fn remember(&mut self, delivery: &Arc<Delivery>) {
+    pub(super) fn record_push(&mut self, delivery: &Arc<Delivery>) {
         if let Audience::LoginRequest(request) = delivery.audience {
-            self.responses.keep(request, delivery.clone(), self.now);
+            self.login_responses.insert(request, delivery.clone(), self.now);
         }
         if delivery.covered {
             let dropped = self.catch_up.on_push(delivery.audience, delivery.device, self.moment());
@@ -54,11 +54,11 @@ impl Reactor {
     }
 
     /// Looks up what a client missed that has just joined.
-    pub(super) fn look_back(&mut self, slot: u32, claims: Option<&Claims>) {
+    pub(super) fn check_missed(&mut self, slot: u32, claims: Option<&Claims>) {
         let Some((id, connection)) = self.open_connection(slot) else { return };
         match (connection.hub(), connection.id()) {
             (Hub::Anonymous, Some(request)) => {
-                if let Some(response) = self.responses.find(request, self.now) {
+                if let Some(response) = self.login_responses.get(request, self.now) {
                     self.send_login_response(id, response);
                 }
             }
@@ -76,46 +76,46 @@ impl Reactor {
     /// Returns up to when the other connections of a connection's device here have surely received every push.
     pub(super) fn received_elsewhere(&self, id: ConnectionId, connection: &Connection) -> Option<Moment> {
         let device = connection.device()?;
-        let slots = self.registry.id(Hub::Main, connection.user()?).iter();
+        let slots = self.registry.slots_of(Hub::Main, connection.user()?).iter();
         let others = slots.filter(|slot| **slot != id.slot).filter_map(|slot| self.open_connection(*slot));
         let same = others.filter(|(_, other)| other.device() == Some(device));
         same.filter_map(|(id, other)| self.catch_up.received(id, other.last_received())).max()
     }
 
     /// Takes the answer to a lookup.
-    pub(super) fn on_missed(&mut self, id: ConnectionId, missed: Missed) {
+    pub(super) fn on_missed(&mut self, id: ConnectionId, missed: MissedResult) {
         let Some(target) = self.connection(id).and_then(|connection| connection.id()) else { return };
         match missed {
-            Missed::Pushes(answer) => {
+            MissedResult::Pushes(answer) => {
                 let owed = self.catch_up.on_answer(id, target, answer, self.now);
                 self.send_sync(id, owed);
             }
             // One that came meanwhile was for this client, too.
-            Missed::LoginResponse(response) if self.responses.find(target, self.now).is_none() => {
+            MissedResult::LoginResponse(response) if self.login_responses.get(target, self.now).is_none() => {
                 let response = Arc::new(response);
-                self.responses.keep(target, response.clone(), self.now);
+                self.login_responses.insert(target, response.clone(), self.now);
                 self.send_login_response(id, response);
             }
-            Missed::LoginResponse(_) => {}
+            MissedResult::LoginResponse(_) => {}
         }
     }
 
     /// Tells all users to sync, after a while and evenly spread: which pushes the backplane lost is not known.
-    pub(super) fn sync_everybody(&mut self, after: Duration, over: Duration) {
+    pub(super) fn sync_all(&mut self, after: Duration, over: Duration) {
         let open = self.slots.iter().filter_map(|(slot, _)| self.open_connection(slot as u32));
         let users: Vec<ConnectionId> = open
-            .filter(|(_, connection)| connection.joined().is_some() && connection.user().is_some())
+            .filter(|(_, connection)| connection.registered_protocol().is_some() && connection.user().is_some())
             .map(|(id, _)| id)
             .collect();
         let count = users.len().max(1) as u32;
         for (place, id) in (0..).zip(users) {
-            let earliest = self.now.after(Tick::count(after + over.saturating_mul(place) / count));
-            self.owe_sync(id, Reason::BackplaneGap, earliest);
+            let earliest = self.now.after(Tick::ticks_in(after + over.saturating_mul(place) / count));
+            self.schedule_sync(id, Reason::BackplaneGap, earliest);
         }
     }
 
     /// Has a client sent a sync, not before `earliest`.
-    pub(super) fn owe_sync(&mut self, id: ConnectionId, reason: Reason, earliest: Tick) {
+    pub(super) fn schedule_sync(&mut self, id: ConnectionId, reason: Reason, earliest: Tick) {
         let owed = self.catch_up.owe(id, reason, Moment::default(), self.now, earliest);
         self.send_sync(id, owed);
     }
@@ -127,48 +127,48 @@ impl Reactor {
     }
 
     fn send_login_response(&mut self, id: ConnectionId, response: Arc<Delivery>) {
-        let due = self.now.after(Tick::count(LOGIN_RESPONSE_DELAY));
+        let due = self.now.after(Tick::ticks_in(LOGIN_RESPONSE_DELAY));
         self.delayed_sends.add(due, id, DelayedSend::LoginResponse(response));
     }
 
     /// Sends what is due.
     pub(super) fn run_delayed_sends(&mut self) {
-        for (id, send) in self.delayed_sends.take(self.now) {
-            let (now, patience) = (self.now, self.patience);
+        for (id, send) in self.delayed_sends.take_due(self.now) {
+            let (now, write_limits) = (self.now, self.write_limits);
             let sent = match &send {
                 DelayedSend::Sync(..) if !self.catch_up.is_owed(id) => None,
                 DelayedSend::Sync(_, until) => {
                     self.catch_up.on_sync_sent(id, *until, now);
-                    self.connection(id).and_then(|connection| connection.make_up(now, &patience))
+                    self.connection(id).and_then(|connection| connection.write_sync(now, &write_limits))
                 }
                 DelayedSend::LoginResponse(response) => {
                     let request = self.connection(id).and_then(|connection| connection.id());
                     // A later one has reached it meanwhile.
-                    let is_latest = request.is_some_and(|request| self.responses.is_latest(request, response));
-                    let connection = if is_latest { self.connection(id) } else { None };
-                    connection.and_then(|connection| connection.deliver(response, now, &patience))
+                    let is_current = request.is_some_and(|request| self.login_responses.is_current(request, response));
+                    let connection = if is_current { self.connection(id) } else { None };
+                    connection.and_then(|connection| connection.deliver(response, now, &write_limits))
                 }
             };
             if let Some(sent) = sent {
                 if let DelayedSend::Sync(reason, _) = send {
                     self.shared.metrics.catch_up.inc(reason.label());
                 }
-                self.settle(id.slot, sent);
+                self.handle_write_outcome(id.slot, sent);
             }
         }
     }
 
     /// Records what the device of a client has received whose connection ends.
-    pub(super) fn note_leaving(&mut self, id: ConnectionId, connection: &Connection, ending: &Ending) {
+    pub(super) fn record_disconnect(&mut self, id: ConnectionId, connection: &Connection, close_reason: &CloseReason) {
         self.delayed_sends.remove(id);
         // A Close was heard just now, whether it came in a message or in a frame of the WebSocket.
-        let last_heard = if *ending == Ending::Client { self.now } else { connection.last_received() };
+        let last_heard = if *close_reason == CloseReason::Client { self.now } else { connection.last_received() };
         let dropped = self.catch_up.on_leave(id, device(connection), last_heard, self.moment());
         self.shared.metrics.catch_up_dropped.inc_by(dropped as u64);
     }
 
     /// Records which syncs are received by now.
-    pub(super) fn settle_syncs(&mut self) {
+    pub(super) fn record_received_syncs(&mut self) {
         let (now, moment, slots) = (self.now, self.moment(), &self.slots);
         let client = |id: ConnectionId| match slots.get(id.slot as usize) {
             Some(Slot { state: State::Open(connection), generation, .. }) if *generation == id.generation => {
@@ -181,8 +181,8 @@ impl Reactor {
     }
 
     /// Without a backplane: notes that every push up to now is written, unless one is still under way.
-    pub(super) fn note_written(&mut self) {
-        if self.shared.roll.is_none() && self.fan_outs.is_empty() {
+    pub(super) fn advance_local_watermark(&mut self) {
+        if self.shared.presence.is_none() && self.fan_outs.is_empty() {
             self.catch_up.on_all_written(self.moment());
         }
     }
@@ -194,6 +194,6 @@ impl Reactor {
 
 /// Returns the user and the device of a connection on the main hub that has joined.
 fn device(connection: &Connection) -> Option<(Uuid, Device)> {
-    connection.joined()?;
+    connection.registered_protocol()?;
     Some((connection.user()?, connection.device()?))
 }

@@ -48,12 +48,12 @@ impl DelayedSends {
     }
 
     /// Returns when the next one is due.
-    pub(super) fn next(&self) -> Option<Tick> {
+    pub(super) fn next_due(&self) -> Option<Tick> {
         self.due.first().map(|(due, _)| *due)
     }
 
     /// Takes what is due by now, in order.
-    pub(super) fn take(&mut self, now: Tick) -> Vec<(ConnectionId, DelayedSend)> {
+    pub(super) fn take_due(&mut self, now: Tick) -> Vec<(ConnectionId, DelayedSend)> {
         let mut taken = Vec::new();
         while let Some(first) = self.due.first().copied().filter(|(due, _)| *due <= now) {
             self.due.remove(&first);
@@ -74,9 +74,9 @@ mod tests {
             let sync = DelayedSend::Sync(Reason::Missed, Moment::default());
             sends.add(Tick(due), ConnectionId { slot, generation: 0 }, sync);
         }
-        let mut slots = |now| sends.take(Tick(now)).into_iter().map(|(id, _)| id.slot).collect::<Vec<_>>();
+        let mut slots = |now| sends.take_due(Tick(now)).into_iter().map(|(id, _)| id.slot).collect::<Vec<_>>();
         assert_eq!((slots(2), slots(4), slots(9)), (vec![], vec![2], vec![1, 3]));
-        assert_eq!(sends.next(), None);
+        assert_eq!(sends.next_due(), None);
     }
 
     #[test]
@@ -88,6 +88,6 @@ mod tests {
         }
         assert_eq!((sends.by_slot.len(), sends.due.len()), (1, 1));
         sends.remove(ConnectionId { slot: 1, generation: 999 });
-        assert_eq!((sends.by_slot.len(), sends.due.len(), sends.next()), (0, 0, None));
+        assert_eq!((sends.by_slot.len(), sends.due.len(), sends.next_due()), (0, 0, None));
     }
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use uuid::Uuid;
 
-use super::mailbox::{Mail, Mailbox, Missed};
-use crate::auth::Guest;
+use super::command::{CommandSender, MissedResult, ReactorCommand};
+use crate::auth::Principal;
 use crate::catch_up::{Answer, Joining, Moment, Records};
 use crate::connection::ConnectionId;
 use crate::delivery::{Audience, Delivery, Hub};
@@ -15,7 +15,7 @@ use crate::notification::{ClientType, Device};
 
 /// A client, as far as pushes can be for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub struct Recipient {
     /// Its hub.
     pub hub: Hub,
     /// The user, or the login request.
@@ -26,158 +26,162 @@ pub struct Member {
     pub organizations: Box<[Uuid]>,
 }
 
-impl From<&Guest> for Member {
-    fn from(guest: &Guest) -> Member {
-        let (client_type, organizations) = match guest {
-            Guest::User(claims) => (claims.client_type, claims.organizations.clone()),
-            Guest::Anonymous(_) => (ClientType::All, Box::default()),
+impl From<&Principal> for Recipient {
+    fn from(principal: &Principal) -> Recipient {
+        let (client_type, organizations) = match principal {
+            Principal::User(claims) => (claims.client_type, claims.organizations.clone()),
+            Principal::Anonymous(_) => (ClientType::All, Box::default()),
         };
-        Member { hub: guest.hub(), id: guest.id(), client_type, organizations }
+        Recipient { hub: principal.hub(), id: principal.id(), client_type, organizations }
     }
 }
 
 /// What happened.
 #[derive(Debug)]
-pub enum Presence {
+pub enum PresenceEvent {
     /// A client has come. The answer to its handshake waits for the ticket, if there is one, and the question is to be answered
     /// once it is listened for.
-    Came(Member, Option<Ticket>, Option<Question>),
+    Connected(Recipient, Option<SubscribeGuard>, Option<MissedQuery>),
     /// A client has gone.
-    Went(Member),
+    Disconnected(Recipient),
     /// A device of a user has surely received every push up to a moment of Redis' clock.
-    Received(Uuid, Device, Moment),
+    DeviceReceived(Uuid, Device, Moment),
 }
 
 /// A question what a client missed while it was not connected. One that is dropped is answered with [`Answer::UNKNOWN`].
 #[derive(Debug)]
-pub struct Question {
+pub struct MissedQuery {
     /// The client's device, or `None` if its token names none.
     pub device: Option<Device>,
     /// Up to when other connections of that device here have surely received every push, `None` if there are none.
     pub received: Option<Moment>,
     /// Where the answer goes; `None` once it is given.
-    address: Option<(Mailbox, ConnectionId)>,
+    reply_to: Option<(CommandSender, ConnectionId)>,
 }
 
-impl Question {
+impl MissedQuery {
     /// Creates a question about a connection of the reactor with this mailbox.
     pub(super) fn new(
         device: Option<Device>,
         received: Option<Moment>,
-        mailbox: Mailbox,
+        commands: CommandSender,
         id: ConnectionId,
-    ) -> Question {
-        Question { device, received, address: Some((mailbox, id)) }
+    ) -> MissedQuery {
+        MissedQuery { device, received, reply_to: Some((commands, id)) }
     }
 
     /// Tells what a client of the main hub missed.
     pub fn answer(mut self, answer: Answer) {
-        self.send(Missed::Pushes(answer));
+        self.send(MissedResult::Pushes(answer));
     }
 
     /// Tells the answer that a client of the anonymous hub waits for, `None` if it has not come yet.
-    pub fn respond(mut self, response: Option<Delivery>) {
-        let address = self.address.take();
-        if let (Some(response), Some((mailbox, id))) = (response, address) {
-            mailbox.send(Mail::Missed(id, Missed::LoginResponse(response)));
+    pub fn answer_login_request(mut self, response: Option<Delivery>) {
+        let reply_to = self.reply_to.take();
+        if let (Some(response), Some((commands, id))) = (response, reply_to) {
+            commands.send(ReactorCommand::MissedResult(id, MissedResult::LoginResponse(response)));
         }
     }
 
-    fn send(&mut self, missed: Missed) {
-        if let Some((mailbox, id)) = self.address.take() {
-            mailbox.send(Mail::Missed(id, missed));
+    fn send(&mut self, missed: MissedResult) {
+        if let Some((commands, id)) = self.reply_to.take() {
+            commands.send(ReactorCommand::MissedResult(id, missed));
         }
     }
 }
 
-impl Drop for Question {
+impl Drop for MissedQuery {
     fn drop(&mut self) {
-        self.send(Missed::Pushes(Answer::UNKNOWN));
+        self.send(MissedResult::Pushes(Answer::UNKNOWN));
     }
 }
 
 /// The answer to a handshake goes out once this is dropped, or has waited for long enough.
 #[derive(Debug)]
-pub struct Ticket {
-    mailbox: Mailbox,
+pub struct SubscribeGuard {
+    commands: CommandSender,
     id: ConnectionId,
 }
 
-impl Ticket {
+impl SubscribeGuard {
     /// Creates a ticket for a connection of the reactor with this mailbox.
-    pub(super) fn new(mailbox: Mailbox, id: ConnectionId) -> Ticket {
-        Ticket { mailbox, id }
+    pub(super) fn new(commands: CommandSender, id: ConnectionId) -> SubscribeGuard {
+        SubscribeGuard { commands, id }
     }
 }
 
-impl Drop for Ticket {
+impl Drop for SubscribeGuard {
     fn drop(&mut self) {
-        self.mailbox.send(Mail::Subscribed(self.id));
+        self.commands.send(ReactorCommand::Subscribed(self.id));
     }
 }
 
 /// The reactors' side: where they tell who comes and goes.
 #[derive(Debug, Clone)]
-pub struct Roll {
-    told: UnboundedSender<Presence>,
-    waits: Arc<AtomicBool>,
-    heard: Arc<AtomicU64>,
+pub struct PresenceSender {
+    events: UnboundedSender<PresenceEvent>,
+    awaits_subscription: Arc<AtomicBool>,
+    watermark: Arc<AtomicU64>,
 }
 
 /// The backplane's side.
 #[derive(Debug)]
-pub struct Presences {
-    told: UnboundedReceiver<Presence>,
-    waits: Arc<AtomicBool>,
-    heard: Arc<AtomicU64>,
+pub struct PresenceReceiver {
+    events: UnboundedReceiver<PresenceEvent>,
+    awaits_subscription: Arc<AtomicBool>,
+    watermark: Arc<AtomicU64>,
 }
 
 /// Where the backplane says what is in the mail.
 #[derive(Debug, Clone)]
-pub struct Hearing(Arc<AtomicU64>);
+pub struct WatermarkSender(Arc<AtomicU64>);
 
-impl Hearing {
+impl WatermarkSender {
     /// Everything that was published for clients of this process until a moment is in the mail; the earliest one: nobody hears
     /// any more.
-    pub fn until(&self, moment: Moment) {
+    pub fn set(&self, moment: Moment) {
         self.0.store(moment.0, Ordering::Release);
     }
 }
 
 /// A roll and what is told there.
-pub fn roll() -> (Roll, Presences) {
+pub fn presence_channel() -> (PresenceSender, PresenceReceiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let (waits, heard) = (Arc::new(AtomicBool::new(true)), Arc::default());
-    let roll = Roll { told: sender, waits: Arc::clone(&waits), heard: Arc::clone(&heard) };
-    (roll, Presences { told: receiver, waits, heard })
+    let (awaits_subscription, watermark) = (Arc::new(AtomicBool::new(true)), Arc::default());
+    let presence = PresenceSender {
+        events: sender,
+        awaits_subscription: Arc::clone(&awaits_subscription),
+        watermark: Arc::clone(&watermark),
+    };
+    (presence, PresenceReceiver { events: receiver, awaits_subscription, watermark })
 }
 
-impl Roll {
+impl PresenceSender {
     /// Whether newcomers wait until they are listened for.
-    pub(super) fn waits(&self) -> bool {
-        self.waits.load(Ordering::Relaxed)
+    pub(super) fn awaits_subscription(&self) -> bool {
+        self.awaits_subscription.load(Ordering::Relaxed)
     }
 
     /// Up to which moment of Redis' clock everything that was published for clients of this process is in the mail.
-    pub(super) fn heard(&self) -> Moment {
-        Moment(self.heard.load(Ordering::Acquire))
+    pub(super) fn watermark(&self) -> Moment {
+        Moment(self.watermark.load(Ordering::Acquire))
     }
 
     /// Tells of a newcomer.
-    pub(super) fn came(&self, member: Member, ticket: Option<Ticket>, question: Option<Question>) {
+    pub(super) fn on_connected(&self, recipient: Recipient, guard: Option<SubscribeGuard>, query: Option<MissedQuery>) {
         // Nobody listens any more at the end.
-        let _ = self.told.send(Presence::Came(member, ticket, question));
+        let _ = self.events.send(PresenceEvent::Connected(recipient, guard, query));
     }
 
     /// Tells that somebody has gone.
-    pub(super) fn went(&self, member: Member) {
-        let _ = self.told.send(Presence::Went(member));
+    pub(super) fn on_disconnected(&self, recipient: Recipient) {
+        let _ = self.events.send(PresenceEvent::Disconnected(recipient));
     }
 }
 
 /// The records of replicas that share a Redis, as a reactor sees them: the publisher of a push notes it there, and answers come
 /// by the mailbox.
-pub(super) struct SharedRecords(pub(super) Roll);
+pub(super) struct SharedRecords(pub(super) PresenceSender);
 
 impl Records for SharedRecords {
     fn on_push(&mut self, _: Audience, _: Option<Device>, _: Moment) -> usize {
@@ -189,29 +193,29 @@ impl Records for SharedRecords {
     }
 
     fn on_received(&mut self, user: Uuid, device: Device, received: Moment, _: Moment) -> usize {
-        let _ = self.0.told.send(Presence::Received(user, device, received));
+        let _ = self.0.events.send(PresenceEvent::DeviceReceived(user, device, received));
         0
     }
 }
 
-impl Presences {
+impl PresenceReceiver {
     /// What happened next; nothing once the reactors are gone.
-    pub async fn next(&mut self) -> Option<Presence> {
-        self.told.recv().await
+    pub async fn recv(&mut self) -> Option<PresenceEvent> {
+        self.events.recv().await
     }
 
-    /// Waits until something has happened and takes all of it, up to `most`; nothing once the reactors are gone.
-    pub async fn take(&mut self, taken: &mut Vec<Presence>, most: usize) -> Option<usize> {
-        Some(self.told.recv_many(taken, most).await).filter(|count| *count > 0)
+    /// Waits until something has happened and takes all of it, up to `limit`; nothing once the reactors are gone.
+    pub async fn recv_many(&mut self, events: &mut Vec<PresenceEvent>, limit: usize) -> Option<usize> {
+        Some(self.events.recv_many(events, limit).await).filter(|count| *count > 0)
     }
 
     /// Where it is said what has been heard.
-    pub fn hearing(&self) -> Hearing {
-        Hearing(self.heard.clone())
+    pub fn watermark_sender(&self) -> WatermarkSender {
+        WatermarkSender(self.watermark.clone())
     }
 
     /// Has newcomers wait from now on, or not.
-    pub fn let_wait(&self, wait: bool) {
-        self.waits.store(wait, Ordering::Relaxed);
+    pub fn set_awaits_subscription(&self, wait: bool) {
+        self.awaits_subscription.store(wait, Ordering::Relaxed);
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Socket(OwnedFd);
 
 impl Socket {
     /// Writes what the socket takes, which may be nothing.
-    pub(super) fn offer(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match send(&self.0, bytes, SendFlags::NOSIGNAL) {
                 Ok(count) => return Ok(count),
@@ -31,12 +31,12 @@ impl Socket {
     }
 
     /// Says that nothing more will be written.
-    pub(super) fn half_close(&self) -> io::Result<()> {
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
         Ok(shutdown(&self.0, Shutdown::Write)?)
     }
 
     /// Has the other side see a reset, not an end, once this is dropped.
-    pub(super) fn reset(&self) {
+    pub(super) fn set_reset_on_close(&self) {
         // Fails only where it is broken already.
         let _ = set_socket_linger(&self.0, Some(Duration::ZERO));
     }

@@ -98,7 +98,7 @@ impl Push {
             }
         }
         if let Some(name) = &self.client_type {
-            let found = ClientType::EVERY.into_iter().find(|known| known.name().eq_ignore_ascii_case(name));
+            let found = ClientType::VARIANTS.into_iter().find(|known| known.name().eq_ignore_ascii_case(name));
             add("ClientType", json!(found.ok_or_else(|| PushError::ClientType(name.clone()))? as u8));
         }
         for member in PushType::of(number).map_or(&[][..], |known| known.members) {

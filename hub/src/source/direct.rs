@@ -11,9 +11,9 @@ use tokio::sync::Semaphore;
 
 use super::{Intake, Refused};
 use crate::auth::{Policy, Query};
-use crate::telemetry::Seldom;
-use crate::transport::refusal::Refusal;
-use crate::transport::request::{Gate, LARGEST_BODY, body};
+use crate::telemetry::LogLimiter;
+use crate::transport::error_response::ErrorResponse;
+use crate::transport::request::{AuthGuard, MAX_BODY_BYTES, body};
 
 /// How many pushes may be on their way at once.
 const MOST: usize = 1024;
@@ -21,18 +21,18 @@ const MOST: usize = 1024;
 /// What the endpoint needs.
 #[derive(Clone)]
 pub struct Direct {
-    gate: Gate,
+    auth_guard: AuthGuard,
     /// Where pushes go.
     intake: Intake,
     /// For pushes that are being taken.
     room: Arc<Semaphore>,
-    seldom: Arc<Seldom>,
+    log_limiter: Arc<LogLimiter>,
 }
 
 impl Direct {
     /// A source in front of an intake.
-    pub fn new(gate: Gate, intake: Intake) -> Direct {
-        Direct { gate, intake, room: Arc::new(Semaphore::new(MOST)), seldom: Arc::default() }
+    pub fn new(auth_guard: AuthGuard, intake: Intake) -> Direct {
+        Direct { auth_guard, intake, room: Arc::new(Semaphore::new(MOST)), log_limiter: Arc::default() }
     }
 }
 
@@ -45,27 +45,27 @@ pub fn routes(direct: Direct) -> Router {
 struct Authorized;
 
 impl FromRequestParts<Direct> for Authorized {
-    type Rejection = Refusal;
+    type Rejection = ErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, direct: &Direct) -> Result<Authorized, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, direct: &Direct) -> Result<Authorized, ErrorResponse> {
         let query = Query::parse(parts.uri.query().unwrap_or_default());
-        direct.gate.claims(&parts.headers, &query, Policy::Internal).await.map(|_| Authorized)
+        direct.auth_guard.claims(&parts.headers, &query, Policy::Internal).await.map(|_| Authorized)
     }
 }
 
-async fn send(_: Authorized, State(direct): State<Direct>, request: Request) -> Result<StatusCode, Refusal> {
+async fn send(_: Authorized, State(direct): State<Direct>, request: Request) -> Result<StatusCode, ErrorResponse> {
     let Ok(_place) = direct.room.try_acquire() else {
-        direct.gate.metrics.pushed("rejected", None);
-        return Err(Refusal::busy("There are too many pushes on their way."));
+        direct.auth_guard.metrics.pushed("rejected", None);
+        return Err(ErrorResponse::service_unavailable("There are too many pushes on their way."));
     };
-    let body = body(request.into_body(), LARGEST_BODY).await?;
+    let body = body(request.into_body(), MAX_BODY_BYTES).await?;
     direct.intake.take(&body).await.map_err(|refused| {
-        if let Some(unsaid) = direct.seldom.say() {
+        if let Some(unsaid) = direct.log_limiter.allow() {
             tracing::warn!(%refused, unsaid, "a push was refused");
         }
         match refused {
-            Refused::Malformed(malformed) => Refusal::explained(400, &malformed.to_string()),
-            Refused::Full(_) => Refusal::busy("Too many pushes wait for Redis."),
+            Refused::Malformed(malformed) => ErrorResponse::json(400, &malformed.to_string()),
+            Refused::BufferFull(_) => ErrorResponse::service_unavailable("Too many pushes wait for Redis."),
         }
     })?;
     Ok(StatusCode::OK)

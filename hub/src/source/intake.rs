@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backplane::{Backplane, Full, Until};
+use crate::backplane::{Backplane, BufferFull, PublishMode};
 use crate::delivery::{Audience, Delivery};
 use crate::notification::{self, Malformed, Notification};
 use crate::route;
@@ -21,7 +21,7 @@ pub enum Refused {
     Malformed(#[from] Malformed),
     /// Other replicas can't be reached, and too much is kept for them already.
     #[error(transparent)]
-    Full(#[from] Full),
+    BufferFull(#[from] BufferFull),
 }
 
 /// Takes pushes in.
@@ -50,7 +50,7 @@ impl Intake {
         let taken = match notification::read(text) {
             Ok(Some(notification)) => {
                 let delivery = self.receive(&notification, since);
-                self.publish(notification.kind, delivery, Until::Held).await.map_err(Refused::from)
+                self.publish(notification.kind, delivery, PublishMode::AckOrBuffer).await.map_err(Refused::from)
             }
             Ok(None) => Ok(()),
             Err(malformed) => Err(malformed.into()),
@@ -65,7 +65,7 @@ impl Intake {
     /// written or waiting, and other replicas were handed it, however long that took.
     pub async fn hand_over(&self, notification: &Notification, since: Instant) {
         let mut delivery = self.receive(notification, since);
-        while let Err(Full(refused)) = self.publish(notification.kind, delivery, Until::Acknowledged).await {
+        while let Err(BufferFull(refused)) = self.publish(notification.kind, delivery, PublishMode::WaitForAck).await {
             delivery = *refused;
             self.ready().await;
             tokio::time::sleep(PAUSE).await;
@@ -74,7 +74,7 @@ impl Intake {
 
     /// Waits until other replicas can be reached, if there are any.
     pub async fn ready(&self) {
-        self.backplane.there().await;
+        self.backplane.wait_connected().await;
     }
 
     /// What a push says, for whom.
@@ -99,9 +99,9 @@ impl Intake {
         }
     }
 
-    async fn publish(&self, kind: u8, delivery: Delivery, until: Until) -> Result<(), Full> {
+    async fn publish(&self, kind: u8, delivery: Delivery, mode: PublishMode) -> Result<(), BufferFull> {
         let routed = delivery.audience != Audience::Nobody;
-        let reached = self.backplane.publish(delivery, until).await?;
+        let reached = self.backplane.publish(delivery, mode).await?;
         self.metrics.pushed(if reached > 0 { "delivered" } else { "no_recipient" }, Some(kind));
         tracing::debug!(kind, routed, reached, "a push was taken");
         Ok(())

@@ -16,13 +16,13 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::error_response::ErrorResponse;
 use super::exchange::{Exchange, Outcome};
-use super::headers::{KEEP_ALIVE_TIMEOUT, REFUSAL_LINGERS, REQUEST_HEAD_TIMEOUT};
-use super::lease::Lease;
-use super::plain::REQUEST_TIMEOUT;
-use super::refusal::Refusal;
+use super::headers::{ERROR_LINGER, KEEP_ALIVE_TIMEOUT, REQUEST_HEAD_TIMEOUT};
+use super::plain_http::REQUEST_TIMEOUT;
+use super::request_budget::RequestBudget;
 use super::request_head::{MAX_HEAD_BYTES, PlainRequest, RequestHead, header_storage, too_large};
-use crate::telemetry::Seldom;
+use crate::telemetry::LogLimiter;
 
 /// How long to wait before trying again when the system gives no connection.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -50,7 +50,7 @@ struct Port {
 
 impl Port {
     async fn run(self: Arc<Self>, listener: TcpListener, end: impl Future<Output = ()>) {
-        let (mut served, mut end, seldom) = (JoinSet::new(), pin!(end), Seldom::default());
+        let (mut served, mut end, log_limiter) = (JoinSet::new(), pin!(end), LogLimiter::default());
         loop {
             while served.try_join_next().is_some() {}
             let accepted = tokio::select! {
@@ -66,7 +66,7 @@ impl Port {
                     served.spawn(self.clone().converse(socket, peer.ip(), place));
                 }
                 Err(error) => {
-                    if let Some(unsaid) = seldom.say() {
+                    if let Some(unsaid) = log_limiter.allow() {
                         tracing::warn!(%error, unsaid, "no connection can be accepted");
                     }
                     sleep(ACCEPT_BACKOFF).await;
@@ -99,19 +99,19 @@ impl Port {
             let next = self.idle.wait(next_request(&mut socket, &mut read, patience)).await;
             let request = match next.flatten() {
                 Some(Ok(request)) => request,
-                Some(Err(refusal)) => break (socket, refusal.bytes()),
+                Some(Err(error_response)) => break (socket, error_response.bytes()),
                 None => return,
             };
-            let lease = Lease::new(peer, None, REQUEST_TIMEOUT);
-            match (Exchange { socket, read, request }).serve(self.router.clone(), lease).await {
-                Outcome::Kept(kept, rest) => (socket, read) = (kept, rest),
-                Outcome::Ending(socket) => break (socket, Vec::new()),
-                Outcome::Late => return,
+            let budget = RequestBudget::new(peer, None, REQUEST_TIMEOUT);
+            match (Exchange { socket, read, request }).serve(self.router.clone(), budget).await {
+                Outcome::KeepAlive(kept, rest) => (socket, read) = (kept, rest),
+                Outcome::LastAnswered(socket) => break (socket, Vec::new()),
+                Outcome::TimedOut => return,
             }
             patience = KEEP_ALIVE_TIMEOUT;
         };
         // Who takes its time loses them.
-        let _ = self.idle.wait(timeout(REFUSAL_LINGERS, end(socket, &last_words))).await;
+        let _ = self.idle.wait(timeout(ERROR_LINGER, end(socket, &last_words))).await;
     }
 }
 
@@ -130,7 +130,7 @@ async fn next_request(
     socket: &mut TcpStream,
     read: &mut Vec<u8>,
     patience: Duration,
-) -> Option<Result<PlainRequest, Refusal>> {
+) -> Option<Result<PlainRequest, ErrorResponse>> {
     let mut deadline = Instant::now() + patience;
     let (mut looked, mut blank) = (0, 0);
     loop {

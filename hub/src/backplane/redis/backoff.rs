@@ -60,7 +60,7 @@ pub(super) fn pause(away: Duration, random: u64) -> Duration {
 }
 
 /// Returns how long after the return of Redis, which was `away` for so long, other replicas may still be on their way.
-pub(super) fn others_are_back(away: Duration) -> Duration {
+pub(super) fn peer_reconnect_grace(away: Duration) -> Duration {
     longest(away + NOTICE_SKEW) + CONNECT_TIME
 }
 
@@ -117,7 +117,7 @@ mod tests {
         for noticed_later in [Duration::ZERO, NOTICE_SKEW] {
             for pair in attempts(|_| u64::MAX).windows(2) {
                 let own = pair[0].saturating_sub(noticed_later);
-                assert!(pair[1] - pair[0] < others_are_back(own), "{pair:?}");
+                assert!(pair[1] - pair[0] < peer_reconnect_grace(own), "{pair:?}");
             }
         }
     }

@@ -12,11 +12,11 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
-use super::room::Place;
+use super::publish_buffer::PublishPermit;
 use crate::catch_up::Moment;
 use crate::delivery::Audience;
 use crate::notification::Device;
-use crate::reactor::{Member, Question};
+use crate::reactor::{MissedQuery, Recipient};
 use crate::telemetry::Metrics;
 
 /// How many lookups and receipts may wait. Beyond, what a client missed is unknown, and receipts are not noted.
@@ -28,8 +28,8 @@ pub(super) enum Entry {
     Publish(Publish),
     /// Tell what a client missed. A question that is dropped is answered: that is unknown.
     Lookup {
-        member: Member,
-        question: Question,
+        recipient: Recipient,
+        query: MissedQuery,
         /// Its share of [`MAX_WAITING_RECORDS`].
         _permit: OwnedSemaphorePermit,
     },
@@ -50,24 +50,24 @@ pub(super) struct Publish {
     /// The message.
     pub(super) bytes: Vec<u8>,
     /// What of it is kept.
-    pub(super) keep: Keep,
+    pub(super) store_mode: StoreMode,
     /// When it was accepted.
     pub(super) since: Instant,
     /// Told once Redis has acknowledged it.
     pub(super) done: oneshot::Sender<()>,
     /// Its share of the bound on pushes that Redis has not acknowledged.
-    pub(super) _place: Place,
+    pub(super) _permit: PublishPermit,
 }
 
 /// What of a push is kept in Redis, for clients that are not connected.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Keep {
+pub(super) enum StoreMode {
     /// Nothing.
-    Nothing,
+    None,
     /// That it was, and which device caused it.
-    Note(Audience, Option<Device>),
+    PushTime(Audience, Option<Device>),
     /// All of it, as the answer to a login request.
-    Response(Uuid),
+    LoginResponse(Uuid),
 }
 
 /// The sending side of the queue of entries. Used by every thread that publishes, and by the subscriber.
@@ -97,12 +97,12 @@ impl EntryQueue {
     }
 
     /// Queues a lookup. If there is no room the question is dropped, which answers it.
-    pub(super) fn look_up(&self, member: Member, question: Question) {
-        self.add(|_permit| Entry::Lookup { member, question, _permit });
+    pub(super) fn look_up(&self, recipient: Recipient, query: MissedQuery) {
+        self.add(|_permit| Entry::Lookup { recipient, query, _permit });
     }
 
     /// Queues a receipt.
-    pub(super) fn note_received(&self, user: Uuid, device: Device, until: Moment) {
+    pub(super) fn record_received(&self, user: Uuid, device: Device, until: Moment) {
         self.add(|_permit| Entry::Received { user, device, until, _permit });
     }
 

@@ -27,9 +27,9 @@ pub struct Invocation<'a> {
 
 impl<'a> Invocation<'a> {
     /// A delivery, as this process publishes it.
-    pub fn of(delivery: &'a Delivery, publisher: Uuid) -> Invocation<'a> {
+    pub fn from_delivery(delivery: &'a Delivery, publisher: Uuid) -> Invocation<'a> {
         let frame = |protocol: Protocol| Some((protocol.name(), delivery.frame(protocol)?.body()));
-        let frames = Protocol::EVERY.into_iter().filter_map(frame).collect();
+        let frames = Protocol::VARIANTS.into_iter().filter_map(frame).collect();
         Invocation { excluded: Vec::new(), frames, publisher: Some(publisher), at: None }
     }
 

@@ -8,20 +8,20 @@ use super::socket::Socket;
 use crate::connection::Tick;
 
 /// How many buffers of a client that goes on sending are taken before it is cut off.
-const MOST_READS: usize = 64;
+const MAX_DRAIN_READS: usize = 64;
 
 /// A socket that is written to no more than what waits.
-pub(super) struct Departure {
+pub(super) struct ClosingSocket {
     socket: Socket,
     outbox: Outbox,
-    half_closed: bool,
+    write_shut_down: bool,
     deadline: Tick,
 }
 
-impl Departure {
+impl ClosingSocket {
     /// Says the last words, until so long.
-    pub(super) fn new(socket: Socket, outbox: Outbox, deadline: Tick) -> Departure {
-        Departure { socket, outbox, half_closed: false, deadline }
+    pub(super) fn new(socket: Socket, outbox: Outbox, deadline: Tick) -> ClosingSocket {
+        ClosingSocket { socket, outbox, write_shut_down: false, deadline }
     }
 
     /// When it is cut off.
@@ -30,23 +30,23 @@ impl Departure {
     }
 
     /// Says no more.
-    pub(super) fn reset(&self) {
-        self.socket.reset();
+    pub(super) fn set_reset_on_close(&self) {
+        self.socket.set_reset_on_close();
     }
 
     /// Goes on as far as the socket allows; true once there is nothing left to do.
-    pub(super) fn proceed(&mut self, buffer: &mut [u8], now: Tick) -> bool {
+    pub(super) fn drive(&mut self, buffer: &mut [u8], now: Tick) -> bool {
         if self.outbox.flush(&mut self.socket, now).is_err() {
             return true;
         }
-        if self.outbox.is_empty() && !self.half_closed {
-            self.half_closed = true;
-            if self.socket.half_close().is_err() {
+        if self.outbox.is_empty() && !self.write_shut_down {
+            self.write_shut_down = true;
+            if self.socket.shutdown_write().is_err() {
                 return true;
             }
         }
         // What comes in counts no more, but it has to be taken.
-        for _ in 0..MOST_READS {
+        for _ in 0..MAX_DRAIN_READS {
             match self.socket.read(buffer) {
                 Ok(0) => return self.outbox.is_empty(),
                 Ok(_) => {}

@@ -4,19 +4,19 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::connection_token::GOOD_FOR;
+use super::connection_token::TOKEN_TTL;
 use super::relay::Relay;
 
 /// How many clients may have spoken before they are connected.
-const MOST_EARLY: usize = 256;
+const MAX_EARLY_CLIENTS: usize = 256;
 
 /// A client that nobody listens for so long is gone (`signalr.md` 2.5).
-const IDLE: Duration = Duration::from_secs(15);
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The table.
-pub struct Relays {
+pub struct RelayTable {
     table: Mutex<Table>,
-    most: usize,
+    max_relays: usize,
 }
 
 #[derive(Default)]
@@ -26,26 +26,26 @@ struct Table {
     early: HashMap<String, (Instant, Vec<u8>)>,
 }
 
-impl Relays {
+impl RelayTable {
     /// A table for so many at once: each costs three descriptors and a few kilobytes.
-    pub fn new(most: usize) -> Relays {
-        Relays { table: Mutex::default(), most }
+    pub fn new(max_relays: usize) -> RelayTable {
+        RelayTable { table: Mutex::default(), max_relays }
     }
 
     /// The client of a token.
-    pub fn find(&self, token: &str) -> Option<Arc<Relay>> {
+    pub fn get(&self, token: &str) -> Option<Arc<Relay>> {
         self.table().open.get(token).cloned()
     }
 
     /// Whether there is room for one more.
     pub fn has_room(&self) -> bool {
-        self.table().open.len() < self.most
+        self.table().open.len() < self.max_relays
     }
 
     /// Keeps a client, and gives back what it has said before; nothing if there is no room any more.
-    pub fn add(&self, token: &str, relay: Arc<Relay>) -> Option<Vec<u8>> {
+    pub fn insert(&self, token: &str, relay: Arc<Relay>) -> Option<Vec<u8>> {
         let mut table = self.table();
-        if table.open.len() >= self.most {
+        if table.open.len() >= self.max_relays {
             return None;
         }
         table.open.insert(token.to_owned(), relay);
@@ -58,12 +58,12 @@ impl Relays {
     }
 
     /// Keeps what a client says before it is connected; false if there is no room.
-    pub fn keep_early(&self, token: &str, said: &[u8], largest: usize) -> bool {
+    pub fn buffer_early(&self, token: &str, said: &[u8], max_bytes: usize) -> bool {
         let mut table = self.table();
-        table.early.retain(|_, (since, _)| since.elapsed() < GOOD_FOR);
+        table.early.retain(|_, (since, _)| since.elapsed() < TOKEN_TTL);
         let (clients, known) = (table.early.len(), table.early.get(token));
         let kept = known.map_or(0, |(_, said)| said.len());
-        if kept + said.len() > largest || (known.is_none() && clients >= MOST_EARLY) {
+        if kept + said.len() > max_bytes || (known.is_none() && clients >= MAX_EARLY_CLIENTS) {
             return false;
         }
         // Copied: the bytes of a request hold on to the whole buffer that they were read into.
@@ -72,13 +72,13 @@ impl Relays {
     }
 
     /// Forgets a client once nobody has listened for it for too long.
-    pub async fn watch(&self, token: String, relay: Weak<Relay>) {
-        while let Some(idle) = relay.upgrade().map(|relay| relay.idle()) {
-            if idle >= IDLE {
+    pub async fn reap_when_idle(&self, token: String, relay: Weak<Relay>) {
+        while let Some(idle) = relay.upgrade().map(|relay| relay.idle_for()) {
+            if idle >= DISCONNECT_TIMEOUT {
                 self.remove(&token);
                 return;
             }
-            tokio::time::sleep(IDLE - idle).await;
+            tokio::time::sleep(DISCONNECT_TIMEOUT - idle).await;
         }
     }
 
@@ -93,14 +93,14 @@ mod tests {
 
     #[test]
     fn what_is_said_early_is_bounded_and_by_so_many() {
-        let relays = Relays::new(1);
-        assert!(relays.keep_early("a", b"1234", 6) && relays.keep_early("a", b"56", 6));
-        assert!(!relays.keep_early("a", b"7", 6) && relays.keep_early("a", b"", 6));
+        let relays = RelayTable::new(1);
+        assert!(relays.buffer_early("a", b"1234", 6) && relays.buffer_early("a", b"56", 6));
+        assert!(!relays.buffer_early("a", b"7", 6) && relays.buffer_early("a", b"", 6));
         let kept = relays.table().early.remove("a").map(|(_, said)| said);
         assert_eq!(kept.as_deref(), Some(&b"123456"[..]));
-        for number in 0..MOST_EARLY {
-            assert!(relays.keep_early(&number.to_string(), b"1", 6));
+        for number in 0..MAX_EARLY_CLIENTS {
+            assert!(relays.buffer_early(&number.to_string(), b"1", 6));
         }
-        assert!(!relays.keep_early("one more", b"1", 6) && relays.keep_early("0", b"2", 6));
+        assert!(!relays.buffer_early("one more", b"1", 6) && relays.buffer_early("0", b"2", 6));
     }
 }

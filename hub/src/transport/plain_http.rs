@@ -16,20 +16,20 @@ use tokio::task::JoinSet;
 
 use super::cors::{self, Cors};
 use super::exchange::{Exchange, Outcome};
-use super::headers::{SECURITY, SERVER};
-use super::lease::Lease;
+use super::headers::{SECURITY_HEADERS, SERVER};
 use super::paths;
+use super::request_budget::RequestBudget;
 use super::request_head::{PlainRequest, Purpose};
 use crate::notification::Date;
 
 /// The version of Bitwarden's service that this one stands in for, released in August 2026. Its own is in `Server`.
-const EMULATED: &str = "2026.8.0";
+const UPSTREAM_VERSION: &str = "2026.8.0";
 
 /// How long a request may take with all that belongs to it.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection with a request on it that is no upgrade.
-pub struct Handover {
+pub struct HandedOffConnection {
     /// The socket, non-blocking.
     pub socket: std::net::TcpStream,
     /// What was read: served before what the socket still has.
@@ -39,11 +39,11 @@ pub struct Handover {
     /// What the request's head says.
     pub request: PlainRequest,
     /// Its place among those that are served at once.
-    pub place: OwnedSemaphorePermit,
+    pub permit: OwnedSemaphorePermit,
 }
 
 /// A connection whose request has been answered.
-pub struct Returned {
+pub struct ReturnedConnection {
     /// The socket, non-blocking.
     pub socket: std::net::TcpStream,
     /// What was read of its next request.
@@ -56,38 +56,38 @@ pub struct Returned {
 
 /// The way in, for so many requests of each purpose at once.
 #[derive(Clone)]
-pub struct Entrance {
-    places: [Arc<Semaphore>; Purpose::EVERY.len()],
-    requests: mpsc::UnboundedSender<Handover>,
+pub struct HttpHandoff {
+    permits: [Arc<Semaphore>; Purpose::VARIANTS.len()],
+    requests: mpsc::UnboundedSender<HandedOffConnection>,
 }
 
 /// So many requests of each purpose there may be in any case.
-const LEAST: usize = 4;
+const MIN_REQUESTS_PER_PURPOSE: usize = 4;
 
 /// Opens the way in, with its other end. Each purpose has a share of its own, so that nobody who needs no token takes the places of
 /// probes and senders.
-pub fn entrance(most: usize) -> (Entrance, mpsc::UnboundedReceiver<Handover>) {
+pub fn handoff_channel(max_requests: usize) -> (HttpHandoff, mpsc::UnboundedReceiver<HandedOffConnection>) {
     let (requests, other_end) = mpsc::unbounded_channel();
-    let places = Purpose::EVERY.map(|purpose| {
+    let permits = Purpose::VARIANTS.map(|purpose| {
         let sixteenths = match purpose {
             Purpose::Probe => 1,
             Purpose::Send => 2,
             Purpose::Anonymous => 4,
             Purpose::Hub => 9,
         };
-        Arc::new(Semaphore::new((most * sixteenths / 16).max(LEAST)))
+        Arc::new(Semaphore::new((max_requests * sixteenths / 16).max(MIN_REQUESTS_PER_PURPOSE)))
     });
-    (Entrance { places, requests }, other_end)
+    (HttpHandoff { permits, requests }, other_end)
 }
 
-impl Entrance {
+impl HttpHandoff {
     /// A place for a purpose, if there is one.
-    pub fn place(&self, purpose: Purpose) -> Option<OwnedSemaphorePermit> {
-        self.places[purpose as usize].clone().try_acquire_owned().ok()
+    pub fn try_acquire(&self, purpose: Purpose) -> Option<OwnedSemaphorePermit> {
+        self.permits[purpose as usize].clone().try_acquire_owned().ok()
     }
 
     /// Takes a request in: there are no more of them than places.
-    pub fn take(&self, request: Handover) {
+    pub fn send(&self, request: HandedOffConnection) {
         // The other end is there as long as the front door.
         let _ = self.requests.send(request);
     }
@@ -101,12 +101,12 @@ pub fn router(more: Router, cors: Cors, stopping: watch::Receiver<bool>) -> Rout
         .route("/alive", get(now))
         .route("/now", get(now))
         .route("/version", get(version));
-    dressed(routes.merge(more), cors, stopping)
+    with_common_layers(routes.merge(more), cors, stopping)
 }
 
 /// Routes as every port serves them: whatever the spelling of a path, and with the headers that every answer has. Once `stopping` is
 /// true, clients are told to take another connection next time: pools would keep this one.
-pub fn dressed(routes: Router, cors: Cors, stopping: watch::Receiver<bool>) -> Router {
+pub fn with_common_layers(routes: Router, cors: Cors, stopping: watch::Receiver<bool>) -> Router {
     Router::new()
         .fallback_service(routes)
         .layer(from_fn_with_state(cors, cors::answer))
@@ -118,25 +118,25 @@ pub fn dressed(routes: Router, cors: Cors, stopping: watch::Receiver<bool>) -> R
 /// `give_back`.
 pub async fn serve(
     router: Router,
-    mut requests: mpsc::UnboundedReceiver<Handover>,
-    give_back: impl Fn(Returned) + Clone + Send + 'static,
+    mut requests: mpsc::UnboundedReceiver<HandedOffConnection>,
+    give_back: impl Fn(ReturnedConnection) + Clone + Send + 'static,
 ) {
     let mut served = JoinSet::new();
     loop {
         while served.try_join_next().is_some() {}
-        let Some(Handover { socket, read, peer, request, place }) = requests.recv().await else { break };
-        let lease = Lease::new(peer, Some(place), REQUEST_TIMEOUT);
+        let Some(HandedOffConnection { socket, read, peer, request, permit }) = requests.recv().await else { break };
+        let budget = RequestBudget::new(peer, Some(permit), REQUEST_TIMEOUT);
         let (router, give_back) = (router.clone(), give_back.clone());
         served.spawn(async move {
             let Ok(socket) = TcpStream::from_std(socket) else { return };
             // A client that hangs up in the middle is no event.
-            let (socket, read, is_ending) = match (Exchange { socket, read, request }).serve(router, lease).await {
-                Outcome::Kept(socket, read) => (socket, read, false),
-                Outcome::Ending(socket) => (socket, Vec::new(), true),
-                Outcome::Late => return,
+            let (socket, read, is_ending) = match (Exchange { socket, read, request }).serve(router, budget).await {
+                Outcome::KeepAlive(socket, read) => (socket, read, false),
+                Outcome::LastAnswered(socket) => (socket, Vec::new(), true),
+                Outcome::TimedOut => return,
             };
             if let Ok(socket) = socket.into_std() {
-                give_back(Returned { socket, read, peer, is_ending });
+                give_back(ReturnedConnection { socket, read, peer, is_ending });
             }
         });
     }
@@ -152,7 +152,7 @@ async fn now() -> Response {
 }
 
 async fn version() -> Response {
-    json_text(EMULATED)
+    json_text(UPSTREAM_VERSION)
 }
 
 fn json_text(text: &str) -> Response {
@@ -162,7 +162,7 @@ fn json_text(text: &str) -> Response {
 /// Adds what every answer carries.
 fn with_headers(mut response: Response, stopping: bool) -> Response {
     let headers = response.headers_mut();
-    for (name, value) in SECURITY {
+    for (name, value) in SECURITY_HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     headers.insert(header::SERVER, HeaderValue::from_static(SERVER));

@@ -5,33 +5,37 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The room for pushes that Redis has not acknowledged.
-pub(super) struct Room {
+pub(super) struct PublishBuffer {
     pushes: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     capacity: usize,
 }
 
 /// What one push takes of the room, until it is dropped.
-pub(super) struct Place {
+pub(super) struct PublishPermit {
     _push: OwnedSemaphorePermit,
     _bytes: OwnedSemaphorePermit,
 }
 
-impl Room {
+impl PublishBuffer {
     /// Room for so many pushes with so many bytes together, which may be up to 4 GiB.
-    pub(super) fn new(pushes: usize, bytes: usize) -> Room {
-        Room { pushes: Arc::new(Semaphore::new(pushes)), bytes: Arc::new(Semaphore::new(bytes)), capacity: pushes }
+    pub(super) fn new(pushes: usize, bytes: usize) -> PublishBuffer {
+        PublishBuffer {
+            pushes: Arc::new(Semaphore::new(pushes)),
+            bytes: Arc::new(Semaphore::new(bytes)),
+            capacity: pushes,
+        }
     }
 
     /// Takes the place of a push with so many bytes, or `None` if there is no room.
-    pub(super) fn try_take(&self, bytes: usize) -> Option<Place> {
+    pub(super) fn try_acquire(&self, bytes: usize) -> Option<PublishPermit> {
         let push = self.pushes.clone().try_acquire_owned().ok()?;
         let bytes = self.bytes.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()?;
-        Some(Place { _push: push, _bytes: bytes })
+        Some(PublishPermit { _push: push, _bytes: bytes })
     }
 
     /// Returns how many pushes wait.
-    pub(super) fn taken(&self) -> usize {
+    pub(super) fn pending(&self) -> usize {
         self.capacity - self.pushes.available_permits()
     }
 }
@@ -42,13 +46,13 @@ mod tests {
 
     #[test]
     fn room_is_bounded_by_pushes_and_by_bytes() {
-        let room = Room::new(2, 100);
-        let large = room.try_take(90).expect("room");
-        assert!(room.try_take(11).is_none());
-        assert_eq!(room.taken(), 1, "a push that does not fit takes nothing");
-        let small = room.try_take(10).expect("room");
-        assert!(room.try_take(0).is_none());
+        let buffer = PublishBuffer::new(2, 100);
+        let large = buffer.try_acquire(90).expect("room");
+        assert!(buffer.try_acquire(11).is_none());
+        assert_eq!(buffer.pending(), 1, "a push that does not fit takes nothing");
+        let small = buffer.try_acquire(10).expect("room");
+        assert!(buffer.try_acquire(0).is_none());
         drop((large, small));
-        assert!(room.taken() == 0 && room.try_take(100).is_some());
+        assert!(buffer.pending() == 0 && buffer.try_acquire(100).is_some());
     }
 }

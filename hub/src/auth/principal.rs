@@ -9,32 +9,32 @@ use crate::delivery::Hub;
 
 /// Somebody who may connect.
 #[derive(Debug, Clone)]
-pub enum Guest {
+pub enum Principal {
     /// A user, on the main hub.
     User(Arc<Claims>),
     /// Who waits for the answer to a login request, on the anonymous hub.
     Anonymous(Option<Uuid>),
 }
 
-impl Guest {
+impl Principal {
     /// Somebody who names a login request in `Token`; what is no GUID is none.
-    pub fn anonymous(query: &Query<'_>) -> Guest {
-        Guest::Anonymous(query.value("Token").and_then(|token| Uuid::try_parse(token.trim()).ok()))
+    pub fn anonymous(query: &Query<'_>) -> Principal {
+        Principal::Anonymous(query.value("Token").and_then(|token| Uuid::try_parse(token.trim()).ok()))
     }
 
     /// The hub that it is let in to.
     pub fn hub(&self) -> Hub {
         match self {
-            Guest::User(_) => Hub::Main,
-            Guest::Anonymous(_) => Hub::Anonymous,
+            Principal::User(_) => Hub::Main,
+            Principal::Anonymous(_) => Hub::Anonymous,
         }
     }
 
     /// The user or the login request, by which its reactor is found.
     pub fn id(&self) -> Option<Uuid> {
         match self {
-            Guest::User(claims) => claims.user,
-            Guest::Anonymous(request) => *request,
+            Principal::User(claims) => claims.user,
+            Principal::Anonymous(request) => *request,
         }
     }
 }

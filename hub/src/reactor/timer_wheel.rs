@@ -7,51 +7,51 @@ use crate::connection::Tick;
 const BUCKETS: usize = 512;
 
 /// Not at all.
-const NEVER: Tick = Tick(u32::MAX);
+const UNSCHEDULED: Tick = Tick(u32::MAX);
 
 /// A timing wheel over slot numbers.
-pub(super) struct Wheel {
+pub(super) struct TimerWheel {
     buckets: Vec<Vec<u32>>,
     /// Everything before this tick has been taken.
     next: Tick,
     entries: usize,
     /// For each slot the tick of the entry that counts; any other is stale.
-    armed: Vec<Tick>,
+    scheduled_at: Vec<Tick>,
 }
 
-impl Wheel {
+impl TimerWheel {
     /// An empty wheel that starts now.
-    pub(super) fn new(now: Tick) -> Wheel {
-        Wheel { buckets: vec![Vec::new(); BUCKETS], next: now, entries: 0, armed: Vec::new() }
+    pub(super) fn new(now: Tick) -> TimerWheel {
+        TimerWheel { buckets: vec![Vec::new(); BUCKETS], next: now, entries: 0, scheduled_at: Vec::new() }
     }
 
     /// Has a slot looked at when a tick begins, or earlier.
-    pub(super) fn arm(&mut self, slot: u32, due: Tick) {
-        let place = slot as usize;
-        if place >= self.armed.len() {
-            self.armed.resize(place + 1, NEVER);
+    pub(super) fn schedule(&mut self, slot: u32, due: Tick) {
+        let index = slot as usize;
+        if index >= self.scheduled_at.len() {
+            self.scheduled_at.resize(index + 1, UNSCHEDULED);
         }
         let due = due.clamp(self.next, self.next.after(BUCKETS as u32 - 1));
-        if due < self.armed[place] {
-            self.armed[place] = due;
+        if due < self.scheduled_at[index] {
+            self.scheduled_at[index] = due;
             self.buckets[due.0 as usize % BUCKETS].push(slot);
             self.entries += 1;
         }
     }
 
     /// The slots of the earliest tick that has come; nothing once all of them are taken.
-    pub(super) fn expired(&mut self, now: Tick) -> Option<Vec<u32>> {
+    pub(super) fn pop_expired(&mut self, now: Tick) -> Option<Vec<u32>> {
         while self.next <= now {
             let tick = self.next;
             self.next = tick.after(1);
             let mut due = std::mem::take(&mut self.buckets[tick.0 as usize % BUCKETS]);
             if !due.is_empty() {
                 self.entries -= due.len();
-                let armed = &mut self.armed;
+                let scheduled_at = &mut self.scheduled_at;
                 due.retain(|slot| {
-                    let counts = armed[*slot as usize] == tick;
+                    let counts = scheduled_at[*slot as usize] == tick;
                     if counts {
-                        armed[*slot as usize] = NEVER;
+                        scheduled_at[*slot as usize] = UNSCHEDULED;
                     }
                     counts
                 });
@@ -62,7 +62,7 @@ impl Wheel {
     }
 
     /// The tick at which something may be due; nothing for an empty wheel.
-    pub(super) fn earliest(&self) -> Option<Tick> {
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
         if self.entries == 0 {
             return None;
         }
@@ -79,41 +79,41 @@ impl Wheel {
 mod tests {
     use super::*;
 
-    fn all(wheel: &mut Wheel, now: u32) -> Vec<Vec<u32>> {
-        std::iter::from_fn(|| wheel.expired(Tick(now))).collect()
+    fn all(wheel: &mut TimerWheel, now: u32) -> Vec<Vec<u32>> {
+        std::iter::from_fn(|| wheel.pop_expired(Tick(now))).collect()
     }
 
     #[test]
     fn slots_come_in_the_order_of_their_ticks() {
-        let mut wheel = Wheel::new(Tick(10));
-        assert_eq!(wheel.earliest(), None);
-        wheel.arm(1, Tick(15));
-        wheel.arm(2, Tick(12));
-        wheel.arm(3, Tick(15));
-        assert_eq!(wheel.earliest(), Some(Tick(12)));
+        let mut wheel = TimerWheel::new(Tick(10));
+        assert_eq!(wheel.next_deadline(), None);
+        wheel.schedule(1, Tick(15));
+        wheel.schedule(2, Tick(12));
+        wheel.schedule(3, Tick(15));
+        assert_eq!(wheel.next_deadline(), Some(Tick(12)));
         assert_eq!(all(&mut wheel, 11), Vec::<Vec<u32>>::new());
         assert_eq!(all(&mut wheel, 20), [vec![2], vec![1, 3]]);
-        assert_eq!(wheel.earliest(), None);
+        assert_eq!(wheel.next_deadline(), None);
     }
 
     #[test]
     fn a_slot_is_looked_at_once_for_all_that_is_due_later() {
-        let mut wheel = Wheel::new(Tick(0));
+        let mut wheel = TimerWheel::new(Tick(0));
         for due in [50, 60, 70, 50] {
-            wheel.arm(1, Tick(due));
+            wheel.schedule(1, Tick(due));
         }
         assert_eq!(wheel.entries, 1);
-        wheel.arm(1, Tick(20));
+        wheel.schedule(1, Tick(20));
         assert_eq!(all(&mut wheel, 100), [vec![1], vec![]], "the entry that was later does not count any more");
-        wheel.arm(1, Tick(120));
+        wheel.schedule(1, Tick(120));
         assert_eq!(all(&mut wheel, 120), [vec![1]]);
     }
 
     #[test]
     fn what_is_past_or_far_ahead_is_brought_near() {
-        let mut wheel = Wheel::new(Tick(100));
-        wheel.arm(1, Tick(3));
-        wheel.arm(2, Tick(1_000_000));
+        let mut wheel = TimerWheel::new(Tick(100));
+        wheel.schedule(1, Tick(3));
+        wheel.schedule(2, Tick(1_000_000));
         assert_eq!(all(&mut wheel, 100), [vec![1]]);
         assert_eq!(all(&mut wheel, 100 + BUCKETS as u32 - 2), Vec::<Vec<u32>>::new());
         assert_eq!(all(&mut wheel, 100 + BUCKETS as u32 - 1), [vec![2]]);
@@ -121,9 +121,9 @@ mod tests {
 
     #[test]
     fn a_jump_of_the_clock_loses_nothing() {
-        let mut wheel = Wheel::new(Tick(0));
+        let mut wheel = TimerWheel::new(Tick(0));
         for slot in 0..1000 {
-            wheel.arm(slot, Tick(slot % 300));
+            wheel.schedule(slot, Tick(slot % 300));
         }
         let taken: usize = all(&mut wheel, 5000).iter().map(Vec::len).sum();
         assert_eq!(taken, 1000);

@@ -10,37 +10,37 @@ use tokio::time::{Instant, sleep_until};
 
 /// One request's, with which it travels.
 #[derive(Clone)]
-pub struct Lease {
+pub struct RequestBudget {
     /// The other end of the connection: a client or a proxy.
     pub peer: IpAddr,
-    place: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
-    until: Arc<watch::Sender<Option<Instant>>>,
+    permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
+    deadline: Arc<watch::Sender<Option<Instant>>>,
 }
 
-impl Lease {
+impl RequestBudget {
     /// A place, unless the connection has one, for so long.
-    pub fn new(peer: IpAddr, place: Option<OwnedSemaphorePermit>, term: Duration) -> Lease {
-        let until = watch::Sender::new(Some(Instant::now() + term));
-        Lease { peer, place: Arc::new(Mutex::new(place)), until: Arc::new(until) }
+    pub fn new(peer: IpAddr, permit: Option<OwnedSemaphorePermit>, timeout: Duration) -> RequestBudget {
+        let deadline = watch::Sender::new(Some(Instant::now() + timeout));
+        RequestBudget { peer, permit: Arc::new(Mutex::new(permit)), deadline: Arc::new(deadline) }
     }
 
     /// The connection waits for what may come much later: it takes no place among those that are served, and has all the time
-    /// that it wants until [`Lease::end_within`].
-    pub fn wait(&self) {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.until.send_replace(None);
+    /// that it wants until [`RequestBudget::set_deadline`].
+    pub fn detach(&self) {
+        self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.deadline.send_replace(None);
     }
 
     /// The connection has so long from now.
-    pub fn end_within(&self, term: Duration) {
-        self.until.send_replace(Some(Instant::now() + term));
+    pub fn set_deadline(&self, timeout: Duration) {
+        self.deadline.send_replace(Some(Instant::now() + timeout));
     }
 
     /// Waits until the time is over.
-    pub async fn over(&self) {
-        let mut until = self.until.subscribe();
+    pub async fn expired(&self) {
+        let mut deadline = self.deadline.subscribe();
         loop {
-            let now = *until.borrow_and_update();
+            let now = *deadline.borrow_and_update();
             let end = async {
                 match now {
                     Some(end) => sleep_until(end).await,
@@ -50,7 +50,7 @@ impl Lease {
             tokio::select! {
                 () = end => return,
                 // It is told as long as this lease lives.
-                _ = until.changed() => {}
+                _ = deadline.changed() => {}
             }
         }
     }

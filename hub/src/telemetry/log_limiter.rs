@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 /// Has something that may come a thousand times a second said once in ten.
 #[derive(Default)]
-pub struct Seldom(Mutex<(Option<Instant>, u64)>);
+pub struct LogLimiter(Mutex<(Option<Instant>, u64)>);
 
-impl Seldom {
+impl LogLimiter {
     /// How often nothing was said since the last time, if now is the time to say it again.
-    pub fn say(&self) -> Option<u64> {
-        const EVERY: Duration = Duration::from_secs(10);
+    pub fn allow(&self) -> Option<u64> {
+        const INTERVAL: Duration = Duration::from_secs(10);
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (said, unsaid) = *state;
-        if said.is_some_and(|said| said.elapsed() < EVERY) {
+        if said.is_some_and(|said| said.elapsed() < INTERVAL) {
             state.1 += 1;
             return None;
         }
@@ -28,10 +28,10 @@ mod tests {
 
     #[test]
     fn what_comes_often_is_said_seldom() {
-        let seldom = Seldom::default();
-        assert_eq!(seldom.say(), Some(0));
-        assert_eq!((seldom.say(), seldom.say()), (None, None));
-        seldom.0.lock().expect("no panic").0 = Instant::now().checked_sub(Duration::from_secs(11));
-        assert_eq!(seldom.say(), Some(2));
+        let log_limiter = LogLimiter::default();
+        assert_eq!(log_limiter.allow(), Some(0));
+        assert_eq!((log_limiter.allow(), log_limiter.allow()), (None, None));
+        log_limiter.0.lock().expect("no panic").0 = Instant::now().checked_sub(Duration::from_secs(11));
+        assert_eq!(log_limiter.allow(), Some(2));
     }
 }

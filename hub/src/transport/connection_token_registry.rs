@@ -8,23 +8,23 @@ use std::{fs, io};
 
 use aws_lc_rs::rand;
 
-use super::connection_token::{ConnectionTokens, GOOD_FOR, Id};
+use super::connection_token::{ConnectionTokenSigner, Id, TOKEN_TTL};
 use crate::connection::Transport;
 use crate::delivery::Hub;
 
 /// What a token is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum TokenState {
     /// It was not used yet.
-    Fresh,
+    Unused,
     /// Somebody has connected with it, by this transport.
     Used(Transport),
     /// It is none of ours, of the other hub, or too old.
-    Unknown,
+    Invalid,
 }
 
 /// The shortest key of a file, in bytes.
-const SHORTEST_KEY: usize = 32;
+const MIN_KEY_BYTES: usize = 32;
 
 /// Why there is no key to share.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub enum ConnectionTokenKeyError {
         source: io::Error,
     },
     /// It could be guessed.
-    #[error("{} holds less than {SHORTEST_KEY} bytes", .0.display())]
+    #[error("{} holds less than {MIN_KEY_BYTES} bytes", .0.display())]
     Short(PathBuf),
 }
 
@@ -48,44 +48,44 @@ pub enum ConnectionTokenKeyError {
 pub struct NoRandomness;
 
 /// Gives out and takes connection tokens, for the front door and for axum.
-pub struct Negotiations {
-    tokens: ConnectionTokens,
-    used: Mutex<Used>,
+pub struct ConnectionTokenRegistry {
+    signer: ConnectionTokenSigner,
+    used: Mutex<UsedTokens>,
 }
 
 /// Ids that were used, for as long as their tokens are good.
 #[derive(Default)]
-struct Used {
+struct UsedTokens {
     ids: HashMap<Id, Transport>,
     order: VecDeque<(Instant, Id)>,
 }
 
-impl Negotiations {
+impl ConnectionTokenRegistry {
     /// With a key that all replicas share.
-    pub fn new(key: &[u8]) -> Negotiations {
-        Negotiations { tokens: ConnectionTokens::new(key), used: Mutex::default() }
+    pub fn new(key: &[u8]) -> ConnectionTokenRegistry {
+        ConnectionTokenRegistry { signer: ConnectionTokenSigner::new(key), used: Mutex::default() }
     }
 
     /// With the key in a file, but for a line's end behind it. The last of random bytes may look like one, and is needed.
     ///
     /// # Errors
     /// If it can't be read or is too short.
-    pub fn by_file(path: &Path) -> Result<Negotiations, ConnectionTokenKeyError> {
+    pub fn with_key_file(path: &Path) -> Result<ConnectionTokenRegistry, ConnectionTokenKeyError> {
         let unread = |source| ConnectionTokenKeyError::Unread { path: path.to_owned(), source };
         let bytes = fs::read(path).map_err(unread)?;
-        if bytes.len() < SHORTEST_KEY {
+        if bytes.len() < MIN_KEY_BYTES {
             return Err(ConnectionTokenKeyError::Short(path.to_owned()));
         }
         let line = bytes.trim_ascii_end();
-        Ok(Negotiations::new(if line.len() < SHORTEST_KEY { &bytes } else { line }))
+        Ok(ConnectionTokenRegistry::new(if line.len() < MIN_KEY_BYTES { &bytes } else { line }))
     }
 
     /// With a key of this process alone.
     ///
     /// # Errors
     /// If there are no random bytes for it.
-    pub fn alone() -> Result<Negotiations, NoRandomness> {
-        Ok(Negotiations::new(&random::<32>()?))
+    pub fn with_random_key() -> Result<ConnectionTokenRegistry, NoRandomness> {
+        Ok(ConnectionTokenRegistry::new(&random::<32>()?))
     }
 
     /// A token for one connection to a hub.
@@ -93,31 +93,31 @@ impl Negotiations {
     /// # Errors
     /// If there are no random bytes for it.
     pub fn issue(&self, hub: Hub) -> Result<String, NoRandomness> {
-        Ok(self.tokens.issue(hub, random()?, now()))
+        Ok(self.signer.issue(hub, random()?, now()))
     }
 
     /// Takes a token to connect by a transport, and says what it was worth: who finds it fresh may connect, this once.
-    pub fn take(&self, token: &str, hub: Hub, transport: Transport) -> Standing {
-        let Some(id) = self.tokens.take(token, hub, now()) else { return Standing::Unknown };
+    pub fn redeem(&self, token: &str, hub: Hub, transport: Transport) -> TokenState {
+        let Some(id) = self.signer.verify(token, hub, now()) else { return TokenState::Invalid };
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        while used.order.front().is_some_and(|(at, _)| at.elapsed() > GOOD_FOR) {
+        while used.order.front().is_some_and(|(at, _)| at.elapsed() > TOKEN_TTL) {
             if let Some((_, old)) = used.order.pop_front() {
                 used.ids.remove(&old);
             }
         }
         if let Some(transport) = used.ids.get(&id) {
-            return Standing::Used(*transport);
+            return TokenState::Used(*transport);
         }
         used.ids.insert(id, transport);
         used.order.push_back((Instant::now(), id));
-        Standing::Fresh
+        TokenState::Unused
     }
 
     /// What a token is worth, which stays as it is.
-    pub fn look(&self, token: &str, hub: Hub) -> Standing {
-        let Some(id) = self.tokens.take(token, hub, now()) else { return Standing::Unknown };
+    pub fn peek(&self, token: &str, hub: Hub) -> TokenState {
+        let Some(id) = self.signer.verify(token, hub, now()) else { return TokenState::Invalid };
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.ids.get(&id).map_or(Standing::Fresh, |transport| Standing::Used(*transport))
+        used.ids.get(&id).map_or(TokenState::Unused, |transport| TokenState::Used(*transport))
     }
 }
 
@@ -138,32 +138,33 @@ mod tests {
 
     const BY: Transport = Transport::LongPolling;
 
-    fn issued(negotiations: &Negotiations) -> String {
-        negotiations.issue(Hub::Main).expect("randomness")
+    fn issued(connection_tokens: &ConnectionTokenRegistry) -> String {
+        connection_tokens.issue(Hub::Main).expect("randomness")
     }
 
     #[test]
     fn a_token_is_good_once() {
-        let negotiations = Negotiations::alone().expect("randomness");
-        let token = issued(&negotiations);
-        assert_eq!(negotiations.take(&token, Hub::Anonymous, BY), Standing::Unknown);
-        assert_eq!(negotiations.look(&token, Hub::Main), Standing::Fresh);
-        assert_eq!(negotiations.take(&token, Hub::Main, BY), Standing::Fresh);
-        assert_eq!(negotiations.take(&token, Hub::Main, Transport::WebSockets), Standing::Used(BY));
-        assert_eq!(negotiations.look(&token, Hub::Main), Standing::Used(BY));
-        assert_ne!(issued(&negotiations), token);
+        let connection_tokens = ConnectionTokenRegistry::with_random_key().expect("randomness");
+        let token = issued(&connection_tokens);
+        assert_eq!(connection_tokens.redeem(&token, Hub::Anonymous, BY), TokenState::Invalid);
+        assert_eq!(connection_tokens.peek(&token, Hub::Main), TokenState::Unused);
+        assert_eq!(connection_tokens.redeem(&token, Hub::Main, BY), TokenState::Unused);
+        assert_eq!(connection_tokens.redeem(&token, Hub::Main, Transport::WebSockets), TokenState::Used(BY));
+        assert_eq!(connection_tokens.peek(&token, Hub::Main), TokenState::Used(BY));
+        assert_ne!(issued(&connection_tokens), token);
     }
 
     #[test]
     fn a_key_comes_from_a_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("key");
-        assert!(matches!(Negotiations::by_file(&file), Err(ConnectionTokenKeyError::Unread { .. })));
+        assert!(matches!(ConnectionTokenRegistry::with_key_file(&file), Err(ConnectionTokenKeyError::Unread { .. })));
         fs::write(&file, "too short\n").expect("a file");
-        assert!(matches!(Negotiations::by_file(&file), Err(ConnectionTokenKeyError::Short(_))));
+        assert!(matches!(ConnectionTokenRegistry::with_key_file(&file), Err(ConnectionTokenKeyError::Short(_))));
         fs::write(&file, format!("{}\n", "k".repeat(32))).expect("a file");
-        let (one, other) = (Negotiations::by_file(&file).expect("a key"), Negotiations::new(&[b'k'; 32]));
-        assert_eq!(other.take(&issued(&one), Hub::Main, BY), Standing::Fresh);
+        let (one, other) =
+            (ConnectionTokenRegistry::with_key_file(&file).expect("a key"), ConnectionTokenRegistry::new(&[b'k'; 32]));
+        assert_eq!(other.redeem(&issued(&one), Hub::Main, BY), TokenState::Unused);
     }
 
     #[test]
@@ -174,15 +175,19 @@ mod tests {
             let mut key = [b'k'; 32];
             key[31] = last;
             fs::write(&file, key).expect("a file");
-            let (one, other) = (Negotiations::by_file(&file).expect("a key"), Negotiations::new(&key));
-            assert_eq!(other.take(&issued(&one), Hub::Main, BY), Standing::Fresh);
+            let (one, other) =
+                (ConnectionTokenRegistry::with_key_file(&file).expect("a key"), ConnectionTokenRegistry::new(&key));
+            assert_eq!(other.redeem(&issued(&one), Hub::Main, BY), TokenState::Unused);
         }
     }
 
     #[test]
     fn replicas_with_one_key_take_each_others_tokens() {
-        let (one, other) = (Negotiations::new(b"shared"), Negotiations::new(b"shared"));
-        assert_eq!(other.take(&issued(&one), Hub::Main, BY), Standing::Fresh);
-        assert_eq!(Negotiations::alone().expect("randomness").take(&issued(&one), Hub::Main, BY), Standing::Unknown);
+        let (one, other) = (ConnectionTokenRegistry::new(b"shared"), ConnectionTokenRegistry::new(b"shared"));
+        assert_eq!(other.redeem(&issued(&one), Hub::Main, BY), TokenState::Unused);
+        assert_eq!(
+            ConnectionTokenRegistry::with_random_key().expect("randomness").redeem(&issued(&one), Hub::Main, BY),
+            TokenState::Invalid
+        );
     }
 }

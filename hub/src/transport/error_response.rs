@@ -6,13 +6,13 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::headers::{RETRY_AFTER, head};
+use super::headers::{RETRY_AFTER, response_head};
 use crate::auth::Rejection;
-use crate::limits::Full;
+use crate::limits::LimitReached;
 
 /// An answer that refuses something. Where no request was understood, the connection ends behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ErrorResponse {
     /// The status.
     pub status: u16,
     /// Headers beside those that every answer has.
@@ -21,59 +21,61 @@ pub struct Refusal {
     pub body: Vec<u8>,
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// A status alone.
-    pub fn bare(status: u16) -> Refusal {
-        Refusal { status, headers: Vec::new(), body: Vec::new() }
+    pub fn status_only(status: u16) -> ErrorResponse {
+        ErrorResponse { status, headers: Vec::new(), body: Vec::new() }
     }
 
     /// A status with a JSON error that says what is wrong.
-    pub fn explained(status: u16, message: &str) -> Refusal {
+    pub fn json(status: u16, message: &str) -> ErrorResponse {
         let headers = vec![("content-type", Cow::from("application/json; charset=utf-8"))];
-        Refusal { status, headers, body: error_body(message) }
+        ErrorResponse { status, headers, body: error_body(message) }
     }
 
     /// What the original says as text.
-    pub fn text(status: u16, text: &'static str) -> Refusal {
-        Refusal { status, headers: vec![("content-type", "text/plain".into())], body: text.into() }
+    pub fn text(status: u16, text: &'static str) -> ErrorResponse {
+        ErrorResponse { status, headers: vec![("content-type", "text/plain".into())], body: text.into() }
     }
 
     /// The answer to who has connected by another transport before (`signalr.md` 2.2).
-    pub fn other_transport() -> Refusal {
-        Refusal::text(400, "Cannot change transports mid-connection")
+    pub fn transport_mismatch() -> ErrorResponse {
+        ErrorResponse::text(400, "Cannot change transports mid-connection")
     }
 
     /// The answer to a token that is not good (`signalr.md` 7.2).
-    pub fn rejected(rejection: Rejection) -> Refusal {
+    pub fn unauthorized(rejection: Rejection) -> ErrorResponse {
         match rejection.challenge() {
-            Some(challenge) => Refusal::bare(rejection.status()).with("www-authenticate", challenge),
+            Some(challenge) => ErrorResponse::status_only(rejection.status()).with("www-authenticate", challenge),
             None if rejection == Rejection::Unavailable => {
-                Refusal::busy("The identity server's keys are not loaded yet.")
+                ErrorResponse::service_unavailable("The identity server's keys are not loaded yet.")
             }
-            None => Refusal::bare(rejection.status()),
+            None => ErrorResponse::status_only(rejection.status()),
         }
     }
 
     /// What is full, and when to try again.
-    pub fn full(full: Full) -> Refusal {
-        match full {
-            Full::Hub => Refusal::busy("This server has as many clients as it may have."),
-            Full::Address => Refusal::too_many("There are too many connections from this address."),
+    pub fn limit_reached(reached: LimitReached) -> ErrorResponse {
+        match reached {
+            LimitReached::Hub => ErrorResponse::service_unavailable("This server has as many clients as it may have."),
+            LimitReached::Address => {
+                ErrorResponse::too_many_requests("There are too many connections from this address.")
+            }
         }
     }
 
     /// For now there is no room: 503, and when to try again.
-    pub fn busy(message: &str) -> Refusal {
-        Refusal::explained(503, message).with("retry-after", RETRY_AFTER)
+    pub fn service_unavailable(message: &str) -> ErrorResponse {
+        ErrorResponse::json(503, message).with("retry-after", RETRY_AFTER)
     }
 
     /// Whoever asks has enough already: 429, and when to try again.
-    pub fn too_many(message: &str) -> Refusal {
-        Refusal::explained(429, message).with("retry-after", RETRY_AFTER)
+    pub fn too_many_requests(message: &str) -> ErrorResponse {
+        ErrorResponse::json(429, message).with("retry-after", RETRY_AFTER)
     }
 
     /// The same with another header.
-    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Refusal {
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> ErrorResponse {
         self.headers.push((name, value.into()));
         self
     }
@@ -82,7 +84,7 @@ impl Refusal {
     pub fn bytes(&self) -> Vec<u8> {
         let reason = StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         let status = format!("{} {}", self.status, reason.unwrap_or("Error"));
-        let mut answer = head(&status, self.headers.iter().map(|(name, value)| (*name, value.as_ref())));
+        let mut answer = response_head(&status, self.headers.iter().map(|(name, value)| (*name, value.as_ref())));
         let end = format!("Content-Length: {}\r\nConnection: close\r\n\r\n", self.body.len());
         answer.extend_from_slice(end.as_bytes());
         answer.extend_from_slice(&self.body);
@@ -91,7 +93,7 @@ impl Refusal {
 }
 
 /// The answer as axum sends it, which adds what every answer has.
-impl IntoResponse for Refusal {
+impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
