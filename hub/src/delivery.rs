@@ -76,7 +76,7 @@ impl Delivery {
         since: Instant,
         frame: impl FnMut(Protocol) -> Option<Frame>,
     ) -> Delivery {
-        let push_type = kind.and_then(PushType::of);
+        let push_type = kind.and_then(PushType::from_number);
         Delivery {
             audience,
             kind,

@@ -5,7 +5,7 @@ use crate::auth::key_files::{KeyFilesError, ParsedKeys};
 use crate::auth::key_watch::KeyWatch;
 use crate::azure::QueueError;
 use crate::config::{Config, Source};
-use crate::source::azure_queue::AzureQueue;
+use crate::source::azure_queue::AzureQueueSource;
 use crate::transport::connection_token_registry::{ConnectionTokenKeyError, ConnectionTokenRegistry, NoRandomness};
 
 /// Why a configuration that can be read can't be used.
@@ -32,7 +32,7 @@ pub struct Preflight {
     /// The connections that clients negotiate.
     pub connection_tokens: ConnectionTokenRegistry,
     /// The queue, if it is the source.
-    pub queue: Option<AzureQueue>,
+    pub queue: Option<AzureQueueSource>,
 }
 
 impl Preflight {
@@ -53,7 +53,7 @@ impl Preflight {
             Source::Direct => Ok(None),
             Source::AzureQueue(settings) => {
                 let alone = config.backplane.redis.is_none();
-                AzureQueue::open(settings, alone).map(Some).map_err(PreflightError::from)
+                AzureQueueSource::open(settings, alone).map(Some).map_err(PreflightError::from)
             }
         };
         match (keys, connection_tokens, queue) {

@@ -19,7 +19,7 @@ pub fn route(notification: &Notification, since: Instant) -> Delivery {
     let message = ServerMessage::Push { target, notification };
     let frame = |protocol| Frame::new(protocol, &protocol::encode(protocol, message));
     Delivery::new(audience, notification.kind, since, frame)
-        .with_device(notification.context_id.as_deref().map(Device::of))
+        .with_device(notification.context_id.as_deref().map(Device::from_id))
 }
 
 /// For whom a push is.

@@ -51,9 +51,9 @@ fn frames(expected: &Value) -> [Vec<u8>; 2] {
 fn every_variant_in_both_spellings() {
     let catalogue = file("push-types.json");
     let types = catalogue["types"].as_array().expect("types");
-    assert_eq!(types.len(), PushType::every().len());
+    assert_eq!(types.len(), PushType::all().len());
     let mut variants = 0;
-    for (row, known) in types.iter().zip(PushType::every()) {
+    for (row, known) in types.iter().zip(PushType::all()) {
         assert_eq!((row["type"].as_u64(), text(row, "name")), (Some(known.number.into()), known.name));
         for variant in row["variants"].as_array().expect("variants") {
             for spelling in ["queue_json", "send_json"] {

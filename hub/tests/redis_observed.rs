@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use contract::{file, hex, text};
 use notification_hub::auth::Principal;
-use notification_hub::auth::claims::{Claims, Rules};
+use notification_hub::auth::claims::{Claims, ValidationRules};
 use notification_hub::backplane::redis::channel::{Channel, Channels, audiences};
 use notification_hub::backplane::redis::invocation::Invocation;
 use notification_hub::backplane::redis::message::BackplaneMessage;
@@ -33,7 +33,9 @@ fn channels() -> Channels {
 fn user(device_type: &str) -> Principal {
     let claims = json!({ "sub": USER, "devicetype": device_type, "orguser": ORGANIZATION, "exp": 2, "scope": ["api"],
         "amr": ["Application"] });
-    Principal::User(Claims::read(claims.to_string().as_bytes(), &Rules::default(), None, 1.0).expect("claims").into())
+    Principal::User(
+        Claims::read(claims.to_string().as_bytes(), &ValidationRules::default(), None, 1.0).expect("claims").into(),
+    )
 }
 
 /// The channels that this hub listens to for some clients.
@@ -42,7 +44,7 @@ fn ours(principals: &[Principal]) -> BTreeSet<String> {
     let audiences =
         principals.iter().map(Recipient::from).flat_map(|member| audiences(&member, installation).collect::<Vec<_>>());
     let theirs = audiences.map(|audience| channels().name_for(audience).expect("somebody"));
-    channels().standing().into_iter().chain(theirs).collect()
+    channels().sync_state().into_iter().chain(theirs).collect()
 }
 
 /// The original's, without those that this hub does without.

@@ -2,7 +2,7 @@
 
 use notification_hub::connection::{CloseReason, Session, SessionConfig, SessionSink, Tick, Transport};
 use notification_hub::protocol::Protocol;
-use notification_hub::protocol::handshake::{self, ACCEPTED};
+use notification_hub::protocol::handshake::{self, HANDSHAKE_OK};
 
 use crate::cuts::cuts;
 
@@ -37,11 +37,11 @@ pub(crate) fn check(input: &[u8]) {
     let text = input.split(|byte| *byte == 0x1e).next().unwrap_or_default();
     let outcome = handshake::read(text);
     let expected = match &outcome {
-        Ok(protocol) => (Heard { opened: Some(*protocol), messages: vec![ACCEPTED.to_vec()] }, None),
+        Ok(protocol) => (Heard { opened: Some(*protocol), messages: vec![HANDSHAKE_OK.to_vec()] }, None),
         Err(error) => {
             let answer = error.answer();
             let unframed = answer.strip_suffix(b"\x1e").expect("a separator");
-            assert_eq!(handshake::read_answer(unframed), Some(Some(error.to_string())));
+            assert_eq!(handshake::parse_response(unframed), Some(Some(error.to_string())));
             (Heard { opened: None, messages: vec![answer] }, Some(CloseReason::Handshake(error.clone())))
         }
     };
@@ -49,7 +49,7 @@ pub(crate) fn check(input: &[u8]) {
     for pieces in cuts(&said) {
         assert_eq!(answered(&pieces, false), expected, "in {} pieces", pieces.len());
     }
-    if handshake::is_whole(text) {
+    if handshake::is_complete_json(text) {
         assert_eq!(handshake::read(&[b" \r\n\t", text, b"{}"].concat()), outcome);
         // Without its separator, at the end of a transport's message.
         for pieces in cuts(text) {

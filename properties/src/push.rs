@@ -17,7 +17,7 @@ pub(crate) fn check(input: &[u8]) {
     let [in_json, in_messagepack] = frames(&push);
     assert_eq!(in_json["type"], push.kind);
     assert_eq!(in_json["contextId"].as_str(), push.context_id.as_deref());
-    let known = PushType::of(push.kind);
+    let known = PushType::from_number(push.kind);
     if known.is_none() {
         assert_eq!(lower(&in_messagepack), in_json);
     }

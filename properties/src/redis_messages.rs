@@ -6,7 +6,7 @@ use notification_hub::backplane::redis::channel::{Channel, Channels};
 use notification_hub::backplane::redis::group_command::{Acknowledgement, GroupCommand};
 use notification_hub::backplane::redis::invocation::Invocation;
 use notification_hub::backplane::redis::message::BackplaneMessage;
-use notification_hub::catch_up::Moment;
+use notification_hub::catch_up::Timestamp;
 use notification_hub::delivery::{Audience, Delivery, Hub};
 use notification_hub::notification::ClientType;
 use notification_hub::protocol::Protocol;
@@ -52,7 +52,7 @@ fn written(input: &[u8]) {
         excluded: excluded.iter().map(String::as_str).collect(),
         frames: frames.iter().map(|(name, frame)| (name.as_str(), *frame)).collect(),
         publisher,
-        at: publisher.and_then(|_| (choices.below(2) == 0).then(|| Moment(choices.number() >> 13))),
+        at: publisher.and_then(|_| (choices.below(2) == 0).then(|| Timestamp(choices.number() >> 13))),
     };
     assert_eq!(Invocation::read(&invocation.write()), Ok(invocation));
 }

@@ -4,20 +4,20 @@
 //! `mint` is the other side: tokens as Bitwarden's identity service makes them, for `dev`, `token` and tests.
 
 pub mod authenticator;
-pub mod authority;
 pub mod bearer;
 pub mod challenge;
 pub mod claims;
 mod claims_cache;
 mod digest;
 pub mod jwk_set;
+pub mod jwks_client;
 pub mod key;
 pub mod key_files;
 pub mod key_watch;
-pub mod mint;
 pub mod principal;
 pub mod query;
 mod rejection_log;
+pub mod token_issuer;
 pub mod verifier;
 
 pub use authenticator::Authenticator;

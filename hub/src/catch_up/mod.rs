@@ -23,47 +23,47 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use last_pushes::{LastPushes, Reason, missed};
+pub use last_pushes::{LastPushes, SyncReason, missed};
 pub use local::LocalRecords;
-pub use records::{Answer, Joining, Records};
+pub use records::{LookupRequest, LookupResult, Records};
 pub use watermark::Watermark;
 
 use crate::connection::{ConnectionId, Tick};
 use crate::delivery::Audience;
 use crate::notification::Device;
-use sync_tracker::{Standing, SyncTracker};
+use sync_tracker::{SyncState, SyncTracker};
 
 /// How long after its handshake a client is sent a sync at the earliest: by then it listens.
 const SYNC_DELAY: Duration = Duration::from_secs(1);
 
 /// Microseconds on one clock: since this process started, or Redis' own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Moment(pub u64);
+pub struct Timestamp(pub u64);
 
-impl Moment {
+impl Timestamp {
     /// Returns the moment so much later.
-    pub fn after(self, duration: Duration) -> Moment {
-        Moment(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+    pub fn after(self, duration: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
     }
 
     /// Returns the moment so much earlier, or the beginning of the clock.
-    pub fn before(self, duration: Duration) -> Moment {
-        Moment(self.0.saturating_sub(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+    pub fn before(self, duration: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_sub(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
     }
 
     /// Returns the local moment at which a tick begins.
-    fn of_tick(tick: Tick) -> Moment {
-        Moment::default().after(Tick::LENGTH * tick.0)
+    fn from_tick(tick: Tick) -> Timestamp {
+        Timestamp::default().after(Tick::LENGTH * tick.0)
     }
 }
 
 /// A `SyncVault` that a client is owed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owed {
+pub struct PendingSync {
     /// Why.
-    pub reason: Reason,
+    pub reason: SyncReason,
     /// It makes up for every push up to this moment of the stream's clock.
-    pub until: Moment,
+    pub until: Timestamp,
     /// When it is to be sent.
     pub due: Tick,
 }
@@ -96,65 +96,84 @@ impl CatchUp {
     }
 
     /// Notes a covered push, before it is written to anybody. Returns how many records were dropped for lack of room.
-    pub fn on_push(&mut self, audience: Audience, by: Option<Device>, now: Moment) -> usize {
+    pub fn on_push(&mut self, audience: Audience, by: Option<Device>, now: Timestamp) -> usize {
         self.records.as_mut().map_or(0, |records| records.on_push(audience, by, now))
     }
 
     /// Notes that by `now` every push up to `stream` was written or waits for its socket. See [`Watermark::advance`].
-    pub fn on_written(&mut self, now: Moment, stream: Moment) {
+    pub fn on_written(&mut self, now: Timestamp, stream: Timestamp) {
         self.watermark.advance(now, stream);
     }
 
     /// Where the stream has the local clock: notes that every push before `now` was written or waits for its socket. One that is
     /// noted at the same moment may come later.
-    pub fn on_all_written(&mut self, now: Moment) {
-        self.watermark.advance(now, Moment(now.0.saturating_sub(1)));
+    pub fn on_all_written(&mut self, now: Timestamp) {
+        self.watermark.advance(now, Timestamp(now.0.saturating_sub(1)));
     }
 
     /// Returns up to which push everything was written.
-    pub fn written(&self) -> Moment {
+    pub fn written(&self) -> Timestamp {
         self.watermark.now()
     }
 
     /// Looks up what a client missed that has just joined. Returns the sync that it is owed, or `None` if it is owed none or the
     /// answer comes later.
-    pub fn on_join(&mut self, id: ConnectionId, client: &Joining<'_>, now: Tick, moment: Moment) -> Option<Owed> {
+    pub fn on_join(
+        &mut self,
+        id: ConnectionId,
+        client: &LookupRequest<'_>,
+        now: Tick,
+        timestamp: Timestamp,
+    ) -> Option<PendingSync> {
         let records = self.records.as_mut()?;
         self.tracker.on_lookup(id);
-        let answer = records.look_up(client, moment)?;
-        self.on_answer(id, client.user, answer, now)
+        let answer = records.look_up(client, timestamp)?;
+        self.on_lookup_result(id, client.user, answer, now)
     }
 
     /// Takes the answer to a lookup. Returns the sync that the client is owed because of it. An answer for a connection that has
     /// gone, or that is owed a sync anyway, is of no account.
-    pub fn on_answer(&mut self, id: ConnectionId, user: Uuid, answer: Answer, now: Tick) -> Option<Owed> {
+    pub fn on_lookup_result(
+        &mut self,
+        id: ConnectionId,
+        user: Uuid,
+        answer: LookupResult,
+        now: Tick,
+    ) -> Option<PendingSync> {
         if !self.tracker.end_lookup(id) {
             return None;
         }
         let reason = answer.reason?;
         let earliest = match reason {
-            Reason::Restart => self.after_restart(user, now),
-            Reason::Missed | Reason::UnknownDevice | Reason::BackplaneGap => now,
+            SyncReason::Restart => self.startup_sync_tick(user, now),
+            SyncReason::Missed | SyncReason::UnknownDevice | SyncReason::BackplaneGap => now,
         };
-        self.owe(id, reason, answer.until, now, earliest)
+        self.schedule_sync(id, reason, answer.until, now, earliest)
     }
 
     /// Has a client owed a sync, not before `earliest`. Returns `None` if it is owed one already, or if clients are not caught up.
-    pub fn owe(&mut self, id: ConnectionId, reason: Reason, until: Moment, now: Tick, earliest: Tick) -> Option<Owed> {
-        if self.records.is_none() || !self.tracker.owe(id) {
+    pub fn schedule_sync(
+        &mut self,
+        id: ConnectionId,
+        reason: SyncReason,
+        until: Timestamp,
+        now: Tick,
+        earliest: Tick,
+    ) -> Option<PendingSync> {
+        if self.records.is_none() || !self.tracker.mark_sync_pending(id) {
             return None;
         }
-        Some(Owed { reason, until, due: now.after(Tick::ticks_in(SYNC_DELAY)).max(earliest) })
+        Some(PendingSync { reason, until, due: now.after(Tick::ticks_in(SYNC_DELAY)).max(earliest) })
     }
 
     /// Returns whether a client is still owed a sync.
-    pub fn is_owed(&self, id: ConnectionId) -> bool {
-        self.tracker.is_owed(id)
+    pub fn is_sync_pending(&self, id: ConnectionId) -> bool {
+        self.tracker.is_sync_pending(id)
     }
 
     /// Notes that the sync that a client is owed is handed to its socket now. It makes up for every push up to `until`, and for
     /// those that were written before it.
-    pub fn on_sync_sent(&mut self, id: ConnectionId, until: Moment, now: Tick) {
+    pub fn on_sync_sent(&mut self, id: ConnectionId, until: Timestamp, now: Tick) {
         let until = until.max(self.watermark.now());
         self.tracker.on_sync_sent(id, now, until, now.after(self.keep_alive));
     }
@@ -173,11 +192,11 @@ impl CatchUp {
 
     /// Returns up to when the device of a client that was last heard at a tick has surely received every push, or `None` if
     /// this connection proves nothing.
-    pub fn received(&self, id: ConnectionId, last_heard: Tick) -> Option<Moment> {
-        match self.tracker.standing(id, self.written_by(last_heard)) {
-            Standing::Open => None,
-            Standing::Received { written_by, synced_until } => {
-                let written_by = written_by.map_or(Moment::default(), Moment::of_tick);
+    pub fn received(&self, id: ConnectionId, last_heard: Tick) -> Option<Timestamp> {
+        match self.tracker.sync_state(id, self.written_by(last_heard)) {
+            SyncState::Pending => None,
+            SyncState::Received { written_by, synced_until } => {
+                let written_by = written_by.map_or(Timestamp::default(), Timestamp::from_tick);
                 Some(self.watermark.at(written_by).max(synced_until.unwrap_or_default()))
             }
         }
@@ -190,7 +209,7 @@ impl CatchUp {
         id: ConnectionId,
         device: Option<(Uuid, Device)>,
         last_heard: Tick,
-        now: Moment,
+        now: Timestamp,
     ) -> usize {
         let received = self.received(id, last_heard);
         self.tracker.remove(id);
@@ -202,18 +221,18 @@ impl CatchUp {
 
     /// Records which syncs are received by now, and forgets what is settled. `client` tells the device of a connection and when it
     /// was last heard, `None` if it has gone. Returns how many records were dropped for lack of room.
-    pub fn settle(
+    pub fn run_checks(
         &mut self,
         now: Tick,
-        moment: Moment,
+        timestamp: Timestamp,
         client: impl Fn(ConnectionId) -> Option<(Option<(Uuid, Device)>, Tick)>,
     ) -> usize {
         let mut dropped = 0;
         while let Some(id) = self.tracker.next_check(now) {
             let Some((device, last_heard)) = client(id) else { continue };
-            let synced = self.tracker.settle(id, self.written_by(last_heard), now.after(self.keep_alive));
+            let synced = self.tracker.check(id, self.written_by(last_heard), now.after(self.keep_alive));
             if let (Some(records), Some((user, device)), Some(until)) = (&mut self.records, device, synced) {
-                dropped += records.on_received(user, device, until, moment);
+                dropped += records.on_received(user, device, until, timestamp);
             }
         }
         dropped
@@ -226,12 +245,12 @@ impl CatchUp {
     }
 
     /// Returns when a client that came after a start is sent a sync. Users are spread evenly, by their ids.
-    fn after_restart(&self, user: Uuid, now: Tick) -> Tick {
-        let settled = Tick::default().after(self.spread);
-        if now >= settled {
+    fn startup_sync_tick(&self, user: Uuid, now: Tick) -> Tick {
+        let spread_start = Tick::default().after(self.spread);
+        if now >= spread_start {
             return now;
         }
-        settled.after((user.as_u128() % u128::from(self.spread)) as u32)
+        spread_start.after((user.as_u128() % u128::from(self.spread)) as u32)
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::auth::bearer::Bearer;
+use crate::auth::bearer::BearerToken;
 use crate::auth::challenge;
 use crate::connection;
 use crate::protocol::{self, Protocol, handshake, json, messagepack};
@@ -64,7 +64,7 @@ pub enum ClientError {
 #[derive(Debug, Clone)]
 pub enum Who {
     /// A user, to the main hub.
-    User(Bearer),
+    User(BearerToken),
     /// Who waits for the answer to a login request, to the anonymous hub.
     Anonymous(String),
 }
@@ -121,7 +121,7 @@ impl Client {
             }
         };
         let answer: Vec<u8> = self.received.drain(..=end).collect();
-        match handshake::read_answer(&answer[..end]).ok_or(ClientError::Garbled)? {
+        match handshake::parse_response(&answer[..end]).ok_or(ClientError::Garbled)? {
             Some(error) => Err(ClientError::Handshake(error)),
             None => Ok(()),
         }
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn an_url_is_a_base() {
-        let user = Who::User(Bearer::from("x"));
+        let user = Who::User(BearerToken::from("x"));
         for url in ["http://a:1", "http://a:1/", "ws://a:1/hub", "HTTP://a:1/hub/"] {
             assert_eq!(address(url, &user).as_deref(), Some("ws://a:1/hub"), "{url}");
         }

@@ -1,7 +1,7 @@
 //! `listen`: connects as a client and prints what the hub calls, a line each.
 
 use clap::Args;
-use notification_hub::auth::bearer::Bearer;
+use notification_hub::auth::bearer::BearerToken;
 use notification_hub::client::{Client, Who};
 use notification_hub::protocol::Protocol;
 use notification_hub::shutdown;
@@ -38,19 +38,19 @@ pub(crate) fn run(arguments: &Listen) -> anyhow::Result<()> {
         .ok_or_else(|| Usage::new(format!("--protocol: {:?} is neither json nor messagepack", arguments.protocol)))?;
     let who = match (arguments.anonymous, &arguments.token) {
         (Some(request), _) => Who::Anonymous(request.to_string()),
-        (None, token) => Who::User(Bearer::from(token.as_deref().unwrap_or_default())),
+        (None, token) => Who::User(BearerToken::from(token.as_deref().unwrap_or_default())),
     };
     runtime()?.block_on(listen(&arguments.url, &who, protocol))
 }
 
 async fn listen(url: &str, who: &Who, protocol: Protocol) -> anyhow::Result<()> {
-    let stopping = shutdown::signals()?;
+    let stopping = shutdown::install_signal_handlers()?;
     let mut client = Client::connect(url, who, protocol).await?;
     output::print_notice("connected");
     loop {
         let call = tokio::select! {
             call = client.next() => call?,
-            () = shutdown::asked(stopping.clone()) => break,
+            () = shutdown::requested(stopping.clone()) => break,
         };
         match call {
             Some(call) => {

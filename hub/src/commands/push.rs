@@ -4,9 +4,9 @@ use std::io::Read;
 
 use anyhow::Context;
 use clap::Args;
-use notification_hub::auth::bearer::Bearer;
+use notification_hub::auth::bearer::BearerToken;
 use notification_hub::azure::{Account, QueueName};
-use notification_hub::sender::{Direct, Identity, InternalToken, Push as Composed, Queue, Sender, Style};
+use notification_hub::sender::{HttpSender, Identity, InternalToken, Push as Composed, Queue, Sender, Style};
 use uuid::Uuid;
 
 use super::{Usage, runtime};
@@ -87,10 +87,10 @@ fn sender(arguments: &Push) -> anyhow::Result<Sender> {
         (Some(identity), Some(secret), _) => {
             InternalToken::Issued(Identity::new(identity, PROJECT, secret.as_str().into()))
         }
-        (_, _, Some(token)) => InternalToken::Given(Bearer::from(token.as_str())),
+        (_, _, Some(token)) => InternalToken::Given(BearerToken::from(token.as_str())),
         _ => return Err(Usage::new("--url needs --token, or --identity with --client-secret").into()),
     };
-    Ok(Sender::Direct(Direct::new(url, token)))
+    Ok(Sender::Direct(HttpSender::new(url, token)))
 }
 
 fn queue_name(text: &str) -> Result<QueueName, String> {

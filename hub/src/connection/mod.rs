@@ -245,7 +245,7 @@ impl Session {
             Some(whole) => whole,
             None if ends && self.unterminated_attempts < MAX_UNTERMINATED_ATTEMPTS => {
                 self.unterminated_attempts += 1;
-                if !handshake::is_whole(bytes) {
+                if !handshake::is_complete_json(bytes) {
                     return Ok(None);
                 }
                 self.skip_separator = true;
@@ -259,7 +259,7 @@ impl Session {
         }
         self.state = SessionState::Open(protocol);
         sink.handshake_complete(protocol);
-        sink.write_message(protocol, handshake::ACCEPTED);
+        sink.write_message(protocol, handshake::HANDSHAKE_OK);
         Ok(Some(taken))
     }
 
@@ -282,7 +282,7 @@ impl Session {
         };
         match message.map_err(CloseReason::Protocol)? {
             ClientMessage::Invocation { id: Some(id), target } => {
-                let failed = ServerMessage::Failed { id: &id, error: &protocol::unknown_method(&target) };
+                let failed = ServerMessage::CompletionError { id: &id, error: &protocol::unknown_method(&target) };
                 sink.write_message(protocol, &protocol::encode(protocol, failed));
             }
             ClientMessage::Invocation { id: None, .. } | ClientMessage::Ignored => {}

@@ -95,7 +95,7 @@ impl Talk {
 
 fn failed(id: &str, target: &str) -> String {
     let error = protocol::unknown_method(target);
-    shown(&encode(Protocol::Json, ServerMessage::Failed { id, error: &error }))
+    shown(&encode(Protocol::Json, ServerMessage::CompletionError { id, error: &error }))
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_handshake_may_lack_its_separator() {
 #[test]
 fn a_handshake_in_many_pieces_is_not_looked_through_with_each() {
     let mut talk = Talk::new();
-    for _ in 0..MOST_JUDGEMENTS {
+    for _ in 0..MAX_UNTERMINATED_ATTEMPTS {
         assert!(talk.session.may_complete(&talk.held, b"", &SESSION_CONFIG, true));
         assert_eq!(talk.finish(&JSON[..1], 0), None);
         talk.held.clear();

@@ -34,6 +34,6 @@ pub struct Notification {
 impl Notification {
     /// What is known of the type; nothing for a number that is not in the catalogue.
     pub fn push_type(&self) -> Option<&'static PushType> {
-        PushType::of(self.kind)
+        PushType::from_number(self.kind)
     }
 }

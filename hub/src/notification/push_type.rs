@@ -148,12 +148,12 @@ static TYPES: [PushType; 28] = [
 
 impl PushType {
     /// The types of the catalogue.
-    pub fn every() -> &'static [PushType] {
+    pub fn all() -> &'static [PushType] {
         &TYPES
     }
 
     /// The type with this number.
-    pub fn of(number: u8) -> Option<&'static PushType> {
+    pub fn from_number(number: u8) -> Option<&'static PushType> {
         TYPES.get(usize::from(number))
     }
 

@@ -46,7 +46,7 @@ pub fn read(text: &[u8]) -> Result<Option<Notification>, Malformed> {
     let kind = kind.ok_or_else(|| Malformed::new("push.Type", "a number from 0 to 255 is needed here"))?;
     let json = push.member("Payload").filter(|json| !is_null(json));
     let mut missing = Vec::new();
-    let payload = match (PushType::of(kind), json) {
+    let payload = match (PushType::from_number(kind), json) {
         (Some(known), json) => {
             let payload = json.and_then(object);
             let payload = payload.ok_or_else(|| Malformed::new("push.Payload", "an object is needed here"))?;

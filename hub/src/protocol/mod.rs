@@ -78,7 +78,7 @@ pub enum ServerMessage<'a> {
     /// The application's own sign of life: no argument.
     Heartbeat,
     /// The answer to a call: it failed.
-    Failed {
+    CompletionError {
         /// The call's id.
         id: &'a str,
         /// Why.

@@ -13,7 +13,7 @@ use super::delayed_sends::DelayedSend;
 use super::event_loop::Reactor;
 use super::slot::{Slot, State};
 use crate::auth::Claims;
-use crate::catch_up::{Joining, Moment, Owed, Reason};
+use crate::catch_up::{LookupRequest, PendingSync, SyncReason, Timestamp};
 use crate::connection::{CloseReason, ConnectionId, Tick};
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::Device;
@@ -48,7 +48,7 @@ impl Reactor {
             self.login_responses.insert(request, delivery.clone(), self.now);
         }
         if delivery.covered {
-            let dropped = self.catch_up.on_push(delivery.audience, delivery.device, self.moment());
+            let dropped = self.catch_up.on_push(delivery.audience, delivery.device, self.timestamp());
             self.shared.metrics.catch_up_dropped.inc_by(dropped as u64);
         }
     }
@@ -65,16 +65,16 @@ impl Reactor {
             (Hub::Main, Some(user)) => {
                 let organizations = claims.map_or(&[][..], |claims| &claims.organizations);
                 let (device, received) = (connection.device(), self.received_elsewhere(id, connection));
-                let client = Joining { user, organizations, device, received };
-                let owed = self.catch_up.on_join(id, &client, self.now, self.moment());
-                self.send_sync(id, owed);
+                let client = LookupRequest { user, organizations, device, received };
+                let pending_sync = self.catch_up.on_join(id, &client, self.now, self.timestamp());
+                self.send_sync(id, pending_sync);
             }
             (_, None) => {}
         }
     }
 
     /// Returns up to when the other connections of a connection's device here have surely received every push.
-    pub(super) fn received_elsewhere(&self, id: ConnectionId, connection: &Connection) -> Option<Moment> {
+    pub(super) fn received_elsewhere(&self, id: ConnectionId, connection: &Connection) -> Option<Timestamp> {
         let device = connection.device()?;
         let slots = self.registry.slots_of(Hub::Main, connection.user()?).iter();
         let others = slots.filter(|slot| **slot != id.slot).filter_map(|slot| self.open_connection(*slot));
@@ -87,8 +87,8 @@ impl Reactor {
         let Some(target) = self.connection(id).and_then(|connection| connection.id()) else { return };
         match missed {
             MissedResult::Pushes(answer) => {
-                let owed = self.catch_up.on_answer(id, target, answer, self.now);
-                self.send_sync(id, owed);
+                let pending_sync = self.catch_up.on_lookup_result(id, target, answer, self.now);
+                self.send_sync(id, pending_sync);
             }
             // One that came meanwhile was for this client, too.
             MissedResult::LoginResponse(response) if self.login_responses.get(target, self.now).is_none() => {
@@ -110,18 +110,18 @@ impl Reactor {
         let count = users.len().max(1) as u32;
         for (place, id) in (0..).zip(users) {
             let earliest = self.now.after(Tick::ticks_in(after + over.saturating_mul(place) / count));
-            self.schedule_sync(id, Reason::BackplaneGap, earliest);
+            self.schedule_sync(id, SyncReason::BackplaneGap, earliest);
         }
     }
 
     /// Has a client sent a sync, not before `earliest`.
-    pub(super) fn schedule_sync(&mut self, id: ConnectionId, reason: Reason, earliest: Tick) {
-        let owed = self.catch_up.owe(id, reason, Moment::default(), self.now, earliest);
-        self.send_sync(id, owed);
+    pub(super) fn schedule_sync(&mut self, id: ConnectionId, reason: SyncReason, earliest: Tick) {
+        let pending_sync = self.catch_up.schedule_sync(id, reason, Timestamp::default(), self.now, earliest);
+        self.send_sync(id, pending_sync);
     }
 
-    fn send_sync(&mut self, id: ConnectionId, owed: Option<Owed>) {
-        if let Some(Owed { reason, until, due }) = owed {
+    fn send_sync(&mut self, id: ConnectionId, pending_sync: Option<PendingSync>) {
+        if let Some(PendingSync { reason, until, due }) = pending_sync {
             self.delayed_sends.add(due, id, DelayedSend::Sync(reason, until));
         }
     }
@@ -136,7 +136,7 @@ impl Reactor {
         for (id, send) in self.delayed_sends.take_due(self.now) {
             let (now, write_limits) = (self.now, self.write_limits);
             let sent = match &send {
-                DelayedSend::Sync(..) if !self.catch_up.is_owed(id) => None,
+                DelayedSend::Sync(..) if !self.catch_up.is_sync_pending(id) => None,
                 DelayedSend::Sync(_, until) => {
                     self.catch_up.on_sync_sent(id, *until, now);
                     self.connection(id).and_then(|connection| connection.write_sync(now, &write_limits))
@@ -163,32 +163,32 @@ impl Reactor {
         self.delayed_sends.remove(id);
         // A Close was heard just now, whether it came in a message or in a frame of the WebSocket.
         let last_heard = if *close_reason == CloseReason::Client { self.now } else { connection.last_received() };
-        let dropped = self.catch_up.on_leave(id, device(connection), last_heard, self.moment());
+        let dropped = self.catch_up.on_leave(id, device(connection), last_heard, self.timestamp());
         self.shared.metrics.catch_up_dropped.inc_by(dropped as u64);
     }
 
     /// Records which syncs are received by now.
     pub(super) fn record_received_syncs(&mut self) {
-        let (now, moment, slots) = (self.now, self.moment(), &self.slots);
+        let (now, timestamp, slots) = (self.now, self.timestamp(), &self.slots);
         let client = |id: ConnectionId| match slots.get(id.slot as usize) {
             Some(Slot { state: State::Open(connection), generation, .. }) if *generation == id.generation => {
                 Some((device(connection), connection.last_received()))
             }
             _ => None,
         };
-        let dropped = self.catch_up.settle(now, moment, client);
+        let dropped = self.catch_up.run_checks(now, timestamp, client);
         self.shared.metrics.catch_up_dropped.inc_by(dropped as u64);
     }
 
     /// Without a backplane: notes that every push up to now is written, unless one is still under way.
     pub(super) fn advance_local_watermark(&mut self) {
         if self.shared.presence.is_none() && self.fan_outs.is_empty() {
-            self.catch_up.on_all_written(self.moment());
+            self.catch_up.on_all_written(self.timestamp());
         }
     }
 
-    pub(super) fn moment(&self) -> Moment {
-        Moment::default().after(self.clock.elapsed())
+    pub(super) fn timestamp(&self) -> Timestamp {
+        Timestamp::default().after(self.clock.elapsed())
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::DeliveryAck;
 use super::socket::Socket;
 use crate::auth::{Claims, Principal, Rejection};
-use crate::catch_up::{Answer, Moment};
+use crate::catch_up::{LookupResult, Timestamp};
 use crate::connection::{ConnectionId, Transport};
 use crate::delivery::Delivery;
 use crate::limits::ConnectionPermit;
@@ -26,7 +26,7 @@ pub(super) const WAKER_TOKEN: Token = Token(usize::MAX);
 /// Something for a reactor to do.
 pub(super) enum ReactorCommand {
     /// Write a push to those that it is for; and when Redis has published it, if it came from there and that is told.
-    Deliver { delivery: Arc<Delivery>, ack: Arc<DeliveryAck>, published: Option<Moment> },
+    Deliver { delivery: Arc<Delivery>, ack: Arc<DeliveryAck>, published: Option<Timestamp> },
     /// Take a client over.
     AddConnection(PendingConnection),
     /// Take back a connection whose request was answered elsewhere.
@@ -51,7 +51,7 @@ pub(super) enum ReactorCommand {
 #[derive(Debug)]
 pub(super) enum MissedResult {
     /// On the main hub: pushes, for which it is sent a sync.
-    Pushes(Answer),
+    Pushes(LookupResult),
     /// On the anonymous hub: the answer to its login request.
     LoginResponse(Delivery),
 }

@@ -110,12 +110,12 @@ impl Reactor {
             let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
             let mut outgoing = Outgoing::with_buffer(&mut self.scratch);
             let before = connection.unfinished().map_or(0, |(_, bytes)| bytes);
-            let heard = connection.read(&mut self.buffer, closed, self.now, &self.session_config, &mut outgoing);
+            let outcome = connection.read(&mut self.buffer, closed, self.now, &self.session_config, &mut outgoing);
             let after = connection.unfinished().map_or(0, |(_, bytes)| bytes);
             if after > before {
                 self.account_message_bytes(after - before);
             }
-            match heard {
+            match outcome {
                 ReadOutcome::Drained if outgoing.is_empty() => {
                     self.scratch = outgoing.bytes;
                     return;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use crate::catch_up::{Moment, Reason};
+use crate::catch_up::{SyncReason, Timestamp};
 use crate::connection::{ConnectionId, Tick};
 use crate::delivery::Delivery;
 
@@ -13,7 +13,7 @@ use crate::delivery::Delivery;
 #[derive(Debug, Clone)]
 pub(super) enum DelayedSend {
     /// A `SyncVault`, to a client that missed pushes up to a moment.
-    Sync(Reason, Moment),
+    Sync(SyncReason, Timestamp),
     /// The answer to a login request that came before its client.
     LoginResponse(Arc<Delivery>),
 }
@@ -71,7 +71,7 @@ mod tests {
     fn take_returns_what_is_due_in_order() {
         let mut sends = DelayedSends::default();
         for (due, slot) in [(5, 1), (3, 2), (5, 3)] {
-            let sync = DelayedSend::Sync(Reason::Missed, Moment::default());
+            let sync = DelayedSend::Sync(SyncReason::Missed, Timestamp::default());
             sends.add(Tick(due), ConnectionId { slot, generation: 0 }, sync);
         }
         let mut slots = |now| sends.take_due(Tick(now)).into_iter().map(|(id, _)| id.slot).collect::<Vec<_>>();
@@ -84,7 +84,7 @@ mod tests {
         let mut sends = DelayedSends::default();
         for generation in 0..1000 {
             let id = ConnectionId { slot: 1, generation };
-            sends.add(Tick(generation), id, DelayedSend::Sync(Reason::Missed, Moment::default()));
+            sends.add(Tick(generation), id, DelayedSend::Sync(SyncReason::Missed, Timestamp::default()));
         }
         assert_eq!((sends.by_slot.len(), sends.due.len()), (1, 1));
         sends.remove(ConnectionId { slot: 1, generation: 999 });

@@ -211,7 +211,7 @@ impl Reactor {
             return self.admit(slot, upgrade, principal);
         }
         let Some(token) = upgrade.token.take() else { return self.reject_token(slot, Rejection::Missing) };
-        if let Some(known) = self.shared.authenticator.verifier.recall(&token, Policy::Application) {
+        if let Some(known) = self.shared.authenticator.verifier.cached(&token, Policy::Application) {
             return self.finish_auth(slot, upgrade, known);
         }
         let limit = self.shared.config.limits.handshakes_in_flight;

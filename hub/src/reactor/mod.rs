@@ -47,7 +47,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::auth::Authenticator;
-use crate::catch_up::Moment;
+use crate::catch_up::Timestamp;
 use crate::config::Config;
 use crate::delivery::{Audience, Delivery};
 use crate::limits::AdmissionControl;
@@ -168,7 +168,7 @@ impl Reactors {
 
     /// Hands a delivery to every reactor that may have a recipient. The answer comes when all of them have written or
     /// queued it: how many connections it reached. `published` is when Redis has published it, if it came from there.
-    pub fn deliver(&self, delivery: Delivery, published: Option<Moment>) -> oneshot::Receiver<usize> {
+    pub fn deliver(&self, delivery: Delivery, published: Option<Timestamp>) -> oneshot::Receiver<usize> {
         let (done, reached) = oneshot::channel();
         let ack = Arc::new(DeliveryAck { reached: AtomicUsize::new(0), done: Some(done) });
         let all = self.senders.as_slice();

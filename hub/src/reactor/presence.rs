@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::command::{CommandSender, MissedResult, ReactorCommand};
 use crate::auth::Principal;
-use crate::catch_up::{Answer, Joining, Moment, Records};
+use crate::catch_up::{LookupRequest, LookupResult, Records, Timestamp};
 use crate::connection::ConnectionId;
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::{ClientType, Device};
@@ -45,16 +45,16 @@ pub enum PresenceEvent {
     /// A client has gone.
     Disconnected(Recipient),
     /// A device of a user has surely received every push up to a moment of Redis' clock.
-    DeviceReceived(Uuid, Device, Moment),
+    DeviceReceived(Uuid, Device, Timestamp),
 }
 
-/// A question what a client missed while it was not connected. One that is dropped is answered with [`Answer::UNKNOWN`].
+/// A question what a client missed while it was not connected. One that is dropped is answered with [`LookupResult::UNKNOWN`].
 #[derive(Debug)]
 pub struct MissedQuery {
     /// The client's device, or `None` if its token names none.
     pub device: Option<Device>,
     /// Up to when other connections of that device here have surely received every push, `None` if there are none.
-    pub received: Option<Moment>,
+    pub received: Option<Timestamp>,
     /// Where the answer goes; `None` once it is given.
     reply_to: Option<(CommandSender, ConnectionId)>,
 }
@@ -63,7 +63,7 @@ impl MissedQuery {
     /// Creates a question about a connection of the reactor with this mailbox.
     pub(super) fn new(
         device: Option<Device>,
-        received: Option<Moment>,
+        received: Option<Timestamp>,
         commands: CommandSender,
         id: ConnectionId,
     ) -> MissedQuery {
@@ -71,7 +71,7 @@ impl MissedQuery {
     }
 
     /// Tells what a client of the main hub missed.
-    pub fn answer(mut self, answer: Answer) {
+    pub fn answer(mut self, answer: LookupResult) {
         self.send(MissedResult::Pushes(answer));
     }
 
@@ -92,7 +92,7 @@ impl MissedQuery {
 
 impl Drop for MissedQuery {
     fn drop(&mut self) {
-        self.send(MissedResult::Pushes(Answer::UNKNOWN));
+        self.send(MissedResult::Pushes(LookupResult::UNKNOWN));
     }
 }
 
@@ -139,8 +139,8 @@ pub struct WatermarkSender(Arc<AtomicU64>);
 impl WatermarkSender {
     /// Everything that was published for clients of this process until a moment is in the mail; the earliest one: nobody hears
     /// any more.
-    pub fn set(&self, moment: Moment) {
-        self.0.store(moment.0, Ordering::Release);
+    pub fn set(&self, timestamp: Timestamp) {
+        self.0.store(timestamp.0, Ordering::Release);
     }
 }
 
@@ -163,8 +163,8 @@ impl PresenceSender {
     }
 
     /// Up to which moment of Redis' clock everything that was published for clients of this process is in the mail.
-    pub(super) fn watermark(&self) -> Moment {
-        Moment(self.watermark.load(Ordering::Acquire))
+    pub(super) fn watermark(&self) -> Timestamp {
+        Timestamp(self.watermark.load(Ordering::Acquire))
     }
 
     /// Tells of a newcomer.
@@ -184,15 +184,15 @@ impl PresenceSender {
 pub(super) struct SharedRecords(pub(super) PresenceSender);
 
 impl Records for SharedRecords {
-    fn on_push(&mut self, _: Audience, _: Option<Device>, _: Moment) -> usize {
+    fn on_push(&mut self, _: Audience, _: Option<Device>, _: Timestamp) -> usize {
         0
     }
 
-    fn look_up(&mut self, _: &Joining<'_>, _: Moment) -> Option<Answer> {
+    fn look_up(&mut self, _: &LookupRequest<'_>, _: Timestamp) -> Option<LookupResult> {
         None
     }
 
-    fn on_received(&mut self, user: Uuid, device: Device, received: Moment, _: Moment) -> usize {
+    fn on_received(&mut self, user: Uuid, device: Device, received: Timestamp, _: Timestamp) -> usize {
         let _ = self.0.events.send(PresenceEvent::DeviceReceived(user, device, received));
         0
     }

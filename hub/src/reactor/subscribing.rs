@@ -8,7 +8,7 @@ use super::DeliveryAck;
 use super::connection::Connection;
 use super::event_loop::Reactor;
 use super::presence::{MissedQuery, Recipient, SubscribeGuard};
-use crate::catch_up::{Moment, Reason};
+use crate::catch_up::{SyncReason, Timestamp};
 use crate::connection::{ConnectionId, Tick};
 use crate::delivery::{Delivery, Hub};
 
@@ -46,10 +46,10 @@ impl Reactor {
 
     /// Notes that every push up to a moment of Redis' clock was in the mailbox, which has been read. It is written unless it is
     /// still under way. The earliest moment means that the subscription is interrupted.
-    pub(super) fn advance_watermark(&mut self, until: Moment) {
+    pub(super) fn advance_watermark(&mut self, until: Timestamp) {
         // Single deliveries may have told of later ones already.
-        if self.fan_outs.is_empty() && (until > self.catch_up.written() || until == Moment::default()) {
-            self.catch_up.on_written(self.moment(), until);
+        if self.fan_outs.is_empty() && (until > self.catch_up.written() || until == Timestamp::default()) {
+            self.catch_up.on_written(self.timestamp(), until);
         }
     }
 
@@ -59,7 +59,7 @@ impl Reactor {
         &mut self,
         delivery: &Arc<Delivery>,
         ack: Arc<DeliveryAck>,
-        published: Option<Moment>,
+        published: Option<Timestamp>,
     ) {
         self.deliver(delivery, ack);
         if let Some(published) = published {
@@ -87,7 +87,7 @@ impl Reactor {
     pub(super) fn expire_subscribe_barrier(&mut self) {
         while let Some(id) = self.subscribe_barrier.pop_expired(self.now) {
             if self.connection(id).is_some_and(|connection| connection.user().is_some()) {
-                self.schedule_sync(id, Reason::BackplaneGap, self.now);
+                self.schedule_sync(id, SyncReason::BackplaneGap, self.now);
             }
             self.resume(id.slot);
         }

@@ -9,7 +9,7 @@ use super::command::{CommandSender, ReactorCommand, VerifyResult};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::auth::bearer::Bearer;
+use crate::auth::bearer::BearerToken;
 use crate::auth::{Authenticator, Policy};
 
 /// How many tokens may wait for newer keys at once.
@@ -23,7 +23,7 @@ pub(super) struct Verification {
 struct VerifyRequest {
     slot: u32,
     request_id: u64,
-    token: Bearer,
+    token: BearerToken,
 }
 
 impl Verification {
@@ -40,7 +40,7 @@ impl Verification {
             for VerifyRequest { slot, request_id, token } in requests {
                 let claims = authenticator.verifier.verify(&token, Policy::Application);
                 match claims {
-                    Err(rejection) if authenticator.newer_keys_may_help(&token, rejection) => {
+                    Err(rejection) if authenticator.should_refresh_keys(&token, rejection) => {
                         // Forged tokens name unknown keys too: only so many wait at once.
                         let Ok(permit) = deferred_permits.clone().try_acquire_owned() else {
                             sender.send(ReactorCommand::TokenVerified(VerifyResult {
@@ -54,7 +54,7 @@ impl Verification {
                         let (authenticator, sender) = (authenticator.clone(), sender.clone());
                         sender.send(ReactorCommand::TokenDeferred);
                         runtime.spawn(async move {
-                            let claims = authenticator.with_newer_keys(&token, Policy::Application).await;
+                            let claims = authenticator.verify_after_refresh(&token, Policy::Application).await;
                             sender.send(ReactorCommand::TokenVerified(VerifyResult {
                                 slot,
                                 request_id,
@@ -77,7 +77,7 @@ impl Verification {
     }
 
     /// Asks for a verdict.
-    pub(super) fn submit(&self, slot: u32, request_id: u64, token: Bearer) {
+    pub(super) fn submit(&self, slot: u32, request_id: u64, token: BearerToken) {
         // The thread ends only after this side is gone.
         let _ = self.tokens.send(VerifyRequest { slot, request_id, token });
     }

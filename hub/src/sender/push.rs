@@ -101,7 +101,7 @@ impl Push {
             let found = ClientType::VARIANTS.into_iter().find(|known| known.name().eq_ignore_ascii_case(name));
             add("ClientType", json!(found.ok_or_else(|| PushError::ClientType(name.clone()))? as u8));
         }
-        for member in PushType::of(number).map_or(&[][..], |known| known.members) {
+        for member in PushType::from_number(number).map_or(&[][..], |known| known.members) {
             match member.kind {
                 Kind::Id if member.name == "Id" => add(member.name, json!(Uuid::new_v4().to_string())),
                 Kind::Date | Kind::GivenDate | Kind::ExtraDate => add(member.name, json!(Date::now().to_string())),
@@ -161,7 +161,7 @@ mod tests {
     fn every_type_to_a_user_or_an_organization_can_be_read_again() {
         let id = Some(Uuid::new_v4());
         let text = id.map(|id| id.to_string());
-        for known in PushType::every() {
+        for known in PushType::all() {
             let needed = json!({ "providerId": text, "adminId": text, "targetUserId": text,
                 "targetOrganizationUserId": text, "policy": { "id": text, "organizationId": text } });
             let push = Push {

@@ -73,7 +73,7 @@ mod tests {
         assert_eq!(tokens.verify(&token, Hub::Main, NOW + TOKEN_TTL - Duration::from_millis(1)), Some([7; 16]));
         assert_eq!(tokens.verify(&token, Hub::Main, NOW + TOKEN_TTL), None);
         assert_eq!(tokens.verify(&token, Hub::Anonymous, NOW), None);
-        assert_eq!(ConnectionTokenSigner::new(b"another key").take(&token, Hub::Main, NOW), None);
+        assert_eq!(ConnectionTokenSigner::new(b"another key").verify(&token, Hub::Main, NOW), None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::connection::Transport;
 use crate::delivery::Hub;
 
 /// The newest version of a negotiation.
-const NEWEST: i32 = 1;
+const MAX_VERSION: i32 = 1;
 
 /// What negotiating needs.
 #[derive(Clone)]
@@ -86,7 +86,7 @@ fn accepted(asked: Option<&str>) -> Result<i32, String> {
     if version < 0 {
         return Err(format!("The client requested version '{version}', but the server does not support this version."));
     }
-    Ok(version.min(NEWEST))
+    Ok(version.min(MAX_VERSION))
 }
 
 #[cfg(test)]

@@ -38,13 +38,13 @@ pub fn serve(
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     let listener = TcpListener::from_std(listener)?;
-    let port = Arc::new(Port { router, places: Arc::new(Semaphore::new(max_connections)), idle: Idle::default() });
+    let port = Arc::new(Port { router, permits: Arc::new(Semaphore::new(max_connections)), idle: Idle::default() });
     Ok(tokio::spawn(port.run(listener, end)))
 }
 
 struct Port {
     router: Router,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     idle: Idle,
 }
 
@@ -59,11 +59,11 @@ impl Port {
             };
             match accepted {
                 Ok((socket, peer)) => {
-                    let place = tokio::select! {
-                        place = self.place() => place,
+                    let permit = tokio::select! {
+                        permit = self.acquire_permit() => permit,
                         () = &mut end => break,
                     };
-                    served.spawn(self.clone().converse(socket, peer.ip(), place));
+                    served.spawn(self.clone().converse(socket, peer.ip(), permit));
                 }
                 Err(error) => {
                     if let Some(unsaid) = log_limiter.allow() {
@@ -79,24 +79,24 @@ impl Port {
     }
 
     /// Waits for a place; who waits for a request makes room.
-    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    async fn acquire_permit(&self) -> Option<OwnedSemaphorePermit> {
         loop {
-            if let Ok(place) = self.places.clone().try_acquire_owned() {
-                return Some(place);
+            if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+                return Some(permit);
             }
             self.idle.cut_oldest();
             tokio::select! {
-                place = self.places.clone().acquire_owned() => return place.ok(),
+                permit = self.permits.clone().acquire_owned() => return permit.ok(),
                 () = self.idle.entered.notified() => {}
             }
         }
     }
 
     /// Serves the requests of one connection.
-    async fn converse(self: Arc<Self>, mut socket: TcpStream, peer: IpAddr, _place: Option<OwnedSemaphorePermit>) {
-        let (mut read, mut patience) = (Vec::new(), REQUEST_HEAD_TIMEOUT);
-        let (socket, last_words) = loop {
-            let next = self.idle.wait(next_request(&mut socket, &mut read, patience)).await;
+    async fn converse(self: Arc<Self>, mut socket: TcpStream, peer: IpAddr, _permit: Option<OwnedSemaphorePermit>) {
+        let (mut read, mut read_timeout) = (Vec::new(), REQUEST_HEAD_TIMEOUT);
+        let (socket, final_bytes) = loop {
+            let next = self.idle.wait(next_request(&mut socket, &mut read, read_timeout)).await;
             let request = match next.flatten() {
                 Some(Ok(request)) => request,
                 Some(Err(error_response)) => break (socket, error_response.bytes()),
@@ -108,30 +108,30 @@ impl Port {
                 Outcome::LastAnswered(socket) => break (socket, Vec::new()),
                 Outcome::TimedOut => return,
             }
-            patience = KEEP_ALIVE_TIMEOUT;
+            read_timeout = KEEP_ALIVE_TIMEOUT;
         };
         // Who takes its time loses them.
-        let _ = self.idle.wait(timeout(ERROR_LINGER, end(socket, &last_words))).await;
+        let _ = self.idle.wait(timeout(ERROR_LINGER, end(socket, &final_bytes))).await;
     }
 }
 
 /// Closes this side behind the last words and reads until the other side has closed too: unread bytes would make a reset of it, which
 /// eats them.
-async fn end(mut socket: TcpStream, last_words: &[u8]) -> io::Result<()> {
-    socket.write_all(last_words).await?;
+async fn end(mut socket: TcpStream, final_bytes: &[u8]) -> io::Result<()> {
+    socket.write_all(final_bytes).await?;
     socket.shutdown().await?;
     let mut buffer = [0; 4096];
     while socket.read(&mut buffer).await? > 0 {}
     Ok(())
 }
 
-/// Reads the head of the next request, whose first byte may take `patience`. `None` if there is none in time.
+/// Reads the head of the next request, whose first byte may take `read_timeout`. `None` if there is none in time.
 async fn next_request(
     socket: &mut TcpStream,
     read: &mut Vec<u8>,
-    patience: Duration,
+    read_timeout: Duration,
 ) -> Option<Result<PlainRequest, ErrorResponse>> {
-    let mut deadline = Instant::now() + patience;
+    let mut deadline = Instant::now() + read_timeout;
     let (mut looked, mut blank) = (0, 0);
     loop {
         let lines = read.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -161,16 +161,16 @@ async fn next_request(
 /// The connections that wait for a request, the longest first. Who is dropped from here ends.
 #[derive(Default)]
 struct Idle {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<WaitingConnections>,
     /// Somebody has begun to wait.
     entered: Notify,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingConnections {
     connections: BTreeMap<u64, oneshot::Sender<()>>,
     next: u64,
-    is_over: bool,
+    is_closed: bool,
 }
 
 impl Idle {
@@ -190,7 +190,7 @@ impl Idle {
         let mut waiting = self.waiting();
         let number = waiting.next;
         waiting.next += 1;
-        if !waiting.is_over {
+        if !waiting.is_closed {
             waiting.connections.insert(number, connection);
         }
         drop(waiting);
@@ -204,11 +204,11 @@ impl Idle {
 
     fn end(&self) {
         let mut waiting = self.waiting();
-        waiting.is_over = true;
+        waiting.is_closed = true;
         waiting.connections.clear();
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, WaitingConnections> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

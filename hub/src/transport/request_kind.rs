@@ -7,7 +7,7 @@ use super::error_response::ErrorResponse;
 use super::paths;
 use super::request_head::{BodyLength, Headers, PlainRequest, RequestHead, header_storage};
 use super::websocket::{self, Accept};
-use crate::auth::bearer::{self, Bearer};
+use crate::auth::bearer::{self, BearerToken};
 use crate::auth::{Principal, Query};
 use crate::delivery::Hub;
 
@@ -30,7 +30,7 @@ pub enum RequestKind {
 #[derive(Debug)]
 pub struct Upgrade {
     /// The client's token.
-    pub token: Option<Bearer>,
+    pub token: Option<BearerToken>,
     /// What proves that its key was read.
     pub accept: Accept,
     /// The addresses that proxies wrote down, as they came.

@@ -39,7 +39,7 @@ pub(crate) fn fresh(said: &[u8]) -> (Vec<Vec<u8>>, Option<CloseReason>, Vec<u8>)
 pub(crate) fn talk(protocol: Protocol, said: &[u8]) -> (Vec<Vec<u8>>, Option<CloseReason>, Vec<u8>) {
     let hello = format!("{{\"protocol\":\"{}\",\"version\":1}}\u{1e}", protocol.name());
     let (mut heard, ending, held) = fresh(&[hello.as_bytes(), said].concat());
-    assert_eq!(heard.remove(0), handshake::ACCEPTED);
+    assert_eq!(heard.remove(0), handshake::HANDSHAKE_OK);
     (heard, ending, held)
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn broken(protocol: Protocol, said: &[u8]) {
 /// The client calls what does not exist: it is told so if it gave an id, and stays.
 pub(crate) fn unknown(protocol: Protocol, said: &[u8], id: Option<&str>, target: &str) {
     let error = protocol::unknown_method(target);
-    let answer = id.map(|id| protocol::encode(protocol, ServerMessage::Failed { id, error: &error }));
+    let answer = id.map(|id| protocol::encode(protocol, ServerMessage::CompletionError { id, error: &error }));
     assert_eq!(talk(protocol, said), (answer.into_iter().collect(), None, Vec::new()));
 }
 

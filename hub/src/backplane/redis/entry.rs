@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
 use super::publish_buffer::PublishPermit;
-use crate::catch_up::Moment;
+use crate::catch_up::Timestamp;
 use crate::delivery::Audience;
 use crate::notification::Device;
 use crate::reactor::{MissedQuery, Recipient};
@@ -37,7 +37,7 @@ pub(super) enum Entry {
     Received {
         user: Uuid,
         device: Device,
-        until: Moment,
+        until: Timestamp,
         /// Its share of [`MAX_WAITING_RECORDS`].
         _permit: OwnedSemaphorePermit,
     },
@@ -102,7 +102,7 @@ impl EntryQueue {
     }
 
     /// Queues a receipt.
-    pub(super) fn record_received(&self, user: Uuid, device: Device, until: Moment) {
+    pub(super) fn record_received(&self, user: Uuid, device: Device, until: Timestamp) {
         self.add(|_permit| Entry::Received { user, device, until, _permit });
     }
 

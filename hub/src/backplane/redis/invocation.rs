@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::Malformed;
-use crate::catch_up::Moment;
+use crate::catch_up::Timestamp;
 use crate::delivery::Delivery;
 use crate::protocol::Protocol;
 use crate::protocol::messagepack::{Reader, writer};
@@ -22,7 +22,7 @@ pub struct Invocation<'a> {
     /// The process that published it, which others than this hub do not tell.
     pub publisher: Option<Uuid>,
     /// When Redis published it, if it was asked to tell.
-    pub at: Option<Moment>,
+    pub at: Option<Timestamp>,
 }
 
 impl<'a> Invocation<'a> {
@@ -75,7 +75,7 @@ impl<'a> Invocation<'a> {
         }
         if let Some(publisher) = self.publisher {
             let mut stamp = publisher.as_bytes().to_vec();
-            if let Some(Moment(micros)) = self.at {
+            if let Some(Timestamp(micros)) = self.at {
                 let seconds = u32::try_from(micros / SECOND).unwrap_or(u32::MAX);
                 stamp.extend(seconds.to_be_bytes());
                 stamp.extend(((micros % SECOND) as u32).to_be_bytes());
@@ -92,7 +92,7 @@ impl<'a> Invocation<'a> {
 }
 
 /// A publisher, and behind it the time of Redis if it was appended (`records::PUSHED`): seconds and microseconds.
-fn stamp(bytes: &[u8]) -> Option<(Uuid, Option<Moment>)> {
+fn stamp(bytes: &[u8]) -> Option<(Uuid, Option<Timestamp>)> {
     let (publisher, rest) = bytes.split_at_checked(16)?;
     let publisher = Uuid::from_slice(publisher).ok()?;
     if rest.is_empty() {
@@ -100,7 +100,7 @@ fn stamp(bytes: &[u8]) -> Option<(Uuid, Option<Moment>)> {
     }
     let time = u64::from_be_bytes(rest.try_into().ok()?);
     let (seconds, micros) = (time >> 32, time & u64::from(u32::MAX));
-    (micros < SECOND).then_some((publisher, Some(Moment(seconds * SECOND + micros))))
+    (micros < SECOND).then_some((publisher, Some(Timestamp(seconds * SECOND + micros))))
 }
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
         let invocation =
             Invocation { excluded: vec!["a"], frames: Vec::new(), publisher: Some(Uuid::from_u128(7)), at: None };
         assert_eq!(Invocation::read(&invocation.write()), Ok(invocation.clone()));
-        let timed = Invocation { at: Some(Moment(1_700_000_000_123_456)), ..invocation };
+        let timed = Invocation { at: Some(Timestamp(1_700_000_000_123_456)), ..invocation };
         assert_eq!(Invocation::read(&timed.write()), Ok(timed));
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::channel::Channel;
 use super::message::BackplaneMessage;
 use super::records::{self, RecordKeys, RecordsStart, RunKeys};
-use crate::catch_up::{self, Answer, LastPushes, Moment};
+use crate::catch_up::{self, LastPushes, LookupResult, Timestamp};
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::reactor::{MissedQuery, Recipient};
 
@@ -24,9 +24,9 @@ pub(super) struct Lookup<'a> {
 /// What a lookup found.
 pub(super) enum Found {
     /// On the main hub: what the client missed.
-    Missed(Answer),
+    Missed(LookupResult),
     /// The same, and that the records have to begin anew: keys are missing in them.
-    Incomplete(Answer),
+    Incomplete(LookupResult),
     /// On the anonymous hub: the answer to the client's login request, `None` if it has not come.
     LoginResponse(Option<Delivery>),
 }
@@ -61,7 +61,7 @@ impl Lookup<'_> {
             return Ok(Found::LoginResponse(login_response(recipient, read(next()?)?)));
         }
         if self.run.is_none() {
-            return Ok(Found::Missed(Answer::UNKNOWN));
+            return Ok(Found::Missed(LookupResult::UNKNOWN));
         }
         let now = time(next()?)?;
         let values: Vec<Option<String>> = read(next()?)?;
@@ -70,14 +70,14 @@ impl Lookup<'_> {
         let is_complete = began.is_some_and(|began| self.evicted.is_none_or(|evicted| evicted == began.evicted));
         let since = began.filter(|_| is_complete).map(|began| began.at.after(self.records.failover_grace));
         // What a device had received before the records begin proves nothing: pushes after it may not be in them.
-        let recorded = value(1).and_then(records::parse_moment).filter(|_| query.device.is_some());
+        let recorded = value(1).and_then(records::parse_timestamp).filter(|_| query.device.is_some());
         let recorded = recorded.filter(|received| since.is_some_and(|since| *received >= since));
         let pushes: Vec<LastPushes> =
             values.iter().skip(2).flatten().filter_map(|value| records::parse_pushes(value)).collect();
         let is_young = since.is_none_or(|since| now < since.after(self.records.window));
         let received = recorded.max(query.received);
         let reason = catch_up::missed(query.device, received, pushes.iter(), is_young);
-        let answer = Answer { reason, until: now };
+        let answer = LookupResult { reason, until: now };
         Ok(if is_complete { Found::Missed(answer) } else { Found::Incomplete(answer) })
     }
 }
@@ -93,9 +93,9 @@ fn login_response(recipient: &Recipient, published: Option<Vec<u8>>) -> Option<D
 }
 
 /// Returns the moment that `TIME` tells.
-pub(super) fn time(answer: Value) -> RedisResult<Moment> {
+pub(super) fn time(answer: Value) -> RedisResult<Timestamp> {
     let (seconds, micros): (u64, u64) = read(answer)?;
-    Ok(Moment(seconds.saturating_mul(1_000_000).saturating_add(micros)))
+    Ok(Timestamp(seconds.saturating_mul(1_000_000).saturating_add(micros)))
 }
 
 fn read<T: FromRedisValue>(answer: Value) -> RedisResult<T> {

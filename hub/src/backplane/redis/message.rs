@@ -8,7 +8,7 @@ use super::channel::Channel;
 use super::group_command::GroupCommand;
 use super::invocation::Invocation;
 use super::{Malformed, push};
-use crate::catch_up::Moment;
+use crate::catch_up::Timestamp;
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::protocol::{HEARTBEAT, Protocol};
 use crate::transport::websocket::Frame;
@@ -17,11 +17,11 @@ use crate::transport::websocket::Frame;
 #[derive(Debug)]
 pub enum BackplaneMessage<'a> {
     /// For clients of this replica, if they are here; and when Redis published it, if that is told.
-    Push(Delivery, Option<Moment>),
+    Push(Delivery, Option<Timestamp>),
     /// The same from a server that is none of this hub's, such as ASP.NET Core's: nobody has noted it for catch-up.
     Foreign(Delivery),
     /// An own publish, which was delivered here before (`architecture.md`, decision 5).
-    Own(Option<Moment>),
+    Own(Option<Timestamp>),
     /// Another server's sign of life to all clients: ours hear it from ourselves.
     Heartbeat,
     /// A command about a connection. None of ours can be meant: nobody else knows their ids.
@@ -111,7 +111,7 @@ mod tests {
                 (one(Protocol::MessagePack), &[Protocol::MessagePack]),
             ] {
                 let got = delivery(&bytes);
-                assert_eq!((got.kind, got.device), (Some(number), Some(Device::of("a device"))), "{number}");
+                assert_eq!((got.kind, got.device), (Some(number), Some(Device::from_id("a device"))), "{number}");
                 assert_eq!((got.coalescible, got.covered), (sent.coalescible, sent.covered), "{number}");
                 for protocol in Protocol::VARIANTS {
                     let expected = sent.frame(protocol).map(Frame::bytes).filter(|_| protocols.contains(&protocol));

@@ -18,7 +18,7 @@ use super::lookup::{self, Found, Lookup};
 use super::records::{
     self, LOGIN_RESPONSE_TTL, PUSH_SCRIPT, RECEIVED_SCRIPT, RecordKeys, RecordsStart, RunKeys, milliseconds,
 };
-use crate::catch_up::Answer;
+use crate::catch_up::LookupResult;
 use crate::reactor::{MissedQuery, Recipient};
 use crate::telemetry::{LogLimiter, Metrics};
 
@@ -287,7 +287,7 @@ impl PublishConnection<'_> {
                 if let Some(unsaid) = self.log_limiter.allow() {
                     tracing::warn!(reason = %error, unsaid, "Redis does not tell what clients missed: they are told to sync");
                 }
-                query.answer(Answer::UNKNOWN);
+                query.answer(LookupResult::UNKNOWN);
             }
         }
         false

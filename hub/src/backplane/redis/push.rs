@@ -54,7 +54,7 @@ fn read_json(text: &[u8]) -> Option<PushHeader> {
     let push = arguments.get(0).filter(|_| is_push(&target));
     let member = |name: &str| push.and_then(|push| push.get(name));
     let kind = member("type").and_then(Json::as_u64).and_then(|kind| u8::try_from(kind).ok());
-    let device = member("contextId").and_then(Json::as_str).map(Device::of);
+    let device = member("contextId").and_then(Json::as_str).map(Device::from_id);
     Some(PushHeader { target, kind, device })
 }
 
@@ -80,7 +80,7 @@ fn members(reader: &mut Reader<'_>) -> (Option<u8>, Option<Device>) {
         for _ in 0..reader.map()? {
             match reader.text()? {
                 "Type" => kind = Some(u8::try_from(reader.integer()?).ok()?),
-                "ContextId" => device = reader.nil_or_text()?.map(Device::of),
+                "ContextId" => device = reader.nil_or_text()?.map(Device::from_id),
                 _ => reader.skip()?,
             }
         }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::catch_up::{LastPushes, Moment};
+use crate::catch_up::{LastPushes, Timestamp};
 use crate::delivery::Audience;
 use crate::notification::Device;
 
@@ -69,7 +69,7 @@ pub struct RunKeys(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordsStart {
     /// The moment.
-    pub at: Moment,
+    pub at: Timestamp,
     /// How many keys Redis had evicted by then. If it has evicted others since, some of ours may be among them.
     pub evicted: u64,
 }
@@ -78,7 +78,7 @@ impl RecordsStart {
     /// Reads a value; `None` if it is none.
     pub fn read(value: &str) -> Option<RecordsStart> {
         let (at, evicted) = value.split_once(' ')?;
-        Some(RecordsStart { at: parse_moment(at)?, evicted: evicted.parse().ok()? })
+        Some(RecordsStart { at: parse_timestamp(at)?, evicted: evicted.parse().ok()? })
     }
 
     /// Writes the value.
@@ -163,15 +163,19 @@ pub fn device_field(device: Option<Device>) -> String {
 /// The pushes that are noted; nothing if these are none.
 pub fn parse_pushes(value: &str) -> Option<LastPushes> {
     let mut parts = value.split(' ');
-    let (last, by, other) = (parse_moment(parts.next()?)?, parts.next()?, parse_moment(parts.next()?)?);
+    let (last, by, other) = (parse_timestamp(parts.next()?)?, parts.next()?, parse_timestamp(parts.next()?)?);
     let digest = || NonZeroU64::new(u64::from_str_radix(by, 16).ok()?);
-    let by = if by == "-" { None } else { Some(Device::of_digest(digest()?)) };
-    parts.next().is_none().then_some(LastPushes { last, by, other: Some(other).filter(|other| other.0 > 0) })
+    let by = if by == "-" { None } else { Some(Device::from_digest(digest()?)) };
+    parts.next().is_none().then_some(LastPushes {
+        last,
+        origin_device: by,
+        last_from_other: Some(other).filter(|other| other.0 > 0),
+    })
 }
 
 /// A moment that is noted.
-pub fn parse_moment(value: &str) -> Option<Moment> {
-    value.parse().ok().map(Moment)
+pub fn parse_timestamp(value: &str) -> Option<Timestamp> {
+    value.parse().ok().map(Timestamp)
 }
 
 #[cfg(test)]
@@ -185,7 +189,7 @@ mod tests {
         let run = records.run(info).expect("a run");
         assert_eq!(run.start_key(), "Notifications:catch-up:0123456789ab:began");
         assert_eq!(
-            run.device_key(Uuid::nil(), Device::of_digest(NonZeroU64::MAX)),
+            run.device_key(Uuid::nil(), Device::from_digest(NonZeroU64::MAX)),
             "Notifications:catch-up:0123456789ab:device:00000000-0000-0000-0000-000000000000:ffffffffffffffff"
         );
         assert_eq!(run.pushes_key(Audience::LoginRequest(Uuid::nil())), None);
@@ -196,7 +200,7 @@ mod tests {
 
     #[test]
     fn began_and_evictions_are_read_as_redis_tells_them() {
-        let began = RecordsStart { at: Moment(7), evicted: 3 };
+        let began = RecordsStart { at: Timestamp(7), evicted: 3 };
         assert_eq!(
             (RecordsStart::read(&began.write()), RecordsStart::read("7"), RecordsStart::read("x 3")),
             (Some(began), None, None)
@@ -210,11 +214,11 @@ mod tests {
 
     #[test]
     fn pushes_are_read_as_the_script_writes_them() {
-        let device = Device::of("a device");
+        let device = Device::from_id("a device");
         let read = |by: &str, other: &str| parse_pushes(&format!("1700000000123456 {by} {other}"));
-        let last = Moment(1_700_000_000_123_456);
-        assert_eq!(read("-", "0"), Some(LastPushes { last, by: None, other: None }));
-        let expected = LastPushes { last, by: Some(device), other: Some(Moment(7)) };
+        let last = Timestamp(1_700_000_000_123_456);
+        assert_eq!(read("-", "0"), Some(LastPushes { last, origin_device: None, last_from_other: None }));
+        let expected = LastPushes { last, origin_device: Some(device), last_from_other: Some(Timestamp(7)) };
         assert_eq!(read(&device_field(Some(device)), "7"), Some(expected));
         for odd in ["", "1", "1 -", "1 - x", "x - 1", "1 g 1", "1 0 1", "1 - 1 1", "1  - 1"] {
             assert_eq!(parse_pushes(odd), None, "{odd}");

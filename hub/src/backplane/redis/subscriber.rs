@@ -18,7 +18,7 @@ use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
 use super::link_health::{Half, LinkHealth};
 use super::message::BackplaneMessage;
 use super::subscriptions::Subscriptions;
-use crate::catch_up::Moment;
+use crate::catch_up::Timestamp;
 use crate::delivery::Audience;
 use crate::reactor::{
     MissedQuery, PresenceEvent, PresenceReceiver, Reactors, Recipient, SubscribeGuard, WatermarkSender,
@@ -86,7 +86,7 @@ impl Subscriber {
             let Err(error) = ended else { return };
             may_have_gap = true;
             self.presence.on_disconnected();
-            self.handler.watermark.set(Moment::default());
+            self.handler.watermark.set(Timestamp::default());
             self.link.mark_down(Half::Subscribe, &error.to_string());
             tokio::select! {
                 () = sleep(backoff.pause()) => {}
@@ -241,7 +241,7 @@ impl MessageHandler {
     }
 
     /// Hands on a message. Gives when it was published, if it tells: all that was before it has been handed on, too.
-    fn handle(&self, message: &Msg, inflight: &mut InflightDeliveries) -> Option<Moment> {
+    fn handle(&self, message: &Msg, inflight: &mut InflightDeliveries) -> Option<Timestamp> {
         let channel = self.channels.read(message.get_channel_name())?;
         match BackplaneMessage::read(channel, message.get_payload_bytes(), self.own, Instant::now()) {
             Ok(BackplaneMessage::Push(delivery, published)) => {

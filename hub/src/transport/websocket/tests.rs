@@ -261,17 +261,17 @@ fn a_ping_alone_is_known_at_a_glance() {
     };
     for mask in [[0; 4], [1, 2, 3, 4], [0xff; 4]] {
         let frame = masked(mask, ping);
-        assert!(is_alone(ping, &frame));
+        assert!(is_single_frame(ping, &frame));
         // Three bytes need no more than three of the mask.
         for at in (0..frame.len()).filter(|at| *at != 5) {
-            assert!(!is_alone(ping, &frame[..at]));
+            assert!(!is_single_frame(ping, &frame[..at]));
             let mut other = frame.clone();
             other[at] ^= 0x40;
-            assert!(!is_alone(ping, &other), "{at}");
+            assert!(!is_single_frame(ping, &other), "{at}");
         }
-        assert!(!is_alone(ping, &[frame.as_slice(), &frame].concat()));
+        assert!(!is_single_frame(ping, &[frame.as_slice(), &frame].concat()));
     }
-    assert!(is_alone(ping, &[b"\x81", &masked([9; 4], ping)[1..]].concat()), "the opcode does not matter");
+    assert!(is_single_frame(ping, &[b"\x81", &masked([9; 4], ping)[1..]].concat()), "the opcode does not matter");
 }
 
 #[test]

@@ -5,41 +5,41 @@ use std::time::Duration;
 use crate::backoff::{Backoff, doubled};
 
 /// The pause after the first empty answer; it doubles from one to the next.
-const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// The longest pause: with the request itself, a push at an idle moment waits for at most a second.
-const LONGEST_PAUSE: Duration = Duration::from_millis(900);
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(900);
 
 /// The pause after the first fault; it doubles from one to the next.
-const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const INITIAL_ERROR_DELAY: Duration = Duration::from_millis(250);
 
 /// The longest pause between faults.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(15);
+const MAX_ERROR_DELAY: Duration = Duration::from_secs(15);
 
 /// The pace of polling an empty queue.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct PollInterval {
     empty: u32,
 }
 
-impl Pace {
+impl PollInterval {
     /// The pause after an answer with messages: none, more may be waiting.
-    pub(super) fn busy(&mut self) -> Duration {
+    pub(super) fn reset(&mut self) -> Duration {
         self.empty = 0;
         Duration::ZERO
     }
 
     /// The pause after an empty answer.
-    pub(super) fn idle(&mut self) -> Duration {
-        let pause = doubled(FIRST_PAUSE, self.empty, LONGEST_PAUSE);
+    pub(super) fn next_idle(&mut self) -> Duration {
+        let pause = doubled(MIN_POLL_INTERVAL, self.empty, MAX_POLL_INTERVAL);
         self.empty = self.empty.saturating_add(1);
         pause
     }
 }
 
 /// The pace of trying again after faults.
-pub(super) fn after_faults() -> Backoff {
-    Backoff::new(FIRST_BACKOFF, LONGEST_BACKOFF)
+pub(super) fn error_backoff() -> Backoff {
+    Backoff::new(INITIAL_ERROR_DELAY, MAX_ERROR_DELAY)
 }
 
 #[cfg(test)]
@@ -48,23 +48,23 @@ mod tests {
 
     #[test]
     fn an_empty_queue_is_polled_less_and_less_but_at_least_every_second() {
-        let mut pace = Pace::default();
-        let pauses: Vec<u128> = (0..8).map(|_| pace.idle().as_millis()).collect();
+        let mut poll_interval = PollInterval::default();
+        let pauses: Vec<u128> = (0..8).map(|_| poll_interval.next_idle().as_millis()).collect();
         assert_eq!(pauses, [25, 50, 100, 200, 400, 800, 900, 900]);
-        assert_eq!(pace.busy(), Duration::ZERO);
-        assert_eq!(pace.idle(), FIRST_PAUSE);
-        (0..100).for_each(|_| _ = pace.idle());
-        assert_eq!(pace.idle(), LONGEST_PAUSE);
+        assert_eq!(poll_interval.reset(), Duration::ZERO);
+        assert_eq!(poll_interval.next_idle(), MIN_POLL_INTERVAL);
+        (0..100).for_each(|_| _ = poll_interval.next_idle());
+        assert_eq!(poll_interval.next_idle(), MAX_POLL_INTERVAL);
     }
 
     #[test]
     fn faults_are_answered_by_doubled_pauses_with_chance() {
-        let (mut least, mut most) = (after_faults(), after_faults());
+        let (mut least, mut most) = (error_backoff(), error_backoff());
         let least: Vec<u128> = (0..8).map(|_| least.pause(0).as_millis()).collect();
         let most: Vec<u128> = (0..8).map(|_| most.pause(u64::MAX).as_millis()).collect();
         assert_eq!(least, [125, 250, 500, 1000, 2000, 4000, 7500, 7500]);
         assert_eq!(most, [250, 500, 1000, 2000, 4000, 8000, 15000, 15000]);
-        let mut tireless = after_faults();
-        assert!((0..100).all(|_| tireless.pause(u64::MAX) <= LONGEST_BACKOFF));
+        let mut tireless = error_backoff();
+        assert!((0..100).all(|_| tireless.pause(u64::MAX) <= MAX_ERROR_DELAY));
     }
 }

@@ -11,11 +11,11 @@ use crate::route;
 use crate::telemetry::Metrics;
 
 /// How long before a push for which there was no room is tried again.
-const PAUSE: Duration = Duration::from_millis(100);
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Why a push was not taken; nothing was delivered.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum IngestError {
     /// It can't be understood.
     #[error(transparent)]
     Malformed(#[from] Malformed),
@@ -26,17 +26,17 @@ pub enum Refused {
 
 /// Takes pushes in.
 #[derive(Clone)]
-pub struct Intake {
+pub struct PushPipeline {
     backplane: Backplane,
     metrics: Arc<Metrics>,
     /// The members, by type, that have been reported missing.
     reported: Arc<Mutex<HashSet<(u8, &'static str)>>>,
 }
 
-impl Intake {
+impl PushPipeline {
     /// An intake in front of a backplane.
-    pub fn new(backplane: Backplane, metrics: Arc<Metrics>) -> Intake {
-        Intake { backplane, metrics, reported: Arc::default() }
+    pub fn new(backplane: Backplane, metrics: Arc<Metrics>) -> PushPipeline {
+        PushPipeline { backplane, metrics, reported: Arc::default() }
     }
 
     /// Reads a push and delivers it; a blank text is nothing. When it returns, every connection of this replica that it is
@@ -45,12 +45,12 @@ impl Intake {
     ///
     /// # Errors
     /// What is wrong with the text, and where, or that too much is kept.
-    pub async fn take(&self, text: &[u8]) -> Result<(), Refused> {
+    pub async fn ingest(&self, text: &[u8]) -> Result<(), IngestError> {
         let since = Instant::now();
         let taken = match notification::read(text) {
             Ok(Some(notification)) => {
-                let delivery = self.receive(&notification, since);
-                self.publish(notification.kind, delivery, PublishMode::AckOrBuffer).await.map_err(Refused::from)
+                let delivery = self.route_push(&notification, since);
+                self.publish(notification.kind, delivery, PublishMode::AckOrBuffer).await.map_err(IngestError::from)
             }
             Ok(None) => Ok(()),
             Err(malformed) => Err(malformed.into()),
@@ -63,22 +63,22 @@ impl Intake {
 
     /// Delivers a push that was received at `since`. When it returns, every connection of this replica that it is for has it
     /// written or waiting, and other replicas were handed it, however long that took.
-    pub async fn hand_over(&self, notification: &Notification, since: Instant) {
-        let mut delivery = self.receive(notification, since);
+    pub async fn deliver_reliably(&self, notification: &Notification, since: Instant) {
+        let mut delivery = self.route_push(notification, since);
         while let Err(BufferFull(refused)) = self.publish(notification.kind, delivery, PublishMode::WaitForAck).await {
             delivery = *refused;
-            self.ready().await;
-            tokio::time::sleep(PAUSE).await;
+            self.wait_writable().await;
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 
     /// Waits until other replicas can be reached, if there are any.
-    pub async fn ready(&self) {
+    pub async fn wait_writable(&self) {
         self.backplane.wait_connected().await;
     }
 
     /// What a push says, for whom.
-    fn receive(&self, notification: &Notification, since: Instant) -> Delivery {
+    fn route_push(&self, notification: &Notification, since: Instant) -> Delivery {
         let kind = Some(notification.kind);
         self.metrics.pushed("received", kind);
         self.report_missing(notification);

@@ -12,88 +12,88 @@ use super::consumer::Consumer;
 use crate::azure::{Queue, QueueError, Received};
 
 /// How many messages may be in hand.
-pub(super) const ROOM: usize = 256;
+pub(super) const MAX_INFLIGHT: usize = 256;
 
 /// How many are asked for at once: as many as the service gives.
-pub(super) const BATCH: usize = 32;
+pub(super) const MAX_RECEIVE_BATCH: usize = 32;
 
 /// For how long a message is hidden from others: after a crash, others wait for so long.
-pub(super) const HIDDEN: Duration = Duration::from_secs(30);
+pub(super) const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long before it would be seen again a message is hidden anew.
-const RENEWAL: Duration = Duration::from_secs(15);
+const RENEW_BEFORE: Duration = Duration::from_secs(15);
 
 /// How often it is looked which messages need that.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long one request about a message may take: a renewal that hangs is made again before the message is seen.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The messages in hand.
-pub(super) struct Hand {
+pub(super) struct InflightMessages {
     queue: Arc<Queue>,
-    room: Arc<Semaphore>,
-    held: Mutex<Vec<Weak<Held>>>,
+    permits: Arc<Semaphore>,
+    held: Mutex<Vec<Weak<LeasedMessage>>>,
 }
 
 /// A message in hand.
-pub(super) struct Held {
+pub(super) struct LeasedMessage {
     /// Its id.
     pub(super) id: String,
     queue: Arc<Queue>,
-    lease: Mutex<Lease>,
+    lease: Mutex<MessageLease>,
     /// Held during a request about the message: a receipt is good for one.
     request: tokio::sync::Mutex<()>,
     _room: OwnedSemaphorePermit,
 }
 
 /// The right to delete a message, and how long it is good for at least.
-struct Lease {
+struct MessageLease {
     receipt: String,
     until: Instant,
 }
 
-impl Hand {
+impl InflightMessages {
     /// An empty hand.
-    pub(super) fn new(queue: Arc<Queue>) -> Hand {
-        Hand { queue, room: Arc::new(Semaphore::new(ROOM)), held: Mutex::default() }
+    pub(super) fn new(queue: Arc<Queue>) -> InflightMessages {
+        InflightMessages { queue, permits: Arc::new(Semaphore::new(MAX_INFLIGHT)), held: Mutex::default() }
     }
 
     /// Waits until there is room for a batch; nothing if there will never be any.
-    pub(super) async fn room(&self) -> Option<OwnedSemaphorePermit> {
-        self.room.clone().acquire_many_owned(BATCH as u32).await.ok()
+    pub(super) async fn reserve_batch(&self) -> Option<OwnedSemaphorePermit> {
+        self.permits.clone().acquire_many_owned(MAX_RECEIVE_BATCH as u32).await.ok()
     }
 
     /// How many messages are in hand.
     pub(super) fn len(&self) -> usize {
-        ROOM - self.room.available_permits()
+        MAX_INFLIGHT - self.permits.available_permits()
     }
 
     /// Takes a message that was asked for at a time.
-    pub(super) fn take(&self, received: &Received, asked: Instant, room: OwnedSemaphorePermit) -> Arc<Held> {
-        let lease = Mutex::new(Lease { receipt: received.receipt.clone(), until: asked + HIDDEN });
+    pub(super) fn track(&self, received: &Received, asked: Instant, room: OwnedSemaphorePermit) -> Arc<LeasedMessage> {
+        let lease = Mutex::new(MessageLease { receipt: received.receipt.clone(), until: asked + VISIBILITY_TIMEOUT });
         let (id, queue, request) = (received.id.clone(), self.queue.clone(), tokio::sync::Mutex::default());
-        let held = Arc::new(Held { id, queue, lease, request, _room: room });
+        let held = Arc::new(LeasedMessage { id, queue, lease, request, _room: room });
         self.held.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&held));
         held
     }
 
     /// Waits until nothing is in hand.
-    pub(super) async fn emptied(&self) {
+    pub(super) async fn wait_empty(&self) {
         // It is never closed.
-        let _ = self.room.acquire_many(ROOM as u32).await;
+        let _ = self.permits.acquire_many(MAX_INFLIGHT as u32).await;
     }
 
-    fn all(&self) -> Vec<Arc<Held>> {
+    fn upgrade_all(&self) -> Vec<Arc<LeasedMessage>> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.retain(|held| held.strong_count() > 0);
         held.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
-impl Held {
+impl LeasedMessage {
     /// Returns whether others may see the message again: then it is theirs. Never waits for a request about it.
-    pub(super) fn is_lost(&self) -> bool {
+    pub(super) fn is_lease_expired(&self) -> bool {
         self.lease().until <= Instant::now()
     }
 
@@ -101,16 +101,16 @@ impl Held {
     pub(super) async fn delete(&self) -> Result<(), QueueError> {
         let _request = self.request.lock().await;
         let receipt = self.lease().receipt.clone();
-        in_time(self.queue.delete(&self.id, &receipt)).await
+        with_timeout(self.queue.delete(&self.id, &receipt)).await
     }
 
     /// Hides it for longer, if that is due and no other request about it is under way.
     async fn renew(self: Arc<Self>) -> Result<(), QueueError> {
         let Ok(_request) = self.request.try_lock() else { return Ok(()) };
         let (receipt, now) = (self.lease().receipt.clone(), Instant::now());
-        match in_time(self.queue.hide(&self.id, &receipt, HIDDEN)).await {
-            Ok(receipt) => *self.lease() = Lease { receipt, until: now + HIDDEN },
-            Err(QueueError::Lost { .. }) => self.lease().until = now,
+        match with_timeout(self.queue.extend_visibility(&self.id, &receipt, VISIBILITY_TIMEOUT)).await {
+            Ok(receipt) => *self.lease() = MessageLease { receipt, until: now + VISIBILITY_TIMEOUT },
+            Err(QueueError::LeaseLost { .. }) => self.lease().until = now,
             Err(error) => return Err(error),
         }
         Ok(())
@@ -119,33 +119,33 @@ impl Held {
     /// Returns whether it has to be hidden for longer, and no request about it is under way.
     fn is_due(&self) -> bool {
         let (until, now) = (self.lease().until, Instant::now());
-        now < until && until <= now + RENEWAL && self.request.try_lock().is_ok()
+        now < until && until <= now + RENEW_BEFORE && self.request.try_lock().is_ok()
     }
 
-    fn lease(&self) -> MutexGuard<'_, Lease> {
+    fn lease(&self) -> MutexGuard<'_, MessageLease> {
         self.lease.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn in_time<T>(request: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
+async fn with_timeout<T>(request: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
     let late = |_| Err(QueueError::Unreachable("no answer in time".to_owned()));
     timeout(REQUEST_TIMEOUT, request).await.unwrap_or_else(late)
 }
 
 /// Keeps the messages in hand hidden, for ever. None waits for the renewal of another.
-pub(super) async fn keep(consumer: Arc<Consumer>) {
-    const DOING: &str = "keeping messages hidden";
-    let mut looks = interval(LOOK);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+pub(super) async fn renew_leases(consumer: Arc<Consumer>) {
+    const OPERATION: &str = "keeping messages hidden";
+    let mut checks = interval(CHECK_INTERVAL);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut renewals = FuturesUnordered::new();
     loop {
         tokio::select! {
-            _ = looks.tick() => {
-                renewals.extend(consumer.hand.all().into_iter().filter(|held| held.is_due()).map(Held::renew));
+            _ = checks.tick() => {
+                renewals.extend(consumer.inflight.upgrade_all().into_iter().filter(|held| held.is_due()).map(LeasedMessage::renew));
             }
             Some(renewed) = renewals.next() => match renewed {
-                Ok(()) => consumer.faults.works(DOING),
-                Err(error) => consumer.faults.failed(DOING, &error),
+                Ok(()) => consumer.error_log.record_success(OPERATION),
+                Err(error) => consumer.error_log.record_error(OPERATION, &error),
             },
         }
     }

@@ -4,24 +4,24 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 /// How many are remembered; of more, the oldest are forgotten and would be delivered twice.
-const MOST: usize = 10_000;
+const MAX_IDS: usize = 10_000;
 
 /// The ids of such messages.
 #[derive(Default)]
-pub(super) struct Undeleted(Mutex<VecDeque<String>>);
+pub(super) struct DeliveredIds(Mutex<VecDeque<String>>);
 
-impl Undeleted {
+impl DeliveredIds {
     /// Remembers a message.
-    pub(super) fn remember(&self, id: &str) {
+    pub(super) fn insert(&self, id: &str) {
         let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if ids.len() == MOST {
+        if ids.len() == MAX_IDS {
             ids.pop_front();
         }
         ids.push_back(id.to_owned());
     }
 
     /// Whether a message is remembered; it is forgotten with that.
-    pub(super) fn take(&self, id: &str) -> bool {
+    pub(super) fn remove(&self, id: &str) -> bool {
         let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = ids.iter().position(|known| known == id);
         place.and_then(|place| ids.remove(place)).is_some()
@@ -34,10 +34,10 @@ mod tests {
 
     #[test]
     fn remembers_once_and_in_bounds() {
-        let undeleted = Undeleted::default();
-        (0..=MOST).for_each(|id| undeleted.remember(&id.to_string()));
-        assert!(!undeleted.take("0"), "the oldest is forgotten");
-        assert!(undeleted.take("1"));
-        assert!(!undeleted.take("1"));
+        let delivered_ids = DeliveredIds::default();
+        (0..=MAX_IDS).for_each(|id| delivered_ids.insert(&id.to_string()));
+        assert!(!delivered_ids.remove("0"), "the oldest is forgotten");
+        assert!(delivered_ids.remove("1"));
+        assert!(!delivered_ids.remove("1"));
     }
 }

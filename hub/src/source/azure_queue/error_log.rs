@@ -1,0 +1,72 @@
+//! Faults in the log: at once when they begin or change, then once a minute with their number, and when they are over.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::azure::QueueError;
+
+/// How often a fault that goes on is logged.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The faults that go on, by what was being done.
+#[derive(Default)]
+pub(super) struct ErrorLog(Mutex<HashMap<&'static str, OngoingError>>);
+
+struct OngoingError {
+    category: &'static str,
+    began: Instant,
+    logged: Instant,
+    times: u64,
+}
+
+impl ErrorLog {
+    /// Logs a failure, unless its like was logged less than a minute ago.
+    pub(super) fn record_error(&self, doing: &'static str, error: &QueueError) {
+        if let Some(times) = self.count(doing, error.category(), Instant::now()) {
+            tracing::warn!(category = error.category(), times, "{doing} failed: {error}");
+        }
+    }
+
+    /// Notes a success; it is logged if failures came before it.
+    pub(super) fn record_success(&self, doing: &'static str) {
+        let ongoing = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(doing);
+        if let Some(ongoing) = ongoing {
+            tracing::info!(times = ongoing.times, after = ?ongoing.began.elapsed(), "{doing} works again");
+        }
+    }
+
+    /// Counts a failure; how often it has happened, if that is to be logged.
+    fn count(&self, doing: &'static str, category: &'static str, now: Instant) -> Option<u64> {
+        let mut error_log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = OngoingError { category, began: now, logged: now, times: 0 };
+        let ongoing = error_log.entry(doing).or_insert(new);
+        ongoing.times += 1;
+        let due =
+            ongoing.times == 1 || ongoing.category != category || now.duration_since(ongoing.logged) >= REPEAT_INTERVAL;
+        ongoing.category = category;
+        due.then(|| {
+            ongoing.logged = now;
+            ongoing.times
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_logged_when_it_begins_changes_or_goes_on_for_a_minute() {
+        let (error_log, begin) = (ErrorLog::default(), Instant::now());
+        let at = |seconds: u64| begin + Duration::from_secs(seconds);
+        assert_eq!(error_log.count("receiving", "unreachable", at(0)), Some(1));
+        assert_eq!(error_log.count("receiving", "unreachable", at(59)), None);
+        assert_eq!(error_log.count("deleting", "unreachable", at(59)), Some(1));
+        assert_eq!(error_log.count("receiving", "refused", at(59)), Some(3));
+        assert_eq!(error_log.count("receiving", "refused", at(118)), None);
+        assert_eq!(error_log.count("receiving", "refused", at(119)), Some(5));
+        error_log.record_success("receiving");
+        assert_eq!(error_log.count("receiving", "refused", at(120)), Some(1));
+    }
+}
