@@ -1,4 +1,4 @@
-//! How long to wait before something that failed is tried again. Pure, but for [`random`].
+//! How long to wait before something that failed is tried again. No I/O but [`random`].
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Where a push goes (`bitwarden.md` 5.2 and 5.3). Pure: a notification in, a delivery out.
+//! Where a push goes (`bitwarden.md` 5.2 and 5.3). No I/O: a notification in, a delivery out.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! What a verified token says, read by Bitwarden's rules (`bitwarden.md` 2.1 and 2.2). Pure.
+//! What a verified token says, read by Bitwarden's rules (`bitwarden.md` 2.1 and 2.2). No I/O.
 
 use serde_json::Value;
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! One verification key, bound to its one algorithm, and the forms that it is read from. Pure.
+//! One verification key, bound to its one algorithm, and the forms that it is read from. No I/O.
 //!
 //! A key is never tried with another algorithm than its own: a public key can't be used as an HS256 secret.
 

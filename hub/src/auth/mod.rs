@@ -1,7 +1,7 @@
 //! Who may connect and who may push: tokens, the keys that they are verified with, and what they say.
 //!
-//! `authenticator` is asked; `authority` fetches an identity server's keys. `key`, `jwk_set` and `claims` are pure; `key_files` reads the disk and `key_watch` again and again; `verifier` puts them together behind `claims_cache`.
-//! `mint` is the other side: tokens as Bitwarden's identity service makes them, for `dev`, `token` and tests.
+//! `authenticator` is asked; `jwks_client` fetches an identity server's keys. `key`, `jwk_set` and `claims` perform no I/O; `key_files` reads the disk and `key_watch` again and again; `verifier` puts them together behind `claims_cache`.
+//! `token_issuer` is the other side: tokens as Bitwarden's identity service makes them, for `dev`, `token` and tests.
 
 pub mod authenticator;
 pub mod bearer;

@@ -128,7 +128,7 @@ impl Verifier {
     }
 }
 
-/// Checks a token against keys and rules. Pure; `now` in Unix seconds.
+/// Checks a token against keys and rules. No I/O; `now` in Unix seconds.
 fn check(token: &str, keys: &Keys, rules: &ValidationRules, now: f64) -> Result<Claims, Rejection> {
     let keys = || keys.iter().flat_map(|keys| keys.iter());
     if keys().next().is_none() {

@@ -1,4 +1,4 @@
-//! Connection strings of storage accounts. Pure. No error repeats what it was given: any part may be the key.
+//! Connection strings of storage accounts. No I/O. No error repeats what it was given: any part may be the key.
 
 use azure_core::http::Url;
 use base64::Engine;

@@ -97,7 +97,7 @@ impl Queue {
     /// Hides a received message for that long from now on; its new receipt.
     ///
     /// # Errors
-    /// [`QueueError::Lost`] if the receipt is not good any more, or what hinders the service.
+    /// [`QueueError::LeaseLost`] if the receipt is not good any more, or what hinders the service.
     pub async fn extend_visibility(&self, id: &str, receipt: &str, hidden_for: Duration) -> Result<String, QueueError> {
         let response = self.client.update_message(id, receipt, seconds(hidden_for), None).await?;
         let receipt = response.headers().get_optional_string(&HeaderName::from_static("x-ms-popreceipt"));
@@ -107,7 +107,7 @@ impl Queue {
     /// Deletes a received message.
     ///
     /// # Errors
-    /// [`QueueError::Lost`] if it is gone or the receipt not good any more, or what hinders the service.
+    /// [`QueueError::LeaseLost`] if it is gone or the receipt not good any more, or what hinders the service.
     pub async fn delete(&self, id: &str, receipt: &str) -> Result<(), QueueError> {
         self.client.delete_message(id, receipt, None).await?;
         Ok(())

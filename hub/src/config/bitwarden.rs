@@ -1,4 +1,4 @@
-//! The names under which Bitwarden's deployments give their settings (`bitwarden.md` 2.9), turned into our keys. Pure.
+//! The names under which Bitwarden's deployments give their settings (`bitwarden.md` 2.9), turned into our keys. No I/O.
 //!
 //! Case does not matter, as .NET does not mind it. Own names win over these.
 

@@ -1,4 +1,4 @@
-//! Typed settings: defaults < file < environment < flags. Pure: who calls reads the file and the environment.
+//! Typed settings: defaults < file < environment < flags. No I/O: the caller reads the file and the environment.
 //!
 //! Every key is read in one place, [`Config::parse`], with its default beside it; what is not read there is unknown.
 

@@ -1,4 +1,4 @@
-//! The SignalR codecs (`signalr.md` 3 and 4). Pure: bytes to messages and messages to bytes, no connection, no clock.
+//! The SignalR codecs (`signalr.md` 3 and 4). No I/O: bytes to messages and messages to bytes, no connection, no clock.
 
 mod framing;
 pub mod handshake;

@@ -9,26 +9,26 @@ use mio::{Interest, Registry, Token};
 
 use crate::telemetry::LogLimiter;
 
-/// The token of the events that say that clients wait.
+/// The token of the events that announce waiting connections.
 pub(super) const LISTENER_TOKEN: Token = Token(usize::MAX - 1);
 
-/// How many connections are accepted before everything else has its turn.
+/// The most connections that are accepted per turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
-/// Of so many sockets one is kept for those who are no clients yet, or no longer.
+/// One of this many sockets is reserved for requests and closing sockets.
 const TRANSIENT_SHARE: usize = 8;
 
-/// How long to wait before trying again when the system has no descriptor left.
+/// How long accepting pauses when no file descriptor is left.
 const EMFILE_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The listening socket.
 pub(super) struct Acceptor {
     listener: TcpListener,
-    /// Clients may be waiting: events come only once.
+    /// Whether connections may be waiting: events are edge-triggered.
     pub(super) ready: bool,
     pause_until: Option<Instant>,
     log_limiter: LogLimiter,
-    /// How many sockets there may be, by the limit of open files.
+    /// The most sockets, by the limit of open files.
     max_sockets: usize,
 }
 
@@ -45,17 +45,17 @@ impl Acceptor {
         Ok(Acceptor { listener, ready: true, pause_until: None, log_limiter: LogLimiter::default(), max_sockets })
     }
 
-    /// How many sockets there may be.
+    /// Returns the most sockets that may be open.
     pub(super) fn max_sockets(&self) -> usize {
         self.max_sockets
     }
 
-    /// How many of them may be clients: the rest is for those who come and go.
+    /// Returns how many of them may be open connections. The rest is for requests and closing sockets.
     pub(super) fn max_connections(&self) -> usize {
         self.max_sockets - self.max_sockets / TRANSIENT_SHARE
     }
 
-    /// Says what to raise.
+    /// Warns that the limit of open files is reached.
     pub(super) fn warn_at_capacity(&self) {
         if let Some(unsaid) = self.log_limiter.allow() {
             let most = self.max_sockets;
@@ -67,7 +67,7 @@ impl Acceptor {
         }
     }
 
-    /// How long the loop may wait because of this; nothing if any time is fine.
+    /// Returns how long the poll may wait because of the listener, `None` if there is no bound.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
         match self.pause_until {
             Some(until) => Some(until.saturating_duration_since(Instant::now())),
@@ -75,7 +75,7 @@ impl Acceptor {
         }
     }
 
-    /// Accepts what waits, up to the budget of a turn. `open`: how many sockets there are already.
+    /// Accepts waiting connections, up to the budget of a turn. `open` is the number of open sockets.
     pub(super) fn accept(&mut self, mut open: usize, mut on_accept: impl FnMut(TcpStream, IpAddr)) {
         if self.pause_until.is_some_and(|until| Instant::now() < until) {
             return;

@@ -1,22 +1,21 @@
-//! What those may take who are no clients yet, or no longer, or have not said what they mean to say: all of them together have a bound, at
-//! which the oldest go.
+//! Bounds on the memory of incomplete requests, incomplete messages and closing sockets. At a bound the oldest are closed.
 
 use super::event_loop::Reactor;
 use super::slot::State;
 use crate::connection::{CloseReason, Tick};
 use crate::protocol::ProtocolError;
 
-/// How many bytes all heads that are not whole may take together.
+/// The most bytes of all incomplete request heads together.
 const MAX_PARTIAL_HEAD_BYTES: usize = 64 * 1024 * 1024;
 
-/// How many bytes all messages that are not whole may take together, on all reactors.
+/// The most bytes of all incomplete messages together, on all reactors.
 const MAX_UNFINISHED_BYTES: usize = 64 * 1024 * 1024;
 
 const TOO_MANY_UNFINISHED: ProtocolError = ProtocolError("there are too many messages that are not whole");
 
 impl Reactor {
-    /// Cuts off the older half of those who are no clients yet or no longer, so that others get a word in: first who is kept for a
-    /// request of which nothing has come. Gives how many that were.
+    /// Removes the older half of the requests and closing sockets, to make room for new connections. Idle keep-alive connections
+    /// go first. Returns how many were removed.
     pub(super) fn evict_transient_sockets(&mut self) -> usize {
         let transient = self.slots.iter().filter_map(|(slot, entry)| match &entry.state {
             State::Receiving(request) if request.awaiting_token.is_none() => {
@@ -32,14 +31,14 @@ impl Reactor {
         half
     }
 
-    /// Notes that heads which are not whole take so many bytes more, and cuts the oldest where all of them take too many.
+    /// Adds to the bytes of incomplete heads, and removes the oldest if all of them are over the bound.
     pub(super) fn account_head_bytes(&mut self, more: usize) {
         let Some(inbound) = &mut self.inbound else { return };
         inbound.head_bytes += more;
         if inbound.head_bytes <= MAX_PARTIAL_HEAD_BYTES {
             return;
         }
-        // Those that became whole or left were not counted off: now all are counted.
+        // Completed and removed heads are not subtracted one by one: all are counted anew here.
         let heads = self.slots.iter().filter_map(|(slot, entry)| match &entry.state {
             State::Receiving(request) if request.awaiting_token.is_none() => {
                 Some((request.deadline, slot, request.head.len()))
@@ -54,7 +53,7 @@ impl Reactor {
         }
     }
 
-    /// The same for messages of clients.
+    /// Adds to the bytes of incomplete messages, and closes the oldest if all of them are over the bound.
     pub(super) fn account_message_bytes(&mut self, more: usize) {
         let max_bytes = MAX_UNFINISHED_BYTES / self.peers.len().max(1);
         self.unfinished_bytes += more;
@@ -71,8 +70,8 @@ impl Reactor {
     }
 }
 
-/// Returns the slots that are to go where all together take more than `max_bytes` bytes: the oldest, so that three quarters are left; and
-/// how many bytes are left. Each entry is an age, a slot and its bytes.
+/// Returns the slots to close, oldest first, so that at most three quarters of `max_bytes` are left, and the bytes that are left.
+/// Returns no slots if all are within `max_bytes`. Each entry is an age, a slot and its bytes.
 fn oldest_above(mut all: Vec<(Tick, usize, usize)>, max_bytes: usize) -> (Vec<usize>, usize) {
     let mut left: usize = all.iter().map(|(.., bytes)| bytes).sum();
     let mut oldest = Vec::new();

@@ -1,4 +1,4 @@
-//! What a reactor sends to clients that missed a push: it tells [`CatchUp`] what happens, and sends what that says.
+//! A reactor's side of catch-up: reports events to [`CatchUp`], and sends the `SyncVault` frames that it asks for.
 //!
 //! [`CatchUp`]: crate::catch_up::CatchUp
 
@@ -18,11 +18,11 @@ use crate::connection::{CloseReason, ConnectionId, Tick};
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::Device;
 
-/// How long after its handshake a client is sent an answer that came before it: clients listen only then.
+/// How long after its handshake a client is sent a response that came before: clients handle pushes only then.
 const LOGIN_RESPONSE_DELAY: Duration = Duration::from_millis(500);
 
 impl Reactor {
-    /// Returns the connection in a slot and what tells it from others, or `None` if there is none.
+    /// Returns the connection in a slot and its id, or `None` if there is none.
     pub(super) fn open_connection(&self, slot: u32) -> Option<(ConnectionId, &Connection)> {
         match self.slots.get(slot as usize) {
             Some(Slot { state: State::Open(connection), generation, .. }) => {
@@ -32,7 +32,7 @@ impl Reactor {
         }
     }
 
-    /// Returns a connection, or `None` if it has gone.
+    /// Returns a connection, or `None` if it is closed.
     pub(super) fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         match self.slots.get_mut(id.slot as usize) {
             Some(Slot { state: State::Open(connection), generation, .. }) if *generation == id.generation => {
@@ -42,7 +42,7 @@ impl Reactor {
         }
     }
 
-    /// Notes a push, before it is written to anybody.
+    /// Records a push, before it is written to any connection.
     pub(super) fn record_push(&mut self, delivery: &Arc<Delivery>) {
         if let Audience::LoginRequest(request) = delivery.audience {
             self.login_responses.insert(request, delivery.clone(), self.now);
@@ -53,7 +53,7 @@ impl Reactor {
         }
     }
 
-    /// Looks up what a client missed that has just joined.
+    /// Looks up what a client missed whose handshake just succeeded.
     pub(super) fn check_missed(&mut self, slot: u32, claims: Option<&Claims>) {
         let Some((id, connection)) = self.open_connection(slot) else { return };
         match (connection.hub(), connection.id()) {
@@ -82,7 +82,7 @@ impl Reactor {
         same.filter_map(|(id, other)| self.catch_up.received(id, other.last_received())).max()
     }
 
-    /// Takes the answer to a lookup.
+    /// Takes the result of a lookup.
     pub(super) fn on_missed(&mut self, id: ConnectionId, missed: MissedResult) {
         let Some(target) = self.connection(id).and_then(|connection| connection.id()) else { return };
         match missed {
@@ -90,7 +90,7 @@ impl Reactor {
                 let pending_sync = self.catch_up.on_lookup_result(id, target, answer, self.now);
                 self.send_sync(id, pending_sync);
             }
-            // One that came meanwhile was for this client, too.
+            // A response that was pushed meanwhile was written to this client, too.
             MissedResult::LoginResponse(response) if self.login_responses.get(target, self.now).is_none() => {
                 let response = Arc::new(response);
                 self.login_responses.insert(target, response.clone(), self.now);
@@ -100,7 +100,7 @@ impl Reactor {
         }
     }
 
-    /// Tells all users to sync, after a while and evenly spread: which pushes the backplane lost is not known.
+    /// Schedules a sync for every user, after a delay and evenly spread: which pushes the backplane lost is not known.
     pub(super) fn sync_all(&mut self, after: Duration, over: Duration) {
         let open = self.slots.iter().filter_map(|(slot, _)| self.open_connection(slot as u32));
         let users: Vec<ConnectionId> = open
@@ -114,7 +114,7 @@ impl Reactor {
         }
     }
 
-    /// Has a client sent a sync, not before `earliest`.
+    /// Schedules a sync for a client, not before `earliest`.
     pub(super) fn schedule_sync(&mut self, id: ConnectionId, reason: SyncReason, earliest: Tick) {
         let pending_sync = self.catch_up.schedule_sync(id, reason, Timestamp::default(), self.now, earliest);
         self.send_sync(id, pending_sync);
@@ -131,7 +131,7 @@ impl Reactor {
         self.delayed_sends.add(due, id, DelayedSend::LoginResponse(response));
     }
 
-    /// Sends what is due.
+    /// Sends the delayed frames that are due.
     pub(super) fn run_delayed_sends(&mut self) {
         for (id, send) in self.delayed_sends.take_due(self.now) {
             let (now, write_limits) = (self.now, self.write_limits);
@@ -143,7 +143,7 @@ impl Reactor {
                 }
                 DelayedSend::LoginResponse(response) => {
                     let request = self.connection(id).and_then(|connection| connection.id());
-                    // A later one has reached it meanwhile.
+                    // A later response has reached the client meanwhile.
                     let is_current = request.is_some_and(|request| self.login_responses.is_current(request, response));
                     let connection = if is_current { self.connection(id) } else { None };
                     connection.and_then(|connection| connection.deliver(response, now, &write_limits))
@@ -158,10 +158,10 @@ impl Reactor {
         }
     }
 
-    /// Records what the device of a client has received whose connection ends.
+    /// Records what a client's device has received when its connection ends.
     pub(super) fn record_disconnect(&mut self, id: ConnectionId, connection: &Connection, close_reason: &CloseReason) {
         self.delayed_sends.remove(id);
-        // A Close was heard just now, whether it came in a message or in a frame of the WebSocket.
+        // A Close was received just now, in a SignalR message or in a WebSocket frame.
         let last_heard = if *close_reason == CloseReason::Client { self.now } else { connection.last_received() };
         let dropped = self.catch_up.on_leave(id, device(connection), last_heard, self.timestamp());
         self.shared.metrics.catch_up_dropped.inc_by(dropped as u64);
@@ -180,7 +180,7 @@ impl Reactor {
         self.shared.metrics.catch_up_dropped.inc_by(dropped as u64);
     }
 
-    /// Without a backplane: notes that every push up to now is written, unless one is still under way.
+    /// Without a backplane: notes that every push up to now is written, unless a fan-out is running.
     pub(super) fn advance_local_watermark(&mut self) {
         if self.shared.presence.is_none() && self.fan_outs.is_empty() {
             self.catch_up.on_all_written(self.timestamp());
@@ -192,7 +192,7 @@ impl Reactor {
     }
 }
 
-/// Returns the user and the device of a connection on the main hub that has joined.
+/// Returns the user and the device of a registered connection on the main hub.
 fn device(connection: &Connection) -> Option<(Uuid, Device)> {
     connection.registered_protocol()?;
     Some((connection.user()?, connection.device()?))

@@ -1,5 +1,5 @@
-//! A socket on its way out: what waits for it is written, then it is half-closed and read until the other side has closed
-//! too. A socket that is closed with unread bytes in it is reset, and the reset eats the last words.
+//! A lingering close: writes the queued bytes, half-closes the socket, and reads until the peer has closed too. Closing a
+//! socket with unread bytes resets it, and a reset discards bytes that the peer has not read.
 
 use std::io::{self, Read};
 
@@ -7,10 +7,10 @@ use super::outbox::Outbox;
 use super::socket::Socket;
 use crate::connection::Tick;
 
-/// How many buffers of a client that goes on sending are taken before it is cut off.
+/// How many buffers are read from a client that goes on sending before it is cut off.
 const MAX_DRAIN_READS: usize = 64;
 
-/// A socket that is written to no more than what waits.
+/// A socket that is being closed.
 pub(super) struct ClosingSocket {
     socket: Socket,
     outbox: Outbox,
@@ -19,22 +19,22 @@ pub(super) struct ClosingSocket {
 }
 
 impl ClosingSocket {
-    /// Says the last words, until so long.
+    /// Starts closing a socket: `outbox` holds its final bytes. Gives up at `deadline`.
     pub(super) fn new(socket: Socket, outbox: Outbox, deadline: Tick) -> ClosingSocket {
         ClosingSocket { socket, outbox, write_shut_down: false, deadline }
     }
 
-    /// When it is cut off.
+    /// Returns when the close is given up.
     pub(super) fn deadline(&self) -> Tick {
         self.deadline
     }
 
-    /// Says no more.
+    /// Makes the socket send a reset when it is dropped.
     pub(super) fn set_reset_on_close(&self) {
         self.socket.set_reset_on_close();
     }
 
-    /// Goes on as far as the socket allows; true once there is nothing left to do.
+    /// Writes and reads as far as the socket allows. Returns `true` once the close is done.
     pub(super) fn drive(&mut self, buffer: &mut [u8], now: Tick) -> bool {
         if self.outbox.flush(&mut self.socket, now).is_err() {
             return true;
@@ -45,7 +45,7 @@ impl ClosingSocket {
                 return true;
             }
         }
-        // What comes in counts no more, but it has to be taken.
+        // Discarded, but unread bytes would turn the close into a reset.
         for _ in 0..MAX_DRAIN_READS {
             match self.socket.read(buffer) {
                 Ok(0) => return self.outbox.is_empty(),

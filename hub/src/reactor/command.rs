@@ -1,4 +1,7 @@
-//! What reaches a reactor from other threads, and how it wakes up for it.
+//! The commands that other threads send to a reactor, and the queue that carries them.
+//!
+//! Senders are on any thread; the receiver belongs to the reactor's thread. The first command after
+//! [`CommandReceiver::rearm_wakeup`] wakes the reactor's poll: one wakeup serves every command up to the next rearm.
 
 use std::io;
 use std::sync::Arc;
@@ -20,76 +23,77 @@ use crate::limits::ConnectionPermit;
 use crate::transport::error_response::ErrorResponse;
 use crate::transport::plain_http::ReturnedConnection;
 
-/// The token of the events that only say that there is mail.
+/// The token of the events that signal queued commands.
 pub(super) const WAKER_TOKEN: Token = Token(usize::MAX);
 
-/// Something for a reactor to do.
+/// A command for a reactor.
 pub(super) enum ReactorCommand {
-    /// Write a push to those that it is for; and when Redis has published it, if it came from there and that is told.
+    /// Write a push to the connections of its audience. `published` is the time at which Redis published it, `None` if it
+    /// did not come from Redis or carries no time.
     Deliver { delivery: Arc<Delivery>, ack: Arc<DeliveryAck>, published: Option<Timestamp> },
-    /// Take a client over.
+    /// Add a connection whose client was accepted by another reactor.
     AddConnection(PendingConnection),
-    /// Take back a connection whose request was answered elsewhere.
+    /// Take back a connection whose HTTP request was answered by axum.
     Returned(ReturnedConnection),
-    /// Hear what became of a token.
+    /// The outcome of a token's verification.
     TokenVerified(VerifyResult),
-    /// Go on with other tokens: one waits for newer keys.
+    /// A token waits for newer keys: its verification slot is free for another token.
     TokenDeferred,
-    /// Answer the handshake of a connection whose pushes are subscribed to.
+    /// Answer the handshake of a connection: its channels are subscribed to.
     Subscribed(ConnectionId),
-    /// Take the answer to what a client missed.
+    /// The result of a missed-push lookup.
     MissedResult(ConnectionId, MissedResult),
-    /// Tell all users to sync, after a while and spread over another.
+    /// Send every user a `SyncVault`, after a delay and evenly spread over a duration.
     SyncAll { after: Duration, over: Duration },
-    /// Let go of all clients.
+    /// Close all connections, evenly spread over a duration.
     Drain(Duration),
-    /// End.
+    /// Close what is open and end the thread.
     Stop,
 }
 
-/// What a client missed.
+/// The result of a lookup of what a client missed.
 #[derive(Debug)]
 pub(super) enum MissedResult {
-    /// On the main hub: pushes, for which it is sent a sync.
+    /// On the main hub: the missed pushes, which a `SyncVault` covers.
     Pushes(LookupResult),
     /// On the anonymous hub: the answer to its login request.
     LoginResponse(Delivery),
 }
 
-/// A client that is let in, on its way to its reactor.
+/// An accepted connection on its way to the reactor that will own it.
 pub(super) struct PendingConnection {
     pub(super) socket: Socket,
-    /// What it sent behind its request.
+    /// Bytes that were read after the request's head.
     pub(super) read_ahead: Vec<u8>,
-    /// There may be more of that, of which no event will tell.
+    /// Whether the socket may hold more bytes that no event will announce.
     pub(super) maybe_readable: bool,
     pub(super) principal: Principal,
     pub(super) transport: Transport,
-    /// What it counts for, where there are limits.
+    /// Its share of the connection limits, `None` without limits.
     pub(super) permit: Option<Box<ConnectionPermit>>,
     pub(super) reply: AcceptReply,
 }
 
-/// How a client hears that it is let in, or why it is not.
+/// How a client is told that it was accepted, or why it was rejected.
 pub(super) enum AcceptReply {
-    /// By the answer to its upgrade, which is this one if it is let in.
+    /// By the response to its upgrade request; these are the bytes of the 101.
     Upgrade(Vec<u8>),
-    /// By its relay.
+    /// Through its relay: `None` if it was accepted.
     Relay(oneshot::Sender<Option<ErrorResponse>>),
 }
 
-/// What became of a token.
+/// The outcome of a token's verification.
 pub(super) struct VerifyResult {
-    /// The slot of the client that waits for it.
+    /// The slot of the request that waits for it.
     pub(super) slot: u32,
-    /// Which client of that slot it was.
+    /// Tells the request from earlier ones of that slot.
     pub(super) request_id: u64,
     pub(super) claims: Result<Arc<Claims>, Rejection>,
-    /// It waited for newer keys.
+    /// Whether it waited for newer keys.
     pub(super) deferred: bool,
 }
 
-/// The sending side of a mailbox.
+/// The sending side of a reactor's command queue.
 #[derive(Clone)]
 pub(super) struct CommandSender {
     commands: Sender<ReactorCommand>,
@@ -97,7 +101,7 @@ pub(super) struct CommandSender {
     wake_pending: Arc<AtomicBool>,
 }
 
-/// The receiving side.
+/// The receiving side of a reactor's command queue.
 pub(super) struct CommandReceiver {
     commands: Receiver<ReactorCommand>,
     wake_pending: Arc<AtomicBool>,
@@ -105,11 +109,11 @@ pub(super) struct CommandReceiver {
 
 impl std::fmt::Debug for CommandSender {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Mailbox")
+        formatter.write_str("CommandSender")
     }
 }
 
-/// Opens a mailbox together with the poll that it wakes.
+/// Creates a command queue and the poll that it wakes.
 pub(super) fn channel() -> io::Result<(CommandSender, CommandReceiver, Poll)> {
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKER_TOKEN)?);
@@ -120,9 +124,9 @@ pub(super) fn channel() -> io::Result<(CommandSender, CommandReceiver, Poll)> {
 }
 
 impl CommandSender {
-    /// Sends and wakes; a reactor that has ended hears nothing any more.
+    /// Queues a command and wakes the reactor. Dropped if the reactor has ended.
     pub(super) fn send(&self, command: ReactorCommand) {
-        // One wake-up serves all the mail that comes before the reactor looks.
+        // One wakeup serves every command that is queued before the reactor rearms it.
         if self.commands.send(command).is_ok() && !self.wake_pending.swap(true, Ordering::AcqRel) {
             // Fails only if the poll is gone.
             let _ = self.waker.wake();
@@ -131,14 +135,15 @@ impl CommandSender {
 }
 
 impl CommandReceiver {
-    /// The next letter, without waiting. Call [`CommandReceiver::rearm_wakeup`] first.
+    /// Returns the next command without blocking, or `None` if there is none. Call [`CommandReceiver::rearm_wakeup`] first.
     pub(super) fn try_recv(&self) -> Option<ReactorCommand> {
         self.commands.try_recv().ok()
     }
 
-    /// Mail that comes from now on wakes again.
+    /// Makes the next command wake the reactor again.
     pub(super) fn rearm_wakeup(&self) {
-        // A swap, not a store: it has to see every letter that was sent before the flag was found set.
+        // A swap, not a store: its acquire pairs with the release of the senders that found the flag set, so that their
+        // commands are visible to the `try_recv` calls that follow.
         self.wake_pending.swap(false, Ordering::AcqRel);
     }
 }

@@ -1,4 +1,4 @@
-//! A client: its socket, its session and what waits for it. Small, for there are many.
+//! A connection: a socket, its session and its write queue. Kept small, as there are many.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -16,23 +16,25 @@ use crate::notification::{ClientType, Device, Notification};
 use crate::protocol::{self, Protocol, RECEIVE_MESSAGE, ServerMessage};
 use crate::transport::websocket::{Frame, Outgoing, WebSocket};
 
-/// What a slow client may cost, in bytes and ticks.
+/// How much a slow client may cost.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WriteLimits {
+    /// The most bytes that may be queued for one connection.
     pub(super) max_queued_bytes: usize,
+    /// After how many ticks without progress the connection is closed.
     pub(super) write_timeout: u32,
 }
 
-/// Bytes of a client that are read before what answers them is written: the answers are at the most twelve times as long, which
-/// is less than what may wait.
+/// The most bytes that are read before the answers to them are written. Answers are at most twelve times as long, which fits
+/// into the write queue.
 const MAX_READ_BYTES: usize = 4 * 1024;
 
-/// An upgraded client.
+/// An upgraded connection.
 pub(super) struct Connection {
     pub(super) socket: Socket,
     websocket: WebSocket,
     outbox: Option<Box<Outbox>>,
-    /// Until the handshake is answered; then the registry knows what is needed of it.
+    /// `None` once the handshake is answered: the registry holds what is needed of them.
     claims: Option<Arc<Claims>>,
     memberships: Box<[Membership]>,
     hub: Hub,
@@ -40,39 +42,39 @@ pub(super) struct Connection {
     id: Option<Uuid>,
     device: Option<Device>,
     client_type: ClientType,
-    /// What it counts for, where there are limits.
+    /// Its share of the connection limits, released on drop.
     _permit: Option<Box<ConnectionPermit>>,
-    /// Registered, with the protocol of its handshake.
+    /// The protocol of its handshake, `None` before it is registered.
     registered_protocol: Option<Protocol>,
 }
 
-/// What became of something that was to be written.
+/// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WriteOutcome {
-    /// It is out.
+    /// All bytes are in the socket.
     Written,
-    /// The socket is full: it waits.
+    /// The socket is full: the frame is queued.
     Queued,
-    /// It waits in the place of others, which a `SyncVault` makes up for.
+    /// Queued frames were replaced by one `SyncVault`.
     Coalesced,
-    /// The client is too slow.
+    /// The write queue is over its limit.
     Overflow,
-    /// The socket is broken.
+    /// The socket failed.
     Closed,
 }
 
-/// What a turn of reading brought.
+/// The outcome of a read.
 pub(super) enum ReadOutcome {
-    /// All that was there.
+    /// The socket is empty.
     Drained,
-    /// A buffer full: there may be more.
+    /// The socket may hold more.
     More,
-    /// The end.
+    /// The session has ended.
     Closed(CloseReason),
 }
 
 impl Connection {
-    /// A client that has just been upgraded.
+    /// Creates the connection of a client that was just upgraded.
     pub(super) fn new(
         socket: Socket,
         principal: Principal,
@@ -131,22 +133,22 @@ impl Connection {
         self.device
     }
 
-    /// When bytes of the client's last came.
+    /// Returns when the last bytes of the client were received.
     pub(super) fn last_received(&self) -> Tick {
         self.websocket.session.last_received()
     }
 
-    /// The protocol with which it was registered, also after its session has ended.
+    /// Returns the protocol with which it was registered, also after its session has ended. `None` if it was not.
     pub(super) fn registered_protocol(&self) -> Option<Protocol> {
         self.registered_protocol
     }
 
-    /// What its token said; only until the client is registered.
+    /// Returns the claims of its token, `None` once it is registered.
     pub(super) fn claims(&self) -> Option<Arc<Claims>> {
         self.claims.clone()
     }
 
-    /// Registers the client, so that from now on it is written to.
+    /// Registers the connection: from now on pushes are written to it.
     pub(super) fn register(&mut self, slot: u32, protocol: Protocol, registry: &mut Registry) {
         let claims = self.claims.take();
         let organizations = claims.as_ref().map_or(&[][..], |claims| &claims.organizations);
@@ -154,22 +156,22 @@ impl Connection {
         self.registered_protocol = Some(protocol);
     }
 
-    /// The reverse of [`Connection::join`]; `on_moved` as in [`Registry::leave`].
+    /// Reverses [`Connection::register`]. See [`Registry::deregister`] for `on_moved`.
     pub(super) fn deregister(&self, slot: u32, registry: &mut Registry, on_moved: impl FnMut(u32, usize, Membership)) {
         registry.deregister(slot, self.hub, self.id, &self.memberships, on_moved);
     }
 
-    /// The organisations that it is registered under.
+    /// Returns the organizations that it is registered under.
     pub(super) fn organizations(&self, registry: &Registry) -> Box<[Uuid]> {
         registry.organizations(&self.memberships)
     }
 
-    /// Notes where a membership is now.
+    /// Updates one of its memberships, whose place in the registry has changed.
     pub(super) fn update_membership(&mut self, number: usize, membership: Membership) {
         self.memberships[number] = membership;
     }
 
-    /// Reads once from the socket. `closed`: the other side may have hung up behind what it sent.
+    /// Reads once from the socket. `closed` tells that the peer may have closed it behind what it sent.
     pub(super) fn read(
         &mut self,
         buffer: &mut [u8],
@@ -179,7 +181,7 @@ impl Connection {
         outgoing: &mut Outgoing,
     ) -> ReadOutcome {
         if self.is_waiting() {
-            // What it says has time until it has taken what it was told: else its own answers would make it too slow.
+            // Not read while frames are queued: a client could overflow its queue with the answers to its own messages.
             return ReadOutcome::Drained;
         }
         let room = buffer.len().min(MAX_READ_BYTES);
@@ -200,7 +202,7 @@ impl Connection {
         }
     }
 
-    /// Takes bytes that came with the upgrade request.
+    /// Takes bytes that were read together with the upgrade request.
     pub(super) fn feed(
         &mut self,
         read_ahead: &mut [u8],
@@ -211,7 +213,7 @@ impl Connection {
         self.websocket.receive(read_ahead, now, &session_config.for_hub(self.hub), outgoing)
     }
 
-    /// Writes a push; nothing for a client that is not connected yet or any more, or whose protocol the push lacks.
+    /// Writes a push. Returns `None` if the client has no handshake or has ended, or the push has no frame in its protocol.
     pub(super) fn deliver(
         &mut self,
         delivery: &Delivery,
@@ -222,13 +224,13 @@ impl Connection {
         Some(self.write_shared(protocol, delivery.frame(protocol)?, delivery.coalescible, now, write_limits))
     }
 
-    /// Writes a `SyncVault`, to make up for what was missed; nothing for a client that is not a connected user.
+    /// Writes a `SyncVault`. Returns `None` for a client that is not a connected user.
     pub(super) fn write_sync(&mut self, now: Tick, write_limits: &WriteLimits) -> Option<WriteOutcome> {
         let (user, protocol) = (self.user()?, self.protocol()?);
         Some(self.write_shared(protocol, &sync(user, protocol), true, now, write_limits))
     }
 
-    /// Writes a frame that is shared with other clients, or has it wait.
+    /// Writes a frame that is shared with other connections, or queues it.
     pub(super) fn write_shared(
         &mut self,
         protocol: Protocol,
@@ -250,7 +252,7 @@ impl Connection {
         }
     }
 
-    /// Has a frame wait, `written` bytes of which are out. Apart from [`Self::offer`], which is as short as it can be.
+    /// Queues a frame of which `written` bytes are written. Apart from [`Self::write_shared`], whose fast path stays short.
     #[cold]
     fn enqueue(
         &mut self,
@@ -274,7 +276,7 @@ impl Connection {
         }
     }
 
-    /// Writes bytes that are this client's alone, or has them wait.
+    /// Writes bytes for this connection alone, or queues them.
     pub(super) fn write_owned(&mut self, bytes: &[u8], now: Tick, write_limits: &WriteLimits) -> WriteOutcome {
         self.websocket.session.sent(now);
         let mut rest = bytes;
@@ -290,29 +292,29 @@ impl Connection {
         if outbox.cost() <= write_limits.max_queued_bytes { WriteOutcome::Queued } else { WriteOutcome::Overflow }
     }
 
-    /// Has bytes that are this client's alone wait until [`Connection::flush`], and with them all that comes behind.
+    /// Queues bytes for this connection alone until [`Connection::flush`], and with them all that follows.
     pub(super) fn write_deferred(&mut self, bytes: &[u8], now: Tick) -> WriteOutcome {
         self.websocket.session.sent(now);
         self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now))).push_owned(bytes);
         WriteOutcome::Written
     }
 
-    /// Returns how many frames wait for it that no `SyncVault` makes up for.
+    /// Returns how many queued frames no `SyncVault` covers.
     pub(super) fn uncovered(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.uncovered())
     }
 
-    /// Returns since when it owes the rest of a message, and how many bytes of that are kept. `None` between two messages.
+    /// Returns since when a message is incomplete, and how many bytes of it are held. `None` between two messages.
     pub(super) fn unfinished(&self) -> Option<(Tick, usize)> {
         self.websocket.unfinished()
     }
 
-    /// Whether something waits for it.
+    /// Returns whether frames are queued.
     pub(super) fn is_waiting(&self) -> bool {
         self.outbox.is_some()
     }
 
-    /// Writes what waits, now that the socket takes bytes again.
+    /// Writes queued frames.
     pub(super) fn flush(&mut self, now: Tick) -> WriteOutcome {
         let Some(outbox) = &mut self.outbox else { return WriteOutcome::Written };
         match outbox.flush(&mut self.socket, now) {
@@ -325,16 +327,16 @@ impl Connection {
         }
     }
 
-    /// When to look at it again.
+    /// Returns when [`Connection::on_timeout`] is due, `None` if nothing is.
     pub(super) fn next_timeout(&self, session_config: &SessionConfig, write_limits: &WriteLimits) -> Option<Tick> {
         match &self.outbox {
-            // Nobody listens to it, so its silence is none; and a ping says no more than the frames that wait.
+            // It is not read while frames are queued, so the receive timeout does not apply; queued frames make a ping redundant.
             Some(outbox) => Some(outbox.last_progress().after(write_limits.write_timeout)),
             None => self.websocket.next_timeout(session_config),
         }
     }
 
-    /// Looks at the clock.
+    /// Returns what a timeout that has passed asks for, `None` if none has.
     pub(super) fn on_timeout(
         &mut self,
         now: Tick,
@@ -348,7 +350,7 @@ impl Connection {
         }
     }
 
-    /// Writes a ping, which never waits: what a full socket holds says as much.
+    /// Writes a ping. It is dropped if the socket is full, as what the socket holds serves the same purpose.
     pub(super) fn ping(&mut self, frame: &Frame, now: Tick) -> WriteOutcome {
         self.websocket.session.sent(now);
         match self.socket.try_write(frame.bytes()) {
@@ -362,18 +364,18 @@ impl Connection {
         }
     }
 
-    /// Ends the session from this side.
+    /// Closes the session from this side.
     pub(super) fn close(&mut self, close_reason: CloseReason, outgoing: &mut Outgoing) -> CloseReason {
         self.websocket.close(close_reason, outgoing)
     }
 
-    /// Takes it apart: the socket, and what is still to be written.
+    /// Returns the socket and the frames that are still queued.
     pub(super) fn into_parts(self, now: Tick) -> (Socket, Outbox) {
         (self.socket, self.outbox.map_or_else(|| Outbox::new(now), |outbox| *outbox))
     }
 }
 
-/// The frame that makes up for collapsed ones.
+/// Returns the `SyncVault` frame that replaces coalesced frames.
 fn sync(user: Uuid, protocol: Protocol) -> Frame {
     let notification = Notification::sync_vault(user);
     let message = ServerMessage::Push { target: RECEIVE_MESSAGE, notification: &notification };

@@ -1,4 +1,4 @@
-//! What a reactor does with its clients: adopts them, hears them, writes to them, lets go of them.
+//! The lifecycle of a reactor's connections: adds them, reads from them, writes to them, closes them.
 
 use std::collections::hash_map::Entry;
 use std::time::Duration;
@@ -16,21 +16,21 @@ use crate::protocol::Protocol;
 use crate::transport::error_response::ErrorResponse;
 use crate::transport::websocket::Outgoing;
 
-/// How long a client has to answer a Close.
+/// How long a client may take to answer a Close.
 const CLOSE_LINGER: Duration = Duration::from_secs(5);
 
-/// How often one socket is read before the others have their turn.
+/// How often one socket is read per turn.
 const READS_PER_TURN: usize = 4;
 
 impl Reactor {
-    /// Takes over a client from the reactor that accepted it.
+    /// Adds a connection that another reactor accepted.
     pub(super) fn on_add_connection(&mut self, mut pending: PendingConnection) {
         if let Some(slot) = self.insert_socket(&mut pending.socket) {
             self.add_connection(slot, pending);
         }
     }
 
-    /// Answers the upgrade of a client, whose slot is empty until now.
+    /// Adds a connection in a vacant slot and answers its upgrade request.
     pub(super) fn add_connection(&mut self, slot: u32, pending: PendingConnection) {
         let PendingConnection { socket, mut read_ahead, maybe_readable, principal, transport, permit, reply } = pending;
         let error_response = self.check_admission(&principal);
@@ -46,7 +46,7 @@ impl Reactor {
             }
             (AcceptReply::Relay(reply), error_response) => {
                 let refused = error_response.is_some();
-                // A relay that is gone has hung up: its socket says so, too.
+                // If the relay is gone, its end of the socket pair is closed as well.
                 let _ = reply.send(error_response);
                 if refused {
                     self.slots.remove(slot as usize);
@@ -68,7 +68,7 @@ impl Reactor {
         }
     }
 
-    /// What speaks against a client on its own reactor.
+    /// Checks the drain and the limit per user. Returns the error response, or `None` if the client is accepted.
     fn check_admission(&mut self, principal: &Principal) -> Option<ErrorResponse> {
         let most = self.shared.config.limits.per_user;
         let (outcome, error_response) = if self.is_draining() {
@@ -86,7 +86,7 @@ impl Reactor {
         Some(error_response)
     }
 
-    /// Counts a client of a user in, unless there are so many.
+    /// Counts a connection of a user. Returns `false` if the user has `most` already.
     fn acquire_user_slot(&mut self, user: Uuid, most: usize) -> bool {
         let count = self.users.entry(user).or_default();
         let room = *count < most;
@@ -94,7 +94,7 @@ impl Reactor {
         room
     }
 
-    /// Counts a client of a user out.
+    /// Uncounts a connection of a user.
     fn release_user_slot(&mut self, user: Uuid) {
         if let Entry::Occupied(mut count) = self.users.entry(user) {
             *count.get_mut() -= 1;
@@ -104,7 +104,7 @@ impl Reactor {
         }
     }
 
-    /// Reads what a client has sent. `closed`: it may have hung up behind that.
+    /// Reads from a connection. `closed` tells that the peer may have closed it behind what it sent.
     pub(super) fn read_ready(&mut self, slot: u32, closed: bool) {
         for _ in 0..READS_PER_TURN {
             let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
@@ -130,7 +130,7 @@ impl Reactor {
         self.queue_reread(slot, closed);
     }
 
-    /// Carries out what a session asks for.
+    /// Applies what a session produced: registration, bytes, a close, a changed timeout.
     fn apply_session_output(&mut self, slot: u32, outgoing: Outgoing, close_reason: Option<CloseReason>) {
         if let Some(protocol) = outgoing.accepted_protocol {
             self.on_handshake_complete(slot, protocol);
@@ -153,7 +153,7 @@ impl Reactor {
         self.scratch = outgoing.bytes;
     }
 
-    /// A handshake was good: the client joins its groups before it hears so.
+    /// Registers a client whose handshake succeeded, before the handshake response is written.
     fn on_handshake_complete(&mut self, slot: u32, protocol: Protocol) {
         if let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) {
             let claims = connection.claims();
@@ -168,7 +168,7 @@ impl Reactor {
         }
     }
 
-    /// A socket takes bytes again.
+    /// Writes queued frames to a socket that is writable again.
     pub(super) fn flush(&mut self, slot: u32) {
         let Some(Slot { state: State::Open(connection), generation, .. }) = self.slots.get_mut(slot as usize) else {
             return;
@@ -181,16 +181,16 @@ impl Reactor {
             WriteOutcome::Closed => self.finish_close(slot, CloseReason::Reset, &[]),
             WriteOutcome::Written => {
                 self.catch_up.on_drained(id, self.now);
-                // Until now it was looked at by how long it takes nothing; now pings are due again.
+                // While frames were queued only the write timeout ran; now pings are due again.
                 self.reschedule(slot);
-                // What it has said meanwhile was announced then, perhaps with its end.
+                // Events for what the client sent meanwhile came then, perhaps with its close.
                 self.read_ready(slot, true);
             }
             _ => {}
         }
     }
 
-    /// A client's time has come.
+    /// Runs the timeout of a connection, if it is due.
     pub(super) fn on_timer(&mut self, slot: u32) {
         let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) else { return };
         let sent = match connection.on_timeout(self.now, &self.session_config, &self.write_limits) {
@@ -204,7 +204,7 @@ impl Reactor {
         self.handle_write_outcome(slot, sent);
     }
 
-    /// Brings the next look at a client forward, if something is due earlier than was arranged.
+    /// Schedules the next timeout of a connection, if it is earlier than the scheduled one.
     pub(super) fn reschedule(&mut self, slot: u32) {
         if let Some(Slot { state: State::Open(connection), .. }) = self.slots.get(slot as usize)
             && let Some(due) = connection.next_timeout(&self.session_config, &self.write_limits)
@@ -213,7 +213,7 @@ impl Reactor {
         }
     }
 
-    /// Ends a client from this side, and tells it why.
+    /// Closes a connection from this side, with a Close message where the client can still read one.
     pub(super) fn close(&mut self, slot: u32, close_reason: CloseReason) {
         if let Some(Slot { state: State::Open(connection), .. }) = self.slots.get_mut(slot as usize) {
             let mut outgoing = Outgoing::with_buffer(&mut self.scratch);
@@ -222,7 +222,7 @@ impl Reactor {
         }
     }
 
-    /// Sees to what became of something written.
+    /// Handles the outcome of a write: counts it, reschedules, or closes the connection.
     pub(super) fn handle_write_outcome(&mut self, slot: u32, sent: WriteOutcome) {
         let slow = |action| self.shared.metrics.slow_consumers.inc(action);
         match sent {
@@ -230,7 +230,7 @@ impl Reactor {
             WriteOutcome::Queued => {
                 let Some((id, _)) = self.open_connection(slot) else { return };
                 self.catch_up.on_backlog(id, self.now);
-                // One that waits for the backplane is not slow.
+                // A client that waits for the backplane is not slow.
                 if !self.subscribe_barrier.is_blocked(id) {
                     slow("queued");
                     self.reschedule(slot);
@@ -242,7 +242,7 @@ impl Reactor {
         }
     }
 
-    /// Ends a client, which gets `last` where it can still be told.
+    /// Removes a connection from the registry and the counts, and closes its socket after `last` is written.
     fn finish_close(&mut self, slot: u32, close_reason: CloseReason, last: &[u8]) {
         let Some(entry) = self.slots.get_mut(slot as usize) else { return };
         let State::Open(connection) = entry.take_state() else { return };
@@ -279,7 +279,7 @@ impl Reactor {
                     tracing::warn!(id = ?connection.id(), lost, "slow client reset; notifications that no sync covers are lost");
                 }
             }
-            // A full or broken socket takes no last words.
+            // A full or broken socket takes no final bytes.
             connection.socket.set_reset_on_close();
             self.slots.remove(slot as usize);
             return;

@@ -1,4 +1,4 @@
-//! How a reactor writes pushes to its clients: to a few at once, to many a part a turn, so that a push to one user does not wait
+//! Writes pushes to connections: to a few at once, to many in chunks of one per turn, so that a push to one user does not wait
 //! behind one to thousands.
 
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use crate::connection::{ConnectionId, Tick};
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::ClientType;
 
-/// Writes one delivery to clients, one after the other.
+/// Writes one delivery to connections, one after the other.
 struct Writer<'a> {
     delivery: &'a Delivery,
     wanted: ClientType,
     slots: &'a mut Slab<Slot>,
     now: Tick,
     write_limits: WriteLimits,
-    /// How many it was written to.
+    /// How many connections it was written to.
     written: usize,
-    /// Clients to which it could not just be written.
+    /// Outcomes other than [`WriteOutcome::Written`], to handle afterwards.
     deferred_outcomes: Vec<(u32, WriteOutcome)>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Writer<'a> {
 }
 
 impl Reactor {
-    /// Writes a push to those of this reactor's clients that it is for, or begins to.
+    /// Writes a push to this reactor's connections of its audience, or queues a fan-out.
     pub(super) fn deliver(&mut self, delivery: &Arc<Delivery>, ack: Arc<DeliveryAck>) {
         self.record_push(delivery);
         let is_to_many = match delivery.audience {
@@ -80,7 +80,7 @@ impl Reactor {
         self.observe_latency(delivery);
     }
 
-    /// Writes the next part of what is under way.
+    /// Writes the next chunk of the fan-out queue.
     pub(super) fn run_fan_out_chunk(&mut self) {
         let members = |audience| members(audience, &self.registry, &self.slots);
         let Some(Chunk { delivery, ack, connections, last }) = self.fan_outs.next_chunk(members) else { return };
@@ -97,7 +97,7 @@ impl Reactor {
         }
     }
 
-    /// Sends the application's Heartbeat to everybody on the main hub; clients count it as a sign of life.
+    /// Sends the application's Heartbeat to all connections of the main hub, if it is due.
     pub(super) fn send_heartbeats(&mut self) {
         if self.now < self.next_heartbeat {
             return;
@@ -106,7 +106,7 @@ impl Reactor {
         self.fan_outs.push(self.heartbeat.clone(), None);
     }
 
-    /// Sees to what became of what was written, and counts it for who waits.
+    /// Handles the outcomes of a delivery, and adds the reached connections to its ack.
     fn record_outcomes(
         &mut self,
         ack: Option<&DeliveryAck>,
@@ -129,7 +129,7 @@ impl Reactor {
     }
 }
 
-/// Returns the connections of an audience of many.
+/// Returns the connections of an audience that needs a fan-out.
 fn members(audience: Audience, registry: &Registry, slots: &Slab<Slot>) -> Vec<ConnectionId> {
     let id = |slot: u32| Some(ConnectionId { slot, generation: slots.get(slot as usize)?.generation });
     let of_hub = |hub: Hub| {

@@ -1,8 +1,8 @@
-//! In which order and when clients are let go of. Pure.
+//! The schedule of a drain: which connections to close, and when. No I/O.
 
 use std::time::Duration;
 
-/// A drain under way: the slots that are left, in random order.
+/// The slots that are still to be closed, in random order.
 #[derive(Debug)]
 pub(super) struct DrainSchedule {
     left: Vec<u32>,
@@ -11,7 +11,7 @@ pub(super) struct DrainSchedule {
 }
 
 impl DrainSchedule {
-    /// Plans to let go of these slots, evenly over a duration.
+    /// Schedules the close of these slots, evenly over a duration.
     pub(super) fn new(mut slots: Vec<u32>, duration: Duration, mut random: impl FnMut() -> u64) -> DrainSchedule {
         // Random order, so that users of several devices do not lose them all at once.
         for last in (1..slots.len()).rev() {
@@ -20,14 +20,14 @@ impl DrainSchedule {
         DrainSchedule { total: slots.len(), left: slots, duration }
     }
 
-    /// The slots whose time has come `elapsed` after the beginning.
+    /// Takes the slots that are due `elapsed` after the beginning.
     pub(super) fn take_due(&mut self, elapsed: Duration) -> Vec<u32> {
         let share = if elapsed >= self.duration { 1.0 } else { elapsed.as_secs_f64() / self.duration.as_secs_f64() };
         let gone = (self.total as f64 * share).ceil() as usize;
         self.left.split_off(self.total.saturating_sub(gone).min(self.left.len()))
     }
 
-    /// Whether everybody has been let go of.
+    /// Returns whether no slot is left.
     pub(super) fn is_empty(&self) -> bool {
         self.left.is_empty()
     }

@@ -1,4 +1,5 @@
-//! One reactor's loop: events, mail and time in, calls to `front` (requests) and `clients` (connections) out.
+//! One reactor's loop. A turn handles socket events, commands and timers, and calls `inbound` (requests) and `connections`.
+//! Runs on the reactor's thread, which alone touches its state.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,67 +34,67 @@ use crate::delivery::Delivery;
 use crate::protocol::Protocol;
 use crate::transport::websocket::Frame;
 
-/// The longest wait: the loop shows that it is alive.
+/// The longest wait of the poll, so that the status is published at least as often.
 const MAX_POLL_WAIT: Duration = Duration::from_secs(1);
 
-/// How often a drain goes on.
+/// How often a drain closes connections.
 const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long the answer to a login request waits for its client (`decisions.md` 5).
+/// How long the response to a login request is kept for its client.
 const LOGIN_RESPONSE_TTL: Duration = Duration::from_secs(120);
 
-/// How long a turn reads mail.
+/// How long a turn runs commands.
 const COMMAND_BUDGET: Duration = Duration::from_millis(5);
 
-/// Bytes read at once, for whatever socket.
+/// The size of the read buffer, which all sockets share.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
-/// One thread's share of the connections.
+/// One thread with its share of the connections.
 pub(super) struct Reactor {
     pub(super) number: usize,
     pub(super) shared: Arc<Shared>,
-    /// Of all reactors.
+    /// The status of every reactor, by number.
     statuses: Vec<Arc<Status>>,
-    /// Of all reactors, this one included.
+    /// The command queues of every reactor, by number, this one included.
     pub(super) peers: Vec<CommandSender>,
     commands: CommandReceiver,
     pub(super) poll: Poll,
     pub(super) slots: Slab<Slot>,
-    /// Of the next socket.
+    /// The generation of the latest socket.
     generation: u32,
     pub(super) registry: Registry,
-    /// How many of the slots are clients.
+    /// How many of the slots are open connections.
     pub(super) connections: usize,
-    /// How many clients each user has, where there is a limit.
+    /// How many connections each user has. Empty without a limit per user.
     pub(super) users: HashMap<Uuid, usize>,
     timers: TimerWheel,
     pub(super) clock: Clock,
     pub(super) now: Tick,
     pub(super) session_config: SessionConfig,
     pub(super) write_limits: WriteLimits,
-    /// Bytes of messages that are not whole, at the most.
+    /// Upper bound of the bytes of incomplete messages.
     pub(super) unfinished_bytes: usize,
-    /// Slots whose sockets may have more to read: events come only once.
+    /// Slots whose sockets may hold more bytes: events are edge-triggered.
     reread: Vec<u32>,
-    /// There may be more mail than a turn has time for.
+    /// Whether commands were left when the budget of the last turn was spent.
     commands_pending: bool,
     pub(super) buffer: Vec<u8>,
-    /// For what is said next.
+    /// A buffer for the next bytes to write, reused.
     pub(super) scratch: Vec<u8>,
-    /// On the first reactor: the public port.
+    /// The public port, on the first reactor only.
     pub(super) inbound: Option<Inbound>,
     pub(super) delayed_sends: DelayedSends,
-    /// With a backplane: connections whose handshake is not answered yet.
+    /// Connections whose handshake response waits for the backplane.
     pub(super) subscribe_barrier: SubscribeBarrier,
     pub(super) login_responses: LoginResponses,
     pub(super) catch_up: CatchUp,
-    /// What shows clients that the hub is alive, by protocol.
+    /// The ping frames, by protocol.
     pub(super) pings: [Frame; 2],
-    /// Pushes to many, under way.
+    /// Pushes to many connections that are being written.
     pub(super) fan_outs: FanOutQueue,
     pub(super) heartbeat: Arc<Delivery>,
     pub(super) next_heartbeat: Tick,
-    /// Since when, and how far: set once, it stays.
+    /// When the drain began, and what is left of it. `None` before.
     drain: Option<(Instant, DrainSchedule)>,
 }
 
@@ -155,7 +156,7 @@ impl Reactor {
         }
     }
 
-    /// Works until it is told to stop.
+    /// Runs until a [`ReactorCommand::Stop`].
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         loop {
@@ -178,7 +179,7 @@ impl Reactor {
                     Token(slot) => self.event(slot as u32, event),
                 }
             }
-            // What is in the mail now is read before anybody is said to have heard it.
+            // Read before the commands: everything up to this watermark is in the queue, and written once the queue is empty.
             let watermark = self.shared.presence.as_ref().map(PresenceSender::watermark);
             if self.run_commands() {
                 return;
@@ -199,7 +200,7 @@ impl Reactor {
         }
     }
 
-    /// Does what others ask for, as long as the turn has time for it; true if the reactor is to stop.
+    /// Runs queued commands within the budget of a turn. Returns `true` if the reactor is to stop.
     fn run_commands(&mut self) -> bool {
         self.commands.rearm_wakeup();
         let mut since = None;
@@ -222,7 +223,7 @@ impl Reactor {
                     return true;
                 }
             }
-            // However much comes, sockets, clients at the door and timers have their turn.
+            // Sockets, the listener and timers must not starve.
             self.commands_pending = since.elapsed() > COMMAND_BUDGET;
             if self.commands_pending {
                 return false;
@@ -232,7 +233,7 @@ impl Reactor {
         false
     }
 
-    /// Reads on from a socket in the next turn. `closed`: its end is near.
+    /// Reads from a socket again in the next turn. `closed` tells that the peer has closed it.
     pub(super) fn queue_reread(&mut self, slot: u32, closed: bool) {
         let Some(entry) = self.slots.get_mut(slot as usize) else { return };
         match &mut entry.reread {
@@ -244,7 +245,7 @@ impl Reactor {
         }
     }
 
-    /// How long the loop may wait for an event.
+    /// Returns how long the poll may wait for an event.
     fn poll_timeout(&self) -> Duration {
         if self.commands_pending || !self.reread.is_empty() || !self.fan_outs.is_empty() {
             return Duration::ZERO;
@@ -267,7 +268,7 @@ impl Reactor {
         }
     }
 
-    /// A socket has something to read; `closed`: its end is near.
+    /// Handles a readable socket. `closed` tells that the peer has closed it.
     fn readable(&mut self, slot: u32, closed: bool) {
         // An event may be for a socket that an earlier event of this turn has ended.
         match self.slots.get_mut(slot as usize).map(|slot| &mut slot.state) {
@@ -286,7 +287,7 @@ impl Reactor {
         }
     }
 
-    /// Watches a socket and keeps a slot for it; nothing if the system refuses.
+    /// Registers a socket with the poll and reserves a slot for it. Returns `None` if the system refuses.
     pub(super) fn insert_socket(&mut self, socket: &mut Socket) -> Option<u32> {
         let entry = self.slots.vacant_entry();
         let slot = entry.key();
@@ -300,12 +301,12 @@ impl Reactor {
         Some(slot as u32)
     }
 
-    /// Looks at a slot again when a tick begins, or earlier.
+    /// Schedules a timer of a slot. It may fire early, never late.
     pub(super) fn schedule(&mut self, slot: u32, due: Tick) {
         self.timers.schedule(slot, due);
     }
 
-    /// Has a socket say its last words, and gives it so long for them.
+    /// Starts the lingering close of a socket, which is given up after `lingers`.
     pub(super) fn start_closing(&mut self, slot: u32, socket: Socket, outbox: Outbox, lingers: Duration) {
         if let Some(entry) = self.slots.get_mut(slot as usize) {
             let deadline = self.now.after(Tick::ticks_in(lingers));
@@ -323,7 +324,7 @@ impl Reactor {
         }
     }
 
-    /// Looks at every slot whose time may have come.
+    /// Runs every timer that may be due.
     fn run_timers(&mut self) {
         while let Some(slots) = self.timers.pop_expired(self.now) {
             for slot in slots {
@@ -365,7 +366,7 @@ impl Reactor {
         }
     }
 
-    /// Nobody is waited for any more.
+    /// Resets all sockets, without waiting for any.
     fn close_all(&mut self) {
         let open: Vec<u32> = self.slots.iter().map(|(slot, _)| slot as u32).collect();
         for slot in open {
@@ -377,7 +378,7 @@ impl Reactor {
         }
     }
 
-    /// Publishes what others see of this reactor.
+    /// Publishes the status of this reactor for other threads.
     fn publish_status(&self) {
         let status = &self.statuses[self.number];
         status.last_turn_ms.store(u64::from(self.now.0) * Tick::LENGTH.as_millis() as u64, Ordering::Relaxed);
@@ -387,12 +388,12 @@ impl Reactor {
         status.drained.store(drained, Ordering::Relaxed);
     }
 
-    /// How many sockets the other reactors hold.
+    /// Returns how many sockets the other reactors hold.
     pub(super) fn peer_sockets(&self) -> usize {
         self.peer_statuses().map(|status| status.sockets.load(Ordering::Relaxed)).sum()
     }
 
-    /// How many of those are clients.
+    /// Returns how many open connections the other reactors hold.
     pub(super) fn peer_connections(&self) -> usize {
         self.peer_statuses().map(|status| status.connections.load(Ordering::Relaxed)).sum()
     }
@@ -402,7 +403,7 @@ impl Reactor {
     }
 }
 
-/// Returns where it is remembered what clients missed, or `None` if they are not caught up.
+/// Returns the records for catch-up, or `None` if catch-up is disabled.
 fn records(shared: &Shared) -> Option<Box<dyn Records>> {
     let config = &shared.config;
     if !config.catch_up.enabled {

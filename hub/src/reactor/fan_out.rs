@@ -1,4 +1,4 @@
-//! Pushes to many connections that are under way: each is written a part a turn, in the order in which they came. No I/O.
+//! Pushes to many connections, written in chunks of one per turn, in order. No I/O.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,47 +7,47 @@ use super::DeliveryAck;
 use crate::connection::ConnectionId;
 use crate::delivery::{Audience, Delivery};
 
-/// How many connections are written to before everything else has its turn.
+/// The most connections that are written to per turn.
 pub(super) const FAN_OUT_CHUNK: usize = 256;
 
-/// A push under way.
+/// A push that is being written.
 struct FanOutJob {
     delivery: Arc<Delivery>,
-    /// `None` for what no sender waits for.
+    /// `None` if no sender waits for it.
     ack: Option<Arc<DeliveryAck>>,
 }
 
-/// All that are under way. Only the first has a list of its connections, so that many pushes to many take no more room than
-/// their frames.
+/// The queue of fan-outs. Only the first has a list of its connections, so that many pushes take no more memory than their
+/// frames.
 #[derive(Default)]
 pub(super) struct FanOutQueue {
     queue: VecDeque<FanOutJob>,
-    /// The connections that the first one is still to be written to, the next one last; `None` before it has begun.
+    /// The connections that the first push is still to be written to, the next one last. `None` before it has begun.
     left: Option<Vec<ConnectionId>>,
 }
 
-/// What is to be written next.
+/// The next connections to write to.
 pub(super) struct Chunk {
     pub(super) delivery: Arc<Delivery>,
     pub(super) ack: Option<Arc<DeliveryAck>>,
-    /// Some may have gone since the push began.
+    /// Some may have closed since the push began.
     pub(super) connections: Vec<ConnectionId>,
-    /// There is nothing left of the push behind this.
+    /// Whether this is the last chunk of its push.
     pub(super) last: bool,
 }
 
 impl FanOutQueue {
-    /// Returns whether nothing is under way.
+    /// Returns whether no push is being written.
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }
 
-    /// Adds a push behind those that are under way.
+    /// Adds a push to the end of the queue.
     pub(super) fn push(&mut self, delivery: Arc<Delivery>, ack: Option<Arc<DeliveryAck>>) {
         self.queue.push_back(FanOutJob { delivery, ack });
     }
 
-    /// Takes the next part. `members` tells the connections of an audience when a push to it begins.
+    /// Takes the next chunk. `members` returns the connections of an audience; it is called when a push begins.
     pub(super) fn next_chunk(&mut self, members: impl FnOnce(Audience) -> Vec<ConnectionId>) -> Option<Chunk> {
         let first = self.queue.front()?;
         let left = self.left.get_or_insert_with(|| members(first.delivery.audience));

@@ -1,4 +1,5 @@
-//! What the first reactor does with requests on the public port, up to the client's adoption (`front-door.md`).
+//! The public port: accepts sockets, reads request heads, verifies tokens, and hands each client to the reactor that owns its
+//! user. Runs on the first reactor's thread.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,23 +25,23 @@ use crate::transport::plain_http::{HandedOffConnection, HttpHandoff, ReturnedCon
 use crate::transport::request_head::PlainRequest;
 use crate::transport::request_kind::{self, RequestKind, Upgrade};
 
-/// The public port and what goes with it.
+/// The state of the public port.
 pub(super) struct Inbound {
     pub(super) acceptor: Acceptor,
     http: HttpHandoff,
     verification: Verification,
-    /// How many tokens are being verified; requests above the limit wait.
+    /// How many tokens are being verified. Requests above the limit wait in `pending_tokens`.
     verifying: usize,
     pending_tokens: VecDeque<(u32, u64)>,
-    /// Bytes of heads that are not whole, at the most.
+    /// Upper bound of the bytes of incomplete heads.
     pub(super) head_bytes: usize,
     last_request_id: u64,
-    /// For PROXY headers that are refused.
+    /// Limits log lines about rejected PROXY headers.
     proxy_header_log: LogLimiter,
 }
 
 impl Reactor {
-    /// Makes this the reactor that accepts.
+    /// Makes this the reactor that accepts connections.
     pub(super) fn open_public_port(
         &mut self,
         listener: std::net::TcpListener,
@@ -62,13 +63,13 @@ impl Reactor {
         Ok(())
     }
 
-    /// Nobody comes in any more; requests that are half read are let go of.
+    /// Stops accepting connections and drops the requests that are still being received.
     pub(super) fn close_public_port(&mut self) {
         self.inbound = None;
         self.slots.retain(|_, slot| !matches!(slot.state, State::Receiving(_)));
     }
 
-    /// Takes in who waits at the door.
+    /// Accepts waiting connections, up to a budget per turn.
     pub(super) fn accept(&mut self) {
         let Some(mut inbound) = self.inbound.take_if(|inbound| inbound.acceptor.ready) else { return };
         let mut open = self.slots.len() + self.peer_sockets();
@@ -90,7 +91,8 @@ impl Reactor {
         self.inbound = Some(inbound);
     }
 
-    /// Takes back a connection whose request was answered: it is kept for the next one, or closed so that the answer is not lost.
+    /// Takes back a connection whose request was answered by axum. It is kept for its next request, or closed with a linger so
+    /// that the client reads the answer.
     pub(super) fn take_back(&mut self, returned: ReturnedConnection) {
         let ReturnedConnection { socket, read, peer, is_ending } = returned;
         let Some(inbound) = self.inbound.as_ref().filter(|_| !is_ending) else {
@@ -115,7 +117,7 @@ impl Reactor {
         }
     }
 
-    /// Reads on in a request.
+    /// Reads more of a request's head.
     pub(super) fn read_head(&mut self, slot: u32) {
         let Some(Slot { state: State::Receiving(request), .. }) = self.slots.get_mut(slot as usize) else { return };
         let before = request.head.len();
@@ -132,7 +134,7 @@ impl Reactor {
         }
     }
 
-    /// The first bytes of a head have come, if it has any: the rest has its time.
+    /// Starts the timeout for the rest of a head once its first bytes have arrived.
     fn on_head_bytes(&mut self, slot: u32) {
         let Some(Slot { state: State::Receiving(request), .. }) = self.slots.get_mut(slot as usize) else { return };
         let deadline = self.now.after(Tick::ticks_in(REQUEST_HEAD_TIMEOUT));
@@ -142,7 +144,7 @@ impl Reactor {
         }
     }
 
-    /// Does what a head asks for.
+    /// Dispatches a complete head by its kind.
     fn handle_head(&mut self, slot: u32, head: RequestKind) {
         match head {
             RequestKind::Incomplete => {}
@@ -153,7 +155,7 @@ impl Reactor {
         }
     }
 
-    /// Refuses a connection with a PROXY header that is not read from there, and says what to set.
+    /// Rejects a connection with a PROXY header that is not read from its address, and logs which setting to change.
     fn reject_proxy_header(&mut self, slot: u32) {
         let Some(Slot { state: State::Receiving(request), .. }) = self.slots.get(slot as usize) else { return };
         if let Some(inbound) = &self.inbound
@@ -170,7 +172,7 @@ impl Reactor {
         self.respond_and_close(slot, "bad_request", ErrorResponse::json(400, message));
     }
 
-    /// The time of a request, or of last words, is over. A request whose token is being verified is whole.
+    /// Removes a socket whose deadline has passed. A request whose token is being verified gets more time: its head is complete.
     pub(super) fn on_deadline(&mut self, slot: u32) {
         match self.slots.get_mut(slot as usize).map(|slot| &mut slot.state) {
             Some(State::Receiving(request)) if request.awaiting_token.is_some() => {
@@ -186,7 +188,7 @@ impl Reactor {
         self.slots.remove(slot as usize);
     }
 
-    /// Gives a connection to axum, with what was read of it.
+    /// Hands a connection to axum, together with the bytes that were read from it.
     fn hand_off_to_http(&mut self, slot: u32, plain_request: PlainRequest) {
         let Some(inbound) = &self.inbound else { return };
         let http = inbound.http.clone();
@@ -205,7 +207,7 @@ impl Reactor {
         http.send(HandedOffConnection { socket: socket.into(), read: head, peer, request: plain_request, permit });
     }
 
-    /// Finds out whether a client's token is good: from memory, or on the verifying thread.
+    /// Verifies a client's token: from the cache, or on the verification thread.
     fn authenticate(&mut self, slot: u32, mut upgrade: Upgrade) {
         if let Some(principal) = upgrade.principal.take() {
             return self.admit(slot, upgrade, principal);
@@ -228,7 +230,7 @@ impl Reactor {
         request.awaiting_token = Some(Box::new((inbound.last_request_id, upgrade)));
     }
 
-    /// Hears what became of a token, and has the next one verified.
+    /// Takes the outcome of a token's verification and starts the next one.
     pub(super) fn on_token_verified(&mut self, result: VerifyResult) {
         if !result.deferred {
             self.start_next_verification();
@@ -245,12 +247,12 @@ impl Reactor {
         }
     }
 
-    /// A token waits for newer keys: others need not wait for it.
+    /// Frees the verification slot of a token that waits for newer keys.
     pub(super) fn on_token_deferred(&mut self) {
         self.start_next_verification();
     }
 
-    /// The verifying thread is done with one token: it gets the next.
+    /// Submits the next pending token to the verification thread.
     fn start_next_verification(&mut self) {
         let Some(inbound) = &mut self.inbound else { return };
         inbound.verifying -= 1;
@@ -271,7 +273,7 @@ impl Reactor {
         }
     }
 
-    /// Brings a client to its reactor.
+    /// Checks the connection token and the limits, and sends the client to the reactor that owns it.
     fn admit(&mut self, slot: u32, upgrade: Upgrade, principal: Principal) {
         let take = |id: &str| self.shared.connection_tokens.redeem(id, principal.hub(), Transport::WebSockets);
         let error_response = match upgrade.id.as_deref().map(take) {
@@ -338,7 +340,7 @@ impl Reactor {
         self.respond_and_close(slot, outcome, ErrorResponse::unauthorized(rejection));
     }
 
-    /// Answers a request and ends its connection.
+    /// Sends an error response and closes the connection.
     fn respond_and_close(&mut self, slot: u32, outcome: &str, error_response: ErrorResponse) {
         let Some(request) = self.take_request(slot) else { return };
         let origin = request_kind::origin(&request.head);
@@ -353,7 +355,7 @@ impl Reactor {
         self.start_closing(slot, request.socket, Outbox::with_bytes(&error_response.bytes(), self.now), ERROR_LINGER);
     }
 
-    /// Takes an arrival out of its slot, which is to be filled again or removed.
+    /// Takes a request out of its slot, which the caller refills or removes.
     fn take_request(&mut self, slot: u32) -> Option<PendingRequest> {
         match self.slots.get_mut(slot as usize)?.take_state() {
             State::Receiving(request) => Some(request),
@@ -362,7 +364,7 @@ impl Reactor {
     }
 }
 
-/// The upgrade that waits in a slot under this ticket.
+/// Returns the upgrade that waits in a slot for this verification, or `None` if the slot holds something else by now.
 fn pending_upgrade(slot: Option<&mut Slot>, request_id: u64) -> Option<&mut Upgrade> {
     match slot {
         Some(Slot { state: State::Receiving(request), .. }) => match request.awaiting_token.as_deref_mut() {

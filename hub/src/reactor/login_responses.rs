@@ -1,4 +1,4 @@
-//! Answers to login requests that may come before their clients (`decisions.md` 5). Pure.
+//! A cache of responses to login requests, for clients that connect after the response was pushed. No I/O.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use uuid::Uuid;
 use crate::connection::Tick;
 use crate::delivery::Delivery;
 
-/// How many answers one reactor keeps.
+/// The most responses that one reactor keeps.
 const MAX_RESPONSES: usize = 10_000;
 
-/// The latest answer to each request, for as long as a client may be late.
+/// The latest response to each request, until it expires.
 pub(super) struct LoginResponses {
     entries: HashMap<Uuid, (Tick, Arc<Delivery>)>,
     order: VecDeque<(Tick, Uuid)>,
@@ -20,12 +20,12 @@ pub(super) struct LoginResponses {
 }
 
 impl LoginResponses {
-    /// Keeps answers for so many ticks.
+    /// Creates a cache whose entries expire after `ttl` ticks.
     pub(super) fn new(ttl: u32) -> LoginResponses {
         LoginResponses { entries: HashMap::default(), order: VecDeque::new(), ttl }
     }
 
-    /// Keeps an answer; the oldest goes if there is no room.
+    /// Inserts a response. Evicts the oldest if there is no room.
     pub(super) fn insert(&mut self, request: Uuid, delivery: Arc<Delivery>, now: Tick) {
         self.evict_expired(now);
         if self.order.len() >= MAX_RESPONSES {
@@ -35,13 +35,13 @@ impl LoginResponses {
         self.order.push_back((now, request));
     }
 
-    /// The answer to a request, if it came lately.
+    /// Returns the response to a request, or `None` if there is none or it has expired.
     pub(super) fn get(&mut self, request: Uuid, now: Tick) -> Option<Arc<Delivery>> {
         self.evict_expired(now);
         self.entries.get(&request).map(|(_, delivery)| delivery.clone())
     }
 
-    /// Whether an answer to a request is the one that came last.
+    /// Returns whether a response is the latest one to its request.
     pub(super) fn is_current(&self, request: Uuid, response: &Arc<Delivery>) -> bool {
         self.entries.get(&request).is_some_and(|(_, latest)| Arc::ptr_eq(latest, response))
     }

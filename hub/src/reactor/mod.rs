@@ -1,9 +1,9 @@
 //! The connections: one thread per core, each with its own poll loop, slab of sockets, registry and timing wheel. No lock,
 //! task, channel, timer or buffer belongs to a connection.
 //!
-//! The first reactor owns the public port and reads the heads of requests (`request`); after its token is verified a client
+//! The first reactor owns the public port and reads the heads of requests (`inbound`); after its token is verified a client
 //! moves to the reactor that its user hashes to, and stays there: a push to a user visits one reactor, a push to an
-//! organisation visits each once. Mail comes in through a mailbox, bytes go out to the sockets directly.
+//! organization visits each once. Commands come in through a queue (`command`), bytes go out to the sockets directly.
 
 mod acceptor;
 mod budgets;
@@ -62,18 +62,18 @@ use event_loop::Reactor;
 use socket::Socket;
 use verification::Verification;
 
-/// A reactor whose last turn is longer ago than this is stuck.
+/// A reactor whose last turn is longer ago than this counts as stalled.
 const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What reactors use of the rest of the hub.
+/// What the reactors use of the rest of the hub.
 pub struct ReactorDeps {
-    /// Says whose token is good.
+    /// Verifies tokens.
     pub authenticator: Arc<Authenticator>,
-    /// Knows who has negotiated.
+    /// Issues and redeems connection tokens.
     pub connection_tokens: Arc<ConnectionTokenRegistry>,
-    /// Counts.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Where it is told who comes and goes; nothing without a backplane.
+    /// Where connects and disconnects are reported; `None` without a backplane.
     pub presence: Option<PresenceSender>,
 }
 
@@ -89,16 +89,16 @@ struct Shared {
     config: Config,
 }
 
-/// What a reactor tells of itself.
+/// What a reactor publishes about itself, for other threads.
 #[derive(Default)]
 struct Status {
     /// Milliseconds from the start to the last turn of its loop.
     last_turn_ms: AtomicU64,
-    /// How many sockets it holds, in whatever state.
+    /// How many sockets it holds, in any state.
     sockets: AtomicUsize,
-    /// How many of them are clients.
+    /// How many of them are open connections.
     connections: AtomicUsize,
-    /// It has let go of its clients.
+    /// Whether it has closed all of its connections.
     drained: AtomicBool,
 }
 
@@ -110,7 +110,7 @@ pub struct Reactors {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Counts the connections that a delivery reaches; when the last reactor is done with it, the sum goes to who waits.
+/// Counts the connections that a delivery reaches. Sends the sum to the publisher when the last reactor drops it.
 struct DeliveryAck {
     reached: AtomicUsize,
     done: Option<oneshot::Sender<usize>>,
@@ -119,7 +119,7 @@ struct DeliveryAck {
 impl Drop for DeliveryAck {
     fn drop(&mut self) {
         if let Some(done) = self.done.take() {
-            // Who does not wait any more need not know.
+            // The publisher may have dropped the receiver.
             let _ = done.send(self.reached.load(Ordering::Relaxed));
         }
     }
@@ -127,7 +127,7 @@ impl Drop for DeliveryAck {
 
 impl Reactors {
     /// Starts the reactors, from inside a tokio runtime. The first one accepts from `listener`, so that all of them hold
-    /// `max_sockets` at the most; what is no WebSocket goes to `http`.
+    /// `max_sockets` at the most; requests that are no WebSocket upgrade go to `http`.
     ///
     /// # Errors
     /// If the system gives no poll or no thread.
@@ -166,8 +166,9 @@ impl Reactors {
         Ok(Reactors { shared, senders, statuses, threads: threads.into() })
     }
 
-    /// Hands a delivery to every reactor that may have a recipient. The answer comes when all of them have written or
-    /// queued it: how many connections it reached. `published` is when Redis has published it, if it came from there.
+    /// Sends a delivery to every reactor that may have a recipient. The receiver gets the number of connections that were
+    /// reached once all of these reactors have written or queued it. `published` is when Redis published it, `None` if it did
+    /// not come from Redis.
     pub fn deliver(&self, delivery: Delivery, published: Option<Timestamp>) -> oneshot::Receiver<usize> {
         let (done, reached) = oneshot::channel();
         let ack = Arc::new(DeliveryAck { reached: AtomicUsize::new(0), done: Some(done) });
@@ -195,19 +196,19 @@ impl Reactors {
         reached
     }
 
-    /// Tells all users to sync, after a while and spread over another: which pushes the backplane lost is not known.
+    /// Sends every user a `SyncVault`, after a delay and evenly spread: which pushes the backplane lost is not known.
     pub fn sync_all(&self, after: Duration, over: Duration) {
         self.senders.iter().for_each(|sender| sender.send(ReactorCommand::SyncAll { after, over }));
     }
 
-    /// Takes in a client that is connected by other than a WebSocket.
+    /// Adds a client without a WebSocket, whose relay holds the other end of a socket pair.
     pub fn connect(&self, request: ConnectRequest) {
         let ConnectRequest { socket, transport, principal, peer, forwarded, reply } = request;
         let permit = match self.shared.admission.admit(&self.shared.config.limits, peer, &forwarded) {
             Ok(permit) => permit,
             Err(reached) => {
                 self.shared.metrics.connects.inc("limited");
-                // Who does not wait any more need not know.
+                // The relay may be gone.
                 let _ = reply.send(Some(ErrorResponse::limit_reached(reached)));
                 return;
             }
@@ -233,29 +234,29 @@ impl Reactors {
         }
     }
 
-    /// Whether every reactor has turned lately.
+    /// Returns whether no reactor is stalled.
     pub fn alive(&self) -> bool {
         let now = self.shared.start.elapsed();
         let last_turns = self.statuses.iter().map(|status| status.last_turn_ms.load(Ordering::Relaxed));
         last_turns.map(Duration::from_millis).all(|last_turn| now.saturating_sub(last_turn) < STALL_TIMEOUT)
     }
 
-    /// Closes the public port and lets go of all clients, spread over `duration`.
+    /// Closes the public port and all connections, evenly spread over `duration`.
     pub fn drain(&self, duration: Duration) {
         self.senders.iter().for_each(|sender| sender.send(ReactorCommand::Drain(duration)));
     }
 
-    /// Whether all clients are gone after [`Reactors::drain`].
+    /// Returns whether all sockets are closed after [`Reactors::drain`].
     pub fn drained(&self) -> bool {
         self.statuses.iter().all(|status| status.drained.load(Ordering::Relaxed))
     }
 
-    /// How many sockets are open, in whatever state.
+    /// Returns how many sockets are open, in any state.
     pub fn open_sockets(&self) -> usize {
         self.statuses.iter().map(|status| status.sockets.load(Ordering::Relaxed)).sum()
     }
 
-    /// How many of them are clients.
+    /// Returns how many of the sockets are open connections.
     pub fn open_connections(&self) -> usize {
         self.statuses.iter().map(|status| status.connections.load(Ordering::Relaxed)).sum()
     }
@@ -271,7 +272,7 @@ impl Reactors {
     }
 }
 
-/// The reactor on which the connections of a user, or of a login request, live.
+/// Returns the number of the reactor that owns the connections of a user or of a login request.
 fn shard_for(id: Uuid, reactors: usize) -> usize {
     // Ids are random, but not in every bit: the multiplication brings all of them to the top.
     let (high, low) = id.as_u64_pair();

@@ -1,4 +1,4 @@
-//! What waits for a client whose socket is full (`decisions.md` 4). Pure, but for the write itself.
+//! The write queue of a connection whose socket is full. No I/O but the write to the given socket.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
@@ -6,17 +6,17 @@ use std::io::{self, IoSlice, Write};
 use crate::connection::Tick;
 use crate::transport::websocket::Frame;
 
-/// How many frames leave in one write at the most.
+/// The most frames in one vectored write.
 const MAX_IOVECS: usize = 64;
 
-/// What a frame that waits takes beside its bytes, at the most: its place here, its counts, what the allocator adds.
+/// Upper bound of the memory that a queued frame takes besides its bytes.
 const FRAME_OVERHEAD_BYTES: usize = 160;
 
-/// Frames that wait, in order.
+/// Queued frames, in order.
 #[derive(Debug)]
 pub(super) struct Outbox {
     frames: VecDeque<QueuedFrame>,
-    /// Bytes that wait, with what they take beside.
+    /// The memory that the queued frames take, in bytes.
     cost: usize,
     /// How much of the first frame has been written.
     head_offset: usize,
@@ -26,11 +26,11 @@ pub(super) struct Outbox {
 
 #[derive(Debug)]
 enum QueuedFrame {
-    /// Shared with other clients.
+    /// Shared with other connections.
     Shared(Frame),
-    /// The same, and a `SyncVault` would make up for it.
+    /// Shared with other connections, and covered by a `SyncVault`.
     Coalescible(Frame),
-    /// This client's alone.
+    /// For this connection alone.
     Owned(Box<[u8]>),
 }
 
@@ -52,19 +52,19 @@ impl QueuedFrame {
 }
 
 impl Outbox {
-    /// An empty one, for a socket that was full just now.
+    /// Creates an empty queue for a socket that was just found full.
     pub(super) fn new(now: Tick) -> Outbox {
         Outbox { frames: VecDeque::new(), cost: 0, head_offset: 0, last_progress: now }
     }
 
-    /// One that holds these bytes.
+    /// Creates a queue that holds these bytes.
     pub(super) fn with_bytes(bytes: &[u8], now: Tick) -> Outbox {
         let mut outbox = Outbox::new(now);
         outbox.push_owned(bytes);
         outbox
     }
 
-    /// Adds a frame that is shared with others, `written` bytes of which are out already (of the first one only).
+    /// Adds a shared frame. `written` bytes of it are written already, which only the first frame may have.
     pub(super) fn push(&mut self, frame: Frame, written: usize, coalescible: bool) {
         debug_assert!(written == 0 || self.frames.is_empty());
         if self.frames.is_empty() {
@@ -73,7 +73,7 @@ impl Outbox {
         self.add(if coalescible { QueuedFrame::Coalescible(frame) } else { QueuedFrame::Shared(frame) });
     }
 
-    /// Adds bytes that are this client's alone.
+    /// Adds bytes for this connection alone.
     pub(super) fn push_owned(&mut self, bytes: &[u8]) {
         self.add(QueuedFrame::Owned(bytes.into()));
     }
@@ -83,29 +83,29 @@ impl Outbox {
         self.frames.push_back(frame);
     }
 
-    /// Returns how many bytes of memory the frames behind the first take, about. The first may be as large as it likes: a push of any
+    /// Returns about how many bytes of memory the frames behind the first take. The first does not count, so that a push of any
     /// size reaches a client that reads.
     pub(super) fn cost(&self) -> usize {
         self.cost - self.frames.front().map_or(0, QueuedFrame::cost)
     }
 
-    /// Returns how many frames wait that no `SyncVault` makes up for.
+    /// Returns how many queued frames no `SyncVault` covers.
     pub(super) fn uncovered(&self) -> usize {
         self.frames.iter().filter(|frame| matches!(frame, QueuedFrame::Shared(_))).count()
     }
 
-    /// Whether nothing waits.
+    /// Returns whether nothing is queued.
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
 
-    /// When the socket last took a byte.
+    /// Returns when the socket last took a byte.
     pub(super) fn last_progress(&self) -> Tick {
         self.last_progress
     }
 
-    /// Replaces all frames that a `SyncVault` makes up for, and that are not begun, by one such frame at the place of
-    /// the first of them; false if there was none.
+    /// Replaces all frames that a `SyncVault` covers, and of which nothing is written, by `sync` at the place of the first of
+    /// them. Returns `false` if there was none.
     pub(super) fn coalesce(&mut self, sync: Frame) -> bool {
         let begun = usize::from(self.head_offset > 0);
         let first = self.frames.iter().skip(begun).position(QueuedFrame::is_coalescible);
@@ -126,7 +126,7 @@ impl Outbox {
         true
     }
 
-    /// Writes as much as the socket takes; an error other than a full socket ends the connection.
+    /// Writes as much as the socket takes. A full socket is no error.
     pub(super) fn flush(&mut self, socket: &mut impl Write, now: Tick) -> io::Result<()> {
         while !self.frames.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_IOVECS];

@@ -1,4 +1,5 @@
-//! A connection whose request has not been answered. It owns no buffer before its first byte and none of more than what came.
+//! A connection whose request head is being received, or whose token is being verified. It owns no buffer before its first
+//! byte, and never a larger one than what was received.
 
 use std::io::{self, Read};
 use std::net::IpAddr;
@@ -9,39 +10,40 @@ use crate::transport::proxy_protocol::{self, Preface, may_begin_with};
 use crate::transport::request_head::{MAX_HEAD_BYTES, too_large};
 use crate::transport::request_kind::{self, RequestKind, Upgrade};
 
-/// A request on its way in.
+/// A request that is being received.
 pub(super) struct PendingRequest {
     pub(super) socket: Socket,
-    /// Where it comes from: a client or a proxy.
+    /// The other end of the connection: a client or a proxy.
     pub(super) peer: IpAddr,
-    /// What was read of it, without the ends of lines that stood before it.
+    /// The bytes of its head that were read, without leading line ends.
     pub(super) head: Vec<u8>,
-    /// How many bytes those were.
+    /// How many bytes of leading line ends were read.
     leading_blank_bytes: usize,
-    /// The upgrade whose token is being verified, and the number under which it is.
+    /// The upgrade whose token is being verified, and the id of the verification.
     pub(super) awaiting_token: Option<Box<(u64, Upgrade)>>,
-    /// There may be more to read, of which no event will tell.
+    /// Whether the socket may hold more bytes that no event will announce.
     pub(super) maybe_readable: bool,
-    /// When it is cut off, unless its token is being verified.
+    /// When it is dropped, unless its token is being verified.
     pub(super) deadline: Tick,
-    /// An earlier request on this connection was answered.
+    /// Whether an earlier request on this connection was answered.
     is_keep_alive: bool,
-    /// Whether a header of the PROXY protocol may come, and whether it is believed.
+    /// `None` if no header of the PROXY protocol may come any more; else whether one is believed.
     preface: Option<bool>,
 }
 
-/// What became of an arrival.
+/// The outcome of reading a request's head.
 pub(super) enum ReadHead {
-    /// More has to come.
+    /// More bytes are needed.
     Incomplete,
-    /// Its head is whole.
+    /// The head is complete.
     Complete(RequestKind),
-    /// The client hung up.
+    /// The client closed the connection.
     Closed,
 }
 
 impl PendingRequest {
-    /// A connection that has just been accepted. `is_proxied`: what a header of the PROXY protocol says of its client is believed.
+    /// Creates the state of a connection that was just accepted. `is_proxied` tells whether a header of the PROXY protocol is
+    /// believed.
     pub(super) fn new(socket: Socket, peer: IpAddr, deadline: Tick, is_proxied: bool) -> PendingRequest {
         let head = Vec::new();
         let preface = Some(is_proxied);
@@ -58,17 +60,17 @@ impl PendingRequest {
         }
     }
 
-    /// A connection that is kept for its next request.
+    /// Creates the state of a connection that is kept for its next request.
     pub(super) fn keep_alive(socket: Socket, peer: IpAddr, deadline: Tick) -> PendingRequest {
         PendingRequest { is_keep_alive: true, preface: None, ..PendingRequest::new(socket, peer, deadline, false) }
     }
 
-    /// Whether it is kept for a request of which nothing has come: it goes first where room is short.
+    /// Returns whether it is kept for a request of which nothing was received: such connections are evicted first.
     pub(super) fn is_idle(&self) -> bool {
         self.is_keep_alive && self.head.is_empty()
     }
 
-    /// Reads what has come of the head. Once it is whole, what follows stays in the socket as far as it can.
+    /// Reads from the socket. Once the head is complete, the bytes behind it stay in the socket as far as possible.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> ReadHead {
         loop {
             if self.awaiting_token.is_some() {
@@ -91,7 +93,7 @@ impl PendingRequest {
         }
     }
 
-    /// Takes bytes that have come; what they ask for once the head is whole.
+    /// Takes received bytes. Returns the kind of the request once its head is complete.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Option<RequestKind> {
         match self.preface {
             Some(is_proxied) if !self.head.is_empty() || bytes.first().is_some_and(|&byte| may_begin_with(byte)) => {
@@ -104,7 +106,7 @@ impl PendingRequest {
         }
     }
 
-    /// Takes bytes that may be a header of the PROXY protocol.
+    /// Takes received bytes that may be a header of the PROXY protocol.
     fn feed_preface(&mut self, bytes: &[u8], is_proxied: bool) -> Option<RequestKind> {
         let mut all = std::mem::take(&mut self.head);
         all.extend_from_slice(bytes);
@@ -139,7 +141,7 @@ impl PendingRequest {
     }
 }
 
-/// Empty lines before a request say nothing, and who sends them one by one should not have all of them read each time.
+/// Strips leading line ends. A client that sends them one by one must not have all of them parsed each time.
 fn without_empty_lines(bytes: &[u8]) -> &[u8] {
     let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
     &bytes[start..]

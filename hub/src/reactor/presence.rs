@@ -1,4 +1,5 @@
-//! Who comes and goes, told to a backplane: it listens elsewhere for whoever is here.
+//! Presence: connects and disconnects, reported by the reactors to the backplane, which subscribes to the channels of the
+//! connected clients. Reactors send on their threads; the backplane receives on its runtime.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,16 +14,16 @@ use crate::connection::ConnectionId;
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::{ClientType, Device};
 
-/// A client, as far as pushes can be for it.
+/// What decides which pushes are for a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
     /// Its hub.
     pub hub: Hub,
     /// The user, or the login request.
     pub id: Option<Uuid>,
-    /// Its kind.
+    /// The type of the client.
     pub client_type: ClientType,
-    /// The user's organisations, each once.
+    /// The user's organizations, each once.
     pub organizations: Box<[Uuid]>,
 }
 
@@ -36,31 +37,31 @@ impl From<&Principal> for Recipient {
     }
 }
 
-/// What happened.
+/// A connect, a disconnect or a device's progress.
 #[derive(Debug)]
 pub enum PresenceEvent {
-    /// A client has come. The answer to its handshake waits for the ticket, if there is one, and the question is to be answered
-    /// once it is listened for.
+    /// A client has connected. The handshake response is held back until the guard is dropped, if there is one. The query is
+    /// answered once the client's channels are subscribed to.
     Connected(Recipient, Option<SubscribeGuard>, Option<MissedQuery>),
-    /// A client has gone.
+    /// A client has disconnected.
     Disconnected(Recipient),
     /// A device of a user has surely received every push up to a moment of Redis' clock.
     DeviceReceived(Uuid, Device, Timestamp),
 }
 
-/// A question what a client missed while it was not connected. One that is dropped is answered with [`LookupResult::UNKNOWN`].
+/// A query for what a client missed while it was not connected. Dropping it unanswered answers it with [`LookupResult::UNKNOWN`].
 #[derive(Debug)]
 pub struct MissedQuery {
     /// The client's device, or `None` if its token names none.
     pub device: Option<Device>,
     /// Up to when other connections of that device here have surely received every push, `None` if there are none.
     pub received: Option<Timestamp>,
-    /// Where the answer goes; `None` once it is given.
+    /// Where the answer goes; `None` once it is sent.
     reply_to: Option<(CommandSender, ConnectionId)>,
 }
 
 impl MissedQuery {
-    /// Creates a question about a connection of the reactor with this mailbox.
+    /// Creates a query about a connection of the reactor that receives from `commands`.
     pub(super) fn new(
         device: Option<Device>,
         received: Option<Timestamp>,
@@ -70,12 +71,12 @@ impl MissedQuery {
         MissedQuery { device, received, reply_to: Some((commands, id)) }
     }
 
-    /// Tells what a client of the main hub missed.
+    /// Answers a query about a client of the main hub.
     pub fn answer(mut self, answer: LookupResult) {
         self.send(MissedResult::Pushes(answer));
     }
 
-    /// Tells the answer that a client of the anonymous hub waits for, `None` if it has not come yet.
+    /// Answers a query about a client of the anonymous hub with the response to its login request, `None` if there is none yet.
     pub fn answer_login_request(mut self, response: Option<Delivery>) {
         let reply_to = self.reply_to.take();
         if let (Some(response), Some((commands, id))) = (response, reply_to) {
@@ -96,7 +97,7 @@ impl Drop for MissedQuery {
     }
 }
 
-/// The answer to a handshake goes out once this is dropped, or has waited for long enough.
+/// Holds back a handshake response. Dropping it releases the response; so does a timeout in the reactor.
 #[derive(Debug)]
 pub struct SubscribeGuard {
     commands: CommandSender,
@@ -104,7 +105,7 @@ pub struct SubscribeGuard {
 }
 
 impl SubscribeGuard {
-    /// Creates a ticket for a connection of the reactor with this mailbox.
+    /// Creates a guard for a connection of the reactor that receives from `commands`.
     pub(super) fn new(commands: CommandSender, id: ConnectionId) -> SubscribeGuard {
         SubscribeGuard { commands, id }
     }
@@ -116,7 +117,7 @@ impl Drop for SubscribeGuard {
     }
 }
 
-/// The reactors' side: where they tell who comes and goes.
+/// The reactors' side of the presence channel.
 #[derive(Debug, Clone)]
 pub struct PresenceSender {
     events: UnboundedSender<PresenceEvent>,
@@ -124,7 +125,7 @@ pub struct PresenceSender {
     watermark: Arc<AtomicU64>,
 }
 
-/// The backplane's side.
+/// The backplane's side of the presence channel.
 #[derive(Debug)]
 pub struct PresenceReceiver {
     events: UnboundedReceiver<PresenceEvent>,
@@ -132,19 +133,19 @@ pub struct PresenceReceiver {
     watermark: Arc<AtomicU64>,
 }
 
-/// Where the backplane says what is in the mail.
+/// Sets the watermark: up to when all published messages are in the command queues. Shared with every reactor.
 #[derive(Debug, Clone)]
 pub struct WatermarkSender(Arc<AtomicU64>);
 
 impl WatermarkSender {
-    /// Everything that was published for clients of this process until a moment is in the mail; the earliest one: nobody hears
-    /// any more.
+    /// Notes that every message published for clients of this process up to `timestamp` is in the reactors' command queues.
+    /// `Timestamp(0)` means that the subscription is interrupted. The release pairs with [`PresenceSender::watermark`].
     pub fn set(&self, timestamp: Timestamp) {
         self.0.store(timestamp.0, Ordering::Release);
     }
 }
 
-/// A roll and what is told there.
+/// Creates a presence channel.
 pub fn presence_channel() -> (PresenceSender, PresenceReceiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let (awaits_subscription, watermark) = (Arc::new(AtomicBool::new(true)), Arc::default());
@@ -157,30 +158,30 @@ pub fn presence_channel() -> (PresenceSender, PresenceReceiver) {
 }
 
 impl PresenceSender {
-    /// Whether newcomers wait until they are listened for.
+    /// Returns whether handshake responses wait until the client's channels are subscribed to.
     pub(super) fn awaits_subscription(&self) -> bool {
         self.awaits_subscription.load(Ordering::Relaxed)
     }
 
-    /// Up to which moment of Redis' clock everything that was published for clients of this process is in the mail.
+    /// Returns up to when, by Redis' clock, every message published for clients of this process is in the command queues.
     pub(super) fn watermark(&self) -> Timestamp {
         Timestamp(self.watermark.load(Ordering::Acquire))
     }
 
-    /// Tells of a newcomer.
+    /// Reports a connect.
     pub(super) fn on_connected(&self, recipient: Recipient, guard: Option<SubscribeGuard>, query: Option<MissedQuery>) {
-        // Nobody listens any more at the end.
+        // The receiver is gone while the process ends.
         let _ = self.events.send(PresenceEvent::Connected(recipient, guard, query));
     }
 
-    /// Tells that somebody has gone.
+    /// Reports a disconnect.
     pub(super) fn on_disconnected(&self, recipient: Recipient) {
         let _ = self.events.send(PresenceEvent::Disconnected(recipient));
     }
 }
 
-/// The records of replicas that share a Redis, as a reactor sees them: the publisher of a push notes it there, and answers come
-/// by the mailbox.
+/// The records of replicas that share a Redis, as a reactor sees them: the publisher of a push records it in Redis, and lookup
+/// results arrive as commands.
 pub(super) struct SharedRecords(pub(super) PresenceSender);
 
 impl Records for SharedRecords {
@@ -199,22 +200,22 @@ impl Records for SharedRecords {
 }
 
 impl PresenceReceiver {
-    /// What happened next; nothing once the reactors are gone.
+    /// Returns the next event, or `None` once the reactors are gone.
     pub async fn recv(&mut self) -> Option<PresenceEvent> {
         self.events.recv().await
     }
 
-    /// Waits until something has happened and takes all of it, up to `limit`; nothing once the reactors are gone.
+    /// Waits for an event and takes all that are queued, up to `limit`. Returns their number, or `None` once the reactors are gone.
     pub async fn recv_many(&mut self, events: &mut Vec<PresenceEvent>, limit: usize) -> Option<usize> {
         Some(self.events.recv_many(events, limit).await).filter(|count| *count > 0)
     }
 
-    /// Where it is said what has been heard.
+    /// Returns a sender for the watermark.
     pub fn watermark_sender(&self) -> WatermarkSender {
         WatermarkSender(self.watermark.clone())
     }
 
-    /// Has newcomers wait from now on, or not.
+    /// Sets whether handshake responses wait until the client's channels are subscribed to.
     pub fn set_awaits_subscription(&self, wait: bool) {
         self.awaits_subscription.store(wait, Ordering::Relaxed);
     }

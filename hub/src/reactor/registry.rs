@@ -1,4 +1,4 @@
-//! Who is here: the slots of every user and of every organisation, on one reactor. Pure.
+//! The registry of one reactor's connections: slots by user, by login request and by organization. No I/O.
 
 use std::collections::hash_map::Entry;
 
@@ -8,17 +8,17 @@ use uuid::Uuid;
 
 use crate::delivery::Hub;
 
-/// A connection's place among the members of an organisation.
+/// A connection's position among the members of an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Membership {
     organization: u32,
     position: u32,
 }
 
-/// Slots by user, by login request and by organisation.
+/// Slots by user, by login request and by organization.
 #[derive(Default)]
 pub(super) struct Registry {
-    /// For each hub: by user on the main one, by login request on the other.
+    /// For each hub: by user on the main hub, by login request on the anonymous hub.
     slots_by_id: [HashMap<Uuid, Slots>; 2],
     organization_index: HashMap<Uuid, u32>,
     organizations: Slab<Organization>,
@@ -36,15 +36,15 @@ struct OrganizationMember {
     membership: u32,
 }
 
-/// Most users have one connection: that needs no list.
+/// The slots of one id. Most users have one connection, which needs no list.
 enum Slots {
     One(u32),
     Many(Vec<u32>),
 }
 
 impl Registry {
-    /// Registers a slot under its id and its organisations (each once). What is given back has to be handed to
-    /// [`Registry::leave`], and kept up to date by it in between.
+    /// Registers a slot under its id and its organizations (each once). The caller keeps the returned memberships up to date as
+    /// [`Registry::deregister`] reports moves, and passes them to it in the end.
     pub(super) fn register(
         &mut self,
         slot: u32,
@@ -70,8 +70,8 @@ impl Registry {
         organizations.iter().enumerate().map(join).collect()
     }
 
-    /// Removes a slot. The last member of each organisation takes its place: `on_moved` is told whose membership that is,
-    /// by slot and number, and has to note the new one.
+    /// Removes a slot. The last member of each organization moves to its position: `on_moved` gets the slot and the number of that
+    /// membership, and its new value.
     pub(super) fn deregister(
         &mut self,
         slot: u32,
@@ -97,12 +97,12 @@ impl Registry {
         }
     }
 
-    /// The organisations of these memberships.
+    /// Returns the organizations of these memberships.
     pub(super) fn organizations(&self, memberships: &[Membership]) -> Box<[Uuid]> {
         memberships.iter().map(|membership| self.organizations[membership.organization as usize].id).collect()
     }
 
-    /// The slots of a user or login request.
+    /// Returns the slots of a user or login request.
     pub(super) fn slots_of(&self, hub: Hub, id: Uuid) -> &[u32] {
         match self.slots_by_id[hub as usize].get(&id) {
             None => &[],
@@ -111,7 +111,7 @@ impl Registry {
         }
     }
 
-    /// The slots of an organisation's members.
+    /// Returns the slots of an organization's members.
     pub(super) fn slots_of_organization(&self, organization: Uuid) -> impl ExactSizeIterator<Item = u32> + '_ {
         let number = self.organization_index.get(&organization);
         let members = number.map_or(&[][..], |number| &self.organizations[*number as usize].members);
@@ -127,7 +127,7 @@ impl Slots {
         }
     }
 
-    /// Takes a slot out; true if none is left.
+    /// Removes a slot. Returns `true` if none is left.
     fn remove(&mut self, slot: u32) -> bool {
         match self {
             Slots::One(only) => *only == slot,

@@ -1,4 +1,4 @@
-//! Connections whose handshake is answered once the backplane has subscribed to their pushes, or after a second. No I/O.
+//! Holds back handshake responses until the backplane has subscribed to the client's channels, or a timeout. No I/O.
 
 use std::collections::VecDeque;
 
@@ -6,27 +6,27 @@ use foldhash::HashSet;
 
 use crate::connection::{ConnectionId, Tick};
 
-/// The connections that wait.
+/// The connections whose handshake response is held back.
 #[derive(Default)]
 pub(super) struct SubscribeBarrier {
     blocked: HashSet<ConnectionId>,
-    /// In the order of their deadlines: all wait equally long. One that does not wait any more is skipped.
+    /// Ordered by deadline, as all have the same timeout. Entries of released connections are skipped.
     deadlines: VecDeque<(Tick, ConnectionId)>,
 }
 
 impl SubscribeBarrier {
-    /// Has a connection wait until a deadline, which is not before the last one's.
+    /// Blocks a connection until a deadline, which must not be before the last one's.
     pub(super) fn block(&mut self, id: ConnectionId, deadline: Tick) {
         self.blocked.insert(id);
         self.deadlines.push_back((deadline, id));
     }
 
-    /// Returns whether a connection waits.
+    /// Returns whether a connection is blocked.
     pub(super) fn is_blocked(&self, id: ConnectionId) -> bool {
         !self.blocked.is_empty() && self.blocked.contains(&id)
     }
 
-    /// Has a connection wait no more. Returns `false` if it does not.
+    /// Releases a connection. Returns `false` if it was not blocked.
     pub(super) fn release(&mut self, id: ConnectionId) -> bool {
         !self.blocked.is_empty() && self.blocked.remove(&id)
     }

@@ -1,5 +1,5 @@
-//! What a reactor does where there is a backplane: it tells which clients come and go, and has their handshakes wait until
-//! their pushes are subscribed to.
+//! A reactor's side of the backplane: reports connects and disconnects, and holds back handshake responses until the client's
+//! channels are subscribed to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::catch_up::{SyncReason, Timestamp};
 use crate::connection::{ConnectionId, Tick};
 use crate::delivery::{Delivery, Hub};
 
-/// How long the answer to a handshake waits for the backplane (`decisions.md` 3).
+/// How long a handshake response waits for the backplane.
 const MAX_SUBSCRIBE_WAIT: Duration = Duration::from_secs(1);
 
 impl Reactor {
-    /// Tells the backplane of a client that has joined, asks what it missed, and has it wait if need be.
+    /// Reports a client whose handshake succeeded, queries what it missed, and holds back its handshake response if needed.
     pub(super) fn on_connected(&mut self, slot: u32) {
         let shared = self.shared.clone();
         let Some(presence) = &shared.presence else { return };
@@ -36,7 +36,7 @@ impl Reactor {
         presence.on_connected(recipient, guard, query);
     }
 
-    /// Tells the backplane of a client that leaves.
+    /// Reports that a client disconnects.
     pub(super) fn on_disconnected(&mut self, id: ConnectionId, connection: &Connection) {
         if let Some(presence) = &self.shared.presence {
             self.subscribe_barrier.release(id);
@@ -44,17 +44,17 @@ impl Reactor {
         }
     }
 
-    /// Notes that every push up to a moment of Redis' clock was in the mailbox, which has been read. It is written unless it is
-    /// still under way. The earliest moment means that the subscription is interrupted.
+    /// Notes that every push up to a time of Redis' clock was in the command queue, which has been run. All of them are written
+    /// unless a fan-out is running. `Timestamp(0)` means that the subscription is interrupted.
     pub(super) fn advance_watermark(&mut self, until: Timestamp) {
-        // Single deliveries may have told of later ones already.
+        // A single delivery may have advanced the watermark further already.
         if self.fan_outs.is_empty() && (until > self.catch_up.written() || until == Timestamp::default()) {
             self.catch_up.on_written(self.timestamp(), until);
         }
     }
 
-    /// Writes a push. `published` is when Redis published it, if that is told: then all that was published before it has been
-    /// written, too.
+    /// Writes a push. `published` is when Redis published it, `None` if that is not known: every push that was published before
+    /// has been written, too.
     pub(super) fn deliver_published(
         &mut self,
         delivery: &Arc<Delivery>,
@@ -76,14 +76,14 @@ impl Reactor {
         }
     }
 
-    /// Answers the handshake of a connection whose pushes are subscribed to, and sends what came behind.
+    /// Releases the handshake response of a connection whose channels are subscribed to, and the frames behind it.
     pub(super) fn on_subscribed(&mut self, id: ConnectionId) {
         if self.subscribe_barrier.release(id) {
             self.resume(id.slot);
         }
     }
 
-    /// Answers the handshakes that have waited for too long. Their clients may have missed something: they are told to sync.
+    /// Releases handshake responses that have waited for too long. Their clients may have missed pushes, so they are sent a sync.
     pub(super) fn expire_subscribe_barrier(&mut self) {
         while let Some(id) = self.subscribe_barrier.pop_expired(self.now) {
             if self.connection(id).is_some_and(|connection| connection.user().is_some()) {

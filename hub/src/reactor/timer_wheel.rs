@@ -1,31 +1,31 @@
-//! When each slot has to be looked at again: an entry of four bytes, in buckets of a tick. A look may come early, but never late:
-//! a slot has one entry that counts, whoever came and left since.
+//! A timer wheel over slots: an entry of four bytes per timer, in buckets of one tick. Timers may fire early, never late. Only
+//! the earliest entry of a slot is valid; stale entries are skipped. No I/O.
 
 use crate::connection::Tick;
 
-/// How far ahead a bucket can be; what is due later is looked at then and put off again.
+/// How many ticks ahead a bucket can be. Later timers fire then and are scheduled again.
 const BUCKETS: usize = 512;
 
-/// Not at all.
+/// Marks a slot without a timer.
 const UNSCHEDULED: Tick = Tick(u32::MAX);
 
-/// A timing wheel over slot numbers.
+/// A timer wheel over slot numbers.
 pub(super) struct TimerWheel {
     buckets: Vec<Vec<u32>>,
-    /// Everything before this tick has been taken.
+    /// The first tick whose bucket was not popped.
     next: Tick,
     entries: usize,
-    /// For each slot the tick of the entry that counts; any other is stale.
+    /// For each slot the tick of its valid entry.
     scheduled_at: Vec<Tick>,
 }
 
 impl TimerWheel {
-    /// An empty wheel that starts now.
+    /// Creates an empty wheel that starts now.
     pub(super) fn new(now: Tick) -> TimerWheel {
         TimerWheel { buckets: vec![Vec::new(); BUCKETS], next: now, entries: 0, scheduled_at: Vec::new() }
     }
 
-    /// Has a slot looked at when a tick begins, or earlier.
+    /// Schedules a timer of a slot for a tick. Ignored if an earlier one is scheduled.
     pub(super) fn schedule(&mut self, slot: u32, due: Tick) {
         let index = slot as usize;
         if index >= self.scheduled_at.len() {
@@ -39,7 +39,7 @@ impl TimerWheel {
         }
     }
 
-    /// The slots of the earliest tick that has come; nothing once all of them are taken.
+    /// Pops the slots of the earliest tick that is due, or returns `None` if none is left.
     pub(super) fn pop_expired(&mut self, now: Tick) -> Option<Vec<u32>> {
         while self.next <= now {
             let tick = self.next;
@@ -61,7 +61,7 @@ impl TimerWheel {
         None
     }
 
-    /// The tick at which something may be due; nothing for an empty wheel.
+    /// Returns the earliest tick with an entry, or `None` for an empty wheel.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
         if self.entries == 0 {
             return None;

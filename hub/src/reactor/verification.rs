@@ -12,10 +12,10 @@ use tokio::sync::Semaphore;
 use crate::auth::bearer::BearerToken;
 use crate::auth::{Authenticator, Policy};
 
-/// How many tokens may wait for newer keys at once.
+/// The most tokens that may wait for newer keys at once.
 const MAX_DEFERRED: usize = 1024;
 
-/// The way to the verifying thread, which ends when this is dropped.
+/// A handle of the verification thread, which ends when this is dropped.
 pub(super) struct Verification {
     tokens: Sender<VerifyRequest>,
 }
@@ -27,8 +27,8 @@ struct VerifyRequest {
 }
 
 impl Verification {
-    /// Starts the thread; verdicts go to `sender`.
-    /// Tokens that need newer keys wait for them on `runtime`, and nobody behind them.
+    /// Starts the thread. Results are sent to `sender`. Tokens that need newer keys wait for them on `runtime`, so that they do
+    /// not delay other tokens.
     pub(super) fn start(
         authenticator: Arc<Authenticator>,
         sender: CommandSender,
@@ -76,7 +76,7 @@ impl Verification {
         Ok(Verification { tokens })
     }
 
-    /// Asks for a verdict.
+    /// Submits a token for verification.
     pub(super) fn submit(&self, slot: u32, request_id: u64, token: BearerToken) {
         // The thread ends only after this side is gone.
         let _ = self.tokens.send(VerifyRequest { slot, request_id, token });

@@ -1,4 +1,4 @@
-//! Composes the text of a push as Bitwarden's API writes it. Pure, but for new ids and the clock.
+//! Composes the text of a push as Bitwarden's API writes it. No I/O but new ids and the clock.
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;

@@ -1,5 +1,5 @@
 //! What a negotiation gives a client to connect with: signed and self-describing, so that every replica that has the key can
-//! take it (`decisions.md` 3). Pure, but for randomness and the clock that are handed in.
+//! take it (`decisions.md` 3). No I/O; the caller passes the randomness and the clock.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! Reads the head of a request on the public port and decides whose it is (`front-door.md`): an unambiguous WebSocket
-//! upgrade on a hub path is the reactors' own; everything else goes to axum with its bytes unchanged. Pure.
+//! upgrade on a hub path is the reactors' own; everything else goes to axum with its bytes unchanged. No I/O.
 
 use std::borrow::Cow;
 

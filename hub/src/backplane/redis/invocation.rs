@@ -91,7 +91,7 @@ impl<'a> Invocation<'a> {
     }
 }
 
-/// A publisher, and behind it the time of Redis if it was appended (`records::PUSHED`): seconds and microseconds.
+/// A publisher, and behind it the time of Redis if it was appended (`records::PUSH_SCRIPT`): seconds and microseconds.
 fn stamp(bytes: &[u8]) -> Option<(Uuid, Option<Timestamp>)> {
     let (publisher, rest) = bytes.split_at_checked(16)?;
     let publisher = Uuid::from_slice(publisher).ok()?;

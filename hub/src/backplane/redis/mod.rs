@@ -7,7 +7,7 @@
 //! reactors -> subscriber -> entries          (what clients missed is looked up, what devices received is noted)
 //! ```
 //!
-//! Names and bytes perform no I/O (`channel`, `invocation`, `incoming`, `group_command`, `subscriptions`, `records`, `lookup`).
+//! Names and bytes perform no I/O (`channel`, `invocation`, `message`, `group_command`, `subscriptions`, `records`, `lookup`).
 //! `publisher` and `subscriber` have a connection each, which `connector` opens, and `link` knows whether they are there. `entry` is
 //! the queue between them.
 

@@ -1,4 +1,4 @@
-//! Which channels are wanted: for each audience, how many clients of this replica belong to it. Pure.
+//! Which channels are wanted: for each audience, how many clients of this replica belong to it. No I/O.
 
 use foldhash::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! What a message's text holds. Pure.
+//! What a message's text holds. No I/O.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

@@ -1,4 +1,4 @@
-//! How long to wait between requests. Pure.
+//! How long to wait between requests. No I/O.
 
 use std::time::Duration;
 

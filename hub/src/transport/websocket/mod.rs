@@ -1,4 +1,4 @@
-//! WebSockets on the server's side (RFC 6455), without extensions. Pure.
+//! WebSockets on the server's side (RFC 6455), without extensions. No I/O.
 
 mod decoder;
 mod frame;
