@@ -1,4 +1,4 @@
-//! How the limit of open files is divided among those who need them.
+//! Divides the limit of open files.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -15,10 +15,10 @@ const MAX_REQUESTS: usize = 1024;
 const MAX_INTERNAL_CONNECTIONS: usize = 256;
 const MAX_ADMIN_CONNECTIONS: usize = 64;
 
-/// So many there may be in any case.
+/// The least share.
 const MIN_SHARE: usize = 8;
 
-/// A limit, divided.
+/// The limit of open files, divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FdBudget {
     /// How many sockets the reactors may hold.
@@ -34,7 +34,7 @@ pub struct FdBudget {
 }
 
 impl FdBudget {
-    /// Divides the limit of this process, raised as far as it may be.
+    /// Raises the limit of this process as far as possible, and divides it.
     pub fn from_rlimit() -> FdBudget {
         let maximum = getrlimit(Resource::Nofile).maximum;
         // If it can't be had after all, what there is has to do.

@@ -1,4 +1,4 @@
-//! Who is let in, as far as it depends on how many are in already (`decisions.md` 3).
+//! Connection limits: in all and per client address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The bounds of admission; 0 is none.
+/// The limits. 0 means no limit.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// How many clients may be connected.
@@ -71,7 +71,7 @@ impl IpNet {
     }
 }
 
-/// Whether two addresses of so many bits share a prefix.
+/// Returns whether two addresses of `bits` bits share a prefix.
 fn same_prefix(one: u128, other: u128, bits: u8, prefix: u8) -> bool {
     (one ^ other).checked_shr(u32::from(bits - prefix)).unwrap_or(0) == 0
 }
@@ -127,34 +127,35 @@ fn counted(address: IpAddr, ipv6_prefix: u8) -> IpAddr {
     }
 }
 
-/// Counts what is in, for every reactor.
+/// Counts open connections, for all reactors.
 #[derive(Debug, Default)]
 pub struct AdmissionControl {
     clients: AtomicUsize,
     addresses: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// A place that a client takes as long as it is there.
+/// The share of a connection in the limits, released on drop.
 #[derive(Debug)]
 pub struct ConnectionPermit {
     admission: Arc<AdmissionControl>,
     address: Option<IpAddr>,
 }
 
-/// Why a client is not let in.
+/// The limit that a client is rejected for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitReached {
-    /// The hub is full.
+    /// The limit of all connections.
     Hub,
-    /// There are enough of this address.
+    /// The limit of its address.
     Address,
 }
 
 impl AdmissionControl {
-    /// Counts a client in, where there is a limit. `peer` is the other end of its connection, `forwarded` what proxies wrote.
+    /// Acquires a permit, or returns `Ok(None)` without limits. `peer` is the other end of the connection, `forwarded` the value of
+    /// `X-Forwarded-For`.
     ///
     /// # Errors
-    /// What is full.
+    /// The limit that is reached.
     pub fn admit(
         self: &Arc<AdmissionControl>,
         limits: &Limits,
@@ -171,10 +172,10 @@ impl AdmissionControl {
         self.try_acquire(limits.connections, address).map(|permit| Some(Box::new(permit)))
     }
 
-    /// Lets a client in, unless so many are in already; 0 is no limit.
+    /// Acquires a permit. A `limit` of 0 means no limit.
     ///
     /// # Errors
-    /// What is full.
+    /// The limit that is reached.
     fn try_acquire(
         self: &Arc<AdmissionControl>,
         limit: usize,

@@ -1,4 +1,4 @@
-//! Who is let in.
+//! The authenticated client of a connection.
 
 use std::sync::Arc;
 
@@ -7,22 +7,22 @@ use uuid::Uuid;
 use super::{Claims, Query};
 use crate::delivery::Hub;
 
-/// Somebody who may connect.
+/// An authenticated client.
 #[derive(Debug, Clone)]
 pub enum Principal {
     /// A user, on the main hub.
     User(Arc<Claims>),
-    /// Who waits for the answer to a login request, on the anonymous hub.
+    /// A client that waits for the response to a login request, on the anonymous hub.
     Anonymous(Option<Uuid>),
 }
 
 impl Principal {
-    /// Somebody who names a login request in `Token`; what is no GUID is none.
+    /// Returns the principal of a request that names a login request in `Token`. Anything but a GUID counts as none.
     pub fn anonymous(query: &Query<'_>) -> Principal {
         Principal::Anonymous(query.value("Token").and_then(|token| Uuid::try_parse(token.trim()).ok()))
     }
 
-    /// The hub that it is let in to.
+    /// Returns the hub that it may connect to.
     pub fn hub(&self) -> Hub {
         match self {
             Principal::User(_) => Hub::Main,
@@ -30,7 +30,7 @@ impl Principal {
         }
     }
 
-    /// The user or the login request, by which its reactor is found.
+    /// Returns the user or the login request, which decides the reactor.
     pub fn id(&self) -> Option<Uuid> {
         match self {
             Principal::User(claims) => claims.user,

@@ -8,7 +8,7 @@ pub use redis::RedisBackplane;
 
 use crate::delivery::Delivery;
 
-/// What carries deliveries to all replicas.
+/// Carries deliveries to all replicas.
 #[derive(Clone)]
 pub enum Backplane {
     /// There is one replica.
@@ -17,16 +17,16 @@ pub enum Backplane {
     Redis(RedisBackplane),
 }
 
-/// How long a publish waits for other replicas; for this one it always does.
+/// What a publish waits for. It always waits for the reactors of this replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishMode {
-    /// Until it was handed to them or, while they can't be reached, is kept for them.
+    /// Until Redis has acknowledged it or, while Redis cannot be reached, it is buffered.
     AckOrBuffer,
-    /// Until it was handed to them.
+    /// Until Redis has acknowledged it.
     WaitForAck,
 }
 
-/// Too much waits already; the delivery went nowhere.
+/// The publish buffer is full; nothing was delivered.
 #[derive(Debug, thiserror::Error)]
 #[error("too many pushes wait for Redis")]
 pub struct BufferFull(pub Box<Delivery>);
@@ -43,7 +43,7 @@ impl Backplane {
         }
     }
 
-    /// Waits until other replicas can be reached.
+    /// Waits until both connections to Redis are up.
     pub async fn wait_connected(&self) {
         match self {
             Backplane::Local(_) => {}
@@ -51,7 +51,7 @@ impl Backplane {
         }
     }
 
-    /// Waits until this replica hears the others.
+    /// Waits until this replica is subscribed to the channels of the backplane.
     pub async fn wait_subscribed(&self) {
         match self {
             Backplane::Local(_) => {}
@@ -59,7 +59,7 @@ impl Backplane {
         }
     }
 
-    /// How many deliveries other replicas have not got.
+    /// Returns how many publishes Redis has not acknowledged.
     pub fn pending_publishes(&self) -> usize {
         match self {
             Backplane::Local(_) => 0,

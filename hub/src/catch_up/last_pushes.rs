@@ -33,14 +33,14 @@ impl SyncReason {
 pub struct LastPushes {
     /// When the last one was.
     pub last: Timestamp,
-    /// The device that caused the last one, if one is named.
+    /// The device that caused the last push, `None` if none is named.
     pub origin_device: Option<Device>,
-    /// When the last one was that another device caused than the last one's.
+    /// When the last push was that another device than `origin_device` caused.
     pub last_from_other: Option<Timestamp>,
 }
 
 impl LastPushes {
-    /// Notes one more push, at a moment that is not before the last one's.
+    /// Records a push, at a timestamp that is not before the last one's.
     pub fn record(&mut self, by: Option<Device>, now: Timestamp) {
         if self.origin_device != by && self.last != Timestamp::default() {
             self.last_from_other = Some(self.last);

@@ -1,4 +1,4 @@
-//! Which clients missed a push, and what they are owed for it (`decisions.md` 5).
+//! Catch-up: finds out which clients missed a push, and schedules a `SyncVault` for them.
 //!
 //! Clients do not sync after a reconnect, so one that missed a push is sent a `SyncVault`. One rule decides, with and without a
 //! backplane:
@@ -7,7 +7,7 @@
 //!   later. What was written within the last interval before a connection ended, in whatever way, or still waits to be
 //!   written, counts as missed. The same holds for the `SyncVault` itself.
 //! - When a connection ends, it is recorded up to when its device has surely received every push. When a device returns, a
-//!   covered push after that, which it did not cause itself, is owed.
+//!   covered push after that, which it did not cause itself, was missed: a sync is scheduled.
 //!
 //! [`CatchUp`] applies the rule for the connections of one reactor. It performs no I/O and knows neither sockets nor Redis: what
 //! has to be remembered is behind [`Records`].
@@ -36,33 +36,33 @@ use sync_tracker::{SyncState, SyncTracker};
 /// How long after its handshake a client is sent a sync at the earliest: by then it listens.
 const SYNC_DELAY: Duration = Duration::from_secs(1);
 
-/// Microseconds on one clock: since this process started, or Redis' own.
+/// A time in microseconds on one of two clocks: since this process started, or Redis' own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// Returns the moment so much later.
+    /// Returns the timestamp `duration` later.
     pub fn after(self, duration: Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
     }
 
-    /// Returns the moment so much earlier, or the beginning of the clock.
+    /// Returns the timestamp `duration` earlier, at least 0.
     pub fn before(self, duration: Duration) -> Timestamp {
         Timestamp(self.0.saturating_sub(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
     }
 
-    /// Returns the local moment at which a tick begins.
+    /// Returns the local timestamp at which a tick begins.
     fn from_tick(tick: Tick) -> Timestamp {
         Timestamp::default().after(Tick::LENGTH * tick.0)
     }
 }
 
-/// A `SyncVault` that a client is owed.
+/// A `SyncVault` that is scheduled for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PendingSync {
     /// Why.
     pub reason: SyncReason,
-    /// It makes up for every push up to this moment of the stream's clock.
+    /// It covers every push up to this timestamp of the stream's clock.
     pub until: Timestamp,
     /// When it is to be sent.
     pub due: Tick,
@@ -70,7 +70,7 @@ pub struct PendingSync {
 
 /// The rule, for the connections of one reactor.
 pub struct CatchUp {
-    /// `None` if clients are not caught up: then nobody is owed anything.
+    /// `None` if catch-up is disabled.
     records: Option<Box<dyn Records>>,
     tracker: SyncTracker,
     watermark: Watermark,
@@ -82,7 +82,7 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
-    /// Applies the rule with these records, this keep-alive interval, and syncs spread over so long after a start.
+    /// Creates the rule with these records, this keep-alive interval, and the duration over which syncs after a start are spread.
     pub fn new(records: Option<Box<dyn Records>>, keep_alive: Duration, spread: Duration) -> CatchUp {
         // Ticks are rounded down: one more makes the interval a whole one.
         let keep_alive = Tick::ticks_in(keep_alive).saturating_add(1);
@@ -90,7 +90,7 @@ impl CatchUp {
         CatchUp { records, tracker: SyncTracker::default(), watermark: Watermark::default(), keep_alive, spread }
     }
 
-    /// Returns whether clients are caught up.
+    /// Returns whether catch-up is enabled.
     pub fn is_enabled(&self) -> bool {
         self.records.is_some()
     }
@@ -116,8 +116,8 @@ impl CatchUp {
         self.watermark.now()
     }
 
-    /// Looks up what a client missed that has just joined. Returns the sync that it is owed, or `None` if it is owed none or the
-    /// answer comes later.
+    /// Looks up what a client missed whose handshake just succeeded. Returns the sync to send, or `None` if it missed nothing or
+    /// the result comes later.
     pub fn on_join(
         &mut self,
         id: ConnectionId,
@@ -131,8 +131,8 @@ impl CatchUp {
         self.on_lookup_result(id, client.user, answer, now)
     }
 
-    /// Takes the answer to a lookup. Returns the sync that the client is owed because of it. An answer for a connection that has
-    /// gone, or that is owed a sync anyway, is of no account.
+    /// Takes the result of a lookup. Returns the sync to send, if any. Ignored for a connection that is closed, or for which a sync
+    /// is scheduled already.
     pub fn on_lookup_result(
         &mut self,
         id: ConnectionId,
@@ -151,7 +151,7 @@ impl CatchUp {
         self.schedule_sync(id, reason, answer.until, now, earliest)
     }
 
-    /// Has a client owed a sync, not before `earliest`. Returns `None` if it is owed one already, or if clients are not caught up.
+    /// Schedules a sync for a client, not before `earliest`. Returns `None` if one is scheduled already, or if catch-up is disabled.
     pub fn schedule_sync(
         &mut self,
         id: ConnectionId,
@@ -166,13 +166,13 @@ impl CatchUp {
         Some(PendingSync { reason, until, due: now.after(Tick::ticks_in(SYNC_DELAY)).max(earliest) })
     }
 
-    /// Returns whether a client is still owed a sync.
+    /// Returns whether a sync is still scheduled for a client.
     pub fn is_sync_pending(&self, id: ConnectionId) -> bool {
         self.tracker.is_sync_pending(id)
     }
 
-    /// Notes that the sync that a client is owed is handed to its socket now. It makes up for every push up to `until`, and for
-    /// those that were written before it.
+    /// Notes that a scheduled sync is handed to the socket now. It covers every push up to `until`, and those that were written
+    /// before it.
     pub fn on_sync_sent(&mut self, id: ConnectionId, until: Timestamp, now: Tick) {
         let until = until.max(self.watermark.now());
         self.tracker.on_sync_sent(id, now, until, now.after(self.keep_alive));
@@ -219,7 +219,7 @@ impl CatchUp {
         }
     }
 
-    /// Records which syncs are received by now, and forgets what is settled. `client` tells the device of a connection and when it
+    /// Records which syncs are surely received by now, and drops state that is not needed any more. `client` tells the device of a connection and when it
     /// was last heard, `None` if it has gone. Returns how many records were dropped for lack of room.
     pub fn run_checks(
         &mut self,
@@ -244,7 +244,7 @@ impl CatchUp {
         last_heard.0.checked_sub(self.keep_alive).map(Tick)
     }
 
-    /// Returns when a client that came after a start is sent a sync. Users are spread evenly, by their ids.
+    /// Returns when a client that connects soon after a start is sent a sync. Users are spread evenly, by their ids.
     fn startup_sync_tick(&self, user: Uuid, now: Tick) -> Tick {
         let spread_start = Tick::default().after(self.spread);
         if now >= spread_start {

@@ -6,7 +6,7 @@ use super::{SyncReason, Timestamp};
 use crate::delivery::Audience;
 use crate::notification::Device;
 
-/// A client that has just joined.
+/// A client to look up.
 #[derive(Debug, Clone, Copy)]
 pub struct LookupRequest<'a> {
     /// Its user.
@@ -20,17 +20,17 @@ pub struct LookupRequest<'a> {
     pub received: Option<Timestamp>,
 }
 
-/// What a lookup found.
+/// The result of a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LookupResult {
     /// Why the client has to sync, or `None` if it missed nothing.
     pub reason: Option<SyncReason>,
-    /// Every push up to this moment of the stream's clock was taken into account; a sync makes up for all of them.
+    /// Every push up to this timestamp of the stream's clock was taken into account; a sync covers all of them.
     pub until: Timestamp,
 }
 
 impl LookupResult {
-    /// The answer if the records cannot be read.
+    /// The result if the records cannot be read.
     pub const UNKNOWN: LookupResult = LookupResult { reason: Some(SyncReason::UnknownDevice), until: Timestamp(0) };
 }
 

@@ -1,4 +1,4 @@
-//! What stands between single connections and the rule's normal case. No I/O.
+//! Tracks, per connection, a missed-push lookup, a `SyncVault` and a write backlog. No I/O.
 
 use std::collections::VecDeque;
 
@@ -12,9 +12,9 @@ use crate::connection::{ConnectionId, Tick};
 enum SyncProgress {
     /// What the client missed is being looked up.
     LookupPending,
-    /// It will be sent.
+    /// It is scheduled.
     Pending,
-    /// It was handed to the socket at `written`; once it is received, it makes up for every push up to `until`.
+    /// It was handed to the socket at `written`; once it is received, it covers every push up to `until`.
     Sent { written: Tick, until: Timestamp },
 }
 
@@ -34,7 +34,7 @@ struct ConnectionState {
     backlog: Option<WriteBacklog>,
 }
 
-/// Tracks the connections of one reactor that are owed or were sent a `SyncVault`, or whose sockets were full.
+/// Tracks the connections of one reactor for which a `SyncVault` is scheduled or was sent, or whose sockets were full.
 #[derive(Debug, Default)]
 pub(super) struct SyncTracker {
     entries: HashMap<ConnectionId, ConnectionState>,
@@ -42,10 +42,10 @@ pub(super) struct SyncTracker {
     checks: VecDeque<(Tick, ConnectionId)>,
 }
 
-/// What is known of a connection.
+/// What is proven of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SyncState {
-    /// Something is owed or not known to be received: nothing more is proven than was before the connection.
+    /// A lookup or a sync is pending: nothing is proven beyond what was known before the connection.
     Pending,
     /// The client has surely received every push that had been written by a tick, `None` if the process was younger than that;
     /// and by a sync every push up to a moment, `None` if there was no sync.
@@ -58,7 +58,7 @@ impl SyncTracker {
         self.entries.entry(id).or_default().sync = Some(SyncProgress::LookupPending);
     }
 
-    /// Ends a lookup. Returns `false` if there is none: the client is owed a sync anyway, or it has gone.
+    /// Ends a lookup. Returns `false` if there is none: a sync is scheduled, or the connection is closed.
     pub(super) fn end_lookup(&mut self, id: ConnectionId) -> bool {
         let is_looking_up = self.entries.get(&id).is_some_and(|entry| entry.sync == Some(SyncProgress::LookupPending));
         if is_looking_up {
@@ -67,12 +67,12 @@ impl SyncTracker {
         is_looking_up
     }
 
-    /// Notes that a client will be sent a sync. Returns `false` if that was so before.
+    /// Notes that a sync is scheduled. Returns `false` if one was before.
     pub(super) fn mark_sync_pending(&mut self, id: ConnectionId) -> bool {
         self.entries.entry(id).or_default().sync.replace(SyncProgress::Pending) != Some(SyncProgress::Pending)
     }
 
-    /// Returns whether a client is owed a sync.
+    /// Returns whether a sync is scheduled.
     pub(super) fn is_sync_pending(&self, id: ConnectionId) -> bool {
         self.entries.get(&id).is_some_and(|entry| entry.sync == Some(SyncProgress::Pending))
     }
@@ -111,7 +111,7 @@ impl SyncTracker {
         self.entries.get(&id).map_or(plain, |entry| entry.sync_state(written_by))
     }
 
-    /// Forgets a client that has gone.
+    /// Removes a connection that is closed.
     pub(super) fn remove(&mut self, id: ConnectionId) {
         if !self.entries.is_empty() {
             self.entries.remove(&id);
@@ -124,8 +124,8 @@ impl SyncTracker {
         self.checks.pop_front().map(|(_, id)| id)
     }
 
-    /// Drops what is proven of a connection to be received, and has the rest looked at again at `check`. Returns the moment up
-    /// to which a sync has made up for every push, if it has since the last check.
+    /// Drops the state that is proven to be received, and checks the rest again at `check`. Returns the timestamp up to which a
+    /// sync covers every push, if it was received since the last check.
     pub(super) fn check(&mut self, id: ConnectionId, written_by: Option<Tick>, check: Tick) -> Option<Timestamp> {
         let entry = self.entries.get_mut(&id)?;
         let mut synced_until = None;

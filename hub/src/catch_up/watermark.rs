@@ -8,7 +8,7 @@ use super::Timestamp;
 /// How far back the watermark is remembered. For a connection that was last heard before that, nothing is proven.
 const HISTORY: Duration = Duration::from_secs(120);
 
-/// The time between two marks.
+/// The time between two samples.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The watermark of a stream of pushes: every push up to it was written or queued, or was for nobody here.

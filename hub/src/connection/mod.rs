@@ -1,4 +1,4 @@
-//! One client's life as a pure state machine: bytes and the clock in, messages and verdicts out (`signalr.md` 3 to 5).
+//! A SignalR session as a state machine: bytes and the clock in, messages and a close reason out. No I/O.
 //!
 //! A session knows nothing of sockets: a transport feeds it the bytes that the client sent and carries what it says.
 
@@ -16,7 +16,7 @@ use crate::protocol::{
     self, CLOSED_WITH_ERROR, ClientMessage, Protocol, ProtocolError, ServerMessage, json, messagepack,
 };
 
-/// The times and sizes that a session lives by, in ticks and bytes.
+/// The timeouts of a session in ticks, and its limits in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionConfig {
     /// How long the handshake may take.
@@ -35,7 +35,7 @@ pub struct SessionConfig {
 const MAX_ANONYMOUS_MESSAGE: usize = 1024;
 
 impl SessionConfig {
-    /// Returns the terms of a hub's clients.
+    /// Returns the configuration for the sessions of a hub.
     pub fn for_hub(&self, hub: Hub) -> SessionConfig {
         match hub {
             Hub::Main => *self,
@@ -44,10 +44,10 @@ impl SessionConfig {
     }
 }
 
-/// How often that is tried at the most: a handshake in more messages than this needs its separator.
+/// How often a handshake without its separator is parsed. In more pieces than this it needs the separator.
 const MAX_UNTERMINATED_ATTEMPTS: u8 = 8;
 
-/// What a session is doing.
+/// The state of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SessionState {
     Handshake,
@@ -62,9 +62,9 @@ pub struct Session {
     state: SessionState,
     /// The client has pinged: from then on its silence counts.
     pings: bool,
-    /// How often it was tried whether a handshake is whole without its separator.
+    /// How often a handshake without its separator was parsed.
     unterminated_attempts: u8,
-    /// The handshake came without its separator: one that comes first after it belongs to it.
+    /// Whether the handshake came without its separator: one that follows is skipped.
     skip_separator: bool,
     last_received: Tick,
     /// Until the handshake is done: when the client arrived.
@@ -74,26 +74,26 @@ pub struct Session {
 /// Why a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloseReason {
-    /// The client said so.
+    /// The client sent a Close.
     Client,
-    /// The client hung up without a word.
+    /// The client closed the connection without a Close.
     PeerClosed,
-    /// It sent nothing for too long.
+    /// The client sent nothing for longer than its timeout.
     Timeout,
-    /// It broke the protocol.
+    /// The client violated the protocol.
     Protocol(ProtocolError),
     /// The handshake failed.
     Handshake(HandshakeError),
-    /// It took too little for too long.
+    /// The client read too slowly.
     SlowConsumer,
-    /// The hub shuts down.
+    /// The server shuts down.
     ServerShutdown,
-    /// The connection broke.
+    /// The connection failed.
     Reset,
 }
 
 impl CloseReason {
-    /// The value of `closes_total{reason}`.
+    /// Returns the value of `closes_total{reason}`.
     pub fn label(&self) -> &'static str {
         match self {
             CloseReason::Client | CloseReason::PeerClosed => "client",
@@ -107,18 +107,18 @@ impl CloseReason {
     }
 }
 
-/// What a session says to its client; the transport wraps and carries it.
+/// Receives what a session produces. The transport frames and writes it.
 pub trait SessionSink {
-    /// The handshake is good: the client joins its groups before `{}` reaches it.
+    /// The handshake succeeded. Called before its response is written, so that the client is registered by then.
     fn handshake_complete(&mut self, protocol: Protocol);
-    /// From now on the client's silence counts: the session has to be looked at earlier than it said before.
+    /// [`Session::next_timeout`] has become earlier.
     fn timeout_changed(&mut self) {}
-    /// One whole message in the connection's protocol.
+    /// Writes one message in the session's protocol.
     fn write_message(&mut self, protocol: Protocol, body: &[u8]);
 }
 
 impl Session {
-    /// A client that has just arrived.
+    /// Creates the session of a client that was just accepted.
     pub fn new(transport: Transport, now: Tick) -> Session {
         Session {
             transport,
@@ -230,7 +230,7 @@ impl Session {
         }
     }
 
-    /// Reads the handshake: how many bytes it took, or nothing while it is not whole.
+    /// Processes the handshake. Returns how many bytes it took, or `None` while it is incomplete.
     fn process_handshake(
         &mut self,
         bytes: &[u8],
@@ -263,7 +263,7 @@ impl Session {
         Ok(Some(taken))
     }
 
-    /// Reads one message: how many bytes it took, or nothing while it is not whole.
+    /// Processes one message. Returns how many bytes it took, or `None` while it is incomplete.
     fn process_message(
         &mut self,
         protocol: Protocol,
@@ -292,12 +292,12 @@ impl Session {
         Ok(Some(taken))
     }
 
-    /// The ping of the client's protocol, where the next bytes may be a message.
+    /// Returns the ping of the session's protocol, or `None` where the next bytes cannot be a message.
     pub fn fast_path_ping(&self) -> Option<&'static [u8]> {
         self.protocol().filter(|_| !self.skip_separator).map(ping)
     }
 
-    /// The client has pinged.
+    /// Notes a ping of the client. From the first one on, its silence counts.
     pub fn on_ping(&mut self, now: Tick, sink: &mut impl SessionSink) {
         self.last_received = now;
         if !self.pings {
@@ -306,7 +306,7 @@ impl Session {
         }
     }
 
-    /// Ends the session and says so to the client, where it can still be told.
+    /// Ends the session, with a Close message where the client can still read one.
     pub fn close(&mut self, reason: CloseReason, sink: &mut impl SessionSink) -> CloseReason {
         if let Some(protocol) = self.protocol() {
             let close = match reason {
@@ -330,7 +330,7 @@ impl Session {
         reason
     }
 
-    /// When the session has to be looked at again; nothing for one that has ended.
+    /// Returns when [`Session::on_timeout`] is due, `None` if nothing is.
     pub fn next_timeout(&self, session_config: &SessionConfig) -> Option<Tick> {
         match self.state {
             SessionState::Handshake => Some(self.last_sent.after(session_config.handshake_timeout)),
@@ -348,7 +348,7 @@ impl Session {
         }
     }
 
-    /// Looks at the clock.
+    /// Returns what a timeout that has passed asks for, `None` if none has.
     pub fn on_timeout(&self, now: Tick, session_config: &SessionConfig) -> Option<TimeoutAction> {
         match self.state {
             SessionState::Handshake if now >= self.last_sent.after(session_config.handshake_timeout) => {
@@ -368,12 +368,12 @@ impl Session {
     }
 }
 
-/// What it is high time for.
+/// What a timeout asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TimeoutAction {
-    /// To show the client that the hub is alive, in its protocol.
+    /// Send a ping in the session's protocol.
     SendPing(Protocol),
-    /// To end the session.
+    /// Close the session.
     Close(CloseReason),
 }
 

@@ -1,14 +1,14 @@
-//! What may come a thousand times a second, and is said once in ten seconds.
+//! Limits log lines about frequent events.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Has something that may come a thousand times a second said once in ten.
+/// Allows one log line in ten seconds.
 #[derive(Default)]
 pub struct LogLimiter(Mutex<(Option<Instant>, u64)>);
 
 impl LogLimiter {
-    /// How often nothing was said since the last time, if now is the time to say it again.
+    /// Returns how many lines were suppressed since the last one, or `None` if this one is to be suppressed.
     pub fn allow(&self) -> Option<u64> {
         const INTERVAL: Duration = Duration::from_secs(10);
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

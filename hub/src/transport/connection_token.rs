@@ -9,7 +9,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use crate::delivery::Hub;
 
-/// How long a token is good for.
+/// How long a token is valid.
 pub const TOKEN_TTL: Duration = Duration::from_secs(15);
 
 /// The id that a token carries.
@@ -21,7 +21,7 @@ const ID: usize = 9;
 const SIGNATURE: usize = 25;
 const LENGTH: usize = SIGNATURE + 32;
 
-/// Makes and takes tokens.
+/// Signs and verifies connection tokens.
 pub struct ConnectionTokenSigner {
     key: hmac::Key,
 }

@@ -1,4 +1,4 @@
-//! The connections that clients have negotiated: tokens that are given out, and those that have been used.
+//! Issues connection tokens, and remembers those that were redeemed.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -12,18 +12,18 @@ use super::connection_token::{ConnectionTokenSigner, Id, TOKEN_TTL};
 use crate::connection::Transport;
 use crate::delivery::Hub;
 
-/// What a token is worth.
+/// The state of a connection token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenState {
-    /// It was not used yet.
+    /// It is valid and was not redeemed.
     Unused,
-    /// Somebody has connected with it, by this transport.
+    /// It was redeemed, by this transport.
     Used(Transport),
-    /// It is none of ours, of the other hub, or too old.
+    /// It is forged, for the other hub, or expired.
     Invalid,
 }
 
-/// The shortest key of a file, in bytes.
+/// The least length of a key file, in bytes.
 const MIN_KEY_BYTES: usize = 32;
 
 /// Why there is no key to share.
@@ -47,13 +47,13 @@ pub enum ConnectionTokenKeyError {
 #[error("the system gives no random bytes")]
 pub struct NoRandomness;
 
-/// Gives out and takes connection tokens, for the front door and for axum.
+/// Issues and redeems connection tokens, for the reactors and for axum.
 pub struct ConnectionTokenRegistry {
     signer: ConnectionTokenSigner,
     used: Mutex<UsedTokens>,
 }
 
-/// Ids that were used, for as long as their tokens are good.
+/// The ids of redeemed tokens, until the tokens expire.
 #[derive(Default)]
 struct UsedTokens {
     ids: HashMap<Id, Transport>,
@@ -61,12 +61,12 @@ struct UsedTokens {
 }
 
 impl ConnectionTokenRegistry {
-    /// With a key that all replicas share.
+    /// Creates a registry with a key that all replicas share.
     pub fn new(key: &[u8]) -> ConnectionTokenRegistry {
         ConnectionTokenRegistry { signer: ConnectionTokenSigner::new(key), used: Mutex::default() }
     }
 
-    /// With the key in a file, but for a line's end behind it. The last of random bytes may look like one, and is needed.
+    /// Creates a registry with the key in a file. A line end behind the key is stripped, unless the key would be too short then.
     ///
     /// # Errors
     /// If it can't be read or is too short.
@@ -80,7 +80,7 @@ impl ConnectionTokenRegistry {
         Ok(ConnectionTokenRegistry::new(if line.len() < MIN_KEY_BYTES { &bytes } else { line }))
     }
 
-    /// With a key of this process alone.
+    /// Creates a registry with a random key, for a single replica.
     ///
     /// # Errors
     /// If there are no random bytes for it.
@@ -88,7 +88,7 @@ impl ConnectionTokenRegistry {
         Ok(ConnectionTokenRegistry::new(&random::<32>()?))
     }
 
-    /// A token for one connection to a hub.
+    /// Issues a token for one connection to a hub.
     ///
     /// # Errors
     /// If there are no random bytes for it.
@@ -96,7 +96,7 @@ impl ConnectionTokenRegistry {
         Ok(self.signer.issue(hub, random()?, now()))
     }
 
-    /// Takes a token to connect by a transport, and says what it was worth: who finds it fresh may connect, this once.
+    /// Redeems a token for a transport. Returns its state before: only [`TokenState::Unused`] allows the connection.
     pub fn redeem(&self, token: &str, hub: Hub, transport: Transport) -> TokenState {
         let Some(id) = self.signer.verify(token, hub, now()) else { return TokenState::Invalid };
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,7 +113,7 @@ impl ConnectionTokenRegistry {
         TokenState::Unused
     }
 
-    /// What a token is worth, which stays as it is.
+    /// Returns the state of a token without redeeming it.
     pub fn peek(&self, token: &str, hub: Hub) -> TokenState {
         let Some(id) = self.signer.verify(token, hub, now()) else { return TokenState::Invalid };
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Answers that refuse something, for connections that axum never sees and for those that it serves.
+//! Error responses, written by reactors and by axum alike.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::headers::{RETRY_AFTER, response_head};
 use crate::auth::Rejection;
 use crate::limits::LimitReached;
 
-/// An answer that refuses something. Where no request was understood, the connection ends behind it.
+/// An error response. A reactor closes the connection behind it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorResponse {
     /// The status.
@@ -22,28 +22,28 @@ pub struct ErrorResponse {
 }
 
 impl ErrorResponse {
-    /// A status alone.
+    /// Creates a response with a status and no body.
     pub fn status_only(status: u16) -> ErrorResponse {
         ErrorResponse { status, headers: Vec::new(), body: Vec::new() }
     }
 
-    /// A status with a JSON error that says what is wrong.
+    /// Creates a response with a JSON error.
     pub fn json(status: u16, message: &str) -> ErrorResponse {
         let headers = vec![("content-type", Cow::from("application/json; charset=utf-8"))];
         ErrorResponse { status, headers, body: error_body(message) }
     }
 
-    /// What the original says as text.
+    /// Creates a response with a text, as the upstream Bitwarden service words it.
     pub fn text(status: u16, text: &'static str) -> ErrorResponse {
         ErrorResponse { status, headers: vec![("content-type", "text/plain".into())], body: text.into() }
     }
 
-    /// The answer to who has connected by another transport before (`signalr.md` 2.2).
+    /// Returns the response to a request whose connection token was redeemed by another transport.
     pub fn transport_mismatch() -> ErrorResponse {
         ErrorResponse::text(400, "Cannot change transports mid-connection")
     }
 
-    /// The answer to a token that is not good (`signalr.md` 7.2).
+    /// Returns the response to a rejected token.
     pub fn unauthorized(rejection: Rejection) -> ErrorResponse {
         match rejection.challenge() {
             Some(challenge) => ErrorResponse::status_only(rejection.status()).with("www-authenticate", challenge),
@@ -54,7 +54,7 @@ impl ErrorResponse {
         }
     }
 
-    /// What is full, and when to try again.
+    /// Returns the response to a client above a limit, with `Retry-After`.
     pub fn limit_reached(reached: LimitReached) -> ErrorResponse {
         match reached {
             LimitReached::Hub => ErrorResponse::service_unavailable("This server has as many clients as it may have."),
@@ -64,23 +64,23 @@ impl ErrorResponse {
         }
     }
 
-    /// For now there is no room: 503, and when to try again.
+    /// Returns a 503 with `Retry-After`.
     pub fn service_unavailable(message: &str) -> ErrorResponse {
         ErrorResponse::json(503, message).with("retry-after", RETRY_AFTER)
     }
 
-    /// Whoever asks has enough already: 429, and when to try again.
+    /// Returns a 429 with `Retry-After`.
     pub fn too_many_requests(message: &str) -> ErrorResponse {
         ErrorResponse::json(429, message).with("retry-after", RETRY_AFTER)
     }
 
-    /// The same with another header.
+    /// Adds a header.
     pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> ErrorResponse {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// The bytes of the answer.
+    /// Returns the bytes of the response.
     pub fn bytes(&self) -> Vec<u8> {
         let reason = StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         let status = format!("{} {}", self.status, reason.unwrap_or("Error"));

@@ -33,18 +33,18 @@ pub struct Exchange {
     pub request: PlainRequest,
 }
 
-/// What becomes of a connection after an answer.
+/// What to do with a connection after a response.
 pub enum Outcome {
-    /// It goes on, with these bytes of the next request.
+    /// Keep it; these bytes of the next request were read.
     KeepAlive(TcpStream, Vec<u8>),
-    /// Its last answer is written: it is to be closed so that the answer is not lost.
+    /// Close it with a linger: its last response is written.
     LastAnswered(TcpStream),
-    /// Its time is over.
+    /// Drop it: the deadline has passed.
     TimedOut,
 }
 
 impl Exchange {
-    /// Serves the request within the terms of its lease.
+    /// Serves the request within its budget.
     pub async fn serve(self, router: Router, budget: RequestBudget) -> Outcome {
         tokio::select! {
             outcome = self.answer(router, budget.clone()) => outcome,

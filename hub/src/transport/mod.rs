@@ -1,7 +1,7 @@
-//! How bytes come in and go out: the front door, WebSockets, and plain HTTP.
+//! Request heads, WebSockets and plain HTTP.
 //!
-//! The front door and WebSockets are the reactors'. Everything else is axum's, request by request (`exchange`), on the public port
-//! (`plain`) and on the others (`port`): negotiations, and clients without a WebSocket (`endpoint`, `server_sent_events`,
+//! Reactors read the heads of requests on the public port (`request_kind`) and serve WebSockets. axum serves everything else,
+//! request by request (`exchange`), on the public port (`plain_http`) and on the others (`port`): negotiations, and clients without a WebSocket (`endpoint`, `server_sent_events`,
 //! `long_polling`), each of which a `relay` connects to its reactor.
 
 pub mod connection_token;

@@ -1,5 +1,5 @@
-//! A client that is connected by other than a WebSocket, as its requests see it. For its reactor it is one nevertheless, at the
-//! other end of a pair of sockets: everything that is true of a client there is true of this one.
+//! A relay connects a client without a WebSocket to its reactor. The reactor serves a WebSocket at the other end of a socket pair,
+//! so limits, timeouts and catch-up are the same for every transport.
 
 use std::io;
 use std::net::IpAddr;
@@ -22,41 +22,41 @@ use crate::auth::Principal;
 use crate::connection::Transport;
 use crate::delivery::Hub;
 
-/// What the kernel keeps for a client that does not take it; what is more than this waits in the reactor, within its limits.
+/// The send buffer of the socket pair. What does not fit is queued in the reactor, within its limits.
 const SOCKET_BUFFER_BYTES: usize = 16 * 1024;
 
-/// What is read at once.
+/// The size of the read buffer.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
-/// A client that asks the reactors to be let in.
+/// A request to the reactors to add a client.
 pub struct ConnectRequest {
-    /// Their end of the pair, non-blocking.
+    /// The reactor's end of the socket pair, non-blocking.
     pub socket: std::os::unix::net::UnixStream,
-    /// By what it is connected.
+    /// The transport of the client.
     pub transport: Transport,
-    /// Who it is.
+    /// The authenticated client.
     pub principal: Principal,
-    /// The other end of its request's connection, and what proxies wrote of those before.
+    /// The other end of the request's connection.
     pub peer: IpAddr,
-    /// See `peer`.
+    /// The value of `X-Forwarded-For`.
     pub forwarded: String,
-    /// Where they say that it is let in, or why not.
+    /// Receives `None` if the client was accepted, or the error response.
     pub reply: oneshot::Sender<Option<ErrorResponse>>,
 }
 
-/// The way to the reactors.
+/// Sends a request to the reactors.
 pub type ConnectFn = Arc<dyn Fn(ConnectRequest) + Send + Sync>;
 
-/// A client's end of the pair.
+/// A client's end of the socket pair.
 pub struct Relay {
     transport: Transport,
     hub: Hub,
     id: Option<Uuid>,
     to_hub: Mutex<SplitSink<WebSocketStream<UnixStream>, Message>>,
     from_hub: Mutex<SplitStream<WebSocketStream<UnixStream>>>,
-    /// How many turns there have been: whoever has one sees that another is wanted.
+    /// Counts polls. A change tells the current poll that a later one supersedes it.
     poll_generation: watch::Sender<u64>,
-    /// When the last turn ended.
+    /// When the last poll ended.
     idle_since: std::sync::Mutex<Instant>,
 }
 
@@ -64,7 +64,7 @@ impl Relay {
     /// Connects a client.
     ///
     /// # Errors
-    /// Why it is not let in.
+    /// The error response if the client is rejected.
     pub async fn open(
         connect_fn: &ConnectFn,
         transport: Transport,
@@ -104,22 +104,22 @@ impl Relay {
         })
     }
 
-    /// By what the client is connected.
+    /// Returns the transport of the client.
     pub fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// Whether it is the same client that asks: a token of somebody else is no key to it.
+    /// Returns whether `principal` owns this relay. The connection token alone does not authorize a request.
     pub fn is_owned_by(&self, principal: &Principal) -> bool {
         (self.hub, self.id) == (principal.hub(), principal.id())
     }
 
-    /// Takes the right to say something to the hub: what one request says is not mixed with what another does.
+    /// Locks the writing side, so that the bytes of two requests are not mixed.
     pub async fn lock_writer(&self) -> RelayWriter<'_> {
         RelayWriter(self.to_hub.lock().await)
     }
 
-    /// Takes over from whoever hears what the hub says. Nothing if somebody else has done so meanwhile.
+    /// Locks the reading side and supersedes the current poll. Returns `None` if a later poll superseded this one meanwhile.
     pub async fn acquire_poll(&self) -> Option<PollLock<'_>> {
         self.poll_generation.send_modify(|poll_generation| *poll_generation += 1);
         let mut poll_generation = self.poll_generation.subscribe();
@@ -131,12 +131,12 @@ impl Relay {
         Some(PollLock { relay: self, from_hub, poll_generation })
     }
 
-    /// Ends the turn of whoever has it.
+    /// Ends the current poll.
     pub fn cancel_poll(&self) {
         self.poll_generation.send_modify(|poll_generation| *poll_generation += 1);
     }
 
-    /// For how long nobody has heard what the hub says.
+    /// Returns for how long there has been no poll.
     pub fn idle_for(&self) -> Duration {
         match self.from_hub.try_lock() {
             Ok(_) => self.idle_since.lock().unwrap_or_else(PoisonError::into_inner).elapsed(),
@@ -145,36 +145,36 @@ impl Relay {
     }
 }
 
-/// The right to say something to the hub.
+/// The locked writing side of a relay.
 pub struct RelayWriter<'a>(MutexGuard<'a, SplitSink<WebSocketStream<UnixStream>, Message>>);
 
 impl RelayWriter<'_> {
-    /// Passes on what the client says; false if the hub does not listen any more.
+    /// Sends bytes to the reactor. Returns `false` if it has closed the connection.
     pub async fn send(&mut self, bytes: Bytes) -> bool {
         self.0.send(Message::Binary(bytes)).await.is_ok()
     }
 }
 
-/// The right to hear what the hub says.
+/// The locked reading side of a relay.
 pub struct PollLock<'a> {
     relay: &'a Relay,
     from_hub: MutexGuard<'a, SplitStream<WebSocketStream<UnixStream>>>,
     poll_generation: watch::Receiver<u64>,
 }
 
-/// What came of a turn.
+/// The outcome of a poll.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PollOutcome {
     /// One SignalR message, whole.
     Message(Bytes),
-    /// Somebody else has the turn now.
+    /// A later poll supersedes this one.
     Superseded,
-    /// The hub has ended the connection.
+    /// The reactor has closed the connection.
     Closed,
 }
 
 impl PollLock<'_> {
-    /// Waits for what the hub says.
+    /// Waits for a message.
     pub async fn recv(&mut self) -> PollOutcome {
         tokio::select! {
             biased;
@@ -183,7 +183,7 @@ impl PollLock<'_> {
         }
     }
 
-    /// Whether the hub has ended the connection. What it has said before is lost.
+    /// Returns whether the reactor has closed the connection. Discards messages that were received before.
     pub fn is_closed(&mut self) -> bool {
         loop {
             match message(&mut self.from_hub).now_or_never() {
@@ -194,7 +194,7 @@ impl PollLock<'_> {
         }
     }
 
-    /// What the hub has said already; nothing if that is all for now.
+    /// Returns the next message without waiting, or `None` if there is none.
     pub fn try_recv(&mut self) -> Option<Bytes> {
         message(&mut self.from_hub).now_or_never().flatten()
     }
@@ -206,7 +206,7 @@ impl Drop for PollLock<'_> {
     }
 }
 
-/// The next message; nothing at the end.
+/// Returns the next message, or `None` at the end.
 async fn message(from_hub: &mut SplitStream<WebSocketStream<UnixStream>>) -> Option<Bytes> {
     loop {
         match from_hub.next().await?.ok()? {

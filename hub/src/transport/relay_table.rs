@@ -1,4 +1,4 @@
-//! The clients that are connected by other than a WebSocket, by the token of their negotiation. They are on this replica alone.
+//! The relays of this replica, by connection token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::connection_token::TOKEN_TTL;
 use super::relay::Relay;
 
-/// How many clients may have spoken before they are connected.
+/// The most clients whose bytes are buffered before they are connected.
 const MAX_EARLY_CLIENTS: usize = 256;
 
-/// A client that nobody listens for so long is gone (`signalr.md` 2.5).
+/// A client without a poll for so long counts as disconnected.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The table.
@@ -22,27 +22,27 @@ pub struct RelayTable {
 #[derive(Default)]
 struct Table {
     open: HashMap<String, Arc<Relay>>,
-    /// What clients have said before they were connected, and when.
+    /// Bytes that clients sent before they were connected, with the time of the first.
     early: HashMap<String, (Instant, Vec<u8>)>,
 }
 
 impl RelayTable {
-    /// A table for so many at once: each costs three descriptors and a few kilobytes.
+    /// Creates a table for `max_relays` relays. Each costs three file descriptors and a few kilobytes.
     pub fn new(max_relays: usize) -> RelayTable {
         RelayTable { table: Mutex::default(), max_relays }
     }
 
-    /// The client of a token.
+    /// Returns the relay of a token.
     pub fn get(&self, token: &str) -> Option<Arc<Relay>> {
         self.table().open.get(token).cloned()
     }
 
-    /// Whether there is room for one more.
+    /// Returns whether there is room for another relay.
     pub fn has_room(&self) -> bool {
         self.table().open.len() < self.max_relays
     }
 
-    /// Keeps a client, and gives back what it has said before; nothing if there is no room any more.
+    /// Inserts a relay. Returns the bytes that its client sent before, or `None` if there is no room.
     pub fn insert(&self, token: &str, relay: Arc<Relay>) -> Option<Vec<u8>> {
         let mut table = self.table();
         if table.open.len() >= self.max_relays {
@@ -52,12 +52,12 @@ impl RelayTable {
         Some(table.early.remove(token).map_or_else(Vec::new, |(_, said)| said))
     }
 
-    /// Forgets a client.
+    /// Removes a relay.
     pub fn remove(&self, token: &str) -> Option<Arc<Relay>> {
         self.table().open.remove(token)
     }
 
-    /// Keeps what a client says before it is connected; false if there is no room.
+    /// Buffers bytes that a client sends before it is connected. Returns `false` if there is no room.
     pub fn buffer_early(&self, token: &str, said: &[u8], max_bytes: usize) -> bool {
         let mut table = self.table();
         table.early.retain(|_, (since, _)| since.elapsed() < TOKEN_TTL);
@@ -71,7 +71,7 @@ impl RelayTable {
         true
     }
 
-    /// Forgets a client once nobody has listened for it for too long.
+    /// Removes a relay once it has had no poll for [`DISCONNECT_TIMEOUT`].
     pub async fn reap_when_idle(&self, token: String, relay: Weak<Relay>) {
         while let Some(idle) = relay.upgrade().map(|relay| relay.idle_for()) {
             if idle >= DISCONNECT_TIMEOUT {

@@ -19,17 +19,17 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest body of a push, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
-/// Who takes tokens, and counts those that are not good.
+/// Authenticates requests that axum serves, and counts failures.
 #[derive(Clone)]
 pub struct AuthGuard {
-    /// Whose tokens are good.
+    /// Verifies tokens.
     pub authenticator: Arc<Authenticator>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
 }
 
 impl AuthGuard {
-    /// What a request's token says.
+    /// Verifies a request's token and returns its claims.
     ///
     /// # Errors
     /// The answer to a request whose token is missing or not good.

@@ -1,4 +1,4 @@
-//! What a request that axum serves may take: a place among so many, and so long.
+//! The budget of a request that axum serves: a concurrency permit and a deadline.
 
 use std::future::pending;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 
-/// One request's, with which it travels.
+/// The budget of one request, passed along with it.
 #[derive(Clone)]
 pub struct RequestBudget {
     /// The other end of the connection: a client or a proxy.
@@ -18,25 +18,24 @@ pub struct RequestBudget {
 }
 
 impl RequestBudget {
-    /// A place, unless the connection has one, for so long.
+    /// Creates a budget. `permit` is `None` if the connection has one.
     pub fn new(peer: IpAddr, permit: Option<OwnedSemaphorePermit>, timeout: Duration) -> RequestBudget {
         let deadline = watch::Sender::new(Some(Instant::now() + timeout));
         RequestBudget { peer, permit: Arc::new(Mutex::new(permit)), deadline: Arc::new(deadline) }
     }
 
-    /// The connection waits for what may come much later: it takes no place among those that are served, and has all the time
-    /// that it wants until [`RequestBudget::set_deadline`].
+    /// Releases the permit and removes the deadline: the request waits for a push. See [`RequestBudget::set_deadline`].
     pub fn detach(&self) {
         self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.deadline.send_replace(None);
     }
 
-    /// The connection has so long from now.
+    /// Sets the deadline to `timeout` from now.
     pub fn set_deadline(&self, timeout: Duration) {
         self.deadline.send_replace(Some(Instant::now() + timeout));
     }
 
-    /// Waits until the time is over.
+    /// Waits until the deadline has passed.
     pub async fn expired(&self) {
         let mut deadline = self.deadline.subscribe();
         loop {
@@ -49,7 +48,7 @@ impl RequestBudget {
             };
             tokio::select! {
                 () = end => return,
-                // It is told as long as this lease lives.
+                // The sender lives as long as this budget.
                 _ = deadline.changed() => {}
             }
         }

@@ -1,5 +1,5 @@
-//! Reads the head of a request on the public port and decides whose it is (`front-door.md`): an unambiguous WebSocket
-//! upgrade on a hub path is the reactors' own; everything else goes to axum with its bytes unchanged. No I/O.
+//! Classifies requests on the public port by their head: reactors serve unambiguous WebSocket upgrades on a hub path;
+//! everything else goes to axum with its bytes unchanged. No I/O.
 
 use std::borrow::Cow;
 
@@ -11,16 +11,16 @@ use crate::auth::bearer::{self, BearerToken};
 use crate::auth::{Principal, Query};
 use crate::delivery::Hub;
 
-/// What the head of a request asks for.
+/// What the head of a request asks for, and who serves it.
 #[derive(Debug)]
 pub enum RequestKind {
-    /// It is not whole yet.
+    /// The head is not complete yet.
     Incomplete,
-    /// A client that wants to become a WebSocket.
+    /// A WebSocket upgrade.
     Upgrade(Upgrade),
-    /// Something for axum.
+    /// A request for axum.
     Plain(PlainRequest),
-    /// Something that is answered at once.
+    /// A request that is rejected at once.
     Reject(ErrorResponse),
     /// A header of the PROXY protocol that is wrong, or is not read from there.
     ProxyHeader,
@@ -31,21 +31,21 @@ pub enum RequestKind {
 pub struct Upgrade {
     /// The client's token.
     pub token: Option<BearerToken>,
-    /// What proves that its key was read.
+    /// The value of `Sec-WebSocket-Accept`.
     pub accept: Accept,
-    /// The addresses that proxies wrote down, as they came.
+    /// The value of `X-Forwarded-For`, as it was received.
     pub forwarded: String,
-    /// Who it is, where that is no secret: on the anonymous hub.
+    /// The principal, on the anonymous hub, where no token is verified.
     pub principal: Option<Principal>,
     /// The connection token of a negotiation, if there was one.
     pub id: Option<String>,
-    /// The page that it comes from.
+    /// The value of `Origin`.
     pub origin: Option<String>,
     /// Where the head ends and the client's first frames may begin.
     pub length: usize,
 }
 
-/// Reads what has come of a request.
+/// Classifies a request by the bytes that were received of it.
 pub fn classify(bytes: &[u8]) -> RequestKind {
     let mut storage = header_storage();
     let head = match RequestHead::parse(bytes, &mut storage) {
@@ -67,7 +67,7 @@ pub fn classify(bytes: &[u8]) -> RequestKind {
     }
 }
 
-/// The page that a request comes from, whatever else is wrong with it.
+/// Returns the origin of a request, whatever else is wrong with it.
 pub fn origin(bytes: &[u8]) -> Option<String> {
     let mut storage = [httparse::EMPTY_HEADER; 100];
     let mut request = httparse::Request::new(&mut storage);

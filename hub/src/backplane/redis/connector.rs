@@ -15,10 +15,10 @@ use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
 use super::{role, sentinel};
 use crate::{config, trust};
 
-/// How long it may say nothing before it is asked whether it is there.
+/// How often an idle connection is pinged.
 pub(super) const PING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often it is asked which server is the master.
+/// How often the master is determined again.
 const MASTER_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long it may take to connect, if the settings do not say.
@@ -31,18 +31,18 @@ const ATTEMPT_INTERVAL: Duration = Duration::from_millis(400);
 /// A server's host and port.
 pub(super) type RedisAddr = (String, u16);
 
-/// Knows where Redis is.
+/// Opens connections to the master of a deployment of Redis.
 #[derive(Clone)]
 pub(super) struct Connector(pub(super) config::Redis);
 
-/// A connection, and to which server.
+/// A connection and the server that it is to.
 pub(super) struct Connected<T> {
     pub(super) connection: T,
     pub(super) server: RedisAddr,
 }
 
 impl Connector {
-    /// A connection that publishes.
+    /// Opens a connection for commands.
     pub(super) async fn multiplexed(&self) -> Result<Connected<MultiplexedConnection>, RedisLinkError> {
         race_attempts(self.connect_timeout(), || async {
             let server = self.server().await?;
@@ -60,7 +60,7 @@ impl Connector {
         .await
     }
 
-    /// A connection that hears what is published.
+    /// Opens a connection for subscriptions.
     pub(super) async fn pubsub(&self) -> Result<Connected<PubSub>, RedisLinkError> {
         race_attempts(self.connect_timeout(), || async {
             let server = self.server().await?;
@@ -70,7 +70,7 @@ impl Connector {
         .await
     }
 
-    /// Does `work` on a connection to `server` for as long as that is the master, as far as is known.
+    /// Runs `work` on a connection to `server` until another server is known to be the master.
     pub(super) async fn run_while_master<T>(
         &self,
         server: &RedisAddr,
@@ -82,7 +82,7 @@ impl Connector {
         }
     }
 
-    /// Ends when another server than this one is the master; never where there is one server.
+    /// Returns once another server is the master. Never returns if there is only one server.
     async fn master_changed(&self, from: &RedisAddr) -> RedisLinkError {
         loop {
             if !self.has_choice() {

@@ -19,14 +19,14 @@ use crate::notification::Device;
 use crate::reactor::{MissedQuery, Recipient};
 use crate::telemetry::Metrics;
 
-/// How many lookups and receipts may wait. Beyond, what a client missed is unknown, and receipts are not noted.
+/// The most lookups and records that may wait. Beyond, lookups are answered as unknown, and records are dropped.
 const MAX_WAITING_RECORDS: usize = 65_536;
 
 /// Something to do at Redis.
 pub(super) enum Entry {
     /// Publish a push.
     Publish(Publish),
-    /// Tell what a client missed. A question that is dropped is answered: that is unknown.
+    /// Look up what a client missed. Dropping the query answers it as unknown.
     Lookup {
         recipient: Recipient,
         query: MissedQuery,
@@ -59,14 +59,14 @@ pub(super) struct Publish {
     pub(super) _permit: PublishPermit,
 }
 
-/// What of a push is kept in Redis, for clients that are not connected.
+/// What is stored of a push in Redis, for clients that are not connected.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum StoreMode {
     /// Nothing.
     None,
-    /// That it was, and which device caused it.
+    /// Its time, and the device that caused it.
     PushTime(Audience, Option<Device>),
-    /// All of it, as the answer to a login request.
+    /// All of it, as the response to a login request.
     LoginResponse(Uuid),
 }
 
@@ -86,7 +86,7 @@ pub(super) fn queue(metrics: Arc<Metrics>) -> (EntryQueue, UnboundedReceiver<Ent
 }
 
 impl EntryQueue {
-    /// Queues a push after it was delivered here: what Redis says it has published is in the reactors' mailboxes by then.
+    /// Queues a push after it was sent to the reactors, so that it is in their command queues before Redis publishes it.
     /// Returns what `deliver` does.
     pub(super) fn publish<T>(&self, deliver: impl FnOnce() -> T, publish: Publish) -> T {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,12 +96,12 @@ impl EntryQueue {
         delivered
     }
 
-    /// Queues a lookup. If there is no room the question is dropped, which answers it.
+    /// Queues a lookup. If there is no room the query is dropped, which answers it as unknown.
     pub(super) fn look_up(&self, recipient: Recipient, query: MissedQuery) {
         self.add(|_permit| Entry::Lookup { recipient, query, _permit });
     }
 
-    /// Queues a receipt.
+    /// Queues a record of what a device has received. Dropped if there is no room.
     pub(super) fn record_received(&self, user: Uuid, device: Device, until: Timestamp) {
         self.add(|_permit| Entry::Received { user, device, until, _permit });
     }

@@ -1,38 +1,38 @@
-//! What was handed to the reactors and is not written yet. Pure but for the receipts.
+//! Bounds the deliveries that were sent to the reactors and are not written yet. No I/O.
 
 use std::collections::VecDeque;
 
 use tokio::sync::oneshot::Receiver;
 use tokio::sync::oneshot::error::TryRecvError;
 
-/// How many bytes may be under way.
+/// The most bytes in flight.
 const MAX_INFLIGHT_BYTES: usize = 64 << 20;
 
-/// What a message takes besides its bytes.
+/// The memory that a message takes besides its bytes.
 const MESSAGE_OVERHEAD_BYTES: usize = 512;
 
-/// Deliveries under way, in their order.
+/// Deliveries in flight, in order.
 #[derive(Default)]
 pub(super) struct InflightDeliveries {
     pending: VecDeque<(usize, Receiver<usize>)>,
     bytes: usize,
-    /// There was no room: until half of it is free, nothing more is taken.
+    /// Whether messages are dropped, until half of the bytes are written.
     full: bool,
 }
 
-/// Whether there is room for more.
+/// Whether a message is admitted.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// There is.
+    /// It is admitted.
     Accept,
-    /// There is none, for the first time.
+    /// It is the first that is dropped.
     Overflowed,
-    /// There is none.
+    /// It is dropped.
     Dropping,
 }
 
 impl InflightDeliveries {
-    /// Whether there is room, once what is written is taken off.
+    /// Returns whether the next message is admitted.
     pub(super) fn admit(&mut self) -> Admission {
         while let Some((size, reached)) = self.pending.front_mut()
             && !matches!(reached.try_recv(), Err(TryRecvError::Empty))
@@ -50,8 +50,7 @@ impl InflightDeliveries {
         }
     }
 
-    /// Waits until half of the room is free again, after there was none; for ever while there is room. May be dropped and
-    /// called again.
+    /// Waits until messages are admitted again after an overflow; for ever without one. Cancel-safe.
     pub(super) async fn resumed(&mut self) {
         if !self.full {
             std::future::pending::<()>().await;
@@ -67,7 +66,7 @@ impl InflightDeliveries {
         self.full = false;
     }
 
-    /// So many bytes are under way until there is a receipt.
+    /// Adds a delivery of `bytes` bytes, in flight until `reached` resolves.
     pub(super) fn add(&mut self, bytes: usize, reached: Receiver<usize>) {
         self.bytes += bytes + MESSAGE_OVERHEAD_BYTES;
         self.pending.push_back((bytes + MESSAGE_OVERHEAD_BYTES, reached));

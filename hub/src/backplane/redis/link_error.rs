@@ -7,13 +7,13 @@ use std::time::Duration;
 use redis::RedisError;
 use tokio::time::error::Elapsed;
 
-/// How long Redis may take for an answer.
+/// How long Redis may take to answer a request.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long each of several servers may take to say where the master is: all in short first, then all again.
+/// How long each of several servers may take to tell the master. All are asked with the short timeout first.
 pub(super) const MASTER_QUERY_TIMEOUTS: [Duration; 2] = [Duration::from_millis(300), REQUEST_TIMEOUT];
 
-/// Why a connection is not there, or not any more.
+/// Why a connection to Redis failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RedisLinkError {
     /// Redis, or the way to it.

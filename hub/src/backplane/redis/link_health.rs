@@ -1,4 +1,4 @@
-//! Whether Redis is there, for whoever has to know: two connections make one link.
+//! The health of the link to Redis, which consists of two connections.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,35 +6,35 @@ use tokio::sync::watch;
 
 use crate::telemetry::Metrics;
 
-/// One of the two connections.
+/// One of the two connections of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Half {
-    /// That which hears what others publish.
+    /// The subscribing connection.
     Subscribe = 0,
-    /// That which publishes.
+    /// The publishing connection.
     Publish = 1,
 }
 
-/// The state of both.
+/// The state of both connections.
 pub(super) struct LinkHealth {
     up: watch::Sender<[bool; 2]>,
-    /// Whether the log said last that Redis is there.
+    /// The state that was logged last.
     last_logged: Mutex<Option<bool>>,
     metrics: Arc<Metrics>,
 }
 
 impl LinkHealth {
-    /// A link that is not there yet.
+    /// Creates a link whose connections are down.
     pub(super) fn new(metrics: Arc<Metrics>) -> LinkHealth {
         LinkHealth { up: watch::channel([false; 2]).0, last_logged: Mutex::default(), metrics }
     }
 
-    /// One side works.
+    /// Marks a connection as up.
     pub(super) fn mark_up(&self, half: Half) {
         self.set(half, true, "");
     }
 
-    /// One side does not work, and why.
+    /// Marks a connection as down, with a reason for the log.
     pub(super) fn mark_down(&self, half: Half, why: &str) {
         self.set(half, false, why);
     }
@@ -54,18 +54,18 @@ impl LinkHealth {
         }
     }
 
-    /// Waits until one side works.
+    /// Waits until a connection is up.
     pub(super) async fn wait_up(&self, half: Half) {
         // The sender is this.
         let _ = self.up.subscribe().wait_for(|halves| halves[half as usize]).await;
     }
 
-    /// Waits until both work.
+    /// Waits until both connections are up.
     pub(super) async fn wait_all_up(&self) {
         let _ = self.up.subscribe().wait_for(|halves| *halves == [true; 2]).await;
     }
 
-    /// Waits until one side does not work.
+    /// Waits until a connection is down.
     pub(super) async fn wait_down(&self, half: Half) {
         let _ = self.up.subscribe().wait_for(|halves| !halves[half as usize]).await;
     }

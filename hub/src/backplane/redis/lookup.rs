@@ -48,7 +48,7 @@ impl Lookup<'_> {
         2
     }
 
-    /// Reads the results of [`Lookup::ask`].
+    /// Reads the results of [`Lookup::append_commands`].
     pub(super) fn parse_results(
         &self,
         recipient: &Recipient,

@@ -1,24 +1,24 @@
-//! How much may wait for Redis: so many pushes, and so many bytes of them. No I/O.
+//! Bounds the publishes that Redis has not acknowledged, by number and by bytes. No I/O.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The room for pushes that Redis has not acknowledged.
+/// The bound on publishes that Redis has not acknowledged.
 pub(super) struct PublishBuffer {
     pushes: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     capacity: usize,
 }
 
-/// What one push takes of the room, until it is dropped.
+/// The share of one publish, released on drop.
 pub(super) struct PublishPermit {
     _push: OwnedSemaphorePermit,
     _bytes: OwnedSemaphorePermit,
 }
 
 impl PublishBuffer {
-    /// Room for so many pushes with so many bytes together, which may be up to 4 GiB.
+    /// Creates a buffer for `pushes` pushes of `bytes` bytes together, at most 4 GiB.
     pub(super) fn new(pushes: usize, bytes: usize) -> PublishBuffer {
         PublishBuffer {
             pushes: Arc::new(Semaphore::new(pushes)),
@@ -27,7 +27,7 @@ impl PublishBuffer {
         }
     }
 
-    /// Takes the place of a push with so many bytes, or `None` if there is no room.
+    /// Acquires the share of a push with `bytes` bytes, or returns `None` if there is no room.
     pub(super) fn try_acquire(&self, bytes: usize) -> Option<PublishPermit> {
         let push = self.pushes.clone().try_acquire_owned().ok()?;
         let bytes = self.bytes.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()?;

@@ -1,4 +1,4 @@
-//! Works through the queue of entries, in order, on one connection: what Redis has not acknowledged is kept and done again.
+//! The publishing connection: works through the queue of entries, in order. What Redis has not acknowledged is kept and retried.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::catch_up::LookupResult;
 use crate::reactor::{MissedQuery, Recipient};
 use crate::telemetry::{LogLimiter, Metrics};
 
-/// How many entries are worked on at once.
+/// The most entries in one pipeline.
 const MAX_BATCH_ENTRIES: usize = 256;
 
-/// How long nothing is noted after Redis has refused to.
+/// How long no records are written after Redis has rejected them.
 const RECORD_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Publishes, looks up and notes what comes through a queue.
@@ -98,7 +98,7 @@ impl Publisher {
     }
 }
 
-/// A connection on which is published, looked up and noted.
+/// The connection, with the state of the records in its Redis.
 struct PublishConnection<'a> {
     connection: MultiplexedConnection,
     records: &'a RecordKeys,
@@ -111,13 +111,13 @@ struct PublishConnection<'a> {
     log_limiter: LogLimiter,
 }
 
-/// Whether Redis keeps notes of pushes.
+/// Whether pushes are recorded in Redis.
 enum RecordMode {
-    /// It does, in this run's records.
+    /// They are, under the keys of this run.
     On(RunKeys),
-    /// It did not when it was asked last.
+    /// Redis rejected the records at this time.
     Rejected(Option<RunKeys>, Instant),
-    /// They are not wanted.
+    /// Catch-up is disabled.
     Off,
 }
 
@@ -143,7 +143,7 @@ impl PublishConnection<'_> {
         Ok(())
     }
 
-    /// Finds out where notes are kept.
+    /// Detects whether and where pushes are recorded.
     async fn detect_record_mode(&mut self) -> Result<(), RedisLinkError> {
         if self.records.enabled {
             let info: RedisResult<String> =
@@ -328,13 +328,13 @@ impl PublishConnection<'_> {
                 }
             }
             (StoreMode::PushTime(..), RecordMode::Rejected(Some(run), _)) => {
-                // Nobody may think that what is not noted has not been.
+                // This push is not recorded: without their start, the records count as incomplete.
                 pipe.cmd("DEL").arg(run.start_key());
                 self.metrics.catch_up_dropped.inc();
                 count += 1;
             }
             (StoreMode::LoginResponse(request), _) => {
-                // First of all: who joins between the two gets it twice rather than never.
+                // Before the publish: a client that connects between the two gets it twice rather than never.
                 let kept = pipe.cmd("SET").arg(self.records.response_key(request)).arg(&bytes[..]);
                 kept.arg("PX").arg(milliseconds(LOGIN_RESPONSE_TTL));
                 count += 1;
@@ -346,7 +346,7 @@ impl PublishConnection<'_> {
     }
 }
 
-/// Whether an error is about what was asked for, and not about who was asked: that one can't serve now.
+/// Returns `true` if a command was rejected, `false` if the server cannot serve now.
 fn is_command_error(error: &RedisError) -> bool {
     use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, ReadOnly, TryAgain};
     let cannot =

@@ -1,4 +1,5 @@
-//! Listens for whoever is here: subscribes and unsubscribes as clients come and go, and hands on what is heard.
+//! The subscribing connection: subscribes and unsubscribes as clients connect and disconnect, and passes messages to the
+//! reactors.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,16 +26,16 @@ use crate::reactor::{
 };
 use crate::telemetry::{LogLimiter, Metrics};
 
-/// How many channels one command names at the most.
+/// The most channels in one command.
 const MAX_CHANNELS_PER_COMMAND: usize = 512;
 
-/// How many clients are looked at at once.
+/// The most presence events that are applied at once.
 const MAX_EVENTS_PER_BATCH: usize = 1024;
 
-/// Newcomers wait for so long at the most: a first connection that takes longer is a gap.
+/// Handshake responses wait for at most this long: a first connection that takes longer counts as a gap.
 const STARTUP_GAP_TOLERANCE: Duration = Duration::from_secs(1);
 
-/// Keeps a connection that listens.
+/// Keeps the subscribing connection.
 pub(super) struct Subscriber {
     pub(super) connector: Connector,
     pub(super) link: Arc<LinkHealth>,
@@ -44,22 +45,22 @@ pub(super) struct Subscriber {
     pub(super) spread: Duration,
 }
 
-/// Who is here, and what is therefore listened to.
+/// The connected clients, and the subscriptions that follow from them.
 pub(super) struct PresenceState {
     presence_events: PresenceReceiver,
     installation: Option<Uuid>,
     subscriptions: Subscriptions,
-    /// Of those who wait to be listened for.
+    /// Hold back handshake responses until the next SUBSCRIBE is acknowledged.
     subscribe_guards: Vec<SubscribeGuard>,
-    /// Those of whom will be asked what they missed, once they are listened for.
+    /// Lookups to start after the next SUBSCRIBE is acknowledged.
     pending_lookups: Vec<(Recipient, MissedQuery)>,
     entries: EntryQueue,
 }
 
-/// Hands on what is heard.
+/// Passes messages of the backplane to the reactors.
 pub(super) struct MessageHandler {
     pub(super) channels: Channels,
-    /// Under which this process publishes.
+    /// The id under which this process publishes.
     pub(super) own: Uuid,
     pub(super) reactors: Arc<Reactors>,
     pub(super) log_limiter: LogLimiter,
@@ -68,7 +69,7 @@ pub(super) struct MessageHandler {
 }
 
 impl Subscriber {
-    /// Listens until the reactors are gone.
+    /// Runs until the reactors are gone.
     pub(super) async fn run(mut self) {
         let (mut backoff, mut may_have_gap, started) = (Backoff::default(), false, Instant::now());
         loop {
@@ -97,7 +98,7 @@ impl Subscriber {
         }
     }
 
-    /// Listens on a connection as long as it lasts. `may_have_gap`: something may have been published that nobody here heard.
+    /// Serves one connection until it fails. `may_have_gap` tells that messages may have been missed before.
     async fn listen(
         &mut self,
         connected: Connected<PubSub>,
@@ -128,7 +129,7 @@ impl Subscriber {
 }
 
 impl PresenceState {
-    /// Nobody yet, at a hub that serves this installation.
+    /// Creates the state without clients, at a hub that serves this installation.
     pub(super) fn new(
         presence_events: PresenceReceiver,
         installation: Option<Uuid>,
@@ -154,21 +155,22 @@ impl PresenceState {
         }
     }
 
-    /// Notes who comes and goes, until the reactors are gone.
+    /// Applies presence events until the reactors are gone.
     async fn apply_until_closed(&mut self) {
         while let Some(event) = self.presence_events.recv().await {
             self.apply(event);
         }
     }
 
-    /// Nobody is listened for: nobody need wait, and nobody knows who missed what.
+    /// Handles a disconnect: releases handshake responses, and drops lookups, which answers them as unknown.
     fn on_disconnected(&mut self) {
         self.presence_events.set_awaits_subscription(false);
         self.subscribe_guards.clear();
         self.pending_lookups.clear();
     }
 
-    /// Subscribes to what is wanted, lets those go on who waited for that, and unsubscribes from the rest.
+    /// Subscribes to new channels, releases the handshake responses that waited for them, starts their lookups, and unsubscribes from
+    /// the channels that are not needed any more.
     async fn update_subscriptions(&mut self, sink: &mut PubSubSink, channels: &Channels) -> Result<(), RedisLinkError> {
         let change = self.subscriptions.take_changes();
         let names = |audiences: Vec<Audience>| -> Vec<String> {
@@ -184,7 +186,7 @@ impl PresenceState {
         Ok(())
     }
 
-    /// Follows who comes and goes, until the reactors are gone.
+    /// Follows presence events until the reactors are gone.
     async fn run(&mut self, sink: &mut PubSubSink, channels: &Channels) -> Result<(), RedisLinkError> {
         let mut pinged = Instant::now();
         let mut events = Vec::new();
@@ -211,8 +213,8 @@ async fn subscribe(sink: &mut PubSubSink, names: &[String]) -> Result<(), RedisL
 }
 
 impl MessageHandler {
-    /// Hands on what is heard, in its order, until nothing more comes. What reactors have no time for is dropped, which is a
-    /// gap: the library keeps what is not taken from it without a bound.
+    /// Passes messages on, in order, until the connection ends. Messages that the reactors cannot keep up with are dropped, which
+    /// counts as a gap: the library buffers messages without a bound.
     async fn run(&self, mut stream: PubSubStream, sync_all: impl Fn()) {
         let mut inflight = InflightDeliveries::default();
         loop {
@@ -240,7 +242,7 @@ impl MessageHandler {
         }
     }
 
-    /// Hands on a message. Gives when it was published, if it tells: all that was before it has been handed on, too.
+    /// Passes a message on. Returns when it was published, `None` if it does not tell: all messages before it were passed on, too.
     fn handle(&self, message: &Msg, inflight: &mut InflightDeliveries) -> Option<Timestamp> {
         let channel = self.channels.read(message.get_channel_name())?;
         match BackplaneMessage::read(channel, message.get_payload_bytes(), self.own, Instant::now()) {

@@ -23,7 +23,7 @@ pub struct Change {
 }
 
 impl Subscriptions {
-    /// A client of an audience has come.
+    /// Counts a client of an audience.
     pub fn join(&mut self, audience: Audience) {
         let count = self.refcounts.entry(audience).or_default();
         *count += 1;
@@ -32,7 +32,7 @@ impl Subscriptions {
         }
     }
 
-    /// A client of an audience has gone.
+    /// Uncounts a client of an audience.
     pub fn leave(&mut self, audience: Audience) {
         let Some(count) = self.refcounts.get_mut(&audience) else { return };
         *count -= 1;
@@ -42,7 +42,7 @@ impl Subscriptions {
         }
     }
 
-    /// What has changed since the last time; it counts as done.
+    /// Takes the changes since the last call, and treats them as done.
     pub fn take_changes(&mut self) -> Change {
         let mut change = Change::default();
         for audience in self.dirty.drain() {
@@ -57,7 +57,7 @@ impl Subscriptions {
         change
     }
 
-    /// A new connection has nothing yet: all that is wanted will be asked for.
+    /// Forgets the active subscriptions, for a new connection.
     pub fn reset_active(&mut self) {
         self.active.clear();
         self.dirty = self.refcounts.keys().copied().collect();

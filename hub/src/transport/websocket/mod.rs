@@ -51,7 +51,7 @@ pub struct WebSocket {
     partial: Option<Box<PartialMessage>>,
 }
 
-/// What is there of frames and messages that are not whole yet.
+/// Incomplete frames and messages.
 #[derive(Debug, Default)]
 struct PartialMessage {
     decoder: Decoder,
@@ -65,17 +65,17 @@ struct PartialMessage {
 pub struct Outgoing {
     /// Whole frames.
     pub bytes: Vec<u8>,
-    /// The protocol of a handshake that has just been accepted.
+    /// The protocol of a handshake that was just accepted.
     pub accepted_protocol: Option<Protocol>,
-    /// The session has to be looked at earlier than it said before.
+    /// Whether [`WebSocket::next_timeout`] may have become earlier.
     pub timeout_changed: bool,
 }
 
-/// The largest buffer that is used again, in bytes.
+/// The largest capacity of a buffer that is reused, in bytes.
 const MAX_REUSED_BYTES: usize = 4096;
 
 impl Outgoing {
-    /// Nothing yet, in a buffer that somebody is done with.
+    /// Creates an empty output that reuses a buffer.
     pub fn with_buffer(buffer: &mut Vec<u8>) -> Outgoing {
         let mut bytes = std::mem::take(buffer);
         bytes.clear();
@@ -83,7 +83,7 @@ impl Outgoing {
         Outgoing { bytes, accepted_protocol: None, timeout_changed: false }
     }
 
-    /// Whether there is nothing to do.
+    /// Returns whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.accepted_protocol.is_none() && !self.timeout_changed
     }
@@ -146,20 +146,20 @@ impl WebSocket {
         Some((partial.since, partial.buffer.capacity() + size_of::<PartialMessage>()))
     }
 
-    /// When to look at it again; nothing for one that has ended.
+    /// Returns when [`WebSocket::on_timeout`] is due, `None` if nothing is.
     pub fn next_timeout(&self, session_config: &SessionConfig) -> Option<Tick> {
         let message = self.partial.as_ref().map(|partial| partial.since.after(session_config.message_timeout));
         [self.session.next_timeout(session_config), message].into_iter().flatten().min()
     }
 
-    /// Looks at the clock.
+    /// Returns what a timeout that has passed asks for, `None` if none has.
     pub fn on_timeout(&self, now: Tick, session_config: &SessionConfig) -> Option<TimeoutAction> {
         let is_late = |partial: &PartialMessage| now >= partial.since.after(session_config.message_timeout);
         let late = || TimeoutAction::Close(CloseReason::Protocol(MESSAGE_TIMED_OUT));
         self.session.on_timeout(now, session_config).or_else(|| self.partial.as_deref().is_some_and(is_late).then(late))
     }
 
-    /// Takes input apart; says whether a message became whole, and whether the session has ended.
+    /// Processes input. Returns whether a message was completed, and why the session ended if it did.
     fn process(
         session: &mut Session,
         state: &mut PartialMessage,
@@ -203,7 +203,7 @@ impl WebSocket {
     }
 }
 
-/// Whether a message is all that came, in one frame: what clients say most of all need not be taken apart.
+/// Returns whether `input` is exactly this message in one frame: a fast path for pings.
 fn is_single_frame(message: &[u8], input: &[u8]) -> bool {
     const TEXT_OR_BINARY: [u8; 2] = [0x80 | Opcode::Text as u8, 0x80 | Opcode::Binary as u8];
     let Some(([first, second, mask @ ..], payload)) = input.split_first_chunk::<6>() else { return false };
