@@ -229,9 +229,9 @@ impl Server {
                 })
             }
         };
-        let request_kind = reactors.clone();
+        let http_reactors = reactors.clone();
         let routes = plain_http::router(on_public, cors, stopping.clone());
-        let plain = tokio::spawn(plain_http::serve(routes, plain, move |returned| request_kind.take_back(returned)));
+        let plain = tokio::spawn(plain_http::serve(routes, plain, move |returned| http_reactors.take_back(returned)));
 
         shutdown::requested(stopping).await;
         tracing::info!(grace = ?config.drain.grace, "shutting down");

@@ -44,7 +44,7 @@ fn ours(principals: &[Principal]) -> BTreeSet<String> {
     let audiences =
         principals.iter().map(Recipient::from).flat_map(|member| audiences(&member, installation).collect::<Vec<_>>());
     let theirs = audiences.map(|audience| channels().name_for(audience).expect("somebody"));
-    channels().sync_state().into_iter().chain(theirs).collect()
+    channels().always_subscribed().into_iter().chain(theirs).collect()
 }
 
 /// The original's, without those that this hub does without.

@@ -219,8 +219,8 @@ impl CatchUp {
         }
     }
 
-    /// Records which syncs are surely received by now, and drops state that is not needed any more. `client` tells the device of a connection and when it
-    /// was last heard, `None` if it has gone. Returns how many records were dropped for lack of room.
+    /// Records which syncs are surely received by now, and drops state that is not needed any more. `client` returns the device of
+    /// a connection and when it last sent bytes, `None` if it is closed. Returns how many records were dropped for lack of room.
     pub fn run_checks(
         &mut self,
         now: Tick,

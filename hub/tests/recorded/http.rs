@@ -123,7 +123,7 @@ impl Head {
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         let value = |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-        for (name, expected) in SECURITY_HEADERS {
+        for (name, expected) in SECURITY {
             ensure!(status == 500 || value(name) == Some(expected), "{name} is missing in a {status}");
         }
         let length = value("content-length").map(str::parse).transpose()?;

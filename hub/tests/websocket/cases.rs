@@ -3,7 +3,7 @@
 
 use crate::recorded::socket::frame;
 
-/// What is sent and what is heard, in words: `answer NAME` to a call, `error_response` and `farewell` are Close messages of
+/// What is sent and what is heard, in words: `answer NAME` to a call, `refusal` and `farewell` are Close messages of
 /// SignalR, `close CODE` is the Close of WebSocket.
 pub(crate) struct Case {
     pub(crate) name: String,
