@@ -4,7 +4,7 @@
 use crate::auth::key_files::{KeyFilesError, ParsedKeys};
 use crate::auth::key_watch::KeyWatch;
 use crate::azure::QueueError;
-use crate::config::{Config, Source};
+use crate::config::{Config, SourceConfig};
 use crate::source::azure_queue::AzureQueueSource;
 use crate::transport::connection_token_registry::{ConnectionTokenKeyError, ConnectionTokenRegistry, NoRandomness};
 
@@ -50,8 +50,8 @@ impl Preflight {
             None => ConnectionTokenRegistry::with_random_key().map_err(PreflightError::from),
         };
         let queue = match &config.source {
-            Source::Direct => Ok(None),
-            Source::AzureQueue(settings) => {
+            SourceConfig::Direct => Ok(None),
+            SourceConfig::AzureQueue(settings) => {
                 let alone = config.backplane.redis.is_none();
                 AzureQueueSource::open(settings, alone).map(Some).map_err(PreflightError::from)
             }

@@ -42,7 +42,7 @@ pub struct Verifier {
 
 /// The header of a token. Members that are registered (RFC 7515 4.1) have to be texts, also those that are not used.
 #[derive(Deserialize)]
-struct Header {
+struct TokenHeader {
     alg: String,
     typ: Option<String>,
     kid: Option<String>,
@@ -82,7 +82,7 @@ impl Verifier {
     /// Whether the key that a token names is known: then newer keys would not help it.
     pub fn has_key_for(&self, token: &BearerToken) -> bool {
         let header = token.reveal().split('.').next().unwrap_or_default();
-        let header = decode(header).ok().and_then(|header| serde_json::from_slice::<Header>(&header).ok());
+        let header = decode(header).ok().and_then(|header| serde_json::from_slice::<TokenHeader>(&header).ok());
         // What is no token needs no key.
         let Some(header) = header else { return true };
         header.kid.is_some() && self.keys().iter().flat_map(|keys| keys.iter()).any(|key| key.id == header.kid)
@@ -136,7 +136,7 @@ fn check(token: &str, keys: &Keys, rules: &ValidationRules, now: f64) -> Result<
     }
     let (message, signature) = token.rsplit_once('.').ok_or(Rejection::Malformed)?;
     let (header, payload) = message.split_once('.').ok_or(Rejection::Malformed)?;
-    let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| Rejection::Malformed)?;
+    let header: TokenHeader = serde_json::from_slice(&decode(header)?).map_err(|_| Rejection::Malformed)?;
     let payload = decode(payload)?;
 
     let algorithm: Algorithm = header.alg.parse().map_err(|_| Rejection::Signature)?;

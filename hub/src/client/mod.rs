@@ -71,7 +71,7 @@ pub enum Who {
 
 /// What a hub calls at its client.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Invocation {
+pub struct ReceivedInvocation {
     /// The method.
     pub target: String,
     /// Its arguments.
@@ -131,7 +131,7 @@ impl Client {
     ///
     /// # Errors
     /// If the connection breaks or goes silent.
-    pub async fn next(&mut self) -> Result<Option<Invocation>, ClientError> {
+    pub async fn next(&mut self) -> Result<Option<ReceivedInvocation>, ClientError> {
         loop {
             while let Some(body) = self.message()? {
                 let call = match self.protocol {
@@ -139,7 +139,7 @@ impl Client {
                     Protocol::MessagePack => messagepack::to_json(&body),
                 };
                 if let Some((target, arguments)) = call {
-                    return Ok(Some(Invocation { target, arguments }));
+                    return Ok(Some(ReceivedInvocation { target, arguments }));
                 }
             }
             if !self.receive().await? {

@@ -10,13 +10,13 @@ mod secret;
 mod setting;
 mod source;
 
-pub use backplane::Backplane;
+pub use backplane::BackplaneConfig;
 pub use layers::{Layers, Origin, Problem, Problems, Shown};
 pub use redis::{Redis, RedisError};
 pub use secret::Secret;
 use setting::{Address, Bytes, Level, Prefix, Url};
 pub use setting::{LogFormat, Setting};
-pub use source::{AzureQueue, Source};
+pub use source::{AzureQueueConfig, SourceConfig};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,9 +35,9 @@ pub struct Config {
     /// Whose tokens it takes.
     pub auth: Auth,
     /// Where its pushes come from.
-    pub source: Source,
+    pub source: SourceConfig,
     /// What connects it with other replicas.
-    pub backplane: Backplane,
+    pub backplane: BackplaneConfig,
     /// The file of the key that the tokens of negotiations are signed with; without it, each process has its own.
     pub connection_token_key: Option<PathBuf>,
     /// The installation whose pushes every connection gets.
@@ -53,7 +53,7 @@ pub struct Config {
     /// The origins whose pages may read answers.
     pub cors: Vec<String>,
     /// How clients that missed pushes are caught up.
-    pub catch_up: CatchUp,
+    pub catch_up: CatchUpConfig,
     /// How it ends.
     pub drain: Drain,
     /// What it writes.
@@ -120,7 +120,7 @@ pub struct SlowConsumer {
 
 /// What is remembered of who missed what (`decisions.md` 5).
 #[derive(Debug, Clone, Copy)]
-pub struct CatchUp {
+pub struct CatchUpConfig {
     /// Whether clients are caught up at all.
     pub enabled: bool,
     /// How long pushes and devices are remembered.
@@ -220,7 +220,7 @@ impl Config {
         );
         layers.check("limits.handshakes_in_flight", limits.handshakes_in_flight > 0, "has to be above 0");
         let cors = layers.get("cors.origins", ORIGINS.map(str::to_owned).to_vec());
-        let catch_up = CatchUp {
+        let catch_up = CatchUpConfig {
             enabled: layers.get("catch_up.enabled", true),
             window: layers.positive("catch_up.window", 600 * SECOND),
             users: layers.get("catch_up.users", 1_000_000),

@@ -21,11 +21,11 @@ pub(super) enum DelayedSend {
 /// All of one reactor's: at most one for each slot, as a connection waits for one frame at most.
 #[derive(Default)]
 pub(super) struct DelayedSends {
-    by_slot: HashMap<u32, Entry>,
+    by_slot: HashMap<u32, ScheduledSend>,
     due: BTreeSet<(Tick, u32)>,
 }
 
-struct Entry {
+struct ScheduledSend {
     due: Tick,
     id: ConnectionId,
     send: DelayedSend,
@@ -34,7 +34,7 @@ struct Entry {
 impl DelayedSends {
     /// Adds a frame to send to a connection when a tick begins, in the place of one for its slot that is not sent yet.
     pub(super) fn add(&mut self, due: Tick, id: ConnectionId, send: DelayedSend) {
-        if let Some(replaced) = self.by_slot.insert(id.slot, Entry { due, id, send }) {
+        if let Some(replaced) = self.by_slot.insert(id.slot, ScheduledSend { due, id, send }) {
             self.due.remove(&(replaced.due, id.slot));
         }
         self.due.insert((due, id.slot));

@@ -9,7 +9,7 @@ mod queue;
 pub use direct::{HttpSender, InternalToken, SendError};
 pub use identity::{Identity, IdentityError};
 pub use push::{Push, PushError, Style};
-pub use queue::Queue;
+pub use queue::QueueSender;
 
 use crate::azure::QueueError;
 
@@ -18,7 +18,7 @@ pub enum Sender {
     /// To a hub's internal port.
     Direct(HttpSender),
     /// Into a queue from which hubs receive.
-    Queue(Queue),
+    Queue(QueueSender),
 }
 
 /// Why a push was not sent. No text of it holds a secret.

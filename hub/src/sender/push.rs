@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::notification::{ClientType, Date, Kind, PushType};
+use crate::notification::{ClientType, Date, FieldKind, PushType};
 
 /// What a push is to say.
 #[derive(Debug, Clone, Default)]
@@ -103,8 +103,10 @@ impl Push {
         }
         for member in PushType::from_number(number).map_or(&[][..], |known| known.members) {
             match member.kind {
-                Kind::Id if member.name == "Id" => add(member.name, json!(Uuid::new_v4().to_string())),
-                Kind::Date | Kind::GivenDate | Kind::ExtraDate => add(member.name, json!(Date::now().to_string())),
+                FieldKind::Id if member.name == "Id" => add(member.name, json!(Uuid::new_v4().to_string())),
+                FieldKind::Date | FieldKind::GivenDate | FieldKind::ExtraDate => {
+                    add(member.name, json!(Date::now().to_string()))
+                }
                 _ => {}
             }
         }

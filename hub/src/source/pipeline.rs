@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::backplane::{Backplane, BufferFull, PublishMode};
 use crate::delivery::{Audience, Delivery};
-use crate::notification::{self, Malformed, Notification};
+use crate::notification::{self, MalformedPush, Notification};
 use crate::route;
 use crate::telemetry::Metrics;
 
@@ -18,7 +18,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(100);
 pub enum IngestError {
     /// It can't be understood.
     #[error(transparent)]
-    Malformed(#[from] Malformed),
+    Malformed(#[from] MalformedPush),
     /// Other replicas can't be reached, and too much is kept for them already.
     #[error(transparent)]
     BufferFull(#[from] BufferFull),

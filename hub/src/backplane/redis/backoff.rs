@@ -27,12 +27,12 @@ const CONNECT_TIME: Duration = Duration::from_millis(600);
 
 /// The pace at which one connection to Redis is tried again.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(super) struct ReconnectBackoff {
     lost: Option<Instant>,
     connected: Option<Instant>,
 }
 
-impl Backoff {
+impl ReconnectBackoff {
     /// Returns the pause after a failed attempt or a lost connection.
     pub(super) fn pause(&mut self) -> Duration {
         if self.connected.take().is_some_and(|since| since.elapsed() >= STABLE) {

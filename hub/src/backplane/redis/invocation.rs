@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::Malformed;
+use super::MalformedMessage;
 use crate::catch_up::Timestamp;
 use crate::delivery::Delivery;
 use crate::protocol::Protocol;
@@ -38,22 +38,22 @@ impl<'a> Invocation<'a> {
     /// # Errors
     /// The first thing that is wrong with it. Items behind the second that are none of ours do not matter: they ask for a
     /// client's result, which this hub has not.
-    pub fn read(bytes: &'a [u8]) -> Result<Invocation<'a>, Malformed> {
+    pub fn read(bytes: &'a [u8]) -> Result<Invocation<'a>, MalformedMessage> {
         let mut reader = Reader::new(bytes);
-        let items = reader.array().ok_or(Malformed("the message is no array"))?;
+        let items = reader.array().ok_or(MalformedMessage("the message is no array"))?;
         if items < 2 {
-            return Err(Malformed("the message has less than two items"));
+            return Err(MalformedMessage("the message has less than two items"));
         }
-        let count = reader.array().ok_or(Malformed("the excluded connections are no array"))?;
+        let count = reader.array().ok_or(MalformedMessage("the excluded connections are no array"))?;
         let mut excluded = Vec::new();
         for _ in 0..count {
-            excluded.push(reader.text().ok_or(Malformed("an excluded connection is no text"))?);
+            excluded.push(reader.text().ok_or(MalformedMessage("an excluded connection is no text"))?);
         }
-        let count = reader.map().ok_or(Malformed("the frames are no map"))?;
+        let count = reader.map().ok_or(MalformedMessage("the frames are no map"))?;
         let mut frames = Vec::new();
         for _ in 0..count {
-            let protocol = reader.text().ok_or(Malformed("a protocol's name is no text"))?;
-            frames.push((protocol, reader.binary().ok_or(Malformed("a frame is not binary"))?));
+            let protocol = reader.text().ok_or(MalformedMessage("a protocol's name is no text"))?;
+            frames.push((protocol, reader.binary().ok_or(MalformedMessage("a frame is not binary"))?));
         }
         // An array of three is ours if its third item looks so; .NET writes two items or four.
         let third = if items == 3 { reader.binary() } else { None };
@@ -122,7 +122,7 @@ mod tests {
             (b"\x92\x90\x81\xa4json\xa1x", "a frame is not binary"),
             (b"\x92\x90\x81\xa4json\xc4\x02x", "a frame is not binary"),
         ] {
-            assert_eq!(Invocation::read(bytes), Err(Malformed(wrong)), "{bytes:x?}");
+            assert_eq!(Invocation::read(bytes), Err(MalformedMessage(wrong)), "{bytes:x?}");
         }
     }
 

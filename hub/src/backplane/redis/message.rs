@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::channel::Channel;
 use super::group_command::GroupCommand;
 use super::invocation::Invocation;
-use super::{Malformed, push};
+use super::{MalformedMessage, push};
 use crate::catch_up::Timestamp;
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::protocol::{HEARTBEAT, Protocol};
@@ -38,7 +38,7 @@ impl<'a> BackplaneMessage<'a> {
         bytes: &'a [u8],
         own: Uuid,
         since: Instant,
-    ) -> Result<BackplaneMessage<'a>, Malformed> {
+    ) -> Result<BackplaneMessage<'a>, MalformedMessage> {
         let audience = match channel {
             Channel::To(audience) => audience,
             Channel::GroupCommands(_) => return GroupCommand::read(bytes).map(BackplaneMessage::GroupCommand),
@@ -50,7 +50,7 @@ impl<'a> BackplaneMessage<'a> {
         // MessagePack is the quicker one to read, and the frames of one push say the same.
         let mut told = [Protocol::MessagePack, Protocol::Json].into_iter();
         let told = told.find_map(|protocol| Some((protocol, invocation.frame(protocol)?)));
-        let (protocol, frame) = told.ok_or(Malformed("there is a frame for no protocol of this hub"))?;
+        let (protocol, frame) = told.ok_or(MalformedMessage("there is a frame for no protocol of this hub"))?;
         let push = push::read(protocol, frame)?;
         if push.target == HEARTBEAT && audience == Audience::Everyone(Hub::Main) {
             return Ok(BackplaneMessage::Heartbeat);
@@ -77,7 +77,7 @@ mod tests {
     const OTHER: Uuid = Uuid::from_u128(2);
     const USER: Channel = Channel::To(Audience::User(Uuid::from_u128(3), ClientType::All));
 
-    fn read(channel: Channel, bytes: &[u8]) -> Result<BackplaneMessage<'_>, Malformed> {
+    fn read(channel: Channel, bytes: &[u8]) -> Result<BackplaneMessage<'_>, MalformedMessage> {
         BackplaneMessage::read(channel, bytes, OWN, Instant::now())
     }
 
@@ -176,7 +176,7 @@ mod tests {
             ),
         ] {
             let bytes = published(frames);
-            assert_eq!(read(USER, &bytes).expect_err(wrong), Malformed(wrong));
+            assert_eq!(read(USER, &bytes).expect_err(wrong), MalformedMessage(wrong));
         }
     }
 }

@@ -3,18 +3,17 @@
 //!
 //! ```text
 //! publish -> reactors                     (at once, whatever Redis does)
-//!         -> entries -> publisher -> Redis -> subscriber of every replica -> reactors
-//! reactors -> subscriber -> entries          (what clients missed is looked up, what devices received is noted)
+//!         -> operations -> publisher -> Redis -> subscriber of every replica -> reactors
+//! reactors -> subscriber -> operations       (lookups of missed pushes, records of what devices received)
 //! ```
 //!
 //! Names and bytes perform no I/O (`channel`, `invocation`, `message`, `group_command`, `subscriptions`, `records`, `lookup`).
-//! `publisher` and `subscriber` have a connection each, which `connector` opens, and `link` knows whether they are there. `entry` is
-//! the queue between them.
+//! `publisher` and `subscriber` have a connection each, which `connector` opens and `link_health` watches. `operation`
+//! is the queue between them.
 
 mod backoff;
 pub mod channel;
 mod connector;
-mod entry;
 pub mod group_command;
 mod inflight;
 pub mod invocation;
@@ -22,6 +21,7 @@ mod link_error;
 mod link_health;
 mod lookup;
 pub mod message;
+mod operation;
 mod publish_buffer;
 mod publisher;
 mod push;
@@ -39,9 +39,9 @@ use uuid::Uuid;
 
 use self::channel::Channels;
 use self::connector::Connector;
-use self::entry::{EntryQueue, Publish, StoreMode};
 use self::invocation::Invocation;
 use self::link_health::{Half, LinkHealth};
+use self::operation::{OperationQueue, Publish, StoreMode};
 use self::publish_buffer::PublishBuffer;
 use self::publisher::Publisher;
 use self::records::RecordKeys;
@@ -55,7 +55,7 @@ use crate::telemetry::{LogLimiter, Metrics};
 /// What is wrong with something that came from Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Malformed(&'static str);
+pub struct MalformedMessage(&'static str);
 
 /// Hands deliveries to the reactors of this process, and to those of others through Redis.
 #[derive(Clone)]
@@ -63,7 +63,7 @@ pub struct RedisBackplane {
     reactors: Arc<Reactors>,
     channels: Channels,
     own: Uuid,
-    entries: EntryQueue,
+    operations: OperationQueue,
     /// For what Redis has not acknowledged.
     buffer: Arc<PublishBuffer>,
     link: Arc<LinkHealth>,
@@ -73,8 +73,8 @@ impl RedisBackplane {
     /// Begins to connect to a Redis, from inside a tokio runtime; `presence_events` tells who is here.
     pub fn start(
         redis: &config::Redis,
-        settings: &config::Backplane,
-        catch_up: &config::CatchUp,
+        settings: &config::BackplaneConfig,
+        catch_up: &config::CatchUpConfig,
         installation: Option<Uuid>,
         reactors: Arc<Reactors>,
         presence_events: PresenceReceiver,
@@ -89,7 +89,7 @@ impl RedisBackplane {
             connector.peer_failover_grace(),
         );
         let link = Arc::new(LinkHealth::new(metrics.clone()));
-        let (entries, queue) = entry::queue(metrics.clone());
+        let (operations, queue) = operation::queue(metrics.clone());
         let (log_limiter, watermark) = (LogLimiter::default(), presence_events.watermark_sender());
         let handler = MessageHandler {
             channels: channels.clone(),
@@ -99,14 +99,14 @@ impl RedisBackplane {
             watermark,
             metrics: metrics.clone(),
         };
-        let presence = PresenceState::new(presence_events, installation, entries.clone());
+        let presence = PresenceState::new(presence_events, installation, operations.clone());
         tokio::spawn(
             Subscriber { connector: connector.clone(), link: link.clone(), presence, handler, spread: catch_up.spread }
                 .run(),
         );
         tokio::spawn(Publisher { queue, connector, link: link.clone(), metrics, records }.run());
         let buffer = Arc::new(PublishBuffer::new(settings.hold, settings.hold_bytes));
-        RedisBackplane { reactors, channels, own, entries, buffer, link }
+        RedisBackplane { reactors, channels, own, operations, buffer, link }
     }
 
     /// Delivers here, and publishes. Gives the number of connections of this process that were reached.
@@ -126,7 +126,7 @@ impl RedisBackplane {
         };
         let (done, acknowledged) = oneshot::channel();
         let publish = Publish { channel, bytes, store_mode, since: Instant::now(), done, _permit: permit };
-        let reached = self.entries.publish(|| self.reactors.deliver(delivery, None), publish);
+        let reached = self.operations.publish(|| self.reactors.deliver(delivery, None), publish);
         // A reactor that is gone reaches nobody.
         let reached = reached.await.unwrap_or(0);
         match mode {

@@ -1,4 +1,4 @@
-//! The publishing connection: works through the queue of entries, in order. What Redis has not acknowledged is kept and retried.
+//! The publishing connection: works through the queue of operations, in order. What Redis has not acknowledged is kept and retried.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{sleep, timeout};
 
-use super::backoff::{Backoff, peer_reconnect_grace};
+use super::backoff::{ReconnectBackoff, peer_reconnect_grace};
 use super::connector::{Connected, Connector, PING_INTERVAL};
-use super::entry::{Entry, Publish, StoreMode};
 use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
 use super::link_health::{Half, LinkHealth};
 use super::lookup::{self, Found, Lookup};
+use super::operation::{Publish, RedisOperation, StoreMode};
 use super::records::{
     self, LOGIN_RESPONSE_TTL, PUSH_SCRIPT, RECEIVED_SCRIPT, RecordKeys, RecordsStart, RunKeys, milliseconds,
 };
@@ -22,16 +22,16 @@ use crate::catch_up::LookupResult;
 use crate::reactor::{MissedQuery, Recipient};
 use crate::telemetry::{LogLimiter, Metrics};
 
-/// The most entries in one pipeline.
-const MAX_BATCH_ENTRIES: usize = 256;
+/// The most operations in one pipeline.
+const MAX_BATCH_OPERATIONS: usize = 256;
 
 /// How long no records are written after Redis has rejected them.
 const RECORD_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Publishes, looks up and notes what comes through a queue.
+/// Keeps the publishing connection and runs queued operations on it.
 pub(super) struct Publisher {
-    /// What waits; bounded by the permits that the entries hold.
-    pub(super) queue: UnboundedReceiver<Entry>,
+    /// Bounded by the permits that the operations hold.
+    pub(super) queue: UnboundedReceiver<RedisOperation>,
     pub(super) connector: Connector,
     pub(super) link: Arc<LinkHealth>,
     pub(super) metrics: Arc<Metrics>,
@@ -39,9 +39,9 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Works until no entry can come any more.
+    /// Runs until no more operations can come.
     pub(super) async fn run(mut self) {
-        let (mut backoff, mut unacknowledged) = (Backoff::default(), VecDeque::new());
+        let (mut backoff, mut unacknowledged) = (ReconnectBackoff::default(), VecDeque::new());
         loop {
             let error = match self.connector.multiplexed().await {
                 Ok(Connected { connection, server }) => {
@@ -60,10 +60,10 @@ impl Publisher {
             };
             self.link.mark_down(Half::Publish, &error.to_string());
             // Clients do not wait for Redis to come back: dropped, what they missed is unknown.
-            while let Ok(entry) = self.queue.try_recv() {
-                unacknowledged.push_back(entry);
+            while let Ok(operation) = self.queue.try_recv() {
+                unacknowledged.push_back(operation);
             }
-            unacknowledged.retain(|entry| !matches!(entry, Entry::Lookup { .. }));
+            unacknowledged.retain(|operation| !matches!(operation, RedisOperation::Lookup { .. }));
             sleep(backoff.pause()).await;
         }
     }
@@ -71,8 +71,8 @@ impl Publisher {
     async fn serve(
         &mut self,
         connection: MultiplexedConnection,
-        unacknowledged: &mut VecDeque<Entry>,
-        backoff: &mut Backoff,
+        unacknowledged: &mut VecDeque<RedisOperation>,
+        backoff: &mut ReconnectBackoff,
     ) -> Result<(), RedisLinkError> {
         let mut publisher = PublishConnection::new(connection, &self.records, &self.metrics);
         publisher.detect_record_mode().await?;
@@ -81,11 +81,11 @@ impl Publisher {
         }
         let mut pinged = Instant::now();
         loop {
-            publisher.run_entries(unacknowledged).await?;
+            publisher.run_operations(unacknowledged).await?;
             self.link.mark_up(Half::Publish);
             backoff.reset();
             let mut fresh = Vec::new();
-            match timeout(PING_INTERVAL, self.queue.recv_many(&mut fresh, MAX_BATCH_ENTRIES)).await {
+            match timeout(PING_INTERVAL, self.queue.recv_many(&mut fresh, MAX_BATCH_OPERATIONS)).await {
                 Ok(0) => return Ok(()),
                 Ok(_) => unacknowledged.extend(fresh),
                 Err(_) => {}
@@ -188,15 +188,17 @@ impl PublishConnection<'_> {
     }
 
     /// Does all that waits, and keeps the pushes that Redis refuses.
-    async fn run_entries(&mut self, waiting: &mut VecDeque<Entry>) -> Result<(), RedisLinkError> {
+    async fn run_operations(&mut self, waiting: &mut VecDeque<RedisOperation>) -> Result<(), RedisLinkError> {
         while !waiting.is_empty() {
             if matches!(self.record_mode, RecordMode::Rejected(_, since) if since.elapsed() > RECORD_RETRY_INTERVAL) {
                 self.detect_record_mode().await?;
             }
             let mut pipe = redis::pipe();
             pipe.ignore_errors();
-            let asks_evicted = self.may_evict && waiting.iter().any(|entry| matches!(entry, Entry::Lookup { .. }));
-            let counts: Vec<usize> = waiting.iter().map(|entry| self.append_commands(entry, &mut pipe)).collect();
+            let asks_evicted =
+                self.may_evict && waiting.iter().any(|operation| matches!(operation, RedisOperation::Lookup { .. }));
+            let counts: Vec<usize> =
+                waiting.iter().map(|operation| self.append_commands(operation, &mut pipe)).collect();
             if asks_evicted {
                 // Last: what was evicted before a lookup read its keys is counted by then.
                 pipe.cmd("INFO").arg("stats");
@@ -221,18 +223,18 @@ impl PublishConnection<'_> {
     /// Takes the results of what waited; what is left waiting is to be done again. Returns whether the records have to begin anew.
     fn apply_results(
         &mut self,
-        waiting: &mut VecDeque<Entry>,
+        waiting: &mut VecDeque<RedisOperation>,
         counts: Vec<usize>,
         results: Vec<RedisResult<Value>>,
     ) -> Result<bool, RedisLinkError> {
         // Should there be fewer answers than questions, what lacks one is done again.
         let mut results = results.into_iter();
         let (mut refused, mut kept, mut incomplete) = (None, VecDeque::new(), false);
-        for (entry, count) in waiting.drain(..).zip(counts) {
+        for (operation, count) in waiting.drain(..).zip(counts) {
             let mut results: Vec<RedisResult<Value>> = results.by_ref().take(count).collect();
-            match entry {
+            match operation {
                 // The last command is the one that publishes.
-                Entry::Publish(publish) => match results.pop() {
+                RedisOperation::Publish(publish) => match results.pop() {
                     Some(Ok(_)) => {
                         self.metrics.backplane_seconds.observe(publish.since.elapsed().as_secs_f64());
                         self.metrics.backplane_messages.inc("published");
@@ -241,13 +243,13 @@ impl PublishConnection<'_> {
                     }
                     other => {
                         refused = other.and_then(Result::err).or(refused);
-                        kept.push_back(Entry::Publish(publish));
+                        kept.push_back(RedisOperation::Publish(publish));
                     }
                 },
                 // Behind a push that is not noted yet nothing is known.
-                Entry::Lookup { .. } if !kept.is_empty() => {}
-                Entry::Lookup { recipient, query, .. } => incomplete |= self.answer(recipient, query, results),
-                Entry::Received { .. } => match results.pop() {
+                RedisOperation::Lookup { .. } if !kept.is_empty() => {}
+                RedisOperation::Lookup { recipient, query, .. } => incomplete |= self.answer(recipient, query, results),
+                RedisOperation::Received { .. } => match results.pop() {
                     Some(Ok(_)) => {}
                     _ => self.metrics.catch_up_dropped.inc(),
                 },
@@ -301,17 +303,19 @@ impl PublishConnection<'_> {
         Lookup { records: self.records, run, evicted: self.may_evict.then_some(self.evicted) }
     }
 
-    /// Adds the commands of an entry to what is asked of Redis; returns how many they are.
-    fn append_commands(&self, entry: &Entry, pipe: &mut Pipeline) -> usize {
-        match (entry, &self.record_mode) {
-            (Entry::Publish(publish), _) => self.append_publish(publish, pipe),
-            (Entry::Lookup { recipient, query, .. }, _) => self.lookup().append_commands(recipient, query, pipe),
-            (Entry::Received { user, device, until, .. }, RecordMode::On(run)) => {
+    /// Adds the commands of an operation to a pipeline. Returns how many they are.
+    fn append_commands(&self, operation: &RedisOperation, pipe: &mut Pipeline) -> usize {
+        match (operation, &self.record_mode) {
+            (RedisOperation::Publish(publish), _) => self.append_publish(publish, pipe),
+            (RedisOperation::Lookup { recipient, query, .. }, _) => {
+                self.lookup().append_commands(recipient, query, pipe)
+            }
+            (RedisOperation::Received { user, device, until, .. }, RecordMode::On(run)) => {
                 let (key, window) = (run.device_key(*user, *device), milliseconds(self.records.window));
                 pipe.cmd("EVAL").arg(RECEIVED_SCRIPT).arg(1).arg(key).arg(until.0).arg(window);
                 1
             }
-            (Entry::Received { .. }, RecordMode::Rejected(..) | RecordMode::Off) => 0,
+            (RedisOperation::Received { .. }, RecordMode::Rejected(..) | RecordMode::Off) => 0,
         }
     }
 

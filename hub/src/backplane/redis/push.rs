@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::Malformed;
+use super::MalformedMessage;
 use crate::notification::Device;
 use crate::protocol::messagepack::Reader;
 use crate::protocol::{self, AUTH_REQUEST_RESPONSE, Protocol, RECEIVE_MESSAGE, json};
@@ -22,29 +22,29 @@ pub(super) struct PushHeader {
 ///
 /// # Errors
 /// If it is not one whole message, or none that calls a method: clients could not go on behind it.
-pub(super) fn read(protocol: Protocol, frame: &[u8]) -> Result<PushHeader, Malformed> {
+pub(super) fn read(protocol: Protocol, frame: &[u8]) -> Result<PushHeader, MalformedMessage> {
     let body = body(protocol, frame)?;
     let push = match protocol {
         Protocol::Json => read_json(body),
         Protocol::MessagePack => read_messagepack(body),
     };
-    push.ok_or(Malformed("a frame is no invocation"))
+    push.ok_or(MalformedMessage("a frame is no invocation"))
 }
 
 /// A frame without what tells where it ends.
 ///
 /// # Errors
 /// If it is not one whole message, or JSON that is no UTF-8: no client could read on behind it.
-pub(super) fn body(protocol: Protocol, frame: &[u8]) -> Result<&[u8], Malformed> {
+pub(super) fn body(protocol: Protocol, frame: &[u8]) -> Result<&[u8], MalformedMessage> {
     let (body, taken) = match protocol::split(protocol, frame, usize::MAX) {
         Ok(Some(first)) => first,
-        _ => return Err(Malformed("a frame is cut off")),
+        _ => return Err(MalformedMessage("a frame is cut off")),
     };
     if taken != frame.len() {
-        return Err(Malformed("a frame is more than one message"));
+        return Err(MalformedMessage("a frame is more than one message"));
     }
     if protocol == Protocol::Json && std::str::from_utf8(body).is_err() {
-        return Err(Malformed("a frame in JSON is no UTF-8"));
+        return Err(MalformedMessage("a frame in JSON is no UTF-8"));
     }
     Ok(body)
 }

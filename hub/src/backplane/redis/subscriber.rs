@@ -10,14 +10,14 @@ use redis::{Msg, Value};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use super::backoff::Backoff;
+use super::backoff::ReconnectBackoff;
 use super::channel::{Channels, audiences};
 use super::connector::{Connected, Connector, PING_INTERVAL};
-use super::entry::EntryQueue;
 use super::inflight::{Admission, InflightDeliveries};
 use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
 use super::link_health::{Half, LinkHealth};
 use super::message::BackplaneMessage;
+use super::operation::OperationQueue;
 use super::subscriptions::Subscriptions;
 use crate::catch_up::Timestamp;
 use crate::delivery::Audience;
@@ -54,7 +54,7 @@ pub(super) struct PresenceState {
     subscribe_guards: Vec<SubscribeGuard>,
     /// Lookups to start after the next SUBSCRIBE is acknowledged.
     pending_lookups: Vec<(Recipient, MissedQuery)>,
-    entries: EntryQueue,
+    operations: OperationQueue,
 }
 
 /// Passes messages of the backplane to the reactors.
@@ -71,7 +71,7 @@ pub(super) struct MessageHandler {
 impl Subscriber {
     /// Runs until the reactors are gone.
     pub(super) async fn run(mut self) {
-        let (mut backoff, mut may_have_gap, started) = (Backoff::default(), false, Instant::now());
+        let (mut backoff, mut may_have_gap, started) = (ReconnectBackoff::default(), false, Instant::now());
         loop {
             let opened = tokio::select! {
                 opened = self.connector.pubsub() => opened,
@@ -103,7 +103,7 @@ impl Subscriber {
         &mut self,
         connected: Connected<PubSub>,
         may_have_gap: bool,
-        backoff: &mut Backoff,
+        backoff: &mut ReconnectBackoff,
     ) -> Result<(), RedisLinkError> {
         let Subscriber { connector, link, presence, handler, spread } = self;
         let Connected { connection, server } = connected;
@@ -133,10 +133,10 @@ impl PresenceState {
     pub(super) fn new(
         presence_events: PresenceReceiver,
         installation: Option<Uuid>,
-        entries: EntryQueue,
+        operations: OperationQueue,
     ) -> PresenceState {
         let (subscriptions, subscribe_guards, pending_lookups) = (Subscriptions::default(), Vec::new(), Vec::new());
-        PresenceState { presence_events, installation, subscriptions, subscribe_guards, pending_lookups, entries }
+        PresenceState { presence_events, installation, subscriptions, subscribe_guards, pending_lookups, operations }
     }
 
     fn apply(&mut self, event: PresenceEvent) {
@@ -150,7 +150,7 @@ impl PresenceState {
                 audiences(&recipient, self.installation).for_each(|audience| self.subscriptions.leave(audience));
             }
             PresenceEvent::DeviceReceived(user, device, received) => {
-                self.entries.record_received(user, device, received)
+                self.operations.record_received(user, device, received)
             }
         }
     }
@@ -179,7 +179,7 @@ impl PresenceState {
         subscribe(sink, &names(change.subscribe)).await?;
         self.subscribe_guards.clear();
         // What is published from now on they hear: what was published before, Redis knows.
-        self.pending_lookups.drain(..).for_each(|(recipient, query)| self.entries.look_up(recipient, query));
+        self.pending_lookups.drain(..).for_each(|(recipient, query)| self.operations.look_up(recipient, query));
         for names in names(change.unsubscribe).chunks(MAX_CHANNELS_PER_COMMAND) {
             timeout(REQUEST_TIMEOUT, sink.unsubscribe(names)).await??;
         }

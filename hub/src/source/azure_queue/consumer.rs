@@ -17,7 +17,7 @@ use super::poll_interval::{PollInterval, error_backoff};
 use super::workers::{WorkItem, Workers};
 use crate::azure::{Queue, QueueError, Received};
 use crate::backoff::random;
-use crate::notification::Malformed;
+use crate::notification::MalformedPush;
 use crate::source::PushPipeline;
 use crate::telemetry::Metrics;
 
@@ -95,7 +95,7 @@ impl Consumer {
     }
 
     /// Puts a message into the poison queue, and deletes it once it is there.
-    async fn bury(self: Arc<Self>, held: Arc<LeasedMessage>, text: String, malformed: Malformed) {
+    async fn bury(self: Arc<Self>, held: Arc<LeasedMessage>, text: String, malformed: MalformedPush) {
         const OPERATION: &str = "writing to the poison queue";
         let mut backoff = error_backoff();
         for _ in 0..POISON_TRIES {

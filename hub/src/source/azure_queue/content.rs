@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::de::IgnoredAny;
 
-use crate::notification::{self, Malformed, Notification};
+use crate::notification::{self, MalformedPush, Notification};
 
 /// What a message's text holds.
 #[derive(Debug, PartialEq)]
@@ -14,7 +14,7 @@ pub enum DecodedMessage {
     /// A push.
     Push(Notification),
     /// Something else.
-    Invalid(Malformed),
+    Invalid(MalformedPush),
 }
 
 /// Reads a text: Base64 if JSON or nothing comes of that, else as it is.

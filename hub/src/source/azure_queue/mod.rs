@@ -51,7 +51,7 @@ impl AzureQueueSource {
     ///
     /// # Errors
     /// If the workload has no identity.
-    pub fn open(settings: &config::AzureQueue, alone: bool) -> Result<AzureQueueSource, QueueError> {
+    pub fn open(settings: &config::AzureQueueConfig, alone: bool) -> Result<AzureQueueSource, QueueError> {
         let open = |name| Queue::open(&settings.account, name);
         let queue = Arc::new(open(&settings.queue)?);
         let poison = DeadLetterQueue::new(open(&settings.poison_queue)?);

@@ -30,7 +30,7 @@ const MAX_CONTROL_PAYLOAD: usize = 125;
 /// The state between two bytes.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    header: Header,
+    header: HeaderBuffer,
     /// The frame whose payload is being read.
     frame: Option<FrameInProgress>,
     /// The message that fragments belong to: is it text?
@@ -40,7 +40,7 @@ pub struct Decoder {
 }
 
 #[derive(Debug, Default)]
-struct Header {
+struct HeaderBuffer {
     bytes: [u8; 14],
     length: u8,
 }
@@ -128,7 +128,7 @@ impl Decoder {
 /// A header that breaks the protocol.
 struct Broken;
 
-impl Header {
+impl HeaderBuffer {
     /// Reads a header, collected byte by byte if it does not come in one piece; nothing while it is not whole.
     fn read(&mut self, input: &mut &mut [u8]) -> Option<Result<FrameInProgress, Broken>> {
         if self.length == 0

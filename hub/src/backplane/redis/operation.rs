@@ -1,9 +1,8 @@
-//! What is to be done at Redis, in one order: pushes are published and noted, what clients missed is looked up, what devices have
-//! received is noted.
+//! The operations in Redis, in one order: publishes, lookups of missed pushes, and records of what devices have received.
 //!
 //! The order is what makes catch-up right: a client that joins after a push was delivered here looks up what it missed behind
-//! the note of that push, also while Redis is slow or away. Pushes are delivered to the reactors and queued under one lock, so
-//! no lookup of a client that came after a delivery can be queued before its note.
+//! the record of that push, also while Redis is slow or unreachable. Pushes are delivered to the reactors and queued under one lock, so
+//! no lookup of a client that came after a delivery can be queued before its record.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -20,17 +19,17 @@ use crate::reactor::{MissedQuery, Recipient};
 use crate::telemetry::Metrics;
 
 /// The most lookups and records that may wait. Beyond, lookups are answered as unknown, and records are dropped.
-const MAX_WAITING_RECORDS: usize = 65_536;
+const MAX_QUEUED_RECORDS: usize = 65_536;
 
-/// Something to do at Redis.
-pub(super) enum Entry {
+/// An operation in Redis.
+pub(super) enum RedisOperation {
     /// Publish a push.
     Publish(Publish),
     /// Look up what a client missed. Dropping the query answers it as unknown.
     Lookup {
         recipient: Recipient,
         query: MissedQuery,
-        /// Its share of [`MAX_WAITING_RECORDS`].
+        /// Its share of [`MAX_QUEUED_RECORDS`].
         _permit: OwnedSemaphorePermit,
     },
     /// Note up to when a device of a user has surely received every push.
@@ -38,7 +37,7 @@ pub(super) enum Entry {
         user: Uuid,
         device: Device,
         until: Timestamp,
-        /// Its share of [`MAX_WAITING_RECORDS`].
+        /// Its share of [`MAX_QUEUED_RECORDS`].
         _permit: OwnedSemaphorePermit,
     },
 }
@@ -70,47 +69,47 @@ pub(super) enum StoreMode {
     LoginResponse(Uuid),
 }
 
-/// The sending side of the queue of entries. Used by every thread that publishes, and by the subscriber.
+/// The sending side of the queue of operations. Used by every thread that publishes, and by the subscriber.
 #[derive(Clone)]
-pub(super) struct EntryQueue {
-    entries: Arc<Mutex<UnboundedSender<Entry>>>,
+pub(super) struct OperationQueue {
+    operations: Arc<Mutex<UnboundedSender<RedisOperation>>>,
     records: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
 
-/// Opens a queue of entries.
-pub(super) fn queue(metrics: Arc<Metrics>) -> (EntryQueue, UnboundedReceiver<Entry>) {
+/// Creates a queue of operations.
+pub(super) fn queue(metrics: Arc<Metrics>) -> (OperationQueue, UnboundedReceiver<RedisOperation>) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let (entries, records) = (Arc::new(Mutex::new(sender)), Arc::new(Semaphore::new(MAX_WAITING_RECORDS)));
-    (EntryQueue { entries, records, metrics }, receiver)
+    let (operations, records) = (Arc::new(Mutex::new(sender)), Arc::new(Semaphore::new(MAX_QUEUED_RECORDS)));
+    (OperationQueue { operations, records, metrics }, receiver)
 }
 
-impl EntryQueue {
+impl OperationQueue {
     /// Queues a push after it was sent to the reactors, so that it is in their command queues before Redis publishes it.
     /// Returns what `deliver` does.
     pub(super) fn publish<T>(&self, deliver: impl FnOnce() -> T, publish: Publish) -> T {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
         let delivered = deliver();
         // The publisher ends only after this side is gone.
-        let _ = entries.send(Entry::Publish(publish));
+        let _ = operations.send(RedisOperation::Publish(publish));
         delivered
     }
 
     /// Queues a lookup. If there is no room the query is dropped, which answers it as unknown.
     pub(super) fn look_up(&self, recipient: Recipient, query: MissedQuery) {
-        self.add(|_permit| Entry::Lookup { recipient, query, _permit });
+        self.add(|_permit| RedisOperation::Lookup { recipient, query, _permit });
     }
 
     /// Queues a record of what a device has received. Dropped if there is no room.
     pub(super) fn record_received(&self, user: Uuid, device: Device, until: Timestamp) {
-        self.add(|_permit| Entry::Received { user, device, until, _permit });
+        self.add(|_permit| RedisOperation::Received { user, device, until, _permit });
     }
 
-    fn add(&self, entry: impl FnOnce(OwnedSemaphorePermit) -> Entry) {
+    fn add(&self, operation: impl FnOnce(OwnedSemaphorePermit) -> RedisOperation) {
         match self.records.clone().try_acquire_owned() {
             Ok(permit) => {
-                let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-                let _ = entries.send(entry(permit));
+                let operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = operations.send(operation(permit));
             }
             Err(_) => self.metrics.catch_up_dropped.inc(),
         }
