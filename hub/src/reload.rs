@@ -13,7 +13,7 @@ use tokio::time::sleep;
 /// the links of a mounted Secret, of a network file system that notifies nobody.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// When files are looked at: every two seconds unless it is said otherwise, and at once on SIGHUP.
+/// Triggers a check of files: at an interval, and at once on SIGHUP.
 pub struct ReloadTrigger {
     asked: Signal,
     interval: Duration,
@@ -28,7 +28,7 @@ impl ReloadTrigger {
         Ok(ReloadTrigger { asked: signal(SignalKind::hangup())?, interval: DEFAULT_INTERVAL })
     }
 
-    /// So often instead.
+    /// Sets the interval.
     pub fn with_interval(self, interval: Duration) -> ReloadTrigger {
         ReloadTrigger { interval, ..self }
     }

@@ -24,13 +24,13 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest answer, in bytes.
 const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 
-/// How often keys are fetched without a reason.
+/// How often the keys are refreshed.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(12 * 3600);
 
-/// How often at the most a token that no key fits has them fetched: forged ones cost the identity server no more.
+/// The least time between two fetches for tokens without a matching key. Bounds the cost of forged tokens.
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The first and the longest wait after a failure.
+/// The first and the longest delay after a failure.
 const RETRY_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Why the keys could not be fetched.
@@ -70,7 +70,7 @@ pub enum JwksError {
     Keys(#[from] KeyError),
 }
 
-/// An identity server.
+/// A client for the JWK set of an identity server.
 pub struct JwksClient {
     url: String,
     http: ReloadingHttpClient,

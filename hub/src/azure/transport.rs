@@ -41,15 +41,19 @@ pub(super) fn options() -> Result<ClientOptions, QueueError> {
         max_total_elapsed: azure_core::time::Duration::seconds(5),
         ..ExponentialRetryOptions::default()
     });
-    Ok(ClientOptions { transport: Some(Transport::new(Arc::new(Quiet(client)))), retry, ..ClientOptions::default() })
+    Ok(ClientOptions {
+        transport: Some(Transport::new(Arc::new(RedactingClient(client)))),
+        retry,
+        ..ClientOptions::default()
+    })
 }
 
 /// A client whose errors tell no address.
 #[derive(Debug)]
-struct Quiet(ReloadingHttpClient);
+struct RedactingClient(ReloadingHttpClient);
 
 #[async_trait]
-impl HttpClient for Quiet {
+impl HttpClient for RedactingClient {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         self.0.get().execute_request(request).await.map_err(|error| {
             let kind = error.kind().clone();

@@ -34,8 +34,8 @@ impl Records for LocalRecords {
     fn on_push(&mut self, audience: Audience, by: Option<Device>, now: Timestamp) -> usize {
         let record = |pushes: &mut LastPushes| pushes.record(by, now);
         match audience {
-            Audience::User(user, _) => self.users.put(user, now, record),
-            Audience::Organization(organization, _) => self.organizations.put(organization, now, record),
+            Audience::User(user, _) => self.users.upsert(user, now, record),
+            Audience::Organization(organization, _) => self.organizations.upsert(organization, now, record),
             Audience::Nobody | Audience::Installation(..) | Audience::LoginRequest(_) | Audience::Everyone(_) => 0,
         }
     }
@@ -58,7 +58,7 @@ impl Records for LocalRecords {
 
     fn on_received(&mut self, user: Uuid, device: Device, received: Timestamp, now: Timestamp) -> usize {
         // Of several connections of one device the latest counts.
-        self.devices.put((user, device), now, |last| *last = received.max(*last))
+        self.devices.upsert((user, device), now, |last| *last = received.max(*last))
     }
 }
 

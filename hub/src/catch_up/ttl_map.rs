@@ -38,7 +38,7 @@ impl<K: Eq + Hash + Copy, V> TtlMap<K, V> {
     }
 
     /// Changes the value of a key, which begins with `V::default()`. Returns how many others were dropped for lack of room.
-    pub(super) fn put(&mut self, key: K, now: Timestamp, change: impl FnOnce(&mut V)) -> usize
+    pub(super) fn upsert(&mut self, key: K, now: Timestamp, change: impl FnOnce(&mut V)) -> usize
     where
         V: Default,
     {
@@ -89,24 +89,24 @@ mod tests {
     #[test]
     fn get_after_the_window_returns_none() {
         let mut map: TtlMap<u8, u32> = TtlMap::new(WINDOW, 10);
-        map.put(1, Timestamp(0), |value| *value += 1);
-        map.put(2, Timestamp(50), |value| *value += 1);
-        map.put(1, Timestamp(60), |value| *value += 1);
+        map.upsert(1, Timestamp(0), |value| *value += 1);
+        map.upsert(2, Timestamp(50), |value| *value += 1);
+        map.upsert(1, Timestamp(60), |value| *value += 1);
         assert_eq!(map.get(1, Timestamp(160)), Some(&2));
         assert_eq!(map.get(2, Timestamp(151)), None);
-        assert_eq!(map.put(3, Timestamp(155), |_| ()), 0, "what is too old anyway does not count");
+        assert_eq!(map.upsert(3, Timestamp(155), |_| ()), 0, "what is too old anyway does not count");
         assert!(map.entries.contains_key(&1) && !map.entries.contains_key(&2));
-        map.put(4, Timestamp(400), |_| ());
+        map.upsert(4, Timestamp(400), |_| ());
         assert_eq!((map.entries.len(), map.queue.len()), (1, 1));
     }
 
     #[test]
     fn put_into_a_full_map_drops_the_oldest_and_tells_so() {
         let mut map: TtlMap<u8, u32> = TtlMap::new(WINDOW, 2);
-        map.put(1, Timestamp(1), |_| ());
-        map.put(2, Timestamp(2), |_| ());
-        map.put(1, Timestamp(3), |_| ());
-        assert_eq!(map.put(3, Timestamp(4), |_| ()), 1);
+        map.upsert(1, Timestamp(1), |_| ());
+        map.upsert(2, Timestamp(2), |_| ());
+        map.upsert(1, Timestamp(3), |_| ());
+        assert_eq!(map.upsert(3, Timestamp(4), |_| ()), 1);
         assert!(map.get(2, Timestamp(4)).is_none() && map.get(1, Timestamp(4)).is_some());
         assert!(map.has_dropped(None, Timestamp(4)) && map.has_dropped(Some(Timestamp(1)), Timestamp(102)));
         assert!(!map.has_dropped(Some(Timestamp(2)), Timestamp(4)) && !map.has_dropped(None, Timestamp(103)));
@@ -116,7 +116,7 @@ mod tests {
     fn put_of_a_busy_key_takes_no_more_room() {
         let mut map: TtlMap<u8, u32> = TtlMap::new(Duration::from_secs(3600), 10);
         for timestamp in 0..10_000 {
-            map.put((timestamp % 3) as u8, Timestamp(timestamp), |_| ());
+            map.upsert((timestamp % 3) as u8, Timestamp(timestamp), |_| ());
         }
         assert_eq!((map.entries.len(), map.queue.len()), (3, 3));
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::layers::Open;
+use super::layers::ConfigReader;
 use super::setting::Bytes;
 use super::{Redis, Secret};
 
@@ -34,7 +34,7 @@ const MAX_HOLD_BYTES: usize = 2 << 30;
 const PREFIX: &str = "Notifications";
 
 /// Reads every key of the section; where something is wrong, that is noted and the value is of no account.
-pub(super) fn read(layers: &mut Open) -> BackplaneConfig {
+pub(super) fn read(layers: &mut ConfigReader) -> BackplaneConfig {
     let url: Option<Secret> = layers.get(URL, None);
     let username: Option<String> = layers.get("backplane.redis.username", None);
     let password: Option<Secret> = layers.get("backplane.redis.password", None);

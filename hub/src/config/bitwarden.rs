@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use crate::limits::IpNet;
 
 /// A value under one of our keys, with the name that it came from.
-pub(super) struct Translated {
+pub(super) struct MappedSetting {
     pub(super) key: &'static str,
     pub(super) value: String,
     pub(super) name: String,
@@ -40,7 +40,7 @@ const SELF_HOSTED_IDENTITY: &str = "http://identity:5000";
 const PLACEHOLDERS: [&str; 3] = ["", "secret", "replace"];
 
 /// What an environment says in Bitwarden's names, and what of it is odd.
-pub(super) fn translate(environment: &[(String, String)]) -> (Vec<Translated>, Vec<String>) {
+pub(super) fn translate(environment: &[(String, String)]) -> (Vec<MappedSetting>, Vec<String>) {
     let mut given: BTreeMap<String, (&str, &str)> = BTreeMap::new();
     for (name, value) in environment {
         let lower = name.to_ascii_lowercase();
@@ -50,7 +50,7 @@ pub(super) fn translate(environment: &[(String, String)]) -> (Vec<Translated>, V
         }
     }
     let (mut translated, mut warnings) = (Vec::new(), Vec::new());
-    let mut put = |key, value: String, name: &str| translated.push(Translated { key, value, name: name.to_owned() });
+    let mut put = |key, value: String, name: &str| translated.push(MappedSetting { key, value, name: name.to_owned() });
     let get = |key: &str| given.get(key).copied();
 
     let self_hosted = get(SELF_HOSTED).filter(|(_, value)| value.eq_ignore_ascii_case("true"));

@@ -11,7 +11,7 @@ mod setting;
 mod source;
 
 pub use backplane::BackplaneConfig;
-pub use layers::{Layers, Origin, Problem, Problems, Shown};
+pub use layers::{ConfigError, ConfigErrors, EffectiveSetting, Layers, Origin};
 pub use redis::{Redis, RedisError};
 pub use secret::Secret;
 use setting::{Address, Bytes, Level, Prefix, Url};
@@ -58,7 +58,7 @@ pub struct Config {
     pub drain: Drain,
     /// What it writes.
     pub log: Log,
-    shown: Vec<Shown>,
+    shown: Vec<EffectiveSetting>,
     warnings: Vec<String>,
 }
 
@@ -168,7 +168,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 impl Config {
     /// Builds the configuration, or says everything that is wrong with it.
-    pub fn parse(layers: Layers<'_>) -> Result<Config, Problems> {
+    pub fn parse(layers: Layers<'_>) -> Result<Config, ConfigErrors> {
         let mut layers = layers.open();
         let listen = Listen {
             public: layers.get("listen.public", Address("0.0.0.0:5000".into())).0,
@@ -262,7 +262,7 @@ impl Config {
     }
 
     /// Every setting as it is in force, with where it came from; secrets are masked.
-    pub fn shown(&self) -> &[Shown] {
+    pub fn shown(&self) -> &[EffectiveSetting] {
         &self.shown
     }
 
@@ -276,7 +276,7 @@ impl Config {
 mod tests {
     use super::*;
 
-    fn parse(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, Problems> {
+    fn parse(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, ConfigErrors> {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let environment: Vec<_> = environment.iter().map(own).collect();
         let flags: Vec<_> = flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();

@@ -3,7 +3,7 @@
 use toml::Value;
 use uuid::Uuid;
 
-use super::layers::Open;
+use super::layers::ConfigReader;
 use super::{Secret, Setting};
 use crate::azure::{Account, QueueName};
 
@@ -72,7 +72,7 @@ const POISON_QUEUE: &str = "source.azure_queue.poison_queue";
 const WORKERS: &str = "source.azure_queue.workers";
 
 /// Reads every key of the section; where something is wrong, that is noted and the value is of no account.
-pub(super) fn read(layers: &mut Open) -> SourceConfig {
+pub(super) fn read(layers: &mut ConfigReader) -> SourceConfig {
     let kind = layers.get("source.kind", SourceKind::Direct);
     let connection_string: Option<Secret> = layers.get(CONNECTION_STRING, None);
     let account_url: Option<String> = layers.get(ACCOUNT_URL, None);
@@ -93,7 +93,7 @@ pub(super) fn read(layers: &mut Open) -> SourceConfig {
 }
 
 fn account(
-    layers: &mut Open,
+    layers: &mut ConfigReader,
     connection_string: Option<Secret>,
     account_url: Option<String>,
     client_id: Option<Uuid>,

@@ -46,10 +46,10 @@ fn shown(body: &[u8]) -> String {
 
 impl Talk {
     fn new() -> Talk {
-        Talk::by(Transport::WebSockets)
+        Talk::with_transport(Transport::WebSockets)
     }
 
-    fn by(transport: Transport) -> Talk {
+    fn with_transport(transport: Transport) -> Talk {
         Talk { session: Session::new(transport, Tick(0)), held: Vec::new(), heard: Heard::default() }
     }
 
@@ -342,20 +342,20 @@ fn any_split_of_the_input_gives_the_same() {
 
 #[test]
 fn events_carry_no_protocol_of_bytes() {
-    let mut talk = Talk::by(Transport::ServerSentEvents);
+    let mut talk = Talk::with_transport(Transport::ServerSentEvents);
     let ending = talk.say(MESSAGEPACK, 0);
     assert!(matches!(ending, Some(CloseReason::Handshake(HandshakeError::Transport("messagepack")))), "{ending:?}");
     let error = "Cannot use the 'messagepack' protocol on the current transport. \
                  The transport does not support 'Binary' transfer format.";
     assert_eq!(talk.heard(), [format!("{{\"error\":\"{error}\"}}")]);
-    let mut talk = Talk::by(Transport::ServerSentEvents);
+    let mut talk = Talk::with_transport(Transport::ServerSentEvents);
     assert_eq!(talk.say(JSON, 0), None);
     assert_eq!(talk.due(), Some(150), "they are pinged");
 }
 
 #[test]
 fn polls_are_not_pinged_but_a_client_that_pings_is_timed() {
-    let mut talk = Talk::by(Transport::LongPolling);
+    let mut talk = Talk::with_transport(Transport::LongPolling);
     assert_eq!(talk.say(MESSAGEPACK, 0), None);
     talk.heard();
     assert_eq!((talk.due(), talk.tick(1000), talk.heard()), (None, None, vec![]));

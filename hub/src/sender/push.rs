@@ -69,7 +69,7 @@ impl Push {
     }
 
     /// The same, to one kind of client only.
-    pub fn only(self, client_type: ClientType) -> Push {
+    pub fn only_client_type(self, client_type: ClientType) -> Push {
         Push { client_type: Some(client_type.name().to_owned()), ..self }
     }
 
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn letters_are_escaped_as_dotnet_does() {
         let payload = Some(json!({ "Title": "a\"<>&'+`\\u{e4}\u{1f511}\u{ffff}\u{1}\n\\" }));
-        let push = Push { payload, ..Push::to_installation("99", Uuid::nil()).only(ClientType::Web) };
+        let push = Push { payload, ..Push::to_installation("99", Uuid::nil()).only_client_type(ClientType::Web) };
         let text = push.text(Style::Queue).expect("fine");
         let title = r#""a\u0022\u003C\u003E\u0026\u0027\u002B\u0060\\u{e4}\uD83D\uDD11\uFFFF\u0001\n\\""#;
         assert!(text.contains(title), "{text}");

@@ -1,4 +1,4 @@
-//! From a push's text to its delivery: what every source does with what it gets, and what is counted on the way.
+//! The pipeline behind every source: reads a push, routes it, counts it and publishes it.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use crate::notification::{self, MalformedPush, Notification};
 use crate::route;
 use crate::telemetry::Metrics;
 
-/// How long before a push for which there was no room is tried again.
+/// How long before a push for which the buffer had no room is retried.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Why a push was not taken; nothing was delivered.
@@ -24,7 +24,7 @@ pub enum IngestError {
     BufferFull(#[from] BufferFull),
 }
 
-/// Takes pushes in.
+/// Reads, routes and publishes pushes.
 #[derive(Clone)]
 pub struct PushPipeline {
     backplane: Backplane,
@@ -34,7 +34,7 @@ pub struct PushPipeline {
 }
 
 impl PushPipeline {
-    /// An intake in front of a backplane.
+    /// Creates a pipeline in front of a backplane.
     pub fn new(backplane: Backplane, metrics: Arc<Metrics>) -> PushPipeline {
         PushPipeline { backplane, metrics, reported: Arc::default() }
     }
@@ -77,7 +77,7 @@ impl PushPipeline {
         self.backplane.wait_connected().await;
     }
 
-    /// What a push says, for whom.
+    /// Routes a push and counts it.
     fn route_push(&self, notification: &Notification, since: Instant) -> Delivery {
         let kind = Some(notification.kind);
         self.metrics.pushed("received", kind);

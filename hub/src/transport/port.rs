@@ -38,14 +38,15 @@ pub fn serve(
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     let listener = TcpListener::from_std(listener)?;
-    let port = Arc::new(Port { router, permits: Arc::new(Semaphore::new(max_connections)), idle: Idle::default() });
+    let port =
+        Arc::new(Port { router, permits: Arc::new(Semaphore::new(max_connections)), idle: IdleConnections::default() });
     Ok(tokio::spawn(port.run(listener, end)))
 }
 
 struct Port {
     router: Router,
     permits: Arc<Semaphore>,
-    idle: Idle,
+    idle: IdleConnections,
 }
 
 impl Port {
@@ -96,7 +97,7 @@ impl Port {
     async fn converse(self: Arc<Self>, mut socket: TcpStream, peer: IpAddr, _permit: Option<OwnedSemaphorePermit>) {
         let (mut read, mut read_timeout) = (Vec::new(), REQUEST_HEAD_TIMEOUT);
         let (socket, final_bytes) = loop {
-            let next = self.idle.wait(next_request(&mut socket, &mut read, read_timeout)).await;
+            let next = self.idle.run_evictable(next_request(&mut socket, &mut read, read_timeout)).await;
             let request = match next.flatten() {
                 Some(Ok(request)) => request,
                 Some(Err(error_response)) => break (socket, error_response.bytes()),
@@ -111,7 +112,7 @@ impl Port {
             read_timeout = KEEP_ALIVE_TIMEOUT;
         };
         // Who takes its time loses them.
-        let _ = self.idle.wait(timeout(ERROR_LINGER, end(socket, &final_bytes))).await;
+        let _ = self.idle.run_evictable(timeout(ERROR_LINGER, end(socket, &final_bytes))).await;
     }
 }
 
@@ -160,7 +161,7 @@ async fn next_request(
 
 /// The connections that wait for a request, the longest first. Who is dropped from here ends.
 #[derive(Default)]
-struct Idle {
+struct IdleConnections {
     waiting: Mutex<WaitingConnections>,
     /// Somebody has begun to wait.
     entered: Notify,
@@ -173,9 +174,9 @@ struct WaitingConnections {
     is_closed: bool,
 }
 
-impl Idle {
+impl IdleConnections {
     /// Waits for something on behalf of a connection; `None` if that had to make room.
-    async fn wait<T>(&self, what: impl Future<Output = T>) -> Option<T> {
+    async fn run_evictable<T>(&self, what: impl Future<Output = T>) -> Option<T> {
         let (number, cut) = self.enter();
         let found = tokio::select! {
             found = what => Some(found),

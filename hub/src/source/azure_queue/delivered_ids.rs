@@ -1,9 +1,9 @@
-//! Messages that were handed over and could not be deleted: when they come again, they are deleted and nothing else.
+//! The ids of messages that were delivered and could not be deleted. When they are received again, they are deleted only.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-/// How many are remembered; of more, the oldest are forgotten and would be delivered twice.
+/// The most ids. The oldest are forgotten; their messages would be delivered twice.
 const MAX_IDS: usize = 10_000;
 
 /// The ids of such messages.
@@ -11,7 +11,7 @@ const MAX_IDS: usize = 10_000;
 pub(super) struct DeliveredIds(Mutex<VecDeque<String>>);
 
 impl DeliveredIds {
-    /// Remembers a message.
+    /// Inserts the id of a message.
     pub(super) fn insert(&self, id: &str) {
         let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if ids.len() == MAX_IDS {
@@ -20,7 +20,7 @@ impl DeliveredIds {
         ids.push_back(id.to_owned());
     }
 
-    /// Whether a message is remembered; it is forgotten with that.
+    /// Removes the id of a message. Returns whether it was there.
     pub(super) fn remove(&self, id: &str) -> bool {
         let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let place = ids.iter().position(|known| known == id);

@@ -1,4 +1,4 @@
-//! Faults in the log: at once when they begin or change, then once a minute with their number, and when they are over.
+//! Logs errors of the queue: when they begin or change, then once a minute with their number, and when they are over.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::azure::QueueError;
 
-/// How often a fault that goes on is logged.
+/// How often an ongoing error is logged.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The faults that go on, by what was being done.
+/// The ongoing errors, by operation.
 #[derive(Default)]
 pub(super) struct ErrorLog(Mutex<HashMap<&'static str, OngoingError>>);
 
@@ -21,14 +21,14 @@ struct OngoingError {
 }
 
 impl ErrorLog {
-    /// Logs a failure, unless its like was logged less than a minute ago.
+    /// Logs an error, unless one of its category was logged less than a minute ago.
     pub(super) fn record_error(&self, doing: &'static str, error: &QueueError) {
         if let Some(times) = self.count(doing, error.category(), Instant::now()) {
             tracing::warn!(category = error.category(), times, "{doing} failed: {error}");
         }
     }
 
-    /// Notes a success; it is logged if failures came before it.
+    /// Records a success, and logs it if it ends ongoing errors.
     pub(super) fn record_success(&self, doing: &'static str) {
         let ongoing = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(doing);
         if let Some(ongoing) = ongoing {
@@ -36,7 +36,7 @@ impl ErrorLog {
         }
     }
 
-    /// Counts a failure; how often it has happened, if that is to be logged.
+    /// Counts an error. Returns how often it has happened, or `None` if it is not to be logged.
     fn count(&self, doing: &'static str, category: &'static str, now: Instant) -> Option<u64> {
         let mut error_log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let new = OngoingError { category, began: now, logged: now, times: 0 };

@@ -1,4 +1,4 @@
-//! The messages in hand: received and not deleted yet. They are hidden from other hubs for as long as that takes.
+//! The leased messages: received and not deleted yet. Their visibility timeout is extended for as long as that takes.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -11,32 +11,32 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use super::consumer::Consumer;
 use crate::azure::{Queue, QueueError, Received};
 
-/// How many messages may be in hand.
+/// The most messages in flight.
 pub(super) const MAX_INFLIGHT: usize = 256;
 
-/// How many are asked for at once: as many as the service gives.
+/// The most messages in one request, by the service's limit.
 pub(super) const MAX_RECEIVE_BATCH: usize = 32;
 
-/// For how long a message is hidden from others: after a crash, others wait for so long.
+/// The visibility timeout. Bounds how long a message is delayed after a crash.
 pub(super) const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long before it would be seen again a message is hidden anew.
+/// How long before its end a visibility timeout is extended.
 const RENEW_BEFORE: Duration = Duration::from_secs(15);
 
-/// How often it is looked which messages need that.
+/// How often messages are checked for that.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long one request about a message may take: a renewal that hangs is made again before the message is seen.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// The messages in hand.
+/// The messages in flight.
 pub(super) struct InflightMessages {
     queue: Arc<Queue>,
     permits: Arc<Semaphore>,
     held: Mutex<Vec<Weak<LeasedMessage>>>,
 }
 
-/// A message in hand.
+/// A message in flight.
 pub(super) struct LeasedMessage {
     /// Its id.
     pub(super) id: String,
@@ -47,29 +47,29 @@ pub(super) struct LeasedMessage {
     _room: OwnedSemaphorePermit,
 }
 
-/// The right to delete a message, and how long it is good for at least.
+/// The pop receipt of a message, and until when it is valid at least.
 struct MessageLease {
     receipt: String,
     until: Instant,
 }
 
 impl InflightMessages {
-    /// An empty hand.
+    /// Creates an empty set.
     pub(super) fn new(queue: Arc<Queue>) -> InflightMessages {
         InflightMessages { queue, permits: Arc::new(Semaphore::new(MAX_INFLIGHT)), held: Mutex::default() }
     }
 
-    /// Waits until there is room for a batch; nothing if there will never be any.
+    /// Waits for permits for a batch. Returns `None` if there will never be any.
     pub(super) async fn reserve_batch(&self) -> Option<OwnedSemaphorePermit> {
         self.permits.clone().acquire_many_owned(MAX_RECEIVE_BATCH as u32).await.ok()
     }
 
-    /// How many messages are in hand.
+    /// Returns how many messages are in flight.
     pub(super) fn len(&self) -> usize {
         MAX_INFLIGHT - self.permits.available_permits()
     }
 
-    /// Takes a message that was asked for at a time.
+    /// Tracks a message that was requested at `asked`.
     pub(super) fn track(&self, received: &Received, asked: Instant, room: OwnedSemaphorePermit) -> Arc<LeasedMessage> {
         let lease = Mutex::new(MessageLease { receipt: received.receipt.clone(), until: asked + VISIBILITY_TIMEOUT });
         let (id, queue, request) = (received.id.clone(), self.queue.clone(), tokio::sync::Mutex::default());
@@ -78,7 +78,7 @@ impl InflightMessages {
         held
     }
 
-    /// Waits until nothing is in hand.
+    /// Waits until no message is in flight.
     pub(super) async fn wait_empty(&self) {
         // It is never closed.
         let _ = self.permits.acquire_many(MAX_INFLIGHT as u32).await;
@@ -132,7 +132,7 @@ async fn with_timeout<T>(request: impl Future<Output = Result<T, QueueError>>) -
     timeout(REQUEST_TIMEOUT, request).await.unwrap_or_else(late)
 }
 
-/// Keeps the messages in hand hidden, for ever. None waits for the renewal of another.
+/// Extends visibility timeouts, for ever and concurrently.
 pub(super) async fn renew_leases(consumer: Arc<Consumer>) {
     const OPERATION: &str = "keeping messages hidden";
     let mut checks = interval(CHECK_INTERVAL);

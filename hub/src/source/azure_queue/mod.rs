@@ -56,7 +56,7 @@ impl AzureQueueSource {
         let queue = Arc::new(open(&settings.queue)?);
         let poison = DeadLetterQueue::new(open(&settings.poison_queue)?);
         let turns = if alone { Some(Turns::new(open(&settings.queue.turns())?)) } else { None };
-        let may_receive = turns.as_ref().map_or_else(|| watch::channel(true).1, Turns::held);
+        let may_receive = turns.as_ref().map_or_else(|| watch::channel(true).1, Turns::may_receive);
         Ok(AzureQueueSource { queue, poison, workers: settings.workers, turns, may_receive })
     }
 

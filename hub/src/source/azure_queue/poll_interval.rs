@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::backoff::{Backoff, doubled};
 
-/// The pause after the first empty answer; it doubles from one to the next.
+/// The interval after the first empty response. It doubles from one to the next.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// The longest pause: with the request itself, a push at an idle moment waits for at most a second.
@@ -16,20 +16,20 @@ const INITIAL_ERROR_DELAY: Duration = Duration::from_millis(250);
 /// The longest pause between faults.
 const MAX_ERROR_DELAY: Duration = Duration::from_secs(15);
 
-/// The pace of polling an empty queue.
+/// The interval of polling a queue.
 #[derive(Debug, Default)]
 pub(super) struct PollInterval {
     empty: u32,
 }
 
 impl PollInterval {
-    /// The pause after an answer with messages: none, more may be waiting.
+    /// Resets the interval after a response with messages, and returns no pause.
     pub(super) fn reset(&mut self) -> Duration {
         self.empty = 0;
         Duration::ZERO
     }
 
-    /// The pause after an empty answer.
+    /// Returns the interval after an empty response.
     pub(super) fn next_idle(&mut self) -> Duration {
         let pause = doubled(MIN_POLL_INTERVAL, self.empty, MAX_POLL_INTERVAL);
         self.empty = self.empty.saturating_add(1);
@@ -37,7 +37,7 @@ impl PollInterval {
     }
 }
 
-/// The pace of trying again after faults.
+/// Returns the backoff after errors.
 pub(super) fn error_backoff() -> Backoff {
     Backoff::new(INITIAL_ERROR_DELAY, MAX_ERROR_DELAY)
 }

@@ -53,7 +53,7 @@ impl Turns {
     }
 
     /// Tells whether this hub may receive.
-    pub(super) fn held(&self) -> watch::Receiver<bool> {
+    pub(super) fn may_receive(&self) -> watch::Receiver<bool> {
         self.held.subscribe()
     }
 
