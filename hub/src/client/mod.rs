@@ -106,11 +106,11 @@ impl Client {
             tokio_tungstenite::connect_async_with_config(request, Some(config), true).await.map_err(refused)?;
         let ping_due = Instant::now() + KEEP_ALIVE;
         let mut client = Client { socket, protocol, received: Vec::new(), ping_due };
-        client.shake_hands().await?;
+        client.perform_handshake().await?;
         Ok(client)
     }
 
-    async fn shake_hands(&mut self) -> Result<(), ClientError> {
+    async fn perform_handshake(&mut self) -> Result<(), ClientError> {
         let hello = format!("{{\"protocol\":\"{}\",\"version\":1}}\u{1e}", self.protocol.name());
         self.socket.send(Message::text(hello)).await.map_err(broken)?;
         let end = loop {
