@@ -12,41 +12,41 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::admin::{self, Admin};
-use crate::auth::authority::Authority;
-use crate::auth::claims::Rules;
+use crate::auth::claims::ValidationRules;
+use crate::auth::jwks_client::JwksClient;
 use crate::auth::key_watch::KeyWatch;
 use crate::auth::{Authenticator, Verifier};
-use crate::backplane::{Backplane, Local, Redis};
+use crate::backplane::{Backplane, LocalBackplane, RedisBackplane};
 use crate::config::Config;
-use crate::descriptors::Shares;
+use crate::descriptors::FdBudget;
 use crate::preflight::Preflight;
-use crate::reactor::{self, Means, Reactors};
-use crate::reload::Looks;
+use crate::reactor::{self, ReactorDeps, Reactors};
+use crate::reload::ReloadTrigger;
 use crate::shutdown;
-use crate::source::direct::{self, Direct};
-use crate::source::{Intake, Source};
+use crate::source::direct::{self, SendEndpoint};
+use crate::source::{PushPipeline, Source};
 use crate::telemetry::{Metrics, Phase};
 use crate::timely::TimelyRuntime;
+use crate::transport::connection_token_registry::ConnectionTokenRegistry;
 use crate::transport::cors::Cors;
 use crate::transport::endpoint::{self, Endpoint};
 use crate::transport::negotiate::{self, Negotiate};
-use crate::transport::negotiations::Negotiations;
-use crate::transport::relay::Door;
-use crate::transport::request::Gate;
-use crate::transport::{plain, port};
-use crate::trust::TrustWatch;
+use crate::transport::relay::ConnectFn;
+use crate::transport::request::AuthGuard;
+use crate::transport::{plain_http, port};
+use crate::trust::RootsWatcher;
 
 /// Pending connections that the kernel keeps; it may allow fewer (`net.core.somaxconn`).
-const BACKLOG: i32 = 4096;
+const LISTEN_BACKLOG: i32 = 4096;
 
 /// A client that does not acknowledge bytes for so long is gone, unless `slow_consumer.timeout` gives it longer (`decisions.md` 3).
-const HALF_OPEN: Duration = Duration::from_secs(30);
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long what the source has in hand may take once the hub shuts down.
-const LAST_REQUESTS: Duration = Duration::from_secs(5);
+const SOURCE_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a replica that starts waits for Redis before it is ready all the same.
-const LONGEST_START: Duration = Duration::from_secs(30);
+const BACKPLANE_START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a hub could not be started, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -85,41 +85,41 @@ pub struct Addresses {
 }
 
 /// A hub that listens but does not serve yet.
-pub struct Hub {
+pub struct Server {
     config: Config,
     public: TcpListener,
     admin: TcpListener,
     source: Source,
     /// Nothing if all keys come from an identity server.
     keys: Option<KeyWatch>,
-    trust: TrustWatch,
+    trust: RootsWatcher,
     verifier: Arc<Verifier>,
-    negotiations: Negotiations,
+    connection_tokens: ConnectionTokenRegistry,
 }
 
-impl Hub {
+impl Server {
     /// Binds the ports, for a configuration and what was loaded for it.
     ///
     /// # Errors
     /// The first port that can't be had.
-    pub fn bind(config: Config, loaded: Preflight) -> Result<Hub, AppError> {
-        let Preflight { keys, negotiations, queue } = loaded;
+    pub fn bind(config: Config, loaded: Preflight) -> Result<Server, AppError> {
+        let Preflight { keys, connection_tokens, queue } = loaded;
         let (keys, loaded) = keys.map(|(watch, parsed)| (watch, parsed.keys)).unzip();
-        let rules = Rules {
+        let rules = ValidationRules {
             issuer: config.auth.issuer.clone(),
             audiences: config.auth.audiences.clone(),
             clock_skew: config.auth.clock_skew.as_secs_f64(),
         };
         let verifier = Arc::new(Verifier::new(rules, loaded.unwrap_or_default()));
-        let trust = TrustWatch::open(config.backplane.redis.iter().flat_map(|redis| redis.ca_file.clone()).collect());
-        let patience = HALF_OPEN.max(config.slow_consumer.timeout);
-        let public = listen("listen.public", &config.listen.public, patience)?;
+        let trust = RootsWatcher::open(config.backplane.redis.iter().flat_map(|redis| redis.ca_file.clone()).collect());
+        let user_timeout = TCP_USER_TIMEOUT.max(config.slow_consumer.timeout);
+        let public = listen("listen.public", &config.listen.public, user_timeout)?;
         let source = match queue {
             Some(queue) => Source::AzureQueue(Box::new(queue)),
-            None => Source::Direct(listen("listen.internal", &config.listen.internal, HALF_OPEN)?),
+            None => Source::Direct(listen("listen.internal", &config.listen.internal, TCP_USER_TIMEOUT)?),
         };
-        let admin = listen("listen.admin", &config.listen.admin, HALF_OPEN)?;
-        Ok(Hub { config, public, admin, source, keys, trust, verifier, negotiations })
+        let admin = listen("listen.admin", &config.listen.admin, TCP_USER_TIMEOUT)?;
+        Ok(Server { config, public, admin, source, keys, trust, verifier, connection_tokens })
     }
 
     /// The addresses that it listens on.
@@ -139,86 +139,101 @@ impl Hub {
     /// # Errors
     /// If the system refuses what it needs to begin.
     pub async fn serve(self, stopping: watch::Receiver<bool>) -> Result<(), AppError> {
-        let Hub { config, public, admin, source, keys, trust, verifier, negotiations } = self;
+        let Server { config, public, admin, source, keys, trust, verifier, connection_tokens } = self;
         let metrics = Arc::new(Metrics::new()?);
         let ready = Arc::new(AtomicBool::new(true));
-        let begun = Arc::new(AtomicBool::new(config.backplane.redis.is_none()));
+        let backplane_ready = Arc::new(AtomicBool::new(config.backplane.redis.is_none()));
         let (over, is_over) = watch::channel(false);
 
         let authority = config.auth.authority.as_deref();
-        let authority = authority.map(|url| Authority::new(url, verifier.clone(), metrics.clone())).transpose()?;
+        let authority = authority.map(|url| JwksClient::new(url, verifier.clone(), metrics.clone())).transpose()?;
         let authority = authority.map(Arc::new);
         authority.iter().for_each(|authority| _ = tokio::spawn(authority.clone().run()));
         let authenticator = Arc::new(Authenticator { verifier: verifier.clone(), authority });
 
-        let negotiations = Arc::new(negotiations);
-        let shares = Shares::take();
-        let (to_axum, plain) = plain::entrance(shares.requests);
-        let (roll, presences) = config.backplane.redis.as_ref().map(|_| reactor::roll()).unzip();
+        let connection_tokens = Arc::new(connection_tokens);
+        let fd_budget = FdBudget::from_rlimit();
+        let (to_axum, plain) = plain_http::handoff_channel(fd_budget.requests);
+        let (presence, presence_events) = config.backplane.redis.as_ref().map(|_| reactor::presence_channel()).unzip();
         let reactors = Arc::new(Reactors::start(
             &config,
             public,
-            Means {
+            ReactorDeps {
                 authenticator: authenticator.clone(),
-                negotiations: negotiations.clone(),
+                connection_tokens: connection_tokens.clone(),
                 metrics: metrics.clone(),
-                roll,
+                presence,
             },
             to_axum,
-            shares.sockets,
+            fd_budget.sockets,
         )?);
         if let Some(keys) = keys {
-            tokio::spawn(keys.run(Looks::begin()?, verifier.clone(), metrics.clone()));
+            tokio::spawn(keys.run(ReloadTrigger::on_sighup()?, verifier.clone(), metrics.clone()));
         }
-        tokio::spawn(trust.run(Looks::begin()?));
-        let admin_state =
-            Admin { reactors: reactors.clone(), metrics: metrics.clone(), begun: begun.clone(), ready: ready.clone() };
+        tokio::spawn(trust.run(ReloadTrigger::on_sighup()?));
+        let admin_state = Admin {
+            reactors: reactors.clone(),
+            metrics: metrics.clone(),
+            backplane_ready: backplane_ready.clone(),
+            ready: ready.clone(),
+        };
         let admin_routes = admin::router(admin_state);
-        let admin = port::serve(admin, admin_routes, shares.admin, shutdown::asked(is_over.clone()))?;
+        let admin = port::serve(admin, admin_routes, fd_budget.admin, shutdown::requested(is_over.clone()))?;
 
         let timely = TimelyRuntime::start()?;
-        let backplane = match (&config.backplane.redis, presences) {
-            (Some(redis), Some(presences)) => Backplane::Redis(timely.within(|| {
+        let backplane = match (&config.backplane.redis, presence_events) {
+            (Some(redis), Some(presence_events)) => Backplane::Redis(timely.within(|| {
                 let (backplane, catch_up, reactors) = (&config.backplane, &config.catch_up, reactors.clone());
-                Redis::start(redis, backplane, catch_up, config.installation, reactors, presences, metrics.clone())
+                RedisBackplane::start(
+                    redis,
+                    backplane,
+                    catch_up,
+                    config.installation,
+                    reactors,
+                    presence_events,
+                    metrics.clone(),
+                )
             })),
-            _ => Backplane::Local(Local::new(reactors.clone())),
+            _ => Backplane::Local(LocalBackplane::new(reactors.clone())),
         };
-        let heard = backplane.clone();
+        let subscribed = backplane.clone();
         tokio::spawn(async move {
-            let _ = timeout(LONGEST_START, heard.heard()).await;
-            begun.store(true, Ordering::Relaxed);
+            let _ = timeout(BACKPLANE_START_TIMEOUT, subscribed.wait_subscribed()).await;
+            backplane_ready.store(true, Ordering::Relaxed);
         });
-        let intake = Intake::new(backplane.clone(), metrics.clone());
+        let pipeline = PushPipeline::new(backplane.clone(), metrics.clone());
         let (end_sources, sources_end) = watch::channel(false);
         let (let_go, all_let_go) = watch::channel(false);
         let mut turns = None;
         let cors = Cors::new(&config.cors);
-        let gate = Gate { authenticator, metrics: metrics.clone() };
+        let auth_guard = AuthGuard { authenticator, metrics: metrics.clone() };
         let to_reactors = reactors.clone();
-        let door: Door = Arc::new(move |knock| to_reactors.adopt(knock));
-        let endpoint = Endpoint::new(gate.clone(), negotiations.clone(), door, shares.relays, &config);
-        let mut on_public =
-            negotiate::routes(Negotiate { gate: gate.clone(), negotiations }).merge(endpoint::routes(endpoint));
+        let connect_fn: ConnectFn = Arc::new(move |request| to_reactors.connect(request));
+        let endpoint =
+            Endpoint::new(auth_guard.clone(), connection_tokens.clone(), connect_fn, fd_budget.relays, &config);
+        let mut on_public = negotiate::routes(Negotiate { auth_guard: auth_guard.clone(), connection_tokens })
+            .merge(endpoint::routes(endpoint));
         let mut source = match source {
             Source::Direct(internal) => {
-                let send = direct::routes(Direct::new(gate, intake));
+                let send = direct::routes(SendEndpoint::new(auth_guard, pipeline));
                 if config.listen.send_on_public {
                     on_public = on_public.merge(send.clone());
                 }
-                let routes = plain::dressed(send, cors.clone(), stopping.clone());
-                port::serve(internal, routes, shares.internal, shutdown::asked(sources_end))?
+                let routes = plain_http::with_common_layers(send, cors.clone(), stopping.clone());
+                port::serve(internal, routes, fd_budget.internal, shutdown::requested(sources_end))?
             }
             Source::AzureQueue(mut queue) => {
-                turns = Some(timely.within(|| tokio::spawn(queue.take_turns(shutdown::asked(all_let_go)))));
-                timely.within(|| tokio::spawn(queue.run(intake, metrics.clone(), shutdown::asked(stopping.clone()))))
+                turns = Some(timely.within(|| tokio::spawn(queue.take_turns(shutdown::requested(all_let_go)))));
+                timely.within(|| {
+                    tokio::spawn(queue.run(pipeline, metrics.clone(), shutdown::requested(stopping.clone())))
+                })
             }
         };
-        let front_door = reactors.clone();
-        let routes = plain::router(on_public, cors, stopping.clone());
-        let plain = tokio::spawn(plain::serve(routes, plain, move |returned| front_door.take_back(returned)));
+        let http_reactors = reactors.clone();
+        let routes = plain_http::router(on_public, cors, stopping.clone());
+        let plain = tokio::spawn(plain_http::serve(routes, plain, move |returned| http_reactors.take_back(returned)));
 
-        shutdown::asked(stopping).await;
+        shutdown::requested(stopping).await;
         tracing::info!(grace = ?config.drain.grace, "shutting down");
         ready.store(false, Ordering::Relaxed);
         metrics.drains(Some(Phase::Grace));
@@ -226,41 +241,41 @@ impl Hub {
         let deadline = Instant::now() + config.drain.deadline;
         metrics.drains(Some(Phase::Sources));
         end_sources.send_replace(true);
-        if timeout_at(deadline.min(Instant::now() + LAST_REQUESTS), &mut source).await.is_err() {
+        if timeout_at(deadline.min(Instant::now() + SOURCE_DRAIN_TIMEOUT), &mut source).await.is_err() {
             tracing::warn!("the source takes its time: clients are let go of meanwhile");
         }
         shutdown::drain(&reactors, config.drain.duration, deadline, &metrics).await;
         // Who receives from the queue next has all clients.
         let_go.send_replace(true);
         if let Some(turns) = turns {
-            let _ = timeout(LAST_REQUESTS, turns).await;
+            let _ = timeout(SOURCE_DRAIN_TIMEOUT, turns).await;
         }
         // What the clients without a WebSocket were told has to reach them.
-        let _ = timeout(LAST_REQUESTS, plain).await;
-        shutdown::hand_over(&source, &backplane, deadline, &metrics).await;
+        let _ = timeout(SOURCE_DRAIN_TIMEOUT, plain).await;
+        shutdown::flush_backplane(&source, &backplane, deadline, &metrics).await;
         over.send_replace(true);
         // The admin port answers to the last; whether it ends in good order does not matter.
-        let _ = timeout(LAST_REQUESTS, admin).await;
+        let _ = timeout(SOURCE_DRAIN_TIMEOUT, admin).await;
         Ok(())
     }
 }
 
-/// Binds one port. The options are inherited by the connections that it accepts: a client may acknowledge nothing for `patience`.
-fn listen(key: &'static str, address: &str, patience: Duration) -> Result<TcpListener, AppError> {
+/// Binds one port. The options are inherited by the connections that it accepts: a client may acknowledge nothing for `user_timeout`.
+fn listen(key: &'static str, address: &str, user_timeout: Duration) -> Result<TcpListener, AppError> {
     let failed = |source| AppError::Listen { key, address: address.to_owned(), source };
     let mut resolved = address.to_socket_addrs().map_err(failed)?;
     let resolved = resolved.next().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-    bind(resolved, patience).map_err(failed)
+    bind(resolved, user_timeout).map_err(failed)
 }
 
-fn bind(address: SocketAddr, patience: Duration) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, user_timeout: Duration) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_user_timeout(Some(patience))?;
+    socket.set_tcp_user_timeout(Some(user_timeout))?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(LISTEN_BACKLOG)?;
     Ok(socket.into())
 }
 
@@ -285,7 +300,7 @@ mod tests {
             ];
             let config = Config::parse(Layers { flags: &flags, ..Layers::default() }).expect("fine");
             let loaded = Preflight::run(&config).expect("a key");
-            let hub = Hub::bind(config, loaded).expect("a hub");
+            let hub = Server::bind(config, loaded).expect("a hub");
             let found = socket2::SockRef::from(&hub.public).tcp_user_timeout().expect("a socket");
             assert_eq!(found, Some(Duration::from_secs(expected)), "{timeout}");
         }

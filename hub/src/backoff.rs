@@ -1,4 +1,4 @@
-//! How long to wait before something that failed is tried again. Pure, but for [`random`].
+//! How long to wait before something that failed is tried again. No I/O but [`random`].
 
 use std::time::Duration;
 
@@ -44,18 +44,18 @@ pub fn random() -> u64 {
 mod tests {
     use super::*;
 
-    const FIRST: Duration = Duration::from_millis(250);
-    const LONGEST: Duration = Duration::from_secs(15);
+    const INITIAL_DELAY: Duration = Duration::from_millis(250);
+    const MAX_DELAY: Duration = Duration::from_secs(15);
 
     #[test]
     fn backoff_doubles_with_jitter_up_to_the_maximum() {
-        let (mut least, mut most) = (Backoff::new(FIRST, LONGEST), Backoff::new(FIRST, LONGEST));
+        let (mut least, mut most) = (Backoff::new(INITIAL_DELAY, MAX_DELAY), Backoff::new(INITIAL_DELAY, MAX_DELAY));
         let pauses: Vec<u128> = (0..8).map(|_| least.pause(0).as_millis()).collect();
         assert_eq!(pauses, [125, 250, 500, 1000, 2000, 4000, 7500, 7500]);
         let pauses: Vec<u128> = (0..8).map(|_| most.pause(u64::MAX).as_millis()).collect();
         assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 8000, 15000, 15000]);
-        assert!((0..100).all(|_| most.pause(u64::MAX) <= LONGEST));
+        assert!((0..100).all(|_| most.pause(u64::MAX) <= MAX_DELAY));
         most.reset();
-        assert_eq!(most.pause(u64::MAX), FIRST);
+        assert_eq!(most.pause(u64::MAX), INITIAL_DELAY);
     }
 }

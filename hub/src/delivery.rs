@@ -57,7 +57,7 @@ pub struct Delivery {
     /// When the hub took it.
     pub since: Instant,
     /// Whether a `SyncVault` may take its place in the queue of a slow client.
-    pub collapsible: bool,
+    pub coalescible: bool,
     /// Whether a `SyncVault` makes up for it to who was away.
     pub covered: bool,
     frames: [Option<Frame>; 2],
@@ -66,36 +66,36 @@ pub struct Delivery {
 impl Delivery {
     /// A delivery with its frames, which `frame` makes for each protocol.
     pub fn new(audience: Audience, kind: u8, since: Instant, mut frame: impl FnMut(Protocol) -> Frame) -> Delivery {
-        Delivery::of(audience, Some(kind), since, |protocol| Some(frame(protocol)))
+        Delivery::from_frames(audience, Some(kind), since, |protocol| Some(frame(protocol)))
     }
 
     /// A delivery as another server made it: it may lack a protocol, or a type.
-    pub fn of(
+    pub fn from_frames(
         audience: Audience,
         kind: Option<u8>,
         since: Instant,
         frame: impl FnMut(Protocol) -> Option<Frame>,
     ) -> Delivery {
-        let push_type = kind.and_then(PushType::of);
+        let push_type = kind.and_then(PushType::from_number);
         Delivery {
             audience,
             kind,
             device: None,
             since,
-            collapsible: push_type.is_some_and(|push_type| push_type.collapsible),
+            coalescible: push_type.is_some_and(|push_type| push_type.coalescible),
             covered: push_type.is_some_and(|push_type| push_type.covered),
-            frames: Protocol::EVERY.map(frame),
+            frames: Protocol::VARIANTS.map(frame),
         }
     }
 
     /// The application's Heartbeat, which is for everybody on the main hub and no push.
     pub fn heartbeat() -> Delivery {
         let frame = |protocol| Some(Frame::new(protocol, &protocol::encode(protocol, ServerMessage::Heartbeat)));
-        Delivery::of(Audience::Everyone(Hub::Main), None, Instant::now(), frame)
+        Delivery::from_frames(Audience::Everyone(Hub::Main), None, Instant::now(), frame)
     }
 
     /// The same, caused by a device.
-    pub fn by(mut self, device: Option<Device>) -> Delivery {
+    pub fn with_device(mut self, device: Option<Device>) -> Delivery {
         self.device = device;
         self
     }

@@ -7,12 +7,11 @@
 //! - `source` takes pushes in, by `POST /send` or from an Azure Storage queue (`azure` is how one speaks to those).
 //! - `notification` is what a push is; `route` finds for whom it is and encodes it, once for each protocol (`delivery`).
 //! - `backplane` carries a delivery to the reactors of every replica: of this process alone, or through Redis of others too.
-//! - `reactor` holds the connections, one thread per core: `transport` tells their requests apart and frames what is
-//!   written, `catch_up` knows who missed what, `connection` is a client's life as a state machine, `protocol` the
-//!   SignalR codecs.
-//! - `auth` says who may connect and who may push, `admin` how the hub is, `shutdown` how it ends; `timely` has a thread for
-//!   what must not wait for other work.
-//! - `reload` looks at files that may change: keys, certificates (`trust`), the log's level (`telemetry`).
+//! - `reactor` holds the connections, one thread per core: `transport` parses requests and frames messages, `catch_up` finds
+//!   missed pushes, `connection` is the SignalR session as a state machine, `protocol` the SignalR codecs.
+//! - `auth` verifies tokens, `admin` serves probes and metrics, `shutdown` ends the hub in order; `timely` is a runtime with a
+//!   thread of its own, for work with deadlines.
+//! - `reload` watches files that may change: keys, certificates (`trust`), the log's level (`telemetry`).
 //! - `error_chain` displays an error with its causes.
 //! - `app` puts all of this together from a `config` and what `preflight` has loaded; `client` and `sender` are the other sides: what connects, what pushes.
 //!

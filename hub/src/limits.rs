@@ -1,4 +1,4 @@
-//! Who is let in, as far as it depends on how many are in already (`decisions.md` 3).
+//! Connection limits: in all and per client address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The bounds of admission; 0 is none.
+/// The limits. 0 means no limit.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// How many clients may be connected.
@@ -18,7 +18,7 @@ pub struct Limits {
     /// How many leading bits of an IPv6 address are counted as one address: one client has a whole network of them.
     pub ipv6_prefix: u8,
     /// Whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<Network>,
+    pub trusted_proxies: Vec<IpNet>,
     /// How many connections may be on their way to a verified token at once.
     pub handshakes_in_flight: usize,
 }
@@ -32,15 +32,15 @@ impl Limits {
 
 /// An address, or a network in CIDR form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
+pub struct IpNet {
     address: IpAddr,
     prefix: u8,
 }
 
-impl FromStr for Network {
+impl FromStr for IpNet {
     type Err = ();
 
-    fn from_str(text: &str) -> Result<Network, ()> {
+    fn from_str(text: &str) -> Result<IpNet, ()> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix.parse::<u8>().map_err(|_| ())?)),
             None => (text, None),
@@ -48,35 +48,37 @@ impl FromStr for Network {
         let address: IpAddr = address.trim().parse().map_err(|_| ())?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.unwrap_or(longest);
-        if prefix <= longest { Ok(Network { address, prefix }) } else { Err(()) }
+        if prefix <= longest { Ok(IpNet { address, prefix }) } else { Err(()) }
     }
 }
 
-impl std::fmt::Display for Network {
+impl std::fmt::Display for IpNet {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}/{}", self.address, self.prefix)
     }
 }
 
-impl Network {
+impl IpNet {
     /// Whether an address is in this network.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => same(own.to_bits().into(), other.to_bits().into(), 32, self.prefix),
-            (IpAddr::V6(own), IpAddr::V6(other)) => same(own.to_bits(), other.to_bits(), 128, self.prefix),
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                same_prefix(own.to_bits().into(), other.to_bits().into(), 32, self.prefix)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => same_prefix(own.to_bits(), other.to_bits(), 128, self.prefix),
             _ => false,
         }
     }
 }
 
-/// Whether two addresses of so many bits share a prefix.
-fn same(one: u128, other: u128, bits: u8, prefix: u8) -> bool {
+/// Returns whether two addresses of `bits` bits share a prefix.
+fn same_prefix(one: u128, other: u128, bits: u8, prefix: u8) -> bool {
     (one ^ other).checked_shr(u32::from(bits - prefix)).unwrap_or(0) == 0
 }
 
 /// The address of a client: that of its connection, or if that is a trusted proxy's, the rightmost one in
 /// `X-Forwarded-For` that is not.
-pub fn client_address(peer: IpAddr, forwarded: &str, trusted: &[Network]) -> IpAddr {
+pub fn client_address(peer: IpAddr, forwarded: &str, trusted: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut address = peer.to_canonical();
     for hop in forwarded.rsplit(',') {
@@ -87,7 +89,7 @@ pub fn client_address(peer: IpAddr, forwarded: &str, trusted: &[Network]) -> IpA
         if hop.is_empty() {
             continue;
         }
-        match parse_hop(hop) {
+        match parse_forwarded_ip(hop) {
             Some(next) => address = next.to_canonical(),
             // What a proxy did not write cannot be believed.
             None => return address,
@@ -98,7 +100,7 @@ pub fn client_address(peer: IpAddr, forwarded: &str, trusted: &[Network]) -> IpA
 
 /// Reads an address as proxies write it: `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`, with a
 /// zone (`fe80::1%eth0`), and each in double quotes. `None` if it is anything else.
-fn parse_hop(hop: &str) -> Option<IpAddr> {
+fn parse_forwarded_ip(hop: &str) -> Option<IpAddr> {
     let hop = hop.strip_prefix('"').and_then(|hop| hop.strip_suffix('"')).unwrap_or(hop);
     let is_port = |port: &str| port.parse::<u16>().is_ok();
     let address = match hop.strip_prefix('[') {
@@ -125,40 +127,41 @@ fn counted(address: IpAddr, ipv6_prefix: u8) -> IpAddr {
     }
 }
 
-/// Counts what is in, for every reactor.
+/// Counts open connections, for all reactors.
 #[derive(Debug, Default)]
-pub struct Census {
+pub struct AdmissionControl {
     clients: AtomicUsize,
     addresses: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// A place that a client takes as long as it is there.
+/// The share of a connection in the limits, released on drop.
 #[derive(Debug)]
-pub struct Place {
-    census: Arc<Census>,
+pub struct ConnectionPermit {
+    admission: Arc<AdmissionControl>,
     address: Option<IpAddr>,
 }
 
-/// Why a client is not let in.
+/// The limit that a client is rejected for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Full {
-    /// The hub is full.
+pub enum LimitReached {
+    /// The limit of all connections.
     Hub,
-    /// There are enough of this address.
+    /// The limit of its address.
     Address,
 }
 
-impl Census {
-    /// Counts a client in, where there is a limit. `peer` is the other end of its connection, `forwarded` what proxies wrote.
+impl AdmissionControl {
+    /// Acquires a permit, or returns `Ok(None)` without limits. `peer` is the other end of the connection, `forwarded` the value of
+    /// `X-Forwarded-For`.
     ///
     /// # Errors
-    /// What is full.
+    /// The limit that is reached.
     pub fn admit(
-        self: &Arc<Census>,
+        self: &Arc<AdmissionControl>,
         limits: &Limits,
         peer: IpAddr,
         forwarded: &str,
-    ) -> Result<Option<Box<Place>>, Full> {
+    ) -> Result<Option<Box<ConnectionPermit>>, LimitReached> {
         let trusted = limits.trusted_proxies.as_slice();
         let by_address = limits.per_address > 0 && !trusted.is_empty();
         let counted = || counted(client_address(peer, forwarded, trusted), limits.ipv6_prefix);
@@ -166,38 +169,42 @@ impl Census {
         if limits.connections == 0 && address.is_none() {
             return Ok(None);
         }
-        self.enter(limits.connections, address).map(|place| Some(Box::new(place)))
+        self.try_acquire(limits.connections, address).map(|permit| Some(Box::new(permit)))
     }
 
-    /// Lets a client in, unless so many are in already; 0 is no limit.
+    /// Acquires a permit. A `limit` of 0 means no limit.
     ///
     /// # Errors
-    /// What is full.
-    fn enter(self: &Arc<Census>, most: usize, address: Option<(IpAddr, usize)>) -> Result<Place, Full> {
+    /// The limit that is reached.
+    fn try_acquire(
+        self: &Arc<AdmissionControl>,
+        limit: usize,
+        address: Option<(IpAddr, usize)>,
+    ) -> Result<ConnectionPermit, LimitReached> {
         let before = self.clients.fetch_add(1, Ordering::Relaxed);
-        let mut place = Place { census: self.clone(), address: None };
-        if most > 0 && before >= most {
-            return Err(Full::Hub);
+        let mut permit = ConnectionPermit { admission: self.clone(), address: None };
+        if limit > 0 && before >= limit {
+            return Err(LimitReached::Hub);
         }
-        if let Some((address, most)) = address {
+        if let Some((address, limit)) = address {
             let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
             let count = addresses.entry(address).or_default();
-            if *count >= most {
-                return Err(Full::Address);
+            if *count >= limit {
+                return Err(LimitReached::Address);
             }
             *count += 1;
             drop(addresses);
-            place.address = Some(address);
+            permit.address = Some(address);
         }
-        Ok(place)
+        Ok(permit)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.census.clients.fetch_sub(1, Ordering::Relaxed);
+        self.admission.clients.fetch_sub(1, Ordering::Relaxed);
         let Some(address) = self.address else { return };
-        let mut addresses = self.census.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut addresses = self.admission.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = addresses.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
@@ -211,7 +218,7 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn networks(list: &[&str]) -> Vec<Network> {
+    fn networks(list: &[&str]) -> Vec<IpNet> {
         list.iter().map(|text| text.parse().expect(text)).collect()
     }
 
@@ -228,7 +235,7 @@ mod tests {
         assert!(holds("10.0.0.1", "::ffff:10.0.0.1"), "an IPv4 address on an IPv6 socket");
         assert!(holds("fd00::/8", "fdff::1") && !holds("fd00::/8", "fe80::1") && holds("::/0", "::1"));
         for text in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/-1", "joe"] {
-            assert!(text.parse::<Network>().is_err(), "{text}");
+            assert!(text.parse::<IpNet>().is_err(), "{text}");
         }
     }
 
@@ -278,14 +285,14 @@ mod tests {
 
     #[test]
     fn census_dropped_permits_are_released() {
-        let census = Arc::new(Census::default());
+        let admission = Arc::new(AdmissionControl::default());
         let home = address("198.51.100.1");
-        let first = census.enter(2, Some((home, 1))).expect("room");
-        assert_eq!(census.enter(2, Some((home, 1))).err(), Some(Full::Address));
-        let second = census.enter(2, None).expect("room");
-        assert_eq!(census.enter(2, None).err(), Some(Full::Hub));
+        let first = admission.try_acquire(2, Some((home, 1))).expect("room");
+        assert_eq!(admission.try_acquire(2, Some((home, 1))).err(), Some(LimitReached::Address));
+        let second = admission.try_acquire(2, None).expect("room");
+        assert_eq!(admission.try_acquire(2, None).err(), Some(LimitReached::Hub));
         drop((first, second));
-        assert!(census.enter(1, Some((home, 1))).is_ok());
-        assert!(census.addresses.lock().expect("no panic").is_empty());
+        assert!(admission.try_acquire(1, Some((home, 1))).is_ok());
+        assert!(admission.addresses.lock().expect("no panic").is_empty());
     }
 }

@@ -4,9 +4,9 @@
 use crate::auth::key_files::{KeyFilesError, ParsedKeys};
 use crate::auth::key_watch::KeyWatch;
 use crate::azure::QueueError;
-use crate::config::{Config, Source};
-use crate::source::azure_queue::AzureQueue;
-use crate::transport::negotiations::{ConnectionTokenKeyError, Negotiations, NoRandomness};
+use crate::config::{Config, SourceConfig};
+use crate::source::azure_queue::AzureQueueSource;
+use crate::transport::connection_token_registry::{ConnectionTokenKeyError, ConnectionTokenRegistry, NoRandomness};
 
 /// Why a configuration that can be read can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +30,9 @@ pub struct Preflight {
     /// The key files and the keys in them; `None` if all keys come from an identity server.
     pub keys: Option<(KeyWatch, ParsedKeys)>,
     /// The connections that clients negotiate.
-    pub negotiations: Negotiations,
+    pub connection_tokens: ConnectionTokenRegistry,
     /// The queue, if it is the source.
-    pub queue: Option<AzureQueue>,
+    pub queue: Option<AzureQueueSource>,
 }
 
 impl Preflight {
@@ -45,21 +45,21 @@ impl Preflight {
             Some(_) if config.auth.keys.is_empty() => Ok(None),
             _ => KeyWatch::open(config.auth.keys.clone()).map(Some).map_err(PreflightError::from),
         };
-        let negotiations = match &config.connection_token_key {
-            Some(file) => Negotiations::by_file(file).map_err(PreflightError::from),
-            None => Negotiations::alone().map_err(PreflightError::from),
+        let connection_tokens = match &config.connection_token_key {
+            Some(file) => ConnectionTokenRegistry::with_key_file(file).map_err(PreflightError::from),
+            None => ConnectionTokenRegistry::with_random_key().map_err(PreflightError::from),
         };
         let queue = match &config.source {
-            Source::Direct => Ok(None),
-            Source::AzureQueue(settings) => {
+            SourceConfig::Direct => Ok(None),
+            SourceConfig::AzureQueue(settings) => {
                 let alone = config.backplane.redis.is_none();
-                AzureQueue::open(settings, alone).map(Some).map_err(PreflightError::from)
+                AzureQueueSource::open(settings, alone).map(Some).map_err(PreflightError::from)
             }
         };
-        match (keys, negotiations, queue) {
-            (Ok(keys), Ok(negotiations), Ok(queue)) => Ok(Preflight { keys, negotiations, queue }),
-            (keys, negotiations, queue) => {
-                Err([keys.err(), negotiations.err(), queue.err()].into_iter().flatten().collect())
+        match (keys, connection_tokens, queue) {
+            (Ok(keys), Ok(connection_tokens), Ok(queue)) => Ok(Preflight { keys, connection_tokens, queue }),
+            (keys, connection_tokens, queue) => {
+                Err([keys.err(), connection_tokens.err(), queue.err()].into_iter().flatten().collect())
             }
         }
     }

@@ -11,33 +11,33 @@ use tokio::time::sleep;
 
 /// How often the files are looked at. They are few and small, and reading them tells every kind of change: of a file, of
 /// the links of a mounted Secret, of a network file system that notifies nobody.
-const EVERY: Duration = Duration::from_secs(2);
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// When files are looked at: every two seconds unless it is said otherwise, and at once on SIGHUP.
-pub struct Looks {
+/// Triggers a check of files: at an interval, and at once on SIGHUP.
+pub struct ReloadTrigger {
     asked: Signal,
-    every: Duration,
+    interval: Duration,
 }
 
-impl Looks {
+impl ReloadTrigger {
     /// Begins to listen for SIGHUP, which does not end the process from now on.
     ///
     /// # Errors
     /// If the system does not let it listen.
-    pub fn begin() -> io::Result<Looks> {
-        Ok(Looks { asked: signal(SignalKind::hangup())?, every: EVERY })
+    pub fn on_sighup() -> io::Result<ReloadTrigger> {
+        Ok(ReloadTrigger { asked: signal(SignalKind::hangup())?, interval: DEFAULT_INTERVAL })
     }
 
-    /// So often instead.
-    pub fn every(self, every: Duration) -> Looks {
-        Looks { every, ..self }
+    /// Sets the interval.
+    pub fn with_interval(self, interval: Duration) -> ReloadTrigger {
+        ReloadTrigger { interval, ..self }
     }
 
     /// Waits for the next one; true if somebody has asked for it.
     async fn next(&mut self) -> bool {
         tokio::select! {
             _ = self.asked.recv() => true,
-            () = sleep(self.every) => false,
+            () = sleep(self.interval) => false,
         }
     }
 }
@@ -45,9 +45,9 @@ impl Looks {
 /// Looks at files for ever. `read` is told whether somebody has asked for the look. What it gives goes to `take` when it
 /// differs from `contents`, what was taken over last. What one of them refuses leaves the old contents in force; it is told
 /// once, and again when somebody asks, and `failed` is called.
-pub async fn follow<C, E>(
+pub async fn watch_files<C, E>(
     what: &'static str,
-    mut looks: Looks,
+    mut trigger: ReloadTrigger,
     mut contents: C,
     read: impl Fn(bool) -> Result<C, E> + Send + Sync + 'static,
     mut take: impl FnMut(&C) -> Result<(), E>,
@@ -57,12 +57,12 @@ pub async fn follow<C, E>(
     E: Display + Send + 'static,
 {
     let read = Arc::new(read);
-    let mut complained = String::new();
+    let mut last_error = String::new();
     loop {
-        let asked = looks.next().await;
+        let asked = trigger.next().await;
         if asked {
             tracing::info!(what, "SIGHUP: files are read again");
-            complained.clear();
+            last_error.clear();
         }
         let read = read.clone();
         // A file system that hangs must not hold up everything else.
@@ -75,13 +75,13 @@ pub async fn follow<C, E>(
             Ok(())
         });
         match taken {
-            Ok(()) => complained.clear(),
+            Ok(()) => last_error.clear(),
             Err(error) => {
                 let complaint = error.to_string();
-                if complaint != complained {
+                if complaint != last_error {
                     tracing::warn!(what, %error, "what has changed can't be taken over; the old stays");
                     failed();
-                    complained = complaint;
+                    last_error = complaint;
                 }
             }
         }

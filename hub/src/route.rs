@@ -1,4 +1,4 @@
-//! Where a push goes (`bitwarden.md` 5.2 and 5.3). Pure: a notification in, a delivery out.
+//! Where a push goes (`bitwarden.md` 5.2 and 5.3). No I/O: a notification in, a delivery out.
 
 use std::time::Instant;
 
@@ -18,7 +18,8 @@ pub fn route(notification: &Notification, since: Instant) -> Delivery {
     };
     let message = ServerMessage::Push { target, notification };
     let frame = |protocol| Frame::new(protocol, &protocol::encode(protocol, message));
-    Delivery::new(audience, notification.kind, since, frame).by(notification.context_id.as_deref().map(Device::of))
+    Delivery::new(audience, notification.kind, since, frame)
+        .with_device(notification.context_id.as_deref().map(Device::from_id))
 }
 
 /// For whom a push is.
@@ -27,27 +28,27 @@ pub fn audience(notification: &Notification) -> Audience {
     let everywhere = ClientType::All;
     match notification.push_type().map(|push_type| push_type.target) {
         Some(Target::User(member)) => id(member).map_or(Audience::Nobody, |user| Audience::User(user, everywhere)),
-        Some(Target::Organization) => first([None, None, id("OrganizationId")], everywhere),
-        Some(Target::UserOrOrganization) => first([None, id("UserId"), id("OrganizationId")], everywhere),
+        Some(Target::Organization) => most_specific([None, None, id("OrganizationId")], everywhere),
+        Some(Target::UserOrOrganization) => most_specific([None, id("UserId"), id("OrganizationId")], everywhere),
         Some(Target::Narrowed) => {
             let client_type = notification.payload.member("ClientType").and_then(|value| match value {
                 Value::Number(number) => ClientType::from_number(number.as_u64()?),
                 _ => None,
             });
             // A kind of client that does not exist has no connections.
-            client_type.map_or(Audience::Nobody, |client_type| first(every(id), client_type))
+            client_type.map_or(Audience::Nobody, |client_type| most_specific(target_ids(id), client_type))
         }
         Some(Target::LoginRequest) => id("Id").map_or(Audience::Nobody, Audience::LoginRequest),
-        None => first(every(id), everywhere),
+        None => most_specific(target_ids(id), everywhere),
     }
 }
 
-/// The three ids by which pushes are addressed, the strongest first.
-fn every(id: impl Fn(&str) -> Option<Uuid>) -> [Option<Uuid>; 3] {
+/// Returns the three ids by which pushes are addressed, the most specific first.
+fn target_ids(id: impl Fn(&str) -> Option<Uuid>) -> [Option<Uuid>; 3] {
     [id("InstallationId"), id("UserId"), id("OrganizationId")]
 }
 
-fn first([installation, user, organization]: [Option<Uuid>; 3], client_type: ClientType) -> Audience {
+fn most_specific([installation, user, organization]: [Option<Uuid>; 3], client_type: ClientType) -> Audience {
     match (installation, user, organization) {
         (Some(installation), _, _) => Audience::Installation(installation, client_type),
         (None, Some(user), _) => Audience::User(user, client_type),
@@ -80,7 +81,7 @@ mod tests {
     #[test]
     fn audience_precedence_is_installation_user_organization() {
         let (user, organization) = (USER.to_string(), ORGANIZATION.to_string());
-        for client_type in ClientType::EVERY {
+        for client_type in ClientType::VARIANTS {
             let audience = |members| narrowed(client_type, members);
             let installation = INSTALLATION.to_string();
             let all = json!({ "installationId": installation, "userId": user, "organizationId": organization });

@@ -13,16 +13,16 @@ use crate::reactor::Reactors;
 use crate::telemetry::{Metrics, Phase, flush_logs};
 
 /// The exit status after a second signal: as a shell tells of SIGINT.
-const ABORTED: i32 = 130;
+const EXIT_ABORTED: i32 = 130;
 
 /// How often it is looked whether everybody has gone.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Begins to listen for signals; what it gives turns true at the first one.
 ///
 /// # Errors
 /// If the system does not let it listen.
-pub fn signals() -> io::Result<watch::Receiver<bool>> {
+pub fn install_signal_handlers() -> io::Result<watch::Receiver<bool>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (sender, stopping) = watch::channel(false);
     tokio::spawn(async move {
@@ -34,7 +34,7 @@ pub fn signals() -> io::Result<watch::Receiver<bool>> {
             if asked_before {
                 tracing::warn!("a second signal: ending at once");
                 flush_logs();
-                std::process::exit(ABORTED);
+                std::process::exit(EXIT_ABORTED);
             }
             sender.send_replace(true);
         }
@@ -43,7 +43,7 @@ pub fn signals() -> io::Result<watch::Receiver<bool>> {
 }
 
 /// Waits for the first signal.
-pub async fn asked(mut stopping: watch::Receiver<bool>) {
+pub async fn requested(mut stopping: watch::Receiver<bool>) {
     // The sender is gone only when the process is.
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
@@ -54,10 +54,10 @@ pub async fn drain(reactors: &Reactors, duration: Duration, deadline: Instant, m
     metrics.drains(Some(Phase::Clients));
     reactors.drain(duration);
     while !reactors.drained() && Instant::now() < deadline {
-        metrics.drain_left.set(reactors.clients() as i64);
-        sleep(LOOK).await;
+        metrics.drain_left.set(reactors.open_connections() as i64);
+        sleep(POLL_INTERVAL).await;
     }
-    match reactors.sockets() {
+    match reactors.open_sockets() {
         0 => tracing::info!("all clients have gone"),
         left => tracing::warn!(left, "the deadline has passed: sockets that are still open are reset"),
     }
@@ -66,15 +66,15 @@ pub async fn drain(reactors: &Reactors, duration: Duration, deadline: Instant, m
 }
 
 /// Waits until the source has ended and other replicas have got everything, or the deadline has passed.
-pub async fn hand_over(source: &JoinHandle<()>, backplane: &Backplane, deadline: Instant, metrics: &Metrics) {
+pub async fn flush_backplane(source: &JoinHandle<()>, backplane: &Backplane, deadline: Instant, metrics: &Metrics) {
     metrics.drains(Some(Phase::Backplane));
-    while (!source.is_finished() || backplane.waiting() > 0) && Instant::now() < deadline {
-        sleep(LOOK).await;
+    while (!source.is_finished() || backplane.pending_publishes() > 0) && Instant::now() < deadline {
+        sleep(POLL_INTERVAL).await;
     }
     if !source.is_finished() {
         tracing::warn!("the deadline has passed: ending with messages in hand, which come again");
     }
-    if backplane.waiting() > 0 {
-        tracing::warn!(waiting = backplane.waiting(), "ending with pushes that other replicas have not got");
+    if backplane.pending_publishes() > 0 {
+        tracing::warn!(waiting = backplane.pending_publishes(), "ending with pushes that other replicas have not got");
     }
 }

@@ -33,7 +33,8 @@ fn audience(deliver: &Value) -> Audience {
     let (kind, rest) = group.split_at(group.rfind("Type_").map_or(group.find('_').expect("a group") + 1, |at| at + 5));
     let (id, client_type) = rest.split_once('_').unwrap_or((rest, "All"));
     let id: Uuid = id.parse().expect("a GUID");
-    let client_type = ClientType::EVERY.into_iter().find(|known| known.name() == client_type).expect("a client type");
+    let client_type =
+        ClientType::VARIANTS.into_iter().find(|known| known.name() == client_type).expect("a client type");
     match kind {
         "UserClientType_" => Audience::User(id, client_type),
         "Organization_" | "OrganizationClientType_" => Audience::Organization(id, client_type),
@@ -50,9 +51,9 @@ fn frames(expected: &Value) -> [Vec<u8>; 2] {
 fn pushes_in_both_spellings_match_the_catalog() {
     let catalogue = file("push-types.json");
     let types = catalogue["types"].as_array().expect("types");
-    assert_eq!(types.len(), PushType::every().len());
+    assert_eq!(types.len(), PushType::all().len());
     let mut variants = 0;
-    for (row, known) in types.iter().zip(PushType::every()) {
+    for (row, known) in types.iter().zip(PushType::all()) {
         assert_eq!((row["type"].as_u64(), text(row, "name")), (Some(known.number.into()), known.name));
         for variant in row["variants"].as_array().expect("variants") {
             for spelling in ["queue_json", "send_json"] {
@@ -73,7 +74,7 @@ fn check(variant: &Value, push: &Notification, place: &str) {
         return;
     };
     let target = text(deliver, "target");
-    for (protocol, expected) in Protocol::EVERY.into_iter().zip(frames(expected)) {
+    for (protocol, expected) in Protocol::VARIANTS.into_iter().zip(frames(expected)) {
         let written = protocol::encode(protocol, ServerMessage::Push { target, notification: push });
         same(protocol, &written, &expected, place);
         let delivery = route::route(push, Instant::now());
@@ -125,7 +126,7 @@ fn control_frames_match_the_catalog() {
         ("heartbeat", ServerMessage::Heartbeat),
     ] {
         let expected = [text(&frames[name], "json_text").into(), hex(text(&frames[name], "msgpack_ws_hex"))];
-        for (protocol, expected) in Protocol::EVERY.into_iter().zip(expected) {
+        for (protocol, expected) in Protocol::VARIANTS.into_iter().zip(expected) {
             same(protocol, &protocol::encode(protocol, message), &expected, name);
         }
     }

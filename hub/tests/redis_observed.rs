@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use contract::{file, hex, text};
-use notification_hub::auth::Guest;
-use notification_hub::auth::claims::{Claims, Rules};
+use notification_hub::auth::Principal;
+use notification_hub::auth::claims::{Claims, ValidationRules};
 use notification_hub::backplane::redis::channel::{Channel, Channels, audiences};
-use notification_hub::backplane::redis::incoming::Incoming;
 use notification_hub::backplane::redis::invocation::Invocation;
+use notification_hub::backplane::redis::message::BackplaneMessage;
 use notification_hub::protocol::Protocol;
-use notification_hub::reactor::Member;
+use notification_hub::reactor::Recipient;
 use notification_hub::{notification, route};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -30,19 +30,21 @@ fn channels() -> Channels {
     Channels::new("Notifications")
 }
 
-fn user(device_type: &str) -> Guest {
+fn user(device_type: &str) -> Principal {
     let claims = json!({ "sub": USER, "devicetype": device_type, "orguser": ORGANIZATION, "exp": 2, "scope": ["api"],
         "amr": ["Application"] });
-    Guest::User(Claims::read(claims.to_string().as_bytes(), &Rules::default(), None, 1.0).expect("claims").into())
+    Principal::User(
+        Claims::read(claims.to_string().as_bytes(), &ValidationRules::default(), None, 1.0).expect("claims").into(),
+    )
 }
 
 /// The channels that this hub listens to for some clients.
-fn ours(guests: &[Guest]) -> BTreeSet<String> {
+fn ours(principals: &[Principal]) -> BTreeSet<String> {
     let installation = Some(INSTALLATION.parse().expect("a GUID"));
     let audiences =
-        guests.iter().map(Member::from).flat_map(|member| audiences(&member, installation).collect::<Vec<_>>());
-    let theirs = audiences.map(|audience| channels().of(audience).expect("somebody"));
-    channels().standing().into_iter().chain(theirs).collect()
+        principals.iter().map(Recipient::from).flat_map(|member| audiences(&member, installation).collect::<Vec<_>>());
+    let theirs = audiences.map(|audience| channels().name_for(audience).expect("somebody"));
+    channels().always_subscribed().into_iter().chain(theirs).collect()
 }
 
 /// The original's, without those that this hub does without.
@@ -63,7 +65,7 @@ fn subscribed_channels_match_those_of_the_original() {
     assert_eq!(none, recorded(&observed["channels, after everybody left"]));
     let web = user("ChromeBrowser");
     assert_eq!(ours(std::slice::from_ref(&web)), recorded(&observed["channels, one Web client of one organisation"]));
-    let anonymous = Guest::Anonymous(Some(REQUEST.parse().expect("a GUID")));
+    let anonymous = Principal::Anonymous(Some(REQUEST.parse().expect("a GUID")));
     let all = ours(&[web, user("Android"), anonymous]);
     assert_eq!(all, recorded(&observed["channels, with a Mobile and an anonymous client"]));
     assert!(all.iter().all(|name| channels().read(name).is_some()));
@@ -71,13 +73,13 @@ fn subscribed_channels_match_those_of_the_original() {
 
 #[test]
 fn client_without_type_or_request_subscribes_to_fewer_channels() {
-    let names = |guest: &Guest| -> Vec<String> {
-        audiences(&guest.into(), None).map(|audience| channels().of(audience).expect("somebody")).collect()
+    let names = |principal: &Principal| -> Vec<String> {
+        audiences(&principal.into(), None).map(|audience| channels().name_for(audience).expect("somebody")).collect()
     };
     let everywhere = names(&user("SDK"));
     let prefix = "NotificationsBit.Notifications.NotificationsHub:";
     assert_eq!(everywhere, [format!("{prefix}user:{USER}"), format!("{prefix}group:Organization_{ORGANIZATION}")]);
-    assert_eq!(names(&Guest::Anonymous(None)), [""; 0]);
+    assert_eq!(names(&Principal::Anonymous(None)), [""; 0]);
 }
 
 #[test]
@@ -92,23 +94,26 @@ fn redis_pushes_are_compatible_with_the_original() {
         let published = push["published"].as_array().expect("publishes");
         assert_eq!(published.len(), 1, "{name}");
         let bytes = hex(text(&published[0], "hex"));
-        assert_eq!(channels().of(sent.audience).as_deref(), published[0]["channel"].as_str(), "{name}");
+        assert_eq!(channels().name_for(sent.audience).as_deref(), published[0]["channel"].as_str(), "{name}");
         let expected = [b"\x93", &bytes[1..], b"\xc4\x10", OWN.as_bytes()].concat();
-        assert_eq!(Invocation::of(&sent, OWN).write(), expected, "{name}");
+        assert_eq!(Invocation::from_delivery(&sent, OWN).write(), expected, "{name}");
 
         let channel = channels().read(text(&published[0], "channel")).expect("a channel");
         assert_eq!(channel, Channel::To(sent.audience));
-        let Ok(Incoming::Foreign(got)) = Incoming::read(channel, &bytes, OWN, Instant::now()) else {
+        let Ok(BackplaneMessage::Foreign(got)) = BackplaneMessage::read(channel, &bytes, OWN, Instant::now()) else {
             panic!("{name} is no push");
         };
         assert_eq!((got.audience, got.kind, got.device), (sent.audience, sent.kind, sent.device), "{name}");
-        assert_eq!((got.collapsible, got.covered), (sent.collapsible, sent.covered), "{name}");
-        for protocol in Protocol::EVERY {
+        assert_eq!((got.coalescible, got.covered), (sent.coalescible, sent.covered), "{name}");
+        for protocol in Protocol::VARIANTS {
             let bytes =
                 |of: &notification_hub::delivery::Delivery| of.frame(protocol).map(|frame| frame.bytes().to_vec());
             assert_eq!(bytes(&got), bytes(&sent), "{name}");
         }
-        assert!(matches!(Incoming::read(channel, &expected, OWN, Instant::now()), Ok(Incoming::Own(None))), "{name}");
+        assert!(
+            matches!(BackplaneMessage::read(channel, &expected, OWN, Instant::now()), Ok(BackplaneMessage::Own(None))),
+            "{name}"
+        );
         pushes += 1;
     }
     assert_eq!(pushes, 4);

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec};
 use k8s_openapi::jiff::Timestamp;
 use notification_hub::auth::key_files;
 use notification_hub::azure::Credential;
-use notification_hub::config::{Config, Layers, LogFormat, Source};
+use notification_hub::config::{Config, Layers, LogFormat, SourceConfig};
 use notification_hub_crds::v1alpha1::KeyAlgorithm;
 use notification_hub_operator::build::{CONFIG_DIR, CONFIG_FILE, DesiredObjects};
 use notification_hub_operator::keys::{self, KeyPair, KeyRing, PreviousKey, SigningKey};
@@ -84,7 +84,7 @@ fn hub_parses_every_built_configuration() {
         for address in [&config.listen.public, &config.listen.admin] {
             assert!(open.contains(&port(address)), "{name}: {address}");
         }
-        let is_direct = matches!(config.source, Source::Direct);
+        let is_direct = matches!(config.source, SourceConfig::Direct);
         assert_eq!(is_direct, spec["source"]["direct"].is_object(), "{name}");
         assert_eq!(open.contains(&port(&config.listen.internal)), is_direct, "{name}");
         assert_eq!(desired.internal_service.is_some(), is_direct, "{name}");
@@ -140,8 +140,8 @@ fn hub_parses_every_log_level_that_the_crd_allows() {
 #[test]
 fn hub_reads_queue_source_of_spec() {
     let queue = |name: &str| match config(&built(specs()[name].clone())).source {
-        Source::AzureQueue(queue) => queue,
-        Source::Direct => panic!("{name}: no queue"),
+        SourceConfig::AzureQueue(queue) => queue,
+        SourceConfig::Direct => panic!("{name}: no queue"),
     };
     let plain = queue("queue");
     assert_eq!((plain.queue.as_str(), plain.poison_queue.as_str()), ("notifications", "notifications-poison"));

@@ -9,7 +9,9 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use notification_hub::catch_up::{Answer, CatchUp, Joining, LastPushes, LocalRecords, Moment, Owed, Records, missed};
+use notification_hub::catch_up::{
+    CatchUp, LastPushes, LocalRecords, LookupRequest, LookupResult, PendingSync, Records, Timestamp, missed,
+};
 use notification_hub::connection::{ConnectionId, Tick};
 use notification_hub::delivery::Audience;
 use notification_hub::notification::{ClientType, Device};
@@ -34,11 +36,11 @@ const LATER: Tick = Tick(1 << 20);
 const MAX_STEPS: usize = 400;
 
 fn device(number: u8) -> Device {
-    Device::of(&number.to_string())
+    Device::from_id(&number.to_string())
 }
 
-fn moment(now: Tick) -> Moment {
-    Moment::default().after(Tick::LENGTH * now.0)
+fn timestamp(now: Tick) -> Timestamp {
+    Timestamp::default().after(Tick::LENGTH * now.0)
 }
 
 /// A frame for a client.
@@ -71,8 +73,8 @@ struct FanOut {
 /// Something that waits for Redis.
 enum Entry {
     Publish { push: usize },
-    Lookup { id: ConnectionId, device: u8, received: Option<Moment> },
-    Received { device: Device, until: Moment },
+    Lookup { id: ConnectionId, device: u8, received: Option<Timestamp> },
+    Received { device: Device, until: Timestamp },
 }
 
 /// A process.
@@ -80,29 +82,29 @@ struct Replica {
     catch_up: CatchUp,
     connections: Vec<Connection>,
     fan_outs: VecDeque<FanOut>,
-    sends: Vec<(Tick, ConnectionId, Moment)>,
+    sends: Vec<(Tick, ConnectionId, Timestamp)>,
     /// With a backplane: what waits for Redis, in order.
     entries: VecDeque<Entry>,
     /// What `CatchUp` noted in this step, on its way to the entries.
-    received: Arc<Mutex<Vec<(Device, Moment)>>>,
+    received: Arc<Mutex<Vec<(Device, Timestamp)>>>,
     /// What Redis has published and this replica has not read: the stamp, and the push unless it is its own or for others.
-    stream: VecDeque<(Moment, Option<usize>)>,
-    answers: VecDeque<(ConnectionId, Answer)>,
+    stream: VecDeque<(Timestamp, Option<usize>)>,
+    answers: VecDeque<(ConnectionId, LookupResult)>,
 }
 
 /// The records behind `CatchUp` where there is a Redis.
-struct Shared(Arc<Mutex<Vec<(Device, Moment)>>>);
+struct Shared(Arc<Mutex<Vec<(Device, Timestamp)>>>);
 
 impl Records for Shared {
-    fn on_push(&mut self, _: Audience, _: Option<Device>, _: Moment) -> usize {
+    fn on_push(&mut self, _: Audience, _: Option<Device>, _: Timestamp) -> usize {
         0
     }
 
-    fn look_up(&mut self, _: &Joining<'_>, _: Moment) -> Option<Answer> {
+    fn look_up(&mut self, _: &LookupRequest<'_>, _: Timestamp) -> Option<LookupResult> {
         None
     }
 
-    fn on_received(&mut self, _: Uuid, device: Device, received: Moment, _: Moment) -> usize {
+    fn on_received(&mut self, _: Uuid, device: Device, received: Timestamp, _: Timestamp) -> usize {
         self.0.lock().expect("one thread").push((device, received));
         0
     }
@@ -113,7 +115,7 @@ impl Records for Shared {
 struct Redis {
     clock: u64,
     pushes: LastPushes,
-    received: HashMap<Device, Moment>,
+    received: HashMap<Device, Timestamp>,
 }
 
 struct World {
@@ -164,7 +166,7 @@ impl World {
         let (replica, pick) = (usize::from(which & 1) % self.replicas.len(), usize::from(which >> 1));
         match choices.below(40) {
             0..3 => self.now = self.now.after(u32::from(which % 8) + 1),
-            3..5 => self.now = self.now.after(Tick::count(KEEP_ALIVE) + 1),
+            3..5 => self.now = self.now.after(Tick::ticks_in(KEEP_ALIVE) + 1),
             5..9 => self.connect(replica, (which >> 1) % DEVICES),
             9..13 => self.accept(replica, (which >> 1) % (DEVICES + 1), which >= 192),
             13..16 => self.read_some(replica, pick, usize::from(which % 4)),
@@ -193,13 +195,13 @@ impl World {
             }
         }
         if !self.shared && replica.fan_outs.is_empty() {
-            replica.catch_up.on_all_written(moment(now));
+            replica.catch_up.on_all_written(timestamp(now));
         }
         let (due, later) = std::mem::take(&mut replica.sends).into_iter().partition(|(due, ..)| *due <= now);
         replica.sends = later;
-        let due: Vec<(Tick, ConnectionId, Moment)> = due;
+        let due: Vec<(Tick, ConnectionId, Timestamp)> = due;
         for (_, id, until) in due {
-            if replica.catch_up.is_owed(id) {
+            if replica.catch_up.is_sync_pending(id) {
                 replica.catch_up.on_sync_sent(id, until, now);
                 replica.write(id, Frame::Sync(pushes), now);
             }
@@ -209,7 +211,7 @@ impl World {
             let connection = connections.iter().find(|connection| connection.id == id)?;
             Some((Some((USER, device(connection.device))), connection.last_heard))
         };
-        replica.catch_up.settle(now, moment(now), client);
+        replica.catch_up.run_checks(now, timestamp(now), client);
     }
 
     fn connect(&mut self, number: usize, name: u8) {
@@ -226,9 +228,9 @@ impl World {
             last_heard: self.now,
             unsubscribed: self.shared,
         });
-        let client = Joining { user: USER, organizations: &[], device: Some(device(name)), received };
-        let owed = replica.catch_up.on_join(id, &client, self.now, moment(self.now));
-        replica.send(id, owed);
+        let client = LookupRequest { user: USER, organizations: &[], device: Some(device(name)), received };
+        let pending_sync = replica.catch_up.on_join(id, &client, self.now, timestamp(self.now));
+        replica.send(id, pending_sync);
     }
 
     /// A push is accepted at a replica, and written to those who are there: at once, or a part a turn.
@@ -243,7 +245,7 @@ impl World {
 
     fn deliver(&mut self, number: usize, push: usize, to_many: bool) {
         let replica = &mut self.replicas[number];
-        replica.catch_up.on_push(AUDIENCE, self.pushes[push].map(device), moment(self.now));
+        replica.catch_up.on_push(AUDIENCE, self.pushes[push].map(device), timestamp(self.now));
         let ids: Vec<ConnectionId> = replica.connections.iter().map(|connection| connection.id).collect();
         if to_many || !replica.fan_outs.is_empty() {
             replica.fan_outs.push_back(FanOut { push, left: ids });
@@ -268,7 +270,7 @@ impl World {
         if connection.waiting.is_some() {
             return;
         }
-        let by = now.0.checked_sub(Tick::count(KEEP_ALIVE)).map(Tick);
+        let by = now.0.checked_sub(Tick::ticks_in(KEEP_ALIVE)).map(Tick);
         while let Some((written, frame)) = connection.unread.front().copied().filter(|(at, _)| Some(*at) <= by) {
             let _ = written;
             took(&mut self.read[usize::from(connection.device)], frame);
@@ -288,7 +290,7 @@ impl World {
         let place = replica.connections.iter().position(|connection| connection.id == id).expect("it is there");
         let gone = replica.connections.swap_remove(place);
         let known = Some((USER, device(gone.device)));
-        replica.catch_up.on_leave(gone.id, known, gone.last_heard, moment(now));
+        replica.catch_up.on_leave(gone.id, known, gone.last_heard, timestamp(now));
     }
 
     /// A socket is full from now on.
@@ -332,8 +334,8 @@ impl World {
             None => {}
             Some(Entry::Publish { push }) => {
                 self.redis.clock += 1;
-                let stamp = Moment(self.redis.clock);
-                self.redis.pushes.note(self.pushes[push].map(device), stamp);
+                let stamp = Timestamp(self.redis.clock);
+                self.redis.pushes.record(self.pushes[push].map(device), stamp);
                 for (other, replica) in self.replicas.iter_mut().enumerate() {
                     // Only who is subscribed to hears it.
                     if replica.connections.iter().any(|connection| !connection.unsubscribed) {
@@ -345,9 +347,9 @@ impl World {
                 self.redis.clock += 1;
                 let recorded = self.redis.received.get(&device(name)).copied();
                 let known = recorded.max(received);
-                let pushes = Some(&self.redis.pushes).filter(|pushes| pushes.last > Moment(0));
+                let pushes = Some(&self.redis.pushes).filter(|pushes| pushes.last > Timestamp(0));
                 let reason = missed(Some(device(name)), known, pushes.into_iter(), false);
-                let answer = Answer { reason, until: Moment(self.redis.clock) };
+                let answer = LookupResult { reason, until: Timestamp(self.redis.clock) };
                 self.replicas[number].answers.push_back((id, answer));
             }
             Some(Entry::Received { device, until }) => {
@@ -360,7 +362,7 @@ impl World {
     /// A push to another user is published, which every replica listens for.
     fn publish_to_others(&mut self) {
         self.redis.clock += 1;
-        let stamp = Moment(self.redis.clock);
+        let stamp = Timestamp(self.redis.clock);
         self.replicas.iter_mut().for_each(|replica| replica.stream.push_back((stamp, None)));
     }
 
@@ -372,15 +374,15 @@ impl World {
         }
         let replica = &mut self.replicas[number];
         if replica.fan_outs.is_empty() {
-            replica.catch_up.on_written(moment(self.now), stamp);
+            replica.catch_up.on_written(timestamp(self.now), stamp);
         }
     }
 
     fn read_answer(&mut self, number: usize) {
         let replica = &mut self.replicas[number];
         if let Some((id, answer)) = replica.answers.pop_front() {
-            let owed = replica.catch_up.on_answer(id, USER, answer, self.now);
-            replica.send(id, owed);
+            let pending_sync = replica.catch_up.on_lookup_result(id, USER, answer, self.now);
+            replica.send(id, pending_sync);
         }
     }
 
@@ -412,7 +414,7 @@ impl World {
             self.connect(usize::from(name) % self.replicas.len(), name);
         }
         self.settle();
-        self.now = self.now.after(Tick::count(KEEP_ALIVE * 2 + Duration::from_secs(2)));
+        self.now = self.now.after(Tick::ticks_in(KEEP_ALIVE * 2 + Duration::from_secs(2)));
         self.settle();
         for number in 0..self.replicas.len() {
             self.turn(number);
@@ -455,13 +457,13 @@ impl Replica {
         }
     }
 
-    fn send(&mut self, id: ConnectionId, owed: Option<Owed>) {
-        if let Some(Owed { due, until, .. }) = owed {
+    fn send(&mut self, id: ConnectionId, pending_sync: Option<PendingSync>) {
+        if let Some(PendingSync { due, until, .. }) = pending_sync {
             self.sends.push((due, id, until));
         }
     }
 
-    fn received_elsewhere(&self, device: u8, id: ConnectionId) -> Option<Moment> {
+    fn received_elsewhere(&self, device: u8, id: ConnectionId) -> Option<Timestamp> {
         let same = self.connections.iter().filter(|connection| connection.device == device && connection.id != id);
         same.filter_map(|connection| self.catch_up.received(connection.id, connection.last_heard)).max()
     }

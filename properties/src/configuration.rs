@@ -1,6 +1,6 @@
 //! The configuration: a file and an environment.
 
-use notification_hub::config::{Config, Layers, Problems};
+use notification_hub::config::{Config, ConfigErrors, Layers};
 
 /// The text in front of the first zero is the file, each behind it one of the environment. It is a configuration or a list of
 /// problems, and neither shows a secret; what is shown of a configuration makes the same one.
@@ -45,6 +45,6 @@ pub(crate) fn check(input: &[u8]) {
     assert_eq!(again.warnings(), [""; 0]);
 }
 
-fn parse(file: &str, environment: &[(String, String)]) -> Result<Config, Problems> {
+fn parse(file: &str, environment: &[(String, String)]) -> Result<Config, ConfigErrors> {
     Config::parse(Layers { file: Some(("hub.toml", file)), environment, flags: &[] })
 }

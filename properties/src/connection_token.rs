@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use notification_hub::delivery::Hub;
-use notification_hub::transport::connection_token::{ConnectionTokens, GOOD_FOR};
+use notification_hub::transport::connection_token::{ConnectionTokenSigner, TOKEN_TTL};
 
 use crate::choices::Choices;
 
@@ -19,15 +19,15 @@ pub(crate) fn check(input: &[u8]) {
     let age = Duration::from_millis(choices.number() % 20_000);
     let text = String::from_utf8_lossy(choices.0);
 
-    static TOKENS: LazyLock<[ConnectionTokens; 2]> =
-        LazyLock::new(|| [ConnectionTokens::new(b"a key"), ConnectionTokens::new(b"another key")]);
+    static TOKENS: LazyLock<[ConnectionTokenSigner; 2]> =
+        LazyLock::new(|| [ConnectionTokenSigner::new(b"a key"), ConnectionTokenSigner::new(b"another key")]);
     let [tokens, others] = &*TOKENS;
     let token = tokens.issue(hub, id, now);
-    assert_eq!(tokens.take(&token, hub, now + age), (age < GOOD_FOR).then_some(id));
-    assert_eq!(tokens.take(&token, other, now), None);
-    assert_eq!(others.take(&token, hub, now), None);
+    assert_eq!(tokens.verify(&token, hub, now + age), (age < TOKEN_TTL).then_some(id));
+    assert_eq!(tokens.verify(&token, other, now), None);
+    assert_eq!(others.verify(&token, hub, now), None);
     for text in [text.clone().into_owned(), format!("{token}{text}"), format!("{text}{token}"), over(&token, &text)] {
-        let taken = [hub, other].map(|hub| tokens.take(&text, hub, now));
+        let taken = [hub, other].map(|hub| tokens.verify(&text, hub, now));
         assert_eq!(taken, [(text == token).then_some(id), None], "{text}");
     }
 }

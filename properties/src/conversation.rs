@@ -1,6 +1,6 @@
 //! A client's whole life behind a WebSocket, from its handshake on.
 
-use notification_hub::connection::{Ending, Session, Terms, Tick, Transport};
+use notification_hub::connection::{CloseReason, Session, SessionConfig, Tick, Transport};
 use notification_hub::protocol::messagepack::Reader;
 use notification_hub::protocol::{self, Protocol};
 use notification_hub::transport::websocket::{Opcode, Outgoing, WebSocket};
@@ -10,8 +10,13 @@ use crate::cuts::cuts;
 use crate::websocket_frames::{framed, from_server};
 
 /// Small messages are enough to be too large.
-pub(crate) const TERMS: Terms =
-    Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, message_timeout: 300, max_message: 512 };
+pub(crate) const SESSION_CONFIG: SessionConfig = SessionConfig {
+    handshake_timeout: 150,
+    keep_alive: 150,
+    client_timeout: 300,
+    message_timeout: 300,
+    max_message: 512,
+};
 
 /// The first byte says how the rest is sent: behind which handshake, and as frames, as one message or as fragments. However
 /// it is cut, the answers and the end are the same, the answers are what a client can read, and little is held of it.
@@ -55,15 +60,15 @@ fn holds_little(said: &[u8]) {
         let mut session = Session::new(Transport::WebSockets, Tick(0));
         let mut held = Vec::new();
         for piece in pieces {
-            if session.receive(&mut held, piece, false, Tick(0), &TERMS, &mut Outgoing::default()).is_some() {
+            if session.receive(&mut held, piece, false, Tick(0), &SESSION_CONFIG, &mut Outgoing::default()).is_some() {
                 break;
             }
-            assert!(held.len() < TERMS.max_message, "{} bytes are held", held.len());
+            assert!(held.len() < SESSION_CONFIG.max_message, "{} bytes are held", held.len());
         }
     }
 }
 
-fn heard(pieces: &[&[u8]]) -> (Vec<u8>, Option<Ending>) {
+fn heard(pieces: &[&[u8]]) -> (Vec<u8>, Option<CloseReason>) {
     let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
     let mut outgoing = Outgoing::default();
     // The hub unmasks in place.
@@ -71,7 +76,7 @@ fn heard(pieces: &[&[u8]]) -> (Vec<u8>, Option<Ending>) {
     for piece in pieces {
         unmasked.clear();
         unmasked.extend_from_slice(piece);
-        let ending = websocket.receive(&mut unmasked, Tick(0), &TERMS, &mut outgoing);
+        let ending = websocket.receive(&mut unmasked, Tick(0), &SESSION_CONFIG, &mut outgoing);
         if ending.is_some() {
             return (outgoing.bytes, ending);
         }

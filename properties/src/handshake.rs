@@ -1,14 +1,19 @@
 //! The first words of a client.
 
-use notification_hub::connection::{Ending, Output, Session, Terms, Tick, Transport};
+use notification_hub::connection::{CloseReason, Session, SessionConfig, SessionSink, Tick, Transport};
 use notification_hub::protocol::Protocol;
-use notification_hub::protocol::handshake::{self, ACCEPTED};
+use notification_hub::protocol::handshake::{self, HANDSHAKE_OK};
 
 use crate::cuts::cuts;
 
 /// Larger than any input here.
-const TERMS: Terms =
-    Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, message_timeout: 300, max_message: 1 << 20 };
+const SESSION_CONFIG: SessionConfig = SessionConfig {
+    handshake_timeout: 150,
+    keep_alive: 150,
+    client_timeout: 300,
+    message_timeout: 300,
+    max_message: 1 << 20,
+};
 
 #[derive(Debug, Default, PartialEq)]
 struct Heard {
@@ -16,13 +21,13 @@ struct Heard {
     messages: Vec<Vec<u8>>,
 }
 
-impl Output for Heard {
-    fn opened(&mut self, protocol: Protocol) {
+impl SessionSink for Heard {
+    fn handshake_complete(&mut self, protocol: Protocol) {
         assert!(self.messages.is_empty(), "the client joins its groups before the answer");
         self.opened = Some(protocol);
     }
 
-    fn message(&mut self, _: Protocol, body: &[u8]) {
+    fn write_message(&mut self, _: Protocol, body: &[u8]) {
         self.messages.push(body.to_vec());
     }
 }
@@ -32,19 +37,19 @@ pub(crate) fn check(input: &[u8]) {
     let text = input.split(|byte| *byte == 0x1e).next().unwrap_or_default();
     let outcome = handshake::read(text);
     let expected = match &outcome {
-        Ok(protocol) => (Heard { opened: Some(*protocol), messages: vec![ACCEPTED.to_vec()] }, None),
+        Ok(protocol) => (Heard { opened: Some(*protocol), messages: vec![HANDSHAKE_OK.to_vec()] }, None),
         Err(error) => {
             let answer = error.answer();
             let unframed = answer.strip_suffix(b"\x1e").expect("a separator");
-            assert_eq!(handshake::read_answer(unframed), Some(Some(error.to_string())));
-            (Heard { opened: None, messages: vec![answer] }, Some(Ending::Handshake(error.clone())))
+            assert_eq!(handshake::parse_response(unframed), Some(Some(error.to_string())));
+            (Heard { opened: None, messages: vec![answer] }, Some(CloseReason::Handshake(error.clone())))
         }
     };
     let said = [text, b"\x1e"].concat();
     for pieces in cuts(&said) {
         assert_eq!(answered(&pieces, false), expected, "in {} pieces", pieces.len());
     }
-    if handshake::is_whole(text) {
+    if handshake::is_complete_json(text) {
         assert_eq!(handshake::read(&[b" \r\n\t", text, b"{}"].concat()), outcome);
         // Without its separator, at the end of a transport's message.
         for pieces in cuts(text) {
@@ -57,12 +62,12 @@ pub(crate) fn check(input: &[u8]) {
 }
 
 /// What a new client hears, and how it ended; `ends` says that the last piece ends a message.
-fn answered(pieces: &[&[u8]], ends: bool) -> (Heard, Option<Ending>) {
+fn answered(pieces: &[&[u8]], ends: bool) -> (Heard, Option<CloseReason>) {
     let mut session = Session::new(Transport::WebSockets, Tick(0));
     let (mut held, mut heard) = (Vec::new(), Heard::default());
     for (place, piece) in pieces.iter().enumerate() {
         let ends = ends && place + 1 == pieces.len();
-        let ending = session.receive(&mut held, piece, ends, Tick(0), &TERMS, &mut heard);
+        let ending = session.receive(&mut held, piece, ends, Tick(0), &SESSION_CONFIG, &mut heard);
         if ending.is_some() {
             return (heard, ending);
         }

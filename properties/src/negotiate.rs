@@ -3,17 +3,17 @@
 use notification_hub::auth::Query;
 use notification_hub::connection::Transport;
 use notification_hub::delivery::Hub;
+use notification_hub::transport::connection_token_registry::{ConnectionTokenRegistry, TokenState};
 use notification_hub::transport::negotiate::body;
-use notification_hub::transport::negotiations::{Negotiations, Standing};
 use serde_json::Value;
 
 /// The answer is JSON: an error, or an offer of a version that is spoken with a token that is good once, on this hub.
 pub(crate) fn check(input: &[u8]) {
     // One for all would remember each token for as long as it is good.
-    let negotiations = Negotiations::new(b"a key");
+    let connection_tokens = ConnectionTokenRegistry::new(b"a key");
     let query = String::from_utf8_lossy(input);
     let asked = Query::parse(&query).joined("negotiateVersion");
-    let answer = body(asked.as_deref(), "an id", &negotiations.issue(Hub::Main).expect("randomness"));
+    let answer = body(asked.as_deref(), "an id", &connection_tokens.issue(Hub::Main).expect("randomness"));
     let answer: Value = serde_json::from_str(&answer).expect("JSON");
     let asked: Option<i32> = asked.map_or(Some(0), |asked| asked.trim().parse().ok());
     if answer["error"].is_string() {
@@ -24,6 +24,7 @@ pub(crate) fn check(input: &[u8]) {
     assert_eq!(Some(version), asked.map(|asked| asked.min(1).into()));
     let member = if version == 0 { "connectionId" } else { "connectionToken" };
     let token = answer[member].as_str().expect("a token");
-    let taken = [Hub::Anonymous, Hub::Main, Hub::Main].map(|hub| negotiations.take(token, hub, Transport::LongPolling));
-    assert_eq!(taken, [Standing::Unknown, Standing::Fresh, Standing::Used(Transport::LongPolling)]);
+    let taken =
+        [Hub::Anonymous, Hub::Main, Hub::Main].map(|hub| connection_tokens.redeem(token, hub, Transport::LongPolling));
+    assert_eq!(taken, [TokenState::Invalid, TokenState::Unused, TokenState::Used(Transport::LongPolling)]);
 }

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use notification_hub::notification;
-use notification_hub::source::azure_queue::content::{Content, read};
+use notification_hub::source::azure_queue::content::{DecodedMessage, read};
 
 /// What every `$` of an input stands for.
 const SECRET: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ=";
@@ -16,23 +16,23 @@ pub(crate) fn check(input: &[u8]) {
     let text = String::from_utf8_lossy(input).replace('$', SECRET);
     let content = read(&text);
     match &content {
-        Content::Malformed(malformed) => {
+        DecodedMessage::Invalid(malformed) => {
             let reason = malformed.to_string();
             assert!(!reason.contains(SECRET) && reason.len() <= MAX_REASON && !reason.contains('\n'), "{reason}");
         }
-        Content::Push(push) => {
+        DecodedMessage::Push(push) => {
             let decoded = BASE64.decode(text.split_ascii_whitespace().collect::<String>());
             let read = [Some(text.as_bytes()), decoded.as_deref().ok()].map(|bytes| notification::read(bytes?).ok()?);
             assert!(read.contains(&Some(push.clone())), "it is what the text or the bytes say");
         }
-        Content::Blank => {}
+        DecodedMessage::Empty => {}
     }
     let encoded = BASE64.encode(&text);
     let spaced = format!(" \r\n{encoded}\t");
     for other in [&encoded, &spaced] {
         match notification::read(text.as_bytes()) {
             Ok(_) => assert_eq!(read(other), content),
-            Err(_) => assert!(!matches!(read(other), Content::Push(_)), "once encoded, once decoded"),
+            Err(_) => assert!(!matches!(read(other), DecodedMessage::Push(_)), "once encoded, once decoded"),
         }
     }
 }

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use notification_hub::backplane::redis::channel::{Channel, Channels};
 use notification_hub::backplane::redis::group_command::{Acknowledgement, GroupCommand};
-use notification_hub::backplane::redis::incoming::Incoming;
 use notification_hub::backplane::redis::invocation::Invocation;
-use notification_hub::catch_up::Moment;
+use notification_hub::backplane::redis::message::BackplaneMessage;
+use notification_hub::catch_up::Timestamp;
 use notification_hub::delivery::{Audience, Delivery, Hub};
 use notification_hub::notification::ClientType;
 use notification_hub::protocol::Protocol;
@@ -30,7 +30,7 @@ fn named(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     for name in [text.clone().into_owned(), format!("NotificationsBit.Notifications.NotificationsHub:{text}")] {
         match channels.read(&name) {
-            Some(Channel::To(audience)) => assert_eq!(channels.of(audience), Some(name)),
+            Some(Channel::To(audience)) => assert_eq!(channels.name_for(audience), Some(name)),
             Some(Channel::GroupCommands(hub)) => assert_eq!(channels.group_commands(hub), name),
             None => {}
         }
@@ -52,7 +52,7 @@ fn written(input: &[u8]) {
         excluded: excluded.iter().map(String::as_str).collect(),
         frames: frames.iter().map(|(name, frame)| (name.as_str(), *frame)).collect(),
         publisher,
-        at: publisher.and_then(|_| (choices.below(2) == 0).then(|| Moment(choices.number() >> 13))),
+        at: publisher.and_then(|_| (choices.below(2) == 0).then(|| Timestamp(choices.number() >> 13))),
     };
     assert_eq!(Invocation::read(&invocation.write()), Ok(invocation));
 }
@@ -70,23 +70,23 @@ fn read(bytes: &[u8]) {
     }
     let user = Audience::User(Uuid::from_u128(2), ClientType::Web);
     for audience in [user, Audience::Everyone(Hub::Main), Audience::Everyone(Hub::Anonymous)] {
-        match Incoming::read(Channel::To(audience), bytes, OWN, Instant::now()) {
-            Ok(Incoming::Push(delivery, published)) => {
+        match BackplaneMessage::read(Channel::To(audience), bytes, OWN, Instant::now()) {
+            Ok(BackplaneMessage::Push(delivery, published)) => {
                 let invocation = invocation.as_ref().expect("an invocation");
                 assert!(invocation.publisher.is_some() && invocation.at == published);
                 is_handed_on(audience, &delivery, invocation);
             }
-            Ok(Incoming::Foreign(delivery)) => {
+            Ok(BackplaneMessage::Foreign(delivery)) => {
                 let invocation = invocation.as_ref().expect("an invocation");
                 assert!(invocation.publisher.is_none());
                 is_handed_on(audience, &delivery, invocation);
             }
-            Ok(Incoming::Own(published)) => {
+            Ok(BackplaneMessage::Own(published)) => {
                 let told = invocation.as_ref().map(|invocation| (invocation.publisher, invocation.at));
                 assert_eq!(told, Ok((Some(OWN), published)));
             }
-            Ok(Incoming::Heartbeat) => assert_eq!(audience, Audience::Everyone(Hub::Main)),
-            Ok(Incoming::GroupCommand(command)) => panic!("no command comes here: {command:?}"),
+            Ok(BackplaneMessage::Heartbeat) => assert_eq!(audience, Audience::Everyone(Hub::Main)),
+            Ok(BackplaneMessage::GroupCommand(command)) => panic!("no command comes here: {command:?}"),
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }
@@ -94,15 +94,15 @@ fn read(bytes: &[u8]) {
 
 /// Checks that a delivery is what was published, and the same when it is published again.
 fn is_handed_on(audience: Audience, delivery: &Delivery, invocation: &Invocation<'_>) {
-    let frames = Protocol::EVERY.map(|protocol| delivery.frame(protocol).map(|frame| frame.body()));
-    assert_eq!(frames, Protocol::EVERY.map(|protocol| invocation.frame(protocol)));
+    let frames = Protocol::VARIANTS.map(|protocol| delivery.frame(protocol).map(|frame| frame.body()));
+    assert_eq!(frames, Protocol::VARIANTS.map(|protocol| invocation.frame(protocol)));
     assert!(delivery.audience == audience && frames.iter().any(Option::is_some));
 
-    let again = Invocation::of(delivery, Uuid::from_u128(3)).write();
-    let again = Incoming::read(Channel::To(audience), &again, OWN, Instant::now());
-    let Ok(Incoming::Push(again, None)) = again else { panic!("{again:?}") };
+    let again = Invocation::from_delivery(delivery, Uuid::from_u128(3)).write();
+    let again = BackplaneMessage::read(Channel::To(audience), &again, OWN, Instant::now());
+    let Ok(BackplaneMessage::Push(again, None)) = again else { panic!("{again:?}") };
     assert_eq!((again.kind, again.device), (delivery.kind, delivery.device));
-    let own = Invocation::of(delivery, OWN).write();
-    let own = Incoming::read(Channel::To(audience), &own, OWN, Instant::now());
-    assert!(matches!(own, Ok(Incoming::Own(None))), "{own:?}");
+    let own = Invocation::from_delivery(delivery, OWN).write();
+    let own = BackplaneMessage::read(Channel::To(audience), &own, OWN, Instant::now());
+    assert!(matches!(own, Ok(BackplaneMessage::Own(None))), "{own:?}");
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use notification_hub::backplane::redis::channel::{Channel, Channels};
-use notification_hub::backplane::redis::incoming::Incoming;
+use notification_hub::backplane::redis::message::BackplaneMessage;
 use notification_hub::delivery::{Audience, Delivery, Hub};
 use notification_hub::notification::ClientType;
 use notification_hub::protocol::messagepack::Reader;
@@ -36,7 +36,7 @@ pub(crate) fn check(input: &[u8]) {
 
 /// A channel that the hub subscribes to, or any.
 fn channel_name(channels: &Channels, choices: &mut Choices<'_>) -> String {
-    let (id, narrowed) = (Uuid::from_u128(2), ClientType::EVERY[usize::from(choices.below(3))]);
+    let (id, narrowed) = (Uuid::from_u128(2), ClientType::VARIANTS[usize::from(choices.below(3))]);
     let audience = match choices.below(8) {
         0 => Audience::User(id, narrowed),
         1 => Audience::Organization(id, narrowed),
@@ -47,7 +47,7 @@ fn channel_name(channels: &Channels, choices: &mut Choices<'_>) -> String {
         6 => return channels.group_commands(Hub::Main),
         _ => return choices.text(),
     };
-    channels.of(audience).expect("a channel")
+    channels.name_for(audience).expect("a channel")
 }
 
 /// An array of strings, as Redis writes it.
@@ -67,14 +67,14 @@ fn parse_message(bytes: &[u8]) -> Option<Msg> {
 
 fn check_message(channels: &Channels, message: &Msg) {
     let Some(channel) = channels.read(message.get_channel_name()) else { return };
-    let incoming = Incoming::read(channel, message.get_payload_bytes(), OWN, Instant::now());
+    let incoming = BackplaneMessage::read(channel, message.get_payload_bytes(), OWN, Instant::now());
     match (channel, incoming) {
-        (Channel::To(audience), Ok(Incoming::Push(delivery, _) | Incoming::Foreign(delivery))) => {
+        (Channel::To(audience), Ok(BackplaneMessage::Push(delivery, _) | BackplaneMessage::Foreign(delivery))) => {
             assert_eq!(delivery.audience, audience);
             assert_readable(&delivery);
         }
-        (Channel::To(_), Ok(Incoming::Own(_) | Incoming::Heartbeat)) => {}
-        (Channel::GroupCommands(_), Ok(Incoming::GroupCommand(_))) => {}
+        (Channel::To(_), Ok(BackplaneMessage::Own(_) | BackplaneMessage::Heartbeat)) => {}
+        (Channel::GroupCommands(_), Ok(BackplaneMessage::GroupCommand(_))) => {}
         (_, Err(error)) => assert!(!error.to_string().is_empty()),
         (channel, Ok(incoming)) => panic!("{incoming:?} over {channel:?}"),
     }
@@ -82,11 +82,11 @@ fn check_message(channels: &Channels, message: &Msg) {
 
 /// Each frame is one message, by WebSocket and by Server-Sent Events.
 fn assert_readable(delivery: &Delivery) {
-    let frames = Protocol::EVERY.map(|protocol| Some((protocol, delivery.frame(protocol)?)));
+    let frames = Protocol::VARIANTS.map(|protocol| Some((protocol, delivery.frame(protocol)?)));
     assert!(frames.iter().any(Option::is_some));
     for (protocol, frame) in frames.into_iter().flatten() {
         let (first, payload, rest) = from_server(frame.bytes()).expect("a whole frame");
-        assert_eq!((first, payload, rest), (0x80 | Opcode::of(protocol) as u8, frame.body(), &b""[..]));
+        assert_eq!((first, payload, rest), (0x80 | Opcode::for_protocol(protocol) as u8, frame.body(), &b""[..]));
         let body = whole(protocol, payload);
         match protocol {
             Protocol::Json => {

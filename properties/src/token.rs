@@ -6,8 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
-use notification_hub::auth::bearer::Bearer;
-use notification_hub::auth::claims::Rules;
+use notification_hub::auth::bearer::BearerToken;
+use notification_hub::auth::claims::ValidationRules;
 use notification_hub::auth::key::Key;
 use notification_hub::auth::{Claims, Policy, Rejection, Verifier};
 
@@ -23,7 +23,7 @@ const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
 /// Nothing is a token but what is signed with the key; the claims of one that is are those that the payload says, within
 /// their bounds.
 pub(crate) fn check(input: &[u8]) {
-    let rules = Rules { clock_skew: 300.0, ..Rules::default() };
+    let rules = ValidationRules { clock_skew: 300.0, ..ValidationRules::default() };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let claims = Claims::read(input, &rules, None, now);
     if let Ok(claims) = &claims {
@@ -68,11 +68,11 @@ fn verified(token: &str) -> Result<(), Rejection> {
             Key::from_pem(PUBLIC_KEY.as_bytes()).expect("a public key"),
             Key::from_secret(SECRET).expect("a secret"),
         ];
-        Verifier::new(Rules { clock_skew: 300.0, ..Rules::default() }, keys)
+        Verifier::new(ValidationRules { clock_skew: 300.0, ..ValidationRules::default() }, keys)
     });
     let verifier = &*VERIFIER;
-    let bearer = Bearer::from(token);
-    verifier.knows_key_of(&bearer);
+    let bearer = BearerToken::from(token);
+    verifier.has_key_for(&bearer);
     let verdict = verifier.verify(&bearer, Policy::Application).map(drop);
     let again = verifier.verify(&bearer, Policy::Application).map(drop);
     assert_eq!(again, verdict, "what is remembered is what was found");

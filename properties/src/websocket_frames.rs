@@ -27,10 +27,10 @@ pub(crate) fn check(input: &[u8]) {
         let said = decoded(&[&framed]);
         assert_eq!(said, Said { messages: vec![input.to_vec()], ..Said::default() });
     }
-    for protocol in Protocol::EVERY {
+    for protocol in Protocol::VARIANTS {
         let frame = Frame::new(protocol, input);
         let (first, payload, rest) = from_server(frame.bytes()).expect("a whole frame");
-        assert_eq!((first, payload, rest), (0x80 | Opcode::of(protocol) as u8, input, &b""[..]));
+        assert_eq!((first, payload, rest), (0x80 | Opcode::for_protocol(protocol) as u8, input, &b""[..]));
         assert_eq!(frame.body(), input);
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn check(input: &[u8]) {
     let message = match kind {
         0 => ServerMessage::Push { target: &id, notification: &notification },
         1 => ServerMessage::Heartbeat,
-        2 => ServerMessage::Failed { id: &id, error: error.unwrap_or_default() },
+        2 => ServerMessage::CompletionError { id: &id, error: error.unwrap_or_default() },
         3 => ServerMessage::Ping,
         _ => ServerMessage::Close { error, allow_reconnect },
     };
@@ -96,7 +96,7 @@ fn in_json(message: ServerMessage<'_>) -> Json {
             json!({ "type": 1, "target": target, "arguments": [argument(notification, &Spelling::Json)] })
         }
         ServerMessage::Heartbeat => json!({ "type": 1, "target": "Heartbeat", "arguments": [] }),
-        ServerMessage::Failed { id, error } => json!({ "type": 3, "invocationId": id, "error": error }),
+        ServerMessage::CompletionError { id, error } => json!({ "type": 3, "invocationId": id, "error": error }),
         ServerMessage::Ping => json!({ "type": 6 }),
         ServerMessage::Close { error, allow_reconnect } => {
             let mut close = json!({ "type": 7 });
@@ -117,7 +117,7 @@ fn in_messagepack(message: ServerMessage<'_>) -> Json {
             json!([1, {}, null, target, [argument(notification, &Spelling::MessagePack)], []])
         }
         ServerMessage::Heartbeat => json!([1, {}, null, "Heartbeat", [], []]),
-        ServerMessage::Failed { id, error } => json!([3, {}, id, 1, error]),
+        ServerMessage::CompletionError { id, error } => json!([3, {}, id, 1, error]),
         ServerMessage::Ping => json!([6]),
         ServerMessage::Close { error, allow_reconnect } => json!([7, error, allow_reconnect]),
     }

@@ -382,14 +382,19 @@ fn citations_in_comments_and_pages_resolve() -> Result<()> {
             checked += 1;
             let folders = [near.to_owned(), root(), root().join("docs/contributing"), root().join("docs")];
             let document = folders.iter().map(|folder| folder.join(&name)).find(|document| document.is_file());
-            let number = |line: &str| line.starts_with('#').then(|| line.trim_start_matches('#').trim_start().to_owned());
+            let number =
+                |line: &str| line.starts_with('#').then(|| line.trim_start_matches('#').trim_start().to_owned());
             let resolves = match (document, &section) {
                 (None, _) => false,
                 (Some(_), None) => true,
-                (Some(document), Some(section)) => std::fs::read_to_string(document)?.lines().filter_map(number).any(|heading| {
-                    heading.strip_prefix(section.as_str()).is_some_and(|rest| rest.starts_with([' ', '.']))
-                        && !heading[section.len()..].trim_start_matches('.').starts_with(|next: char| next.is_ascii_digit())
-                }),
+                (Some(document), Some(section)) => {
+                    std::fs::read_to_string(document)?.lines().filter_map(number).any(|heading| {
+                        heading.strip_prefix(section.as_str()).is_some_and(|rest| rest.starts_with([' ', '.']))
+                            && !heading[section.len()..]
+                                .trim_start_matches('.')
+                                .starts_with(|next: char| next.is_ascii_digit())
+                    })
+                }
             };
             if !resolves {
                 unresolved.insert(format!("{}: {name} {}", path.display(), section.unwrap_or_default()));

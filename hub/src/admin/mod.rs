@@ -20,7 +20,7 @@ pub struct Admin {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether the hub hears other replicas, or has waited for that for long enough.
-    pub begun: Arc<AtomicBool>,
+    pub backplane_ready: Arc<AtomicBool>,
     /// Whether new clients are welcome.
     pub ready: Arc<AtomicBool>,
 }
@@ -45,7 +45,7 @@ async fn healthy(State(admin): State<Admin>) -> (StatusCode, &'static str) {
 async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
     if !admin.ready.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
-    } else if !admin.begun.load(Ordering::Relaxed) {
+    } else if !admin.backplane_ready.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "waiting for Redis\n")
     } else {
         healthy(State(admin)).await

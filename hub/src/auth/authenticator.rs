@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::authority::Authority;
-use super::bearer::Bearer;
+use super::bearer::BearerToken;
+use super::jwks_client::JwksClient;
 use super::{Claims, Policy, Rejection, Verifier};
 
 /// What everything that takes tokens asks.
@@ -11,33 +11,35 @@ pub struct Authenticator {
     /// The keys that are known.
     pub verifier: Arc<Verifier>,
     /// Where there may be newer ones.
-    pub authority: Option<Arc<Authority>>,
+    pub authority: Option<Arc<JwksClient>>,
 }
 
 impl Authenticator {
     /// Whether it is worth to fetch newer keys for a token that was rejected.
-    pub fn newer_keys_may_help(&self, token: &Bearer, rejection: Rejection) -> bool {
+    pub fn should_refresh_keys(&self, token: &BearerToken, rejection: Rejection) -> bool {
         let about_keys = matches!(rejection, Rejection::Signature | Rejection::UnknownKey | Rejection::Unavailable);
-        self.authority.is_some() && about_keys && !self.verifier.knows_key_of(token)
+        self.authority.is_some() && about_keys && !self.verifier.has_key_for(token)
     }
 
     /// Verifies a token; if no key fits, once more with keys that are fetched now (`decisions.md` 3).
     ///
     /// # Errors
     /// Why the token is not good.
-    pub async fn authenticate(&self, token: &Bearer, policy: Policy) -> Result<Arc<Claims>, Rejection> {
+    pub async fn authenticate(&self, token: &BearerToken, policy: Policy) -> Result<Arc<Claims>, Rejection> {
         let verdict = self.verifier.verify(token, policy);
         match verdict {
-            Err(rejection) if self.newer_keys_may_help(token, rejection) => self.with_newer_keys(token, policy).await,
+            Err(rejection) if self.should_refresh_keys(token, rejection) => {
+                self.verify_after_refresh(token, policy).await
+            }
             verdict => verdict,
         }
     }
 
-    /// Verifies a token with keys that are fetched now, once [`Self::newer_keys_may_help`] has said so.
+    /// Verifies a token with keys that are fetched now, once [`Self::should_refresh_keys`] has said so.
     ///
     /// # Errors
     /// Why the token is not good.
-    pub async fn with_newer_keys(&self, token: &Bearer, policy: Policy) -> Result<Arc<Claims>, Rejection> {
+    pub async fn verify_after_refresh(&self, token: &BearerToken, policy: Policy) -> Result<Arc<Claims>, Rejection> {
         if let Some(authority) = &self.authority {
             authority.refresh().await;
         }

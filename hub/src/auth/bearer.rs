@@ -6,22 +6,22 @@ use super::query::Query;
 
 /// A bearer token as it came. Prints as `***`: a token never reaches a log.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Bearer(String);
+pub struct BearerToken(String);
 
-impl Bearer {
+impl BearerToken {
     /// The token's text, for verifying and for sending it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 }
 
-impl<T: Into<String>> From<T> for Bearer {
+impl<T: Into<String>> From<T> for BearerToken {
     fn from(text: T) -> Self {
-        Bearer(text.into())
+        BearerToken(text.into())
     }
 }
 
-impl fmt::Debug for Bearer {
+impl fmt::Debug for BearerToken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("***")
     }
@@ -29,17 +29,17 @@ impl fmt::Debug for Bearer {
 
 /// The token of a request: from the `Authorization` header if that is not blank, else from `access_token` in the
 /// query. A header with another scheme hides the query.
-pub fn find(authorization: Option<&[u8]>, query: &Query<'_>) -> Option<Bearer> {
+pub fn find(authorization: Option<&[u8]>, query: &Query<'_>) -> Option<BearerToken> {
     if let Some(value) = authorization.map(<[u8]>::trim_ascii).filter(|value| !value.is_empty()) {
         const SCHEME: &[u8] = b"bearer ";
         let (scheme, token) = value.split_at_checked(SCHEME.len())?;
         let token = token.trim_ascii();
         return (scheme.eq_ignore_ascii_case(SCHEME) && !token.is_empty())
-            .then(|| std::str::from_utf8(token).ok().map(Bearer::from))
+            .then(|| std::str::from_utf8(token).ok().map(BearerToken::from))
             .flatten();
     }
     let token = query.value("access_token")?;
-    (!token.is_empty()).then(|| Bearer::from(token.into_owned()))
+    (!token.is_empty()).then(|| BearerToken::from(token.into_owned()))
 }
 
 #[cfg(test)]
@@ -74,6 +74,6 @@ mod tests {
 
     #[test]
     fn bearer_debug_output_hides_the_token() {
-        assert_eq!(format!("{:?}", Bearer::from("secret")), "***");
+        assert_eq!(format!("{:?}", BearerToken::from("secret")), "***");
     }
 }

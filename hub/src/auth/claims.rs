@@ -1,4 +1,4 @@
-//! What a verified token says, read by Bitwarden's rules (`bitwarden.md` 2.1 and 2.2). Pure.
+//! What a verified token says, read by Bitwarden's rules (`bitwarden.md` 2.1 and 2.2). No I/O.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ pub enum Policy {
 
 /// The rules that come from the configuration.
 #[derive(Debug, Clone, Default)]
-pub struct Rules {
+pub struct ValidationRules {
     /// The issuer that a token must name; when none is set, that of its key, and any if the key has none.
     pub issuer: Option<String>,
     /// The audiences of which a token must name one; any when empty.
@@ -43,17 +43,17 @@ pub struct Claims {
     internal: bool,
 }
 
-const MEMBERSHIPS: [&str; 4] = ["orgowner", "orgadmin", "orguser", "orgcustom"];
+const ORGANIZATION_CLAIMS: [&str; 4] = ["orgowner", "orgadmin", "orguser", "orgcustom"];
 
 impl Claims {
     /// Reads a token's payload and checks its times, issuer and audience. `issuer` is the one of the key that it was signed
     /// with, for rules that name none; `now` in Unix seconds.
-    pub fn read(payload: &[u8], rules: &Rules, issuer: Option<&str>, now: f64) -> Result<Claims, Rejection> {
+    pub fn read(payload: &[u8], rules: &ValidationRules, issuer: Option<&str>, now: f64) -> Result<Claims, Rejection> {
         let claims: Value = serde_json::from_slice(payload).map_err(|_| Rejection::Malformed)?;
         let claims = claims.as_object().ok_or(Rejection::Malformed)?;
         let claim = |name: &str| claims.get(name).unwrap_or(&Value::Null);
 
-        let time = |name: &str| claims.get(name).map(seconds).transpose();
+        let time = |name: &str| claims.get(name).map(parse_numeric_date).transpose();
         let expires = time("exp")?.ok_or(Rejection::Malformed)?;
         let valid_until = expires + rules.clock_skew;
         if now > valid_until {
@@ -79,28 +79,31 @@ impl Claims {
         if issuer.is_some_and(|issuer| claim("iss").as_str() != Some(issuer)) {
             return Err(Rejection::Issuer);
         }
-        if !rules.audiences.is_empty() && !rules.audiences.iter().any(|audience| has(claim("aud"), audience)) {
+        if !rules.audiences.is_empty() && !rules.audiences.iter().any(|audience| contains_text(claim("aud"), audience))
+        {
             return Err(Rejection::Audience);
         }
 
         let scope = claim("scope");
         let amr = claim("amr");
-        let mut organizations: Vec<Uuid> = MEMBERSHIPS.iter().flat_map(|name| guids(claim(name))).collect();
+        let mut organizations: Vec<Uuid> =
+            ORGANIZATION_CLAIMS.iter().flat_map(|name| parse_guids(claim(name))).collect();
         organizations.sort_unstable();
         organizations.dedup();
         Ok(Claims {
             user: claim("sub").as_str().and_then(|text| Uuid::try_parse(text).ok()),
             organizations: organizations.into(),
             client_type: ClientType::of_device(claim("devicetype")),
-            device: claim("device").as_str().map(Device::of),
+            device: claim("device").as_str().map(Device::from_id),
             valid_until,
-            application: has(scope, "api") && (has(amr, "Application") || has(amr, "external")),
-            internal: has(scope, "internal"),
+            application: contains_text(scope, "api")
+                && (contains_text(amr, "Application") || contains_text(amr, "external")),
+            internal: contains_text(scope, "internal"),
         })
     }
 
     /// Whether the token is good for an endpoint.
-    pub fn satisfy(&self, policy: Policy) -> Result<(), Rejection> {
+    pub fn authorize(&self, policy: Policy) -> Result<(), Rejection> {
         let satisfied = match policy {
             Policy::Application => self.application,
             Policy::Internal => self.internal,
@@ -111,7 +114,7 @@ impl Claims {
 
 /// Reads a time claim: a whole number or a fraction, as a number or in a text, within the range of an `i64`. As in the
 /// original, null is no time.
-fn seconds(value: &Value) -> Result<f64, Rejection> {
+fn parse_numeric_date(value: &Value) -> Result<f64, Rejection> {
     const LIMIT: f64 = (1u64 << 63) as f64;
     // Rust reads "NaN" and "inf" too, and such a time would never be over.
     let in_range = |seconds: &f64| (-LIMIT..LIMIT).contains(seconds);
@@ -132,7 +135,7 @@ fn is_text_or_null(value: &Value) -> bool {
 }
 
 /// Whether a claim is, or holds, exactly this text.
-fn has(value: &Value, wanted: &str) -> bool {
+fn contains_text(value: &Value, wanted: &str) -> bool {
     match value {
         Value::String(text) => text == wanted,
         Value::Array(items) => items.iter().any(|item| item.as_str() == Some(wanted)),
@@ -140,7 +143,7 @@ fn has(value: &Value, wanted: &str) -> bool {
     }
 }
 
-fn guids(value: &Value) -> impl Iterator<Item = Uuid> {
+fn parse_guids(value: &Value) -> impl Iterator<Item = Uuid> {
     let items = match value {
         Value::Array(items) => items.as_slice(),
         other => std::slice::from_ref(other),
@@ -158,8 +161,8 @@ mod tests {
     /// As a change: the claim is left out.
     const ABSENT: &str = "(absent)";
 
-    fn rules() -> Rules {
-        Rules { clock_skew: 300.0, ..Rules::default() }
+    fn rules() -> ValidationRules {
+        ValidationRules { clock_skew: 300.0, ..ValidationRules::default() }
     }
 
     fn read(changes: Value) -> Result<Claims, Rejection> {
@@ -237,15 +240,15 @@ mod tests {
 
     #[test]
     fn scope_policy_requires_an_exact_scope_value() {
-        let satisfied = |changes| read(changes).expect("a valid token").satisfy(Policy::Application);
+        let satisfied = |changes| read(changes).expect("a valid token").authorize(Policy::Application);
         assert_eq!(satisfied(json!({})), Ok(()));
         assert_eq!(satisfied(json!({"scope": "api"})), Ok(()));
         assert_eq!(satisfied(json!({"scope": "api offline_access"})), Err(Rejection::Scope));
         assert_eq!(satisfied(json!({"amr": "external"})), Ok(()));
         assert_eq!(satisfied(json!({"amr": ["APPLICATION"]})), Err(Rejection::Scope));
         assert_eq!(satisfied(json!({"amr": []})), Err(Rejection::Scope));
-        assert_eq!(read(json!({"scope": "internal"})).expect("valid").satisfy(Policy::Internal), Ok(()));
-        assert_eq!(read(json!({})).expect("valid").satisfy(Policy::Internal), Err(Rejection::Scope));
+        assert_eq!(read(json!({"scope": "internal"})).expect("valid").authorize(Policy::Internal), Ok(()));
+        assert_eq!(read(json!({})).expect("valid").authorize(Policy::Internal), Err(Rejection::Scope));
     }
 
     #[test]
@@ -276,7 +279,8 @@ mod tests {
 
     #[test]
     fn issuer_and_audience_configured_are_enforced() {
-        let rules = Rules { issuer: Some("http://identity".into()), audiences: vec!["api".into()], clock_skew: 0.0 };
+        let rules =
+            ValidationRules { issuer: Some("http://identity".into()), audiences: vec!["api".into()], clock_skew: 0.0 };
         let read =
             |claims: Value| Claims::read(claims.to_string().as_bytes(), &rules, Some("http://key"), NOW).map(|_| ());
         assert_eq!(read(json!({"exp": NOW + 1.0, "iss": "http://identity", "aud": ["x", "api"]})), Ok(()));

@@ -48,11 +48,11 @@ impl ClaimsCache {
 
 #[cfg(test)]
 mod tests {
-    use super::super::claims::Rules;
+    use super::super::claims::ValidationRules;
     use super::*;
 
     fn claims() -> Arc<Claims> {
-        Claims::read(br#"{"exp":2}"#, &Rules::default(), None, 1.0).expect("valid").into()
+        Claims::read(br#"{"exp":2}"#, &ValidationRules::default(), None, 1.0).expect("valid").into()
     }
 
     #[test]

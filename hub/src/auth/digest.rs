@@ -3,7 +3,7 @@
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::rand;
 
-use super::bearer::Bearer;
+use super::bearer::BearerToken;
 
 /// What stands for a token in this process.
 pub(super) type Digest = [u8; 16];
@@ -22,7 +22,7 @@ impl Digester {
     }
 
     /// The digest of a token.
-    pub(super) fn digest(&self, token: &Bearer) -> Option<Digest> {
+    pub(super) fn digest(&self, token: &BearerToken) -> Option<Digest> {
         let nonce = Nonce::assume_unique_for_key([0; 12]);
         let tag = self.0.as_ref()?.seal_in_place_separate_tag(nonce, Aad::from(token.reveal()), &mut []);
         tag.ok()?.as_ref().try_into().ok()
@@ -37,15 +37,15 @@ mod tests {
     fn digest_differs_for_every_changed_token_byte() {
         let digester = Digester::new();
         let token = "header.payload.signature".repeat(40);
-        let digest = digester.digest(&Bearer::from(token.clone()));
-        assert!(digest.is_some() && digest == digester.digest(&Bearer::from(token.clone())));
-        assert_ne!(digest, Digester::new().digest(&Bearer::from(token.clone())));
+        let digest = digester.digest(&BearerToken::from(token.clone()));
+        assert!(digest.is_some() && digest == digester.digest(&BearerToken::from(token.clone())));
+        assert_ne!(digest, Digester::new().digest(&BearerToken::from(token.clone())));
         for at in 0..token.len() {
             let mut other = token.clone();
             other.replace_range(at..=at, "X");
-            assert_ne!(digester.digest(&Bearer::from(other)), digest, "{at}");
+            assert_ne!(digester.digest(&BearerToken::from(other)), digest, "{at}");
         }
-        assert_ne!(digester.digest(&Bearer::from(&token[1..])), digest);
-        assert_ne!(digester.digest(&Bearer::from(format!("{token}\0"))), digest);
+        assert_ne!(digester.digest(&BearerToken::from(&token[1..])), digest);
+        assert_ne!(digester.digest(&BearerToken::from(format!("{token}\0"))), digest);
     }
 }

@@ -1,4 +1,4 @@
-//! One verification key, bound to its one algorithm, and the forms that it is read from. Pure.
+//! One verification key, bound to its one algorithm, and the forms that it is read from. No I/O.
 //!
 //! A key is never tried with another algorithm than its own: a public key can't be used as an HS256 secret.
 
@@ -9,7 +9,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 
 /// The shortest HS256 secret that is accepted, in bytes.
-pub const SHORTEST_SECRET: usize = 32;
+pub const MIN_SECRET_BYTES: usize = 32;
 
 /// The shortest RSA modulus that is accepted, in bytes.
 pub(super) const MIN_MODULUS_BYTES: usize = 256;
@@ -38,7 +38,7 @@ pub enum KeyError {
     #[error("it is a certificate; give its public key (openssl x509 -pubkey -noout)")]
     Certificate,
     /// A secret that could be guessed.
-    #[error("a secret has to have at least {SHORTEST_SECRET} bytes, this one has {0}")]
+    #[error("a secret has to have at least {MIN_SECRET_BYTES} bytes, this one has {0}")]
     ShortSecret(usize),
     /// No JWK set. Only the place is told: the text may hold secrets.
     #[error("it is not a JWK set (see line {line}, column {column})")]
@@ -73,14 +73,14 @@ impl Key {
     /// Takes an HS256 secret; white space at its end (an editor's newline) does not count.
     pub fn from_secret(secret: &[u8]) -> Result<Key, KeyError> {
         let secret = secret.trim_ascii_end();
-        if secret.len() < SHORTEST_SECRET {
+        if secret.len() < MIN_SECRET_BYTES {
             return Err(KeyError::ShortSecret(secret.len()));
         }
         Ok(Key::new(Algorithm::HS256, None, DecodingKey::from_secret(secret)))
     }
 
     /// The same key, of an issuer.
-    pub fn of(mut self, issuer: Arc<str>) -> Key {
+    pub fn with_issuer(mut self, issuer: Arc<str>) -> Key {
         self.issuer = Some(issuer);
         self
     }

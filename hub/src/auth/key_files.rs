@@ -38,18 +38,18 @@ pub enum KeyFilesError {
 /// The bytes of every key file, in the order of their paths: compared to notice a change.
 pub type Contents = Vec<(PathBuf, Vec<u8>)>;
 
-enum Kind {
+enum KeyFileKind {
     Pem,
     Jwks,
     Secret,
 }
 
-fn kind(path: &Path) -> Option<Kind> {
+fn kind(path: &Path) -> Option<KeyFileKind> {
     let name = path.file_name()?.to_str()?;
     match () {
-        () if name.ends_with(".pem") => Some(Kind::Pem),
-        () if name.ends_with("jwks.json") => Some(Kind::Jwks),
-        () if name.ends_with(".secret") => Some(Kind::Secret),
+        () if name.ends_with(".pem") => Some(KeyFileKind::Pem),
+        () if name.ends_with("jwks.json") => Some(KeyFileKind::Jwks),
+        () if name.ends_with(".secret") => Some(KeyFileKind::Secret),
         () => None,
     }
 }
@@ -101,9 +101,9 @@ pub fn parse(contents: &Contents) -> Result<ParsedKeys, KeyFilesError> {
     for (path, bytes) in contents {
         let malformed = |source| KeyFilesError::Malformed { path: path.clone(), source };
         match kind(path) {
-            Some(Kind::Pem) => parsed.keys.push(Key::from_pem(bytes).map_err(malformed)?),
-            Some(Kind::Secret) => parsed.keys.push(Key::from_secret(bytes).map_err(malformed)?),
-            Some(Kind::Jwks) => {
+            Some(KeyFileKind::Pem) => parsed.keys.push(Key::from_pem(bytes).map_err(malformed)?),
+            Some(KeyFileKind::Secret) => parsed.keys.push(Key::from_secret(bytes).map_err(malformed)?),
+            Some(KeyFileKind::Jwks) => {
                 let set = JwkSet::parse(bytes).map_err(malformed)?;
                 parsed.keys.extend(set.keys);
                 parsed.left_out.extend(set.left_out.iter().map(|key| format!("{}, {key}", path.display())));

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::key_files::{self, Contents, KeyFilesError, ParsedKeys};
-use super::verifier::{Origin, Verifier};
-use crate::reload::{Looks, follow};
+use super::verifier::{KeySource, Verifier};
+use crate::reload::{ReloadTrigger, watch_files};
 use crate::telemetry::Metrics;
 
 /// Key files as they were last taken over.
@@ -26,18 +26,18 @@ impl KeyWatch {
     }
 
     /// Goes on for ever. A set that can't be read leaves the old one in force.
-    pub async fn run(self, looks: Looks, verifier: Arc<Verifier>, metrics: Arc<Metrics>) {
+    pub async fn run(self, trigger: ReloadTrigger, verifier: Arc<Verifier>, metrics: Arc<Metrics>) {
         let KeyWatch { paths, contents } = self;
         let take = |contents: &Contents| {
             let ParsedKeys { keys, left_out } = key_files::parse(contents)?;
             tracing::info!(keys = keys.len(), "the keys have changed");
             warn_of_left_out("auth.keys", &left_out);
             metrics.key_reloads.inc("loaded");
-            verifier.replace_keys(Origin::Files, keys);
+            verifier.replace_keys(KeySource::Files, keys);
             Ok(())
         };
         let failed = || metrics.key_reloads.inc("failed");
-        follow("keys", looks, contents, move |_| key_files::read(&paths), take, failed).await;
+        watch_files("keys", trigger, contents, move |_| key_files::read(&paths), take, failed).await;
     }
 }
 

@@ -1,28 +1,28 @@
 //! Who may connect and who may push: tokens, the keys that they are verified with, and what they say.
 //!
-//! `authenticator` is asked; `authority` fetches an identity server's keys. `key`, `jwk_set` and `claims` are pure; `key_files` reads the disk and `key_watch` again and again; `verifier` puts them together behind `claims_cache`.
-//! `mint` is the other side: tokens as Bitwarden's identity service makes them, for `dev`, `token` and tests.
+//! `authenticator` is asked; `jwks_client` fetches an identity server's keys. `key`, `jwk_set` and `claims` perform no I/O; `key_files` reads the disk and `key_watch` again and again; `verifier` puts them together behind `claims_cache`.
+//! `token_issuer` is the other side: tokens as Bitwarden's identity service makes them, for `dev`, `token` and tests.
 
 pub mod authenticator;
-pub mod authority;
 pub mod bearer;
 pub mod challenge;
 pub mod claims;
 mod claims_cache;
 mod digest;
-pub mod guest;
 pub mod jwk_set;
+pub mod jwks_client;
 pub mod key;
 pub mod key_files;
 pub mod key_watch;
-pub mod mint;
+pub mod principal;
 pub mod query;
 mod rejection_log;
+pub mod token_issuer;
 pub mod verifier;
 
 pub use authenticator::Authenticator;
 pub use claims::{Claims, Policy};
-pub use guest::Guest;
+pub use principal::Principal;
 pub use query::Query;
 pub use verifier::Verifier;
 

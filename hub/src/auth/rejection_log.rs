@@ -5,7 +5,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::Rejection;
-use super::bearer::Bearer;
+use super::bearer::BearerToken;
 
 /// The most characters of a text that are logged: nobody has vouched for the token.
 const MAX_LOGGED_CHARS: usize = 128;
@@ -20,7 +20,7 @@ struct Unverified {
 
 impl Unverified {
     /// Reads what can be read.
-    fn read(token: &Bearer) -> Unverified {
+    fn read(token: &BearerToken) -> Unverified {
         let mut parts = token.reveal().split('.').map(|part| {
             let json = BASE64_URL_SAFE_NO_PAD.decode(part).unwrap_or_default();
             serde_json::from_slice::<Value>(&json).unwrap_or_default()
@@ -32,7 +32,7 @@ impl Unverified {
 }
 
 /// Logs at debug level why a token was rejected.
-pub(super) fn log_rejection(token: &Bearer, rejection: Rejection) {
+pub(super) fn log_rejection(token: &BearerToken, rejection: Rejection) {
     if tracing::enabled!(tracing::Level::DEBUG) {
         let Unverified { kid, iss, exp } = Unverified::read(token);
         tracing::debug!(reason = rejection.label(), kid, iss, exp, "a token was rejected");
@@ -45,7 +45,7 @@ mod tests {
 
     fn read(header: &str, payload: &str) -> Unverified {
         let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
-        Unverified::read(&Bearer::from(format!("{}.{}.signature", encode(header), encode(payload))))
+        Unverified::read(&BearerToken::from(format!("{}.{}.signature", encode(header), encode(payload))))
     }
 
     #[test]
@@ -53,7 +53,7 @@ mod tests {
         let all = Unverified { kid: Some("k".into()), iss: Some("http://identity".into()), exp: Some(5.0) };
         assert_eq!(read(r#"{"kid":"k"}"#, r#"{"iss":"http://identity","exp":5}"#), all);
         assert_eq!(read(r#"{"kid":7}"#, "[]"), Unverified::default());
-        assert_eq!(Unverified::read(&Bearer::from("")), Unverified::default());
+        assert_eq!(Unverified::read(&BearerToken::from("")), Unverified::default());
         let long = read(&format!(r#"{{"kid":"{}"}}"#, "ä".repeat(1000)), "");
         assert_eq!(long.kid.map(|kid| kid.chars().count()), Some(MAX_LOGGED_CHARS));
     }

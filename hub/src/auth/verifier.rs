@@ -9,8 +9,8 @@ use jsonwebtoken::Algorithm;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use super::bearer::Bearer;
-use super::claims::Rules;
+use super::bearer::BearerToken;
+use super::claims::ValidationRules;
 use super::claims_cache::ClaimsCache;
 use super::digest::{Digest, Digester};
 use super::key::Key;
@@ -22,7 +22,7 @@ pub const CACHE: usize = 1024;
 
 /// Where keys come from; each replaces its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub enum KeySource {
     /// Files.
     Files = 0,
     /// An identity server.
@@ -34,7 +34,7 @@ type Keys = [Arc<[Key]>; 2];
 
 /// Verifies tokens; shared by everything that asks for one.
 pub struct Verifier {
-    rules: Rules,
+    rules: ValidationRules,
     keys: RwLock<Arc<Keys>>,
     digester: Digester,
     cache: Mutex<ClaimsCache>,
@@ -42,7 +42,7 @@ pub struct Verifier {
 
 /// The header of a token. Members that are registered (RFC 7515 4.1) have to be texts, also those that are not used.
 #[derive(Deserialize)]
-struct Header {
+struct TokenHeader {
     alg: String,
     typ: Option<String>,
     kid: Option<String>,
@@ -63,14 +63,14 @@ fn refuse_extensions<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
 
 impl Verifier {
     /// A verifier with these rules and keys from files.
-    pub fn new(rules: Rules, keys: Vec<Key>) -> Verifier {
+    pub fn new(rules: ValidationRules, keys: Vec<Key>) -> Verifier {
         let keys: Keys = [keys.into(), Arc::default()];
         let cache = Mutex::new(ClaimsCache::new(CACHE));
         Verifier { rules, keys: RwLock::new(keys.into()), digester: Digester::new(), cache }
     }
 
     /// Takes another set of keys and forgets what was verified with the old one. Open connections stay.
-    pub fn replace_keys(&self, origin: Origin, keys: Vec<Key>) {
+    pub fn replace_keys(&self, origin: KeySource, keys: Vec<Key>) {
         let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let mut replaced = Keys::clone(&current);
         replaced[origin as usize] = keys.into();
@@ -80,9 +80,9 @@ impl Verifier {
     }
 
     /// Whether the key that a token names is known: then newer keys would not help it.
-    pub fn knows_key_of(&self, token: &Bearer) -> bool {
+    pub fn has_key_for(&self, token: &BearerToken) -> bool {
         let header = token.reveal().split('.').next().unwrap_or_default();
-        let header = decode(header).ok().and_then(|header| serde_json::from_slice::<Header>(&header).ok());
+        let header = decode(header).ok().and_then(|header| serde_json::from_slice::<TokenHeader>(&header).ok());
         // What is no token needs no key.
         let Some(header) = header else { return true };
         header.kid.is_some() && self.keys().iter().flat_map(|keys| keys.iter()).any(|key| key.id == header.kid)
@@ -93,27 +93,27 @@ impl Verifier {
     }
 
     /// What is remembered of a token that was verified before: cheap enough for a reactor.
-    pub fn recall(&self, token: &Bearer, policy: Policy) -> Option<Result<Arc<Claims>, Rejection>> {
-        let known = self.recall_digest(&self.digester.digest(token)?, policy)?;
+    pub fn cached(&self, token: &BearerToken, policy: Policy) -> Option<Result<Arc<Claims>, Rejection>> {
+        let known = self.cached_by_digest(&self.digester.digest(token)?, policy)?;
         Some(known.inspect_err(|rejection| log_rejection(token, *rejection)))
     }
 
-    fn recall_digest(&self, digest: &Digest, policy: Policy) -> Option<Result<Arc<Claims>, Rejection>> {
+    fn cached_by_digest(&self, digest: &Digest, policy: Policy) -> Option<Result<Arc<Claims>, Rejection>> {
         let claims = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(digest)?;
         if now() > claims.valid_until {
             return Some(Err(Rejection::Expired));
         }
-        Some(claims.satisfy(policy).map(|()| claims))
+        Some(claims.authorize(policy).map(|()| claims))
     }
 
     /// Verifies a token, or recalls that it was good. A signature costs tens of microseconds.
-    pub fn verify(&self, token: &Bearer, policy: Policy) -> Result<Arc<Claims>, Rejection> {
+    pub fn verify(&self, token: &BearerToken, policy: Policy) -> Result<Arc<Claims>, Rejection> {
         self.recall_or_check(token, policy).inspect_err(|rejection| log_rejection(token, *rejection))
     }
 
-    fn recall_or_check(&self, token: &Bearer, policy: Policy) -> Result<Arc<Claims>, Rejection> {
+    fn recall_or_check(&self, token: &BearerToken, policy: Policy) -> Result<Arc<Claims>, Rejection> {
         let digest = self.digester.digest(token);
-        if let Some(known) = digest.and_then(|digest| self.recall_digest(&digest, policy)) {
+        if let Some(known) = digest.and_then(|digest| self.cached_by_digest(&digest, policy)) {
             return known;
         }
         let keys = self.keys();
@@ -124,19 +124,19 @@ impl Verifier {
             cache.insert(digest, claims.clone());
         }
         drop(cache);
-        claims.satisfy(policy).map(|()| claims)
+        claims.authorize(policy).map(|()| claims)
     }
 }
 
-/// Checks a token against keys and rules. Pure; `now` in Unix seconds.
-fn check(token: &str, keys: &Keys, rules: &Rules, now: f64) -> Result<Claims, Rejection> {
+/// Checks a token against keys and rules. No I/O; `now` in Unix seconds.
+fn check(token: &str, keys: &Keys, rules: &ValidationRules, now: f64) -> Result<Claims, Rejection> {
     let keys = || keys.iter().flat_map(|keys| keys.iter());
     if keys().next().is_none() {
         return Err(Rejection::Unavailable);
     }
     let (message, signature) = token.rsplit_once('.').ok_or(Rejection::Malformed)?;
     let (header, payload) = message.split_once('.').ok_or(Rejection::Malformed)?;
-    let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| Rejection::Malformed)?;
+    let header: TokenHeader = serde_json::from_slice(&decode(header)?).map_err(|_| Rejection::Malformed)?;
     let payload = decode(payload)?;
 
     let algorithm: Algorithm = header.alg.parse().map_err(|_| Rejection::Signature)?;

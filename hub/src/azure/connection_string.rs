@@ -1,4 +1,4 @@
-//! Connection strings of storage accounts. Pure. No error repeats what it was given: any part may be the key.
+//! Connection strings of storage accounts. No I/O. No error repeats what it was given: any part may be the key.
 
 use azure_core::http::Url;
 use base64::Engine;
@@ -87,7 +87,7 @@ impl Account {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn parse(text: &Secret) -> Result<Account, ConnectionStringError> {
-        let parts = Parts::of(text.reveal())?;
+        let parts = Parts::parse(text.reveal())?;
         if parts.0.iter().any(|(name, _)| [DEVELOPMENT, PROXY].contains(name)) {
             return development(&parts);
         }
@@ -125,7 +125,7 @@ fn development(parts: &Parts<'_>) -> Result<Account, ConnectionStringError> {
 struct Parts<'a>(Vec<(&'static str, &'a str)>);
 
 impl<'a> Parts<'a> {
-    fn of(text: &'a str) -> Result<Parts<'a>, ConnectionStringError> {
+    fn parse(text: &'a str) -> Result<Parts<'a>, ConnectionStringError> {
         let mut parts: Vec<(&'static str, &str)> = Vec::new();
         for (place, part) in text.split(';').map(str::trim).enumerate().filter(|(_, part)| !part.is_empty()) {
             let (name, value) = part.split_once('=').ok_or(Wrong::NoAssignment(place + 1))?;

@@ -21,7 +21,7 @@ pub enum QueueError {
     },
     /// The message is deleted, or its visibility ran out and somebody else has received it.
     #[error("the message is no longer held ({code})")]
-    Lost {
+    LeaseLost {
         /// The service's name for the error.
         code: String,
     },
@@ -44,7 +44,7 @@ pub enum QueueError {
     Identity(String),
     /// The crate could not make the request or read the answer.
     #[error("the storage account's answer makes no sense: {0}")]
-    Senseless(String),
+    InvalidResponse(String),
 }
 
 impl QueueError {
@@ -53,12 +53,12 @@ impl QueueError {
         match self {
             QueueError::Missing => "missing",
             QueueError::Refused { .. } => "refused",
-            QueueError::Lost { .. } => "lost",
+            QueueError::LeaseLost { .. } => "lost",
             QueueError::TooLarge => "too_large",
             QueueError::Answered { .. } => "answered",
             QueueError::Unreachable(_) => "unreachable",
             QueueError::Identity(_) => "identity",
-            QueueError::Senseless(_) => "senseless",
+            QueueError::InvalidResponse(_) => "senseless",
         }
     }
 
@@ -67,7 +67,7 @@ impl QueueError {
         let code: String = code.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
         match (status, code.as_str()) {
             (404, "QueueNotFound") => QueueError::Missing,
-            (404, "MessageNotFound") | (400, "PopReceiptMismatch") => QueueError::Lost { code },
+            (404, "MessageNotFound") | (400, "PopReceiptMismatch") => QueueError::LeaseLost { code },
             (413, _) | (400, "MessageTooLarge") => QueueError::TooLarge,
             (401 | 403, _) => QueueError::Refused { status, code },
             _ => QueueError::Answered { status, code },
@@ -83,7 +83,7 @@ impl From<azure_core::Error> for QueueError {
             }
             ErrorKind::Connection | ErrorKind::Io => QueueError::Unreachable(innermost(&error)),
             ErrorKind::Credential => QueueError::Identity(innermost(&error)),
-            _ => QueueError::Senseless(innermost(&error)),
+            _ => QueueError::InvalidResponse(innermost(&error)),
         }
     }
 }

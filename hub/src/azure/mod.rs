@@ -12,5 +12,5 @@ mod transport;
 pub use account::{Account, AccountUrlError, Credential};
 pub use connection_string::ConnectionStringError;
 pub use error::QueueError;
-pub use queue::{LARGEST_TEXT, Queue, Received, TimeToLive};
+pub use queue::{MAX_MESSAGE_BYTES, Queue, Received, TimeToLive};
 pub use queue_name::QueueName;

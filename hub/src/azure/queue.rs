@@ -19,10 +19,10 @@ use super::signing::SharedKey;
 use super::{Account, Credential, QueueError, QueueName, transport};
 
 /// The longest text of a message, in bytes.
-pub const LARGEST_TEXT: usize = 64 * 1024;
+pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
 /// The most messages that one request receives.
-const LARGEST_BATCH: usize = 32;
+const MAX_RECEIVE_BATCH: usize = 32;
 
 /// A queue of an account.
 pub struct Queue {
@@ -65,7 +65,7 @@ impl Queue {
         match &account.credential {
             Credential::Key { account, key } => {
                 let key = BASE64_STANDARD.decode(key.reveal());
-                let key = key.map_err(|_| QueueError::Senseless("the key is no Base64".to_owned()))?;
+                let key = key.map_err(|_| QueueError::InvalidResponse("the key is no Base64".to_owned()))?;
                 options.per_try_policies.push(Arc::new(SharedKey::new(account, &key)));
             }
             Credential::Signature(query) => url.set_query(Some(query.reveal())),
@@ -86,7 +86,7 @@ impl Queue {
     /// If the service does not give them.
     pub async fn receive(&self, most: usize, hidden_for: Duration) -> Result<Vec<Received>, QueueError> {
         let options = QueueClientReceiveMessagesOptions {
-            number_of_messages: Some(most.clamp(1, LARGEST_BATCH) as i32),
+            number_of_messages: Some(most.clamp(1, MAX_RECEIVE_BATCH) as i32),
             visibility_timeout: Some(seconds(hidden_for)),
             ..QueueClientReceiveMessagesOptions::default()
         };
@@ -97,17 +97,17 @@ impl Queue {
     /// Hides a received message for that long from now on; its new receipt.
     ///
     /// # Errors
-    /// [`QueueError::Lost`] if the receipt is not good any more, or what hinders the service.
-    pub async fn hide(&self, id: &str, receipt: &str, hidden_for: Duration) -> Result<String, QueueError> {
+    /// [`QueueError::LeaseLost`] if the receipt is not good any more, or what hinders the service.
+    pub async fn extend_visibility(&self, id: &str, receipt: &str, hidden_for: Duration) -> Result<String, QueueError> {
         let response = self.client.update_message(id, receipt, seconds(hidden_for), None).await?;
         let receipt = response.headers().get_optional_string(&HeaderName::from_static("x-ms-popreceipt"));
-        receipt.ok_or_else(|| QueueError::Senseless("no new receipt".to_owned()))
+        receipt.ok_or_else(|| QueueError::InvalidResponse("no new receipt".to_owned()))
     }
 
     /// Deletes a received message.
     ///
     /// # Errors
-    /// [`QueueError::Lost`] if it is gone or the receipt not good any more, or what hinders the service.
+    /// [`QueueError::LeaseLost`] if it is gone or the receipt not good any more, or what hinders the service.
     pub async fn delete(&self, id: &str, receipt: &str) -> Result<(), QueueError> {
         self.client.delete_message(id, receipt, None).await?;
         Ok(())
@@ -118,7 +118,7 @@ impl Queue {
     /// # Errors
     /// If the service does not take it.
     pub async fn send(&self, text: String, time_to_live: TimeToLive) -> Result<(), QueueError> {
-        if text.len() > LARGEST_TEXT {
+        if text.len() > MAX_MESSAGE_BYTES {
             return Err(QueueError::TooLarge);
         }
         let message_time_to_live = (time_to_live == TimeToLive::Unlimited).then_some(-1);
@@ -141,7 +141,7 @@ impl Queue {
     ///
     /// # Errors
     /// If the service does not tell.
-    pub async fn depth(&self) -> Result<u64, QueueError> {
+    pub async fn approximate_len(&self) -> Result<u64, QueueError> {
         let count = self.client.get_properties(None).await?.approximate_messages_count()?;
         Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
     }
@@ -150,7 +150,7 @@ impl Queue {
     ///
     /// # Errors
     /// If the service does not tell.
-    pub async fn oldest(&self) -> Result<Option<Duration>, QueueError> {
+    pub async fn oldest_age(&self) -> Result<Option<Duration>, QueueError> {
         let options =
             QueueClientPeekMessagesOptions { number_of_messages: Some(1), ..QueueClientPeekMessagesOptions::default() };
         let messages = self.client.peek_messages(Some(options)).await?.into_model()?;
@@ -168,7 +168,7 @@ fn client(
 ) -> Result<QueueClient, QueueError> {
     // Its errors print the address, so they are not told.
     QueueClient::new(url, token, Some(options))
-        .map_err(|_| QueueError::Senseless("the queue's address is no https URL".to_owned()))
+        .map_err(|_| QueueError::InvalidResponse("the queue's address is no https URL".to_owned()))
 }
 
 fn identity(client_id: Option<String>, options: &ClientOptions) -> Result<Arc<WorkloadIdentityCredential>, QueueError> {
@@ -183,7 +183,7 @@ fn identity(client_id: Option<String>, options: &ClientOptions) -> Result<Arc<Wo
 
 fn received(message: ReceivedMessage) -> Result<Received, QueueError> {
     let (Some(id), Some(receipt)) = (message.message_id, message.pop_receipt) else {
-        return Err(QueueError::Senseless("a message without an id or a receipt".to_owned()));
+        return Err(QueueError::InvalidResponse("a message without an id or a receipt".to_owned()));
     };
     let text = message.message_text.unwrap_or_default();
     Ok(Received { id, receipt, times: message.dequeue_count.unwrap_or(1), text })

@@ -14,7 +14,7 @@ use base64::prelude::BASE64_STANDARD;
 
 /// The headers that are signed by value, in their order, behind the verb and around the body's length.
 const BEFORE_LENGTH: [&str; 2] = ["content-encoding", "content-language"];
-const BEHIND_LENGTH: [&str; 8] = [
+const AFTER_LENGTH: [&str; 8] = [
     "content-md5",
     "content-type",
     "date",
@@ -77,7 +77,7 @@ fn string_to_sign(verb: &str, url: &Url, headers: &Headers, length: u64, account
     line(verb);
     BEFORE_LENGTH.into_iter().for_each(|name| line(value(name)));
     line(&length);
-    BEHIND_LENGTH.into_iter().for_each(|name| line(value(name)));
+    AFTER_LENGTH.into_iter().for_each(|name| line(value(name)));
     let mut extensions: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str().trim())).collect();
     extensions.retain(|(name, _)| name.starts_with("x-ms-"));
     extensions.sort_unstable();

@@ -12,43 +12,48 @@ use azure_core::http::{RetryOptions, Transport};
 use reqwest::ClientBuilder;
 
 use super::QueueError;
-use crate::trust::RenewedClient;
+use crate::trust::ReloadingHttpClient;
 
 /// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a server may be silent.
-const SILENCE: Duration = Duration::from_secs(15);
+const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Idle connections are closed before the usual server closes them, as a request on a closed one fails.
-const IDLE: Duration = Duration::from_secs(4);
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A few short repetitions, for a connection that was closed after all. Who waits longer does so himself.
-const REPETITIONS: u32 = 2;
-const REPETITION_AFTER: i64 = 25;
+const MAX_RETRIES: u32 = 2;
+const RETRY_DELAY_MS: i64 = 25;
 
 /// Options for a client: transport and repetitions.
 pub(super) fn options() -> Result<ClientOptions, QueueError> {
     let settings = |client: ClientBuilder| {
-        let client = client.connect_timeout(CONNECT).read_timeout(SILENCE).pool_idle_timeout(IDLE);
+        let client =
+            client.connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).pool_idle_timeout(POOL_IDLE_TIMEOUT);
         client.redirect(reqwest::redirect::Policy::none())
     };
-    let client = RenewedClient::new(settings).map_err(|error| QueueError::Unreachable(describe(error)))?;
+    let client = ReloadingHttpClient::new(settings).map_err(|error| QueueError::Unreachable(describe(error)))?;
     let retry = RetryOptions::exponential(ExponentialRetryOptions {
-        initial_delay: azure_core::time::Duration::milliseconds(REPETITION_AFTER),
-        max_retries: REPETITIONS,
+        initial_delay: azure_core::time::Duration::milliseconds(RETRY_DELAY_MS),
+        max_retries: MAX_RETRIES,
         max_total_elapsed: azure_core::time::Duration::seconds(5),
         ..ExponentialRetryOptions::default()
     });
-    Ok(ClientOptions { transport: Some(Transport::new(Arc::new(Quiet(client)))), retry, ..ClientOptions::default() })
+    Ok(ClientOptions {
+        transport: Some(Transport::new(Arc::new(RedactingClient(client)))),
+        retry,
+        ..ClientOptions::default()
+    })
 }
 
 /// A client whose errors tell no address.
 #[derive(Debug)]
-struct Quiet(RenewedClient);
+struct RedactingClient(ReloadingHttpClient);
 
 #[async_trait]
-impl HttpClient for Quiet {
+impl HttpClient for RedactingClient {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         self.0.get().execute_request(request).await.map_err(|error| {
             let kind = error.kind().clone();

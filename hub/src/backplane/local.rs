@@ -7,14 +7,14 @@ use crate::reactor::Reactors;
 
 /// Hands deliveries to the reactors of this process.
 #[derive(Clone)]
-pub struct Local {
+pub struct LocalBackplane {
     reactors: Arc<Reactors>,
 }
 
-impl Local {
+impl LocalBackplane {
     /// A backplane in front of these reactors.
-    pub fn new(reactors: Arc<Reactors>) -> Local {
-        Local { reactors }
+    pub fn new(reactors: Arc<Reactors>) -> LocalBackplane {
+        LocalBackplane { reactors }
     }
 
     /// Delivers; when it returns, the frames are written or wait for their sockets. Gives the number of connections that

@@ -1,11 +1,11 @@
 //! Whether a device missed a push, by what is remembered of the pushes. No I/O.
 
-use super::Moment;
+use super::Timestamp;
 use crate::notification::Device;
 
 /// Why a client is sent a `SyncVault`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum SyncReason {
     /// There was a push that its device has not surely received.
     Missed,
     /// There was a push, and it is not known what its device has received.
@@ -16,14 +16,14 @@ pub enum Reason {
     BackplaneGap,
 }
 
-impl Reason {
+impl SyncReason {
     /// Returns the value of the label `reason` of `catch_up_total`.
     pub fn label(self) -> &'static str {
         match self {
-            Reason::Missed => "missed",
-            Reason::UnknownDevice => "unknown_device",
-            Reason::Restart => "restart",
-            Reason::BackplaneGap => "backplane_gap",
+            SyncReason::Missed => "missed",
+            SyncReason::UnknownDevice => "unknown_device",
+            SyncReason::Restart => "restart",
+            SyncReason::BackplaneGap => "backplane_gap",
         }
     }
 }
@@ -32,25 +32,25 @@ impl Reason {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct LastPushes {
     /// When the last one was.
-    pub last: Moment,
-    /// The device that caused the last one, if one is named.
-    pub by: Option<Device>,
-    /// When the last one was that another device caused than the last one's.
-    pub other: Option<Moment>,
+    pub last: Timestamp,
+    /// The device that caused the last push, `None` if none is named.
+    pub origin_device: Option<Device>,
+    /// When the last push was that another device than `origin_device` caused.
+    pub last_from_other: Option<Timestamp>,
 }
 
 impl LastPushes {
-    /// Notes one more push, at a moment that is not before the last one's.
-    pub fn note(&mut self, by: Option<Device>, now: Moment) {
-        if self.by != by && self.last != Moment::default() {
-            self.other = Some(self.last);
+    /// Records a push, at a timestamp that is not before the last one's.
+    pub fn record(&mut self, by: Option<Device>, now: Timestamp) {
+        if self.origin_device != by && self.last != Timestamp::default() {
+            self.last_from_other = Some(self.last);
         }
-        (self.last, self.by) = (now, by);
+        (self.last, self.origin_device) = (now, by);
     }
 
     /// Returns when the last push was that a device did not cause itself.
-    fn by_others(&self, device: Device) -> Option<Moment> {
-        if self.by == Some(device) { self.other } else { Some(self.last) }
+    fn last_not_from(&self, device: Device) -> Option<Timestamp> {
+        if self.origin_device == Some(device) { self.last_from_other } else { Some(self.last) }
     }
 }
 
@@ -60,17 +60,17 @@ impl LastPushes {
 /// user and to the user's organizations. `records_incomplete` tells that the records begin less than a window ago.
 pub fn missed<'a>(
     device: Option<Device>,
-    received: Option<Moment>,
+    received: Option<Timestamp>,
     mut pushes: impl Iterator<Item = &'a LastPushes>,
     records_incomplete: bool,
-) -> Option<Reason> {
+) -> Option<SyncReason> {
     if received.is_none() && records_incomplete {
-        return Some(Reason::Restart);
+        return Some(SyncReason::Restart);
     }
     let missed = pushes.any(|pushes| match (device, received) {
-        (Some(device), Some(received)) => pushes.by_others(device).is_some_and(|push| push > received),
-        (Some(device), None) => pushes.by_others(device).is_some(),
+        (Some(device), Some(received)) => pushes.last_not_from(device).is_some_and(|push| push > received),
+        (Some(device), None) => pushes.last_not_from(device).is_some(),
         (None, _) => true,
     });
-    missed.then_some(if received.is_some() { Reason::Missed } else { Reason::UnknownDevice })
+    missed.then_some(if received.is_some() { SyncReason::Missed } else { SyncReason::UnknownDevice })
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::last_pushes::{self, LastPushes};
 use super::ttl_map::TtlMap;
-use super::{Answer, Joining, Moment, Reason, Records};
+use super::{LookupRequest, LookupResult, Records, SyncReason, Timestamp};
 use crate::delivery::Audience;
 use crate::notification::Device;
 
@@ -14,7 +14,7 @@ use crate::notification::Device;
 pub struct LocalRecords {
     users: TtlMap<Uuid, LastPushes>,
     organizations: TtlMap<Uuid, LastPushes>,
-    devices: TtlMap<(Uuid, Device), Moment>,
+    devices: TtlMap<(Uuid, Device), Timestamp>,
     window: Duration,
 }
 
@@ -31,34 +31,34 @@ impl LocalRecords {
 }
 
 impl Records for LocalRecords {
-    fn on_push(&mut self, audience: Audience, by: Option<Device>, now: Moment) -> usize {
-        let note = |pushes: &mut LastPushes| pushes.note(by, now);
+    fn on_push(&mut self, audience: Audience, by: Option<Device>, now: Timestamp) -> usize {
+        let record = |pushes: &mut LastPushes| pushes.record(by, now);
         match audience {
-            Audience::User(user, _) => self.users.put(user, now, note),
-            Audience::Organization(organization, _) => self.organizations.put(organization, now, note),
+            Audience::User(user, _) => self.users.upsert(user, now, record),
+            Audience::Organization(organization, _) => self.organizations.upsert(organization, now, record),
             Audience::Nobody | Audience::Installation(..) | Audience::LoginRequest(_) | Audience::Everyone(_) => 0,
         }
     }
 
-    fn look_up(&mut self, client: &Joining<'_>, now: Moment) -> Option<Answer> {
+    fn look_up(&mut self, client: &LookupRequest<'_>, now: Timestamp) -> Option<LookupResult> {
         let recorded = client.device.and_then(|device| self.devices.get((client.user, device), now).copied());
         let received = recorded.max(client.received);
         let user = self.users.get(client.user, now);
         let organizations = || client.organizations.iter().map(|id| self.organizations.get(*id, now));
-        let records_incomplete = now < Moment::default().after(self.window);
+        let records_incomplete = now < Timestamp::default().after(self.window);
         let pushes = user.into_iter().chain(organizations().flatten());
         let reason = last_pushes::missed(client.device, received, pushes, records_incomplete);
         let was_dropped = || {
             (user.is_none() && self.users.has_dropped(received, now))
                 || (organizations().any(|pushes| pushes.is_none()) && self.organizations.has_dropped(received, now))
         };
-        let reason = reason.or_else(|| was_dropped().then_some(Reason::UnknownDevice));
-        Some(Answer { reason, until: now })
+        let reason = reason.or_else(|| was_dropped().then_some(SyncReason::UnknownDevice));
+        Some(LookupResult { reason, until: now })
     }
 
-    fn on_received(&mut self, user: Uuid, device: Device, received: Moment, now: Moment) -> usize {
+    fn on_received(&mut self, user: Uuid, device: Device, received: Timestamp, now: Timestamp) -> usize {
         // Of several connections of one device the latest counts.
-        self.devices.put((user, device), now, |last| *last = received.max(*last))
+        self.devices.upsert((user, device), now, |last| *last = received.max(*last))
     }
 }
 
@@ -75,19 +75,19 @@ mod tests {
     /// Behind the first window, in which it is not known what was before.
     const START: u64 = 5000;
 
-    fn missed(records: &mut LocalRecords, name: Option<&str>, at: u64) -> Option<Reason> {
+    fn missed(records: &mut LocalRecords, name: Option<&str>, at: u64) -> Option<SyncReason> {
         let organizations = [ORGANIZATION];
-        let device = name.map(Device::of);
-        let client = Joining { user: USER, organizations: &organizations, device, received: None };
-        records.look_up(&client, Moment(START + at)).expect("local records answer at once").reason
+        let device = name.map(Device::from_id);
+        let client = LookupRequest { user: USER, organizations: &organizations, device, received: None };
+        records.look_up(&client, Timestamp(START + at)).expect("local records answer at once").reason
     }
 
     fn received(records: &mut LocalRecords, name: &str, at: u64) {
-        records.on_received(USER, Device::of(name), Moment(START + at), Moment(START + at));
+        records.on_received(USER, Device::from_id(name), Timestamp(START + at), Timestamp(START + at));
     }
 
     fn pushed(records: &mut LocalRecords, audience: Audience, by: Option<&str>, at: u64) {
-        records.on_push(audience, by.map(Device::of), Moment(START + at));
+        records.on_push(audience, by.map(Device::from_id), Timestamp(START + at));
     }
 
     #[test]
@@ -96,11 +96,11 @@ mod tests {
         received(&mut records, "a", 10);
         assert_eq!(missed(&mut records, Some("a"), 20), None);
         pushed(&mut records, TO_USER, None, 30);
-        assert_eq!(missed(&mut records, Some("a"), 40), Some(Reason::Missed));
+        assert_eq!(missed(&mut records, Some("a"), 40), Some(SyncReason::Missed));
         received(&mut records, "a", 50);
         assert_eq!(missed(&mut records, Some("a"), 60), None);
         pushed(&mut records, TO_ORGANIZATION, None, 70);
-        assert_eq!(missed(&mut records, Some("a"), 80), Some(Reason::Missed));
+        assert_eq!(missed(&mut records, Some("a"), 80), Some(SyncReason::Missed));
         assert_eq!(missed(&mut records, Some("a"), 1100), None, "too long ago: nothing is remembered");
     }
 
@@ -111,10 +111,10 @@ mod tests {
         received(&mut records, "b", 10);
         pushed(&mut records, TO_USER, Some("a"), 20);
         assert_eq!(missed(&mut records, Some("a"), 30), None);
-        assert_eq!(missed(&mut records, Some("b"), 30), Some(Reason::Missed));
+        assert_eq!(missed(&mut records, Some("b"), 30), Some(SyncReason::Missed));
         pushed(&mut records, TO_USER, Some("b"), 40);
         pushed(&mut records, TO_USER, Some("b"), 41);
-        assert_eq!(missed(&mut records, Some("b"), 50), Some(Reason::Missed), "the one of a");
+        assert_eq!(missed(&mut records, Some("b"), 50), Some(SyncReason::Missed), "the one of a");
         received(&mut records, "b", 60);
         pushed(&mut records, TO_USER, Some("b"), 61);
         assert_eq!(missed(&mut records, Some("b"), 70), None);
@@ -126,8 +126,8 @@ mod tests {
         assert_eq!(missed(&mut records, Some("a"), 0), None);
         assert_eq!(missed(&mut records, None, 0), None);
         pushed(&mut records, TO_USER, Some("a"), 10);
-        assert_eq!(missed(&mut records, Some("b"), 20), Some(Reason::UnknownDevice));
-        assert_eq!(missed(&mut records, None, 20), Some(Reason::UnknownDevice));
+        assert_eq!(missed(&mut records, Some("b"), 20), Some(SyncReason::UnknownDevice));
+        assert_eq!(missed(&mut records, None, 20), Some(SyncReason::UnknownDevice));
         assert_eq!(missed(&mut records, Some("a"), 20), None, "its own push only");
     }
 
@@ -137,7 +137,7 @@ mod tests {
         received(&mut records, "a", 10);
         pushed(&mut records, TO_USER, None, 20);
         pushed(&mut records, Audience::User(Uuid::from_u128(3), ClientType::All), None, 30);
-        assert_eq!(missed(&mut records, Some("a"), 40), Some(Reason::UnknownDevice));
+        assert_eq!(missed(&mut records, Some("a"), 40), Some(SyncReason::UnknownDevice));
         received(&mut records, "a", 50);
         assert_eq!(missed(&mut records, Some("a"), 60), None, "what was dropped is older than what was received");
     }
@@ -146,15 +146,16 @@ mod tests {
     fn look_up_in_first_window_without_received_is_restart() {
         let mut records = LocalRecords::new(WINDOW, 10);
         let mut missed = |received, at| {
-            let client = Joining { user: USER, organizations: &[], device: Some(Device::of("a")), received };
-            records.look_up(&client, Moment(at)).expect("local records answer at once").reason
+            let client = LookupRequest { user: USER, organizations: &[], device: Some(Device::from_id("a")), received };
+            records.look_up(&client, Timestamp(at)).expect("local records answer at once").reason
         };
-        assert_eq!(missed(None, 999), Some(Reason::Restart));
-        assert_eq!(missed(Some(Moment(5)), 999), None, "it is connected already");
+        assert_eq!(missed(None, 999), Some(SyncReason::Restart));
+        assert_eq!(missed(Some(Timestamp(5)), 999), None, "it is connected already");
         assert_eq!(missed(None, 1000), None);
-        records.on_received(USER, Device::of("a"), Moment(10), Moment(10));
-        let client = Joining { user: USER, organizations: &[], device: Some(Device::of("a")), received: None };
-        let answer = records.look_up(&client, Moment(20));
-        assert_eq!(answer, Some(Answer { reason: None, until: Moment(20) }), "not the first time");
+        records.on_received(USER, Device::from_id("a"), Timestamp(10), Timestamp(10));
+        let client =
+            LookupRequest { user: USER, organizations: &[], device: Some(Device::from_id("a")), received: None };
+        let answer = records.look_up(&client, Timestamp(20));
+        assert_eq!(answer, Some(LookupResult { reason: None, until: Timestamp(20) }), "not the first time");
     }
 }

@@ -1,4 +1,4 @@
-//! Which clients missed a push, and what they are owed for it (`decisions.md` 5).
+//! Catch-up: finds out which clients missed a push, and schedules a `SyncVault` for them.
 //!
 //! Clients do not sync after a reconnect, so one that missed a push is sent a `SyncVault`. One rule decides, with and without a
 //! backplane:
@@ -7,7 +7,7 @@
 //!   later. What was written within the last interval before a connection ended, in whatever way, or still waits to be
 //!   written, counts as missed. The same holds for the `SyncVault` itself.
 //! - When a connection ends, it is recorded up to when its device has surely received every push. When a device returns, a
-//!   covered push after that, which it did not cause itself, is owed.
+//!   covered push after that, which it did not cause itself, was missed: a sync is scheduled.
 //!
 //! [`CatchUp`] applies the rule for the connections of one reactor. It performs no I/O and knows neither sockets nor Redis: what
 //! has to be remembered is behind [`Records`].
@@ -23,54 +23,54 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use last_pushes::{LastPushes, Reason, missed};
+pub use last_pushes::{LastPushes, SyncReason, missed};
 pub use local::LocalRecords;
-pub use records::{Answer, Joining, Records};
+pub use records::{LookupRequest, LookupResult, Records};
 pub use watermark::Watermark;
 
 use crate::connection::{ConnectionId, Tick};
 use crate::delivery::Audience;
 use crate::notification::Device;
-use sync_tracker::{Standing, SyncTracker};
+use sync_tracker::{SyncState, SyncTracker};
 
 /// How long after its handshake a client is sent a sync at the earliest: by then it listens.
 const SYNC_DELAY: Duration = Duration::from_secs(1);
 
-/// Microseconds on one clock: since this process started, or Redis' own.
+/// A time in microseconds on one of two clocks: since this process started, or Redis' own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Moment(pub u64);
+pub struct Timestamp(pub u64);
 
-impl Moment {
-    /// Returns the moment so much later.
-    pub fn after(self, duration: Duration) -> Moment {
-        Moment(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+impl Timestamp {
+    /// Returns the timestamp `duration` later.
+    pub fn after(self, duration: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
     }
 
-    /// Returns the moment so much earlier, or the beginning of the clock.
-    pub fn before(self, duration: Duration) -> Moment {
-        Moment(self.0.saturating_sub(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+    /// Returns the timestamp `duration` earlier, at least 0.
+    pub fn before(self, duration: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_sub(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
     }
 
-    /// Returns the local moment at which a tick begins.
-    fn of_tick(tick: Tick) -> Moment {
-        Moment::default().after(Tick::LENGTH * tick.0)
+    /// Returns the local timestamp at which a tick begins.
+    fn from_tick(tick: Tick) -> Timestamp {
+        Timestamp::default().after(Tick::LENGTH * tick.0)
     }
 }
 
-/// A `SyncVault` that a client is owed.
+/// A `SyncVault` that is scheduled for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owed {
+pub struct PendingSync {
     /// Why.
-    pub reason: Reason,
-    /// It makes up for every push up to this moment of the stream's clock.
-    pub until: Moment,
+    pub reason: SyncReason,
+    /// It covers every push up to this timestamp of the stream's clock.
+    pub until: Timestamp,
     /// When it is to be sent.
     pub due: Tick,
 }
 
 /// The rule, for the connections of one reactor.
 pub struct CatchUp {
-    /// `None` if clients are not caught up: then nobody is owed anything.
+    /// `None` if catch-up is disabled.
     records: Option<Box<dyn Records>>,
     tracker: SyncTracker,
     watermark: Watermark,
@@ -82,79 +82,98 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
-    /// Applies the rule with these records, this keep-alive interval, and syncs spread over so long after a start.
+    /// Creates the rule with these records, this keep-alive interval, and the duration over which syncs after a start are spread.
     pub fn new(records: Option<Box<dyn Records>>, keep_alive: Duration, spread: Duration) -> CatchUp {
         // Ticks are rounded down: one more makes the interval a whole one.
-        let keep_alive = Tick::count(keep_alive).saturating_add(1);
-        let spread = Tick::count(spread);
+        let keep_alive = Tick::ticks_in(keep_alive).saturating_add(1);
+        let spread = Tick::ticks_in(spread);
         CatchUp { records, tracker: SyncTracker::default(), watermark: Watermark::default(), keep_alive, spread }
     }
 
-    /// Returns whether clients are caught up.
+    /// Returns whether catch-up is enabled.
     pub fn is_enabled(&self) -> bool {
         self.records.is_some()
     }
 
     /// Notes a covered push, before it is written to anybody. Returns how many records were dropped for lack of room.
-    pub fn on_push(&mut self, audience: Audience, by: Option<Device>, now: Moment) -> usize {
+    pub fn on_push(&mut self, audience: Audience, by: Option<Device>, now: Timestamp) -> usize {
         self.records.as_mut().map_or(0, |records| records.on_push(audience, by, now))
     }
 
     /// Notes that by `now` every push up to `stream` was written or waits for its socket. See [`Watermark::advance`].
-    pub fn on_written(&mut self, now: Moment, stream: Moment) {
+    pub fn on_written(&mut self, now: Timestamp, stream: Timestamp) {
         self.watermark.advance(now, stream);
     }
 
     /// Where the stream has the local clock: notes that every push before `now` was written or waits for its socket. One that is
     /// noted at the same moment may come later.
-    pub fn on_all_written(&mut self, now: Moment) {
-        self.watermark.advance(now, Moment(now.0.saturating_sub(1)));
+    pub fn on_all_written(&mut self, now: Timestamp) {
+        self.watermark.advance(now, Timestamp(now.0.saturating_sub(1)));
     }
 
     /// Returns up to which push everything was written.
-    pub fn written(&self) -> Moment {
+    pub fn written(&self) -> Timestamp {
         self.watermark.now()
     }
 
-    /// Looks up what a client missed that has just joined. Returns the sync that it is owed, or `None` if it is owed none or the
-    /// answer comes later.
-    pub fn on_join(&mut self, id: ConnectionId, client: &Joining<'_>, now: Tick, moment: Moment) -> Option<Owed> {
+    /// Looks up what a client missed whose handshake just succeeded. Returns the sync to send, or `None` if it missed nothing or
+    /// the result comes later.
+    pub fn on_join(
+        &mut self,
+        id: ConnectionId,
+        client: &LookupRequest<'_>,
+        now: Tick,
+        timestamp: Timestamp,
+    ) -> Option<PendingSync> {
         let records = self.records.as_mut()?;
         self.tracker.on_lookup(id);
-        let answer = records.look_up(client, moment)?;
-        self.on_answer(id, client.user, answer, now)
+        let answer = records.look_up(client, timestamp)?;
+        self.on_lookup_result(id, client.user, answer, now)
     }
 
-    /// Takes the answer to a lookup. Returns the sync that the client is owed because of it. An answer for a connection that has
-    /// gone, or that is owed a sync anyway, is of no account.
-    pub fn on_answer(&mut self, id: ConnectionId, user: Uuid, answer: Answer, now: Tick) -> Option<Owed> {
+    /// Takes the result of a lookup. Returns the sync to send, if any. Ignored for a connection that is closed, or for which a sync
+    /// is scheduled already.
+    pub fn on_lookup_result(
+        &mut self,
+        id: ConnectionId,
+        user: Uuid,
+        answer: LookupResult,
+        now: Tick,
+    ) -> Option<PendingSync> {
         if !self.tracker.end_lookup(id) {
             return None;
         }
         let reason = answer.reason?;
         let earliest = match reason {
-            Reason::Restart => self.after_restart(user, now),
-            Reason::Missed | Reason::UnknownDevice | Reason::BackplaneGap => now,
+            SyncReason::Restart => self.startup_sync_tick(user, now),
+            SyncReason::Missed | SyncReason::UnknownDevice | SyncReason::BackplaneGap => now,
         };
-        self.owe(id, reason, answer.until, now, earliest)
+        self.schedule_sync(id, reason, answer.until, now, earliest)
     }
 
-    /// Has a client owed a sync, not before `earliest`. Returns `None` if it is owed one already, or if clients are not caught up.
-    pub fn owe(&mut self, id: ConnectionId, reason: Reason, until: Moment, now: Tick, earliest: Tick) -> Option<Owed> {
-        if self.records.is_none() || !self.tracker.owe(id) {
+    /// Schedules a sync for a client, not before `earliest`. Returns `None` if one is scheduled already, or if catch-up is disabled.
+    pub fn schedule_sync(
+        &mut self,
+        id: ConnectionId,
+        reason: SyncReason,
+        until: Timestamp,
+        now: Tick,
+        earliest: Tick,
+    ) -> Option<PendingSync> {
+        if self.records.is_none() || !self.tracker.mark_sync_pending(id) {
             return None;
         }
-        Some(Owed { reason, until, due: now.after(Tick::count(SYNC_DELAY)).max(earliest) })
+        Some(PendingSync { reason, until, due: now.after(Tick::ticks_in(SYNC_DELAY)).max(earliest) })
     }
 
-    /// Returns whether a client is still owed a sync.
-    pub fn is_owed(&self, id: ConnectionId) -> bool {
-        self.tracker.is_owed(id)
+    /// Returns whether a sync is still scheduled for a client.
+    pub fn is_sync_pending(&self, id: ConnectionId) -> bool {
+        self.tracker.is_sync_pending(id)
     }
 
-    /// Notes that the sync that a client is owed is handed to its socket now. It makes up for every push up to `until`, and for
-    /// those that were written before it.
-    pub fn on_sync_sent(&mut self, id: ConnectionId, until: Moment, now: Tick) {
+    /// Notes that a scheduled sync is handed to the socket now. It covers every push up to `until`, and those that were written
+    /// before it.
+    pub fn on_sync_sent(&mut self, id: ConnectionId, until: Timestamp, now: Tick) {
         let until = until.max(self.watermark.now());
         self.tracker.on_sync_sent(id, now, until, now.after(self.keep_alive));
     }
@@ -173,11 +192,11 @@ impl CatchUp {
 
     /// Returns up to when the device of a client that was last heard at a tick has surely received every push, or `None` if
     /// this connection proves nothing.
-    pub fn received(&self, id: ConnectionId, last_heard: Tick) -> Option<Moment> {
-        match self.tracker.standing(id, self.written_by(last_heard)) {
-            Standing::Open => None,
-            Standing::Received { written_by, synced_until } => {
-                let written_by = written_by.map_or(Moment::default(), Moment::of_tick);
+    pub fn received(&self, id: ConnectionId, last_heard: Tick) -> Option<Timestamp> {
+        match self.tracker.sync_state(id, self.written_by(last_heard)) {
+            SyncState::Pending => None,
+            SyncState::Received { written_by, synced_until } => {
+                let written_by = written_by.map_or(Timestamp::default(), Timestamp::from_tick);
                 Some(self.watermark.at(written_by).max(synced_until.unwrap_or_default()))
             }
         }
@@ -190,7 +209,7 @@ impl CatchUp {
         id: ConnectionId,
         device: Option<(Uuid, Device)>,
         last_heard: Tick,
-        now: Moment,
+        now: Timestamp,
     ) -> usize {
         let received = self.received(id, last_heard);
         self.tracker.remove(id);
@@ -200,20 +219,20 @@ impl CatchUp {
         }
     }
 
-    /// Records which syncs are received by now, and forgets what is settled. `client` tells the device of a connection and when it
-    /// was last heard, `None` if it has gone. Returns how many records were dropped for lack of room.
-    pub fn settle(
+    /// Records which syncs are surely received by now, and drops state that is not needed any more. `client` returns the device of
+    /// a connection and when it last sent bytes, `None` if it is closed. Returns how many records were dropped for lack of room.
+    pub fn run_checks(
         &mut self,
         now: Tick,
-        moment: Moment,
+        timestamp: Timestamp,
         client: impl Fn(ConnectionId) -> Option<(Option<(Uuid, Device)>, Tick)>,
     ) -> usize {
         let mut dropped = 0;
         while let Some(id) = self.tracker.next_check(now) {
             let Some((device, last_heard)) = client(id) else { continue };
-            let synced = self.tracker.settle(id, self.written_by(last_heard), now.after(self.keep_alive));
+            let synced = self.tracker.check(id, self.written_by(last_heard), now.after(self.keep_alive));
             if let (Some(records), Some((user, device)), Some(until)) = (&mut self.records, device, synced) {
-                dropped += records.on_received(user, device, until, moment);
+                dropped += records.on_received(user, device, until, timestamp);
             }
         }
         dropped
@@ -225,13 +244,13 @@ impl CatchUp {
         last_heard.0.checked_sub(self.keep_alive).map(Tick)
     }
 
-    /// Returns when a client that came after a start is sent a sync. Users are spread evenly, by their ids.
-    fn after_restart(&self, user: Uuid, now: Tick) -> Tick {
-        let settled = Tick::default().after(self.spread);
-        if now >= settled {
+    /// Returns when a client that connects soon after a start is sent a sync. Users are spread evenly, by their ids.
+    fn startup_sync_tick(&self, user: Uuid, now: Tick) -> Tick {
+        let spread_start = Tick::default().after(self.spread);
+        if now >= spread_start {
             return now;
         }
-        settled.after((user.as_u128() % u128::from(self.spread)) as u32)
+        spread_start.after((user.as_u128() % u128::from(self.spread)) as u32)
     }
 }
 

@@ -2,13 +2,13 @@
 
 use uuid::Uuid;
 
-use super::{Moment, Reason};
+use super::{SyncReason, Timestamp};
 use crate::delivery::Audience;
 use crate::notification::Device;
 
-/// A client that has just joined.
+/// A client to look up.
 #[derive(Debug, Clone, Copy)]
-pub struct Joining<'a> {
+pub struct LookupRequest<'a> {
     /// Its user.
     pub user: Uuid,
     /// The organizations of its user.
@@ -17,35 +17,35 @@ pub struct Joining<'a> {
     pub device: Option<Device>,
     /// Up to when its device has surely received every push on other connections that are still open here, or `None` if there
     /// is no such connection.
-    pub received: Option<Moment>,
+    pub received: Option<Timestamp>,
 }
 
-/// What a lookup found.
+/// The result of a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
+pub struct LookupResult {
     /// Why the client has to sync, or `None` if it missed nothing.
-    pub reason: Option<Reason>,
-    /// Every push up to this moment of the stream's clock was taken into account; a sync makes up for all of them.
-    pub until: Moment,
+    pub reason: Option<SyncReason>,
+    /// Every push up to this timestamp of the stream's clock was taken into account; a sync covers all of them.
+    pub until: Timestamp,
 }
 
-impl Answer {
-    /// The answer if the records cannot be read.
-    pub const UNKNOWN: Answer = Answer { reason: Some(Reason::UnknownDevice), until: Moment(0) };
+impl LookupResult {
+    /// The result if the records cannot be read.
+    pub const UNKNOWN: LookupResult = LookupResult { reason: Some(SyncReason::UnknownDevice), until: Timestamp(0) };
 }
 
 /// Remembers the last covered pushes of users and organizations, and up to when devices have surely received every push.
 /// Called by one reactor, on its thread.
 pub trait Records: Send {
     /// Notes a covered push at a moment of the local clock. Returns how many records were dropped for lack of room.
-    fn on_push(&mut self, audience: Audience, by: Option<Device>, now: Moment) -> usize;
+    fn on_push(&mut self, audience: Audience, by: Option<Device>, now: Timestamp) -> usize;
 
-    /// Looks up what a client missed. `None` if the answer comes later, by [`CatchUp::on_answer`].
+    /// Looks up what a client missed. `None` if the answer comes later, by [`CatchUp::on_lookup_result`].
     ///
-    /// [`CatchUp::on_answer`]: super::CatchUp::on_answer
-    fn look_up(&mut self, client: &Joining<'_>, now: Moment) -> Option<Answer>;
+    /// [`CatchUp::on_lookup_result`]: super::CatchUp::on_answer
+    fn look_up(&mut self, client: &LookupRequest<'_>, now: Timestamp) -> Option<LookupResult>;
 
     /// Notes that a device of a user has surely received every push up to a moment of the stream's clock, unless more is known
     /// already. Returns how many records were dropped for lack of room.
-    fn on_received(&mut self, user: Uuid, device: Device, received: Moment, now: Moment) -> usize;
+    fn on_received(&mut self, user: Uuid, device: Device, received: Timestamp, now: Timestamp) -> usize;
 }

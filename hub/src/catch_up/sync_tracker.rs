@@ -1,26 +1,26 @@
-//! What stands between single connections and the rule's normal case. No I/O.
+//! Tracks, per connection, a missed-push lookup, a `SyncVault` and a write backlog. No I/O.
 
 use std::collections::VecDeque;
 
 use foldhash::HashMap;
 
-use super::Moment;
+use super::Timestamp;
 use crate::connection::{ConnectionId, Tick};
 
 /// How far a `SyncVault` for a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sync {
+enum SyncProgress {
     /// What the client missed is being looked up.
-    LookingUp,
-    /// It will be sent.
-    Owed,
-    /// It was handed to the socket at `written`; once it is received, it makes up for every push up to `until`.
-    Sent { written: Tick, until: Moment },
+    LookupPending,
+    /// It is scheduled.
+    Pending,
+    /// It was handed to the socket at `written`; once it is received, it covers every push up to `until`.
+    Sent { written: Tick, until: Timestamp },
 }
 
 /// Frames that did not fit into a socket at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Backlog {
+struct WriteBacklog {
     /// When the first of them had to wait.
     since: Tick,
     /// When the last one had been written; `None` as long as some wait.
@@ -29,57 +29,57 @@ struct Backlog {
 
 /// The state of one connection. Most connections have none.
 #[derive(Debug, Default)]
-struct Entry {
-    sync: Option<Sync>,
-    backlog: Option<Backlog>,
+struct ConnectionState {
+    sync: Option<SyncProgress>,
+    backlog: Option<WriteBacklog>,
 }
 
-/// Tracks the connections of one reactor that are owed or were sent a `SyncVault`, or whose sockets were full.
+/// Tracks the connections of one reactor for which a `SyncVault` is scheduled or was sent, or whose sockets were full.
 #[derive(Debug, Default)]
 pub(super) struct SyncTracker {
-    entries: HashMap<ConnectionId, Entry>,
+    entries: HashMap<ConnectionId, ConnectionState>,
     /// When to look whether a connection's entry can be dropped. All wait equally long.
     checks: VecDeque<(Tick, ConnectionId)>,
 }
 
-/// What is known of a connection.
+/// What is proven of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// Something is owed or not known to be received: nothing more is proven than was before the connection.
-    Open,
+pub(super) enum SyncState {
+    /// A lookup or a sync is pending: nothing is proven beyond what was known before the connection.
+    Pending,
     /// The client has surely received every push that had been written by a tick, `None` if the process was younger than that;
     /// and by a sync every push up to a moment, `None` if there was no sync.
-    Received { written_by: Option<Tick>, synced_until: Option<Moment> },
+    Received { written_by: Option<Tick>, synced_until: Option<Timestamp> },
 }
 
 impl SyncTracker {
     /// Notes that what a client missed is being looked up.
     pub(super) fn on_lookup(&mut self, id: ConnectionId) {
-        self.entries.entry(id).or_default().sync = Some(Sync::LookingUp);
+        self.entries.entry(id).or_default().sync = Some(SyncProgress::LookupPending);
     }
 
-    /// Ends a lookup. Returns `false` if there is none: the client is owed a sync anyway, or it has gone.
+    /// Ends a lookup. Returns `false` if there is none: a sync is scheduled, or the connection is closed.
     pub(super) fn end_lookup(&mut self, id: ConnectionId) -> bool {
-        let is_looking_up = self.entries.get(&id).is_some_and(|entry| entry.sync == Some(Sync::LookingUp));
+        let is_looking_up = self.entries.get(&id).is_some_and(|entry| entry.sync == Some(SyncProgress::LookupPending));
         if is_looking_up {
             self.set_sync(id, None);
         }
         is_looking_up
     }
 
-    /// Notes that a client will be sent a sync. Returns `false` if that was so before.
-    pub(super) fn owe(&mut self, id: ConnectionId) -> bool {
-        self.entries.entry(id).or_default().sync.replace(Sync::Owed) != Some(Sync::Owed)
+    /// Notes that a sync is scheduled. Returns `false` if one was before.
+    pub(super) fn mark_sync_pending(&mut self, id: ConnectionId) -> bool {
+        self.entries.entry(id).or_default().sync.replace(SyncProgress::Pending) != Some(SyncProgress::Pending)
     }
 
-    /// Returns whether a client is owed a sync.
-    pub(super) fn is_owed(&self, id: ConnectionId) -> bool {
-        self.entries.get(&id).is_some_and(|entry| entry.sync == Some(Sync::Owed))
+    /// Returns whether a sync is scheduled.
+    pub(super) fn is_sync_pending(&self, id: ConnectionId) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.sync == Some(SyncProgress::Pending))
     }
 
     /// Notes that a sync was handed to a client's socket; the entry is looked at again at `check`.
-    pub(super) fn on_sync_sent(&mut self, id: ConnectionId, written: Tick, until: Moment, check: Tick) {
-        self.set_sync(id, Some(Sync::Sent { written, until }));
+    pub(super) fn on_sync_sent(&mut self, id: ConnectionId, written: Tick, until: Timestamp, check: Tick) {
+        self.set_sync(id, Some(SyncProgress::Sent { written, until }));
         self.checks.push_back((check, id));
     }
 
@@ -89,7 +89,7 @@ impl SyncTracker {
         match &mut entry.backlog {
             Some(backlog) => backlog.drained = None,
             None => {
-                entry.backlog = Some(Backlog { since: now, drained: None });
+                entry.backlog = Some(WriteBacklog { since: now, drained: None });
                 self.checks.push_back((check, id));
             }
         }
@@ -103,15 +103,15 @@ impl SyncTracker {
     }
 
     /// Returns what is known of a client that has received everything that was written by `written_by` at once.
-    pub(super) fn standing(&self, id: ConnectionId, written_by: Option<Tick>) -> Standing {
-        let plain = Standing::Received { written_by, synced_until: None };
+    pub(super) fn sync_state(&self, id: ConnectionId, written_by: Option<Tick>) -> SyncState {
+        let plain = SyncState::Received { written_by, synced_until: None };
         if self.entries.is_empty() {
             return plain;
         }
-        self.entries.get(&id).map_or(plain, |entry| entry.standing(written_by))
+        self.entries.get(&id).map_or(plain, |entry| entry.sync_state(written_by))
     }
 
-    /// Forgets a client that has gone.
+    /// Removes a connection that is closed.
     pub(super) fn remove(&mut self, id: ConnectionId) {
         if !self.entries.is_empty() {
             self.entries.remove(&id);
@@ -124,12 +124,12 @@ impl SyncTracker {
         self.checks.pop_front().map(|(_, id)| id)
     }
 
-    /// Drops what is proven of a connection to be received, and has the rest looked at again at `check`. Returns the moment up
-    /// to which a sync has made up for every push, if it has since the last check.
-    pub(super) fn settle(&mut self, id: ConnectionId, written_by: Option<Tick>, check: Tick) -> Option<Moment> {
+    /// Drops the state that is proven to be received, and checks the rest again at `check`. Returns the timestamp up to which a
+    /// sync covers every push, if it was received since the last check.
+    pub(super) fn check(&mut self, id: ConnectionId, written_by: Option<Tick>, check: Tick) -> Option<Timestamp> {
         let entry = self.entries.get_mut(&id)?;
         let mut synced_until = None;
-        if let Standing::Received { synced_until: until @ Some(_), .. } = entry.standing(written_by) {
+        if let SyncState::Received { synced_until: until @ Some(_), .. } = entry.sync_state(written_by) {
             synced_until = until;
             entry.sync = None;
         }
@@ -138,13 +138,13 @@ impl SyncTracker {
         }
         if entry.sync.is_none() && entry.backlog.is_none() {
             self.entries.remove(&id);
-        } else if entry.backlog.is_some() || matches!(entry.sync, Some(Sync::Sent { .. })) {
+        } else if entry.backlog.is_some() || matches!(entry.sync, Some(SyncProgress::Sent { .. })) {
             self.checks.push_back((check, id));
         }
         synced_until
     }
 
-    fn set_sync(&mut self, id: ConnectionId, sync: Option<Sync>) {
+    fn set_sync(&mut self, id: ConnectionId, sync: Option<SyncProgress>) {
         let entry = self.entries.entry(id).or_default();
         entry.sync = sync;
         if entry.sync.is_none() && entry.backlog.is_none() {
@@ -153,8 +153,8 @@ impl SyncTracker {
     }
 }
 
-impl Entry {
-    fn standing(&self, written_by: Option<Tick>) -> Standing {
+impl ConnectionState {
+    fn sync_state(&self, written_by: Option<Tick>) -> SyncState {
         let written_by = match self.backlog {
             Some(backlog) if !backlog.is_received(written_by) => {
                 written_by.min(backlog.since.0.checked_sub(1).map(Tick))
@@ -162,16 +162,16 @@ impl Entry {
             _ => written_by,
         };
         match self.sync {
-            None => Standing::Received { written_by, synced_until: None },
-            Some(Sync::Sent { written, until }) if written_by.is_some_and(|by| by >= written) => {
-                Standing::Received { written_by, synced_until: Some(until) }
+            None => SyncState::Received { written_by, synced_until: None },
+            Some(SyncProgress::Sent { written, until }) if written_by.is_some_and(|by| by >= written) => {
+                SyncState::Received { written_by, synced_until: Some(until) }
             }
-            Some(Sync::LookingUp | Sync::Owed | Sync::Sent { .. }) => Standing::Open,
+            Some(SyncProgress::LookupPending | SyncProgress::Pending | SyncProgress::Sent { .. }) => SyncState::Pending,
         }
     }
 }
 
-impl Backlog {
+impl WriteBacklog {
     /// Whether all of it was written by a tick.
     fn is_received(self, written_by: Option<Tick>) -> bool {
         self.drained.is_some_and(|drained| written_by.is_some_and(|by| by >= drained))
@@ -185,24 +185,24 @@ mod tests {
     const ID: ConnectionId = ConnectionId { slot: 1, generation: 7 };
     const CHECK: Tick = Tick(1000);
 
-    fn received(written_by: u32, synced_until: Option<u64>) -> Standing {
-        Standing::Received { written_by: Some(Tick(written_by)), synced_until: synced_until.map(Moment) }
+    fn received(written_by: u32, synced_until: Option<u64>) -> SyncState {
+        SyncState::Received { written_by: Some(Tick(written_by)), synced_until: synced_until.map(Timestamp) }
     }
 
     #[test]
     fn standing_untracked_connection_is_received_up_to_last_write() {
         let tracker = SyncTracker::default();
-        assert_eq!(tracker.standing(ID, Some(Tick(5))), received(5, None));
+        assert_eq!(tracker.sync_state(ID, Some(Tick(5))), received(5, None));
     }
 
     #[test]
     fn standing_during_lookup_is_open_until_own_answer() {
         let mut tracker = SyncTracker::default();
         tracker.on_lookup(ID);
-        assert_eq!(tracker.standing(ID, Some(Tick(5))), Standing::Open);
+        assert_eq!(tracker.sync_state(ID, Some(Tick(5))), SyncState::Pending);
         assert!(!tracker.end_lookup(ConnectionId { generation: 8, ..ID }), "the next connection in that slot");
         assert!(tracker.end_lookup(ID) && !tracker.end_lookup(ID));
-        assert_eq!(tracker.standing(ID, Some(Tick(5))), received(5, None));
+        assert_eq!(tracker.sync_state(ID, Some(Tick(5))), received(5, None));
         assert!(tracker.entries.is_empty());
     }
 
@@ -210,18 +210,18 @@ mod tests {
     fn end_lookup_with_pending_sync_returns_false() {
         let mut tracker = SyncTracker::default();
         tracker.on_lookup(ID);
-        assert!(tracker.owe(ID) && !tracker.owe(ID) && tracker.is_owed(ID));
+        assert!(tracker.mark_sync_pending(ID) && !tracker.mark_sync_pending(ID) && tracker.is_sync_pending(ID));
         assert!(!tracker.end_lookup(ID));
-        assert_eq!(tracker.standing(ID, Some(Tick(5))), Standing::Open);
+        assert_eq!(tracker.sync_state(ID, Some(Tick(5))), SyncState::Pending);
     }
 
     #[test]
     fn standing_after_a_sync_is_open_until_the_sync_is_received() {
         let mut tracker = SyncTracker::default();
-        tracker.owe(ID);
-        tracker.on_sync_sent(ID, Tick(10), Moment(60), CHECK);
-        assert_eq!(tracker.standing(ID, Some(Tick(9))), Standing::Open);
-        assert_eq!(tracker.standing(ID, Some(Tick(10))), received(10, Some(60)));
+        tracker.mark_sync_pending(ID);
+        tracker.on_sync_sent(ID, Tick(10), Timestamp(60), CHECK);
+        assert_eq!(tracker.sync_state(ID, Some(Tick(9))), SyncState::Pending);
+        assert_eq!(tracker.sync_state(ID, Some(Tick(10))), received(10, Some(60)));
     }
 
     #[test]
@@ -229,33 +229,33 @@ mod tests {
         let mut tracker = SyncTracker::default();
         tracker.on_backlog(ID, Tick(10), CHECK);
         tracker.on_backlog(ID, Tick(12), CHECK);
-        assert_eq!(tracker.standing(ID, Some(Tick(20))), received(9, None));
+        assert_eq!(tracker.sync_state(ID, Some(Tick(20))), received(9, None));
         tracker.on_drained(ID, Tick(30));
-        assert_eq!(tracker.standing(ID, Some(Tick(29))), received(9, None));
-        assert_eq!(tracker.standing(ID, Some(Tick(30))), received(30, None));
+        assert_eq!(tracker.sync_state(ID, Some(Tick(29))), received(9, None));
+        assert_eq!(tracker.sync_state(ID, Some(Tick(30))), received(30, None));
         // What waits again is behind what was not received.
         tracker.on_backlog(ID, Tick(31), CHECK);
-        assert_eq!(tracker.standing(ID, Some(Tick(40))), received(9, None));
+        assert_eq!(tracker.sync_state(ID, Some(Tick(40))), received(9, None));
     }
 
     #[test]
     fn standing_sync_in_backlog_is_open_until_received() {
         let mut tracker = SyncTracker::default();
         tracker.on_backlog(ID, Tick(10), CHECK);
-        tracker.on_sync_sent(ID, Tick(11), Moment(60), CHECK);
-        assert_eq!(tracker.standing(ID, Some(Tick(50))), Standing::Open);
+        tracker.on_sync_sent(ID, Tick(11), Timestamp(60), CHECK);
+        assert_eq!(tracker.sync_state(ID, Some(Tick(50))), SyncState::Pending);
         tracker.on_drained(ID, Tick(40));
-        assert_eq!(tracker.standing(ID, Some(Tick(40))), received(40, Some(60)));
+        assert_eq!(tracker.sync_state(ID, Some(Tick(40))), received(40, Some(60)));
     }
 
     #[test]
     fn settle_drops_received_entries_and_rechecks_the_rest() {
         let mut tracker = SyncTracker::default();
-        tracker.on_sync_sent(ID, Tick(10), Moment(60), Tick(20));
+        tracker.on_sync_sent(ID, Tick(10), Timestamp(60), Tick(20));
         assert_eq!((tracker.next_check(Tick(19)), tracker.next_check(Tick(20))), (None, Some(ID)));
-        assert_eq!(tracker.settle(ID, Some(Tick(9)), Tick(30)), None);
+        assert_eq!(tracker.check(ID, Some(Tick(9)), Tick(30)), None);
         assert_eq!(tracker.next_check(Tick(30)), Some(ID));
-        assert_eq!(tracker.settle(ID, Some(Tick(10)), Tick(40)), Some(Moment(60)));
+        assert_eq!(tracker.check(ID, Some(Tick(10)), Tick(40)), Some(Timestamp(60)));
         assert_eq!(tracker.next_check(Tick(99)), None);
         assert!(tracker.entries.is_empty());
     }

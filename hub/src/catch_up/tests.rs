@@ -29,28 +29,29 @@ impl Client {
     }
 
     /// Connects; whether it is owed a sync.
-    fn connect(&mut self, seconds: u32) -> Option<Reason> {
+    fn connect(&mut self, seconds: u32) -> Option<SyncReason> {
         self.generation += 1;
-        let client = Joining { user: USER, organizations: &[], device: Some(Device::of("a")), received: None };
+        let client =
+            LookupRequest { user: USER, organizations: &[], device: Some(Device::from_id("a")), received: None };
         let now = at(seconds);
-        let owed = self.catch_up.on_join(self.id(), &client, now, Moment::of_tick(now));
-        owed.map(|owed| owed.reason)
+        let pending_sync = self.catch_up.on_join(self.id(), &client, now, Timestamp::from_tick(now));
+        pending_sync.map(|pending_sync| pending_sync.reason)
     }
 
     fn push(&mut self, seconds: u32) {
-        let now = Moment::of_tick(at(seconds));
+        let now = Timestamp::from_tick(at(seconds));
         self.catch_up.on_push(Audience::User(USER, ClientType::All), None, now);
         self.catch_up.on_written(now.after(Tick::LENGTH), now.after(Tick::LENGTH));
     }
 
     fn sync(&mut self, seconds: u32) {
         let now = at(seconds);
-        self.catch_up.on_sync_sent(self.id(), Moment::of_tick(now), now);
+        self.catch_up.on_sync_sent(self.id(), Timestamp::from_tick(now), now);
     }
 
     fn leave(&mut self, last_heard: u32, seconds: u32) {
-        let device = Some((USER, Device::of("a")));
-        let now = Moment::of_tick(at(seconds));
+        let device = Some((USER, Device::from_id("a")));
+        let now = Timestamp::from_tick(at(seconds));
         self.catch_up.on_written(now, now);
         self.catch_up.on_leave(self.id(), device, at(last_heard), now);
     }
@@ -62,7 +63,7 @@ fn push_shortly_before_a_clean_close_is_missed() {
     client.connect(0);
     client.push(20);
     client.leave(30, 30);
-    assert_eq!(client.connect(31), Some(Reason::Missed));
+    assert_eq!(client.connect(31), Some(SyncReason::Missed));
 }
 
 #[test]
@@ -80,7 +81,7 @@ fn push_followed_by_an_immediate_ping_only_is_missed() {
     client.connect(0);
     client.push(20);
     client.leave(21, 60);
-    assert_eq!(client.connect(61), Some(Reason::Missed));
+    assert_eq!(client.connect(61), Some(SyncReason::Missed));
 }
 
 #[test]
@@ -97,10 +98,10 @@ fn sync_not_received_is_sent_again() {
     client.connect(0);
     client.leave(20, 20);
     client.push(30);
-    assert_eq!(client.connect(40), Some(Reason::Missed));
+    assert_eq!(client.connect(40), Some(SyncReason::Missed));
     client.sync(41);
     client.leave(42, 42);
-    assert_eq!(client.connect(43), Some(Reason::Missed));
+    assert_eq!(client.connect(43), Some(SyncReason::Missed));
     client.sync(44);
     client.leave(60, 60);
     assert_eq!(client.connect(61), None);
@@ -110,11 +111,14 @@ fn sync_not_received_is_sent_again() {
 fn sync_received_is_recorded_before_the_connection_closes() {
     let mut client = Client::new();
     client.push(1);
-    assert_eq!(client.connect(10), Some(Reason::UnknownDevice));
+    assert_eq!(client.connect(10), Some(SyncReason::UnknownDevice));
     client.sync(11);
-    let (device, id) = (Some((USER, Device::of("a"))), client.id());
-    client.catch_up.settle(at(30), Moment::of_tick(at(30)), |_| Some((device, at(30))));
-    assert_eq!(client.catch_up.tracker.standing(id, None), Standing::Received { written_by: None, synced_until: None });
+    let (device, id) = (Some((USER, Device::from_id("a"))), client.id());
+    client.catch_up.run_checks(at(30), Timestamp::from_tick(at(30)), |_| Some((device, at(30))));
+    assert_eq!(
+        client.catch_up.tracker.sync_state(id, None),
+        SyncState::Received { written_by: None, synced_until: None }
+    );
     // The process that holds the connection is not asked any more.
     assert_eq!(client.connect(31), None);
 }
@@ -123,12 +127,12 @@ fn sync_received_is_recorded_before_the_connection_closes() {
 fn push_unwritten_when_the_connection_ends_is_missed() {
     let mut client = Client::new();
     client.connect(0);
-    let (device, now) = (Some((USER, Device::of("a"))), Moment::of_tick(at(60)));
-    client.catch_up.on_written(Moment::of_tick(at(1)), Moment::of_tick(at(1)));
+    let (device, now) = (Some((USER, Device::from_id("a"))), Timestamp::from_tick(at(60)));
+    client.catch_up.on_written(Timestamp::from_tick(at(1)), Timestamp::from_tick(at(1)));
     // Noted, and never written: the watermark stays where it was.
-    client.catch_up.on_push(Audience::User(USER, ClientType::All), None, Moment::of_tick(at(10)));
+    client.catch_up.on_push(Audience::User(USER, ClientType::All), None, Timestamp::from_tick(at(10)));
     client.catch_up.on_leave(client.id(), device, at(60), now);
-    assert_eq!(client.connect(61), Some(Reason::Missed));
+    assert_eq!(client.connect(61), Some(SyncReason::Missed));
 }
 
 #[test]
@@ -138,7 +142,7 @@ fn lookup_answer_for_a_closed_connection_is_ignored() {
     let gone = client.id();
     client.leave(1, 1);
     client.connect(2);
-    assert_eq!(client.catch_up.on_answer(gone, USER, Answer::UNKNOWN, at(3)), None);
+    assert_eq!(client.catch_up.on_lookup_result(gone, USER, LookupResult::UNKNOWN, at(3)), None);
 }
 
 #[test]
@@ -146,8 +150,8 @@ fn syncs_after_a_restart_are_spread_over_an_interval() {
     let mut catch_up = Client::new().catch_up;
     let mut due = |user: u128, now: Tick| {
         let id = ConnectionId { slot: user as u32, generation: 0 };
-        let client = Joining { user: Uuid::from_u128(user), organizations: &[], device: None, received: None };
-        catch_up.on_join(id, &client, now, Moment::of_tick(now)).expect("nothing is known after a start").due.0
+        let client = LookupRequest { user: Uuid::from_u128(user), organizations: &[], device: None, received: None };
+        catch_up.on_join(id, &client, now, Timestamp::from_tick(now)).expect("nothing is known after a start").due.0
     };
     let mut early: Vec<u32> = (0..300).map(|user| due(user * 7, Tick(10))).collect();
     early.sort_unstable();
@@ -161,8 +165,8 @@ fn syncs_after_a_restart_are_spread_over_an_interval() {
 fn disabled_catch_up_sends_no_sync() {
     let mut catch_up = CatchUp::new(None, KEEP_ALIVE, KEEP_ALIVE);
     let id = ConnectionId { slot: 0, generation: 0 };
-    let client = Joining { user: USER, organizations: &[], device: None, received: None };
-    assert_eq!(catch_up.on_join(id, &client, Tick(1), Moment(1)), None);
-    assert_eq!(catch_up.owe(id, Reason::BackplaneGap, Moment(0), Tick(1), Tick(1)), None);
-    assert!(!catch_up.is_enabled() && !catch_up.is_owed(id));
+    let client = LookupRequest { user: USER, organizations: &[], device: None, received: None };
+    assert_eq!(catch_up.on_join(id, &client, Tick(1), Timestamp(1)), None);
+    assert_eq!(catch_up.schedule_sync(id, SyncReason::BackplaneGap, Timestamp(0), Tick(1), Tick(1)), None);
+    assert!(!catch_up.is_enabled() && !catch_up.is_sync_pending(id));
 }

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use foldhash::HashMap;
 
-use super::Moment;
+use super::Timestamp;
 
 /// Values by key, each with the moment at which it was last put. Memory is bounded by `capacity` entries.
 pub(super) struct TtlMap<K, V> {
-    entries: HashMap<K, (Moment, V)>,
+    entries: HashMap<K, (Timestamp, V)>,
     /// Every key once, with the moment of a put: if it was put again since, it has another round before it.
-    queue: VecDeque<(Moment, K)>,
+    queue: VecDeque<(Timestamp, K)>,
     window: Duration,
     capacity: usize,
     /// The moment of the newest put whose entry was dropped for lack of room.
-    dropped_until: Option<Moment>,
+    dropped_until: Option<Timestamp>,
 }
 
 impl<K: Eq + Hash + Copy, V> TtlMap<K, V> {
@@ -26,19 +26,19 @@ impl<K: Eq + Hash + Copy, V> TtlMap<K, V> {
 
     /// Returns whether an entry that was put after `since`, and is not too old, was dropped for lack of room. `None` stands for
     /// the beginning of time.
-    pub(super) fn has_dropped(&self, since: Option<Moment>, now: Moment) -> bool {
+    pub(super) fn has_dropped(&self, since: Option<Timestamp>, now: Timestamp) -> bool {
         self.dropped_until
             .is_some_and(|until| until >= now.before(self.window) && since.is_none_or(|since| until > since))
     }
 
     /// Returns the value of a key, or `None` if there is none or it is too old.
-    pub(super) fn get(&self, key: K, now: Moment) -> Option<&V> {
+    pub(super) fn get(&self, key: K, now: Timestamp) -> Option<&V> {
         let (put, value) = self.entries.get(&key)?;
         (*put >= now.before(self.window)).then_some(value)
     }
 
     /// Changes the value of a key, which begins with `V::default()`. Returns how many others were dropped for lack of room.
-    pub(super) fn put(&mut self, key: K, now: Moment, change: impl FnOnce(&mut V)) -> usize
+    pub(super) fn upsert(&mut self, key: K, now: Timestamp, change: impl FnOnce(&mut V)) -> usize
     where
         V: Default,
     {
@@ -47,18 +47,18 @@ impl<K: Eq + Hash + Copy, V> TtlMap<K, V> {
             change(value);
             return 0;
         }
-        let forgotten = self.forget(now);
+        let evicted = self.evict(now);
         let mut value = V::default();
         change(&mut value);
         self.entries.insert(key, (now, value));
         self.queue.push_back((now, key));
-        forgotten
+        evicted
     }
 
     /// Drops what is too old, and the oldest if there is no room for another. Returns how many of the latter.
-    fn forget(&mut self, now: Moment) -> usize {
+    fn evict(&mut self, now: Timestamp) -> usize {
         let horizon = now.before(self.window);
-        let mut forgotten = 0;
+        let mut evicted = 0;
         while let Some((queued, key)) = self.queue.front().copied() {
             let full = self.entries.len() >= self.capacity;
             if queued >= horizon && !full {
@@ -70,13 +70,13 @@ impl<K: Eq + Hash + Copy, V> TtlMap<K, V> {
                 _ => {
                     let put = self.entries.remove(&key).map_or(queued, |(put, _)| put);
                     if put >= horizon {
-                        forgotten += 1;
+                        evicted += 1;
                         self.dropped_until = self.dropped_until.max(Some(put));
                     }
                 }
             }
         }
-        forgotten
+        evicted
     }
 }
 
@@ -89,34 +89,34 @@ mod tests {
     #[test]
     fn get_after_the_window_returns_none() {
         let mut map: TtlMap<u8, u32> = TtlMap::new(WINDOW, 10);
-        map.put(1, Moment(0), |value| *value += 1);
-        map.put(2, Moment(50), |value| *value += 1);
-        map.put(1, Moment(60), |value| *value += 1);
-        assert_eq!(map.get(1, Moment(160)), Some(&2));
-        assert_eq!(map.get(2, Moment(151)), None);
-        assert_eq!(map.put(3, Moment(155), |_| ()), 0, "what is too old anyway does not count");
+        map.upsert(1, Timestamp(0), |value| *value += 1);
+        map.upsert(2, Timestamp(50), |value| *value += 1);
+        map.upsert(1, Timestamp(60), |value| *value += 1);
+        assert_eq!(map.get(1, Timestamp(160)), Some(&2));
+        assert_eq!(map.get(2, Timestamp(151)), None);
+        assert_eq!(map.upsert(3, Timestamp(155), |_| ()), 0, "what is too old anyway does not count");
         assert!(map.entries.contains_key(&1) && !map.entries.contains_key(&2));
-        map.put(4, Moment(400), |_| ());
+        map.upsert(4, Timestamp(400), |_| ());
         assert_eq!((map.entries.len(), map.queue.len()), (1, 1));
     }
 
     #[test]
     fn put_into_full_map_drops_and_reports_the_oldest() {
         let mut map: TtlMap<u8, u32> = TtlMap::new(WINDOW, 2);
-        map.put(1, Moment(1), |_| ());
-        map.put(2, Moment(2), |_| ());
-        map.put(1, Moment(3), |_| ());
-        assert_eq!(map.put(3, Moment(4), |_| ()), 1);
-        assert!(map.get(2, Moment(4)).is_none() && map.get(1, Moment(4)).is_some());
-        assert!(map.has_dropped(None, Moment(4)) && map.has_dropped(Some(Moment(1)), Moment(102)));
-        assert!(!map.has_dropped(Some(Moment(2)), Moment(4)) && !map.has_dropped(None, Moment(103)));
+        map.upsert(1, Timestamp(1), |_| ());
+        map.upsert(2, Timestamp(2), |_| ());
+        map.upsert(1, Timestamp(3), |_| ());
+        assert_eq!(map.upsert(3, Timestamp(4), |_| ()), 1);
+        assert!(map.get(2, Timestamp(4)).is_none() && map.get(1, Timestamp(4)).is_some());
+        assert!(map.has_dropped(None, Timestamp(4)) && map.has_dropped(Some(Timestamp(1)), Timestamp(102)));
+        assert!(!map.has_dropped(Some(Timestamp(2)), Timestamp(4)) && !map.has_dropped(None, Timestamp(103)));
     }
 
     #[test]
     fn put_of_same_key_does_not_grow_map() {
         let mut map: TtlMap<u8, u32> = TtlMap::new(Duration::from_secs(3600), 10);
-        for moment in 0..10_000 {
-            map.put((moment % 3) as u8, Moment(moment), |_| ());
+        for timestamp in 0..10_000 {
+            map.upsert((timestamp % 3) as u8, Timestamp(timestamp), |_| ());
         }
         assert_eq!((map.entries.len(), map.queue.len()), (3, 3));
     }

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Moment;
+use super::Timestamp;
 
 /// How far back the watermark is remembered. For a connection that was last heard before that, nothing is proven.
 const HISTORY: Duration = Duration::from_secs(120);
 
-/// The time between two marks.
-const STEP: Duration = Duration::from_secs(1);
+/// The time between two samples.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The watermark of a stream of pushes: every push up to it was written or queued, or was for nobody here.
 ///
@@ -17,40 +17,40 @@ const STEP: Duration = Duration::from_secs(1);
 /// the local one; with Redis the stream has Redis' clock.
 #[derive(Debug, Default)]
 pub struct Watermark {
-    /// Pairs of local time and the watermark at that time, at least a [`STEP`] apart.
-    marks: VecDeque<(Moment, Moment)>,
-    now: Moment,
+    /// Pairs of local time and the watermark at that time, at least a [`SAMPLE_INTERVAL`] apart.
+    samples: VecDeque<(Timestamp, Timestamp)>,
+    now: Timestamp,
 }
 
 impl Watermark {
     /// Notes that by `local` every push up to `stream` was written. A value below the last one means that the stream began
     /// anew and that nothing is known of it yet.
-    pub fn advance(&mut self, local: Moment, stream: Moment) {
+    pub fn advance(&mut self, local: Timestamp, stream: Timestamp) {
         if stream == self.now {
             return;
         }
         if stream < self.now {
-            self.marks.clear();
+            self.samples.clear();
         }
         self.now = stream;
-        if self.marks.back().is_none_or(|(last, _)| last.after(STEP) <= local) {
+        if self.samples.back().is_none_or(|(last, _)| last.after(SAMPLE_INTERVAL) <= local) {
             let oldest = local.before(HISTORY);
-            while self.marks.front().is_some_and(|(mark, _)| *mark < oldest) {
-                self.marks.pop_front();
+            while self.samples.front().is_some_and(|(at, _)| *at < oldest) {
+                self.samples.pop_front();
             }
-            self.marks.push_back((local, stream));
+            self.samples.push_back((local, stream));
         }
     }
 
     /// Returns the current watermark.
-    pub fn now(&self) -> Moment {
+    pub fn now(&self) -> Timestamp {
         self.now
     }
 
     /// Returns a value that the watermark had reached by `local`, or the earliest moment if none is known.
-    pub fn at(&self, local: Moment) -> Moment {
-        let before = self.marks.iter().rev().find(|(mark, _)| *mark <= local);
-        before.map_or(Moment::default(), |(_, stream)| *stream)
+    pub fn at(&self, local: Timestamp) -> Timestamp {
+        let before = self.samples.iter().rev().find(|(at, _)| *at <= local);
+        before.map_or(Timestamp::default(), |(_, stream)| *stream)
     }
 }
 
@@ -58,24 +58,24 @@ impl Watermark {
 mod tests {
     use super::*;
 
-    const fn second(number: u64) -> Moment {
-        Moment(number * 1_000_000)
+    const fn second(number: u64) -> Timestamp {
+        Timestamp(number * 1_000_000)
     }
 
     #[test]
     fn watermark_at_an_earlier_time_is_never_ahead() {
         let mut watermark = Watermark::default();
-        assert_eq!((watermark.now(), watermark.at(second(9))), (Moment(0), Moment(0)));
+        assert_eq!((watermark.now(), watermark.at(second(9))), (Timestamp(0), Timestamp(0)));
         for step in 1..=40 {
-            watermark.advance(Moment(step * 250_000), Moment(7_000_000_000 + step));
+            watermark.advance(Timestamp(step * 250_000), Timestamp(7_000_000_000 + step));
         }
-        assert_eq!(watermark.now(), Moment(7_000_000_040));
-        assert_eq!(watermark.at(Moment(249_999)), Moment(0));
+        assert_eq!(watermark.now(), Timestamp(7_000_000_040));
+        assert_eq!(watermark.at(Timestamp(249_999)), Timestamp(0));
         for step in 1..=40 {
-            let stream = watermark.at(Moment(step * 250_000)).0;
+            let stream = watermark.at(Timestamp(step * 250_000)).0;
             assert!((7_000_000_000 + step - 3..=7_000_000_000 + step).contains(&stream), "{step}: {stream}");
         }
-        assert!(watermark.marks.len() <= 10);
+        assert!(watermark.samples.len() <= 10);
     }
 
     #[test]
@@ -84,12 +84,12 @@ mod tests {
         for now in 0..1000 {
             watermark.advance(second(now), second(now + 5000));
         }
-        assert_eq!(watermark.at(second(500)), Moment(0));
+        assert_eq!(watermark.at(second(500)), Timestamp(0));
         assert_eq!(watermark.at(second(900)), second(5900));
-        assert!(watermark.marks.len() <= 122);
-        watermark.advance(second(1000), Moment(0));
-        assert_eq!((watermark.now(), watermark.at(second(1000))), (Moment(0), Moment(0)));
+        assert!(watermark.samples.len() <= 122);
+        watermark.advance(second(1000), Timestamp(0));
+        assert_eq!((watermark.now(), watermark.at(second(1000))), (Timestamp(0), Timestamp(0)));
         watermark.advance(second(1001), second(3));
-        assert_eq!((watermark.at(second(1000)), watermark.at(second(1001))), (Moment(0), second(3)));
+        assert_eq!((watermark.at(second(1000)), watermark.at(second(1001))), (Timestamp(0), second(3)));
     }
 }

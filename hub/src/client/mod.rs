@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::auth::bearer::Bearer;
+use crate::auth::bearer::BearerToken;
 use crate::auth::challenge;
 use crate::connection;
 use crate::protocol::{self, Protocol, handshake, json, messagepack};
@@ -57,21 +57,21 @@ pub enum ClientError {
     Silent,
     /// What the server sent is no SignalR.
     #[error("the hub sent something that is no SignalR message")]
-    Garbled,
+    InvalidMessage,
 }
 
 /// Who connects.
 #[derive(Debug, Clone)]
-pub enum Who {
+pub enum ClientIdentity {
     /// A user, to the main hub.
-    User(Bearer),
+    User(BearerToken),
     /// Who waits for the answer to a login request, to the anonymous hub.
     Anonymous(String),
 }
 
 /// What a hub calls at its client.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Invocation {
+pub struct ReceivedInvocation {
     /// The method.
     pub target: String,
     /// Its arguments.
@@ -92,10 +92,10 @@ impl Client {
     ///
     /// # Errors
     /// If the hub can't be reached, refuses, or speaks something else.
-    pub async fn connect(url: &str, who: &Who, protocol: Protocol) -> Result<Client, ClientError> {
+    pub async fn connect(url: &str, identity: &ClientIdentity, protocol: Protocol) -> Result<Client, ClientError> {
         let mut request =
-            address(url, who).and_then(|address| address.into_client_request().ok()).ok_or(ClientError::Url)?;
-        if let Who::User(token) = who {
+            address(url, identity).and_then(|address| address.into_client_request().ok()).ok_or(ClientError::Url)?;
+        if let ClientIdentity::User(token) = identity {
             let header = HeaderValue::from_str(&format!("Bearer {}", token.reveal()));
             let mut header = header.map_err(|_| ClientError::Token)?;
             header.set_sensitive(true);
@@ -106,11 +106,11 @@ impl Client {
             tokio_tungstenite::connect_async_with_config(request, Some(config), true).await.map_err(refused)?;
         let ping_due = Instant::now() + KEEP_ALIVE;
         let mut client = Client { socket, protocol, received: Vec::new(), ping_due };
-        client.shake_hands().await?;
+        client.perform_handshake().await?;
         Ok(client)
     }
 
-    async fn shake_hands(&mut self) -> Result<(), ClientError> {
+    async fn perform_handshake(&mut self) -> Result<(), ClientError> {
         let hello = format!("{{\"protocol\":\"{}\",\"version\":1}}\u{1e}", self.protocol.name());
         self.socket.send(Message::text(hello)).await.map_err(broken)?;
         let end = loop {
@@ -121,7 +121,7 @@ impl Client {
             }
         };
         let answer: Vec<u8> = self.received.drain(..=end).collect();
-        match handshake::read_answer(&answer[..end]).ok_or(ClientError::Garbled)? {
+        match handshake::parse_response(&answer[..end]).ok_or(ClientError::InvalidMessage)? {
             Some(error) => Err(ClientError::Handshake(error)),
             None => Ok(()),
         }
@@ -131,7 +131,7 @@ impl Client {
     ///
     /// # Errors
     /// If the connection breaks or goes silent.
-    pub async fn next(&mut self) -> Result<Option<Invocation>, ClientError> {
+    pub async fn next(&mut self) -> Result<Option<ReceivedInvocation>, ClientError> {
         loop {
             while let Some(body) = self.message()? {
                 let call = match self.protocol {
@@ -139,7 +139,7 @@ impl Client {
                     Protocol::MessagePack => messagepack::to_json(&body),
                 };
                 if let Some((target, arguments)) = call {
-                    return Ok(Some(Invocation { target, arguments }));
+                    return Ok(Some(ReceivedInvocation { target, arguments }));
                 }
             }
             if !self.receive().await? {
@@ -158,7 +158,8 @@ impl Client {
 
     /// The next whole message that was received, without its framing.
     fn message(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
-        let message = protocol::split(self.protocol, &self.received, usize::MAX).map_err(|_| ClientError::Garbled)?;
+        let message =
+            protocol::split(self.protocol, &self.received, usize::MAX).map_err(|_| ClientError::InvalidMessage)?;
         let Some((body, taken)) = message.map(|(body, taken)| (body.to_vec(), taken)) else { return Ok(None) };
         self.received.drain(..taken);
         Ok(Some(body))
@@ -209,7 +210,7 @@ fn refused(error: tungstenite::Error) -> ClientError {
 }
 
 /// The WebSocket's address from a base.
-fn address(url: &str, who: &Who) -> Option<String> {
+fn address(url: &str, identity: &ClientIdentity) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "http" | "ws" => "ws",
@@ -221,9 +222,9 @@ fn address(url: &str, who: &Who) -> Option<String> {
     if rest.is_empty() || rest.contains(['?', '#']) {
         return None;
     }
-    Some(match who {
-        Who::User(_) => format!("{scheme}://{rest}/hub"),
-        Who::Anonymous(request) => format!("{scheme}://{rest}/anonymous-hub?Token={request}"),
+    Some(match identity {
+        ClientIdentity::User(_) => format!("{scheme}://{rest}/hub"),
+        ClientIdentity::Anonymous(request) => format!("{scheme}://{rest}/anonymous-hub?Token={request}"),
     })
 }
 
@@ -233,12 +234,12 @@ mod tests {
 
     #[test]
     fn client_address_appends_hub_path_to_base_url() {
-        let user = Who::User(Bearer::from("x"));
+        let user = ClientIdentity::User(BearerToken::from("x"));
         for url in ["http://a:1", "http://a:1/", "ws://a:1/hub", "HTTP://a:1/hub/"] {
             assert_eq!(address(url, &user).as_deref(), Some("ws://a:1/hub"), "{url}");
         }
         assert_eq!(address("https://v/notifications", &user).as_deref(), Some("wss://v/notifications/hub"));
-        let anonymous = Who::Anonymous("d".to_owned());
+        let anonymous = ClientIdentity::Anonymous("d".to_owned());
         assert_eq!(address("http://a", &anonymous).as_deref(), Some("ws://a/anonymous-hub?Token=d"));
         for url in ["a:1", "ftp://a", "http://", "http://a/hub?access_token=x"] {
             assert_eq!(address(url, &user), None, "{url}");

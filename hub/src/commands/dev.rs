@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use notification_hub::app::Hub;
-use notification_hub::auth::mint::{self, Minter, Request};
+use notification_hub::app::Server;
+use notification_hub::auth::token_issuer::{self, TokenIssuer, TokenSpec};
 use notification_hub::config::{Config, Layers};
 use notification_hub::telemetry::{LogTo, start_logs};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use super::runtime;
 use super::serve::serve;
 
 /// How long the printed tokens are good for.
-const VALID: Duration = Duration::from_secs(30 * 24 * 3600);
+const TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Options of `dev`.
 #[derive(Debug, Args)]
@@ -45,9 +45,9 @@ pub(crate) fn run(arguments: &Dev) -> anyhow::Result<()> {
     let config = configure(arguments, &keys)?;
     let level = start_logs(&config.log, LogTo::Error)?;
     let user = user_of(folder)?;
-    let minter = Minter::from_file(&key)?;
-    let user_token = minter.mint(&Request { expires_in: VALID, ..Request::user(user) })?;
-    let internal_token = minter.mint(&Request { expires_in: VALID, ..Request::internal() })?;
+    let issuer = TokenIssuer::from_file(&key)?;
+    let user_token = issuer.issue(&TokenSpec { expires_in: TOKEN_LIFETIME, ..TokenSpec::user(user) })?;
+    let internal_token = issuer.issue(&TokenSpec { expires_in: TOKEN_LIFETIME, ..TokenSpec::internal() })?;
     runtime()?
         .block_on(serve(config, level, |hub| describe(hub, arguments.json, user, &user_token, &internal_token, &key)))
 }
@@ -68,7 +68,7 @@ fn configure(arguments: &Dev, keys: &Path) -> anyhow::Result<Config> {
 fn key_file(folder: &Path) -> anyhow::Result<PathBuf> {
     let path = folder.join("dev.pem");
     if !path.exists() {
-        write(&path, mint::new_key()?.as_bytes())?;
+        write(&path, token_issuer::new_key()?.as_bytes())?;
     }
     Ok(path)
 }
@@ -91,7 +91,7 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 }
 
 fn describe(
-    hub: &Hub,
+    hub: &Server,
     json: bool,
     user: Uuid,
     user_token: &str,

@@ -1,8 +1,8 @@
 //! `listen`: connects as a client and prints what the hub calls, a line each.
 
 use clap::Args;
-use notification_hub::auth::bearer::Bearer;
-use notification_hub::client::{Client, Who};
+use notification_hub::auth::bearer::BearerToken;
+use notification_hub::client::{Client, ClientIdentity};
 use notification_hub::protocol::Protocol;
 use notification_hub::shutdown;
 use uuid::Uuid;
@@ -36,21 +36,21 @@ pub(crate) struct Listen {
 pub(crate) fn run(arguments: &Listen) -> anyhow::Result<()> {
     let protocol = Protocol::named(&arguments.protocol)
         .ok_or_else(|| Usage::new(format!("--protocol: {:?} is neither json nor messagepack", arguments.protocol)))?;
-    let who = match (arguments.anonymous, &arguments.token) {
-        (Some(request), _) => Who::Anonymous(request.to_string()),
-        (None, token) => Who::User(Bearer::from(token.as_deref().unwrap_or_default())),
+    let identity = match (arguments.anonymous, &arguments.token) {
+        (Some(request), _) => ClientIdentity::Anonymous(request.to_string()),
+        (None, token) => ClientIdentity::User(BearerToken::from(token.as_deref().unwrap_or_default())),
     };
-    runtime()?.block_on(listen(&arguments.url, &who, protocol))
+    runtime()?.block_on(listen(&arguments.url, &identity, protocol))
 }
 
-async fn listen(url: &str, who: &Who, protocol: Protocol) -> anyhow::Result<()> {
-    let stopping = shutdown::signals()?;
-    let mut client = Client::connect(url, who, protocol).await?;
+async fn listen(url: &str, identity: &ClientIdentity, protocol: Protocol) -> anyhow::Result<()> {
+    let stopping = shutdown::install_signal_handlers()?;
+    let mut client = Client::connect(url, identity, protocol).await?;
     output::print_notice("connected");
     loop {
         let call = tokio::select! {
             call = client.next() => call?,
-            () = shutdown::asked(stopping.clone()) => break,
+            () = shutdown::requested(stopping.clone()) => break,
         };
         match call {
             Some(call) => {

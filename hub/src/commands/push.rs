@@ -4,9 +4,9 @@ use std::io::Read;
 
 use anyhow::Context;
 use clap::Args;
-use notification_hub::auth::bearer::Bearer;
+use notification_hub::auth::bearer::BearerToken;
 use notification_hub::azure::{Account, QueueName};
-use notification_hub::sender::{Direct, Identity, InternalToken, Push as Composed, Queue, Sender, Style};
+use notification_hub::sender::{HttpSender, Identity, InternalToken, Push as Composed, QueueSender, Sender, Style};
 use uuid::Uuid;
 
 use super::{Usage, runtime};
@@ -80,17 +80,17 @@ pub(crate) fn run(arguments: &Push) -> anyhow::Result<()> {
 fn sender(arguments: &Push) -> anyhow::Result<Sender> {
     if let Some(text) = &arguments.queue {
         let account = Account::parse(&text.as_str().into()).map_err(|error| Usage::new(format!("--queue: {error}")))?;
-        return Ok(Sender::Queue(Queue::new(&account, &arguments.queue_name)?));
+        return Ok(Sender::Queue(QueueSender::new(&account, &arguments.queue_name)?));
     }
     let url = arguments.url.as_deref().unwrap_or_default();
     let token = match (&arguments.identity, &arguments.client_secret, &arguments.token) {
         (Some(identity), Some(secret), _) => {
             InternalToken::Issued(Identity::new(identity, PROJECT, secret.as_str().into()))
         }
-        (_, _, Some(token)) => InternalToken::Given(Bearer::from(token.as_str())),
+        (_, _, Some(token)) => InternalToken::Given(BearerToken::from(token.as_str())),
         _ => return Err(Usage::new("--url needs --token, or --identity with --client-secret").into()),
     };
-    Ok(Sender::Direct(Direct::new(url, token)))
+    Ok(Sender::Direct(HttpSender::new(url, token)))
 }
 
 fn queue_name(text: &str) -> Result<QueueName, String> {

@@ -1,9 +1,9 @@
 //! `serve`: a hub, until it is told to end.
 
-use notification_hub::app::Hub;
+use notification_hub::app::Server;
 use notification_hub::config::Config;
 use notification_hub::preflight::Preflight;
-use notification_hub::reload::Looks;
+use notification_hub::reload::ReloadTrigger;
 use notification_hub::shutdown;
 use notification_hub::telemetry::{LogLevel, LogTo, start_logs};
 
@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &Serve) -> anyhow::Result<()> {
 pub(crate) async fn serve(
     config: Config,
     level: LogLevel,
-    announce: impl FnOnce(&Hub) -> anyhow::Result<String>,
+    announce: impl FnOnce(&Server) -> anyhow::Result<String>,
 ) -> anyhow::Result<()> {
     let loaded = Preflight::run(&config);
     let warnings = loaded.as_ref().map(Preflight::warnings).unwrap_or_default();
@@ -33,9 +33,9 @@ pub(crate) async fn serve(
     }
     let loaded = loaded.map_err(Usage::from_problems)?;
     // Before anything else: a signal that comes early must not be lost.
-    let stopping = shutdown::signals()?;
-    tokio::spawn(level.run(Looks::begin()?));
-    let hub = Hub::bind(config, loaded)?;
+    let stopping = shutdown::install_signal_handlers()?;
+    tokio::spawn(level.run(ReloadTrigger::on_sighup()?));
+    let hub = Server::bind(config, loaded)?;
     // A hub serves on if nobody reads what it prints.
     let _ = output::print_line(announce(&hub)?);
     Ok(hub.serve(stopping).await?)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use notification_hub::auth::mint::{MintError, Minter, Request};
+use notification_hub::auth::token_issuer::{IssueError, TokenIssuer, TokenSpec};
 use notification_hub::config::Setting;
 use uuid::Uuid;
 
@@ -52,11 +52,11 @@ enum Scope {
 
 /// Prints a token.
 pub(crate) fn run(arguments: &Token) -> anyhow::Result<()> {
-    let minter = Minter::from_file(&arguments.key).map_err(|error| match error {
-        MintError::Signing(_) => anyhow::Error::new(error),
+    let issuer = TokenIssuer::from_file(&arguments.key).map_err(|error| match error {
+        IssueError::Signing(_) => anyhow::Error::new(error),
         unusable => Usage::new(format!("--key: {unusable}")).into(),
     })?;
-    let request = Request {
+    let request = TokenSpec {
         user: arguments.user,
         organizations: arguments.organization.clone(),
         device_type: arguments.device_type.clone(),
@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &Token) -> anyhow::Result<()> {
         expires_in: arguments.expires_in,
         key_id: arguments.kid.clone(),
     };
-    output::print_line(minter.mint(&request)?)
+    output::print_line(issuer.issue(&request)?)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::layers::Open;
+use super::layers::ConfigReader;
 use super::setting::Bytes;
 use super::{Redis, Secret};
 
 /// How replicas reach each other's clients.
 #[derive(Debug, Clone)]
-pub struct Backplane {
+pub struct BackplaneConfig {
     /// Redis; nothing if there is one replica.
     pub redis: Option<Redis>,
     /// What the names of all channels begin with.
@@ -34,7 +34,7 @@ const MAX_HOLD_BYTES: usize = 2 << 30;
 const PREFIX: &str = "Notifications";
 
 /// Reads every key of the section; where something is wrong, that is noted and the value is of no account.
-pub(super) fn read(layers: &mut Open) -> Backplane {
+pub(super) fn read(layers: &mut ConfigReader) -> BackplaneConfig {
     let url: Option<Secret> = layers.get(URL, None);
     let username: Option<String> = layers.get("backplane.redis.username", None);
     let password: Option<Secret> = layers.get("backplane.redis.password", None);
@@ -48,7 +48,7 @@ pub(super) fn read(layers: &mut Open) -> Backplane {
     let redis = url.and_then(|url| {
         redis(&url, username, password, ca_file).map_err(|(key, reason)| layers.check(key, false, &reason)).ok()
     });
-    Backplane { redis, channel_prefix, hold, hold_bytes }
+    BackplaneConfig { redis, channel_prefix, hold, hold_bytes }
 }
 
 fn redis(
@@ -64,7 +64,7 @@ fn redis(
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Backplane, Config, Layers};
+    use crate::config::{BackplaneConfig, Config, Layers};
 
     fn parse(section: &str) -> Result<Config, String> {
         let file = format!("[backplane]\n{section}");
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn backplane_defaults_to_no_redis() {
-        let Backplane { redis, channel_prefix, hold, hold_bytes } = parse("").expect("fine").backplane;
+        let BackplaneConfig { redis, channel_prefix, hold, hold_bytes } = parse("").expect("fine").backplane;
         assert_eq!((redis, &*channel_prefix, hold, hold_bytes), (None, "Notifications", 10_000, 64 << 20));
     }
 

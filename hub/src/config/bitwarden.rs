@@ -1,14 +1,14 @@
-//! The names under which Bitwarden's deployments give their settings (`bitwarden.md` 2.9), turned into our keys. Pure.
+//! The names under which Bitwarden's deployments give their settings (`bitwarden.md` 2.9), turned into our keys. No I/O.
 //!
 //! Case does not matter, as .NET does not mind it. Own names win over these.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::limits::Network;
+use crate::limits::IpNet;
 
 /// A value under one of our keys, with the name that it came from.
-pub(super) struct Translated {
+pub(super) struct MappedSetting {
     pub(super) key: &'static str,
     pub(super) value: String,
     pub(super) name: String,
@@ -40,7 +40,7 @@ const SELF_HOSTED_IDENTITY: &str = "http://identity:5000";
 const PLACEHOLDERS: [&str; 3] = ["", "secret", "replace"];
 
 /// What an environment says in Bitwarden's names, and what of it is odd.
-pub(super) fn translate(environment: &[(String, String)]) -> (Vec<Translated>, Vec<String>) {
+pub(super) fn translate(environment: &[(String, String)]) -> (Vec<MappedSetting>, Vec<String>) {
     let mut given: BTreeMap<String, (&str, &str)> = BTreeMap::new();
     for (name, value) in environment {
         let lower = name.to_ascii_lowercase();
@@ -50,7 +50,7 @@ pub(super) fn translate(environment: &[(String, String)]) -> (Vec<Translated>, V
         }
     }
     let (mut translated, mut warnings) = (Vec::new(), Vec::new());
-    let mut put = |key, value: String, name: &str| translated.push(Translated { key, value, name: name.to_owned() });
+    let mut put = |key, value: String, name: &str| translated.push(MappedSetting { key, value, name: name.to_owned() });
     let get = |key: &str| given.get(key).copied();
 
     let self_hosted = get(SELF_HOSTED).filter(|(_, value)| value.eq_ignore_ascii_case("true"));
@@ -107,7 +107,7 @@ fn lower_scheme(url: &str) -> String {
 
 /// Returns the addresses and networks of a list. As in the original, an item that is neither is left out: a deployment that
 /// ran with the original runs with this hub.
-fn trusted(name: &str, list: &str, warnings: &mut Vec<String>) -> Vec<Network> {
+fn trusted(name: &str, list: &str, warnings: &mut Vec<String>) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for item in list.split(',').map(str::trim).filter(|item| !item.is_empty()) {
         let bare = item.strip_prefix('[').and_then(|item| item.strip_suffix(']')).unwrap_or(item);

@@ -52,23 +52,23 @@ impl fmt::Display for Origin {
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {reason}")]
-pub struct Problem {
+pub struct ConfigError {
     place: String,
     reason: String,
 }
 
 /// Everything that is wrong with a configuration: at least one thing.
 #[derive(Debug, Clone, thiserror::Error)]
-pub struct Problems(Vec<Problem>);
+pub struct ConfigErrors(Vec<ConfigError>);
 
-impl Problems {
+impl ConfigErrors {
     /// One by one.
-    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()
     }
 }
 
-impl fmt::Display for Problems {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, problem) in self.0.iter().enumerate() {
             if place > 0 {
@@ -82,7 +82,7 @@ impl fmt::Display for Problems {
 
 /// A setting in force.
 #[derive(Debug, Clone)]
-pub struct Shown {
+pub struct EffectiveSetting {
     /// Its key.
     pub key: &'static str,
     /// Its value as one would write it.
@@ -92,19 +92,19 @@ pub struct Shown {
 }
 
 /// Layers that are being read.
-pub(super) struct Open {
+pub(super) struct ConfigReader {
     given: BTreeMap<String, (Value, Origin)>,
-    problems: Vec<Problem>,
-    shown: Vec<Shown>,
+    problems: Vec<ConfigError>,
+    shown: Vec<EffectiveSetting>,
     warnings: Vec<String>,
 }
 
 const PREFIX: &str = "NOTIFICATION_HUB__";
 
 impl Layers<'_> {
-    pub(super) fn open(self) -> Open {
+    pub(super) fn open(self) -> ConfigReader {
         let (translated, warnings) = bitwarden::translate(self.environment);
-        let mut open = Open { given: BTreeMap::new(), problems: Vec::new(), shown: Vec::new(), warnings };
+        let mut open = ConfigReader { given: BTreeMap::new(), problems: Vec::new(), shown: Vec::new(), warnings };
         if let Some((name, text)) = self.file {
             match text.parse::<Table>() {
                 Ok(table) => flatten("", table, &Origin::File(name.to_owned()), &mut open.given),
@@ -113,11 +113,11 @@ impl Layers<'_> {
                     let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
                     let line = before.matches('\n').count() + 1;
                     let reason = error.message().trim().replace('\n', "; ");
-                    open.problems.push(Problem { place: format!("{name}, line {line}"), reason });
+                    open.problems.push(ConfigError { place: format!("{name}, line {line}"), reason });
                 }
             }
         }
-        for bitwarden::Translated { key, value, name } in translated {
+        for bitwarden::MappedSetting { key, value, name } in translated {
             open.given.insert(key.to_owned(), (Value::String(value), Origin::Environment(name)));
         }
         for (name, value) in self.environment {
@@ -144,7 +144,7 @@ fn flatten(path: &str, table: Table, origin: &Origin, given: &mut BTreeMap<Strin
     }
 }
 
-impl Open {
+impl ConfigReader {
     /// The value of a key, or its default; a value that can't be read is a problem.
     pub(super) fn get<T: Setting>(&mut self, key: &'static str, default: T) -> T {
         let (value, origin) = match self.given.remove(key) {
@@ -163,12 +163,12 @@ impl Open {
                         text => text,
                     };
                     let place = format!("{key} ({origin})");
-                    self.problems.push(Problem { place, reason: format!("has to be {needs}, not {given}") });
+                    self.problems.push(ConfigError { place, reason: format!("has to be {needs}, not {given}") });
                     (default, origin)
                 }
             },
         };
-        self.shown.push(Shown { key, value: value.show(), origin });
+        self.shown.push(EffectiveSetting { key, value: value.show(), origin });
         value
     }
 
@@ -183,22 +183,22 @@ impl Open {
     pub(super) fn check(&mut self, key: &'static str, holds: bool, reason: &str) {
         if let (false, Some(shown)) = (holds, self.shown.iter().find(|shown| shown.key == key)) {
             let place = format!("{key} ({})", shown.origin);
-            self.problems.push(Problem { place, reason: reason.to_owned() });
+            self.problems.push(ConfigError { place, reason: reason.to_owned() });
         }
     }
 
     /// What was read, with the warnings; keys that nobody asked for are a problem in a file, a warning elsewhere.
-    pub(super) fn close(mut self) -> Result<(Vec<Shown>, Vec<String>), Problems> {
+    pub(super) fn close(mut self) -> Result<(Vec<EffectiveSetting>, Vec<String>), ConfigErrors> {
         let mut warnings = self.warnings;
         for (key, (_, origin)) in self.given {
             let reason = "there is no such setting";
             match origin {
                 Origin::File(name) => {
-                    self.problems.push(Problem { place: format!("{key} ({name})"), reason: reason.to_owned() });
+                    self.problems.push(ConfigError { place: format!("{key} ({name})"), reason: reason.to_owned() });
                 }
                 origin => warnings.push(format!("{origin}: {reason}")),
             }
         }
-        if self.problems.is_empty() { Ok((self.shown, warnings)) } else { Err(Problems(self.problems)) }
+        if self.problems.is_empty() { Ok((self.shown, warnings)) } else { Err(ConfigErrors(self.problems)) }
     }
 }

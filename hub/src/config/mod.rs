@@ -1,4 +1,4 @@
-//! Typed settings: defaults < file < environment < flags. Pure: who calls reads the file and the environment.
+//! Typed settings: defaults < file < environment < flags. No I/O: the caller reads the file and the environment.
 //!
 //! Every key is read in one place, [`Config::parse`], with its default beside it; what is not read there is unknown.
 
@@ -10,13 +10,13 @@ mod secret;
 mod setting;
 mod source;
 
-pub use backplane::Backplane;
-pub use layers::{Layers, Origin, Problem, Problems, Shown};
+pub use backplane::BackplaneConfig;
+pub use layers::{ConfigError, ConfigErrors, EffectiveSetting, Layers, Origin};
 pub use redis::{Redis, RedisError};
 pub use secret::Secret;
 use setting::{Address, Bytes, Level, Prefix, Url};
 pub use setting::{LogFormat, Setting};
-pub use source::{AzureQueue, Source};
+pub use source::{AzureQueueConfig, SourceConfig};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -35,9 +35,9 @@ pub struct Config {
     /// Whose tokens it takes.
     pub auth: Auth,
     /// Where its pushes come from.
-    pub source: Source,
+    pub source: SourceConfig,
     /// What connects it with other replicas.
-    pub backplane: Backplane,
+    pub backplane: BackplaneConfig,
     /// The file of the key that the tokens of negotiations are signed with; without it, each process has its own.
     pub connection_token_key: Option<PathBuf>,
     /// The installation whose pushes every connection gets.
@@ -53,12 +53,12 @@ pub struct Config {
     /// The origins whose pages may read answers.
     pub cors: Vec<String>,
     /// How clients that missed pushes are caught up.
-    pub catch_up: CatchUp,
+    pub catch_up: CatchUpConfig,
     /// How it ends.
     pub drain: Drain,
     /// What it writes.
     pub log: Log,
-    shown: Vec<Shown>,
+    shown: Vec<EffectiveSetting>,
     warnings: Vec<String>,
 }
 
@@ -120,7 +120,7 @@ pub struct SlowConsumer {
 
 /// What is remembered of who missed what (`decisions.md` 5).
 #[derive(Debug, Clone, Copy)]
-pub struct CatchUp {
+pub struct CatchUpConfig {
     /// Whether clients are caught up at all.
     pub enabled: bool,
     /// How long pushes and devices are remembered.
@@ -168,7 +168,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 impl Config {
     /// Builds the configuration, or says everything that is wrong with it.
-    pub fn parse(layers: Layers<'_>) -> Result<Config, Problems> {
+    pub fn parse(layers: Layers<'_>) -> Result<Config, ConfigErrors> {
         let mut layers = layers.open();
         let listen = Listen {
             public: layers.get("listen.public", Address("0.0.0.0:5000".into())).0,
@@ -220,7 +220,7 @@ impl Config {
         );
         layers.check("limits.handshakes_in_flight", limits.handshakes_in_flight > 0, "has to be above 0");
         let cors = layers.get("cors.origins", ORIGINS.map(str::to_owned).to_vec());
-        let catch_up = CatchUp {
+        let catch_up = CatchUpConfig {
             enabled: layers.get("catch_up.enabled", true),
             window: layers.positive("catch_up.window", 600 * SECOND),
             users: layers.get("catch_up.users", 1_000_000),
@@ -262,7 +262,7 @@ impl Config {
     }
 
     /// Every setting as it is in force, with where it came from; secrets are masked.
-    pub fn shown(&self) -> &[Shown] {
+    pub fn shown(&self) -> &[EffectiveSetting] {
         &self.shown
     }
 
@@ -276,7 +276,7 @@ impl Config {
 mod tests {
     use super::*;
 
-    fn parse(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, Problems> {
+    fn parse(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, ConfigErrors> {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let environment: Vec<_> = environment.iter().map(own).collect();
         let flags: Vec<_> = flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();

@@ -1,5 +1,5 @@
 //! How Redis is reached: as a URL, or as a connection string of StackExchange.Redis, which is what Bitwarden's deployments
-//! have (`bitwarden.md` 2.9). Pure. No error repeats what it was given: any part may be the password.
+//! have (`bitwarden.md` 2.9). No I/O. No error repeats what it was given: any part may be the password.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use toml::Value;
 use uuid::Uuid;
 
-use crate::limits::Network;
+use crate::limits::IpNet;
 
 /// A kind of value that a setting can have.
 pub trait Setting: Sized {
@@ -94,7 +94,7 @@ impl Setting for usize {
     }
 }
 
-impl Setting for Network {
+impl Setting for IpNet {
     fn read(value: &Value) -> Result<Self, &'static str> {
         let network = value.as_str().and_then(|text| text.trim().parse().ok());
         network.ok_or("addresses or networks like 10.0.0.0/8")

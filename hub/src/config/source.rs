@@ -3,22 +3,22 @@
 use toml::Value;
 use uuid::Uuid;
 
-use super::layers::Open;
+use super::layers::ConfigReader;
 use super::{Secret, Setting};
 use crate::azure::{Account, QueueName};
 
 /// Where pushes come from.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum SourceConfig {
     /// `POST /send` on the internal port.
     Direct,
     /// An Azure Storage queue.
-    AzureQueue(AzureQueue),
+    AzureQueue(AzureQueueConfig),
 }
 
 /// An Azure Storage queue as a source.
 #[derive(Debug, Clone)]
-pub struct AzureQueue {
+pub struct AzureQueueConfig {
     /// In which account, and with what right.
     pub account: Account,
     /// The queue.
@@ -31,24 +31,24 @@ pub struct AzureQueue {
 
 /// The values of `source.kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum SourceKind {
     Direct,
     AzureQueue,
 }
 
-impl Setting for Kind {
+impl Setting for SourceKind {
     fn read(value: &Value) -> Result<Self, &'static str> {
         match value.as_str() {
-            Some("direct") => Ok(Kind::Direct),
-            Some("azure_queue") => Ok(Kind::AzureQueue),
+            Some("direct") => Ok(SourceKind::Direct),
+            Some("azure_queue") => Ok(SourceKind::AzureQueue),
             _ => Err("direct or azure_queue"),
         }
     }
 
     fn show(&self) -> String {
         match self {
-            Kind::Direct => "direct",
-            Kind::AzureQueue => "azure_queue",
+            SourceKind::Direct => "direct",
+            SourceKind::AzureQueue => "azure_queue",
         }
         .to_owned()
     }
@@ -72,28 +72,28 @@ const POISON_QUEUE: &str = "source.azure_queue.poison_queue";
 const WORKERS: &str = "source.azure_queue.workers";
 
 /// Reads every key of the section; where something is wrong, that is noted and the value is of no account.
-pub(super) fn read(layers: &mut Open) -> Source {
-    let kind = layers.get("source.kind", Kind::Direct);
+pub(super) fn read(layers: &mut ConfigReader) -> SourceConfig {
+    let kind = layers.get("source.kind", SourceKind::Direct);
     let connection_string: Option<Secret> = layers.get(CONNECTION_STRING, None);
     let account_url: Option<String> = layers.get(ACCOUNT_URL, None);
     let client_id: Option<Uuid> = layers.get(CLIENT_ID, None);
     let queue = layers.get("source.azure_queue.queue", QueueName::default());
     let poison_queue = layers.get(POISON_QUEUE, queue.poison());
     let workers = layers.get(WORKERS, 8);
-    if kind == Kind::Direct {
-        return Source::Direct;
+    if kind == SourceKind::Direct {
+        return SourceConfig::Direct;
     }
     let is_another = poison_queue != queue && poison_queue != queue.turns();
     layers.check(POISON_QUEUE, is_another, "has to be another queue than source.azure_queue.queue and its -turns");
     layers.check(WORKERS, (1..=256).contains(&workers), "has to be from 1 to 256");
     match account(layers, connection_string, account_url, client_id) {
-        Some(account) => Source::AzureQueue(AzureQueue { account, queue, poison_queue, workers }),
-        None => Source::Direct,
+        Some(account) => SourceConfig::AzureQueue(AzureQueueConfig { account, queue, poison_queue, workers }),
+        None => SourceConfig::Direct,
     }
 }
 
 fn account(
-    layers: &mut Open,
+    layers: &mut ConfigReader,
     connection_string: Option<Secret>,
     account_url: Option<String>,
     client_id: Option<Uuid>,
@@ -122,7 +122,7 @@ fn account(
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Config, Layers, Source};
+    use crate::config::{Config, Layers, SourceConfig};
 
     const KEY: &str = "AccountName=vault;AccountKey=a2V5";
 
@@ -139,11 +139,11 @@ mod tests {
     #[test]
     fn azure_queue_defaults_apply_to_all_but_the_account() {
         let config = parse(&format!("connection_string = '{KEY}'")).expect("fine");
-        let Source::AzureQueue(source) = &config.source else { panic!("{:?}", config.source) };
+        let SourceConfig::AzureQueue(source) = &config.source else { panic!("{:?}", config.source) };
         assert_eq!((source.queue.as_str(), source.poison_queue.as_str()), ("notifications", "notifications-poison"));
         assert_eq!(source.workers, 8);
         let config = parse("account_url = 'https://a.queue.core.windows.net'\nqueue = 'pushes'").expect("fine");
-        let Source::AzureQueue(source) = &config.source else { panic!("{:?}", config.source) };
+        let SourceConfig::AzureQueue(source) = &config.source else { panic!("{:?}", config.source) };
         assert_eq!(source.poison_queue.as_str(), "pushes-poison");
     }
 

@@ -16,7 +16,7 @@ impl Tick {
     }
 
     /// A duration in ticks, rounded up: nothing happens too early.
-    pub fn count(duration: Duration) -> u32 {
+    pub fn ticks_in(duration: Duration) -> u32 {
         u32::try_from(duration.as_millis().div_ceil(Tick::LENGTH.as_millis())).unwrap_or(u32::MAX)
     }
 }
@@ -44,7 +44,7 @@ impl Clock {
     }
 
     /// How long it is from now until a tick begins.
-    pub fn until(&self, tick: Tick) -> Duration {
+    pub fn time_until(&self, tick: Tick) -> Duration {
         (Tick::LENGTH * tick.0).saturating_sub(self.start.elapsed())
     }
 }

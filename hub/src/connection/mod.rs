@@ -1,4 +1,4 @@
-//! One client's life as a pure state machine: bytes and the clock in, messages and verdicts out (`signalr.md` 3 to 5).
+//! A SignalR session as a state machine: bytes and the clock in, messages and a close reason out. No I/O.
 //!
 //! A session knows nothing of sockets: a transport feeds it the bytes that the client sent and carries what it says.
 
@@ -11,14 +11,14 @@ pub use id::ConnectionId;
 pub use transport::Transport;
 
 use crate::delivery::Hub;
-use crate::protocol::handshake::{self, Cancellation, HandshakeError};
+use crate::protocol::handshake::{self, HandshakeAbort, HandshakeError};
 use crate::protocol::{
     self, CLOSED_WITH_ERROR, ClientMessage, Protocol, ProtocolError, ServerMessage, json, messagepack,
 };
 
-/// The times and sizes that a session lives by, in ticks and bytes.
+/// The timeouts of a session in ticks, and its limits in bytes.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms {
+pub struct SessionConfig {
     /// How long the handshake may take.
     pub handshake_timeout: u32,
     /// After how long without output a ping is due.
@@ -34,22 +34,22 @@ pub struct Terms {
 /// The largest message on the anonymous hub, in bytes: whoever likes connects there, and has nothing to say but a handshake and pings.
 const MAX_ANONYMOUS_MESSAGE: usize = 1024;
 
-impl Terms {
-    /// Returns the terms of a hub's clients.
-    pub fn on(&self, hub: Hub) -> Terms {
+impl SessionConfig {
+    /// Returns the configuration for the sessions of a hub.
+    pub fn for_hub(&self, hub: Hub) -> SessionConfig {
         match hub {
             Hub::Main => *self,
-            Hub::Anonymous => Terms { max_message: self.max_message.min(MAX_ANONYMOUS_MESSAGE), ..*self },
+            Hub::Anonymous => SessionConfig { max_message: self.max_message.min(MAX_ANONYMOUS_MESSAGE), ..*self },
         }
     }
 }
 
-/// How often that is tried at the most: a handshake in more messages than this needs its separator.
-const MOST_JUDGEMENTS: u8 = 8;
+/// How often a handshake without its separator is parsed. In more pieces than this it needs the separator.
+const MAX_UNTERMINATED_ATTEMPTS: u8 = 8;
 
-/// What a session is doing.
+/// The state of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum SessionState {
     Handshake,
     Open(Protocol),
     Ended,
@@ -59,13 +59,13 @@ enum Phase {
 #[derive(Debug)]
 pub struct Session {
     transport: Transport,
-    phase: Phase,
+    state: SessionState,
     /// The client has pinged: from then on its silence counts.
     pings: bool,
-    /// How often it was tried whether a handshake is whole without its separator.
-    judgements: u8,
-    /// The handshake came without its separator: one that comes first after it belongs to it.
-    separator_due: bool,
+    /// How often a handshake without its separator was parsed.
+    unterminated_attempts: u8,
+    /// Whether the handshake came without its separator: one that follows is skipped.
+    skip_separator: bool,
     last_received: Tick,
     /// Until the handshake is done: when the client arrived.
     last_sent: Tick,
@@ -73,59 +73,59 @@ pub struct Session {
 
 /// Why a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ending {
-    /// The client said so.
+pub enum CloseReason {
+    /// The client sent a Close.
     Client,
-    /// The client hung up without a word.
-    HungUp,
-    /// It sent nothing for too long.
+    /// The client closed the connection without a Close.
+    PeerClosed,
+    /// The client sent nothing for longer than its timeout.
     Timeout,
-    /// It broke the protocol.
+    /// The client violated the protocol.
     Protocol(ProtocolError),
     /// The handshake failed.
     Handshake(HandshakeError),
-    /// It took too little for too long.
-    Slow,
-    /// The hub shuts down.
-    Drain,
-    /// The connection broke.
+    /// The client read too slowly.
+    SlowConsumer,
+    /// The server shuts down.
+    ServerShutdown,
+    /// The connection failed.
     Reset,
 }
 
-impl Ending {
-    /// The value of `closes_total{reason}`.
+impl CloseReason {
+    /// Returns the value of `closes_total{reason}`.
     pub fn label(&self) -> &'static str {
         match self {
-            Ending::Client | Ending::HungUp => "client",
-            Ending::Timeout => "timeout",
-            Ending::Protocol(_) => "protocol_error",
-            Ending::Handshake(_) => "handshake",
-            Ending::Slow => "slow",
-            Ending::Drain => "drain",
-            Ending::Reset => "reset",
+            CloseReason::Client | CloseReason::PeerClosed => "client",
+            CloseReason::Timeout => "timeout",
+            CloseReason::Protocol(_) => "protocol_error",
+            CloseReason::Handshake(_) => "handshake",
+            CloseReason::SlowConsumer => "slow",
+            CloseReason::ServerShutdown => "drain",
+            CloseReason::Reset => "reset",
         }
     }
 }
 
-/// What a session says to its client; the transport wraps and carries it.
-pub trait Output {
-    /// The handshake is good: the client joins its groups before `{}` reaches it.
-    fn opened(&mut self, protocol: Protocol);
-    /// From now on the client's silence counts: the session has to be looked at earlier than it said before.
-    fn timed(&mut self) {}
-    /// One whole message in the connection's protocol.
-    fn message(&mut self, protocol: Protocol, body: &[u8]);
+/// Receives what a session produces. The transport frames and writes it.
+pub trait SessionSink {
+    /// The handshake succeeded. Called before its response is written, so that the client is registered by then.
+    fn handshake_complete(&mut self, protocol: Protocol);
+    /// [`Session::next_timeout`] has become earlier.
+    fn timeout_changed(&mut self) {}
+    /// Writes one message in the session's protocol.
+    fn write_message(&mut self, protocol: Protocol, body: &[u8]);
 }
 
 impl Session {
-    /// A client that has just arrived.
+    /// Creates the session of a client that was just accepted.
     pub fn new(transport: Transport, now: Tick) -> Session {
         Session {
             transport,
-            phase: Phase::Handshake,
+            state: SessionState::Handshake,
             pings: false,
-            judgements: 0,
-            separator_due: false,
+            unterminated_attempts: 0,
+            skip_separator: false,
             last_received: now,
             last_sent: now,
         }
@@ -138,9 +138,9 @@ impl Session {
 
     /// The protocol, once the handshake is done.
     pub fn protocol(&self) -> Option<Protocol> {
-        match self.phase {
-            Phase::Open(protocol) => Some(protocol),
-            Phase::Handshake | Phase::Ended => None,
+        match self.state {
+            SessionState::Open(protocol) => Some(protocol),
+            SessionState::Handshake | SessionState::Ended => None,
         }
     }
 
@@ -152,51 +152,51 @@ impl Session {
     /// Notes that something was sent, which puts the next ping off. The handshake's time runs on whatever a transport
     /// answers meanwhile.
     pub fn sent(&mut self, now: Tick) {
-        if self.phase != Phase::Handshake {
+        if self.state != SessionState::Handshake {
             self.last_sent = now;
         }
     }
 
-    /// Takes bytes that the client sent. `held` keeps what is no whole message yet; `ends` says that the transport's
+    /// Takes bytes that the client sent. `buffer` keeps what is no whole message yet; `ends` says that the transport's
     /// message ends here, which completes a handshake that lacks its separator.
     pub fn receive(
         &mut self,
-        held: &mut Vec<u8>,
+        buffer: &mut Vec<u8>,
         bytes: &[u8],
         ends: bool,
         now: Tick,
-        terms: &Terms,
-        output: &mut impl Output,
-    ) -> Option<Ending> {
+        session_config: &SessionConfig,
+        sink: &mut impl SessionSink,
+    ) -> Option<CloseReason> {
         self.last_received = now;
-        if held.is_empty() {
-            let (used, ending) = self.consume(bytes, ends, terms, output);
-            held.extend_from_slice(&bytes[used..]);
-            return ending;
+        if buffer.is_empty() {
+            let (used, reason) = self.consume(bytes, ends, session_config, sink);
+            buffer.extend_from_slice(&bytes[used..]);
+            return reason;
         }
-        held.extend_from_slice(bytes);
-        if !self.may_complete(held, bytes, terms, ends) {
+        buffer.extend_from_slice(bytes);
+        if !self.may_complete(buffer, bytes, session_config, ends) {
             return None;
         }
-        let taken = std::mem::take(held);
-        let (used, ending) = self.consume(&taken, ends, terms, output);
-        *held = taken;
-        held.drain(..used);
-        ending
+        let taken = std::mem::take(buffer);
+        let (used, reason) = self.consume(&taken, ends, session_config, sink);
+        *buffer = taken;
+        buffer.drain(..used);
+        reason
     }
 
-    /// Whether new bytes behind `held` can make a message whole: what was looked through before is not again, however small
+    /// Whether new bytes behind `buffer` can make a message whole: what was looked through before is not again, however small
     /// the pieces.
-    fn may_complete(&self, held: &[u8], new: &[u8], terms: &Terms, ends: bool) -> bool {
-        match self.phase {
-            Phase::Open(Protocol::MessagePack) | Phase::Ended => true,
-            Phase::Open(Protocol::Json) => {
-                memchr::memchr(json::SEPARATOR, new).is_some() || held.len() >= terms.max_message
+    fn may_complete(&self, buffer: &[u8], new: &[u8], session_config: &SessionConfig, ends: bool) -> bool {
+        match self.state {
+            SessionState::Open(Protocol::MessagePack) | SessionState::Ended => true,
+            SessionState::Open(Protocol::Json) => {
+                memchr::memchr(json::SEPARATOR, new).is_some() || buffer.len() >= session_config.max_message
             }
-            Phase::Handshake => {
-                (ends && self.judgements < MOST_JUDGEMENTS)
+            SessionState::Handshake => {
+                (ends && self.unterminated_attempts < MAX_UNTERMINATED_ATTEMPTS)
                     || new.contains(&json::SEPARATOR)
-                    || held.len() >= terms.max_message
+                    || buffer.len() >= session_config.max_message
             }
         }
     }
@@ -206,169 +206,175 @@ impl Session {
         &mut self,
         bytes: &[u8],
         ends: bool,
-        terms: &Terms,
-        output: &mut impl Output,
-    ) -> (usize, Option<Ending>) {
+        session_config: &SessionConfig,
+        sink: &mut impl SessionSink,
+    ) -> (usize, Option<CloseReason>) {
         let mut used = 0;
         loop {
             let rest = &bytes[used..];
-            let step = match self.phase {
-                Phase::Ended => return (bytes.len(), None),
+            let step = match self.state {
+                SessionState::Ended => return (bytes.len(), None),
                 _ if rest.is_empty() => return (used, None),
-                Phase::Handshake => self.shake_hands(rest, ends, terms, output),
-                Phase::Open(_) if self.separator_due => {
-                    self.separator_due = false;
+                SessionState::Handshake => self.process_handshake(rest, ends, session_config, sink),
+                SessionState::Open(_) if self.skip_separator => {
+                    self.skip_separator = false;
                     Ok(Some(usize::from(rest[0] == json::SEPARATOR)))
                 }
-                Phase::Open(protocol) => self.hear(protocol, rest, terms, output),
+                SessionState::Open(protocol) => self.process_message(protocol, rest, session_config, sink),
             };
             match step {
                 Ok(Some(taken)) => used += taken,
                 Ok(None) => return (used, None),
-                Err(ending) => return (bytes.len(), Some(self.end(ending, output))),
+                Err(reason) => return (bytes.len(), Some(self.close(reason, sink))),
             }
         }
     }
 
-    /// Reads the handshake: how many bytes it took, or nothing while it is not whole.
-    fn shake_hands(
+    /// Processes the handshake. Returns how many bytes it took, or `None` while it is incomplete.
+    fn process_handshake(
         &mut self,
         bytes: &[u8],
         ends: bool,
-        terms: &Terms,
-        output: &mut impl Output,
-    ) -> Result<Option<usize>, Ending> {
+        session_config: &SessionConfig,
+        sink: &mut impl SessionSink,
+    ) -> Result<Option<usize>, CloseReason> {
         // A handshake is framed as JSON's messages are, whatever protocol it asks for.
-        let whole = protocol::split(Protocol::Json, bytes, terms.max_message)
-            .map_err(|_| Ending::Handshake(HandshakeError::Canceled(Cancellation::TooLarge)))?;
+        let whole = protocol::split(Protocol::Json, bytes, session_config.max_message)
+            .map_err(|_| CloseReason::Handshake(HandshakeError::Canceled(HandshakeAbort::TooLarge)))?;
         let (text, taken) = match whole {
             Some(whole) => whole,
-            None if ends && self.judgements < MOST_JUDGEMENTS => {
-                self.judgements += 1;
-                if !handshake::is_whole(bytes) {
+            None if ends && self.unterminated_attempts < MAX_UNTERMINATED_ATTEMPTS => {
+                self.unterminated_attempts += 1;
+                if !handshake::is_complete_json(bytes) {
                     return Ok(None);
                 }
-                self.separator_due = true;
+                self.skip_separator = true;
                 (bytes, bytes.len())
             }
             None => return Ok(None),
         };
-        let protocol = handshake::read(text).map_err(Ending::Handshake)?;
-        if !self.transport.carries(protocol) {
-            return Err(Ending::Handshake(HandshakeError::Transport(protocol.name())));
+        let protocol = handshake::read(text).map_err(CloseReason::Handshake)?;
+        if !self.transport.supports(protocol) {
+            return Err(CloseReason::Handshake(HandshakeError::Transport(protocol.name())));
         }
-        self.phase = Phase::Open(protocol);
-        output.opened(protocol);
-        output.message(protocol, handshake::ACCEPTED);
+        self.state = SessionState::Open(protocol);
+        sink.handshake_complete(protocol);
+        sink.write_message(protocol, handshake::HANDSHAKE_OK);
         Ok(Some(taken))
     }
 
-    /// Reads one message: how many bytes it took, or nothing while it is not whole.
-    fn hear(
+    /// Processes one message. Returns how many bytes it took, or `None` while it is incomplete.
+    fn process_message(
         &mut self,
         protocol: Protocol,
         bytes: &[u8],
-        terms: &Terms,
-        output: &mut impl Output,
-    ) -> Result<Option<usize>, Ending> {
-        let Some((body, taken)) = protocol::split(protocol, bytes, terms.max_message).map_err(Ending::Protocol)? else {
+        session_config: &SessionConfig,
+        sink: &mut impl SessionSink,
+    ) -> Result<Option<usize>, CloseReason> {
+        let Some((body, taken)) =
+            protocol::split(protocol, bytes, session_config.max_message).map_err(CloseReason::Protocol)?
+        else {
             return Ok(None);
         };
         let message = match protocol {
             Protocol::Json => json::decode(body),
             Protocol::MessagePack => messagepack::decode(body),
         };
-        match message.map_err(Ending::Protocol)? {
+        match message.map_err(CloseReason::Protocol)? {
             ClientMessage::Invocation { id: Some(id), target } => {
-                let failed = ServerMessage::Failed { id: &id, error: &protocol::unknown_method(&target) };
-                output.message(protocol, &protocol::encode(protocol, failed));
+                let failed = ServerMessage::CompletionError { id: &id, error: &protocol::unknown_method(&target) };
+                sink.write_message(protocol, &protocol::encode(protocol, failed));
             }
             ClientMessage::Invocation { id: None, .. } | ClientMessage::Ignored => {}
-            ClientMessage::Ping => self.pinged(self.last_received, output),
-            ClientMessage::Close => return Err(Ending::Client),
+            ClientMessage::Ping => self.on_ping(self.last_received, sink),
+            ClientMessage::Close => return Err(CloseReason::Client),
         }
         Ok(Some(taken))
     }
 
-    /// The ping of the client's protocol, where the next bytes may be a message.
-    pub fn expects_ping(&self) -> Option<&'static [u8]> {
-        self.protocol().filter(|_| !self.separator_due).map(ping)
+    /// Returns the ping of the session's protocol, or `None` where the next bytes cannot be a message.
+    pub fn fast_path_ping(&self) -> Option<&'static [u8]> {
+        self.protocol().filter(|_| !self.skip_separator).map(ping)
     }
 
-    /// The client has pinged.
-    pub fn pinged(&mut self, now: Tick, output: &mut impl Output) {
+    /// Notes a ping of the client. From the first one on, its silence counts.
+    pub fn on_ping(&mut self, now: Tick, sink: &mut impl SessionSink) {
         self.last_received = now;
         if !self.pings {
             self.pings = true;
-            output.timed();
+            sink.timeout_changed();
         }
     }
 
-    /// Ends the session and says so to the client, where it can still be told.
-    pub fn end(&mut self, ending: Ending, output: &mut impl Output) -> Ending {
+    /// Ends the session, with a Close message where the client can still read one.
+    pub fn close(&mut self, reason: CloseReason, sink: &mut impl SessionSink) -> CloseReason {
         if let Some(protocol) = self.protocol() {
-            let close = match ending {
-                Ending::Client => Some(ServerMessage::Close { error: None, allow_reconnect: false }),
-                Ending::Drain => Some(ServerMessage::Close { error: None, allow_reconnect: true }),
-                Ending::Timeout | Ending::Protocol(_) => {
+            let close = match reason {
+                CloseReason::Client => Some(ServerMessage::Close { error: None, allow_reconnect: false }),
+                CloseReason::ServerShutdown => Some(ServerMessage::Close { error: None, allow_reconnect: true }),
+                CloseReason::Timeout | CloseReason::Protocol(_) => {
                     Some(ServerMessage::Close { error: Some(CLOSED_WITH_ERROR), allow_reconnect: true })
                 }
-                Ending::HungUp | Ending::Slow | Ending::Reset | Ending::Handshake(_) => None,
+                CloseReason::PeerClosed
+                | CloseReason::SlowConsumer
+                | CloseReason::Reset
+                | CloseReason::Handshake(_) => None,
             };
             if let Some(close) = close {
-                output.message(protocol, &protocol::encode(protocol, close));
+                sink.write_message(protocol, &protocol::encode(protocol, close));
             }
-        } else if let Ending::Handshake(error) = &ending {
-            output.message(Protocol::Json, &error.answer());
+        } else if let CloseReason::Handshake(error) = &reason {
+            sink.write_message(Protocol::Json, &error.answer());
         }
-        self.phase = Phase::Ended;
-        ending
+        self.state = SessionState::Ended;
+        reason
     }
 
-    /// When the session has to be looked at again; nothing for one that has ended.
-    pub fn due(&self, terms: &Terms) -> Option<Tick> {
-        match self.phase {
-            Phase::Handshake => Some(self.last_sent.after(terms.handshake_timeout)),
-            Phase::Open(_) => {
-                let ping = self.last_sent.after(terms.keep_alive);
-                let silence = self.last_received.after(terms.client_timeout);
-                match (self.transport.is_self_evident(), self.pings) {
+    /// Returns when [`Session::on_timeout`] is due, `None` if nothing is.
+    pub fn next_timeout(&self, session_config: &SessionConfig) -> Option<Tick> {
+        match self.state {
+            SessionState::Handshake => Some(self.last_sent.after(session_config.handshake_timeout)),
+            SessionState::Open(_) => {
+                let ping = self.last_sent.after(session_config.keep_alive);
+                let silence = self.last_received.after(session_config.client_timeout);
+                match (self.transport.has_inherent_keep_alive(), self.pings) {
                     (false, false) => Some(ping),
                     (false, true) => Some(ping.min(silence)),
                     (true, true) => Some(silence),
                     (true, false) => None,
                 }
             }
-            Phase::Ended => None,
+            SessionState::Ended => None,
         }
     }
 
-    /// Looks at the clock.
-    pub fn overdue(&self, now: Tick, terms: &Terms) -> Option<Overdue> {
-        match self.phase {
-            Phase::Handshake if now >= self.last_sent.after(terms.handshake_timeout) => {
-                Some(Overdue::End(Ending::Handshake(HandshakeError::Canceled(Cancellation::Timeout))))
+    /// Returns what a timeout that has passed asks for, `None` if none has.
+    pub fn on_timeout(&self, now: Tick, session_config: &SessionConfig) -> Option<TimeoutAction> {
+        match self.state {
+            SessionState::Handshake if now >= self.last_sent.after(session_config.handshake_timeout) => {
+                Some(TimeoutAction::Close(CloseReason::Handshake(HandshakeError::Canceled(HandshakeAbort::Timeout))))
             }
-            Phase::Open(_) if self.pings && now >= self.last_received.after(terms.client_timeout) => {
-                Some(Overdue::End(Ending::Timeout))
+            SessionState::Open(_) if self.pings && now >= self.last_received.after(session_config.client_timeout) => {
+                Some(TimeoutAction::Close(CloseReason::Timeout))
             }
-            Phase::Open(protocol)
-                if !self.transport.is_self_evident() && now >= self.last_sent.after(terms.keep_alive) =>
+            SessionState::Open(protocol)
+                if !self.transport.has_inherent_keep_alive()
+                    && now >= self.last_sent.after(session_config.keep_alive) =>
             {
-                Some(Overdue::Ping(protocol))
+                Some(TimeoutAction::SendPing(protocol))
             }
-            Phase::Handshake | Phase::Open(_) | Phase::Ended => None,
+            SessionState::Handshake | SessionState::Open(_) | SessionState::Ended => None,
         }
     }
 }
 
-/// What it is high time for.
+/// What a timeout asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Overdue {
-    /// To show the client that the hub is alive, in its protocol.
-    Ping(Protocol),
-    /// To end the session.
-    End(Ending),
+pub enum TimeoutAction {
+    /// Send a ping in the session's protocol.
+    SendPing(Protocol),
+    /// Close the session.
+    Close(CloseReason),
 }
 
 /// The keep-alive of a protocol, whole.

@@ -3,8 +3,13 @@
 use super::*;
 use crate::protocol::{encode, varint};
 
-const TERMS: Terms =
-    Terms { handshake_timeout: 150, keep_alive: 150, client_timeout: 300, message_timeout: 300, max_message: 256 };
+const SESSION_CONFIG: SessionConfig = SessionConfig {
+    handshake_timeout: 150,
+    keep_alive: 150,
+    client_timeout: 300,
+    message_timeout: 300,
+    max_message: 256,
+};
 
 const JSON: &[u8] = b"{\"protocol\":\"json\",\"version\":1}\x1e";
 const MESSAGEPACK: &[u8] = b"{\"protocol\":\"messagepack\",\"version\":1}\x1e";
@@ -22,12 +27,12 @@ struct Talk {
 #[derive(Default)]
 struct Heard(Vec<String>);
 
-impl Output for Heard {
-    fn opened(&mut self, protocol: Protocol) {
+impl SessionSink for Heard {
+    fn handshake_complete(&mut self, protocol: Protocol) {
         self.0.push(format!("opened {}", protocol.name()));
     }
 
-    fn message(&mut self, _: Protocol, body: &[u8]) {
+    fn write_message(&mut self, _: Protocol, body: &[u8]) {
         self.0.push(shown(body));
     }
 }
@@ -41,10 +46,10 @@ fn shown(body: &[u8]) -> String {
 
 impl Talk {
     fn new() -> Talk {
-        Talk::by(Transport::WebSockets)
+        Talk::with_transport(Transport::WebSockets)
     }
 
-    fn by(transport: Transport) -> Talk {
+    fn with_transport(transport: Transport) -> Talk {
         Talk { session: Session::new(transport, Tick(0)), held: Vec::new(), heard: Heard::default() }
     }
 
@@ -58,28 +63,28 @@ impl Talk {
     }
 
     /// The client says a part of a message of its transport.
-    fn say(&mut self, bytes: &[u8], now: u32) -> Option<Ending> {
-        self.session.receive(&mut self.held, bytes, false, Tick(now), &TERMS, &mut self.heard)
+    fn say(&mut self, bytes: &[u8], now: u32) -> Option<CloseReason> {
+        self.session.receive(&mut self.held, bytes, false, Tick(now), &SESSION_CONFIG, &mut self.heard)
     }
 
     /// The client says a whole message, or the end of one.
-    fn finish(&mut self, bytes: &[u8], now: u32) -> Option<Ending> {
-        self.session.receive(&mut self.held, bytes, true, Tick(now), &TERMS, &mut self.heard)
+    fn finish(&mut self, bytes: &[u8], now: u32) -> Option<CloseReason> {
+        self.session.receive(&mut self.held, bytes, true, Tick(now), &SESSION_CONFIG, &mut self.heard)
     }
 
-    fn tick(&mut self, now: u32) -> Option<Ending> {
-        match self.session.overdue(Tick(now), &TERMS)? {
-            Overdue::Ping(protocol) => {
-                self.heard.message(protocol, ping(protocol));
+    fn tick(&mut self, now: u32) -> Option<CloseReason> {
+        match self.session.on_timeout(Tick(now), &SESSION_CONFIG)? {
+            TimeoutAction::SendPing(protocol) => {
+                self.heard.write_message(protocol, ping(protocol));
                 self.session.sent(Tick(now));
                 None
             }
-            Overdue::End(ending) => Some(self.session.end(ending, &mut self.heard)),
+            TimeoutAction::Close(ending) => Some(self.session.close(ending, &mut self.heard)),
         }
     }
 
     fn due(&self) -> Option<u32> {
-        self.session.due(&TERMS).map(|tick| tick.0)
+        self.session.next_timeout(&SESSION_CONFIG).map(|tick| tick.0)
     }
 
     /// What was said since the last time.
@@ -90,7 +95,7 @@ impl Talk {
 
 fn failed(id: &str, target: &str) -> String {
     let error = protocol::unknown_method(target);
-    shown(&encode(Protocol::Json, ServerMessage::Failed { id, error: &error }))
+    shown(&encode(Protocol::Json, ServerMessage::CompletionError { id, error: &error }))
 }
 
 #[test]
@@ -131,7 +136,7 @@ fn handshake_without_separator_completes_at_end_of_message() {
     assert_eq!(talk.heard(), ["opened json", "{}"]);
     assert_eq!(talk.finish(&[b"\x1e", CALL].concat(), 1), None);
     assert_eq!(talk.heard(), [failed("7", "Nope")]);
-    assert!(matches!(talk.finish(b"\x1e", 2), Some(Ending::Protocol(_))));
+    assert!(matches!(talk.finish(b"\x1e", 2), Some(CloseReason::Protocol(_))));
 
     let mut talk = Talk::new();
     assert_eq!(talk.finish(whole, 0), None);
@@ -148,12 +153,12 @@ fn handshake_without_separator_completes_at_end_of_message() {
 #[test]
 fn handshake_in_many_pieces_limits_parse_attempts() {
     let mut talk = Talk::new();
-    for _ in 0..MOST_JUDGEMENTS {
-        assert!(talk.session.may_complete(&talk.held, b"", &TERMS, true));
+    for _ in 0..MAX_UNTERMINATED_ATTEMPTS {
+        assert!(talk.session.may_complete(&talk.held, b"", &SESSION_CONFIG, true));
         assert_eq!(talk.finish(&JSON[..1], 0), None);
         talk.held.clear();
     }
-    assert!(!talk.session.may_complete(&talk.held, b"", &TERMS, true));
+    assert!(!talk.session.may_complete(&talk.held, b"", &SESSION_CONFIG, true));
     // Its separator still ends it.
     for byte in JSON {
         assert_eq!(talk.finish(&[*byte], 0), None);
@@ -170,8 +175,8 @@ fn handshake_after_timeout_is_canceled() {
     assert_eq!(talk.say(b"{", 140), None);
     talk.session.sent(Tick(149));
     assert_eq!(talk.due(), Some(150));
-    let canceled = HandshakeError::Canceled(Cancellation::Timeout);
-    assert_eq!(talk.tick(150), Some(Ending::Handshake(canceled)));
+    let canceled = HandshakeError::Canceled(HandshakeAbort::Timeout);
+    assert_eq!(talk.tick(150), Some(CloseReason::Handshake(canceled)));
     assert_eq!(talk.heard(), ["{\"error\":\"Handshake was canceled.\"}"]);
     assert_eq!((talk.due(), talk.tick(1000)), (None, None));
 }
@@ -209,7 +214,7 @@ fn client_timeout_applies_only_after_a_client_ping() {
     talk.session.sent(Tick(3400));
     assert_eq!((talk.due(), talk.tick(3499)), (Some(3500), None));
     talk.heard();
-    assert_eq!(talk.tick(3500), Some(Ending::Timeout));
+    assert_eq!(talk.tick(3500), Some(CloseReason::Timeout));
     assert_eq!(talk.heard(), [CLOSED]);
 }
 
@@ -231,21 +236,21 @@ fn message_size_limit_includes_framing() {
         bytes
     };
     assert_eq!(Talk::new().say(handshake(256).as_bytes(), 0), None);
-    let too_large = Some(Ending::Handshake(HandshakeError::Canceled(Cancellation::TooLarge)));
+    let too_large = Some(CloseReason::Handshake(HandshakeError::Canceled(HandshakeAbort::TooLarge)));
     assert_eq!(Talk::new().say(handshake(257).as_bytes(), 0), too_large);
     assert_eq!(Talk::new().say(&[b'{'; 256], 0), too_large, "it can't end in time any more");
 
     assert_eq!(Talk::open(JSON).say(&json(256), 0), None);
-    assert!(matches!(Talk::open(JSON).say(&json(257), 0), Some(Ending::Protocol(_))));
-    assert!(matches!(Talk::open(JSON).say(&json(257)[..256], 0), Some(Ending::Protocol(_))));
+    assert!(matches!(Talk::open(JSON).say(&json(257), 0), Some(CloseReason::Protocol(_))));
+    assert!(matches!(Talk::open(JSON).say(&json(257)[..256], 0), Some(CloseReason::Protocol(_))));
     // The limit is one message's, not that of what comes at once.
     assert_eq!(Talk::open(JSON).say(&json(200).repeat(3), 0), None);
 
     assert_eq!(Talk::open(MESSAGEPACK).say(&messagepack(256), 0), None);
-    assert!(matches!(Talk::open(MESSAGEPACK).say(&messagepack(257), 0), Some(Ending::Protocol(_))));
+    assert!(matches!(Talk::open(MESSAGEPACK).say(&messagepack(257), 0), Some(CloseReason::Protocol(_))));
     // The announcement is enough.
     let mut talk = Talk::open(MESSAGEPACK);
-    assert!(matches!(talk.say(&messagepack(257)[..2], 0), Some(Ending::Protocol(_))));
+    assert!(matches!(talk.say(&messagepack(257)[..2], 0), Some(CloseReason::Protocol(_))));
     assert_eq!(talk.heard().len(), 1);
 }
 
@@ -270,15 +275,15 @@ fn session_answers_invocations_and_ignores_other_messages() {
 fn session_ending_determines_the_close_message() {
     let reconnect = r#"{"type":7,"allowReconnect":true}"#;
     for (ending, close) in [
-        (Ending::Client, Some(r#"{"type":7}"#)),
-        (Ending::Drain, Some(reconnect)),
-        (Ending::Timeout, Some(CLOSED)),
-        (Ending::Protocol(ProtocolError("any")), Some(CLOSED)),
-        (Ending::Slow, None),
-        (Ending::Reset, None),
+        (CloseReason::Client, Some(r#"{"type":7}"#)),
+        (CloseReason::ServerShutdown, Some(reconnect)),
+        (CloseReason::Timeout, Some(CLOSED)),
+        (CloseReason::Protocol(ProtocolError("any")), Some(CLOSED)),
+        (CloseReason::SlowConsumer, None),
+        (CloseReason::Reset, None),
     ] {
         let mut talk = Talk::open(JSON);
-        assert_eq!(talk.session.end(ending.clone(), &mut talk.heard), ending);
+        assert_eq!(talk.session.close(ending.clone(), &mut talk.heard), ending);
         assert_eq!(talk.heard(), close.into_iter().collect::<Vec<_>>(), "{ending:?}");
         // Nothing is heard after the end.
         assert_eq!((talk.say(CALL, 0), talk.session.protocol(), talk.due()), (None, None, None));
@@ -286,7 +291,7 @@ fn session_ending_determines_the_close_message() {
         assert!(talk.held.is_empty());
         // A client that has not shaken hands knows no protocol in which to be told.
         let mut talk = Talk::new();
-        talk.session.end(ending, &mut talk.heard);
+        talk.session.close(ending, &mut talk.heard);
         assert_eq!(talk.heard(), Vec::<String>::new());
     }
 }
@@ -294,10 +299,10 @@ fn session_ending_determines_the_close_message() {
 #[test]
 fn close_from_client_is_answered_and_ends_the_session() {
     let mut talk = Talk::open(JSON);
-    assert_eq!(talk.say(&[CALL, b"{\"type\":7,\"error\":\"x\"}\x1e", CALL].concat(), 0), Some(Ending::Client));
+    assert_eq!(talk.say(&[CALL, b"{\"type\":7,\"error\":\"x\"}\x1e", CALL].concat(), 0), Some(CloseReason::Client));
     assert_eq!(talk.heard(), [failed("7", "Nope").as_str(), r#"{"type":7}"#]);
     let mut talk = Talk::open(MESSAGEPACK);
-    assert_eq!(talk.say(b"\x03\x92\x07\xc0", 0), Some(Ending::Client));
+    assert_eq!(talk.say(b"\x03\x92\x07\xc0", 0), Some(CloseReason::Client));
     assert_eq!(talk.heard(), ["\\x04\\x93\\x07\\xc0\\xc2"]);
 }
 
@@ -337,24 +342,24 @@ fn session_output_is_independent_of_input_splits() {
 
 #[test]
 fn server_sent_events_rejects_messagepack_in_handshake() {
-    let mut talk = Talk::by(Transport::ServerSentEvents);
+    let mut talk = Talk::with_transport(Transport::ServerSentEvents);
     let ending = talk.say(MESSAGEPACK, 0);
-    assert!(matches!(ending, Some(Ending::Handshake(HandshakeError::Transport("messagepack")))), "{ending:?}");
+    assert!(matches!(ending, Some(CloseReason::Handshake(HandshakeError::Transport("messagepack")))), "{ending:?}");
     let error = "Cannot use the 'messagepack' protocol on the current transport. \
                  The transport does not support 'Binary' transfer format.";
     assert_eq!(talk.heard(), [format!("{{\"error\":\"{error}\"}}")]);
-    let mut talk = Talk::by(Transport::ServerSentEvents);
+    let mut talk = Talk::with_transport(Transport::ServerSentEvents);
     assert_eq!(talk.say(JSON, 0), None);
     assert_eq!(talk.due(), Some(150), "they are pinged");
 }
 
 #[test]
 fn long_polling_sends_no_pings_but_applies_client_timeout() {
-    let mut talk = Talk::by(Transport::LongPolling);
+    let mut talk = Talk::with_transport(Transport::LongPolling);
     assert_eq!(talk.say(MESSAGEPACK, 0), None);
     talk.heard();
     assert_eq!((talk.due(), talk.tick(1000), talk.heard()), (None, None, vec![]));
     assert_eq!(talk.say(&[2, 0x91, 6], 1000), None);
     assert_eq!(talk.due(), Some(1300));
-    assert_eq!(talk.tick(1300), Some(Ending::Timeout));
+    assert_eq!(talk.tick(1300), Some(CloseReason::Timeout));
 }

@@ -16,7 +16,7 @@ pub enum Transport {
 
 impl Transport {
     /// All of them.
-    pub const EVERY: [Transport; 3] = [Transport::WebSockets, Transport::ServerSentEvents, Transport::LongPolling];
+    pub const VARIANTS: [Transport; 3] = [Transport::WebSockets, Transport::ServerSentEvents, Transport::LongPolling];
 
     /// Its name in a negotiation.
     pub fn name(self) -> &'static str {
@@ -42,12 +42,12 @@ impl Transport {
     }
 
     /// Whether it can carry a protocol's messages.
-    pub fn carries(self, protocol: Protocol) -> bool {
+    pub fn supports(self, protocol: Protocol) -> bool {
         self.is_binary() || protocol == Protocol::Json
     }
 
     /// Whether the client's own requests show that both sides are alive, so that nobody has to ping.
-    pub fn is_self_evident(self) -> bool {
+    pub fn has_inherent_keep_alive(self) -> bool {
         self == Transport::LongPolling
     }
 }

@@ -56,11 +56,11 @@ const DEVICES: [(&str, ClientType); 27] = [
 
 impl ClientType {
     /// Every kind, by number.
-    pub const EVERY: [ClientType; 6] = [All, Web, Browser, Desktop, Mobile, Cli];
+    pub const VARIANTS: [ClientType; 6] = [All, Web, Browser, Desktop, Mobile, Cli];
 
     /// The kind with this number.
     pub fn from_number(number: u64) -> Option<ClientType> {
-        ClientType::EVERY.get(usize::try_from(number).ok()?).copied()
+        ClientType::VARIANTS.get(usize::try_from(number).ok()?).copied()
     }
 
     /// The kind of a device that a `devicetype` claim names, by name (case matters) or number.

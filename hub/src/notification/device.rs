@@ -9,14 +9,14 @@ pub struct Device(NonZeroU64);
 
 impl Device {
     /// The device with this id.
-    pub fn of(id: &str) -> Device {
+    pub fn from_id(id: &str) -> Device {
         let mut hasher = DefaultHasher::new();
         hasher.write(id.as_bytes());
         Device(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MIN))
     }
 
     /// The device with this digest, which another process may have made.
-    pub fn of_digest(digest: NonZeroU64) -> Device {
+    pub fn from_digest(digest: NonZeroU64) -> Device {
         Device(digest)
     }
 

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::object::{Object, is_null, text};
 use super::value::parse_id;
-use super::{Date, Malformed, Value};
+use super::{Date, MalformedPush, Value};
 
 /// A member of a payload, in the order in which it is written.
 #[derive(Debug, Clone, Copy)]
@@ -13,14 +13,14 @@ pub struct Member {
     /// The name as .NET declares it: upper-case first letter.
     pub name: &'static str,
     /// What it holds.
-    pub kind: Kind,
+    pub kind: FieldKind,
 }
 
 /// What a member holds. A member that is missing has .NET's default, as in the original. *Extra* kinds are members that the
 /// original does not read: they are written if the input has them and they can be read, and never refuse a push
 /// (`decisions.md` 2).
 #[derive(Debug, Clone, Copy)]
-pub enum Kind {
+pub enum FieldKind {
     /// An id; missing, it is all zeros.
     Id,
     /// An id or null.
@@ -58,14 +58,14 @@ pub(super) fn read(
     object: &Object<'_>,
     required: Option<&str>,
     missing: &mut Vec<&'static str>,
-) -> Result<Value, Malformed> {
+) -> Result<Value, MalformedPush> {
     let mut values = Vec::with_capacity(members.len());
     for Member { name, kind } in members {
         let value = match object.member(name) {
             Some(json) => kind.read(json, missing).map_err(|malformed| malformed.inside(name))?,
             None if required == Some(*name) => return Err(kind.refused().inside(name)),
             None => {
-                if matches!(kind, Kind::Id | Kind::Date | Kind::Byte | Kind::Flag) {
+                if matches!(kind, FieldKind::Id | FieldKind::Date | FieldKind::Byte | FieldKind::Flag) {
                     missing.push(name);
                 }
                 kind.default().map_err(|malformed| malformed.inside(name))?
@@ -78,46 +78,51 @@ pub(super) fn read(
     Ok(Value::Map(values))
 }
 
-impl Kind {
+impl FieldKind {
     /// Returns what is written for a member that is missing: `None` if nothing is.
-    fn default(self) -> Result<Option<Value>, Malformed> {
+    fn default(self) -> Result<Option<Value>, MalformedPush> {
         Ok(Some(match self {
-            Kind::Id => Value::Id(uuid::Uuid::nil()),
-            Kind::Date => Value::Date(Date::DEFAULT),
-            Kind::Byte => Value::Number(0.into()),
-            Kind::Flag | Kind::AddedFlag => Value::Flag(false),
-            Kind::OptionalId | Kind::OptionalIds | Kind::OptionalDate | Kind::OptionalByte | Kind::OptionalText => {
-                Value::Null
-            }
-            Kind::GivenDate | Kind::ExtraDate | Kind::ExtraFlag => return Ok(None),
-            Kind::Object(_) => return Err(self.refused()),
+            FieldKind::Id => Value::Id(uuid::Uuid::nil()),
+            FieldKind::Date => Value::Date(Date::DEFAULT),
+            FieldKind::Byte => Value::Number(0.into()),
+            FieldKind::Flag | FieldKind::AddedFlag => Value::Flag(false),
+            FieldKind::OptionalId
+            | FieldKind::OptionalIds
+            | FieldKind::OptionalDate
+            | FieldKind::OptionalByte
+            | FieldKind::OptionalText => Value::Null,
+            FieldKind::GivenDate | FieldKind::ExtraDate | FieldKind::ExtraFlag => return Ok(None),
+            FieldKind::Object(_) => return Err(self.refused()),
         }))
     }
 
     /// Returns what is written for a member with this value: `None` if nothing is.
-    fn read(self, json: &RawValue, missing: &mut Vec<&'static str>) -> Result<Option<Value>, Malformed> {
+    fn read(self, json: &RawValue, missing: &mut Vec<&'static str>) -> Result<Option<Value>, MalformedPush> {
         if is_null(json) {
             return match self {
-                Kind::Id | Kind::Date | Kind::GivenDate | Kind::Byte | Kind::Flag | Kind::AddedFlag => {
-                    Err(self.refused())
-                }
-                Kind::Object(_) => Ok(Some(Value::Null)),
+                FieldKind::Id
+                | FieldKind::Date
+                | FieldKind::GivenDate
+                | FieldKind::Byte
+                | FieldKind::Flag
+                | FieldKind::AddedFlag => Err(self.refused()),
+                FieldKind::Object(_) => Ok(Some(Value::Null)),
                 _ => self.default(),
             };
         }
         let text = || text(json);
         let value = match self {
-            Kind::Id | Kind::OptionalId => text().and_then(|text| parse_id(&text)).map(Value::Id),
-            Kind::OptionalIds => ids(json).map(Value::List),
-            Kind::Date | Kind::OptionalDate | Kind::GivenDate => {
+            FieldKind::Id | FieldKind::OptionalId => text().and_then(|text| parse_id(&text)).map(Value::Id),
+            FieldKind::OptionalIds => ids(json).map(Value::List),
+            FieldKind::Date | FieldKind::OptionalDate | FieldKind::GivenDate => {
                 text().and_then(|text| Date::parse(&text)).map(Value::Date)
             }
-            Kind::ExtraDate => return Ok(text().and_then(|text| Date::parse(&text)).map(Value::Date)),
-            Kind::Byte | Kind::OptionalByte => parsed::<u8>(json).map(|number| Value::Number(number.into())),
-            Kind::Flag | Kind::AddedFlag => parsed(json).map(Value::Flag),
-            Kind::ExtraFlag => return Ok(parsed(json).map(Value::Flag)),
-            Kind::OptionalText => text().map(|text| Value::Text(text.into_owned())),
-            Kind::Object(members) => match parsed(json) {
+            FieldKind::ExtraDate => return Ok(text().and_then(|text| Date::parse(&text)).map(Value::Date)),
+            FieldKind::Byte | FieldKind::OptionalByte => parsed::<u8>(json).map(|number| Value::Number(number.into())),
+            FieldKind::Flag | FieldKind::AddedFlag => parsed(json).map(Value::Flag),
+            FieldKind::ExtraFlag => return Ok(parsed(json).map(Value::Flag)),
+            FieldKind::OptionalText => text().map(|text| Value::Text(text.into_owned())),
+            FieldKind::Object(members) => match parsed(json) {
                 Some(object) => return read(members, &object, None, missing).map(Some),
                 None => None,
             },
@@ -126,15 +131,17 @@ impl Kind {
     }
 
     /// The error about a member that is missing or has another kind of value.
-    fn refused(self) -> Malformed {
-        Malformed::here(match self {
-            Kind::Id | Kind::OptionalId => "a GUID with hyphens is needed here",
-            Kind::OptionalIds => "a list of GUIDs is needed here",
-            Kind::Date | Kind::OptionalDate | Kind::GivenDate | Kind::ExtraDate => "an ISO 8601 date is needed here",
-            Kind::Byte | Kind::OptionalByte => "a number from 0 to 255 is needed here",
-            Kind::Flag | Kind::AddedFlag | Kind::ExtraFlag => "true or false is needed here",
-            Kind::OptionalText => "a text is needed here",
-            Kind::Object(_) => "an object is needed here",
+    fn refused(self) -> MalformedPush {
+        MalformedPush::here(match self {
+            FieldKind::Id | FieldKind::OptionalId => "a GUID with hyphens is needed here",
+            FieldKind::OptionalIds => "a list of GUIDs is needed here",
+            FieldKind::Date | FieldKind::OptionalDate | FieldKind::GivenDate | FieldKind::ExtraDate => {
+                "an ISO 8601 date is needed here"
+            }
+            FieldKind::Byte | FieldKind::OptionalByte => "a number from 0 to 255 is needed here",
+            FieldKind::Flag | FieldKind::AddedFlag | FieldKind::ExtraFlag => "true or false is needed here",
+            FieldKind::OptionalText => "a text is needed here",
+            FieldKind::Object(_) => "an object is needed here",
         })
     }
 }

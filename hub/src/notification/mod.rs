@@ -13,9 +13,9 @@ mod value;
 pub use client_type::ClientType;
 pub use date::Date;
 pub use device::Device;
-pub use member::{Kind, Member};
+pub use member::{FieldKind, Member};
 pub use push_type::{PushType, Target};
-pub use read::{Malformed, read};
+pub use read::{MalformedPush, read};
 pub use value::Value;
 
 /// A push as it is handed on: read, checked and in the order in which it will be written.
@@ -34,6 +34,6 @@ pub struct Notification {
 impl Notification {
     /// What is known of the type; nothing for a number that is not in the catalogue.
     pub fn push_type(&self) -> Option<&'static PushType> {
-        PushType::of(self.kind)
+        PushType::from_number(self.kind)
     }
 }

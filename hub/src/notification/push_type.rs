@@ -1,6 +1,6 @@
 //! The catalogue of push types: name, payload and target of each (`bitwarden.md` 5.2).
 
-use super::member::{Kind, Member};
+use super::member::{FieldKind, Member};
 
 /// A type of push that the catalogue knows.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct PushType {
     pub target: Target,
     /// Whether a `SyncVault` makes up for it, so that it may be replaced by one in the queue of a slow client
     /// (`decisions.md` 4).
-    pub collapsible: bool,
+    pub coalescible: bool,
     /// Whether who missed it is sent a `SyncVault` (`decisions.md` 5).
     pub covered: bool,
 }
@@ -47,69 +47,73 @@ impl Target {
     }
 }
 
-const fn member(name: &'static str, kind: Kind) -> Member {
+const fn member(name: &'static str, kind: FieldKind) -> Member {
     Member { name, kind }
 }
 
-const USER_ID: Member = member("UserId", Kind::Id);
-const ORGANIZATION_ID: Member = member("OrganizationId", Kind::Id);
+const USER_ID: Member = member("UserId", FieldKind::Id);
+const ORGANIZATION_ID: Member = member("OrganizationId", FieldKind::Id);
 
 const CIPHER: &[Member] = &[
-    member("Id", Kind::Id),
-    member("UserId", Kind::OptionalId),
-    member("OrganizationId", Kind::OptionalId),
-    member("CollectionIds", Kind::OptionalIds),
-    member("RevisionDate", Kind::Date),
+    member("Id", FieldKind::Id),
+    member("UserId", FieldKind::OptionalId),
+    member("OrganizationId", FieldKind::OptionalId),
+    member("CollectionIds", FieldKind::OptionalIds),
+    member("RevisionDate", FieldKind::Date),
 ];
-const ITEM: &[Member] = &[member("Id", Kind::Id), USER_ID, member("RevisionDate", Kind::Date)];
-const USER: &[Member] = &[USER_ID, member("Date", Kind::ExtraDate), member("Reason", Kind::OptionalByte)];
-const LOG_OUT: &[Member] = &[USER_ID, member("Reason", Kind::OptionalByte)];
-const AUTH_REQUEST: &[Member] = &[USER_ID, member("Id", Kind::Id)];
-const ORGANIZATION_STATUS: &[Member] = &[ORGANIZATION_ID, member("Enabled", Kind::Flag)];
+const ITEM: &[Member] = &[member("Id", FieldKind::Id), USER_ID, member("RevisionDate", FieldKind::Date)];
+const USER: &[Member] = &[USER_ID, member("Date", FieldKind::ExtraDate), member("Reason", FieldKind::OptionalByte)];
+const LOG_OUT: &[Member] = &[USER_ID, member("Reason", FieldKind::OptionalByte)];
+const AUTH_REQUEST: &[Member] = &[USER_ID, member("Id", FieldKind::Id)];
+const ORGANIZATION_STATUS: &[Member] = &[ORGANIZATION_ID, member("Enabled", FieldKind::Flag)];
 const COLLECTION_SETTING: &[Member] = &[
     ORGANIZATION_ID,
-    member("LimitCollectionCreation", Kind::ExtraFlag),
-    member("LimitCollectionDeletion", Kind::ExtraFlag),
-    member("LimitItemDeletion", Kind::ExtraFlag),
-    member("Enabled", Kind::AddedFlag),
+    member("LimitCollectionCreation", FieldKind::ExtraFlag),
+    member("LimitCollectionDeletion", FieldKind::ExtraFlag),
+    member("LimitItemDeletion", FieldKind::ExtraFlag),
+    member("Enabled", FieldKind::AddedFlag),
 ];
 const NOTIFICATION: &[Member] = &[
-    member("Id", Kind::Id),
-    member("Priority", Kind::Byte),
-    member("Global", Kind::Flag),
-    member("ClientType", Kind::Byte),
-    member("UserId", Kind::OptionalId),
-    member("OrganizationId", Kind::OptionalId),
-    member("InstallationId", Kind::OptionalId),
-    member("TaskId", Kind::OptionalId),
-    member("Title", Kind::OptionalText),
-    member("Body", Kind::OptionalText),
-    member("CreationDate", Kind::Date),
-    member("RevisionDate", Kind::Date),
-    member("ReadDate", Kind::OptionalDate),
-    member("DeletedDate", Kind::OptionalDate),
+    member("Id", FieldKind::Id),
+    member("Priority", FieldKind::Byte),
+    member("Global", FieldKind::Flag),
+    member("ClientType", FieldKind::Byte),
+    member("UserId", FieldKind::OptionalId),
+    member("OrganizationId", FieldKind::OptionalId),
+    member("InstallationId", FieldKind::OptionalId),
+    member("TaskId", FieldKind::OptionalId),
+    member("Title", FieldKind::OptionalText),
+    member("Body", FieldKind::OptionalText),
+    member("CreationDate", FieldKind::Date),
+    member("RevisionDate", FieldKind::Date),
+    member("ReadDate", FieldKind::OptionalDate),
+    member("DeletedDate", FieldKind::OptionalDate),
 ];
-const SECURITY_TASKS: &[Member] = &[USER_ID, member("Date", Kind::Date)];
+const SECURITY_TASKS: &[Member] = &[USER_ID, member("Date", FieldKind::Date)];
 const ORGANIZATION: &[Member] = &[ORGANIZATION_ID];
-const PROVIDER: &[Member] = &[member("ProviderId", Kind::Id), member("AdminId", Kind::Id)];
+const PROVIDER: &[Member] = &[member("ProviderId", FieldKind::Id), member("AdminId", FieldKind::Id)];
 const POLICY: &[Member] = &[
-    member("Id", Kind::Id),
+    member("Id", FieldKind::Id),
     ORGANIZATION_ID,
-    member("Type", Kind::Byte),
-    member("Data", Kind::OptionalText),
-    member("Enabled", Kind::Flag),
-    member("CreationDate", Kind::GivenDate),
-    member("RevisionDate", Kind::GivenDate),
+    member("Type", FieldKind::Byte),
+    member("Data", FieldKind::OptionalText),
+    member("Enabled", FieldKind::Flag),
+    member("CreationDate", FieldKind::GivenDate),
+    member("RevisionDate", FieldKind::GivenDate),
 ];
-const POLICY_CHANGED: &[Member] = &[ORGANIZATION_ID, member("Policy", Kind::Object(POLICY))];
-const AUTO_CONFIRM: &[Member] =
-    &[USER_ID, ORGANIZATION_ID, member("TargetUserId", Kind::Id), member("TargetOrganizationUserId", Kind::Id)];
-const PREMIUM: &[Member] = &[USER_ID, member("Premium", Kind::Flag)];
+const POLICY_CHANGED: &[Member] = &[ORGANIZATION_ID, member("Policy", FieldKind::Object(POLICY))];
+const AUTO_CONFIRM: &[Member] = &[
+    USER_ID,
+    ORGANIZATION_ID,
+    member("TargetUserId", FieldKind::Id),
+    member("TargetOrganizationUserId", FieldKind::Id),
+];
+const PREMIUM: &[Member] = &[USER_ID, member("Premium", FieldKind::Flag)];
 
 const fn push(number: u8, name: &'static str, members: &'static [Member], target: Target) -> PushType {
-    let collapsible = matches!(number, 0..=5 | 7..=10 | 12..=14);
-    let covered = collapsible || matches!(number, 6 | 17..=19 | 25);
-    PushType { number, name, members, target, collapsible, covered }
+    let coalescible = matches!(number, 0..=5 | 7..=10 | 12..=14);
+    let covered = coalescible || matches!(number, 6 | 17..=19 | 25);
+    PushType { number, name, members, target, coalescible, covered }
 }
 
 const TO_USER: Target = Target::User("UserId");
@@ -148,12 +152,12 @@ static TYPES: [PushType; 28] = [
 
 impl PushType {
     /// The types of the catalogue.
-    pub fn every() -> &'static [PushType] {
+    pub fn all() -> &'static [PushType] {
         &TYPES
     }
 
     /// The type with this number.
-    pub fn of(number: u8) -> Option<&'static PushType> {
+    pub fn from_number(number: u8) -> Option<&'static PushType> {
         TYPES.get(usize::from(number))
     }
 

@@ -8,30 +8,30 @@ use super::{Date, Notification, PushType, Value, forwarded, member};
 /// Why a text is no push: what is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {reason}")]
-pub struct Malformed {
+pub struct MalformedPush {
     path: String,
     reason: String,
 }
 
-impl Malformed {
-    fn new(path: &str, reason: &str) -> Malformed {
-        Malformed { path: path.to_owned(), reason: reason.to_owned() }
+impl MalformedPush {
+    fn new(path: &str, reason: &str) -> MalformedPush {
+        MalformedPush { path: path.to_owned(), reason: reason.to_owned() }
     }
 
     /// An error about a value, whose place is added by [`Malformed::inside`].
-    pub(super) fn here(reason: &str) -> Malformed {
-        Malformed::new("", reason)
+    pub(super) fn here(reason: &str) -> MalformedPush {
+        MalformedPush::new("", reason)
     }
 
     /// The same error about the member `name` of an object.
-    pub(super) fn inside(self, name: &str) -> Malformed {
+    pub(super) fn inside(self, name: &str) -> MalformedPush {
         let path = if self.path.is_empty() { name.to_owned() } else { format!("{name}.{}", self.path) };
-        Malformed { path, ..self }
+        MalformedPush { path, ..self }
     }
 }
 
 /// Reads a push; nothing for a blank text.
-pub fn read(text: &[u8]) -> Result<Option<Notification>, Malformed> {
+pub fn read(text: &[u8]) -> Result<Option<Notification>, MalformedPush> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let text = String::from_utf8_lossy(text);
     if text.trim().is_empty() {
@@ -39,31 +39,31 @@ pub fn read(text: &[u8]) -> Result<Option<Notification>, Malformed> {
     }
     let push: Object<'_> = serde_json::from_str(&text).map_err(|error| {
         let reason = if error.is_data() { "an object is needed".to_owned() } else { error.to_string() };
-        Malformed::new("push", &reason)
+        MalformedPush::new("push", &reason)
     })?;
 
     let kind = push.member("Type").and_then(|json| serde_json::from_str(json.get()).ok());
-    let kind = kind.ok_or_else(|| Malformed::new("push.Type", "a number from 0 to 255 is needed here"))?;
+    let kind = kind.ok_or_else(|| MalformedPush::new("push.Type", "a number from 0 to 255 is needed here"))?;
     let json = push.member("Payload").filter(|json| !is_null(json));
     let mut missing = Vec::new();
-    let payload = match (PushType::of(kind), json) {
+    let payload = match (PushType::from_number(kind), json) {
         (Some(known), json) => {
             let payload = json.and_then(object);
-            let payload = payload.ok_or_else(|| Malformed::new("push.Payload", "an object is needed here"))?;
+            let payload = payload.ok_or_else(|| MalformedPush::new("push.Payload", "an object is needed here"))?;
             let required = known.target.required_member();
             member::read(known.members, &payload, required, &mut missing)
                 .map_err(|malformed| malformed.inside("push.Payload"))?
         }
         (None, None) => Value::Null,
         (None, Some(json)) => {
-            forwarded::read(json).map_err(|error| Malformed::new("push.Payload", &error.to_string()))?
+            forwarded::read(json).map_err(|error| MalformedPush::new("push.Payload", &error.to_string()))?
         }
     };
     let context_id = match push.member("ContextId").filter(|json| !is_null(json)) {
         None => None,
         Some(json) => {
             let context_id =
-                self::text(json).ok_or_else(|| Malformed::new("push.ContextId", "a text is needed here"))?;
+                self::text(json).ok_or_else(|| MalformedPush::new("push.ContextId", "a text is needed here"))?;
             Some(context_id.into_owned())
         }
     };

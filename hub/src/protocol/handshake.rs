@@ -7,14 +7,14 @@ use super::json::object::{Members, read_object};
 use super::{Protocol, json};
 
 /// The answer that begins every connection.
-pub const ACCEPTED: &[u8] = b"{}\x1e";
+pub const HANDSHAKE_OK: &[u8] = b"{}\x1e";
 
 /// Why a handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
     /// Not there in time, or too long.
     #[error("Handshake was canceled.")]
-    Canceled(Cancellation),
+    Canceled(HandshakeAbort),
     /// No JSON object with the two members that it needs.
     #[error("An unexpected error occurred during connection handshake.")]
     Malformed,
@@ -38,7 +38,7 @@ pub enum HandshakeError {
 
 /// What ended a handshake before it was whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cancellation {
+pub enum HandshakeAbort {
     /// The time for it ran out.
     Timeout,
     /// It got longer than a message may be.
@@ -49,8 +49,8 @@ impl HandshakeError {
     /// The value of the metric's `reason` label.
     pub fn label(&self) -> &'static str {
         match self {
-            HandshakeError::Canceled(Cancellation::Timeout) => "timeout",
-            HandshakeError::Canceled(Cancellation::TooLarge) => "too_large",
+            HandshakeError::Canceled(HandshakeAbort::Timeout) => "timeout",
+            HandshakeError::Canceled(HandshakeAbort::TooLarge) => "too_large",
             HandshakeError::Malformed => "malformed",
             HandshakeError::Protocol(_) | HandshakeError::Transport(_) => "protocol",
             HandshakeError::Version { .. } => "version",
@@ -67,17 +67,17 @@ impl HandshakeError {
 }
 
 /// The newest version of a protocol that is spoken.
-const NEWEST: i32 = 2;
+const MAX_VERSION: i32 = 2;
 
 /// What the official clients send, to the letter: it need not be parsed each time.
-const USUAL: [(&[u8], Protocol); 2] = [
+const COMMON_HANDSHAKES: [(&[u8], Protocol); 2] = [
     (br#"{"protocol":"messagepack","version":1}"#, Protocol::MessagePack),
     (br#"{"protocol":"json","version":1}"#, Protocol::Json),
 ];
 
 /// Reads a handshake, without its 0x1e.
 pub fn read(text: &[u8]) -> Result<Protocol, HandshakeError> {
-    if let Some((_, protocol)) = USUAL.iter().find(|(usual, _)| *usual == text) {
+    if let Some((_, protocol)) = COMMON_HANDSHAKES.iter().find(|(usual, _)| *usual == text) {
         return Ok(*protocol);
     }
     let mut request = Request::default();
@@ -86,7 +86,7 @@ pub fn read(text: &[u8]) -> Result<Protocol, HandshakeError> {
         return Err(HandshakeError::Malformed);
     };
     let protocol = Protocol::named(&name).ok_or(HandshakeError::Protocol(name))?;
-    if version > NEWEST {
+    if version > MAX_VERSION {
         return Err(HandshakeError::Version { version, protocol: protocol.name() });
     }
     Ok(protocol)
@@ -111,13 +111,13 @@ impl Members for Request {
 }
 
 /// Whether a text without 0x1e is a whole JSON object: some clients leave the separator out.
-pub fn is_whole(text: &[u8]) -> bool {
+pub fn is_complete_json(text: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Map<String, Value>>(text).is_ok()
 }
 
 /// Reads a server's answer, without its 0x1e, for our own client: the error in it, if there is one; nothing at all if it
 /// is no answer.
-pub fn read_answer(text: &[u8]) -> Option<Option<String>> {
+pub fn parse_response(text: &[u8]) -> Option<Option<String>> {
     let Some(Value::Object(members)) = json::first_value(text) else { return None };
     Some(members.get("error").and_then(Value::as_str).map(str::to_owned))
 }

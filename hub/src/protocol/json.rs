@@ -35,7 +35,7 @@ pub(super) fn encode(message: ServerMessage<'_>) -> Vec<u8> {
             text.extend_from_slice(b"}]}");
         }
         ServerMessage::Heartbeat => text.extend_from_slice(br#"{"type":1,"target":"Heartbeat","arguments":[]}"#),
-        ServerMessage::Failed { id, error } => {
+        ServerMessage::CompletionError { id, error } => {
             text.extend_from_slice(b"{\"type\":3,\"invocationId\":");
             write_text(id, &mut text);
             text.extend_from_slice(b",\"error\":");

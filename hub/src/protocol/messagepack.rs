@@ -103,7 +103,7 @@ pub(super) fn encode(message: ServerMessage<'_>) -> Vec<u8> {
             writer::text(HEARTBEAT, &mut body);
             body.extend_from_slice(&[0x90, 0x90]);
         }
-        ServerMessage::Failed { id, error } => {
+        ServerMessage::CompletionError { id, error } => {
             body.extend_from_slice(&[0x95, 0x03, 0x80]);
             writer::text(id, &mut body);
             body.push(0x01);

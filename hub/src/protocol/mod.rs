@@ -1,4 +1,4 @@
-//! The SignalR codecs (`signalr.md` 3 and 4). Pure: bytes to messages and messages to bytes, no connection, no clock.
+//! The SignalR codecs (`signalr.md` 3 and 4). No I/O: bytes to messages and messages to bytes, no connection, no clock.
 
 mod framing;
 pub mod handshake;
@@ -26,11 +26,11 @@ pub enum Protocol {
 
 impl Protocol {
     /// Both, by number.
-    pub const EVERY: [Protocol; 2] = [Protocol::Json, Protocol::MessagePack];
+    pub const VARIANTS: [Protocol; 2] = [Protocol::Json, Protocol::MessagePack];
 
     /// The protocol that a handshake names; case does not matter.
     pub fn named(name: &str) -> Option<Protocol> {
-        Protocol::EVERY.into_iter().find(|protocol| protocol.name().eq_ignore_ascii_case(name))
+        Protocol::VARIANTS.into_iter().find(|protocol| protocol.name().eq_ignore_ascii_case(name))
     }
 
     /// The name in a handshake and in Redis.
@@ -78,7 +78,7 @@ pub enum ServerMessage<'a> {
     /// The application's own sign of life: no argument.
     Heartbeat,
     /// The answer to a call: it failed.
-    Failed {
+    CompletionError {
         /// The call's id.
         id: &'a str,
         /// Why.

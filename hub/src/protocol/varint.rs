@@ -3,7 +3,7 @@
 use super::ProtocolError;
 
 /// The largest length that can be written: 2 GiB less one.
-pub const LARGEST: u32 = 0x7fff_ffff;
+pub const MAX_VALUE: u32 = 0x7fff_ffff;
 
 /// Reads a length: its value and how many bytes it took, or nothing while bytes are missing.
 pub fn read(bytes: &[u8]) -> Result<Option<(u32, usize)>, ProtocolError> {
@@ -12,7 +12,7 @@ pub fn read(bytes: &[u8]) -> Result<Option<(u32, usize)>, ProtocolError> {
         value |= u64::from(byte & 0x7f) << (7 * place);
         if byte & 0x80 == 0 {
             return match u32::try_from(value) {
-                Ok(value) if value <= LARGEST => Ok(Some((value, place + 1))),
+                Ok(value) if value <= MAX_VALUE => Ok(Some((value, place + 1))),
                 _ => Err(TOO_LARGE),
             };
         }

@@ -7,54 +7,58 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
-use crate::telemetry::Seldom;
+use crate::telemetry::LogLimiter;
 
-/// The token of the events that say that clients wait.
-pub(super) const LISTEN: Token = Token(usize::MAX - 1);
+/// The token of the events that announce waiting connections.
+pub(super) const LISTENER_TOKEN: Token = Token(usize::MAX - 1);
 
-/// How many connections are accepted before everything else has its turn.
-const BUDGET: usize = 64;
+/// The most connections that are accepted per turn.
+const ACCEPTS_PER_TURN: usize = 64;
 
-/// Of so many sockets one is kept for those who are no clients yet, or no longer.
-const COMING_AND_GOING: usize = 8;
+/// One of this many sockets is reserved for requests and closing sockets.
+const TRANSIENT_SHARE: usize = 8;
 
-/// How long to wait before trying again when the system has no descriptor left.
-const EXHAUSTED: Duration = Duration::from_millis(100);
+/// How long accepting pauses when no file descriptor is left.
+const EMFILE_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The listening socket.
 pub(super) struct Acceptor {
     listener: TcpListener,
-    /// Clients may be waiting: events come only once.
+    /// Whether connections may be waiting: events are edge-triggered.
     pub(super) ready: bool,
     pause_until: Option<Instant>,
-    seldom: Seldom,
-    /// How many sockets there may be, by the limit of open files.
-    most: usize,
+    log_limiter: LogLimiter,
+    /// The most sockets, by the limit of open files.
+    max_sockets: usize,
 }
 
 impl Acceptor {
     /// Takes over a listening socket.
-    pub(super) fn new(listener: std::net::TcpListener, registry: &Registry, most: usize) -> io::Result<Acceptor> {
+    pub(super) fn new(
+        listener: std::net::TcpListener,
+        registry: &Registry,
+        max_sockets: usize,
+    ) -> io::Result<Acceptor> {
         listener.set_nonblocking(true)?;
         let mut listener = TcpListener::from_std(listener);
-        registry.register(&mut listener, LISTEN, Interest::READABLE)?;
-        Ok(Acceptor { listener, ready: true, pause_until: None, seldom: Seldom::default(), most })
+        registry.register(&mut listener, LISTENER_TOKEN, Interest::READABLE)?;
+        Ok(Acceptor { listener, ready: true, pause_until: None, log_limiter: LogLimiter::default(), max_sockets })
     }
 
-    /// How many sockets there may be.
-    pub(super) fn most(&self) -> usize {
-        self.most
+    /// Returns the most sockets that may be open.
+    pub(super) fn max_sockets(&self) -> usize {
+        self.max_sockets
     }
 
-    /// How many of them may be clients: the rest is for those who come and go.
-    pub(super) fn most_clients(&self) -> usize {
-        self.most - self.most / COMING_AND_GOING
+    /// Returns how many of them may be open connections. The rest is for requests and closing sockets.
+    pub(super) fn max_connections(&self) -> usize {
+        self.max_sockets - self.max_sockets / TRANSIENT_SHARE
     }
 
-    /// Says what to raise.
-    pub(super) fn complain(&self) {
-        if let Some(unsaid) = self.seldom.say() {
-            let most = self.most;
+    /// Warns that the limit of open files is reached.
+    pub(super) fn warn_at_capacity(&self) {
+        if let Some(unsaid) = self.log_limiter.allow() {
+            let most = self.max_sockets;
             tracing::warn!(
                 most,
                 unsaid,
@@ -63,39 +67,39 @@ impl Acceptor {
         }
     }
 
-    /// How long the loop may wait because of this; nothing if any time is fine.
-    pub(super) fn patience(&self) -> Option<Duration> {
+    /// Returns how long the poll may wait because of the listener, `None` if there is no bound.
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
         match self.pause_until {
             Some(until) => Some(until.saturating_duration_since(Instant::now())),
             None => self.ready.then_some(Duration::ZERO),
         }
     }
 
-    /// Accepts what waits, up to the budget of a turn. `open`: how many sockets there are already.
-    pub(super) fn accept(&mut self, mut open: usize, mut take: impl FnMut(TcpStream, IpAddr)) {
+    /// Accepts waiting connections, up to the budget of a turn. `open` is the number of open sockets.
+    pub(super) fn accept(&mut self, mut open: usize, mut on_accept: impl FnMut(TcpStream, IpAddr)) {
         if self.pause_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
-        self.pause_until = (open >= self.most).then(|| Instant::now() + EXHAUSTED);
-        for _ in 0..BUDGET {
+        self.pause_until = (open >= self.max_sockets).then(|| Instant::now() + EMFILE_BACKOFF);
+        for _ in 0..ACCEPTS_PER_TURN {
             if !self.ready {
                 return;
             }
-            if open >= self.most {
+            if open >= self.max_sockets {
                 return;
             }
             match self.listener.accept() {
                 Ok((socket, peer)) => {
                     open += 1;
-                    take(socket, peer.ip());
+                    on_accept(socket, peer.ip());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready = false,
                 // A client that hung up before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.pause_until = Some(Instant::now() + EXHAUSTED);
-                    if let Some(unsaid) = self.seldom.say() {
+                    self.pause_until = Some(Instant::now() + EMFILE_BACKOFF);
+                    if let Some(unsaid) = self.log_limiter.allow() {
                         tracing::warn!(%error, unsaid, "no connection can be accepted; is the limit of open files (ulimit -n) high enough?");
                     }
                     return;

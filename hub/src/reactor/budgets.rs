@@ -1,85 +1,84 @@
-//! What those may take who are no clients yet, or no longer, or have not said what they mean to say: all of them together have a bound, at
-//! which the oldest go.
+//! Bounds on the memory of incomplete requests, incomplete messages and closing sockets. At a bound the oldest are closed.
 
 use super::event_loop::Reactor;
 use super::slot::State;
-use crate::connection::{Ending, Tick};
+use crate::connection::{CloseReason, Tick};
 use crate::protocol::ProtocolError;
 
-/// How many bytes all heads that are not whole may take together.
+/// The most bytes of all incomplete request heads together.
 const MAX_PARTIAL_HEAD_BYTES: usize = 64 * 1024 * 1024;
 
-/// How many bytes all messages that are not whole may take together, on all reactors.
+/// The most bytes of all incomplete messages together, on all reactors.
 const MAX_UNFINISHED_BYTES: usize = 64 * 1024 * 1024;
 
-const NO_ROOM: ProtocolError = ProtocolError("there are too many messages that are not whole");
+const TOO_MANY_UNFINISHED: ProtocolError = ProtocolError("there are too many messages that are not whole");
 
 impl Reactor {
-    /// Cuts off the older half of those who are no clients yet or no longer, so that others get a word in: first who is kept for a
-    /// request of which nothing has come. Gives how many that were.
-    pub(super) fn make_room(&mut self) -> usize {
-        let fleeting = self.slots.iter().filter_map(|(slot, entry)| match &entry.state {
-            State::Arriving(arrival) if arrival.verifying.is_none() => {
-                Some((!arrival.is_idle(), arrival.deadline, slot))
+    /// Removes the older half of the requests and closing sockets, to make room for new connections. Idle keep-alive connections
+    /// go first. Returns how many were removed.
+    pub(super) fn evict_transient_sockets(&mut self) -> usize {
+        let transient = self.slots.iter().filter_map(|(slot, entry)| match &entry.state {
+            State::Receiving(request) if request.awaiting_token.is_none() => {
+                Some((!request.is_idle(), request.deadline, slot))
             }
-            State::Leaving(departure) => Some((true, departure.deadline(), slot)),
+            State::Closing(closing) => Some((true, closing.deadline(), slot)),
             _ => None,
         });
-        let mut fleeting: Vec<(bool, Tick, usize)> = fleeting.collect();
-        fleeting.sort_unstable();
-        let half = fleeting.len().div_ceil(2);
-        fleeting.iter().take(half).for_each(|(.., slot)| _ = self.slots.remove(*slot));
+        let mut transient: Vec<(bool, Tick, usize)> = transient.collect();
+        transient.sort_unstable();
+        let half = transient.len().div_ceil(2);
+        transient.iter().take(half).for_each(|(.., slot)| _ = self.slots.remove(*slot));
         half
     }
 
-    /// Notes that heads which are not whole take so many bytes more, and cuts the oldest where all of them take too many.
-    pub(super) fn note_partial(&mut self, more: usize) {
-        let Some(front) = &mut self.front else { return };
-        front.partial += more;
-        if front.partial <= MAX_PARTIAL_HEAD_BYTES {
+    /// Adds to the bytes of incomplete heads, and removes the oldest if all of them are over the bound.
+    pub(super) fn account_head_bytes(&mut self, more: usize) {
+        let Some(inbound) = &mut self.inbound else { return };
+        inbound.head_bytes += more;
+        if inbound.head_bytes <= MAX_PARTIAL_HEAD_BYTES {
             return;
         }
-        // Those that became whole or left were not counted off: now all are counted.
+        // Completed and removed heads are not subtracted one by one: all are counted anew here.
         let heads = self.slots.iter().filter_map(|(slot, entry)| match &entry.state {
-            State::Arriving(arrival) if arrival.verifying.is_none() => {
-                Some((arrival.deadline, slot, arrival.head.len()))
+            State::Receiving(request) if request.awaiting_token.is_none() => {
+                Some((request.deadline, slot, request.head.len()))
             }
             _ => None,
         });
         let (oldest, left) = oldest_above(heads.collect(), MAX_PARTIAL_HEAD_BYTES);
-        front.partial = left;
+        inbound.head_bytes = left;
         for slot in oldest {
             self.shared.metrics.connects.inc("bad_request");
             self.slots.remove(slot);
         }
     }
 
-    /// The same for messages of clients.
-    pub(super) fn note_unfinished(&mut self, more: usize) {
-        let most = MAX_UNFINISHED_BYTES / self.peers.len().max(1);
-        self.unfinished += more;
-        if self.unfinished <= most {
+    /// Adds to the bytes of incomplete messages, and closes the oldest if all of them are over the bound.
+    pub(super) fn account_message_bytes(&mut self, more: usize) {
+        let max_bytes = MAX_UNFINISHED_BYTES / self.peers.len().max(1);
+        self.unfinished_bytes += more;
+        if self.unfinished_bytes <= max_bytes {
             return;
         }
         let messages = self.slots.iter().filter_map(|(slot, entry)| match &entry.state {
             State::Open(connection) => connection.unfinished().map(|(since, bytes)| (since, slot, bytes)),
             _ => None,
         });
-        let (oldest, left) = oldest_above(messages.collect(), most);
-        self.unfinished = left;
-        oldest.into_iter().for_each(|slot| self.end(slot as u32, Ending::Protocol(NO_ROOM)));
+        let (oldest, left) = oldest_above(messages.collect(), max_bytes);
+        self.unfinished_bytes = left;
+        oldest.into_iter().for_each(|slot| self.close(slot as u32, CloseReason::Protocol(TOO_MANY_UNFINISHED)));
     }
 }
 
-/// Returns the slots that are to go where all together take more than `most` bytes: the oldest, so that three quarters are left; and
-/// how many bytes are left. Each entry is an age, a slot and its bytes.
-fn oldest_above(mut all: Vec<(Tick, usize, usize)>, most: usize) -> (Vec<usize>, usize) {
+/// Returns the slots to close, oldest first, so that at most three quarters of `max_bytes` are left, and the bytes that are left.
+/// Returns no slots if all are within `max_bytes`. Each entry is an age, a slot and its bytes.
+fn oldest_above(mut all: Vec<(Tick, usize, usize)>, max_bytes: usize) -> (Vec<usize>, usize) {
     let mut left: usize = all.iter().map(|(.., bytes)| bytes).sum();
     let mut oldest = Vec::new();
-    if left > most {
+    if left > max_bytes {
         all.sort_unstable();
         for (_, slot, bytes) in all {
-            if left <= most / 4 * 3 {
+            if left <= max_bytes / 4 * 3 {
                 break;
             }
             left -= bytes;

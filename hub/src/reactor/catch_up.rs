@@ -1,4 +1,4 @@
-//! What a reactor sends to clients that missed a push: it tells [`CatchUp`] what happens, and sends what that says.
+//! A reactor's side of catch-up: reports events to [`CatchUp`], and sends the `SyncVault` frames that it asks for.
 //!
 //! [`CatchUp`]: crate::catch_up::CatchUp
 
@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::command::MissedResult;
 use super::connection::Connection;
 use super::delayed_sends::DelayedSend;
 use super::event_loop::Reactor;
-use super::mailbox::Missed;
 use super::slot::{Slot, State};
 use crate::auth::Claims;
-use crate::catch_up::{Joining, Moment, Owed, Reason};
-use crate::connection::{ConnectionId, Ending, Tick};
+use crate::catch_up::{LookupRequest, PendingSync, SyncReason, Timestamp};
+use crate::connection::{CloseReason, ConnectionId, Tick};
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::Device;
 
-/// How long after its handshake a client is sent an answer that came before it: clients listen only then.
+/// How long after its handshake a client is sent a response that came before: clients handle pushes only then.
 const LOGIN_RESPONSE_DELAY: Duration = Duration::from_millis(500);
 
 impl Reactor {
-    /// Returns the connection in a slot and what tells it from others, or `None` if there is none.
+    /// Returns the connection in a slot and its id, or `None` if there is none.
     pub(super) fn open_connection(&self, slot: u32) -> Option<(ConnectionId, &Connection)> {
         match self.slots.get(slot as usize) {
             Some(Slot { state: State::Open(connection), generation, .. }) => {
@@ -32,7 +32,7 @@ impl Reactor {
         }
     }
 
-    /// Returns a connection, or `None` if it has gone.
+    /// Returns a connection, or `None` if it is closed.
     pub(super) fn connection(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         match self.slots.get_mut(id.slot as usize) {
             Some(Slot { state: State::Open(connection), generation, .. }) if *generation == id.generation => {
@@ -42,158 +42,158 @@ impl Reactor {
         }
     }
 
-    /// Notes a push, before it is written to anybody.
-    pub(super) fn remember(&mut self, delivery: &Arc<Delivery>) {
+    /// Records a push, before it is written to any connection.
+    pub(super) fn record_push(&mut self, delivery: &Arc<Delivery>) {
         if let Audience::LoginRequest(request) = delivery.audience {
-            self.responses.keep(request, delivery.clone(), self.now);
+            self.login_responses.insert(request, delivery.clone(), self.now);
         }
         if delivery.covered {
-            let dropped = self.catch_up.on_push(delivery.audience, delivery.device, self.moment());
+            let dropped = self.catch_up.on_push(delivery.audience, delivery.device, self.timestamp());
             self.shared.metrics.catch_up_dropped.inc_by(dropped as u64);
         }
     }
 
-    /// Looks up what a client missed that has just joined.
-    pub(super) fn look_back(&mut self, slot: u32, claims: Option<&Claims>) {
+    /// Looks up what a client missed whose handshake just succeeded.
+    pub(super) fn check_missed(&mut self, slot: u32, claims: Option<&Claims>) {
         let Some((id, connection)) = self.open_connection(slot) else { return };
         match (connection.hub(), connection.id()) {
             (Hub::Anonymous, Some(request)) => {
-                if let Some(response) = self.responses.find(request, self.now) {
+                if let Some(response) = self.login_responses.get(request, self.now) {
                     self.send_login_response(id, response);
                 }
             }
             (Hub::Main, Some(user)) => {
                 let organizations = claims.map_or(&[][..], |claims| &claims.organizations);
                 let (device, received) = (connection.device(), self.received_elsewhere(id, connection));
-                let client = Joining { user, organizations, device, received };
-                let owed = self.catch_up.on_join(id, &client, self.now, self.moment());
-                self.send_sync(id, owed);
+                let client = LookupRequest { user, organizations, device, received };
+                let pending_sync = self.catch_up.on_join(id, &client, self.now, self.timestamp());
+                self.send_sync(id, pending_sync);
             }
             (_, None) => {}
         }
     }
 
     /// Returns up to when the other connections of a connection's device here have surely received every push.
-    pub(super) fn received_elsewhere(&self, id: ConnectionId, connection: &Connection) -> Option<Moment> {
+    pub(super) fn received_elsewhere(&self, id: ConnectionId, connection: &Connection) -> Option<Timestamp> {
         let device = connection.device()?;
-        let slots = self.registry.id(Hub::Main, connection.user()?).iter();
+        let slots = self.registry.slots_of(Hub::Main, connection.user()?).iter();
         let others = slots.filter(|slot| **slot != id.slot).filter_map(|slot| self.open_connection(*slot));
         let same = others.filter(|(_, other)| other.device() == Some(device));
         same.filter_map(|(id, other)| self.catch_up.received(id, other.last_received())).max()
     }
 
-    /// Takes the answer to a lookup.
-    pub(super) fn on_missed(&mut self, id: ConnectionId, missed: Missed) {
+    /// Takes the result of a lookup.
+    pub(super) fn on_missed(&mut self, id: ConnectionId, missed: MissedResult) {
         let Some(target) = self.connection(id).and_then(|connection| connection.id()) else { return };
         match missed {
-            Missed::Pushes(answer) => {
-                let owed = self.catch_up.on_answer(id, target, answer, self.now);
-                self.send_sync(id, owed);
+            MissedResult::Pushes(answer) => {
+                let pending_sync = self.catch_up.on_lookup_result(id, target, answer, self.now);
+                self.send_sync(id, pending_sync);
             }
-            // One that came meanwhile was for this client, too.
-            Missed::LoginResponse(response) if self.responses.find(target, self.now).is_none() => {
+            // A response that was pushed meanwhile was written to this client, too.
+            MissedResult::LoginResponse(response) if self.login_responses.get(target, self.now).is_none() => {
                 let response = Arc::new(response);
-                self.responses.keep(target, response.clone(), self.now);
+                self.login_responses.insert(target, response.clone(), self.now);
                 self.send_login_response(id, response);
             }
-            Missed::LoginResponse(_) => {}
+            MissedResult::LoginResponse(_) => {}
         }
     }
 
-    /// Tells all users to sync, after a while and evenly spread: which pushes the backplane lost is not known.
-    pub(super) fn sync_everybody(&mut self, after: Duration, over: Duration) {
+    /// Schedules a sync for every user, after a delay and evenly spread: which pushes the backplane lost is not known.
+    pub(super) fn sync_all(&mut self, after: Duration, over: Duration) {
         let open = self.slots.iter().filter_map(|(slot, _)| self.open_connection(slot as u32));
         let users: Vec<ConnectionId> = open
-            .filter(|(_, connection)| connection.joined().is_some() && connection.user().is_some())
+            .filter(|(_, connection)| connection.registered_protocol().is_some() && connection.user().is_some())
             .map(|(id, _)| id)
             .collect();
         let count = users.len().max(1) as u32;
         for (place, id) in (0..).zip(users) {
-            let earliest = self.now.after(Tick::count(after + over.saturating_mul(place) / count));
-            self.owe_sync(id, Reason::BackplaneGap, earliest);
+            let earliest = self.now.after(Tick::ticks_in(after + over.saturating_mul(place) / count));
+            self.schedule_sync(id, SyncReason::BackplaneGap, earliest);
         }
     }
 
-    /// Has a client sent a sync, not before `earliest`.
-    pub(super) fn owe_sync(&mut self, id: ConnectionId, reason: Reason, earliest: Tick) {
-        let owed = self.catch_up.owe(id, reason, Moment::default(), self.now, earliest);
-        self.send_sync(id, owed);
+    /// Schedules a sync for a client, not before `earliest`.
+    pub(super) fn schedule_sync(&mut self, id: ConnectionId, reason: SyncReason, earliest: Tick) {
+        let pending_sync = self.catch_up.schedule_sync(id, reason, Timestamp::default(), self.now, earliest);
+        self.send_sync(id, pending_sync);
     }
 
-    fn send_sync(&mut self, id: ConnectionId, owed: Option<Owed>) {
-        if let Some(Owed { reason, until, due }) = owed {
+    fn send_sync(&mut self, id: ConnectionId, pending_sync: Option<PendingSync>) {
+        if let Some(PendingSync { reason, until, due }) = pending_sync {
             self.delayed_sends.add(due, id, DelayedSend::Sync(reason, until));
         }
     }
 
     fn send_login_response(&mut self, id: ConnectionId, response: Arc<Delivery>) {
-        let due = self.now.after(Tick::count(LOGIN_RESPONSE_DELAY));
+        let due = self.now.after(Tick::ticks_in(LOGIN_RESPONSE_DELAY));
         self.delayed_sends.add(due, id, DelayedSend::LoginResponse(response));
     }
 
-    /// Sends what is due.
+    /// Sends the delayed frames that are due.
     pub(super) fn run_delayed_sends(&mut self) {
-        for (id, send) in self.delayed_sends.take(self.now) {
-            let (now, patience) = (self.now, self.patience);
+        for (id, send) in self.delayed_sends.take_due(self.now) {
+            let (now, write_limits) = (self.now, self.write_limits);
             let sent = match &send {
-                DelayedSend::Sync(..) if !self.catch_up.is_owed(id) => None,
+                DelayedSend::Sync(..) if !self.catch_up.is_sync_pending(id) => None,
                 DelayedSend::Sync(_, until) => {
                     self.catch_up.on_sync_sent(id, *until, now);
-                    self.connection(id).and_then(|connection| connection.make_up(now, &patience))
+                    self.connection(id).and_then(|connection| connection.write_sync(now, &write_limits))
                 }
                 DelayedSend::LoginResponse(response) => {
                     let request = self.connection(id).and_then(|connection| connection.id());
-                    // A later one has reached it meanwhile.
-                    let is_latest = request.is_some_and(|request| self.responses.is_latest(request, response));
-                    let connection = if is_latest { self.connection(id) } else { None };
-                    connection.and_then(|connection| connection.deliver(response, now, &patience))
+                    // A later response has reached the client meanwhile.
+                    let is_current = request.is_some_and(|request| self.login_responses.is_current(request, response));
+                    let connection = if is_current { self.connection(id) } else { None };
+                    connection.and_then(|connection| connection.deliver(response, now, &write_limits))
                 }
             };
             if let Some(sent) = sent {
                 if let DelayedSend::Sync(reason, _) = send {
                     self.shared.metrics.catch_up.inc(reason.label());
                 }
-                self.settle(id.slot, sent);
+                self.handle_write_outcome(id.slot, sent);
             }
         }
     }
 
-    /// Records what the device of a client has received whose connection ends.
-    pub(super) fn note_leaving(&mut self, id: ConnectionId, connection: &Connection, ending: &Ending) {
+    /// Records what a client's device has received when its connection ends.
+    pub(super) fn record_disconnect(&mut self, id: ConnectionId, connection: &Connection, close_reason: &CloseReason) {
         self.delayed_sends.remove(id);
-        // A Close was heard just now, whether it came in a message or in a frame of the WebSocket.
-        let last_heard = if *ending == Ending::Client { self.now } else { connection.last_received() };
-        let dropped = self.catch_up.on_leave(id, device(connection), last_heard, self.moment());
+        // A Close was received just now, in a SignalR message or in a WebSocket frame.
+        let last_heard = if *close_reason == CloseReason::Client { self.now } else { connection.last_received() };
+        let dropped = self.catch_up.on_leave(id, device(connection), last_heard, self.timestamp());
         self.shared.metrics.catch_up_dropped.inc_by(dropped as u64);
     }
 
     /// Records which syncs are received by now.
-    pub(super) fn settle_syncs(&mut self) {
-        let (now, moment, slots) = (self.now, self.moment(), &self.slots);
+    pub(super) fn record_received_syncs(&mut self) {
+        let (now, timestamp, slots) = (self.now, self.timestamp(), &self.slots);
         let client = |id: ConnectionId| match slots.get(id.slot as usize) {
             Some(Slot { state: State::Open(connection), generation, .. }) if *generation == id.generation => {
                 Some((device(connection), connection.last_received()))
             }
             _ => None,
         };
-        let dropped = self.catch_up.settle(now, moment, client);
+        let dropped = self.catch_up.run_checks(now, timestamp, client);
         self.shared.metrics.catch_up_dropped.inc_by(dropped as u64);
     }
 
-    /// Without a backplane: notes that every push up to now is written, unless one is still under way.
-    pub(super) fn note_written(&mut self) {
-        if self.shared.roll.is_none() && self.fan_outs.is_empty() {
-            self.catch_up.on_all_written(self.moment());
+    /// Without a backplane: notes that every push up to now is written, unless a fan-out is running.
+    pub(super) fn advance_local_watermark(&mut self) {
+        if self.shared.presence.is_none() && self.fan_outs.is_empty() {
+            self.catch_up.on_all_written(self.timestamp());
         }
     }
 
-    pub(super) fn moment(&self) -> Moment {
-        Moment::default().after(self.clock.elapsed())
+    pub(super) fn timestamp(&self) -> Timestamp {
+        Timestamp::default().after(self.clock.elapsed())
     }
 }
 
-/// Returns the user and the device of a connection on the main hub that has joined.
+/// Returns the user and the device of a registered connection on the main hub.
 fn device(connection: &Connection) -> Option<(Uuid, Device)> {
-    connection.joined()?;
+    connection.registered_protocol()?;
     Some((connection.user()?, connection.device()?))
 }

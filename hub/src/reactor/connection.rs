@@ -1,4 +1,4 @@
-//! A client: its socket, its session and what waits for it. Small, for there are many.
+//! A connection: a socket, its session and its write queue. Kept small, as there are many.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -8,31 +8,33 @@ use uuid::Uuid;
 use super::outbox::Outbox;
 use super::registry::{Membership, Registry};
 use super::socket::Socket;
-use crate::auth::{Claims, Guest};
-use crate::connection::{Ending, Overdue, Terms, Tick, Transport};
+use crate::auth::{Claims, Principal};
+use crate::connection::{CloseReason, SessionConfig, Tick, TimeoutAction, Transport};
 use crate::delivery::{Delivery, Hub};
-use crate::limits::Place;
+use crate::limits::ConnectionPermit;
 use crate::notification::{ClientType, Device, Notification};
 use crate::protocol::{self, Protocol, RECEIVE_MESSAGE, ServerMessage};
 use crate::transport::websocket::{Frame, Outgoing, WebSocket};
 
-/// What a slow client may cost, in bytes and ticks.
+/// How much a slow client may cost.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
-    pub(super) queue: usize,
-    pub(super) timeout: u32,
+pub(super) struct WriteLimits {
+    /// The most bytes that may be queued for one connection.
+    pub(super) max_queued_bytes: usize,
+    /// After how many ticks without progress the connection is closed.
+    pub(super) write_timeout: u32,
 }
 
-/// Bytes of a client that are read before what answers them is written: the answers are at the most twelve times as long, which
-/// is less than what may wait.
-const AT_ONCE: usize = 4 * 1024;
+/// The most bytes that are read before the answers to them are written. Answers are at most twelve times as long, which fits
+/// into the write queue.
+const MAX_READ_BYTES: usize = 4 * 1024;
 
-/// An upgraded client.
+/// An upgraded connection.
 pub(super) struct Connection {
     pub(super) socket: Socket,
     websocket: WebSocket,
     outbox: Option<Box<Outbox>>,
-    /// Until the handshake is answered; then the registry knows what is needed of it.
+    /// `None` once the handshake is answered: the registry holds what is needed of them.
     claims: Option<Arc<Claims>>,
     memberships: Box<[Membership]>,
     hub: Hub,
@@ -40,50 +42,50 @@ pub(super) struct Connection {
     id: Option<Uuid>,
     device: Option<Device>,
     client_type: ClientType,
-    /// What it counts for, where there are limits.
-    _place: Option<Box<Place>>,
-    /// Registered, with the protocol of its handshake.
-    joined: Option<Protocol>,
+    /// Its share of the connection limits, released on drop.
+    _permit: Option<Box<ConnectionPermit>>,
+    /// The protocol of its handshake, `None` before it is registered.
+    registered_protocol: Option<Protocol>,
 }
 
-/// What became of something that was to be written.
+/// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sent {
-    /// It is out.
+pub(super) enum WriteOutcome {
+    /// All bytes are in the socket.
     Written,
-    /// The socket is full: it waits.
+    /// The socket is full: the frame is queued.
     Queued,
-    /// It waits in the place of others, which a `SyncVault` makes up for.
-    Collapsed,
-    /// The client is too slow.
-    Slow,
-    /// The socket is broken.
-    Broken,
+    /// Queued frames were replaced by one `SyncVault`.
+    Coalesced,
+    /// The write queue is over its limit.
+    Overflow,
+    /// The socket failed.
+    Closed,
 }
 
-/// What a turn of reading brought.
-pub(super) enum Heard {
-    /// All that was there.
-    All,
-    /// A buffer full: there may be more.
+/// The outcome of a read.
+pub(super) enum ReadOutcome {
+    /// The socket is empty.
+    Drained,
+    /// The socket may hold more.
     More,
-    /// The end.
-    End(Ending),
+    /// The session has ended.
+    Closed(CloseReason),
 }
 
 impl Connection {
-    /// A client that has just been upgraded.
+    /// Creates the connection of a client that was just upgraded.
     pub(super) fn new(
         socket: Socket,
-        guest: Guest,
+        principal: Principal,
         transport: Transport,
-        place: Option<Box<Place>>,
+        permit: Option<Box<ConnectionPermit>>,
         now: Tick,
     ) -> Connection {
-        let (hub, id) = (guest.hub(), guest.id());
-        let claims = match guest {
-            Guest::User(claims) => Some(claims),
-            Guest::Anonymous(_) => None,
+        let (hub, id) = (principal.hub(), principal.id());
+        let claims = match principal {
+            Principal::User(claims) => Some(claims),
+            Principal::Anonymous(_) => None,
         };
         Connection {
             socket,
@@ -95,8 +97,8 @@ impl Connection {
             client_type: claims.as_ref().map_or(ClientType::All, |claims| claims.client_type),
             claims,
             memberships: Box::default(),
-            _place: place,
-            joined: None,
+            _permit: permit,
+            registered_protocol: None,
         }
     }
 
@@ -131,238 +133,249 @@ impl Connection {
         self.device
     }
 
-    /// When bytes of the client's last came.
+    /// Returns when the last bytes of the client were received.
     pub(super) fn last_received(&self) -> Tick {
         self.websocket.session.last_received()
     }
 
-    /// The protocol with which it was registered, also after its session has ended.
-    pub(super) fn joined(&self) -> Option<Protocol> {
-        self.joined
+    /// Returns the protocol with which it was registered, also after its session has ended. `None` if it was not.
+    pub(super) fn registered_protocol(&self) -> Option<Protocol> {
+        self.registered_protocol
     }
 
-    /// What its token said; only until the client is registered.
+    /// Returns the claims of its token, `None` once it is registered.
     pub(super) fn claims(&self) -> Option<Arc<Claims>> {
         self.claims.clone()
     }
 
-    /// Registers the client, so that from now on it is written to.
-    pub(super) fn join(&mut self, slot: u32, protocol: Protocol, registry: &mut Registry) {
+    /// Registers the connection: from now on pushes are written to it.
+    pub(super) fn register(&mut self, slot: u32, protocol: Protocol, registry: &mut Registry) {
         let claims = self.claims.take();
         let organizations = claims.as_ref().map_or(&[][..], |claims| &claims.organizations);
-        self.memberships = registry.join(slot, self.hub, self.id, organizations);
-        self.joined = Some(protocol);
+        self.memberships = registry.register(slot, self.hub, self.id, organizations);
+        self.registered_protocol = Some(protocol);
     }
 
-    /// The reverse of [`Connection::join`]; `moved` as in [`Registry::leave`].
-    pub(super) fn leave(&self, slot: u32, registry: &mut Registry, moved: impl FnMut(u32, usize, Membership)) {
-        registry.leave(slot, self.hub, self.id, &self.memberships, moved);
+    /// Reverses [`Connection::register`]. See [`Registry::deregister`] for `on_moved`.
+    pub(super) fn deregister(&self, slot: u32, registry: &mut Registry, on_moved: impl FnMut(u32, usize, Membership)) {
+        registry.deregister(slot, self.hub, self.id, &self.memberships, on_moved);
     }
 
-    /// The organisations that it is registered under.
+    /// Returns the organizations that it is registered under.
     pub(super) fn organizations(&self, registry: &Registry) -> Box<[Uuid]> {
         registry.organizations(&self.memberships)
     }
 
-    /// Notes where a membership is now.
-    pub(super) fn moved(&mut self, number: usize, membership: Membership) {
+    /// Updates one of its memberships, whose place in the registry has changed.
+    pub(super) fn update_membership(&mut self, number: usize, membership: Membership) {
         self.memberships[number] = membership;
     }
 
-    /// Reads once from the socket. `closed`: the other side may have hung up behind what it sent.
-    pub(super) fn hear(
+    /// Reads once from the socket. `closed` tells that the peer may have closed it behind what it sent.
+    pub(super) fn read(
         &mut self,
         buffer: &mut [u8],
         closed: bool,
         now: Tick,
-        terms: &Terms,
+        session_config: &SessionConfig,
         outgoing: &mut Outgoing,
-    ) -> Heard {
+    ) -> ReadOutcome {
         if self.is_waiting() {
-            // What it says has time until it has taken what it was told: else its own answers would make it too slow.
-            return Heard::All;
+            // Not read while frames are queued: a client could overflow its queue with the answers to its own messages.
+            return ReadOutcome::Drained;
         }
-        let room = buffer.len().min(AT_ONCE);
+        let room = buffer.len().min(MAX_READ_BYTES);
         match self.socket.read(&mut buffer[..room]) {
-            Ok(0) => Heard::End(Ending::HungUp),
+            Ok(0) => ReadOutcome::Closed(CloseReason::PeerClosed),
             Ok(count) => {
                 // A socket that gives less than there is room for is empty.
                 let more = count == room || closed;
-                match self.websocket.receive(&mut buffer[..count], now, &terms.on(self.hub), outgoing) {
-                    Some(ending) => Heard::End(ending),
-                    None if more => Heard::More,
-                    None => Heard::All,
+                match self.websocket.receive(&mut buffer[..count], now, &session_config.for_hub(self.hub), outgoing) {
+                    Some(close_reason) => ReadOutcome::Closed(close_reason),
+                    None if more => ReadOutcome::More,
+                    None => ReadOutcome::Drained,
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::All,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Heard::More,
-            Err(_) => Heard::End(Ending::Reset),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ReadOutcome::Drained,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => ReadOutcome::More,
+            Err(_) => ReadOutcome::Closed(CloseReason::Reset),
         }
     }
 
-    /// Takes bytes that came with the upgrade request.
-    pub(super) fn take(
+    /// Takes bytes that were read together with the upgrade request.
+    pub(super) fn feed(
         &mut self,
-        leftover: &mut [u8],
+        read_ahead: &mut [u8],
         now: Tick,
-        terms: &Terms,
+        session_config: &SessionConfig,
         outgoing: &mut Outgoing,
-    ) -> Option<Ending> {
-        self.websocket.receive(leftover, now, &terms.on(self.hub), outgoing)
+    ) -> Option<CloseReason> {
+        self.websocket.receive(read_ahead, now, &session_config.for_hub(self.hub), outgoing)
     }
 
-    /// Writes a push; nothing for a client that is not connected yet or any more, or whose protocol the push lacks.
-    pub(super) fn deliver(&mut self, delivery: &Delivery, now: Tick, patience: &Patience) -> Option<Sent> {
+    /// Writes a push. Returns `None` if the client has no handshake or has ended, or the push has no frame in its protocol.
+    pub(super) fn deliver(
+        &mut self,
+        delivery: &Delivery,
+        now: Tick,
+        write_limits: &WriteLimits,
+    ) -> Option<WriteOutcome> {
         let protocol = self.protocol()?;
-        Some(self.offer(protocol, delivery.frame(protocol)?, delivery.collapsible, now, patience))
+        Some(self.write_shared(protocol, delivery.frame(protocol)?, delivery.coalescible, now, write_limits))
     }
 
-    /// Writes a `SyncVault`, to make up for what was missed; nothing for a client that is not a connected user.
-    pub(super) fn make_up(&mut self, now: Tick, patience: &Patience) -> Option<Sent> {
+    /// Writes a `SyncVault`. Returns `None` for a client that is not a connected user.
+    pub(super) fn write_sync(&mut self, now: Tick, write_limits: &WriteLimits) -> Option<WriteOutcome> {
         let (user, protocol) = (self.user()?, self.protocol()?);
-        Some(self.offer(protocol, &sync(user, protocol), true, now, patience))
+        Some(self.write_shared(protocol, &sync(user, protocol), true, now, write_limits))
     }
 
-    /// Writes a frame that is shared with other clients, or has it wait.
-    pub(super) fn offer(
+    /// Writes a frame that is shared with other connections, or queues it.
+    pub(super) fn write_shared(
         &mut self,
         protocol: Protocol,
         frame: &Frame,
-        collapsible: bool,
+        coalescible: bool,
         now: Tick,
-        patience: &Patience,
-    ) -> Sent {
+        write_limits: &WriteLimits,
+    ) -> WriteOutcome {
         if self.outbox.is_some() {
-            return self.keep(protocol, frame, 0, collapsible, now, patience);
+            return self.enqueue(protocol, frame, 0, coalescible, now, write_limits);
         }
-        match self.socket.offer(frame.bytes()) {
+        match self.socket.try_write(frame.bytes()) {
             Ok(count) if count == frame.bytes().len() => {
                 self.websocket.session.sent(now);
-                Sent::Written
+                WriteOutcome::Written
             }
-            Ok(count) => self.keep(protocol, frame, count, collapsible, now, patience),
-            Err(_) => Sent::Broken,
+            Ok(count) => self.enqueue(protocol, frame, count, coalescible, now, write_limits),
+            Err(_) => WriteOutcome::Closed,
         }
     }
 
-    /// Has a frame wait, `written` bytes of which are out. Apart from [`Self::offer`], which is as short as it can be.
+    /// Queues a frame of which `written` bytes are written. Apart from [`Self::write_shared`], whose fast path stays short.
     #[cold]
-    fn keep(
+    fn enqueue(
         &mut self,
         protocol: Protocol,
         frame: &Frame,
         written: usize,
-        collapsible: bool,
+        coalescible: bool,
         now: Tick,
-        patience: &Patience,
-    ) -> Sent {
+        write_limits: &WriteLimits,
+    ) -> WriteOutcome {
         let outbox = self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
-        outbox.push(frame.clone(), written, collapsible);
-        if outbox.cost() <= patience.queue {
-            return Sent::Queued;
+        outbox.push(frame.clone(), written, coalescible);
+        if outbox.cost() <= write_limits.max_queued_bytes {
+            return WriteOutcome::Queued;
         }
         let user = self.id.filter(|_| self.hub == Hub::Main);
-        let collapsed = user.is_some_and(|user| outbox.collapse(sync(user, protocol)));
-        match outbox.cost() <= patience.queue {
-            true if collapsed => Sent::Collapsed,
-            _ => Sent::Slow,
+        let coalesced = user.is_some_and(|user| outbox.coalesce(sync(user, protocol)));
+        match outbox.cost() <= write_limits.max_queued_bytes {
+            true if coalesced => WriteOutcome::Coalesced,
+            _ => WriteOutcome::Overflow,
         }
     }
 
-    /// Writes bytes that are this client's alone, or has them wait.
-    pub(super) fn answer(&mut self, bytes: &[u8], now: Tick, patience: &Patience) -> Sent {
+    /// Writes bytes for this connection alone, or queues them.
+    pub(super) fn write_owned(&mut self, bytes: &[u8], now: Tick, write_limits: &WriteLimits) -> WriteOutcome {
         self.websocket.session.sent(now);
         let mut rest = bytes;
         if self.outbox.is_none() {
-            match self.socket.offer(rest) {
-                Ok(count) if count == rest.len() => return Sent::Written,
+            match self.socket.try_write(rest) {
+                Ok(count) if count == rest.len() => return WriteOutcome::Written,
                 Ok(count) => rest = &rest[count..],
-                Err(_) => return Sent::Broken,
+                Err(_) => return WriteOutcome::Closed,
             }
         }
         let outbox = self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
-        outbox.push_own(rest);
-        if outbox.cost() <= patience.queue { Sent::Queued } else { Sent::Slow }
+        outbox.push_owned(rest);
+        if outbox.cost() <= write_limits.max_queued_bytes { WriteOutcome::Queued } else { WriteOutcome::Overflow }
     }
 
-    /// Has bytes that are this client's alone wait until [`Connection::flush`], and with them all that comes behind.
-    pub(super) fn hold_back(&mut self, bytes: &[u8], now: Tick) -> Sent {
+    /// Queues bytes for this connection alone until [`Connection::flush`], and with them all that follows.
+    pub(super) fn write_deferred(&mut self, bytes: &[u8], now: Tick) -> WriteOutcome {
         self.websocket.session.sent(now);
-        self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now))).push_own(bytes);
-        Sent::Written
+        self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now))).push_owned(bytes);
+        WriteOutcome::Written
     }
 
-    /// Returns how many frames wait for it that no `SyncVault` makes up for.
+    /// Returns how many queued frames no `SyncVault` covers.
     pub(super) fn uncovered(&self) -> usize {
         self.outbox.as_ref().map_or(0, |outbox| outbox.uncovered())
     }
 
-    /// Returns since when it owes the rest of a message, and how many bytes of that are kept. `None` between two messages.
+    /// Returns since when a message is incomplete, and how many bytes of it are held. `None` between two messages.
     pub(super) fn unfinished(&self) -> Option<(Tick, usize)> {
         self.websocket.unfinished()
     }
 
-    /// Whether something waits for it.
+    /// Returns whether frames are queued.
     pub(super) fn is_waiting(&self) -> bool {
         self.outbox.is_some()
     }
 
-    /// Writes what waits, now that the socket takes bytes again.
-    pub(super) fn flush(&mut self, now: Tick) -> Sent {
-        let Some(outbox) = &mut self.outbox else { return Sent::Written };
+    /// Writes queued frames.
+    pub(super) fn flush(&mut self, now: Tick) -> WriteOutcome {
+        let Some(outbox) = &mut self.outbox else { return WriteOutcome::Written };
         match outbox.flush(&mut self.socket, now) {
-            Err(_) => Sent::Broken,
+            Err(_) => WriteOutcome::Closed,
             Ok(()) if outbox.is_empty() => {
                 self.outbox = None;
-                Sent::Written
+                WriteOutcome::Written
             }
-            Ok(()) => Sent::Queued,
+            Ok(()) => WriteOutcome::Queued,
         }
     }
 
-    /// When to look at it again.
-    pub(super) fn due(&self, terms: &Terms, patience: &Patience) -> Option<Tick> {
+    /// Returns when [`Connection::on_timeout`] is due, `None` if nothing is.
+    pub(super) fn next_timeout(&self, session_config: &SessionConfig, write_limits: &WriteLimits) -> Option<Tick> {
         match &self.outbox {
-            // Nobody listens to it, so its silence is none; and a ping says no more than the frames that wait.
-            Some(outbox) => Some(outbox.taken().after(patience.timeout)),
-            None => self.websocket.due(terms),
+            // It is not read while frames are queued, so the receive timeout does not apply; queued frames make a ping redundant.
+            Some(outbox) => Some(outbox.last_progress().after(write_limits.write_timeout)),
+            None => self.websocket.next_timeout(session_config),
         }
     }
 
-    /// Looks at the clock.
-    pub(super) fn overdue(&mut self, now: Tick, terms: &Terms, patience: &Patience) -> Option<Overdue> {
+    /// Returns what a timeout that has passed asks for, `None` if none has.
+    pub(super) fn on_timeout(
+        &mut self,
+        now: Tick,
+        session_config: &SessionConfig,
+        write_limits: &WriteLimits,
+    ) -> Option<TimeoutAction> {
         match &self.outbox {
-            Some(outbox) => (now >= outbox.taken().after(patience.timeout)).then_some(Overdue::End(Ending::Slow)),
-            None => self.websocket.overdue(now, terms),
+            Some(outbox) => (now >= outbox.last_progress().after(write_limits.write_timeout))
+                .then_some(TimeoutAction::Close(CloseReason::SlowConsumer)),
+            None => self.websocket.on_timeout(now, session_config),
         }
     }
 
-    /// Writes a ping, which never waits: what a full socket holds says as much.
-    pub(super) fn ping(&mut self, frame: &Frame, now: Tick) -> Sent {
+    /// Writes a ping. It is dropped if the socket is full, as what the socket holds serves the same purpose.
+    pub(super) fn ping(&mut self, frame: &Frame, now: Tick) -> WriteOutcome {
         self.websocket.session.sent(now);
-        match self.socket.offer(frame.bytes()) {
-            Ok(count) if count == 0 || count == frame.bytes().len() => Sent::Written,
+        match self.socket.try_write(frame.bytes()) {
+            Ok(count) if count == 0 || count == frame.bytes().len() => WriteOutcome::Written,
             Ok(written) => {
                 let outbox = self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
                 outbox.push(frame.clone(), written, false);
-                Sent::Queued
+                WriteOutcome::Queued
             }
-            Err(_) => Sent::Broken,
+            Err(_) => WriteOutcome::Closed,
         }
     }
 
-    /// Ends the session from this side.
-    pub(super) fn end(&mut self, ending: Ending, outgoing: &mut Outgoing) -> Ending {
-        self.websocket.end(ending, outgoing)
+    /// Closes the session from this side.
+    pub(super) fn close(&mut self, close_reason: CloseReason, outgoing: &mut Outgoing) -> CloseReason {
+        self.websocket.close(close_reason, outgoing)
     }
 
-    /// Takes it apart: the socket, and what is still to be written.
+    /// Returns the socket and the frames that are still queued.
     pub(super) fn into_parts(self, now: Tick) -> (Socket, Outbox) {
         (self.socket, self.outbox.map_or_else(|| Outbox::new(now), |outbox| *outbox))
     }
 }
 
-/// The frame that makes up for collapsed ones.
+/// Returns the `SyncVault` frame that replaces coalesced frames.
 fn sync(user: Uuid, protocol: Protocol) -> Frame {
     let notification = Notification::sync_vault(user);
     let message = ServerMessage::Push { target: RECEIVE_MESSAGE, notification: &notification };

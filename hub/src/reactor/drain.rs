@@ -1,34 +1,34 @@
-//! In which order and when clients are let go of. Pure.
+//! The schedule of a drain: which connections to close, and when. No I/O.
 
 use std::time::Duration;
 
-/// A drain under way: the slots that are left, in random order.
+/// The slots that are still to be closed, in random order.
 #[derive(Debug)]
-pub(super) struct Drain {
+pub(super) struct DrainSchedule {
     left: Vec<u32>,
     total: usize,
     duration: Duration,
 }
 
-impl Drain {
-    /// Plans to let go of these slots, evenly over a duration.
-    pub(super) fn new(mut slots: Vec<u32>, duration: Duration, mut random: impl FnMut() -> u64) -> Drain {
+impl DrainSchedule {
+    /// Schedules the close of these slots, evenly over a duration.
+    pub(super) fn new(mut slots: Vec<u32>, duration: Duration, mut random: impl FnMut() -> u64) -> DrainSchedule {
         // Random order, so that users of several devices do not lose them all at once.
         for last in (1..slots.len()).rev() {
             slots.swap(last, (random() % (last as u64 + 1)) as usize);
         }
-        Drain { total: slots.len(), left: slots, duration }
+        DrainSchedule { total: slots.len(), left: slots, duration }
     }
 
-    /// The slots whose time has come `elapsed` after the beginning.
-    pub(super) fn due(&mut self, elapsed: Duration) -> Vec<u32> {
+    /// Takes the slots that are due `elapsed` after the beginning.
+    pub(super) fn take_due(&mut self, elapsed: Duration) -> Vec<u32> {
         let share = if elapsed >= self.duration { 1.0 } else { elapsed.as_secs_f64() / self.duration.as_secs_f64() };
         let gone = (self.total as f64 * share).ceil() as usize;
         self.left.split_off(self.total.saturating_sub(gone).min(self.left.len()))
     }
 
-    /// Whether everybody has been let go of.
-    pub(super) fn is_over(&self) -> bool {
+    /// Returns whether no slot is left.
+    pub(super) fn is_empty(&self) -> bool {
         self.left.is_empty()
     }
 }
@@ -47,14 +47,14 @@ mod tests {
 
     #[test]
     fn drain_closes_each_connection_once_evenly_in_shuffled_order() {
-        let mut drain = Drain::new((0..100).collect(), Duration::from_secs(10), counter());
-        let first = drain.due(Duration::from_secs(1));
+        let mut drain = DrainSchedule::new((0..100).collect(), Duration::from_secs(10), counter());
+        let first = drain.take_due(Duration::from_secs(1));
         assert_eq!(first.len(), 10);
-        let second = drain.due(Duration::from_secs(5));
+        let second = drain.take_due(Duration::from_secs(5));
         assert_eq!(second.len(), 40);
-        assert!(!drain.is_over());
-        let last = drain.due(Duration::from_secs(11));
-        assert!(drain.is_over());
+        assert!(!drain.is_empty());
+        let last = drain.take_due(Duration::from_secs(11));
+        assert!(drain.is_empty());
         let mut all = [first, second, last].concat();
         assert_ne!(all, (0..100).rev().collect::<Vec<u32>>());
         all.sort_unstable();
@@ -63,8 +63,8 @@ mod tests {
 
     #[test]
     fn drain_zero_duration_closes_all_at_once() {
-        let mut drain = Drain::new(vec![7], Duration::ZERO, counter());
-        assert_eq!(drain.due(Duration::ZERO), [7]);
-        assert!(drain.is_over());
+        let mut drain = DrainSchedule::new(vec![7], Duration::ZERO, counter());
+        assert_eq!(drain.take_due(Duration::ZERO), [7]);
+        assert!(drain.is_empty());
     }
 }

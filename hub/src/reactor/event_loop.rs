@@ -1,4 +1,5 @@
-//! One reactor's loop: events, mail and time in, calls to `front` (requests) and `clients` (connections) out.
+//! One reactor's loop. A turn handles socket events, commands and timers, and calls `inbound` (requests) and `connections`.
+//! Runs on the reactor's thread, which alone touches its state.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,91 +11,91 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use uuid::Uuid;
 
-use super::acceptor::LISTEN;
-use super::connection::Patience;
+use super::acceptor::LISTENER_TOKEN;
+use super::closing_socket::ClosingSocket;
+use super::command::{CommandReceiver, CommandSender, ReactorCommand, WAKER_TOKEN};
+use super::connection::WriteLimits;
 use super::delayed_sends::DelayedSends;
-use super::departure::Departure;
-use super::drain::Drain;
-use super::fan_out::FanOuts;
-use super::front::Front;
-use super::mailbox::{Letters, Mail, Mailbox, WAKE};
+use super::drain::DrainSchedule;
+use super::fan_out::FanOutQueue;
+use super::inbound::Inbound;
+use super::login_responses::LoginResponses;
 use super::outbox::Outbox;
 use super::presence::SharedRecords;
 use super::registry::Registry;
-use super::responses::Responses;
 use super::slot::{Slot, State};
 use super::socket::Socket;
 use super::subscribe_barrier::SubscribeBarrier;
-use super::wheel::Wheel;
-use super::{Roll, Shared, Status};
+use super::timer_wheel::TimerWheel;
+use super::{PresenceSender, Shared, Status};
 use crate::catch_up::{CatchUp, LocalRecords, Records};
-use crate::connection::{self, Clock, Ending, Terms, Tick};
+use crate::connection::{self, Clock, CloseReason, SessionConfig, Tick};
 use crate::delivery::Delivery;
 use crate::protocol::Protocol;
 use crate::transport::websocket::Frame;
 
-/// The longest wait: the loop shows that it is alive.
-const BEAT: Duration = Duration::from_secs(1);
+/// The longest wait of the poll, so that the status is published at least as often.
+const MAX_POLL_WAIT: Duration = Duration::from_secs(1);
 
-/// How often a drain goes on.
-const DRAIN_STEP: Duration = Duration::from_millis(50);
+/// How often a drain closes connections.
+const DRAIN_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long the answer to a login request waits for its client (`decisions.md` 5).
-const RESPONSES_KEPT: Duration = Duration::from_secs(120);
+/// How long the response to a login request is kept for its client.
+const LOGIN_RESPONSE_TTL: Duration = Duration::from_secs(120);
 
-/// How long a turn reads mail.
-const MAIL_BUDGET: Duration = Duration::from_millis(5);
+/// How long a turn runs commands.
+const COMMAND_BUDGET: Duration = Duration::from_millis(5);
 
-/// Bytes read at once, for whatever socket.
-const BUFFER: usize = 64 * 1024;
+/// The size of the read buffer, which all sockets share.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
 
-/// One thread's share of the connections.
+/// One thread with its share of the connections.
 pub(super) struct Reactor {
     pub(super) number: usize,
     pub(super) shared: Arc<Shared>,
-    /// Of all reactors.
+    /// The status of every reactor, by number.
     statuses: Vec<Arc<Status>>,
-    /// Of all reactors, this one included.
-    pub(super) peers: Vec<Mailbox>,
-    letters: Letters,
+    /// The command queues of every reactor, by number, this one included.
+    pub(super) peers: Vec<CommandSender>,
+    commands: CommandReceiver,
     pub(super) poll: Poll,
     pub(super) slots: Slab<Slot>,
-    /// Of the next socket.
+    /// The generation of the latest socket.
     generation: u32,
     pub(super) registry: Registry,
-    /// How many of the slots are clients.
-    pub(super) clients: usize,
-    /// How many clients each user has, where there is a limit.
+    /// How many of the slots are open connections.
+    pub(super) connections: usize,
+    /// How many connections each user has. Empty without a limit per user.
     pub(super) users: HashMap<Uuid, usize>,
-    wheel: Wheel,
+    timers: TimerWheel,
     pub(super) clock: Clock,
     pub(super) now: Tick,
-    pub(super) terms: Terms,
-    pub(super) patience: Patience,
-    /// Bytes of messages that are not whole, at the most.
-    pub(super) unfinished: usize,
-    /// Slots whose sockets may have more to read: events come only once.
-    again: Vec<u32>,
-    /// There may be more mail than a turn has time for.
-    more_mail: bool,
+    pub(super) session_config: SessionConfig,
+    pub(super) write_limits: WriteLimits,
+    /// Upper bound of the bytes of incomplete messages.
+    pub(super) unfinished_bytes: usize,
+    /// Slots whose sockets may hold more bytes: events are edge-triggered.
+    reread: Vec<u32>,
+    /// Whether commands were left when the budget of the last turn was spent.
+    commands_pending: bool,
     pub(super) buffer: Vec<u8>,
-    /// For what is said next.
-    pub(super) spare: Vec<u8>,
-    /// On the first reactor: the public port.
-    pub(super) front: Option<Front>,
+    /// A buffer for the next bytes to write, reused.
+    pub(super) scratch: Vec<u8>,
+    /// The public port, on the first reactor only.
+    pub(super) inbound: Option<Inbound>,
     pub(super) delayed_sends: DelayedSends,
-    /// With a backplane: connections whose handshake is not answered yet.
+    /// Connections whose handshake response waits for the backplane.
     pub(super) subscribe_barrier: SubscribeBarrier,
-    pub(super) responses: Responses,
+    pub(super) login_responses: LoginResponses,
     pub(super) catch_up: CatchUp,
-    /// What shows clients that the hub is alive, by protocol.
+    /// The ping frames, by protocol.
     pub(super) pings: [Frame; 2],
-    /// Pushes to many, under way.
-    pub(super) fan_outs: FanOuts,
+    /// Pushes to many connections that are being written.
+    pub(super) fan_outs: FanOutQueue,
     pub(super) heartbeat: Arc<Delivery>,
     pub(super) next_heartbeat: Tick,
-    /// Since when, and how far: set once, it stays.
-    drain: Option<(Instant, Drain)>,
+    /// When the drain began, and what is left of it. `None` before.
+    drain: Option<(Instant, DrainSchedule)>,
 }
 
 impl Reactor {
@@ -102,157 +103,159 @@ impl Reactor {
         number: usize,
         shared: Arc<Shared>,
         statuses: Vec<Arc<Status>>,
-        peers: Vec<Mailbox>,
-        letters: Letters,
+        peers: Vec<CommandSender>,
+        commands: CommandReceiver,
         poll: Poll,
     ) -> Reactor {
         let config = &shared.config;
         let clock = Clock::start();
-        let terms = Terms {
-            handshake_timeout: Tick::count(config.signalr.handshake_timeout),
-            keep_alive: Tick::count(config.signalr.keep_alive),
-            client_timeout: Tick::count(config.signalr.client_timeout),
-            message_timeout: Tick::count(config.signalr.message_timeout),
+        let session_config = SessionConfig {
+            handshake_timeout: Tick::ticks_in(config.signalr.handshake_timeout),
+            keep_alive: Tick::ticks_in(config.signalr.keep_alive),
+            client_timeout: Tick::ticks_in(config.signalr.client_timeout),
+            message_timeout: Tick::ticks_in(config.signalr.message_timeout),
             max_message: config.signalr.max_message,
         };
-        let patience =
-            Patience { queue: config.slow_consumer.queue, timeout: Tick::count(config.slow_consumer.timeout) };
+        let write_limits = WriteLimits {
+            max_queued_bytes: config.slow_consumer.queue,
+            write_timeout: Tick::ticks_in(config.slow_consumer.timeout),
+        };
         let now = clock.now();
         Reactor {
             number,
             statuses,
             peers,
-            letters,
+            commands,
             poll,
             slots: Slab::new(),
             generation: 0,
             registry: Registry::default(),
-            clients: 0,
+            connections: 0,
             users: HashMap::default(),
-            wheel: Wheel::new(now),
+            timers: TimerWheel::new(now),
             clock,
             now,
-            terms,
-            patience,
-            unfinished: 0,
-            again: Vec::new(),
-            more_mail: false,
-            buffer: vec![0; BUFFER],
-            spare: Vec::new(),
-            front: None,
+            session_config,
+            write_limits,
+            unfinished_bytes: 0,
+            reread: Vec::new(),
+            commands_pending: false,
+            buffer: vec![0; READ_BUFFER_BYTES],
+            scratch: Vec::new(),
+            inbound: None,
             delayed_sends: DelayedSends::default(),
             subscribe_barrier: SubscribeBarrier::default(),
-            responses: Responses::new(Tick::count(RESPONSES_KEPT)),
+            login_responses: LoginResponses::new(Tick::ticks_in(LOGIN_RESPONSE_TTL)),
             catch_up: CatchUp::new(records(&shared), config.signalr.keep_alive, config.catch_up.spread),
-            pings: Protocol::EVERY.map(|protocol| Frame::new(protocol, connection::ping(protocol))),
-            fan_outs: FanOuts::default(),
+            pings: Protocol::VARIANTS.map(|protocol| Frame::new(protocol, connection::ping(protocol))),
+            fan_outs: FanOutQueue::default(),
             heartbeat: Arc::new(Delivery::heartbeat()),
-            next_heartbeat: now.after(Tick::count(config.heartbeat)),
+            next_heartbeat: now.after(Tick::ticks_in(config.heartbeat)),
             drain: None,
             shared,
         }
     }
 
-    /// Works until it is told to stop.
+    /// Runs until a [`ReactorCommand::Stop`].
     pub(super) fn run(mut self) {
         let mut events = Events::with_capacity(1024);
         loop {
-            if let Err(error) = self.poll.poll(&mut events, Some(self.patience_of_the_loop())) {
+            if let Err(error) = self.poll.poll(&mut events, Some(self.poll_timeout())) {
                 if error.kind() != std::io::ErrorKind::Interrupted {
                     tracing::error!(%error, "the poll failed");
                 }
                 continue;
             }
             self.now = self.clock.now();
-            for slot in std::mem::take(&mut self.again) {
-                if let Some(closed) = self.slots.get_mut(slot as usize).and_then(|slot| slot.again.take()) {
+            for slot in std::mem::take(&mut self.reread) {
+                if let Some(closed) = self.slots.get_mut(slot as usize).and_then(|slot| slot.reread.take()) {
                     self.readable(slot, closed);
                 }
             }
             for event in &events {
                 match event.token() {
-                    WAKE => {}
-                    LISTEN => self.front.iter_mut().for_each(|front| front.acceptor.ready = true),
+                    WAKER_TOKEN => {}
+                    LISTENER_TOKEN => self.inbound.iter_mut().for_each(|inbound| inbound.acceptor.ready = true),
                     Token(slot) => self.event(slot as u32, event),
                 }
             }
-            // What is in the mail now is read before anybody is said to have heard it.
-            let heard = self.shared.roll.as_ref().map(Roll::heard);
-            if self.read_mail() {
+            // Read before the commands: everything up to this watermark is in the queue, and written once the queue is empty.
+            let watermark = self.shared.presence.as_ref().map(PresenceSender::watermark);
+            if self.run_commands() {
                 return;
             }
-            if let Some(heard) = heard.filter(|_| !self.more_mail) {
-                self.on_stream(heard);
+            if let Some(watermark) = watermark.filter(|_| !self.commands_pending) {
+                self.advance_watermark(watermark);
             }
-            self.go_on_fanning_out();
-            self.note_written();
+            self.run_fan_out_chunk();
+            self.advance_local_watermark();
             self.accept();
-            self.expire();
+            self.run_timers();
             self.expire_subscribe_barrier();
             self.run_delayed_sends();
-            self.settle_syncs();
-            self.beat_hearts();
-            self.go_on_draining();
-            self.tell();
+            self.record_received_syncs();
+            self.send_heartbeats();
+            self.run_drain();
+            self.publish_status();
         }
     }
 
-    /// Does what others ask for, as long as the turn has time for it; true if the reactor is to stop.
-    fn read_mail(&mut self) -> bool {
-        self.letters.look();
+    /// Runs queued commands within the budget of a turn. Returns `true` if the reactor is to stop.
+    fn run_commands(&mut self) -> bool {
+        self.commands.rearm_wakeup();
         let mut since = None;
-        while let Some(mail) = self.letters.next() {
+        while let Some(command) = self.commands.try_recv() {
             let since = *since.get_or_insert_with(Instant::now);
-            match mail {
-                Mail::Deliver { delivery, receipt, published } => {
-                    self.deliver_published(&delivery, receipt, published);
+            match command {
+                ReactorCommand::Deliver { delivery, ack, published } => {
+                    self.deliver_published(&delivery, ack, published);
                 }
-                Mail::Adopt(newcomer) => self.adopt_from_peer(newcomer),
-                Mail::Returned(returned) => self.take_back(returned),
-                Mail::Verified(verdict) => self.verified(verdict),
-                Mail::KeysAwaited => self.keys_awaited(),
-                Mail::Subscribed(id) => self.on_subscribed(id),
-                Mail::Missed(id, missed) => self.on_missed(id, missed),
-                Mail::SyncEverybody { after, over } => self.sync_everybody(after, over),
-                Mail::Drain(duration) => self.start_drain(duration),
-                Mail::Stop => {
-                    self.cut_off();
+                ReactorCommand::AddConnection(pending) => self.on_add_connection(pending),
+                ReactorCommand::Returned(returned) => self.take_back(returned),
+                ReactorCommand::TokenVerified(result) => self.on_token_verified(result),
+                ReactorCommand::TokenDeferred => self.on_token_deferred(),
+                ReactorCommand::Subscribed(id) => self.on_subscribed(id),
+                ReactorCommand::MissedResult(id, missed) => self.on_missed(id, missed),
+                ReactorCommand::SyncAll { after, over } => self.sync_all(after, over),
+                ReactorCommand::Drain(duration) => self.start_drain(duration),
+                ReactorCommand::Stop => {
+                    self.close_all();
                     return true;
                 }
             }
-            // However much comes, sockets, clients at the door and timers have their turn.
-            self.more_mail = since.elapsed() > MAIL_BUDGET;
-            if self.more_mail {
+            // Sockets, the listener and timers must not starve.
+            self.commands_pending = since.elapsed() > COMMAND_BUDGET;
+            if self.commands_pending {
                 return false;
             }
         }
-        self.more_mail = false;
+        self.commands_pending = false;
         false
     }
 
-    /// Reads on from a socket in the next turn. `closed`: its end is near.
-    pub(super) fn read_again(&mut self, slot: u32, closed: bool) {
+    /// Reads from a socket again in the next turn. `closed` tells that the peer has closed it.
+    pub(super) fn queue_reread(&mut self, slot: u32, closed: bool) {
         let Some(entry) = self.slots.get_mut(slot as usize) else { return };
-        match &mut entry.again {
+        match &mut entry.reread {
             Some(known) => *known |= closed,
             None => {
-                entry.again = Some(closed);
-                self.again.push(slot);
+                entry.reread = Some(closed);
+                self.reread.push(slot);
             }
         }
     }
 
-    /// How long the loop may wait for an event.
-    fn patience_of_the_loop(&self) -> Duration {
-        if self.more_mail || !self.again.is_empty() || !self.fan_outs.is_empty() {
+    /// Returns how long the poll may wait for an event.
+    fn poll_timeout(&self) -> Duration {
+        if self.commands_pending || !self.reread.is_empty() || !self.fan_outs.is_empty() {
             return Duration::ZERO;
         }
-        let tick = self.wheel.earliest().map(|tick| self.clock.until(tick));
-        let front = self.front.as_ref().and_then(|front| front.acceptor.patience());
-        let drain = self.drain.as_ref().and_then(|(_, drain)| (!drain.is_over()).then_some(DRAIN_STEP));
-        let send = self.delayed_sends.next().map(|tick| self.clock.until(tick));
-        let wait = self.subscribe_barrier.next().map(|tick| self.clock.until(tick));
-        [tick, front, drain, send, wait].into_iter().flatten().fold(BEAT, Duration::min)
+        let tick = self.timers.next_deadline().map(|tick| self.clock.time_until(tick));
+        let inbound = self.inbound.as_ref().and_then(|inbound| inbound.acceptor.poll_timeout());
+        let drain = self.drain.as_ref().and_then(|(_, drain)| (!drain.is_empty()).then_some(DRAIN_INTERVAL));
+        let send = self.delayed_sends.next_due().map(|tick| self.clock.time_until(tick));
+        let wait = self.subscribe_barrier.next_deadline().map(|tick| self.clock.time_until(tick));
+        [tick, inbound, drain, send, wait].into_iter().flatten().fold(MAX_POLL_WAIT, Duration::min)
     }
 
     fn event(&mut self, slot: u32, event: &Event) {
@@ -265,27 +268,27 @@ impl Reactor {
         }
     }
 
-    /// A socket has something to read; `closed`: its end is near.
+    /// Handles a readable socket. `closed` tells that the peer has closed it.
     fn readable(&mut self, slot: u32, closed: bool) {
         // An event may be for a socket that an earlier event of this turn has ended.
         match self.slots.get_mut(slot as usize).map(|slot| &mut slot.state) {
-            Some(State::Arriving(_)) => self.read_head(slot),
-            Some(State::Open(_)) => self.hear(slot, closed),
-            Some(State::Leaving(_)) => self.proceed(slot),
-            Some(State::Gone) | None => {}
+            Some(State::Receiving(_)) => self.read_head(slot),
+            Some(State::Open(_)) => self.read_ready(slot, closed),
+            Some(State::Closing(_)) => self.drive_close(slot),
+            Some(State::Vacant) | None => {}
         }
     }
 
     fn writable(&mut self, slot: u32) {
         match self.slots.get_mut(slot as usize).map(|slot| &mut slot.state) {
             Some(State::Open(_)) => self.flush(slot),
-            Some(State::Leaving(_)) => self.proceed(slot),
-            Some(State::Arriving(_) | State::Gone) | None => {}
+            Some(State::Closing(_)) => self.drive_close(slot),
+            Some(State::Receiving(_) | State::Vacant) | None => {}
         }
     }
 
-    /// Watches a socket and keeps a slot for it; nothing if the system refuses.
-    pub(super) fn reserve(&mut self, socket: &mut Socket) -> Option<u32> {
+    /// Registers a socket with the poll and reserves a slot for it. Returns `None` if the system refuses.
+    pub(super) fn insert_socket(&mut self, socket: &mut Socket) -> Option<u32> {
         let entry = self.slots.vacant_entry();
         let slot = entry.key();
         let interests = Interest::READABLE | Interest::WRITABLE;
@@ -298,56 +301,56 @@ impl Reactor {
         Some(slot as u32)
     }
 
-    /// Looks at a slot again when a tick begins, or earlier.
-    pub(super) fn arm(&mut self, slot: u32, due: Tick) {
-        self.wheel.arm(slot, due);
+    /// Schedules a timer of a slot. It may fire early, never late.
+    pub(super) fn schedule(&mut self, slot: u32, due: Tick) {
+        self.timers.schedule(slot, due);
     }
 
-    /// Has a socket say its last words, and gives it so long for them.
-    pub(super) fn depart(&mut self, slot: u32, socket: Socket, outbox: Outbox, lingers: Duration) {
+    /// Starts the lingering close of a socket, which is given up after `lingers`.
+    pub(super) fn start_closing(&mut self, slot: u32, socket: Socket, outbox: Outbox, lingers: Duration) {
         if let Some(entry) = self.slots.get_mut(slot as usize) {
-            let deadline = self.now.after(Tick::count(lingers));
-            entry.state = State::Leaving(Box::new(Departure::new(socket, outbox, deadline)));
-            self.arm(slot, deadline);
-            self.proceed(slot);
+            let deadline = self.now.after(Tick::ticks_in(lingers));
+            entry.state = State::Closing(Box::new(ClosingSocket::new(socket, outbox, deadline)));
+            self.schedule(slot, deadline);
+            self.drive_close(slot);
         }
     }
 
-    fn proceed(&mut self, slot: u32) {
-        if let Some(Slot { state: State::Leaving(departure), .. }) = self.slots.get_mut(slot as usize)
-            && departure.proceed(&mut self.buffer, self.now)
+    fn drive_close(&mut self, slot: u32) {
+        if let Some(Slot { state: State::Closing(closing), .. }) = self.slots.get_mut(slot as usize)
+            && closing.drive(&mut self.buffer, self.now)
         {
             self.slots.remove(slot as usize);
         }
     }
 
-    /// Looks at every slot whose time may have come.
-    fn expire(&mut self) {
-        while let Some(slots) = self.wheel.expired(self.now) {
+    /// Runs every timer that may be due.
+    fn run_timers(&mut self) {
+        while let Some(slots) = self.timers.pop_expired(self.now) {
             for slot in slots {
                 let deadline = match self.slots.get(slot as usize).map(|slot| &slot.state) {
                     Some(State::Open(_)) => {
-                        self.tick(slot);
+                        self.on_timer(slot);
                         continue;
                     }
-                    Some(State::Arriving(arrival)) => arrival.deadline,
-                    Some(State::Leaving(departure)) => departure.deadline(),
-                    Some(State::Gone) | None => continue,
+                    Some(State::Receiving(request)) => request.deadline,
+                    Some(State::Closing(closing)) => closing.deadline(),
+                    Some(State::Vacant) | None => continue,
                 };
                 if self.now < deadline {
-                    self.arm(slot, deadline);
+                    self.schedule(slot, deadline);
                 } else {
-                    self.is_late(slot);
+                    self.on_deadline(slot);
                 }
             }
         }
     }
 
     fn start_drain(&mut self, duration: Duration) {
-        self.close_front_door();
+        self.close_public_port();
         let open = self.slots.iter().filter(|(_, slot)| matches!(slot.state, State::Open(_)));
         let open: Vec<u32> = open.map(|(slot, _)| slot as u32).collect();
-        let drain = Drain::new(open, duration, || Uuid::new_v4().as_u64_pair().1);
+        let drain = DrainSchedule::new(open, duration, || Uuid::new_v4().as_u64_pair().1);
         self.drain = Some((Instant::now(), drain));
     }
 
@@ -355,59 +358,59 @@ impl Reactor {
         self.drain.is_some()
     }
 
-    fn go_on_draining(&mut self) {
+    fn run_drain(&mut self) {
         if let Some((since, drain)) = &mut self.drain {
-            for slot in drain.due(since.elapsed()) {
-                self.end(slot, Ending::Drain);
+            for slot in drain.take_due(since.elapsed()) {
+                self.close(slot, CloseReason::ServerShutdown);
             }
         }
     }
 
-    /// Nobody is waited for any more.
-    fn cut_off(&mut self) {
+    /// Resets all sockets, without waiting for any.
+    fn close_all(&mut self) {
         let open: Vec<u32> = self.slots.iter().map(|(slot, _)| slot as u32).collect();
         for slot in open {
             match self.slots.get(slot as usize).map(|slot| &slot.state) {
-                Some(State::Open(_)) => self.end(slot, Ending::Reset),
-                Some(State::Leaving(departure)) => departure.reset(),
-                Some(State::Arriving(_) | State::Gone) | None => {}
+                Some(State::Open(_)) => self.close(slot, CloseReason::Reset),
+                Some(State::Closing(closing)) => closing.set_reset_on_close(),
+                Some(State::Receiving(_) | State::Vacant) | None => {}
             }
         }
     }
 
-    /// Publishes what others see of this reactor.
-    fn tell(&self) {
+    /// Publishes the status of this reactor for other threads.
+    fn publish_status(&self) {
         let status = &self.statuses[self.number];
-        status.beat.store(u64::from(self.now.0) * Tick::LENGTH.as_millis() as u64, Ordering::Relaxed);
+        status.last_turn_ms.store(u64::from(self.now.0) * Tick::LENGTH.as_millis() as u64, Ordering::Relaxed);
         status.sockets.store(self.slots.len(), Ordering::Relaxed);
-        status.clients.store(self.clients, Ordering::Relaxed);
-        let drained = self.drain.as_ref().is_some_and(|(_, drain)| drain.is_over()) && self.slots.is_empty();
+        status.connections.store(self.connections, Ordering::Relaxed);
+        let drained = self.drain.as_ref().is_some_and(|(_, drain)| drain.is_empty()) && self.slots.is_empty();
         status.drained.store(drained, Ordering::Relaxed);
     }
 
-    /// How many sockets the other reactors hold.
-    pub(super) fn peers_open(&self) -> usize {
-        self.others().map(|status| status.sockets.load(Ordering::Relaxed)).sum()
+    /// Returns how many sockets the other reactors hold.
+    pub(super) fn peer_sockets(&self) -> usize {
+        self.peer_statuses().map(|status| status.sockets.load(Ordering::Relaxed)).sum()
     }
 
-    /// How many of those are clients.
-    pub(super) fn peers_clients(&self) -> usize {
-        self.others().map(|status| status.clients.load(Ordering::Relaxed)).sum()
+    /// Returns how many open connections the other reactors hold.
+    pub(super) fn peer_connections(&self) -> usize {
+        self.peer_statuses().map(|status| status.connections.load(Ordering::Relaxed)).sum()
     }
 
-    fn others(&self) -> impl Iterator<Item = &Arc<Status>> {
+    fn peer_statuses(&self) -> impl Iterator<Item = &Arc<Status>> {
         self.statuses.iter().enumerate().filter(|(number, _)| *number != self.number).map(|(_, status)| status)
     }
 }
 
-/// Returns where it is remembered what clients missed, or `None` if they are not caught up.
+/// Returns the records for catch-up, or `None` if catch-up is disabled.
 fn records(shared: &Shared) -> Option<Box<dyn Records>> {
     let config = &shared.config;
     if !config.catch_up.enabled {
         return None;
     }
-    Some(match &shared.roll {
-        Some(roll) => Box::new(SharedRecords(roll.clone())),
+    Some(match &shared.presence {
+        Some(presence) => Box::new(SharedRecords(presence.clone())),
         None => {
             let capacity = config.catch_up.users.div_ceil(config.reactors);
             Box::new(LocalRecords::new(config.catch_up.window, capacity))

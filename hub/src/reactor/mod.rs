@@ -1,36 +1,39 @@
 //! The connections: one thread per core, each with its own poll loop, slab of sockets, registry and timing wheel. No lock,
 //! task, channel, timer or buffer belongs to a connection.
 //!
-//! The first reactor owns the public port and reads the heads of requests (`arrival`); after its token is verified a client
+//! The first reactor owns the public port and reads the heads of requests (`inbound`); after its token is verified a client
 //! moves to the reactor that its user hashes to, and stays there: a push to a user visits one reactor, a push to an
-//! organisation visits each once. Mail comes in through a mailbox, bytes go out to the sockets directly.
+//! organization visits each once. Commands come in through a queue (`command`), bytes go out to the sockets directly.
 
 mod acceptor;
-mod arrival;
 mod budgets;
 mod catch_up;
-mod clients;
+mod closing_socket;
+mod command;
 mod connection;
+mod connections;
 mod delayed_sends;
 mod delivering;
-mod departure;
 mod drain;
 mod event_loop;
 mod fan_out;
-mod front;
-mod mailbox;
+mod inbound;
+mod login_responses;
 mod outbox;
+mod pending_request;
 mod presence;
 mod registry;
-mod responses;
 mod slot;
 mod socket;
 mod subscribe_barrier;
 mod subscribing;
+mod timer_wheel;
 mod verification;
-mod wheel;
 
-pub use presence::{Hearing, Member, Presence, Presences, Question, Roll, Ticket, roll};
+pub use presence::{
+    MissedQuery, PresenceEvent, PresenceReceiver, PresenceSender, Recipient, SubscribeGuard, WatermarkSender,
+    presence_channel,
+};
 
 use std::io;
 use std::net::TcpListener;
@@ -44,79 +47,79 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::auth::Authenticator;
-use crate::catch_up::Moment;
+use crate::catch_up::Timestamp;
 use crate::config::Config;
 use crate::delivery::{Audience, Delivery};
-use crate::limits::Census;
+use crate::limits::AdmissionControl;
 use crate::telemetry::Metrics;
+use crate::transport::connection_token_registry::ConnectionTokenRegistry;
 use crate::transport::cors::Cors;
-use crate::transport::negotiations::Negotiations;
-use crate::transport::plain::{Entrance, Returned};
-use crate::transport::refusal::Refusal;
-use crate::transport::relay::Knock;
+use crate::transport::error_response::ErrorResponse;
+use crate::transport::plain_http::{HttpHandoff, ReturnedConnection};
+use crate::transport::relay::ConnectRequest;
+use command::{AcceptReply, CommandSender, PendingConnection, ReactorCommand};
 use event_loop::Reactor;
-use mailbox::{Mail, Mailbox, Newcomer, Welcome};
 use socket::Socket;
 use verification::Verification;
 
-/// A reactor whose last turn is longer ago than this is stuck.
-const STUCK: Duration = Duration::from_secs(5);
+/// A reactor whose last turn is longer ago than this counts as stalled.
+const STALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What reactors use of the rest of the hub.
-pub struct Means {
-    /// Says whose token is good.
+/// What the reactors use of the rest of the hub.
+pub struct ReactorDeps {
+    /// Verifies tokens.
     pub authenticator: Arc<Authenticator>,
-    /// Knows who has negotiated.
-    pub negotiations: Arc<Negotiations>,
-    /// Counts.
+    /// Issues and redeems connection tokens.
+    pub connection_tokens: Arc<ConnectionTokenRegistry>,
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Where it is told who comes and goes; nothing without a backplane.
-    pub roll: Option<Roll>,
+    /// Where connects and disconnects are reported; `None` without a backplane.
+    pub presence: Option<PresenceSender>,
 }
 
 /// What all reactors share.
 struct Shared {
     authenticator: Arc<Authenticator>,
     metrics: Arc<Metrics>,
-    census: Arc<Census>,
-    negotiations: Arc<Negotiations>,
+    admission: Arc<AdmissionControl>,
+    connection_tokens: Arc<ConnectionTokenRegistry>,
     cors: Cors,
-    roll: Option<Roll>,
+    presence: Option<PresenceSender>,
     start: Instant,
     config: Config,
 }
 
-/// What a reactor tells of itself.
+/// What a reactor publishes about itself, for other threads.
 #[derive(Default)]
 struct Status {
     /// Milliseconds from the start to the last turn of its loop.
-    beat: AtomicU64,
-    /// How many sockets it holds, in whatever state.
+    last_turn_ms: AtomicU64,
+    /// How many sockets it holds, in any state.
     sockets: AtomicUsize,
-    /// How many of them are clients.
-    clients: AtomicUsize,
-    /// It has let go of its clients.
+    /// How many of them are open connections.
+    connections: AtomicUsize,
+    /// Whether it has closed all of its connections.
     drained: AtomicBool,
 }
 
 /// The running reactors.
 pub struct Reactors {
     shared: Arc<Shared>,
-    mailboxes: Vec<Mailbox>,
+    senders: Vec<CommandSender>,
     statuses: Vec<Arc<Status>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Counts the connections that a delivery reaches; when the last reactor is done with it, the sum goes to who waits.
-struct Receipt {
+/// Counts the connections that a delivery reaches. Sends the sum to the publisher when the last reactor drops it.
+struct DeliveryAck {
     reached: AtomicUsize,
     done: Option<oneshot::Sender<usize>>,
 }
 
-impl Drop for Receipt {
+impl Drop for DeliveryAck {
     fn drop(&mut self) {
         if let Some(done) = self.done.take() {
-            // Who does not wait any more need not know.
+            // The publisher may have dropped the receiver.
             let _ = done.send(self.reached.load(Ordering::Relaxed));
         }
     }
@@ -124,60 +127,61 @@ impl Drop for Receipt {
 
 impl Reactors {
     /// Starts the reactors, from inside a tokio runtime. The first one accepts from `listener`, so that all of them hold
-    /// `most_sockets` at the most; what is no WebSocket goes to `plain`.
+    /// `max_sockets` at the most; requests that are no WebSocket upgrade go to `http`.
     ///
     /// # Errors
     /// If the system gives no poll or no thread.
     pub fn start(
         config: &Config,
         listener: TcpListener,
-        means: Means,
-        plain: Entrance,
-        most_sockets: usize,
+        deps: ReactorDeps,
+        http: HttpHandoff,
+        max_sockets: usize,
     ) -> io::Result<Reactors> {
-        let Means { authenticator, negotiations, metrics, roll } = means;
+        let ReactorDeps { authenticator, connection_tokens, metrics, presence } = deps;
         let shared = Arc::new(Shared {
             authenticator,
             metrics,
-            census: Arc::default(),
-            negotiations,
+            admission: Arc::default(),
+            connection_tokens,
             cors: Cors::new(&config.cors),
-            roll,
+            presence,
             start: Instant::now(),
             config: config.clone(),
         });
-        let prepared = (0..config.reactors).map(|_| mailbox::open()).collect::<io::Result<Vec<_>>>()?;
-        let mailboxes: Vec<Mailbox> = prepared.iter().map(|(mailbox, ..)| mailbox.clone()).collect();
-        let statuses: Vec<Arc<Status>> = mailboxes.iter().map(|_| Arc::default()).collect();
-        let mut front = Some((listener, plain));
+        let prepared = (0..config.reactors).map(|_| command::channel()).collect::<io::Result<Vec<_>>>()?;
+        let senders: Vec<CommandSender> = prepared.iter().map(|(sender, ..)| sender.clone()).collect();
+        let statuses: Vec<Arc<Status>> = senders.iter().map(|_| Arc::default()).collect();
+        let mut inbound = Some((listener, http));
         let mut threads = Vec::new();
-        for (number, (mailbox, letters, poll)) in prepared.into_iter().enumerate() {
-            let mut reactor = Reactor::new(number, shared.clone(), statuses.clone(), mailboxes.clone(), letters, poll);
-            if let Some((listener, plain)) = front.take() {
-                let verification = Verification::start(shared.authenticator.clone(), mailbox, Handle::current())?;
-                reactor.open_front_door(listener, plain, verification, most_sockets)?;
+        for (number, (sender, commands, poll)) in prepared.into_iter().enumerate() {
+            let mut reactor = Reactor::new(number, shared.clone(), statuses.clone(), senders.clone(), commands, poll);
+            if let Some((listener, http)) = inbound.take() {
+                let verification = Verification::start(shared.authenticator.clone(), sender, Handle::current())?;
+                reactor.open_public_port(listener, http, verification, max_sockets)?;
             }
             let thread = std::thread::Builder::new().name(format!("reactor-{number}"));
             threads.push(thread.spawn(move || reactor.run())?);
         }
-        Ok(Reactors { shared, mailboxes, statuses, threads: threads.into() })
+        Ok(Reactors { shared, senders, statuses, threads: threads.into() })
     }
 
-    /// Hands a delivery to every reactor that may have a recipient. The answer comes when all of them have written or
-    /// queued it: how many connections it reached. `published` is when Redis has published it, if it came from there.
-    pub fn deliver(&self, delivery: Delivery, published: Option<Moment>) -> oneshot::Receiver<usize> {
+    /// Sends a delivery to every reactor that may have a recipient. The receiver gets the number of connections that were
+    /// reached once all of these reactors have written or queued it. `published` is when Redis published it, `None` if it did
+    /// not come from Redis.
+    pub fn deliver(&self, delivery: Delivery, published: Option<Timestamp>) -> oneshot::Receiver<usize> {
         let (done, reached) = oneshot::channel();
-        let receipt = Arc::new(Receipt { reached: AtomicUsize::new(0), done: Some(done) });
-        let all = self.mailboxes.as_slice();
+        let ack = Arc::new(DeliveryAck { reached: AtomicUsize::new(0), done: Some(done) });
+        let all = self.senders.as_slice();
         let addressed = match delivery.audience {
             Audience::Nobody => &[],
             Audience::User(user, _) => {
-                let owner = owner(user, all.len());
-                &all[owner..=owner]
+                let shard = shard_for(user, all.len());
+                &all[shard..=shard]
             }
             Audience::LoginRequest(request) => {
-                let owner = owner(request, all.len());
-                &all[owner..=owner]
+                let shard = shard_for(request, all.len());
+                &all[shard..=shard]
             }
             Audience::Organization(..) | Audience::Everyone(_) => all,
             Audience::Installation(installation, _) => match self.shared.config.installation {
@@ -186,72 +190,80 @@ impl Reactors {
             },
         };
         let delivery = Arc::new(delivery);
-        for mailbox in addressed {
-            mailbox.send(Mail::Deliver { delivery: delivery.clone(), receipt: receipt.clone(), published });
+        for sender in addressed {
+            sender.send(ReactorCommand::Deliver { delivery: delivery.clone(), ack: ack.clone(), published });
         }
         reached
     }
 
-    /// Tells all users to sync, after a while and spread over another: which pushes the backplane lost is not known.
-    pub fn sync_everybody(&self, after: Duration, over: Duration) {
-        self.mailboxes.iter().for_each(|mailbox| mailbox.send(Mail::SyncEverybody { after, over }));
+    /// Sends every user a `SyncVault`, after a delay and evenly spread: which pushes the backplane lost is not known.
+    pub fn sync_all(&self, after: Duration, over: Duration) {
+        self.senders.iter().for_each(|sender| sender.send(ReactorCommand::SyncAll { after, over }));
     }
 
-    /// Takes in a client that is connected by other than a WebSocket.
-    pub fn adopt(&self, knock: Knock) {
-        let Knock { socket, transport, guest, peer, forwarded, told } = knock;
-        let place = match self.shared.census.admit(&self.shared.config.limits, peer, &forwarded) {
-            Ok(place) => place,
-            Err(full) => {
+    /// Adds a client without a WebSocket, whose relay holds the other end of a socket pair.
+    pub fn connect(&self, request: ConnectRequest) {
+        let ConnectRequest { socket, transport, principal, peer, forwarded, reply } = request;
+        let permit = match self.shared.admission.admit(&self.shared.config.limits, peer, &forwarded) {
+            Ok(permit) => permit,
+            Err(reached) => {
                 self.shared.metrics.connects.inc("limited");
-                // Who does not wait any more need not know.
-                let _ = told.send(Some(Refusal::full(full)));
+                // The relay may be gone.
+                let _ = reply.send(Some(ErrorResponse::limit_reached(reached)));
                 return;
             }
         };
-        let owner = guest.id().map_or(0, |id| owner(id, self.mailboxes.len()));
-        let (socket, welcome) = (Socket::from(socket), Welcome::Relay(told));
-        let newcomer = Newcomer { socket, leftover: Vec::new(), unread: false, guest, transport, place, welcome };
-        self.mailboxes[owner].send(Mail::Adopt(newcomer));
+        let shard = principal.id().map_or(0, |id| shard_for(id, self.senders.len()));
+        let (socket, reply) = (Socket::from(socket), AcceptReply::Relay(reply));
+        let pending = PendingConnection {
+            socket,
+            read_ahead: Vec::new(),
+            maybe_readable: false,
+            principal,
+            transport,
+            permit,
+            reply,
+        };
+        self.senders[shard].send(ReactorCommand::AddConnection(pending));
     }
 
     /// Takes back a connection of the public port whose request has been answered.
-    pub fn take_back(&self, returned: Returned) {
-        if let Some(front_door) = self.mailboxes.first() {
-            front_door.send(Mail::Returned(returned));
+    pub fn take_back(&self, returned: ReturnedConnection) {
+        if let Some(acceptor_reactor) = self.senders.first() {
+            acceptor_reactor.send(ReactorCommand::Returned(returned));
         }
     }
 
-    /// Whether every reactor has turned lately.
+    /// Returns whether no reactor is stalled.
     pub fn alive(&self) -> bool {
         let now = self.shared.start.elapsed();
-        let beats = self.statuses.iter().map(|status| status.beat.load(Ordering::Relaxed));
-        beats.map(Duration::from_millis).all(|beat| now.saturating_sub(beat) < STUCK)
+        let last_turns = self.statuses.iter().map(|status| status.last_turn_ms.load(Ordering::Relaxed));
+        last_turns.map(Duration::from_millis).all(|last_turn| now.saturating_sub(last_turn) < STALL_TIMEOUT)
     }
 
-    /// Closes the public port and lets go of all clients, spread over `duration`.
+    /// Closes the public port and all connections, evenly spread over `duration`.
     pub fn drain(&self, duration: Duration) {
-        self.mailboxes.iter().for_each(|mailbox| mailbox.send(Mail::Drain(duration)));
+        self.senders.iter().for_each(|sender| sender.send(ReactorCommand::Drain(duration)));
     }
 
-    /// Whether all clients are gone after [`Reactors::drain`].
+    /// Returns whether all sockets are closed after [`Reactors::drain`].
     pub fn drained(&self) -> bool {
         self.statuses.iter().all(|status| status.drained.load(Ordering::Relaxed))
     }
 
-    /// How many sockets are open, in whatever state.
-    pub fn sockets(&self) -> usize {
+    /// Returns how many sockets are open, in any state.
+    pub fn open_sockets(&self) -> usize {
         self.statuses.iter().map(|status| status.sockets.load(Ordering::Relaxed)).sum()
     }
 
-    /// How many of them are clients.
-    pub fn clients(&self) -> usize {
-        self.statuses.iter().map(|status| status.clients.load(Ordering::Relaxed)).sum()
+    /// Returns how many of the sockets are open connections.
+    pub fn open_connections(&self) -> usize {
+        self.statuses.iter().map(|status| status.connections.load(Ordering::Relaxed)).sum()
     }
 
     /// Ends the reactors and resets what is still open.
     pub fn stop(&self) {
-        self.mailboxes.iter().for_each(|mailbox| mailbox.send(Mail::Stop));
+        self.senders.iter().for_each(|sender| sender.send(ReactorCommand::Stop));
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             // A reactor that has panicked has ended as well.
@@ -260,8 +272,8 @@ impl Reactors {
     }
 }
 
-/// The reactor on which the connections of a user, or of a login request, live.
-fn owner(id: Uuid, reactors: usize) -> usize {
+/// Returns the number of the reactor that owns the connections of a user or of a login request.
+fn shard_for(id: Uuid, reactors: usize) -> usize {
     // Ids are random, but not in every bit: the multiplication brings all of them to the top.
     let (high, low) = id.as_u64_pair();
     let mixed = (high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -276,9 +288,9 @@ mod tests {
     fn owner_spreads_users_evenly_over_reactors() {
         let mut counts = [0; 4];
         for number in 0..4000u128 {
-            counts[owner(Uuid::from_u128(number << 64 | 0x4000_8000_0000 | number << 3), 4)] += 1;
+            counts[shard_for(Uuid::from_u128(number << 64 | 0x4000_8000_0000 | number << 3), 4)] += 1;
         }
         assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
-        assert_eq!(owner(Uuid::max(), 1), 0);
+        assert_eq!(shard_for(Uuid::max(), 1), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! What waits for a client whose socket is full (`decisions.md` 4). Pure, but for the write itself.
+//! The write queue of a connection whose socket is full. No I/O but the write to the given socket.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
@@ -6,113 +6,113 @@ use std::io::{self, IoSlice, Write};
 use crate::connection::Tick;
 use crate::transport::websocket::Frame;
 
-/// How many frames leave in one write at the most.
-const AT_ONCE: usize = 64;
+/// The most frames in one vectored write.
+const MAX_IOVECS: usize = 64;
 
-/// What a frame that waits takes beside its bytes, at the most: its place here, its counts, what the allocator adds.
-const OVERHEAD: usize = 160;
+/// Upper bound of the memory that a queued frame takes besides its bytes.
+const FRAME_OVERHEAD_BYTES: usize = 160;
 
-/// Frames that wait, in order.
+/// Queued frames, in order.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    frames: VecDeque<Waiting>,
-    /// Bytes that wait, with what they take beside.
+    frames: VecDeque<QueuedFrame>,
+    /// The memory that the queued frames take, in bytes.
     cost: usize,
     /// How much of the first frame has been written.
-    begun: usize,
+    head_offset: usize,
     /// When the socket last took a byte.
-    taken: Tick,
+    last_progress: Tick,
 }
 
 #[derive(Debug)]
-enum Waiting {
-    /// Shared with other clients.
+enum QueuedFrame {
+    /// Shared with other connections.
     Shared(Frame),
-    /// The same, and a `SyncVault` would make up for it.
-    Collapsible(Frame),
-    /// This client's alone.
-    Own(Box<[u8]>),
+    /// Shared with other connections, and covered by a `SyncVault`.
+    Coalescible(Frame),
+    /// For this connection alone.
+    Owned(Box<[u8]>),
 }
 
-impl Waiting {
+impl QueuedFrame {
     fn bytes(&self) -> &[u8] {
         match self {
-            Waiting::Shared(frame) | Waiting::Collapsible(frame) => frame.bytes(),
-            Waiting::Own(bytes) => bytes,
+            QueuedFrame::Shared(frame) | QueuedFrame::Coalescible(frame) => frame.bytes(),
+            QueuedFrame::Owned(bytes) => bytes,
         }
     }
 
-    fn is_collapsible(&self) -> bool {
-        matches!(self, Waiting::Collapsible(_))
+    fn is_coalescible(&self) -> bool {
+        matches!(self, QueuedFrame::Coalescible(_))
     }
 
     fn cost(&self) -> usize {
-        self.bytes().len() + OVERHEAD
+        self.bytes().len() + FRAME_OVERHEAD_BYTES
     }
 }
 
 impl Outbox {
-    /// An empty one, for a socket that was full just now.
+    /// Creates an empty queue for a socket that was just found full.
     pub(super) fn new(now: Tick) -> Outbox {
-        Outbox { frames: VecDeque::new(), cost: 0, begun: 0, taken: now }
+        Outbox { frames: VecDeque::new(), cost: 0, head_offset: 0, last_progress: now }
     }
 
-    /// One that holds these bytes.
-    pub(super) fn of(bytes: &[u8], now: Tick) -> Outbox {
+    /// Creates a queue that holds these bytes.
+    pub(super) fn with_bytes(bytes: &[u8], now: Tick) -> Outbox {
         let mut outbox = Outbox::new(now);
-        outbox.push_own(bytes);
+        outbox.push_owned(bytes);
         outbox
     }
 
-    /// Adds a frame that is shared with others, `written` bytes of which are out already (of the first one only).
-    pub(super) fn push(&mut self, frame: Frame, written: usize, collapsible: bool) {
+    /// Adds a shared frame. `written` bytes of it are written already, which only the first frame may have.
+    pub(super) fn push(&mut self, frame: Frame, written: usize, coalescible: bool) {
         debug_assert!(written == 0 || self.frames.is_empty());
         if self.frames.is_empty() {
-            self.begun = written;
+            self.head_offset = written;
         }
-        self.add(if collapsible { Waiting::Collapsible(frame) } else { Waiting::Shared(frame) });
+        self.add(if coalescible { QueuedFrame::Coalescible(frame) } else { QueuedFrame::Shared(frame) });
     }
 
-    /// Adds bytes that are this client's alone.
-    pub(super) fn push_own(&mut self, bytes: &[u8]) {
-        self.add(Waiting::Own(bytes.into()));
+    /// Adds bytes for this connection alone.
+    pub(super) fn push_owned(&mut self, bytes: &[u8]) {
+        self.add(QueuedFrame::Owned(bytes.into()));
     }
 
-    fn add(&mut self, frame: Waiting) {
+    fn add(&mut self, frame: QueuedFrame) {
         self.cost += frame.cost();
         self.frames.push_back(frame);
     }
 
-    /// Returns how many bytes of memory the frames behind the first take, about. The first may be as large as it likes: a push of any
+    /// Returns about how many bytes of memory the frames behind the first take. The first does not count, so that a push of any
     /// size reaches a client that reads.
     pub(super) fn cost(&self) -> usize {
-        self.cost - self.frames.front().map_or(0, Waiting::cost)
+        self.cost - self.frames.front().map_or(0, QueuedFrame::cost)
     }
 
-    /// Returns how many frames wait that no `SyncVault` makes up for.
+    /// Returns how many queued frames no `SyncVault` covers.
     pub(super) fn uncovered(&self) -> usize {
-        self.frames.iter().filter(|frame| matches!(frame, Waiting::Shared(_))).count()
+        self.frames.iter().filter(|frame| matches!(frame, QueuedFrame::Shared(_))).count()
     }
 
-    /// Whether nothing waits.
+    /// Returns whether nothing is queued.
     pub(super) fn is_empty(&self) -> bool {
         self.frames.is_empty()
     }
 
-    /// When the socket last took a byte.
-    pub(super) fn taken(&self) -> Tick {
-        self.taken
+    /// Returns when the socket last took a byte.
+    pub(super) fn last_progress(&self) -> Tick {
+        self.last_progress
     }
 
-    /// Replaces all frames that a `SyncVault` makes up for, and that are not begun, by one such frame at the place of
-    /// the first of them; false if there was none.
-    pub(super) fn collapse(&mut self, sync: Frame) -> bool {
-        let begun = usize::from(self.begun > 0);
-        let first = self.frames.iter().skip(begun).position(Waiting::is_collapsible);
+    /// Replaces all frames that a `SyncVault` covers, and of which nothing is written, by `sync` at the place of the first of
+    /// them. Returns `false` if there was none.
+    pub(super) fn coalesce(&mut self, sync: Frame) -> bool {
+        let begun = usize::from(self.head_offset > 0);
+        let first = self.frames.iter().skip(begun).position(QueuedFrame::is_coalescible);
         let Some(first) = first.map(|first| first + begun) else { return false };
         let mut place = 0;
         self.frames.retain(|frame| {
-            let keep = place < begun || !frame.is_collapsible();
+            let keep = place < begun || !frame.is_coalescible();
             if !keep {
                 self.cost -= frame.cost();
             }
@@ -120,19 +120,19 @@ impl Outbox {
             keep
         });
         self.frames.shrink_to_fit();
-        let sync = Waiting::Collapsible(sync);
+        let sync = QueuedFrame::Coalescible(sync);
         self.cost += sync.cost();
         self.frames.insert(first, sync);
         true
     }
 
-    /// Writes as much as the socket takes; an error other than a full socket ends the connection.
+    /// Writes as much as the socket takes. A full socket is no error.
     pub(super) fn flush(&mut self, socket: &mut impl Write, now: Tick) -> io::Result<()> {
         while !self.frames.is_empty() {
-            let mut slices = [IoSlice::new(&[]); AT_ONCE];
+            let mut slices = [IoSlice::new(&[]); MAX_IOVECS];
             let mut count = 0;
             for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-                let from = if count == 0 { self.begun } else { 0 };
+                let from = if count == 0 { self.head_offset } else { 0 };
                 *slice = IoSlice::new(&frame.bytes()[from..]);
                 count += 1;
             }
@@ -148,15 +148,15 @@ impl Outbox {
     }
 
     fn advance(&mut self, mut written: usize, now: Tick) {
-        self.taken = now;
+        self.last_progress = now;
         while let Some(first) = self.frames.front() {
-            let left = first.bytes().len() - self.begun;
+            let left = first.bytes().len() - self.head_offset;
             if written < left {
-                self.begun += written;
+                self.head_offset += written;
                 return;
             }
             written -= left;
-            self.begun = 0;
+            self.head_offset = 0;
             self.cost -= first.cost();
             self.frames.pop_front();
         }
@@ -204,7 +204,7 @@ mod tests {
             let mut outbox = Outbox::new(Tick(0));
             outbox.push(frame(b'a'), 3, false);
             outbox.push(frame(b'b'), 0, false);
-            outbox.push_own(&[b'c'; 5]);
+            outbox.push_owned(&[b'c'; 5]);
             let expected = [&frame(b'a').bytes()[3..], frame(b'b').bytes(), &[b'c'; 5]].concat();
             let mut socket = Socket { room, taken: Vec::new() };
             let mut turns = 0;
@@ -219,29 +219,29 @@ mod tests {
 
     #[test]
     fn cost_counts_queued_bytes_with_overhead() {
-        let mut outbox = Outbox::of(&[1; 100], Tick(0));
+        let mut outbox = Outbox::with_bytes(&[1; 100], Tick(0));
         assert_eq!(outbox.cost(), 0, "the first counts for nothing");
         outbox.push(frame(b'a'), 0, true);
-        assert_eq!(outbox.cost(), frame(b'a').bytes().len() + OVERHEAD);
-        assert_eq!(outbox.cost, 100 + frame(b'a').bytes().len() + 2 * OVERHEAD);
-        assert!(size_of::<Waiting>() <= 24, "{}", size_of::<Waiting>());
+        assert_eq!(outbox.cost(), frame(b'a').bytes().len() + FRAME_OVERHEAD_BYTES);
+        assert_eq!(outbox.cost, 100 + frame(b'a').bytes().len() + 2 * FRAME_OVERHEAD_BYTES);
+        assert!(size_of::<QueuedFrame>() <= 24, "{}", size_of::<QueuedFrame>());
     }
 
     #[test]
     fn collapse_keeps_started_and_non_collapsible_frames() {
         let mut outbox = Outbox::new(Tick(0));
         outbox.push(frame(b'a'), 4, true);
-        for (letter, collapsible) in [(b'b', false), (b'c', true), (b'd', false), (b'e', true)] {
-            outbox.push(frame(letter), 0, collapsible);
+        for (letter, coalescible) in [(b'b', false), (b'c', true), (b'd', false), (b'e', true)] {
+            outbox.push(frame(letter), 0, coalescible);
         }
-        assert!(outbox.collapse(frame(b's')));
+        assert!(outbox.coalesce(frame(b's')));
         let mut socket = Socket { room: usize::MAX, taken: Vec::new() };
         outbox.flush(&mut socket, Tick(1)).expect("room enough");
         assert_eq!(outbox.cost, 0);
         let mut order: Vec<char> = letters(&socket.taken).chars().collect();
         order.dedup();
         assert_eq!(order, ['a', 'b', 's', 'd']);
-        assert!(!outbox.collapse(frame(b's')), "nothing waits");
+        assert!(!outbox.coalesce(frame(b's')), "nothing waits");
     }
 
     #[test]
@@ -256,7 +256,7 @@ mod tests {
             }
         }
         let mut outbox = Outbox::new(Tick(0));
-        outbox.push_own(&[1]);
+        outbox.push_owned(&[1]);
         assert!(outbox.flush(&mut Broken, Tick(0)).is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! Who comes and goes, told to a backplane: it listens elsewhere for whoever is here.
+//! Presence: connects and disconnects, reported by the reactors to the backplane, which subscribes to the channels of the
+//! connected clients. Reactors send on their threads; the backplane receives on its runtime.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -6,212 +7,216 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use uuid::Uuid;
 
-use super::mailbox::{Mail, Mailbox, Missed};
-use crate::auth::Guest;
-use crate::catch_up::{Answer, Joining, Moment, Records};
+use super::command::{CommandSender, MissedResult, ReactorCommand};
+use crate::auth::Principal;
+use crate::catch_up::{LookupRequest, LookupResult, Records, Timestamp};
 use crate::connection::ConnectionId;
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::{ClientType, Device};
 
-/// A client, as far as pushes can be for it.
+/// What decides which pushes are for a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub struct Recipient {
     /// Its hub.
     pub hub: Hub,
     /// The user, or the login request.
     pub id: Option<Uuid>,
-    /// Its kind.
+    /// The type of the client.
     pub client_type: ClientType,
-    /// The user's organisations, each once.
+    /// The user's organizations, each once.
     pub organizations: Box<[Uuid]>,
 }
 
-impl From<&Guest> for Member {
-    fn from(guest: &Guest) -> Member {
-        let (client_type, organizations) = match guest {
-            Guest::User(claims) => (claims.client_type, claims.organizations.clone()),
-            Guest::Anonymous(_) => (ClientType::All, Box::default()),
+impl From<&Principal> for Recipient {
+    fn from(principal: &Principal) -> Recipient {
+        let (client_type, organizations) = match principal {
+            Principal::User(claims) => (claims.client_type, claims.organizations.clone()),
+            Principal::Anonymous(_) => (ClientType::All, Box::default()),
         };
-        Member { hub: guest.hub(), id: guest.id(), client_type, organizations }
+        Recipient { hub: principal.hub(), id: principal.id(), client_type, organizations }
     }
 }
 
-/// What happened.
+/// A connect, a disconnect or a device's progress.
 #[derive(Debug)]
-pub enum Presence {
-    /// A client has come. The answer to its handshake waits for the ticket, if there is one, and the question is to be answered
-    /// once it is listened for.
-    Came(Member, Option<Ticket>, Option<Question>),
-    /// A client has gone.
-    Went(Member),
+pub enum PresenceEvent {
+    /// A client has connected. The handshake response is held back until the guard is dropped, if there is one. The query is
+    /// answered once the client's channels are subscribed to.
+    Connected(Recipient, Option<SubscribeGuard>, Option<MissedQuery>),
+    /// A client has disconnected.
+    Disconnected(Recipient),
     /// A device of a user has surely received every push up to a moment of Redis' clock.
-    Received(Uuid, Device, Moment),
+    DeviceReceived(Uuid, Device, Timestamp),
 }
 
-/// A question what a client missed while it was not connected. One that is dropped is answered with [`Answer::UNKNOWN`].
+/// A query for what a client missed while it was not connected. Dropping it unanswered answers it with [`LookupResult::UNKNOWN`].
 #[derive(Debug)]
-pub struct Question {
+pub struct MissedQuery {
     /// The client's device, or `None` if its token names none.
     pub device: Option<Device>,
     /// Up to when other connections of that device here have surely received every push, `None` if there are none.
-    pub received: Option<Moment>,
-    /// Where the answer goes; `None` once it is given.
-    address: Option<(Mailbox, ConnectionId)>,
+    pub received: Option<Timestamp>,
+    /// Where the answer goes; `None` once it is sent.
+    reply_to: Option<(CommandSender, ConnectionId)>,
 }
 
-impl Question {
-    /// Creates a question about a connection of the reactor with this mailbox.
+impl MissedQuery {
+    /// Creates a query about a connection of the reactor that receives from `commands`.
     pub(super) fn new(
         device: Option<Device>,
-        received: Option<Moment>,
-        mailbox: Mailbox,
+        received: Option<Timestamp>,
+        commands: CommandSender,
         id: ConnectionId,
-    ) -> Question {
-        Question { device, received, address: Some((mailbox, id)) }
+    ) -> MissedQuery {
+        MissedQuery { device, received, reply_to: Some((commands, id)) }
     }
 
-    /// Tells what a client of the main hub missed.
-    pub fn answer(mut self, answer: Answer) {
-        self.send(Missed::Pushes(answer));
+    /// Answers a query about a client of the main hub.
+    pub fn answer(mut self, answer: LookupResult) {
+        self.send(MissedResult::Pushes(answer));
     }
 
-    /// Tells the answer that a client of the anonymous hub waits for, `None` if it has not come yet.
-    pub fn respond(mut self, response: Option<Delivery>) {
-        let address = self.address.take();
-        if let (Some(response), Some((mailbox, id))) = (response, address) {
-            mailbox.send(Mail::Missed(id, Missed::LoginResponse(response)));
+    /// Answers a query about a client of the anonymous hub with the response to its login request, `None` if there is none yet.
+    pub fn answer_login_request(mut self, response: Option<Delivery>) {
+        let reply_to = self.reply_to.take();
+        if let (Some(response), Some((commands, id))) = (response, reply_to) {
+            commands.send(ReactorCommand::MissedResult(id, MissedResult::LoginResponse(response)));
         }
     }
 
-    fn send(&mut self, missed: Missed) {
-        if let Some((mailbox, id)) = self.address.take() {
-            mailbox.send(Mail::Missed(id, missed));
+    fn send(&mut self, missed: MissedResult) {
+        if let Some((commands, id)) = self.reply_to.take() {
+            commands.send(ReactorCommand::MissedResult(id, missed));
         }
     }
 }
 
-impl Drop for Question {
+impl Drop for MissedQuery {
     fn drop(&mut self) {
-        self.send(Missed::Pushes(Answer::UNKNOWN));
+        self.send(MissedResult::Pushes(LookupResult::UNKNOWN));
     }
 }
 
-/// The answer to a handshake goes out once this is dropped, or has waited for long enough.
+/// Holds back a handshake response. Dropping it releases the response; so does a timeout in the reactor.
 #[derive(Debug)]
-pub struct Ticket {
-    mailbox: Mailbox,
+pub struct SubscribeGuard {
+    commands: CommandSender,
     id: ConnectionId,
 }
 
-impl Ticket {
-    /// Creates a ticket for a connection of the reactor with this mailbox.
-    pub(super) fn new(mailbox: Mailbox, id: ConnectionId) -> Ticket {
-        Ticket { mailbox, id }
+impl SubscribeGuard {
+    /// Creates a guard for a connection of the reactor that receives from `commands`.
+    pub(super) fn new(commands: CommandSender, id: ConnectionId) -> SubscribeGuard {
+        SubscribeGuard { commands, id }
     }
 }
 
-impl Drop for Ticket {
+impl Drop for SubscribeGuard {
     fn drop(&mut self) {
-        self.mailbox.send(Mail::Subscribed(self.id));
+        self.commands.send(ReactorCommand::Subscribed(self.id));
     }
 }
 
-/// The reactors' side: where they tell who comes and goes.
+/// The reactors' side of the presence channel.
 #[derive(Debug, Clone)]
-pub struct Roll {
-    told: UnboundedSender<Presence>,
-    waits: Arc<AtomicBool>,
-    heard: Arc<AtomicU64>,
+pub struct PresenceSender {
+    events: UnboundedSender<PresenceEvent>,
+    awaits_subscription: Arc<AtomicBool>,
+    watermark: Arc<AtomicU64>,
 }
 
-/// The backplane's side.
+/// The backplane's side of the presence channel.
 #[derive(Debug)]
-pub struct Presences {
-    told: UnboundedReceiver<Presence>,
-    waits: Arc<AtomicBool>,
-    heard: Arc<AtomicU64>,
+pub struct PresenceReceiver {
+    events: UnboundedReceiver<PresenceEvent>,
+    awaits_subscription: Arc<AtomicBool>,
+    watermark: Arc<AtomicU64>,
 }
 
-/// Where the backplane says what is in the mail.
+/// Sets the watermark: up to when all published messages are in the command queues. Shared with every reactor.
 #[derive(Debug, Clone)]
-pub struct Hearing(Arc<AtomicU64>);
+pub struct WatermarkSender(Arc<AtomicU64>);
 
-impl Hearing {
-    /// Everything that was published for clients of this process until a moment is in the mail; the earliest one: nobody hears
-    /// any more.
-    pub fn until(&self, moment: Moment) {
-        self.0.store(moment.0, Ordering::Release);
+impl WatermarkSender {
+    /// Notes that every message published for clients of this process up to `timestamp` is in the reactors' command queues.
+    /// `Timestamp(0)` means that the subscription is interrupted. The release pairs with [`PresenceSender::watermark`].
+    pub fn set(&self, timestamp: Timestamp) {
+        self.0.store(timestamp.0, Ordering::Release);
     }
 }
 
-/// A roll and what is told there.
-pub fn roll() -> (Roll, Presences) {
+/// Creates a presence channel.
+pub fn presence_channel() -> (PresenceSender, PresenceReceiver) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let (waits, heard) = (Arc::new(AtomicBool::new(true)), Arc::default());
-    let roll = Roll { told: sender, waits: Arc::clone(&waits), heard: Arc::clone(&heard) };
-    (roll, Presences { told: receiver, waits, heard })
+    let (awaits_subscription, watermark) = (Arc::new(AtomicBool::new(true)), Arc::default());
+    let presence = PresenceSender {
+        events: sender,
+        awaits_subscription: Arc::clone(&awaits_subscription),
+        watermark: Arc::clone(&watermark),
+    };
+    (presence, PresenceReceiver { events: receiver, awaits_subscription, watermark })
 }
 
-impl Roll {
-    /// Whether newcomers wait until they are listened for.
-    pub(super) fn waits(&self) -> bool {
-        self.waits.load(Ordering::Relaxed)
+impl PresenceSender {
+    /// Returns whether handshake responses wait until the client's channels are subscribed to.
+    pub(super) fn awaits_subscription(&self) -> bool {
+        self.awaits_subscription.load(Ordering::Relaxed)
     }
 
-    /// Up to which moment of Redis' clock everything that was published for clients of this process is in the mail.
-    pub(super) fn heard(&self) -> Moment {
-        Moment(self.heard.load(Ordering::Acquire))
+    /// Returns up to when, by Redis' clock, every message published for clients of this process is in the command queues.
+    pub(super) fn watermark(&self) -> Timestamp {
+        Timestamp(self.watermark.load(Ordering::Acquire))
     }
 
-    /// Tells of a newcomer.
-    pub(super) fn came(&self, member: Member, ticket: Option<Ticket>, question: Option<Question>) {
-        // Nobody listens any more at the end.
-        let _ = self.told.send(Presence::Came(member, ticket, question));
+    /// Reports a connect.
+    pub(super) fn on_connected(&self, recipient: Recipient, guard: Option<SubscribeGuard>, query: Option<MissedQuery>) {
+        // The receiver is gone while the process ends.
+        let _ = self.events.send(PresenceEvent::Connected(recipient, guard, query));
     }
 
-    /// Tells that somebody has gone.
-    pub(super) fn went(&self, member: Member) {
-        let _ = self.told.send(Presence::Went(member));
+    /// Reports a disconnect.
+    pub(super) fn on_disconnected(&self, recipient: Recipient) {
+        let _ = self.events.send(PresenceEvent::Disconnected(recipient));
     }
 }
 
-/// The records of replicas that share a Redis, as a reactor sees them: the publisher of a push notes it there, and answers come
-/// by the mailbox.
-pub(super) struct SharedRecords(pub(super) Roll);
+/// The records of replicas that share a Redis, as a reactor sees them: the publisher of a push records it in Redis, and lookup
+/// results arrive as commands.
+pub(super) struct SharedRecords(pub(super) PresenceSender);
 
 impl Records for SharedRecords {
-    fn on_push(&mut self, _: Audience, _: Option<Device>, _: Moment) -> usize {
+    fn on_push(&mut self, _: Audience, _: Option<Device>, _: Timestamp) -> usize {
         0
     }
 
-    fn look_up(&mut self, _: &Joining<'_>, _: Moment) -> Option<Answer> {
+    fn look_up(&mut self, _: &LookupRequest<'_>, _: Timestamp) -> Option<LookupResult> {
         None
     }
 
-    fn on_received(&mut self, user: Uuid, device: Device, received: Moment, _: Moment) -> usize {
-        let _ = self.0.told.send(Presence::Received(user, device, received));
+    fn on_received(&mut self, user: Uuid, device: Device, received: Timestamp, _: Timestamp) -> usize {
+        let _ = self.0.events.send(PresenceEvent::DeviceReceived(user, device, received));
         0
     }
 }
 
-impl Presences {
-    /// What happened next; nothing once the reactors are gone.
-    pub async fn next(&mut self) -> Option<Presence> {
-        self.told.recv().await
+impl PresenceReceiver {
+    /// Returns the next event, or `None` once the reactors are gone.
+    pub async fn recv(&mut self) -> Option<PresenceEvent> {
+        self.events.recv().await
     }
 
-    /// Waits until something has happened and takes all of it, up to `most`; nothing once the reactors are gone.
-    pub async fn take(&mut self, taken: &mut Vec<Presence>, most: usize) -> Option<usize> {
-        Some(self.told.recv_many(taken, most).await).filter(|count| *count > 0)
+    /// Waits for an event and takes all that are queued, up to `limit`. Returns their number, or `None` once the reactors are gone.
+    pub async fn recv_many(&mut self, events: &mut Vec<PresenceEvent>, limit: usize) -> Option<usize> {
+        Some(self.events.recv_many(events, limit).await).filter(|count| *count > 0)
     }
 
-    /// Where it is said what has been heard.
-    pub fn hearing(&self) -> Hearing {
-        Hearing(self.heard.clone())
+    /// Returns a sender for the watermark.
+    pub fn watermark_sender(&self) -> WatermarkSender {
+        WatermarkSender(self.watermark.clone())
     }
 
-    /// Has newcomers wait from now on, or not.
-    pub fn let_wait(&self, wait: bool) {
-        self.waits.store(wait, Ordering::Relaxed);
+    /// Sets whether handshake responses wait until the client's channels are subscribed to.
+    pub fn set_awaits_subscription(&self, wait: bool) {
+        self.awaits_subscription.store(wait, Ordering::Relaxed);
     }
 }

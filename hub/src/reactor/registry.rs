@@ -1,4 +1,4 @@
-//! Who is here: the slots of every user and of every organisation, on one reactor. Pure.
+//! The registry of one reactor's connections: slots by user, by login request and by organization. No I/O.
 
 use std::collections::hash_map::Entry;
 
@@ -8,106 +8,112 @@ use uuid::Uuid;
 
 use crate::delivery::Hub;
 
-/// A connection's place among the members of an organisation.
+/// A connection's position among the members of an organization.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Membership {
     organization: u32,
-    place: u32,
+    position: u32,
 }
 
-/// Slots by user, by login request and by organisation.
+/// Slots by user, by login request and by organization.
 #[derive(Default)]
 pub(super) struct Registry {
-    /// For each hub: by user on the main one, by login request on the other.
-    ids: [HashMap<Uuid, Slots>; 2],
-    numbers: HashMap<Uuid, u32>,
+    /// For each hub: by user on the main hub, by login request on the anonymous hub.
+    slots_by_id: [HashMap<Uuid, Slots>; 2],
+    organization_index: HashMap<Uuid, u32>,
     organizations: Slab<Organization>,
 }
 
 struct Organization {
     id: Uuid,
     /// Each member's slot, and which of its memberships this is.
-    members: Vec<Member>,
+    members: Vec<OrganizationMember>,
 }
 
 #[derive(Clone, Copy)]
-struct Member {
+struct OrganizationMember {
     slot: u32,
     membership: u32,
 }
 
-/// Most users have one connection: that needs no list.
+/// The slots of one id. Most users have one connection, which needs no list.
 enum Slots {
     One(u32),
     Many(Vec<u32>),
 }
 
 impl Registry {
-    /// Registers a slot under its id and its organisations (each once). What is given back has to be handed to
-    /// [`Registry::leave`], and kept up to date by it in between.
-    pub(super) fn join(&mut self, slot: u32, hub: Hub, id: Option<Uuid>, organizations: &[Uuid]) -> Box<[Membership]> {
+    /// Registers a slot under its id and its organizations (each once). The caller keeps the returned memberships up to date as
+    /// [`Registry::deregister`] reports moves, and passes them to it in the end.
+    pub(super) fn register(
+        &mut self,
+        slot: u32,
+        hub: Hub,
+        id: Option<Uuid>,
+        organizations: &[Uuid],
+    ) -> Box<[Membership]> {
         if let Some(id) = id {
-            match self.ids[hub as usize].entry(id) {
+            match self.slots_by_id[hub as usize].entry(id) {
                 Entry::Vacant(vacant) => _ = vacant.insert(Slots::One(slot)),
                 Entry::Occupied(mut occupied) => occupied.get_mut().push(slot),
             }
         }
         let join = |(membership, id): (usize, &Uuid)| {
             let organization = *self
-                .numbers
+                .organization_index
                 .entry(*id)
                 .or_insert_with(|| self.organizations.insert(Organization { id: *id, members: Vec::new() }) as u32);
             let members = &mut self.organizations[organization as usize].members;
-            members.push(Member { slot, membership: membership as u32 });
-            Membership { organization, place: members.len() as u32 - 1 }
+            members.push(OrganizationMember { slot, membership: membership as u32 });
+            Membership { organization, position: members.len() as u32 - 1 }
         };
         organizations.iter().enumerate().map(join).collect()
     }
 
-    /// Removes a slot. The last member of each organisation takes its place: `moved` is told whose membership that is,
-    /// by slot and number, and has to note the new one.
-    pub(super) fn leave(
+    /// Removes a slot. The last member of each organization moves to its position: `on_moved` gets the slot and the number of that
+    /// membership, and its new value.
+    pub(super) fn deregister(
         &mut self,
         slot: u32,
         hub: Hub,
         id: Option<Uuid>,
         memberships: &[Membership],
-        mut moved: impl FnMut(u32, usize, Membership),
+        mut on_moved: impl FnMut(u32, usize, Membership),
     ) {
-        if let Some(Entry::Occupied(mut occupied)) = id.map(|id| self.ids[hub as usize].entry(id))
+        if let Some(Entry::Occupied(mut occupied)) = id.map(|id| self.slots_by_id[hub as usize].entry(id))
             && occupied.get_mut().remove(slot)
         {
             occupied.remove();
         }
         for membership in memberships {
             let organization = &mut self.organizations[membership.organization as usize];
-            organization.members.swap_remove(membership.place as usize);
-            if let Some(member) = organization.members.get(membership.place as usize) {
-                moved(member.slot, member.membership as usize, *membership);
+            organization.members.swap_remove(membership.position as usize);
+            if let Some(member) = organization.members.get(membership.position as usize) {
+                on_moved(member.slot, member.membership as usize, *membership);
             } else if organization.members.is_empty() {
-                self.numbers.remove(&organization.id);
+                self.organization_index.remove(&organization.id);
                 self.organizations.remove(membership.organization as usize);
             }
         }
     }
 
-    /// The organisations of these memberships.
+    /// Returns the organizations of these memberships.
     pub(super) fn organizations(&self, memberships: &[Membership]) -> Box<[Uuid]> {
         memberships.iter().map(|membership| self.organizations[membership.organization as usize].id).collect()
     }
 
-    /// The slots of a user or login request.
-    pub(super) fn id(&self, hub: Hub, id: Uuid) -> &[u32] {
-        match self.ids[hub as usize].get(&id) {
+    /// Returns the slots of a user or login request.
+    pub(super) fn slots_of(&self, hub: Hub, id: Uuid) -> &[u32] {
+        match self.slots_by_id[hub as usize].get(&id) {
             None => &[],
             Some(Slots::One(slot)) => std::slice::from_ref(slot),
             Some(Slots::Many(slots)) => slots,
         }
     }
 
-    /// The slots of an organisation's members.
-    pub(super) fn organization(&self, organization: Uuid) -> impl ExactSizeIterator<Item = u32> + '_ {
-        let number = self.numbers.get(&organization);
+    /// Returns the slots of an organization's members.
+    pub(super) fn slots_of_organization(&self, organization: Uuid) -> impl ExactSizeIterator<Item = u32> + '_ {
+        let number = self.organization_index.get(&organization);
         let members = number.map_or(&[][..], |number| &self.organizations[*number as usize].members);
         members.iter().map(|member| member.slot)
     }
@@ -121,7 +127,7 @@ impl Slots {
         }
     }
 
-    /// Takes a slot out; true if none is left.
+    /// Removes a slot. Returns `true` if none is left.
     fn remove(&mut self, slot: u32) -> bool {
         match self {
             Slots::One(only) => *only == slot,
@@ -150,14 +156,14 @@ mod tests {
     }
 
     impl Model {
-        fn join(&mut self, slot: u32, hub: Hub, id: Option<Uuid>, organizations: Vec<Uuid>) {
-            let memberships = self.registry.join(slot, hub, id, &organizations);
+        fn register(&mut self, slot: u32, hub: Hub, id: Option<Uuid>, organizations: Vec<Uuid>) {
+            let memberships = self.registry.register(slot, hub, id, &organizations);
             self.kept.insert(slot, ((hub, id), organizations, memberships));
         }
 
-        fn leave(&mut self, slot: u32) {
+        fn deregister(&mut self, slot: u32) {
             let ((hub, id), _, memberships) = self.kept.remove(&slot).expect("a slot that is here");
-            self.registry.leave(slot, hub, id, &memberships, |slot, number, membership| {
+            self.registry.deregister(slot, hub, id, &memberships, |slot, number, membership| {
                 self.kept.get_mut(&slot).expect("a moved slot is here").2[number] = membership;
             });
         }
@@ -172,12 +178,12 @@ mod tests {
             };
             for id in ids {
                 for hub in [Hub::Main, Hub::Anonymous] {
-                    let found = sorted(self.registry.id(hub, *id).to_vec());
+                    let found = sorted(self.registry.slots_of(hub, *id).to_vec());
                     assert_eq!(found, expected(&|kept| kept.0 == (hub, Some(*id))));
                 }
             }
             for organization in organizations {
-                let found = sorted(self.registry.organization(*organization).collect());
+                let found = sorted(self.registry.slots_of_organization(*organization).collect());
                 assert_eq!(found, expected(&|kept| kept.1.contains(organization)));
             }
         }
@@ -196,19 +202,21 @@ mod tests {
         for _ in 0..5000 {
             let slot = random(40) as u32;
             if model.kept.contains_key(&slot) {
-                model.leave(slot);
+                model.deregister(slot);
             } else {
                 let hub = if random(2) == 0 { Hub::Main } else { Hub::Anonymous };
                 let user = users.get(random(8) as usize).copied();
                 let mine = organizations.iter().copied().filter(|_| random(3) == 0).collect();
-                model.join(slot, hub, user, mine);
+                model.register(slot, hub, user, mine);
             }
             model.check(&users, &organizations);
         }
         for slot in model.kept.keys().copied().collect::<Vec<_>>() {
-            model.leave(slot);
+            model.deregister(slot);
         }
-        assert!(model.registry.ids.iter().all(HashMap::is_empty) && model.registry.numbers.is_empty());
+        assert!(
+            model.registry.slots_by_id.iter().all(HashMap::is_empty) && model.registry.organization_index.is_empty()
+        );
         assert!(model.registry.organizations.is_empty());
     }
 }

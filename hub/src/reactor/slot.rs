@@ -1,38 +1,38 @@
-//! The places of a reactor's slab: one socket each, in one of three states.
+//! The entries of a reactor's slab: one socket each, in one of three states.
 
-use super::arrival::Arrival;
+use super::closing_socket::ClosingSocket;
 use super::connection::Connection;
-use super::departure::Departure;
+use super::pending_request::PendingRequest;
 
-/// A socket.
+/// An entry of the slab.
 pub(super) struct Slot {
     pub(super) state: State,
-    /// Tells its socket from those that had the slot before.
+    /// Tells its socket from earlier ones in the same slot.
     pub(super) generation: u32,
-    /// It is on the list of those that may have more to read; whether their end is near.
-    pub(super) again: Option<bool>,
+    /// `None` unless the slot is queued to be read again; then whether the peer has closed the socket.
+    pub(super) reread: Option<bool>,
 }
 
-/// What a socket is.
+/// The state of a socket.
 pub(super) enum State {
-    /// Its request is not answered.
-    Arriving(Arrival),
-    /// A client.
+    /// Its request is being received or verified.
+    Receiving(PendingRequest),
+    /// An open connection.
     Open(Connection),
-    /// Its last words are on their way.
-    Leaving(Box<Departure>),
-    /// Nothing: between two of the others.
-    Gone,
+    /// It is being closed.
+    Closing(Box<ClosingSocket>),
+    /// None: between two of the others.
+    Vacant,
 }
 
 impl Slot {
-    /// A slot that is kept for a socket.
+    /// Creates an entry for a socket.
     pub(super) fn new(generation: u32) -> Slot {
-        Slot { state: State::Gone, generation, again: None }
+        Slot { state: State::Vacant, generation, reread: None }
     }
 
-    /// Takes the state out, to put another one in.
-    pub(super) fn take(&mut self) -> State {
-        std::mem::replace(&mut self.state, State::Gone)
+    /// Takes the state out, and leaves [`State::Vacant`].
+    pub(super) fn take_state(&mut self) -> State {
+        std::mem::replace(&mut self.state, State::Vacant)
     }
 }

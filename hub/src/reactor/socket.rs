@@ -18,8 +18,8 @@ use rustix::net::{SendFlags, Shutdown, send, shutdown};
 pub(super) struct Socket(OwnedFd);
 
 impl Socket {
-    /// Writes what the socket takes, which may be nothing.
-    pub(super) fn offer(&self, bytes: &[u8]) -> io::Result<usize> {
+    /// Writes as many bytes as the socket takes without blocking. Returns their number, which may be 0.
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             match send(&self.0, bytes, SendFlags::NOSIGNAL) {
                 Ok(count) => return Ok(count),
@@ -30,14 +30,14 @@ impl Socket {
         }
     }
 
-    /// Says that nothing more will be written.
-    pub(super) fn half_close(&self) -> io::Result<()> {
+    /// Half-closes the socket: nothing more will be written.
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
         Ok(shutdown(&self.0, Shutdown::Write)?)
     }
 
-    /// Has the other side see a reset, not an end, once this is dropped.
-    pub(super) fn reset(&self) {
-        // Fails only where it is broken already.
+    /// Makes the socket send a reset instead of an orderly close when it is dropped.
+    pub(super) fn set_reset_on_close(&self) {
+        // Fails only for a socket that is broken already.
         let _ = set_socket_linger(&self.0, Some(Duration::ZERO));
     }
 }

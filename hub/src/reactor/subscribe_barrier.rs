@@ -1,4 +1,4 @@
-//! Connections whose handshake is answered once the backplane has subscribed to their pushes, or after a second. No I/O.
+//! Holds back handshake responses until the backplane has subscribed to the client's channels, or a timeout. No I/O.
 
 use std::collections::VecDeque;
 
@@ -6,34 +6,34 @@ use foldhash::HashSet;
 
 use crate::connection::{ConnectionId, Tick};
 
-/// The connections that wait.
+/// The connections whose handshake response is held back.
 #[derive(Default)]
 pub(super) struct SubscribeBarrier {
-    waiting: HashSet<ConnectionId>,
-    /// In the order of their deadlines: all wait equally long. One that does not wait any more is skipped.
+    blocked: HashSet<ConnectionId>,
+    /// Ordered by deadline, as all have the same timeout. Entries of released connections are skipped.
     deadlines: VecDeque<(Tick, ConnectionId)>,
 }
 
 impl SubscribeBarrier {
-    /// Has a connection wait until a deadline, which is not before the last one's.
-    pub(super) fn add(&mut self, id: ConnectionId, deadline: Tick) {
-        self.waiting.insert(id);
+    /// Blocks a connection until a deadline, which must not be before the last one's.
+    pub(super) fn block(&mut self, id: ConnectionId, deadline: Tick) {
+        self.blocked.insert(id);
         self.deadlines.push_back((deadline, id));
     }
 
-    /// Returns whether a connection waits.
-    pub(super) fn holds(&self, id: ConnectionId) -> bool {
-        !self.waiting.is_empty() && self.waiting.contains(&id)
+    /// Returns whether a connection is blocked.
+    pub(super) fn is_blocked(&self, id: ConnectionId) -> bool {
+        !self.blocked.is_empty() && self.blocked.contains(&id)
     }
 
-    /// Has a connection wait no more. Returns `false` if it does not.
+    /// Releases a connection. Returns `false` if it was not blocked.
     pub(super) fn release(&mut self, id: ConnectionId) -> bool {
-        !self.waiting.is_empty() && self.waiting.remove(&id)
+        !self.blocked.is_empty() && self.blocked.remove(&id)
     }
 
     /// Releases and returns the next connection whose deadline has passed.
-    pub(super) fn expired(&mut self, now: Tick) -> Option<ConnectionId> {
-        while self.deadlines.front().is_some_and(|(deadline, id)| *deadline <= now || !self.waiting.contains(id)) {
+    pub(super) fn pop_expired(&mut self, now: Tick) -> Option<ConnectionId> {
+        while self.deadlines.front().is_some_and(|(deadline, id)| *deadline <= now || !self.blocked.contains(id)) {
             let (_, id) = self.deadlines.pop_front()?;
             if self.release(id) {
                 return Some(id);
@@ -43,7 +43,7 @@ impl SubscribeBarrier {
     }
 
     /// Returns the next deadline.
-    pub(super) fn next(&self) -> Option<Tick> {
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
         self.deadlines.front().map(|(deadline, _)| *deadline)
     }
 }
@@ -56,12 +56,15 @@ mod tests {
     fn release_or_expiry_returns_each_connection_once() {
         let (first, second) = (ConnectionId { slot: 1, generation: 1 }, ConnectionId { slot: 2, generation: 2 });
         let mut barrier = SubscribeBarrier::default();
-        barrier.add(first, Tick(5));
-        barrier.add(second, Tick(6));
-        assert!(barrier.holds(first) && barrier.holds(second));
-        assert!(barrier.release(first) && !barrier.release(first) && !barrier.holds(first));
-        assert_eq!((barrier.expired(Tick(5)), barrier.next()), (None, Some(Tick(6))));
-        assert_eq!((barrier.expired(Tick(6)), barrier.expired(Tick(9)), barrier.next()), (Some(second), None, None));
+        barrier.block(first, Tick(5));
+        barrier.block(second, Tick(6));
+        assert!(barrier.is_blocked(first) && barrier.is_blocked(second));
+        assert!(barrier.release(first) && !barrier.release(first) && !barrier.is_blocked(first));
+        assert_eq!((barrier.pop_expired(Tick(5)), barrier.next_deadline()), (None, Some(Tick(6))));
+        assert_eq!(
+            (barrier.pop_expired(Tick(6)), barrier.pop_expired(Tick(9)), barrier.next_deadline()),
+            (Some(second), None, None)
+        );
         assert!(!barrier.release(second));
     }
 
@@ -69,10 +72,10 @@ mod tests {
     fn reused_slot_needs_release_of_its_own_generation() {
         let (old, new) = (ConnectionId { slot: 1, generation: 1 }, ConnectionId { slot: 1, generation: 2 });
         let mut barrier = SubscribeBarrier::default();
-        barrier.add(old, Tick(5));
+        barrier.block(old, Tick(5));
         barrier.release(old);
-        barrier.add(new, Tick(7));
-        assert!(!barrier.release(old) && barrier.holds(new));
-        assert_eq!((barrier.expired(Tick(6)), barrier.expired(Tick(7))), (None, Some(new)));
+        barrier.block(new, Tick(7));
+        assert!(!barrier.release(old) && barrier.is_blocked(new));
+        assert_eq!((barrier.pop_expired(Tick(6)), barrier.pop_expired(Tick(7))), (None, Some(new)));
     }
 }

@@ -1,74 +1,74 @@
-//! What a reactor does where there is a backplane: it tells which clients come and go, and has their handshakes wait until
-//! their pushes are subscribed to.
+//! A reactor's side of the backplane: reports connects and disconnects, and holds back handshake responses until the client's
+//! channels are subscribed to.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Receipt;
+use super::DeliveryAck;
 use super::connection::Connection;
 use super::event_loop::Reactor;
-use super::presence::{Member, Question, Ticket};
-use crate::catch_up::{Moment, Reason};
+use super::presence::{MissedQuery, Recipient, SubscribeGuard};
+use crate::catch_up::{SyncReason, Timestamp};
 use crate::connection::{ConnectionId, Tick};
 use crate::delivery::{Delivery, Hub};
 
-/// How long the answer to a handshake waits for the backplane (`decisions.md` 3).
+/// How long a handshake response waits for the backplane.
 const MAX_SUBSCRIBE_WAIT: Duration = Duration::from_secs(1);
 
 impl Reactor {
-    /// Tells the backplane of a client that has joined, asks what it missed, and has it wait if need be.
-    pub(super) fn announce(&mut self, slot: u32) {
+    /// Reports a client whose handshake succeeded, queries what it missed, and holds back its handshake response if needed.
+    pub(super) fn on_connected(&mut self, slot: u32) {
         let shared = self.shared.clone();
-        let Some(roll) = &shared.roll else { return };
+        let Some(presence) = &shared.presence else { return };
         let Some((id, connection)) = self.open_connection(slot) else { return };
-        let member = self.member(connection);
+        let recipient = self.recipient(connection);
         let (device, received) = (connection.device(), self.received_elsewhere(id, connection));
-        let mailbox = &self.peers[self.number];
-        let may_have_missed = match member.hub {
-            Hub::Main => self.catch_up.is_enabled() && member.id.is_some(),
-            Hub::Anonymous => member.id.is_some_and(|request| self.responses.find(request, self.now).is_none()),
+        let commands = &self.peers[self.number];
+        let may_have_missed = match recipient.hub {
+            Hub::Main => self.catch_up.is_enabled() && recipient.id.is_some(),
+            Hub::Anonymous => recipient.id.is_some_and(|request| self.login_responses.get(request, self.now).is_none()),
         };
-        let question = may_have_missed.then(|| Question::new(device, received, mailbox.clone(), id));
-        let ticket = roll.waits().then(|| Ticket::new(mailbox.clone(), id));
-        if ticket.is_some() {
-            self.subscribe_barrier.add(id, self.now.after(Tick::count(MAX_SUBSCRIBE_WAIT)));
+        let query = may_have_missed.then(|| MissedQuery::new(device, received, commands.clone(), id));
+        let guard = presence.awaits_subscription().then(|| SubscribeGuard::new(commands.clone(), id));
+        if guard.is_some() {
+            self.subscribe_barrier.block(id, self.now.after(Tick::ticks_in(MAX_SUBSCRIBE_WAIT)));
         }
-        roll.came(member, ticket, question);
+        presence.on_connected(recipient, guard, query);
     }
 
-    /// Tells the backplane of a client that leaves.
-    pub(super) fn announce_leaving(&mut self, id: ConnectionId, connection: &Connection) {
-        if let Some(roll) = &self.shared.roll {
+    /// Reports that a client disconnects.
+    pub(super) fn on_disconnected(&mut self, id: ConnectionId, connection: &Connection) {
+        if let Some(presence) = &self.shared.presence {
             self.subscribe_barrier.release(id);
-            roll.went(self.member(connection));
+            presence.on_disconnected(self.recipient(connection));
         }
     }
 
-    /// Notes that every push up to a moment of Redis' clock was in the mailbox, which has been read. It is written unless it is
-    /// still under way. The earliest moment means that the subscription is interrupted.
-    pub(super) fn on_stream(&mut self, until: Moment) {
-        // Single deliveries may have told of later ones already.
-        if self.fan_outs.is_empty() && (until > self.catch_up.written() || until == Moment::default()) {
-            self.catch_up.on_written(self.moment(), until);
+    /// Notes that every push up to a time of Redis' clock was in the command queue, which has been run. All of them are written
+    /// unless a fan-out is running. `Timestamp(0)` means that the subscription is interrupted.
+    pub(super) fn advance_watermark(&mut self, until: Timestamp) {
+        // A single delivery may have advanced the watermark further already.
+        if self.fan_outs.is_empty() && (until > self.catch_up.written() || until == Timestamp::default()) {
+            self.catch_up.on_written(self.timestamp(), until);
         }
     }
 
-    /// Writes a push. `published` is when Redis published it, if that is told: then all that was published before it has been
-    /// written, too.
+    /// Writes a push. `published` is when Redis published it, `None` if that is not known: every push that was published before
+    /// has been written, too.
     pub(super) fn deliver_published(
         &mut self,
         delivery: &Arc<Delivery>,
-        receipt: Arc<Receipt>,
-        published: Option<Moment>,
+        ack: Arc<DeliveryAck>,
+        published: Option<Timestamp>,
     ) {
-        self.deliver(delivery, receipt);
+        self.deliver(delivery, ack);
         if let Some(published) = published {
-            self.on_stream(published);
+            self.advance_watermark(published);
         }
     }
 
-    fn member(&self, connection: &Connection) -> Member {
-        Member {
+    fn recipient(&self, connection: &Connection) -> Recipient {
+        Recipient {
             hub: connection.hub(),
             id: connection.id(),
             client_type: connection.client_type(),
@@ -76,18 +76,18 @@ impl Reactor {
         }
     }
 
-    /// Answers the handshake of a connection whose pushes are subscribed to, and sends what came behind.
+    /// Releases the handshake response of a connection whose channels are subscribed to, and the frames behind it.
     pub(super) fn on_subscribed(&mut self, id: ConnectionId) {
         if self.subscribe_barrier.release(id) {
             self.resume(id.slot);
         }
     }
 
-    /// Answers the handshakes that have waited for too long. Their clients may have missed something: they are told to sync.
+    /// Releases handshake responses that have waited for too long. Their clients may have missed pushes, so they are sent a sync.
     pub(super) fn expire_subscribe_barrier(&mut self) {
-        while let Some(id) = self.subscribe_barrier.expired(self.now) {
+        while let Some(id) = self.subscribe_barrier.pop_expired(self.now) {
             if self.connection(id).is_some_and(|connection| connection.user().is_some()) {
-                self.owe_sync(id, Reason::BackplaneGap, self.now);
+                self.schedule_sync(id, SyncReason::BackplaneGap, self.now);
             }
             self.resume(id.slot);
         }
@@ -95,6 +95,6 @@ impl Reactor {
 
     fn resume(&mut self, slot: u32) {
         self.flush(slot);
-        self.rearm(slot);
+        self.reschedule(slot);
     }
 }

@@ -5,65 +5,80 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 
-use super::mailbox::{Mail, Mailbox, Verdict};
+use super::command::{CommandSender, ReactorCommand, VerifyResult};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::auth::bearer::Bearer;
+use crate::auth::bearer::BearerToken;
 use crate::auth::{Authenticator, Policy};
 
-/// How many tokens may wait for newer keys at once.
-const MOST_WAITING: usize = 1024;
+/// The most tokens that may wait for newer keys at once.
+const MAX_DEFERRED: usize = 1024;
 
-/// The way to the verifying thread, which ends when this is dropped.
+/// A handle of the verification thread, which ends when this is dropped.
 pub(super) struct Verification {
-    tokens: Sender<Question>,
+    tokens: Sender<VerifyRequest>,
 }
 
-struct Question {
+struct VerifyRequest {
     slot: u32,
-    ticket: u64,
-    token: Bearer,
+    request_id: u64,
+    token: BearerToken,
 }
 
 impl Verification {
-    /// Starts the thread; verdicts go to `mailbox`.
-    /// Tokens that need newer keys wait for them on `runtime`, and nobody behind them.
+    /// Starts the thread. Results are sent to `sender`. Tokens that need newer keys wait for them on `runtime`, so that they do
+    /// not delay other tokens.
     pub(super) fn start(
         authenticator: Arc<Authenticator>,
-        mailbox: Mailbox,
+        sender: CommandSender,
         runtime: Handle,
     ) -> io::Result<Verification> {
-        let (tokens, questions) = mpsc::channel::<Question>();
-        let waiting = Arc::new(Semaphore::new(MOST_WAITING));
+        let (tokens, requests) = mpsc::channel::<VerifyRequest>();
+        let deferred_permits = Arc::new(Semaphore::new(MAX_DEFERRED));
         std::thread::Builder::new().name("verification".to_owned()).spawn(move || {
-            for Question { slot, ticket, token } in questions {
+            for VerifyRequest { slot, request_id, token } in requests {
                 let claims = authenticator.verifier.verify(&token, Policy::Application);
                 match claims {
-                    Err(rejection) if authenticator.newer_keys_may_help(&token, rejection) => {
+                    Err(rejection) if authenticator.should_refresh_keys(&token, rejection) => {
                         // Forged tokens name unknown keys too: only so many wait at once.
-                        let Ok(place) = waiting.clone().try_acquire_owned() else {
-                            mailbox.send(Mail::Verified(Verdict { slot, ticket, claims, late: false }));
+                        let Ok(permit) = deferred_permits.clone().try_acquire_owned() else {
+                            sender.send(ReactorCommand::TokenVerified(VerifyResult {
+                                slot,
+                                request_id,
+                                claims,
+                                deferred: false,
+                            }));
                             continue;
                         };
-                        let (authenticator, mailbox) = (authenticator.clone(), mailbox.clone());
-                        mailbox.send(Mail::KeysAwaited);
+                        let (authenticator, sender) = (authenticator.clone(), sender.clone());
+                        sender.send(ReactorCommand::TokenDeferred);
                         runtime.spawn(async move {
-                            let claims = authenticator.with_newer_keys(&token, Policy::Application).await;
-                            mailbox.send(Mail::Verified(Verdict { slot, ticket, claims, late: true }));
-                            drop(place);
+                            let claims = authenticator.verify_after_refresh(&token, Policy::Application).await;
+                            sender.send(ReactorCommand::TokenVerified(VerifyResult {
+                                slot,
+                                request_id,
+                                claims,
+                                deferred: true,
+                            }));
+                            drop(permit);
                         });
                     }
-                    claims => mailbox.send(Mail::Verified(Verdict { slot, ticket, claims, late: false })),
+                    claims => sender.send(ReactorCommand::TokenVerified(VerifyResult {
+                        slot,
+                        request_id,
+                        claims,
+                        deferred: false,
+                    })),
                 }
             }
         })?;
         Ok(Verification { tokens })
     }
 
-    /// Asks for a verdict.
-    pub(super) fn ask(&self, slot: u32, ticket: u64, token: Bearer) {
+    /// Submits a token for verification.
+    pub(super) fn submit(&self, slot: u32, request_id: u64, token: BearerToken) {
         // The thread ends only after this side is gone.
-        let _ = self.tokens.send(Question { slot, ticket, token });
+        let _ = self.tokens.send(VerifyRequest { slot, request_id, token });
     }
 }

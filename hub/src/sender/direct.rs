@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 
 use super::{Identity, IdentityError};
-use crate::auth::bearer::Bearer;
+use crate::auth::bearer::BearerToken;
 use crate::auth::challenge;
 use crate::trust;
 
@@ -30,24 +30,24 @@ pub enum SendError {
 /// Where the token for a hub's internal port comes from.
 pub enum InternalToken {
     /// It is given.
-    Given(Bearer),
+    Given(BearerToken),
     /// An identity server issues it.
     Issued(Identity),
 }
 
 /// A hub's internal port.
-pub struct Direct {
+pub struct HttpSender {
     client: reqwest::Client,
     url: String,
     token: InternalToken,
 }
 
-impl Direct {
+impl HttpSender {
     /// A sender for the hub at `url`, a base: `/send` is appended unless it ends so.
-    pub fn new(url: &str, token: InternalToken) -> Direct {
+    pub fn new(url: &str, token: InternalToken) -> HttpSender {
         let base = url.trim_end_matches('/');
         let base = base.strip_suffix("/send").unwrap_or(base);
-        Direct { client: trust::plain_client(), url: format!("{base}/send"), token }
+        HttpSender { client: trust::default_client(), url: format!("{base}/send"), token }
     }
 
     /// Sends a push's text.
@@ -62,7 +62,7 @@ impl Direct {
                 let response = self.post(&token, text.clone()).await?;
                 if response.status() == StatusCode::UNAUTHORIZED {
                     // Its key may have been replaced since; a new token tells.
-                    identity.forget(&token).await;
+                    identity.invalidate(&token).await;
                     self.post(&identity.token().await?, text).await?
                 } else {
                     response
@@ -81,7 +81,7 @@ impl Direct {
         Err(SendError::Refused { status: status.as_u16(), explanation })
     }
 
-    async fn post(&self, token: &Bearer, text: String) -> Result<reqwest::Response, SendError> {
+    async fn post(&self, token: &BearerToken, text: String) -> Result<reqwest::Response, SendError> {
         let request = self.client.post(&self.url).bearer_auth(token.reveal());
         let request = request.header(CONTENT_TYPE, "application/json").body(text);
         request.send().await.map_err(|error| SendError::Unreachable(error.without_url()))
@@ -126,7 +126,7 @@ mod tests {
     async fn send_with_rejected_issued_token_fetches_another() {
         let url = server().await;
         let identity = Identity::new(&url, "Tests", "s".into());
-        let hub = Direct::new(&format!("{url}/send/"), InternalToken::Issued(identity));
+        let hub = HttpSender::new(&format!("{url}/send/"), InternalToken::Issued(identity));
         hub.send("push".to_owned()).await.expect("the second token is good");
         hub.send("push".to_owned()).await.expect("and stays");
         let error = hub.send("{}".to_owned()).await.expect_err("no push");
@@ -135,7 +135,7 @@ mod tests {
 
     #[tokio::test]
     async fn send_with_rejected_static_token_fails() {
-        let hub = Direct::new(&server().await, InternalToken::Given("token-0".into()));
+        let hub = HttpSender::new(&server().await, InternalToken::Given("token-0".into()));
         let error = hub.send("push".to_owned()).await.expect_err("a bad token");
         assert!(matches!(error, SendError::Refused { status: 401, explanation: None }), "{error}");
     }

@@ -8,18 +8,18 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::auth::bearer::Bearer;
+use crate::auth::bearer::BearerToken;
 use crate::config::Secret;
 use crate::trust;
 
 /// How long before its end a token is renewed; for short-lived ones, a tenth of their life.
-const RENEWAL: Duration = Duration::from_secs(300);
+const RENEW_BEFORE: Duration = Duration::from_secs(300);
 
 /// The longest lifetime of a token that is believed.
 const MAX_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long the server may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why there is no token. No text of it holds the secret.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum IdentityError {
     },
     /// Its answer holds no token.
     #[error("the identity server's answer holds no token")]
-    Senseless,
+    InvalidResponse,
 }
 
 /// A client of an identity server.
@@ -46,25 +46,25 @@ pub struct Identity {
     url: String,
     client_id: String,
     secret: Secret,
-    current: Mutex<Option<Current>>,
+    current: Mutex<Option<CachedToken>>,
 }
 
 /// A token in use.
-struct Current {
-    token: Bearer,
-    renewal: Instant,
-    end: Instant,
+struct CachedToken {
+    token: BearerToken,
+    refresh_at: Instant,
+    expires_at: Instant,
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct TokenResponse {
     access_token: String,
     #[serde(default)]
     expires_in: u64,
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct OAuthError {
     error: String,
 }
 
@@ -72,7 +72,7 @@ impl Identity {
     /// A client of the server at `url`, a base, as the service `project` of an installation.
     pub fn new(url: &str, project: &str, secret: Secret) -> Identity {
         Identity {
-            client: trust::plain_client(),
+            client: trust::default_client(),
             url: format!("{}/connect/token", url.trim_end_matches('/')),
             client_id: format!("internal.{project}"),
             secret,
@@ -84,39 +84,39 @@ impl Identity {
     ///
     /// # Errors
     /// If there is none, and the server gives none.
-    pub async fn token(&self) -> Result<Bearer, IdentityError> {
+    pub async fn token(&self) -> Result<BearerToken, IdentityError> {
         let mut current = self.current.lock().await;
         let now = Instant::now();
         match &*current {
-            Some(known) if now < known.renewal => return Ok(known.token.clone()),
+            Some(known) if now < known.refresh_at => return Ok(known.token.clone()),
             _ => {}
         }
         match self.fetch(now).await {
             Ok(new) => Ok(current.insert(new).token.clone()),
             // The old one is good for a little longer.
             Err(error) => match &*current {
-                Some(known) if now < known.end => Ok(known.token.clone()),
+                Some(known) if now < known.expires_at => Ok(known.token.clone()),
                 _ => Err(error),
             },
         }
     }
 
     /// Gives up a token that was refused, unless it has been replaced already.
-    pub async fn forget(&self, token: &Bearer) {
+    pub async fn invalidate(&self, token: &BearerToken) {
         let mut current = self.current.lock().await;
         if current.as_ref().is_some_and(|current| current.token == *token) {
             *current = None;
         }
     }
 
-    async fn fetch(&self, now: Instant) -> Result<Current, IdentityError> {
+    async fn fetch(&self, now: Instant) -> Result<CachedToken, IdentityError> {
         let form = [
             ("grant_type", "client_credentials"),
             ("scope", "internal"),
             ("client_id", &self.client_id),
             ("client_secret", self.secret.reveal()),
         ];
-        let request = self.client.post(&self.url).form(&form).timeout(PATIENCE);
+        let request = self.client.post(&self.url).form(&form).timeout(REQUEST_TIMEOUT);
         let unreachable = |error: reqwest::Error| IdentityError::Unreachable(error.without_url());
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
@@ -124,13 +124,13 @@ impl Identity {
         if status != StatusCode::OK {
             // A word of OAuth's; whatever else stands there is not ours to repeat.
             let is_word = |error: &String| error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-            let error = serde_json::from_slice(&body).ok().map(|refusal: Refusal| refusal.error).filter(is_word);
+            let error = serde_json::from_slice(&body).ok().map(|refusal: OAuthError| refusal.error).filter(is_word);
             return Err(IdentityError::Refused { status: status.as_u16(), error });
         }
-        let answer: Answer = serde_json::from_slice(&body).map_err(|_| IdentityError::Senseless)?;
+        let answer: TokenResponse = serde_json::from_slice(&body).map_err(|_| IdentityError::InvalidResponse)?;
         let life = Duration::from_secs(answer.expires_in).min(MAX_LIFETIME);
-        let renewal = now + life.saturating_sub(RENEWAL.min(life / 10));
-        Ok(Current { token: answer.access_token.into(), renewal, end: now + life })
+        let refresh_at = now + life.saturating_sub(RENEW_BEFORE.min(life / 10));
+        Ok(CachedToken { token: answer.access_token.into(), refresh_at, expires_at: now + life })
     }
 }
 
@@ -174,15 +174,15 @@ mod tests {
         }
         assert_eq!(count.load(Ordering::SeqCst), 1);
 
-        identity.forget(&"another".into()).await;
+        identity.invalidate(&"another".into()).await;
         assert_eq!(identity.token().await.expect("a token").reveal(), "token-0");
-        identity.forget(&"token-0".into()).await;
+        identity.invalidate(&"token-0".into()).await;
         assert_eq!(identity.token().await.expect("a token").reveal(), "token-1");
 
         // 90 seconds later it is due; the server refuses, and the old one still holds.
-        let age = |current: &mut Option<Current>, by: Duration| {
+        let age = |current: &mut Option<CachedToken>, by: Duration| {
             let current = current.as_mut().expect("a token");
-            (current.renewal, current.end) = (current.renewal - by, current.end - by);
+            (current.refresh_at, current.expires_at) = (current.refresh_at - by, current.expires_at - by);
         };
         age(&mut *identity.current.lock().await, Duration::from_secs(91));
         assert_eq!(identity.token().await.expect("a token").reveal(), "token-1");
@@ -192,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn token_accepts_any_lifetime_and_errors_quote_no_response() {
-        async fn token(status: StatusCode, answer: String) -> Result<Bearer, IdentityError> {
+        async fn token(status: StatusCode, answer: String) -> Result<BearerToken, IdentityError> {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let url = format!("http://{}", listener.local_addr().expect("an address"));
             let answer = move || std::future::ready((status, answer));

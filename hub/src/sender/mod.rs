@@ -6,19 +6,19 @@ mod identity;
 mod push;
 mod queue;
 
-pub use direct::{Direct, InternalToken, SendError};
+pub use direct::{HttpSender, InternalToken, SendError};
 pub use identity::{Identity, IdentityError};
 pub use push::{Push, PushError, Style};
-pub use queue::Queue;
+pub use queue::QueueSender;
 
 use crate::azure::QueueError;
 
 /// Sends pushes, by one of the engines.
 pub enum Sender {
     /// To a hub's internal port.
-    Direct(Direct),
+    Direct(HttpSender),
     /// Into a queue from which hubs receive.
-    Queue(Queue),
+    Queue(QueueSender),
 }
 
 /// Why a push was not sent. No text of it holds a secret.

@@ -1,9 +1,9 @@
-//! Composes the text of a push as Bitwarden's API writes it. Pure, but for new ids and the clock.
+//! Composes the text of a push as Bitwarden's API writes it. No I/O but new ids and the clock.
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::notification::{ClientType, Date, Kind, PushType};
+use crate::notification::{ClientType, Date, FieldKind, PushType};
 
 /// What a push is to say.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +69,7 @@ impl Push {
     }
 
     /// The same, to one kind of client only.
-    pub fn only(self, client_type: ClientType) -> Push {
+    pub fn only_client_type(self, client_type: ClientType) -> Push {
         Push { client_type: Some(client_type.name().to_owned()), ..self }
     }
 
@@ -98,13 +98,15 @@ impl Push {
             }
         }
         if let Some(name) = &self.client_type {
-            let found = ClientType::EVERY.into_iter().find(|known| known.name().eq_ignore_ascii_case(name));
+            let found = ClientType::VARIANTS.into_iter().find(|known| known.name().eq_ignore_ascii_case(name));
             add("ClientType", json!(found.ok_or_else(|| PushError::ClientType(name.clone()))? as u8));
         }
-        for member in PushType::of(number).map_or(&[][..], |known| known.members) {
+        for member in PushType::from_number(number).map_or(&[][..], |known| known.members) {
             match member.kind {
-                Kind::Id if member.name == "Id" => add(member.name, json!(Uuid::new_v4().to_string())),
-                Kind::Date | Kind::GivenDate | Kind::ExtraDate => add(member.name, json!(Date::now().to_string())),
+                FieldKind::Id if member.name == "Id" => add(member.name, json!(Uuid::new_v4().to_string())),
+                FieldKind::Date | FieldKind::GivenDate | FieldKind::ExtraDate => {
+                    add(member.name, json!(Date::now().to_string()))
+                }
                 _ => {}
             }
         }
@@ -161,7 +163,7 @@ mod tests {
     fn push_text_of_every_type_can_be_read() {
         let id = Some(Uuid::new_v4());
         let text = id.map(|id| id.to_string());
-        for known in PushType::every() {
+        for known in PushType::all() {
             let needed = json!({ "providerId": text, "adminId": text, "targetUserId": text,
                 "targetOrganizationUserId": text, "policy": { "id": text, "organizationId": text } });
             let push = Push {
@@ -192,7 +194,7 @@ mod tests {
     #[test]
     fn push_text_escapes_like_dotnet() {
         let payload = Some(json!({ "Title": "a\"<>&'+`\\u{e4}\u{1f511}\u{ffff}\u{1}\n\\" }));
-        let push = Push { payload, ..Push::to_installation("99", Uuid::nil()).only(ClientType::Web) };
+        let push = Push { payload, ..Push::to_installation("99", Uuid::nil()).only_client_type(ClientType::Web) };
         let text = push.text(Style::Queue).expect("fine");
         let title = r#""a\u0022\u003C\u003E\u0026\u0027\u002B\u0060\\u{e4}\uD83D\uDD11\uFFFF\u0001\n\\""#;
         assert!(text.contains(title), "{text}");

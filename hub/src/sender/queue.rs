@@ -3,15 +3,15 @@
 use crate::azure::{Account, QueueError, QueueName, TimeToLive};
 
 /// A queue from which hubs receive.
-pub struct Queue(crate::azure::Queue);
+pub struct QueueSender(crate::azure::Queue);
 
-impl Queue {
+impl QueueSender {
     /// A sender into a queue of an account.
     ///
     /// # Errors
     /// If the workload has no identity.
-    pub fn new(account: &Account, name: &QueueName) -> Result<Queue, QueueError> {
-        crate::azure::Queue::open(account, name).map(Queue)
+    pub fn new(account: &Account, name: &QueueName) -> Result<QueueSender, QueueError> {
+        crate::azure::Queue::open(account, name).map(QueueSender)
     }
 
     /// Puts a push's text into the queue, for the service's usual seven days.

@@ -9,63 +9,72 @@ use axum::http::request::Parts;
 use axum::routing::post;
 use tokio::sync::Semaphore;
 
-use super::{Intake, Refused};
+use super::{IngestError, PushPipeline};
 use crate::auth::{Policy, Query};
-use crate::telemetry::Seldom;
-use crate::transport::refusal::Refusal;
-use crate::transport::request::{Gate, LARGEST_BODY, body};
+use crate::telemetry::LogLimiter;
+use crate::transport::error_response::ErrorResponse;
+use crate::transport::request::{AuthGuard, MAX_BODY_BYTES, body};
 
 /// How many pushes may be on their way at once.
-const MOST: usize = 1024;
+const MAX_CONCURRENT_PUSHES: usize = 1024;
 
 /// What the endpoint needs.
 #[derive(Clone)]
-pub struct Direct {
-    gate: Gate,
+pub struct SendEndpoint {
+    auth_guard: AuthGuard,
     /// Where pushes go.
-    intake: Intake,
+    pipeline: PushPipeline,
     /// For pushes that are being taken.
-    room: Arc<Semaphore>,
-    seldom: Arc<Seldom>,
+    permits: Arc<Semaphore>,
+    log_limiter: Arc<LogLimiter>,
 }
 
-impl Direct {
+impl SendEndpoint {
     /// A source in front of an intake.
-    pub fn new(gate: Gate, intake: Intake) -> Direct {
-        Direct { gate, intake, room: Arc::new(Semaphore::new(MOST)), seldom: Arc::default() }
+    pub fn new(auth_guard: AuthGuard, pipeline: PushPipeline) -> SendEndpoint {
+        SendEndpoint {
+            auth_guard,
+            pipeline,
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT_PUSHES)),
+            log_limiter: Arc::default(),
+        }
     }
 }
 
 /// The routes of the source.
-pub fn routes(direct: Direct) -> Router {
-    Router::new().route("/send", post(send)).with_state(direct)
+pub fn routes(endpoint: SendEndpoint) -> Router {
+    Router::new().route("/send", post(send)).with_state(endpoint)
 }
 
 /// Proof that a request carries an internal token.
-struct Authorized;
+struct InternalAuth;
 
-impl FromRequestParts<Direct> for Authorized {
-    type Rejection = Refusal;
+impl FromRequestParts<SendEndpoint> for InternalAuth {
+    type Rejection = ErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, direct: &Direct) -> Result<Authorized, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, endpoint: &SendEndpoint) -> Result<InternalAuth, ErrorResponse> {
         let query = Query::parse(parts.uri.query().unwrap_or_default());
-        direct.gate.claims(&parts.headers, &query, Policy::Internal).await.map(|_| Authorized)
+        endpoint.auth_guard.claims(&parts.headers, &query, Policy::Internal).await.map(|_| InternalAuth)
     }
 }
 
-async fn send(_: Authorized, State(direct): State<Direct>, request: Request) -> Result<StatusCode, Refusal> {
-    let Ok(_place) = direct.room.try_acquire() else {
-        direct.gate.metrics.pushed("rejected", None);
-        return Err(Refusal::busy("There are too many pushes on their way."));
+async fn send(
+    _: InternalAuth,
+    State(endpoint): State<SendEndpoint>,
+    request: Request,
+) -> Result<StatusCode, ErrorResponse> {
+    let Ok(_permit) = endpoint.permits.try_acquire() else {
+        endpoint.auth_guard.metrics.pushed("rejected", None);
+        return Err(ErrorResponse::service_unavailable("There are too many pushes on their way."));
     };
-    let body = body(request.into_body(), LARGEST_BODY).await?;
-    direct.intake.take(&body).await.map_err(|refused| {
-        if let Some(unsaid) = direct.seldom.say() {
+    let body = body(request.into_body(), MAX_BODY_BYTES).await?;
+    endpoint.pipeline.ingest(&body).await.map_err(|refused| {
+        if let Some(unsaid) = endpoint.log_limiter.allow() {
             tracing::warn!(%refused, unsaid, "a push was refused");
         }
         match refused {
-            Refused::Malformed(malformed) => Refusal::explained(400, &malformed.to_string()),
-            Refused::Full(_) => Refusal::busy("Too many pushes wait for Redis."),
+            IngestError::Malformed(malformed) => ErrorResponse::json(400, &malformed.to_string()),
+            IngestError::BufferFull(_) => ErrorResponse::service_unavailable("Too many pushes wait for Redis."),
         }
     })?;
     Ok(StatusCode::OK)

@@ -2,21 +2,21 @@
 
 pub mod azure_queue;
 pub mod direct;
-mod intake;
+mod pipeline;
 
-pub use intake::{Intake, Refused};
+pub use pipeline::{IngestError, PushPipeline};
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use self::azure_queue::AzureQueue;
+use self::azure_queue::AzureQueueSource;
 
 /// A source that does not give pushes yet.
 pub enum Source {
     /// The internal port.
     Direct(TcpListener),
     /// A consumer.
-    AzureQueue(Box<AzureQueue>),
+    AzureQueue(Box<AzureQueueSource>),
 }
 
 impl Source {

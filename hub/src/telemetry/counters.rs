@@ -4,9 +4,9 @@
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 /// The counters of one metric.
-pub struct Counters(Vec<(&'static str, IntCounter)>);
+pub struct LabeledCounters(Vec<(&'static str, IntCounter)>);
 
-impl Counters {
+impl LabeledCounters {
     /// Registers a metric.
     ///
     /// # Errors
@@ -17,11 +17,11 @@ impl Counters {
         help: &str,
         label: &str,
         values: &[&'static str],
-    ) -> prometheus::Result<Counters> {
+    ) -> prometheus::Result<LabeledCounters> {
         let family = IntCounterVec::new(Opts::new(name, help), &[label])?;
         registry.register(Box::new(family.clone()))?;
         let counter = |value: &&'static str| Ok((*value, family.get_metric_with_label_values(&[value])?));
-        values.iter().map(counter).collect::<prometheus::Result<_>>().map(Counters)
+        values.iter().map(counter).collect::<prometheus::Result<_>>().map(LabeledCounters)
     }
 
     /// Counts one more of a value, which has to be one of those known.

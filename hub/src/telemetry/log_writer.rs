@@ -21,7 +21,7 @@ pub(super) static DROPPED_LINES: LazyLock<IntCounter> = LazyLock::new(|| {
     IntCounter::new("log_lines_dropped_total", help).expect("a valid name")
 });
 
-enum Entry {
+enum LogEntry {
     Line(Vec<u8>),
     /// Tell once everything before is written.
     Flush(SyncSender<()>),
@@ -30,7 +30,7 @@ enum Entry {
 /// The way to the thread.
 #[derive(Clone)]
 pub(super) struct LogWriter {
-    entries: SyncSender<Entry>,
+    entries: SyncSender<LogEntry>,
 }
 
 impl LogWriter {
@@ -47,7 +47,7 @@ impl LogWriter {
     /// Waits until the lines before this call are written, for a second at most.
     pub(super) fn flush(&self) {
         let (done, written) = mpsc::sync_channel(1);
-        let mut flush = Entry::Flush(done);
+        let mut flush = LogEntry::Flush(done);
         let deadline = Instant::now() + LAST_LINES_TIMEOUT;
         while let Err(TrySendError::Full(full)) = self.entries.try_send(flush) {
             if Instant::now() >= deadline {
@@ -64,7 +64,7 @@ impl LogWriter {
 impl Write for LogWriter {
     /// Takes one whole line: that is how it is called.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.entries.try_send(Entry::Line(line.to_owned())).is_err() {
+        if self.entries.try_send(LogEntry::Line(line.to_owned())).is_err() {
             DROPPED_LINES.inc();
         }
         Ok(line.len())
@@ -84,12 +84,12 @@ impl<'a> MakeWriter<'a> for LogWriter {
 }
 
 /// The work of the thread, as long as anybody may log.
-fn write(entries: &Receiver<Entry>, mut output: impl Write) {
+fn write(entries: &Receiver<LogEntry>, mut output: impl Write) {
     for entry in entries {
         // A log that cannot be written is no reason to end, and there is nowhere to say so.
         match entry {
-            Entry::Line(line) => _ = output.write_all(&line),
-            Entry::Flush(done) => {
+            LogEntry::Line(line) => _ = output.write_all(&line),
+            LogEntry::Flush(done) => {
                 let _ = output.flush();
                 let _ = done.try_send(());
             }

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::log_writer::LogWriter;
 use crate::config::{self, Log, LogFormat};
-use crate::reload::{Looks, follow};
+use crate::reload::{ReloadTrigger, watch_files};
 
 /// Where log lines go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub fn flush_logs() {
 
 impl LogLevel {
     /// Follows what the file says, if there is one, for ever. What it says wrong leaves the old level in force.
-    pub async fn run(self, looks: Looks) {
+    pub async fn run(self, trigger: ReloadTrigger) {
         let LogLevel { level, file, set } = self;
         let Some(file) = file else { return };
         let take = |level: &String| {
@@ -69,7 +69,7 @@ impl LogLevel {
             tracing::info!(level, "the log's level has changed");
             Ok(())
         };
-        follow("log.level_file", looks, level, move |_| read(&file), take, || {}).await;
+        watch_files("log.level_file", trigger, level, move |_| read(&file), take, || {}).await;
     }
 }
 

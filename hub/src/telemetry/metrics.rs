@@ -8,7 +8,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use super::counters::Counters;
+use super::counters::LabeledCounters;
 use super::log_writer::DROPPED_LINES;
 use crate::connection::Transport;
 use crate::delivery::Hub;
@@ -16,7 +16,7 @@ use crate::notification::ClientType;
 use crate::protocol::Protocol;
 
 /// How many kinds of connection are told apart: of client (the anonymous ones are one), protocol and transport.
-const KINDS: usize = (ClientType::EVERY.len() + 1) * Protocol::EVERY.len() * Transport::EVERY.len();
+const KINDS: usize = (ClientType::VARIANTS.len() + 1) * Protocol::VARIANTS.len() * Transport::VARIANTS.len();
 
 /// How a hub ends, in this order (`decisions.md` 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    const EVERY: [Phase; 4] = [Phase::Grace, Phase::Sources, Phase::Clients, Phase::Backplane];
+    const VARIANTS: [Phase; 4] = [Phase::Grace, Phase::Sources, Phase::Clients, Phase::Backplane];
 
     fn label(self) -> &'static str {
         match self {
@@ -51,13 +51,13 @@ pub struct Metrics {
     connections: IntGaugeVec,
     connected: [OnceLock<IntGauge>; KINDS],
     /// Attempts to connect, by how they ended.
-    pub connects: Counters,
+    pub connects: LabeledCounters,
     /// Connections that ended after the upgrade, by reason.
-    pub closes: Counters,
+    pub closes: LabeledCounters,
     /// Failed SignalR handshakes, by reason.
-    pub handshake_failures: Counters,
+    pub handshake_failures: LabeledCounters,
     /// Tokens that were refused, by reason.
-    pub auth_failures: Counters,
+    pub auth_failures: LabeledCounters,
     /// Pushes by stage and type.
     notifications: IntCounterVec,
     /// Frames written or queued for a client.
@@ -65,7 +65,7 @@ pub struct Metrics {
     /// From taking a push to having written it.
     pub delivery_seconds: Histogram,
     /// What was done about slow clients.
-    pub slow_consumers: Counters,
+    pub slow_consumers: LabeledCounters,
     /// Frames that waited for a slow client, went with it, and no sync makes up for.
     pub slow_consumer_losses: IntCounter,
     /// Messages in the queue, about, if the source is one.
@@ -73,7 +73,7 @@ pub struct Metrics {
     /// For how long the queue's next message has waited.
     pub queue_oldest_seconds: Gauge,
     /// Clients that were sent a `SyncVault`, by why.
-    pub catch_up: Counters,
+    pub catch_up: LabeledCounters,
     /// Records of catch-up that were dropped for lack of room.
     pub catch_up_dropped: IntCounter,
     /// Whether Redis is there.
@@ -81,7 +81,7 @@ pub struct Metrics {
     /// From taking a push to Redis' acknowledgement.
     pub backplane_seconds: Histogram,
     /// Messages that went to Redis and came from it.
-    pub backplane_messages: Counters,
+    pub backplane_messages: LabeledCounters,
     /// Pushes that other servers than this hub's replicas published.
     pub backplane_foreign_pushes: IntCounter,
     /// How far the hub's end has come.
@@ -89,7 +89,7 @@ pub struct Metrics {
     /// Clients that are still to be let go of at its end.
     pub drain_left: IntGauge,
     /// Failed attempts to load a changed key set.
-    pub key_reloads: Counters,
+    pub key_reloads: LabeledCounters,
 }
 
 impl Metrics {
@@ -100,7 +100,7 @@ impl Metrics {
     pub fn new() -> prometheus::Result<Metrics> {
         let registry = Registry::new_custom(Some("notification_hub".into()), None)?;
         let counters = |name: &str, help: &str, label: &str, values: &[&'static str]| {
-            Counters::register(&registry, name, help, label, values)
+            LabeledCounters::register(&registry, name, help, label, values)
         };
         let connections = Opts::new("connections", "Open connections.");
         let notifications = Opts::new("notifications_total", "Pushes by stage and type.");
@@ -231,16 +231,17 @@ impl Metrics {
     pub fn connected(&self, hub: Hub, client_type: ClientType, protocol: Protocol, transport: Transport) -> &IntGauge {
         let (number, kind) = match hub {
             Hub::Main => (client_type as usize, client_type.name()),
-            Hub::Anonymous => (ClientType::EVERY.len(), "Anonymous"),
+            Hub::Anonymous => (ClientType::VARIANTS.len(), "Anonymous"),
         };
-        let place = (number * Protocol::EVERY.len() + protocol as usize) * Transport::EVERY.len() + transport as usize;
+        let place =
+            (number * Protocol::VARIANTS.len() + protocol as usize) * Transport::VARIANTS.len() + transport as usize;
         self.connected[place]
             .get_or_init(|| self.connections.with_label_values(&[kind, protocol.name(), transport.label()]))
     }
 
     /// The hub's end has come to a phase; before the first, it is in none.
     pub fn drains(&self, phase: Option<Phase>) {
-        for known in Phase::EVERY {
+        for known in Phase::VARIANTS {
             self.draining.with_label_values(&[known.label()]).set((phase == Some(known)).into());
         }
     }

@@ -1,5 +1,5 @@
 //! What a negotiation gives a client to connect with: signed and self-describing, so that every replica that has the key can
-//! take it (`decisions.md` 3). Pure, but for randomness and the clock that are handed in.
+//! take it (`decisions.md` 3). No I/O; the caller passes the randomness and the clock.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use crate::delivery::Hub;
 
-/// How long a token is good for.
-pub const GOOD_FOR: Duration = Duration::from_secs(15);
+/// How long a token is valid.
+pub const TOKEN_TTL: Duration = Duration::from_secs(15);
 
 /// The id that a token carries.
 pub type Id = [u8; 16];
@@ -21,22 +21,22 @@ const ID: usize = 9;
 const SIGNATURE: usize = 25;
 const LENGTH: usize = SIGNATURE + 32;
 
-/// Makes and takes tokens.
-pub struct ConnectionTokens {
+/// Signs and verifies connection tokens.
+pub struct ConnectionTokenSigner {
     key: hmac::Key,
 }
 
-impl ConnectionTokens {
+impl ConnectionTokenSigner {
     /// With a key, which whoever takes them has to have.
-    pub fn new(key: &[u8]) -> ConnectionTokens {
-        ConnectionTokens { key: hmac::Key::new(hmac::HMAC_SHA256, key) }
+    pub fn new(key: &[u8]) -> ConnectionTokenSigner {
+        ConnectionTokenSigner { key: hmac::Key::new(hmac::HMAC_SHA256, key) }
     }
 
     /// A token for a hub; `now` since 1970.
     pub fn issue(&self, hub: Hub, id: Id, now: Duration) -> String {
         let mut token = Vec::with_capacity(LENGTH);
         token.push(hub as u8);
-        token.extend_from_slice(&milliseconds(now + GOOD_FOR).to_be_bytes());
+        token.extend_from_slice(&milliseconds(now + TOKEN_TTL).to_be_bytes());
         token.extend_from_slice(&id);
         let signature = hmac::sign(&self.key, &token);
         token.extend_from_slice(signature.as_ref());
@@ -44,7 +44,7 @@ impl ConnectionTokens {
     }
 
     /// The id of a token, if it is one of ours, for this hub, and still good.
-    pub fn take(&self, token: &str, hub: Hub, now: Duration) -> Option<Id> {
+    pub fn verify(&self, token: &str, hub: Hub, now: Duration) -> Option<Id> {
         let token = BASE64_URL_SAFE_NO_PAD.decode(token).ok().filter(|token| token.len() == LENGTH)?;
         let (said, signature) = token.split_at(SIGNATURE);
         hmac::verify(&self.key, said, signature).ok()?;
@@ -66,28 +66,28 @@ mod tests {
 
     #[test]
     fn connection_token_expires_and_is_bound_to_hub() {
-        let tokens = ConnectionTokens::new(b"a key");
+        let tokens = ConnectionTokenSigner::new(b"a key");
         let token = tokens.issue(Hub::Main, [7; 16], NOW);
         assert!(token.len() > 22 && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
-        assert_eq!(tokens.take(&token, Hub::Main, NOW), Some([7; 16]));
-        assert_eq!(tokens.take(&token, Hub::Main, NOW + GOOD_FOR - Duration::from_millis(1)), Some([7; 16]));
-        assert_eq!(tokens.take(&token, Hub::Main, NOW + GOOD_FOR), None);
-        assert_eq!(tokens.take(&token, Hub::Anonymous, NOW), None);
-        assert_eq!(ConnectionTokens::new(b"another key").take(&token, Hub::Main, NOW), None);
+        assert_eq!(tokens.verify(&token, Hub::Main, NOW), Some([7; 16]));
+        assert_eq!(tokens.verify(&token, Hub::Main, NOW + TOKEN_TTL - Duration::from_millis(1)), Some([7; 16]));
+        assert_eq!(tokens.verify(&token, Hub::Main, NOW + TOKEN_TTL), None);
+        assert_eq!(tokens.verify(&token, Hub::Anonymous, NOW), None);
+        assert_eq!(ConnectionTokenSigner::new(b"another key").verify(&token, Hub::Main, NOW), None);
     }
 
     #[test]
     fn connection_token_malformed_or_altered_returns_none() {
-        let tokens = ConnectionTokens::new(b"a key");
+        let tokens = ConnectionTokenSigner::new(b"a key");
         let token = tokens.issue(Hub::Main, [7; 16], NOW);
         for text in ["", "nope", &token[1..], &format!("{token}A"), "AAAAAAAAAAAAAAAAAAAAAA"] {
-            assert_eq!(tokens.take(text, Hub::Main, NOW), None, "{text}");
+            assert_eq!(tokens.verify(text, Hub::Main, NOW), None, "{text}");
         }
         for place in 0..token.len() {
             let mut bent = token.clone().into_bytes();
             bent[place] = if bent[place] == b'A' { b'B' } else { b'A' };
             let bent = String::from_utf8(bent).expect("ASCII");
-            assert_eq!(tokens.take(&bent, Hub::Main, NOW), None, "{place}");
+            assert_eq!(tokens.verify(&bent, Hub::Main, NOW), None, "{place}");
         }
     }
 }

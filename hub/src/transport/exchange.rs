@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower::ServiceExt;
 
-use super::lease::Lease;
+use super::request_budget::RequestBudget;
 use super::request_head::PlainRequest;
 
 /// A connection with one request on it.
@@ -33,32 +33,32 @@ pub struct Exchange {
     pub request: PlainRequest,
 }
 
-/// What becomes of a connection after an answer.
+/// What to do with a connection after a response.
 pub enum Outcome {
-    /// It goes on, with these bytes of the next request.
-    Kept(TcpStream, Vec<u8>),
-    /// Its last answer is written: it is to be closed so that the answer is not lost.
-    Ending(TcpStream),
-    /// Its time is over.
-    Late,
+    /// Keep it; these bytes of the next request were read.
+    KeepAlive(TcpStream, Vec<u8>),
+    /// Close it with a linger: its last response is written.
+    LastAnswered(TcpStream),
+    /// Drop it: the deadline has passed.
+    TimedOut,
 }
 
 impl Exchange {
-    /// Serves the request within the terms of its lease.
-    pub async fn serve(self, router: Router, lease: Lease) -> Outcome {
+    /// Serves the request within its budget.
+    pub async fn serve(self, router: Router, budget: RequestBudget) -> Outcome {
         tokio::select! {
-            outcome = self.answer(router, lease.clone()) => outcome,
-            () = lease.over() => Outcome::Late,
+            outcome = self.answer(router, budget.clone()) => outcome,
+            () = budget.expired() => Outcome::TimedOut,
         }
     }
 
-    async fn answer(self, router: Router, lease: Lease) -> Outcome {
+    async fn answer(self, router: Router, budget: RequestBudget) -> Outcome {
         let Exchange { socket, read, request } = self;
         let progress = Arc::new(Progress::default());
         let (watched, noted) = (progress.clone(), progress.clone());
         let service = router
             .map_request(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(lease.clone());
+                request.extensions_mut().insert(budget.clone());
                 request
             })
             .map_response(move |response: Response<Body>| {
@@ -88,10 +88,10 @@ impl Exchange {
         let parts = connection.into_parts();
         let stream = parts.io.into_inner();
         if ended || stream.left.is_some_and(|left| left > 0) {
-            return Outcome::Ending(stream.socket);
+            return Outcome::LastAnswered(stream.socket);
         }
         let rest = [&parts.read_buf, &stream.read[stream.at..]].concat();
-        Outcome::Kept(stream.socket, rest)
+        Outcome::KeepAlive(stream.socket, rest)
     }
 }
 

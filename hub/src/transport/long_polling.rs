@@ -7,10 +7,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
-use super::relay::{Heard, Relay};
+use super::relay::{PollOutcome, Relay};
 
 /// How many bytes one answer carries, give or take a message; what is more comes with the next.
-const AT_ONCE: usize = 64 * 1024;
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// The answer to a client's first poll, which comes at once: it is connected.
 pub fn begin() -> Response {
@@ -18,20 +18,20 @@ pub fn begin() -> Response {
 }
 
 /// Waits for what the hub says, so long at the most. Nothing if the hub has ended the connection.
-pub async fn poll(relay: &Relay, patience: Duration) -> Option<Response> {
-    let Some(mut turn) = relay.turn().await else { return Some(no_content()) };
-    match timeout(patience, turn.hear()).await {
-        Ok(Heard::Message(first)) => {
+pub async fn poll(relay: &Relay, poll_timeout: Duration) -> Option<Response> {
+    let Some(mut poll_lock) = relay.acquire_poll().await else { return Some(no_content()) };
+    match timeout(poll_timeout, poll_lock.recv()).await {
+        Ok(PollOutcome::Message(first)) => {
             let mut said = Vec::from(first);
-            while said.len() < AT_ONCE
-                && let Some(more) = turn.more()
+            while said.len() < MAX_RESPONSE_BYTES
+                && let Some(more) = poll_lock.try_recv()
             {
                 said.extend_from_slice(&more);
             }
             Some(messages(said))
         }
-        Ok(Heard::Interrupted) => Some(no_content()),
-        Ok(Heard::Over) => None,
+        Ok(PollOutcome::Superseded) => Some(no_content()),
+        Ok(PollOutcome::Closed) => None,
         Err(_) => Some((StatusCode::OK, [(CONTENT_TYPE, "text/plain")]).into_response()),
     }
 }

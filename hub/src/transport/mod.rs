@@ -1,28 +1,28 @@
-//! How bytes come in and go out: the front door, WebSockets, and plain HTTP.
+//! Request heads, WebSockets and plain HTTP.
 //!
-//! The front door and WebSockets are the reactors'. Everything else is axum's, request by request (`exchange`), on the public port
-//! (`plain`) and on the others (`port`): negotiations, and clients without a WebSocket (`endpoint`, `server_sent_events`,
+//! Reactors read the heads of requests on the public port (`request_kind`) and serve WebSockets. axum serves everything else,
+//! request by request (`exchange`), on the public port (`plain_http`) and on the others (`port`): negotiations, and clients without a WebSocket (`endpoint`, `server_sent_events`,
 //! `long_polling`), each of which a `relay` connects to its reactor.
 
 pub mod connection_token;
+pub mod connection_token_registry;
 pub mod cors;
 pub mod endpoint;
+pub mod error_response;
 pub mod exchange;
-pub mod front_door;
 pub mod headers;
 pub mod host;
-pub mod lease;
 pub mod long_polling;
 pub mod negotiate;
-pub mod negotiations;
 pub mod paths;
-pub mod plain;
+pub mod plain_http;
 pub mod port;
 pub mod proxy_protocol;
-pub mod refusal;
 pub mod relay;
-pub mod relays;
+pub mod relay_table;
 pub mod request;
+pub mod request_budget;
 pub mod request_head;
+pub mod request_kind;
 pub mod server_sent_events;
 pub mod websocket;

@@ -11,23 +11,23 @@ use axum::routing::any;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
-use super::negotiations::{Negotiations, NoRandomness, random};
-use super::refusal::Refusal;
-use super::request::Gate;
+use super::connection_token_registry::{ConnectionTokenRegistry, NoRandomness, random};
+use super::error_response::ErrorResponse;
+use super::request::AuthGuard;
 use crate::auth::{Policy, Query};
 use crate::connection::Transport;
 use crate::delivery::Hub;
 
 /// The newest version of a negotiation.
-const NEWEST: i32 = 1;
+const MAX_VERSION: i32 = 1;
 
 /// What negotiating needs.
 #[derive(Clone)]
 pub struct Negotiate {
     /// Who may.
-    pub gate: Gate,
+    pub auth_guard: AuthGuard,
     /// What is given out.
-    pub negotiations: Arc<Negotiations>,
+    pub connection_tokens: Arc<ConnectionTokenRegistry>,
 }
 
 /// The routes of both hubs.
@@ -38,25 +38,25 @@ pub fn routes(negotiate: Negotiate) -> Router {
         .with_state(negotiate)
 }
 
-async fn main(State(negotiate): State<Negotiate>, request: Request) -> Result<Response, Refusal> {
+async fn main(State(negotiate): State<Negotiate>, request: Request) -> Result<Response, ErrorResponse> {
     let query = Query::parse(request.uri().query().unwrap_or_default());
-    negotiate.gate.claims(request.headers(), &query, Policy::Application).await?;
+    negotiate.auth_guard.claims(request.headers(), &query, Policy::Application).await?;
     negotiate.answer(Hub::Main, &request)
 }
 
-async fn anonymous(State(negotiate): State<Negotiate>, request: Request) -> Result<Response, Refusal> {
+async fn anonymous(State(negotiate): State<Negotiate>, request: Request) -> Result<Response, ErrorResponse> {
     negotiate.answer(Hub::Anonymous, &request)
 }
 
 impl Negotiate {
-    fn answer(&self, hub: Hub, request: &Request) -> Result<Response, Refusal> {
+    fn answer(&self, hub: Hub, request: &Request) -> Result<Response, ErrorResponse> {
         if request.method() != Method::POST {
-            return Err(Refusal::text(405, ""));
+            return Err(ErrorResponse::text(405, ""));
         }
         let version = Query::parse(request.uri().query().unwrap_or_default()).joined("negotiateVersion");
-        let failed = |_: NoRandomness| Refusal::bare(500);
+        let failed = |_: NoRandomness| ErrorResponse::status_only(500);
         let id = BASE64_URL_SAFE_NO_PAD.encode(random::<16>().map_err(failed)?);
-        let body = body(version.as_deref(), &id, &self.negotiations.issue(hub).map_err(failed)?);
+        let body = body(version.as_deref(), &id, &self.connection_tokens.issue(hub).map_err(failed)?);
         Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
     }
 }
@@ -71,7 +71,7 @@ pub fn body(asked: Option<&str>, id: &str, token: &str) -> String {
         0 => format!(r#""connectionId":"{token}""#),
         _ => format!(r#""connectionId":"{id}","connectionToken":"{token}""#),
     };
-    let transports = Transport::EVERY.map(|transport| {
+    let transports = Transport::VARIANTS.map(|transport| {
         let formats = if transport.is_binary() { r#""Text","Binary""# } else { r#""Text""# };
         format!(r#"{{"transport":"{}","transferFormats":[{formats}]}}"#, transport.name())
     });
@@ -86,7 +86,7 @@ fn accepted(asked: Option<&str>) -> Result<i32, String> {
     if version < 0 {
         return Err(format!("The client requested version '{version}', but the server does not support this version."));
     }
-    Ok(version.min(NEWEST))
+    Ok(version.min(MAX_VERSION))
 }
 
 #[cfg(test)]

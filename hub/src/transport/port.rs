@@ -16,13 +16,13 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::error_response::ErrorResponse;
 use super::exchange::{Exchange, Outcome};
-use super::headers::{KEEP_ALIVE_TIMEOUT, REFUSAL_LINGERS, REQUEST_HEAD_TIMEOUT};
-use super::lease::Lease;
-use super::plain::REQUEST_TIMEOUT;
-use super::refusal::Refusal;
+use super::headers::{ERROR_LINGER, KEEP_ALIVE_TIMEOUT, REQUEST_HEAD_TIMEOUT};
+use super::plain_http::REQUEST_TIMEOUT;
+use super::request_budget::RequestBudget;
 use super::request_head::{MAX_HEAD_BYTES, PlainRequest, RequestHead, header_storage, too_large};
-use crate::telemetry::Seldom;
+use crate::telemetry::LogLimiter;
 
 /// How long to wait before trying again when the system gives no connection.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -38,19 +38,20 @@ pub fn serve(
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     let listener = TcpListener::from_std(listener)?;
-    let port = Arc::new(Port { router, places: Arc::new(Semaphore::new(max_connections)), idle: Idle::default() });
+    let port =
+        Arc::new(Port { router, permits: Arc::new(Semaphore::new(max_connections)), idle: IdleConnections::default() });
     Ok(tokio::spawn(port.run(listener, end)))
 }
 
 struct Port {
     router: Router,
-    places: Arc<Semaphore>,
-    idle: Idle,
+    permits: Arc<Semaphore>,
+    idle: IdleConnections,
 }
 
 impl Port {
     async fn run(self: Arc<Self>, listener: TcpListener, end: impl Future<Output = ()>) {
-        let (mut served, mut end, seldom) = (JoinSet::new(), pin!(end), Seldom::default());
+        let (mut served, mut end, log_limiter) = (JoinSet::new(), pin!(end), LogLimiter::default());
         loop {
             while served.try_join_next().is_some() {}
             let accepted = tokio::select! {
@@ -59,14 +60,14 @@ impl Port {
             };
             match accepted {
                 Ok((socket, peer)) => {
-                    let place = tokio::select! {
-                        place = self.place() => place,
+                    let permit = tokio::select! {
+                        permit = self.acquire_permit() => permit,
                         () = &mut end => break,
                     };
-                    served.spawn(self.clone().converse(socket, peer.ip(), place));
+                    served.spawn(self.clone().converse(socket, peer.ip(), permit));
                 }
                 Err(error) => {
-                    if let Some(unsaid) = seldom.say() {
+                    if let Some(unsaid) = log_limiter.allow() {
                         tracing::warn!(%error, unsaid, "no connection can be accepted");
                     }
                     sleep(ACCEPT_BACKOFF).await;
@@ -79,59 +80,59 @@ impl Port {
     }
 
     /// Waits for a place; who waits for a request makes room.
-    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    async fn acquire_permit(&self) -> Option<OwnedSemaphorePermit> {
         loop {
-            if let Ok(place) = self.places.clone().try_acquire_owned() {
-                return Some(place);
+            if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+                return Some(permit);
             }
             self.idle.cut_oldest();
             tokio::select! {
-                place = self.places.clone().acquire_owned() => return place.ok(),
+                permit = self.permits.clone().acquire_owned() => return permit.ok(),
                 () = self.idle.entered.notified() => {}
             }
         }
     }
 
     /// Serves the requests of one connection.
-    async fn converse(self: Arc<Self>, mut socket: TcpStream, peer: IpAddr, _place: Option<OwnedSemaphorePermit>) {
-        let (mut read, mut patience) = (Vec::new(), REQUEST_HEAD_TIMEOUT);
-        let (socket, last_words) = loop {
-            let next = self.idle.wait(next_request(&mut socket, &mut read, patience)).await;
+    async fn converse(self: Arc<Self>, mut socket: TcpStream, peer: IpAddr, _permit: Option<OwnedSemaphorePermit>) {
+        let (mut read, mut read_timeout) = (Vec::new(), REQUEST_HEAD_TIMEOUT);
+        let (socket, final_bytes) = loop {
+            let next = self.idle.run_evictable(next_request(&mut socket, &mut read, read_timeout)).await;
             let request = match next.flatten() {
                 Some(Ok(request)) => request,
-                Some(Err(refusal)) => break (socket, refusal.bytes()),
+                Some(Err(error_response)) => break (socket, error_response.bytes()),
                 None => return,
             };
-            let lease = Lease::new(peer, None, REQUEST_TIMEOUT);
-            match (Exchange { socket, read, request }).serve(self.router.clone(), lease).await {
-                Outcome::Kept(kept, rest) => (socket, read) = (kept, rest),
-                Outcome::Ending(socket) => break (socket, Vec::new()),
-                Outcome::Late => return,
+            let budget = RequestBudget::new(peer, None, REQUEST_TIMEOUT);
+            match (Exchange { socket, read, request }).serve(self.router.clone(), budget).await {
+                Outcome::KeepAlive(kept, rest) => (socket, read) = (kept, rest),
+                Outcome::LastAnswered(socket) => break (socket, Vec::new()),
+                Outcome::TimedOut => return,
             }
-            patience = KEEP_ALIVE_TIMEOUT;
+            read_timeout = KEEP_ALIVE_TIMEOUT;
         };
         // Who takes its time loses them.
-        let _ = self.idle.wait(timeout(REFUSAL_LINGERS, end(socket, &last_words))).await;
+        let _ = self.idle.run_evictable(timeout(ERROR_LINGER, end(socket, &final_bytes))).await;
     }
 }
 
 /// Closes this side behind the last words and reads until the other side has closed too: unread bytes would make a reset of it, which
 /// eats them.
-async fn end(mut socket: TcpStream, last_words: &[u8]) -> io::Result<()> {
-    socket.write_all(last_words).await?;
+async fn end(mut socket: TcpStream, final_bytes: &[u8]) -> io::Result<()> {
+    socket.write_all(final_bytes).await?;
     socket.shutdown().await?;
     let mut buffer = [0; 4096];
     while socket.read(&mut buffer).await? > 0 {}
     Ok(())
 }
 
-/// Reads the head of the next request, whose first byte may take `patience`. `None` if there is none in time.
+/// Reads the head of the next request, whose first byte may take `read_timeout`. `None` if there is none in time.
 async fn next_request(
     socket: &mut TcpStream,
     read: &mut Vec<u8>,
-    patience: Duration,
-) -> Option<Result<PlainRequest, Refusal>> {
-    let mut deadline = Instant::now() + patience;
+    read_timeout: Duration,
+) -> Option<Result<PlainRequest, ErrorResponse>> {
+    let mut deadline = Instant::now() + read_timeout;
     let (mut looked, mut blank) = (0, 0);
     loop {
         let lines = read.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -160,22 +161,22 @@ async fn next_request(
 
 /// The connections that wait for a request, the longest first. Who is dropped from here ends.
 #[derive(Default)]
-struct Idle {
-    waiting: Mutex<Waiting>,
+struct IdleConnections {
+    waiting: Mutex<WaitingConnections>,
     /// Somebody has begun to wait.
     entered: Notify,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingConnections {
     connections: BTreeMap<u64, oneshot::Sender<()>>,
     next: u64,
-    is_over: bool,
+    is_closed: bool,
 }
 
-impl Idle {
+impl IdleConnections {
     /// Waits for something on behalf of a connection; `None` if that had to make room.
-    async fn wait<T>(&self, what: impl Future<Output = T>) -> Option<T> {
+    async fn run_evictable<T>(&self, what: impl Future<Output = T>) -> Option<T> {
         let (number, cut) = self.enter();
         let found = tokio::select! {
             found = what => Some(found),
@@ -190,7 +191,7 @@ impl Idle {
         let mut waiting = self.waiting();
         let number = waiting.next;
         waiting.next += 1;
-        if !waiting.is_over {
+        if !waiting.is_closed {
             waiting.connections.insert(number, connection);
         }
         drop(waiting);
@@ -204,11 +205,11 @@ impl Idle {
 
     fn end(&self) {
         let mut waiting = self.waiting();
-        waiting.is_over = true;
+        waiting.is_closed = true;
         waiting.connections.clear();
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, WaitingConnections> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

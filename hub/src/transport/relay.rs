@@ -1,5 +1,5 @@
-//! A client that is connected by other than a WebSocket, as its requests see it. For its reactor it is one nevertheless, at the
-//! other end of a pair of sockets: everything that is true of a client there is true of this one.
+//! A relay connects a client without a WebSocket to its reactor. The reactor serves a WebSocket at the other end of a socket pair,
+//! so limits, timeouts and catch-up are the same for every transport.
 
 use std::io;
 use std::net::IpAddr;
@@ -17,46 +17,46 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use uuid::Uuid;
 
-use super::refusal::Refusal;
-use crate::auth::Guest;
+use super::error_response::ErrorResponse;
+use crate::auth::Principal;
 use crate::connection::Transport;
 use crate::delivery::Hub;
 
-/// What the kernel keeps for a client that does not take it; what is more than this waits in the reactor, within its limits.
-const SOCKET_BUFFER: usize = 16 * 1024;
+/// The send buffer of the socket pair. What does not fit is queued in the reactor, within its limits.
+const SOCKET_BUFFER_BYTES: usize = 16 * 1024;
 
-/// What is read at once.
-const READ_BUFFER: usize = 4 * 1024;
+/// The size of the read buffer.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
 
-/// A client that asks the reactors to be let in.
-pub struct Knock {
-    /// Their end of the pair, non-blocking.
+/// A request to the reactors to add a client.
+pub struct ConnectRequest {
+    /// The reactor's end of the socket pair, non-blocking.
     pub socket: std::os::unix::net::UnixStream,
-    /// By what it is connected.
+    /// The transport of the client.
     pub transport: Transport,
-    /// Who it is.
-    pub guest: Guest,
-    /// The other end of its request's connection, and what proxies wrote of those before.
+    /// The authenticated client.
+    pub principal: Principal,
+    /// The other end of the request's connection.
     pub peer: IpAddr,
-    /// See `peer`.
+    /// The value of `X-Forwarded-For`.
     pub forwarded: String,
-    /// Where they say that it is let in, or why not.
-    pub told: oneshot::Sender<Option<Refusal>>,
+    /// Receives `None` if the client was accepted, or the error response.
+    pub reply: oneshot::Sender<Option<ErrorResponse>>,
 }
 
-/// The way to the reactors.
-pub type Door = Arc<dyn Fn(Knock) + Send + Sync>;
+/// Sends a request to the reactors.
+pub type ConnectFn = Arc<dyn Fn(ConnectRequest) + Send + Sync>;
 
-/// A client's end of the pair.
+/// A client's end of the socket pair.
 pub struct Relay {
     transport: Transport,
     hub: Hub,
     id: Option<Uuid>,
     to_hub: Mutex<SplitSink<WebSocketStream<UnixStream>, Message>>,
     from_hub: Mutex<SplitStream<WebSocketStream<UnixStream>>>,
-    /// How many turns there have been: whoever has one sees that another is wanted.
-    turns: watch::Sender<u64>,
-    /// When the last turn ended.
+    /// Counts polls. A change tells the current poll that a later one supersedes it.
+    poll_generation: watch::Sender<u64>,
+    /// When the last poll ended.
     idle_since: std::sync::Mutex<Instant>,
 }
 
@@ -64,31 +64,31 @@ impl Relay {
     /// Connects a client.
     ///
     /// # Errors
-    /// Why it is not let in.
+    /// The error response if the client is rejected.
     pub async fn open(
-        door: &Door,
+        connect_fn: &ConnectFn,
         transport: Transport,
-        guest: Guest,
+        principal: Principal,
         peer: IpAddr,
         forwarded: String,
-    ) -> Result<Relay, Refusal> {
+    ) -> Result<Relay, ErrorResponse> {
         let no_room = |error: io::Error| {
             tracing::warn!(%error, "a client could not be connected");
-            Refusal::busy("This server has no room for more connections.")
+            ErrorResponse::service_unavailable("This server has no room for more connections.")
         };
         let (ours, theirs) = UnixStream::pair().map_err(no_room)?;
         let theirs = theirs.into_std().map_err(no_room)?;
-        SockRef::from(&theirs).set_send_buffer_size(SOCKET_BUFFER).map_err(no_room)?;
-        let (hub, id, (told, answer)) = (guest.hub(), guest.id(), oneshot::channel());
-        door(Knock { socket: theirs, transport, guest, peer, forwarded, told });
+        SockRef::from(&theirs).set_send_buffer_size(SOCKET_BUFFER_BYTES).map_err(no_room)?;
+        let (hub, id, (reply, answer)) = (principal.hub(), principal.id(), oneshot::channel());
+        connect_fn(ConnectRequest { socket: theirs, transport, principal, peer, forwarded, reply });
         // No answer at all: its reactor has ended, or could not take it.
-        let unavailable = |_| Some(Refusal::busy("This server is shutting down."));
-        if let Some(refusal) = answer.await.unwrap_or_else(unavailable) {
-            return Err(refusal);
+        let unavailable = |_| Some(ErrorResponse::service_unavailable("This server is shutting down."));
+        if let Some(error_response) = answer.await.unwrap_or_else(unavailable) {
+            return Err(error_response);
         }
         // What the reactors write is as long as it is, and leaves at once.
         let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
+            .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
             .max_message_size(None)
             .max_frame_size(None);
@@ -99,45 +99,45 @@ impl Relay {
             id,
             to_hub: Mutex::new(to_hub),
             from_hub: Mutex::new(from_hub),
-            turns: watch::Sender::new(0),
+            poll_generation: watch::Sender::new(0),
             idle_since: std::sync::Mutex::new(Instant::now()),
         })
     }
 
-    /// By what the client is connected.
+    /// Returns the transport of the client.
     pub fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// Whether it is the same client that asks: a token of somebody else is no key to it.
-    pub fn is_of(&self, guest: &Guest) -> bool {
-        (self.hub, self.id) == (guest.hub(), guest.id())
+    /// Returns whether `principal` owns this relay. The connection token alone does not authorize a request.
+    pub fn is_owned_by(&self, principal: &Principal) -> bool {
+        (self.hub, self.id) == (principal.hub(), principal.id())
     }
 
-    /// Takes the right to say something to the hub: what one request says is not mixed with what another does.
-    pub async fn speak(&self) -> Speech<'_> {
-        Speech(self.to_hub.lock().await)
+    /// Locks the writing side, so that the bytes of two requests are not mixed.
+    pub async fn lock_writer(&self) -> RelayWriter<'_> {
+        RelayWriter(self.to_hub.lock().await)
     }
 
-    /// Takes over from whoever hears what the hub says. Nothing if somebody else has done so meanwhile.
-    pub async fn turn(&self) -> Option<Turn<'_>> {
-        self.turns.send_modify(|turns| *turns += 1);
-        let mut turns = self.turns.subscribe();
+    /// Locks the reading side and supersedes the current poll. Returns `None` if a later poll superseded this one meanwhile.
+    pub async fn acquire_poll(&self) -> Option<PollLock<'_>> {
+        self.poll_generation.send_modify(|poll_generation| *poll_generation += 1);
+        let mut poll_generation = self.poll_generation.subscribe();
         let from_hub = tokio::select! {
             biased;
             from_hub = self.from_hub.lock() => from_hub,
-            _ = turns.changed() => return None,
+            _ = poll_generation.changed() => return None,
         };
-        Some(Turn { relay: self, from_hub, turns })
+        Some(PollLock { relay: self, from_hub, poll_generation })
     }
 
-    /// Ends the turn of whoever has it.
-    pub fn interrupt(&self) {
-        self.turns.send_modify(|turns| *turns += 1);
+    /// Ends the current poll.
+    pub fn cancel_poll(&self) {
+        self.poll_generation.send_modify(|poll_generation| *poll_generation += 1);
     }
 
-    /// For how long nobody has heard what the hub says.
-    pub fn idle(&self) -> Duration {
+    /// Returns for how long there has been no poll.
+    pub fn idle_for(&self) -> Duration {
         match self.from_hub.try_lock() {
             Ok(_) => self.idle_since.lock().unwrap_or_else(PoisonError::into_inner).elapsed(),
             Err(_) => Duration::ZERO,
@@ -145,46 +145,46 @@ impl Relay {
     }
 }
 
-/// The right to say something to the hub.
-pub struct Speech<'a>(MutexGuard<'a, SplitSink<WebSocketStream<UnixStream>, Message>>);
+/// The locked writing side of a relay.
+pub struct RelayWriter<'a>(MutexGuard<'a, SplitSink<WebSocketStream<UnixStream>, Message>>);
 
-impl Speech<'_> {
-    /// Passes on what the client says; false if the hub does not listen any more.
-    pub async fn say(&mut self, bytes: Bytes) -> bool {
+impl RelayWriter<'_> {
+    /// Sends bytes to the reactor. Returns `false` if it has closed the connection.
+    pub async fn send(&mut self, bytes: Bytes) -> bool {
         self.0.send(Message::Binary(bytes)).await.is_ok()
     }
 }
 
-/// The right to hear what the hub says.
-pub struct Turn<'a> {
+/// The locked reading side of a relay.
+pub struct PollLock<'a> {
     relay: &'a Relay,
     from_hub: MutexGuard<'a, SplitStream<WebSocketStream<UnixStream>>>,
-    turns: watch::Receiver<u64>,
+    poll_generation: watch::Receiver<u64>,
 }
 
-/// What came of a turn.
+/// The outcome of a poll.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum PollOutcome {
     /// One SignalR message, whole.
     Message(Bytes),
-    /// Somebody else has the turn now.
-    Interrupted,
-    /// The hub has ended the connection.
-    Over,
+    /// A later poll supersedes this one.
+    Superseded,
+    /// The reactor has closed the connection.
+    Closed,
 }
 
-impl Turn<'_> {
-    /// Waits for what the hub says.
-    pub async fn hear(&mut self) -> Heard {
+impl PollLock<'_> {
+    /// Waits for a message.
+    pub async fn recv(&mut self) -> PollOutcome {
         tokio::select! {
             biased;
-            message = message(&mut self.from_hub) => message.map_or(Heard::Over, Heard::Message),
-            _ = self.turns.changed() => Heard::Interrupted,
+            message = message(&mut self.from_hub) => message.map_or(PollOutcome::Closed, PollOutcome::Message),
+            _ = self.poll_generation.changed() => PollOutcome::Superseded,
         }
     }
 
-    /// Whether the hub has ended the connection. What it has said before is lost.
-    pub fn is_over(&mut self) -> bool {
+    /// Returns whether the reactor has closed the connection. Discards messages that were received before.
+    pub fn is_closed(&mut self) -> bool {
         loop {
             match message(&mut self.from_hub).now_or_never() {
                 Some(Some(_)) => {}
@@ -194,19 +194,19 @@ impl Turn<'_> {
         }
     }
 
-    /// What the hub has said already; nothing if that is all for now.
-    pub fn more(&mut self) -> Option<Bytes> {
+    /// Returns the next message without waiting, or `None` if there is none.
+    pub fn try_recv(&mut self) -> Option<Bytes> {
         message(&mut self.from_hub).now_or_never().flatten()
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for PollLock<'_> {
     fn drop(&mut self) {
         *self.relay.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 }
 
-/// The next message; nothing at the end.
+/// Returns the next message, or `None` at the end.
 async fn message(from_hub: &mut SplitStream<WebSocketStream<UnixStream>>) -> Option<Bytes> {
     loop {
         match from_hub.next().await?.ok()? {

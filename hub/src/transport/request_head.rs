@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use httparse::{Error, Header, Request, Status};
 
-use super::refusal::Refusal;
+use super::error_response::ErrorResponse;
 use super::{host, paths};
 
 /// The largest head of a request, in bytes.
@@ -69,7 +69,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// All of them.
-    pub const EVERY: [Purpose; 4] = [Purpose::Probe, Purpose::Send, Purpose::Hub, Purpose::Anonymous];
+    pub const VARIANTS: [Purpose; 4] = [Purpose::Probe, Purpose::Send, Purpose::Hub, Purpose::Anonymous];
 
     /// The purpose of requests for a path, however it is spelled.
     pub fn of_path(path: &str) -> Purpose {
@@ -100,29 +100,32 @@ impl<'a> RequestHead<'a> {
     ///
     /// # Errors
     /// The answer to a head that is too large, or cannot be understood in one way only.
-    pub fn parse(bytes: &'a [u8], storage: &'a mut HeaderStorage<'a>) -> Result<Option<RequestHead<'a>>, Refusal> {
+    pub fn parse(
+        bytes: &'a [u8],
+        storage: &'a mut HeaderStorage<'a>,
+    ) -> Result<Option<RequestHead<'a>>, ErrorResponse> {
         let mut request = Request::new(&mut []);
         let length = match request.parse_with_uninit_headers(bytes, storage) {
             Ok(Status::Complete(length)) => length,
             Ok(Status::Partial) if bytes.len() < MAX_HEAD_BYTES => return Ok(None),
             Ok(Status::Partial) | Err(Error::TooManyHeaders) => return Err(too_large()),
             Err(_) if bytes.starts_with(HTTP_2) => {
-                return Err(Refusal::explained(505, "HTTP/2 without TLS is not spoken here; use HTTP/1.1."));
+                return Err(ErrorResponse::json(505, "HTTP/2 without TLS is not spoken here; use HTTP/1.1."));
             }
             Err(_) if HTTP_2.starts_with(bytes) => return Ok(None),
-            Err(error) => return Err(Refusal::explained(400, &format!("This is no request of HTTP/1.1: {error}."))),
+            Err(error) => return Err(ErrorResponse::json(400, &format!("This is no request of HTTP/1.1: {error}."))),
         };
         let is_http_1_1 = request.version == Some(1);
         let headers = Headers::new(request.headers);
         let (authority, rest) = split_authority(request.path.unwrap_or_default());
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let hosts = headers.all("Host").count();
+        let hosts = headers.get_all("Host").count();
         if hosts > 1
             || (hosts == 0 && is_http_1_1)
-            || !headers.all("Host").all(|value| host::is_valid(value.trim_ascii()))
+            || !headers.get_all("Host").all(|value| host::is_valid(value.trim_ascii()))
             || authority.is_some_and(|authority| authority.is_empty() || !host::is_valid(authority.as_bytes()))
         {
-            return Err(Refusal::explained(
+            return Err(ErrorResponse::json(
                 400,
                 "A request needs one header Host: a name or an address, with a port or without.",
             ));
@@ -145,8 +148,8 @@ impl<'a> RequestHead<'a> {
 }
 
 /// The answer to a head that goes on after [`MAX_HEAD_BYTES`], or has too many headers.
-pub fn too_large() -> Refusal {
-    Refusal::explained(431, "The request's head is too large.")
+pub fn too_large() -> ErrorResponse {
+    ErrorResponse::json(431, "The request's head is too large.")
 }
 
 /// Returns the authority of a target in absolute form (RFC 9112 3.2.2), and the rest of it.
@@ -165,18 +168,18 @@ fn split_authority(target: &str) -> (Option<&str>, &str) {
 }
 
 /// Returns how long the body is, and whether it is said twice (RFC 9112 6.3).
-fn body_length(headers: &Headers<'_>, is_http_1_1: bool) -> Result<(BodyLength, bool), Refusal> {
-    let (codings, lengths) = (headers.all("Transfer-Encoding").count(), headers.all("Content-Length").count());
+fn body_length(headers: &Headers<'_>, is_http_1_1: bool) -> Result<(BodyLength, bool), ErrorResponse> {
+    let (codings, lengths) = (headers.get_all("Transfer-Encoding").count(), headers.get_all("Content-Length").count());
     if codings > 0 {
         let is_chunked =
-            headers.only("Transfer-Encoding").is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+            headers.get_single("Transfer-Encoding").is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
         return match (is_chunked, is_http_1_1) {
             (true, true) => Ok((BodyLength::Chunked, lengths > 0)),
-            (true, false) => Err(Refusal::explained(400, "Transfer-Encoding needs HTTP/1.1.")),
-            (false, _) => Err(Refusal::explained(501, "Of all transfer codings only chunked is understood, once.")),
+            (true, false) => Err(ErrorResponse::json(400, "Transfer-Encoding needs HTTP/1.1.")),
+            (false, _) => Err(ErrorResponse::json(501, "Of all transfer codings only chunked is understood, once.")),
         };
     }
-    let length = match (lengths, headers.only("Content-Length")) {
+    let length = match (lengths, headers.get_single("Content-Length")) {
         (0, _) => Some(0),
         (_, Some(value)) if value.iter().all(u8::is_ascii_digit) => {
             std::str::from_utf8(value).ok().and_then(|value| value.parse().ok())
@@ -184,7 +187,7 @@ fn body_length(headers: &Headers<'_>, is_http_1_1: bool) -> Result<(BodyLength, 
         _ => None,
     };
     let length =
-        length.ok_or_else(|| Refusal::explained(400, "A request has at most one Content-Length, a number."))?;
+        length.ok_or_else(|| ErrorResponse::json(400, "A request has at most one Content-Length, a number."))?;
     Ok((BodyLength::Known(length), false))
 }
 
@@ -197,36 +200,38 @@ pub struct Headers<'a> {
 
 impl<'a> Headers<'a> {
     fn new(all: &'a [Header<'a>]) -> Headers<'a> {
-        let lengths = all.iter().fold(0, |lengths, header| lengths | length_bit(header.name));
+        let lengths = all.iter().fold(0, |lengths, header| lengths | name_length_bit(header.name));
         Headers { all, lengths }
     }
 
     /// The values of a header, one for each time that it is there.
-    pub fn all(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
-        let some = if self.lengths & length_bit(name) == 0 { &[] } else { self.all };
-        some.iter().filter(move |header| is(header.name.as_bytes(), name)).map(|header| header.value)
+    pub fn get_all(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+        let some = if self.lengths & name_length_bit(name) == 0 { &[] } else { self.all };
+        some.iter().filter(move |header| eq_ignore_case(header.name.as_bytes(), name)).map(|header| header.value)
     }
 
     /// The value of a header that is there once.
-    pub fn only(&self, name: &'static str) -> Option<&'a [u8]> {
-        let mut all = self.all(name);
+    pub fn get_single(&self, name: &'static str) -> Option<&'a [u8]> {
+        let mut all = self.get_all(name);
         let value = all.next()?;
         all.next().is_none().then(|| value.trim_ascii())
     }
 
     /// Whether a list of tokens holds one.
-    pub fn has_token(&self, name: &'static str, token: &str) -> bool {
-        self.all(name)
-            .any(|value| is(value, token) || value.split(|&byte| byte == b',').any(|item| is(item.trim_ascii(), token)))
+    pub fn contains_token(&self, name: &'static str, token: &str) -> bool {
+        self.get_all(name).any(|value| {
+            eq_ignore_case(value, token)
+                || value.split(|&byte| byte == b',').any(|item| eq_ignore_case(item.trim_ascii(), token))
+        })
     }
 }
 
 /// Whether a text is another one, whatever the case; mostly it is to the letter.
-fn is(text: &[u8], other: &str) -> bool {
+fn eq_ignore_case(text: &[u8], other: &str) -> bool {
     text == other.as_bytes() || text.eq_ignore_ascii_case(other.as_bytes())
 }
 
-fn length_bit(name: &str) -> u64 {
+fn name_length_bit(name: &str) -> u64 {
     1 << (name.len() % 64)
 }
 
@@ -238,7 +243,7 @@ mod tests {
     fn read(head: &str) -> Result<Option<PlainRequest>, u16> {
         let mut storage = header_storage();
         let head = RequestHead::parse(head.as_bytes(), &mut storage);
-        head.map(|head| head.map(|head| head.plain())).map_err(|refusal| refusal.status)
+        head.map(|head| head.map(|head| head.plain())).map_err(|error_response| error_response.status)
     }
 
     fn with(headers: &str) -> Result<Option<PlainRequest>, u16> {

@@ -11,35 +11,35 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::lease::Lease;
-use super::relay::{Heard, Relay};
+use super::relay::{PollOutcome, Relay};
+use super::request_budget::RequestBudget;
 
 /// What every answer begins with, so that the client knows that it is connected.
-pub const FIRST: &[u8] = b":\r\n";
+pub const PREAMBLE: &[u8] = b":\r\n";
 
 /// How many pieces of events wait between the hub and the client's socket; more of them wait in the reactor, within its limits.
-const WAITING: usize = 4;
+const CHANNEL_CAPACITY: usize = 4;
 
 /// The largest piece, in bytes: a client that takes one is not too slow, however large the event.
 const MAX_PIECE_BYTES: usize = 16 * 1024;
 
 /// How long the last events may take once the hub has ended the connection.
-const LAST_EVENTS: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Answers with what the hub says, until it or the client ends. `patience`: how long a client may take nothing at all; `over` is
+/// Answers with what the hub says, until it or the client ends. `write_timeout`: how long a client may take nothing at all; `on_end` is
 /// told at the end whether it took none for so long.
-pub fn answer(
+pub fn respond(
     relay: Arc<Relay>,
-    lease: Lease,
-    patience: Duration,
-    over: impl FnOnce(bool) + Send + 'static,
+    budget: RequestBudget,
+    write_timeout: Duration,
+    on_end: impl FnOnce(bool) + Send + 'static,
 ) -> Response {
-    let (events, body) = mpsc::channel(WAITING);
+    let (events, body) = mpsc::channel(CHANNEL_CAPACITY);
     tokio::spawn(async move {
-        let slow = pass_on(&relay, &events, patience).await;
-        over(slow);
+        let slow = pump(&relay, &events, write_timeout).await;
+        on_end(slow);
         drop(events);
-        lease.end_within(if slow { Duration::ZERO } else { LAST_EVENTS });
+        budget.set_deadline(if slow { Duration::ZERO } else { FLUSH_TIMEOUT });
     });
     let body = stream::unfold(body, async |mut body| body.recv().await.map(|event| (Ok::<_, Infallible>(event), body)));
     let headers = [
@@ -54,22 +54,22 @@ pub fn answer(
 }
 
 /// Passes on what the hub says; true if the client was too slow for it, and the hub does not know.
-async fn pass_on(relay: &Relay, events: &mpsc::Sender<Bytes>, patience: Duration) -> bool {
-    let Some(mut turn) = relay.turn().await else { return false };
-    let mut next = Bytes::from_static(FIRST);
+async fn pump(relay: &Relay, events: &mpsc::Sender<Bytes>, write_timeout: Duration) -> bool {
+    let Some(mut poll_lock) = relay.acquire_poll().await else { return false };
+    let mut next = Bytes::from_static(PREAMBLE);
     loop {
         while !next.is_empty() {
             let piece = next.split_to(next.len().min(MAX_PIECE_BYTES));
-            match timeout(patience, events.send(piece)).await {
+            match timeout(write_timeout, events.send(piece)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return false,
-                Err(_) => return !turn.is_over(),
+                Err(_) => return !poll_lock.is_closed(),
             }
         }
         next = tokio::select! {
-            heard = turn.hear() => match heard {
-                Heard::Message(message) => event(&message).into(),
-                Heard::Interrupted | Heard::Over => return false,
+            outcome = poll_lock.recv() => match outcome {
+                PollOutcome::Message(message) => event(&message).into(),
+                PollOutcome::Superseded | PollOutcome::Closed => return false,
             },
             () = events.closed() => return false,
         };

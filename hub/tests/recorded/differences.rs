@@ -88,7 +88,7 @@ fn member<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
 }
 
 fn known_type(body: &Value) -> Option<&'static PushType> {
-    PushType::of(u8::try_from(member(body, "type")?.as_u64()?).ok()?)
+    PushType::from_number(u8::try_from(member(body, "type")?.as_u64()?).ok()?)
 }
 
 /// The one argument of each message, with the listener that received it.

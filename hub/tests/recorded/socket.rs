@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use notification_hub::protocol::handshake::ACCEPTED;
+use notification_hub::protocol::handshake::HANDSHAKE_OK;
 use notification_hub::protocol::{Protocol, split};
 use serde_json::{Value, json};
 
@@ -145,7 +145,7 @@ pub(crate) fn entry(first: u8, stream: &mut impl Read) -> Result<Value> {
             let text = std::str::from_utf8(&payload)?.strip_suffix('\u{1e}').filter(|text| !text.contains('\u{1e}'));
             json!({ "text": text.with_context(|| format!("no single message: {payload:?}"))? })
         }
-        0x2 if payload == ACCEPTED => json!({ "binary": hex_of(&payload) }),
+        0x2 if payload == HANDSHAKE_OK => json!({ "binary": hex_of(&payload) }),
         0x2 => {
             let message = split(Protocol::MessagePack, &payload, usize::MAX)?;
             let (body, _) = message

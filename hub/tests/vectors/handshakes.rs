@@ -1,8 +1,8 @@
 //! The first words.
 
-use notification_hub::connection::Ending;
+use notification_hub::connection::CloseReason;
 use notification_hub::protocol::Protocol;
-use notification_hub::protocol::handshake::{self, ACCEPTED, Cancellation, HandshakeError};
+use notification_hub::protocol::handshake::{self, HANDSHAKE_OK, HandshakeAbort, HandshakeError};
 use serde_json::Value;
 
 use super::talk::fresh;
@@ -27,22 +27,22 @@ pub(crate) fn incomplete(row: &Value) {
 pub(crate) fn invalid(row: &Value) {
     let (heard, ending, _) = fresh(text(row, "text").as_bytes());
     assert_eq!(heard, [text(row, "wire_effect").as_bytes()]);
-    assert_eq!(ending, Some(Ending::Handshake(HandshakeError::Malformed)));
+    assert_eq!(ending, Some(CloseReason::Handshake(HandshakeError::Malformed)));
 }
 
 pub(crate) fn response(row: &Value) {
     let answer = text(row, "text");
     let Some(request) = row["request"].as_str() else {
         // For our client: an error, also an empty one, is a refusal.
-        let error = handshake::read_answer(unframed(answer)).expect("an answer");
+        let error = handshake::parse_response(unframed(answer)).expect("an answer");
         assert_eq!(error.as_deref(), row["error"].as_str());
         return;
     };
     if request.ends_with("over ServerSentEvents") {
         // There is no SSE yet: WebSockets take both formats.
-        assert_eq!(fresh(request.trim_end_matches(" over ServerSentEvents").as_bytes()).0, [ACCEPTED]);
+        assert_eq!(fresh(request.trim_end_matches(" over ServerSentEvents").as_bytes()).0, [HANDSHAKE_OK]);
     } else if request.starts_with("(nothing") {
-        for why in [Cancellation::Timeout, Cancellation::TooLarge] {
+        for why in [HandshakeAbort::Timeout, HandshakeAbort::TooLarge] {
             assert_eq!(HandshakeError::Canceled(why).answer(), answer.as_bytes());
         }
     } else {

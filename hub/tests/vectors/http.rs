@@ -8,7 +8,7 @@ use crate::contract::text;
 pub(crate) fn event(row: &Value) {
     let event = match row["payload"].as_str() {
         Some(payload) => server_sent_events::event(payload.as_bytes()),
-        None => server_sent_events::FIRST.to_vec(),
+        None => server_sent_events::PREAMBLE.to_vec(),
     };
     assert_eq!(String::from_utf8_lossy(&event), text(row, "event"));
 }

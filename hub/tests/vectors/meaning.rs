@@ -31,7 +31,7 @@ impl<'a> Meaning<'a> {
     /// The same message where a hub writes it: its pushes have other arguments, and it has no headers and no results.
     pub(crate) fn written(&self) -> Option<ServerMessage<'a>> {
         match self.number {
-            Some(3) if !self.headers => Some(ServerMessage::Failed { id: self.id?, error: self.error? }),
+            Some(3) if !self.headers => Some(ServerMessage::CompletionError { id: self.id?, error: self.error? }),
             Some(6) => Some(ServerMessage::Ping),
             Some(7) => Some(ServerMessage::Close { error: self.error, allow_reconnect: self.allow_reconnect }),
             _ => None,

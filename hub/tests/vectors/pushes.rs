@@ -18,7 +18,7 @@ fn written(date: &str) -> [Vec<u8>; 2] {
     let date = Member::Date(Date::parse(date).expect("a date"));
     let payload = Member::Map(vec![("Date".into(), date)]);
     let notification = &Notification { kind: 99, payload, context_id: None, missing: Vec::new() };
-    Protocol::EVERY.map(|protocol| protocol::encode(protocol, ServerMessage::Push { target: "T", notification }))
+    Protocol::VARIANTS.map(|protocol| protocol::encode(protocol, ServerMessage::Push { target: "T", notification }))
 }
 
 fn holds(bytes: &[u8], wanted: &[u8]) -> bool {
@@ -111,15 +111,15 @@ fn named(audience: Audience) -> String {
 fn check(row: &Value, body: &str) {
     let notification = read(body);
     let delivery = route::route(&notification, Instant::now());
-    let frames = Protocol::EVERY.map(|protocol| delivery.frame(protocol).expect("both protocols").body().to_vec());
+    let frames = Protocol::VARIANTS.map(|protocol| delivery.frame(protocol).expect("both protocols").body().to_vec());
     if let Some(json) = row["json"].as_str() {
         assert_eq!(String::from_utf8_lossy(&frames[0]), json);
     }
     assert_eq!(frames[1], hex(text(row, "messagepack_frame_hex")));
     if let Some(published) = row["redis_payload_hex"].as_str() {
-        assert_eq!(Invocation::of(&delivery, redis::OWN).write(), redis::with_publisher(&hex(published)));
+        assert_eq!(Invocation::from_delivery(&delivery, redis::OWN).write(), redis::with_publisher(&hex(published)));
     }
     if let Some(channel) = row["redis_channel"].as_str() {
-        assert_eq!(Channels::new("Notifications").of(delivery.audience).as_deref(), Some(channel));
+        assert_eq!(Channels::new("Notifications").name_for(delivery.audience).as_deref(), Some(channel));
     }
 }

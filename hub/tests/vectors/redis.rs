@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use notification_hub::backplane::redis::channel::{Channel, Channels};
 use notification_hub::backplane::redis::group_command::{Acknowledgement, Action, GroupCommand};
-use notification_hub::backplane::redis::incoming::Incoming;
 use notification_hub::backplane::redis::invocation::Invocation;
+use notification_hub::backplane::redis::message::BackplaneMessage;
 use notification_hub::protocol::Protocol;
 use notification_hub::protocol::messagepack::Reader;
 use serde_json::Value;
@@ -83,11 +83,13 @@ fn invocation(row: &Value, bytes: &[u8]) {
     if let Some(Channel::To(audience)) =
         row["channel"].as_str().and_then(|name| Channels::new("Notifications").read(name))
     {
-        let Ok(Incoming::Foreign(delivery)) = Incoming::read(Channel::To(audience), bytes, OWN, Instant::now()) else {
+        let Ok(BackplaneMessage::Foreign(delivery)) =
+            BackplaneMessage::read(Channel::To(audience), bytes, OWN, Instant::now())
+        else {
             panic!("no push: {row}");
         };
         assert_eq!(delivery.audience, audience);
-        for protocol in Protocol::EVERY {
+        for protocol in Protocol::VARIANTS {
             assert_eq!(delivery.frame(protocol).map(|frame| frame.body()), read.frame(protocol));
         }
     }

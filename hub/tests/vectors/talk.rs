@@ -1,13 +1,13 @@
 //! What a client hears for what it says, after a good handshake.
 
-use notification_hub::connection::{Ending, Output, Session, Terms, Tick, Transport};
+use notification_hub::connection::{CloseReason, Session, SessionConfig, SessionSink, Tick, Transport};
 use notification_hub::protocol::{self, CLOSED_WITH_ERROR, Protocol, ServerMessage, handshake};
 use serde_json::Value;
 
 use crate::contract::{hex, text};
 
 /// Times that do not matter here, and the size that counts.
-pub(crate) const TERMS: Terms = Terms {
+pub(crate) const SESSION_CONFIG: SessionConfig = SessionConfig {
     handshake_timeout: 150,
     keep_alive: 150,
     client_timeout: 300,
@@ -19,27 +19,27 @@ pub(crate) const TERMS: Terms = Terms {
 #[derive(Default)]
 pub(crate) struct Heard(pub(crate) Vec<Vec<u8>>);
 
-impl Output for Heard {
-    fn opened(&mut self, _: Protocol) {}
+impl SessionSink for Heard {
+    fn handshake_complete(&mut self, _: Protocol) {}
 
-    fn message(&mut self, _: Protocol, body: &[u8]) {
+    fn write_message(&mut self, _: Protocol, body: &[u8]) {
         self.0.push(body.to_vec());
     }
 }
 
 /// What a new client hears for these bytes, how it ended, and what was held of them.
-pub(crate) fn fresh(said: &[u8]) -> (Vec<Vec<u8>>, Option<Ending>, Vec<u8>) {
+pub(crate) fn fresh(said: &[u8]) -> (Vec<Vec<u8>>, Option<CloseReason>, Vec<u8>) {
     let mut session = Session::new(Transport::WebSockets, Tick(0));
     let (mut heard, mut held) = (Heard::default(), Vec::new());
-    let ending = session.receive(&mut held, said, false, Tick(0), &TERMS, &mut heard);
+    let ending = session.receive(&mut held, said, false, Tick(0), &SESSION_CONFIG, &mut heard);
     (heard.0, ending, held)
 }
 
 /// The same behind a handshake.
-pub(crate) fn talk(protocol: Protocol, said: &[u8]) -> (Vec<Vec<u8>>, Option<Ending>, Vec<u8>) {
+pub(crate) fn talk(protocol: Protocol, said: &[u8]) -> (Vec<Vec<u8>>, Option<CloseReason>, Vec<u8>) {
     let hello = format!("{{\"protocol\":\"{}\",\"version\":1}}\u{1e}", protocol.name());
     let (mut heard, ending, held) = fresh(&[hello.as_bytes(), said].concat());
-    assert_eq!(heard.remove(0), handshake::ACCEPTED);
+    assert_eq!(heard.remove(0), handshake::HANDSHAKE_OK);
     (heard, ending, held)
 }
 
@@ -48,13 +48,13 @@ pub(crate) fn broken(protocol: Protocol, said: &[u8]) {
     let (heard, ending, _) = talk(protocol, said);
     let close = ServerMessage::Close { error: Some(CLOSED_WITH_ERROR), allow_reconnect: true };
     assert_eq!(heard, [protocol::encode(protocol, close)]);
-    assert!(matches!(ending, Some(Ending::Protocol(_))), "{ending:?}");
+    assert!(matches!(ending, Some(CloseReason::Protocol(_))), "{ending:?}");
 }
 
 /// The client calls what does not exist: it is told so if it gave an id, and stays.
 pub(crate) fn unknown(protocol: Protocol, said: &[u8], id: Option<&str>, target: &str) {
     let error = protocol::unknown_method(target);
-    let answer = id.map(|id| protocol::encode(protocol, ServerMessage::Failed { id, error: &error }));
+    let answer = id.map(|id| protocol::encode(protocol, ServerMessage::CompletionError { id, error: &error }));
     assert_eq!(talk(protocol, said), (answer.into_iter().collect(), None, Vec::new()));
 }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use notification_hub::connection::{Terms, Tick, Transport};
+use notification_hub::connection::{SessionConfig, Tick, Transport};
 use notification_hub::transport::websocket::{Outgoing, WebSocket};
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ const SHORT: usize = 1000;
 
 const HELLO: &[u8] = b"{\"protocol\":\"json\",\"version\":1}\x1e";
 
-const TERMS: Terms = Terms {
+const SESSION_CONFIG: SessionConfig = SessionConfig {
     handshake_timeout: 150,
     keep_alive: 150,
     client_timeout: 300,
@@ -56,7 +56,7 @@ fn of_the_codec(pieces: &[&[u8]]) -> Result<Vec<Value>> {
     let mut outgoing = Outgoing::default();
     let hello = frame(0x81, HELLO);
     for piece in [hello.as_slice()].iter().chain(pieces) {
-        if websocket.receive(&mut piece.to_vec(), Tick(0), &TERMS, &mut outgoing).is_some() {
+        if websocket.receive(&mut piece.to_vec(), Tick(0), &SESSION_CONFIG, &mut outgoing).is_some() {
             break;
         }
     }

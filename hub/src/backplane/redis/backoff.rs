@@ -27,12 +27,12 @@ const CONNECT_TIME: Duration = Duration::from_millis(600);
 
 /// The pace at which one connection to Redis is tried again.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(super) struct ReconnectBackoff {
     lost: Option<Instant>,
     connected: Option<Instant>,
 }
 
-impl Backoff {
+impl ReconnectBackoff {
     /// Returns the pause after a failed attempt or a lost connection.
     pub(super) fn pause(&mut self) -> Duration {
         if self.connected.take().is_some_and(|since| since.elapsed() >= STABLE) {
@@ -60,7 +60,7 @@ pub(super) fn pause(away: Duration, random: u64) -> Duration {
 }
 
 /// Returns how long after the return of Redis, which was `away` for so long, other replicas may still be on their way.
-pub(super) fn others_are_back(away: Duration) -> Duration {
+pub(super) fn peer_reconnect_grace(away: Duration) -> Duration {
     longest(away + NOTICE_SKEW) + CONNECT_TIME
 }
 
@@ -117,7 +117,7 @@ mod tests {
         for noticed_later in [Duration::ZERO, NOTICE_SKEW] {
             for pair in attempts(|_| u64::MAX).windows(2) {
                 let own = pair[0].saturating_sub(noticed_later);
-                assert!(pair[1] - pair[0] < others_are_back(own), "{pair:?}");
+                assert!(pair[1] - pair[0] < peer_reconnect_grace(own), "{pair:?}");
             }
         }
     }

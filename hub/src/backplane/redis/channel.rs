@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::delivery::{Audience, Hub};
 use crate::notification::ClientType;
-use crate::reactor::Member;
+use crate::reactor::Recipient;
 
 /// What a channel is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,7 +32,7 @@ impl Channels {
     }
 
     /// The channel on which pushes for an audience are published; nobody has none.
-    pub fn of(&self, audience: Audience) -> Option<String> {
+    pub fn name_for(&self, audience: Audience) -> Option<String> {
         use ClientType::All;
         let main = |suffix: String| Some(self.name(Hub::Main, &suffix));
         match audience {
@@ -58,15 +58,16 @@ impl Channels {
     }
 
     /// The channels that a replica listens to from its start, whoever is connected.
-    pub fn standing(&self) -> Vec<String> {
-        let of = |hub| [self.of(Audience::Everyone(hub)), Some(self.group_commands(hub))];
+    pub fn always_subscribed(&self) -> Vec<String> {
+        let of = |hub| [self.name_for(Audience::Everyone(hub)), Some(self.group_commands(hub))];
         HUBS.into_iter().flat_map(of).flatten().collect()
     }
 
     /// What a channel is for, by its name as this hub spells it: GUIDs in lower case.
     pub fn read(&self, name: &str) -> Option<Channel> {
         let name = name.strip_prefix(&self.prefix)?;
-        let hub = HUBS.into_iter().find_map(|hub| Some((hub, name.strip_prefix(class(hub))?.strip_prefix(':')?)));
+        let hub =
+            HUBS.into_iter().find_map(|hub| Some((hub, name.strip_prefix(hub_class_name(hub))?.strip_prefix(':')?)));
         match hub? {
             (hub, "all") => Some(Channel::To(Audience::Everyone(hub))),
             (hub, "internal:groups") => Some(Channel::GroupCommands(hub)),
@@ -76,12 +77,12 @@ impl Channels {
     }
 
     fn name(&self, hub: Hub, suffix: &str) -> String {
-        format!("{}{}:{suffix}", self.prefix, class(hub))
+        format!("{}{}:{suffix}", self.prefix, hub_class_name(hub))
     }
 }
 
 /// The name of a hub's class at the original.
-fn class(hub: Hub) -> &'static str {
+fn hub_class_name(hub: Hub) -> &'static str {
     match hub {
         Hub::Main => "Bit.Notifications.NotificationsHub",
         Hub::Anonymous => "Bit.Notifications.AnonymousNotificationsHub",
@@ -96,7 +97,7 @@ fn users(suffix: &str) -> Option<Audience> {
     let group = suffix.strip_prefix("group:")?;
     let narrowed = |prefix: &str| {
         let (name, client_type) = group.strip_prefix(prefix)?.split_once('_')?;
-        let client_type = ClientType::EVERY.into_iter().find(|known| known.name() == client_type);
+        let client_type = ClientType::VARIANTS.into_iter().find(|known| known.name() == client_type);
         Some((id(name)?, client_type.filter(|known| *known != ClientType::All)?))
     };
     let whole = |prefix: &str| Some((id(group.strip_prefix(prefix)?)?, ClientType::All));
@@ -120,19 +121,19 @@ fn id(text: &str) -> Option<Uuid> {
 
 /// The audiences that a client belongs to (`signalr.md` 10.2), each with a channel of its own, at a hub that serves this
 /// installation.
-pub fn audiences(member: &Member, installation: Option<Uuid>) -> impl Iterator<Item = Audience> {
+pub fn audiences(recipient: &Recipient, installation: Option<Uuid>) -> impl Iterator<Item = Audience> {
     type Group = fn(Uuid, ClientType) -> Audience;
-    let (users, request) = match member.hub {
-        Hub::Main => (Some(member), None),
-        Hub::Anonymous => (None, member.id.map(Audience::LoginRequest)),
+    let (users, request) = match recipient.hub {
+        Hub::Main => (Some(recipient), None),
+        Hub::Anonymous => (None, recipient.id.map(Audience::LoginRequest)),
     };
-    let groups = users.into_iter().flat_map(move |member| {
-        let user = member.id.map(|id| (Audience::User as Group, id));
+    let groups = users.into_iter().flat_map(move |recipient| {
+        let user = recipient.id.map(|id| (Audience::User as Group, id));
         let installation = installation.map(|id| (Audience::Installation as Group, id));
-        let organizations = member.organizations.iter().map(|id| (Audience::Organization as Group, *id));
+        let organizations = recipient.organizations.iter().map(|id| (Audience::Organization as Group, *id));
         user.into_iter().chain(installation).chain(organizations)
     });
-    let narrowed = (member.client_type != ClientType::All).then_some(member.client_type);
+    let narrowed = (recipient.client_type != ClientType::All).then_some(recipient.client_type);
     let both = iter::once(ClientType::All).chain(narrowed);
     let groups = groups.flat_map(move |(group, id)| both.clone().map(move |kind| group(id, kind)));
     groups.chain(request)
@@ -145,21 +146,21 @@ mod tests {
     #[test]
     fn channel_name_of_every_audience_round_trips() {
         let (channels, id) = (Channels::new("x"), Uuid::from_u128(0xabc));
-        for client_type in ClientType::EVERY {
+        for client_type in ClientType::VARIANTS {
             for make in [Audience::User, Audience::Organization, Audience::Installation] {
-                let name = channels.of(make(id, client_type)).expect("a channel");
+                let name = channels.name_for(make(id, client_type)).expect("a channel");
                 assert_eq!(channels.read(&name), Some(Channel::To(make(id, client_type))), "{name}");
             }
         }
         for audience in [Audience::LoginRequest(id), Audience::Everyone(Hub::Main), Audience::Everyone(Hub::Anonymous)]
         {
-            let name = channels.of(audience).expect("a channel");
+            let name = channels.name_for(audience).expect("a channel");
             assert_eq!(channels.read(&name), Some(Channel::To(audience)), "{name}");
         }
         for hub in HUBS {
             assert_eq!(channels.read(&channels.group_commands(hub)), Some(Channel::GroupCommands(hub)));
         }
-        assert_eq!(channels.of(Audience::Nobody), None);
+        assert_eq!(channels.name_for(Audience::Nobody), None);
     }
 
     #[test]

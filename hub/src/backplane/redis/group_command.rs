@@ -1,7 +1,7 @@
 //! What one server asks the others about the groups of a connection that it does not hold (`signalr.md` 9.3 and 9.7).
 //! Bitwarden's never ask: they change the groups of their own connections only.
 
-use super::Malformed;
+use super::MalformedMessage;
 use crate::protocol::messagepack::{Reader, writer};
 
 /// Whether a connection joins or leaves.
@@ -34,21 +34,21 @@ impl<'a> GroupCommand<'a> {
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn read(bytes: &'a [u8]) -> Result<GroupCommand<'a>, Malformed> {
+    pub fn read(bytes: &'a [u8]) -> Result<GroupCommand<'a>, MalformedMessage> {
         let mut reader = Reader::new(bytes);
-        let items = reader.array().ok_or(Malformed("the command is no array"))?;
+        let items = reader.array().ok_or(MalformedMessage("the command is no array"))?;
         if items < 5 {
-            return Err(Malformed("the command has less than five items"));
+            return Err(MalformedMessage("the command has less than five items"));
         }
         let id = number(&mut reader)?;
-        let server = reader.text().ok_or(Malformed("the server is no text"))?;
+        let server = reader.text().ok_or(MalformedMessage("the server is no text"))?;
         let action = match reader.integer() {
             Some(1) => Action::Add,
             Some(2) => Action::Remove,
-            _ => return Err(Malformed("the action is unknown")),
+            _ => return Err(MalformedMessage("the action is unknown")),
         };
-        let group = reader.text().ok_or(Malformed("the group is no text"))?;
-        let connection = reader.text().ok_or(Malformed("the connection is no text"))?;
+        let group = reader.text().ok_or(MalformedMessage("the group is no text"))?;
+        let connection = reader.text().ok_or(MalformedMessage("the connection is no text"))?;
         Ok(GroupCommand { id, server, action, group, connection })
     }
 
@@ -74,11 +74,11 @@ impl Acknowledgement {
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn read(bytes: &[u8]) -> Result<Acknowledgement, Malformed> {
+    pub fn read(bytes: &[u8]) -> Result<Acknowledgement, MalformedMessage> {
         let mut reader = Reader::new(bytes);
-        let items = reader.array().ok_or(Malformed("the acknowledgement is no array"))?;
+        let items = reader.array().ok_or(MalformedMessage("the acknowledgement is no array"))?;
         if items < 1 {
-            return Err(Malformed("the acknowledgement is empty"));
+            return Err(MalformedMessage("the acknowledgement is empty"));
         }
         number(&mut reader).map(Acknowledgement)
     }
@@ -92,9 +92,9 @@ impl Acknowledgement {
     }
 }
 
-fn number(reader: &mut Reader<'_>) -> Result<u32, Malformed> {
+fn number(reader: &mut Reader<'_>) -> Result<u32, MalformedMessage> {
     let number = reader.integer().and_then(|number| u32::try_from(number).ok());
-    number.ok_or(Malformed("the number is none"))
+    number.ok_or(MalformedMessage("the number is none"))
 }
 
 #[cfg(test)]
@@ -112,7 +112,7 @@ mod tests {
             (b"\x95\x01\xa1s\x01\xc0\xa1c", "the group is no text"),
             (b"\x95\x01\xa1s\x01\xa1g", "the connection is no text"),
         ] {
-            assert_eq!(GroupCommand::read(bytes), Err(Malformed(wrong)), "{bytes:x?}");
+            assert_eq!(GroupCommand::read(bytes), Err(MalformedMessage(wrong)), "{bytes:x?}");
         }
         for bytes in [&b""[..], b"\x90", b"\x91\xa1x"] {
             assert!(Acknowledgement::read(bytes).is_err(), "{bytes:x?}");

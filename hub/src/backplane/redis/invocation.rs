@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::Malformed;
-use crate::catch_up::Moment;
+use super::MalformedMessage;
+use crate::catch_up::Timestamp;
 use crate::delivery::Delivery;
 use crate::protocol::Protocol;
 use crate::protocol::messagepack::{Reader, writer};
@@ -22,14 +22,14 @@ pub struct Invocation<'a> {
     /// The process that published it, which others than this hub do not tell.
     pub publisher: Option<Uuid>,
     /// When Redis published it, if it was asked to tell.
-    pub at: Option<Moment>,
+    pub at: Option<Timestamp>,
 }
 
 impl<'a> Invocation<'a> {
     /// A delivery, as this process publishes it.
-    pub fn of(delivery: &'a Delivery, publisher: Uuid) -> Invocation<'a> {
+    pub fn from_delivery(delivery: &'a Delivery, publisher: Uuid) -> Invocation<'a> {
         let frame = |protocol: Protocol| Some((protocol.name(), delivery.frame(protocol)?.body()));
-        let frames = Protocol::EVERY.into_iter().filter_map(frame).collect();
+        let frames = Protocol::VARIANTS.into_iter().filter_map(frame).collect();
         Invocation { excluded: Vec::new(), frames, publisher: Some(publisher), at: None }
     }
 
@@ -38,22 +38,22 @@ impl<'a> Invocation<'a> {
     /// # Errors
     /// The first thing that is wrong with it. Items behind the second that are none of ours do not matter: they ask for a
     /// client's result, which this hub has not.
-    pub fn read(bytes: &'a [u8]) -> Result<Invocation<'a>, Malformed> {
+    pub fn read(bytes: &'a [u8]) -> Result<Invocation<'a>, MalformedMessage> {
         let mut reader = Reader::new(bytes);
-        let items = reader.array().ok_or(Malformed("the message is no array"))?;
+        let items = reader.array().ok_or(MalformedMessage("the message is no array"))?;
         if items < 2 {
-            return Err(Malformed("the message has less than two items"));
+            return Err(MalformedMessage("the message has less than two items"));
         }
-        let count = reader.array().ok_or(Malformed("the excluded connections are no array"))?;
+        let count = reader.array().ok_or(MalformedMessage("the excluded connections are no array"))?;
         let mut excluded = Vec::new();
         for _ in 0..count {
-            excluded.push(reader.text().ok_or(Malformed("an excluded connection is no text"))?);
+            excluded.push(reader.text().ok_or(MalformedMessage("an excluded connection is no text"))?);
         }
-        let count = reader.map().ok_or(Malformed("the frames are no map"))?;
+        let count = reader.map().ok_or(MalformedMessage("the frames are no map"))?;
         let mut frames = Vec::new();
         for _ in 0..count {
-            let protocol = reader.text().ok_or(Malformed("a protocol's name is no text"))?;
-            frames.push((protocol, reader.binary().ok_or(Malformed("a frame is not binary"))?));
+            let protocol = reader.text().ok_or(MalformedMessage("a protocol's name is no text"))?;
+            frames.push((protocol, reader.binary().ok_or(MalformedMessage("a frame is not binary"))?));
         }
         // An array of three is ours if its third item looks so; .NET writes two items or four.
         let third = if items == 3 { reader.binary() } else { None };
@@ -75,7 +75,7 @@ impl<'a> Invocation<'a> {
         }
         if let Some(publisher) = self.publisher {
             let mut stamp = publisher.as_bytes().to_vec();
-            if let Some(Moment(micros)) = self.at {
+            if let Some(Timestamp(micros)) = self.at {
                 let seconds = u32::try_from(micros / SECOND).unwrap_or(u32::MAX);
                 stamp.extend(seconds.to_be_bytes());
                 stamp.extend(((micros % SECOND) as u32).to_be_bytes());
@@ -91,8 +91,8 @@ impl<'a> Invocation<'a> {
     }
 }
 
-/// A publisher, and behind it the time of Redis if it was appended (`records::PUSHED`): seconds and microseconds.
-fn stamp(bytes: &[u8]) -> Option<(Uuid, Option<Moment>)> {
+/// A publisher, and behind it the time of Redis if it was appended (`records::PUSH_SCRIPT`): seconds and microseconds.
+fn stamp(bytes: &[u8]) -> Option<(Uuid, Option<Timestamp>)> {
     let (publisher, rest) = bytes.split_at_checked(16)?;
     let publisher = Uuid::from_slice(publisher).ok()?;
     if rest.is_empty() {
@@ -100,7 +100,7 @@ fn stamp(bytes: &[u8]) -> Option<(Uuid, Option<Moment>)> {
     }
     let time = u64::from_be_bytes(rest.try_into().ok()?);
     let (seconds, micros) = (time >> 32, time & u64::from(u32::MAX));
-    (micros < SECOND).then_some((publisher, Some(Moment(seconds * SECOND + micros))))
+    (micros < SECOND).then_some((publisher, Some(Timestamp(seconds * SECOND + micros))))
 }
 
 #[cfg(test)]
@@ -122,7 +122,7 @@ mod tests {
             (b"\x92\x90\x81\xa4json\xa1x", "a frame is not binary"),
             (b"\x92\x90\x81\xa4json\xc4\x02x", "a frame is not binary"),
         ] {
-            assert_eq!(Invocation::read(bytes), Err(Malformed(wrong)), "{bytes:x?}");
+            assert_eq!(Invocation::read(bytes), Err(MalformedMessage(wrong)), "{bytes:x?}");
         }
     }
 
@@ -135,7 +135,7 @@ mod tests {
         let invocation =
             Invocation { excluded: vec!["a"], frames: Vec::new(), publisher: Some(Uuid::from_u128(7)), at: None };
         assert_eq!(Invocation::read(&invocation.write()), Ok(invocation.clone()));
-        let timed = Invocation { at: Some(Moment(1_700_000_000_123_456)), ..invocation };
+        let timed = Invocation { at: Some(Timestamp(1_700_000_000_123_456)), ..invocation };
         assert_eq!(Invocation::read(&timed.write()), Ok(timed));
     }
 }

@@ -6,17 +6,17 @@ use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use uuid::Uuid;
 
 use super::channel::Channel;
-use super::incoming::Incoming;
-use super::records::{self, Began, Records, Run};
-use crate::catch_up::{self, Answer, LastPushes, Moment};
+use super::message::BackplaneMessage;
+use super::records::{self, RecordKeys, RecordsStart, RunKeys};
+use crate::catch_up::{self, LastPushes, LookupResult, Timestamp};
 use crate::delivery::{Audience, Delivery, Hub};
-use crate::reactor::{Member, Question};
+use crate::reactor::{MissedQuery, Recipient};
 
 /// The records to look up in.
 pub(super) struct Lookup<'a> {
-    pub(super) records: &'a Records,
+    pub(super) records: &'a RecordKeys,
     /// Those of the current run of Redis, or `None` if it keeps none: then what clients of the main hub missed is unknown.
-    pub(super) run: Option<&'a Run>,
+    pub(super) run: Option<&'a RunKeys>,
     /// How many keys Redis has evicted, or `None` if its settings do not let it evict any.
     pub(super) evicted: Option<u64>,
 }
@@ -24,78 +24,78 @@ pub(super) struct Lookup<'a> {
 /// What a lookup found.
 pub(super) enum Found {
     /// On the main hub: what the client missed.
-    Missed(Answer),
+    Missed(LookupResult),
     /// The same, and that the records have to begin anew: keys are missing in them.
-    Incomplete(Answer),
+    Incomplete(LookupResult),
     /// On the anonymous hub: the answer to the client's login request, `None` if it has not come.
     LoginResponse(Option<Delivery>),
 }
 
 impl Lookup<'_> {
     /// Adds the commands that ask what a client missed. Returns how many they are.
-    pub(super) fn ask(&self, member: &Member, question: &Question, pipe: &mut Pipeline) -> usize {
-        let id = member.id.unwrap_or_default();
-        if member.hub == Hub::Anonymous {
-            pipe.cmd("GET").arg(self.records.response(id));
+    pub(super) fn append_commands(&self, recipient: &Recipient, query: &MissedQuery, pipe: &mut Pipeline) -> usize {
+        let id = recipient.id.unwrap_or_default();
+        if recipient.hub == Hub::Anonymous {
+            pipe.cmd("GET").arg(self.records.response_key(id));
             return 1;
         }
         let Some(run) = self.run else { return 0 };
         // Before anything is read: what is published from then on, the client hears.
         pipe.cmd("TIME");
-        let device = question.device.map(|device| run.device(id, device));
-        pipe.cmd("MGET").arg(run.began()).arg(device.unwrap_or_default()).arg(run.user(id));
-        member.organizations.iter().for_each(|id| _ = pipe.arg(run.organization(*id)));
+        let device = query.device.map(|device| run.device_key(id, device));
+        pipe.cmd("MGET").arg(run.start_key()).arg(device.unwrap_or_default()).arg(run.user_key(id));
+        recipient.organizations.iter().for_each(|id| _ = pipe.arg(run.organization_key(*id)));
         2
     }
 
-    /// Reads the results of [`Lookup::ask`].
-    pub(super) fn found(
+    /// Reads the results of [`Lookup::append_commands`].
+    pub(super) fn parse_results(
         &self,
-        member: &Member,
-        question: &Question,
+        recipient: &Recipient,
+        query: &MissedQuery,
         results: Vec<RedisResult<Value>>,
     ) -> RedisResult<Found> {
         let mut results = results.into_iter();
         let mut next = || results.next().unwrap_or(Ok(Value::Nil));
-        if member.hub == Hub::Anonymous {
-            return Ok(Found::LoginResponse(login_response(member, read(next()?)?)));
+        if recipient.hub == Hub::Anonymous {
+            return Ok(Found::LoginResponse(login_response(recipient, read(next()?)?)));
         }
         if self.run.is_none() {
-            return Ok(Found::Missed(Answer::UNKNOWN));
+            return Ok(Found::Missed(LookupResult::UNKNOWN));
         }
         let now = time(next()?)?;
         let values: Vec<Option<String>> = read(next()?)?;
         let value = |number: usize| values.get(number).and_then(Option::as_deref);
-        let began = value(0).and_then(Began::read);
+        let began = value(0).and_then(RecordsStart::read);
         let is_complete = began.is_some_and(|began| self.evicted.is_none_or(|evicted| evicted == began.evicted));
-        let since = began.filter(|_| is_complete).map(|began| began.at.after(self.records.settled));
+        let since = began.filter(|_| is_complete).map(|began| began.at.after(self.records.failover_grace));
         // What a device had received before the records begin proves nothing: pushes after it may not be in them.
-        let recorded = value(1).and_then(records::moment).filter(|_| question.device.is_some());
+        let recorded = value(1).and_then(records::parse_timestamp).filter(|_| query.device.is_some());
         let recorded = recorded.filter(|received| since.is_some_and(|since| *received >= since));
         let pushes: Vec<LastPushes> =
-            values.iter().skip(2).flatten().filter_map(|value| records::pushes(value)).collect();
+            values.iter().skip(2).flatten().filter_map(|value| records::parse_pushes(value)).collect();
         let is_young = since.is_none_or(|since| now < since.after(self.records.window));
-        let received = recorded.max(question.received);
-        let reason = catch_up::missed(question.device, received, pushes.iter(), is_young);
-        let answer = Answer { reason, until: now };
+        let received = recorded.max(query.received);
+        let reason = catch_up::missed(query.device, received, pushes.iter(), is_young);
+        let answer = LookupResult { reason, until: now };
         Ok(if is_complete { Found::Missed(answer) } else { Found::Incomplete(answer) })
     }
 }
 
 /// Returns the answer to a login request, as it was published.
-fn login_response(member: &Member, published: Option<Vec<u8>>) -> Option<Delivery> {
-    let channel = Channel::To(Audience::LoginRequest(member.id?));
+fn login_response(recipient: &Recipient, published: Option<Vec<u8>>) -> Option<Delivery> {
+    let channel = Channel::To(Audience::LoginRequest(recipient.id?));
     // Whichever process published it: no client here has had it.
-    match Incoming::read(channel, &published?, Uuid::nil(), Instant::now()) {
-        Ok(Incoming::Push(delivery, _)) => Some(delivery),
+    match BackplaneMessage::read(channel, &published?, Uuid::nil(), Instant::now()) {
+        Ok(BackplaneMessage::Push(delivery, _)) => Some(delivery),
         _ => None,
     }
 }
 
 /// Returns the moment that `TIME` tells.
-pub(super) fn time(answer: Value) -> RedisResult<Moment> {
+pub(super) fn time(answer: Value) -> RedisResult<Timestamp> {
     let (seconds, micros): (u64, u64) = read(answer)?;
-    Ok(Moment(seconds.saturating_mul(1_000_000).saturating_add(micros)))
+    Ok(Timestamp(seconds.saturating_mul(1_000_000).saturating_add(micros)))
 }
 
 fn read<T: FromRedisValue>(answer: Value) -> RedisResult<T> {

@@ -3,30 +3,30 @@
 //!
 //! ```text
 //! publish -> reactors                     (at once, whatever Redis does)
-//!         -> entries -> publisher -> Redis -> subscriber of every replica -> reactors
-//! reactors -> subscriber -> entries          (what clients missed is looked up, what devices received is noted)
+//!         -> operations -> publisher -> Redis -> subscriber of every replica -> reactors
+//! reactors -> subscriber -> operations       (lookups of missed pushes, records of what devices received)
 //! ```
 //!
-//! Names and bytes perform no I/O (`channel`, `invocation`, `incoming`, `group_command`, `subscriptions`, `records`, `lookup`).
-//! `publisher` and `subscriber` have a connection each, which `dialer` opens, and `link` knows whether they are there. `entry` is
-//! the queue between them.
+//! Names and bytes perform no I/O (`channel`, `invocation`, `message`, `group_command`, `subscriptions`, `records`, `lookup`).
+//! `publisher` and `subscriber` have a connection each, which `connector` opens and `link_health` watches. `operation`
+//! is the queue between them.
 
-mod backlog;
 mod backoff;
 pub mod channel;
-mod dialer;
-mod entry;
+mod connector;
 pub mod group_command;
-pub mod incoming;
+mod inflight;
 pub mod invocation;
-mod link;
+mod link_error;
+mod link_health;
 mod lookup;
-mod lost;
+pub mod message;
+mod operation;
+mod publish_buffer;
 mod publisher;
 mod push;
 pub mod records;
 mod role;
-mod room;
 mod sentinel;
 mod subscriber;
 pub mod subscriptions;
@@ -38,114 +38,119 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::channel::Channels;
-use self::dialer::Dialer;
-use self::entry::{EntryQueue, Keep, Publish};
+use self::connector::Connector;
 use self::invocation::Invocation;
-use self::link::{Link, Side};
+use self::link_health::{Half, LinkHealth};
+use self::operation::{OperationQueue, Publish, StoreMode};
+use self::publish_buffer::PublishBuffer;
 use self::publisher::Publisher;
-use self::records::Records;
-use self::room::Room;
-use self::subscriber::{Ear, Here, Subscriber};
-use super::{Full, Until};
+use self::records::RecordKeys;
+use self::subscriber::{MessageHandler, PresenceState, Subscriber};
+use super::{BufferFull, PublishMode};
 use crate::config;
 use crate::delivery::{Audience, Delivery};
-use crate::reactor::{Presences, Reactors};
-use crate::telemetry::{Metrics, Seldom};
+use crate::reactor::{PresenceReceiver, Reactors};
+use crate::telemetry::{LogLimiter, Metrics};
 
 /// What is wrong with something that came from Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Malformed(&'static str);
+pub struct MalformedMessage(&'static str);
 
 /// Hands deliveries to the reactors of this process, and to those of others through Redis.
 #[derive(Clone)]
-pub struct Redis {
+pub struct RedisBackplane {
     reactors: Arc<Reactors>,
     channels: Channels,
     own: Uuid,
-    entries: EntryQueue,
+    operations: OperationQueue,
     /// For what Redis has not acknowledged.
-    room: Arc<Room>,
-    link: Arc<Link>,
+    buffer: Arc<PublishBuffer>,
+    link: Arc<LinkHealth>,
 }
 
-impl Redis {
-    /// Begins to connect to a Redis, from inside a tokio runtime; `presences` tells who is here.
+impl RedisBackplane {
+    /// Begins to connect to a Redis, from inside a tokio runtime; `presence_events` tells who is here.
     pub fn start(
         redis: &config::Redis,
-        settings: &config::Backplane,
-        catch_up: &config::CatchUp,
+        settings: &config::BackplaneConfig,
+        catch_up: &config::CatchUpConfig,
         installation: Option<Uuid>,
         reactors: Arc<Reactors>,
-        presences: Presences,
+        presence_events: PresenceReceiver,
         metrics: Arc<Metrics>,
-    ) -> Redis {
-        let (own, dialer) = (Uuid::new_v4(), Dialer(redis.clone()));
+    ) -> RedisBackplane {
+        let (own, connector) = (Uuid::new_v4(), Connector(redis.clone()));
         let channels = Channels::new(&settings.channel_prefix);
-        let records =
-            Records::new(&settings.channel_prefix, catch_up.window, catch_up.enabled, dialer.others_have_moved());
-        let link = Arc::new(Link::new(metrics.clone()));
-        let (entries, queue) = entry::queue(metrics.clone());
-        let (seldom, hearing) = (Seldom::default(), presences.hearing());
-        let ear = Ear {
+        let records = RecordKeys::new(
+            &settings.channel_prefix,
+            catch_up.window,
+            catch_up.enabled,
+            connector.peer_failover_grace(),
+        );
+        let link = Arc::new(LinkHealth::new(metrics.clone()));
+        let (operations, queue) = operation::queue(metrics.clone());
+        let (log_limiter, watermark) = (LogLimiter::default(), presence_events.watermark_sender());
+        let handler = MessageHandler {
             channels: channels.clone(),
             own,
             reactors: reactors.clone(),
-            seldom,
-            hearing,
+            log_limiter,
+            watermark,
             metrics: metrics.clone(),
         };
-        let here = Here::new(presences, installation, entries.clone());
+        let presence = PresenceState::new(presence_events, installation, operations.clone());
         tokio::spawn(
-            Subscriber { dialer: dialer.clone(), link: link.clone(), here, ear, spread: catch_up.spread }.run(),
+            Subscriber { connector: connector.clone(), link: link.clone(), presence, handler, spread: catch_up.spread }
+                .run(),
         );
-        tokio::spawn(Publisher { queue, dialer, link: link.clone(), metrics, records }.run());
-        let room = Arc::new(Room::new(settings.hold, settings.hold_bytes));
-        Redis { reactors, channels, own, entries, room, link }
+        tokio::spawn(Publisher { queue, connector, link: link.clone(), metrics, records }.run());
+        let buffer = Arc::new(PublishBuffer::new(settings.hold, settings.hold_bytes));
+        RedisBackplane { reactors, channels, own, operations, buffer, link }
     }
 
     /// Delivers here, and publishes. Gives the number of connections of this process that were reached.
     ///
     /// # Errors
     /// If too much waits for Redis; then nothing was delivered.
-    pub(super) async fn publish(&self, delivery: Delivery, until: Until) -> Result<usize, Full> {
-        let Some(channel) = self.channels.of(delivery.audience) else {
+    pub(super) async fn publish(&self, delivery: Delivery, mode: PublishMode) -> Result<usize, BufferFull> {
+        let Some(channel) = self.channels.name_for(delivery.audience) else {
             return Ok(self.reactors.deliver(delivery, None).await.unwrap_or(0));
         };
-        let bytes = Invocation::of(&delivery, self.own).write();
-        let Some(place) = self.room.try_take(bytes.len()) else { return Err(Full(Box::new(delivery))) };
-        let keep = match delivery.audience {
-            Audience::LoginRequest(request) => Keep::Response(request),
-            audience if delivery.covered => Keep::Note(audience, delivery.device),
-            _ => Keep::Nothing,
+        let bytes = Invocation::from_delivery(&delivery, self.own).write();
+        let Some(permit) = self.buffer.try_acquire(bytes.len()) else { return Err(BufferFull(Box::new(delivery))) };
+        let store_mode = match delivery.audience {
+            Audience::LoginRequest(request) => StoreMode::LoginResponse(request),
+            audience if delivery.covered => StoreMode::PushTime(audience, delivery.device),
+            _ => StoreMode::None,
         };
         let (done, acknowledged) = oneshot::channel();
-        let publish = Publish { channel, bytes, keep, since: Instant::now(), done, _place: place };
-        let reached = self.entries.publish(|| self.reactors.deliver(delivery, None), publish);
+        let publish = Publish { channel, bytes, store_mode, since: Instant::now(), done, _permit: permit };
+        let reached = self.operations.publish(|| self.reactors.deliver(delivery, None), publish);
         // A reactor that is gone reaches nobody.
         let reached = reached.await.unwrap_or(0);
-        match until {
-            Until::Acknowledged => _ = acknowledged.await,
-            Until::Held => tokio::select! {
+        match mode {
+            PublishMode::WaitForAck => _ = acknowledged.await,
+            PublishMode::AckOrBuffer => tokio::select! {
                 _ = acknowledged => {}
-                () = self.link.broken(Side::Publishing) => {}
+                () = self.link.wait_down(Half::Publish) => {}
             },
         }
         Ok(reached)
     }
 
     /// Waits until Redis is there, for both ways.
-    pub(super) async fn there(&self) {
-        self.link.whole().await;
+    pub(super) async fn wait_connected(&self) {
+        self.link.wait_all_up().await;
     }
 
     /// Waits until this replica hears the others.
-    pub(super) async fn heard(&self) {
-        self.link.working(Side::Hearing).await;
+    pub(super) async fn wait_subscribed(&self) {
+        self.link.wait_up(Half::Subscribe).await;
     }
 
     /// How much waits for Redis.
-    pub(super) fn waiting(&self) -> usize {
-        self.room.taken()
+    pub(super) fn pending_publishes(&self) -> usize {
+        self.buffer.pending()
     }
 }

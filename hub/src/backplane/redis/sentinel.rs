@@ -3,8 +3,8 @@
 use redis::Client;
 use tokio::time::timeout;
 
-use super::dialer::Server;
-use super::lost::{ASKING, Lost};
+use super::connector::RedisAddr;
+use super::link_error::{MASTER_QUERY_TIMEOUTS, RedisLinkError};
 use crate::config;
 
 /// The master of the service that the settings name, as the first of the Sentinels tells that knows one. `client` opens a
@@ -15,20 +15,25 @@ use crate::config;
 pub(super) async fn master(
     settings: &config::Redis,
     service: &str,
-    client: impl Fn(&Server, bool) -> Result<Client, Lost>,
-) -> Result<Server, Lost> {
+    client: impl Fn(&RedisAddr, bool) -> Result<Client, RedisLinkError>,
+) -> Result<RedisAddr, RedisLinkError> {
     let mut said = Vec::new();
     // One that does not answer delays the others only once all have been asked in short.
-    for patience in ASKING {
+    for query_timeout in MASTER_QUERY_TIMEOUTS {
         said.clear();
         for sentinel in &settings.servers {
-            let mut asked =
-                timeout(patience, ask(service, client(sentinel, false)?)).await.map_err(Lost::from).flatten();
+            let mut asked = timeout(query_timeout, ask(service, client(sentinel, false)?))
+                .await
+                .map_err(RedisLinkError::from)
+                .flatten();
             // Most have no password, and refuse who gives one.
-            if matches!(&asked, Err(Lost::Redis(error)) if error.code() == Some("NOAUTH"))
+            if matches!(&asked, Err(RedisLinkError::Redis(error)) if error.code() == Some("NOAUTH"))
                 && settings.password.is_some()
             {
-                asked = timeout(patience, ask(service, client(sentinel, true)?)).await.map_err(Lost::from).flatten();
+                asked = timeout(query_timeout, ask(service, client(sentinel, true)?))
+                    .await
+                    .map_err(RedisLinkError::from)
+                    .flatten();
             }
             match asked {
                 Ok(Some(master)) => return Ok(master),
@@ -37,10 +42,10 @@ pub(super) async fn master(
             }
         }
     }
-    Err(Lost::Nowhere { service: service.to_owned(), said: said.join("; ") })
+    Err(RedisLinkError::MasterUnknown { service: service.to_owned(), said: said.join("; ") })
 }
 
-async fn ask(service: &str, client: Client) -> Result<Option<Server>, Lost> {
+async fn ask(service: &str, client: Client) -> Result<Option<RedisAddr>, RedisLinkError> {
     let mut connection = client.get_multiplexed_async_connection().await?;
     let mut command = redis::cmd("SENTINEL");
     Ok(command.arg("get-master-addr-by-name").arg(service).query_async(&mut connection).await?)

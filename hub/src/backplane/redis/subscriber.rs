@@ -1,4 +1,5 @@
-//! Listens for whoever is here: subscribes and unsubscribes as clients come and go, and hands on what is heard.
+//! The subscribing connection: subscribes and unsubscribes as clients connect and disconnect, and passes messages to the
+//! reactors.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,238 +10,255 @@ use redis::{Msg, Value};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use super::backlog::{Backlog, Room};
-use super::backoff::Backoff;
+use super::backoff::ReconnectBackoff;
 use super::channel::{Channels, audiences};
-use super::dialer::{Dialed, Dialer, SILENCE};
-use super::entry::EntryQueue;
-use super::incoming::Incoming;
-use super::link::{Link, Side};
-use super::lost::{Lost, PATIENCE};
+use super::connector::{Connected, Connector, PING_INTERVAL};
+use super::inflight::{Admission, InflightDeliveries};
+use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
+use super::link_health::{Half, LinkHealth};
+use super::message::BackplaneMessage;
+use super::operation::OperationQueue;
 use super::subscriptions::Subscriptions;
-use crate::catch_up::Moment;
+use crate::catch_up::Timestamp;
 use crate::delivery::Audience;
-use crate::reactor::{Hearing, Member, Presence, Presences, Question, Reactors, Ticket};
-use crate::telemetry::{Metrics, Seldom};
+use crate::reactor::{
+    MissedQuery, PresenceEvent, PresenceReceiver, Reactors, Recipient, SubscribeGuard, WatermarkSender,
+};
+use crate::telemetry::{LogLimiter, Metrics};
 
-/// How many channels one command names at the most.
-const CHANNELS: usize = 512;
+/// The most channels in one command.
+const MAX_CHANNELS_PER_COMMAND: usize = 512;
 
-/// How many clients are looked at at once.
-const BATCH: usize = 1024;
+/// The most presence events that are applied at once.
+const MAX_EVENTS_PER_BATCH: usize = 1024;
 
-/// Newcomers wait for so long at the most: a first connection that takes longer is a gap.
-const NO_GAP: Duration = Duration::from_secs(1);
+/// Handshake responses wait for at most this long: a first connection that takes longer counts as a gap.
+const STARTUP_GAP_TOLERANCE: Duration = Duration::from_secs(1);
 
-/// Keeps a connection that listens.
+/// Keeps the subscribing connection.
 pub(super) struct Subscriber {
-    pub(super) dialer: Dialer,
-    pub(super) link: Arc<Link>,
-    pub(super) here: Here,
-    pub(super) ear: Ear,
+    pub(super) connector: Connector,
+    pub(super) link: Arc<LinkHealth>,
+    pub(super) presence: PresenceState,
+    pub(super) handler: MessageHandler,
     /// Over how long all clients are told to sync after a gap (`decisions.md` 5).
     pub(super) spread: Duration,
 }
 
-/// Who is here, and what is therefore listened to.
-pub(super) struct Here {
-    presences: Presences,
+/// The connected clients, and the subscriptions that follow from them.
+pub(super) struct PresenceState {
+    presence_events: PresenceReceiver,
     installation: Option<Uuid>,
     subscriptions: Subscriptions,
-    /// Of those who wait to be listened for.
-    tickets: Vec<Ticket>,
-    /// Those of whom will be asked what they missed, once they are listened for.
-    newcomers: Vec<(Member, Question)>,
-    entries: EntryQueue,
+    /// Hold back handshake responses until the next SUBSCRIBE is acknowledged.
+    subscribe_guards: Vec<SubscribeGuard>,
+    /// Lookups to start after the next SUBSCRIBE is acknowledged.
+    pending_lookups: Vec<(Recipient, MissedQuery)>,
+    operations: OperationQueue,
 }
 
-/// Hands on what is heard.
-pub(super) struct Ear {
+/// Passes messages of the backplane to the reactors.
+pub(super) struct MessageHandler {
     pub(super) channels: Channels,
-    /// Under which this process publishes.
+    /// The id under which this process publishes.
     pub(super) own: Uuid,
     pub(super) reactors: Arc<Reactors>,
-    pub(super) seldom: Seldom,
-    pub(super) hearing: Hearing,
+    pub(super) log_limiter: LogLimiter,
+    pub(super) watermark: WatermarkSender,
     pub(super) metrics: Arc<Metrics>,
 }
 
 impl Subscriber {
-    /// Listens until the reactors are gone.
+    /// Runs until the reactors are gone.
     pub(super) async fn run(mut self) {
-        let (mut backoff, mut missed, begun) = (Backoff::default(), false, Instant::now());
+        let (mut backoff, mut may_have_gap, started) = (ReconnectBackoff::default(), false, Instant::now());
         loop {
             let opened = tokio::select! {
-                opened = self.dialer.pubsub() => opened,
-                () = self.here.note() => return,
+                opened = self.connector.pubsub() => opened,
+                () = self.presence.apply_until_closed() => return,
             };
             let ended = match opened {
-                Ok(dialed) => self.listen(dialed, missed || begun.elapsed() > NO_GAP, &mut backoff).await,
-                Err(lost) => Err(lost),
+                Ok(connected) => {
+                    self.listen(connected, may_have_gap || started.elapsed() > STARTUP_GAP_TOLERANCE, &mut backoff)
+                        .await
+                }
+                Err(error) => Err(error),
             };
-            let Err(lost) = ended else { return };
-            missed = true;
-            self.here.lose();
-            self.ear.hearing.until(Moment::default());
-            self.link.fails(Side::Hearing, &lost.to_string());
+            let Err(error) = ended else { return };
+            may_have_gap = true;
+            self.presence.on_disconnected();
+            self.handler.watermark.set(Timestamp::default());
+            self.link.mark_down(Half::Subscribe, &error.to_string());
             tokio::select! {
                 () = sleep(backoff.pause()) => {}
-                () = self.here.note() => return,
+                () = self.presence.apply_until_closed() => return,
             }
-            self.here.tickets.clear();
-            self.here.newcomers.clear();
+            self.presence.subscribe_guards.clear();
+            self.presence.pending_lookups.clear();
         }
     }
 
-    /// Listens on a connection as long as it lasts. `missed`: something may have been published that nobody here heard.
-    async fn listen(&mut self, dialed: Dialed<PubSub>, missed: bool, backoff: &mut Backoff) -> Result<(), Lost> {
-        let Subscriber { dialer, link, here, ear, spread } = self;
-        let Dialed { connection, server } = dialed;
+    /// Serves one connection until it fails. `may_have_gap` tells that messages may have been missed before.
+    async fn listen(
+        &mut self,
+        connected: Connected<PubSub>,
+        may_have_gap: bool,
+        backoff: &mut ReconnectBackoff,
+    ) -> Result<(), RedisLinkError> {
+        let Subscriber { connector, link, presence, handler, spread } = self;
+        let Connected { connection, server } = connected;
         let (mut sink, stream) = connection.split();
-        here.subscriptions.begin_anew();
-        subscribe(&mut sink, &ear.channels.standing()).await?;
-        here.ask(&mut sink, &ear.channels).await?;
-        link.works(Side::Hearing);
-        here.presences.let_wait(true);
+        presence.subscriptions.reset_active();
+        subscribe(&mut sink, &handler.channels.always_subscribed()).await?;
+        presence.update_subscriptions(&mut sink, &handler.channels).await?;
+        link.mark_up(Half::Subscribe);
+        presence.presence_events.set_awaits_subscription(true);
         backoff.reset();
-        let make_up = || {
-            let after = dialer.others_have_moved();
-            ear.reactors.sync_everybody(after, spread.saturating_sub(after));
+        let sync_all = || {
+            let after = connector.peer_failover_grace();
+            handler.reactors.sync_all(after, spread.saturating_sub(after));
         };
-        if missed {
-            make_up();
+        if may_have_gap {
+            sync_all();
         }
         tokio::select! {
-            () = ear.hear(stream, make_up) => Err(Lost::Ended),
-            ended = dialer.led(&server, here.follow(&mut sink, &ear.channels)) => ended,
+            () = handler.run(stream, sync_all) => Err(RedisLinkError::Closed),
+            ended = connector.run_while_master(&server, presence.run(&mut sink, &handler.channels)) => ended,
         }
     }
 }
 
-impl Here {
-    /// Nobody yet, at a hub that serves this installation.
-    pub(super) fn new(presences: Presences, installation: Option<Uuid>, entries: EntryQueue) -> Here {
-        let (subscriptions, tickets, newcomers) = (Subscriptions::default(), Vec::new(), Vec::new());
-        Here { presences, installation, subscriptions, tickets, newcomers, entries }
+impl PresenceState {
+    /// Creates the state without clients, at a hub that serves this installation.
+    pub(super) fn new(
+        presence_events: PresenceReceiver,
+        installation: Option<Uuid>,
+        operations: OperationQueue,
+    ) -> PresenceState {
+        let (subscriptions, subscribe_guards, pending_lookups) = (Subscriptions::default(), Vec::new(), Vec::new());
+        PresenceState { presence_events, installation, subscriptions, subscribe_guards, pending_lookups, operations }
     }
 
-    fn take(&mut self, presence: Presence) {
-        match presence {
-            Presence::Came(member, ticket, question) => {
-                audiences(&member, self.installation).for_each(|audience| self.subscriptions.join(audience));
-                self.tickets.extend(ticket);
-                self.newcomers.extend(question.map(|question| (member, question)));
+    fn apply(&mut self, event: PresenceEvent) {
+        match event {
+            PresenceEvent::Connected(recipient, guard, query) => {
+                audiences(&recipient, self.installation).for_each(|audience| self.subscriptions.join(audience));
+                self.subscribe_guards.extend(guard);
+                self.pending_lookups.extend(query.map(|query| (recipient, query)));
             }
-            Presence::Went(member) => {
-                audiences(&member, self.installation).for_each(|audience| self.subscriptions.leave(audience));
+            PresenceEvent::Disconnected(recipient) => {
+                audiences(&recipient, self.installation).for_each(|audience| self.subscriptions.leave(audience));
             }
-            Presence::Received(user, device, received) => self.entries.note_received(user, device, received),
+            PresenceEvent::DeviceReceived(user, device, received) => {
+                self.operations.record_received(user, device, received)
+            }
         }
     }
 
-    /// Notes who comes and goes, until the reactors are gone.
-    async fn note(&mut self) {
-        while let Some(presence) = self.presences.next().await {
-            self.take(presence);
+    /// Applies presence events until the reactors are gone.
+    async fn apply_until_closed(&mut self) {
+        while let Some(event) = self.presence_events.recv().await {
+            self.apply(event);
         }
     }
 
-    /// Nobody is listened for: nobody need wait, and nobody knows who missed what.
-    fn lose(&mut self) {
-        self.presences.let_wait(false);
-        self.tickets.clear();
-        self.newcomers.clear();
+    /// Handles a disconnect: releases handshake responses, and drops lookups, which answers them as unknown.
+    fn on_disconnected(&mut self) {
+        self.presence_events.set_awaits_subscription(false);
+        self.subscribe_guards.clear();
+        self.pending_lookups.clear();
     }
 
-    /// Subscribes to what is wanted, lets those go on who waited for that, and unsubscribes from the rest.
-    async fn ask(&mut self, sink: &mut PubSubSink, channels: &Channels) -> Result<(), Lost> {
-        let change = self.subscriptions.change();
+    /// Subscribes to new channels, releases the handshake responses that waited for them, starts their lookups, and unsubscribes from
+    /// the channels that are not needed any more.
+    async fn update_subscriptions(&mut self, sink: &mut PubSubSink, channels: &Channels) -> Result<(), RedisLinkError> {
+        let change = self.subscriptions.take_changes();
         let names = |audiences: Vec<Audience>| -> Vec<String> {
-            audiences.into_iter().filter_map(|audience| channels.of(audience)).collect()
+            audiences.into_iter().filter_map(|audience| channels.name_for(audience)).collect()
         };
         subscribe(sink, &names(change.subscribe)).await?;
-        self.tickets.clear();
+        self.subscribe_guards.clear();
         // What is published from now on they hear: what was published before, Redis knows.
-        self.newcomers.drain(..).for_each(|(member, question)| self.entries.look_up(member, question));
-        for names in names(change.unsubscribe).chunks(CHANNELS) {
-            timeout(PATIENCE, sink.unsubscribe(names)).await??;
+        self.pending_lookups.drain(..).for_each(|(recipient, query)| self.operations.look_up(recipient, query));
+        for names in names(change.unsubscribe).chunks(MAX_CHANNELS_PER_COMMAND) {
+            timeout(REQUEST_TIMEOUT, sink.unsubscribe(names)).await??;
         }
         Ok(())
     }
 
-    /// Follows who comes and goes, until the reactors are gone.
-    async fn follow(&mut self, sink: &mut PubSubSink, channels: &Channels) -> Result<(), Lost> {
+    /// Follows presence events until the reactors are gone.
+    async fn run(&mut self, sink: &mut PubSubSink, channels: &Channels) -> Result<(), RedisLinkError> {
         let mut pinged = Instant::now();
-        let mut news = Vec::new();
+        let mut events = Vec::new();
         loop {
-            match timeout(SILENCE, self.presences.take(&mut news, BATCH)).await {
+            match timeout(PING_INTERVAL, self.presence_events.recv_many(&mut events, MAX_EVENTS_PER_BATCH)).await {
                 Ok(None) => return Ok(()),
-                Ok(Some(_)) => news.drain(..).for_each(|presence| self.take(presence)),
+                Ok(Some(_)) => events.drain(..).for_each(|event| self.apply(event)),
                 Err(_) => {}
             }
-            self.ask(sink, channels).await?;
-            if pinged.elapsed() >= SILENCE {
-                let _: Value = timeout(PATIENCE, sink.ping()).await??;
+            self.update_subscriptions(sink, channels).await?;
+            if pinged.elapsed() >= PING_INTERVAL {
+                let _: Value = timeout(REQUEST_TIMEOUT, sink.ping()).await??;
                 pinged = Instant::now();
             }
         }
     }
 }
 
-async fn subscribe(sink: &mut PubSubSink, names: &[String]) -> Result<(), Lost> {
-    for names in names.chunks(CHANNELS) {
-        timeout(PATIENCE, sink.subscribe(names)).await??;
+async fn subscribe(sink: &mut PubSubSink, names: &[String]) -> Result<(), RedisLinkError> {
+    for names in names.chunks(MAX_CHANNELS_PER_COMMAND) {
+        timeout(REQUEST_TIMEOUT, sink.subscribe(names)).await??;
     }
     Ok(())
 }
 
-impl Ear {
-    /// Hands on what is heard, in its order, until nothing more comes. What reactors have no time for is dropped, which is a
-    /// gap: the library keeps what is not taken from it without a bound.
-    async fn hear(&self, mut stream: PubSubStream, make_up: impl Fn()) {
-        let mut backlog = Backlog::default();
+impl MessageHandler {
+    /// Passes messages on, in order, until the connection ends. Messages that the reactors cannot keep up with are dropped, which
+    /// counts as a gap: the library buffers messages without a bound.
+    async fn run(&self, mut stream: PubSubStream, sync_all: impl Fn()) {
+        let mut inflight = InflightDeliveries::default();
         loop {
             let message = tokio::select! {
                 message = stream.next() => message,
-                () = backlog.relieved() => {
+                () = inflight.resumed() => {
                     tracing::info!("reactors keep up with Redis again: everybody is told to sync");
-                    make_up();
+                    sync_all();
                     continue;
                 }
             };
             let Some(message) = message else { return };
             self.metrics.backplane_messages.inc("heard");
-            match backlog.room() {
-                Room::Is => {}
-                Room::IsNoMore => {
+            match inflight.admit() {
+                Admission::Accept => {}
+                Admission::Overflowed => {
                     tracing::warn!("reactors do not keep up with Redis: its messages are dropped");
                     continue;
                 }
-                Room::IsNot => continue,
+                Admission::Dropping => continue,
             }
-            if let Some(published) = self.take(&message, &mut backlog) {
-                self.hearing.until(published);
+            if let Some(published) = self.handle(&message, &mut inflight) {
+                self.watermark.set(published);
             }
         }
     }
 
-    /// Hands on a message. Gives when it was published, if it tells: all that was before it has been handed on, too.
-    fn take(&self, message: &Msg, backlog: &mut Backlog) -> Option<Moment> {
+    /// Passes a message on. Returns when it was published, `None` if it does not tell: all messages before it were passed on, too.
+    fn handle(&self, message: &Msg, inflight: &mut InflightDeliveries) -> Option<Timestamp> {
         let channel = self.channels.read(message.get_channel_name())?;
-        match Incoming::read(channel, message.get_payload_bytes(), self.own, Instant::now()) {
-            Ok(Incoming::Push(delivery, published)) => {
-                backlog.add(message.get_payload_bytes().len(), self.reactors.deliver(delivery, published));
+        match BackplaneMessage::read(channel, message.get_payload_bytes(), self.own, Instant::now()) {
+            Ok(BackplaneMessage::Push(delivery, published)) => {
+                inflight.add(message.get_payload_bytes().len(), self.reactors.deliver(delivery, published));
                 published
             }
-            Ok(Incoming::Foreign(delivery)) => {
+            Ok(BackplaneMessage::Foreign(delivery)) => {
                 self.metrics.backplane_foreign_pushes.inc();
-                backlog.add(message.get_payload_bytes().len(), self.reactors.deliver(delivery, None));
+                inflight.add(message.get_payload_bytes().len(), self.reactors.deliver(delivery, None));
                 None
             }
-            Ok(Incoming::Own(published)) => published,
-            Ok(Incoming::Heartbeat | Incoming::GroupCommand(_)) => None,
+            Ok(BackplaneMessage::Own(published)) => published,
+            Ok(BackplaneMessage::Heartbeat | BackplaneMessage::GroupCommand(_)) => None,
             Err(malformed) => {
-                if let Some(unsaid) = self.seldom.say() {
+                if let Some(unsaid) = self.log_limiter.allow() {
                     tracing::warn!(%malformed, unsaid, "a message of another server was ignored");
                 }
                 None

@@ -1,4 +1,4 @@
-//! Which channels are wanted: for each audience, how many clients of this replica belong to it. Pure.
+//! Which channels are wanted: for each audience, how many clients of this replica belong to it. No I/O.
 
 use foldhash::{HashMap, HashSet};
 
@@ -7,10 +7,10 @@ use crate::delivery::Audience;
 /// Reference counts, and what Redis has been asked for.
 #[derive(Debug, Default)]
 pub struct Subscriptions {
-    wanted: HashMap<Audience, usize>,
-    there: HashSet<Audience>,
+    refcounts: HashMap<Audience, usize>,
+    active: HashSet<Audience>,
     /// Those of which one may differ from the other.
-    changed: HashSet<Audience>,
+    dirty: HashSet<Audience>,
 }
 
 /// What to ask of Redis.
@@ -23,44 +23,44 @@ pub struct Change {
 }
 
 impl Subscriptions {
-    /// A client of an audience has come.
+    /// Counts a client of an audience.
     pub fn join(&mut self, audience: Audience) {
-        let count = self.wanted.entry(audience).or_default();
+        let count = self.refcounts.entry(audience).or_default();
         *count += 1;
         if *count == 1 {
-            self.changed.insert(audience);
+            self.dirty.insert(audience);
         }
     }
 
-    /// A client of an audience has gone.
+    /// Uncounts a client of an audience.
     pub fn leave(&mut self, audience: Audience) {
-        let Some(count) = self.wanted.get_mut(&audience) else { return };
+        let Some(count) = self.refcounts.get_mut(&audience) else { return };
         *count -= 1;
         if *count == 0 {
-            self.wanted.remove(&audience);
-            self.changed.insert(audience);
+            self.refcounts.remove(&audience);
+            self.dirty.insert(audience);
         }
     }
 
-    /// What has changed since the last time; it counts as done.
-    pub fn change(&mut self) -> Change {
+    /// Takes the changes since the last call, and treats them as done.
+    pub fn take_changes(&mut self) -> Change {
         let mut change = Change::default();
-        for audience in self.changed.drain() {
-            match (self.wanted.contains_key(&audience), self.there.contains(&audience)) {
+        for audience in self.dirty.drain() {
+            match (self.refcounts.contains_key(&audience), self.active.contains(&audience)) {
                 (true, false) => change.subscribe.push(audience),
                 (false, true) => change.unsubscribe.push(audience),
                 _ => {}
             }
         }
-        self.there.extend(change.subscribe.iter().copied());
-        change.unsubscribe.iter().for_each(|audience| _ = self.there.remove(audience));
+        self.active.extend(change.subscribe.iter().copied());
+        change.unsubscribe.iter().for_each(|audience| _ = self.active.remove(audience));
         change
     }
 
-    /// A new connection has nothing yet: all that is wanted will be asked for.
-    pub fn begin_anew(&mut self) {
-        self.there.clear();
-        self.changed = self.wanted.keys().copied().collect();
+    /// Forgets the active subscriptions, for a new connection.
+    pub fn reset_active(&mut self) {
+        self.active.clear();
+        self.dirty = self.refcounts.keys().copied().collect();
     }
 }
 
@@ -84,14 +84,14 @@ mod tests {
         let mut subscriptions = Subscriptions::default();
         subscriptions.join(user(1));
         subscriptions.join(user(1));
-        assert_eq!(subscriptions.change(), change(&[1], &[]));
-        assert_eq!(subscriptions.change(), change(&[], &[]));
+        assert_eq!(subscriptions.take_changes(), change(&[1], &[]));
+        assert_eq!(subscriptions.take_changes(), change(&[], &[]));
         subscriptions.leave(user(1));
-        assert_eq!(subscriptions.change(), change(&[], &[]));
+        assert_eq!(subscriptions.take_changes(), change(&[], &[]));
         subscriptions.leave(user(1));
-        assert_eq!(subscriptions.change(), change(&[], &[1]));
+        assert_eq!(subscriptions.take_changes(), change(&[], &[1]));
         subscriptions.leave(user(1));
-        assert_eq!(subscriptions.change(), change(&[], &[]));
+        assert_eq!(subscriptions.take_changes(), change(&[], &[]));
     }
 
     #[test]
@@ -99,12 +99,12 @@ mod tests {
         let mut subscriptions = Subscriptions::default();
         subscriptions.join(user(1));
         subscriptions.leave(user(1));
-        assert_eq!(subscriptions.change(), change(&[], &[]));
+        assert_eq!(subscriptions.take_changes(), change(&[], &[]));
         subscriptions.join(user(1));
-        subscriptions.change();
+        subscriptions.take_changes();
         subscriptions.leave(user(1));
         subscriptions.join(user(1));
-        assert_eq!(subscriptions.change(), change(&[], &[]));
+        assert_eq!(subscriptions.take_changes(), change(&[], &[]));
     }
 
     #[test]
@@ -112,11 +112,11 @@ mod tests {
         let mut subscriptions = Subscriptions::default();
         subscriptions.join(user(1));
         subscriptions.join(user(2));
-        subscriptions.change();
+        subscriptions.take_changes();
         subscriptions.leave(user(2));
-        subscriptions.begin_anew();
-        assert_eq!(subscriptions.change(), change(&[1], &[]));
+        subscriptions.reset_active();
+        assert_eq!(subscriptions.take_changes(), change(&[1], &[]));
         subscriptions.leave(user(1));
-        assert_eq!(subscriptions.change(), change(&[], &[1]));
+        assert_eq!(subscriptions.take_changes(), change(&[], &[1]));
     }
 }

@@ -1,29 +1,29 @@
-//! What a message's text holds. Pure.
+//! What a message's text holds. No I/O.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::de::IgnoredAny;
 
-use crate::notification::{self, Malformed, Notification};
+use crate::notification::{self, MalformedPush, Notification};
 
 /// What a message's text holds.
 #[derive(Debug, PartialEq)]
-pub enum Content {
+pub enum DecodedMessage {
     /// Nothing.
-    Blank,
+    Empty,
     /// A push.
     Push(Notification),
     /// Something else.
-    Malformed(Malformed),
+    Invalid(MalformedPush),
 }
 
 /// Reads a text: Base64 if JSON or nothing comes of that, else as it is.
-pub fn read(text: &str) -> Content {
-    let decoded = decode(text).filter(|bytes| is_text(bytes));
+pub fn read(text: &str) -> DecodedMessage {
+    let decoded = decode(text).filter(|bytes| is_json_or_blank(bytes));
     match notification::read(decoded.as_deref().unwrap_or(text.as_bytes())) {
-        Ok(None) => Content::Blank,
-        Ok(Some(push)) => Content::Push(push),
-        Err(malformed) => Content::Malformed(malformed),
+        Ok(None) => DecodedMessage::Empty,
+        Ok(Some(push)) => DecodedMessage::Push(push),
+        Err(malformed) => DecodedMessage::Invalid(malformed),
     }
 }
 
@@ -39,7 +39,7 @@ fn decode(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Whether bytes are JSON or blank.
-fn is_text(bytes: &[u8]) -> bool {
+fn is_json_or_blank(bytes: &[u8]) -> bool {
     let text = std::str::from_utf8(bytes).ok().map(|text| text.trim_start_matches('\u{feff}').trim());
     text.is_some_and(|text| text.is_empty() || serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn read_raw_and_base64_yield_the_same_push() {
         let raw = read(PUSH);
-        assert!(matches!(&raw, Content::Push(push) if push.kind == 99));
+        assert!(matches!(&raw, DecodedMessage::Push(push) if push.kind == 99));
         assert_eq!(read(&base64(PUSH)), raw);
         assert_eq!(read(&format!("{}\r\n", base64(&format!("\u{feff}{PUSH}")))), raw);
     }
@@ -74,14 +74,14 @@ mod tests {
     #[test]
     fn read_blank_raw_or_base64_is_blank() {
         for text in ["", " \n", &base64(" "), &base64("\u{feff}")] {
-            assert_eq!(read(text), Content::Blank, "{text:?}");
+            assert_eq!(read(text), DecodedMessage::Empty, "{text:?}");
         }
     }
 
     #[test]
     fn read_invalid_text_is_malformed_with_its_parse_error() {
         let error = |text: &str| match read(text) {
-            Content::Malformed(malformed) => malformed.to_string(),
+            DecodedMessage::Invalid(malformed) => malformed.to_string(),
             other => panic!("{text}: {other:?}"),
         };
         assert_eq!(error(&base64(r#"{"type":300}"#)), "push.Type: a number from 0 to 255 is needed here");

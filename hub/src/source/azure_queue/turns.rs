@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::faults::Faults;
-use super::pace::after_faults;
+use super::error_log::ErrorLog;
+use super::poll_interval::error_backoff;
 use crate::azure::{Queue, QueueError, Received, TimeToLive};
 use crate::backoff::random;
 
 /// For how long the turn is held without a renewal: after a crash the next hub waits for so long.
-const HELD: Duration = Duration::from_secs(6);
+const TURN_LEASE: Duration = Duration::from_secs(6);
 
 /// How often it is renewed.
 const RENEW_INTERVAL: Duration = Duration::from_secs(2);
@@ -28,32 +28,32 @@ const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 const ASK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// After how many empty answers of an empty queue there is no turn any more: somebody has deleted it.
-const LOST_AFTER: u32 = 20;
+const RECREATE_AFTER_EMPTY: u32 = 20;
 
 /// After how long it is tried again where the account lets nobody take turns.
-const REFUSED: Duration = Duration::from_secs(60);
+const REFUSED_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// What is done, for the log.
-const DOING: &str = "taking turns at the queue";
+const OPERATION: &str = "taking turns at the queue";
 
 /// What the message says to people who look at it.
-const TEXT: &str = "The notification hub that holds this message receives from the queue. Do not delete it.";
+const MESSAGE_TEXT: &str = "The notification hub that holds this message receives from the queue. Do not delete it.";
 
 /// The turns at a queue.
 pub(super) struct Turns {
     queue: Queue,
     held: watch::Sender<bool>,
-    faults: Faults,
+    error_log: ErrorLog,
 }
 
 impl Turns {
     /// The turns that this queue is for, of which none is held yet.
     pub(super) fn new(queue: Queue) -> Turns {
-        Turns { queue, held: watch::Sender::new(false), faults: Faults::default() }
+        Turns { queue, held: watch::Sender::new(false), error_log: ErrorLog::default() }
     }
 
     /// Tells whether this hub may receive.
-    pub(super) fn held(&self) -> watch::Receiver<bool> {
+    pub(super) fn may_receive(&self) -> watch::Receiver<bool> {
         self.held.subscribe()
     }
 
@@ -63,10 +63,10 @@ impl Turns {
         loop {
             let (message, until) = tokio::select! {
                 () = &mut release => return,
-                taken = self.take() => taken,
+                taken = self.acquire() => taken,
             };
             tracing::info!("this hub receives from the queue");
-            let kept = self.keep(message, until, &mut release).await;
+            let kept = self.hold(message, until, &mut release).await;
             self.held.send_replace(false);
             match kept {
                 Some(()) => return,
@@ -76,31 +76,31 @@ impl Turns {
     }
 
     /// Waits for the turn. Returns its message, and until when it is this hub's at least.
-    async fn take(&self) -> (Received, Instant) {
-        let (mut backoff, mut empty) = (after_faults(), 0);
+    async fn acquire(&self) -> (Received, Instant) {
+        let (mut backoff, mut empty) = (error_backoff(), 0);
         loop {
             let asked = Instant::now();
-            let pause = match before(asked + ASK_TIMEOUT, self.ask(&mut empty)).await {
+            let pause = match with_deadline(asked + ASK_TIMEOUT, self.ask(&mut empty)).await {
                 Ok(Some(message)) => {
-                    self.faults.works(DOING);
-                    let until = asked + HELD;
+                    self.error_log.record_success(OPERATION);
+                    let until = asked + TURN_LEASE;
                     self.held.send_replace(Instant::now() < until);
                     return (message, until);
                 }
                 Ok(None) => {
-                    self.faults.works(DOING);
+                    self.error_log.record_success(OPERATION);
                     backoff.reset();
                     self.held.send_replace(false);
                     ASK_INTERVAL
                 }
                 Err(error @ QueueError::Refused { .. }) => {
-                    self.faults.failed(DOING, &error);
+                    self.error_log.record_error(OPERATION, &error);
                     // Nobody takes turns then: as good as it gets is to receive.
                     self.held.send_replace(true);
-                    REFUSED
+                    REFUSED_RETRY_DELAY
                 }
                 Err(error) => {
-                    self.faults.failed(DOING, &error);
+                    self.error_log.record_error(OPERATION, &error);
                     backoff.pause(random())
                 }
             };
@@ -110,12 +110,12 @@ impl Turns {
 
     /// Asks for the turn once; makes it, if there is none yet. `empty` counts how often there seemed to be none.
     async fn ask(&self, empty: &mut u32) -> Result<Option<Received>, QueueError> {
-        match self.queue.receive(1, HELD).await {
+        match self.queue.receive(1, TURN_LEASE).await {
             Ok(messages) if messages.is_empty() => {
-                *empty = if self.queue.depth().await? == 0 { *empty + 1 } else { 0 };
-                if *empty > LOST_AFTER {
+                *empty = if self.queue.approximate_len().await? == 0 { *empty + 1 } else { 0 };
+                if *empty > RECREATE_AFTER_EMPTY {
                     *empty = 0;
-                    self.queue.send(TEXT.to_owned(), TimeToLive::Unlimited).await?;
+                    self.queue.send(MESSAGE_TEXT.to_owned(), TimeToLive::Unlimited).await?;
                 }
                 Ok(None)
             }
@@ -123,7 +123,7 @@ impl Turns {
             Err(QueueError::Missing) => {
                 // Of several hubs that see this at once, one creates it.
                 if self.queue.create().await? {
-                    self.queue.send(TEXT.to_owned(), TimeToLive::Unlimited).await?;
+                    self.queue.send(MESSAGE_TEXT.to_owned(), TimeToLive::Unlimited).await?;
                 }
                 Ok(None)
             }
@@ -132,7 +132,7 @@ impl Turns {
     }
 
     /// Keeps the turn, which is this hub's `until` then, until `release`, and gives it away. Returns `None` if it was lost before.
-    async fn keep(
+    async fn hold(
         &self,
         message: Received,
         mut until: Instant,
@@ -144,20 +144,20 @@ impl Turns {
                 () = &mut *release => true,
                 () = sleep(RENEW_INTERVAL) => false,
             };
-            let hidden_for = if released { Duration::ZERO } else { HELD };
+            let hidden_for = if released { Duration::ZERO } else { TURN_LEASE };
             let asked = Instant::now();
             // This hub has to know by the end of its turn whether it goes on.
             let end = if until > asked { until } else { asked + RENEWAL_TIMEOUT };
             let deadline = end.min(asked + RENEWAL_TIMEOUT);
-            match before(deadline, self.queue.hide(&id, &receipt, hidden_for)).await {
+            match with_deadline(deadline, self.queue.extend_visibility(&id, &receipt, hidden_for)).await {
                 _ if released => return Some(()),
                 Ok(renewed) => {
-                    self.faults.works(DOING);
-                    (receipt, until) = (renewed, asked + HELD);
+                    self.error_log.record_success(OPERATION);
+                    (receipt, until) = (renewed, asked + TURN_LEASE);
                     self.held.send_replace(true);
                 }
-                Err(QueueError::Lost { .. } | QueueError::Missing) => return None,
-                Err(error) => self.faults.failed(DOING, &error),
+                Err(QueueError::LeaseLost { .. } | QueueError::Missing) => return None,
+                Err(error) => self.error_log.record_error(OPERATION, &error),
             }
             if Instant::now() >= until {
                 // Another hub may have it by now; if none has, the next renewal brings it back.
@@ -168,7 +168,10 @@ impl Turns {
 }
 
 /// Returns the outcome of a request, or an error if there is none before a deadline.
-async fn before<T>(deadline: Instant, request: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
+async fn with_deadline<T>(
+    deadline: Instant,
+    request: impl Future<Output = Result<T, QueueError>>,
+) -> Result<T, QueueError> {
     let late = |_| Err(QueueError::Unreachable("no answer in time".to_owned()));
     timeout_at(deadline, request).await.unwrap_or_else(late)
 }

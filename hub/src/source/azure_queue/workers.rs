@@ -6,15 +6,15 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::consumer::Consumer;
-use super::hand::Held;
+use super::inflight::LeasedMessage;
 use crate::delivery::Audience;
 use crate::notification::Notification;
 use crate::route;
 
 /// A push that is to be handed over.
-pub(super) struct Task {
+pub(super) struct WorkItem {
     /// Its message.
-    pub(super) held: Arc<Held>,
+    pub(super) held: Arc<LeasedMessage>,
     /// The push.
     pub(super) notification: Notification,
     /// When it was received.
@@ -22,7 +22,7 @@ pub(super) struct Task {
 }
 
 /// The ways to the workers; they end when these are dropped and nothing is left to do. Bounded by the room in hand.
-pub(super) struct Workers(Vec<mpsc::UnboundedSender<Task>>);
+pub(super) struct Workers(Vec<mpsc::UnboundedSender<WorkItem>>);
 
 impl Workers {
     /// Starts that many workers.
@@ -36,15 +36,15 @@ impl Workers {
     }
 
     /// Gives a push to its worker.
-    pub(super) fn give(&self, task: Task) {
-        let worker = worker_of(route::audience(&task.notification), self.0.len());
+    pub(super) fn dispatch(&self, task: WorkItem) {
+        let worker = worker_for(route::audience(&task.notification), self.0.len());
         // A worker that is gone took the hub with it.
         let _ = self.0[worker].send(task);
     }
 }
 
 /// Which of the workers has the pushes for an audience.
-fn worker_of(audience: Audience, workers: usize) -> usize {
+fn worker_for(audience: Audience, workers: usize) -> usize {
     match audience {
         Audience::User(id, _)
         | Audience::Organization(id, _)
@@ -54,13 +54,13 @@ fn worker_of(audience: Audience, workers: usize) -> usize {
     }
 }
 
-async fn work(consumer: Arc<Consumer>, mut tasks: mpsc::UnboundedReceiver<Task>) {
+async fn work(consumer: Arc<Consumer>, mut tasks: mpsc::UnboundedReceiver<WorkItem>) {
     while let Some(task) = tasks.recv().await {
-        if task.held.is_lost() {
+        if task.held.is_lease_expired() {
             tracing::debug!(id = task.held.id, "a message was in hand for too long: it will come again");
             continue;
         }
-        consumer.intake.hand_over(&task.notification, task.since).await;
+        consumer.pipeline.deliver_reliably(&task.notification, task.since).await;
         tokio::spawn(consumer.clone().remove(task.held));
     }
 }
@@ -74,11 +74,11 @@ mod tests {
     #[test]
     fn worker_of_ignores_client_type_and_spreads_users() {
         let id = Uuid::new_v4();
-        let of = |audience| worker_of(audience, 8);
+        let of = |audience| worker_for(audience, 8);
         assert_eq!(of(Audience::User(id, ClientType::All)), of(Audience::User(id, ClientType::Web)));
         let spread: std::collections::BTreeSet<_> =
             (0..200).map(|_| of(Audience::User(Uuid::new_v4(), ClientType::All))).collect();
         assert_eq!(spread.len(), 8);
-        assert_eq!(worker_of(Audience::Nobody, 1), 0);
+        assert_eq!(worker_for(Audience::Nobody, 1), 0);
     }
 }

@@ -25,14 +25,14 @@ pub enum Event<'a> {
 }
 
 /// The longest payload of a control frame.
-const LONGEST_CONTROL: usize = 125;
+const MAX_CONTROL_PAYLOAD: usize = 125;
 
 /// The state between two bytes.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    header: Header,
+    header: HeaderBuffer,
     /// The frame whose payload is being read.
-    frame: Option<Incoming>,
+    frame: Option<FrameInProgress>,
     /// The message that fragments belong to: is it text?
     message: Option<bool>,
     utf8: Utf8,
@@ -40,13 +40,13 @@ pub struct Decoder {
 }
 
 #[derive(Debug, Default)]
-struct Header {
+struct HeaderBuffer {
     bytes: [u8; 14],
     length: u8,
 }
 
 #[derive(Debug)]
-struct Incoming {
+struct FrameInProgress {
     opcode: Opcode,
     last: bool,
     remaining: u64,
@@ -116,7 +116,7 @@ impl Decoder {
     }
 
     /// Whether a frame may come here: fragments only inside a message, new messages only outside.
-    fn admits(&self, frame: &Incoming) -> bool {
+    fn admits(&self, frame: &FrameInProgress) -> bool {
         match frame.opcode {
             Opcode::Continuation => self.message.is_some(),
             Opcode::Text | Opcode::Binary => self.message.is_none(),
@@ -128,9 +128,9 @@ impl Decoder {
 /// A header that breaks the protocol.
 struct Broken;
 
-impl Header {
+impl HeaderBuffer {
     /// Reads a header, collected byte by byte if it does not come in one piece; nothing while it is not whole.
-    fn read(&mut self, input: &mut &mut [u8]) -> Option<Result<Incoming, Broken>> {
+    fn read(&mut self, input: &mut &mut [u8]) -> Option<Result<FrameInProgress, Broken>> {
         if self.length == 0
             && let [first, second, ..] = **input
             && input.len() >= needed(second)
@@ -169,7 +169,7 @@ fn needed(second: u8) -> usize {
 /// Reserved bits, unknown opcodes, unmasked frames, control frames that are long or fragmented.
 fn is_broken(first: u8, second: u8) -> bool {
     let control = first & 0x08 != 0;
-    let long = usize::from(second & 0x7f) > LONGEST_CONTROL;
+    let long = usize::from(second & 0x7f) > MAX_CONTROL_PAYLOAD;
     first & 0x70 != 0
         || second & 0x80 == 0
         || Opcode::from_number(first & 0x0f).is_none()
@@ -177,7 +177,7 @@ fn is_broken(first: u8, second: u8) -> bool {
 }
 
 /// Reads a whole header.
-fn parse(header: &[u8]) -> Result<Incoming, Broken> {
+fn parse(header: &[u8]) -> Result<FrameInProgress, Broken> {
     let (start, mask) = header.split_last_chunk::<4>().ok_or(Broken)?;
     let remaining = match start {
         [_, second] => u64::from(second & 0x7f),
@@ -185,10 +185,10 @@ fn parse(header: &[u8]) -> Result<Incoming, Broken> {
         _ => return Err(Broken),
     };
     let opcode = Opcode::from_number(start[0] & 0x0f).filter(|_| remaining >> 63 == 0).ok_or(Broken)?;
-    Ok(Incoming { opcode, last: start[0] & 0x80 != 0, remaining, mask: *mask, place: 0 })
+    Ok(FrameInProgress { opcode, last: start[0] & 0x80 != 0, remaining, mask: *mask, place: 0 })
 }
 
-impl Incoming {
+impl FrameInProgress {
     /// Unmasks the next piece of the payload in place.
     fn unmask(&mut self, piece: &mut [u8]) {
         let place = usize::from(self.place);

@@ -37,7 +37,7 @@ impl Opcode {
     }
 
     /// The kind in which a protocol's messages travel.
-    pub fn of(protocol: Protocol) -> Opcode {
+    pub fn for_protocol(protocol: Protocol) -> Opcode {
         match protocol {
             Protocol::Json => Opcode::Text,
             Protocol::MessagePack => Opcode::Binary,
@@ -83,7 +83,7 @@ pub struct Frame(Arc<[u8]>);
 impl Frame {
     /// Wraps a message.
     pub fn new(protocol: Protocol, body: &[u8]) -> Frame {
-        let (header, used) = header(Opcode::of(protocol), body.len());
+        let (header, used) = header(Opcode::for_protocol(protocol), body.len());
         Frame([&header[..used], body].concat().into())
     }
 

@@ -1,4 +1,4 @@
-//! WebSockets on the server's side (RFC 6455), without extensions. Pure.
+//! WebSockets on the server's side (RFC 6455), without extensions. No I/O.
 
 mod decoder;
 mod frame;
@@ -10,7 +10,7 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-use crate::connection::{Ending, Output, Overdue, Session, Terms, Tick, Transport};
+use crate::connection::{CloseReason, Session, SessionConfig, SessionSink, Tick, TimeoutAction, Transport};
 use crate::protocol::{Protocol, ProtocolError};
 
 /// Close codes that are sent.
@@ -48,14 +48,14 @@ pub fn accept(key: &[u8]) -> Option<Accept> {
 pub struct WebSocket {
     /// The session.
     pub session: Session,
-    partial: Option<Box<Partial>>,
+    partial: Option<Box<PartialMessage>>,
 }
 
-/// What is there of frames and messages that are not whole yet.
+/// Incomplete frames and messages.
 #[derive(Debug, Default)]
-struct Partial {
+struct PartialMessage {
     decoder: Decoder,
-    held: Vec<u8>,
+    buffer: Vec<u8>,
     /// When the message that is not whole began, or what came before it ended.
     since: Tick,
 }
@@ -65,42 +65,42 @@ struct Partial {
 pub struct Outgoing {
     /// Whole frames.
     pub bytes: Vec<u8>,
-    /// The protocol of a handshake that has just been accepted.
-    pub opened: Option<Protocol>,
-    /// The session has to be looked at earlier than it said before.
-    pub sooner: bool,
+    /// The protocol of a handshake that was just accepted.
+    pub accepted_protocol: Option<Protocol>,
+    /// Whether [`WebSocket::next_timeout`] may have become earlier.
+    pub timeout_changed: bool,
 }
 
-/// The largest buffer that is used again, in bytes.
-const LARGEST_SPARE: usize = 4096;
+/// The largest capacity of a buffer that is reused, in bytes.
+const MAX_REUSED_BYTES: usize = 4096;
 
 impl Outgoing {
-    /// Nothing yet, in a buffer that somebody is done with.
-    pub fn reusing(spare: &mut Vec<u8>) -> Outgoing {
-        let mut bytes = std::mem::take(spare);
+    /// Creates an empty output that reuses a buffer.
+    pub fn with_buffer(buffer: &mut Vec<u8>) -> Outgoing {
+        let mut bytes = std::mem::take(buffer);
         bytes.clear();
-        bytes.shrink_to(LARGEST_SPARE);
-        Outgoing { bytes, opened: None, sooner: false }
+        bytes.shrink_to(MAX_REUSED_BYTES);
+        Outgoing { bytes, accepted_protocol: None, timeout_changed: false }
     }
 
-    /// Whether there is nothing to do.
+    /// Returns whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty() && self.opened.is_none() && !self.sooner
+        self.bytes.is_empty() && self.accepted_protocol.is_none() && !self.timeout_changed
     }
 }
 
-impl Output for Outgoing {
-    fn opened(&mut self, protocol: Protocol) {
-        self.opened = Some(protocol);
-        self.sooner = true;
+impl SessionSink for Outgoing {
+    fn handshake_complete(&mut self, protocol: Protocol) {
+        self.accepted_protocol = Some(protocol);
+        self.timeout_changed = true;
     }
 
-    fn timed(&mut self) {
-        self.sooner = true;
+    fn timeout_changed(&mut self) {
+        self.timeout_changed = true;
     }
 
-    fn message(&mut self, protocol: Protocol, body: &[u8]) {
-        write(Opcode::of(protocol), body, &mut self.bytes);
+    fn write_message(&mut self, protocol: Protocol, body: &[u8]) {
+        write(Opcode::for_protocol(protocol), body, &mut self.bytes);
     }
 }
 
@@ -111,66 +111,72 @@ impl WebSocket {
     }
 
     /// Takes bytes from the socket (and unmasks them in place).
-    pub fn receive(&mut self, input: &mut [u8], now: Tick, terms: &Terms, outgoing: &mut Outgoing) -> Option<Ending> {
-        if self.partial.is_none() && self.session.expects_ping().is_some_and(|ping| is_alone(ping, input)) {
-            self.session.pinged(now, outgoing);
+    pub fn receive(
+        &mut self,
+        input: &mut [u8],
+        now: Tick,
+        session_config: &SessionConfig,
+        outgoing: &mut Outgoing,
+    ) -> Option<CloseReason> {
+        if self.partial.is_none() && self.session.fast_path_ping().is_some_and(|ping| is_single_frame(ping, input)) {
+            self.session.on_ping(now, outgoing);
             return None;
         }
         let mut partial = self.partial.take();
-        let fresh = &mut Partial::default();
+        let fresh = &mut PartialMessage::default();
         let state = partial.as_deref_mut().unwrap_or(fresh);
-        let (progress, ending) = Self::take(&mut self.session, state, input, now, terms, outgoing);
-        if ending.is_none() && !state.is_empty() {
+        let (progress, reason) = Self::process(&mut self.session, state, input, now, session_config, outgoing);
+        if reason.is_none() && !state.is_empty() {
             let begins = progress || partial.is_none();
             self.partial = partial.or_else(|| Some(Box::new(std::mem::take(fresh))));
             if let Some(partial) = &mut self.partial {
-                partial.held.shrink_to_fit();
+                partial.buffer.shrink_to_fit();
                 if begins {
                     partial.since = now;
-                    outgoing.sooner = true;
+                    outgoing.timeout_changed = true;
                 }
             }
         }
-        ending
+        reason
     }
 
     /// Returns since when the client owes the rest of a message, and how many bytes that takes. `None` between two messages.
     pub fn unfinished(&self) -> Option<(Tick, usize)> {
         let partial = self.partial.as_deref()?;
-        Some((partial.since, partial.held.capacity() + size_of::<Partial>()))
+        Some((partial.since, partial.buffer.capacity() + size_of::<PartialMessage>()))
     }
 
-    /// When to look at it again; nothing for one that has ended.
-    pub fn due(&self, terms: &Terms) -> Option<Tick> {
-        let message = self.partial.as_ref().map(|partial| partial.since.after(terms.message_timeout));
-        [self.session.due(terms), message].into_iter().flatten().min()
+    /// Returns when [`WebSocket::on_timeout`] is due, `None` if nothing is.
+    pub fn next_timeout(&self, session_config: &SessionConfig) -> Option<Tick> {
+        let message = self.partial.as_ref().map(|partial| partial.since.after(session_config.message_timeout));
+        [self.session.next_timeout(session_config), message].into_iter().flatten().min()
     }
 
-    /// Looks at the clock.
-    pub fn overdue(&self, now: Tick, terms: &Terms) -> Option<Overdue> {
-        let is_late = |partial: &Partial| now >= partial.since.after(terms.message_timeout);
-        let late = || Overdue::End(Ending::Protocol(UNFINISHED));
-        self.session.overdue(now, terms).or_else(|| self.partial.as_deref().is_some_and(is_late).then(late))
+    /// Returns what a timeout that has passed asks for, `None` if none has.
+    pub fn on_timeout(&self, now: Tick, session_config: &SessionConfig) -> Option<TimeoutAction> {
+        let is_late = |partial: &PartialMessage| now >= partial.since.after(session_config.message_timeout);
+        let late = || TimeoutAction::Close(CloseReason::Protocol(MESSAGE_TIMED_OUT));
+        self.session.on_timeout(now, session_config).or_else(|| self.partial.as_deref().is_some_and(is_late).then(late))
     }
 
-    /// Takes input apart; says whether a message became whole, and whether the session has ended.
-    fn take(
+    /// Processes input. Returns whether a message was completed, and why the session ended if it did.
+    fn process(
         session: &mut Session,
-        state: &mut Partial,
+        state: &mut PartialMessage,
         mut input: &mut [u8],
         now: Tick,
-        terms: &Terms,
+        session_config: &SessionConfig,
         outgoing: &mut Outgoing,
-    ) -> (bool, Option<Ending>) {
+    ) -> (bool, Option<CloseReason>) {
         let mut progress = false;
         while let Some(event) = state.decoder.next(&mut input) {
-            let (ending, code) = match event {
+            let (reason, code) = match event {
                 Event::Data { payload, ends } => {
-                    let all = state.held.len() + payload.len();
-                    match session.receive(&mut state.held, payload, ends, now, terms, outgoing) {
-                        Some(ending) => (ending, code::NORMAL),
+                    let all = state.buffer.len() + payload.len();
+                    match session.receive(&mut state.buffer, payload, ends, now, session_config, outgoing) {
+                        Some(reason) => (reason, code::NORMAL),
                         None => {
-                            progress |= state.held.len() < all;
+                            progress |= state.buffer.len() < all;
                             continue;
                         }
                     }
@@ -180,25 +186,25 @@ impl WebSocket {
                     continue;
                 }
                 Event::Pong => continue,
-                Event::Close => (Ending::Client, code::NORMAL),
-                Event::Violation(code) => (Ending::Protocol(BROKEN), code),
+                Event::Close => (CloseReason::Client, code::NORMAL),
+                Event::Violation(code) => (CloseReason::Protocol(PROTOCOL_BROKEN), code),
             };
             write(Opcode::Close, &code.to_be_bytes(), &mut outgoing.bytes);
-            return (progress, Some(ending));
+            return (progress, Some(reason));
         }
         (progress, None)
     }
 
     /// Ends the session from this side, with a Close where the client can still be told.
-    pub fn end(&mut self, ending: Ending, outgoing: &mut Outgoing) -> Ending {
-        let ending = self.session.end(ending, outgoing);
+    pub fn close(&mut self, reason: CloseReason, outgoing: &mut Outgoing) -> CloseReason {
+        let reason = self.session.close(reason, outgoing);
         write(Opcode::Close, &code::NORMAL.to_be_bytes(), &mut outgoing.bytes);
-        ending
+        reason
     }
 }
 
-/// Whether a message is all that came, in one frame: what clients say most of all need not be taken apart.
-fn is_alone(message: &[u8], input: &[u8]) -> bool {
+/// Returns whether `input` is exactly this message in one frame: a fast path for pings.
+fn is_single_frame(message: &[u8], input: &[u8]) -> bool {
     const TEXT_OR_BINARY: [u8; 2] = [0x80 | Opcode::Text as u8, 0x80 | Opcode::Binary as u8];
     let Some(([first, second, mask @ ..], payload)) = input.split_first_chunk::<6>() else { return false };
     TEXT_OR_BINARY.contains(first)
@@ -207,12 +213,12 @@ fn is_alone(message: &[u8], input: &[u8]) -> bool {
         && (0..message.len()).all(|at| payload[at] ^ mask[at & 3] == message[at])
 }
 
-const BROKEN: ProtocolError = ProtocolError("the WebSocket protocol was broken");
-const UNFINISHED: ProtocolError = ProtocolError("a message was begun and not ended");
+const PROTOCOL_BROKEN: ProtocolError = ProtocolError("the WebSocket protocol was broken");
+const MESSAGE_TIMED_OUT: ProtocolError = ProtocolError("a message was begun and not ended");
 
-impl Partial {
+impl PartialMessage {
     fn is_empty(&self) -> bool {
-        self.held.is_empty() && self.decoder.is_idle()
+        self.buffer.is_empty() && self.decoder.is_idle()
     }
 }
 

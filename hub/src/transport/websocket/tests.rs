@@ -1,9 +1,9 @@
 //! The codec, after the sections of RFC 6455, and a session behind it.
 
 use super::*;
-use crate::connection::Overdue;
+use crate::connection::TimeoutAction;
 
-const TERMS: Terms = Terms {
+const SESSION_CONFIG: SessionConfig = SessionConfig {
     handshake_timeout: 150,
     keep_alive: 150,
     client_timeout: 300,
@@ -215,13 +215,13 @@ fn written_frames_have_the_shortest_header() {
 }
 
 /// What a client gets for some input, and how it ended; the same for any two pieces of it.
-fn answered(input: &[u8]) -> (String, Option<Ending>) {
+fn answered(input: &[u8]) -> (String, Option<CloseReason>) {
     let answer = |pieces: &[&[u8]]| {
         let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
         let mut outgoing = Outgoing::default();
         let mut ending = None;
         for piece in pieces {
-            ending = ending.or_else(|| websocket.receive(&mut piece.to_vec(), Tick(0), &TERMS, &mut outgoing));
+            ending = ending.or_else(|| websocket.receive(&mut piece.to_vec(), Tick(0), &SESSION_CONFIG, &mut outgoing));
         }
         (outgoing.bytes.escape_ascii().to_string(), ending)
     };
@@ -261,17 +261,17 @@ fn is_alone_matches_only_a_single_complete_ping_frame() {
     };
     for mask in [[0; 4], [1, 2, 3, 4], [0xff; 4]] {
         let frame = masked(mask, ping);
-        assert!(is_alone(ping, &frame));
+        assert!(is_single_frame(ping, &frame));
         // Three bytes need no more than three of the mask.
         for at in (0..frame.len()).filter(|at| *at != 5) {
-            assert!(!is_alone(ping, &frame[..at]));
+            assert!(!is_single_frame(ping, &frame[..at]));
             let mut other = frame.clone();
             other[at] ^= 0x40;
-            assert!(!is_alone(ping, &other), "{at}");
+            assert!(!is_single_frame(ping, &other), "{at}");
         }
-        assert!(!is_alone(ping, &[frame.as_slice(), &frame].concat()));
+        assert!(!is_single_frame(ping, &[frame.as_slice(), &frame].concat()));
     }
-    assert!(is_alone(ping, &[b"\x81", &masked([9; 4], ping)[1..]].concat()), "the opcode does not matter");
+    assert!(is_single_frame(ping, &[b"\x81", &masked([9; 4], ping)[1..]].concat()), "the opcode does not matter");
 }
 
 #[test]
@@ -279,33 +279,38 @@ fn session_end_for_any_reason_sends_a_close_frame() {
     let hello = text(HELLO);
     let welcome = "\\x81\\x03{}\\x1e";
     let after = |frame: Vec<u8>| answered(&[hello.clone(), frame].concat());
-    assert_eq!(after(client(0x88, b"\x03\xe8bye")), (format!("{welcome}\\x88\\x02\\x03\\xe8"), Some(Ending::Client)));
+    assert_eq!(
+        after(client(0x88, b"\x03\xe8bye")),
+        (format!("{welcome}\\x88\\x02\\x03\\xe8"), Some(CloseReason::Client))
+    );
     let said = format!("{welcome}\\x81\\x0b{{\\\"type\\\":7}}\\x1e\\x88\\x02\\x03\\xe8");
-    assert_eq!(after(text("{\"type\":7}\u{1e}")), (said, Some(Ending::Client)));
+    assert_eq!(after(text("{\"type\":7}\u{1e}")), (said, Some(CloseReason::Client)));
     let (said, ending) = after(client(0x83, b""));
     assert_eq!(said, format!("{welcome}\\x88\\x02\\x03\\xea"));
-    assert!(matches!(ending, Some(Ending::Protocol(_))));
+    assert!(matches!(ending, Some(CloseReason::Protocol(_))));
     let (said, _) = after(client(0x81, b"\xff"));
     assert_eq!(said, format!("{welcome}\\x88\\x02\\x03\\xef"));
     let (said, ending) = answered(&text("[]\u{1e}"));
     assert!(said.ends_with("during connection handshake.\\\"}\\x1e\\x88\\x02\\x03\\xe8"), "{said}");
-    assert!(matches!(ending, Some(Ending::Handshake(_))));
+    assert!(matches!(ending, Some(CloseReason::Handshake(_))));
 }
 
 #[test]
 fn handshake_timeout_and_drain_send_a_close_frame() {
     let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
     let mut outgoing = Outgoing::default();
-    let Some(Overdue::End(ending)) = websocket.session.overdue(Tick(150), &TERMS) else { panic!("no end") };
-    assert!(matches!(websocket.end(ending, &mut outgoing), Ending::Handshake(_)));
+    let Some(TimeoutAction::Close(ending)) = websocket.session.on_timeout(Tick(150), &SESSION_CONFIG) else {
+        panic!("no end")
+    };
+    assert!(matches!(websocket.close(ending, &mut outgoing), CloseReason::Handshake(_)));
     assert!(outgoing.bytes.ends_with(b"was canceled.\"}\x1e\x88\x02\x03\xe8"));
 
     let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
     let mut outgoing = Outgoing::default();
-    assert_eq!(websocket.receive(&mut text(HELLO), Tick(0), &TERMS, &mut outgoing), None);
-    assert_eq!(outgoing.opened, Some(Protocol::Json));
+    assert_eq!(websocket.receive(&mut text(HELLO), Tick(0), &SESSION_CONFIG, &mut outgoing), None);
+    assert_eq!(outgoing.accepted_protocol, Some(Protocol::Json));
     let mut outgoing = Outgoing::default();
-    assert_eq!(websocket.end(Ending::Drain, &mut outgoing), Ending::Drain);
+    assert_eq!(websocket.close(CloseReason::ServerShutdown, &mut outgoing), CloseReason::ServerShutdown);
     assert_eq!(outgoing.bytes, b"\x81\x21{\"type\":7,\"allowReconnect\":true}\x1e\x88\x02\x03\xe8");
 }
 
@@ -314,7 +319,7 @@ fn websocket_keeps_no_partial_state_between_messages() {
     let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
     let mut say = |bytes: &[u8]| {
         let mut outgoing = Outgoing::default();
-        assert_eq!(websocket.receive(&mut bytes.to_vec(), Tick(0), &TERMS, &mut outgoing), None);
+        assert_eq!(websocket.receive(&mut bytes.to_vec(), Tick(0), &SESSION_CONFIG, &mut outgoing), None);
         websocket.partial.is_some()
     };
     let hello = text(HELLO);

@@ -4,8 +4,8 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use notification_hub::auth::bearer::Bearer;
-use notification_hub::auth::claims::Rules;
+use notification_hub::auth::bearer::BearerToken;
+use notification_hub::auth::claims::ValidationRules;
 use notification_hub::auth::key::Key;
 use notification_hub::auth::{Policy, Verifier};
 
@@ -20,11 +20,11 @@ const TOKENS: usize = 500;
 /// Adds the row.
 pub fn add(run: &Run, report: &mut Report) -> Result<()> {
     let key = Key::from_pem(run.site.key().public_pem.as_bytes())?;
-    let verifier = Verifier::new(Rules { clock_skew: 300.0, ..Rules::default() }, vec![key]);
+    let verifier = Verifier::new(ValidationRules { clock_skew: 300.0, ..ValidationRules::default() }, vec![key]);
     let population = Population::new(run.site.key().signer()?);
     let mut times = Vec::with_capacity(TOKENS);
     for index in 0..TOKENS {
-        let token = Bearer::from(population.token(index)?);
+        let token = BearerToken::from(population.token(index)?);
         let start = Instant::now();
         let verified = verifier.verify(&token, Policy::Application);
         times.push(start.elapsed().as_secs_f64() * 1e6);

@@ -11,75 +11,79 @@ use redis::{
 };
 use tokio::time::{sleep, timeout};
 
-use super::lost::{Lost, PATIENCE};
+use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
 use super::{role, sentinel};
 use crate::{config, trust};
 
-/// How long it may say nothing before it is asked whether it is there.
-pub(super) const SILENCE: Duration = Duration::from_secs(1);
+/// How often an idle connection is pinged.
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often it is asked which server is the master.
+/// How often the master is determined again.
 const MASTER_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long it may take to connect, if the settings do not say.
-const CONNECT: Duration = Duration::from_secs(5);
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long one attempt goes on before another is made beside it. The system repeats a lost packet after seconds only, so
 /// that a single attempt could outlast the return of Redis by as much.
-const NEXT_ATTEMPT_AFTER: Duration = Duration::from_millis(400);
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(400);
 
 /// A server's host and port.
-pub(super) type Server = (String, u16);
+pub(super) type RedisAddr = (String, u16);
 
-/// Knows where Redis is.
+/// Opens connections to the master of a deployment of Redis.
 #[derive(Clone)]
-pub(super) struct Dialer(pub(super) config::Redis);
+pub(super) struct Connector(pub(super) config::Redis);
 
-/// A connection, and to which server.
-pub(super) struct Dialed<T> {
+/// A connection and the server that it is to.
+pub(super) struct Connected<T> {
     pub(super) connection: T,
-    pub(super) server: Server,
+    pub(super) server: RedisAddr,
 }
 
-impl Dialer {
-    /// A connection that publishes.
-    pub(super) async fn multiplexed(&self) -> Result<Dialed<MultiplexedConnection>, Lost> {
-        repeated(self.within(), || async {
+impl Connector {
+    /// Opens a connection for commands.
+    pub(super) async fn multiplexed(&self) -> Result<Connected<MultiplexedConnection>, RedisLinkError> {
+        race_attempts(self.connect_timeout(), || async {
             let server = self.server().await?;
             let settings = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(self.within()))
-                .set_response_timeout(Some(PATIENCE));
+                .set_connection_timeout(Some(self.connect_timeout()))
+                .set_response_timeout(Some(REQUEST_TIMEOUT));
             let client = self.client(&server, true)?;
             let mut connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
             // The server may know better than those that were asked: what is published at a replica reaches nobody.
             if self.has_choice() && !role::is_master(&mut connection).await? {
-                return Err(Lost::NoMaster);
+                return Err(RedisLinkError::NotMaster);
             }
-            Ok(Dialed { connection, server })
+            Ok(Connected { connection, server })
         })
         .await
     }
 
-    /// A connection that hears what is published.
-    pub(super) async fn pubsub(&self) -> Result<Dialed<PubSub>, Lost> {
-        repeated(self.within(), || async {
+    /// Opens a connection for subscriptions.
+    pub(super) async fn pubsub(&self) -> Result<Connected<PubSub>, RedisLinkError> {
+        race_attempts(self.connect_timeout(), || async {
             let server = self.server().await?;
             let connection = self.client(&server, true)?.get_async_pubsub().await?;
-            Ok(Dialed { connection, server })
+            Ok(Connected { connection, server })
         })
         .await
     }
 
-    /// Does `work` on a connection to `server` for as long as that is the master, as far as is known.
-    pub(super) async fn led<T>(&self, server: &Server, work: impl Future<Output = Result<T, Lost>>) -> Result<T, Lost> {
+    /// Runs `work` on a connection to `server` until another server is known to be the master.
+    pub(super) async fn run_while_master<T>(
+        &self,
+        server: &RedisAddr,
+        work: impl Future<Output = Result<T, RedisLinkError>>,
+    ) -> Result<T, RedisLinkError> {
         tokio::select! {
             done = work => done,
-            lost = self.moved(server) => Err(lost),
+            lost = self.master_changed(server) => Err(lost),
         }
     }
 
-    /// Ends when another server than this one is the master; never where there is one server.
-    async fn moved(&self, from: &Server) -> Lost {
+    /// Returns once another server is the master. Never returns if there is only one server.
+    async fn master_changed(&self, from: &RedisAddr) -> RedisLinkError {
         loop {
             if !self.has_choice() {
                 std::future::pending::<()>().await;
@@ -87,15 +91,15 @@ impl Dialer {
             sleep(MASTER_CHECK_INTERVAL).await;
             // That nobody answers is no reason to leave.
             if self.server().await.is_ok_and(|server| server != *from) {
-                return Lost::Moved;
+                return RedisLinkError::MasterChanged;
             }
         }
     }
 
     /// How long after this process others may still publish at a master that is none any more: until they have asked which
     /// one it is, and were answered.
-    pub(super) fn others_have_moved(&self) -> Duration {
-        if self.has_choice() { MASTER_CHECK_INTERVAL + 2 * PATIENCE } else { Duration::ZERO }
+    pub(super) fn peer_failover_grace(&self) -> Duration {
+        if self.has_choice() { MASTER_CHECK_INTERVAL + 2 * REQUEST_TIMEOUT } else { Duration::ZERO }
     }
 
     /// Returns whether the master may be one server now and another later.
@@ -104,7 +108,7 @@ impl Dialer {
     }
 
     /// Where the master is.
-    async fn server(&self) -> Result<Server, Lost> {
+    async fn server(&self) -> Result<RedisAddr, RedisLinkError> {
         match (&self.0.service, &self.0.servers[..]) {
             (Some(service), _) => sentinel::master(&self.0, service, |server, login| self.client(server, login)).await,
             (None, [server]) => Ok(server.clone()),
@@ -112,12 +116,12 @@ impl Dialer {
         }
     }
 
-    fn within(&self) -> Duration {
-        self.0.connect_timeout.unwrap_or(CONNECT)
+    fn connect_timeout(&self) -> Duration {
+        self.0.connect_timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT)
     }
 
-    fn client(&self, (host, port): &Server, login: bool) -> Result<Client, Lost> {
-        let Dialer(settings) = self;
+    fn client(&self, (host, port): &RedisAddr, login: bool) -> Result<Client, RedisLinkError> {
+        let Connector(settings) = self;
         let mut with = RedisConnectionInfo::default().set_skip_set_lib_name();
         if login {
             // For what is kept: channels know no database.
@@ -139,27 +143,27 @@ impl Dialer {
             return Ok(Client::open(to)?);
         }
         // Asked anew each time: they may have changed.
-        let root_cert = trust::authorities(settings.ca_file.as_deref()).map_err(Lost::CaFile)?;
+        let root_cert = trust::authorities(settings.ca_file.as_deref()).map_err(RedisLinkError::CaFile)?;
         let client: RedisResult<Client> = Client::build_with_tls(to, TlsCertificates { client_tls: None, root_cert });
         Ok(client?)
     }
 }
 
 /// Returns the first outcome of attempts that begin one after the other and run beside each other.
-async fn repeated<T, F: Future<Output = Result<T, Lost>>>(
-    within: Duration,
+async fn race_attempts<T, F: Future<Output = Result<T, RedisLinkError>>>(
+    connect_timeout: Duration,
     attempt: impl Fn() -> F,
-) -> Result<T, Lost> {
+) -> Result<T, RedisLinkError> {
     let attempts = async {
         let mut running = FuturesUnordered::new();
         loop {
             running.push(attempt());
-            if let Ok(Some(outcome)) = timeout(NEXT_ATTEMPT_AFTER, running.next()).await {
+            if let Ok(Some(outcome)) = timeout(ATTEMPT_INTERVAL, running.next()).await {
                 return outcome;
             }
         }
     };
-    timeout(within, attempts).await?
+    timeout(connect_timeout, attempts).await?
 }
 
 #[cfg(test)]
@@ -174,7 +178,7 @@ mod tests {
             attempts.set(attempts.get() + 1);
             if attempts.get() == 1 { std::future::pending().await } else { Ok(attempts.get()) }
         };
-        assert!(matches!(repeated(CONNECT, attempt).await, Ok(2)));
+        assert!(matches!(race_attempts(DEFAULT_CONNECT_TIMEOUT, attempt).await, Ok(2)));
     }
 
     #[tokio::test]
@@ -182,15 +186,15 @@ mod tests {
         let attempts = Cell::new(0);
         let attempt = || async {
             attempts.set(attempts.get() + 1);
-            Err::<(), Lost>(Lost::Ended)
+            Err::<(), RedisLinkError>(RedisLinkError::Closed)
         };
-        assert!(matches!(repeated(CONNECT, attempt).await, Err(Lost::Ended)));
+        assert!(matches!(race_attempts(DEFAULT_CONNECT_TIMEOUT, attempt).await, Err(RedisLinkError::Closed)));
         assert_eq!(attempts.get(), 1);
     }
 
     #[tokio::test]
     async fn repeated_attempts_all_hanging_time_out() {
-        let outcome = repeated(2 * NEXT_ATTEMPT_AFTER, std::future::pending::<Result<(), Lost>>).await;
-        assert!(matches!(outcome, Err(Lost::Silent(_))));
+        let outcome = race_attempts(2 * ATTEMPT_INTERVAL, std::future::pending::<Result<(), RedisLinkError>>).await;
+        assert!(matches!(outcome, Err(RedisLinkError::Timeout(_))));
     }
 }

@@ -14,7 +14,7 @@ use super::key;
 
 /// Why no token could be made.
 #[derive(Debug, thiserror::Error)]
-pub enum MintError {
+pub enum IssueError {
     /// The key file could not be read.
     #[error("{0}: {1}")]
     Unreadable(String, std::io::Error),
@@ -33,9 +33,9 @@ pub enum MintError {
 ///
 /// # Errors
 /// If there is no randomness.
-pub fn new_key() -> Result<String, MintError> {
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| MintError::NoKey)?;
-    let der = pair.to_pkcs8v1().map_err(|_| MintError::NoKey)?;
+pub fn new_key() -> Result<String, IssueError> {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| IssueError::NoKey)?;
+    let der = pair.to_pkcs8v1().map_err(|_| IssueError::NoKey)?;
     let text = BASE64_STANDARD.encode(der);
     let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
     // Base64 is ASCII: it can be cut anywhere.
@@ -49,7 +49,7 @@ pub fn new_key() -> Result<String, MintError> {
 
 /// What a token is to say.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct TokenSpec {
     /// The user; none makes an internal token, for `/send`.
     pub user: Option<Uuid>,
     /// The organisations of which the user is a member.
@@ -66,15 +66,15 @@ pub struct Request {
     pub key_id: Option<String>,
 }
 
-impl Request {
+impl TokenSpec {
     /// A token of a user, valid for an hour.
-    pub fn user(user: Uuid) -> Request {
-        Request { user: Some(user), ..Request::internal() }
+    pub fn user(user: Uuid) -> TokenSpec {
+        TokenSpec { user: Some(user), ..TokenSpec::internal() }
     }
 
     /// A token of a sender, valid for an hour.
-    pub fn internal() -> Request {
-        Request {
+    pub fn internal() -> TokenSpec {
+        TokenSpec {
             user: None,
             organizations: Vec::new(),
             device_type: None,
@@ -87,32 +87,32 @@ impl Request {
 }
 
 /// A signing key that makes tokens.
-pub struct Minter {
+pub struct TokenIssuer {
     algorithm: Algorithm,
     key: EncodingKey,
 }
 
-impl Minter {
+impl TokenIssuer {
     /// Reads a private key (`*.pem`) or a secret (`*.secret`).
-    pub fn from_file(path: &Path) -> Result<Minter, MintError> {
+    pub fn from_file(path: &Path) -> Result<TokenIssuer, IssueError> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|error| MintError::Unreadable(name.clone(), error))?;
+        let bytes = std::fs::read(path).map_err(|error| IssueError::Unreadable(name.clone(), error))?;
         if path.extension().is_some_and(|extension| extension == "secret") {
-            return Minter::from_secret(&bytes).ok_or(MintError::NotASigningKey(name));
+            return TokenIssuer::from_secret(&bytes).ok_or(IssueError::NotASigningKey(name));
         }
-        let (algorithm, key) = key::signing_key(&bytes).ok_or(MintError::NotASigningKey(name))?;
-        Ok(Minter { algorithm, key })
+        let (algorithm, key) = key::signing_key(&bytes).ok_or(IssueError::NotASigningKey(name))?;
+        Ok(TokenIssuer { algorithm, key })
     }
 
     /// Takes an HS256 secret; none if it is too short.
-    pub fn from_secret(secret: &[u8]) -> Option<Minter> {
+    pub fn from_secret(secret: &[u8]) -> Option<TokenIssuer> {
         let secret = secret.trim_ascii_end();
         let key = EncodingKey::from_secret(secret);
-        (secret.len() >= key::SHORTEST_SECRET).then_some(Minter { algorithm: Algorithm::HS256, key })
+        (secret.len() >= key::MIN_SECRET_BYTES).then_some(TokenIssuer { algorithm: Algorithm::HS256, key })
     }
 
     /// Makes a token.
-    pub fn mint(&self, request: &Request) -> Result<String, MintError> {
+    pub fn issue(&self, request: &TokenSpec) -> Result<String, IssueError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut claims = json!({ "nbf": now, "iat": now, "exp": now.saturating_add(request.expires_in.as_secs()) });
         let mut claim = |name: &str, value: serde_json::Value| claims[name] = value;

@@ -13,29 +13,29 @@ use tokio::time::{Instant, sleep};
 use super::jwk_set::JwkSet;
 use super::key::{Key, KeyError};
 use super::key_watch::warn_of_left_out;
-use super::verifier::{Origin, Verifier};
+use super::verifier::{KeySource, Verifier};
 use crate::error_chain::ErrorChain;
 use crate::telemetry::Metrics;
-use crate::trust::RenewedClient;
+use crate::trust::ReloadingHttpClient;
 
 /// How long one answer may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest answer, in bytes.
-const LARGEST: usize = 1024 * 1024;
+const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 
-/// How often keys are fetched without a reason.
-const EVERY: Duration = Duration::from_secs(12 * 3600);
+/// How often the keys are refreshed.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(12 * 3600);
 
-/// How often at the most a token that no key fits has them fetched: forged ones cost the identity server no more.
-const SELDOM: Duration = Duration::from_secs(5);
+/// The least time between two fetches for tokens without a matching key. Bounds the cost of forged tokens.
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The first and the longest wait after a failure.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The first and the longest delay after a failure.
+const RETRY_DELAYS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Why the keys could not be fetched.
 #[derive(Debug, thiserror::Error)]
-pub enum AuthorityError {
+pub enum JwksError {
     /// There was no answer.
     #[error("{what} could not be fetched: {source}")]
     Unreachable {
@@ -70,10 +70,10 @@ pub enum AuthorityError {
     Keys(#[from] KeyError),
 }
 
-/// An identity server.
-pub struct Authority {
+/// A client for the JWK set of an identity server.
+pub struct JwksClient {
     url: String,
-    http: RenewedClient,
+    http: ReloadingHttpClient,
     verifier: Arc<Verifier>,
     metrics: Arc<Metrics>,
     /// Held during a fetch, so that one fetch serves all who wait.
@@ -95,30 +95,30 @@ struct Discovery {
     jwks_uri: String,
 }
 
-impl Authority {
+impl JwksClient {
     /// The identity server at a URL, whose keys go to a verifier.
     ///
     /// # Errors
     /// If there is no TLS.
-    pub fn new(url: &str, verifier: Arc<Verifier>, metrics: Arc<Metrics>) -> reqwest::Result<Authority> {
-        let http = RenewedClient::new(|client| client.timeout(PATIENCE))?;
+    pub fn new(url: &str, verifier: Arc<Verifier>, metrics: Arc<Metrics>) -> reqwest::Result<JwksClient> {
+        let http = ReloadingHttpClient::new(|client| client.timeout(REQUEST_TIMEOUT))?;
         let url = url.trim_end_matches('/').to_owned();
-        Ok(Authority { url, http, verifier, metrics, fetched: Mutex::default() })
+        Ok(JwksClient { url, http, verifier, metrics, fetched: Mutex::default() })
     }
 
     /// Keeps the keys fresh, for ever.
     pub async fn run(self: Arc<Self>) {
-        let mut retry = RETRY.0;
+        let mut retry = RETRY_DELAYS.0;
         loop {
             let mut fetched = self.fetched.lock().await;
-            let good = self.fetch_and_tell(&mut fetched).await;
+            let good = self.refresh_now(&mut fetched).await;
             drop(fetched);
             if good {
-                retry = RETRY.0;
-                sleep(EVERY).await;
+                retry = RETRY_DELAYS.0;
+                sleep(REFRESH_INTERVAL).await;
             } else {
                 sleep(retry).await;
-                retry = (retry * 2).min(RETRY.1);
+                retry = (retry * 2).min(RETRY_DELAYS.1);
             }
         }
     }
@@ -126,12 +126,12 @@ impl Authority {
     /// Fetches the keys, unless that was done just now.
     pub async fn refresh(&self) {
         let mut fetched = self.fetched.lock().await;
-        if fetched.at.is_none_or(|last| last.elapsed() >= SELDOM) {
-            self.fetch_and_tell(&mut fetched).await;
+        if fetched.at.is_none_or(|last| last.elapsed() >= MIN_REFRESH_INTERVAL) {
+            self.refresh_now(&mut fetched).await;
         }
     }
 
-    async fn fetch_and_tell(&self, fetched: &mut LastFetch) -> bool {
+    async fn refresh_now(&self, fetched: &mut LastFetch) -> bool {
         let result = self.fetch().await;
         fetched.at = Some(Instant::now());
         let label = if result.is_ok() { "loaded" } else { "failed" };
@@ -143,7 +143,7 @@ impl Authority {
                     warn_of_left_out(&self.url, &left_out);
                     fetched.left_out = left_out;
                 }
-                self.verifier.replace_keys(Origin::Authority, keys);
+                self.verifier.replace_keys(KeySource::Authority, keys);
                 true
             }
             Err(error) => {
@@ -155,26 +155,26 @@ impl Authority {
     }
 
     /// Returns the keys, and the entries of the set that are not used.
-    async fn fetch(&self) -> Result<(Vec<Key>, Vec<String>), AuthorityError> {
+    async fn fetch(&self) -> Result<(Vec<Key>, Vec<String>), JwksError> {
         let address = format!("{}/.well-known/openid-configuration", self.url);
         let discovery: Discovery =
             parse("the discovery document", &self.get("the discovery document", &address).await?)?;
         let set = JwkSet::parse(&self.get("the key set", &discovery.jwks_uri).await?)?;
         let issuer: Arc<str> = discovery.issuer.into();
-        let keys = set.keys.into_iter().map(|key| key.of(issuer.clone())).collect();
+        let keys = set.keys.into_iter().map(|key| key.with_issuer(issuer.clone())).collect();
         Ok((keys, set.left_out.iter().map(ToString::to_string).collect()))
     }
 
-    async fn get(&self, what: &'static str, address: &str) -> Result<Vec<u8>, AuthorityError> {
-        let failed = |error: reqwest::Error| AuthorityError::Unreachable { what, source: error.without_url() };
+    async fn get(&self, what: &'static str, address: &str) -> Result<Vec<u8>, JwksError> {
+        let failed = |error: reqwest::Error| JwksError::Unreachable { what, source: error.without_url() };
         let mut response: Response = self.http.get().get(address).send().await.map_err(failed)?;
         if !response.status().is_success() {
-            return Err(AuthorityError::Status { what, status: response.status().as_u16() });
+            return Err(JwksError::Status { what, status: response.status().as_u16() });
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > LARGEST {
-                return Err(AuthorityError::TooLong(what));
+            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+                return Err(JwksError::TooLong(what));
             }
             body.extend_from_slice(&chunk);
         }
@@ -182,9 +182,9 @@ impl Authority {
     }
 }
 
-fn parse<T: DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, AuthorityError> {
+fn parse<T: DeserializeOwned>(what: &'static str, body: &[u8]) -> Result<T, JwksError> {
     let malformed =
-        |error: serde_json::Error| AuthorityError::Malformed { what, line: error.line(), column: error.column() };
+        |error: serde_json::Error| JwksError::Malformed { what, line: error.line(), column: error.column() };
     serde_json::from_slice(body).map_err(malformed)
 }
 

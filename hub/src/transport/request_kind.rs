@@ -1,27 +1,27 @@
-//! Reads the head of a request on the public port and decides whose it is (`front-door.md`): an unambiguous WebSocket
-//! upgrade on a hub path is the reactors' own; everything else goes to axum with its bytes unchanged. Pure.
+//! Classifies requests on the public port by their head: reactors serve unambiguous WebSocket upgrades on a hub path;
+//! everything else goes to axum with its bytes unchanged. No I/O.
 
 use std::borrow::Cow;
 
+use super::error_response::ErrorResponse;
 use super::paths;
-use super::refusal::Refusal;
 use super::request_head::{BodyLength, Headers, PlainRequest, RequestHead, header_storage};
 use super::websocket::{self, Accept};
-use crate::auth::bearer::{self, Bearer};
-use crate::auth::{Guest, Query};
+use crate::auth::bearer::{self, BearerToken};
+use crate::auth::{Principal, Query};
 use crate::delivery::Hub;
 
-/// What the head of a request asks for.
+/// What the head of a request asks for, and who serves it.
 #[derive(Debug)]
-pub enum Head {
-    /// It is not whole yet.
-    Partial,
-    /// A client that wants to become a WebSocket.
+pub enum RequestKind {
+    /// The head is not complete yet.
+    Incomplete,
+    /// A WebSocket upgrade.
     Upgrade(Upgrade),
-    /// Something for axum.
+    /// A request for axum.
     Plain(PlainRequest),
-    /// Something that is answered at once.
-    Refuse(Refusal),
+    /// A request that is rejected at once.
+    Reject(ErrorResponse),
     /// A header of the PROXY protocol that is wrong, or is not read from there.
     ProxyHeader,
 }
@@ -30,44 +30,44 @@ pub enum Head {
 #[derive(Debug)]
 pub struct Upgrade {
     /// The client's token.
-    pub token: Option<Bearer>,
-    /// What proves that its key was read.
+    pub token: Option<BearerToken>,
+    /// The value of `Sec-WebSocket-Accept`.
     pub accept: Accept,
-    /// The addresses that proxies wrote down, as they came.
+    /// The value of `X-Forwarded-For`, as it was received.
     pub forwarded: String,
-    /// Who it is, where that is no secret: on the anonymous hub.
-    pub guest: Option<Guest>,
+    /// The principal, on the anonymous hub, where no token is verified.
+    pub principal: Option<Principal>,
     /// The connection token of a negotiation, if there was one.
     pub id: Option<String>,
-    /// The page that it comes from.
+    /// The value of `Origin`.
     pub origin: Option<String>,
     /// Where the head ends and the client's first frames may begin.
     pub length: usize,
 }
 
-/// Reads what has come of a request.
-pub fn read(bytes: &[u8]) -> Head {
+/// Classifies a request by the bytes that were received of it.
+pub fn classify(bytes: &[u8]) -> RequestKind {
     let mut storage = header_storage();
     let head = match RequestHead::parse(bytes, &mut storage) {
         Ok(Some(head)) => head,
-        Ok(None) => return Head::Partial,
-        Err(refusal) => return Head::Refuse(refusal),
+        Ok(None) => return RequestKind::Incomplete,
+        Err(error_response) => return RequestKind::Reject(error_response),
     };
     let headers = &head.headers;
-    let upgrades = headers.has_token("Connection", "Upgrade") && headers.has_token("Upgrade", "websocket");
+    let upgrades = headers.contains_token("Connection", "Upgrade") && headers.contains_token("Upgrade", "websocket");
     let is_ours = head.method == "GET"
         && head.is_http_1_1
         && upgrades
-        && headers.all("Expect").next().is_none()
-        && !headers.all("Accept").any(is_event_stream);
-    let Some(hub) = paths::hub_at(head.path).filter(|_| is_ours) else { return Head::Plain(head.plain()) };
+        && headers.get_all("Expect").next().is_none()
+        && !headers.get_all("Accept").any(is_event_stream);
+    let Some(hub) = paths::hub_at(head.path).filter(|_| is_ours) else { return RequestKind::Plain(head.plain()) };
     match upgrade(hub, &head) {
-        Ok(upgrade) => Head::Upgrade(upgrade),
-        Err(refusal) => Head::Refuse(refusal),
+        Ok(upgrade) => RequestKind::Upgrade(upgrade),
+        Err(error_response) => RequestKind::Reject(error_response),
     }
 }
 
-/// The page that a request comes from, whatever else is wrong with it.
+/// Returns the origin of a request, whatever else is wrong with it.
 pub fn origin(bytes: &[u8]) -> Option<String> {
     let mut storage = [httparse::EMPTY_HEADER; 100];
     let mut request = httparse::Request::new(&mut storage);
@@ -77,26 +77,26 @@ pub fn origin(bytes: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(origin.value.trim_ascii()).into_owned())
 }
 
-fn upgrade(hub: Hub, head: &RequestHead<'_>) -> Result<Upgrade, Refusal> {
+fn upgrade(hub: Hub, head: &RequestHead<'_>) -> Result<Upgrade, ErrorResponse> {
     let headers: &Headers<'_> = &head.headers;
     if head.body != BodyLength::Known(0) {
-        return Err(Refusal::explained(400, "An upgrade has no body."));
+        return Err(ErrorResponse::json(400, "An upgrade has no body."));
     }
-    if headers.only("Sec-WebSocket-Version") != Some(b"13") {
+    if headers.get_single("Sec-WebSocket-Version") != Some(b"13") {
         let needs = "The header Sec-WebSocket-Version: 13 is missing.";
-        return Err(Refusal::explained(426, needs).with("sec-websocket-version", "13").with("upgrade", "websocket"));
+        return Err(ErrorResponse::json(426, needs).with("sec-websocket-version", "13").with("upgrade", "websocket"));
     }
-    let accept = headers.only("Sec-WebSocket-Key").and_then(websocket::accept).ok_or_else(|| {
-        Refusal::explained(400, "The header Sec-WebSocket-Key is missing, or is not 16 bytes in Base64.")
+    let accept = headers.get_single("Sec-WebSocket-Key").and_then(websocket::accept).ok_or_else(|| {
+        ErrorResponse::json(400, "The header Sec-WebSocket-Key is missing, or is not 16 bytes in Base64.")
     })?;
     let query = Query::parse(head.query);
     Ok(Upgrade {
-        token: bearer::find(headers.all("Authorization").next(), &query),
+        token: bearer::find(headers.get_all("Authorization").next(), &query),
         accept,
-        forwarded: headers.all("X-Forwarded-For").map(String::from_utf8_lossy).collect::<Vec<_>>().join(","),
-        guest: (hub == Hub::Anonymous).then(|| Guest::anonymous(&query)),
+        forwarded: headers.get_all("X-Forwarded-For").map(String::from_utf8_lossy).collect::<Vec<_>>().join(","),
+        principal: (hub == Hub::Anonymous).then(|| Principal::anonymous(&query)),
         id: query.value("id").map(Cow::into_owned),
-        origin: headers.only("Origin").map(|origin| String::from_utf8_lossy(origin).into_owned()),
+        origin: headers.get_single("Origin").map(|origin| String::from_utf8_lossy(origin).into_owned()),
         length: head.length,
     })
 }
@@ -115,19 +115,19 @@ mod tests {
         Upgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
     fn status(text: &str) -> Option<u16> {
-        match read(text.as_bytes()) {
-            Head::Refuse(refusal) => Some(refusal.status),
+        match classify(text.as_bytes()) {
+            RequestKind::Reject(error_response) => Some(error_response.status),
             _ => None,
         }
     }
 
     fn is_upgrade(text: &str) -> bool {
-        matches!(read(text.as_bytes()), Head::Upgrade(_))
+        matches!(classify(text.as_bytes()), RequestKind::Upgrade(_))
     }
 
     #[test]
     fn head_valid_upgrade_on_hub_path_is_upgrade() {
-        let Head::Upgrade(upgrade) = read(GOOD.as_bytes()) else { panic!("no upgrade") };
+        let RequestKind::Upgrade(upgrade) = classify(GOOD.as_bytes()) else { panic!("no upgrade") };
         assert_eq!(&upgrade.accept, b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(upgrade.token.expect("a token").reveal(), "a.b.c");
         assert_eq!(upgrade.length, GOOD.len());
@@ -140,30 +140,31 @@ mod tests {
 
     #[test]
     fn head_anonymous_hub_upgrade_carries_the_login_request_id() {
-        let read = |target: &str| match read(GOOD.replace("/hub?access_token=a.b.c", target).as_bytes()) {
-            Head::Upgrade(upgrade) => {
-                upgrade.guest.map(|guest| (guest.hub(), guest.id().map(|id| id.to_string()))).expect("a guest")
-            }
+        let classify = |target: &str| match classify(GOOD.replace("/hub?access_token=a.b.c", target).as_bytes()) {
+            RequestKind::Upgrade(upgrade) => upgrade
+                .principal
+                .map(|principal| (principal.hub(), principal.id().map(|id| id.to_string())))
+                .expect("a guest"),
             other => panic!("{target}: {other:?}"),
         };
         let id = Some("dddddddd-dddd-dddd-dddd-dddddddddddd".to_owned());
-        assert_eq!(read("/anonymous-hub?Token=DDDDDDDD-dddd-dddd-dddd-dddddddddddd"), (Hub::Anonymous, id.clone()));
+        assert_eq!(classify("/anonymous-hub?Token=DDDDDDDD-dddd-dddd-dddd-dddddddddddd"), (Hub::Anonymous, id.clone()));
         assert_eq!(
-            read("/Notifications/Anonymous-Hub/?token=dddddddddddddddddddddddddddddddd"),
+            classify("/Notifications/Anonymous-Hub/?token=dddddddddddddddddddddddddddddddd"),
             (Hub::Anonymous, id.clone())
         );
-        assert_eq!(read("/anonymous-hub?Token=joe"), (Hub::Anonymous, None));
-        assert_eq!(read("/anonymous-hub"), (Hub::Anonymous, None));
+        assert_eq!(classify("/anonymous-hub?Token=joe"), (Hub::Anonymous, None));
+        assert_eq!(classify("/anonymous-hub"), (Hub::Anonymous, None));
     }
 
     #[test]
     fn head_cut_at_any_byte_is_partial() {
         for end in 0..GOOD.len() {
-            assert!(matches!(read(&GOOD.as_bytes()[..end]), Head::Partial), "cut at {end}");
+            assert!(matches!(classify(&GOOD.as_bytes()[..end]), RequestKind::Incomplete), "cut at {end}");
         }
         let http_2 = b"PRI * HTTP/2.0";
         for end in 0..http_2.len() {
-            assert!(matches!(read(&http_2[..end]), Head::Partial), "HTTP/2, cut at {end}");
+            assert!(matches!(classify(&http_2[..end]), RequestKind::Incomplete), "HTTP/2, cut at {end}");
         }
     }
 
@@ -181,7 +182,7 @@ mod tests {
             ("Host: x", "Host: x\r\nExpect: 100-continue"),
         ] {
             let request = GOOD.replacen(from, to, 1);
-            assert!(matches!(read(request.as_bytes()), Head::Plain(_)), "{to}");
+            assert!(matches!(classify(request.as_bytes()), RequestKind::Plain(_)), "{to}");
         }
     }
 

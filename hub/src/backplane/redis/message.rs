@@ -7,57 +7,62 @@ use uuid::Uuid;
 use super::channel::Channel;
 use super::group_command::GroupCommand;
 use super::invocation::Invocation;
-use super::{Malformed, push};
-use crate::catch_up::Moment;
+use super::{MalformedMessage, push};
+use crate::catch_up::Timestamp;
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::protocol::{HEARTBEAT, Protocol};
 use crate::transport::websocket::Frame;
 
 /// A message of some server.
 #[derive(Debug)]
-pub enum Incoming<'a> {
+pub enum BackplaneMessage<'a> {
     /// For clients of this replica, if they are here; and when Redis published it, if that is told.
-    Push(Delivery, Option<Moment>),
+    Push(Delivery, Option<Timestamp>),
     /// The same from a server that is none of this hub's, such as ASP.NET Core's: nobody has noted it for catch-up.
     Foreign(Delivery),
     /// An own publish, which was delivered here before (`architecture.md`, decision 5).
-    Own(Option<Moment>),
+    Own(Option<Timestamp>),
     /// Another server's sign of life to all clients: ours hear it from ourselves.
     Heartbeat,
     /// A command about a connection. None of ours can be meant: nobody else knows their ids.
     GroupCommand(GroupCommand<'a>),
 }
 
-impl<'a> Incoming<'a> {
+impl<'a> BackplaneMessage<'a> {
     /// Reads what came over a channel at `since`; `own` is the id under which this process publishes.
     ///
     /// # Errors
     /// What is wrong with it. Then nobody gets it: a frame that no client can read would end the connections of all.
-    pub fn read(channel: Channel, bytes: &'a [u8], own: Uuid, since: Instant) -> Result<Incoming<'a>, Malformed> {
+    pub fn read(
+        channel: Channel,
+        bytes: &'a [u8],
+        own: Uuid,
+        since: Instant,
+    ) -> Result<BackplaneMessage<'a>, MalformedMessage> {
         let audience = match channel {
             Channel::To(audience) => audience,
-            Channel::GroupCommands(_) => return GroupCommand::read(bytes).map(Incoming::GroupCommand),
+            Channel::GroupCommands(_) => return GroupCommand::read(bytes).map(BackplaneMessage::GroupCommand),
         };
         let invocation = Invocation::read(bytes)?;
         if invocation.publisher == Some(own) {
-            return Ok(Incoming::Own(invocation.at));
+            return Ok(BackplaneMessage::Own(invocation.at));
         }
         // MessagePack is the quicker one to read, and the frames of one push say the same.
         let mut told = [Protocol::MessagePack, Protocol::Json].into_iter();
         let told = told.find_map(|protocol| Some((protocol, invocation.frame(protocol)?)));
-        let (protocol, frame) = told.ok_or(Malformed("there is a frame for no protocol of this hub"))?;
+        let (protocol, frame) = told.ok_or(MalformedMessage("there is a frame for no protocol of this hub"))?;
         let push = push::read(protocol, frame)?;
         if push.target == HEARTBEAT && audience == Audience::Everyone(Hub::Main) {
-            return Ok(Incoming::Heartbeat);
+            return Ok(BackplaneMessage::Heartbeat);
         }
-        for protocol in Protocol::EVERY {
+        for protocol in Protocol::VARIANTS {
             invocation.frame(protocol).map(|frame| push::body(protocol, frame)).transpose()?;
         }
         let frame = |protocol| invocation.frame(protocol).map(|frame| Frame::new(protocol, frame));
-        let delivery = Delivery::of(audience, push.kind, since, frame).by(push.device);
+        let delivery = Delivery::from_frames(audience, push.kind, since, frame).with_device(push.device);
         match invocation.publisher {
-            Some(_) => Ok(Incoming::Push(delivery, invocation.at)),
-            None => Ok(Incoming::Foreign(delivery)),
+            Some(_) => Ok(BackplaneMessage::Push(delivery, invocation.at)),
+            None => Ok(BackplaneMessage::Foreign(delivery)),
         }
     }
 }
@@ -72,13 +77,13 @@ mod tests {
     const OTHER: Uuid = Uuid::from_u128(2);
     const USER: Channel = Channel::To(Audience::User(Uuid::from_u128(3), ClientType::All));
 
-    fn read(channel: Channel, bytes: &[u8]) -> Result<Incoming<'_>, Malformed> {
-        Incoming::read(channel, bytes, OWN, Instant::now())
+    fn read(channel: Channel, bytes: &[u8]) -> Result<BackplaneMessage<'_>, MalformedMessage> {
+        BackplaneMessage::read(channel, bytes, OWN, Instant::now())
     }
 
     fn delivery(bytes: &[u8]) -> Delivery {
         match read(USER, bytes) {
-            Ok(Incoming::Push(delivery, None) | Incoming::Foreign(delivery)) => delivery,
+            Ok(BackplaneMessage::Push(delivery, None) | BackplaneMessage::Foreign(delivery)) => delivery,
             other => panic!("{other:?}"),
         }
     }
@@ -98,24 +103,30 @@ mod tests {
             let message = ServerMessage::Push { target: RECEIVE_MESSAGE, notification };
             let frame = |protocol| Frame::new(protocol, &protocol::encode(protocol, message));
             let sent = Delivery::new(Audience::Nobody, number, Instant::now(), frame);
-            let bytes = Invocation::of(&sent, OTHER).write();
+            let bytes = Invocation::from_delivery(&sent, OTHER).write();
             let one = |protocol| published(&[(protocol, sent.frame(protocol).expect("both").body())]);
             for (bytes, protocols) in [
-                (bytes, &Protocol::EVERY[..]),
+                (bytes, &Protocol::VARIANTS[..]),
                 (one(Protocol::Json), &[Protocol::Json]),
                 (one(Protocol::MessagePack), &[Protocol::MessagePack]),
             ] {
                 let got = delivery(&bytes);
-                assert_eq!((got.kind, got.device), (Some(number), Some(Device::of("a device"))), "{number}");
-                assert_eq!((got.collapsible, got.covered), (sent.collapsible, sent.covered), "{number}");
-                for protocol in Protocol::EVERY {
+                assert_eq!((got.kind, got.device), (Some(number), Some(Device::from_id("a device"))), "{number}");
+                assert_eq!((got.coalescible, got.covered), (sent.coalescible, sent.covered), "{number}");
+                for protocol in Protocol::VARIANTS {
                     let expected = sent.frame(protocol).map(Frame::bytes).filter(|_| protocols.contains(&protocol));
                     assert_eq!(got.frame(protocol).map(Frame::bytes), expected, "{number}");
                 }
             }
-            assert!(matches!(read(USER, &Invocation::of(&sent, OWN).write()), Ok(Incoming::Own(None))));
-            assert!(matches!(read(USER, &Invocation::of(&sent, OTHER).write()), Ok(Incoming::Push(_, None))));
-            assert!(matches!(read(USER, &one(Protocol::Json)), Ok(Incoming::Foreign(_))));
+            assert!(matches!(
+                read(USER, &Invocation::from_delivery(&sent, OWN).write()),
+                Ok(BackplaneMessage::Own(None))
+            ));
+            assert!(matches!(
+                read(USER, &Invocation::from_delivery(&sent, OTHER).write()),
+                Ok(BackplaneMessage::Push(_, None))
+            ));
+            assert!(matches!(read(USER, &one(Protocol::Json)), Ok(BackplaneMessage::Foreign(_))));
         }
     }
 
@@ -130,7 +141,7 @@ mod tests {
         for frame in odd {
             let frame = [&[frame.len() as u8 - 1], &frame[1..]].concat();
             let got = delivery(&published(&[(Protocol::MessagePack, &frame)]));
-            assert_eq!((got.kind, got.device, got.collapsible, got.covered), (None, None, false, false));
+            assert_eq!((got.kind, got.device, got.coalescible, got.covered), (None, None, false, false));
             assert_eq!(got.frame(Protocol::MessagePack).map(Frame::body), Some(&frame[..]));
             assert!(got.frame(Protocol::Json).is_none());
         }
@@ -138,11 +149,12 @@ mod tests {
 
     #[test]
     fn incoming_heartbeat_is_recognized_on_main_hub_channel_only() {
-        let frames = Protocol::EVERY.map(|protocol| (protocol, protocol::encode(protocol, ServerMessage::Heartbeat)));
+        let frames =
+            Protocol::VARIANTS.map(|protocol| (protocol, protocol::encode(protocol, ServerMessage::Heartbeat)));
         let bytes = published(&frames.each_ref().map(|(protocol, frame)| (*protocol, &frame[..])));
         let everyone = |hub| Channel::To(Audience::Everyone(hub));
-        assert!(matches!(read(everyone(Hub::Main), &bytes), Ok(Incoming::Heartbeat)));
-        assert!(matches!(read(everyone(Hub::Anonymous), &bytes), Ok(Incoming::Foreign(_))));
+        assert!(matches!(read(everyone(Hub::Main), &bytes), Ok(BackplaneMessage::Heartbeat)));
+        assert!(matches!(read(everyone(Hub::Anonymous), &bytes), Ok(BackplaneMessage::Foreign(_))));
         assert_eq!(delivery(&bytes).kind, None);
     }
 
@@ -164,7 +176,7 @@ mod tests {
             ),
         ] {
             let bytes = published(frames);
-            assert_eq!(read(USER, &bytes).expect_err(wrong), Malformed(wrong));
+            assert_eq!(read(USER, &bytes).expect_err(wrong), MalformedMessage(wrong));
         }
     }
 }

@@ -7,15 +7,15 @@ use std::time::Duration;
 use redis::RedisError;
 use tokio::time::error::Elapsed;
 
-/// How long Redis may take for an answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+/// How long Redis may take to answer a request.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long each of several servers may take to say where the master is: all in short first, then all again.
-pub(super) const ASKING: [Duration; 2] = [Duration::from_millis(300), PATIENCE];
+/// How long each of several servers may take to tell the master. All are asked with the short timeout first.
+pub(super) const MASTER_QUERY_TIMEOUTS: [Duration; 2] = [Duration::from_millis(300), REQUEST_TIMEOUT];
 
-/// Why a connection is not there, or not any more.
+/// Why a connection to Redis failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Lost {
+pub(super) enum RedisLinkError {
     /// Redis, or the way to it.
     #[error("{0}")]
     Redis(#[from] RedisError),
@@ -24,10 +24,10 @@ pub(super) enum Lost {
     CaFile(io::Error),
     /// It says nothing.
     #[error("no answer in time")]
-    Silent(#[from] Elapsed),
+    Timeout(#[from] Elapsed),
     /// No Sentinel knows where the master is.
     #[error("no Sentinel knows a master of {service}: {said}")]
-    Nowhere {
+    MasterUnknown {
         /// The service.
         service: String,
         /// What each of them said.
@@ -35,14 +35,14 @@ pub(super) enum Lost {
     },
     /// None of several servers is the master.
     #[error("none of the servers is a master: {0}")]
-    NoneIsMaster(String),
+    NoMasterFound(String),
     /// What was taken for the master is something else.
     #[error("the server that is taken for the master is none")]
-    NoMaster,
+    NotMaster,
     /// Another one is.
     #[error("another server is the master now")]
-    Moved,
+    MasterChanged,
     /// It ended.
     #[error("the connection ended")]
-    Ended,
+    Closed,
 }

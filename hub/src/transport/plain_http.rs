@@ -1,5 +1,5 @@
-//! Everything on the public port that is no WebSocket: requests that the front door hands on, served by axum. Behind an answer the
-//! connection goes back to the front door, which reads its next request: proxies send an upgrade on whatever connection they have.
+//! Plain HTTP on the public port: requests that the first reactor hands off, served by axum. After a response the connection goes
+//! back to the reactor, which reads the next request: proxies send an upgrade on any connection that they keep open.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,84 +16,84 @@ use tokio::task::JoinSet;
 
 use super::cors::{self, Cors};
 use super::exchange::{Exchange, Outcome};
-use super::headers::{SECURITY, SERVER};
-use super::lease::Lease;
+use super::headers::{SECURITY_HEADERS, SERVER};
 use super::paths;
+use super::request_budget::RequestBudget;
 use super::request_head::{PlainRequest, Purpose};
 use crate::notification::Date;
 
-/// The version of Bitwarden's service that this one stands in for, released in August 2026. Its own is in `Server`.
-const EMULATED: &str = "2026.8.0";
+/// The version of the upstream Bitwarden service that this hub replaces. The hub's own version is in `Server`.
+const UPSTREAM_VERSION: &str = "2026.8.0";
 
 /// How long a request may take with all that belongs to it.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A connection with a request on it that is no upgrade.
-pub struct Handover {
+/// A connection with a request for axum.
+pub struct HandedOffConnection {
     /// The socket, non-blocking.
     pub socket: std::net::TcpStream,
-    /// What was read: served before what the socket still has.
+    /// The bytes that were read from the socket.
     pub read: Vec<u8>,
     /// The other end of the connection.
     pub peer: IpAddr,
     /// What the request's head says.
     pub request: PlainRequest,
-    /// Its place among those that are served at once.
-    pub place: OwnedSemaphorePermit,
+    /// Its share of the requests that are served at once.
+    pub permit: OwnedSemaphorePermit,
 }
 
 /// A connection whose request has been answered.
-pub struct Returned {
+pub struct ReturnedConnection {
     /// The socket, non-blocking.
     pub socket: std::net::TcpStream,
-    /// What was read of its next request.
+    /// The bytes that were read of its next request.
     pub read: Vec<u8>,
     /// The other end of the connection.
     pub peer: IpAddr,
-    /// There is no next request: its client has to read the answer before the connection ends.
+    /// Whether there is no next request: the connection is closed once the client has read the response.
     pub is_ending: bool,
 }
 
-/// The way in, for so many requests of each purpose at once.
+/// The sending side of the handoff to axum, with a bound on the requests of each purpose.
 #[derive(Clone)]
-pub struct Entrance {
-    places: [Arc<Semaphore>; Purpose::EVERY.len()],
-    requests: mpsc::UnboundedSender<Handover>,
+pub struct HttpHandoff {
+    permits: [Arc<Semaphore>; Purpose::VARIANTS.len()],
+    requests: mpsc::UnboundedSender<HandedOffConnection>,
 }
 
-/// So many requests of each purpose there may be in any case.
-const LEAST: usize = 4;
+/// The least bound on the requests of a purpose.
+const MIN_REQUESTS_PER_PURPOSE: usize = 4;
 
-/// Opens the way in, with its other end. Each purpose has a share of its own, so that nobody who needs no token takes the places of
-/// probes and senders.
-pub fn entrance(most: usize) -> (Entrance, mpsc::UnboundedReceiver<Handover>) {
+/// Creates a handoff for `max_requests` at once. Each purpose has a share of its own, so that requests without a token cannot
+/// block probes and senders.
+pub fn handoff_channel(max_requests: usize) -> (HttpHandoff, mpsc::UnboundedReceiver<HandedOffConnection>) {
     let (requests, other_end) = mpsc::unbounded_channel();
-    let places = Purpose::EVERY.map(|purpose| {
+    let permits = Purpose::VARIANTS.map(|purpose| {
         let sixteenths = match purpose {
             Purpose::Probe => 1,
             Purpose::Send => 2,
             Purpose::Anonymous => 4,
             Purpose::Hub => 9,
         };
-        Arc::new(Semaphore::new((most * sixteenths / 16).max(LEAST)))
+        Arc::new(Semaphore::new((max_requests * sixteenths / 16).max(MIN_REQUESTS_PER_PURPOSE)))
     });
-    (Entrance { places, requests }, other_end)
+    (HttpHandoff { permits, requests }, other_end)
 }
 
-impl Entrance {
-    /// A place for a purpose, if there is one.
-    pub fn place(&self, purpose: Purpose) -> Option<OwnedSemaphorePermit> {
-        self.places[purpose as usize].clone().try_acquire_owned().ok()
+impl HttpHandoff {
+    /// Acquires a permit for a purpose, or returns `None` if its share is used up.
+    pub fn try_acquire(&self, purpose: Purpose) -> Option<OwnedSemaphorePermit> {
+        self.permits[purpose as usize].clone().try_acquire_owned().ok()
     }
 
-    /// Takes a request in: there are no more of them than places.
-    pub fn take(&self, request: Handover) {
-        // The other end is there as long as the front door.
+    /// Hands off a request. Bounded by the permits.
+    pub fn send(&self, request: HandedOffConnection) {
+        // The receiver lives as long as the reactor.
         let _ = self.requests.send(request);
     }
 }
 
-/// The routes of the public port, and what else is to be served there. `stopping` as for [`dressed`].
+/// The routes of the public port, and what else is to be served there. `stopping` as for [`with_common_layers`].
 pub fn router(more: Router, cors: Cors, stopping: watch::Receiver<bool>) -> Router {
     let routes = Router::new()
         // What load balancers ask unless they are told otherwise.
@@ -101,12 +101,12 @@ pub fn router(more: Router, cors: Cors, stopping: watch::Receiver<bool>) -> Rout
         .route("/alive", get(now))
         .route("/now", get(now))
         .route("/version", get(version));
-    dressed(routes.merge(more), cors, stopping)
+    with_common_layers(routes.merge(more), cors, stopping)
 }
 
-/// Routes as every port serves them: whatever the spelling of a path, and with the headers that every answer has. Once `stopping` is
+/// Adds the layers of every port: canonical paths, CORS and the headers of every response. Once `stopping` is
 /// true, clients are told to take another connection next time: pools would keep this one.
-pub fn dressed(routes: Router, cors: Cors, stopping: watch::Receiver<bool>) -> Router {
+pub fn with_common_layers(routes: Router, cors: Cors, stopping: watch::Receiver<bool>) -> Router {
     Router::new()
         .fallback_service(routes)
         .layer(from_fn_with_state(cors, cors::answer))
@@ -114,29 +114,28 @@ pub fn dressed(routes: Router, cors: Cors, stopping: watch::Receiver<bool>) -> R
         .layer(map_response(move |response| std::future::ready(with_headers(response, *stopping.borrow()))))
 }
 
-/// Serves requests as they come, until the front door is gone and the last of them is answered. Connections go back to it by
-/// `give_back`.
+/// Serves requests until the reactor is gone and the last request is answered. `give_back` returns connections to the reactor.
 pub async fn serve(
     router: Router,
-    mut requests: mpsc::UnboundedReceiver<Handover>,
-    give_back: impl Fn(Returned) + Clone + Send + 'static,
+    mut requests: mpsc::UnboundedReceiver<HandedOffConnection>,
+    give_back: impl Fn(ReturnedConnection) + Clone + Send + 'static,
 ) {
     let mut served = JoinSet::new();
     loop {
         while served.try_join_next().is_some() {}
-        let Some(Handover { socket, read, peer, request, place }) = requests.recv().await else { break };
-        let lease = Lease::new(peer, Some(place), REQUEST_TIMEOUT);
+        let Some(HandedOffConnection { socket, read, peer, request, permit }) = requests.recv().await else { break };
+        let budget = RequestBudget::new(peer, Some(permit), REQUEST_TIMEOUT);
         let (router, give_back) = (router.clone(), give_back.clone());
         served.spawn(async move {
             let Ok(socket) = TcpStream::from_std(socket) else { return };
             // A client that hangs up in the middle is no event.
-            let (socket, read, is_ending) = match (Exchange { socket, read, request }).serve(router, lease).await {
-                Outcome::Kept(socket, read) => (socket, read, false),
-                Outcome::Ending(socket) => (socket, Vec::new(), true),
-                Outcome::Late => return,
+            let (socket, read, is_ending) = match (Exchange { socket, read, request }).serve(router, budget).await {
+                Outcome::KeepAlive(socket, read) => (socket, read, false),
+                Outcome::LastAnswered(socket) => (socket, Vec::new(), true),
+                Outcome::TimedOut => return,
             };
             if let Ok(socket) = socket.into_std() {
-                give_back(Returned { socket, read, peer, is_ending });
+                give_back(ReturnedConnection { socket, read, peer, is_ending });
             }
         });
     }
@@ -152,7 +151,7 @@ async fn now() -> Response {
 }
 
 async fn version() -> Response {
-    json_text(EMULATED)
+    json_text(UPSTREAM_VERSION)
 }
 
 fn json_text(text: &str) -> Response {
@@ -162,7 +161,7 @@ fn json_text(text: &str) -> Response {
 /// Adds what every answer carries.
 fn with_headers(mut response: Response, stopping: bool) -> Response {
     let headers = response.headers_mut();
-    for (name, value) in SECURITY {
+    for (name, value) in SECURITY_HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     headers.insert(header::SERVER, HeaderValue::from_static(SERVER));

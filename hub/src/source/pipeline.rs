@@ -1,42 +1,42 @@
-//! From a push's text to its delivery: what every source does with what it gets, and what is counted on the way.
+//! The pipeline behind every source: reads a push, routes it, counts it and publishes it.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::backplane::{Backplane, Full, Until};
+use crate::backplane::{Backplane, BufferFull, PublishMode};
 use crate::delivery::{Audience, Delivery};
-use crate::notification::{self, Malformed, Notification};
+use crate::notification::{self, MalformedPush, Notification};
 use crate::route;
 use crate::telemetry::Metrics;
 
-/// How long before a push for which there was no room is tried again.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long before a push for which the buffer had no room is retried.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Why a push was not taken; nothing was delivered.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum IngestError {
     /// It can't be understood.
     #[error(transparent)]
-    Malformed(#[from] Malformed),
+    Malformed(#[from] MalformedPush),
     /// Other replicas can't be reached, and too much is kept for them already.
     #[error(transparent)]
-    Full(#[from] Full),
+    BufferFull(#[from] BufferFull),
 }
 
-/// Takes pushes in.
+/// Reads, routes and publishes pushes.
 #[derive(Clone)]
-pub struct Intake {
+pub struct PushPipeline {
     backplane: Backplane,
     metrics: Arc<Metrics>,
     /// The members, by type, that have been reported missing.
     reported: Arc<Mutex<HashSet<(u8, &'static str)>>>,
 }
 
-impl Intake {
-    /// An intake in front of a backplane.
-    pub fn new(backplane: Backplane, metrics: Arc<Metrics>) -> Intake {
-        Intake { backplane, metrics, reported: Arc::default() }
+impl PushPipeline {
+    /// Creates a pipeline in front of a backplane.
+    pub fn new(backplane: Backplane, metrics: Arc<Metrics>) -> PushPipeline {
+        PushPipeline { backplane, metrics, reported: Arc::default() }
     }
 
     /// Reads a push and delivers it; a blank text is nothing. When it returns, every connection of this replica that it is
@@ -45,12 +45,12 @@ impl Intake {
     ///
     /// # Errors
     /// What is wrong with the text, and where, or that too much is kept.
-    pub async fn take(&self, text: &[u8]) -> Result<(), Refused> {
+    pub async fn ingest(&self, text: &[u8]) -> Result<(), IngestError> {
         let since = Instant::now();
         let taken = match notification::read(text) {
             Ok(Some(notification)) => {
-                let delivery = self.receive(&notification, since);
-                self.publish(notification.kind, delivery, Until::Held).await.map_err(Refused::from)
+                let delivery = self.route_push(&notification, since);
+                self.publish(notification.kind, delivery, PublishMode::AckOrBuffer).await.map_err(IngestError::from)
             }
             Ok(None) => Ok(()),
             Err(malformed) => Err(malformed.into()),
@@ -63,22 +63,22 @@ impl Intake {
 
     /// Delivers a push that was received at `since`. When it returns, every connection of this replica that it is for has it
     /// written or waiting, and other replicas were handed it, however long that took.
-    pub async fn hand_over(&self, notification: &Notification, since: Instant) {
-        let mut delivery = self.receive(notification, since);
-        while let Err(Full(refused)) = self.publish(notification.kind, delivery, Until::Acknowledged).await {
+    pub async fn deliver_reliably(&self, notification: &Notification, since: Instant) {
+        let mut delivery = self.route_push(notification, since);
+        while let Err(BufferFull(refused)) = self.publish(notification.kind, delivery, PublishMode::WaitForAck).await {
             delivery = *refused;
-            self.ready().await;
-            tokio::time::sleep(PAUSE).await;
+            self.wait_writable().await;
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 
     /// Waits until other replicas can be reached, if there are any.
-    pub async fn ready(&self) {
-        self.backplane.there().await;
+    pub async fn wait_writable(&self) {
+        self.backplane.wait_connected().await;
     }
 
-    /// What a push says, for whom.
-    fn receive(&self, notification: &Notification, since: Instant) -> Delivery {
+    /// Routes a push and counts it.
+    fn route_push(&self, notification: &Notification, since: Instant) -> Delivery {
         let kind = Some(notification.kind);
         self.metrics.pushed("received", kind);
         self.report_missing(notification);
@@ -99,9 +99,9 @@ impl Intake {
         }
     }
 
-    async fn publish(&self, kind: u8, delivery: Delivery, until: Until) -> Result<(), Full> {
+    async fn publish(&self, kind: u8, delivery: Delivery, mode: PublishMode) -> Result<(), BufferFull> {
         let routed = delivery.audience != Audience::Nobody;
-        let reached = self.backplane.publish(delivery, until).await?;
+        let reached = self.backplane.publish(delivery, mode).await?;
         self.metrics.pushed(if reached > 0 { "delivered" } else { "no_recipient" }, Some(kind));
         tracing::debug!(kind, routed, reached, "a push was taken");
         Ok(())

@@ -1,0 +1,72 @@
+//! The health of the link to Redis, which consists of two connections.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::telemetry::Metrics;
+
+/// One of the two connections of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Half {
+    /// The subscribing connection.
+    Subscribe = 0,
+    /// The publishing connection.
+    Publish = 1,
+}
+
+/// The state of both connections.
+pub(super) struct LinkHealth {
+    up: watch::Sender<[bool; 2]>,
+    /// The state that was logged last.
+    last_logged: Mutex<Option<bool>>,
+    metrics: Arc<Metrics>,
+}
+
+impl LinkHealth {
+    /// Creates a link whose connections are down.
+    pub(super) fn new(metrics: Arc<Metrics>) -> LinkHealth {
+        LinkHealth { up: watch::channel([false; 2]).0, last_logged: Mutex::default(), metrics }
+    }
+
+    /// Marks a connection as up.
+    pub(super) fn mark_up(&self, half: Half) {
+        self.set(half, true, "");
+    }
+
+    /// Marks a connection as down, with a reason for the log.
+    pub(super) fn mark_down(&self, half: Half, why: &str) {
+        self.set(half, false, why);
+    }
+
+    fn set(&self, half: Half, up: bool, why: &str) {
+        let mut last_logged = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
+        self.up.send_if_modified(|halves| std::mem::replace(&mut halves[half as usize], up) != up);
+        let both = *self.up.borrow() == [true; 2];
+        self.metrics.backplane_up.set(both.into());
+        // A side that has come while the other has not is no news; that one has failed, is.
+        if (both || !up) && *last_logged != Some(both) {
+            *last_logged = Some(both);
+            match both {
+                true => tracing::info!("Redis is there: replicas hear each other"),
+                false => tracing::warn!(reason = why, "Redis is away: this replica serves its own clients"),
+            }
+        }
+    }
+
+    /// Waits until a connection is up.
+    pub(super) async fn wait_up(&self, half: Half) {
+        // The sender is this.
+        let _ = self.up.subscribe().wait_for(|halves| halves[half as usize]).await;
+    }
+
+    /// Waits until both connections are up.
+    pub(super) async fn wait_all_up(&self) {
+        let _ = self.up.subscribe().wait_for(|halves| *halves == [true; 2]).await;
+    }
+
+    /// Waits until a connection is down.
+    pub(super) async fn wait_down(&self, half: Half) {
+        let _ = self.up.subscribe().wait_for(|halves| !halves[half as usize]).await;
+    }
+}
