@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use notification_hub::catch_up::{
-    CatchUp, LastPushes, LocalRecords, LookupRequest, LookupResult, PendingSync, Records, Timestamp, missed,
+    CatchUp, LastPushes, LocalRecords, LookupRequest, LookupResult, Records, Timestamp, missed,
 };
 use notification_hub::connection::{ConnectionId, Tick};
 use notification_hub::delivery::Audience;
@@ -82,7 +82,6 @@ struct Replica {
     catch_up: CatchUp,
     connections: Vec<Connection>,
     fan_outs: VecDeque<FanOut>,
-    sends: Vec<(Tick, ConnectionId, Timestamp)>,
     /// With a backplane: what waits for Redis, in order.
     entries: VecDeque<Entry>,
     /// What `CatchUp` noted in this step, on its way to the entries.
@@ -142,7 +141,6 @@ impl World {
                 catch_up: CatchUp::new(Some(records), KEEP_ALIVE, KEEP_ALIVE),
                 connections: Vec::new(),
                 fan_outs: VecDeque::new(),
-                sends: Vec::new(),
                 entries: VecDeque::new(),
                 received,
                 stream: VecDeque::new(),
@@ -197,14 +195,8 @@ impl World {
         if !self.shared && replica.fan_outs.is_empty() {
             replica.catch_up.on_all_written(timestamp(now));
         }
-        let (due, later) = std::mem::take(&mut replica.sends).into_iter().partition(|(due, ..)| *due <= now);
-        replica.sends = later;
-        let due: Vec<(Tick, ConnectionId, Timestamp)> = due;
-        for (_, id, until) in due {
-            if replica.catch_up.is_sync_pending(id) {
-                replica.catch_up.on_sync_sent(id, until, now);
-                replica.write(id, Frame::Sync(pushes), now);
-            }
+        while let Some((id, _)) = replica.catch_up.take_due_sync(now) {
+            replica.write(id, Frame::Sync(pushes), now);
         }
         let connections = &replica.connections;
         let client = |id| {
@@ -229,8 +221,7 @@ impl World {
             unsubscribed: self.shared,
         });
         let client = LookupRequest { user: USER, organizations: &[], device: Some(device(name)), received };
-        let pending_sync = replica.catch_up.on_join(id, &client, self.now, timestamp(self.now));
-        replica.send(id, pending_sync);
+        replica.catch_up.on_join(id, &client, self.now, timestamp(self.now));
     }
 
     /// A push is accepted at a replica, and written to those who are there: at once, or a part a turn.
@@ -381,8 +372,7 @@ impl World {
     fn read_answer(&mut self, number: usize) {
         let replica = &mut self.replicas[number];
         if let Some((id, answer)) = replica.answers.pop_front() {
-            let pending_sync = replica.catch_up.on_lookup_result(id, USER, answer, self.now);
-            replica.send(id, pending_sync);
+            replica.catch_up.on_lookup_result(id, USER, answer, self.now);
         }
     }
 
@@ -454,12 +444,6 @@ impl Replica {
                 self.catch_up.on_backlog(id, now);
             }
             None => connection.unread.push_back((now, frame)),
-        }
-    }
-
-    fn send(&mut self, id: ConnectionId, pending_sync: Option<PendingSync>) {
-        if let Some(PendingSync { due, until, .. }) = pending_sync {
-            self.sends.push((due, id, until));
         }
     }
 

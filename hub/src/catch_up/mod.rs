@@ -57,17 +57,6 @@ impl Timestamp {
     }
 }
 
-/// A `SyncVault` that is scheduled for a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PendingSync {
-    /// Why.
-    pub reason: SyncReason,
-    /// It covers every push up to this timestamp of the stream's clock.
-    pub until: Timestamp,
-    /// When it is to be sent.
-    pub due: Tick,
-}
-
 /// The rule, for the connections of one reactor.
 pub struct CatchUp {
     /// `None` if catch-up is disabled.
@@ -116,66 +105,49 @@ impl CatchUp {
         self.watermark.now()
     }
 
-    /// Looks up what a client missed whose handshake just succeeded. Returns the sync to send, or `None` if it missed nothing or
-    /// the result comes later.
-    pub fn on_join(
-        &mut self,
-        id: ConnectionId,
-        client: &LookupRequest<'_>,
-        now: Tick,
-        timestamp: Timestamp,
-    ) -> Option<PendingSync> {
-        let records = self.records.as_mut()?;
-        self.tracker.on_lookup(id);
-        let answer = records.look_up(client, timestamp)?;
-        self.on_lookup_result(id, client.user, answer, now)
+    /// Looks up what a client missed whose handshake just succeeded, and schedules a sync if it missed something. The result may
+    /// come later ([`Self::on_lookup_result`]).
+    pub fn on_join(&mut self, id: ConnectionId, client: &LookupRequest<'_>, now: Tick, timestamp: Timestamp) {
+        let Some(records) = &mut self.records else { return };
+        match records.look_up(client, timestamp) {
+            Some(result) => self.apply_lookup(id, client.user, result, now),
+            None => self.tracker.on_lookup(id),
+        }
     }
 
-    /// Takes the result of a lookup. Returns the sync to send, if any. Ignored for a connection that is closed, or for which a sync
-    /// is scheduled already.
-    pub fn on_lookup_result(
-        &mut self,
-        id: ConnectionId,
-        user: Uuid,
-        answer: LookupResult,
-        now: Tick,
-    ) -> Option<PendingSync> {
-        if !self.tracker.end_lookup(id) {
-            return None;
+    /// Takes the result of a lookup, and schedules a sync if the client missed something. Ignored for a connection that is closed,
+    /// or for which a sync is scheduled already.
+    pub fn on_lookup_result(&mut self, id: ConnectionId, user: Uuid, result: LookupResult, now: Tick) {
+        if self.tracker.end_lookup(id) {
+            self.apply_lookup(id, user, result, now);
         }
-        let reason = answer.reason?;
+    }
+
+    fn apply_lookup(&mut self, id: ConnectionId, user: Uuid, result: LookupResult, now: Tick) {
+        let Some(reason) = result.reason else { return };
         let earliest = match reason {
             SyncReason::Restart => self.startup_sync_tick(user, now),
             SyncReason::Missed | SyncReason::UnknownDevice | SyncReason::BackplaneGap => now,
         };
-        self.schedule_sync(id, reason, answer.until, now, earliest)
+        self.schedule_sync(id, reason, result.until, now, earliest);
     }
 
-    /// Schedules a sync for a client, not before `earliest`. Returns `None` if one is scheduled already, or if catch-up is disabled.
-    pub fn schedule_sync(
-        &mut self,
-        id: ConnectionId,
-        reason: SyncReason,
-        until: Timestamp,
-        now: Tick,
-        earliest: Tick,
-    ) -> Option<PendingSync> {
-        if self.records.is_none() || !self.tracker.mark_sync_pending(id) {
-            return None;
+    /// Schedules a sync for a client, not before `earliest`. Does nothing if one is scheduled already, or if catch-up is disabled.
+    /// `until` is the timestamp of the stream's clock up to which it covers every push.
+    pub fn schedule_sync(&mut self, id: ConnectionId, reason: SyncReason, until: Timestamp, now: Tick, earliest: Tick) {
+        if self.records.is_some() {
+            self.tracker.schedule(id, reason, until, now.after(Tick::ticks_in(SYNC_DELAY)).max(earliest));
         }
-        Some(PendingSync { reason, until, due: now.after(Tick::ticks_in(SYNC_DELAY)).max(earliest) })
     }
 
-    /// Returns whether a sync is still scheduled for a client.
-    pub fn is_sync_pending(&self, id: ConnectionId) -> bool {
-        self.tracker.is_sync_pending(id)
+    /// Returns when the next sync is due.
+    pub fn next_sync(&self) -> Option<Tick> {
+        self.tracker.next_due()
     }
 
-    /// Notes that a scheduled sync is handed to the socket now. It covers every push up to `until`, and those that were written
-    /// before it.
-    pub fn on_sync_sent(&mut self, id: ConnectionId, until: Timestamp, now: Tick) {
-        let until = until.max(self.watermark.now());
-        self.tracker.on_sync_sent(id, now, until, now.after(self.keep_alive));
+    /// Takes the next sync that is due. The caller hands it to the socket now: it also covers the pushes that were written before.
+    pub fn take_due_sync(&mut self, now: Tick) -> Option<(ConnectionId, SyncReason)> {
+        self.tracker.take_due(now, self.watermark.now(), now.after(self.keep_alive))
     }
 
     /// Notes that a frame for a client did not fit into its socket.

@@ -1,19 +1,19 @@
 //! Tracks, per connection, a missed-push lookup, a `SyncVault` and a write backlog. No I/O.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use foldhash::HashMap;
 
-use super::Timestamp;
+use super::{SyncReason, Timestamp};
 use crate::connection::{ConnectionId, Tick};
 
-/// How far a `SyncVault` for a connection has come.
+/// How far a `SyncVault` for a connection has come. Small: after a start every connection has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SyncProgress {
     /// What the client missed is being looked up.
     LookupPending,
-    /// It is scheduled.
-    Pending,
+    /// It is to be sent at `due`, and will cover every push up to `until`.
+    Pending { due: Tick, reason: SyncReason, until: Timestamp },
     /// It was handed to the socket at `written`; once it is received, it covers every push up to `until`.
     Sent { written: Tick, until: Timestamp },
 }
@@ -27,18 +27,15 @@ struct WriteBacklog {
     drained: Option<Tick>,
 }
 
-/// The state of one connection. Most connections have none.
-#[derive(Debug, Default)]
-struct ConnectionState {
-    sync: Option<SyncProgress>,
-    backlog: Option<WriteBacklog>,
-}
-
-/// Tracks the connections of one reactor for which a `SyncVault` is scheduled or was sent, or whose sockets were full.
+/// Tracks the connections of one reactor for which a `SyncVault` is scheduled or was sent, or whose sockets were full. Most
+/// connections have no entry.
 #[derive(Debug, Default)]
 pub(super) struct SyncTracker {
-    entries: HashMap<ConnectionId, ConnectionState>,
-    /// When to look whether a connection's entry can be dropped. All wait equally long.
+    syncs: HashMap<ConnectionId, SyncProgress>,
+    backlogs: HashMap<ConnectionId, WriteBacklog>,
+    /// The pending syncs, in the order in which they are due.
+    due: BTreeSet<(Tick, ConnectionId)>,
+    /// When to look whether a connection's entries can be dropped. All wait equally long.
     checks: VecDeque<(Tick, ConnectionId)>,
 }
 
@@ -55,67 +52,87 @@ pub(super) enum SyncState {
 impl SyncTracker {
     /// Notes that what a client missed is being looked up.
     pub(super) fn on_lookup(&mut self, id: ConnectionId) {
-        self.entries.entry(id).or_default().sync = Some(SyncProgress::LookupPending);
+        self.set_sync(id, SyncProgress::LookupPending);
     }
 
     /// Ends a lookup. Returns `false` if there is none: a sync is scheduled, or the connection is closed.
     pub(super) fn end_lookup(&mut self, id: ConnectionId) -> bool {
-        let is_looking_up = self.entries.get(&id).is_some_and(|entry| entry.sync == Some(SyncProgress::LookupPending));
+        let is_looking_up = self.syncs.get(&id) == Some(&SyncProgress::LookupPending);
         if is_looking_up {
-            self.set_sync(id, None);
+            self.syncs.remove(&id);
         }
         is_looking_up
     }
 
-    /// Notes that a sync is scheduled. Returns `false` if one was before.
-    pub(super) fn mark_sync_pending(&mut self, id: ConnectionId) -> bool {
-        self.entries.entry(id).or_default().sync.replace(SyncProgress::Pending) != Some(SyncProgress::Pending)
+    /// Schedules a sync, unless one is scheduled already.
+    pub(super) fn schedule(&mut self, id: ConnectionId, reason: SyncReason, until: Timestamp, due: Tick) {
+        if !matches!(self.syncs.get(&id), Some(SyncProgress::Pending { .. })) {
+            self.set_sync(id, SyncProgress::Pending { due, reason, until });
+            self.due.insert((due, id));
+        }
     }
 
-    /// Returns whether a sync is scheduled.
-    pub(super) fn is_sync_pending(&self, id: ConnectionId) -> bool {
-        self.entries.get(&id).is_some_and(|entry| entry.sync == Some(SyncProgress::Pending))
+    /// Returns when the next sync is due.
+    pub(super) fn next_due(&self) -> Option<Tick> {
+        self.due.first().map(|(due, _)| *due)
     }
 
-    /// Notes that a sync was handed to a client's socket; the entry is looked at again at `check`.
-    pub(super) fn on_sync_sent(&mut self, id: ConnectionId, written: Tick, until: Timestamp, check: Tick) {
-        self.set_sync(id, Some(SyncProgress::Sent { written, until }));
+    /// Takes the next sync that is due, which is handed to its socket now: it covers every push up to `written_until`, too. The
+    /// entry is looked at again at `check`.
+    pub(super) fn take_due(
+        &mut self,
+        now: Tick,
+        written_until: Timestamp,
+        check: Tick,
+    ) -> Option<(ConnectionId, SyncReason)> {
+        self.due.first().filter(|(due, _)| *due <= now)?;
+        let (_, id) = self.due.pop_first()?;
+        let Some(SyncProgress::Pending { reason, until, .. }) = self.syncs.get(&id).copied() else { return None };
+        self.set_sync(id, SyncProgress::Sent { written: now, until: until.max(written_until) });
         self.checks.push_back((check, id));
+        Some((id, reason))
     }
 
     /// Notes that a frame for a client has to wait; the entry is looked at again at `check`.
     pub(super) fn on_backlog(&mut self, id: ConnectionId, now: Tick, check: Tick) {
-        let entry = self.entries.entry(id).or_default();
-        match &mut entry.backlog {
-            Some(backlog) => backlog.drained = None,
-            None => {
-                entry.backlog = Some(WriteBacklog { since: now, drained: None });
-                self.checks.push_back((check, id));
-            }
-        }
+        let (checks, begun) = (&mut self.checks, WriteBacklog { since: now, drained: None });
+        let backlog = self.backlogs.entry(id).or_insert_with(|| {
+            checks.push_back((check, id));
+            begun
+        });
+        backlog.drained = None;
     }
 
     /// Notes that no frame for a client waits any more.
     pub(super) fn on_drained(&mut self, id: ConnectionId, now: Tick) {
-        if let Some(backlog) = self.entries.get_mut(&id).and_then(|entry| entry.backlog.as_mut()) {
+        if let Some(backlog) = self.backlogs.get_mut(&id) {
             backlog.drained = Some(now);
         }
     }
 
     /// Returns what is known of a client that has received everything that was written by `written_by` at once.
     pub(super) fn sync_state(&self, id: ConnectionId, written_by: Option<Tick>) -> SyncState {
-        let plain = SyncState::Received { written_by, synced_until: None };
-        if self.entries.is_empty() {
-            return plain;
+        let written_by = match self.backlogs.get(&id) {
+            Some(backlog) if !backlog.is_received(written_by) => {
+                written_by.min(backlog.since.0.checked_sub(1).map(Tick))
+            }
+            _ => written_by,
+        };
+        match self.syncs.get(&id) {
+            None => SyncState::Received { written_by, synced_until: None },
+            Some(SyncProgress::Sent { written, until }) if written_by.is_some_and(|by| by >= *written) => {
+                SyncState::Received { written_by, synced_until: Some(*until) }
+            }
+            Some(SyncProgress::LookupPending | SyncProgress::Pending { .. } | SyncProgress::Sent { .. }) => {
+                SyncState::Pending
+            }
         }
-        self.entries.get(&id).map_or(plain, |entry| entry.sync_state(written_by))
     }
 
     /// Removes a connection that is closed.
     pub(super) fn remove(&mut self, id: ConnectionId) {
-        if !self.entries.is_empty() {
-            self.entries.remove(&id);
-        }
+        self.remove_sync(id);
+        self.backlogs.remove(&id);
     }
 
     /// Returns the next connection to look at by now.
@@ -127,46 +144,38 @@ impl SyncTracker {
     /// Drops the state that is proven to be received, and checks the rest again at `check`. Returns the timestamp up to which a
     /// sync covers every push, if it was received since the last check.
     pub(super) fn check(&mut self, id: ConnectionId, written_by: Option<Tick>, check: Tick) -> Option<Timestamp> {
-        let entry = self.entries.get_mut(&id)?;
         let mut synced_until = None;
-        if let SyncState::Received { synced_until: until @ Some(_), .. } = entry.sync_state(written_by) {
+        if let SyncState::Received { synced_until: until @ Some(_), .. } = self.sync_state(id, written_by) {
             synced_until = until;
-            entry.sync = None;
+            self.remove_sync(id);
         }
-        if entry.backlog.is_some_and(|backlog| backlog.is_received(written_by)) {
-            entry.backlog = None;
+        if self.backlogs.get(&id).is_some_and(|backlog| backlog.is_received(written_by)) {
+            self.backlogs.remove(&id);
         }
-        if entry.sync.is_none() && entry.backlog.is_none() {
-            self.entries.remove(&id);
-        } else if entry.backlog.is_some() || matches!(entry.sync, Some(SyncProgress::Sent { .. })) {
+        if self.backlogs.contains_key(&id) || matches!(self.syncs.get(&id), Some(SyncProgress::Sent { .. })) {
             self.checks.push_back((check, id));
         }
         synced_until
     }
 
-    fn set_sync(&mut self, id: ConnectionId, sync: Option<SyncProgress>) {
-        let entry = self.entries.entry(id).or_default();
-        entry.sync = sync;
-        if entry.sync.is_none() && entry.backlog.is_none() {
-            self.entries.remove(&id);
+    fn set_sync(&mut self, id: ConnectionId, sync: SyncProgress) {
+        if let Some(SyncProgress::Pending { due, .. }) = self.syncs.insert(id, sync) {
+            self.due.remove(&(due, id));
         }
     }
-}
 
-impl ConnectionState {
-    fn sync_state(&self, written_by: Option<Tick>) -> SyncState {
-        let written_by = match self.backlog {
-            Some(backlog) if !backlog.is_received(written_by) => {
-                written_by.min(backlog.since.0.checked_sub(1).map(Tick))
-            }
-            _ => written_by,
-        };
-        match self.sync {
-            None => SyncState::Received { written_by, synced_until: None },
-            Some(SyncProgress::Sent { written, until }) if written_by.is_some_and(|by| by >= written) => {
-                SyncState::Received { written_by, synced_until: Some(until) }
-            }
-            Some(SyncProgress::LookupPending | SyncProgress::Pending | SyncProgress::Sent { .. }) => SyncState::Pending,
+    fn remove_sync(&mut self, id: ConnectionId) {
+        if let Some(SyncProgress::Pending { due, .. }) = self.syncs.remove(&id) {
+            self.due.remove(&(due, id));
+        }
+    }
+
+    /// Returns why and when a sync is due for a connection, or `None` if none is scheduled.
+    #[cfg(test)]
+    pub(super) fn pending(&self, id: ConnectionId) -> Option<(SyncReason, Tick)> {
+        match self.syncs.get(&id) {
+            Some(SyncProgress::Pending { due, reason, .. }) => Some((*reason, *due)),
+            _ => None,
         }
     }
 }
@@ -189,6 +198,12 @@ mod tests {
         SyncState::Received { written_by: Some(Tick(written_by)), synced_until: synced_until.map(Timestamp) }
     }
 
+    /// Sends a sync that covers what was pushed until 60.
+    fn send(tracker: &mut SyncTracker, now: Tick, check: Tick) {
+        tracker.schedule(ID, SyncReason::Missed, Timestamp(60), now);
+        assert_eq!(tracker.take_due(now, Timestamp(5), check), Some((ID, SyncReason::Missed)));
+    }
+
     #[test]
     fn standing_untracked_connection_is_received_up_to_last_write() {
         let tracker = SyncTracker::default();
@@ -203,14 +218,16 @@ mod tests {
         assert!(!tracker.end_lookup(ConnectionId { generation: 8, ..ID }), "the next connection in that slot");
         assert!(tracker.end_lookup(ID) && !tracker.end_lookup(ID));
         assert_eq!(tracker.sync_state(ID, Some(Tick(5))), received(5, None));
-        assert!(tracker.entries.is_empty());
+        assert!(tracker.syncs.is_empty());
     }
 
     #[test]
     fn end_lookup_with_pending_sync_returns_false() {
         let mut tracker = SyncTracker::default();
         tracker.on_lookup(ID);
-        assert!(tracker.mark_sync_pending(ID) && !tracker.mark_sync_pending(ID) && tracker.is_sync_pending(ID));
+        tracker.schedule(ID, SyncReason::Missed, Timestamp(1), Tick(9));
+        tracker.schedule(ID, SyncReason::Restart, Timestamp(1), Tick(8));
+        assert_eq!(tracker.pending(ID), Some((SyncReason::Missed, Tick(9))), "the first stays");
         assert!(!tracker.end_lookup(ID));
         assert_eq!(tracker.sync_state(ID, Some(Tick(5))), SyncState::Pending);
     }
@@ -218,8 +235,7 @@ mod tests {
     #[test]
     fn standing_after_a_sync_is_open_until_the_sync_is_received() {
         let mut tracker = SyncTracker::default();
-        tracker.mark_sync_pending(ID);
-        tracker.on_sync_sent(ID, Tick(10), Timestamp(60), CHECK);
+        send(&mut tracker, Tick(10), CHECK);
         assert_eq!(tracker.sync_state(ID, Some(Tick(9))), SyncState::Pending);
         assert_eq!(tracker.sync_state(ID, Some(Tick(10))), received(10, Some(60)));
     }
@@ -242,7 +258,7 @@ mod tests {
     fn standing_sync_in_backlog_is_open_until_received() {
         let mut tracker = SyncTracker::default();
         tracker.on_backlog(ID, Tick(10), CHECK);
-        tracker.on_sync_sent(ID, Tick(11), Timestamp(60), CHECK);
+        send(&mut tracker, Tick(11), CHECK);
         assert_eq!(tracker.sync_state(ID, Some(Tick(50))), SyncState::Pending);
         tracker.on_drained(ID, Tick(40));
         assert_eq!(tracker.sync_state(ID, Some(Tick(40))), received(40, Some(60)));
@@ -251,12 +267,31 @@ mod tests {
     #[test]
     fn settle_drops_received_entries_and_rechecks_the_rest() {
         let mut tracker = SyncTracker::default();
-        tracker.on_sync_sent(ID, Tick(10), Timestamp(60), Tick(20));
+        send(&mut tracker, Tick(10), Tick(20));
         assert_eq!((tracker.next_check(Tick(19)), tracker.next_check(Tick(20))), (None, Some(ID)));
         assert_eq!(tracker.check(ID, Some(Tick(9)), Tick(30)), None);
         assert_eq!(tracker.next_check(Tick(30)), Some(ID));
         assert_eq!(tracker.check(ID, Some(Tick(10)), Tick(40)), Some(Timestamp(60)));
         assert_eq!(tracker.next_check(Tick(99)), None);
-        assert!(tracker.entries.is_empty());
+        assert!(tracker.syncs.is_empty() && tracker.backlogs.is_empty());
+    }
+
+    #[test]
+    fn take_due_returns_pending_syncs_in_order_of_due_ticks() {
+        let mut tracker = SyncTracker::default();
+        let id = |slot| ConnectionId { slot, ..ID };
+        for (slot, due) in [(1, 30), (2, 20), (3, 40), (4, 20)] {
+            tracker.schedule(id(slot), SyncReason::Restart, Timestamp(1), Tick(due));
+        }
+        tracker.remove(id(4));
+        assert_eq!((tracker.next_due(), tracker.take_due(Tick(19), Timestamp(2), CHECK)), (Some(Tick(20)), None));
+        let mut due = |now| tracker.take_due(Tick(now), Timestamp(2), CHECK).map(|(id, _)| id.slot);
+        assert_eq!((due(30), due(30), due(30), due(40)), (Some(2), Some(1), None, Some(3)));
+        assert_eq!(tracker.next_due(), None);
+    }
+
+    #[test]
+    fn progress_of_a_connection_takes_at_most_24_bytes() {
+        assert!(size_of::<(ConnectionId, SyncProgress)>() <= 24);
     }
 }

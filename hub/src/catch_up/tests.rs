@@ -34,8 +34,8 @@ impl Client {
         let client =
             LookupRequest { user: USER, organizations: &[], device: Some(Device::from_id("a")), received: None };
         let now = at(seconds);
-        let pending_sync = self.catch_up.on_join(self.id(), &client, now, Timestamp::from_tick(now));
-        pending_sync.map(|pending_sync| pending_sync.reason)
+        self.catch_up.on_join(self.id(), &client, now, Timestamp::from_tick(now));
+        self.catch_up.tracker.pending(self.id()).map(|(reason, _)| reason)
     }
 
     fn push(&mut self, seconds: u32) {
@@ -45,8 +45,7 @@ impl Client {
     }
 
     fn sync(&mut self, seconds: u32) {
-        let now = at(seconds);
-        self.catch_up.on_sync_sent(self.id(), Timestamp::from_tick(now), now);
+        assert_eq!(self.catch_up.take_due_sync(at(seconds)).map(|(id, _)| id), Some(self.id()));
     }
 
     fn leave(&mut self, last_heard: u32, seconds: u32) {
@@ -142,7 +141,8 @@ fn lookup_answer_for_a_closed_connection_is_ignored() {
     let gone = client.id();
     client.leave(1, 1);
     client.connect(2);
-    assert_eq!(client.catch_up.on_lookup_result(gone, USER, LookupResult::UNKNOWN, at(3)), None);
+    client.catch_up.on_lookup_result(gone, USER, LookupResult::UNKNOWN, at(3));
+    assert_eq!(client.catch_up.next_sync(), None);
 }
 
 #[test]
@@ -151,7 +151,8 @@ fn syncs_after_a_restart_are_spread_over_an_interval() {
     let mut due = |user: u128, now: Tick| {
         let id = ConnectionId { slot: user as u32, generation: 0 };
         let client = LookupRequest { user: Uuid::from_u128(user), organizations: &[], device: None, received: None };
-        catch_up.on_join(id, &client, now, Timestamp::from_tick(now)).expect("nothing is known after a start").due.0
+        catch_up.on_join(id, &client, now, Timestamp::from_tick(now));
+        catch_up.tracker.pending(id).expect("nothing is known after a start").1.0
     };
     let mut early: Vec<u32> = (0..300).map(|user| due(user * 7, Tick(10))).collect();
     early.sort_unstable();
@@ -166,7 +167,7 @@ fn disabled_catch_up_sends_no_sync() {
     let mut catch_up = CatchUp::new(None, KEEP_ALIVE, KEEP_ALIVE);
     let id = ConnectionId { slot: 0, generation: 0 };
     let client = LookupRequest { user: USER, organizations: &[], device: None, received: None };
-    assert_eq!(catch_up.on_join(id, &client, Tick(1), Timestamp(1)), None);
-    assert_eq!(catch_up.schedule_sync(id, SyncReason::BackplaneGap, Timestamp(0), Tick(1), Tick(1)), None);
-    assert!(!catch_up.is_enabled() && !catch_up.is_sync_pending(id));
+    catch_up.on_join(id, &client, Tick(1), Timestamp(1));
+    catch_up.schedule_sync(id, SyncReason::BackplaneGap, Timestamp(0), Tick(1), Tick(1));
+    assert!(!catch_up.is_enabled() && catch_up.next_sync().is_none());
 }

@@ -9,11 +9,10 @@ use uuid::Uuid;
 
 use super::command::MissedResult;
 use super::connection::Connection;
-use super::delayed_sends::DelayedSend;
 use super::event_loop::Reactor;
 use super::slot::{Slot, State};
 use crate::auth::Claims;
-use crate::catch_up::{LookupRequest, PendingSync, SyncReason, Timestamp};
+use crate::catch_up::{LookupRequest, SyncReason, Timestamp};
 use crate::connection::{CloseReason, ConnectionId, Tick};
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::Device;
@@ -66,8 +65,7 @@ impl Reactor {
                 let organizations = claims.map_or(&[][..], |claims| &claims.organizations);
                 let (device, received) = (connection.device(), self.received_elsewhere(id, connection));
                 let client = LookupRequest { user, organizations, device, received };
-                let pending_sync = self.catch_up.on_join(id, &client, self.now, self.timestamp());
-                self.send_sync(id, pending_sync);
+                self.catch_up.on_join(id, &client, self.now, self.timestamp());
             }
             (_, None) => {}
         }
@@ -86,10 +84,7 @@ impl Reactor {
     pub(super) fn on_missed(&mut self, id: ConnectionId, missed: MissedResult) {
         let Some(target) = self.connection(id).and_then(|connection| connection.id()) else { return };
         match missed {
-            MissedResult::Pushes(answer) => {
-                let pending_sync = self.catch_up.on_lookup_result(id, target, answer, self.now);
-                self.send_sync(id, pending_sync);
-            }
+            MissedResult::Pushes(result) => self.catch_up.on_lookup_result(id, target, result, self.now),
             // A response that was pushed meanwhile was written to this client, too.
             MissedResult::LoginResponse(response) if self.login_responses.get(target, self.now).is_none() => {
                 let response = Arc::new(response);
@@ -116,43 +111,35 @@ impl Reactor {
 
     /// Schedules a sync for a client, not before `earliest`.
     pub(super) fn schedule_sync(&mut self, id: ConnectionId, reason: SyncReason, earliest: Tick) {
-        let pending_sync = self.catch_up.schedule_sync(id, reason, Timestamp::default(), self.now, earliest);
-        self.send_sync(id, pending_sync);
-    }
-
-    fn send_sync(&mut self, id: ConnectionId, pending_sync: Option<PendingSync>) {
-        if let Some(PendingSync { reason, until, due }) = pending_sync {
-            self.delayed_sends.add(due, id, DelayedSend::Sync(reason, until));
-        }
+        self.catch_up.schedule_sync(id, reason, Timestamp::default(), self.now, earliest);
     }
 
     fn send_login_response(&mut self, id: ConnectionId, response: Arc<Delivery>) {
         let due = self.now.after(Tick::ticks_in(LOGIN_RESPONSE_DELAY));
-        self.delayed_sends.add(due, id, DelayedSend::LoginResponse(response));
+        self.delayed_responses.push(due, id, response);
     }
 
-    /// Sends the delayed frames that are due.
-    pub(super) fn run_delayed_sends(&mut self) {
-        for (id, send) in self.delayed_sends.take_due(self.now) {
+    /// Sends the syncs that are due.
+    pub(super) fn run_syncs(&mut self) {
+        while let Some((id, reason)) = self.catch_up.take_due_sync(self.now) {
             let (now, write_limits) = (self.now, self.write_limits);
-            let sent = match &send {
-                DelayedSend::Sync(..) if !self.catch_up.is_sync_pending(id) => None,
-                DelayedSend::Sync(_, until) => {
-                    self.catch_up.on_sync_sent(id, *until, now);
-                    self.connection(id).and_then(|connection| connection.write_sync(now, &write_limits))
-                }
-                DelayedSend::LoginResponse(response) => {
-                    let request = self.connection(id).and_then(|connection| connection.id());
-                    // A later response has reached the client meanwhile.
-                    let is_current = request.is_some_and(|request| self.login_responses.is_current(request, response));
-                    let connection = if is_current { self.connection(id) } else { None };
-                    connection.and_then(|connection| connection.deliver(response, now, &write_limits))
-                }
-            };
+            let sent = self.connection(id).and_then(|connection| connection.write_sync(now, &write_limits));
             if let Some(sent) = sent {
-                if let DelayedSend::Sync(reason, _) = send {
-                    self.shared.metrics.catch_up.inc(reason.label());
-                }
+                self.shared.metrics.catch_up.inc(reason.label());
+                self.handle_write_outcome(id.slot, sent);
+            }
+        }
+    }
+
+    /// Sends the delayed responses to login requests that are due.
+    pub(super) fn run_delayed_responses(&mut self) {
+        while let Some((id, response)) = self.delayed_responses.take_due(self.now) {
+            let (now, write_limits) = (self.now, self.write_limits);
+            let request = self.connection(id).and_then(|connection| connection.id());
+            // A later response has reached the client meanwhile.
+            let is_current = request.is_some_and(|request| self.login_responses.is_current(request, &response));
+            let connection = if is_current { self.connection(id) } else { None };
+            if let Some(sent) = connection.and_then(|connection| connection.deliver(&response, now, &write_limits)) {
                 self.handle_write_outcome(id.slot, sent);
             }
         }
@@ -160,7 +147,6 @@ impl Reactor {
 
     /// Records what a client's device has received when its connection ends.
     pub(super) fn record_disconnect(&mut self, id: ConnectionId, connection: &Connection, close_reason: &CloseReason) {
-        self.delayed_sends.remove(id);
         // A Close was received just now, in a SignalR message or in a WebSocket frame.
         let last_heard = if *close_reason == CloseReason::Client { self.now } else { connection.last_received() };
         let dropped = self.catch_up.on_leave(id, device(connection), last_heard, self.timestamp());

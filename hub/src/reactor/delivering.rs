@@ -12,7 +12,7 @@ use super::event_loop::Reactor;
 use super::fan_out::{Chunk, FAN_OUT_CHUNK};
 use super::registry::Registry;
 use super::slot::{Slot, State};
-use crate::connection::{ConnectionId, Tick};
+use crate::connection::Tick;
 use crate::delivery::{Audience, Delivery, Hub};
 use crate::notification::ClientType;
 
@@ -83,10 +83,13 @@ impl Reactor {
     /// Writes the next chunk of the fan-out queue.
     pub(super) fn run_fan_out_chunk(&mut self) {
         let members = |audience| members(audience, &self.registry, &self.slots);
-        let Some(Chunk { delivery, ack, connections, last }) = self.fan_outs.next_chunk(members) else { return };
+        let Some(Chunk { delivery, ack, slots, generation, last }) = self.fan_outs.next_chunk(self.generation, members)
+        else {
+            return;
+        };
         let mut writer = Writer::new(&delivery, &mut self.slots, self.now, self.write_limits);
-        for ConnectionId { slot, generation } in connections {
-            if writer.slots.get(slot as usize).is_some_and(|entry| entry.generation == generation) {
+        for slot in slots {
+            if writer.slots.get(slot as usize).is_some_and(|entry| entry.is_as_old_as(generation)) {
                 writer.write(slot);
             }
         }
@@ -129,20 +132,17 @@ impl Reactor {
     }
 }
 
-/// Returns the connections of an audience that needs a fan-out.
-fn members(audience: Audience, registry: &Registry, slots: &Slab<Slot>) -> Vec<ConnectionId> {
-    let id = |slot: u32| Some(ConnectionId { slot, generation: slots.get(slot as usize)?.generation });
+/// Returns the slots of an audience that needs a fan-out.
+fn members(audience: Audience, registry: &Registry, slots: &Slab<Slot>) -> Vec<u32> {
     let of_hub = |hub: Hub| {
         let open = slots.iter().filter(move |(_, slot)| match &slot.state {
             State::Open(connection) => connection.hub() == hub,
             _ => false,
         });
-        open.filter_map(|(slot, _)| id(slot as u32)).collect()
+        open.map(|(slot, _)| slot as u32).collect()
     };
     match audience {
-        Audience::Organization(organization, _) => {
-            registry.slots_of_organization(organization).filter_map(id).collect()
-        }
+        Audience::Organization(organization, _) => registry.slots_of_organization(organization).collect(),
         Audience::Installation(..) => of_hub(Hub::Main),
         Audience::Everyone(hub) => of_hub(hub),
         Audience::Nobody | Audience::User(..) | Audience::LoginRequest(_) => Vec::new(),

@@ -15,7 +15,7 @@ use super::acceptor::LISTENER_TOKEN;
 use super::closing_socket::ClosingSocket;
 use super::command::{CommandReceiver, CommandSender, ReactorCommand, WAKER_TOKEN};
 use super::connection::WriteLimits;
-use super::delayed_sends::DelayedSends;
+use super::delayed_responses::DelayedResponses;
 use super::drain::DrainSchedule;
 use super::fan_out::FanOutQueue;
 use super::inbound::Inbound;
@@ -61,7 +61,7 @@ pub(super) struct Reactor {
     pub(super) poll: Poll,
     pub(super) slots: Slab<Slot>,
     /// The generation of the latest socket.
-    generation: u32,
+    pub(super) generation: u32,
     pub(super) registry: Registry,
     /// How many of the slots are open connections.
     pub(super) connections: usize,
@@ -83,7 +83,7 @@ pub(super) struct Reactor {
     pub(super) scratch: Vec<u8>,
     /// The public port, on the first reactor only.
     pub(super) inbound: Option<Inbound>,
-    pub(super) delayed_sends: DelayedSends,
+    pub(super) delayed_responses: DelayedResponses,
     /// Connections whose handshake response waits for the backplane.
     pub(super) subscribe_barrier: SubscribeBarrier,
     pub(super) login_responses: LoginResponses,
@@ -143,7 +143,7 @@ impl Reactor {
             buffer: vec![0; READ_BUFFER_BYTES],
             scratch: Vec::new(),
             inbound: None,
-            delayed_sends: DelayedSends::default(),
+            delayed_responses: DelayedResponses::default(),
             subscribe_barrier: SubscribeBarrier::default(),
             login_responses: LoginResponses::new(Tick::ticks_in(LOGIN_RESPONSE_TTL)),
             catch_up: CatchUp::new(records(&shared), config.signalr.keep_alive, config.catch_up.spread),
@@ -192,7 +192,8 @@ impl Reactor {
             self.accept();
             self.run_timers();
             self.expire_subscribe_barrier();
-            self.run_delayed_sends();
+            self.run_syncs();
+            self.run_delayed_responses();
             self.record_received_syncs();
             self.send_heartbeats();
             self.run_drain();
@@ -253,9 +254,10 @@ impl Reactor {
         let tick = self.timers.next_deadline().map(|tick| self.clock.time_until(tick));
         let inbound = self.inbound.as_ref().and_then(|inbound| inbound.acceptor.poll_timeout());
         let drain = self.drain.as_ref().and_then(|(_, drain)| (!drain.is_empty()).then_some(DRAIN_INTERVAL));
-        let send = self.delayed_sends.next_due().map(|tick| self.clock.time_until(tick));
+        let sync = self.catch_up.next_sync().map(|tick| self.clock.time_until(tick));
+        let response = self.delayed_responses.next_due().map(|tick| self.clock.time_until(tick));
         let wait = self.subscribe_barrier.next_deadline().map(|tick| self.clock.time_until(tick));
-        [tick, inbound, drain, send, wait].into_iter().flatten().fold(MAX_POLL_WAIT, Duration::min)
+        [tick, inbound, drain, sync, response, wait].into_iter().flatten().fold(MAX_POLL_WAIT, Duration::min)
     }
 
     fn event(&mut self, slot: u32, event: &Event) {

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::DeliveryAck;
-use crate::connection::ConnectionId;
 use crate::delivery::{Audience, Delivery};
 
 /// The most connections that are written to per turn.
@@ -22,8 +21,16 @@ struct FanOutJob {
 #[derive(Default)]
 pub(super) struct FanOutQueue {
     queue: VecDeque<FanOutJob>,
-    /// The connections that the first push is still to be written to, the next one last. `None` before it has begun.
-    left: Option<Vec<ConnectionId>>,
+    /// What the first push is still to be written to. `None` before it has begun.
+    left: Option<Members>,
+}
+
+/// The connections of an audience when a push to it began.
+struct Members {
+    /// Their slots, the next one last.
+    slots: Vec<u32>,
+    /// The generation of the latest socket then: a newer one in a slot is another connection's.
+    generation: u32,
 }
 
 /// The next connections to write to.
@@ -31,7 +38,9 @@ pub(super) struct Chunk {
     pub(super) delivery: Arc<Delivery>,
     pub(super) ack: Option<Arc<DeliveryAck>>,
     /// Some may have closed since the push began.
-    pub(super) connections: Vec<ConnectionId>,
+    pub(super) slots: Vec<u32>,
+    /// Sockets that are newer than this generation are of other connections.
+    pub(super) generation: u32,
     /// Whether this is the last chunk of its push.
     pub(super) last: bool,
 }
@@ -47,13 +56,16 @@ impl FanOutQueue {
         self.queue.push_back(FanOutJob { delivery, ack });
     }
 
-    /// Takes the next chunk. `members` returns the connections of an audience; it is called when a push begins.
-    pub(super) fn next_chunk(&mut self, members: impl FnOnce(Audience) -> Vec<ConnectionId>) -> Option<Chunk> {
+    /// Takes the next chunk. `members` returns the slots of an audience; it is called when a push begins. `generation` is the one
+    /// of the latest socket now.
+    pub(super) fn next_chunk(&mut self, generation: u32, members: impl FnOnce(Audience) -> Vec<u32>) -> Option<Chunk> {
         let first = self.queue.front()?;
-        let left = self.left.get_or_insert_with(|| members(first.delivery.audience));
-        let connections = left.split_off(left.len().saturating_sub(FAN_OUT_CHUNK));
+        let members = || Members { slots: members(first.delivery.audience), generation };
+        let Members { slots: left, generation } = self.left.get_or_insert_with(members);
+        let slots = left.split_off(left.len().saturating_sub(FAN_OUT_CHUNK));
         let last = left.is_empty();
-        let chunk = Chunk { delivery: first.delivery.clone(), ack: first.ack.clone(), connections, last };
+        let (delivery, ack) = (first.delivery.clone(), first.ack.clone());
+        let chunk = Chunk { delivery, ack, slots, generation: *generation, last };
         if last {
             self.left = None;
             self.queue.pop_front();
@@ -76,8 +88,8 @@ mod tests {
         Arc::new(Delivery::new(Audience::Nobody, kind, Instant::now(), frame))
     }
 
-    fn connections(count: u32) -> Vec<ConnectionId> {
-        (0..count).map(|slot| ConnectionId { slot, generation: slot }).collect()
+    fn slots(count: u32) -> Vec<u32> {
+        (0..count).collect()
     }
 
     #[test]
@@ -87,16 +99,20 @@ mod tests {
         [1, 2, 3].into_iter().for_each(|kind| fan_outs.push(push(kind), None));
         let mut counts = [many, 2, 0].into_iter();
         let mut chunks = Vec::new();
-        while let Some(chunk) = fan_outs.next_chunk(|_| connections(counts.next().expect("asked once a push"))) {
-            chunks.push((chunk.delivery.kind, chunk.connections, chunk.last));
+        let mut generation = 5;
+        while let Some(chunk) = fan_outs.next_chunk(generation, |_| slots(counts.next().expect("asked once a push"))) {
+            generation += 1;
+            chunks.push((chunk.delivery.kind, chunk.slots, chunk.last, chunk.generation));
         }
-        let sizes: Vec<_> = chunks.iter().map(|(kind, connections, last)| (*kind, connections.len(), *last)).collect();
+        let sizes: Vec<_> = chunks.iter().map(|(kind, slots, last, _)| (*kind, slots.len(), *last)).collect();
         assert_eq!(
             sizes,
             [(Some(1), FAN_OUT_CHUNK, false), (Some(1), 10, true), (Some(2), 2, true), (Some(3), 0, true)]
         );
-        let written: HashSet<ConnectionId> = chunks[0].1.iter().chain(&chunks[1].1).copied().collect();
-        assert_eq!(written, connections(many).into_iter().collect());
+        let generations: Vec<u32> = chunks.iter().map(|(.., generation)| *generation).collect();
+        assert_eq!(generations, [5, 5, 7, 8], "that of the push's beginning");
+        let written: HashSet<u32> = chunks[0].1.iter().chain(&chunks[1].1).copied().collect();
+        assert_eq!(written, slots(many).into_iter().collect());
         assert!(fan_outs.is_empty());
     }
 
@@ -104,8 +120,8 @@ mod tests {
     fn add_keeps_no_list_of_connections() {
         let mut fan_outs = FanOutQueue::default();
         (0..1000).for_each(|_| fan_outs.push(push(1), None));
-        let _ = fan_outs.next_chunk(|_| connections(10_000));
-        assert!(fan_outs.left.as_ref().is_some_and(|left| left.len() == 10_000 - FAN_OUT_CHUNK));
+        let _ = fan_outs.next_chunk(0, |_| slots(10_000));
+        assert!(fan_outs.left.as_ref().is_some_and(|left| left.slots.len() == 10_000 - FAN_OUT_CHUNK));
         assert!(size_of::<FanOutJob>() <= 16);
     }
 }

@@ -12,7 +12,7 @@ mod closing_socket;
 mod command;
 mod connection;
 mod connections;
-mod delayed_sends;
+mod delayed_responses;
 mod delivering;
 mod drain;
 mod event_loop;

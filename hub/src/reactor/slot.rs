@@ -31,8 +31,24 @@ impl Slot {
         Slot { state: State::Vacant, generation, reread: None }
     }
 
+    /// Returns whether its socket is not newer than the one of a generation. Holds for 2^31 sockets.
+    pub(super) fn is_as_old_as(&self, generation: u32) -> bool {
+        generation.wrapping_sub(self.generation) < 1 << 31
+    }
+
     /// Takes the state out, and leaves [`State::Vacant`].
     pub(super) fn take_state(&mut self) -> State {
         std::mem::replace(&mut self.state, State::Vacant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_as_old_as_compares_across_the_wrap() {
+        assert!(Slot::new(5).is_as_old_as(5) && Slot::new(4).is_as_old_as(5) && !Slot::new(6).is_as_old_as(5));
+        assert!(Slot::new(u32::MAX).is_as_old_as(0) && !Slot::new(0).is_as_old_as(u32::MAX));
     }
 }
