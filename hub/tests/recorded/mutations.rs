@@ -1,4 +1,4 @@
-//! Plays the original's answers to mutated input against a hub (`contract/mutations/README.md`).
+//! Plays the original's answers to mutated input against a hub (`hub/tests/contract/mutations/README.md`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
