@@ -12,7 +12,8 @@ use crate::process::Process;
 use crate::wait;
 
 /// How long a client may take to start, and a push to arrive.
-const PATIENCE: Duration = Duration::from_secs(40);
+/// A minute after the start of a hub the last syncs of it are sent (`decisions.md` 5).
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Settings of a hub by which pushes are surely received within seconds instead of half a minute.
 pub const QUICK_CATCH_UP: &str = "heartbeat = '1s'\nsignalr.keep_alive = '500ms'\ncatch_up.spread = '1s'\n";
