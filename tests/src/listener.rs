@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::process::Process;
 use crate::wait;
 
-/// How long a client may take to start, and a push to arrive.
-/// A minute after the start of a hub the last syncs of it are sent (`decisions.md` 5).
+/// How long a client may take to start, and a push to arrive: the last syncs after a hub's start are sent a minute after it
+/// (`decisions.md` 5).
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Settings of a hub by which pushes are surely received within seconds instead of half a minute.

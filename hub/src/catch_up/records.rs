@@ -42,7 +42,7 @@ pub trait Records: Send {
 
     /// Looks up what a client missed. `None` if the answer comes later, by [`CatchUp::on_lookup_result`].
     ///
-    /// [`CatchUp::on_lookup_result`]: super::CatchUp::on_answer
+    /// [`CatchUp::on_lookup_result`]: super::CatchUp::on_lookup_result
     fn look_up(&mut self, client: &LookupRequest<'_>, now: Timestamp) -> Option<LookupResult>;
 
     /// Notes that a device of a user has surely received every push up to a moment of the stream's clock, unless more is known

@@ -142,7 +142,7 @@ pub fn run(hubs: &[&LocalHub], members: usize, seed: u64, fault: impl FnMut(u32)
     world.push_in_parts(fault)?;
     world.settling.store(true, Ordering::SeqCst);
     let account = wait::until("every device has all that it is sent", SETTLES, || {
-        let pushes = world.pushes.lock().unwrap_or_else(PoisonError::into_inner);
+        let pushes = world.pushes();
         let account = world.account(&pushes);
         ensure!(account.lost == 0, "seed {seed}: {account}\n{}", world.losses(&pushes));
         Ok(account)
@@ -157,6 +157,10 @@ pub fn run(hubs: &[&LocalHub], members: usize, seed: u64, fault: impl FnMut(u32)
 impl World {
     fn device(&self, number: usize) -> MutexGuard<'_, Device> {
         self.devices[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pushes(&self) -> MutexGuard<'_, Vec<Push>> {
+        self.pushes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_over(&self) -> bool {
@@ -218,7 +222,7 @@ impl World {
     /// Pushes to a user or to the organization, through any hub.
     fn push(&self, user: Option<usize>, by: Option<usize>, covered: bool, random: &mut Random) -> Result<()> {
         let number = {
-            let mut pushes = self.pushes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut pushes = self.pushes();
             pushes.push(Push { put: Instant::now(), covered, user, by });
             pushes.len() - 1
         };
