@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+/// How many parameters the query of a hub has: a connection's id and a token.
+const USUAL_PAIRS: usize = 2;
+
 /// Names and values in their order, as they came.
 #[derive(Default)]
 pub struct Query<'a>(Vec<(&'a str, &'a str)>);
@@ -9,7 +12,7 @@ pub struct Query<'a>(Vec<(&'a str, &'a str)>);
 impl<'a> Query<'a> {
     /// Takes a query apart, which is what stands behind the question mark.
     pub fn parse(query: &'a str) -> Query<'a> {
-        let mut pairs = Vec::new();
+        let mut pairs = Vec::with_capacity(USUAL_PAIRS);
         let mut rest = Some(query).filter(|query| !query.is_empty());
         while let Some(text) = rest {
             let (pair, more) = split(text, b'&');
@@ -31,10 +34,9 @@ impl<'a> Query<'a> {
     }
 
     fn values(&self, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
-        // What is escaped is longer.
         let is = move |other: &str| {
             other.eq_ignore_ascii_case(name)
-                || (other.len() > name.len() && percent_decode(other).eq_ignore_ascii_case(name))
+                || (other.bytes().any(|byte| byte == b'%') && percent_decode(other).eq_ignore_ascii_case(name))
         };
         self.0.iter().filter(move |(other, _)| is(other)).map(|(_, value)| percent_decode(value))
     }

@@ -59,13 +59,20 @@ impl Registry {
             }
         }
         let join = |(membership, id): (usize, &Uuid)| {
-            let organization = *self
-                .organization_index
-                .entry(*id)
-                .or_insert_with(|| self.organizations.insert(Organization { id: *id, members: Vec::new() }) as u32);
-            let members = &mut self.organizations[organization as usize].members;
-            members.push(OrganizationMember { slot, membership: membership as u32 });
-            Membership { organization, position: members.len() as u32 - 1 }
+            let member = OrganizationMember { slot, membership: membership as u32 };
+            match self.organization_index.entry(*id) {
+                Entry::Vacant(vacant) => {
+                    let members = vec![member];
+                    let organization = self.organizations.insert(Organization { id: *id, members }) as u32;
+                    Membership { organization: *vacant.insert(organization), position: 0 }
+                }
+                Entry::Occupied(occupied) => {
+                    let organization = *occupied.get();
+                    let members = &mut self.organizations[organization as usize].members;
+                    members.push(member);
+                    Membership { organization, position: members.len() as u32 - 1 }
+                }
+            }
         };
         organizations.iter().enumerate().map(join).collect()
     }

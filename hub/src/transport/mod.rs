@@ -4,6 +4,7 @@
 //! request by request (`exchange`), on the public port (`plain_http`) and on the others (`port`): negotiations, and clients without a WebSocket (`endpoint`, `server_sent_events`,
 //! `long_polling`), each of which a `relay` connects to its reactor.
 
+pub mod byte_set;
 pub mod connection_token;
 pub mod connection_token_registry;
 pub mod cors;

@@ -118,11 +118,17 @@ impl<'a> RequestHead<'a> {
         let is_http_1_1 = request.version == Some(1);
         let headers = Headers::new(request.headers);
         let (authority, rest) = split_authority(request.path.unwrap_or_default());
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let hosts = headers.get_all("Host").count();
-        if hosts > 1
-            || (hosts == 0 && is_http_1_1)
-            || !headers.get_all("Host").all(|value| host::is_valid(value.trim_ascii()))
+        let (path, query) = match memchr::memchr(b'?', rest.as_bytes()) {
+            Some(at) => (&rest[..at], &rest[at + 1..]),
+            None => (rest, ""),
+        };
+        let mut hosts = headers.get_all("Host");
+        let is_host_valid = match (hosts.next(), hosts.next()) {
+            (Some(host), None) => host::is_valid(host.trim_ascii()),
+            (Some(_), Some(_)) => false,
+            (None, _) => !is_http_1_1,
+        };
+        if !is_host_valid
             || authority.is_some_and(|authority| authority.is_empty() || !host::is_valid(authority.as_bytes()))
         {
             return Err(ErrorResponse::json(
@@ -205,7 +211,7 @@ impl<'a> Headers<'a> {
     }
 
     /// The values of a header, one for each time that it is there.
-    pub fn get_all(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+    pub fn get_all(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let some = if self.lengths & name_length_bit(name) == 0 { &[] } else { self.all };
         some.iter().filter(move |header| eq_ignore_case(header.name.as_bytes(), name)).map(|header| header.value)
     }

@@ -12,6 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::connection::{CloseReason, Session, SessionConfig, SessionSink, Tick, TimeoutAction, Transport};
 use crate::protocol::{Protocol, ProtocolError};
+use crate::transport::byte_set::ByteSet;
 
 /// Close codes that are sent.
 pub mod code {
@@ -23,6 +24,8 @@ pub mod code {
     pub const INVALID_DATA: u16 = 1007;
 }
 
+const BASE64_LETTERS: ByteSet = ByteSet::alphanumeric_and(b"+/");
+
 /// A `Sec-WebSocket-Accept`.
 pub type Accept = [u8; 28];
 
@@ -31,7 +34,7 @@ pub fn accept(key: &[u8]) -> Option<Accept> {
     const MAGIC: &[u8; 36] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     let key: &[u8; 24] = key.try_into().ok()?;
     let letters = key.strip_suffix(b"==")?;
-    if !letters.iter().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, b'+' | b'/')) {
+    if BASE64_LETTERS.prefix_length(letters) < letters.len() {
         return None;
     }
     let mut proof = [0; 60];
