@@ -1,48 +1,38 @@
 //! A drop-in for Bitwarden's notifications service.
 //!
 //! ```text
-//! source -> notification -> route -> backplane -> reactor -> connection -> protocol -> socket
+//! ingest -> notification -> delivery -> backplane -> reactor -> signalr -> websocket -> socket
 //! ```
 //!
-//! - `source` takes pushes in, by `POST /send` or from an Azure Storage queue (`azure` is how one speaks to those).
-//! - `notification` is what a push is; `route` finds for whom it is and encodes it, once for each protocol (`delivery`).
+//! - `server` starts a hub from a `config`, serves it and shuts it down.
+//! - `ingest` takes pushes in, by `POST /send` or from an Azure Storage queue (`azure_storage` is the client of those).
+//! - `notification` is what a push says; `delivery` is whom it is for, and its frames, encoded once for each protocol.
 //! - `backplane` carries a delivery to the reactors of every replica: of this process alone, or through Redis of others too.
-//! - `reactor` holds the connections, one thread per core: `transport` parses requests and frames messages, `catch_up` finds
-//!   missed pushes, `connection` is the SignalR session as a state machine, `protocol` the SignalR codecs.
-//! - `auth` verifies tokens, `admin` serves probes and metrics, `shutdown` ends the hub in order; `timely` is a runtime with a
-//!   thread of its own, for work with deadlines.
-//! - `reload` watches files that may change: keys, certificates (`trust`), the log's level (`telemetry`).
-//! - `error_chain` displays an error with its causes.
-//! - `app` puts all of this together from a `config` and what `preflight` has loaded; `client` and `sender` are the other sides: what connects, what pushes.
+//! - `reactor` holds the connections, one thread per core. `http` parses request heads and serves everything that is no
+//!   WebSocket, `websocket` frames messages, `signalr` is the session as a state machine and the protocols' codecs.
+//! - `catch_up` finds out which clients missed a push.
+//! - `auth` verifies tokens; `observability` is logs and metrics; `net` is what several modules need of the system.
+//! - `client` and `sender` are the other sides: what connects, what pushes.
 //!
-//! A stage uses stages to its right and the shared nouns, never one to its left; `tests/layers.rs` holds this.
+//! A module uses modules below it, never one above: `tests/layers.rs` has the order.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-pub mod admin;
-pub mod app;
 pub mod auth;
-pub mod azure;
-pub mod backoff;
+pub mod azure_storage;
 pub mod backplane;
 pub mod catch_up;
 pub mod client;
 pub mod config;
-pub mod connection;
 pub mod delivery;
-pub mod descriptors;
-pub mod error_chain;
-pub mod limits;
+pub mod http;
+pub mod ingest;
+pub mod net;
 pub mod notification;
-pub mod preflight;
-pub mod protocol;
+pub mod observability;
 pub mod reactor;
-pub mod reload;
-pub mod route;
+pub mod secret;
 pub mod sender;
-pub mod shutdown;
-pub mod source;
-pub mod telemetry;
-pub mod timely;
-pub mod transport;
-pub mod trust;
+pub mod server;
+pub mod signalr;
+pub mod websocket;

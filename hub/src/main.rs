@@ -2,27 +2,27 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-mod commands;
+mod cli;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use commands::output::{OutputClosed, print_notice};
-use commands::{Cli, Command, Usage};
-use notification_hub::error_chain::ErrorChain;
+use cli::output::{OutputClosed, print_notice};
+use cli::{Cli, Command, Usage};
+use notification_hub::observability::error_chain::ErrorChain;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-        Command::Serve(arguments) => commands::serve::run(&arguments),
-        Command::Dev(arguments) => commands::dev::run(&arguments),
-        Command::Push(arguments) => commands::push::run(&arguments),
-        Command::Listen(arguments) => commands::listen::run(&arguments),
-        Command::Token(arguments) => commands::token::run(&arguments),
-        Command::CheckConfig(arguments) => commands::check_config::run(&arguments),
-        Command::Healthcheck(arguments) => commands::healthcheck::run(&arguments),
+        Command::Serve(arguments) => cli::serve::run(&arguments),
+        Command::Dev(arguments) => cli::dev::run(&arguments),
+        Command::Push(arguments) => cli::push::run(&arguments),
+        Command::Listen(arguments) => cli::listen::run(&arguments),
+        Command::Token(arguments) => cli::token::run(&arguments),
+        Command::CheckConfig(arguments) => cli::check_config::run(&arguments),
+        Command::Healthcheck(arguments) => cli::healthcheck::run(&arguments),
     };
-    notification_hub::telemetry::flush_logs();
+    notification_hub::observability::flush_logs();
     let Err(error) = result else { return ExitCode::SUCCESS };
     if error.is::<OutputClosed>() {
         return ExitCode::SUCCESS;

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use contract::{file, hex, text};
 use notification_hub::delivery::Audience;
+use notification_hub::delivery::route;
 use notification_hub::notification::{self, ClientType, Notification, PushType};
-use notification_hub::protocol::{self, Protocol, ServerMessage};
-use notification_hub::route;
+use notification_hub::signalr::protocol::{self, Protocol, ServerMessage};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -10,12 +10,13 @@ use std::time::Instant;
 use contract::{file, hex, text};
 use notification_hub::auth::Principal;
 use notification_hub::auth::claims::{Claims, ValidationRules};
-use notification_hub::backplane::redis::channel::{Channel, Channels, audiences};
-use notification_hub::backplane::redis::invocation::Invocation;
-use notification_hub::backplane::redis::message::BackplaneMessage;
-use notification_hub::protocol::Protocol;
+use notification_hub::backplane::redis::wire::channel::{Channel, Channels, audiences};
+use notification_hub::backplane::redis::wire::invocation::Invocation;
+use notification_hub::backplane::redis::wire::message::BackplaneMessage;
+use notification_hub::delivery::route;
+use notification_hub::notification;
 use notification_hub::reactor::Recipient;
-use notification_hub::{notification, route};
+use notification_hub::signalr::protocol::Protocol;
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec};
 use k8s_openapi::jiff::Timestamp;
-use notification_hub::auth::key_files;
-use notification_hub::azure::Credential;
+use notification_hub::auth::keys::key_files;
+use notification_hub::azure_storage::Credential;
 use notification_hub::config::{Config, Layers, LogFormat, SourceConfig};
 use notification_hub_crds::v1alpha1::KeyAlgorithm;
 use notification_hub_operator::build::{CONFIG_DIR, CONFIG_FILE, DesiredObjects};

@@ -12,9 +12,9 @@ use std::time::Duration;
 use notification_hub::catch_up::{
     CatchUp, LastPushes, LocalRecords, LookupRequest, LookupResult, Records, Timestamp, missed,
 };
-use notification_hub::connection::{ConnectionId, Tick};
 use notification_hub::delivery::Audience;
 use notification_hub::notification::{ClientType, Device};
+use notification_hub::signalr::{ConnectionId, Tick};
 use uuid::Uuid;
 
 use crate::choices::Choices;

@@ -1,7 +1,7 @@
 //! Connection strings of storage accounts.
 
-use notification_hub::azure::{Account, Credential};
-use notification_hub::config::Secret;
+use notification_hub::azure_storage::{Account, Credential};
+use notification_hub::secret::Secret;
 
 /// What every `$` of an input stands for.
 const KEY: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ=";

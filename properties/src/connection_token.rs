@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use notification_hub::delivery::Hub;
-use notification_hub::transport::connection_token::{ConnectionTokenSigner, TOKEN_TTL};
+use notification_hub::http::connection_token::{ConnectionTokenSigner, TOKEN_TTL};
+use notification_hub::signalr::Hub;
 
 use crate::choices::Choices;
 

@@ -1,9 +1,9 @@
 //! A client's whole life behind a WebSocket, from its handshake on.
 
-use notification_hub::connection::{CloseReason, Session, SessionConfig, Tick, Transport};
-use notification_hub::protocol::messagepack::Reader;
-use notification_hub::protocol::{self, Protocol};
-use notification_hub::transport::websocket::{Opcode, Outgoing, WebSocket};
+use notification_hub::signalr::protocol::messagepack::Reader;
+use notification_hub::signalr::protocol::{self, Protocol};
+use notification_hub::signalr::{CloseReason, Session, SessionConfig, Tick, Transport};
+use notification_hub::websocket::{Opcode, Outgoing, WebSocket};
 use serde_json::Value;
 
 use crate::cuts::cuts;

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use notification_hub::limits::{IpNet, client_address};
+use notification_hub::http::client_address::client_address;
+use notification_hub::net::ip_network::IpNetwork;
 
 use crate::choices::Choices;
 
@@ -20,7 +21,7 @@ const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
 /// Nobody but a trusted proxy is believed, and each only as far as the next one: what a client writes itself changes
 /// nothing. A list of addresses in any spelling is read as a naive reader does.
 pub(crate) fn check(input: &[u8]) {
-    let trusted = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse::<IpNet>().expect("a network"));
+    let trusted = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse::<IpNetwork>().expect("a network"));
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let header = String::from_utf8_lossy(input);
     assert_eq!(client_address(STRANGER, &header, &trusted), STRANGER);
@@ -43,7 +44,7 @@ pub(crate) fn check(input: &[u8]) {
 }
 
 /// A list of addresses that the input makes.
-fn check_generated_list(input: &[u8], trusted: &[IpNet]) {
+fn check_generated_list(input: &[u8], trusted: &[IpNetwork]) {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut choices = Choices(input);
     let mut expected = PROXIES[0];
@@ -80,7 +81,7 @@ fn generate_hop(choices: &mut Choices<'_>) -> (IpAddr, String) {
 
 /// A network is what its text says, and holds its own address.
 fn check_network(text: &str) {
-    let Ok(network) = text.parse::<IpNet>() else { return };
+    let Ok(network) = text.parse::<IpNetwork>() else { return };
     let written = network.to_string();
     assert_eq!(written.parse(), Ok(network));
     let (address, prefix) = written.split_once('/').expect("a prefix");

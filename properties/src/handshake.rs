@@ -1,8 +1,8 @@
 //! The first words of a client.
 
-use notification_hub::connection::{CloseReason, Session, SessionConfig, SessionSink, Tick, Transport};
-use notification_hub::protocol::Protocol;
-use notification_hub::protocol::handshake::{self, HANDSHAKE_OK};
+use notification_hub::signalr::protocol::Protocol;
+use notification_hub::signalr::protocol::handshake::{self, HANDSHAKE_OK};
+use notification_hub::signalr::{CloseReason, Session, SessionConfig, SessionSink, Tick, Transport};
 
 use crate::cuts::cuts;
 

@@ -1,7 +1,7 @@
 //! The head of a request on the public port.
 
-use notification_hub::transport::request_head::MAX_HEAD_BYTES;
-use notification_hub::transport::request_kind::{self, RequestKind};
+use notification_hub::http::request_head::MAX_HEAD_BYTES;
+use notification_hub::http::request_kind::{self, RequestKind};
 
 use crate::cuts::beginnings;
 

@@ -1,6 +1,6 @@
 //! What clients say in JSON.
 
-use notification_hub::protocol::{ClientMessage, Protocol, json, split};
+use notification_hub::signalr::protocol::{ClientMessage, Protocol, json, split};
 use serde_json::Value;
 
 use crate::cuts::beginnings;

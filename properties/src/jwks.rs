@@ -1,7 +1,7 @@
 //! Key sets (RFC 7517) as identity servers publish them and files hold them.
 
-use notification_hub::auth::jwk_set::JwkSet;
-use notification_hub::auth::key::Key;
+use notification_hub::auth::keys::jwk_set::JwkSet;
+use notification_hub::auth::keys::key::Key;
 use serde_json::{Value, json};
 
 /// What every `$` of an input stands for.

@@ -1,7 +1,7 @@
 //! What clients say in MessagePack.
 
-use notification_hub::protocol::messagepack::{self, Reader};
-use notification_hub::protocol::{ClientMessage, Protocol, split, varint};
+use notification_hub::signalr::protocol::messagepack::{self, Reader};
+use notification_hub::signalr::protocol::{ClientMessage, Protocol, split, varint};
 use serde_json::Value;
 
 use crate::cuts::beginnings;

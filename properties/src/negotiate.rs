@@ -1,10 +1,10 @@
 //! A negotiation, from its query to the use of what it gives.
 
 use notification_hub::auth::Query;
-use notification_hub::connection::Transport;
-use notification_hub::delivery::Hub;
-use notification_hub::transport::connection_token_registry::{ConnectionTokenRegistry, TokenState};
-use notification_hub::transport::negotiate::body;
+use notification_hub::http::connection_token_registry::{ConnectionTokenRegistry, TokenState};
+use notification_hub::http::negotiate::body;
+use notification_hub::signalr::Hub;
+use notification_hub::signalr::Transport;
 use serde_json::Value;
 
 /// The answer is JSON: an error, or an offer of a version that is spoken with a token that is good once, on this hub.

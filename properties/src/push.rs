@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use notification_hub::delivery::Audience;
+use notification_hub::delivery::route::route;
 use notification_hub::notification::{self, Notification, PushType};
-use notification_hub::protocol::{AUTH_REQUEST_RESPONSE, Protocol, RECEIVE_MESSAGE, json, messagepack};
-use notification_hub::route::route;
+use notification_hub::signalr::protocol::{AUTH_REQUEST_RESPONSE, Protocol, RECEIVE_MESSAGE, json, messagepack};
 use serde_json::Value;
 
 use crate::written::whole;

@@ -2,8 +2,8 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
+use notification_hub::ingest::azure_queue::content::{DecodedMessage, read};
 use notification_hub::notification;
-use notification_hub::source::azure_queue::content::{DecodedMessage, read};
 
 /// What every `$` of an input stands for.
 const SECRET: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ=";

@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
-use notification_hub::backplane::redis::channel::{Channel, Channels};
-use notification_hub::backplane::redis::group_command::{Acknowledgement, GroupCommand};
-use notification_hub::backplane::redis::invocation::Invocation;
-use notification_hub::backplane::redis::message::BackplaneMessage;
+use notification_hub::backplane::redis::wire::channel::{Channel, Channels};
+use notification_hub::backplane::redis::wire::group_command::{Acknowledgement, GroupCommand};
+use notification_hub::backplane::redis::wire::invocation::Invocation;
+use notification_hub::backplane::redis::wire::message::BackplaneMessage;
 use notification_hub::catch_up::Timestamp;
-use notification_hub::delivery::{Audience, Delivery, Hub};
+use notification_hub::delivery::{Audience, Delivery};
 use notification_hub::notification::ClientType;
-use notification_hub::protocol::Protocol;
+use notification_hub::signalr::Hub;
+use notification_hub::signalr::protocol::Protocol;
 use uuid::Uuid;
 
 use crate::choices::Choices;

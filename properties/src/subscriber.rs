@@ -2,14 +2,15 @@
 
 use std::time::Instant;
 
-use notification_hub::backplane::redis::channel::{Channel, Channels};
-use notification_hub::backplane::redis::message::BackplaneMessage;
-use notification_hub::delivery::{Audience, Delivery, Hub};
+use notification_hub::backplane::redis::wire::channel::{Channel, Channels};
+use notification_hub::backplane::redis::wire::message::BackplaneMessage;
+use notification_hub::delivery::{Audience, Delivery};
+use notification_hub::http::server_sent_events::event;
 use notification_hub::notification::ClientType;
-use notification_hub::protocol::messagepack::Reader;
-use notification_hub::protocol::{Protocol, json};
-use notification_hub::transport::server_sent_events::event;
-use notification_hub::transport::websocket::Opcode;
+use notification_hub::signalr::Hub;
+use notification_hub::signalr::protocol::messagepack::Reader;
+use notification_hub::signalr::protocol::{Protocol, json};
+use notification_hub::websocket::Opcode;
 use redis::{Msg, parse_redis_value};
 use uuid::Uuid;
 

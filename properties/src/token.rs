@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
 use notification_hub::auth::bearer::BearerToken;
 use notification_hub::auth::claims::ValidationRules;
-use notification_hub::auth::key::Key;
+use notification_hub::auth::keys::key::Key;
 use notification_hub::auth::{Claims, Policy, Rejection, Verifier};
 
 const SECRET: &[u8] = b"a secret of more than thirty-two bytes";

@@ -1,7 +1,7 @@
 //! The WebSocket decoder, beside one that has the whole input at once and no state.
 
-use notification_hub::protocol::Protocol;
-use notification_hub::transport::websocket::{Decoder, Event, Frame, Opcode, header};
+use notification_hub::signalr::protocol::Protocol;
+use notification_hub::websocket::{Decoder, Event, Frame, Opcode, header};
 
 use crate::cuts::cuts;
 

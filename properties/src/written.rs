@@ -1,10 +1,10 @@
 //! What the hub says, read again.
 
 use jiff::Timestamp;
+use notification_hub::http::server_sent_events::event;
 use notification_hub::notification::{Date, Notification, Value};
-use notification_hub::protocol::messagepack::{self, Reader};
-use notification_hub::protocol::{self, Protocol, ServerMessage, json, split};
-use notification_hub::transport::server_sent_events::event;
+use notification_hub::signalr::protocol::messagepack::{self, Reader};
+use notification_hub::signalr::protocol::{self, Protocol, ServerMessage, json, split};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 

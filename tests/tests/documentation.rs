@@ -61,7 +61,7 @@ fn bitwarden_page_names_set_the_documented_keys() -> Result<()> {
         told.insert(name.to_ascii_lowercase().trim_start_matches("globalsettings__").to_owned());
     }
     // The names that the program looks for are constants of one file.
-    let source = read("hub/src/config/bitwarden.rs")?;
+    let source = read("hub/src/config/bitwarden_env.rs")?;
     let constants = source.lines().filter_map(|line| line.strip_prefix("const ")?.split_once(": &str = "));
     let names = constants.map(|(_, value)| value.trim_matches(['"', ';']));
     let is_name = |value: &&str| value.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());

@@ -227,7 +227,7 @@ fn log_level_edit_is_live_and_format_edit_rolls_out() {
             let patch = json!({"spec": {"log": log}}).to_string();
             namespace.kubectl(&["patch", "notificationhub", "vault", "--type=merge", "-p", &patch])
         };
-        change(json!({"level": "info,notification_hub::source=debug"}))?;
+        change(json!({"level": "info,notification_hub::ingest=debug"}))?;
         // Pods know it after two minutes at the latest; kubelets of the tests are faster.
         until("the level has changed", COUNTED, || {
             ensure!(log()?.contains("the log's level has changed"), "{}", log()?);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::bearer::BearerToken;
-use super::jwks_client::JwksClient;
+use super::keys::jwks_client::JwksClient;
 use super::{Claims, Policy, Rejection, Verifier};
 
 /// What everything that takes tokens asks.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Claims, Query};
-use crate::delivery::Hub;
+use crate::signalr::Hub;
 
 /// An authenticated client.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::key;
+use super::keys::key;
 
 /// Why no token could be made.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@ use super::bearer::BearerToken;
 use super::claims::ValidationRules;
 use super::claims_cache::ClaimsCache;
 use super::digest::{Digest, Digester};
-use super::key::Key;
+use super::keys::key::Key;
 use super::rejection_log::log_rejection;
 use super::{Claims, Policy, Rejection};
 

@@ -28,9 +28,9 @@ pub use local::LocalRecords;
 pub use records::{LookupRequest, LookupResult, Records};
 pub use watermark::Watermark;
 
-use crate::connection::{ConnectionId, Tick};
 use crate::delivery::Audience;
 use crate::notification::Device;
+use crate::signalr::{ConnectionId, Tick};
 use sync_tracker::{SyncState, SyncTracker};
 
 /// How long after its handshake a client is sent a sync at the earliest: by then it listens.

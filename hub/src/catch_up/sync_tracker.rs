@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use foldhash::HashMap;
 
 use super::{SyncReason, Timestamp};
-use crate::connection::{ConnectionId, Tick};
+use crate::signalr::{ConnectionId, Tick};
 
 /// How far a `SyncVault` for a connection has come. Small: after a start every connection has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

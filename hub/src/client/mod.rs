@@ -15,8 +15,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::auth::bearer::BearerToken;
 use crate::auth::challenge;
-use crate::connection;
-use crate::protocol::{self, Protocol, handshake, json, messagepack};
+use crate::signalr;
+use crate::signalr::protocol::{self, Protocol, handshake, json, messagepack};
 
 /// After how long without sending anything a ping is due.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -173,7 +173,7 @@ impl Client {
                 Err(_) if Instant::now() >= silent => return Err(ClientError::Silent),
                 Err(_) => {
                     self.ping_due = Instant::now() + KEEP_ALIVE;
-                    let ping = connection::ping(self.protocol);
+                    let ping = signalr::ping(self.protocol);
                     let message = match self.protocol {
                         Protocol::Json => Message::text(String::from_utf8_lossy(ping).into_owned()),
                         Protocol::MessagePack => Message::binary(ping),

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::layers::ConfigReader;
-use super::setting::Bytes;
-use super::{Redis, Secret};
+use super::Redis;
+use super::sources::ConfigReader;
+use super::values::Bytes;
+use crate::secret::Secret;
 
 /// How replicas reach each other's clients.
 #[derive(Debug, Clone)]

@@ -3,27 +3,25 @@
 //! Every key is read in one place, [`Config::parse`], with its default beside it; what is not read there is unknown.
 
 mod backplane;
-mod bitwarden;
-mod layers;
+mod bitwarden_env;
+mod limits;
 mod redis;
-mod secret;
-mod setting;
 mod source;
+mod sources;
+mod values;
 
 pub use backplane::BackplaneConfig;
-pub use layers::{ConfigError, ConfigErrors, EffectiveSetting, Layers, Origin};
+pub use limits::Limits;
 pub use redis::{Redis, RedisError};
-pub use secret::Secret;
-use setting::{Address, Bytes, Level, Prefix, Url};
-pub use setting::{LogFormat, Setting};
 pub use source::{AzureQueueConfig, SourceConfig};
+pub use sources::{ConfigError, ConfigErrors, EffectiveSetting, Layers, Origin};
+use values::{Address, Bytes, Level, Prefix, Url};
+pub use values::{LogFormat, Setting};
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use uuid::Uuid;
-
-use crate::limits::Limits;
 
 /// The configuration of a hub.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-use super::Secret;
+use crate::secret::Secret;
 
 /// A Redis, several of which one is the master, or the Sentinels that know where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

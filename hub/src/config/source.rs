@@ -3,9 +3,10 @@
 use toml::Value;
 use uuid::Uuid;
 
-use super::layers::ConfigReader;
-use super::{Secret, Setting};
-use crate::azure::{Account, QueueName};
+use super::Setting;
+use super::sources::ConfigReader;
+use crate::azure_storage::{Account, QueueName};
+use crate::secret::Secret;
 
 /// Where pushes come from.
 #[derive(Debug, Clone)]

@@ -14,14 +14,14 @@ use mio::{Poll, Token, Waker};
 use tokio::sync::oneshot;
 
 use super::DeliveryAck;
-use super::socket::Socket;
+use super::connections::socket::Socket;
 use crate::auth::{Claims, Principal, Rejection};
 use crate::catch_up::{LookupResult, Timestamp};
-use crate::connection::{ConnectionId, Transport};
 use crate::delivery::Delivery;
-use crate::limits::ConnectionPermit;
-use crate::transport::error_response::ErrorResponse;
-use crate::transport::plain_http::ReturnedConnection;
+use crate::http::error_response::ErrorResponse;
+use crate::http::plain_http::ReturnedConnection;
+use crate::reactor::ingress::connection_limits::ConnectionPermit;
+use crate::signalr::{ConnectionId, Transport};
 
 /// The token of the events that signal queued commands.
 pub(super) const WAKER_TOKEN: Token = Token(usize::MAX);

@@ -1,4 +1,4 @@
-//! One reactor's loop. A turn handles socket events, commands and timers, and calls `inbound` (requests) and `connections`.
+//! One reactor's loop. A turn handles socket events, commands and timers, and calls `ingress` (requests), `connections`, `fan_out` and `catch_up`.
 //! Runs on the reactor's thread, which alone touches its state.
 
 use std::sync::Arc;
@@ -11,28 +11,28 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 use uuid::Uuid;
 
-use super::acceptor::LISTENER_TOKEN;
-use super::closing_socket::ClosingSocket;
+use super::catch_up::delayed_responses::DelayedResponses;
+use super::catch_up::login_responses::LoginResponses;
+use super::catch_up::presence::SharedRecords;
+use super::catch_up::subscribe_barrier::SubscribeBarrier;
 use super::command::{CommandReceiver, CommandSender, ReactorCommand, WAKER_TOKEN};
-use super::connection::WriteLimits;
-use super::delayed_responses::DelayedResponses;
-use super::drain::DrainSchedule;
-use super::fan_out::FanOutQueue;
-use super::inbound::Inbound;
-use super::login_responses::LoginResponses;
-use super::outbox::Outbox;
-use super::presence::SharedRecords;
-use super::registry::Registry;
-use super::slot::{Slot, State};
-use super::socket::Socket;
-use super::subscribe_barrier::SubscribeBarrier;
+use super::connections::closing_socket::ClosingSocket;
+use super::connections::connection::WriteLimits;
+use super::connections::outbox::Outbox;
+use super::connections::registry::Registry;
+use super::connections::slot::{Slot, State};
+use super::connections::socket::Socket;
+use super::drain_schedule::DrainSchedule;
+use super::fan_out::queue::FanOutQueue;
+use super::ingress::acceptor::LISTENER_TOKEN;
+use super::ingress::admission::Inbound;
 use super::timer_wheel::TimerWheel;
 use super::{PresenceSender, Shared, Status};
 use crate::catch_up::{CatchUp, LocalRecords, Records};
-use crate::connection::{self, Clock, CloseReason, SessionConfig, Tick};
 use crate::delivery::Delivery;
-use crate::protocol::Protocol;
-use crate::transport::websocket::Frame;
+use crate::signalr::protocol::Protocol;
+use crate::signalr::{self, Clock, CloseReason, SessionConfig, Tick};
+use crate::websocket::Frame;
 
 /// The longest wait of the poll, so that the status is published at least as often.
 const MAX_POLL_WAIT: Duration = Duration::from_secs(1);
@@ -147,7 +147,7 @@ impl Reactor {
             subscribe_barrier: SubscribeBarrier::default(),
             login_responses: LoginResponses::new(Tick::ticks_in(LOGIN_RESPONSE_TTL)),
             catch_up: CatchUp::new(records(&shared), config.signalr.keep_alive, config.catch_up.spread),
-            pings: Protocol::VARIANTS.map(|protocol| Frame::new(protocol, connection::ping(protocol))),
+            pings: Protocol::VARIANTS.map(|protocol| Frame::new(protocol, signalr::ping(protocol))),
             fan_outs: FanOutQueue::default(),
             heartbeat: Arc::new(Delivery::heartbeat()),
             next_heartbeat: now.after(Tick::ticks_in(config.heartbeat)),

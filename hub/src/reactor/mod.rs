@@ -1,36 +1,20 @@
 //! The connections: one thread per core, each with its own poll loop, slab of sockets, registry and timing wheel. No lock,
 //! task, channel, timer or buffer belongs to a connection.
 //!
-//! The first reactor owns the public port and reads the heads of requests (`inbound`); after its token is verified a client
+//! The first reactor owns the public port and reads the heads of requests (`ingress`); after its token is verified a client
 //! moves to the reactor that its user hashes to, and stays there: a push to a user visits one reactor, a push to an
 //! organization visits each once. Commands come in through a queue (`command`), bytes go out to the sockets directly.
 
-mod acceptor;
-mod budgets;
 mod catch_up;
-mod closing_socket;
 mod command;
-mod connection;
 mod connections;
-mod delayed_responses;
-mod delivering;
-mod drain;
+mod drain_schedule;
 mod event_loop;
 mod fan_out;
-mod inbound;
-mod login_responses;
-mod outbox;
-mod pending_request;
-mod presence;
-mod registry;
-mod slot;
-mod socket;
-mod subscribe_barrier;
-mod subscribing;
+mod ingress;
 mod timer_wheel;
-mod verification;
 
-pub use presence::{
+pub use catch_up::presence::{
     MissedQuery, PresenceEvent, PresenceReceiver, PresenceSender, Recipient, SubscribeGuard, WatermarkSender,
     presence_channel,
 };
@@ -50,17 +34,16 @@ use crate::auth::Authenticator;
 use crate::catch_up::Timestamp;
 use crate::config::Config;
 use crate::delivery::{Audience, Delivery};
-use crate::limits::AdmissionControl;
-use crate::telemetry::Metrics;
-use crate::transport::connection_token_registry::ConnectionTokenRegistry;
-use crate::transport::cors::Cors;
-use crate::transport::error_response::ErrorResponse;
-use crate::transport::plain_http::{HttpHandoff, ReturnedConnection};
-use crate::transport::relay::ConnectRequest;
+use crate::http::connection_token_registry::ConnectionTokenRegistry;
+use crate::http::cors::Cors;
+use crate::http::plain_http::{HttpHandoff, ReturnedConnection};
+use crate::http::relay::ConnectRequest;
+use crate::observability::Metrics;
+use crate::reactor::ingress::connection_limits::AdmissionControl;
 use command::{AcceptReply, CommandSender, PendingConnection, ReactorCommand};
+use connections::socket::Socket;
 use event_loop::Reactor;
-use socket::Socket;
-use verification::Verification;
+use ingress::token_verifier::Verification;
 
 /// A reactor whose last turn is longer ago than this counts as stalled.
 const STALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -209,7 +192,7 @@ impl Reactors {
             Err(reached) => {
                 self.shared.metrics.connects.inc("limited");
                 // The relay may be gone.
-                let _ = reply.send(Some(ErrorResponse::limit_reached(reached)));
+                let _ = reply.send(Some(reached.error_response()));
                 return;
             }
         };

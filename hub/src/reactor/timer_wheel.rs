@@ -1,7 +1,7 @@
 //! A timer wheel over slots: an entry of four bytes per timer, in buckets of one tick. Timers may fire early, never late. Only
 //! the earliest entry of a slot is valid; stale entries are skipped. No I/O.
 
-use crate::connection::Tick;
+use crate::signalr::Tick;
 
 /// How many ticks ahead a bucket can be. Later timers fire then and are scheduled again.
 const BUCKETS: usize = 512;

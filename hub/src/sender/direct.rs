@@ -6,7 +6,7 @@ use reqwest::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use super::{Identity, IdentityError};
 use crate::auth::bearer::BearerToken;
 use crate::auth::challenge;
-use crate::trust;
+use crate::net::trusted_roots;
 
 /// Why a push was not taken. No text of it holds the token.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ impl HttpSender {
     pub fn new(url: &str, token: InternalToken) -> HttpSender {
         let base = url.trim_end_matches('/');
         let base = base.strip_suffix("/send").unwrap_or(base);
-        HttpSender { client: trust::default_client(), url: format!("{base}/send"), token }
+        HttpSender { client: trusted_roots::default_client(), url: format!("{base}/send"), token }
     }
 
     /// Sends a push's text.

@@ -9,8 +9,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::auth::bearer::BearerToken;
-use crate::config::Secret;
-use crate::trust;
+use crate::net::trusted_roots;
+use crate::secret::Secret;
 
 /// How long before its end a token is renewed; for short-lived ones, a tenth of their life.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
@@ -72,7 +72,7 @@ impl Identity {
     /// A client of the server at `url`, a base, as the service `project` of an installation.
     pub fn new(url: &str, project: &str, secret: Secret) -> Identity {
         Identity {
-            client: trust::default_client(),
+            client: trusted_roots::default_client(),
             url: format!("{}/connect/token", url.trim_end_matches('/')),
             client_id: format!("internal.{project}"),
             secret,

@@ -11,7 +11,7 @@ pub use identity::{Identity, IdentityError};
 pub use push::{Push, PushError, Style};
 pub use queue::QueueSender;
 
-use crate::azure::QueueError;
+use crate::azure_storage::QueueError;
 
 /// Sends pushes, by one of the engines.
 pub enum Sender {

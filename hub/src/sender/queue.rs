@@ -1,9 +1,9 @@
 //! Puts pushes into an Azure Storage queue, as Bitwarden does in its cloud: the text as it is, without Base64.
 
-use crate::azure::{Account, QueueError, QueueName, TimeToLive};
+use crate::azure_storage::{Account, QueueError, QueueName, TimeToLive};
 
 /// A queue from which hubs receive.
-pub struct QueueSender(crate::azure::Queue);
+pub struct QueueSender(crate::azure_storage::Queue);
 
 impl QueueSender {
     /// A sender into a queue of an account.
@@ -11,7 +11,7 @@ impl QueueSender {
     /// # Errors
     /// If the workload has no identity.
     pub fn new(account: &Account, name: &QueueName) -> Result<QueueSender, QueueError> {
-        crate::azure::Queue::open(account, name).map(QueueSender)
+        crate::azure_storage::Queue::open(account, name).map(QueueSender)
     }
 
     /// Puts a push's text into the queue, for the service's usual seven days.

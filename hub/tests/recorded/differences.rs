@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use notification_hub::notification::PushType;
-use notification_hub::protocol::messagepack::{self, Reader};
-use notification_hub::protocol::{Protocol, json, split};
+use notification_hub::signalr::protocol::messagepack::{self, Reader};
+use notification_hub::signalr::protocol::{Protocol, json, split};
 use serde_json::Value;
 
 use super::mutations::{Bytes, Conversation, Push};

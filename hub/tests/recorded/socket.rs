@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use notification_hub::protocol::handshake::HANDSHAKE_OK;
-use notification_hub::protocol::{Protocol, split};
+use notification_hub::signalr::protocol::handshake::HANDSHAKE_OK;
+use notification_hub::signalr::protocol::{Protocol, split};
 use serde_json::{Value, json};
 
 use super::http::DEADLINE;

@@ -1,6 +1,6 @@
 //! Where messages end.
 
-use notification_hub::protocol::{self, CLOSED_WITH_ERROR, Protocol, ServerMessage, varint};
+use notification_hub::signalr::protocol::{self, CLOSED_WITH_ERROR, Protocol, ServerMessage, varint};
 use serde_json::Value;
 
 use super::talk::talk;

@@ -1,8 +1,8 @@
 //! The first words.
 
-use notification_hub::connection::CloseReason;
-use notification_hub::protocol::Protocol;
-use notification_hub::protocol::handshake::{self, HANDSHAKE_OK, HandshakeAbort, HandshakeError};
+use notification_hub::signalr::CloseReason;
+use notification_hub::signalr::protocol::Protocol;
+use notification_hub::signalr::protocol::handshake::{self, HANDSHAKE_OK, HandshakeAbort, HandshakeError};
 use serde_json::Value;
 
 use super::talk::fresh;

@@ -1,6 +1,6 @@
 //! What is said by other than WebSockets.
 
-use notification_hub::transport::{negotiate, server_sent_events};
+use notification_hub::http::{negotiate, server_sent_events};
 use serde_json::Value;
 
 use crate::contract::text;

@@ -1,6 +1,6 @@
 //! JSON messages.
 
-use notification_hub::protocol::{self, Protocol, json};
+use notification_hub::signalr::protocol::{self, Protocol, json};
 use serde_json::Value;
 
 use super::meaning::of_json;

@@ -1,6 +1,6 @@
 //! What a message means to a hub without methods, and which messages such a hub writes itself.
 
-use notification_hub::protocol::{ClientMessage, ServerMessage};
+use notification_hub::signalr::protocol::{ClientMessage, ServerMessage};
 use serde_json::Value;
 
 /// A message of either protocol by its members, as far as a hub without methods looks at them.

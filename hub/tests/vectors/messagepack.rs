@@ -1,7 +1,7 @@
 //! MessagePack messages.
 
-use notification_hub::protocol::messagepack::{self, Reader, to_json};
-use notification_hub::protocol::{self, ClientMessage, Protocol};
+use notification_hub::signalr::protocol::messagepack::{self, Reader, to_json};
+use notification_hub::signalr::protocol::{self, ClientMessage, Protocol};
 use serde_json::{Map, Value};
 
 use super::meaning::{Meaning, of_items};

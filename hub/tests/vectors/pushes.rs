@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use notification_hub::backplane::redis::channel::Channels;
-use notification_hub::backplane::redis::invocation::Invocation;
+use notification_hub::backplane::redis::wire::channel::Channels;
+use notification_hub::backplane::redis::wire::invocation::Invocation;
 use notification_hub::delivery::Audience;
+use notification_hub::delivery::route;
 use notification_hub::notification::{self, Date, Notification, Value as Member};
-use notification_hub::protocol::{self, Protocol, ServerMessage};
-use notification_hub::route;
+use notification_hub::signalr::protocol::{self, Protocol, ServerMessage};
 use serde_json::{Value, json};
 
 use super::redis;

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use notification_hub::backplane::redis::channel::{Channel, Channels};
-use notification_hub::backplane::redis::group_command::{Acknowledgement, Action, GroupCommand};
-use notification_hub::backplane::redis::invocation::Invocation;
-use notification_hub::backplane::redis::message::BackplaneMessage;
-use notification_hub::protocol::Protocol;
-use notification_hub::protocol::messagepack::Reader;
+use notification_hub::backplane::redis::wire::channel::{Channel, Channels};
+use notification_hub::backplane::redis::wire::group_command::{Acknowledgement, Action, GroupCommand};
+use notification_hub::backplane::redis::wire::invocation::Invocation;
+use notification_hub::backplane::redis::wire::message::BackplaneMessage;
+use notification_hub::signalr::protocol::Protocol;
+use notification_hub::signalr::protocol::messagepack::Reader;
 use serde_json::Value;
 use uuid::Uuid;
 

@@ -1,7 +1,7 @@
 //! What a client hears for what it says, after a good handshake.
 
-use notification_hub::connection::{CloseReason, Session, SessionConfig, SessionSink, Tick, Transport};
-use notification_hub::protocol::{self, CLOSED_WITH_ERROR, Protocol, ServerMessage, handshake};
+use notification_hub::signalr::protocol::{self, CLOSED_WITH_ERROR, Protocol, ServerMessage, handshake};
+use notification_hub::signalr::{CloseReason, Session, SessionConfig, SessionSink, Tick, Transport};
 use serde_json::Value;
 
 use crate::contract::{hex, text};

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use notification_hub::connection::{SessionConfig, Tick, Transport};
-use notification_hub::transport::websocket::{Outgoing, WebSocket};
+use notification_hub::signalr::{SessionConfig, Tick, Transport};
+use notification_hub::websocket::{Outgoing, WebSocket};
 use serde_json::{Value, json};
 
 use crate::AT_ONCE;

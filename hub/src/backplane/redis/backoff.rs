@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backoff::random;
+use crate::net::backoff::random;
 
 /// The first pause; it grows with the time that Redis is away.
 const MIN_PAUSE: Duration = Duration::from_millis(100);

@@ -13,7 +13,8 @@ use tokio::time::{sleep, timeout};
 
 use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
 use super::{role, sentinel};
-use crate::{config, trust};
+use crate::config;
+use crate::net::trusted_roots;
 
 /// How often an idle connection is pinged.
 pub(super) const PING_INTERVAL: Duration = Duration::from_secs(1);
@@ -143,7 +144,7 @@ impl Connector {
             return Ok(Client::open(to)?);
         }
         // Asked anew each time: they may have changed.
-        let root_cert = trust::authorities(settings.ca_file.as_deref()).map_err(RedisLinkError::CaFile)?;
+        let root_cert = trusted_roots::authorities(settings.ca_file.as_deref()).map_err(RedisLinkError::CaFile)?;
         let client: RedisResult<Client> = Client::build_with_tls(to, TlsCertificates { client_tls: None, root_cert });
         Ok(client?)
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::telemetry::Metrics;
+use crate::observability::Metrics;
 
 /// One of the two connections of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

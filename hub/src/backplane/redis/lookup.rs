@@ -5,12 +5,13 @@ use std::time::Instant;
 use redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 use uuid::Uuid;
 
-use super::channel::Channel;
-use super::message::BackplaneMessage;
 use super::records::{self, RecordKeys, RecordsStart, RunKeys};
+use super::wire::channel::Channel;
+use super::wire::message::BackplaneMessage;
 use crate::catch_up::{self, LastPushes, LookupResult, Timestamp};
-use crate::delivery::{Audience, Delivery, Hub};
+use crate::delivery::{Audience, Delivery};
 use crate::reactor::{MissedQuery, Recipient};
+use crate::signalr::Hub;
 
 /// The records to look up in.
 pub(super) struct Lookup<'a> {

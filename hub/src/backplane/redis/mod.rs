@@ -12,24 +12,20 @@
 //! is the queue between them.
 
 mod backoff;
-pub mod channel;
 mod connector;
-pub mod group_command;
 mod inflight;
-pub mod invocation;
 mod link_error;
 mod link_health;
 mod lookup;
-pub mod message;
 mod operation;
 mod publish_buffer;
 mod publisher;
-mod push;
 pub mod records;
 mod role;
 mod sentinel;
 mod subscriber;
 pub mod subscriptions;
+pub mod wire;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,20 +33,20 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use self::channel::Channels;
 use self::connector::Connector;
-use self::invocation::Invocation;
 use self::link_health::{Half, LinkHealth};
 use self::operation::{OperationQueue, Publish, StoreMode};
 use self::publish_buffer::PublishBuffer;
 use self::publisher::Publisher;
 use self::records::RecordKeys;
 use self::subscriber::{MessageHandler, PresenceState, Subscriber};
+use self::wire::channel::Channels;
+use self::wire::invocation::Invocation;
 use super::{BufferFull, PublishMode};
 use crate::config;
 use crate::delivery::{Audience, Delivery};
+use crate::observability::{LogLimiter, Metrics};
 use crate::reactor::{PresenceReceiver, Reactors};
-use crate::telemetry::{LogLimiter, Metrics};
 
 /// What is wrong with something that came from Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

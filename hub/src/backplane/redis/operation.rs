@@ -15,8 +15,8 @@ use super::publish_buffer::PublishPermit;
 use crate::catch_up::Timestamp;
 use crate::delivery::Audience;
 use crate::notification::Device;
+use crate::observability::Metrics;
 use crate::reactor::{MissedQuery, Recipient};
-use crate::telemetry::Metrics;
 
 /// The most lookups and records that may wait. Beyond, lookups are answered as unknown, and records are dropped.
 const MAX_QUEUED_RECORDS: usize = 65_536;

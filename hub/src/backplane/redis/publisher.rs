@@ -19,8 +19,8 @@ use super::records::{
     self, LOGIN_RESPONSE_TTL, PUSH_SCRIPT, RECEIVED_SCRIPT, RecordKeys, RecordsStart, RunKeys, milliseconds,
 };
 use crate::catch_up::LookupResult;
+use crate::observability::{LogLimiter, Metrics};
 use crate::reactor::{MissedQuery, Recipient};
-use crate::telemetry::{LogLimiter, Metrics};
 
 /// The most operations in one pipeline.
 const MAX_BATCH_OPERATIONS: usize = 256;

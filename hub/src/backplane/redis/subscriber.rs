@@ -11,20 +11,20 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::backoff::ReconnectBackoff;
-use super::channel::{Channels, audiences};
 use super::connector::{Connected, Connector, PING_INTERVAL};
 use super::inflight::{Admission, InflightDeliveries};
 use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
 use super::link_health::{Half, LinkHealth};
-use super::message::BackplaneMessage;
 use super::operation::OperationQueue;
 use super::subscriptions::Subscriptions;
+use super::wire::channel::{Channels, audiences};
+use super::wire::message::BackplaneMessage;
 use crate::catch_up::Timestamp;
 use crate::delivery::Audience;
+use crate::observability::{LogLimiter, Metrics};
 use crate::reactor::{
     MissedQuery, PresenceEvent, PresenceReceiver, Reactors, Recipient, SubscribeGuard, WatermarkSender,
 };
-use crate::telemetry::{LogLimiter, Metrics};
 
 /// The most channels in one command.
 const MAX_CHANNELS_PER_COMMAND: usize = 512;

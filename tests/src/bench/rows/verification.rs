@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use notification_hub::auth::bearer::BearerToken;
 use notification_hub::auth::claims::ValidationRules;
-use notification_hub::auth::key::Key;
+use notification_hub::auth::keys::key::Key;
 use notification_hub::auth::{Policy, Verifier};
 
 use super::Run;

@@ -1,0 +1,7 @@
+//! The keys that tokens are verified with: from files, which are read again when they change, or from an identity server.
+
+pub mod jwk_set;
+pub mod jwks_client;
+pub mod key;
+pub mod key_files;
+pub mod key_watch;

@@ -1,0 +1,28 @@
+//! HTTP: request heads, and everything that is no WebSocket.
+//!
+//! Reactors read the heads of requests on the public port (`request_kind`) and serve WebSockets. axum serves everything else,
+//! request by request (`exchange`), on the public port (`plain_http`) and on the others (`port`): negotiations, and clients
+//! without a WebSocket (`hub_endpoint`, `server_sent_events`, `long_polling`), each of which a `relay` connects to its reactor.
+
+pub mod client_address;
+pub mod connection_token;
+pub mod connection_token_registry;
+pub mod cors;
+pub mod error_response;
+pub mod exchange;
+pub mod headers;
+pub mod host;
+pub mod hub_endpoint;
+pub mod long_polling;
+pub mod negotiate;
+pub mod paths;
+pub mod plain_http;
+pub mod port;
+pub mod proxy_protocol;
+pub mod relay;
+pub mod relay_table;
+pub mod request;
+pub mod request_budget;
+pub mod request_head;
+pub mod request_kind;
+pub mod server_sent_events;

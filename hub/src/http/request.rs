@@ -1,0 +1,103 @@
+//! What every endpoint that axum serves asks of a request: its token, its body.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::{Instant, timeout_at};
+
+use super::error_response::ErrorResponse;
+use crate::auth::{Authenticator, Claims, Policy, Query, Rejection, bearer};
+use crate::observability::Metrics;
+
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest body of a push, in bytes.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// Authenticates requests that axum serves, and counts failures.
+#[derive(Clone)]
+pub struct AuthGuard {
+    /// Verifies tokens.
+    pub authenticator: Arc<Authenticator>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+impl AuthGuard {
+    /// Verifies a request's token and returns its claims.
+    ///
+    /// # Errors
+    /// The answer to a request whose token is missing or not good.
+    pub async fn claims(
+        &self,
+        headers: &HeaderMap,
+        query: &Query<'_>,
+        policy: Policy,
+    ) -> Result<Arc<Claims>, ErrorResponse> {
+        let authorization = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
+        let claims = match bearer::find(authorization, query) {
+            Some(token) => self.authenticator.authenticate(&token, policy).await,
+            None => Err(Rejection::Missing),
+        };
+        claims.map_err(|rejection| {
+            self.metrics.auth_failures.inc(rejection.label());
+            ErrorResponse::unauthorized(rejection)
+        })
+    }
+}
+
+/// The body of a request as it comes, of so many bytes at the most and within its time.
+pub struct BodyChunks {
+    body: Limited<Body>,
+    max_bytes: usize,
+    deadline: Instant,
+}
+
+impl BodyChunks {
+    /// The body, of `max_bytes` bytes at the most.
+    pub fn new(body: Body, max_bytes: usize) -> BodyChunks {
+        BodyChunks { body: Limited::new(body, max_bytes), max_bytes, deadline: Instant::now() + BODY_TIMEOUT }
+    }
+
+    /// Returns the next piece, or `None` at the end.
+    ///
+    /// # Errors
+    /// The answer to a body that is too large, does not come in time or ends early.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ErrorResponse> {
+        loop {
+            let frame = timeout_at(self.deadline, self.body.frame()).await;
+            let Ok(frame) = frame else { return Err(ErrorResponse::json(408, "The body did not come in time.")) };
+            match frame {
+                None => return Ok(None),
+                Some(Ok(frame)) => {
+                    // Trailers say nothing.
+                    if let Ok(chunk) = frame.into_data() {
+                        return Ok(Some(chunk));
+                    }
+                }
+                Some(Err(cause)) if cause.is::<LengthLimitError>() => {
+                    let max_bytes = self.max_bytes;
+                    return Err(ErrorResponse::json(413, &format!("A body has at most {max_bytes} bytes.")));
+                }
+                Some(Err(_)) => return Err(ErrorResponse::json(400, "The body ended early.")),
+            }
+        }
+    }
+}
+
+/// Returns the whole body of a request, of `max_bytes` bytes at the most.
+///
+/// # Errors
+/// The answer to one that is too large, does not come in time or ends early.
+pub async fn body(body: Body, max_bytes: usize) -> Result<Vec<u8>, ErrorResponse> {
+    let (mut chunks, mut whole) = (BodyChunks::new(body, max_bytes), Vec::new());
+    while let Some(chunk) = chunks.next().await? {
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole)
+}

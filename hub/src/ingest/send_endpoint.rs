@@ -1,0 +1,81 @@
+//! The direct source: `POST /send` with an internal token (`bitwarden.md` 2.5, `decisions.md` 2).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::routing::post;
+use tokio::sync::Semaphore;
+
+use super::{IngestError, PushPipeline};
+use crate::auth::{Policy, Query};
+use crate::http::error_response::ErrorResponse;
+use crate::http::request::{AuthGuard, MAX_BODY_BYTES, body};
+use crate::observability::LogLimiter;
+
+/// How many pushes may be on their way at once.
+const MAX_CONCURRENT_PUSHES: usize = 1024;
+
+/// What the endpoint needs.
+#[derive(Clone)]
+pub struct SendEndpoint {
+    auth_guard: AuthGuard,
+    /// Where pushes go.
+    pipeline: PushPipeline,
+    /// For pushes that are being taken.
+    permits: Arc<Semaphore>,
+    log_limiter: Arc<LogLimiter>,
+}
+
+impl SendEndpoint {
+    /// A source in front of an intake.
+    pub fn new(auth_guard: AuthGuard, pipeline: PushPipeline) -> SendEndpoint {
+        SendEndpoint {
+            auth_guard,
+            pipeline,
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT_PUSHES)),
+            log_limiter: Arc::default(),
+        }
+    }
+}
+
+/// The routes of the source.
+pub fn routes(endpoint: SendEndpoint) -> Router {
+    Router::new().route("/send", post(send)).with_state(endpoint)
+}
+
+/// Proof that a request carries an internal token.
+struct InternalAuth;
+
+impl FromRequestParts<SendEndpoint> for InternalAuth {
+    type Rejection = ErrorResponse;
+
+    async fn from_request_parts(parts: &mut Parts, endpoint: &SendEndpoint) -> Result<InternalAuth, ErrorResponse> {
+        let query = Query::parse(parts.uri.query().unwrap_or_default());
+        endpoint.auth_guard.claims(&parts.headers, &query, Policy::Internal).await.map(|_| InternalAuth)
+    }
+}
+
+async fn send(
+    _: InternalAuth,
+    State(endpoint): State<SendEndpoint>,
+    request: Request,
+) -> Result<StatusCode, ErrorResponse> {
+    let Ok(_permit) = endpoint.permits.try_acquire() else {
+        endpoint.auth_guard.metrics.pushed("rejected", None);
+        return Err(ErrorResponse::service_unavailable("There are too many pushes on their way."));
+    };
+    let body = body(request.into_body(), MAX_BODY_BYTES).await?;
+    endpoint.pipeline.ingest(&body).await.map_err(|refused| {
+        if let Some(unsaid) = endpoint.log_limiter.allow() {
+            tracing::warn!(%refused, unsaid, "a push was refused");
+        }
+        match refused {
+            IngestError::Malformed(malformed) => ErrorResponse::json(400, &malformed.to_string()),
+            IngestError::BufferFull(_) => ErrorResponse::service_unavailable("Too many pushes wait for Redis."),
+        }
+    })?;
+    Ok(StatusCode::OK)
+}

@@ -1,0 +1,13 @@
+//! What a hub tells of itself: logs and metrics.
+
+mod counters;
+pub mod error_chain;
+mod log_limiter;
+mod log_writer;
+mod logs;
+mod metrics;
+
+pub use counters::LabeledCounters;
+pub use log_limiter::LogLimiter;
+pub use logs::{LogLevel, LogTo, flush_logs, start_logs};
+pub use metrics::{Metrics, Phase};

@@ -1,0 +1,109 @@
+//! Reads a JSON object member by member, as .NET's reader does. No I/O.
+//!
+//! Every member counts, also one that a later member of the same name replaces; of skipped values only the syntax counts.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
+
+/// Maximum nesting of a message, the message itself included.
+const MAX_DEPTH: usize = 64;
+
+/// A type that is filled from the members of an object in their order.
+pub(in crate::signalr::protocol) trait Members {
+    /// Takes the value of the member that has this name from `object`.
+    ///
+    /// # Errors
+    /// If the value is of another type than the member, which ends the reading.
+    fn read_member<'de, A: MapAccess<'de>>(&mut self, name: &[u8], object: &mut A) -> Result<(), A::Error>;
+}
+
+/// Fills `members` from the first value of a text, which has to be an object. What follows that value is not read.
+///
+/// # Errors
+/// If the text does not begin with a well-formed object that is at most [`MAX_DEPTH`] deep, or if `members` refuses a member.
+pub(in crate::signalr::protocol) fn read_object(
+    text: &[u8],
+    members: &mut impl Members,
+) -> Result<(), serde_json::Error> {
+    if depth(text) > MAX_DEPTH {
+        return Err(serde_json::Error::custom("the object is nested too deep"));
+    }
+    serde_json::Deserializer::from_slice(text).deserialize_map(ObjectVisitor(members))
+}
+
+struct ObjectVisitor<'m, M>(&'m mut M);
+
+impl<'de, M: Members> Visitor<'de> for ObjectVisitor<'_, M> {
+    type Value = ();
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        while let Some(name) = object.next_key_seed(Name)? {
+            self.0.read_member(&name, &mut object)?;
+        }
+        Ok(())
+    }
+}
+
+/// A member's name as bytes: a name that is no UTF-8 is the name of an unknown member.
+struct Name;
+
+impl<'de> DeserializeSeed<'de> for Name {
+    type Value = Cow<'de, [u8]>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, [u8]>, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, [u8]>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a name")
+    }
+
+    fn visit_borrowed_bytes<E>(self, name: &'de [u8]) -> Result<Cow<'de, [u8]>, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_bytes<E>(self, name: &[u8]) -> Result<Cow<'de, [u8]>, E> {
+        Ok(Cow::Owned(name.to_vec()))
+    }
+}
+
+/// Returns how deep the first value of a text is nested.
+fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    let mut bytes = text.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    break;
+                }
+            }
+            b'"' => {
+                while let Some(byte) = bytes.next() {
+                    match byte {
+                        b'"' => break,
+                        b'\\' => _ = bytes.next(),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    deepest
+}

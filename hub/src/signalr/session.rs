@@ -1,0 +1,381 @@
+//! A SignalR session as a state machine: bytes and the clock in, messages and a close reason out. No I/O.
+//!
+//! A session knows nothing of sockets: a transport feeds it the bytes that the client sent and carries what it says.
+
+use crate::signalr::protocol::handshake::{self, HandshakeAbort, HandshakeError};
+use crate::signalr::protocol::{
+    self, CLOSED_WITH_ERROR, ClientMessage, Protocol, ProtocolError, ServerMessage, json, messagepack,
+};
+use crate::signalr::{Hub, Tick, Transport};
+
+/// The timeouts of a session in ticks, and its limits in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionConfig {
+    /// How long the handshake may take.
+    pub handshake_timeout: u32,
+    /// After how long without output a ping is due.
+    pub keep_alive: u32,
+    /// After how long without input a client that has pinged is gone.
+    pub client_timeout: u32,
+    /// After how long without its end a message's beginning is waited for no more.
+    pub message_timeout: u32,
+    /// The largest message of a client, its framing included.
+    pub max_message: usize,
+}
+
+/// The largest message on the anonymous hub, in bytes: whoever likes connects there, and has nothing to say but a handshake and pings.
+const MAX_ANONYMOUS_MESSAGE: usize = 1024;
+
+impl SessionConfig {
+    /// Returns the configuration for the sessions of a hub.
+    pub fn for_hub(&self, hub: Hub) -> SessionConfig {
+        match hub {
+            Hub::Main => *self,
+            Hub::Anonymous => SessionConfig { max_message: self.max_message.min(MAX_ANONYMOUS_MESSAGE), ..*self },
+        }
+    }
+}
+
+/// How often a handshake without its separator is parsed. In more pieces than this it needs the separator.
+const MAX_UNTERMINATED_ATTEMPTS: u8 = 8;
+
+/// The state of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SessionState {
+    Handshake,
+    Open(Protocol),
+    Ended,
+}
+
+/// The state of one client.
+#[derive(Debug)]
+pub struct Session {
+    transport: Transport,
+    state: SessionState,
+    /// The client has pinged: from then on its silence counts.
+    pings: bool,
+    /// How often a handshake without its separator was parsed.
+    unterminated_attempts: u8,
+    /// Whether the handshake came without its separator: one that follows is skipped.
+    skip_separator: bool,
+    last_received: Tick,
+    /// Until the handshake is done: when the client arrived.
+    last_sent: Tick,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The client sent a Close.
+    Client,
+    /// The client closed the connection without a Close.
+    PeerClosed,
+    /// The client sent nothing for longer than its timeout.
+    Timeout,
+    /// The client violated the protocol.
+    Protocol(ProtocolError),
+    /// The handshake failed.
+    Handshake(HandshakeError),
+    /// The client read too slowly.
+    SlowConsumer,
+    /// The server shuts down.
+    ServerShutdown,
+    /// The connection failed.
+    Reset,
+}
+
+impl CloseReason {
+    /// Returns the value of `closes_total{reason}`.
+    pub fn label(&self) -> &'static str {
+        match self {
+            CloseReason::Client | CloseReason::PeerClosed => "client",
+            CloseReason::Timeout => "timeout",
+            CloseReason::Protocol(_) => "protocol_error",
+            CloseReason::Handshake(_) => "handshake",
+            CloseReason::SlowConsumer => "slow",
+            CloseReason::ServerShutdown => "drain",
+            CloseReason::Reset => "reset",
+        }
+    }
+}
+
+/// Receives what a session produces. The transport frames and writes it.
+pub trait SessionSink {
+    /// The handshake succeeded. Called before its response is written, so that the client is registered by then.
+    fn handshake_complete(&mut self, protocol: Protocol);
+    /// [`Session::next_timeout`] has become earlier.
+    fn timeout_changed(&mut self) {}
+    /// Writes one message in the session's protocol.
+    fn write_message(&mut self, protocol: Protocol, body: &[u8]);
+}
+
+impl Session {
+    /// Creates the session of a client that was just accepted.
+    pub fn new(transport: Transport, now: Tick) -> Session {
+        Session {
+            transport,
+            state: SessionState::Handshake,
+            pings: false,
+            unterminated_attempts: 0,
+            skip_separator: false,
+            last_received: now,
+            last_sent: now,
+        }
+    }
+
+    /// By what the client is connected.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// The protocol, once the handshake is done.
+    pub fn protocol(&self) -> Option<Protocol> {
+        match self.state {
+            SessionState::Open(protocol) => Some(protocol),
+            SessionState::Handshake | SessionState::Ended => None,
+        }
+    }
+
+    /// When bytes of the client's last came.
+    pub fn last_received(&self) -> Tick {
+        self.last_received
+    }
+
+    /// Notes that something was sent, which puts the next ping off. The handshake's time runs on whatever a transport
+    /// answers meanwhile.
+    pub fn sent(&mut self, now: Tick) {
+        if self.state != SessionState::Handshake {
+            self.last_sent = now;
+        }
+    }
+
+    /// Takes bytes that the client sent. `buffer` keeps what is no whole message yet; `ends` says that the transport's
+    /// message ends here, which completes a handshake that lacks its separator.
+    pub fn receive(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        bytes: &[u8],
+        ends: bool,
+        now: Tick,
+        session_config: &SessionConfig,
+        sink: &mut impl SessionSink,
+    ) -> Option<CloseReason> {
+        self.last_received = now;
+        if buffer.is_empty() {
+            let (used, reason) = self.consume(bytes, ends, session_config, sink);
+            buffer.extend_from_slice(&bytes[used..]);
+            return reason;
+        }
+        buffer.extend_from_slice(bytes);
+        if !self.may_complete(buffer, bytes, session_config, ends) {
+            return None;
+        }
+        let taken = std::mem::take(buffer);
+        let (used, reason) = self.consume(&taken, ends, session_config, sink);
+        *buffer = taken;
+        buffer.drain(..used);
+        reason
+    }
+
+    /// Whether new bytes behind `buffer` can make a message whole: what was looked through before is not again, however small
+    /// the pieces.
+    fn may_complete(&self, buffer: &[u8], new: &[u8], session_config: &SessionConfig, ends: bool) -> bool {
+        match self.state {
+            SessionState::Open(Protocol::MessagePack) | SessionState::Ended => true,
+            SessionState::Open(Protocol::Json) => {
+                memchr::memchr(json::SEPARATOR, new).is_some() || buffer.len() >= session_config.max_message
+            }
+            SessionState::Handshake => {
+                (ends && self.unterminated_attempts < MAX_UNTERMINATED_ATTEMPTS)
+                    || new.contains(&json::SEPARATOR)
+                    || buffer.len() >= session_config.max_message
+            }
+        }
+    }
+
+    /// Works through whole messages: how many bytes they took, and whether one of them ended the session.
+    fn consume(
+        &mut self,
+        bytes: &[u8],
+        ends: bool,
+        session_config: &SessionConfig,
+        sink: &mut impl SessionSink,
+    ) -> (usize, Option<CloseReason>) {
+        let mut used = 0;
+        loop {
+            let rest = &bytes[used..];
+            let step = match self.state {
+                SessionState::Ended => return (bytes.len(), None),
+                _ if rest.is_empty() => return (used, None),
+                SessionState::Handshake => self.process_handshake(rest, ends, session_config, sink),
+                SessionState::Open(_) if self.skip_separator => {
+                    self.skip_separator = false;
+                    Ok(Some(usize::from(rest[0] == json::SEPARATOR)))
+                }
+                SessionState::Open(protocol) => self.process_message(protocol, rest, session_config, sink),
+            };
+            match step {
+                Ok(Some(taken)) => used += taken,
+                Ok(None) => return (used, None),
+                Err(reason) => return (bytes.len(), Some(self.close(reason, sink))),
+            }
+        }
+    }
+
+    /// Processes the handshake. Returns how many bytes it took, or `None` while it is incomplete.
+    fn process_handshake(
+        &mut self,
+        bytes: &[u8],
+        ends: bool,
+        session_config: &SessionConfig,
+        sink: &mut impl SessionSink,
+    ) -> Result<Option<usize>, CloseReason> {
+        // A handshake is framed as JSON's messages are, whatever protocol it asks for.
+        let whole = protocol::split(Protocol::Json, bytes, session_config.max_message)
+            .map_err(|_| CloseReason::Handshake(HandshakeError::Canceled(HandshakeAbort::TooLarge)))?;
+        let (text, taken) = match whole {
+            Some(whole) => whole,
+            None if ends && self.unterminated_attempts < MAX_UNTERMINATED_ATTEMPTS => {
+                self.unterminated_attempts += 1;
+                if !handshake::is_complete_json(bytes) {
+                    return Ok(None);
+                }
+                self.skip_separator = true;
+                (bytes, bytes.len())
+            }
+            None => return Ok(None),
+        };
+        let protocol = handshake::read(text).map_err(CloseReason::Handshake)?;
+        if !self.transport.supports(protocol) {
+            return Err(CloseReason::Handshake(HandshakeError::Transport(protocol.name())));
+        }
+        self.state = SessionState::Open(protocol);
+        sink.handshake_complete(protocol);
+        sink.write_message(protocol, handshake::HANDSHAKE_OK);
+        Ok(Some(taken))
+    }
+
+    /// Processes one message. Returns how many bytes it took, or `None` while it is incomplete.
+    fn process_message(
+        &mut self,
+        protocol: Protocol,
+        bytes: &[u8],
+        session_config: &SessionConfig,
+        sink: &mut impl SessionSink,
+    ) -> Result<Option<usize>, CloseReason> {
+        let Some((body, taken)) =
+            protocol::split(protocol, bytes, session_config.max_message).map_err(CloseReason::Protocol)?
+        else {
+            return Ok(None);
+        };
+        let message = match protocol {
+            Protocol::Json => json::decode(body),
+            Protocol::MessagePack => messagepack::decode(body),
+        };
+        match message.map_err(CloseReason::Protocol)? {
+            ClientMessage::Invocation { id: Some(id), target } => {
+                let failed = ServerMessage::CompletionError { id: &id, error: &protocol::unknown_method(&target) };
+                sink.write_message(protocol, &protocol::encode(protocol, failed));
+            }
+            ClientMessage::Invocation { id: None, .. } | ClientMessage::Ignored => {}
+            ClientMessage::Ping => self.on_ping(self.last_received, sink),
+            ClientMessage::Close => return Err(CloseReason::Client),
+        }
+        Ok(Some(taken))
+    }
+
+    /// Returns the ping of the session's protocol, or `None` where the next bytes cannot be a message.
+    pub fn fast_path_ping(&self) -> Option<&'static [u8]> {
+        self.protocol().filter(|_| !self.skip_separator).map(ping)
+    }
+
+    /// Notes a ping of the client. From the first one on, its silence counts.
+    pub fn on_ping(&mut self, now: Tick, sink: &mut impl SessionSink) {
+        self.last_received = now;
+        if !self.pings {
+            self.pings = true;
+            sink.timeout_changed();
+        }
+    }
+
+    /// Ends the session, with a Close message where the client can still read one.
+    pub fn close(&mut self, reason: CloseReason, sink: &mut impl SessionSink) -> CloseReason {
+        if let Some(protocol) = self.protocol() {
+            let close = match reason {
+                CloseReason::Client => Some(ServerMessage::Close { error: None, allow_reconnect: false }),
+                CloseReason::ServerShutdown => Some(ServerMessage::Close { error: None, allow_reconnect: true }),
+                CloseReason::Timeout | CloseReason::Protocol(_) => {
+                    Some(ServerMessage::Close { error: Some(CLOSED_WITH_ERROR), allow_reconnect: true })
+                }
+                CloseReason::PeerClosed
+                | CloseReason::SlowConsumer
+                | CloseReason::Reset
+                | CloseReason::Handshake(_) => None,
+            };
+            if let Some(close) = close {
+                sink.write_message(protocol, &protocol::encode(protocol, close));
+            }
+        } else if let CloseReason::Handshake(error) = &reason {
+            sink.write_message(Protocol::Json, &error.answer());
+        }
+        self.state = SessionState::Ended;
+        reason
+    }
+
+    /// Returns when [`Session::on_timeout`] is due, `None` if nothing is.
+    pub fn next_timeout(&self, session_config: &SessionConfig) -> Option<Tick> {
+        match self.state {
+            SessionState::Handshake => Some(self.last_sent.after(session_config.handshake_timeout)),
+            SessionState::Open(_) => {
+                let ping = self.last_sent.after(session_config.keep_alive);
+                let silence = self.last_received.after(session_config.client_timeout);
+                match (self.transport.has_inherent_keep_alive(), self.pings) {
+                    (false, false) => Some(ping),
+                    (false, true) => Some(ping.min(silence)),
+                    (true, true) => Some(silence),
+                    (true, false) => None,
+                }
+            }
+            SessionState::Ended => None,
+        }
+    }
+
+    /// Returns what a timeout that has passed asks for, `None` if none has.
+    pub fn on_timeout(&self, now: Tick, session_config: &SessionConfig) -> Option<TimeoutAction> {
+        match self.state {
+            SessionState::Handshake if now >= self.last_sent.after(session_config.handshake_timeout) => {
+                Some(TimeoutAction::Close(CloseReason::Handshake(HandshakeError::Canceled(HandshakeAbort::Timeout))))
+            }
+            SessionState::Open(_) if self.pings && now >= self.last_received.after(session_config.client_timeout) => {
+                Some(TimeoutAction::Close(CloseReason::Timeout))
+            }
+            SessionState::Open(protocol)
+                if !self.transport.has_inherent_keep_alive()
+                    && now >= self.last_sent.after(session_config.keep_alive) =>
+            {
+                Some(TimeoutAction::SendPing(protocol))
+            }
+            SessionState::Handshake | SessionState::Open(_) | SessionState::Ended => None,
+        }
+    }
+}
+
+/// What a timeout asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TimeoutAction {
+    /// Send a ping in the session's protocol.
+    SendPing(Protocol),
+    /// Close the session.
+    Close(CloseReason),
+}
+
+/// The keep-alive of a protocol, whole.
+pub fn ping(protocol: Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Json => json::PING,
+        Protocol::MessagePack => messagepack::PING,
+    }
+}
+
+#[cfg(test)]
+mod tests;

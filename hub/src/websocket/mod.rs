@@ -1,0 +1,229 @@
+//! WebSockets on the server's side (RFC 6455), without extensions. No I/O.
+
+mod decoder;
+mod frame;
+
+pub use decoder::{Decoder, Event};
+pub use frame::{Frame, Opcode, header, write};
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
+use crate::net::byte_set::ByteSet;
+use crate::signalr::protocol::{Protocol, ProtocolError};
+use crate::signalr::{CloseReason, Session, SessionConfig, SessionSink, Tick, TimeoutAction, Transport};
+
+/// Close codes that are sent.
+pub mod code {
+    /// The normal end.
+    pub const NORMAL: u16 = 1000;
+    /// The client broke the WebSocket protocol.
+    pub const PROTOCOL_ERROR: u16 = 1002;
+    /// A text is no UTF-8.
+    pub const INVALID_DATA: u16 = 1007;
+}
+
+const BASE64_LETTERS: ByteSet = ByteSet::alphanumeric_and(b"+/");
+
+/// A `Sec-WebSocket-Accept`.
+pub type Accept = [u8; 28];
+
+/// The `Sec-WebSocket-Accept` that proves that a key was read; nothing if that is no key: sixteen bytes in Base64.
+pub fn accept(key: &[u8]) -> Option<Accept> {
+    const MAGIC: &[u8; 36] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    let key: &[u8; 24] = key.try_into().ok()?;
+    let letters = key.strip_suffix(b"==")?;
+    if BASE64_LETTERS.prefix_length(letters) < letters.len() {
+        return None;
+    }
+    let mut proof = [0; 60];
+    proof[..24].copy_from_slice(key);
+    proof[24..].copy_from_slice(MAGIC);
+    let mut accept = Accept::default();
+    let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &proof);
+    BASE64_STANDARD.encode_slice(digest, &mut accept).ok()?;
+    Some(accept)
+}
+
+/// A session behind a WebSocket. Between whole messages it holds no buffer.
+#[derive(Debug)]
+pub struct WebSocket {
+    /// The session.
+    pub session: Session,
+    partial: Option<Box<PartialMessage>>,
+}
+
+/// Incomplete frames and messages.
+#[derive(Debug, Default)]
+struct PartialMessage {
+    decoder: Decoder,
+    buffer: Vec<u8>,
+    /// When the message that is not whole began, or what came before it ended.
+    since: Tick,
+}
+
+/// What goes to the client, as bytes for its socket.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    /// Whole frames.
+    pub bytes: Vec<u8>,
+    /// The protocol of a handshake that was just accepted.
+    pub accepted_protocol: Option<Protocol>,
+    /// Whether [`WebSocket::next_timeout`] may have become earlier.
+    pub timeout_changed: bool,
+}
+
+/// The largest capacity of a buffer that is reused, in bytes.
+const MAX_REUSED_BYTES: usize = 4096;
+
+impl Outgoing {
+    /// Creates an empty output that reuses a buffer.
+    pub fn with_buffer(buffer: &mut Vec<u8>) -> Outgoing {
+        let mut bytes = std::mem::take(buffer);
+        bytes.clear();
+        bytes.shrink_to(MAX_REUSED_BYTES);
+        Outgoing { bytes, accepted_protocol: None, timeout_changed: false }
+    }
+
+    /// Returns whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.accepted_protocol.is_none() && !self.timeout_changed
+    }
+}
+
+impl SessionSink for Outgoing {
+    fn handshake_complete(&mut self, protocol: Protocol) {
+        self.accepted_protocol = Some(protocol);
+        self.timeout_changed = true;
+    }
+
+    fn timeout_changed(&mut self) {
+        self.timeout_changed = true;
+    }
+
+    fn write_message(&mut self, protocol: Protocol, body: &[u8]) {
+        write(Opcode::for_protocol(protocol), body, &mut self.bytes);
+    }
+}
+
+impl WebSocket {
+    /// A client that has just been upgraded; by another transport, its messages come and go as a WebSocket's nevertheless.
+    pub fn new(transport: Transport, now: Tick) -> WebSocket {
+        WebSocket { session: Session::new(transport, now), partial: None }
+    }
+
+    /// Takes bytes from the socket (and unmasks them in place).
+    pub fn receive(
+        &mut self,
+        input: &mut [u8],
+        now: Tick,
+        session_config: &SessionConfig,
+        outgoing: &mut Outgoing,
+    ) -> Option<CloseReason> {
+        if self.partial.is_none() && self.session.fast_path_ping().is_some_and(|ping| is_single_frame(ping, input)) {
+            self.session.on_ping(now, outgoing);
+            return None;
+        }
+        let mut partial = self.partial.take();
+        let fresh = &mut PartialMessage::default();
+        let state = partial.as_deref_mut().unwrap_or(fresh);
+        let (progress, reason) = Self::process(&mut self.session, state, input, now, session_config, outgoing);
+        if reason.is_none() && !state.is_empty() {
+            let begins = progress || partial.is_none();
+            self.partial = partial.or_else(|| Some(Box::new(std::mem::take(fresh))));
+            if let Some(partial) = &mut self.partial {
+                partial.buffer.shrink_to_fit();
+                if begins {
+                    partial.since = now;
+                    outgoing.timeout_changed = true;
+                }
+            }
+        }
+        reason
+    }
+
+    /// Returns since when the client owes the rest of a message, and how many bytes that takes. `None` between two messages.
+    pub fn unfinished(&self) -> Option<(Tick, usize)> {
+        let partial = self.partial.as_deref()?;
+        Some((partial.since, partial.buffer.capacity() + size_of::<PartialMessage>()))
+    }
+
+    /// Returns when [`WebSocket::on_timeout`] is due, `None` if nothing is.
+    pub fn next_timeout(&self, session_config: &SessionConfig) -> Option<Tick> {
+        let message = self.partial.as_ref().map(|partial| partial.since.after(session_config.message_timeout));
+        [self.session.next_timeout(session_config), message].into_iter().flatten().min()
+    }
+
+    /// Returns what a timeout that has passed asks for, `None` if none has.
+    pub fn on_timeout(&self, now: Tick, session_config: &SessionConfig) -> Option<TimeoutAction> {
+        let is_late = |partial: &PartialMessage| now >= partial.since.after(session_config.message_timeout);
+        let late = || TimeoutAction::Close(CloseReason::Protocol(MESSAGE_TIMED_OUT));
+        self.session.on_timeout(now, session_config).or_else(|| self.partial.as_deref().is_some_and(is_late).then(late))
+    }
+
+    /// Processes input. Returns whether a message was completed, and why the session ended if it did.
+    fn process(
+        session: &mut Session,
+        state: &mut PartialMessage,
+        mut input: &mut [u8],
+        now: Tick,
+        session_config: &SessionConfig,
+        outgoing: &mut Outgoing,
+    ) -> (bool, Option<CloseReason>) {
+        let mut progress = false;
+        while let Some(event) = state.decoder.next(&mut input) {
+            let (reason, code) = match event {
+                Event::Data { payload, ends } => {
+                    let all = state.buffer.len() + payload.len();
+                    match session.receive(&mut state.buffer, payload, ends, now, session_config, outgoing) {
+                        Some(reason) => (reason, code::NORMAL),
+                        None => {
+                            progress |= state.buffer.len() < all;
+                            continue;
+                        }
+                    }
+                }
+                Event::Ping(payload) => {
+                    write(Opcode::Pong, &payload, &mut outgoing.bytes);
+                    continue;
+                }
+                Event::Pong => continue,
+                Event::Close => (CloseReason::Client, code::NORMAL),
+                Event::Violation(code) => (CloseReason::Protocol(PROTOCOL_BROKEN), code),
+            };
+            write(Opcode::Close, &code.to_be_bytes(), &mut outgoing.bytes);
+            return (progress, Some(reason));
+        }
+        (progress, None)
+    }
+
+    /// Ends the session from this side, with a Close where the client can still be told.
+    pub fn close(&mut self, reason: CloseReason, outgoing: &mut Outgoing) -> CloseReason {
+        let reason = self.session.close(reason, outgoing);
+        write(Opcode::Close, &code::NORMAL.to_be_bytes(), &mut outgoing.bytes);
+        reason
+    }
+}
+
+/// Returns whether `input` is exactly this message in one frame: a fast path for pings.
+fn is_single_frame(message: &[u8], input: &[u8]) -> bool {
+    const TEXT_OR_BINARY: [u8; 2] = [0x80 | Opcode::Text as u8, 0x80 | Opcode::Binary as u8];
+    let Some(([first, second, mask @ ..], payload)) = input.split_first_chunk::<6>() else { return false };
+    TEXT_OR_BINARY.contains(first)
+        && usize::from(*second) == 0x80 | message.len()
+        && payload.len() == message.len()
+        && (0..message.len()).all(|at| payload[at] ^ mask[at & 3] == message[at])
+}
+
+const PROTOCOL_BROKEN: ProtocolError = ProtocolError("the WebSocket protocol was broken");
+const MESSAGE_TIMED_OUT: ProtocolError = ProtocolError("a message was begun and not ended");
+
+impl PartialMessage {
+    fn is_empty(&self) -> bool {
+        self.buffer.is_empty() && self.decoder.is_idle()
+    }
+}
+
+#[cfg(test)]
+mod tests;
