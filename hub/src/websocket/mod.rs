@@ -151,8 +151,10 @@ impl WebSocket {
 
     /// Returns when [`WebSocket::on_timeout`] is due, `None` if nothing is.
     pub fn next_timeout(&self, session_config: &SessionConfig) -> Option<Tick> {
-        let message = self.partial.as_ref().map(|partial| partial.since.after(session_config.message_timeout));
-        [self.session.next_timeout(session_config), message].into_iter().flatten().min()
+        let session = self.session.next_timeout(session_config);
+        let Some(partial) = &self.partial else { return session };
+        let message = partial.since.after(session_config.message_timeout);
+        Some(session.map_or(message, |session| session.min(message)))
     }
 
     /// Returns what a timeout that has passed asks for, `None` if none has.

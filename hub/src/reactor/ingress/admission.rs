@@ -149,7 +149,7 @@ impl Reactor {
         match head {
             RequestKind::Incomplete => {}
             RequestKind::Plain(request) => self.hand_off_to_http(slot, request),
-            RequestKind::Reject(error_response) => self.respond_and_close(slot, "bad_request", error_response),
+            RequestKind::Reject(error_response) => self.reject_head(slot, "bad_request", error_response),
             RequestKind::Upgrade(upgrade) => self.authenticate(slot, upgrade),
             RequestKind::ProxyHeader => self.reject_proxy_header(slot),
         }
@@ -169,7 +169,7 @@ impl Reactor {
             );
         }
         let message = "The connection begins with a header of the PROXY protocol, which is not read from this address or is wrong.";
-        self.respond_and_close(slot, "bad_request", ErrorResponse::json(400, message));
+        self.reject_head(slot, "bad_request", ErrorResponse::json(400, message));
     }
 
     /// Removes a socket whose deadline has passed. A request whose token is being verified gets more time: its head is complete.
@@ -193,11 +193,8 @@ impl Reactor {
         let Some(inbound) = &self.inbound else { return };
         let http = inbound.http.clone();
         let Some(permit) = http.try_acquire(plain_request.purpose) else {
-            return self.respond_and_close(
-                slot,
-                "limited",
-                ErrorResponse::service_unavailable("Too many requests at once."),
-            );
+            let error_response = ErrorResponse::service_unavailable("Too many requests at once.");
+            return self.reject_head(slot, "limited", error_response);
         };
         let Some(mut request) = self.take_request(slot) else { return };
         self.slots.remove(slot as usize);
@@ -212,7 +209,7 @@ impl Reactor {
         if let Some(principal) = upgrade.principal.take() {
             return self.admit(slot, upgrade, principal);
         }
-        let Some(token) = upgrade.token.take() else { return self.reject_token(slot, Rejection::Missing) };
+        let Some(token) = upgrade.token.take() else { return self.reject_token(slot, &upgrade, Rejection::Missing) };
         if let Some(known) = self.shared.authenticator.verifier.cached(&token, Policy::Application) {
             return self.finish_auth(slot, upgrade, known);
         }
@@ -268,7 +265,7 @@ impl Reactor {
 
     fn finish_auth(&mut self, slot: u32, upgrade: Upgrade, claims: Result<Arc<Claims>, Rejection>) {
         match claims {
-            Err(rejection) => self.reject_token(slot, rejection),
+            Err(rejection) => self.reject_token(slot, &upgrade, rejection),
             Ok(claims) => self.admit(slot, upgrade, Principal::User(claims)),
         }
     }
@@ -285,23 +282,22 @@ impl Reactor {
             }
         };
         if let Some(error_response) = error_response {
-            return self.respond_and_close(slot, "bad_request", error_response);
+            return self.reject_upgrade(slot, &upgrade, "bad_request", error_response);
         }
         let Some(Slot { state: State::Receiving(request), .. }) = self.slots.get(slot as usize) else { return };
         if let Some(inbound) = &self.inbound
             && self.connections + self.peer_connections() >= inbound.acceptor.max_connections()
         {
             inbound.acceptor.warn_at_capacity();
-            return self.respond_and_close(slot, "limited", LimitReached::Hub.error_response());
+            return self.reject_upgrade(slot, &upgrade, "limited", LimitReached::Hub.error_response());
         }
         let limits = &self.shared.config.limits;
         let permit = match self.shared.admission.admit(limits, request.peer, &upgrade.forwarded) {
             Ok(permit) => permit,
-            Err(reached) => return self.respond_and_close(slot, "limited", reached.error_response()),
+            Err(reached) => return self.reject_upgrade(slot, &upgrade, "limited", reached.error_response()),
         };
         let Some(request) = self.take_request(slot) else { return };
-        let PendingRequest { mut socket, mut head, maybe_readable, .. } = request;
-        let read_ahead = head.split_off(upgrade.length);
+        let PendingRequest { mut socket, head: read_ahead, maybe_readable, .. } = request;
         let reply = AcceptReply::Upgrade(headers::switching_protocols(
             &upgrade.accept,
             &self.shared.cors.headers(upgrade.origin.as_deref()),
@@ -329,7 +325,7 @@ impl Reactor {
         }
     }
 
-    fn reject_token(&mut self, slot: u32, rejection: Rejection) {
+    fn reject_token(&mut self, slot: u32, upgrade: &Upgrade, rejection: Rejection) {
         self.shared.metrics.auth_failures.inc(rejection.label());
         tracing::debug!(reason = rejection.label(), "a client was not authenticated");
         let outcome = match rejection {
@@ -337,17 +333,27 @@ impl Reactor {
             Rejection::Scope => "forbidden",
             _ => "unauthorized",
         };
-        self.respond_and_close(slot, outcome, ErrorResponse::unauthorized(rejection));
+        self.reject_upgrade(slot, upgrade, outcome, ErrorResponse::unauthorized(rejection));
     }
 
-    /// Sends an error response and closes the connection.
-    fn respond_and_close(&mut self, slot: u32, outcome: &str, error_response: ErrorResponse) {
-        let Some(request) = self.take_request(slot) else { return };
+    fn reject_upgrade(&mut self, slot: u32, upgrade: &Upgrade, outcome: &str, error_response: ErrorResponse) {
+        self.respond_and_close(slot, outcome, error_response, upgrade.origin.as_deref());
+    }
+
+    /// Rejects a request whose head is still held.
+    fn reject_head(&mut self, slot: u32, outcome: &str, error_response: ErrorResponse) {
+        let Some(Slot { state: State::Receiving(request), .. }) = self.slots.get(slot as usize) else { return };
         let origin = request_kind::origin(&request.head);
+        self.respond_and_close(slot, outcome, error_response, origin.as_deref());
+    }
+
+    /// Sends an error response, which a web page of `origin` may read, and closes the connection.
+    fn respond_and_close(&mut self, slot: u32, outcome: &str, error_response: ErrorResponse, origin: Option<&str>) {
+        let Some(request) = self.take_request(slot) else { return };
         let error_response = self
             .shared
             .cors
-            .headers(origin.as_deref())
+            .headers(origin)
             .into_iter()
             .fold(error_response, |error_response, (name, value)| error_response.with(name, value));
         self.shared.metrics.connects.inc(outcome);
