@@ -19,9 +19,14 @@ pub(crate) fn cuts(input: &[u8]) -> Vec<Vec<&[u8]>> {
     all
 }
 
-/// Some beginnings of an input, the shortest first; it is never the whole of it.
+/// How many beginnings of an input are tried.
+const BEGINNINGS: usize = 8;
+
+/// Some beginnings of an input, never the whole of it: all but its last byte, and others whose lengths depend on nothing but the
+/// input. Few, because there are very many inputs.
 pub(crate) fn beginnings(input: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let step = input.len() / 64 + 1;
-    let ends = (0..input.len()).filter(move |end| *end < 32 || end.is_multiple_of(step) || end + 32 > input.len());
-    ends.map(|end| &input[..end])
+    let mut random = Random::of(input);
+    let last = input.len().checked_sub(1);
+    let others = (1..BEGINNINGS).filter_map(move |_| last.map(|_| random.below(input.len())));
+    last.into_iter().chain(others).map(|end| &input[..end])
 }

@@ -188,6 +188,8 @@ impl Site {
                 }
                 if let Some(redis) = redis {
                     command.env("NOTIFICATION_HUB__BACKPLANE__REDIS__URL", format!("redis://{redis}"));
+                    // The syncs after a start are not measured: they come at once.
+                    command.env("NOTIFICATION_HUB__CATCH_UP__SPREAD", "100ms");
                 }
                 if let Some(every) = ping {
                     let name = "NOTIFICATION_HUB__SIGNALR__";
