@@ -107,6 +107,15 @@ fn modules_use_only_modules_below_them() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// The parts of a reactor are components that own their state: only the event loop sees all of them.
+#[test]
+fn reactor_is_implemented_only_in_the_event_loop() {
+    let folder = source().join("reactor");
+    let implements = |file: &PathBuf| fs::read_to_string(file).expect("a file").contains("impl Reactor {");
+    let found: Vec<_> = files(&folder).into_iter().filter(implements).collect();
+    assert_eq!(found, [folder.join("event_loop.rs")]);
+}
+
 #[test]
 fn source_files_are_all_declared_by_a_mod() {
     let source = source();

@@ -5,14 +5,17 @@
 //! moves to the reactor that its user hashes to, and stays there: a push to a user visits one reactor, a push to an
 //! organization visits each once. Commands come in through a queue (`command`), bytes go out to the sockets directly.
 
+mod budgets;
 mod catch_up;
 mod command;
+mod connection_limits;
 mod connections;
 mod drain_schedule;
 mod event_loop;
 mod fan_out;
 mod ingress;
-mod timer_wheel;
+mod registry;
+mod sockets;
 
 pub use catch_up::presence::{
     MissedQuery, PresenceEvent, PresenceReceiver, PresenceSender, Recipient, SubscribeGuard, WatermarkSender,
@@ -39,11 +42,11 @@ use crate::http::cors::Cors;
 use crate::http::plain_http::{HttpHandoff, ReturnedConnection};
 use crate::http::relay::ConnectRequest;
 use crate::observability::Metrics;
-use crate::reactor::ingress::connection_limits::AdmissionControl;
 use command::{AcceptReply, CommandSender, PendingConnection, ReactorCommand};
-use connections::socket::Socket;
+use connection_limits::AdmissionControl;
 use event_loop::Reactor;
 use ingress::token_verifier::Verification;
+use sockets::socket::Socket;
 
 /// A reactor whose last turn is longer ago than this counts as stalled.
 const STALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -138,7 +141,7 @@ impl Reactors {
         let mut inbound = Some((listener, http));
         let mut threads = Vec::new();
         for (number, (sender, commands, poll)) in prepared.into_iter().enumerate() {
-            let mut reactor = Reactor::new(number, shared.clone(), statuses.clone(), senders.clone(), commands, poll);
+            let mut reactor = Reactor::new(number, shared.clone(), statuses.clone(), senders.clone(), commands, poll)?;
             if let Some((listener, http)) = inbound.take() {
                 let verification = Verification::start(shared.authenticator.clone(), sender, Handle::current())?;
                 reactor.open_public_port(listener, http, verification, max_sockets)?;

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use crate::http::proxy_protocol::{self, Preface, may_begin_with};
 use crate::http::request_head::{MAX_HEAD_BYTES, too_large};
 use crate::http::request_kind::{self, RequestKind, Upgrade};
-use crate::reactor::connections::socket::Socket;
+use crate::reactor::sockets::socket::Socket;
 use crate::signalr::Tick;
 
 /// A request that is being received.
