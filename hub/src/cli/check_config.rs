@@ -31,13 +31,16 @@ pub(crate) fn run(arguments: &CheckConfig) -> anyhow::Result<()> {
 
 fn print_settings(config: &Config, json: bool) -> anyhow::Result<()> {
     if json {
-        let settings = config.shown().iter().map(|shown| {
-            (shown.key.to_owned(), serde_json::json!({ "value": shown.value, "origin": shown.origin.to_string() }))
+        let settings = config.effective_settings().iter().map(|setting| {
+            (
+                setting.key.to_owned(),
+                serde_json::json!({ "value": setting.value, "origin": setting.origin.to_string() }),
+            )
         });
         return output::print_line(serde_json::Value::Object(settings.collect()));
     }
-    config
-        .shown()
-        .iter()
-        .try_for_each(|shown| output::print_line(format_args!("{} = {}  # {}", shown.key, shown.value, shown.origin)))
+    for setting in config.effective_settings() {
+        output::print_line(format_args!("{} = {}  # {}", setting.key, setting.value, setting.origin))?;
+    }
+    Ok(())
 }

@@ -69,5 +69,5 @@ pub(crate) fn run(arguments: &Token) -> anyhow::Result<()> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    Duration::read(&toml::Value::String(text.to_owned())).map_err(|needs| format!("has to be {needs}"))
+    Duration::from_toml(&toml::Value::String(text.to_owned())).map_err(|needs| format!("use {needs}"))
 }

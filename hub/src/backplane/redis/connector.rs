@@ -34,7 +34,7 @@ pub(super) type RedisAddr = (String, u16);
 
 /// Opens connections to the master of a deployment of Redis.
 #[derive(Clone)]
-pub(super) struct Connector(pub(super) config::Redis);
+pub(super) struct Connector(pub(super) config::RedisConfig);
 
 /// A connection and the server that it is to.
 pub(super) struct Connected<T> {
