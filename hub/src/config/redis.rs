@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
 use crate::secret::Secret;
@@ -334,24 +335,11 @@ fn strip_brackets(host: &str) -> String {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned()
 }
 
-/// Decodes the percent escapes of a part of a URL.
+/// Decodes the percent escapes of a part of a URL. Malformed escapes, which [`percent_decode_str`] keeps, are an error.
 fn percent_decode(text: &str) -> Result<String, RedisConfigError> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        let hex = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-        rest = tail;
-        match (first, tail) {
-            (b'%', [high, low, after @ ..]) => {
-                let (high, low) = hex(*high).zip(hex(*low)).ok_or(RedisConfigError::InvalidEscape)?;
-                bytes.push(high << 4 | low);
-                rest = after;
-            }
-            (b'%', _) => return Err(RedisConfigError::InvalidEscape),
-            (other, _) => bytes.push(other),
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| RedisConfigError::InvalidEscape)
+    let is_escape = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|digit| digit.is_ascii_hexdigit());
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| RedisConfigError::InvalidEscape)?;
+    if text.split('%').skip(1).all(is_escape) { Ok(decoded.into_owned()) } else { Err(RedisConfigError::InvalidEscape) }
 }
 
 #[cfg(test)]
@@ -472,6 +460,7 @@ mod tests {
             ("redis+sentinel://host/a/SECRET", RedisConfigError::InvalidDatabase),
             ("redis://a:%FFSECRET@host", RedisConfigError::InvalidEscape),
             ("redis://a:SECRET%@host", RedisConfigError::InvalidEscape),
+            ("redis+sentinel://a:%4%31SECRET@host/a", RedisConfigError::InvalidEscape),
             ("host,SECRET:x", RedisConfigError::InvalidPart(2)),
             ("host,SECRET==", RedisConfigError::UnknownOption(2)),
             ("host,=SECRET", RedisConfigError::UnknownOption(2)),
