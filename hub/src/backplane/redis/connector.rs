@@ -144,7 +144,7 @@ impl Connector {
             return Ok(Client::open(to)?);
         }
         // Asked anew each time: they may have changed.
-        let root_cert = trusted_roots::authorities(settings.ca_file.as_deref()).map_err(RedisLinkError::CaFile)?;
+        let root_cert = trusted_roots::root_pem(settings.ca_file.as_deref()).map_err(RedisLinkError::CaFile)?;
         let client: RedisResult<Client> = Client::build_with_tls(to, TlsCertificates { client_tls: None, root_cert });
         Ok(client?)
     }
