@@ -30,7 +30,7 @@ impl Backoff {
     }
 }
 
-/// Returns the initial delay doubled `times` times, at longest 16 times and at longest up to `max`.
+/// Returns the initial delay after doubling it `times` times, but at most 16 times and to at most `max`.
 pub fn exponential_delay(initial: Duration, times: u32, max: Duration) -> Duration {
     initial.saturating_mul(1 << times.min(16)).min(max)
 }

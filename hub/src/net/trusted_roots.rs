@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn file_version_differs_after_every_kind_of_change() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (file, beside) = (folder.path().join("file"), folder.path().join("beside"));
+        let (file, other) = (folder.path().join("file"), folder.path().join("other"));
         let link = folder.path().join("link");
         let versions = || [FileVersion::read(folder.path()), FileVersion::read(&file), FileVersion::read(&link)];
         let mut before = versions();
@@ -355,10 +355,10 @@ mod tests {
         assert_changed("a new file changes its folder", 0);
         fs::write(&file, "three").expect("writes");
         assert_changed("an edit in place changes the file", 1);
-        fs::write(&beside, "other").expect("writes");
+        fs::write(&other, "other").expect("writes");
         std::os::unix::fs::symlink(&file, &link).expect("links");
         assert_changed("a new link leads to the file", 2);
-        std::os::unix::fs::symlink(&beside, folder.path().join("new")).expect("links");
+        std::os::unix::fs::symlink(&other, folder.path().join("new")).expect("links");
         fs::rename(folder.path().join("new"), &link).expect("renames");
         assert_changed("a replaced link leads to another file", 2);
         fs::remove_file(&file).expect("removes");
