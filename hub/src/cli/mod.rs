@@ -34,7 +34,7 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Run a hub for development: generate keys, choose free ports, print URLs and tokens.
     Dev(dev::Dev),
-    /// Send a push to a hub.
+    /// Send a push to a hub or its queue.
     Push(push::Push),
     /// Connect to a hub and print what it sends.
     Listen(listen::Listen),
@@ -52,13 +52,13 @@ pub(crate) struct Serve {
     /// Read this TOML file [default: /etc/notification-hub/config.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Listen for clients on this address
+    /// Set listen.public, the address for clients
     #[arg(long, value_name = "HOST:PORT")]
     pub listen: Option<String>,
-    /// Listen for senders on this address
+    /// Set listen.internal, the address for senders
     #[arg(long, value_name = "HOST:PORT")]
     pub internal_listen: Option<String>,
-    /// Listen for probes and metrics on this address
+    /// Set listen.admin, the address for probes and metrics
     #[arg(long, value_name = "HOST:PORT")]
     pub admin_listen: Option<String>,
 }
