@@ -29,6 +29,7 @@ pub(crate) fn run(arguments: &CheckConfig) -> anyhow::Result<()> {
     printed
 }
 
+/// Prints one line for each setting, or one JSON object.
 fn print_settings(config: &Config, json: bool) -> anyhow::Result<()> {
     if json {
         let settings = config.effective_settings().iter().map(|setting| {

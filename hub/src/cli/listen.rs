@@ -44,6 +44,7 @@ pub(crate) fn run(arguments: &Listen) -> anyhow::Result<()> {
     runtime()?.block_on(listen(&arguments.url, &identity, protocol))
 }
 
+/// Connects and prints invocations.
 async fn listen(url: &str, identity: &ClientIdentity, protocol: Protocol) -> anyhow::Result<()> {
     let stopping = shutdown::install_signal_handlers()?;
     let mut client = Client::connect(url, identity, protocol).await?;
