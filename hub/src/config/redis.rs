@@ -325,9 +325,9 @@ fn parse_host_port(text: &str) -> Option<(String, Option<u16>)> {
         Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, Some(port.parse().ok()?)),
         _ => (text, None),
     };
-    let fits =
+    let is_valid =
         !host.is_empty() && !host.contains(|character: char| character.is_whitespace() || "/@!".contains(character));
-    fits.then(|| (strip_brackets(host), port))
+    is_valid.then(|| (strip_brackets(host), port))
 }
 
 /// Removes the brackets of an IPv6 address.
