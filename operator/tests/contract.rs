@@ -125,7 +125,7 @@ fn hub_reads_limits_and_log_of_spec() {
     assert_eq!(file.parent(), Some(Path::new(CONFIG_DIR)));
     let entry = file.file_name().and_then(|name| name.to_str()).expect("a name");
     let level = &desired.config_map.data.expect("entries")[entry];
-    assert_eq!(notification_hub::config::level(level).as_deref(), Ok("warn,notification_hub=debug"));
+    assert_eq!(notification_hub::config::parse_log_level(level).as_deref(), Ok("warn,notification_hub=debug"));
 }
 
 /// The definition's pattern of levels, and what the hub reads.
@@ -133,7 +133,7 @@ fn hub_reads_limits_and_log_of_spec() {
 fn hub_parses_every_log_level_that_the_crd_allows() {
     let table = ["off", "trace", "info,a::b_2=debug,c=off", "error,warn,info,debug"];
     for text in table {
-        assert_eq!(notification_hub::config::level(text).as_deref(), Ok(text));
+        assert_eq!(notification_hub::config::parse_log_level(text).as_deref(), Ok(text));
     }
 }
 

@@ -39,7 +39,8 @@ struct Outcome {
 fn outcome(resource: &Value) -> Outcome {
     let hub = validated(resource["spec"].clone());
     let mut desired = build(&hub).expect("objects");
-    let settings = config(&desired).shown().iter().map(|shown| (shown.key, shown.value.clone())).collect();
+    let settings =
+        config(&desired).effective_settings().iter().map(|setting| (setting.key, setting.value.clone())).collect();
     let pod = desired.deployment.spec.as_mut().and_then(|spec| spec.template.metadata.as_mut()).expect("a pod");
     for annotation in [CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION] {
         // What it says is among the settings.

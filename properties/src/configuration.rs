@@ -24,7 +24,7 @@ pub(crate) fn check(input: &[u8]) {
     };
     assert!(!format!("{config:?}").contains(SECRET));
     let shown = |config: &Config| -> Vec<(&'static str, String)> {
-        config.shown().iter().map(|shown| (shown.key, shown.value.clone())).collect()
+        config.effective_settings().iter().map(|setting| (setting.key, setting.value.clone())).collect()
     };
     let mut written: Vec<(String, String)> = shown(&config)
         .into_iter()

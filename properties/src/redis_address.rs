@@ -1,6 +1,6 @@
 //! Where Redis is, as a URL or a connection string.
 
-use notification_hub::config::{Redis, RedisError};
+use notification_hub::config::{RedisConfig, RedisConfigError};
 
 /// What every `$` of an input stands for.
 const PASSWORD: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ";
@@ -34,6 +34,6 @@ pub(crate) fn check(input: &[u8]) {
     assert_eq!(parse(&otherwise).ok(), parsed.ok(), "{otherwise}");
 }
 
-fn parse(text: &str) -> Result<Redis, RedisError> {
-    Redis::parse(&text.into())
+fn parse(text: &str) -> Result<RedisConfig, RedisConfigError> {
+    RedisConfig::parse(&text.into())
 }

@@ -424,8 +424,10 @@ fn troubleshooting_page_lists_exactly_the_hub_warnings() -> Result<()> {
             // The last text of a call is what it says.
             let text = call.rsplit('"').nth(1).context("it says nothing")?;
             said += 1;
-            let is_told = text == "{warning}" || lines.iter().any(|line| text.contains(line));
-            ensure!(is_told, "nothing is told of {text:?}: give it a row in docs/troubleshooting.md");
+            ensure!(
+                lines.iter().any(|line| text.contains(line)),
+                "nothing is told of {text:?}: give it a row in docs/troubleshooting.md"
+            );
         }
     }
     ensure!(said > 20, "only {said} warnings were found");

@@ -105,7 +105,7 @@ fn drain_publishes_held_pushes_when_redis_returns() -> Result<()> {
     redis.restart()?;
     ensure!(a.process.wait(SOON)?.success(), "{}", a.process.printed());
     elsewhere.notification(|push| push["type"] == 11)?;
-    ensure!(!a.process.printed().contains("ending with pushes"), "{}", a.process.printed());
+    ensure!(!a.process.printed().contains("exiting with unpublished pushes"), "{}", a.process.printed());
     b.push(&json!({ "type": 20, "payload": { "id": USER, "userId": USER, "creationDate": "2026-01-02T03:04:05Z",
         "revisionDate": "2026-01-02T03:04:05Z" } }))?;
     elsewhere.notification(|push| push["type"] == 20)?;
@@ -123,7 +123,7 @@ fn drain_deadline_ends_the_wait_for_held_pushes() -> Result<()> {
     a.process.signal(Signal::TERM)?;
     ensure!(a.process.wait(SOON)?.success(), "{}", a.process.printed());
     let told = a.process.printed();
-    ensure!(told.contains("ending with pushes that other replicas have not got"), "{told}");
+    ensure!(told.contains("exiting with unpublished pushes"), "{told}");
     Ok(())
 }
 

@@ -20,8 +20,8 @@ const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
 /// How long what has to happen may take.
 const SOON: Duration = Duration::from_secs(40);
 
-/// What a hub says when it does not take over what has changed.
-const REFUSED: &str = "what has changed can't be taken over; the old stays";
+/// The hub's log line when it rejects changed files.
+const REJECTED: &str = "changed files rejected; the previous contents stay in use";
 
 fn log_out() -> Value {
     json!({ "type": 11, "payload": { "userId": USER, "reason": 1 } })
@@ -71,9 +71,9 @@ fn log_level_file_change_is_applied() -> Result<()> {
 
     // What is no level is told, once unless somebody asks, and changes nothing.
     mount(volume.path(), "..3", "level", "loud=very\n")?;
-    says(&hub.process, REFUSED, 1)?;
+    says(&hub.process, REJECTED, 1)?;
     hub.process.signal(Signal::HUP)?;
-    says(&hub.process, REFUSED, 2)?;
+    says(&hub.process, REJECTED, 2)?;
     hub.push(&log_out())?;
     says(&hub.process, taken, 2)?;
     client.notification({
@@ -118,7 +118,7 @@ fn sighup_reloads_all_files_immediately() -> Result<()> {
     failed(1.0)?;
     hub.process.signal(Signal::HUP)?;
     failed(2.0)?;
-    says(&hub.process, "SIGHUP: files are read again", 2)?;
+    says(&hub.process, "SIGHUP received, reading files again", 2)?;
     hub.push(&log_out())?;
     client.notification(|push| push["type"] == 11)?;
     nobody_has_gone(&hub)
@@ -140,7 +140,7 @@ fn changed_redis_ca_file_applies_to_the_next_connection() -> Result<()> {
 
     redis.renew()?;
     for hub in [&a, &b] {
-        says(&hub.process, "the authorities that are believed have changed", 1)?;
+        says(&hub.process, "trusted certificate authorities changed", 1)?;
         // What is connected stays so.
         ensure!(hub.metric("notification_hub_backplane_up")? == 1.0);
     }
@@ -157,9 +157,9 @@ fn changed_redis_ca_file_applies_to_the_next_connection() -> Result<()> {
     // A file that holds no certificate leaves the one before in force.
     fs::write(redis.authority().context("no TLS")?, "nonsense")?;
     for hub in [&a, &b] {
-        says(&hub.process, REFUSED, 1)?;
+        says(&hub.process, REJECTED, 1)?;
         hub.process.signal(Signal::HUP)?;
-        says(&hub.process, REFUSED, 2)?;
+        says(&hub.process, REJECTED, 2)?;
     }
     again(&mut redis)?;
     a.push(&log_out())?;

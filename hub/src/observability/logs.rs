@@ -123,5 +123,5 @@ fn filter(level: &str) -> EnvFilter {
 
 fn read(file: &Path) -> Result<String, LevelError> {
     let text = fs::read_to_string(file).map_err(|source| LevelError::Unreadable { path: file.into(), source })?;
-    config::level(&text).map_err(|needs| LevelError::Malformed { path: file.into(), needs })
+    config::parse_log_level(&text).map_err(|needs| LevelError::Malformed { path: file.into(), needs })
 }

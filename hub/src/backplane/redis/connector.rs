@@ -34,7 +34,7 @@ pub(super) type RedisAddr = (String, u16);
 
 /// Opens connections to the master of a deployment of Redis.
 #[derive(Clone)]
-pub(super) struct Connector(pub(super) config::Redis);
+pub(super) struct Connector(pub(super) config::RedisConfig);
 
 /// A connection and the server that it is to.
 pub(super) struct Connected<T> {
@@ -144,7 +144,7 @@ impl Connector {
             return Ok(Client::open(to)?);
         }
         // Asked anew each time: they may have changed.
-        let root_cert = trusted_roots::authorities(settings.ca_file.as_deref()).map_err(RedisLinkError::CaFile)?;
+        let root_cert = trusted_roots::root_pem(settings.ca_file.as_deref()).map_err(RedisLinkError::CaFile)?;
         let client: RedisResult<Client> = Client::build_with_tls(to, TlsCertificates { client_tls: None, root_cert });
         Ok(client?)
     }

@@ -68,7 +68,7 @@ pub struct RedisBackplane {
 impl RedisBackplane {
     /// Begins to connect to a Redis, from inside a tokio runtime; `presence_events` tells who is here.
     pub fn start(
-        redis: &config::Redis,
+        redis: &config::RedisConfig,
         settings: &config::BackplaneConfig,
         catch_up: &config::CatchUpConfig,
         installation: Option<Uuid>,

@@ -13,7 +13,7 @@ use crate::config;
 /// # Errors
 /// What each of them said instead.
 pub(super) async fn master(
-    settings: &config::Redis,
+    settings: &config::RedisConfig,
     service: &str,
     client: impl Fn(&RedisAddr, bool) -> Result<Client, RedisLinkError>,
 ) -> Result<RedisAddr, RedisLinkError> {

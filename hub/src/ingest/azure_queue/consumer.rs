@@ -108,7 +108,7 @@ impl Consumer {
                 }
                 Err(error) => self.error_log.record_error(OPERATION, &error),
             }
-            sleep(backoff.pause(random())).await;
+            sleep(backoff.next_delay(random())).await;
         }
     }
 
@@ -133,7 +133,7 @@ impl Consumer {
             if held.is_lease_expired() {
                 break;
             }
-            sleep(backoff.pause(random())).await;
+            sleep(backoff.next_delay(random())).await;
         }
         // If it is still there, it comes again, and its clients have had it.
         self.delivered_ids.insert(&held.id);
@@ -183,14 +183,14 @@ pub(super) async fn poll(
             }
             Ok(Err(error)) => {
                 consumer.error_log.record_error(OPERATION, &error);
-                backoff.pause(random())
+                backoff.next_delay(random())
             }
             Err(_) => {
                 tracing::error!(
                     seconds = WATCHDOG_TIMEOUT.as_secs(),
                     "a request to the queue made no progress: begun anew"
                 );
-                backoff.pause(random())
+                backoff.next_delay(random())
             }
         };
         tokio::select! {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::net::backoff::{Backoff, doubled};
+use crate::net::backoff::{Backoff, exponential_delay};
 
 /// The interval after the first empty response. It doubles from one to the next.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(25);
@@ -31,7 +31,7 @@ impl PollInterval {
 
     /// Returns the interval after an empty response.
     pub(super) fn next_idle(&mut self) -> Duration {
-        let pause = doubled(MIN_POLL_INTERVAL, self.empty, MAX_POLL_INTERVAL);
+        let pause = exponential_delay(MIN_POLL_INTERVAL, self.empty, MAX_POLL_INTERVAL);
         self.empty = self.empty.saturating_add(1);
         pause
     }

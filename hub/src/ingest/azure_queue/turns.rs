@@ -101,7 +101,7 @@ impl Turns {
                 }
                 Err(error) => {
                     self.error_log.record_error(OPERATION, &error);
-                    backoff.pause(random())
+                    backoff.next_delay(random())
                 }
             };
             sleep(pause).await;
