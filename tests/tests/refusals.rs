@@ -200,7 +200,7 @@ fn send_member_missing_is_logged_once_per_type_and_member() -> Result<()> {
         let log = hub.process.printed();
         ensure!(log.contains("Premium"), "{log}");
         // Id and RevisionDate of both types, and Premium.
-        ensure!(log.matches("a push lacks a member").count() == 5, "{log}");
+        ensure!(log.matches("push lacks a member").count() == 5, "{log}");
         Ok(())
     })
 }

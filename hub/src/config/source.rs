@@ -104,7 +104,9 @@ fn account(
             layers.check(CLIENT_ID, client_id.is_none(), "goes with source.azure_queue.account_url only");
             (CONNECTION_STRING, Account::parse(&text).map_err(|error| error.to_string()))
         }
-        (None, Some(url)) => (ACCOUNT_URL, Account::by_identity(&url, client_id).map_err(|error| error.to_string())),
+        (None, Some(url)) => {
+            (ACCOUNT_URL, Account::with_workload_identity(&url, client_id).map_err(|error| error.to_string()))
+        }
         (Some(_), Some(_)) => {
             layers.check(ACCOUNT_URL, false, "cannot stand beside source.azure_queue.connection_string");
             return None;
@@ -172,6 +174,6 @@ mod tests {
             assert!(told.starts_with(&(place("poison_queue") + "has to be another")), "{told}");
         }
         assert!(with("workers = 0").starts_with(&(place("workers") + "has to be from 1 to 256")));
-        assert!(problem("account_url = 'http://a'").starts_with(&(place("account_url") + "has to be an https URL")));
+        assert!(problem("account_url = 'http://a'").starts_with(&(place("account_url") + "must be an https URL")));
     }
 }

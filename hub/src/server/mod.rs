@@ -209,7 +209,7 @@ impl Server {
         let pipeline = PushPipeline::new(backplane.clone(), metrics.clone());
         let (end_sources, sources_end) = watch::channel(false);
         let (let_go, all_let_go) = watch::channel(false);
-        let mut turns = None;
+        let mut turn_lease = None;
         let cors = Cors::new(&config.cors);
         let auth_guard = AuthGuard { authenticator, metrics: metrics.clone() };
         let to_reactors = reactors.clone();
@@ -228,7 +228,8 @@ impl Server {
                 port::serve(internal, routes, fd_budget.internal, shutdown::requested(sources_end))?
             }
             Source::AzureQueue(mut queue) => {
-                turns = Some(timely.within(|| tokio::spawn(queue.take_turns(shutdown::requested(all_let_go)))));
+                let release = shutdown::requested(all_let_go);
+                turn_lease = Some(timely.within(|| tokio::spawn(queue.hold_turn_lease(release))));
                 timely.within(|| {
                     tokio::spawn(queue.run(pipeline, metrics.clone(), shutdown::requested(stopping.clone())))
                 })
@@ -252,8 +253,8 @@ impl Server {
         shutdown::drain(&reactors, config.drain.duration, deadline, &metrics).await;
         // Who receives from the queue next has all clients.
         let_go.send_replace(true);
-        if let Some(turns) = turns {
-            let _ = timeout(SOURCE_DRAIN_TIMEOUT, turns).await;
+        if let Some(turn_lease) = turn_lease {
+            let _ = timeout(SOURCE_DRAIN_TIMEOUT, turn_lease).await;
         }
         // What the clients without a WebSocket were told has to reach them.
         let _ = timeout(SOURCE_DRAIN_TIMEOUT, plain).await;
