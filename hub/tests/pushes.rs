@@ -21,7 +21,7 @@ fn read(body: &str) -> Notification {
 /// The audience that `deliver` asks for, in the words of the original: a user or a group.
 fn audience(deliver: &Value) -> Audience {
     if deliver.is_null() {
-        return Audience::Nobody;
+        return Audience::None;
     }
     if deliver["hub"] == ANONYMOUS {
         return Audience::LoginRequest(text(deliver, "group").parse().expect("a GUID"));
@@ -110,7 +110,7 @@ fn client_type_of_every_device_matches_the_catalog() {
     for device in catalogue["device_types"].as_array().expect("devices") {
         let number = device["number"].as_u64().expect("a number");
         for claim in [json!(text(device, "name")), json!(number), json!(number.to_string())] {
-            assert_eq!(ClientType::of_device(&claim).name(), text(device, "client_type"), "{claim}");
+            assert_eq!(ClientType::from_device_claim(&claim).name(), text(device, "client_type"), "{claim}");
         }
     }
 }

@@ -146,7 +146,7 @@ fn invalid_queue_message_moves_to_poison_queue_with_reason() -> Result<()> {
     ensure!(poison.len() == 3, "{poison:?}");
     ensure!(poison[0].starts_with("push: expected value") && poison[0].ends_with("\ngarbage <&>"), "{}", poison[0]);
     ensure!(
-        poison[1] == "push.Payload.UserId: a GUID with hyphens is needed here\n{\"Type\":11,\"Payload\":{}}",
+        poison[1] == "push.Payload.UserId: must be a GUID with hyphens\n{\"Type\":11,\"Payload\":{}}",
         "{}",
         poison[1]
     );

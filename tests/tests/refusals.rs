@@ -164,7 +164,7 @@ fn send_invalid_push_is_rejected_and_not_delivered() -> Result<()> {
     let message = |response: &http::Response| response.json().map(|body| body["message"].to_string());
     for (body, says) in [
         ("{", "EOF"),
-        ("[]", "an object is needed"),
+        ("[]", "must be an object"),
         (r#"{"type":"11","payload":{}}"#, "push.Type"),
         (r#"{"type":11}"#, "push.Payload"),
         (r#"{"type":11,"payload":{"userId":7}}"#, "push.Payload.UserId"),

@@ -83,7 +83,7 @@ impl PushPipeline {
         self.metrics.pushed("received", kind);
         self.log_missing_members(notification);
         let delivery = route::route(notification, since);
-        if delivery.audience != Audience::Nobody {
+        if delivery.audience != Audience::None {
             self.metrics.pushed("routed", kind);
         }
         delivery
@@ -101,7 +101,7 @@ impl PushPipeline {
 
     /// Publishes a delivery and counts whether it reached a connection of this replica.
     async fn publish(&self, kind: u8, delivery: Delivery, mode: PublishMode) -> Result<(), BufferFull> {
-        let routed = delivery.audience != Audience::Nobody;
+        let routed = delivery.audience != Audience::None;
         let reached = self.backplane.publish(delivery, mode).await?;
         self.metrics.pushed(if reached > 0 { "delivered" } else { "no_recipient" }, Some(kind));
         tracing::debug!(kind, routed, reached, "push published");

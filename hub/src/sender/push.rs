@@ -78,7 +78,7 @@ impl Push {
     /// # Errors
     /// If there is no such type or kind of client, or the payload is no object.
     pub fn text(&self, style: Style) -> Result<String, PushError> {
-        let known = PushType::named(&self.kind);
+        let known = PushType::from_name(&self.kind);
         let number = known.map(|known| known.number).or_else(|| self.kind.parse().ok());
         let number = number.ok_or_else(|| PushError::Kind(self.kind.clone()))?;
         let mut payload = match &self.payload {
@@ -104,7 +104,7 @@ impl Push {
         for member in PushType::from_number(number).map_or(&[][..], |known| known.members) {
             match member.kind {
                 FieldKind::Id if member.name == "Id" => add(member.name, json!(Uuid::new_v4().to_string())),
-                FieldKind::Date | FieldKind::GivenDate | FieldKind::ExtraDate => {
+                FieldKind::Date | FieldKind::DateIfPresent | FieldKind::ExtraDate => {
                     add(member.name, json!(Date::now().to_string()))
                 }
                 _ => {}

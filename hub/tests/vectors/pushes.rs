@@ -16,7 +16,7 @@ use crate::contract::{hex, text};
 /// A date as both protocols write it.
 fn written(date: &str) -> [Vec<u8>; 2] {
     let date = Member::Date(Date::parse(date).expect("a date"));
-    let payload = Member::Map(vec![("Date".into(), date)]);
+    let payload = Member::Object(vec![("Date".into(), date)]);
     let notification = &Notification { kind: 99, payload, context_id: None, missing: Vec::new() };
     Protocol::VARIANTS.map(|protocol| protocol::encode(protocol, ServerMessage::Push { target: "T", notification }))
 }
@@ -98,13 +98,13 @@ fn named(audience: Audience) -> String {
         name => format!("{kind}ClientType_{id}_{name}"),
     };
     match audience {
-        Audience::Nobody => "Nobody".to_owned(),
+        Audience::None => "Nobody".to_owned(),
         Audience::LoginRequest(id) => format!("LoginRequest({id})"),
         Audience::User(id, client_type) if client_type.name() == "All" => format!("User({id}, All)"),
         Audience::User(id, client_type) => narrowed("User", id, client_type),
         Audience::Organization(id, client_type) => narrowed("Organization", id, client_type),
         Audience::Installation(id, client_type) => narrowed("Installation_", id, client_type),
-        Audience::Everyone(hub) => format!("Everyone({hub:?})"),
+        Audience::All(hub) => format!("Everyone({hub:?})"),
     }
 }
 

@@ -85,7 +85,7 @@ mod tests {
             DecodedMessage::Invalid(malformed) => malformed.to_string(),
             other => panic!("{text}: {other:?}"),
         };
-        assert_eq!(error(&base64(r#"{"type":300}"#)), "push.Type: a number from 0 to 255 is needed here");
+        assert_eq!(error(&base64(r#"{"type":300}"#)), "push.Type: must be a number from 0 to 255");
         assert!(error("garbage").starts_with("push: expected value"), "{}", error("garbage"));
         assert!(error(&base64("garbage")).starts_with("push: expected value"));
     }

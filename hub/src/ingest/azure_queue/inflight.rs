@@ -150,7 +150,8 @@ pub(super) async fn renew_leases(consumer: Arc<Consumer>) {
     loop {
         tokio::select! {
             _ = checks.tick() => {
-                renewals.extend(consumer.inflight.upgrade_all().into_iter().filter(|message| message.is_due()).map(LeasedMessage::renew));
+                let due = consumer.inflight.upgrade_all().into_iter().filter(|message| message.is_due());
+                renewals.extend(due.map(LeasedMessage::renew));
             }
             Some(renewed) = renewals.next() => match renewed {
                 Ok(()) => consumer.error_log.record_success(OPERATION),

@@ -51,7 +51,7 @@ fn worker_for(audience: Audience, workers: usize) -> usize {
         | Audience::Organization(id, _)
         | Audience::Installation(id, _)
         | Audience::LoginRequest(id) => (id.as_u128() % workers as u128) as usize,
-        Audience::Nobody | Audience::Everyone(_) => 0,
+        Audience::None | Audience::All(_) => 0,
     }
 }
 
@@ -83,6 +83,6 @@ mod tests {
         let used: std::collections::BTreeSet<_> =
             (0..200).map(|_| worker(Audience::User(Uuid::new_v4(), ClientType::All))).collect();
         assert_eq!(used.len(), 8);
-        assert_eq!(worker_for(Audience::Nobody, 1), 0);
+        assert_eq!(worker_for(Audience::None, 1), 0);
     }
 }

@@ -53,12 +53,12 @@ impl Reactor {
     pub(crate) fn deliver(&mut self, delivery: &Arc<Delivery>, ack: Arc<DeliveryAck>) {
         self.record_push(delivery);
         let is_to_many = match delivery.audience {
-            Audience::Nobody | Audience::User(..) | Audience::LoginRequest(_) => false,
+            Audience::None | Audience::User(..) | Audience::LoginRequest(_) => false,
             // Behind what is under way, so that pushes to an organization stay in order.
             Audience::Organization(organization, _) => {
                 self.registry.slots_of_organization(organization).len() > FAN_OUT_CHUNK || !self.fan_outs.is_empty()
             }
-            Audience::Installation(..) | Audience::Everyone(_) => true,
+            Audience::Installation(..) | Audience::All(_) => true,
         };
         if is_to_many {
             return self.fan_outs.push(delivery.clone(), Some(ack));
@@ -74,7 +74,7 @@ impl Reactor {
             Audience::Organization(organization, _) => {
                 self.registry.slots_of_organization(organization).for_each(|slot| writer.write(slot));
             }
-            Audience::Nobody | Audience::Installation(..) | Audience::Everyone(_) => {}
+            Audience::None | Audience::Installation(..) | Audience::All(_) => {}
         }
         let (written, deferred_outcomes) = (writer.written, writer.deferred_outcomes);
         self.record_outcomes(Some(&ack), written, deferred_outcomes);
@@ -145,7 +145,7 @@ fn members(audience: Audience, registry: &Registry, slots: &Slab<Slot>) -> Vec<u
     match audience {
         Audience::Organization(organization, _) => registry.slots_of_organization(organization).collect(),
         Audience::Installation(..) => of_hub(Hub::Main),
-        Audience::Everyone(hub) => of_hub(hub),
-        Audience::Nobody | Audience::User(..) | Audience::LoginRequest(_) => Vec::new(),
+        Audience::All(hub) => of_hub(hub),
+        Audience::None | Audience::User(..) | Audience::LoginRequest(_) => Vec::new(),
     }
 }
