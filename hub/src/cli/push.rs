@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use notification_hub::auth::bearer::BearerToken;
 use notification_hub::azure_storage::{Account, QueueName};
-use notification_hub::sender::{HttpSender, Identity, InternalToken, Push as Composed, QueueSender, Sender, Style};
+use notification_hub::sender::{HttpSender, InternalToken, PushFormat, PushSpec, QueueSender, Sender, TokenClient};
 use uuid::Uuid;
 
 use super::{Usage, runtime};
@@ -85,9 +85,9 @@ fn sender(arguments: &Push) -> anyhow::Result<Sender> {
     let url = arguments.url.as_deref().unwrap_or_default();
     let token = match (&arguments.identity, &arguments.client_secret, &arguments.token) {
         (Some(identity), Some(secret), _) => {
-            InternalToken::Issued(Identity::new(identity, PROJECT, secret.as_str().into()))
+            InternalToken::Fetched(TokenClient::new(identity, PROJECT, secret.as_str().into()))
         }
-        (_, _, Some(token)) => InternalToken::Given(BearerToken::from(token.as_str())),
+        (_, _, Some(token)) => InternalToken::Static(BearerToken::from(token.as_str())),
         _ => return Err(Usage::new("--url needs --token, or --identity with --client-secret").into()),
     };
     Ok(Sender::Direct(HttpSender::new(url, token)))
@@ -97,10 +97,10 @@ fn queue_name(text: &str) -> Result<QueueName, String> {
     QueueName::new(text).ok_or_else(|| "has to be 3 to 63 lower-case letters, digits and single hyphens".to_owned())
 }
 
-fn compose(kind: &str, arguments: &Push) -> anyhow::Result<Composed> {
+fn compose(kind: &str, arguments: &Push) -> anyhow::Result<PushSpec> {
     let payload = arguments.payload.as_deref().map(serde_json::from_str).transpose();
     let payload = payload.map_err(|error| Usage::new(format!("--payload: {error}")))?;
-    let push = Composed {
+    let push = PushSpec {
         kind: kind.to_owned(),
         user: arguments.user,
         organization: arguments.organization,
@@ -110,6 +110,6 @@ fn compose(kind: &str, arguments: &Push) -> anyhow::Result<Composed> {
         payload,
     };
     // What can't be composed is wrong usage, whoever it would be sent to.
-    push.text(Style::Send).map_err(|error| Usage::new(error.to_string()))?;
+    push.to_json(PushFormat::Send).map_err(|error| Usage::new(error.to_string()))?;
     Ok(push)
 }
