@@ -14,7 +14,7 @@ use notification_hub::signalr::{SessionConfig, Tick, Transport};
 use notification_hub::websocket::{Outgoing, WebSocket};
 use serde_json::{Value, json};
 
-use crate::AT_ONCE;
+use crate::CONCURRENT_CASES;
 use crate::contract::{file, hex};
 use crate::recorded::http::Request;
 use crate::recorded::hub::Hub;
@@ -79,7 +79,7 @@ fn running_hub_passes_every_websocket_conformance_case() {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..CONCURRENT_CASES {
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if let Err(error) = play(case, hub.public, &token) {
@@ -121,11 +121,11 @@ fn open(address: SocketAddr, token: &str) -> Result<Socket> {
     ];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let request = Request { method: "GET".to_owned(), target: "/hub".to_owned(), headers, body: None };
-    let (stream, response) = request.ask(address)?;
+    let (stream, response) = request.exchange(address)?;
     ensure!(response.status == 101 && response.headers.is_empty(), "{response:?}");
     stream.set_nodelay(true)?;
     let mut socket = Socket::new(stream);
-    socket.shake_hands("json")?;
+    socket.perform_handshake("json")?;
     Ok(socket)
 }
 
