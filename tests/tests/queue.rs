@@ -396,7 +396,7 @@ fn undeletable_message_stays_hidden_and_is_not_redelivered() -> Result<()> {
     proxy.refuse_deletions(false);
     queue.wait_empty(SOON)?;
     told_once(&[&client], 0..3)?;
-    let told = hub.process.stdout().iter().filter(|line| line.contains("deleting messages failed")).count();
+    let told = hub.process.stdout().iter().filter(|line| is_failure(line, "delete messages")).count();
     ensure!(told == 1, "{told} complaints");
     keeps_secrets(&hub)
 }
