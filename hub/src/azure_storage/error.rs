@@ -32,7 +32,7 @@ pub enum QueueError {
     TooLarge,
     /// Any other error status.
     #[error("the storage account answered {status} {code}")]
-    Answered {
+    ErrorStatus {
         /// The status.
         status: u16,
         /// The service's name for the error.
@@ -57,7 +57,7 @@ impl QueueError {
             QueueError::Refused { .. } => "refused",
             QueueError::LeaseLost { .. } => "lease_lost",
             QueueError::TooLarge => "too_large",
-            QueueError::Answered { .. } => "answered",
+            QueueError::ErrorStatus { .. } => "error_status",
             QueueError::Unreachable(_) => "unreachable",
             QueueError::Identity(_) => "identity",
             QueueError::InvalidResponse(_) => "invalid_response",
@@ -73,7 +73,7 @@ impl QueueError {
             (404, "MessageNotFound") | (400, "PopReceiptMismatch") => QueueError::LeaseLost { code },
             (413, _) | (400, "MessageTooLarge") => QueueError::TooLarge,
             (401 | 403, _) => QueueError::Refused { status, code },
-            _ => QueueError::Answered { status, code },
+            _ => QueueError::ErrorStatus { status, code },
         }
     }
 }
@@ -116,8 +116,8 @@ mod tests {
             (400, "PopReceiptMismatch", "lease_lost"),
             (413, "RequestBodyTooLarge", "too_large"),
             (403, "AuthenticationFailed", "refused"),
-            (503, "ServerBusy", "answered"),
-            (404, "", "answered"),
+            (503, "ServerBusy", "error_status"),
+            (404, "", "error_status"),
         ] {
             assert_eq!(QueueError::from_response(status, code).category(), category, "{status} {code}");
         }
