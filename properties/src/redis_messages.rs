@@ -70,7 +70,7 @@ fn read(bytes: &[u8]) {
         assert_eq!(Invocation::read(&invocation.write()).as_ref(), Ok(invocation));
     }
     let user = Audience::User(Uuid::from_u128(2), ClientType::Web);
-    for audience in [user, Audience::Everyone(Hub::Main), Audience::Everyone(Hub::Anonymous)] {
+    for audience in [user, Audience::All(Hub::Main), Audience::All(Hub::Anonymous)] {
         match BackplaneMessage::read(Channel::To(audience), bytes, OWN, Instant::now()) {
             Ok(BackplaneMessage::Push(delivery, published)) => {
                 let invocation = invocation.as_ref().expect("an invocation");
@@ -86,7 +86,7 @@ fn read(bytes: &[u8]) {
                 let told = invocation.as_ref().map(|invocation| (invocation.publisher, invocation.at));
                 assert_eq!(told, Ok((Some(OWN), published)));
             }
-            Ok(BackplaneMessage::Heartbeat) => assert_eq!(audience, Audience::Everyone(Hub::Main)),
+            Ok(BackplaneMessage::Heartbeat) => assert_eq!(audience, Audience::All(Hub::Main)),
             Ok(BackplaneMessage::GroupCommand(command)) => panic!("no command comes here: {command:?}"),
             Err(error) => assert!(!error.to_string().is_empty()),
         }

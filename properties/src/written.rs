@@ -60,15 +60,15 @@ pub(crate) fn whole(protocol: Protocol, bytes: &[u8]) -> &[u8] {
 fn value(choices: &mut Choices<'_>, depth: u8) -> Value {
     match choices.below(if depth == 0 { 8 } else { 10 }) {
         0 => Value::Null,
-        1 => Value::Flag(choices.below(2) == 0),
+        1 => Value::Bool(choices.below(2) == 0),
         2 => Value::Number(choices.number().into()),
         3 => Value::Number((choices.number() as i64 >> choices.below(64)).into()),
         // What survives JSON's way there and back.
         4 => serde_json::Number::from_f64(f64::from(choices.number() as i32) / 64.0).map_or(Value::Null, Value::Number),
-        5 => Value::Text(choices.text()),
+        5 => Value::String(choices.text()),
         6 => Value::Id(Uuid::from_u64_pair(choices.number(), choices.number())),
         7 => Value::Date(date(choices)),
-        8 => Value::List((0..choices.below(20)).map(|_| value(choices, depth - 1)).collect()),
+        8 => Value::Array((0..choices.below(20)).map(|_| value(choices, depth - 1)).collect()),
         _ => {
             let count = choices.below(20);
             // Names that differ in more than their case.
@@ -76,7 +76,7 @@ fn value(choices: &mut Choices<'_>, depth: u8) -> Value {
                 let name = format!("{}{place}", choices.text());
                 (name.into(), value(choices, depth - 1))
             });
-            Value::Map(members.collect())
+            Value::Object(members.collect())
         }
     }
 }
@@ -87,7 +87,7 @@ fn date(choices: &mut Choices<'_>) -> Date {
     let (hour, minute, second, fraction) = (part(24), part(60), part(60), part(10_000_000));
     let zone = ["", "Z", "+01:30"][part(3) as usize];
     let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:07}{zone}");
-    Date::parse(&text).unwrap_or(Date::DEFAULT)
+    Date::parse(&text).unwrap_or(Date::DOTNET_DEFAULT)
 }
 
 fn in_json(message: ServerMessage<'_>) -> Json {
@@ -141,16 +141,16 @@ impl Spelling {
     fn value(&self, value: &Value) -> Json {
         match value {
             Value::Null => Json::Null,
-            Value::Flag(flag) => Json::Bool(*flag),
+            Value::Bool(flag) => Json::Bool(*flag),
             Value::Number(number) => Json::Number(number.clone()),
-            Value::Text(text) => Json::from(text.as_str()),
+            Value::String(text) => Json::from(text.as_str()),
             Value::Id(id) => Json::from(id.to_string()),
             Value::Date(date) => match self {
                 Spelling::Json => Json::from(date.to_string()),
                 Spelling::MessagePack => Json::from(moment(*date)),
             },
-            Value::List(items) => items.iter().map(|item| self.value(item)).collect(),
-            Value::Map(members) => {
+            Value::Array(items) => items.iter().map(|item| self.value(item)).collect(),
+            Value::Object(members) => {
                 let members = members.iter().map(|(name, value)| (self.name(name), self.value(value)));
                 Json::Object(members.collect::<Map<_, _>>())
             }
@@ -159,10 +159,10 @@ impl Spelling {
 }
 
 fn argument(notification: &Notification, spelling: &Spelling) -> Json {
-    let context_id = notification.context_id.clone().map_or(Value::Null, Value::Text);
+    let context_id = notification.context_id.clone().map_or(Value::Null, Value::String);
     let kind = Value::Number(notification.kind.into());
     let members = [("Type", kind), ("Payload", notification.payload.clone()), ("ContextId", context_id)];
-    spelling.value(&Value::Map(members.into_iter().map(|(name, value)| (name.into(), value)).collect()))
+    spelling.value(&Value::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect()))
 }
 
 /// A date as a timestamp of another make.

@@ -386,7 +386,7 @@ fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
     let output = run(&["listen", "--url", &format!("{}/hub?access_token={foreign}", get("url")?), "--token", "x"])?;
     ensure!(output.status.code() == Some(1) && !text(&output.stderr).contains(&foreign), "{output:?}");
     let output = run(&["push", "--url", &get("sendUrl")?, "--token", &token, "--type", "Nonsense"])?;
-    ensure!(output.status.code() == Some(2) && text(&output.stderr).contains("is no type of push"), "{output:?}");
+    ensure!(output.status.code() == Some(2) && text(&output.stderr).contains("unknown push type"), "{output:?}");
     let output = run(&["token", "--key", &key])?;
     ensure!(output.status.code() == Some(2), "{output:?}");
     dev.signal(Signal::INT)?;

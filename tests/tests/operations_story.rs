@@ -209,7 +209,7 @@ fn spec_limits_reject_excess_connections() {
 
 #[test]
 fn log_level_edit_is_live_and_format_edit_rolls_out() {
-    const TAKEN: &str = "a push was taken";
+    const TAKEN: &str = "push published";
     namespace::with("log", |namespace| {
         let mut quiet = hub();
         quiet["spec"]["log"] = json!({"level": "info", "format": "text"});

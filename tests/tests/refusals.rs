@@ -164,7 +164,7 @@ fn send_invalid_push_is_rejected_and_not_delivered() -> Result<()> {
     let message = |response: &http::Response| response.json().map(|body| body["message"].to_string());
     for (body, says) in [
         ("{", "EOF"),
-        ("[]", "an object is needed"),
+        ("[]", "must be an object"),
         (r#"{"type":"11","payload":{}}"#, "push.Type"),
         (r#"{"type":11}"#, "push.Payload"),
         (r#"{"type":11,"payload":{"userId":7}}"#, "push.Payload.UserId"),
@@ -200,7 +200,7 @@ fn send_member_missing_is_logged_once_per_type_and_member() -> Result<()> {
         let log = hub.process.printed();
         ensure!(log.contains("Premium"), "{log}");
         // Id and RevisionDate of both types, and Premium.
-        ensure!(log.matches("a push lacks a member").count() == 5, "{log}");
+        ensure!(log.matches("push lacks a member").count() == 5, "{log}");
         Ok(())
     })
 }

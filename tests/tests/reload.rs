@@ -60,7 +60,7 @@ fn log_level_file_change_is_applied() -> Result<()> {
     mount(volume.path(), "..1", "level", "warn\n")?;
     let hub = LocalHub::start(&format!("log.level_file = {:?}", volume.path().join("level")))?;
     let client = Listener::connect(Command::new("node"), &hub.url(), &hub.token(USER, &[])?, "json", &[])?;
-    let taken = "a push was taken";
+    let taken = "push published";
     hub.push(&log_out())?;
     ensure!(!hub.process.printed().contains(taken), "log.level is in force: {}", hub.process.printed());
 
@@ -93,7 +93,7 @@ fn log_level_file_missing_at_start_uses_log_level() -> Result<()> {
     let hub = LocalHub::start(&format!("log.level_file = {file:?}"))?;
     says(&hub.process, "log.level is in force", 1)?;
     hub.push(&log_out())?;
-    says(&hub.process, "a push was taken", 1)?;
+    says(&hub.process, "push published", 1)?;
     fs::write(&file, "error")?;
     hub.process.signal(Signal::HUP)?;
     wait::until("it is silent", SOON, || {

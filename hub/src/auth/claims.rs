@@ -93,7 +93,7 @@ impl Claims {
         Ok(Claims {
             user: claim("sub").as_str().and_then(|text| Uuid::try_parse(text).ok()),
             organizations: organizations.into(),
-            client_type: ClientType::of_device(claim("devicetype")),
+            client_type: ClientType::from_device_claim(claim("devicetype")),
             device: claim("device").as_str().map(Device::from_id),
             valid_until,
             application: contains_text(scope, "api")

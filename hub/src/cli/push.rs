@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use notification_hub::auth::bearer::BearerToken;
 use notification_hub::azure_storage::{Account, QueueName};
-use notification_hub::sender::{HttpSender, Identity, InternalToken, Push as Composed, QueueSender, Sender, Style};
+use notification_hub::sender::{HttpSender, InternalToken, PushFormat, PushSpec, QueueSender, Sender, TokenClient};
 use uuid::Uuid;
 
 use super::{UsageError, runtime};
@@ -87,9 +87,9 @@ fn sender(arguments: &Push) -> anyhow::Result<Sender> {
     let url = arguments.url.as_deref().unwrap_or_default();
     let token = match (&arguments.identity, &arguments.client_secret, &arguments.token) {
         (Some(identity), Some(secret), _) => {
-            InternalToken::Issued(Identity::new(identity, SERVICE_NAME, secret.as_str().into()))
+            InternalToken::Fetched(TokenClient::new(identity, SERVICE_NAME, secret.as_str().into()))
         }
-        (_, _, Some(token)) => InternalToken::Given(BearerToken::from(token.as_str())),
+        (_, _, Some(token)) => InternalToken::Static(BearerToken::from(token.as_str())),
         _ => return Err(UsageError::new("--url needs --token, or --identity with --client-secret").into()),
     };
     Ok(Sender::Direct(HttpSender::new(url, token)))
@@ -101,10 +101,10 @@ fn queue_name(text: &str) -> Result<QueueName, String> {
 }
 
 /// Composes a push from the arguments.
-fn compose(kind: &str, arguments: &Push) -> anyhow::Result<Composed> {
+fn compose(kind: &str, arguments: &Push) -> anyhow::Result<PushSpec> {
     let payload = arguments.payload.as_deref().map(serde_json::from_str).transpose();
     let payload = payload.map_err(|error| UsageError::new(format!("--payload: {error}")))?;
-    let push = Composed {
+    let push = PushSpec {
         kind: kind.to_owned(),
         user: arguments.user,
         organization: arguments.organization,
@@ -114,6 +114,6 @@ fn compose(kind: &str, arguments: &Push) -> anyhow::Result<Composed> {
         payload,
     };
     // A push that cannot be encoded is a usage error, for a hub and for a queue.
-    push.text(Style::Send).map_err(|error| UsageError::new(error.to_string()))?;
+    push.to_json(PushFormat::Send).map_err(|error| UsageError::new(error.to_string()))?;
     Ok(push)
 }

@@ -105,7 +105,9 @@ fn account(
             reader.check(CLIENT_ID, client_id.is_none(), "needs source.azure_queue.account_url; remove it");
             (CONNECTION_STRING, Account::parse(&text).map_err(|error| error.to_string()))
         }
-        (None, Some(url)) => (ACCOUNT_URL, Account::by_identity(&url, client_id).map_err(|error| error.to_string())),
+        (None, Some(url)) => {
+            (ACCOUNT_URL, Account::with_workload_identity(&url, client_id).map_err(|error| error.to_string()))
+        }
         (Some(_), Some(_)) => {
             reader.check(ACCOUNT_URL, false, "source.azure_queue.connection_string is also set; remove one");
             return None;

@@ -160,7 +160,7 @@ impl Reactors {
         let ack = Arc::new(DeliveryAck { reached: AtomicUsize::new(0), done: Some(done) });
         let all = self.senders.as_slice();
         let addressed = match delivery.audience {
-            Audience::Nobody => &[],
+            Audience::None => &[],
             Audience::User(user, _) => {
                 let shard = shard_for(user, all.len());
                 &all[shard..=shard]
@@ -169,7 +169,7 @@ impl Reactors {
                 let shard = shard_for(request, all.len());
                 &all[shard..=shard]
             }
-            Audience::Organization(..) | Audience::Everyone(_) => all,
+            Audience::Organization(..) | Audience::All(_) => all,
             Audience::Installation(installation, _) => match self.shared.config.installation {
                 Some(own) if own == installation => all,
                 _ => &[],

@@ -211,7 +211,7 @@ impl Server {
         let pipeline = PushPipeline::new(backplane.clone(), metrics.clone());
         let (stop_source, source_stop) = watch::channel(false);
         let (release_turn, turn_release) = watch::channel(false);
-        let mut turn_task = None;
+        let mut turn_lease = None;
         let cors = Cors::new(&config.cors);
         let auth_guard = AuthGuard { authenticator, metrics: metrics.clone() };
         let relay_reactors = reactors.clone();
@@ -230,7 +230,8 @@ impl Server {
                 port::serve(internal, routes, fd_budget.internal, shutdown::requested(source_stop))?
             }
             Source::AzureQueue(mut queue) => {
-                turn_task = Some(timely.within(|| tokio::spawn(queue.take_turns(shutdown::requested(turn_release)))));
+                let release = shutdown::requested(turn_release);
+                turn_lease = Some(timely.within(|| tokio::spawn(queue.hold_turn_lease(release))));
                 timely.within(|| {
                     tokio::spawn(queue.run(pipeline, metrics.clone(), shutdown::requested(stopping.clone())))
                 })
@@ -255,8 +256,8 @@ impl Server {
         shutdown::drain(&reactors, config.drain.duration, deadline, &metrics).await;
         // The turn is released after the drain, so that the next hub to receive from the queue has all clients.
         release_turn.send_replace(true);
-        if let Some(turn_task) = turn_task {
-            let _ = timeout(SOURCE_DRAIN_TIMEOUT, turn_task).await;
+        if let Some(turn_lease) = turn_lease {
+            let _ = timeout(SOURCE_DRAIN_TIMEOUT, turn_lease).await;
         }
         // The last responses to clients without a WebSocket.
         let _ = timeout(SOURCE_DRAIN_TIMEOUT, http_task).await;

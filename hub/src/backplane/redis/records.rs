@@ -130,7 +130,7 @@ impl RunKeys {
         match audience {
             Audience::User(user, _) => Some(self.user_key(user)),
             Audience::Organization(organization, _) => Some(self.organization_key(organization)),
-            Audience::Nobody | Audience::Installation(..) | Audience::LoginRequest(_) | Audience::Everyone(_) => None,
+            Audience::None | Audience::Installation(..) | Audience::LoginRequest(_) | Audience::All(_) => None,
         }
     }
 

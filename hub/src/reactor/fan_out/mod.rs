@@ -87,12 +87,12 @@ impl FanOut {
         connections.catch_up().on_push(delivery, sockets.now);
         let registry = connections.registry();
         let is_to_many = match delivery.audience {
-            Audience::Nobody | Audience::User(..) | Audience::LoginRequest(_) => false,
+            Audience::None | Audience::User(..) | Audience::LoginRequest(_) => false,
             // Behind what is under way, so that pushes to an organization stay in order.
             Audience::Organization(organization, _) => {
                 registry.slots_of_organization(organization).len() > FAN_OUT_CHUNK || !self.queue.is_empty()
             }
-            Audience::Installation(..) | Audience::Everyone(_) => true,
+            Audience::Installation(..) | Audience::All(_) => true,
         };
         if is_to_many {
             return self.queue.push(delivery.clone(), Some(ack));
@@ -109,7 +109,7 @@ impl FanOut {
                 registry.slots_of(Hub::Anonymous, request).iter().for_each(|slot| write(*slot));
             }
             Audience::Organization(organization, _) => registry.slots_of_organization(organization).for_each(write),
-            Audience::Nobody | Audience::Installation(..) | Audience::Everyone(_) => {}
+            Audience::None | Audience::Installation(..) | Audience::All(_) => {}
         }
         let (written, deferred_outcomes) = (writer.written, writer.deferred_outcomes);
         self.record_outcomes(connections, sockets, Some(&ack), written, deferred_outcomes);
@@ -180,7 +180,7 @@ fn members(audience: Audience, registry: &Registry, sockets: &Sockets) -> Vec<u3
     match audience {
         Audience::Organization(organization, _) => registry.slots_of_organization(organization).collect(),
         Audience::Installation(..) => of_hub(Hub::Main),
-        Audience::Everyone(hub) => of_hub(hub),
-        Audience::Nobody | Audience::User(..) | Audience::LoginRequest(_) => Vec::new(),
+        Audience::All(hub) => of_hub(hub),
+        Audience::None | Audience::User(..) | Audience::LoginRequest(_) => Vec::new(),
     }
 }

@@ -62,10 +62,10 @@ pub(super) fn encode(message: ServerMessage<'_>) -> Vec<u8> {
 fn write_value(value: &Value, text: &mut Vec<u8>) {
     match value {
         Value::Null => text.extend_from_slice(b"null"),
-        Value::Flag(true) => text.extend_from_slice(b"true"),
-        Value::Flag(false) => text.extend_from_slice(b"false"),
+        Value::Bool(true) => text.extend_from_slice(b"true"),
+        Value::Bool(false) => text.extend_from_slice(b"false"),
         Value::Number(number) => text.extend_from_slice(number.to_string().as_bytes()),
-        Value::Text(string) => write_text(string, text),
+        Value::String(string) => write_text(string, text),
         Value::Id(id) => {
             let mut buffer = uuid::Uuid::encode_buffer();
             text.push(b'"');
@@ -73,7 +73,7 @@ fn write_value(value: &Value, text: &mut Vec<u8>) {
             text.push(b'"');
         }
         Value::Date(date) => text.extend_from_slice(format!("\"{date}\"").as_bytes()),
-        Value::List(items) => {
+        Value::Array(items) => {
             text.push(b'[');
             for (place, item) in items.iter().enumerate() {
                 if place > 0 {
@@ -83,7 +83,7 @@ fn write_value(value: &Value, text: &mut Vec<u8>) {
             }
             text.push(b']');
         }
-        Value::Map(members) => {
+        Value::Object(members) => {
             text.push(b'{');
             for (place, (name, value)) in members.iter().enumerate() {
                 write_member(place, name, value, text);

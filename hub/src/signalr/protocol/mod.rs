@@ -122,7 +122,7 @@ pub fn unknown_method(target: &str) -> String {
 
 /// What a push's one argument holds, in the order in which it is written.
 fn argument(notification: &Notification) -> [(&'static str, Cow<'_, Value>); 3] {
-    let context_id = notification.context_id.clone().map_or(Value::Null, Value::Text);
+    let context_id = notification.context_id.clone().map_or(Value::Null, Value::String);
     [
         ("Type", Cow::Owned(Value::Number(notification.kind.into()))),
         ("Payload", Cow::Borrowed(&notification.payload)),

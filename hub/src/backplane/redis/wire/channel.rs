@@ -37,8 +37,8 @@ impl Channels {
         use ClientType::All;
         let main = |suffix: String| Some(self.name(Hub::Main, &suffix));
         match audience {
-            Audience::Nobody => None,
-            Audience::Everyone(hub) => Some(self.name(hub, "all")),
+            Audience::None => None,
+            Audience::All(hub) => Some(self.name(hub, "all")),
             Audience::User(id, All) => main(format!("user:{id}")),
             Audience::User(id, narrowed) => main(format!("group:UserClientType_{id}_{}", narrowed.name())),
             Audience::Organization(id, All) => main(format!("group:Organization_{id}")),
@@ -60,7 +60,7 @@ impl Channels {
 
     /// The channels that a replica listens to from its start, whoever is connected.
     pub fn always_subscribed(&self) -> Vec<String> {
-        let of = |hub| [self.name_for(Audience::Everyone(hub)), Some(self.group_commands(hub))];
+        let of = |hub| [self.name_for(Audience::All(hub)), Some(self.group_commands(hub))];
         HUBS.into_iter().flat_map(of).flatten().collect()
     }
 
@@ -70,7 +70,7 @@ impl Channels {
         let hub =
             HUBS.into_iter().find_map(|hub| Some((hub, name.strip_prefix(hub_class_name(hub))?.strip_prefix(':')?)));
         match hub? {
-            (hub, "all") => Some(Channel::To(Audience::Everyone(hub))),
+            (hub, "all") => Some(Channel::To(Audience::All(hub))),
             (hub, "internal:groups") => Some(Channel::GroupCommands(hub)),
             (Hub::Main, suffix) => users(suffix).map(Channel::To),
             (Hub::Anonymous, suffix) => id(suffix.strip_prefix("group:")?).map(Audience::LoginRequest).map(Channel::To),
@@ -153,15 +153,14 @@ mod tests {
                 assert_eq!(channels.read(&name), Some(Channel::To(make(id, client_type))), "{name}");
             }
         }
-        for audience in [Audience::LoginRequest(id), Audience::Everyone(Hub::Main), Audience::Everyone(Hub::Anonymous)]
-        {
+        for audience in [Audience::LoginRequest(id), Audience::All(Hub::Main), Audience::All(Hub::Anonymous)] {
             let name = channels.name_for(audience).expect("a channel");
             assert_eq!(channels.read(&name), Some(Channel::To(audience)), "{name}");
         }
         for hub in HUBS {
             assert_eq!(channels.read(&channels.group_commands(hub)), Some(Channel::GroupCommands(hub)));
         }
-        assert_eq!(channels.name_for(Audience::Nobody), None);
+        assert_eq!(channels.name_for(Audience::None), None);
     }
 
     #[test]

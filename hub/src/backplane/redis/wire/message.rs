@@ -54,7 +54,7 @@ impl<'a> BackplaneMessage<'a> {
         let told = told.find_map(|protocol| Some((protocol, invocation.frame(protocol)?)));
         let (protocol, frame) = told.ok_or(MalformedMessage("there is a frame for no protocol of this hub"))?;
         let push = push::read(protocol, frame)?;
-        if push.target == HEARTBEAT && audience == Audience::Everyone(Hub::Main) {
+        if push.target == HEARTBEAT && audience == Audience::All(Hub::Main) {
             return Ok(BackplaneMessage::Heartbeat);
         }
         for protocol in Protocol::VARIANTS {
@@ -99,12 +99,12 @@ mod tests {
     #[test]
     fn incoming_push_of_another_replica_equals_the_sent_push() {
         for number in 0..=255 {
-            let payload = Value::Map(vec![("Id".into(), Value::Id(OTHER))]);
+            let payload = Value::Object(vec![("Id".into(), Value::Id(OTHER))]);
             let notification =
                 &Notification { kind: number, payload, context_id: Some("a device".to_owned()), missing: Vec::new() };
             let message = ServerMessage::Push { target: RECEIVE_MESSAGE, notification };
             let frame = |protocol| Frame::new(protocol, &protocol::encode(protocol, message));
-            let sent = Delivery::new(Audience::Nobody, number, Instant::now(), frame);
+            let sent = Delivery::new(Audience::None, number, Instant::now(), frame);
             let bytes = Invocation::from_delivery(&sent, OTHER).write();
             let one = |protocol| published(&[(protocol, sent.frame(protocol).expect("both").body())]);
             for (bytes, protocols) in [
@@ -154,7 +154,7 @@ mod tests {
         let frames =
             Protocol::VARIANTS.map(|protocol| (protocol, protocol::encode(protocol, ServerMessage::Heartbeat)));
         let bytes = published(&frames.each_ref().map(|(protocol, frame)| (*protocol, &frame[..])));
-        let everyone = |hub| Channel::To(Audience::Everyone(hub));
+        let everyone = |hub| Channel::To(Audience::All(hub));
         assert!(matches!(read(everyone(Hub::Main), &bytes), Ok(BackplaneMessage::Heartbeat)));
         assert!(matches!(read(everyone(Hub::Anonymous), &bytes), Ok(BackplaneMessage::Foreign(_))));
         assert_eq!(delivery(&bytes).kind, None);

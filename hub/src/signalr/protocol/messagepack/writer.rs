@@ -62,20 +62,20 @@ pub(super) fn member(name: &str, member: &Value, bytes: &mut Vec<u8>) {
 fn value(written: &Value, bytes: &mut Vec<u8>) {
     match written {
         Value::Null => bytes.push(0xc0),
-        Value::Flag(flag) => bytes.push(if *flag { 0xc3 } else { 0xc2 }),
+        Value::Bool(flag) => bytes.push(if *flag { 0xc3 } else { 0xc2 }),
         Value::Number(number) => match (number.as_u64(), number.as_i64()) {
             (Some(unsigned), _) => self::unsigned(unsigned, bytes),
             (None, Some(signed)) => self::signed(signed, bytes),
             (None, None) => sized(0xcb, &number.as_f64().unwrap_or_default().to_be_bytes(), bytes),
         },
-        Value::Text(string) => text(string, bytes),
+        Value::String(string) => text(string, bytes),
         Value::Id(id) => text(id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()), bytes),
         Value::Date(date) => timestamp(*date, bytes),
-        Value::List(items) => {
+        Value::Array(items) => {
             array(items.len(), bytes);
             items.iter().for_each(|item| value(item, bytes));
         }
-        Value::Map(members) => {
+        Value::Object(members) => {
             map(members.len(), bytes);
             members.iter().for_each(|(name, value)| member(name, value, bytes));
         }
