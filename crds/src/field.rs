@@ -1,32 +1,32 @@
-//! Lists the fields and validation rules of the resource from the schema in its CRD. No I/O.
+//! Lists the fields and the validation rules of the resource, from the schema in its CRD. No I/O.
 
 use serde_json::Value;
 
-/// Beginning of the last sentence of a description, which states the default.
+/// Start of the last sentence of a description, which states the default.
 const DEFAULT_PREFIX: &str = "Defaults to ";
 
-/// A field of the resource.
+/// Field of the resource.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
-    /// Where it is, such as `spec.image.pullSecrets[].name`: `[]` stands behind lists whose items have fields.
+    /// Path of the field, such as `spec.image.pullSecrets[].name`. `[]` follows a list whose items have fields.
     pub path: String,
-    /// Whether it has to be there if what it belongs to is.
+    /// Whether the object that contains the field requires it.
     pub required: bool,
-    /// Its schema.
+    /// Schema of the field.
     pub schema: Value,
 }
 
-/// A rule that the API server enforces.
+/// Validation rule that the API server enforces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Path of the field that it applies to.
+    /// Path of the field that the rule reports.
     pub path: String,
-    /// Message of the API server if the rule is violated.
+    /// Message of the API server for a resource that violates the rule.
     pub message: String,
 }
 
 impl Field {
-    /// What it means, without its default.
+    /// Returns the description without the default.
     pub fn meaning(&self) -> String {
         let text = self.description();
         text.split(DEFAULT_PREFIX).next().unwrap_or_default().trim_end().to_owned()
@@ -39,12 +39,12 @@ impl Field {
         Some(default.trim_end_matches('.').to_owned())
     }
 
-    /// Whether it is an object, which is made of fields and is no value itself.
+    /// Returns whether the field is an object with fields of its own. A map is not.
     pub fn is_object(&self) -> bool {
         self.schema["type"] == "object" && self.schema.get("additionalProperties").is_none()
     }
 
-    /// Whether a resource sets it.
+    /// Returns whether `resource` sets the field.
     pub fn is_set_in(&self, resource: &Value) -> bool {
         is_set(resource, &self.path)
     }
@@ -55,7 +55,7 @@ impl Field {
     }
 }
 
-/// Returns every field of the resource. The fields of an object follow it. `schema` is the schema of the whole resource.
+/// Returns every field of the resource with this schema. The fields of an object follow the object.
 pub fn fields(schema: &Value) -> Vec<Field> {
     let mut fields = Vec::new();
     collect_fields("", schema, &mut fields);
@@ -73,7 +73,7 @@ fn collect_fields(path: &str, schema: &Value, fields: &mut Vec<Field>) {
     }
 }
 
-/// Returns the path and schema that hold the fields of a field: those of the items if it is a list.
+/// Returns the path and the schema that contain the fields of a field. For a list, these are the ones of its items.
 fn nested_fields_of<'a>(schema: &'a Value, path: &str) -> (String, &'a Value) {
     match schema.get("items") {
         Some(items) => (format!("{path}[]"), items),
