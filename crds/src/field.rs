@@ -50,8 +50,8 @@ impl Field {
     }
 
     fn description(&self) -> String {
-        let written = self.schema["description"].as_str().unwrap_or_default();
-        written.split_whitespace().collect::<Vec<_>>().join(" ")
+        let description = self.schema["description"].as_str().unwrap_or_default();
+        description.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -66,7 +66,7 @@ fn collect_fields(path: &str, schema: &Value, fields: &mut Vec<Field>) {
     let required = schema["required"].as_array();
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        let required = required.is_some_and(|names| names.iter().any(|each| each == name));
+        let required = required.is_some_and(|names| names.iter().any(|required| required == name));
         fields.push(Field { path: path.clone(), required, schema: property.clone() });
         let (path, schema) = nested_fields_of(property, &path);
         collect_fields(&path, schema, fields);
@@ -94,10 +94,10 @@ pub fn rules(schema: &Value) -> Vec<Rule> {
 }
 
 fn collect_rules(path: &str, schema: &Value) -> Vec<Rule> {
-    let written = schema["x-kubernetes-validations"].as_array();
+    let validations = schema["x-kubernetes-validations"].as_array();
     let text = |rule: &Value, key: &str| rule[key].as_str().unwrap_or_default().to_owned();
     let rule = |rule| Rule { path: format!("{path}{}", text(rule, "fieldPath")), message: text(rule, "message") };
-    written.into_iter().flatten().map(rule).collect()
+    validations.into_iter().flatten().map(rule).collect()
 }
 
 fn is_set(value: &Value, path: &str) -> bool {
@@ -124,10 +124,13 @@ mod tests {
             required: false,
             schema: json!({ "description": description }),
         };
-        let told = field("How long\nit takes. Defaults to `5m`.");
-        assert_eq!((told.meaning().as_str(), told.default().as_deref()), ("How long it takes.", Some("`5m`")));
-        let untold = field("How long.");
-        assert_eq!((untold.meaning().as_str(), untold.default()), ("How long.", None));
+        let with_default = field("x is\na duration. Defaults to `5m`.");
+        assert_eq!(
+            (with_default.meaning().as_str(), with_default.default().as_deref()),
+            ("x is a duration.", Some("`5m`"))
+        );
+        let without_default = field("x is a duration.");
+        assert_eq!((without_default.meaning().as_str(), without_default.default()), ("x is a duration.", None));
     }
 
     #[test]
@@ -137,8 +140,8 @@ mod tests {
             "items": { "required": ["a"], "properties": { "a": {}, "b": {} } },
         } } });
         let fields = fields(&schema);
-        let told: Vec<_> = fields.iter().map(|field| (field.path.as_str(), field.required)).collect();
-        assert_eq!(told, [("list", false), ("list[].a", true), ("list[].b", false)]);
+        let paths: Vec<_> = fields.iter().map(|field| (field.path.as_str(), field.required)).collect();
+        assert_eq!(paths, [("list", false), ("list[].a", true), ("list[].b", false)]);
         let resource = json!({ "list": [{ "a": 1 }, { "a": 2 }] });
         let set: Vec<_> = fields.iter().map(|field| field.is_set_in(&resource)).collect();
         assert_eq!(set, [true, true, false]);
