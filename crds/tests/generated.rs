@@ -1,5 +1,5 @@
-//! Tests of generated files: the committed CRD and `docs/resource.md` equal the generated ones. Also tests rules of the schema that
-//! API servers and GitOps tools require.
+//! Tests that the committed CRD and `docs/resource.md` equal the generated ones, and that the schema meets requirements of API
+//! servers and GitOps tools.
 //!
 //! `UPDATE_GENERATED=1 cargo test -p notification-hub-crds` updates the files.
 

@@ -1,4 +1,4 @@
-//! Version `v1alpha1`: the resource, its spec, and the rules that the API server enforces.
+//! Version `v1alpha1` of the API: the resource, its spec, its status, and the validation rules.
 
 #![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
 
