@@ -30,8 +30,8 @@ pub struct Redis {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<SecretValue>,
 
-    /// ca is the certificate of the certificate authority (CA) that issued the certificate of Redis, in PEM. A change
-    /// takes effect without a restart of the pods. Defaults to the CA certificates of the system.
+    /// ca contains the certificates of the certificate authority (CA) that issued the certificate of Redis, in PEM. A
+    /// change takes effect without a restart of the pods. Defaults to the CA certificates of the system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<SecretValue>,
 
