@@ -14,8 +14,8 @@ pub enum ConditionType {
     Available,
     /// A rollout is in progress.
     Progressing,
-    /// No pod is available, pods have been missing for more than five minutes, pods cannot be created, or a rollout
-    /// made no progress within its deadline.
+    /// No pod is available, or pods have been missing for more than five minutes. Also `True` if pods cannot be
+    /// created, or if a rollout made no progress within its deadline.
     Degraded,
     /// The whole spec is applied.
     SpecValid,

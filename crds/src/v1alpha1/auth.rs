@@ -99,8 +99,8 @@ pub enum KeyAlgorithm {
 #[derive(JsonSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct SigningKeys {
-    /// secretRef is the Secret with the keys. The hub reads the entries `*.pem` (a public or a private key),
-    /// `*jwks.json` (a JWK set), and `*.secret` (an HS256 secret of at least 32 bytes). A change takes effect without a
-    /// restart of the pods.
+    /// secretRef is the Secret with the keys. The hub reads the entries `*.pem` (public or private keys), `*jwks.json`
+    /// (JWK sets), and `*.secret` (HS256 secrets of at least 32 bytes). A change takes effect without a restart of the
+    /// pods.
     pub secret_ref: SecretReference,
 }

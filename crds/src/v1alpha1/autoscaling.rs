@@ -57,9 +57,8 @@ pub struct Autoscaling {
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Keda {
-    /// triggers are the triggers of the ScaledObject, at most 32. Defaults to the length of the queue, with a target of
-    /// 1000 messages per pod, if source.azureQueue.connectionString is set, and to a CPU utilization of 80 percent
-    /// otherwise.
+    /// triggers are the triggers of the ScaledObject, at most 32. Defaults to the length of the queue (1000 messages
+    /// per pod) if source.azureQueue.connectionString is set, and to a CPU utilization of 80 percent otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "triggers")]
     pub triggers: Vec<Value>,

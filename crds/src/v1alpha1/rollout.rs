@@ -10,8 +10,8 @@ use crate::schema::count_or_percentage;
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
-    /// maxSurge is the maximum number of pods above the desired number during a rollout, as a number from 1 to 1000 or
-    /// as a percentage of the desired number from 1% to 999%. With `100%`, all new pods are ready before the first old
+    /// maxSurge is the maximum number of pods above the desired number during a rollout. It is a number from 1 to 1000,
+    /// or a percentage of the desired number from 1% to 999%. With `100%`, all new pods are ready before the first old
     /// pod ends, so that no client reconnects to an old pod. Defaults to `100%`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "count_or_percentage")]

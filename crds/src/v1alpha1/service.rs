@@ -11,8 +11,8 @@ use crate::schema::{annotations, labels};
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct PublicService {
-    /// type specifies how the Service is exposed: inside the cluster (`ClusterIP`), also on a port of every node
-    /// (`NodePort`), or also by an external load balancer (`LoadBalancer`). Defaults to `ClusterIP`.
+    /// type specifies how the Service is exposed. `ClusterIP`: inside the cluster. `NodePort`: also on a port of every
+    /// node. `LoadBalancer`: also by an external load balancer. Defaults to `ClusterIP`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<ServiceType>,
 
@@ -31,8 +31,8 @@ pub struct PublicService {
 // In the CRD, the description of an optional enum replaces that of the field.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[schemars(
-    description = "type specifies how the Service is exposed: inside the cluster (`ClusterIP`), also on a port of every node \
-        (`NodePort`), or also by an external load balancer (`LoadBalancer`). Defaults to `ClusterIP`."
+    description = "type specifies how the Service is exposed. `ClusterIP`: inside the cluster. `NodePort`: also on a port of \
+        every node. `LoadBalancer`: also by an external load balancer. Defaults to `ClusterIP`."
 )]
 pub enum ServiceType {
     /// Inside the cluster.
