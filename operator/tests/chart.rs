@@ -299,8 +299,8 @@ fn chart_invalid_values_are_rejected_with_a_message() {
         (&["watchNamespaces=[\"A\"]"], "/watchNamespaces/0"),
         (&["watchNamespaces=[\"a\",\"a\"]"], "/watchNamespaces"),
         (&["metrics.port=80"], "/metrics/port"),
-        (&["replicas=2", "leaderElection.enabled=false"], "two operators would write at once"),
-        (&["serviceAccount.create=false"], "the operator needs an identity"),
+        (&["replicas=2", "leaderElection.enabled=false"], "more than one replica requires leader election"),
+        (&["serviceAccount.create=false"], "serviceAccount.name must be set"),
         (&["image.registry=\"https://mirror\""], "/image/registry"),
         (&["image.pullSecrets=[\"A\"]"], "/image/pullSecrets/0"),
         (&["resources.requests={\"cpu\":[1]}"], "/resources/requests/cpu"),
@@ -309,13 +309,16 @@ fn chart_invalid_values_are_rejected_with_a_message() {
         (&["topologySpreadConstraints=[{}]"], "/topologySpreadConstraints/0"),
         (&["networkPolicy={\"enabled\":true,\"metricsFrom\":[{}]}"], "/networkPolicy/metricsFrom/0"),
         (&["metrics.podMonitor={\"enabled\":true,\"interval\":\"soon\"}"], "/metrics/podMonitor/interval"),
-        (&["metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"], "no Service to collect from"),
+        (
+            &["metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"],
+            "metrics.serviceMonitor.enabled requires metrics.service.enabled",
+        ),
         (&["inherited.labels=[\"*\"]"], "/inherited/labels/0"),
         (&["maxConcurrentRollouts=0"], "/maxConcurrentRollouts"),
         (&["metrics.dashboards.folder=\"a\""], "'folder' not allowed"),
         (&["metrics.prometheusRule.labels={\"a\":1}"], "/metrics/prometheusRule/labels/a"),
-        (&["metrics.serviceMonitor.enabled=true", "metrics.podMonitor.enabled=true"], "exclude each other"),
-        (&["networkPolicy.metricsFrom=[{\"podSelector\":{}}]"], "needs networkPolicy.enabled=true"),
+        (&["metrics.serviceMonitor.enabled=true", "metrics.podMonitor.enabled=true"], "may not both be true"),
+        (&["networkPolicy.metricsFrom=[{\"podSelector\":{}}]"], "networkPolicy.metricsFrom requires a NetworkPolicy"),
     ];
     for (values, told) in table {
         let Some(result) = render(values) else { return };

@@ -109,7 +109,8 @@ fn resource_page_commands_succeed() {
             let script = format!("kubectl() {{ command kubectl -n {} \"$@\"; }}\n{commands}", namespace.name);
             run(namespace.cluster.command("bash").args(["-euc", &script]))
         };
-        let explained = here(blocks[0])?;
+        // kubectl wraps lines.
+        let explained = here(blocks[0])?.split_whitespace().collect::<Vec<_>>().join(" ");
         for told in ["installationId", "rotateEvery", "Defaults to `720h`", "nextRotation"] {
             ensure!(explained.contains(told), "{told} is not in {explained}");
         }

@@ -279,7 +279,7 @@ fn diff_reports_changes_without_writing() {
         let mut wrong = hub();
         wrong["spec"]["source"] = json!({});
         let told = format!("{:#}", diff(&wrong).expect_err("the API server refuses it"));
-        ensure!(told.contains("say where notifications come from"), "{told}");
+        ensure!(told.contains("source must specify exactly one of direct and azureQueue"), "{told}");
         Ok(())
     });
 }

@@ -1,5 +1,5 @@
 {{- /*
-What the operator may do in the namespaces that it watches. Its tests hold this list and what it does together.
+Permissions of the operator in the namespaces that it watches. A test compares this list with operator/src/permissions.rs.
 */ -}}
 {{- define "operator.rules" -}}
 # To learn which hubs are wanted.
