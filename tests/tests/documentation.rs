@@ -231,7 +231,7 @@ fn support_page_versions_equal_built_and_tested_versions() -> Result<()> {
     let tried = after("tests/cluster/components.sh", "kubernetes=")?;
     let (minor, _) = tried.rsplit_once('.').context("no patch version")?;
     ensure!(page.contains(&format!("Tests run with {minor}\nand no other.")), "tried is {minor}");
-    for held in table(&page, "what")?.iter().flat_map(|row| code(&row[2])) {
+    for held in table(&page, "part")?.iter().flat_map(|row| code(&row[2])) {
         is_test(held)?;
     }
     Ok(())
