@@ -5,7 +5,7 @@ mod config_file;
 mod metadata;
 mod pod;
 mod pod_template;
-pub mod ports;
+mod ports;
 mod protected;
 mod resource;
 mod round_trip;

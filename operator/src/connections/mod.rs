@@ -20,9 +20,8 @@ use kube::core::DynamicObject;
 use kube::runtime::reflector::ObjectRef;
 use notification_hub_crds::NotificationHub;
 
-use crate::build::ports;
 use crate::cluster::Cluster;
-use crate::model::labels;
+use crate::model::{labels, ports};
 use crate::telemetry::metrics::Metrics;
 
 /// Asks the pod at an address for its number of clients.

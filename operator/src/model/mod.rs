@@ -10,6 +10,7 @@ pub mod labels;
 pub mod names;
 pub mod networking;
 pub mod ownership;
+pub mod ports;
 pub mod references;
 pub mod scale;
 mod secret_entry;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::ports;
+
 /// Maximum length of a hub's name, in characters: every child's name must fit into a DNS label.
 pub const MAX_HUB_NAME_CHARS: usize = 40;
 
@@ -72,12 +74,12 @@ pub fn tokens_secret(hub: &str) -> String {
 
 /// Where clients inside the cluster connect.
 pub fn url(hub: &str, namespace: &str) -> String {
-    format!("http://{hub}.{namespace}.svc:{}", crate::build::ports::PUBLIC)
+    format!("http://{hub}.{namespace}.svc:{}", ports::PUBLIC)
 }
 
 /// Base of the address that senders post to.
 pub fn send_url(hub: &str, namespace: &str) -> String {
-    format!("http://{hub}{INTERNAL_SUFFIX}.{namespace}.svc:{}", crate::build::ports::INTERNAL)
+    format!("http://{hub}{INTERNAL_SUFFIX}.{namespace}.svc:{}", ports::INTERNAL)
 }
 
 #[cfg(test)]
