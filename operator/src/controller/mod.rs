@@ -31,6 +31,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use notification_hub_crds::NotificationHub;
 use tokio::sync::watch;
 
+use crate::cluster::Kind;
 use crate::context::Context;
 use crate::model::labels;
 use crate::reconcile::{self, ReconcileOutcome};
@@ -78,7 +79,6 @@ async fn run_controller(
     context: Arc<Context>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let managed_only = || watcher::Config::default().labels(labels::MANAGED_SELECTOR);
     let hubs: Api<GuardedHub> = scoped_api(client, namespace);
     let (store, writer) = reflector::store();
     // Not the status: the operator writes it itself.
@@ -94,47 +94,15 @@ async fn run_controller(
     let reported = context.clone();
     let counts_changed = connection_counts::changed_hubs(store.clone(), context.clone());
     let stopped = stopped_before_sync(store.clone(), stop.clone());
+    let controller = watch_children::<Deployment>(controller, client, namespace, &store);
+    let controller = watch_children::<ServiceAccount>(controller, client, namespace, &store);
+    let controller = watch_children::<ConfigMap>(controller, client, namespace, &store);
+    let controller = watch_children::<Service>(controller, client, namespace, &store);
+    let controller = watch_children::<HorizontalPodAutoscaler>(controller, client, namespace, &store);
+    let controller = watch_children::<PodDisruptionBudget>(controller, client, namespace, &store);
+    let controller = watch_children::<Ingress>(controller, client, namespace, &store);
+    let controller = watch_children::<NetworkPolicy>(controller, client, namespace, &store);
     let running = controller
-        .watches(
-            scoped_api::<PartialObjectMeta<Deployment>>(client, namespace),
-            managed_only(),
-            triggers::hubs_of_child(store.clone()),
-        )
-        .watches(
-            scoped_api::<PartialObjectMeta<ServiceAccount>>(client, namespace),
-            managed_only(),
-            triggers::hubs_of_child(store.clone()),
-        )
-        .watches(
-            scoped_api::<PartialObjectMeta<ConfigMap>>(client, namespace),
-            managed_only(),
-            triggers::hubs_of_child(store.clone()),
-        )
-        .watches(
-            scoped_api::<PartialObjectMeta<Service>>(client, namespace),
-            managed_only(),
-            triggers::hubs_of_child(store.clone()),
-        )
-        .watches(
-            scoped_api::<PartialObjectMeta<HorizontalPodAutoscaler>>(client, namespace),
-            managed_only(),
-            triggers::hubs_of_child(store.clone()),
-        )
-        .watches(
-            scoped_api::<PartialObjectMeta<PodDisruptionBudget>>(client, namespace),
-            managed_only(),
-            triggers::hubs_of_child(store.clone()),
-        )
-        .watches(
-            scoped_api::<PartialObjectMeta<Ingress>>(client, namespace),
-            managed_only(),
-            triggers::hubs_of_child(store.clone()),
-        )
-        .watches(
-            scoped_api::<PartialObjectMeta<NetworkPolicy>>(client, namespace),
-            managed_only(),
-            triggers::hubs_of_child(store.clone()),
-        )
         .watches(
             scoped_api::<PartialObjectMeta<Secret>>(client, namespace),
             // The users' ones, too.
@@ -177,6 +145,20 @@ async fn run_controller(
         () = stopped => {}
         () = running => {}
     }
+}
+
+/// Adds a watch of the children of a kind to a controller.
+fn watch_children<K: Kind + Send + Sync + 'static>(
+    controller: Controller<GuardedHub>,
+    client: &Client,
+    namespace: Option<&str>,
+    store: &Store<GuardedHub>,
+) -> Controller<GuardedHub> {
+    controller.watches(
+        scoped_api::<PartialObjectMeta<K>>(client, namespace),
+        watcher::Config::default().labels(labels::MANAGED_SELECTOR),
+        triggers::hubs_of_child::<K>(store.clone()),
+    )
 }
 
 /// Completes when `stop` becomes true before the first list of hubs is complete. The controller would wait for that
