@@ -67,9 +67,9 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Returns the configuration, or `None` after printing its problems.
+/// Returns the configuration, or `None` after printing every error.
 fn parse_config(arguments: &RunArguments) -> Option<Config> {
-    Config::new(arguments).inspect_err(|problems| problems.iter().for_each(output::print_error)).ok()
+    Config::new(arguments).inspect_err(|errors| errors.iter().for_each(output::print_error)).ok()
 }
 
 async fn client() -> anyhow::Result<Client> {

@@ -208,7 +208,7 @@ fn configuration(objects: &[Value]) -> Config {
         log_format: take("LOG_FORMAT"),
     };
     assert!(environment.is_empty(), "the operator knows no {environment:?}");
-    Config::new(&arguments).unwrap_or_else(|problems| panic!("{problems}"))
+    Config::new(&arguments).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 #[test]

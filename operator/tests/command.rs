@@ -12,15 +12,15 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 #[test]
-fn run_invalid_configuration_lists_every_problem_and_exits_2() {
+fn run_invalid_configuration_lists_every_error_and_exits_2() {
     let output = operator(
         &["run", "--namespaces", "good,Bad", "--metrics-address", "here"],
         &[("NOTIFICATION_HUB_OPERATOR_LOG_FORMAT", "xml"), ("NOTIFICATION_HUB_OPERATOR_LEADER_ELECTION", "perhaps")],
     );
     assert_eq!(output.status.code(), Some(2));
     let said = text(&output.stderr);
-    for problem in ["--namespaces (", "--metrics-address (", "--log-format (", "--leader-election ("] {
-        assert!(said.contains(problem), "{problem} in {said}");
+    for flag in ["--namespaces (", "--metrics-address (", "--log-format (", "--leader-election ("] {
+        assert!(said.contains(flag), "{flag} in {said}");
     }
     assert!(!said.contains("good"), "only what is wrong: {said}");
     assert!(said.lines().all(|line| line.starts_with("error: --")), "a line each: {said}");

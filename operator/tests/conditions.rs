@@ -8,7 +8,7 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::{ConditionType, Reason};
 use notification_hub_crds::v1alpha1::NotificationHubStatus;
 use notification_hub_operator::conditions::{
-    Exposure, Findings, ObservedState, Problem, Transition, failed_status, overdue_at, status, transitions,
+    Diagnostic, Diagnostics, Exposure, ObservedState, Transition, failed_status, overdue_at, status, transitions,
 };
 use notification_hub_operator::third_party::ThirdPartyKind;
 use serde_json::{Value, json};
@@ -44,8 +44,8 @@ fn later(hub: &NotificationHub, wanted: i32, deployment_status: Value, second: i
     status(hub, &ObservedState { deployment, ..ObservedState::default() }, at(second))
 }
 
-fn found(findings: Findings) -> ObservedState {
-    ObservedState { findings, ..ObservedState::default() }
+fn found(diagnostics: Diagnostics) -> ObservedState {
+    ObservedState { diagnostics, ..ObservedState::default() }
 }
 
 fn said(status: &NotificationHubStatus, kind: &str) -> String {
@@ -231,8 +231,8 @@ fn last_transition_time_changes_only_when_a_status_flips() {
     hub.status = Some(status(&hub, &ObservedState::default(), at(1)));
     let later = status(&hub, &ObservedState::default(), at(2));
     assert_eq!(hub.status.as_ref(), Some(&later), "nothing has changed");
-    let findings = Findings { conflicts: vec!["Service vault".to_owned()], ..Findings::default() };
-    let changed = status(&hub, &found(findings), at(3));
+    let diagnostics = Diagnostics { conflicts: vec!["Service vault".to_owned()], ..Diagnostics::default() };
+    let changed = status(&hub, &found(diagnostics), at(3));
     let moved = changed.conditions.iter().filter(|condition| condition.last_transition_time.0 == at(3));
     assert_eq!(moved.map(|condition| condition.type_.as_str()).collect::<Vec<_>>(), ["Conflict"]);
 }
@@ -249,8 +249,8 @@ fn condition_change_yields_one_event() {
     assert_eq!(transitions(&[], &before.conditions), [told("Progressing", "0 of 1 pods available")]);
     assert_eq!(transitions(&before.conditions, &after.conditions), [told("Available", "1 of 1 pods available")]);
     assert_eq!(transitions(&after.conditions, &after.conditions), []);
-    let findings = Findings { dropped: vec!["podTemplate.x".to_owned()], ..Findings::default() };
-    let dropped = status(&resource(), &found(findings), at(0));
+    let diagnostics = Diagnostics { dropped: vec!["podTemplate.x".to_owned()], ..Diagnostics::default() };
+    let dropped = status(&resource(), &found(diagnostics), at(0));
     let events = transitions(&before.conditions, &dropped.conditions);
     assert!(events.len() == 1 && events[0].is_warning && events[0].reason == "FieldsDropped", "{events:?}");
 }
@@ -258,17 +258,18 @@ fn condition_change_yields_one_event() {
 /// Everything that can be said of a hub: by each Deployment, each thing in the way, each pause, each way from outside.
 fn situations() -> Vec<NotificationHubStatus> {
     let mut all: Vec<_> = table().into_iter().map(|(_, wanted, deployment, _)| of(wanted, deployment)).collect();
-    let problem = |reason| vec![Problem { reason, message: String::new() }];
+    let diagnostic = |reason| vec![Diagnostic { reason, message: String::new() }];
     let spec = [Reason::InvalidSpec, Reason::InvalidPodTemplate, Reason::Refused];
     let references =
         [Reason::SecretNotFound, Reason::SecretEntryMissing, Reason::SecretEntryInvalid, Reason::InvalidKey];
-    let of_spec = spec.map(|reason| Findings { spec: problem(reason), ..Findings::default() });
-    let of_references = references.map(|reason| Findings { references: problem(reason), ..Findings::default() });
+    let of_spec = spec.map(|reason| Diagnostics { spec: diagnostic(reason), ..Diagnostics::default() });
+    let of_references =
+        references.map(|reason| Diagnostics { references: diagnostic(reason), ..Diagnostics::default() });
     let one = || vec!["one".to_owned()];
     let others = [
-        Findings { conflicts: one(), ..Findings::default() },
-        Findings { dropped: one(), ..Findings::default() },
-        Findings::default(),
+        Diagnostics { conflicts: one(), ..Diagnostics::default() },
+        Diagnostics { dropped: one(), ..Diagnostics::default() },
+        Diagnostics::default(),
     ];
     let found = of_spec.into_iter().chain(of_references).chain(others).map(found);
     let paused = [vec![], one()].map(|pending| ObservedState { pending: Some(pending), ..ObservedState::default() });
@@ -294,8 +295,8 @@ fn situations() -> Vec<NotificationHubStatus> {
     let mut routed = resource();
     let route = json!({ "httpRoute": { "parentRefs": [{ "name": "public" }] } });
     routed.spec.expose = serde_json::from_value(route).expect("a route");
-    let unserved = Findings { unserved: ThirdPartyKind::ALL.into(), ..Findings::default() };
-    all.push(status(&routed, &ObservedState { findings: unserved, ..ObservedState::default() }, at(0)));
+    let unserved = Diagnostics { unserved: ThirdPartyKind::ALL.into(), ..Diagnostics::default() };
+    all.push(status(&routed, &ObservedState { diagnostics: unserved, ..ObservedState::default() }, at(0)));
     for accepted in ["Unknown", "False", "True"] {
         let condition = |kind: &str| {
             json!({

@@ -82,7 +82,7 @@ pub fn add_generated_key(secret: &mut Secret, pending_plan: RotationPlan, made: 
     secret.data = Some(pending_plan.into_ring(made).entries());
 }
 
-/// Builds every object of a hub. The error lists the problems of its pod template.
+/// Builds every object of a hub. The error lists what is invalid in its merged pod template.
 pub fn build(hub: &ValidatedHub) -> Result<DesiredObjects, Vec<String>> {
     let config = config_file::text(hub);
     let deployment = resource::deployment::build(hub, &config)?;

@@ -41,8 +41,8 @@ pub(super) fn merge(
     let users = users.unwrap_or_default();
     remove_replaced_handlers(&mut built, &users);
     built.merge_from(users);
-    let problems = validate_merged(&built);
-    if problems.is_empty() { Ok(built) } else { Err(problems) }
+    let errors = validate_merged(&built);
+    if errors.is_empty() { Ok(built) } else { Err(errors) }
 }
 
 /// Removes the handlers from the built template that the user's template replaces. A merge would keep both, and the API
@@ -70,38 +70,38 @@ fn remove_replaced_handlers(built: &mut PodTemplateSpec, users: &PodTemplateSpec
     }
 }
 
-/// Returns the problems that only a merge can cause. The API server reports all others itself.
+/// Returns the errors that only a merge can cause. The API server reports all others itself.
 fn validate_merged(template: &PodTemplateSpec) -> Vec<String> {
-    let mut problems = Vec::new();
-    let Some(spec) = &template.spec else { return problems };
+    let mut errors = Vec::new();
+    let Some(spec) = &template.spec else { return errors };
     for (list, containers) in container_lists(spec) {
         let mut names = BTreeSet::new();
         for container in containers {
-            check_container(list, container, &mut problems);
+            check_container(list, container, &mut errors);
             if !names.insert(container.name.as_str()) {
-                problems.push(format!("podTemplate.spec.{list}: two are called {:?}", container.name));
+                errors.push(format!("podTemplate.spec.{list}: two are called {:?}", container.name));
             }
         }
     }
     for volume in spec.volumes.iter().flatten().filter(|volume| count_sources(volume) > 1) {
-        problems.push(format!("podTemplate.spec.volumes[{}]: it has more than one source", volume.name));
+        errors.push(format!("podTemplate.spec.volumes[{}]: it has more than one source", volume.name));
     }
-    problems
+    errors
 }
 
 fn container_lists(spec: &PodSpec) -> [(&'static str, &[Container]); 2] {
     [("containers", &spec.containers), ("initContainers", spec.init_containers.as_deref().unwrap_or_default())]
 }
 
-fn check_container(list: &str, container: &Container, problems: &mut Vec<String>) {
+fn check_container(list: &str, container: &Container, errors: &mut Vec<String>) {
     let path = format!("podTemplate.spec.{list}[{}]", container.name);
     if container.name.is_empty() {
-        problems.push(format!("podTemplate.spec.{list}: a container has no name"));
+        errors.push(format!("podTemplate.spec.{list}: a container has no name"));
     } else if container.image.as_deref().is_none_or(str::is_empty) {
-        problems.push(format!("{path}: it has no image"));
+        errors.push(format!("{path}: it has no image"));
     }
     for env in container.env.iter().flatten().filter(|env| env.value.is_some() && env.value_from.is_some()) {
-        problems.push(format!("{path}.env[{}]: it has both value and valueFrom", env.name));
+        errors.push(format!("{path}.env[{}]: it has both value and valueFrom", env.name));
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::line_diff;
 use crate::build::lost_paths;
 use crate::cluster::{CallError, Cluster, with_timeout};
-use crate::conditions::Findings;
+use crate::conditions::Diagnostics;
 use crate::leader::Leadership;
 use crate::model::defaults::Defaults;
 use crate::reconcile::apply_cache::ApplyCache;
@@ -120,11 +120,11 @@ async fn diff_hub(
         apply_cache: &apply_cache,
         rollout_limiter: &rollout_limiter,
     };
-    let SpecOutcome { findings, changes, .. } = Box::pin(apply_spec(&scope, &hub, fetched)).await.map_err(failed)?;
+    let SpecOutcome { diagnostics, changes, .. } = Box::pin(apply_spec(&scope, &hub, fetched)).await.map_err(failed)?;
     let mut text = format!("NotificationHub {name} in namespace {namespace}\n");
-    problem_messages(&findings).for_each(|message| text.push_str(&format!("! {message}\n")));
+    diagnostic_messages(&diagnostics).for_each(|message| text.push_str(&format!("! {message}\n")));
     changes.iter().for_each(|change| text.push_str(&render(change)));
-    Ok(Difference { text, changes: !changes.is_empty(), blocked: findings.is_blocking() })
+    Ok(Difference { text, changes: !changes.is_empty(), blocked: diagnostics.is_blocking() })
 }
 
 /// Returns the resource as the API server would store it: the existing one with this spec and with these labels and
@@ -161,10 +161,10 @@ fn string_map(written: &Value) -> impl Iterator<Item = (String, String)> {
     all.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
 }
 
-fn problem_messages(findings: &Findings) -> impl Iterator<Item = String> {
-    let problems = findings.spec.iter().chain(&findings.references).map(|problem| problem.message.clone());
-    let conflicts = findings.conflicts.iter().map(|object| format!("{object} belongs to somebody else"));
-    problems.chain(conflicts).chain(findings.omissions())
+fn diagnostic_messages(diagnostics: &Diagnostics) -> impl Iterator<Item = String> {
+    let messages = diagnostics.spec.iter().chain(&diagnostics.references).map(|diagnostic| diagnostic.message.clone());
+    let conflicts = diagnostics.conflicts.iter().map(|object| format!("{object} belongs to somebody else"));
+    messages.chain(conflicts).chain(diagnostics.omissions())
 }
 
 fn render(change: &Change) -> String {

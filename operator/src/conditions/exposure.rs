@@ -8,7 +8,7 @@ use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::Expose;
 
 use super::ConditionState;
-use super::findings::not_served;
+use super::diagnostics::not_served;
 use crate::third_party::{HttpRoute, ThirdPartyKind};
 
 /// Live objects that expose the hub outside the cluster.

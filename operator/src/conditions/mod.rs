@@ -1,13 +1,13 @@
 //! Computes the resource's status from what a reconcile observed. No I/O.
 
+mod diagnostics;
 mod exposure;
-mod findings;
 mod rollout;
 mod status;
 mod transitions;
 
+pub use diagnostics::{Diagnostic, Diagnostics};
 pub use exposure::Exposure;
-pub use findings::{Findings, Problem};
 pub use rollout::{is_rollout_over, overdue_at};
 pub use status::{ObservedState, failed_status, status};
 pub use transitions::{Transition, transitions};
@@ -35,7 +35,7 @@ impl ConditionState {
 
 /// Inputs of the conditions.
 struct ConditionInputs<'a> {
-    findings: &'a Findings,
+    diagnostics: &'a Diagnostics,
     pending: Option<&'a [String]>,
     exposed: ConditionState,
     rollout: Rollout,
@@ -44,7 +44,7 @@ struct ConditionInputs<'a> {
 
 /// Returns every condition, each about `generation`.
 fn conditions(old: &[Condition], generation: i64, inputs: &ConditionInputs<'_>, now: Timestamp) -> Vec<Condition> {
-    let ConditionInputs { findings, pending, exposed, rollout, is_queued } = inputs;
+    let ConditionInputs { diagnostics, pending, exposed, rollout, is_queued } = inputs;
     let was_ready = old.iter().any(|condition| {
         condition.type_ == ConditionType::Ready.as_str()
             && condition.status == "True"
@@ -59,11 +59,11 @@ fn conditions(old: &[Condition], generation: i64, inputs: &ConditionInputs<'_>, 
         }
         ConditionType::Progressing => rollout.progressing(was_ready),
         ConditionType::Degraded => rollout.degraded(was_ready),
-        ConditionType::SpecValid => findings.spec_valid(),
-        ConditionType::ReferencesResolved => findings.references_resolved(),
+        ConditionType::SpecValid => diagnostics.spec_valid(),
+        ConditionType::ReferencesResolved => diagnostics.references_resolved(),
         ConditionType::Exposed => exposed.clone(),
         ConditionType::Paused => paused(*pending),
-        ConditionType::Conflict => findings.conflict(),
+        ConditionType::Conflict => diagnostics.conflict(),
     };
     ConditionType::ALL.map(|kind| condition(old, generation, kind, state(kind), now)).into()
 }
@@ -90,11 +90,11 @@ fn condition(
 
 /// Returns the state of `Ready`. A problem that blocks the hub comes before the state of its pods.
 fn ready(inputs: &ConditionInputs<'_>, was_ready: bool) -> ConditionState {
-    let ConditionInputs { findings, pending, rollout, .. } = inputs;
+    let ConditionInputs { diagnostics, pending, rollout, .. } = inputs;
     let blocked = [
-        (!findings.spec.is_empty(), Reason::InvalidSpec, findings.spec_valid()),
-        (!findings.references.is_empty(), Reason::ReferencesMissing, findings.references_resolved()),
-        (!findings.conflicts.is_empty(), Reason::Conflict, findings.conflict()),
+        (!diagnostics.spec.is_empty(), Reason::InvalidSpec, diagnostics.spec_valid()),
+        (!diagnostics.references.is_empty(), Reason::ReferencesMissing, diagnostics.references_resolved()),
+        (!diagnostics.conflicts.is_empty(), Reason::Conflict, diagnostics.conflict()),
     ];
     match blocked.into_iter().find(|(found, ..)| *found) {
         Some((_, reason, state)) => ConditionState::new(false, reason, state.message),

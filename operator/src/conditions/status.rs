@@ -7,14 +7,14 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::{ConditionType, Reason};
 use notification_hub_crds::v1alpha1::{KeyTimes, NotificationHubStatus, Source, SourceKind};
 
-use super::{ConditionInputs, ConditionState, Exposure, Findings, Rollout, condition, conditions, exposure};
+use super::{ConditionInputs, ConditionState, Diagnostics, Exposure, Rollout, condition, conditions, exposure};
 use crate::model::{HUB_CONTAINER, labels, names};
 
 /// What a reconcile observed and did: the input of the status.
 #[derive(Clone, Debug, Default)]
 pub struct ObservedState {
     /// Problems that block the hub, and parts of the spec that were left out.
-    pub findings: Findings,
+    pub diagnostics: Diagnostics,
     /// The Deployment, if there is one.
     pub deployment: Option<Deployment>,
     /// Objects that expose the hub, if the spec asks for them and they exist.
@@ -43,7 +43,7 @@ pub fn failed_status(hub: &NotificationHub, failure: String, now: Timestamp) -> 
 
 /// Returns the status that `hub` should have.
 pub fn status(hub: &NotificationHub, observed: &ObservedState, now: Timestamp) -> NotificationHubStatus {
-    let ObservedState { findings, deployment, exposure, keys, pending, connections, is_queued } = observed;
+    let ObservedState { diagnostics, deployment, exposure, keys, pending, connections, is_queued } = observed;
     let deployment = deployment.as_ref();
     let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
     let generation = hub.metadata.generation.unwrap_or_default();
@@ -64,9 +64,9 @@ pub fn status(hub: &NotificationHub, observed: &ObservedState, now: Timestamp) -
             old,
             generation,
             &ConditionInputs {
-                findings,
+                diagnostics,
                 pending: pending.as_deref(),
-                exposed: exposure::exposed_state(hub.spec.expose.as_ref(), &findings.unserved, exposure),
+                exposed: exposure::exposed_state(hub.spec.expose.as_ref(), &diagnostics.unserved, exposure),
                 rollout: Rollout::new(deployment, now),
                 is_queued: *is_queued,
             },

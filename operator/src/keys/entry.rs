@@ -22,7 +22,7 @@ const MIN_MODULUS_BYTES: usize = 256;
 
 /// What is wrong with an entry. Tells nothing of its content.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum EntryProblem {
+pub enum KeyEntryError {
     /// Not a PEM of a key.
     #[error("is no PEM of an RSA or P-256 key (public, or private in PKCS#8)")]
     Pem,
@@ -50,7 +50,7 @@ pub fn is_key_entry(name: &str) -> bool {
 }
 
 /// Checks an entry by its name and content. An entry that the hub does not read is valid.
-pub fn check_entry(name: &str, content: &[u8]) -> Result<(), EntryProblem> {
+pub fn check_entry(name: &str, content: &[u8]) -> Result<(), KeyEntryError> {
     match () {
         () if !is_key_entry(name) => Ok(()),
         () if name.ends_with(".pem") => check_pem(content),
@@ -59,32 +59,32 @@ pub fn check_entry(name: &str, content: &[u8]) -> Result<(), EntryProblem> {
     }
 }
 
-fn check_pem(content: &[u8]) -> Result<(), EntryProblem> {
-    match pem::first_section(content).ok_or(EntryProblem::Pem)? {
-        (SectionKind::Certificate, _) => Err(EntryProblem::Certificate),
+fn check_pem(content: &[u8]) -> Result<(), KeyEntryError> {
+    match pem::first_section(content).ok_or(KeyEntryError::Pem)? {
+        (SectionKind::Certificate, _) => Err(KeyEntryError::Certificate),
         (SectionKind::PublicKey, der) => check_public(&der),
         (SectionKind::PrivateKey, der) => match rsa::KeyPair::from_pkcs8(&der) {
             Ok(pair) => check_modulus(pair.public_key()),
             Err(_) => EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der)
                 .map(drop)
-                .map_err(|_| EntryProblem::Pem),
+                .map_err(|_| KeyEntryError::Pem),
         },
         (SectionKind::RsaPrivateKey, der) => {
-            check_modulus(rsa::KeyPair::from_der(&der).map_err(|_| EntryProblem::Pem)?.public_key())
+            check_modulus(rsa::KeyPair::from_der(&der).map_err(|_| KeyEntryError::Pem)?.public_key())
         }
-        _ => Err(EntryProblem::Pem),
+        _ => Err(KeyEntryError::Pem),
     }
 }
 
-fn check_public(der: &[u8]) -> Result<(), EntryProblem> {
+fn check_public(der: &[u8]) -> Result<(), KeyEntryError> {
     match rsa::PublicKey::from_der(der) {
         Ok(key) => check_modulus(&key),
-        Err(_) => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, der).map(drop).map_err(|_| EntryProblem::Pem),
+        Err(_) => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, der).map(drop).map_err(|_| KeyEntryError::Pem),
     }
 }
 
-fn check_modulus(key: &rsa::PublicKey) -> Result<(), EntryProblem> {
-    if key.modulus_len() < MIN_MODULUS_BYTES { Err(EntryProblem::ShortModulus) } else { Ok(()) }
+fn check_modulus(key: &rsa::PublicKey) -> Result<(), KeyEntryError> {
+    if key.modulus_len() < MIN_MODULUS_BYTES { Err(KeyEntryError::ShortModulus) } else { Ok(()) }
 }
 
 #[derive(Deserialize)]
@@ -137,15 +137,15 @@ fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| !bytes.is_empty())
 }
 
-fn check_jwks(content: &[u8]) -> Result<(), EntryProblem> {
-    let set: JwkSet = serde_json::from_slice(content).map_err(|_| EntryProblem::Jwks)?;
-    if set.keys.iter().any(Jwk::is_usable) { Ok(()) } else { Err(EntryProblem::EmptyJwks) }
+fn check_jwks(content: &[u8]) -> Result<(), KeyEntryError> {
+    let set: JwkSet = serde_json::from_slice(content).map_err(|_| KeyEntryError::Jwks)?;
+    if set.keys.iter().any(Jwk::is_usable) { Ok(()) } else { Err(KeyEntryError::EmptyJwks) }
 }
 
-fn check_secret(content: &[u8]) -> Result<(), EntryProblem> {
+fn check_secret(content: &[u8]) -> Result<(), KeyEntryError> {
     // An editor's newline at the end does not count.
     let length = content.trim_ascii_end().len();
-    if length < MIN_SECRET_BYTES { Err(EntryProblem::ShortSecret(length)) } else { Ok(()) }
+    if length < MIN_SECRET_BYTES { Err(KeyEntryError::ShortSecret(length)) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -165,18 +165,22 @@ mod tests {
     }
 
     #[test]
-    fn check_invalid_key_entry_returns_the_problem() {
-        let table: [(&str, &[u8], EntryProblem); 7] = [
-            ("a.pem", b"hello", EntryProblem::Pem),
-            ("a.pem", b"-----BEGIN PUBLIC KEY-----\naGVsbG8=\n-----END PUBLIC KEY-----\n", EntryProblem::Pem),
-            ("a.pem", b"-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n", EntryProblem::Certificate),
-            ("a.jwks.json", b"{", EntryProblem::Jwks),
-            ("a.jwks.json", b"{\"keys\":[]}", EntryProblem::EmptyJwks),
-            ("a.jwks.json", b"{\"keys\":[{\"kty\":\"oct\",\"k\":\"aGVsbG8\"}]}", EntryProblem::EmptyJwks),
-            ("a.secret", b"short\n", EntryProblem::ShortSecret(5)),
+    fn check_invalid_key_entry_returns_its_error() {
+        let table: [(&str, &[u8], KeyEntryError); 7] = [
+            ("a.pem", b"hello", KeyEntryError::Pem),
+            ("a.pem", b"-----BEGIN PUBLIC KEY-----\naGVsbG8=\n-----END PUBLIC KEY-----\n", KeyEntryError::Pem),
+            (
+                "a.pem",
+                b"-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n",
+                KeyEntryError::Certificate,
+            ),
+            ("a.jwks.json", b"{", KeyEntryError::Jwks),
+            ("a.jwks.json", b"{\"keys\":[]}", KeyEntryError::EmptyJwks),
+            ("a.jwks.json", b"{\"keys\":[{\"kty\":\"oct\",\"k\":\"aGVsbG8\"}]}", KeyEntryError::EmptyJwks),
+            ("a.secret", b"short\n", KeyEntryError::ShortSecret(5)),
         ];
-        for (name, content, problem) in table {
-            assert_eq!(check_entry(name, content), Err(problem), "{name}");
+        for (name, content, error) in table {
+            assert_eq!(check_entry(name, content), Err(error), "{name}");
         }
     }
 

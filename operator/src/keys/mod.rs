@@ -8,7 +8,7 @@ mod ring;
 mod rotation;
 
 pub use connection_token::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey};
-pub use entry::{EntryProblem, check_entry, is_key_entry};
+pub use entry::{KeyEntryError, check_entry, is_key_entry};
 pub use pem::check_certificates;
 pub use ring::{JWKS_ENTRY, KeyRing, NEXT_ENTRY, PRIVATE_ENTRY, PreviousKey, RECORD_ENTRY, SigningKey};
 pub use rotation::{MissingKey, PUBLICATION_LEAD_TIME, RotationPlan, RotationPolicy, plan_rotation};

@@ -26,7 +26,7 @@ use notification_hub_crds::{NotificationHub, PAUSED_ANNOTATION};
 
 use crate::build::build;
 use crate::cluster::Cluster;
-use crate::conditions::{self, Exposure, Findings, ObservedState, Problem};
+use crate::conditions::{self, Diagnostic, Diagnostics, Exposure, ObservedState};
 use crate::context::Context;
 use crate::keys::RotationPlan;
 use crate::model::defaults::Defaults;
@@ -127,7 +127,7 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Recon
     let Context { defaults, apply_cache, rollout_limiter, .. } = context;
     let scope = ReconcileScope { cluster: &cluster, defaults, served: &served, apply_cache, rollout_limiter };
     let spec_outcome = Box::pin(apply_spec(&scope, hub, fetched)).await?;
-    let SpecOutcome { findings, applied, changes, keys, is_queued } = spec_outcome;
+    let SpecOutcome { diagnostics, applied, changes, keys, is_queued } = spec_outcome;
     let pending = is_paused.then(|| changes.into_iter().map(|change| change.object).collect());
     let next_key = keys.as_ref().map(RotationPlan::due).filter(|_| !is_paused);
     // A dry run returns them as they would be.
@@ -138,20 +138,20 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Recon
         Some(LiveObjects { deployment, exposure }) => (Some(deployment), exposure),
         None => {
             let deployment = dereference::deployment(&context.cluster, hub).await?;
-            (deployment, dereference::exposure(&context.cluster, hub, &findings.unserved).await?)
+            (deployment, dereference::exposure(&context.cluster, hub, &diagnostics.unserved).await?)
         }
     };
     let overdue = deployment.as_ref().and_then(|deployment| conditions::overdue_at(deployment, now));
     let retried = is_queued.then(|| now + rollout_limiter::RETRY_INTERVAL);
     // Objects that the hub does not own are not watched.
-    let looked_for = (!findings.conflicts.is_empty()).then(|| now + CONFLICT_RETRY_INTERVAL);
+    let looked_for = (!diagnostics.conflicts.is_empty()).then(|| now + CONFLICT_RETRY_INTERVAL);
     let due = [next_key, overdue, retried, looked_for].into_iter().flatten().min();
-    let observed = ObservedState { findings, deployment, exposure, keys, pending, connections, is_queued };
+    let observed = ObservedState { diagnostics, deployment, exposure, keys, pending, connections, is_queued };
     status::write(context, hub, &observed).await?;
-    let outcome = match observed.findings.spec.first() {
+    let outcome = match observed.diagnostics.spec.first() {
         _ if observed.pending.is_some() => ReconcileOutcome::Paused,
-        _ if !observed.findings.is_blocking() => ReconcileOutcome::Applied,
-        Some(problem) if problem.reason == Reason::Refused => ReconcileOutcome::Refused,
+        _ if !observed.diagnostics.is_blocking() => ReconcileOutcome::Applied,
+        Some(diagnostic) if diagnostic.reason == Reason::Refused => ReconcileOutcome::Refused,
         _ => ReconcileOutcome::Blocked,
     };
     Ok(ReconcileReport { outcome, due })
@@ -174,8 +174,8 @@ pub struct ReconcileScope<'a> {
 /// Outcome of applying a spec.
 #[derive(Debug, Default)]
 pub struct SpecOutcome {
-    /// Problems that block the hub, and parts of the spec that were left out.
-    pub findings: Findings,
+    /// ConfigErrors that block the hub, and parts of the spec that were left out.
+    pub diagnostics: Diagnostics,
     /// Live objects, or `None` if nothing was applied.
     pub applied: Option<LiveObjects>,
     /// The deleted objects. In a dry run all pending changes.
@@ -202,17 +202,17 @@ pub async fn apply_spec(
     fetched: FetchedReferences,
 ) -> Result<SpecOutcome, ReconcileError> {
     let ReconcileScope { cluster, defaults, served, .. } = scope;
-    let only = |findings| SpecOutcome { findings, ..SpecOutcome::default() };
+    let only = |diagnostics| SpecOutcome { diagnostics, ..SpecOutcome::default() };
     let validation = match validate::validate(hub, fetched, defaults, served) {
         Ok(validation) => validation,
-        Err(findings) => return Ok(only(findings)),
+        Err(diagnostics) => return Ok(only(diagnostics)),
     };
-    let findings = validation.findings;
+    let diagnostics = validation.diagnostics;
     let desired = match build(&validation.hub) {
         Ok(desired) => desired,
-        Err(problems) => {
-            let problem = |message| Problem { reason: Reason::InvalidPodTemplate, message };
-            return Ok(only(Findings { spec: problems.into_iter().map(problem).collect(), ..findings }));
+        Err(errors) => {
+            let diagnostic = |message| Diagnostic { reason: Reason::InvalidPodTemplate, message };
+            return Ok(only(Diagnostics { spec: errors.into_iter().map(diagnostic).collect(), ..diagnostics }));
         }
     };
     Ok(match apply::apply(scope, hub, desired).await.map_err(ReconcileError::Apply)? {
@@ -226,12 +226,12 @@ pub async fn apply_spec(
             if is_over {
                 scope.rollout_limiter.finish(&validation.hub.owner.uid);
             }
-            SpecOutcome { findings, applied: Some(live), changes, keys: validation.hub.generated, is_queued }
+            SpecOutcome { diagnostics, applied: Some(live), changes, keys: validation.hub.generated, is_queued }
         }
-        apply::ApplyOutcome::NotOwned(conflicts) => only(Findings { conflicts, ..findings }),
+        apply::ApplyOutcome::NotOwned(conflicts) => only(Diagnostics { conflicts, ..diagnostics }),
         apply::ApplyOutcome::Refused(message) => {
-            let problem = Problem { reason: Reason::Refused, message };
-            only(Findings { spec: vec![problem], ..findings })
+            let diagnostic = Diagnostic { reason: Reason::Refused, message };
+            only(Diagnostics { spec: vec![diagnostic], ..diagnostics })
         }
     })
 }

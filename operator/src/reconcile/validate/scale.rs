@@ -3,18 +3,18 @@
 use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::{Autoscaling as Spec, NotificationHubSpec};
 
-use crate::conditions::{Findings, Problem};
+use crate::conditions::{Diagnostic, Diagnostics};
 use crate::model::scale::{Autoscaler, Autoscaling, DEFAULT_CPU_PERCENT, Scale, Target};
 use crate::third_party::ThirdPartyKind;
 
 /// Returns the scale, or `None` if it is invalid. The CRD's rules check this too, but a resource may be older than the
 /// rules.
-pub(super) fn check(spec: &NotificationHubSpec, findings: &mut Findings) -> Option<Scale> {
-    let is_keda_served = !findings.unserved.contains(&ThirdPartyKind::ScaledObject);
-    let mut wrong = |message: String| findings.spec.push(Problem { reason: Reason::InvalidSpec, message });
+pub(super) fn check(spec: &NotificationHubSpec, diagnostics: &mut Diagnostics) -> Option<Scale> {
+    let is_keda_served = !diagnostics.unserved.contains(&ThirdPartyKind::ScaledObject);
+    let mut report = |message: String| diagnostics.spec.push(Diagnostic { reason: Reason::InvalidSpec, message });
     let (field, scale) = match (spec.replicas, &spec.autoscaling) {
         (Some(_), Some(_)) => {
-            wrong("replicas: it cannot be given with autoscaling".to_owned());
+            report("replicas: it cannot be given with autoscaling".to_owned());
             return None;
         }
         (replicas, None) => ("replicas", Scale::Fixed(replicas.unwrap_or(1))),
@@ -24,11 +24,11 @@ pub(super) fn check(spec: &NotificationHubSpec, findings: &mut Findings) -> Opti
     };
     let (initial, max) = (scale.initial_replicas(), scale.max_replicas());
     if initial < 0 || max < initial {
-        wrong(format!("{field}: {max} is less than there has to be"));
+        report(format!("{field}: {max} is less than there has to be"));
         return None;
     }
     if max > 1 && spec.backplane.is_none() {
-        wrong(format!("{field}: {max} need a backplane"));
+        report(format!("{field}: {max} need a backplane"));
         return None;
     }
     Some(scale)

@@ -1,4 +1,4 @@
-//! Problems that a reconcile found. No I/O.
+//! Diagnostics of one reconcile, and the conditions that report them. No I/O.
 
 use notification_hub_crds::ADOPT_ANNOTATION;
 use notification_hub_crds::condition::Reason;
@@ -6,32 +6,32 @@ use notification_hub_crds::condition::Reason;
 use super::ConditionState;
 use crate::third_party::ThirdPartyKind;
 
-/// One thing that is wrong, as a sentence that tells where.
+/// A problem of a resource, or of an object that it refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct Diagnostic {
     /// The reason of the condition that reports it.
     pub reason: Reason,
-    /// Where and what.
+    /// The field or object, and what is wrong with it.
     pub message: String,
 }
 
-/// Problems that a reconcile found. Empty if nothing is wrong.
+/// Diagnostics of one reconcile, by the condition that reports them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings {
-    /// What makes the spec impossible to carry out.
-    pub spec: Vec<Problem>,
-    /// What is wrong with the objects that the spec refers to.
-    pub references: Vec<Problem>,
-    /// Objects that have a name the hub needs and that it does not own.
+pub struct Diagnostics {
+    /// Invalid fields of the spec, and refusals of the API server.
+    pub spec: Vec<Diagnostic>,
+    /// Missing or invalid objects that the spec refers to.
+    pub references: Vec<Diagnostic>,
+    /// Kinds and names of objects that the hub needs and does not own.
     pub conflicts: Vec<String>,
-    /// Fields of the spec that were dropped. The rest is applied.
+    /// Paths of the spec's fields that were dropped. The rest is applied.
     pub dropped: Vec<String>,
     /// Kinds that the spec asks for and the API server does not serve. The rest is applied.
     pub unserved: Vec<ThirdPartyKind>,
 }
 
-impl Findings {
-    /// Whether the hub's children must stay as they are.
+impl Diagnostics {
+    /// Returns whether a diagnostic keeps the hub's children from being changed.
     pub fn is_blocking(&self) -> bool {
         !(self.spec.is_empty() && self.references.is_empty() && self.conflicts.is_empty())
     }
@@ -75,11 +75,11 @@ impl Findings {
     }
 }
 
-/// What is told of a kind that the cluster does not know.
+/// Returns the message about a kind that the API server does not serve.
 pub(super) fn not_served(kind: ThirdPartyKind) -> String {
     format!("{}: the cluster does not know {kind}; it is made once it does", kind.field())
 }
 
-fn join_messages(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ")
+fn join_messages(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect::<Vec<_>>().join("; ")
 }
