@@ -270,15 +270,15 @@ async fn changes_during_dropped_watches_are_reconciled() {
 async fn reconcile_without_leadership_writes_nothing() {
     let api = FakeApi::new();
     api.create(hub("vault", smallest()));
-    let (claim, claimed) = watch::channel(Some(tokio::time::Instant::now()));
-    let context = context_led_by(&api, Leadership::Elected(claimed));
+    let (sender, deadline) = watch::channel(Some(tokio::time::Instant::now()));
+    let context = context_led_by(&api, Leadership::Elected(deadline));
     let version = api.version();
-    let error = reconcile_once(&api, &context, "vault").await.expect_err("the claim is over");
+    let error = reconcile_once(&api, &context, "vault").await.expect_err("the leadership has ended");
     assert_eq!((error.step(), error.category()), ("apply", "not_leading"));
     api.create(hub("broken", json!({ "source": "nowhere" })));
     let version = version + 1;
     reconcile_once(&api, &context, "broken").await.expect("nothing to write but an Event");
     assert_eq!(api.changes_since(version), [""; 0]);
-    claim.send_replace(Some(tokio::time::Instant::now() + std::time::Duration::from_secs(10)));
+    sender.send_replace(Some(tokio::time::Instant::now() + std::time::Duration::from_secs(10)));
     reconcile_once(&api, &context, "vault").await.expect("a reconcile of the leader");
 }

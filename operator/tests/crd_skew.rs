@@ -78,8 +78,8 @@ async fn crd_check_is_retried_unless_forbidden() {
 async fn older_crd_without_leadership_writes_no_event() {
     let api = FakeApi::new();
     api.install_schema(older());
-    let (_claim, claimed) = watch::channel(None);
-    crd_skew::report(&context_led_by(&api, Leadership::Elected(claimed))).await;
+    let (_sender, deadline) = watch::channel(None);
+    crd_skew::report(&context_led_by(&api, Leadership::Elected(deadline))).await;
     assert_eq!(api.changes_since(0), [""; 0]);
 }
 

@@ -56,7 +56,7 @@ async fn released_lease_is_acquired_at_once_by_next_candidate() {
     assert!(first.leadership.is_leader());
     assert_eq!(first.stop().await, ElectionOutcome::Released);
     assert!(
-        second.leads_within(ElectionTiming::default().retry + seconds(1)).await,
+        second.leads_within(ElectionTiming::default().retry_period + seconds(1)).await,
         "nobody waits for a lease that was given back"
     );
     let spec = api.get(&lease()).expect("the lease")["spec"].clone();
@@ -87,11 +87,14 @@ async fn partitioned_leader_stops_before_the_next_starts() {
     let ended = timeout(ElectionTiming::default().renew_deadline, first.task).await;
     assert_eq!(ended.expect("within the renewal deadline").expect("no panic"), ElectionOutcome::Lost);
     assert!(!first.leadership.is_leader());
-    let gap = ElectionTiming::default().lease - ElectionTiming::default().renew_deadline;
-    assert!(!second.leads_within(gap - ElectionTiming::default().retry).await, "not before the lease has run out");
+    let gap = ElectionTiming::default().lease_duration - ElectionTiming::default().renew_deadline;
+    assert!(
+        !second.leads_within(gap - ElectionTiming::default().retry_period).await,
+        "not before the lease has run out"
+    );
     assert!(second.leads_within(seconds(10)).await);
     assert!(
-        since.elapsed() <= ElectionTiming::default().lease + 2 * ElectionTiming::default().retry,
+        since.elapsed() <= ElectionTiming::default().lease_duration + 2 * ElectionTiming::default().retry_period,
         "{:?}",
         since.elapsed()
     );

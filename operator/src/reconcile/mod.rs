@@ -174,7 +174,7 @@ pub struct ReconcileScope<'a> {
 /// Outcome of applying a spec.
 #[derive(Debug, Default)]
 pub struct SpecOutcome {
-    /// ConfigErrors that block the hub, and parts of the spec that were left out.
+    /// Problems that block the hub, and parts of the spec that were left out.
     pub diagnostics: Diagnostics,
     /// Live objects, or `None` if nothing was applied.
     pub applied: Option<LiveObjects>,
