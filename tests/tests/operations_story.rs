@@ -291,7 +291,7 @@ fn check_permissions_in_the_operator_pod_succeeds() {
         let program = "/usr/local/bin/notification-hub-operator";
         let exec = ["exec", "-n", install::NAMESPACE, &deployment, "--", program, "check-permissions"];
         let told = namespace.cluster.kubectl(&exec)?;
-        ensure!(told.contains("permissions are there"), "{told}");
+        ensure!(told.contains("permissions are granted"), "{told}");
         Ok(())
     });
 }
