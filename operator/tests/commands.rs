@@ -67,7 +67,7 @@ async fn check_permissions_denied_permission_is_listed_with_reason() {
     let told: Vec<_> = missed.iter().map(ToString::to_string).collect();
     assert_eq!(
         told[0],
-        "patch notificationhub.rs/notificationhubs/status in namespace bitwarden: To tell how each of them is."
+        "patch notificationhub.rs/notificationhubs/status in namespace bitwarden: Writes the status of NotificationHubs."
     );
     assert!(
         told[1..].iter().all(|line| line.contains("coordination.k8s.io/leases in namespace operators")),

@@ -133,9 +133,12 @@ async fn scrape_is_limited_in_time_and_size() {
     let error = async |answer, ends| scrape(server(answer, ends).await).await.expect_err("no count").to_string();
     assert_eq!(
         error(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", true).await,
-        "the answer is 404 Not Found"
+        "the response has status 404 Not Found"
     );
-    assert_eq!(error(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", true).await, "it is no hub");
+    assert_eq!(
+        error(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", true).await,
+        "the response has no metrics of a hub"
+    );
     assert_eq!(error(b"", false).await, "no answer within 2 s");
     let long = [b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec(), vec![b'x'; 2 << 20]].concat();
     assert_eq!(error(long.leak(), true).await, "length limit exceeded");
