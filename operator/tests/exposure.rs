@@ -24,7 +24,7 @@ async fn exposed_condition_follows_the_ingress_status() {
     let ingress = key("networking.k8s.io/ingresses", "vault");
     api.create(hub("vault", smallest()));
     settled(&api).await;
-    says(&api, "False", "NotAsked", "asks for no way");
+    says(&api, "False", "NotAsked", "neither ingress nor httpRoute");
 
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = exposed(json!({ "host": "vault.example.com" })));
     settled(&api).await;
@@ -47,7 +47,7 @@ async fn exposed_condition_follows_the_ingress_status() {
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = smallest());
     settled(&api).await;
     assert!(api.get(&ingress).is_none());
-    says(&api, "False", "NotAsked", "asks for no way");
+    says(&api, "False", "NotAsked", "neither ingress nor httpRoute");
 }
 
 #[tokio::test]

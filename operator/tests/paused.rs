@@ -36,7 +36,7 @@ async fn paused_hub_without_pending_changes_is_ready() {
     let api = paused().await;
     assert_eq!(condition(&api, "vault", "Paused"), ("True".into(), "Paused".into()));
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
-    assert!(message(&api, "vault", "Paused").contains("no change is waiting"));
+    assert!(message(&api, "vault", "Paused").contains("no changes are pending"));
     let version = api.version();
     reconcile_vault(&api).await;
     assert_eq!(api.changes_since(version), [""; 0]);
@@ -61,7 +61,7 @@ async fn paused_hub_lists_pending_changes_and_resume_applies_them() {
         let version = api.version();
         reconcile_vault(&api).await;
         assert_eq!(changes(&api, version), [""; 0], "{waiting}");
-        let told = format!("notificationhub.rs/paused is set; changes are waiting for: {waiting}");
+        let told = format!("notificationhub.rs/paused is set; pending changes: {waiting}");
         assert_eq!(message(&api, "vault", "Paused"), told);
         assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Paused".into()));
         assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()), "it goes on running");
@@ -87,7 +87,7 @@ async fn paused_hub_does_not_repair_drift() {
     let version = api.version();
     reconcile_vault(&api).await;
     assert_eq!(changes(&api, version), [""; 0]);
-    assert!(message(&api, "vault", "Ready").ends_with("waiting for: ConfigMap vault, Service vault"));
+    assert!(message(&api, "vault", "Ready").ends_with("pending changes: ConfigMap vault, Service vault"));
 }
 
 #[tokio::test]

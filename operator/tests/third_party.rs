@@ -66,7 +66,7 @@ async fn unserved_kind_is_reported_and_skipped_until_served() {
     assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "KindNotServed".into()));
     let told = message(&api, "vault", "SpecValid");
     for kind in ThirdPartyKind::ALL {
-        assert!(told.contains(&format!("{}: the cluster does not know {kind}", kind.field())), "{told}");
+        assert!(told.contains(&format!("{}: the API server does not serve {kind}", kind.field())), "{told}");
     }
     assert!(message(&api, "vault", "Exposed").contains("HTTPRoute (gateway.networking.k8s.io/v1)"));
 
@@ -145,18 +145,18 @@ async fn exposed_condition_follows_the_http_route_status() {
     let second = |accepted, resolved| says(elsewhere.clone(), 1, accepted, resolved);
     let table = [
         (json!([]), "False", "RoutePending", "Gateway public, Gateway gateways/inner, listener https"),
-        (json!([first("True", "True")]), "False", "RoutePending", "taken by Gateway gateways/inner"),
+        (json!([first("True", "True")]), "False", "RoutePending", "not accepted yet by Gateway gateways/inner"),
         (
             json!([first("True", "True"), second("True", "True")]),
             "True",
             "Exposed",
-            "is taken by Gateway public, Gateway gateways/inner, listener https",
+            "is accepted by Gateway public, Gateway gateways/inner, listener https",
         ),
         (
             json!([first("True", "True"), second("False", "True")]),
             "False",
             "RouteNotAccepted",
-            "not taken by Gateway gateways/inner, listener https: AcceptedReason: as it says",
+            "not accepted by Gateway gateways/inner, listener https: AcceptedReason: as it says",
         ),
         (json!([first("True", "False")]), "False", "RouteNotAccepted", "ResolvedRefsReason: as it says"),
         (json!([first("Unknown", "True"), second("True", "True")]), "False", "RoutePending", "Gateway public"),

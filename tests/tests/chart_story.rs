@@ -295,7 +295,7 @@ fn older_crd_is_reported_and_drops_missing_fields() {
         until("an Event names the fields", PATIENCE, || {
             let selector = "--field-selector=type=Warning,reason=CrdOutdated";
             let notes = cluster.kubectl(&["get", "events", "-n", "default", selector, "-o", "jsonpath={..message}"])?;
-            ensure!(notes.contains("these fields are lost: spec.limits, status.keys"), "they say: {notes}");
+            ensure!(notes.contains("drops these fields: spec.limits, status.keys"), "they say: {notes}");
             Ok(())
         })?;
         let guarded = json!({"spec": {"networkPolicy": {"enabled": true}}}).to_string();

@@ -41,35 +41,42 @@ impl Diagnostics {
             return ConditionState::new(false, first.reason, join_messages(&self.spec));
         }
         let reason = match (self.dropped.is_empty(), self.unserved.is_empty()) {
-            (true, true) => return ConditionState::new(true, Reason::Valid, "the spec can be carried out"),
+            (true, true) => return ConditionState::new(true, Reason::Valid, "the spec is valid"),
             (true, false) => Reason::KindNotServed,
             (false, _) => Reason::FieldsDropped,
         };
         ConditionState::new(false, reason, self.omissions().collect::<Vec<_>>().join("; "))
     }
 
-    /// Returns a sentence for each part of the spec that was left out while the rest is applied.
+    /// Returns a message for each part of the spec that was left out while the rest is applied.
     pub fn omissions(&self) -> impl Iterator<Item = String> {
         let fields = self.dropped.join(", ");
-        let dropped = (!fields.is_empty()).then(|| format!("unknown or protected, and left out: {fields}"));
+        let dropped = (!fields.is_empty())
+            .then(|| format!("{fields}: unknown or protected, so not applied; remove these fields"));
         dropped.into_iter().chain(self.unserved.iter().map(|kind| not_served(*kind)))
     }
 
     pub(super) fn references_resolved(&self) -> ConditionState {
         match self.references.first() {
             Some(first) => ConditionState::new(false, first.reason, join_messages(&self.references)),
-            None => ConditionState::new(true, Reason::Resolved, "everything that the spec refers to is there"),
+            None => {
+                ConditionState::new(true, Reason::Resolved, "every object that the spec refers to exists and is valid")
+            }
         }
     }
 
     pub(super) fn conflict(&self) -> ConditionState {
         if self.conflicts.is_empty() {
-            return ConditionState::new(false, Reason::NoConflict, "no foreign object is in the way");
+            return ConditionState::new(
+                false,
+                Reason::NoConflict,
+                "every existing object with the name of a child belongs to this hub",
+            );
         }
         let objects = self.conflicts.join(", ");
         let message = format!(
-            "not made by this hub: {objects}; delete or rename what is in the way, or the hub, or have a restored Secret taken over \
-             with the annotation {ADOPT_ANNOTATION}=true"
+            "{objects}: not owned by this hub; delete or rename the object, or annotate a restored Secret with \
+             {ADOPT_ANNOTATION}=true"
         );
         ConditionState::new(true, Reason::ForeignObject, message)
     }
@@ -77,7 +84,7 @@ impl Diagnostics {
 
 /// Returns the message about a kind that the API server does not serve.
 pub(super) fn not_served(kind: ThirdPartyKind) -> String {
-    format!("{}: the cluster does not know {kind}; it is made once it does", kind.field())
+    format!("{}: the API server does not serve {kind}; install its CRD", kind.field())
 }
 
 fn join_messages(diagnostics: &[Diagnostic]) -> String {

@@ -36,13 +36,14 @@ impl ConditionState {
 /// Inputs of the conditions.
 struct ConditionInputs<'a> {
     diagnostics: &'a Diagnostics,
+    /// Objects with pending changes, or `None` unless the hub is paused.
     pending: Option<&'a [String]>,
     exposed: ConditionState,
     rollout: Rollout,
     is_queued: bool,
 }
 
-/// Returns every condition, each about `generation`.
+/// Returns every condition about `generation`.
 fn conditions(old: &[Condition], generation: i64, inputs: &ConditionInputs<'_>, now: Timestamp) -> Vec<Condition> {
     let ConditionInputs { diagnostics, pending, exposed, rollout, is_queued } = inputs;
     let was_ready = old.iter().any(|condition| {
@@ -55,7 +56,7 @@ fn conditions(old: &[Condition], generation: i64, inputs: &ConditionInputs<'_>, 
         ConditionType::Ready => ready(inputs, was_ready),
         ConditionType::Available => rollout.available(),
         ConditionType::Progressing if *is_queued => {
-            ConditionState::new(false, Reason::RolloutQueued, "waits until rollouts of other hubs are over")
+            ConditionState::new(false, Reason::RolloutQueued, "the rollout waits for rollouts of other hubs")
         }
         ConditionType::Progressing => rollout.progressing(was_ready),
         ConditionType::Degraded => rollout.degraded(was_ready),
@@ -105,19 +106,16 @@ fn ready(inputs: &ConditionInputs<'_>, was_ready: bool) -> ConditionState {
     }
 }
 
+/// Returns the state of `Paused`.
 fn paused(pending: Option<&[String]>) -> ConditionState {
     match pending {
-        None => ConditionState::new(false, Reason::NotPaused, "changes are carried out"),
+        None => ConditionState::new(false, Reason::NotPaused, "changes are applied"),
         Some([]) => {
-            ConditionState::new(true, Reason::Paused, format!("{PAUSED_ANNOTATION} is set; no change is waiting"))
+            ConditionState::new(true, Reason::Paused, format!("{PAUSED_ANNOTATION} is set; no changes are pending"))
         }
         Some(pending) => {
             let objects = pending.join(", ");
-            ConditionState::new(
-                true,
-                Reason::Paused,
-                format!("{PAUSED_ANNOTATION} is set; changes are waiting for: {objects}"),
-            )
+            ConditionState::new(true, Reason::Paused, format!("{PAUSED_ANNOTATION} is set; pending changes: {objects}"))
         }
     }
 }
@@ -128,7 +126,7 @@ const MAX_MESSAGE_CHARS: usize = 2000;
 /// Maximum length of an Event's note, in characters of up to four bytes. The API server accepts 1024 bytes.
 const MAX_NOTE_CHARS: usize = 250;
 
-/// Truncates a message to the length of an Event's note.
+/// Returns a message, truncated to the maximum length of an Event's note.
 pub fn event_note(message: String) -> String {
     truncated(message, MAX_NOTE_CHARS)
 }

@@ -1,4 +1,4 @@
-//! The whole status of a resource. No I/O.
+//! Computes the status of a resource. No I/O.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
@@ -49,8 +49,8 @@ pub fn status(hub: &NotificationHub, observed: &ObservedState, now: Timestamp) -
     let generation = hub.metadata.generation.unwrap_or_default();
     let before = hub.status.as_ref();
     let old = before.map_or(&[][..], |status| &status.conditions);
-    // While something is in the way, the keys stay as they are.
-    let kept = before.and_then(|status| status.keys.clone()).filter(|_| hub.spec.auth.generate.is_some());
+    // While a diagnostic blocks the hub, the keys are not applied and stay as they are.
+    let previous_keys = before.and_then(|status| status.keys.clone()).filter(|_| hub.spec.auth.generate.is_some());
     let source = match &hub.spec.source {
         Source { direct: Some(_), azure_queue: None } => Some(SourceKind::Direct),
         Source { direct: None, azure_queue: Some(_) } => Some(SourceKind::AzureQueue),
@@ -79,11 +79,12 @@ pub fn status(hub: &NotificationHub, observed: &ObservedState, now: Timestamp) -
         url: Some(names::url(&name, &namespace)),
         send_url: (source == Some(SourceKind::Direct)).then(|| names::send_url(&name, &namespace)),
         image: deployment.and_then(image),
-        keys: keys.clone().or(kept),
+        keys: keys.clone().or(previous_keys),
         connections: if has_pods { connections.or(before.and_then(|status| status.connections)) } else { Some(0) },
     }
 }
 
+/// Returns the image of the hub's container.
 fn image(deployment: &Deployment) -> Option<String> {
     let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
     pod.containers.iter().find(|container| container.name == HUB_CONTAINER)?.image.clone()
