@@ -153,9 +153,9 @@ async fn invalid_autoscaling_is_reported_without_crd_validation() {
     both["replicas"] = json!(2);
     let upside_down = with_autoscaling(json!({ "minReplicas": 3, "maxReplicas": 2 }));
     let table = [
-        (without_backplane, "autoscaling.maxReplicas: 2 need a backplane"),
-        (both, "replicas: it cannot be given with autoscaling"),
-        (upside_down, "autoscaling.maxReplicas: 2 is less than there has to be"),
+        (without_backplane, "autoscaling.maxReplicas: 2 pods require a backplane; set backplane"),
+        (both, "replicas: not allowed with autoscaling; remove one of them"),
+        (upside_down, "autoscaling.maxReplicas: 2 is less than autoscaling.minReplicas (3); increase it"),
     ];
     for (spec, told) in table {
         let api = FakeApi::new();

@@ -157,9 +157,9 @@ async fn diff_with_a_missing_reference_reports_it() {
 #[tokio::test]
 async fn diff_of_an_invalid_file_fails_with_reason() {
     for (yaml, told) in [
-        ("a: [", "it is no YAML"),
-        ("kind: ConfigMap", "there is no NotificationHub in it"),
-        ("kind: NotificationHub", "needs metadata.name"),
+        ("a: [", "not YAML"),
+        ("kind: ConfigMap", "no NotificationHub"),
+        ("kind: NotificationHub", "metadata.name: not set"),
     ] {
         let error = diff(&FakeApi::new().client(), yaml, None, &defaults()).await.expect_err("nothing to compare");
         assert!(error.to_string().contains(told), "{error}");
@@ -170,5 +170,5 @@ async fn diff_of_an_invalid_file_fails_with_reason() {
 async fn diff_of_a_malformed_file_does_not_quote_it() {
     let yaml = "kind: Secret\nstringData:\n  password: TOP-SECRET\n  broken: [\n---\nkind: NotificationHub\n";
     let error = diff(&FakeApi::new().client(), yaml, None, &defaults()).await.expect_err("no YAML").to_string();
-    assert!(error.contains("it is no YAML") && !error.contains("SECRET"), "{error}");
+    assert!(error.contains("not YAML") && !error.contains("SECRET"), "{error}");
 }

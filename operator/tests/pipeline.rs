@@ -208,10 +208,10 @@ async fn pod_template_env_from_without_safe_prefix_is_dropped() {
 async fn invalid_spec_leaves_the_children_unchanged() {
     let table = [
         (json!({ "replicas": 2 }), "InvalidSpec", "replicas: 2"),
-        (json!({ "source": {} }), "InvalidSpec", "source: none is given"),
-        (json!({ "source": { "direct": {}, "azureQueue": {} } }), "InvalidSpec", "source: give either"),
-        (json!({ "source": { "azureQueue": {} } }), "InvalidSpec", "source.azureQueue: give either"),
-        (json!({ "auth": { "issuer": "x" } }), "InvalidSpec", "auth: neither authority"),
+        (json!({ "source": {} }), "InvalidSpec", "source: not set"),
+        (json!({ "source": { "direct": {}, "azureQueue": {} } }), "InvalidSpec", "source: both direct and azureQueue"),
+        (json!({ "source": { "azureQueue": {} } }), "InvalidSpec", "source.azureQueue: set either"),
+        (json!({ "auth": { "issuer": "x" } }), "InvalidSpec", "auth: no keys"),
         (
             json!({ "podTemplate": { "spec": { "containers": 1 } } }),
             "InvalidPodTemplate",
@@ -220,7 +220,7 @@ async fn invalid_spec_leaves_the_children_unchanged() {
         (
             json!({ "podTemplate": { "spec": { "containers": [{ "name": "sidecar" }] } } }),
             "InvalidPodTemplate",
-            "podTemplate.spec.containers[sidecar]: it has no image",
+            "podTemplate.spec.containers[sidecar]: no image",
         ),
         (
             json!({ "podTemplate": { "spec": { "volumes": [{ "name": "x", "emptyDir": {}, "hostPath": { "path": "/" } }] } } }),

@@ -31,12 +31,12 @@ async fn missing_keys_secret_is_reported_until_it_exists() {
 async fn invalid_key_entry_is_named_without_its_content() {
     let table: [(&[(&str, &str)], &str); 7] = [
         (&[("readme", SECRET_TEXT)], "Secret keys has no key"),
-        (&[("a.pem", SECRET_TEXT)], "entry a.pem: it is no PEM"),
-        (&[("a.pem", P256_PUBLIC), ("b.pem", SECRET_TEXT)], "entry b.pem: it is no PEM"),
-        (&[("a.jwks.json", SECRET_TEXT)], "entry a.jwks.json: it is no JWK set"),
-        (&[("a.jwks.json", "{\"keys\":[{\"kty\":\"oct\",\"k\":\"correct-horse-battery-staple\"}]}")], "has no key for"),
-        (&[("a.secret", "correct-horse")], "entry a.secret: it is a secret of 13 bytes"),
-        (&[("a.pem", include_str!("keys/p384-public.pem"))], "entry a.pem: it is no PEM of an RSA or P-256 key"),
+        (&[("a.pem", SECRET_TEXT)], "entry a.pem: not a PEM"),
+        (&[("a.pem", P256_PUBLIC), ("b.pem", SECRET_TEXT)], "entry b.pem: not a PEM"),
+        (&[("a.jwks.json", SECRET_TEXT)], "entry a.jwks.json: not a JWK set"),
+        (&[("a.jwks.json", "{\"keys\":[{\"kty\":\"oct\",\"k\":\"correct-horse-battery-staple\"}]}")], "no key for"),
+        (&[("a.secret", "correct-horse")], "entry a.secret: a secret of 13 bytes"),
+        (&[("a.pem", include_str!("keys/p384-public.pem"))], "entry a.pem: not a PEM of an RSA or P-256 key"),
     ];
     for (entries, told) in table {
         let api = FakeApi::new();
@@ -113,7 +113,7 @@ async fn missing_connection_string_is_reported_by_secret_and_entry() {
     for nothing in ["", " \n"] {
         api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", nothing)]));
         reconcile_vault(&api).await;
-        missed("SecretEntryMissing", ", entry url: it is empty");
+        missed("SecretEntryMissing", ", entry url: empty");
     }
 
     api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", CONNECTION_STRING)]));
@@ -220,20 +220,10 @@ async fn invalid_redis_references_are_all_reported_without_secrets() {
     assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod that could not start");
 
     let wrong: [(&str, &str, &str, &str); 4] = [
-        (
-            "url",
-            "http://SECRET",
-            "SecretEntryInvalid",
-            "backplane.redis.url: Secret redis, entry url: it is no URL of redis://",
-        ),
-        ("url", " ", "SecretEntryMissing", "backplane.redis.url: Secret redis, entry url: it is empty"),
-        ("password", "", "SecretEntryMissing", "backplane.redis.password: Secret redis, entry password: it is empty"),
-        (
-            "ca.crt",
-            "SECRET",
-            "SecretEntryInvalid",
-            "backplane.redis.ca: Secret redis, entry ca.crt: it is no certificate",
-        ),
+        ("url", "http://SECRET", "SecretEntryInvalid", "backplane.redis.url: Secret redis, entry url: not a redis://"),
+        ("url", " ", "SecretEntryMissing", "backplane.redis.url: Secret redis, entry url: empty"),
+        ("password", "", "SecretEntryMissing", "backplane.redis.password: Secret redis, entry password: empty"),
+        ("ca.crt", "SECRET", "SecretEntryInvalid", "backplane.redis.ca: Secret redis, entry ca.crt: not a certificate"),
     ];
     let good = [("url", REDIS_URL), ("password", REDIS_PASSWORD), ("ca.crt", CERTIFICATE)];
     api.create(secret("redis", &good));

@@ -116,16 +116,19 @@ async fn foreign_connection_token_secret_is_a_conflict() {
 async fn missing_backplane_is_reported_without_crd_validation() {
     type Edit = fn(&mut Value);
     let table: [(Edit, &str); 5] = [
-        (|spec| spec["replicas"] = json!(2), "replicas: 2 need a backplane"),
-        (|spec| spec["replicas"] = json!(-1), "replicas: -1 is less than there has to be"),
-        (|spec| spec["drain"] = json!({ "duration": "1m" }), "drain: it needs a backplane"),
-        (|spec| spec["rollout"] = json!({}), "rollout: it needs a backplane"),
+        (|spec| spec["replicas"] = json!(2), "replicas: 2 pods require a backplane; set backplane"),
+        (|spec| spec["replicas"] = json!(-1), "replicas: -1 is negative; give 0 or more"),
+        (
+            |spec| spec["drain"] = json!({ "duration": "1m" }),
+            "drain: requires a backplane; set backplane or remove drain",
+        ),
+        (|spec| spec["rollout"] = json!({}), "rollout: requires a backplane; set backplane or remove rollout"),
         (
             |spec| {
                 *spec = with_redis("redis", 2);
                 spec["drain"] = json!({ "duration": "soon" });
             },
-            "drain.duration: give a duration such as 90s",
+            "drain.duration: not a duration; give one such as 90s",
         ),
     ];
     for (edit, told) in table {

@@ -67,11 +67,7 @@ impl Diagnostics {
 
     pub(super) fn conflict(&self) -> ConditionState {
         if self.conflicts.is_empty() {
-            return ConditionState::new(
-                false,
-                Reason::NoConflict,
-                "every existing object with the name of a child belongs to this hub",
-            );
+            return ConditionState::new(false, Reason::NoConflict, "no conflicting objects");
         }
         let objects = self.conflicts.join(", ");
         let message = format!(

@@ -1,7 +1,7 @@
 //! Checks whether an entry of a user's Secret is a key that the hub accepts. No I/O.
 //!
-//! Judges as the hub does (a test in `tests/contract.rs` holds them together), so that a malformed key is reported in
-//! the resource's status instead of by a pod that does not start.
+//! The checks equal the hub's (`operator/tests/contract.rs` compares them). So a malformed key is reported in the status
+//! of the resource, and not by a pod that does not start.
 
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
@@ -20,30 +20,30 @@ const MIN_SECRET_BYTES: usize = 32;
 /// Minimum length of an RSA modulus, in bytes.
 const MIN_MODULUS_BYTES: usize = 256;
 
-/// What is wrong with an entry. Tells nothing of its content.
+/// Error of an entry that is not a key for the hub. Does not quote the content.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyEntryError {
     /// Not a PEM of a key.
-    #[error("is no PEM of an RSA or P-256 key (public, or private in PKCS#8)")]
+    #[error("not a PEM of an RSA or P-256 key (public, or private in PKCS#8)")]
     Pem,
     /// A certificate.
-    #[error("is a certificate; give its public key (openssl x509 -pubkey -noout)")]
+    #[error("a certificate; give its public key (openssl x509 -pubkey -noout)")]
     Certificate,
     /// An RSA key that is too short to be safe.
-    #[error("is an RSA key of less than 2048 bits")]
+    #[error("an RSA key of less than 2048 bits; give a longer one")]
     ShortModulus,
     /// Not a JWK set.
-    #[error("is no JWK set")]
+    #[error("not a JWK set")]
     Jwks,
     /// A JWK set without a usable key.
-    #[error("has no key for RS256 or ES256")]
+    #[error("no key for RS256 or ES256; add one")]
     EmptyJwks,
     /// A secret that is too short to be safe.
-    #[error("is a secret of {0} bytes; it needs at least {MIN_SECRET_BYTES}")]
+    #[error("a secret of {0} bytes; give {MIN_SECRET_BYTES} or more")]
     ShortSecret(usize),
 }
 
-/// Returns whether the hub reads an entry of this name.
+/// Returns whether the hub reads an entry with this name.
 pub fn is_key_entry(name: &str) -> bool {
     // The hub ignores hidden files.
     !name.starts_with('.') && (name.ends_with(".pem") || name.ends_with("jwks.json") || name.ends_with(".secret"))
@@ -59,6 +59,7 @@ pub fn check_entry(name: &str, content: &[u8]) -> Result<(), KeyEntryError> {
     }
 }
 
+/// Checks a PEM of a public or private key.
 fn check_pem(content: &[u8]) -> Result<(), KeyEntryError> {
     match pem::first_section(content).ok_or(KeyEntryError::Pem)? {
         (SectionKind::Certificate, _) => Err(KeyEntryError::Certificate),
@@ -76,6 +77,7 @@ fn check_pem(content: &[u8]) -> Result<(), KeyEntryError> {
     }
 }
 
+/// Checks a public key in DER.
 fn check_public(der: &[u8]) -> Result<(), KeyEntryError> {
     match rsa::PublicKey::from_der(der) {
         Ok(key) => check_modulus(&key),
@@ -109,6 +111,7 @@ struct Jwk {
 }
 
 impl Jwk {
+    /// Returns whether the hub can verify signatures with the key.
     fn is_usable(&self) -> bool {
         let verifies = self.usage.as_deref().is_none_or(|usage| usage == "sig")
             && self.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
@@ -137,13 +140,15 @@ fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| !bytes.is_empty())
 }
 
+/// Checks that a JWK set has a usable key.
 fn check_jwks(content: &[u8]) -> Result<(), KeyEntryError> {
     let set: JwkSet = serde_json::from_slice(content).map_err(|_| KeyEntryError::Jwks)?;
     if set.keys.iter().any(Jwk::is_usable) { Ok(()) } else { Err(KeyEntryError::EmptyJwks) }
 }
 
+/// Checks the length of an HS256 secret.
 fn check_secret(content: &[u8]) -> Result<(), KeyEntryError> {
-    // An editor's newline at the end does not count.
+    // Like the hub, ignores a trailing newline, which editors add.
     let length = content.trim_ascii_end().len();
     if length < MIN_SECRET_BYTES { Err(KeyEntryError::ShortSecret(length)) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! Step 2: validates a resource and the objects that it refers to, and reports everything invalid at once. No I/O.
+//! Step 2: validates a resource and the objects that it refers to, and reports every diagnostic at once. No I/O.
 
 mod backplane;
 mod generate;
@@ -27,13 +27,13 @@ use crate::third_party::ServedKinds;
 /// Result of a successful validation.
 #[derive(Debug)]
 pub struct Validation {
-    /// The hub.
+    /// The validated hub.
     pub hub: ValidatedHub,
-    /// Parts of its spec that were left out. Nothing in it blocks the hub.
+    /// Parts of the spec that were left out. None of them blocks the hub.
     pub diagnostics: Diagnostics,
 }
 
-/// Validates a resource. The error has every diagnostic at once.
+/// Validates a resource. The error has every diagnostic of the resource.
 pub fn validate(
     hub: &NotificationHub,
     fetched: FetchedReferences,
@@ -52,11 +52,14 @@ pub fn validate(
     let name = HubName::parse(&hub.name_any());
     let owner = hub.controller_owner_ref(&());
     if name.is_none() {
-        report(Reason::InvalidSpec, "metadata.name: at most 40 characters, as for a Service".to_owned());
+        report(
+            Reason::InvalidSpec,
+            "metadata.name: not a Service name of up to 40 characters; rename the hub".to_owned(),
+        );
     }
     let Auth { authority, issuer, audiences, clock_skew, generate, signing_keys } = &hub.spec.auth;
     if authority.is_none() && generate.is_none() && signing_keys.is_none() {
-        report(Reason::InvalidSpec, "auth: neither authority nor generate nor signingKeys is given".to_owned());
+        report(Reason::InvalidSpec, "auth: no keys; set authority, generate or signingKeys".to_owned());
     }
     let required = name.as_ref().zip(source.as_ref()).map(|(name, source)| labels::required(name, source));
     let required = required.unwrap_or_default();
@@ -71,9 +74,9 @@ pub fn validate(
         keys.secret_ref.name.clone()
     });
     let policy = generate.as_ref().and_then(|generate| generate::policy(generate, &mut diagnostics));
-    let stored = fetched.generated.and_then(|kept| owned_or_conflict(kept, &mut diagnostics));
+    let stored = fetched.generated.and_then(|secret| owned_or_conflict(secret, &mut diagnostics));
     let generated = policy.zip(stored).map(|(policy, StoredKeys { ring, at })| keys::plan_rotation(ring, policy, at));
-    let token_key = fetched.token_key.and_then(|kept| owned_or_conflict(kept, &mut diagnostics));
+    let token_key = fetched.token_key.and_then(|secret| owned_or_conflict(secret, &mut diagnostics));
     let backplane = redis.zip(token_key).zip(rollouts).map(|((redis, token_key), (drain, max_surge))| Backplane {
         redis,
         token_key,
@@ -121,9 +124,9 @@ pub fn validate(
 }
 
 /// Returns the content of a managed Secret, or records a conflict and returns `None` if the hub does not own it.
-fn owned_or_conflict<T>(kept: ManagedSecret<T>, diagnostics: &mut Diagnostics) -> Option<T> {
-    match kept {
-        ManagedSecret::Owned(secret) => Some(secret),
+fn owned_or_conflict<T>(secret: ManagedSecret<T>, diagnostics: &mut Diagnostics) -> Option<T> {
+    match secret {
+        ManagedSecret::Owned(content) => Some(content),
         ManagedSecret::NotOwned(name) => {
             diagnostics.conflicts.push(format!("Secret {name}"));
             None
@@ -131,6 +134,7 @@ fn owned_or_conflict<T>(kept: ManagedSecret<T>, diagnostics: &mut Diagnostics) -
     }
 }
 
+/// Checks that a Secret of signing keys exists and has valid keys only.
 fn check_signing_keys(name: &str, secrets: &Secrets, diagnostics: &mut Diagnostics) {
     let mut report = |reason, message| diagnostics.references.push(Diagnostic { reason, message });
     let Some(Secret { data, .. }) = secrets.get(name) else {
@@ -139,14 +143,11 @@ fn check_signing_keys(name: &str, secrets: &Secrets, diagnostics: &mut Diagnosti
     let keys: Vec<_> = data.iter().flatten().filter(|(entry, _)| keys::is_key_entry(entry)).collect();
     if keys.is_empty() {
         let expected = "*.pem, *.jwks.json or *.secret";
-        report(
-            Reason::InvalidKey,
-            format!("auth.signingKeys: Secret {name} has no key: no entry is called {expected}"),
-        );
+        report(Reason::InvalidKey, format!("auth.signingKeys: Secret {name} has no key; add an entry {expected}"));
     }
     for (entry, ByteString(content)) in keys {
         if let Err(error) = keys::check_entry(entry, content) {
-            report(Reason::InvalidKey, format!("auth.signingKeys: Secret {name}, entry {entry}: it {error}"));
+            report(Reason::InvalidKey, format!("auth.signingKeys: Secret {name}, entry {entry}: {error}"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Networking of a hub, from its spec. No I/O.
+//! Reads the networking of a hub from its spec. No I/O.
 
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -42,9 +42,10 @@ fn pod_monitor(spec: &NotificationHubSpec) -> Option<&Monitor> {
     spec.monitoring.as_ref()?.pod_monitor.as_ref().filter(|monitor| monitor.enabled)
 }
 
+/// Returns the restriction of senders. The default is every pod of the namespace.
 fn network_policy(spec: &NotificationHubSpec) -> Option<SenderPolicy> {
     spec.network_policy.as_ref().filter(|policy| policy.enabled)?;
-    let named = spec.source.direct.as_ref().map(|direct| direct.allow_from.clone()).unwrap_or_default();
-    let of_the_namespace = NetworkPolicyPeer { pod_selector: Some(LabelSelector::default()), ..Default::default() };
-    Some(SenderPolicy { senders: if named.is_empty() { vec![of_the_namespace] } else { named } })
+    let peers = spec.source.direct.as_ref().map(|direct| direct.allow_from.clone()).unwrap_or_default();
+    let own_namespace = NetworkPolicyPeer { pod_selector: Some(LabelSelector::default()), ..Default::default() };
+    Some(SenderPolicy { senders: if peers.is_empty() { vec![own_namespace] } else { peers } })
 }

@@ -12,28 +12,34 @@ use crate::third_party::ThirdPartyKind;
 pub(super) fn check(spec: &NotificationHubSpec, diagnostics: &mut Diagnostics) -> Option<Scale> {
     let is_keda_served = !diagnostics.unserved.contains(&ThirdPartyKind::ScaledObject);
     let mut report = |message: String| diagnostics.spec.push(Diagnostic { reason: Reason::InvalidSpec, message });
-    let (field, scale) = match (spec.replicas, &spec.autoscaling) {
+    let (min_field, max_field, scale) = match (spec.replicas, &spec.autoscaling) {
         (Some(_), Some(_)) => {
-            report("replicas: it cannot be given with autoscaling".to_owned());
+            report("replicas: not allowed with autoscaling; remove one of them".to_owned());
             return None;
         }
-        (replicas, None) => ("replicas", Scale::Fixed(replicas.unwrap_or(1))),
+        (replicas, None) => ("replicas", "replicas", Scale::Fixed(replicas.unwrap_or(1))),
         (None, Some(autoscaling)) => {
-            ("autoscaling.maxReplicas", Scale::Automatic(automatic(autoscaling, is_keda_served)))
+            let scale = Scale::Automatic(automatic(autoscaling, is_keda_served));
+            ("autoscaling.minReplicas", "autoscaling.maxReplicas", scale)
         }
     };
     let (initial, max) = (scale.initial_replicas(), scale.max_replicas());
-    if initial < 0 || max < initial {
-        report(format!("{field}: {max} is less than there has to be"));
+    if initial < 0 {
+        report(format!("{min_field}: {initial} is negative; give 0 or more"));
+        return None;
+    }
+    if max < initial {
+        report(format!("{max_field}: {max} is less than {min_field} ({initial}); increase it"));
         return None;
     }
     if max > 1 && spec.backplane.is_none() {
-        report(format!("{field}: {max} need a backplane"));
+        report(format!("{max_field}: {max} pods require a backplane; set backplane"));
         return None;
     }
     Some(scale)
 }
 
+/// Returns the settings of autoscaling with their defaults.
 fn automatic(spec: &Spec, is_keda_served: bool) -> Autoscaling {
     let autoscaler = match &spec.keda {
         Some(keda) => is_keda_served.then(|| Autoscaler::Keda(keda.triggers.clone())),

@@ -7,7 +7,7 @@ use notification_hub_crds::v1alpha1::SecretValue;
 use crate::conditions::{Diagnostic, Diagnostics};
 use crate::reconcile::dereference::Secrets;
 
-/// Returns the value at `path` of the spec, or `None` if it is missing or empty.
+/// Returns the content that the field `path` refers to. Reports a missing or empty entry and returns `None`.
 pub(super) fn content<'a>(
     path: &str,
     value: &SecretValue,
@@ -15,8 +15,8 @@ pub(super) fn content<'a>(
     diagnostics: &mut Diagnostics,
 ) -> Option<&'a [u8]> {
     let (name, key) = (&value.secret_key_ref.name, &value.secret_key_ref.key);
-    let mut report = |reason, what: String| {
-        diagnostics.references.push(Diagnostic { reason, message: format!("{path}: Secret {name}{what}") });
+    let mut report = |reason, error: String| {
+        diagnostics.references.push(Diagnostic { reason, message: format!("{path}: Secret {name}{error}") });
         None
     };
     let Some(secret) = secrets.get(name) else {
@@ -25,7 +25,7 @@ pub(super) fn content<'a>(
     match secret.data.as_ref().and_then(|data| data.get(key)) {
         None => report(Reason::SecretEntryMissing, format!(" has no entry {key}")),
         Some(ByteString(content)) if content.trim_ascii().is_empty() => {
-            report(Reason::SecretEntryMissing, format!(", entry {key}: it is empty"))
+            report(Reason::SecretEntryMissing, format!(", entry {key}: empty"))
         }
         Some(ByteString(content)) => Some(content),
     }

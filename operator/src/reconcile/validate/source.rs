@@ -17,16 +17,17 @@ pub(super) fn check(spec: &SourceSpec, secrets: &Secrets, diagnostics: &mut Diag
     let message = match (&spec.direct, &spec.azure_queue) {
         (Some(_), None) => return Some(Source::Direct),
         (None, Some(queue)) => return azure_queue(queue, secrets, diagnostics).map(Source::AzureQueue),
-        (None, None) => "source: none is given",
-        (Some(_), Some(_)) => "source: give either direct or azureQueue",
+        (None, None) => "source: not set; set direct or azureQueue",
+        (Some(_), Some(_)) => "source: both direct and azureQueue are set; remove one of them",
     };
     diagnostics.spec.push(Diagnostic { reason: Reason::InvalidSpec, message: message.to_owned() });
     None
 }
 
+/// Returns the settings of the queue, or `None` if they are invalid.
 fn azure_queue(spec: &Spec, secrets: &Secrets, diagnostics: &mut Diagnostics) -> Option<AzureQueue> {
     let credential = match (&spec.connection_string, &spec.workload_identity) {
-        // Whether the string can be used is the hub's to say; that there is none can be told here.
+        // Only checks that the string exists. The hub parses it.
         (Some(value), None) => {
             let path = "source.azureQueue.connectionString";
             let content = secret_value::content(path, value, secrets, diagnostics)?;
@@ -37,7 +38,7 @@ fn azure_queue(spec: &Spec, secrets: &Secrets, diagnostics: &mut Diagnostics) ->
             client_id: identity.client_id.clone(),
         },
         _ => {
-            let message = "source.azureQueue: give either connectionString or workloadIdentity".to_owned();
+            let message = "source.azureQueue: set either connectionString or workloadIdentity".to_owned();
             diagnostics.spec.push(Diagnostic { reason: Reason::InvalidSpec, message });
             return None;
         }
