@@ -26,9 +26,9 @@ pub(super) fn container_ports(source: &Source) -> Vec<ContainerPort> {
     ALL.into_iter().filter(|(_, number)| source.is_direct() || *number != INTERNAL).map(port).collect()
 }
 
-/// Returns the port of a Service that targets the container's port of the same name.
+/// Returns the port of a Service. It targets the port of the container with the same name.
 pub(super) fn service_ports(number: i32) -> Vec<ServicePort> {
-    let same = ALL.iter().filter(|(_, each)| *each == number);
+    let ports = ALL.iter().filter(|(_, each)| *each == number);
     let port = |(name, number): &(&str, i32)| ServicePort {
         name: Some((*name).to_owned()),
         port: *number,
@@ -36,5 +36,5 @@ pub(super) fn service_ports(number: i32) -> Vec<ServicePort> {
         target_port: Some(IntOrString::String((*name).to_owned())),
         ..ServicePort::default()
     };
-    same.map(port).collect()
+    ports.map(port).collect()
 }
