@@ -114,6 +114,7 @@ async fn run_controllers(
 /// Task of the election, and the sender that stops it.
 type RunningElection = (JoinHandle<ElectionOutcome>, watch::Sender<bool>);
 
+/// Starts the election, unless leader election is off.
 fn start_election(client: &Client, config: &Config, identity: &str) -> (Leadership, Option<RunningElection>) {
     let Some(name) = &config.lease_name else { return (Leadership::NoElection, None) };
     let namespace = config.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());

@@ -38,6 +38,7 @@ fn report_failure(error: &anyhow::Error, status: ExitCode) -> ExitCode {
     status
 }
 
+/// Runs a command and returns its exit status.
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Crd => output::print_text(notification_hub_crds::crd::crd_yaml()?)?,
@@ -63,6 +64,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Creates the tokio runtime, which runs on this thread.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
@@ -72,10 +74,12 @@ fn parse_config(arguments: &RunArguments) -> Option<Config> {
     Config::new(arguments).inspect_err(|errors| errors.iter().for_each(output::print_error)).ok()
 }
 
+/// Creates the client of the API server, as `kubectl` finds it.
 async fn client() -> anyhow::Result<Client> {
     Client::try_default().await.context("cannot connect to the Kubernetes API server")
 }
 
+/// Runs `check-permissions` and prints its result.
 async fn run_check_permissions(config: &Config) -> anyhow::Result<ExitCode> {
     let client = client().await?;
     let required = check_permissions::required_permissions(config, client.default_namespace());
@@ -90,6 +94,7 @@ async fn run_check_permissions(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
+/// Runs `diff` and prints its result.
 async fn run_diff(arguments: &DiffArguments, config: &Config) -> anyhow::Result<ExitCode> {
     let file = &arguments.file;
     let yaml = if file == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };

@@ -32,6 +32,7 @@ pub fn missing_fields(known: &Value, served: &Value) -> Vec<String> {
     fields
 }
 
+/// Adds the missing fields below `path` to `missing`.
 fn collect_missing(path: String, known: &Value, served: &Value, missing: &mut Vec<String>) {
     for (name, field) in known["properties"].as_object().into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -64,6 +65,7 @@ pub fn retain_known_fields(value: &mut Value, served: &Value) {
     }
 }
 
+/// Returns whether the API server keeps fields that the schema lacks.
 fn preserves_unknown_fields(schema: &Value) -> bool {
     schema["x-kubernetes-preserve-unknown-fields"] == true
 }

@@ -46,7 +46,7 @@ pub struct DesiredObjects {
     pub internal_service: Option<Service>,
     /// The Service for metrics.
     pub metrics_service: Service,
-    /// The PodDisruptionBudget, or `None` for at most one pod.
+    /// The PodDisruptionBudget, or `None` for a hub of one pod.
     pub pod_disruption_budget: Option<PodDisruptionBudget>,
     /// The Ingress, or `None` if the spec does not ask for it.
     pub ingress: Option<Ingress>,

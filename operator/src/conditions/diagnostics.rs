@@ -36,6 +36,7 @@ impl Diagnostics {
         !(self.spec.is_empty() && self.references.is_empty() && self.conflicts.is_empty())
     }
 
+    /// Returns the state of `SpecValid`.
     pub(super) fn spec_valid(&self) -> ConditionState {
         if let Some(first) = self.spec.first() {
             return ConditionState::new(false, first.reason, join_messages(&self.spec));
@@ -56,6 +57,7 @@ impl Diagnostics {
         dropped.into_iter().chain(self.unserved.iter().map(|kind| not_served(*kind)))
     }
 
+    /// Returns the state of `ReferencesResolved`.
     pub(super) fn references_resolved(&self) -> ConditionState {
         match self.references.first() {
             Some(first) => ConditionState::new(false, first.reason, join_messages(&self.references)),
@@ -65,6 +67,7 @@ impl Diagnostics {
         }
     }
 
+    /// Returns the state of `Conflict`.
     pub(super) fn conflict(&self) -> ConditionState {
         if self.conflicts.is_empty() {
             return ConditionState::new(false, Reason::NoConflict, "no conflicting objects");
@@ -83,6 +86,7 @@ pub(super) fn not_served(kind: ThirdPartyKind) -> String {
     format!("{}: the API server does not serve {kind}; install its CRD", kind.field())
 }
 
+/// Returns the messages, separated by semicolons.
 fn join_messages(diagnostics: &[Diagnostic]) -> String {
     diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect::<Vec<_>>().join("; ")
 }

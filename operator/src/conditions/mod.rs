@@ -89,7 +89,7 @@ fn condition(
     }
 }
 
-/// Returns the state of `Ready`. A problem that blocks the hub comes before the state of its pods.
+/// Returns the state of `Ready`. A diagnostic that blocks the hub takes precedence over the state of its pods.
 fn ready(inputs: &ConditionInputs<'_>, was_ready: bool) -> ConditionState {
     let ConditionInputs { diagnostics, pending, rollout, .. } = inputs;
     let blocked = [
@@ -131,6 +131,7 @@ pub fn event_note(message: String) -> String {
     truncated(message, MAX_NOTE_CHARS)
 }
 
+/// Returns a message, truncated to `max_chars` characters with an ellipsis behind them.
 fn truncated(message: String, max_chars: usize) -> String {
     match message.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", &message[..end]),

@@ -47,7 +47,7 @@ pub fn overdue_at(deployment: &Deployment, now: Timestamp) -> Option<Timestamp> 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rollout {
     state: RolloutState,
-    wanted: i32,
+    desired: i32,
     available: i32,
     /// Whether pods are missing for longer than the grace period.
     is_overdue: bool,
@@ -62,9 +62,9 @@ impl Rollout {
     pub(super) fn new(deployment: Option<&Deployment>, now: Timestamp) -> Rollout {
         let Some(deployment) = deployment else {
             let (state, detail) = (RolloutState::NotDeployed, String::new());
-            return Rollout { state, wanted: 0, available: 0, is_overdue: false, is_refused: false, detail };
+            return Rollout { state, desired: 0, available: 0, is_overdue: false, is_refused: false, detail };
         };
-        let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        let desired = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let status = deployment.status.clone().unwrap_or_default();
         let failed = condition(&status, "ReplicaFailure").filter(|condition| condition.status == "True");
         let stuck = condition(&status, "Progressing").filter(|condition| condition.status == "False");
@@ -74,22 +74,22 @@ impl Rollout {
         let is_observed = status.observed_generation >= deployment.metadata.generation;
         let [replicas, updated, available] =
             [status.replicas, status.updated_replicas, status.available_replicas].map(Option::unwrap_or_default);
-        let is_settled = updated == wanted && replicas == wanted;
+        let is_settled = updated == desired && replicas == desired;
         // All pods have the desired version, and only their number may change.
-        let is_steady = was_complete && updated == replicas && wanted > 0;
+        let is_steady = was_complete && updated == replicas && desired > 0;
         let (state, explanation) = match () {
             () if !is_observed => (RolloutState::Unobserved, None),
-            () if is_settled && wanted == 0 => (RolloutState::ScaledToZero, None),
-            () if is_steady && available > 0 && available < wanted => (RolloutState::Missing, failed),
+            () if is_settled && desired == 0 => (RolloutState::ScaledToZero, None),
+            () if is_steady && available > 0 && available < desired => (RolloutState::Missing, failed),
             () if failed.is_some() => (RolloutState::PodsRefused, failed),
-            () if (is_settled || is_steady) && available >= wanted => (RolloutState::Complete, None),
+            () if (is_settled || is_steady) && available >= desired => (RolloutState::Complete, None),
             () if is_steady => (RolloutState::Unavailable, None),
             () if stuck.is_some() => (RolloutState::DeadlineExceeded, stuck),
             () => (RolloutState::InProgress, None),
         };
         Rollout {
             state,
-            wanted,
+            desired,
             available,
             is_overdue: missing_since(&status).is_some_and(|since| since + MISSING_PODS_GRACE_PERIOD <= now),
             is_refused: failed.is_some(),
@@ -133,7 +133,7 @@ impl Rollout {
             RolloutState::ScaledToZero => {
                 return ConditionState::new(false, Reason::ScaledToZero, "the desired number of pods is 0");
             }
-            _ if self.available >= self.wanted => {
+            _ if self.available >= self.desired => {
                 return ConditionState::new(true, Reason::Available, self.count_message());
             }
             RolloutState::Unobserved | RolloutState::InProgress => Reason::Progressing,
@@ -195,8 +195,9 @@ impl Rollout {
         !was_ready && !self.is_overdue && !self.is_refused
     }
 
+    /// Returns the number of available and desired pods as text, with the detail.
     fn count_message(&self) -> String {
-        let count = format!("{} of {} pods available", self.available, self.wanted);
+        let count = format!("{} of {} pods available", self.available, self.desired);
         if self.detail.is_empty() { count } else { format!("{count}: {}", self.detail) }
     }
 }
@@ -207,6 +208,7 @@ fn missing_since(status: &DeploymentStatus) -> Option<Timestamp> {
     available.last_transition_time.as_ref().map(|time| time.0)
 }
 
+/// Returns a condition of a Deployment, or `None` if it is missing.
 fn condition<'a>(status: &'a DeploymentStatus, kind: &str) -> Option<&'a DeploymentCondition> {
     status.conditions.iter().flatten().find(|condition| condition.type_ == kind)
 }

@@ -10,12 +10,12 @@ use notification_hub_crds::v1alpha1::{KeyTimes, NotificationHubStatus, Source, S
 use super::{ConditionInputs, ConditionState, Diagnostics, Exposure, Rollout, condition, conditions, exposure};
 use crate::model::{HUB_CONTAINER, labels, names};
 
-/// What a reconcile observed and did: the input of the status.
+/// Observations and results of a reconcile, from which the status is computed.
 #[derive(Clone, Debug, Default)]
 pub struct ObservedState {
     /// Problems that block the hub, and parts of the spec that were left out.
     pub diagnostics: Diagnostics,
-    /// The Deployment, if there is one.
+    /// The Deployment, or `None` if it does not exist.
     pub deployment: Option<Deployment>,
     /// Objects that expose the hub, if the spec asks for them and they exist.
     pub exposure: Exposure,

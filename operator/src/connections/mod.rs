@@ -39,6 +39,7 @@ impl Default for Connections {
     }
 }
 
+/// Returns the admin port of the pods.
 fn admin_port() -> u16 {
     u16::try_from(ports::ADMIN).unwrap_or_default()
 }
@@ -101,6 +102,7 @@ fn address(pod: &Pod) -> Option<IpAddr> {
     status.pod_ip.as_ref().filter(|_| is_running)?.parse().ok()
 }
 
+/// Returns whether a pod is ready and not being deleted.
 fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let mut ready = conditions.filter(|condition| condition.type_ == "Ready");

@@ -49,6 +49,7 @@ pub async fn scrape(address: SocketAddr) -> Result<i64, ScrapeError> {
     }
 }
 
+/// Reads the metrics on a new connection, without a timeout.
 async fn read(address: SocketAddr) -> Result<i64, ScrapeError> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

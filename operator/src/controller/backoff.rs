@@ -45,8 +45,8 @@ impl Backoff {
 /// are not retried together.
 fn delay(failures: u32, random: u64) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    let whole = MIN_DELAY.saturating_mul(1 << doublings).min(MAX_DELAY);
-    let half = whole / 2;
+    let max_delay = MIN_DELAY.saturating_mul(1 << doublings).min(MAX_DELAY);
+    let half = max_delay / 2;
     let permille = u32::try_from(random % 1001).unwrap_or_default();
     half + half * permille / 1000
 }

@@ -85,6 +85,7 @@ fn check_public(der: &[u8]) -> Result<(), KeyEntryError> {
     }
 }
 
+/// Checks the length of an RSA key.
 fn check_modulus(key: &rsa::PublicKey) -> Result<(), KeyEntryError> {
     if key.modulus_len() < MIN_MODULUS_BYTES { Err(KeyEntryError::ShortModulus) } else { Ok(()) }
 }
@@ -124,18 +125,21 @@ impl Jwk {
             }
     }
 
+    /// Returns whether the modulus is long enough and the exponent is valid.
     fn has_modulus(&self) -> bool {
         let modulus = decode_base64url(&self.n).unwrap_or_default();
         let length = modulus.iter().skip_while(|byte| **byte == 0).count();
         length >= MIN_MODULUS_BYTES && decode_base64url(&self.e).is_some()
     }
 
+    /// Returns whether the coordinates are a point of the curve.
     fn has_point(&self) -> bool {
         let (Some(x), Some(y)) = (decode_base64url(&self.x), decode_base64url(&self.y)) else { return false };
         ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[4], &*x, &*y].concat()).is_ok()
     }
 }
 
+/// Decodes a text of base64url. Returns `None` if it is invalid or empty.
 fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| !bytes.is_empty())
 }

@@ -25,7 +25,7 @@ pub const JWKS_ENTRY: &str = "jwks.json";
 /// Entry of the Secret `<name>-jwt`: when each key was made current and when it expires.
 pub const RECORD_ENTRY: &str = "rotation.json";
 
-/// The entries of a Secret.
+/// Entries of a Secret.
 type SecretEntries = BTreeMap<String, ByteString>;
 
 /// Generated keys of a hub.
@@ -144,6 +144,7 @@ impl KeyRing {
 }
 
 impl PreviousKey {
+    /// Returns the record of the key in `rotation.json`.
     fn record(&self) -> PreviousKeyRecord {
         PreviousKeyRecord { jwk: self.jwk.clone(), until: self.until.map(Time) }
     }
@@ -154,6 +155,7 @@ fn jwks<'a>(keys: impl IntoIterator<Item = &'a Value>) -> String {
     json!({ "keys": keys.into_iter().collect::<Vec<_>>() }).to_string()
 }
 
+/// Returns the ID of a JWK, or `None` if it has none.
 fn key_id(jwk: &Value) -> Option<&str> {
     jwk["kid"].as_str()
 }

@@ -36,6 +36,7 @@ impl LeaseStore {
         &self.identity
     }
 
+    /// Returns the times of the election.
     pub(super) fn timing(&self) -> ElectionTiming {
         self.timing
     }
@@ -79,6 +80,7 @@ impl LeaseStore {
         self.write(Some(lease), spec).await.map(|_| true)
     }
 
+    /// Writes the Lease, replacing `seen`, or creates it if `seen` is `None`.
     async fn write(&self, seen: Option<Lease>, spec: LeaseSpec) -> Result<Lease, CallError> {
         let params = PostParams::default();
         match seen {

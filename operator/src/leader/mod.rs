@@ -17,7 +17,7 @@ use tokio::time::Instant;
 /// Time until which this process leads unless it renews the Lease, or `None` if it does not lead.
 pub type LeadershipDeadline = Option<Instant>;
 
-/// Whether this process may write.
+/// Right of this process to write.
 #[derive(Clone, Debug)]
 pub enum Leadership {
     /// Election is off: this is the only process.

@@ -83,6 +83,7 @@ impl Election {
         false
     }
 
+    /// Reads the Lease, and acquires or renews it unless another process holds it.
     async fn acquire_or_renew(&mut self) -> Result<Decision, CallError> {
         let timing = self.store.timing();
         let lease = self.store.read().await?;

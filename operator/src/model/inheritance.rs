@@ -55,10 +55,12 @@ impl FromStr for NamePatterns {
 }
 
 impl NamePatterns {
+    /// Returns whether a name matches.
     fn matches(&self, name: &str) -> bool {
         self.0.iter().any(|known| known.strip_suffix('*').map_or(known == name, |prefix| name.starts_with(prefix)))
     }
 
+    /// Returns the entries whose names match and can be inherited.
     fn select(&self, all: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let is_inherited =
             |name: &str| self.matches(name) && !NEVER_INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));

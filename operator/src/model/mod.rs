@@ -1,4 +1,4 @@
-//! A hub whose spec and references are validated: the only input of the builders. No I/O.
+//! A validated hub, which is the only input of the builders. No I/O.
 
 pub mod backplane;
 pub mod defaults;
@@ -34,7 +34,7 @@ use source::Source;
 /// Name of the hub's container in its pods.
 pub const HUB_CONTAINER: &str = "hub";
 
-/// A hub that can be built.
+/// A hub whose spec and references are valid.
 #[derive(Clone, Debug)]
 pub struct ValidatedHub {
     /// Name of the hub, from which the names of its children are derived.

@@ -27,18 +27,18 @@ mod tests {
         let owner = |uid: &str, controller: bool| json!([{ "apiVersion": "v1", "kind": "X", "name": "x", "uid": uid, "controller": controller }]);
         let annotated = |value: &str| json!({ ADOPT_ANNOTATION: value });
         let table: [(Value, Value, bool); 7] = [
-            (owner("ours", true), json!({}), true),
+            (owner("own", true), json!({}), true),
             (json!([]), json!({}), false),
             (json!([]), annotated("true"), true),
             (json!([]), annotated("yes"), false),
             (owner("other", false), annotated("true"), true),
             (owner("other", true), annotated("true"), false),
-            (owner("ours", false), json!({}), false),
+            (owner("own", false), json!({}), false),
         ];
         for (owners, annotations, expected) in table {
             let object = json!({ "ownerReferences": owners, "annotations": annotations });
             let metadata: ObjectMeta = from_value(object.clone()).expect("metadata");
-            assert_eq!(is_adoptable_by(&metadata, "ours"), expected, "{object}");
+            assert_eq!(is_adoptable_by(&metadata, "own"), expected, "{object}");
         }
     }
 }

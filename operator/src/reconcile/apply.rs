@@ -68,6 +68,7 @@ pub async fn apply(
     }
 }
 
+/// Checks the ownership of every child and applies them in a fixed order.
 async fn apply_all(
     scope: &ReconcileScope<'_>,
     hub: &NotificationHub,

@@ -74,6 +74,7 @@ impl ApplyCache {
     }
 }
 
+/// Returns the kind and name of a child.
 fn display_name_of<K: Kind>(object: &K) -> String {
     display_name::<K>(object.meta().name.as_deref().unwrap_or_default())
 }
@@ -85,6 +86,7 @@ fn fingerprint_of<K: Kind>(desired: &K) -> Fingerprint {
     fingerprint(&desired)
 }
 
+/// Returns the fingerprint of a value as JSON.
 fn fingerprint(content: &impl Serialize) -> Fingerprint {
     // The same objects are serialized for the API server, so serialization does not fail.
     Fingerprint::from_content(&serde_json::to_vec(content).unwrap_or_default())
@@ -96,6 +98,7 @@ fn owned(metadata: &ObjectMeta) -> Option<Fingerprint> {
     Some(fingerprint(&(metadata.uid.as_ref()?, &entry.fields_v1)))
 }
 
+/// Returns whether an entry of `managedFields` is of an apply by the operator.
 fn is_applied_by_operator(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(FIELD_MANAGER)
         && entry.operation.as_deref() == Some("Apply")

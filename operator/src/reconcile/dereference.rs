@@ -42,7 +42,7 @@ pub struct StoredKeys {
 /// Content of a Secret that the operator generates and manages.
 #[derive(Debug)]
 pub enum ManagedSecret<T> {
-    /// The stored content, or new content if there is none.
+    /// The stored content, or new content if the Secret does not exist.
     Owned(T),
     /// The hub does not own the existing Secret of this name.
     NotOwned(String),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// Equals the default of `progressDeadlineSeconds` of a Deployment.
 const STUCK_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Delay before a hub whose rollout waits is reconciled again.
+/// Delay before a hub with a waiting rollout is reconciled again.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Limits the rollouts that no change of a spec has caused.

@@ -11,14 +11,15 @@ use crate::third_party::{HttpRoute, ParentStatus};
 /// Conditions that must be `True` for each parent of a route.
 const REQUIRED_CONDITIONS: [&str; 2] = ["Accepted", "ResolvedRefs"];
 
-/// Whether one parent of a route accepts it.
+/// Answer of a parent of a route.
 enum Acceptance {
     Accepted,
     Pending,
+    /// The parent refuses the route, for this reason.
     Refused(String),
 }
 
-/// Returns the state of `Exposed` for a route. A parent that refuses it comes before one whose answer is pending.
+/// Returns the state of `Exposed` for a route. The refusal of a parent takes precedence over a pending answer.
 pub(super) fn route_state(route: Option<&HttpRoute>) -> ConditionState {
     let Some(route) = route else {
         return ConditionState::new(false, Reason::NotMade, "the HTTPRoute does not exist yet");

@@ -30,14 +30,17 @@ pub(super) fn unserved(spec: &NotificationHubSpec, served: &ServedKinds) -> Vec<
     ThirdPartyKind::ALL.into_iter().filter(is_asked_for).filter(|kind| !served.contains(*kind)).collect()
 }
 
+/// Returns `expose.httpRoute`.
 fn http_route(spec: &NotificationHubSpec) -> Option<&ExposeHttpRoute> {
     spec.expose.as_ref()?.http_route.as_ref()
 }
 
+/// Returns `monitoring.serviceMonitor` if it is enabled.
 fn service_monitor(spec: &NotificationHubSpec) -> Option<&Monitor> {
     spec.monitoring.as_ref()?.service_monitor.as_ref().filter(|monitor| monitor.enabled)
 }
 
+/// Returns `monitoring.podMonitor` if it is enabled.
 fn pod_monitor(spec: &NotificationHubSpec) -> Option<&Monitor> {
     spec.monitoring.as_ref()?.pod_monitor.as_ref().filter(|monitor| monitor.enabled)
 }
