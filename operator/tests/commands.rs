@@ -1,4 +1,4 @@
-//! The commands beside `run`, against an API server in memory.
+//! The commands besides `run`, against an API server in memory.
 
 use std::convert::Infallible;
 
@@ -32,7 +32,7 @@ fn verbs(scope: Scope) -> usize {
     PERMISSIONS.iter().filter(|each| each.scope == scope).map(|each| each.verbs.len()).sum()
 }
 
-/// An API server that allows what `allows` says of the asked attributes.
+/// Returns a client of an API server that answers access reviews by `allows`.
 fn reviewer(allows: fn(&Value) -> bool) -> Client {
     let service = tower::service_fn(move |request: Request<KubeBody>| async move {
         assert_eq!(request.uri().path(), "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
@@ -47,33 +47,37 @@ fn reviewer(allows: fn(&Value) -> bool) -> Client {
 #[test]
 fn check_permissions_asks_for_every_permission_per_namespace() {
     let (watched, own) = (verbs(Scope::Watched), verbs(Scope::Own));
-    let everywhere = required_permissions(&config("", "true"), "operators");
-    assert_eq!(everywhere.len(), watched + own);
-    assert_eq!(everywhere.iter().filter(|need| need.namespace.is_none()).count(), watched);
-    assert_eq!(everywhere.iter().filter(|need| need.namespace.as_deref() == Some("operators")).count(), own);
+    let all_namespaces = required_permissions(&config("", "true"), "operators");
+    assert_eq!(all_namespaces.len(), watched + own);
+    assert_eq!(all_namespaces.iter().filter(|permission| permission.namespace.is_none()).count(), watched);
+    assert_eq!(
+        all_namespaces.iter().filter(|permission| permission.namespace.as_deref() == Some("operators")).count(),
+        own
+    );
     let listed = required_permissions(&config("a,b", "false"), "operators");
     assert_eq!(listed.len(), 2 * watched);
-    assert!(listed.iter().all(|need| need.namespace.is_some()));
+    assert!(listed.iter().all(|permission| permission.namespace.is_some()));
 }
 
 #[tokio::test]
 async fn check_permissions_denied_permission_is_listed_with_reason() {
     let all = required_permissions(&config("bitwarden", "true"), "operators");
     assert_eq!(missing(&reviewer(|_| true), all.clone()).await.expect("answers"), []);
-    let only_its_lease = |asked: &Value| asked["resource"] != "leases" || asked["name"] == "notification-hub-operator";
+    let only_its_lease =
+        |attributes: &Value| attributes["resource"] != "leases" || attributes["name"] == "notification-hub-operator";
     assert_eq!(missing(&reviewer(only_its_lease), all.clone()).await.expect("answers"), []);
-    let allows = |asked: &Value| asked["subresource"] != "status" && asked["resource"] != "leases";
-    let missed = missing(&reviewer(allows), all).await.expect("answers");
-    let told: Vec<_> = missed.iter().map(ToString::to_string).collect();
+    let allows = |attributes: &Value| attributes["subresource"] != "status" && attributes["resource"] != "leases";
+    let denied = missing(&reviewer(allows), all).await.expect("answers");
+    let messages: Vec<_> = denied.iter().map(ToString::to_string).collect();
     assert_eq!(
-        told[0],
+        messages[0],
         "patch notificationhub.rs/notificationhubs/status in namespace bitwarden: Writes the status of NotificationHubs."
     );
     assert!(
-        told[1..].iter().all(|line| line.contains("coordination.k8s.io/leases in namespace operators")),
-        "{told:?}"
+        messages[1..].iter().all(|line| line.contains("coordination.k8s.io/leases in namespace operators")),
+        "{messages:?}"
     );
-    assert_eq!(told.len(), 1 + verbs(Scope::Own));
+    assert_eq!(messages.len(), 1 + verbs(Scope::Own));
 }
 
 async fn differences(api: &FakeApi, hub: &Value) -> Result<Difference, DiffError> {
@@ -156,13 +160,13 @@ async fn diff_with_a_missing_reference_reports_it() {
 
 #[tokio::test]
 async fn diff_of_an_invalid_file_fails_with_reason() {
-    for (yaml, told) in [
+    for (yaml, expected) in [
         ("a: [", "not YAML"),
         ("kind: ConfigMap", "no NotificationHub"),
         ("kind: NotificationHub", "metadata.name: not set"),
     ] {
         let error = diff(&FakeApi::new().client(), yaml, None, &defaults()).await.expect_err("nothing to compare");
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a spec refers to: missing, malformed, and repaired.
+//! Objects that a spec refers to: missing, invalid and repaired.
 
 use serde_json::{Value, json};
 
@@ -18,13 +18,13 @@ async fn missing_keys_secret_is_reported_until_it_exists() {
     assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), "SecretNotFound".into()));
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()));
     assert_eq!(message(&api, "vault", "Ready"), "auth.signingKeys: Secret keys does not exist");
-    assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod that could not start");
+    assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod without its Secret");
 
     api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
     reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()));
     assert!(api.get(&key("apps/deployments", "vault")).is_some());
-    assert!(api.get(&key("secrets", "vault-jwt")).is_none(), "no key was asked for");
+    assert!(api.get(&key("secrets", "vault-jwt")).is_none(), "the spec does not request generated keys");
 }
 
 #[tokio::test]
@@ -38,20 +38,27 @@ async fn invalid_key_entry_is_named_without_its_content() {
         (&[("a.secret", "correct-horse")], "entry a.secret: a secret of 13 bytes"),
         (&[("a.pem", include_str!("keys/p384-public.pem"))], "entry a.pem: not a PEM of an RSA or P-256 key"),
     ];
-    for (entries, told) in table {
+    for (entries, text_part) in table {
         let api = FakeApi::new();
         api.create(hub("vault", with_signing_keys("keys")));
         api.create(secret("keys", entries));
         reconcile_vault(&api).await;
-        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), "InvalidKey".into()), "{told}");
+        assert_eq!(
+            condition(&api, "vault", "ReferencesResolved"),
+            ("False".into(), "InvalidKey".into()),
+            "{text_part}"
+        );
         let message = message(&api, "vault", "ReferencesResolved");
-        assert!(message.contains(told), "{told} in {message}");
-        let said: Vec<Value> = api.all(HUBS).into_iter().chain(api.all("events.k8s.io/events")).collect();
-        assert!(!said.iter().any(|object| object.to_string().contains("correct-horse")), "a secret got out: {said:#?}");
+        assert!(message.contains(text_part), "{text_part} in {message}");
+        let objects: Vec<Value> = api.all(HUBS).into_iter().chain(api.all("events.k8s.io/events")).collect();
+        assert!(
+            !objects.iter().any(|object| object.to_string().contains("correct-horse")),
+            "a secret is quoted: {objects:#?}"
+        );
 
         api.edit(&key("secrets", "keys"), |it| *it = secret("keys", &[("a.secret", SECRET_TEXT)]));
         reconcile_vault(&api).await;
-        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()), "{told}");
+        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()), "{text_part}");
     }
 }
 
@@ -96,24 +103,24 @@ async fn edited_keys_secret_causes_no_rollout() {
 async fn missing_connection_string_is_reported_by_secret_and_entry() {
     let api = FakeApi::new();
     api.create(hub("vault", with_queue("storage")));
-    let missed = |reason: &str, told: &str| {
-        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), reason.into()), "{told}");
-        assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()), "{told}");
+    let assert_reported = |reason: &str, text_part: &str| {
+        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), reason.into()), "{text_part}");
+        assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()), "{text_part}");
         assert_eq!(
             message(&api, "vault", "Ready"),
-            format!("source.azureQueue.connectionString: Secret storage{told}")
+            format!("source.azureQueue.connectionString: Secret storage{text_part}")
         );
-        assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod that could not start");
+        assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod without its Secret");
     };
     reconcile_vault(&api).await;
-    missed("SecretNotFound", " does not exist");
+    assert_reported("SecretNotFound", " does not exist");
     api.create(secret("storage", &[("other", CONNECTION_STRING)]));
     reconcile_vault(&api).await;
-    missed("SecretEntryMissing", " has no entry url");
+    assert_reported("SecretEntryMissing", " has no entry url");
     for nothing in ["", " \n"] {
         api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", nothing)]));
         reconcile_vault(&api).await;
-        missed("SecretEntryMissing", ", entry url: empty");
+        assert_reported("SecretEntryMissing", ", entry url: empty");
     }
 
     api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", CONNECTION_STRING)]));
@@ -126,8 +133,11 @@ async fn missing_connection_string_is_reported_by_secret_and_entry() {
         json!([{ "name": "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING", "valueFrom": reference }]);
     assert_eq!(*env, expected);
     let resources = ["services", "configmaps", "serviceaccounts", "apps/deployments", HUBS, "events.k8s.io/events"];
-    let said: Vec<Value> = resources.into_iter().flat_map(|resource| api.all(resource)).collect();
-    assert!(!said.iter().any(|object| object.to_string().contains("AccountKey")), "it got out: {said:#?}");
+    let objects: Vec<Value> = resources.into_iter().flat_map(|resource| api.all(resource)).collect();
+    assert!(
+        !objects.iter().any(|object| object.to_string().contains("AccountKey")),
+        "a secret is quoted: {objects:#?}"
+    );
 }
 
 #[tokio::test]
@@ -144,7 +154,7 @@ async fn edited_connection_string_causes_exactly_one_rollout() {
 
     api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", CONNECTION_STRING), ("other", "x")]));
     reconcile_vault(&api).await;
-    assert_eq!(generation(&api), 1, "an entry that nobody refers to");
+    assert_eq!(generation(&api), 1, "an entry that the spec does not refer to");
 
     let rotated = CONNECTION_STRING.replace("Y29y", "Y29z");
     api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", &rotated)]));
@@ -198,8 +208,8 @@ async fn log_level_edit_causes_no_rollout_and_format_one() {
     }
 }
 
-/// A spec with everything that a Redis may need, all of one Secret.
-fn with_all_of_redis() -> Value {
+/// A spec whose settings of Redis all refer to one Secret.
+fn with_redis_secret_values() -> Value {
     let mut spec = with_redis("redis", 2);
     for (field, entry) in [("password", "password"), ("ca", "ca.crt")] {
         spec["backplane"]["redis"][field] = json!({ "secretKeyRef": { "name": "redis", "key": entry } });
@@ -210,14 +220,14 @@ fn with_all_of_redis() -> Value {
 #[tokio::test]
 async fn invalid_redis_references_are_all_reported_without_secrets() {
     let api = FakeApi::new();
-    api.create(hub("vault", with_all_of_redis()));
+    api.create(hub("vault", with_redis_secret_values()));
     reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), "SecretNotFound".into()));
-    let told = message(&api, "vault", "Ready");
+    let shown = message(&api, "vault", "Ready");
     for field in ["url", "password", "ca"] {
-        assert!(told.contains(&format!("backplane.redis.{field}: Secret redis does not exist")), "{told}");
+        assert!(shown.contains(&format!("backplane.redis.{field}: Secret redis does not exist")), "{shown}");
     }
-    assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod that could not start");
+    assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod without its Secret");
 
     let wrong: [(&str, &str, &str, &str); 4] = [
         ("url", "http://SECRET", "SecretEntryInvalid", "backplane.redis.url: Secret redis, entry url: not a redis://"),
@@ -232,8 +242,8 @@ async fn invalid_redis_references_are_all_reported_without_secrets() {
         api.edit(&key("secrets", "redis"), |it| *it = secret("redis", &entries));
         reconcile_vault(&api).await;
         assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), reason.into()), "{expected}");
-        let told = message(&api, "vault", "Ready");
-        assert!(told.starts_with(expected) && !told.contains("SECRET"), "{told}");
+        let shown = message(&api, "vault", "Ready");
+        assert!(shown.starts_with(expected) && !shown.contains("SECRET"), "{shown}");
     }
 
     for url in [REDIS_URL, "redis://redis", "redis:6379,password=a://b", "redis\n"] {
@@ -243,15 +253,15 @@ async fn invalid_redis_references_are_all_reported_without_secrets() {
         assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()), "{url}");
     }
     let resources = ["services", "configmaps", "serviceaccounts", "apps/deployments", HUBS, "events.k8s.io/events"];
-    let said: Vec<Value> = resources.into_iter().flat_map(|resource| api.all(resource)).collect();
+    let objects: Vec<Value> = resources.into_iter().flat_map(|resource| api.all(resource)).collect();
     let out = |object: &Value| [REDIS_URL, REDIS_PASSWORD].iter().any(|secret| object.to_string().contains(secret));
-    assert!(!said.iter().any(out), "it got out: {said:#?}");
+    assert!(!objects.iter().any(out), "a secret is quoted: {objects:#?}");
 }
 
 #[tokio::test]
 async fn edited_redis_secret_rolls_out_except_for_ca() {
     let api = FakeApi::new();
-    api.create(hub("vault", with_all_of_redis()));
+    api.create(hub("vault", with_redis_secret_values()));
     api.create(secret("redis", &[]));
     let generation =
         |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["metadata"]["generation"].clone();
