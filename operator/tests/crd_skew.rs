@@ -7,7 +7,7 @@ use notification_hub_operator::leader::Leadership;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::common::fake_api::{FakeApi, Fault, present_schema};
+use crate::common::fake_api::{FakeApi, Fault, current_schema};
 use crate::common::fixtures::{
     HUBS, condition, context, context_led_by, hub, key, reconcile_once, reconcile_vault, settled, smallest,
 };
@@ -16,7 +16,7 @@ const EVENTS: &str = "events.k8s.io/events";
 
 /// The schema without `spec.limits`, `spec.image.tag` and `status.keys`.
 fn older() -> Value {
-    let mut schema = present_schema();
+    let mut schema = current_schema();
     for (within, field) in [("spec", "limits"), ("spec/properties/image", "tag"), ("status", "keys")] {
         let properties = schema.pointer_mut(&format!("/properties/{within}/properties")).expect("properties");
         properties.as_object_mut().expect("an object").remove(field).expect("a field");
@@ -54,7 +54,7 @@ async fn crd_replaced_during_the_check_causes_no_event() {
     api.install_schema(older());
     let replace = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        api.install_schema(present_schema());
+        api.install_schema(current_schema());
     };
     let context = context(&api);
     tokio::join!(crd_skew::report(&context), replace);
@@ -98,7 +98,7 @@ async fn status_with_an_older_crd_omits_missing_fields() {
     reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     assert_eq!(api.changes_since(version), [""; 0], "a reconcile over what is as far as it can be");
 
-    api.install_schema(present_schema());
+    api.install_schema(current_schema());
     settled(&api).await;
     assert!(status(&api)["keys"].is_object(), "{}", status(&api));
 }
