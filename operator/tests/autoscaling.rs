@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
 use crate::common::fixtures::{
-    HUBS, REDIS_URL, condition, context, hub, key, message, reconcile_once, reconcile_vault, secret, settled,
-    with_autoscaling, with_redis,
+    HUBS, REDIS_URL, condition, context, hub, key, message, reconcile_once, reconcile_until_ready, reconcile_vault,
+    secret, with_autoscaling, with_redis,
 };
 
 const AUTOSCALER: (&str, &str) = ("autoscaling/horizontalpodautoscalers", "vault");
@@ -15,13 +15,13 @@ async fn up(spec: Value) -> FakeApi {
     let api = FakeApi::new();
     api.create(secret("redis", &[("url", REDIS_URL)]));
     api.create(hub("vault", spec));
-    settled(&api).await;
+    reconcile_until_ready(&api).await;
     api
 }
 
 async fn becomes(api: &FakeApi, spec: Value) {
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = spec);
-    settled(api).await;
+    reconcile_until_ready(api).await;
 }
 
 fn from_two_to_five() -> Value {
@@ -45,7 +45,7 @@ fn decide(api: &FakeApi, count: i32) {
 async fn is_left_to_the_autoscaler(api: &FakeApi) {
     for decided in [5, 2, 4] {
         decide(api, decided);
-        settled(api).await;
+        reconcile_until_ready(api).await;
         assert_eq!(count(api), decided);
         assert_eq!(condition(api, "vault", "Ready"), ("True".into(), "Available".into()));
         let version = api.version();
@@ -62,7 +62,7 @@ async fn new_autoscaled_hub_starts_at_min_replicas() {
     is_left_to_the_autoscaler(&api).await;
 
     api.delete(&key("apps/deployments", "vault"));
-    settled(&api).await;
+    reconcile_until_ready(&api).await;
     assert_eq!(count(&api), 2, "one that was deleted is new");
     is_left_to_the_autoscaler(&api).await;
 }
@@ -84,7 +84,7 @@ async fn switch_to_autoscaling_and_back_keeps_live_replicas() {
         assert_eq!((count(&api), &deployment(&api)["spec"]["template"]), (json!(3), &template));
         assert!(api.get(&key(AUTOSCALER.0, AUTOSCALER.1)).is_none(), "it would decide something else");
         decide(&api, 1);
-        settled(&api).await;
+        reconcile_until_ready(&api).await;
         assert_eq!(count(&api), 3, "the spec decides again");
     }
 }
@@ -97,7 +97,7 @@ async fn switch_to_autoscaling_from_zero_starts_at_min_replicas() {
     is_left_to_the_autoscaler(&api).await;
 
     decide(&api, 0);
-    settled(&api).await;
+    reconcile_until_ready(&api).await;
     assert_eq!(count(&api), 0, "whoever stops the Deployment itself is left alone");
 }
 
@@ -135,7 +135,7 @@ async fn switch_to_autoscaling_survives_a_fault_of_every_call() {
             let result = reconcile_once(&api, &context(&api), "vault").await;
             assert_eq!(result.is_err(), !call.contains("events"), "{fault:?} at {call}: {result:?}");
             assert_eq!(count(&api), 3, "{fault:?} at {call}");
-            settled(&api).await;
+            reconcile_until_ready(&api).await;
             assert_eq!(count(&api), 3, "{fault:?} at {call}");
             decide(&api, 4);
             reconcile_vault(&api).await;

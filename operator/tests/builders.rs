@@ -26,7 +26,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
     let signing = json!({ "signingKeys": { "secretRef": { "name": "keys" } } });
     let both = json!({ "generate": { "algorithm": "ES256" }, "signingKeys": { "secretRef": { "name": "keys" } } });
     BTreeMap::from([
-        ("smallest", json!({ "source": source, "auth": generate })),
+        ("minimal", json!({ "source": source, "auth": generate })),
         ("stopped", json!({ "replicas": 0, "source": source, "auth": generate })),
         ("signing-keys", json!({ "replicas": 1, "source": source, "auth": signing })),
         ("queue", with_queue("storage")),
@@ -70,7 +70,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                 "log": { "level": "warn,notification_hub=debug", "format": "text" },
             }),
         ),
-        ("several", with_redis("redis", 3)),
+        ("replicas", with_redis("redis", 3)),
         (
             "autoscaled",
             with_autoscaling(json!({ "minReplicas": 2, "maxReplicas": 20, "connectionsPerReplica": 100000 })),
@@ -84,7 +84,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
             }] } })),
         ),
         (
-            "scaled-by-its-queue",
+            "scaled-by-queue-length",
             json!({
                 "source": { "azureQueue": { "connectionString": { "secretKeyRef": { "name": "storage", "key": "url" } } } },
                 "auth": { "authority": "http://identity:5000" },
@@ -92,7 +92,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
             }),
         ),
         (
-            "several-customized",
+            "replicas-customized",
             json!({
                 "replicas": 1,
                 "source": source,
@@ -119,7 +119,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
             }),
         ),
         (
-            "surrounded",
+            "networking",
             json!({
                 "replicas": 1,
                 "source": { "direct": { "allowFrom": [{ "podSelector": { "matchLabels": { "app": "api" } } }] } },
@@ -154,7 +154,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
             }),
         ),
         (
-            "guarded-queue",
+            "queue-with-network-policy",
             json!({
                 "source": { "azureQueue": { "connectionString": { "secretKeyRef": { "name": "storage", "key": "url" } } } },
                 "auth": { "generate": { "algorithm": "ES256" } },

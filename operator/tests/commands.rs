@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, context, defaults, hub, key, reconcile_once, roll_out, secret, smallest, with_queue,
-    with_signing_keys,
+    CHILDREN, CONNECTION_STRING, complete_rollout, context, defaults, hub, key, minimal_spec, reconcile_once, secret,
+    with_queue, with_signing_keys,
 };
 
 fn config(namespaces: &str, election: &str) -> Config {
@@ -97,15 +97,15 @@ async fn differences_with(api: &FakeApi, hub: &Value, defaults: &Defaults) -> Re
 async fn applied() -> FakeApi {
     let api = FakeApi::new();
     api.create(secret("storage", &[("url", CONNECTION_STRING)]));
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     api
 }
 
 #[tokio::test]
 async fn diff_of_a_new_hub_shows_every_child() {
-    let found = differences(&FakeApi::new(), &hub("vault", smallest())).await.expect("differences");
+    let found = differences(&FakeApi::new(), &hub("vault", minimal_spec())).await.expect("differences");
     assert!(found.changes && !found.blocked, "{}", found.text);
     for (_, name) in CHILDREN {
         assert!(found.text.lines().any(|line| line.starts_with("+ ") && line.ends_with(&format!(" {name}"))), "{name}");
@@ -114,7 +114,7 @@ async fn diff_of_a_new_hub_shows_every_child() {
 
 #[tokio::test]
 async fn diff_of_an_unchanged_hub_is_empty() {
-    let found = differences(&applied().await, &hub("vault", smallest())).await.expect("no differences");
+    let found = differences(&applied().await, &hub("vault", minimal_spec())).await.expect("no differences");
     assert_eq!(found.text, "NotificationHub vault in namespace bitwarden\n");
     assert!(!found.changes && !found.blocked);
 }
@@ -132,7 +132,7 @@ async fn diff_shows_changed_lines_and_hides_secrets() {
     }
     assert!(!found.text.contains("AccountKey"), "{}", found.text);
 
-    let mut other = smallest();
+    let mut other = minimal_spec();
     other["auth"]["generate"]["algorithm"] = json!("RS256");
     let found = differences(&api, &hub("vault", other)).await.expect("differences");
     assert!(found.text.contains("~ Secret vault-jwt\n") && found.text.contains("(hidden"), "{}", found.text);
@@ -144,7 +144,7 @@ async fn diff_shows_changed_lines_and_hides_secrets() {
 async fn diff_shows_inherited_labels() {
     let mut defaults = defaults();
     defaults.inheritance.labels = "team".parse().expect("names");
-    let mut labelled = hub("vault", smallest());
+    let mut labelled = hub("vault", minimal_spec());
     labelled["metadata"]["labels"] = json!({ "team": "blue", "other": "red" });
     let found = differences_with(&applied().await, &labelled, &defaults).await.expect("differences");
     assert!(found.text.contains("~ Service vault-metrics\n") && found.text.contains("team: blue"), "{}", found.text);

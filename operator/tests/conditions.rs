@@ -13,14 +13,14 @@ use notification_hub_operator::conditions::{
 use notification_hub_operator::third_party::ThirdPartyKind;
 use serde_json::{Value, json};
 
-use crate::common::fixtures::{hub, smallest};
+use crate::common::fixtures::{hub, minimal_spec};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time")
 }
 
 fn resource() -> NotificationHub {
-    serde_json::from_value(hub("vault", smallest())).expect("a hub")
+    serde_json::from_value(hub("vault", minimal_spec())).expect("a hub")
 }
 
 /// Returns a Deployment of generation 3 with this number of replicas and this status.

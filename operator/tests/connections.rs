@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::common::fake_api::FakeApi;
-use crate::common::fixtures::{HUBS, context, has_condition, hub, key, reconcile_once, roll_out, smallest};
+use crate::common::fixtures::{HUBS, complete_rollout, context, has_condition, hub, key, minimal_spec, reconcile_once};
 use crate::controller::Running;
 
 /// What pods answer, by their address. One that is not here does not answer.
@@ -55,7 +55,7 @@ fn pod(name: &str, address: &str, phase: &str, ready: &str) -> Value {
 async fn count_sums_running_pods_or_is_none_without_answer() {
     let (api, answers) = (FakeApi::new(), Answers::default());
     let context = with(&answers, &api);
-    let resource = serde_json::from_value(api.create(hub("vault", smallest()))).expect("a hub");
+    let resource = serde_json::from_value(api.create(hub("vault", minimal_spec()))).expect("a hub");
     assert_eq!(count(&context, &resource).await, None, "no pod");
     api.create(pod("a", "10.0.0.1", "Running", "True"));
     api.create(pod("b", "fd00::2", "Running", "True"));
@@ -79,10 +79,10 @@ async fn count_sums_running_pods_or_is_none_without_answer() {
 async fn status_connections_are_updated_per_minute_for_large_changes() {
     let (api, answers) = (FakeApi::new(), Answers::default());
     let running = Running::with(&api, &[], with(&answers, &api));
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     api.create(pod("a", "10.0.0.1", "Running", "True"));
     api.until("a Deployment", |api| api.get(&key("apps/deployments", "vault")).is_some()).await;
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     api.until("Ready", |api| has_condition(api, "vault", "Ready", ("True", "Available"))).await;
     let told = |api: &FakeApi| api.get(&key(HUBS, "vault")).expect("the hub")["status"]["connections"].as_i64();
     assert_eq!(told(&api), Some(0), "from when there was no pod");

@@ -157,14 +157,14 @@ fn hub_reads_queue_source_of_spec() {
 
 #[test]
 fn hub_reads_redis_and_drain_of_spec() {
-    let plain = config(&built(specs()["several"].clone()));
+    let plain = config(&built(specs()["replicas"].clone()));
     let redis = plain.backplane.redis.expect("Redis");
     assert_eq!((&*redis.servers, redis.tls), (&[("redis.example.com".to_owned(), 6380)][..], true));
     assert_eq!((redis.username, redis.password.is_none(), redis.ca_file), (None, true, None));
     assert_eq!(plain.backplane.channel_prefix, "Notifications");
     assert_eq!(plain.drain.duration, Duration::from_secs(60));
 
-    let desired = built(specs()["several-customized"].clone());
+    let desired = built(specs()["replicas-customized"].clone());
     let customized = config(&desired);
     let redis = customized.backplane.redis.expect("Redis");
     assert_eq!(redis.username.as_deref(), Some("hub"));
@@ -200,7 +200,7 @@ fn hub_parses_every_duration_that_the_crd_allows() {
         let mut spec = specs()["authority"].clone();
         spec["auth"]["clockSkew"] = json!(text);
         config(&built(spec));
-        let mut spec = specs()["several"].clone();
+        let mut spec = specs()["replicas"].clone();
         spec["drain"]["duration"] = json!(text);
         let desired = built(spec);
         let until_killed = pod(&desired).termination_grace_period_seconds.expect("a grace period").cast_unsigned();
@@ -209,7 +209,7 @@ fn hub_parses_every_duration_that_the_crd_allows() {
 }
 
 fn generated_jwks() -> Vec<u8> {
-    let secret = built(specs()["smallest"].clone()).jwt_secret.expect("a Secret").secret;
+    let secret = built(specs()["minimal"].clone()).jwt_secret.expect("a Secret").secret;
     secret.data.expect("entries")["jwks.json"].0.clone()
 }
 

@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, P256_PUBLIC, context, context_led_by, has_condition, hub, key, message,
-    reconcile_once, roll_out, secret, smallest, with_queue, with_signing_keys,
+    CHILDREN, CONNECTION_STRING, HUBS, P256_PUBLIC, complete_rollout, context, context_led_by, has_condition, hub, key,
+    message, minimal_spec, reconcile_once, secret, with_queue, with_signing_keys,
 };
 
 /// A controller that runs until it is stopped.
@@ -44,7 +44,7 @@ impl Running {
 
 async fn until_ready(api: &FakeApi, name: &str) {
     api.until("a Deployment", |api| api.get(&key("apps/deployments", name)).is_some()).await;
-    roll_out(api, name);
+    complete_rollout(api, name);
     api.until("Ready", |api| has_condition(api, name, "Ready", ("True", "Available"))).await;
 }
 
@@ -52,7 +52,7 @@ async fn until_ready(api: &FakeApi, name: &str) {
 async fn hub_becomes_ready_and_changed_children_are_restored() {
     let api = FakeApi::new();
     let running = Running::start(&api, &[]);
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     until_ready(&api, "vault").await;
     for (resource, name) in CHILDREN {
         api.delete(&key(resource, name));
@@ -70,7 +70,7 @@ async fn malformed_hub_is_reported_and_blocks_no_other() {
     let api = FakeApi::new();
     api.create(hub("broken", json!({ "source": "nowhere" })));
     let running = Running::start(&api, &[]);
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     until_ready(&api, "vault").await;
     let reported = |api: &FakeApi| {
         api.all("events.k8s.io/events").into_iter().any(|event| {
@@ -80,7 +80,7 @@ async fn malformed_hub_is_reported_and_blocks_no_other() {
     api.until("a Warning", reported).await;
     let metrics = running.context.metrics.text().expect("metrics");
     assert!(!metrics.contains("notification_hub_operator_malformed_resources_total 0"), "{metrics}");
-    api.edit(&key(HUBS, "broken"), |it| it["spec"] = smallest());
+    api.edit(&key(HUBS, "broken"), |it| it["spec"] = minimal_spec());
     until_ready(&api, "broken").await;
     running.stop().await;
 }
@@ -104,7 +104,7 @@ async fn missing_reference_is_resolved_when_the_secret_appears() {
 async fn late_connection_string_completes_switch_to_the_queue_source() {
     let api = FakeApi::new();
     let running = Running::start(&api, &[]);
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     until_ready(&api, "vault").await;
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_queue("storage"));
     let reason =
@@ -128,7 +128,7 @@ async fn conflict_ends_when_the_foreign_object_is_deleted() {
     let metadata = json!({ "name": "vault-internal", "namespace": "bitwarden" });
     api.create(json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {} }));
     let running = Running::start(&api, &[]);
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     api.until("a conflict", |api| has_condition(api, "vault", "Conflict", ("True", "ForeignObject"))).await;
     api.delete(&key("services", "vault-internal"));
     api.until("no conflict", |api| has_condition(api, "vault", "Conflict", ("False", "NoConflict"))).await;
@@ -141,13 +141,13 @@ async fn hub_outside_watched_namespaces_is_ignored() {
     let api = FakeApi::new();
     let running = Running::start(&api, &["bitwarden", "second"]);
     let elsewhere = |namespace: &str| {
-        let mut it = hub("vault", smallest());
+        let mut it = hub("vault", minimal_spec());
         it["metadata"]["namespace"] = json!(namespace);
         api.create(it);
     };
     elsewhere("unwatched");
     elsewhere("second");
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     until_ready(&api, "vault").await;
     let deployed = |api: &FakeApi, namespace: &str| {
         api.all("apps/deployments").iter().any(|each| each["metadata"]["namespace"] == namespace)
@@ -161,7 +161,7 @@ async fn hub_outside_watched_namespaces_is_ignored() {
 async fn ready_hub_causes_no_write_during_resyncs() {
     let api = FakeApi::new();
     let running = Running::start(&api, &[]);
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     until_ready(&api, "vault").await;
     // Its Event comes behind the status.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
@@ -190,7 +190,7 @@ async fn forbidden_read_is_reported_in_status_event_and_metric() {
     let api = FakeApi::new();
     api.refuse("get secrets", 403);
     let running = Running::start(&api, &[]);
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     api.until("it is told", |api| has_condition(api, "vault", "Ready", ("False", "ReconcileError"))).await;
     let told = message(&api, "vault", "Ready");
     assert!(told.starts_with("dereference: Secret vault-jwt: "), "{told}");
@@ -216,7 +216,7 @@ async fn forbidden_read_is_reported_in_status_event_and_metric() {
 async fn transient_failure_is_reported_once_until_it_ends() {
     let api = FakeApi::new();
     let context = context(&api);
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     let running = Running::with(&api, &[], context);
     until_ready(&api, "vault").await;
     let version = api.version();
@@ -234,7 +234,7 @@ async fn transient_failure_is_reported_once_until_it_ends() {
 async fn status_write_triggers_no_reconcile() {
     let api = FakeApi::new();
     let running = Running::start(&api, &[]);
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     until_ready(&api, "vault").await;
     tokio::time::sleep(std::time::Duration::from_secs(10)).await;
     api.take_calls();
@@ -249,7 +249,7 @@ async fn status_write_triggers_no_reconcile() {
 async fn changes_during_dropped_watches_are_reconciled() {
     let api = FakeApi::new();
     let running = Running::start(&api, &[]);
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     until_ready(&api, "vault").await;
     for (resource, name) in CHILDREN {
         let child = key(resource, name);
@@ -269,7 +269,7 @@ async fn changes_during_dropped_watches_are_reconciled() {
 #[tokio::test(start_paused = true)]
 async fn reconcile_without_leadership_writes_nothing() {
     let api = FakeApi::new();
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     let (sender, deadline) = watch::channel(Some(tokio::time::Instant::now()));
     let context = context_led_by(&api, Leadership::Elected(deadline));
     let version = api.version();

@@ -9,7 +9,8 @@ use tokio::sync::watch;
 
 use crate::common::fake_api::{FakeApi, Fault, current_schema};
 use crate::common::fixtures::{
-    HUBS, condition, context, context_led_by, hub, key, reconcile_once, reconcile_vault, settled, smallest,
+    HUBS, condition, context, context_led_by, hub, key, minimal_spec, reconcile_once, reconcile_until_ready,
+    reconcile_vault,
 };
 
 const EVENTS: &str = "events.k8s.io/events";
@@ -87,8 +88,8 @@ async fn older_crd_without_leadership_writes_no_event() {
 async fn status_with_an_older_crd_omits_missing_fields() {
     let api = FakeApi::new();
     api.install_schema(older());
-    api.create(hub("vault", smallest()));
-    settled(&api).await;
+    api.create(hub("vault", minimal_spec()));
+    reconcile_until_ready(&api).await;
     let status = |api: &FakeApi| api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
     assert!(status(&api)["sendUrl"].is_string() && status(&api).get("keys").is_none(), "{}", status(&api));
@@ -99,7 +100,7 @@ async fn status_with_an_older_crd_omits_missing_fields() {
     assert_eq!(api.changes_since(version), [""; 0], "a reconcile over what is as far as it can be");
 
     api.install_schema(current_schema());
-    settled(&api).await;
+    reconcile_until_ready(&api).await;
     assert!(status(&api)["keys"].is_object(), "{}", status(&api));
 }
 
@@ -108,7 +109,7 @@ async fn status_write_with_older_crd_is_retried_after_fault() {
     let created = || {
         let api = FakeApi::new();
         api.install_schema(older());
-        api.create(hub("vault", smallest()));
+        api.create(hub("vault", minimal_spec()));
         api
     };
     let api = created();

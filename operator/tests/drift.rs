@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, P256_PRIVATE, context, has_condition, hub, key, reconcile_once, roll_out,
-    secret, smallest, with_queue,
+    CHILDREN, CONNECTION_STRING, HUBS, P256_PRIVATE, complete_rollout, context, has_condition, hub, key, minimal_spec,
+    reconcile_once, secret, with_queue,
 };
 
 async fn applied() -> FakeApi {
     let api = FakeApi::new();
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     api
 }
@@ -69,7 +69,7 @@ async fn edited_owned_fields_are_reverted() {
         let api = FakeApi::new();
         // One process all the time: it knows what it has applied.
         let context = context(&api);
-        api.create(hub("vault", smallest()));
+        api.create(hub("vault", minimal_spec()));
         reconcile_once(&api, &context, "vault").await.expect("a reconcile");
         let before = content(&api, (resource, name));
         for _ in 0..2 {
@@ -167,11 +167,11 @@ async fn spec_edit_rejected_by_api_server_changes_no_child() {
 async fn unchanged_children_cause_no_write_request() {
     let api = FakeApi::new();
     let context = context(&api);
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     for _ in 0..2 {
         reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     }
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     api.take_calls();
     reconcile_once(&api, &context, "vault").await.expect("a reconcile");

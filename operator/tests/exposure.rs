@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
-use crate::common::fixtures::{HUBS, condition, hub, key, message, reconcile_vault, settled, smallest};
+use crate::common::fixtures::{
+    HUBS, condition, hub, key, message, minimal_spec, reconcile_until_ready, reconcile_vault,
+};
 
 fn with_ingress(ingress: Value) -> Value {
-    let mut spec = smallest();
+    let mut spec = minimal_spec();
     spec["expose"] = json!({ "ingress": ingress });
     spec
 }
@@ -22,30 +24,30 @@ fn assert_exposed(api: &FakeApi, status: &str, reason: &str, expected: &str) {
 async fn exposed_condition_follows_the_ingress_status() {
     let api = FakeApi::new();
     let ingress = key("networking.k8s.io/ingresses", "vault");
-    api.create(hub("vault", smallest()));
-    settled(&api).await;
+    api.create(hub("vault", minimal_spec()));
+    reconcile_until_ready(&api).await;
     assert_exposed(&api, "False", "NotAsked", "neither ingress nor httpRoute");
 
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_ingress(json!({ "host": "vault.example.com" })));
-    settled(&api).await;
+    reconcile_until_ready(&api).await;
     assert_exposed(&api, "False", "NoIngressClass", "expose.ingress.className");
 
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_ingress(json!({ "className": "nginx" })));
-    settled(&api).await;
+    reconcile_until_ready(&api).await;
     assert_exposed(&api, "False", "NoAddress", "class nginx");
 
     api.edit(&ingress, |ingress| {
         ingress["status"] =
             json!({ "loadBalancer": { "ingress": [{ "ip": "192.0.2.1" }, { "hostname": "lb.example" }] } });
     });
-    settled(&api).await;
+    reconcile_until_ready(&api).await;
     assert_exposed(&api, "True", "Exposed", "192.0.2.1, lb.example");
     let paths = api.get(&ingress).expect("it")["spec"]["rules"][0]["http"]["paths"].clone();
     let paths: Vec<_> = paths.as_array().expect("paths").iter().map(|path| path["path"].clone()).collect();
     assert_eq!(paths, ["/notifications/hub", "/notifications/anonymous-hub"], "only these paths, and not /send");
 
-    api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = smallest());
-    settled(&api).await;
+    api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = minimal_spec());
+    reconcile_until_ready(&api).await;
     assert!(api.get(&ingress).is_none());
     assert_exposed(&api, "False", "NotAsked", "neither ingress nor httpRoute");
 }

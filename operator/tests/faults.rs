@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, REDIS_URL, condition, context, hub, key, reconcile_once, reconcile_vault,
-    roll_out, secret, settled, smallest, with_queue, with_redis,
+    CHILDREN, CONNECTION_STRING, HUBS, REDIS_URL, complete_rollout, condition, context, hub, key, minimal_spec,
+    reconcile_once, reconcile_until_ready, reconcile_vault, secret, with_queue, with_redis,
 };
 
 const FAULTS: [Fault; 6] = [
@@ -27,7 +27,7 @@ fn is_in_order(api: &FakeApi) {
 async fn first_reconcile_survives_a_fault_of_every_call() {
     let calls = {
         let api = FakeApi::new();
-        api.create(hub("vault", smallest()));
+        api.create(hub("vault", minimal_spec()));
         reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         api.take_calls()
     };
@@ -36,7 +36,7 @@ async fn first_reconcile_survives_a_fault_of_every_call() {
         for (index, call) in calls.iter().enumerate() {
             let api = FakeApi::new();
             let context = context(&api);
-            api.create(hub("vault", smallest()));
+            api.create(hub("vault", minimal_spec()));
             api.inject(index, fault);
             let result = reconcile_once(&api, &context, "vault").await;
             // An Event that is lost is no reason to fail.
@@ -44,7 +44,7 @@ async fn first_reconcile_survives_a_fault_of_every_call() {
             reconcile_once(&api, &context, "vault")
                 .await
                 .unwrap_or_else(|error| panic!("{fault:?} at {call}: {error}"));
-            roll_out(&api, "vault");
+            complete_rollout(&api, "vault");
             reconcile_once(&api, &context, "vault")
                 .await
                 .unwrap_or_else(|error| panic!("{fault:?} at {call}: {error}"));
@@ -60,9 +60,9 @@ async fn first_reconcile_survives_a_fault_of_every_call() {
 async fn repairing_reconcile_survives_a_fault_of_every_call() {
     let broken = async || {
         let api = FakeApi::new();
-        api.create(hub("vault", smallest()));
+        api.create(hub("vault", minimal_spec()));
         reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
-        roll_out(&api, "vault");
+        complete_rollout(&api, "vault");
         api.edit(&key("services", "vault"), |it| it["spec"]["ports"][0]["port"] = serde_json::json!(80));
         api.take_calls();
         api
@@ -95,11 +95,11 @@ async fn pruning_reconcile_survives_a_fault_of_every_call() {
     let switched = async || {
         let api = FakeApi::new();
         api.create(secret("storage", &[("url", CONNECTION_STRING)]));
-        api.create(hub("vault", smallest()));
+        api.create(hub("vault", minimal_spec()));
         reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_queue("storage"));
         reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
-        roll_out(&api, "vault");
+        complete_rollout(&api, "vault");
         api.take_calls();
         api
     };
@@ -177,12 +177,12 @@ async fn rejected_write_leaves_old_or_new_hub_complete() {
         api.create(secret(name, &[("url", content)]));
     }
     api.create(hub("vault", before));
-    settled(&api).await;
+    reconcile_until_ready(&api).await;
     let old = what_runs(&api);
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = after);
     let edited = api.fork();
     reconcile_vault(&api).await;
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     let rolled_out = api.fork();
     reconcile_vault(&api).await;
     let new = what_runs(&api);

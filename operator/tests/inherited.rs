@@ -10,7 +10,7 @@ use notification_hub_operator::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
-use crate::common::fixtures::{CHILDREN, HUBS, defaults, hub, key, reconcile_once, smallest};
+use crate::common::fixtures::{CHILDREN, HUBS, defaults, hub, key, minimal_spec, reconcile_once};
 
 /// A process that lets children inherit some of them.
 fn context(api: &FakeApi) -> Arc<Context> {
@@ -39,7 +39,7 @@ fn labelled(api: &FakeApi) -> Vec<(String, Value)> {
 async fn children_and_pods_inherit_configured_labels_of_their_hub() {
     let api = FakeApi::new();
     let context = context(&api);
-    let mut resource = hub("vault", smallest());
+    let mut resource = hub("vault", minimal_spec());
     resource["metadata"]["labels"] = json!({ "team": "blue", "cost.example/center": "7", "other": "red" });
     resource["metadata"]["annotations"] = json!({ "owner": "a person", "note": "for people" });
     api.create(resource);
@@ -74,7 +74,7 @@ async fn children_and_pods_inherit_configured_labels_of_their_hub() {
 #[tokio::test]
 async fn inherited_labels_yield_to_specific_and_operator_labels() {
     let api = FakeApi::new();
-    let mut spec = smallest();
+    let mut spec = minimal_spec();
     spec["service"] = json!({ "labels": { "team": "service" }, "annotations": { "owner": "service" } });
     spec["podTemplate"] = json!({ "metadata": { "labels": { "team": "pods" }, "annotations": { "owner": "pods" } } });
     let mut resource = hub("vault", spec);

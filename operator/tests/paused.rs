@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, condition, has_condition, hub, key, message, reconcile_vault, secret, settled,
-    smallest, with_queue, with_signing_keys,
+    CHILDREN, CONNECTION_STRING, HUBS, condition, has_condition, hub, key, message, minimal_spec,
+    reconcile_until_ready, reconcile_vault, secret, with_queue, with_signing_keys,
 };
 use crate::controller::Running;
 
@@ -17,8 +17,8 @@ fn set_paused(api: &FakeApi, value: &str) {
 async fn paused() -> FakeApi {
     let api = FakeApi::new();
     api.create(secret("storage", &[("url", CONNECTION_STRING)]));
-    api.create(hub("vault", smallest()));
-    settled(&api).await;
+    api.create(hub("vault", minimal_spec()));
+    reconcile_until_ready(&api).await;
     set_paused(&api, "true");
     reconcile_vault(&api).await;
     api
@@ -93,7 +93,7 @@ async fn paused_hub_does_not_repair_drift() {
 #[tokio::test]
 async fn hub_paused_from_creation_gets_children_when_resumed() {
     let api = FakeApi::new();
-    let mut resource = hub("vault", smallest());
+    let mut resource = hub("vault", minimal_spec());
     resource["metadata"]["annotations"] = json!({ "notificationhub.rs/paused": "true" });
     api.create(resource);
     reconcile_vault(&api).await;
@@ -145,7 +145,7 @@ async fn paused_hub_being_deleted_causes_no_call() {
 async fn paused_annotation_change_triggers_a_reconcile() {
     let api = FakeApi::new();
     let running = Running::start(&api, &[]);
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     api.until("a Deployment", |api| api.get(&key("apps/deployments", "vault")).is_some()).await;
     set_paused(&api, "true");
     api.until("a pause", |api| has_condition(api, "vault", "Paused", ("True", "Paused"))).await;

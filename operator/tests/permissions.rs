@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_URL, has_condition, hub, key, roll_out, secret, smallest,
+    CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_URL, complete_rollout, has_condition, hub, key, minimal_spec, secret,
     with_autoscaling, with_queue, with_redis, with_signing_keys,
 };
 use crate::common::request::Access;
@@ -26,7 +26,7 @@ async fn everything(api: &FakeApi) {
     api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
     api.create(hub("second", with_signing_keys("keys")));
     api.create(hub("third", with_signing_keys("missing")));
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     let ready = |status, reason| move |api: &FakeApi| has_condition(api, "vault", "Ready", (status, reason));
     for replicas in [1, 0, 1] {
         api.edit(&key(HUBS, "vault"), |it| it["spec"]["replicas"] = json!(replicas));
@@ -35,7 +35,7 @@ async fn everything(api: &FakeApi) {
         };
         api.until("the replicas are passed on", seen).await;
         api.until("a rollout begins", ready("False", "Progressing")).await;
-        roll_out(api, "vault");
+        complete_rollout(api, "vault");
         let ready = if replicas == 0 { ready("True", "ScaledToZero") } else { ready("True", "Available") };
         api.until("it is over", ready).await;
     }
@@ -50,7 +50,7 @@ async fn everything(api: &FakeApi) {
         api.get(&key("apps/deployments", "vault")).expect("it").to_string().contains("AZURE_QUEUE")
     })
     .await;
-    roll_out(api, "vault");
+    complete_rollout(api, "vault");
     let gone = |resource: &str, name: &str| api.get(&key(resource, name)).is_none();
     api.until("what is not wanted goes", |_| gone("services", "vault-internal") && gone("secrets", "vault-jwt")).await;
     api.create(secret("redis", &[("url", REDIS_URL)]));
@@ -60,14 +60,14 @@ async fn everything(api: &FakeApi) {
             api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["replicas"] == replicas
         })
         .await;
-        roll_out(api, "vault");
+        complete_rollout(api, "vault");
     }
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_autoscaling(json!({ "maxReplicas": 3 })));
     let autoscaler = |api: &FakeApi| api.get(&key("autoscaling/horizontalpodautoscalers", "vault"));
     api.until("an autoscaler", |api| autoscaler(api).is_some()).await;
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", 1));
     api.until("none", |api| autoscaler(api).is_none()).await;
-    roll_out(api, "vault");
+    complete_rollout(api, "vault");
     api.until("no budget", |_| gone("policy/poddisruptionbudgets", "vault")).await;
     api.edit(&key(HUBS, "vault"), |it| it["spec"]["expose"] = json!({ "ingress": {} }));
     api.until("an Ingress", |_| !gone("networking.k8s.io/ingresses", "vault")).await;

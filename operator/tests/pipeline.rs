@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
 use crate::common::fixtures::{
-    CHILDREN, HUBS, condition, context, hub, key, message, reconcile_once, roll_out, smallest,
+    CHILDREN, HUBS, complete_rollout, condition, context, hub, key, message, minimal_spec, reconcile_once,
 };
 
 async fn applied(spec: Value) -> FakeApi {
@@ -16,7 +16,7 @@ async fn applied(spec: Value) -> FakeApi {
 
 #[tokio::test]
 async fn reconcile_creates_every_child_with_owner_and_labels() {
-    let api = applied(smallest()).await;
+    let api = applied(minimal_spec()).await;
     let uid = api.get(&key(HUBS, "vault")).expect("the hub")["metadata"]["uid"].clone();
     for (resource, name) in CHILDREN {
         let child = api.get(&key(resource, name)).unwrap_or_else(|| panic!("no {resource} {name}"));
@@ -39,7 +39,7 @@ async fn reconcile_creates_every_child_with_owner_and_labels() {
 
 #[tokio::test]
 async fn status_has_urls_conditions_and_observed_generation() {
-    let api = applied(smallest()).await;
+    let api = applied(minimal_spec()).await;
     let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
     assert_eq!(status["observedGeneration"], 1);
     assert_eq!(status["url"], "http://vault.bitwarden.svc:5000");
@@ -63,13 +63,13 @@ async fn status_has_urls_conditions_and_observed_generation() {
 async fn reconcile_of_an_unchanged_hub_writes_nothing() {
     let api = FakeApi::new();
     let context = context(&api);
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     reconcile_once(&api, &context, "vault").await.expect("the first reconcile");
     let version = api.version();
     reconcile_once(&api, &context, "vault").await.expect("the second reconcile");
     assert_eq!(api.changes_since(version), [""; 0], "while it rolls out");
 
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     reconcile_once(&api, &context, "vault").await.expect("a reconcile that notices");
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
     let version = api.version();
@@ -80,7 +80,7 @@ async fn reconcile_of_an_unchanged_hub_writes_nothing() {
 #[tokio::test]
 async fn hub_scaled_to_zero_is_ready() {
     let api = applied(json!({ "replicas": 0, "source": { "direct": {} }, "auth": { "generate": {} } })).await;
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "ScaledToZero".into()));
     assert_eq!(condition(&api, "vault", "Available"), ("False".into(), "ScaledToZero".into()));
@@ -88,7 +88,7 @@ async fn hub_scaled_to_zero_is_ready() {
 
 #[tokio::test]
 async fn scaling_updates_observed_generation_of_status_and_conditions() {
-    let api = applied(smallest()).await;
+    let api = applied(minimal_spec()).await;
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(0));
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
@@ -117,7 +117,7 @@ async fn foreign_child_object_is_a_conflict_without_writes() {
         for (resource, name) in CHILDREN {
             let api = FakeApi::new();
             let context = context(&api);
-            api.create(hub("vault", smallest()));
+            api.create(hub("vault", minimal_spec()));
             let (object, kind) = foreign(resource, name, owner.clone());
             let before = api.create(object);
             reconcile_once(&api, &context, "vault").await.expect("a reconcile");
@@ -144,7 +144,7 @@ async fn foreign_child_object_is_a_conflict_without_writes() {
 
 #[tokio::test]
 async fn pod_template_protected_and_unknown_fields_are_dropped() {
-    let mut spec = smallest();
+    let mut spec = minimal_spec();
     spec["podTemplate"] = json!({
         "metadata": { "labels": { "app.kubernetes.io/instance": "other", "team": "identity" } },
         "spec": {
@@ -174,7 +174,7 @@ async fn pod_template_protected_and_unknown_fields_are_dropped() {
 
 #[tokio::test]
 async fn pod_template_env_from_without_safe_prefix_is_dropped() {
-    let mut spec = smallest();
+    let mut spec = minimal_spec();
     let from = |prefix: Option<&str>, name: &str| {
         let mut source = json!({ "configMapRef": { "name": name } });
         source["prefix"] = json!(prefix);
@@ -229,8 +229,8 @@ async fn invalid_spec_leaves_the_children_unchanged() {
         ),
     ];
     for (change, reason, told) in table {
-        let api = applied(smallest()).await;
-        roll_out(&api, "vault");
+        let api = applied(minimal_spec()).await;
+        complete_rollout(&api, "vault");
         api.edit(&key(HUBS, "vault"), |hub| {
             for (field, value) in change.as_object().expect("fields") {
                 hub["spec"][field] = value.clone();
@@ -257,7 +257,7 @@ async fn child_rejected_by_the_api_server_is_reported() {
         // One Secret, seven looks, then a dry run of the Deployment, and the ServiceAccount's apply.
         for (calls, child) in [(8, "Deployment vault: "), (9, "ServiceAccount vault: ")] {
             let api = FakeApi::new();
-            api.create(hub("vault", smallest()));
+            api.create(hub("vault", minimal_spec()));
             api.inject(calls, Fault::Refused(code));
             reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
             assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
@@ -271,7 +271,7 @@ async fn child_rejected_by_the_api_server_is_reported() {
 
 #[tokio::test]
 async fn pod_template_probe_handler_replaces_default_but_keeps_timings() {
-    let mut spec = smallest();
+    let mut spec = minimal_spec();
     spec["podTemplate"] = json!({ "spec": { "containers": [{
         "name": "hub",
         "livenessProbe": { "tcpSocket": { "port": "admin" }, "periodSeconds": 7 },
@@ -303,7 +303,7 @@ async fn pod_template_probe_handler_replaces_default_but_keeps_timings() {
 async fn status_from_a_stale_resource_is_not_written() {
     let api = FakeApi::new();
     let context = context(&api);
-    let old = api.create(hub("vault", smallest()));
+    let old = api.create(hub("vault", minimal_spec()));
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(0));
     let guarded = serde_json::from_value(old).expect("a hub");
     let error = notification_hub_operator::controller::reconcile(std::sync::Arc::new(guarded), context.clone())
@@ -318,7 +318,7 @@ async fn status_from_a_stale_resource_is_not_written() {
 #[tokio::test]
 async fn hub_being_deleted_causes_no_call() {
     let api = FakeApi::new();
-    let mut doomed = hub("vault", smallest());
+    let mut doomed = hub("vault", minimal_spec());
     doomed["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     api.create(doomed);
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
@@ -329,11 +329,11 @@ async fn hub_being_deleted_causes_no_call() {
 async fn hub_name_over_40_characters_is_invalid() {
     let name = "v".repeat(40);
     let api = FakeApi::new();
-    api.create(hub(&name, smallest()));
+    api.create(hub(&name, minimal_spec()));
     reconcile_once(&api, &context(&api), &name).await.expect("a reconcile");
     assert_eq!(condition(&api, &name, "SpecValid"), ("True".into(), "Valid".into()));
     let longer = "v".repeat(41);
-    api.create(hub(&longer, smallest()));
+    api.create(hub(&longer, minimal_spec()));
     reconcile_once(&api, &context(&api), &longer).await.expect("a reconcile");
     assert_eq!(condition(&api, &longer, "SpecValid"), ("False".into(), "InvalidSpec".into()));
     assert!(message(&api, &longer, "SpecValid").contains("40 characters"));

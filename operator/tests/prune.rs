@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, condition, hub, key, reconcile_vault, roll_out, secret, settled, smallest,
-    with_queue,
+    CHILDREN, CONNECTION_STRING, HUBS, complete_rollout, condition, hub, key, minimal_spec, reconcile_until_ready,
+    reconcile_vault, secret, with_queue,
 };
 
 /// The children that a hub with a queue and an authority has not got.
@@ -19,14 +19,14 @@ const OTHERS: [(&str, &str); 2] = [("services", "vault-internal"), ("secrets", "
 async fn direct() -> FakeApi {
     let api = FakeApi::new();
     api.create(secret("storage", &[("url", CONNECTION_STRING)]));
-    api.create(hub("vault", smallest()));
-    settled(&api).await;
+    api.create(hub("vault", minimal_spec()));
+    reconcile_until_ready(&api).await;
     api
 }
 
 async fn switched(api: &FakeApi, spec: Value) {
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = spec);
-    settled(api).await;
+    reconcile_until_ready(api).await;
 }
 
 fn there(api: &FakeApi, children: &[(&str, &str)]) -> Vec<bool> {
@@ -38,7 +38,7 @@ async fn network_policy_is_created_repaired_and_deleted() {
     let api = direct().await;
     let policy = key("networking.k8s.io/networkpolicies", "vault");
     let guarded = |enabled: bool| {
-        let mut spec = smallest();
+        let mut spec = minimal_spec();
         spec["networkPolicy"] = json!({ "enabled": enabled });
         spec
     };
@@ -75,7 +75,7 @@ async fn changed_source_deletes_old_objects_and_is_reversible() {
         reconcile_vault(&api).await;
         assert_eq!(api.changes_since(version), [""; 0]);
 
-        switched(&api, smallest()).await;
+        switched(&api, minimal_spec()).await;
         assert!(there(&api, &CHILDREN).into_iter().all(|there| there));
         let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
         assert_eq!(status["source"], "Direct");
@@ -92,7 +92,7 @@ async fn objects_of_the_old_source_stay_until_rollout_completes() {
         reconcile_vault(&api).await;
         assert_eq!(there(&api, &OTHERS), [true, true], "the old pod still serves");
     }
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     reconcile_vault(&api).await;
     assert_eq!(there(&api, &OTHERS), [false, false]);
 }
@@ -109,7 +109,7 @@ async fn changed_source_at_zero_replicas_deletes_old_objects() {
 #[tokio::test]
 async fn generated_keys_are_deleted_when_no_longer_requested() {
     let api = direct().await;
-    let mut spec = smallest();
+    let mut spec = minimal_spec();
     spec["auth"] = json!({ "authority": "http://identity:5000" });
     switched(&api, spec).await;
     assert_eq!(there(&api, &OTHERS), [true, false]);

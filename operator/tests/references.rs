@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CERTIFICATE, CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_PASSWORD, REDIS_URL, condition, hub, key, message,
-    reconcile_vault, roll_out, secret, with_queue, with_redis, with_signing_keys,
+    CERTIFICATE, CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_PASSWORD, REDIS_URL, complete_rollout, condition, hub,
+    key, message, reconcile_vault, secret, with_queue, with_redis, with_signing_keys,
 };
 
 const SECRET_TEXT: &str = "correct-horse-battery-staple-0123456789";
@@ -78,7 +78,7 @@ async fn deleted_keys_secret_keeps_the_running_hub() {
     api.create(hub("vault", with_signing_keys("keys")));
     api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
     reconcile_vault(&api).await;
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     api.delete(&key("secrets", "keys"));
     let before = api.get(&key("apps/deployments", "vault"));
     reconcile_vault(&api).await;
@@ -175,7 +175,7 @@ async fn deleted_connection_string_keeps_the_running_hub() {
     api.create(hub("vault", with_queue("storage")));
     api.create(secret("storage", &[("url", CONNECTION_STRING)]));
     reconcile_vault(&api).await;
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     let before = api.get(&key("apps/deployments", "vault"));
     api.delete(&key("secrets", "storage"));
     reconcile_vault(&api).await;

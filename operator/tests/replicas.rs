@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    HUBS, REDIS_URL, condition, hub, key, message, reconcile_vault, secret, settled, smallest, with_redis,
+    HUBS, REDIS_URL, condition, hub, key, message, minimal_spec, reconcile_until_ready, reconcile_vault, secret,
+    with_redis,
 };
 
 const BUDGET: (&str, &str) = ("policy/poddisruptionbudgets", "vault");
@@ -16,7 +17,7 @@ async fn up(replicas: i32) -> FakeApi {
     let api = FakeApi::new();
     api.create(secret("redis", &[("url", REDIS_URL)]));
     api.create(hub("vault", with_redis("redis", replicas)));
-    settled(&api).await;
+    reconcile_until_ready(&api).await;
     api
 }
 
@@ -35,7 +36,7 @@ async fn scaling_changes_replicas_without_a_rollout() {
     let (template, made) = (deployment(&api)["spec"]["template"].clone(), token_key(&api));
     for replicas in [4, 2, 1, 0, 3] {
         api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(replicas));
-        settled(&api).await;
+        reconcile_until_ready(&api).await;
         let spec = deployment(&api)["spec"].clone();
         assert_eq!((&spec["replicas"], &spec["template"]), (&json!(replicas), &template));
         assert_eq!(token_key(&api), made);
@@ -50,8 +51,8 @@ async fn scaling_changes_replicas_without_a_rollout() {
 #[tokio::test]
 async fn removed_backplane_deletes_its_objects() {
     let api = up(3).await;
-    api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = smallest());
-    settled(&api).await;
+    api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = minimal_spec());
+    reconcile_until_ready(&api).await;
     assert!(api.get(&key(BUDGET.0, BUDGET.1)).is_none());
     assert!(api.get(&key("secrets", "vault-tokens")).is_none());
     let spec = deployment(&api)["spec"].clone();
@@ -87,7 +88,7 @@ async fn damaged_connection_token_key_is_regenerated_with_one_rollout() {
     for (what, damage) in damages {
         let (before, generation) = (token_key(&api), deployment(&api)["metadata"]["generation"].as_i64());
         api.edit(&secret, damage);
-        settled(&api).await;
+        reconcile_until_ready(&api).await;
         assert_ne!(token_key(&api), before, "{what}");
         assert_eq!(token_key(&api).len(), 32, "{what}");
         let expected = generation.map(|generation| generation + 1);
@@ -95,7 +96,7 @@ async fn damaged_connection_token_key_is_regenerated_with_one_rollout() {
     }
     let kept = token_key(&api);
     api.edit(&secret, |it| it["data"]["mine"] = json!("bWluZQ=="));
-    settled(&api).await;
+    reconcile_until_ready(&api).await;
     assert_eq!(token_key(&api), kept);
 }
 
@@ -134,7 +135,7 @@ async fn missing_backplane_is_reported_without_crd_validation() {
     for (edit, told) in table {
         let api = FakeApi::new();
         api.create(secret("redis", &[("url", REDIS_URL)]));
-        let mut spec = smallest();
+        let mut spec = minimal_spec();
         edit(&mut spec);
         api.create(hub("vault", spec));
         reconcile_vault(&api).await;

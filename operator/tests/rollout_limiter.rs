@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    HUBS, condition, context, defaults, has_condition, hub, key, reconcile_once, roll_out, smallest,
+    HUBS, complete_rollout, condition, context, defaults, has_condition, hub, key, minimal_spec, reconcile_once,
 };
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -30,9 +30,9 @@ async fn hubs() -> FakeApi {
     let api = FakeApi::new();
     let context = context(&api);
     for name in NAMES {
-        api.create(hub(name, smallest()));
+        api.create(hub(name, minimal_spec()));
         reconcile_once(&api, &context, name).await.expect("a reconcile");
-        roll_out(&api, name);
+        complete_rollout(&api, name);
         reconcile_once(&api, &context, name).await.expect("a reconcile");
     }
     api
@@ -57,7 +57,7 @@ async fn operator_upgrade_rolls_out_hubs_one_by_one() {
                 assert_eq!(condition(&api, each, "Ready"), ("True".into(), "Available".into()), "it serves");
             }
         }
-        roll_out(&api, name);
+        complete_rollout(&api, name);
         reconcile_once(&api, &context, name).await.expect("a reconcile that sees the end of the rollout");
     }
     assert!(NAMES.into_iter().all(|name| has_condition(&api, name, "Ready", ("True", "Available"))));

@@ -13,7 +13,9 @@ use notification_hub_operator::context::Context;
 use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
-use crate::common::fixtures::{HUBS, condition, context, hub, key, message, reconcile_once, roll_out, smallest};
+use crate::common::fixtures::{
+    HUBS, complete_rollout, condition, context, hub, key, message, minimal_spec, reconcile_once,
+};
 
 /// The fake server's creation time: 2026-01-01.
 const START: i64 = 1_767_225_600;
@@ -29,11 +31,11 @@ struct World {
 impl World {
     async fn with(auth: Value) -> World {
         let world = World { api: FakeApi::new(), now: Arc::new(AtomicI64::new(START)) };
-        let mut spec = smallest();
+        let mut spec = minimal_spec();
         spec["auth"] = auth;
         world.api.create(hub("vault", spec));
         world.reconcile_once().await;
-        roll_out(&world.api, "vault");
+        complete_rollout(&world.api, "vault");
         world.reconcile_once().await;
         world
     }
@@ -258,7 +260,7 @@ async fn rotation_interval_invalid_or_too_short_is_rejected() {
     ];
     for (generate, told) in table {
         let api = FakeApi::new();
-        let mut spec = smallest();
+        let mut spec = minimal_spec();
         spec["auth"]["generate"] = generate;
         api.create(hub("vault", spec));
         reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    HUBS, REDIS_URL, condition, context, has_condition, hub, key, message, reconcile_once, roll_out, secret, smallest,
-    with_autoscaling, with_redis,
+    HUBS, REDIS_URL, complete_rollout, condition, context, has_condition, hub, key, message, minimal_spec,
+    reconcile_once, secret, with_autoscaling, with_redis,
 };
 use crate::common::store::Key;
 use crate::controller::Running;
@@ -26,7 +26,7 @@ fn with_all() -> Value {
 }
 
 fn routed(parents: Value) -> Value {
-    let mut spec = smallest();
+    let mut spec = minimal_spec();
     spec["expose"] = json!({ "httpRoute": { "parentRefs": parents } });
     spec
 }
@@ -40,11 +40,11 @@ fn with_hub(spec: Value) -> FakeApi {
 }
 
 /// Reconciles, rolls out and reconciles again, with these kinds.
-async fn settled(api: &FakeApi, served: &ServedKinds) {
+async fn reconcile_until_ready(api: &FakeApi, served: &ServedKinds) {
     let context = context(api);
     context.served.send_replace(served.clone());
     reconcile_once(api, &context, "vault").await.expect("a reconcile");
-    roll_out(api, "vault");
+    complete_rollout(api, "vault");
     reconcile_once(api, &context, "vault").await.expect("a reconcile");
 }
 
@@ -59,7 +59,7 @@ fn there(api: &FakeApi) -> [bool; 4] {
 #[tokio::test]
 async fn unserved_kind_is_reported_and_skipped_until_served() {
     let api = with_hub(with_all());
-    settled(&api, &ServedKinds::default()).await;
+    reconcile_until_ready(&api, &ServedKinds::default()).await;
     assert_eq!(there(&api), [false; 4]);
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()), "it serves");
     assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "KindNotServed".into()));
@@ -70,15 +70,15 @@ async fn unserved_kind_is_reported_and_skipped_until_served() {
     }
     assert!(message(&api, "vault", "Exposed").contains("HTTPRoute (gateway.networking.k8s.io/v1)"));
 
-    settled(&api, &all()).await;
+    reconcile_until_ready(&api, &all()).await;
     assert_eq!(there(&api), [true; 4]);
     assert_eq!(condition(&api, "vault", "SpecValid"), ("True".into(), "Valid".into()));
     let version = api.version();
-    settled(&api, &all()).await;
+    reconcile_until_ready(&api, &all()).await;
     assert_eq!(api.changes_since(version), [""; 0]);
 
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", 1));
-    settled(&api, &all()).await;
+    reconcile_until_ready(&api, &all()).await;
     assert_eq!(there(&api), [false; 4]);
     assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "NotAsked".into()));
 }
@@ -175,9 +175,9 @@ async fn exposed_condition_follows_the_http_route_status() {
     ];
     for (parents, status, reason, told) in table {
         let api = with_hub(routed(json!([{ "name": "public" }, elsewhere])));
-        settled(&api, &all()).await;
+        reconcile_until_ready(&api, &all()).await;
         api.edit(&of(ThirdPartyKind::HttpRoute), |route| route["status"] = json!({ "parents": parents }));
-        settled(&api, &all()).await;
+        reconcile_until_ready(&api, &all()).await;
         assert_eq!(condition(&api, "vault", "Exposed"), (status.into(), reason.into()), "{parents}");
         let message = message(&api, "vault", "Exposed");
         assert!(message.contains(told), "{told} in {message}");
@@ -190,17 +190,17 @@ async fn exposed_with_ingress_and_route_reports_the_failing_one() {
     let mut spec = routed(json!([{ "name": "public" }]));
     spec["expose"]["ingress"] = json!({ "className": "nginx" });
     let api = with_hub(spec);
-    settled(&api, &all()).await;
+    reconcile_until_ready(&api, &all()).await;
     assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "NoAddress".into()));
     api.edit(&key("networking.k8s.io/ingresses", "vault"), |it| {
         it["status"] = json!({ "loadBalancer": { "ingress": [{ "ip": "192.0.2.1" }] } });
     });
-    settled(&api, &all()).await;
+    reconcile_until_ready(&api, &all()).await;
     assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "RoutePending".into()));
     api.edit(&of(ThirdPartyKind::HttpRoute), |route| {
         route["status"] = json!({ "parents": [says(json!({ "name": "public" }), 1, "True", "True")] });
     });
-    settled(&api, &all()).await;
+    reconcile_until_ready(&api, &all()).await;
     assert_eq!(condition(&api, "vault", "Exposed"), ("True".into(), "Exposed".into()));
     let told = message(&api, "vault", "Exposed");
     assert!(told.contains("192.0.2.1") && told.contains("Gateway public"), "{told}");
@@ -225,12 +225,12 @@ async fn switch_from_hpa_to_keda_keeps_live_replicas() {
     let api = with_hub(with_redis("redis", 3));
     let autoscaler = key("autoscaling/horizontalpodautoscalers", "vault");
     let count = |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["replicas"].clone();
-    settled(&api, &all()).await;
+    reconcile_until_ready(&api, &all()).await;
     let specs = [json!({ "maxReplicas": 5 }), json!({ "maxReplicas": 5, "keda": {} })];
     for (autoscaling, by_keda) in specs.into_iter().zip([false, true]) {
         api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_autoscaling(autoscaling));
         api.take_calls();
-        settled(&api, &all()).await;
+        reconcile_until_ready(&api, &all()).await;
         assert_eq!(count(&api), 3, "the live number stays");
         assert_eq!(api.get(&autoscaler).is_some(), !by_keda);
         assert_eq!(api.get(&of(ThirdPartyKind::ScaledObject)).is_some(), by_keda);
@@ -242,16 +242,16 @@ async fn switch_from_hpa_to_keda_keeps_live_replicas() {
         }
     }
     api.edit(&key("apps/deployments", "vault"), |it| it["spec"]["replicas"] = json!(4));
-    settled(&api, &all()).await;
+    reconcile_until_ready(&api, &all()).await;
     assert_eq!(count(&api), 4, "what KEDA decides is left alone");
 
     // KEDA is taken away, and the number stays.
     api.delete(&of(ThirdPartyKind::ScaledObject));
-    settled(&api, &ServedKinds::default()).await;
+    reconcile_until_ready(&api, &ServedKinds::default()).await;
     assert_eq!(count(&api), 4);
 
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", 2));
-    settled(&api, &all()).await;
+    reconcile_until_ready(&api, &all()).await;
     assert_eq!((count(&api), there(&api)), (json!(2), [false; 4]));
 }
 
@@ -277,9 +277,9 @@ async fn rejected_optional_object_does_not_block_other_children() {
 #[tokio::test]
 async fn unused_optional_kind_needs_no_list_permission() {
     for kind in ThirdPartyKind::ALL {
-        let api = with_hub(smallest());
+        let api = with_hub(minimal_spec());
         api.refuse(&format!("list {}", kind.resource().plural), 403);
-        settled(&api, &all()).await;
+        reconcile_until_ready(&api, &all()).await;
         assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()), "{kind}");
     }
 }

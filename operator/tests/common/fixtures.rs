@@ -52,7 +52,7 @@ pub fn hub(name: &str, spec: Value) -> Value {
 }
 
 /// Returns a minimal spec, with the algorithm whose keys are generated quickly.
-pub fn smallest() -> Value {
+pub fn minimal_spec() -> Value {
     json!({ "replicas": 1, "source": { "direct": {} }, "auth": { "generate": { "algorithm": "ES256" } } })
 }
 
@@ -133,9 +133,9 @@ pub async fn reconcile_vault(api: &FakeApi) {
 }
 
 /// Reconciles the hub `vault`, rolls out its pods, and reconciles it again.
-pub async fn settled(api: &FakeApi) {
+pub async fn reconcile_until_ready(api: &FakeApi) {
     reconcile_vault(api).await;
-    roll_out(api, "vault");
+    complete_rollout(api, "vault");
     reconcile_vault(api).await;
 }
 
@@ -180,7 +180,7 @@ pub fn config_text(deployment: &Deployment) -> &str {
 }
 
 /// Acts as the Deployment controller: every desired pod becomes ready.
-pub fn roll_out(api: &FakeApi, name: &str) {
+pub fn complete_rollout(api: &FakeApi, name: &str) {
     api.edit(&key("apps/deployments", name), |deployment| {
         let replicas = deployment["spec"]["replicas"].clone();
         deployment["status"] = json!({
