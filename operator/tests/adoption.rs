@@ -1,4 +1,4 @@
-//! Secrets from a backup, which no hub controls.
+//! Adoption of Secrets from a backup, which no hub controls.
 
 use serde_json::{Value, json};
 
@@ -26,18 +26,18 @@ async fn restored_signing_key_with_adopt_annotation_is_adopted() {
         "{}",
         message(&api, "vault", "Ready")
     );
-    assert_eq!(api.get(&key("secrets", "vault-jwt")).as_ref(), Some(&restored), "nobody has said so yet");
+    assert_eq!(api.get(&key("secrets", "vault-jwt")).as_ref(), Some(&restored), "not adopted without the annotation");
 
     let offered = json!({ "notificationhub.rs/adopt": "true" });
     api.edit(&key("secrets", "vault-jwt"), |it| it["metadata"]["annotations"] = offered);
     reconcile_until_ready(&api).await;
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
     let adopted = api.get(&key("secrets", "vault-jwt")).expect("the Secret");
-    assert_eq!(adopted["data"]["private.pem"], restored["data"]["private.pem"], "tokens stay good");
+    assert_eq!(adopted["data"]["private.pem"], restored["data"]["private.pem"], "tokens stay valid");
     assert!(adopted["data"]["jwks.json"].is_string());
     let uid = api.get(&key(HUBS, "vault")).expect("the hub")["metadata"]["uid"].clone();
     let owner = &adopted["metadata"]["ownerReferences"][0];
-    assert_eq!((&owner["uid"], &owner["controller"]), (&uid, &json!(true)), "it goes with its hub");
+    assert_eq!((&owner["uid"], &owner["controller"]), (&uid, &json!(true)), "the hub controls it");
     let version = api.version();
     reconcile_vault(&api).await;
     assert_eq!(api.changes_since(version), [""; 0]);
