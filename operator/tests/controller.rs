@@ -1,4 +1,4 @@
-//! The whole controller, with its watches: what it notices by itself.
+//! The controller with its watches.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::common::fixtures::{
     message, minimal_spec, reconcile_once, secret, with_queue, with_signing_keys,
 };
 
-/// A controller that runs until it is stopped.
+/// A running controller.
 pub struct Running {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -35,7 +35,7 @@ impl Running {
         Running { stop, task, context }
     }
 
-    /// Stops it, and waits for what has begun.
+    /// Stops the controller, and waits for its running reconciles.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         self.task.await.expect("no panic");
@@ -91,11 +91,11 @@ async fn missing_reference_is_resolved_when_the_secret_appears() {
     let running = Running::start(&api, &[]);
     api.create(hub("vault", with_signing_keys("keys")));
     let reason = |kind, status, reason| move |api: &FakeApi| has_condition(api, "vault", kind, (status, reason));
-    api.until("it is missed", reason("ReferencesResolved", "False", "SecretNotFound")).await;
+    api.until("the missing Secret is reported", reason("ReferencesResolved", "False", "SecretNotFound")).await;
     api.create(secret("keys", &[("a.pem", "hello")]));
-    api.until("it is judged", reason("ReferencesResolved", "False", "InvalidKey")).await;
+    api.until("the invalid key is reported", reason("ReferencesResolved", "False", "InvalidKey")).await;
     api.edit(&key("secrets", "keys"), |it| *it = secret("keys", &[("a.pem", P256_PUBLIC)]));
-    api.until("it is taken", reason("ReferencesResolved", "True", "Resolved")).await;
+    api.until("the references are resolved", reason("ReferencesResolved", "True", "Resolved")).await;
     until_ready(&api, "vault").await;
     running.stop().await;
 }
@@ -109,12 +109,12 @@ async fn late_connection_string_completes_switch_to_the_queue_source() {
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_queue("storage"));
     let reason =
         |status, reason| move |api: &FakeApi| has_condition(api, "vault", "ReferencesResolved", (status, reason));
-    api.until("it is missed", reason("False", "SecretNotFound")).await;
+    api.until("the missing Secret is reported", reason("False", "SecretNotFound")).await;
     api.create(secret("storage", &[("key", CONNECTION_STRING)]));
-    api.until("its entry is missed", reason("False", "SecretEntryMissing")).await;
-    assert!(api.get(&key("services", "vault-internal")).is_some(), "until there is something better");
+    api.until("the missing entry is reported", reason("False", "SecretEntryMissing")).await;
+    assert!(api.get(&key("services", "vault-internal")).is_some(), "kept until the new source is complete");
     api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", CONNECTION_STRING)]));
-    api.until("it is taken", reason("True", "Resolved")).await;
+    api.until("the references are resolved", reason("True", "Resolved")).await;
     until_ready(&api, "vault").await;
     let gone = |api: &FakeApi| api.get(&key("services", "vault-internal")).is_none();
     api.until("the internal Service is gone", gone).await;
@@ -123,7 +123,7 @@ async fn late_connection_string_completes_switch_to_the_queue_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn conflict_ends_when_the_foreign_object_is_deleted() {
+async fn conflict_ends_when_the_unowned_object_is_deleted() {
     let api = FakeApi::new();
     let metadata = json!({ "name": "vault-internal", "namespace": "bitwarden" });
     api.create(json!({ "apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {} }));
@@ -163,10 +163,10 @@ async fn ready_hub_causes_no_write_during_resyncs() {
     let running = Running::start(&api, &[]);
     api.create(hub("vault", minimal_spec()));
     until_ready(&api, "vault").await;
-    // Its Event comes behind the status.
+    // The Event is written after the status.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let version = api.version();
-    // An hour of resyncs: the clock runs ahead while nothing else is to be done.
+    // An hour of resyncs, on the paused clock of tokio.
     tokio::time::sleep(std::time::Duration::from_secs(3600)).await;
     assert_eq!(api.changes_since(version), [""; 0]);
     running.stop().await;
@@ -191,9 +191,9 @@ async fn forbidden_read_is_reported_in_status_event_and_metric() {
     api.refuse("get secrets", 403);
     let running = Running::start(&api, &[]);
     api.create(hub("vault", minimal_spec()));
-    api.until("it is told", |api| has_condition(api, "vault", "Ready", ("False", "ReconcileError"))).await;
-    let told = message(&api, "vault", "Ready");
-    assert!(told.starts_with("dereference: Secret vault-jwt: "), "{told}");
+    api.until("the failure is reported", |api| has_condition(api, "vault", "Ready", ("False", "ReconcileError"))).await;
+    let shown = message(&api, "vault", "Ready");
+    assert!(shown.starts_with("dereference: Secret vault-jwt: "), "{shown}");
     let warned = |api: &FakeApi| {
         let events = api.all("events.k8s.io/events");
         events.iter().any(|event| event["reason"] == "ReconcileError" && event["type"] == "Warning")
@@ -222,11 +222,11 @@ async fn transient_failure_is_reported_once_until_it_ends() {
     let version = api.version();
     api.refuse("get services", 500);
     api.edit(&key("configmaps", "vault"), |it| it["data"]["log-level"] = json!("trace"));
-    api.until("it is told", |api| has_condition(api, "vault", "Ready", ("False", "ReconcileError"))).await;
-    let told = api.changes_since(version).iter().filter(|change| change.contains("notificationhubs")).count();
-    assert_eq!(told, 1, "{:?}", api.changes_since(version));
+    api.until("the failure is reported", |api| has_condition(api, "vault", "Ready", ("False", "ReconcileError"))).await;
+    let shown = api.changes_since(version).iter().filter(|change| change.contains("notificationhubs")).count();
+    assert_eq!(shown, 1, "{:?}", api.changes_since(version));
     api.allow("get services");
-    api.until("it is over", |api| has_condition(api, "vault", "Ready", ("True", "Available"))).await;
+    api.until("the failure is over", |api| has_condition(api, "vault", "Ready", ("True", "Available"))).await;
     running.stop().await;
 }
 
@@ -262,7 +262,7 @@ async fn changes_during_dropped_watches_are_reconciled() {
         store.replace(key(HUBS, "vault"), edited).expect("an edit");
     });
     let replicas = |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["replicas"].clone();
-    api.until("the edit is carried out", |api| replicas(api) == 0).await;
+    api.until("the edit is applied", |api| replicas(api) == 0).await;
     running.stop().await;
 }
 
@@ -277,7 +277,7 @@ async fn reconcile_without_leadership_writes_nothing() {
     assert_eq!((error.step(), error.category()), ("apply", "not_leading"));
     api.create(hub("broken", json!({ "source": "nowhere" })));
     let version = version + 1;
-    reconcile_once(&api, &context, "broken").await.expect("nothing to write but an Event");
+    reconcile_once(&api, &context, "broken").await.expect("only an Event to write");
     assert_eq!(api.changes_since(version), [""; 0]);
     sender.send_replace(Some(tokio::time::Instant::now() + std::time::Duration::from_secs(10)));
     reconcile_once(&api, &context, "vault").await.expect("a reconcile of the leader");

@@ -1,4 +1,4 @@
-//! One reconcile, from a resource to its children and its status.
+//! One reconcile: from a resource to its children and its status.
 
 use serde_json::{Value, json};
 
@@ -33,8 +33,8 @@ async fn reconcile_creates_every_child_with_owner_and_labels() {
         });
         assert_eq!(metadata["labels"], labels, "{resource} {name}");
     }
-    let made = api.changes_since(0).iter().filter(|change| change.starts_with("ADDED")).count();
-    assert_eq!(made, 1 + CHILDREN.len() + 1, "the hub, its children, an Event: {:?}", api.changes_since(0));
+    let added = api.changes_since(0).iter().filter(|change| change.starts_with("ADDED")).count();
+    assert_eq!(added, 1 + CHILDREN.len() + 1, "the hub, its children, an Event: {:?}", api.changes_since(0));
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn status_has_urls_conditions_and_observed_generation() {
     assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()));
     assert_eq!(condition(&api, "vault", "Conflict"), ("False".into(), "NoConflict".into()));
     let writes = api.changes_since(0).iter().filter(|change| change.starts_with("MODIFIED")).count();
-    assert_eq!(writes, 1, "all of the status in one write");
+    assert_eq!(writes, 1, "the whole status in one write");
 }
 
 #[tokio::test]
@@ -67,14 +67,14 @@ async fn reconcile_of_an_unchanged_hub_writes_nothing() {
     reconcile_once(&api, &context, "vault").await.expect("the first reconcile");
     let version = api.version();
     reconcile_once(&api, &context, "vault").await.expect("the second reconcile");
-    assert_eq!(api.changes_since(version), [""; 0], "while it rolls out");
+    assert_eq!(api.changes_since(version), [""; 0], "during the rollout");
 
     complete_rollout(&api, "vault");
     reconcile_once(&api, &context, "vault").await.expect("a reconcile that notices");
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
     let version = api.version();
     reconcile_once(&api, &context, "vault").await.expect("one more reconcile");
-    assert_eq!(api.changes_since(version), [""; 0], "when it is ready");
+    assert_eq!(api.changes_since(version), [""; 0], "when the hub is ready");
 }
 
 #[tokio::test]
@@ -99,8 +99,8 @@ async fn scaling_updates_observed_generation_of_status_and_conditions() {
 }
 
 #[tokio::test]
-async fn foreign_child_object_is_a_conflict_without_writes() {
-    let foreign = |resource: &str, name: &str, owner: Value| {
+async fn unowned_child_object_is_a_conflict_without_writes() {
+    let unowned_object = |resource: &str, name: &str, owner: Value| {
         let (group, kind) = match resource {
             "serviceaccounts" => ("v1", "ServiceAccount"),
             "configmaps" => ("v1", "ConfigMap"),
@@ -111,21 +111,21 @@ async fn foreign_child_object_is_a_conflict_without_writes() {
         let metadata = json!({ "name": name, "namespace": "bitwarden", "ownerReferences": owner });
         (json!({ "apiVersion": group, "kind": kind, "metadata": metadata, "data": { "mine": "bWluZQ==" } }), kind)
     };
-    // Nobody's, somebody's, and one that names the hub but is not controlled by it.
+    // Without owner, with another controller, and with the hub as an owner that is not the controller.
     let other = |uid: &str, controller: bool| json!([{ "uid": uid, "controller": controller, "name": "x", "kind": "X", "apiVersion": "v1" }]);
-    for owner in [json!([]), other("somebody", true), other("uid-1", false)] {
+    for owner in [json!([]), other("other-uid", true), other("uid-1", false)] {
         for (resource, name) in CHILDREN {
             let api = FakeApi::new();
             let context = context(&api);
             api.create(hub("vault", minimal_spec()));
-            let (object, kind) = foreign(resource, name, owner.clone());
+            let (object, kind) = unowned_object(resource, name, owner.clone());
             let before = api.create(object);
             reconcile_once(&api, &context, "vault").await.expect("a reconcile");
 
             assert_eq!(api.get(&key(resource, name)), Some(before), "{resource} {name}");
             let made: Vec<_> =
                 CHILDREN.iter().filter(|(resource, name)| api.get(&key(resource, name)).is_some()).collect();
-            assert_eq!(made, [&(resource, name)], "others were made");
+            assert_eq!(made, [&(resource, name)], "other children were created");
             assert_eq!(condition(&api, "vault", "Conflict"), ("True".into(), "ForeignObject".into()));
             assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Conflict".into()));
             let named = format!("{kind} {name}");
@@ -135,7 +135,7 @@ async fn foreign_child_object_is_a_conflict_without_writes() {
             assert_eq!(api.changes_since(version), [""; 0]);
 
             api.delete(&key(resource, name));
-            reconcile_once(&api, &context, "vault").await.expect("a reconcile without the obstacle");
+            reconcile_once(&api, &context, "vault").await.expect("a reconcile without the conflicting object");
             assert_eq!(condition(&api, "vault", "Conflict"), ("False".into(), "NoConflict".into()));
             assert!(CHILDREN.iter().all(|(resource, name)| api.get(&key(resource, name)).is_some()));
         }
@@ -157,14 +157,14 @@ async fn pod_template_protected_and_unknown_fields_are_dropped() {
     });
     let api = applied(spec).await;
     assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "FieldsDropped".into()));
-    assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Progressing".into()), "the rest is carried out");
-    let told = message(&api, "vault", "SpecValid");
+    assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Progressing".into()), "the rest is applied");
+    let shown = message(&api, "vault", "SpecValid");
     for path in [
         "podTemplate.spec.shinyNewField",
         "podTemplate.metadata.labels[app.kubernetes.io/instance]",
         "podTemplate.spec.containers[hub].env[notification_hub__auth__keys]",
     ] {
-        assert!(told.contains(path), "{path} in {told}");
+        assert!(shown.contains(path), "{path} in {shown}");
     }
     let template = api.get(&key("apps/deployments", "vault")).expect("the Deployment")["spec"]["template"].clone();
     assert_eq!(template["metadata"]["labels"]["app.kubernetes.io/instance"], "vault");
@@ -192,11 +192,11 @@ async fn pod_template_env_from_without_safe_prefix_is_dropped() {
     let env = json!([{ "name": "aspnetcore_urls", "value": "http://+:80" }]);
     spec["podTemplate"] = json!({ "spec": { "containers": [{ "name": "hub", "env": env, "envFrom": sources }] } });
     let api = applied(spec).await;
-    let told = message(&api, "vault", "SpecValid");
+    let shown = message(&api, "vault", "SpecValid");
     for name in ["anything", "ours", "originals", "urls", "secret"] {
-        assert!(told.contains(&format!("podTemplate.spec.containers[hub].envFrom[{name}]")), "{name} in {told}");
+        assert!(shown.contains(&format!("podTemplate.spec.containers[hub].envFrom[{name}]")), "{name} in {shown}");
     }
-    assert!(told.contains("podTemplate.spec.containers[hub].env[aspnetcore_urls]"), "{told}");
+    assert!(shown.contains("podTemplate.spec.containers[hub].env[aspnetcore_urls]"), "{shown}");
     let container =
         &api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["template"]["spec"]["containers"][0];
     let kept: Vec<_> =
@@ -228,7 +228,7 @@ async fn invalid_spec_leaves_the_children_unchanged() {
             "podTemplate.spec.volumes[x]",
         ),
     ];
-    for (change, reason, told) in table {
+    for (change, reason, expected) in table {
         let api = applied(minimal_spec()).await;
         complete_rollout(&api, "vault");
         api.edit(&key(HUBS, "vault"), |hub| {
@@ -240,8 +240,8 @@ async fn invalid_spec_leaves_the_children_unchanged() {
         reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), reason.into()), "{change}");
         assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "InvalidSpec".into()), "{change}");
-        assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()), "it goes on running");
-        assert!(message(&api, "vault", "SpecValid").contains(told), "{}", message(&api, "vault", "SpecValid"));
+        assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()), "the pods keep running");
+        assert!(message(&api, "vault", "SpecValid").contains(expected), "{}", message(&api, "vault", "SpecValid"));
         let changes = api.changes_since(version);
         let children: Vec<_> = changes
             .iter()
@@ -254,15 +254,15 @@ async fn invalid_spec_leaves_the_children_unchanged() {
 #[tokio::test]
 async fn child_rejected_by_the_api_server_is_reported() {
     for code in [400, 403, 413, 422] {
-        // One Secret, seven looks, then a dry run of the Deployment, and the ServiceAccount's apply.
+        // Calls 0 to 7 read a Secret and the metadata of seven children. Then follow a dry run and the first apply.
         for (calls, child) in [(8, "Deployment vault: "), (9, "ServiceAccount vault: ")] {
             let api = FakeApi::new();
             api.create(hub("vault", minimal_spec()));
             api.inject(calls, Fault::Refused(code));
             reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
             assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
-            let told = message(&api, "vault", "Ready");
-            assert!(told.starts_with(child), "{told}");
+            let shown = message(&api, "vault", "Ready");
+            assert!(shown.starts_with(child), "{shown}");
             reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
             assert_eq!(condition(&api, "vault", "SpecValid"), ("True".into(), "Valid".into()));
         }
@@ -318,9 +318,9 @@ async fn status_from_a_stale_resource_is_not_written() {
 #[tokio::test]
 async fn hub_being_deleted_causes_no_call() {
     let api = FakeApi::new();
-    let mut doomed = hub("vault", minimal_spec());
-    doomed["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    api.create(doomed);
+    let mut deleted = hub("vault", minimal_spec());
+    deleted["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    api.create(deleted);
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     assert_eq!(api.take_calls(), [""; 0]);
 }
