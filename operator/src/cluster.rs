@@ -225,8 +225,8 @@ impl Cluster {
         with_timeout(api.patch(&object.name_any(), &params, &Patch::Strategic(patch))).await
     }
 
-    /// Applies a status. `patch` is the resource with the resourceVersion that the status was computed from, so that a
-    /// status that was computed from an old state is refused.
+    /// Applies a status. `patch` has the resourceVersion from which the status was computed, so that the API server refuses
+    /// an outdated status.
     pub async fn apply_status<P: Serialize + Debug>(
         &self,
         namespace: &str,

@@ -80,7 +80,7 @@ pub const PERMISSIONS: &[Permission] = &[
         group: "",
         resource: "secrets",
         verbs: DELETABLE_CHILD,
-        reason: "get checks the keys, URLs and passwords that a spec refers to; create, patch and delete are for generated keys. Watches read metadata only.",
+        reason: "get checks the values that a spec refers to. create, patch and delete are for generated keys. Watches read metadata only.",
     },
     Permission {
         scope: Scope::Watched,

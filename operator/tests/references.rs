@@ -208,7 +208,7 @@ async fn log_level_edit_causes_no_rollout_and_format_one() {
     }
 }
 
-/// A spec whose settings of Redis all refer to one Secret.
+/// Returns a spec whose settings of Redis all refer to one Secret.
 fn with_redis_secret_values() -> Value {
     let mut spec = with_redis("redis", 2);
     for (field, entry) in [("password", "password"), ("ca", "ca.crt")] {
@@ -229,7 +229,7 @@ async fn invalid_redis_references_are_all_reported_without_secrets() {
     }
     assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod without its Secret");
 
-    let wrong: [(&str, &str, &str, &str); 4] = [
+    let invalid: [(&str, &str, &str, &str); 4] = [
         ("url", "http://SECRET", "SecretEntryInvalid", "backplane.redis.url: Secret redis, entry url: not a redis://"),
         ("url", " ", "SecretEntryMissing", "backplane.redis.url: Secret redis, entry url: empty"),
         ("password", "", "SecretEntryMissing", "backplane.redis.password: Secret redis, entry password: empty"),
@@ -237,7 +237,7 @@ async fn invalid_redis_references_are_all_reported_without_secrets() {
     ];
     let good = [("url", REDIS_URL), ("password", REDIS_PASSWORD), ("ca.crt", CERTIFICATE)];
     api.create(secret("redis", &good));
-    for (entry, text, reason, expected) in wrong {
+    for (entry, text, reason, expected) in invalid {
         let entries = good.map(|(name, right)| (name, if name == entry { text } else { right }));
         api.edit(&key("secrets", "redis"), |it| *it = secret("redis", &entries));
         reconcile_vault(&api).await;

@@ -26,7 +26,7 @@ What the operator may do in the namespaces that it watches. Its tests hold this 
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]
-# get checks the keys, URLs and passwords that a spec refers to; create, patch and delete are for generated keys. Watches read metadata only.
+# get checks the values that a spec refers to. create, patch and delete are for generated keys. Watches read metadata only.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, patch, delete]

@@ -129,8 +129,8 @@ async fn diff_hub(
     Ok(Difference { text, changes: !changes.is_empty(), blocked: diagnostics.is_blocking() })
 }
 
-/// Returns the resource as the API server would store it: the existing one with this spec and with these labels and
-/// annotations added, or a new one.
+/// Returns the resource as the API server would store it, from a dry run. An existing resource keeps its other labels and
+/// annotations.
 async fn predict_stored(client: &Client, name: &str, namespace: &str, hub: Value) -> Result<DynamicObject, CallError> {
     let api: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<NotificationHub>(&()));

@@ -1,5 +1,5 @@
-//! Scrapes the pods of every hub once a minute, and triggers a reconcile if the number of clients differs by a tenth from
-//! the reported one.
+//! Scrapes the pods of every hub once a minute. Triggers a reconcile if the number of clients differs by a tenth from the
+//! reported one.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,8 +2,8 @@
 //! No I/O.
 //!
 //! The ports of Services and containers are merged by number. After an edit of a number, an apply would add an entry with
-//! the same name, which the API server refuses. After an edit of the kind of content, an apply would give a variable both
-//! a value and a reference, or a volume two sources, which the API server refuses, too.
+//! the same name, which the API server refuses. After an edit of the kind of content, an apply would give a variable a
+//! value and a reference, or a volume two sources. The API server refuses these, too.
 //!
 //! There is a patch only if the live object has such an entry. It deletes these entries and sets the whole desired object
 //! in one write, so a refusal leaves the live object as it was.
