@@ -284,18 +284,18 @@ fn older_crd_is_reported_and_drops_missing_fields() {
     with_the_release("outdated", |namespace| {
         let cluster = namespace.cluster;
         install::release(cluster, &install::chart()?, &WAIT)?;
-        start_anew_until_it_says(namespace, "the definition has every field")?;
+        start_anew_until_it_says(namespace, "installed CRD has every field")?;
         let hub = Connected::start(namespace)?;
         let status = || Ok::<_, anyhow::Error>(namespace.get("notificationhub", "vault")?["status"].clone());
         ensure!(status()?["keys"].is_object(), "it is {}", status()?);
 
         let folder = tempfile::tempdir()?;
         install::release(cluster, &outdated_chart(folder.path())?, &WAIT)?;
-        start_anew_until_it_says(namespace, "the definition is older than this operator")?;
+        start_anew_until_it_says(namespace, "installed CRD is older than this operator")?;
         until("an Event names the fields", PATIENCE, || {
             let selector = "--field-selector=type=Warning,reason=CrdOutdated";
             let notes = cluster.kubectl(&["get", "events", "-n", "default", selector, "-o", "jsonpath={..message}"])?;
-            ensure!(notes.contains("these fields are lost: spec.limits, status.keys"), "they say: {notes}");
+            ensure!(notes.contains("drops these fields: spec.limits, status.keys"), "they say: {notes}");
             Ok(())
         })?;
         let guarded = json!({"spec": {"networkPolicy": {"enabled": true}}}).to_string();
@@ -305,7 +305,7 @@ fn older_crd_is_reported_and_drops_missing_fields() {
         hub.is_looked_after()?;
 
         install::release(cluster, &install::chart()?, &WAIT)?;
-        start_anew_until_it_says(namespace, "the definition has every field")?;
+        start_anew_until_it_says(namespace, "installed CRD has every field")?;
         until("the whole status", PATIENCE, || {
             ensure!(status()?["keys"].is_object(), "it is {}", status()?);
             Ok(())

@@ -52,7 +52,7 @@ fn paused_hub_applies_no_change_and_can_be_deleted() {
         let deployment = namespace.get("deployment", "vault")?;
         namespace.kubectl(&["scale", "notificationhub/vault", "--replicas=0"])?;
         let told = namespace.wait_condition("vault", "Ready", "False", "Paused")?;
-        ensure!(told.ends_with("waiting for: Deployment vault"), "it says: {told}");
+        ensure!(told.ends_with("pending changes: Deployment vault"), "it says: {told}");
         let now = namespace.get("deployment", "vault")?;
         ensure!(now["metadata"]["generation"] == deployment["metadata"]["generation"], "it was changed: {now}");
 
@@ -291,7 +291,7 @@ fn check_permissions_in_the_operator_pod_succeeds() {
         let program = "/usr/local/bin/notification-hub-operator";
         let exec = ["exec", "-n", install::NAMESPACE, &deployment, "--", program, "check-permissions"];
         let told = namespace.cluster.kubectl(&exec)?;
-        ensure!(told.contains("permissions are there"), "{told}");
+        ensure!(told.contains("permissions are granted"), "{told}");
         Ok(())
     });
 }
