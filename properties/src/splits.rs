@@ -1,10 +1,10 @@
-//! How an input may arrive.
+//! Splits of an input into the pieces in which it may arrive.
 
 use crate::random::Random;
 
-/// The input as one piece, byte by byte, and in pieces whose lengths depend on nothing but the input.
-pub(crate) fn cuts(input: &[u8]) -> Vec<Vec<&[u8]>> {
-    let mut random = Random::of(input);
+/// Returns splits of an input: one piece, single bytes, and pieces with lengths that depend only on the input.
+pub(crate) fn splits(input: &[u8]) -> Vec<Vec<&[u8]>> {
+    let mut random = Random::from_bytes(input);
     let mut all = vec![vec![input], input.chunks(1).collect()];
     for longest in [input.len(), 16] {
         let mut rest = input;
@@ -19,8 +19,8 @@ pub(crate) fn cuts(input: &[u8]) -> Vec<Vec<&[u8]>> {
     all
 }
 
-/// Some beginnings of an input, the shortest first; it is never the whole of it.
-pub(crate) fn beginnings(input: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// Returns some proper prefixes of an input, the shortest first.
+pub(crate) fn prefixes(input: &[u8]) -> impl Iterator<Item = &[u8]> {
     let step = input.len() / 64 + 1;
     let ends = (0..input.len()).filter(move |end| *end < 32 || end.is_multiple_of(step) || end + 32 > input.len());
     ends.map(|end| &input[..end])
