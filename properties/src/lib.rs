@@ -1,7 +1,7 @@
-//! Properties of the hub and the operator that hold for any input. A check is a function of some bytes, which a client or a sender
+//! Properties of the hub and the operator that hold for any input. A check is a function of some bytes that a client or a sender
 //! could send. It panics if a property does not hold.
 //!
-//! `fuzz/` runs the checks under libFuzzer. The program of this crate and `tests/corpus.rs` run them with [`target`]. Their inputs
+//! `fuzz/` runs the checks under libFuzzer. The program of this crate and `tests/corpus.rs` run them with [`target`]. The inputs
 //! are the seeds in `fuzz/corpus`, mutations of these, and noise.
 
 mod catch_up;
