@@ -55,7 +55,7 @@ pub fn user(index: usize) -> Uuid {
 
 /// The upgrade request with a token in the query, as browsers send it.
 pub fn request(token: &str, host: SocketAddr) -> String {
-    http::upgrade(&format!("/hub?access_token={token}"), &host.to_string(), "")
+    http::upgrade_request(&format!("/hub?access_token={token}"), &host.to_string(), "")
 }
 
 /// The organisations of a user: distinct, spread evenly.

@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     while !connecting.is_empty() && Instant::now() < deadline {
         for mut stream in std::mem::take(&mut connecting) {
             let target = format!("/anonymous-hub?Token={}", Uuid::new_v4());
-            match stream.write(http::upgrade(&target, "hub", "").as_bytes()) {
+            match stream.write(http::upgrade_request(&target, "hub", "").as_bytes()) {
                 Ok(_) => open.push(stream),
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
                     connecting.push(stream);
