@@ -1,5 +1,5 @@
-//! The Kubernetes cluster of a test run: the one in the folder `CLUSTER_STATE`, the current context of kubectl (`CLUSTER=current`),
-//! or a new one that ends with the process.
+//! The Kubernetes cluster of a test run: the one in the folder `CLUSTER_STATE`, the current context of kubectl
+//! (`CLUSTER=current`), or a new one that ends with the process.
 
 use std::fs::File;
 use std::io::Write;

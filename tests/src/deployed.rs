@@ -33,8 +33,8 @@ pub fn connect(namespace: &Namespace, public: &Endpoint, token: &str, protocol: 
     Listener::connect(namespace.cluster.command("node"), &public.url, token, protocol, &[])
 }
 
-/// Requests a WebSocket. Returns the status of the response, and the connection, which closes on drop. `more` holds further header
-/// lines, each with its CRLF.
+/// Requests a WebSocket. Returns the status of the response, and the connection, which closes on drop. `more` holds further
+/// header lines, each with its CRLF.
 pub fn upgrade(namespace: &Namespace, public: &Endpoint, token: &str, more: &str) -> Result<(u16, Connection)> {
     let address = public.address;
     let more = format!("Authorization: Bearer {token}\r\n{more}");

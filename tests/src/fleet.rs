@@ -1,5 +1,5 @@
-//! Clients that reconnect as Bitwarden's do (`bitwarden.md` 1.3): after a random delay of 2 to 5 minutes. After two failed connects
-//! they stop until the user returns. Their delays are shortened. Each client has a thread.
+//! Clients that reconnect as Bitwarden's do (`bitwarden.md` 1.3): after a random delay of 2 to 5 minutes. After two failed
+//! connects they stop until the user returns. Their delays are shortened. Each client has a thread.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};

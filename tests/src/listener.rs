@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::process::Process;
 use crate::wait;
 
-/// The timeout of a start and of a push. It is long, because a hub sends the last syncs a minute after its start (`decisions.md` 5).
+/// The timeout of a start and of a push. It is long, because a hub sends the last syncs a minute after its start (`decisions.md`
+/// 5).
 const LINE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Hub settings with which a push counts as received after seconds instead of half a minute.
@@ -26,8 +27,8 @@ pub fn script() -> PathBuf {
 }
 
 impl Listener {
-    /// Connects with the protocol `json` or `messagepack`. `node` runs Node.js in the hub's network, and `more` are further options
-    /// of the driver.
+    /// Connects with the protocol `json` or `messagepack`. `node` runs Node.js in the hub's network, and `more` are further
+    /// options of the driver.
     pub fn connect(mut node: Command, url: &str, token: &str, protocol: &str, more: &[&str]) -> Result<Self> {
         node.arg(script()).args(["--url", url, "--token", token, "--protocol", protocol]).args(more);
         let process = Process::start(&node)?;

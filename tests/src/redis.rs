@@ -18,8 +18,8 @@ use crate::secrets;
 /// The timeout of a start, an end and a response.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The ACL rules that a hub needs (`docs/configuration.md`): for publish and subscribe, health checks, catch-up, and a database other
-/// than 0.
+/// The ACL rules that a hub needs (`docs/configuration.md`): for publish and subscribe, health checks, catch-up, and a database
+/// other than 0.
 pub const ACL_RULES: [&str; 16] = [
     "resetchannels",
     "&*",

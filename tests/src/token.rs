@@ -1,5 +1,5 @@
-//! Access tokens like those of Bitwarden's identity service, independent of the hub's code. A test of an invalid token changes the
-//! claims of a valid one.
+//! Access tokens like those of Bitwarden's identity service, independent of the hub's code. A test of an invalid token changes
+//! the claims of a valid one.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

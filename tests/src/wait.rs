@@ -7,7 +7,8 @@ use anyhow::{Context, Result, ensure};
 /// The interval between two checks.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Calls `check` until it succeeds, and returns its value. After the timeout `within`, returns its last error with `what` as context.
+/// Calls `check` until it succeeds, and returns its value. After the timeout `within`, returns its last error with `what` as
+/// context.
 pub fn until<T>(what: &str, within: Duration, mut check: impl FnMut() -> Result<T>) -> Result<T> {
     let deadline = Instant::now() + within;
     loop {

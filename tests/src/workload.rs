@@ -27,8 +27,8 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Connects clients to `hub`, then sends pushes through the addresses in `senders`. Clients reconnect `speed` times as fast as
-    /// official ones.
+    /// Connects clients to `hub`, then sends pushes through the addresses in `senders`. Clients reconnect `speed` times as fast
+    /// as official ones.
     pub fn start(
         signer: &Signer,
         hub: SocketAddr,

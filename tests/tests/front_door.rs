@@ -1,5 +1,5 @@
-//! Requests that no client would make: refused as the front door's contract says, and never taken for something else. Connections are
-//! kept for the next request, whatever it is.
+//! Requests that no client would make: refused as the front door's contract says, and never taken for something else. Connections
+//! are kept for the next request, whatever it is.
 
 use std::net::SocketAddr;
 use std::time::Duration;

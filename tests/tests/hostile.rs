@@ -169,7 +169,7 @@ fn ping_and_ignored_message_flood_affects_no_others() -> Result<()> {
 #[test]
 fn client_ignoring_answers_is_closed_with_bounded_memory() -> Result<()> {
     let hub = LocalHub::start("slow_consumer.timeout = '2s'")?;
-    let before = memory::anonymous(hub.process.id())?;
+    let before = memory::anonymous_bytes(hub.process.id())?;
     let clients: Vec<RawClient> = (0..20).map(|_| RawClient::with_small_buffers(&hub, USER)).collect::<Result<_>>()?;
     let said = frame(opcode::TEXT, &(0..MANY).flat_map(call).collect::<Vec<u8>>());
     let talking: Vec<_> = clients
@@ -192,7 +192,7 @@ fn client_ignoring_answers_is_closed_with_bounded_memory() -> Result<()> {
         ensure!(hub.metric(r#"notification_hub_closes_total{reason="slow"}"#)? == 20.0);
         Ok(())
     })?;
-    let after = memory::anonymous(hub.process.id())?;
+    let after = memory::anonymous_bytes(hub.process.id())?;
     ensure!(after < before + (16 << 20), "{before} bytes have become {after}");
     Ok(())
 }

@@ -53,7 +53,7 @@ fn get(hub: &LocalHub, target: &str) -> Result<Connection> {
 
 #[test]
 fn waiting_polls_above_limit_are_answered_503() -> Result<()> {
-    machine::allow(DESCRIPTORS)?;
+    machine::raise_descriptor_limit(DESCRIPTORS)?;
     let hub = LocalHub::start("")?;
     ensure!(http::get(hub.public, "/alive")?.status == 200);
     let before = wait::settled("its descriptors", SOON, || descriptors::count(hub.process.id()))?;
@@ -86,7 +86,7 @@ fn waiting_polls_above_limit_are_answered_503() -> Result<()> {
 
 #[test]
 fn poll_limit_holds_for_simultaneous_clients() -> Result<()> {
-    machine::allow(DESCRIPTORS)?;
+    machine::raise_descriptor_limit(DESCRIPTORS)?;
     let hub = LocalHub::start("reactors = 2")?;
     let clients = together(MOST + 200, || {
         let target = anonymous(&hub)?;
@@ -130,7 +130,7 @@ fn superseded_polls_end_without_losing_pushes() -> Result<()> {
 fn posts_before_connecting_use_bounded_memory() -> Result<()> {
     let hub = LocalHub::start("")?;
     let target = anonymous(&hub)?;
-    let before = memory::settled(hub.process.id())?;
+    let before = memory::settled_bytes(hub.process.id())?;
     let post = |body: &'static [u8]| http::request(hub.public, "POST", &target, &[], body);
     // Less than a message may have on the anonymous hub.
     together(800, || {
@@ -138,7 +138,7 @@ fn posts_before_connecting_use_bounded_memory() -> Result<()> {
         ensure!(post(b"")?.status == 200);
         Ok(())
     })?;
-    let after = memory::settled(hub.process.id())?;
+    let after = memory::settled_bytes(hub.process.id())?;
     ensure!(after < before + (8 << 20), "{before} bytes have become {after}");
     // Too much of it is refused, and what was taken is still there.
     ensure!(http::request(hub.public, "POST", &target, &[], &[b' '; 32 * 1024])?.status == 503);
@@ -152,10 +152,10 @@ fn posts_before_connecting_use_bounded_memory() -> Result<()> {
 fn unfinished_post_bodies_use_bounded_memory() -> Result<()> {
     const SENDERS: usize = 800;
     const EACH: usize = 900 * 1024;
-    machine::allow(DESCRIPTORS)?;
+    machine::raise_descriptor_limit(DESCRIPTORS)?;
     let hub = LocalHub::start("")?;
     let target = anonymous(&hub)?;
-    let before = memory::anonymous(hub.process.id())?;
+    let before = memory::anonymous_bytes(hub.process.id())?;
     let senders = together(SENDERS, || {
         let mut connection = Connection::open(hub.public)?;
         let head = format!("POST {target} HTTP/1.1\r\nHost: hub\r\nContent-Length: {}\r\n\r\n", EACH + 1);
@@ -164,7 +164,7 @@ fn unfinished_post_bodies_use_bounded_memory() -> Result<()> {
         let _ = connection.write(&vec![b' '; EACH]);
         Ok(connection)
     })?;
-    let taken = memory::settled(hub.process.id())?.saturating_sub(before);
+    let taken = memory::settled_bytes(hub.process.id())?.saturating_sub(before);
     ensure!(taken < 200 << 20, "they took {taken} bytes");
     drop(senders);
     Ok(())

@@ -122,7 +122,7 @@ fn minute_without_redis_loses_no_covered_push() -> Result<()> {
     replicas(2, &redis)?.run_workload(CLIENTS, OUTAGE, |replicas| {
         wait_pushed(replicas, 200.0)?;
         let used = |replicas: &Replicas| -> Result<u64> {
-            replicas.hubs().map(|hub| memory::anonymous(hub.process.id())).sum()
+            replicas.hubs().map(|hub| memory::anonymous_bytes(hub.process.id())).sum()
         };
         let before = used(replicas)?;
         redis.kill()?;

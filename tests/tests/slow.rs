@@ -203,11 +203,11 @@ fn anonymous_unfinished_message_above_1_kib_closes_the_connection() -> Result<()
 fn partial_request_heads_use_bounded_memory_and_time_out() -> Result<()> {
     const COUNT: usize = 9_000;
     const MOST: u64 = 64 << 20;
-    machine::allow(COUNT)?;
+    machine::raise_descriptor_limit(COUNT)?;
     let hub = LocalHub::start("")?;
     let bystander = Uuid::new_v4().to_string();
     let mut bystander_client = RawClient::connected(&hub, &bystander)?;
-    let (before, open) = (memory::anonymous(hub.process.id())?, descriptors::count(hub.process.id())?);
+    let (before, open) = (memory::anonymous_bytes(hub.process.id())?, descriptors::count(hub.process.id())?);
     // More than all of them together may take.
     let half = format!("GET /hub?access_token={}", "x".repeat(9_000));
     let mut halves = Vec::new();
@@ -222,7 +222,7 @@ fn partial_request_heads_use_bounded_memory_and_time_out() -> Result<()> {
     ensure!(asked.elapsed() < Duration::from_secs(5), "others waited {:?}", asked.elapsed());
     hub.push(&json!({ "type": 5, "payload": { "userId": bystander } }))?;
     bystander_client.read_until("\"type\":5")?;
-    let taken = memory::anonymous(hub.process.id())?.saturating_sub(before);
+    let taken = memory::anonymous_bytes(hub.process.id())?.saturating_sub(before);
     ensure!(taken < MOST * 3 / 2, "they took {taken} bytes");
     for mut stream in halves {
         let mut heard = Vec::new();

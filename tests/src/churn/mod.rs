@@ -121,8 +121,8 @@ impl fmt::Display for ChurnTotals {
     }
 }
 
-/// Runs the devices at these hubs while pushes are sent, and returns the totals. `members` further clients of the organization stay
-/// connected. `fault` is called after each part, with the number of the part, from 1.
+/// Runs the devices at these hubs while pushes are sent, and returns the totals. `members` further clients of the organization
+/// stay connected. `fault` is called after each part, with the number of the part, from 1.
 pub fn run(hubs: &[&LocalHub], members: usize, seed: u64, fault: impl FnMut(u32) -> Result<()>) -> Result<ChurnTotals> {
     let first = hubs.first().context("no hub")?;
     let ports = hubs.iter().map(|hub| Ports { public: hub.public, internal: hub.internal }).collect();

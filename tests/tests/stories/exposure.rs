@@ -1,5 +1,5 @@
-//! What is around a hub's pods, in a real Kubernetes: its Service, an Ingress, a NetworkPolicy. Nobody serves the Ingress here, so
-//! the test says what a controller would; and no network plugin enforces the policy.
+//! What is around a hub's pods, in a real Kubernetes: its Service, an Ingress, a NetworkPolicy. Nobody serves the Ingress here,
+//! so the test says what a controller would; and no network plugin enforces the policy.
 
 use anyhow::{Context, ensure};
 use notification_hub_tests::deployed::{check_delivery, generated_signer};
