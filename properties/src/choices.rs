@@ -1,6 +1,6 @@
-//! Makes something of bytes, so that whoever changes the bytes changes what is made.
+//! Decodes the bytes of an input as a sequence of choices, so that a mutated input makes a similar structure.
 
-/// Bytes that are still to be used; behind the last all are 0.
+/// The bytes that are not used yet. Behind the last, every byte is 0.
 pub(crate) struct Choices<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Choices<'a> {
@@ -25,7 +25,7 @@ impl<'a> Choices<'a> {
         bytes
     }
 
-    /// A text of at most 255 bytes of the input, with whatever letters they make.
+    /// Returns a text of at most 255 bytes of the input. Bytes that are not UTF-8 become replacement characters.
     pub(crate) fn text(&mut self) -> String {
         let count = usize::from(self.byte());
         String::from_utf8_lossy(self.bytes(count)).into_owned()

@@ -1,9 +1,9 @@
-//! The configuration: a file and an environment.
+//! Checks the configuration: a file and environment variables.
 
 use notification_hub::config::{Config, ConfigErrors, Layers};
 
-/// The text in front of the first zero is the file, each behind it one of the environment. It is a configuration or a list of
-/// problems, and neither shows a secret; what is shown of a configuration makes the same one.
+/// Checks that an input is a configuration or a list of problems, that neither shows a secret, and that the shown values of a
+/// configuration make an equal one. Zero bytes separate the file and the environment variables.
 pub(crate) fn check(input: &[u8]) {
     const SECRET: &str = "AccountName=vault;AccountKey=c2VjcmV0LXNlY3JldA";
     const KEY: &str = "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING";
@@ -39,7 +39,7 @@ pub(crate) fn check(input: &[u8]) {
         };
         shown(config).into_iter().map(|(key, value)| (key, list(&value))).collect()
     };
-    // Blanks and commas in the items of a list are not told apart from those between them.
+    // Shown values do not distinguish blanks and commas in the items of a list from separators.
     assert_eq!(items(&again), items(&config));
     assert_eq!(again.warnings(), [""; 0]);
 }

@@ -1,13 +1,13 @@
-//! Connection strings of storage accounts.
+//! Checks connection strings of storage accounts.
 
 use notification_hub::azure_storage::{Account, Credential};
 use notification_hub::secret::Secret;
 
-/// What every `$` of an input stands for.
+/// The account key that replaces each `$` of an input.
 const KEY: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ=";
 
-/// A text is an account or an error, and neither shows a secret; the order of the parts, the case of their names and blanks
-/// around them do not matter.
+/// Checks that a text is an account or an error, and that neither shows a secret. The order of the parts, the case of their names
+/// and blanks around them have no effect.
 pub(crate) fn check(input: &[u8]) {
     let text = String::from_utf8_lossy(input).replace('$', KEY);
     let parsed = parse(&text);
@@ -19,7 +19,7 @@ pub(crate) fn check(input: &[u8]) {
             let secret = match &account.credential {
                 Credential::Key { key, .. } => key,
                 Credential::Signature(query) => query,
-                Credential::Identity { .. } => panic!("a connection string says who somebody is"),
+                Credential::Identity { .. } => panic!("a connection string with an identity"),
             };
             assert!(development || text.contains(secret.reveal()));
             assert_eq!(format!("{secret:?}"), "***");
@@ -29,20 +29,20 @@ pub(crate) fn check(input: &[u8]) {
 
     let mut parts: Vec<&str> = text.split(';').collect();
     parts.reverse();
-    let spelled = parts.iter().map(|part| match part.split_once('=') {
+    let respelled = parts.iter().map(|part| match part.split_once('=') {
         Some((name, value)) => format!(" {} = {value}", name.to_ascii_uppercase()),
         None => (*part).to_owned(),
     });
-    let otherwise = parse(&spelled.collect::<Vec<_>>().join(" ; "));
-    assert_eq!(otherwise.as_ref().map(known).ok(), parsed.as_ref().map(known).ok(), "{otherwise:?} {parsed:?}");
+    let reordered = parse(&respelled.collect::<Vec<_>>().join(" ; "));
+    assert_eq!(reordered.as_ref().map(parts_of).ok(), parsed.as_ref().map(parts_of).ok(), "{reordered:?} {parsed:?}");
 }
 
 fn parse(text: &str) -> Result<Account, String> {
     Account::parse(&Secret::from(text)).map_err(|error| error.to_string())
 }
 
-/// All that an account consists of.
-fn known(account: &Account) -> (String, String, String) {
+/// Returns the endpoint, the name and the secret of an account.
+fn parts_of(account: &Account) -> (String, String, String) {
     let (name, secret) = match &account.credential {
         Credential::Key { account, key } => (account.as_str(), key.reveal()),
         Credential::Signature(query) => ("", query.reveal()),

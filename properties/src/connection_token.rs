@@ -1,4 +1,4 @@
-//! Connection tokens.
+//! Checks connection tokens.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -8,32 +8,34 @@ use notification_hub::signalr::Hub;
 
 use crate::choices::Choices;
 
-/// No text is a token but one that was given out, unchanged, for its hub and its time.
+/// Checks that a token is valid only unchanged, with its key, for its hub, and until it expires.
 pub(crate) fn check(input: &[u8]) {
     let mut choices = Choices(input);
     let mut id = [0; 16];
     let bytes = choices.bytes(16);
     id[..bytes.len()].copy_from_slice(bytes);
-    let (hub, other) = if choices.byte() & 1 == 0 { (Hub::Main, Hub::Anonymous) } else { (Hub::Anonymous, Hub::Main) };
+    let (hub, other_hub) =
+        if choices.byte() & 1 == 0 { (Hub::Main, Hub::Anonymous) } else { (Hub::Anonymous, Hub::Main) };
     let now = Duration::from_millis(choices.number() >> 1);
     let age = Duration::from_millis(choices.number() % 20_000);
     let text = String::from_utf8_lossy(choices.0);
 
-    static TOKENS: LazyLock<[ConnectionTokenSigner; 2]> =
+    static SIGNERS: LazyLock<[ConnectionTokenSigner; 2]> =
         LazyLock::new(|| [ConnectionTokenSigner::new(b"a key"), ConnectionTokenSigner::new(b"another key")]);
-    let [tokens, others] = &*TOKENS;
-    let token = tokens.issue(hub, id, now);
-    assert_eq!(tokens.verify(&token, hub, now + age), (age < TOKEN_TTL).then_some(id));
-    assert_eq!(tokens.verify(&token, other, now), None);
-    assert_eq!(others.verify(&token, hub, now), None);
-    for text in [text.clone().into_owned(), format!("{token}{text}"), format!("{text}{token}"), over(&token, &text)] {
-        let taken = [hub, other].map(|hub| tokens.verify(&text, hub, now));
-        assert_eq!(taken, [(text == token).then_some(id), None], "{text}");
+    let [signer, other_signer] = &*SIGNERS;
+    let token = signer.issue(hub, id, now);
+    assert_eq!(signer.verify(&token, hub, now + age), (age < TOKEN_TTL).then_some(id));
+    assert_eq!(signer.verify(&token, other_hub, now), None);
+    assert_eq!(other_signer.verify(&token, hub, now), None);
+    let overwritten = overwrite(&token, &text);
+    for text in [text.clone().into_owned(), format!("{token}{text}"), format!("{text}{token}"), overwritten] {
+        let verified = [hub, other_hub].map(|hub| signer.verify(&text, hub, now));
+        assert_eq!(verified, [(text == token).then_some(id), None], "{text}");
     }
 }
 
-/// A token with the beginning of a text written over its middle.
-fn over(token: &str, text: &str) -> String {
+/// Returns a token with the first letters and digits of a text written over a part of it.
+fn overwrite(token: &str, text: &str) -> String {
     let letters = text.chars().filter(char::is_ascii_alphanumeric).take(8).collect::<String>();
     let at = text.len() % (token.len() - 8);
     format!("{}{letters}{}", &token[..at], &token[at + letters.len()..])

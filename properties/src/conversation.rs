@@ -1,4 +1,4 @@
-//! A client's whole life behind a WebSocket, from its handshake on.
+//! Checks a session over a WebSocket, from its handshake to its end.
 
 use notification_hub::signalr::protocol::messagepack::Reader;
 use notification_hub::signalr::protocol::{self, Protocol};
@@ -6,10 +6,10 @@ use notification_hub::signalr::{CloseReason, Session, SessionConfig, Tick, Trans
 use notification_hub::websocket::{Opcode, Outgoing, WebSocket};
 use serde_json::Value;
 
-use crate::cuts::cuts;
-use crate::websocket_frames::{framed, from_server};
+use crate::splits::splits;
+use crate::websocket_frames::{frame_message, parse_server_frame};
 
-/// Small messages are enough to be too large.
+/// Limits that small messages exceed.
 pub(crate) const SESSION_CONFIG: SessionConfig = SessionConfig {
     handshake_timeout: 150,
     keep_alive: 150,
@@ -18,60 +18,62 @@ pub(crate) const SESSION_CONFIG: SessionConfig = SessionConfig {
     max_message: 512,
 };
 
-/// The first byte says how the rest is sent: behind which handshake, and as frames, as one message or as fragments. However
-/// it is cut, the answers and the end are the same, the answers are what a client can read, and little is held of it.
+/// Checks that each split of an input has the same answers and close reason, that a client can read the answers, and that the
+/// buffer is bounded. The first byte selects the handshake, and whether the rest is frames, one message or fragments.
 pub(crate) fn check(input: &[u8]) {
-    let Some((how, said)) = input.split_first() else { return };
-    let (opcode, hello): (_, &[u8]) = match how & 3 {
+    let Some((mode, sent)) = input.split_first() else { return };
+    let (opcode, handshake): (_, &[u8]) = match mode & 3 {
         0 => (Opcode::Text, b""),
         1 => (Opcode::Text, b"{\"protocol\":\"json\",\"version\":1}"),
         2 => (Opcode::Text, b"{\"protocol\":\"json\",\"version\":1}\x1e"),
         _ => (Opcode::Binary, b"{\"protocol\":\"messagepack\",\"version\":1}\x1e"),
     };
-    holds_little(&[hello, said].concat());
-    let mut bytes = framed(opcode, &[hello]);
-    let opcode = if how & 4 == 0 { Opcode::Binary } else { Opcode::Text };
-    match how >> 3 & 3 {
-        0 | 1 => bytes.extend_from_slice(said),
-        2 => bytes.extend(framed(opcode, &[said])),
-        _ => bytes.extend(framed(opcode, &cuts(said)[3])),
+    assert_buffer_is_bounded(&[handshake, sent].concat());
+    let mut bytes = frame_message(opcode, &[handshake]);
+    let opcode = if mode & 4 == 0 { Opcode::Binary } else { Opcode::Text };
+    match mode >> 3 & 3 {
+        0 | 1 => bytes.extend_from_slice(sent),
+        2 => bytes.extend(frame_message(opcode, &[sent])),
+        _ => bytes.extend(frame_message(opcode, &splits(sent)[3])),
     }
-    let (answers, ending) = heard(&[&bytes]);
-    read(&answers, ending.is_some());
-    for pieces in cuts(&bytes) {
-        let (others, end) = heard(&pieces);
+    let (answers, ending) = receive_all(&[&bytes]);
+    assert_readable(&answers, ending.is_some());
+    for pieces in splits(&bytes) {
+        let (others, end) = receive_all(&pieces);
         if answers.ends_with(INVALID_TEXT) {
-            // Of what precedes the invalid letters in the same frame, more or less was heard before they came.
+            // Messages before the invalid letters, in the same frame, may be handled or not.
             assert!(end.is_some());
-            read(&others, true);
+            assert_readable(&others, true);
         } else {
-            let (count, said) = (pieces.len(), others.escape_ascii());
-            assert!(others == answers && end == ending, "in {count} pieces: {said} {end:?}, {ending:?} at once");
+            let (count, sent) = (pieces.len(), others.escape_ascii());
+            assert!(others == answers && end == ending, "in {count} pieces: {sent} {end:?}, {ending:?} at once");
         }
     }
 }
 
-/// The Close that says so.
+/// The Close frame with status code 1007.
 const INVALID_TEXT: &[u8] = &[0x88, 0x02, 0x03, 0xef];
 
-/// No client makes the hub hold as much as the largest message, however slowly it speaks.
-fn holds_little(said: &[u8]) {
-    for pieces in cuts(said) {
+/// Panics if some split of an input makes a session buffer as much as the largest message.
+fn assert_buffer_is_bounded(sent: &[u8]) {
+    for pieces in splits(sent) {
         let mut session = Session::new(Transport::WebSockets, Tick(0));
-        let mut held = Vec::new();
+        let mut buffer = Vec::new();
         for piece in pieces {
-            if session.receive(&mut held, piece, false, Tick(0), &SESSION_CONFIG, &mut Outgoing::default()).is_some() {
+            if session.receive(&mut buffer, piece, false, Tick(0), &SESSION_CONFIG, &mut Outgoing::default()).is_some()
+            {
                 break;
             }
-            assert!(held.len() < SESSION_CONFIG.max_message, "{} bytes are held", held.len());
+            assert!(buffer.len() < SESSION_CONFIG.max_message, "{} buffered bytes", buffer.len());
         }
     }
 }
 
-fn heard(pieces: &[&[u8]]) -> (Vec<u8>, Option<CloseReason>) {
+/// Returns the answers to some pieces, and why the session ended, or `None` if it did not.
+fn receive_all(pieces: &[&[u8]]) -> (Vec<u8>, Option<CloseReason>) {
     let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
     let mut outgoing = Outgoing::default();
-    // The hub unmasks in place.
+    // `receive` unmasks in place.
     let mut unmasked = Vec::new();
     for piece in pieces {
         unmasked.clear();
@@ -84,16 +86,16 @@ fn heard(pieces: &[&[u8]]) -> (Vec<u8>, Option<CloseReason>) {
     (outgoing.bytes, None)
 }
 
-/// Every answer is a whole frame with one whole message; a Close comes last, and only at the end.
-fn read(mut answers: &[u8], over: bool) {
+/// Panics unless each answer is a whole frame with one whole message. A Close frame must come last, if and only if `over`.
+fn assert_readable(mut answers: &[u8], over: bool) {
     let mut closed = false;
     while !answers.is_empty() {
         assert!(!closed, "something behind the Close: {}", answers.escape_ascii());
-        let (first, payload, rest) = from_server(answers).expect("whole frames");
+        let (first, payload, rest) = parse_server_frame(answers).expect("whole frames");
         match first {
-            0x81 => drop(json(payload)),
-            // A handshake's answer is JSON whatever the protocol.
-            0x82 if payload.first() == Some(&b'{') => drop(json(payload)),
+            0x81 => drop(parse_json(payload)),
+            // The handshake response is JSON in both protocols.
+            0x82 if payload.first() == Some(&b'{') => drop(parse_json(payload)),
             0x82 => {
                 let (body, taken) =
                     protocol::split(Protocol::MessagePack, payload, usize::MAX).expect("a length").expect("a message");
@@ -109,7 +111,7 @@ fn read(mut answers: &[u8], over: bool) {
     assert_eq!(closed, over, "a Close if it is over");
 }
 
-fn json(payload: &[u8]) -> Value {
+fn parse_json(payload: &[u8]) -> Value {
     let text = payload.strip_suffix(b"\x1e").expect("a separator");
     assert!(!text.contains(&0x1e), "one message each");
     let value: Value = serde_json::from_slice(text).expect("JSON");

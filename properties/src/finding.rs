@@ -1,4 +1,4 @@
-//! An input for which a check does not hold: catching it, and making it small.
+//! Observes the panic of a check, and minimizes its input.
 
 use std::cell::RefCell;
 use std::panic::{self, catch_unwind};
@@ -6,7 +6,7 @@ use std::sync::Once;
 
 use crate::Check;
 
-/// How often a finding is tried with a part less before it counts as small.
+/// The maximum number of shorter inputs that `minimize` tries.
 const MAX_TRIES: usize = 20_000;
 
 /// Where and why a check panicked.
@@ -14,7 +14,7 @@ const MAX_TRIES: usize = 20_000;
 pub struct Failure {
     /// File and line.
     pub location: String,
-    /// What the panic says.
+    /// The message of the panic.
     pub message: String,
 }
 
@@ -47,7 +47,7 @@ pub fn observe(check: Check, input: &[u8]) -> Option<Failure> {
     OBSERVED.take().filter(|_| result.is_err())
 }
 
-/// Takes parts out of a failing input as long as it fails at the same place.
+/// Removes parts of a failing input while it still fails at `location`, and returns the rest.
 pub fn minimize(check: Check, input: &[u8], location: &str) -> Vec<u8> {
     let fails = |input: &[u8]| observe(check, input).is_some_and(|failure| failure.location == location);
     let mut smallest = input.to_vec();

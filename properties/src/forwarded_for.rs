@@ -1,4 +1,4 @@
-//! The address of a client behind proxies: `X-Forwarded-For`, and the networks that are trusted.
+//! Checks the address of a client behind proxies: `X-Forwarded-For` and the trusted networks.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,21 +11,21 @@ use crate::choices::Choices;
 const PROXIES: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(10, 1, 2, 3)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1)),
-    // As a socket for both versions tells it.
+    // The form in which a dual-stack socket reports an IPv4 address.
     IpAddr::V6(Ipv4Addr::new(10, 9, 9, 9).to_ipv6_mapped()),
 ];
 
-/// An address in none of them.
-const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
+/// An address in none of the trusted networks.
+const UNTRUSTED: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
 
-/// Nobody but a trusted proxy is believed, and each only as far as the next one: what a client writes itself changes
-/// nothing. A list of addresses in any spelling is read as a naive reader does.
+/// Checks that only the entries of trusted proxies count, so that entries of a client change nothing. A generated list in any
+/// spelling must give the same address as a naive reading.
 pub(crate) fn check(input: &[u8]) {
     let trusted = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse::<IpNetwork>().expect("a network"));
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let header = String::from_utf8_lossy(input);
-    assert_eq!(client_address(STRANGER, &header, &trusted), STRANGER);
-    assert_eq!(client_address(STRANGER, &header, &[]), STRANGER);
+    assert_eq!(client_address(UNTRUSTED, &header, &trusted), UNTRUSTED);
+    assert_eq!(client_address(UNTRUSTED, &header, &[]), UNTRUSTED);
     for proxy in PROXIES {
         let client = client_address(proxy, &header, &trusted);
         assert_eq!(client, client.to_canonical());
@@ -43,7 +43,7 @@ pub(crate) fn check(input: &[u8]) {
     check_network(&header);
 }
 
-/// A list of addresses that the input makes.
+/// Checks a list of addresses that is generated from the input.
 fn check_generated_list(input: &[u8], trusted: &[IpNetwork]) {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut choices = Choices(input);
@@ -60,7 +60,7 @@ fn check_generated_list(input: &[u8], trusted: &[IpNetwork]) {
     assert_eq!(client_address(PROXIES[0], &header, trusted), expected, "{header}");
 }
 
-/// An address as some proxy writes it.
+/// Generates an address and one of the spellings that proxies use.
 fn generate_hop(choices: &mut Choices<'_>) -> (IpAddr, String) {
     let bits = u128::from(choices.number()) << 64 | u128::from(choices.number());
     let address = match choices.below(4) {
@@ -79,7 +79,7 @@ fn generate_hop(choices: &mut Choices<'_>) -> (IpAddr, String) {
     (address, spelled)
 }
 
-/// A network is what its text says, and holds its own address.
+/// Checks that a network equals the network of its text, and contains its own address.
 fn check_network(text: &str) {
     let Ok(network) = text.parse::<IpNetwork>() else { return };
     let written = network.to_string();
@@ -91,7 +91,7 @@ fn check_network(text: &str) {
     assert!(prefix == "0" || !network.contains(flip_first_bit(address)), "{written}");
 }
 
-/// The address that differs in its first bit.
+/// Returns the address that differs only in its first bit.
 fn flip_first_bit(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() ^ 1 << 31)),

@@ -1,5 +1,5 @@
-//! The inputs of a target, each by its number: the committed seeds, then mutations of them and noise. The same seed and
-//! number make the same input in every run.
+//! Numbered inputs of a target: the committed seeds, then mutations of them and noise. The same seed and number make the same
+//! input in every run.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,31 +7,31 @@ use std::path::{Path, PathBuf};
 use crate::mutation::mutate;
 use crate::random::Random;
 
-/// One input in so many is noise.
+/// One of this many inputs is noise.
 const NOISE_ONE_IN: u64 = 16;
 
-/// The longest noise, in bytes.
+/// The maximum length of noise.
 const MAX_NOISE_BYTES: usize = 300;
 
-/// Makes the inputs of one target.
+/// The inputs of one target.
 #[derive(Debug)]
 pub struct Inputs {
     seeds: Vec<Vec<u8>>,
     seed: u64,
 }
 
-/// The folder with the seeds of a target.
+/// Returns the folder with the seeds of a target.
 pub fn corpus(target: &str) -> PathBuf {
     fuzz_folder().join("corpus").join(target)
 }
 
-/// The folder of the fuzz targets.
+/// Returns the folder of the fuzz targets.
 pub fn fuzz_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
 }
 
 impl Inputs {
-    /// Reads the committed seeds of a target, in the order of their names; `seed` makes everything else.
+    /// Reads the committed seeds of a target, in the order of their names. All other inputs depend on `seed`.
     ///
     /// # Errors
     /// If the folder cannot be read or is empty.
@@ -42,12 +42,15 @@ impl Inputs {
         let seeds: io::Result<Vec<_>> = paths.iter().map(std::fs::read).collect();
         let seeds = seeds?;
         if seeds.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, format!("{target}: there are no seeds")));
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("{target}: no seeds in its folder; commit at least one"),
+            ));
         }
-        Ok(Inputs { seeds, seed: seed ^ Random::of(target.as_bytes()).number() })
+        Ok(Inputs { seeds, seed: seed ^ Random::from_bytes(target.as_bytes()).number() })
     }
 
-    /// Makes the input of a number, in place of what `input` holds.
+    /// Replaces the content of `input` by the input with this number.
     pub fn make(&self, number: u64, input: &mut Vec<u8>) {
         input.clear();
         if let Some(seed) = usize::try_from(number).ok().and_then(|number| self.seeds.get(number)) {

@@ -1,31 +1,31 @@
-//! What clients say in JSON.
+//! Checks client messages in JSON.
 
 use notification_hub::signalr::protocol::{ClientMessage, Protocol, json, split};
 use serde_json::Value;
 
-use crate::cuts::beginnings;
+use crate::splits::prefixes;
 
-/// What is split off a beginning is split off the whole; an object means the same in every spelling, and whatever is behind it.
+/// Checks messages and their split. An object must decode to the same message in every spelling, whatever bytes are behind it.
 pub(crate) fn check(input: &[u8]) {
-    splits(Protocol::Json, input);
+    check_split(Protocol::Json, input);
     let mut rest = input;
     while let Ok(Some((body, taken))) = split(Protocol::Json, rest, usize::MAX) {
-        message(body);
+        check_message(body);
         rest = &rest[taken..];
     }
-    message(rest);
+    check_message(rest);
 }
 
-fn message(text: &[u8]) {
+fn check_message(text: &[u8]) {
     let meaning = json::decode(text);
     if let Ok(ClientMessage::Invocation { id, .. }) = &meaning {
-        assert_ne!(id.as_deref(), Some(""), "an empty id asks for no answer");
+        assert_ne!(id.as_deref(), Some(""), "an empty id requests no answer");
     }
     if let Ok(value @ Value::Object(_)) = serde_json::from_slice::<Value>(text) {
         assert_eq!(json::decode(&[b"\n ", text, b" ]"].concat()), meaning);
         let compact = value.to_string();
-        // Of members with one name every one counts, and a value has only the last of them.
-        if quotes(compact.as_bytes()) == quotes(text) {
+        // The decoder sees each of several members with one name. A `Value` has only the last.
+        if count_quotes(compact.as_bytes()) == count_quotes(text) {
             assert_eq!(json::decode(compact.as_bytes()), meaning);
             let pretty = serde_json::to_string_pretty(&value).expect("a value can be written");
             assert_eq!(json::decode(pretty.as_bytes()), meaning);
@@ -33,12 +33,12 @@ fn message(text: &[u8]) {
     } else if let Ok(value) = serde_json::from_slice::<Value>(text) {
         assert!(meaning.is_err(), "{value} is no message");
     }
-    // Our own client's reading of whatever comes.
+    // The decoder of our own client must not panic.
     let _ = json::decode_invocation(text);
 }
 
-/// Counts the quotes around the texts of JSON.
-fn quotes(text: &[u8]) -> usize {
+/// Counts the quotes around the strings of a JSON text.
+fn count_quotes(text: &[u8]) -> usize {
     let mut bytes = text.iter();
     let mut count = 0;
     while let Some(byte) = bytes.next() {
@@ -51,16 +51,16 @@ fn quotes(text: &[u8]) -> usize {
     count
 }
 
-/// What is split off a beginning, or refused in it, is so in the whole, whatever the limit.
-pub(crate) fn splits(protocol: Protocol, input: &[u8]) {
+/// Checks that a message that is split off a prefix, or refused in it, is so in the whole input, at any size limit.
+pub(crate) fn check_split(protocol: Protocol, input: &[u8]) {
     for limit in [16, 300, usize::MAX] {
         let whole = split(protocol, input, limit);
         if let Ok(Some((body, taken))) = whole {
             assert!(body.len() < taken && taken <= limit.min(input.len()));
         }
-        for beginning in beginnings(input) {
-            let part = split(protocol, beginning, limit);
-            assert!(part == Ok(None) || part == whole, "{part:?} of {} bytes, {whole:?} of all", beginning.len());
+        for prefix in prefixes(input) {
+            let part = split(protocol, prefix, limit);
+            assert!(part == Ok(None) || part == whole, "{part:?} of {} bytes, {whole:?} of all", prefix.len());
         }
     }
 }

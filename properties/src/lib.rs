@@ -1,8 +1,8 @@
-//! What holds for any input of the hub. A check is a plain function of some bytes, as a stranger or a sender might send them;
-//! it panics where what it says does not hold.
+//! Properties of the hub and the operator that hold for any input. A check is a function of some bytes that a client or a sender
+//! could send. It panics if a property does not hold.
 //!
-//! `fuzz/` runs the checks under libFuzzer. The program of this crate and `tests/corpus.rs` run them, by [`target`], over the
-//! seeds in `fuzz/corpus`, mutations of those and noise.
+//! `fuzz/` runs the checks under libFuzzer. The program of this crate and `tests/corpus.rs` run them with [`target`]. The inputs
+//! are the seeds in `fuzz/corpus`, mutations of these, and noise.
 
 mod catch_up;
 mod choices;
@@ -10,7 +10,6 @@ mod configuration;
 mod connection_string;
 mod connection_token;
 mod conversation;
-mod cuts;
 pub mod finding;
 mod forwarded_for;
 mod handshake;
@@ -28,16 +27,17 @@ pub mod random;
 mod redis_address;
 mod redis_messages;
 mod resource;
+mod server_messages;
+mod splits;
 mod subscriber;
 pub mod target;
 mod token;
 mod websocket_frames;
-mod written;
 
-/// Panics unless what it stands for holds for these bytes.
+/// Panics if its property does not hold for these bytes.
 pub type Check = fn(&[u8]);
 
-/// Every check with its name, which is also that of its fuzz target and of its folder in `fuzz/corpus`.
+/// Every check with its name, in alphabetical order. Its fuzz target and its folder in `fuzz/corpus` have the same name.
 pub const CHECKS: [(&str, Check); 22] = [
     ("catch_up", catch_up::check),
     ("configuration", configuration::check),
@@ -57,13 +57,13 @@ pub const CHECKS: [(&str, Check); 22] = [
     ("redis_address", redis_address::check),
     ("redis_messages", redis_messages::check),
     ("resource", resource::check),
+    ("server_messages", server_messages::check),
     ("subscriber", subscriber::check),
     ("token", token::check),
     ("websocket_frames", websocket_frames::check),
-    ("written", written::check),
 ];
 
-/// Runs the check with this name: what a fuzz target does.
+/// Runs the check with this name. Called by the fuzz targets.
 pub fn run(name: &str, input: &[u8]) {
     let found = CHECKS.iter().find(|(known, _)| *known == name);
     let (_, check) = found.unwrap_or_else(|| panic!("there is no check {name}"));

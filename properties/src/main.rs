@@ -1,4 +1,4 @@
-//! Runs the checks over very many inputs, on all cores, and says what came of it.
+//! Runs the checks over many inputs, on all cores, and prints a table of the inputs and findings.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,21 +13,21 @@ use notification_hub_properties::inputs::fuzz_folder;
 use notification_hub_properties::random::Random;
 use notification_hub_properties::target::Target;
 
-/// Runs the checks of this crate over seeds, mutations of those and noise.
+/// Run the checks of this crate over seeds, mutations of these, and noise.
 #[derive(Parser)]
 struct Options {
-    /// The targets to run; all by default
+    /// Targets to run [default: all]
     targets: Vec<String>,
-    /// Inputs of all targets together; what exceeds the minimum is shared so that each takes equally long
+    /// Number of inputs of all targets; inputs above the minimum are shared so that each target takes the same time
     #[arg(long, default_value_t = 1_000_000_000)]
     inputs: u64,
-    /// Inputs of each target at least
+    /// Minimum number of inputs of each target
     #[arg(long, default_value_t = 10_000_000)]
     minimum: u64,
-    /// What makes the inputs, to repeat a run; the time by default
+    /// Seed of the inputs, to repeat a run [default: the time]
     #[arg(long)]
     seed: Option<u64>,
-    /// Threads; one for each core by default
+    /// Number of threads [default: one for each core]
     #[arg(long)]
     threads: Option<usize>,
 }
@@ -37,8 +37,8 @@ fn main() -> io::Result<ExitCode> {
     let seed = seed.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs());
     let threads = threads.map_or_else(available_parallelism, |threads| threads.try_into().map_err(io::Error::other))?;
     println!("--seed {seed} --inputs {inputs} --minimum {minimum}, {threads} threads");
-    let every = CHECKS.map(|(name, _)| name.to_owned());
-    let names = if names.is_empty() { &every } else { names.as_slice() };
+    let all = CHECKS.map(|(name, _)| name.to_owned());
+    let names = if names.is_empty() { &all } else { names.as_slice() };
     let mut targets = names.iter().map(|name| Target::open(name, seed)).collect::<io::Result<Vec<_>>>()?;
 
     let began = Instant::now();
@@ -60,15 +60,15 @@ fn main() -> io::Result<ExitCode> {
 }
 
 fn run(target: &mut Target, count: u64, threads: usize) -> io::Result<()> {
-    target.run(count, threads).map_err(|endless| match save(target.name, &endless.0) {
-        Ok(path) => io::Error::other(format!("{}: {endless}: {}", target.name, path.display())),
+    target.run(count, threads).map_err(|timed_out| match save(target.name, &timed_out.0) {
+        Ok(path) => io::Error::other(format!("{}: {timed_out}: {}", target.name, path.display())),
         Err(error) => error,
     })
 }
 
-/// Prints what came of each target, and keeps the inputs that were found. Returns how many those are.
+/// Prints a table of the targets, then saves and prints the input of each finding. Returns the number of findings.
 fn report(targets: &[Target]) -> io::Result<usize> {
-    println!("{:<22}{:>12}{:>14}{:>12}{:>10}", "target", "inputs", "a core's / s", "slowest", "findings");
+    println!("{:<22}{:>12}{:>14}{:>12}{:>10}", "target", "inputs", "per core s", "slowest", "findings");
     for Target { name, tally, .. } in targets {
         let (speed, slowest) = (tally.speed().round(), milliseconds(tally.slowest));
         println!("{name:<22}{:>12}{speed:>14}{slowest:>12}{:>10}", tally.inputs, tally.findings.len());
@@ -91,11 +91,11 @@ fn milliseconds(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
 }
 
-/// Keeps an input where libFuzzer keeps its own.
+/// Saves an input in the folder of libFuzzer's artifacts.
 fn save(target: &str, input: &[u8]) -> io::Result<PathBuf> {
     let folder = fuzz_folder().join("artifacts").join(target);
     std::fs::create_dir_all(&folder)?;
-    let path = folder.join(format!("found-{:016x}", Random::of(input).number()));
+    let path = folder.join(format!("found-{:016x}", Random::from_bytes(input).number()));
     std::fs::write(&path, input)?;
     Ok(path)
 }

@@ -1,16 +1,16 @@
-//! What clients say in MessagePack.
+//! Checks client messages in MessagePack.
 
 use notification_hub::signalr::protocol::messagepack::{self, Reader};
 use notification_hub::signalr::protocol::{ClientMessage, Protocol, split, varint};
 use serde_json::Value;
 
-use crate::cuts::beginnings;
-use crate::json_messages::splits;
+use crate::json_messages::check_split;
+use crate::splits::prefixes;
 
-/// What is split off a beginning is split off the whole; what the hub understands, a reader of whole values understands alike;
-/// what is behind a message does not count, and what is missing of one is missed.
+/// Checks messages and their split. A reader of whole values must agree with the decoder. Bytes behind a message must not
+/// change it, and a truncated message is an error.
 pub(crate) fn check(input: &[u8]) {
-    splits(Protocol::MessagePack, input);
+    check_split(Protocol::MessagePack, input);
     if let Ok(Some((length, taken))) = varint::read(input) {
         let mut written = Vec::new();
         varint::write(length as usize, &mut written);
@@ -18,20 +18,20 @@ pub(crate) fn check(input: &[u8]) {
     }
     let mut rest = input;
     while let Ok(Some((body, taken))) = split(Protocol::MessagePack, rest, usize::MAX) {
-        message(body);
+        check_message(body);
         rest = &rest[taken..];
     }
-    message(input);
+    check_message(input);
 }
 
-fn message(body: &[u8]) {
+fn check_message(body: &[u8]) {
     let meaning = messagepack::decode(body);
     if meaning.is_ok() {
         assert_eq!(messagepack::decode(&[body, b"\xc1"].concat()), meaning);
     }
-    for beginning in beginnings(body) {
-        let part = messagepack::decode(beginning);
-        assert!(part.is_err() || part == meaning, "{part:?} of {} bytes, {meaning:?} of all", beginning.len());
+    for prefix in prefixes(body) {
+        let part = messagepack::decode(prefix);
+        assert!(part.is_err() || part == meaning, "{part:?} of {} bytes, {meaning:?} of all", prefix.len());
     }
     let value = Reader::new(body).value();
     if value.is_some() {
@@ -40,6 +40,7 @@ fn message(body: &[u8]) {
         assert!(read.value() == value && passed.skip().is_some() && passed.integer() == read.integer());
     }
     let Some(Value::Array(items)) = &value else { return };
+    // Like ASP.NET Core, the decoder reads beyond the end of an array that is too short.
     if let (Ok(ClientMessage::Invocation { id, target }), 4..) = (&meaning, items.len()) {
         let written = items.get(2).and_then(Value::as_str).filter(|id| !id.is_empty());
         assert_eq!((id.as_deref(), Some(target.as_str())), (written, items.get(3).and_then(Value::as_str)));
@@ -53,6 +54,6 @@ fn message(body: &[u8]) {
         Ok(ClientMessage::Ignored) => assert!(!matches!(number, Some(1 | 4 | 6 | 7))),
         Err(_) => {}
     }
-    // Our own client's reading of whatever comes.
+    // The decoder of our own client must not panic.
     let _ = messagepack::to_json(body);
 }

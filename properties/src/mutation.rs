@@ -1,10 +1,10 @@
-//! Small changes of an input.
+//! Mutations of an input.
 
 use std::ops::Range;
 
 use crate::random::Random;
 
-/// What parsers stumble over.
+/// Parts that parsers treat specially or that are near a limit.
 const TOKENS: [&[u8]; 28] = [
     b"\x1e",
     b"\0",
@@ -36,19 +36,19 @@ const TOKENS: [&[u8]; 28] = [
     b",",
 ];
 
-/// What stands between the fields of the formats that are read here.
+/// Bytes between the fields of the formats that the checks read.
 const SEPARATORS: &[u8] = b"{}[],:;=&?/.\"' \r\n\x1e\0";
 
-/// The longest input that small changes make of short ones, in bytes.
+/// The maximum length of a mutated input, unless its seed is longer.
 const MAX_BYTES: usize = 4096;
 
-/// The longest input that repetition makes, in bytes.
+/// The maximum length of an input with a repeated part.
 const MAX_REPEATED_BYTES: usize = 1 << 16;
 
-/// One input in so many has a part of it repeated until it is long: what takes quadratic time shows.
+/// One of this many inputs has a part repeated until it is long, which reveals quadratic time.
 const REPEATED_ONE_IN: usize = 8192;
 
-/// Changes an input in a few places; `other` is one to take parts from.
+/// Changes an input in a few places. Some changes insert parts of `other`.
 pub(crate) fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     let max_bytes = MAX_BYTES.max(bytes.len());
     for _ in 0..=random.below(4) {
@@ -95,7 +95,7 @@ fn replace(bytes: &mut Vec<u8>, range: Range<usize>, part: &[u8]) {
     bytes.splice(range, part.iter().copied());
 }
 
-/// The range around a place that has no separator in it.
+/// Returns the range around a position without separators.
 fn field(bytes: &[u8], at: usize) -> Range<usize> {
     let separates = |byte: &u8| SEPARATORS.contains(byte);
     let start = bytes[..at].iter().rposition(separates).map_or(0, |before| before + 1);
@@ -103,7 +103,7 @@ fn field(bytes: &[u8], at: usize) -> Range<usize> {
     start..end
 }
 
-/// Repeats a part until the input is long.
+/// Repeats a part of the input a random number of times, up to `MAX_REPEATED_BYTES`.
 fn repeat(bytes: &mut Vec<u8>, random: &mut Random) {
     let at = random.below(bytes.len() + 1);
     let part = bytes[at..at + random.below(bytes.len() - at + 1)].to_vec();

@@ -1,4 +1,4 @@
-//! What a sender posts, up to the frames that clients get.
+//! Checks a push, from the body that a sender posts to the frames for clients.
 
 use std::time::Instant;
 
@@ -8,34 +8,34 @@ use notification_hub::notification::{self, Notification, PushType};
 use notification_hub::signalr::protocol::{AUTH_REQUEST_RESPONSE, Protocol, RECEIVE_MESSAGE, json, messagepack};
 use serde_json::Value;
 
-use crate::written::whole;
+use crate::server_messages::single_message;
 
-/// A push that is read is a frame in both protocols that says the same; and what the frame says, read as a push, is the same
-/// push again.
+/// Checks that the frames of both protocols have the content of the push. Reading the argument of a frame as a push must give the
+/// same push again.
 pub(crate) fn check(input: &[u8]) {
     let Ok(Some(push)) = notification::read(input) else { return };
-    let [in_json, in_messagepack] = frames(&push);
+    let [in_json, in_messagepack] = decode_frames(&push);
     assert_eq!(in_json["type"], push.kind);
     assert_eq!(in_json["contextId"].as_str(), push.context_id.as_deref());
     let known = PushType::from_number(push.kind);
     if known.is_none() {
-        assert_eq!(lower(&in_messagepack), in_json);
+        assert_eq!(lowercase_names(&in_messagepack), in_json);
     }
-    let again = notification::read(in_json.to_string().as_bytes()).expect("a push").expect("not blank");
-    assert_eq!(frames(&again), [in_json, in_messagepack]);
+    let reread = notification::read(in_json.to_string().as_bytes()).expect("a push").expect("not blank");
+    assert_eq!(decode_frames(&reread), [in_json, in_messagepack]);
     let first = known.and_then(|known| known.members.first());
-    assert!(first.is_none_or(|first| push.payload.member(first.name).is_some()), "what is required is there");
+    assert!(first.is_none_or(|first| push.payload.member(first.name).is_some()), "the required member is present");
 }
 
-/// The argument of a push as either protocol carries it.
-fn frames(push: &Notification) -> [Value; 2] {
+/// Returns the argument of a push, decoded from its frame of each protocol.
+fn decode_frames(push: &Notification) -> [Value; 2] {
     let delivery = route(push, Instant::now());
     let expected = match delivery.audience {
         Audience::LoginRequest(_) => AUTH_REQUEST_RESPONSE,
         _ => RECEIVE_MESSAGE,
     };
     let read = |protocol: Protocol| {
-        let body = whole(protocol, delivery.frame(protocol).expect("both protocols").body());
+        let body = single_message(protocol, delivery.frame(protocol).expect("both protocols").body());
         let invocation = match protocol {
             Protocol::Json => json::decode_invocation(body),
             Protocol::MessagePack => messagepack::to_json(body),
@@ -48,16 +48,16 @@ fn frames(push: &Notification) -> [Value; 2] {
     Protocol::VARIANTS.map(read)
 }
 
-/// The same with JSON's names.
-fn lower(value: &Value) -> Value {
+/// Returns the value with the first letter of each name in lower case, as in JSON.
+fn lowercase_names(value: &Value) -> Value {
     match value {
-        Value::Array(items) => items.iter().map(lower).collect(),
+        Value::Array(items) => items.iter().map(lowercase_names).collect(),
         Value::Object(members) => {
             let name = |name: &str| {
                 let mut letters = name.chars();
                 letters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(letters).collect::<String>()
             };
-            Value::Object(members.iter().map(|(key, value)| (name(key), lower(value))).collect())
+            Value::Object(members.iter().map(|(key, value)| (name(key), lowercase_names(value))).collect())
         }
         other => other.clone(),
     }

@@ -1,15 +1,15 @@
-//! What stands in a query or a header: values and tokens.
+//! Checks values and tokens in a query or a header.
 
 use notification_hub::auth::Query;
 use notification_hub::auth::bearer::find;
 
-/// Any text comes out of a query as it went in; a header that says something hides the query.
+/// Checks that a query returns any escaped text unchanged, and that a header that is not blank takes precedence over the query.
 pub(crate) fn check(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let query = Query::parse(&text);
     for name in ["id", "Token", "access_token"] {
         let value = query.value(name);
-        // What holds no escape is there as it is.
+        // A query without escapes contains each value unchanged.
         if let Some(value) = value.filter(|_| !text.contains(['%', '+'])) {
             assert!(text.contains(&*value));
         }

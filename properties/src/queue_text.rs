@@ -1,29 +1,29 @@
-//! The text of a message on an Azure Storage queue.
+//! Checks the text of a message in an Azure Storage queue.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use notification_hub::ingest::azure_queue::content::{DecodedMessage, read};
 use notification_hub::notification;
 
-/// What every `$` of an input stands for.
+/// The secret that replaces each `$` of an input.
 const SECRET: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ=";
 
-/// The longest reason that is put in front of a poison message, in bytes.
-const MAX_REASON: usize = 400;
+/// The maximum length of the reason in a dead-letter message.
+const MAX_REASON_BYTES: usize = 400;
 
-/// A push is the same push as it is and in Base64, with white space around it; a reason is short and quotes nothing.
+/// Checks that a push is the same in plain text and in Base64, also with white space. A reason must be short and quote nothing.
 pub(crate) fn check(input: &[u8]) {
     let text = String::from_utf8_lossy(input).replace('$', SECRET);
     let content = read(&text);
     match &content {
         DecodedMessage::Invalid(malformed) => {
             let reason = malformed.to_string();
-            assert!(!reason.contains(SECRET) && reason.len() <= MAX_REASON && !reason.contains('\n'), "{reason}");
+            assert!(!reason.contains(SECRET) && reason.len() <= MAX_REASON_BYTES && !reason.contains('\n'), "{reason}");
         }
         DecodedMessage::Push(push) => {
             let decoded = BASE64.decode(text.split_ascii_whitespace().collect::<String>());
             let read = [Some(text.as_bytes()), decoded.as_deref().ok()].map(|bytes| notification::read(bytes?).ok()?);
-            assert!(read.contains(&Some(push.clone())), "it is what the text or the bytes say");
+            assert!(read.contains(&Some(push.clone())), "the push is that of the text or of its decoded bytes");
         }
         DecodedMessage::Empty => {}
     }

@@ -1,22 +1,22 @@
-//! Numbers that look random and are the same in every run.
+//! Pseudorandom numbers that are the same in every run.
 
-/// A generator (SplitMix64).
+/// A pseudorandom number generator (SplitMix64).
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// The numbers of a seed.
+    /// Creates the generator of a seed.
     pub fn new(seed: u64) -> Random {
         Random(seed)
     }
 
-    /// The numbers of some bytes: for choices that depend on an input alone.
-    pub fn of(bytes: &[u8]) -> Random {
+    /// Creates a generator from a hash of some bytes (FNV-1a), for choices that depend only on an input.
+    pub fn from_bytes(bytes: &[u8]) -> Random {
         let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         Random(bytes.iter().fold(0xcbf2_9ce4_8422_2325, mix))
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -25,12 +25,12 @@ impl Random {
         mixed ^ mixed >> 31
     }
 
-    /// The next number, made smaller than `bound`; 0 if that is 0.
+    /// Returns the next number modulo `bound`, or 0 if `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
         (self.number() % bound.max(1) as u64) as usize
     }
 
-    /// Some bytes.
+    /// Returns the next `count` bytes.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.number() as u8).collect()
     }

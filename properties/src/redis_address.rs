@@ -1,12 +1,12 @@
-//! Where Redis is, as a URL or a connection string.
+//! Checks the address of Redis: a URL or a connection string.
 
 use notification_hub::config::{RedisConfig, RedisConfigError};
 
-/// What every `$` of an input stands for.
+/// The password that replaces each `$` of an input.
 const PASSWORD: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ";
 
-/// A text is an address or an error, and neither shows a password; the order of a connection string's options, the case of
-/// their names and blanks around them do not matter.
+/// Checks that a text is an address or an error, and that neither shows a password. In a connection string, the order of options,
+/// the case of their names and blanks around them have no effect.
 pub(crate) fn check(input: &[u8]) {
     let text = String::from_utf8_lossy(input).replace('$', PASSWORD);
     let parsed = parse(&text);
@@ -26,12 +26,12 @@ pub(crate) fn check(input: &[u8]) {
     let is_option = |part: &&str| part.contains('=');
     let (mut options, hosts): (Vec<&str>, Vec<&str>) = text.split(',').map(str::trim).partition(is_option);
     options.reverse();
-    let spelled = options.iter().map(|part| match part.split_once('=') {
+    let respelled = options.iter().map(|part| match part.split_once('=') {
         Some((name, value)) => format!(" {} = {value}", name.to_ascii_uppercase()),
         None => (*part).to_owned(),
     });
-    let otherwise = spelled.chain(hosts.iter().map(|host| format!(" {host} "))).collect::<Vec<_>>().join(" , ");
-    assert_eq!(parse(&otherwise).ok(), parsed.ok(), "{otherwise}");
+    let reordered = respelled.chain(hosts.iter().map(|host| format!(" {host} "))).collect::<Vec<_>>().join(" , ");
+    assert_eq!(parse(&reordered).ok(), parsed.ok(), "{reordered}");
 }
 
 fn parse(text: &str) -> Result<RedisConfig, RedisConfigError> {

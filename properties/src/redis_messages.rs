@@ -1,4 +1,4 @@
-//! What comes from Redis, and what goes there.
+//! Checks the messages that the hub publishes to Redis and receives from it.
 
 use std::time::Instant;
 
@@ -15,18 +15,19 @@ use uuid::Uuid;
 
 use crate::choices::Choices;
 
-const OWN: Uuid = Uuid::from_u128(1);
+/// The id of the process that reads the messages.
+const OWN_ID: Uuid = Uuid::from_u128(1);
 
-/// What is written is read as the same; whatever comes is an error or something; what is delivered of it is what was
-/// published, and is the same push when it is published again.
+/// Checks that written messages are read back equal, that any bytes are a message or an error, and that a delivery has the
+/// published frames, also when it is published again.
 pub(crate) fn check(input: &[u8]) {
-    named(input);
-    written(input);
-    read(input);
+    check_channel_name(input);
+    check_written_invocation(input);
+    check_incoming(input);
 }
 
-/// A name is that of a channel if that channel has this name.
-fn named(input: &[u8]) {
+/// Checks that a channel that is read from a name has this name.
+fn check_channel_name(input: &[u8]) {
     let channels = Channels::new("Notifications");
     let text = String::from_utf8_lossy(input);
     for name in [text.clone().into_owned(), format!("NotificationsBit.Notifications.NotificationsHub:{text}")] {
@@ -38,7 +39,8 @@ fn named(input: &[u8]) {
     }
 }
 
-fn written(input: &[u8]) {
+/// Checks that an invocation that is generated from the input is read back equal.
+fn check_written_invocation(input: &[u8]) {
     let mut choices = Choices(input);
     let excluded: Vec<String> = (0..choices.below(20)).map(|_| choices.text()).collect();
     let frames: Vec<(String, &[u8])> = (0..choices.below(20))
@@ -58,7 +60,8 @@ fn written(input: &[u8]) {
     assert_eq!(Invocation::read(&invocation.write()), Ok(invocation));
 }
 
-fn read(bytes: &[u8]) {
+/// Checks the input as a message on each kind of channel.
+fn check_incoming(bytes: &[u8]) {
     if let Ok(command) = GroupCommand::read(bytes) {
         assert_eq!(GroupCommand::read(&command.write()), Ok(command));
     }
@@ -71,39 +74,41 @@ fn read(bytes: &[u8]) {
     }
     let user = Audience::User(Uuid::from_u128(2), ClientType::Web);
     for audience in [user, Audience::All(Hub::Main), Audience::All(Hub::Anonymous)] {
-        match BackplaneMessage::read(Channel::To(audience), bytes, OWN, Instant::now()) {
+        match BackplaneMessage::read(Channel::To(audience), bytes, OWN_ID, Instant::now()) {
             Ok(BackplaneMessage::Push(delivery, published)) => {
                 let invocation = invocation.as_ref().expect("an invocation");
                 assert!(invocation.publisher.is_some() && invocation.at == published);
-                is_handed_on(audience, &delivery, invocation);
+                assert_delivered_as_published(audience, &delivery, invocation);
             }
             Ok(BackplaneMessage::Foreign(delivery)) => {
                 let invocation = invocation.as_ref().expect("an invocation");
                 assert!(invocation.publisher.is_none());
-                is_handed_on(audience, &delivery, invocation);
+                assert_delivered_as_published(audience, &delivery, invocation);
             }
             Ok(BackplaneMessage::Own(published)) => {
-                let told = invocation.as_ref().map(|invocation| (invocation.publisher, invocation.at));
-                assert_eq!(told, Ok((Some(OWN), published)));
+                let expected = invocation.as_ref().map(|invocation| (invocation.publisher, invocation.at));
+                assert_eq!(expected, Ok((Some(OWN_ID), published)));
             }
             Ok(BackplaneMessage::Heartbeat) => assert_eq!(audience, Audience::All(Hub::Main)),
-            Ok(BackplaneMessage::GroupCommand(command)) => panic!("no command comes here: {command:?}"),
+            Ok(BackplaneMessage::GroupCommand(command)) => {
+                panic!("a group command on a channel of pushes: {command:?}")
+            }
             Err(error) => assert!(!error.to_string().is_empty()),
         }
     }
 }
 
-/// Checks that a delivery is what was published, and the same when it is published again.
-fn is_handed_on(audience: Audience, delivery: &Delivery, invocation: &Invocation<'_>) {
+/// Panics unless a delivery has the frames of the invocation, and is read back equal when it is published again.
+fn assert_delivered_as_published(audience: Audience, delivery: &Delivery, invocation: &Invocation<'_>) {
     let frames = Protocol::VARIANTS.map(|protocol| delivery.frame(protocol).map(|frame| frame.body()));
     assert_eq!(frames, Protocol::VARIANTS.map(|protocol| invocation.frame(protocol)));
     assert!(delivery.audience == audience && frames.iter().any(Option::is_some));
 
     let again = Invocation::from_delivery(delivery, Uuid::from_u128(3)).write();
-    let again = BackplaneMessage::read(Channel::To(audience), &again, OWN, Instant::now());
+    let again = BackplaneMessage::read(Channel::To(audience), &again, OWN_ID, Instant::now());
     let Ok(BackplaneMessage::Push(again, None)) = again else { panic!("{again:?}") };
     assert_eq!((again.kind, again.device), (delivery.kind, delivery.device));
-    let own = Invocation::from_delivery(delivery, OWN).write();
-    let own = BackplaneMessage::read(Channel::To(audience), &own, OWN, Instant::now());
+    let own = Invocation::from_delivery(delivery, OWN_ID).write();
+    let own = BackplaneMessage::read(Channel::To(audience), &own, OWN_ID, Instant::now());
     assert!(matches!(own, Ok(BackplaneMessage::Own(None))), "{own:?}");
 }

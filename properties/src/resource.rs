@@ -1,4 +1,4 @@
-//! A `NotificationHub` as the API server may hand it to the operator: any JSON, also of an older definition.
+//! Checks what the operator builds of a `NotificationHub`. The API server may return any JSON, also of an older definition.
 
 use std::sync::LazyLock;
 
@@ -20,10 +20,10 @@ use notification_hub_operator::reconcile::dereference::{FetchedReferences, Manag
 use notification_hub_operator::reconcile::validate::validate;
 use notification_hub_operator::third_party::{ServedKinds, ThirdPartyKind};
 
-/// Stands in every Secret, and in nothing that is written but Secrets.
+/// A value of every Secret, which must not appear in any other object.
 const SECRET: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ";
 
-/// Entries that any Secret has.
+/// The entries of every Secret.
 const ENTRIES: [(&str, &str); 4] = [
     ("url", "redis://:c2VjcmV0LXNlY3JldC1zZWNyZXQ@redis:6379"),
     ("password", SECRET),
@@ -31,14 +31,14 @@ const ENTRIES: [(&str, &str); 4] = [
     ("shared.secret", "c2VjcmV0LXNlY3JldC1zZWNyZXQc2VjcmV0LXNlY3JldC1zZWNyZXQ"),
 ];
 
-/// The second of the passes.
-const NOW: i64 = 1_700_000_000;
+/// The time of the reconciles, in Unix seconds.
+const NOW_UNIX_SECONDS: i64 = 1_700_000_000;
 
-/// A private key of the tests, by which tokens of no real hub are signed.
+/// A private key that is used only in tests.
 const PRIVATE_KEY: &str = include_str!("../../operator/tests/keys/p256-private.pem");
 
-/// A resource is refused with sentences, or becomes objects that belong together and tell no secret; the same ones again when
-/// it is read as it was written.
+/// Checks that a resource has problems, or is built into consistent objects without secrets. A resource that is written and read
+/// again must give the same result.
 pub(crate) fn check(input: &[u8]) {
     let Ok(mut hub) = serde_json::from_slice::<NotificationHub>(input) else { return };
     if String::from_utf8_lossy(input).contains(SECRET) {
@@ -61,7 +61,7 @@ pub(crate) fn check(input: &[u8]) {
     assert_eq!(build_objects(&again, is_everything_served).as_ref().map(public_json), json);
 }
 
-/// What a pass would write, or all that is in the way.
+/// Returns the objects that a reconcile would write, or the problems that prevent it.
 fn build_objects(hub: &NotificationHub, is_everything_served: bool) -> Result<DesiredObjects, Vec<String>> {
     static DEFAULTS: LazyLock<Defaults> = LazyLock::new(|| {
         let names = |text: &str| text.parse().expect("names");
@@ -81,7 +81,7 @@ fn messages(diagnostics: Diagnostics) -> Vec<String> {
     messages.chain(diagnostics.conflicts).collect()
 }
 
-/// What the spec refers to: every Secret is there, with the same entries.
+/// Returns the objects that the spec references. Every Secret exists, with the same entries.
 fn fetch_references(spec: &NotificationHubSpec) -> FetchedReferences {
     static RING: LazyLock<KeyRing> = LazyLock::new(|| {
         let pair = KeyPair::from_pem(PRIVATE_KEY).expect("a key");
@@ -100,10 +100,10 @@ fn secret() -> Secret {
 }
 
 fn now() -> Timestamp {
-    Timestamp::from_second(NOW).expect("a time")
+    Timestamp::from_second(NOW_UNIX_SECONDS).expect("a time")
 }
 
-/// Every object but Secrets, as it is written.
+/// Returns the JSON of every object except Secrets.
 fn public_json(desired: &DesiredObjects) -> String {
     let DesiredObjects { service_account, config_map, public_service, internal_service, metrics_service, .. } = desired;
     let DesiredObjects { pod_disruption_budget, ingress, http_route, service_monitor, pod_monitor, .. } = desired;
@@ -113,7 +113,7 @@ fn public_json(desired: &DesiredObjects) -> String {
     serde_json::to_string(&(within, around, horizontal_pod_autoscaler, scaled_object)).expect("JSON")
 }
 
-/// What the API server and the kubelet rely on.
+/// Panics unless the objects have what the API server and the kubelet rely on.
 fn assert_consistent(hub: &NotificationHub, desired: &DesiredObjects) {
     let name = hub.metadata.name.as_deref();
     let spec: &DeploymentSpec = desired.deployment.spec.as_ref().expect("a spec");

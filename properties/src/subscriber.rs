@@ -1,4 +1,4 @@
-//! What Redis sends to a subscription, up to what clients read of it.
+//! Checks messages to a Redis subscriber, up to the frames for clients.
 
 use std::time::Instant;
 
@@ -15,13 +15,14 @@ use redis::{Msg, parse_redis_value};
 use uuid::Uuid;
 
 use crate::choices::Choices;
-use crate::websocket_frames::from_server;
-use crate::written::whole;
+use crate::server_messages::single_message;
+use crate::websocket_frames::parse_server_frame;
 
-const OWN: Uuid = Uuid::from_u128(1);
+/// The id of the process that reads the messages.
+const OWN_ID: Uuid = Uuid::from_u128(1);
 
-/// Whatever Redis sends, nothing is delivered but whole frames that clients of each transport can read, to the audience
-/// whose channel it came over. The input is what Redis sends, and also a channel and a message on it.
+/// Checks that only whole frames are delivered, readable by clients of each transport, and only to the audience of the channel.
+/// The input is checked as bytes from Redis, and as a choice of channel followed by a message.
 pub(crate) fn check(input: &[u8]) {
     let channels = Channels::new("Notifications");
     if let Some(message) = parse_message(input) {
@@ -35,7 +36,7 @@ pub(crate) fn check(input: &[u8]) {
     check_message(&channels, &message);
 }
 
-/// A channel that the hub subscribes to, or any.
+/// Returns the name of a channel that the hub subscribes to, or any text.
 fn channel_name(channels: &Channels, choices: &mut Choices<'_>) -> String {
     let (id, narrowed) = (Uuid::from_u128(2), ClientType::VARIANTS[usize::from(choices.below(3))]);
     let audience = match choices.below(8) {
@@ -51,7 +52,7 @@ fn channel_name(channels: &Channels, choices: &mut Choices<'_>) -> String {
     channels.name_for(audience).expect("a channel")
 }
 
-/// An array of strings, as Redis writes it.
+/// Encodes an array of strings in RESP.
 fn encode_array(items: &[&[u8]]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", items.len()).into_bytes();
     for item in items {
@@ -68,7 +69,7 @@ fn parse_message(bytes: &[u8]) -> Option<Msg> {
 
 fn check_message(channels: &Channels, message: &Msg) {
     let Some(channel) = channels.read(message.get_channel_name()) else { return };
-    let incoming = BackplaneMessage::read(channel, message.get_payload_bytes(), OWN, Instant::now());
+    let incoming = BackplaneMessage::read(channel, message.get_payload_bytes(), OWN_ID, Instant::now());
     match (channel, incoming) {
         (Channel::To(audience), Ok(BackplaneMessage::Push(delivery, _) | BackplaneMessage::Foreign(delivery))) => {
             assert_eq!(delivery.audience, audience);
@@ -81,14 +82,14 @@ fn check_message(channels: &Channels, message: &Msg) {
     }
 }
 
-/// Each frame is one message, by WebSocket and by Server-Sent Events.
+/// Panics unless each frame is one message, over a WebSocket and as a server-sent event.
 fn assert_readable(delivery: &Delivery) {
     let frames = Protocol::VARIANTS.map(|protocol| Some((protocol, delivery.frame(protocol)?)));
     assert!(frames.iter().any(Option::is_some));
     for (protocol, frame) in frames.into_iter().flatten() {
-        let (first, payload, rest) = from_server(frame.bytes()).expect("a whole frame");
+        let (first, payload, rest) = parse_server_frame(frame.bytes()).expect("a whole frame");
         assert_eq!((first, payload, rest), (0x80 | Opcode::for_protocol(protocol) as u8, frame.body(), &b""[..]));
-        let body = whole(protocol, payload);
+        let body = single_message(protocol, payload);
         match protocol {
             Protocol::Json => {
                 assert_eq!(event_data(&event(payload)), with_line_feeds(payload));
@@ -101,7 +102,7 @@ fn assert_readable(delivery: &Delivery) {
     }
 }
 
-/// The data of one event, as the HTML standard has it read: a carriage return alone ends a line as well.
+/// Returns the data of one event by the HTML standard, in which a single carriage return also ends a line.
 fn event_data(event: &[u8]) -> Vec<u8> {
     let event = with_line_feeds(event);
     let event = event.strip_suffix(b"\n\n").expect("an empty line at the end");
@@ -109,7 +110,7 @@ fn event_data(event: &[u8]) -> Vec<u8> {
     event.split(|byte| *byte == b'\n').map(line).collect::<Vec<_>>().join(&b'\n')
 }
 
-/// The same with one way to end lines.
+/// Returns the bytes with each line ending replaced by a line feed.
 fn with_line_feeds(bytes: &[u8]) -> Vec<u8> {
     let mut unified = Vec::with_capacity(bytes.len());
     for (place, byte) in bytes.iter().enumerate() {

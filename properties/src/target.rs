@@ -1,7 +1,7 @@
-//! A check with its inputs and what came of them: the one loop that the program and the tests run.
+//! Runs a check over its inputs and tallies the findings, for the program of this crate and its tests.
 //!
-//! The numbers of the inputs are cut into blocks, and each worker takes the next block that is left. A panic becomes a
-//! finding. The thread that called [`Target::run`] watches the workers: an input that does not end is an error.
+//! The numbers of the inputs are divided into blocks, and each worker thread takes the next block. A panic becomes a finding. The
+//! thread that called [`Target::run`] watches the workers: an input that takes longer than `INPUT_TIMEOUT` is an error.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,75 +15,80 @@ use crate::finding::{Failure, observe};
 use crate::inputs::Inputs;
 use crate::{CHECKS, Check};
 
-/// The most inputs that a worker takes at once.
-const MAX_BLOCK: u64 = 4096;
+/// The maximum number of inputs in a block.
+const MAX_BLOCK_INPUTS: u64 = 4096;
 
-/// How long one input may take on a busy machine.
-const MAX_TIME: Duration = Duration::from_secs(60);
+/// The maximum duration of one input, long enough for a busy machine.
+const INPUT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How often workers are looked at.
+/// The interval at which the workers are checked.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// One check with its inputs.
+/// A check with its inputs and their tally.
 #[derive(Debug)]
 pub struct Target {
-    /// Its name.
+    /// The name of the check.
     pub name: &'static str,
-    /// Panics for an input for which something does not hold.
+    /// The check.
     pub check: Check,
-    /// What came of the inputs so far.
+    /// The tally of the inputs so far.
     pub tally: Tally,
     inputs: Arc<Inputs>,
 }
 
-/// What came of inputs.
+/// The number of inputs, their time and their findings.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// How many there were.
+    /// The number of inputs.
     pub inputs: u64,
-    /// The CPU time that they took, added over all workers.
+    /// The CPU time of all inputs, added over the workers.
     pub time: Duration,
-    /// How long the slowest took.
+    /// The duration of the slowest input.
     pub slowest: Duration,
-    /// What was found, by the place of the panic.
+    /// The findings, by the location of the panic.
     pub findings: BTreeMap<String, Finding>,
 }
 
-/// All inputs that fail at one place.
+/// The inputs that fail at one location.
 #[derive(Debug)]
 pub struct Finding {
-    /// The panic of the shortest one.
+    /// The panic of the shortest input.
     pub failure: Failure,
-    /// The shortest one.
+    /// The shortest input.
     pub input: Vec<u8>,
-    /// How many they are.
+    /// The number of inputs.
     pub count: u64,
 }
 
-/// An input that takes too long: only the end of the process ends its thread.
+/// An input that takes too long. Its thread runs until the process ends.
 #[derive(Debug, thiserror::Error)]
-#[error("an input takes more than {} s", MAX_TIME.as_secs())]
-pub struct Endless(pub Vec<u8>);
+#[error("an input takes more than {} s", INPUT_TIMEOUT.as_secs())]
+pub struct TimedOut(pub Vec<u8>);
 
 impl Target {
-    /// The target with this name; `seed` makes all of its inputs but the committed ones.
+    /// Opens the target with this name. All inputs except the committed seeds depend on `seed`.
     ///
     /// # Errors
-    /// If there is none, or its corpus cannot be read.
+    /// If no check has this name, or its corpus cannot be read.
     pub fn open(name: &str, seed: u64) -> io::Result<Target> {
         let known = CHECKS.into_iter().find(|(known, _)| *known == name);
-        let unknown = || io::Error::new(io::ErrorKind::NotFound, format!("{name}: there is no such target"));
+        let unknown = || {
+            io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("{name}: unknown target; use the name of a folder in fuzz/corpus"),
+            )
+        };
         let (name, check) = known.ok_or_else(unknown)?;
         Ok(Target { name, check, tally: Tally::default(), inputs: Arc::new(Inputs::read(name, seed)?) })
     }
 
-    /// Runs so many further inputs.
+    /// Runs the next `count` inputs.
     ///
     /// # Errors
     /// The first input that takes too long.
-    pub fn run(&mut self, count: u64, threads: usize) -> Result<(), Endless> {
+    pub fn run(&mut self, count: u64, threads: usize) -> Result<(), TimedOut> {
         let (first, end) = (self.tally.inputs, self.tally.inputs + count);
-        let block = (count / threads as u64).clamp(1, MAX_BLOCK);
+        let block = (count / threads as u64).clamp(1, MAX_BLOCK_INPUTS);
         let next = Arc::new(AtomicU64::new(first));
         let (sender, tallies) = channel();
         let mut watched: Vec<_> = (0..threads)
@@ -91,7 +96,7 @@ impl Target {
                 let (check, inputs, next, sender) = (self.check, self.inputs.clone(), next.clone(), sender.clone());
                 let current = Arc::new(AtomicU64::new(first));
                 let worker = Worker { check, inputs, current: current.clone() };
-                // The name is printed when a stack overflows, which nothing catches.
+                // Rust prints the name of a thread whose stack overflows, which cannot be caught.
                 let thread = thread::Builder::new().name(self.name.to_owned());
                 thread.spawn(move || worker.run(&next, block, end, &sender)).expect("a thread");
                 (current, first, Instant::now())
@@ -108,10 +113,10 @@ impl Target {
                 let now = current.load(Ordering::Relaxed);
                 if now != *seen {
                     (*seen, *since) = (now, Instant::now());
-                } else if now < end && since.elapsed() > MAX_TIME {
+                } else if now < end && since.elapsed() > INPUT_TIMEOUT {
                     let mut input = Vec::new();
                     self.inputs.make(now, &mut input);
-                    return Err(Endless(input));
+                    return Err(TimedOut(input));
                 }
             }
         }
@@ -126,7 +131,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// Runs blocks until none is left, and sends what came of each.
+    /// Runs blocks until none is left, and sends the tally of each.
     fn run(&self, next: &AtomicU64, block: u64, end: u64, sender: &Sender<Tally>) {
         let mut input = Vec::new();
         loop {
@@ -150,7 +155,7 @@ impl Worker {
                 before = now;
             }
             tally.time = cpu_time().saturating_sub(began);
-            // Nobody listens any more if another worker's input does not end.
+            // The receiver is gone if an input of another worker timed out.
             if sender.send(tally).is_err() {
                 return;
             }
@@ -158,7 +163,7 @@ impl Worker {
     }
 }
 
-/// Returns the CPU time of this thread, which is right on a busy machine as well, or 0 if the system does not tell.
+/// Returns the CPU time of this thread, which other processes do not affect, or 0 if the system does not report it.
 fn cpu_time() -> Duration {
     let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = statistics.split(' ').next().and_then(|first| first.parse().ok());
@@ -166,7 +171,7 @@ fn cpu_time() -> Duration {
 }
 
 impl Tally {
-    /// Returns how many inputs one core does in a second.
+    /// Returns the number of inputs for each second of CPU time.
     pub fn speed(&self) -> f64 {
         self.inputs as f64 / self.time.as_secs_f64().max(1e-3)
     }
@@ -183,7 +188,7 @@ impl Tally {
             None => drop(self.findings.insert(found.failure.location.clone(), found)),
             Some(known) => {
                 let count = known.count + found.count;
-                // Of equally short ones always the same, whichever worker is first.
+                // The order of the workers must not decide between equally short inputs.
                 if (found.input.len(), &found.input) < (known.input.len(), &known.input) {
                     *known = found;
                 }

@@ -1,4 +1,4 @@
-//! Tokens and what they say.
+//! Checks tokens (JWT) and their claims.
 
 use std::sync::LazyLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,14 +14,14 @@ use notification_hub::auth::{Claims, Policy, Rejection, Verifier};
 const SECRET: &[u8] = b"a secret of more than thirty-two bytes";
 const HEADER: &str = r#"{"alg":"HS256","typ":"at+jwt","kid":"x"}"#;
 
-/// A fixed key of another kind: a token for it is as bad as any.
+/// A public key of another algorithm, for which no input has a valid signature.
 const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\n\
     MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8zKbOFPynVXSk65vRA32XgJVstra\n\
     /j2/PgCtYd4ZzBv3jObtcxzY9B0O2krNffrGJ5RcLcCtaj1Wa8Zf884rgA==\n\
     -----END PUBLIC KEY-----\n";
 
-/// Nothing is a token but what is signed with the key; the claims of one that is are those that the payload says, within
-/// their bounds.
+/// Checks that only tokens with a valid signature are accepted, and that the claims of an accepted token are those of its
+/// payload, within their bounds.
 pub(crate) fn check(input: &[u8]) {
     let rules = ValidationRules { clock_skew: 300.0, ..ValidationRules::default() };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
@@ -29,40 +29,42 @@ pub(crate) fn check(input: &[u8]) {
     if let Ok(claims) = &claims {
         assert!(claims.valid_until.is_finite() && now <= claims.valid_until, "{}", claims.valid_until);
         assert!(claims.organizations.is_sorted_by(|one, next| one < next));
-        // One moment later it is over.
-        let late = Claims::read(input, &rules, None, claims.valid_until + 1.0 + claims.valid_until.abs() / 1e9);
-        assert_eq!(late, Err(Rejection::Expired));
+        // Shortly after `valid_until` it is expired.
+        let expired = Claims::read(input, &rules, None, claims.valid_until + 1.0 + claims.valid_until.abs() / 1e9);
+        assert_eq!(expired, Err(Rejection::Expired));
     }
-    let signed = signed(HEADER, input);
-    assert_eq!(verified(&signed), claims.map(drop), "{signed}");
+    let signed = sign_token(HEADER, input);
+    assert_eq!(verify(&signed), claims.map(drop), "{signed}");
 
     let text = String::from_utf8_lossy(input);
-    for token in [text.clone().into_owned(), format!("{signed}{text}"), format!("{text}{signed}"), with_header(input)] {
-        if verified(&token).is_ok() {
+    for token in
+        [text.clone().into_owned(), format!("{signed}{text}"), format!("{text}{signed}"), sign_with_header(input)]
+    {
+        if verify(&token).is_ok() {
             let (message, signed) = token.rsplit_once('.').expect("three parts");
-            assert_eq!(signature(message), signed, "{token}");
+            assert_eq!(sign(message), signed, "{token}");
         }
     }
 }
 
-/// The input as a header, in front of good claims and a good signature.
-fn with_header(input: &[u8]) -> String {
-    signed(&String::from_utf8_lossy(input), br#"{"exp":4102444800,"scope":"api","amr":"external"}"#)
+/// Returns a token with the input as its header, valid claims and a valid signature.
+fn sign_with_header(input: &[u8]) -> String {
+    sign_token(&String::from_utf8_lossy(input), br#"{"exp":4102444800,"scope":"api","amr":"external"}"#)
 }
 
-fn signed(header: &str, payload: &[u8]) -> String {
+fn sign_token(header: &str, payload: &[u8]) -> String {
     let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(payload));
-    let signature = signature(&message);
+    let signature = sign(&message);
     format!("{message}.{signature}")
 }
 
-fn signature(message: &str) -> String {
+fn sign(message: &str) -> String {
     static KEY: LazyLock<hmac::Key> = LazyLock::new(|| hmac::Key::new(hmac::HMAC_SHA256, SECRET));
     BASE64.encode(hmac::sign(&KEY, message.as_bytes()))
 }
 
-/// Whether a token is good, whoever asks.
-fn verified(token: &str) -> Result<(), Rejection> {
+/// Verifies a token for both policies, twice each, since results are cached. A token that lacks only a scope counts as valid.
+fn verify(token: &str) -> Result<(), Rejection> {
     static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
         let keys = vec![
             Key::from_pem(PUBLIC_KEY.as_bytes()).expect("a public key"),
@@ -73,12 +75,12 @@ fn verified(token: &str) -> Result<(), Rejection> {
     let verifier = &*VERIFIER;
     let bearer = BearerToken::from(token);
     verifier.has_key_for(&bearer);
-    let verdict = verifier.verify(&bearer, Policy::Application).map(drop);
+    let result = verifier.verify(&bearer, Policy::Application).map(drop);
     let again = verifier.verify(&bearer, Policy::Application).map(drop);
-    assert_eq!(again, verdict, "what is remembered is what was found");
+    assert_eq!(again, result, "the cached result equals the first");
     let internal = verifier.verify(&bearer, Policy::Internal).map(drop);
-    match (verdict, internal) {
+    match (result, internal) {
         (Err(Rejection::Scope), internal) => internal.or(Ok(())),
-        (verdict, _) => verdict,
+        (result, _) => result,
     }
 }

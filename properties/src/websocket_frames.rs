@@ -1,42 +1,43 @@
-//! The WebSocket decoder, beside one that has the whole input at once and no state.
+//! Checks the WebSocket decoder against one that has the whole input at once and no state.
 
 use notification_hub::signalr::protocol::Protocol;
 use notification_hub::websocket::{Decoder, Event, Frame, Opcode, header};
 
-use crate::cuts::cuts;
+use crate::splits::splits;
 
-/// What an input says. Pieces of a message are put together; what of a message precedes a violation does not count.
+/// The content of an input. Fragments of a message are joined, and a violation discards an incomplete message.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Said {
-    pub(crate) messages: Vec<Vec<u8>>,
+struct Decoded {
+    messages: Vec<Vec<u8>>,
     pings: Vec<Vec<u8>>,
     pongs: usize,
-    begun: Vec<u8>,
-    /// The close code of a violation, or 1000 for a close.
-    over: Option<u16>,
+    /// The message that is not complete.
+    partial: Vec<u8>,
+    /// The close code of a violation, 1000 for a Close, or `None` if the input has neither.
+    close_code: Option<u16>,
 }
 
-/// However it is cut, an input is what the naive reader reads; and what is framed comes out as it went in.
+/// Checks that each split of an input decodes as the naive decoder does, and that the frames of a message decode to it.
 pub(crate) fn check(input: &[u8]) {
-    let expected = naively(input);
-    for pieces in cuts(input) {
-        assert_eq!(decoded(&pieces), expected, "in {} pieces", pieces.len());
+    let expected = decode_naively(input);
+    for pieces in splits(input) {
+        assert_eq!(decode(&pieces), expected, "in {} pieces", pieces.len());
     }
-    for fragments in cuts(input) {
-        let framed = framed(Opcode::Binary, &fragments);
-        let said = decoded(&[&framed]);
-        assert_eq!(said, Said { messages: vec![input.to_vec()], ..Said::default() });
+    for fragments in splits(input) {
+        let framed = frame_message(Opcode::Binary, &fragments);
+        let content = decode(&[&framed]);
+        assert_eq!(content, Decoded { messages: vec![input.to_vec()], ..Decoded::default() });
     }
     for protocol in Protocol::VARIANTS {
         let frame = Frame::new(protocol, input);
-        let (first, payload, rest) = from_server(frame.bytes()).expect("a whole frame");
+        let (first, payload, rest) = parse_server_frame(frame.bytes()).expect("a whole frame");
         assert_eq!((first, payload, rest), (0x80 | Opcode::for_protocol(protocol) as u8, input, &b""[..]));
         assert_eq!(frame.body(), input);
     }
 }
 
-/// A message as a client sends it, in these fragments.
-pub(crate) fn framed(opcode: Opcode, fragments: &[&[u8]]) -> Vec<u8> {
+/// Returns the masked frames of a message in these fragments.
+pub(crate) fn frame_message(opcode: Opcode, fragments: &[&[u8]]) -> Vec<u8> {
     const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
     let mut bytes = Vec::new();
     let whole: &[&[u8]] = if fragments.is_empty() { &[b""] } else { fragments };
@@ -54,9 +55,9 @@ pub(crate) fn framed(opcode: Opcode, fragments: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// The first byte and the payload of a server's first frame, which has to be unmasked, with the shortest header; and what is
-/// behind it.
-pub(crate) fn from_server(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+/// Returns the first byte and the payload of the first frame of a server, and the bytes behind it. `None` if the frame is
+/// incomplete, masked, or has a longer header than necessary.
+pub(crate) fn parse_server_frame(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[first, short], rest) = bytes.split_first_chunk()?;
     let (length, rest) = match short {
         0..=125 => (usize::from(short), rest),
@@ -79,9 +80,9 @@ pub(crate) fn from_server(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((first, payload, rest))
 }
 
-fn decoded(pieces: &[&[u8]]) -> Said {
+fn decode(pieces: &[&[u8]]) -> Decoded {
     let mut decoder = Decoder::default();
-    let mut said = Said::default();
+    let mut content = Decoded::default();
     let mut unmasked = Vec::new();
     for piece in pieces {
         unmasked.clear();
@@ -90,34 +91,34 @@ fn decoded(pieces: &[&[u8]]) -> Said {
         while let Some(event) = decoder.next(&mut input) {
             match event {
                 Event::Data { payload, ends } => {
-                    said.begun.extend_from_slice(payload);
+                    content.partial.extend_from_slice(payload);
                     if ends {
-                        said.messages.push(std::mem::take(&mut said.begun));
+                        content.messages.push(std::mem::take(&mut content.partial));
                     }
                 }
-                Event::Ping(payload) => said.pings.push(payload),
-                Event::Pong => said.pongs += 1,
-                Event::Close => return said.over(1000),
-                Event::Violation(code) => return said.over(code),
+                Event::Ping(payload) => content.pings.push(payload),
+                Event::Pong => content.pongs += 1,
+                Event::Close => return content.closed_with(1000),
+                Event::Violation(code) => return content.closed_with(code),
             }
         }
         assert!(input.is_empty(), "the input is used up");
     }
-    said
+    content
 }
 
-impl Said {
-    fn over(mut self, code: u16) -> Said {
-        self.over = Some(code);
-        self.begun.clear();
+impl Decoded {
+    fn closed_with(mut self, code: u16) -> Decoded {
+        self.close_code = Some(code);
+        self.partial.clear();
         self
     }
 }
 
-/// RFC 6455, section 5, to the letter.
-pub(crate) fn naively(input: &[u8]) -> Said {
-    let mut said = Said::default();
-    // The message that fragments belong to: is it text?
+/// Decodes an input by section 5 of RFC 6455.
+fn decode_naively(input: &[u8]) -> Decoded {
+    let mut content = Decoded::default();
+    // Whether the fragmented message is text; `None` between messages.
     let mut message: Option<bool> = None;
     let mut rest = input;
     while let [first, second, behind @ ..] = rest {
@@ -125,7 +126,7 @@ pub(crate) fn naively(input: &[u8]) -> Said {
         let (masked, short) = (second & 0x80 != 0, second & 0x7f);
         let known = matches!(opcode, 0..=2 | 8..=10);
         if reserved != 0 || !known || !masked || (opcode >= 8 && (!last || short > 125)) {
-            return said.over(1002);
+            return content.closed_with(1002);
         }
         let wide = match short {
             126 => 2,
@@ -138,7 +139,7 @@ pub(crate) fn naively(input: &[u8]) -> Said {
         let length = if wide == 0 { u64::from(short) } else { length };
         let starts = matches!(opcode, 1 | 2);
         if length >> 63 != 0 || (starts && message.is_some()) || (opcode == 0 && message.is_none()) {
-            return said.over(1002);
+            return content.closed_with(1002);
         }
         let here = usize::try_from(length).map_or(payload.len(), |length| length.min(payload.len()));
         let whole = here as u64 == length;
@@ -149,30 +150,31 @@ pub(crate) fn naively(input: &[u8]) -> Said {
             if starts {
                 message = Some(opcode == 1);
             }
-            said.begun.extend_from_slice(&payload);
+            content.partial.extend_from_slice(&payload);
             let ends = whole && last;
             if message == Some(true)
-                && let Err(error) = std::str::from_utf8(&said.begun)
+                && let Err(error) = std::str::from_utf8(&content.partial)
                 && (ends || error.error_len().is_some())
             {
-                return said.over(1007);
+                return content.closed_with(1007);
             }
             if ends {
-                said.messages.push(std::mem::take(&mut said.begun));
+                content.messages.push(std::mem::take(&mut content.partial));
                 message = None;
             }
         } else if whole {
             match opcode {
-                8 => return said.over(closing(&payload)),
-                9 => said.pings.push(payload),
-                _ => said.pongs += 1,
+                8 => return content.closed_with(expected_close_code(&payload)),
+                9 => content.pings.push(payload),
+                _ => content.pongs += 1,
             }
         }
     }
-    said
+    content
 }
 
-fn closing(payload: &[u8]) -> u16 {
+/// Returns the status code for the payload of a Close frame: 1000, or the code of its violation.
+fn expected_close_code(payload: &[u8]) -> u16 {
     let Some((code, reason)) = payload.split_first_chunk() else { return if payload.is_empty() { 1000 } else { 1002 } };
     match u16::from_be_bytes(*code) {
         0..=999 | 1004..=1006 | 1015..=2999 | 5000.. => 1002,

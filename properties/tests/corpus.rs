@@ -1,4 +1,4 @@
-//! Every check over the seeds in `fuzz/corpus`, over mutations of them, and over noise: the same in every run.
+//! Runs every check over the seeds in `fuzz/corpus`, mutations of these, and noise. The inputs are the same in every run.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -9,8 +9,8 @@ use notification_hub_properties::finding::minimize;
 use notification_hub_properties::inputs::fuzz_folder;
 use notification_hub_properties::target::Target;
 
-/// How many inputs each check gets.
-const INPUTS: u64 = 3000;
+/// The number of inputs of each check.
+const INPUTS_PER_CHECK: u64 = 3000;
 
 #[test]
 fn checks_hold_for_seeds_mutations_and_noise() {
@@ -18,8 +18,10 @@ fn checks_hold_for_seeds_mutations_and_noise() {
     let mut found = String::new();
     for (name, check) in CHECKS {
         let mut target = Target::open(name, 0).expect("seeds");
-        target.run(INPUTS, threads).unwrap_or_else(|endless| panic!("{name}: b\"{}\"", endless.0.escape_ascii()));
-        assert_eq!(target.tally.inputs, INPUTS);
+        target
+            .run(INPUTS_PER_CHECK, threads)
+            .unwrap_or_else(|timed_out| panic!("{name}: b\"{}\"", timed_out.0.escape_ascii()));
+        assert_eq!(target.tally.inputs, INPUTS_PER_CHECK);
         for (location, finding) in &target.tally.findings {
             let input = minimize(check, &finding.input, location);
             let _ = writeln!(found, "{name}: {}: b\"{}\"", finding.failure.message, input.escape_ascii());
@@ -44,7 +46,7 @@ fn corpus_folders_and_fuzz_targets_match_the_checks() {
     let manifest = std::fs::read_to_string(fuzz.join("Cargo.toml")).expect("a manifest");
     for name in checks {
         let target = std::fs::read_to_string(fuzz.join(format!("fuzz_targets/{name}.rs"))).expect("a target");
-        // Nothing compiles the targets but who fuzzes.
+        // Only `make fuzz` compiles the targets.
         let call =
             format!("libfuzzer_sys::fuzz_target!(|input: &[u8]| notification_hub_properties::run({name:?}, input));");
         assert_eq!(target, format!("#![no_main]\n\n{call}\n"));

@@ -1,20 +1,20 @@
-//! An API group that a process beside the cluster's node serves, and the API server in its own name.
+//! An aggregated API: an API group that the API server forwards to a process beside the cluster's node.
 
 use anyhow::Result;
 use serde_json::json;
 
 use crate::cluster::Cluster;
-use crate::namespace::{Namespace, PATIENCE};
+use crate::namespace::{CLUSTER_TIMEOUT, Namespace};
 
-/// A group of which the API server knows until this is dropped, which has to be before its server ends: a group that does not
-/// answer holds up the deletion of namespaces.
+/// A registered API group, unregistered on drop. Drop it before its server ends, because an API group without an answer blocks
+/// the deletion of namespaces.
 pub struct AggregatedApi {
     cluster: &'static Cluster,
     name: String,
 }
 
 impl AggregatedApi {
-    /// Has the API server ask this port of the node for a version of a group, and waits until it is answered.
+    /// Registers a version of a group at a port of the node, and waits until it is available.
     pub fn register(namespace: &Namespace, group: &str, version: &str, port: u16) -> Result<Self> {
         let (cluster, name) = (namespace.cluster, format!("{version}.{group}"));
         let service = group.replace('.', "-");
@@ -35,7 +35,7 @@ impl AggregatedApi {
                 "insecureSkipTLSVerify": true, "service": {"namespace": namespace.name, "name": service},
             },
         }))?;
-        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        let timeout = format!("--timeout={}s", CLUSTER_TIMEOUT.as_secs());
         cluster.kubectl(&[
             "wait",
             "--for=condition=Available",

@@ -1,4 +1,4 @@
-//! A TCP load balancer, as a Service is one: each new connection goes to the next of the servers that it knows.
+//! A TCP load balancer, like a Service. Each new connection goes to the next of its servers, in turn.
 
 use std::io::copy;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 
-/// A balancer that lasts as long as the process.
+/// A running balancer. Its threads end with the process.
 pub struct Balancer {
-    /// Where it listens.
+    /// The address that it listens at.
     pub address: SocketAddr,
     servers: Arc<Mutex<Vec<SocketAddr>>>,
 }
 
 impl Balancer {
-    /// Starts one that knows nobody yet.
+    /// Starts a balancer without servers.
     pub fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let balancer = Self { address: listener.local_addr()?, servers: Arc::default() };
@@ -23,25 +23,26 @@ impl Balancer {
             for (turn, client) in listener.incoming().flatten().enumerate() {
                 let servers = servers.lock().unwrap_or_else(PoisonError::into_inner);
                 let Some(server) = servers.get(turn % servers.len().max(1)).copied() else { continue };
-                // A connection that fails is closed: its client sees that.
-                std::thread::spawn(move || _ = join(&client, server));
+                // A failed connection is closed, which its client notices.
+                std::thread::spawn(move || _ = forward(&client, server));
             }
         });
         Ok(balancer)
     }
 
-    /// Sends new connections to these servers from now on.
-    pub fn lead_to(&self, servers: Vec<SocketAddr>) {
+    /// Replaces the servers for new connections.
+    pub fn set_servers(&self, servers: Vec<SocketAddr>) {
         *self.servers.lock().unwrap_or_else(PoisonError::into_inner) = servers;
     }
 }
 
-fn join(client: &TcpStream, server: SocketAddr) -> Result<()> {
+/// Forwards bytes in both directions until one side ends.
+fn forward(client: &TcpStream, server: SocketAddr) -> Result<()> {
     let server = TcpStream::connect(server)?;
     server.set_nodelay(true)?;
     client.set_nodelay(true)?;
     std::thread::scope(|scope| {
-        // Fails only where an end has been seen.
+        // These fail if one side has ended.
         scope.spawn(|| {
             let _ = copy(&mut &server, &mut &*client);
             let _ = client.shutdown(Shutdown::Both);

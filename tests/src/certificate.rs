@@ -1,4 +1,4 @@
-//! Certificates that vouch for themselves.
+//! Self-signed certificates.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::cluster::run;
 
-/// Makes the files `key` and `certificate` for a name such as `IP:127.0.0.1`, and `authority`, a copy for those who believe it.
+/// Writes the files `key` and `certificate` for a name such as `IP:127.0.0.1`, and `authority`, a copy for clients that trust it.
 pub fn make(folder: &Path, name: &str) -> Result<()> {
     let mut openssl = Command::new("openssl");
     openssl.current_dir(folder).args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]);

@@ -1,29 +1,29 @@
-//! WebSocket frames as a client writes them, masked with zeros: what was said can be read in them.
+//! WebSocket frames of a client, masked with zeros, so that payloads stay readable.
 
 /// The opcodes of a frame.
 pub mod opcode {
-    /// More of the message before.
+    /// A further fragment of a message.
     pub const CONTINUATION: u8 = 0;
-    /// UTF-8.
+    /// A text message.
     pub const TEXT: u8 = 1;
-    /// Bytes.
+    /// A binary message.
     pub const BINARY: u8 = 2;
-    /// The end.
+    /// A Close.
     pub const CLOSE: u8 = 8;
-    /// A question for a sign of life.
+    /// A ping.
     pub const PING: u8 = 9;
-    /// Its answer.
+    /// A pong.
     pub const PONG: u8 = 10;
 }
 
-/// A whole message, or a control frame.
+/// Returns a whole message, or a control frame.
 pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = fragment(opcode, payload);
     frame[0] |= 0x80;
     frame
 }
 
-/// A frame behind which more of its message comes.
+/// Returns a frame that is not the last of its message.
 pub fn fragment(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![opcode];
     match payload.len() {

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on a plain blocking socket: enough for `/send`, `/metrics` and for questions that no client library would ask.
+//! HTTP/1.1 over a blocking socket: for `/send` and `/metrics`, and for requests that no client library would send.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// How long a server may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of a connect, a read and a write.
+const IO_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection that is kept open between requests.
 pub struct Connection {
@@ -16,7 +16,7 @@ pub struct Connection {
     read: Vec<u8>,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone)]
 pub struct Response {
     /// The status code.
@@ -27,8 +27,8 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-/// Asks for a WebSocket. `more` is whole header lines, each with its line's end, or nothing.
-pub fn upgrade(target: &str, host: &str, more: &str) -> String {
+/// Returns a request for a WebSocket. `more` holds further header lines, each with its CRLF, or is empty.
+pub fn upgrade_request(target: &str, host: &str, more: &str) -> String {
     format!(
         "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{more}\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -36,22 +36,22 @@ pub fn upgrade(target: &str, host: &str, more: &str) -> String {
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects to an address.
     pub fn open(address: SocketAddr) -> Result<Self> {
         let stream =
-            TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("no connection to {address}"))?;
-        Self::on(stream, address)
+            TcpStream::connect_timeout(&address, IO_TIMEOUT).with_context(|| format!("no connection to {address}"))?;
+        Self::from_stream(stream, address)
     }
 
-    /// On a socket that is connected.
-    pub fn on(stream: TcpStream, address: SocketAddr) -> Result<Self> {
+    /// Wraps a connected socket.
+    pub fn from_stream(stream: TcpStream, address: SocketAddr) -> Result<Self> {
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(IO_TIMEOUT))?;
+        stream.set_write_timeout(Some(IO_TIMEOUT))?;
         Ok(Self { stream, address, read: Vec::new() })
     }
 
-    /// Asks and waits for the answer.
+    /// Sends a request and reads the response.
     pub fn request(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response> {
         let mut head =
             format!("{method} {target} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n", self.address, body.len());
@@ -60,21 +60,21 @@ impl Connection {
         }
         head.push_str("\r\n");
         self.stream.write_all(head.as_bytes())?;
-        // A server that refuses a body answers and closes before it has read all of it.
+        // A server that rejects a body answers and closes before it has read the whole body.
         let written = self.stream.write_all(body);
         let response = self.response();
         if response.is_err() {
-            written.context("the body was not taken")?;
+            written.context("the body could not be written")?;
         }
         response
     }
 
-    /// Writes bytes as they are.
+    /// Writes bytes unchanged.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         Ok(self.stream.write_all(bytes)?)
     }
 
-    /// Reads one answer; the body of a 101 is empty, what follows belongs to the new protocol.
+    /// Reads a response. The body of a 101 is empty, because later bytes belong to the new protocol.
     pub fn response(&mut self) -> Result<Response> {
         let head = self.head()?;
         let body = if head.status == 101 || head.status == 204 {
@@ -86,43 +86,43 @@ impl Connection {
             }
             body
         } else if let Some(length) = head.header("content-length") {
-            self.exactly(length.parse().context("bad content-length")?)?
+            self.read_exactly(length.parse().context("bad content-length")?)?
         } else {
-            while self.more()? > 0 {}
+            while self.read_more()? > 0 {}
             std::mem::take(&mut self.read)
         };
         Ok(Response { body, ..head })
     }
 
-    /// Reads the head of an answer; its body is still to come.
+    /// Reads the head of a response, without its body.
     pub fn head(&mut self) -> Result<Response> {
         let (status, headers, length) = loop {
             if let Some(head) = parse(&self.read)? {
                 break head;
             }
-            if self.more()? == 0 {
-                bail!("the connection ended in the head of an answer: {:?}", String::from_utf8_lossy(&self.read));
+            if self.read_more()? == 0 {
+                bail!("the connection ended in the head of a response: {:?}", String::from_utf8_lossy(&self.read));
             }
         };
         self.read.drain(..length);
         Ok(Response { status, headers, body: Vec::new() })
     }
 
-    /// Reads one chunk of a body that comes in chunks; nothing at its end.
+    /// Reads one chunk of a chunked body, or returns `None` at its end.
     pub fn chunk(&mut self) -> Result<Option<Vec<u8>>> {
         let line = self.line()?;
         let size = usize::from_str_radix(line.trim(), 16).with_context(|| format!("bad chunk size {line:?}"))?;
-        let chunk = self.exactly(size)?;
+        let chunk = self.read_exactly(size)?;
         self.line()?;
         Ok((size > 0).then_some(chunk))
     }
 
-    /// Whether nothing comes any more.
-    pub fn ended(&mut self) -> Result<bool> {
-        Ok(self.read.is_empty() && self.more()? == 0)
+    /// Returns whether the server has closed the connection without further bytes.
+    pub fn is_closed(&mut self) -> Result<bool> {
+        Ok(self.read.is_empty() && self.read_more()? == 0)
     }
 
-    /// The socket and what was read beyond the last answer.
+    /// Returns the socket and the bytes that were read beyond the last response.
     pub fn into_parts(self) -> (TcpStream, Vec<u8>) {
         (self.stream, self.read)
     }
@@ -130,17 +130,17 @@ impl Connection {
     fn line(&mut self) -> Result<String> {
         loop {
             if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
-                return Ok(String::from_utf8_lossy(&self.exactly(end + 1)?).into_owned());
+                return Ok(String::from_utf8_lossy(&self.read_exactly(end + 1)?).into_owned());
             }
-            if self.more()? == 0 {
+            if self.read_more()? == 0 {
                 bail!("the connection ended in a line");
             }
         }
     }
 
-    fn exactly(&mut self, length: usize) -> Result<Vec<u8>> {
+    fn read_exactly(&mut self, length: usize) -> Result<Vec<u8>> {
         while self.read.len() < length {
-            if self.more()? == 0 {
+            if self.read_more()? == 0 {
                 bail!("the connection ended after {} of {length} bytes of a body", self.read.len());
             }
         }
@@ -148,7 +148,7 @@ impl Connection {
         Ok(std::mem::replace(&mut self.read, rest))
     }
 
-    fn more(&mut self) -> Result<usize> {
+    fn read_more(&mut self) -> Result<usize> {
         let mut buffer = [0; 4096];
         let read = self.stream.read(&mut buffer).context("no answer")?;
         self.read.extend_from_slice(&buffer[..read]);
@@ -157,23 +157,23 @@ impl Connection {
 }
 
 impl Response {
-    /// The first header field of that name (lower case).
+    /// Returns the first header field with a name in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     pub fn json(&self) -> Result<serde_json::Value> {
         serde_json::from_slice(&self.body).with_context(|| format!("no JSON: {:?}", self.text()))
     }
 }
 
-/// One request on a connection of its own.
+/// Sends a request on a connection of its own and returns the response.
 pub fn request(
     address: SocketAddr,
     method: &str,
@@ -184,12 +184,12 @@ pub fn request(
     Connection::open(address)?.request(method, target, headers, body)
 }
 
-/// A GET on a connection of its own.
+/// Sends a GET on a connection of its own and returns the response.
 pub fn get(address: SocketAddr, target: &str) -> Result<Response> {
     request(address, "GET", target, &[], b"")
 }
 
-/// The answer that bytes begin with, or `None` as long as its body is not whole. A body has a `Content-Length`, or there is none.
+/// Parses the response at the start of some bytes, or returns `None` if it is not complete. A body needs a `Content-Length`.
 pub fn parse_response(bytes: &[u8]) -> Result<Option<Response>> {
     let Some((status, headers, length)) = parse(bytes)? else { return Ok(None) };
     let mut response = Response { status, headers, body: Vec::new() };
@@ -204,7 +204,7 @@ type Head = (u16, Vec<(String, String)>, usize);
 fn parse(bytes: &[u8]) -> Result<Option<Head>> {
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut fields);
-    let httparse::Status::Complete(length) = response.parse(bytes).context("no HTTP answer")? else {
+    let httparse::Status::Complete(length) = response.parse(bytes).context("no HTTP response")? else {
         return Ok(None);
     };
     let headers = response

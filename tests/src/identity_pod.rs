@@ -1,17 +1,17 @@
-//! An identity server in a pod: OpenID Connect's discovery and a key set, and nothing else.
+//! An identity server in a pod, with an OpenID Connect discovery document and a JWKS.
 
 use anyhow::Result;
 use serde_json::json;
 
 use crate::namespace::Namespace;
-use crate::{install, part};
+use crate::{install, service_pod};
 
 const PORT: u16 = 5000;
 
-/// The pod and its Service.
+/// The name of the pod and its Service.
 const NAME: &str = "identity";
 
-/// The server.
+/// The program of the server, for Node.js.
 const SCRIPT: &str = "\
 const { ISSUER, URL, KEYS } = process.env;
 const document = JSON.stringify({ issuer: ISSUER, jwks_uri: `${URL}/keys` });
@@ -21,10 +21,10 @@ require('http').createServer(({ url }, response) => {
 }).listen(PORT);
 ";
 
-/// Starts one that has these keys and names itself so; its address.
+/// Starts the pod with an issuer and a JWKS. Returns its URL.
 pub fn start(namespace: &Namespace, issuer: &str, jwks: &str) -> Result<String> {
     let url = format!("http://{NAME}.{}.svc:{PORT}", namespace.name);
-    // The one image with Node.js.
+    // The only image with Node.js.
     let image = install::image_name(namespace.cluster, "AZURITE_IMAGE", "nhub.test/azurite:test")?;
     let container = json!({
         "image": image,
@@ -33,6 +33,6 @@ pub fn start(namespace: &Namespace, issuer: &str, jwks: &str) -> Result<String> 
             {"name": "ISSUER", "value": issuer}, {"name": "URL", "value": url}, {"name": "KEYS", "value": jwks},
         ],
     });
-    part::start(namespace, NAME, PORT, container, &json!([]))?;
+    service_pod::start(namespace, NAME, PORT, container, &json!([]))?;
     Ok(url)
 }

@@ -1,4 +1,4 @@
-//! The operator, installed from the chart as a user would.
+//! Installs the operator from its Helm chart.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -7,36 +7,36 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::cluster::{Cluster, folder};
 
-/// The release, and the operator's Deployment.
+/// The name of the release and of the operator's Deployment.
 pub const RELEASE: &str = "notification-hub-operator";
 
-/// Where the operator runs.
+/// The namespace of the operator.
 pub const NAMESPACE: &str = "notification-hub-system";
 
-/// Options of Helm's that have it wait until the operator is ready.
-pub const WAIT: [&str; 3] = ["--wait", "--timeout", "120s"];
+/// Helm options that wait until the operator is ready.
+pub const HELM_WAIT: [&str; 3] = ["--wait", "--timeout", "120s"];
 
-/// Installs the chart once in this process; a second process finds the same release and leaves it as it is.
-pub fn operator(cluster: &Cluster) -> Result<()> {
+/// Installs the chart once in this process. In another process, Helm upgrades the same release without a change.
+pub fn install_operator(cluster: &Cluster) -> Result<()> {
     static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
-    let installed = INSTALLED.get_or_init(|| install(cluster).map_err(|error| format!("{error:#}")));
+    let installed = INSTALLED.get_or_init(|| install_once(cluster).map_err(|error| format!("{error:#}")));
     installed.clone().map_err(|error| anyhow!(error))
 }
 
-fn install(cluster: &Cluster) -> Result<()> {
-    release(cluster, &chart()?, &WAIT).inspect_err(|_| {
+fn install_once(cluster: &Cluster) -> Result<()> {
+    install_release(cluster, &chart_path()?, &HELM_WAIT).inspect_err(|_| {
         let state = cluster.kubectl(&["describe", "pods", "-n", NAMESPACE]);
         eprintln!("{}\n{}", state.unwrap_or_default(), log(cluster).unwrap_or_default());
     })
 }
 
-/// The chart of this project.
-pub fn chart() -> Result<PathBuf> {
+/// Returns the folder of this project's chart.
+pub fn chart_path() -> Result<PathBuf> {
     Ok(folder().parent().context("no project around the tests")?.join("charts").join(RELEASE))
 }
 
-/// Installs a chart with the tests' images, or upgrades the release to it; `options` are further ones of Helm's.
-pub fn release(cluster: &Cluster, chart: &Path, options: &[&str]) -> Result<()> {
+/// Installs a chart with the tests' images, or upgrades the release to it. `options` are further Helm options.
+pub fn install_release(cluster: &Cluster, chart: &Path, options: &[&str]) -> Result<()> {
     let mut values = image(cluster, "hubImage", "HUB_IMAGE", "nhub.test/hub:test")?;
     values.extend(image(cluster, "image", "OPERATOR_IMAGE", "nhub.test/operator:test")?);
     let mut arguments = vec!["upgrade", "--install", RELEASE, chart.to_str().context("an odd path")?];
@@ -46,14 +46,14 @@ pub fn release(cluster: &Cluster, chart: &Path, options: &[&str]) -> Result<()> 
     cluster.helm(&arguments).map(drop)
 }
 
-/// The chart's values for an image: the tests' own, or in a cluster of the user's one that it can pull.
+/// Returns the chart's values for an image. See [`image_name`].
 fn image(cluster: &Cluster, value: &str, variable: &str, own: &str) -> Result<Vec<String>> {
     let image = image_name(cluster, variable, own)?;
     let (repository, tag) = image.rsplit_once(':').with_context(|| format!("{variable} needs a tag"))?;
     Ok(vec![format!("{value}.registry="), format!("{value}.repository={repository}"), format!("{value}.tag={tag}")])
 }
 
-/// An image: the tests' own, or in a cluster of the user's the one that a variable names.
+/// Returns the image in an environment variable, or else the tests' own. With the current context the variable is required.
 pub fn image_name(cluster: &Cluster, variable: &str, own: &str) -> Result<String> {
     match std::env::var(variable) {
         Ok(image) => Ok(image),
@@ -62,7 +62,7 @@ pub fn image_name(cluster: &Cluster, variable: &str, own: &str) -> Result<String
     }
 }
 
-/// The end of the operator's log.
+/// Returns the last lines of the operator's log.
 pub fn log(cluster: &Cluster) -> Result<String> {
     cluster.kubectl(&["logs", "-n", NAMESPACE, &format!("deployment/{RELEASE}"), "--tail=100"])
 }

@@ -1,4 +1,4 @@
-//! A small identity server: OpenID Connect's discovery, a key set that can be rotated, outages.
+//! A local identity server with an OpenID Connect discovery document and a JWKS that a test can replace or take away.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -9,53 +9,54 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::json;
 
-/// What it answers, and what it was asked.
+/// The state that the server's threads share.
 struct State {
     address: SocketAddr,
-    /// Nothing during an outage.
+    /// The JWKS, or `None` during an outage.
     keys: Mutex<Option<String>>,
-    fetched: AtomicUsize,
+    /// The number of requests for the JWKS.
+    fetches: AtomicUsize,
 }
 
-/// A running identity server; it ends with the process.
+/// A running identity server. Its threads end with the process.
 pub struct Issuer(Arc<State>);
 
 impl Issuer {
-    /// Starts one with a key set, or with an outage.
+    /// Starts a server with a JWKS, or with an outage if `None`.
     pub fn start(jwks: Option<&str>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let keys = Mutex::new(jwks.map(str::to_owned));
-        let state = Arc::new(State { address, keys, fetched: AtomicUsize::new(0) });
+        let state = Arc::new(State { address, keys, fetches: AtomicUsize::new(0) });
         let serving = state.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let serving = serving.clone();
-                // A client that hangs up is no fault of the server's.
+                // An error means that the client has closed the connection.
                 std::thread::spawn(move || _ = serving.answer(stream));
             }
         });
         Ok(Self(state))
     }
 
-    /// Its URL.
+    /// Returns its URL.
     pub fn url(&self) -> String {
         format!("http://{}", self.0.address)
     }
 
-    /// The issuer that its discovery document names: without the port, as Bitwarden's is.
+    /// Returns the issuer of its discovery document: its URL without the port, as with Bitwarden.
     pub fn issuer(&self) -> String {
         format!("http://{}", self.0.address.ip())
     }
 
-    /// From now on it has this key set; none is an outage.
-    pub fn set(&self, jwks: Option<&str>) {
+    /// Replaces the JWKS. `None` begins an outage.
+    pub fn set_keys(&self, jwks: Option<&str>) {
         *self.0.keys.lock().unwrap_or_else(PoisonError::into_inner) = jwks.map(str::to_owned);
     }
 
-    /// How often its key set was asked for.
-    pub fn fetched(&self) -> usize {
-        self.0.fetched.load(Ordering::Relaxed)
+    /// Returns how often the JWKS was requested.
+    pub fn fetch_count(&self) -> usize {
+        self.0.fetches.load(Ordering::Relaxed)
     }
 }
 
@@ -69,12 +70,12 @@ impl State {
         let base = format!("http://{}", self.address);
         let issuer = format!("http://{}", self.address.ip());
         let (status, body) = match (request.split(' ').nth(1), keys) {
-            (_, None) => ("500 Internal Server Error", "not today".to_owned()),
+            (_, None) => ("500 Internal Server Error", "outage".to_owned()),
             (Some("/.well-known/openid-configuration"), Some(_)) => {
                 ("200 OK", json!({ "issuer": issuer, "jwks_uri": format!("{base}/keys") }).to_string())
             }
             (Some("/keys"), Some(keys)) => {
-                self.fetched.fetch_add(1, Ordering::Relaxed);
+                self.fetches.fetch_add(1, Ordering::Relaxed);
                 ("200 OK", keys)
             }
             _ => ("404 Not Found", String::new()),

@@ -1,4 +1,4 @@
-//! Signing keys for tests, made anew in every run.
+//! Signing keys for tests, generated in each run.
 
 use anyhow::{Result, anyhow};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::secrets;
 use crate::token::Signer;
 
-/// A private key with all the forms in which a hub may be given it.
+/// A key pair in every format that a hub reads.
 pub struct SigningKey {
     algorithm: Algorithm,
     /// The private key as PEM (PKCS#8).
@@ -22,12 +22,12 @@ pub struct SigningKey {
     pub public_pem: String,
     /// A JWK set with the public key.
     pub jwks: String,
-    /// The key's id in that set.
+    /// The key id in that set.
     pub id: String,
 }
 
 impl SigningKey {
-    /// A new RSA key of 2,048 bits, for RS256.
+    /// Generates an RSA key of 2,048 bits, for RS256.
     pub fn rs256() -> Result<Self> {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048)?;
         let private: Pkcs8V1Der = pair.as_der()?;
@@ -47,12 +47,12 @@ impl SigningKey {
         })
     }
 
-    /// A new P-256 key, for ES256.
+    /// Generates a P-256 key, for ES256.
     pub fn es256() -> Result<Self> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
         let private = pair.to_pkcs8v1()?;
         let public: PublicKeyX509Der = pair.public_key().as_der()?;
-        let [_, point @ ..] = pair.public_key().as_ref() else { return Err(anyhow!("an odd point")) };
+        let [_, point @ ..] = pair.public_key().as_ref() else { return Err(anyhow!("an empty public key")) };
         let (x, y) = point.split_at(point.len() / 2);
         let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         let id = Uuid::new_v4().to_string();
@@ -66,7 +66,7 @@ impl SigningKey {
         })
     }
 
-    /// What signs with it.
+    /// Returns a signer with this key.
     pub fn signer(&self) -> Result<Signer> {
         let key = match self.algorithm {
             Algorithm::RS256 => EncodingKey::from_rsa_pem(self.private_pem.as_bytes())?,
@@ -80,7 +80,7 @@ fn pem(label: &str, der: &[u8]) -> String {
     let text = BASE64_STANDARD.encode(der);
     let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
     if label.starts_with("PRIVATE") {
-        lines.iter().for_each(|line| secrets::keep(line));
+        lines.iter().for_each(|line| secrets::register(line));
     }
     format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }

@@ -1,4 +1,4 @@
-//! Accounts for every push and client (`decisions.md` 8): delivered, covered, or lost. Pure.
+//! Accounts for every push to every client (`decisions.md` 8): delivered, covered by a sync, or lost. No I/O.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -6,120 +6,122 @@ use std::time::{Duration, Instant};
 
 /// A push to one client.
 #[derive(Debug, Clone)]
-pub struct Push {
-    /// What it is told from others by.
+pub struct LedgerPush {
+    /// A unique id.
     pub id: String,
-    /// The client that it is for.
+    /// The number of its client.
     pub client: usize,
     /// Whether a `SyncVault` makes up for it.
     pub covered: bool,
     /// When it was handed to the hub.
-    pub put: Instant,
+    pub sent_at: Instant,
 }
 
-/// What a client noticed.
+/// An event at a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Its handshake was answered.
     Opened,
-    /// A push arrived.
-    Heard(String),
-    /// It was told to sync.
+    /// It received the push with this id.
+    Received(String),
+    /// It received a `SyncVault`.
     Synced,
-    /// Its connection has ended, or did not come to be.
+    /// Its connection ended, or a connect failed.
     Closed,
 }
 
-/// What all clients noticed.
+/// The events of all clients.
 #[derive(Debug, Default)]
-pub struct Log {
+pub struct Ledger {
     events: BTreeMap<usize, Vec<(Instant, Event)>>,
 }
 
-/// The sums.
+/// The totals of some pushes.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Sums {
-    /// Pushes that arrived.
+pub struct LedgerTotals {
+    /// Pushes that were received.
     pub delivered: usize,
-    /// Arrivals beyond the first.
+    /// Deliveries of a push after its first.
     pub duplicates: usize,
-    /// Pushes that a later `SyncVault` makes up for.
+    /// Pushes that were not received, but are covered by a later `SyncVault`.
     pub covered: usize,
-    /// Pushes that it would make up for, and none came: there must not be any.
+    /// Pushes of covered types that were neither received nor followed by a `SyncVault`. Never tolerated.
     pub lost_covered: usize,
-    /// Pushes that nothing makes up for, to clients that were away about then.
-    pub lost_away: usize,
-    /// Pushes that nothing makes up for, to clients that were there: there must not be any.
-    pub lost_there: usize,
+    /// Pushes of uncovered types to clients that were not connected all the time of the delivery.
+    pub lost_disconnected: usize,
+    /// Pushes of uncovered types to clients that were connected all the time of the delivery.
+    pub lost_connected: usize,
 }
 
-/// What may be lost to clients that are there.
+/// The losses that a test tolerates for connected clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Excuse {
-    /// Nothing.
+pub enum LossTolerance {
+    /// None.
     None,
-    /// What nothing makes up for, and was under way when a process was killed or Redis failed.
+    /// Pushes of uncovered types that were on their way when a process was killed or Redis failed.
     Fault,
 }
 
-impl Sums {
-    /// Whether nothing is lost that must not be.
-    pub fn closes(&self, excuse: Excuse) -> bool {
-        self.lost_covered == 0 && (self.lost_there == 0 || excuse == Excuse::Fault)
+impl LedgerTotals {
+    /// Returns whether all losses are tolerated.
+    pub fn is_tolerable(&self, tolerance: LossTolerance) -> bool {
+        self.lost_covered == 0 && (self.lost_connected == 0 || tolerance == LossTolerance::Fault)
     }
 }
 
-impl Log {
-    /// Notes an event.
-    pub fn note(&mut self, client: usize, at: Instant, event: Event) {
+impl Ledger {
+    /// Records an event of a client.
+    pub fn record(&mut self, client: usize, at: Instant, event: Event) {
         self.events.entry(client).or_default().push((at, event));
     }
 
-    /// Whether a client is connected by now.
-    pub fn is_open(&self, client: usize) -> bool {
-        let mut last = self.of(client).iter().rev().map(|(_, event)| event);
+    /// Returns whether a client is connected now.
+    pub fn is_connected(&self, client: usize) -> bool {
+        let mut last = self.events_of(client).iter().rev().map(|(_, event)| event);
         last.find(|event| matches!(event, Event::Opened | Event::Closed)) == Some(&Event::Opened)
     }
 
-    /// When a client was last told to sync.
+    /// Returns when a client last received a `SyncVault`, or `None` if it never did.
     pub fn last_sync(&self, client: usize) -> Option<Instant> {
-        self.of(client).iter().rev().find(|(_, event)| *event == Event::Synced).map(|(at, _)| *at)
+        self.events_of(client).iter().rev().find(|(_, event)| *event == Event::Synced).map(|(at, _)| *at)
     }
 
-    /// How many pushes have arrived.
-    pub fn heard(&self) -> usize {
-        self.events.values().flatten().filter(|(_, event)| matches!(event, Event::Heard(_))).count()
+    /// Returns the number of pushes that all clients received.
+    pub fn received(&self) -> usize {
+        self.events.values().flatten().filter(|(_, event)| matches!(event, Event::Received(_))).count()
     }
 
-    /// Accounts for pushes. A push may be handed on up to `lag` after it was put.
-    pub fn close(&self, pushes: &[Push], lag: Duration) -> Sums {
-        let mut heard: HashMap<(usize, &str), usize> = HashMap::new();
+    /// Accounts for pushes. The delivery of a push may take `max_delay`.
+    pub fn totals(&self, pushes: &[LedgerPush], max_delay: Duration) -> LedgerTotals {
+        let mut received: HashMap<(usize, &str), usize> = HashMap::new();
         for (client, events) in &self.events {
             for (_, event) in events {
-                if let Event::Heard(id) = event {
-                    *heard.entry((*client, id)).or_default() += 1;
+                if let Event::Received(id) = event {
+                    *received.entry((*client, id)).or_default() += 1;
                 }
             }
         }
-        let mut sums = Sums::default();
+        let mut totals = LedgerTotals::default();
         for push in pushes {
-            match heard.get(&(push.client, push.id.as_str())).copied().unwrap_or(0) {
-                0 if push.covered && self.last_sync(push.client).is_some_and(|sync| sync > push.put) => {
-                    sums.covered += 1;
+            match received.get(&(push.client, push.id.as_str())).copied().unwrap_or(0) {
+                0 if push.covered && self.last_sync(push.client).is_some_and(|sync| sync > push.sent_at) => {
+                    totals.covered += 1;
                 }
-                0 if push.covered => sums.lost_covered += 1,
-                0 if self.was_away(push.client, push.put, push.put + lag) => sums.lost_away += 1,
-                0 => sums.lost_there += 1,
+                0 if push.covered => totals.lost_covered += 1,
+                0 if self.was_disconnected(push.client, push.sent_at, push.sent_at + max_delay) => {
+                    totals.lost_disconnected += 1;
+                }
+                0 => totals.lost_connected += 1,
                 times => {
-                    sums.delivered += 1;
-                    sums.duplicates += times - 1;
+                    totals.delivered += 1;
+                    totals.duplicates += times - 1;
                 }
             }
         }
-        sums
+        totals
     }
 
-    /// How often a connection ended that had been opened.
+    /// Returns how many opened connections ended.
     pub fn disconnects(&self) -> usize {
         let ends = |events: &Vec<(Instant, Event)>| {
             let changes =
@@ -130,44 +132,49 @@ impl Log {
         self.events.values().map(ends).sum()
     }
 
-    /// What a client noticed, but for what it heard.
-    pub fn of_client(&self, client: usize) -> String {
-        let told = self.of(client).iter().filter(|(_, event)| !matches!(event, Event::Heard(_)));
-        format!("{:?}", told.collect::<Vec<_>>())
+    /// Describes the events of a client except the pushes that it received.
+    pub fn describe_client(&self, client: usize) -> String {
+        let events = self.events_of(client).iter().filter(|(_, event)| !matches!(event, Event::Received(_)));
+        format!("{:?}", events.collect::<Vec<_>>())
     }
 
-    /// Whether a client was not connected at some time between two moments.
-    fn was_away(&self, client: usize, from: Instant, to: Instant) -> bool {
-        let changes = self.of(client).iter().filter(|(_, event)| matches!(event, Event::Opened | Event::Closed));
-        let mut there = false;
+    /// Returns whether a client was not connected at some time from `from` to `to`.
+    fn was_disconnected(&self, client: usize, from: Instant, to: Instant) -> bool {
+        let changes = self.events_of(client).iter().filter(|(_, event)| matches!(event, Event::Opened | Event::Closed));
+        let mut is_connected = false;
         for (at, event) in changes {
             if *at > to {
                 break;
             }
-            if *at > from && !there {
+            if *at > from && !is_connected {
                 return true;
             }
-            there = *event == Event::Opened;
-            if *at > from && !there {
+            is_connected = *event == Event::Opened;
+            if *at > from && !is_connected {
                 return true;
             }
         }
-        !there
+        !is_connected
     }
 
-    fn of(&self, client: usize) -> &[(Instant, Event)] {
+    fn events_of(&self, client: usize) -> &[(Instant, Event)] {
         self.events.get(&client).map_or(&[], Vec::as_slice)
     }
 }
 
-impl fmt::Display for Sums {
+impl fmt::Display for LedgerTotals {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = self.delivered + self.covered + self.lost_covered + self.lost_away + self.lost_there;
+        let all = self.delivered + self.covered + self.lost_covered + self.lost_disconnected + self.lost_connected;
         write!(
             formatter,
-            "{all} pushes: {} delivered ({} twice or more), {} covered, lost: {} that should be covered, {} while away, {} \
-             while there",
-            self.delivered, self.duplicates, self.covered, self.lost_covered, self.lost_away, self.lost_there
+            "{all} pushes: {} delivered, {} duplicates, {} covered, lost: {} of covered types, {} of uncovered types while \
+             disconnected, {} while connected",
+            self.delivered,
+            self.duplicates,
+            self.covered,
+            self.lost_covered,
+            self.lost_disconnected,
+            self.lost_connected
         )
     }
 }
@@ -177,35 +184,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ledger_close_classifies_every_push() {
+    fn ledger_totals_classify_every_push() {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
-        let mut log = Log::default();
+        let mut ledger = Ledger::default();
         for (second, event) in [
             (0, Event::Opened),
-            (1, Event::Heard("a".into())),
-            (2, Event::Heard("a".into())),
+            (1, Event::Received("a".into())),
+            (2, Event::Received("a".into())),
             (10, Event::Closed),
             (20, Event::Opened),
             (21, Event::Synced),
             (40, Event::Closed),
         ] {
-            log.note(7, at(second), event);
+            ledger.record(7, at(second), event);
         }
-        let close = |id: &str, covered, second| {
-            let push = Push { id: id.to_owned(), client: 7, covered, put: at(second) };
-            log.close(&[push], Duration::from_secs(2))
+        let totals = |id: &str, covered, second| {
+            let push = LedgerPush { id: id.to_owned(), client: 7, covered, sent_at: at(second) };
+            ledger.totals(&[push], Duration::from_secs(2))
         };
-        assert_eq!(close("a", true, 1), Sums { delivered: 1, duplicates: 1, ..Sums::default() });
-        assert_eq!(close("b", true, 15), Sums { covered: 1, ..Sums::default() });
-        assert_eq!(close("b", true, 22), Sums { lost_covered: 1, ..Sums::default() });
+        let expected = LedgerTotals { delivered: 1, duplicates: 1, ..LedgerTotals::default() };
+        assert_eq!(totals("a", true, 1), expected);
+        assert_eq!(totals("b", true, 15), LedgerTotals { covered: 1, ..LedgerTotals::default() });
+        assert_eq!(totals("b", true, 22), LedgerTotals { lost_covered: 1, ..LedgerTotals::default() });
         for second in [9, 15, 19, 39, 50] {
-            assert_eq!(close("b", false, second), Sums { lost_away: 1, ..Sums::default() }, "{second}");
+            let expected = LedgerTotals { lost_disconnected: 1, ..LedgerTotals::default() };
+            assert_eq!(totals("b", false, second), expected, "{second}");
         }
         for second in [3, 7, 21, 30] {
-            assert_eq!(close("b", false, second), Sums { lost_there: 1, ..Sums::default() }, "{second}");
+            let expected = LedgerTotals { lost_connected: 1, ..LedgerTotals::default() };
+            assert_eq!(totals("b", false, second), expected, "{second}");
         }
-        log.note(7, at(60), Event::Closed);
-        assert!(!log.is_open(7) && log.heard() == 2 && log.disconnects() == 2);
+        ledger.record(7, at(60), Event::Closed);
+        assert!(!ledger.is_connected(7) && ledger.received() == 2 && ledger.disconnects() == 2);
     }
 }

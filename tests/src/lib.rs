@@ -1,6 +1,5 @@
-//! What the tests and the benchmark share.
+//! Helpers of the end-to-end tests, and the benchmark.
 
-pub mod account;
 pub mod aggregated_api;
 pub mod azurite;
 pub mod azurite_pod;
@@ -10,7 +9,6 @@ pub mod certificate;
 pub mod churn;
 pub mod cluster;
 pub mod crowd;
-pub mod cut;
 pub mod deployed;
 pub mod descriptors;
 pub mod fleet;
@@ -26,10 +24,10 @@ pub mod local_hub;
 pub mod metrics_adapter;
 pub mod metrics_server;
 pub mod namespace;
-pub mod negotiated;
+pub mod negotiated_client;
+pub mod network_partition;
 pub mod nginx;
 pub mod pages;
-pub mod part;
 pub mod pod_process;
 pub mod process;
 pub mod programs;
@@ -41,8 +39,10 @@ pub mod redis_pod;
 pub mod replicas;
 pub mod secrets;
 pub mod sentinels;
+pub mod service_pod;
 pub mod storage_account;
 pub mod storage_queue;
 pub mod token;
 pub mod traffic;
 pub mod wait;
+pub mod workload;

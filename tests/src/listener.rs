@@ -1,4 +1,4 @@
-//! Microsoft's SignalR client, as `clients/listen.mjs` drives it.
+//! Microsoft's SignalR client, driven by `clients/listen.mjs`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,32 +11,32 @@ use serde_json::Value;
 use crate::process::Process;
 use crate::wait;
 
-/// How long a client may take to start, and a push to arrive: the last syncs after a hub's start are sent a minute after it
-/// (`decisions.md` 5).
-const PATIENCE: Duration = Duration::from_secs(90);
+/// The timeout of a start and of a push. It is long, because a hub sends the last syncs a minute after its start (`decisions.md`
+/// 5).
+const LINE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Settings of a hub by which pushes are surely received within seconds instead of half a minute.
+/// Hub settings with which a push counts as received after seconds instead of half a minute.
 pub const QUICK_CATCH_UP: &str = "heartbeat = '1s'\nsignalr.keep_alive = '500ms'\ncatch_up.spread = '1s'\n";
 
 /// A connected client.
 pub struct Listener(Process);
 
-/// The driver.
+/// Returns the path of the driver.
 pub fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/listen.mjs")
 }
 
 impl Listener {
-    /// Connects with one of the protocols `json` and `messagepack`, or fails with what the client said. `node` runs Node.js
-    /// where the hub can be reached; `more` are further options of the driver.
+    /// Connects with the protocol `json` or `messagepack`. `node` runs Node.js in the hub's network, and `more` are further
+    /// options of the driver.
     pub fn connect(mut node: Command, url: &str, token: &str, protocol: &str, more: &[&str]) -> Result<Self> {
         node.arg(script()).args(["--url", url, "--token", token, "--protocol", protocol]).args(more);
         let process = Process::start(&node)?;
-        process.json("connection", PATIENCE, |line| line["connected"] == true)?;
+        process.json("connection", LINE_TIMEOUT, |line| line["connected"] == true)?;
         Ok(Self(process))
     }
 
-    /// Waits for the message whose notification `pick` knows, and gives back that notification.
+    /// Waits for a push that `pick` accepts, and returns it.
     pub fn notification(&self, mut pick: impl FnMut(&Value) -> bool) -> Result<Value> {
         let wanted = |line: &Value| line["target"] == "ReceiveMessage" && pick(&line["arguments"][0]);
         let line = self.line("message", wanted)?;
@@ -46,45 +46,45 @@ impl Listener {
         }
     }
 
-    /// Waits for a line of the driver.
+    /// Waits for a line of the driver that `pick` accepts.
     pub fn line(&self, what: &str, pick: impl FnMut(&Value) -> bool) -> Result<Value> {
-        self.0.json(what, PATIENCE, pick)
+        self.0.json(what, LINE_TIMEOUT, pick)
     }
 
-    /// Waits until three more heartbeats have come: with [`QUICK_CATCH_UP`] what came before them is surely received once the hub
-    /// hears from the client again, as it does when that says good-bye. By the second heartbeat, a second after the first, the
-    /// hub has marked what it had written; the third comes more than a keep-alive interval later.
-    pub fn live_on(&self) -> Result<()> {
-        let beats = || self.0.stdout().iter().filter(|line| line.contains("\"Heartbeat\"")).count();
-        let before = beats();
-        wait::until("three heartbeats", PATIENCE, || {
-            ensure!(beats() >= before + 3);
+    /// Waits for three further heartbeats. With [`QUICK_CATCH_UP`], the hub then counts earlier pushes as received as soon as the
+    /// client sends something, such as its Close. By the second heartbeat, a second after the first, the hub has recorded what it
+    /// had written. The third arrives more than a keep-alive interval later.
+    pub fn wait_three_heartbeats(&self) -> Result<()> {
+        let heartbeats = || self.0.stdout().iter().filter(|line| line.contains("\"Heartbeat\"")).count();
+        let before = heartbeats();
+        wait::until("three heartbeats", LINE_TIMEOUT, || {
+            ensure!(heartbeats() >= before + 3);
             Ok(())
         })
     }
 
-    /// The driver's lines so far.
+    /// Returns the lines of the driver so far.
     pub fn lines(&self) -> Vec<String> {
         self.0.stdout()
     }
 
-    /// How many pushes have arrived.
-    pub fn messages(&self) -> usize {
+    /// Returns the number of pushes so far.
+    pub fn push_count(&self) -> usize {
         self.0.stdout().iter().filter(|line| line.contains("ReceiveMessage")).count()
     }
 
-    /// Says good-bye and ends.
+    /// Closes the connection cleanly and ends the client.
     pub fn stop(mut self) -> Result<()> {
         self.0.end_input();
-        let status = self.0.wait(PATIENCE)?;
+        let status = self.0.wait(LINE_TIMEOUT)?;
         ensure!(status.success(), "{status}: {}", self.0.printed());
         Ok(())
     }
 
-    /// Ends without a word.
+    /// Kills the client.
     pub fn kill(mut self) -> Result<()> {
         self.0.signal(Signal::KILL)?;
-        self.0.wait(PATIENCE).map(drop)
+        self.0.wait(LINE_TIMEOUT).map(drop)
     }
 
     /// Waits until the server has closed the connection.

@@ -1,5 +1,5 @@
-//! Stands in for prometheus-adapter: it serves one metric of a hub's pods to autoscalers (`custom.metrics.k8s.io`), which it
-//! learns from the pods' own `/metrics`.
+//! A replacement of prometheus-adapter. It serves the number of connections of a hub's pods to autoscalers
+//! (`custom.metrics.k8s.io`), from the pods' `/metrics`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -28,32 +28,32 @@ pub struct MetricsAdapter {
     _api: AggregatedApi,
 }
 
-/// Whose pods it knows.
-struct Pods {
+/// The hub whose pods are scraped.
+struct HubPods {
     namespace: Namespace,
     hub: String,
 }
 
 impl MetricsAdapter {
-    /// Starts one for a hub, beside the node and in the name of its namespace. It ends with the process.
+    /// Starts an adapter for a hub in the cluster's network. Its threads end with the process.
     pub fn start(namespace: &Namespace, hub: &str) -> Result<Self> {
         let tls = Arc::new(tls()?);
-        let of = Namespace { cluster: namespace.cluster, name: namespace.name.clone() };
-        let pods = Arc::new(Pods { namespace: of, hub: hub.to_owned() });
+        let own_namespace = Namespace { cluster: namespace.cluster, name: namespace.name.clone() };
+        let pods = Arc::new(HubPods { namespace: own_namespace, hub: hub.to_owned() });
         let serve = || {
             let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?;
             let port = listener.local_addr()?.port();
-            // What is started inside stays inside.
+            // A thread inherits the network namespace of its parent.
             std::thread::spawn(move || {
                 for stream in listener.incoming().flatten() {
                     let (tls, pods) = (tls.clone(), pods.clone());
-                    // A client that hangs up is no fault of the server's.
+                    // An error means that the client has closed the connection.
                     std::thread::spawn(move || _ = pods.answer(stream, tls));
                 }
             });
             Ok(port)
         };
-        let port = namespace.cluster.inside(serve)?;
+        let port = namespace.cluster.run_inside(serve)?;
         Ok(Self { _api: AggregatedApi::register(namespace, GROUP, VERSION, port)? })
     }
 }
@@ -68,7 +68,7 @@ fn tls() -> Result<ServerConfig> {
     Ok(builder.with_single_cert(vec![certificate], key)?)
 }
 
-impl Pods {
+impl HubPods {
     fn answer(&self, stream: TcpStream, tls: Arc<ServerConfig>) -> Result<()> {
         let mut stream = StreamOwned::new(ServerConnection::new(tls)?, stream);
         let mut lines = BufReader::new(&mut stream).lines();
@@ -101,7 +101,7 @@ impl Pods {
         json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": [resource]})
     }
 
-    /// How many connections each pod has that says so.
+    /// Returns the number of connections of each pod that serves metrics.
     fn values(&self) -> Result<Value> {
         let now = run(std::process::Command::new("date").args(["--utc", "+%FT%TZ"]))?;
         let pods = self.namespace.running_pods(&self.hub)?;
@@ -121,12 +121,12 @@ impl Pods {
     }
 }
 
-/// The sum of a pod's series. Without any, Prometheus would not know of the pod either.
+/// Returns the sum of a pod's series. A pod without a series is an error, as Prometheus would not know it either.
 fn connections(pod: &Value) -> Result<String> {
     let address: Ipv4Addr = pod["status"]["podIP"].as_str().context("no address")?.parse()?;
     let metrics = http::get(SocketAddr::from((address, 9090)), "/metrics")?.text();
     let series = metrics.lines().filter_map(|line| line.strip_prefix(METRIC)?.strip_prefix('{')?.rsplit(' ').next());
     let counts = series.map(str::parse).collect::<Result<Vec<u64>, _>>()?;
-    ensure!(!counts.is_empty(), "no such series");
+    ensure!(!counts.is_empty(), "the pod has no series {METRIC}");
     Ok(counts.iter().sum::<u64>().to_string())
 }

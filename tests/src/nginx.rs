@@ -1,4 +1,4 @@
-//! nginx in front of a hub, with the configuration of the documentation.
+//! nginx in front of a hub, with the documented configuration.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -12,11 +12,11 @@ use crate::cluster::{folder, run};
 use crate::process::Process;
 use crate::wait;
 
-/// How long nginx may take to listen.
-const START: Duration = Duration::from_secs(20);
+/// The timeout of a start.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What the documentation leaves to the machine: one process in the foreground that writes below one folder.
-const MACHINE: &str = "\
+/// The configuration around the documented one: one process in the foreground that writes into one folder.
+const NGINX_CONF: &str = "\
 daemon off;
 master_process off;
 pid pid;
@@ -32,20 +32,20 @@ http {
 }
 ";
 
-/// A running nginx with a certificate of its own.
+/// A running nginx with a self-signed certificate.
 pub struct Nginx {
-    /// The base of its clients' address.
+    /// The base URL for clients.
     pub url: String,
     folder: TempDir,
     _process: Process,
 }
 
 impl Nginx {
-    /// Starts `docs/nginx/notifications.conf` in front of a hub, with other addresses and files and no other change.
+    /// Starts nginx with `docs/nginx/notifications.conf` in front of a hub. Only addresses and paths are changed.
     pub fn start(hub: SocketAddr) -> Result<Self> {
         let files = tempfile::tempdir()?;
         let path = files.path().to_str().context("an odd path")?.to_owned();
-        certify(&files)?;
+        create_certificate(&files)?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let documented = folder().join("../docs/nginx/notifications.conf");
         let mut text = std::fs::read_to_string(documented)?;
@@ -55,32 +55,32 @@ impl Nginx {
             ("/etc/nginx/tls/", format!("{path}/")),
             ("/var/log/nginx/", format!("{path}/")),
         ] {
-            ensure!(text.contains(documented), "the documentation has no {documented}");
+            ensure!(text.contains(documented), "docs/nginx/notifications.conf has no {documented}");
             text = text.replace(documented, &here);
         }
         std::fs::write(files.path().join("notifications.conf"), text)?;
-        std::fs::write(files.path().join("nginx.conf"), MACHINE)?;
+        std::fs::write(files.path().join("nginx.conf"), NGINX_CONF)?;
         let mut command = Command::new("nginx");
         command.args(["-p", &path, "-c", "nginx.conf", "-e", "stderr"]);
         let process = Process::start(&command)?;
-        wait::until("nginx listens", START, || {
+        wait::until("nginx listens", START_TIMEOUT, || {
             TcpStream::connect(address).with_context(|| process.printed()).map(drop)
         })?;
         Ok(Self { url: format!("https://{address}/notifications"), folder: files, _process: process })
     }
 
-    /// The certificate that its clients have to believe.
+    /// Returns the certificate that clients must trust.
     pub fn certificate(&self) -> PathBuf {
         self.folder.path().join("tls.crt")
     }
 
-    /// The access log so far.
+    /// Returns the access log so far.
     pub fn log(&self) -> Result<String> {
         Ok(std::fs::read_to_string(self.folder.path().join("notifications.log"))?)
     }
 }
 
-fn certify(folder: &TempDir) -> Result<()> {
+fn create_certificate(folder: &TempDir) -> Result<()> {
     let mut openssl = Command::new("openssl");
     openssl.current_dir(folder).args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]);
     openssl.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", "tls.key", "-out", "tls.crt"]);

@@ -1,21 +1,21 @@
-//! The pages of the documentation, and other files of the project.
+//! Reads the pages of the documentation and other files of the project.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-/// The folder of the project.
+/// Returns the folder of the project.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A file of the project as text.
+/// Reads a file of the project.
 pub fn read(path: &str) -> Result<String> {
     std::fs::read_to_string(root().join(path)).with_context(|| path.to_owned())
 }
 
-/// The rows of the table with this first column, a text for each column.
+/// Returns the rows of the table whose first column has this heading, each as its cells.
 pub fn table(page: &str, first: &str) -> Result<Vec<Vec<String>>> {
     let mut lines = page.lines().skip_while(|line| !line.starts_with(&format!("| {first} |")));
     let columns = cells(lines.next().with_context(|| format!("no table of {first}"))?).len();
@@ -24,17 +24,17 @@ pub fn table(page: &str, first: &str) -> Result<Vec<Vec<String>>> {
     Ok(rows)
 }
 
-/// The cells of a row.
+/// Returns the cells of a row.
 pub fn cells(line: &str) -> Vec<String> {
     line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
 }
 
-/// What stands between backquotes.
+/// Returns the texts between backquotes.
 pub fn code(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// The labels of a metric in the page: by name, and the values unless they are described.
+/// Parses the labels of a metric: its values by name, or `None` for values that are only described.
 pub fn labels(cell: &str) -> Result<BTreeMap<String, Option<BTreeSet<String>>>> {
     let parts = cell.split(';').filter(|part| !part.is_empty());
     let label = |part: &str| {

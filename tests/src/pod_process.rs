@@ -1,4 +1,4 @@
-//! The process of a pod, as its machine sees it: to be killed or frozen without a word to Kubernetes.
+//! A process of a pod on this machine, to kill or freeze it without Kubernetes.
 
 use std::fs;
 
@@ -11,21 +11,21 @@ use serde_json::Value;
 pub struct PodProcess(Pid);
 
 impl PodProcess {
-    /// The one that runs a program in a pod.
+    /// Finds the process that runs a program in a pod.
     pub fn find(pod: &Value, program: &str) -> Result<Self> {
         let group = format!("pod{}", pod["metadata"]["uid"].as_str().context("no uid")?);
         let runs = |id: i32| {
-            let of = |what: &str| format!("/proc/{id}/{what}");
-            fs::read_to_string(of("cgroup")).is_ok_and(|groups| groups.contains(&group))
-                && fs::read_link(of("exe")).is_ok_and(|file| file.ends_with(program))
+            let path = |file: &str| format!("/proc/{id}/{file}");
+            fs::read_to_string(path("cgroup")).is_ok_and(|groups| groups.contains(&group))
+                && fs::read_link(path("exe")).is_ok_and(|file| file.ends_with(program))
         };
         let ids = fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let id = ids.filter(|id| runs(*id)).find_map(Pid::from_raw);
-        id.map(Self).with_context(|| format!("nothing in {group} runs {program}"))
+        id.map(Self).with_context(|| format!("no process of {group} runs {program}"))
     }
 
     /// Sends a signal.
     pub fn signal(self, signal: Signal) -> Result<()> {
-        kill_process(self.0, signal).context("cannot signal it")
+        kill_process(self.0, signal).context("cannot signal the process")
     }
 }

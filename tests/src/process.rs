@@ -1,5 +1,5 @@
-//! A child process whose output is kept and which never outlives its parent: `setpriv` asks the kernel to kill it with the
-//! thread that started it, whatever that one dies of.
+//! A child process with captured output. `setpriv` makes the kernel kill it when the thread that started it ends, so it never
+//! outlives its parent.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
@@ -11,10 +11,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// How often a condition without a notification of its own is looked at.
-const POLL: Duration = Duration::from_millis(20);
+/// The interval at which the end of a process is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A running child; killed and reaped when dropped.
+/// A running child, killed and reaped on drop.
 pub struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -23,6 +23,7 @@ pub struct Process {
 }
 
 #[derive(Default)]
+/// The captured output, shared with the threads that read the pipes.
 struct Output {
     lines: Mutex<Lines>,
     changed: Condvar,
@@ -32,11 +33,12 @@ struct Output {
 struct Lines {
     stdout: Vec<String>,
     stderr: Vec<String>,
+    /// The number of pipes that have not ended.
     open: u8,
 }
 
 impl Process {
-    /// Starts `command` with its standard input held open and its output kept.
+    /// Starts a command with an open standard input and captured output.
     pub fn start(command: &Command) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut wrapped = Command::new("setpriv");
@@ -53,17 +55,17 @@ impl Process {
         wrapped.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = wrapped.spawn().with_context(|| format!("cannot start {name}"))?;
         let output = Arc::new(Output { lines: Mutex::new(Lines { open: 2, ..Lines::default() }), ..Output::default() });
-        keep(child.stdout.take(), &output, |lines| &mut lines.stdout);
-        keep(child.stderr.take(), &output, |lines| &mut lines.stderr);
+        capture(child.stdout.take(), &output, |lines| &mut lines.stdout);
+        capture(child.stderr.take(), &output, |lines| &mut lines.stderr);
         Ok(Self { stdin: child.stdin.take(), child, output, name })
     }
 
-    /// The id of the process.
+    /// Returns the id of the process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Waits for a line on standard output of which `pick` makes something.
+    /// Waits for a line on standard output for which `pick` returns a value, and returns that value. `what` names it in errors.
     pub fn line<T>(&self, what: &str, within: Duration, mut pick: impl FnMut(&str) -> Option<T>) -> Result<T> {
         let deadline = Instant::now() + within;
         let mut lines = self.output.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,42 +79,42 @@ impl Process {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || lines.open == 0 {
-                let why = if left.is_zero() { "in time" } else { "before its output ended" };
-                bail!("{} gave no {what} {why}; its output:\n{}", self.name, lines.text());
+                let reason = if left.is_zero() { "in time" } else { "before its output ended" };
+                bail!("{} printed no {what} {reason}; its output:\n{}", self.name, lines.text());
             }
             lines = self.output.changed.wait_timeout(lines, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Waits for the JSON of a line on standard output for which `pick` says yes.
+    /// Waits for a line on standard output whose JSON `pick` accepts, and returns it.
     pub fn json(&self, what: &str, within: Duration, mut pick: impl FnMut(&Value) -> bool) -> Result<Value> {
         self.line(what, within, |line| serde_json::from_str(line).ok().filter(|value| pick(value)))
     }
 
-    /// The address of the listener `name`, from the line that a server prints once it listens.
+    /// Waits for the line that a server prints when it listens, and returns the address of the listener `name`.
     pub fn listening(&self, name: &str, within: Duration) -> Result<SocketAddr> {
         let line = self.json("line with its addresses", within, |value| value.get("listening").is_some())?;
         let address = line["listening"][name].as_str().ok_or_else(|| anyhow!("no listener {name} in {line}"))?;
         address.parse().with_context(|| format!("{address} is no address"))
     }
 
-    /// Everything that it printed so far, standard output first.
+    /// Returns the output so far, standard output first.
     pub fn printed(&self) -> String {
         self.output.lines.lock().unwrap_or_else(PoisonError::into_inner).text()
     }
 
-    /// The lines of its standard output so far.
+    /// Returns the lines of standard output so far.
     pub fn stdout(&self) -> Vec<String> {
         self.output.lines.lock().unwrap_or_else(PoisonError::into_inner).stdout.clone()
     }
 
-    /// Writes a line to its standard input.
-    pub fn tell(&mut self, line: &str) -> Result<()> {
+    /// Writes a line to standard input.
+    pub fn write_line(&mut self, line: &str) -> Result<()> {
         let stdin = self.stdin.as_mut().with_context(|| format!("the input of {} has ended", self.name))?;
         writeln!(stdin, "{line}").with_context(|| format!("{} does not read", self.name))
     }
 
-    /// Closes its standard input.
+    /// Closes standard input.
     pub fn end_input(&mut self) {
         self.stdin = None;
     }
@@ -123,7 +125,7 @@ impl Process {
         kill_process(id, signal).with_context(|| format!("cannot signal {}", self.name))
     }
 
-    /// Waits for its end and for the end of its output.
+    /// Waits for the end of the process and of its output.
     pub fn wait(&mut self, within: Duration) -> Result<ExitStatus> {
         let deadline = Instant::now() + within;
         let status = loop {
@@ -133,11 +135,11 @@ impl Process {
             if Instant::now() > deadline {
                 bail!("{} did not end within {within:?}; its output:\n{}", self.name, self.printed());
             }
-            std::thread::sleep(POLL);
+            std::thread::sleep(POLL_INTERVAL);
         };
         let mut lines = self.output.lines.lock().unwrap_or_else(PoisonError::into_inner);
         while lines.open > 0 && Instant::now() < deadline {
-            lines = self.output.changed.wait_timeout(lines, POLL).unwrap_or_else(PoisonError::into_inner).0;
+            lines = self.output.changed.wait_timeout(lines, POLL_INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
         }
         Ok(status)
     }
@@ -145,7 +147,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only where the process has ended already.
+        // Both fail only if the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -162,8 +164,8 @@ impl Lines {
     }
 }
 
-/// Reads a pipe to its end on a thread of its own, so that the child never waits for its reader.
-fn keep(pipe: Option<impl Read + Send + 'static>, output: &Arc<Output>, of: fn(&mut Lines) -> &mut Vec<String>) {
+/// Reads a pipe to its end on a thread of its own, so that the child never blocks on a full pipe.
+fn capture(pipe: Option<impl Read + Send + 'static>, output: &Arc<Output>, select: fn(&mut Lines) -> &mut Vec<String>) {
     let output = Arc::clone(output);
     std::thread::spawn(move || {
         if let Some(pipe) = pipe {
@@ -171,7 +173,7 @@ fn keep(pipe: Option<impl Read + Send + 'static>, output: &Arc<Output>, of: fn(&
             let mut line = Vec::new();
             while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
                 let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
-                of(&mut output.lines.lock().unwrap_or_else(PoisonError::into_inner)).push(text);
+                select(&mut output.lines.lock().unwrap_or_else(PoisonError::into_inner)).push(text);
                 output.changed.notify_all();
                 line.clear();
             }

@@ -1,13 +1,13 @@
-//! The programs of the workspace, beside the one that runs.
+//! Finds the programs of the workspace.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-/// The path of a program that was built with the same profile as this one.
+/// Returns the path of a program that was built with the profile of this one.
 pub fn find(name: &str) -> Result<PathBuf> {
     let this = std::env::current_exe()?;
-    // Tests run one folder below the programs.
+    // Test programs are one folder below the others.
     let folders = this.ancestors().skip(1).take(2);
     let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
     match found {

@@ -1,4 +1,4 @@
-//! A client with a WebSocket that says exactly what a test wants, and reads only when it wants.
+//! A WebSocket client whose sent bytes and reads a test controls exactly.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -11,57 +11,57 @@ use crate::frames::{frame, opcode};
 use crate::http::{self, Connection};
 use crate::local_hub::LocalHub;
 
-/// The handshake of the JSON protocol.
+/// The handshake request of the JSON protocol.
 pub const HANDSHAKE: &[u8] = b"{\"protocol\":\"json\",\"version\":1}\x1e";
 
-/// How much the kernel keeps for a client that does not read, about.
-const SMALL: usize = 4 * 1024;
+/// The receive buffer of a socket with small buffers.
+const SMALL_BUFFER_BYTES: usize = 4 * 1024;
 
-/// Bytes of a segment: loopback's are so long that the kernel would keep megabytes of answers at once.
-const SEGMENT: u32 = 536;
+/// The segment size of a socket with small buffers. With loopback's large segments, the kernel would buffer megabytes.
+const SMALL_SEGMENT_BYTES: u32 = 536;
 
-/// A client.
+/// A client with a WebSocket.
 pub struct RawClient {
     stream: TcpStream,
     read: Vec<u8>,
 }
 
 impl RawClient {
-    /// A client that is upgraded, and has not said a word yet.
+    /// Connects a client up to the 101 response, without a handshake.
     pub fn upgraded(hub: &LocalHub, user: &str) -> Result<Self> {
         let (response, connection) = hub.upgrade(Some(&hub.token(user, &[])?))?;
         ensure!(response.status == 101, "{response:?}");
         Ok(Self::from(connection))
     }
 
-    /// A client by the JSON protocol whose handshake is answered.
+    /// Connects a client and completes the handshake of the JSON protocol.
     pub fn connected(hub: &LocalHub, user: &str) -> Result<Self> {
-        Self::upgraded(hub, user)?.shaken()
+        Self::upgraded(hub, user)?.complete_handshake()
     }
 
-    /// The same with little room for what it does not read.
-    pub fn with_little_room(hub: &LocalHub, user: &str) -> Result<Self> {
-        let mut connection = narrow(hub.public)?;
+    /// Does the same over a socket with small buffers, so that few unread bytes fit into the kernel.
+    pub fn with_small_buffers(hub: &LocalHub, user: &str) -> Result<Self> {
+        let mut connection = connect_with_small_buffers(hub.public)?;
         let authorization = format!("Authorization: Bearer {}\r\n", hub.token(user, &[])?);
-        connection.write(http::upgrade("/hub", "hub", &authorization).as_bytes())?;
+        connection.write(http::upgrade_request("/hub", "hub", &authorization).as_bytes())?;
         let response = connection.response()?;
         ensure!(response.status == 101, "{response:?}");
-        Self::from(connection).shaken()
+        Self::from(connection).complete_handshake()
     }
 
-    fn shaken(mut self) -> Result<Self> {
-        self.say(&frame(opcode::TEXT, HANDSHAKE))?;
+    fn complete_handshake(mut self) -> Result<Self> {
+        self.send(&frame(opcode::TEXT, HANDSHAKE))?;
         let answer = self.frame()?;
         ensure!(answer == Some((0x81, b"{}\x1e".to_vec())), "{answer:?}");
         Ok(self)
     }
 
-    /// Writes bytes as they are.
-    pub fn say(&mut self, bytes: &[u8]) -> Result<()> {
+    /// Writes bytes unchanged.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
         Ok(self.stream.write_all(bytes)?)
     }
 
-    /// The next frame: its first byte and its payload. Nothing at the end.
+    /// Reads the next frame and returns its first byte and payload, or `None` at the end.
     pub fn frame(&mut self) -> Result<Option<(u8, Vec<u8>)>> {
         loop {
             if let Some((first, payload, length)) = parse(&self.read) {
@@ -70,7 +70,7 @@ impl RawClient {
                 return Ok(Some((first, payload)));
             }
             let mut buffer = [0; 16 * 1024];
-            match self.stream.read(&mut buffer).context("the hub says nothing")? {
+            match self.stream.read(&mut buffer).context("the hub sends nothing")? {
                 0 if self.read.is_empty() => return Ok(None),
                 0 => bail!("the connection ended in a frame"),
                 count => self.read.extend_from_slice(&buffer[..count]),
@@ -78,8 +78,8 @@ impl RawClient {
         }
     }
 
-    /// Reads on until a frame holds this text, and gives that frame's.
-    pub fn hear(&mut self, text: &str) -> Result<String> {
+    /// Reads frames until one contains a text, and returns its payload.
+    pub fn read_until(&mut self, text: &str) -> Result<String> {
         while let Some((_, payload)) = self.frame()? {
             let payload = String::from_utf8_lossy(&payload).into_owned();
             if payload.contains(text) {
@@ -89,13 +89,13 @@ impl RawClient {
         bail!("the connection ended before {text:?} came")
     }
 
-    /// Everything up to the end.
-    pub fn rest(mut self) -> Result<Vec<u8>> {
-        self.stream.read_to_end(&mut self.read).context("the hub does not hang up")?;
+    /// Reads all bytes until the hub closes the connection.
+    pub fn read_to_end(mut self) -> Result<Vec<u8>> {
+        self.stream.read_to_end(&mut self.read).context("the hub does not close the connection")?;
         Ok(self.read)
     }
 
-    /// Whether the hub resets the connection, within the patience of a connection; what it says before counts for nothing.
+    /// Returns whether the hub resets the connection before a read times out. Bytes before the reset are ignored.
     pub fn is_reset(mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
         loop {
@@ -108,53 +108,53 @@ impl RawClient {
         }
     }
 
-    /// The same client once more: one that writes while the other reads.
-    pub fn again(&self) -> Result<Self> {
+    /// Returns a second handle of the socket, for a thread that writes while another reads.
+    pub fn try_clone(&self) -> Result<Self> {
         Ok(Self { stream: self.stream.try_clone()?, read: Vec::new() })
     }
 
-    /// Its socket.
+    /// Returns the socket.
     pub fn into_stream(self) -> TcpStream {
         self.stream
     }
 
-    /// Hangs up: with an end, or with a reset.
-    pub fn leave(self, how: Leave) -> Result<()> {
-        leave(self.stream, how)
+    /// Closes the socket with a FIN or an RST.
+    pub fn close(self, how: SocketClose) -> Result<()> {
+        close_socket(self.stream, how)
     }
 }
 
-/// How somebody hangs up.
+/// How a client closes its socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Leave {
-    /// FIN.
-    End,
-    /// RST.
+pub enum SocketClose {
+    /// A FIN.
+    Fin,
+    /// An RST.
     Reset,
 }
 
-impl Leave {
-    /// Both.
-    pub const EVERY: [Leave; 2] = [Leave::End, Leave::Reset];
+impl SocketClose {
+    /// All variants.
+    pub const ALL: [SocketClose; 2] = [SocketClose::Fin, SocketClose::Reset];
 }
 
-/// Hangs up.
-pub fn leave(stream: TcpStream, how: Leave) -> Result<()> {
+/// Closes a socket with a FIN or an RST.
+pub fn close_socket(stream: TcpStream, how: SocketClose) -> Result<()> {
     match how {
-        // Unread bytes would make a reset of it.
-        Leave::End => stream.shutdown(Shutdown::Write)?,
-        Leave::Reset => SockRef::from(&stream).set_linger(Some(Duration::ZERO))?,
+        // A plain close would send an RST if bytes are unread.
+        SocketClose::Fin => stream.shutdown(Shutdown::Write)?,
+        SocketClose::Reset => SockRef::from(&stream).set_linger(Some(Duration::ZERO))?,
     }
     Ok(())
 }
 
-/// A connection with little room for what is not read.
-pub fn narrow(address: SocketAddr) -> Result<Connection> {
+/// Connects over a socket with small buffers.
+pub fn connect_with_small_buffers(address: SocketAddr) -> Result<Connection> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.set_recv_buffer_size(SMALL)?;
-    socket.set_tcp_mss(SEGMENT)?;
+    socket.set_recv_buffer_size(SMALL_BUFFER_BYTES)?;
+    socket.set_tcp_mss(SMALL_SEGMENT_BYTES)?;
     socket.connect(&address.into()).with_context(|| format!("no connection to {address}"))?;
-    Connection::on(socket.into(), address)
+    Connection::from_stream(socket.into(), address)
 }
 
 impl From<Connection> for RawClient {
@@ -164,7 +164,7 @@ impl From<Connection> for RawClient {
     }
 }
 
-/// The first frame of some bytes, if it is whole: its first byte, where its payload begins and where it ends.
+/// Returns the first byte of the first frame and the range of its payload, or `None` if the frame is not complete.
 fn parse(bytes: &[u8]) -> Option<(u8, usize, usize)> {
     let (&[first, second], rest) = bytes.split_first_chunk()?;
     let (start, length) = match second {

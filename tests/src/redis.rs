@@ -1,4 +1,4 @@
-//! A Redis of a test's own, which keeps nothing.
+//! A local Redis without persistence.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -15,12 +15,12 @@ use crate::certificate;
 use crate::process::Process;
 use crate::secrets;
 
-/// How long it may take to start, to end and to answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The timeout of a start, an end and a response.
+const REDIS_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a hub needs (`docs/configuration.md`): to publish and to listen, to be told whether Redis is there, and to keep who missed
-/// what, in a database of its own if the address names one.
-pub const RIGHTS: [&str; 16] = [
+/// The ACL rules that a hub needs (`docs/configuration.md`): for publish and subscribe, health checks, catch-up, and a database
+/// other than 0.
+pub const ACL_RULES: [&str; 16] = [
     "resetchannels",
     "&*",
     "~*:catch-up:*",
@@ -39,96 +39,97 @@ pub const RIGHTS: [&str; 16] = [
     "+del",
 ];
 
-/// What its certificate is for.
+/// The subject of the certificate.
 const NAME: &str = "IP:127.0.0.1";
 
-/// A running Redis, which lets nobody in without the password of a user.
+/// A running Redis that requires the password of the user `hub`.
 pub struct Redis {
     process: Process,
     address: SocketAddr,
     password: String,
-    /// With TLS: its certificate, which vouches for itself, and a copy for those who believe it.
+    /// The folder of the self-signed certificate, or `None` without TLS.
     certificate: Option<TempDir>,
-    more: &'static [&'static str],
+    arguments: &'static [&'static str],
 }
 
 impl Redis {
-    /// Starts one on a free port.
+    /// Starts a Redis at a free port.
     pub fn start() -> Result<Self> {
-        Self::begin(None, &[])
+        Self::start_inner(None, &[])
     }
 
-    /// The same with more words on its command line, behind the user's rights.
-    pub fn start_with(more: &'static [&'static str]) -> Result<Self> {
-        Self::begin(None, more)
+    /// Starts a Redis with further arguments behind the ACL rules.
+    pub fn start_with_arguments(arguments: &'static [&'static str]) -> Result<Self> {
+        Self::start_inner(None, arguments)
     }
 
-    /// The same behind TLS.
-    pub fn behind_tls() -> Result<Self> {
+    /// Starts a Redis with TLS.
+    pub fn start_with_tls() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         certificate::make(folder.path(), NAME)?;
-        Self::begin(Some(folder), &[])
+        Self::start_inner(Some(folder), &[])
     }
 
-    /// Gives it another certificate, which it has after its next start; who believes it is told.
-    pub fn renew(&self) -> Result<()> {
+    /// Replaces the certificate and the CA file. Redis uses them from its next start.
+    pub fn renew_certificate(&self) -> Result<()> {
         self.certificate.as_ref().map_or(Ok(()), |folder| certificate::make(folder.path(), NAME))
     }
 
-    /// With TLS: the file of the authority that is to be believed.
-    pub fn authority(&self) -> Option<PathBuf> {
+    /// Returns the CA file, or `None` without TLS.
+    pub fn ca_file(&self) -> Option<PathBuf> {
         self.certificate.as_ref().map(|folder| folder.path().join("authority"))
     }
 
-    fn begin(certificate: Option<TempDir>, more: &'static [&'static str]) -> Result<Self> {
-        // Redis can't choose one itself.
+    fn start_inner(certificate: Option<TempDir>, arguments: &'static [&'static str]) -> Result<Self> {
+        // Redis cannot choose a free port.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let password = Uuid::new_v4().simple().to_string();
-        secrets::keep(&password);
-        let process = run(address, &password, certificate.as_ref().map(TempDir::path), more)?;
-        Ok(Self { process, address, password, certificate, more })
+        secrets::register(&password);
+        let process = spawn(address, &password, certificate.as_ref().map(TempDir::path), arguments)?;
+        Ok(Self { process, address, password, certificate, arguments })
     }
 
-    /// Kills it at once.
+    /// Kills the process.
     pub fn kill(&mut self) -> Result<()> {
         self.process.signal(Signal::KILL)?;
-        self.process.wait(PATIENCE).map(drop)
+        self.process.wait(REDIS_TIMEOUT).map(drop)
     }
 
-    /// Stops it as it is, until [`Self::resume`].
+    /// Stops the process with SIGSTOP, until [`Self::resume`].
     pub fn pause(&self) -> Result<()> {
         self.process.signal(Signal::STOP)
     }
 
-    /// Lets it go on.
+    /// Continues the process.
     pub fn resume(&self) -> Result<()> {
         self.process.signal(Signal::CONT)
     }
 
-    /// Starts it again on the same port.
+    /// Starts it again at the same port, empty.
     pub fn restart(&mut self) -> Result<()> {
-        self.process = run(self.address, &self.password, self.certificate.as_ref().map(TempDir::path), self.more)?;
+        let certificate = self.certificate.as_ref().map(TempDir::path);
+        self.process = spawn(self.address, &self.password, certificate, self.arguments)?;
         Ok(())
     }
 
-    /// Its port.
+    /// Returns its port.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// The lines with which a hub uses it.
+    /// Returns the hub settings for this Redis.
     pub fn settings(&self) -> String {
         self.settings_at(self.address)
     }
 
-    /// The lines with which a hub keeps what it has to in another database of it.
-    pub fn settings_in(&self, database: u8) -> String {
+    /// Returns the hub settings for a database of this Redis.
+    pub fn settings_for_database(&self, database: u8) -> String {
         self.settings().replacen(&self.address.to_string(), &format!("{}/{database}", self.address), 1)
     }
 
-    /// The lines with which a hub uses it at the address of something in between.
+    /// Returns the hub settings for this Redis at another address, such as a proxy's.
     pub fn settings_at(&self, address: SocketAddr) -> String {
-        let (scheme, authority) = match self.authority() {
+        let (scheme, authority) = match self.ca_file() {
             None => ("redis", String::new()),
             Some(file) => ("rediss", format!("backplane.redis.ca_file = {file:?}\n")),
         };
@@ -139,32 +140,32 @@ impl Redis {
         )
     }
 
-    /// Publishes bytes as any other server would; how many heard it.
+    /// Publishes bytes and returns the number of subscribers that received them.
     pub fn publish(&self, channel: &str, bytes: &[u8]) -> Result<usize> {
         let mut stream = TcpStream::connect(self.address)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let mut question = Vec::new();
+        stream.set_read_timeout(Some(REDIS_TIMEOUT))?;
+        let mut request = Vec::new();
         let login: [&[u8]; 3] = [b"AUTH", b"hub", self.password.as_bytes()];
         for command in [login, [b"PUBLISH", channel.as_bytes(), bytes]] {
-            write!(question, "*{}\r\n", command.len())?;
+            write!(request, "*{}\r\n", command.len())?;
             for part in command {
-                write!(question, "${}\r\n", part.len())?;
-                question.extend_from_slice(part);
-                question.extend_from_slice(b"\r\n");
+                write!(request, "${}\r\n", part.len())?;
+                request.extend_from_slice(part);
+                request.extend_from_slice(b"\r\n");
             }
         }
-        stream.write_all(&question)?;
+        stream.write_all(&request)?;
         let mut lines = BufReader::new(stream).lines();
-        let mut line = || lines.next().context("Redis has hung up")?.context("no answer");
+        let mut line = || lines.next().context("Redis has closed the connection")?.context("no answer");
         let welcome = line()?;
         ensure!(welcome == "+OK", "{welcome}");
         let answer = line()?;
         let count = answer.strip_prefix(':').and_then(|count| count.parse().ok());
-        count.with_context(|| format!("it was answered {answer}"))
+        count.with_context(|| format!("the answer is {answer}"))
     }
 }
 
-fn run(address: SocketAddr, password: &str, certificate: Option<&Path>, more: &[&str]) -> Result<Process> {
+fn spawn(address: SocketAddr, password: &str, certificate: Option<&Path>, arguments: &[&str]) -> Result<Process> {
     let mut command = Command::new("redis-server");
     let port = address.port().to_string();
     command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
@@ -179,8 +180,8 @@ fn run(address: SocketAddr, password: &str, certificate: Option<&Path>, more: &[
     };
     let password = format!(">{password}");
     command.args(["--user", "default", "off", "--user", "hub", "on", &password]);
-    command.args(RIGHTS).args(more);
+    command.args(ACL_RULES).args(arguments);
     let process = Process::start(&command)?;
-    process.line("readiness", PATIENCE, |line| line.contains("Ready to accept connections").then_some(()))?;
+    process.line("readiness", REDIS_TIMEOUT, |line| line.contains("Ready to accept connections").then_some(()))?;
     Ok(process)
 }

@@ -1,4 +1,4 @@
-//! Several hubs over one Redis behind a balancer.
+//! Several local hubs with one Redis, behind a balancer.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,19 +7,19 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 
-use crate::account::Account;
 use crate::balancer::Balancer;
-use crate::ledger::{Excuse, Sums};
+use crate::ledger::{LedgerTotals, LossTolerance};
 use crate::local_hub::LocalHub;
+use crate::workload::Workload;
 use crate::{http, wait};
 
-/// How long a replica may take to come, to go, and to hear the others.
-const SOON: Duration = Duration::from_secs(60);
+/// The timeout of a replica's start, its end, and a change of its link to Redis.
+const REPLICA_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many times faster than the official clients' clocks those of these clients are.
-const SPEED: u32 = 100;
+/// The divisor of the reconnect delays of official clients.
+const RECONNECT_SPEED: u32 = 100;
 
-/// Replicas, each with a number that stays its own.
+/// Running replicas, each with a number that is not reused.
 pub struct Replicas {
     settings: Box<dyn Fn(usize) -> String>,
     hubs: Vec<(usize, LocalHub)>,
@@ -29,7 +29,7 @@ pub struct Replicas {
 }
 
 impl Replicas {
-    /// So many of them; `settings` by number.
+    /// Starts `count` replicas. `settings` returns the settings of a replica by its number.
     pub fn start(count: usize, settings: impl Fn(usize) -> String + 'static) -> Result<Self> {
         let mut replicas = Self {
             settings: Box::new(settings),
@@ -42,69 +42,69 @@ impl Replicas {
         Ok(replicas)
     }
 
-    /// One more, as soon as it is ready.
+    /// Starts a further replica and routes to it once it is ready.
     pub fn add(&mut self) -> Result<()> {
         let settings = (self.settings)(self.next);
         let hub = match self.hubs.first() {
-            Some((_, first)) => LocalHub::beside(first, &settings),
+            Some((_, first)) => LocalHub::start_replica(first, &settings),
             None => LocalHub::start(&settings),
         }?;
-        wait::until("a replica is ready", SOON, || {
+        wait::until("a replica is ready", REPLICA_TIMEOUT, || {
             ensure!(http::get(hub.admin, "/readyz")?.status == 200);
             Ok(())
         })?;
         self.hubs.push((self.next, hub));
         self.next += 1;
-        self.lead();
+        self.update_addresses();
         Ok(())
     }
 
-    /// Ends the oldest one in good order: nobody new is led there, and it lets go of its clients.
-    pub fn retire(&mut self) -> Result<()> {
+    /// Removes the oldest replica from the balancer, drains it, and waits for its end.
+    pub fn drain_oldest(&mut self) -> Result<()> {
         let (_, mut hub) = self.hubs.remove(0);
-        self.lead();
+        self.update_addresses();
         hub.process.signal(Signal::TERM)?;
-        let status = hub.process.wait(SOON)?;
+        let status = hub.process.wait(REPLICA_TIMEOUT)?;
         ensure!(status.success(), "{status}: {}", hub.process.printed());
         Ok(())
     }
 
-    /// Kills the oldest one, which comes back on the same ports.
-    pub fn kill(&mut self) -> Result<()> {
-        self.hubs.first_mut().context("there is none")?.1.kill_and_restart()
+    /// Kills the oldest replica and starts it again at the same ports.
+    pub fn kill_oldest(&mut self) -> Result<()> {
+        self.hubs.first_mut().context("no replica")?.1.kill_and_restart()
     }
 
-    /// Those that there are.
+    /// Returns the running replicas.
     pub fn hubs(&self) -> impl Iterator<Item = &LocalHub> {
         self.hubs.iter().map(|(_, hub)| hub)
     }
 
-    /// Waits until all of them see Redis there, or at least one of them does not.
-    pub fn wait_redis(&self, there: bool) -> Result<()> {
-        wait::until("the state of Redis is noticed", SOON, || {
+    /// Waits until all replicas are connected to Redis (`true`), or until at least one is not (`false`).
+    pub fn wait_redis(&self, connected: bool) -> Result<()> {
+        wait::until("the state of Redis is noticed", REPLICA_TIMEOUT, || {
             let up = self.hubs().map(|hub| hub.metric("notification_hub_backplane_up"));
             let all = up.collect::<Result<Vec<_>>>()?.into_iter().all(|up| up == 1.0);
-            ensure!(all == there);
+            ensure!(all == connected);
             Ok(())
         })
     }
 
-    /// Lets so many clients come and pushes go on while `happen` lasts, and then closes the ledger. A push may be under way
-    /// for that long.
-    pub fn account(
+    /// Runs a workload while `events` runs, and returns its totals. See [`Workload::finish`].
+    pub fn run_workload(
         &mut self,
         clients: usize,
-        (lag, excuse): (Duration, Excuse),
-        happen: impl FnOnce(&mut Self) -> Result<()>,
-    ) -> Result<Sums> {
-        let signer = self.hubs().next().context("there is no replica")?.signer();
-        let account = Account::open(&signer, self.balancer.address, self.senders.clone(), clients, SPEED)?;
-        happen(self)?;
-        account.close(lag, excuse)
+        (max_delay, tolerance): (Duration, LossTolerance),
+        events: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<LedgerTotals> {
+        let signer = self.hubs().next().context("no replica")?.signer();
+        let workload = Workload::start(&signer, self.balancer.address, self.senders.clone(), clients, RECONNECT_SPEED)?;
+        events(self)?;
+        workload.finish(max_delay, tolerance)
     }
 
-    fn lead(&self) {
-        self.balancer.lead_to(self.hubs().map(|hub| hub.public).collect());
+    /// Updates the addresses of the balancer and the senders.
+    fn update_addresses(&self) {
+        self.balancer.set_servers(self.hubs().map(|hub| hub.public).collect());
         *self.senders.lock().unwrap_or_else(PoisonError::into_inner) = self.hubs().map(|hub| hub.internal).collect();
     }
 }

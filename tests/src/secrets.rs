@@ -1,34 +1,34 @@
-//! What must be nowhere but where it was put: every token, key and connection string that a test uses. Whatever a program
-//! prints or shows is searched for them when it ends.
+//! Detects leaked secrets. Tests register every token, key and connection string that they use, and search the output of programs
+//! for them.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-static KEPT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+static REGISTERED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// The shortest secret that is looked for: a shorter one would be found by chance.
-const SHORTEST: usize = 12;
+/// The minimum length of a registered secret. A shorter one could occur by chance.
+const MIN_SECRET_BYTES: usize = 12;
 
-/// Keeps a secret. Of a token its signature is enough: the rest may be said.
-pub fn keep(secret: &str) {
-    if secret.len() >= SHORTEST {
-        KEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(secret.to_owned());
+/// Registers a secret. For a token, register only the signature, because logs may contain its claims.
+pub fn register(secret: &str) {
+    if secret.len() >= MIN_SECRET_BYTES {
+        REGISTERED.lock().unwrap_or_else(PoisonError::into_inner).insert(secret.to_owned());
     }
 }
 
-/// The first secret that stands in a text, cut short so that this does not tell it either.
-pub fn leaked(text: &str) -> Option<String> {
-    let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    kept.iter().find(|secret| text.contains(*secret)).map(|secret| format!("{}...", &secret[..SHORTEST / 2]))
+/// Returns the first characters of a registered secret that a text contains, or `None`.
+pub fn find_leaked(text: &str) -> Option<String> {
+    let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+    let leaked = registered.iter().find(|secret| text.contains(*secret));
+    leaked.map(|secret| format!("{}...", &secret[..MIN_SECRET_BYTES / 2]))
 }
 
-/// Fails if a secret stands in a text of somebody's.
-pub fn none_in(whose: &str, text: &str) {
-    // A test that has failed already says enough.
+/// Panics if a text contains a registered secret. `name` is the name of the text. Does nothing during a panic.
+pub fn assert_none_in(name: &str, text: &str) {
     if !std::thread::panicking()
-        && let Some(secret) = leaked(text)
+        && let Some(secret) = find_leaked(text)
     {
-        panic!("the secret {secret} is in {whose}");
+        panic!("the secret {secret} is in {name}");
     }
 }
 
@@ -37,10 +37,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leaked_finds_a_kept_secret_in_text() {
-        keep("a-secret-of-this-test");
-        keep("short");
-        assert_eq!(leaked("so a-secret-of-this-test it is").as_deref(), Some("a-secr..."));
-        assert_eq!(leaked("short and a-secret-of-that-test"), None);
+    fn find_leaked_finds_a_registered_secret_in_text() {
+        register("a-secret-of-this-test");
+        register("short");
+        assert_eq!(find_leaked("so a-secret-of-this-test it is").as_deref(), Some("a-secr..."));
+        assert_eq!(find_leaked("short and a-secret-of-that-test"), None);
     }
 }

@@ -1,60 +1,60 @@
-//! A storage queue by plain HTTP with a shared access signature, written without the hub's own code.
+//! A client of a storage queue over plain HTTP with a shared access signature, independent of the hub's code.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::http::{Connection, Response, request};
+use crate::http::{self, Connection, Response};
 use crate::wait;
 
-/// A queue of an account.
+/// A queue of a storage account.
 pub struct StorageQueue {
     address: SocketAddr,
     path: String,
     signature: String,
 }
 
-/// A message in hand.
+/// A received message.
 #[derive(Debug)]
-pub struct Message {
-    /// Its text.
+pub struct QueueMessage {
+    /// The text of the message.
     pub text: String,
     id: String,
     receipt: String,
 }
 
 impl StorageQueue {
-    /// The queue at a path of a server.
+    /// Returns the queue at a path of a server.
     pub fn new(address: SocketAddr, path: &str, signature: &str) -> Self {
         Self { address, path: path.to_owned(), signature: signature.to_owned() }
     }
 
-    /// The server's address.
+    /// Returns the address of the server.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The same queue, reached through another address.
-    pub fn through(&self, address: SocketAddr) -> Self {
+    /// Returns the same queue at another address, such as a proxy's.
+    pub fn with_address(&self, address: SocketAddr) -> Self {
         Self::new(address, &self.path, &self.signature)
     }
 
-    /// Creates it.
+    /// Creates the queue.
     pub fn create(&self) -> Result<()> {
-        let response = self.ask("PUT", "", "", "")?;
+        let response = self.request("PUT", "", "", "")?;
         ensure!(response.status == 201, "{}: {}", response.status, response.text());
         Ok(())
     }
 
-    /// Deletes it, with all that is in it.
+    /// Deletes the queue with its messages.
     pub fn remove(&self) -> Result<()> {
-        let response = self.ask("DELETE", "", "", "")?;
+        let response = self.request("DELETE", "", "", "")?;
         ensure!(response.status == 204, "{}: {}", response.status, response.text());
         Ok(())
     }
 
-    /// Puts texts into it, on one connection.
+    /// Puts messages with these texts, on one connection.
     pub fn put<T: AsRef<str>>(&self, texts: &[T]) -> Result<()> {
         let mut connection = Connection::open(self.address)?;
         for text in texts {
@@ -67,20 +67,20 @@ impl StorageQueue {
         Ok(())
     }
 
-    /// The texts of up to 32 messages that are visible; they stay.
+    /// Returns the texts of up to 32 visible messages without receiving them.
     pub fn peek(&self) -> Result<Vec<String>> {
-        let response = self.ask("GET", "/messages", "peekonly=true&numofmessages=32&", "")?;
-        Ok(messages(&response)?.into_iter().map(|message| message.text).collect())
+        let response = self.request("GET", "/messages", "peekonly=true&numofmessages=32&", "")?;
+        Ok(parse_messages(&response)?.into_iter().map(|message| message.text).collect())
     }
 
-    /// Receives up to so many messages on a connection, hidden from others for 30 seconds.
-    pub fn receive(&self, connection: &mut Connection, most: usize) -> Result<Vec<Message>> {
-        let target = self.target("/messages", &format!("numofmessages={most}&"));
-        messages(&connection.request("GET", &target, &[], b"")?)
+    /// Receives at most `limit` messages on a connection. They are hidden for 30 seconds.
+    pub fn receive(&self, connection: &mut Connection, limit: usize) -> Result<Vec<QueueMessage>> {
+        let target = self.target("/messages", &format!("numofmessages={limit}&"));
+        parse_messages(&connection.request("GET", &target, &[], b"")?)
     }
 
     /// Deletes a message on a connection.
-    pub fn delete(&self, connection: &mut Connection, message: &Message) -> Result<()> {
+    pub fn delete(&self, connection: &mut Connection, message: &QueueMessage) -> Result<()> {
         let receipt = message.receipt.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
         let target = self.target(&format!("/messages/{}", message.id), &format!("popreceipt={receipt}&"));
         let response = connection.request("DELETE", &target, &[], b"")?;
@@ -88,14 +88,14 @@ impl StorageQueue {
         Ok(())
     }
 
-    /// How many messages it holds, hidden ones included.
+    /// Returns the number of messages, hidden ones included.
     pub fn depth(&self) -> Result<usize> {
-        let response = self.ask("GET", "", "comp=metadata&", "")?;
+        let response = self.request("GET", "", "comp=metadata&", "")?;
         let count = response.header("x-ms-approximate-messages-count");
         count.and_then(|count| count.parse().ok()).with_context(|| format!("no count: {}", response.status))
     }
 
-    /// Waits until it is empty.
+    /// Waits until the queue is empty.
     pub fn wait_empty(&self, within: Duration) -> Result<()> {
         wait::until("an empty queue", within, || {
             let depth = self.depth()?;
@@ -104,8 +104,8 @@ impl StorageQueue {
         })
     }
 
-    fn ask(&self, method: &str, path: &str, query: &str, body: &str) -> Result<Response> {
-        request(self.address, method, &self.target(path, query), &[], body.as_bytes())
+    fn request(&self, method: &str, path: &str, query: &str, body: &str) -> Result<Response> {
+        http::request(self.address, method, &self.target(path, query), &[], body.as_bytes())
     }
 
     fn target(&self, path: &str, query: &str) -> String {
@@ -113,7 +113,8 @@ impl StorageQueue {
     }
 }
 
-fn messages(response: &Response) -> Result<Vec<Message>> {
+/// Parses the messages of a response.
+fn parse_messages(response: &Response) -> Result<Vec<QueueMessage>> {
     ensure!(response.status == 200, "{}: {}", response.status, response.text());
     let text = response.text();
     let element = |part: &str, name: &str| {
@@ -122,7 +123,7 @@ fn messages(response: &Response) -> Result<Vec<Message>> {
     };
     let parts = text.split("<QueueMessage>").skip(1);
     Ok(parts
-        .map(|part| Message {
+        .map(|part| QueueMessage {
             text: element(part, "MessageText"),
             id: element(part, "MessageId"),
             receipt: element(part, "PopReceipt"),

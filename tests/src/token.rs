@@ -1,5 +1,5 @@
-//! Access tokens as Bitwarden's identity makes them, written without the hub's own code, and with every claim open to change:
-//! the tests of bad tokens start from a good one.
+//! Access tokens like those of Bitwarden's identity service, independent of the hub's code. A test of an invalid token changes
+//! the claims of a valid one.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,46 +11,46 @@ use serde_json::{Value, json};
 
 use crate::secrets;
 
-/// Signs claims with one key.
+/// A key with a token header, for signing claims.
 pub struct Signer {
     key: EncodingKey,
     header: Header,
 }
 
 impl Signer {
-    /// A signer with an algorithm and the key for it; the type is `at+jwt`.
+    /// Creates a signer with an algorithm and a key for it. The token type is `at+jwt`.
     pub fn new(algorithm: Algorithm, key: EncodingKey) -> Self {
         let header = Header { typ: Some("at+jwt".to_owned()), ..Header::new(algorithm) };
         Self { key, header }
     }
 
-    /// A signer with a shared secret.
+    /// Creates a signer with a shared secret, for HS256.
     pub fn secret(secret: &[u8]) -> Self {
         Self::new(Algorithm::HS256, EncodingKey::from_secret(secret))
     }
 
-    /// The same signer with another `typ`.
+    /// Returns the signer with another `typ`.
     pub fn with_type(mut self, typ: &str) -> Self {
         self.header.typ = Some(typ.to_owned());
         self
     }
 
-    /// The same signer with a key id.
+    /// Returns the signer with a key id.
     pub fn with_key_id(mut self, id: &str) -> Self {
         self.header.kid = Some(id.to_owned());
         self
     }
 
-    /// The token of these claims. It is a secret from then on.
+    /// Signs claims, and registers the signature as a secret.
     pub fn sign(&self, claims: &Value) -> Result<String> {
         let token = encode(&self.header, claims, &self.key)?;
-        secrets::keep(token.rsplit('.').next().unwrap_or(&token));
+        secrets::register(token.rsplit('.').next().unwrap_or(&token));
         Ok(token)
     }
 }
 
 impl Signer {
-    /// The token of these claims, with these members over those of the header.
+    /// Signs claims with a header in which `changes` replace or add members.
     pub fn sign_with_header(&self, changes: &Value, claims: &Value) -> Result<String> {
         let mut header = serde_json::to_value(&self.header)?;
         for (name, value) in changes.as_object().into_iter().flatten() {
@@ -59,12 +59,12 @@ impl Signer {
         let encode = |json: &Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
         let message = format!("{}.{}", encode(&header), encode(claims));
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.header.alg)?;
-        secrets::keep(&signature);
+        secrets::register(&signature);
         Ok(format!("{message}.{signature}"))
     }
 }
 
-/// The claims of a user's token that holds for an hour.
+/// Returns the claims of a user's token that is valid for an hour.
 pub fn user(user: &str, organizations: &[String], device_type: &str, device: &str) -> Value {
     let now = now();
     json!({
@@ -74,7 +74,7 @@ pub fn user(user: &str, organizations: &[String], device_type: &str, device: &st
     })
 }
 
-/// The claims of the token with which Bitwarden's own services post to `/send`.
+/// Returns the claims of a token for `/send`, like those of Bitwarden's own services.
 pub fn internal() -> Value {
     let now = now();
     json!({
@@ -83,7 +83,7 @@ pub fn internal() -> Value {
     })
 }
 
-/// Seconds since 1970.
+/// Returns the current time in Unix seconds.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs()).unwrap_or_default()
 }

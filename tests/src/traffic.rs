@@ -1,4 +1,4 @@
-//! Pushes that go on while something happens to the hubs, posted as Bitwarden's API does: to whichever replica takes them.
+//! A thread that sends pushes while a test changes the hubs. As with Bitwarden's API, any replica may accept a push.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,76 +11,76 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::http;
-use crate::ledger::Push;
+use crate::ledger::LedgerPush;
 
-/// Types that a `SyncVault` makes up for, and such that nothing makes up for.
-const KINDS: [(u8, bool); 4] = [(7, true), (1, true), (11, false), (12, true)];
+/// Push types, each with whether a `SyncVault` makes up for it.
+const PUSH_TYPES: [(u8, bool); 4] = [(7, true), (1, true), (11, false), (12, true)];
 
-/// How often one is for all, by their organisation.
-const TO_ALL: usize = 50;
+/// One of this many pushes is for the organization.
+const ORGANIZATION_PUSH_ONE_IN: usize = 50;
 
-/// How long there is between two.
-const PAUSE: Duration = Duration::from_millis(5);
+/// The pause between two pushes, and between two attempts.
+const PUSH_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Who sends, to whom, and where.
-pub struct Sender {
+/// A sender with the users that it pushes to.
+pub struct PushSender {
     /// The token of a sender.
     pub token: String,
     /// The users, numbered as the clients are.
     pub users: Vec<String>,
-    /// The organisation of all of them.
+    /// The organization of all users.
     pub organization: String,
-    /// The replicas that take pushes.
+    /// The internal addresses of the replicas.
     pub replicas: Arc<Mutex<Vec<SocketAddr>>>,
 }
 
-/// Pushes under way.
+/// A thread that sends pushes.
 pub struct Traffic {
     over: Arc<AtomicBool>,
     paused: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<Push>>,
+    thread: JoinHandle<Vec<LedgerPush>>,
 }
 
 impl Traffic {
-    /// Begins to push.
-    pub fn start(sender: Sender) -> Self {
+    /// Starts the thread.
+    pub fn start(sender: PushSender) -> Self {
         let (over, paused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (is_over, is_paused) = (over.clone(), paused.clone());
         let thread = std::thread::spawn(move || {
-            let mut taken = Vec::new();
+            let mut accepted = Vec::new();
             for number in 0.. {
                 if is_over.load(Ordering::Relaxed) {
                     break;
                 }
                 if !is_paused.load(Ordering::Relaxed) {
-                    taken.extend(sender.push(number, &is_over));
+                    accepted.extend(sender.push(number, &is_over));
                 }
-                std::thread::sleep(PAUSE);
+                std::thread::sleep(PUSH_INTERVAL);
             }
-            taken
+            accepted
         });
         Self { over, paused, thread }
     }
 
-    /// Lets nothing be pushed, or something again.
-    pub fn pause(&self, whether: bool) {
-        self.paused.store(whether, Ordering::Relaxed);
+    /// Pauses or resumes the pushes.
+    pub fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
     }
 
-    /// Stops, and gives every push that was taken, once for each client that it is for.
-    pub fn stop(self) -> Result<Vec<Push>> {
+    /// Stops the thread. Returns every accepted push, once for each client of its audience.
+    pub fn stop(self) -> Result<Vec<LedgerPush>> {
         self.over.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("the sender panicked"))
     }
 }
 
-impl Sender {
-    /// Posts one push until a replica takes it.
-    fn push(&self, number: usize, over: &AtomicBool) -> Vec<Push> {
+impl PushSender {
+    /// Posts a push until a replica accepts it. Returns it once for each client, or nothing if `over` was set before.
+    fn push(&self, number: usize, over: &AtomicBool) -> Vec<LedgerPush> {
         let id = Uuid::new_v4().to_string();
         let client = number % self.users.len();
-        let (kind, covered) = KINDS[(number / self.users.len()) % KINDS.len()];
-        let (kind, covered, to, clients) = match number % TO_ALL {
+        let (kind, covered) = PUSH_TYPES[(number / self.users.len()) % PUSH_TYPES.len()];
+        let (kind, covered, to, clients) = match number % ORGANIZATION_PUSH_ONE_IN {
             0 => (18, true, json!({ "organizationId": self.organization, "enabled": true }), 0..self.users.len()),
             _ => {
                 let to = json!({ "id": id, "userId": self.users[client], "revisionDate": "2026-01-02T03:04:05Z" });
@@ -90,18 +90,18 @@ impl Sender {
         let body = json!({ "type": kind, "payload": to, "contextId": id }).to_string();
         let authorization = format!("Bearer {}", self.token);
         let headers = [("Authorization", authorization.as_str())];
-        for turn in number.. {
+        for attempt in number.. {
             let replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            let put = Instant::now();
-            if let Some(replica) = replicas.get(turn % replicas.len().max(1))
+            let sent_at = Instant::now();
+            if let Some(replica) = replicas.get(attempt % replicas.len().max(1))
                 && http::request(*replica, "POST", "/send", &headers, body.as_bytes()).is_ok_and(|it| it.status == 200)
             {
-                return clients.map(|client| Push { id: id.clone(), client, covered, put }).collect();
+                return clients.map(|client| LedgerPush { id: id.clone(), client, covered, sent_at }).collect();
             }
             if over.load(Ordering::Relaxed) {
                 break;
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(PUSH_INTERVAL);
         }
         Vec::new()
     }

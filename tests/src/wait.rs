@@ -1,31 +1,32 @@
-//! Waiting for a condition, never for a time.
+//! Polls for a condition until a timeout.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-/// How often a condition is looked at.
-const EVERY: Duration = Duration::from_millis(200);
+/// The interval between two checks.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Looks until `look` succeeds; an error means "not yet" and the last one is told when the deadline has passed.
-pub fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Result<T>) -> Result<T> {
+/// Calls `check` until it succeeds, and returns its value. After the timeout `within`, returns its last error with `what` as
+/// context.
+pub fn until<T>(what: &str, within: Duration, mut check: impl FnMut() -> Result<T>) -> Result<T> {
     let deadline = Instant::now() + within;
     loop {
-        match look() {
+        match check() {
             Ok(found) => return Ok(found),
             Err(error) if Instant::now() > deadline => {
                 return Err(error).with_context(|| format!("{what}: not within {within:?}"));
             }
-            Err(_) => std::thread::sleep(EVERY),
+            Err(_) => std::thread::sleep(POLL_INTERVAL),
         }
     }
 }
 
-/// Looks until what `look` finds has stayed the same for five looks, and gives that.
-pub fn settled<T: PartialEq>(what: &str, within: Duration, look: impl Fn() -> Result<T>) -> Result<T> {
-    let (mut last, mut equal) = (look()?, 0);
+/// Calls `check` until its value has not changed for five further calls, and returns that value.
+pub fn settled<T: PartialEq>(what: &str, within: Duration, check: impl Fn() -> Result<T>) -> Result<T> {
+    let (mut last, mut equal) = (check()?, 0);
     until(what, within, || {
-        let now = look()?;
+        let now = check()?;
         equal = if now == last { equal + 1 } else { 0 };
         last = now;
         ensure!(equal >= 5, "it still changes");
@@ -41,22 +42,22 @@ mod tests {
 
     #[test]
     fn until_retries_until_success() {
-        let mut looks = 0;
-        let found = until("three looks", Duration::from_secs(10), || {
-            looks += 1;
-            if looks < 3 { bail!("only {looks}") } else { Ok(looks) }
+        let mut calls = 0;
+        let found = until("three calls", Duration::from_secs(10), || {
+            calls += 1;
+            if calls < 3 { bail!("only {calls}") } else { Ok(calls) }
         });
         assert_eq!(found.ok(), Some(3));
     }
 
     #[test]
     fn settled_returns_the_value_once_stable() {
-        let looks = std::cell::Cell::new(0);
-        let look = || {
-            looks.set(looks.get() + 1);
-            Ok(looks.get().min(3))
+        let calls = std::cell::Cell::new(0);
+        let check = || {
+            calls.set(calls.get() + 1);
+            Ok(calls.get().min(3))
         };
-        assert_eq!(settled("three", Duration::from_secs(10), look).ok(), Some(3));
+        assert_eq!(settled("three", Duration::from_secs(10), check).ok(), Some(3));
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use notification_hub_tests::deployed::{account, delivers, generated_key, wait_pods};
-use notification_hub_tests::ledger::Excuse;
+use notification_hub_tests::deployed::{check_delivery, generated_signer, start_workload, wait_pods};
+use notification_hub_tests::ledger::LossTolerance;
 use notification_hub_tests::metrics_adapter::MetricsAdapter;
 use notification_hub_tests::metrics_server::MetricsServer;
-use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
 use notification_hub_tests::redis_pod;
 use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ const LAG: Duration = Duration::from_secs(5);
 
 #[test]
 fn replicas_pass_to_autoscaler_and_back_to_spec() {
-    namespace::with("handover", |namespace| {
+    namespace::with_namespace("handover", |namespace| {
         redis_pod::start(namespace)?;
         namespace.apply(&hub(&json!({"replicas": 3})))?;
         namespace.wait_ready(HUB)?;
@@ -51,13 +51,13 @@ fn replicas_pass_to_autoscaler_and_back_to_spec() {
         namespace.apply(&hub(&json!({"replicas": 1})))?;
         namespace.wait_condition(HUB, "Ready", "True", "Available")?;
         ensure!(replicas(namespace)? == 1 && namespace.get("hpa", HUB).is_err(), "the spec decides again");
-        delivers(namespace, HUB, &generated_key(namespace, HUB)?)
+        check_delivery(namespace, HUB, &generated_signer(namespace, HUB)?)
     });
 }
 
 #[test]
 fn cpu_load_scales_up_without_disconnects() {
-    namespace::with("busy", |namespace| {
+    namespace::with_namespace("busy", |namespace| {
         let _metrics = MetricsServer::start(namespace)?;
         redis_pod::start(namespace)?;
         let requests = json!({"containers": [{"name": "hub", "resources": {"requests": {"cpu": "100m"}}}]});
@@ -71,11 +71,11 @@ fn cpu_load_scales_up_without_disconnects() {
         let requests = namespace.pod(HUB)?["spec"]["containers"][0]["resources"]["requests"].clone();
         ensure!(requests["cpu"] == "100m", "{requests}");
 
-        let account = account(namespace, HUB, &generated_key(namespace, HUB)?, 20, 100)?;
+        let workload = start_workload(namespace, HUB, &generated_signer(namespace, HUB)?, 20, 100)?;
         wait_pods(namespace, HUB, 3, DECIDED)?;
         decided(namespace, "ScalingLimited", "TooManyReplicas")?;
-        account.go_on(200)?;
-        account.pause(true);
+        workload.wait_received(200)?;
+        workload.set_paused(true);
         // It would take pods if it did not have to wait.
         decided(namespace, "AbleToScale", "ScaleDownStabilized")?;
         let calm = namespace.get("hpa", HUB)?["spec"]["behavior"]["scaleDown"].clone();
@@ -84,18 +84,18 @@ fn cpu_load_scales_up_without_disconnects() {
         ]);
         ensure!(calm["stabilizationWindowSeconds"] == 300 && calm["selectPolicy"] == "Max", "{calm}");
         ensure!(calm["policies"] == policies, "{calm}");
-        account.pause(false);
-        account.go_on(200)?;
-        ensure!(account.disconnects() == 0, "{} disconnects", account.disconnects());
-        let sums = account.close(LAG, Excuse::None)?;
-        ensure!(sums.lost_away == 0 && sums.duplicates == 0, "{sums}");
+        workload.set_paused(false);
+        workload.wait_received(200)?;
+        ensure!(workload.disconnects() == 0, "{} disconnects", workload.disconnects());
+        let totals = workload.finish(LAG, LossTolerance::None)?;
+        ensure!(totals.lost_disconnected == 0 && totals.duplicates == 0, "{totals}");
         Ok(())
     });
 }
 
 #[test]
 fn connection_count_scales_up_without_disconnects() {
-    namespace::with("clients", |namespace| {
+    namespace::with_namespace("clients", |namespace| {
         // Their API server does not reach this process.
         if namespace.cluster.is_current_context() {
             return Ok(());
@@ -107,12 +107,12 @@ fn connection_count_scales_up_without_disconnects() {
         decided(namespace, "ScalingActive", "ValidMetricFound")?;
         ensure!(replicas(namespace)? == 1, "{} pods for nobody", replicas(namespace)?);
 
-        let account = account(namespace, HUB, &generated_key(namespace, HUB)?, 25, 100)?;
+        let workload = start_workload(namespace, HUB, &generated_signer(namespace, HUB)?, 25, 100)?;
         wait_pods(namespace, HUB, 3, DECIDED)?;
-        account.go_on(200)?;
-        ensure!(account.disconnects() == 0, "{} disconnects", account.disconnects());
-        let sums = account.close(LAG, Excuse::None)?;
-        ensure!(sums.lost_away == 0 && sums.duplicates == 0, "{sums}");
+        workload.wait_received(200)?;
+        ensure!(workload.disconnects() == 0, "{} disconnects", workload.disconnects());
+        let totals = workload.finish(LAG, LossTolerance::None)?;
+        ensure!(totals.lost_disconnected == 0 && totals.duplicates == 0, "{totals}");
         ensure!(replicas(namespace)? == 3, "{} pods for 25 clients", replicas(namespace)?);
         Ok(())
     });
@@ -161,7 +161,7 @@ fn bent_and_repaired(namespace: &Namespace) -> Result<()> {
     let service = namespace.get("service", "vault-metrics")?["spec"].clone();
     let bent = json!({"spec": {"ports": [{"name": "admin", "port": 9090, "targetPort": 1}]}}).to_string();
     namespace.kubectl(&["patch", "service", "vault-metrics", "--type=merge", "-p", &bent])?;
-    until("the Service is repaired", PATIENCE, || {
+    until("the Service is repaired", CLUSTER_TIMEOUT, || {
         ensure!(namespace.get("service", "vault-metrics")?["spec"] == service, "not yet");
         Ok(())
     })

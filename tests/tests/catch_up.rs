@@ -54,7 +54,7 @@ fn known(users: &[&User<'_>]) -> Result<()> {
     let phones = users.iter().map(|user| user.connect("phone")).collect::<Result<Vec<_>>>()?;
     for (user, phone) in users.iter().zip(phones) {
         phone.notification(sync(user))?;
-        phone.live_on()?;
+        phone.wait_three_heartbeats()?;
         phone.stop()?;
     }
     Ok(())
@@ -68,7 +68,7 @@ fn client_offline_during_push_receives_sync_on_reconnect() -> Result<()> {
     let listening = there.connect("phone")?;
     there.push(1, None)?;
     listening.notification(|push| push["type"] == 1)?;
-    listening.live_on()?;
+    listening.wait_three_heartbeats()?;
     listening.stop()?;
     own.push(7, Some("phone"))?;
     // A log-out is never made up for: it would end a fresh session.
@@ -84,7 +84,7 @@ fn client_offline_during_push_receives_sync_on_reconnect() -> Result<()> {
     caught_up(&hub, "missed", 1.0)?;
     caught_up(&hub, "unknown_device", 0.0)?;
     for other in [&there, &own, &uncovered] {
-        ensure!(other.messages() == 0);
+        ensure!(other.push_count() == 0);
     }
     Ok(())
 }
@@ -114,7 +114,7 @@ fn hub_start_sends_sync_until_a_device_received_it() -> Result<()> {
         phone.notification(sync(&user))?;
     }
     caught_up(&hub, "restart", 2.0)?;
-    second.live_on()?;
+    second.wait_three_heartbeats()?;
     second.stop()?;
     let third = user.connect("phone")?;
     first.stop()?;
@@ -122,7 +122,7 @@ fn hub_start_sends_sync_until_a_device_received_it() -> Result<()> {
     // Told after the others would have been.
     let other = User::new(&hub);
     other.connect("phone")?.notification(sync(&other))?;
-    ensure!((third.messages(), fourth.messages()) == (0, 0), "its device was there already");
+    ensure!((third.push_count(), fourth.push_count()) == (0, 0), "its device was there already");
     Ok(())
 }
 
@@ -141,6 +141,6 @@ fn catch_up_disabled_sends_no_sync() -> Result<()> {
             beats == 2
         }
     })?;
-    ensure!(back.messages() == 0);
+    ensure!(back.push_count() == 0);
     Ok(())
 }

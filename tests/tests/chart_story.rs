@@ -7,10 +7,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::cluster::{folder, run};
-use notification_hub_tests::deployed::{connect, folder_update, generated_key, send};
-use notification_hub_tests::install::{self, NAMESPACE, RELEASE, WAIT};
+use notification_hub_tests::deployed::{connect, folder_update, generated_signer, send};
+use notification_hub_tests::install::{self, HELM_WAIT, NAMESPACE, RELEASE};
 use notification_hub_tests::listener::Listener;
-use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
 use notification_hub_tests::token::{self, Signer};
 use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
@@ -20,8 +20,8 @@ use uuid::Uuid;
 const RESTRICTED: &str = "pod-security.kubernetes.io/enforce=restricted";
 
 /// Runs a test that has the release to itself, and in which every pod has to be restricted.
-fn with_the_release(purpose: &str, test: impl FnOnce(&Namespace) -> Result<()>) {
-    namespace::with_the_release(purpose, |namespace| {
+fn with_exclusive_release(purpose: &str, test: impl FnOnce(&Namespace) -> Result<()>) {
+    namespace::with_exclusive_release(purpose, |namespace| {
         for name in [&namespace.name, NAMESPACE] {
             namespace.cluster.kubectl(&["label", "--overwrite", "namespace", name, RESTRICTED])?;
         }
@@ -43,10 +43,10 @@ impl<'a> Connected<'a> {
         let sample = std::fs::read_to_string(project()?.join("crds/samples/minimal.yaml"))?;
         namespace.cluster.kubectl_with(&["-n", &namespace.name, "apply", "-f", "-"], &sample)?;
         namespace.wait_ready("vault")?;
-        let key = generated_key(namespace, "vault")?;
+        let key = generated_signer(namespace, "vault")?;
         let user = Uuid::new_v4().to_string();
         let claims = token::user(&user, &[], "ChromeBrowser", "device");
-        let client = connect(namespace, &namespace.reach("vault", 5000)?, &key.sign(&claims)?, "messagepack")?;
+        let client = connect(namespace, &namespace.endpoint("vault", 5000)?, &key.sign(&claims)?, "messagepack")?;
         let pod = namespace.pod("vault")?;
         Ok(Self { namespace, key, user, client, pod })
     }
@@ -54,7 +54,7 @@ impl<'a> Connected<'a> {
     /// The same connection, to the same pod, still gets pushes.
     fn is_served(&self) -> Result<()> {
         let folder = Uuid::new_v4().to_string();
-        let internal = self.namespace.reach("vault-internal", 5001)?;
+        let internal = self.namespace.endpoint("vault-internal", 5001)?;
         let token = self.key.sign(&token::internal())?;
         let sent = send(self.namespace, &internal, &token, &folder_update(&self.user, &folder))?;
         ensure!(sent.status == 200, "the answer is {}: {}", sent.status, sent.text());
@@ -67,7 +67,7 @@ impl<'a> Connected<'a> {
     /// The operator is there and does its work: what is taken away comes back.
     fn is_looked_after(&self) -> Result<()> {
         self.namespace.kubectl(&["delete", "service", "vault-metrics"])?;
-        until("the Service is back", PATIENCE, || self.namespace.get("service", "vault-metrics"))?;
+        until("the Service is back", CLUSTER_TIMEOUT, || self.namespace.get("service", "vault-metrics"))?;
         self.namespace.wait_condition("vault", "Ready", "True", "Available")?;
         self.is_served()
     }
@@ -110,13 +110,13 @@ fn schemas(namespace: &Namespace) -> Result<[Value; 2]> {
 
 #[test]
 fn upgrade_from_previous_chart_keeps_clients_connected() {
-    with_the_release("upgrade", |namespace| {
+    with_exclusive_release("upgrade", |namespace| {
         let folder = tempfile::tempdir()?;
         let Some(previous) = previous_chart(folder.path())? else { return Ok(()) };
         let hub = Connected::start(namespace)?;
         // It may not know all of today's values, nor have the rights that today's operator needs.
-        install::release(namespace.cluster, &previous, &["--skip-schema-validation"])?;
-        install::release(namespace.cluster, &install::chart()?, &WAIT)?;
+        install::install_release(namespace.cluster, &previous, &["--skip-schema-validation"])?;
+        install::install_release(namespace.cluster, &install::chart_path()?, &HELM_WAIT)?;
         let [served, generated] = schemas(namespace)?;
         ensure!(served == generated, "the definition is not the present one");
         hub.is_served()?;
@@ -170,7 +170,7 @@ fn replace(file: &Path, from: &str, to: &str) -> Result<()> {
 
 #[test]
 fn hubs_survive_uninstall_and_join_the_next_release() {
-    with_the_release("again", |namespace| {
+    with_exclusive_release("again", |namespace| {
         let page = Page::open(namespace)?;
         let hub = Connected::start(namespace)?;
         page.run("Uninstalling", 0)?;
@@ -194,18 +194,18 @@ fn hubs_survive_uninstall_and_join_the_next_release() {
         ensure!(namespace.get("notificationhub", "vault").is_err(), "the hub is still there");
         let blocks = page.text.matches("```sh\n").count();
         ensure!(blocks == 8, "the page has {blocks} blocks of commands, and 8 were run");
-        install::release(namespace.cluster, &install::chart()?, &WAIT)
+        install::install_release(namespace.cluster, &install::chart_path()?, &HELM_WAIT)
     });
 }
 
 #[test]
 fn namespaced_operators_have_only_namespace_rights_and_fail_over() {
-    with_the_release("narrow", |namespace| {
+    with_exclusive_release("narrow", |namespace| {
         let cluster = namespace.cluster;
         let hub = Connected::start(namespace)?;
         let narrow = format!("watchNamespaces=[\"{}\"]", namespace.name);
-        let options = [&WAIT[..], &["--set", "replicas=2", "--set-json", &narrow]].concat();
-        install::release(cluster, &install::chart()?, &options)?;
+        let options = [&HELM_WAIT[..], &["--set", "replicas=2", "--set-json", &narrow]].concat();
+        install::install_release(cluster, &install::chart_path()?, &options)?;
 
         let operator = format!("--as=system:serviceaccount:{NAMESPACE}:{RELEASE}");
         let may = |verb: &str, resource: &str, where_: &str| {
@@ -230,7 +230,7 @@ fn namespaced_operators_have_only_namespace_rights_and_fail_over() {
         ensure!(budget == "1", "{budget} may be taken");
         // Whichever leads, the other takes over.
         let leases = ["get", "lease", "-n", NAMESPACE, RELEASE, "-o", "jsonpath={.spec.holderIdentity}"];
-        let leader = until("a leader", PATIENCE, || {
+        let leader = until("a leader", CLUSTER_TIMEOUT, || {
             let leader = cluster.kubectl(&leases)?;
             ensure!(!leader.is_empty(), "nobody leads");
             Ok(leader)
@@ -239,14 +239,14 @@ fn namespaced_operators_have_only_namespace_rights_and_fail_over() {
         let pod =
             pods.lines().find(|pod| leader.contains(pod.trim_start_matches("pod/"))).context("the leader is no pod")?;
         cluster.kubectl(&["delete", "-n", NAMESPACE, "--wait=false", pod])?;
-        until("another leader", PATIENCE, || {
+        until("another leader", CLUSTER_TIMEOUT, || {
             let now = cluster.kubectl(&leases)?;
             ensure!(!now.is_empty() && now != leader, "it is {now:?}");
             Ok(())
         })?;
         hub.is_looked_after()?;
 
-        install::release(cluster, &install::chart()?, &WAIT)?;
+        install::install_release(cluster, &install::chart_path()?, &HELM_WAIT)?;
         ensure!(may("get", "secrets", "default"), "without namespaces it looks after all");
         hub.is_looked_after()
     });
@@ -254,7 +254,7 @@ fn namespaced_operators_have_only_namespace_rights_and_fail_over() {
 
 /// A copy of the chart, whose definition lacks two fields.
 fn outdated_chart(into: &Path) -> Result<PathBuf> {
-    run(Command::new("cp").arg("-r").arg(install::chart()?).arg(into))?;
+    run(Command::new("cp").arg("-r").arg(install::chart_path()?).arg(into))?;
     let chart = into.join(RELEASE);
     let file = chart.join("files/crds/notificationhubs.yaml");
     let mut definition: Value = serde_saphyr::from_str(&std::fs::read_to_string(&file)?)?;
@@ -272,7 +272,7 @@ fn start_anew_until_it_says(namespace: &Namespace, what: &str) -> Result<()> {
     let deployment = format!("deployment/{RELEASE}");
     namespace.cluster.kubectl(&["rollout", "restart", "-n", NAMESPACE, &deployment])?;
     namespace.cluster.kubectl(&["rollout", "status", "-n", NAMESPACE, &deployment, "--timeout=90s"])?;
-    until(what, PATIENCE, || {
+    until(what, CLUSTER_TIMEOUT, || {
         let log = install::log(namespace.cluster)?;
         ensure!(log.contains(what), "it says: {log}");
         Ok(())
@@ -281,18 +281,18 @@ fn start_anew_until_it_says(namespace: &Namespace, what: &str) -> Result<()> {
 
 #[test]
 fn older_crd_is_reported_and_drops_missing_fields() {
-    with_the_release("outdated", |namespace| {
+    with_exclusive_release("outdated", |namespace| {
         let cluster = namespace.cluster;
-        install::release(cluster, &install::chart()?, &WAIT)?;
+        install::install_release(cluster, &install::chart_path()?, &HELM_WAIT)?;
         start_anew_until_it_says(namespace, "installed CRD has every field")?;
         let hub = Connected::start(namespace)?;
         let status = || Ok::<_, anyhow::Error>(namespace.get("notificationhub", "vault")?["status"].clone());
         ensure!(status()?["keys"].is_object(), "it is {}", status()?);
 
         let folder = tempfile::tempdir()?;
-        install::release(cluster, &outdated_chart(folder.path())?, &WAIT)?;
+        install::install_release(cluster, &outdated_chart(folder.path())?, &HELM_WAIT)?;
         start_anew_until_it_says(namespace, "installed CRD is older than this operator")?;
-        until("an Event names the fields", PATIENCE, || {
+        until("an Event names the fields", CLUSTER_TIMEOUT, || {
             let selector = "--field-selector=type=Warning,reason=CrdOutdated";
             let notes = cluster.kubectl(&["get", "events", "-n", "default", selector, "-o", "jsonpath={..message}"])?;
             ensure!(notes.contains("drops these fields: spec.limits, status.keys"), "they say: {notes}");
@@ -304,9 +304,9 @@ fn older_crd_is_reported_and_drops_missing_fields() {
         ensure!(status()?["keys"].is_null() && status()?["url"].is_string(), "it is {}", status()?);
         hub.is_looked_after()?;
 
-        install::release(cluster, &install::chart()?, &WAIT)?;
+        install::install_release(cluster, &install::chart_path()?, &HELM_WAIT)?;
         start_anew_until_it_says(namespace, "installed CRD has every field")?;
-        until("the whole status", PATIENCE, || {
+        until("the whole status", CLUSTER_TIMEOUT, || {
             ensure!(status()?["keys"].is_object(), "it is {}", status()?);
             Ok(())
         })?;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use notification_hub_tests::churn::{self, Account, SETTINGS};
+use notification_hub_tests::churn::{self, ChurnTotals, SETTINGS};
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::proxy::Proxy;
 use notification_hub_tests::redis::Redis;
@@ -20,24 +20,24 @@ fn number(variable: &str, default: u64) -> u64 {
 }
 
 /// Runs with each seed, without faults.
-fn account(hubs: &[&LocalHub], members: usize) -> Result<()> {
+fn run_without_faults(hubs: &[&LocalHub], members: usize) -> Result<()> {
     for_each_seed(|seed| {
-        let account = churn::run(hubs, members, seed, |_| Ok(()))?;
-        ensure!(account.duplicates == 0 && account.missed == 0, "seed {seed}: {account}");
-        Ok(account)
+        let totals = churn::run(hubs, members, seed, |_| Ok(()))?;
+        ensure!(totals.duplicates == 0 && totals.missed == 0, "seed {seed}: {totals}");
+        Ok(totals)
     })
 }
 
-fn for_each_seed(mut run: impl FnMut(u64) -> Result<Account>) -> Result<()> {
+fn for_each_seed(mut run: impl FnMut(u64) -> Result<ChurnTotals>) -> Result<()> {
     // One at a time: what a client says proves what it has read only as long as its thread is not late.
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let first = number("CHURN_SEED", uuid::Uuid::new_v4().as_u64_pair().0 >> 1);
     for seed in first..first + number("CHURN_RUNS", 1) {
         println!("seed {seed}");
-        let account = run(seed)?;
-        println!("seed {seed}: {account}");
-        ensure!(account.read > 0 && account.disconnects > 0, "seed {seed}: {account}");
+        let totals = run(seed)?;
+        println!("seed {seed}: {totals}");
+        ensure!(totals.read > 0 && totals.disconnects > 0, "seed {seed}: {totals}");
     }
     Ok(())
 }
@@ -45,7 +45,7 @@ fn for_each_seed(mut run: impl FnMut(u64) -> Result<Account>) -> Result<()> {
 /// Replicas over one Redis.
 fn replicas(redis: &Redis, proxy: &Proxy) -> Result<[LocalHub; 2]> {
     let first = LocalHub::start(&format!("{SETTINGS}{}", redis.settings_at(proxy.address)))?;
-    let second = LocalHub::beside(&first, &format!("{SETTINGS}{}", redis.settings()))?;
+    let second = LocalHub::start_replica(&first, &format!("{SETTINGS}{}", redis.settings()))?;
     for hub in [&first, &second] {
         wait::until("the replica hears the other", Duration::from_secs(30), || {
             ensure!(hub.metric("notification_hub_backplane_up")? == 1.0);
@@ -57,26 +57,26 @@ fn replicas(redis: &Redis, proxy: &Proxy) -> Result<[LocalHub; 2]> {
 
 #[test]
 fn one_replica_loses_no_covered_push() -> Result<()> {
-    account(&[&LocalHub::start(SETTINGS)?], MEDIUM)
+    run_without_faults(&[&LocalHub::start(SETTINGS)?], MEDIUM)
 }
 
 #[test]
 fn one_replica_with_a_large_organization_loses_no_covered_push() -> Result<()> {
-    account(&[&LocalHub::start(&format!("reactors = 1\n{SETTINGS}"))?], LARGE)
+    run_without_faults(&[&LocalHub::start(&format!("reactors = 1\n{SETTINGS}"))?], LARGE)
 }
 
 #[test]
 fn replicas_with_redis_lose_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
     let [first, second] = replicas(&redis, &Proxy::start(redis.port(), Duration::ZERO)?)?;
-    account(&[&first, &second], MEDIUM)
+    run_without_faults(&[&first, &second], MEDIUM)
 }
 
 #[test]
 fn replicas_with_slow_redis_connection_lose_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
     let [first, second] = replicas(&redis, &Proxy::start(redis.port(), Duration::from_millis(60))?)?;
-    account(&[&first, &second], MEDIUM)
+    run_without_faults(&[&first, &second], MEDIUM)
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn replicas_lose_no_covered_push_when_redis_fails() -> Result<()> {
     for_each_seed(|seed| {
         churn::run(&[&first, &second], MEDIUM, seed, |part| match part {
             1 | 7 => {
-                proxy.cut();
+                proxy.cut_connections();
                 Ok(())
             }
             3 => redis.kill(),

@@ -112,7 +112,7 @@ fn every_combination(mut crowd: Crowd) -> Result<()> {
 
     push(&hub, "first push")?;
     wait::until("all clients hear", SOON, || heard(&crowd, &clients, "first push"))?;
-    clients.iter().for_each(|client| client.proxy.cut());
+    clients.iter().for_each(|client| client.proxy.cut_connections());
     heard_again(&hub, &crowd, &clients, "push after the cut")?;
     hub.kill_and_restart()?;
     heard_again(&hub, &crowd, &clients, "push after the restart")?;

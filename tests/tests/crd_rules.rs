@@ -17,7 +17,7 @@ struct Case {
 
 #[test]
 fn api_server_accepts_or_rejects_every_case_as_expected() {
-    namespace::with("rules", |namespace| {
+    namespace::with_namespace("rules", |namespace| {
         let text = std::fs::read_to_string(folder().join("../crds/tests/rules.yaml"))?;
         let cases: Vec<Case> = serde_saphyr::from_str(&text)?;
         ensure!(!cases.is_empty(), "no case in the table");
@@ -74,7 +74,7 @@ fn spec_object_can_be_emptied_by_apply() {
         ),
         (json!({"podTemplate": {"spec": {"nodeSelector": {"a": "b"}}}}), json!({"podTemplate": {}})),
     ];
-    namespace::with("emptied", |namespace| {
+    namespace::with_namespace("emptied", |namespace| {
         for (before, after) in &table {
             namespace.apply(&spec(before))?;
             namespace.apply(&spec(after)).with_context(|| format!("from {before} to {after}"))?;
@@ -85,7 +85,7 @@ fn spec_object_can_be_emptied_by_apply() {
 
 #[test]
 fn api_server_accepts_every_sample() {
-    namespace::with("samples", |namespace| {
+    namespace::with_namespace("samples", |namespace| {
         let samples = folder().join("../crds/samples");
         let samples = samples.to_str().context("an odd path")?;
         // Strictly: a field that the definition does not have is an error, too.
@@ -98,7 +98,7 @@ fn api_server_accepts_every_sample() {
 
 #[test]
 fn resource_page_commands_succeed() {
-    namespace::with("fields", |namespace| {
+    namespace::with_namespace("fields", |namespace| {
         let sample = folder().join("../crds/samples/minimal.yaml");
         namespace.kubectl(&["apply", "-f", sample.to_str().context("an odd path")?])?;
         namespace.wait_ready("vault")?;

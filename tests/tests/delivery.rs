@@ -41,9 +41,9 @@ fn push_to_user_reaches_only_their_clients() -> Result<()> {
     for other in &others {
         let push = other.notification(|push| push["Type"] == 18)?;
         ensure!(push["Payload"] == json!({ "OrganizationId": ORGANIZATION, "Enabled": true }), "{push}");
-        ensure!(other.messages() == 1);
+        ensure!(other.push_count() == 1);
     }
-    ensure!((json_client.messages(), binary_client.messages()) == (1, 1));
+    ensure!((json_client.push_count(), binary_client.push_count()) == (1, 1));
     ensure!(hub.metric(r#"notification_hub_notifications_total{stage="delivered",type="11"}"#)? == 1.0);
     ensure!(hub.metric("notification_hub_deliveries_total")? == 6.0);
     Ok(())
@@ -68,7 +68,7 @@ fn push_to_client_type_or_installation_is_filtered() -> Result<()> {
     hub.push(&notification("userId", USER, 0))?;
     client.notification(|push| push["Payload"]["InstallationId"] == installation)?;
     client.notification(|push| push["Payload"]["UserId"] == USER)?;
-    ensure!(client.messages() == 2);
+    ensure!(client.push_count() == 2);
     Ok(())
 }
 

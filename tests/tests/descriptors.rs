@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use notification_hub_tests::frames::{frame, opcode};
 use notification_hub_tests::http::{self, Connection};
 use notification_hub_tests::local_hub::LocalHub;
-use notification_hub_tests::negotiated::Negotiated;
+use notification_hub_tests::negotiated_client::NegotiatedClient;
 use notification_hub_tests::process::Process;
 use notification_hub_tests::raw_client::RawClient;
 use notification_hub_tests::{descriptors, programs, wait};
@@ -44,10 +44,10 @@ fn flood(hub: &LocalHub) -> Result<Vec<Process>> {
 
 #[test]
 fn connection_flood_keeps_existing_clients_and_probes_served() -> Result<()> {
-    let hub = LocalHub::start_with_descriptors(LIMIT, "reactors = 2\nsignalr.keep_alive = '2s'")?;
+    let hub = LocalHub::start_with_descriptor_limit(LIMIT, "reactors = 2\nsignalr.keep_alive = '2s'")?;
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::connected(&hub, &user)?;
-    let poller = Negotiated::new(&hub)?.polled()?;
+    let poller = NegotiatedClient::new(&hub)?.connect_polling()?;
 
     let floods = flood(&hub)?;
     wait::until("it says what to raise", SOON, || {
@@ -73,12 +73,12 @@ fn connection_flood_keeps_existing_clients_and_probes_served() -> Result<()> {
     }
     // Once the kernel's own queue has been worked off.
     wait::until("clients are answered", SOON, || promptly(hub.public, "/alive"))?;
-    let open = descriptors::open(hub.process.id())?;
+    let open = descriptors::count(hub.process.id())?;
     ensure!(open < LIMIT, "{open} descriptors");
 
     hub.push(&json!({ "type": 11, "payload": { "userId": user } }))?;
-    client.hear("\"type\":11")?;
-    client.hear("{\"type\":6}")?;
+    client.read_until("\"type\":11")?;
+    client.read_until("{\"type\":6}")?;
 
     // Who comes now is told to come back later.
     let token = hub.token(&user, &[])?;
@@ -89,14 +89,14 @@ fn connection_flood_keeps_existing_clients_and_probes_served() -> Result<()> {
         ensure!(hub.upgrade(Some(&token))?.0.status == 101);
         Ok(())
     })?;
-    client.say(&frame(opcode::PING, b"still here"))?;
-    client.hear("still here")?;
+    client.send(&frame(opcode::PING, b"still here"))?;
+    client.read_until("still here")?;
     Ok(())
 }
 
 #[test]
 fn slow_requests_leave_descriptors_for_probes_and_senders() -> Result<()> {
-    let hub = LocalHub::start_with_descriptors(LIMIT, "reactors = 2")?;
+    let hub = LocalHub::start_with_descriptor_limit(LIMIT, "reactors = 2")?;
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::connected(&hub, &user)?;
     let mut slow = Vec::new();
@@ -116,13 +116,13 @@ fn slow_requests_leave_descriptors_for_probes_and_senders() -> Result<()> {
     // They take places of their own.
     promptly(hub.public, "/alive")?;
     hub.push(&json!({ "type": 11, "payload": { "userId": user } }))?;
-    client.hear("\"type\":11")?;
+    client.read_until("\"type\":11")?;
     Ok(())
 }
 
 #[test]
 fn idle_connections_on_one_port_leave_others_served() -> Result<()> {
-    let hub = LocalHub::start_with_descriptors(256, "reactors = 2")?;
+    let hub = LocalHub::start_with_descriptor_limit(256, "reactors = 2")?;
     let token = hub.token(&Uuid::new_v4().to_string(), &[])?;
     for address in [hub.internal, hub.admin] {
         let idle: Vec<Connection> = (0..300).map(|_| Connection::open(address)).collect::<Result<_>>()?;
@@ -137,7 +137,7 @@ fn idle_connections_on_one_port_leave_others_served() -> Result<()> {
 
 #[test]
 fn kept_alive_connections_yield_to_new_clients() -> Result<()> {
-    let hub = LocalHub::start_with_descriptors(256, "reactors = 2")?;
+    let hub = LocalHub::start_with_descriptor_limit(256, "reactors = 2")?;
     let mut kept = Vec::new();
     for _ in 0..400 {
         let mut connection = Connection::open(hub.public)?;
@@ -151,7 +151,7 @@ fn kept_alive_connections_yield_to_new_clients() -> Result<()> {
 
 #[test]
 fn slow_anonymous_posts_do_not_block_probes_or_senders() -> Result<()> {
-    let hub = LocalHub::start_with_descriptors(LIMIT, "listen.send_on_public = true")?;
+    let hub = LocalHub::start_with_descriptor_limit(LIMIT, "listen.send_on_public = true")?;
     let internal = hub.signer().sign(&notification_hub_tests::token::internal())?;
     let mut strangers = Vec::new();
     for _ in 0..LIMIT {
@@ -172,7 +172,7 @@ fn slow_anonymous_posts_do_not_block_probes_or_senders() -> Result<()> {
     for path in ["/alive", "/", "/version"] {
         promptly(hub.public, path)?;
     }
-    Negotiated::new(&hub)?.polled()?;
+    NegotiatedClient::new(&hub)?.connect_polling()?;
     let push = json!({ "type": 11, "payload": { "userId": Uuid::new_v4().to_string() } }).to_string();
     let authorization = format!("Bearer {internal}");
     let pushed = http::request(hub.public, "POST", "/send", &[("Authorization", &authorization)], push.as_bytes())?;

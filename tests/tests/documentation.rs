@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::pages::{cells, code, labels, read, root, table};
-use notification_hub_tests::redis::RIGHTS;
+use notification_hub_tests::redis::ACL_RULES;
 use notification_hub_tests::{http, programs, wait};
 use serde_json::{Value, json};
 
@@ -464,7 +464,7 @@ fn configuration_page_redis_acl_equals_the_tested_acl() -> Result<()> {
     let (_, command) = page.split_once("ACL SETUSER ").context("no such command")?;
     let (command, _) = command.split_once("```").context("a block without an end")?;
     let shown: BTreeSet<&str> = command.split_whitespace().filter(|word| word.starts_with('+')).collect();
-    let tested: BTreeSet<&str> = RIGHTS.into_iter().filter(|word| word.starts_with('+')).collect();
+    let tested: BTreeSet<&str> = ACL_RULES.into_iter().filter(|word| word.starts_with('+')).collect();
     ensure!(shown == tested, "{shown:?}, but {tested:?}");
     Ok(())
 }

@@ -26,7 +26,7 @@ const CLOSE: &[u8] = b"\x81\x21{\"type\":7,\"allowReconnect\":true}\x1e\x88\x02\
 fn two(redis: &Redis, settings: &str) -> Result<(LocalHub, LocalHub)> {
     let settings = format!("{}catch_up.enabled = false\n{settings}", redis.settings());
     let first = LocalHub::start(&settings)?;
-    let second = LocalHub::beside(&first, &settings)?;
+    let second = LocalHub::start_replica(&first, &settings)?;
     [&first, &second].into_iter().try_for_each(|hub| becomes(hub, "backplane_up", 1.0))?;
     Ok((first, second))
 }
@@ -78,7 +78,7 @@ fn drain_closes_clients_evenly_after_delivering_every_push() -> Result<()> {
 
     let mut heard = BTreeMap::<usize, usize>::new();
     for client in clients.into_iter().chain([newcomer]) {
-        let rest = client.rest()?;
+        let rest = client.read_to_end()?;
         ensure!(rest.ends_with(CLOSE), "{:?}", String::from_utf8_lossy(&rest));
         *heard.entry(count(&rest)).or_default() += 1;
     }
@@ -88,7 +88,7 @@ fn drain_closes_clients_evenly_after_delivering_every_push() -> Result<()> {
     ensure!(a.process.wait(SOON)?.success(), "{}", a.process.printed());
     b.push(&json!({ "type": 5, "payload": { "userId": USER } }))?;
     elsewhere.notification(|push| push["type"] == 5)?;
-    ensure!(elsewhere.messages() == 4, "{:?}", elsewhere.lines());
+    ensure!(elsewhere.push_count() == 4, "{:?}", elsewhere.lines());
     Ok(())
 }
 
@@ -145,7 +145,7 @@ fn drain_delivers_a_push_being_posted() -> Result<()> {
     sender.write(rest.as_bytes())?;
     let response = sender.response()?;
     ensure!((response.status, response.header("connection")) == (200, Some("close")), "{response:?}");
-    let heard = client.rest()?;
+    let heard = client.read_to_end()?;
     ensure!(count(&heard) == 1 && heard.ends_with(CLOSE), "{:?}", String::from_utf8_lossy(&heard));
     ensure!(hub.process.wait(SOON)?.success(), "{}", hub.process.printed());
     Ok(())
@@ -156,7 +156,7 @@ fn drain_deadline_resets_clients_that_never_read() -> Result<()> {
     let mut hub = LocalHub::start("drain.duration = '0s'\ndrain.deadline = '2s'")?;
     let other = "e2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
     let well = RawClient::connected(&hub, other)?;
-    let deaf = (0..5).map(|_| RawClient::with_little_room(&hub, USER)).collect::<Result<Vec<_>>>()?;
+    let deaf = (0..5).map(|_| RawClient::with_small_buffers(&hub, USER)).collect::<Result<Vec<_>>>()?;
     let mut push = log_out();
     push["contextId"] = "x".repeat(2_000).into();
     wait::until("something waits for each of them", SOON, || {
@@ -165,7 +165,7 @@ fn drain_deadline_resets_clients_that_never_read() -> Result<()> {
         Ok(())
     })?;
     hub.process.signal(Signal::TERM)?;
-    ensure!(well.rest()?.ends_with(CLOSE));
+    ensure!(well.read_to_end()?.ends_with(CLOSE));
     ensure!(hub.process.wait(SOON)?.success(), "{}", hub.process.printed());
     ensure!(deaf.into_iter().all(RawClient::is_reset), "somebody was not reset");
     let told = hub.process.printed();

@@ -1,5 +1,5 @@
-//! Requests that no client would make: refused as the front door's contract says, and never taken for something else. Connections are
-//! kept for the next request, whatever it is.
+//! Requests that no client would make: refused as the front door's contract says, and never taken for something else. Connections
+//! are kept for the next request, whatever it is.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use notification_hub_tests::frames::{frame, opcode};
 use notification_hub_tests::http::{self, Connection};
 use notification_hub_tests::local_hub::LocalHub;
-use notification_hub_tests::negotiated::Negotiated;
+use notification_hub_tests::negotiated_client::NegotiatedClient;
 use notification_hub_tests::raw_client::{HANDSHAKE, RawClient};
 use notification_hub_tests::wait;
 
@@ -17,7 +17,7 @@ const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
 /// A good upgrade, to be spoiled.
 fn upgrade(hub: &LocalHub) -> Result<String> {
     let authorization = format!("Authorization: Bearer {}\r\n", hub.token(USER, &[])?);
-    Ok(http::upgrade("/hub", "hub", &authorization))
+    Ok(http::upgrade_request("/hub", "hub", &authorization))
 }
 
 /// The status of the answer to some bytes. An answer that says so has to be the end of the connection.
@@ -31,7 +31,7 @@ fn status_at(address: SocketAddr, request: &[u8]) -> Result<u16> {
     let _ = connection.write(request);
     let response = connection.response()?;
     if response.header("connection") == Some("close") {
-        ensure!(connection.ended()?, "the connection goes on behind {response:?}");
+        ensure!(connection.is_closed()?, "the connection goes on behind {response:?}");
     }
     Ok(response.status)
 }
@@ -116,7 +116,7 @@ fn upgrade_query_with_arbitrary_bytes_is_parsed() -> Result<()> {
         (format!("access_token={token}&id=%ff"), 404),
         (format!("access_token={token}&id="), 404),
     ] {
-        let found = status(&hub, http::upgrade(&format!("/hub?{query}"), "hub", "").as_bytes())?;
+        let found = status(&hub, http::upgrade_request(&format!("/hub?{query}"), "hub", "").as_bytes())?;
         ensure!(found == expected, "{}: {found} instead of {expected}", query.replace(&token, "TOKEN"));
     }
     Ok(())
@@ -185,7 +185,7 @@ fn bytes_after_a_final_request_are_not_parsed() -> Result<()> {
             401,
         ),
         ("an upgrade with a body", good.replacen("Host: hub", "Host: hub\r\nContent-Length: 4", 1) + "GET ", 400),
-        ("a refused upgrade", http::upgrade("/hub", "hub", ""), 401),
+        ("a refused upgrade", http::upgrade_request("/hub", "hub", ""), 401),
     ] {
         for second in [alive, &good] {
             let mut connection = Connection::open(hub.public)?;
@@ -205,7 +205,7 @@ fn bytes_after_a_final_request_are_not_parsed() -> Result<()> {
 #[test]
 fn public_connection_is_kept_alive_across_requests_and_upgrade() -> Result<()> {
     let hub = LocalHub::start("listen.send_on_public = true")?;
-    let client = Negotiated::new(&hub)?;
+    let client = NegotiatedClient::new(&hub)?;
     let user = client.user.clone();
     let mut connection = Connection::open(hub.public)?;
     for (method, target) in [("GET", "/alive"), ("HEAD", "/version"), ("GET", "/nobody"), ("POST", "/hub/negotiate")] {
@@ -238,8 +238,8 @@ fn public_connection_is_kept_alive_across_requests_and_upgrade() -> Result<()> {
     connection.write(upgrade(&hub)?.as_bytes())?;
     ensure!(connection.response()?.status == 101);
     let mut client = RawClient::from(connection);
-    client.say(&frame(opcode::TEXT, HANDSHAKE))?;
-    client.hear("{}")?;
+    client.send(&frame(opcode::TEXT, HANDSHAKE))?;
+    client.read_until("{}")?;
     Ok(())
 }
 
@@ -253,7 +253,7 @@ fn kept_alive_connection_with_partial_head_times_out() -> Result<()> {
         Ok(connection)
     };
     for mut connection in [half(hub.public)?, half(hub.internal)?, half(hub.admin)?] {
-        ensure!(connection.ended()?);
+        ensure!(connection.is_closed()?);
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use notification_hub_tests::bench::memory;
 use notification_hub_tests::frames::{fragment, frame, opcode};
 use notification_hub_tests::http::{self, Connection};
 use notification_hub_tests::local_hub::LocalHub;
-use notification_hub_tests::negotiated::{Negotiated, event};
-use notification_hub_tests::raw_client::{HANDSHAKE, Leave, RawClient, leave};
+use notification_hub_tests::negotiated_client::{NegotiatedClient, read_event};
+use notification_hub_tests::raw_client::{HANDSHAKE, RawClient, SocketClose, close_socket};
 use notification_hub_tests::{descriptors, token, wait};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -24,21 +24,21 @@ const INVALID_DATA: &[u8] = b"\x88\x02\x03\xef";
 fn descriptors_of(hub: &LocalHub) -> Result<usize> {
     // Once somebody has been served, it has all that it needs.
     drop(RawClient::connected(hub, USER)?);
-    Negotiated::new(hub)?.polled()?.ask("DELETE", b"")?;
+    NegotiatedClient::new(hub)?.connect_polling()?.request("DELETE", b"")?;
     wait::until("nobody is connected", SOON, || {
-        ensure!(hub.total("notification_hub_connections")? == 0.0);
+        ensure!(hub.metric_sum("notification_hub_connections")? == 0.0);
         Ok(())
     })?;
-    wait::settled("its descriptors", SOON, || descriptors::open(hub.process.id()))
+    wait::settled("its descriptors", SOON, || descriptors::count(hub.process.id()))
 }
 
 /// Waits until the hub holds nothing of its clients but so many descriptors.
 fn nothing_left(hub: &LocalHub, before: usize) -> Result<()> {
     wait::until("nothing is left of them", SOON, || {
         // In this order: asking for the metrics takes one, too, for a moment.
-        let open = descriptors::open(hub.process.id())?;
+        let open = descriptors::count(hub.process.id())?;
         ensure!(open <= before, "{open} descriptors instead of {before}");
-        let connections = hub.total("notification_hub_connections")?;
+        let connections = hub.metric_sum("notification_hub_connections")?;
         ensure!(connections == 0.0, "{connections} connections");
         Ok(())
     })
@@ -79,21 +79,21 @@ fn websocket_protocol_violation_closes_only_its_connection() -> Result<()> {
     ] {
         let mut whole = RawClient::connected(&hub, USER)?;
         // A hub that hangs up early does not take all of it.
-        let _ = whole.say(&said);
-        let heard = whole.rest()?;
+        let _ = whole.send(&said);
+        let heard = whole.read_to_end()?;
         ensure!(heard == answer, "{what}: {heard:x?}");
         // A megabyte byte by byte would say nothing new.
         let mut bytewise = RawClient::connected(&hub, USER)?;
         for byte in said.iter().take(64) {
-            if bytewise.say(&[*byte]).is_err() {
+            if bytewise.send(&[*byte]).is_err() {
                 break;
             }
         }
-        let heard = bytewise.rest()?;
+        let heard = bytewise.read_to_end()?;
         ensure!(heard == answer, "{what}, byte by byte: {heard:x?}");
     }
     hub.push(&json!({ "type": 5, "payload": { "userId": USER } }))?;
-    bystander.hear("ReceiveMessage")?;
+    bystander.read_until("ReceiveMessage")?;
     ensure!(hub.metric(r#"notification_hub_closes_total{reason="protocol_error"}"#)? == 36.0);
     Ok(())
 }
@@ -104,9 +104,9 @@ fn call(number: usize) -> Vec<u8> {
 
 /// Says all of it, and gives the messages that come up to the completion of the last call.
 fn answers(client: RawClient, said: Vec<u8>) -> Result<Vec<Value>> {
-    let mut mouth = client.again()?;
+    let mut mouth = client.try_clone()?;
     // Who only writes would wait for a hub that waits for its reader.
-    let speaking = std::thread::spawn(move || mouth.say(&said));
+    let speaking = std::thread::spawn(move || mouth.send(&said));
     let (mut ears, mut answers) = (client, Vec::new());
     let last = json!((MANY - 1).to_string());
     while answers.last().is_none_or(|answer: &Value| answer["invocationId"] != last) {
@@ -130,7 +130,7 @@ fn invocations_sent_at_once_are_answered_in_order() -> Result<()> {
         ("one run of frames", frames.concat()),
         ("tiny fragments", tiny),
     ] {
-        for client in [RawClient::connected(&hub, USER)?, RawClient::with_little_room(&hub, USER)?] {
+        for client in [RawClient::connected(&hub, USER)?, RawClient::with_small_buffers(&hub, USER)?] {
             let answers = answers(client, said.clone()).context(what)?;
             let ids = answers.iter().filter_map(|answer| answer["invocationId"].as_str());
             ensure!(ids.eq((0..MANY).map(|number| number.to_string())), "{what}: not in order");
@@ -151,35 +151,35 @@ fn ping_and_ignored_message_flood_affects_no_others() -> Result<()> {
         ("pongs", frame(opcode::PONG, b"").repeat(MANY)),
     ] {
         let mut client = RawClient::connected(&hub, &other)?;
-        client.say(&said)?;
-        client.say(&frame(opcode::TEXT, &call(0)))?;
-        client.hear("\"invocationId\":\"0\"").context(what)?;
+        client.send(&said)?;
+        client.send(&frame(opcode::TEXT, &call(0)))?;
+        client.read_until("\"invocationId\":\"0\"").context(what)?;
     }
     let mut client = RawClient::connected(&hub, &other)?;
-    client.say(&frame(opcode::PING, b"hello").repeat(MANY))?;
+    client.send(&frame(opcode::PING, b"hello").repeat(MANY))?;
     for number in 0..MANY {
         let pong = client.frame()?;
         ensure!(pong == Some((0x8a, b"hello".to_vec())), "{number}: {pong:?}");
     }
     hub.push(&json!({ "type": 5, "payload": { "userId": USER } }))?;
-    bystander.hear("ReceiveMessage")?;
+    bystander.read_until("ReceiveMessage")?;
     Ok(())
 }
 
 #[test]
 fn client_ignoring_answers_is_closed_with_bounded_memory() -> Result<()> {
     let hub = LocalHub::start("slow_consumer.timeout = '2s'")?;
-    let before = memory::anonymous(hub.process.id())?;
-    let clients: Vec<RawClient> = (0..20).map(|_| RawClient::with_little_room(&hub, USER)).collect::<Result<_>>()?;
+    let before = memory::anonymous_bytes(hub.process.id())?;
+    let clients: Vec<RawClient> = (0..20).map(|_| RawClient::with_small_buffers(&hub, USER)).collect::<Result<_>>()?;
     let said = frame(opcode::TEXT, &(0..MANY).flat_map(call).collect::<Vec<u8>>());
     let talking: Vec<_> = clients
         .into_iter()
         .map(|client| {
             let said = said.clone();
             std::thread::spawn(move || -> Result<RawClient> {
-                let mut mouth = client.again()?;
+                let mut mouth = client.try_clone()?;
                 // It talks until nobody listens to it any more.
-                while mouth.say(&said).is_ok() {}
+                while mouth.send(&said).is_ok() {}
                 Ok(client)
             })
         })
@@ -192,7 +192,7 @@ fn client_ignoring_answers_is_closed_with_bounded_memory() -> Result<()> {
         ensure!(hub.metric(r#"notification_hub_closes_total{reason="slow"}"#)? == 20.0);
         Ok(())
     })?;
-    let after = memory::anonymous(hub.process.id())?;
+    let after = memory::anonymous_bytes(hub.process.id())?;
     ensure!(after < before + (16 << 20), "{before} bytes have become {after}");
     Ok(())
 }
@@ -225,7 +225,7 @@ fn disconnect_at_any_stage_leaves_no_descriptor() -> Result<()> {
         ("in a head", |hub| said(hub, b"GET /hub?access_token=")),
         ("behind an upgrade", |hub| {
             let authorization = format!("Authorization: Bearer {}\r\n", hub.token(USER, &[])?);
-            said(hub, http::upgrade("/hub", "hub", &authorization).as_bytes())
+            said(hub, http::upgrade_request("/hub", "hub", &authorization).as_bytes())
         }),
         ("behind the 101", |hub| said_behind_the_101(hub, b"")),
         ("in a handshake", |hub| said_behind_the_101(hub, &fragment(opcode::TEXT, b"{\"protocol\":"))),
@@ -242,25 +242,25 @@ fn disconnect_at_any_stage_leaves_no_descriptor() -> Result<()> {
             Ok(connection)
         }),
         ("in the body of what a client says", |hub| {
-            let client = Negotiated::new(hub)?.polled()?;
+            let client = NegotiatedClient::new(hub)?.connect_polling()?;
             let said = said(hub, client.head("POST", "Content-Length: 100\r\n").as_bytes());
-            client.ask("DELETE", b"")?;
+            client.request("DELETE", b"")?;
             said
         }),
         ("in a poll", |hub| {
-            let client = Negotiated::new(hub)?.polled()?;
+            let client = NegotiatedClient::new(hub)?.connect_polling()?;
             let poll = said(hub, client.head("GET", "").as_bytes());
-            client.ask("DELETE", b"")?;
+            client.request("DELETE", b"")?;
             poll
         }),
-        ("among events", |hub| Negotiated::new(hub)?.listen()),
+        ("among events", |hub| NegotiatedClient::new(hub)?.connect_events()),
     ];
     let before = descriptors_of(&hub)?;
     for (what, stage) in stages {
-        for how in Leave::EVERY {
+        for how in SocketClose::ALL {
             for _ in 0..5 {
                 let (stream, _) = stage(&hub).with_context(|| format!("{what}, {how:?}"))?.into_parts();
-                leave(stream, how)?;
+                close_socket(stream, how)?;
             }
         }
         nothing_left(&hub, before).context(what)?;
@@ -278,23 +278,24 @@ fn expired_token_keeps_open_connections_and_is_rejected_otherwise() -> Result<()
     let (response, connection) = hub.upgrade(Some(&token))?;
     ensure!(response.status == 101);
     let mut client = RawClient::from(connection);
-    client.say(&frame(opcode::TEXT, HANDSHAKE))?;
-    client.hear("{}")?;
-    let poller = Negotiated::with_token(&hub, USER.to_owned(), &token)?.polled()?;
-    let listener = Negotiated::with_token(&hub, USER.to_owned(), &token)?;
-    let mut events = listener.listen()?;
+    client.send(&frame(opcode::TEXT, HANDSHAKE))?;
+    client.read_until("{}")?;
+    let poller = NegotiatedClient::with_token(hub.public, USER.to_owned(), &token)?.connect_polling()?;
+    let listener = NegotiatedClient::with_token(hub.public, USER.to_owned(), &token)?;
+    let mut events = listener.connect_events()?;
 
     wait::until("the token has expired", SOON, || {
         ensure!(hub.upgrade(Some(&token))?.0.status == 401);
         Ok(())
     })?;
     ensure!(hub.metric(r#"notification_hub_auth_failures_total{reason="expired"}"#)? >= 1.0);
-    for (what, response) in [("a poll", poller.ask("GET", b"")?), ("what is said", listener.ask("POST", b"")?)] {
+    for (what, response) in [("a poll", poller.request("GET", b"")?), ("what is said", listener.request("POST", b"")?)]
+    {
         ensure!(response.status == 401, "{what}: {response:?}");
     }
     hub.push(&json!({ "type": 5, "payload": { "userId": USER } }))?;
-    client.hear("\"type\":5")?;
-    while !event(&mut events)?.contains("\"type\":5") {}
+    client.read_until("\"type\":5")?;
+    while !read_event(&mut events)?.contains("\"type\":5") {}
     Ok(())
 }
 
@@ -307,8 +308,8 @@ fn disconnects_during_organization_pushes_do_not_affect_other_members() -> Resul
         let token = hub.token(&Uuid::new_v4().to_string(), std::slice::from_ref(&organization))?;
         let (_, connection) = hub.upgrade(Some(&token))?;
         let mut client = RawClient::from(connection);
-        client.say(&frame(opcode::TEXT, HANDSHAKE))?;
-        client.hear("{}")?;
+        client.send(&frame(opcode::TEXT, HANDSHAKE))?;
+        client.read_until("{}")?;
         Ok(client)
     };
     let mut loyal = member()?;
@@ -316,9 +317,9 @@ fn disconnects_during_organization_pushes_do_not_affect_other_members() -> Resul
     for round in 0..10 {
         let fleeting: Vec<RawClient> = (0..10).map(|_| member()).collect::<Result<_>>()?;
         for (number, client) in fleeting.into_iter().enumerate() {
-            client.leave(Leave::EVERY[number % 2])?;
+            client.close(SocketClose::ALL[number % 2])?;
             hub.push(&push)?;
-            loyal.hear("\"type\":18").with_context(|| format!("round {round}"))?;
+            loyal.read_until("\"type\":18").with_context(|| format!("round {round}"))?;
         }
     }
     drop(loyal);
@@ -336,8 +337,8 @@ fn handshake_too_large_or_endless_is_canceled() -> Result<()> {
     ] {
         let mut client = RawClient::upgraded(&hub, USER)?;
         // A hub that hangs up early does not take all of it.
-        let _ = client.say(&said);
-        let heard = client.rest()?;
+        let _ = client.send(&said);
+        let heard = client.read_to_end()?;
         ensure!(String::from_utf8_lossy(&heard).contains("Handshake was canceled."), "{heard:x?}");
     }
     Ok(())
@@ -354,13 +355,13 @@ fn message_over_the_size_limit_closes_with_error() -> Result<()> {
     };
     for limit in [32 * 1024 - 1, 32 * 1024] {
         let mut client = RawClient::connected(&hub, USER)?;
-        client.say(&frame(opcode::TEXT, &padded(limit)))?;
-        client.hear("\"invocationId\":\"7\"")?;
+        client.send(&frame(opcode::TEXT, &padded(limit)))?;
+        client.read_until("\"invocationId\":\"7\"")?;
     }
     for said in [frame(opcode::TEXT, &padded(32 * 1024 + 1)), fragment(opcode::TEXT, &vec![b' '; 1 << 20])] {
         let mut client = RawClient::connected(&hub, USER)?;
-        let _ = client.say(&said);
-        let heard = client.rest().context("its last words were lost")?;
+        let _ = client.send(&said);
+        let heard = client.read_to_end().context("its last words were lost")?;
         ensure!(String::from_utf8_lossy(&heard).contains("Connection closed with an error."), "{heard:x?}");
     }
     Ok(())

@@ -40,7 +40,7 @@ fn discovered_keys_are_refreshed_on_an_unknown_key_id() -> Result<()> {
     answers(&hub, &user_token(&old, &issuer)?, 101)?;
     let client = Listener::connect(Command::new("node"), &hub.url(), &user_token(&old, &issuer)?, "json", &[])?;
 
-    issuer.set(Some(&new.jwks));
+    issuer.set_keys(Some(&new.jwks));
     answers(&hub, &user_token(&new, &issuer)?, 101)?;
     answers(&hub, &user_token(&old, &issuer)?, 401)?;
     // Whoever was let in stays, and senders are known by the same keys.
@@ -64,7 +64,7 @@ fn forged_tokens_at_once_cause_at_most_two_fetches() -> Result<()> {
     let hub = LocalHub::start_with_authority(&issuer.url(), "")?;
     answers(&hub, &user_token(&key, &issuer)?, 101)?;
     let token = user_token(&forged, &issuer)?;
-    let before = issuer.fetched();
+    let before = issuer.fetch_count();
     std::thread::scope(|scope| {
         let tries: Vec<_> = (0..50).map(|_| scope.spawn(|| Ok(hub.upgrade(Some(&token))?.0.status))).collect();
         for each in tries {
@@ -74,7 +74,7 @@ fn forged_tokens_at_once_cause_at_most_two_fetches() -> Result<()> {
         Ok(())
     })?;
     // Fifty at once are one question; a second one may have become due meanwhile.
-    ensure!(issuer.fetched() - before <= 2, "{} fetches", issuer.fetched() - before);
+    ensure!(issuer.fetch_count() - before <= 2, "{} fetches", issuer.fetch_count() - before);
     Ok(())
 }
 
@@ -92,9 +92,9 @@ fn identity_server_outage_keeps_the_last_good_keys() -> Result<()> {
     // Clients can only wait: that is no reason to take the hub away from them.
     ensure!(http::get(hub.admin, "/readyz")?.status == 200);
 
-    issuer.set(Some(&key.jwks));
+    issuer.set_keys(Some(&key.jwks));
     answers(&hub, &token, 101)?;
-    issuer.set(None);
+    issuer.set_keys(None);
     let failed = r#"notification_hub_key_reloads_total{result="failed"}"#;
     let before = hub.metric(failed)?;
     let unknown = user_token(&SigningKey::rs256()?, &issuer)?;

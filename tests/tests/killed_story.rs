@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use notification_hub_properties::random::Random;
-use notification_hub_tests::account::Account;
 use notification_hub_tests::azurite_pod::AzuritePod;
-use notification_hub_tests::deployed::generated_key;
-use notification_hub_tests::install::{self, NAMESPACE, RELEASE, WAIT};
-use notification_hub_tests::ledger::Excuse;
-use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::deployed::generated_signer;
+use notification_hub_tests::install::{self, HELM_WAIT, NAMESPACE, RELEASE};
+use notification_hub_tests::ledger::LossTolerance;
+use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
 use notification_hub_tests::pod_process::PodProcess;
 use notification_hub_tests::process::Process;
 use notification_hub_tests::storage_queue::StorageQueue;
 use notification_hub_tests::wait::{settled, until};
+use notification_hub_tests::workload::Workload;
 use notification_hub_tests::{http, redis_pod};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -45,8 +45,8 @@ const COLLECTED: Duration = Duration::from_secs(120);
 /// Has the release look after this namespace only: an operator of the test's own.
 fn own_operator(namespace: &Namespace, options: &[&str]) -> Result<()> {
     let narrow = format!("watchNamespaces=[\"{}\"]", namespace.name);
-    let options = [&WAIT[..], &["--set-json", &narrow], options].concat();
-    install::release(namespace.cluster, &install::chart()?, &options)
+    let options = [&HELM_WAIT[..], &["--set-json", &narrow], options].concat();
+    install::install_release(namespace.cluster, &install::chart_path()?, &options)
 }
 
 /// The operator's pods that are not on their way out.
@@ -71,16 +71,17 @@ struct Killer<'a> {
 
 impl<'a> Killer<'a> {
     fn new(namespace: &'a Namespace, random: &'a mut Random) -> Result<Self> {
-        let operator = until("one operator", PATIENCE, || match <[Value; 1]>::try_from(operator_pods(namespace)?) {
-            Ok([pod]) => Ok(pod),
-            Err(pods) => bail!("{} pods", pods.len()),
-        })?;
+        let operator =
+            until("one operator", CLUSTER_TIMEOUT, || match <[Value; 1]>::try_from(operator_pods(namespace)?) {
+                Ok([pod]) => Ok(pod),
+                Err(pods) => bail!("{} pods", pods.len()),
+            })?;
         Ok(Self { namespace, random, operator, last: None, at_work: 0 })
     }
 
     /// Waits for a process that was not killed yet.
     fn victim(&mut self) -> Result<PodProcess> {
-        let victim = until("a new process", PATIENCE, || {
+        let victim = until("a new process", CLUSTER_TIMEOUT, || {
             let process = PodProcess::find(&self.operator, RELEASE)?;
             ensure!(self.last != Some(process), "it is still the old one");
             Ok(process)
@@ -195,7 +196,7 @@ fn objects(namespace: &Namespace) -> Result<Objects> {
 /// Waits until so many pods are there, all of one ReplicaSet, and none that is on its way out.
 fn wait_replaced(namespace: &Namespace, wanted: usize) -> Result<()> {
     namespace.wait_condition(HUB, "Ready", "True", "Available")?;
-    until("one ReplicaSet with the pods that are wanted", PATIENCE, || {
+    until("one ReplicaSet with the pods that are wanted", CLUSTER_TIMEOUT, || {
         let pods = namespace.children("pods", HUB)?;
         ensure!(pods.len() == wanted, "{} pods instead of {wanted}", pods.len());
         let owners: BTreeSet<_> = pods.iter().map(|pod| pod["metadata"]["ownerReferences"].to_string()).collect();
@@ -212,7 +213,7 @@ fn wait_replaced(namespace: &Namespace, wanted: usize) -> Result<()> {
 /// The hub and its children, once nothing moves any more.
 fn at_rest(namespace: &Namespace, wanted: &Wanted, others: &BTreeSet<String>) -> Result<Objects> {
     wait_replaced(namespace, wanted.pods)?;
-    settled("all of it", PATIENCE, || {
+    settled("all of it", CLUSTER_TIMEOUT, || {
         let mut objects = objects(namespace)?;
         objects.retain(|name, _| !others.contains(name));
         let hub = namespace.get("notificationhub", HUB)?;
@@ -250,7 +251,7 @@ fn keys(namespace: &Namespace) -> Result<[Value; 2]> {
 /// The seed of what is done and when is printed; `SEED` repeats it, as far as moments can be repeated.
 #[test]
 fn operator_killed_at_random_reaches_the_undisturbed_state() {
-    namespace::with_the_release("killed", |namespace| {
+    namespace::with_exclusive_release("killed", |namespace| {
         let seed = match std::env::var("SEED") {
             Ok(seed) => seed.parse().context("SEED is no number")?,
             Err(_) => uuid::Uuid::new_v4().as_u64_pair().0,
@@ -261,7 +262,7 @@ fn operator_killed_at_random_reaches_the_undisturbed_state() {
         own_operator(namespace, &["--set", "leaderElection.enabled=false"])?;
         redis_pod::start(namespace)?;
         let azurite = AzuritePod::start(namespace)?;
-        until("the queue", PATIENCE, || azurite.queue(namespace, StorageQueue::create))?;
+        until("the queue", CLUSTER_TIMEOUT, || azurite.with_queue(namespace, StorageQueue::create))?;
         namespace.set_secret("storage", "connectionString", azurite.connection_string())?;
         let others: BTreeSet<_> = objects(namespace)?.into_keys().collect();
 
@@ -277,12 +278,13 @@ fn operator_killed_at_random_reaches_the_undisturbed_state() {
         namespace.wait_condition(HUB, "Ready", "True", "Available")?;
         let first_keys = first_keys.map_or_else(|| keys(namespace), Ok)?;
 
-        let (public, internal) = (namespace.reach(HUB, 5000)?, namespace.reach("vault-internal", 5001)?);
+        let (public, internal) = (namespace.endpoint(HUB, 5000)?, namespace.endpoint("vault-internal", 5001)?);
         let senders = Arc::new(Mutex::new(vec![internal.address]));
-        let signer = generated_key(namespace, HUB)?;
-        let account = namespace.cluster.inside(|| Account::open(&signer, public.address, senders.clone(), 20, 100))?;
+        let signer = generated_signer(namespace, HUB)?;
+        let workload =
+            namespace.cluster.run_inside(|| Workload::start(&signer, public.address, senders.clone(), 20, 100))?;
         let find_senders = || {
-            let found = namespace.cluster.reach(&namespace.name, "vault-internal", 5001);
+            let found = namespace.cluster.endpoint(&namespace.name, "vault-internal", 5001);
             *senders.lock().unwrap_or_else(PoisonError::into_inner) = found.iter().map(|it| it.address).collect();
         };
         for _ in 0..KILLS.1 {
@@ -316,12 +318,12 @@ fn operator_killed_at_random_reaches_the_undisturbed_state() {
         namespace.apply(&Wanted { queue: false, ..wanted.clone() }.hub())?;
         namespace.wait_condition(HUB, "Ready", "True", "Available")?;
         find_senders();
-        let before = account.heard();
-        until("clients hear what is sent", PATIENCE, || {
-            ensure!(account.heard() > before + 100, "{} since then", account.heard() - before);
+        let before = workload.received();
+        until("clients hear what is sent", CLUSTER_TIMEOUT, || {
+            ensure!(workload.received() > before + 100, "{} since then", workload.received() - before);
             Ok(())
         })?;
-        account.close(LAG, Excuse::None)?;
+        workload.finish(LAG, LossTolerance::None)?;
 
         namespace.kubectl(&["delete", "notificationhub", HUB])?;
         until("everything is gone", COLLECTED, || {
@@ -331,7 +333,7 @@ fn operator_killed_at_random_reaches_the_undisturbed_state() {
         })?;
         namespace.apply(&wanted.hub())?;
         ensure_same(&killed, &at_rest(namespace, &wanted, &others)?)?;
-        install::release(namespace.cluster, &install::chart()?, &WAIT)
+        install::install_release(namespace.cluster, &install::chart_path()?, &HELM_WAIT)
     });
 }
 
@@ -366,7 +368,7 @@ fn freeze_at_work(namespace: &Namespace, operator: PodProcess) -> Result<()> {
     let watch = Process::start(&watch)?;
     let seen = |times: usize| {
         let mut added = 0;
-        watch.line("ServiceAccount", PATIENCE, |line| {
+        watch.line("ServiceAccount", CLUSTER_TIMEOUT, |line| {
             added += usize::from(line.starts_with("ADDED") && line.contains(HUB));
             (added == times).then_some(())
         })
@@ -384,7 +386,7 @@ fn freeze_at_work(namespace: &Namespace, operator: PodProcess) -> Result<()> {
 
 #[test]
 fn frozen_leader_resumed_after_failover_writes_nothing() {
-    namespace::with_the_release("frozen", |namespace| {
+    namespace::with_exclusive_release("frozen", |namespace| {
         own_operator(namespace, &["--set", "replicas=2"])?;
         let mut hub = json!({
             "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": {"name": HUB},
@@ -392,7 +394,7 @@ fn frozen_leader_resumed_after_failover_writes_nothing() {
         });
         namespace.apply(&hub)?;
         namespace.wait_ready(HUB)?;
-        let (first, frozen) = until("one of the two leads", PATIENCE, || {
+        let (first, frozen) = until("one of the two leads", CLUSTER_TIMEOUT, || {
             let leader = leader(namespace)?;
             let pod = pod_of(namespace, &leader)?;
             Ok((leader, pod))
@@ -400,23 +402,23 @@ fn frozen_leader_resumed_after_failover_writes_nothing() {
         let process = PodProcess::find(&frozen, RELEASE)?;
 
         // Not for longer than it takes another one to lead and to work: in the end the kubelet kills what does not answer.
-        until("it is frozen in the middle of a pass", PATIENCE, || freeze_at_work(namespace, process))?;
-        let second = until("another leader", PATIENCE, || {
+        until("it is frozen in the middle of a pass", CLUSTER_TIMEOUT, || freeze_at_work(namespace, process))?;
+        let second = until("another leader", CLUSTER_TIMEOUT, || {
             let leader = leader(namespace)?;
             ensure!(leader != first, "it is still {leader}");
             Ok(leader)
         })?;
-        until("the other one repairs", PATIENCE, || namespace.get("service", HUB))?;
+        until("the other one repairs", CLUSTER_TIMEOUT, || namespace.get("service", HUB))?;
         // What the first one was about to write is old now.
         hub["spec"]["service"] = json!({"annotations": {"example.com/round": "1"}});
         hub["spec"]["networkPolicy"] = json!({"enabled": true});
         namespace.apply(&hub)?;
         wait_replaced(namespace, 1)?;
-        let before = settled("all of it", PATIENCE, || written(namespace))?;
+        let before = settled("all of it", CLUSTER_TIMEOUT, || written(namespace))?;
         ensure!(before.keys().any(|name| name.contains("Event")), "there are no Events: {:?}", before.keys());
 
         process.signal(Signal::CONT)?;
-        let restarted = until("it has ended and is started anew", PATIENCE, || {
+        let restarted = until("it has ended and is started anew", CLUSTER_TIMEOUT, || {
             let pod = namespace.cluster.kubectl(&["get", "pod", "-n", NAMESPACE, &name(&frozen)?, "-o", "json"])?;
             let pod: Value = serde_json::from_str(&pod)?;
             let status = &pod["status"]["containerStatuses"][0];
@@ -428,13 +430,13 @@ fn frozen_leader_resumed_after_failover_writes_nothing() {
         let said = namespace.cluster.kubectl(&["logs", "-n", NAMESPACE, &name(&frozen)?, "--previous"])?;
         ensure!(said.contains("lease lost: it was not renewed in time"), "it said: {said}");
 
-        let address = namespace.cluster.reach_pod(&restarted, 8080)?.address;
-        let metrics = namespace.cluster.inside(|| http::get(address, "/metrics"))?.text();
+        let address = namespace.cluster.pod_endpoint(&restarted, 8080)?.address;
+        let metrics = namespace.cluster.run_inside(|| http::get(address, "/metrics"))?.text();
         ensure!(metrics.lines().any(|line| line == "notification_hub_operator_leader 0"), "it leads: {metrics}");
-        ensure_same(&before, &settled("all of it", PATIENCE, || written(namespace))?)?;
+        ensure_same(&before, &settled("all of it", CLUSTER_TIMEOUT, || written(namespace))?)?;
         ensure!(leader(namespace)? == second, "another one leads");
 
-        install::release(namespace.cluster, &install::chart()?, &WAIT)
+        install::install_release(namespace.cluster, &install::chart_path()?, &HELM_WAIT)
     });
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use notification_hub_tests::azurite::Azurite;
 use notification_hub_tests::fleet::Fleet;
-use notification_hub_tests::ledger::Push;
+use notification_hub_tests::ledger::LedgerPush;
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::storage_queue::StorageQueue;
 use notification_hub_tests::{token, wait};
@@ -36,7 +36,7 @@ const KINDS: [(u8, bool); 4] = [(7, true), (1, true), (11, false), (12, true)];
 struct Sender<'a> {
     queue: &'a StorageQueue,
     users: &'a [String],
-    sent: Vec<Push>,
+    sent: Vec<LedgerPush>,
 }
 
 impl Sender<'_> {
@@ -55,7 +55,7 @@ impl Sender<'_> {
             let id = Uuid::new_v4().to_string();
             let payload = json!({ "Id": id, "UserId": self.users[client], "RevisionDate": "2026-01-02T03:04:05Z" });
             texts.push(json!({ "Type": kind, "Payload": payload, "ContextId": id }).to_string());
-            pushes.push(Push { id, client, covered, put: Instant::now() });
+            pushes.push(LedgerPush { id, client, covered, sent_at: Instant::now() });
         }
         self.queue.put(&texts)?;
         self.sent.extend(pushes);
@@ -66,7 +66,7 @@ impl Sender<'_> {
 #[test]
 fn hub_killed_repeatedly_loses_only_uncovered_pushes_while_offline() -> Result<()> {
     // On disk: what it keeps in memory it sweeps for minutes, in which it answers nobody.
-    let azurite = Azurite::on_disk()?;
+    let azurite = Azurite::start_on_disk()?;
     let queue = azurite.queue("notifications")?;
     queue.create()?;
     let connection_string = azurite.connection_string(azurite.port());
@@ -79,8 +79,8 @@ fn hub_killed_repeatedly_loses_only_uncovered_pushes_while_offline() -> Result<(
     let fleet = Fleet::start(hub.public, tokens, SPEED);
     let everybody = |what: &str| {
         wait::until(what, Duration::from_secs(60), || {
-            let log = fleet.log();
-            let away = (0..CLIENTS).filter(|client| !log.is_open(*client)).count();
+            let ledger = fleet.ledger();
+            let away = (0..CLIENTS).filter(|client| !ledger.is_connected(*client)).count();
             ensure!(away == 0, "{away} are away");
             Ok(())
         })
@@ -92,34 +92,34 @@ fn hub_killed_repeatedly_loses_only_uncovered_pushes_while_offline() -> Result<(
         while sender.sent.len() < PUSHES * kill / (KILLS + 1) {
             sender.send(BATCH)?;
         }
-        println!("kill {kill}: {} sent, {} heard, {:?}", sender.sent.len(), fleet.log().heard(), queue.depth());
+        println!("kill {kill}: {} sent, {} heard, {:?}", sender.sent.len(), fleet.ledger().received(), queue.depth());
         hub.kill_and_restart()?;
     }
     // Users come back to those that have given up. From here on nothing is killed.
-    fleet.revive();
+    fleet.restart_stopped_clients();
     everybody("everybody is back")?;
     let calm = sender.sent.len();
     while sender.sent.len() < PUSHES {
         sender.send(BATCH)?;
     }
     queue.wait_empty(Duration::from_secs(120))?;
-    let (emptied, log) = (Instant::now(), || fleet.log());
+    let (emptied, ledger) = (Instant::now(), || fleet.ledger());
     wait::until("everybody was told to sync after the last start", Duration::from_secs(60), || {
-        let log = log();
-        ensure!((0..CLIENTS).all(|client| log.last_sync(client).is_some_and(|sync| sync + LAG > emptied)));
+        let ledger = ledger();
+        ensure!((0..CLIENTS).all(|client| ledger.last_sync(client).is_some_and(|sync| sync + LAG > emptied)));
         Ok(())
     })?;
     let last = sender.sent.last().map(|push| push.id.clone());
     wait::until("what was sent in calm has arrived", Duration::from_secs(30), || {
-        let sums = log().close(&sender.sent[calm..], Duration::ZERO);
-        ensure!(sums.delivered == PUSHES - calm, "{last:?}: {sums}");
+        let totals = ledger().totals(&sender.sent[calm..], Duration::ZERO);
+        ensure!(totals.delivered == PUSHES - calm, "{last:?}: {totals}");
         Ok(())
     })?;
 
-    let sums = log().close(&sender.sent, LAG);
-    println!("the ledger: {sums}");
-    println!("of them in calm: {}", log().close(&sender.sent[calm..], Duration::ZERO));
-    ensure!(sums.lost_covered == 0 && sums.lost_there == 0, "{sums}");
-    ensure!(log().close(&sender.sent[calm..], Duration::ZERO).duplicates == 0, "duplicates in calm");
+    let totals = ledger().totals(&sender.sent, LAG);
+    println!("the ledger: {totals}");
+    println!("of them in calm: {}", ledger().totals(&sender.sent[calm..], Duration::ZERO));
+    ensure!(totals.lost_covered == 0 && totals.lost_connected == 0, "{totals}");
+    ensure!(ledger().totals(&sender.sent[calm..], Duration::ZERO).duplicates == 0, "duplicates in calm");
     Ok(())
 }

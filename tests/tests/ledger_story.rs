@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use notification_hub_tests::cut::Cut;
-use notification_hub_tests::deployed::{account, wait_pods};
-use notification_hub_tests::ledger::Excuse;
-use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::deployed::{start_workload, wait_pods};
+use notification_hub_tests::ledger::LossTolerance;
+use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
+use notification_hub_tests::network_partition::NetworkPartition;
 use notification_hub_tests::token::{self, Signer};
 use notification_hub_tests::wait::until;
 use notification_hub_tests::{http, redis_pod};
@@ -46,9 +46,9 @@ fn start(namespace: &Namespace, replicas: usize, drain: &str) -> Result<Signer> 
 
 /// Waits until a pod hears the others, or does not.
 fn hears(namespace: &Namespace, pod: &Value, whether: bool) -> Result<()> {
-    let address = namespace.cluster.reach_pod(pod, 9090)?.address;
-    until("the state of Redis is noticed", PATIENCE, || {
-        let metrics = namespace.cluster.inside(|| http::get(address, "/metrics"))?.text();
+    let address = namespace.cluster.pod_endpoint(pod, 9090)?.address;
+    until("the state of Redis is noticed", CLUSTER_TIMEOUT, || {
+        let metrics = namespace.cluster.run_inside(|| http::get(address, "/metrics"))?.text();
         ensure!(metrics.lines().any(|line| line == "notification_hub_backplane_up 1") == whether);
         Ok(())
     })
@@ -59,19 +59,19 @@ fn answers(namespace: &Namespace, signer: &Signer) -> Result<Vec<u16>> {
     let authorization = format!("Bearer {}", signer.sign(&token::internal())?);
     let headers = [("Authorization", authorization.as_str())];
     let ask = |pod: Value| {
-        let address: SocketAddr = namespace.cluster.reach_pod(&pod, 5001)?.address;
-        Ok(namespace.cluster.inside(|| http::request(address, "POST", "/send", &headers, b""))?.status)
+        let address: SocketAddr = namespace.cluster.pod_endpoint(&pod, 5001)?.address;
+        Ok(namespace.cluster.run_inside(|| http::request(address, "POST", "/send", &headers, b""))?.status)
     };
     namespace.running_pods(HUB)?.into_iter().map(ask).collect()
 }
 
 #[test]
 fn rollout_disconnects_each_client_once_and_key_reload_none() {
-    namespace::with("rollout", |namespace| {
+    namespace::with_namespace("rollout", |namespace| {
         let signer = start(namespace, 4, "15s")?;
         // Four times as fast as official ones: they come back after 30 to 75 seconds.
-        let account = account(namespace, HUB, &signer, 2000, 4)?;
-        account.go_on(1000)?;
+        let workload = start_workload(namespace, HUB, &signer, 2000, 4)?;
+        workload.wait_received(1000)?;
 
         let other = format!("{}{}", Uuid::new_v4(), Uuid::new_v4());
         namespace.set_secret(KEYS, "second.secret", &other)?;
@@ -81,69 +81,69 @@ fn rollout_disconnects_each_client_once_and_key_reload_none() {
             ensure!(answers == [200; 4], "{answers:?}");
             Ok(())
         })?;
-        ensure!(account.disconnects() == 0, "{} disconnects by a reload", account.disconnects());
+        ensure!(workload.disconnects() == 0, "{} disconnects by a reload", workload.disconnects());
 
         namespace.kubectl(&["rollout", "restart", "deployment/vault"])?;
         namespace.kubectl(&["rollout", "status", "deployment/vault", "--timeout=120s"])?;
-        until("everybody was let go of", PATIENCE, || {
-            ensure!(account.disconnects() >= 2000, "{} so far", account.disconnects());
+        until("everybody was let go of", CLUSTER_TIMEOUT, || {
+            ensure!(workload.disconnects() >= 2000, "{} so far", workload.disconnects());
             Ok(())
         })?;
-        account.wait_back()?;
-        println!("disconnects of a client by a rollout: {}", account.disconnects() as f64 / 2000.0);
-        ensure!(account.disconnects() == 2000, "{} disconnects", account.disconnects());
-        let sums = account.close(LAG, Excuse::None)?;
-        ensure!(sums.duplicates == 0, "{sums}");
+        workload.wait_reconnected()?;
+        println!("disconnects of a client by a rollout: {}", workload.disconnects() as f64 / 2000.0);
+        ensure!(workload.disconnects() == 2000, "{} disconnects", workload.disconnects());
+        let totals = workload.finish(LAG, LossTolerance::None)?;
+        ensure!(totals.duplicates == 0, "{totals}");
         Ok(())
     });
 }
 
 #[test]
 fn scaling_pods_up_and_down_loses_no_covered_push() {
-    namespace::with("scaling", |namespace| {
+    namespace::with_namespace("scaling", |namespace| {
         let signer = start(namespace, 1, "2s")?;
-        let account = account(namespace, HUB, &signer, 40, 100)?;
+        let workload = start_workload(namespace, HUB, &signer, 40, 100)?;
         for pods in [4, 2] {
-            account.go_on(200)?;
+            workload.wait_received(200)?;
             namespace.kubectl(&["scale", "notificationhub/vault", &format!("--replicas={pods}")])?;
-            wait_pods(namespace, HUB, pods, PATIENCE)?;
+            wait_pods(namespace, HUB, pods, CLUSTER_TIMEOUT)?;
         }
-        account.go_on(200)?;
-        let sums = account.close(LAG, Excuse::None)?;
-        ensure!(sums.duplicates == 0, "{sums}");
+        workload.wait_received(200)?;
+        let totals = workload.finish(LAG, LossTolerance::None)?;
+        ensure!(totals.duplicates == 0, "{totals}");
         Ok(())
     });
 }
 
 #[test]
 fn pods_killed_or_partitioned_lose_no_covered_push() {
-    namespace::with("faults", |namespace| {
+    namespace::with_namespace("faults", |namespace| {
         let signer = start(namespace, 2, "2s")?;
-        let account = account(namespace, HUB, &signer, 40, 100)?;
+        let workload = start_workload(namespace, HUB, &signer, 40, 100)?;
         for _ in 0..2 {
-            account.go_on(200)?;
+            workload.wait_received(200)?;
             let pod = namespace.running_pods(HUB)?.into_iter().next().context("no pod")?;
             let name = pod["metadata"]["name"].as_str().context("no name")?;
             namespace.kubectl(&["delete", "pod", name, "--force", "--grace-period=0"])?;
-            wait_pods(namespace, HUB, 2, PATIENCE)?;
+            wait_pods(namespace, HUB, 2, CLUSTER_TIMEOUT)?;
         }
 
-        account.go_on(200)?;
+        workload.wait_received(200)?;
         redis_pod::stop(namespace)?;
-        account.go_on(50)?;
+        workload.wait_received(50)?;
         redis_pod::start_pod(namespace)?;
-        account.go_on(200)?;
+        workload.wait_received(200)?;
 
         if !namespace.cluster.is_current_context() {
             let pod = namespace.running_pods(HUB)?.into_iter().next().context("no pod")?;
             hears(namespace, &pod, true)?;
-            let cut = Cut::between(namespace.cluster, &pod, &namespace.get("service", "redis")?)?;
+            let partition = NetworkPartition::start(namespace.cluster, &pod, &namespace.get("service", "redis")?)?;
             hears(namespace, &pod, false)?;
-            account.go_on(50)?;
-            drop(cut);
+            workload.wait_received(50)?;
+            drop(partition);
             hears(namespace, &pod, true)?;
-            account.go_on(200)?;
+            workload.wait_received(200)?;
         }
-        account.close(FAULT, Excuse::Fault).map(drop)
+        workload.finish(FAULT, LossTolerance::Fault).map(drop)
     });
 }

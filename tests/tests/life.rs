@@ -134,7 +134,7 @@ fn listen_with_closed_stdout_exits_0() -> Result<()> {
     drop(command);
     let push = || hub.push(&json!({ "type": 11, "payload": { "userId": USER } }));
     wait::until("it is connected", SOON, || {
-        ensure!(hub.total("notification_hub_connections")? == 1.0);
+        ensure!(hub.metric_sum("notification_hub_connections")? == 1.0);
         Ok(())
     })?;
     push()?;

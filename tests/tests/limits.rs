@@ -85,7 +85,7 @@ fn anonymous(hub: &LocalHub, forwarded: &str) -> Result<(Response, Connection)> 
     let mut connection = Connection::open(hub.public)?;
     let target = format!("/notifications/anonymous-hub?Token={}", Uuid::new_v4());
     let forwarded = format!("X-Forwarded-For: {forwarded}\r\n");
-    connection.write(http::upgrade(&target, "hub", &forwarded).as_bytes())?;
+    connection.write(http::upgrade_request(&target, "hub", &forwarded).as_bytes())?;
     Ok((connection.response()?, connection))
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::cluster::{run, run_with};
-use notification_hub_tests::deployed::{connect, delivers, folder_update, generated_key, send, upgrade};
-use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::deployed::{check_delivery, connect, folder_update, generated_signer, send, upgrade};
+use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
 use notification_hub_tests::token::{self, Signer};
 use notification_hub_tests::wait::until;
 use notification_hub_tests::{install, programs};
@@ -37,7 +37,7 @@ fn is_gone(namespace: &Namespace, kinds: &str) -> Result<()> {
 
 #[test]
 fn paused_hub_applies_no_change_and_can_be_deleted() {
-    namespace::with("paused", |namespace| {
+    namespace::with_namespace("paused", |namespace| {
         const KINDS: &str = "deployments,services,configmaps,secrets,serviceaccounts";
         let mut first = hub();
         first["metadata"]["annotations"] = json!({PAUSED: "true"});
@@ -63,15 +63,15 @@ fn paused_hub_applies_no_change_and_can_be_deleted() {
 
 #[test]
 fn key_rotation_keeps_clients_connected() {
-    namespace::with("rotation", |namespace| {
+    namespace::with_namespace("rotation", |namespace| {
         namespace.apply(&hub())?;
         namespace.wait_ready("vault")?;
         let pod = namespace.pod("vault")?;
-        let old = generated_key(namespace, "vault")?;
+        let old = generated_signer(namespace, "vault")?;
         let user = Uuid::new_v4().to_string();
         let client = {
             let claims = token::user(&user, &[], "ChromeBrowser", "device");
-            connect(namespace, &namespace.reach("vault", 5000)?, &old.sign(&claims)?, "messagepack")?
+            connect(namespace, &namespace.endpoint("vault", 5000)?, &old.sign(&claims)?, "messagepack")?
         };
         let keys = || -> Result<usize> {
             let jwks: Value = serde_json::from_slice(&namespace.secret("vault-jwt", "jwks.json")?)?;
@@ -87,19 +87,19 @@ fn key_rotation_keeps_clients_connected() {
             namespace.kubectl(&["patch", "secret", "vault-jwt", "--type=merge", "-p", &patch]).map(drop)
         };
         turn_back("lastRotation")?;
-        until("the next key is out", PATIENCE, || {
+        until("the next key is out", CLUSTER_TIMEOUT, || {
             ensure!(keys()? == 2, "{} keys", keys()?);
             Ok(())
         })?;
         let next = namespace.secret("vault-jwt", "next-private.pem")?;
         turn_back("nextPublished")?;
-        until("it takes over", PATIENCE, || {
+        until("it takes over", CLUSTER_TIMEOUT, || {
             ensure!(namespace.secret("vault-jwt", "private.pem")? == next, "not yet");
             Ok(())
         })?;
         // Pods know it after two minutes at the latest; kubelets of the tests are faster.
-        let new = generated_key(namespace, "vault")?;
-        let internal = namespace.reach("vault-internal", 5001)?;
+        let new = generated_signer(namespace, "vault")?;
+        let internal = namespace.endpoint("vault-internal", 5001)?;
         let answer = |key: &Signer| -> Result<u16> {
             let push = folder_update(&Uuid::new_v4().to_string(), &Uuid::new_v4().to_string());
             Ok(send(namespace, &internal, &key.sign(&token::internal())?, &push)?.status)
@@ -109,8 +109,8 @@ fn key_rotation_keeps_clients_connected() {
             ensure!(status == 200, "the answer is {status}");
             Ok(())
         })?;
-        delivers(namespace, "vault", &new)?;
-        delivers(namespace, "vault", &old)?;
+        check_delivery(namespace, "vault", &new)?;
+        check_delivery(namespace, "vault", &old)?;
         let folder = Uuid::new_v4().to_string();
         let sent = send(namespace, &internal, &old.sign(&token::internal())?, &folder_update(&user, &folder))?;
         ensure!(sent.status == 200, "the answer is {}", sent.status);
@@ -142,12 +142,12 @@ fn seconds(time: &Value) -> Result<u64> {
 
 #[test]
 fn status_connections_follows_connected_clients() {
-    namespace::with("clients", |namespace| {
+    namespace::with_namespace("clients", |namespace| {
         namespace.apply(&hub())?;
         namespace.wait_ready("vault")?;
-        let key = generated_key(namespace, "vault")?;
-        delivers(namespace, "vault", &key)?;
-        let public = namespace.reach("vault", 5000)?;
+        let key = generated_signer(namespace, "vault")?;
+        check_delivery(namespace, "vault", &key)?;
+        let public = namespace.endpoint("vault", 5000)?;
         let client = || {
             let claims = token::user(&Uuid::new_v4().to_string(), &[], "ChromeBrowser", "device");
             connect(namespace, &public, &key.sign(&claims)?, "json")
@@ -169,7 +169,7 @@ fn status_connections_follows_connected_clients() {
 
 #[test]
 fn spec_limits_reject_excess_connections() {
-    namespace::with("limits", |namespace| {
+    namespace::with_namespace("limits", |namespace| {
         let mut limited = hub();
         limited["spec"]["auth"]["generate"] = json!({"algorithm": "ES256"});
         // Where the tests' packets come from: the node, and in a cluster of the user's `kubectl port-forward`.
@@ -179,7 +179,7 @@ fn spec_limits_reject_excess_connections() {
         });
         namespace.apply(&limited)?;
         namespace.wait_ready("vault")?;
-        let (key, public) = (generated_key(namespace, "vault")?, namespace.reach("vault", 5000)?);
+        let (key, public) = (generated_signer(namespace, "vault")?, namespace.endpoint("vault", 5000)?);
         let come = |user: &str, address: &str| {
             let token = key.sign(&token::user(user, &[], "ChromeBrowser", &Uuid::new_v4().to_string()))?;
             upgrade(namespace, &public, &token, &format!("X-Forwarded-For: {address}\r\n"))
@@ -199,7 +199,7 @@ fn spec_limits_reject_excess_connections() {
             inside.push(connection);
         }
         drop(inside);
-        until("there is room again", PATIENCE, || {
+        until("there is room again", CLUSTER_TIMEOUT, || {
             let (status, _) = come(&four, "203.0.113.3")?;
             ensure!(status == 101, "the answer is {status}");
             Ok(())
@@ -210,13 +210,13 @@ fn spec_limits_reject_excess_connections() {
 #[test]
 fn log_level_edit_is_live_and_format_edit_rolls_out() {
     const TAKEN: &str = "push published";
-    namespace::with("log", |namespace| {
+    namespace::with_namespace("log", |namespace| {
         let mut quiet = hub();
         quiet["spec"]["log"] = json!({"level": "info", "format": "text"});
         namespace.apply(&quiet)?;
         namespace.wait_ready("vault")?;
-        let (key, pod) = (generated_key(namespace, "vault")?, namespace.pod("vault")?);
-        delivers(namespace, "vault", &key)?;
+        let (key, pod) = (generated_signer(namespace, "vault")?, namespace.pod("vault")?);
+        check_delivery(namespace, "vault", &key)?;
         let log = || -> Result<String> {
             let pod = namespace.pod("vault")?;
             namespace.kubectl(&["logs", pod["metadata"]["name"].as_str().context("no name")?])
@@ -234,8 +234,8 @@ fn log_level_edit_is_live_and_format_edit_rolls_out() {
             Ok(())
         })?;
         let line = |is_json: bool| {
-            until("a line about a push", PATIENCE, || {
-                delivers(namespace, "vault", &key)?;
+            until("a line about a push", CLUSTER_TIMEOUT, || {
+                check_delivery(namespace, "vault", &key)?;
                 let log = log()?;
                 let line = log.lines().find(|line| line.contains(TAKEN)).with_context(|| log.clone())?;
                 ensure!(serde_json::from_str::<Value>(line).is_ok() == is_json, "{line}");
@@ -250,7 +250,7 @@ fn log_level_edit_is_live_and_format_edit_rolls_out() {
 
         change(json!({"format": "json"}))?;
         namespace.wait_condition("vault", "Ready", "True", "Available")?;
-        until("another pod", PATIENCE, || {
+        until("another pod", CLUSTER_TIMEOUT, || {
             ensure!(namespace.pod("vault")?["metadata"]["uid"] != pod["metadata"]["uid"], "it is the old one");
             Ok(())
         })?;
@@ -260,7 +260,7 @@ fn log_level_edit_is_live_and_format_edit_rolls_out() {
 
 #[test]
 fn diff_reports_changes_without_writing() {
-    namespace::with("diff", |namespace| {
+    namespace::with_namespace("diff", |namespace| {
         let diff = |hub: &Value| {
             let mut command = namespace.cluster.command(programs::find("notification-hub-operator")?);
             command.args(["diff", "-f", "-", "-n", &namespace.name]);
@@ -286,7 +286,7 @@ fn diff_reports_changes_without_writing() {
 
 #[test]
 fn check_permissions_in_the_operator_pod_succeeds() {
-    namespace::with("rights", |namespace| {
+    namespace::with_namespace("rights", |namespace| {
         let deployment = format!("deployment/{}", install::RELEASE);
         let program = "/usr/local/bin/notification-hub-operator";
         let exec = ["exec", "-n", install::NAMESPACE, &deployment, "--", program, "check-permissions"];

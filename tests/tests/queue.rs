@@ -16,7 +16,7 @@ use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::proxy::Proxy;
 use notification_hub_tests::redis::Redis;
-use notification_hub_tests::storage_queue::{Message, StorageQueue};
+use notification_hub_tests::storage_queue::{QueueMessage, StorageQueue};
 use notification_hub_tests::{programs, wait};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -157,10 +157,10 @@ fn invalid_queue_message_moves_to_poison_queue_with_reason() -> Result<()> {
 
 #[test]
 fn queue_outage_loses_and_duplicates_no_message() -> Result<()> {
-    let mut azurite = Azurite::on_disk()?;
+    let mut azurite = Azurite::start_on_disk()?;
     let queue = azurite.queue("notifications")?;
     queue.create()?;
-    let hub = hub(&azurite.signed_connection_string()?)?;
+    let hub = hub(&azurite.sas_connection_string()?)?;
     let client = connect(&hub)?;
     queue.put(&[folder(0)])?;
     told_once(&[&client], 0..1)?;
@@ -213,7 +213,7 @@ fn hubs_with_backplane_share_one_queue() -> Result<()> {
     queue.create()?;
     let settings = settings(&azurite.connection_string(azurite.port())) + &redis.settings();
     let first = LocalHub::start(&settings)?;
-    let mut second = LocalHub::beside(&first, &settings)?;
+    let mut second = LocalHub::start_replica(&first, &settings)?;
     for hub in [&first, &second] {
         wait::until("the replicas hear each other", SOON, || {
             ensure!(hub.metric("notification_hub_backplane_up")? == 1.0);
@@ -255,7 +255,7 @@ fn hubs_without_backplane_take_turns_without_losing_messages() -> Result<()> {
     let left = connect(&old)?;
     queue.put(&(0..40).map(folder).collect::<Vec<_>>())?;
     told_once(&[&left], 0..40)?;
-    let mut new = LocalHub::beside(&old, &settings)?;
+    let mut new = LocalHub::start_replica(&old, &settings)?;
     let right = connect(&new)?;
     queue.put(&(40..120).map(folder).collect::<Vec<_>>())?;
     told_once(&[&left], 0..120)?;
@@ -274,7 +274,7 @@ fn hubs_without_backplane_take_turns_without_losing_messages() -> Result<()> {
     // One that is killed has its turn taken by the next.
     new.process.signal(Signal::KILL)?;
     new.process.wait(SOON)?;
-    let next = LocalHub::beside(&new, &settings)?;
+    let next = LocalHub::start_replica(&new, &settings)?;
     let client = connect(&next)?;
     queue.put(&(160..200).map(folder).collect::<Vec<_>>())?;
     told_once(&[&client], 160..200)?;
@@ -301,7 +301,7 @@ fn queue_without_turn_rights_is_still_received() -> Result<()> {
     let azurite = Azurite::start()?;
     let queue = azurite.queue("notifications")?;
     queue.create()?;
-    let hub = hub(&azurite.limited_connection_string()?)?;
+    let hub = hub(&azurite.sas_connection_string_without_create()?)?;
     let client = connect(&hub)?;
     queue.put(&[folder(0)])?;
     told_once(&[&client], 0..1)?;
@@ -379,9 +379,9 @@ fn undeletable_message_stays_hidden_and_is_not_redelivered() -> Result<()> {
     let proxy = Proxy::start(azurite.port(), Duration::ZERO)?;
     let hub = hub(&azurite.connection_string(proxy.address.port()))?;
     let client = connect(&hub)?;
-    proxy.refuse_deletions(true);
+    proxy.set_reject_deletes(true);
     // One request to hide a message for longer is never answered.
-    proxy.swallow_puts("/notifications/messages/", 1);
+    proxy.drop_puts("/notifications/messages/", 1);
     queue.put(&(0..3).map(folder).collect::<Vec<_>>())?;
     told_once(&[&client], 0..3)?;
     // Without being hidden anew it would be seen again after 30 seconds.
@@ -392,8 +392,8 @@ fn undeletable_message_stays_hidden_and_is_not_redelivered() -> Result<()> {
         Ok(())
     })?;
     ensure!(queue.peek()?.is_empty(), "a message is visible");
-    ensure!((queue.depth()?, proxy.to_swallow()) == (3, 0));
-    proxy.refuse_deletions(false);
+    ensure!((queue.depth()?, proxy.puts_to_drop()) == (3, 0));
+    proxy.set_reject_deletes(false);
     queue.wait_empty(SOON)?;
     told_once(&[&client], 0..3)?;
     let told = hub.process.stdout().iter().filter(|line| is_failure(line, "delete messages")).count();
@@ -401,7 +401,7 @@ fn undeletable_message_stays_hidden_and_is_not_redelivered() -> Result<()> {
     keeps_secrets(&hub)
 }
 
-fn delete(queue: &StorageQueue, messages: &[Message]) -> Result<()> {
+fn delete(queue: &StorageQueue, messages: &[QueueMessage]) -> Result<()> {
     let mut connection = Connection::open(queue.address())?;
     messages.iter().try_for_each(|message| queue.delete(&mut connection, message))
 }
@@ -436,7 +436,7 @@ fn remote_queue_is_drained_completely_and_measured() -> Result<()> {
     queue.create()?;
 
     queue.put(&(0..SAMPLE).map(folder).collect::<Vec<_>>())?;
-    let far = queue.through(proxy.address);
+    let far = queue.with_address(proxy.address);
     let mut connection = Connection::open(proxy.address)?;
     let begin = Instant::now();
     while let [message] = far.receive(&mut connection, 1)?.as_slice() {

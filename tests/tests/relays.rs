@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use notification_hub_tests::bench::{machine, memory};
 use notification_hub_tests::http::{self, Connection};
 use notification_hub_tests::local_hub::LocalHub;
-use notification_hub_tests::negotiated::Negotiated;
-use notification_hub_tests::raw_client::{HANDSHAKE, Leave, leave};
+use notification_hub_tests::negotiated_client::NegotiatedClient;
+use notification_hub_tests::raw_client::{HANDSHAKE, SocketClose, close_socket};
 use notification_hub_tests::{descriptors, wait};
 use rustix::process::Signal;
 use uuid::Uuid;
@@ -53,10 +53,10 @@ fn get(hub: &LocalHub, target: &str) -> Result<Connection> {
 
 #[test]
 fn waiting_polls_above_limit_are_answered_503() -> Result<()> {
-    machine::allow(DESCRIPTORS)?;
+    machine::raise_descriptor_limit(DESCRIPTORS)?;
     let hub = LocalHub::start("")?;
     ensure!(http::get(hub.public, "/alive")?.status == 200);
-    let before = wait::settled("its descriptors", SOON, || descriptors::open(hub.process.id()))?;
+    let before = wait::settled("its descriptors", SOON, || descriptors::count(hub.process.id()))?;
     let waiting = together(MOST, || {
         let target = anonymous(&hub)?;
         ensure!(get(&hub, &target)?.response()?.status == 200);
@@ -72,11 +72,11 @@ fn waiting_polls_above_limit_are_answered_503() -> Result<()> {
     // One with a WebSocket has room.
     ensure!(hub.upgrade(Some(&hub.token(&Uuid::new_v4().to_string(), &[])?))?.0.status == 101);
     for (number, poll) in waiting.into_iter().enumerate() {
-        leave(poll.into_parts().0, Leave::EVERY[number % 2])?;
+        close_socket(poll.into_parts().0, SocketClose::ALL[number % 2])?;
     }
     // Who polls no more is given up after a while, and leaves nothing behind.
     wait::until("nothing is left of them", SOON, || {
-        let open = descriptors::open(hub.process.id())?;
+        let open = descriptors::count(hub.process.id())?;
         ensure!(open <= before, "{open} descriptors instead of {before}");
         Ok(())
     })?;
@@ -86,7 +86,7 @@ fn waiting_polls_above_limit_are_answered_503() -> Result<()> {
 
 #[test]
 fn poll_limit_holds_for_simultaneous_clients() -> Result<()> {
-    machine::allow(DESCRIPTORS)?;
+    machine::raise_descriptor_limit(DESCRIPTORS)?;
     let hub = LocalHub::start("reactors = 2")?;
     let clients = together(MOST + 200, || {
         let target = anonymous(&hub)?;
@@ -103,14 +103,14 @@ fn poll_limit_holds_for_simultaneous_clients() -> Result<()> {
 #[test]
 fn superseded_polls_end_without_losing_pushes() -> Result<()> {
     let hub = LocalHub::start("signalr.poll_timeout = '2s'")?;
-    let client = Negotiated::new(&hub)?.polled()?;
+    let client = NegotiatedClient::new(&hub)?.connect_polling()?;
     let polls = together(400, || {
         let mut connection = Connection::open(hub.public)?;
         connection.write(client.head("GET", "").as_bytes())?;
         Ok(connection)
     })?;
     for _ in 0..20 {
-        client.log_out()?;
+        hub.log_out(&client.user)?;
     }
     let mut heard = 0;
     for mut poll in polls {
@@ -118,7 +118,7 @@ fn superseded_polls_end_without_losing_pushes() -> Result<()> {
         ensure!(matches!(response.status, 200 | 204), "{response:?}");
         heard += response.text().matches("\"type\":11").count();
     }
-    client.log_out()?;
+    hub.log_out(&client.user)?;
     while heard < 21 {
         heard += client.poll()?.matches("\"type\":11").count();
     }
@@ -130,7 +130,7 @@ fn superseded_polls_end_without_losing_pushes() -> Result<()> {
 fn posts_before_connecting_use_bounded_memory() -> Result<()> {
     let hub = LocalHub::start("")?;
     let target = anonymous(&hub)?;
-    let before = memory::settled(hub.process.id())?;
+    let before = memory::settled_bytes(hub.process.id())?;
     let post = |body: &'static [u8]| http::request(hub.public, "POST", &target, &[], body);
     // Less than a message may have on the anonymous hub.
     together(800, || {
@@ -138,7 +138,7 @@ fn posts_before_connecting_use_bounded_memory() -> Result<()> {
         ensure!(post(b"")?.status == 200);
         Ok(())
     })?;
-    let after = memory::settled(hub.process.id())?;
+    let after = memory::settled_bytes(hub.process.id())?;
     ensure!(after < before + (8 << 20), "{before} bytes have become {after}");
     // Too much of it is refused, and what was taken is still there.
     ensure!(http::request(hub.public, "POST", &target, &[], &[b' '; 32 * 1024])?.status == 503);
@@ -152,10 +152,10 @@ fn posts_before_connecting_use_bounded_memory() -> Result<()> {
 fn unfinished_post_bodies_use_bounded_memory() -> Result<()> {
     const SENDERS: usize = 800;
     const EACH: usize = 900 * 1024;
-    machine::allow(DESCRIPTORS)?;
+    machine::raise_descriptor_limit(DESCRIPTORS)?;
     let hub = LocalHub::start("")?;
     let target = anonymous(&hub)?;
-    let before = memory::anonymous(hub.process.id())?;
+    let before = memory::anonymous_bytes(hub.process.id())?;
     let senders = together(SENDERS, || {
         let mut connection = Connection::open(hub.public)?;
         let head = format!("POST {target} HTTP/1.1\r\nHost: hub\r\nContent-Length: {}\r\n\r\n", EACH + 1);
@@ -164,7 +164,7 @@ fn unfinished_post_bodies_use_bounded_memory() -> Result<()> {
         let _ = connection.write(&vec![b' '; EACH]);
         Ok(connection)
     })?;
-    let taken = memory::settled(hub.process.id())?.saturating_sub(before);
+    let taken = memory::settled_bytes(hub.process.id())?.saturating_sub(before);
     ensure!(taken < 200 << 20, "they took {taken} bytes");
     drop(senders);
     Ok(())
@@ -173,11 +173,12 @@ fn unfinished_post_bodies_use_bounded_memory() -> Result<()> {
 #[test]
 fn oversized_posts_affect_no_other_client() -> Result<()> {
     let hub = LocalHub::start("reactors = 1")?;
-    let (loud, other) = (Negotiated::new(&hub)?.polled()?, Negotiated::new(&hub)?.polled()?);
+    let (loud, other) =
+        (NegotiatedClient::new(&hub)?.connect_polling()?, NegotiatedClient::new(&hub)?.connect_polling()?);
     for _ in 0..20 {
-        ensure!(matches!(loud.ask("POST", &vec![b' '; 1 << 20])?.status, 200 | 404 | 413));
+        ensure!(matches!(loud.request("POST", &vec![b' '; 1 << 20])?.status, 200 | 404 | 413));
     }
-    other.log_out()?;
+    hub.log_out(&other.user)?;
     ensure!(other.poll()?.contains("\"type\":11"));
     Ok(())
 }
@@ -186,32 +187,32 @@ fn oversized_posts_affect_no_other_client() -> Result<()> {
 fn connection_id_of_an_ended_connection_is_rejected() -> Result<()> {
     let hub = LocalHub::start("")?;
     for end in ["DELETE", "Close", "hang up"] {
-        let client = Negotiated::new(&hub)?;
+        let client = NegotiatedClient::new(&hub)?;
         match end {
-            "hang up" => drop(client.listen()?),
+            "hang up" => drop(client.connect_events()?),
             "DELETE" => {
                 ensure!(client.poll()?.is_empty());
-                ensure!(client.ask("DELETE", b"")?.status == 202);
+                ensure!(client.request("DELETE", b"")?.status == 202);
             }
             _ => {
                 ensure!(client.poll()?.is_empty());
-                client.say(&[HANDSHAKE, b"{\"type\":7}\x1e"].concat())?;
-                while client.ask("GET", b"")?.status == 200 {}
+                client.post(&[HANDSHAKE, b"{\"type\":7}\x1e"].concat())?;
+                while client.request("GET", b"")?.status == 200 {}
             }
         }
         wait::until("it is over", SOON, || {
             for method in ["GET", "POST", "DELETE"] {
-                let status = client.ask(method, HANDSHAKE)?.status;
+                let status = client.request(method, HANDSHAKE)?.status;
                 // For whoever had events a poll is another transport.
                 ensure!(matches!(status, 404) || (end == "hang up" && matches!(status, 400)), "{method}: {status}");
             }
             Ok(())
         })
         .context(end)?;
-        let (response, _) = client.events()?;
+        let (response, _) = client.open_events()?;
         ensure!(matches!(response.status, 400 | 404), "{end}: {response:?}");
     }
-    ensure!(hub.total("notification_hub_connections")? == 0.0);
+    ensure!(hub.metric_sum("notification_hub_connections")? == 0.0);
     Ok(())
 }
 

@@ -37,7 +37,7 @@ fn says(process: &Process, text: &str, times: usize) -> Result<()> {
 }
 
 fn nobody_has_gone(hub: &LocalHub) -> Result<()> {
-    let gone = hub.total("notification_hub_closes_total")?;
+    let gone = hub.metric_sum("notification_hub_closes_total")?;
     ensure!(gone == 0.0, "{gone} have gone");
     Ok(())
 }
@@ -126,7 +126,7 @@ fn sighup_reloads_all_files_immediately() -> Result<()> {
 
 #[test]
 fn changed_redis_ca_file_applies_to_the_next_connection() -> Result<()> {
-    let mut redis = Redis::behind_tls()?;
+    let mut redis = Redis::start_with_tls()?;
     let up = |hub: &LocalHub, up: f64| {
         wait::until("the state of Redis is noticed", SOON, || {
             ensure!(hub.metric("notification_hub_backplane_up")? == up);
@@ -134,11 +134,11 @@ fn changed_redis_ca_file_applies_to_the_next_connection() -> Result<()> {
         })
     };
     let a = LocalHub::start(&redis.settings())?;
-    let b = LocalHub::beside(&a, &redis.settings())?;
+    let b = LocalHub::start_replica(&a, &redis.settings())?;
     [&a, &b].into_iter().try_for_each(|hub| up(hub, 1.0))?;
     let client = Listener::connect(Command::new("node"), &b.url(), &b.token(USER, &[])?, "json", &[])?;
 
-    redis.renew()?;
+    redis.renew_certificate()?;
     for hub in [&a, &b] {
         says(&hub.process, "trusted certificate authorities changed", 1)?;
         // What is connected stays so.
@@ -155,7 +155,7 @@ fn changed_redis_ca_file_applies_to_the_next_connection() -> Result<()> {
     client.notification(|push| push["type"] == 11)?;
 
     // A file that holds no certificate leaves the one before in force.
-    fs::write(redis.authority().context("no TLS")?, "nonsense")?;
+    fs::write(redis.ca_file().context("no TLS")?, "nonsense")?;
     for hub in [&a, &b] {
         says(&hub.process, REJECTED, 1)?;
         hub.process.signal(Signal::HUP)?;
@@ -175,7 +175,7 @@ fn changed_redis_ca_file_applies_to_the_next_connection() -> Result<()> {
 
 #[test]
 fn ssl_cert_dir_authority_is_trusted_for_redis() -> Result<()> {
-    let redis = Redis::behind_tls()?;
+    let redis = Redis::start_with_tls()?;
     let folder = tempfile::tempdir()?;
     let added = folder.path().join("added");
     fs::create_dir(&added)?;
@@ -196,7 +196,7 @@ fn ssl_cert_dir_authority_is_trusted_for_redis() -> Result<()> {
     let hub = Process::start(&command)?;
     let admin = hub.listening("admin", SOON)?;
     says(&hub, "Redis is away", 1)?;
-    let authority = redis.authority().context("no TLS")?;
+    let authority = redis.ca_file().context("no TLS")?;
     mount(&added, "..2", "redis.crt", &fs::read_to_string(authority)?)?;
     wait::until("Redis is there", SOON, || {
         let metrics = http::get(admin, "/metrics")?.text();

@@ -28,7 +28,7 @@ const SOON: Duration = Duration::from_secs(30);
 fn two(redis: &Redis, settings: &str) -> Result<(LocalHub, LocalHub)> {
     let settings = format!("installation.id = '{INSTALLATION}'\n{}{settings}", redis.settings());
     let first = LocalHub::start(&settings)?;
-    let second = LocalHub::beside(&first, &settings)?;
+    let second = LocalHub::start_replica(&first, &settings)?;
     [&first, &second].into_iter().try_for_each(|hub| link(hub, 1.0))?;
     Ok((first, second))
 }
@@ -94,10 +94,10 @@ fn push_at_one_replica_reaches_clients_of_all_once() -> Result<()> {
     };
     for client in &clients {
         last(client)?;
-        ensure!(client.messages() == 9, "{:?}", client.lines());
+        ensure!(client.push_count() == 9, "{:?}", client.lines());
     }
     last(&other)?;
-    ensure!(other.messages() == 6, "{:?}", other.lines());
+    ensure!(other.push_count() == 6, "{:?}", other.lines());
     Ok(())
 }
 
@@ -124,14 +124,14 @@ fn negotiated_token_of_one_replica_connects_to_another() -> Result<()> {
     let token = offer["connectionToken"].as_str().with_context(|| format!("no token: {offer}"))?;
     let mut connection = Connection::open(b.public)?;
     let header = format!("Authorization: {authorization}\r\n");
-    connection.write(http::upgrade(&format!("/hub?id={token}"), "hub", &header).as_bytes())?;
+    connection.write(http::upgrade_request(&format!("/hub?id={token}"), "hub", &header).as_bytes())?;
     let response = connection.response()?;
     ensure!(response.status == 101, "{response:?}");
     let mut client = RawClient::from(connection);
-    client.say(&frame(opcode::TEXT, HANDSHAKE))?;
-    client.hear("{}")?;
+    client.send(&frame(opcode::TEXT, HANDSHAKE))?;
+    client.read_until("{}")?;
     a.push(&log_out(USER))?;
-    client.hear("\"type\":11")?;
+    client.read_until("\"type\":11")?;
     Ok(())
 }
 
@@ -149,7 +149,7 @@ fn channel_prefixes_isolate_deployments() -> Result<()> {
     // What went through Redis before this would be here before it.
     b.push(&numbered("userId", USER, 0))?;
     at_b.notification(|push| push["type"] == 20)?;
-    ensure!((at_a.messages(), at_b.messages()) == (1, 1));
+    ensure!((at_a.push_count(), at_b.push_count()) == (1, 1));
     Ok(())
 }
 
@@ -203,7 +203,7 @@ fn redis_outage_serves_local_clients_and_publishes_pushes_later() -> Result<()> 
     }
     // Who connects meanwhile does not wait.
     let meanwhile = connect(&b, USER, "json")?;
-    ensure!(at_b.messages() == 1 && !at_b.lines().iter().any(|line| line.contains("\"type\":11")));
+    ensure!(at_b.push_count() == 1 && !at_b.lines().iter().any(|line| line.contains("\"type\":11")));
 
     redis.restart()?;
     [&a, &b].into_iter().try_for_each(|hub| link(hub, 1.0))?;
@@ -246,7 +246,7 @@ fn push_above_hold_limit_is_rejected_and_not_delivered() -> Result<()> {
     link(&a, 1.0)?;
     a.push(&numbered("userId", USER, 0))?;
     client.notification(|push| push["type"] == 20)?;
-    ensure!(client.messages() == 3, "{:?}", client.lines());
+    ensure!(client.push_count() == 3, "{:?}", client.lines());
     Ok(())
 }
 
@@ -296,17 +296,17 @@ fn handshake_waits_about_a_second_for_paused_redis() -> Result<()> {
     ensure!(since.elapsed() > Duration::from_millis(800), "it was answered after {:?}", since.elapsed());
     redis.resume()?;
     // What it might have missed until then is made up for.
-    client.hear("\"type\":5")?;
+    client.read_until("\"type\":5")?;
     link(&a, 1.0)?;
     link(&b, 1.0)?;
     a.push(&log_out(USER))?;
-    client.hear("\"type\":11")?;
+    client.read_until("\"type\":11")?;
     Ok(())
 }
 
 #[test]
 fn redis_over_tls_connects_replicas() -> Result<()> {
-    let redis = Redis::behind_tls()?;
+    let redis = Redis::start_with_tls()?;
     let (a, b) = two(&redis, "")?;
     let client = connect(&b, USER, "json")?;
     a.push(&log_out(USER))?;
@@ -318,13 +318,13 @@ fn redis_over_tls_connects_replicas() -> Result<()> {
 fn redis_sentinel_finds_master_and_logs_unknown_service() -> Result<()> {
     let redis = Sentinels::start()?;
     let a = LocalHub::start(&format!("{}catch_up.enabled = false", redis.settings()))?;
-    let b = LocalHub::beside(&a, &format!("{}catch_up.enabled = false", redis.settings()))?;
+    let b = LocalHub::start_replica(&a, &format!("{}catch_up.enabled = false", redis.settings()))?;
     [&a, &b].into_iter().try_for_each(|hub| link(hub, 1.0))?;
     let client = connect(&b, USER, "json")?;
     a.push(&log_out(USER))?;
     client.notification(|push| push["type"] == 11)?;
 
-    let lost = LocalHub::start(&redis.settings_of("elsewhere"))?;
+    let lost = LocalHub::start(&redis.settings_for_service("elsewhere"))?;
     wait::until("the reason is told", SOON, || {
         let told = lost.process.printed();
         let reason = "no Sentinel knows a master of elsewhere: 127.0.0.1:9: ";
@@ -336,9 +336,9 @@ fn redis_sentinel_finds_master_and_logs_unknown_service() -> Result<()> {
 #[test]
 fn redis_server_list_follows_the_master_after_failover() -> Result<()> {
     let redis = Sentinels::start()?;
-    let settings = format!("{}catch_up.enabled = false", redis.settings_of_servers());
+    let settings = format!("{}catch_up.enabled = false", redis.settings_for_servers());
     let a = LocalHub::start(&settings)?;
-    let b = LocalHub::beside(&a, &settings)?;
+    let b = LocalHub::start_replica(&a, &settings)?;
     [&a, &b].into_iter().try_for_each(|hub| link(hub, 1.0))?;
     let client = connect(&b, USER, "json")?;
     a.push(&log_out(USER))?;
@@ -386,6 +386,6 @@ fn redis_outage_leaves_messages_in_the_queue() -> Result<()> {
             seen == 10
         }
     })?;
-    ensure!(client.messages() == pushes.len(), "{:?}", client.lines());
+    ensure!(client.push_count() == pushes.len(), "{:?}", client.lines());
     Ok(())
 }

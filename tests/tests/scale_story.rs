@@ -31,7 +31,7 @@ done"#;
 #[test]
 fn many_hubs_use_bounded_memory_and_cause_no_writes() {
     let hubs: usize = std::env::var("HUBS").ok().and_then(|hubs| hubs.parse().ok()).unwrap_or(100);
-    namespace::with("many", |namespace| {
+    namespace::with_namespace("many", |namespace| {
         for batch in (0..hubs).collect::<Vec<_>>().chunks(BATCH) {
             let items: Vec<Value> = batch.iter().map(hub).collect();
             namespace.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}))?;
@@ -104,8 +104,8 @@ fn passes(namespace: &Namespace) -> Result<f64> {
     else {
         anyhow::bail!("{} pods", pods.len());
     };
-    let reach = namespace.cluster.reach_pod(pod, 8080)?;
-    let metrics = namespace.cluster.inside(|| http::get(reach.address, "/metrics"))?.text();
+    let endpoint = namespace.cluster.pod_endpoint(pod, 8080)?;
+    let metrics = namespace.cluster.run_inside(|| http::get(endpoint.address, "/metrics"))?.text();
     let counts = metrics.lines().filter(|line| line.starts_with("notification_hub_operator_reconciles_total{"));
     Ok(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
 }

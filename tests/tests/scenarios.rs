@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use notification_hub_tests::bench::memory;
-use notification_hub_tests::ledger::Excuse;
+use notification_hub_tests::ledger::LossTolerance;
 use notification_hub_tests::proxy::Proxy;
 use notification_hub_tests::redis::Redis;
 use notification_hub_tests::replicas::Replicas;
@@ -14,13 +14,13 @@ use notification_hub_tests::wait;
 const CLIENTS: usize = 40;
 
 /// How long a push may be under way while nothing fails, and what may be lost: nothing.
-const CALM: (Duration, Excuse) = (Duration::from_secs(2), Excuse::None);
+const CALM: (Duration, LossTolerance) = (Duration::from_secs(2), LossTolerance::None);
 
 /// While Redis is away, until others listen again: everybody is deaf, so nobody publishes.
-const OUTAGE: (Duration, Excuse) = (Duration::from_secs(60), Excuse::None);
+const OUTAGE: (Duration, LossTolerance) = (Duration::from_secs(60), LossTolerance::None);
 
 /// When something is killed, or a replica is deaf while others publish.
-const FAULT: (Duration, Excuse) = (Duration::from_secs(60), Excuse::Fault);
+const FAULT: (Duration, LossTolerance) = (Duration::from_secs(60), LossTolerance::Fault);
 
 /// As quick a drain as the clients' clocks are fast.
 const DRAIN: &str = "drain.grace = '500ms'\ndrain.duration = '2s'\n";
@@ -33,9 +33,9 @@ fn replicas(count: usize, redis: &Redis) -> Result<Replicas> {
 }
 
 /// So many pushes go through while nothing happens.
-fn go_on(replicas: &Replicas, pushes: f64) -> Result<()> {
+fn wait_pushed(replicas: &Replicas, pushes: f64) -> Result<()> {
     let taken =
-        || -> Result<f64> { replicas.hubs().map(|hub| hub.total("notification_hub_notifications_total")).sum() };
+        || -> Result<f64> { replicas.hubs().map(|hub| hub.metric_sum("notification_hub_notifications_total")).sum() };
     let before = taken()?;
     wait::until("pushes go on", Duration::from_secs(60), || {
         ensure!(taken()? >= before + pushes);
@@ -46,55 +46,55 @@ fn go_on(replicas: &Replicas, pushes: f64) -> Result<()> {
 #[test]
 fn four_undisturbed_replicas_lose_and_duplicate_nothing() -> Result<()> {
     let redis = Redis::start()?;
-    let sums = replicas(4, &redis)?.account(CLIENTS, CALM, |replicas| go_on(replicas, 1000.0))?;
-    ensure!(sums.duplicates == 0 && sums.lost_away == 0, "{sums}");
+    let totals = replicas(4, &redis)?.run_workload(CLIENTS, CALM, |replicas| wait_pushed(replicas, 1000.0))?;
+    ensure!(totals.duplicates == 0 && totals.lost_disconnected == 0, "{totals}");
     Ok(())
 }
 
 #[test]
 fn rolling_replacement_of_replicas_loses_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
-    let sums = replicas(4, &redis)?.account(CLIENTS, CALM, |replicas| {
+    let totals = replicas(4, &redis)?.run_workload(CLIENTS, CALM, |replicas| {
         // All new ones are there before the first old one goes: nobody lands on an old one.
         (0..4).try_for_each(|_| replicas.add())?;
         for _ in 0..4 {
-            go_on(replicas, 200.0)?;
-            replicas.retire()?;
+            wait_pushed(replicas, 200.0)?;
+            replicas.drain_oldest()?;
         }
-        go_on(replicas, 200.0)
+        wait_pushed(replicas, 200.0)
     })?;
-    ensure!(sums.duplicates == 0, "{sums}");
+    ensure!(totals.duplicates == 0, "{totals}");
     Ok(())
 }
 
 #[test]
 fn scaling_replicas_up_and_down_loses_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
-    let sums = replicas(1, &redis)?.account(CLIENTS, CALM, |replicas| {
+    let totals = replicas(1, &redis)?.run_workload(CLIENTS, CALM, |replicas| {
         for _ in 0..3 {
-            go_on(replicas, 200.0)?;
+            wait_pushed(replicas, 200.0)?;
             replicas.add()?;
         }
         for _ in 0..2 {
-            go_on(replicas, 200.0)?;
-            replicas.retire()?;
+            wait_pushed(replicas, 200.0)?;
+            replicas.drain_oldest()?;
         }
-        go_on(replicas, 200.0)
+        wait_pushed(replicas, 200.0)
     })?;
-    ensure!(sums.duplicates == 0, "{sums}");
+    ensure!(totals.duplicates == 0, "{totals}");
     Ok(())
 }
 
 #[test]
 fn replicas_killed_in_turn_lose_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
-    replicas(4, &redis)?.account(CLIENTS, FAULT, |replicas| {
+    replicas(4, &redis)?.run_workload(CLIENTS, FAULT, |replicas| {
         for _ in 0..6 {
-            go_on(replicas, 200.0)?;
-            replicas.kill()?;
+            wait_pushed(replicas, 200.0)?;
+            replicas.kill_oldest()?;
         }
         replicas.wait_redis(true)?;
-        go_on(replicas, 200.0)
+        wait_pushed(replicas, 200.0)
     })?;
     Ok(())
 }
@@ -102,16 +102,16 @@ fn replicas_killed_in_turn_lose_no_covered_push() -> Result<()> {
 #[test]
 fn redis_killed_and_restarted_empty_loses_no_covered_push() -> Result<()> {
     let mut redis = Redis::start()?;
-    replicas(2, &redis)?.account(CLIENTS, OUTAGE, |replicas| {
+    replicas(2, &redis)?.run_workload(CLIENTS, OUTAGE, |replicas| {
         for _ in 0..2 {
-            go_on(replicas, 200.0)?;
+            wait_pushed(replicas, 200.0)?;
             redis.kill()?;
             replicas.wait_redis(false)?;
-            go_on(replicas, 200.0)?;
+            wait_pushed(replicas, 200.0)?;
             redis.restart()?;
             replicas.wait_redis(true)?;
         }
-        go_on(replicas, 200.0)
+        wait_pushed(replicas, 200.0)
     })?;
     Ok(())
 }
@@ -119,10 +119,10 @@ fn redis_killed_and_restarted_empty_loses_no_covered_push() -> Result<()> {
 #[test]
 fn minute_without_redis_loses_no_covered_push() -> Result<()> {
     let mut redis = Redis::start()?;
-    replicas(2, &redis)?.account(CLIENTS, OUTAGE, |replicas| {
-        go_on(replicas, 200.0)?;
+    replicas(2, &redis)?.run_workload(CLIENTS, OUTAGE, |replicas| {
+        wait_pushed(replicas, 200.0)?;
         let used = |replicas: &Replicas| -> Result<u64> {
-            replicas.hubs().map(|hub| memory::anonymous(hub.process.id())).sum()
+            replicas.hubs().map(|hub| memory::anonymous_bytes(hub.process.id())).sum()
         };
         let before = used(replicas)?;
         redis.kill()?;
@@ -134,7 +134,7 @@ fn minute_without_redis_loses_no_covered_push() -> Result<()> {
                 replicas.hubs().map(|hub| hub.metric("notification_hub_deliveries_total")).sum()
             };
             let so_far = delivered(replicas)?;
-            go_on(replicas, 1000.0)?;
+            wait_pushed(replicas, 1000.0)?;
             ensure!(delivered(replicas)? > so_far, "local clients are not served");
         }
         let held = used(replicas)?.saturating_sub(before);
@@ -143,7 +143,7 @@ fn minute_without_redis_loses_no_covered_push() -> Result<()> {
         ensure!(held < 64 << 20, "{held} bytes more");
         redis.restart()?;
         replicas.wait_redis(true)?;
-        go_on(replicas, 200.0)
+        wait_pushed(replicas, 200.0)
     })?;
     Ok(())
 }
@@ -151,14 +151,14 @@ fn minute_without_redis_loses_no_covered_push() -> Result<()> {
 #[test]
 fn redis_paused_loses_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
-    replicas(2, &redis)?.account(CLIENTS, OUTAGE, |replicas| {
-        go_on(replicas, 200.0)?;
+    replicas(2, &redis)?.run_workload(CLIENTS, OUTAGE, |replicas| {
+        wait_pushed(replicas, 200.0)?;
         redis.pause()?;
         replicas.wait_redis(false)?;
-        go_on(replicas, 200.0)?;
+        wait_pushed(replicas, 200.0)?;
         redis.resume()?;
         replicas.wait_redis(true)?;
-        go_on(replicas, 200.0)
+        wait_pushed(replicas, 200.0)
     })?;
     Ok(())
 }
@@ -169,16 +169,16 @@ fn redis_failover_loses_no_covered_push() -> Result<()> {
     let settings = format!("{DRAIN}{}", redis.settings());
     let mut replicas = Replicas::start(2, move |_| settings.clone())?;
     replicas.wait_redis(true)?;
-    replicas.account(CLIENTS, FAULT, |replicas| {
-        go_on(replicas, 200.0)?;
+    replicas.run_workload(CLIENTS, FAULT, |replicas| {
+        wait_pushed(replicas, 200.0)?;
         redis.fail_over()?;
-        go_on(replicas, 200.0)?;
+        wait_pushed(replicas, 200.0)?;
         replicas.wait_redis(true)?;
-        go_on(replicas, 200.0)?;
+        wait_pushed(replicas, 200.0)?;
         redis.kill_master()?;
-        go_on(replicas, 200.0)?;
+        wait_pushed(replicas, 200.0)?;
         replicas.wait_redis(true)?;
-        go_on(replicas, 200.0)
+        wait_pushed(replicas, 200.0)
     })?;
     Ok(())
 }
@@ -191,11 +191,11 @@ fn replica_disconnected_from_redis_repeatedly_loses_no_covered_push() -> Result<
     let settings = move |number| format!("{DRAIN}{}", if number == 0 { &through } else { &direct });
     let mut replicas = Replicas::start(3, settings)?;
     replicas.wait_redis(true)?;
-    replicas.account(CLIENTS, FAULT, |replicas| {
+    replicas.run_workload(CLIENTS, FAULT, |replicas| {
         for _ in 0..3 {
-            go_on(replicas, 200.0)?;
-            proxy.cut();
-            go_on(replicas, 200.0)?;
+            wait_pushed(replicas, 200.0)?;
+            proxy.cut_connections();
+            wait_pushed(replicas, 200.0)?;
             replicas.wait_redis(true)?;
         }
         Ok(())
@@ -210,7 +210,8 @@ fn redis_with_high_latency_loses_and_duplicates_nothing() -> Result<()> {
     let settings = format!("{DRAIN}{}", redis.settings_at(proxy.address));
     let mut replicas = Replicas::start(2, move |_| settings.clone())?;
     replicas.wait_redis(true)?;
-    let sums = replicas.account(CLIENTS, (Duration::from_secs(5), Excuse::None), |replicas| go_on(replicas, 30.0))?;
-    ensure!(sums.duplicates == 0 && sums.lost_away == 0, "{sums}");
+    let totals = replicas
+        .run_workload(CLIENTS, (Duration::from_secs(5), LossTolerance::None), |replicas| wait_pushed(replicas, 30.0))?;
+    ensure!(totals.duplicates == 0 && totals.lost_disconnected == 0, "{totals}");
     Ok(())
 }

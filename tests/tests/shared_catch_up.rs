@@ -35,7 +35,7 @@ impl User {
     fn becomes_known(&self, hub: &LocalHub) -> Result<()> {
         let client = self.connect(hub)?;
         self.syncs(&client)?;
-        client.live_on()?;
+        client.wait_three_heartbeats()?;
         client.stop()
     }
 
@@ -55,7 +55,7 @@ impl User {
 fn replicas<const COUNT: usize>(redis: &Redis, settings: &str) -> Result<[LocalHub; COUNT]> {
     let settings = format!("reactors = 2\n{QUICK_CATCH_UP}{}{settings}", redis.settings());
     let first = LocalHub::start(&settings)?;
-    let mut hubs = (1..COUNT).map(|_| LocalHub::beside(&first, &settings)).collect::<Result<Vec<_>>>()?;
+    let mut hubs = (1..COUNT).map(|_| LocalHub::start_replica(&first, &settings)).collect::<Result<Vec<_>>>()?;
     hubs.insert(0, first);
     hubs.iter().try_for_each(there)?;
     hubs.try_into().map_err(|_| anyhow::anyhow!("another count"))
@@ -81,7 +81,7 @@ fn nothing_else(hub: &LocalHub, users: &[(&User, &Listener)]) -> Result<()> {
     for (user, client) in users {
         user.push(hub, 11, None)?;
         client.notification(|push| push["type"] == 11)?;
-        ensure!(client.messages() == 1, "{:?}", client.lines());
+        ensure!(client.push_count() == 1, "{:?}", client.lines());
     }
     Ok(())
 }
@@ -103,7 +103,7 @@ fn client_offline_during_push_receives_sync_at_another_replica() -> Result<()> {
     let listening = there.connect(&b)?;
     there.push(&a, 0, Some("laptop"))?;
     listening.notification(|push| push["type"] == 0)?;
-    listening.live_on()?;
+    listening.wait_three_heartbeats()?;
     listening.stop()?;
 
     away.syncs(&away.connect(&b)?)?;
@@ -150,7 +150,7 @@ fn redis_restarted_empty_makes_devices_unknown_again() -> Result<()> {
     let late = User::new("late");
     late.push(&hub, 0, None)?;
     late.syncs(&late.connect(&hub)?)?;
-    once_more.live_on()?;
+    once_more.wait_three_heartbeats()?;
     once_more.stop()?;
     // Known again, it is told no more.
     let again = user.connect(&hub)?;
@@ -160,9 +160,9 @@ fn redis_restarted_empty_makes_devices_unknown_again() -> Result<()> {
 #[test]
 fn redis_database_1_works_with_the_documented_acl() -> Result<()> {
     let redis = Redis::start()?;
-    let settings = format!("{QUICK_CATCH_UP}{}", redis.settings_in(1));
+    let settings = format!("{QUICK_CATCH_UP}{}", redis.settings_for_database(1));
     let a = LocalHub::start(&settings)?;
-    let b = LocalHub::beside(&a, &settings)?;
+    let b = LocalHub::start_replica(&a, &settings)?;
     [&a, &b].into_iter().try_for_each(there)?;
     let user = User::new("phone");
     user.becomes_known(&a)?;
@@ -200,7 +200,7 @@ fn login_response_is_kept_for_clients_of_every_replica() -> Result<()> {
 #[test]
 fn redis_without_records_delivers_pushes_and_syncs_on_connect() -> Result<()> {
     for more in [&["-eval"][..], &["-info"], &["-mget"], &["--maxmemory", "1mb"]] {
-        let redis = Redis::start_with(more)?;
+        let redis = Redis::start_with_arguments(more)?;
         let [a, b] = replicas(&redis, "")?;
         let user = User::new("phone");
         let client = user.connect(&a)?;

@@ -10,7 +10,7 @@ use notification_hub_tests::bench::{machine, memory};
 use notification_hub_tests::frames::{fragment, frame, opcode};
 use notification_hub_tests::http::{self, Connection};
 use notification_hub_tests::local_hub::LocalHub;
-use notification_hub_tests::negotiated::{Negotiated, event};
+use notification_hub_tests::negotiated_client::{NegotiatedClient, read_event};
 use notification_hub_tests::raw_client::{HANDSHAKE, RawClient};
 use notification_hub_tests::{descriptors, programs, token, wait};
 use rustix::process::{Pid, Signal, kill_process};
@@ -53,7 +53,7 @@ fn byte_by_byte_sender_times_out_at_every_stage() -> Result<()> {
     let user = Uuid::new_v4().to_string();
     let token = hub.token(&user, &[])?;
     let long = "x".repeat(1000);
-    let speaker = Negotiated::new(&hub)?;
+    let speaker = NegotiatedClient::new(&hub)?;
     let internal = hub.signer().sign(&token::internal())?;
     let at = |address, bytes: &str| -> Result<TcpStream> {
         let mut connection = Connection::open(address)?;
@@ -69,7 +69,7 @@ fn byte_by_byte_sender_times_out_at_every_stage() -> Result<()> {
         Ok(connection.into_parts().0)
     };
     let stages = [
-        ("the head of an upgrade", open("")?, http::upgrade(&format!("/hub?{long}"), "hub", ""), ""),
+        ("the head of an upgrade", open("")?, http::upgrade_request(&format!("/hub?{long}"), "hub", ""), ""),
         ("the head of a request", open("POST /hub/negotiate HTTP/1.1\r\n")?, format!("X: {long}"), ""),
         ("the head of a poll", open("")?, speaker.head("GET", &long), ""),
         ("the head of a request for events", open("GET /hub HTTP/1.1\r\nAccept: ")?, long.clone(), ""),
@@ -129,14 +129,14 @@ fn slow_connected_client_is_answered_and_then_times_out() -> Result<()> {
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::connected(&hub, &user)?;
     // It has pinged: silence would be its end, but every byte is a sign of life.
-    client.say(&frame(opcode::TEXT, b"{\"type\":6}\x1e"))?;
+    client.send(&frame(opcode::TEXT, b"{\"type\":6}\x1e"))?;
     let call = b"{\"type\":1,\"invocationId\":\"0\",\"target\":\"Nope\",\"arguments\":[]}\x1e";
     for byte in frame(opcode::TEXT, call) {
-        client.say(&[byte])?;
+        client.send(&[byte])?;
         std::thread::sleep(PAUSE);
     }
-    client.hear("\"invocationId\":\"0\"")?;
-    client.hear("Connection closed with an error.").context("then it was silent")?;
+    client.read_until("\"invocationId\":\"0\"")?;
+    client.read_until("Connection closed with an error.").context("then it was silent")?;
     Ok(())
 }
 
@@ -145,12 +145,12 @@ fn slow_client_with_emptied_queue_is_pinged_again() -> Result<()> {
     // As long as it takes nothing it is looked at after an hour.
     let hub = LocalHub::start("slow_consumer.timeout = '1h'\nsignalr.keep_alive = '1s'\ncatch_up.enabled = false")?;
     let user = Uuid::new_v4().to_string();
-    let mut client = RawClient::with_little_room(&hub, &user)?;
+    let mut client = RawClient::with_small_buffers(&hub, &user)?;
     fill(&hub, &user)?;
     hub.push(&push(&user, 11, "the last", 0))?;
-    client.hear("the last")?;
-    client.hear("{\"type\":6}")?;
-    client.hear("{\"type\":6}")?;
+    client.read_until("the last")?;
+    client.read_until("{\"type\":6}")?;
+    client.read_until("{\"type\":6}")?;
     Ok(())
 }
 
@@ -166,20 +166,20 @@ fn unfinished_message_closes_its_connection_after_message_timeout() -> Result<()
         [frame(opcode::TEXT, whole), frame(opcode::TEXT, b"{")].concat(),
     ] {
         let mut client = RawClient::connected(&hub, &user)?;
-        client.say(&begun)?;
+        client.send(&begun)?;
         // A sign of life is no end of the message.
-        let heard = drip(client.again()?.into_stream(), &[])?;
+        let heard = drip(client.try_clone()?.into_stream(), &[])?;
         ensure!(heard.contains("Connection closed with an error."), "{heard:?}");
     }
     // Who goes on ending messages is not cut off, also if each comes with the beginning of the next.
     let mut client = RawClient::connected(&hub, &user)?;
     let two = [&whole[..], &whole[..9]].concat();
-    client.say(&frame(opcode::TEXT, &two))?;
+    client.send(&frame(opcode::TEXT, &two))?;
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(5) {
         std::thread::sleep(PAUSE);
-        client.say(&frame(opcode::TEXT, &[&whole[9..], &whole[..9]].concat()))?;
-        client.hear("\"invocationId\":\"0\"")?;
+        client.send(&frame(opcode::TEXT, &[&whole[9..], &whole[..9]].concat()))?;
+        client.read_until("\"invocationId\":\"0\"")?;
     }
     Ok(())
 }
@@ -189,13 +189,13 @@ fn anonymous_unfinished_message_above_1_kib_closes_the_connection() -> Result<()
     let hub = LocalHub::start("")?;
     let target = format!("/anonymous-hub?Token={}", Uuid::new_v4());
     let mut connection = Connection::open(hub.public)?;
-    connection.write(http::upgrade(&target, "hub", "").as_bytes())?;
+    connection.write(http::upgrade_request(&target, "hub", "").as_bytes())?;
     ensure!(connection.response()?.status == 101);
     let mut client = RawClient::from(connection);
-    client.say(&frame(opcode::TEXT, HANDSHAKE))?;
-    client.hear("{}")?;
-    client.say(&fragment(opcode::TEXT, &[b' '; 1025]))?;
-    client.hear("Connection closed with an error.")?;
+    client.send(&frame(opcode::TEXT, HANDSHAKE))?;
+    client.read_until("{}")?;
+    client.send(&fragment(opcode::TEXT, &[b' '; 1025]))?;
+    client.read_until("Connection closed with an error.")?;
     Ok(())
 }
 
@@ -203,11 +203,11 @@ fn anonymous_unfinished_message_above_1_kib_closes_the_connection() -> Result<()
 fn partial_request_heads_use_bounded_memory_and_time_out() -> Result<()> {
     const COUNT: usize = 9_000;
     const MOST: u64 = 64 << 20;
-    machine::allow(COUNT)?;
+    machine::raise_descriptor_limit(COUNT)?;
     let hub = LocalHub::start("")?;
     let bystander = Uuid::new_v4().to_string();
     let mut bystander_client = RawClient::connected(&hub, &bystander)?;
-    let (before, open) = (memory::anonymous(hub.process.id())?, descriptors::open(hub.process.id())?);
+    let (before, open) = (memory::anonymous_bytes(hub.process.id())?, descriptors::count(hub.process.id())?);
     // More than all of them together may take.
     let half = format!("GET /hub?access_token={}", "x".repeat(9_000));
     let mut halves = Vec::new();
@@ -221,8 +221,8 @@ fn partial_request_heads_use_bounded_memory_and_time_out() -> Result<()> {
     ensure!(http::get(hub.public, "/alive")?.status == 200);
     ensure!(asked.elapsed() < Duration::from_secs(5), "others waited {:?}", asked.elapsed());
     hub.push(&json!({ "type": 5, "payload": { "userId": bystander } }))?;
-    bystander_client.hear("\"type\":5")?;
-    let taken = memory::anonymous(hub.process.id())?.saturating_sub(before);
+    bystander_client.read_until("\"type\":5")?;
+    let taken = memory::anonymous_bytes(hub.process.id())?.saturating_sub(before);
     ensure!(taken < MOST * 3 / 2, "they took {taken} bytes");
     for mut stream in halves {
         let mut heard = Vec::new();
@@ -233,7 +233,7 @@ fn partial_request_heads_use_bounded_memory_and_time_out() -> Result<()> {
         ensure!(heard.is_empty(), "{heard:x?}");
     }
     wait::until("nothing is left of them", SOON, || {
-        let left = descriptors::open(hub.process.id())?;
+        let left = descriptors::count(hub.process.id())?;
         ensure!(left <= open, "{left} descriptors instead of {open}");
         Ok(())
     })
@@ -309,22 +309,22 @@ fn collapses(hub: &LocalHub, user: &str, mut next: impl FnMut() -> Result<String
 fn slow_websocket_queue_collapses_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let user = Uuid::new_v4().to_string();
-    let mut client = RawClient::with_little_room(&hub, &user)?;
-    collapses(&hub, &user, || client.hear(""))
+    let mut client = RawClient::with_small_buffers(&hub, &user)?;
+    collapses(&hub, &user, || client.read_until(""))
 }
 
 #[test]
 fn slow_event_stream_queue_collapses_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
-    let client = Negotiated::new(&hub)?;
-    let mut events = client.listen_with_little_room()?;
-    collapses(&hub, &client.user, || event(&mut events))
+    let client = NegotiatedClient::new(&hub)?;
+    let mut events = client.connect_events_with_small_buffers()?;
+    collapses(&hub, &client.user, || read_event(&mut events))
 }
 
 #[test]
 fn slow_long_polling_queue_collapses_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
-    let client = Negotiated::new(&hub)?.polled()?;
+    let client = NegotiatedClient::new(&hub)?.connect_polling()?;
     let mut waiting = std::collections::VecDeque::new();
     collapses(&hub, &client.user, || {
         while waiting.is_empty() {
@@ -338,8 +338,8 @@ fn slow_long_polling_queue_collapses_to_a_sync() -> Result<()> {
 fn client_queue_above_the_limit_resets_the_client() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let user = Uuid::new_v4().to_string();
-    let (deaf, mut fast) = (RawClient::with_little_room(&hub, &user)?, RawClient::connected(&hub, &user)?);
-    let listening = std::thread::spawn(move || fast.hear("the last").map(drop));
+    let (deaf, mut fast) = (RawClient::with_small_buffers(&hub, &user)?, RawClient::connected(&hub, &user)?);
+    let listening = std::thread::spawn(move || fast.read_until("the last").map(drop));
     fill(&hub, &user)?;
     let mut more = 0;
     while hub.metric(CLOSED)? == 0.0 {
@@ -358,15 +358,15 @@ fn client_queue_above_the_limit_resets_the_client() -> Result<()> {
 fn blocked_websocket_is_reset_after_slow_consumer_timeout() -> Result<()> {
     let hub = LocalHub::start("slow_consumer.timeout = '3s'\nsignalr.keep_alive = '1s'\ncatch_up.enabled = false")?;
     let user = Uuid::new_v4().to_string();
-    let (deaf, mut fast) = (RawClient::with_little_room(&hub, &user)?, RawClient::connected(&hub, &user)?);
-    let listening = std::thread::spawn(move || fast.hear("the last").map(drop));
+    let (deaf, mut fast) = (RawClient::with_small_buffers(&hub, &user)?, RawClient::connected(&hub, &user)?);
+    let listening = std::thread::spawn(move || fast.read_until("the last").map(drop));
     fill(&hub, &user)?;
     wait::until("it is reset", SOON, || {
         ensure!(hub.metric(RESET)? == 1.0 && hub.metric(CLOSED)? == 1.0);
         Ok(())
     })?;
     ensure!(deaf.is_reset(), "it was not reset");
-    ensure!(hub.total("notification_hub_connections")? == 1.0);
+    ensure!(hub.metric_sum("notification_hub_connections")? == 1.0);
     hub.push(&push(&user, 11, "the last", 0))?;
     listening.join().map_err(|_| anyhow::anyhow!("the listener panicked"))?.context("another client suffered")
 }
@@ -374,12 +374,12 @@ fn blocked_websocket_is_reset_after_slow_consumer_timeout() -> Result<()> {
 #[test]
 fn blocked_event_stream_is_closed_after_slow_consumer_timeout() -> Result<()> {
     let hub = LocalHub::start("slow_consumer.timeout = '3s'\ncatch_up.enabled = false")?;
-    let client = Negotiated::new(&hub)?;
-    let events = client.listen_with_little_room()?;
+    let client = NegotiatedClient::new(&hub)?;
+    let events = client.connect_events_with_small_buffers()?;
     fill(&hub, &client.user)?;
     wait::until("it is let go of", SOON, || {
         ensure!(hub.metric(RESET)? == 1.0);
-        ensure!(hub.total("notification_hub_connections")? == 0.0);
+        ensure!(hub.metric_sum("notification_hub_connections")? == 0.0);
         Ok(())
     })?;
     let (mut stream, _) = events.into_parts();
@@ -392,10 +392,10 @@ fn blocked_event_stream_is_closed_after_slow_consumer_timeout() -> Result<()> {
 #[test]
 fn clients_that_never_read_do_not_block_shutdown() -> Result<()> {
     let mut hub = LocalHub::start("drain.duration = '0s'")?;
-    let (listener, poller) = (Negotiated::new(&hub)?, Negotiated::new(&hub)?.polled()?);
+    let (listener, poller) = (NegotiatedClient::new(&hub)?, NegotiatedClient::new(&hub)?.connect_polling()?);
     let user = Uuid::new_v4().to_string();
-    let _events = listener.listen_with_little_room()?;
-    let _websocket = RawClient::with_little_room(&hub, &user)?;
+    let _events = listener.connect_events_with_small_buffers()?;
+    let _websocket = RawClient::with_small_buffers(&hub, &user)?;
     fill(&hub, &listener.user)?;
     for user in [&user, &poller.user] {
         for _ in 0..200 {
@@ -403,7 +403,7 @@ fn clients_that_never_read_do_not_block_shutdown() -> Result<()> {
         }
     }
     let mut shy = RawClient::upgraded(&hub, &user)?;
-    shy.say(&HANDSHAKE[..3])?;
+    shy.send(&HANDSHAKE[..3])?;
     hub.process.signal(Signal::TERM)?;
     let status = hub.process.wait(SOON)?;
     ensure!(status.success(), "{status}");
@@ -436,7 +436,7 @@ fn unread_log_pipe_does_not_block_the_hub() -> Result<()> {
     // Each is told of in the log, which is as long as a pipe is large.
     for number in 0..1000 {
         let mut connection = Connection::open(public)?;
-        connection.write(http::upgrade("/hub", "hub", "").as_bytes())?;
+        connection.write(http::upgrade_request("/hub", "hub", "").as_bytes())?;
         ensure!(connection.response()?.status == 401, "{number}");
     }
     ensure!(http::get(public, "/alive")?.status == 200);

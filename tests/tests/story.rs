@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::cluster::{folder, run};
-use notification_hub_tests::deployed::{columns, connect, delivers, folder_update, generated_key, send};
-use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::deployed::{
+    check_delivery, connect, folder_update, generated_signer, printer_columns, send,
+};
+use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
 use notification_hub_tests::programs;
 use notification_hub_tests::token::{self, Signer};
 use notification_hub_tests::wait::until;
@@ -24,7 +26,7 @@ const COLLECTED: Duration = Duration::from_secs(120);
 
 #[test]
 fn push_reaches_its_client_in_a_cluster() {
-    namespace::with("push", |namespace| {
+    namespace::with_namespace("push", |namespace| {
         let sample = folder().join("../crds/samples/minimal.yaml");
         namespace
             .cluster
@@ -32,7 +34,7 @@ fn push_reaches_its_client_in_a_cluster() {
         namespace.wait_ready("vault")?;
 
         let status = namespace.get("notificationhub", "vault")?["status"].clone();
-        let (public, internal) = (namespace.reach("vault", 5000)?, namespace.reach("vault-internal", 5001)?);
+        let (public, internal) = (namespace.endpoint("vault", 5000)?, namespace.endpoint("vault-internal", 5001)?);
         if !namespace.cluster.is_current_context() {
             ensure!(status["url"] == public.url && status["sendUrl"] == internal.url, "other addresses: {status}");
         }
@@ -68,10 +70,10 @@ fn push_reaches_its_client_in_a_cluster() {
             ensure!(sent.status == 200, "the answer is {}: {}", sent.status, sent.text());
             others.notification(|notification| notification[payload][id] == *folder)?;
             ensure!(
-                (theirs.messages(), others.messages()) == (1, 1),
+                (theirs.push_count(), others.push_count()) == (1, 1),
                 "{} and {}",
-                theirs.messages(),
-                others.messages()
+                theirs.push_count(),
+                others.push_count()
             );
         }
 
@@ -88,18 +90,18 @@ fn push_reaches_its_client_in_a_cluster() {
 
 #[test]
 fn deleted_deployment_and_service_selector_edit_are_reverted() {
-    namespace::with("repair", |namespace| {
+    namespace::with_namespace("repair", |namespace| {
         apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
         let pod = namespace.pod("vault")?;
 
         let deployed = namespace.get("deployment", "vault")?;
         namespace.kubectl(&["delete", "deployment", "vault"])?;
-        until("the Deployment is back", PATIENCE, || {
+        until("the Deployment is back", CLUSTER_TIMEOUT, || {
             let again = namespace.get("deployment", "vault")?;
             ensure!(again["metadata"]["uid"] != deployed["metadata"]["uid"], "the old one is still there");
             Ok(())
         })?;
-        until("a new pod", PATIENCE, || {
+        until("a new pod", CLUSTER_TIMEOUT, || {
             ensure!(namespace.pod("vault")?["metadata"]["uid"] != pod["metadata"]["uid"], "the old one is still there");
             Ok(())
         })?;
@@ -108,7 +110,7 @@ fn deleted_deployment_and_service_selector_edit_are_reverted() {
         let service = namespace.get("service", "vault")?;
         let elsewhere = json!({"spec": {"selector": {"app.kubernetes.io/instance": "elsewhere"}}}).to_string();
         namespace.kubectl(&["patch", "service", "vault", "--type=merge", "-p", &elsewhere])?;
-        until("the Service is repaired", PATIENCE, || {
+        until("the Service is repaired", CLUSTER_TIMEOUT, || {
             let now = namespace.get("service", "vault")?;
             ensure!(
                 now["metadata"]["resourceVersion"] != service["metadata"]["resourceVersion"],
@@ -118,22 +120,22 @@ fn deleted_deployment_and_service_selector_edit_are_reverted() {
             Ok(())
         })?;
         // The Service leads to its pods again once its endpoints have followed.
-        let key = generated_key(namespace, "vault")?;
-        delivers(namespace, "vault", &key)
+        let key = generated_signer(namespace, "vault")?;
+        check_delivery(namespace, "vault", &key)
     });
 }
 
 #[test]
 fn edited_signing_keys_reach_the_running_hub() {
-    namespace::with("keys", |namespace| {
+    namespace::with_namespace("keys", |namespace| {
         let secret = || format!("{}{}", Uuid::new_v4(), Uuid::new_v4());
         let (old, new) = (secret(), secret());
         namespace.set_secret("signing", "hub.secret", &old)?;
         apply_ready(namespace, &hub("vault", json!({"signingKeys": {"secretRef": {"name": "signing"}}})))?;
         let pod = namespace.pod("vault")?;
         let [old, new] = [old, new].map(|secret| (Signer::secret(secret.as_bytes()), secret));
-        delivers(namespace, "vault", &old.0)?;
-        let internal = namespace.reach("vault-internal", 5001)?;
+        check_delivery(namespace, "vault", &old.0)?;
+        let internal = namespace.endpoint("vault-internal", 5001)?;
         let answer = |signer: &Signer| -> Result<u16> {
             let push = folder_update(&Uuid::new_v4().to_string(), &Uuid::new_v4().to_string());
             Ok(send(namespace, &internal, &signer.sign(&token::internal())?, &push)?.status)
@@ -148,7 +150,7 @@ fn edited_signing_keys_reach_the_running_hub() {
             Ok(())
         })?;
         ensure!(answer(&old.0)? == 401, "the old key is still accepted");
-        delivers(namespace, "vault", &new.0)?;
+        check_delivery(namespace, "vault", &new.0)?;
         let now = namespace.pod("vault")?;
         ensure!(now["metadata"]["uid"] == pod["metadata"]["uid"], "another pod");
         ensure!(now["status"]["containerStatuses"][0]["restartCount"] == 0, "restarted: {}", now["status"]);
@@ -158,28 +160,28 @@ fn edited_signing_keys_reach_the_running_hub() {
 
 #[test]
 fn scale_subresource_scales_to_zero_and_back() {
-    namespace::with("scale", |namespace| {
+    namespace::with_namespace("scale", |namespace| {
         apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
-        ensure!(columns(namespace)? == ["vault", "True", "1", "Direct"], "{:?}", columns(namespace)?);
+        ensure!(printer_columns(namespace)? == ["vault", "True", "1", "Direct"], "{:?}", printer_columns(namespace)?);
 
         namespace.kubectl(&["scale", "notificationhub/vault", "--replicas=0", "--current-replicas=1"])?;
         namespace.wait_condition("vault", "Ready", "True", "ScaledToZero")?;
-        until("no pod is left", PATIENCE, || {
+        until("no pod is left", CLUSTER_TIMEOUT, || {
             let pods = namespace.children("pods", "vault")?;
             ensure!(pods.is_empty(), "{} are", pods.len());
             Ok(())
         })?;
-        ensure!(columns(namespace)? == ["vault", "True", "0", "Direct"], "{:?}", columns(namespace)?);
+        ensure!(printer_columns(namespace)? == ["vault", "True", "0", "Direct"], "{:?}", printer_columns(namespace)?);
 
         namespace.kubectl(&["scale", "notificationhub/vault", "--replicas=1", "--current-replicas=0"])?;
         namespace.wait_condition("vault", "Ready", "True", "Available")?;
-        delivers(namespace, "vault", &generated_key(namespace, "vault")?)
+        check_delivery(namespace, "vault", &generated_signer(namespace, "vault")?)
     });
 }
 
 #[test]
 fn unchanged_children_are_not_written() {
-    namespace::with("still", |namespace| {
+    namespace::with_namespace("still", |namespace| {
         apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
         let versions = || -> Result<Vec<String>> {
             let mut objects = namespace.children(WRITTEN, "vault")?;
@@ -200,7 +202,7 @@ fn unchanged_children_are_not_written() {
         for port in [1, 2, 3] {
             let bent = json!({"spec": {"ports": [{"name": "admin", "port": 9090, "targetPort": port}]}}).to_string();
             namespace.kubectl(&["patch", "service", "vault-metrics", "--type=merge", "-p", &bent])?;
-            until("another pass", PATIENCE, || {
+            until("another pass", CLUSTER_TIMEOUT, || {
                 ensure!(namespace.get("service", "vault-metrics")?["spec"] == service["spec"], "not yet");
                 Ok(())
             })?;
@@ -213,7 +215,7 @@ fn unchanged_children_are_not_written() {
 
 #[test]
 fn missing_secret_is_reported_until_it_exists() {
-    namespace::with("missing", |namespace| {
+    namespace::with_namespace("missing", |namespace| {
         namespace.apply(&hub("vault", json!({"signingKeys": {"secretRef": {"name": "absent"}}})))?;
         let told = namespace.wait_condition("vault", "ReferencesResolved", "False", "SecretNotFound")?;
         ensure!(told.contains("absent"), "which one? {told}");
@@ -226,13 +228,13 @@ fn missing_secret_is_reported_until_it_exists() {
         let secret = "a secret that is long enough for HS256";
         namespace.set_secret("absent", "hub.secret", secret)?;
         namespace.wait_ready("vault")?;
-        delivers(namespace, "vault", &Signer::secret(secret.as_bytes()))
+        check_delivery(namespace, "vault", &Signer::secret(secret.as_bytes()))
     });
 }
 
 #[test]
 fn foreign_service_is_a_conflict_and_unchanged() {
-    namespace::with("foreign", |namespace| {
+    namespace::with_namespace("foreign", |namespace| {
         let ports = json!([{"port": 80}]);
         namespace.apply(&json!({
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": "vault-internal"},
@@ -247,28 +249,28 @@ fn foreign_service_is_a_conflict_and_unchanged() {
 
         namespace.kubectl(&["delete", "service", "vault-internal"])?;
         namespace.wait_ready("vault")?;
-        delivers(namespace, "vault", &generated_key(namespace, "vault")?)
+        check_delivery(namespace, "vault", &generated_signer(namespace, "vault")?)
     });
 }
 
 #[test]
 fn rollout_restart_replaces_the_pod_and_is_kept() {
-    namespace::with("restart", |namespace| {
+    namespace::with_namespace("restart", |namespace| {
         apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
-        let key = generated_key(namespace, "vault")?;
-        let (pod, public) = (namespace.pod("vault")?, namespace.reach("vault", 5000)?);
+        let key = generated_signer(namespace, "vault")?;
+        let (pod, public) = (namespace.pod("vault")?, namespace.endpoint("vault", 5000)?);
         let user = token::user(&Uuid::new_v4().to_string(), &[], "ChromeBrowser", "device");
         let client = connect(namespace, &public, &key.sign(&user)?, "messagepack")?;
 
         namespace.kubectl(&["rollout", "restart", "deployment/vault"])?;
         namespace.kubectl(&["rollout", "status", "deployment/vault", "--timeout=90s"])?;
         client.wait_closed()?;
-        until("one new pod", PATIENCE, || {
+        until("one new pod", CLUSTER_TIMEOUT, || {
             ensure!(namespace.pod("vault")?["metadata"]["uid"] != pod["metadata"]["uid"], "the old one is still there");
             Ok(())
         })?;
         namespace.wait_condition("vault", "Ready", "True", "Available")?;
-        delivers(namespace, "vault", &key)?;
+        check_delivery(namespace, "vault", &key)?;
         let template = &namespace.get("deployment", "vault")?["spec"]["template"]["metadata"]["annotations"];
         ensure!(template["kubectl.kubernetes.io/restartedAt"].is_string(), "the restart was undone: {template}");
         Ok(())
@@ -277,7 +279,7 @@ fn rollout_restart_replaces_the_pod_and_is_kept() {
 
 #[test]
 fn deleted_hub_removes_every_owned_object() {
-    namespace::with("gone", |namespace| {
+    namespace::with_namespace("gone", |namespace| {
         apply_ready(namespace, &hub("vault", json!({"generate": {}})))?;
         let kinds =
             |objects: &[Value]| -> Vec<String> { objects.iter().map(|object| object["kind"].to_string()).collect() };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::http::Connection;
 use notification_hub_tests::local_hub::LocalHub;
-use notification_hub_tests::negotiated::{Negotiated, event};
+use notification_hub_tests::negotiated_client::{NegotiatedClient, read_event};
 use notification_hub_tests::raw_client::{HANDSHAKE, RawClient};
 use notification_hub_tests::wait;
 use rustix::process::Signal;
@@ -27,8 +27,8 @@ fn connected(hub: &LocalHub, transport: &str, count: f64) -> Result<()> {
 #[test]
 fn post_before_the_first_poll_is_accepted() -> Result<()> {
     let hub = LocalHub::start("")?;
-    let client = Negotiated::new(&hub)?;
-    client.say(HANDSHAKE)?;
+    let client = NegotiatedClient::new(&hub)?;
+    client.post(HANDSHAKE)?;
     ensure!(client.poll()?.is_empty());
     ensure!(client.poll()? == "{}\u{1e}");
     Ok(())
@@ -37,25 +37,25 @@ fn post_before_the_first_poll_is_accepted() -> Result<()> {
 #[test]
 fn connection_of_another_user_is_answered_404() -> Result<()> {
     let hub = LocalHub::start("")?;
-    let client = Negotiated::new(&hub)?;
+    let client = NegotiatedClient::new(&hub)?;
     ensure!(client.poll()?.is_empty());
-    let mut thief = Negotiated::new(&hub)?;
+    let mut thief = NegotiatedClient::new(&hub)?;
     thief.target.clone_from(&client.target);
     for method in ["GET", "POST", "DELETE"] {
-        ensure!(thief.ask(method, b"")?.status == 404, "{method}");
+        ensure!(thief.request(method, b"")?.status == 404, "{method}");
     }
-    ensure!(client.ask("DELETE", b"")?.status == 202);
-    ensure!(client.ask("DELETE", b"")?.status == 404);
+    ensure!(client.request("DELETE", b"")?.status == 202);
+    ensure!(client.request("DELETE", b"")?.status == 404);
     Ok(())
 }
 
 #[test]
 fn disconnected_event_stream_and_idle_poller_are_removed() -> Result<()> {
     let hub = LocalHub::start("signalr.poll_timeout = '1s'")?;
-    let (listener, poller) = (Negotiated::new(&hub)?, Negotiated::new(&hub)?);
-    let events = listener.listen()?;
+    let (listener, poller) = (NegotiatedClient::new(&hub)?, NegotiatedClient::new(&hub)?);
+    let events = listener.connect_events()?;
     ensure!(poller.poll()?.is_empty());
-    poller.say(HANDSHAKE)?;
+    poller.post(HANDSHAKE)?;
     ensure!(poller.poll()? == "{}\u{1e}");
     connected(&hub, "sse", 1.0)?;
     connected(&hub, "long_polling", 1.0)?;
@@ -63,27 +63,27 @@ fn disconnected_event_stream_and_idle_poller_are_removed() -> Result<()> {
     drop(events);
     connected(&hub, "sse", 0.0)?;
     connected(&hub, "long_polling", 0.0)?;
-    ensure!(poller.ask("GET", b"")?.status == 404);
+    ensure!(poller.request("GET", b"")?.status == 404);
     Ok(())
 }
 
 #[test]
 fn shutdown_sends_close_to_event_streams_and_polls() -> Result<()> {
     let mut hub = LocalHub::start("reactors = 2")?;
-    let (listener, poller) = (Negotiated::new(&hub)?, Negotiated::new(&hub)?);
-    let mut events = listener.listen()?;
+    let (listener, poller) = (NegotiatedClient::new(&hub)?, NegotiatedClient::new(&hub)?);
+    let mut events = listener.connect_events()?;
     ensure!(poller.poll()?.is_empty());
-    poller.say(HANDSHAKE)?;
+    poller.post(HANDSHAKE)?;
     ensure!(poller.poll()? == "{}\u{1e}");
     let mut waiting = Connection::open(hub.public)?;
     let (target, authorization) = (&poller.target, &poller.authorization);
     waiting
         .write(format!("GET {target} HTTP/1.1\r\nHost: hub\r\nAuthorization: {authorization}\r\n\r\n").as_bytes())?;
     // Both are connected, and the poll waits: a push reaches the one, and the other has nothing to say.
-    listener.log_out()?;
-    ensure!(event(&mut events)?.contains("\"type\":11"));
+    hub.log_out(&listener.user)?;
+    ensure!(read_event(&mut events)?.contains("\"type\":11"));
     hub.process.signal(Signal::TERM)?;
-    ensure!(event(&mut events)? == format!("data: {CLOSE}\r\n\r\n"));
+    ensure!(read_event(&mut events)? == format!("data: {CLOSE}\r\n\r\n"));
     ensure!(events.chunk()?.is_none());
     ensure!(waiting.response()?.text() == CLOSE);
     let status = hub.process.wait(SOON)?;
@@ -94,20 +94,20 @@ fn shutdown_sends_close_to_event_streams_and_polls() -> Result<()> {
 #[test]
 fn limits_are_answered_503_and_429() -> Result<()> {
     let hub = LocalHub::start("limits.connections = 1")?;
-    let first = Negotiated::new(&hub)?;
-    let events = first.listen()?;
-    let second = Negotiated::new(&hub)?;
-    let (response, _) = second.events()?;
+    let first = NegotiatedClient::new(&hub)?;
+    let events = first.connect_events()?;
+    let second = NegotiatedClient::new(&hub)?;
+    let (response, _) = second.open_events()?;
     ensure!((response.status, response.header("retry-after")) == (503, Some("5")), "{response:?}");
     drop(events);
     connected(&hub, "sse", 0.0)?;
-    Negotiated::new(&hub)?.listen()?;
+    NegotiatedClient::new(&hub)?.connect_events()?;
 
     let hub = LocalHub::start("limits.per_user = 1")?;
-    let client = Negotiated::new(&hub)?;
+    let client = NegotiatedClient::new(&hub)?;
     let (response, _websocket) = hub.upgrade(client.authorization.strip_prefix("Bearer "))?;
     ensure!(response.status == 101);
-    let response = client.ask("GET", b"")?;
+    let response = client.request("GET", b"")?;
     ensure!((response.status, response.header("retry-after")) == (429, Some("5")), "{response:?}");
     Ok(())
 }
@@ -115,8 +115,8 @@ fn limits_are_answered_503_and_429() -> Result<()> {
 #[test]
 fn event_stream_client_that_never_reads_is_closed() -> Result<()> {
     let hub = LocalHub::start("slow_consumer = { queue = '8KiB', timeout = '2s' }")?;
-    let client = Negotiated::new(&hub)?;
-    let _events = client.listen()?;
+    let client = NegotiatedClient::new(&hub)?;
+    let _events = client.connect_events()?;
     connected(&hub, "sse", 1.0)?;
     let large = json!({ "type": 11, "payload": { "userId": client.user }, "contextId": "x".repeat(8000) });
     wait::until("it is gone", SOON, || {
@@ -132,18 +132,18 @@ fn event_stream_client_that_never_reads_is_closed() -> Result<()> {
 #[test]
 fn push_of_1_mb_reaches_clients_of_every_transport() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
-    let listener = Negotiated::new(&hub)?;
-    let mut events = listener.listen()?;
-    let poller = Negotiated::new(&hub)?.polled()?;
+    let listener = NegotiatedClient::new(&hub)?;
+    let mut events = listener.connect_events()?;
+    let poller = NegotiatedClient::new(&hub)?.connect_polling()?;
     let user = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
     let mut websocket = RawClient::connected(&hub, user)?;
-    let mut slow = RawClient::with_little_room(&hub, &listener.user)?;
+    let mut slow = RawClient::with_small_buffers(&hub, &listener.user)?;
     for length in [64_000, 66_000, 70_000, 1_000_000] {
         let context = "x".repeat(length);
         for user in [&listener.user, &poller.user, user] {
             hub.push(&json!({ "type": 11, "payload": { "userId": user }, "contextId": context }))?;
         }
-        let by_events = event(&mut events).with_context(|| format!("{length} bytes by events"))?;
+        let by_events = read_event(&mut events).with_context(|| format!("{length} bytes by events"))?;
         ensure!(by_events.contains(&context), "{length} bytes by events: {by_events:.200}");
         let mut by_polls = String::new();
         while !by_polls.contains("\"type\":11") {
@@ -151,7 +151,7 @@ fn push_of_1_mb_reaches_clients_of_every_transport() -> Result<()> {
         }
         ensure!(by_polls.contains(&context), "{length} bytes by polls: {by_polls:.200}");
         for client in [&mut websocket, &mut slow] {
-            let heard = client.hear("\"type\":11").with_context(|| format!("{length} bytes by a WebSocket"))?;
+            let heard = client.read_until("\"type\":11").with_context(|| format!("{length} bytes by a WebSocket"))?;
             ensure!(heard.contains(&context), "{length} bytes by a WebSocket: {heard:.200}");
         }
     }
@@ -162,9 +162,9 @@ fn push_of_1_mb_reaches_clients_of_every_transport() -> Result<()> {
 #[test]
 fn post_above_64_kib_is_accepted() -> Result<()> {
     let hub = LocalHub::start("")?;
-    let poller = Negotiated::new(&hub)?.polled()?;
+    let poller = NegotiatedClient::new(&hub)?.connect_polling()?;
     let call = b"{\"type\":1,\"invocationId\":\"7\",\"target\":\"Nope\",\"arguments\":[]}\x1e";
-    poller.say(&[&b"{\"type\":6}\x1e".repeat(6_000)[..], call].concat())?;
+    poller.post(&[&b"{\"type\":6}\x1e".repeat(6_000)[..], call].concat())?;
     ensure!(poller.poll()?.contains("\"invocationId\":\"7\""));
     Ok(())
 }
@@ -172,7 +172,7 @@ fn post_above_64_kib_is_accepted() -> Result<()> {
 #[test]
 fn accept_header_of_other_type_gets_no_event_stream() -> Result<()> {
     let hub = LocalHub::start("")?;
-    let client = Negotiated::new(&hub)?;
+    let client = NegotiatedClient::new(&hub)?;
     let mut connection = Connection::open(hub.public)?;
     connection.write(client.head("GET", "Accept: text/event-streamx\r\n").as_bytes())?;
     let response = connection.response()?;

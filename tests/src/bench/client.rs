@@ -1,98 +1,111 @@
-//! One client of the load generator: a state machine of a few bytes over what the server sends. It owns no buffer; it knows
-//! frames only as far as it must to tell a delivery from a ping.
+//! One client of the load generator: a small state machine over the bytes from the server, without a buffer. It parses frames
+//! only as far as necessary to distinguish deliveries and pings. No I/O.
 
 use anyhow::{Result, bail};
 
-use super::push::STAMP;
+use super::push::STAMP_BYTES;
 
-/// What the client sends once it is upgraded: the handshake, in a binary frame with a mask of zeros.
+/// The handshake request, in a binary frame masked with zeros.
 pub const HANDSHAKE: &[u8] = b"\x82\xa7\0\0\0\0{\"protocol\":\"messagepack\",\"version\":1}\x1e";
 
-/// The length of the handshake's answer `{}\x1e` and of a MessagePack ping; no push is as short.
-const SHORT: u32 = 3;
+/// The payload length of the handshake response `{}\x1e` and of a MessagePack ping. Every push is longer.
+const SHORT_PAYLOAD_BYTES: u32 = 3;
 
-const STATUS: &[u8] = b"HTTP/1.1 101 ";
-const END: &[u8] = b"\r\n\r\n";
+/// The start of the response to the upgrade request.
+const STATUS_PREFIX: &[u8] = b"HTTP/1.1 101 ";
 
-/// The client's own ping, with a mask of zeros.
+/// The end of the response to the upgrade request.
+const HEAD_END: &[u8] = b"\r\n\r\n";
+
+/// A ping of the client, masked with zeros.
 pub const PING: &[u8] = b"\x82\x83\0\0\0\0\x02\x91\x06";
 
+/// The first byte of a binary message in one frame.
 const BINARY: u8 = 0x82;
+
+/// The first byte of a Close frame.
 const CLOSE: u8 = 0x88;
 
-/// Where a client stands.
+/// The state of a client's connection.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// The upgrade request is not sent.
     #[default]
     Connecting,
-    /// The answer to the upgrade request is not complete.
+    /// The response to the upgrade request is not complete.
     Upgrading,
-    /// The SignalR handshake is not answered.
+    /// The handshake response is not complete.
     Handshaking,
-    /// Connected.
+    /// The client is connected.
     Open,
-    /// The server has let go of it.
+    /// The server has closed the connection.
     Lost,
 }
 
-/// What some bytes from the server brought.
+/// The effect of some bytes from the server.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// The upgrade was accepted: the handshake is to be sent.
+    /// Whether the upgrade was accepted, so that the handshake must be sent.
     pub upgraded: bool,
-    /// The handshake was answered: the client is connected.
+    /// Whether the handshake succeeded, so that the client is connected.
     pub opened: bool,
-    /// Pushes that were received whole.
+    /// The number of pushes that were completed.
     pub deliveries: u32,
-    /// Their bytes on the wire.
+    /// The bytes of these pushes on the wire.
     pub bytes: u64,
-    /// Their stamps, as far as they have any.
+    /// The stamps of these pushes.
     pub stamps: Vec<u64>,
-    /// Pings of the server.
+    /// The number of pings from the server.
     pub pings: u32,
 }
 
 /// The state of one client.
 #[derive(Debug, Default)]
 pub struct Client {
-    /// Pushes received since the connection was opened.
+    /// The number of pushes since the last reset of the counts.
     pub deliveries: u32,
     phase: Phase,
-    /// How much of the status line and of the head's end has matched.
+    /// How many bytes of the status line have matched.
     status: u8,
+    /// How many bytes of the head's end have matched.
     end: u8,
-    /// The head of the frame that is being read, and how many bytes of its payload are to come.
+    /// The header of the current frame.
     head: [u8; 4],
+    /// How many bytes of the header are complete.
     have: u8,
+    /// How many bytes of the payload are missing.
     left: u32,
-    /// The stamp that is being read: after `@`, how many digits of it there are.
+    /// The stamp that is being read.
     stamp: u64,
+    /// How many digits of the stamp are read, or `None` outside of a stamp.
     digits: Option<u8>,
 }
 
 impl Client {
-    /// Where it stands.
+    /// Returns the state of the connection.
     pub fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// The upgrade request was sent.
-    pub fn requested(&mut self) {
+    /// Records that the upgrade request was sent.
+    pub fn on_request_sent(&mut self) {
         self.phase = Phase::Upgrading;
     }
 
-    /// The server has let go of it.
-    pub fn lose(&mut self) {
+    /// Records that the server closed the connection.
+    pub fn on_closed(&mut self) {
         self.phase = Phase::Lost;
     }
 
-    /// Takes what the server sent.
-    pub fn take(&mut self, mut bytes: &[u8]) -> Result<Progress> {
+    /// Parses bytes from the server.
+    ///
+    /// # Errors
+    /// If the upgrade is rejected, the server closes the connection, or a frame is unexpected.
+    pub fn on_data(&mut self, mut bytes: &[u8]) -> Result<Progress> {
         let mut progress = Progress::default();
         while !bytes.is_empty() {
             bytes = match self.phase {
-                Phase::Connecting => bail!("the server spoke first"),
+                Phase::Connecting => bail!("the server sent bytes before the request"),
                 Phase::Upgrading => self.upgrade(bytes, &mut progress)?,
                 Phase::Handshaking | Phase::Open => self.frame(bytes, &mut progress)?,
                 Phase::Lost => return Ok(progress),
@@ -103,7 +116,7 @@ impl Client {
 
     fn upgrade<'a>(&mut self, bytes: &'a [u8], progress: &mut Progress) -> Result<&'a [u8]> {
         for (at, byte) in bytes.iter().enumerate() {
-            if let Some(expected) = STATUS.get(usize::from(self.status)) {
+            if let Some(expected) = STATUS_PREFIX.get(usize::from(self.status)) {
                 if byte != expected {
                     bail!(
                         "the upgrade was refused: {}",
@@ -112,12 +125,12 @@ impl Client {
                 }
                 self.status += 1;
             }
-            self.end = match (*byte == END[usize::from(self.end)], *byte) {
+            self.end = match (*byte == HEAD_END[usize::from(self.end)], *byte) {
                 (true, _) => self.end + 1,
                 (false, b'\r') => 1,
                 (false, _) => 0,
             };
-            if usize::from(self.end) == END.len() {
+            if usize::from(self.end) == HEAD_END.len() {
                 self.phase = Phase::Handshaking;
                 progress.upgraded = true;
                 return Ok(&bytes[at + 1..]);
@@ -138,7 +151,7 @@ impl Client {
         }
         let taken = bytes.len().min(self.left as usize);
         self.left -= taken as u32;
-        self.look_for_stamps(&bytes[..taken], &mut progress.stamps);
+        self.scan_stamps(&bytes[..taken], &mut progress.stamps);
         if self.left == 0 {
             self.message(progress)?;
             self.have = 0;
@@ -146,14 +159,14 @@ impl Client {
         Ok(&bytes[taken..])
     }
 
-    fn look_for_stamps(&mut self, mut bytes: &[u8], stamps: &mut Vec<u64>) {
+    fn scan_stamps(&mut self, mut bytes: &[u8], stamps: &mut Vec<u64>) {
         while let [byte, rest @ ..] = bytes {
             bytes = rest;
             match (self.digits, char::from(*byte).to_digit(16)) {
                 (Some(have), Some(digit)) => {
                     self.stamp = self.stamp << 4 | u64::from(digit);
                     self.digits = Some(have + 1);
-                    if usize::from(have) + 2 == STAMP {
+                    if usize::from(have) + 2 == STAMP_BYTES {
                         stamps.push(self.stamp);
                         self.digits = None;
                     }
@@ -168,7 +181,7 @@ impl Client {
         }
     }
 
-    /// Two bytes, or four when the length needs sixteen bits.
+    /// Returns the length of the header: 2 bytes, or 4 with a 16-bit payload length.
     fn head_length(&self) -> usize {
         if self.have >= 2 && self.head[1] == 126 { 4 } else { 2 }
     }
@@ -177,18 +190,18 @@ impl Client {
         match self.head[1] {
             126 => Ok(u32::from(u16::from_be_bytes([self.head[2], self.head[3]]))),
             length @ 0..=125 => Ok(u32::from(length)),
-            _ => bail!("a frame that no server of this bench sends"),
+            _ => bail!("a frame longer than any push of the benchmark"),
         }
     }
 
     fn message(&mut self, progress: &mut Progress) -> Result<()> {
         let length = self.payload_length()?;
         match (self.head[0], self.phase) {
-            (BINARY, Phase::Handshaking) if length == SHORT => {
+            (BINARY, Phase::Handshaking) if length == SHORT_PAYLOAD_BYTES => {
                 self.phase = Phase::Open;
                 progress.opened = true;
             }
-            (BINARY, Phase::Open) if length == SHORT => progress.pings += 1,
+            (BINARY, Phase::Open) if length == SHORT_PAYLOAD_BYTES => progress.pings += 1,
             (BINARY, Phase::Open) => {
                 self.deliveries += 1;
                 progress.deliveries += 1;
@@ -211,7 +224,7 @@ mod tests {
 
     fn connected() -> Client {
         let mut client = Client::default();
-        client.requested();
+        client.on_request_sent();
         client
     }
 
@@ -234,7 +247,7 @@ mod tests {
             let mut client = connected();
             let mut total = Progress::default();
             for piece in stream.chunks(size) {
-                let progress = client.take(piece).unwrap();
+                let progress = client.on_data(piece).unwrap();
                 total.upgraded |= progress.upgraded;
                 total.opened |= progress.opened;
                 total.deliveries += progress.deliveries;
@@ -257,7 +270,7 @@ mod tests {
         let stream = [UPGRADE, ANSWER, &frame].concat();
         for size in [1, 2, 5, stream.len()] {
             let mut client = connected();
-            let found: Vec<u64> = stream.chunks(size).flat_map(|piece| client.take(piece).unwrap().stamps).collect();
+            let found: Vec<u64> = stream.chunks(size).flat_map(|piece| client.on_data(piece).unwrap().stamps).collect();
             assert_eq!(found, [0xff, 0x0123_4567_89ab_cdef]);
         }
     }
@@ -265,10 +278,10 @@ mod tests {
     #[test]
     fn client_rejected_upgrade_or_close_is_an_error() {
         let mut client = connected();
-        let error = client.take(b"HTTP/1.1 401 Unauthorized\r\n\r\n").unwrap_err();
+        let error = client.on_data(b"HTTP/1.1 401 Unauthorized\r\n\r\n").unwrap_err();
         assert_eq!(error.to_string(), "the upgrade was refused: HTTP/1.1 401 Unauthorized");
         let mut client = connected();
-        client.take(&[UPGRADE, ANSWER].concat()).unwrap();
-        assert!(client.take(b"\x88\x02\x03\xe8").is_err());
+        client.on_data(&[UPGRADE, ANSWER].concat()).unwrap();
+        assert!(client.on_data(b"\x88\x02\x03\xe8").is_err());
     }
 }

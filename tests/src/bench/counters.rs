@@ -1,39 +1,39 @@
-//! Instructions, counted by the machine: two counters on every thread of a process, inherited by the threads to come. Not every
-//! machine has them (most virtual ones do not), and not every user may count in the kernel.
+//! Counts instructions with hardware counters: two for each thread of a process, inherited by new threads. Most virtual machines
+//! have no such counters, and not every user may count kernel instructions.
 
 use anyhow::{Context, Result};
 use perf_event::events::Hardware;
 use perf_event::{Builder, Counter};
 
-/// Instructions of a process so far.
+/// The instructions of a process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Instructions {
-    /// Those of its own code.
+    /// The instructions of user code.
     pub user: f64,
-    /// Those of the kernel too, where they may be counted.
+    /// The instructions of user code and the kernel, or `None` if the kernel must not be counted.
     pub total: Option<f64>,
 }
 
-/// The counters of one process.
+/// The hardware counters of one process.
 pub struct Counters {
     user: Vec<Counter>,
     total: Option<Vec<Counter>>,
 }
 
-/// Whether this machine counts instructions.
+/// Returns whether this machine has counters.
 pub fn available() -> bool {
     i32::try_from(std::process::id()).is_ok_and(|process| open(process, false).is_ok())
 }
 
 impl Counters {
-    /// Starts to count. Threads that are started meanwhile by threads already counted are counted too.
+    /// Starts counting. Threads that counted threads start are counted too.
     pub fn attach(process: u32) -> Result<Self> {
         let threads = threads(process)?;
         let all = |kernel| -> Result<Vec<Counter>> { threads.iter().map(|thread| open(*thread, kernel)).collect() };
         Ok(Self { user: all(false)?, total: all(true).ok() })
     }
 
-    /// What was counted so far.
+    /// Returns the counts so far.
     pub fn read(&mut self) -> Result<Instructions> {
         let total = self.total.as_mut().map(|counters| sum(counters)).transpose()?;
         Ok(Instructions { user: sum(&mut self.user)?, total })
@@ -41,7 +41,7 @@ impl Counters {
 }
 
 impl Instructions {
-    /// What was counted between `before` and this reading, per `count`.
+    /// Returns the difference to an earlier reading, divided by `count`.
     pub fn since(self, before: Self, count: usize) -> Self {
         let per = |now: f64, then: f64| (now - then) / count as f64;
         Self {
@@ -59,12 +59,12 @@ fn open(thread: i32, kernel: bool) -> Result<Counter> {
         .exclude_kernel(!kernel)
         .exclude_hv(true)
         .build()
-        .context("this machine does not count instructions")?;
+        .context("this machine has no instruction counter")?;
     counter.enable()?;
     Ok(counter)
 }
 
-/// A counter that had to share the hardware ran for a part of the time only; its count is scaled up, as `perf stat` does.
+/// Returns the sum of counters. The count of a counter that ran only part of the time is scaled up, as `perf stat` does.
 fn sum(counters: &mut [Counter]) -> Result<f64> {
     let mut sum = 0.0;
     for counter in counters {
@@ -81,7 +81,7 @@ fn sum(counters: &mut [Counter]) -> Result<f64> {
 fn threads(process: u32) -> Result<Vec<i32>> {
     let mut threads = Vec::new();
     for entry in std::fs::read_dir(format!("/proc/{process}/task")).context("the process has ended")? {
-        threads.push(entry?.file_name().to_string_lossy().parse().context("an odd thread id")?);
+        threads.push(entry?.file_name().to_string_lossy().parse().context("an invalid thread id")?);
     }
     Ok(threads)
 }

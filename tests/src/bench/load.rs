@@ -1,4 +1,4 @@
-//! The load generator: thousands of clients in one epoll loop on one thread, one read buffer for all of them.
+//! The load generator: thousands of clients in one poll loop on one thread, with one read buffer.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -10,42 +10,50 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 
 use super::client::{Client, HANDSHAKE, PING, Phase, Progress};
-use super::pace::{Pace, Pushes};
+use super::push_schedule::{PushRequests, PushSchedule};
 
-/// Segment and buffer of a client that stalls: small, so that little of what it does not read fits into the kernel.
-const SMALL_SEGMENT: u32 = 536;
-const SMALL_BUFFER: usize = 4096;
+/// The segment size of a stalled client. Small segments and buffers keep the kernel from buffering many unread bytes.
+const SMALL_SEGMENT_BYTES: u32 = 536;
 
-/// How long nothing may happen while something is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The receive buffer of a stalled client.
+const SMALL_BUFFER_BYTES: usize = 4096;
 
-/// Connections of one source address; a few for each, so that ports last for many runs.
-const PER_SOURCE: usize = 500;
+/// The maximum time without progress.
+const PROGRESS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many shares of the clients ping one after the other.
-const BEATS: usize = 50;
+/// The number of connections of one source address. It is small, so that the ports suffice for many runs.
+const CONNECTIONS_PER_SOURCE: usize = 500;
 
-/// What makes the upgrade request of client `index`.
-pub type Requests<'a> = &'a dyn Fn(usize) -> Result<String>;
+/// The number of groups of clients that ping one after the other in a ping interval.
+const PING_GROUPS: usize = 50;
+
+/// Returns the upgrade request of a client by its number.
+pub type UpgradeRequests<'a> = &'a dyn Fn(usize) -> Result<String>;
 
 /// How the clients behave.
 #[derive(Clone, Copy)]
-pub struct Manner {
-    /// How many connections may be on their way to being open at once.
-    pub in_flight: usize,
-    /// Whether a ping of the server is answered with one.
-    pub pings: bool,
-    /// How often a client pings whatever the server does, as those in life do.
-    pub pulse: Option<Duration>,
-    /// Which clients read nothing once they are connected, until [`Load::resume`].
-    pub stalls: fn(usize) -> bool,
-    /// Whether the server may let go of clients: they are counted.
-    pub losses: bool,
+pub struct ClientBehavior {
+    /// The maximum number of clients that are connecting.
+    pub max_connecting: usize,
+    /// Whether a client answers a ping of the server with a ping.
+    pub answers_pings: bool,
+    /// The interval of a client's own pings, or `None` for none.
+    pub ping_interval: Option<Duration>,
+    /// Returns whether a client, by its number, reads nothing after it is connected, until [`Load::resume`].
+    pub is_stalled: fn(usize) -> bool,
+    /// Whether the server may close connections, which is counted instead of an error.
+    pub allows_losses: bool,
 }
 
-impl Default for Manner {
+impl Default for ClientBehavior {
     fn default() -> Self {
-        Self { in_flight: 128, pings: false, pulse: None, stalls: |_| false, losses: false }
+        Self {
+            max_connecting: 128,
+            answers_pings: false,
+            ping_interval: None,
+            is_stalled: |_| false,
+            allows_losses: false,
+        }
     }
 }
 
@@ -55,159 +63,165 @@ pub struct Load {
     events: Events,
     buffer: Vec<u8>,
     server: SocketAddr,
-    manner: Manner,
+    behavior: ClientBehavior,
     clients: Vec<(TcpStream, Client)>,
     open: usize,
     counts: Counts,
     start: Instant,
-    pace: Option<Pace>,
-    /// When the next share of the clients pings, and which.
-    beat: (Instant, usize),
+    schedule: Option<PushSchedule>,
+    /// When the next group of clients pings, and its number.
+    next_ping: (Instant, usize),
 }
 
-/// What was counted since the last [`Load::restart`].
+/// The counts since the last [`Load::reset_counts`].
 #[derive(Debug, Default)]
 pub struct Counts {
-    /// Pushes received.
+    /// The number of received pushes.
     pub deliveries: u64,
-    /// Their bytes on the wire.
+    /// The bytes of these pushes on the wire.
     pub bytes: u64,
-    /// Pings received.
+    /// The number of received pings.
     pub pings: u64,
-    /// Clients that the server let go of.
+    /// The number of clients whose connection the server closed.
     pub lost: usize,
-    /// Nanoseconds from when a push was due to its arrival, of each that has a stamp.
+    /// For each push with a stamp, the nanoseconds from its due time to its delivery.
     pub latencies: Vec<u64>,
 }
 
 impl Load {
-    /// No client yet.
+    /// Creates a load generator without clients.
     pub fn new(server: SocketAddr) -> Result<Self> {
-        Self::with(server, Manner::default())
+        Self::with_behavior(server, ClientBehavior::default())
     }
 
-    /// No client yet; these manners.
-    pub fn with(server: SocketAddr, manner: Manner) -> Result<Self> {
+    /// Creates a load generator without clients, whose clients will behave like this.
+    pub fn with_behavior(server: SocketAddr, behavior: ClientBehavior) -> Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
             buffer: vec![0; 64 * 1024],
             server,
-            manner,
+            behavior,
             clients: Vec::new(),
             open: 0,
             counts: Counts::default(),
             start: Instant::now(),
-            pace: None,
-            beat: (Instant::now(), 0),
+            schedule: None,
+            next_ping: (Instant::now(), 0),
         })
     }
 
-    /// What was counted since the last [`Self::restart`].
+    /// Returns the counts since the last [`Self::reset_counts`].
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
 
-    /// How many clients are connected.
+    /// Returns the number of connected clients.
     pub fn open(&self) -> usize {
         self.open
     }
 
-    /// The mean bytes of a delivery on the wire.
+    /// Returns the mean number of bytes of a delivery on the wire.
     pub fn bytes_per_delivery(&self) -> f64 {
         self.counts.bytes as f64 / self.counts.deliveries.max(1) as f64
     }
 
-    /// Connects until `count` clients are connected.
-    pub fn grow(&mut self, count: usize, requests: Requests<'_>) -> Result<()> {
+    /// Connects clients until `count` are connected.
+    pub fn grow(&mut self, count: usize, requests: UpgradeRequests<'_>) -> Result<()> {
         while self.open < count {
-            while self.clients.len() < count && self.clients.len() - self.open < self.manner.in_flight {
+            while self.clients.len() < count && self.clients.len() - self.open < self.behavior.max_connecting {
                 self.connect()?;
             }
             let open = self.open;
-            self.turn(requests, |load| load.open > open)
+            self.poll_until(requests, |load| load.open > open)
                 .with_context(|| format!("{} of {count} clients connected", self.open))?;
         }
         Ok(())
     }
 
-    /// How many clients read what they are sent.
+    /// Returns the number of clients that are not stalled.
     pub fn readers(&self) -> usize {
-        (0..self.clients.len()).filter(|index| !(self.manner.stalls)(*index)).count()
+        (0..self.clients.len()).filter(|index| !(self.behavior.is_stalled)(*index)).count()
     }
 
-    /// Waits until every client that reads has received exactly `each` pushes since the last [`Self::restart`].
-    pub fn receive(&mut self, each: u32) -> Result<()> {
-        self.arrive(u64::from(each) * self.readers() as u64)?;
-        let stalls = self.manner.stalls;
-        let odd = |(index, client): (usize, &Client)| client.deliveries != each && !stalls(index);
-        match self.clients.iter().map(|(_, client)| client).enumerate().position(odd) {
+    /// Waits until every client that is not stalled has received exactly `each` pushes since the last [`Self::reset_counts`].
+    pub fn wait_each(&mut self, each: u32) -> Result<()> {
+        self.wait_deliveries(u64::from(each) * self.readers() as u64)?;
+        let is_stalled = self.behavior.is_stalled;
+        let is_wrong = |(index, client): (usize, &Client)| client.deliveries != each && !is_stalled(index);
+        match self.clients.iter().map(|(_, client)| client).enumerate().position(is_wrong) {
             None => Ok(()),
             Some(index) => bail!("client {index} got {} pushes instead of {each}", self.clients[index].1.deliveries),
         }
     }
 
-    /// Waits until so many pushes have arrived since the last [`Self::restart`], of all clients together.
-    pub fn arrive(&mut self, goal: u64) -> Result<()> {
+    /// Waits until all clients together have received `goal` pushes since the last [`Self::reset_counts`].
+    pub fn wait_deliveries(&mut self, goal: u64) -> Result<()> {
         while self.counts.deliveries < goal {
             let before = self.counts.deliveries;
-            self.turn(&nobody, |load| load.counts.deliveries > before)
+            self.poll_until(&no_requests, |load| load.counts.deliveries > before)
                 .with_context(|| format!("{} of {goal} deliveries arrived", self.counts.deliveries))?;
         }
         Ok(())
     }
 
-    /// Goes on for so long, whatever happens.
+    /// Handles events for a duration.
     pub fn run(&mut self, duration: Duration) -> Result<()> {
         let end = Instant::now() + duration;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
-            self.poll_once(left.max(Duration::from_millis(1)), &nobody)?;
+            self.poll_once(left.max(Duration::from_millis(1)), &no_requests)?;
         }
         Ok(())
     }
 
-    /// Counts from nought again.
-    pub fn restart(&mut self) {
+    /// Resets the counts to 0.
+    pub fn reset_counts(&mut self) {
         self.counts = Counts::default();
         for (_, client) in &mut self.clients {
             client.deliveries = 0;
         }
     }
 
-    /// From now on pushes are sent to `server`, one `every` so often and `most` of them.
-    pub fn pace(&mut self, server: SocketAddr, every: Duration, most: usize, pushes: Pushes) -> Result<()> {
-        self.pace = Some(Pace::begin(server, self.poll.registry(), every, most, pushes)?);
+    /// Starts to send at most `limit` pushes to the internal address `server`, one in each interval.
+    pub fn start_schedule(
+        &mut self,
+        server: SocketAddr,
+        interval: Duration,
+        limit: usize,
+        requests: PushRequests,
+    ) -> Result<()> {
+        self.schedule = Some(PushSchedule::start(server, self.poll.registry(), interval, limit, requests)?);
         Ok(())
     }
 
-    /// Goes on until all paced pushes are sent.
-    pub fn keep_pace(&mut self) -> Result<()> {
-        while self.pace.as_ref().is_some_and(Pace::goes_on) {
-            self.poll_once(Duration::ZERO, &nobody)?;
+    /// Handles events until all scheduled pushes are sent.
+    pub fn run_schedule(&mut self) -> Result<()> {
+        while self.schedule.as_ref().is_some_and(PushSchedule::is_active) {
+            self.poll_once(Duration::ZERO, &no_requests)?;
         }
         Ok(())
     }
 
-    /// Sends no more paced pushes; says how many were sent.
-    pub fn end_pace(&mut self) -> usize {
-        let Some(pace) = &mut self.pace else { return 0 };
-        pace.most = pace.sent;
-        pace.sent
+    /// Stops the schedule and returns the number of pushes that it sent.
+    pub fn stop_schedule(&mut self) -> usize {
+        let Some(schedule) = &mut self.schedule else { return 0 };
+        schedule.limit = schedule.sent;
+        schedule.sent
     }
 
-    /// Clients that stalled read from now on.
+    /// Makes stalled clients read from now on.
     pub fn resume(&mut self) -> Result<()> {
-        self.manner.stalls = |_| false;
-        // What waits was announced long ago.
+        self.behavior.is_stalled = |_| false;
+        // Readiness of waiting bytes was reported before, and will not be reported again.
         (0..self.clients.len()).try_for_each(|index| self.read(index))
     }
 
     fn connect(&mut self) -> Result<()> {
         let index = self.clients.len();
-        let socket = socket(index)?;
-        if (self.manner.stalls)(index) {
-            socket.set_tcp_mss(SMALL_SEGMENT)?;
-            socket.set_recv_buffer_size(SMALL_BUFFER)?;
+        let socket = client_socket(index)?;
+        if (self.behavior.is_stalled)(index) {
+            socket.set_tcp_mss(SMALL_SEGMENT_BYTES)?;
+            socket.set_recv_buffer_size(SMALL_BUFFER_BYTES)?;
         }
         socket.set_nonblocking(true)?;
         match socket.connect(&self.server.into()) {
@@ -223,13 +237,13 @@ impl Load {
         Ok(())
     }
 
-    /// Handles events until `done`.
-    fn turn(&mut self, requests: Requests<'_>, done: impl Fn(&Self) -> bool) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
+    /// Handles events until `done` returns `true`.
+    fn poll_until(&mut self, requests: UpgradeRequests<'_>, done: impl Fn(&Self) -> bool) -> Result<()> {
+        let deadline = Instant::now() + PROGRESS_TIMEOUT;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                bail!("nothing happened for {PATIENCE:?}");
+                bail!("no progress for {PROGRESS_TIMEOUT:?}");
             }
             self.poll_once(left, requests)?;
             if done(self) {
@@ -238,20 +252,20 @@ impl Load {
         }
     }
 
-    /// Handles the events that there are, or waits for some.
-    fn poll_once(&mut self, most: Duration, requests: Requests<'_>) -> Result<()> {
-        // The kernel waits in milliseconds, which is too coarse for a schedule.
-        let wait = if self.pace.as_ref().is_some_and(Pace::goes_on) { Duration::ZERO } else { most };
-        let wait = self.manner.pulse.map_or(wait, |pulse| wait.min(pulse / BEATS as u32));
+    /// Polls once, at most for `timeout`, and handles the events.
+    fn poll_once(&mut self, timeout: Duration, requests: UpgradeRequests<'_>) -> Result<()> {
+        // The timeout of epoll is in milliseconds, which is too coarse for a schedule.
+        let wait = if self.schedule.as_ref().is_some_and(PushSchedule::is_active) { Duration::ZERO } else { timeout };
+        let wait = self.behavior.ping_interval.map_or(wait, |interval| wait.min(interval / PING_GROUPS as u32));
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         let polled = match self.poll.poll(&mut events, Some(wait)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(()),
             other => other.map_err(anyhow::Error::from),
         };
-        let handled = polled.and_then(|()| self.keep_up()).and_then(|()| {
+        let handled = polled.and_then(|()| self.send_due()).and_then(|()| {
             events.iter().try_for_each(|event| {
-                self.event(event, requests)?;
-                self.keep_up()
+                self.on_event(event, requests)?;
+                self.send_due()
             })
         });
         self.events = events;
@@ -259,43 +273,43 @@ impl Load {
     }
 
     /// Sends the pings and pushes that are due.
-    fn keep_up(&mut self) -> Result<()> {
-        if let Some(pulse) = self.manner.pulse
-            && self.beat.0 <= Instant::now()
+    fn send_due(&mut self) -> Result<()> {
+        if let Some(interval) = self.behavior.ping_interval
+            && self.next_ping.0 <= Instant::now()
         {
-            let (due, turn) = self.beat;
-            for (stream, client) in self.clients.iter_mut().skip(turn).step_by(BEATS) {
-                if client.phase() == Phase::Open && write(stream, PING).is_err() && !self.manner.losses {
-                    bail!("a ping was not taken");
+            let (due, group) = self.next_ping;
+            for (stream, client) in self.clients.iter_mut().skip(group).step_by(PING_GROUPS) {
+                if client.phase() == Phase::Open && write(stream, PING).is_err() && !self.behavior.allows_losses {
+                    bail!("a ping could not be written");
                 }
             }
-            self.beat = (due + pulse / BEATS as u32, (turn + 1) % BEATS);
+            self.next_ping = (due + interval / PING_GROUPS as u32, (group + 1) % PING_GROUPS);
         }
         let start = self.start;
-        self.pace.as_mut().map_or(Ok(()), |pace| pace.send(start))
+        self.schedule.as_mut().map_or(Ok(()), |schedule| schedule.send_due(start))
     }
 
-    fn event(&mut self, event: &mio::event::Event, requests: Requests<'_>) -> Result<()> {
-        if Pace::owns(event.token()) {
-            let Some(pace) = &mut self.pace else { return Ok(()) };
-            return pace.hear(event.token(), &mut self.buffer);
+    fn on_event(&mut self, event: &mio::event::Event, requests: UpgradeRequests<'_>) -> Result<()> {
+        if PushSchedule::is_sender(event.token()) {
+            let Some(schedule) = &mut self.schedule else { return Ok(()) };
+            return schedule.on_readable(event.token(), &mut self.buffer);
         }
         let index = event.token().0;
         let Some((stream, client)) = self.clients.get_mut(index) else { return Ok(()) };
         if event.is_writable() && client.phase() == Phase::Connecting {
             let request = requests(index)?;
             write(stream, request.as_bytes()).with_context(|| format!("client {index}: no connection"))?;
-            client.requested();
+            client.on_request_sent();
         }
         if event.is_readable() { self.read(index) } else { Ok(()) }
     }
 
-    /// Reads what a client has been sent.
+    /// Reads the bytes that have arrived for a client.
     fn read(&mut self, index: usize) -> Result<()> {
         let (stream, client) = &mut self.clients[index];
         loop {
             match client.phase() {
-                Phase::Open if (self.manner.stalls)(index) => return Ok(()),
+                Phase::Open if (self.behavior.is_stalled)(index) => return Ok(()),
                 Phase::Lost => return Ok(()),
                 _ => {}
             }
@@ -305,9 +319,9 @@ impl Load {
             };
             let emptied = read.as_ref().is_ok_and(|count| *count < self.buffer.len());
             let open = client.phase() == Phase::Open;
-            let progress = match taken(client, read, &self.buffer) {
-                Err(_) if open && self.manner.losses => {
-                    client.lose();
+            let progress = match on_read(client, read, &self.buffer) {
+                Err(_) if open && self.behavior.allows_losses => {
+                    client.on_closed();
                     self.counts.lost += 1;
                     return Ok(());
                 }
@@ -316,7 +330,7 @@ impl Load {
             if progress.upgraded {
                 write(stream, HANDSHAKE)?;
             }
-            if self.manner.pings {
+            if self.behavior.answers_pings {
                 (0..progress.pings).try_for_each(|_| write(stream, PING))?;
             }
             self.open += usize::from(progress.opened);
@@ -334,35 +348,35 @@ impl Load {
     }
 }
 
-fn taken(client: &mut Client, read: io::Result<usize>, buffer: &[u8]) -> Result<Progress> {
+fn on_read(client: &mut Client, read: io::Result<usize>, buffer: &[u8]) -> Result<Progress> {
     match read? {
-        0 => bail!("the server ended the connection"),
-        read => client.take(&buffer[..read]),
+        0 => bail!("the server closed the connection"),
+        read => client.on_data(&buffer[..read]),
     }
 }
 
-fn nobody(_: usize) -> Result<String> {
-    bail!("no client connects now")
+fn no_requests(_: usize) -> Result<String> {
+    bail!("no client must connect now")
 }
 
-/// A socket that client `index` connects with.
-pub fn socket(index: usize) -> Result<Socket> {
+/// Creates the socket of a client, bound to its source address.
+pub fn client_socket(index: usize) -> Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.set_tcp_nodelay(true)?;
-    socket.bind(&SocketAddr::from((source(index), 0)).into())?;
+    socket.bind(&SocketAddr::from((source_address(index), 0)).into())?;
     Ok(socket)
 }
 
 fn write(stream: &mut TcpStream, bytes: &[u8]) -> Result<()> {
     let written = stream.write(bytes)?;
     if written < bytes.len() {
-        bail!("{written} of {} bytes fitted", bytes.len());
+        bail!("only {written} of {} bytes were written", bytes.len());
     }
     Ok(())
 }
 
-/// Source addresses 127.0.0.2 and on.
-fn source(index: usize) -> Ipv4Addr {
-    let number = index / PER_SOURCE + 2;
+/// Returns the source address of a client, from 127.0.0.2 on.
+fn source_address(index: usize) -> Ipv4Addr {
+    let number = index / CONNECTIONS_PER_SOURCE + 2;
     Ipv4Addr::new(127, 0, (number / 254) as u8, (number % 254 + 1) as u8)
 }

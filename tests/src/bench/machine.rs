@@ -1,17 +1,17 @@
-//! What the bench asks of the machine: descriptors for every connection, and a processor for the server beside one for the load.
+//! Prepares the machine: the limit of file descriptors, and separate CPUs for the server and the load generator.
 
 use anyhow::{Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Lets this process, and the servers that it starts, hold `connections` sockets.
-pub fn allow(connections: usize) -> Result<()> {
+/// Raises the limit of file descriptors of this process and its children, so that each can hold `connections` sockets.
+pub fn raise_descriptor_limit(connections: usize) -> Result<()> {
     let wanted = connections as u64 + 200;
     let limit = getrlimit(Resource::Nofile);
     let unlimited = u64::MAX;
     if limit.maximum.unwrap_or(unlimited) < wanted {
         bail!(
-            "{connections} connections need {wanted} file descriptors a process; the hard limit is {}",
+            "{connections} connections need {wanted} file descriptors in a process; raise the hard limit, which is {}",
             limit.maximum.unwrap_or(unlimited)
         );
     }
@@ -21,14 +21,14 @@ pub fn allow(connections: usize) -> Result<()> {
     Ok(())
 }
 
-/// The processors of this bench: the first for the server, the rest for the load; one alone is shared.
+/// The CPUs of a run: the first for the server, the others for the load generator. A single CPU is shared.
 pub struct Processors {
     server: CpuSet,
     load: CpuSet,
 }
 
 impl Processors {
-    /// Splits the processors that this process may use.
+    /// Divides the CPUs that this process may use.
     pub fn split() -> Result<Self> {
         let all = sched_getaffinity(None)?;
         let first = (0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu)).unwrap_or_default();
@@ -41,7 +41,7 @@ impl Processors {
         Ok(Self { server, load })
     }
 
-    /// Runs `start` so that the process that it starts stays on the server's processor; this thread stays on the others.
+    /// Calls `start` such that the process that it starts runs on the server's CPU. This thread stays on the other CPUs.
     pub fn start<T>(&self, start: impl FnOnce() -> Result<T>) -> Result<T> {
         sched_setaffinity(None, &self.server)?;
         let started = start();

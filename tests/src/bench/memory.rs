@@ -1,34 +1,38 @@
-//! The memory of a process: its anonymous resident pages (`RssAnon`), read when they have stopped to change.
+//! The memory of a process: its anonymous resident pages (`RssAnon`).
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-const EVERY: Duration = Duration::from_millis(100);
-/// This many equal readings, two seconds of them, count as settled.
-const EQUAL: usize = 20;
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The interval between two readings.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The bytes of anonymous memory that a process has, once it has settled.
-pub fn settled(process: u32) -> Result<u64> {
-    let deadline = Instant::now() + PATIENCE;
-    let (mut last, mut equal) = (anonymous(process)?, 1);
-    while equal < EQUAL {
+/// The number of equal readings in a row that count as settled.
+const EQUAL_READINGS: usize = 20;
+
+/// The timeout of [`settled_bytes`].
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Waits until the anonymous memory of a process does not change any more, and returns its bytes.
+pub fn settled_bytes(process: u32) -> Result<u64> {
+    let deadline = Instant::now() + SETTLE_TIMEOUT;
+    let (mut last, mut equal) = (anonymous_bytes(process)?, 1);
+    while equal < EQUAL_READINGS {
         if Instant::now() > deadline {
-            bail!("the memory of process {process} did not settle within {PATIENCE:?}");
+            bail!("the memory of process {process} did not settle within {SETTLE_TIMEOUT:?}");
         }
-        std::thread::sleep(EVERY);
-        let now = anonymous(process)?;
+        std::thread::sleep(POLL_INTERVAL);
+        let now = anonymous_bytes(process)?;
         equal = if now == last { equal + 1 } else { 1 };
         last = now;
     }
     Ok(last)
 }
 
-/// The bytes of anonymous memory that a process has now.
-pub fn anonymous(process: u32) -> Result<u64> {
+/// Returns the bytes of anonymous memory of a process.
+pub fn anonymous_bytes(process: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).context("the process has ended")?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon in its status")?;
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("an odd RssAnon")?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().context("an invalid RssAnon")?;
     Ok(kilobytes * 1024)
 }

@@ -1,4 +1,4 @@
-//! Counts a server's instructions by the best means that the machine has: its own counters, or callgrind.
+//! Counts the instructions of a server with hardware counters, or with callgrind if the machine has none.
 
 use std::path::Path;
 
@@ -6,39 +6,39 @@ use anyhow::Result;
 
 use super::callgrind::{self, Callgrind};
 use super::counters::{self, Counters, Instructions};
-use super::server::{Server, Setup, Site};
+use super::server::{BenchEnvironment, Server, ServerOptions};
 
-/// How many functions of a profile are shown.
-const SHOWN: usize = 12;
+/// The maximum number of functions in the table of a profile.
+const MAX_FUNCTIONS: usize = 12;
 
-/// Which means.
+/// A way to count instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Means {
-    /// The machine's counters.
+pub enum CounterKind {
+    /// Hardware counters.
     Hardware,
-    /// Callgrind: user instructions only.
+    /// Callgrind, which counts user instructions only.
     Callgrind,
 }
 
-/// A server whose instructions are counted.
+/// Counts the instructions of one process.
 pub enum Meter {
-    /// By the machine, from this reading on.
+    /// With hardware counters, from this reading on.
     Hardware(Counters, Option<Instructions>),
-    /// By callgrind.
+    /// With callgrind.
     Callgrind(Callgrind),
 }
 
-/// What was counted.
-pub struct Count {
-    /// All of it, not divided by anything.
+/// The instructions of a measurement.
+pub struct InstructionCount {
+    /// The total.
     pub instructions: Instructions,
-    /// By function, as far as that is known.
+    /// The user instructions by function. Empty with hardware counters.
     pub functions: Vec<(String, u64)>,
 }
 
-impl Means {
-    /// What this machine has; nothing where nothing counts.
-    pub fn here() -> Option<Self> {
+impl CounterKind {
+    /// Returns the best way on this machine, or `None` if it has none.
+    pub fn detect() -> Option<Self> {
         match (counters::available(), callgrind::available()) {
             (true, _) => Some(Self::Hardware),
             (false, true) => Some(Self::Callgrind),
@@ -46,17 +46,17 @@ impl Means {
         }
     }
 
-    /// Starts a server that can be counted.
-    pub fn start(self, site: &Site, setup: Setup) -> Result<Server> {
-        site.start(Setup { valgrind: self == Self::Callgrind, ..setup })
+    /// Starts a server whose instructions can be counted.
+    pub fn start(self, environment: &BenchEnvironment, options: ServerOptions) -> Result<Server> {
+        environment.start(ServerOptions { valgrind: self == Self::Callgrind, ..options })
     }
 
-    /// A meter for a server that was started so.
+    /// Creates the meter of a server that was started with [`Self::start`].
     pub fn meter(self, server: &Server) -> Result<Meter> {
-        self.attach(server.id(), server.counts())
+        self.attach(server.id(), server.callgrind_output())
     }
 
-    /// A meter for a process; callgrind writes to these files what it counts there.
+    /// Creates the meter of a process. `counts` is the output prefix of callgrind.
     pub fn attach(self, process: u32, counts: &Path) -> Result<Meter> {
         match self {
             Self::Hardware => Ok(Meter::Hardware(Counters::attach(process)?, None)),
@@ -66,7 +66,7 @@ impl Means {
 }
 
 impl Meter {
-    /// Starts to count, from nought.
+    /// Starts counting from 0.
     pub fn begin(&mut self) -> Result<()> {
         match self {
             Self::Hardware(counters, before) => *before = Some(counters.read()?),
@@ -75,8 +75,8 @@ impl Meter {
         Ok(())
     }
 
-    /// Counts the same work several times, and gives the least: what timers do meanwhile only adds.
-    pub fn least(&mut self, times: usize, mut work: impl FnMut() -> Result<()>) -> Result<Count> {
+    /// Counts the same work several times and returns the smallest count, because timers only add instructions.
+    pub fn min_of(&mut self, times: usize, mut work: impl FnMut() -> Result<()>) -> Result<InstructionCount> {
         let mut count = || {
             self.begin()?;
             work()?;
@@ -92,31 +92,31 @@ impl Meter {
         Ok(least)
     }
 
-    /// Ends counting.
-    pub fn end(&mut self) -> Result<Count> {
+    /// Stops counting and returns the count.
+    pub fn end(&mut self) -> Result<InstructionCount> {
         match self {
             Self::Hardware(counters, before) => {
                 let now = counters.read()?;
                 let instructions = before.map_or(now, |before| now.since(before, 1));
-                Ok(Count { instructions, functions: Vec::new() })
+                Ok(InstructionCount { instructions, functions: Vec::new() })
             }
             Self::Callgrind(callgrind) => {
                 let profile = callgrind.end()?;
                 let instructions = Instructions { user: profile.instructions as f64, total: None };
-                Ok(Count { instructions, functions: profile.functions })
+                Ok(InstructionCount { instructions, functions: profile.functions })
             }
         }
     }
 }
 
-impl Count {
-    /// The most expensive functions, a line each, divided by `count`; nothing where functions are not known.
+impl InstructionCount {
+    /// Returns a table of the most expensive functions, divided by `count`, or `None` without functions.
     pub fn table(&self, title: &str, count: f64) -> Option<String> {
         if self.functions.is_empty() {
             return None;
         }
         let mut text = format!("{title}, by function:\n");
-        for (name, cost) in self.functions.iter().take(SHOWN) {
+        for (name, cost) in self.functions.iter().take(MAX_FUNCTIONS) {
             text.push_str(&format!("{:>12.1}  {name}\n", *cost as f64 / count));
         }
         Some(text)
@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn count_table_lists_functions_per_operation() {
         let instructions = Instructions { user: 30.0, total: None };
-        let mut count = Count { instructions, functions: vec![("first".to_owned(), 25), ("second".to_owned(), 5)] };
+        let mut count =
+            InstructionCount { instructions, functions: vec![("first".to_owned(), 25), ("second".to_owned(), 5)] };
         let expected = "a push, by function:\n         2.5  first\n         0.5  second\n";
         assert_eq!(count.table("a push", 10.0).as_deref(), Some(expected));
         count.functions.clear();

@@ -1,19 +1,19 @@
-//! `make bench`: what the hub costs, each figure beside that of a server which does nothing but move bytes.
+//! The benchmark (`make bench`): the cost of the hub, beside that of controls, which are servers that only move bytes.
 //!
-//! | file | holds |
+//! | file | content |
 //! |---|---|
-//! | `population` | who connects: users, organisations, tokens |
-//! | `push` | what is pushed, and to whom |
-//! | `client`, `load` | the load generator: one client's state, and the loop over thousands |
-//! | `pace` | pushes at fixed moments |
+//! | `population` | users, organizations, tokens |
+//! | `push` | pushes and their audiences |
+//! | `client`, `load` | the load generator: the state of a client, and the poll loop over thousands |
+//! | `push_schedule` | pushes at fixed times |
 //! | `server` | the hub or a control, as a process of its own |
-//! | `scene` | a server with its clients |
-//! | `control` | what the controls have in common |
-//! | `counters`, `callgrind`, `meter` | instructions, counted by the machine or by valgrind |
+//! | `loaded_server` | a server with its clients |
+//! | `control` | the code that controls share |
+//! | `counters`, `callgrind`, `meter` | instructions, counted by hardware or by valgrind |
 //! | `memory` | the memory of a process |
-//! | `machine` | what the bench asks of the machine: descriptors, processors |
+//! | `machine` | the limit of file descriptors, CPUs |
 //! | `statistics` | medians and percentiles |
-//! | `rows` | one measurement a file |
+//! | `rows` | the measurements, one in each file |
 //! | `report` | the table, `bench.json`, the budgets |
 
 pub mod callgrind;
@@ -21,14 +21,14 @@ pub mod client;
 pub mod control;
 pub mod counters;
 pub mod load;
+pub mod loaded_server;
 pub mod machine;
 pub mod memory;
 pub mod meter;
-pub mod pace;
 pub mod population;
 pub mod push;
+pub mod push_schedule;
 pub mod report;
 pub mod rows;
-pub mod scene;
 pub mod server;
 pub mod statistics;

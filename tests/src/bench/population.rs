@@ -1,5 +1,5 @@
-//! Who connects: as many distinct users as connections, each with a device, a token of its own and three organisations out of
-//! 900. The users are the same in every run. Where one push has to reach many, these share a further organisation.
+//! The users that connect: one for each connection, with a device, a token and three of 900 organizations. The users are the same
+//! in each run. Users that one push must reach share a further organization.
 
 use std::net::SocketAddr;
 
@@ -10,55 +10,58 @@ use super::push::Audience;
 use crate::http;
 use crate::token::{self, Signer};
 
-/// How many organisations there are, and how many of them a user belongs to.
+/// The number of organizations.
 const ORGANIZATIONS: u64 = 900;
+
+/// The number of organizations of a user.
 const MEMBERSHIPS: usize = 3;
 
 /// The users of one measurement.
 pub struct Population {
     signer: Signer,
-    circles: Vec<Audience>,
+    /// The audiences that share a further organization.
+    shared: Vec<Audience>,
 }
 
 impl Population {
-    /// Users with tokens of this signer.
+    /// Creates users with tokens of a signer.
     pub fn new(signer: Signer) -> Self {
-        Self { signer, circles: Vec::new() }
+        Self { signer, shared: Vec::new() }
     }
 
-    /// The same users, of whom those in `circle` share an organisation.
-    pub fn sharing(mut self, circle: Audience) -> Self {
-        self.circles.push(circle);
+    /// Adds an organization that the users in an audience share.
+    pub fn with_shared_organization(mut self, audience: Audience) -> Self {
+        self.shared.push(audience);
         self
     }
 
-    /// The token of user `index`.
+    /// Returns the token of a user by its number.
     pub fn token(&self, index: usize) -> Result<String> {
         let mut organizations = organizations(index as u64);
-        let circles = self.circles.iter().filter(|circle| circle.holds(index));
-        organizations.extend(circles.filter_map(|circle| circle.organization()));
+        let shared = self.shared.iter().filter(|audience| audience.contains(index));
+        organizations.extend(shared.filter_map(|audience| audience.organization()));
         let organizations: Vec<String> = organizations.iter().map(Uuid::to_string).collect();
         let device = uuid(2, index as u64).to_string();
-        self.signer.sign(&token::user(&user(index).to_string(), &organizations, "ChromeBrowser", &device))
+        self.signer.sign(&token::user(&user_id(index).to_string(), &organizations, "ChromeBrowser", &device))
     }
 
-    /// The upgrade request of user `index`.
-    pub fn request(&self, index: usize, host: SocketAddr) -> Result<String> {
-        Ok(request(&self.token(index)?, host))
+    /// Returns the upgrade request of a user by its number.
+    pub fn upgrade_request(&self, index: usize, host: SocketAddr) -> Result<String> {
+        Ok(upgrade_request(&self.token(index)?, host))
     }
 }
 
-/// The id of user `index`.
-pub fn user(index: usize) -> Uuid {
+/// Returns the id of a user by its number.
+pub fn user_id(index: usize) -> Uuid {
     uuid(1, index as u64)
 }
 
-/// The upgrade request with a token in the query, as browsers send it.
-pub fn request(token: &str, host: SocketAddr) -> String {
-    http::upgrade(&format!("/hub?access_token={token}"), &host.to_string(), "")
+/// Returns an upgrade request with the token in the query, as browsers send it.
+pub fn upgrade_request(token: &str, host: SocketAddr) -> String {
+    http::upgrade_request(&format!("/hub?access_token={token}"), &host.to_string(), "")
 }
 
-/// The organisations of a user: distinct, spread evenly.
+/// Returns the distinct, evenly distributed organizations of a user.
 fn organizations(index: u64) -> Vec<Uuid> {
     let mut numbers = Vec::with_capacity(MEMBERSHIPS);
     let mut seed = index;
@@ -72,14 +75,14 @@ fn organizations(index: u64) -> Vec<Uuid> {
     numbers.into_iter().map(|number| uuid(3, number)).collect()
 }
 
-/// A random-looking id that is the same in every run.
+/// Returns a pseudorandom id that is the same in each run.
 pub fn uuid(kind: u64, number: u64) -> Uuid {
     let high = mix(kind << 32 | number);
     let bits = u128::from(high) << 64 | u128::from(mix(high));
     uuid::Builder::from_u128(bits).with_version(uuid::Version::Random).into_uuid()
 }
 
-/// The finalizer of SplitMix64.
+/// Applies the finalizer of SplitMix64.
 fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

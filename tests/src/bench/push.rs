@@ -1,4 +1,4 @@
-//! A push of the benchmark: whom it is for and when it was due, as the hub reads it and as the controls do.
+//! A push of the benchmark: its audience and its due time, as a request to the hub or to a control.
 
 use std::net::SocketAddr;
 
@@ -6,17 +6,17 @@ use uuid::Uuid;
 
 use super::population::{self, uuid};
 
-/// The bytes of a stamp: `@` and sixteen hexadecimal digits, which no push of the benchmark holds elsewhere.
-pub const STAMP: usize = 17;
+/// The length of a stamp: `@` and 16 hexadecimal digits. No push of the benchmark contains `@` elsewhere.
+pub const STAMP_BYTES: usize = 17;
 
-/// Of how many users one is in the group: 500 of 9,000.
-const ONE_OF: usize = 18;
+/// One of this many users is in the group: 500 of 9,000.
+const GROUP_ONE_IN: usize = 18;
 
-/// Whom a push is for.
+/// The audience of a push.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     /// Every client.
-    Everybody,
+    Everyone,
     /// One client of eighteen.
     Group,
     /// The client with this number.
@@ -26,35 +26,35 @@ pub enum Audience {
 /// A push.
 #[derive(Debug, Clone, Copy)]
 pub struct Push {
-    /// Whom it is for.
+    /// The audience.
     pub audience: Audience,
-    /// Nanoseconds on the load generator's clock at which it was due, if that matters.
+    /// The due time in nanoseconds since the load generator's start, or `None` if the push is not timed.
     pub stamp: Option<u64>,
 }
 
 impl Audience {
-    /// The organisation of everybody or of the group.
+    /// Returns the shared organization, or `None` for one user.
     pub fn organization(self) -> Option<Uuid> {
         match self {
-            Self::Everybody => Some(uuid(4, 0)),
+            Self::Everyone => Some(uuid(4, 0)),
             Self::Group => Some(uuid(4, 1)),
             Self::User(_) => None,
         }
     }
 
-    /// Whether the client with this number is among them.
-    pub fn holds(self, index: usize) -> bool {
+    /// Returns whether the audience contains a client by its number.
+    pub fn contains(self, index: usize) -> bool {
         match self {
-            Self::Everybody => true,
-            Self::Group => index.is_multiple_of(ONE_OF),
+            Self::Everyone => true,
+            Self::Group => index.is_multiple_of(GROUP_ONE_IN),
             Self::User(user) => user == index,
         }
     }
 
-    /// What [`Push::for_control`] writes as a path.
+    /// Parses the path of a request that [`Push::for_control`] wrote.
     pub fn from_path(path: &str) -> Option<Self> {
         match path {
-            "/everybody" => Some(Self::Everybody),
+            "/everyone" => Some(Self::Everyone),
             "/group" => Some(Self::Group),
             _ => path.strip_prefix("/user/")?.parse().ok().map(Self::User),
         }
@@ -62,7 +62,7 @@ impl Audience {
 
     fn path(self) -> String {
         match self {
-            Self::Everybody => "/everybody".to_owned(),
+            Self::Everyone => "/everyone".to_owned(),
             Self::Group => "/group".to_owned(),
             Self::User(user) => format!("/user/{user}"),
         }
@@ -70,17 +70,17 @@ impl Audience {
 }
 
 impl Push {
-    /// A push that nobody times.
-    pub fn to(audience: Audience) -> Self {
+    /// Creates a push that is not timed.
+    pub fn untimed(audience: Audience) -> Self {
         Self { audience, stamp: None }
     }
 
-    /// The request as the hub reads it; `authorization` is the value of that header.
+    /// Returns the request for the hub. `authorization` is the value of that header.
     pub fn for_hub(&self, host: SocketAddr, authorization: &str) -> Vec<u8> {
-        let context = self.stamp.map_or_else(|| "null".to_owned(), |stamp| format!("\"{}\"", written(stamp)));
+        let context = self.stamp.map_or_else(|| "null".to_owned(), |stamp| format!("\"{}\"", format_stamp(stamp)));
         let (number, payload) = match (self.audience, self.audience.organization()) {
             (Audience::User(user), _) => {
-                (5, format!(r#"{{"userId":"{}","date":"2026-01-01T00:00:00Z"}}"#, population::user(user)))
+                (5, format!(r#"{{"userId":"{}","date":"2026-01-01T00:00:00Z"}}"#, population::user_id(user)))
             }
             (_, organization) => {
                 (18, format!(r#"{{"organizationId":"{}","enabled":true}}"#, organization.unwrap_or_default()))
@@ -88,20 +88,20 @@ impl Push {
         };
         let body = format!(r#"{{"type":{number},"payload":{payload},"contextId":{context}}}"#);
         let more = format!("Authorization: {authorization}\r\nContent-Type: application/json\r\n");
-        post("/send", host, &more, &body)
+        post_request("/send", host, &more, &body)
     }
 
-    /// The request as controls read it.
+    /// Returns the request for a control.
     pub fn for_control(&self, host: SocketAddr) -> Vec<u8> {
-        post(&self.audience.path(), host, "", &self.stamp.map(written).unwrap_or_default())
+        post_request(&self.audience.path(), host, "", &self.stamp.map(format_stamp).unwrap_or_default())
     }
 }
 
-fn written(stamp: u64) -> String {
+fn format_stamp(stamp: u64) -> String {
     format!("@{stamp:016x}")
 }
 
-fn post(path: &str, host: SocketAddr, more: &str, body: &str) -> Vec<u8> {
+fn post_request(path: &str, host: SocketAddr, more: &str, body: &str) -> Vec<u8> {
     format!("POST {path} HTTP/1.1\r\nHost: {host}\r\n{more}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
@@ -110,20 +110,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn audience_group_holds_500_of_9000_users() {
-        assert_eq!((0..9_000).filter(|index| Audience::Group.holds(*index)).count(), 500);
+    fn audience_group_contains_500_of_9000_users() {
+        assert_eq!((0..9_000).filter(|index| Audience::Group.contains(*index)).count(), 500);
     }
 
     #[test]
     fn audience_path_round_trips() {
-        for audience in [Audience::Everybody, Audience::Group, Audience::User(8_999)] {
+        for audience in [Audience::Everyone, Audience::Group, Audience::User(8_999)] {
             assert_eq!(Audience::from_path(&audience.path()), Some(audience));
         }
         assert_eq!(Audience::from_path("/user/joe"), None);
     }
 
     #[test]
-    fn stamp_written_has_the_declared_length() {
-        assert_eq!(written(u64::MAX).len(), STAMP);
+    fn format_stamp_has_the_declared_length() {
+        assert_eq!(format_stamp(u64::MAX).len(), STAMP_BYTES);
     }
 }

@@ -1,75 +1,76 @@
-//! The figures of a run: a table for people, `bench.json` (flat, numbers only) for machines. A figure that could not be measured
-//! is in neither.
+//! The report of a run: a table, and `bench.json`, a flat object of numbers. A figure that could not be measured is in neither.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Number, Value};
 
-use super::server::Kind;
+use super::server::ServerKind;
 
-/// One measurement of the hub and of controls.
+/// One figure of the hub and of controls.
 pub struct Row {
-    /// The name in `bench.json`; a control's has [`Kind::prefix`] in front.
+    /// The key in `bench.json`. The key of a control has the prefix [`ServerKind::key_prefix`].
     pub key: &'static str,
-    /// The name in the table.
+    /// The title in the table.
     pub title: &'static str,
     /// The hub's figure.
     pub hub: f64,
-    /// The controls'.
-    pub controls: Vec<(Kind, f64)>,
-    /// What the hub's has to be.
+    /// The figures of the controls.
+    pub controls: Vec<(ServerKind, f64)>,
+    /// The requirement for the hub's figure, or `None`.
     pub budget: Option<Budget>,
 }
 
-/// What a figure has to be.
+/// A requirement for a figure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Budget {
-    /// At most this.
+    /// At most this value.
     AtMost(f64),
-    /// At most this or twice the bare epoll loop's, whichever is more.
-    AtMostOrTwice(f64),
-    /// At least this.
+    /// At most this value, or twice the figure of the bare epoll loop, whichever is larger.
+    AtMostOrTwiceControl(f64),
+    /// At least this value.
     AtLeast(f64),
-    /// At least this share of the bare epoll loop's.
-    Share(f64),
+    /// At least this share of the figure of the bare epoll loop.
+    ShareOfControl(f64),
 }
 
-/// All rows, with figures about the run itself.
+/// The rows of a run, with notes and profiles.
 #[derive(Default)]
 pub struct Report {
     rows: Vec<Row>,
-    facts: Map<String, Value>,
+    /// Figures without a row in the table.
+    notes: Map<String, Value>,
+    /// Profiles by the key of their row.
     profiles: Vec<(&'static str, String)>,
 }
 
 impl Budget {
-    fn kept(self, hub: f64, control: Option<f64>) -> bool {
+    fn is_met(self, hub: f64, control: Option<f64>) -> bool {
         match self {
             Self::AtMost(most) => hub <= most,
-            Self::AtMostOrTwice(most) => hub <= most.max(2.0 * control.unwrap_or_default()),
+            Self::AtMostOrTwiceControl(most) => hub <= most.max(2.0 * control.unwrap_or_default()),
             Self::AtLeast(least) => hub >= least,
-            Self::Share(share) => control.is_none_or(|control| hub >= share * control),
+            Self::ShareOfControl(share) => control.is_none_or(|control| hub >= share * control),
         }
     }
 
     fn text(self) -> String {
         match self {
-            Self::AtMost(most) => format!("<= {}", digits(most)),
-            Self::AtMostOrTwice(most) => format!("<= {} or 2x", digits(most)),
-            Self::AtLeast(least) => format!(">= {}", digits(least)),
-            Self::Share(share) => format!(">= {}x", digits(share)),
+            Self::AtMost(most) => format!("<= {}", format_figure(most)),
+            Self::AtMostOrTwiceControl(most) => format!("<= {} or 2x", format_figure(most)),
+            Self::AtLeast(least) => format!(">= {}", format_figure(least)),
+            Self::ShareOfControl(share) => format!(">= {}x", format_figure(share)),
         }
     }
 }
 
 impl Row {
-    fn control(&self, kind: Kind) -> Option<f64> {
+    fn control(&self, kind: ServerKind) -> Option<f64> {
         self.controls.iter().find(|(own, _)| *own == kind).map(|(_, figure)| *figure)
     }
 
-    fn missed(&self) -> bool {
-        self.budget.is_some_and(|budget| !budget.kept(self.hub, self.control(Kind::Bare)))
+    fn is_missed(&self) -> bool {
+        self.budget.is_some_and(|budget| !budget.is_met(self.hub, self.control(ServerKind::Bare)))
     }
 }
 
@@ -79,39 +80,39 @@ impl Report {
         self.rows.push(row);
     }
 
-    /// Adds a figure that has no control and no line in the table.
+    /// Adds a figure without a row in the table.
     pub fn note(&mut self, key: &str, value: f64) {
-        self.facts.insert(key.to_owned(), number(value));
+        self.notes.insert(key.to_owned(), json_number(value));
     }
 
-    /// Adds where the instructions of a row go.
-    pub fn profile(&mut self, key: &'static str, text: String) {
+    /// Adds the profile of a row.
+    pub fn add_profile(&mut self, key: &'static str, text: String) {
         self.profiles.push((key, text));
     }
 
-    /// The hub's figure in a row that was added before.
+    /// Returns the hub's figure of a row, or `None` if it was not added.
     pub fn figure(&self, key: &str) -> Option<f64> {
         self.rows.iter().find(|row| row.key == key).map(|row| row.hub)
     }
 
-    /// Whether every budget is kept.
-    pub fn kept(&self) -> bool {
-        !self.rows.iter().any(Row::missed)
+    /// Returns whether every budget is met.
+    pub fn are_budgets_met(&self) -> bool {
+        !self.rows.iter().any(Row::is_missed)
     }
 
-    /// The table.
+    /// Returns the table.
     pub fn table(&self) -> String {
-        let mut table = format!("{:<44}{:>10}", "", Kind::Hub.title());
-        Kind::CONTROLS.iter().for_each(|kind| table.push_str(&format!("{:>11}", kind.title())));
+        let mut table = format!("{:<44}{:>10}", "", ServerKind::Hub.title());
+        ServerKind::CONTROLS.iter().for_each(|kind| table.push_str(&format!("{:>11}", kind.title())));
         table.push_str(&format!("{:>14}\n", "budget"));
         for row in &self.rows {
-            table.push_str(&format!("{:<44}{:>10}", row.title, digits(row.hub)));
-            for kind in Kind::CONTROLS {
-                table.push_str(&format!("{:>11}", row.control(kind).map_or_else(|| "-".to_owned(), digits)));
+            table.push_str(&format!("{:<44}{:>10}", row.title, format_figure(row.hub)));
+            for kind in ServerKind::CONTROLS {
+                table.push_str(&format!("{:>11}", row.control(kind).map_or_else(|| "-".to_owned(), format_figure)));
             }
             let verdict = match row.budget {
                 None => "",
-                Some(_) if row.missed() => "  MISSED",
+                Some(_) if row.is_missed() => "  MISSED",
                 Some(_) => "  kept",
             };
             let budget = row.budget.map_or_else(|| "-".to_owned(), Budget::text);
@@ -120,19 +121,19 @@ impl Report {
         table
     }
 
-    /// Where the instructions of rows go that miss their budget.
-    pub fn explanations(&self) -> String {
-        let missed = |key: &str| self.rows.iter().any(|row| row.key == key && row.missed());
+    /// Returns the profiles of the rows that miss their budget.
+    pub fn missed_profiles(&self) -> String {
+        let missed = |key: &str| self.rows.iter().any(|row| row.key == key && row.is_missed());
         self.profiles.iter().filter(|(key, _)| missed(key)).map(|(_, text)| format!("\n{text}")).collect()
     }
 
-    /// Writes `bench.json`, and beside it where the instructions go.
+    /// Writes `bench.json`, and all profiles to `bench-profile.txt` in the same folder.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let mut all = self.facts.clone();
+        let mut all = self.notes.clone();
         for row in &self.rows {
-            all.insert(row.key.to_owned(), number(row.hub));
+            all.insert(row.key.to_owned(), json_number(row.hub));
             for (kind, figure) in &row.controls {
-                all.insert(format!("{}{}", kind.prefix(), row.key), number(*figure));
+                all.insert(format!("{}{}", kind.key_prefix(), row.key), json_number(*figure));
             }
         }
         if let Some(folder) = path.parent() {
@@ -146,8 +147,8 @@ impl Report {
     }
 }
 
-/// A figure as people read it: the larger, the fewer digits behind the point.
-fn digits(value: f64) -> String {
+/// Formats a figure for the table. Larger figures have fewer decimals.
+fn format_figure(value: f64) -> String {
     match value.abs() {
         size if size >= 1000.0 || value.fract() == 0.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
@@ -155,8 +156,8 @@ fn digits(value: f64) -> String {
     }
 }
 
-/// Two digits behind the point, none where there are none; figures are finite.
-fn number(value: f64) -> Value {
+/// Returns a finite figure for JSON, rounded to two decimals.
+fn json_number(value: f64) -> Value {
     let rounded = (value * 100.0).round() / 100.0;
     if rounded.fract() == 0.0 {
         return Value::from(rounded as i64);
@@ -169,7 +170,7 @@ mod tests {
     use super::*;
 
     fn row(key: &'static str, hub: f64, control: f64, budget: Option<Budget>) -> Row {
-        Row { key, title: key, hub, controls: vec![(Kind::Bare, control), (Kind::AxumSmall, 9.0)], budget }
+        Row { key, title: key, hub, controls: vec![(ServerKind::Bare, control), (ServerKind::AxumSmall, 9.0)], budget }
     }
 
     fn report() -> Report {
@@ -192,34 +193,34 @@ mod tests {
     }
 
     #[test]
-    fn budget_kept_compares_figure_with_limit_and_control() {
-        for (budget, hub, control, kept) in [
+    fn budget_is_met_compares_figure_with_limit_and_control() {
+        for (budget, hub, control, met) in [
             (Budget::AtMost(10.0), 10.0, 0.0, true),
             (Budget::AtMost(10.0), 10.1, 99.0, false),
-            (Budget::AtMostOrTwice(10.0), 9.0, 1.0, true),
-            (Budget::AtMostOrTwice(10.0), 19.0, 10.0, true),
-            (Budget::AtMostOrTwice(10.0), 21.0, 10.0, false),
+            (Budget::AtMostOrTwiceControl(10.0), 9.0, 1.0, true),
+            (Budget::AtMostOrTwiceControl(10.0), 19.0, 10.0, true),
+            (Budget::AtMostOrTwiceControl(10.0), 21.0, 10.0, false),
             (Budget::AtLeast(10.0), 9.0, 0.0, false),
-            (Budget::Share(0.95), 95.0, 100.0, true),
-            (Budget::Share(0.95), 94.0, 100.0, false),
+            (Budget::ShareOfControl(0.95), 95.0, 100.0, true),
+            (Budget::ShareOfControl(0.95), 94.0, 100.0, false),
         ] {
-            assert_eq!(budget.kept(hub, Some(control)), kept, "{budget:?} {hub} {control}");
+            assert_eq!(budget.is_met(hub, Some(control)), met, "{budget:?} {hub} {control}");
         }
     }
 
     #[test]
     fn report_missed_budget_adds_its_profile() {
         let mut report = report();
-        report.profile("a", "of a\n".to_owned());
-        report.profile("c", "of c\n".to_owned());
-        assert!(report.kept() && report.table().contains("kept") && report.explanations().is_empty());
+        report.add_profile("a", "of a\n".to_owned());
+        report.add_profile("c", "of c\n".to_owned());
+        assert!(report.are_budgets_met() && report.table().contains("kept") && report.missed_profiles().is_empty());
         report.add(row("c", 11.0, 0.0, Some(Budget::AtMost(10.0))));
-        assert!(!report.kept() && report.table().contains("MISSED"));
-        assert_eq!(report.explanations(), "\nof c\n");
+        assert!(!report.are_budgets_met() && report.table().contains("MISSED"));
+        assert_eq!(report.missed_profiles(), "\nof c\n");
     }
 
     #[test]
-    fn digits_of_small_figures_have_more_decimals() {
-        assert_eq!([0.456, 12.34, 1234.5, 400.0].map(digits), ["0.46", "12.3", "1234", "400"]);
+    fn format_figure_of_small_figures_has_more_decimals() {
+        assert_eq!([0.456, 12.34, 1234.5, 400.0].map(format_figure), ["0.46", "12.3", "1234", "400"]);
     }
 }

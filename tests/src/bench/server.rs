@@ -1,4 +1,4 @@
-//! A server under measurement, as a process of its own: the hub with its release code, or a control.
+//! A measured server as a process: the hub with its release code, or a control.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -15,51 +15,51 @@ use crate::keys::SigningKey;
 use crate::process::Process;
 use crate::token::{self, Signer};
 
-/// How long a server may take to start; valgrind is slow.
-const START: Duration = Duration::from_secs(60);
+/// The timeout of a start, which takes long under valgrind.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many intervals of pings a client may be silent: one that only answers is, whenever a push stands for a ping.
-const SILENCES: u128 = 4;
+/// The client timeout in ping intervals. A client that only answers pings is silent while pushes replace the server's pings.
+const CLIENT_TIMEOUT_PINGS: u128 = 4;
 
-/// Longer than any measurement.
-const QUIET: Duration = Duration::from_secs(600);
+/// A ping interval that is longer than any measurement.
+const NO_PINGS: Duration = Duration::from_secs(600);
 
-/// Which server.
+/// The program of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ServerKind {
     /// `notification-hub serve`.
     Hub,
-    /// The bare epoll loop.
+    /// The bare epoll loop (`bare-epoll`).
     Bare,
-    /// A task for each connection, `try_write` for each delivery.
+    /// A tokio task for each connection, and `try_write` for each delivery.
     Tokio,
-    /// axum's WebSocket as it is.
+    /// axum's WebSocket with default buffers.
     Axum,
     /// axum's WebSocket with small buffers.
     AxumSmall,
 }
 
-/// How a server is started.
+/// The options of a server.
 #[derive(Debug, Clone, Copy)]
-pub struct Setup {
-    /// Which one.
-    pub kind: Kind,
+pub struct ServerOptions {
+    /// The program.
+    pub kind: ServerKind,
     /// The bytes of the frame that a control pushes.
     pub frame: usize,
     /// Whether it runs under callgrind.
     pub valgrind: bool,
-    /// Whether a hub believes the identity server's key too, not only the secret.
+    /// Whether a hub also accepts the RS256 key, not only the shared secret.
     pub identity: bool,
-    /// After how long without output the server pings; the hub's own 15 s, and no pings of a control, unless set.
+    /// The ping interval, or `None` for the default: 15 s for the hub, and no pings for a control.
     pub ping: Option<Duration>,
-    /// Where the Redis is that a hub shares with others.
+    /// The address of Redis, for a hub with a backplane.
     pub redis: Option<SocketAddr>,
-    /// Which of several servers of one kind it is.
+    /// The number among several servers of one kind.
     pub number: usize,
 }
 
-/// What all servers of a run share: where the programs are, a folder for keys and counts, the processors.
-pub struct Site {
+/// The environment of a run's servers: the folder of the programs, a folder for keys and counts, the CPUs.
+pub struct BenchEnvironment {
     programs: PathBuf,
     folder: tempfile::TempDir,
     processors: Processors,
@@ -73,24 +73,24 @@ pub struct Server {
     public: SocketAddr,
     admin: Option<SocketAddr>,
     sender: Connection,
-    sending: Sending,
+    push_target: PushTarget,
     counts: PathBuf,
 }
 
-/// How a server is asked for a push.
+/// The internal listener of a server, with the credentials for pushes.
 #[derive(Clone)]
-pub struct Sending {
-    /// Where it listens for that.
+pub struct PushTarget {
+    /// The address of the internal listener.
     pub internal: SocketAddr,
-    /// What a hub asks for; controls ask for nothing.
+    /// The `Authorization` header for a hub, or `None` for a control.
     authorization: Option<String>,
 }
 
-impl Kind {
+impl ServerKind {
     /// All controls.
     pub const CONTROLS: [Self; 4] = [Self::Bare, Self::Tokio, Self::Axum, Self::AxumSmall];
 
-    /// Its name in the table.
+    /// Returns its title in the table.
     pub fn title(self) -> &'static str {
         match self {
             Self::Hub => "hub",
@@ -101,8 +101,8 @@ impl Kind {
         }
     }
 
-    /// What stands before its keys in `bench.json`.
-    pub fn prefix(self) -> &'static str {
+    /// Returns the prefix of its keys in `bench.json`.
+    pub fn key_prefix(self) -> &'static str {
         match self {
             Self::Hub => "",
             Self::Bare => "control_",
@@ -113,30 +113,30 @@ impl Kind {
     }
 }
 
-impl Setup {
-    /// A server as it is, with the smallest frame.
-    pub fn of(kind: Kind) -> Self {
+impl ServerOptions {
+    /// Returns default options, with the smallest frame.
+    pub fn new(kind: ServerKind) -> Self {
         Self { kind, frame: 2, valgrind: false, identity: false, ping: None, redis: None, number: 0 }
     }
 
-    /// Pushing frames of so many bytes.
-    pub fn pushing(self, frame: f64) -> Self {
+    /// Returns the options with the frame size of a control, in bytes.
+    pub fn with_frame_bytes(self, frame: f64) -> Self {
         Self { frame: frame.round() as usize, ..self }
     }
 
-    /// Sending nothing but pushes: the hub's pings are put off, the controls have none.
-    pub fn quiet(self) -> Self {
-        if self.kind == Kind::Hub { self.pinging(QUIET) } else { self }
+    /// Returns the options without pings of the server.
+    pub fn without_pings(self) -> Self {
+        if self.kind == ServerKind::Hub { self.with_ping_interval(NO_PINGS) } else { self }
     }
 
-    /// Pinging so often.
-    pub fn pinging(self, every: Duration) -> Self {
-        Self { ping: Some(every), ..self }
+    /// Returns the options with a ping interval.
+    pub fn with_ping_interval(self, interval: Duration) -> Self {
+        Self { ping: Some(interval), ..self }
     }
 }
 
-impl Site {
-    /// The programs are those built beside this one.
+impl BenchEnvironment {
+    /// Creates the environment with the programs in the folder of this one.
     pub fn new() -> Result<Self> {
         let this = std::env::current_exe()?;
         let programs = this.parent().context("no folder of programs")?.to_owned();
@@ -153,34 +153,38 @@ impl Site {
         Ok(Self { programs, folder, processors: Processors::split()?, secret, key })
     }
 
-    /// What signs tokens that are cheap to verify.
+    /// Returns the signer of tokens that are cheap to verify (HS256).
     pub fn signer(&self) -> Signer {
         Signer::secret(&self.secret)
     }
 
-    /// The key of an identity server, for tokens as they are in life.
+    /// Returns the RS256 key, for tokens like those of an identity server.
     pub fn key(&self) -> &SigningKey {
         &self.key
     }
 
-    fn counts(&self, kind: Kind, number: usize) -> PathBuf {
+    /// Returns the output prefix of callgrind for a server.
+    fn callgrind_output(&self, kind: ServerKind, number: usize) -> PathBuf {
         self.folder.path().join(format!("{}-{number}.callgrind", kind.title().replace(' ', "-")))
     }
 
-    fn command(&self, setup: Setup) -> Result<Command> {
-        let Setup { kind, frame, valgrind, identity, ping, redis, number } = setup;
+    fn command(&self, options: ServerOptions) -> Result<Command> {
+        let ServerOptions { kind, frame, valgrind, identity, ping, redis, number } = options;
         let program = self.programs.join(match kind {
-            Kind::Hub => "notification-hub",
-            Kind::Bare => "bare-epoll",
-            Kind::Tokio | Kind::Axum | Kind::AxumSmall => "bench-peers",
+            ServerKind::Hub => "notification-hub",
+            ServerKind::Bare => "bare-epoll",
+            ServerKind::Tokio | ServerKind::Axum | ServerKind::AxumSmall => "bench-peers",
         });
         if !program.exists() {
-            bail!("no {}: build the hub and the tests' programs with the profile `bench`", program.display());
+            bail!("no {}: build the hub and the benchmark with the profile `bench`", program.display());
         }
-        let mut command =
-            if valgrind { callgrind::command(&program, &self.counts(kind, number)) } else { Command::new(program) };
+        let mut command = if valgrind {
+            callgrind::command(&program, &self.callgrind_output(kind, number))
+        } else {
+            Command::new(program)
+        };
         match kind {
-            Kind::Hub => {
+            ServerKind::Hub => {
                 let config = if identity { "identity.toml" } else { "hub.toml" };
                 command.args(["serve", "--config"]).arg(self.folder.path().join(config));
                 for listener in ["--listen", "--internal-listen", "--admin-listen"] {
@@ -194,32 +198,35 @@ impl Site {
                 if let Some(every) = ping {
                     let name = "NOTIFICATION_HUB__SIGNALR__";
                     command.env(format!("{name}KEEP_ALIVE"), format!("{}ms", every.as_millis()));
-                    command.env(format!("{name}CLIENT_TIMEOUT"), format!("{}ms", SILENCES * every.as_millis()));
+                    command.env(
+                        format!("{name}CLIENT_TIMEOUT"),
+                        format!("{}ms", CLIENT_TIMEOUT_PINGS * every.as_millis()),
+                    );
                 }
             }
-            Kind::Tokio => drop(command.args(["--mode", "tokio"])),
-            Kind::Axum => drop(command.args(["--mode", "axum"])),
-            Kind::AxumSmall => drop(command.args(["--mode", "axum-small"])),
-            Kind::Bare => {
+            ServerKind::Tokio => drop(command.args(["--mode", "tokio"])),
+            ServerKind::Axum => drop(command.args(["--mode", "axum"])),
+            ServerKind::AxumSmall => drop(command.args(["--mode", "axum-small"])),
+            ServerKind::Bare => {
                 if let Some(every) = ping {
                     command.args(["--ping", &every.as_millis().to_string()]);
                 }
             }
         }
-        if kind != Kind::Hub {
+        if kind != ServerKind::Hub {
             command.args(["--frame", &frame.to_string()]);
         }
         Ok(command)
     }
 
-    /// Starts a Redis, under callgrind or not.
+    /// Starts a Redis, under callgrind if `valgrind` is set. Returns the process and the address.
     pub fn redis(&self, valgrind: bool) -> Result<(Process, SocketAddr)> {
         let program = Path::new("/usr/bin/redis-server");
         let mut command = match valgrind {
-            true => callgrind::command(program, &self.redis_counts()),
+            true => callgrind::command(program, &self.redis_callgrind_output()),
             false => Command::new(program),
         };
-        // Redis can't choose a port itself.
+        // Redis cannot choose a free port.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         command.args([
             "--bind",
@@ -232,31 +239,31 @@ impl Site {
             &address.port().to_string(),
         ]);
         let process = self.processors.start(|| Process::start(&command))?;
-        process.line("readiness", START, |line| line.contains("Ready to accept connections").then_some(()))?;
+        process.line("readiness", START_TIMEOUT, |line| line.contains("Ready to accept connections").then_some(()))?;
         Ok((process, address))
     }
 
-    /// Where callgrind writes what it counts in a Redis.
-    pub fn redis_counts(&self) -> PathBuf {
+    /// Returns the output prefix of callgrind for Redis.
+    pub fn redis_callgrind_output(&self) -> PathBuf {
         self.folder.path().join("redis.callgrind")
     }
 
-    /// Starts a server and waits until it listens.
-    pub fn start(&self, setup: Setup) -> Result<Server> {
-        let (command, counts) = (self.command(setup)?, self.counts(setup.kind, setup.number));
+    /// Starts a server on its CPU and waits until it listens.
+    pub fn start(&self, options: ServerOptions) -> Result<Server> {
+        let (command, counts) = (self.command(options)?, self.callgrind_output(options.kind, options.number));
         let process = self.processors.start(|| Process::start(&command))?;
-        let public = process.listening("public", START)?;
-        let internal = process.listening("internal", START)?;
-        let hub = setup.kind == Kind::Hub;
-        let admin = hub.then(|| process.listening("admin", START)).transpose()?;
+        let public = process.listening("public", START_TIMEOUT)?;
+        let internal = process.listening("internal", START_TIMEOUT)?;
+        let hub = options.kind == ServerKind::Hub;
+        let admin = hub.then(|| process.listening("admin", START_TIMEOUT)).transpose()?;
         let sign = || Ok::<_, anyhow::Error>(format!("Bearer {}", self.signer().sign(&token::internal())?));
-        let sending = Sending { internal, authorization: hub.then(sign).transpose()? };
-        Ok(Server { process, public, admin, sender: Connection::open(internal)?, sending, counts })
+        let push_target = PushTarget { internal, authorization: hub.then(sign).transpose()? };
+        Ok(Server { process, public, admin, sender: Connection::open(internal)?, push_target, counts })
     }
 }
 
-impl Sending {
-    /// The request for a push.
+impl PushTarget {
+    /// Returns the request for a push.
     pub fn request(&self, push: &Push) -> Vec<u8> {
         match &self.authorization {
             Some(authorization) => push.for_hub(self.internal, authorization),
@@ -266,35 +273,35 @@ impl Sending {
 }
 
 impl Server {
-    /// The id of its process.
+    /// Returns the id of the process.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Where callgrind writes what it counts in it.
-    pub fn counts(&self) -> &Path {
+    /// Returns the output prefix of callgrind.
+    pub fn callgrind_output(&self) -> &Path {
         &self.counts
     }
 
-    /// Where clients connect.
+    /// Returns the address for clients.
     pub fn public(&self) -> SocketAddr {
         self.public
     }
 
-    /// How it is asked for a push.
-    pub fn sending(&self) -> Sending {
-        self.sending.clone()
+    /// Returns the internal listener with the credentials for pushes.
+    pub fn push_target(&self) -> PushTarget {
+        self.push_target.clone()
     }
 
-    /// Asks on a new connection from now on: one that was not used for long may be closed.
+    /// Opens a new connection for pushes, because the server may close an idle one.
     pub fn reconnect(&mut self) -> Result<()> {
-        self.sender = Connection::open(self.sending.internal)?;
+        self.sender = Connection::open(self.push_target.internal)?;
         Ok(())
     }
 
-    /// Asks for a push and waits for its acceptance.
+    /// Sends a push and waits for the response.
     pub fn push(&mut self, audience: Audience) -> Result<()> {
-        self.sender.write(&self.sending.request(&Push::to(audience)))?;
+        self.sender.write(&self.push_target.request(&Push::untimed(audience)))?;
         let response = self.sender.response()?;
         if response.status != 200 {
             bail!("the push was answered {}: {}", response.status, response.text());
@@ -302,43 +309,44 @@ impl Server {
         Ok(())
     }
 
-    /// A counter of the hub's metrics, as `slow_consumers_total{action="queued"}`; 0 where it does not stand.
+    /// Returns the value of a hub's series without the prefix `notification_hub_`, or 0 if there is none.
     pub fn metric(&self, name: &str) -> Result<f64> {
         let admin = self.admin.context("only the hub has metrics")?;
         Ok(metric(&http::get(admin, "/metrics")?.text(), name).unwrap_or_default())
     }
 
-    /// How many times the process has called `write`, so far; what it sends by `send` does not count.
+    /// Returns the number of `write` system calls of the process. `send` calls do not count.
     pub fn writes(&self) -> Result<u64> {
         let text = std::fs::read_to_string(format!("/proc/{}/io", self.id())).context("the server has ended")?;
         let count = text.lines().find_map(|line| line.strip_prefix("syscw: "));
         count.and_then(|count| count.parse().ok()).context("no syscw in its io")
     }
 
-    /// Waits until the server has nothing more to do: its processor time no longer grows.
-    pub fn rest(&self) -> Result<()> {
-        const EVERY: Duration = Duration::from_millis(20);
-        const PATIENCE: Duration = Duration::from_secs(30);
-        let deadline = Instant::now() + PATIENCE;
-        let (mut last, mut equal) = (self.processor_time()?, 0);
+    /// Waits until the server is idle, which means that its CPU time does not grow any more.
+    pub fn wait_idle(&self) -> Result<()> {
+        const POLL_INTERVAL: Duration = Duration::from_millis(20);
+        const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+        let deadline = Instant::now() + IDLE_TIMEOUT;
+        let (mut last, mut equal) = (self.cpu_time_ns()?, 0);
         while equal < 5 {
             if Instant::now() > deadline {
-                bail!("the server was still busy after {PATIENCE:?}");
+                bail!("the server is still busy after {IDLE_TIMEOUT:?}");
             }
-            std::thread::sleep(EVERY);
-            let now = self.processor_time()?;
+            std::thread::sleep(POLL_INTERVAL);
+            let now = self.cpu_time_ns()?;
             equal = if now == last { equal + 1 } else { 0 };
             last = now;
         }
         Ok(())
     }
 
-    /// Nanoseconds on a processor, of all threads.
-    pub fn processor_time(&self) -> Result<u64> {
+    /// Returns the CPU time of all threads in nanoseconds.
+    pub fn cpu_time_ns(&self) -> Result<u64> {
         let mut sum = 0;
         for thread in std::fs::read_dir(format!("/proc/{}/task", self.id())).context("the server has ended")? {
             let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
-            sum += text.split(' ').next().and_then(|first| first.parse::<u64>().ok()).context("an odd schedstat")?;
+            sum +=
+                text.split(' ').next().and_then(|first| first.parse::<u64>().ok()).context("an invalid schedstat")?;
         }
         Ok(sum)
     }

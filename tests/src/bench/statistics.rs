@@ -1,18 +1,18 @@
 //! Medians and percentiles.
 
-/// The value that this share of all values does not exceed, by rank; nothing without values.
+/// Returns the value at a share of all values, by nearest rank, or `None` without values.
 pub fn percentile<T: Copy + PartialOrd>(values: &mut [T], share: f64) -> Option<T> {
     values.sort_by(|one, other| one.partial_cmp(other).unwrap_or(std::cmp::Ordering::Equal));
     let rank = (share * values.len() as f64).ceil() as usize;
     values.get(rank.saturating_sub(1)).copied()
 }
 
-/// The value in the middle.
+/// Returns the median, or `None` without values. Of an even number of values, it is the lower one in the middle.
 pub fn median(mut values: Vec<f64>) -> Option<f64> {
     percentile(&mut values, 0.5)
 }
 
-/// The 99th percentile of nanoseconds, in milliseconds.
+/// Returns the 99th percentile in milliseconds of values in nanoseconds, or `None` without values.
 pub fn p99_ms(mut nanoseconds: Vec<u64>) -> Option<f64> {
     percentile(&mut nanoseconds, 0.99).map(|value| value as f64 / 1e6)
 }

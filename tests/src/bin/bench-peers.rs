@@ -1,6 +1,6 @@
-//! More controls of the benchmark: what one gets from the libraries that a hub would be built from, without a hub.
-//! `tokio` is a task for each connection and `try_write` for each delivery; `axum` its WebSocket with a broadcast channel,
-//! with the buffers that it has by default; `axum-small` the same with small ones.
+//! Further controls of the benchmark, built from common libraries. `tokio` has a task for each connection and `try_write` for
+//! each delivery. `axum` has axum's WebSocket with default buffers and a broadcast channel, and `axum-small` the same with small
+//! buffers.
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -14,17 +14,17 @@ use axum::response::Response;
 use axum::routing::any;
 use axum::serve::ListenerExt;
 use axum::{Router, serve};
-use notification_hub_tests::bench::control::{self, DONE, Frame, HANDSHAKE, UPGRADE};
+use notification_hub_tests::bench::control::{self, Frame, HANDSHAKE_RESPONSE, PUSH_RESPONSE, UPGRADE_RESPONSE};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast;
 use tokio::task::{LocalSet, spawn_local};
 
-/// Bytes of each buffer of a connection of `axum-small`.
-const SMALL: usize = 1024;
+/// The size of each buffer of a connection with `axum-small`.
+const SMALL_BUFFER_BYTES: usize = 1024;
 
-/// How many pushes may be on their way.
-const PUSHES: usize = 16;
+/// The capacity of the broadcast channel.
+const CHANNEL_CAPACITY: usize = 16;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,9 +36,9 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
         match peer.as_str() {
-            "tokio" => by_tokio(frame).await,
-            "axum" => by_axum(frame, false).await,
-            "axum-small" => by_axum(frame, true).await,
+            "tokio" => serve_tokio(frame).await,
+            "axum" => serve_axum(frame, false).await,
+            "axum-small" => serve_axum(frame, true).await,
             _ => bail!("{USAGE}"),
         }
     })
@@ -49,12 +49,12 @@ const USAGE: &str = "usage: bench-peers --mode tokio|axum|axum-small --frame BYT
 async fn listen() -> Result<(TcpListener, TcpListener)> {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let (public, internal) = (TcpListener::bind(any).await?, TcpListener::bind(any).await?);
-    println!("{}", control::listening(public.local_addr()?, internal.local_addr()?));
+    println!("{}", control::listening_line(public.local_addr()?, internal.local_addr()?));
     Ok((public, internal))
 }
 
-/// Does `push` for each request of each sender.
-async fn hear_senders(listener: TcpListener, push: impl Fn() + Clone + 'static) -> Result<()> {
+/// Calls `push` for each request of each sender.
+async fn serve_senders(listener: TcpListener, push: impl Fn() + Clone + 'static) -> Result<()> {
     loop {
         let (mut sender, _) = listener.accept().await?;
         sender.set_nodelay(true)?;
@@ -63,9 +63,9 @@ async fn hear_senders(listener: TcpListener, push: impl Fn() + Clone + 'static) 
             let mut buffer = [0; 4096];
             while let Ok(read @ 1..) = sender.read(&mut buffer).await {
                 let mut bytes = &buffer[..read];
-                while let Ok(Some(_)) = control::next(&mut bytes) {
+                while let Ok(Some(_)) = control::next_request(&mut bytes) {
                     push();
-                    if sender.write_all(DONE).await.is_err() {
+                    if sender.write_all(PUSH_RESPONSE).await.is_err() {
                         return;
                     }
                 }
@@ -74,17 +74,17 @@ async fn hear_senders(listener: TcpListener, push: impl Fn() + Clone + 'static) 
     }
 }
 
-/// What all tasks of `tokio` share.
+/// The state that all tasks of `tokio` share.
 struct Shared {
     clients: RefCell<Vec<Option<Rc<TcpStream>>>>,
     buffer: RefCell<Vec<u8>>,
 }
 
-async fn by_tokio(frame: Frame) -> Result<()> {
+async fn serve_tokio(frame: Frame) -> Result<()> {
     let (public, internal) = listen().await?;
     let shared = Rc::new(Shared { clients: RefCell::default(), buffer: RefCell::new(vec![0; 64 * 1024]) });
     let own = Rc::clone(&shared);
-    spawn_local(hear_senders(internal, move || {
+    spawn_local(serve_senders(internal, move || {
         for client in own.clients.borrow_mut().iter_mut() {
             let Some(stream) = client else { continue };
             if !stream.try_write(frame.bytes()).is_ok_and(|written| written == frame.bytes().len()) {
@@ -95,18 +95,18 @@ async fn by_tokio(frame: Frame) -> Result<()> {
     loop {
         let (stream, _) = public.accept().await?;
         stream.set_nodelay(true)?;
-        spawn_local(hear_client(Rc::new(stream), Rc::clone(&shared)));
+        spawn_local(serve_client(Rc::new(stream), Rc::clone(&shared)));
     }
 }
 
-async fn hear_client(stream: Rc<TcpStream>, shared: Rc<Shared>) {
-    let place = shared.clients.borrow().len();
+async fn serve_client(stream: Rc<TcpStream>, shared: Rc<Shared>) {
+    let slot = shared.clients.borrow().len();
     shared.clients.borrow_mut().push(Some(Rc::clone(&stream)));
     while stream.readable().await.is_ok() {
         let mut buffer = shared.buffer.borrow_mut();
         let answer = match stream.try_read(&mut buffer) {
-            Ok(1..) if buffer[0] == b'G' => UPGRADE,
-            Ok(1..) => HANDSHAKE,
+            Ok(1..) if buffer[0] == b'G' => UPGRADE_RESPONSE,
+            Ok(1..) => HANDSHAKE_RESPONSE,
             Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
             _ => break,
         };
@@ -114,21 +114,21 @@ async fn hear_client(stream: Rc<TcpStream>, shared: Rc<Shared>) {
             break;
         }
     }
-    shared.clients.borrow_mut()[place] = None;
+    shared.clients.borrow_mut()[slot] = None;
 }
 
-async fn by_axum(frame: Frame, small: bool) -> Result<()> {
+async fn serve_axum(frame: Frame, small: bool) -> Result<()> {
     let (public, internal) = listen().await?;
-    let (pushes, _) = broadcast::channel::<Bytes>(PUSHES);
+    let (pushes, _) = broadcast::channel::<Bytes>(CHANNEL_CAPACITY);
     let payload = Bytes::copy_from_slice(frame.payload());
     let sender = pushes.clone();
-    spawn_local(hear_senders(internal, move || {
-        // Fails where nobody is connected.
+    spawn_local(serve_senders(internal, move || {
+        // Fails if no client is connected.
         let _ = sender.send(payload.clone());
     }));
     let upgrade = move |request: WebSocketUpgrade| accept(request, pushes.subscribe(), small);
     let public = public.tap_io(|stream| {
-        // Fails where the connection has ended already.
+        // Fails if the connection has ended.
         let _ = stream.set_nodelay(true);
     });
     Ok(serve(public, Router::new().route("/hub", any(upgrade))).await?)
@@ -136,14 +136,16 @@ async fn by_axum(frame: Frame, small: bool) -> Result<()> {
 
 async fn accept(request: WebSocketUpgrade, pushes: broadcast::Receiver<Bytes>, small: bool) -> Response {
     let request = match small {
-        true => request.read_buffer_size(SMALL).write_buffer_size(0).max_write_buffer_size(SMALL),
+        true => {
+            request.read_buffer_size(SMALL_BUFFER_BYTES).write_buffer_size(0).max_write_buffer_size(SMALL_BUFFER_BYTES)
+        }
         false => request,
     };
-    request.on_upgrade(|socket| talk(socket, pushes))
+    request.on_upgrade(|socket| serve_socket(socket, pushes))
 }
 
-async fn talk(mut socket: WebSocket, mut pushes: broadcast::Receiver<Bytes>) {
-    let answer = Bytes::from_static(&HANDSHAKE[2..]);
+async fn serve_socket(mut socket: WebSocket, mut pushes: broadcast::Receiver<Bytes>) {
+    let answer = Bytes::from_static(&HANDSHAKE_RESPONSE[2..]);
     loop {
         let message = tokio::select! {
             read = socket.recv() => match read {

@@ -1,7 +1,7 @@
-//! `make bench`: measures the hub beside servers that only move bytes, prints a table and writes `target/bench.json`.
+//! The benchmark (`make bench`): measures the hub and controls, prints a table and writes `target/bench.json`.
 //!
-//! `BENCH_QUICK=1` takes less of everything; `BENCH_ONLY` names the measurements to take, separated by commas; `BENCH_GATE=1`
-//! makes a missed budget exit status 1; `BENCH_OUTPUT` names the file.
+//! `BENCH_QUICK=1` makes a quick run. `BENCH_ONLY` selects measurements, separated by commas. `BENCH_GATE=1` makes a missed
+//! budget exit status 1. `BENCH_OUTPUT` is the output file.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,15 +9,15 @@ use std::time::Instant;
 
 use anyhow::Result;
 use notification_hub_tests::bench::machine;
-use notification_hub_tests::bench::meter::Means;
+use notification_hub_tests::bench::meter::CounterKind;
 use notification_hub_tests::bench::report::Report;
 use notification_hub_tests::bench::rows::{
-    CONNECTIONS, Run, backlog, churn, connect, delivery, idle, idle_time, latency, ping, rate, scale_out,
+    BenchRun, CONNECTIONS, backlog, churn, connect, delivery, idle, idle_time, latency, ping, rate, scale_out,
     slow_consumers, slow_handshakes, storm, verification,
 };
-use notification_hub_tests::bench::server::Site;
+use notification_hub_tests::bench::server::BenchEnvironment;
 
-type Measurement = fn(&Run, &mut Report) -> Result<()>;
+type Measurement = fn(&BenchRun, &mut Report) -> Result<()>;
 
 /// All measurements, in the order of the table.
 const MEASUREMENTS: [(&str, Measurement); 14] = [
@@ -38,15 +38,19 @@ const MEASUREMENTS: [(&str, Measurement); 14] = [
 ];
 
 fn main() -> Result<ExitCode> {
-    // Two servers at once, for those that take turns.
-    machine::allow(2 * CONNECTIONS)?;
-    let run = Run { site: Site::new()?, quick: set("BENCH_QUICK"), means: Means::here() };
+    // Some measurements have two servers at once.
+    machine::raise_descriptor_limit(2 * CONNECTIONS)?;
+    let run = BenchRun {
+        environment: BenchEnvironment::new()?,
+        quick: is_set("BENCH_QUICK"),
+        counter_kind: CounterKind::detect(),
+    };
     let mut report = Report::default();
-    report.note("counter_hardware", f64::from(u8::from(run.means == Some(Means::Hardware))));
-    println!("bench: {}", counting(run.means));
+    report.note("counter_hardware", f64::from(u8::from(run.counter_kind == Some(CounterKind::Hardware))));
+    println!("bench: {}", describe_counting(run.counter_kind));
 
     let mut failed = false;
-    for (name, measure) in MEASUREMENTS.iter().filter(|(name, _)| wanted(name)) {
+    for (name, measure) in MEASUREMENTS.iter().filter(|(name, _)| is_selected(name)) {
         let start = Instant::now();
         let outcome = measure(&run, &mut report);
         let seconds = start.elapsed().as_secs();
@@ -57,30 +61,30 @@ fn main() -> Result<ExitCode> {
         failed |= outcome.is_err();
     }
 
-    print!("\n{}{}", report.table(), report.explanations());
-    let path = output();
+    print!("\n{}{}", report.table(), report.missed_profiles());
+    let path = output_path();
     report.write(&path)?;
     println!("\nwritten to {}", path.display());
-    let missed = set("BENCH_GATE") && !report.kept();
+    let missed = is_set("BENCH_GATE") && !report.are_budgets_met();
     Ok(if failed || missed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn counting(means: Option<Means>) -> &'static str {
-    match means {
-        Some(Means::Hardware) => "instructions are counted by the machine",
-        Some(Means::Callgrind) => "instructions are counted by callgrind: this machine has no counters",
-        None => "no instructions are counted: this machine has neither counters nor valgrind",
+fn describe_counting(counter_kind: Option<CounterKind>) -> &'static str {
+    match counter_kind {
+        Some(CounterKind::Hardware) => "instructions are counted by hardware counters",
+        Some(CounterKind::Callgrind) => "instructions are counted by callgrind, because this machine has no counters",
+        None => "no instructions are counted, because this machine has neither counters nor valgrind",
     }
 }
 
-fn wanted(name: &str) -> bool {
-    std::env::var("BENCH_ONLY").map_or(true, |names| names.split(',').any(|wanted| wanted == name))
+fn is_selected(name: &str) -> bool {
+    std::env::var("BENCH_ONLY").map_or(true, |names| names.split(',').any(|selected| selected == name))
 }
 
-fn set(name: &str) -> bool {
+fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| value == "1")
 }
 
-fn output() -> PathBuf {
+fn output_path() -> PathBuf {
     std::env::var_os("BENCH_OUTPUT").map_or_else(|| PathBuf::from("target/bench.json"), PathBuf::from)
 }

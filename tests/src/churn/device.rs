@@ -1,4 +1,4 @@
-//! What one device has read, and when it was connected.
+//! The pushes and syncs that one device has read, and when it was connected.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,54 +6,55 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// How long after a push a client that is still connected has got it, on a busy machine.
-const DELIVERED: Duration = Duration::from_secs(3);
+/// The maximum duration of a delivery to a connected client, on a busy machine.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// One device.
+/// The record of one device.
 #[derive(Debug, Default)]
 pub(super) struct Device {
-    /// The pushes that it has read, by their numbers, and when it did so first.
+    /// When it first read each push, by the number of the push.
     read: HashMap<usize, Instant>,
-    /// How many of them it has read twice on one connection: one that moves to another replica may get a push at both.
+    /// The number of pushes that it has read twice on one connection. On two connections a duplicate is allowed.
     pub(super) duplicates: usize,
-    /// When it read that it should sync.
+    /// When it read each `SyncVault`.
     pub(super) syncs: Vec<Instant>,
-    /// From when to when each of its connections was read that have ended.
-    pub(super) lives: Vec<(Instant, Instant)>,
+    /// When the reading of each ended connection began and ended.
+    pub(super) connections: Vec<(Instant, Instant)>,
 }
 
-/// A push.
-pub(super) struct Push {
-    pub(super) put: Instant,
+/// A push that was sent to a hub.
+pub(super) struct SentPush {
+    pub(super) sent_at: Instant,
+    /// Whether a sync makes up for it.
     pub(super) covered: bool,
-    /// The user that it is for, or all of the organization.
+    /// The number of its user, or `None` if it is for the organization.
     pub(super) user: Option<usize>,
-    /// The device of that user that caused it.
+    /// The device of that user that caused it, or `None` if no device did.
     pub(super) by: Option<usize>,
 }
 
-/// What became of a push to a device.
+/// The outcome of a push for one device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum DeliveryOutcome {
     Read,
-    /// Made up for by a sync.
+    /// Not read, but covered by a later sync.
     Covered,
-    /// Of a type that a sync makes up for, and neither read nor made up for.
+    /// Covered by its type, but neither read nor followed by a sync.
     Lost,
-    /// Of a type that nothing makes up for, and the device was away.
+    /// Of an uncovered type, and not read by a device that was not connected all the time.
     Away,
-    /// Of a type that nothing makes up for, and the device was connected all the time.
+    /// Of an uncovered type, and not read by a device that was connected all the time.
     Missed,
 }
 
-/// The id by which a push is told from others.
+/// Returns the id in the payload of a push.
 pub(super) fn push_id(number: usize) -> String {
     Uuid::from_u128(0x4000_8000_0000_0000_0000 | number as u128).to_string()
 }
 
 impl Device {
-    /// Notes a message. Returns the number of the push that it is, if it tells.
-    pub(super) fn take(&mut self, text: &str) -> Option<usize> {
+    /// Records a message. Returns the number of its push, or `None` if it is none of this run.
+    pub(super) fn record_message(&mut self, text: &str) -> Option<usize> {
         let message: Value = serde_json::from_str(&text[text.find("{\"type\":1,")?..]).ok()?;
         let push = &message["arguments"][0];
         if push["type"] == 5 {
@@ -65,26 +66,30 @@ impl Device {
         Some(number)
     }
 
-    /// Returns what became of a push that is for this device.
-    pub(super) fn fate(&self, number: usize, push: &Push) -> Fate {
-        let was_connected = || self.lives.iter().any(|(from, to)| *from < push.put && push.put + DELIVERED < *to);
+    /// Returns the outcome of a push that is for this device.
+    pub(super) fn outcome(&self, number: usize, push: &SentPush) -> DeliveryOutcome {
+        let was_connected =
+            || self.connections.iter().any(|(from, to)| *from < push.sent_at && push.sent_at + DELIVERY_TIMEOUT < *to);
         match push.covered {
-            _ if self.read.contains_key(&number) => Fate::Read,
-            true if self.syncs.last().is_some_and(|sync| *sync > push.put) => Fate::Covered,
-            true => Fate::Lost,
-            false if was_connected() => Fate::Missed,
-            false => Fate::Away,
+            _ if self.read.contains_key(&number) => DeliveryOutcome::Read,
+            true if self.syncs.last().is_some_and(|sync| *sync > push.sent_at) => DeliveryOutcome::Covered,
+            true => DeliveryOutcome::Lost,
+            false if was_connected() => DeliveryOutcome::Missed,
+            false => DeliveryOutcome::Away,
         }
     }
 
-    /// Returns how many syncs made up for nothing: each push before them had been read, or made up for by the sync before.
+    /// Returns the number of syncs that covered no push, because each earlier push was read or covered by an earlier sync.
     /// `pushes` are those for this device, with their numbers.
-    pub(super) fn needless_syncs(&self, pushes: &[(usize, &Push)]) -> usize {
+    pub(super) fn needless_syncs(&self, pushes: &[(usize, &SentPush)]) -> usize {
         let is_needed = |(index, sync): (usize, &Instant)| {
             let previous = index.checked_sub(1).map(|index| self.syncs[index]);
             pushes.iter().any(|(number, push)| {
                 let is_unread = self.read.get(number).is_none_or(|read| read > sync);
-                push.covered && push.put < *sync && previous.is_none_or(|previous| push.put > previous) && is_unread
+                push.covered
+                    && push.sent_at < *sync
+                    && previous.is_none_or(|previous| push.sent_at > previous)
+                    && is_unread
             })
         };
         self.syncs.iter().enumerate().filter(|sync| !is_needed(*sync)).count()

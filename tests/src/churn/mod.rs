@@ -1,7 +1,7 @@
-//! Devices that come and go in every way while pushes go on, and an account of what each of them has read.
+//! A churn run: devices connect and disconnect in every way while pushes are sent. Each push is accounted for.
 //!
-//! A covered push is lost if a device that it is for, and that did not cause it, has neither read it nor been told to sync since.
-//! Every choice comes from a seed.
+//! A covered push is lost if a device of its audience, other than the one that caused it, read neither the push nor a later
+//! `SyncVault`. Each device has a thread. Every choice depends on a seed.
 
 mod client;
 mod device;
@@ -19,52 +19,59 @@ use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::json;
 use uuid::Uuid;
 
-use self::client::{Client, Leave};
-use self::device::{Device, Fate, Push, push_id};
+use self::client::{ChurnClient, Disconnect};
+use self::device::{DeliveryOutcome, Device, SentPush, push_id};
 use crate::http;
 use crate::local_hub::LocalHub;
 use crate::token::{self, Signer};
 use crate::wait;
 
-/// The keep-alive interval of the hubs. Long beside how late threads of a busy machine run: what a client says proves only what
-/// it has read.
-const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// The keep-alive interval of the hubs. It must exceed the delay of a thread on a busy machine, because a hub takes a ping as
+/// proof that the client read everything that was written one interval before.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Settings of the hubs.
+/// The settings that the hubs need.
 pub const SETTINGS: &str = "signalr.keep_alive = '2s'\ncatch_up.spread = '1s'\n";
 
-/// How long devices come and go: so many parts, between which faults are.
+/// The number of parts of a run, between which faults are injected.
 const PARTS: u32 = 8;
-const PART: Duration = Duration::from_millis(1500);
 
-/// How long it may take at the end until every device has read all that it is sent.
-const SETTLES: Duration = Duration::from_secs(60);
+/// The duration of a part.
+const PART_DURATION: Duration = Duration::from_millis(1500);
 
-/// Between two pushes. Long, so that a loss is seldom made up for by the sync for another push.
-const PAUSE: Duration = Duration::from_millis(60);
+/// The maximum time at the end until every device has read all pushes and syncs.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many users there are, and devices of each.
-const USERS: usize = 8;
-const DEVICES: usize = 3;
+/// The pause between two pushes. It is long, so that the sync for one push rarely hides the loss of another.
+const PUSH_INTERVAL: Duration = Duration::from_millis(60);
 
-/// A type that a sync makes up for, and one that nothing makes up for.
-const COVERED: u8 = 1;
-const UNCOVERED: u8 = 15;
+/// The number of users.
+const USER_COUNT: usize = 8;
 
-/// What all threads share.
-struct World {
+/// The number of devices of each user.
+const DEVICES_PER_USER: usize = 3;
+
+/// A push type that a sync makes up for.
+const COVERED_TYPE: u8 = 1;
+
+/// A push type that nothing makes up for.
+const UNCOVERED_TYPE: u8 = 15;
+
+/// The state that all threads of a run share.
+struct ChurnRun {
     seed: u64,
     hubs: Vec<Ports>,
     signer: Signer,
-    /// The header of that name of those who push.
+    /// The `Authorization` header of senders.
     authorization: String,
     organization: String,
     users: Vec<String>,
     devices: Vec<Mutex<Device>>,
-    /// Those that were accepted, or are on their way to a hub.
-    pushes: Mutex<Vec<Push>>,
+    /// The pushes that were sent, by their numbers.
+    pushes: Mutex<Vec<SentPush>>,
+    /// Whether the threads must end.
     over: AtomicBool,
-    /// Devices stay once they have come back.
+    /// Whether devices stay connected after their next connect.
     settling: AtomicBool,
 }
 
@@ -74,34 +81,34 @@ struct Ports {
     internal: SocketAddr,
 }
 
-/// The sums.
+/// The totals of a run. A push counts once for each device of its audience.
 #[derive(Debug, Default)]
-pub struct Account {
-    /// Pushes, once for each device that they are for.
+pub struct ChurnTotals {
+    /// All pushes.
     pub pushes: usize,
-    /// Those that were read.
+    /// Pushes that were read.
     pub read: usize,
-    /// Those that a sync makes up for.
+    /// Pushes that were not read, but are covered by a later sync.
     pub covered: usize,
-    /// Covered pushes that were lost, with the device and the push of some of them.
+    /// Pushes of covered types that are lost.
     pub lost: usize,
-    /// Of those that nothing makes up for: not read by devices that were away.
+    /// Pushes of uncovered types that devices did not read because they were not connected all the time.
     pub away: usize,
-    /// The same by devices that were connected all the time.
+    /// Pushes of uncovered types that devices did not read although they were connected all the time.
     pub missed: usize,
-    /// Read twice on one connection.
+    /// Pushes that were read twice on one connection.
     pub duplicates: usize,
-    /// How often a connection ended.
+    /// Connections that ended.
     pub disconnects: usize,
-    /// How often a device was told to sync.
+    /// Syncs that devices read.
     pub syncs: usize,
-    /// How often it had missed nothing.
+    /// Syncs that covered no push.
     pub needless_syncs: usize,
 }
 
-impl fmt::Display for Account {
+impl fmt::Display for ChurnTotals {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Account { pushes, read, covered, lost, away, missed, duplicates, disconnects, syncs, needless_syncs } =
+        let ChurnTotals { pushes, read, covered, lost, away, missed, duplicates, disconnects, syncs, needless_syncs } =
             self;
         let per_thousand = |count: &usize| count * 1000 / (*disconnects).max(1);
         let (of_thousand, needless) = (per_thousand(syncs), per_thousand(needless_syncs));
@@ -114,52 +121,52 @@ impl fmt::Display for Account {
     }
 }
 
-/// Lets devices come and go at these hubs while pushes go on, with an organization of so many more members, and accounts for every
-/// push in the end. `fault` is called between the parts of the time, with the number of the part that has passed.
-pub fn run(hubs: &[&LocalHub], members: usize, seed: u64, fault: impl FnMut(u32) -> Result<()>) -> Result<Account> {
-    let first = hubs.first().context("there is no hub")?;
+/// Runs the devices at these hubs while pushes are sent, and returns the totals. `members` further clients of the organization
+/// stay connected. `fault` is called after each part, with the number of the part, from 1.
+pub fn run(hubs: &[&LocalHub], members: usize, seed: u64, fault: impl FnMut(u32) -> Result<()>) -> Result<ChurnTotals> {
+    let first = hubs.first().context("no hub")?;
     let ports = hubs.iter().map(|hub| Ports { public: hub.public, internal: hub.internal }).collect();
     let signer = first.signer();
-    let world = Arc::new(World {
+    let run = Arc::new(ChurnRun {
         seed,
         hubs: ports,
         authorization: format!("Bearer {}", signer.sign(&token::internal())?),
         signer,
         organization: Uuid::new_v4().to_string(),
-        users: (0..USERS).map(|_| Uuid::new_v4().to_string()).collect(),
-        devices: (0..USERS * DEVICES).map(|_| Mutex::default()).collect(),
+        users: (0..USER_COUNT).map(|_| Uuid::new_v4().to_string()).collect(),
+        devices: (0..USER_COUNT * DEVICES_PER_USER).map(|_| Mutex::default()).collect(),
         pushes: Mutex::default(),
         over: AtomicBool::new(false),
         settling: AtomicBool::new(false),
     });
-    let bystanders = world.bystanders(members)?;
-    let devices: Vec<JoinHandle<Result<()>>> = (0..USERS * DEVICES)
+    let members = run.start_members(members)?;
+    let devices: Vec<JoinHandle<Result<()>>> = (0..USER_COUNT * DEVICES_PER_USER)
         .map(|number| {
-            let world = world.clone();
-            std::thread::spawn(move || world.follow(number))
+            let run = run.clone();
+            std::thread::spawn(move || run.run_device(number))
         })
         .collect();
-    world.push_in_parts(fault)?;
-    world.settling.store(true, Ordering::SeqCst);
-    let account = wait::until("every device has all that it is sent", SETTLES, || {
-        let pushes = world.pushes();
-        let account = world.account(&pushes);
-        ensure!(account.lost == 0, "seed {seed}: {account}\n{}", world.losses(&pushes));
-        Ok(account)
+    run.push_in_parts(fault)?;
+    run.settling.store(true, Ordering::SeqCst);
+    let totals = wait::until("every device has read all pushes and syncs", SETTLE_TIMEOUT, || {
+        let pushes = run.pushes();
+        let totals = run.totals(&pushes);
+        ensure!(totals.lost == 0, "seed {seed}: {totals}\n{}", run.describe_losses(&pushes));
+        Ok(totals)
     });
-    world.over.store(true, Ordering::SeqCst);
-    for thread in devices.into_iter().chain(bystanders) {
+    run.over.store(true, Ordering::SeqCst);
+    for thread in devices.into_iter().chain(members) {
         thread.join().map_err(|_| anyhow!("a client panicked"))??;
     }
-    account
+    totals
 }
 
-impl World {
+impl ChurnRun {
     fn device(&self, number: usize) -> MutexGuard<'_, Device> {
         self.devices[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pushes(&self) -> MutexGuard<'_, Vec<Push>> {
+    fn pushes(&self) -> MutexGuard<'_, Vec<SentPush>> {
         self.pushes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -171,20 +178,20 @@ impl World {
         self.signer.sign(&token::user(user, std::slice::from_ref(&self.organization), "ChromeBrowser", device))
     }
 
-    /// Members of the organization that stay, and read what comes.
-    fn bystanders(self: &Arc<Self>, count: usize) -> Result<Option<JoinHandle<Result<()>>>> {
+    /// Connects further members of the organization. One thread reads and discards what they receive until the run is over.
+    fn start_members(self: &Arc<Self>, count: usize) -> Result<Option<JoinHandle<Result<()>>>> {
         let connect = |number: usize| -> Result<TcpStream> {
-            let token = self.token(&Uuid::new_v4().to_string(), "bystander")?;
-            let client = Client::by_websocket(self.hubs[number % self.hubs.len()].public, &token)?;
+            let token = self.token(&Uuid::new_v4().to_string(), "member")?;
+            let client = ChurnClient::connect_websocket(self.hubs[number % self.hubs.len()].public, &token)?;
             let stream = client.into_stream();
             stream.set_nonblocking(true)?;
             Ok(stream)
         };
         let streams = (0..count).map(connect).collect::<Result<Vec<_>>>()?;
-        let world = self.clone();
+        let run = self.clone();
         let read = move || {
             let mut buffer = [0; 16 * 1024];
-            while !world.is_over() {
+            while !run.is_over() {
                 for mut stream in &streams {
                     while matches!(stream.read(&mut buffer), Ok(1..)) {}
                 }
@@ -195,35 +202,35 @@ impl World {
         Ok((count > 0).then(|| std::thread::spawn(read)))
     }
 
-    /// Pushes to users and to the organization, with faults between the parts of the time.
+    /// Sends pushes to users and to the organization, and injects a fault after each part.
     fn push_in_parts(&self, mut fault: impl FnMut(u32) -> Result<()>) -> Result<()> {
         let mut random = Random(self.seed ^ 0xabcd);
         let began = Instant::now();
         let mut passed = 0;
         while passed < PARTS {
-            if began.elapsed() > PART * (passed + 1) {
+            if began.elapsed() > PART_DURATION * (passed + 1) {
                 passed += 1;
                 fault(passed)?;
             }
-            let user = random.below(USERS);
+            let user = random.below(USER_COUNT);
             match random.below(10) {
-                // Every device of the organization may have been named: a push to all is of none.
+                // Every device is in the audience, so none may be named as the origin.
                 0 => self.push(None, None, true, &mut random)?,
                 kind => {
-                    let by = Some(random.below(DEVICES * 2)).filter(|device| *device < DEVICES);
+                    let by = Some(random.below(DEVICES_PER_USER * 2)).filter(|device| *device < DEVICES_PER_USER);
                     self.push(Some(user), by, kind > 2, &mut random)?;
                 }
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(PUSH_INTERVAL);
         }
         Ok(())
     }
 
-    /// Pushes to a user or to the organization, through any hub.
+    /// Sends a push to a user, or to the organization if `user` is `None`, through a random hub.
     fn push(&self, user: Option<usize>, by: Option<usize>, covered: bool, random: &mut Random) -> Result<()> {
         let number = {
             let mut pushes = self.pushes();
-            pushes.push(Push { put: Instant::now(), covered, user, by });
+            pushes.push(SentPush { sent_at: Instant::now(), covered, user, by });
             pushes.len() - 1
         };
         let mut payload = json!({ "id": push_id(number), "revisionDate": "2026-01-02T03:04:05Z" });
@@ -231,8 +238,8 @@ impl World {
             Some(user) => payload["userId"] = json!(self.users[user]),
             None => payload["organizationId"] = json!(self.organization),
         }
-        let context = user.zip(by).map(|(user, device)| name(user, device));
-        let kind = if covered { COVERED } else { UNCOVERED };
+        let context = user.zip(by).map(|(user, device)| device_name(user, device));
+        let kind = if covered { COVERED_TYPE } else { UNCOVERED_TYPE };
         let body = json!({ "type": kind, "payload": payload, "contextId": context }).to_string();
         let hub = random.one_of(&self.hubs).internal;
         let headers = [("Authorization", self.authorization.as_str())];
@@ -241,12 +248,12 @@ impl World {
         Ok(())
     }
 
-    /// A device that comes and goes, until it is to stay.
-    fn follow(self: &Arc<Self>, number: usize) -> Result<()> {
-        let (user, device) = (number / DEVICES, number % DEVICES);
+    /// Connects and disconnects a device until the run settles, then keeps it connected until the run is over.
+    fn run_device(self: &Arc<Self>, number: usize) -> Result<()> {
+        let (user, device) = (number / DEVICES_PER_USER, number % DEVICES_PER_USER);
         let mut random = Random(self.seed.wrapping_mul(31).wrapping_add(number as u64));
-        let mut client: Option<Client> = None;
-        let mut crossing = Vec::new();
+        let mut client: Option<ChurnClient> = None;
+        let mut senders = Vec::new();
         while !self.is_over() {
             let connected = match client.take() {
                 Some(client) => Ok(client),
@@ -260,85 +267,86 @@ impl World {
             let mut is_open = true;
             while is_open && !self.is_over() && (Instant::now() < until || self.settling.load(Ordering::SeqCst)) {
                 is_open = current.read(&mut self.device(number));
-                if pinged.elapsed() > KEEP_ALIVE / 4 {
+                if pinged.elapsed() > KEEP_ALIVE_INTERVAL / 4 {
                     pinged = Instant::now();
                     is_open &= current.ping().is_ok();
                 }
             }
-            self.device(number).lives.push((from, Instant::now()));
-            let mut how = random.one_of(&Leave::ALL);
-            if how == Leave::Overlap {
+            self.device(number).connections.push((from, Instant::now()));
+            let mut how = random.one_of(&Disconnect::ALL);
+            if how == Disconnect::Overlap {
                 client = self.connect(user, device, &mut random).ok();
             }
-            // A push that crosses the end of the connection.
+            // A push while the connection ends.
             if random.below(2) == 0 && !self.settling.load(Ordering::SeqCst) {
-                let (world, mut random) = (self.clone(), Random(random.0));
+                let (run, mut random) = (self.clone(), Random(random.0));
                 let to = Some(user).filter(|_| random.below(4) > 0);
-                crossing.push(std::thread::spawn(move || world.push(to, None, true, &mut random)));
+                senders.push(std::thread::spawn(move || run.push(to, None, true, &mut random)));
             }
-            // It has read nothing for a moment, in which something may have come, or has stopped for long.
-            let mut stops = random.milliseconds(60);
+            // The client reads nothing for a short or a long time before it disconnects.
+            let mut pause = random.milliseconds(60);
             if random.below(8) == 0 {
-                stops += random.milliseconds(4000);
-                how = random.one_of(&Leave::SILENT);
+                pause += random.milliseconds(4000);
+                how = random.one_of(&Disconnect::SILENT);
             }
-            std::thread::sleep(stops);
-            current.leave(how);
+            std::thread::sleep(pause);
+            current.disconnect(how);
             if random.below(3) == 0 {
                 std::thread::sleep(random.milliseconds(1500));
             }
         }
-        crossing.into_iter().try_for_each(|push| push.join().map_err(|_| anyhow!("a sender panicked"))?)
+        senders.into_iter().try_for_each(|push| push.join().map_err(|_| anyhow!("a sender panicked"))?)
     }
 
-    fn connect(&self, user: usize, device: usize, random: &mut Random) -> Result<Client> {
-        let token = self.token(&self.users[user], &name(user, device))?;
+    fn connect(&self, user: usize, device: usize, random: &mut Random) -> Result<ChurnClient> {
+        let token = self.token(&self.users[user], &device_name(user, device))?;
         let hub = random.one_of(&self.hubs).public;
         match random.below(6) {
-            0 => Client::by_events(hub, &token),
-            1 => Client::by_polling(hub, &token),
-            _ => Client::by_websocket(hub, &token),
+            0 => ChurnClient::connect_events(hub, &self.users[user], &token),
+            1 => ChurnClient::connect_polling(hub, &self.users[user], &token),
+            _ => ChurnClient::connect_websocket(hub, &token),
         }
     }
 
-    /// The pushes that are for a device, with their numbers.
-    fn pushes_for<'a>(&self, number: usize, pushes: &'a [Push]) -> Vec<(usize, &'a Push)> {
-        let (user, name) = (number / DEVICES, number % DEVICES);
-        let is_own = |push: &Push| push.user == Some(user) && push.by == Some(name);
-        let is_for = |push: &Push| push.user.is_none_or(|to| to == user) && !is_own(push);
+    /// Returns the pushes for a device, with their numbers.
+    fn pushes_for<'a>(&self, number: usize, pushes: &'a [SentPush]) -> Vec<(usize, &'a SentPush)> {
+        let (user, name) = (number / DEVICES_PER_USER, number % DEVICES_PER_USER);
+        let is_own = |push: &SentPush| push.user == Some(user) && push.by == Some(name);
+        let is_for = |push: &SentPush| push.user.is_none_or(|to| to == user) && !is_own(push);
         pushes.iter().enumerate().filter(|(_, push)| is_for(push)).collect()
     }
 
-    fn account(&self, pushes: &[Push]) -> Account {
-        let mut account = Account::default();
+    fn totals(&self, pushes: &[SentPush]) -> ChurnTotals {
+        let mut totals = ChurnTotals::default();
         for number in 0..self.devices.len() {
             let (device, pushes) = (self.device(number), self.pushes_for(number, pushes));
             for (push, sent) in &pushes {
-                *match device.fate(*push, sent) {
-                    Fate::Read => &mut account.read,
-                    Fate::Covered => &mut account.covered,
-                    Fate::Lost => &mut account.lost,
-                    Fate::Away => &mut account.away,
-                    Fate::Missed => &mut account.missed,
+                *match device.outcome(*push, sent) {
+                    DeliveryOutcome::Read => &mut totals.read,
+                    DeliveryOutcome::Covered => &mut totals.covered,
+                    DeliveryOutcome::Lost => &mut totals.lost,
+                    DeliveryOutcome::Away => &mut totals.away,
+                    DeliveryOutcome::Missed => &mut totals.missed,
                 } += 1;
             }
-            account.pushes += pushes.len();
-            account.duplicates += device.duplicates;
-            account.disconnects += device.lives.len();
-            account.syncs += device.syncs.len();
-            account.needless_syncs += device.needless_syncs(&pushes);
+            totals.pushes += pushes.len();
+            totals.duplicates += device.duplicates;
+            totals.disconnects += device.connections.len();
+            totals.syncs += device.syncs.len();
+            totals.needless_syncs += device.needless_syncs(&pushes);
         }
-        account
+        totals
     }
 
-    fn losses(&self, pushes: &[Push]) -> String {
+    /// Returns the numbers of the lost pushes of each device, as text.
+    fn describe_losses(&self, pushes: &[SentPush]) -> String {
         let mut by_device: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for number in 0..self.devices.len() {
             let device = self.device(number);
             let lost = self
                 .pushes_for(number, pushes)
                 .into_iter()
-                .filter(|(push, sent)| device.fate(*push, sent) == Fate::Lost);
+                .filter(|(push, sent)| device.outcome(*push, sent) == DeliveryOutcome::Lost);
             by_device.entry(number).or_default().extend(lost.map(|(push, _)| push));
         }
         by_device.retain(|_, pushes| !pushes.is_empty());
@@ -346,11 +354,11 @@ impl World {
     }
 }
 
-fn name(user: usize, device: usize) -> String {
+fn device_name(user: usize, device: usize) -> String {
     format!("device {device} of user {user}")
 }
 
-/// Numbers that look random and are the same for a seed.
+/// A pseudorandom number generator that is the same for a seed (a linear congruential generator).
 struct Random(u64);
 
 impl Random {

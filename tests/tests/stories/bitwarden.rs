@@ -9,7 +9,7 @@ use notification_hub_tests::deployed::{connect, folder_update, send};
 use notification_hub_tests::http;
 use notification_hub_tests::install;
 use notification_hub_tests::keys::SigningKey;
-use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
 use notification_hub_tests::token;
 use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
@@ -74,12 +74,12 @@ impl<'a> Page<'a> {
 
     /// What the Service answers that clients and senders use.
     fn alive(&self) -> Result<String> {
-        let reach = self.namespace.reach(NOTIFICATIONS, 5000)?;
-        Ok(self.namespace.cluster.inside(|| http::get(reach.address, "/alive"))?.text())
+        let endpoint = self.namespace.endpoint(NOTIFICATIONS, 5000)?;
+        Ok(self.namespace.cluster.run_inside(|| http::get(endpoint.address, "/alive"))?.text())
     }
 
     fn is_the_original(&self) -> Result<()> {
-        until("the original answers", PATIENCE, || {
+        until("the original answers", CLUSTER_TIMEOUT, || {
             let answer = self.alive()?;
             ensure!(answer == "\"the original\"", "it is {answer}");
             Ok(())
@@ -87,21 +87,21 @@ impl<'a> Page<'a> {
     }
 
     /// A push goes from a sender to a client, with tokens of the identity service.
-    fn delivers(&self, key: &SigningKey, public: &str, sender: (&str, u16)) -> Result<()> {
+    fn check_delivery(&self, key: &SigningKey, public: &str, sender: (&str, u16)) -> Result<()> {
         let sign = |mut claims: Value| {
             claims["iss"] = json!(ISSUER);
             key.signer()?.sign(&claims)
         };
-        until("a push that arrives", PATIENCE, || {
+        until("a push that arrives", CLUSTER_TIMEOUT, || {
             let (user, id) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
-            let clients = self.namespace.reach(public, 5000)?;
+            let clients = self.namespace.endpoint(public, 5000)?;
             let client = connect(
                 self.namespace,
                 &clients,
                 &sign(token::user(&user, &[], "ChromeBrowser", "device"))?,
                 "messagepack",
             )?;
-            let senders = self.namespace.reach(sender.0, sender.1)?;
+            let senders = self.namespace.endpoint(sender.0, sender.1)?;
             let sent = send(self.namespace, &senders, &sign(token::internal())?, &folder_update(&user, &id))?;
             ensure!(sent.status == 200, "the answer is {}: {}", sent.status, sent.text());
             client.notification(|push| push["Payload"]["Id"] == *id).map(drop)
@@ -111,7 +111,7 @@ impl<'a> Page<'a> {
 
 #[test]
 fn bitwarden_page_commands_migrate_to_a_hub_and_back() {
-    namespace::with("bitwarden", |namespace| {
+    namespace::with_namespace("bitwarden", |namespace| {
         let key = SigningKey::rs256()?;
         let page = Page::open(namespace, &key)?;
         namespace.set_secret(
@@ -127,13 +127,13 @@ fn bitwarden_page_commands_migrate_to_a_hub_and_back() {
 
         let (chart, operator) = ("The self-host Helm chart", "A hub of the operator's beside that chart");
         page.run(chart, 0)?;
-        page.delivers(&key, NOTIFICATIONS, (NOTIFICATIONS, 5000))?;
+        page.check_delivery(&key, NOTIFICATIONS, (NOTIFICATIONS, 5000))?;
         page.run(chart, 1)?;
         page.is_the_original()?;
 
         let printed = page.run(operator, 0)?;
         ensure!(printed.contains(&format!("http://vault-internal.{}.svc:5001", namespace.name)), "{printed}");
-        page.delivers(&key, "vault", ("vault-internal", 5001))?;
+        page.check_delivery(&key, "vault", ("vault-internal", 5001))?;
         page.is_the_original()?;
         page.run(operator, 1)?;
         ensure!(namespace.get("notificationhub", "vault").is_err(), "the hub is still there");

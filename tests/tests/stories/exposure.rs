@@ -1,10 +1,10 @@
-//! What is around a hub's pods, in a real Kubernetes: its Service, an Ingress, a NetworkPolicy. Nobody serves the Ingress here, so
-//! the test says what a controller would; and no network plugin enforces the policy.
+//! What is around a hub's pods, in a real Kubernetes: its Service, an Ingress, a NetworkPolicy. Nobody serves the Ingress here,
+//! so the test says what a controller would; and no network plugin enforces the policy.
 
 use anyhow::{Context, ensure};
-use notification_hub_tests::deployed::{delivers, generated_key};
+use notification_hub_tests::deployed::{check_delivery, generated_signer};
 use notification_hub_tests::http;
-use notification_hub_tests::namespace::{self, PATIENCE};
+use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT};
 use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn hub(more: &[(&str, Value)]) -> Value {
 
 #[test]
 fn service_ingress_and_network_policy_follow_the_spec() {
-    namespace::with("around", |namespace| {
+    namespace::with_namespace("around", |namespace| {
         let service =
             json!({"type": "NodePort", "labels": {"team": "identity"}, "annotations": {"example.com/a": "b"}});
         let senders = json!({"direct": {"allowFrom": [{"podSelector": {"matchLabels": {"app": "api"}}}]}});
@@ -50,8 +50,8 @@ fn service_ingress_and_network_policy_follow_the_spec() {
         if !namespace.cluster.is_current_context() {
             let port = service["spec"]["ports"][0]["nodePort"].as_u64().context("no port of the node")?;
             let address = (namespace.cluster.node()?, port.try_into()?).into();
-            until("the node's port leads to the hub", PATIENCE, || {
-                let response = namespace.cluster.inside(|| http::get(address, "/alive"))?;
+            until("the node's port leads to the hub", CLUSTER_TIMEOUT, || {
+                let response = namespace.cluster.run_inside(|| http::get(address, "/alive"))?;
                 ensure!(response.status == 200, "{response:?}");
                 Ok(())
             })?;
@@ -68,26 +68,26 @@ fn service_ingress_and_network_policy_follow_the_spec() {
         namespace.kubectl(&["patch", "ingress", HUB, "--subresource=status", "--type=merge", "-p", &address])?;
         let told = namespace.wait_condition(HUB, "Exposed", "True", "Exposed")?;
         ensure!(told.contains("198.18.0.250"), "{told}");
-        delivers(namespace, HUB, &generated_key(namespace, HUB)?)?;
+        check_delivery(namespace, HUB, &generated_signer(namespace, HUB)?)?;
 
         // Its last field is taken away, and what is left says something, too.
         let policy = ("networkPolicy", json!({"enabled": true}));
         namespace.apply(&hub(&[policy, ("expose", json!({"ingress": {}}))]))?;
-        until("the class is left to the cluster", PATIENCE, || {
+        until("the class is left to the cluster", CLUSTER_TIMEOUT, || {
             let spec = namespace.get("ingress", HUB)?["spec"].clone();
             ensure!(spec["ingressClassName"].is_null(), "{spec}");
             Ok(())
         })?;
 
         namespace.kubectl(&["delete", "ingress,networkpolicy", HUB])?;
-        until("both are back", PATIENCE, || {
+        until("both are back", CLUSTER_TIMEOUT, || {
             namespace.get("ingress", HUB)?;
             namespace.get("networkpolicy", HUB)
         })?;
 
         namespace.apply(&hub(&[]))?;
         namespace.wait_condition(HUB, "Exposed", "False", "NotAsked")?;
-        until("both are gone", PATIENCE, || {
+        until("both are gone", CLUSTER_TIMEOUT, || {
             for kind in ["ingress", "networkpolicy"] {
                 ensure!(namespace.get(kind, HUB).is_err(), "the {kind} is there");
             }
@@ -95,6 +95,6 @@ fn service_ingress_and_network_policy_follow_the_spec() {
             ensure!(service["spec"]["type"] == "ClusterIP" && service["metadata"]["labels"]["team"].is_null());
             Ok(())
         })?;
-        delivers(namespace, HUB, &generated_key(namespace, HUB)?)
+        check_delivery(namespace, HUB, &generated_signer(namespace, HUB)?)
     });
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::cluster::folder;
-use notification_hub_tests::deployed::{delivers, generated_key};
-use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::deployed::{check_delivery, generated_signer};
+use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
 use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ fn with_all() -> Value {
 
 #[test]
 fn optional_kinds_installed_later_are_applied_and_repaired() {
-    namespace::with("optional", |namespace| {
+    namespace::with_namespace("optional", |namespace| {
         namespace.apply(&with_all())?;
         if !is_installed(namespace) {
             namespace.wait_ready(HUB)?;
@@ -82,16 +82,16 @@ fn optional_kinds_installed_later_are_applied_and_repaired() {
             ensure!(told.contains("Gateway gateways/public, listener https"), "{told}");
         }
         stays_as_it_is(namespace)?;
-        delivers(namespace, HUB, &generated_key(namespace, HUB)?)?;
+        check_delivery(namespace, HUB, &generated_signer(namespace, HUB)?)?;
 
         for kind in KINDS {
             namespace.kubectl(&["delete", kind, HUB])?;
         }
-        until("all of it is back", PATIENCE, || everything_is_there(namespace))?;
+        until("all of it is back", CLUSTER_TIMEOUT, || everything_is_there(namespace))?;
         let routes = |namespace: &Namespace| Ok::<_, anyhow::Error>(namespace.get("httproute", HUB)?["spec"].clone());
         let bent = json!({"spec": {"rules": [{"backendRefs": [{"name": "elsewhere", "port": 80}]}]}}).to_string();
         namespace.kubectl(&["patch", "httproute", HUB, "--type=merge", "-p", &bent])?;
-        until("the route is repaired", PATIENCE, || {
+        until("the route is repaired", CLUSTER_TIMEOUT, || {
             let spec = routes(namespace)?;
             ensure!(spec["rules"][0]["backendRefs"][0]["name"] == HUB, "{spec}");
             Ok(())
@@ -104,7 +104,7 @@ fn optional_kinds_installed_later_are_applied_and_repaired() {
         ensure!(told.starts_with("ScaledObject vault: ") && told.contains(".spec.triggers[0].metadata"), "{told}");
 
         namespace.apply(&hub(json!({"replicas": 1})))?;
-        until("none of it is there", PATIENCE, || {
+        until("none of it is there", CLUSTER_TIMEOUT, || {
             let there: Vec<_> = KINDS.into_iter().filter(|kind| namespace.get(kind, HUB).is_ok()).collect();
             ensure!(there.is_empty(), "{there:?}");
             Ok(())
@@ -160,7 +160,7 @@ fn stays_as_it_is(namespace: &Namespace) -> Result<()> {
     let before = versions()?;
     // Something to do, and with it a whole pass.
     namespace.kubectl(&["delete", "configmap", HUB])?;
-    until("the ConfigMap is back", PATIENCE, || namespace.get("configmap", HUB))?;
+    until("the ConfigMap is back", CLUSTER_TIMEOUT, || namespace.get("configmap", HUB))?;
     namespace.wait_condition(HUB, "Exposed", "True", "Exposed")?;
     ensure!(versions()? == before, "{:?} instead of {before:?}", versions()?);
     Ok(())

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::azurite_pod::AzuritePod;
 use notification_hub_tests::cluster::folder;
-use notification_hub_tests::deployed::{columns, connect, delivers, generated_key};
-use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::deployed::{check_delivery, connect, generated_signer, printer_columns};
+use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
 use notification_hub_tests::storage_queue::StorageQueue;
 use notification_hub_tests::token::{self, Signer};
 use notification_hub_tests::wait::until;
@@ -19,10 +19,10 @@ const KINDS: &str = "deployments,services,configmaps,secrets,serviceaccounts";
 
 #[test]
 fn queue_source_delivers_and_can_be_switched() {
-    namespace::with("queue", |namespace| {
+    namespace::with_namespace("queue", |namespace| {
         let azurite = AzuritePod::start(namespace)?;
         // A ready pod is not yet one to which the Service leads.
-        until("the queue", PATIENCE, || azurite.queue(namespace, StorageQueue::create))?;
+        until("the queue", CLUSTER_TIMEOUT, || azurite.with_queue(namespace, StorageQueue::create))?;
         let sample = folder().join("../crds/samples/queue.yaml");
         namespace
             .cluster
@@ -32,7 +32,7 @@ fn queue_source_delivers_and_can_be_switched() {
         ensure!(told.contains("Secret storage"), "which one? {told}");
         namespace.set_secret("storage", "connectionString", azurite.connection_string())?;
         namespace.wait_ready("cloud")?;
-        let key = generated_key(namespace, "cloud")?;
+        let key = generated_signer(namespace, "cloud")?;
         receives(namespace, &azurite)?;
         arrives(namespace, &azurite, &key)?;
         let before = names(namespace)?;
@@ -44,12 +44,12 @@ fn queue_source_delivers_and_can_be_switched() {
         let internal = format!("http://cloud-internal.{}.svc:5001", namespace.name);
         let status = namespace.get("notificationhub", "cloud")?["status"].clone();
         ensure!(status["sendUrl"] == internal && status["source"] == "Direct", "it is {status}");
-        delivers(namespace, "cloud", &key)?;
+        check_delivery(namespace, "cloud", &key)?;
         let path = "/spec/template/spec/containers/0/ports/1/containerPort";
         let number = json!([{"op": "test", "path": path, "value": 5001}, {"op": "replace", "path": path, "value": 80}]);
         repaired(namespace, &["patch", "deployment", "cloud", "--type=json", "-p", &number.to_string()])?;
         azurite.push(namespace, &Uuid::new_v4().to_string())?;
-        azurite.queue(namespace, |queue| {
+        azurite.with_queue(namespace, |queue| {
             let depth = queue.depth()?;
             ensure!(depth == 1, "{depth} messages in a queue that nobody reads");
             Ok(())
@@ -58,18 +58,18 @@ fn queue_source_delivers_and_can_be_switched() {
         let reference = json!({"secretKeyRef": {"name": "storage", "key": "connectionString"}});
         switch(namespace, &json!({"direct": null, "azureQueue": {"connectionString": reference}}))?;
         receives(namespace, &azurite)?;
-        azurite.queue(namespace, |queue| queue.wait_empty(PATIENCE))?;
+        azurite.with_queue(namespace, |queue| queue.wait_empty(CLUSTER_TIMEOUT))?;
         arrives(namespace, &azurite, &key)?;
         ensure!(names(namespace)? == before, "before {before:?}, now {:?}", names(namespace)?);
 
         // Another queue, and what nobody understands goes to yet another.
-        azurite.queue_called(namespace, "pushes", StorageQueue::create)?;
+        azurite.with_queue_named(namespace, "pushes", StorageQueue::create)?;
         switch(namespace, &json!({"azureQueue": {"queueName": "pushes", "poisonQueueName": "misunderstood"}}))?;
-        azurite.queue_called(namespace, "pushes", |queue| {
+        azurite.with_queue_named(namespace, "pushes", |queue| {
             queue.put(&["neither JSON nor Base64"])?;
-            queue.wait_empty(PATIENCE)
+            queue.wait_empty(CLUSTER_TIMEOUT)
         })?;
-        azurite.queue_called(namespace, "misunderstood", |queue| {
+        azurite.with_queue_named(namespace, "misunderstood", |queue| {
             let texts = queue.peek()?;
             ensure!(texts.len() == 1 && texts[0].ends_with("\nneither JSON nor Base64"), "{texts:?}");
             Ok(())
@@ -80,7 +80,7 @@ fn queue_source_delivers_and_can_be_switched() {
 #[test]
 fn workload_identity_is_set_on_service_account_and_pods() {
     // Nobody gives out its tokens here: none of them runs.
-    namespace::with("workload", |namespace| {
+    namespace::with_namespace("workload", |namespace| {
         let (url, id) = ("https://account.queue.core.windows.net", Uuid::new_v4().to_string());
         namespace.apply(&json!({
             "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": {"name": "cloud"},
@@ -105,7 +105,7 @@ fn workload_identity_is_set_on_service_account_and_pods() {
 fn arrives(namespace: &Namespace, azurite: &AzuritePod, key: &Signer) -> Result<()> {
     let user = Uuid::new_v4().to_string();
     let claims = token::user(&user, &[], "ChromeBrowser", "device");
-    let public = namespace.reach("cloud", 5000)?;
+    let public = namespace.endpoint("cloud", 5000)?;
     let client = connect(namespace, &public, &key.sign(&claims)?, "messagepack")?;
     let cipher = azurite.push(namespace, &user)?;
     let received = client.notification(|notification| notification["Payload"]["Id"] == *cipher)?;
@@ -115,7 +115,7 @@ fn arrives(namespace: &Namespace, azurite: &AzuritePod, key: &Signer) -> Result<
 
 /// Looks at a hub that receives from a queue: nobody can post to it, and nobody can read how it is allowed to receive.
 fn receives(namespace: &Namespace, azurite: &AzuritePod) -> Result<()> {
-    let columns = columns(namespace)?;
+    let columns = printer_columns(namespace)?;
     ensure!(columns == ["cloud", "True", "1", "AzureQueue"], "{columns:?}");
     let status = namespace.get("notificationhub", "cloud")?["status"].clone();
     ensure!(status["sendUrl"].is_null(), "where does one send to? {status}");
@@ -134,7 +134,7 @@ fn repaired(namespace: &Namespace, bend: &[&str]) -> Result<()> {
     let pod = || -> Result<Value> { Ok(namespace.get("deployment", "cloud")?["spec"]["template"]["spec"].clone()) };
     let before = pod()?;
     namespace.kubectl(bend)?;
-    until("the Deployment is repaired", PATIENCE, || {
+    until("the Deployment is repaired", CLUSTER_TIMEOUT, || {
         let now = pod()?;
         ensure!(now == before, "it is {now}");
         Ok(())
@@ -146,7 +146,7 @@ fn switch(namespace: &Namespace, source: &Value) -> Result<()> {
     let patch = json!({"spec": {"source": source}}).to_string();
     namespace.kubectl(&["patch", "notificationhub", "cloud", "--type=merge", "-p", &patch])?;
     namespace.wait_condition("cloud", "Ready", "True", "Available")?;
-    until("the old pod is gone", PATIENCE, || {
+    until("the old pod is gone", CLUSTER_TIMEOUT, || {
         let pods = namespace.children("pods", "cloud")?;
         ensure!(pods.len() == 1, "there are {}", pods.len());
         Ok(())

@@ -1,7 +1,7 @@
 //! Edits that the API server refuses, by its own checks and by a policy: what runs goes on as it was.
 
 use anyhow::{Result, ensure};
-use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
 use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
 
@@ -64,7 +64,7 @@ fn is_refused(namespace: &Namespace, edit: &Value, words: &str) -> Result<()> {
 
 #[test]
 fn rejected_spec_edit_leaves_the_running_hub_unchanged() {
-    namespace::with("refused-edits", |namespace| {
+    namespace::with_namespace("refused-edits", |namespace| {
         namespace.apply(&hub(&json!({}), "ClusterIP"))?;
         namespace.wait_ready("vault")?;
         let container = |more: Value| {
@@ -83,7 +83,7 @@ fn rejected_spec_edit_leaves_the_running_hub_unchanged() {
             namespace.apply(object)?;
         }
         let denied = container(json!({ "image": "denied.example.com/hub:1" }));
-        let result = until("the policy is in force", PATIENCE, || {
+        let result = until("the policy is in force", CLUSTER_TIMEOUT, || {
             // It takes a moment; until then a dry run passes.
             let deployment = namespace.get("deployment", "vault")?["metadata"]["name"].clone();
             let image = json!([{ "op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "denied.example.com/x" }]);
@@ -104,7 +104,7 @@ fn rejected_spec_edit_leaves_the_running_hub_unchanged() {
 
 #[test]
 fn conflicting_list_entries_are_replaced_without_a_second_owner() {
-    namespace::with("foreign-entries", |namespace| {
+    namespace::with_namespace("foreign-entries", |namespace| {
         let variable =
             json!({ "spec": { "containers": [{ "name": "hub", "env": [{ "name": "PROXY", "value": "a" }] }] } });
         namespace.apply(&hub(&variable, "ClusterIP"))?;
@@ -125,7 +125,7 @@ fn conflicting_list_entries_are_replaced_without_a_second_owner() {
         ];
         for edit in edits {
             namespace.kubectl(&["patch", "deployment", "vault", "--type=json", "-p", &edit.to_string()])?;
-            until("it is repaired", PATIENCE, || {
+            until("it is repaired", CLUSTER_TIMEOUT, || {
                 let now = spec()?;
                 ensure!(now == before, "{now:#}");
                 let deployment =
@@ -140,7 +140,7 @@ fn conflicting_list_entries_are_replaced_without_a_second_owner() {
             })?;
         }
         namespace.apply(&hub(&json!({}), "ClusterIP"))?;
-        until("the variable is gone with the spec's", PATIENCE, || {
+        until("the variable is gone with the spec's", CLUSTER_TIMEOUT, || {
             let now = spec()?;
             ensure!(now["env"].is_null(), "{now:#}");
             Ok(())

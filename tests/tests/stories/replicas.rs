@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
-use notification_hub_tests::cluster::{Reach, folder};
-use notification_hub_tests::deployed::{delivers, folder_update, generated_key, send};
+use notification_hub_tests::cluster::{Endpoint, folder};
+use notification_hub_tests::deployed::{check_delivery, folder_update, generated_signer, send};
 use notification_hub_tests::listener::Listener;
-use notification_hub_tests::namespace::{self, Namespace, PATIENCE};
+use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
 use notification_hub_tests::redis_pod;
 use notification_hub_tests::token::{self, Signer};
 use notification_hub_tests::wait::until;
@@ -18,7 +18,7 @@ const HUB: &str = "vault";
 
 #[test]
 fn pushes_reach_clients_of_every_pod_across_scaling() {
-    namespace::with("replicas", |namespace| {
+    namespace::with_namespace("replicas", |namespace| {
         let sample = std::fs::read_to_string(folder().join("../crds/samples/replicas.yaml"))?;
         let mut sample: Value = serde_saphyr::from_str(&sample)?;
         sample["spec"]["drain"]["duration"] = json!("4s");
@@ -27,7 +27,7 @@ fn pushes_reach_clients_of_every_pod_across_scaling() {
         ensure!(told.contains("Secret redis"), "which one? {told}");
         redis_pod::start(namespace)?;
         namespace.wait_ready(HUB)?;
-        let key = generated_key(namespace, HUB)?;
+        let key = generated_signer(namespace, HUB)?;
         let shared = namespace.get("secret", "vault-tokens")?;
         of_all_pods(namespace, &key, 3)?;
 
@@ -35,7 +35,7 @@ fn pushes_reach_clients_of_every_pod_across_scaling() {
         of_all_pods(namespace, &key, 3)?;
 
         scaled(namespace, 3, 1)?;
-        delivers(namespace, HUB, &key)?;
+        check_delivery(namespace, HUB, &key)?;
         let one = running(namespace)?;
         ensure!(namespace.get("poddisruptionbudget", HUB).is_err(), "a budget for one pod");
         scaled(namespace, 1, 4)?;
@@ -53,7 +53,7 @@ fn pushes_reach_clients_of_every_pod_across_scaling() {
         namespace.kubectl(&["rollout", "restart", "deployment/vault"])?;
         namespace.kubectl(&["rollout", "status", "deployment/vault", "--timeout=90s"])?;
         clients.iter().try_for_each(Listener::wait_closed)?;
-        until("all pods are new", PATIENCE, || {
+        until("all pods are new", CLUSTER_TIMEOUT, || {
             let now = running(namespace)?;
             ensure!(now.len() == 2 && now.is_disjoint(&two), "{two:?}, {now:?}");
             Ok(())
@@ -87,7 +87,7 @@ fn scaled(namespace: &Namespace, from: usize, to: usize) -> Result<()> {
     let (from, replicas) = (format!("--current-replicas={from}"), format!("--replicas={to}"));
     namespace.kubectl(&["scale", "notificationhub/vault", &from, &replicas])?;
     namespace.wait_condition(HUB, "Ready", "True", "Available")?;
-    until("as many pods as are wanted", PATIENCE, || {
+    until("as many pods as are wanted", CLUSTER_TIMEOUT, || {
         let pods = running(namespace)?;
         ensure!(pods.len() == to, "{pods:?}");
         Ok(())
@@ -101,14 +101,14 @@ fn running(namespace: &Namespace) -> Result<BTreeSet<String>> {
 }
 
 /// Each pod's way to one of its ports.
-fn ways(namespace: &Namespace, port: u16) -> Result<Vec<Reach>> {
-    let way = |pod: Value| namespace.cluster.reach_pod(&pod, port);
+fn ways(namespace: &Namespace, port: u16) -> Result<Vec<Endpoint>> {
+    let way = |pod: Value| namespace.cluster.pod_endpoint(&pod, port);
     namespace.running_pods(HUB)?.into_iter().map(way).collect()
 }
 
 /// A client of this user at every pod.
 fn clients(namespace: &Namespace, key: &Signer, user: &str) -> Result<Vec<Listener>> {
-    let connect = |(number, way): (usize, Reach)| {
+    let connect = |(number, way): (usize, Endpoint)| {
         let claims = token::user(user, &[], "ChromeBrowser", &format!("device-{number}"));
         Listener::connect(namespace.cluster.command("node"), &way.url, &key.sign(&claims)?, "messagepack", &[])
     };
@@ -131,7 +131,7 @@ fn of_all_pods(namespace: &Namespace, key: &Signer, count: usize) -> Result<()> 
         }
     }
     // The Service leads each request to whichever pod it likes.
-    let public = namespace.reach(HUB, 5000)?;
+    let public = namespace.endpoint(HUB, 5000)?;
     for _ in 0..count {
         let claims = token::user(&Uuid::new_v4().to_string(), &[], "ChromeBrowser", "device");
         let node = namespace.cluster.command("node");

@@ -1,8 +1,8 @@
 //! What a spec says of tokens, Redis, catch-up and the image, seen at the hub that it makes in a real Kubernetes.
 
 use anyhow::{Context, Result, ensure};
-use notification_hub_tests::cluster::{Reach, run};
-use notification_hub_tests::deployed::{connect, delivers, folder_update, generated_key, send, upgrade};
+use notification_hub_tests::cluster::{Endpoint, run};
+use notification_hub_tests::deployed::{check_delivery, connect, folder_update, generated_signer, send, upgrade};
 use notification_hub_tests::keys::SigningKey;
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::namespace::{self, Namespace};
@@ -21,7 +21,7 @@ fn hub(spec: &Value) -> Value {
 
 #[test]
 fn identity_server_tokens_are_validated_by_spec_auth() {
-    namespace::with("identity", |namespace| {
+    namespace::with_namespace("identity", |namespace| {
         const ISSUER: &str = "https://identity.example.com";
         let (key, installation) = (SigningKey::rs256()?, Uuid::new_v4().to_string());
         let authority = identity_pod::start(namespace, "http://another-name", &key.jwks)?;
@@ -30,7 +30,7 @@ fn identity_server_tokens_are_validated_by_spec_auth() {
             "auth": {"authority": authority, "issuer": ISSUER, "audiences": ["api", "push"], "clockSkew": "1m"},
         })))?;
         namespace.wait_ready(HUB)?;
-        let (public, internal) = (namespace.reach(HUB, 5000)?, namespace.reach("vault-internal", 5001)?);
+        let (public, internal) = (namespace.endpoint(HUB, 5000)?, namespace.endpoint("vault-internal", 5001)?);
         let signer = key.signer()?;
         let with = |mut claims: Value, more: &[(&str, Value)]| {
             (claims["iss"], claims["aud"]) = (json!(ISSUER), json!("api"));
@@ -76,9 +76,9 @@ fn identity_server_tokens_are_validated_by_spec_auth() {
 
 #[test]
 fn redis_with_tls_acl_and_channel_prefix_connects_replicas() {
-    namespace::with("tls", |namespace| {
+    namespace::with_namespace("tls", |namespace| {
         // Whoever uses other channels than these is refused there.
-        redis_pod::start_behind_tls(namespace, "vault")?;
+        redis_pod::start_with_tls(namespace, "vault")?;
         let of_redis = |key: &str| json!({"secretKeyRef": {"name": "redis", "key": key}});
         namespace.apply(&hub(&json!({
             "replicas": 2, "source": {"direct": {}}, "auth": {"generate": {}},
@@ -89,16 +89,16 @@ fn redis_with_tls_acl_and_channel_prefix_connects_replicas() {
             }},
         })))?;
         namespace.wait_ready(HUB)?;
-        let (key, user) = (generated_key(namespace, HUB)?, Uuid::new_v4().to_string());
-        let ways = |port: u16| -> Result<Vec<Reach>> {
+        let (key, user) = (generated_signer(namespace, HUB)?, Uuid::new_v4().to_string());
+        let ways = |port: u16| -> Result<Vec<Endpoint>> {
             let pods = namespace.running_pods(HUB)?;
-            pods.iter().map(|pod| namespace.cluster.reach_pod(pod, port)).collect()
+            pods.iter().map(|pod| namespace.cluster.pod_endpoint(pod, port)).collect()
         };
-        let client = |way: &Reach| {
+        let client = |way: &Endpoint| {
             let claims = token::user(&user, &[], "ChromeBrowser", "device");
             Listener::connect(namespace.cluster.command("node"), &way.url, &key.sign(&claims)?, "json", &[])
         };
-        let push = |way: &Reach| -> Result<String> {
+        let push = |way: &Endpoint| -> Result<String> {
             let folder = Uuid::new_v4().to_string();
             let sent = send(namespace, way, &key.sign(&token::internal())?, &folder_update(&user, &folder))?;
             ensure!(sent.status == 200, "the answer is {}: {}", sent.status, sent.text());
@@ -119,7 +119,7 @@ fn redis_with_tls_acl_and_channel_prefix_connects_replicas() {
         namespace.kubectl(&["rollout", "restart", "deployment/vault"])?;
         namespace.kubectl(&["rollout", "status", "deployment/vault", "--timeout=90s"])?;
         namespace.wait_condition(HUB, "Ready", "True", "Available")?;
-        delivers(namespace, HUB, &key)
+        check_delivery(namespace, HUB, &key)
     });
 }
 
@@ -140,7 +140,7 @@ echo "$digest""#;
 
 #[test]
 fn pods_run_the_image_of_the_spec() {
-    namespace::with("image", |namespace| {
+    namespace::with_namespace("image", |namespace| {
         let secret = format!("{}{}", Uuid::new_v4(), Uuid::new_v4());
         namespace.set_secret("signing", "hub.secret", &secret)?;
         let run_by = |image: Value, name: &str| {
@@ -157,7 +157,7 @@ fn pods_run_the_image_of_the_spec() {
                 told == name && container["image"] == name && container["imagePullPolicy"] == pull,
                 "{told}: {pod}"
             );
-            delivers(namespace, HUB, &Signer::secret(secret.as_bytes()))?;
+            check_delivery(namespace, HUB, &Signer::secret(secret.as_bytes()))?;
             Ok(pod)
         };
         let image = install::image_name(namespace.cluster, "HUB_IMAGE", "nhub.test/hub:test")?;

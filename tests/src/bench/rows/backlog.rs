@@ -1,48 +1,51 @@
-//! Deliveries a second and core when many frames wait for the same socket and leave in one write: clients that did not read
-//! until a hundred frames waited for each read again, and the server's processor time until all are out counts.
+//! Deliveries per second and core of a backlog, in which one write contains many frames. Stalled clients resume when a hundred
+//! frames are queued for each. The CPU time of the server counts until all frames are written.
 
 use anyhow::{Result, ensure};
 
-use super::Run;
-use crate::bench::load::Manner;
+use super::BenchRun;
+use crate::bench::load::ClientBehavior;
+use crate::bench::loaded_server::LoadedServer;
 use crate::bench::report::{Budget, Report, Row};
-use crate::bench::scene::Scene;
-use crate::bench::server::{Kind, Setup};
+use crate::bench::server::{ServerKind, ServerOptions};
 
 const BUDGET: f64 = 1_000_000.0;
 
-/// Frames that wait for each client.
-const WAITING: f64 = 100.0;
+/// The number of queued frames for each client.
+const QUEUED_FRAMES: f64 = 100.0;
 
-/// How many pushes are sent before it is looked how many wait, and how often: several times what the kernel takes.
-const AT_ONCE: u32 = 50;
-const MOST: u32 = 100;
+/// The number of pushes between two checks of the number of queued frames.
+const PUSHES_PER_CHECK: u32 = 50;
+
+/// The maximum number of checks. It allows several times the pushes that the kernel buffers.
+const MAX_CHECKS: u32 = 100;
 
 /// Adds the row.
-pub fn add(run: &Run, report: &mut Report) -> Result<()> {
+pub fn add(run: &BenchRun, report: &mut Report) -> Result<()> {
     let clients = run.choose(300, 1_000);
-    let manner = Manner { stalls: |_| true, ..Manner::default() };
-    let mut scene = Scene::new(&run.site, run.site.start(Setup::of(Kind::Hub))?, manner)?;
-    scene.grow(clients)?;
-    let mut waiting = 0.0;
-    for _ in 0..MOST {
-        scene.send(AT_ONCE)?;
-        waiting = scene.server.metric("slow_consumers_total{action=\"queued\"}")?;
-        if waiting >= WAITING * clients as f64 {
+    let behavior = ClientBehavior { is_stalled: |_| true, ..ClientBehavior::default() };
+    let mut loaded =
+        LoadedServer::new(&run.environment, run.environment.start(ServerOptions::new(ServerKind::Hub))?, behavior)?;
+    loaded.grow(clients)?;
+    let mut queued = 0.0;
+    for _ in 0..MAX_CHECKS {
+        loaded.send(PUSHES_PER_CHECK)?;
+        queued = loaded.server.metric("slow_consumers_total{action=\"queued\"}")?;
+        if queued >= QUEUED_FRAMES * clients as f64 {
             break;
         }
     }
-    ensure!(waiting > 0.0, "the kernel has taken everything");
-    let (before, writes) = (scene.server.processor_time()?, scene.server.writes()?);
-    scene.load.resume()?;
-    scene.receive()?;
-    let seconds = (scene.server.processor_time()? - before) as f64 / 1e9;
-    let writes = scene.server.writes()? - writes;
-    report.note("coalesced_frames_per_write", waiting / writes.max(1) as f64);
+    ensure!(queued > 0.0, "the kernel has buffered all frames");
+    let (before, writes) = (loaded.server.cpu_time_ns()?, loaded.server.writes()?);
+    loaded.load.resume()?;
+    loaded.receive()?;
+    let seconds = (loaded.server.cpu_time_ns()? - before) as f64 / 1e9;
+    let writes = loaded.server.writes()? - writes;
+    report.note("coalesced_frames_per_write", queued / writes.max(1) as f64);
     report.add(Row {
         key: "coalesced_deliveries_per_second_per_core",
         title: "deliveries a second and core, of a backlog",
-        hub: waiting / seconds,
+        hub: queued / seconds,
         controls: Vec::new(),
         budget: Some(Budget::AtLeast(BUDGET)),
     });

@@ -1,34 +1,35 @@
-//! Instructions of a delivery: one organisation push to every connection, one push at a time. The users are those of the idle
-//! measurement; for this they share a fourth organisation, as each of the 900 has some thirty members only.
+//! Instructions of a delivery of an organization push to every connection, one push at a time. All users share a fourth
+//! organization, because each of the 900 has only about 30 members.
 //!
-//! With the machine's counters: what 9,000 deliveries took, divided by 9,000, the median of several pushes. With callgrind: the
-//! slope between 200 and 1,200 connections, in which the cost of the push itself falls out.
+//! With hardware counters, the figure is the count of 9,000 deliveries, divided by 9,000; the median of several pushes. With
+//! callgrind, it is the slope between 200 and 1,200 connections, without the cost of the push itself.
 
 use anyhow::{Context, Result};
 
-use super::{CONNECTIONS, Run};
+use super::{BenchRun, CONNECTIONS};
 use crate::bench::counters::Instructions;
-use crate::bench::load::Manner;
-use crate::bench::meter::Means;
+use crate::bench::load::ClientBehavior;
+use crate::bench::loaded_server::LoadedServer;
+use crate::bench::meter::CounterKind;
 use crate::bench::report::{Budget, Report, Row};
-use crate::bench::scene::Scene;
-use crate::bench::server::{Kind, Setup, Site};
+use crate::bench::server::{BenchEnvironment, ServerKind, ServerOptions};
 use crate::bench::statistics::median;
 
 const BUDGET: f64 = 100.0;
 
-/// Between how many connections callgrind's slope is taken.
-pub const FROM: usize = 200;
-/// See [`FROM`].
-pub const TO: usize = 1_200;
+/// The smaller number of connections of a slope.
+pub const FROM_CONNECTIONS: usize = 200;
 
-/// How many pushes callgrind counts together.
+/// The larger number of connections of a slope.
+pub const TO_CONNECTIONS: usize = 1_200;
+
+/// The number of pushes of one count with callgrind.
 pub const PUSHES: usize = 3;
 
-/// What a delivery takes.
+/// The cost of a delivery.
 struct Delivery {
     instructions: Instructions,
-    /// Bytes of a delivery on the wire.
+    /// The bytes of a delivery on the wire.
     bytes: f64,
     profile: Option<String>,
 }
@@ -36,27 +37,27 @@ struct Delivery {
 const TITLE: &str = "user instructions of a delivery";
 
 /// Adds the rows.
-pub fn add(run: &Run, report: &mut Report) -> Result<()> {
-    let Some(means) = run.means else { return Ok(()) };
-    let times = match means {
-        Means::Hardware => run.choose(3, 15),
-        Means::Callgrind => run.choose(2, 3),
+pub fn add(run: &BenchRun, report: &mut Report) -> Result<()> {
+    let Some(counter_kind) = run.counter_kind else { return Ok(()) };
+    let times = match counter_kind {
+        CounterKind::Hardware => run.choose(3, 15),
+        CounterKind::Callgrind => run.choose(2, 3),
     };
-    let measure = |setup| match means {
-        Means::Hardware => counted(&run.site, setup, times),
-        Means::Callgrind => sloped(&run.site, setup, times),
+    let measure = |options| match counter_kind {
+        CounterKind::Hardware => measure_with_counters(&run.environment, options, times),
+        CounterKind::Callgrind => measure_slope(&run.environment, options, times),
     };
-    let hub = measure(Setup::of(Kind::Hub).quiet())?;
+    let hub = measure(ServerOptions::new(ServerKind::Hub).without_pings())?;
     let mut totals = Vec::new();
     let mut controls = Vec::new();
     for (kind, _) in run.controls(|_| Ok(0.0))? {
-        let control = measure(Setup::of(kind).pushing(hub.bytes))?.instructions;
+        let control = measure(ServerOptions::new(kind).with_frame_bytes(hub.bytes))?.instructions;
         controls.push((kind, control.user));
         totals.extend(control.total.map(|total| (kind, total)));
     }
     let key = "delivery_user_instructions";
     if let Some(profile) = hub.profile {
-        report.profile(key, profile);
+        report.add_profile(key, profile);
     }
     let budget = Some(Budget::AtMost(BUDGET));
     report.add(Row { key, title: TITLE, hub: hub.instructions.user, controls, budget });
@@ -67,41 +68,42 @@ pub fn add(run: &Run, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Counts with the machine's counters, over so many pushes.
-fn counted(site: &Site, setup: Setup, pushes: usize) -> Result<Delivery> {
-    let server = Means::Hardware.start(site, setup)?;
-    let mut scene = Scene::new(site, server, Manner::default())?;
-    scene.grow(CONNECTIONS)?;
-    scene.warm_up()?;
-    let mut meter = Means::Hardware.meter(&scene.server)?;
+/// Measures with hardware counters: the median of several pushes.
+fn measure_with_counters(environment: &BenchEnvironment, options: ServerOptions, pushes: usize) -> Result<Delivery> {
+    let server = CounterKind::Hardware.start(environment, options)?;
+    let mut loaded = LoadedServer::new(environment, server, ClientBehavior::default())?;
+    loaded.grow(CONNECTIONS)?;
+    loaded.warm_up()?;
+    let mut meter = CounterKind::Hardware.meter(&loaded.server)?;
     let mut readings = Vec::with_capacity(pushes);
     for _ in 0..pushes {
         meter.begin()?;
-        scene.push()?;
+        loaded.push()?;
         readings.push(meter.end()?.instructions);
     }
     let each = CONNECTIONS as f64;
     let user = median(readings.iter().map(|reading| reading.user / each).collect()).context("no push")?;
     let totals: Option<Vec<f64>> = readings.iter().map(|reading| reading.total.map(|total| total / each)).collect();
     let total = totals.and_then(median);
-    Ok(Delivery { instructions: Instructions { user, total }, bytes: scene.load.bytes_per_delivery(), profile: None })
+    Ok(Delivery { instructions: Instructions { user, total }, bytes: loaded.load.bytes_per_delivery(), profile: None })
 }
 
-/// Counts with callgrind, so many times at either end of the slope.
-fn sloped(site: &Site, setup: Setup, times: usize) -> Result<Delivery> {
-    let server = Means::Callgrind.start(site, setup)?;
-    let mut scene = Scene::new(site, server, Manner::default())?;
-    let mut meter = Means::Callgrind.meter(&scene.server)?;
+/// Measures with callgrind: the slope between two numbers of connections, each counted `times` times.
+fn measure_slope(environment: &BenchEnvironment, options: ServerOptions, times: usize) -> Result<Delivery> {
+    let server = CounterKind::Callgrind.start(environment, options)?;
+    let mut loaded = LoadedServer::new(environment, server, ClientBehavior::default())?;
+    let mut meter = CounterKind::Callgrind.meter(&loaded.server)?;
     let mut sums = Vec::with_capacity(2);
     let mut profile = None;
-    for connections in [FROM, TO] {
-        scene.grow(connections)?;
-        scene.warm_up()?;
-        let count = meter.least(times, || (0..PUSHES).try_for_each(|_| scene.push()))?;
+    for connections in [FROM_CONNECTIONS, TO_CONNECTIONS] {
+        loaded.grow(connections)?;
+        loaded.warm_up()?;
+        let count = meter.min_of(times, || (0..PUSHES).try_for_each(|_| loaded.push()))?;
         sums.push(count.instructions.user);
-        profile = count.table(&format!("{TITLE} (a push to {TO}, with the push)"), (PUSHES * connections) as f64);
+        profile =
+            count.table(&format!("{TITLE} (a push to {TO_CONNECTIONS}, with the push)"), (PUSHES * connections) as f64);
     }
-    let user = (sums[1] - sums[0]) / (PUSHES * (TO - FROM)) as f64;
+    let user = (sums[1] - sums[0]) / (PUSHES * (TO_CONNECTIONS - FROM_CONNECTIONS)) as f64;
     let instructions = Instructions { user, total: None };
-    Ok(Delivery { instructions, bytes: scene.load.bytes_per_delivery(), profile })
+    Ok(Delivery { instructions, bytes: loaded.load.bytes_per_delivery(), profile })
 }

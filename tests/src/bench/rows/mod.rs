@@ -1,4 +1,4 @@
-//! One measurement a file. Each adds its rows to the report; what cannot be measured on this machine adds nothing.
+//! The measurements, one in each file. Each adds its rows to the report, or nothing if this machine cannot measure them.
 
 pub mod backlog;
 pub mod churn;
@@ -17,41 +17,42 @@ pub mod verification;
 
 use anyhow::Result;
 
-use super::load::Manner;
-use super::meter::Means;
-use super::scene::Scene;
-use super::server::{Kind, Setup, Site};
+use super::load::ClientBehavior;
+use super::loaded_server::LoadedServer;
+use super::meter::CounterKind;
+use super::server::{BenchEnvironment, ServerKind, ServerOptions};
 
-/// Connections of a measurement, unless it says otherwise.
+/// The default number of connections.
 pub const CONNECTIONS: usize = 9_000;
 
-/// What all measurements of a run share.
-pub struct Run {
-    /// Where servers are started.
-    pub site: Site,
-    /// Whether the run has to be short.
+/// The state that all measurements of a run share.
+pub struct BenchRun {
+    /// Starts servers.
+    pub environment: BenchEnvironment,
+    /// Whether the run is quick (`BENCH_QUICK=1`).
     pub quick: bool,
-    /// What counts instructions.
-    pub means: Option<Means>,
+    /// The way to count instructions, or `None` if this machine has none.
+    pub counter_kind: Option<CounterKind>,
 }
 
-impl Run {
-    /// One value in a short run, another in a whole one.
+impl BenchRun {
+    /// Returns the first value in a quick run, else the second.
     pub fn choose<T>(&self, quick: T, whole: T) -> T {
         if self.quick { quick } else { whole }
     }
 
-    /// A server with all its clients, to whom one push was sent that is not counted.
-    pub fn full(&self, setup: Setup) -> Result<Scene> {
-        let mut scene = Scene::new(&self.site, self.site.start(setup)?, Manner::default())?;
-        scene.grow(CONNECTIONS)?;
-        scene.warm_up()?;
-        Ok(scene)
+    /// Starts a server with 9,000 clients and sends one push that is not counted.
+    pub fn loaded_server(&self, options: ServerOptions) -> Result<LoadedServer> {
+        let mut loaded =
+            LoadedServer::new(&self.environment, self.environment.start(options)?, ClientBehavior::default())?;
+        loaded.grow(CONNECTIONS)?;
+        loaded.warm_up()?;
+        Ok(loaded)
     }
 
-    /// The figures of the controls; a short run has the bare epoll loop only.
-    pub fn controls(&self, measure: impl Fn(Kind) -> Result<f64>) -> Result<Vec<(Kind, f64)>> {
-        let kinds = self.choose(&Kind::CONTROLS[..1], &Kind::CONTROLS[..]);
+    /// Measures the controls. A quick run has only the bare epoll loop.
+    pub fn controls(&self, measure: impl Fn(ServerKind) -> Result<f64>) -> Result<Vec<(ServerKind, f64)>> {
+        let kinds = self.choose(&ServerKind::CONTROLS[..1], &ServerKind::CONTROLS[..]);
         kinds.iter().map(|kind| Ok((*kind, measure(*kind)?))).collect()
     }
 }

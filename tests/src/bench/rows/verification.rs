@@ -1,5 +1,5 @@
-//! How long the verification of one RS256 token takes that was not seen before, by the hub's own code in this process. A connect
-//! on a token-cache hit has none.
+//! Duration of the verification of an RS256 token that is not cached, by the hub's code in this process. A connect with a cached
+//! token needs no verification.
 
 use std::time::Instant;
 
@@ -9,19 +9,19 @@ use notification_hub::auth::claims::ValidationRules;
 use notification_hub::auth::keys::key::Key;
 use notification_hub::auth::{Policy, Verifier};
 
-use super::Run;
+use super::BenchRun;
 use crate::bench::population::Population;
 use crate::bench::report::{Report, Row};
 use crate::bench::statistics::median;
 
-/// How many tokens, each verified once: fewer than a hub remembers.
+/// The number of tokens, each verified once. It is less than the size of the token cache.
 const TOKENS: usize = 500;
 
 /// Adds the row.
-pub fn add(run: &Run, report: &mut Report) -> Result<()> {
-    let key = Key::from_pem(run.site.key().public_pem.as_bytes())?;
+pub fn add(run: &BenchRun, report: &mut Report) -> Result<()> {
+    let key = Key::from_pem(run.environment.key().public_pem.as_bytes())?;
     let verifier = Verifier::new(ValidationRules { clock_skew: 300.0, ..ValidationRules::default() }, vec![key]);
-    let population = Population::new(run.site.key().signer()?);
+    let population = Population::new(run.environment.key().signer()?);
     let mut times = Vec::with_capacity(TOKENS);
     for index in 0..TOKENS {
         let token = BearerToken::from(population.token(index)?);
@@ -29,7 +29,7 @@ pub fn add(run: &Run, report: &mut Report) -> Result<()> {
         let verified = verifier.verify(&token, Policy::Application);
         times.push(start.elapsed().as_secs_f64() * 1e6);
         if let Err(rejection) = verified {
-            bail!("a token was refused: {}", rejection.label());
+            bail!("a token was rejected: {}", rejection.label());
         }
     }
     report.add(Row {

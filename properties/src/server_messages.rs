@@ -1,4 +1,4 @@
-//! What the hub says, read again.
+//! Checks the messages that the hub writes.
 
 use jiff::Timestamp;
 use notification_hub::http::server_sent_events::event;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::choices::Choices;
 
-/// Whatever a message holds, what is read of it in either protocol is what was written.
+/// Checks that a generated message, encoded in either protocol, is read back equal.
 pub(crate) fn check(input: &[u8]) {
     let mut choices = Choices(input);
     let kind = choices.below(5);
@@ -19,7 +19,7 @@ pub(crate) fn check(input: &[u8]) {
     let allow_reconnect = choices.below(2) == 0;
     let notification = Notification {
         kind: choices.byte(),
-        payload: value(&mut choices, 4),
+        payload: generate_value(&mut choices, 4),
         context_id: error.map(str::to_owned),
         missing: Vec::new(),
     };
@@ -30,9 +30,9 @@ pub(crate) fn check(input: &[u8]) {
         3 => ServerMessage::Ping,
         _ => ServerMessage::Close { error, allow_reconnect },
     };
-    let expected = in_json(message);
+    let expected = expected_json(message);
     let text = protocol::encode(Protocol::Json, message);
-    let body = whole(Protocol::Json, &text);
+    let body = single_message(Protocol::Json, &text);
     assert_eq!(event(&text), [b"data: ", text.as_slice(), b"\r\n\r\n"].concat(), "one line");
     assert_eq!(serde_json::from_slice::<Json>(body).expect("JSON"), expected);
     if let Some(arguments) = expected.get("arguments") {
@@ -40,9 +40,9 @@ pub(crate) fn check(input: &[u8]) {
         assert_eq!((Json::from(read.0), &read.1), (expected["target"].clone(), arguments));
     }
 
-    let expected = in_messagepack(message);
+    let expected = expected_messagepack(message);
     let bytes = protocol::encode(Protocol::MessagePack, message);
-    let body = whole(Protocol::MessagePack, &bytes);
+    let body = single_message(Protocol::MessagePack, &bytes);
     assert_eq!(Reader::new(body).value().expect("MessagePack"), expected);
     if expected[0] == 1 {
         let read = messagepack::to_json(body).expect("an invocation");
@@ -50,38 +50,39 @@ pub(crate) fn check(input: &[u8]) {
     }
 }
 
-/// The one message that some bytes are.
-pub(crate) fn whole(protocol: Protocol, bytes: &[u8]) -> &[u8] {
+/// Returns the body of the only message in some bytes.
+pub(crate) fn single_message(protocol: Protocol, bytes: &[u8]) -> &[u8] {
     let (body, taken) = split(protocol, bytes, usize::MAX).expect("a length").expect("a whole message");
     assert_eq!(taken, bytes.len(), "one message");
     body
 }
 
-fn value(choices: &mut Choices<'_>, depth: u8) -> Value {
+/// Generates a value with at most `depth` levels of lists and maps.
+fn generate_value(choices: &mut Choices<'_>, depth: u8) -> Value {
     match choices.below(if depth == 0 { 8 } else { 10 }) {
         0 => Value::Null,
         1 => Value::Bool(choices.below(2) == 0),
         2 => Value::Number(choices.number().into()),
         3 => Value::Number((choices.number() as i64 >> choices.below(64)).into()),
-        // What survives JSON's way there and back.
+        // Only numbers that JSON reads back equal.
         4 => serde_json::Number::from_f64(f64::from(choices.number() as i32) / 64.0).map_or(Value::Null, Value::Number),
         5 => Value::String(choices.text()),
         6 => Value::Id(Uuid::from_u64_pair(choices.number(), choices.number())),
-        7 => Value::Date(date(choices)),
-        8 => Value::Array((0..choices.below(20)).map(|_| value(choices, depth - 1)).collect()),
+        7 => Value::Date(generate_date(choices)),
+        8 => Value::Array((0..choices.below(20)).map(|_| generate_value(choices, depth - 1)).collect()),
         _ => {
             let count = choices.below(20);
-            // Names that differ in more than their case.
+            // The suffix keeps names apart that differ only in case.
             let members = (0..count).map(|place| {
                 let name = format!("{}{place}", choices.text());
-                (name.into(), value(choices, depth - 1))
+                (name.into(), generate_value(choices, depth - 1))
             });
             Value::Object(members.collect())
         }
     }
 }
 
-fn date(choices: &mut Choices<'_>) -> Date {
+fn generate_date(choices: &mut Choices<'_>) -> Date {
     let mut part = |bound: u64| choices.number() % bound;
     let (year, month, day) = (1 + part(9999), 1 + part(12), 1 + part(28));
     let (hour, minute, second, fraction) = (part(24), part(60), part(60), part(10_000_000));
@@ -90,10 +91,10 @@ fn date(choices: &mut Choices<'_>) -> Date {
     Date::parse(&text).unwrap_or(Date::DOTNET_DEFAULT)
 }
 
-fn in_json(message: ServerMessage<'_>) -> Json {
+fn expected_json(message: ServerMessage<'_>) -> Json {
     match message {
         ServerMessage::Push { target, notification } => {
-            json!({ "type": 1, "target": target, "arguments": [argument(notification, &Spelling::Json)] })
+            json!({ "type": 1, "target": target, "arguments": [expected_argument(notification, &Spelling::Json)] })
         }
         ServerMessage::Heartbeat => json!({ "type": 1, "target": "Heartbeat", "arguments": [] }),
         ServerMessage::CompletionError { id, error } => json!({ "type": 3, "invocationId": id, "error": error }),
@@ -111,10 +112,10 @@ fn in_json(message: ServerMessage<'_>) -> Json {
     }
 }
 
-fn in_messagepack(message: ServerMessage<'_>) -> Json {
+fn expected_messagepack(message: ServerMessage<'_>) -> Json {
     match message {
         ServerMessage::Push { target, notification } => {
-            json!([1, {}, null, target, [argument(notification, &Spelling::MessagePack)], []])
+            json!([1, {}, null, target, [expected_argument(notification, &Spelling::MessagePack)], []])
         }
         ServerMessage::Heartbeat => json!([1, {}, null, "Heartbeat", [], []]),
         ServerMessage::CompletionError { id, error } => json!([3, {}, id, 1, error]),
@@ -123,6 +124,7 @@ fn in_messagepack(message: ServerMessage<'_>) -> Json {
     }
 }
 
+/// How a protocol spells names and dates.
 enum Spelling {
     Json,
     MessagePack,
@@ -147,7 +149,7 @@ impl Spelling {
             Value::Id(id) => Json::from(id.to_string()),
             Value::Date(date) => match self {
                 Spelling::Json => Json::from(date.to_string()),
-                Spelling::MessagePack => Json::from(moment(*date)),
+                Spelling::MessagePack => Json::from(canonical_date(*date)),
             },
             Value::Array(items) => items.iter().map(|item| self.value(item)).collect(),
             Value::Object(members) => {
@@ -158,15 +160,15 @@ impl Spelling {
     }
 }
 
-fn argument(notification: &Notification, spelling: &Spelling) -> Json {
+fn expected_argument(notification: &Notification, spelling: &Spelling) -> Json {
     let context_id = notification.context_id.clone().map_or(Value::Null, Value::String);
     let kind = Value::Number(notification.kind.into());
     let members = [("Type", kind), ("Payload", notification.payload.clone()), ("ContextId", context_id)];
     spelling.value(&Value::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect()))
 }
 
-/// A date as a timestamp of another make.
-fn moment(date: Date) -> String {
+/// Returns a date as `jiff` writes it, with the zone UTC if it has none.
+fn canonical_date(date: Date) -> String {
     let text = date.to_string();
     let zoned = if text.ends_with('Z') || text.ends_with("+00:00") { text } else { text + "Z" };
     zoned.parse::<Timestamp>().expect("a date").to_string()
