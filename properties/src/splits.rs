@@ -25,7 +25,7 @@ const PREFIXES: usize = 8;
 /// Returns some proper prefixes of an input: all but its last byte, and others whose lengths depend only on the input. Few, because
 /// the checks run over very many inputs.
 pub(crate) fn prefixes(input: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut random = Random::of(input);
+    let mut random = Random::from_bytes(input);
     let last = input.len().checked_sub(1);
     let others = (1..PREFIXES).filter_map(move |_| last.map(|_| random.below(input.len())));
     last.into_iter().chain(others).map(|end| &input[..end])

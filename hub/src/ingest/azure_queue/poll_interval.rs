@@ -60,11 +60,11 @@ mod tests {
     #[test]
     fn error_backoff_doubles_with_jitter_to_the_maximum() {
         let (mut shortest, mut longest) = (error_backoff(), error_backoff());
-        let shortest: Vec<u128> = (0..8).map(|_| shortest.pause(0).as_millis()).collect();
-        let longest: Vec<u128> = (0..8).map(|_| longest.pause(u64::MAX).as_millis()).collect();
+        let shortest: Vec<u128> = (0..8).map(|_| shortest.next_delay(0).as_millis()).collect();
+        let longest: Vec<u128> = (0..8).map(|_| longest.next_delay(u64::MAX).as_millis()).collect();
         assert_eq!(shortest, [125, 250, 500, 1000, 2000, 4000, 7500, 7500]);
         assert_eq!(longest, [250, 500, 1000, 2000, 4000, 8000, 15000, 15000]);
         let mut long_running = error_backoff();
-        assert!((0..100).all(|_| long_running.pause(u64::MAX) <= MAX_ERROR_DELAY));
+        assert!((0..100).all(|_| long_running.next_delay(u64::MAX) <= MAX_ERROR_DELAY));
     }
 }
