@@ -68,7 +68,7 @@ fn configure(arguments: &Dev, keys: &Path) -> anyhow::Result<Config> {
 fn key_file(folder: &Path) -> anyhow::Result<PathBuf> {
     let path = folder.join("dev.pem");
     if !path.exists() {
-        write(&path, token_issuer::new_key()?.as_bytes())?;
+        write(&path, token_issuer::generate_key()?.as_bytes())?;
     }
     Ok(path)
 }

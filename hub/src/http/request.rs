@@ -40,7 +40,7 @@ impl AuthGuard {
         policy: Policy,
     ) -> Result<Arc<Claims>, ErrorResponse> {
         let authorization = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
-        let claims = match bearer::find(authorization, query) {
+        let claims = match bearer::find_token(authorization, query) {
             Some(token) => self.authenticator.authenticate(&token, policy).await,
             None => Err(Rejection::Missing),
         };

@@ -91,7 +91,7 @@ fn upgrade(hub: Hub, head: &RequestHead<'_>) -> Result<Upgrade, ErrorResponse> {
     })?;
     let query = Query::parse(head.query);
     Ok(Upgrade {
-        token: bearer::find(headers.get_all("Authorization").next(), &query),
+        token: bearer::find_token(headers.get_all("Authorization").next(), &query),
         accept,
         forwarded: headers.get_all("X-Forwarded-For").map(String::from_utf8_lossy).collect::<Vec<_>>().join(","),
         principal: (hub == Hub::Anonymous).then(|| Principal::anonymous(&query)),

@@ -154,7 +154,7 @@ impl Server {
         let authority = authority.map(|url| JwksClient::new(url, verifier.clone(), metrics.clone())).transpose()?;
         let authority = authority.map(Arc::new);
         authority.iter().for_each(|authority| _ = tokio::spawn(authority.clone().run()));
-        let authenticator = Arc::new(Authenticator { verifier: verifier.clone(), authority });
+        let authenticator = Arc::new(Authenticator { verifier: verifier.clone(), jwks_client: authority });
 
         let connection_tokens = Arc::new(connection_tokens);
         let fd_budget = FdBudget::from_rlimit();
