@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
+
 /// The number of parameters that a client usually sends to a hub: `id` and `access_token`.
 const TYPICAL_PARAMETERS: usize = 2;
 
@@ -53,26 +55,12 @@ fn split_at_byte(text: &str, separator: u8) -> (&str, Option<&str>) {
 
 /// Decodes percent escapes, and `+` to a space. Keeps invalid escapes; replaces invalid UTF-8 by U+FFFD.
 fn percent_decode(text: &str) -> Cow<'_, str> {
-    let bytes = text.as_bytes();
-    if memchr::memchr2(b'%', b'+', bytes).is_none() {
+    // Most values are not escaped. They are returned without a copy.
+    if memchr::memchr2(b'%', b'+', text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((&first, tail)) = rest.split_first() {
-        let hex = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-        match (first, tail) {
-            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
-                decoded.push(hex(*high).unwrap_or(0) << 4 | hex(*low).unwrap_or(0));
-                rest = after;
-                continue;
-            }
-            (b'+', _) => decoded.push(b' '),
-            (other, _) => decoded.push(other),
-        }
-        rest = tail;
-    }
-    Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())
+    let spaced = text.replace('+', " ");
+    Cow::Owned(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -95,6 +83,7 @@ mod tests {
     #[test]
     fn query_value_invalid_percent_escapes_are_kept() {
         assert_eq!(value("a=%zz%4", "a").as_deref(), Some("%zz%4"));
+        assert_eq!(value("a=%+1%2B+%c3%zz", "a").as_deref(), Some("% 1+ \u{fffd}%zz"));
         assert_eq!(value("a=b+c%20d", "a").as_deref(), Some("b c d"));
     }
 }
