@@ -29,8 +29,8 @@ use crate::backplane::{Backplane, LocalBackplane, RedisBackplane};
 use crate::config::Config;
 use crate::http::connection_token_registry::ConnectionTokenRegistry;
 use crate::http::cors::Cors;
-use crate::http::hub_endpoint::{self, Endpoint};
-use crate::http::negotiate::{self, Negotiate};
+use crate::http::hub_endpoint::{self, HubEndpoint};
+use crate::http::negotiate::{self, NegotiateEndpoint};
 use crate::http::relay::ConnectFn;
 use crate::http::request::AuthGuard;
 use crate::http::{plain_http, port};
@@ -215,8 +215,8 @@ impl Server {
         let to_reactors = reactors.clone();
         let connect_fn: ConnectFn = Arc::new(move |request| to_reactors.connect(request));
         let endpoint =
-            Endpoint::new(auth_guard.clone(), connection_tokens.clone(), connect_fn, fd_budget.relays, &config);
-        let mut on_public = negotiate::routes(Negotiate { auth_guard: auth_guard.clone(), connection_tokens })
+            HubEndpoint::new(auth_guard.clone(), connection_tokens.clone(), connect_fn, fd_budget.relays, &config);
+        let mut on_public = negotiate::routes(NegotiateEndpoint { auth_guard: auth_guard.clone(), connection_tokens })
             .merge(hub_endpoint::routes(endpoint));
         let mut source = match source {
             Source::Direct(internal) => {
