@@ -195,7 +195,7 @@ fn ssl_cert_dir_authority_is_trusted_for_redis() -> Result<()> {
     }
     let hub = Process::start(&command)?;
     let admin = hub.listening("admin", SOON)?;
-    says(&hub, "Redis is away", 1)?;
+    says(&hub, "redis unavailable", 1)?;
     let authority = redis.authority().context("no TLS")?;
     mount(&added, "..2", "redis.crt", &fs::read_to_string(authority)?)?;
     wait::until("Redis is there", SOON, || {
