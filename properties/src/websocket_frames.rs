@@ -98,7 +98,7 @@ fn decoded(pieces: &[&[u8]]) -> Said {
                 Event::Ping(payload) => said.pings.push(payload),
                 Event::Pong => said.pongs += 1,
                 Event::Close => return said.over(1000),
-                Event::Violation(code) => return said.over(code),
+                Event::ProtocolError(code) => return said.over(code),
             }
         }
         assert!(input.is_empty(), "the input is used up");

@@ -53,7 +53,7 @@ fn events(pieces: &[&[u8]]) -> Vec<String> {
                     events.push("close".to_owned());
                     return events;
                 }
-                Event::Violation(code) => {
+                Event::ProtocolError(code) => {
                     events.push(code.to_string());
                     return events;
                 }
@@ -253,7 +253,7 @@ fn session_handshake_in_any_framing_is_answered_in_frames() {
 }
 
 #[test]
-fn is_alone_matches_only_a_single_complete_ping_frame() {
+fn is_single_frame_matches_only_a_single_complete_ping_frame() {
     let ping = b"\x02\x91\x06";
     let masked = |mask: [u8; 4], payload: &[u8]| {
         let hidden: Vec<u8> = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
