@@ -95,8 +95,9 @@ fn read(mut answers: &[u8], over: bool) {
             // A handshake's answer is JSON whatever the protocol.
             0x82 if payload.first() == Some(&b'{') => drop(json(payload)),
             0x82 => {
-                let (body, taken) =
-                    protocol::split(Protocol::MessagePack, payload, usize::MAX).expect("a length").expect("a message");
+                let (body, taken) = protocol::split_message(Protocol::MessagePack, payload, usize::MAX)
+                    .expect("a length")
+                    .expect("a message");
                 assert_eq!(taken, payload.len());
                 assert!(Reader::new(body).value().is_some_and(|value| value.is_array()));
             }

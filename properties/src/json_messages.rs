@@ -1,6 +1,6 @@
 //! What clients say in JSON.
 
-use notification_hub::signalr::protocol::{ClientMessage, Protocol, json, split};
+use notification_hub::signalr::protocol::{ClientMessage, Protocol, json, split_message};
 use serde_json::Value;
 
 use crate::cuts::beginnings;
@@ -9,7 +9,7 @@ use crate::cuts::beginnings;
 pub(crate) fn check(input: &[u8]) {
     splits(Protocol::Json, input);
     let mut rest = input;
-    while let Ok(Some((body, taken))) = split(Protocol::Json, rest, usize::MAX) {
+    while let Ok(Some((body, taken))) = split_message(Protocol::Json, rest, usize::MAX) {
         message(body);
         rest = &rest[taken..];
     }
@@ -54,12 +54,12 @@ fn quotes(text: &[u8]) -> usize {
 /// What is split off a beginning, or refused in it, is so in the whole, whatever the limit.
 pub(crate) fn splits(protocol: Protocol, input: &[u8]) {
     for limit in [16, 300, usize::MAX] {
-        let whole = split(protocol, input, limit);
+        let whole = split_message(protocol, input, limit);
         if let Ok(Some((body, taken))) = whole {
             assert!(body.len() < taken && taken <= limit.min(input.len()));
         }
         for beginning in beginnings(input) {
-            let part = split(protocol, beginning, limit);
+            let part = split_message(protocol, beginning, limit);
             assert!(part == Ok(None) || part == whole, "{part:?} of {} bytes, {whole:?} of all", beginning.len());
         }
     }

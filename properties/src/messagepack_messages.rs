@@ -1,7 +1,7 @@
 //! What clients say in MessagePack.
 
 use notification_hub::signalr::protocol::messagepack::{self, Reader};
-use notification_hub::signalr::protocol::{ClientMessage, Protocol, split, varint};
+use notification_hub::signalr::protocol::{ClientMessage, Protocol, split_message, varint};
 use serde_json::Value;
 
 use crate::cuts::beginnings;
@@ -17,7 +17,7 @@ pub(crate) fn check(input: &[u8]) {
         assert!(written.len() <= taken && varint::read(&written) == Ok(Some((length, written.len()))));
     }
     let mut rest = input;
-    while let Ok(Some((body, taken))) = split(Protocol::MessagePack, rest, usize::MAX) {
+    while let Ok(Some((body, taken))) = split_message(Protocol::MessagePack, rest, usize::MAX) {
         message(body);
         rest = &rest[taken..];
     }
@@ -54,5 +54,5 @@ fn message(body: &[u8]) {
         Err(_) => {}
     }
     // Our own client's reading of whatever comes.
-    let _ = messagepack::to_json(body);
+    let _ = messagepack::decode_invocation(body);
 }

@@ -34,7 +34,7 @@ pub(crate) struct Listen {
 
 /// Listens until the hub closes the connection, or until a signal.
 pub(crate) fn run(arguments: &Listen) -> anyhow::Result<()> {
-    let protocol = Protocol::named(&arguments.protocol)
+    let protocol = Protocol::from_name(&arguments.protocol)
         .ok_or_else(|| Usage::new(format!("--protocol: {:?} is neither json nor messagepack", arguments.protocol)))?;
     let identity = match (arguments.anonymous, &arguments.token) {
         (Some(request), _) => ClientIdentity::Anonymous(request.to_string()),

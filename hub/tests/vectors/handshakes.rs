@@ -15,7 +15,7 @@ fn unframed(text: &str) -> &[u8] {
 /// Read as it is meant; most of these name protocols that no hub speaks.
 pub(crate) fn valid(row: &Value) {
     let name = text(row, "protocol");
-    let expected = Protocol::named(name).ok_or_else(|| HandshakeError::Protocol(name.to_owned()));
+    let expected = Protocol::from_name(name).ok_or_else(|| HandshakeError::Protocol(name.to_owned()));
     assert_eq!(handshake::read(unframed(text(row, "text"))), expected);
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn response(row: &Value) {
         assert_eq!(fresh(request.trim_end_matches(" over ServerSentEvents").as_bytes()).0, [HANDSHAKE_OK]);
     } else if request.starts_with("(nothing") {
         for why in [HandshakeAbort::Timeout, HandshakeAbort::TooLarge] {
-            assert_eq!(HandshakeError::Canceled(why).answer(), answer.as_bytes());
+            assert_eq!(HandshakeError::Canceled(why).response(), answer.as_bytes());
         }
     } else {
         assert_eq!(fresh(request.as_bytes()).0, [answer.as_bytes()]);

@@ -1,6 +1,6 @@
 //! MessagePack messages.
 
-use notification_hub::signalr::protocol::messagepack::{self, Reader, to_json};
+use notification_hub::signalr::protocol::messagepack::{self, Reader, decode_invocation};
 use notification_hub::signalr::protocol::{self, ClientMessage, Protocol};
 use serde_json::{Map, Value};
 
@@ -10,7 +10,8 @@ use crate::contract::{hex, text};
 
 /// The first message of a frame, without its length.
 fn body(frame: &[u8]) -> &[u8] {
-    let (body, taken) = protocol::split(Protocol::MessagePack, frame, usize::MAX).expect("no error").expect("whole");
+    let (body, taken) =
+        protocol::split_message(Protocol::MessagePack, frame, usize::MAX).expect("no error").expect("whole");
     assert_eq!(taken, frame.len());
     body
 }
@@ -29,7 +30,7 @@ pub(crate) fn message(row: &Value) {
     assert_eq!(messagepack::decode(body(&frame)), Ok(meaning.understood()));
     // The arguments of one row of the sizes are no array, which a hub does not look at.
     if meaning.number == Some(1) && items[4].is_array() {
-        let call = to_json(body(&frame)).expect("a call");
+        let call = decode_invocation(body(&frame)).expect("a call");
         assert_eq!(call, (meaning.target.expect("a target").to_owned(), items[4].clone()));
     }
     if let Some(message) = meaning.written().filter(|_| is_written(&meaning, &items, row)) {
@@ -91,7 +92,8 @@ pub(crate) fn partial(row: &Value) {
 pub(crate) fn of_the_javascript_client(row: &Value) {
     let frames = hex(text(row, "frame_hex"));
     let mut rest = frames.as_slice();
-    while let Some((body, taken)) = protocol::split(Protocol::MessagePack, rest, usize::MAX).expect("no error") {
+    while let Some((body, taken)) = protocol::split_message(Protocol::MessagePack, rest, usize::MAX).expect("no error")
+    {
         let ping = row["decoded"]["type"] == 6;
         let expected = if ping { ClientMessage::Ping } else { ClientMessage::Ignored };
         assert_eq!(messagepack::decode(body), Ok(expected));
@@ -103,6 +105,6 @@ pub(crate) fn of_the_javascript_client(row: &Value) {
 /// What the JavaScript client refuses: no message to our client, and none to a hub.
 pub(crate) fn never_sent(row: &Value) {
     let frame = hex(text(row, "frame_hex"));
-    assert_eq!(to_json(body(&frame)), None);
+    assert_eq!(decode_invocation(body(&frame)), None);
     assert!(messagepack::decode(body(&frame)).is_err());
 }

@@ -67,8 +67,9 @@ pub(crate) fn push(row: &Value) {
 }
 
 fn notification_of(frame: &[u8]) -> Value {
-    let (body, _) = protocol::split(Protocol::MessagePack, frame, usize::MAX).expect("no error").expect("whole");
-    protocol::messagepack::to_json(body).expect("a call").1[0]["Payload"].clone()
+    let (body, _) =
+        protocol::split_message(Protocol::MessagePack, frame, usize::MAX).expect("no error").expect("whole");
+    protocol::messagepack::decode_invocation(body).expect("a call").1[0]["Payload"].clone()
 }
 
 /// A body of `/send` goes where the original sends it, with the same frames.

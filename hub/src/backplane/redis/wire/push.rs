@@ -37,7 +37,7 @@ pub(crate) fn read(protocol: Protocol, frame: &[u8]) -> Result<PushHeader, Malfo
 /// Returns an error if the frame is not exactly one message, or JSON that is not UTF-8. Clients could not continue after such a
 /// frame.
 pub(crate) fn body(protocol: Protocol, frame: &[u8]) -> Result<&[u8], MalformedMessage> {
-    let (body, taken) = match protocol::split(protocol, frame, usize::MAX) {
+    let (body, taken) = match protocol::split_message(protocol, frame, usize::MAX) {
         Ok(Some(first)) => first,
         _ => return Err(MalformedMessage("a frame is cut off")),
     };
