@@ -38,13 +38,14 @@ use crate::ingest::send_endpoint::{self, SendEndpoint};
 use crate::ingest::{PushPipeline, Source};
 use crate::net::file_watch::ReloadTrigger;
 use crate::net::trusted_roots::RootsWatcher;
-use crate::observability::{Metrics, Phase};
+use crate::observability::{Metrics, ShutdownPhase};
 use crate::reactor::{self, ReactorDeps, Reactors};
 
 /// Pending connections that the kernel keeps; it may allow fewer (`net.core.somaxconn`).
 const LISTEN_BACKLOG: i32 = 4096;
 
-/// A client that does not acknowledge bytes for so long is gone, unless `slow_consumer.timeout` gives it longer (`decisions.md` 3).
+/// A client that does not acknowledge bytes for so long is gone, unless `slow_consumer.timeout` gives it longer
+/// (`decisions.md` 3).
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long what the source has in hand may take once the hub shuts down.
@@ -241,10 +242,10 @@ impl Server {
         shutdown::requested(stopping).await;
         tracing::info!(grace = ?config.drain.grace, "shutting down");
         ready.store(false, Ordering::Relaxed);
-        metrics.drains(Some(Phase::Grace));
+        metrics.set_shutdown_phase(Some(ShutdownPhase::Grace));
         sleep(config.drain.grace).await;
         let deadline = Instant::now() + config.drain.deadline;
-        metrics.drains(Some(Phase::Sources));
+        metrics.set_shutdown_phase(Some(ShutdownPhase::Sources));
         end_sources.send_replace(true);
         if timeout_at(deadline.min(Instant::now() + SOURCE_DRAIN_TIMEOUT), &mut source).await.is_err() {
             tracing::warn!("the source takes its time: clients are let go of meanwhile");
@@ -265,7 +266,8 @@ impl Server {
     }
 }
 
-/// Binds one port. The options are inherited by the connections that it accepts: a client may acknowledge nothing for `user_timeout`.
+/// Binds one port. The options are inherited by the connections that it accepts: a client may acknowledge nothing for
+/// `user_timeout`.
 fn listen(key: &'static str, address: &str, user_timeout: Duration) -> Result<TcpListener, AppError> {
     let failed = |source| AppError::Listen { key, address: address.to_owned(), source };
     let mut resolved = address.to_socket_addrs().map_err(failed)?;

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::backplane::Backplane;
-use crate::observability::{Metrics, Phase, flush_logs};
+use crate::observability::{Metrics, ShutdownPhase, flush_logs};
 use crate::reactor::Reactors;
 
 /// The exit status after a second signal: as a shell tells of SIGINT.
@@ -51,7 +51,7 @@ pub async fn requested(mut stopping: watch::Receiver<bool>) {
 /// Lets go of all clients, spread over a duration, and ends the reactors once they are gone; what is left at the deadline is
 /// reset.
 pub async fn drain(reactors: &Reactors, duration: Duration, deadline: Instant, metrics: &Metrics) {
-    metrics.drains(Some(Phase::Clients));
+    metrics.set_shutdown_phase(Some(ShutdownPhase::Clients));
     reactors.drain(duration);
     while !reactors.drained() && Instant::now() < deadline {
         metrics.drain_left.set(reactors.open_connections() as i64);
@@ -67,7 +67,7 @@ pub async fn drain(reactors: &Reactors, duration: Duration, deadline: Instant, m
 
 /// Waits until the source has ended and other replicas have got everything, or the deadline has passed.
 pub async fn flush_backplane(source: &JoinHandle<()>, backplane: &Backplane, deadline: Instant, metrics: &Metrics) {
-    metrics.drains(Some(Phase::Backplane));
+    metrics.set_shutdown_phase(Some(ShutdownPhase::Backplane));
     while (!source.is_finished() || backplane.pending_publishes() > 0) && Instant::now() < deadline {
         sleep(POLL_INTERVAL).await;
     }

@@ -22,8 +22,8 @@ pub(in crate::signalr::protocol) trait Members {
 /// Fills `members` from the first value of a text, which must be an object. The rest of the text is not read.
 ///
 /// # Errors
-/// Returns an error if the text does not begin with a well-formed object of at most [`MAX_DEPTH`] levels, or if `members` rejects a
-/// member.
+/// Returns an error if the text does not begin with a well-formed object of at most [`MAX_DEPTH`] levels, or if `members`
+/// rejects a member.
 pub(in crate::signalr::protocol) fn read_object(
     text: &[u8],
     members: &mut impl Members,
