@@ -18,10 +18,10 @@ pub const RETRY_AFTER: &str = "5";
 /// The timeout of receiving the head of a request.
 pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an idle connection is kept for its next request, as in the upstream service.
+/// The time for which an idle connection is kept for its next request, as in the upstream service.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(130);
 
-/// How long a connection lingers after its last response, so that the client can read it.
+/// The longest time that a connection lingers after its last response, so that the client can read it.
 pub const ERROR_LINGER: Duration = Duration::from_secs(1);
 
 /// The headers of responses to a GET on a hub's path, which disable caches as in the upstream service.

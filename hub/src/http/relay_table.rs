@@ -95,8 +95,8 @@ mod tests {
         let relays = RelayTable::new(1);
         assert!(relays.buffer_early("a", b"1234", 6) && relays.buffer_early("a", b"56", 6));
         assert!(!relays.buffer_early("a", b"7", 6) && relays.buffer_early("a", b"", 6));
-        let kept = relays.table().early.remove("a").map(|(_, said)| said);
-        assert_eq!(kept.as_deref(), Some(&b"123456"[..]));
+        let buffered = relays.table().early.remove("a").map(|(_, bytes)| bytes);
+        assert_eq!(buffered.as_deref(), Some(&b"123456"[..]));
         for number in 0..MAX_EARLY_CLIENTS {
             assert!(relays.buffer_early(&number.to_string(), b"1", 6));
         }

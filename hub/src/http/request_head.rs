@@ -244,7 +244,7 @@ fn name_length_bit(name: &str) -> u64 {
 mod tests {
     use super::*;
 
-    /// What becomes of a head: a request, a status, or nothing yet.
+    /// Parses a head. Returns its request, `None` if it is incomplete, or the status of the error response.
     fn read(head: &str) -> Result<Option<PlainRequest>, u16> {
         let mut storage = header_storage();
         let head = RequestHead::parse(head.as_bytes(), &mut storage);

@@ -44,8 +44,7 @@ use crate::reactor::{self, ReactorDeps, Reactors};
 /// Pending connections that the kernel keeps; it may allow fewer (`net.core.somaxconn`).
 const LISTEN_BACKLOG: i32 = 4096;
 
-/// A client that does not acknowledge bytes for so long is gone, unless `slow_consumer.timeout` gives it longer
-/// (`decisions.md` 3).
+/// A client that does not acknowledge bytes for so long is gone, unless `slow_consumer.timeout` gives it longer (`decisions.md` 3).
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long what the source has in hand may take once the hub shuts down.
@@ -266,8 +265,7 @@ impl Server {
     }
 }
 
-/// Binds one port. The options are inherited by the connections that it accepts: a client may acknowledge nothing for
-/// `user_timeout`.
+/// Binds one port. The options are inherited by the connections that it accepts: a client may acknowledge nothing for `user_timeout`.
 fn listen(key: &'static str, address: &str, user_timeout: Duration) -> Result<TcpListener, AppError> {
     let failed = |source| AppError::Listen { key, address: address.to_owned(), source };
     let mut resolved = address.to_socket_addrs().map_err(failed)?;

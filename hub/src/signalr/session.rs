@@ -63,7 +63,7 @@ pub struct Session {
     last_sent: Tick,
 }
 
-/// Why a session ended.
+/// The reason why a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloseReason {
     /// The client sent a Close.

@@ -48,7 +48,7 @@ pub(super) struct Publish {
     pub(super) channel: String,
     /// The message.
     pub(super) bytes: Vec<u8>,
-    /// What is stored of it.
+    /// The part of the push that is stored.
     pub(super) store_mode: StoreMode,
     /// The time at which it was accepted.
     pub(super) since: Instant,
@@ -58,7 +58,7 @@ pub(super) struct Publish {
     pub(super) _permit: PublishPermit,
 }
 
-/// What is stored of a push in Redis, for clients that are not connected.
+/// The part of a push that is stored in Redis, for clients that are not connected.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum StoreMode {
     /// Nothing.

@@ -238,7 +238,7 @@ fn message_size_limit_includes_framing() {
     assert_eq!(TestSession::new().receive(handshake(256).as_bytes(), 0), None);
     let too_large = Some(CloseReason::Handshake(HandshakeError::Canceled(HandshakeAbort::TooLarge)));
     assert_eq!(TestSession::new().receive(handshake(257).as_bytes(), 0), too_large);
-    assert_eq!(TestSession::new().receive(&[b'{'; 256], 0), too_large, "it can't end in time any more");
+    assert_eq!(TestSession::new().receive(&[b'{'; 256], 0), too_large, "the separator would exceed the limit");
 
     assert_eq!(TestSession::open(JSON).receive(&json(256), 0), None);
     assert!(matches!(TestSession::open(JSON).receive(&json(257), 0), Some(CloseReason::Protocol(_))));

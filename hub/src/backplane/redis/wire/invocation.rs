@@ -112,7 +112,7 @@ mod tests {
             (&b""[..], "the message is not an array"),
             (b"\xc0", "the message is not an array"),
             (b"\x91\x90", "the message has fewer than two items"),
-            // Recorded with the original: such a message reaches nobody.
+            // The upstream service delivers such a message to no client, either.
             (b"\x92\xc0\x80", "the excluded connections are not an array"),
             (b"\x92\xdd\xff\xff\xff\xff", "the excluded connections are not an array"),
             (b"\x92\x91\x01\x80", "an excluded connection is not a string"),
