@@ -13,7 +13,7 @@ pub const SECURITY_HEADERS: [(&str, &str); 3] =
 pub const SERVER: &str = concat!("notification-hub/", env!("CARGO_PKG_VERSION"));
 
 /// The value of `Retry-After` in every 503 and 429, in seconds.
-pub const RETRY_AFTER: &str = "5";
+pub const RETRY_AFTER_SECONDS: &str = "5";
 
 /// The timeout of receiving the head of a request.
 pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(130);
 pub const ERROR_LINGER: Duration = Duration::from_secs(1);
 
 /// The headers of responses to a GET on a hub's path, which disable caches as in the upstream service.
-pub const NO_CACHE: [(&str, &str); 3] =
+pub const NO_CACHE_HEADERS: [(&str, &str); 3] =
     [("cache-control", "no-cache, no-store"), ("pragma", "no-cache"), ("expires", "Thu, 01 Jan 1970 00:00:00 GMT")];
 
 /// The header lines that every response has.

@@ -15,7 +15,7 @@ use axum::routing::any;
 
 use super::connection_token_registry::{ConnectionTokenRegistry, TokenState};
 use super::error_response::ErrorResponse;
-use super::headers::NO_CACHE;
+use super::headers::NO_CACHE_HEADERS;
 use super::relay::{ConnectFn, Relay};
 use super::relay_table::RelayTable;
 use super::request::{self, AuthGuard, BodyChunks};
@@ -114,7 +114,7 @@ impl HubEndpoint {
             }
             Method::GET => {
                 let mut response = self.poll(hub_request).await.into_response();
-                for (name, value) in NO_CACHE {
+                for (name, value) in NO_CACHE_HEADERS {
                     response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
                 }
                 response
@@ -310,5 +310,9 @@ fn missing_upgrade_hint(parts: &Parts, query: &Query<'_>) -> Option<ErrorRespons
         None => "this is a WebSocket endpoint, and the request is not an HTTP/1.1 upgrade".to_owned(),
     };
     let error_response = ErrorResponse::json(400, &format!("Connection ID required; {explanation}."));
-    Some(NO_CACHE.into_iter().fold(error_response, |error_response, (name, value)| error_response.with(name, value)))
+    Some(
+        NO_CACHE_HEADERS
+            .into_iter()
+            .fold(error_response, |error_response, (name, value)| error_response.with_header(name, value)),
+    )
 }

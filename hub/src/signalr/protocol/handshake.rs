@@ -3,7 +3,7 @@
 use serde::de::{IgnoredAny, MapAccess};
 use serde_json::Value;
 
-use super::json::object::{Members, read_object};
+use super::json::object::{ReadMembers, read_object};
 use super::{Protocol, json};
 
 /// The response to a successful handshake.
@@ -102,7 +102,7 @@ struct Request {
     version: Option<i32>,
 }
 
-impl Members for Request {
+impl ReadMembers for Request {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, name: &[u8], object: &mut A) -> Result<(), A::Error> {
         match name {
             b"protocol" => self.protocol = Some(object.next_value()?),

@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 const MAX_DEPTH: usize = 64;
 
 /// A type that is filled from the members of an object, in their order.
-pub(in crate::signalr::protocol) trait Members {
+pub(in crate::signalr::protocol) trait ReadMembers {
     /// Reads the value of the member with a name from `object`.
     ///
     /// # Errors
@@ -26,7 +26,7 @@ pub(in crate::signalr::protocol) trait Members {
 /// rejects a member.
 pub(in crate::signalr::protocol) fn read_object(
     text: &[u8],
-    members: &mut impl Members,
+    members: &mut impl ReadMembers,
 ) -> Result<(), serde_json::Error> {
     if depth(text) > MAX_DEPTH {
         return Err(serde_json::Error::custom("the object is nested too deeply"));
@@ -36,7 +36,7 @@ pub(in crate::signalr::protocol) fn read_object(
 
 struct ObjectVisitor<'m, M>(&'m mut M);
 
-impl<'de, M: Members> Visitor<'de> for ObjectVisitor<'_, M> {
+impl<'de, M: ReadMembers> Visitor<'de> for ObjectVisitor<'_, M> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -44,7 +44,7 @@ impl<'de, M: Members> Visitor<'de> for ObjectVisitor<'_, M> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
-        while let Some(name) = object.next_key_seed(Name)? {
+        while let Some(name) = object.next_key_seed(MemberName)? {
             self.0.read_member(&name, &mut object)?;
         }
         Ok(())
@@ -52,9 +52,9 @@ impl<'de, M: Members> Visitor<'de> for ObjectVisitor<'_, M> {
 }
 
 /// The name of a member as bytes. A name that is not UTF-8 is that of an unknown member.
-struct Name;
+struct MemberName;
 
-impl<'de> DeserializeSeed<'de> for Name {
+impl<'de> DeserializeSeed<'de> for MemberName {
     type Value = Cow<'de, [u8]>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, [u8]>, D::Error> {
@@ -62,7 +62,7 @@ impl<'de> DeserializeSeed<'de> for Name {
     }
 }
 
-impl<'de> Visitor<'de> for Name {
+impl<'de> Visitor<'de> for MemberName {
     type Value = Cow<'de, [u8]>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::de::{Error, IgnoredAny, MapAccess};
 
 use super::PING;
-use super::object::{Members, read_object};
+use super::object::{ReadMembers, read_object};
 use crate::signalr::protocol::{ClientMessage, ProtocolError};
 
 /// Decodes a message without its separator.
@@ -39,7 +39,7 @@ struct Message {
     is_stream_item: bool,
 }
 
-impl Members for Message {
+impl ReadMembers for Message {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, name: &[u8], object: &mut A) -> Result<(), A::Error> {
         match name {
             b"type" => self.kind = Some(object.next_value()?),
