@@ -1,8 +1,8 @@
 //! The queue of operations in Redis: publishes, missed-push lookups, and records of the progress of devices.
 //!
-//! Catch-up depends on the order of the queue. If a client joins after a push was delivered on this replica, its lookup runs
-//! after the push is recorded, even while Redis is slow or unavailable. One lock covers both the delivery to the reactors and
-//! the queueing, so no lookup of a client that joined after a delivery can be queued before its publish.
+//! Catch-up depends on the order of the queue. A client may join after a push was delivered on this replica. Its lookup then
+//! stands behind the publish, which records the push, even while Redis is slow. Therefore one lock covers both the delivery to
+//! the reactors and the queueing of the publish.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;

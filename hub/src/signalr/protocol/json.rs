@@ -137,8 +137,8 @@ pub(super) fn write_text(string: &str, text: &mut Vec<u8>) {
     text.push(b'"');
 }
 
-/// Returns `true` for controls, space separators except the space, line and paragraph separators, private use, the byte order
-/// mark, noncharacters, and all characters beyond the BMP.
+/// Returns `true` for controls, separators except the space, private use, the byte order mark, noncharacters, and characters
+/// beyond the BMP.
 fn is_escaped(character: char) -> bool {
     character.is_control()
         || matches!(character,
