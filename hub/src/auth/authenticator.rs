@@ -35,7 +35,8 @@ impl Authenticator {
         }
     }
 
-    /// Fetches the keys and verifies a token with them. For tokens that [`Self::should_refresh_keys`] returns `true` for.
+    /// Fetches the keys, unless they were fetched just before, and verifies a token with them. For tokens that
+    /// [`Self::should_refresh_keys`] returns `true` for.
     ///
     /// # Errors
     /// Returns why the token is rejected.

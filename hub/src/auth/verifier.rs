@@ -1,4 +1,4 @@
-//! Verifies tokens with the loaded keys, and caches the claims of valid tokens. No I/O.
+//! Verifies tokens with the loaded keys, and caches the claims of valid tokens.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};

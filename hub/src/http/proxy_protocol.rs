@@ -22,7 +22,7 @@ pub enum Preface {
     Partial,
     /// There is no header.
     Absent,
-    /// A header: its length in bytes, and the client's address. No address means that the connection is the proxy's own.
+    /// A header: its length in bytes, and the client's address. `None` for the proxy's own connection, or one that is not IP.
     Present(usize, Option<IpAddr>),
     /// The header is malformed.
     Malformed,

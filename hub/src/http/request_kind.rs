@@ -22,7 +22,7 @@ pub enum RequestKind {
     Plain(PlainRequest),
     /// An invalid request, with its response.
     Reject(ErrorResponse),
-    /// A malformed header of the PROXY protocol, or one from a peer that is not a trusted proxy.
+    /// A malformed header of the PROXY protocol, or one that is not accepted from the peer. Never returned by [`classify`].
     ProxyHeader,
 }
 

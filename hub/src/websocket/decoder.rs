@@ -33,7 +33,7 @@ pub struct Decoder {
     header: HeaderBuffer,
     /// The frame whose payload is being read.
     frame: Option<FrameInProgress>,
-    /// `Some` inside a fragmented message: `true` for text, `false` for binary.
+    /// `Some` inside a message: `true` for text, `false` for binary.
     message: Option<bool>,
     utf8: Utf8,
     control: Vec<u8>,
