@@ -45,9 +45,7 @@ impl ErrorResponse {
     /// Returns the response to a rejected token.
     pub fn unauthorized(rejection: Rejection) -> ErrorResponse {
         match rejection.challenge() {
-            Some(challenge) => {
-                ErrorResponse::status_only(rejection.status()).with_header("www-authenticate", challenge)
-            }
+            Some(challenge) => ErrorResponse::status_only(rejection.status()).with("www-authenticate", challenge),
             None if rejection == Rejection::Unavailable => {
                 ErrorResponse::service_unavailable("The identity server's keys are not loaded yet.")
             }
@@ -57,16 +55,16 @@ impl ErrorResponse {
 
     /// Returns a 503 with `Retry-After`.
     pub fn service_unavailable(message: &str) -> ErrorResponse {
-        ErrorResponse::json(503, message).with_header("retry-after", RETRY_AFTER_SECONDS)
+        ErrorResponse::json(503, message).with("retry-after", RETRY_AFTER_SECONDS)
     }
 
     /// Returns a 429 with `Retry-After`.
     pub fn too_many_requests(message: &str) -> ErrorResponse {
-        ErrorResponse::json(429, message).with_header("retry-after", RETRY_AFTER_SECONDS)
+        ErrorResponse::json(429, message).with("retry-after", RETRY_AFTER_SECONDS)
     }
 
     /// Adds a header.
-    pub fn with_header(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> ErrorResponse {
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> ErrorResponse {
         self.headers.push((name, value.into()));
         self
     }

@@ -313,6 +313,6 @@ fn missing_upgrade_hint(parts: &Parts, query: &Query<'_>) -> Option<ErrorRespons
     Some(
         NO_CACHE_HEADERS
             .into_iter()
-            .fold(error_response, |error_response, (name, value)| error_response.with_header(name, value)),
+            .fold(error_response, |error_response, (name, value)| error_response.with(name, value)),
     )
 }

@@ -86,9 +86,7 @@ fn upgrade(hub: Hub, head: &RequestHead<'_>) -> Result<Upgrade, ErrorResponse> {
     }
     if headers.get_single("Sec-WebSocket-Version") != Some(b"13") {
         let message = "The header Sec-WebSocket-Version: 13 is missing.";
-        return Err(ErrorResponse::json(426, message)
-            .with_header("sec-websocket-version", "13")
-            .with_header("upgrade", "websocket"));
+        return Err(ErrorResponse::json(426, message).with("sec-websocket-version", "13").with("upgrade", "websocket"));
     }
     let accept = headers.get_single("Sec-WebSocket-Key").and_then(websocket::accept).ok_or_else(|| {
         ErrorResponse::json(400, "The header Sec-WebSocket-Key is missing, or is not 16 bytes in Base64.")

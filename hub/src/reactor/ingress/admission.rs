@@ -349,7 +349,7 @@ impl Reactor {
             .cors
             .headers(origin.as_deref())
             .into_iter()
-            .fold(error_response, |error_response, (name, value)| error_response.with_header(name, value));
+            .fold(error_response, |error_response, (name, value)| error_response.with(name, value));
         self.shared.metrics.connects.inc(outcome);
         tracing::debug!(outcome, status = error_response.status, "a client was refused");
         self.start_closing(slot, request.socket, Outbox::with_bytes(&error_response.bytes(), self.now), ERROR_LINGER);
