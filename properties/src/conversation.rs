@@ -97,8 +97,9 @@ fn assert_readable(mut answers: &[u8], over: bool) {
             // The handshake response is JSON in both protocols.
             0x82 if payload.first() == Some(&b'{') => drop(parse_json(payload)),
             0x82 => {
-                let (body, taken) =
-                    protocol::split(Protocol::MessagePack, payload, usize::MAX).expect("a length").expect("a message");
+                let (body, taken) = protocol::split_message(Protocol::MessagePack, payload, usize::MAX)
+                    .expect("a length")
+                    .expect("a message");
                 assert_eq!(taken, payload.len());
                 assert!(Reader::new(body).value().is_some_and(|value| value.is_array()));
             }

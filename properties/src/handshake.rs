@@ -41,7 +41,7 @@ pub(crate) fn check(input: &[u8]) {
     let expected = match &outcome {
         Ok(protocol) => (RecordingSink { completed: Some(*protocol), messages: vec![HANDSHAKE_OK.to_vec()] }, None),
         Err(error) => {
-            let answer = error.answer();
+            let answer = error.response();
             let unframed = answer.strip_suffix(b"\x1e").expect("a separator");
             assert_eq!(handshake::parse_response(unframed), Some(Some(error.to_string())));
             (RecordingSink { completed: None, messages: vec![answer] }, Some(CloseReason::Handshake(error.clone())))

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use notification_hub::http::server_sent_events::event;
 use notification_hub::notification::{Date, Notification, Value};
 use notification_hub::signalr::protocol::messagepack::{self, Reader};
-use notification_hub::signalr::protocol::{self, Protocol, ServerMessage, json, split};
+use notification_hub::signalr::protocol::{self, Protocol, ServerMessage, json, split_message};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
@@ -45,14 +45,14 @@ pub(crate) fn check(input: &[u8]) {
     let body = single_message(Protocol::MessagePack, &bytes);
     assert_eq!(Reader::new(body).value().expect("MessagePack"), expected);
     if expected[0] == 1 {
-        let read = messagepack::to_json(body).expect("an invocation");
+        let read = messagepack::decode_invocation(body).expect("an invocation");
         assert_eq!((Json::from(read.0), &read.1), (expected[3].clone(), &expected[4]));
     }
 }
 
 /// Returns the body of the only message in some bytes.
 pub(crate) fn single_message(protocol: Protocol, bytes: &[u8]) -> &[u8] {
-    let (body, taken) = split(protocol, bytes, usize::MAX).expect("a length").expect("a whole message");
+    let (body, taken) = split_message(protocol, bytes, usize::MAX).expect("a length").expect("a whole message");
     assert_eq!(taken, bytes.len(), "one message");
     body
 }

@@ -76,7 +76,7 @@ fn ssl_cert_dir_authority_is_trusted_for_identity_server() -> Result<()> {
     let believed = tempfile::tempdir()?;
     let doubting = start(believed.path())?;
     wait::until("it says why it has no keys", SOON, || {
-        ensure!(doubting.printed().contains("the discovery document could not be fetched"), "{}", doubting.printed());
+        ensure!(doubting.printed().contains("cannot fetch the discovery document"), "{}", doubting.printed());
         Ok(())
     })?;
     ensure!(status(&doubting, &authorization)? == 503);

@@ -44,7 +44,7 @@ fn invalid_configuration_lists_every_problem_and_exits_2() -> Result<()> {
     ensure!(output.status.code() == Some(2) && text(&output.stderr).contains("auth.keys: /nowhere"), "{output:?}");
     std::fs::write(&file, "")?;
     let output = run(&["serve", "--config", name])?;
-    ensure!(output.status.code() == Some(2) && text(&output.stderr).contains("there is no key"), "{output:?}");
+    ensure!(output.status.code() == Some(2) && text(&output.stderr).contains("no key"), "{output:?}");
     let output = run(&["serve", "--config", "/nowhere/hub.toml"])?;
     ensure!(output.status.code() == Some(2) && text(&output.stderr).contains("/nowhere/hub.toml"), "{output:?}");
     Ok(())
@@ -62,8 +62,8 @@ fn check_config_and_serve_reject_the_same_settings() -> Result<()> {
     let malformed = write("malformed.jwks.json", r#"{"keys":"TOP-SECRET"}"#)?;
     let identity = "source.kind = 'azure_queue'\nsource.azure_queue.account_url = 'https://x.queue.core.windows.net'";
     for (settings, problems) in [
-        (String::new(), &["auth.keys: there is no key"][..]),
-        (format!("auth.keys = ['{malformed}']"), &["malformed.jwks.json: it is not a JWK set (see line 1, column "]),
+        (String::new(), &["auth.keys: no key"][..]),
+        (format!("auth.keys = ['{malformed}']"), &["malformed.jwks.json: invalid JWK set (line 1, column "]),
         (
             format!("auth.keys = ['/nowhere']\nconnection_token_key_file = '{short}'"),
             &["auth.keys: /nowhere: No such file", "connection_token_key_file: "],

@@ -230,7 +230,7 @@ fn log_level_edit_is_live_and_format_edit_rolls_out() {
         change(json!({"level": "info,notification_hub::ingest=debug"}))?;
         // Pods know it after two minutes at the latest; kubelets of the tests are faster.
         until("the level has changed", COUNTED, || {
-            ensure!(log()?.contains("the log's level has changed"), "{}", log()?);
+            ensure!(log()?.contains("log level changed"), "{}", log()?);
             Ok(())
         })?;
         let line = |is_json: bool| {

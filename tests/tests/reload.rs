@@ -65,7 +65,7 @@ fn log_level_file_change_is_applied() -> Result<()> {
     ensure!(!hub.process.printed().contains(taken), "log.level is in force: {}", hub.process.printed());
 
     mount(volume.path(), "..2", "level", "info,notification_hub=debug\n")?;
-    says(&hub.process, "the log's level has changed", 1)?;
+    says(&hub.process, "log level changed", 1)?;
     hub.push(&log_out())?;
     says(&hub.process, taken, 1)?;
 
@@ -91,7 +91,7 @@ fn log_level_file_missing_at_start_uses_log_level() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("level");
     let hub = LocalHub::start(&format!("log.level_file = {file:?}"))?;
-    says(&hub.process, "log.level is in force", 1)?;
+    says(&hub.process, "using log.level", 1)?;
     hub.push(&log_out())?;
     says(&hub.process, "push published", 1)?;
     fs::write(&file, "error")?;
@@ -195,7 +195,7 @@ fn ssl_cert_dir_authority_is_trusted_for_redis() -> Result<()> {
     }
     let hub = Process::start(&command)?;
     let admin = hub.listening("admin", SOON)?;
-    says(&hub, "Redis is away", 1)?;
+    says(&hub, "redis unavailable", 1)?;
     let authority = redis.ca_file().context("no TLS")?;
     mount(&added, "..2", "redis.crt", &fs::read_to_string(authority)?)?;
     wait::until("Redis is there", SOON, || {

@@ -346,7 +346,7 @@ fn redis_server_list_follows_the_master_after_failover() -> Result<()> {
     redis.fail_over()?;
     let count = || client.lines().iter().filter(|line| line.contains("\"type\":20")).count();
     wait::until("both have gone to the other server", Duration::from_secs(60), || {
-        ensure!([&a, &b].iter().all(|hub| hub.process.printed().contains("Redis is away")));
+        ensure!([&a, &b].iter().all(|hub| hub.process.printed().contains("redis unavailable")));
         [&a, &b].into_iter().try_for_each(|hub| link(hub, 1.0))?;
         let before = count();
         a.push(&numbered("userId", USER, 0))?;

@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::Args;
 use notification_hub::auth::token_issuer::{self, TokenIssuer, TokenSpec};
 use notification_hub::config::{Config, Layers};
-use notification_hub::observability::{LogTo, start_logs};
+use notification_hub::observability::{LogTarget, start_logs};
 use notification_hub::server::Server;
 use uuid::Uuid;
 
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Dev) -> anyhow::Result<()> {
     // Absolute, so that the printed commands work in any folder.
     let key = ensure_key_file(&keys.canonicalize()?)?;
     let config = configure(arguments, &keys)?;
-    let level = start_logs(&config.log, LogTo::Error)?;
+    let level = start_logs(&config.log, LogTarget::Stderr)?;
     let user = ensure_user(folder)?;
     let issuer = TokenIssuer::from_file(&key)?;
     let user_token = issuer.issue(&TokenSpec { expires_in: TOKEN_LIFETIME, ..TokenSpec::user(user) })?;
@@ -69,7 +69,7 @@ fn configure(arguments: &Dev, keys: &Path) -> anyhow::Result<Config> {
 fn ensure_key_file(folder: &Path) -> anyhow::Result<PathBuf> {
     let path = folder.join("dev.pem");
     if !path.exists() {
-        write(&path, token_issuer::new_key()?.as_bytes())?;
+        write(&path, token_issuer::generate_key()?.as_bytes())?;
     }
     Ok(path)
 }

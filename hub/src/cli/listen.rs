@@ -34,7 +34,7 @@ pub(crate) struct Listen {
 
 /// Prints invocations until a signal, or fails when the hub closes the connection.
 pub(crate) fn run(arguments: &Listen) -> anyhow::Result<()> {
-    let protocol = Protocol::named(&arguments.protocol).ok_or_else(|| {
+    let protocol = Protocol::from_name(&arguments.protocol).ok_or_else(|| {
         UsageError::new(format!("--protocol: unknown protocol {:?}; use json or messagepack", arguments.protocol))
     })?;
     let identity = match (arguments.anonymous, &arguments.token) {

@@ -2,7 +2,7 @@
 
 use notification_hub::config::Config;
 use notification_hub::net::file_watch::ReloadTrigger;
-use notification_hub::observability::{LogLevel, LogTo, start_logs};
+use notification_hub::observability::{LogLevel, LogTarget, start_logs};
 use notification_hub::server::Server;
 use notification_hub::server::preflight::Preflight;
 use notification_hub::server::shutdown;
@@ -12,7 +12,7 @@ use super::{Serve, UsageError, output, runtime};
 /// Runs a hub.
 pub(crate) fn run(arguments: &Serve) -> anyhow::Result<()> {
     let config = arguments.load()?;
-    let level = start_logs(&config.log, LogTo::Output)?;
+    let level = start_logs(&config.log, LogTarget::Stdout)?;
     runtime()?.block_on(serve(
         config,
         level,

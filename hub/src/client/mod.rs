@@ -136,7 +136,7 @@ impl Client {
             while let Some(body) = self.take_message()? {
                 let invocation = match self.protocol {
                     Protocol::Json => json::decode_invocation(&body),
-                    Protocol::MessagePack => messagepack::to_json(&body),
+                    Protocol::MessagePack => messagepack::decode_invocation(&body),
                 };
                 if let Some((target, arguments)) = invocation {
                     return Ok(Some(ReceivedInvocation { target, arguments }));
@@ -158,8 +158,8 @@ impl Client {
 
     /// Takes the next whole message from the received bytes and returns it without its framing. Returns `None` if there is none.
     fn take_message(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
-        let message =
-            protocol::split(self.protocol, &self.received, usize::MAX).map_err(|_| ClientError::InvalidMessage)?;
+        let message = protocol::split_message(self.protocol, &self.received, usize::MAX)
+            .map_err(|_| ClientError::InvalidMessage)?;
         let Some((body, taken)) = message.map(|(body, taken)| (body.to_vec(), taken)) else { return Ok(None) };
         self.received.drain(..taken);
         Ok(Some(body))

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use super::{IngestError, PushPipeline};
 use crate::auth::{Policy, Query};
 use crate::http::error_response::ErrorResponse;
-use crate::http::request::{AuthGuard, MAX_BODY_BYTES, body};
+use crate::http::request::{AuthGuard, MAX_BODY_BYTES, read_body};
 use crate::observability::LogLimiter;
 
 /// Maximum number of concurrent requests to `/send`.
@@ -67,7 +67,7 @@ async fn send(
         endpoint.auth_guard.metrics.pushed("rejected", None);
         return Err(ErrorResponse::service_unavailable("Too many pushes are in progress."));
     };
-    let body = body(request.into_body(), MAX_BODY_BYTES).await?;
+    let body = read_body(request.into_body(), MAX_BODY_BYTES).await?;
     endpoint.pipeline.ingest(&body).await.map_err(|error| {
         if let Some(unsaid) = endpoint.log_limiter.allow() {
             tracing::warn!(%error, unsaid, "push rejected");

@@ -30,8 +30,8 @@ use crate::backplane::{Backplane, LocalBackplane, RedisBackplane};
 use crate::config::Config;
 use crate::http::connection_token_registry::ConnectionTokenRegistry;
 use crate::http::cors::Cors;
-use crate::http::hub_endpoint::{self, Endpoint};
-use crate::http::negotiate::{self, Negotiate};
+use crate::http::hub_endpoint::{self, HubEndpoint};
+use crate::http::negotiate::{self, NegotiateEndpoint};
 use crate::http::relay::ConnectFn;
 use crate::http::request::AuthGuard;
 use crate::http::{plain_http, port};
@@ -39,7 +39,7 @@ use crate::ingest::send_endpoint::{self, SendEndpoint};
 use crate::ingest::{PushPipeline, Source};
 use crate::net::file_watch::ReloadTrigger;
 use crate::net::trusted_roots::RootsWatcher;
-use crate::observability::{Metrics, Phase};
+use crate::observability::{Metrics, ShutdownPhase};
 use crate::reactor::{self, ReactorDeps, Reactors};
 
 /// The accept queue of a listener. The kernel may limit it further (`net.core.somaxconn`).
@@ -156,7 +156,7 @@ impl Server {
         let authority = authority.map(|url| JwksClient::new(url, verifier.clone(), metrics.clone())).transpose()?;
         let authority = authority.map(Arc::new);
         authority.iter().for_each(|authority| _ = tokio::spawn(authority.clone().run()));
-        let authenticator = Arc::new(Authenticator { verifier: verifier.clone(), authority });
+        let authenticator = Arc::new(Authenticator { verifier: verifier.clone(), jwks_client: authority });
 
         let connection_tokens = Arc::new(connection_tokens);
         let fd_budget = FdBudget::from_rlimit();
@@ -217,9 +217,10 @@ impl Server {
         let relay_reactors = reactors.clone();
         let connect_fn: ConnectFn = Arc::new(move |request| relay_reactors.connect(request));
         let endpoint =
-            Endpoint::new(auth_guard.clone(), connection_tokens.clone(), connect_fn, fd_budget.relays, &config);
-        let mut public_routes = negotiate::routes(Negotiate { auth_guard: auth_guard.clone(), connection_tokens })
-            .merge(hub_endpoint::routes(endpoint));
+            HubEndpoint::new(auth_guard.clone(), connection_tokens.clone(), connect_fn, fd_budget.relays, &config);
+        let mut public_routes =
+            negotiate::routes(NegotiateEndpoint { auth_guard: auth_guard.clone(), connection_tokens })
+                .merge(hub_endpoint::routes(endpoint));
         let mut source_task = match source {
             Source::Direct(internal) => {
                 let send = send_endpoint::routes(SendEndpoint::new(auth_guard, pipeline));
@@ -245,10 +246,10 @@ impl Server {
         shutdown::requested(stopping).await;
         tracing::info!(grace = ?config.drain.grace, "shutting down");
         ready.store(false, Ordering::Relaxed);
-        metrics.drains(Some(Phase::Grace));
+        metrics.set_shutdown_phase(Some(ShutdownPhase::Grace));
         sleep(config.drain.grace).await;
         let deadline = Instant::now() + config.drain.deadline;
-        metrics.drains(Some(Phase::Sources));
+        metrics.set_shutdown_phase(Some(ShutdownPhase::Sources));
         stop_source.send_replace(true);
         if timeout_at(deadline.min(Instant::now() + SOURCE_DRAIN_TIMEOUT), &mut source_task).await.is_err() {
             tracing::warn!("source still handles pushes, disconnecting clients");

@@ -66,7 +66,7 @@ impl Preflight {
 
     /// Returns problems that prevent nothing: keys of JWK sets that are not used.
     pub fn warnings(&self) -> Vec<String> {
-        let left_out = self.keys.iter().flat_map(|(_, parsed)| &parsed.left_out);
-        left_out.map(|key| format!("auth.keys: {key}; it is not used")).collect()
+        let skipped = self.keys.iter().flat_map(|(_, parsed)| &parsed.skipped);
+        skipped.map(|key| format!("auth.keys: {key}; it is not used")).collect()
     }
 }

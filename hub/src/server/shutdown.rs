@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use crate::backplane::Backplane;
-use crate::observability::{Metrics, Phase, flush_logs};
+use crate::observability::{Metrics, ShutdownPhase, flush_logs};
 use crate::reactor::Reactors;
 
 /// The exit status after a second signal, as in a shell after SIGINT.
@@ -51,7 +51,7 @@ pub async fn requested(mut stopping: watch::Receiver<bool>) {
 
 /// Closes all clients, spread over `duration`, and then stops the reactors. Sockets that are open at the deadline are reset.
 pub async fn drain(reactors: &Reactors, duration: Duration, deadline: Instant, metrics: &Metrics) {
-    metrics.drains(Some(Phase::Clients));
+    metrics.set_shutdown_phase(Some(ShutdownPhase::Clients));
     reactors.drain(duration);
     while !reactors.drained() && Instant::now() < deadline {
         metrics.drain_left.set(reactors.open_connections() as i64);
@@ -67,7 +67,7 @@ pub async fn drain(reactors: &Reactors, duration: Duration, deadline: Instant, m
 
 /// Waits until the source has ended and the publish buffer is empty, or until the deadline.
 pub async fn flush_backplane(source: &JoinHandle<()>, backplane: &Backplane, deadline: Instant, metrics: &Metrics) {
-    metrics.drains(Some(Phase::Backplane));
+    metrics.set_shutdown_phase(Some(ShutdownPhase::Backplane));
     while (!source.is_finished() || backplane.pending_publishes() > 0) && Instant::now() < deadline {
         sleep(POLL_INTERVAL).await;
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use notification_hub::notification::PushType;
 use notification_hub::signalr::protocol::messagepack::{self, Reader};
-use notification_hub::signalr::protocol::{Protocol, json, split};
+use notification_hub::signalr::protocol::{Protocol, json, split_message};
 use serde_json::Value;
 
 use super::mutations::{Bytes, Conversation, Push};
@@ -97,7 +97,11 @@ fn known_type(body: &Value) -> Option<&'static PushType> {
 fn arguments(frames: &Frames) -> Result<Vec<(&str, Value)>> {
     let all = frames.iter().flat_map(|(name, messages)| messages.iter().map(move |message| (name.as_str(), message)));
     let argument = |(name, Bytes(message)): (_, &Bytes)| {
-        let read = if name == "messagepack" { messagepack::to_json(message) } else { json::decode_invocation(message) };
+        let read = if name == "messagepack" {
+            messagepack::decode_invocation(message)
+        } else {
+            json::decode_invocation(message)
+        };
         let (_, mut arguments) = read.context("not an invocation")?;
         Ok((name, arguments[0].take()))
     };
@@ -161,7 +165,7 @@ fn has_unknown_type(conversation: &Conversation) -> bool {
     let protocol = if conversation.proto == "json" { Protocol::Json } else { Protocol::MessagePack };
     let sent: Vec<u8> = conversation.frames.iter().flat_map(|(_, Bytes(payload))| payload.clone()).collect();
     let mut rest = sent.as_slice();
-    while let Ok(Some((body, taken))) = split(protocol, rest, usize::MAX) {
+    while let Ok(Some((body, taken))) = split_message(protocol, rest, usize::MAX) {
         let number = match protocol {
             Protocol::Json => serde_json::from_slice::<Value>(body).ok().and_then(|message| message["type"].as_i64()),
             Protocol::MessagePack => {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use notification_hub::signalr::protocol::handshake::HANDSHAKE_OK;
-use notification_hub::signalr::protocol::{Protocol, split};
+use notification_hub::signalr::protocol::{Protocol, split_message};
 use serde_json::{Value, json};
 
 use super::http::TIMEOUT;
@@ -147,7 +147,7 @@ pub(crate) fn entry(first: u8, stream: &mut impl Read) -> Result<Value> {
         }
         0x2 if payload == HANDSHAKE_OK => json!({ "binary": hex_of(&payload) }),
         0x2 => {
-            let message = split(Protocol::MessagePack, &payload, usize::MAX)?;
+            let message = split_message(Protocol::MessagePack, &payload, usize::MAX)?;
             let (body, _) = message
                 .filter(|(_, taken)| *taken == payload.len())
                 .with_context(|| format!("not exactly one message: {}", hex_of(&payload)))?;

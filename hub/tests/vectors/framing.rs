@@ -7,7 +7,7 @@ use super::session::run_open;
 use crate::contract::{hex, text as member};
 
 fn split(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, protocol::ProtocolError> {
-    protocol::split(Protocol::MessagePack, bytes, usize::MAX)
+    protocol::split_message(Protocol::MessagePack, bytes, usize::MAX)
 }
 
 pub(crate) fn frame(row: &Value) {
@@ -53,7 +53,7 @@ pub(crate) fn never_sent(row: &Value) {
 pub(crate) fn text(row: &Value) {
     let mut rest = member(row, "input").as_bytes();
     let mut messages = Vec::new();
-    while let Ok(Some((body, taken))) = protocol::split(Protocol::Json, rest, usize::MAX) {
+    while let Ok(Some((body, taken))) = protocol::split_message(Protocol::Json, rest, usize::MAX) {
         messages.push(body.to_vec());
         rest = &rest[taken..];
     }

@@ -19,7 +19,7 @@ fn unframed(text: &str) -> &[u8] {
 /// Checks that a request is parsed. Most rows name protocols that this hub does not support.
 pub(crate) fn valid(row: &Value) {
     let name = text(row, "protocol");
-    let expected = Protocol::named(name).ok_or_else(|| HandshakeError::Protocol(name.to_owned()));
+    let expected = Protocol::from_name(name).ok_or_else(|| HandshakeError::Protocol(name.to_owned()));
     assert_eq!(handshake::read(unframed(text(row, "text"))), expected);
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn response(row: &Value) {
         assert_eq!(run_new(Transport::ServerSentEvents, request.as_bytes()).0, [answer.as_bytes()]);
     } else if request.starts_with("(nothing") {
         for reason in [HandshakeAbort::Timeout, HandshakeAbort::TooLarge] {
-            assert_eq!(HandshakeError::Canceled(reason).answer(), answer.as_bytes());
+            assert_eq!(HandshakeError::Canceled(reason).response(), answer.as_bytes());
         }
     } else {
         assert_eq!(run_on_websocket(request.as_bytes()).0, [answer.as_bytes()]);

@@ -24,5 +24,5 @@ pub(crate) fn negotiation(row: &Value) {
         Some(_) => ("AAAAAAAAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBBBBBBBA"),
         None => ("", "AAAAAAAAAAAAAAAAAAAAAA"),
     };
-    assert_eq!(negotiate::body(version, id, token), text(row, "text"));
+    assert_eq!(negotiate::response_body(version, id, token), text(row, "text"));
 }

@@ -1,6 +1,6 @@
 //! MessagePack messages.
 
-use notification_hub::signalr::protocol::messagepack::{self, Reader, to_json};
+use notification_hub::signalr::protocol::messagepack::{self, Reader, decode_invocation};
 use notification_hub::signalr::protocol::{self, ClientMessage, Protocol};
 use serde_json::{Map, Value};
 
@@ -10,7 +10,8 @@ use crate::contract::{hex, text};
 
 /// Returns the only message of a frame, without its length prefix.
 fn body(frame: &[u8]) -> &[u8] {
-    let (body, taken) = protocol::split(Protocol::MessagePack, frame, usize::MAX).expect("no error").expect("whole");
+    let (body, taken) =
+        protocol::split_message(Protocol::MessagePack, frame, usize::MAX).expect("no error").expect("whole");
     assert_eq!(taken, frame.len());
     body
 }
@@ -30,7 +31,7 @@ pub(crate) fn message(row: &Value) {
     assert_eq!(messagepack::decode(body(&frame)), Ok(meaning.to_client_message()));
     // The arguments of one row are not an array. The hub does not read arguments.
     if meaning.number == Some(1) && items[4].is_array() {
-        let invocation = to_json(body(&frame)).expect("an invocation");
+        let invocation = decode_invocation(body(&frame)).expect("an invocation");
         assert_eq!(invocation, (meaning.target.expect("a target").to_owned(), items[4].clone()));
     }
     if let Some(message) = meaning.to_server_message().filter(|_| is_written(&meaning, &items, row)) {
@@ -93,7 +94,8 @@ pub(crate) fn partial(row: &Value) {
 pub(crate) fn javascript_client_messages(row: &Value) {
     let frames = hex(text(row, "frame_hex"));
     let mut rest = frames.as_slice();
-    while let Some((body, taken)) = protocol::split(Protocol::MessagePack, rest, usize::MAX).expect("no error") {
+    while let Some((body, taken)) = protocol::split_message(Protocol::MessagePack, rest, usize::MAX).expect("no error")
+    {
         let ping = row["decoded"]["type"] == 6;
         let expected = if ping { ClientMessage::Ping } else { ClientMessage::Ignored };
         assert_eq!(messagepack::decode(body), Ok(expected));
@@ -105,6 +107,6 @@ pub(crate) fn javascript_client_messages(row: &Value) {
 /// Checks that the client and the hub reject what the JavaScript client rejects.
 pub(crate) fn never_sent(row: &Value) {
     let frame = hex(text(row, "frame_hex"));
-    assert_eq!(to_json(body(&frame)), None);
+    assert_eq!(decode_invocation(body(&frame)), None);
     assert!(messagepack::decode(body(&frame)).is_err());
 }

@@ -67,8 +67,9 @@ pub(crate) fn push(row: &Value) {
 }
 
 fn notification_of(frame: &[u8]) -> Value {
-    let (body, _) = protocol::split(Protocol::MessagePack, frame, usize::MAX).expect("no error").expect("whole");
-    protocol::messagepack::to_json(body).expect("an invocation").1[0]["Payload"].clone()
+    let (body, _) =
+        protocol::split_message(Protocol::MessagePack, frame, usize::MAX).expect("no error").expect("whole");
+    protocol::messagepack::decode_invocation(body).expect("an invocation").1[0]["Payload"].clone()
 }
 
 /// Checks that a body of `/send` has the same audience and the same frames as upstream.

@@ -1,8 +1,8 @@
-//! Writes MessagePack in the smallest form, as MessagePack-CSharp does (`signalr.md` 8.1).
+//! Writes MessagePack in its smallest form, like MessagePack-CSharp (`signalr.md` 8.1). No I/O.
 
 use crate::notification::{Date, Value};
 
-/// A text.
+/// Appends a string.
 pub fn text(text: &str, bytes: &mut Vec<u8>) {
     let length = text.len();
     match length {
@@ -14,7 +14,7 @@ pub fn text(text: &str, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
-/// The length of a map.
+/// Appends the header of a map with `count` members.
 pub fn map(count: usize, bytes: &mut Vec<u8>) {
     match count {
         0..=15 => bytes.push(0x80 | count as u8),
@@ -23,7 +23,7 @@ pub fn map(count: usize, bytes: &mut Vec<u8>) {
     }
 }
 
-/// The length of an array.
+/// Appends the header of an array with `count` items.
 pub fn array(count: usize, bytes: &mut Vec<u8>) {
     match count {
         0..=15 => bytes.push(0x90 | count as u8),
@@ -32,7 +32,7 @@ pub fn array(count: usize, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Bytes.
+/// Appends binary data.
 pub fn binary(binary: &[u8], bytes: &mut Vec<u8>) {
     let length = binary.len();
     match length {
@@ -43,7 +43,7 @@ pub fn binary(binary: &[u8], bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(binary);
 }
 
-/// A member, its name with an upper-case first letter.
+/// Appends the member of a map. The first letter of its name becomes upper case.
 pub(super) fn member(name: &str, member: &Value, bytes: &mut Vec<u8>) {
     let end = bytes.len()
         + match name.len() {
@@ -82,7 +82,7 @@ fn value(written: &Value, bytes: &mut Vec<u8>) {
     }
 }
 
-/// A number.
+/// Appends an unsigned integer.
 pub fn unsigned(number: u64, bytes: &mut Vec<u8>) {
     match number {
         0..=0x7f => bytes.push(number as u8),
@@ -104,7 +104,7 @@ fn signed(number: i64, bytes: &mut Vec<u8>) {
     }
 }
 
-/// The timestamp extension (type -1), in its smallest form.
+/// Appends a timestamp extension (type -1).
 fn timestamp(date: Date, bytes: &mut Vec<u8>) {
     let (seconds, nanoseconds) = date.unix();
     match u64::try_from(seconds) {
