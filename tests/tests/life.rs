@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
-const SOON: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn run(arguments: &[&str]) -> Result<Output> {
     Ok(Command::new(programs::find("notification-hub")?).args(arguments).output()?)
@@ -133,7 +133,7 @@ fn listen_with_closed_stdout_exits_0() -> Result<()> {
     let mut listen = command.env("NOTIFICATION_HUB_TOKEN", hub.token(USER, &[])?).stdout(writer).spawn()?;
     drop(command);
     let push = || hub.push(&json!({ "type": 11, "payload": { "userId": USER } }));
-    wait::until("it is connected", SOON, || {
+    wait::until("it is connected", WAIT_TIMEOUT, || {
         ensure!(hub.metric_sum("notification_hub_connections")? == 1.0);
         Ok(())
     })?;
@@ -141,7 +141,7 @@ fn listen_with_closed_stdout_exits_0() -> Result<()> {
     let mut line = String::new();
     BufReader::new(reader).read_line(&mut line)?;
     ensure!(line.contains("ReceiveMessage") || line.contains("Heartbeat"), "{line}");
-    wait::until("it ends", SOON, || {
+    wait::until("it ends", WAIT_TIMEOUT, || {
         push()?;
         let status = listen.try_wait()?.context("it goes on")?;
         ensure!(status.success(), "{status}");
@@ -216,7 +216,7 @@ fn sigterm_drains_clients_and_exits_0() -> Result<()> {
     raw.write_all(b"\x81\xa0\0\0\0\0{\"protocol\":\"json\",\"version\":1}\x1e")?;
     hub.process.signal(Signal::TERM)?;
     // For the grace it goes on: unready, serving, and sending senders elsewhere.
-    wait::until("it is unready", SOON, || {
+    wait::until("it is unready", WAIT_TIMEOUT, || {
         ensure!(http::get(hub.admin, "/readyz")?.status == 503);
         Ok(())
     })?;
@@ -231,7 +231,7 @@ fn sigterm_drains_clients_and_exits_0() -> Result<()> {
     let close = b"\x81\x21{\"type\":7,\"allowReconnect\":true}\x1e\x88\x02\x03\xe8";
     ensure!(heard.ends_with(close), "{:?}", String::from_utf8_lossy(&heard));
     drop(clients);
-    let status = hub.process.wait(SOON)?;
+    let status = hub.process.wait(WAIT_TIMEOUT)?;
     ensure!(status.success(), "{status}: {}", hub.process.printed());
     Ok(())
 }
@@ -240,12 +240,12 @@ fn sigterm_drains_clients_and_exits_0() -> Result<()> {
 fn second_signal_exits_immediately_with_130() -> Result<()> {
     let mut hub = LocalHub::start("drain.grace = '10m'")?;
     hub.process.signal(Signal::TERM)?;
-    wait::until("it is unready", SOON, || {
+    wait::until("it is unready", WAIT_TIMEOUT, || {
         ensure!(http::get(hub.admin, "/readyz")?.status == 503);
         Ok(())
     })?;
     hub.process.signal(Signal::INT)?;
-    let status = hub.process.wait(SOON)?;
+    let status = hub.process.wait(WAIT_TIMEOUT)?;
     ensure!(status.code() == Some(130), "{status}");
     Ok(())
 }
@@ -257,7 +257,7 @@ fn changed_key_file_is_reloaded_without_a_disconnect() -> Result<()> {
     let client = Listener::connect(Command::new("node"), &hub.url(), &token, "messagepack", &[])?;
     let other = "y".repeat(40);
     std::fs::write(hub.keys().join("test.secret"), &other)?;
-    wait::until("the old key is refused", SOON, || {
+    wait::until("the old key is refused", WAIT_TIMEOUT, || {
         ensure!(hub.upgrade(Some(&token))?.0.status == 401);
         Ok(())
     })?;
@@ -270,7 +270,7 @@ fn changed_key_file_is_reloaded_without_a_disconnect() -> Result<()> {
     client.notification(|push| push["Type"] == 5)?;
     // What can't be read leaves the keys in force, and says so.
     std::fs::write(hub.keys().join("broken.pem"), "nonsense")?;
-    wait::until("it complains", SOON, || {
+    wait::until("it complains", WAIT_TIMEOUT, || {
         ensure!(hub.metric(r#"notification_hub_key_reloads_total{result="failed"}"#)? == 1.0);
         Ok(())
     })?;
@@ -288,7 +288,7 @@ fn client_that_never_reads_is_closed_at_limit() -> Result<()> {
     ensure!(response.status == 101);
     let (mut deaf, _) = connection.into_parts();
     deaf.write_all(b"\x81\xa0\0\0\0\0{\"protocol\":\"json\",\"version\":1}\x1e")?;
-    wait::until("it is connected", SOON, || {
+    wait::until("it is connected", WAIT_TIMEOUT, || {
         let series = r#"notification_hub_connections{client_type="Web",protocol="json",transport="websocket"}"#;
         ensure!(hub.metric(series)? == 1.0);
         Ok(())
@@ -331,7 +331,7 @@ fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
     let mut command = Command::new(programs::find("notification-hub")?);
     command.args(["dev", "--json"]);
     let mut dev = Process::start(&command)?;
-    let told = dev.json("line", SOON, |line| line.get("sendUrl").is_some())?;
+    let told = dev.json("line", WAIT_TIMEOUT, |line| line.get("sendUrl").is_some())?;
     let get = |name: &str| told[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in {told}"));
     let (url, user) = (get("url")?, get("user")?);
     for protocol in ["json", "messagepack"] {
@@ -340,14 +340,14 @@ fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
             .args(["listen", "--url", &url, "--protocol", protocol])
             .env("NOTIFICATION_HUB_TOKEN", get("userToken")?);
         let listener = Process::start(&command)?;
-        wait::until("listen is connected", SOON, || {
+        wait::until("listen is connected", WAIT_TIMEOUT, || {
             ensure!(listener.printed().contains("connected"));
             Ok(())
         })?;
         let (send, token) = (get("sendUrl")?, get("internalToken")?);
         let output = run(&["push", "--url", &send, "--token", &token, "--type", "SyncVault", "--user", &user])?;
         ensure!(output.status.success(), "{output:?}");
-        let line = listener.json("push", SOON, |line| line["target"] == "ReceiveMessage")?;
+        let line = listener.json("push", WAIT_TIMEOUT, |line| line["target"] == "ReceiveMessage")?;
         let push = &line["arguments"][0];
         ensure!(push["Type"] == 5 || push["type"] == 5, "{line}");
     }
@@ -356,7 +356,7 @@ fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
     let mut command = Command::new(programs::find("notification-hub")?);
     command.args(["listen", "--url", &url, "--anonymous", &request]);
     let waiting = Process::start(&command)?;
-    wait::until("listen is connected", SOON, || {
+    wait::until("listen is connected", WAIT_TIMEOUT, || {
         ensure!(waiting.printed().contains("connected"));
         Ok(())
     })?;
@@ -365,7 +365,7 @@ fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
     let (send, token) = (get("sendUrl")?, get("internalToken")?);
     let output = run(&[&arguments[..], &["--url", &send, "--token", &token]].concat())?;
     ensure!(output.status.success(), "{output:?}");
-    waiting.json("answer", SOON, |line| line["target"] == "AuthRequestResponseRecieved")?;
+    waiting.json("answer", WAIT_TIMEOUT, |line| line["target"] == "AuthRequestResponseRecieved")?;
     // Tokens of the printed key are as good as the printed tokens.
     let key = get("keyFile")?;
     let token = text(&run(&["token", "--key", &key, "--user", &user, "--expires-in", "5m"])?.stdout);
@@ -390,7 +390,7 @@ fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
     let output = run(&["token", "--key", &key])?;
     ensure!(output.status.code() == Some(2), "{output:?}");
     dev.signal(Signal::INT)?;
-    ensure!(dev.wait(SOON)?.success());
+    ensure!(dev.wait(WAIT_TIMEOUT)?.success());
     Ok(())
 }
 

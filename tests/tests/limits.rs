@@ -10,7 +10,7 @@ use notification_hub_tests::process::Process;
 use notification_hub_tests::{programs, wait};
 use uuid::Uuid;
 
-const SOON: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn told(response: &Response, status: u16) -> Result<()> {
     ensure!((response.status, response.header("retry-after")) == (status, Some("5")), "{response:?}");
@@ -30,7 +30,7 @@ fn connection_limit_is_answered_503_until_one_leaves() -> Result<()> {
     told(&hub.upgrade(Some(&token))?.0, 503)?;
     ensure!(hub.metric(r#"notification_hub_connects_total{outcome="limited"}"#)? == 1.0);
     drop(inside.pop());
-    wait::until("there is room again", SOON, || {
+    wait::until("there is room again", WAIT_TIMEOUT, || {
         ensure!(hub.upgrade(Some(&token))?.0.status == 101);
         Ok(())
     })
@@ -47,7 +47,7 @@ fn per_user_limit_is_answered_429_until_one_leaves() -> Result<()> {
     let other = hub.token(&Uuid::new_v4().to_string(), &[])?;
     ensure!(hub.upgrade(Some(&other))?.0.status == 101);
     drop(first);
-    wait::until("there is room again", SOON, || {
+    wait::until("there is room again", WAIT_TIMEOUT, || {
         ensure!(hub.upgrade(Some(&token))?.0.status == 101);
         Ok(())
     })
@@ -66,10 +66,10 @@ fn low_descriptor_limit_keeps_probes_answered() -> Result<()> {
         command.env(format!("NOTIFICATION_HUB__LISTEN__{port}"), "127.0.0.1:0");
     }
     let hub = Process::start(&command)?;
-    let (public, admin) = (hub.listening("public", SOON)?, hub.listening("admin", SOON)?);
+    let (public, admin) = (hub.listening("public", WAIT_TIMEOUT)?, hub.listening("admin", WAIT_TIMEOUT)?);
     // They say nothing, and make room for each other.
     let clients: Vec<Connection> = (0..150).map(|_| Connection::open(public)).collect::<Result<_>>()?;
-    wait::until("it says what to raise", SOON, || {
+    wait::until("it says what to raise", WAIT_TIMEOUT, || {
         ensure!(hub.printed().contains("ulimit -n"), "{}", hub.printed());
         Ok(())
     })?;

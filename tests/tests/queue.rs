@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
-const SOON: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A hub that receives from an account's queue `notifications`.
 fn hub(connection_string: &str) -> Result<LocalHub> {
@@ -65,7 +65,7 @@ fn numbers(client: &Listener) -> Vec<usize> {
 
 /// Waits until clients were told of that many folders together, and checks that each was told of once.
 fn told_once(clients: &[&Listener], expected: std::ops::Range<usize>) -> Result<()> {
-    wait::until("all pushes", SOON, || {
+    wait::until("all pushes", WAIT_TIMEOUT, || {
         let told: usize = clients.iter().map(|client| numbers(client).len()).sum();
         ensure!(told >= expected.len(), "{told} of {}", expected.len());
         Ok(())
@@ -107,7 +107,7 @@ fn dotnet_queue_message_is_delivered_as_the_cataloged_frame() -> Result<()> {
     ensure!(response.status == 101, "{}", response.status);
     connection.write(HANDSHAKE)?;
     let (mut socket, mut heard) = connection.into_parts();
-    socket.set_read_timeout(Some(SOON))?;
+    socket.set_read_timeout(Some(WAIT_TIMEOUT))?;
     for (name, variant) in [("SyncCipherUpdate", "personal"), ("LogOut", "key_rotation")] {
         let (text, frame) = catalogued(name, variant)?;
         for text in [BASE64_STANDARD.encode(&text), text] {
@@ -121,7 +121,7 @@ fn dotnet_queue_message_is_delivered_as_the_cataloged_frame() -> Result<()> {
             }
         }
     }
-    queue.wait_empty(SOON)?;
+    queue.wait_empty(WAIT_TIMEOUT)?;
     ensure!(hub.internal == hub.public, "a hub with a queue has an internal port");
     ensure!(hub.metric(r#"notification_hub_notifications_total{stage="delivered",type="0"}"#)? == 2.0);
     keeps_secrets(&hub)
@@ -135,7 +135,7 @@ fn invalid_queue_message_moves_to_poison_queue_with_reason() -> Result<()> {
     let long = "x".repeat(65_536);
     queue.put(&["garbage <&>", r#"{"Type":11,"Payload":{}}"#, " ", &long, &folder(0)])?;
     told_once(&[&client], 0..1)?;
-    queue.wait_empty(SOON)?;
+    queue.wait_empty(WAIT_TIMEOUT)?;
     let mut poison = azurite.queue("notifications-poison")?.peek()?;
     poison.sort_by_key(String::len);
     ensure!(poison.len() == 3, "{poison:?}");
@@ -160,12 +160,14 @@ fn queue_outage_loses_and_duplicates_no_message() -> Result<()> {
     queue.put(&[folder(0)])?;
     told_once(&[&client], 0..1)?;
     azurite.stop()?;
-    hub.process.line("word of the outage", SOON, |line| line.contains("receiving messages failed").then_some(()))?;
+    hub.process
+        .line("word of the outage", WAIT_TIMEOUT, |line| line.contains("receiving messages failed").then_some(()))?;
     azurite.restart()?;
     queue.put(&(1..40).map(folder).collect::<Vec<_>>())?;
     told_once(&[&client], 0..40)?;
-    queue.wait_empty(SOON)?;
-    hub.process.line("word of its end", SOON, |line| line.contains("receiving messages works again").then_some(()))?;
+    queue.wait_empty(WAIT_TIMEOUT)?;
+    hub.process
+        .line("word of its end", WAIT_TIMEOUT, |line| line.contains("receiving messages works again").then_some(()))?;
     ensure!(numbers(&client) == (0..40).collect::<Vec<_>>(), "out of order: {:?}", numbers(&client));
     keeps_secrets(&hub)
 }
@@ -176,8 +178,9 @@ fn wrong_key_or_missing_queue_is_logged_once() -> Result<()> {
     let wrong = BASE64_STANDARD.encode("another key");
     let text = azurite.connection_string(azurite.port()).replace(azurite.key(), &wrong);
     let refused = hub(&text)?;
-    let told =
-        |hub: &LocalHub, what: &str| hub.process.line(what, SOON, |line| line.contains(what).then(|| line.to_owned()));
+    let told = |hub: &LocalHub, what: &str| {
+        hub.process.line(what, WAIT_TIMEOUT, |line| line.contains(what).then(|| line.to_owned()))
+    };
     let line = told(
         &refused,
         "receiving messages failed: the storage account refuses the credential (403 AuthenticationFailed)",
@@ -210,7 +213,7 @@ fn hubs_with_backplane_share_one_queue() -> Result<()> {
     let first = LocalHub::start(&settings)?;
     let mut second = LocalHub::start_replica(&first, &settings)?;
     for hub in [&first, &second] {
-        wait::until("the replicas hear each other", SOON, || {
+        wait::until("the replicas hear each other", WAIT_TIMEOUT, || {
             ensure!(hub.metric("notification_hub_backplane_up")? == 1.0);
             Ok(())
         })?;
@@ -222,7 +225,7 @@ fn hubs_with_backplane_share_one_queue() -> Result<()> {
         put += 40;
         Ok(put)
     };
-    wait::until("both hubs have had some", SOON, || {
+    wait::until("both hubs have had some", WAIT_TIMEOUT, || {
         more()?;
         for hub in [&first, &second] {
             ensure!(hub.metric(r#"notification_hub_notifications_total{stage="received",type="7"}"#)? > 0.0);
@@ -232,11 +235,11 @@ fn hubs_with_backplane_share_one_queue() -> Result<()> {
     // One that is told to end finishes what it has, and the other goes on.
     let put = more()?;
     second.process.signal(Signal::TERM)?;
-    ensure!(second.process.wait(SOON)?.success());
+    ensure!(second.process.wait(WAIT_TIMEOUT)?.success());
     ensure!(second.process.printed().contains("nothing is left in hand"), "{}", second.process.printed());
     told_once(&[&left], 0..put)?;
     ensure!(numbers(&right).len() <= put);
-    queue.wait_empty(SOON)
+    queue.wait_empty(WAIT_TIMEOUT)
 }
 
 /// As in a rollout: the new hub is ready while clients are still connected to the old one.
@@ -257,23 +260,24 @@ fn hubs_without_backplane_take_turns_without_losing_messages() -> Result<()> {
 
     // The old one receives no more, and the new one not before clients of the old one have gone.
     old.process.signal(Signal::TERM)?;
-    old.process.line("the source's end", SOON, |line| line.contains("nothing is left in hand").then_some(()))?;
+    old.process
+        .line("the source's end", WAIT_TIMEOUT, |line| line.contains("nothing is left in hand").then_some(()))?;
     let at_end = numbers(&left).len();
     queue.put(&(120..160).map(folder).collect::<Vec<_>>())?;
     left.wait_closed()?;
     ensure!(numbers(&left).len() == at_end && numbers(&right).is_empty());
-    ensure!(old.process.wait(SOON)?.success());
+    ensure!(old.process.wait(WAIT_TIMEOUT)?.success());
     told_once(&[&left, &right], 0..160)?;
     ensure!(numbers(&right) == (120..160).collect::<Vec<_>>());
 
     // One that is killed has its turn taken by the next.
     new.process.signal(Signal::KILL)?;
-    new.process.wait(SOON)?;
+    new.process.wait(WAIT_TIMEOUT)?;
     let next = LocalHub::start_replica(&new, &settings)?;
     let client = connect(&next)?;
     queue.put(&(160..200).map(folder).collect::<Vec<_>>())?;
     told_once(&[&client], 160..200)?;
-    queue.wait_empty(SOON)?;
+    queue.wait_empty(WAIT_TIMEOUT)?;
     [&old, &new, &next].into_iter().try_for_each(keeps_secrets)
 }
 
@@ -285,7 +289,8 @@ fn queue_turn_deleted_is_recreated() -> Result<()> {
     told_once(&[&client], 0..1)?;
     // Somebody cleans up.
     azurite.queue("notifications-turns")?.remove()?;
-    hub.process.line("word of it", SOON, |line| line.contains("the turn at the queue was lost").then_some(()))?;
+    hub.process
+        .line("word of it", WAIT_TIMEOUT, |line| line.contains("the turn at the queue was lost").then_some(()))?;
     queue.put(&[folder(1)])?;
     told_once(&[&client], 0..2)?;
     keeps_secrets(&hub)
@@ -300,7 +305,8 @@ fn queue_without_turn_rights_is_still_received() -> Result<()> {
     let client = connect(&hub)?;
     queue.put(&[folder(0)])?;
     told_once(&[&client], 0..1)?;
-    hub.process.line("word of it", SOON, |line| line.contains("taking turns at the queue failed").then_some(()))?;
+    hub.process
+        .line("word of it", WAIT_TIMEOUT, |line| line.contains("taking turns at the queue failed").then_some(()))?;
     keeps_secrets(&hub)
 }
 
@@ -352,7 +358,7 @@ fn idle_queue_message_is_delivered_within_1500_ms() -> Result<()> {
     for number in 0..4 {
         // By then the pauses have reached their longest.
         let idle = Instant::now() + Duration::from_millis(2500 + 217 * number as u64);
-        wait::until("an idle hub", SOON, || {
+        wait::until("an idle hub", WAIT_TIMEOUT, || {
             ensure!(Instant::now() > idle);
             Ok(())
         })?;
@@ -389,7 +395,7 @@ fn undeletable_message_stays_hidden_and_is_not_redelivered() -> Result<()> {
     ensure!(queue.peek()?.is_empty(), "a message is visible");
     ensure!((queue.depth()?, proxy.puts_to_drop()) == (3, 0));
     proxy.set_reject_deletes(false);
-    queue.wait_empty(SOON)?;
+    queue.wait_empty(WAIT_TIMEOUT)?;
     told_once(&[&client], 0..3)?;
     let told = hub.process.stdout().iter().filter(|line| line.contains("deleting messages failed")).count();
     ensure!(told == 1, "{told} complaints");
@@ -444,7 +450,7 @@ fn remote_queue_is_drained_completely_and_measured() -> Result<()> {
     queue.put(&(0..PUSHES).map(folder).collect::<Vec<_>>())?;
     let hub = hub(&azurite.connection_string(proxy.address.port()))?;
     let begin = Instant::now();
-    while queue.depth()? > 0 && begin.elapsed() < SOON {
+    while queue.depth()? > 0 && begin.elapsed() < WAIT_TIMEOUT {
         std::thread::sleep(Duration::from_millis(10));
     }
     let ours = PUSHES as f64 / begin.elapsed().as_secs_f64();

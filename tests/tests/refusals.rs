@@ -226,7 +226,7 @@ fn hub_request_without_upgrade_names_the_missing_header() -> Result<()> {
 fn conversation(hub: &LocalHub, said: &[u8]) -> Result<Vec<u8>> {
     let (response, mut connection) = hub.upgrade(Some(&hub.token(USER, &[])?))?;
     ensure!(response.status == 101, "{}", response.status);
-    // A hub that hangs up early does not take all of it.
+    // The write fails if the hub closes the connection early.
     let _ = connection.write(said);
     let (mut stream, mut heard) = connection.into_parts();
     stream.read_to_end(&mut heard).context("the hub did not hang up")?;

@@ -12,7 +12,7 @@ use notification_hub_tests::{descriptors, wait};
 use rustix::process::Signal;
 use uuid::Uuid;
 
-const SOON: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// As many clients without a WebSocket as a hub has.
 const MOST: usize = 1024;
 /// From how many threads they come.
@@ -56,13 +56,13 @@ fn waiting_polls_above_limit_are_answered_503() -> Result<()> {
     machine::raise_descriptor_limit(DESCRIPTORS)?;
     let hub = LocalHub::start("")?;
     ensure!(http::get(hub.public, "/alive")?.status == 200);
-    let before = wait::settled("its descriptors", SOON, || descriptors::count(hub.process.id()))?;
+    let before = wait::settled("its descriptors", WAIT_TIMEOUT, || descriptors::count(hub.process.id()))?;
     let waiting = together(MOST, || {
         let target = anonymous(&hub)?;
         ensure!(get(&hub, &target)?.response()?.status == 200);
         get(&hub, &target)
     })?;
-    wait::until("all of them wait", SOON, || {
+    wait::until("all of them wait", WAIT_TIMEOUT, || {
         ensure!(http::get(hub.public, "/alive")?.status == 200);
         Ok(())
     })?;
@@ -75,7 +75,7 @@ fn waiting_polls_above_limit_are_answered_503() -> Result<()> {
         close_socket(poll.into_parts().0, SocketClose::ALL[number % 2])?;
     }
     // Who polls no more is given up after a while, and leaves nothing behind.
-    wait::until("nothing is left of them", SOON, || {
+    wait::until("nothing is left of them", WAIT_TIMEOUT, || {
         let open = descriptors::count(hub.process.id())?;
         ensure!(open <= before, "{open} descriptors instead of {before}");
         Ok(())
@@ -200,7 +200,7 @@ fn connection_id_of_an_ended_connection_is_rejected() -> Result<()> {
                 while client.request("GET", b"")?.status == 200 {}
             }
         }
-        wait::until("it is over", SOON, || {
+        wait::until("it is over", WAIT_TIMEOUT, || {
             for method in ["GET", "POST", "DELETE"] {
                 let status = client.request(method, HANDSHAKE)?.status;
                 // For whoever had events a poll is another transport.
@@ -229,7 +229,7 @@ fn event_stream_clients_disconnecting_at_once_are_removed() -> Result<()> {
             .write(format!("GET {target} HTTP/1.1\r\nHost: hub\r\nAccept: text/event-stream\r\n\r\n").as_bytes())?;
     }
     hub.process.signal(Signal::TERM)?;
-    let status = hub.process.wait(SOON)?;
+    let status = hub.process.wait(WAIT_TIMEOUT)?;
     ensure!(status.success(), "{status}");
     ensure!(hub.process.printed().contains("all clients have gone"), "{}", hub.process.printed());
     Ok(())

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
 
 /// How long what has to happen may take.
-const SOON: Duration = Duration::from_secs(40);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// What a hub says when it does not take over what has changed.
 const REFUSED: &str = "what has changed can't be taken over; the old stays";
@@ -29,7 +29,7 @@ fn log_out() -> Value {
 
 /// Waits until a hub has printed a text so many times.
 fn says(process: &Process, text: &str, times: usize) -> Result<()> {
-    wait::until(text, SOON, || {
+    wait::until(text, WAIT_TIMEOUT, || {
         let printed = process.printed();
         ensure!(printed.matches(text).count() == times, "{printed}");
         Ok(())
@@ -96,7 +96,7 @@ fn log_level_file_missing_at_start_uses_log_level() -> Result<()> {
     says(&hub.process, "a push was taken", 1)?;
     fs::write(&file, "error")?;
     hub.process.signal(Signal::HUP)?;
-    wait::until("it is silent", SOON, || {
+    wait::until("it is silent", WAIT_TIMEOUT, || {
         let before = hub.process.printed().len();
         hub.push(&log_out())?;
         ensure!(hub.process.printed().len() == before);
@@ -110,7 +110,7 @@ fn sighup_reloads_all_files_immediately() -> Result<()> {
     let client = Listener::connect(Command::new("node"), &hub.url(), &hub.token(USER, &[])?, "json", &[])?;
     fs::write(hub.keys().join("broken.pem"), "nonsense")?;
     let failed = |times: f64| {
-        wait::until("it complains", SOON, || {
+        wait::until("it complains", WAIT_TIMEOUT, || {
             ensure!(hub.metric("notification_hub_key_reloads_total{result=\"failed\"}")? == times);
             Ok(())
         })
@@ -128,7 +128,7 @@ fn sighup_reloads_all_files_immediately() -> Result<()> {
 fn changed_redis_ca_file_applies_to_the_next_connection() -> Result<()> {
     let mut redis = Redis::start_with_tls()?;
     let up = |hub: &LocalHub, up: f64| {
-        wait::until("the state of Redis is noticed", SOON, || {
+        wait::until("the state of Redis is noticed", WAIT_TIMEOUT, || {
             ensure!(hub.metric("notification_hub_backplane_up")? == up);
             Ok(())
         })
@@ -194,11 +194,11 @@ fn ssl_cert_dir_authority_is_trusted_for_redis() -> Result<()> {
         command.args([listener, "127.0.0.1:0"]);
     }
     let hub = Process::start(&command)?;
-    let admin = hub.listening("admin", SOON)?;
+    let admin = hub.listening("admin", WAIT_TIMEOUT)?;
     says(&hub, "Redis is away", 1)?;
     let authority = redis.ca_file().context("no TLS")?;
     mount(&added, "..2", "redis.crt", &fs::read_to_string(authority)?)?;
-    wait::until("Redis is there", SOON, || {
+    wait::until("Redis is there", WAIT_TIMEOUT, || {
         let metrics = http::get(admin, "/metrics")?.text();
         ensure!(metrics.contains("\nnotification_hub_backplane_up 1\n"), "{}", hub.printed());
         Ok(())

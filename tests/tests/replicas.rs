@@ -22,7 +22,7 @@ const INSTALLATION: &str = "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb";
 const REQUEST: &str = "dddddddd-dddd-dddd-dddd-dddddddddddd";
 
 /// How long Redis' coming and going may take to be noticed.
-const SOON: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Two replicas that hear each other.
 fn two(redis: &Redis, settings: &str) -> Result<(LocalHub, LocalHub)> {
@@ -35,7 +35,7 @@ fn two(redis: &Redis, settings: &str) -> Result<(LocalHub, LocalHub)> {
 
 /// Waits until a replica sees Redis there, or away.
 fn link(hub: &LocalHub, up: f64) -> Result<()> {
-    wait::until("the state of Redis is noticed", SOON, || {
+    wait::until("the state of Redis is noticed", WAIT_TIMEOUT, || {
         ensure!(hub.metric("notification_hub_backplane_up")? == up);
         Ok(())
     })
@@ -265,7 +265,7 @@ fn pushes_held_for_redis_are_limited_in_bytes() -> Result<()> {
     ensure!(statuses == [200, 200, 503, 200], "{statuses:?}");
     redis.restart()?;
     link(&hub, 1.0)?;
-    wait::until("room for more", SOON, || {
+    wait::until("room for more", WAIT_TIMEOUT, || {
         ensure!(status(&large)? == 200);
         Ok(())
     })
@@ -280,7 +280,7 @@ fn replica_started_without_redis_becomes_ready_with_it() -> Result<()> {
     let response = http::get(hub.admin, "/readyz")?;
     ensure!((response.status, response.text().trim()) == (503, "waiting for Redis"), "{response:?}");
     redis.restart()?;
-    wait::until("the replica is ready", SOON, || {
+    wait::until("the replica is ready", WAIT_TIMEOUT, || {
         ensure!(http::get(hub.admin, "/readyz")?.status == 200);
         Ok(())
     })
@@ -325,7 +325,7 @@ fn redis_sentinel_finds_master_and_logs_unknown_service() -> Result<()> {
     client.notification(|push| push["type"] == 11)?;
 
     let lost = LocalHub::start(&redis.settings_for_service("elsewhere"))?;
-    wait::until("the reason is told", SOON, || {
+    wait::until("the reason is told", WAIT_TIMEOUT, || {
         let told = lost.process.printed();
         let reason = "no Sentinel knows a master of elsewhere: 127.0.0.1:9: ";
         ensure!(told.contains(reason) && told.contains("does not know it"), "{told}");
@@ -375,10 +375,10 @@ fn redis_outage_leaves_messages_in_the_queue() -> Result<()> {
     link(&hub, 0.0)?;
     let pushes: Vec<String> = (0..10).map(|_| log_out(USER).to_string()).collect();
     queue.put(&pushes)?;
-    wait::settled("the queue's depth", SOON, || queue.depth())?;
+    wait::settled("the queue's depth", WAIT_TIMEOUT, || queue.depth())?;
     ensure!(queue.depth()? == pushes.len(), "{} are left", queue.depth()?);
     redis.restart()?;
-    queue.wait_empty(SOON)?;
+    queue.wait_empty(WAIT_TIMEOUT)?;
     client.notification({
         let mut seen = 0;
         move |push| {

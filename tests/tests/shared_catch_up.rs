@@ -14,7 +14,7 @@ use uuid::Uuid;
 const ORGANIZATION: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
 
 /// How long it may take until replicas hear each other.
-const SOON: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 struct User {
     id: String,
@@ -62,7 +62,7 @@ fn replicas<const COUNT: usize>(redis: &Redis, settings: &str) -> Result<[LocalH
 }
 
 fn there(hub: &LocalHub) -> Result<()> {
-    wait::until("the replica hears the others", SOON, || {
+    wait::until("the replica hears the others", WAIT_TIMEOUT, || {
         ensure!(hub.metric("notification_hub_backplane_up")? == 1.0);
         Ok(())
     })
@@ -113,7 +113,7 @@ fn client_offline_during_push_receives_sync_at_another_replica() -> Result<()> {
     member.becomes_known(&a)?;
     b.push(&json!({ "type": 18, "payload": { "organizationId": ORGANIZATION, "enabled": true } }))?;
     member.syncs(&member.connect(&a)?)?;
-    wait::until("both have counted", SOON, || {
+    wait::until("both have counted", WAIT_TIMEOUT, || {
         ensure!(told(&a, "missed")? == 1.0 && told(&b, "missed")? >= 1.0);
         Ok(())
     })
@@ -138,7 +138,7 @@ fn redis_restarted_empty_makes_devices_unknown_again() -> Result<()> {
     let user = User::new("phone");
     user.becomes_known(&hub)?;
     redis.kill()?;
-    wait::until("the loss is noticed", SOON, || {
+    wait::until("the loss is noticed", WAIT_TIMEOUT, || {
         ensure!(hub.metric("notification_hub_backplane_up")? == 0.0);
         Ok(())
     })?;
@@ -189,7 +189,7 @@ fn login_response_is_kept_for_clients_of_every_replica() -> Result<()> {
     }
     approve(&b)?;
     for client in &clients {
-        wait::until("the second answer", SOON, || {
+        wait::until("the second answer", WAIT_TIMEOUT, || {
             ensure!(answers(client) == 2, "{:?}", client.lines());
             Ok(())
         })?;

@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-const SOON: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Between two bytes of a slow sender.
 const PAUSE: Duration = Duration::from_millis(50);
 const CLOSED: &str = r#"notification_hub_closes_total{reason="slow"}"#;
@@ -113,7 +113,7 @@ fn byte_by_byte_sender_times_out_at_every_stage() -> Result<()> {
             let asked = Instant::now();
             ensure!(http::get(hub.public, "/alive")?.status == 200);
             ensure!(asked.elapsed() < Duration::from_secs(5), "others waited {:?}", asked.elapsed());
-            ensure!(began.elapsed() < SOON, "somebody is not cut off");
+            ensure!(began.elapsed() < WAIT_TIMEOUT, "somebody is not cut off");
             std::thread::sleep(PAUSE);
         }
         for thread in dripping {
@@ -213,7 +213,7 @@ fn partial_request_heads_use_bounded_memory_and_time_out() -> Result<()> {
     let mut halves = Vec::new();
     for _ in 0..COUNT {
         let mut stream = TcpStream::connect(hub.public)?;
-        stream.set_read_timeout(Some(SOON))?;
+        stream.set_read_timeout(Some(WAIT_TIMEOUT))?;
         stream.write_all(half.as_bytes())?;
         halves.push(stream);
     }
@@ -232,7 +232,7 @@ fn partial_request_heads_use_bounded_memory_and_time_out() -> Result<()> {
         }
         ensure!(heard.is_empty(), "{heard:x?}");
     }
-    wait::until("nothing is left of them", SOON, || {
+    wait::until("nothing is left of them", WAIT_TIMEOUT, || {
         let left = descriptors::count(hub.process.id())?;
         ensure!(left <= open, "{left} descriptors instead of {open}");
         Ok(())
@@ -361,7 +361,7 @@ fn blocked_websocket_is_reset_after_slow_consumer_timeout() -> Result<()> {
     let (deaf, mut fast) = (RawClient::with_small_buffers(&hub, &user)?, RawClient::connected(&hub, &user)?);
     let listening = std::thread::spawn(move || fast.read_until("the last").map(drop));
     fill(&hub, &user)?;
-    wait::until("it is reset", SOON, || {
+    wait::until("it is reset", WAIT_TIMEOUT, || {
         ensure!(hub.metric(RESET)? == 1.0 && hub.metric(CLOSED)? == 1.0);
         Ok(())
     })?;
@@ -377,7 +377,7 @@ fn blocked_event_stream_is_closed_after_slow_consumer_timeout() -> Result<()> {
     let client = NegotiatedClient::new(&hub)?;
     let events = client.connect_events_with_small_buffers()?;
     fill(&hub, &client.user)?;
-    wait::until("it is let go of", SOON, || {
+    wait::until("it is let go of", WAIT_TIMEOUT, || {
         ensure!(hub.metric(RESET)? == 1.0);
         ensure!(hub.metric_sum("notification_hub_connections")? == 0.0);
         Ok(())
@@ -405,7 +405,7 @@ fn clients_that_never_read_do_not_block_shutdown() -> Result<()> {
     let mut shy = RawClient::upgraded(&hub, &user)?;
     shy.send(&HANDSHAKE[..3])?;
     hub.process.signal(Signal::TERM)?;
-    let status = hub.process.wait(SOON)?;
+    let status = hub.process.wait(WAIT_TIMEOUT)?;
     ensure!(status.success(), "{status}");
     Ok(())
 }
@@ -443,7 +443,7 @@ fn unread_log_pipe_does_not_block_the_hub() -> Result<()> {
     ensure!(http::get(admin, "/healthz")?.status == 200);
     // What is left of the log does not keep it from ending.
     kill_process(Pid::from_child(&hub), Signal::TERM)?;
-    let status = wait::until("it ends", SOON, || hub.try_wait()?.context("not yet"))?;
+    let status = wait::until("it ends", WAIT_TIMEOUT, || hub.try_wait()?.context("not yet"))?;
     ensure!(status.success(), "{status}");
     Ok(())
 }

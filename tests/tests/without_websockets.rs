@@ -11,13 +11,13 @@ use notification_hub_tests::wait;
 use rustix::process::Signal;
 use serde_json::json;
 
-const SOON: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 const CLOSE: &str = "{\"type\":7,\"allowReconnect\":true}\u{1e}";
 
 fn connected(hub: &LocalHub, transport: &str, count: f64) -> Result<()> {
     let series =
         format!(r#"notification_hub_connections{{client_type="Web",protocol="json",transport="{transport}"}}"#);
-    wait::until("the count of connections", SOON, || {
+    wait::until("the count of connections", WAIT_TIMEOUT, || {
         let found = hub.metric(&series)?;
         ensure!(found == count, "{found}");
         Ok(())
@@ -86,7 +86,7 @@ fn shutdown_sends_close_to_event_streams_and_polls() -> Result<()> {
     ensure!(read_event(&mut events)? == format!("data: {CLOSE}\r\n\r\n"));
     ensure!(events.chunk()?.is_none());
     ensure!(waiting.response()?.text() == CLOSE);
-    let status = hub.process.wait(SOON)?;
+    let status = hub.process.wait(WAIT_TIMEOUT)?;
     ensure!(status.success(), "{status}");
     Ok(())
 }
@@ -119,7 +119,7 @@ fn event_stream_client_that_never_reads_is_closed() -> Result<()> {
     let _events = client.connect_events()?;
     connected(&hub, "sse", 1.0)?;
     let large = json!({ "type": 11, "payload": { "userId": client.user }, "contextId": "x".repeat(8000) });
-    wait::until("it is gone", SOON, || {
+    wait::until("it is gone", WAIT_TIMEOUT, || {
         for _ in 0..20 {
             hub.push(&large)?;
         }
