@@ -1,5 +1,5 @@
-//! The story of who decides how many pods a hub has, told in a real Kubernetes: the number passes from the spec to an
-//! autoscaler and back, and an autoscaler that sees what is used brings pods.
+//! Autoscaling in a real Kubernetes cluster: the number of pods passes from the spec to an autoscaler and back, and CPU load and
+//! connections scale a hub up.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 
 const HUB: &str = "vault";
 
-/// Metrics of pods are made every ten seconds, an autoscaler looks every fifteen, and the processors may be busy.
-const DECIDED: Duration = Duration::from_secs(300);
+/// The timeout of an autoscaler's decision. Pod metrics are collected every 10 seconds, and autoscalers run every 15.
+const AUTOSCALER_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// How long a push may be under way while nothing fails.
-const LAG: Duration = Duration::from_secs(5);
+/// The maximum duration of a delivery without faults.
+const MAX_DELAY: Duration = Duration::from_secs(5);
 
 #[test]
 fn replicas_pass_to_autoscaler_and_back_to_spec() {
@@ -35,14 +35,18 @@ fn replicas_pass_to_autoscaler_and_back_to_spec() {
         namespace.wait_condition(HUB, "Ready", "True", "Available")?;
         let autoscaler = namespace.get("hpa", HUB)?["spec"].clone();
         ensure!(autoscaler["minReplicas"] == 2 && autoscaler["maxReplicas"] == 5, "{autoscaler}");
-        ensure!(pods(namespace)? == before, "the switch is no change for any pod");
-        ensure!(replicas(namespace)? == 3, "the number that there was is reset");
+        ensure!(pods(namespace)? == before, "a pod was replaced");
+        ensure!(replicas(namespace)? == 3, "the number of pods was reset");
 
-        // As an autoscaler does; the operator leaves it, also when it has something else to do.
-        for decided in ["4", "2"] {
-            namespace.kubectl(&["scale", "deployment", HUB, &format!("--replicas={decided}")])?;
-            bent_and_repaired(namespace)?;
-            ensure!(replicas(namespace)?.to_string() == decided, "{} instead of {decided}", replicas(namespace)?);
+        // The operator keeps the number of an autoscaler, also while it repairs something.
+        for wait_autoscaler in ["4", "2"] {
+            namespace.kubectl(&["scale", "deployment", HUB, &format!("--replicas={wait_autoscaler}")])?;
+            wait_repair(namespace)?;
+            ensure!(
+                replicas(namespace)?.to_string() == wait_autoscaler,
+                "{} instead of {wait_autoscaler}",
+                replicas(namespace)?
+            );
         }
         let refused = namespace.kubectl(&["scale", "notificationhub", HUB, "--replicas=3"]);
         let told = refused.err().context("the number is set beside an autoscaler")?;
@@ -66,18 +70,18 @@ fn cpu_load_scales_up_without_disconnects() {
             "podTemplate": {"spec": requests},
         })))?;
         namespace.wait_ready(HUB)?;
-        decided(namespace, "ScalingActive", "ValidMetricFound")?;
+        wait_autoscaler(namespace, "ScalingActive", "ValidMetricFound")?;
         ensure!(replicas(namespace)? == 1, "{} pods have nothing to do", replicas(namespace)?);
         let requests = namespace.pod(HUB)?["spec"]["containers"][0]["resources"]["requests"].clone();
         ensure!(requests["cpu"] == "100m", "{requests}");
 
         let workload = start_workload(namespace, HUB, &generated_signer(namespace, HUB)?, 20, 100)?;
-        wait_pods(namespace, HUB, 3, DECIDED)?;
-        decided(namespace, "ScalingLimited", "TooManyReplicas")?;
+        wait_pods(namespace, HUB, 3, AUTOSCALER_TIMEOUT)?;
+        wait_autoscaler(namespace, "ScalingLimited", "TooManyReplicas")?;
         workload.wait_received(200)?;
         workload.set_paused(true);
-        // It would take pods if it did not have to wait.
-        decided(namespace, "AbleToScale", "ScaleDownStabilized")?;
+        // It would scale down without the stabilization window.
+        wait_autoscaler(namespace, "AbleToScale", "ScaleDownStabilized")?;
         let calm = namespace.get("hpa", HUB)?["spec"]["behavior"]["scaleDown"].clone();
         let policies = json!([
             {"type": "Pods", "value": 1, "periodSeconds": 60}, {"type": "Percent", "value": 10, "periodSeconds": 60},
@@ -87,7 +91,7 @@ fn cpu_load_scales_up_without_disconnects() {
         workload.set_paused(false);
         workload.wait_received(200)?;
         ensure!(workload.disconnects() == 0, "{} disconnects", workload.disconnects());
-        let totals = workload.finish(LAG, LossTolerance::None)?;
+        let totals = workload.finish(MAX_DELAY, LossTolerance::None)?;
         ensure!(totals.lost_disconnected == 0 && totals.duplicates == 0, "{totals}");
         Ok(())
     });
@@ -96,7 +100,7 @@ fn cpu_load_scales_up_without_disconnects() {
 #[test]
 fn connection_count_scales_up_without_disconnects() {
     namespace::with_namespace("clients", |namespace| {
-        // Their API server does not reach this process.
+        // The API server of another cluster cannot reach this process.
         if namespace.cluster.is_current_context() {
             return Ok(());
         }
@@ -104,14 +108,14 @@ fn connection_count_scales_up_without_disconnects() {
         redis_pod::start(namespace)?;
         namespace.apply(&hub(&json!({"autoscaling": {"maxReplicas": 5, "connectionsPerReplica": 10}})))?;
         namespace.wait_ready(HUB)?;
-        decided(namespace, "ScalingActive", "ValidMetricFound")?;
+        wait_autoscaler(namespace, "ScalingActive", "ValidMetricFound")?;
         ensure!(replicas(namespace)? == 1, "{} pods for nobody", replicas(namespace)?);
 
         let workload = start_workload(namespace, HUB, &generated_signer(namespace, HUB)?, 25, 100)?;
-        wait_pods(namespace, HUB, 3, DECIDED)?;
+        wait_pods(namespace, HUB, 3, AUTOSCALER_TIMEOUT)?;
         workload.wait_received(200)?;
         ensure!(workload.disconnects() == 0, "{} disconnects", workload.disconnects());
-        let totals = workload.finish(LAG, LossTolerance::None)?;
+        let totals = workload.finish(MAX_DELAY, LossTolerance::None)?;
         ensure!(totals.lost_disconnected == 0 && totals.duplicates == 0, "{totals}");
         ensure!(replicas(namespace)? == 3, "{} pods for 25 clients", replicas(namespace)?);
         Ok(())
@@ -119,8 +123,8 @@ fn connection_count_scales_up_without_disconnects() {
 }
 
 /// Waits until a condition of the autoscaler has this reason.
-fn decided(namespace: &Namespace, condition: &str, reason: &str) -> Result<()> {
-    until(reason, DECIDED, || {
+fn wait_autoscaler(namespace: &Namespace, condition: &str, reason: &str) -> Result<()> {
+    until(reason, AUTOSCALER_TIMEOUT, || {
         let status = namespace.get("hpa", HUB)?["status"].clone();
         let conditions = status["conditions"].as_array().context("no conditions")?;
         let found = conditions.iter().any(|it| it["type"] == condition && it["reason"] == reason);
@@ -129,7 +133,7 @@ fn decided(namespace: &Namespace, condition: &str, reason: &str) -> Result<()> {
     })
 }
 
-/// A hub with Redis, and with these fields.
+/// Returns a hub with Redis and these fields.
 fn hub(fields: &Value) -> Value {
     let of_redis = |key: &str| json!({"secretKeyRef": {"name": "redis", "key": key}});
     let mut hub = json!({
@@ -145,19 +149,19 @@ fn hub(fields: &Value) -> Value {
     hub
 }
 
-/// The uids of the pods that are not on their way out.
+/// Returns the UIDs of the pods that are not terminating.
 fn pods(namespace: &Namespace) -> Result<BTreeSet<String>> {
     let uid = |pod: Value| pod["metadata"]["uid"].as_str().map(str::to_owned).context("no uid");
     namespace.running_pods(HUB)?.into_iter().map(uid).collect()
 }
 
-/// How many pods the Deployment wants.
+/// Returns the replicas of the Deployment.
 fn replicas(namespace: &Namespace) -> Result<i64> {
     namespace.get("deployment", HUB)?["spec"]["replicas"].as_i64().context("no number")
 }
 
-/// Gives the operator something to do for this hub, and waits until it is done.
-fn bent_and_repaired(namespace: &Namespace) -> Result<()> {
+/// Edits a Service and waits until the operator has repaired it.
+fn wait_repair(namespace: &Namespace) -> Result<()> {
     let service = namespace.get("service", "vault-metrics")?["spec"].clone();
     let bent = json!({"spec": {"ports": [{"name": "admin", "port": 9090, "targetPort": 1}]}}).to_string();
     namespace.kubectl(&["patch", "service", "vault-metrics", "--type=merge", "-p", &bent])?;

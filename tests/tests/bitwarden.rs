@@ -1,4 +1,4 @@
-//! A hub with the environment of Bitwarden's own deployments and nothing else (`bitwarden.md` 3).
+//! A hub that is configured only by the environment of Bitwarden's own deployments (`bitwarden.md` 3).
 
 use std::process::Command;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use serde_json::json;
 
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
 const INSTALLATION: &str = "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb";
-const SOON: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What the self-host chart's config map, main secret and keys secret put into every pod of Bitwarden's.
+/// Returns the environment of Bitwarden's pods, from the ConfigMap and the Secrets of the self-host chart.
 fn environment(identity: &str) -> Vec<(&'static str, String)> {
     let text = |(name, value): (&'static str, &str)| (name, value.to_owned());
     let mut all: Vec<_> = [
@@ -52,29 +52,29 @@ fn self_host_environment_starts_hub_and_serves_its_senders() -> Result<()> {
     let key = SigningKey::rs256()?;
     let identity = Issuer::start(Some(&key.jwks))?;
     let mut command = Command::new(programs::find("notification-hub")?);
-    // Not in the environment: the ports beside the original's one, which the kernel chooses here.
+    // The upstream service has only one port. The kernel chooses the others.
     command.args(["--internal-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
     command.env_clear().envs(environment(&identity.url()));
     let hub = Process::start(&command)?;
-    let public = hub.listening("public", SOON)?;
+    let public = hub.listening("public", WAIT_TIMEOUT)?;
 
     let mut claims = token::user(USER, &[], "ChromeBrowser", "test-device");
     claims["iss"] = json!(identity.issuer());
     let user_token = key.signer()?.sign(&claims)?;
-    // The sender goes on using its token for minutes after it has expired.
+    // A sender uses its token for some minutes after it expired.
     let mut claims = token::internal();
     claims["iss"] = json!(identity.issuer());
     (claims["nbf"], claims["exp"]) = (json!(token::now() - 86_640), json!(token::now() - 240));
     let authorization = format!("Bearer {}", key.signer()?.sign(&claims)?);
 
     let url = format!("http://{public}/notifications");
-    wait::until("the keys are there", SOON, || {
+    wait::until("the keys are there", WAIT_TIMEOUT, || {
         ensure!(http::request(public, "POST", "/send", &[("Authorization", &authorization)], b"")?.status == 200);
         Ok(())
     })?;
     let client = Listener::connect(Command::new("node"), &url, &user_token, "messagepack", &[])?;
 
-    // The .NET sender: camelCase, nulls written, a chunked body, one connection for all.
+    // Like the .NET sender: camelCase, nulls, a chunked body, one connection for all pushes.
     let mut sender = Connection::open(public)?;
     let body = json!({ "type": 11, "payload": { "userId": USER, "reason": null }, "contextId": null }).to_string();
     let head = format!(
@@ -87,7 +87,7 @@ fn self_host_environment_starts_hub_and_serves_its_senders() -> Result<()> {
     let push = client.notification(|push| push["Type"] == 11)?;
     ensure!(push == json!({ "Type": 11, "Payload": { "UserId": USER, "Reason": null }, "ContextId": null }), "{push}");
 
-    // Its own installation's pushes reach everybody.
+    // A push to the installation reaches all clients.
     let body = json!({ "type": 20, "payload": { "id": USER, "priority": 0, "global": true, "clientType": 0,
         "installationId": INSTALLATION, "creationDate": "2026-01-02T03:04:05Z", "revisionDate": "2026-01-02T03:04:05Z" },
         "contextId": null });
@@ -109,7 +109,7 @@ fn self_host_environment_starts_hub_and_serves_its_senders() -> Result<()> {
     Ok(())
 }
 
-/// The original runs with these.
+/// The upstream service starts with these too.
 #[test]
 fn invalid_known_proxies_are_skipped_and_the_hub_starts() -> Result<()> {
     let key = SigningKey::rs256()?;
@@ -120,7 +120,7 @@ fn invalid_known_proxies_are_skipped_and_the_hub_starts() -> Result<()> {
     command.env("globalSettings__knownProxies", "nginx,10.0.0.1;10.0.0.2,[::1]");
     command.env("ASPNETCORE_URLS", "HTTP://bitwarden-notifications:0");
     let hub = Process::start(&command)?;
-    let public = hub.listening("public", SOON)?;
+    let public = hub.listening("public", WAIT_TIMEOUT)?;
     ensure!(public.ip().is_unspecified(), "{public}");
     ensure!(http::get(public, "/alive")?.status == 200);
     for item in ["nginx", "10.0.0.1;10.0.0.2"] {

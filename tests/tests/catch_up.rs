@@ -1,4 +1,4 @@
-//! Who was away during a push is sent a `SyncVault` when it comes back; who missed nothing is not.
+//! Catch-up on one hub: a client that missed a push receives a `SyncVault` when it reconnects, and no other client does.
 
 use std::process::Command;
 use std::time::Duration;
@@ -35,13 +35,14 @@ impl User<'_> {
     }
 }
 
+/// Returns a filter for the sync of a user.
 fn sync(user: &User<'_>) -> impl Fn(&Value) -> bool {
     let id = user.id.clone();
     move |push| push["type"] == 5 && push["payload"]["userId"] == *id && push["contextId"].is_null()
 }
 
-/// Waits until the hub has counted so many clients that it caught up for this reason: it counts behind what it writes.
-fn caught_up(hub: &LocalHub, reason: &str, clients: f64) -> Result<()> {
+/// Waits until the hub has counted the syncs of a reason. It counts a sync after it has written it.
+fn wait_sync_count(hub: &LocalHub, reason: &str, clients: f64) -> Result<()> {
     wait::until("clients are counted", Duration::from_secs(10), || {
         let counted = hub.metric(&format!("notification_hub_catch_up_total{{reason=\"{reason}\"}}"))?;
         ensure!(counted == clients, "{counted} instead of {clients}");
@@ -49,8 +50,9 @@ fn caught_up(hub: &LocalHub, reason: &str, clients: f64) -> Result<()> {
     })
 }
 
-/// Has the phones of users known: they are told what there may have been before the hub started, live on, and go in good order.
-fn known(users: &[&User<'_>]) -> Result<()> {
+/// Makes the phones of users known to catch-up: each receives the sync after the hub's start, stays connected, and closes
+/// cleanly.
+fn make_known(users: &[&User<'_>]) -> Result<()> {
     let phones = users.iter().map(|user| user.connect("phone")).collect::<Result<Vec<_>>>()?;
     for (user, phone) in users.iter().zip(phones) {
         phone.notification(sync(user))?;
@@ -64,25 +66,25 @@ fn known(users: &[&User<'_>]) -> Result<()> {
 fn client_offline_during_push_receives_sync_on_reconnect() -> Result<()> {
     let hub = LocalHub::start(QUICK_CATCH_UP)?;
     let (away, there, own, uncovered) = (User::new(&hub), User::new(&hub), User::new(&hub), User::new(&hub));
-    known(&[&away, &there, &own, &uncovered])?;
+    make_known(&[&away, &there, &own, &uncovered])?;
     let listening = there.connect("phone")?;
     there.push(1, None)?;
     listening.notification(|push| push["type"] == 1)?;
     listening.wait_three_heartbeats()?;
     listening.stop()?;
     own.push(7, Some("phone"))?;
-    // A log-out is never made up for: it would end a fresh session.
+    // A sync does not cover a log-out.
     uncovered.push(11, None)?;
     let there = there.connect("phone")?;
     let own = own.connect("phone")?;
     let uncovered = uncovered.connect("phone")?;
 
-    // Last, so that the others would have been told before.
+    // This sync is the last, so syncs of the other users would have arrived before.
     away.push(8, Some("laptop"))?;
     let away_again = away.connect("phone")?;
     away_again.notification(sync(&away))?;
-    caught_up(&hub, "missed", 1.0)?;
-    caught_up(&hub, "unknown_device", 0.0)?;
+    wait_sync_count(&hub, "missed", 1.0)?;
+    wait_sync_count(&hub, "unknown_device", 0.0)?;
     for other in [&there, &own, &uncovered] {
         ensure!(other.push_count() == 0);
     }
@@ -93,7 +95,7 @@ fn client_offline_during_push_receives_sync_on_reconnect() -> Result<()> {
 fn missed_organization_push_is_followed_by_sync_on_reconnect() -> Result<()> {
     let hub = LocalHub::start(&format!("reactors = 2\n{QUICK_CATCH_UP}"))?;
     let user = User::new(&hub);
-    known(&[&user])?;
+    make_known(&[&user])?;
     hub.push(&json!({ "type": 18, "payload": { "organizationId": ORGANIZATION, "enabled": true } }))?;
     let back = user.connect("phone")?;
     back.notification(sync(&user))?;
@@ -107,22 +109,22 @@ fn missed_organization_push_is_followed_by_sync_on_reconnect() -> Result<()> {
 fn hub_start_sends_sync_until_a_device_received_it() -> Result<()> {
     let hub = LocalHub::start(QUICK_CATCH_UP)?;
     let user = User::new(&hub);
-    // One that goes before it was told has received nothing, and of two of one device it is not known which one lives on.
+    // A client that disconnects before the sync received nothing. With two connections of a device, both receive the sync.
     user.connect("phone")?.stop()?;
     let [first, second] = [user.connect("phone")?, user.connect("phone")?];
     for phone in [&first, &second] {
         phone.notification(sync(&user))?;
     }
-    caught_up(&hub, "restart", 2.0)?;
+    wait_sync_count(&hub, "restart", 2.0)?;
     second.wait_three_heartbeats()?;
     second.stop()?;
     let third = user.connect("phone")?;
     first.stop()?;
     let fourth = user.connect("phone")?;
-    // Told after the others would have been.
+    // This sync is later than those of the other clients would be.
     let other = User::new(&hub);
     other.connect("phone")?.notification(sync(&other))?;
-    ensure!((third.push_count(), fourth.push_count()) == (0, 0), "its device was there already");
+    ensure!((third.push_count(), fourth.push_count()) == (0, 0), "a known device received a sync");
     Ok(())
 }
 

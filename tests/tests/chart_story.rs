@@ -1,5 +1,5 @@
-//! The life of a release, with Helm and a real Kubernetes: upgraded, narrowed, removed, installed again, and without Helm. A
-//! hub and its clients stay all the while, and every pod is one that the `restricted` standard takes.
+//! The Helm chart in a real Kubernetes cluster: upgrade, restriction to namespaces, uninstall, reinstall, and installation
+//! without Helm. A hub keeps its clients meanwhile, and every pod meets the `restricted` standard.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 const RESTRICTED: &str = "pod-security.kubernetes.io/enforce=restricted";
 
-/// Runs a test that has the release to itself, and in which every pod has to be restricted.
+/// Runs a test that changes the Helm release, in namespaces that enforce the `restricted` standard.
 fn with_exclusive_release(purpose: &str, test: impl FnOnce(&Namespace) -> Result<()>) {
     namespace::with_exclusive_release(purpose, |namespace| {
         for name in [&namespace.name, NAMESPACE] {
@@ -29,8 +29,8 @@ fn with_exclusive_release(purpose: &str, test: impl FnOnce(&Namespace) -> Result
     });
 }
 
-/// A hub with a client that must not notice anything.
-struct Connected<'a> {
+/// A hub with a client that must stay connected.
+struct ConnectedHub<'a> {
     namespace: &'a Namespace,
     key: Signer,
     user: String,
@@ -38,7 +38,7 @@ struct Connected<'a> {
     pod: Value,
 }
 
-impl<'a> Connected<'a> {
+impl<'a> ConnectedHub<'a> {
     fn start(namespace: &'a Namespace) -> Result<Self> {
         let sample = std::fs::read_to_string(project()?.join("crds/samples/minimal.yaml"))?;
         namespace.cluster.kubectl_with(&["-n", &namespace.name, "apply", "-f", "-"], &sample)?;
@@ -51,8 +51,8 @@ impl<'a> Connected<'a> {
         Ok(Self { namespace, key, user, client, pod })
     }
 
-    /// The same connection, to the same pod, still gets pushes.
-    fn is_served(&self) -> Result<()> {
+    /// Fails unless a push reaches the client on its connection to the same pod.
+    fn check_connected(&self) -> Result<()> {
         let folder = Uuid::new_v4().to_string();
         let internal = self.namespace.endpoint("vault-internal", 5001)?;
         let token = self.key.sign(&token::internal())?;
@@ -64,12 +64,12 @@ impl<'a> Connected<'a> {
         Ok(())
     }
 
-    /// The operator is there and does its work: what is taken away comes back.
-    fn is_looked_after(&self) -> Result<()> {
+    /// Waits until the operator recreates a deleted Service, then checks the client.
+    fn check_reconciled(&self) -> Result<()> {
         self.namespace.kubectl(&["delete", "service", "vault-metrics"])?;
         until("the Service is back", CLUSTER_TIMEOUT, || self.namespace.get("service", "vault-metrics"))?;
         self.namespace.wait_condition("vault", "Ready", "True", "Available")?;
-        self.is_served()
+        self.check_connected()
     }
 }
 
@@ -81,13 +81,12 @@ fn git(arguments: &[&str]) -> Result<String> {
     run(Command::new("git").current_dir(project()?).args(arguments))
 }
 
-/// The chart as it was before its last change, unpacked into a folder. None, with a line that says so, where the history
-/// is not there.
+/// Unpacks the chart before its last change into a folder. Without the git history, prints a line and returns `None`.
 fn previous_chart(into: &Path) -> Result<Option<PathBuf>> {
     let path = format!("charts/{RELEASE}");
     if git(&["rev-parse", "--is-shallow-repository"]).ok().is_none_or(|shallow| shallow.trim() != "false") {
-        // Past libtest, which keeps to itself what a test that passes prints.
-        let _ = writeln!(std::io::stderr(), "no history here, so there is no earlier chart to upgrade from");
+        // Directly to stderr, because libtest captures the output of passing tests.
+        let _ = writeln!(std::io::stderr(), "no git history: the upgrade from an earlier chart is not tested");
         return Ok(None);
     }
     let changed = !git(&["status", "--porcelain", "--", &path])?.is_empty();
@@ -100,7 +99,7 @@ fn previous_chart(into: &Path) -> Result<Option<PathBuf>> {
     Ok(Some(into.join(path)))
 }
 
-/// The definition's schema in the cluster, and as it is generated.
+/// Returns the schema of the CRD in the cluster, and the generated one.
 fn schemas(namespace: &Namespace) -> Result<[Value; 2]> {
     let served = namespace.get("customresourcedefinition", "notificationhubs.notificationhub.rs")?;
     let generated: Value =
@@ -113,18 +112,18 @@ fn upgrade_from_previous_chart_keeps_clients_connected() {
     with_exclusive_release("upgrade", |namespace| {
         let folder = tempfile::tempdir()?;
         let Some(previous) = previous_chart(folder.path())? else { return Ok(()) };
-        let hub = Connected::start(namespace)?;
-        // It may not know all of today's values, nor have the rights that today's operator needs.
+        let hub = ConnectedHub::start(namespace)?;
+        // The old chart may not have all values and all permissions of the current one.
         install::install_release(namespace.cluster, &previous, &["--skip-schema-validation"])?;
         install::install_release(namespace.cluster, &install::chart_path()?, &HELM_WAIT)?;
         let [served, generated] = schemas(namespace)?;
-        ensure!(served == generated, "the definition is not the present one");
-        hub.is_served()?;
-        hub.is_looked_after()
+        ensure!(served == generated, "the CRD is not the current one");
+        hub.check_connected()?;
+        hub.check_reconciled()
     });
 }
 
-/// The commands of `docs/install.md`, in a copy of the project whose chart and manifests name the tests' images.
+/// The commands of `docs/install.md`, in a copy of the project whose chart and manifests have the tests' images.
 struct Page<'a> {
     namespace: &'a Namespace,
     text: String,
@@ -148,7 +147,7 @@ impl<'a> Page<'a> {
         Ok(Self { namespace, text: std::fs::read_to_string(project()?.join("docs/install.md"))?, folder })
     }
 
-    /// Runs a block of commands below a heading.
+    /// Runs a block of commands of a section.
     fn run(&self, heading: &str, block: usize) -> Result<()> {
         let (_, section) = self.text.split_once(&format!("\n## {heading}\n")).context("no such heading")?;
         let section = section.split("\n## ").next().unwrap_or_default();
@@ -172,21 +171,21 @@ fn replace(file: &Path, from: &str, to: &str) -> Result<()> {
 fn hubs_survive_uninstall_and_join_the_next_release() {
     with_exclusive_release("again", |namespace| {
         let page = Page::open(namespace)?;
-        let hub = Connected::start(namespace)?;
+        let hub = ConnectedHub::start(namespace)?;
         page.run("Uninstalling", 0)?;
         namespace.get("notificationhub", "vault")?;
-        hub.is_served()?;
+        hub.check_connected()?;
 
         page.run("Without Helm", 0)?;
-        hub.is_looked_after()?;
+        hub.check_reconciled()?;
         page.run("Without Helm", 1)?;
-        hub.is_looked_after()?;
+        hub.check_reconciled()?;
 
         page.run("Uninstalling", 0)?;
         for block in 0..3 {
             page.run("With Helm", block)?;
         }
-        hub.is_looked_after()?;
+        hub.check_reconciled()?;
         page.run("The first hub", 0)?;
 
         page.run("Uninstalling", 0)?;
@@ -202,21 +201,21 @@ fn hubs_survive_uninstall_and_join_the_next_release() {
 fn namespaced_operators_have_only_namespace_rights_and_fail_over() {
     with_exclusive_release("narrow", |namespace| {
         let cluster = namespace.cluster;
-        let hub = Connected::start(namespace)?;
-        let narrow = format!("watchNamespaces=[\"{}\"]", namespace.name);
-        let options = [&HELM_WAIT[..], &["--set", "replicas=2", "--set-json", &narrow]].concat();
+        let hub = ConnectedHub::start(namespace)?;
+        let watch = format!("watchNamespaces=[\"{}\"]", namespace.name);
+        let options = [&HELM_WAIT[..], &["--set", "replicas=2", "--set-json", &watch]].concat();
         install::install_release(cluster, &install::chart_path()?, &options)?;
 
         let operator = format!("--as=system:serviceaccount:{NAMESPACE}:{RELEASE}");
         let may = |verb: &str, resource: &str, where_: &str| {
             cluster.kubectl(&["auth", "can-i", verb, resource, "--namespace", where_, &operator]).is_ok()
         };
-        ensure!(may("get", "secrets", &namespace.name), "it may not do its work");
+        ensure!(may("get", "secrets", &namespace.name), "the operator may not read Secrets of its namespace");
         for elsewhere in ["default", NAMESPACE] {
-            ensure!(!may("get", "secrets", elsewhere), "it may read the Secrets of {elsewhere}");
+            ensure!(!may("get", "secrets", elsewhere), "the operator may read Secrets of {elsewhere}");
         }
         for (verb, resource) in [("delete", "pods"), ("update", "notificationhubs"), ("create", "roles")] {
-            ensure!(!may(verb, resource, &namespace.name), "it may {verb} {resource}");
+            ensure!(!may(verb, resource, &namespace.name), "the operator may {verb} {resource}");
         }
         let budget = cluster.kubectl(&[
             "get",
@@ -228,11 +227,11 @@ fn namespaced_operators_have_only_namespace_rights_and_fail_over() {
             "jsonpath={.status.disruptionsAllowed}",
         ])?;
         ensure!(budget == "1", "{budget} may be taken");
-        // Whichever leads, the other takes over.
+        // The other replica takes over when the leader's pod is deleted.
         let leases = ["get", "lease", "-n", NAMESPACE, RELEASE, "-o", "jsonpath={.spec.holderIdentity}"];
         let leader = until("a leader", CLUSTER_TIMEOUT, || {
             let leader = cluster.kubectl(&leases)?;
-            ensure!(!leader.is_empty(), "nobody leads");
+            ensure!(!leader.is_empty(), "no leader");
             Ok(leader)
         })?;
         let pods = cluster.kubectl(&["get", "pods", "-n", NAMESPACE, "-o", "name"])?;
@@ -244,15 +243,15 @@ fn namespaced_operators_have_only_namespace_rights_and_fail_over() {
             ensure!(!now.is_empty() && now != leader, "it is {now:?}");
             Ok(())
         })?;
-        hub.is_looked_after()?;
+        hub.check_reconciled()?;
 
         install::install_release(cluster, &install::chart_path()?, &HELM_WAIT)?;
-        ensure!(may("get", "secrets", "default"), "without namespaces it looks after all");
-        hub.is_looked_after()
+        ensure!(may("get", "secrets", "default"), "the operator does not watch all namespaces");
+        hub.check_reconciled()
     });
 }
 
-/// A copy of the chart, whose definition lacks two fields.
+/// Copies the chart and removes two fields from its CRD.
 fn outdated_chart(into: &Path) -> Result<PathBuf> {
     run(Command::new("cp").arg("-r").arg(install::chart_path()?).arg(into))?;
     let chart = into.join(RELEASE);
@@ -267,14 +266,14 @@ fn outdated_chart(into: &Path) -> Result<PathBuf> {
     Ok(chart)
 }
 
-/// Starts the operator anew, and waits until it says this.
-fn start_anew_until_it_says(namespace: &Namespace, what: &str) -> Result<()> {
+/// Restarts the operator and waits until its log contains a text.
+fn restart_until_logged(namespace: &Namespace, text: &str) -> Result<()> {
     let deployment = format!("deployment/{RELEASE}");
     namespace.cluster.kubectl(&["rollout", "restart", "-n", NAMESPACE, &deployment])?;
     namespace.cluster.kubectl(&["rollout", "status", "-n", NAMESPACE, &deployment, "--timeout=90s"])?;
-    until(what, CLUSTER_TIMEOUT, || {
+    until(text, CLUSTER_TIMEOUT, || {
         let log = install::log(namespace.cluster)?;
-        ensure!(log.contains(what), "it says: {log}");
+        ensure!(log.contains(text), "the log is: {log}");
         Ok(())
     })
 }
@@ -284,14 +283,14 @@ fn older_crd_is_reported_and_drops_missing_fields() {
     with_exclusive_release("outdated", |namespace| {
         let cluster = namespace.cluster;
         install::install_release(cluster, &install::chart_path()?, &HELM_WAIT)?;
-        start_anew_until_it_says(namespace, "installed CRD has every field")?;
-        let hub = Connected::start(namespace)?;
+        restart_until_logged(namespace, "installed CRD has every field")?;
+        let hub = ConnectedHub::start(namespace)?;
         let status = || Ok::<_, anyhow::Error>(namespace.get("notificationhub", "vault")?["status"].clone());
         ensure!(status()?["keys"].is_object(), "it is {}", status()?);
 
         let folder = tempfile::tempdir()?;
         install::install_release(cluster, &outdated_chart(folder.path())?, &HELM_WAIT)?;
-        start_anew_until_it_says(namespace, "installed CRD is older than this operator")?;
+        restart_until_logged(namespace, "installed CRD is older than this operator")?;
         until("an Event names the fields", CLUSTER_TIMEOUT, || {
             let selector = "--field-selector=type=Warning,reason=CrdOutdated";
             let notes = cluster.kubectl(&["get", "events", "-n", "default", selector, "-o", "jsonpath={..message}"])?;
@@ -302,14 +301,14 @@ fn older_crd_is_reported_and_drops_missing_fields() {
         namespace.kubectl(&["patch", "notificationhub", "vault", "--type=merge", "-p", &guarded])?;
         namespace.wait_condition("vault", "Ready", "True", "Available")?;
         ensure!(status()?["keys"].is_null() && status()?["url"].is_string(), "it is {}", status()?);
-        hub.is_looked_after()?;
+        hub.check_reconciled()?;
 
         install::install_release(cluster, &install::chart_path()?, &HELM_WAIT)?;
-        start_anew_until_it_says(namespace, "installed CRD has every field")?;
+        restart_until_logged(namespace, "installed CRD has every field")?;
         until("the whole status", CLUSTER_TIMEOUT, || {
             ensure!(status()?["keys"].is_object(), "it is {}", status()?);
             Ok(())
         })?;
-        hub.is_looked_after()
+        hub.check_reconciled()
     });
 }

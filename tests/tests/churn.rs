@@ -1,5 +1,5 @@
-//! No covered push is lost, however devices come and go (`decisions.md` 5 and 8). `CHURN_SEED` repeats a run; `CHURN_RUNS` has
-//! several with each setup.
+//! No covered push is lost while devices connect and disconnect (`decisions.md` 5 and 8). `CHURN_SEED` sets the first seed, to
+//! repeat a run. `CHURN_RUNS` is the number of runs of each test.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,15 +11,18 @@ use notification_hub_tests::proxy::Proxy;
 use notification_hub_tests::redis::Redis;
 use notification_hub_tests::wait;
 
-/// More than a turn of a reactor writes to.
-const MEDIUM: usize = 300;
-const LARGE: usize = 2_600;
+/// The further members of the organization: more than a fan-out writes to in a turn.
+const MEDIUM_ORGANIZATION: usize = 300;
 
+/// The further members of a large organization.
+const LARGE_ORGANIZATION: usize = 2_600;
+
+/// Returns the number in an environment variable, or a default.
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
-/// Runs with each seed, without faults.
+/// Runs each seed without faults.
 fn run_without_faults(hubs: &[&LocalHub], members: usize) -> Result<()> {
     for_each_seed(|seed| {
         let totals = churn::run(hubs, members, seed, |_| Ok(()))?;
@@ -29,9 +32,9 @@ fn run_without_faults(hubs: &[&LocalHub], members: usize) -> Result<()> {
 }
 
 fn for_each_seed(mut run: impl FnMut(u64) -> Result<ChurnTotals>) -> Result<()> {
-    // One at a time: what a client says proves what it has read only as long as its thread is not late.
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    // One run at a time: a ping proves what a client has read only while the threads are not delayed.
+    static RUN_LOCK: Mutex<()> = Mutex::new(());
+    let _guard = RUN_LOCK.lock().unwrap_or_else(PoisonError::into_inner);
     let first = number("CHURN_SEED", uuid::Uuid::new_v4().as_u64_pair().0 >> 1);
     for seed in first..first + number("CHURN_RUNS", 1) {
         println!("seed {seed}");
@@ -42,12 +45,12 @@ fn for_each_seed(mut run: impl FnMut(u64) -> Result<ChurnTotals>) -> Result<()> 
     Ok(())
 }
 
-/// Replicas over one Redis.
+/// Starts two replicas with one Redis, the first behind a proxy.
 fn replicas(redis: &Redis, proxy: &Proxy) -> Result<[LocalHub; 2]> {
     let first = LocalHub::start(&format!("{SETTINGS}{}", redis.settings_at(proxy.address)))?;
     let second = LocalHub::start_replica(&first, &format!("{SETTINGS}{}", redis.settings()))?;
     for hub in [&first, &second] {
-        wait::until("the replica hears the other", Duration::from_secs(30), || {
+        wait::until("the replica is connected to Redis", Duration::from_secs(30), || {
             ensure!(hub.metric("notification_hub_backplane_up")? == 1.0);
             Ok(())
         })?;
@@ -57,26 +60,26 @@ fn replicas(redis: &Redis, proxy: &Proxy) -> Result<[LocalHub; 2]> {
 
 #[test]
 fn one_replica_loses_no_covered_push() -> Result<()> {
-    run_without_faults(&[&LocalHub::start(SETTINGS)?], MEDIUM)
+    run_without_faults(&[&LocalHub::start(SETTINGS)?], MEDIUM_ORGANIZATION)
 }
 
 #[test]
 fn one_replica_with_a_large_organization_loses_no_covered_push() -> Result<()> {
-    run_without_faults(&[&LocalHub::start(&format!("reactors = 1\n{SETTINGS}"))?], LARGE)
+    run_without_faults(&[&LocalHub::start(&format!("reactors = 1\n{SETTINGS}"))?], LARGE_ORGANIZATION)
 }
 
 #[test]
 fn replicas_with_redis_lose_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
     let [first, second] = replicas(&redis, &Proxy::start(redis.port(), Duration::ZERO)?)?;
-    run_without_faults(&[&first, &second], MEDIUM)
+    run_without_faults(&[&first, &second], MEDIUM_ORGANIZATION)
 }
 
 #[test]
 fn replicas_with_slow_redis_connection_lose_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
     let [first, second] = replicas(&redis, &Proxy::start(redis.port(), Duration::from_millis(60))?)?;
-    run_without_faults(&[&first, &second], MEDIUM)
+    run_without_faults(&[&first, &second], MEDIUM_ORGANIZATION)
 }
 
 #[test]
@@ -85,13 +88,13 @@ fn replicas_lose_no_covered_push_when_redis_fails() -> Result<()> {
     let proxy = Proxy::start(redis.port(), Duration::ZERO)?;
     let [first, second] = replicas(&redis, &proxy)?;
     for_each_seed(|seed| {
-        churn::run(&[&first, &second], MEDIUM, seed, |part| match part {
+        churn::run(&[&first, &second], MEDIUM_ORGANIZATION, seed, |part| match part {
             1 | 7 => {
                 proxy.cut_connections();
                 Ok(())
             }
             3 => redis.kill(),
-            // With nothing that it knew.
+            // Redis is empty after the restart.
             5 => redis.restart(),
             _ => Ok(()),
         })

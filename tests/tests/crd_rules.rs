@@ -1,5 +1,5 @@
-//! What the API server says to specs and of their fields: every case of `crds/tests/rules.yaml`, every sample, and the
-//! commands of `docs/resource.md`, in a real one.
+//! The custom resource in a real API server: every case of `crds/tests/rules.yaml`, every sample, and the commands of
+//! `docs/resource.md`.
 
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::cluster::{folder, run};
@@ -8,9 +8,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 #[derive(Deserialize)]
+/// A case of `rules.yaml`.
 struct Case {
     name: String,
-    /// A part of the message that refuses it; none if it is accepted.
+    /// A part of the error message, or `None` if the manifest is valid.
     refused: Option<String>,
     manifest: Value,
 }
@@ -50,7 +51,7 @@ fn spec_object_can_be_emptied_by_apply() {
         for (field, value) in more.as_object().into_iter().flatten() {
             spec[field] = value.clone();
         }
-        // Nobody has to make anything of it.
+        // Paused, so that the operator creates no children.
         let metadata = json!({"name": "vault", "annotations": {"notificationhub.rs/paused": "true"}});
         json!({"apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": metadata, "spec": spec})
     };
@@ -88,7 +89,7 @@ fn api_server_accepts_every_sample() {
     namespace::with_namespace("samples", |namespace| {
         let samples = folder().join("../crds/samples");
         let samples = samples.to_str().context("an odd path")?;
-        // Strictly: a field that the definition does not have is an error, too.
+        // Strict validation also rejects unknown fields.
         let taken = namespace.kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", samples])?;
         let files = std::fs::read_dir(samples)?.count();
         ensure!(taken.lines().count() == files && files > 10, "{files} samples: {taken}");

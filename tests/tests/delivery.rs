@@ -1,4 +1,4 @@
-//! A push goes from `POST /send` to Microsoft's own client, and to nobody else.
+//! Pushes from `POST /send` reach Microsoft's client, and no client outside of their audience.
 
 use std::process::Command;
 
@@ -36,7 +36,7 @@ fn push_to_user_reaches_only_their_clients() -> Result<()> {
     let expected = json!({ "Type": 11, "Payload": { "UserId": USER, "Reason": 1 }, "ContextId": "test-device" });
     ensure!(binary_client.notification(|push| push["Type"] == 11)? == expected);
 
-    // A later push to the others shows that the first one would have come by now.
+    // A later push to the other clients proves that the first push was not for them.
     hub.push(&json!({ "type": 18, "payload": { "organizationId": ORGANIZATION, "enabled": true } }))?;
     for other in &others {
         let push = other.notification(|push| push["Type"] == 18)?;

@@ -1,4 +1,4 @@
-//! Many more connections than a hub has descriptors for: it says what to raise, keeps those that it has, and answers.
+//! More connections than a hub has descriptors for: it logs the limit, keeps existing connections, and answers probes.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -14,24 +14,28 @@ use notification_hub_tests::{descriptors, programs, wait};
 use serde_json::json;
 use uuid::Uuid;
 
-const SOON: Duration = Duration::from_secs(60);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+/// The limit of file descriptors of a hub.
 const LIMIT: usize = 1024;
-/// How many connections there are, from how many processes and addresses.
+/// The number of connections of a flood.
 const COUNT: usize = 20_000;
+
+/// The number of processes and source addresses of a flood.
 const FLOODS: usize = 4;
 
-/// How long an answer may take.
-const PROMPT: Duration = Duration::from_secs(1);
+/// The maximum duration of a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-fn promptly(address: std::net::SocketAddr, path: &str) -> Result<()> {
+/// Fails unless a GET is answered with 200 within `RESPONSE_TIMEOUT`.
+fn check_prompt(address: std::net::SocketAddr, path: &str) -> Result<()> {
     let asked = Instant::now();
     let response = http::get(address, path)?;
     ensure!(response.status == 200, "{path}: {response:?}");
-    ensure!(asked.elapsed() < PROMPT, "{path} took {:?}", asked.elapsed());
+    ensure!(asked.elapsed() < RESPONSE_TIMEOUT, "{path} took {:?}", asked.elapsed());
     Ok(())
 }
 
-/// Starts a flood, in several processes.
+/// Starts the processes of a flood.
 fn flood(hub: &LocalHub) -> Result<Vec<Process>> {
     let start = |number: usize| {
         let mut command = Command::new(programs::find("flood")?);
@@ -50,29 +54,29 @@ fn connection_flood_keeps_existing_clients_and_probes_served() -> Result<()> {
     let poller = NegotiatedClient::new(&hub)?.connect_polling()?;
 
     let floods = flood(&hub)?;
-    wait::until("it says what to raise", SOON, || {
+    wait::until("the hub logs which limit to raise", WAIT_TIMEOUT, || {
         ensure!(hub.process.printed().contains("ulimit -n"));
         Ok(())
     })?;
-    // Whatever comes, probes are answered.
-    promptly(hub.admin, "/healthz")?;
-    promptly(hub.admin, "/metrics")?;
+    // Probes are answered during the flood.
+    check_prompt(hub.admin, "/healthz")?;
+    check_prompt(hub.admin, "/metrics")?;
     hub.push(&json!({ "type": 11, "payload": { "userId": poller.user } }))?;
-    wait::until("a poll is answered", SOON, || {
+    wait::until("a poll is answered", WAIT_TIMEOUT, || {
         ensure!(poller.poll()?.contains("\"type\":11"));
         Ok(())
     })?;
     let mut opened = 0;
     for flood in &floods {
-        let line = flood.json("end of its connects", SOON, |line| line.get("open").is_some())?;
+        let line = flood.json("end of its connects", WAIT_TIMEOUT, |line| line.get("open").is_some())?;
         opened += line["open"].as_u64().unwrap_or_default();
     }
     ensure!(opened > 2 * LIMIT as u64, "only {opened} connections");
     for path in ["/healthz", "/readyz", "/metrics"] {
-        promptly(hub.admin, path)?;
+        check_prompt(hub.admin, path)?;
     }
-    // Once the kernel's own queue has been worked off.
-    wait::until("clients are answered", SOON, || promptly(hub.public, "/alive"))?;
+    // The accept queue of the kernel must be emptied first.
+    wait::until("clients are answered", WAIT_TIMEOUT, || check_prompt(hub.public, "/alive"))?;
     let open = descriptors::count(hub.process.id())?;
     ensure!(open < LIMIT, "{open} descriptors");
 
@@ -80,12 +84,12 @@ fn connection_flood_keeps_existing_clients_and_probes_served() -> Result<()> {
     client.read_until("\"type\":11")?;
     client.read_until("{\"type\":6}")?;
 
-    // Who comes now is told to come back later.
+    // A further client is answered with 503 and Retry-After.
     let token = hub.token(&user, &[])?;
     let (response, _) = hub.upgrade(Some(&token))?;
     ensure!((response.status, response.header("retry-after")) == (503, Some("5")), "{response:?}");
     drop(floods);
-    wait::until("there is room again", SOON, || {
+    wait::until("there is room again", WAIT_TIMEOUT, || {
         ensure!(hub.upgrade(Some(&token))?.0.status == 101);
         Ok(())
     })?;
@@ -111,10 +115,10 @@ fn slow_requests_leave_descriptors_for_probes_and_senders() -> Result<()> {
         slow.push(connection);
     }
     for path in ["/healthz", "/metrics"] {
-        promptly(hub.admin, path)?;
+        check_prompt(hub.admin, path)?;
     }
-    // They take places of their own.
-    promptly(hub.public, "/alive")?;
+    // Slow requests have a share of their own.
+    check_prompt(hub.public, "/alive")?;
     hub.push(&json!({ "type": 11, "payload": { "userId": user } }))?;
     client.read_until("\"type\":11")?;
     Ok(())
@@ -126,9 +130,9 @@ fn idle_connections_on_one_port_leave_others_served() -> Result<()> {
     let token = hub.token(&Uuid::new_v4().to_string(), &[])?;
     for address in [hub.internal, hub.admin] {
         let idle: Vec<Connection> = (0..300).map(|_| Connection::open(address)).collect::<Result<_>>()?;
-        promptly(hub.public, "/alive")?;
+        check_prompt(hub.public, "/alive")?;
         ensure!(hub.upgrade(Some(&token))?.0.status == 101);
-        promptly(hub.admin, "/healthz")?;
+        check_prompt(hub.admin, "/healthz")?;
         hub.push(&json!({ "type": 11, "payload": { "userId": Uuid::new_v4().to_string() } }))?;
         drop(idle);
     }
@@ -153,7 +157,7 @@ fn kept_alive_connections_yield_to_new_clients() -> Result<()> {
 fn slow_anonymous_posts_do_not_block_probes_or_senders() -> Result<()> {
     let hub = LocalHub::start_with_descriptor_limit(LIMIT, "listen.send_on_public = true")?;
     let internal = hub.signer().sign(&notification_hub_tests::token::internal())?;
-    let mut strangers = Vec::new();
+    let mut posts = Vec::new();
     let mut is_full = false;
     for _ in 0..LIMIT {
         let offer = http::request(hub.public, "POST", "/anonymous-hub/negotiate?negotiateVersion=1", &[], b"")?;
@@ -166,12 +170,12 @@ fn slow_anonymous_posts_do_not_block_probes_or_senders() -> Result<()> {
         let mut connection = Connection::open(hub.public)?;
         let head = format!("POST /anonymous-hub?id={id} HTTP/1.1\r\nHost: hub\r\nContent-Length: 9\r\n\r\n");
         connection.write(head.as_bytes())?;
-        strangers.push(connection);
+        posts.push(connection);
     }
-    ensure!(strangers.len() >= 8, "only {} places", strangers.len());
-    ensure!(is_full, "there are places left after {} requests", strangers.len());
+    ensure!(posts.len() >= 8, "only {} slow posts were accepted", posts.len());
+    ensure!(is_full, "the limit is not reached after {} slow posts", posts.len());
     for path in ["/alive", "/", "/version"] {
-        promptly(hub.public, path)?;
+        check_prompt(hub.public, path)?;
     }
     NegotiatedClient::new(&hub)?.connect_polling()?;
     let push = json!({ "type": 11, "payload": { "userId": Uuid::new_v4().to_string() } }).to_string();

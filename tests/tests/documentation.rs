@@ -1,4 +1,4 @@
-//! The pages of `docs/` against the programs: no key, name or metric is missing, and none is there that does not exist.
+//! Checks the pages of `docs/` against the programs: keys, names, metrics, tests, links and versions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
 
-/// The settings of a hub with this environment and nothing else.
+/// Returns the settings of a hub that is configured only by this environment.
 fn check_config(environment: &[(&str, &str)]) -> Result<(BTreeMap<String, Value>, Output)> {
     let mut command = Command::new(programs::find("notification-hub")?);
-    // It is printed, and then complained that there are no keys.
+    // The settings are printed before the error about missing keys.
     command.args(["check-config", "--json", "--config", "/dev/null"]).env_clear().envs(environment.iter().copied());
     let output = command.output()?;
     let settings = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
@@ -36,7 +36,7 @@ fn configuration_page_lists_every_key_with_its_default() -> Result<()> {
         let default = settings.get(key).and_then(|setting| setting["value"].as_str());
         let default = default.with_context(|| format!("there is no key {key}"))?;
         let expected = match (key, default) {
-            // Of the machine.
+            // The default depends on the machine.
             ("reactors", _) => "the number of CPUs, at most 4".to_owned(),
             (_, "") => "none".to_owned(),
             (_, value) => format!("`{value}`"),
@@ -60,7 +60,7 @@ fn bitwarden_page_names_set_the_documented_keys() -> Result<()> {
         ensure!(warned == expected.is_empty(), "{name}: {output:?}");
         told.insert(name.to_ascii_lowercase().trim_start_matches("globalsettings__").to_owned());
     }
-    // The names that the program looks for are constants of one file.
+    // All names that the program reads are constants of one file.
     let source = read("hub/src/config/bitwarden_env.rs")?;
     let constants = source.lines().filter_map(|line| line.strip_prefix("const ")?.split_once(": &str = "));
     let names = constants.map(|(_, value)| value.trim_matches(['"', ';']));
@@ -71,7 +71,7 @@ fn bitwarden_page_names_set_the_documented_keys() -> Result<()> {
     Ok(())
 }
 
-/// A hub of which as many series as possible are there.
+/// Starts a hub with a client, and causes as many series as possible.
 fn busy_hub() -> Result<(LocalHub, Listener)> {
     let hub = LocalHub::start("")?;
     let client = Listener::connect(Command::new("node"), &hub.url(), &hub.token(USER, &[])?, "json", &[])?;
@@ -113,7 +113,7 @@ fn metrics_page_lists_every_metric_with_its_labels() -> Result<()> {
         for (label, values) in &expected {
             let Some(values) = values else { continue };
             ensure!(seen[label].is_subset(values), "{name}: {label} has the values {:?}", seen[label]);
-            // Those with one label are there from the start.
+            // Series of metrics with one label exist from the start.
             ensure!(expected.len() > 1 || seen[label] == *values, "{name}: {label} has only {:?}", seen[label]);
         }
     }
@@ -125,7 +125,7 @@ fn metrics_page_lists_every_metric_with_its_labels() -> Result<()> {
     Ok(())
 }
 
-/// How a heading is named in a link.
+/// Returns the anchor of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().to_lowercase();
     kept.chars()
@@ -134,12 +134,12 @@ fn anchor(heading: &str) -> String {
         .replace(' ', "-")
 }
 
-/// Checks that a `file#function` is a test, and gives back the file's text.
-fn is_test(named: &str) -> Result<String> {
+/// Checks that a `file#function` is a test, and returns the text of the file.
+fn check_test(named: &str) -> Result<String> {
     let (file, function) = named.split_once('#').with_context(|| format!("{named} names no function"))?;
     let source = read(file)?;
     let end = source.find(&format!("fn {function}(")).with_context(|| format!("{file} has no {function}"))?;
-    // Above it stand attributes, and nothing else.
+    // The lines directly above the function are its attributes.
     let mut above = source[..end].rsplit('\n').skip(1).map(str::trim).take_while(|line| line.starts_with("#["));
     ensure!(above.any(|line| line == "#[test]" || line.starts_with("#[tokio::test")), "{named} is no test");
     Ok(source)
@@ -157,7 +157,7 @@ fn features_page_names_only_existing_tests() -> Result<()> {
         let last = cells.last().context("an empty row")?;
         ensure!(!code(last).is_empty(), "no test: {row}");
         for test in code(last) {
-            is_test(test)?;
+            check_test(test)?;
             named += 1;
         }
     }
@@ -165,7 +165,7 @@ fn features_page_names_only_existing_tests() -> Result<()> {
     Ok(())
 }
 
-/// The paths of fields below a schema, as deep as they are told apart; a reference to a Secret is one.
+/// Collects the paths of the fields of a schema. A reference to a Secret is one field.
 fn fields(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
     let Some(properties) = schema["properties"].as_object() else {
         found.insert(path.to_owned());
@@ -194,7 +194,7 @@ fn features_page_names_a_cluster_test_for_every_field() -> Result<()> {
 
     for row in &rows {
         let name = row[0].trim_matches('`').rsplit('.').next().unwrap_or_default();
-        // As the Makefile tells them from others.
+        // The same patterns as in the Makefile.
         let told = ["story.rs#", "tests/tests/stories/", "tests/tests/crd_rules.rs#"];
         let in_a_cluster = |test: &&str| told.iter().any(|part| test.contains(part));
         let mut texts = code(&row[2]).into_iter().filter(in_a_cluster).map(applied).collect::<Result<Vec<_>>>()?;
@@ -204,9 +204,9 @@ fn features_page_names_a_cluster_test_for_every_field() -> Result<()> {
     Ok(())
 }
 
-/// What a test of a cluster may apply: what stands in its file, and the samples that it names.
+/// Returns the text of a test's file and of the samples that it names, which contain all manifests that the test may apply.
 fn applied(test: &str) -> Result<String> {
-    let mut text = is_test(test)?;
+    let mut text = check_test(test)?;
     let samples = text.split("crds/samples/").skip(1).filter_map(|rest| rest.split_once(".yaml"));
     let names: Vec<String> = samples.map(|(name, _)| format!("crds/samples/{name}.yaml")).collect();
     for name in names {
@@ -232,12 +232,12 @@ fn support_page_versions_equal_built_and_tested_versions() -> Result<()> {
     let (minor, _) = tried.rsplit_once('.').context("no patch version")?;
     ensure!(page.contains(&format!("Tests run with {minor}\nand no other.")), "tried is {minor}");
     for held in table(&page, "part")?.iter().flat_map(|row| code(&row[2])) {
-        is_test(held)?;
+        check_test(held)?;
     }
     Ok(())
 }
 
-/// Every page.
+/// All pages.
 const PAGES: [&str; 23] = [
     "README.md",
     "charts/notification-hub-operator/README.md",
@@ -282,7 +282,7 @@ fn page_links_point_to_existing_files_and_headings() -> Result<()> {
     Ok(())
 }
 
-/// Reasons that say that all is well, or as it was asked for.
+/// Reasons without a problem.
 const NO_TROUBLE: [&str; 9] = [
     "AsExpected",
     "Available",
@@ -303,7 +303,7 @@ fn troubleshooting_page_names_only_existing_conditions_metrics_and_settings() ->
         Ok(table(&resource, first)?.iter().map(|row| row[0].trim_matches('`').to_owned()).collect())
     };
     let (conditions, reasons) = (names("condition")?, names("reason")?);
-    // Of symptoms, what is written like a reason or a condition.
+    // In the column of symptoms, only the names of reasons and conditions.
     let mut named: BTreeSet<String> = BTreeSet::new();
     for row in table(&page, "symptom")? {
         let is_name = |name: &&str| name.starts_with(char::is_uppercase) && !matches!(*name, "False" | "True");
@@ -318,7 +318,7 @@ fn troubleshooting_page_names_only_existing_conditions_metrics_and_settings() ->
         reasons.iter().filter(|name| !named.contains(*name) && !NO_TROUBLE.contains(&name.as_str())).collect();
     ensure!(untold.is_empty(), "what is to be done about {untold:?}?");
     let metrics = read("docs/metrics.md")?;
-    // Of the hub; the operator has its own.
+    // Only metrics of the hub. The operator has others.
     for page in [&page, &read("docs/operator.md")?] {
         for text in page.split("notification_hub_").skip(1).filter(|text| !text.starts_with("operator_")) {
             let end = text.find(|letter: char| !letter.is_ascii_lowercase() && letter != '_').unwrap_or(text.len());
@@ -333,7 +333,7 @@ fn troubleshooting_page_names_only_existing_conditions_metrics_and_settings() ->
     Ok(())
 }
 
-/// The files with an extension in a folder of the project, with their texts.
+/// Returns the files with an extension in a folder of the project, with their texts.
 fn files(folder: &str, extension: &str) -> Result<Vec<(PathBuf, String)>> {
     let mut left = vec![root().join(folder)];
     let mut found = Vec::new();
@@ -348,12 +348,12 @@ fn files(folder: &str, extension: &str) -> Result<Vec<(PathBuf, String)>> {
     Ok(found)
 }
 
-/// The Rust files in a folder of the project.
+/// Returns the texts of the Rust files in a folder of the project.
 fn sources(folder: &str) -> Result<Vec<String>> {
     Ok(files(folder, "rs")?.into_iter().map(|(_, text)| text).collect())
 }
 
-/// The documents that a text cites in backquotes, each with the number of a section, or with none.
+/// Returns the documents that a text cites in backquotes, each with the number of its section, or `None`.
 fn citations(text: &str) -> Vec<(String, Option<String>)> {
     let mut found = Vec::new();
     for (end, _) in text.match_indices(".md`") {
@@ -421,7 +421,7 @@ fn troubleshooting_page_lists_exactly_the_hub_warnings() -> Result<()> {
     for level in ["tracing::warn!(", "tracing::error!("] {
         for rest in sources.iter().flat_map(|source| source.split(level).skip(1)) {
             let (call, _) = rest.split_once(");").or_else(|| rest.split_once(')')).context("no end")?;
-            // The last text of a call is what it says.
+            // The message is the last string of the call.
             let text = call.rsplit('"').nth(1).context("it says nothing")?;
             said += 1;
             ensure!(
@@ -434,7 +434,7 @@ fn troubleshooting_page_lists_exactly_the_hub_warnings() -> Result<()> {
     Ok(())
 }
 
-/// The lite image has the hub in its own network, where most ports are taken.
+/// The lite image shares a network with other services, which use most ports.
 #[test]
 fn bitwarden_page_lite_settings_are_valid() -> Result<()> {
     let page = read("docs/bitwarden.md")?;
@@ -457,7 +457,7 @@ fn bitwarden_page_lite_settings_are_valid() -> Result<()> {
     Ok(())
 }
 
-/// With these the tests' hubs use Redis.
+/// The tests' hubs use Redis with these ACL rules.
 #[test]
 fn configuration_page_redis_acl_equals_the_tested_acl() -> Result<()> {
     let page = read("docs/configuration.md")?;
@@ -469,7 +469,7 @@ fn configuration_page_redis_acl_equals_the_tested_acl() -> Result<()> {
     Ok(())
 }
 
-/// Fragments to be copied.
+/// Readers copy these blocks.
 #[test]
 fn page_yaml_blocks_are_valid_yaml() -> Result<()> {
     let mut seen = 0;

@@ -1,4 +1,4 @@
-//! How a replica ends while others go on (`decisions.md` 7).
+//! The drain of a replica while others continue (`decisions.md` 7).
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -16,26 +16,26 @@ use serde_json::{Value, json};
 
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
 
-/// How long what has to happen may take.
-const SOON: Duration = Duration::from_secs(40);
+/// The timeout of each step.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// What a client hears last that is let go of: it is to come back.
+/// The last bytes to a client that is drained: a SignalR Close with `allowReconnect`, and a WebSocket Close.
 const CLOSE: &[u8] = b"\x81\x21{\"type\":7,\"allowReconnect\":true}\x1e\x88\x02\x03\xe8";
 
-/// Two replicas that hear each other and catch nobody up.
-fn two(redis: &Redis, settings: &str) -> Result<(LocalHub, LocalHub)> {
+/// Starts two replicas that are connected to Redis, without catch-up.
+fn start_two(redis: &Redis, settings: &str) -> Result<(LocalHub, LocalHub)> {
     let settings = format!("{}catch_up.enabled = false\n{settings}", redis.settings());
     let first = LocalHub::start(&settings)?;
     let second = LocalHub::start_replica(&first, &settings)?;
-    [&first, &second].into_iter().try_for_each(|hub| becomes(hub, "backplane_up", 1.0))?;
+    [&first, &second].into_iter().try_for_each(|hub| wait_metric(hub, "backplane_up", 1.0))?;
     Ok((first, second))
 }
 
 /// Waits until a metric has a value.
-fn becomes(hub: &LocalHub, metric: &str, value: f64) -> Result<()> {
-    wait::until(metric, SOON, || {
-        let is = hub.metric(&format!("notification_hub_{metric}"))?;
-        ensure!(is == value, "it is {is}");
+fn wait_metric(hub: &LocalHub, metric: &str, value: f64) -> Result<()> {
+    wait::until(metric, WAIT_TIMEOUT, || {
+        let found = hub.metric(&format!("notification_hub_{metric}"))?;
+        ensure!(found == value, "it is {found}");
         Ok(())
     })
 }
@@ -52,20 +52,20 @@ fn count(heard: &[u8]) -> usize {
 fn drain_closes_clients_evenly_after_delivering_every_push() -> Result<()> {
     const CLIENTS: usize = 200;
     let redis = Redis::start()?;
-    let (mut a, b) = two(&redis, "reactors = 2\ndrain.grace = '3s'\ndrain.duration = '8s'")?;
+    let (mut a, b) = start_two(&redis, "reactors = 2\ndrain.grace = '3s'\ndrain.duration = '8s'")?;
     let clients = (0..CLIENTS).map(|_| RawClient::connected(&a, USER)).collect::<Result<Vec<_>>>()?;
     let elsewhere = Listener::connect(Command::new("node"), &b.url(), &b.token(USER, &[])?, "json", &[])?;
 
     a.process.signal(Signal::TERM)?;
-    becomes(&a, "draining{phase=\"grace\"}", 1.0)?;
+    wait_metric(&a, "draining{phase=\"grace\"}", 1.0)?;
     ensure!(http::get(a.admin, "/readyz")?.status == 503);
-    // Endpoints lag: it serves newcomers and senders, and sends these elsewhere.
+    // Endpoints are updated with a delay, so the replica still serves new clients and senders.
     let newcomer = RawClient::connected(&a, USER)?;
     let response = a.post(log_out().to_string().as_bytes())?;
     ensure!((response.status, response.header("connection")) == (200, Some("close")), "{response:?}");
     b.push(&log_out())?;
 
-    let left = wait::until("about half are left", SOON, || {
+    let left = wait::until("about half are left", WAIT_TIMEOUT, || {
         let left = a.metric("notification_hub_drain_left")? as usize;
         ensure!((CLIENTS / 4..CLIENTS * 3 / 4).contains(&left), "{left} are left");
         ensure!(a.metric("notification_hub_draining{phase=\"clients\"}")? == 1.0);
@@ -82,10 +82,10 @@ fn drain_closes_clients_evenly_after_delivering_every_push() -> Result<()> {
         ensure!(rest.ends_with(CLOSE), "{:?}", String::from_utf8_lossy(&rest));
         *heard.entry(count(&rest)).or_default() += 1;
     }
-    // Whoever had gone by the third push heard two, the others all three; nobody anything twice.
+    // Clients that were closed before the third push received two pushes, the others three. None received a duplicate.
     ensure!(heard.keys().all(|count| [2, 3].contains(count)), "{heard:?}");
     ensure!(heard.values().all(|clients| *clients > CLIENTS / 10), "{heard:?}");
-    ensure!(a.process.wait(SOON)?.success(), "{}", a.process.printed());
+    ensure!(a.process.wait(WAIT_TIMEOUT)?.success(), "{}", a.process.printed());
     b.push(&json!({ "type": 5, "payload": { "userId": USER } }))?;
     elsewhere.notification(|push| push["type"] == 5)?;
     ensure!(elsewhere.push_count() == 4, "{:?}", elsewhere.lines());
@@ -95,15 +95,15 @@ fn drain_closes_clients_evenly_after_delivering_every_push() -> Result<()> {
 #[test]
 fn drain_publishes_held_pushes_when_redis_returns() -> Result<()> {
     let mut redis = Redis::start()?;
-    let (mut a, b) = two(&redis, "drain.duration = '0s'\ndrain.deadline = '60s'")?;
+    let (mut a, b) = start_two(&redis, "drain.duration = '0s'\ndrain.deadline = '60s'")?;
     let elsewhere = Listener::connect(Command::new("node"), &b.url(), &b.token(USER, &[])?, "json", &[])?;
     redis.kill()?;
-    [&a, &b].into_iter().try_for_each(|hub| becomes(hub, "backplane_up", 0.0))?;
+    [&a, &b].into_iter().try_for_each(|hub| wait_metric(hub, "backplane_up", 0.0))?;
     a.push(&log_out())?;
     a.process.signal(Signal::TERM)?;
-    becomes(&a, "draining{phase=\"backplane\"}", 1.0)?;
+    wait_metric(&a, "draining{phase=\"backplane\"}", 1.0)?;
     redis.restart()?;
-    ensure!(a.process.wait(SOON)?.success(), "{}", a.process.printed());
+    ensure!(a.process.wait(WAIT_TIMEOUT)?.success(), "{}", a.process.printed());
     elsewhere.notification(|push| push["type"] == 11)?;
     ensure!(!a.process.printed().contains("exiting with unpublished pushes"), "{}", a.process.printed());
     b.push(&json!({ "type": 20, "payload": { "id": USER, "userId": USER, "creationDate": "2026-01-02T03:04:05Z",
@@ -116,12 +116,12 @@ fn drain_publishes_held_pushes_when_redis_returns() -> Result<()> {
 #[test]
 fn drain_deadline_ends_the_wait_for_held_pushes() -> Result<()> {
     let mut redis = Redis::start()?;
-    let (mut a, _b) = two(&redis, "drain.duration = '0s'\ndrain.deadline = '1s'")?;
+    let (mut a, _b) = start_two(&redis, "drain.duration = '0s'\ndrain.deadline = '1s'")?;
     redis.kill()?;
-    becomes(&a, "backplane_up", 0.0)?;
+    wait_metric(&a, "backplane_up", 0.0)?;
     a.push(&log_out())?;
     a.process.signal(Signal::TERM)?;
-    ensure!(a.process.wait(SOON)?.success(), "{}", a.process.printed());
+    ensure!(a.process.wait(WAIT_TIMEOUT)?.success(), "{}", a.process.printed());
     let told = a.process.printed();
     ensure!(told.contains("exiting with unpublished pushes"), "{told}");
     Ok(())
@@ -141,13 +141,13 @@ fn drain_delivers_a_push_being_posted() -> Result<()> {
     );
     sender.write(head.as_bytes())?;
     hub.process.signal(Signal::TERM)?;
-    becomes(&hub, "draining{phase=\"sources\"}", 1.0)?;
+    wait_metric(&hub, "draining{phase=\"sources\"}", 1.0)?;
     sender.write(rest.as_bytes())?;
     let response = sender.response()?;
     ensure!((response.status, response.header("connection")) == (200, Some("close")), "{response:?}");
     let heard = client.read_to_end()?;
     ensure!(count(&heard) == 1 && heard.ends_with(CLOSE), "{:?}", String::from_utf8_lossy(&heard));
-    ensure!(hub.process.wait(SOON)?.success(), "{}", hub.process.printed());
+    ensure!(hub.process.wait(WAIT_TIMEOUT)?.success(), "{}", hub.process.printed());
     Ok(())
 }
 
@@ -155,25 +155,25 @@ fn drain_delivers_a_push_being_posted() -> Result<()> {
 fn drain_deadline_resets_clients_that_never_read() -> Result<()> {
     let mut hub = LocalHub::start("drain.duration = '0s'\ndrain.deadline = '2s'")?;
     let other = "e2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
-    let well = RawClient::connected(&hub, other)?;
-    let deaf = (0..5).map(|_| RawClient::with_small_buffers(&hub, USER)).collect::<Result<Vec<_>>>()?;
+    let healthy = RawClient::connected(&hub, other)?;
+    let stalled = (0..5).map(|_| RawClient::with_small_buffers(&hub, USER)).collect::<Result<Vec<_>>>()?;
     let mut push = log_out();
     push["contextId"] = "x".repeat(2_000).into();
-    wait::until("something waits for each of them", SOON, || {
+    wait::until("frames are queued for each stalled client", WAIT_TIMEOUT, || {
         hub.push(&push)?;
         ensure!(hub.metric("notification_hub_slow_consumers_total{action=\"queued\"}")? >= 10.0);
         Ok(())
     })?;
     hub.process.signal(Signal::TERM)?;
-    ensure!(well.read_to_end()?.ends_with(CLOSE));
-    ensure!(hub.process.wait(SOON)?.success(), "{}", hub.process.printed());
-    ensure!(deaf.into_iter().all(RawClient::is_reset), "somebody was not reset");
+    ensure!(healthy.read_to_end()?.ends_with(CLOSE));
+    ensure!(hub.process.wait(WAIT_TIMEOUT)?.success(), "{}", hub.process.printed());
+    ensure!(stalled.into_iter().all(RawClient::is_reset), "a client was not reset");
     let told = hub.process.printed();
     ensure!(told.contains("sockets that are still open are reset") && told.contains("\"left\":5"), "{told}");
     Ok(())
 }
 
-/// A sender that stalls takes the time from the clients' turns.
+/// A stalled sender uses up the time for the clients.
 #[test]
 fn drain_deadline_resets_clients_not_yet_closed() -> Result<()> {
     let mut hub = LocalHub::start("drain.duration = '2s'\ndrain.deadline = '2s'")?;
@@ -184,7 +184,7 @@ fn drain_deadline_resets_clients_not_yet_closed() -> Result<()> {
         format!("POST /send HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {token}\r\nContent-Length: 9\r\n\r\n{{");
     sender.write(head.as_bytes())?;
     hub.process.signal(Signal::TERM)?;
-    ensure!(hub.process.wait(SOON)?.success(), "{}", hub.process.printed());
+    ensure!(hub.process.wait(WAIT_TIMEOUT)?.success(), "{}", hub.process.printed());
     let reset = clients.into_iter().map(RawClient::is_reset).filter(|reset| *reset).count();
     ensure!(reset >= 15, "only {reset} were reset");
     Ok(())

@@ -1,5 +1,5 @@
-//! Requests that no client would make: refused as the front door's contract says, and never taken for something else. Connections
-//! are kept for the next request, whatever it is.
+//! Unusual and invalid requests to the public port: they are rejected as specified, and never interpreted differently. Valid
+//! requests share kept-alive connections.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,20 +14,21 @@ use notification_hub_tests::wait;
 
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
 
-/// A good upgrade, to be spoiled.
+/// Returns a valid upgrade request.
 fn upgrade(hub: &LocalHub) -> Result<String> {
     let authorization = format!("Authorization: Bearer {}\r\n", hub.token(USER, &[])?);
     Ok(http::upgrade_request("/hub", "hub", &authorization))
 }
 
-/// The status of the answer to some bytes. An answer that says so has to be the end of the connection.
+/// Returns the status of the response to some bytes. After a response with `Connection: close`, the hub must close the
+/// connection.
 fn status(hub: &LocalHub, request: &[u8]) -> Result<u16> {
     status_at(hub.public, request)
 }
 
 fn status_at(address: SocketAddr, request: &[u8]) -> Result<u16> {
     let mut connection = Connection::open(address)?;
-    // A hub that refuses early does not take all of it.
+    // The write fails if the hub rejects the request early.
     let _ = connection.write(request);
     let response = connection.response()?;
     if response.header("connection") == Some("close") {
@@ -87,8 +88,8 @@ fn malformed_upgrade_is_rejected() -> Result<()> {
         ("no method", "GET ", " ", 400),
     ] {
         let request = good.replacen(from, to, 1);
-        ensure!(request != good, "{what} spoils nothing");
-        // What stands for bytes that are no UTF-8.
+        ensure!(request != good, "{what} changes nothing");
+        // The removed byte makes invalid UTF-8 of U+FFFD.
         let request: Vec<u8> = request.bytes().filter(|byte| !matches!(byte, 0xbf)).collect();
         let found = status(&hub, &request).context(what)?;
         ensure!(found == expected, "{what}: {found} instead of {expected}");
@@ -218,7 +219,7 @@ fn public_connection_is_kept_alive_across_requests_and_upgrade() -> Result<()> {
         };
         ensure!(response.header("connection").is_none(), "{method} {target}: {response:?}");
     }
-    // A body in chunks, as .NET's senders write it, in two parts, with the next request behind it.
+    // A chunked body, as .NET's senders write it, in two parts and followed by the next request.
     let internal = hub.signer().sign(&notification_hub_tests::token::internal())?;
     let push = format!("{{\"type\":11,\"payload\":{{\"userId\":\"{user}\"}}}}");
     let head = format!(
@@ -228,7 +229,7 @@ fn public_connection_is_kept_alive_across_requests_and_upgrade() -> Result<()> {
     connection.write(b"\r\n\r\nGET /alive HTTP/1.1\r\nHost: hub\r\n\r\n")?;
     ensure!(connection.response()?.status == 200);
     ensure!(connection.response()?.text().starts_with('"'));
-    // Polls, and what the client says, on the same connection.
+    // Polls and posts of a client on the same connection.
     for (method, body, answer) in
         [("GET", &b""[..], ""), ("POST", HANDSHAKE, ""), ("GET", b"", "{}\u{1e}"), ("DELETE", b"", "")]
     {
@@ -300,7 +301,7 @@ fn negotiate_with_non_integer_version_returns_error() -> Result<()> {
     Ok(())
 }
 
-/// The first bytes of a connection by a proxy that names a client.
+/// A PROXY header (version 1).
 const PROXY: &[u8] = b"PROXY TCP4 198.51.100.7 10.0.0.1 4711 80\r\n";
 
 #[test]
@@ -320,9 +321,9 @@ fn proxy_header_from_a_trusted_proxy_names_the_client() -> Result<()> {
         let (status, connection) = open(preface)?;
         ensure!(status == 101, "{status}");
         inside.push(connection);
-        ensure!(open(preface)?.0 == 429, "the client is counted by its own address");
+        ensure!(open(preface)?.0 == 429, "the connection does not count for the client's address");
     }
-    // What goes to axum, too, and what comes without.
+    // A request that axum serves, and one without a PROXY header.
     ensure!(status(&hub, &[PROXY, b"GET /alive HTTP/1.1\r\nHost: hub\r\n\r\n"].concat())? == 200);
     ensure!(http::get(hub.public, "/alive")?.status == 200);
     Ok(())

@@ -1,4 +1,4 @@
-//! Clients with a WebSocket that mean no good: the answer that the contract gives, nobody else harmed, and nothing left of them.
+//! Hostile WebSocket clients: they get the specified answer, affect no other client, and leave no resources behind.
 
 use std::time::Duration;
 
@@ -13,29 +13,32 @@ use notification_hub_tests::{descriptors, token, wait};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-const SOON: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
+/// The number of messages of a flood.
 const MANY: usize = 10_000;
 
+/// A Close frame with status code 1002.
 const PROTOCOL_ERROR: &[u8] = b"\x88\x02\x03\xea";
+/// A Close frame with status code 1007.
 const INVALID_DATA: &[u8] = b"\x88\x02\x03\xef";
 
-/// How many descriptors the hub has when nobody is connected.
-fn descriptors_of(hub: &LocalHub) -> Result<usize> {
-    // Once somebody has been served, it has all that it needs.
+/// Returns the number of descriptors of the hub without connections.
+fn idle_descriptors(hub: &LocalHub) -> Result<usize> {
+    // The first clients make the hub open descriptors that it keeps.
     drop(RawClient::connected(hub, USER)?);
     NegotiatedClient::new(hub)?.connect_polling()?.request("DELETE", b"")?;
-    wait::until("nobody is connected", SOON, || {
+    wait::until("no client is connected", WAIT_TIMEOUT, || {
         ensure!(hub.metric_sum("notification_hub_connections")? == 0.0);
         Ok(())
     })?;
-    wait::settled("its descriptors", SOON, || descriptors::count(hub.process.id()))
+    wait::settled("its descriptors", WAIT_TIMEOUT, || descriptors::count(hub.process.id()))
 }
 
-/// Waits until the hub holds nothing of its clients but so many descriptors.
-fn nothing_left(hub: &LocalHub, before: usize) -> Result<()> {
-    wait::until("nothing is left of them", SOON, || {
-        // In this order: asking for the metrics takes one, too, for a moment.
+/// Waits until the hub has no connections and at most `before` descriptors.
+fn wait_no_leak(hub: &LocalHub, before: usize) -> Result<()> {
+    wait::until("all resources are released", WAIT_TIMEOUT, || {
+        // The descriptors are counted first, because the request for metrics uses one.
         let open = descriptors::count(hub.process.id())?;
         ensure!(open <= before, "{open} descriptors instead of {before}");
         let connections = hub.metric_sum("notification_hub_connections")?;
@@ -78,11 +81,11 @@ fn websocket_protocol_violation_closes_only_its_connection() -> Result<()> {
         ),
     ] {
         let mut whole = RawClient::connected(&hub, USER)?;
-        // A hub that hangs up early does not take all of it.
+        // The write fails if the hub closes the connection early.
         let _ = whole.send(&said);
         let heard = whole.read_to_end()?;
         ensure!(heard == answer, "{what}: {heard:x?}");
-        // A megabyte byte by byte would say nothing new.
+        // A megabyte in single bytes would test nothing else.
         let mut bytewise = RawClient::connected(&hub, USER)?;
         for byte in said.iter().take(64) {
             if bytewise.send(&[*byte]).is_err() {
@@ -102,19 +105,20 @@ fn call(number: usize) -> Vec<u8> {
     format!("{{\"type\":1,\"invocationId\":\"{number}\",\"target\":\"Nope\",\"arguments\":[]}}\u{1e}").into_bytes()
 }
 
-/// Says all of it, and gives the messages that come up to the completion of the last call.
+/// Sends bytes, and returns the messages up to the completion of the last invocation.
 fn answers(client: RawClient, said: Vec<u8>) -> Result<Vec<Value>> {
-    let mut mouth = client.try_clone()?;
-    // Who only writes would wait for a hub that waits for its reader.
-    let speaking = std::thread::spawn(move || mouth.send(&said));
-    let (mut ears, mut answers) = (client, Vec::new());
+    let mut writer = client.try_clone()?;
+    // A client that only writes would block, because the hub stops reading until its answers are read.
+    let writing = std::thread::spawn(move || writer.send(&said));
+    let (mut reader, mut answers) = (client, Vec::new());
     let last = json!((MANY - 1).to_string());
     while answers.last().is_none_or(|answer: &Value| answer["invocationId"] != last) {
-        let (_, payload) = ears.frame()?.with_context(|| format!("it ended after {} answers", answers.len()))?;
-        let text = payload.strip_suffix(b"\x1e").with_context(|| format!("an odd frame: {payload:x?}"))?;
+        let (_, payload) = reader.frame()?.with_context(|| format!("it ended after {} answers", answers.len()))?;
+        let text =
+            payload.strip_suffix(b"\x1e").with_context(|| format!("a frame without a separator: {payload:x?}"))?;
         answers.push(serde_json::from_slice(text)?);
     }
-    speaking.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
+    writing.join().map_err(|_| anyhow::anyhow!("the writer panicked"))??;
     Ok(answers)
 }
 
@@ -172,23 +176,23 @@ fn client_ignoring_answers_is_closed_with_bounded_memory() -> Result<()> {
     let before = memory::anonymous_bytes(hub.process.id())?;
     let clients: Vec<RawClient> = (0..20).map(|_| RawClient::with_small_buffers(&hub, USER)).collect::<Result<_>>()?;
     let said = frame(opcode::TEXT, &(0..MANY).flat_map(call).collect::<Vec<u8>>());
-    let talking: Vec<_> = clients
+    let writing: Vec<_> = clients
         .into_iter()
         .map(|client| {
             let said = said.clone();
             std::thread::spawn(move || -> Result<RawClient> {
-                let mut mouth = client.try_clone()?;
-                // It talks until nobody listens to it any more.
-                while mouth.send(&said).is_ok() {}
+                let mut writer = client.try_clone()?;
+                // It writes until the hub closes the connection.
+                while writer.send(&said).is_ok() {}
                 Ok(client)
             })
         })
         .collect();
     let mut clients = Vec::new();
-    for talker in talking {
-        clients.push(talker.join().map_err(|_| anyhow::anyhow!("a talker panicked"))??);
+    for thread in writing {
+        clients.push(thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??);
     }
-    wait::until("they are let go of", SOON, || {
+    wait::until("the clients are closed", WAIT_TIMEOUT, || {
         ensure!(hub.metric(r#"notification_hub_closes_total{reason="slow"}"#)? == 20.0);
         Ok(())
     })?;
@@ -197,24 +201,27 @@ fn client_ignoring_answers_is_closed_with_bounded_memory() -> Result<()> {
     Ok(())
 }
 
-/// Where somebody hangs up: has made a connection of a hub and said something.
+/// Connects to a hub and stops at a stage, at which the test closes the connection.
 type Stage = fn(&LocalHub) -> Result<Connection>;
 
-fn said(hub: &LocalHub, bytes: &[u8]) -> Result<Connection> {
+/// Connects and sends bytes.
+fn connect_and_send(hub: &LocalHub, bytes: &[u8]) -> Result<Connection> {
     let mut connection = Connection::open(hub.public)?;
     connection.write(bytes)?;
     Ok(connection)
 }
 
-fn said_behind_the_101(hub: &LocalHub, bytes: &[u8]) -> Result<Connection> {
+/// Connects up to the 101 response and sends bytes.
+fn upgrade_and_send(hub: &LocalHub, bytes: &[u8]) -> Result<Connection> {
     let (response, mut connection) = hub.upgrade(Some(&hub.token(&Uuid::new_v4().to_string(), &[])?))?;
     ensure!(response.status == 101);
     connection.write(bytes)?;
     Ok(connection)
 }
 
-fn shaken(hub: &LocalHub, bytes: &[u8]) -> Result<Connection> {
-    said_behind_the_101(hub, &[&frame(opcode::TEXT, HANDSHAKE), bytes].concat())
+/// Sends the handshake and further bytes.
+fn handshake_and_send(hub: &LocalHub, bytes: &[u8]) -> Result<Connection> {
+    upgrade_and_send(hub, &[&frame(opcode::TEXT, HANDSHAKE), bytes].concat())
 }
 
 #[test]
@@ -222,18 +229,18 @@ fn disconnect_at_any_stage_leaves_no_descriptor() -> Result<()> {
     let hub = LocalHub::start("reactors = 2")?;
     let stages: [(&str, Stage); 14] = [
         ("before a word", |hub| Connection::open(hub.public)),
-        ("in a head", |hub| said(hub, b"GET /hub?access_token=")),
+        ("in a head", |hub| connect_and_send(hub, b"GET /hub?access_token=")),
         ("behind an upgrade", |hub| {
             let authorization = format!("Authorization: Bearer {}\r\n", hub.token(USER, &[])?);
-            said(hub, http::upgrade_request("/hub", "hub", &authorization).as_bytes())
+            connect_and_send(hub, http::upgrade_request("/hub", "hub", &authorization).as_bytes())
         }),
-        ("behind the 101", |hub| said_behind_the_101(hub, b"")),
-        ("in a handshake", |hub| said_behind_the_101(hub, &fragment(opcode::TEXT, b"{\"protocol\":"))),
-        ("behind a handshake", |hub| shaken(hub, b"")),
-        ("in a frame's header", |hub| shaken(hub, b"\x81\xfe\x01")),
-        ("in a frame's payload", |hub| shaken(hub, &frame(opcode::TEXT, &[b' '; 1000])[..500])),
-        ("in a message of fragments", |hub| shaken(hub, &fragment(opcode::TEXT, b"{\"type\":"))),
-        ("behind a ping", |hub| shaken(hub, &frame(opcode::PING, b"?"))),
+        ("behind the 101", |hub| upgrade_and_send(hub, b"")),
+        ("in a handshake", |hub| upgrade_and_send(hub, &fragment(opcode::TEXT, b"{\"protocol\":"))),
+        ("behind a handshake", |hub| handshake_and_send(hub, b"")),
+        ("in a frame's header", |hub| handshake_and_send(hub, b"\x81\xfe\x01")),
+        ("in a frame's payload", |hub| handshake_and_send(hub, &frame(opcode::TEXT, &[b' '; 1000])[..500])),
+        ("in a message of fragments", |hub| handshake_and_send(hub, &fragment(opcode::TEXT, b"{\"type\":"))),
+        ("behind a ping", |hub| handshake_and_send(hub, &frame(opcode::PING, b"?"))),
         ("in the body of a push", |hub| {
             let token = hub.signer().sign(&token::internal())?;
             let mut connection = Connection::open(hub.internal)?;
@@ -243,19 +250,19 @@ fn disconnect_at_any_stage_leaves_no_descriptor() -> Result<()> {
         }),
         ("in the body of what a client says", |hub| {
             let client = NegotiatedClient::new(hub)?.connect_polling()?;
-            let said = said(hub, client.head("POST", "Content-Length: 100\r\n").as_bytes());
+            let sent = connect_and_send(hub, client.head("POST", "Content-Length: 100\r\n").as_bytes());
             client.request("DELETE", b"")?;
-            said
+            sent
         }),
         ("in a poll", |hub| {
             let client = NegotiatedClient::new(hub)?.connect_polling()?;
-            let poll = said(hub, client.head("GET", "").as_bytes());
+            let poll = connect_and_send(hub, client.head("GET", "").as_bytes());
             client.request("DELETE", b"")?;
             poll
         }),
         ("among events", |hub| NegotiatedClient::new(hub)?.connect_events()),
     ];
-    let before = descriptors_of(&hub)?;
+    let before = idle_descriptors(&hub)?;
     for (what, stage) in stages {
         for how in SocketClose::ALL {
             for _ in 0..5 {
@@ -263,7 +270,7 @@ fn disconnect_at_any_stage_leaves_no_descriptor() -> Result<()> {
                 close_socket(stream, how)?;
             }
         }
-        nothing_left(&hub, before).context(what)?;
+        wait_no_leak(&hub, before).context(what)?;
     }
     ensure!(hub.upgrade(Some(&hub.token(USER, &[])?))?.0.status == 101);
     Ok(())
@@ -284,7 +291,7 @@ fn expired_token_keeps_open_connections_and_is_rejected_otherwise() -> Result<()
     let listener = NegotiatedClient::with_token(hub.public, USER.to_owned(), &token)?;
     let mut events = listener.connect_events()?;
 
-    wait::until("the token has expired", SOON, || {
+    wait::until("the token has expired", WAIT_TIMEOUT, || {
         ensure!(hub.upgrade(Some(&token))?.0.status == 401);
         Ok(())
     })?;
@@ -302,7 +309,7 @@ fn expired_token_keeps_open_connections_and_is_rejected_otherwise() -> Result<()
 #[test]
 fn disconnects_during_organization_pushes_do_not_affect_other_members() -> Result<()> {
     let hub = LocalHub::start("")?;
-    let before = descriptors_of(&hub)?;
+    let before = idle_descriptors(&hub)?;
     let organization = Uuid::new_v4().to_string();
     let member = || -> Result<RawClient> {
         let token = hub.token(&Uuid::new_v4().to_string(), std::slice::from_ref(&organization))?;
@@ -312,18 +319,18 @@ fn disconnects_during_organization_pushes_do_not_affect_other_members() -> Resul
         client.read_until("{}")?;
         Ok(client)
     };
-    let mut loyal = member()?;
+    let mut remaining = member()?;
     let push = json!({ "type": 18, "payload": { "organizationId": organization, "enabled": true } });
     for round in 0..10 {
-        let fleeting: Vec<RawClient> = (0..10).map(|_| member()).collect::<Result<_>>()?;
-        for (number, client) in fleeting.into_iter().enumerate() {
+        let leaving: Vec<RawClient> = (0..10).map(|_| member()).collect::<Result<_>>()?;
+        for (number, client) in leaving.into_iter().enumerate() {
             client.close(SocketClose::ALL[number % 2])?;
             hub.push(&push)?;
-            loyal.read_until("\"type\":18").with_context(|| format!("round {round}"))?;
+            remaining.read_until("\"type\":18").with_context(|| format!("round {round}"))?;
         }
     }
-    drop(loyal);
-    nothing_left(&hub, before)
+    drop(remaining);
+    wait_no_leak(&hub, before)
 }
 
 #[test]
@@ -336,7 +343,7 @@ fn handshake_too_large_or_endless_is_canceled() -> Result<()> {
         frame(opcode::PING, b"wait").repeat(2),
     ] {
         let mut client = RawClient::upgraded(&hub, USER)?;
-        // A hub that hangs up early does not take all of it.
+        // The write fails if the hub closes the connection early.
         let _ = client.send(&said);
         let heard = client.read_to_end()?;
         ensure!(String::from_utf8_lossy(&heard).contains("Handshake was canceled."), "{heard:x?}");
@@ -361,7 +368,7 @@ fn message_over_the_size_limit_closes_with_error() -> Result<()> {
     for said in [frame(opcode::TEXT, &padded(32 * 1024 + 1)), fragment(opcode::TEXT, &vec![b' '; 1 << 20])] {
         let mut client = RawClient::connected(&hub, USER)?;
         let _ = client.send(&said);
-        let heard = client.read_to_end().context("its last words were lost")?;
+        let heard = client.read_to_end().context("the close message was lost")?;
         ensure!(String::from_utf8_lossy(&heard).contains("Connection closed with an error."), "{heard:x?}");
     }
     Ok(())

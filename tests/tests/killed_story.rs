@@ -1,5 +1,5 @@
-//! What becomes of hubs when the process of their operator is killed in the middle of its work, or frozen until another one
-//! leads, in a real Kubernetes.
+//! Faults of the operator's process in a real Kubernetes cluster: it is killed during reconciles, or frozen until another process
+//! leads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,29 +27,29 @@ const HUB: &str = "vault";
 const KINDS: &str = "deployments,services,configmaps,secrets,serviceaccounts,horizontalpodautoscalers,\
                      poddisruptionbudgets,ingresses,networkpolicies";
 
-/// How often the operator is killed while a hub comes to be, and while its spec changes.
+/// The number of kills while a hub is created, and while its spec changes.
 const KILLS: (usize, usize) = (3, 12);
 
-/// Within so many milliseconds a spec is written, or a process started, and a pass made.
-const A_PASS: usize = 700;
+/// The time of a spec edit or a process start, and a reconcile.
+const RECONCILE_MS: usize = 700;
 
-/// Within so many a rollout goes on, and some are over.
-const A_ROLLOUT: usize = 4000;
+/// The time in which a rollout progresses or ends.
+const ROLLOUT_MS: usize = 4000;
 
-/// How long a push may be under way while no hub fails.
-const LAG: Duration = Duration::from_secs(5);
+/// The maximum duration of a delivery while no hub fails.
+const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// The garbage collector needs up to half a minute to learn of a new kind.
-const COLLECTED: Duration = Duration::from_secs(120);
+/// The timeout of the garbage collector, which needs up to 30 seconds to discover a new kind.
+const GARBAGE_COLLECTION_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Has the release look after this namespace only: an operator of the test's own.
-fn own_operator(namespace: &Namespace, options: &[&str]) -> Result<()> {
-    let narrow = format!("watchNamespaces=[\"{}\"]", namespace.name);
-    let options = [&HELM_WAIT[..], &["--set-json", &narrow], options].concat();
+/// Restricts the operator to the test's namespace.
+fn restrict_operator(namespace: &Namespace, options: &[&str]) -> Result<()> {
+    let watch = format!("watchNamespaces=[\"{}\"]", namespace.name);
+    let options = [&HELM_WAIT[..], &["--set-json", &watch], options].concat();
     install::install_release(namespace.cluster, &install::chart_path()?, &options)
 }
 
-/// The operator's pods that are not on their way out.
+/// Returns the operator's pods that are not terminating.
 fn operator_pods(namespace: &Namespace) -> Result<Vec<Value>> {
     let label = format!("app.kubernetes.io/name={RELEASE}");
     let list = namespace.cluster.kubectl(&["get", "pods", "-n", NAMESPACE, "-l", &label, "-o", "json"])?;
@@ -59,14 +59,14 @@ fn operator_pods(namespace: &Namespace) -> Result<Vec<Value>> {
     Ok(pods)
 }
 
-/// Who kills the operator, whose container is then started anew.
+/// Kills the operator's process, whose container then restarts.
 struct Killer<'a> {
     namespace: &'a Namespace,
     random: &'a mut Random,
     operator: Value,
     last: Option<PodProcess>,
-    /// How often a spec was not carried out yet.
-    at_work: usize,
+    /// The number of kills after which the status was not of the current generation.
+    kills_during_reconcile: usize,
 }
 
 impl<'a> Killer<'a> {
@@ -76,10 +76,10 @@ impl<'a> Killer<'a> {
                 Ok([pod]) => Ok(pod),
                 Err(pods) => bail!("{} pods", pods.len()),
             })?;
-        Ok(Self { namespace, random, operator, last: None, at_work: 0 })
+        Ok(Self { namespace, random, operator, last: None, kills_during_reconcile: 0 })
     }
 
-    /// Waits for a process that was not killed yet.
+    /// Waits for a process that was not killed before.
     fn victim(&mut self) -> Result<PodProcess> {
         let victim = until("a new process", CLUSTER_TIMEOUT, || {
             let process = PodProcess::find(&self.operator, RELEASE)?;
@@ -90,13 +90,13 @@ impl<'a> Killer<'a> {
         Ok(victim)
     }
 
-    /// Kills it at some moment, while something else is done.
+    /// Kills a process at a random time while `meanwhile` runs.
     fn kill(&mut self, victim: PodProcess, meanwhile: impl FnOnce() -> Result<()>) -> Result<()> {
-        let within = if self.random.below(4) == 0 { A_ROLLOUT } else { A_PASS };
+        let within = if self.random.below(4) == 0 { ROLLOUT_MS } else { RECONCILE_MS };
         let moment = Duration::from_millis(self.random.below(within) as u64);
         std::thread::scope(|scope| {
             let killed = scope.spawn(move || {
-                // No condition is waited for: that the moment is any moment is what is tested.
+                // The time must be random, so there is no condition to wait for.
                 std::thread::sleep(moment);
                 victim.signal(Signal::KILL)
             });
@@ -104,12 +104,13 @@ impl<'a> Killer<'a> {
             killed.join().map_err(|_| anyhow!("the killer panicked"))?
         })?;
         let hub = self.namespace.get("notificationhub", HUB)?;
-        self.at_work += usize::from(hub["status"]["observedGeneration"] != hub["metadata"]["generation"]);
+        self.kills_during_reconcile +=
+            usize::from(hub["status"]["observedGeneration"] != hub["metadata"]["generation"]);
         Ok(())
     }
 }
 
-/// What the spec says.
+/// The wanted spec.
 #[derive(Clone, Debug)]
 struct Wanted {
     pods: usize,
@@ -121,7 +122,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// Another spec, all of whose parts may be as they were but one.
+    /// Changes one random part of the spec.
     fn change(&mut self, random: &mut Random) {
         match random.below(6) {
             0 => self.pods = 3 - self.pods,
@@ -159,7 +160,7 @@ impl Wanted {
     }
 }
 
-/// Objects by kind and name, without what is another's or another's each time: identities, addresses, keys.
+/// Objects by kind and name, without fields that differ in each run: UIDs, addresses and keys.
 type Objects = BTreeMap<String, Value>;
 
 fn objects(namespace: &Namespace) -> Result<Objects> {
@@ -178,7 +179,7 @@ fn objects(namespace: &Namespace) -> Result<Objects> {
         content["metadata"] = json!({"labels": metadata["labels"], "annotations": annotations, "owners": owners});
         content["status"] = Value::Null;
         if object["kind"] == "Deployment" {
-            // A digest, of a key among other things.
+            // A digest that depends on a key.
             content["spec"]["template"]["metadata"]["annotations"]["notificationhub.rs/config-checksum"] = Value::Null;
         }
         if object["kind"] == "Service" {
@@ -193,7 +194,7 @@ fn objects(namespace: &Namespace) -> Result<Objects> {
     Ok(objects)
 }
 
-/// Waits until so many pods are there, all of one ReplicaSet, and none that is on its way out.
+/// Waits until a hub has exactly `wanted` pods, all of one ReplicaSet, and no terminating pod.
 fn wait_replaced(namespace: &Namespace, wanted: usize) -> Result<()> {
     namespace.wait_condition(HUB, "Ready", "True", "Available")?;
     until("one ReplicaSet with the pods that are wanted", CLUSTER_TIMEOUT, || {
@@ -205,13 +206,13 @@ fn wait_replaced(namespace: &Namespace, wanted: usize) -> Result<()> {
         sets.retain(|set| set["spec"]["replicas"] != 0 || set["status"]["replicas"] != 0);
         ensure!(sets.len() == 1, "{} ReplicaSets", sets.len());
         let going = &namespace.get("deployment", HUB)?["status"]["terminatingReplicas"];
-        ensure!(going.as_i64().is_none_or(|going| going == 0), "{going} are still on their way out");
+        ensure!(going.as_i64().is_none_or(|going| going == 0), "{going} pods are still terminating");
         Ok(())
     })
 }
 
-/// The hub and its children, once nothing moves any more.
-fn at_rest(namespace: &Namespace, wanted: &Wanted, others: &BTreeSet<String>) -> Result<Objects> {
+/// Waits until the hub and its children do not change any more, and returns them.
+fn wait_stable(namespace: &Namespace, wanted: &Wanted, others: &BTreeSet<String>) -> Result<Objects> {
     wait_replaced(namespace, wanted.pods)?;
     settled("all of it", CLUSTER_TIMEOUT, || {
         let mut objects = objects(namespace)?;
@@ -242,13 +243,13 @@ fn ensure_same(one: &Objects, other: &Objects) -> Result<()> {
     Ok(())
 }
 
-/// What is in the Secrets that the operator makes.
+/// Returns the data of the Secrets that the operator generates.
 fn keys(namespace: &Namespace) -> Result<[Value; 2]> {
     let data = |name: &str| Ok::<_, anyhow::Error>(namespace.get("secret", name)?["data"].clone());
     Ok([data("vault-jwt")?, data("vault-tokens")?])
 }
 
-/// The seed of what is done and when is printed; `SEED` repeats it, as far as moments can be repeated.
+/// The seed of all random choices is printed. `SEED` repeats a run, as far as timing can be repeated.
 #[test]
 fn operator_killed_at_random_reaches_the_undisturbed_state() {
     namespace::with_exclusive_release("killed", |namespace| {
@@ -258,8 +259,8 @@ fn operator_killed_at_random_reaches_the_undisturbed_state() {
         };
         println!("SEED={seed}");
         let mut random = Random::new(seed);
-        // Without an election the next process begins at once.
-        own_operator(namespace, &["--set", "leaderElection.enabled=false"])?;
+        // Without leader election the next process starts immediately.
+        restrict_operator(namespace, &["--set", "leaderElection.enabled=false"])?;
         redis_pod::start(namespace)?;
         let azurite = AzuritePod::start(namespace)?;
         until("the queue", CLUSTER_TIMEOUT, || azurite.with_queue(namespace, StorageQueue::create))?;
@@ -290,7 +291,7 @@ fn operator_killed_at_random_reaches_the_undisturbed_state() {
         for _ in 0..KILLS.1 {
             (0..=killer.random.below(2)).for_each(|_| wanted.change(killer.random));
             println!("{wanted:?}");
-            // What it is about when the spec comes: at rest, at its start, or not there.
+            // The operator is idle, starting or killed when the spec changes.
             let change = || namespace.apply(&wanted.hub());
             match killer.random.below(3) {
                 0 => {
@@ -310,48 +311,48 @@ fn operator_killed_at_random_reaches_the_undisturbed_state() {
             }
             find_senders();
         }
-        println!("killed {} times before a spec was carried out", killer.at_work);
-        ensure!(killer.at_work > 0, "it was at rest whenever it was killed");
+        println!("killed {} times before a spec was carried out", killer.kills_during_reconcile);
+        ensure!(killer.kills_during_reconcile > 0, "no kill was during a reconcile");
 
-        let killed = at_rest(namespace, &wanted, &others)?;
-        ensure!(keys(namespace)? == first_keys, "keys were made anew");
+        let killed = wait_stable(namespace, &wanted, &others)?;
+        ensure!(keys(namespace)? == first_keys, "keys were generated again");
         namespace.apply(&Wanted { queue: false, ..wanted.clone() }.hub())?;
         namespace.wait_condition(HUB, "Ready", "True", "Available")?;
         find_senders();
         let before = workload.received();
-        until("clients hear what is sent", CLUSTER_TIMEOUT, || {
+        until("clients receive pushes", CLUSTER_TIMEOUT, || {
             ensure!(workload.received() > before + 100, "{} since then", workload.received() - before);
             Ok(())
         })?;
-        workload.finish(LAG, LossTolerance::None)?;
+        workload.finish(MAX_DELAY, LossTolerance::None)?;
 
         namespace.kubectl(&["delete", "notificationhub", HUB])?;
-        until("everything is gone", COLLECTED, || {
+        until("everything is gone", GARBAGE_COLLECTION_TIMEOUT, || {
             let left: Vec<_> = objects(namespace)?.into_keys().filter(|name| !others.contains(name)).collect();
             ensure!(left.is_empty(), "left: {left:?}");
             Ok(())
         })?;
         namespace.apply(&wanted.hub())?;
-        ensure_same(&killed, &at_rest(namespace, &wanted, &others)?)?;
+        ensure_same(&killed, &wait_stable(namespace, &wanted, &others)?)?;
         install::install_release(namespace.cluster, &install::chart_path()?, &HELM_WAIT)
     });
 }
 
-/// Who leads, by the name of its process.
+/// Returns the identity of the leader.
 fn leader(namespace: &Namespace) -> Result<String> {
     let holder = ["get", "lease", "-n", NAMESPACE, RELEASE, "-o", "jsonpath={.spec.holderIdentity}"];
     let holder = namespace.cluster.kubectl(&holder)?;
-    ensure!(!holder.is_empty(), "nobody leads");
+    ensure!(!holder.is_empty(), "no leader");
     Ok(holder)
 }
 
-/// The pod that a process is in.
+/// Returns the pod of a process.
 fn pod_of(namespace: &Namespace, process: &str) -> Result<Value> {
     let is_it = |pod: &Value| pod["metadata"]["name"].as_str().is_some_and(|name| process.starts_with(name));
     operator_pods(namespace)?.into_iter().find(is_it).with_context(|| format!("{process} is in no pod"))
 }
 
-/// Everything that the operator writes, down to who wrote it when.
+/// Returns all objects that the operator writes, with their managed fields.
 fn written(namespace: &Namespace) -> Result<Objects> {
     let kinds = format!("{KINDS},notificationhubs,events.events.k8s.io");
     let list = namespace.kubectl(&["get", &kinds, "-o", "json", "--show-managed-fields"])?;
@@ -361,7 +362,7 @@ fn written(namespace: &Namespace) -> Result<Objects> {
     Ok(objects.into_iter().map(|it| (format!("{} {}", it["kind"], it["metadata"]["name"]), it)).collect())
 }
 
-/// Freezes the operator after it has written the first child of a hub, and before a later one.
+/// Freezes the operator after it wrote the first child of a hub, and before it writes a later one. Fails if it was too fast.
 fn freeze_at_work(namespace: &Namespace, operator: PodProcess) -> Result<()> {
     let mut watch = namespace.cluster.command("kubectl");
     watch.args(["get", "serviceaccounts", "-n", &namespace.name, "--watch", "--output-watch-events"]);
@@ -379,7 +380,7 @@ fn freeze_at_work(namespace: &Namespace, operator: PodProcess) -> Result<()> {
     operator.signal(Signal::STOP)?;
     if namespace.get("service", HUB).is_ok() {
         operator.signal(Signal::CONT)?;
-        bail!("it was quicker");
+        bail!("the operator was faster");
     }
     Ok(())
 }
@@ -387,7 +388,7 @@ fn freeze_at_work(namespace: &Namespace, operator: PodProcess) -> Result<()> {
 #[test]
 fn frozen_leader_resumed_after_failover_writes_nothing() {
     namespace::with_exclusive_release("frozen", |namespace| {
-        own_operator(namespace, &["--set", "replicas=2"])?;
+        restrict_operator(namespace, &["--set", "replicas=2"])?;
         let mut hub = json!({
             "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": {"name": HUB},
             "spec": {"replicas": 1, "source": {"direct": {}}, "auth": {"generate": {}}},
@@ -401,15 +402,15 @@ fn frozen_leader_resumed_after_failover_writes_nothing() {
         })?;
         let process = PodProcess::find(&frozen, RELEASE)?;
 
-        // Not for longer than it takes another one to lead and to work: in the end the kubelet kills what does not answer.
-        until("it is frozen in the middle of a pass", CLUSTER_TIMEOUT, || freeze_at_work(namespace, process))?;
+        // The kubelet kills a frozen container after some time, so the following steps must be fast.
+        until("the operator is frozen during a reconcile", CLUSTER_TIMEOUT, || freeze_at_work(namespace, process))?;
         let second = until("another leader", CLUSTER_TIMEOUT, || {
             let leader = leader(namespace)?;
             ensure!(leader != first, "it is still {leader}");
             Ok(leader)
         })?;
-        until("the other one repairs", CLUSTER_TIMEOUT, || namespace.get("service", HUB))?;
-        // What the first one was about to write is old now.
+        until("the new leader repairs the Service", CLUSTER_TIMEOUT, || namespace.get("service", HUB))?;
+        // The pending write of the frozen leader is now outdated.
         hub["spec"]["service"] = json!({"annotations": {"example.com/round": "1"}});
         hub["spec"]["networkPolicy"] = json!({"enabled": true});
         namespace.apply(&hub)?;
@@ -418,7 +419,7 @@ fn frozen_leader_resumed_after_failover_writes_nothing() {
         ensure!(before.keys().any(|name| name.contains("Event")), "there are no Events: {:?}", before.keys());
 
         process.signal(Signal::CONT)?;
-        let restarted = until("it has ended and is started anew", CLUSTER_TIMEOUT, || {
+        let restarted = until("the frozen process has ended and its container restarted", CLUSTER_TIMEOUT, || {
             let pod = namespace.cluster.kubectl(&["get", "pod", "-n", NAMESPACE, &name(&frozen)?, "-o", "json"])?;
             let pod: Value = serde_json::from_str(&pod)?;
             let status = &pod["status"]["containerStatuses"][0];
@@ -426,7 +427,7 @@ fn frozen_leader_resumed_after_failover_writes_nothing() {
             Ok(pod)
         })?;
         let ended = &restarted["status"]["containerStatuses"][0]["lastState"]["terminated"];
-        ensure!(ended["exitCode"] == 1, "it ended so: {ended}");
+        ensure!(ended["exitCode"] == 1, "it ended with {ended}");
         let said = namespace.cluster.kubectl(&["logs", "-n", NAMESPACE, &name(&frozen)?, "--previous"])?;
         ensure!(said.contains("lease lost: it was not renewed in time"), "it said: {said}");
 

@@ -1,5 +1,4 @@
-//! Twenty thousand pushes through a queue, and a hub that is killed twenty times on the way: nothing that can be made up for
-//! is lost.
+//! A hub is killed 20 times while 20,000 pushes pass through its queue. No covered push is lost.
 
 use std::time::{Duration, Instant};
 
@@ -17,22 +16,22 @@ const PUSHES: usize = 20_000;
 const KILLS: usize = 20;
 const CLIENTS: usize = 40;
 
-/// A hundred times: two to five minutes become one to three seconds.
-const SPEED: u32 = 100;
+/// The divisor of the reconnect delays: two to five minutes become one to three seconds.
+const RECONNECT_SPEED: u32 = 100;
 
-/// Azurite slows down with what it holds.
-const DEEPEST: usize = 400;
+/// The maximum depth of the queue, because Azurite is slow with many messages.
+const MAX_QUEUE_DEPTH: usize = 400;
 
-/// How many are put at once.
+/// The number of messages that are sent together.
 const BATCH: usize = 50;
 
-/// How long a message can be on its way: what a killed hub had in hand is hidden for half a minute.
-const LAG: Duration = Duration::from_secs(60);
+/// The maximum duration of a delivery. Messages that a killed hub had leased are hidden for 30 seconds.
+const MAX_DELAY: Duration = Duration::from_secs(60);
 
-/// Types that a `SyncVault` makes up for, and such that nothing makes up for.
-const KINDS: [(u8, bool); 4] = [(7, true), (1, true), (11, false), (12, true)];
+/// Push types, each with whether a `SyncVault` makes up for it.
+const PUSH_TYPES: [(u8, bool); 4] = [(7, true), (1, true), (11, false), (12, true)];
 
-/// Pushes to clients in turn, as the .NET sender writes them.
+/// Sends pushes to clients in turn, as the .NET sender writes them.
 struct Sender<'a> {
     queue: &'a StorageQueue,
     users: &'a [String],
@@ -40,18 +39,18 @@ struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Puts so many on the queue, once it is shallow enough.
+    /// Sends `count` messages once the queue is below its maximum depth.
     fn send(&mut self, count: usize) -> Result<()> {
-        wait::until("the queue is shallow", LAG, || {
+        wait::until("the queue is below its maximum depth", MAX_DELAY, || {
             let depth = self.queue.depth()?;
-            ensure!(depth < DEEPEST, "{depth} messages");
+            ensure!(depth < MAX_QUEUE_DEPTH, "{depth} messages");
             Ok(())
         })?;
         let mut texts = Vec::with_capacity(count);
         let mut pushes = Vec::with_capacity(count);
         for number in self.sent.len()..self.sent.len() + count {
             let client = number % self.users.len();
-            let (kind, covered) = KINDS[(number / self.users.len()) % KINDS.len()];
+            let (kind, covered) = PUSH_TYPES[(number / self.users.len()) % PUSH_TYPES.len()];
             let id = Uuid::new_v4().to_string();
             let payload = json!({ "Id": id, "UserId": self.users[client], "RevisionDate": "2026-01-02T03:04:05Z" });
             texts.push(json!({ "Type": kind, "Payload": payload, "ContextId": id }).to_string());
@@ -65,7 +64,7 @@ impl Sender<'_> {
 
 #[test]
 fn hub_killed_repeatedly_loses_only_uncovered_pushes_while_offline() -> Result<()> {
-    // On disk: what it keeps in memory it sweeps for minutes, in which it answers nobody.
+    // On disk, because an Azurite in memory blocks for minutes while it cleans up.
     let azurite = Azurite::start_on_disk()?;
     let queue = azurite.queue("notifications")?;
     queue.create()?;
@@ -76,50 +75,58 @@ fn hub_killed_repeatedly_loses_only_uncovered_pushes_while_offline() -> Result<(
     let users: Vec<String> = (0..CLIENTS).map(|_| Uuid::new_v4().to_string()).collect();
     let token = |user: &String| hub.signer().sign(&token::user(user, &[], "ChromeBrowser", user));
     let tokens = users.iter().map(token).collect::<Result<Vec<_>>>()?;
-    let fleet = Fleet::start(hub.public, tokens, SPEED);
-    let everybody = |what: &str| {
+    let fleet = Fleet::start(hub.public, tokens, RECONNECT_SPEED);
+    let wait_connected = |what: &str| {
         wait::until(what, Duration::from_secs(60), || {
             let ledger = fleet.ledger();
-            let away = (0..CLIENTS).filter(|client| !ledger.is_connected(*client)).count();
-            ensure!(away == 0, "{away} are away");
+            let disconnected = (0..CLIENTS).filter(|client| !ledger.is_connected(*client)).count();
+            ensure!(disconnected == 0, "{disconnected} are not connected");
             Ok(())
         })
     };
-    everybody("everybody is connected")?;
+    wait_connected("every client is connected")?;
 
     let mut sender = Sender { queue: &queue, users: &users, sent: Vec::new() };
     for kill in 1..=KILLS {
         while sender.sent.len() < PUSHES * kill / (KILLS + 1) {
             sender.send(BATCH)?;
         }
-        println!("kill {kill}: {} sent, {} heard, {:?}", sender.sent.len(), fleet.ledger().received(), queue.depth());
+        println!(
+            "kill {kill}: {} sent, {} received, {:?}",
+            sender.sent.len(),
+            fleet.ledger().received(),
+            queue.depth()
+        );
         hub.kill_and_restart()?;
     }
-    // Users come back to those that have given up. From here on nothing is killed.
+    // From here on, no hub is killed.
     fleet.restart_stopped_clients();
-    everybody("everybody is back")?;
-    let calm = sender.sent.len();
+    wait_connected("every client is connected again")?;
+    let calm_start = sender.sent.len();
     while sender.sent.len() < PUSHES {
         sender.send(BATCH)?;
     }
     queue.wait_empty(Duration::from_secs(120))?;
     let (emptied, ledger) = (Instant::now(), || fleet.ledger());
-    wait::until("everybody was told to sync after the last start", Duration::from_secs(60), || {
+    wait::until("every client received a sync after the last start", Duration::from_secs(60), || {
         let ledger = ledger();
-        ensure!((0..CLIENTS).all(|client| ledger.last_sync(client).is_some_and(|sync| sync + LAG > emptied)));
+        ensure!((0..CLIENTS).all(|client| ledger.last_sync(client).is_some_and(|sync| sync + MAX_DELAY > emptied)));
         Ok(())
     })?;
     let last = sender.sent.last().map(|push| push.id.clone());
-    wait::until("what was sent in calm has arrived", Duration::from_secs(30), || {
-        let totals = ledger().totals(&sender.sent[calm..], Duration::ZERO);
-        ensure!(totals.delivered == PUSHES - calm, "{last:?}: {totals}");
+    wait::until("the pushes after the last kill have arrived", Duration::from_secs(30), || {
+        let totals = ledger().totals(&sender.sent[calm_start..], Duration::ZERO);
+        ensure!(totals.delivered == PUSHES - calm_start, "{last:?}: {totals}");
         Ok(())
     })?;
 
-    let totals = ledger().totals(&sender.sent, LAG);
+    let totals = ledger().totals(&sender.sent, MAX_DELAY);
     println!("the ledger: {totals}");
-    println!("of them in calm: {}", ledger().totals(&sender.sent[calm..], Duration::ZERO));
+    println!("after the last kill: {}", ledger().totals(&sender.sent[calm_start..], Duration::ZERO));
     ensure!(totals.lost_covered == 0 && totals.lost_connected == 0, "{totals}");
-    ensure!(ledger().totals(&sender.sent[calm..], Duration::ZERO).duplicates == 0, "duplicates in calm");
+    ensure!(
+        ledger().totals(&sender.sent[calm_start..], Duration::ZERO).duplicates == 0,
+        "duplicates after the last kill"
+    );
     Ok(())
 }

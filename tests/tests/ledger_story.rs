@@ -1,5 +1,5 @@
-//! The ledger of clients and pushes (`decisions.md` 8) while pods are replaced, scaled, killed and cut off, in a real
-//! Kubernetes with Redis in a pod.
+//! Deliveries (`decisions.md` 8) while pods are replaced, scaled, killed and partitioned, in a real Kubernetes cluster with Redis
+//! in a pod.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,16 +17,16 @@ use uuid::Uuid;
 
 const HUB: &str = "vault";
 
-/// The Secret with the key that signs tokens.
+/// The name of the Secret with the signing keys.
 const KEYS: &str = "signing";
 
-/// How long a push may be under way while nothing fails.
-const LAG: Duration = Duration::from_secs(5);
+/// The maximum duration of a delivery without faults.
+const MAX_DELAY: Duration = Duration::from_secs(5);
 
-/// Until everybody listens again after a fault.
-const FAULT: Duration = Duration::from_secs(90);
+/// The maximum duration of a delivery with faults.
+const MAX_FAULT_DELAY: Duration = Duration::from_secs(90);
 
-/// A hub of so many pods, each of which lets go of its clients over this time; what signs tokens for it.
+/// Starts a hub with a drain duration, and returns a signer with its key.
 fn start(namespace: &Namespace, replicas: usize, drain: &str) -> Result<Signer> {
     let secret = format!("{}{}", Uuid::new_v4(), Uuid::new_v4());
     namespace.set_secret(KEYS, "first.secret", &secret)?;
@@ -44,17 +44,17 @@ fn start(namespace: &Namespace, replicas: usize, drain: &str) -> Result<Signer> 
     Ok(Signer::secret(secret.as_bytes()))
 }
 
-/// Waits until a pod hears the others, or does not.
-fn hears(namespace: &Namespace, pod: &Value, whether: bool) -> Result<()> {
+/// Waits until a pod is connected to Redis, or is not.
+fn wait_redis_link(namespace: &Namespace, pod: &Value, connected: bool) -> Result<()> {
     let address = namespace.cluster.pod_endpoint(pod, 9090)?.address;
     until("the state of Redis is noticed", CLUSTER_TIMEOUT, || {
         let metrics = namespace.cluster.run_inside(|| http::get(address, "/metrics"))?.text();
-        ensure!(metrics.lines().any(|line| line == "notification_hub_backplane_up 1") == whether);
+        ensure!(metrics.lines().any(|line| line == "notification_hub_backplane_up 1") == connected);
         Ok(())
     })
 }
 
-/// How every pod answers to a token.
+/// Returns the status of each pod's response to a token of a signer.
 fn answers(namespace: &Namespace, signer: &Signer) -> Result<Vec<u16>> {
     let authorization = format!("Bearer {}", signer.sign(&token::internal())?);
     let headers = [("Authorization", authorization.as_str())];
@@ -69,7 +69,7 @@ fn answers(namespace: &Namespace, signer: &Signer) -> Result<Vec<u16>> {
 fn rollout_disconnects_each_client_once_and_key_reload_none() {
     namespace::with_namespace("rollout", |namespace| {
         let signer = start(namespace, 4, "15s")?;
-        // Four times as fast as official ones: they come back after 30 to 75 seconds.
+        // The clients reconnect after 30 to 75 seconds, four times as fast as official ones.
         let workload = start_workload(namespace, HUB, &signer, 2000, 4)?;
         workload.wait_received(1000)?;
 
@@ -85,14 +85,14 @@ fn rollout_disconnects_each_client_once_and_key_reload_none() {
 
         namespace.kubectl(&["rollout", "restart", "deployment/vault"])?;
         namespace.kubectl(&["rollout", "status", "deployment/vault", "--timeout=120s"])?;
-        until("everybody was let go of", CLUSTER_TIMEOUT, || {
+        until("every client was disconnected", CLUSTER_TIMEOUT, || {
             ensure!(workload.disconnects() >= 2000, "{} so far", workload.disconnects());
             Ok(())
         })?;
         workload.wait_reconnected()?;
         println!("disconnects of a client by a rollout: {}", workload.disconnects() as f64 / 2000.0);
         ensure!(workload.disconnects() == 2000, "{} disconnects", workload.disconnects());
-        let totals = workload.finish(LAG, LossTolerance::None)?;
+        let totals = workload.finish(MAX_DELAY, LossTolerance::None)?;
         ensure!(totals.duplicates == 0, "{totals}");
         Ok(())
     });
@@ -109,7 +109,7 @@ fn scaling_pods_up_and_down_loses_no_covered_push() {
             wait_pods(namespace, HUB, pods, CLUSTER_TIMEOUT)?;
         }
         workload.wait_received(200)?;
-        let totals = workload.finish(LAG, LossTolerance::None)?;
+        let totals = workload.finish(MAX_DELAY, LossTolerance::None)?;
         ensure!(totals.duplicates == 0, "{totals}");
         Ok(())
     });
@@ -136,14 +136,14 @@ fn pods_killed_or_partitioned_lose_no_covered_push() {
 
         if !namespace.cluster.is_current_context() {
             let pod = namespace.running_pods(HUB)?.into_iter().next().context("no pod")?;
-            hears(namespace, &pod, true)?;
+            wait_redis_link(namespace, &pod, true)?;
             let partition = NetworkPartition::start(namespace.cluster, &pod, &namespace.get("service", "redis")?)?;
-            hears(namespace, &pod, false)?;
+            wait_redis_link(namespace, &pod, false)?;
             workload.wait_received(50)?;
             drop(partition);
-            hears(namespace, &pod, true)?;
+            wait_redis_link(namespace, &pod, true)?;
             workload.wait_received(200)?;
         }
-        workload.finish(FAULT, LossTolerance::Fault).map(drop)
+        workload.finish(MAX_FAULT_DELAY, LossTolerance::Fault).map(drop)
     });
 }

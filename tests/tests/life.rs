@@ -1,4 +1,4 @@
-//! A hub from its start to its end: configuration, health, commands, drain.
+//! A hub from start to end: configuration, health, commands and drain.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Output};
@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
-const SOON: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 fn run(arguments: &[&str]) -> Result<Output> {
     Ok(Command::new(programs::find("notification-hub")?).args(arguments).output()?)
@@ -123,7 +123,7 @@ fn command_with_closed_stdout_exits_without_panic() -> Result<()> {
     Ok(())
 }
 
-/// As `listen | head -1`: the reader leaves after one line.
+/// Like `listen | head -1`: the reader closes the pipe after one line.
 #[test]
 fn listen_with_closed_stdout_exits_0() -> Result<()> {
     let hub = LocalHub::start("")?;
@@ -133,7 +133,7 @@ fn listen_with_closed_stdout_exits_0() -> Result<()> {
     let mut listen = command.env("NOTIFICATION_HUB_TOKEN", hub.token(USER, &[])?).stdout(writer).spawn()?;
     drop(command);
     let push = || hub.push(&json!({ "type": 11, "payload": { "userId": USER } }));
-    wait::until("it is connected", SOON, || {
+    wait::until("it is connected", WAIT_TIMEOUT, || {
         ensure!(hub.metric_sum("notification_hub_connections")? == 1.0);
         Ok(())
     })?;
@@ -141,7 +141,7 @@ fn listen_with_closed_stdout_exits_0() -> Result<()> {
     let mut line = String::new();
     BufReader::new(reader).read_line(&mut line)?;
     ensure!(line.contains("ReceiveMessage") || line.contains("Heartbeat"), "{line}");
-    wait::until("it ends", SOON, || {
+    wait::until("it ends", WAIT_TIMEOUT, || {
         push()?;
         let status = listen.try_wait()?.context("it goes on")?;
         ensure!(status.success(), "{status}");
@@ -186,7 +186,7 @@ fn health_endpoints_and_healthcheck_command_report_health() -> Result<()> {
     let output = run(&["healthcheck", "--url", &admin])?;
     ensure!(output.status.success() && text(&output.stdout) == "healthy", "{output:?}");
     ensure!(hub.metric(r#"notification_hub_closes_total{reason="drain"}"#)? == 0.0, "series are there from the start");
-    // Without an address it asks at the port that the hub is configured with.
+    // Without an address, the command uses the configured port.
     let address = hub.admin.to_string();
     let output = run(&["healthcheck", "--admin-listen", &address])?;
     ensure!(output.status.success(), "{output:?}");
@@ -215,8 +215,8 @@ fn sigterm_drains_clients_and_exits_0() -> Result<()> {
     let (mut raw, _) = raw.into_parts();
     raw.write_all(b"\x81\xa0\0\0\0\0{\"protocol\":\"json\",\"version\":1}\x1e")?;
     hub.process.signal(Signal::TERM)?;
-    // For the grace it goes on: unready, serving, and sending senders elsewhere.
-    wait::until("it is unready", SOON, || {
+    // During the grace period the hub is unready, serves clients, and closes the connections of senders.
+    wait::until("it is unready", WAIT_TIMEOUT, || {
         ensure!(http::get(hub.admin, "/readyz")?.status == 503);
         Ok(())
     })?;
@@ -231,7 +231,7 @@ fn sigterm_drains_clients_and_exits_0() -> Result<()> {
     let close = b"\x81\x21{\"type\":7,\"allowReconnect\":true}\x1e\x88\x02\x03\xe8";
     ensure!(heard.ends_with(close), "{:?}", String::from_utf8_lossy(&heard));
     drop(clients);
-    let status = hub.process.wait(SOON)?;
+    let status = hub.process.wait(WAIT_TIMEOUT)?;
     ensure!(status.success(), "{status}: {}", hub.process.printed());
     Ok(())
 }
@@ -240,12 +240,12 @@ fn sigterm_drains_clients_and_exits_0() -> Result<()> {
 fn second_signal_exits_immediately_with_130() -> Result<()> {
     let mut hub = LocalHub::start("drain.grace = '10m'")?;
     hub.process.signal(Signal::TERM)?;
-    wait::until("it is unready", SOON, || {
+    wait::until("it is unready", WAIT_TIMEOUT, || {
         ensure!(http::get(hub.admin, "/readyz")?.status == 503);
         Ok(())
     })?;
     hub.process.signal(Signal::INT)?;
-    let status = hub.process.wait(SOON)?;
+    let status = hub.process.wait(WAIT_TIMEOUT)?;
     ensure!(status.code() == Some(130), "{status}");
     Ok(())
 }
@@ -257,7 +257,7 @@ fn changed_key_file_is_reloaded_without_a_disconnect() -> Result<()> {
     let client = Listener::connect(Command::new("node"), &hub.url(), &token, "messagepack", &[])?;
     let other = "y".repeat(40);
     std::fs::write(hub.keys().join("test.secret"), &other)?;
-    wait::until("the old key is refused", SOON, || {
+    wait::until("the old key is refused", WAIT_TIMEOUT, || {
         ensure!(hub.upgrade(Some(&token))?.0.status == 401);
         Ok(())
     })?;
@@ -268,9 +268,9 @@ fn changed_key_file_is_reloaded_without_a_disconnect() -> Result<()> {
     let response = http::request(hub.internal, "POST", "/send", &[("Authorization", &authorization)], push.as_bytes())?;
     ensure!(response.status == 200, "{}", response.status);
     client.notification(|push| push["Type"] == 5)?;
-    // What can't be read leaves the keys in force, and says so.
+    // A file that cannot be read leaves the keys unchanged, and is counted.
     std::fs::write(hub.keys().join("broken.pem"), "nonsense")?;
-    wait::until("it complains", SOON, || {
+    wait::until("the failure is counted", WAIT_TIMEOUT, || {
         ensure!(hub.metric(r#"notification_hub_key_reloads_total{result="failed"}"#)? == 1.0);
         Ok(())
     })?;
@@ -286,18 +286,18 @@ fn client_that_never_reads_is_closed_at_limit() -> Result<()> {
     let hub = LocalHub::start("slow_consumer.queue = '16KiB'")?;
     let (response, connection) = hub.upgrade(Some(&hub.token(USER, &[])?))?;
     ensure!(response.status == 101);
-    let (mut deaf, _) = connection.into_parts();
-    deaf.write_all(b"\x81\xa0\0\0\0\0{\"protocol\":\"json\",\"version\":1}\x1e")?;
-    wait::until("it is connected", SOON, || {
+    let (mut stalled, _) = connection.into_parts();
+    stalled.write_all(b"\x81\xa0\0\0\0\0{\"protocol\":\"json\",\"version\":1}\x1e")?;
+    wait::until("it is connected", WAIT_TIMEOUT, || {
         let series = r#"notification_hub_connections{client_type="Web",protocol="json",transport="websocket"}"#;
         ensure!(hub.metric(series)? == 1.0);
         Ok(())
     })?;
     let long = "x".repeat(60_000);
-    // Log-outs are never made up for by a sync: they fill the queue until the client is too slow.
+    // A sync does not cover log-outs, so they fill the queue up to its limit.
     let push = json!({ "type": 11, "payload": { "userId": USER }, "contextId": long });
     let reset = r#"notification_hub_slow_consumers_total{action="reset"}"#;
-    wait::until("the client is let go of", Duration::from_secs(60), || {
+    wait::until("the client is closed", Duration::from_secs(60), || {
         hub.push(&push)?;
         ensure!(hub.metric(reset)? == 1.0);
         Ok(())
@@ -320,7 +320,7 @@ fn partial_request_heads_time_out_without_blocking_others() -> Result<()> {
     for half in halves {
         let (mut stream, _) = half.into_parts();
         let mut rest = Vec::new();
-        stream.read_to_end(&mut rest).context("a half request was not cut off")?;
+        stream.read_to_end(&mut rest).context("a partial request did not time out")?;
         ensure!(rest.is_empty());
     }
     Ok(())
@@ -331,7 +331,7 @@ fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
     let mut command = Command::new(programs::find("notification-hub")?);
     command.args(["dev", "--json"]);
     let mut dev = Process::start(&command)?;
-    let told = dev.json("line", SOON, |line| line.get("sendUrl").is_some())?;
+    let told = dev.json("line", WAIT_TIMEOUT, |line| line.get("sendUrl").is_some())?;
     let get = |name: &str| told[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in {told}"));
     let (url, user) = (get("url")?, get("user")?);
     for protocol in ["json", "messagepack"] {
@@ -340,23 +340,23 @@ fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
             .args(["listen", "--url", &url, "--protocol", protocol])
             .env("NOTIFICATION_HUB_TOKEN", get("userToken")?);
         let listener = Process::start(&command)?;
-        wait::until("listen is connected", SOON, || {
+        wait::until("listen is connected", WAIT_TIMEOUT, || {
             ensure!(listener.printed().contains("connected"));
             Ok(())
         })?;
         let (send, token) = (get("sendUrl")?, get("internalToken")?);
         let output = run(&["push", "--url", &send, "--token", &token, "--type", "SyncVault", "--user", &user])?;
         ensure!(output.status.success(), "{output:?}");
-        let line = listener.json("push", SOON, |line| line["target"] == "ReceiveMessage")?;
+        let line = listener.json("push", WAIT_TIMEOUT, |line| line["target"] == "ReceiveMessage")?;
         let push = &line["arguments"][0];
         ensure!(push["Type"] == 5 || push["type"] == 5, "{line}");
     }
-    // Who waits for a login to be approved needs no token.
+    // A client of the anonymous hub needs no token.
     let request = uuid::Uuid::new_v4().to_string();
     let mut command = Command::new(programs::find("notification-hub")?);
     command.args(["listen", "--url", &url, "--anonymous", &request]);
     let waiting = Process::start(&command)?;
-    wait::until("listen is connected", SOON, || {
+    wait::until("listen is connected", WAIT_TIMEOUT, || {
         ensure!(waiting.printed().contains("connected"));
         Ok(())
     })?;
@@ -365,15 +365,15 @@ fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
     let (send, token) = (get("sendUrl")?, get("internalToken")?);
     let output = run(&[&arguments[..], &["--url", &send, "--token", &token]].concat())?;
     ensure!(output.status.success(), "{output:?}");
-    waiting.json("answer", SOON, |line| line["target"] == "AuthRequestResponseRecieved")?;
-    // Tokens of the printed key are as good as the printed tokens.
+    waiting.json("answer", WAIT_TIMEOUT, |line| line["target"] == "AuthRequestResponseRecieved")?;
+    // The printed key signs valid tokens.
     let key = get("keyFile")?;
     let token = text(&run(&["token", "--key", &key, "--user", &user, "--expires-in", "5m"])?.stdout);
     let output = run(&["listen", "--url", &get("adminUrl")?, "--token", &token])?;
     ensure!(output.status.code() == Some(1) && text(&output.stderr).contains("the hub answered 404"), "{output:?}");
     let output = run(&["push", "--url", &get("sendUrl")?, "--token", &token, "--type", "5", "--user", &user])?;
     ensure!(output.status.code() == Some(1) && text(&output.stderr).contains("403"), "{output:?}");
-    // A token of another key: the hub's explanation is told.
+    // For a token of another key, the commands print the hub's reason.
     let folder = tempfile::tempdir()?;
     let other = folder.path().join("other.secret");
     std::fs::write(&other, "x".repeat(40))?;
@@ -390,7 +390,7 @@ fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
     let output = run(&["token", "--key", &key])?;
     ensure!(output.status.code() == Some(2), "{output:?}");
     dev.signal(Signal::INT)?;
-    ensure!(dev.wait(SOON)?.success());
+    ensure!(dev.wait(WAIT_TIMEOUT)?.success());
     Ok(())
 }
 
@@ -402,7 +402,7 @@ fn keep_alive_and_handshake_timeout_apply_on_every_reactor() -> Result<()> {
         ensure!(response.status == 101);
         Ok(connection.into_parts().0)
     };
-    let mute: Vec<_> = (0..12).map(|_| connect()).collect::<Result<_>>()?;
+    let silent: Vec<_> = (0..12).map(|_| connect()).collect::<Result<_>>()?;
     let mut open: Vec<_> = (0..12).map(|_| connect()).collect::<Result<_>>()?;
     for client in &mut open {
         client.write_all(b"\x81\xa0\0\0\0\0{\"protocol\":\"json\",\"version\":1}\x1e")?;
@@ -412,11 +412,11 @@ fn keep_alive_and_handshake_timeout_apply_on_every_reactor() -> Result<()> {
         while !String::from_utf8_lossy(&heard).contains("{\"type\":6}") {
             let mut buffer = [0; 256];
             let count = client.read(&mut buffer).context("there was no ping")?;
-            ensure!(count > 0, "it was thrown out");
+            ensure!(count > 0, "the connection was closed");
             heard.extend_from_slice(&buffer[..count]);
         }
     }
-    for mut client in mute {
+    for mut client in silent {
         let mut heard = Vec::new();
         client.read_to_end(&mut heard).context("a client without a handshake stays")?;
         ensure!(String::from_utf8_lossy(&heard).contains("Handshake was canceled."));

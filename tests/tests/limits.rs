@@ -1,4 +1,4 @@
-//! Limits on connections: who is over one is told so before anything is spent on it.
+//! Connection limits: a connection above a limit is answered with 503 or 429, before it uses further resources.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,9 +10,10 @@ use notification_hub_tests::process::Process;
 use notification_hub_tests::{programs, wait};
 use uuid::Uuid;
 
-const SOON: Duration = Duration::from_secs(20);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-fn told(response: &Response, status: u16) -> Result<()> {
+/// Fails unless a response has a status and `Retry-After: 5`.
+fn check_limited(response: &Response, status: u16) -> Result<()> {
     ensure!((response.status, response.header("retry-after")) == (status, Some("5")), "{response:?}");
     Ok(())
 }
@@ -27,10 +28,10 @@ fn connection_limit_is_answered_503_until_one_leaves() -> Result<()> {
         inside.push(connection);
     }
     let token = hub.token(&Uuid::new_v4().to_string(), &[])?;
-    told(&hub.upgrade(Some(&token))?.0, 503)?;
+    check_limited(&hub.upgrade(Some(&token))?.0, 503)?;
     ensure!(hub.metric(r#"notification_hub_connects_total{outcome="limited"}"#)? == 1.0);
     drop(inside.pop());
-    wait::until("there is room again", SOON, || {
+    wait::until("there is room again", WAIT_TIMEOUT, || {
         ensure!(hub.upgrade(Some(&token))?.0.status == 101);
         Ok(())
     })
@@ -42,12 +43,12 @@ fn per_user_limit_is_answered_429_until_one_leaves() -> Result<()> {
     let token = hub.token(&Uuid::new_v4().to_string(), &[])?;
     let (response, first) = hub.upgrade(Some(&token))?;
     ensure!(response.status == 101);
-    // Also before its handshake it counts.
-    told(&hub.upgrade(Some(&token))?.0, 429)?;
+    // A connection counts from before its handshake.
+    check_limited(&hub.upgrade(Some(&token))?.0, 429)?;
     let other = hub.token(&Uuid::new_v4().to_string(), &[])?;
     ensure!(hub.upgrade(Some(&other))?.0.status == 101);
     drop(first);
-    wait::until("there is room again", SOON, || {
+    wait::until("there is room again", WAIT_TIMEOUT, || {
         ensure!(hub.upgrade(Some(&token))?.0.status == 101);
         Ok(())
     })
@@ -66,10 +67,10 @@ fn low_descriptor_limit_keeps_probes_answered() -> Result<()> {
         command.env(format!("NOTIFICATION_HUB__LISTEN__{port}"), "127.0.0.1:0");
     }
     let hub = Process::start(&command)?;
-    let (public, admin) = (hub.listening("public", SOON)?, hub.listening("admin", SOON)?);
-    // They say nothing, and make room for each other.
+    let (public, admin) = (hub.listening("public", WAIT_TIMEOUT)?, hub.listening("admin", WAIT_TIMEOUT)?);
+    // Silent connections are closed for new ones.
     let clients: Vec<Connection> = (0..150).map(|_| Connection::open(public)).collect::<Result<_>>()?;
-    wait::until("it says what to raise", SOON, || {
+    wait::until("the hub logs which limit to raise", WAIT_TIMEOUT, || {
         ensure!(hub.printed().contains("ulimit -n"), "{}", hub.printed());
         Ok(())
     })?;
@@ -94,10 +95,10 @@ fn per_address_limit_counts_the_forwarded_client_address() -> Result<()> {
     let hub = LocalHub::start("limits = { per_address = 1, trusted_proxies = ['127.0.0.0/8'] }")?;
     let (response, _inside) = anonymous(&hub, "203.0.113.1, 198.51.100.7")?;
     ensure!(response.status == 101);
-    told(&anonymous(&hub, "203.0.113.2, 198.51.100.7")?.0, 429)?;
+    check_limited(&anonymous(&hub, "203.0.113.2, 198.51.100.7")?.0, 429)?;
     ensure!(anonymous(&hub, "198.51.100.8")?.0.status == 101);
 
-    // An address in whatever spelling, and IPv6 by networks.
+    // Addresses count in any spelling, and IPv6 addresses count by network.
     for (first, second) in [
         ("[2001:db8:1::1]", "2001:db8:1::2"),
         ("\"[2001:db8:2::1]:4711\"", "2001:db8:2::1%eth0"),
@@ -105,11 +106,11 @@ fn per_address_limit_counts_the_forwarded_client_address() -> Result<()> {
     ] {
         let (response, _inside) = anonymous(&hub, first)?;
         ensure!(response.status == 101, "{first}: {response:?}");
-        told(&anonymous(&hub, second)?.0, 429)?;
+        check_limited(&anonymous(&hub, second)?.0, 429)?;
     }
     ensure!(anonymous(&hub, "2001:db8:1:1::1")?.0.status == 101);
 
-    // Without trusted proxies everybody has one address, and what they say of it is worth nothing.
+    // Without trusted proxies, `X-Forwarded-For` is ignored.
     let hub = LocalHub::start("limits.per_address = 1")?;
     let inside: Vec<_> = (0..3).map(|_| anonymous(&hub, "198.51.100.7")).collect::<Result<_>>()?;
     ensure!(inside.iter().all(|(response, _)| response.status == 101));

@@ -1,4 +1,4 @@
-//! The chart's alerts and dashboards: they ask for what there is, every alert fires, every panel shows something.
+//! The chart's alerts and dashboards: their queries use existing metrics, every alert can fire, and every panel has data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -18,13 +18,13 @@ use tempfile::TempDir;
 
 const FILES: &str = "charts/notification-hub-operator/files";
 
-/// What `promtool test rules` plays to the alerts.
-const PLAYED: &str = "tests/alerts.yaml";
+/// The input of `promtool test rules`.
+const RULE_TESTS: &str = "tests/alerts.yaml";
 
-/// A metric's kind, and its labels with their values unless those are described.
+/// The type of a metric, and its labels with their values, or `None` for values that are only described.
 type Metric = (String, BTreeMap<String, Option<BTreeSet<String>>>);
 
-/// The metrics of hub and operator by their whole names, as the page has them.
+/// Returns the documented metrics of hub and operator by their full names.
 fn documented() -> Result<BTreeMap<String, Metric>> {
     let page = read("docs/metrics.md")?;
     let mut metrics = BTreeMap::new();
@@ -43,7 +43,7 @@ fn alerts() -> Result<Vec<Value>> {
     Ok(groups.iter().filter_map(|group| group["rules"].as_array()).flatten().cloned().collect())
 }
 
-/// The titles and expressions of all panels of a dashboard.
+/// Returns the titles and expressions of the panels of a dashboard.
 fn panels(name: &str) -> Result<Vec<(String, String)>> {
     let dashboard: Value = serde_json::from_str(&read(&format!("{FILES}/dashboards/{name}.json"))?)?;
     let mut panels = Vec::new();
@@ -56,7 +56,7 @@ fn panels(name: &str) -> Result<Vec<(String, String)>> {
     Ok(panels)
 }
 
-/// Every expression of alerts and dashboards.
+/// Returns all expressions of alerts and dashboards.
 fn expressions() -> Result<Vec<String>> {
     let mut all: Vec<String> = alerts()?.iter().filter_map(|alert| alert["expr"].as_str()).map(str::to_owned).collect();
     for dashboard in ["hub", "operator"] {
@@ -65,7 +65,7 @@ fn expressions() -> Result<Vec<String>> {
     Ok(all)
 }
 
-/// The metrics that an expression names, each with what stands between the braces behind it.
+/// Returns the metrics in an expression, each with its label matchers.
 fn named(expression: &str) -> Vec<(&str, &str)> {
     let starts = expression.match_indices("notification_hub_").map(|(at, _)| &expression[at..]);
     let parts = starts.map(|rest| {
@@ -83,9 +83,9 @@ fn alert_and_dashboard_queries_use_only_documented_metrics() -> Result<()> {
     let mut asked = BTreeSet::new();
     for expression in expressions()? {
         let all = named(&expression);
-        ensure!(!all.is_empty(), "{expression} asks for nothing of ours");
+        ensure!(!all.is_empty(), "{expression} has no metric of the hub or the operator");
         for (name, matchers) in all {
-            // A histogram is asked for its buckets.
+            // Queries use the buckets of a histogram.
             let metric = name.strip_suffix("_bucket").unwrap_or(name);
             let (kind, labels) = metrics.get(metric).with_context(|| format!("there is no {name}: {expression}"))?;
             ensure!((kind == "histogram") == (metric != name), "{name} is a {kind}: {expression}");
@@ -111,12 +111,12 @@ fn alert_and_dashboard_queries_use_only_documented_metrics() -> Result<()> {
 fn alert_rules_fire_as_tested_and_are_documented() -> Result<()> {
     let rules = format!("{FILES}/alerts.yaml");
     run(Command::new("promtool").current_dir(root()).args(["check", "rules", &rules]))?;
-    run(Command::new("promtool").current_dir(root()).args(["test", "rules", PLAYED]))?;
+    run(Command::new("promtool").current_dir(root()).args(["test", "rules", RULE_TESTS]))?;
 
-    // Nothing of it is left out: each alert is silent while all is well, and fires once at least, and the page has it.
+    // Each alert must be tested without a problem, fire in at least one test, and be documented.
     let names: BTreeSet<String> =
         alerts()?.iter().filter_map(|alert| alert["alert"].as_str()).map(str::to_owned).collect();
-    let played: Value = serde_saphyr::from_str(&read(PLAYED)?)?;
+    let played: Value = serde_saphyr::from_str(&read(RULE_TESTS)?)?;
     let (mut silent, mut fired) = (BTreeSet::new(), BTreeSet::new());
     for (number, test) in played["tests"].as_array().context("no tests")?.iter().enumerate() {
         for expected in test["alert_rule_test"].as_array().context("nothing is expected")? {
@@ -142,8 +142,8 @@ fn alert_rules_fire_as_tested_and_are_documented() -> Result<()> {
     Ok(())
 }
 
-/// An operator that does not reach its API server: it counts, and never leads.
-fn lonely_operator() -> Result<(Process, TempDir, SocketAddr)> {
+/// Starts an operator without an API server. It serves metrics and never leads.
+fn start_disconnected_operator() -> Result<(Process, TempDir, SocketAddr)> {
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
     let nowhere = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
     let folder = tempfile::tempdir()?;
@@ -157,7 +157,7 @@ fn lonely_operator() -> Result<(Process, TempDir, SocketAddr)> {
     let mut command = Command::new(programs::find("notification-hub-operator")?);
     command.args(["run", "--metrics-address", &address.to_string()]).env("KUBECONFIG", &kubeconfig);
     let process = Process::start(&command)?;
-    wait::until("the operator tells of itself", Duration::from_secs(20), || {
+    wait::until("the operator serves metrics", Duration::from_secs(20), || {
         http::get(address, "/metrics").with_context(|| process.printed()).map(drop)
     })?;
     Ok((process, folder, address))
@@ -165,11 +165,11 @@ fn lonely_operator() -> Result<(Process, TempDir, SocketAddr)> {
 
 #[test]
 fn operator_metrics_equal_the_metrics_page() -> Result<()> {
-    let (_process, _folder, address) = lonely_operator()?;
+    let (_process, _folder, address) = start_disconnected_operator()?;
     let shown = http::get(address, "/metrics")?.text();
     let types = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let types: BTreeMap<String, String> = types.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect();
-    // It looks after no hub, of which there could be conditions.
+    // Without hubs there are no condition series.
     let conditions = "notification_hub_operator_hub_condition";
     let page = documented()?;
     ensure!(page.contains_key(conditions) && !types.contains_key(conditions), "{types:?}");
@@ -187,17 +187,17 @@ fn dashboard_panels_all_return_data() -> Result<()> {
     let client = Listener::connect(Command::new("node"), &hub.url(), &hub.token(user, &[])?, "json", &[])?;
     hub.push(&json!({ "type": 11, "payload": { "userId": user } }))?;
     client.notification(|push| push["type"] == 11)?;
-    let (_operator, _folder, operator) = lonely_operator()?;
+    let (_operator, _folder, operator) = start_disconnected_operator()?;
     let rules = root().join(FILES).join("alerts.yaml");
     let prometheus = Prometheus::start(&[("vault", hub.admin), ("operator", operator)], &rules)?;
 
-    // As Grafana fills in what is chosen: everything.
+    // Fill in the variables as Grafana does when everything is selected.
     let filled = |expression: &str| {
         expression.replace("$namespace", ".*").replace("$job", ".*").replace("$__rate_interval", "10s")
     };
     for dashboard in ["hub", "operator"] {
         for (title, expression) in panels(dashboard)? {
-            // This operator has no pass that could fail.
+            // This operator has no reconcile that could fail.
             let is_empty = title == "Failures by step";
             wait::until(&format!("{title} shows something"), Duration::from_secs(30), || {
                 let results = prometheus.query(&filled(&expression))?;
@@ -209,7 +209,7 @@ fn dashboard_panels_all_return_data() -> Result<()> {
     let connected = prometheus.query(&filled(&panels("hub")?[0].1))?;
     ensure!(connected[0]["value"][1] == "1", "{connected:?}");
 
-    // Of what is wrong here, one alert knows.
+    // Only the alert about the missing leader is pending.
     wait::until("the rules have been judged", Duration::from_secs(30), || {
         for rule in prometheus.rules()? {
             let expected = if rule["name"] == "NotificationHubOperatorNoLeader" { "pending" } else { "inactive" };

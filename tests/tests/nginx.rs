@@ -1,4 +1,4 @@
-//! The documented nginx in front of a hub: Microsoft's client gets through it by TLS, whichever way it connects.
+//! The documented nginx configuration in front of a hub: Microsoft's client connects through it with every transport.
 
 use std::process::Command;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn documented_nginx_forwards_clients_of_every_transport() -> Result<()> {
     let nginx = Nginx::start(hub.public)?;
     for (protocol, options) in [
         ("messagepack", &["--transport", "WebSockets"][..]),
-        // As a browser does it, which cannot set headers for a WebSocket.
+        // Like a browser, which cannot set headers of a WebSocket.
         ("json", &["--transport", "WebSockets", "--token-in", "query"]),
         ("json", &["--transport", "WebSockets", "--negotiate"]),
         ("json", &["--transport", "ServerSentEvents", "--negotiate"]),
@@ -28,7 +28,7 @@ fn documented_nginx_forwards_clients_of_every_transport() -> Result<()> {
         let mut node = Command::new("node");
         node.env("NODE_EXTRA_CA_CERTS", nginx.certificate());
         let client = Listener::connect(node, &nginx.url, &hub.token(&user, &[])?, protocol, options)?;
-        // More than one, so that what is held back would be seen.
+        // More than one push, to detect buffering.
         for _ in 0..2 {
             let folder = Uuid::new_v4().to_string();
             let payload = json!({ "id": folder, "userId": user, "revisionDate": "2026-01-01T00:00:00Z" });
@@ -37,7 +37,7 @@ fn documented_nginx_forwards_clients_of_every_transport() -> Result<()> {
         }
         client.stop()?;
     }
-    wait::until("the access log tells of them", Duration::from_secs(10), || {
+    wait::until("the access log has the requests", Duration::from_secs(10), || {
         let log = nginx.log()?;
         ensure!(log.contains("GET /notifications/hub\" 101"), "{log}");
         Ok(())

@@ -1,5 +1,5 @@
-//! What people do with a hub that runs: pause it, have its keys rotated, ask how many clients it has, bound them, read its
-//! log, ask what an edit would change, ask whether the operator may do its work.
+//! Operation of a running hub in a real Kubernetes cluster: pause, key rotation, connection counts, limits, log settings, the
+//! operator's `diff` and `check-permissions`.
 
 use std::process::Command;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use notification_hub_tests::{install, programs};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Clients are counted once a minute, and the first round may be too early.
-const COUNTED: Duration = Duration::from_secs(180);
+/// The timeout of an update that takes minutes: connection counts are updated once a minute, and mounted Secrets within two.
+const SLOW_UPDATE_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// The garbage collector needs up to half a minute to learn of a new kind.
-const COLLECTED: Duration = Duration::from_secs(90);
+/// The timeout of the garbage collector, which needs up to 30 seconds to discover a new kind.
+const GARBAGE_COLLECTION_TIMEOUT: Duration = Duration::from_secs(90);
 
 const PAUSED: &str = "notificationhub.rs/paused";
 
@@ -29,7 +29,7 @@ fn hub() -> Value {
     })
 }
 
-fn is_gone(namespace: &Namespace, kinds: &str) -> Result<()> {
+fn check_gone(namespace: &Namespace, kinds: &str) -> Result<()> {
     let left = namespace.children(kinds, "vault")?;
     ensure!(left.is_empty(), "{} are left", left.len());
     Ok(())
@@ -43,7 +43,7 @@ fn paused_hub_applies_no_change_and_can_be_deleted() {
         first["metadata"]["annotations"] = json!({PAUSED: "true"});
         namespace.apply(&first)?;
         namespace.wait_condition("vault", "Ready", "False", "Paused")?;
-        is_gone(namespace, KINDS)?;
+        check_gone(namespace, KINDS)?;
         namespace.kubectl(&["annotate", "notificationhub/vault", &format!("{PAUSED}-")])?;
         namespace.wait_ready("vault")?;
 
@@ -57,7 +57,7 @@ fn paused_hub_applies_no_change_and_can_be_deleted() {
         ensure!(now["metadata"]["generation"] == deployment["metadata"]["generation"], "it was changed: {now}");
 
         namespace.kubectl(&["delete", "notificationhub", "vault"])?;
-        until("everything is gone", COLLECTED, || is_gone(namespace, KINDS))
+        until("everything is gone", GARBAGE_COLLECTION_TIMEOUT, || check_gone(namespace, KINDS))
     });
 }
 
@@ -79,7 +79,7 @@ fn key_rotation_keeps_clients_connected() {
         };
         ensure!(keys()? == 1, "{} keys from the start", keys()?);
 
-        // Its clock is what the record says: the key was made long ago, and the next one is out for long enough.
+        // The rotation depends on the recorded times, which the test sets back.
         let turn_back = |field: &str| -> Result<()> {
             let mut record: Value = serde_json::from_slice(&namespace.secret("vault-jwt", "rotation.json")?)?;
             record[field] = json!("2020-01-01T00:00:00Z");
@@ -87,24 +87,24 @@ fn key_rotation_keeps_clients_connected() {
             namespace.kubectl(&["patch", "secret", "vault-jwt", "--type=merge", "-p", &patch]).map(drop)
         };
         turn_back("lastRotation")?;
-        until("the next key is out", CLUSTER_TIMEOUT, || {
+        until("the next key is published", CLUSTER_TIMEOUT, || {
             ensure!(keys()? == 2, "{} keys", keys()?);
             Ok(())
         })?;
         let next = namespace.secret("vault-jwt", "next-private.pem")?;
         turn_back("nextPublished")?;
-        until("it takes over", CLUSTER_TIMEOUT, || {
+        until("the next key is the current one", CLUSTER_TIMEOUT, || {
             ensure!(namespace.secret("vault-jwt", "private.pem")? == next, "not yet");
             Ok(())
         })?;
-        // Pods know it after two minutes at the latest; kubelets of the tests are faster.
+        // A kubelet updates a mounted Secret within two minutes. Those of the tests are faster.
         let new = generated_signer(namespace, "vault")?;
         let internal = namespace.endpoint("vault-internal", 5001)?;
         let answer = |key: &Signer| -> Result<u16> {
             let push = folder_update(&Uuid::new_v4().to_string(), &Uuid::new_v4().to_string());
             Ok(send(namespace, &internal, &key.sign(&token::internal())?, &push)?.status)
         };
-        until("the new key is accepted", COUNTED, || {
+        until("the new key is accepted", SLOW_UPDATE_TIMEOUT, || {
             let status = answer(&new)?;
             ensure!(status == 200, "the answer is {status}");
             Ok(())
@@ -121,7 +121,7 @@ fn key_rotation_keeps_clients_connected() {
 
         let times = json!({"spec": {"auth": {"generate": {"overlap": "1s", "rotateEvery": "48h"}}}}).to_string();
         namespace.kubectl(&["patch", "notificationhub", "vault", "--type=merge", "-p", &times])?;
-        until("the old key is forgotten", COUNTED, || {
+        until("the old key is not accepted any more", SLOW_UPDATE_TIMEOUT, || {
             ensure!(keys()? == 1, "{} keys", keys()?);
             let status = answer(&old)?;
             ensure!(status == 401, "the answer is {status}");
@@ -134,7 +134,7 @@ fn key_rotation_keeps_clients_connected() {
     });
 }
 
-/// A time of a status in seconds.
+/// Returns a time of a status in Unix seconds.
 fn seconds(time: &Value) -> Result<u64> {
     let time = time.as_str().context("no time")?;
     Ok(run(Command::new("date").args(["--date", time, "+%s"]))?.trim().parse()?)
@@ -153,13 +153,13 @@ fn status_connections_follows_connected_clients() {
             connect(namespace, &public, &key.sign(&claims)?, "json")
         };
         let clients = [client()?, client()?];
-        until("two clients", COUNTED, || {
+        until("two clients", SLOW_UPDATE_TIMEOUT, || {
             let count = namespace.get("notificationhub", "vault")?["status"]["connections"].clone();
             ensure!(count == 2, "it says {count}");
             Ok(())
         })?;
         drop(clients);
-        until("none", COUNTED, || {
+        until("none", SLOW_UPDATE_TIMEOUT, || {
             let count = namespace.get("notificationhub", "vault")?["status"]["connections"].clone();
             ensure!(count == 0, "it says {count}");
             Ok(())
@@ -172,7 +172,7 @@ fn spec_limits_reject_excess_connections() {
     namespace::with_namespace("limits", |namespace| {
         let mut limited = hub();
         limited["spec"]["auth"]["generate"] = json!({"algorithm": "ES256"});
-        // Where the tests' packets come from: the node, and in a cluster of the user's `kubectl port-forward`.
+        // The sources of the tests' connections: the node, or `kubectl port-forward` with the current context.
         let proxies = json!(["198.18.0.0/15", "127.0.0.0/8", "::1"]);
         limited["spec"]["limits"] = json!({
             "connections": 3, "connectionsPerUser": 1, "connectionsPerAddress": 2, "trustedProxies": proxies,
@@ -180,7 +180,7 @@ fn spec_limits_reject_excess_connections() {
         namespace.apply(&limited)?;
         namespace.wait_ready("vault")?;
         let (key, public) = (generated_signer(namespace, "vault")?, namespace.endpoint("vault", 5000)?);
-        let come = |user: &str, address: &str| {
+        let connect = |user: &str, address: &str| {
             let token = key.sign(&token::user(user, &[], "ChromeBrowser", &Uuid::new_v4().to_string()))?;
             upgrade(namespace, &public, &token, &format!("X-Forwarded-For: {address}\r\n"))
         };
@@ -194,13 +194,13 @@ fn spec_limits_reject_excess_connections() {
             (&three, "203.0.113.2", 101),
             (&four, "203.0.113.3", 503),
         ] {
-            let (status, connection) = come(user, address)?;
+            let (status, connection) = connect(user, address)?;
             ensure!(status == expected, "{status} instead of {expected} from {address}");
             inside.push(connection);
         }
         drop(inside);
         until("there is room again", CLUSTER_TIMEOUT, || {
-            let (status, _) = come(&four, "203.0.113.3")?;
+            let (status, _) = connect(&four, "203.0.113.3")?;
             ensure!(status == 101, "the answer is {status}");
             Ok(())
         })
@@ -221,15 +221,15 @@ fn log_level_edit_is_live_and_format_edit_rolls_out() {
             let pod = namespace.pod("vault")?;
             namespace.kubectl(&["logs", pod["metadata"]["name"].as_str().context("no name")?])
         };
-        ensure!(!log()?.contains(TAKEN), "it says too much: {}", log()?);
+        ensure!(!log()?.contains(TAKEN), "debug lines are logged: {}", log()?);
 
         let change = |log: Value| {
             let patch = json!({"spec": {"log": log}}).to_string();
             namespace.kubectl(&["patch", "notificationhub", "vault", "--type=merge", "-p", &patch])
         };
         change(json!({"level": "info,notification_hub::ingest=debug"}))?;
-        // Pods know it after two minutes at the latest; kubelets of the tests are faster.
-        until("the level has changed", COUNTED, || {
+        // A kubelet updates a mounted Secret within two minutes. Those of the tests are faster.
+        until("the level has changed", SLOW_UPDATE_TIMEOUT, || {
             ensure!(log()?.contains("log level changed"), "{}", log()?);
             Ok(())
         })?;
@@ -239,7 +239,7 @@ fn log_level_edit_is_live_and_format_edit_rolls_out() {
                 let log = log()?;
                 let line = log.lines().find(|line| line.contains(TAKEN)).with_context(|| log.clone())?;
                 ensure!(serde_json::from_str::<Value>(line).is_ok() == is_json, "{line}");
-                ensure!(!log.contains("a client has connected"), "it says too much: {log}");
+                ensure!(!log.contains("a client has connected"), "lines of other modules are logged: {log}");
                 Ok(())
             })
         };

@@ -1,4 +1,4 @@
-//! Bad input at the public and the internal port: the answer that the contract gives, and a hub that goes on.
+//! Invalid input at the public and the internal port gets the specified response, and does not affect the hub.
 
 use std::io::Read;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
 
+/// Returns a user's claims with changes.
 fn claims(changes: Value) -> Value {
     let mut claims = token::user(USER, &[], "ChromeBrowser", "test-device");
     for (name, value) in changes.as_object().into_iter().flatten() {
@@ -41,7 +42,7 @@ fn invalid_token_is_answered_401_and_never_logged() -> Result<()> {
         let encode = |json: Value| base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
         format!("{}.{}.", encode(json!({ "alg": "none", "typ": "at+jwt" })), encode(claims(json!({}))))
     };
-    // The public key is no secret: who takes it for one lets everybody in.
+    // Algorithm confusion: the public key is used as an HMAC secret.
     let confused = Signer::new(Algorithm::HS256, EncodingKey::from_secret(rsa.public_pem.as_bytes()));
     let unknown = SigningKey::es256()?;
     let expired = claims(json!({ "exp": now - 360, "nbf": now - 7200 }));
@@ -215,20 +216,20 @@ fn hub_request_without_upgrade_names_the_missing_header() -> Result<()> {
         ensure!(response.status == 400, "{}", response.status);
         ensure!(response.text().contains(says), "{}", response.text());
     }
-    // Senders are not served where the world is.
+    // The public port does not serve senders.
     ensure!(http::request(hub.public, "POST", "/send", &[], b"{}")?.status == 404);
     ensure!(http::get(hub.public, "/alive")?.status == 200);
     Ok(())
 }
 
-/// All that a hub sends to a client that says these bytes after its upgrade, until it hangs up.
+/// Sends bytes after an upgrade, and returns all bytes from the hub until it closes the connection.
 fn conversation(hub: &LocalHub, said: &[u8]) -> Result<Vec<u8>> {
     let (response, mut connection) = hub.upgrade(Some(&hub.token(USER, &[])?))?;
     ensure!(response.status == 101, "{}", response.status);
-    // A hub that hangs up early does not take all of it.
+    // The write fails if the hub closes the connection early.
     let _ = connection.write(said);
     let (mut stream, mut heard) = connection.into_parts();
-    stream.read_to_end(&mut heard).context("the hub did not hang up")?;
+    stream.read_to_end(&mut heard).context("the hub did not close the connection")?;
     Ok(heard)
 }
 
@@ -283,8 +284,8 @@ fn invalid_client_messages_get_the_specified_error() -> Result<()> {
     let mut heard = Vec::new();
     while !String::from_utf8_lossy(&heard).contains("ReceiveMessage") {
         let mut buffer = [0; 4096];
-        let count = bystander.read(&mut buffer).context("the bystander heard nothing")?;
-        ensure!(count > 0, "the bystander was thrown out");
+        let count = bystander.read(&mut buffer).context("the bystander received nothing")?;
+        ensure!(count > 0, "the bystander was disconnected");
         heard.extend_from_slice(&buffer[..count]);
     }
     ensure!(hub.metric(r#"notification_hub_handshake_failures_total{reason="timeout"}"#)? == 1.0);

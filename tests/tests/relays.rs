@@ -1,4 +1,4 @@
-//! Clients without a WebSocket that mean no good: what they may cost is bounded, and nothing is left of them.
+//! Hostile clients without a WebSocket: their cost is bounded, and they leave no resources behind.
 
 use std::time::Duration;
 
@@ -12,16 +12,17 @@ use notification_hub_tests::{descriptors, wait};
 use rustix::process::Signal;
 use uuid::Uuid;
 
-const SOON: Duration = Duration::from_secs(30);
-/// As many clients without a WebSocket as a hub has.
-const MOST: usize = 1024;
-/// From how many threads they come.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The maximum number of clients of a hub without a WebSocket.
+const MAX_RELAYS: usize = 1024;
+
+/// The number of threads that connect clients.
 const THREADS: usize = 8;
 
-/// So many descriptors a hub needs to have room for all of them, and more than enough for the tests.
+/// A limit of descriptors with which a hub reaches `MAX_RELAYS`.
 const DESCRIPTORS: usize = 14_000;
 
-/// Negotiates without a token, for the anonymous hub, and gives the target of what follows.
+/// Negotiates on the anonymous hub, and returns the target of further requests.
 fn anonymous(hub: &LocalHub) -> Result<String> {
     let target = format!("/anonymous-hub/negotiate?negotiateVersion=1&Token={}", Uuid::new_v4());
     let offer = http::request(hub.public, "POST", &target, &[], b"")?.json()?;
@@ -29,8 +30,8 @@ fn anonymous(hub: &LocalHub) -> Result<String> {
     Ok(format!("/anonymous-hub?id={token}"))
 }
 
-/// Does something so many times, from several threads.
-fn together<T: Send>(count: usize, work: impl Fn() -> Result<T> + Sync) -> Result<Vec<T>> {
+/// Calls a function `count` times from several threads, and returns the results.
+fn run_parallel<T: Send>(count: usize, work: impl Fn() -> Result<T> + Sync) -> Result<Vec<T>> {
     let work = &work;
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
@@ -56,26 +57,26 @@ fn waiting_polls_above_limit_are_answered_503() -> Result<()> {
     machine::raise_descriptor_limit(DESCRIPTORS)?;
     let hub = LocalHub::start("")?;
     ensure!(http::get(hub.public, "/alive")?.status == 200);
-    let before = wait::settled("its descriptors", SOON, || descriptors::count(hub.process.id()))?;
-    let waiting = together(MOST, || {
+    let before = wait::settled("its descriptors", WAIT_TIMEOUT, || descriptors::count(hub.process.id()))?;
+    let waiting = run_parallel(MAX_RELAYS, || {
         let target = anonymous(&hub)?;
         ensure!(get(&hub, &target)?.response()?.status == 200);
         get(&hub, &target)
     })?;
-    wait::until("all of them wait", SOON, || {
+    wait::until("the polls wait", WAIT_TIMEOUT, || {
         ensure!(http::get(hub.public, "/alive")?.status == 200);
         Ok(())
     })?;
-    let above = anonymous(&hub).context("nobody may negotiate any more")?;
+    let above = anonymous(&hub).context("negotiation failed above the limit")?;
     let refused = get(&hub, &above)?.response()?;
     ensure!((refused.status, refused.header("retry-after")) == (503, Some("5")), "{refused:?}");
-    // One with a WebSocket has room.
+    // The limit does not apply to WebSockets.
     ensure!(hub.upgrade(Some(&hub.token(&Uuid::new_v4().to_string(), &[])?))?.0.status == 101);
     for (number, poll) in waiting.into_iter().enumerate() {
         close_socket(poll.into_parts().0, SocketClose::ALL[number % 2])?;
     }
-    // Who polls no more is given up after a while, and leaves nothing behind.
-    wait::until("nothing is left of them", SOON, || {
+    // A client that stops polling is removed after some time, with all its resources.
+    wait::until("all resources are released", WAIT_TIMEOUT, || {
         let open = descriptors::count(hub.process.id())?;
         ensure!(open <= before, "{open} descriptors instead of {before}");
         Ok(())
@@ -88,7 +89,7 @@ fn waiting_polls_above_limit_are_answered_503() -> Result<()> {
 fn poll_limit_holds_for_simultaneous_clients() -> Result<()> {
     machine::raise_descriptor_limit(DESCRIPTORS)?;
     let hub = LocalHub::start("reactors = 2")?;
-    let clients = together(MOST + 200, || {
+    let clients = run_parallel(MAX_RELAYS + 200, || {
         let target = anonymous(&hub)?;
         get(&hub, &target)
     })?;
@@ -96,7 +97,7 @@ fn poll_limit_holds_for_simultaneous_clients() -> Result<()> {
     for mut client in clients {
         inside += usize::from(client.response()?.status == 200);
     }
-    ensure!(inside <= MOST, "{inside} are in");
+    ensure!(inside <= MAX_RELAYS, "{inside} are in");
     Ok(())
 }
 
@@ -104,7 +105,7 @@ fn poll_limit_holds_for_simultaneous_clients() -> Result<()> {
 fn superseded_polls_end_without_losing_pushes() -> Result<()> {
     let hub = LocalHub::start("signalr.poll_timeout = '2s'")?;
     let client = NegotiatedClient::new(&hub)?.connect_polling()?;
-    let polls = together(400, || {
+    let polls = run_parallel(400, || {
         let mut connection = Connection::open(hub.public)?;
         connection.write(client.head("GET", "").as_bytes())?;
         Ok(connection)
@@ -132,15 +133,15 @@ fn posts_before_connecting_use_bounded_memory() -> Result<()> {
     let target = anonymous(&hub)?;
     let before = memory::settled_bytes(hub.process.id())?;
     let post = |body: &'static [u8]| http::request(hub.public, "POST", &target, &[], body);
-    // Less than a message may have on the anonymous hub.
-    together(800, || {
+    // Fewer bytes than a message may have on the anonymous hub.
+    run_parallel(800, || {
         ensure!(post(b" ")?.status == 200);
         ensure!(post(b"")?.status == 200);
         Ok(())
     })?;
     let after = memory::settled_bytes(hub.process.id())?;
     ensure!(after < before + (8 << 20), "{before} bytes have become {after}");
-    // Too much of it is refused, and what was taken is still there.
+    // A post above the limit is rejected, and earlier posts are kept.
     ensure!(http::request(hub.public, "POST", &target, &[], &[b' '; 32 * 1024])?.status == 503);
     ensure!(post(HANDSHAKE)?.status == 200);
     ensure!(get(&hub, &target)?.response()?.status == 200);
@@ -156,16 +157,16 @@ fn unfinished_post_bodies_use_bounded_memory() -> Result<()> {
     let hub = LocalHub::start("")?;
     let target = anonymous(&hub)?;
     let before = memory::anonymous_bytes(hub.process.id())?;
-    let senders = together(SENDERS, || {
+    let senders = run_parallel(SENDERS, || {
         let mut connection = Connection::open(hub.public)?;
         let head = format!("POST {target} HTTP/1.1\r\nHost: hub\r\nContent-Length: {}\r\n\r\n", EACH + 1);
         connection.write(head.as_bytes())?;
-        // A hub that does not want so much of it takes no more.
+        // The write fails if the hub stops reading.
         let _ = connection.write(&vec![b' '; EACH]);
         Ok(connection)
     })?;
     let taken = memory::settled_bytes(hub.process.id())?.saturating_sub(before);
-    ensure!(taken < 200 << 20, "they took {taken} bytes");
+    ensure!(taken < 200 << 20, "the hub used {taken} bytes");
     drop(senders);
     Ok(())
 }
@@ -173,10 +174,10 @@ fn unfinished_post_bodies_use_bounded_memory() -> Result<()> {
 #[test]
 fn oversized_posts_affect_no_other_client() -> Result<()> {
     let hub = LocalHub::start("reactors = 1")?;
-    let (loud, other) =
+    let (flooder, other) =
         (NegotiatedClient::new(&hub)?.connect_polling()?, NegotiatedClient::new(&hub)?.connect_polling()?);
     for _ in 0..20 {
-        ensure!(matches!(loud.request("POST", &vec![b' '; 1 << 20])?.status, 200 | 404 | 413));
+        ensure!(matches!(flooder.request("POST", &vec![b' '; 1 << 20])?.status, 200 | 404 | 413));
     }
     hub.log_out(&other.user)?;
     ensure!(other.poll()?.contains("\"type\":11"));
@@ -200,10 +201,10 @@ fn connection_id_of_an_ended_connection_is_rejected() -> Result<()> {
                 while client.request("GET", b"")?.status == 200 {}
             }
         }
-        wait::until("it is over", SOON, || {
+        wait::until("the connection has ended", WAIT_TIMEOUT, || {
             for method in ["GET", "POST", "DELETE"] {
                 let status = client.request(method, HANDSHAKE)?.status;
-                // For whoever had events a poll is another transport.
+                // For an event stream client, a poll is a wrong transport.
                 ensure!(matches!(status, 404) || (end == "hang up" && matches!(status, 400)), "{method}: {status}");
             }
             Ok(())
@@ -229,7 +230,7 @@ fn event_stream_clients_disconnecting_at_once_are_removed() -> Result<()> {
             .write(format!("GET {target} HTTP/1.1\r\nHost: hub\r\nAccept: text/event-stream\r\n\r\n").as_bytes())?;
     }
     hub.process.signal(Signal::TERM)?;
-    let status = hub.process.wait(SOON)?;
+    let status = hub.process.wait(WAIT_TIMEOUT)?;
     ensure!(status.success(), "{status}");
     ensure!(hub.process.printed().contains("all clients disconnected"), "{}", hub.process.printed());
     Ok(())

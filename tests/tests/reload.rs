@@ -1,4 +1,4 @@
-//! Files that change while a hub runs are taken over, and nobody is disconnected (`decisions.md` 7).
+//! Changed files are reloaded while a hub runs, without a disconnect (`decisions.md` 7).
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,32 +17,33 @@ use serde_json::{Value, json};
 
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
 
-/// How long what has to happen may take.
-const SOON: Duration = Duration::from_secs(40);
+/// The timeout of each step.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// The hub's log line when it rejects changed files.
+/// The log message of a hub that rejects a changed file.
 const REJECTED: &str = "changed files rejected; the previous contents stay in use";
 
 fn log_out() -> Value {
     json!({ "type": 11, "payload": { "userId": USER, "reason": 1 } })
 }
 
-/// Waits until a hub has printed a text so many times.
-fn says(process: &Process, text: &str, times: usize) -> Result<()> {
-    wait::until(text, SOON, || {
+/// Waits until a hub has printed a text exactly `times` times.
+fn wait_logged(process: &Process, text: &str, times: usize) -> Result<()> {
+    wait::until(text, WAIT_TIMEOUT, || {
         let printed = process.printed();
         ensure!(printed.matches(text).count() == times, "{printed}");
         Ok(())
     })
 }
 
-fn nobody_has_gone(hub: &LocalHub) -> Result<()> {
+/// Fails if a connection was closed.
+fn check_no_disconnect(hub: &LocalHub) -> Result<()> {
     let gone = hub.metric_sum("notification_hub_closes_total")?;
     ensure!(gone == 0.0, "{gone} have gone");
     Ok(())
 }
 
-/// Writes a file as a kubelet does: into a folder of its own, to which a link is put in place of the one before.
+/// Writes a file as a kubelet does: into a new folder, then replaces the link to the previous folder.
 fn mount(volume: &Path, version: &str, name: &str, text: &str) -> Result<()> {
     fs::create_dir(volume.join(version))?;
     fs::write(volume.join(version).join(name), text)?;
@@ -65,17 +66,17 @@ fn log_level_file_change_is_applied() -> Result<()> {
     ensure!(!hub.process.printed().contains(taken), "log.level is in force: {}", hub.process.printed());
 
     mount(volume.path(), "..2", "level", "info,notification_hub=debug\n")?;
-    says(&hub.process, "log level changed", 1)?;
+    wait_logged(&hub.process, "log level changed", 1)?;
     hub.push(&log_out())?;
-    says(&hub.process, taken, 1)?;
+    wait_logged(&hub.process, taken, 1)?;
 
-    // What is no level is told, once unless somebody asks, and changes nothing.
+    // An invalid level changes nothing. It is logged once, and again at SIGHUP.
     mount(volume.path(), "..3", "level", "loud=very\n")?;
-    says(&hub.process, REJECTED, 1)?;
+    wait_logged(&hub.process, REJECTED, 1)?;
     hub.process.signal(Signal::HUP)?;
-    says(&hub.process, REJECTED, 2)?;
+    wait_logged(&hub.process, REJECTED, 2)?;
     hub.push(&log_out())?;
-    says(&hub.process, taken, 2)?;
+    wait_logged(&hub.process, taken, 2)?;
     client.notification({
         let mut seen = 0;
         move |push| {
@@ -83,7 +84,7 @@ fn log_level_file_change_is_applied() -> Result<()> {
             seen == 3
         }
     })?;
-    nobody_has_gone(&hub)
+    check_no_disconnect(&hub)
 }
 
 #[test]
@@ -91,12 +92,12 @@ fn log_level_file_missing_at_start_uses_log_level() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("level");
     let hub = LocalHub::start(&format!("log.level_file = {file:?}"))?;
-    says(&hub.process, "using log.level", 1)?;
+    wait_logged(&hub.process, "using log.level", 1)?;
     hub.push(&log_out())?;
-    says(&hub.process, "push published", 1)?;
+    wait_logged(&hub.process, "push published", 1)?;
     fs::write(&file, "error")?;
     hub.process.signal(Signal::HUP)?;
-    wait::until("it is silent", SOON, || {
+    wait::until("it is silent", WAIT_TIMEOUT, || {
         let before = hub.process.printed().len();
         hub.push(&log_out())?;
         ensure!(hub.process.printed().len() == before);
@@ -110,7 +111,7 @@ fn sighup_reloads_all_files_immediately() -> Result<()> {
     let client = Listener::connect(Command::new("node"), &hub.url(), &hub.token(USER, &[])?, "json", &[])?;
     fs::write(hub.keys().join("broken.pem"), "nonsense")?;
     let failed = |times: f64| {
-        wait::until("it complains", SOON, || {
+        wait::until("it complains", WAIT_TIMEOUT, || {
             ensure!(hub.metric("notification_hub_key_reloads_total{result=\"failed\"}")? == times);
             Ok(())
         })
@@ -118,17 +119,17 @@ fn sighup_reloads_all_files_immediately() -> Result<()> {
     failed(1.0)?;
     hub.process.signal(Signal::HUP)?;
     failed(2.0)?;
-    says(&hub.process, "SIGHUP received, reading files again", 2)?;
+    wait_logged(&hub.process, "SIGHUP received, reading files again", 2)?;
     hub.push(&log_out())?;
     client.notification(|push| push["type"] == 11)?;
-    nobody_has_gone(&hub)
+    check_no_disconnect(&hub)
 }
 
 #[test]
 fn changed_redis_ca_file_applies_to_the_next_connection() -> Result<()> {
     let mut redis = Redis::start_with_tls()?;
     let up = |hub: &LocalHub, up: f64| {
-        wait::until("the state of Redis is noticed", SOON, || {
+        wait::until("the state of Redis is noticed", WAIT_TIMEOUT, || {
             ensure!(hub.metric("notification_hub_backplane_up")? == up);
             Ok(())
         })
@@ -140,8 +141,8 @@ fn changed_redis_ca_file_applies_to_the_next_connection() -> Result<()> {
 
     redis.renew_certificate()?;
     for hub in [&a, &b] {
-        says(&hub.process, "trusted certificate authorities changed", 1)?;
-        // What is connected stays so.
+        wait_logged(&hub.process, "trusted certificate authorities changed", 1)?;
+        // Open connections are not affected.
         ensure!(hub.metric("notification_hub_backplane_up")? == 1.0);
     }
     let again = |redis: &mut Redis| {
@@ -154,12 +155,12 @@ fn changed_redis_ca_file_applies_to_the_next_connection() -> Result<()> {
     a.push(&log_out())?;
     client.notification(|push| push["type"] == 11)?;
 
-    // A file that holds no certificate leaves the one before in force.
+    // A file without a certificate leaves the previous one in use.
     fs::write(redis.ca_file().context("no TLS")?, "nonsense")?;
     for hub in [&a, &b] {
-        says(&hub.process, REJECTED, 1)?;
+        wait_logged(&hub.process, REJECTED, 1)?;
         hub.process.signal(Signal::HUP)?;
-        says(&hub.process, REJECTED, 2)?;
+        wait_logged(&hub.process, REJECTED, 2)?;
     }
     again(&mut redis)?;
     a.push(&log_out())?;
@@ -170,7 +171,7 @@ fn changed_redis_ca_file_applies_to_the_next_connection() -> Result<()> {
             seen == 2
         }
     })?;
-    [&a, &b].into_iter().try_for_each(nobody_has_gone)
+    [&a, &b].into_iter().try_for_each(check_no_disconnect)
 }
 
 #[test]
@@ -179,7 +180,7 @@ fn ssl_cert_dir_authority_is_trusted_for_redis() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let added = folder.path().join("added");
     fs::create_dir(&added)?;
-    // Mounted as a kubelet does it; at first with an authority that Redis' certificate is not of.
+    // A mounted folder, at first with a CA that did not sign the certificate of Redis.
     let other = tempfile::tempdir()?;
     certificate::make(other.path(), "IP:127.0.0.1")?;
     mount(&added, "..1", "redis.crt", &fs::read_to_string(other.path().join("authority"))?)?;
@@ -194,11 +195,11 @@ fn ssl_cert_dir_authority_is_trusted_for_redis() -> Result<()> {
         command.args([listener, "127.0.0.1:0"]);
     }
     let hub = Process::start(&command)?;
-    let admin = hub.listening("admin", SOON)?;
-    says(&hub, "redis unavailable", 1)?;
+    let admin = hub.listening("admin", WAIT_TIMEOUT)?;
+    wait_logged(&hub, "redis unavailable", 1)?;
     let authority = redis.ca_file().context("no TLS")?;
     mount(&added, "..2", "redis.crt", &fs::read_to_string(authority)?)?;
-    wait::until("Redis is there", SOON, || {
+    wait::until("Redis is there", WAIT_TIMEOUT, || {
         let metrics = http::get(admin, "/metrics")?.text();
         ensure!(metrics.contains("\nnotification_hub_backplane_up 1\n"), "{}", hub.printed());
         Ok(())

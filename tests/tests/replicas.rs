@@ -1,4 +1,4 @@
-//! Several replicas with a Redis between them serve their clients as one.
+//! Several replicas with one Redis.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -21,21 +21,21 @@ const ORGANIZATION: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
 const INSTALLATION: &str = "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb";
 const REQUEST: &str = "dddddddd-dddd-dddd-dddd-dddddddddddd";
 
-/// How long Redis' coming and going may take to be noticed.
-const SOON: Duration = Duration::from_secs(30);
+/// The timeout of each step, such as a change of the link to Redis.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Two replicas that hear each other.
-fn two(redis: &Redis, settings: &str) -> Result<(LocalHub, LocalHub)> {
+/// Starts two replicas that are connected to Redis.
+fn start_two(redis: &Redis, settings: &str) -> Result<(LocalHub, LocalHub)> {
     let settings = format!("installation.id = '{INSTALLATION}'\n{}{settings}", redis.settings());
     let first = LocalHub::start(&settings)?;
     let second = LocalHub::start_replica(&first, &settings)?;
-    [&first, &second].into_iter().try_for_each(|hub| link(hub, 1.0))?;
+    [&first, &second].into_iter().try_for_each(|hub| wait_link(hub, 1.0))?;
     Ok((first, second))
 }
 
-/// Waits until a replica sees Redis there, or away.
-fn link(hub: &LocalHub, up: f64) -> Result<()> {
-    wait::until("the state of Redis is noticed", SOON, || {
+/// Waits until a replica is connected to Redis (`up` is 1), or is not (0).
+fn wait_link(hub: &LocalHub, up: f64) -> Result<()> {
+    wait::until("the state of Redis is noticed", WAIT_TIMEOUT, || {
         ensure!(hub.metric("notification_hub_backplane_up")? == up);
         Ok(())
     })
@@ -50,14 +50,14 @@ fn log_out(user: &str) -> Value {
     json!({ "type": 11, "payload": { "userId": user, "reason": 1 } })
 }
 
-/// A security task: the same member is told in both protocols, but for its case.
+/// Returns a push of type 20 to a user, an organization or an installation, by the name of the member `target`.
 fn numbered(target: &str, id: &str, client_type: u8) -> Value {
     json!({ "type": 20, "payload": { "id": Uuid::new_v4().to_string(), "priority": 2, "global": false,
         "clientType": client_type, target: id, "creationDate": "2026-01-02T03:04:05Z",
         "revisionDate": "2026-01-02T03:04:05Z" } })
 }
 
-/// The type of a push, in either protocol.
+/// Returns the type of a push in either protocol.
 fn kind(push: &Value) -> &Value {
     if push["type"].is_null() { &push["Type"] } else { &push["type"] }
 }
@@ -65,13 +65,13 @@ fn kind(push: &Value) -> &Value {
 #[test]
 fn push_at_one_replica_reaches_clients_of_all_once() -> Result<()> {
     let redis = Redis::start()?;
-    let (a, b) = two(&redis, "catch_up.enabled = false\nreactors = 2")?;
+    let (a, b) = start_two(&redis, "catch_up.enabled = false\nreactors = 2")?;
     let clients = [connect(&a, USER, "json")?, connect(&b, USER, "messagepack")?, connect(&b, USER, "json")?];
     let other = connect(&b, &Uuid::new_v4().to_string(), "json")?;
     for (hub, push) in [
         (&a, log_out(USER)),
         (&b, log_out(USER)),
-        // Web is the kind of these clients; of the second, there is none.
+        // These clients have the client type Web (1). No client has type 4.
         (&a, numbered("userId", USER, 1)),
         (&a, numbered("userId", USER, 4)),
         (&b, json!({ "type": 18, "payload": { "organizationId": ORGANIZATION, "enabled": true } })),
@@ -83,7 +83,7 @@ fn push_at_one_replica_reaches_clients_of_all_once() -> Result<()> {
     ] {
         hub.push(&push)?;
     }
-    // The last push of each replica shows that all before it would have come, for channels of one connection are in order.
+    // Channels of one connection are ordered, so the last push of each replica proves that all earlier ones would have arrived.
     let last = |client: &Listener| {
         let mut seen = 0;
         client.notification(move |push| {
@@ -104,7 +104,7 @@ fn push_at_one_replica_reaches_clients_of_all_once() -> Result<()> {
 #[test]
 fn login_response_at_one_replica_reaches_client_of_another() -> Result<()> {
     let redis = Redis::start()?;
-    let (a, b) = two(&redis, "")?;
+    let (a, b) = start_two(&redis, "")?;
     let client = Listener::connect(Command::new("node"), &b.url(), "", "json", &["--anonymous", REQUEST])?;
     a.push(&json!({ "type": 16, "payload": { "userId": USER, "id": REQUEST } }))?;
     client.line("answer", |line| line["target"] == "AuthRequestResponseRecieved")?;
@@ -117,7 +117,7 @@ fn negotiated_token_of_one_replica_connects_to_another() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let key = folder.path().join("key");
     std::fs::write(&key, Uuid::new_v4().to_string())?;
-    let (a, b) = two(&redis, &format!("connection_token_key_file = {key:?}"))?;
+    let (a, b) = start_two(&redis, &format!("connection_token_key_file = {key:?}"))?;
     let authorization = format!("Bearer {}", a.token(USER, &[])?);
     let headers = [("Authorization", authorization.as_str())];
     let offer = http::request(a.public, "POST", "/hub/negotiate?negotiateVersion=1", &headers, b"")?.json()?;
@@ -142,11 +142,11 @@ fn channel_prefixes_isolate_deployments() -> Result<()> {
         format!("{}backplane.redis.channel_prefix = '{prefix}'\ncatch_up.enabled = false", redis.settings())
     };
     let (a, b) = (LocalHub::start(&of("a"))?, LocalHub::start(&of("b"))?);
-    [&a, &b].into_iter().try_for_each(|hub| link(hub, 1.0))?;
+    [&a, &b].into_iter().try_for_each(|hub| wait_link(hub, 1.0))?;
     let (at_a, at_b) = (connect(&a, USER, "json")?, connect(&b, USER, "json")?);
     a.push(&log_out(USER))?;
     at_a.notification(|push| push["type"] == 11)?;
-    // What went through Redis before this would be here before it.
+    // Earlier messages of Redis would have arrived before this push.
     b.push(&numbered("userId", USER, 0))?;
     at_b.notification(|push| push["type"] == 20)?;
     ensure!((at_a.push_count(), at_b.push_count()) == (1, 1));
@@ -163,14 +163,14 @@ fn pushes_published_by_the_original_reach_clients() -> Result<()> {
     let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16);
     let bytes = (0..hex.len()).step_by(2).map(byte).collect::<Result<Vec<u8>, _>>()?;
     let redis = Redis::start()?;
-    let (a, b) = two(&redis, "")?;
+    let (a, b) = start_two(&redis, "")?;
     let (at_a, at_b) = (connect(&a, USER, "json")?, connect(&b, USER, "messagepack")?);
     ensure!(redis.publish(text("channel")?, b"nonsense")? == 2);
     ensure!(redis.publish(text("channel")?, &bytes)? == 2);
     let push = at_a.notification(|push| push["type"] == 11)?;
     ensure!(push == json!({ "type": 11, "payload": { "userId": USER, "reason": 1 }, "contextId": "dev-2" }), "{push}");
     at_b.notification(|push| push["Type"] == 11)?;
-    // Their number tells an administrator that senders have not moved yet: catch-up does not know these.
+    // Foreign pushes are counted, because catch-up does not cover them.
     a.push(&log_out(USER))?;
     at_b.notification({
         let mut seen = 0;
@@ -188,25 +188,25 @@ fn pushes_published_by_the_original_reach_clients() -> Result<()> {
 #[test]
 fn redis_outage_serves_local_clients_and_publishes_pushes_later() -> Result<()> {
     let mut redis = Redis::start()?;
-    let (a, b) = two(&redis, "catch_up.spread = '1s'\n")?;
-    // Caught up once after their connect, so that what comes later is the gap's.
+    let (a, b) = start_two(&redis, "catch_up.spread = '1s'\n")?;
+    // The first sync is that after the connect, so a later one is for the gap.
     let (at_a, at_b) = (connect(&a, USER, "json")?, connect(&b, USER, "json")?);
     for client in [&at_a, &at_b] {
         client.notification(|push| push["type"] == 5)?;
     }
     redis.kill()?;
-    [&a, &b].into_iter().try_for_each(|hub| link(hub, 0.0))?;
+    [&a, &b].into_iter().try_for_each(|hub| wait_link(hub, 0.0))?;
     a.push(&log_out(USER))?;
     at_a.notification(|push| push["type"] == 11)?;
     for hub in [&a, &b] {
         ensure!(http::get(hub.admin, "/readyz")?.status == 200);
     }
-    // Who connects meanwhile does not wait.
+    // A client that connects during the outage does not wait.
     let meanwhile = connect(&b, USER, "json")?;
     ensure!(at_b.push_count() == 1 && !at_b.lines().iter().any(|line| line.contains("\"type\":11")));
 
     redis.restart()?;
-    [&a, &b].into_iter().try_for_each(|hub| link(hub, 1.0))?;
+    [&a, &b].into_iter().try_for_each(|hub| wait_link(hub, 1.0))?;
     at_a.notification({
         let mut syncs = 0;
         move |push| {
@@ -215,13 +215,13 @@ fn redis_outage_serves_local_clients_and_publishes_pushes_later() -> Result<()> 
         }
     })?;
     let caught_up = |hub: &LocalHub| hub.metric("notification_hub_catch_up_total{reason=\"backplane_gap\"}");
-    wait::until("everybody is told to sync", Duration::from_secs(40), || {
-        // Who came meanwhile may have been told by then: nobody knew what it had missed.
+    wait::until("every client receives a sync", Duration::from_secs(40), || {
+        // The client that connected during the outage may have received its sync before.
         ensure!(caught_up(&a)? == 1.0 && caught_up(&b)? >= 1.0);
         Ok(())
     })?;
     meanwhile.notification(|push| push["type"] == 5)?;
-    // What was held came, once, and what is pushed now comes behind it.
+    // Held pushes are delivered once, before later pushes.
     a.push(&numbered("userId", USER, 0))?;
     for client in [&at_b, &meanwhile] {
         client.notification(|push| push["type"] == 11)?;
@@ -234,16 +234,16 @@ fn redis_outage_serves_local_clients_and_publishes_pushes_later() -> Result<()> 
 #[test]
 fn push_above_hold_limit_is_rejected_and_not_delivered() -> Result<()> {
     let mut redis = Redis::start()?;
-    let (a, _b) = two(&redis, "backplane.hold = 2\ncatch_up.enabled = false")?;
+    let (a, _b) = start_two(&redis, "backplane.hold = 2\ncatch_up.enabled = false")?;
     let client = connect(&a, USER, "json")?;
     redis.kill()?;
-    link(&a, 0.0)?;
+    wait_link(&a, 0.0)?;
     a.push(&log_out(USER))?;
     a.push(&log_out(USER))?;
     let refused = a.post(log_out(USER).to_string().as_bytes())?;
     ensure!(refused.status == 503 && refused.header("retry-after").is_some(), "{refused:?}");
     redis.restart()?;
-    link(&a, 1.0)?;
+    wait_link(&a, 1.0)?;
     a.push(&numbered("userId", USER, 0))?;
     client.notification(|push| push["type"] == 20)?;
     ensure!(client.push_count() == 3, "{:?}", client.lines());
@@ -254,18 +254,18 @@ fn push_above_hold_limit_is_rejected_and_not_delivered() -> Result<()> {
 fn pushes_held_for_redis_are_limited_in_bytes() -> Result<()> {
     let mut redis = Redis::start()?;
     let hub = LocalHub::start(&format!("{}backplane.hold_bytes = '4MiB'", redis.settings()))?;
-    link(&hub, 1.0)?;
+    wait_link(&hub, 1.0)?;
     redis.kill()?;
-    link(&hub, 0.0)?;
+    wait_link(&hub, 0.0)?;
     let mut large = numbered("userId", USER, 0);
     large["payload"]["body"] = json!("x".repeat(1_000_000));
     let status = |push: &Value| Ok::<u16, anyhow::Error>(hub.post(push.to_string().as_bytes())?.status);
-    // In the frames of both protocols, each has 2 MB.
+    // Each push has 2 MB with the frames of both protocols.
     let statuses = [status(&large)?, status(&large)?, status(&large)?, status(&log_out(USER))?];
     ensure!(statuses == [200, 200, 503, 200], "{statuses:?}");
     redis.restart()?;
-    link(&hub, 1.0)?;
-    wait::until("room for more", SOON, || {
+    wait_link(&hub, 1.0)?;
+    wait::until("room for more", WAIT_TIMEOUT, || {
         ensure!(status(&large)? == 200);
         Ok(())
     })
@@ -280,7 +280,7 @@ fn replica_started_without_redis_becomes_ready_with_it() -> Result<()> {
     let response = http::get(hub.admin, "/readyz")?;
     ensure!((response.status, response.text().trim()) == (503, "waiting for Redis"), "{response:?}");
     redis.restart()?;
-    wait::until("the replica is ready", SOON, || {
+    wait::until("the replica is ready", WAIT_TIMEOUT, || {
         ensure!(http::get(hub.admin, "/readyz")?.status == 200);
         Ok(())
     })
@@ -289,16 +289,16 @@ fn replica_started_without_redis_becomes_ready_with_it() -> Result<()> {
 #[test]
 fn handshake_waits_about_a_second_for_paused_redis() -> Result<()> {
     let redis = Redis::start()?;
-    let (a, b) = two(&redis, "")?;
+    let (a, b) = start_two(&redis, "")?;
     redis.pause()?;
     let since = Instant::now();
     let mut client = RawClient::connected(&b, USER)?;
     ensure!(since.elapsed() > Duration::from_millis(800), "it was answered after {:?}", since.elapsed());
     redis.resume()?;
-    // What it might have missed until then is made up for.
+    // A sync covers pushes that it may have missed.
     client.read_until("\"type\":5")?;
-    link(&a, 1.0)?;
-    link(&b, 1.0)?;
+    wait_link(&a, 1.0)?;
+    wait_link(&b, 1.0)?;
     a.push(&log_out(USER))?;
     client.read_until("\"type\":11")?;
     Ok(())
@@ -307,7 +307,7 @@ fn handshake_waits_about_a_second_for_paused_redis() -> Result<()> {
 #[test]
 fn redis_over_tls_connects_replicas() -> Result<()> {
     let redis = Redis::start_with_tls()?;
-    let (a, b) = two(&redis, "")?;
+    let (a, b) = start_two(&redis, "")?;
     let client = connect(&b, USER, "json")?;
     a.push(&log_out(USER))?;
     client.notification(|push| push["type"] == 11)?;
@@ -319,13 +319,13 @@ fn redis_sentinel_finds_master_and_logs_unknown_service() -> Result<()> {
     let redis = Sentinels::start()?;
     let a = LocalHub::start(&format!("{}catch_up.enabled = false", redis.settings()))?;
     let b = LocalHub::start_replica(&a, &format!("{}catch_up.enabled = false", redis.settings()))?;
-    [&a, &b].into_iter().try_for_each(|hub| link(hub, 1.0))?;
+    [&a, &b].into_iter().try_for_each(|hub| wait_link(hub, 1.0))?;
     let client = connect(&b, USER, "json")?;
     a.push(&log_out(USER))?;
     client.notification(|push| push["type"] == 11)?;
 
     let lost = LocalHub::start(&redis.settings_for_service("elsewhere"))?;
-    wait::until("the reason is told", SOON, || {
+    wait::until("the reason is logged", WAIT_TIMEOUT, || {
         let told = lost.process.printed();
         let reason = "no Sentinel knows a master of elsewhere: 127.0.0.1:9: ";
         ensure!(told.contains(reason) && told.contains("does not know it"), "{told}");
@@ -339,15 +339,15 @@ fn redis_server_list_follows_the_master_after_failover() -> Result<()> {
     let settings = format!("{}catch_up.enabled = false", redis.settings_for_servers());
     let a = LocalHub::start(&settings)?;
     let b = LocalHub::start_replica(&a, &settings)?;
-    [&a, &b].into_iter().try_for_each(|hub| link(hub, 1.0))?;
+    [&a, &b].into_iter().try_for_each(|hub| wait_link(hub, 1.0))?;
     let client = connect(&b, USER, "json")?;
     a.push(&log_out(USER))?;
     client.notification(|push| push["type"] == 11)?;
     redis.fail_over()?;
     let count = || client.lines().iter().filter(|line| line.contains("\"type\":20")).count();
-    wait::until("both have gone to the other server", Duration::from_secs(60), || {
+    wait::until("both replicas use the new master", Duration::from_secs(60), || {
         ensure!([&a, &b].iter().all(|hub| hub.process.printed().contains("redis unavailable")));
-        [&a, &b].into_iter().try_for_each(|hub| link(hub, 1.0))?;
+        [&a, &b].into_iter().try_for_each(|hub| wait_link(hub, 1.0))?;
         let before = count();
         a.push(&numbered("userId", USER, 0))?;
         wait::until("a push", Duration::from_secs(2), || {
@@ -369,16 +369,16 @@ fn redis_outage_leaves_messages_in_the_queue() -> Result<()> {
         azurite.connection_string(azurite.port())
     );
     let hub = LocalHub::start(&settings)?;
-    link(&hub, 1.0)?;
+    wait_link(&hub, 1.0)?;
     let client = connect(&hub, USER, "json")?;
     redis.kill()?;
-    link(&hub, 0.0)?;
+    wait_link(&hub, 0.0)?;
     let pushes: Vec<String> = (0..10).map(|_| log_out(USER).to_string()).collect();
     queue.put(&pushes)?;
-    wait::settled("the queue's depth", SOON, || queue.depth())?;
+    wait::settled("the queue's depth", WAIT_TIMEOUT, || queue.depth())?;
     ensure!(queue.depth()? == pushes.len(), "{} are left", queue.depth()?);
     redis.restart()?;
-    queue.wait_empty(SOON)?;
+    queue.wait_empty(WAIT_TIMEOUT)?;
     client.notification({
         let mut seen = 0;
         move |push| {

@@ -1,5 +1,5 @@
-//! One operator and many hubs, in a real Kubernetes: what it takes, and that it leaves alone what is as it should be. In every
-//! run with 100 hubs; `HUBS` says another number, and `make test-scale` 1,000.
+//! One operator with many hubs in a real Kubernetes cluster: bounded memory, and no writes for unchanged hubs. Tests have 100
+//! hubs, and `make test-scale` has 1,000. `HUBS` sets the number.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use notification_hub_tests::wait::until;
 use notification_hub_tests::{http, install};
 use serde_json::{Value, json};
 
-/// A hundred hubs take seconds, and a thousand some minutes.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// The timeout of each step. With 1,000 hubs a step takes some minutes.
+const SCALE_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// How many are applied by one command.
+/// The number of hubs that one command applies.
 const BATCH: usize = 100;
 
-/// Everything that belongs to a hub that is stopped, and the hub.
+/// The kinds of a hub without pods and its children.
 const KINDS: &str = "notificationhubs,deployments,services,configmaps,secrets,serviceaccounts";
 
-/// The memory of the operator's processes, of which there is one.
+/// A script that prints the memory of the operator's process.
 const MEMORY: &str = r#"
 for process in /proc/[0-9]*; do
   case "$(tr '\0' ' ' < "$process/cmdline" 2> /dev/null)" in
@@ -36,8 +36,8 @@ fn many_hubs_use_bounded_memory_and_cause_no_writes() {
             let items: Vec<Value> = batch.iter().map(hub).collect();
             namespace.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}))?;
         }
-        until("every hub is ready", PATIENCE, || {
-            let ready = stopped(namespace)?;
+        until("every hub is ready", SCALE_TIMEOUT, || {
+            let ready = ready_hubs(namespace)?;
             ensure!(ready == hubs, "{ready} of {hubs}");
             Ok(())
         })?;
@@ -46,29 +46,29 @@ fn many_hubs_use_bounded_memory_and_cause_no_writes() {
         println!("the operator takes {} MiB with {hubs} hubs", used >> 20);
         ensure!(used < most << 20, "{used} bytes");
 
-        // A new operator looks at each of them once, as the old one does every ten minutes.
-        let before = versions(namespace)?;
+        // A new operator reconciles each hub once, as it does every ten minutes.
+        let before = resource_versions(namespace)?;
         ensure!(before.len() >= 7 * hubs, "{} objects", before.len());
         let system = ["-n", install::NAMESPACE];
         let restart = ["rollout", "restart", "deployment", install::RELEASE];
         namespace.cluster.kubectl(&[&system[..], &restart].concat())?;
         namespace.cluster.kubectl(&[&system[..], &["rollout", "status", "deployment", install::RELEASE]].concat())?;
-        until("a pass over every hub", PATIENCE, || {
-            let passes = passes(namespace)?;
-            ensure!(passes >= hubs as f64, "{passes} of {hubs}");
+        until("a reconcile of every hub", SCALE_TIMEOUT, || {
+            let reconciles = reconciles(namespace)?;
+            ensure!(reconciles >= hubs as f64, "{reconciles} of {hubs}");
             Ok(())
         })?;
-        let after = versions(namespace)?;
+        let after = resource_versions(namespace)?;
         let changed: Vec<_> = after.iter().filter(|(name, version)| before.get(*name) != Some(version)).collect();
         ensure!(changed.is_empty() && after.len() == before.len(), "written: {changed:?}");
         let used = memory(namespace)?;
-        println!("and after a pass over all of them {} MiB", used >> 20);
+        println!("and {} MiB after a reconcile of every hub", used >> 20);
         ensure!(used < most << 20, "{used} bytes");
         Ok(())
     });
 }
 
-/// A hub without pods. Its key is quickly made: a thousand RSA keys would be what is measured.
+/// Returns a hub without pods. It has an ES256 key, because the generation of RSA keys would dominate the measurement.
 fn hub(number: &usize) -> Value {
     json!({
         "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub",
@@ -77,26 +77,26 @@ fn hub(number: &usize) -> Value {
     })
 }
 
-/// How many hubs are as they should be.
-fn stopped(namespace: &Namespace) -> Result<usize> {
+/// Returns the number of hubs that are ready and have no pods.
+fn ready_hubs(namespace: &Namespace) -> Result<usize> {
     let reasons = "jsonpath={.items[*].status.conditions[?(@.type==\"Ready\")].reason}";
     let reasons = namespace.kubectl(&["get", "notificationhubs", "-o", reasons])?;
     Ok(reasons.split_whitespace().filter(|reason| *reason == "ScaledToZero").count())
 }
 
-/// The version of every object.
-fn versions(namespace: &Namespace) -> Result<BTreeMap<String, String>> {
+/// Returns the resource version of each object.
+fn resource_versions(namespace: &Namespace) -> Result<BTreeMap<String, String>> {
     let columns = "custom-columns=KIND:.kind,NAME:.metadata.name,VERSION:.metadata.resourceVersion";
     let table = namespace.kubectl(&["get", KINDS, "--no-headers", "-o", columns])?;
     let row = |line: &str| {
-        let (name, version) = line.trim().rsplit_once(' ').context("an odd line")?;
+        let (name, version) = line.trim().rsplit_once(' ').context("a line without a version")?;
         Ok((name.to_owned(), version.to_owned()))
     };
     table.lines().map(row).collect()
 }
 
-/// How many passes the operator has made.
-fn passes(namespace: &Namespace) -> Result<f64> {
+/// Returns the number of reconciles of the operator.
+fn reconciles(namespace: &Namespace) -> Result<f64> {
     let pods = namespace.cluster.kubectl(&["-n", install::NAMESPACE, "get", "pods", "-o", "json"])?;
     let pods: Value = serde_json::from_str(&pods)?;
     let pods = pods["items"].as_array().context("no list")?;
@@ -110,7 +110,7 @@ fn passes(namespace: &Namespace) -> Result<f64> {
     Ok(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
 }
 
-/// The anonymous memory of the operator, in bytes.
+/// Returns the anonymous memory of the operator in bytes.
 fn memory(namespace: &Namespace) -> Result<u64> {
     let told = run(namespace.cluster.command("bash").args(["-c", MEMORY]))?;
     let kilobytes = told.split_whitespace().filter_map(|word| word.parse::<u64>().ok());

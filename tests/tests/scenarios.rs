@@ -1,4 +1,4 @@
-//! What happens to several replicas and to their Redis, and the ledger of each (`decisions.md` 8).
+//! Deliveries during faults of several replicas and their Redis (`decisions.md` 8).
 
 use std::time::{Duration, Instant};
 
@@ -13,16 +13,16 @@ use notification_hub_tests::wait;
 
 const CLIENTS: usize = 40;
 
-/// How long a push may be under way while nothing fails, and what may be lost: nothing.
-const CALM: (Duration, LossTolerance) = (Duration::from_secs(2), LossTolerance::None);
+/// The maximum duration of a delivery and the tolerated losses, without faults.
+const NO_FAULT: (Duration, LossTolerance) = (Duration::from_secs(2), LossTolerance::None);
 
-/// While Redis is away, until others listen again: everybody is deaf, so nobody publishes.
+/// The same during an outage of Redis. All replicas are disconnected, so no push is lost between them.
 const OUTAGE: (Duration, LossTolerance) = (Duration::from_secs(60), LossTolerance::None);
 
-/// When something is killed, or a replica is deaf while others publish.
+/// The same if a process is killed, or one replica is disconnected from Redis while others publish.
 const FAULT: (Duration, LossTolerance) = (Duration::from_secs(60), LossTolerance::Fault);
 
-/// As quick a drain as the clients' clocks are fast.
+/// A short drain, as the clients reconnect fast.
 const DRAIN: &str = "drain.grace = '500ms'\ndrain.duration = '2s'\n";
 
 fn replicas(count: usize, redis: &Redis) -> Result<Replicas> {
@@ -32,12 +32,12 @@ fn replicas(count: usize, redis: &Redis) -> Result<Replicas> {
     Ok(replicas)
 }
 
-/// So many pushes go through while nothing happens.
+/// Waits until the replicas have handled so many further pushes.
 fn wait_pushed(replicas: &Replicas, pushes: f64) -> Result<()> {
     let taken =
         || -> Result<f64> { replicas.hubs().map(|hub| hub.metric_sum("notification_hub_notifications_total")).sum() };
     let before = taken()?;
-    wait::until("pushes go on", Duration::from_secs(60), || {
+    wait::until("the replicas handle pushes", Duration::from_secs(60), || {
         ensure!(taken()? >= before + pushes);
         Ok(())
     })
@@ -46,7 +46,7 @@ fn wait_pushed(replicas: &Replicas, pushes: f64) -> Result<()> {
 #[test]
 fn four_undisturbed_replicas_lose_and_duplicate_nothing() -> Result<()> {
     let redis = Redis::start()?;
-    let totals = replicas(4, &redis)?.run_workload(CLIENTS, CALM, |replicas| wait_pushed(replicas, 1000.0))?;
+    let totals = replicas(4, &redis)?.run_workload(CLIENTS, NO_FAULT, |replicas| wait_pushed(replicas, 1000.0))?;
     ensure!(totals.duplicates == 0 && totals.lost_disconnected == 0, "{totals}");
     Ok(())
 }
@@ -54,8 +54,8 @@ fn four_undisturbed_replicas_lose_and_duplicate_nothing() -> Result<()> {
 #[test]
 fn rolling_replacement_of_replicas_loses_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
-    let totals = replicas(4, &redis)?.run_workload(CLIENTS, CALM, |replicas| {
-        // All new ones are there before the first old one goes: nobody lands on an old one.
+    let totals = replicas(4, &redis)?.run_workload(CLIENTS, NO_FAULT, |replicas| {
+        // All new replicas start before the first old one ends, so no client reconnects to an old one.
         (0..4).try_for_each(|_| replicas.add())?;
         for _ in 0..4 {
             wait_pushed(replicas, 200.0)?;
@@ -70,7 +70,7 @@ fn rolling_replacement_of_replicas_loses_no_covered_push() -> Result<()> {
 #[test]
 fn scaling_replicas_up_and_down_loses_no_covered_push() -> Result<()> {
     let redis = Redis::start()?;
-    let totals = replicas(1, &redis)?.run_workload(CLIENTS, CALM, |replicas| {
+    let totals = replicas(1, &redis)?.run_workload(CLIENTS, NO_FAULT, |replicas| {
         for _ in 0..3 {
             wait_pushed(replicas, 200.0)?;
             replicas.add()?;
@@ -129,7 +129,7 @@ fn minute_without_redis_loses_no_covered_push() -> Result<()> {
         replicas.wait_redis(false)?;
         let since = Instant::now();
         while since.elapsed() < Duration::from_secs(60) {
-            // Those that are for clients of the replica that took them.
+            // Deliveries to clients of the replica that accepted the push.
             let delivered = |replicas: &Replicas| -> Result<f64> {
                 replicas.hubs().map(|hub| hub.metric("notification_hub_deliveries_total")).sum()
             };
@@ -139,7 +139,7 @@ fn minute_without_redis_loses_no_covered_push() -> Result<()> {
         }
         let held = used(replicas)?.saturating_sub(before);
         println!("a minute without Redis: {} KiB more in two processes", held / 1024);
-        // As many pushes as may be held, at a kilobyte each, and room to spare.
+        // The maximum number of held pushes at a kilobyte each, and a margin.
         ensure!(held < 64 << 20, "{held} bytes more");
         redis.restart()?;
         replicas.wait_redis(true)?;

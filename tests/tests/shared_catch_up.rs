@@ -1,4 +1,4 @@
-//! Replicas with a Redis between them know together who missed what.
+//! Catch-up with several replicas, whose records are in Redis.
 
 use std::process::Command;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 const ORGANIZATION: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
 
-/// How long it may take until replicas hear each other.
-const SOON: Duration = Duration::from_secs(30);
+/// The timeout of each step, such as a replica's connect to Redis.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 struct User {
     id: String,
@@ -31,53 +31,55 @@ impl User {
         Listener::connect(Command::new("node"), &hub.url(), &hub.signer().sign(&claims)?, "json", &[])
     }
 
-    /// Connects, is told to sync, lives on, and goes in good order.
-    fn becomes_known(&self, hub: &LocalHub) -> Result<()> {
+    /// Makes the device known to catch-up: it connects, receives a sync, stays connected, and closes cleanly.
+    fn make_known(&self, hub: &LocalHub) -> Result<()> {
         let client = self.connect(hub)?;
-        self.syncs(&client)?;
+        self.wait_sync(&client)?;
         client.wait_three_heartbeats()?;
         client.stop()
     }
 
-    fn syncs(&self, client: &Listener) -> Result<()> {
+    /// Waits until the client receives a sync.
+    fn wait_sync(&self, client: &Listener) -> Result<()> {
         let id = self.id.clone();
         client.notification(move |push| push["type"] == 5 && push["payload"]["userId"] == *id).map(drop)
     }
 
-    /// A push of this type, caused by a device or by none.
+    /// Sends a push of a type, caused by a device or by none.
     fn push(&self, hub: &LocalHub, kind: u8, by: Option<&str>) -> Result<()> {
         let payload = json!({ "id": self.id, "userId": self.id, "revisionDate": "2026-01-02T03:04:05Z", "reason": 1 });
         hub.push(&json!({ "type": kind, "payload": payload, "contextId": by }))
     }
 }
 
-/// Replicas that hear each other.
+/// Starts replicas that are connected to Redis.
 fn replicas<const COUNT: usize>(redis: &Redis, settings: &str) -> Result<[LocalHub; COUNT]> {
     let settings = format!("reactors = 2\n{QUICK_CATCH_UP}{}{settings}", redis.settings());
     let first = LocalHub::start(&settings)?;
     let mut hubs = (1..COUNT).map(|_| LocalHub::start_replica(&first, &settings)).collect::<Result<Vec<_>>>()?;
     hubs.insert(0, first);
-    hubs.iter().try_for_each(there)?;
+    hubs.iter().try_for_each(wait_redis)?;
     hubs.try_into().map_err(|_| anyhow::anyhow!("another count"))
 }
 
-fn there(hub: &LocalHub) -> Result<()> {
-    wait::until("the replica hears the others", SOON, || {
+fn wait_redis(hub: &LocalHub) -> Result<()> {
+    wait::until("the replica is connected to Redis", WAIT_TIMEOUT, || {
         ensure!(hub.metric("notification_hub_backplane_up")? == 1.0);
         Ok(())
     })
 }
 
-fn told(hub: &LocalHub, reason: &str) -> Result<f64> {
+/// Returns the number of syncs with a reason.
+fn sync_count(hub: &LocalHub, reason: &str) -> Result<f64> {
     hub.metric(&format!("notification_hub_catch_up_total{{reason=\"{reason}\"}}"))
 }
 
-/// Waits for a push that only comes now: what was meant to come before it has come.
-fn nothing_else(hub: &LocalHub, users: &[(&User, &Listener)]) -> Result<()> {
-    // Later than a client is told to sync, which `late` has to be.
+/// Fails if a client receives more than one push. Waits for a later push, before which all others would have arrived.
+fn check_no_sync(hub: &LocalHub, users: &[(&User, &Listener)]) -> Result<()> {
+    // The sync of `late` comes after one to `users` would have come.
     let late = User::new("late");
     late.push(hub, 0, None)?;
-    late.syncs(&late.connect(hub)?)?;
+    late.wait_sync(&late.connect(hub)?)?;
     for (user, client) in users {
         user.push(hub, 11, None)?;
         client.notification(|push| push["type"] == 11)?;
@@ -90,31 +92,31 @@ fn nothing_else(hub: &LocalHub, users: &[(&User, &Listener)]) -> Result<()> {
 fn client_offline_during_push_receives_sync_at_another_replica() -> Result<()> {
     let redis = Redis::start()?;
     let [a, b] = replicas(&redis, "")?;
-    let (away, member, own, uncovered, there) =
+    let (away, member, own, uncovered, present) =
         (User::new("phone"), User::new("phone"), User::new("phone"), User::new("phone"), User::new("phone"));
-    for (user, hub) in [(&away, &a), (&own, &a), (&uncovered, &b), (&there, &b)] {
-        user.becomes_known(hub)?;
+    for (user, hub) in [(&away, &a), (&own, &a), (&uncovered, &b), (&present, &b)] {
+        user.make_known(hub)?;
     }
     away.push(&a, 1, None)?;
     own.push(&b, 7, Some("phone"))?;
-    // A log-out is never made up for: it would end a fresh session.
+    // A sync does not cover a log-out.
     uncovered.push(&a, 11, None)?;
-    // It hears this one, which was pushed elsewhere, and goes in good order.
-    let listening = there.connect(&b)?;
-    there.push(&a, 0, Some("laptop"))?;
+    // The client receives this push from the other replica, and closes cleanly.
+    let listening = present.connect(&b)?;
+    present.push(&a, 0, Some("laptop"))?;
     listening.notification(|push| push["type"] == 0)?;
     listening.wait_three_heartbeats()?;
     listening.stop()?;
 
-    away.syncs(&away.connect(&b)?)?;
-    let quiet = [own.connect(&a)?, uncovered.connect(&a)?, there.connect(&a)?];
-    nothing_else(&b, &[(&own, &quiet[0]), (&uncovered, &quiet[1]), (&there, &quiet[2])])?;
+    away.wait_sync(&away.connect(&b)?)?;
+    let quiet = [own.connect(&a)?, uncovered.connect(&a)?, present.connect(&a)?];
+    check_no_sync(&b, &[(&own, &quiet[0]), (&uncovered, &quiet[1]), (&present, &quiet[2])])?;
 
-    member.becomes_known(&a)?;
+    member.make_known(&a)?;
     b.push(&json!({ "type": 18, "payload": { "organizationId": ORGANIZATION, "enabled": true } }))?;
-    member.syncs(&member.connect(&a)?)?;
-    wait::until("both have counted", SOON, || {
-        ensure!(told(&a, "missed")? == 1.0 && told(&b, "missed")? >= 1.0);
+    member.wait_sync(&member.connect(&a)?)?;
+    wait::until("both have counted", WAIT_TIMEOUT, || {
+        ensure!(sync_count(&a, "missed")? == 1.0 && sync_count(&b, "missed")? >= 1.0);
         Ok(())
     })
 }
@@ -125,10 +127,10 @@ fn client_of_a_killed_replica_receives_sync_at_another() -> Result<()> {
     let [mut a, b] = replicas(&redis, "")?;
     let user = User::new("phone");
     let client = user.connect(&a)?;
-    user.syncs(&client)?;
+    user.wait_sync(&client)?;
     a.kill_and_restart()?;
     user.push(&b, 3, None)?;
-    user.syncs(&user.connect(&b)?)
+    user.wait_sync(&user.connect(&b)?)
 }
 
 #[test]
@@ -136,25 +138,25 @@ fn redis_restarted_empty_makes_devices_unknown_again() -> Result<()> {
     let mut redis = Redis::start()?;
     let [hub] = replicas(&redis, "")?;
     let user = User::new("phone");
-    user.becomes_known(&hub)?;
+    user.make_known(&hub)?;
     redis.kill()?;
-    wait::until("the loss is noticed", SOON, || {
+    wait::until("the loss is noticed", WAIT_TIMEOUT, || {
         ensure!(hub.metric("notification_hub_backplane_up")? == 0.0);
         Ok(())
     })?;
     redis.restart()?;
-    there(&hub)?;
-    user.becomes_known(&hub)?;
-    // What it was told for the gap does not count in the records that begin anew: it may be told once more.
+    wait_redis(&hub)?;
+    user.make_known(&hub)?;
+    // The sync for the gap is not in the new records, so the next connect may cause another sync.
     let once_more = user.connect(&hub)?;
     let late = User::new("late");
     late.push(&hub, 0, None)?;
-    late.syncs(&late.connect(&hub)?)?;
+    late.wait_sync(&late.connect(&hub)?)?;
     once_more.wait_three_heartbeats()?;
     once_more.stop()?;
-    // Known again, it is told no more.
+    // The device is known again, so it receives no sync.
     let again = user.connect(&hub)?;
-    nothing_else(&hub, &[(&user, &again)])
+    check_no_sync(&hub, &[(&user, &again)])
 }
 
 #[test]
@@ -163,12 +165,12 @@ fn redis_database_1_works_with_the_documented_acl() -> Result<()> {
     let settings = format!("{QUICK_CATCH_UP}{}", redis.settings_for_database(1));
     let a = LocalHub::start(&settings)?;
     let b = LocalHub::start_replica(&a, &settings)?;
-    [&a, &b].into_iter().try_for_each(there)?;
+    [&a, &b].into_iter().try_for_each(wait_redis)?;
     let user = User::new("phone");
-    user.becomes_known(&a)?;
-    // What one has noted there, the other finds.
+    user.make_known(&a)?;
+    // One replica finds the records of the other.
     let again = user.connect(&b)?;
-    nothing_else(&a, &[(&user, &again)])
+    check_no_sync(&a, &[(&user, &again)])
 }
 
 #[test]
@@ -189,7 +191,7 @@ fn login_response_is_kept_for_clients_of_every_replica() -> Result<()> {
     }
     approve(&b)?;
     for client in &clients {
-        wait::until("the second answer", SOON, || {
+        wait::until("the second answer", WAIT_TIMEOUT, || {
             ensure!(answers(client) == 2, "{:?}", client.lines());
             Ok(())
         })?;
@@ -204,12 +206,12 @@ fn redis_without_records_delivers_pushes_and_syncs_on_connect() -> Result<()> {
         let [a, b] = replicas(&redis, "")?;
         let user = User::new("phone");
         let client = user.connect(&a)?;
-        user.syncs(&client)?;
+        user.wait_sync(&client)?;
         user.push(&b, 0, None)?;
         client.notification(|push| push["type"] == 0)?;
         client.stop()?;
         let again = user.connect(&b)?;
-        user.syncs(&again)?;
+        user.wait_sync(&again)?;
         ensure!(http::get(b.admin, "/readyz")?.status == 200, "{more:?}");
     }
     Ok(())

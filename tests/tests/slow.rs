@@ -1,4 +1,4 @@
-//! Clients that send or read too slowly, or not at all: cut off in their time, at a bounded price, and nobody else waits.
+//! Clients that send or read too slowly: they time out, use bounded memory, and do not delay other clients.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -17,31 +17,31 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-const SOON: Duration = Duration::from_secs(30);
-/// Between two bytes of a slow sender.
-const PAUSE: Duration = Duration::from_millis(50);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The pause between two bytes of a slow sender.
+const BYTE_INTERVAL: Duration = Duration::from_millis(50);
 const CLOSED: &str = r#"notification_hub_closes_total{reason="slow"}"#;
 const QUEUED: &str = r#"notification_hub_slow_consumers_total{action="queued"}"#;
 const COLLAPSED: &str = r#"notification_hub_slow_consumers_total{action="collapsed"}"#;
 const RESET: &str = r#"notification_hub_slow_consumers_total{action="reset"}"#;
 
-/// Sends byte by byte, over and over if need be, until the hub has hung up; gives what it said.
+/// Sends single bytes slowly until the hub closes the connection, and returns what the hub sent.
 fn drip(stream: TcpStream, bytes: &[u8]) -> Result<String> {
-    let mut mouth = stream.try_clone()?;
+    let mut writer = stream.try_clone()?;
     let bytes = bytes.to_vec();
     let dripping = std::thread::spawn(move || {
         for byte in bytes {
-            if mouth.write_all(&[byte]).is_err() {
+            if writer.write_all(&[byte]).is_err() {
                 break;
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(BYTE_INTERVAL);
         }
     });
-    let (mut ears, mut heard) = (stream, Vec::new());
-    match ears.read_to_end(&mut heard) {
-        // Bytes that came after the hub had gone are answered with a reset.
+    let (mut reader, mut heard) = (stream, Vec::new());
+    match reader.read_to_end(&mut heard) {
+        // Bytes that arrive after the close are answered with an RST.
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-        other => _ = other.context("the hub does not hang up")?,
+        other => _ = other.context("the hub does not close the connection")?,
     }
     dripping.join().map_err(|_| anyhow::anyhow!("the dripping thread panicked"))?;
     Ok(String::from_utf8_lossy(&heard).into_owned())
@@ -113,8 +113,8 @@ fn byte_by_byte_sender_times_out_at_every_stage() -> Result<()> {
             let asked = Instant::now();
             ensure!(http::get(hub.public, "/alive")?.status == 200);
             ensure!(asked.elapsed() < Duration::from_secs(5), "others waited {:?}", asked.elapsed());
-            ensure!(began.elapsed() < SOON, "somebody is not cut off");
-            std::thread::sleep(PAUSE);
+            ensure!(began.elapsed() < WAIT_TIMEOUT, "a client did not time out");
+            std::thread::sleep(BYTE_INTERVAL);
         }
         for thread in dripping {
             thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
@@ -128,25 +128,25 @@ fn slow_connected_client_is_answered_and_then_times_out() -> Result<()> {
     let hub = LocalHub::start("signalr = { handshake_timeout = '2s', client_timeout = '2s' }")?;
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::connected(&hub, &user)?;
-    // It has pinged: silence would be its end, but every byte is a sign of life.
+    // After a ping the client timeout applies, but each byte restarts it.
     client.send(&frame(opcode::TEXT, b"{\"type\":6}\x1e"))?;
     let call = b"{\"type\":1,\"invocationId\":\"0\",\"target\":\"Nope\",\"arguments\":[]}\x1e";
     for byte in frame(opcode::TEXT, call) {
         client.send(&[byte])?;
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(BYTE_INTERVAL);
     }
     client.read_until("\"invocationId\":\"0\"")?;
-    client.read_until("Connection closed with an error.").context("then it was silent")?;
+    client.read_until("Connection closed with an error.").context("the silent client was not closed")?;
     Ok(())
 }
 
 #[test]
 fn slow_client_with_emptied_queue_is_pinged_again() -> Result<()> {
-    // As long as it takes nothing it is looked at after an hour.
+    // While the queue is not empty, the next timer of the client is in an hour.
     let hub = LocalHub::start("slow_consumer.timeout = '1h'\nsignalr.keep_alive = '1s'\ncatch_up.enabled = false")?;
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::with_small_buffers(&hub, &user)?;
-    fill(&hub, &user)?;
+    fill_socket(&hub, &user)?;
     hub.push(&push(&user, 11, "the last", 0))?;
     client.read_until("the last")?;
     client.read_until("{\"type\":6}")?;
@@ -167,17 +167,17 @@ fn unfinished_message_closes_its_connection_after_message_timeout() -> Result<()
     ] {
         let mut client = RawClient::connected(&hub, &user)?;
         client.send(&begun)?;
-        // A sign of life is no end of the message.
+        // Further bytes of the message do not extend the timeout.
         let heard = drip(client.try_clone()?.into_stream(), &[])?;
         ensure!(heard.contains("Connection closed with an error."), "{heard:?}");
     }
-    // Who goes on ending messages is not cut off, also if each comes with the beginning of the next.
+    // A client that completes messages is not closed, also if each frame has the beginning of the next message.
     let mut client = RawClient::connected(&hub, &user)?;
     let two = [&whole[..], &whole[..9]].concat();
     client.send(&frame(opcode::TEXT, &two))?;
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(5) {
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(BYTE_INTERVAL);
         client.send(&frame(opcode::TEXT, &[&whole[9..], &whole[..9]].concat()))?;
         client.read_until("\"invocationId\":\"0\"")?;
     }
@@ -202,18 +202,18 @@ fn anonymous_unfinished_message_above_1_kib_closes_the_connection() -> Result<()
 #[test]
 fn partial_request_heads_use_bounded_memory_and_time_out() -> Result<()> {
     const COUNT: usize = 9_000;
-    const MOST: u64 = 64 << 20;
+    const MAX_BYTES: u64 = 64 << 20;
     machine::raise_descriptor_limit(COUNT)?;
     let hub = LocalHub::start("")?;
     let bystander = Uuid::new_v4().to_string();
     let mut bystander_client = RawClient::connected(&hub, &bystander)?;
     let (before, open) = (memory::anonymous_bytes(hub.process.id())?, descriptors::count(hub.process.id())?);
-    // More than all of them together may take.
+    // All partial requests together exceed the limit.
     let half = format!("GET /hub?access_token={}", "x".repeat(9_000));
     let mut halves = Vec::new();
     for _ in 0..COUNT {
         let mut stream = TcpStream::connect(hub.public)?;
-        stream.set_read_timeout(Some(SOON))?;
+        stream.set_read_timeout(Some(WAIT_TIMEOUT))?;
         stream.write_all(half.as_bytes())?;
         halves.push(stream);
     }
@@ -223,48 +223,48 @@ fn partial_request_heads_use_bounded_memory_and_time_out() -> Result<()> {
     hub.push(&json!({ "type": 5, "payload": { "userId": bystander } }))?;
     bystander_client.read_until("\"type\":5")?;
     let taken = memory::anonymous_bytes(hub.process.id())?.saturating_sub(before);
-    ensure!(taken < MOST * 3 / 2, "they took {taken} bytes");
+    ensure!(taken < MAX_BYTES * 3 / 2, "the hub used {taken} bytes");
     for mut stream in halves {
         let mut heard = Vec::new();
         match stream.read_to_end(&mut heard) {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-            other => _ = other.context("a half request was not cut off")?,
+            other => _ = other.context("a partial request did not time out")?,
         }
         ensure!(heard.is_empty(), "{heard:x?}");
     }
-    wait::until("nothing is left of them", SOON, || {
+    wait::until("all resources are released", WAIT_TIMEOUT, || {
         let left = descriptors::count(hub.process.id())?;
         ensure!(left <= open, "{left} descriptors instead of {open}");
         Ok(())
     })
 }
 
-/// A push of a type to a user, recognised by its context, which is about so long.
+/// Returns a push of a type to a user, with a context of a name and padding of `length` bytes.
 fn push(user: &str, kind: u8, context: &str, length: usize) -> Value {
     let context = format!("{context}{}", "x".repeat(length));
     json!({ "type": kind, "payload": { "userId": user }, "contextId": context })
 }
 
-/// Pushes until the socket of a user's client is full, so that what comes from now on waits; gives how many pushes that took.
-fn fill(hub: &LocalHub, user: &str) -> Result<usize> {
+/// Sends pushes until the socket of a user's client is full, so that later pushes are queued. Returns the number of pushes.
+fn fill_socket(hub: &LocalHub, user: &str) -> Result<usize> {
     let (mut pushed, mut queued) = (0, 0);
-    // One that waits says little: a relay in between, or the kernel, may take it a moment later.
+    // One queued push is no proof, because a relay or the kernel may still take it.
     while queued < 10 {
-        ensure!(pushed < 2000, "{pushed} pushes fitted");
+        ensure!(pushed < 2000, "{pushed} pushes fit into the socket");
         let before = hub.metric(QUEUED)?;
         let length = if queued == 0 { 8_000 } else { 0 };
         hub.push(&push(user, 11, &format!("filler {pushed} "), length))?;
         pushed += 1;
         queued = if hub.metric(QUEUED)? > before { queued + 1 } else { 0 };
         if queued > 0 {
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(BYTE_INTERVAL);
         }
     }
     Ok(pushed)
 }
 
-/// A push as a client saw it: its type, and its context up to the padding.
-fn seen(text: &str) -> Result<Option<(u64, String)>> {
+/// Parses a message. Returns the type and the context without padding of a push, or `None` for another message.
+fn parse_push(text: &str) -> Result<Option<(u64, String)>> {
     let text = text.strip_prefix("data: ").unwrap_or(text).trim_end_matches(['\r', '\n', '\u{1e}']);
     let message: Value = serde_json::from_str(text).with_context(|| format!("no message: {text:.100}"))?;
     let push = &message["arguments"][0];
@@ -272,9 +272,9 @@ fn seen(text: &str) -> Result<Option<(u64, String)>> {
     Ok(push["type"].as_u64().map(|kind| (kind, context)))
 }
 
-/// Fills a client that does not read until pushes are replaced, then has it read, and compares.
-fn collapses(hub: &LocalHub, user: &str, mut next: impl FnMut() -> Result<String>) -> Result<()> {
-    let fillers = fill(hub, user)?;
+/// Sends pushes to a client that does not read until its queue is coalesced. Then reads, and compares with the expected pushes.
+fn check_coalescing(hub: &LocalHub, user: &str, mut next: impl FnMut() -> Result<String>) -> Result<()> {
+    let fillers = fill_socket(hub, user)?;
     let mut pushed: Vec<(u64, String)> = (0..fillers).map(|number| (11, format!("filler {number} "))).collect();
     let kinds = [(4, true), (11, false), (10, true), (6, false), (5, true), (22, false)];
     for number in 0..60 {
@@ -285,19 +285,19 @@ fn collapses(hub: &LocalHub, user: &str, mut next: impl FnMut() -> Result<String
             break;
         }
     }
-    ensure!(hub.metric(COLLAPSED)? == 1.0, "nothing was replaced");
+    ensure!(hub.metric(COLLAPSED)? == 1.0, "no push was replaced");
     hub.push(&push(user, 11, "end ", 0))?;
     pushed.push((11, "end ".to_owned()));
 
     let mut heard = Vec::new();
     while heard.last() != pushed.last() {
-        heard.extend(seen(&next()?)?);
+        heard.extend(parse_push(&next()?)?);
     }
     let place = heard.iter().position(|push| *push == (5, String::new())).context("no sync came")?;
     let missing: Vec<_> = pushed.iter().filter(|push| !heard.contains(push)).cloned().collect();
     ensure!(!missing.is_empty() && missing.iter().all(|(kind, _)| matches!(kind, 4 | 5 | 10)), "{missing:?}");
     let first = pushed.iter().position(|push| *push == missing[0]).unwrap_or_default();
-    // In the place of the first of those that it makes up for; all others come, in order.
+    // The sync replaces the first of the pushes that it covers. All other pushes arrive in order.
     let mut expected = pushed;
     expected[first] = (5, String::new());
     expected.retain(|push| !missing.contains(push));
@@ -310,7 +310,7 @@ fn slow_websocket_queue_collapses_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::with_small_buffers(&hub, &user)?;
-    collapses(&hub, &user, || client.read_until(""))
+    check_coalescing(&hub, &user, || client.read_until(""))
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn slow_event_stream_queue_collapses_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let client = NegotiatedClient::new(&hub)?;
     let mut events = client.connect_events_with_small_buffers()?;
-    collapses(&hub, &client.user, || read_event(&mut events))
+    check_coalescing(&hub, &client.user, || read_event(&mut events))
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn slow_long_polling_queue_collapses_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let client = NegotiatedClient::new(&hub)?.connect_polling()?;
     let mut waiting = std::collections::VecDeque::new();
-    collapses(&hub, &client.user, || {
+    check_coalescing(&hub, &client.user, || {
         while waiting.is_empty() {
             waiting.extend(client.poll()?.split_inclusive('\u{1e}').map(str::to_owned));
         }
@@ -338,37 +338,37 @@ fn slow_long_polling_queue_collapses_to_a_sync() -> Result<()> {
 fn client_queue_above_the_limit_resets_the_client() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let user = Uuid::new_v4().to_string();
-    let (deaf, mut fast) = (RawClient::with_small_buffers(&hub, &user)?, RawClient::connected(&hub, &user)?);
+    let (stalled, mut fast) = (RawClient::with_small_buffers(&hub, &user)?, RawClient::connected(&hub, &user)?);
     let listening = std::thread::spawn(move || fast.read_until("the last").map(drop));
-    fill(&hub, &user)?;
+    fill_socket(&hub, &user)?;
     let mut more = 0;
     while hub.metric(CLOSED)? == 0.0 {
         hub.push(&push(&user, 11, "", 10_000))?;
         more += 1;
-        // What the kernel took meanwhile is not the queue's.
+        // Bytes that the kernel has taken do not count for the queue.
         ensure!(more <= 64 / 10 + 10, "{more} pushes of 10 KB wait");
     }
     ensure!(hub.metric(RESET)? == 1.0);
-    ensure!(deaf.is_reset(), "it was not reset");
+    ensure!(stalled.is_reset(), "it was not reset");
     hub.push(&push(&user, 11, "the last", 0))?;
-    listening.join().map_err(|_| anyhow::anyhow!("the listener panicked"))?.context("another client suffered")
+    listening.join().map_err(|_| anyhow::anyhow!("the listener panicked"))?.context("another client was affected")
 }
 
 #[test]
 fn blocked_websocket_is_reset_after_slow_consumer_timeout() -> Result<()> {
     let hub = LocalHub::start("slow_consumer.timeout = '3s'\nsignalr.keep_alive = '1s'\ncatch_up.enabled = false")?;
     let user = Uuid::new_v4().to_string();
-    let (deaf, mut fast) = (RawClient::with_small_buffers(&hub, &user)?, RawClient::connected(&hub, &user)?);
+    let (stalled, mut fast) = (RawClient::with_small_buffers(&hub, &user)?, RawClient::connected(&hub, &user)?);
     let listening = std::thread::spawn(move || fast.read_until("the last").map(drop));
-    fill(&hub, &user)?;
-    wait::until("it is reset", SOON, || {
+    fill_socket(&hub, &user)?;
+    wait::until("it is reset", WAIT_TIMEOUT, || {
         ensure!(hub.metric(RESET)? == 1.0 && hub.metric(CLOSED)? == 1.0);
         Ok(())
     })?;
-    ensure!(deaf.is_reset(), "it was not reset");
+    ensure!(stalled.is_reset(), "it was not reset");
     ensure!(hub.metric_sum("notification_hub_connections")? == 1.0);
     hub.push(&push(&user, 11, "the last", 0))?;
-    listening.join().map_err(|_| anyhow::anyhow!("the listener panicked"))?.context("another client suffered")
+    listening.join().map_err(|_| anyhow::anyhow!("the listener panicked"))?.context("another client was affected")
 }
 
 #[test]
@@ -376,8 +376,8 @@ fn blocked_event_stream_is_closed_after_slow_consumer_timeout() -> Result<()> {
     let hub = LocalHub::start("slow_consumer.timeout = '3s'\ncatch_up.enabled = false")?;
     let client = NegotiatedClient::new(&hub)?;
     let events = client.connect_events_with_small_buffers()?;
-    fill(&hub, &client.user)?;
-    wait::until("it is let go of", SOON, || {
+    fill_socket(&hub, &client.user)?;
+    wait::until("the client is closed", WAIT_TIMEOUT, || {
         ensure!(hub.metric(RESET)? == 1.0);
         ensure!(hub.metric_sum("notification_hub_connections")? == 0.0);
         Ok(())
@@ -396,16 +396,16 @@ fn clients_that_never_read_do_not_block_shutdown() -> Result<()> {
     let user = Uuid::new_v4().to_string();
     let _events = listener.connect_events_with_small_buffers()?;
     let _websocket = RawClient::with_small_buffers(&hub, &user)?;
-    fill(&hub, &listener.user)?;
+    fill_socket(&hub, &listener.user)?;
     for user in [&user, &poller.user] {
         for _ in 0..200 {
             hub.push(&push(user, 11, "", 40_000))?;
         }
     }
-    let mut shy = RawClient::upgraded(&hub, &user)?;
-    shy.send(&HANDSHAKE[..3])?;
+    let mut partial = RawClient::upgraded(&hub, &user)?;
+    partial.send(&HANDSHAKE[..3])?;
     hub.process.signal(Signal::TERM)?;
-    let status = hub.process.wait(SOON)?;
+    let status = hub.process.wait(WAIT_TIMEOUT)?;
     ensure!(status.success(), "{status}");
     Ok(())
 }
@@ -422,7 +422,7 @@ fn unread_log_pipe_does_not_block_the_hub() -> Result<()> {
         command.env(format!("NOTIFICATION_HUB__LISTEN__{port}"), "127.0.0.1:0");
     }
     let mut hub = command.stdout(Stdio::piped()).spawn()?;
-    // Read up to the line that says where it listens, and not on.
+    // Read only up to the line with the addresses.
     let mut output = BufReader::with_capacity(1, hub.stdout.take().context("no output")?);
     let listening: Value = loop {
         let mut line = String::new();
@@ -433,7 +433,7 @@ fn unread_log_pipe_does_not_block_the_hub() -> Result<()> {
     };
     let address = |port: &str| listening[port].as_str().unwrap_or_default().parse().context("no address");
     let (public, admin) = (address("public")?, address("admin")?);
-    // Each is told of in the log, which is as long as a pipe is large.
+    // The log lines of these requests exceed the capacity of the pipe.
     for number in 0..1000 {
         let mut connection = Connection::open(public)?;
         connection.write(http::upgrade_request("/hub", "hub", "").as_bytes())?;
@@ -441,9 +441,9 @@ fn unread_log_pipe_does_not_block_the_hub() -> Result<()> {
     }
     ensure!(http::get(public, "/alive")?.status == 200);
     ensure!(http::get(admin, "/healthz")?.status == 200);
-    // What is left of the log does not keep it from ending.
+    // The unread log does not block the shutdown.
     kill_process(Pid::from_child(&hub), Signal::TERM)?;
-    let status = wait::until("it ends", SOON, || hub.try_wait()?.context("not yet"))?;
+    let status = wait::until("it ends", WAIT_TIMEOUT, || hub.try_wait()?.context("not yet"))?;
     ensure!(status.success(), "{status}");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The story of a push, told in a real Kubernetes: from `helm install` to Microsoft's client, and what people do to a hub
-//! afterwards. Every test has a namespace of its own.
+//! A hub in a real Kubernetes cluster: from `helm install` to a push at Microsoft's client, then repair, keys, scaling and
+//! deletion. Each test has its own namespace.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// The kinds of everything that comes from a hub, directly or at second hand.
+/// The kinds of all direct and indirect children of a hub.
 const OWNED: &str = "deployments,replicasets,pods,services,endpointslices,configmaps,secrets,serviceaccounts";
 
 /// The kinds that the operator itself writes.
 const WRITTEN: &str = "deployments,services,configmaps,secrets,serviceaccounts";
 
-/// The garbage collector needs up to half a minute to learn of a new kind.
-const COLLECTED: Duration = Duration::from_secs(120);
+/// The timeout of the garbage collector, which needs up to 30 seconds to discover a new kind.
+const GARBAGE_COLLECTION_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[test]
 fn push_reaches_its_client_in_a_cluster() {
@@ -39,7 +39,7 @@ fn push_reaches_its_client_in_a_cluster() {
             ensure!(status["url"] == public.url && status["sendUrl"] == internal.url, "other addresses: {status}");
         }
 
-        // As people do it: the key from the Secret, the token from the command line.
+        // As an administrator does it: the key from the Secret, the token from the command line.
         let folder = tempfile::tempdir()?;
         let key = folder.path().join("private.pem");
         std::fs::write(&key, namespace.secret("vault-jwt", "private.pem")?)?;
@@ -64,7 +64,7 @@ fn push_reaches_its_client_in_a_cluster() {
             let received = theirs.notification(|notification| notification[payload][id] == *cipher)?;
             ensure!(received[kind] == 0 && received[payload][owner] == *user, "received {received}");
 
-            // What the other user gets next is his own: nothing came before it.
+            // The first push to the other user must be this one.
             let folder = Uuid::new_v4().to_string();
             let sent = send(namespace, &internal, &internal_token, &folder_update(&other, &folder))?;
             ensure!(sent.status == 200, "the answer is {}: {}", sent.status, sent.text());
@@ -119,7 +119,7 @@ fn deleted_deployment_and_service_selector_edit_are_reverted() {
             ensure!(now["spec"] == service["spec"], "it is {}", now["spec"]);
             Ok(())
         })?;
-        // The Service leads to its pods again once its endpoints have followed.
+        // The endpoints of the Service are updated with a delay.
         let key = generated_signer(namespace, "vault")?;
         check_delivery(namespace, "vault", &key)
     });
@@ -143,7 +143,7 @@ fn edited_signing_keys_reach_the_running_hub() {
         ensure!(answer(&new.0)? == 401, "a key that is not there yet is accepted");
 
         namespace.set_secret("signing", "hub.secret", &new.1)?;
-        // A kubelet may take two minutes where it is not the tests' own.
+        // A kubelet may take two minutes. Those of the tests are faster.
         until("the new key is accepted", Duration::from_secs(180), || {
             let status = answer(&new.0)?;
             ensure!(status == 200, "the answer is {status}");
@@ -197,7 +197,7 @@ fn unchanged_children_are_not_written() {
             before.len() == 7,
             "the hub, its Deployment, two Services, ConfigMap, Secret and ServiceAccount: {before:?}"
         );
-        // One Service is bent again and again: each time that it is straight again, another pass is over.
+        // Each repair of an edited Service proves that a reconcile is complete.
         let service = namespace.get("service", "vault-metrics")?;
         for port in [1, 2, 3] {
             let bent = json!({"spec": {"ports": [{"name": "admin", "port": 9090, "targetPort": port}]}}).to_string();
@@ -286,7 +286,7 @@ fn deleted_hub_removes_every_owned_object() {
         let owned = namespace.children(OWNED, "vault")?;
         ensure!(owned.len() >= 12, "three Services with their slices and one of each other kind: {:?}", kinds(&owned));
         namespace.kubectl(&["delete", "notificationhub", "vault"])?;
-        until("everything is gone", COLLECTED, || {
+        until("everything is gone", GARBAGE_COLLECTION_TIMEOUT, || {
             let left = namespace.children(OWNED, "vault")?;
             ensure!(left.is_empty(), "left: {:?}", kinds(&left));
             Ok(())
@@ -294,7 +294,7 @@ fn deleted_hub_removes_every_owned_object() {
     });
 }
 
-/// A hub of one replica with that way to check tokens.
+/// Returns a hub with one replica and an `auth` field.
 fn hub(name: &str, auth: Value) -> Value {
     json!({
         "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": {"name": name},

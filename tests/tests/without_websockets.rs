@@ -1,4 +1,4 @@
-//! Clients by Server-Sent Events and long polling: they are limited, timed and let go of as those with a WebSocket are.
+//! Clients over Server-Sent Events and long polling: limits, timeouts and drain apply as with a WebSocket.
 
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use notification_hub_tests::wait;
 use rustix::process::Signal;
 use serde_json::json;
 
-const SOON: Duration = Duration::from_secs(30);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 const CLOSE: &str = "{\"type\":7,\"allowReconnect\":true}\u{1e}";
 
-fn connected(hub: &LocalHub, transport: &str, count: f64) -> Result<()> {
+/// Waits until the hub has so many connections with a transport.
+fn wait_connections(hub: &LocalHub, transport: &str, count: f64) -> Result<()> {
     let series =
         format!(r#"notification_hub_connections{{client_type="Web",protocol="json",transport="{transport}"}}"#);
-    wait::until("the count of connections", SOON, || {
+    wait::until("the count of connections", WAIT_TIMEOUT, || {
         let found = hub.metric(&series)?;
         ensure!(found == count, "{found}");
         Ok(())
@@ -57,12 +58,12 @@ fn disconnected_event_stream_and_idle_poller_are_removed() -> Result<()> {
     ensure!(poller.poll()?.is_empty());
     poller.post(HANDSHAKE)?;
     ensure!(poller.poll()? == "{}\u{1e}");
-    connected(&hub, "sse", 1.0)?;
-    connected(&hub, "long_polling", 1.0)?;
+    wait_connections(&hub, "sse", 1.0)?;
+    wait_connections(&hub, "long_polling", 1.0)?;
     ensure!(poller.poll()?.is_empty(), "a poll ends when its time is over");
     drop(events);
-    connected(&hub, "sse", 0.0)?;
-    connected(&hub, "long_polling", 0.0)?;
+    wait_connections(&hub, "sse", 0.0)?;
+    wait_connections(&hub, "long_polling", 0.0)?;
     ensure!(poller.request("GET", b"")?.status == 404);
     Ok(())
 }
@@ -79,14 +80,14 @@ fn shutdown_sends_close_to_event_streams_and_polls() -> Result<()> {
     let (target, authorization) = (&poller.target, &poller.authorization);
     waiting
         .write(format!("GET {target} HTTP/1.1\r\nHost: hub\r\nAuthorization: {authorization}\r\n\r\n").as_bytes())?;
-    // Both are connected, and the poll waits: a push reaches the one, and the other has nothing to say.
+    // The push proves that the event stream is connected. The poll still waits.
     hub.log_out(&listener.user)?;
     ensure!(read_event(&mut events)?.contains("\"type\":11"));
     hub.process.signal(Signal::TERM)?;
     ensure!(read_event(&mut events)? == format!("data: {CLOSE}\r\n\r\n"));
     ensure!(events.chunk()?.is_none());
     ensure!(waiting.response()?.text() == CLOSE);
-    let status = hub.process.wait(SOON)?;
+    let status = hub.process.wait(WAIT_TIMEOUT)?;
     ensure!(status.success(), "{status}");
     Ok(())
 }
@@ -100,7 +101,7 @@ fn limits_are_answered_503_and_429() -> Result<()> {
     let (response, _) = second.open_events()?;
     ensure!((response.status, response.header("retry-after")) == (503, Some("5")), "{response:?}");
     drop(events);
-    connected(&hub, "sse", 0.0)?;
+    wait_connections(&hub, "sse", 0.0)?;
     NegotiatedClient::new(&hub)?.connect_events()?;
 
     let hub = LocalHub::start("limits.per_user = 1")?;
@@ -117,16 +118,16 @@ fn event_stream_client_that_never_reads_is_closed() -> Result<()> {
     let hub = LocalHub::start("slow_consumer = { queue = '8KiB', timeout = '2s' }")?;
     let client = NegotiatedClient::new(&hub)?;
     let _events = client.connect_events()?;
-    connected(&hub, "sse", 1.0)?;
+    wait_connections(&hub, "sse", 1.0)?;
     let large = json!({ "type": 11, "payload": { "userId": client.user }, "contextId": "x".repeat(8000) });
-    wait::until("it is gone", SOON, || {
+    wait::until("the client is closed", WAIT_TIMEOUT, || {
         for _ in 0..20 {
             hub.push(&large)?;
         }
         ensure!(hub.metric(r#"notification_hub_closes_total{reason="slow"}"#)? == 1.0);
         Ok(())
     })?;
-    connected(&hub, "sse", 0.0)
+    wait_connections(&hub, "sse", 0.0)
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What only runs elsewhere: the workflows name files, targets, programs and versions of this repository, and those exist.
-//! Their syntax and what they give each other is checked by actionlint (`make lint`).
+//! The CI workflows: the files, targets, images and versions that they name exist in the repository. actionlint checks their
+//! syntax (`make lint`).
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use notification_hub_tests::pages::{read, root};
 use serde_json::Value;
 
-/// The workflows with their names.
+/// Returns the workflows with their names.
 fn workflows() -> Result<Vec<(String, Value)>> {
     let mut workflows = Vec::new();
     for entry in std::fs::read_dir(root().join(".github/workflows"))? {
@@ -20,17 +20,17 @@ fn workflows() -> Result<Vec<(String, Value)>> {
     Ok(workflows)
 }
 
-/// The jobs of a workflow.
+/// Returns the jobs of a workflow.
 fn jobs(workflow: &Value) -> impl Iterator<Item = (&String, &Value)> {
     workflow["jobs"].as_object().into_iter().flatten()
 }
 
-/// The steps of all jobs of a workflow.
+/// Returns the steps of all jobs of a workflow.
 fn steps(workflow: &Value) -> impl Iterator<Item = &Value> {
     jobs(workflow).filter_map(|(_, job)| job["steps"].as_array()).flatten()
 }
 
-/// What of this repository a line of a shell script names: targets of make, and scripts.
+/// Returns the make targets and the scripts of this repository in a line of a shell script.
 fn named(line: &str) -> (Vec<&str>, Vec<&str>) {
     let words: Vec<&str> = line.split_whitespace().collect();
     let targets = words.windows(2).filter(|pair| pair[0] == "make").map(|pair| pair[1]).collect();
@@ -48,7 +48,7 @@ fn workflows_run_only_existing_targets_and_scripts() -> Result<()> {
         lines.extend(scripts.flat_map(str::lines).map(|line| (name.clone(), line.to_owned())));
         for called in jobs(&workflow).filter_map(|(_, job)| job["uses"].as_str()?.strip_prefix("./")) {
             let called: Value = serde_saphyr::from_str(&read(called)?)?;
-            ensure!(called["on"].get("workflow_call").is_some(), "{name} calls what cannot be called");
+            ensure!(called["on"].get("workflow_call").is_some(), "{name} calls a workflow without workflow_call");
         }
     }
     lines.extend(read(".ci/run")?.lines().map(|line| (".ci/run".to_owned(), line.to_owned())));
@@ -82,7 +82,7 @@ fn workflows_build_exactly_the_chart_images() -> Result<()> {
             built.insert(image.context("no image")?.to_owned());
         }
     }
-    // Those are the images that the chart names, and the operator without a chart.
+    // The chart names the same images.
     let values: Value = serde_saphyr::from_str(&read("charts/notification-hub-operator/values.yaml")?)?;
     let last = |value: &Value| value["repository"].as_str().and_then(|it| it.rsplit('/').next()).map(str::to_owned);
     let expected: Option<BTreeSet<_>> = ["image", "hubImage"].iter().map(|image| last(&values[*image])).collect();

@@ -1,5 +1,5 @@
-//! The way from Bitwarden's own notifications service to a hub and back, by the commands of `docs/bitwarden.md` and in a real
-//! Kubernetes. Bitwarden's chart and images are not here: `bitwarden-chart` has the same names and values.
+//! Migration from Bitwarden's own notifications service to a hub and back, by the commands of `docs/bitwarden.md` in a real
+//! Kubernetes cluster. `tests/bitwarden-chart` replaces Bitwarden's chart, with the same names and values.
 
 use std::process::Command;
 
@@ -18,10 +18,10 @@ use uuid::Uuid;
 
 const NOTIFICATIONS: &str = "bitwarden-self-host-notifications";
 
-/// What the identity service calls itself: without its port.
+/// The issuer of the identity service: its URL without the port.
 const ISSUER: &str = "http://bitwarden-self-host-identity";
 
-/// The page, and a folder in which its commands find what they name.
+/// The page, and a folder with the files that its commands use.
 struct Page<'a> {
     namespace: &'a Namespace,
     text: String,
@@ -53,7 +53,7 @@ impl<'a> Page<'a> {
         Ok(page)
     }
 
-    /// A block below a heading.
+    /// Returns a block of a section.
     fn block(&self, heading: &str, language: &str, block: usize) -> Result<&str> {
         let (_, section) = self.text.split_once(&format!("\n## {heading}\n")).context("no such heading")?;
         let section = section.split("\n## ").next().unwrap_or_default();
@@ -72,21 +72,22 @@ impl<'a> Page<'a> {
         run(shell.current_dir(self.folder.path()).args(["-euc", &commands]))
     }
 
-    /// What the Service answers that clients and senders use.
+    /// Returns the response of the Service to `/alive`.
     fn alive(&self) -> Result<String> {
         let endpoint = self.namespace.endpoint(NOTIFICATIONS, 5000)?;
         Ok(self.namespace.cluster.run_inside(|| http::get(endpoint.address, "/alive"))?.text())
     }
 
-    fn is_the_original(&self) -> Result<()> {
-        until("the original answers", CLUSTER_TIMEOUT, || {
+    /// Waits until the Service routes to the upstream service.
+    fn wait_upstream(&self) -> Result<()> {
+        until("the upstream service answers", CLUSTER_TIMEOUT, || {
             let answer = self.alive()?;
             ensure!(answer == "\"the original\"", "it is {answer}");
             Ok(())
         })
     }
 
-    /// A push goes from a sender to a client, with tokens of the identity service.
+    /// Waits until a push reaches a client, with tokens of the identity service.
     fn check_delivery(&self, key: &SigningKey, public: &str, sender: (&str, u16)) -> Result<()> {
         let sign = |mut claims: Value| {
             claims["iss"] = json!(ISSUER);
@@ -119,26 +120,26 @@ fn bitwarden_page_commands_migrate_to_a_hub_and_back() {
             "globalSettings__installation__id",
             "6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1",
         )?;
-        // As Bitwarden's own instructions have it.
+        // The command of Bitwarden's own instructions.
         page.commands(
             "helm upgrade bitwarden bitwarden/self-host --install --namespace bitwarden --values my-values.yaml --wait",
         )?;
-        page.is_the_original()?;
+        page.wait_upstream()?;
 
         let (chart, operator) = ("The self-host Helm chart", "A hub of the operator's beside that chart");
         page.run(chart, 0)?;
         page.check_delivery(&key, NOTIFICATIONS, (NOTIFICATIONS, 5000))?;
         page.run(chart, 1)?;
-        page.is_the_original()?;
+        page.wait_upstream()?;
 
         let printed = page.run(operator, 0)?;
         ensure!(printed.contains(&format!("http://vault-internal.{}.svc:5001", namespace.name)), "{printed}");
         page.check_delivery(&key, "vault", ("vault-internal", 5001))?;
-        page.is_the_original()?;
+        page.wait_upstream()?;
         page.run(operator, 1)?;
         ensure!(namespace.get("notificationhub", "vault").is_err(), "the hub is still there");
 
-        // Those of Compose want Docker, which no test has.
+        // The blocks for Compose need Docker, which the tests do not have.
         let sections = [chart, operator].map(|heading| page.text.split_once(&format!("\n## {heading}\n")));
         let sections = sections.iter().flatten().map(|(_, rest)| rest.split("\n## ").next().unwrap_or_default());
         let blocks: usize = sections.map(|section| section.matches("```sh\n").count()).sum();

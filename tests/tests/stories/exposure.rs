@@ -1,5 +1,5 @@
-//! What is around a hub's pods, in a real Kubernetes: its Service, an Ingress, a NetworkPolicy. Nobody serves the Ingress here,
-//! so the test says what a controller would; and no network plugin enforces the policy.
+//! The Service, Ingress and NetworkPolicy of a hub in a real Kubernetes cluster. There is no Ingress controller, so the test
+//! writes its status. No network plugin enforces the policy.
 
 use anyhow::{Context, ensure};
 use notification_hub_tests::deployed::{check_delivery, generated_signer};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 const HUB: &str = "vault";
 
-/// A hub with more around it.
+/// Returns a hub with further fields.
 fn hub(more: &[(&str, Value)]) -> Value {
     let mut hub = json!({
         "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": {"name": HUB},
@@ -70,7 +70,7 @@ fn service_ingress_and_network_policy_follow_the_spec() {
         ensure!(told.contains("198.18.0.250"), "{told}");
         check_delivery(namespace, HUB, &generated_signer(namespace, HUB)?)?;
 
-        // Its last field is taken away, and what is left says something, too.
+        // An empty `ingress` is valid too.
         let policy = ("networkPolicy", json!({"enabled": true}));
         namespace.apply(&hub(&[policy, ("expose", json!({"ingress": {}}))]))?;
         until("the class is left to the cluster", CLUSTER_TIMEOUT, || {

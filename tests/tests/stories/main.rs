@@ -1,5 +1,5 @@
-//! Stories of one hub each, in a real Kubernetes: they are told side by side, in namespaces of their own. The other stories
-//! (`*_story.rs`) need the cluster or the operator to themselves, or much of the machine.
+//! Tests of one hub each in a real Kubernetes cluster, run in parallel in separate namespaces. The other cluster tests
+//! (`*_story.rs`) need the cluster or the operator exclusively, or many resources.
 
 mod bitwarden;
 mod exposure;

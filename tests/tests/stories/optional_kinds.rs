@@ -1,5 +1,5 @@
-//! The story of kinds that are installed after the operator: Gateway API's, the Prometheus operator's and KEDA's own
-//! definitions in a real Kubernetes. Their controllers are not there: the test writes what a gateway's would.
+//! Third-party kinds that are installed after the operator, in a real Kubernetes cluster: CRDs of the Gateway API, the Prometheus
+//! operator and KEDA. There are no controllers, so the test writes the status of a route.
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ fn hub(more: Value) -> Value {
     })
 }
 
-/// A spec that asks for one object of each kind.
+/// Returns a hub with one object of each kind.
 fn with_all() -> Value {
     hub(json!({
         "autoscaling": {"maxReplicas": 1, "keda": {"triggers": [
@@ -59,7 +59,7 @@ fn optional_kinds_installed_later_are_applied_and_repaired() {
         }
         namespace.wait_condition(HUB, "SpecValid", "True", "Valid")?;
         namespace.wait_condition(HUB, "Exposed", "False", "RoutePending")?;
-        everything_is_there(namespace)?;
+        check_all_exist(namespace)?;
         let scaled = namespace.get("scaledobject", HUB)?["spec"].clone();
         ensure!(scaled["triggers"][0]["metadata"]["desiredReplicas"] == "1", "{scaled}");
         ensure!(scaled["scaleTargetRef"]["name"] == HUB && scaled["maxReplicaCount"] == 1, "{scaled}");
@@ -77,17 +77,17 @@ fn optional_kinds_installed_later_are_applied_and_repaired() {
         ensure!(route["spec"]["parentRefs"][0]["port"] == 443, "{route}");
 
         for (accepted, reason) in [("False", "RouteNotAccepted"), ("True", "Exposed")] {
-            gateway_says(namespace, accepted)?;
+            set_route_status(namespace, accepted)?;
             let told = namespace.wait_condition(HUB, "Exposed", accepted, reason)?;
             ensure!(told.contains("Gateway gateways/public, listener https"), "{told}");
         }
-        stays_as_it_is(namespace)?;
+        check_unchanged(namespace)?;
         check_delivery(namespace, HUB, &generated_signer(namespace, HUB)?)?;
 
         for kind in KINDS {
             namespace.kubectl(&["delete", kind, HUB])?;
         }
-        until("all of it is back", CLUSTER_TIMEOUT, || everything_is_there(namespace))?;
+        until("all objects are recreated", CLUSTER_TIMEOUT, || check_all_exist(namespace))?;
         let routes = |namespace: &Namespace| Ok::<_, anyhow::Error>(namespace.get("httproute", HUB)?["spec"].clone());
         let bent = json!({"spec": {"rules": [{"backendRefs": [{"name": "elsewhere", "port": 80}]}]}}).to_string();
         namespace.kubectl(&["patch", "httproute", HUB, "--type=merge", "-p", &bent])?;
@@ -97,14 +97,14 @@ fn optional_kinds_installed_later_are_applied_and_repaired() {
             Ok(())
         })?;
 
-        // A trigger that KEDA's definition does not take, which our own cannot know.
+        // A trigger that KEDA's CRD rejects and ours accepts.
         let misshapen = json!({"triggers": [{"type": "cpu", "metadata": ["value"]}]});
         namespace.apply(&hub(json!({"autoscaling": {"maxReplicas": 1, "keda": misshapen}})))?;
         let told = namespace.wait_condition(HUB, "SpecValid", "False", "Refused")?;
         ensure!(told.starts_with("ScaledObject vault: ") && told.contains(".spec.triggers[0].metadata"), "{told}");
 
         namespace.apply(&hub(json!({"replicas": 1})))?;
-        until("none of it is there", CLUSTER_TIMEOUT, || {
+        until("all objects are deleted", CLUSTER_TIMEOUT, || {
             let there: Vec<_> = KINDS.into_iter().filter(|kind| namespace.get(kind, HUB).is_ok()).collect();
             ensure!(there.is_empty(), "{there:?}");
             Ok(())
@@ -118,16 +118,16 @@ fn is_installed(namespace: &Namespace) -> bool {
     KINDS.into_iter().all(|kind| namespace.kubectl(&["get", kind]).is_ok())
 }
 
-/// Installs the definitions as their projects publish them (`tests/optional-kinds.sh`).
+/// Installs the published CRDs (`tests/optional-kinds.sh`).
 fn install(namespace: &Namespace) -> Result<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| folder().join("../target"), PathBuf::from);
     let definitions = target.join("optional-kinds");
-    let path = definitions.to_str().context("a path that is no text")?;
-    // By the server: two of them are too long for the annotation that kubectl would make otherwise.
+    let path = definitions.to_str().context("a path that is not UTF-8")?;
+    // Server-side, because two CRDs are too large for the annotation of client-side apply.
     namespace.cluster.kubectl(&["apply", "--server-side", "-f", path]).map(drop)
 }
 
-fn everything_is_there(namespace: &Namespace) -> Result<()> {
+fn check_all_exist(namespace: &Namespace) -> Result<()> {
     for kind in KINDS {
         let owner = namespace.get(kind, HUB)?["metadata"]["ownerReferences"][0]["kind"].clone();
         ensure!(owner == "NotificationHub", "{kind}: {owner}");
@@ -135,8 +135,8 @@ fn everything_is_there(namespace: &Namespace) -> Result<()> {
     Ok(())
 }
 
-/// What the controller of the Gateway would write into the route.
-fn gateway_says(namespace: &Namespace, accepted: &str) -> Result<()> {
+/// Writes the status of the route, as the controller of the Gateway would.
+fn set_route_status(namespace: &Namespace, accepted: &str) -> Result<()> {
     let route = namespace.get("httproute", HUB)?;
     let condition = |kind: &str, status: &str| {
         json!({
@@ -152,13 +152,13 @@ fn gateway_says(namespace: &Namespace, accepted: &str) -> Result<()> {
     namespace.kubectl(&["patch", "httproute", HUB, "--subresource=status", "--type=merge", "-p", &status]).map(drop)
 }
 
-/// A pass writes nothing, whatever defaults the definitions add.
-fn stays_as_it_is(namespace: &Namespace) -> Result<()> {
+/// Fails if a reconcile writes an object of these kinds. The CRDs may add defaults.
+fn check_unchanged(namespace: &Namespace) -> Result<()> {
     let versions = || -> Result<Vec<Value>> {
         KINDS.into_iter().map(|kind| Ok(namespace.get(kind, HUB)?["metadata"]["resourceVersion"].clone())).collect()
     };
     let before = versions()?;
-    // Something to do, and with it a whole pass.
+    // Cause a whole reconcile.
     namespace.kubectl(&["delete", "configmap", HUB])?;
     until("the ConfigMap is back", CLUSTER_TIMEOUT, || namespace.get("configmap", HUB))?;
     namespace.wait_condition(HUB, "Exposed", "True", "Exposed")?;

@@ -1,5 +1,4 @@
-//! The story of a push by way of a queue, told in a real Kubernetes with Azurite in a pod; and a hub whose source is
-//! changed while it runs.
+//! Pushes through a queue in a real Kubernetes cluster with Azurite in a pod, and changes of a hub's source while it runs.
 
 use std::collections::BTreeSet;
 
@@ -14,32 +13,32 @@ use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// The kinds that stay while pods come and go.
+/// The kinds of children except pods.
 const KINDS: &str = "deployments,services,configmaps,secrets,serviceaccounts";
 
 #[test]
 fn queue_source_delivers_and_can_be_switched() {
     namespace::with_namespace("queue", |namespace| {
         let azurite = AzuritePod::start(namespace)?;
-        // A ready pod is not yet one to which the Service leads.
+        // The Service routes to a pod some time after it is ready.
         until("the queue", CLUSTER_TIMEOUT, || azurite.with_queue(namespace, StorageQueue::create))?;
         let sample = folder().join("../crds/samples/queue.yaml");
         namespace
             .cluster
             .kubectl_with(&["-n", &namespace.name, "apply", "-f", "-"], &std::fs::read_to_string(sample)?)?;
-        // The sample names a Secret that is not there yet.
+        // The sample names a Secret that does not exist yet.
         let told = namespace.wait_condition("cloud", "ReferencesResolved", "False", "SecretNotFound")?;
         ensure!(told.contains("Secret storage"), "which one? {told}");
         namespace.set_secret("storage", "connectionString", azurite.connection_string())?;
         namespace.wait_ready("cloud")?;
         let key = generated_signer(namespace, "cloud")?;
-        receives(namespace, &azurite)?;
-        arrives(namespace, &azurite, &key)?;
+        check_queue_source(namespace, &azurite)?;
+        wait_queue_delivery(namespace, &azurite, &key)?;
         let before = names(namespace)?;
 
-        // What one must not set by hand is set back, and does not come to stay with the next change of the source.
+        // A manual edit is reverted, and is not kept by the next change of the source.
         let variable = "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING=UseDevelopmentStorage=true";
-        repaired(namespace, &["set", "env", "deployment/cloud", variable])?;
+        wait_repaired(namespace, &["set", "env", "deployment/cloud", variable])?;
         switch(namespace, &json!({"azureQueue": null, "direct": {}}))?;
         let internal = format!("http://cloud-internal.{}.svc:5001", namespace.name);
         let status = namespace.get("notificationhub", "cloud")?["status"].clone();
@@ -47,22 +46,22 @@ fn queue_source_delivers_and_can_be_switched() {
         check_delivery(namespace, "cloud", &key)?;
         let path = "/spec/template/spec/containers/0/ports/1/containerPort";
         let number = json!([{"op": "test", "path": path, "value": 5001}, {"op": "replace", "path": path, "value": 80}]);
-        repaired(namespace, &["patch", "deployment", "cloud", "--type=json", "-p", &number.to_string()])?;
+        wait_repaired(namespace, &["patch", "deployment", "cloud", "--type=json", "-p", &number.to_string()])?;
         azurite.push(namespace, &Uuid::new_v4().to_string())?;
         azurite.with_queue(namespace, |queue| {
             let depth = queue.depth()?;
-            ensure!(depth == 1, "{depth} messages in a queue that nobody reads");
+            ensure!(depth == 1, "{depth} messages in a queue without a receiver");
             Ok(())
         })?;
 
         let reference = json!({"secretKeyRef": {"name": "storage", "key": "connectionString"}});
         switch(namespace, &json!({"direct": null, "azureQueue": {"connectionString": reference}}))?;
-        receives(namespace, &azurite)?;
+        check_queue_source(namespace, &azurite)?;
         azurite.with_queue(namespace, |queue| queue.wait_empty(CLUSTER_TIMEOUT))?;
-        arrives(namespace, &azurite, &key)?;
+        wait_queue_delivery(namespace, &azurite, &key)?;
         ensure!(names(namespace)? == before, "before {before:?}, now {:?}", names(namespace)?);
 
-        // Another queue, and what nobody understands goes to yet another.
+        // Another queue, and another poison queue.
         azurite.with_queue_named(namespace, "pushes", StorageQueue::create)?;
         switch(namespace, &json!({"azureQueue": {"queueName": "pushes", "poisonQueueName": "misunderstood"}}))?;
         azurite.with_queue_named(namespace, "pushes", |queue| {
@@ -79,7 +78,7 @@ fn queue_source_delivers_and_can_be_switched() {
 
 #[test]
 fn workload_identity_is_set_on_service_account_and_pods() {
-    // Nobody gives out its tokens here: none of them runs.
+    // There are no workload identity tokens, so the hub has no pods.
     namespace::with_namespace("workload", |namespace| {
         let (url, id) = ("https://account.queue.core.windows.net", Uuid::new_v4().to_string());
         namespace.apply(&json!({
@@ -101,8 +100,8 @@ fn workload_identity_is_set_on_service_account_and_pods() {
     });
 }
 
-/// Waits until a push by the queue has arrived at Microsoft's client.
-fn arrives(namespace: &Namespace, azurite: &AzuritePod, key: &Signer) -> Result<()> {
+/// Waits until a push through the queue reaches Microsoft's client.
+fn wait_queue_delivery(namespace: &Namespace, azurite: &AzuritePod, key: &Signer) -> Result<()> {
     let user = Uuid::new_v4().to_string();
     let claims = token::user(&user, &[], "ChromeBrowser", "device");
     let public = namespace.endpoint("cloud", 5000)?;
@@ -113,27 +112,27 @@ fn arrives(namespace: &Namespace, azurite: &AzuritePod, key: &Signer) -> Result<
     Ok(())
 }
 
-/// Looks at a hub that receives from a queue: nobody can post to it, and nobody can read how it is allowed to receive.
-fn receives(namespace: &Namespace, azurite: &AzuritePod) -> Result<()> {
+/// Checks a hub with a queue source: it has no port for senders, and no public object contains the account key.
+fn check_queue_source(namespace: &Namespace, azurite: &AzuritePod) -> Result<()> {
     let columns = printer_columns(namespace)?;
     ensure!(columns == ["cloud", "True", "1", "AzureQueue"], "{columns:?}");
     let status = namespace.get("notificationhub", "cloud")?["status"].clone();
-    ensure!(status["sendUrl"].is_null(), "where does one send to? {status}");
+    ensure!(status["sendUrl"].is_null(), "the status has an address for senders: {status}");
     let names = names(namespace)?;
     ensure!(!names.contains("Service cloud-internal"), "{names:?}");
     let pod = namespace.pod("cloud")?;
     let ports = &pod["spec"]["containers"][0]["ports"];
     ensure!(!ports.to_string().contains("5001"), "{ports}");
     let config = namespace.get("configmap", "cloud")?;
-    ensure!(!format!("{config}{pod}").contains(azurite.key()), "the account's key is there to read");
+    ensure!(!format!("{config}{pod}").contains(azurite.key()), "the account key is in a public object");
     Ok(())
 }
 
-/// Bends the Deployment, and waits until it is straight again.
-fn repaired(namespace: &Namespace, bend: &[&str]) -> Result<()> {
+/// Edits the Deployment with kubectl, and waits until the operator has reverted the edit.
+fn wait_repaired(namespace: &Namespace, edit: &[&str]) -> Result<()> {
     let pod = || -> Result<Value> { Ok(namespace.get("deployment", "cloud")?["spec"]["template"]["spec"].clone()) };
     let before = pod()?;
-    namespace.kubectl(bend)?;
+    namespace.kubectl(edit)?;
     until("the Deployment is repaired", CLUSTER_TIMEOUT, || {
         let now = pod()?;
         ensure!(now == before, "it is {now}");
@@ -141,7 +140,7 @@ fn repaired(namespace: &Namespace, bend: &[&str]) -> Result<()> {
     })
 }
 
-/// Changes the source, and waits until the hub is as it should be and the old pod is gone.
+/// Changes the source, and waits until the hub is ready and the old pod is gone.
 fn switch(namespace: &Namespace, source: &Value) -> Result<()> {
     let patch = json!({"spec": {"source": source}}).to_string();
     namespace.kubectl(&["patch", "notificationhub", "cloud", "--type=merge", "-p", &patch])?;
@@ -153,7 +152,7 @@ fn switch(namespace: &Namespace, source: &Value) -> Result<()> {
     })
 }
 
-/// Kind and name of everything that the hub has, but for what comes and goes with its pods.
+/// Returns kind and name of each child of the hub except pods.
 fn names(namespace: &Namespace) -> Result<BTreeSet<String>> {
     let text = |value: &Value| value.as_str().map(str::to_owned).context("no text");
     let objects = namespace.children(KINDS, "cloud")?;

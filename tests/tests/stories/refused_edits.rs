@@ -1,4 +1,4 @@
-//! Edits that the API server refuses, by its own checks and by a policy: what runs goes on as it was.
+//! Edits that the API server rejects, by validation or by a policy, leave the running hub unchanged.
 
 use anyhow::{Result, ensure};
 use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const KINDS: &str = "deployments,services,configmaps,secrets,serviceaccounts";
 
-/// Every object of the hub, as it is stored.
+/// Returns every child of the hub as it is stored.
 fn stored(namespace: &Namespace) -> Result<Vec<(String, Value)>> {
     let children = namespace.children(KINDS, "vault")?;
     let spec_of = |child: &Value| [&child["spec"], &child["data"], &child["metadata"]["annotations"]].map(Value::clone);
@@ -24,7 +24,7 @@ fn hub(pod_template: &Value, service: &str) -> Value {
     })
 }
 
-/// Denies Deployments of a namespace whose image is from this registry.
+/// Returns a policy and its binding that deny Deployments of the namespace with an image from `denied.example.com`.
 fn policy(namespace: &Namespace) -> [Value; 2] {
     let name = format!("deny-{}", namespace.name);
     let rules = json!([{
@@ -49,8 +49,8 @@ fn policy(namespace: &Namespace) -> [Value; 2] {
     [policy, binding]
 }
 
-/// Edits the hub, and waits until it is told that the edit is refused, in these words.
-fn is_refused(namespace: &Namespace, edit: &Value, words: &str) -> Result<()> {
+/// Edits the hub, waits until the status has the rejection with these words, and fails if a child changed.
+fn check_rejected(namespace: &Namespace, edit: &Value, words: &str) -> Result<()> {
     let before = stored(namespace)?;
     let pod = namespace.pod("vault")?["metadata"]["uid"].clone();
     namespace.apply(edit)?;
@@ -72,9 +72,9 @@ fn rejected_spec_edit_leaves_the_running_hub_unchanged() {
             container["name"] = json!("hub");
             json!({ "spec": { "containers": [container] } })
         };
-        // More than the limit of 512Mi that the hub's container has.
+        // More than the container's memory limit of 512Mi.
         let too_much = container(json!({ "resources": { "requests": { "memory": "1Gi" } } }));
-        is_refused(namespace, &hub(&too_much, "NodePort"), "must be less than or equal to memory limit")?;
+        check_rejected(namespace, &hub(&too_much, "NodePort"), "must be less than or equal to memory limit")?;
         namespace.apply(&hub(&json!({}), "ClusterIP"))?;
         namespace.wait_condition("vault", "SpecValid", "True", "Valid")?;
 
@@ -84,7 +84,7 @@ fn rejected_spec_edit_leaves_the_running_hub_unchanged() {
         }
         let denied = container(json!({ "image": "denied.example.com/hub:1" }));
         let result = until("the policy is in force", CLUSTER_TIMEOUT, || {
-            // It takes a moment; until then a dry run passes.
+            // A dry run succeeds until the policy is in force.
             let deployment = namespace.get("deployment", "vault")?["metadata"]["name"].clone();
             let image = json!([{ "op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "denied.example.com/x" }]);
             let name = deployment.as_str().unwrap_or_default();
@@ -92,7 +92,8 @@ fn rejected_spec_edit_leaves_the_running_hub_unchanged() {
             ensure!(namespace.kubectl(&patch).is_err(), "not yet");
             Ok(())
         });
-        let result = result.and_then(|()| is_refused(namespace, &hub(&denied, "NodePort"), "this registry is denied"));
+        let result =
+            result.and_then(|()| check_rejected(namespace, &hub(&denied, "NodePort"), "this registry is denied"));
         for object in &policies {
             let kind = object["kind"].as_str().unwrap_or_default();
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
@@ -140,7 +141,7 @@ fn conflicting_list_entries_are_replaced_without_a_second_owner() {
             })?;
         }
         namespace.apply(&hub(&json!({}), "ClusterIP"))?;
-        until("the variable is gone with the spec's", CLUSTER_TIMEOUT, || {
+        until("the variable is removed", CLUSTER_TIMEOUT, || {
             let now = spec()?;
             ensure!(now["env"].is_null(), "{now:#}");
             Ok(())

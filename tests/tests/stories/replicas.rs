@@ -1,5 +1,5 @@
-//! The story of a hub of several replicas, told in a real Kubernetes with Redis in a pod: pushes reach the clients of
-//! every pod, pods come and go, and are replaced.
+//! A hub with several replicas in a real Kubernetes cluster with Redis in a pod: pushes reach the clients of every pod, during
+//! scaling and rollouts.
 
 use std::collections::BTreeSet;
 
@@ -29,23 +29,23 @@ fn pushes_reach_clients_of_every_pod_across_scaling() {
         namespace.wait_ready(HUB)?;
         let key = generated_signer(namespace, HUB)?;
         let shared = namespace.get("secret", "vault-tokens")?;
-        of_all_pods(namespace, &key, 3)?;
+        check_all_pods(namespace, &key, 3)?;
 
-        without_redis(namespace, &key)?;
-        of_all_pods(namespace, &key, 3)?;
+        check_redis_outage(namespace, &key)?;
+        check_all_pods(namespace, &key, 3)?;
 
-        scaled(namespace, 3, 1)?;
+        scale(namespace, 3, 1)?;
         check_delivery(namespace, HUB, &key)?;
         let one = running(namespace)?;
         ensure!(namespace.get("poddisruptionbudget", HUB).is_err(), "a budget for one pod");
-        scaled(namespace, 1, 4)?;
-        of_all_pods(namespace, &key, 4)?;
+        scale(namespace, 1, 4)?;
+        check_all_pods(namespace, &key, 4)?;
         let four = running(namespace)?;
         ensure!(one.is_subset(&four), "a pod was replaced: {one:?}, {four:?}");
         let budget = namespace.get("poddisruptionbudget", HUB)?["spec"].clone();
         ensure!(budget["maxUnavailable"] == 1 && budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow", "{budget}");
-        scaled(namespace, 4, 2)?;
-        of_all_pods(namespace, &key, 2)?;
+        scale(namespace, 4, 2)?;
+        check_all_pods(namespace, &key, 2)?;
         let two = running(namespace)?;
         ensure!(two.is_subset(&four), "a pod was replaced: {four:?}, {two:?}");
 
@@ -59,78 +59,78 @@ fn pushes_reach_clients_of_every_pod_across_scaling() {
             Ok(())
         })?;
         namespace.wait_condition(HUB, "Ready", "True", "Available")?;
-        of_all_pods(namespace, &key, 2)?;
-        ensure!(namespace.get("secret", "vault-tokens")? == shared, "the key that replicas share was written again");
+        check_all_pods(namespace, &key, 2)?;
+        ensure!(namespace.get("secret", "vault-tokens")? == shared, "the shared key was written again");
         Ok(())
     });
 }
 
-/// Lets Redis go and come: each pod serves its own clients meanwhile, and the others get what they missed afterwards.
-fn without_redis(namespace: &Namespace, key: &Signer) -> Result<()> {
+/// Restarts Redis. Meanwhile each pod serves its own clients, and afterwards the others receive the push or a sync.
+fn check_redis_outage(namespace: &Namespace, key: &Signer) -> Result<()> {
     let (user, folder) = (Uuid::new_v4().to_string(), Uuid::new_v4().to_string());
     let clients = clients(namespace, key, &user)?;
     redis_pod::stop(namespace)?;
-    let pods = ways(namespace, 5001)?;
+    let pods = pod_endpoints(namespace, 5001)?;
     let (first, others) = clients.split_first().context("no pod")?;
     let sent = send(namespace, &pods[0], &key.sign(&token::internal())?, &folder_update(&user, &folder))?;
     ensure!(sent.status == 200, "the answer is {}: {}", sent.status, sent.text());
     first.notification(|notification| notification["Payload"]["Id"] == *folder)?;
     redis_pod::start_pod(namespace)?;
-    // It, or the sync that stands for what was missed.
-    let made_good = |push: &Value| push["Payload"]["Id"] == *folder || push["Type"] == 5;
-    others.iter().try_for_each(|client| client.notification(made_good).map(drop))?;
+    // The push, or a sync that covers it.
+    let is_covered = |push: &Value| push["Payload"]["Id"] == *folder || push["Type"] == 5;
+    others.iter().try_for_each(|client| client.notification(is_covered).map(drop))?;
     namespace.wait_condition(HUB, "Ready", "True", "Available").map(drop)
 }
 
-/// Scales the hub, and waits until it has so many pods.
-fn scaled(namespace: &Namespace, from: usize, to: usize) -> Result<()> {
+/// Scales the hub and waits until it has `to` pods.
+fn scale(namespace: &Namespace, from: usize, to: usize) -> Result<()> {
     let (from, replicas) = (format!("--current-replicas={from}"), format!("--replicas={to}"));
     namespace.kubectl(&["scale", "notificationhub/vault", &from, &replicas])?;
     namespace.wait_condition(HUB, "Ready", "True", "Available")?;
-    until("as many pods as are wanted", CLUSTER_TIMEOUT, || {
+    until("the wanted number of pods", CLUSTER_TIMEOUT, || {
         let pods = running(namespace)?;
         ensure!(pods.len() == to, "{pods:?}");
         Ok(())
     })
 }
 
-/// The uids of the pods that are not on their way out.
+/// Returns the UIDs of the pods that are not terminating.
 fn running(namespace: &Namespace) -> Result<BTreeSet<String>> {
     let uid = |pod: Value| pod["metadata"]["uid"].as_str().map(str::to_owned).context("no uid");
     namespace.running_pods(HUB)?.into_iter().map(uid).collect()
 }
 
-/// Each pod's way to one of its ports.
-fn ways(namespace: &Namespace, port: u16) -> Result<Vec<Endpoint>> {
-    let way = |pod: Value| namespace.cluster.pod_endpoint(&pod, port);
-    namespace.running_pods(HUB)?.into_iter().map(way).collect()
+/// Returns the endpoint of each pod at a port.
+fn pod_endpoints(namespace: &Namespace, port: u16) -> Result<Vec<Endpoint>> {
+    let endpoint = |pod: Value| namespace.cluster.pod_endpoint(&pod, port);
+    namespace.running_pods(HUB)?.into_iter().map(endpoint).collect()
 }
 
-/// A client of this user at every pod.
+/// Connects a client of a user to every pod.
 fn clients(namespace: &Namespace, key: &Signer, user: &str) -> Result<Vec<Listener>> {
-    let connect = |(number, way): (usize, Endpoint)| {
+    let connect = |(number, endpoint): (usize, Endpoint)| {
         let claims = token::user(user, &[], "ChromeBrowser", &format!("device-{number}"));
-        Listener::connect(namespace.cluster.command("node"), &way.url, &key.sign(&claims)?, "messagepack", &[])
+        Listener::connect(namespace.cluster.command("node"), &endpoint.url, &key.sign(&claims)?, "messagepack", &[])
     };
-    ways(namespace, 5000)?.into_iter().enumerate().map(connect).collect()
+    pod_endpoints(namespace, 5000)?.into_iter().enumerate().map(connect).collect()
 }
 
-/// Looks at a hub of so many pods: what is pushed to any of them arrives at the clients of each, and one may negotiate with
-/// a pod and connect to another.
-fn of_all_pods(namespace: &Namespace, key: &Signer, count: usize) -> Result<()> {
+/// Checks a hub with `count` pods: a push to any pod reaches the clients of all, and a client can negotiate with one pod and
+/// connect to another.
+fn check_all_pods(namespace: &Namespace, key: &Signer, count: usize) -> Result<()> {
     let user = Uuid::new_v4().to_string();
     let clients = clients(namespace, key, &user)?;
     ensure!(clients.len() == count, "{} pods", clients.len());
     let token = key.sign(&token::internal())?;
-    for way in ways(namespace, 5001)? {
+    for endpoint in pod_endpoints(namespace, 5001)? {
         let folder = Uuid::new_v4().to_string();
-        let sent = send(namespace, &way, &token, &folder_update(&user, &folder))?;
+        let sent = send(namespace, &endpoint, &token, &folder_update(&user, &folder))?;
         ensure!(sent.status == 200, "the answer is {}: {}", sent.status, sent.text());
         for client in &clients {
             client.notification(|notification| notification["Payload"]["Id"] == *folder)?;
         }
     }
-    // The Service leads each request to whichever pod it likes.
+    // The Service routes each request to any pod.
     let public = namespace.endpoint(HUB, 5000)?;
     for _ in 0..count {
         let claims = token::user(&Uuid::new_v4().to_string(), &[], "ChromeBrowser", "device");

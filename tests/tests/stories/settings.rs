@@ -1,4 +1,4 @@
-//! What a spec says of tokens, Redis, catch-up and the image, seen at the hub that it makes in a real Kubernetes.
+//! Spec fields for tokens, Redis, catch-up and the image, checked at a running hub in a real Kubernetes cluster.
 
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::cluster::{Endpoint, run};
@@ -52,7 +52,7 @@ fn identity_server_tokens_are_validated_by_spec_auth() {
             ensure!(status == expected, "{what}: {status} instead of {expected}");
         }
 
-        // Whoever comes back is not told to sync, and gets what is for the whole installation.
+        // Without catch-up a reconnecting client receives no sync. A push to the installation reaches it.
         let sender = with(token::internal(), &[])?;
         let push = |push: Value| -> Result<()> {
             let sent = send(namespace, &internal, &sender, &push)?;
@@ -77,7 +77,7 @@ fn identity_server_tokens_are_validated_by_spec_auth() {
 #[test]
 fn redis_with_tls_acl_and_channel_prefix_connects_replicas() {
     namespace::with_namespace("tls", |namespace| {
-        // Whoever uses other channels than these is refused there.
+        // The ACL permits only channels with this prefix.
         redis_pod::start_with_tls(namespace, "vault")?;
         let of_redis = |key: &str| json!({"secretKeyRef": {"name": "redis", "key": key}});
         namespace.apply(&hub(&json!({
@@ -90,21 +90,21 @@ fn redis_with_tls_acl_and_channel_prefix_connects_replicas() {
         })))?;
         namespace.wait_ready(HUB)?;
         let (key, user) = (generated_signer(namespace, HUB)?, Uuid::new_v4().to_string());
-        let ways = |port: u16| -> Result<Vec<Endpoint>> {
+        let pod_endpoints = |port: u16| -> Result<Vec<Endpoint>> {
             let pods = namespace.running_pods(HUB)?;
             pods.iter().map(|pod| namespace.cluster.pod_endpoint(pod, port)).collect()
         };
-        let client = |way: &Endpoint| {
+        let client = |endpoint: &Endpoint| {
             let claims = token::user(&user, &[], "ChromeBrowser", "device");
-            Listener::connect(namespace.cluster.command("node"), &way.url, &key.sign(&claims)?, "json", &[])
+            Listener::connect(namespace.cluster.command("node"), &endpoint.url, &key.sign(&claims)?, "json", &[])
         };
-        let push = |way: &Endpoint| -> Result<String> {
+        let push = |endpoint: &Endpoint| -> Result<String> {
             let folder = Uuid::new_v4().to_string();
-            let sent = send(namespace, way, &key.sign(&token::internal())?, &folder_update(&user, &folder))?;
+            let sent = send(namespace, endpoint, &key.sign(&token::internal())?, &folder_update(&user, &folder))?;
             ensure!(sent.status == 200, "the answer is {}: {}", sent.status, sent.text());
             Ok(folder)
         };
-        let (public, internal) = (ways(5000)?, ways(5001)?);
+        let (public, internal) = (pod_endpoints(5000)?, pod_endpoints(5001)?);
         let ([one, other], [_, of_other]) = (&public[..], &internal[..]) else { anyhow::bail!("no two pods") };
         let listening = client(one)?;
         let folder = push(of_other)?;
@@ -123,7 +123,7 @@ fn redis_with_tls_acl_and_channel_prefix_connects_replicas() {
     });
 }
 
-/// What a hub's pod says that a setting is.
+/// Returns the value of a setting in a hub's pod.
 fn setting(namespace: &Namespace, key: &str) -> Result<String> {
     let program = ["--", "/usr/local/bin/notification-hub", "check-config", "--json"];
     let told = namespace.kubectl(&[&["exec", "deployment/vault"][..], &program[..]].concat())?;
@@ -131,7 +131,7 @@ fn setting(namespace: &Namespace, key: &str) -> Result<String> {
     settings[key]["value"].as_str().map(str::to_owned).with_context(|| format!("no {key}: {told}"))
 }
 
-/// Gives an image that the node has a name by its digest; prints the digest.
+/// A script that adds a name with the digest to an image of the node, and prints the digest.
 const NAME_BY_DIGEST: &str = r#"
 images=(ctr --address "${KUBECONFIG%/*}/containerd.sock" --namespace k8s.io images)
 digest=$("${images[@]}" ls "name==$0" | grep -o 'sha256:[0-9a-f]*')
