@@ -91,9 +91,9 @@ pub enum Reason {
     /// the spec wait, such as those after an upgrade of the operator.
     RolloutQueued,
     /// `Progressing`, `Degraded`: The rollout made no progress within its deadline.
-    DeadlineExceeded,
+    ProgressDeadlineExceeded,
     /// `Progressing`, `Degraded`: The API server refused to create pods.
-    PodsRefused,
+    FailedCreate,
     /// `Degraded`: The hub is not degraded.
     AsExpected,
     /// `Available`, `Progressing`, `Degraded`: There is no Deployment.
@@ -103,7 +103,7 @@ pub enum Reason {
     /// `SpecValid`: `podTemplate` is not a PodTemplateSpec, or the merged pod template is invalid.
     InvalidPodTemplate,
     /// `SpecValid`: The API server refused an object that the operator built from the spec.
-    Refused,
+    ChildRejected,
     /// `SpecValid`: The spec is applied except for the fields that the message names.
     FieldsDropped,
     /// `SpecValid`, `Exposed`: The cluster does not serve a kind that the spec needs. The message names the kind. The
@@ -122,9 +122,9 @@ pub enum Reason {
     /// `Exposed`: The Ingress has an address, and every parent of the HTTPRoute accepts it.
     Exposed,
     /// `Exposed`: The spec does not set `expose`.
-    NotAsked,
+    NotRequested,
     /// `Exposed`: The Ingress or the HTTPRoute does not exist yet.
-    NotMade,
+    NotCreated,
     /// `Exposed`: The Ingress has no class, and the cluster has no default IngressClass.
     NoIngressClass,
     /// `Exposed`: The Ingress has no address, because no controller has accepted it yet.
@@ -162,13 +162,13 @@ impl Reason {
             Reason::Unavailable => "Unavailable",
             Reason::RolloutComplete => "RolloutComplete",
             Reason::RolloutQueued => "RolloutQueued",
-            Reason::DeadlineExceeded => "DeadlineExceeded",
-            Reason::PodsRefused => "PodsRefused",
+            Reason::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
+            Reason::FailedCreate => "FailedCreate",
             Reason::AsExpected => "AsExpected",
             Reason::NotDeployed => "NotDeployed",
             Reason::Valid => "Valid",
             Reason::InvalidPodTemplate => "InvalidPodTemplate",
-            Reason::Refused => "Refused",
+            Reason::ChildRejected => "ChildRejected",
             Reason::FieldsDropped => "FieldsDropped",
             Reason::KindNotServed => "KindNotServed",
             Reason::Resolved => "Resolved",
@@ -177,8 +177,8 @@ impl Reason {
             Reason::SecretEntryInvalid => "SecretEntryInvalid",
             Reason::InvalidKey => "InvalidKey",
             Reason::Exposed => "Exposed",
-            Reason::NotAsked => "NotAsked",
-            Reason::NotMade => "NotMade",
+            Reason::NotRequested => "NotRequested",
+            Reason::NotCreated => "NotCreated",
             Reason::NoIngressClass => "NoIngressClass",
             Reason::NoAddress => "NoAddress",
             Reason::RoutePending => "RoutePending",

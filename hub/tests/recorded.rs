@@ -103,7 +103,8 @@ fn mutated_conversations_match_the_recorded_answers() {
 
 #[test]
 fn recorded_timers_at_tenfold_speed_match_the_original() {
-    let settings = "signalr = { handshake_timeout = '1500ms', keep_alive = '1500ms', client_timeout = '3s' }";
+    let settings =
+        "signalr = { handshake_timeout = '1500ms', keep_alive_interval = '1500ms', client_timeout_interval = '3s' }";
     play(&["timers"], CONCURRENT_CASES, settings, 10);
 }
 

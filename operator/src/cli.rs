@@ -49,8 +49,8 @@ pub struct DiffArguments {
 #[derive(Args, Clone, Debug, Default)]
 pub struct RunArguments {
     /// Namespaces to watch, separated by commas [default: all namespaces].
-    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_NAMESPACES", value_name = "A,B")]
-    pub namespaces: Option<String>,
+    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_WATCH_NAMESPACES", value_name = "A,B")]
+    pub watch_namespaces: Option<String>,
 
     /// Elect a leader with a Lease before writing. Required with more than one replica [default: true].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_LEADER_ELECTION", value_name = "true|false")]

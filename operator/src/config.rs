@@ -70,13 +70,13 @@ impl Config {
             errors.push(format!("--{flag} ({variable}): {message}"));
         };
         // A set, because two controllers of one namespace would reconcile the same resources.
-        let namespaces: BTreeSet<String> = non_empty(&arguments.namespaces)
+        let namespaces: BTreeSet<String> = non_empty(&arguments.watch_namespaces)
             .into_iter()
             .flat_map(|list| list.split(','))
             .map(|name| name.trim().to_owned())
             .collect();
         for name in namespaces.iter().filter(|name| !is_dns_label(name)) {
-            report("namespaces", format!("{name:?} is not a namespace name; give DNS labels"));
+            report("watch-namespaces", format!("{name:?} is not a namespace name; give DNS labels"));
         }
         let election =
             parse_or_default("leader-election", &arguments.leader_election, true, "give true or false", &mut report);
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn config_empty_values_count_as_unset() {
         let empty = RunArguments {
-            namespaces: text(""),
+            watch_namespaces: text(""),
             leader_election: text(""),
             lease_name: text(""),
             lease_namespace: text(""),
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn config_error_lists_every_invalid_option_with_flag_and_variable() {
         let invalid = RunArguments {
-            namespaces: text("good,Bad"),
+            watch_namespaces: text("good,Bad"),
             leader_election: text("perhaps"),
             lease_name: text("-"),
             lease_namespace: text("A.b"),
@@ -222,7 +222,7 @@ mod tests {
         };
         let errors = Config::new(&invalid).expect_err("errors").to_string();
         let expected = [
-            "NAMESPACES",
+            "WATCH_NAMESPACES",
             "LEADER_ELECTION",
             "LEASE_NAME",
             "LEASE_NAMESPACE",
@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn config_arguments_override_defaults() {
         let given = RunArguments {
-            namespaces: text("a, b,a"),
+            watch_namespaces: text("a, b,a"),
             leader_election: text("false"),
             metrics_address: text("127.0.0.1:0"),
             max_concurrent_rollouts: text("2"),

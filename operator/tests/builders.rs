@@ -36,8 +36,8 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                 "source": { "azureQueue": {
                     "queueName": "pushes", "poisonQueueName": "pushes-bad",
                     "workloadIdentity": {
-                        "accountUrl": "https://vault.queue.core.windows.net",
-                        "clientId": "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c",
+                        "accountURL": "https://vault.queue.core.windows.net",
+                        "clientID": "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c",
                     },
                 } },
                 "auth": generate,
@@ -46,7 +46,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                     "spec": { "containers": [{
                         "name": "hub",
                         "env": [
-                            { "name": "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__QUEUE", "value": "stolen" },
+                            { "name": "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__QUEUE_NAME", "value": "stolen" },
                             { "name": "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__WORKERS", "value": "16" },
                         ],
                         "ports": [{ "containerPort": 5001, "name": "stolen" }],
@@ -64,7 +64,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                 },
                 "catchUp": { "enabled": false, "window": "30m" },
                 "limits": {
-                    "connections": 100000, "connectionsPerUser": 50, "connectionsPerAddress": 200,
+                    "maxConnections": 100000, "maxConnectionsPerUser": 50, "maxConnectionsPerIP": 200,
                     "trustedProxies": ["10.0.0.0/8", "fd00::1"],
                 },
                 "log": { "level": "warn,notification_hub=debug", "format": "text" },
@@ -73,7 +73,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
         ("replicas", with_redis("redis", 3)),
         (
             "autoscaled",
-            with_autoscaling(json!({ "minReplicas": 2, "maxReplicas": 20, "connectionsPerReplica": 100000 })),
+            with_autoscaling(json!({ "minReplicas": 2, "maxReplicas": 20, "targetConnectionsPerReplica": 100000 })),
         ),
         ("autoscaled-by-default", with_autoscaling(json!({ "maxReplicas": 5 }))),
         ("scaled-by-keda", with_autoscaling(json!({ "maxReplicas": 5, "keda": {} }))),
@@ -112,8 +112,8 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                     }],
                     "containers": [{ "name": "hub", "env": [
                         { "name": "NOTIFICATION_HUB__BACKPLANE__REDIS__URL", "value": "redis://stolen" },
-                        { "name": "NOTIFICATION_HUB__DRAIN__DEADLINE", "value": "1h" },
-                        { "name": "NOTIFICATION_HUB__BACKPLANE__HOLD", "value": "500" },
+                        { "name": "NOTIFICATION_HUB__DRAIN__TIMEOUT", "value": "1h" },
+                        { "name": "NOTIFICATION_HUB__BACKPLANE__MAX_PENDING_PUSHES", "value": "500" },
                     ] }],
                 } },
             }),
@@ -167,7 +167,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                 "replicas": 1,
                 "source": source,
                 "auth": both,
-                "installationId": "6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1",
+                "installationID": "6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1",
                 "image": {
                     "repository": "mirror.example.com:5000/hub", "tag": "2", "pullPolicy": "IfNotPresent",
                     "pullSecrets": [{ "name": "registry" }],

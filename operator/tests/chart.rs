@@ -197,7 +197,7 @@ fn configuration(objects: &[Value]) -> Config {
     }
     let mut take = |name| environment.remove(name);
     let arguments = RunArguments {
-        namespaces: take("NAMESPACES"),
+        watch_namespaces: take("WATCH_NAMESPACES"),
         leader_election: take("LEADER_ELECTION"),
         lease_name: take("LEASE_NAME"),
         lease_namespace: take("LEASE_NAMESPACE"),

@@ -14,12 +14,12 @@ fn text(bytes: &[u8]) -> &str {
 #[test]
 fn run_invalid_configuration_lists_every_error_and_exits_2() {
     let output = operator(
-        &["run", "--namespaces", "good,Bad", "--metrics-address", "here"],
+        &["run", "--watch-namespaces", "good,Bad", "--metrics-address", "here"],
         &[("NOTIFICATION_HUB_OPERATOR_LOG_FORMAT", "xml"), ("NOTIFICATION_HUB_OPERATOR_LEADER_ELECTION", "perhaps")],
     );
     assert_eq!(output.status.code(), Some(2));
     let errors = text(&output.stderr);
-    for flag in ["--namespaces (", "--metrics-address (", "--log-format (", "--leader-election ("] {
+    for flag in ["--watch-namespaces (", "--metrics-address (", "--log-format (", "--leader-election ("] {
         assert!(errors.contains(flag), "{flag} in {errors}");
     }
     assert!(!errors.contains("good"), "only invalid values: {errors}");
@@ -50,7 +50,7 @@ fn command_without_api_server_or_valid_input_exits_nonzero() {
         (&["diff", "-f", file], 2, "cannot connect to the Kubernetes API server"),
         (&["diff", "-f", "/nonexistent"], 2, "/nonexistent: "),
         (&["diff", "-f", file, "--hub-image", "a b"], 2, "--hub-image ("),
-        (&["check-permissions", "--namespaces", "A"], 2, "--namespaces ("),
+        (&["check-permissions", "--watch-namespaces", "A"], 2, "--watch-namespaces ("),
         (&["diff"], 2, "--file"),
     ];
     for (arguments, status, expected) in table {
@@ -76,7 +76,7 @@ fn command_error_contains_each_cause_once() {
 
 #[test]
 fn command_with_closed_stdout_exits_without_panic() {
-    for arguments in [&["crd"][..], &["version"], &["run", "--namespaces", "A"]] {
+    for arguments in [&["crd"][..], &["version"], &["run", "--watch-namespaces", "A"]] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let mut command = Command::new(env!("CARGO_BIN_EXE_notification-hub-operator"));

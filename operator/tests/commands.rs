@@ -24,7 +24,7 @@ use crate::common::fixtures::{
 fn config(namespaces: &str, election: &str) -> Config {
     let text = |text: &str| Some(text.to_owned());
     let arguments =
-        RunArguments { namespaces: text(namespaces), leader_election: text(election), ..RunArguments::default() };
+        RunArguments { watch_namespaces: text(namespaces), leader_election: text(election), ..RunArguments::default() };
     Config::new(&arguments).expect("a configuration")
 }
 

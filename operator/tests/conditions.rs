@@ -107,13 +107,18 @@ fn table() -> Vec<(&'static str, i32, Value, [&'static str; 4])> {
             "the rollout is stuck",
             1,
             pods(3, 1, 1, 0, stuck),
-            ["False Unavailable", "False Unavailable", "False DeadlineExceeded", "True DeadlineExceeded"],
+            [
+                "False Unavailable",
+                "False Unavailable",
+                "False ProgressDeadlineExceeded",
+                "True ProgressDeadlineExceeded",
+            ],
         ),
         (
             "pods are refused",
             1,
             pods(3, 0, 0, 0, refused),
-            ["False Unavailable", "False Unavailable", "False PodsRefused", "True PodsRefused"],
+            ["False Unavailable", "False Unavailable", "False FailedCreate", "True FailedCreate"],
         ),
         (
             "scaled to zero",
@@ -187,7 +192,7 @@ fn ready_hub_missing_pods_is_degraded_after_grace_period() {
             6,
             pods(3, 4, 4, 4, conditions(true)),
             1,
-            ["True Available", "False RolloutComplete", "True PodsRefused"],
+            ["True Available", "False RolloutComplete", "True FailedCreate"],
         ),
         ("no pod is available", 3, some(3, 0), 1, ["False Unavailable", "False RolloutComplete", "True Unavailable"]),
         ("fewer pods are desired", 2, some(3, 3), 1, ["True Available", "False RolloutComplete", "False AsExpected"]),
@@ -279,7 +284,7 @@ fn situations() -> Vec<NotificationHubStatus> {
     let mut all: Vec<_> =
         table().into_iter().map(|(_, desired, deployment, _)| status_for(desired, deployment)).collect();
     let diagnostic = |reason| vec![Diagnostic { reason, message: String::new() }];
-    let spec = [Reason::InvalidSpec, Reason::InvalidPodTemplate, Reason::Refused];
+    let spec = [Reason::InvalidSpec, Reason::InvalidPodTemplate, Reason::ChildRejected];
     let references =
         [Reason::SecretNotFound, Reason::SecretEntryMissing, Reason::SecretEntryInvalid, Reason::InvalidKey];
     let of_spec = spec.map(|reason| Diagnostics { spec: diagnostic(reason), ..Diagnostics::default() });

@@ -68,7 +68,7 @@ pub fn config(desired: &DesiredObjects) -> Config {
 #[test]
 fn hub_parses_every_built_configuration() {
     for (name, spec) in specs() {
-        let installation = spec["installationId"].as_str().map(str::to_owned);
+        let installation = spec["installationID"].as_str().map(str::to_owned);
         let desired = built(spec.clone());
         let (pod, config) = (pod(&desired), config(&desired));
         let container = hub_container(&pod);
@@ -90,9 +90,9 @@ fn hub_parses_every_built_configuration() {
         assert_eq!(desired.internal_service.is_some(), is_direct, "{name}");
         assert_eq!(config.installation.map(|id| id.to_string()), installation, "{name}");
         let until_killed = pod.termination_grace_period_seconds.expect("a grace period").cast_unsigned();
-        let end = pre_stop(container) + config.drain.grace + config.drain.deadline + EXIT_TIME;
+        let end = pre_stop(container) + config.drain.delay + config.drain.timeout + EXIT_TIME;
         assert!(end <= Duration::from_secs(until_killed), "{name}: the pod would be killed during its drain");
-        assert!(config.drain.grace.is_zero(), "{name}: the preStop hook already delays the drain");
+        assert!(config.drain.delay.is_zero(), "{name}: the preStop hook already delays the drain");
         assert_eq!(config.backplane.redis.is_some(), spec["backplane"].is_object(), "{name}");
         assert_eq!(config.connection_token_key.is_some(), spec["backplane"].is_object(), "{name}");
     }
@@ -115,7 +115,10 @@ fn hub_reads_limits_and_log_of_spec() {
     let desired = built(specs()["authority"].clone());
     let config = config(&desired);
     let limits = &config.limits;
-    assert_eq!((limits.connections, limits.per_user, limits.per_address), (100_000, 50, 200));
+    assert_eq!(
+        (limits.max_connections, limits.max_connections_per_user, limits.max_connections_per_ip),
+        (100_000, 50, 200)
+    );
     let proxies: Vec<_> = limits.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(proxies, ["10.0.0.0/8", "fd00::1/128"]);
     assert_eq!(config.log.format, LogFormat::Text);
@@ -144,12 +147,15 @@ fn hub_reads_queue_source_of_spec() {
         SourceConfig::Direct => panic!("{name}: no queue"),
     };
     let plain = queue("queue");
-    assert_eq!((plain.queue.as_str(), plain.poison_queue.as_str()), ("notifications", "notifications-poison"));
+    assert_eq!(
+        (plain.queue_name.as_str(), plain.poison_queue_name.as_str()),
+        ("notifications", "notifications-poison")
+    );
     assert_eq!(plain.account.endpoint.as_str(), "https://vault.queue.core.windows.net/");
     assert!(matches!(&plain.account.credential, Credential::Key { account, .. } if account == "vault"));
 
     let by_identity = queue("queue-by-identity");
-    assert_eq!((by_identity.queue.as_str(), by_identity.poison_queue.as_str()), ("pushes", "pushes-bad"));
+    assert_eq!((by_identity.queue_name.as_str(), by_identity.poison_queue_name.as_str()), ("pushes", "pushes-bad"));
     assert_eq!(by_identity.workers, 16, "the setting of the pod template is kept");
     let Credential::Identity { client_id: Some(id) } = by_identity.account.credential else { panic!("no identity") };
     assert_eq!(id.to_string(), "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c");
@@ -170,9 +176,9 @@ fn hub_reads_redis_and_drain_of_spec() {
     assert_eq!(redis.username.as_deref(), Some("hub"));
     assert_eq!(redis.password.as_ref().map(|password| password.reveal()), Some(REDIS_PASSWORD));
     assert_eq!(customized.backplane.channel_prefix, "Vault");
-    assert_eq!(customized.backplane.hold, 500, "the setting of the pod template is kept");
+    assert_eq!(customized.backplane.max_pending_pushes, 500, "the setting of the pod template is kept");
     assert_eq!(customized.drain.duration, Duration::from_secs(90));
-    assert_eq!(customized.drain.deadline, Duration::from_secs(100), "a pod template cannot make it longer");
+    assert_eq!(customized.drain.timeout, Duration::from_secs(100), "a pod template cannot make it longer");
 
     // Both files are mounted, each alone in a directory, from the right entries.
     let pod = pod(&desired);
@@ -205,7 +211,7 @@ fn hub_parses_every_duration_that_the_crd_allows() {
         let desired = built(spec);
         let until_killed = pod(&desired).termination_grace_period_seconds.expect("a grace period").cast_unsigned();
         assert!(
-            Duration::from_secs(until_killed) > config(&desired).drain.deadline,
+            Duration::from_secs(until_killed) > config(&desired).drain.timeout,
             "{text}: operator and hub parse the same duration"
         );
     }

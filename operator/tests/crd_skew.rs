@@ -92,7 +92,7 @@ async fn status_with_an_older_crd_omits_missing_fields() {
     reconcile_until_ready(&api).await;
     let status = |api: &FakeApi| api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
-    assert!(status(&api)["sendUrl"].is_string() && status(&api).get("keys").is_none(), "{}", status(&api));
+    assert!(status(&api)["sendURL"].is_string() && status(&api).get("keys").is_none(), "{}", status(&api));
 
     let version = api.version();
     let context = context(&api);

@@ -142,7 +142,7 @@ async fn spec_edit_rejected_by_api_server_changes_no_child() {
             let resources = json!({ "requests": { "memory": "1Gi" } });
             hub["spec"]["podTemplate"] =
                 json!({ "spec": { "containers": [{ "name": "hub", "resources": resources }] } });
-            hub["spec"]["installationId"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
+            hub["spec"]["installationID"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
             hub["spec"]["service"] = json!({ "type": "LoadBalancer" });
             hub["spec"]["auth"] = json!({ "generate": { "algorithm": "ES256" } });
         });
@@ -150,7 +150,7 @@ async fn spec_edit_rejected_by_api_server_changes_no_child() {
         let version = api.version();
         for _ in 0..2 {
             reconcile_once(&api, &context, "vault").await.expect("a reconcile");
-            assert!(has_condition(&api, "vault", "SpecValid", ("False", "Refused")), "{code}");
+            assert!(has_condition(&api, "vault", "SpecValid", ("False", "ChildRejected")), "{code}");
         }
         let mut changes = api.changes_since(version);
         changes.retain(|change| !change.contains("notificationhubs") && !change.contains("events"));
@@ -232,7 +232,7 @@ async fn changed_spec_rolls_out_and_removed_fields_are_reverted() {
     let template = |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["template"].clone();
     let before = template(&api);
     api.edit(&key(HUBS, "vault"), |hub| {
-        hub["spec"]["installationId"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
+        hub["spec"]["installationID"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
         hub["spec"]["podTemplate"] = json!({ "spec": { "priorityClassName": "high" } });
     });
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
@@ -242,7 +242,7 @@ async fn changed_spec_rolls_out_and_removed_fields_are_reverted() {
 
     api.edit(&key(HUBS, "vault"), |hub| {
         let spec = hub["spec"].as_object_mut().expect("a spec");
-        spec.retain(|field, _| !["installationId", "podTemplate"].contains(&field.as_str()));
+        spec.retain(|field, _| !["installationID", "podTemplate"].contains(&field.as_str()));
     });
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     assert_eq!(template(&api), before);

@@ -26,7 +26,7 @@ async fn exposed_condition_follows_the_ingress_status() {
     let ingress = key("networking.k8s.io/ingresses", "vault");
     api.create(hub("vault", minimal_spec()));
     reconcile_until_ready(&api).await;
-    assert_exposed(&api, "False", "NotAsked", "neither ingress nor httpRoute");
+    assert_exposed(&api, "False", "NotRequested", "neither ingress nor httpRoute");
 
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_ingress(json!({ "host": "vault.example.com" })));
     reconcile_until_ready(&api).await;
@@ -49,7 +49,7 @@ async fn exposed_condition_follows_the_ingress_status() {
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = minimal_spec());
     reconcile_until_ready(&api).await;
     assert!(api.get(&ingress).is_none());
-    assert_exposed(&api, "False", "NotAsked", "neither ingress nor httpRoute");
+    assert_exposed(&api, "False", "NotRequested", "neither ingress nor httpRoute");
 }
 
 #[tokio::test]
@@ -61,6 +61,6 @@ async fn unowned_ingress_is_a_conflict_and_unchanged() {
     api.create(hub("vault", with_ingress(json!({}))));
     reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "Conflict"), ("True".into(), "ForeignObject".into()));
-    assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "NotMade".into()));
+    assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "NotCreated".into()));
     assert_eq!(api.get(&ingress).expect("it")["spec"], json!({}));
 }

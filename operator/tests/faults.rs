@@ -167,7 +167,7 @@ async fn rejected_write_leaves_old_or_new_hub_complete() {
     before["networkPolicy"] = json!({ "enabled": true });
     let mut after = with_queue("storage");
     after["auth"] = json!({ "generate": { "algorithm": "ES256" }, "issuer": "https://vault.example.com" });
-    after["installationId"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
+    after["installationID"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
     after["backplane"] = with_redis("other", 2)["backplane"].clone();
     after.as_object_mut().expect("a spec").remove("replicas");
     after["autoscaling"] = json!({ "maxReplicas": 3 });

@@ -48,7 +48,7 @@ async fn paused_hub_lists_pending_changes_and_resume_applies_them() {
     type Edit = Box<dyn FnOnce(&mut Value)>;
     let table: [(Edit, &str); 4] = [
         (Box::new(with("replicas", json!(0))), "Deployment vault"),
-        (Box::new(with("installationId", json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1"))), "Deployment vault"),
+        (Box::new(with("installationID", json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1"))), "Deployment vault"),
         (Box::new(with("auth", json!({ "generate": { "algorithm": "RS256" } }))), "Secret vault-jwt"),
         (
             Box::new(|spec: &mut Value| *spec = with_queue("storage")),
@@ -127,7 +127,7 @@ async fn paused_hub_reports_changes_the_api_server_would_reject() {
     let apply = calls.iter().position(|call| call == "patch deployments vault").expect("a dry run");
     api.inject(apply, Fault::Refused(422));
     reconcile_vault(&api).await;
-    assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
+    assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "ChildRejected".into()));
 }
 
 #[tokio::test]

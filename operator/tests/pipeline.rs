@@ -43,7 +43,7 @@ async fn status_has_urls_conditions_and_observed_generation() {
     let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
     assert_eq!(status["observedGeneration"], 1);
     assert_eq!(status["url"], "http://vault.bitwarden.svc:5000");
-    assert_eq!(status["sendUrl"], "http://vault-internal.bitwarden.svc:5001");
+    assert_eq!(status["sendURL"], "http://vault-internal.bitwarden.svc:5001");
     assert_eq!(status["source"], "Direct");
     assert_eq!(status["selector"], "app.kubernetes.io/name=notification-hub,app.kubernetes.io/instance=vault");
     assert_eq!(status["image"], "registry.example.com/hub:1.0.0");
@@ -260,7 +260,7 @@ async fn child_rejected_by_the_api_server_is_reported() {
             api.create(hub("vault", minimal_spec()));
             api.inject(calls, Fault::Refused(code));
             reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
-            assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
+            assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "ChildRejected".into()));
             let shown = message(&api, "vault", "Ready");
             assert!(shown.starts_with(child), "{shown}");
             reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");

@@ -69,7 +69,7 @@ async fn changed_source_deletes_old_objects_and_is_reversible() {
         change_spec(&api, with_queue("storage")).await;
         assert_eq!(existing(&api, &OTHERS), [false, false]);
         let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
-        assert_eq!((&status["source"], status.get("sendUrl")), (&json!("AzureQueue"), None));
+        assert_eq!((&status["source"], status.get("sendURL")), (&json!("AzureQueue"), None));
         assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
         assert!(!template(&api).to_string().contains("5001"), "{:#}", template(&api));
         assert!(api.get(&key("secrets", "storage")).is_some(), "the Secret of the user is kept");
@@ -81,7 +81,7 @@ async fn changed_source_deletes_old_objects_and_is_reversible() {
         assert!(existing(&api, &CHILDREN).into_iter().all(|exists| exists));
         let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
         assert_eq!(status["source"], "Direct");
-        assert_eq!(status["sendUrl"], "http://vault-internal.bitwarden.svc:5001");
+        assert_eq!(status["sendURL"], "http://vault-internal.bitwarden.svc:5001");
         assert_eq!(template(&api), before);
     }
 }

@@ -94,7 +94,10 @@ impl RotationTest {
 async fn rotated_key_is_published_then_signs_then_is_removed() {
     let test = RotationTest::new().await;
     let [first] = <[String; 1]>::try_from(test.valid_key_ids()).expect("one key");
-    assert_eq!(test.times(), json!({ "lastRotation": "2026-01-01T00:00:00Z", "nextRotation": "2026-01-31T00:00:00Z" }));
+    assert_eq!(
+        test.times(),
+        json!({ "lastRotationTime": "2026-01-01T00:00:00Z", "nextRotationTime": "2026-01-31T00:00:00Z" })
+    );
     let private = test.entry("private.pem");
     let deployment = test.api.get(&key("apps/deployments", "vault"));
 
@@ -111,7 +114,10 @@ async fn rotated_key_is_published_then_signs_then_is_removed() {
     test.reconcile_at(ROTATION_DUE).await;
     assert_eq!((test.entry("private.pem"), test.entry("next-private.pem")), (Some(next), None));
     assert_eq!(test.valid_key_ids(), [second.clone(), first]);
-    assert_eq!(test.times(), json!({ "lastRotation": "2026-01-31T00:00:00Z", "nextRotation": "2026-03-02T00:00:00Z" }));
+    assert_eq!(
+        test.times(),
+        json!({ "lastRotationTime": "2026-01-31T00:00:00Z", "nextRotationTime": "2026-03-02T00:00:00Z" })
+    );
 
     test.reconcile_at(ROTATION_DUE + 24 * HOUR - 1).await;
     assert_eq!(test.valid_key_ids().len(), 2);
@@ -165,7 +171,7 @@ async fn damaged_key_secret_is_rebuilt_from_its_intact_entries() {
     type Edit = (&'static str, fn(&mut Value));
     // During a rotation, with a previous key that is still accepted.
     let test = async || {
-        let test = RotationTest::with(json!({ "generate": { "algorithm": "ES256", "rotateEvery": "30h" } })).await;
+        let test = RotationTest::with(json!({ "generate": { "algorithm": "ES256", "rotationInterval": "30h" } })).await;
         for at in [30 * HOUR - 180, 30 * HOUR, 54 * HOUR - 60] {
             test.reconcile_at(CREATED + at).await;
         }
@@ -229,7 +235,7 @@ async fn replaced_private_key_keeps_the_previous_key_valid() {
     test.reconcile_at(CREATED + 700 * HOUR).await;
     assert_eq!(test.entry("private.pem").as_deref(), Some(own));
     assert_eq!(test.valid_key_ids()[1..], before);
-    assert_eq!(test.times()["lastRotation"], "2026-01-30T04:00:00Z");
+    assert_eq!(test.times()["lastRotationTime"], "2026-01-30T04:00:00Z");
 }
 
 #[tokio::test]
@@ -251,16 +257,19 @@ async fn key_secret_without_rotation_record_keeps_its_keys() {
     test.edit(|data| _ = data.as_object_mut().expect("entries").remove("rotation.json"));
     test.reconcile_at(CREATED + 100 * HOUR).await;
     assert_eq!(test.valid_key_ids(), valid);
-    assert_eq!(test.times()["lastRotation"], "2026-01-01T00:00:00Z", "it is as old as the Secret");
+    assert_eq!(test.times()["lastRotationTime"], "2026-01-01T00:00:00Z", "it is as old as the Secret");
 }
 
 #[tokio::test]
 async fn rotation_interval_invalid_or_too_short_is_rejected() {
     let table = [
-        (json!({ "rotateEvery": "24h" }), "auth.generate.rotateEvery: not longer than overlap"),
-        (json!({ "rotateEvery": "1h", "overlap": "57m" }), "auth.generate.rotateEvery: not longer than overlap"),
+        (json!({ "rotationInterval": "24h" }), "auth.generate.rotationInterval: not longer than overlap"),
+        (
+            json!({ "rotationInterval": "1h", "overlap": "57m" }),
+            "auth.generate.rotationInterval: not longer than overlap",
+        ),
         (json!({ "overlap": "x" }), "auth.generate.overlap: not a duration"),
-        (json!({ "rotateEvery": "30d" }), "auth.generate.rotateEvery: not a duration"),
+        (json!({ "rotationInterval": "30d" }), "auth.generate.rotationInterval: not a duration"),
     ];
     for (generate, expected) in table {
         let api = FakeApi::new();

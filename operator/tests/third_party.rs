@@ -84,7 +84,7 @@ async fn unserved_kind_is_reported_and_skipped_until_served() {
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", 1));
     reconcile_until_ready(&api, &all()).await;
     assert_eq!(existing(&api), [false; 4]);
-    assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "NotAsked".into()));
+    assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "NotRequested".into()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -276,7 +276,7 @@ async fn rejected_third_party_object_does_not_block_other_children() {
             reconcile_once(&api, &context, "vault").await.expect("a reconcile");
             assert!(api.get(&key("apps/deployments", "vault")).is_some(), "{verb} {plural} {code}");
             assert!(api.get(&child_key(kind)).is_none());
-            assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
+            assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "ChildRejected".into()));
             let shown = message(&api, "vault", "SpecValid");
             assert!(shown.starts_with(&kind.resource().kind), "{shown}");
         }

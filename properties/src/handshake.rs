@@ -9,10 +9,10 @@ use crate::splits::splits;
 /// Limits that no input here exceeds.
 const SESSION_CONFIG: SessionConfig = SessionConfig {
     handshake_timeout: 150,
-    keep_alive: 150,
-    client_timeout: 300,
+    keep_alive_interval: 150,
+    client_timeout_interval: 300,
     message_timeout: 300,
-    max_message: 1 << 20,
+    maximum_receive_message_size: 1 << 20,
 };
 
 /// A session sink that records the completed handshake and the messages to the client.

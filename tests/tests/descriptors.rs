@@ -48,7 +48,7 @@ fn flood(hub: &LocalHub) -> Result<Vec<Process>> {
 
 #[test]
 fn connection_flood_keeps_existing_clients_and_probes_served() -> Result<()> {
-    let hub = LocalHub::start_with_descriptor_limit(LIMIT, "reactors = 2\nsignalr.keep_alive = '2s'")?;
+    let hub = LocalHub::start_with_descriptor_limit(LIMIT, "reactors = 2\nsignalr.keep_alive_interval = '2s'")?;
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::connected(&hub, &user)?;
     let poller = NegotiatedClient::new(&hub)?.connect_polling()?;

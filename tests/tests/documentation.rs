@@ -90,7 +90,7 @@ fn metrics_page_lists_every_metric_with_its_labels() -> Result<()> {
     let (hub, _client) = busy_hub()?;
     let shown = wait::until("a delivery is counted", Duration::from_secs(10), || {
         let shown = http::get(hub.admin, "/metrics")?.text();
-        ensure!(shown.contains("notification_hub_deliveries_total 1\n"), "{shown}");
+        ensure!(shown.contains("notification_hub_frames_delivered_total 1\n"), "{shown}");
         Ok(shown)
     })?;
 
@@ -120,7 +120,7 @@ fn metrics_page_lists_every_metric_with_its_labels() -> Result<()> {
 
     let stages = table(&text, "stage")?;
     let stages: BTreeSet<_> = stages.iter().flat_map(|row| code(&row[0])).map(str::to_owned).collect();
-    let row = page.iter().find(|row| row[0] == "`notifications_total`").context("no such row")?;
+    let row = page.iter().find(|row| row[0] == "`pushes_total`").context("no such row")?;
     ensure!(labels(&row[2])?["stage"].as_ref() == Some(&stages), "{stages:?}");
     Ok(())
 }
@@ -288,8 +288,8 @@ const NO_TROUBLE: [&str; 9] = [
     "Available",
     "Exposed",
     "NoConflict",
-    "NotAsked",
     "NotPaused",
+    "NotRequested",
     "Resolved",
     "RolloutComplete",
     "Valid",

@@ -86,7 +86,7 @@ fn key_rotation_keeps_clients_connected() {
             let patch = json!({"stringData": {"rotation.json": record.to_string()}}).to_string();
             namespace.kubectl(&["patch", "secret", "vault-jwt", "--type=merge", "-p", &patch]).map(drop)
         };
-        turn_back("lastRotation")?;
+        turn_back("lastRotationTime")?;
         until("the next key is published", CLUSTER_TIMEOUT, || {
             ensure!(keys()? == 2, "{} keys", keys()?);
             Ok(())
@@ -117,9 +117,9 @@ fn key_rotation_keeps_clients_connected() {
         client.notification(|notification| notification["Payload"]["Id"] == *folder)?;
         ensure!(namespace.pod("vault")?["metadata"]["uid"] == pod["metadata"]["uid"], "another pod");
         let status = namespace.get("notificationhub", "vault")?["status"]["keys"].clone();
-        ensure!(status["lastRotation"].as_str().is_some_and(|time| !time.starts_with("2020")), "it says {status}");
+        ensure!(status["lastRotationTime"].as_str().is_some_and(|time| !time.starts_with("2020")), "it says {status}");
 
-        let times = json!({"spec": {"auth": {"generate": {"overlap": "1s", "rotateEvery": "48h"}}}}).to_string();
+        let times = json!({"spec": {"auth": {"generate": {"overlap": "1s", "rotationInterval": "48h"}}}}).to_string();
         namespace.kubectl(&["patch", "notificationhub", "vault", "--type=merge", "-p", &times])?;
         until("the old key is not accepted any more", SLOW_UPDATE_TIMEOUT, || {
             ensure!(keys()? == 1, "{} keys", keys()?);
@@ -128,7 +128,7 @@ fn key_rotation_keeps_clients_connected() {
             Ok(())
         })?;
         let status = namespace.get("notificationhub", "vault")?["status"]["keys"].clone();
-        let [last, next] = ["lastRotation", "nextRotation"].map(|time| seconds(&status[time]));
+        let [last, next] = ["lastRotationTime", "nextRotationTime"].map(|time| seconds(&status[time]));
         ensure!(next? - last? == 48 * 3600, "it says {status}");
         Ok(())
     });
@@ -175,7 +175,7 @@ fn spec_limits_reject_excess_connections() {
         // The sources of the tests' connections: the node, or `kubectl port-forward` with the current context.
         let proxies = json!(["198.18.0.0/15", "127.0.0.0/8", "::1"]);
         limited["spec"]["limits"] = json!({
-            "connections": 3, "connectionsPerUser": 1, "connectionsPerAddress": 2, "trustedProxies": proxies,
+            "maxConnections": 3, "maxConnectionsPerUser": 1, "maxConnectionsPerIP": 2, "trustedProxies": proxies,
         });
         namespace.apply(&limited)?;
         namespace.wait_ready("vault")?;

@@ -127,7 +127,7 @@ fn dotnet_queue_message_is_delivered_as_the_cataloged_frame() -> Result<()> {
     }
     queue.wait_empty(WAIT_TIMEOUT)?;
     ensure!(hub.internal == hub.public, "a hub with a queue has an internal port");
-    ensure!(hub.metric(r#"notification_hub_notifications_total{stage="delivered",type="0"}"#)? == 2.0);
+    ensure!(hub.metric(r#"notification_hub_pushes_total{stage="delivered",type="0"}"#)? == 2.0);
     check_no_credentials(&hub)
 }
 
@@ -150,7 +150,7 @@ fn invalid_queue_message_moves_to_poison_queue_with_reason() -> Result<()> {
         poison[1]
     );
     ensure!(poison[2].len() == 65_536 && poison[2].ends_with("xx\n[shortened]"));
-    ensure!(hub.metric(r#"notification_hub_notifications_total{stage="poisoned",type="none"}"#)? == 3.0);
+    ensure!(hub.metric(r#"notification_hub_pushes_total{stage="poisoned",type="none"}"#)? == 3.0);
     check_no_credentials(&hub)
 }
 
@@ -229,7 +229,7 @@ fn hubs_with_backplane_share_one_queue() -> Result<()> {
     wait::until("both hubs have received messages", WAIT_TIMEOUT, || {
         more()?;
         for hub in [&first, &second] {
-            ensure!(hub.metric(r#"notification_hub_notifications_total{stage="received",type="7"}"#)? > 0.0);
+            ensure!(hub.metric(r#"notification_hub_pushes_total{stage="received",type="7"}"#)? > 0.0);
         }
         Ok(())
     })?;
@@ -249,7 +249,7 @@ fn hubs_without_backplane_take_turns_without_losing_messages() -> Result<()> {
     let azurite = Azurite::start()?;
     let queue = azurite.queue("notifications")?;
     queue.create()?;
-    let settings = settings(&azurite.connection_string(azurite.port())) + "drain.grace = '2s'";
+    let settings = settings(&azurite.connection_string(azurite.port())) + "drain.delay = '2s'";
     let mut old = LocalHub::start(&settings)?;
     let left = connect(&old)?;
     queue.put(&(0..40).map(folder).collect::<Vec<_>>())?;
@@ -455,9 +455,9 @@ fn remote_queue_is_drained_completely_and_measured() -> Result<()> {
     let ours = PUSHES as f64 / begin.elapsed().as_secs_f64();
     queue.wait_empty(Duration::ZERO)?;
     println!("queue_drain_per_second {ours:.0}, one by one {one_by_one:.1}: {:.1} times", ours / one_by_one);
-    let taken = hub.metric(r#"notification_hub_notifications_total{stage="no_recipient",type="7"}"#)?;
+    let taken = hub.metric(r#"notification_hub_pushes_total{stage="no_recipient",type="7"}"#)?;
     ensure!(taken == PUSHES as f64, "{taken}");
     ensure!(hub.metric("notification_hub_queue_depth")? > 0.0, "the queue was not measured");
-    ensure!(hub.metric("notification_hub_queue_oldest_seconds")? >= 0.0);
+    ensure!(hub.metric("notification_hub_queue_oldest_message_age_seconds")? >= 0.0);
     Ok(())
 }

@@ -185,7 +185,7 @@ fn send_invalid_push_is_rejected_and_not_delivered() -> Result<()> {
     ensure!(as_user.status == 403, "{}", as_user.status);
     ensure!(http::request(hub.internal, "POST", "/send", &[], b"{}")?.status == 401);
     ensure!(http::request(hub.internal, "GET", "/send", &[], b"")?.status == 405);
-    ensure!(hub.metric("notification_hub_deliveries_total")? == 0.0);
+    ensure!(hub.metric("notification_hub_frames_delivered_total")? == 0.0);
     hub.push(&json!({ "type": 5, "payload": { "userId": USER } }))
 }
 

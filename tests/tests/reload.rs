@@ -38,7 +38,7 @@ fn wait_logged(process: &Process, text: &str, times: usize) -> Result<()> {
 
 /// Fails if a connection was closed.
 fn check_no_disconnect(hub: &LocalHub) -> Result<()> {
-    let gone = hub.metric_sum("notification_hub_closes_total")?;
+    let gone = hub.metric_sum("notification_hub_connections_closed_total")?;
     ensure!(gone == 0.0, "{gone} have gone");
     Ok(())
 }
@@ -191,7 +191,7 @@ fn ssl_cert_dir_authority_is_trusted_for_redis() -> Result<()> {
     fs::write(folder.path().join("hub.toml"), keys + &settings.join("\n"))?;
     let mut command = Command::new(programs::find("notification-hub")?);
     command.args(["serve", "--config"]).arg(folder.path().join("hub.toml")).env("SSL_CERT_DIR", &added);
-    for listener in ["--listen", "--internal-listen", "--admin-listen"] {
+    for listener in ["--listen-public", "--listen-internal", "--listen-admin"] {
         command.args([listener, "127.0.0.1:0"]);
     }
     let hub = Process::start(&command)?;

@@ -62,16 +62,16 @@ pub struct Generate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub algorithm: Option<KeyAlgorithm>,
 
-    /// rotateEvery is the time for which a key signs tokens, as a duration such as `168h`. It must be longer than
+    /// rotationInterval is the time for which a key signs tokens, as a duration such as `168h`. It must be longer than
     /// overlap plus three minutes. Three minutes before a rotation, the Secret contains the next private key as
     /// `next-private.pem`, and `jwks.json` contains its public key. Defaults to `720h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration")]
     #[x_kube(
         validation = Rule::new("self.matches('[1-9]')")
-            .message("auth.generate.rotateEvery must be greater than 0")
+            .message("auth.generate.rotationInterval must be greater than 0")
     )]
-    pub rotate_every: Option<String>,
+    pub rotation_interval: Option<String>,
 
     /// overlap is the time for which the tokens of a replaced key stay valid, as a duration such as `12h`. Set it to at
     /// least the lifetime of tokens. Defaults to `24h`.

@@ -15,8 +15,8 @@ use crate::schema::triggers;
         .message("autoscaling.maxReplicas must be greater than or equal to autoscaling.minReplicas")
         .reason(Reason::FieldValueInvalid)
         .field_path(".minReplicas"),
-    validation = Rule::new("!has(self.keda) || (!has(self.connectionsPerReplica) && !has(self.cpuUtilization))")
-        .message("autoscaling.keda may not be specified together with connectionsPerReplica or cpuUtilization; remove autoscaling.keda or both targets")
+    validation = Rule::new("!has(self.keda) || (!has(self.targetConnectionsPerReplica) && !has(self.targetCPUUtilizationPercentage))")
+        .message("autoscaling.keda may not be specified together with targetConnectionsPerReplica or targetCPUUtilizationPercentage; remove autoscaling.keda or both targets")
         .reason(Reason::FieldValueForbidden)
         .field_path(".keda")
 )]
@@ -31,23 +31,24 @@ pub struct Autoscaling {
     #[schemars(range(min = 1, max = 1000))]
     pub max_replicas: i32,
 
-    /// connectionsPerReplica is the target number of connections per pod, on average. It must be at least 1. The
+    /// targetConnectionsPerReplica is the target number of connections per pod, on average. It must be at least 1. The
     /// cluster must serve the hub's metric `notification_hub_connections` for pods (`custom.metrics.k8s.io`), for
     /// example with prometheus-adapter. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    pub connections_per_replica: Option<i32>,
+    pub target_connections_per_replica: Option<i32>,
 
-    /// cpuUtilization is the target CPU utilization of the hub's container, on average over all pods, in percent of its
+    /// targetCPUUtilizationPercentage is the target CPU utilization of the hub's container, on average over all pods, in percent of its
     /// CPU request. It must be from 1 to 10000. The cluster must serve metrics of pods (`metrics.k8s.io`), for example
-    /// with metrics-server. If connectionsPerReplica is also set, the target that needs more pods decides. Defaults to
-    /// `80`, or to none if connectionsPerReplica is set.
+    /// with metrics-server. If targetConnectionsPerReplica is also set, the target that needs more pods decides. Defaults to
+    /// `80`, or to none if targetConnectionsPerReplica is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
-    pub cpu_utilization: Option<i32>,
+    #[serde(rename = "targetCPUUtilizationPercentage")]
+    pub target_cpu_utilization_percentage: Option<i32>,
 
     /// keda scales the hub with a ScaledObject of KEDA instead of a HorizontalPodAutoscaler. It may not be specified
-    /// together with connectionsPerReplica or cpuUtilization. While the cluster does not serve ScaledObjects, the
+    /// together with targetConnectionsPerReplica or targetCPUUtilizationPercentage. While the cluster does not serve ScaledObjects, the
     /// number of pods does not change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keda: Option<Keda>,

@@ -54,17 +54,19 @@ pub struct AzureQueue {
 #[derive(JsonSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadIdentity {
-    /// accountUrl is the URL of the storage account's queues, such as `https://account.queue.core.windows.net`.
+    /// accountURL is the URL of the storage account's queues, such as `https://account.queue.core.windows.net`.
     #[schemars(
         length(max = 2048),
         regex(pattern = r"^https://[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?(:[0-9]{1,5})?(/[^?#@\s]*)?$")
     )]
+    #[serde(rename = "accountURL")]
     pub account_url: String,
 
-    /// clientId is the client ID of the managed identity.
+    /// clientID is the client ID of the managed identity.
     #[schemars(
         length(max = 36),
         regex(pattern = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$")
     )]
+    #[serde(rename = "clientID")]
     pub client_id: String,
 }

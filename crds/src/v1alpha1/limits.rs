@@ -7,26 +7,27 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.connectionsPerAddress) || has(self.trustedProxies)")
-        .message("limits.connectionsPerAddress: all clients behind an unknown proxy share one address; set limits.trustedProxies")
+    validation = Rule::new("!has(self.maxConnectionsPerIP) || has(self.trustedProxies)")
+        .message("limits.maxConnectionsPerIP: all clients behind an unknown proxy share one address; set limits.trustedProxies")
 )]
 pub struct Limits {
     /// connections is the maximum number of connections on each pod. It must be at least 1. Defaults to no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    pub connections: Option<i32>,
+    pub max_connections: Option<i32>,
 
-    /// connectionsPerUser is the maximum number of connections of one user on each pod. It must be at least 1. Defaults
+    /// maxConnectionsPerUser is the maximum number of connections of one user on each pod. It must be at least 1. Defaults
     /// to no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    pub connections_per_user: Option<i32>,
+    pub max_connections_per_user: Option<i32>,
 
-    /// connectionsPerAddress is the maximum number of connections of one client address on each pod. It must be at
+    /// maxConnectionsPerIP is the maximum number of connections of one client address on each pod. It must be at
     /// least 1. An IPv6 address counts as its network of 64 bits. Requires trustedProxies. Defaults to no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    pub connections_per_address: Option<i32>,
+    #[serde(rename = "maxConnectionsPerIP")]
+    pub max_connections_per_ip: Option<i32>,
 
     /// trustedProxies are IP addresses and CIDR blocks, such as `10.0.0.0/8`, of the proxies in front of the hub, at
     /// most 64. The hub takes client addresses from the header `X-Forwarded-For` only if one of these proxies sent it.

@@ -185,13 +185,14 @@ pub struct NotificationHubSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<Monitoring>,
 
-    /// installationId is the ID of the Bitwarden installation, a UUID. Pushes to this installation reach all clients of
+    /// installationID is the ID of the Bitwarden installation, a UUID. Pushes to this installation reach all clients of
     /// the hub. Without it, pushes to an installation reach no client. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 36),
         regex(pattern = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$")
     )]
+    #[serde(rename = "installationID")]
     pub installation_id: Option<String>,
 
     /// backplane connects the replicas of the hub, so that a push to one replica reaches the clients of all. It is

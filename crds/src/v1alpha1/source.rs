@@ -19,7 +19,7 @@ use crate::schema::network_policy_peers;
 )]
 #[schemars(description = "Source of notifications. Exactly one of direct and azureQueue must be set.")]
 pub struct Source {
-    /// direct makes senders post notifications to `/send` on the hub's internal Service. status.sendUrl is the base
+    /// direct makes senders post notifications to `/send` on the hub's internal Service. status.sendURL is the base
     /// URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direct: Option<Direct>,

@@ -39,8 +39,9 @@ pub struct NotificationHubStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 
-    /// sendUrl is the base URL that senders post to, without the path `/send`. It is set only with source.direct.
+    /// sendURL is the base URL that senders post to, without the path `/send`. It is set only with source.direct.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "sendURL")]
     pub send_url: Option<String>,
 
     /// image is the container image that the pods run.
@@ -61,10 +62,10 @@ pub struct NotificationHubStatus {
 #[derive(JsonSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyTimes {
-    /// lastRotation is the time at which the current key began to sign tokens.
-    pub last_rotation: Time,
-    /// nextRotation is the time at which the next key replaces the current key.
-    pub next_rotation: Time,
+    /// lastRotationTime is the time at which the current key began to sign tokens.
+    pub last_rotation_time: Time,
+    /// nextRotationTime is the time at which the next key replaces the current key.
+    pub next_rotation_time: Time,
 }
 
 /// Kind of a source of notifications.

@@ -25,7 +25,7 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 pub(crate) struct Dev {
     /// Listen for clients on this address
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
-    listen: String,
+    listen_public: String,
     /// Keep keys and user id in this folder [default: a temporary folder]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Dev) -> anyhow::Result<()> {
 /// Builds the configuration.
 fn configure(arguments: &Dev, keys: &Path) -> anyhow::Result<Config> {
     let flags = [
-        ("listen.public", arguments.listen.clone()),
+        ("listen.public", arguments.listen_public.clone()),
         ("listen.internal", "127.0.0.1:0".to_owned()),
         ("listen.admin", "127.0.0.1:0".to_owned()),
         ("auth.keys", keys.display().to_string()),

@@ -54,13 +54,13 @@ pub(crate) struct Serve {
     pub config: Option<PathBuf>,
     /// Set listen.public, the address for clients
     #[arg(long, value_name = "HOST:PORT")]
-    pub listen: Option<String>,
+    pub listen_public: Option<String>,
     /// Set listen.internal, the address for senders
     #[arg(long, value_name = "HOST:PORT")]
-    pub internal_listen: Option<String>,
+    pub listen_internal: Option<String>,
     /// Set listen.admin, the address for probes and metrics
     #[arg(long, value_name = "HOST:PORT")]
-    pub admin_listen: Option<String>,
+    pub listen_admin: Option<String>,
 }
 
 /// Invalid arguments or configuration, with one line for each problem. The exit status is 2.
@@ -109,9 +109,9 @@ impl Serve {
         let environment: Vec<(String, String)> =
             variables.map(|(name, value)| (name, value.to_string_lossy().into_owned())).collect();
         let flags: Vec<(&'static str, String)> = [
-            ("listen.public", &self.listen),
-            ("listen.internal", &self.internal_listen),
-            ("listen.admin", &self.admin_listen),
+            ("listen.public", &self.listen_public),
+            ("listen.internal", &self.listen_internal),
+            ("listen.admin", &self.listen_admin),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value.clone()?)))

@@ -15,21 +15,21 @@ pub struct BackplaneConfig {
     /// The prefix of all channel names.
     pub channel_prefix: String,
     /// The maximum number of pushes in the publish buffer.
-    pub hold: usize,
+    pub max_pending_pushes: usize,
     /// The maximum size of the publish buffer, in bytes.
-    pub hold_bytes: usize,
+    pub max_pending_bytes: usize,
 }
 
 const URL: &str = "backplane.redis.url";
 const CA_FILE: &str = "backplane.redis.ca_file";
-const HOLD: &str = "backplane.hold";
-const HOLD_BYTES: &str = "backplane.hold_bytes";
+const MAX_PENDING_PUSHES: &str = "backplane.max_pending_pushes";
+const MAX_PENDING_BYTES: &str = "backplane.max_pending_bytes";
 
-/// The minimum of `backplane.hold_bytes`. Every push that `/send` accepts fits, in the frames of both protocols.
-const MIN_HOLD_BYTES: usize = 4 << 20;
+/// The minimum of `backplane.max_pending_bytes`. Every push that `/send` accepts fits, in the frames of both protocols.
+const MIN_BUFFER_BYTES: usize = 4 << 20;
 
-/// The maximum of `backplane.hold_bytes`.
-const MAX_HOLD_BYTES: usize = 2 << 30;
+/// The maximum of `backplane.max_pending_bytes`.
+const MAX_BUFFER_BYTES: usize = 2 << 30;
 
 /// The channel prefix of the upstream Bitwarden service.
 const DEFAULT_CHANNEL_PREFIX: &str = "Notifications";
@@ -41,15 +41,15 @@ pub(super) fn read(reader: &mut ConfigReader) -> BackplaneConfig {
     let password: Option<Secret> = reader.get("backplane.redis.password", None);
     let ca_file: Option<PathBuf> = reader.get(CA_FILE, None);
     let channel_prefix = reader.get("backplane.redis.channel_prefix", DEFAULT_CHANNEL_PREFIX.to_owned());
-    let hold = reader.get(HOLD, 10_000);
-    reader.check(HOLD, (1..=1_000_000).contains(&hold), "must be from 1 to 1000000");
-    let Bytes(hold_bytes) = reader.get(HOLD_BYTES, Bytes(64 << 20));
-    let is_in_range = (MIN_HOLD_BYTES..=MAX_HOLD_BYTES).contains(&hold_bytes);
-    reader.check(HOLD_BYTES, is_in_range, "must be from 4MiB to 2048MiB");
+    let max_pending_pushes = reader.get(MAX_PENDING_PUSHES, 10_000);
+    reader.check(MAX_PENDING_PUSHES, (1..=1_000_000).contains(&max_pending_pushes), "must be from 1 to 1000000");
+    let Bytes(max_pending_bytes) = reader.get(MAX_PENDING_BYTES, Bytes(64 << 20));
+    let is_in_range = (MIN_BUFFER_BYTES..=MAX_BUFFER_BYTES).contains(&max_pending_bytes);
+    reader.check(MAX_PENDING_BYTES, is_in_range, "must be from 4MiB to 2048MiB");
     let redis = url.and_then(|url| {
         parse_redis(&url, username, password, ca_file).map_err(|(key, reason)| reader.check(key, false, &reason)).ok()
     });
-    BackplaneConfig { redis, channel_prefix, hold, hold_bytes }
+    BackplaneConfig { redis, channel_prefix, max_pending_pushes, max_pending_bytes }
 }
 
 /// Parses the settings of Redis. An error names the key that is wrong.
@@ -75,17 +75,25 @@ mod tests {
 
     #[test]
     fn backplane_defaults_to_no_redis() {
-        let BackplaneConfig { redis, channel_prefix, hold, hold_bytes } = parse("").expect("fine").backplane;
-        assert_eq!((redis, &*channel_prefix, hold, hold_bytes), (None, "Notifications", 10_000, 64 << 20));
+        let BackplaneConfig { redis, channel_prefix, max_pending_pushes, max_pending_bytes } =
+            parse("").expect("fine").backplane;
+        assert_eq!(
+            (redis, &*channel_prefix, max_pending_pushes, max_pending_bytes),
+            (None, "Notifications", 10_000, 64 << 20)
+        );
     }
 
     #[test]
     fn redis_with_separate_password_parses_and_hides_secrets() {
-        let config =
-            parse("redis.url = 'rediss://redis:7'\nredis.password = 'SECRET'\nredis.ca_file = '/ca'\nhold = 5");
+        let config = parse(
+            "redis.url = 'rediss://redis:7'\nredis.password = 'SECRET'\nredis.ca_file = '/ca'\nmax_pending_pushes = 5",
+        );
         let config = config.expect("fine");
         let redis = config.backplane.redis.as_ref().expect("Redis");
-        assert_eq!((&*redis.servers, redis.tls, config.backplane.hold), (&[("redis".to_owned(), 7)][..], true, 5));
+        assert_eq!(
+            (&*redis.servers, redis.tls, config.backplane.max_pending_pushes),
+            (&[("redis".to_owned(), 7)][..], true, 5)
+        );
         assert_eq!(redis.password.as_ref().map(|password| password.reveal()), Some("SECRET"));
         assert!(!format!("{config:?}").contains("SECRET"));
         for key in [super::URL, "backplane.redis.password"] {
@@ -104,8 +112,8 @@ mod tests {
                 "backplane.redis.password (hub.toml): already set",
             ),
             ("redis.url = 'a'\nredis.ca_file = '/ca'", "backplane.redis.ca_file (hub.toml): needs TLS"),
-            ("hold = 0", "backplane.hold (hub.toml): must be from 1"),
-            ("hold_bytes = '1MiB'", "backplane.hold_bytes (hub.toml): must be from 4MiB"),
+            ("max_pending_pushes = 0", "backplane.max_pending_pushes (hub.toml): must be from 1"),
+            ("max_pending_bytes = '1MiB'", "backplane.max_pending_bytes (hub.toml): must be from 4MiB"),
         ] {
             let problem = parse(section).expect_err(section);
             assert!(problem.starts_with(expected) && !problem.contains("SECRET"), "{problem}");

@@ -8,18 +8,18 @@ use crate::net::ip_network::IpNetwork;
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// The maximum number of connections.
-    pub connections: usize,
+    pub max_connections: usize,
     /// The maximum number of connections of one user.
-    pub per_user: usize,
+    pub max_connections_per_user: usize,
     /// The maximum number of connections of one address. It applies only with trusted proxies, because behind another proxy all
     /// clients have the same address.
-    pub per_address: usize,
+    pub max_connections_per_ip: usize,
     /// The leading bits of an IPv6 address that count as one address, because one client has a network of them.
-    pub ipv6_prefix: u8,
+    pub ipv6_prefix_length: u8,
     /// Proxies whose `X-Forwarded-For` and PROXY protocol headers are trusted.
     pub trusted_proxies: Vec<IpNetwork>,
     /// The maximum number of concurrent token verifications. Other connections wait.
-    pub handshakes_in_flight: usize,
+    pub max_concurrent_verifications: usize,
 }
 
 impl Limits {

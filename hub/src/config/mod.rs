@@ -44,7 +44,7 @@ pub struct Config {
     /// Timeouts and sizes of the SignalR protocol.
     pub signalr: SignalR,
     /// The interval of Bitwarden's `Heartbeat` to every client.
-    pub heartbeat: Duration,
+    pub heartbeat_interval: Duration,
     /// Write limits of each connection.
     pub slow_consumer: SlowConsumer,
     /// Limits of connections.
@@ -97,24 +97,24 @@ pub struct SignalR {
     /// The time limit of a handshake.
     pub handshake_timeout: Duration,
     /// The time without output after which the hub sends a ping.
-    pub keep_alive: Duration,
+    pub keep_alive_interval: Duration,
     /// The time without input after which the hub closes a connection that has sent a ping before.
-    pub client_timeout: Duration,
+    pub client_timeout_interval: Duration,
     /// The time limit of receiving one message.
     pub message_timeout: Duration,
     /// The time limit of a poll without messages.
     pub poll_timeout: Duration,
     /// The maximum size of a message from a client, including its framing, in bytes.
-    pub max_message: usize,
+    pub maximum_receive_message_size: usize,
 }
 
 /// Write limits of each connection (`decisions.md` 4).
 #[derive(Debug, Clone, Copy)]
 pub struct SlowConsumer {
     /// The maximum size of the outbox, in bytes.
-    pub queue: usize,
+    pub max_queued_bytes: usize,
     /// The longest time in which the socket accepts no byte.
-    pub timeout: Duration,
+    pub write_timeout: Duration,
 }
 
 /// Settings of the catch-up (`decisions.md` 5).
@@ -125,7 +125,7 @@ pub struct CatchUpConfig {
     /// The time for which records are kept.
     pub window: Duration,
     /// The maximum number of users with records, and of devices.
-    pub users: usize,
+    pub max_entries: usize,
     /// The time over which syncs are spread after a start or an interruption of the backplane.
     pub spread: Duration,
 }
@@ -134,11 +134,11 @@ pub struct CatchUpConfig {
 #[derive(Debug, Clone, Copy)]
 pub struct Drain {
     /// The time after SIGTERM in which the hub serves as before.
-    pub grace: Duration,
+    pub delay: Duration,
     /// The time over which Close frames are spread.
     pub duration: Duration,
-    /// The time limit of the shutdown, counted from the end of `grace`.
-    pub deadline: Duration,
+    /// The time limit of the shutdown, counted from the end of `delay`.
+    pub timeout: Duration,
 }
 
 /// Settings of the log, which goes to standard output.
@@ -195,53 +195,61 @@ impl Config {
         let installation = reader.get("installation.id", None);
         let signalr = SignalR {
             handshake_timeout: reader.get_positive("signalr.handshake_timeout", 15 * SECOND),
-            keep_alive: reader.get_positive("signalr.keep_alive", 15 * SECOND),
-            client_timeout: reader.get_positive("signalr.client_timeout", 30 * SECOND),
+            keep_alive_interval: reader.get_positive("signalr.keep_alive_interval", 15 * SECOND),
+            client_timeout_interval: reader.get_positive("signalr.client_timeout_interval", 30 * SECOND),
             message_timeout: reader.get_positive("signalr.message_timeout", 30 * SECOND),
             poll_timeout: reader.get_positive("signalr.poll_timeout", 90 * SECOND),
-            max_message: reader.get("signalr.max_message", Bytes(32 * 1024)).0,
+            maximum_receive_message_size: reader.get("signalr.maximum_receive_message_size", Bytes(32 * 1024)).0,
         };
-        reader.check("signalr.max_message", signalr.max_message >= 128, "must be at least 128 bytes");
-        let heartbeat = reader.get_positive("heartbeat", 120 * SECOND);
+        reader.check(
+            "signalr.maximum_receive_message_size",
+            signalr.maximum_receive_message_size >= 128,
+            "must be at least 128 bytes",
+        );
+        let heartbeat_interval = reader.get_positive("heartbeat_interval", 120 * SECOND);
         let slow_consumer = SlowConsumer {
-            queue: reader.get("slow_consumer.queue", Bytes(64 * 1024)).0,
-            timeout: reader.get_positive("slow_consumer.timeout", 30 * SECOND),
+            max_queued_bytes: reader.get("slow_consumer.max_queued_bytes", Bytes(64 * 1024)).0,
+            write_timeout: reader.get_positive("slow_consumer.write_timeout", 30 * SECOND),
         };
         let limits = Limits {
-            connections: reader.get("limits.connections", 0),
-            per_user: reader.get("limits.per_user", 0),
-            per_address: reader.get("limits.per_address", 0),
-            ipv6_prefix: reader.get("limits.ipv6_prefix", Prefix(64)).0,
+            max_connections: reader.get("limits.max_connections", 0),
+            max_connections_per_user: reader.get("limits.max_connections_per_user", 0),
+            max_connections_per_ip: reader.get("limits.max_connections_per_ip", 0),
+            ipv6_prefix_length: reader.get("limits.ipv6_prefix_length", Prefix(64)).0,
             trusted_proxies: reader.get("limits.trusted_proxies", Vec::new()),
-            handshakes_in_flight: reader.get("limits.handshakes_in_flight", 512),
+            max_concurrent_verifications: reader.get("limits.max_concurrent_verifications", 512),
         };
         reader.check(
             "listen.proxy_protocol",
             !listen.proxy_protocol || !limits.trusted_proxies.is_empty(),
             "limits.trusted_proxies is empty; add the proxies that send the header",
         );
-        reader.check("limits.handshakes_in_flight", limits.handshakes_in_flight > 0, "must be greater than 0");
+        reader.check(
+            "limits.max_concurrent_verifications",
+            limits.max_concurrent_verifications > 0,
+            "must be greater than 0",
+        );
         let cors = reader.get("cors.origins", DESKTOP_ORIGINS.map(str::to_owned).to_vec());
         let catch_up = CatchUpConfig {
             enabled: reader.get("catch_up.enabled", true),
             window: reader.get_positive("catch_up.window", 600 * SECOND),
-            users: reader.get("catch_up.users", 1_000_000),
+            max_entries: reader.get("catch_up.max_entries", 1_000_000),
             spread: reader.get_positive("catch_up.spread", 30 * SECOND),
         };
         reader.check(
-            "catch_up.users",
-            catch_up.users > 0,
+            "catch_up.max_entries",
+            catch_up.max_entries > 0,
             "must be greater than 0; to turn the catch-up off, set catch_up.enabled to false",
         );
         let duration = reader.get("drain.duration", if backplane.redis.is_some() { 60 * SECOND } else { 2 * SECOND });
         let drain = Drain {
-            grace: reader.get("drain.grace", Duration::ZERO),
+            delay: reader.get("drain.delay", Duration::ZERO),
             duration,
-            deadline: reader.get("drain.deadline", duration + 10 * SECOND),
+            timeout: reader.get("drain.timeout", duration + 10 * SECOND),
         };
         reader.check(
-            "drain.deadline",
-            drain.deadline >= drain.duration,
+            "drain.timeout",
+            drain.timeout >= drain.duration,
             "must be greater than or equal to drain.duration",
         );
         let log = Log {
@@ -259,7 +267,7 @@ impl Config {
             connection_token_key,
             installation,
             signalr,
-            heartbeat,
+            heartbeat_interval,
             slow_consumer,
             limits,
             cors,
@@ -299,23 +307,22 @@ mod tests {
 
     #[test]
     fn config_precedence_is_flag_environment_file_default() {
-        let file =
-            "heartbeat = '1m'\n[listen]\npublic = '127.0.0.1:1'\ninternal = '127.0.0.1:1'\nadmin = '127.0.0.1:1'";
+        let file = "heartbeat_interval = '1m'\n[listen]\npublic = '127.0.0.1:1'\ninternal = '127.0.0.1:1'\nadmin = '127.0.0.1:1'";
         let environment =
             [("NOTIFICATION_HUB__LISTEN__INTERNAL", "127.0.0.1:2"), ("NOTIFICATION_HUB__LISTEN__ADMIN", "127.0.0.1:2")];
         let config = parse(file, &environment, &[("listen.admin", "127.0.0.1:3")]).expect("fine");
         let listen = [&*config.listen.public, &*config.listen.internal, &*config.listen.admin];
         assert_eq!(listen, ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
-        assert_eq!(config.heartbeat, Duration::from_secs(60));
-        assert_eq!(config.signalr.keep_alive, Duration::from_secs(15));
+        assert_eq!(config.heartbeat_interval, Duration::from_secs(60));
+        assert_eq!(config.signalr.keep_alive_interval, Duration::from_secs(15));
         let origins: Vec<String> =
             config.effective_settings()[..4].iter().map(|setting| setting.origin.to_string()).collect();
-        assert_eq!(origins, ["hub.toml", "NOTIFICATION_HUB__LISTEN__INTERNAL", "--admin-listen", "default"]);
+        assert_eq!(origins, ["hub.toml", "NOTIFICATION_HUB__LISTEN__INTERNAL", "--listen-admin", "default"]);
     }
 
     #[test]
     fn config_error_lists_every_problem_with_its_key() {
-        let file = "reactors = 0\nnonsense = 1\n[auth]\nclock_skew = 'soon'\n[signalr]\nkeep_alive = '0s'";
+        let file = "reactors = 0\nnonsense = 1\n[auth]\nclock_skew = 'soon'\n[signalr]\nkeep_alive_interval = '0s'";
         let environment = [("NOTIFICATION_HUB__INSTALLATION__ID", "x")];
         assert_eq!(
             problems(file, &environment),
@@ -323,7 +330,7 @@ mod tests {
                 "reactors (hub.toml): must be from 1 to 64",
                 "auth.clock_skew (hub.toml): invalid value \"soon\"; use a duration like 15s, 2m, 1h30m or 250ms",
                 "installation.id (NOTIFICATION_HUB__INSTALLATION__ID): invalid value \"x\"; use a UUID",
-                "signalr.keep_alive (hub.toml): must be greater than 0",
+                "signalr.keep_alive_interval (hub.toml): must be greater than 0",
                 "nonsense (hub.toml): unknown setting; check its name",
             ]
         );
@@ -339,11 +346,11 @@ mod tests {
     }
 
     #[test]
-    fn drain_deadline_below_drain_duration_is_rejected() {
-        let file = "[drain]\nduration = '20s'\ndeadline = '19s'";
-        assert_eq!(problems(file, &[]), ["drain.deadline (hub.toml): must be greater than or equal to drain.duration"]);
-        let config = parse("[drain]\nduration = '20s'\ndeadline = '20s'", &[], &[]).expect("fine");
-        assert_eq!(config.drain.deadline, config.drain.duration);
+    fn drain_timeout_below_drain_duration_is_rejected() {
+        let file = "[drain]\nduration = '20s'\ntimeout = '19s'";
+        assert_eq!(problems(file, &[]), ["drain.timeout (hub.toml): must be greater than or equal to drain.duration"]);
+        let config = parse("[drain]\nduration = '20s'\ntimeout = '20s'", &[], &[]).expect("fine");
+        assert_eq!(config.drain.timeout, config.drain.duration);
     }
 
     #[test]
@@ -366,9 +373,10 @@ mod tests {
     fn displayed_duration_parses_to_the_same_value() {
         for (input, displayed) in [("1h30m", "5400s"), ("250ms", "250ms"), ("2000000h", "7200000000s")] {
             for text in [input, displayed] {
-                let config = parse("", &[("NOTIFICATION_HUB__HEARTBEAT", text)], &[]).expect(text);
-                let heartbeat = config.effective_settings().iter().find(|setting| setting.key == "heartbeat");
-                assert_eq!(heartbeat.expect("a setting").value, displayed, "{text}");
+                let config = parse("", &[("NOTIFICATION_HUB__HEARTBEAT_INTERVAL", text)], &[]).expect(text);
+                let heartbeat_interval =
+                    config.effective_settings().iter().find(|setting| setting.key == "heartbeat_interval");
+                assert_eq!(heartbeat_interval.expect("a setting").value, displayed, "{text}");
             }
         }
     }

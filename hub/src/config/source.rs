@@ -23,9 +23,9 @@ pub struct AzureQueueConfig {
     /// The storage account and its credential.
     pub account: Account,
     /// The name of the queue.
-    pub queue: QueueName,
+    pub queue_name: QueueName,
     /// The name of the dead-letter queue, which takes messages that are not pushes.
-    pub poison_queue: QueueName,
+    pub poison_queue_name: QueueName,
     /// The number of workers. Each delivers one push at a time, and all pushes of a user or organization go to the same one.
     pub workers: usize,
 }
@@ -69,7 +69,7 @@ impl Setting for QueueName {
 const CONNECTION_STRING: &str = "source.azure_queue.connection_string";
 const ACCOUNT_URL: &str = "source.azure_queue.account_url";
 const CLIENT_ID: &str = "source.azure_queue.client_id";
-const POISON_QUEUE: &str = "source.azure_queue.poison_queue";
+const POISON_QUEUE_NAME: &str = "source.azure_queue.poison_queue_name";
 const WORKERS: &str = "source.azure_queue.workers";
 
 /// Reads every key of the section. If it returns a wrong value, it has recorded a problem.
@@ -78,17 +78,21 @@ pub(super) fn read(reader: &mut ConfigReader) -> SourceConfig {
     let connection_string: Option<Secret> = reader.get(CONNECTION_STRING, None);
     let account_url: Option<String> = reader.get(ACCOUNT_URL, None);
     let client_id: Option<Uuid> = reader.get(CLIENT_ID, None);
-    let queue = reader.get("source.azure_queue.queue", QueueName::default());
-    let poison_queue = reader.get(POISON_QUEUE, queue.poison());
+    let queue_name = reader.get("source.azure_queue.queue_name", QueueName::default());
+    let poison_queue_name = reader.get(POISON_QUEUE_NAME, queue_name.poison());
     let workers = reader.get(WORKERS, 8);
     if kind == SourceKind::Direct {
         return SourceConfig::Direct;
     }
-    let is_other_queue = poison_queue != queue && poison_queue != queue.turns();
-    reader.check(POISON_QUEUE, is_other_queue, "must differ from source.azure_queue.queue and its -turns queue");
+    let is_other_queue = poison_queue_name != queue_name && poison_queue_name != queue_name.turns();
+    reader.check(
+        POISON_QUEUE_NAME,
+        is_other_queue,
+        "must differ from source.azure_queue.queue_name and its -turns queue",
+    );
     reader.check(WORKERS, (1..=256).contains(&workers), "must be from 1 to 256");
     match account(reader, connection_string, account_url, client_id) {
-        Some(account) => SourceConfig::AzureQueue(AzureQueueConfig { account, queue, poison_queue, workers }),
+        Some(account) => SourceConfig::AzureQueue(AzureQueueConfig { account, queue_name, poison_queue_name, workers }),
         None => SourceConfig::Direct,
     }
 }
@@ -144,11 +148,14 @@ mod tests {
     fn azure_queue_defaults_apply_to_all_but_the_account() {
         let config = parse(&format!("connection_string = '{KEY}'")).expect("fine");
         let SourceConfig::AzureQueue(source) = &config.source else { panic!("{:?}", config.source) };
-        assert_eq!((source.queue.as_str(), source.poison_queue.as_str()), ("notifications", "notifications-poison"));
+        assert_eq!(
+            (source.queue_name.as_str(), source.poison_queue_name.as_str()),
+            ("notifications", "notifications-poison")
+        );
         assert_eq!(source.workers, 8);
-        let config = parse("account_url = 'https://a.queue.core.windows.net'\nqueue = 'pushes'").expect("fine");
+        let config = parse("account_url = 'https://a.queue.core.windows.net'\nqueue_name = 'pushes'").expect("fine");
         let SourceConfig::AzureQueue(source) = &config.source else { panic!("{:?}", config.source) };
-        assert_eq!(source.poison_queue.as_str(), "pushes-poison");
+        assert_eq!(source.poison_queue_name.as_str(), "pushes-poison");
     }
 
     #[test]
@@ -176,11 +183,12 @@ mod tests {
         assert!(with("client_id = 'd2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c'").starts_with(&location("client_id")));
         assert!(with("client_id = 'x'").contains("use a UUID"));
         assert!(
-            with("queue = 'Pushes'").starts_with(&(location("queue") + "invalid value \"Pushes\"; use a queue name"))
+            with("queue_name = 'Pushes'")
+                .starts_with(&(location("queue_name") + "invalid value \"Pushes\"; use a queue name"))
         );
         for name in ["notifications", "notifications-turns"] {
-            let message = with(&format!("poison_queue = '{name}'"));
-            assert!(message.starts_with(&(location("poison_queue") + "must differ")), "{message}");
+            let message = with(&format!("poison_queue_name = '{name}'"));
+            assert!(message.starts_with(&(location("poison_queue_name") + "must differ")), "{message}");
         }
         assert!(with("workers = 0").starts_with(&(location("workers") + "must be from 1 to 256")));
         let message = problem("account_url = 'http://a'");

@@ -37,14 +37,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::Default => formatter.write_str("default"),
             Origin::File(name) | Origin::Environment(name) => formatter.write_str(name),
-            Origin::Flag(key) => {
-                let (section, name) = key.split_once('.').unwrap_or(("", key));
-                match (section, name) {
-                    ("listen", "public") => formatter.write_str("--listen"),
-                    ("listen", name) => write!(formatter, "--{name}-listen"),
-                    _ => write!(formatter, "--{}", key.replace(['.', '_'], "-")),
-                }
-            }
+            Origin::Flag(key) => write!(formatter, "--{}", key.replace(['.', '_'], "-")),
         }
     }
 }

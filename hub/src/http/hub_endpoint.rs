@@ -60,8 +60,8 @@ impl HubEndpoint {
             relays: Arc::new(RelayTable::new(max_relays)),
             connect_fn,
             poll_timeout: config.signalr.poll_timeout,
-            write_timeout: config.slow_consumer.timeout,
-            max_early_bytes: config.signalr.max_message,
+            write_timeout: config.slow_consumer.write_timeout,
+            max_early_bytes: config.signalr.maximum_receive_message_size,
         }
     }
 }
@@ -139,7 +139,7 @@ impl HubEndpoint {
         let on_end = move |is_slow| {
             relays.remove(&token);
             if is_slow {
-                metrics.slow_consumers.inc("reset");
+                metrics.slow_consumer_actions.inc("reset");
             }
         };
         Ok(server_sent_events::respond(relay, budget, self.write_timeout, on_end))

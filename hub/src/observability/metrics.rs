@@ -23,7 +23,7 @@ const CONNECTION_SERIES: usize =
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShutdownPhase {
     /// The hub serves normally.
-    Grace,
+    Delay,
     /// The source finishes the pushes that it has received.
     Sources,
     /// The clients are disconnected.
@@ -34,11 +34,11 @@ pub enum ShutdownPhase {
 
 impl ShutdownPhase {
     const VARIANTS: [ShutdownPhase; 4] =
-        [ShutdownPhase::Grace, ShutdownPhase::Sources, ShutdownPhase::Clients, ShutdownPhase::Backplane];
+        [ShutdownPhase::Delay, ShutdownPhase::Sources, ShutdownPhase::Clients, ShutdownPhase::Backplane];
 
     fn label(self) -> &'static str {
         match self {
-            ShutdownPhase::Grace => "grace",
+            ShutdownPhase::Delay => "delay",
             ShutdownPhase::Sources => "sources",
             ShutdownPhase::Clients => "clients",
             ShutdownPhase::Backplane => "backplane",
@@ -54,43 +54,43 @@ pub struct Metrics {
     /// The series of `connections`, each created when it is first needed.
     connection_series: [OnceLock<IntGauge>; CONNECTION_SERIES],
     /// Attempts to connect, by outcome.
-    pub connects: LabeledCounters,
+    pub connection_attempts: LabeledCounters,
     /// Connections that ended after the upgrade, by reason.
-    pub closes: LabeledCounters,
+    pub connections_closed: LabeledCounters,
     /// Failed SignalR handshakes, by reason.
     pub handshake_failures: LabeledCounters,
     /// Rejected tokens, by reason.
     pub auth_failures: LabeledCounters,
     /// Pushes by stage and type.
-    notifications: IntCounterVec,
+    pushes: IntCounterVec,
     /// Frames written or queued for a client.
-    pub deliveries: IntCounter,
+    pub frames_delivered: IntCounter,
     /// The time from accepting a push to writing it.
-    pub delivery_seconds: Histogram,
+    pub delivery_duration_seconds: Histogram,
     /// Measures against slow clients, by action.
-    pub slow_consumers: LabeledCounters,
+    pub slow_consumer_actions: LabeledCounters,
     /// Notifications that were lost with a slow client and that no sync covers.
-    pub slow_consumer_losses: IntCounter,
+    pub slow_consumer_pushes_dropped: IntCounter,
     /// The approximate number of messages in the queue, if the source is a queue.
     pub queue_depth: IntGauge,
     /// The time that the next message of the queue has waited.
-    pub queue_oldest_seconds: Gauge,
+    pub queue_oldest_message_age_seconds: Gauge,
     /// Clients that were sent a `SyncVault`, by reason.
-    pub catch_up: LabeledCounters,
+    pub catch_up_syncs: LabeledCounters,
     /// Catch-up records that were dropped.
-    pub catch_up_dropped: IntCounter,
+    pub catch_up_records_dropped: IntCounter,
     /// 1 while both connections to Redis are up.
     pub backplane_up: IntGauge,
     /// The time from accepting a push to its acknowledgement by Redis.
-    pub backplane_seconds: Histogram,
+    pub backplane_publish_duration_seconds: Histogram,
     /// Messages published to Redis and received from it, by direction.
     pub backplane_messages: LabeledCounters,
     /// Pushes of servers that are not replicas of this hub.
     pub backplane_foreign_pushes: IntCounter,
     /// 1 for the current phase of the shutdown.
-    draining: IntGaugeVec,
+    drain_phase: IntGaugeVec,
     /// Clients that are still connected during the shutdown.
-    pub drain_left: IntGauge,
+    pub drain_connections_remaining: IntGauge,
     /// Loads of changed key files and fetches of the identity server's keys, by result.
     pub key_reloads: LabeledCounters,
 }
@@ -106,26 +106,26 @@ impl Metrics {
             LabeledCounters::register(&registry, name, help, label, values)
         };
         let connections = Opts::new("connections", "Open connections.");
-        let notifications = Opts::new("notifications_total", "Pushes by stage and type.");
-        let catch_up_dropped = "Catch-up records that were dropped for lack of room or rejected by Redis.";
-        let draining = Opts::new("draining", "1 for the current phase of the shutdown, 0 for others.");
+        let pushes = Opts::new("pushes_total", "Pushes by stage and type.");
+        let catch_up_records_dropped = "Catch-up records that were dropped for lack of room or rejected by Redis.";
+        let drain_phase = Opts::new("drain_phase", "1 for the current phase of the shutdown, 0 for others.");
         let build = Opts::new("build_info", "Always 1. The label has the version.");
         let build = register(&registry, IntGaugeVec::new(build, &["version"]))?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Metrics {
             connections: register(&registry, IntGaugeVec::new(connections, &["client_type", "protocol", "transport"]))?,
             connection_series: [const { OnceLock::new() }; CONNECTION_SERIES],
-            connects: counters(
-                "connects_total",
+            connection_attempts: counters(
+                "connection_attempts_total",
                 "Attempts to connect, by outcome.",
                 "outcome",
                 &["accepted", "unauthorized", "forbidden", "limited", "bad_request", "unavailable"],
             )?,
-            closes: counters(
-                "closes_total",
+            connections_closed: counters(
+                "connections_closed_total",
                 "Connections that ended, by reason.",
                 "reason",
-                &["client", "timeout", "protocol_error", "slow", "drain", "reset", "handshake"],
+                &["client", "timeout", "protocol_error", "slow_consumer", "drain", "reset", "handshake"],
             )?,
             handshake_failures: counters(
                 "handshake_failures_total",
@@ -150,26 +150,26 @@ impl Metrics {
                     "unknown_key",
                 ],
             )?,
-            notifications: register(&registry, IntCounterVec::new(notifications, &["stage", "type"]))?,
-            deliveries: register(
+            pushes: register(&registry, IntCounterVec::new(pushes, &["stage", "type"]))?,
+            frames_delivered: register(
                 &registry,
-                IntCounter::new("deliveries_total", "Frames written or queued for a client."),
+                IntCounter::new("frames_delivered_total", "Frames written or queued for a client."),
             )?,
-            delivery_seconds: register_seconds(
+            delivery_duration_seconds: register_seconds(
                 &registry,
-                "delivery_seconds",
+                "delivery_duration_seconds",
                 "Time from accepting a push to writing it, for each reactor.",
             )?,
-            slow_consumers: counters(
-                "slow_consumers_total",
+            slow_consumer_actions: counters(
+                "slow_consumer_actions_total",
                 "Measures against slow clients.",
                 "action",
-                &["queued", "collapsed", "reset"],
+                &["queued", "coalesced", "reset"],
             )?,
-            slow_consumer_losses: register(
+            slow_consumer_pushes_dropped: register(
                 &registry,
                 IntCounter::new(
-                    "slow_consumer_losses_total",
+                    "slow_consumer_pushes_dropped_total",
                     "Notifications that were lost with a slow client and that no sync covers.",
                 ),
             )?,
@@ -177,31 +177,37 @@ impl Metrics {
                 &registry,
                 IntGauge::new("queue_depth", "Approximate number of messages in the source's queue."),
             )?,
-            queue_oldest_seconds: register(
+            queue_oldest_message_age_seconds: register(
                 &registry,
-                Gauge::new("queue_oldest_seconds", "Time that the next message of the source's queue has waited."),
+                Gauge::new(
+                    "queue_oldest_message_age_seconds",
+                    "Time that the next message of the source's queue has waited.",
+                ),
             )?,
-            catch_up: counters(
-                "catch_up_total",
+            catch_up_syncs: counters(
+                "catch_up_syncs_total",
                 "Clients that were sent a SyncVault, by reason.",
                 "reason",
                 &["missed", "unknown_device", "restart", "backplane_gap"],
             )?,
-            catch_up_dropped: register(&registry, IntCounter::new("catch_up_dropped_total", catch_up_dropped))?,
+            catch_up_records_dropped: register(
+                &registry,
+                IntCounter::new("catch_up_records_dropped_total", catch_up_records_dropped),
+            )?,
             backplane_up: register(
                 &registry,
                 IntGauge::new("backplane_up", "1 while both connections to Redis are up, to publish and to subscribe."),
             )?,
-            backplane_seconds: register_seconds(
+            backplane_publish_duration_seconds: register_seconds(
                 &registry,
-                "backplane_seconds",
+                "backplane_publish_duration_seconds",
                 "Time from accepting a push to its acknowledgement by Redis.",
             )?,
             backplane_messages: counters(
                 "backplane_messages_total",
                 "Messages of the backplane, by direction: acknowledged by Redis, or received from it.",
                 "direction",
-                &["published", "heard"],
+                &["published", "received"],
             )?,
             backplane_foreign_pushes: register(
                 &registry,
@@ -210,10 +216,10 @@ impl Metrics {
                     "Pushes of other servers, such as ASP.NET Core's, which catch-up does not cover.",
                 ),
             )?,
-            draining: register(&registry, IntGaugeVec::new(draining, &["phase"]))?,
-            drain_left: register(
+            drain_phase: register(&registry, IntGaugeVec::new(drain_phase, &["phase"]))?,
+            drain_connections_remaining: register(
                 &registry,
-                IntGauge::new("drain_left", "Clients that are still connected during the shutdown."),
+                IntGauge::new("drain_connections_remaining", "Clients that are still connected during the shutdown."),
             )?,
             key_reloads: counters(
                 "key_reloads_total",
@@ -245,14 +251,14 @@ impl Metrics {
     /// Sets the current phase of the shutdown. `None` before the shutdown.
     pub fn set_shutdown_phase(&self, phase: Option<ShutdownPhase>) {
         for known in ShutdownPhase::VARIANTS {
-            self.draining.with_label_values(&[known.label()]).set((phase == Some(known)).into());
+            self.drain_phase.with_label_values(&[known.label()]).set((phase == Some(known)).into());
         }
     }
 
     /// Counts a push of a type at a stage. `kind` is `None` if the type is unknown.
     pub fn pushed(&self, stage: &str, kind: Option<u8>) {
         let kind = kind.map_or_else(|| "none".to_owned(), |kind| kind.to_string());
-        self.notifications.with_label_values(&[stage, &kind]).inc();
+        self.pushes.with_label_values(&[stage, &kind]).inc();
     }
 
     /// Returns all metrics in the text format of Prometheus.

@@ -63,14 +63,14 @@ impl Connections {
         let config = &shared.config;
         let session_config = SessionConfig {
             handshake_timeout: Tick::ticks_in(config.signalr.handshake_timeout),
-            keep_alive: Tick::ticks_in(config.signalr.keep_alive),
-            client_timeout: Tick::ticks_in(config.signalr.client_timeout),
+            keep_alive_interval: Tick::ticks_in(config.signalr.keep_alive_interval),
+            client_timeout_interval: Tick::ticks_in(config.signalr.client_timeout_interval),
             message_timeout: Tick::ticks_in(config.signalr.message_timeout),
-            max_message: config.signalr.max_message,
+            maximum_receive_message_size: config.signalr.maximum_receive_message_size,
         };
         let write_limits = WriteLimits {
-            max_queued_bytes: config.slow_consumer.queue,
-            write_timeout: Tick::ticks_in(config.slow_consumer.timeout),
+            max_queued_bytes: config.slow_consumer.max_queued_bytes,
+            write_timeout: Tick::ticks_in(config.slow_consumer.write_timeout),
         };
         Connections {
             registry: Registry::default(),
@@ -154,7 +154,7 @@ impl Connections {
 
     /// Checks the drain and the limit per user. Returns the error response, or `None` if the client is accepted.
     fn check_admission(&mut self, principal: &Principal) -> Option<ErrorResponse> {
-        let most = self.shared.config.limits.per_user;
+        let most = self.shared.config.limits.max_connections_per_user;
         let (outcome, error_response) = if self.is_draining {
             ("unavailable", ErrorResponse::service_unavailable("This server is shutting down."))
         } else if let (Principal::User(_), Some(user)) = (principal, principal.id())
@@ -163,10 +163,10 @@ impl Connections {
         {
             ("limited", ErrorResponse::too_many_requests("There are too many connections of this user."))
         } else {
-            self.shared.metrics.connects.inc("accepted");
+            self.shared.metrics.connection_attempts.inc("accepted");
             return None;
         };
-        self.shared.metrics.connects.inc(outcome);
+        self.shared.metrics.connection_attempts.inc(outcome);
         Some(error_response)
     }
 
@@ -346,7 +346,7 @@ impl Connections {
 
     /// Handles the outcome of a write: counts it, reschedules, or closes the connection.
     pub(super) fn handle_write_outcome(&mut self, sockets: &mut Sockets, slot: u32, sent: WriteOutcome) {
-        let slow = |action| self.shared.metrics.slow_consumers.inc(action);
+        let slow = |action| self.shared.metrics.slow_consumer_actions.inc(action);
         match sent {
             WriteOutcome::Written => {}
             WriteOutcome::Queued => {
@@ -358,7 +358,7 @@ impl Connections {
                     self.reschedule(sockets, slot);
                 }
             }
-            WriteOutcome::Coalesced => slow("collapsed"),
+            WriteOutcome::Coalesced => slow("coalesced"),
             WriteOutcome::Overflow => self.finish_close(sockets, slot, CloseReason::SlowConsumer, &[]),
             WriteOutcome::Closed => self.finish_close(sockets, slot, CloseReason::Reset, &[]),
         }
@@ -381,11 +381,11 @@ impl Connections {
                 }
             });
         }
-        if let Some(user) = connection.user().filter(|_| self.shared.config.limits.per_user > 0) {
+        if let Some(user) = connection.user().filter(|_| self.shared.config.limits.max_connections_per_user > 0) {
             self.release_user_slot(user);
         }
         let metrics = &self.shared.metrics;
-        metrics.closes.inc(close_reason.label());
+        metrics.connections_closed.inc(close_reason.label());
         if let CloseReason::Handshake(error) = &close_reason {
             metrics.handshake_failures.inc(error.label());
         }
@@ -393,10 +393,10 @@ impl Connections {
         self.catch_up.on_closed(id, &connection, &close_reason, now);
         if matches!(close_reason, CloseReason::SlowConsumer | CloseReason::Reset) {
             if close_reason == CloseReason::SlowConsumer {
-                metrics.slow_consumers.inc("reset");
+                metrics.slow_consumer_actions.inc("reset");
                 let lost = connection.uncovered();
                 if lost > 0 {
-                    metrics.slow_consumer_losses.inc_by(lost as u64);
+                    metrics.slow_consumer_pushes_dropped.inc_by(lost as u64);
                     tracing::warn!(id = ?connection.id(), lost, "slow client reset; notifications that no sync covers are lost");
                 }
             }
@@ -442,7 +442,7 @@ impl Connections {
         while let Some((id, reason)) = self.catch_up.take_due_sync(now) {
             let sent = sockets.connection_mut(id).and_then(|connection| connection.write_sync(now, &self.write_limits));
             if let Some(sent) = sent {
-                self.shared.metrics.catch_up.inc(reason.label());
+                self.shared.metrics.catch_up_syncs.inc(reason.label());
                 self.handle_write_outcome(sockets, id.slot, sent);
             }
         }

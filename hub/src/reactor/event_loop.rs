@@ -75,7 +75,7 @@ impl Reactor {
             sockets: Sockets::new(poll.registry().try_clone()?, now),
             ingress: None,
             connections: Connections::new(shared.clone(), peers[number].clone(), clock, peers.len()),
-            fan_out: FanOut::new(shared.metrics.clone(), shared.config.heartbeat, now),
+            fan_out: FanOut::new(shared.metrics.clone(), shared.config.heartbeat_interval, now),
             drain: None,
             peers,
             poll,

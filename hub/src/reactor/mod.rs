@@ -193,7 +193,7 @@ impl Reactors {
         let permit = match self.shared.admission.admit(&self.shared.config.limits, peer, &forwarded) {
             Ok(permit) => permit,
             Err(reached) => {
-                self.shared.metrics.connects.inc("limited");
+                self.shared.metrics.connection_attempts.inc("limited");
                 // The relay may be gone.
                 let _ = reply.send(Some(reached.error_response()));
                 return;

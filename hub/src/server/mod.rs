@@ -46,7 +46,7 @@ use crate::reactor::{self, ReactorDeps, Reactors};
 const LISTEN_BACKLOG: i32 = 4096;
 
 /// The minimum of `TCP_USER_TIMEOUT`: the time without an acknowledgment after which the kernel closes a connection
-/// (`decisions.md` 3). A longer `slow_consumer.timeout` extends it on the public port.
+/// (`decisions.md` 3). A longer `slow_consumer.write_timeout` extends it on the public port.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The time limit of each step of the shutdown that waits for a task.
@@ -119,7 +119,7 @@ impl Server {
         };
         let verifier = Arc::new(Verifier::new(rules, initial_keys.unwrap_or_default()));
         let trust = RootsWatcher::open(config.backplane.redis.iter().flat_map(|redis| redis.ca_file.clone()).collect());
-        let user_timeout = TCP_USER_TIMEOUT.max(config.slow_consumer.timeout);
+        let user_timeout = TCP_USER_TIMEOUT.max(config.slow_consumer.write_timeout);
         let public = listen("listen.public", &config.listen.public, user_timeout)?;
         let source = match queue {
             Some(queue) => Source::AzureQueue(Box::new(queue)),
@@ -244,11 +244,11 @@ impl Server {
             tokio::spawn(plain_http::serve(routes, http_requests, move |returned| http_reactors.take_back(returned)));
 
         shutdown::requested(stopping).await;
-        tracing::info!(grace = ?config.drain.grace, "shutting down");
+        tracing::info!(delay = ?config.drain.delay, "shutting down");
         ready.store(false, Ordering::Relaxed);
-        metrics.set_shutdown_phase(Some(ShutdownPhase::Grace));
-        sleep(config.drain.grace).await;
-        let deadline = Instant::now() + config.drain.deadline;
+        metrics.set_shutdown_phase(Some(ShutdownPhase::Delay));
+        sleep(config.drain.delay).await;
+        let deadline = Instant::now() + config.drain.timeout;
         metrics.set_shutdown_phase(Some(ShutdownPhase::Sources));
         stop_source.send_replace(true);
         if timeout_at(deadline.min(Instant::now() + SOURCE_DRAIN_TIMEOUT), &mut source_task).await.is_err() {
@@ -307,7 +307,7 @@ mod tests {
                 ("listen.internal", any_port()),
                 ("listen.admin", any_port()),
                 ("auth.keys", key.clone()),
-                ("slow_consumer.timeout", timeout.to_owned()),
+                ("slow_consumer.write_timeout", timeout.to_owned()),
             ];
             let config = Config::parse(Layers { flags: &flags, ..Layers::default() }).expect("fine");
             let loaded = Preflight::run(&config).expect("a key");

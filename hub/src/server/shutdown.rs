@@ -54,7 +54,7 @@ pub async fn drain(reactors: &Reactors, duration: Duration, deadline: Instant, m
     metrics.set_shutdown_phase(Some(ShutdownPhase::Clients));
     reactors.drain(duration);
     while !reactors.drained() && Instant::now() < deadline {
-        metrics.drain_left.set(reactors.open_connections() as i64);
+        metrics.drain_connections_remaining.set(reactors.open_connections() as i64);
         sleep(POLL_INTERVAL).await;
     }
     match reactors.open_sockets() {
@@ -62,7 +62,7 @@ pub async fn drain(reactors: &Reactors, duration: Duration, deadline: Instant, m
         left => tracing::warn!(left, "drain deadline passed, resetting open sockets"),
     }
     reactors.stop();
-    metrics.drain_left.set(0);
+    metrics.drain_connections_remaining.set(0);
 }
 
 /// Waits until the source has ended and the publish buffer is empty, or until the deadline.

@@ -14,13 +14,13 @@ pub struct SessionConfig {
     /// The longest duration of the handshake.
     pub handshake_timeout: u32,
     /// The time without output after which a ping is due.
-    pub keep_alive: u32,
+    pub keep_alive_interval: u32,
     /// The time without input after which a client that has pinged is disconnected.
-    pub client_timeout: u32,
+    pub client_timeout_interval: u32,
     /// The time after which an incomplete message ends the connection.
     pub message_timeout: u32,
     /// The largest message of a client, including its framing.
-    pub max_message: usize,
+    pub maximum_receive_message_size: usize,
 }
 
 /// The largest message on the anonymous hub, in bytes. Its clients need no token, and send only handshakes and pings.
@@ -31,7 +31,10 @@ impl SessionConfig {
     pub fn for_hub(&self, hub: Hub) -> SessionConfig {
         match hub {
             Hub::Main => *self,
-            Hub::Anonymous => SessionConfig { max_message: self.max_message.min(MAX_ANONYMOUS_MESSAGE_BYTES), ..*self },
+            Hub::Anonymous => SessionConfig {
+                maximum_receive_message_size: self.maximum_receive_message_size.min(MAX_ANONYMOUS_MESSAGE_BYTES),
+                ..*self
+            },
         }
     }
 }
@@ -85,14 +88,14 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// Returns the value of `closes_total{reason}`.
+    /// Returns the value of `connections_closed_total{reason}`.
     pub fn label(&self) -> &'static str {
         match self {
             CloseReason::Client | CloseReason::PeerClosed => "client",
             CloseReason::Timeout => "timeout",
             CloseReason::Protocol(_) => "protocol_error",
             CloseReason::Handshake(_) => "handshake",
-            CloseReason::SlowConsumer => "slow",
+            CloseReason::SlowConsumer => "slow_consumer",
             CloseReason::ServerShutdown => "drain",
             CloseReason::Reset => "reset",
         }
@@ -183,12 +186,13 @@ impl Session {
         match self.state {
             SessionState::Open(Protocol::MessagePack) | SessionState::Ended => true,
             SessionState::Open(Protocol::Json) => {
-                memchr::memchr(json::SEPARATOR, new).is_some() || buffer.len() >= session_config.max_message
+                memchr::memchr(json::SEPARATOR, new).is_some()
+                    || buffer.len() >= session_config.maximum_receive_message_size
             }
             SessionState::Handshake => {
                 (ends && self.unterminated_attempts < MAX_UNTERMINATED_ATTEMPTS)
                     || new.contains(&json::SEPARATOR)
-                    || buffer.len() >= session_config.max_message
+                    || buffer.len() >= session_config.maximum_receive_message_size
             }
         }
     }
@@ -231,7 +235,7 @@ impl Session {
         sink: &mut impl SessionSink,
     ) -> Result<Option<usize>, CloseReason> {
         // A handshake is framed like JSON messages, for each protocol.
-        let message = protocol::split_message(Protocol::Json, bytes, session_config.max_message)
+        let message = protocol::split_message(Protocol::Json, bytes, session_config.maximum_receive_message_size)
             .map_err(|_| CloseReason::Handshake(HandshakeError::Canceled(HandshakeAbort::TooLarge)))?;
         let (text, taken) = match message {
             Some(message) => message,
@@ -263,8 +267,8 @@ impl Session {
         session_config: &SessionConfig,
         sink: &mut impl SessionSink,
     ) -> Result<Option<usize>, CloseReason> {
-        let Some((body, taken)) =
-            protocol::split_message(protocol, bytes, session_config.max_message).map_err(CloseReason::Protocol)?
+        let Some((body, taken)) = protocol::split_message(protocol, bytes, session_config.maximum_receive_message_size)
+            .map_err(CloseReason::Protocol)?
         else {
             return Ok(None);
         };
@@ -327,8 +331,8 @@ impl Session {
         match self.state {
             SessionState::Handshake => Some(self.last_sent.after(session_config.handshake_timeout)),
             SessionState::Open(_) => {
-                let ping = self.last_sent.after(session_config.keep_alive);
-                let silence = self.last_received.after(session_config.client_timeout);
+                let ping = self.last_sent.after(session_config.keep_alive_interval);
+                let silence = self.last_received.after(session_config.client_timeout_interval);
                 match (self.transport.has_inherent_keep_alive(), self.client_pings) {
                     (false, false) => Some(ping),
                     (false, true) => Some(ping.min(silence)),
@@ -347,13 +351,13 @@ impl Session {
                 Some(TimeoutAction::Close(CloseReason::Handshake(HandshakeError::Canceled(HandshakeAbort::Timeout))))
             }
             SessionState::Open(_)
-                if self.client_pings && now >= self.last_received.after(session_config.client_timeout) =>
+                if self.client_pings && now >= self.last_received.after(session_config.client_timeout_interval) =>
             {
                 Some(TimeoutAction::Close(CloseReason::Timeout))
             }
             SessionState::Open(protocol)
                 if !self.transport.has_inherent_keep_alive()
-                    && now >= self.last_sent.after(session_config.keep_alive) =>
+                    && now >= self.last_sent.after(session_config.keep_alive_interval) =>
             {
                 Some(TimeoutAction::SendPing(protocol))
             }

@@ -5,10 +5,10 @@ use crate::signalr::TimeoutAction;
 
 const SESSION_CONFIG: SessionConfig = SessionConfig {
     handshake_timeout: 150,
-    keep_alive: 150,
-    client_timeout: 300,
+    keep_alive_interval: 150,
+    client_timeout_interval: 300,
     message_timeout: 300,
-    max_message: 32 * 1024,
+    maximum_receive_message_size: 32 * 1024,
 };
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];

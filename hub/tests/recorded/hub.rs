@@ -31,7 +31,7 @@ impl Hub {
         std::fs::write(&keys, issuer::key_set()?.to_string())?;
         let config = folder.path().join("hub.toml");
         let text = format!(
-            "heartbeat = '24h'\n\
+            "heartbeat_interval = '24h'\n\
              installation.id = 'bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb'\n\
              listen = {{ public = '127.0.0.1:0', internal = '127.0.0.1:0', admin = '127.0.0.1:0' }}\n\
              auth = {{ issuer = 'http://127.0.0.1:5600', keys = ['{}'] }}\n\

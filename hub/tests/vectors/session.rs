@@ -9,10 +9,10 @@ use crate::contract::{hex, text};
 /// The limits of the sessions. The tests depend on the maximum message size only.
 pub(crate) const SESSION_CONFIG: SessionConfig = SessionConfig {
     handshake_timeout: 150,
-    keep_alive: 150,
-    client_timeout: 300,
+    keep_alive_interval: 150,
+    client_timeout_interval: 300,
     message_timeout: 300,
-    max_message: 32 * 1024,
+    maximum_receive_message_size: 32 * 1024,
 };
 
 /// The messages that a session sends, in order.

@@ -29,10 +29,10 @@ const HANDSHAKE_REQUEST: &[u8] = b"{\"protocol\":\"json\",\"version\":1}\x1e";
 
 const SESSION_CONFIG: SessionConfig = SessionConfig {
     handshake_timeout: 150,
-    keep_alive: 150,
-    client_timeout: 300,
+    keep_alive_interval: 150,
+    client_timeout_interval: 300,
     message_timeout: 300,
-    max_message: 32 * 1024,
+    maximum_receive_message_size: 32 * 1024,
 };
 
 #[test]

@@ -73,9 +73,9 @@ struct SourceTable<'a> {
 /// Table without the connection string, which is an environment variable from a Secret.
 #[derive(Serialize)]
 struct AzureQueueTable<'a> {
-    queue: &'a str,
+    queue_name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    poison_queue: Option<&'a str>,
+    poison_queue_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account_url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,11 +127,11 @@ struct CatchUpTable<'a> {
 #[derive(Serialize)]
 struct LimitsTable<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    connections: Option<i32>,
+    max_connections: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    per_user: Option<i32>,
+    max_connections_per_user: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    per_address: Option<i32>,
+    max_connections_per_ip: Option<i32>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     trusted_proxies: &'a [String],
 }
@@ -178,10 +178,10 @@ fn source(source: &Source) -> SourceTable<'_> {
             (Some(account_url.as_str()), Some(client_id.as_str()))
         }
     };
-    let poison_queue = queue.poison_name.as_deref();
+    let poison_queue_name = queue.poison_name.as_deref();
     SourceTable {
         kind: "azure_queue",
-        azure_queue: Some(AzureQueueTable { queue: &queue.name, poison_queue, account_url, client_id }),
+        azure_queue: Some(AzureQueueTable { queue_name: &queue.name, poison_queue_name, account_url, client_id }),
     }
 }
 
@@ -215,11 +215,11 @@ fn catch_up(hub: &ValidatedHub) -> Option<CatchUpTable<'_>> {
 
 /// Returns the table of limits, or `None` if the spec sets nothing.
 fn limits(spec: &Limits) -> Option<LimitsTable<'_>> {
-    let Limits { connections, connections_per_user, connections_per_address, trusted_proxies } = spec;
+    let Limits { max_connections, max_connections_per_user, max_connections_per_ip, trusted_proxies } = spec;
     (*spec != Limits::default()).then_some(LimitsTable {
-        connections: *connections,
-        per_user: *connections_per_user,
-        per_address: *connections_per_address,
+        max_connections: *max_connections,
+        max_connections_per_user: *max_connections_per_user,
+        max_connections_per_ip: *max_connections_per_ip,
         trusted_proxies,
     })
 }

@@ -39,7 +39,7 @@ const PRE_STOP_DELAY: Duration = Duration::from_secs(5);
 const DEFAULT_DRAIN_DURATION: Duration = Duration::from_secs(2);
 
 /// Time between the end of the drain and the reset of connections that are still open.
-const DRAIN_DEADLINE_MARGIN: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT_MARGIN: Duration = Duration::from_secs(10);
 
 /// Time for the process to exit after that.
 const EXIT_MARGIN: Duration = Duration::from_secs(8);
@@ -70,7 +70,7 @@ fn restart_fingerprints(hub: &ValidatedHub) -> Vec<Fingerprint> {
 /// Returns the pod spec.
 fn spec(hub: &ValidatedHub) -> PodSpec {
     let drain = hub.backplane.as_ref().map_or(DEFAULT_DRAIN_DURATION, |backplane| backplane.drain.value);
-    let grace = PRE_STOP_DELAY + drain + DRAIN_DEADLINE_MARGIN + EXIT_MARGIN;
+    let grace = PRE_STOP_DELAY + drain + DRAIN_TIMEOUT_MARGIN + EXIT_MARGIN;
     let (volumes, mounts) = volumes(hub).into_iter().unzip();
     let pull_secrets = hub.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
     PodSpec {

@@ -36,7 +36,7 @@ pub(super) fn exposed_state(
         }
     });
     match (ingress_state, route_state) {
-        (None, None) => ConditionState::new(false, Reason::NotAsked, "expose has neither ingress nor httpRoute"),
+        (None, None) => ConditionState::new(false, Reason::NotRequested, "expose has neither ingress nor httpRoute"),
         (Some(only), None) | (None, Some(only)) => only,
         (Some(first), Some(second)) => {
             let (decisive, other) = if first.is_true && !second.is_true { (second, first) } else { (first, second) };

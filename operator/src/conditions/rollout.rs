@@ -27,8 +27,8 @@ enum RolloutState {
     Missing,
     /// The rollout is over, and no pod is available.
     Unavailable,
-    DeadlineExceeded,
-    PodsRefused,
+    ProgressDeadlineExceeded,
+    FailedCreate,
 }
 
 /// Returns whether every pod has the desired version, and at least one is available unless none is desired.
@@ -81,10 +81,10 @@ impl Rollout {
             () if !is_observed => (RolloutState::Unobserved, None),
             () if is_settled && desired == 0 => (RolloutState::ScaledToZero, None),
             () if is_steady && available > 0 && available < desired => (RolloutState::Missing, failed),
-            () if failed.is_some() => (RolloutState::PodsRefused, failed),
+            () if failed.is_some() => (RolloutState::FailedCreate, failed),
             () if (is_settled || is_steady) && available >= desired => (RolloutState::Complete, None),
             () if is_steady => (RolloutState::Unavailable, None),
-            () if stuck.is_some() => (RolloutState::DeadlineExceeded, stuck),
+            () if stuck.is_some() => (RolloutState::ProgressDeadlineExceeded, stuck),
             () => (RolloutState::InProgress, None),
         };
         Rollout {
@@ -110,7 +110,7 @@ impl Rollout {
             RolloutState::Unobserved if was_ready && self.available > 0 => {
                 ConditionState::new(true, Reason::Available, self.count_message())
             }
-            RolloutState::DeadlineExceeded | RolloutState::PodsRefused => {
+            RolloutState::ProgressDeadlineExceeded | RolloutState::FailedCreate => {
                 ConditionState::new(false, Reason::Unavailable, self.count_message())
             }
             RolloutState::Unavailable if !is_settling => {
@@ -154,10 +154,10 @@ impl Rollout {
             RolloutState::Missing | RolloutState::Unavailable if self.is_settling(was_ready) => {
                 ConditionState::new(true, Reason::Progressing, self.count_message())
             }
-            RolloutState::DeadlineExceeded => {
-                ConditionState::new(false, Reason::DeadlineExceeded, self.count_message())
+            RolloutState::ProgressDeadlineExceeded => {
+                ConditionState::new(false, Reason::ProgressDeadlineExceeded, self.count_message())
             }
-            RolloutState::PodsRefused => ConditionState::new(false, Reason::PodsRefused, self.count_message()),
+            RolloutState::FailedCreate => ConditionState::new(false, Reason::FailedCreate, self.count_message()),
             RolloutState::ScaledToZero | RolloutState::Complete | RolloutState::Missing | RolloutState::Unavailable => {
                 ConditionState::new(false, Reason::RolloutComplete, "every pod has the desired version")
             }
@@ -170,10 +170,12 @@ impl Rollout {
             RolloutState::NotDeployed => {
                 ConditionState::new(false, Reason::NotDeployed, "the Deployment does not exist")
             }
-            RolloutState::DeadlineExceeded => ConditionState::new(true, Reason::DeadlineExceeded, self.count_message()),
-            RolloutState::PodsRefused => ConditionState::new(true, Reason::PodsRefused, self.count_message()),
+            RolloutState::ProgressDeadlineExceeded => {
+                ConditionState::new(true, Reason::ProgressDeadlineExceeded, self.count_message())
+            }
+            RolloutState::FailedCreate => ConditionState::new(true, Reason::FailedCreate, self.count_message()),
             RolloutState::Missing if self.is_refused => {
-                ConditionState::new(true, Reason::PodsRefused, self.count_message())
+                ConditionState::new(true, Reason::FailedCreate, self.count_message())
             }
             RolloutState::Missing if self.is_overdue => {
                 ConditionState::new(true, Reason::Unavailable, self.count_message())

@@ -42,7 +42,7 @@ pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
     let paused = changed(ConditionType::Paused).filter(|now| now.reason == Reason::Paused.as_str());
     let paused = paused.filter(|now| ready.as_ref().is_none_or(|ready| ready.reason != now.reason));
     let paused = paused.map(|now| Transition { is_warning: false, reason: now.reason, message: now.message });
-    let unreported = [Reason::NotAsked, Reason::NotMade].map(Reason::as_str);
+    let unreported = [Reason::NotRequested, Reason::NotCreated].map(Reason::as_str);
     let exposed = changed(ConditionType::Exposed).filter(|now| !unreported.contains(&now.reason.as_str()));
     let exposed = exposed.map(|now| Transition {
         is_warning: now.reason == Reason::NoIngressClass.as_str(),

@@ -29,9 +29,13 @@ mod tests {
             # TYPE notification_hub_connections gauge\n\
             notification_hub_connections{client_type=\"Web\",protocol=\"json\"} 3\n\
             notification_hub_connections{client_type=\"Cli\",protocol=\"messagepack\"} 12\n\
-            notification_hub_connects_total{outcome=\"accepted\"} 99\n";
+            notification_hub_connection_attempts_total{outcome=\"accepted\"} 99\n";
         assert_eq!(parse_client_count(text), Some(15));
-        assert_eq!(parse_client_count("notification_hub_draining 0\n"), Some(0), "a hub without clients has no series");
+        assert_eq!(
+            parse_client_count("notification_hub_drain_phase 0\n"),
+            Some(0),
+            "a hub without clients has no series"
+        );
         assert_eq!(parse_client_count("<html>"), None);
         assert_eq!(parse_client_count(""), None);
     }

@@ -51,7 +51,7 @@ const RESYNC_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Delay after the API server refused a child. A refusal by a quota or policy can end without a change of a watched
 /// object.
-const REFUSED_RETRY_INTERVAL: Duration = Duration::from_secs(60);
+const REJECTED_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Number of transient failures in a row that the status does not report.
 const TOLERATED_FAILURES: u32 = 2;
@@ -219,7 +219,7 @@ pub async fn reconcile(guarded: Arc<GuardedHub>, context: Arc<Context>) -> Resul
     context.backoff.reset(&ObjectRef::from_obj(&*guarded).erase());
     let interval = match reconciled.outcome {
         ReconcileOutcome::Applied | ReconcileOutcome::Blocked | ReconcileOutcome::Paused => RESYNC_INTERVAL,
-        ReconcileOutcome::Refused => REFUSED_RETRY_INTERVAL,
+        ReconcileOutcome::Rejected => REJECTED_RETRY_INTERVAL,
     };
     let due = reconciled.due.map(|due| Duration::try_from(due.duration_since(context.clock.now())).unwrap_or_default());
     Ok(Action::requeue(due.map_or(interval, |due| due.clamp(backoff::MIN_DELAY, interval))))

@@ -62,7 +62,7 @@ pub struct PreviousKey {
 struct RotationRecord {
     /// ID of the current key. It differs from the stored key if the key was replaced by hand.
     current: Option<String>,
-    last_rotation: Option<Time>,
+    last_rotation_time: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_published: Option<Time>,
     #[serde(default)]
@@ -87,7 +87,7 @@ impl KeyRing {
 
         let current = pair(PRIVATE_ENTRY).map(|pair| {
             let is_recorded = recorded.is_none_or(|recorded| key_id(pair.jwk()) == Some(recorded));
-            let since = time_or_created(record.as_ref().and_then(|record| record.last_rotation.as_ref()));
+            let since = time_or_created(record.as_ref().and_then(|record| record.last_rotation_time.as_ref()));
             SigningKey { since: if is_recorded { since } else { now }, pair }
         });
         let next = pair(NEXT_ENTRY).map(|pair| {
@@ -127,7 +127,7 @@ impl KeyRing {
     pub fn entries(&self) -> SecretEntries {
         let record = RotationRecord {
             current: self.current.as_ref().and_then(|current| key_id(current.pair.jwk())).map(str::to_owned),
-            last_rotation: self.current.as_ref().map(|current| Time(current.since)),
+            last_rotation_time: self.current.as_ref().map(|current| Time(current.since)),
             next_published: self.next.as_ref().map(|next| Time(next.since)),
             previous: self.previous.iter().map(PreviousKey::record).collect(),
         };

@@ -26,7 +26,7 @@ pub struct RotationPolicy {
     /// Algorithm of new keys.
     pub algorithm: KeyAlgorithm,
     /// Time for which a key signs.
-    pub rotate_every: Duration,
+    pub rotation_interval: Duration,
     /// Time for which tokens of the previous key are accepted.
     pub overlap: Duration,
 }
@@ -99,7 +99,7 @@ fn promote(ring: &mut KeyRing, now: Timestamp, overlap: Timestamp) {
 /// Returns when the next key should replace the current one.
 fn rotation_due(current: &SigningKey, policy: &RotationPolicy) -> Timestamp {
     if current.pair.algorithm() == policy.algorithm {
-        saturating_add(current.since, policy.rotate_every)
+        saturating_add(current.since, policy.rotation_interval)
     } else {
         current.since
     }
@@ -137,7 +137,7 @@ impl RotationPlan {
     /// Returns the times for the status, once the plan is applied.
     pub fn times(&self) -> KeyTimes {
         let last = self.ring.current.as_ref().map_or(self.now, |current| current.since);
-        KeyTimes { last_rotation: Time(last), next_rotation: Time(self.promotion()) }
+        KeyTimes { last_rotation_time: Time(last), next_rotation_time: Time(self.promotion()) }
     }
 
     /// Returns when the next step of the rotation is due, once the plan is applied.
@@ -150,7 +150,7 @@ impl RotationPlan {
 
     /// Returns when the next key becomes the current one.
     fn promotion(&self) -> Timestamp {
-        let Some(current) = &self.ring.current else { return saturating_add(self.now, self.policy.rotate_every) };
+        let Some(current) = &self.ring.current else { return saturating_add(self.now, self.policy.rotation_interval) };
         let published = match (&self.ring.next, self.missing) {
             (Some(next), _) => saturating_add(next.since, PUBLICATION_LEAD_TIME),
             (None, Some(_)) => saturating_add(self.now, PUBLICATION_LEAD_TIME),
@@ -168,7 +168,7 @@ mod tests {
     const CREATED: i64 = 1_000 * HOUR;
     const POLICY: RotationPolicy = RotationPolicy {
         algorithm: KeyAlgorithm::ES256,
-        rotate_every: Duration::from_secs(720 * 3600),
+        rotation_interval: Duration::from_secs(720 * 3600),
         overlap: Duration::from_secs(24 * 3600),
     };
     const ROTATION_DUE: i64 = CREATED + 720 * HOUR;
@@ -311,7 +311,7 @@ mod tests {
         for (case, stored, now, expected, promotion, due) in table {
             let plan = plan_rotation(stored, POLICY, at(now));
             assert_eq!(describe(&plan, &[&a.pair, &b.pair, &rsa.pair]), expected, "{case}");
-            assert_eq!(plan.times().next_rotation.0, at(promotion), "{case}");
+            assert_eq!(plan.times().next_rotation_time.0, at(promotion), "{case}");
             assert_eq!(plan.due(), at(due), "{case}");
         }
     }
@@ -324,7 +324,7 @@ mod tests {
             previous: vec![previous(Some(ROTATION_DUE)), previous(None)],
         };
         let plan = plan_rotation(ahead, POLICY, at(CREATED));
-        assert_eq!(plan.times().last_rotation.0, at(CREATED));
+        assert_eq!(plan.times().last_rotation_time.0, at(CREATED));
         let until: Vec<_> = plan.ring.previous.iter().map(|key| key.until).collect();
         assert_eq!(until, [Some(at(CREATED + 24 * HOUR)); 2]);
     }
@@ -334,7 +334,7 @@ mod tests {
     fn rotation_with_restarts_keeps_every_signed_token_valid() {
         let policy = RotationPolicy {
             algorithm: KeyAlgorithm::ES256,
-            rotate_every: Duration::from_secs(1000),
+            rotation_interval: Duration::from_secs(1000),
             overlap: Duration::from_secs(300),
         };
         let mut entries = std::collections::BTreeMap::new();

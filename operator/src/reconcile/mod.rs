@@ -91,7 +91,7 @@ pub enum ReconcileOutcome {
     /// A problem blocks the hub. The status reports it.
     Blocked,
     /// The API server refused a child. The reason may end without a change of a watched object.
-    Refused,
+    Rejected,
     /// The resource is paused: nothing was changed.
     Paused,
 }
@@ -102,7 +102,7 @@ impl ReconcileOutcome {
         match self {
             ReconcileOutcome::Applied => "applied",
             ReconcileOutcome::Blocked => "blocked",
-            ReconcileOutcome::Refused => "refused",
+            ReconcileOutcome::Rejected => "rejected",
             ReconcileOutcome::Paused => "paused",
         }
     }
@@ -151,7 +151,7 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Recon
     let outcome = match observed.diagnostics.spec.first() {
         _ if observed.pending.is_some() => ReconcileOutcome::Paused,
         _ if !observed.diagnostics.is_blocking() => ReconcileOutcome::Applied,
-        Some(diagnostic) if diagnostic.reason == Reason::Refused => ReconcileOutcome::Refused,
+        Some(diagnostic) if diagnostic.reason == Reason::ChildRejected => ReconcileOutcome::Rejected,
         _ => ReconcileOutcome::Blocked,
     };
     Ok(ReconcileReport { outcome, due })
@@ -230,7 +230,7 @@ pub async fn apply_spec(
         }
         apply::ApplyOutcome::NotOwned(conflicts) => not_applied(Diagnostics { conflicts, ..diagnostics }),
         apply::ApplyOutcome::Refused(message) => {
-            let diagnostic = Diagnostic { reason: Reason::Refused, message };
+            let diagnostic = Diagnostic { reason: Reason::ChildRejected, message };
             not_applied(Diagnostics { spec: vec![diagnostic], ..diagnostics })
         }
     })

@@ -15,7 +15,7 @@ pub enum MetricName {
     /// Number of reconciles, by outcome, step and category of the failure.
     Reconciles,
     /// Duration of a reconcile.
-    ReconcileSeconds,
+    ReconcileDurationSeconds,
     /// Number of failed watches.
     WatchFailures,
     /// Number of times that a resource could not be parsed.
@@ -34,7 +34,7 @@ impl MetricName {
     /// Every metric.
     pub const ALL: [MetricName; 8] = [
         MetricName::Reconciles,
-        MetricName::ReconcileSeconds,
+        MetricName::ReconcileDurationSeconds,
         MetricName::WatchFailures,
         MetricName::MalformedResources,
         MetricName::ScrapeFailures,
@@ -47,7 +47,7 @@ impl MetricName {
     pub const fn as_str(self) -> &'static str {
         match self {
             MetricName::Reconciles => "notification_hub_operator_reconciles_total",
-            MetricName::ReconcileSeconds => "notification_hub_operator_reconcile_seconds",
+            MetricName::ReconcileDurationSeconds => "notification_hub_operator_reconcile_duration_seconds",
             MetricName::WatchFailures => "notification_hub_operator_watch_failures_total",
             MetricName::MalformedResources => "notification_hub_operator_malformed_resources_total",
             MetricName::ScrapeFailures => "notification_hub_operator_scrape_failures_total",
@@ -59,7 +59,7 @@ impl MetricName {
 }
 
 /// Outcomes of reconciles that do not fail.
-pub const OUTCOMES: [&str; 4] = ["applied", "blocked", "refused", "paused"];
+pub const OUTCOMES: [&str; 4] = ["applied", "blocked", "rejected", "paused"];
 
 /// The operator's metrics.
 pub struct Metrics {
@@ -77,7 +77,7 @@ impl Metrics {
     /// Registers every metric.
     pub fn new() -> Result<Metrics, prometheus::Error> {
         let named = |name: MetricName, help: &str| Opts::new(name.as_str(), help);
-        let seconds = HistogramOpts::new(MetricName::ReconcileSeconds.as_str(), "Duration of a reconcile")
+        let seconds = HistogramOpts::new(MetricName::ReconcileDurationSeconds.as_str(), "Duration of a reconcile")
             .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0]);
         let metrics = Metrics {
             registry: Registry::new(),

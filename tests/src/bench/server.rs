@@ -187,7 +187,7 @@ impl BenchEnvironment {
             ServerKind::Hub => {
                 let config = if identity { "identity.toml" } else { "hub.toml" };
                 command.args(["serve", "--config"]).arg(self.folder.path().join(config));
-                for listener in ["--listen", "--internal-listen", "--admin-listen"] {
+                for listener in ["--listen-public", "--listen-internal", "--listen-admin"] {
                     command.args([listener, "127.0.0.1:0"]);
                 }
                 if let Some(redis) = redis {
@@ -197,9 +197,9 @@ impl BenchEnvironment {
                 }
                 if let Some(every) = ping {
                     let name = "NOTIFICATION_HUB__SIGNALR__";
-                    command.env(format!("{name}KEEP_ALIVE"), format!("{}ms", every.as_millis()));
+                    command.env(format!("{name}KEEP_ALIVE_INTERVAL"), format!("{}ms", every.as_millis()));
                     command.env(
-                        format!("{name}CLIENT_TIMEOUT"),
+                        format!("{name}CLIENT_TIMEOUT_INTERVAL"),
                         format!("{}ms", CLIENT_TIMEOUT_PINGS * every.as_millis()),
                     );
                 }

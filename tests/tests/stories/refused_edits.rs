@@ -54,7 +54,7 @@ fn check_rejected(namespace: &Namespace, edit: &Value, words: &str) -> Result<()
     let before = stored(namespace)?;
     let pod = namespace.pod("vault")?["metadata"]["uid"].clone();
     namespace.apply(edit)?;
-    let told = namespace.wait_condition("vault", "SpecValid", "False", "Refused")?;
+    let told = namespace.wait_condition("vault", "SpecValid", "False", "ChildRejected")?;
     ensure!(told.contains(words), "{told}");
     let after = stored(namespace)?;
     ensure!(after == before, "{after:#?} instead of {before:#?}");

@@ -103,7 +103,7 @@ impl RedisBackplane {
                 .run(),
         );
         tokio::spawn(Publisher { queue, connector, link: link.clone(), metrics, records }.run());
-        let buffer = Arc::new(PublishBuffer::new(settings.hold, settings.hold_bytes));
+        let buffer = Arc::new(PublishBuffer::new(settings.max_pending_pushes, settings.max_pending_bytes));
         RedisBackplane { reactors, channels, own_id, operations, buffer, link }
     }
 

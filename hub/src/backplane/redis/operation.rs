@@ -111,7 +111,7 @@ impl OperationQueue {
                 let operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
                 let _ = operations.send(operation(permit));
             }
-            Err(_) => self.metrics.catch_up_dropped.inc(),
+            Err(_) => self.metrics.catch_up_records_dropped.inc(),
         }
     }
 }

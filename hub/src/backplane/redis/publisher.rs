@@ -237,7 +237,7 @@ impl PublishConnection<'_> {
                 // The last command of a publish is the one that publishes.
                 RedisOperation::Publish(publish) => match results.pop() {
                     Some(Ok(_)) => {
-                        self.metrics.backplane_seconds.observe(publish.since.elapsed().as_secs_f64());
+                        self.metrics.backplane_publish_duration_seconds.observe(publish.since.elapsed().as_secs_f64());
                         self.metrics.backplane_messages.inc("published");
                         // The receiver is dropped if the sender of the push does not wait any more.
                         let _ = publish.done.send(());
@@ -252,7 +252,7 @@ impl PublishConnection<'_> {
                 RedisOperation::Lookup { recipient, query, .. } => incomplete |= self.answer(recipient, query, results),
                 RedisOperation::Received { .. } => match results.pop() {
                     Some(Ok(_)) => {}
-                    _ => self.metrics.catch_up_dropped.inc(),
+                    _ => self.metrics.catch_up_records_dropped.inc(),
                 },
             }
         }
@@ -335,7 +335,7 @@ impl PublishConnection<'_> {
             (StoreMode::PushTime(..), RecordMode::Rejected(Some(run), _)) => {
                 // This push is not recorded. Without their start, the records count as incomplete.
                 pipe.cmd("DEL").arg(run.start_key());
-                self.metrics.catch_up_dropped.inc();
+                self.metrics.catch_up_records_dropped.inc();
                 count += 1;
             }
             (StoreMode::LoginResponse(request), _) => {

@@ -227,7 +227,7 @@ impl MessageHandler {
                 }
             };
             let Some(message) = message else { return };
-            self.metrics.backplane_messages.inc("heard");
+            self.metrics.backplane_messages.inc("received");
             match inflight.admit() {
                 Admission::Accept => {}
                 Admission::Overflowed => {

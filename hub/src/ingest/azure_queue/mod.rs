@@ -54,9 +54,9 @@ impl AzureQueueSource {
     /// If the workload has no identity.
     pub fn open(settings: &config::AzureQueueConfig, alone: bool) -> Result<AzureQueueSource, QueueError> {
         let open = |name| Queue::open(&settings.account, name);
-        let queue = Arc::new(open(&settings.queue)?);
-        let poison = DeadLetterQueue::new(open(&settings.poison_queue)?);
-        let turn_lease = if alone { Some(TurnLease::new(open(&settings.queue.turns())?)) } else { None };
+        let queue = Arc::new(open(&settings.queue_name)?);
+        let poison = DeadLetterQueue::new(open(&settings.poison_queue_name)?);
+        let turn_lease = if alone { Some(TurnLease::new(open(&settings.queue_name.turns())?)) } else { None };
         let may_receive = turn_lease.as_ref().map_or_else(|| watch::channel(true).1, TurnLease::subscribe);
         Ok(AzureQueueSource { queue, poison, workers: settings.workers, turn_lease, may_receive })
     }

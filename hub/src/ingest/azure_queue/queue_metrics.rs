@@ -28,6 +28,6 @@ pub(super) async fn run(queue: Arc<Queue>, metrics: Arc<Metrics>, consumer: Arc<
 
 async fn sample(queue: &Queue, metrics: &Metrics) -> Result<(), QueueError> {
     metrics.queue_depth.set(i64::try_from(queue.approximate_len().await?).unwrap_or(i64::MAX));
-    metrics.queue_oldest_seconds.set(queue.oldest_age().await?.unwrap_or_default().as_secs_f64());
+    metrics.queue_oldest_message_age_seconds.set(queue.oldest_age().await?.unwrap_or_default().as_secs_f64());
     Ok(())
 }

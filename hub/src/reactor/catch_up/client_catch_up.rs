@@ -44,7 +44,7 @@ impl ClientCatchUp {
     /// Creates the state of a reactor without connections. `commands` is the reactor's own queue.
     pub(crate) fn new(shared: Arc<Shared>, commands: CommandSender, clock: Clock) -> ClientCatchUp {
         let config = &shared.config;
-        let catch_up = CatchUp::new(records(&shared), config.signalr.keep_alive, config.catch_up.spread);
+        let catch_up = CatchUp::new(records(&shared), config.signalr.keep_alive_interval, config.catch_up.spread);
         ClientCatchUp {
             commands,
             clock,
@@ -244,7 +244,7 @@ impl ClientCatchUp {
     }
 
     fn count_dropped(&self, records: usize) {
-        self.shared.metrics.catch_up_dropped.inc_by(records as u64);
+        self.shared.metrics.catch_up_records_dropped.inc_by(records as u64);
     }
 
     fn timestamp(&self) -> Timestamp {
@@ -261,7 +261,7 @@ fn records(shared: &Shared) -> Option<Box<dyn Records>> {
     Some(match &shared.presence {
         Some(presence) => Box::new(SharedRecords(presence.clone())),
         None => {
-            let capacity = config.catch_up.users.div_ceil(config.reactors);
+            let capacity = config.catch_up.max_entries.div_ceil(config.reactors);
             Box::new(LocalRecords::new(config.catch_up.window, capacity))
         }
     })

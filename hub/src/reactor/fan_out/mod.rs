@@ -161,13 +161,13 @@ impl FanOut {
             connections.handle_write_outcome(sockets, slot, sent);
         }
         if let Some(ack) = ack {
-            self.metrics.deliveries.inc_by(reached as u64);
+            self.metrics.frames_delivered.inc_by(reached as u64);
             ack.reached.fetch_add(reached, Ordering::Relaxed);
         }
     }
 
     fn observe_latency(&self, delivery: &Delivery) {
-        self.metrics.delivery_seconds.observe(delivery.since.elapsed().as_secs_f64());
+        self.metrics.delivery_duration_seconds.observe(delivery.since.elapsed().as_secs_f64());
     }
 }
 

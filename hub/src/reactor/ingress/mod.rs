@@ -182,7 +182,7 @@ impl Ingress {
         let (oldest, left) = oldest_above(heads.collect(), MAX_PARTIAL_HEAD_BYTES);
         self.head_bytes = left;
         for slot in oldest {
-            self.shared.metrics.connects.inc("bad_request");
+            self.shared.metrics.connection_attempts.inc("bad_request");
             sockets.remove(slot);
         }
     }
@@ -230,7 +230,7 @@ impl Ingress {
             return sockets.schedule(slot, deadline);
         }
         if !request.head.is_empty() {
-            self.shared.metrics.connects.inc("bad_request");
+            self.shared.metrics.connection_attempts.inc("bad_request");
         }
         sockets.remove(slot);
     }
@@ -265,7 +265,7 @@ impl Ingress {
         }
         let request = sockets.request(slot)?;
         self.last_request_id += 1;
-        if self.verifying < self.shared.config.limits.handshakes_in_flight {
+        if self.verifying < self.shared.config.limits.max_concurrent_verifications {
             self.verifying += 1;
             self.verification.submit(slot, self.last_request_id, token);
         } else {
@@ -414,7 +414,7 @@ impl Ingress {
         let cors_headers = self.shared.cors.headers(origin);
         let error_response =
             cors_headers.into_iter().fold(error_response, |response, (name, value)| response.with(name, value));
-        self.shared.metrics.connects.inc(outcome);
+        self.shared.metrics.connection_attempts.inc(outcome);
         tracing::debug!(outcome, status = error_response.status, "a client was refused");
         let outbox = Outbox::with_bytes(&error_response.bytes(), sockets.now);
         sockets.start_closing(slot, request.socket, outbox, ERROR_LINGER);

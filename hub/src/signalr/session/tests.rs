@@ -5,10 +5,10 @@ use crate::signalr::protocol::{encode, varint};
 
 const SESSION_CONFIG: SessionConfig = SessionConfig {
     handshake_timeout: 150,
-    keep_alive: 150,
-    client_timeout: 300,
+    keep_alive_interval: 150,
+    client_timeout_interval: 300,
     message_timeout: 300,
-    max_message: 256,
+    maximum_receive_message_size: 256,
 };
 
 const JSON: &[u8] = b"{\"protocol\":\"json\",\"version\":1}\x1e";

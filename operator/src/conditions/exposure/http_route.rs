@@ -22,7 +22,7 @@ enum Acceptance {
 /// Returns the state of `Exposed` for a route. The refusal of a parent takes precedence over a pending answer.
 pub(super) fn route_state(route: Option<&HttpRoute>) -> ConditionState {
     let Some(route) = route else {
-        return ConditionState::new(false, Reason::NotMade, "the HTTPRoute does not exist yet");
+        return ConditionState::new(false, Reason::NotCreated, "the HTTPRoute does not exist yet");
     };
     let name = route.name_any();
     let acceptances: Vec<_> =

@@ -12,7 +12,7 @@ const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 /// Returns the state of `Exposed` for an Ingress.
 pub(super) fn ingress_state(ingress: Option<&Ingress>) -> ConditionState {
     let Some(ingress) = ingress else {
-        return ConditionState::new(false, Reason::NotMade, "the Ingress does not exist yet");
+        return ConditionState::new(false, Reason::NotCreated, "the Ingress does not exist yet");
     };
     let name = ingress.name_any();
     let status = ingress.status.as_ref().and_then(|status| status.load_balancer.as_ref());

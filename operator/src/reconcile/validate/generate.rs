@@ -10,7 +10,7 @@ use crate::keys::{PUBLICATION_LEAD_TIME, RotationPolicy};
 use crate::model::duration;
 
 /// Default time for which a key signs.
-const DEFAULT_ROTATE_EVERY: Duration = Duration::from_secs(720 * 3600);
+const DEFAULT_ROTATION_INTERVAL: Duration = Duration::from_secs(720 * 3600);
 
 /// Default time for which tokens of the previous key are accepted.
 const DEFAULT_OVERLAP: Duration = Duration::from_secs(24 * 3600);
@@ -28,12 +28,12 @@ pub(super) fn policy(spec: &Generate, diagnostics: &mut Diagnostics) -> Option<R
         }
         parsed
     };
-    let rotate_every = parse("rotateEvery", &spec.rotate_every, DEFAULT_ROTATE_EVERY);
+    let rotation_interval = parse("rotationInterval", &spec.rotation_interval, DEFAULT_ROTATION_INTERVAL);
     let overlap = parse("overlap", &spec.overlap, DEFAULT_OVERLAP);
-    let (rotate_every, overlap) = rotate_every.zip(overlap)?;
-    if rotate_every <= overlap.saturating_add(PUBLICATION_LEAD_TIME) {
-        report("rotateEvery", "not longer than overlap (24h by default) and 3 minutes together; increase it");
+    let (rotation_interval, overlap) = rotation_interval.zip(overlap)?;
+    if rotation_interval <= overlap.saturating_add(PUBLICATION_LEAD_TIME) {
+        report("rotationInterval", "not longer than overlap (24h by default) and 3 minutes together; increase it");
         return None;
     }
-    Some(RotationPolicy { algorithm: spec.algorithm.unwrap_or_default(), rotate_every, overlap })
+    Some(RotationPolicy { algorithm: spec.algorithm.unwrap_or_default(), rotation_interval, overlap })
 }

@@ -44,8 +44,11 @@ fn automatic(spec: &Spec, is_keda_served: bool) -> Autoscaling {
     let autoscaler = match &spec.keda {
         Some(keda) => is_keda_served.then(|| Autoscaler::Keda(keda.triggers.clone())),
         None => {
-            let connections = spec.connections_per_replica.map(Target::Connections);
-            let cpu = spec.cpu_utilization.or(connections.is_none().then_some(DEFAULT_CPU_PERCENT)).map(Target::Cpu);
+            let connections = spec.target_connections_per_replica.map(Target::Connections);
+            let cpu = spec
+                .target_cpu_utilization_percentage
+                .or(connections.is_none().then_some(DEFAULT_CPU_PERCENT))
+                .map(Target::Cpu);
             Some(Autoscaler::Targets(connections.into_iter().chain(cpu).collect()))
         }
     };
