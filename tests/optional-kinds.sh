@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fetches the definitions of the kinds that a cluster need not know, as their projects publish them in their Go modules:
-# target/optional-kinds/*.yaml, unless they are there already.
+# Downloads the CRDs of kinds that a cluster may lack to target/optional-kinds/*.yaml, unless they exist. Their projects
+# publish them in Go modules.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 folder=${CARGO_TARGET_DIR:-$(dirname "$here")/target}/optional-kinds

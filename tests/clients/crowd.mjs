@@ -1,6 +1,6 @@
-// Many of Microsoft's clients in one process or, with `--browser`, in one page of that Chromium. Prints `{"ready":true}`,
-// with the page's origin. Then every line of its standard input is a client, as `build` takes it and with a name in
-// `client`; it prints what `listen.mjs` would, with that name. At the end of its input it stops all of them and ends.
+// Runs many of Microsoft's clients in one process or, with `--browser`, in one page of that Chromium. Prints
+// `{"ready":true}` with the origin of the page. Each line of standard input is a client: the options of `build`, and a
+// name in `client`. Prints the lines of `listen.mjs` with that name. At the end of its input it stops all clients and ends.
 import { createInterface } from "node:readline";
 import { read } from "./arguments.mjs";
 import * as members from "./members.mjs";

@@ -1,6 +1,6 @@
-// Connects as a Bitwarden client does and prints what arrives: `{"connected":true}` once started, then one line of JSON
-// a message. Ends with status 0 after `--count` messages, at the end of its standard input and on SIGTERM; with 1 and a
-// sentence on stderr when it cannot connect, when the server closes, or when `--timeout` passes first.
+// Connects like a Bitwarden client. Prints `{"connected":true}` once it is connected, then each message as a line of JSON.
+// Ends with status 0 after `--count` messages, at the end of standard input and on SIGTERM. Ends with status 1 and a
+// message on stderr if it cannot connect, if the server closes the connection, or after `--timeout`.
 import { read } from "./arguments.mjs";
 import { build, run } from "./connection.mjs";
 

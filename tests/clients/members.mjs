@@ -1,9 +1,9 @@
-// The clients that share a process, or a page of a browser.
+// The clients of one process or one browser page.
 import { build, run } from "./connection.mjs";
 
 const members = [];
 
-/** Connects one more, whose lines bear its name; `{"refused":WHY}` if that fails. */
+/** Connects a client, whose lines are reported with its name. Reports `{"refused":REASON}` if it cannot connect. */
 export async function join({ client, invoke, ...options }, tell) {
   const told = (line) => tell({ client, ...line });
   try {
@@ -15,7 +15,7 @@ export async function join({ client, invoke, ...options }, tell) {
   }
 }
 
-/** Stops all of them. */
+/** Stops all clients. */
 export async function leave() {
   await Promise.all(members.map((connection) => connection.stop()));
 }

@@ -1,4 +1,4 @@
-// A page in a headless Chromium with Microsoft's client in it, served from an origin that is not the hub's.
+// A page with Microsoft's client in a headless Chromium. Its origin is not that of the hub.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { chromium } from "playwright-core";
@@ -11,11 +11,11 @@ const args = [
   "--disable-component-update",
   "--disable-sync",
   "--no-first-run",
-  // It asks nobody but this machine.
+  // Chromium connects to this machine only.
   "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ];
 
-// The library's bundles for browsers are no modules: they leave their names in a global.
+// The library's bundles for browsers are not modules. They export a global variable.
 const imports = {
   "@microsoft/signalr": "data:text/javascript,export const { HttpTransportType, HubConnectionBuilder, JsonHubProtocol } = signalR",
   "@microsoft/signalr-protocol-msgpack": "data:text/javascript,export const { MessagePackHubProtocol } = signalR.protocols.msgpack",
@@ -51,7 +51,7 @@ function serve() {
   });
 }
 
-/** Opens the page with this program; `tell` gets what its clients tell. */
+/** Opens the page with a Chromium. `report` receives the lines of its clients. */
 export async function open(executablePath, tell) {
   const origin = await serve();
   const browser = await chromium.launch({ executablePath, args });
