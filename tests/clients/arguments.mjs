@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 
 /** Parses the arguments of the process. Ends it with its usage and exit status 2 if one is unknown or missing. */
-export function read(options, required, usage) {
+export function parseCommandLine(options, required, usage) {
   try {
     const { values } = parseArgs({ options });
     for (const name of required) {

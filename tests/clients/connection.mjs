@@ -46,14 +46,14 @@ export function build({
 }
 
 /** Starts a connection, calls `method` if it is given, and reports each event as an object. */
-export async function run(connection, method, tell) {
-  for (const target of TARGETS) connection.on(target, (...values) => tell({ target, arguments: values }));
-  connection.onreconnected(() => tell({ reconnected: true }));
-  connection.onclose((error) => tell({ closed: true, error: error?.message ?? null }));
+export async function run(connection, method, report) {
+  for (const target of TARGETS) connection.on(target, (...values) => report({ target, arguments: values }));
+  connection.onreconnected(() => report({ reconnected: true }));
+  connection.onclose((error) => report({ closed: true, error: error?.message ?? null }));
   await connection.start();
-  tell({ connected: true });
+  report({ connected: true });
   if (method) {
     const error = await connection.invoke(method).then(() => null, (reason) => reason.message);
-    tell({ invoked: method, error });
+    report({ invoked: method, error });
   }
 }

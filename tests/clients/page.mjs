@@ -52,18 +52,19 @@ function serve() {
 }
 
 /** Opens the page with a Chromium. `report` receives the lines of its clients. */
-export async function open(executablePath, tell) {
+export async function open(executablePath, report) {
   const origin = await serve();
   const browser = await chromium.launch({ executablePath, args });
   const page = await browser.newPage();
   page.on("console", (message) => process.stderr.write(`${message.text()}\n`));
-  await page.exposeFunction("tell", tell);
+  await page.exposeFunction("report", report);
   await page.goto(origin);
   return {
     origin,
-    join: (job) => page.evaluate(async (job) => (await import("/members.mjs")).join(job, tell), job),
-    leave: async () => {
-      await page.evaluate(async () => (await import("/members.mjs")).leave());
+    connectClient: (options) =>
+      page.evaluate(async (options) => (await import("/members.mjs")).connectClient(options, report), options),
+    stopClients: async () => {
+      await page.evaluate(async () => (await import("/members.mjs")).stopClients());
       await browser.close();
     },
   };

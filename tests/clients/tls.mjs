@@ -2,10 +2,10 @@
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { createServer } from "node:tls";
-import { read } from "./arguments.mjs";
+import { parseCommandLine } from "./arguments.mjs";
 
 const usage = "usage: node tls.mjs --certificate FILE --key FILE --port PORT";
-const options = read(
+const options = parseCommandLine(
   { certificate: { type: "string" }, key: { type: "string" }, port: { type: "string" } },
   ["certificate", "key", "port"],
   usage,
