@@ -49,8 +49,8 @@ fn replicas_pass_to_autoscaler_and_back_to_spec() {
             );
         }
         let refused = namespace.kubectl(&["scale", "notificationhub", HUB, "--replicas=3"]);
-        let told = refused.err().context("the number is set beside an autoscaler")?;
-        ensure!(format!("{told:#}").contains("give either replicas or autoscaling"), "{told:#}");
+        let error = refused.err().context("the number is set beside an autoscaler")?;
+        ensure!(format!("{error:#}").contains("give either replicas or autoscaling"), "{error:#}");
 
         namespace.apply(&hub(&json!({"replicas": 1})))?;
         namespace.wait_condition(HUB, "Ready", "True", "Available")?;

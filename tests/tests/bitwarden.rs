@@ -124,8 +124,8 @@ fn invalid_known_proxies_are_skipped_and_the_hub_starts() -> Result<()> {
     ensure!(public.ip().is_unspecified(), "{public}");
     ensure!(http::get(public, "/alive")?.status == 200);
     for item in ["nginx", "10.0.0.1;10.0.0.2"] {
-        let told = format!("globalSettings__knownProxies: \\\"{item}\\\" is no address or network and is left out");
-        ensure!(hub.printed().contains(&told), "{told}:\n{}", hub.printed());
+        let warning = format!("globalSettings__knownProxies: \\\"{item}\\\" is no address or network and is left out");
+        ensure!(hub.printed().contains(&warning), "{warning}:\n{}", hub.printed());
     }
     Ok(())
 }
@@ -137,8 +137,8 @@ fn tls_only_aspnetcore_urls_exits_2_with_reason() -> Result<()> {
         .env("globalSettings__selfHosted", "true")
         .env("ASPNETCORE_URLS", "https://+:5001")
         .output()?;
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.code() == Some(2), "{output:?}");
-    ensure!(told.contains("listen.public (ASPNETCORE_URLS)") && told.contains("TLS"), "{told}");
+    ensure!(stderr.contains("listen.public (ASPNETCORE_URLS)") && stderr.contains("TLS"), "{stderr}");
     Ok(())
 }

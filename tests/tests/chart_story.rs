@@ -93,7 +93,7 @@ fn previous_chart(into: &Path) -> Result<Option<PathBuf>> {
     let commits = git(&["log", "-n", "2", "--format=%H", "--", &path])?;
     let commit = commits.lines().nth(usize::from(!changed)).context("the chart has changed only once")?;
     let archive = into.join("chart.tar");
-    let archived = archive.to_str().context("an odd path")?;
+    let archived = archive.to_str().context("a path that is not UTF-8")?;
     git(&["archive", "--output", archived, commit, "--", &path])?;
     run(Command::new("tar").current_dir(into).args(["-xf", archived]))?;
     Ok(Some(into.join(path)))

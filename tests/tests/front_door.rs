@@ -192,12 +192,12 @@ fn bytes_after_a_final_request_are_not_parsed() -> Result<()> {
             let mut connection = Connection::open(hub.public)?;
             connection.write(format!("{first}{second}").as_bytes())?;
             let (mut stream, _) = connection.into_parts();
-            let mut heard = Vec::new();
-            std::io::Read::read_to_end(&mut stream, &mut heard).context(what)?;
-            let heard = String::from_utf8_lossy(&heard).into_owned();
-            let answers: Vec<&str> = heard.matches("HTTP/1.").collect();
-            ensure!(answers.len() == 1, "{what}: {} answers: {heard}", answers.len());
-            ensure!(heard.split(' ').nth(1) == Some(&expected.to_string()), "{what}: {heard}");
+            let mut received = Vec::new();
+            std::io::Read::read_to_end(&mut stream, &mut received).context(what)?;
+            let received = String::from_utf8_lossy(&received).into_owned();
+            let answers: Vec<&str> = received.matches("HTTP/1.").collect();
+            ensure!(answers.len() == 1, "{what}: {} answers: {received}", answers.len());
+            ensure!(received.split(' ').nth(1) == Some(&expected.to_string()), "{what}: {received}");
         }
     }
     Ok(())

@@ -49,10 +49,10 @@ fn optional_kinds_installed_later_are_applied_and_repaired() {
         namespace.apply(&with_all())?;
         if !is_installed(namespace) {
             namespace.wait_ready(HUB)?;
-            let told = namespace.wait_condition(HUB, "SpecValid", "False", "KindNotServed")?;
+            let message = namespace.wait_condition(HUB, "SpecValid", "False", "KindNotServed")?;
             ensure!(
-                told.contains("monitoring.podMonitor") && told.contains("ScaledObject (keda.sh/v1alpha1)"),
-                "{told}"
+                message.contains("monitoring.podMonitor") && message.contains("ScaledObject (keda.sh/v1alpha1)"),
+                "{message}"
             );
             namespace.wait_condition(HUB, "Exposed", "False", "KindNotServed")?;
             install(namespace)?;
@@ -78,8 +78,8 @@ fn optional_kinds_installed_later_are_applied_and_repaired() {
 
         for (accepted, reason) in [("False", "RouteNotAccepted"), ("True", "Exposed")] {
             set_route_status(namespace, accepted)?;
-            let told = namespace.wait_condition(HUB, "Exposed", accepted, reason)?;
-            ensure!(told.contains("Gateway gateways/public, listener https"), "{told}");
+            let message = namespace.wait_condition(HUB, "Exposed", accepted, reason)?;
+            ensure!(message.contains("Gateway gateways/public, listener https"), "{message}");
         }
         check_unchanged(namespace)?;
         check_delivery(namespace, HUB, &generated_signer(namespace, HUB)?)?;
@@ -100,8 +100,11 @@ fn optional_kinds_installed_later_are_applied_and_repaired() {
         // A trigger that KEDA's CRD rejects and ours accepts.
         let misshapen = json!({"triggers": [{"type": "cpu", "metadata": ["value"]}]});
         namespace.apply(&hub(json!({"autoscaling": {"maxReplicas": 1, "keda": misshapen}})))?;
-        let told = namespace.wait_condition(HUB, "SpecValid", "False", "Refused")?;
-        ensure!(told.starts_with("ScaledObject vault: ") && told.contains(".spec.triggers[0].metadata"), "{told}");
+        let message = namespace.wait_condition(HUB, "SpecValid", "False", "Refused")?;
+        ensure!(
+            message.starts_with("ScaledObject vault: ") && message.contains(".spec.triggers[0].metadata"),
+            "{message}"
+        );
 
         namespace.apply(&hub(json!({"replicas": 1})))?;
         until("all objects are deleted", CLUSTER_TIMEOUT, || {
