@@ -49,7 +49,7 @@ fn replicas_pass_to_autoscaler_and_back_to_spec() {
             );
         }
         let refused = namespace.kubectl(&["scale", "notificationhub", HUB, "--replicas=3"]);
-        let error = refused.err().context("the number is set beside an autoscaler")?;
+        let error = refused.err().context("a spec with replicas and autoscaling was accepted")?;
         ensure!(format!("{error:#}").contains("give either replicas or autoscaling"), "{error:#}");
 
         namespace.apply(&hub(&json!({"replicas": 1})))?;
@@ -109,7 +109,7 @@ fn connection_count_scales_up_without_disconnects() {
         namespace.apply(&hub(&json!({"autoscaling": {"maxReplicas": 5, "connectionsPerReplica": 10}})))?;
         namespace.wait_ready(HUB)?;
         wait_autoscaler(namespace, "ScalingActive", "ValidMetricFound")?;
-        ensure!(replicas(namespace)? == 1, "{} pods for nobody", replicas(namespace)?);
+        ensure!(replicas(namespace)? == 1, "{} pods without clients", replicas(namespace)?);
 
         let workload = start_workload(namespace, HUB, &generated_signer(namespace, HUB)?, 25, 100)?;
         wait_pods(namespace, HUB, 3, AUTOSCALER_TIMEOUT)?;

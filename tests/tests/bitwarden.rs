@@ -68,7 +68,7 @@ fn self_host_environment_starts_hub_and_serves_its_senders() -> Result<()> {
     let authorization = format!("Bearer {}", key.signer()?.sign(&claims)?);
 
     let url = format!("http://{public}/notifications");
-    wait::until("the keys are there", WAIT_TIMEOUT, || {
+    wait::until("the keys are loaded", WAIT_TIMEOUT, || {
         ensure!(http::request(public, "POST", "/send", &[("Authorization", &authorization)], b"")?.status == 200);
         Ok(())
     })?;
@@ -105,7 +105,7 @@ fn self_host_environment_starts_hub_and_serves_its_senders() -> Result<()> {
         let is_secret = ["ey", "Key", "onnectionString"].iter().any(|part| name.ends_with(part));
         ensure!(!is_secret || !printed.contains(&secret), "{name} is in the log:\n{printed}");
     }
-    ensure!(!printed.contains("WARN") && !printed.contains("ERROR"), "complaints:\n{printed}");
+    ensure!(!printed.contains("WARN") && !printed.contains("ERROR"), "warnings or errors:\n{printed}");
     Ok(())
 }
 

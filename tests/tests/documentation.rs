@@ -67,10 +67,7 @@ fn bitwarden_page_names_set_the_documented_keys() -> Result<()> {
     let is_name = |value: &&str| value.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
     let known: BTreeSet<String> =
         names.filter(is_name).filter(|name| !name.ends_with("__")).map(str::to_owned).collect();
-    ensure!(
-        known.len() > 5 && known == documented,
-        "the program knows {known:?}, and the page tells of {documented:?}"
-    );
+    ensure!(known.len() > 5 && known == documented, "the program knows {known:?}, and the page has {documented:?}");
     Ok(())
 }
 
@@ -100,7 +97,7 @@ fn metrics_page_lists_every_metric_with_its_labels() -> Result<()> {
     let types = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_prefix(PREFIX)?.split_once(' '));
     let types: BTreeMap<&str, &str> = types.collect();
     let documented: BTreeMap<&str, &str> = page.iter().map(|row| (row[0].trim_matches('`'), &*row[1])).collect();
-    ensure!(documented == types, "the page tells of {documented:?}, and the hub of {types:?}");
+    ensure!(documented == types, "the page has {documented:?}, and the hub {types:?}");
 
     for row in &page {
         let name = row[0].trim_matches('`');
@@ -429,7 +426,7 @@ fn troubleshooting_page_lists_exactly_the_hub_warnings() -> Result<()> {
         for rest in sources.iter().flat_map(|source| source.split(level).skip(1)) {
             let (call, _) = rest.split_once(");").or_else(|| rest.split_once(')')).context("no end")?;
             // The message is the last string of the call.
-            let text = call.rsplit('"').nth(1).context("it says nothing")?;
+            let text = call.rsplit('"').nth(1).context("a call without a message")?;
             said += 1;
             let is_documented = text == "{warning}" || lines.iter().any(|line| text.contains(line));
             ensure!(is_documented, "{text:?} is not documented: give it a row in docs/troubleshooting.md");

@@ -32,7 +32,7 @@ fn status_at(address: SocketAddr, request: &[u8]) -> Result<u16> {
     let _ = connection.write(request);
     let response = connection.response()?;
     if response.header("connection") == Some("close") {
-        ensure!(connection.is_closed()?, "the connection goes on behind {response:?}");
+        ensure!(connection.is_closed()?, "the connection stays open after {response:?}");
     }
     Ok(response.status)
 }
@@ -333,7 +333,7 @@ fn proxy_header_from_a_trusted_proxy_names_the_client() -> Result<()> {
 fn proxy_header_when_disabled_is_rejected_and_logged() -> Result<()> {
     let hub = LocalHub::start("")?;
     ensure!(status(&hub, &[PROXY, b"GET /alive HTTP/1.1\r\nHost: hub\r\n\r\n"].concat())? == 400);
-    wait::until("the log tells what to set", Duration::from_secs(20), || {
+    wait::until("the log names the setting", Duration::from_secs(20), || {
         ensure!(hub.process.printed().contains("listen.proxy_protocol"));
         Ok(())
     })

@@ -35,7 +35,7 @@ fn invalid_configuration_lists_every_problem_and_exits_2() -> Result<()> {
         ensure!(output.status.code() == Some(2), "{command}: {:?}", output.status);
         let stderr = text(&output.stderr);
         for problem in ["reactors (", "nonsense (", "signalr.keep_alive (", "listen.public (--listen)"] {
-            ensure!(stderr.contains(problem), "{command} does not tell of {problem}: {stderr}");
+            ensure!(stderr.contains(problem), "{command} does not print {problem}: {stderr}");
         }
         ensure!(stderr.lines().all(|line| line.starts_with("error: ")), "a line each: {stderr}");
     }
@@ -143,7 +143,7 @@ fn listen_with_closed_stdout_exits_0() -> Result<()> {
     ensure!(line.contains("ReceiveMessage") || line.contains("Heartbeat"), "{line}");
     wait::until("it ends", WAIT_TIMEOUT, || {
         push()?;
-        let status = listen.try_wait()?.context("it goes on")?;
+        let status = listen.try_wait()?.context("listen still runs")?;
         ensure!(status.success(), "{status}");
         Ok(())
     })
@@ -185,7 +185,10 @@ fn health_endpoints_and_healthcheck_command_report_health() -> Result<()> {
     }
     let output = run(&["healthcheck", "--url", &admin])?;
     ensure!(output.status.success() && text(&output.stdout) == "healthy", "{output:?}");
-    ensure!(hub.metric(r#"notification_hub_closes_total{reason="drain"}"#)? == 0.0, "series are there from the start");
+    ensure!(
+        hub.metric(r#"notification_hub_closes_total{reason="drain"}"#)? == 0.0,
+        "the series does not exist from the start"
+    );
     // Without an address, the command uses the configured port.
     let address = hub.admin.to_string();
     let output = run(&["healthcheck", "--admin-listen", &address])?;
@@ -419,7 +422,7 @@ fn keep_alive_and_handshake_timeout_apply_on_every_reactor() -> Result<()> {
     }
     for mut client in silent {
         let mut received = Vec::new();
-        client.read_to_end(&mut received).context("a client without a handshake stays")?;
+        client.read_to_end(&mut received).context("a client without a handshake was not closed")?;
         ensure!(String::from_utf8_lossy(&received).contains("Handshake was canceled."));
     }
     Ok(())

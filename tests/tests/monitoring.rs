@@ -128,7 +128,7 @@ fn alert_rules_fire_as_tested_and_are_documented() -> Result<()> {
             }
         }
     }
-    ensure!(names == silent, "while all is well: {silent:?}");
+    ensure!(names == silent, "silent in the first test: {silent:?}");
     ensure!(names == fired, "fired: {fired:?}");
     let rows = table(&read("docs/metrics.md")?, "alert")?;
     let documented: BTreeMap<String, String> =
@@ -176,7 +176,7 @@ fn operator_metrics_equal_the_metrics_page() -> Result<()> {
     let page =
         page.into_iter().filter(|(name, _)| name.starts_with("notification_hub_operator_") && name != conditions);
     let documented: BTreeMap<String, String> = page.map(|(name, (kind, _))| (name, kind)).collect();
-    ensure!(documented == types, "the page tells of {documented:?}, and the operator of {types:?}");
+    ensure!(documented == types, "the page has {documented:?}, and the operator {types:?}");
     Ok(())
 }
 

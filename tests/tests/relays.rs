@@ -97,7 +97,7 @@ fn poll_limit_holds_for_simultaneous_clients() -> Result<()> {
     for mut client in clients {
         inside += usize::from(client.response()?.status == 200);
     }
-    ensure!(inside <= MAX_RELAYS, "{inside} are in");
+    ensure!(inside <= MAX_RELAYS, "{inside} clients are connected");
     Ok(())
 }
 

@@ -293,7 +293,7 @@ fn check_coalescing(hub: &LocalHub, user: &str, mut next: impl FnMut() -> Result
     while received.last() != pushed.last() {
         received.extend(parse_push(&next()?)?);
     }
-    let place = received.iter().position(|push| *push == (5, String::new())).context("no sync came")?;
+    let place = received.iter().position(|push| *push == (5, String::new())).context("no sync was received")?;
     let missing: Vec<_> = pushed.iter().filter(|push| !received.contains(push)).cloned().collect();
     ensure!(!missing.is_empty() && missing.iter().all(|(kind, _)| matches!(kind, 4 | 5 | 10)), "{missing:?}");
     let first = pushed.iter().position(|push| *push == missing[0]).unwrap_or_default();
@@ -330,7 +330,7 @@ fn slow_long_polling_queue_collapses_to_a_sync() -> Result<()> {
         while waiting.is_empty() {
             waiting.extend(client.poll()?.split_inclusive('\u{1e}').map(str::to_owned));
         }
-        waiting.pop_front().context("nothing came")
+        waiting.pop_front().context("nothing was received")
     })
 }
 
@@ -346,7 +346,7 @@ fn client_queue_above_the_limit_resets_the_client() -> Result<()> {
         hub.push(&push(&user, 11, "", 10_000))?;
         more += 1;
         // Bytes that the kernel has taken do not count for the queue.
-        ensure!(more <= 64 / 10 + 10, "{more} pushes of 10 KB wait");
+        ensure!(more <= 64 / 10 + 10, "{more} pushes of 10 KB are queued");
     }
     ensure!(hub.metric(RESET)? == 1.0);
     ensure!(stalled.is_reset(), "it was not reset");
@@ -385,7 +385,7 @@ fn blocked_event_stream_is_closed_after_slow_consumer_timeout() -> Result<()> {
     let (mut stream, _) = events.into_parts();
     match stream.read_to_end(&mut Vec::new()) {
         Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(()),
-        other => other.map(drop).context("its connection stays"),
+        other => other.map(drop).context("its connection was not closed"),
     }
 }
 

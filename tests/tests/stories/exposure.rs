@@ -89,7 +89,7 @@ fn service_ingress_and_network_policy_follow_the_spec() {
         namespace.wait_condition(HUB, "Exposed", "False", "NotAsked")?;
         until("both are gone", CLUSTER_TIMEOUT, || {
             for kind in ["ingress", "networkpolicy"] {
-                ensure!(namespace.get(kind, HUB).is_err(), "the {kind} is there");
+                ensure!(namespace.get(kind, HUB).is_err(), "the {kind} exists");
             }
             let service = namespace.get("service", HUB)?;
             ensure!(service["spec"]["type"] == "ClusterIP" && service["metadata"]["labels"]["team"].is_null());
