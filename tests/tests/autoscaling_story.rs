@@ -39,14 +39,10 @@ fn replicas_pass_to_autoscaler_and_back_to_spec() {
         ensure!(replicas(namespace)? == 3, "the number of pods was reset");
 
         // The operator keeps the number of an autoscaler, also while it repairs something.
-        for wait_autoscaler in ["4", "2"] {
-            namespace.kubectl(&["scale", "deployment", HUB, &format!("--replicas={wait_autoscaler}")])?;
+        for count in ["4", "2"] {
+            namespace.kubectl(&["scale", "deployment", HUB, &format!("--replicas={count}")])?;
             wait_repair(namespace)?;
-            ensure!(
-                replicas(namespace)?.to_string() == wait_autoscaler,
-                "{} instead of {wait_autoscaler}",
-                replicas(namespace)?
-            );
+            ensure!(replicas(namespace)?.to_string() == count, "{} instead of {count}", replicas(namespace)?);
         }
         let refused = namespace.kubectl(&["scale", "notificationhub", HUB, "--replicas=3"]);
         let error = refused.err().context("a spec with replicas and autoscaling was accepted")?;
