@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-parts test-timers test-cluster test-scale bench fuzz fuzz-long lint chart-lint generated images toolchain clients components programs azurite redis metrics-server optional-kinds
+.PHONY: help demo test test-unit test-parts test-timers test-cluster test-scale bench fuzz fuzz-long lint chart-lint prose-lint generated images toolchain clients components programs azurite redis metrics-server optional-kinds
 
 # Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
 CARGO_TEST := cargo test --locked --workspace
@@ -18,6 +18,10 @@ CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz-$(CARGO_FUZZ_VERSION)/bin/cargo-fuzz
 ACTIONLINT_VERSION := 1.7.12
 ACTIONLINT := $(CACHE)/actionlint-$(ACTIONLINT_VERSION)/actionlint
+VALE_VERSION := 3.21.0
+VALE := $(CACHE)/vale-$(VALE_VERSION)/vale
+# The kinds of files that are checked in these folders, and the rules, are in .vale.ini.
+PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs charts
 FUZZ_SECONDS ?= 300
 FUZZ_INPUTS ?= 1000000000
 FUZZ_MINIMUM ?= 10000000
@@ -74,7 +78,7 @@ fuzz-long: toolchain ## every check as a release program on all cores: FUZZ_INPU
 	cargo run --locked --profile fuzz-long --package notification-hub-properties -- \
 	  --inputs $(FUZZ_INPUTS) --minimum $(FUZZ_MINIMUM) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED)) $(FUZZ_TARGETS)
 
-lint: toolchain $(CARGO_DENY) $(ACTIONLINT) chart-lint ## formatting, clippy, dependencies, shell scripts, workflows, chart
+lint: toolchain $(CARGO_DENY) $(ACTIONLINT) chart-lint prose-lint ## formatting, clippy, dependencies, shell scripts, workflows, chart, prose
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -85,6 +89,9 @@ lint: toolchain $(CARGO_DENY) $(ACTIONLINT) chart-lint ## formatting, clippy, de
 
 chart-lint: toolchain ## helm lint
 	tests/cluster/cluster.sh tool helm lint --strict charts/*
+
+prose-lint: toolchain $(VALE) ## Vale, over the pages and the chart's texts
+	$(VALE) --no-global --no-wrap --output line $(PROSE)
 
 generated: toolchain ## write what is made of other files: definition, docs/resource.md, the chart's copy and table of values, manifests without Helm
 	UPDATE_GENERATED=1 cargo test --locked --package notification-hub-crds --test generated
@@ -130,3 +137,9 @@ $(CARGO_FUZZ):
 $(ACTIONLINT):
 	@echo "installing actionlint $(ACTIONLINT_VERSION), once: seconds"
 	GOBIN=$(@D) go install github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION)
+
+# Its parsers are in C and C++.
+$(VALE):
+	@echo "installing Vale $(VALE_VERSION), once: a few minutes"
+	@$(ensure) g++=g++
+	GOBIN=$(@D) go install -ldflags '-s -w -X main.version=$(VALE_VERSION)' github.com/vale-cli/vale/v3/cmd/vale@v$(VALE_VERSION)

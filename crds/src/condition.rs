@@ -1,4 +1,4 @@
-//! The types and reasons of the conditions in `status.conditions`: what other programs may rely on.
+//! Types and reasons of the conditions in `status.conditions`. They are part of the API.
 
 use schemars::JsonSchema;
 
@@ -7,30 +7,30 @@ use crate::schema::variant_descriptions;
 /// Type of a condition.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ConditionType {
-    /// The hub is as the spec wants it, and clients are served: this is what `kubectl wait` waits for. It becomes `True` when
-    /// every pod answers, and stays so as long as one does.
+    /// The spec is applied, and pods serve clients. `kubectl wait` waits for this condition. It becomes `True` when
+    /// every pod is available, and stays `True` while at least one pod is.
     Ready,
-    /// Every pod that is wanted answers, perhaps in an older version.
+    /// The desired number of pods is available, possibly in an older version.
     Available,
-    /// A rollout is under way.
+    /// A rollout is in progress.
     Progressing,
-    /// Something does not recover by itself: no pod answers, or pods are missing for more than five minutes, were refused or made
-    /// no progress.
+    /// No pod is available, or pods have been missing for more than five minutes. Also `True` if pods cannot be
+    /// created, or if a rollout made no progress within its deadline.
     Degraded,
-    /// The spec is carried out as it is written.
+    /// The whole spec is applied.
     SpecValid,
-    /// Everything that the spec refers to exists and is well formed.
+    /// Every Secret entry that the spec refers to exists and is valid.
     ReferencesResolved,
-    /// What `expose` asks for leads to the hub.
+    /// The Ingress and the HTTPRoute of `expose` lead to the hub.
     Exposed,
-    /// An annotation stops all changes.
+    /// The annotation `notificationhub.rs/paused` stops all changes.
     Paused,
-    /// A foreign object has a name that the hub needs.
+    /// An object that the hub does not own has a name that the hub needs.
     Conflict,
 }
 
 impl ConditionType {
-    /// Every type, in the order in which they are written.
+    /// Every type, in the order of `status.conditions`.
     pub const ALL: [ConditionType; 9] = [
         ConditionType::Ready,
         ConditionType::Available,
@@ -48,7 +48,7 @@ impl ConditionType {
         variant_descriptions::<ConditionType>()
     }
 
-    /// The `type` as it is written.
+    /// Returns the `type` of the condition.
     pub const fn as_str(self) -> &'static str {
         match self {
             ConditionType::Ready => "Ready",
@@ -64,91 +64,92 @@ impl ConditionType {
     }
 }
 
-/// Reason of a condition. Its documentation begins with the conditions that have it.
+/// Reason of a condition. The documentation of each variant begins with the types of conditions that have this reason.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
-    /// `Ready`, `Available`: every wanted pod answers, or to `Ready` enough of them.
+    /// `Ready`, `Available`: The desired number of pods is available. For `Ready`, one pod is enough after all were
+    /// available once.
     Available,
-    /// `Ready`, `Available`: no pod is wanted.
+    /// `Ready`, `Available`: No pod is desired.
     ScaledToZero,
-    /// `Ready`, `Available`, `Progressing`: a rollout is under way.
+    /// `Ready`, `Available`, `Progressing`: A rollout is in progress.
     Progressing,
-    /// `Ready`, `SpecValid`: the spec cannot be carried out.
+    /// `Ready`, `SpecValid`: The spec is invalid. The hub keeps running as before.
     InvalidSpec,
-    /// `Ready`: something that the spec refers to is missing or malformed.
+    /// `Ready`: A Secret entry that the spec refers to is missing or invalid.
     ReferencesMissing,
-    /// `Ready`: a foreign object is in the way.
+    /// `Ready`: An object that the hub does not own has a name that the hub needs.
     Conflict,
-    /// `Ready`: the operator cannot read or write something; the message names it. It is tried again.
+    /// `Ready`: The operator cannot read or write an object. The message names the object. The operator retries.
     ReconcileError,
-    /// `Ready`, `Available`, `Degraded`: the rollout is over and pods are missing; to `Ready` all of them, or the rollout is
-    /// not over.
+    /// `Ready`, `Available`, `Degraded`: Pods are missing, and no rollout is in progress. For `Ready`, no pod is
+    /// available, or a rollout is stuck.
     Unavailable,
-    /// `Progressing`: what is running is what the spec wants.
+    /// `Progressing`: The pods have the desired version.
     RolloutComplete,
-    /// `Progressing`: a rollout that the spec did not ask for, such as one to the image of a new operator, waits until those of
-    /// other hubs are over.
+    /// `Progressing`: The rollout waits until rollouts of other hubs are complete. Only rollouts without a change of
+    /// the spec wait, such as those after an upgrade of the operator.
     RolloutQueued,
-    /// `Progressing`, `Degraded`: the rollout made no progress within its deadline.
-    DeadlineExceeded,
-    /// `Progressing`, `Degraded`: pods could not be created.
-    PodsRefused,
-    /// `Degraded`: nothing to complain about.
+    /// `Progressing`, `Degraded`: The rollout made no progress within its deadline.
+    ProgressDeadlineExceeded,
+    /// `Progressing`, `Degraded`: The API server refused to create pods.
+    FailedCreate,
+    /// `Degraded`: The hub is not degraded.
     AsExpected,
-    /// `Available`, `Progressing`, `Degraded`: there is no Deployment to judge.
+    /// `Available`, `Progressing`, `Degraded`: There is no Deployment.
     NotDeployed,
-    /// `SpecValid`: all of the spec is carried out.
+    /// `SpecValid`: The whole spec is applied.
     Valid,
-    /// `SpecValid`: `podTemplate` is no pod template, or would make a pod that the API server refuses.
+    /// `SpecValid`: `podTemplate` is not a PodTemplateSpec, or the merged pod template is invalid.
     InvalidPodTemplate,
-    /// `SpecValid`: the API server refused a child that was built from the spec.
-    Refused,
-    /// `SpecValid`: the spec is carried out, but for the fields that the message names.
+    /// `SpecValid`: The API server refused an object that the operator built from the spec.
+    ChildRejected,
+    /// `SpecValid`: The spec is applied except for the fields that the message names.
     FieldsDropped,
-    /// `SpecValid`, `Exposed`: the message names what the spec asks for and the cluster does not know; the rest is carried
-    /// out.
+    /// `SpecValid`, `Exposed`: The cluster does not serve a kind that the spec needs. The message names the kind. The
+    /// rest of the spec is applied.
     KindNotServed,
-    /// `ReferencesResolved`: everything that the spec refers to is there.
+    /// `ReferencesResolved`: Every Secret entry that the spec refers to exists and is valid.
     Resolved,
-    /// `ReferencesResolved`: a Secret does not exist.
+    /// `ReferencesResolved`: A Secret does not exist.
     SecretNotFound,
-    /// `ReferencesResolved`: a Secret has not got an entry, or it is empty.
+    /// `ReferencesResolved`: An entry of a Secret does not exist or is empty.
     SecretEntryMissing,
-    /// `ReferencesResolved`: an entry of a Secret is not what it is used for.
+    /// `ReferencesResolved`: The value of a Secret entry is invalid for the field that refers to it.
     SecretEntryInvalid,
-    /// `ReferencesResolved`: an entry of a Secret is malformed, or none is a key.
+    /// `ReferencesResolved`: A Secret with signing keys has an invalid entry, or has no key.
     InvalidKey,
-    /// `Exposed`: what `expose` asks for has an address.
+    /// `Exposed`: The Ingress has an address, and every parent of the HTTPRoute accepts it.
     Exposed,
-    /// `Exposed`: `expose` asks for nothing.
-    NotAsked,
-    /// `Exposed`: the Ingress or the HTTPRoute is not there yet.
-    NotMade,
-    /// `Exposed`: the Ingress has no class, and the cluster no default one.
+    /// `Exposed`: The spec does not set `expose`.
+    NotRequested,
+    /// `Exposed`: The Ingress or the HTTPRoute does not exist yet.
+    NotCreated,
+    /// `Exposed`: The Ingress has no class, and the cluster has no default IngressClass.
     NoIngressClass,
-    /// `Exposed`: the Ingress has no address: no controller has taken it yet.
+    /// `Exposed`: The Ingress has no address, because no controller has accepted it yet.
     NoAddress,
-    /// `Exposed`: what the HTTPRoute is to be attached to has not said yet whether it takes it.
+    /// `Exposed`: A parent of the HTTPRoute has not reported yet whether it accepts the route.
     RoutePending,
-    /// `Exposed`: what the HTTPRoute is to be attached to does not take it.
+    /// `Exposed`: A parent of the HTTPRoute does not accept the route.
     RouteNotAccepted,
-    /// `Ready`, `Paused`: an annotation stops changes. `Ready` says so only while some are waiting.
+    /// `Ready`, `Paused`: An annotation stops all changes. `Ready` has this reason only while changes are pending.
     Paused,
-    /// `Paused`: changes are carried out.
+    /// `Paused`: Changes are applied.
     NotPaused,
-    /// `Conflict`: no foreign object is in the way.
+    /// `Conflict`: There is no conflict.
     NoConflict,
-    /// `Conflict`: the object that the message names belongs to somebody else.
+    /// `Conflict`: The hub does not own the object that the message names.
     ForeignObject,
 }
 
 impl Reason {
-    /// Returns the name of every reason, with the conditions that have it and its meaning.
+    /// Returns the name of every reason, with the types of conditions that have it and its meaning.
     pub fn descriptions() -> Vec<(String, String)> {
         variant_descriptions::<Reason>()
     }
 
-    /// The `reason` as it is written.
+    /// Returns the `reason` of the condition.
     pub const fn as_str(self) -> &'static str {
         match self {
             Reason::Available => "Available",
@@ -161,13 +162,13 @@ impl Reason {
             Reason::Unavailable => "Unavailable",
             Reason::RolloutComplete => "RolloutComplete",
             Reason::RolloutQueued => "RolloutQueued",
-            Reason::DeadlineExceeded => "DeadlineExceeded",
-            Reason::PodsRefused => "PodsRefused",
+            Reason::ProgressDeadlineExceeded => "ProgressDeadlineExceeded",
+            Reason::FailedCreate => "FailedCreate",
             Reason::AsExpected => "AsExpected",
             Reason::NotDeployed => "NotDeployed",
             Reason::Valid => "Valid",
             Reason::InvalidPodTemplate => "InvalidPodTemplate",
-            Reason::Refused => "Refused",
+            Reason::ChildRejected => "ChildRejected",
             Reason::FieldsDropped => "FieldsDropped",
             Reason::KindNotServed => "KindNotServed",
             Reason::Resolved => "Resolved",
@@ -176,8 +177,8 @@ impl Reason {
             Reason::SecretEntryInvalid => "SecretEntryInvalid",
             Reason::InvalidKey => "InvalidKey",
             Reason::Exposed => "Exposed",
-            Reason::NotAsked => "NotAsked",
-            Reason::NotMade => "NotMade",
+            Reason::NotRequested => "NotRequested",
+            Reason::NotCreated => "NotCreated",
             Reason::NoIngressClass => "NoIngressClass",
             Reason::NoAddress => "NoAddress",
             Reason::RoutePending => "RoutePending",

@@ -1,4 +1,4 @@
-//! Generates the CustomResourceDefinition that is printed, committed and installed. No I/O.
+//! Generates the CustomResourceDefinition (CRD) from the types. No I/O.
 
 use kube::CustomResourceExt;
 use serde_json::Value;
@@ -9,10 +9,10 @@ use crate::NotificationHub;
 #[derive(Debug, thiserror::Error)]
 pub enum CrdError {
     /// The CRD cannot be converted to JSON.
-    #[error("the definition cannot be turned into JSON")]
+    #[error("cannot convert the CustomResourceDefinition to JSON")]
     Json(#[from] serde_json::Error),
     /// The CRD cannot be serialized as YAML.
-    #[error("the definition cannot be printed as YAML")]
+    #[error("cannot serialize the CustomResourceDefinition as YAML")]
     Yaml(#[from] serde_saphyr::ser::Error),
 }
 
@@ -34,10 +34,10 @@ pub fn crd_yaml() -> Result<String, CrdError> {
     Ok(serde_saphyr::to_string(&crd_json()?)?)
 }
 
-/// Removes `nullable` and `null` enum members, which the derive adds for every `Option`, and writes `1000.0` as `1000`.
+/// Removes `nullable` and `null` enum members, joins the lines of descriptions, and writes `1000.0` as `1000`.
 ///
-/// With nulls `source: {direct: null}` would be stored and `has(self.direct)` be true; without them the API server
-/// prunes nulls before the rules run.
+/// The derive adds nulls for every `Option`. With them, the API server would store `source: {direct: null}`, and
+/// `has(self.direct)` would be true. Without them, it prunes nulls before it evaluates validation rules.
 fn normalize(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -47,12 +47,16 @@ fn normalize(value: &mut Value) {
             if let Some(Value::Array(members)) = map.get_mut("enum") {
                 members.retain(|member| !member.is_null());
             }
+            if let Some(Value::String(description)) = map.get_mut("description") {
+                // `kubectl explain` keeps line breaks, and these are only those of the source code.
+                *description = description.replace('\n', " ");
+            }
             map.values_mut().for_each(normalize);
         }
         Value::Array(items) => items.iter_mut().for_each(normalize),
         Value::Number(number) => {
             if let Some(float) = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0) {
-                // Bounds of the schema: small, so that nothing is cut off.
+                // Only bounds of fields are numbers here. They fit into an `i64`.
                 *value = Value::from(float as i64);
             }
         }
@@ -60,9 +64,9 @@ fn normalize(value: &mut Value) {
     }
 }
 
-/// Marks every object that may be empty as atomic for server-side apply.
+/// Marks every object without required fields as atomic for server-side apply.
 ///
-/// Otherwise an API server that removes the last field of such an object leaves null behind, and then refuses the null.
+/// Otherwise, an API server that removes the last field of such an object sets the object to null, and then rejects the null.
 fn mark_objects_atomic(schema: &mut Value) {
     match schema {
         Value::Object(map) => {

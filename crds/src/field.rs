@@ -1,32 +1,32 @@
-//! Lists the fields and validation rules of the resource from the schema in its CRD. No I/O.
+//! Lists the fields and the validation rules of the resource, from the schema in its CRD. No I/O.
 
 use serde_json::Value;
 
-/// Beginning of the last sentence of a description, which states the default.
+/// Start of the last sentence of a description, which states the default.
 const DEFAULT_PREFIX: &str = "Defaults to ";
 
-/// A field of the resource.
+/// Field of the resource.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Field {
-    /// Where it is, such as `spec.image.pullSecrets[].name`: `[]` stands behind lists whose items have fields.
+    /// Path of the field, such as `spec.image.pullSecrets[].name`. `[]` follows a list whose items have fields.
     pub path: String,
-    /// Whether it has to be there if what it belongs to is.
+    /// Whether the object that contains the field requires it.
     pub required: bool,
-    /// Its schema.
+    /// Schema of the field.
     pub schema: Value,
 }
 
-/// A rule that the API server enforces.
+/// Validation rule that the API server enforces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Path of the field that it applies to.
+    /// Path of the field that the rule reports.
     pub path: String,
-    /// Message of the API server if the rule is violated.
+    /// Message of the API server for a resource that violates the rule.
     pub message: String,
 }
 
 impl Field {
-    /// What it means, without its default.
+    /// Returns the description without the default.
     pub fn meaning(&self) -> String {
         let text = self.description();
         text.split(DEFAULT_PREFIX).next().unwrap_or_default().trim_end().to_owned()
@@ -39,23 +39,23 @@ impl Field {
         Some(default.trim_end_matches('.').to_owned())
     }
 
-    /// Whether it is an object, which is made of fields and is no value itself.
+    /// Returns whether the field is an object with fields of its own. A map is not.
     pub fn is_object(&self) -> bool {
         self.schema["type"] == "object" && self.schema.get("additionalProperties").is_none()
     }
 
-    /// Whether a resource sets it.
+    /// Returns whether `resource` sets the field.
     pub fn is_set_in(&self, resource: &Value) -> bool {
         is_set(resource, &self.path)
     }
 
     fn description(&self) -> String {
-        let written = self.schema["description"].as_str().unwrap_or_default();
-        written.split_whitespace().collect::<Vec<_>>().join(" ")
+        let description = self.schema["description"].as_str().unwrap_or_default();
+        description.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 }
 
-/// Returns every field of the resource. The fields of an object follow it. `schema` is the schema of the whole resource.
+/// Returns every field of the resource with this schema. The fields of an object follow the object.
 pub fn fields(schema: &Value) -> Vec<Field> {
     let mut fields = Vec::new();
     collect_fields("", schema, &mut fields);
@@ -66,14 +66,14 @@ fn collect_fields(path: &str, schema: &Value, fields: &mut Vec<Field>) {
     let required = schema["required"].as_array();
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        let required = required.is_some_and(|names| names.iter().any(|each| each == name));
+        let required = required.is_some_and(|names| names.iter().any(|required| required == name));
         fields.push(Field { path: path.clone(), required, schema: property.clone() });
         let (path, schema) = nested_fields_of(property, &path);
         collect_fields(&path, schema, fields);
     }
 }
 
-/// Returns the path and schema that hold the fields of a field: those of the items if it is a list.
+/// Returns the path and the schema that contain the fields of a field. For a list, these are the ones of its items.
 fn nested_fields_of<'a>(schema: &'a Value, path: &str) -> (String, &'a Value) {
     match schema.get("items") {
         Some(items) => (format!("{path}[]"), items),
@@ -94,10 +94,10 @@ pub fn rules(schema: &Value) -> Vec<Rule> {
 }
 
 fn collect_rules(path: &str, schema: &Value) -> Vec<Rule> {
-    let written = schema["x-kubernetes-validations"].as_array();
+    let validations = schema["x-kubernetes-validations"].as_array();
     let text = |rule: &Value, key: &str| rule[key].as_str().unwrap_or_default().to_owned();
     let rule = |rule| Rule { path: format!("{path}{}", text(rule, "fieldPath")), message: text(rule, "message") };
-    written.into_iter().flatten().map(rule).collect()
+    validations.into_iter().flatten().map(rule).collect()
 }
 
 fn is_set(value: &Value, path: &str) -> bool {
@@ -124,10 +124,13 @@ mod tests {
             required: false,
             schema: json!({ "description": description }),
         };
-        let told = field("How long\nit takes. Defaults to `5m`.");
-        assert_eq!((told.meaning().as_str(), told.default().as_deref()), ("How long it takes.", Some("`5m`")));
-        let untold = field("How long.");
-        assert_eq!((untold.meaning().as_str(), untold.default()), ("How long.", None));
+        let with_default = field("x is\na duration. Defaults to `5m`.");
+        assert_eq!(
+            (with_default.meaning().as_str(), with_default.default().as_deref()),
+            ("x is a duration.", Some("`5m`"))
+        );
+        let without_default = field("x is a duration.");
+        assert_eq!((without_default.meaning().as_str(), without_default.default()), ("x is a duration.", None));
     }
 
     #[test]
@@ -137,8 +140,8 @@ mod tests {
             "items": { "required": ["a"], "properties": { "a": {}, "b": {} } },
         } } });
         let fields = fields(&schema);
-        let told: Vec<_> = fields.iter().map(|field| (field.path.as_str(), field.required)).collect();
-        assert_eq!(told, [("list", false), ("list[].a", true), ("list[].b", false)]);
+        let paths: Vec<_> = fields.iter().map(|field| (field.path.as_str(), field.required)).collect();
+        assert_eq!(paths, [("list", false), ("list[].a", true), ("list[].b", false)]);
         let resource = json!({ "list": [{ "a": 1 }, { "a": 2 }] });
         let set: Vec<_> = fields.iter().map(|field| field.is_set_in(&resource)).collect();
         assert_eq!(set, [true, true, false]);

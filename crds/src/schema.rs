@@ -1,4 +1,4 @@
-//! Schema fragments that no derive writes.
+//! Schema fragments that cannot be derived from types.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema, schema_for};
 use serde_json::{Value, json};
@@ -11,17 +11,19 @@ pub(crate) fn variant_descriptions<T: JsonSchema>() -> Vec<(String, String)> {
     variants.filter_map(|variant| Some((text(variant, "const")?, text(variant, "description")?))).collect()
 }
 
-/// An object whose fields are kept as they are written.
+/// Returns the schema of an object whose unknown fields are preserved.
 pub(crate) fn preserved_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }
 
-/// A duration as the hub reads it. By a pattern: a rule with `duration()` fails with an error instead of a message.
+/// Returns the schema of a duration, in the format of the hub. A pattern checks it, because a rule with `duration()` fails
+/// without its message.
 pub(crate) fn duration(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "maxLength": 16, "pattern": "^([0-9]{1,6}(ms|s|m|h))+$" })
 }
 
-/// A number of pods above 0, or a percentage of them. The bounds are each for one of the two.
+/// Returns the schema of a number of pods above 0, or of a percentage. Numeric bounds apply to the number, and bounds of strings
+/// to the percentage.
 pub(crate) fn count_or_percentage(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "x-kubernetes-int-or-string": true,
@@ -32,9 +34,9 @@ pub(crate) fn count_or_percentage(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Labels of a child, without those that are the operator's.
+/// Returns the schema of labels of a child, without the labels that are reserved for the operator.
 pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
-    let ours = ["name", "instance", "managed-by"].map(|label| format!("!('app.kubernetes.io/{label}' in self)"));
+    let unreserved = ["name", "instance", "managed-by"].map(|label| format!("!('app.kubernetes.io/{label}' in self)"));
     json_schema!({
         "type": "object",
         "maxProperties": 32,
@@ -42,20 +44,20 @@ pub(crate) fn labels(_: &mut SchemaGenerator) -> Schema {
             "type": "string", "maxLength": 63, "pattern": "^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$",
         },
         "x-kubernetes-validations": [{
-            "rule": ours.join(" && "),
-            "message": "app.kubernetes.io/name, instance and managed-by are how the operator knows its objects: leave these labels out",
+            "rule": unreserved.join(" && "),
+            "message": "labels app.kubernetes.io/name, app.kubernetes.io/instance, and app.kubernetes.io/managed-by are reserved for the operator; remove them",
         }],
     })
 }
 
-/// Annotations of a child.
+/// Returns the schema of annotations of a child.
 pub(crate) fn annotations(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object", "maxProperties": 64, "additionalProperties": { "type": "string", "maxLength": 16384 },
     })
 }
 
-/// Hosts as an HTTPRoute names them.
+/// Returns the schema of the host names of an HTTPRoute.
 pub(crate) fn hostnames(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
@@ -67,7 +69,7 @@ pub(crate) fn hostnames(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A duration as Prometheus reads it: like the hub's, but the longest unit comes first.
+/// Returns the schema of a duration in the format of Prometheus, where the longest unit comes first.
 pub(crate) fn interval(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "string", "minLength": 1, "maxLength": 16,
@@ -75,7 +77,7 @@ pub(crate) fn interval(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// Triggers of a ScaledObject, as KEDA has them: what a trigger takes is its scaler's.
+/// Returns the schema of the triggers of a KEDA ScaledObject. The fields of a trigger depend on its scaler.
 pub(crate) fn triggers(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
@@ -85,21 +87,24 @@ pub(crate) fn triggers(_: &mut SchemaGenerator) -> Schema {
             "required": ["type"],
             "x-kubernetes-preserve-unknown-fields": true,
             "properties": {
-                "type": { "type": "string", "minLength": 1, "maxLength": 63, "description": "The scaler." },
+                "type": {
+                    "type": "string", "minLength": 1, "maxLength": 63,
+                    "description": "type is the scaler of the trigger, such as `azure-queue`.",
+                },
             },
         },
     })
 }
 
-/// Peers of a NetworkPolicy, as Kubernetes has them. Never an empty list: to Kubernetes it means everybody.
+/// Returns the schema of peers of a NetworkPolicy. An empty list is invalid, because Kubernetes reads it as all peers.
 pub(crate) fn network_policy_peers(_: &mut SchemaGenerator) -> Schema {
     let value = json!({ "type": "string", "maxLength": 63 });
-    let cidr = |description: &str| {
+    let cidr = |path: &str, description: &str| {
         json!({
             "type": "string", "maxLength": 49, "description": description,
             "x-kubernetes-validations": [{
                 "rule": "isCIDR(self)",
-                "message": "a block of addresses is written like 10.0.0.0/8 or fd00::/8: change it in source.direct.allowFrom",
+                "message": format!("{path} must be a valid CIDR value, such as 10.0.0.0/8 or fd00::/8"),
             }],
         })
     };
@@ -110,23 +115,26 @@ pub(crate) fn network_policy_peers(_: &mut SchemaGenerator) -> Schema {
             "properties": {
                 "matchLabels": {
                     "type": "object", "maxProperties": 32, "additionalProperties": value,
-                    "description": "Labels with the values that they have to have. Defaults to none.",
+                    "description": "matchLabels are labels and the values that they must have. Defaults to none.",
                 },
                 "matchExpressions": {
                     "type": "array", "maxItems": 16, "x-kubernetes-list-type": "atomic",
-                    "description": "Conditions that labels have to meet. Defaults to none.",
+                    "description": "matchExpressions are requirements that the labels must meet. Defaults to none.",
                     "items": {
                         "type": "object",
                         "required": ["key", "operator"],
                         "properties": {
-                            "key": { "type": "string", "maxLength": 317, "description": "The label." },
+                            "key": {
+                                "type": "string", "maxLength": 317,
+                                "description": "key is the label that the requirement applies to.",
+                            },
                             "operator": {
                                 "type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"],
-                                "description": "What has to be true of it.",
+                                "description": "operator relates the label to the values.",
                             },
                             "values": {
                                 "type": "array", "maxItems": 32, "items": value, "x-kubernetes-list-type": "atomic",
-                                "description": "The values that In and NotIn are about. Defaults to none.",
+                                "description": "values are the values of the operators In and NotIn. Defaults to none.",
                             },
                         },
                     },
@@ -144,22 +152,27 @@ pub(crate) fn network_policy_peers(_: &mut SchemaGenerator) -> Schema {
                 "ipBlock": {
                     "type": "object",
                     "required": ["cidr"],
-                    "description": "Addresses. Not together with selectors.",
+                    "description": "ipBlock is a block of IP addresses. It may not be specified together with selectors.",
                     "properties": {
-                        "cidr": cidr("The block of addresses."),
+                        "cidr": cidr("ipBlock.cidr", "cidr is the block of addresses, such as `10.0.0.0/8`."),
                         "except": {
                             "type": "array", "maxItems": 32, "x-kubernetes-list-type": "atomic",
-                            "items": cidr("A block of addresses."),
-                            "description": "Blocks within it that do not belong to it. Defaults to none.",
+                            "items": cidr("each item of ipBlock.except", "Block of addresses within cidr."),
+                            "description": "except are blocks of addresses within cidr that are excluded. Defaults to none.",
                         },
                     },
                 },
-                "namespaceSelector": selector("Namespaces by their labels; {} is all of them."),
-                "podSelector": selector("Pods by their labels, of those namespaces or else of the hub's; {} is all of them."),
+                "namespaceSelector": selector(
+                    "namespaceSelector selects namespaces by their labels. An empty selector selects all namespaces.",
+                ),
+                "podSelector": selector(
+                    "podSelector selects pods by their labels, in the namespaces of namespaceSelector or else in the hub's namespace. \
+                     An empty selector selects all pods.",
+                ),
             },
             "x-kubernetes-validations": [{
                 "rule": "has(self.ipBlock) != (has(self.podSelector) || has(self.namespaceSelector))",
-                "message": "say who may post: give each entry of source.direct.allowFrom either an ipBlock or a podSelector, a namespaceSelector or both",
+                "message": "each item of source.direct.allowFrom must specify either ipBlock, or at least one of podSelector and namespaceSelector",
             }],
         },
     })

@@ -88,9 +88,9 @@ settings+=(
 )
 env -i "${settings[@]}" "$hub" check-config | sed '/# default$/d'
 # The original has one port. Those beside it have to be free on this machine; in a container nothing is said of them.
-start hub env -i "${settings[@]}" "$hub" --internal-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0
+start hub env -i "${settings[@]}" "$hub" --listen-internal 127.0.0.1:0 --listen-admin 127.0.0.1:0
 url=http://$(told hub listening | grep -o '"public":"[^"]*"' | cut -d '"' -f 4)
-told hub 'keys are loaded' > /dev/null
+told hub 'identity server keys loaded' > /dev/null
 echo "it is at $url"
 
 user=$(cat /proc/sys/kernel/random/uuid)

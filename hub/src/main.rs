@@ -1,4 +1,4 @@
-//! Parses the command line and turns the result into an exit status.
+//! Parses the command line, runs the command and maps its result to an exit status.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use cli::output::{OutputClosed, print_notice};
-use cli::{Cli, Command, Usage};
+use cli::{Cli, Command, UsageError};
 use notification_hub::observability::error_chain::ErrorChain;
 
 fn main() -> ExitCode {
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     if error.is::<OutputClosed>() {
         return ExitCode::SUCCESS;
     }
-    if let Some(usage) = error.downcast_ref::<Usage>() {
+    if let Some(usage) = error.downcast_ref::<UsageError>() {
         usage.problems().iter().for_each(|problem| print_notice(format_args!("error: {problem}")));
         return ExitCode::from(2);
     }

@@ -1,4 +1,4 @@
-//! Texts that nobody may read in a log, an error or a metric.
+//! Texts that must not appear in a log, an error or a metric.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// Returns the text, for the peer that it is meant for.
+    /// Returns the text. Pass it only to the peer that needs it.
     pub fn reveal(&self) -> &str {
         &self.0
     }

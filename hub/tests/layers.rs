@@ -1,11 +1,11 @@
-//! The order of the modules (`hub/src/lib.rs`): a module uses modules below it, never one above; and every file is part of the
-//! program.
+//! Checks the order of the modules (`hub/src/lib.rs`): a module uses only modules below it. Checks also that a `mod` declares
+//! every source file.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The modules from the top to the bottom: each may use those below it.
+/// The modules from the top to the bottom. Each may use the modules below it.
 const ORDER: [&str; 18] = [
     "server",
     "ingest",
@@ -41,13 +41,13 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The module at the top that a file belongs to.
+/// Returns the top-level module of a file.
 fn module(file: &Path) -> String {
     let first = file.strip_prefix(source()).expect("below src").components().next().expect("a name");
     Path::new(&first).with_extension("").display().to_string()
 }
 
-/// The modules at the top that a text uses: behind every `crate::`, one name or a list in braces.
+/// Returns the top-level modules that a source text uses: after each `crate::`, one name or a list in braces.
 fn used(text: &str) -> BTreeSet<String> {
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
     let mut used = BTreeSet::new();
@@ -60,17 +60,17 @@ fn used(text: &str) -> BTreeSet<String> {
     used
 }
 
-/// The names at the top of a list in braces, up to the end of the list.
+/// Returns the first name of each item of a list in braces.
 fn names(list: &str) -> Vec<String> {
     let (mut depth, mut names, mut start) = (0, Vec::new(), true);
-    for (at, letter) in list.char_indices() {
-        match letter {
+    for (index, character) in list.char_indices() {
+        match character {
             '{' => depth += 1,
             '}' if depth == 0 => break,
             '}' => depth -= 1,
             ',' if depth == 0 => start = true,
-            _ if start && !letter.is_whitespace() => {
-                names.extend(name(&list[at..]));
+            _ if start && !character.is_whitespace() => {
+                names.extend(name(&list[index..]));
                 start = false;
             }
             _ => {}
@@ -79,14 +79,15 @@ fn names(list: &str) -> Vec<String> {
     names
 }
 
+/// Returns the identifier at the start of a path, or `None` if there is none.
 fn name(path: &str) -> Option<String> {
-    let end = path.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(path.len());
+    let end = path.find(|character: char| !character.is_alphanumeric() && character != '_').unwrap_or(path.len());
     (end > 0).then(|| path[..end].to_owned())
 }
 
-/// Returns the place of a module in the order, 0 at the top.
-fn place(module: &str) -> usize {
-    ORDER.iter().position(|known| *known == module).unwrap_or_else(|| panic!("{module} has no place in the order"))
+/// Returns the position of a module in the order, 0 at the top.
+fn position(module: &str) -> usize {
+    ORDER.iter().position(|known| *known == module).unwrap_or_else(|| panic!("{module} is missing in ORDER"))
 }
 
 #[test]
@@ -94,17 +95,26 @@ fn modules_use_only_modules_below_them() {
     let mut wrong = Vec::new();
     for file in files(&source()) {
         let module = module(&file);
-        // The library's root only declares; the commands are the binary's and use the library by its name.
+        // The root of the library only declares modules. The subcommands belong to the binary and use the library by its name.
         if ["lib", "main", "cli"].contains(&module.as_str()) {
             continue;
         }
         for other in used(&fs::read_to_string(&file).expect("a file")) {
-            if other != module && place(&other) < place(&module) {
+            if other != module && position(&other) < position(&module) {
                 wrong.push(format!("{}: {other}", file.display()));
             }
         }
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// The parts of a reactor are components that own their state: only the event loop sees all of them.
+#[test]
+fn reactor_is_implemented_only_in_the_event_loop() {
+    let folder = source().join("reactor");
+    let implements = |file: &PathBuf| fs::read_to_string(file).expect("a file").contains("impl Reactor {");
+    let found: Vec<_> = files(&folder).into_iter().filter(implements).collect();
+    assert_eq!(found, [folder.join("event_loop.rs")]);
 }
 
 #[test]
@@ -123,8 +133,8 @@ fn source_files_are_all_declared_by_a_mod() {
             declared.insert(folder.join(name).join("mod.rs"));
         }
     }
-    let lost: Vec<_> = files.iter().filter(|file| !declared.contains(*file)).collect();
-    assert!(lost.is_empty(), "no mod declares {lost:?}");
+    let undeclared: Vec<_> = files.iter().filter(|file| !declared.contains(*file)).collect();
+    assert!(undeclared.is_empty(), "no mod declares {undeclared:?}");
 }
 
 #[test]

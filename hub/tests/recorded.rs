@@ -1,6 +1,6 @@
-//! Asks a running hub what the running original was asked, and expects the same answers but for the differences that are
-//! meant (`decisions.md` 9, `recorded/ours.rs`); sends it mutated pushes and conversations, and expects the original's answers
-//! but for `recorded/differences.rs`; and sends it what a WebSocket may and may not be sent (`websocket/cases.rs`).
+//! Plays recorded requests and connections of upstream against a running hub. Expects the same answers, except for intended
+//! differences (`decisions.md` 9): `recorded/overrides.rs` lists them for the cases, `recorded/differences.rs` for mutated pushes
+//! and conversations. Also plays valid and invalid WebSocket frames (`websocket/cases.rs`).
 
 mod contract;
 mod recorded {
@@ -11,7 +11,7 @@ mod recorded {
     pub(crate) mod issuer;
     pub(crate) mod mutations;
     pub(crate) mod negotiation;
-    pub(crate) mod ours;
+    pub(crate) mod overrides;
     pub(crate) mod player;
     pub(crate) mod socket;
     pub(crate) mod text;
@@ -25,27 +25,27 @@ use contract::file;
 use recorded::differences;
 use recorded::hub::Hub;
 use recorded::mutations;
-use recorded::ours;
+use recorded::overrides;
 use recorded::player::Player;
 
-/// Groups in which nothing is pushed: their cases are played side by side.
-const SIDE_BY_SIDE: [&str; 10] =
+/// Groups without pushes. Their cases are played concurrently.
+const CONCURRENT_GROUPS: [&str; 10] =
     ["handshake", "json", "messagepack", "websocket", "negotiate", "upgrade", "hub", "auth", "cors", "plain"];
 
-/// Groups in which something is pushed.
-const ONE_AT_A_TIME: [&str; 3] = ["send", "sse", "longpolling"];
+/// Groups with pushes, which clients of other cases would receive too. Their cases are played one after another.
+const SEQUENTIAL_GROUPS: [&str; 3] = ["send", "sse", "longpolling"];
 
-/// How many cases are played at once.
-const AT_ONCE: usize = 16;
+/// Number of cases that are played concurrently.
+const CONCURRENT_CASES: usize = 16;
 
-/// Plays the cases of some groups and tells how many of each were played.
-fn play(groups: &[&str], at_once: usize, settings: &str, speed: u32) {
+/// Plays the cases of some groups, `concurrency` at a time, and prints how many of each were played.
+fn play(groups: &[&str], concurrency: usize, settings: &str, speed: u32) {
     let recorded = file("recorded.json");
     let hub = Hub::start(settings).expect("a hub");
     let mut cases = Vec::new();
     for group in groups {
         let all = recorded["cases"][group].as_object().expect("a group");
-        let played = all.iter().filter(|(case, _)| speed == 1 || ours::hurried(group, case).is_none());
+        let played = all.iter().filter(|(case, _)| speed == 1 || overrides::can_be_accelerated(group, case));
         let played: Vec<_> = played.collect();
         println!("{group}: {} of {}", played.len(), all.len());
         cases.extend(played.into_iter().map(|(case, steps)| (*group, case.as_str(), steps)));
@@ -53,7 +53,7 @@ fn play(groups: &[&str], at_once: usize, settings: &str, speed: u32) {
     let next = AtomicUsize::new(0);
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..at_once {
+        for _ in 0..concurrency {
             scope.spawn(|| {
                 while let Some((group, case, steps)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let player = Player { hub: &hub, tokens: &recorded["meta"]["tokens"], group, case, speed };
@@ -70,12 +70,12 @@ fn play(groups: &[&str], at_once: usize, settings: &str, speed: u32) {
 
 #[test]
 fn recorded_cases_in_parallel_match_the_original() {
-    play(&SIDE_BY_SIDE, AT_ONCE, "", 1);
+    play(&CONCURRENT_GROUPS, CONCURRENT_CASES, "", 1);
 }
 
 #[test]
 fn recorded_pushes_in_sequence_match_the_original() {
-    play(&ONE_AT_A_TIME, 1, "", 1);
+    play(&SEQUENTIAL_GROUPS, 1, "", 1);
 }
 
 /// Plays mutated input against a hub of its own.
@@ -103,14 +103,15 @@ fn mutated_conversations_match_the_recorded_answers() {
 
 #[test]
 fn recorded_timers_at_tenfold_speed_match_the_original() {
-    let settings = "signalr = { handshake_timeout = '1500ms', keep_alive = '1500ms', client_timeout = '3s' }";
-    play(&["timers"], AT_ONCE, settings, 10);
+    let settings =
+        "signalr = { handshake_timeout = '1500ms', keep_alive_interval = '1500ms', client_timeout_interval = '3s' }";
+    play(&["timers"], CONCURRENT_CASES, settings, 10);
 }
 
 #[test]
 #[ignore = "takes a minute: make test-timers"]
 fn recorded_timers_at_real_speed_match_the_original() {
-    play(&["timers"], AT_ONCE, "", 1);
+    play(&["timers"], CONCURRENT_CASES, "", 1);
 }
 
 #[test]
@@ -118,8 +119,9 @@ fn recorded_groups_are_all_played_and_differences_are_known() {
     let recorded = file("recorded.json");
     let cases = &recorded["cases"];
     for group in cases.as_object().expect("groups").keys() {
-        let played = SIDE_BY_SIDE.iter().chain(&ONE_AT_A_TIME).any(|known| known == group) || group == "timers";
+        let played =
+            CONCURRENT_GROUPS.iter().chain(&SEQUENTIAL_GROUPS).any(|known| known == group) || group == "timers";
         assert!(played, "{group} is not played");
     }
-    assert_eq!(ours::unknown(cases), Vec::<String>::new());
+    assert_eq!(overrides::unknown_cases(cases), Vec::<String>::new());
 }

@@ -1,6 +1,6 @@
-//! What the original was seen to say and to listen to at Redis (`recorded.json`), and what this hub does of it
-//! (`decisions.md` 9): the same, but for channels of connections, acknowledgements and results, GUIDs in lower case, and
-//! one more item in what is published.
+//! Compares the channels and messages of this hub at Redis with the recorded ones of upstream (`recorded.json`). They differ on
+//! purpose (`decisions.md` 9): this hub has no channels for connections, acknowledgements and results. It writes GUIDs in lower
+//! case and publishes one more item.
 
 mod contract;
 
@@ -39,52 +39,60 @@ fn user(device_type: &str) -> Principal {
     )
 }
 
-/// The channels that this hub listens to for some clients.
-fn ours(principals: &[Principal]) -> BTreeSet<String> {
+/// Returns the channels that this hub subscribes to for these clients.
+fn hub_channels(principals: &[Principal]) -> BTreeSet<String> {
     let installation = Some(INSTALLATION.parse().expect("a GUID"));
-    let audiences =
-        principals.iter().map(Recipient::from).flat_map(|member| audiences(&member, installation).collect::<Vec<_>>());
-    let theirs = audiences.map(|audience| channels().name_for(audience).expect("somebody"));
-    channels().always_subscribed().into_iter().chain(theirs).collect()
+    let audiences = principals
+        .iter()
+        .map(Recipient::from)
+        .flat_map(|recipient| audiences(&recipient, installation).collect::<Vec<_>>());
+    let names = audiences.map(|audience| channels().name_for(audience).expect("a channel"));
+    channels().always_subscribed().into_iter().chain(names).collect()
 }
 
-/// The original's, without those that this hub does without.
-fn recorded(names: &Value) -> BTreeSet<String> {
+/// Returns the recorded channels of upstream that this hub has too.
+fn recorded_channels(names: &Value) -> BTreeSet<String> {
     let names = names.as_array().expect("names").iter().map(|name| name.as_str().expect("a name"));
-    let is_ours = |name: &&str| {
-        let left_out = [":connection:", ":internal:ack:", ":internal:return:", "Booksleeve"];
-        !left_out.iter().any(|part| name.contains(part))
+    let is_shared = |name: &&str| {
+        let upstream_only = [":connection:", ":internal:ack:", ":internal:return:", "Booksleeve"];
+        !upstream_only.iter().any(|part| name.contains(part))
     };
-    names.filter(is_ours).map(|name| name.replace(":group:Ddd", ":group:ddd")).collect()
+    names.filter(is_shared).map(|name| name.replace(":group:Ddd", ":group:ddd")).collect()
 }
 
 #[test]
-fn subscribed_channels_match_those_of_the_original() {
+fn subscribed_channels_match_upstream() {
     let observed = &file("recorded.json")["redis_observed"];
-    let none = ours(&[]);
-    assert_eq!(none, recorded(&observed["channels, nobody connected"]));
-    assert_eq!(none, recorded(&observed["channels, after everybody left"]));
+    let none = hub_channels(&[]);
+    assert_eq!(none, recorded_channels(&observed["channels, nobody connected"]));
+    assert_eq!(none, recorded_channels(&observed["channels, after everybody left"]));
     let web = user("ChromeBrowser");
-    assert_eq!(ours(std::slice::from_ref(&web)), recorded(&observed["channels, one Web client of one organisation"]));
+    assert_eq!(
+        hub_channels(std::slice::from_ref(&web)),
+        recorded_channels(&observed["channels, one Web client of one organisation"])
+    );
     let anonymous = Principal::Anonymous(Some(REQUEST.parse().expect("a GUID")));
-    let all = ours(&[web, user("Android"), anonymous]);
-    assert_eq!(all, recorded(&observed["channels, with a Mobile and an anonymous client"]));
+    let all = hub_channels(&[web, user("Android"), anonymous]);
+    assert_eq!(all, recorded_channels(&observed["channels, with a Mobile and an anonymous client"]));
     assert!(all.iter().all(|name| channels().read(name).is_some()));
 }
 
 #[test]
 fn client_without_type_or_request_subscribes_to_fewer_channels() {
     let names = |principal: &Principal| -> Vec<String> {
-        audiences(&principal.into(), None).map(|audience| channels().name_for(audience).expect("somebody")).collect()
+        audiences(&principal.into(), None).map(|audience| channels().name_for(audience).expect("a channel")).collect()
     };
-    let everywhere = names(&user("SDK"));
+    let without_client_type = names(&user("SDK"));
     let prefix = "NotificationsBit.Notifications.NotificationsHub:";
-    assert_eq!(everywhere, [format!("{prefix}user:{USER}"), format!("{prefix}group:Organization_{ORGANIZATION}")]);
+    assert_eq!(
+        without_client_type,
+        [format!("{prefix}user:{USER}"), format!("{prefix}group:Organization_{ORGANIZATION}")]
+    );
     assert_eq!(names(&Principal::Anonymous(None)), [""; 0]);
 }
 
 #[test]
-fn redis_pushes_are_compatible_with_the_original() {
+fn published_pushes_match_upstream_with_one_more_item() {
     let file = file("recorded.json");
     let observed = file["redis_observed"].as_object().expect("observations");
     let mut pushes = 0;
@@ -101,15 +109,20 @@ fn redis_pushes_are_compatible_with_the_original() {
 
         let channel = channels().read(text(&published[0], "channel")).expect("a channel");
         assert_eq!(channel, Channel::To(sent.audience));
-        let Ok(BackplaneMessage::Foreign(got)) = BackplaneMessage::read(channel, &bytes, OWN, Instant::now()) else {
-            panic!("{name} is no push");
+        let Ok(BackplaneMessage::Foreign(received)) = BackplaneMessage::read(channel, &bytes, OWN, Instant::now())
+        else {
+            panic!("{name} is not a push");
         };
-        assert_eq!((got.audience, got.kind, got.device), (sent.audience, sent.kind, sent.device), "{name}");
-        assert_eq!((got.coalescible, got.covered), (sent.coalescible, sent.covered), "{name}");
+        assert_eq!(
+            (received.audience, received.kind, received.device),
+            (sent.audience, sent.kind, sent.device),
+            "{name}"
+        );
+        assert_eq!((received.coalescible, received.covered), (sent.coalescible, sent.covered), "{name}");
         for protocol in Protocol::VARIANTS {
             let bytes =
                 |of: &notification_hub::delivery::Delivery| of.frame(protocol).map(|frame| frame.bytes().to_vec());
-            assert_eq!(bytes(&got), bytes(&sent), "{name}");
+            assert_eq!(bytes(&received), bytes(&sent), "{name}");
         }
         assert!(
             matches!(BackplaneMessage::read(channel, &expected, OWN, Instant::now()), Ok(BackplaneMessage::Own(None))),

@@ -1,4 +1,4 @@
-//! The conformance vectors, each group as `decisions.md` 1 reads it for a hub without methods.
+//! Checks the conformance vectors. Each group is read as `decisions.md` 1 describes for a hub without methods.
 
 mod contract;
 mod vectors {
@@ -10,17 +10,17 @@ mod vectors {
     pub(crate) mod messagepack;
     pub(crate) mod pushes;
     pub(crate) mod redis;
-    pub(crate) mod talk;
+    pub(crate) mod session;
 }
 
 use contract::file;
 use serde_json::Value;
-use vectors::{framing, handshakes, http, json, messagepack, pushes, redis, talk};
+use vectors::{framing, handshakes, http, json, messagepack, pushes, redis, session};
 
-/// Panics unless a row holds.
+/// A check of one row, which panics if it fails.
 type Check = fn(&Value);
 
-/// What holds of every row of a group.
+/// The groups of vectors, each with the check of its rows.
 const GROUPS: [(&str, Check); 32] = [
     ("messagepack_messages", messagepack::message),
     ("messagepack_spec_examples", messagepack::message),
@@ -28,7 +28,7 @@ const GROUPS: [(&str, Check); 32] = [
     ("messagepack_invalid", messagepack::invalid),
     ("messagepack_binding_errors", messagepack::binding_error),
     ("messagepack_partial", messagepack::partial),
-    ("messagepack_ts_client", messagepack::of_the_javascript_client),
+    ("messagepack_ts_client", messagepack::javascript_client_messages),
     ("messagepack_ts_client_rejects", messagepack::never_sent),
     ("varint_frames", framing::frame),
     ("varint_values", framing::value),
@@ -52,12 +52,12 @@ const GROUPS: [(&str, Check); 32] = [
     ("bitwarden_send_routing", pushes::sent),
     ("sse_events", http::event),
     ("negotiate_write", http::negotiation),
-    ("close_messages_seen", talk::close),
-    ("unknown_method", talk::unknown_method),
+    ("close_messages_seen", session::close),
+    ("unknown_method", session::unknown_method),
 ];
 
-/// Groups that this hub does not answer yet, and why.
-const LATER: [(&str, &str); 2] = [
+/// Groups that are not checked, each with the reason.
+const SKIPPED: [(&str, &str); 2] = [
     ("negotiate_client_parse_valid", "our client does not negotiate"),
     ("negotiate_client_parse_invalid", "our client does not negotiate"),
 ];
@@ -67,17 +67,17 @@ fn signalr_vectors_of_every_group_pass() {
     let vectors = file("signalr-vectors.json");
     let groups = vectors.as_object().expect("groups");
     for (name, rows) in groups.iter().filter(|(name, _)| *name != "meta") {
-        if LATER.iter().any(|(later, _)| later == name) {
+        if SKIPPED.iter().any(|(skipped, _)| skipped == name) {
             continue;
         }
         let (_, check) =
-            GROUPS.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("{name} is not known"));
+            GROUPS.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("no check for the group {name}"));
         for row in rows.as_array().expect("rows") {
             let failed = std::panic::catch_unwind(|| check(row)).is_err();
-            assert!(!failed, "in {name}: {row}");
+            assert!(!failed, "{name}: {row}");
         }
         println!("{name}: {}", rows.as_array().map_or(0, Vec::len));
     }
-    let known = GROUPS.iter().map(|(name, _)| name).chain(LATER.iter().map(|(name, _)| name));
-    known.for_each(|name| assert!(groups.contains_key(*name), "{name} is not in the file"));
+    let known = GROUPS.iter().map(|(name, _)| name).chain(SKIPPED.iter().map(|(name, _)| name));
+    known.for_each(|name| assert!(groups.contains_key(*name), "the file has no group {name}"));
 }

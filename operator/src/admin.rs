@@ -1,6 +1,6 @@
-//! The process's own HTTP listener: liveness, readiness, metrics.
+//! The HTTP listener of liveness, readiness and metrics.
 //!
-//! It runs on the only thread of the process: an answer shows that this thread is not stuck.
+//! It runs on the only thread of the process, so an answer of `/livez` shows that this thread is not blocked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +13,12 @@ use tokio::net::TcpListener;
 
 use crate::telemetry::metrics::Metrics;
 
-/// What the listener tells of.
+/// State that the listener reports.
 #[derive(Clone)]
 pub struct Admin {
-    /// Whether the API server has answered. A process that waits for the lease is ready: it can take over.
+    /// Whether the API server has answered. A process that waits for the lease is ready, too, because it can take over.
     pub ready: Arc<AtomicBool>,
-    /// Counts.
+    /// The metrics of the process.
     pub metrics: Arc<Metrics>,
 }
 

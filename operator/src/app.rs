@@ -1,4 +1,4 @@
-//! Starts the parts of the process and stops them in reverse order: listener, election, controllers, signals.
+//! Starts the parts of `run` (listener, election, controllers) and stops them in reverse order.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,32 +19,32 @@ use crate::leader::{Election, ElectionOutcome, ElectionTiming, Leadership, Lease
 use crate::telemetry::metrics::Metrics;
 use crate::{controller, crd_skew, signals};
 
-/// Why the process ended without being asked to.
+/// Error that ends the process.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// No client for the API server can be created.
+    /// The client of the API server cannot be created.
     #[error("cannot connect to the Kubernetes API server: {0}")]
     Client(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The address of `--metrics-address` cannot be had.
-    #[error("--metrics-address {address}: {source}")]
+    /// The listener cannot be bound to `--metrics-address`.
+    #[error("--metrics-address {address}: cannot listen: {source}")]
     Listen {
-        /// Which one.
+        /// The address.
         address: std::net::SocketAddr,
-        /// Why not.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Signals cannot be received.
-    #[error("signals: {0}")]
+    /// The signal handlers cannot be installed.
+    #[error("cannot install signal handlers: {0}")]
     Signals(#[source] std::io::Error),
-    /// A metric's name is taken.
-    #[error("metrics: {0}")]
+    /// The metrics cannot be registered.
+    #[error("cannot register metrics: {0}")]
     Metrics(#[from] prometheus::Error),
-    /// Another process may lead by now: whatever this one still did might be wrong.
-    #[error("the lease was lost")]
+    /// Another process may lead, so this one must not write.
+    #[error("lease lost")]
     LeaseLost,
 }
 
-/// Runs until a signal, or until the lease is lost.
+/// Runs until SIGTERM or SIGINT, or until the lease is lost.
 pub async fn run(config: Config) -> Result<(), AppError> {
     let stop = signals::stop().map_err(AppError::Signals)?;
     let metrics = Arc::new(Metrics::new()?);
@@ -70,7 +70,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         .with_max_concurrent_rollouts(config.max_concurrent_rollouts.get());
 
     let work = run_controllers(client, &config.namespaces, Arc::new(context), leadership, stop.clone());
-    let Some((election, end_election)) = election else {
+    let Some((election, stop_election)) = election else {
         metrics.set_leader(true);
         work.await;
         return Ok(());
@@ -80,15 +80,15 @@ pub async fn run(config: Config) -> Result<(), AppError> {
         () = work => {}
         _ = &mut election => return Err(AppError::LeaseLost),
     }
-    // Only now, when nothing is being written any more, may another process begin.
-    end_election.send_replace(true);
+    // Every reconcile has finished, so another process may lead.
+    stop_election.send_replace(true);
     match election.await {
         Ok(ElectionOutcome::Released) => Ok(()),
         Ok(ElectionOutcome::Lost) | Err(_) => Err(AppError::LeaseLost),
     }
 }
 
-/// Runs the controllers from the time this process leads until it is asked to stop.
+/// Waits until this process leads, then runs the controllers until `stop` is true.
 async fn run_controllers(
     client: Client,
     namespaces: &[String],
@@ -96,10 +96,10 @@ async fn run_controllers(
     leadership: Leadership,
     mut stop: watch::Receiver<bool>,
 ) {
-    let asked = stop.clone();
-    let gained = std::pin::pin!(leadership.wait_until_leader());
-    let asked_first = std::pin::pin!(stop.wait_for(|stop| *stop));
-    if let Either::Right(_) = futures_util::future::select(gained, asked_first).await {
+    let controllers_stop = stop.clone();
+    let elected = std::pin::pin!(leadership.wait_until_leader());
+    let stopped = std::pin::pin!(stop.wait_for(|stop| *stop));
+    if let Either::Right(_) = futures_util::future::select(elected, stopped).await {
         return;
     }
     context.metrics.set_leader(true);
@@ -107,36 +107,38 @@ async fn run_controllers(
         let context = context.clone();
         async move { crd_skew::report(&context).await }
     });
-    controller::run(client, namespaces, context, asked).await;
-    tracing::info!("every pass is over");
+    controller::run(client, namespaces, context, controllers_stop).await;
+    tracing::info!("all reconciles finished");
 }
 
+/// Task of the election, and the sender that stops it.
 type RunningElection = (JoinHandle<ElectionOutcome>, watch::Sender<bool>);
 
+/// Starts the election, unless leader election is off.
 fn start_election(client: &Client, config: &Config, identity: &str) -> (Leadership, Option<RunningElection>) {
     let Some(name) = &config.lease_name else { return (Leadership::NoElection, None) };
     let namespace = config.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let (election, leadership) =
         Election::new(LeaseStore::new(client.clone(), &namespace, name, identity, ElectionTiming::default()));
-    let (end, ended) = watch::channel(false);
-    (leadership, Some((tokio::spawn(election.run(ended)), end)))
+    let (stop, stopped) = watch::channel(false);
+    (leadership, Some((tokio::spawn(election.run(stopped)), stop)))
 }
 
-/// Another name at every start: a process that was started anew is not the one that had the lease.
+/// Returns an identity that is new at each start, so that a restarted process does not renew the lease of its predecessor.
 fn identity() -> String {
     let host = std::env::var("HOSTNAME").ok().filter(|host| !host.is_empty()).unwrap_or_else(|| "operator".to_owned());
     let mut random = [0; 4];
-    // Should random numbers fail, the process id has to do.
+    // Without random numbers, the process ID is unique enough.
     if aws_lc_rs::rand::fill(&mut random).is_err() {
         random = std::process::id().to_be_bytes();
     }
     format!("{host}-{:08x}", u32::from_be_bytes(random))
 }
 
-/// Ready once the API server has answered.
+/// Sets `ready` once the API server has answered.
 async fn watch_readiness(client: Client, ready: Arc<AtomicBool>) {
     while let Err(error) = with_timeout(client.apiserver_version()).await {
-        tracing::warn!(%error, "the API server does not answer");
+        tracing::warn!(%error, "API server not reachable");
         sleep(Duration::from_secs(2)).await;
     }
     ready.store(true, std::sync::atomic::Ordering::Relaxed);

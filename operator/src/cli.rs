@@ -1,26 +1,27 @@
-//! The command line. Values stay texts here: `config` judges all of them at once.
+//! The command line. Option values stay texts here, because `config` reports all invalid ones at once. No I/O.
 
 use clap::{Args, Parser, Subcommand};
 
-/// Runs notification hubs on Kubernetes.
+/// Run notification hubs on Kubernetes.
 #[derive(Debug, Parser)]
 #[command(name = "notification-hub-operator", disable_version_flag = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Turn NotificationHub resources into running hubs.
+    /// Reconcile NotificationHub resources.
     Run(RunArguments),
-    /// Ask the API server whether all is permitted that the operator does; the options are those of `run`. Exit status 1
-    /// if something is not.
+    /// Check that the API server grants every permission that `run` needs with the same options. Exit with status 1 if a
+    /// permission is missing.
     CheckPermissions(RunArguments),
-    /// Print what NotificationHubs in a file would change, by dry runs. Exit status 0 if nothing would, 1 if something
-    /// would, 2 if it can't be told or something is in the way.
+    /// Print what applying the NotificationHubs in a file would change. Writes nothing, because every request is a dry
+    /// run. Exit with status 0 if no object would change, 1 if objects would change, 2 if the changes are unknown or
+    /// blocked.
     Diff(DiffArguments),
     /// Print the CustomResourceDefinition.
     Crd,
@@ -28,30 +29,30 @@ pub enum Command {
     Version,
 }
 
-/// The options of `diff`.
+/// Options of `diff`.
 #[derive(Args, Clone, Debug)]
 pub struct DiffArguments {
-    /// A file of YAML, with one or more documents; `-` is the standard input.
+    /// YAML file with one or more documents, or `-` for standard input.
     #[arg(short, long, value_name = "FILE")]
     pub file: String,
 
-    /// Namespace of resources that do not name one [default: that of the ServiceAccount or the kubeconfig].
+    /// Namespace of resources without metadata.namespace [default: that of the ServiceAccount or the kubeconfig].
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
 
-    /// As the operator has them.
+    /// Defaults of every hub, as the operator has them.
     #[command(flatten)]
     pub defaults: DefaultsArguments,
 }
 
-/// The options of `run`, as they were written. An empty one counts as not given.
+/// Options of `run` as texts. An empty text counts as not set.
 #[derive(Args, Clone, Debug, Default)]
 pub struct RunArguments {
-    /// Namespaces to watch, separated by commas; none means all of them.
-    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_NAMESPACES", value_name = "A,B")]
-    pub namespaces: Option<String>,
+    /// Namespaces to watch, separated by commas [default: all namespaces].
+    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_WATCH_NAMESPACES", value_name = "A,B")]
+    pub watch_namespaces: Option<String>,
 
-    /// Whether to take a Lease before writing anything; needed with more than one replica [default: true].
+    /// Elect a leader with a Lease before writing. Required with more than one replica [default: true].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_LEADER_ELECTION", value_name = "true|false")]
     pub leader_election: Option<String>,
 
@@ -59,45 +60,45 @@ pub struct RunArguments {
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_LEASE_NAME", value_name = "NAME")]
     pub lease_name: Option<String>,
 
-    /// Namespace of the Lease: the operator's own [default: that of the ServiceAccount or the kubeconfig].
+    /// Namespace of the Lease [default: that of the ServiceAccount or the kubeconfig].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_LEASE_NAMESPACE", value_name = "NAMESPACE")]
     pub lease_namespace: Option<String>,
 
-    /// Where /livez, /readyz and /metrics are served [default: 0.0.0.0:8080].
+    /// Address of /livez, /readyz and /metrics [default: 0.0.0.0:8080].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_METRICS_ADDRESS", value_name = "HOST:PORT")]
     pub metrics_address: Option<String>,
 
-    /// What is said of every hub.
+    /// Defaults of every hub.
     #[command(flatten)]
     pub defaults: DefaultsArguments,
 
-    /// The number of hubs that are rolled out at once for a reason that is not in their specs, such as a new default image
+    /// Maximum number of hubs that roll out at once without a change of their specs, such as for a new default image
     /// [default: 5].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_MAX_CONCURRENT_ROLLOUTS", value_name = "NUMBER")]
     pub max_concurrent_rollouts: Option<String>,
 
-    /// What is logged: error, warn, info, debug, trace, or directives of tracing's EnvFilter [default: info].
+    /// Log level: error, warn, info, debug or trace, or directives of tracing's EnvFilter [default: info].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_LOG_LEVEL", value_name = "LEVEL")]
     pub log_level: Option<String>,
 
-    /// How it is logged: json or text [default: json].
+    /// Log format: json or text [default: json].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_LOG_FORMAT", value_name = "FORMAT")]
     pub log_format: Option<String>,
 }
 
-/// What the operator's configuration says of every hub, as it was written.
+/// Options for the defaults of every hub, as texts.
 #[derive(Args, Clone, Debug, Default)]
 pub struct DefaultsArguments {
-    /// Image of hubs that do not name one [default: the operator's own version].
+    /// Image of hubs without spec.image [default: the image of the operator's version].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_HUB_IMAGE", value_name = "IMAGE")]
     pub hub_image: Option<String>,
 
-    /// Labels of a NotificationHub that its objects and pods get, too: names, or beginnings of names with a `*` behind,
+    /// Labels that children and pods inherit from their NotificationHub: names, or prefixes with a trailing `*`,
     /// separated by commas.
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_INHERITED_LABELS", value_name = "A,B*")]
     pub inherited_labels: Option<String>,
 
-    /// The same for annotations.
+    /// Annotations that children and pods inherit from their NotificationHub, in the same format.
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_INHERITED_ANNOTATIONS", value_name = "A,B*")]
     pub inherited_annotations: Option<String>,
 }

@@ -1,6 +1,6 @@
-//! Every call to the API server: each with a deadline, each write only while this process leads.
+//! Calls to the API server. Each call has a timeout, and each write is sent only while this process leads.
 //!
-//! kube's client has no read timeout: without a deadline a call can hang for ever.
+//! kube's client has no read timeout, so a call without one can wait for ever.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -19,31 +19,31 @@ use serde_json::{Value, json};
 use crate::leader::Leadership;
 use crate::schema;
 
-/// Timeout of a call. Together with the renewal deadline of 10 s it ends before another process can acquire the lease,
-/// which lasts 15 s.
+/// Timeout of a call. A call that begins at the renewal deadline (10 s) ends before the lease expires (15 s), so before
+/// another process can write.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a call failed.
+/// Error of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// No answer in time.
+    /// The API server did not answer in time.
     #[error("no answer within {} s", CALL_TIMEOUT.as_secs())]
     Timeout,
-    /// Not sent: another process may be the leader.
+    /// The call was not sent, because another process may lead.
     #[error("this process does not lead")]
     NotLeading,
-    /// The API server's answer.
+    /// The API server refused the call.
     #[error("{}", .0.message)]
     Refused(Box<Status>),
-    /// The answer is malformed. Only the place is told: it may be a Secret.
-    #[error("the API server's answer can't be understood (see line {line}, column {column})")]
+    /// The answer is malformed. It is not quoted, because it may be a Secret.
+    #[error("malformed answer of the API server (line {line}, column {column})")]
     Malformed {
         /// The line of the error, from 1.
         line: usize,
         /// The column of the error, from 1.
         column: usize,
     },
-    /// There was no answer.
+    /// The connection failed.
     #[error(transparent)]
     Transport(kube::Error),
 }
@@ -59,7 +59,7 @@ impl From<kube::Error> for CallError {
 }
 
 impl CallError {
-    /// A word for metrics: one of a few.
+    /// Returns the category of the error, for the label of a metric.
     pub fn category(&self) -> &'static str {
         match self {
             CallError::Timeout => "timeout",
@@ -77,7 +77,7 @@ impl CallError {
         }
     }
 
-    /// What the API server said, if it said anything.
+    /// Returns the API server's status, or `None` if it did not refuse the call.
     pub fn status(&self) -> Option<&Status> {
         match self {
             CallError::Refused(status) => Some(status),
@@ -85,24 +85,24 @@ impl CallError {
         }
     }
 
-    /// Whether the applied object does not match the schema of its kind. The API server has no status code of its own
-    /// for this.
+    /// Returns whether the applied object does not match the schema of its kind. The API server answers this with status
+    /// 500, so the message decides.
     pub fn is_schema_mismatch(&self) -> bool {
         self.status().is_some_and(|it| it.code == 500 && it.message.contains("failed to create typed patch object"))
     }
 
-    /// Whether the applied object has fields that the CRD does not declare.
+    /// Returns whether the applied object has fields that the CRD does not declare.
     pub fn is_undeclared_field(&self) -> bool {
         self.status().is_some_and(|it| it.code == 500 && it.message.contains("field not declared in schema"))
     }
 
-    /// Whether the object has changed in the meantime.
+    /// Returns whether the write conflicts with another client's write.
     pub fn is_conflict(&self) -> bool {
         self.status().is_some_and(|status| status.code == 409)
     }
 }
 
-/// A namespaced kind of Kubernetes' own or ours.
+/// A namespaced kind with a static type.
 pub trait Kind:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize
 {
@@ -113,7 +113,7 @@ impl<K> Kind for K where
 {
 }
 
-/// The API server, as the reconciler may use it.
+/// Access to the API server for reconciles.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
@@ -122,7 +122,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Calls through `client`, and writes while `leadership` holds.
+    /// Creates an access through `client` that writes only while this process leads.
     pub fn new(client: Client, leadership: Leadership) -> Cluster {
         Cluster { client, leadership, is_dry_run: false }
     }
@@ -133,18 +133,18 @@ impl Cluster {
         Cluster { is_dry_run: true, ..self.clone() }
     }
 
-    /// Whether writes to children are dry runs.
+    /// Returns whether writes to children are dry runs.
     pub fn is_dry_run(&self) -> bool {
         self.is_dry_run
     }
 
-    /// An object, if it exists.
+    /// Reads an object. Returns `None` if it does not exist.
     pub async fn get<K: Kind>(&self, namespace: &str, name: &str) -> Result<Option<K>, CallError> {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         with_timeout(api.get_opt(name)).await
     }
 
-    /// An object's metadata, if it exists.
+    /// Reads the metadata of an object. Returns `None` if the object does not exist.
     pub async fn get_metadata<K: Kind>(
         &self,
         namespace: &str,
@@ -154,13 +154,13 @@ impl Cluster {
         with_timeout(api.get_metadata_opt(name)).await
     }
 
-    /// The objects with these labels, not newer than the API server has them at hand.
+    /// Lists the objects with these labels. They may be older than in etcd, because the API server's cache answers.
     pub async fn list<K: Kind>(&self, namespace: &str, labels: &str) -> Result<Vec<K>, CallError> {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         Ok(with_timeout(api.list(&ListParams::default().labels(labels).match_any())).await?.items)
     }
 
-    /// The metadata of the objects with these labels.
+    /// Lists the metadata of the objects with these labels.
     pub async fn list_metadata<K: Kind>(
         &self,
         namespace: &str,
@@ -170,19 +170,19 @@ impl Cluster {
         Ok(with_timeout(api.list_metadata(&ListParams::default().labels(labels))).await?.items)
     }
 
-    /// Deletes an object of ours, but not another one that has come to its name. One that is gone is fine.
+    /// Deletes a child, but not an object with another uid that has replaced it. Succeeds if the child is already gone.
     pub async fn delete<K: Kind>(&self, object: &PartialObjectMeta<K>) -> Result<(), CallError> {
         self.ensure_leading()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
-        let same = Preconditions { uid: object.uid(), resource_version: None };
-        let params = DeleteParams { dry_run: self.is_dry_run, ..DeleteParams::default().preconditions(same) };
+        let preconditions = Preconditions { uid: object.uid(), resource_version: None };
+        let params = DeleteParams { dry_run: self.is_dry_run, ..DeleteParams::default().preconditions(preconditions) };
         match with_timeout(api.delete(&object.name_any(), &params)).await {
             Err(CallError::Refused(status)) if status.code == 404 => Ok(()),
             result => result.map(drop),
         }
     }
 
-    /// Applies an object of ours. With `force` fields that others have changed are taken back.
+    /// Applies a child. With `force`, takes over fields that other field managers have changed.
     pub async fn apply<K: Kind>(&self, object: &K, force: bool) -> Result<K, CallError> {
         self.ensure_leading()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
@@ -199,7 +199,7 @@ impl Cluster {
         with_timeout(api.patch(name, &params, &Patch::Apply(fields))).await
     }
 
-    /// Replaces the managed fields of an object by `kept`.
+    /// Replaces the `managedFields` of an object by `kept`. Fails with a conflict if the object has changed.
     pub async fn replace_managed_fields<K: Kind>(
         &self,
         object: &K,
@@ -213,7 +213,7 @@ impl Cluster {
         with_timeout(api.patch_metadata(&object.name_any(), &params, &Patch::Merge(patch))).await.map(drop)
     }
 
-    /// Changes an object of ours by a strategic merge patch.
+    /// Changes a child by a strategic merge patch.
     pub async fn patch<K: Kind>(&self, object: &K, patch: &Value) -> Result<K, CallError> {
         self.ensure_leading()?;
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
@@ -225,8 +225,8 @@ impl Cluster {
         with_timeout(api.patch(&object.name_any(), &params, &Patch::Strategic(patch))).await
     }
 
-    /// Applies a status. `patch` is the resource with the resourceVersion that the status was computed from, so that a
-    /// status that was computed from an old state is refused.
+    /// Applies a status. `patch` has the resourceVersion from which the status was computed, so that the API server refuses
+    /// an outdated status.
     pub async fn apply_status<P: Serialize + Debug>(
         &self,
         namespace: &str,
@@ -254,7 +254,7 @@ impl Cluster {
     }
 }
 
-/// Waits for a call's answer for at most [`CALL_TIMEOUT`].
+/// Waits for the answer of a call. Fails with [`CallError::Timeout`] after [`CALL_TIMEOUT`].
 pub async fn with_timeout<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, CallError> {
     match tokio::time::timeout(CALL_TIMEOUT, call).await {
         Ok(answer) => Ok(answer?),

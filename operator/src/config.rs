@@ -1,4 +1,4 @@
-//! The operator's own configuration: checks every option and reports all problems at once. No I/O.
+//! The operator's own configuration: checks every option and reports all errors at once. No I/O.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,103 +14,103 @@ use crate::model::image::ImageReference;
 use crate::model::inheritance::{Inheritance, NamePatterns};
 use crate::telemetry::logging::LogFormat;
 
-/// The image of hubs that do not name one.
+/// Default image of hubs without `spec.image`.
 pub const DEFAULT_HUB_IMAGE: &str = concat!("ghcr.io/notification-hub/notification-hub:", env!("CARGO_PKG_VERSION"));
 
-/// Hubs that are rolled out at once.
+/// Default maximum number of concurrent rollouts that no change of a spec has caused.
 const DEFAULT_MAX_CONCURRENT_ROLLOUTS: NonZeroUsize = NonZeroUsize::new(5).unwrap();
 
-/// The Lease's name.
+/// Default name of the Lease.
 const DEFAULT_LEASE_NAME: &str = "notification-hub-operator";
 
-/// A configuration that can be run.
+/// A valid configuration.
 #[derive(Debug)]
 pub struct Config {
-    /// Namespaces to watch; none means all.
+    /// Namespaces to watch, sorted. Empty for all namespaces.
     pub namespaces: Vec<String>,
-    /// The Lease's name, unless there is no election.
+    /// Name of the Lease, or `None` without leader election.
     pub lease_name: Option<String>,
-    /// The Lease's namespace, where it is told.
+    /// Namespace of the Lease, or `None` for the default namespace of the client.
     pub lease_namespace: Option<String>,
-    /// Where the process itself is looked after.
+    /// Address of the probes and metrics.
     pub metrics_address: SocketAddr,
-    /// What goes for every hub.
+    /// Defaults of every hub.
     pub defaults: Defaults,
-    /// How many hubs are rolled out at once that did not ask for it.
+    /// Maximum number of concurrent rollouts that no change of a spec has caused.
     pub max_concurrent_rollouts: NonZeroUsize,
-    /// What is logged.
+    /// Filter of log lines.
     pub log_filter: EnvFilter,
-    /// How.
+    /// Format of log lines.
     pub log_format: LogFormat,
 }
 
-/// Everything that is wrong with a configuration.
+/// Errors of all invalid options.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub struct Problems(Vec<String>);
+pub struct ConfigErrors(Vec<String>);
 
-impl Problems {
-    /// Returns them one by one.
+impl ConfigErrors {
+    /// Returns the errors one by one.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 }
 
-impl fmt::Display for Problems {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("\n"))
     }
 }
 
 impl Config {
-    /// Judges what was written.
-    pub fn new(arguments: &RunArguments) -> Result<Config, Problems> {
-        let mut problems = Vec::new();
-        let mut wrong = |flag: &str, message: String| {
+    /// Parses and checks the options.
+    pub fn new(arguments: &RunArguments) -> Result<Config, ConfigErrors> {
+        let mut errors = Vec::new();
+        let mut report = |flag: &str, message: String| {
             let variable = format!("NOTIFICATION_HUB_OPERATOR_{}", flag.to_uppercase().replace('-', "_"));
-            problems.push(format!("--{flag} ({variable}): {message}"));
+            errors.push(format!("--{flag} ({variable}): {message}"));
         };
-        // A set: two controllers for one namespace would work on the same resources at once.
-        let namespaces: BTreeSet<String> = non_empty(&arguments.namespaces)
+        // A set, because two controllers of one namespace would reconcile the same resources.
+        let namespaces: BTreeSet<String> = non_empty(&arguments.watch_namespaces)
             .into_iter()
             .flat_map(|list| list.split(','))
             .map(|name| name.trim().to_owned())
             .collect();
-        for name in namespaces.iter().filter(|name| !is_label(name)) {
-            wrong("namespaces", format!("{name:?} is no name of a namespace"));
+        for name in namespaces.iter().filter(|name| !is_dns_label(name)) {
+            report("watch-namespaces", format!("{name:?} is not a namespace name; give DNS labels"));
         }
         let election =
-            parse_or_default("leader-election", &arguments.leader_election, true, "give true or false", &mut wrong);
+            parse_or_default("leader-election", &arguments.leader_election, true, "give true or false", &mut report);
         let lease_name = non_empty(&arguments.lease_name).unwrap_or(DEFAULT_LEASE_NAME);
-        if !is_label(lease_name) {
-            wrong("lease-name", format!("{lease_name:?}: give a DNS label"));
+        if !is_dns_label(lease_name) {
+            report("lease-name", format!("{lease_name:?} is not a Lease name; give a DNS label"));
         }
         let lease_namespace = non_empty(&arguments.lease_namespace);
-        if let Some(name) = lease_namespace.filter(|name| !is_label(name)) {
-            wrong("lease-namespace", format!("{name:?} is no name of a namespace"));
+        if let Some(name) = lease_namespace.filter(|name| !is_dns_label(name)) {
+            report("lease-namespace", format!("{name:?} is not a namespace name; give a DNS label"));
         }
-        let anywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080));
+        let default_address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080));
         let metrics_address = parse_or_default(
             "metrics-address",
             &arguments.metrics_address,
-            anywhere,
-            "give an IP address and a port",
-            &mut wrong,
+            default_address,
+            "give an IP address and a port, such as 0.0.0.0:8080",
+            &mut report,
         );
         let max_concurrent_rollouts = parse_or_default(
             "max-concurrent-rollouts",
             &arguments.max_concurrent_rollouts,
             DEFAULT_MAX_CONCURRENT_ROLLOUTS,
-            "give a number above 0",
-            &mut wrong,
+            "give a number greater than 0",
+            &mut report,
         );
         let hub_image = non_empty(&arguments.defaults.hub_image).unwrap_or(DEFAULT_HUB_IMAGE).parse::<ImageReference>();
         let log_filter = non_empty(&arguments.log_level).unwrap_or("info").parse::<EnvFilter>();
         let log_format =
-            parse_or_default("log-format", &arguments.log_format, LogFormat::Json, "give json or text", &mut wrong);
+            parse_or_default("log-format", &arguments.log_format, LogFormat::Json, "give json or text", &mut report);
         let mut inherited = |flag: &str, option: &Option<String>| {
             let names = non_empty(option).unwrap_or_default().parse::<NamePatterns>();
             names.unwrap_or_else(|error| {
-                wrong(flag, error.to_string());
+                report(flag, error.to_string());
                 NamePatterns::default()
             })
         };
@@ -118,9 +118,9 @@ impl Config {
             labels: inherited("inherited-labels", &arguments.defaults.inherited_labels),
             annotations: inherited("inherited-annotations", &arguments.defaults.inherited_annotations),
         };
-        let hub_image = hub_image.map_err(|error| wrong("hub-image", error.to_string()));
-        let log_filter = log_filter.map_err(|error| wrong("log-level", error.to_string()));
-        match (hub_image, log_filter, problems.is_empty()) {
+        let hub_image = hub_image.map_err(|error| report("hub-image", error.to_string()));
+        let log_filter = log_filter.map_err(|error| report("log-level", error.to_string()));
+        match (hub_image, log_filter, errors.is_empty()) {
             (Ok(image), Ok(log_filter), true) => Ok(Config {
                 namespaces: namespaces.into_iter().collect(),
                 lease_name: election.then(|| lease_name.to_owned()),
@@ -131,32 +131,34 @@ impl Config {
                 log_filter,
                 log_format,
             }),
-            _ => Err(Problems(problems)),
+            _ => Err(ConfigErrors(errors)),
         }
     }
 }
 
-/// Returns the value of an option, or `None` if it is absent or empty. Charts pass empty values for options that are
-/// not set.
+/// Returns the value of an option, or `None` if it is absent or empty. The chart passes empty values for options that
+/// are not set.
 fn non_empty(option: &Option<String>) -> Option<&str> {
     option.as_deref().filter(|text| !text.is_empty())
 }
 
+/// Parses an option. Returns the default if it is not set, and also after an error is reported.
 fn parse_or_default<T: FromStr>(
     flag: &str,
     option: &Option<String>,
     default: T,
     expected: &str,
-    wrong: &mut impl FnMut(&str, String),
+    report: &mut impl FnMut(&str, String),
 ) -> T {
     let Some(text) = non_empty(option) else { return default };
     text.parse().unwrap_or_else(|_| {
-        wrong(flag, format!("{text:?}: {expected}"));
+        report(flag, format!("{text:?} is invalid; {expected}"));
         default
     })
 }
 
-fn is_label(name: &str) -> bool {
+/// Returns whether a text is a DNS label.
+fn is_dns_label(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=63).contains(&name.len()) && name.chars().all(inner) && !name.starts_with('-') && !name.ends_with('-')
 }
@@ -183,7 +185,7 @@ mod tests {
     #[test]
     fn config_empty_values_count_as_unset() {
         let empty = RunArguments {
-            namespaces: text(""),
+            watch_namespaces: text(""),
             leader_election: text(""),
             lease_name: text(""),
             lease_namespace: text(""),
@@ -202,9 +204,9 @@ mod tests {
     }
 
     #[test]
-    fn config_error_lists_every_problem_with_flag_and_variable() {
-        let wrong = RunArguments {
-            namespaces: text("good,Bad"),
+    fn config_error_lists_every_invalid_option_with_flag_and_variable() {
+        let invalid = RunArguments {
+            watch_namespaces: text("good,Bad"),
             leader_election: text("perhaps"),
             lease_name: text("-"),
             lease_namespace: text("A.b"),
@@ -218,9 +220,9 @@ mod tests {
             log_level: text("hub=nonsense"),
             log_format: text("xml"),
         };
-        let problems = Config::new(&wrong).expect_err("problems").to_string();
+        let errors = Config::new(&invalid).expect_err("errors").to_string();
         let expected = [
-            "NAMESPACES",
+            "WATCH_NAMESPACES",
             "LEADER_ELECTION",
             "LEASE_NAME",
             "LEASE_NAMESPACE",
@@ -233,16 +235,16 @@ mod tests {
             "LOG_FORMAT",
         ];
         for variable in expected {
-            assert!(problems.contains(&format!("NOTIFICATION_HUB_OPERATOR_{variable}")), "{variable} in:\n{problems}");
+            assert!(errors.contains(&format!("NOTIFICATION_HUB_OPERATOR_{variable}")), "{variable} in:\n{errors}");
         }
-        assert!(problems.contains("--metrics-address (") && problems.contains("\"Bad\""), "{problems}");
-        assert_eq!(problems.lines().count(), expected.len(), "{problems}");
+        assert!(errors.contains("--metrics-address (") && errors.contains("\"Bad\""), "{errors}");
+        assert_eq!(errors.lines().count(), expected.len(), "{errors}");
     }
 
     #[test]
     fn config_arguments_override_defaults() {
         let given = RunArguments {
-            namespaces: text("a, b,a"),
+            watch_namespaces: text("a, b,a"),
             leader_election: text("false"),
             metrics_address: text("127.0.0.1:0"),
             max_concurrent_rollouts: text("2"),

@@ -23,16 +23,16 @@ use crate::third_party::ServedKinds;
 /// Name of the controller in Events.
 pub const CONTROLLER_NAME: &str = "notification-hub-operator";
 
-/// State that all reconciles share. One per process: its recorder aggregates Events.
+/// State that all reconciles share. There is one per process, because its recorder aggregates Events.
 pub struct Context {
-    /// The API server.
+    /// Access to the API server.
     pub cluster: Cluster,
     recorder: Recorder,
-    /// Counts.
+    /// The metrics of the process.
     pub metrics: Arc<Metrics>,
-    /// Delays after failures.
+    /// Delays after failed reconciles.
     pub backoff: Backoff,
-    /// The time.
+    /// The wall clock.
     pub clock: Clock,
     /// Last known numbers of clients.
     pub connections: Connections,
@@ -78,8 +78,7 @@ impl Context {
         Context { rollout_limiter: RolloutLimiter::new(limit), ..self }
     }
 
-    /// Publishes an Event, while this process leads. One that cannot be published is no reason to fail: log and conditions
-    /// tell the same.
+    /// Publishes an Event if this process leads. Logs a failure, because conditions and the log report the same.
     pub async fn publish(
         &self,
         regarding: &ObjectReference,
@@ -94,7 +93,7 @@ impl Context {
         let (action, note) = (action.to_owned(), Some(event_note(note)));
         let event = Event { type_, reason, note, action, secondary: None };
         if let Err(error) = with_timeout(self.recorder.publish(&event, regarding)).await {
-            tracing::warn!(object = regarding.name, %error, "an Event could not be published");
+            tracing::warn!(object = regarding.name, %error, "cannot publish an Event");
         }
     }
 }

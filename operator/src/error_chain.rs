@@ -1,24 +1,24 @@
-//! Errors with all of their causes. No I/O.
+//! Displays errors with all of their causes. No I/O.
 
 use std::error::Error;
 use std::fmt;
 
-/// Displays an error and its causes, separated by colons. A cause that the text before it has told already is left out:
-/// many errors, ours and those of libraries, display their cause themselves.
+/// An error that displays its causes, too, separated by colons. Leaves out a cause whose text was already displayed,
+/// because many errors display their cause themselves.
 pub struct ErrorChain<'a>(pub &'a (dyn Error + 'static));
 
 impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut told = self.0.to_string();
+        let mut chain = self.0.to_string();
         let mut error = self.0;
         while let Some(cause) = error.source() {
             let text = cause.to_string();
-            if !told.contains(&text) {
-                told = format!("{told}: {text}");
+            if !chain.contains(&text) {
+                chain = format!("{chain}: {text}");
             }
             error = cause;
         }
-        formatter.write_str(&told)
+        formatter.write_str(&chain)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Turns `NotificationHub` resources into running hubs.
+//! Reconciles `NotificationHub` resources into running hubs.
 //!
 //! ```text
 //!  watches ──> controller ──> reconcile:  dereference → validate → build → apply → prune → status
@@ -8,13 +8,14 @@
 //! - [`controller`] decides which resource is reconciled, and when.
 //! - [`reconcile`] reconciles one resource once. Its first and last three steps call the API server, through [`cluster`]
 //!   only.
-//! - [`model`] is a validated hub, [`build`] builds its desired objects, [`conditions`] computes its status, [`keys`] are the
-//!   keys that sign tokens. No I/O.
-//! - [`third_party`] are the kinds of other projects, and the discovery of those that the API server serves.
+//! - [`model`] is a validated hub, [`build`] builds its desired objects, [`conditions`] computes its status, [`keys`]
+//!   generates and rotates the keys that sign tokens. No I/O.
+//! - [`third_party`] has the kinds of other projects, and discovers which of them the API server serves.
 //! - [`connections`] scrapes the number of clients from the pods.
 //! - [`crd_skew`] reports a CRD that is older than the operator, with [`schema`], the resource's schema at the API server.
-//! - [`leader`] sees to it that one process writes at a time, [`admin`] and [`telemetry`] tell of the process itself,
-//!   [`app`] puts it together, [`error_chain`] displays an error with its causes, [`commands`] are what the program does beside running.
+//! - [`leader`] elects the one process that writes. [`admin`] serves probes and metrics, [`telemetry`] has logs and metrics.
+//! - [`app`] starts and stops the parts of `run`, [`commands`] has the other commands.
+//! - [`error_chain`] displays an error with its causes.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

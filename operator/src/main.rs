@@ -16,13 +16,13 @@ use notification_hub_operator::error_chain::ErrorChain;
 use notification_hub_operator::{app, telemetry};
 use output::OutputClosed;
 
-/// Exit status for wrong usage or configuration.
+/// Exit status for invalid usage or configuration.
 const EXIT_USAGE: u8 = 2;
 
-/// Exit status of `diff` if something would change.
+/// Exit status of `diff` if an object would change.
 const EXIT_DIFFERENT: u8 = 1;
 
-/// Exit status of `diff` if the changes are unknown or something blocks them.
+/// Exit status of `diff` if the changes are unknown or a diagnostic blocks them.
 const EXIT_UNKNOWN: u8 = 2;
 
 fn main() -> ExitCode {
@@ -38,6 +38,7 @@ fn report_failure(error: &anyhow::Error, status: ExitCode) -> ExitCode {
     status
 }
 
+/// Runs a command and returns its exit status.
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Crd => output::print_text(notification_hub_crds::crd::crd_yaml()?)?,
@@ -56,51 +57,55 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Run(arguments) => {
             let Some(config) = parse_config(&arguments) else { return Ok(ExitCode::from(EXIT_USAGE)) };
             telemetry::logging::init(config.log_filter.clone(), config.log_format);
-            // Reconciles wait for the API server nearly all the time: one thread is enough, and a stuck one fails /livez.
+            // Reconciles mostly wait for the API server, so one thread is enough. A blocked thread fails /livez.
             runtime()?.block_on(app::run(config))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Creates the tokio runtime, which runs on this thread.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Returns the configuration, or `None` after printing its problems.
+/// Returns the configuration, or `None` after printing every error.
 fn parse_config(arguments: &RunArguments) -> Option<Config> {
-    Config::new(arguments).inspect_err(|problems| problems.iter().for_each(output::print_error)).ok()
+    Config::new(arguments).inspect_err(|errors| errors.iter().for_each(output::print_error)).ok()
 }
 
+/// Creates the client of the API server, as `kubectl` finds it.
 async fn client() -> anyhow::Result<Client> {
     Client::try_default().await.context("cannot connect to the Kubernetes API server")
 }
 
+/// Runs `check-permissions` and prints its result.
 async fn run_check_permissions(config: &Config) -> anyhow::Result<ExitCode> {
     let client = client().await?;
-    let needs = check_permissions::required_permissions(config, client.default_namespace());
-    let count = needs.len();
-    let missing = check_permissions::missing(&client, needs).await?;
+    let required = check_permissions::required_permissions(config, client.default_namespace());
+    let count = required.len();
+    let missing = check_permissions::missing(&client, required).await?;
     if missing.is_empty() {
-        output::print_text(format_args!("all {count} permissions are there\n"))?;
+        output::print_text(format_args!("all {count} permissions are granted\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    // The status tells, even if nobody reads the rest.
-    let _ = missing.iter().try_for_each(|need| output::print_text(format_args!("missing: {need}\n")));
+    // The exit status has the result even if standard output is closed.
+    let _ = missing.iter().try_for_each(|permission| output::print_text(format_args!("missing: {permission}\n")));
     Ok(ExitCode::FAILURE)
 }
 
+/// Runs `diff` and prints its result.
 async fn run_diff(arguments: &DiffArguments, config: &Config) -> anyhow::Result<ExitCode> {
     let file = &arguments.file;
-    let read = if file == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
-    let yaml = read.with_context(|| file.clone())?;
+    let yaml = if file == "-" { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    let yaml = yaml.with_context(|| file.clone())?;
     let client = client().await?;
-    let found = diff::diff(&client, &yaml, arguments.namespace.as_deref(), &config.defaults).await?;
-    // The status tells, even if nobody reads the rest.
-    let _ = found.iter().try_for_each(|difference| output::print_text(&difference.text));
+    let differences = diff::diff(&client, &yaml, arguments.namespace.as_deref(), &config.defaults).await?;
+    // The exit status has the result even if standard output is closed.
+    let _ = differences.iter().try_for_each(|difference| output::print_text(&difference.text));
     let status = match () {
-        () if found.iter().any(|difference| difference.blocked) => EXIT_UNKNOWN,
-        () if found.iter().any(|difference| difference.changes) => EXIT_DIFFERENT,
+        () if differences.iter().any(|difference| difference.blocked) => EXIT_UNKNOWN,
+        () if differences.iter().any(|difference| difference.changes) => EXIT_DIFFERENT,
         () => return Ok(ExitCode::SUCCESS),
     };
     Ok(ExitCode::from(status))

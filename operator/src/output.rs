@@ -1,16 +1,16 @@
-//! What the program writes. `println!` and `eprintln!` panic if the reader has gone; these do not.
+//! Writes to standard output and standard error. Unlike `println!` and `eprintln!`, it does not panic if they are closed.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context;
 
-/// The reader of standard output has gone, as `head` does: the command ends, and nothing is wrong.
+/// Error of a closed standard output, for example by `head`. It ends the command successfully.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output is closed")]
 pub(crate) struct OutputClosed;
 
-/// Writes a text to standard output.
+/// Writes a text to standard output. Returns [`OutputClosed`] if standard output is closed.
 pub(crate) fn print_text(text: impl Display) -> anyhow::Result<()> {
     let mut output = io::stdout();
     match write!(output, "{text}").and_then(|()| output.flush()) {

@@ -1,162 +1,162 @@
-//! The permissions that the operator needs, each with its reason. The chart's roles say the same. A test compares this list
-//! with the calls that the operator makes. No I/O.
+//! The permissions that the operator needs, each with its reason. The chart's roles grant the same ones. A test compares
+//! this list with the calls that the operator makes. No I/O.
 
-/// Where a permission has to hold.
+/// Namespaces in which a permission is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// In every namespace that is watched (a ClusterRole, or a Role in each).
+    /// Every watched namespace, by a ClusterRole or by a Role in each.
     Watched,
-    /// In the operator's own namespace.
+    /// The operator's own namespace.
     Own,
 }
 
-/// Some verbs on a resource.
+/// Permission for verbs on a resource.
 #[derive(Clone, Copy, Debug)]
 pub struct Permission {
-    /// Where.
+    /// The namespaces.
     pub scope: Scope,
-    /// API group; empty for the core.
+    /// API group, or an empty text for the core group.
     pub group: &'static str,
-    /// Resource, with its subresource.
+    /// Resource in plural, with its subresource.
     pub resource: &'static str,
-    /// What is done with it.
+    /// The verbs.
     pub verbs: &'static [&'static str],
-    /// Why the operator needs it, in a sentence.
+    /// What the operator uses the permission for.
     pub reason: &'static str,
 }
 
-/// Verbs on a kind of child that every hub has.
+/// Verbs on a kind of child that is never deleted.
 const PERMANENT_CHILD: &[&str] = &["get", "list", "watch", "create", "patch"];
 
-/// Verbs on a kind of child that a hub may stop having.
+/// Verbs on a kind of child that is deleted when the spec does not need it any more.
 const DELETABLE_CHILD: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
-/// Everything that the operator does.
+/// Every permission that the operator needs.
 pub const PERMISSIONS: &[Permission] = &[
     Permission {
         scope: Scope::Watched,
         group: "notificationhub.rs",
         resource: "notificationhubs",
         verbs: &["list", "watch"],
-        reason: "To learn which hubs are wanted.",
+        reason: "Finds the NotificationHubs to reconcile.",
     },
     Permission {
         scope: Scope::Watched,
         group: "notificationhub.rs",
         resource: "notificationhubs/status",
         verbs: &["patch"],
-        reason: "To tell how each of them is.",
+        reason: "Writes the status of NotificationHubs.",
     },
     Permission {
         scope: Scope::Watched,
         group: "apps",
         resource: "deployments",
         verbs: PERMANENT_CHILD,
-        reason: "The pods of a hub; get to see whose it is before anything is written, patch is server-side apply.",
+        reason: "Runs the pods of a hub. get checks the ownership before a write, patch is server-side apply.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "serviceaccounts",
         verbs: PERMANENT_CHILD,
-        reason: "The identity of a hub's pods, which has no rights.",
+        reason: "Creates the identity of a hub's pods, which has no permissions.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "configmaps",
         verbs: PERMANENT_CHILD,
-        reason: "The log level of a hub, which changes without a restart.",
+        reason: "Stores the log level of a hub, which changes without a restart.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "services",
         verbs: DELETABLE_CHILD,
-        reason: "The ways to a hub for clients, senders and metrics; delete for the senders' when they put notifications on a queue instead.",
+        reason: "Leads clients, senders and Prometheus to a hub. delete is for the Service of senders after a change to a queue.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "secrets",
         verbs: DELETABLE_CHILD,
-        reason: "Get to check the keys, addresses and passwords that a spec names; create, patch and delete for the generated keys; watched by metadata only.",
+        reason: "get checks the values that a spec refers to. create, patch and delete are for generated keys. Watches read metadata only.",
     },
     Permission {
         scope: Scope::Watched,
         group: "autoscaling",
         resource: "horizontalpodautoscalers",
         verbs: DELETABLE_CHILD,
-        reason: "Who decides how many pods a hub has; delete for a hub whose spec says it.",
+        reason: "Scales a hub. delete is for a hub that is not autoscaled any more.",
     },
     Permission {
         scope: Scope::Watched,
         group: "policy",
         resource: "poddisruptionbudgets",
         verbs: DELETABLE_CHILD,
-        reason: "How many pods of a hub may be taken from it at once; delete for a hub that has no more than one.",
+        reason: "Limits how many pods of a hub are evicted at once. delete is for a hub with one pod at most.",
     },
     Permission {
         scope: Scope::Watched,
         group: "",
         resource: "pods",
         verbs: &["list"],
-        reason: "To ask a hub's pods how many clients they have.",
+        reason: "Finds the pods of a hub, to scrape their number of clients.",
     },
     Permission {
         scope: Scope::Watched,
         group: "networking.k8s.io",
         resource: "ingresses",
         verbs: DELETABLE_CHILD,
-        reason: "The way to a hub from outside that expose.ingress asks for.",
+        reason: "Exposes a hub outside the cluster if expose.ingress is set.",
     },
     Permission {
         scope: Scope::Watched,
         group: "networking.k8s.io",
         resource: "networkpolicies",
         verbs: DELETABLE_CHILD,
-        reason: "Who may reach a hub's pods, where networkPolicy asks for it.",
+        reason: "Restricts connections to a hub's pods if networkPolicy is enabled.",
     },
     Permission {
         scope: Scope::Watched,
         group: "gateway.networking.k8s.io",
         resource: "httproutes",
         verbs: DELETABLE_CHILD,
-        reason: "The way to a hub from outside that expose.httpRoute asks for.",
+        reason: "Exposes a hub outside the cluster if expose.httpRoute is set.",
     },
     Permission {
         scope: Scope::Watched,
         group: "monitoring.coreos.com",
         resource: "servicemonitors",
         verbs: DELETABLE_CHILD,
-        reason: "By which Prometheus finds a hub's metrics, where monitoring.serviceMonitor asks for it.",
+        reason: "Makes Prometheus scrape a hub if monitoring.serviceMonitor is enabled.",
     },
     Permission {
         scope: Scope::Watched,
         group: "monitoring.coreos.com",
         resource: "podmonitors",
         verbs: DELETABLE_CHILD,
-        reason: "The same, where monitoring.podMonitor asks for it.",
+        reason: "Makes Prometheus scrape a hub if monitoring.podMonitor is enabled.",
     },
     Permission {
         scope: Scope::Watched,
         group: "keda.sh",
         resource: "scaledobjects",
         verbs: DELETABLE_CHILD,
-        reason: "Who decides how many pods a hub has, where autoscaling.keda asks for it.",
+        reason: "Scales a hub by KEDA if autoscaling.keda is set.",
     },
     Permission {
         scope: Scope::Watched,
         group: "events.k8s.io",
         resource: "events",
         verbs: &["create", "patch"],
-        reason: "To tell of changes; patch counts repetitions.",
+        reason: "Reports changes of conditions. patch counts repeated Events.",
     },
     Permission {
         scope: Scope::Own,
         group: "coordination.k8s.io",
         resource: "leases",
         verbs: &["get", "create", "update"],
-        reason: "To have one operator write at a time; not needed with --leader-election=false.",
+        reason: "Elects the operator that writes. Not needed with --leader-election=false.",
     },
 ];

@@ -1,6 +1,6 @@
 //! The resource's schema at the API server, from a CRD that may be older than this operator. No I/O.
 //!
-//! The API server drops fields of a spec that the CRD lacks, and refuses a status with such fields as a whole.
+//! The API server drops fields of a spec that the CRD lacks. It refuses an applied status that has such fields.
 
 use kube::Resource;
 use notification_hub_crds::NotificationHub;
@@ -14,7 +14,7 @@ pub fn openapi_path() -> String {
 /// Returns the resource's schema in an OpenAPI document, or `None` if the document lacks it.
 pub fn find_schema(mut document: Value) -> Option<Value> {
     let schemas = document.pointer_mut("/components/schemas")?.as_object_mut()?;
-    let is_ours = |schema: &Value| {
+    let is_notification_hub = |schema: &Value| {
         let kinds = schema["x-kubernetes-group-version-kind"].as_array();
         kinds.is_some_and(|kinds| {
             kinds
@@ -22,7 +22,7 @@ pub fn find_schema(mut document: Value) -> Option<Value> {
                 .any(|it| it["kind"] == *NotificationHub::kind(&()) && it["group"] == *NotificationHub::group(&()))
         })
     };
-    schemas.values_mut().find(|schema| is_ours(schema)).map(Value::take)
+    schemas.values_mut().find(|schema| is_notification_hub(schema)).map(Value::take)
 }
 
 /// Returns the paths of the fields that `known` has and `served` lacks, in the order of `known`.
@@ -32,6 +32,7 @@ pub fn missing_fields(known: &Value, served: &Value) -> Vec<String> {
     fields
 }
 
+/// Adds the missing fields below `path` to `missing`.
 fn collect_missing(path: String, known: &Value, served: &Value, missing: &mut Vec<String>) {
     for (name, field) in known["properties"].as_object().into_iter().flatten() {
         let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -64,6 +65,7 @@ pub fn retain_known_fields(value: &mut Value, served: &Value) {
     }
 }
 
+/// Returns whether the API server keeps fields that the schema lacks.
 fn preserves_unknown_fields(schema: &Value) -> bool {
     schema["x-kubernetes-preserve-unknown-fields"] == true
 }
@@ -78,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_lists_paths_absent_from_an_older_crd() {
+    fn missing_fields_lists_paths_absent_from_an_older_crd() {
         let text = json!({ "type": "string" });
         let list = |properties| json!({ "type": "array", "items": object(properties) });
         let map = |properties| json!({ "type": "object", "additionalProperties": object(properties) });
@@ -100,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn keep_drops_fields_absent_from_the_served_schema() {
+    fn retain_known_fields_drops_fields_absent_from_the_served_schema() {
         let text = json!({ "type": "string" });
         let served = object(json!({
             "a": text,
@@ -117,12 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn find_returns_the_schema_of_the_kind() {
-        let of = |kind: &str| json!({ "x-kubernetes-group-version-kind": [{ "group": "notificationhub.rs", "kind": kind }] });
+    fn find_schema_returns_the_schema_of_the_kind() {
+        let schema_of = |kind: &str| json!({ "x-kubernetes-group-version-kind": [{ "group": "notificationhub.rs", "kind": kind }] });
         let document = json!({ "components": { "schemas": {
-            "a": {}, "b": of("NotificationHubList"), "c": of("NotificationHub"),
+            "a": {}, "b": schema_of("NotificationHubList"), "c": schema_of("NotificationHub"),
         } } });
-        assert_eq!(find_schema(document), Some(of("NotificationHub")));
+        assert_eq!(find_schema(document), Some(schema_of("NotificationHub")));
         assert_eq!(find_schema(json!({ "components": {} })), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The process's own listener.
+//! The listener of probes and metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,10 +23,10 @@ async fn readyz_fails_until_the_api_server_has_answered() {
         stream.read_to_string(&mut answer).await.expect("an answer");
         answer
     };
-    assert!(get("/livez").await.starts_with("HTTP/1.1 200"), "it is alive from the start");
+    assert!(get("/livez").await.starts_with("HTTP/1.1 200"), "alive from the start");
     assert!(get("/readyz").await.starts_with("HTTP/1.1 503"));
-    assert!(get("/metrics").await.contains("notification_hub_operator_leader 0\n"), "it does not lead");
+    assert!(get("/metrics").await.contains("notification_hub_operator_leader 0\n"), "not the leader");
     ready.store(true, Ordering::Relaxed);
-    assert!(get("/readyz").await.starts_with("HTTP/1.1 200"), "though it does not lead");
+    assert!(get("/readyz").await.starts_with("HTTP/1.1 200"), "ready without leadership");
     serving.abort();
 }

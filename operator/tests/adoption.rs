@@ -1,10 +1,11 @@
-//! Secrets from a backup, which no hub controls.
+//! Adoption of Secrets from a backup, which no hub controls.
 
 use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    HUBS, P256_PRIVATE, REDIS_URL, condition, hub, key, message, reconcile_vault, secret, settled, smallest, with_redis,
+    HUBS, P256_PRIVATE, REDIS_URL, condition, hub, key, message, minimal_spec, reconcile_until_ready, reconcile_vault,
+    secret, with_redis,
 };
 
 fn restored(api: &FakeApi, name: &str, entries: &[(&str, &str)], annotations: Value) -> Value {
@@ -17,7 +18,7 @@ fn restored(api: &FakeApi, name: &str, entries: &[(&str, &str)], annotations: Va
 async fn restored_signing_key_with_adopt_annotation_is_adopted() {
     let api = FakeApi::new();
     let restored = restored(&api, "vault-jwt", &[("private.pem", P256_PRIVATE)], json!({}));
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Conflict".into()));
     assert!(
@@ -25,18 +26,18 @@ async fn restored_signing_key_with_adopt_annotation_is_adopted() {
         "{}",
         message(&api, "vault", "Ready")
     );
-    assert_eq!(api.get(&key("secrets", "vault-jwt")).as_ref(), Some(&restored), "nobody has said so yet");
+    assert_eq!(api.get(&key("secrets", "vault-jwt")).as_ref(), Some(&restored), "not adopted without the annotation");
 
     let offered = json!({ "notificationhub.rs/adopt": "true" });
     api.edit(&key("secrets", "vault-jwt"), |it| it["metadata"]["annotations"] = offered);
-    settled(&api).await;
+    reconcile_until_ready(&api).await;
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
     let adopted = api.get(&key("secrets", "vault-jwt")).expect("the Secret");
-    assert_eq!(adopted["data"]["private.pem"], restored["data"]["private.pem"], "tokens stay good");
+    assert_eq!(adopted["data"]["private.pem"], restored["data"]["private.pem"], "tokens stay valid");
     assert!(adopted["data"]["jwks.json"].is_string());
     let uid = api.get(&key(HUBS, "vault")).expect("the hub")["metadata"]["uid"].clone();
     let owner = &adopted["metadata"]["ownerReferences"][0];
-    assert_eq!((&owner["uid"], &owner["controller"]), (&uid, &json!(true)), "it goes with its hub");
+    assert_eq!((&owner["uid"], &owner["controller"]), (&uid, &json!(true)), "the hub controls it");
     let version = api.version();
     reconcile_vault(&api).await;
     assert_eq!(api.changes_since(version), [""; 0]);
@@ -61,7 +62,7 @@ async fn restored_token_key_is_adopted_unless_controlled_by_another() {
 
     api.edit(&key("secrets", "vault-tokens"), |it| it["metadata"]["ownerReferences"] = json!([]));
     let before = api.get(&key("secrets", "vault-tokens")).expect("the Secret")["data"].clone();
-    settled(&api).await;
+    reconcile_until_ready(&api).await;
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
     assert_eq!(api.get(&key("secrets", "vault-tokens")).expect("the Secret")["data"], before);
 }

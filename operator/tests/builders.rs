@@ -1,6 +1,6 @@
-//! The objects that are built for a table of specs, compared with those in `golden/`.
+//! The built objects of a table of specs equal the files in `golden/`.
 //!
-//! `UPDATE_GOLDEN=1 cargo test -p notification-hub-operator` writes them anew.
+//! `UPDATE_GOLDEN=1 cargo test -p notification-hub-operator` updates the files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,14 +19,14 @@ use crate::common::fixtures::{
     with_autoscaling, with_queue, with_redis,
 };
 
-/// What a name stands for.
+/// Returns the specs by the names of their golden files.
 pub fn specs() -> BTreeMap<&'static str, Value> {
     let source = json!({ "direct": {} });
     let generate = json!({ "generate": { "algorithm": "ES256" } });
     let signing = json!({ "signingKeys": { "secretRef": { "name": "keys" } } });
     let both = json!({ "generate": { "algorithm": "ES256" }, "signingKeys": { "secretRef": { "name": "keys" } } });
     BTreeMap::from([
-        ("smallest", json!({ "source": source, "auth": generate })),
+        ("minimal", json!({ "source": source, "auth": generate })),
         ("stopped", json!({ "replicas": 0, "source": source, "auth": generate })),
         ("signing-keys", json!({ "replicas": 1, "source": source, "auth": signing })),
         ("queue", with_queue("storage")),
@@ -36,8 +36,8 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                 "source": { "azureQueue": {
                     "queueName": "pushes", "poisonQueueName": "pushes-bad",
                     "workloadIdentity": {
-                        "accountUrl": "https://vault.queue.core.windows.net",
-                        "clientId": "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c",
+                        "accountURL": "https://vault.queue.core.windows.net",
+                        "clientID": "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c",
                     },
                 } },
                 "auth": generate,
@@ -46,7 +46,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                     "spec": { "containers": [{
                         "name": "hub",
                         "env": [
-                            { "name": "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__QUEUE", "value": "stolen" },
+                            { "name": "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__QUEUE_NAME", "value": "stolen" },
                             { "name": "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__WORKERS", "value": "16" },
                         ],
                         "ports": [{ "containerPort": 5001, "name": "stolen" }],
@@ -64,16 +64,16 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                 },
                 "catchUp": { "enabled": false, "window": "30m" },
                 "limits": {
-                    "connections": 100000, "connectionsPerUser": 50, "connectionsPerAddress": 200,
+                    "maxConnections": 100000, "maxConnectionsPerUser": 50, "maxConnectionsPerIP": 200,
                     "trustedProxies": ["10.0.0.0/8", "fd00::1"],
                 },
                 "log": { "level": "warn,notification_hub=debug", "format": "text" },
             }),
         ),
-        ("several", with_redis("redis", 3)),
+        ("replicas", with_redis("redis", 3)),
         (
             "autoscaled",
-            with_autoscaling(json!({ "minReplicas": 2, "maxReplicas": 20, "connectionsPerReplica": 100000 })),
+            with_autoscaling(json!({ "minReplicas": 2, "maxReplicas": 20, "targetConnectionsPerReplica": 100000 })),
         ),
         ("autoscaled-by-default", with_autoscaling(json!({ "maxReplicas": 5 }))),
         ("scaled-by-keda", with_autoscaling(json!({ "maxReplicas": 5, "keda": {} }))),
@@ -84,7 +84,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
             }] } })),
         ),
         (
-            "scaled-by-its-queue",
+            "scaled-by-queue-length",
             json!({
                 "source": { "azureQueue": { "connectionString": { "secretKeyRef": { "name": "storage", "key": "url" } } } },
                 "auth": { "authority": "http://identity:5000" },
@@ -92,7 +92,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
             }),
         ),
         (
-            "several-customized",
+            "replicas-customized",
             json!({
                 "replicas": 1,
                 "source": source,
@@ -112,14 +112,14 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                     }],
                     "containers": [{ "name": "hub", "env": [
                         { "name": "NOTIFICATION_HUB__BACKPLANE__REDIS__URL", "value": "redis://stolen" },
-                        { "name": "NOTIFICATION_HUB__DRAIN__DEADLINE", "value": "1h" },
-                        { "name": "NOTIFICATION_HUB__BACKPLANE__HOLD", "value": "500" },
+                        { "name": "NOTIFICATION_HUB__DRAIN__TIMEOUT", "value": "1h" },
+                        { "name": "NOTIFICATION_HUB__BACKPLANE__MAX_PENDING_PUSHES", "value": "500" },
                     ] }],
                 } },
             }),
         ),
         (
-            "surrounded",
+            "networking",
             json!({
                 "replicas": 1,
                 "source": { "direct": { "allowFrom": [{ "podSelector": { "matchLabels": { "app": "api" } } }] } },
@@ -154,7 +154,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
             }),
         ),
         (
-            "guarded-queue",
+            "queue-with-network-policy",
             json!({
                 "source": { "azureQueue": { "connectionString": { "secretKeyRef": { "name": "storage", "key": "url" } } } },
                 "auth": { "generate": { "algorithm": "ES256" } },
@@ -167,7 +167,7 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                 "replicas": 1,
                 "source": source,
                 "auth": both,
-                "installationId": "6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1",
+                "installationID": "6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1",
                 "image": {
                     "repository": "mirror.example.com:5000/hub", "tag": "2", "pullPolicy": "IfNotPresent",
                     "pullSecrets": [{ "name": "registry" }],
@@ -195,12 +195,12 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
     ])
 }
 
-/// Builds a spec, with a key that is always the same.
+/// Builds the objects of a spec, with a constant key.
 pub fn built(spec: Value) -> DesiredObjects {
     build(&validated(spec)).expect("objects")
 }
 
-/// A valid spec of the table or of a sample, with whatever it refers to.
+/// Validates a spec of the table or of a sample, with all objects that it refers to.
 pub fn validated(spec: Value) -> ValidatedHub {
     let mut resource = hub("vault", spec);
     resource["metadata"]["uid"] = json!("6a8b9d3e-0000-4000-8000-000000000001");
@@ -229,9 +229,9 @@ pub fn validated(spec: Value) -> ValidatedHub {
     validate(&resource, fetched, &defaults(), &served).expect("a valid spec").hub
 }
 
-/// The objects as text.
+/// Returns the objects as YAML.
 pub fn documents(desired: DesiredObjects) -> String {
-    // Without `..`, so that a new kind is not forgotten here.
+    // Destructured without `..`, so that a new kind causes a compile error here.
     let DesiredObjects {
         service_account,
         config_map,
@@ -253,12 +253,12 @@ pub fn documents(desired: DesiredObjects) -> String {
     } = desired;
     let jwt_secret = jwt_secret.map(|keys| {
         let mut secret = keys.secret;
-        // A private key, even one for tests, has no place in a file that people read.
+        // The golden files do not have private keys, not even those of tests.
         let private = secret.data.as_mut().and_then(|data| data.get_mut("private.pem")).expect("a private key");
         private.0 = b"private".to_vec();
         serde_json::to_value(secret).expect("JSON")
     });
-    let whole = [
+    let objects = [
         Some(serde_json::to_value(service_account)),
         Some(serde_json::to_value(config_map)),
         Some(serde_json::to_value(public_service)),
@@ -275,7 +275,7 @@ pub fn documents(desired: DesiredObjects) -> String {
         horizontal_pod_autoscaler.map(serde_json::to_value),
         scaled_object.map(serde_json::to_value),
     ];
-    let values = whole.into_iter().flatten().map(|object| object.expect("JSON")).chain(jwt_secret);
+    let values = objects.into_iter().flatten().map(|object| object.expect("JSON")).chain(jwt_secret);
     let texts = values.map(|value| serde_saphyr::to_string(&value).expect("YAML"));
     texts.collect::<Vec<_>>().join("---\n")
 }
@@ -287,7 +287,7 @@ fn built_objects_equal_the_golden_files() {
         let path = folder.join(format!("{name}.yaml"));
         let text = documents(built(spec));
         for secret in ["Y29ycmVjdC1ob3JzZQ", REDIS_URL, REDIS_PASSWORD] {
-            assert!(!text.contains(secret), "{name}: a connection string or a password got out");
+            assert!(!text.contains(secret), "{name}: a connection string or a password is in the objects");
         }
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&path, &text).expect("a golden file can be written");
@@ -295,7 +295,7 @@ fn built_objects_equal_the_golden_files() {
         let golden = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(
             text == golden,
-            "{name} is not as in {}; if it is meant, UPDATE_GOLDEN=1 cargo test -p notification-hub-operator:\n{text}",
+            "{name} differs from {}; if that is intended, run UPDATE_GOLDEN=1 cargo test -p notification-hub-operator:\n{text}",
             path.display()
         );
     }

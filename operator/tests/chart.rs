@@ -1,4 +1,4 @@
-//! The chart, rendered by Helm: named by `HELM`, or found on the `PATH`.
+//! The chart, rendered by the Helm of the variable `HELM` or of the `PATH`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -15,23 +15,23 @@ pub fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/notification-hub-operator")
 }
 
-/// Runs Helm, or tells why not: with `CI=true` that is a failure.
+/// Runs Helm. Without Helm, prints a message and returns `None`, or panics if `CI` is `true`.
 pub fn helm(arguments: &[&str]) -> Option<Output> {
     let program = std::env::var_os("HELM").unwrap_or_else(|| "helm".into());
     match Command::new(&program).args(arguments).output() {
         Ok(output) => Some(output),
         Err(error) => {
-            let why = format!("no helm, so the chart is not looked at: {}: {error}", program.display());
-            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{why}");
-            // Past the capture of output, and once for all tests.
-            static TOLD: Once = Once::new();
-            TOLD.call_once(|| _ = writeln!(std::io::stderr(), "{why}"));
+            let message = format!("no helm, so the chart is not tested: {}: {error}", program.display());
+            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{message}");
+            // Not captured by the test harness, and printed once for all tests.
+            static PRINTED: Once = Once::new();
+            PRINTED.call_once(|| _ = writeln!(std::io::stderr(), "{message}"));
             None
         }
     }
 }
 
-/// Renders the chart with these values, or gives what Helm says against them.
+/// Renders the chart with these values. The error is the output of Helm.
 pub fn rendered_text(release: &str, namespace: &str, values: &[&str]) -> Option<Result<String, String>> {
     let chart = chart();
     let mut arguments = vec!["template", release, chart.to_str().expect("a path"), "--namespace", namespace];
@@ -62,7 +62,7 @@ fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
     objects.iter().filter(|object| object["kind"] == kind).collect()
 }
 
-/// The ClusterRoles of the operator, or those that people have who may do something with the resource.
+/// Returns the ClusterRoles of the operator, or those of users of the resource, which are aggregated.
 fn cluster_roles(objects: &[Value], aggregated: bool) -> Vec<&Value> {
     let is_aggregated = |role: &&Value| {
         let labels = role["metadata"]["labels"].as_object().expect("labels");
@@ -71,14 +71,17 @@ fn cluster_roles(objects: &[Value], aggregated: bool) -> Vec<&Value> {
     of_kind(objects, "ClusterRole").into_iter().filter(is_aggregated).collect()
 }
 
-fn the_deployment(objects: &[Value]) -> &Value {
+/// Returns the only Deployment.
+fn only_deployment(objects: &[Value]) -> &Value {
     let all = of_kind(objects, "Deployment");
     assert_eq!(all.len(), 1);
     all[0]
 }
 
+/// API group, resource and verb of each permission.
 type Rights = BTreeSet<(String, String, String)>;
 
+/// Returns the permissions of roles.
 fn rights(roles: &[&Value]) -> Rights {
     let mut rights = Rights::new();
     let texts = |value: &Value| -> Vec<String> {
@@ -96,6 +99,7 @@ fn rights(roles: &[&Value]) -> Rights {
     rights
 }
 
+/// Returns the permissions that the operator needs.
 fn needed(scope: Scope) -> Rights {
     let scoped = PERMISSIONS.iter().filter(|permission| permission.scope == scope);
     let each = scoped.flat_map(|permission| {
@@ -124,7 +128,7 @@ fn chart_rules_list_every_permission_with_its_reason() {
             "# {}\n- apiGroups: [{group}]\n  resources: [{}]\n  verbs: [{verbs}]\n",
             permission.reason, permission.resource
         );
-        assert!(rules.contains(&rule), "templates/_rules.tpl has not got:\n{rule}");
+        assert!(rules.contains(&rule), "templates/_rules.tpl lacks:\n{rule}");
     }
 }
 
@@ -177,12 +181,12 @@ fn chart_with_watch_namespaces_grants_permissions_only_there() {
 fn chart_without_leader_election_grants_no_lease_permission() {
     let Some(objects) = rendered(&["leaderElection.enabled=false"]) else { return };
     assert!(of_kind(&objects, "Role").is_empty());
-    assert_eq!(the_deployment(&objects)["spec"]["strategy"]["type"], "Recreate", "never two at once");
+    assert_eq!(only_deployment(&objects)["spec"]["strategy"]["type"], "Recreate", "never two operators at once");
 }
 
-/// The operator's configuration as the rendered pod gives it.
+/// Returns the configuration of the operator from the environment of the rendered pod.
 fn configuration(objects: &[Value]) -> Config {
-    let deployment = the_deployment(objects);
+    let deployment = only_deployment(objects);
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["args"], json!(["run"]));
     let mut environment: BTreeMap<&str, String> = BTreeMap::new();
@@ -193,7 +197,7 @@ fn configuration(objects: &[Value]) -> Config {
     }
     let mut take = |name| environment.remove(name);
     let arguments = RunArguments {
-        namespaces: take("NAMESPACES"),
+        watch_namespaces: take("WATCH_NAMESPACES"),
         leader_election: take("LEADER_ELECTION"),
         lease_name: take("LEASE_NAME"),
         lease_namespace: take("LEASE_NAMESPACE"),
@@ -207,8 +211,8 @@ fn configuration(objects: &[Value]) -> Config {
         log_level: take("LOG_LEVEL"),
         log_format: take("LOG_FORMAT"),
     };
-    assert!(environment.is_empty(), "the operator knows no {environment:?}");
-    Config::new(&arguments).unwrap_or_else(|problems| panic!("{problems}"))
+    assert!(environment.is_empty(), "unknown variables: {environment:?}");
+    Config::new(&arguments).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
 #[test]
@@ -221,7 +225,7 @@ fn chart_values_reach_the_operator_configuration() {
     let granted: Vec<_> =
         of_kind(&objects, "Role").iter().map(|role| role["rules"][0]["resourceNames"].clone()).collect();
     assert_eq!(granted, [json!([lease])]);
-    let container = &the_deployment(&objects)["spec"]["template"]["spec"]["containers"][0];
+    let container = &only_deployment(&objects)["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["ports"][0]["containerPort"], config.metrics_address.port());
     let own = format!("ghcr.io/notification-hub/notification-hub-operator:{}", env!("CARGO_PKG_VERSION"));
     assert_eq!(container["image"], own);
@@ -251,7 +255,7 @@ fn chart_values_reach_the_operator_configuration() {
     assert_eq!(config.defaults.inheritance.labels, "team,cost.example/*".parse().expect("names"));
     assert_eq!(config.defaults.inheritance.annotations, "owner".parse().expect("names"));
     assert_eq!(config.defaults.image.to_string(), format!("mirror:5000/hub:2@{digest}"));
-    let pod = &the_deployment(&objects)["spec"]["template"]["spec"];
+    let pod = &only_deployment(&objects)["spec"]["template"]["spec"];
     assert_eq!(pod["containers"][0]["image"], format!("mirror:5000/operator@{digest}"));
     assert_eq!(pod["imagePullSecrets"], json!([{ "name": "registry" }]));
 }
@@ -259,7 +263,7 @@ fn chart_values_reach_the_operator_configuration() {
 #[test]
 fn chart_pod_meets_the_restricted_standard() {
     let Some(objects) = rendered(&[]) else { return };
-    let pod = &the_deployment(&objects)["spec"]["template"]["spec"];
+    let pod = &only_deployment(&objects)["spec"]["template"]["spec"];
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
     let container = &pod["containers"][0];
@@ -274,11 +278,11 @@ fn chart_pod_meets_the_restricted_standard() {
 #[test]
 fn chart_keeps_the_crd_unless_disabled() {
     let Some(objects) = rendered(&[]) else { return };
-    let mut definition = of_kind(&objects, "CustomResourceDefinition")[0].clone();
-    assert_eq!(definition["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
-    let metadata = definition["metadata"].as_object_mut().expect("metadata");
+    let mut crd = of_kind(&objects, "CustomResourceDefinition")[0].clone();
+    assert_eq!(crd["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+    let metadata = crd["metadata"].as_object_mut().expect("metadata");
     metadata.retain(|field, _| field == "name");
-    assert_eq!(definition, notification_hub_crds::crd::crd_json().expect("the definition"));
+    assert_eq!(crd, notification_hub_crds::crd::crd_json().expect("the CRD"));
 
     let Some(objects) = rendered(&["crds.keep=false"]) else { return };
     assert!(of_kind(&objects, "CustomResourceDefinition")[0]["metadata"].get("annotations").is_none());
@@ -299,8 +303,8 @@ fn chart_invalid_values_are_rejected_with_a_message() {
         (&["watchNamespaces=[\"A\"]"], "/watchNamespaces/0"),
         (&["watchNamespaces=[\"a\",\"a\"]"], "/watchNamespaces"),
         (&["metrics.port=80"], "/metrics/port"),
-        (&["replicas=2", "leaderElection.enabled=false"], "two operators would write at once"),
-        (&["serviceAccount.create=false"], "the operator needs an identity"),
+        (&["replicas=2", "leaderElection.enabled=false"], "more than one replica requires leader election"),
+        (&["serviceAccount.create=false"], "serviceAccount.name must be set"),
         (&["image.registry=\"https://mirror\""], "/image/registry"),
         (&["image.pullSecrets=[\"A\"]"], "/image/pullSecrets/0"),
         (&["resources.requests={\"cpu\":[1]}"], "/resources/requests/cpu"),
@@ -309,29 +313,32 @@ fn chart_invalid_values_are_rejected_with_a_message() {
         (&["topologySpreadConstraints=[{}]"], "/topologySpreadConstraints/0"),
         (&["networkPolicy={\"enabled\":true,\"metricsFrom\":[{}]}"], "/networkPolicy/metricsFrom/0"),
         (&["metrics.podMonitor={\"enabled\":true,\"interval\":\"soon\"}"], "/metrics/podMonitor/interval"),
-        (&["metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"], "no Service to collect from"),
+        (
+            &["metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"],
+            "metrics.serviceMonitor.enabled requires metrics.service.enabled",
+        ),
         (&["inherited.labels=[\"*\"]"], "/inherited/labels/0"),
         (&["maxConcurrentRollouts=0"], "/maxConcurrentRollouts"),
         (&["metrics.dashboards.folder=\"a\""], "'folder' not allowed"),
         (&["metrics.prometheusRule.labels={\"a\":1}"], "/metrics/prometheusRule/labels/a"),
-        (&["metrics.serviceMonitor.enabled=true", "metrics.podMonitor.enabled=true"], "exclude each other"),
-        (&["networkPolicy.metricsFrom=[{\"podSelector\":{}}]"], "needs networkPolicy.enabled=true"),
+        (&["metrics.serviceMonitor.enabled=true", "metrics.podMonitor.enabled=true"], "may not both be true"),
+        (&["networkPolicy.metricsFrom=[{\"podSelector\":{}}]"], "networkPolicy.metricsFrom requires a NetworkPolicy"),
     ];
-    for (values, told) in table {
+    for (values, expected) in table {
         let Some(result) = render(values) else { return };
-        let error = result.expect_err(&format!("{values:?} was taken"));
-        assert!(error.contains(told), "{values:?}: {error}");
+        let error = result.expect_err(&format!("{values:?} was accepted"));
+        assert!(error.contains(expected), "{values:?}: {error}");
     }
 }
 
-/// Every object of the schema says which members there are, unless Kubernetes itself judges them.
+/// Every object of the schema rejects unknown members, except objects that the API server validates.
 #[test]
 fn chart_values_schema_rejects_unknown_members_everywhere() {
     fn closed(path: &str, schema: &Value) {
-        const JUDGED_BY_KUBERNETES: [&str; 5] =
+        const VALIDATED_BY_KUBERNETES: [&str; 5] =
             ["global", "Affinity", "Selector", "ipBlock", "topologySpreadConstraints.items"];
-        if schema["type"] == "object" && !JUDGED_BY_KUBERNETES.iter().any(|name| path.ends_with(name)) {
-            assert!(schema.get("additionalProperties").is_some(), "{path} takes anything");
+        if schema["type"] == "object" && !VALIDATED_BY_KUBERNETES.iter().any(|name| path.ends_with(name)) {
+            assert!(schema.get("additionalProperties").is_some(), "{path} accepts unknown members");
         }
         match schema {
             Value::Object(members) => members.iter().for_each(|(name, inner)| closed(&format!("{path}.{name}"), inner)),
@@ -346,12 +353,12 @@ fn chart_values_schema_rejects_unknown_members_everywhere() {
 #[test]
 fn chart_with_two_replicas_has_budget_and_spread_constraints() {
     let Some(objects) = rendered(&[]) else { return };
-    assert!(of_kind(&objects, "PodDisruptionBudget").is_empty(), "one that may not be taken keeps nodes from draining");
-    assert!(the_deployment(&objects)["spec"]["template"]["spec"].get("topologySpreadConstraints").is_none());
+    assert!(of_kind(&objects, "PodDisruptionBudget").is_empty(), "a budget for one pod would block node drains");
+    assert!(only_deployment(&objects)["spec"]["template"]["spec"].get("topologySpreadConstraints").is_none());
 
     let Some(objects) = rendered(&["replicas=2"]) else { return };
     let budget = &of_kind(&objects, "PodDisruptionBudget")[0]["spec"];
-    let selector = &the_deployment(&objects)["spec"]["selector"];
+    let selector = &only_deployment(&objects)["spec"]["selector"];
     let expected = json!({ "maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": selector });
     assert_eq!(*budget, expected);
     let constraint = |key: &str| {
@@ -360,20 +367,20 @@ fn chart_with_two_replicas_has_budget_and_spread_constraints() {
         })
     };
     assert_eq!(
-        the_deployment(&objects)["spec"]["template"]["spec"]["topologySpreadConstraints"],
+        only_deployment(&objects)["spec"]["template"]["spec"]["topologySpreadConstraints"],
         json!([constraint("kubernetes.io/hostname"), constraint("topology.kubernetes.io/zone")])
     );
 
     let own = constraint("rack");
     let Some(objects) = rendered(&["replicas=2", &format!("topologySpreadConstraints=[{own}]")]) else { return };
-    let spread = &the_deployment(&objects)["spec"]["template"]["spec"]["topologySpreadConstraints"];
-    assert_eq!(*spread, json!([own]), "and nothing else");
+    let spread = &only_deployment(&objects)["spec"]["template"]["spec"]["topologySpreadConstraints"];
+    assert_eq!(*spread, json!([own]), "only these constraints");
 }
 
 #[test]
 fn chart_user_roles_aggregate_with_the_documented_verbs() {
     let Some(objects) = rendered(&[]) else { return };
-    let told = |name: &str| {
+    let verbs_and_roles = |name: &str| {
         let roles = cluster_roles(&objects, true);
         let role = roles.into_iter().find(|role| role["metadata"]["name"] == name).expect("the role");
         let verbs = rights(&[role]).into_iter().map(|(group, resource, verb)| {
@@ -384,15 +391,15 @@ fn chart_user_roles_aggregate_with_the_documented_verbs() {
         let to = |role: &&str| labels.contains_key(&format!("rbac.authorization.k8s.io/aggregate-to-{role}"));
         (verbs.collect::<Vec<_>>(), ["view", "edit", "admin"].into_iter().filter(to).collect::<Vec<_>>())
     };
-    let (verbs, roles) = told("test-notification-hub-operator-view");
+    let (verbs, roles) = verbs_and_roles("test-notification-hub-operator-view");
     assert_eq!(roles, ["view", "edit", "admin"]);
     assert!(
         verbs.iter().all(|verb| ["get ", "list ", "watch "].iter().any(|read| verb.starts_with(read))),
         "{verbs:?}"
     );
-    let (verbs, roles) = told("test-notification-hub-operator-edit");
+    let (verbs, roles) = verbs_and_roles("test-notification-hub-operator-edit");
     assert_eq!(roles, ["edit", "admin"]);
-    assert!(!verbs.iter().any(|verb| verb.ends_with("/status")), "the status is the operator's: {verbs:?}");
+    assert!(!verbs.iter().any(|verb| verb.ends_with("/status")), "only the operator writes the status: {verbs:?}");
 
     let Some(objects) = rendered(&["rbac.aggregate=false"]) else { return };
     assert!(cluster_roles(&objects, true).is_empty());
@@ -404,7 +411,7 @@ fn chart_renders_monitors_and_network_policy_only_when_enabled() {
     let Some(objects) = rendered(&[]) else { return };
     assert!(kinds.iter().all(|kind| of_kind(&objects, kind).is_empty()));
     let Some(objects) = rendered(&["metrics.podMonitor.enabled=true", "networkPolicy.enabled=true"]) else { return };
-    let selector = &the_deployment(&objects)["spec"]["selector"];
+    let selector = &only_deployment(&objects)["spec"]["selector"];
     let monitor = &of_kind(&objects, "PodMonitor")[0]["spec"];
     assert_eq!(*monitor, json!({ "selector": selector, "podMetricsEndpoints": [{ "port": "metrics" }] }));
     let policy = &of_kind(&objects, "NetworkPolicy")[0]["spec"];

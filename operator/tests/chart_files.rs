@@ -1,7 +1,7 @@
-//! What is made of the chart and of the operator's rights is current: the table of values, the manifests for those without
-//! Helm, the rights in the security model.
+//! Files that are generated from the chart and the permissions are up to date: the table of values, the manifests for
+//! installation without Helm, and the permissions in the security page.
 //!
-//! `make generated` writes it anew.
+//! `make generated` updates them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,10 @@ use notification_hub_operator::permissions::PERMISSIONS;
 
 use crate::chart::{chart, rendered_text};
 
-/// Before and behind what is made of something, in a page.
+/// Lines before and after a generated part of a page.
 const FRAME: [&str; 2] = ["<!-- made by `make generated` -->\n", "<!-- until here -->\n"];
 
-/// What a namespace needs before the chart's objects fit in.
+/// Beginning of the manifests: the namespace of the objects of the chart.
 const NAMESPACE: &str = "\
 # The operator with the chart's own values, for those without Helm. Made by `make generated`.
 apiVersion: v1
@@ -23,7 +23,7 @@ metadata:
     pod-security.kubernetes.io/enforce: restricted
 ";
 
-/// Values that turn on all that is off. The rules are left to the manifests, the definition to its crate.
+/// Values that enable everything that is disabled by default, without the RBAC rules and the CRD.
 const CUSTOMIZED: &[&str] = &[
     "crds.enabled=false",
     "rbac={\"create\":false,\"aggregate\":true}",
@@ -51,16 +51,16 @@ fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Compares a file with what it should be, or writes it.
-fn is_current(path: &Path, expected: &str) {
+/// Asserts that a file has this content, or writes it.
+fn assert_current(path: &Path, expected: &str) {
     if std::env::var_os("UPDATE_GENERATED").is_some() {
         std::fs::write(path, expected).expect("it can be written");
     }
     let found = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(found == expected, "{} is old: make generated", path.display());
+    assert!(found == expected, "{} is outdated; run make generated", path.display());
 }
 
-/// A row for each value that has no values below it. Every one has a comment above it.
+/// Returns a table with a row for each value without nested values. Each value needs a comment above it.
 fn table(values: &str) -> String {
     let mut rows = "| value | default | meaning |\n|---|---|---|\n".to_owned();
     let (mut path, mut comment) = (Vec::<&str>::new(), Vec::new());
@@ -94,18 +94,18 @@ fn table(values: &str) -> String {
     rows
 }
 
-/// Compares what stands in the frame of a page, or writes it.
-fn frame_is_current(path: &Path, expected: &str) {
+/// Asserts that the generated part of a page has this content, or writes it.
+fn assert_part_current(path: &Path, expected: &str) {
     let page = std::fs::read_to_string(path).expect("the page");
-    let (before, rest) = page.split_once(FRAME[0]).expect("where it begins");
-    let (_, behind) = rest.split_once(FRAME[1]).expect("where it ends");
-    is_current(path, &format!("{before}{}{expected}{}{behind}", FRAME[0], FRAME[1]));
+    let (before, rest) = page.split_once(FRAME[0]).expect("the line before the part");
+    let (_, behind) = rest.split_once(FRAME[1]).expect("the line after the part");
+    assert_current(path, &format!("{before}{}{expected}{}{behind}", FRAME[0], FRAME[1]));
 }
 
 #[test]
 fn chart_readme_lists_every_value() {
     let values = std::fs::read_to_string(chart().join("values.yaml")).expect("the values");
-    frame_is_current(&chart().join("README.md"), &table(&values));
+    assert_part_current(&chart().join("README.md"), &table(&values));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn security_page_lists_every_permission() {
         let group = if group.is_empty() { "core" } else { group };
         rows += &format!("| `{}` | {group} | {verbs} | {} |\n", permission.resource, permission.reason);
     }
-    frame_is_current(&project().join("docs/security.md"), &rows);
+    assert_part_current(&project().join("docs/security.md"), &rows);
 }
 
 #[test]
@@ -125,11 +125,11 @@ fn deploy_manifests_equal_the_rendered_chart() {
     else {
         return;
     };
-    is_current(&project().join("deploy/operator.yaml"), &format!("{NAMESPACE}{}", text.expect("it renders")));
+    assert_current(&project().join("deploy/operator.yaml"), &format!("{NAMESPACE}{}", text.expect("it renders")));
 }
 
 #[test]
 fn chart_with_customized_values_equals_the_golden_file() {
     let Some(text) = rendered_text("test", "operators", CUSTOMIZED) else { return };
-    is_current(&project().join("operator/tests/chart/customized.yaml"), &text.expect("it renders"));
+    assert_current(&project().join("operator/tests/chart/customized.yaml"), &text.expect("it renders"));
 }

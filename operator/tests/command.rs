@@ -1,4 +1,4 @@
-//! The program: its exit statuses and what it prints.
+//! The command line of the operator: exit statuses and output.
 
 use std::process::{Command, Output};
 
@@ -12,18 +12,18 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 #[test]
-fn run_invalid_configuration_lists_every_problem_and_exits_2() {
+fn run_invalid_configuration_lists_every_error_and_exits_2() {
     let output = operator(
-        &["run", "--namespaces", "good,Bad", "--metrics-address", "here"],
+        &["run", "--watch-namespaces", "good,Bad", "--metrics-address", "here"],
         &[("NOTIFICATION_HUB_OPERATOR_LOG_FORMAT", "xml"), ("NOTIFICATION_HUB_OPERATOR_LEADER_ELECTION", "perhaps")],
     );
     assert_eq!(output.status.code(), Some(2));
-    let said = text(&output.stderr);
-    for problem in ["--namespaces (", "--metrics-address (", "--log-format (", "--leader-election ("] {
-        assert!(said.contains(problem), "{problem} in {said}");
+    let errors = text(&output.stderr);
+    for flag in ["--watch-namespaces (", "--metrics-address (", "--log-format (", "--leader-election ("] {
+        assert!(errors.contains(flag), "{flag} in {errors}");
     }
-    assert!(!said.contains("good"), "only what is wrong: {said}");
-    assert!(said.lines().all(|line| line.starts_with("error: --")), "a line each: {said}");
+    assert!(!errors.contains("good"), "only invalid values: {errors}");
+    assert!(errors.lines().all(|line| line.starts_with("error: --")), "one line for each error: {errors}");
 }
 
 #[test]
@@ -35,48 +35,48 @@ fn command_invalid_usage_exits_2() {
 
 #[test]
 fn run_without_api_server_exits_1() {
-    let nowhere = [("KUBECONFIG", "/nonexistent"), ("NOTIFICATION_HUB_OPERATOR_METRICS_ADDRESS", "127.0.0.1:0")];
-    let output = operator(&["run"], &nowhere);
+    let no_cluster = [("KUBECONFIG", "/nonexistent"), ("NOTIFICATION_HUB_OPERATOR_METRICS_ADDRESS", "127.0.0.1:0")];
+    let output = operator(&["run"], &no_cluster);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("cannot connect to the Kubernetes API server"), "{}", text(&output.stderr));
 }
 
 #[test]
 fn command_without_api_server_or_valid_input_exits_nonzero() {
-    let nowhere = [("KUBECONFIG", "/nonexistent")];
+    let no_cluster = [("KUBECONFIG", "/nonexistent")];
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/samples/minimal.yaml");
     let table = [
         (&["check-permissions"][..], 1, "cannot connect to the Kubernetes API server"),
         (&["diff", "-f", file], 2, "cannot connect to the Kubernetes API server"),
         (&["diff", "-f", "/nonexistent"], 2, "/nonexistent: "),
         (&["diff", "-f", file, "--hub-image", "a b"], 2, "--hub-image ("),
-        (&["check-permissions", "--namespaces", "A"], 2, "--namespaces ("),
+        (&["check-permissions", "--watch-namespaces", "A"], 2, "--watch-namespaces ("),
         (&["diff"], 2, "--file"),
     ];
-    for (arguments, status, told) in table {
-        let output = operator(arguments, &nowhere);
+    for (arguments, status, expected) in table {
+        let output = operator(arguments, &no_cluster);
         assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", text(&output.stderr));
-        assert!(text(&output.stderr).contains(told), "{arguments:?}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(expected), "{arguments:?}: {}", text(&output.stderr));
     }
 }
 
 #[test]
 fn command_error_contains_each_cause_once() {
     let output = operator(&["check-permissions"], &[("KUBECONFIG", "/nonexistent")]);
-    let said = text(&output.stderr);
+    let errors = text(&output.stderr);
     assert_eq!(
-        said.matches("No such file or directory").count(),
-        said.matches("/nonexistent").count().max(1),
-        "{said}"
+        errors.matches("No such file or directory").count(),
+        errors.matches("/nonexistent").count().max(1),
+        "{errors}"
     );
-    let causes: Vec<&str> = said.trim().split(": ").collect();
+    let causes: Vec<&str> = errors.trim().split(": ").collect();
     let distinct: std::collections::BTreeSet<&&str> = causes.iter().collect();
-    assert_eq!(distinct.len(), causes.len(), "{said}");
+    assert_eq!(distinct.len(), causes.len(), "{errors}");
 }
 
 #[test]
 fn command_with_closed_stdout_exits_without_panic() {
-    for arguments in [&["crd"][..], &["version"], &["run", "--namespaces", "A"]] {
+    for arguments in [&["crd"][..], &["version"], &["run", "--watch-namespaces", "A"]] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let mut command = Command::new(env!("CARGO_BIN_EXE_notification-hub-operator"));

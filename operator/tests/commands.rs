@@ -1,4 +1,4 @@
-//! The commands beside `run`, against an API server in memory.
+//! The commands besides `run`, against an API server in memory.
 
 use std::convert::Infallible;
 
@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, context, defaults, hub, key, reconcile_once, roll_out, secret, smallest, with_queue,
-    with_signing_keys,
+    CHILDREN, CONNECTION_STRING, complete_rollout, context, defaults, hub, key, minimal_spec, reconcile_once, secret,
+    with_queue, with_signing_keys,
 };
 
 fn config(namespaces: &str, election: &str) -> Config {
     let text = |text: &str| Some(text.to_owned());
     let arguments =
-        RunArguments { namespaces: text(namespaces), leader_election: text(election), ..RunArguments::default() };
+        RunArguments { watch_namespaces: text(namespaces), leader_election: text(election), ..RunArguments::default() };
     Config::new(&arguments).expect("a configuration")
 }
 
@@ -32,7 +32,7 @@ fn verbs(scope: Scope) -> usize {
     PERMISSIONS.iter().filter(|each| each.scope == scope).map(|each| each.verbs.len()).sum()
 }
 
-/// An API server that allows what `allows` says of the asked attributes.
+/// Returns a client of an API server that answers access reviews by `allows`.
 fn reviewer(allows: fn(&Value) -> bool) -> Client {
     let service = tower::service_fn(move |request: Request<KubeBody>| async move {
         assert_eq!(request.uri().path(), "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
@@ -47,33 +47,37 @@ fn reviewer(allows: fn(&Value) -> bool) -> Client {
 #[test]
 fn check_permissions_asks_for_every_permission_per_namespace() {
     let (watched, own) = (verbs(Scope::Watched), verbs(Scope::Own));
-    let everywhere = required_permissions(&config("", "true"), "operators");
-    assert_eq!(everywhere.len(), watched + own);
-    assert_eq!(everywhere.iter().filter(|need| need.namespace.is_none()).count(), watched);
-    assert_eq!(everywhere.iter().filter(|need| need.namespace.as_deref() == Some("operators")).count(), own);
+    let all_namespaces = required_permissions(&config("", "true"), "operators");
+    assert_eq!(all_namespaces.len(), watched + own);
+    assert_eq!(all_namespaces.iter().filter(|permission| permission.namespace.is_none()).count(), watched);
+    assert_eq!(
+        all_namespaces.iter().filter(|permission| permission.namespace.as_deref() == Some("operators")).count(),
+        own
+    );
     let listed = required_permissions(&config("a,b", "false"), "operators");
     assert_eq!(listed.len(), 2 * watched);
-    assert!(listed.iter().all(|need| need.namespace.is_some()));
+    assert!(listed.iter().all(|permission| permission.namespace.is_some()));
 }
 
 #[tokio::test]
 async fn check_permissions_denied_permission_is_listed_with_reason() {
     let all = required_permissions(&config("bitwarden", "true"), "operators");
     assert_eq!(missing(&reviewer(|_| true), all.clone()).await.expect("answers"), []);
-    let only_its_lease = |asked: &Value| asked["resource"] != "leases" || asked["name"] == "notification-hub-operator";
+    let only_its_lease =
+        |attributes: &Value| attributes["resource"] != "leases" || attributes["name"] == "notification-hub-operator";
     assert_eq!(missing(&reviewer(only_its_lease), all.clone()).await.expect("answers"), []);
-    let allows = |asked: &Value| asked["subresource"] != "status" && asked["resource"] != "leases";
-    let missed = missing(&reviewer(allows), all).await.expect("answers");
-    let told: Vec<_> = missed.iter().map(ToString::to_string).collect();
+    let allows = |attributes: &Value| attributes["subresource"] != "status" && attributes["resource"] != "leases";
+    let denied = missing(&reviewer(allows), all).await.expect("answers");
+    let messages: Vec<_> = denied.iter().map(ToString::to_string).collect();
     assert_eq!(
-        told[0],
-        "patch notificationhub.rs/notificationhubs/status in namespace bitwarden: To tell how each of them is."
+        messages[0],
+        "patch notificationhub.rs/notificationhubs/status in namespace bitwarden: Writes the status of NotificationHubs."
     );
     assert!(
-        told[1..].iter().all(|line| line.contains("coordination.k8s.io/leases in namespace operators")),
-        "{told:?}"
+        messages[1..].iter().all(|line| line.contains("coordination.k8s.io/leases in namespace operators")),
+        "{messages:?}"
     );
-    assert_eq!(told.len(), 1 + verbs(Scope::Own));
+    assert_eq!(messages.len(), 1 + verbs(Scope::Own));
 }
 
 async fn differences(api: &FakeApi, hub: &Value) -> Result<Difference, DiffError> {
@@ -93,15 +97,15 @@ async fn differences_with(api: &FakeApi, hub: &Value, defaults: &Defaults) -> Re
 async fn applied() -> FakeApi {
     let api = FakeApi::new();
     api.create(secret("storage", &[("url", CONNECTION_STRING)]));
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     api
 }
 
 #[tokio::test]
 async fn diff_of_a_new_hub_shows_every_child() {
-    let found = differences(&FakeApi::new(), &hub("vault", smallest())).await.expect("differences");
+    let found = differences(&FakeApi::new(), &hub("vault", minimal_spec())).await.expect("differences");
     assert!(found.changes && !found.blocked, "{}", found.text);
     for (_, name) in CHILDREN {
         assert!(found.text.lines().any(|line| line.starts_with("+ ") && line.ends_with(&format!(" {name}"))), "{name}");
@@ -110,7 +114,7 @@ async fn diff_of_a_new_hub_shows_every_child() {
 
 #[tokio::test]
 async fn diff_of_an_unchanged_hub_is_empty() {
-    let found = differences(&applied().await, &hub("vault", smallest())).await.expect("no differences");
+    let found = differences(&applied().await, &hub("vault", minimal_spec())).await.expect("no differences");
     assert_eq!(found.text, "NotificationHub vault in namespace bitwarden\n");
     assert!(!found.changes && !found.blocked);
 }
@@ -128,7 +132,7 @@ async fn diff_shows_changed_lines_and_hides_secrets() {
     }
     assert!(!found.text.contains("AccountKey"), "{}", found.text);
 
-    let mut other = smallest();
+    let mut other = minimal_spec();
     other["auth"]["generate"]["algorithm"] = json!("RS256");
     let found = differences(&api, &hub("vault", other)).await.expect("differences");
     assert!(found.text.contains("~ Secret vault-jwt\n") && found.text.contains("(hidden"), "{}", found.text);
@@ -140,7 +144,7 @@ async fn diff_shows_changed_lines_and_hides_secrets() {
 async fn diff_shows_inherited_labels() {
     let mut defaults = defaults();
     defaults.inheritance.labels = "team".parse().expect("names");
-    let mut labelled = hub("vault", smallest());
+    let mut labelled = hub("vault", minimal_spec());
     labelled["metadata"]["labels"] = json!({ "team": "blue", "other": "red" });
     let found = differences_with(&applied().await, &labelled, &defaults).await.expect("differences");
     assert!(found.text.contains("~ Service vault-metrics\n") && found.text.contains("team: blue"), "{}", found.text);
@@ -156,13 +160,13 @@ async fn diff_with_a_missing_reference_reports_it() {
 
 #[tokio::test]
 async fn diff_of_an_invalid_file_fails_with_reason() {
-    for (yaml, told) in [
-        ("a: [", "it is no YAML"),
-        ("kind: ConfigMap", "there is no NotificationHub in it"),
-        ("kind: NotificationHub", "needs metadata.name"),
+    for (yaml, expected) in [
+        ("a: [", "not YAML"),
+        ("kind: ConfigMap", "no NotificationHub"),
+        ("kind: NotificationHub", "metadata.name: not set"),
     ] {
         let error = diff(&FakeApi::new().client(), yaml, None, &defaults()).await.expect_err("nothing to compare");
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
     }
 }
 
@@ -170,5 +174,5 @@ async fn diff_of_an_invalid_file_fails_with_reason() {
 async fn diff_of_a_malformed_file_does_not_quote_it() {
     let yaml = "kind: Secret\nstringData:\n  password: TOP-SECRET\n  broken: [\n---\nkind: NotificationHub\n";
     let error = diff(&FakeApi::new().client(), yaml, None, &defaults()).await.expect_err("no YAML").to_string();
-    assert!(error.contains("it is no YAML") && !error.contains("SECRET"), "{error}");
+    assert!(error.contains("not YAML") && !error.contains("SECRET"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! From a Deployment to what the conditions say.
+//! The conditions that follow from a Deployment and from diagnostics.
 
 use std::collections::BTreeSet;
 
@@ -8,47 +8,47 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::{ConditionType, Reason};
 use notification_hub_crds::v1alpha1::NotificationHubStatus;
 use notification_hub_operator::conditions::{
-    Exposure, Findings, ObservedState, Problem, Transition, failed_status, overdue_at, status, transitions,
+    Diagnostic, Diagnostics, Exposure, ObservedState, Transition, failed_status, overdue_at, status, transitions,
 };
 use notification_hub_operator::third_party::ThirdPartyKind;
 use serde_json::{Value, json};
 
-use crate::common::fixtures::{hub, smallest};
+use crate::common::fixtures::{hub, minimal_spec};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time")
 }
 
 fn resource() -> NotificationHub {
-    serde_json::from_value(hub("vault", smallest())).expect("a hub")
+    serde_json::from_value(hub("vault", minimal_spec())).expect("a hub")
 }
 
-/// A Deployment of generation 3 that wants so many pods and has this status.
-fn deployment(wanted: i32, deployment_status: Value) -> Deployment {
+/// Returns a Deployment of generation 3 with this number of replicas and this status.
+fn deployment(desired: i32, deployment_status: Value) -> Deployment {
     serde_json::from_value(json!({
         "metadata": { "generation": 3 },
-        "spec": { "replicas": wanted, "selector": {}, "template": {} },
+        "spec": { "replicas": desired, "selector": {}, "template": {} },
         "status": deployment_status,
     }))
     .expect("a Deployment")
 }
 
-/// The status for it.
-fn of(wanted: i32, deployment_status: Value) -> NotificationHubStatus {
-    later(&resource(), wanted, deployment_status, 0)
+/// Returns the status of a hub for such a Deployment.
+fn status_for(desired: i32, deployment_status: Value) -> NotificationHubStatus {
+    status_at(&resource(), desired, deployment_status, 0)
 }
 
-/// The status for it, at this second, of a hub that has a status already.
-fn later(hub: &NotificationHub, wanted: i32, deployment_status: Value, second: i64) -> NotificationHubStatus {
-    let deployment = Some(deployment(wanted, deployment_status));
+/// Returns the status of `hub` for such a Deployment at this second.
+fn status_at(hub: &NotificationHub, desired: i32, deployment_status: Value, second: i64) -> NotificationHubStatus {
+    let deployment = Some(deployment(desired, deployment_status));
     status(hub, &ObservedState { deployment, ..ObservedState::default() }, at(second))
 }
 
-fn found(findings: Findings) -> ObservedState {
-    ObservedState { findings, ..ObservedState::default() }
+fn observed_with(diagnostics: Diagnostics) -> ObservedState {
+    ObservedState { diagnostics, ..ObservedState::default() }
 }
 
-fn said(status: &NotificationHubStatus, kind: &str) -> String {
+fn state_of(status: &NotificationHubStatus, kind: &str) -> String {
     let condition = status.conditions.iter().find(|condition| condition.type_ == kind).expect("the condition");
     format!("{} {}", condition.status, condition.reason)
 }
@@ -60,16 +60,21 @@ fn pods(observed: i64, replicas: i32, updated: i32, available: i32, conditions: 
     })
 }
 
-/// Deployments, and what they make of Ready, Available, Progressing and Degraded.
+/// Deployments, and the expected states of Ready, Available, Progressing and Degraded.
 fn table() -> Vec<(&'static str, i32, Value, [&'static str; 4])> {
     let complete = json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]);
     let rolling = json!([{ "type": "Progressing", "status": "True", "reason": "ReplicaSetUpdated" }]);
     let stuck = json!([{ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "timed out" }]);
     let refused = json!([{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }]);
     vec![
-        ("just made", 1, json!({}), ["False Progressing", "False Progressing", "True Progressing", "False AsExpected"]),
         (
-            "not seen by its controller yet",
+            "just created",
+            1,
+            json!({}),
+            ["False Progressing", "False Progressing", "True Progressing", "False AsExpected"],
+        ),
+        (
+            "not observed by its controller yet",
             1,
             pods(2, 1, 1, 1, complete.clone()),
             ["False Progressing", "True Available", "True Progressing", "False AsExpected"],
@@ -93,7 +98,7 @@ fn table() -> Vec<(&'static str, i32, Value, [&'static str; 4])> {
             ["False Progressing", "True Available", "True Progressing", "False AsExpected"],
         ),
         (
-            "the pods are still to come, though nothing is rolled out",
+            "pods are missing, although no rollout runs",
             3,
             pods(3, 3, 3, 1, complete.clone()),
             ["False Progressing", "False Unavailable", "True Progressing", "False AsExpected"],
@@ -102,13 +107,18 @@ fn table() -> Vec<(&'static str, i32, Value, [&'static str; 4])> {
             "the rollout is stuck",
             1,
             pods(3, 1, 1, 0, stuck),
-            ["False Unavailable", "False Unavailable", "False DeadlineExceeded", "True DeadlineExceeded"],
+            [
+                "False Unavailable",
+                "False Unavailable",
+                "False ProgressDeadlineExceeded",
+                "True ProgressDeadlineExceeded",
+            ],
         ),
         (
             "pods are refused",
             1,
             pods(3, 0, 0, 0, refused),
-            ["False Unavailable", "False Unavailable", "False PodsRefused", "True PodsRefused"],
+            ["False Unavailable", "False Unavailable", "False FailedCreate", "True FailedCreate"],
         ),
         (
             "scaled to zero",
@@ -117,7 +127,7 @@ fn table() -> Vec<(&'static str, i32, Value, [&'static str; 4])> {
             ["True ScaledToZero", "False ScaledToZero", "False RolloutComplete", "False AsExpected"],
         ),
         (
-            "on the way to zero",
+            "scaling to zero",
             0,
             pods(3, 1, 0, 1, complete),
             ["False Progressing", "True Available", "True Progressing", "False AsExpected"],
@@ -127,14 +137,14 @@ fn table() -> Vec<(&'static str, i32, Value, [&'static str; 4])> {
 
 #[test]
 fn conditions_follow_the_deployment_status() {
-    for (case, wanted, deployment_status, expected) in table() {
-        let status = of(wanted, deployment_status);
-        let all = ["Ready", "Available", "Progressing", "Degraded"].map(|kind| said(&status, kind));
+    for (case, desired, deployment_status, expected) in table() {
+        let status = status_for(desired, deployment_status);
+        let all = ["Ready", "Available", "Progressing", "Degraded"].map(|kind| state_of(&status, kind));
         assert_eq!(all, expected, "{case}");
     }
 }
 
-/// Pods that are missing after the hub was ready, since second 0.
+/// Pods that are missing since second 0, after the hub was ready.
 #[test]
 fn ready_hub_missing_pods_is_degraded_after_grace_period() {
     let conditions = |refused: bool| {
@@ -148,18 +158,30 @@ fn ready_hub_missing_pods_is_degraded_after_grace_period() {
     };
     let some = |replicas, available| pods(3, replicas, replicas, available, conditions(false));
     let table = [
-        ("a pod of three is away", 3, some(3, 2), 299, ["True Available", "False RolloutComplete", "False AsExpected"]),
-        ("for too long", 3, some(3, 2), 300, ["True Available", "False RolloutComplete", "True Unavailable"]),
-        ("an autoscaler wants more", 6, some(3, 3), 1, ["True Available", "False RolloutComplete", "False AsExpected"]),
         (
-            "they are there, but do not answer",
+            "one of three pods is missing",
+            3,
+            some(3, 2),
+            299,
+            ["True Available", "False RolloutComplete", "False AsExpected"],
+        ),
+        (
+            "one of three pods is missing for too long",
+            3,
+            some(3, 2),
+            300,
+            ["True Available", "False RolloutComplete", "True Unavailable"],
+        ),
+        ("an autoscaler adds pods", 6, some(3, 3), 1, ["True Available", "False RolloutComplete", "False AsExpected"]),
+        (
+            "the added pods are not available",
             6,
             some(6, 3),
             2,
             ["True Available", "False RolloutComplete", "False AsExpected"],
         ),
         (
-            "its step is not seen yet",
+            "the added pods are not observed yet",
             6,
             pods(2, 3, 3, 3, conditions(false)),
             1,
@@ -170,34 +192,34 @@ fn ready_hub_missing_pods_is_degraded_after_grace_period() {
             6,
             pods(3, 4, 4, 4, conditions(true)),
             1,
-            ["True Available", "False RolloutComplete", "True PodsRefused"],
+            ["True Available", "False RolloutComplete", "True FailedCreate"],
         ),
-        ("no pod answers", 3, some(3, 0), 1, ["False Unavailable", "False RolloutComplete", "True Unavailable"]),
-        ("fewer are wanted", 2, some(3, 3), 1, ["True Available", "False RolloutComplete", "False AsExpected"]),
+        ("no pod is available", 3, some(3, 0), 1, ["False Unavailable", "False RolloutComplete", "True Unavailable"]),
+        ("fewer pods are desired", 2, some(3, 3), 1, ["True Available", "False RolloutComplete", "False AsExpected"]),
     ];
     let mut ready = resource();
     ready.metadata.generation = Some(1);
     let complete = json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]);
-    ready.status = Some(later(&ready, 3, pods(3, 3, 3, 3, complete), 0));
+    ready.status = Some(status_at(&ready, 3, pods(3, 3, 3, 3, complete), 0));
     let mut edited = ready.clone();
     edited.metadata.generation = Some(2);
-    for (case, wanted, deployment_status, second, expected) in table {
-        let status = later(&ready, wanted, deployment_status.clone(), second);
-        assert_eq!(["Ready", "Progressing", "Degraded"].map(|kind| said(&status, kind)), expected, "{case}");
-        // Right behind an edit of the spec every pod counts.
-        let awaited = said(&later(&edited, wanted, deployment_status, 1), "Ready");
-        let is_complete = case == "fewer are wanted";
+    for (case, desired, deployment_status, second, expected) in table {
+        let status = status_at(&ready, desired, deployment_status.clone(), second);
+        assert_eq!(["Ready", "Progressing", "Degraded"].map(|kind| state_of(&status, kind)), expected, "{case}");
+        // After an edit of the spec, every pod must be available.
+        let awaited = state_of(&status_at(&edited, desired, deployment_status, 1), "Ready");
+        let is_complete = case == "fewer pods are desired";
         let is_refused = case.contains("refused");
         assert_eq!(awaited == "True Available", is_complete || is_refused, "{case}: {awaited}");
     }
     let before = ready.status.clone().expect("a status").conditions;
-    let degraded = later(&ready, 3, some(3, 2), 300).conditions;
-    let told = transitions(&before, &degraded);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].is_warning && told[0].reason == "Unavailable", "{told:?}");
-    assert_eq!(transitions(&before, &later(&ready, 3, some(3, 2), 299).conditions), []);
-    let gone = transitions(&before, &later(&ready, 3, some(3, 0), 1).conditions);
-    assert_eq!(gone.len(), 1, "told of once: {gone:?}");
+    let degraded = status_at(&ready, 3, some(3, 2), 300).conditions;
+    let events = transitions(&before, &degraded);
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert!(events[0].is_warning && events[0].reason == "Unavailable", "{events:?}");
+    assert_eq!(transitions(&before, &status_at(&ready, 3, some(3, 2), 299).conditions), []);
+    let gone = transitions(&before, &status_at(&ready, 3, some(3, 0), 1).conditions);
+    assert_eq!(gone.len(), 1, "one Event: {gone:?}");
     let overdue = overdue_at(&deployment(3, some(3, 2)), at(10));
     assert_eq!((overdue, overdue_at(&deployment(3, some(3, 2)), at(300))), (Some(at(300)), None));
 }
@@ -207,20 +229,22 @@ fn failed_status_keeps_known_conditions_and_is_not_ready() {
     let complete = json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]);
     let mut hub = resource();
     let unknown = failed_status(&hub, "apply: no".to_owned(), at(1));
-    assert_eq!(unknown.conditions.len(), 1, "nothing else is known");
-    hub.status = Some(later(&hub, 1, pods(3, 1, 1, 1, complete), 0));
+    assert_eq!(unknown.conditions.len(), 1, "the other conditions are unknown");
+    hub.status = Some(status_at(&hub, 1, pods(3, 1, 1, 1, complete), 0));
     hub.metadata.generation = Some(2);
     let failed = failed_status(&hub, "apply: no".to_owned(), at(1));
-    assert_eq!((said(&failed, "Ready"), failed.observed_generation), ("False ReconcileError".to_owned(), Some(2)));
-    assert_eq!(said(&failed, "Available"), "True Available");
+    assert_eq!((state_of(&failed, "Ready"), failed.observed_generation), ("False ReconcileError".to_owned(), Some(2)));
+    assert_eq!(state_of(&failed, "Available"), "True Available");
     let events = transitions(&hub.status.expect("a status").conditions, &failed.conditions);
     assert!(events.len() == 1 && events[0].is_warning && events[0].message == "apply: no", "{events:?}");
 }
 
 #[test]
 fn replica_failure_message_is_passed_to_ready_condition() {
-    let status =
-        of(1, pods(3, 0, 0, 0, json!([{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }])));
+    let status = status_for(
+        1,
+        pods(3, 0, 0, 0, json!([{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }])),
+    );
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").expect("Ready");
     assert_eq!(ready.message, "0 of 1 pods available: exceeded quota");
 }
@@ -231,46 +255,48 @@ fn last_transition_time_changes_only_when_a_status_flips() {
     hub.status = Some(status(&hub, &ObservedState::default(), at(1)));
     let later = status(&hub, &ObservedState::default(), at(2));
     assert_eq!(hub.status.as_ref(), Some(&later), "nothing has changed");
-    let findings = Findings { conflicts: vec!["Service vault".to_owned()], ..Findings::default() };
-    let changed = status(&hub, &found(findings), at(3));
+    let diagnostics = Diagnostics { conflicts: vec!["Service vault".to_owned()], ..Diagnostics::default() };
+    let changed = status(&hub, &observed_with(diagnostics), at(3));
     let moved = changed.conditions.iter().filter(|condition| condition.last_transition_time.0 == at(3));
     assert_eq!(moved.map(|condition| condition.type_.as_str()).collect::<Vec<_>>(), ["Conflict"]);
 }
 
 #[test]
 fn condition_change_yields_one_event() {
-    let before = of(1, json!({}));
-    let after = of(1, pods(3, 1, 1, 1, json!([])));
-    let told = |reason: &str, message: &str| Transition {
+    let before = status_for(1, json!({}));
+    let after = status_for(1, pods(3, 1, 1, 1, json!([])));
+    let transition = |reason: &str, message: &str| Transition {
         reason: reason.to_owned(),
         message: message.to_owned(),
         is_warning: false,
     };
-    assert_eq!(transitions(&[], &before.conditions), [told("Progressing", "0 of 1 pods available")]);
-    assert_eq!(transitions(&before.conditions, &after.conditions), [told("Available", "1 of 1 pods available")]);
+    assert_eq!(transitions(&[], &before.conditions), [transition("Progressing", "0 of 1 pods available")]);
+    assert_eq!(transitions(&before.conditions, &after.conditions), [transition("Available", "1 of 1 pods available")]);
     assert_eq!(transitions(&after.conditions, &after.conditions), []);
-    let findings = Findings { dropped: vec!["podTemplate.x".to_owned()], ..Findings::default() };
-    let dropped = status(&resource(), &found(findings), at(0));
+    let diagnostics = Diagnostics { dropped: vec!["podTemplate.x".to_owned()], ..Diagnostics::default() };
+    let dropped = status(&resource(), &observed_with(diagnostics), at(0));
     let events = transitions(&before.conditions, &dropped.conditions);
     assert!(events.len() == 1 && events[0].is_warning && events[0].reason == "FieldsDropped", "{events:?}");
 }
 
-/// Everything that can be said of a hub: by each Deployment, each thing in the way, each pause, each way from outside.
+/// Statuses for each Deployment, diagnostic, pause and exposure, which together have every reason.
 fn situations() -> Vec<NotificationHubStatus> {
-    let mut all: Vec<_> = table().into_iter().map(|(_, wanted, deployment, _)| of(wanted, deployment)).collect();
-    let problem = |reason| vec![Problem { reason, message: String::new() }];
-    let spec = [Reason::InvalidSpec, Reason::InvalidPodTemplate, Reason::Refused];
+    let mut all: Vec<_> =
+        table().into_iter().map(|(_, desired, deployment, _)| status_for(desired, deployment)).collect();
+    let diagnostic = |reason| vec![Diagnostic { reason, message: String::new() }];
+    let spec = [Reason::InvalidSpec, Reason::InvalidPodTemplate, Reason::ChildRejected];
     let references =
         [Reason::SecretNotFound, Reason::SecretEntryMissing, Reason::SecretEntryInvalid, Reason::InvalidKey];
-    let of_spec = spec.map(|reason| Findings { spec: problem(reason), ..Findings::default() });
-    let of_references = references.map(|reason| Findings { references: problem(reason), ..Findings::default() });
+    let of_spec = spec.map(|reason| Diagnostics { spec: diagnostic(reason), ..Diagnostics::default() });
+    let of_references =
+        references.map(|reason| Diagnostics { references: diagnostic(reason), ..Diagnostics::default() });
     let one = || vec!["one".to_owned()];
     let others = [
-        Findings { conflicts: one(), ..Findings::default() },
-        Findings { dropped: one(), ..Findings::default() },
-        Findings::default(),
+        Diagnostics { conflicts: one(), ..Diagnostics::default() },
+        Diagnostics { dropped: one(), ..Diagnostics::default() },
+        Diagnostics::default(),
     ];
-    let found = of_spec.into_iter().chain(of_references).chain(others).map(found);
+    let found = of_spec.into_iter().chain(of_references).chain(others).map(observed_with);
     let paused = [vec![], one()].map(|pending| ObservedState { pending: Some(pending), ..ObservedState::default() });
     all.extend(found.chain(paused).map(|seen| status(&resource(), &seen, at(0))));
     all.push(failed_status(&resource(), String::new(), at(0)));
@@ -278,8 +304,8 @@ fn situations() -> Vec<NotificationHubStatus> {
     let mut ready = resource();
     let complete = json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]);
     ready.metadata.generation = Some(1);
-    ready.status = Some(later(&ready, 1, pods(3, 1, 1, 1, complete.clone()), 0));
-    all.push(later(&ready, 1, pods(3, 1, 1, 0, complete), 1));
+    ready.status = Some(status_at(&ready, 1, pods(3, 1, 1, 1, complete.clone()), 0));
+    all.push(status_at(&ready, 1, pods(3, 1, 1, 0, complete), 1));
 
     let mut exposed = resource();
     exposed.spec.expose = serde_json::from_value(json!({ "ingress": {} })).expect("an Ingress");
@@ -294,8 +320,8 @@ fn situations() -> Vec<NotificationHubStatus> {
     let mut routed = resource();
     let route = json!({ "httpRoute": { "parentRefs": [{ "name": "public" }] } });
     routed.spec.expose = serde_json::from_value(route).expect("a route");
-    let unserved = Findings { unserved: ThirdPartyKind::ALL.into(), ..Findings::default() };
-    all.push(status(&routed, &ObservedState { findings: unserved, ..ObservedState::default() }, at(0)));
+    let unserved = Diagnostics { unserved: ThirdPartyKind::ALL.into(), ..Diagnostics::default() };
+    all.push(status(&routed, &ObservedState { diagnostics: unserved, ..ObservedState::default() }, at(0)));
     for accepted in ["Unknown", "False", "True"] {
         let condition = |kind: &str| {
             json!({
@@ -315,19 +341,19 @@ fn situations() -> Vec<NotificationHubStatus> {
     all
 }
 
-/// By its documentation, `docs/resource.md` tells of it.
+/// `docs/resource.md` lists the reasons from their documentation.
 #[test]
 fn every_reason_is_documented_with_the_conditions_that_have_it() {
     let all = situations();
     let conditions = all.iter().flat_map(|status| &status.conditions);
-    let said: BTreeSet<_> = conditions.map(|each| format!("{} {}", each.type_, each.reason)).collect();
+    let observed: BTreeSet<_> = conditions.map(|each| format!("{} {}", each.type_, each.reason)).collect();
     let of = |(reason, text): (String, String)| {
         let (conditions, _) = text.split_once(": ").expect("the conditions first");
         let conditions = conditions.split(", ").map(|name| name.trim_matches('`'));
         conditions.map(|name| format!("{name} {reason}")).collect::<Vec<_>>()
     };
     let documented: BTreeSet<_> = Reason::descriptions().into_iter().flat_map(of).collect();
-    assert_eq!(documented, said);
+    assert_eq!(documented, observed);
     let types = ConditionType::descriptions();
     assert!(types.iter().map(|(name, _)| name.as_str()).eq(ConditionType::ALL.map(ConditionType::as_str)), "{types:?}");
 }

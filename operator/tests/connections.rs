@@ -1,4 +1,4 @@
-//! How many clients a hub has: who is asked, what becomes of answers that do not come, and when it is told.
+//! The number of clients of a hub: scraped pods, missing answers, and updates of the status.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,13 +14,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::common::fake_api::FakeApi;
-use crate::common::fixtures::{HUBS, context, has_condition, hub, key, reconcile_once, roll_out, smallest};
+use crate::common::fixtures::{HUBS, complete_rollout, context, has_condition, hub, key, minimal_spec, reconcile_once};
 use crate::controller::Running;
 
-/// What pods answer, by their address. One that is not here does not answer.
+/// Answers of pods by address. Other pods do not answer.
 type Answers = Arc<Mutex<BTreeMap<IpAddr, i64>>>;
 
-fn asking(answers: &Answers) -> Connections {
+/// Returns the connections that are scraped from these answers.
+fn connections(answers: &Answers) -> Connections {
     let answers = answers.clone();
     Connections::with_scrape(Arc::new(move |address| {
         let answer = answers.lock().expect("no panic").get(&address).copied();
@@ -28,9 +29,9 @@ fn asking(answers: &Answers) -> Connections {
     }))
 }
 
-fn with(answers: &Answers, api: &FakeApi) -> Arc<Context> {
-    let mut context = Arc::into_inner(context(api)).expect("nobody else has it");
-    context.connections = asking(answers);
+fn context_with(answers: &Answers, api: &FakeApi) -> Arc<Context> {
+    let mut context = Arc::into_inner(context(api)).expect("the only reference");
+    context.connections = connections(answers);
     Arc::new(context)
 }
 
@@ -54,23 +55,23 @@ fn pod(name: &str, address: &str, phase: &str, ready: &str) -> Value {
 #[tokio::test]
 async fn count_sums_running_pods_or_is_none_without_answer() {
     let (api, answers) = (FakeApi::new(), Answers::default());
-    let context = with(&answers, &api);
-    let resource = serde_json::from_value(api.create(hub("vault", smallest()))).expect("a hub");
+    let context = context_with(&answers, &api);
+    let resource = serde_json::from_value(api.create(hub("vault", minimal_spec()))).expect("a hub");
     assert_eq!(count(&context, &resource).await, None, "no pod");
     api.create(pod("a", "10.0.0.1", "Running", "True"));
     api.create(pod("b", "fd00::2", "Running", "True"));
     api.create(pod("starts", "10.0.0.3", "Running", "False"));
     api.create(pod("over", "10.0.0.4", "Succeeded", "False"));
-    let mut foreign = pod("foreign", "10.0.0.5", "Running", "True");
-    foreign["metadata"]["labels"]["app.kubernetes.io/instance"] = json!("other");
-    api.create(foreign);
+    let mut other_hub = pod("other-hub", "10.0.0.5", "Running", "True");
+    other_hub["metadata"]["labels"]["app.kubernetes.io/instance"] = json!("other");
+    api.create(other_hub);
     ["10.0.0.4", "10.0.0.5"].iter().for_each(|address| set(&answers, address, 1000));
     set(&answers, "10.0.0.1", 3);
-    assert_eq!(count(&context, &resource).await, None, "b serves, and does not answer");
+    assert_eq!(count(&context, &resource).await, None, "b is ready and does not answer");
     set(&answers, "fd00::2", 4);
     assert_eq!(count(&context, &resource).await, Some(7));
     set(&answers, "10.0.0.3", 5);
-    assert_eq!(count(&context, &resource).await, Some(12), "one that is not ready may have clients, too");
+    assert_eq!(count(&context, &resource).await, Some(12), "a pod that is not ready can have clients");
     let metrics = context.metrics.text().expect("metrics");
     assert!(metrics.contains("scrape_failures_total 3"), "{metrics}");
 }
@@ -78,36 +79,36 @@ async fn count_sums_running_pods_or_is_none_without_answer() {
 #[tokio::test(start_paused = true)]
 async fn status_connections_are_updated_per_minute_for_large_changes() {
     let (api, answers) = (FakeApi::new(), Answers::default());
-    let running = Running::with(&api, &[], with(&answers, &api));
-    api.create(hub("vault", smallest()));
+    let running = Running::with(&api, &[], context_with(&answers, &api));
+    api.create(hub("vault", minimal_spec()));
     api.create(pod("a", "10.0.0.1", "Running", "True"));
     api.until("a Deployment", |api| api.get(&key("apps/deployments", "vault")).is_some()).await;
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     api.until("Ready", |api| has_condition(api, "vault", "Ready", ("True", "Available"))).await;
-    let told = |api: &FakeApi| api.get(&key(HUBS, "vault")).expect("the hub")["status"]["connections"].as_i64();
-    assert_eq!(told(&api), Some(0), "from when there was no pod");
+    let reported = |api: &FakeApi| api.get(&key(HUBS, "vault")).expect("the hub")["status"]["connections"].as_i64();
+    assert_eq!(reported(&api), Some(0), "no pod at first");
     let minute = || tokio::time::sleep(Duration::from_secs(61));
     for (clients, expected) in [(100, 100), (109, 100), (110, 110), (99, 99), (0, 0)] {
         set(&answers, "10.0.0.1", clients);
         let version = api.version();
         minute().await;
-        assert_eq!(told(&api), Some(expected), "{clients}");
+        assert_eq!(reported(&api), Some(expected), "{clients}");
         let version = if expected == clients { api.version() } else { version };
         minute().await;
-        assert_eq!(api.changes_since(version), [""; 0], "{clients}: told once");
+        assert_eq!(api.changes_since(version), [""; 0], "{clients}: written once");
     }
     set(&answers, "10.0.0.1", 50);
     minute().await;
     answers.lock().expect("no panic").clear();
     minute().await;
-    assert_eq!(told(&api), Some(50), "a pod that serves is silent: nothing is known");
+    assert_eq!(reported(&api), Some(50), "unknown, because a ready pod does not answer");
     running.stop().await;
 
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile of another process");
-    assert_eq!(told(&api), Some(50));
+    assert_eq!(reported(&api), Some(50));
 }
 
-/// A server that answers everybody like this.
+/// Starts a server that answers every request with these bytes, and ends the connection if `ends` is true.
 async fn server(answer: &'static [u8], ends: bool) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -133,13 +134,16 @@ async fn scrape_is_limited_in_time_and_size() {
     let error = async |answer, ends| scrape(server(answer, ends).await).await.expect_err("no count").to_string();
     assert_eq!(
         error(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", true).await,
-        "the answer is 404 Not Found"
+        "the response has status 404 Not Found"
     );
-    assert_eq!(error(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", true).await, "it is no hub");
+    assert_eq!(
+        error(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", true).await,
+        "the response has no metrics of a hub"
+    );
     assert_eq!(error(b"", false).await, "no answer within 2 s");
     let long = [b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_vec(), vec![b'x'; 2 << 20]].concat();
     assert_eq!(error(long.leak(), true).await, "length limit exceeded");
     assert!(!error(b"nonsense", true).await.is_empty());
-    let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
-    assert!(scrape(nobody).await.is_err());
+    let closed_port = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
+    assert!(scrape(closed_port).await.is_err());
 }

@@ -1,4 +1,4 @@
-//! The operator's and the hub's halves of their contract: what the operator writes, the hub reads as it was meant.
+//! The contract of operator and hub: the hub parses the configuration and the keys that the operator writes.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn hub_container(pod: &PodSpec) -> &Container {
     pod.containers.iter().find(|container| container.name == "hub").expect("the hub's container")
 }
 
-/// The value of a variable, as the kubelet finds it.
+/// Returns the value of a variable, as the kubelet resolves it.
 fn value(variable: &EnvVar) -> String {
     let reference = variable.value_from.as_ref().and_then(|from| from.secret_key_ref.as_ref());
     match (&variable.value, reference) {
@@ -39,21 +39,21 @@ fn value(variable: &EnvVar) -> String {
             };
             text.to_owned()
         }
-        _ => panic!("neither a value nor a Secret's: {variable:?}"),
+        _ => panic!("neither a value nor a reference to a Secret: {variable:?}"),
     }
 }
 
-/// What a process needs to end, once it has let go of everybody.
-const TO_END: Duration = Duration::from_secs(5);
+/// Time for the process to exit after its drain.
+const EXIT_TIME: Duration = Duration::from_secs(5);
 
-/// How long the pod serves on after its end was decided, before its hub is told.
+/// Returns the time between the termination of a pod and the signal to its hub.
 fn pre_stop(container: &Container) -> Duration {
     let hook = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref());
     let sleep = hook.and_then(|hook| hook.sleep.as_ref()).expect("a sleep");
     Duration::from_secs(sleep.seconds.cast_unsigned())
 }
 
-/// The configuration as the hub in this pod reads it.
+/// Returns the configuration as the hub in the pod parses it.
 pub fn config(desired: &DesiredObjects) -> Config {
     let text = config_text(&desired.deployment);
     let pod = pod(desired);
@@ -68,14 +68,14 @@ pub fn config(desired: &DesiredObjects) -> Config {
 #[test]
 fn hub_parses_every_built_configuration() {
     for (name, spec) in specs() {
-        let installation = spec["installationId"].as_str().map(str::to_owned);
+        let installation = spec["installationID"].as_str().map(str::to_owned);
         let desired = built(spec.clone());
         let (pod, config) = (pod(&desired), config(&desired));
         let container = hub_container(&pod);
 
         let mounts = container.volume_mounts.iter().flatten().map(|mount| PathBuf::from(&mount.mount_path));
         let mounts: Vec<_> = mounts.collect();
-        assert!(!config.auth.keys.is_empty() || config.auth.authority.is_some(), "{name}: nobody could connect");
+        assert!(!config.auth.keys.is_empty() || config.auth.authority.is_some(), "{name}: no client could connect");
         assert!(config.auth.keys.iter().all(|folder| mounts.contains(folder)), "{name}: {:?}", config.auth.keys);
         assert!(mounts.contains(&PathBuf::from(CONFIG_DIR)), "{name}");
 
@@ -90,9 +90,9 @@ fn hub_parses_every_built_configuration() {
         assert_eq!(desired.internal_service.is_some(), is_direct, "{name}");
         assert_eq!(config.installation.map(|id| id.to_string()), installation, "{name}");
         let until_killed = pod.termination_grace_period_seconds.expect("a grace period").cast_unsigned();
-        let end = pre_stop(container) + config.drain.grace + config.drain.deadline + TO_END;
-        assert!(end <= Duration::from_secs(until_killed), "{name}: the pod would be killed while it drains");
-        assert!(config.drain.grace.is_zero(), "{name}: the preStop hook has waited already");
+        let end = pre_stop(container) + config.drain.delay + config.drain.timeout + EXIT_TIME;
+        assert!(end <= Duration::from_secs(until_killed), "{name}: the pod would be killed during its drain");
+        assert!(config.drain.delay.is_zero(), "{name}: the preStop hook already delays the drain");
         assert_eq!(config.backplane.redis.is_some(), spec["backplane"].is_object(), "{name}");
         assert_eq!(config.connection_token_key.is_some(), spec["backplane"].is_object(), "{name}");
     }
@@ -115,25 +115,28 @@ fn hub_reads_limits_and_log_of_spec() {
     let desired = built(specs()["authority"].clone());
     let config = config(&desired);
     let limits = &config.limits;
-    assert_eq!((limits.connections, limits.per_user, limits.per_address), (100_000, 50, 200));
+    assert_eq!(
+        (limits.max_connections, limits.max_connections_per_user, limits.max_connections_per_ip),
+        (100_000, 50, 200)
+    );
     let proxies: Vec<_> = limits.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(proxies, ["10.0.0.0/8", "fd00::1/128"]);
     assert_eq!(config.log.format, LogFormat::Text);
 
-    // The level is in a file that the pod has, and that may change while it runs.
+    // The log level is in a mounted file, which can change while the pod runs.
     let file = config.log.level_file.expect("a file");
     assert_eq!(file.parent(), Some(Path::new(CONFIG_DIR)));
     let entry = file.file_name().and_then(|name| name.to_str()).expect("a name");
     let level = &desired.config_map.data.expect("entries")[entry];
-    assert_eq!(notification_hub::config::level(level).as_deref(), Ok("warn,notification_hub=debug"));
+    assert_eq!(notification_hub::config::parse_log_level(level).as_deref(), Ok("warn,notification_hub=debug"));
 }
 
-/// The definition's pattern of levels, and what the hub reads.
+/// The CRD's pattern of log levels, and the hub's parser.
 #[test]
 fn hub_parses_every_log_level_that_the_crd_allows() {
     let table = ["off", "trace", "info,a::b_2=debug,c=off", "error,warn,info,debug"];
     for text in table {
-        assert_eq!(notification_hub::config::level(text).as_deref(), Ok(text));
+        assert_eq!(notification_hub::config::parse_log_level(text).as_deref(), Ok(text));
     }
 }
 
@@ -144,37 +147,40 @@ fn hub_reads_queue_source_of_spec() {
         SourceConfig::Direct => panic!("{name}: no queue"),
     };
     let plain = queue("queue");
-    assert_eq!((plain.queue.as_str(), plain.poison_queue.as_str()), ("notifications", "notifications-poison"));
+    assert_eq!(
+        (plain.queue_name.as_str(), plain.poison_queue_name.as_str()),
+        ("notifications", "notifications-poison")
+    );
     assert_eq!(plain.account.endpoint.as_str(), "https://vault.queue.core.windows.net/");
     assert!(matches!(&plain.account.credential, Credential::Key { account, .. } if account == "vault"));
 
     let by_identity = queue("queue-by-identity");
-    assert_eq!((by_identity.queue.as_str(), by_identity.poison_queue.as_str()), ("pushes", "pushes-bad"));
-    assert_eq!(by_identity.workers, 16, "nobody but the user says how many");
+    assert_eq!((by_identity.queue_name.as_str(), by_identity.poison_queue_name.as_str()), ("pushes", "pushes-bad"));
+    assert_eq!(by_identity.workers, 16, "the setting of the pod template is kept");
     let Credential::Identity { client_id: Some(id) } = by_identity.account.credential else { panic!("no identity") };
     assert_eq!(id.to_string(), "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c");
 }
 
 #[test]
 fn hub_reads_redis_and_drain_of_spec() {
-    let plain = config(&built(specs()["several"].clone()));
+    let plain = config(&built(specs()["replicas"].clone()));
     let redis = plain.backplane.redis.expect("Redis");
     assert_eq!((&*redis.servers, redis.tls), (&[("redis.example.com".to_owned(), 6380)][..], true));
     assert_eq!((redis.username, redis.password.is_none(), redis.ca_file), (None, true, None));
     assert_eq!(plain.backplane.channel_prefix, "Notifications");
     assert_eq!(plain.drain.duration, Duration::from_secs(60));
 
-    let desired = built(specs()["several-customized"].clone());
+    let desired = built(specs()["replicas-customized"].clone());
     let customized = config(&desired);
     let redis = customized.backplane.redis.expect("Redis");
     assert_eq!(redis.username.as_deref(), Some("hub"));
     assert_eq!(redis.password.as_ref().map(|password| password.reveal()), Some(REDIS_PASSWORD));
     assert_eq!(customized.backplane.channel_prefix, "Vault");
-    assert_eq!(customized.backplane.hold, 500, "nobody but the user says how many");
+    assert_eq!(customized.backplane.max_pending_pushes, 500, "the setting of the pod template is kept");
     assert_eq!(customized.drain.duration, Duration::from_secs(90));
-    assert_eq!(customized.drain.deadline, Duration::from_secs(100), "a pod template cannot make it longer");
+    assert_eq!(customized.drain.timeout, Duration::from_secs(100), "a pod template cannot make it longer");
 
-    // Both files are where the pod has them, alone in a directory, from the right entries.
+    // Both files are mounted, each alone in a directory, from the right entries.
     let pod = pod(&desired);
     let mounted = |file: &Path| -> (String, String) {
         let folder = file.parent().expect("a folder");
@@ -193,23 +199,26 @@ fn hub_reads_redis_and_drain_of_spec() {
     assert_eq!(made.data.expect("entries")[&entry].0.len(), 32);
 }
 
-/// The definition's pattern of durations, and what the hub reads.
+/// The CRD's pattern of durations, and the hub's parser.
 #[test]
 fn hub_parses_every_duration_that_the_crd_allows() {
     for text in ["0s", "999999h", "5m", "1h30m", "250ms", "1m1m"] {
         let mut spec = specs()["authority"].clone();
         spec["auth"]["clockSkew"] = json!(text);
         config(&built(spec));
-        let mut spec = specs()["several"].clone();
+        let mut spec = specs()["replicas"].clone();
         spec["drain"]["duration"] = json!(text);
         let desired = built(spec);
         let until_killed = pod(&desired).termination_grace_period_seconds.expect("a grace period").cast_unsigned();
-        assert!(Duration::from_secs(until_killed) > config(&desired).drain.deadline, "{text}: both mean the same");
+        assert!(
+            Duration::from_secs(until_killed) > config(&desired).drain.timeout,
+            "{text}: operator and hub parse the same duration"
+        );
     }
 }
 
 fn generated_jwks() -> Vec<u8> {
-    let secret = built(specs()["smallest"].clone()).jwt_secret.expect("a Secret").secret;
+    let secret = built(specs()["minimal"].clone()).jwt_secret.expect("a Secret").secret;
     secret.data.expect("entries")["jwks.json"].0.clone()
 }
 
@@ -232,13 +241,13 @@ fn hub_accepts_the_key_set_of_a_rotation() {
         previous: vec![PreviousKey { jwk, until: Some(now) }],
     };
     let entries = ring.entries();
-    assert_eq!(KeyRing::from_entries(&entries, now, now), ring, "it is read back as it was written");
+    assert_eq!(KeyRing::from_entries(&entries, now, now), ring, "the entries round-trip");
     let keys = key_files::parse(&vec![(PathBuf::from("jwks.json"), entries["jwks.json"].0.clone())]);
     assert_eq!(keys.expect("a key set").keys.len(), 3);
 }
 
-/// What the operator refuses though the hub reads it: a form that hardly anybody writes (PKCS#1 of a public key).
-const STRICTER: [&str; 1] = ["rsa-public-pkcs1.pem"];
+/// Keys that the operator refuses and the hub accepts: public keys in PKCS#1, which are rare.
+const REFUSED_BY_OPERATOR_ONLY: [&str; 1] = ["rsa-public-pkcs1.pem"];
 
 #[test]
 fn operator_accepts_only_keys_that_the_hub_accepts() {
@@ -283,14 +292,14 @@ fn operator_accepts_only_keys_that_the_hub_accepts() {
     for (name, content) in entries {
         let operator = keys::check_entry(&name, &content).is_ok();
         let hub = key_files::parse(&vec![(PathBuf::from(&name), content)]).is_ok();
-        assert!(hub || !operator, "{name}: the operator takes it, the hub would not start");
-        let stricter = STRICTER.contains(&name.as_str());
-        assert!(operator || !hub || stricter, "{name}: the hub takes it, the operator does not");
+        assert!(hub || !operator, "{name}: accepted by the operator only, so the hub would not start");
+        let is_exception = REFUSED_BY_OPERATOR_ONLY.contains(&name.as_str());
+        assert!(operator || !hub || is_exception, "{name}: accepted by the hub only");
     }
 }
 
-/// A hub may name an image of the first release. So a setting that comes later is written only where a field of the spec asks
-/// for it: this list does not grow.
+/// A hub may have an image of the first release, which rejects unknown settings. So a new setting is written only if a field
+/// of the spec requests it, and this list does not grow.
 #[test]
 fn config_without_optional_fields_has_only_first_release_settings() {
     let first = [

@@ -1,4 +1,4 @@
-//! The samples are hubs, and the defaults that the definition's descriptions tell are true.
+//! The samples are valid hubs, and the defaults in the descriptions of the CRD are true.
 
 use notification_hub_crds::crd::crd_json;
 use notification_hub_crds::field::{Field, fields};
@@ -28,7 +28,7 @@ fn samples_are_built_and_parsed_by_the_hub() {
     }
 }
 
-/// What becomes of a spec: keys, objects, and the hub's settings, whether they are written or the hub's own.
+/// Result of a spec: the plan of the keys, the objects, and all settings of the hub, including its own defaults.
 #[derive(PartialEq)]
 struct Outcome {
     keys: Option<RotationPlan>,
@@ -39,17 +39,18 @@ struct Outcome {
 fn outcome(resource: &Value) -> Outcome {
     let hub = validated(resource["spec"].clone());
     let mut desired = build(&hub).expect("objects");
-    let settings = config(&desired).shown().iter().map(|shown| (shown.key, shown.value.clone())).collect();
+    let settings =
+        config(&desired).effective_settings().iter().map(|setting| (setting.key, setting.value.clone())).collect();
     let pod = desired.deployment.spec.as_mut().and_then(|spec| spec.template.metadata.as_mut()).expect("a pod");
     for annotation in [CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION] {
-        // What it says is among the settings.
+        // The settings have its content.
         pod.annotations.as_mut().and_then(|all| all.remove(annotation)).expect("the configuration, or its digest");
     }
     Outcome { keys: hub.generated, objects: documents(desired), settings }
 }
 
-/// The value that a description tells, if it is one and not words.
-fn told(field: &Field) -> Option<Value> {
+/// Returns the default of a description, or `None` if it has none or describes it in words.
+fn documented_default(field: &Field) -> Option<Value> {
     let default = field.default()?;
     let (value, _) = default.strip_prefix('`')?.split_once('`')?;
     let is_text = matches!(field.schema["type"].as_str(), Some("string") | None);
@@ -58,11 +59,11 @@ fn told(field: &Field) -> Option<Value> {
 
 #[test]
 fn documented_defaults_set_explicitly_change_nothing() {
-    let crd = crd_json().expect("a definition");
+    let crd = crd_json().expect("a CRD");
     let samples = samples();
     let mut compared = Vec::new();
     for field in fields(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]) {
-        let Some(default) = told(&field) else { continue };
+        let Some(default) = documented_default(&field) else { continue };
         let pointer = format!("/{}", field.path.replace('.', "/"));
         let (parent, name) = pointer.rsplit_once('/').expect("a parent");
         let another = |sample: &&Value| sample.pointer(&pointer).is_some_and(|value| *value != default);
@@ -78,8 +79,8 @@ fn documented_defaults_set_explicitly_change_nothing() {
             outcome(&resource)
         };
         let without = with(None);
-        assert!(with(Some(default)) == without, "{}: the default is another one", field.path);
-        assert!(outcome(sample) != without, "{}: it makes no difference here", field.path);
+        assert!(with(Some(default)) == without, "{}: the default is wrong", field.path);
+        assert!(outcome(sample) != without, "{}: the sample does not depend on the field", field.path);
         compared.push(field.path);
     }
     assert!(compared.len() >= 14, "only {compared:?}");

@@ -1,21 +1,21 @@
-//! What others do to the children: edits of what is ours are repaired, additions are left.
+//! Drift: edits of fields that the operator owns are reverted, and fields that other clients add are kept.
 
 use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, P256_PRIVATE, context, has_condition, hub, key, reconcile_once, roll_out,
-    secret, smallest, with_queue,
+    CHILDREN, CONNECTION_STRING, HUBS, P256_PRIVATE, complete_rollout, context, has_condition, hub, key, minimal_spec,
+    reconcile_once, secret, with_queue,
 };
 
 async fn applied() -> FakeApi {
     let api = FakeApi::new();
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     api
 }
 
-/// The object but for what the server counts.
+/// Returns an object without the metadata that the server maintains.
 fn content(api: &FakeApi, (resource, name): (&str, &str)) -> Value {
     let mut object = api.get(&key(resource, name)).unwrap_or_else(|| panic!("no {resource} {name}"));
     let metadata = object["metadata"].as_object_mut().expect("metadata");
@@ -32,7 +32,7 @@ async fn deleted_child_is_recreated() {
         reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         let mut after = content(&api, child);
         if child.1 == "vault-jwt" {
-            assert_ne!(after["data"], before["data"], "a key that is gone is gone: a new one is made");
+            assert_ne!(after["data"], before["data"], "a deleted key is replaced by a new one");
             after["data"] = before["data"].clone();
         }
         assert_eq!(after, before);
@@ -48,7 +48,7 @@ async fn edited_owned_fields_are_reverted() {
         ("services", "vault-internal", "the selector", |it| it["spec"]["selector"] = json!({ "app": "other" })),
         ("services", "vault-internal", "the type", |it| it["spec"]["type"] = json!("LoadBalancer")),
         ("services", "vault-metrics", "no port", |it| it["spec"]["ports"] = json!([])),
-        ("configmaps", "vault", "the level of the log", |it| it["data"]["log-level"] = json!("")),
+        ("configmaps", "vault", "the log level", |it| it["data"]["log-level"] = json!("")),
         ("apps/deployments", "vault", "the configuration", |it| {
             it["spec"]["template"]["metadata"]["annotations"]["notificationhub.rs/config"] = json!("");
         }),
@@ -67,9 +67,9 @@ async fn edited_owned_fields_are_reverted() {
     ];
     for (resource, name, what, edit) in edits {
         let api = FakeApi::new();
-        // One process all the time: it knows what it has applied.
+        // One context, so that its apply cache has the applied children.
         let context = context(&api);
-        api.create(hub("vault", smallest()));
+        api.create(hub("vault", minimal_spec()));
         reconcile_once(&api, &context, "vault").await.expect("a reconcile");
         let before = content(&api, (resource, name));
         for _ in 0..2 {
@@ -118,7 +118,7 @@ async fn edited_deployment_of_a_queue_hub_is_reverted() {
         let mut after = content(&api, deployment);
         if what.ends_with("the user's") {
             let env = container(&mut after)["env"].as_array_mut().expect("variables");
-            assert_eq!(env.remove(0)["name"], "HTTP_PROXY", "it is left");
+            assert_eq!(env.remove(0)["name"], "HTTP_PROXY", "the variable of the user is kept");
         }
         assert_eq!(container(&mut after), container(&mut before), "{what}");
         assert_eq!(after, before, "{what}");
@@ -129,7 +129,7 @@ fn container(deployment: &mut Value) -> &mut Value {
     &mut deployment["spec"]["template"]["spec"]["containers"][0]
 }
 
-/// Every edit of a spec that the API server does not take.
+/// An edit of a spec that the API server refuses, with each status of a refusal.
 #[tokio::test]
 async fn spec_edit_rejected_by_api_server_changes_no_child() {
     for code in [400, 403, 413, 422] {
@@ -142,7 +142,7 @@ async fn spec_edit_rejected_by_api_server_changes_no_child() {
             let resources = json!({ "requests": { "memory": "1Gi" } });
             hub["spec"]["podTemplate"] =
                 json!({ "spec": { "containers": [{ "name": "hub", "resources": resources }] } });
-            hub["spec"]["installationId"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
+            hub["spec"]["installationID"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
             hub["spec"]["service"] = json!({ "type": "LoadBalancer" });
             hub["spec"]["auth"] = json!({ "generate": { "algorithm": "ES256" } });
         });
@@ -150,7 +150,7 @@ async fn spec_edit_rejected_by_api_server_changes_no_child() {
         let version = api.version();
         for _ in 0..2 {
             reconcile_once(&api, &context, "vault").await.expect("a reconcile");
-            assert!(has_condition(&api, "vault", "SpecValid", ("False", "Refused")), "{code}");
+            assert!(has_condition(&api, "vault", "SpecValid", ("False", "ChildRejected")), "{code}");
         }
         let mut changes = api.changes_since(version);
         changes.retain(|change| !change.contains("notificationhubs") && !change.contains("events"));
@@ -167,11 +167,11 @@ async fn spec_edit_rejected_by_api_server_changes_no_child() {
 async fn unchanged_children_cause_no_write_request() {
     let api = FakeApi::new();
     let context = context(&api);
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     for _ in 0..2 {
         reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     }
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     api.take_calls();
     reconcile_once(&api, &context, "vault").await.expect("a reconcile");
@@ -184,7 +184,7 @@ async fn fields_added_by_others_are_kept() {
     let api = applied().await;
     let deployment = key("apps/deployments", "vault");
     let edited = api.edit(&deployment, |it| {
-        // kubectl rollout restart, and an injected sidecar.
+        // As `kubectl rollout restart`, and as an injected sidecar.
         it["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = json!("now");
         let containers = it["spec"]["template"]["spec"]["containers"].as_array_mut().expect("containers");
         containers.push(json!({ "name": "sidecar", "image": "sidecar" }));
@@ -205,11 +205,8 @@ async fn generated_key_stays_until_the_algorithm_changes() {
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["auth"]["generate"]["algorithm"] = json!("RS256"));
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     let next = content(&api, jwt);
-    assert_eq!(
-        next["data"]["private.pem"], first["data"]["private.pem"],
-        "it goes on until the pods know the next one"
-    );
-    assert!(next["data"]["next-private.pem"].is_string(), "the next one is made at once");
+    assert_eq!(next["data"]["private.pem"], first["data"]["private.pem"], "it signs until the pods have the next one");
+    assert!(next["data"]["next-private.pem"].is_string(), "the next one is generated at once");
 }
 
 #[tokio::test]
@@ -226,7 +223,7 @@ async fn invalid_private_key_is_replaced_and_valid_one_kept() {
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     let after = api.get(&jwt).expect("the Secret")["data"].clone();
     assert_eq!(after["private.pem"], given);
-    assert_ne!(after["jwks.json"], before, "the public half follows");
+    assert_ne!(after["jwks.json"], before, "the public half is updated");
 }
 
 #[tokio::test]
@@ -235,7 +232,7 @@ async fn changed_spec_rolls_out_and_removed_fields_are_reverted() {
     let template = |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["template"].clone();
     let before = template(&api);
     api.edit(&key(HUBS, "vault"), |hub| {
-        hub["spec"]["installationId"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
+        hub["spec"]["installationID"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
         hub["spec"]["podTemplate"] = json!({ "spec": { "priorityClassName": "high" } });
     });
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
@@ -245,7 +242,7 @@ async fn changed_spec_rolls_out_and_removed_fields_are_reverted() {
 
     api.edit(&key(HUBS, "vault"), |hub| {
         let spec = hub["spec"].as_object_mut().expect("a spec");
-        spec.retain(|field, _| !["installationId", "podTemplate"].contains(&field.as_str()));
+        spec.retain(|field, _| !["installationID", "podTemplate"].contains(&field.as_str()));
     });
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     assert_eq!(template(&api), before);

@@ -1,11 +1,11 @@
-//! Every call of a reconcile fails once, in every way: the reconcile fails, and a later one brings everything in order.
+//! Faults of every call of a reconcile: the reconcile fails, and a later one recovers.
 
 use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
 use crate::common::fixtures::{
-    CHILDREN, CONNECTION_STRING, HUBS, REDIS_URL, condition, context, hub, key, reconcile_once, reconcile_vault,
-    roll_out, secret, settled, smallest, with_queue, with_redis,
+    CHILDREN, CONNECTION_STRING, HUBS, REDIS_URL, complete_rollout, condition, context, hub, key, minimal_spec,
+    reconcile_once, reconcile_until_ready, reconcile_vault, secret, with_queue, with_redis,
 };
 
 const FAULTS: [Fault; 6] = [
@@ -17,7 +17,8 @@ const FAULTS: [Fault; 6] = [
     Fault::AnswerLost,
 ];
 
-fn is_in_order(api: &FakeApi) {
+/// Asserts that all children exist and the hub is ready.
+fn assert_complete(api: &FakeApi) {
     assert!(CHILDREN.iter().all(|(resource, name)| api.get(&key(resource, name)).is_some()));
     assert_eq!(condition(api, "vault", "Ready"), ("True".into(), "Available".into()));
     assert_eq!(api.get(&key(HUBS, "vault")).expect("the hub")["status"]["observedGeneration"], 1);
@@ -27,7 +28,7 @@ fn is_in_order(api: &FakeApi) {
 async fn first_reconcile_survives_a_fault_of_every_call() {
     let calls = {
         let api = FakeApi::new();
-        api.create(hub("vault", smallest()));
+        api.create(hub("vault", minimal_spec()));
         reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         api.take_calls()
     };
@@ -36,19 +37,19 @@ async fn first_reconcile_survives_a_fault_of_every_call() {
         for (index, call) in calls.iter().enumerate() {
             let api = FakeApi::new();
             let context = context(&api);
-            api.create(hub("vault", smallest()));
+            api.create(hub("vault", minimal_spec()));
             api.inject(index, fault);
             let result = reconcile_once(&api, &context, "vault").await;
-            // An Event that is lost is no reason to fail.
+            // A reconcile does not fail if an Event cannot be written.
             assert_eq!(result.is_err(), !call.contains("events"), "{fault:?} at {call}: {result:?}");
             reconcile_once(&api, &context, "vault")
                 .await
                 .unwrap_or_else(|error| panic!("{fault:?} at {call}: {error}"));
-            roll_out(&api, "vault");
+            complete_rollout(&api, "vault");
             reconcile_once(&api, &context, "vault")
                 .await
                 .unwrap_or_else(|error| panic!("{fault:?} at {call}: {error}"));
-            is_in_order(&api);
+            assert_complete(&api);
             let version = api.version();
             reconcile_once(&api, &context, "vault").await.expect("a reconcile");
             assert_eq!(api.changes_since(version), [""; 0], "{fault:?} at {call}");
@@ -60,9 +61,9 @@ async fn first_reconcile_survives_a_fault_of_every_call() {
 async fn repairing_reconcile_survives_a_fault_of_every_call() {
     let broken = async || {
         let api = FakeApi::new();
-        api.create(hub("vault", smallest()));
+        api.create(hub("vault", minimal_spec()));
         reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
-        roll_out(&api, "vault");
+        complete_rollout(&api, "vault");
         api.edit(&key("services", "vault"), |it| it["spec"]["ports"][0]["port"] = serde_json::json!(80));
         api.take_calls();
         api
@@ -82,7 +83,7 @@ async fn repairing_reconcile_survives_a_fault_of_every_call() {
             reconcile_once(&api, &context, "vault")
                 .await
                 .unwrap_or_else(|error| panic!("{fault:?} at {call}: {error}"));
-            is_in_order(&api);
+            assert_complete(&api);
             let ports = api.get(&key("services", "vault")).expect("the Service")["spec"]["ports"].clone();
             assert_eq!(ports.as_array().map(Vec::len), Some(1), "{fault:?} at {call}: {ports}");
             assert_eq!(ports[0]["port"], 5000, "{fault:?} at {call}");
@@ -95,11 +96,11 @@ async fn pruning_reconcile_survives_a_fault_of_every_call() {
     let switched = async || {
         let api = FakeApi::new();
         api.create(secret("storage", &[("url", CONNECTION_STRING)]));
-        api.create(hub("vault", smallest()));
+        api.create(hub("vault", minimal_spec()));
         reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = with_queue("storage"));
         reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
-        roll_out(&api, "vault");
+        complete_rollout(&api, "vault");
         api.take_calls();
         api
     };
@@ -130,9 +131,9 @@ async fn pruning_reconcile_survives_a_fault_of_every_call() {
     }
 }
 
-/// What a pod that is started now runs with: its template, and all that it reads of other objects. But for the level of the
-/// log, which is in force by itself.
-fn what_runs(api: &FakeApi) -> Value {
+/// Returns the template of the pods and all entries of Secrets that a new pod reads. Leaves out the log level, which takes
+/// effect without a rollout.
+fn running_configuration(api: &FakeApi) -> Value {
     let template = api.get(&key("apps/deployments", "vault")).expect("a Deployment")["spec"]["template"].clone();
     let read = |name: &Value, entry: &Value| {
         let secret = api.get(&key("secrets", name.as_str().expect("a name"))).unwrap_or_default();
@@ -153,6 +154,7 @@ fn what_runs(api: &FakeApi) -> Value {
     json!({ "template": template, "secrets": secrets })
 }
 
+/// Returns whether a call writes a child.
 fn is_write(call: &str) -> bool {
     let writes = ["patch ", "delete ", "create "].iter().any(|verb| call.starts_with(verb));
     writes && !call.contains("events") && !call.contains("notificationhubs")
@@ -165,7 +167,7 @@ async fn rejected_write_leaves_old_or_new_hub_complete() {
     before["networkPolicy"] = json!({ "enabled": true });
     let mut after = with_queue("storage");
     after["auth"] = json!({ "generate": { "algorithm": "ES256" }, "issuer": "https://vault.example.com" });
-    after["installationId"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
+    after["installationID"] = json!("6d1a2f0e-6a0b-4f5e-9d0c-b0a700f7f3a1");
     after["backplane"] = with_redis("other", 2)["backplane"].clone();
     after.as_object_mut().expect("a spec").remove("replicas");
     after["autoscaling"] = json!({ "maxReplicas": 3 });
@@ -177,17 +179,17 @@ async fn rejected_write_leaves_old_or_new_hub_complete() {
         api.create(secret(name, &[("url", content)]));
     }
     api.create(hub("vault", before));
-    settled(&api).await;
-    let old = what_runs(&api);
+    reconcile_until_ready(&api).await;
+    let old = running_configuration(&api);
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = after);
     let edited = api.fork();
     reconcile_vault(&api).await;
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     let rolled_out = api.fork();
     reconcile_vault(&api).await;
-    let new = what_runs(&api);
+    let new = running_configuration(&api);
     assert!(new != old && new.to_string().contains("priorityClassName"), "{new:#}");
-    assert!(api.get(&key("services", "vault-internal")).is_none(), "the last step is over");
+    assert!(api.get(&key("services", "vault-internal")).is_none(), "the children are pruned");
 
     let mut writes = 0;
     for before in [&edited, &rolled_out] {
@@ -201,9 +203,9 @@ async fn rejected_write_leaves_old_or_new_hub_complete() {
             for code in [400, 403, 404, 409, 413, 422, 429, 500] {
                 let api = before.fork();
                 api.inject(index, Fault::Refused(code));
-                // What the status tells of it is another test's.
+                // Another test checks the status after a refusal.
                 let _ = reconcile_once(&api, &context(&api), "vault").await;
-                let runs = what_runs(&api);
+                let runs = running_configuration(&api);
                 assert!(runs == old || runs == new, "{code} at {call}: {runs:#}");
             }
             // A policy that denies all of these.
@@ -211,7 +213,7 @@ async fn rejected_write_leaves_old_or_new_hub_complete() {
             api.refuse(call.rsplit_once(' ').expect("a name").0, 403);
             for _ in 0..2 {
                 let _ = reconcile_once(&api, &context(&api), "vault").await;
-                let runs = what_runs(&api);
+                let runs = running_configuration(&api);
                 assert!(runs == old || runs == new, "every {call} is denied: {runs:#}");
             }
         }

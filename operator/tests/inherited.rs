@@ -1,4 +1,4 @@
-//! Labels and annotations that the children of a hub get from it.
+//! Labels and annotations that children inherit from their hub.
 
 use std::sync::Arc;
 
@@ -10,9 +10,9 @@ use notification_hub_operator::telemetry::metrics::Metrics;
 use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
-use crate::common::fixtures::{CHILDREN, HUBS, defaults, hub, key, reconcile_once, smallest};
+use crate::common::fixtures::{CHILDREN, HUBS, defaults, hub, key, minimal_spec, reconcile_once};
 
-/// A process that lets children inherit some of them.
+/// Returns a context whose configuration has inherited labels and annotations.
 fn context(api: &FakeApi) -> Arc<Context> {
     let inheritance = Inheritance {
         labels: "team, cost.example/*, app.kubernetes.io/*".parse().expect("names"),
@@ -23,7 +23,7 @@ fn context(api: &FakeApi) -> Arc<Context> {
     Arc::new(Context::new(api.client(), Leadership::NoElection, "test".to_owned(), metrics, defaults))
 }
 
-/// What carries labels: every child, and the pods' template.
+/// Returns every child and the pod template, which have labels.
 fn labelled(api: &FakeApi) -> Vec<(String, Value)> {
     let child = |(resource, name): (&str, &str)| {
         let object = api.get(&key(resource, name)).unwrap_or_else(|| panic!("no {resource} {name}"));
@@ -39,7 +39,7 @@ fn labelled(api: &FakeApi) -> Vec<(String, Value)> {
 async fn children_and_pods_inherit_configured_labels_of_their_hub() {
     let api = FakeApi::new();
     let context = context(&api);
-    let mut resource = hub("vault", smallest());
+    let mut resource = hub("vault", minimal_spec());
     resource["metadata"]["labels"] = json!({ "team": "blue", "cost.example/center": "7", "other": "red" });
     resource["metadata"]["annotations"] = json!({ "owner": "a person", "note": "for people" });
     api.create(resource);
@@ -52,7 +52,7 @@ async fn children_and_pods_inherit_configured_labels_of_their_hub() {
         assert!(metadata["labels"].get("other").is_none() && metadata["annotations"].get("note").is_none(), "{what}");
     }
     let selector = api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["selector"]["matchLabels"].clone();
-    assert_eq!(selector.as_object().expect("labels").len(), 2, "they select nothing: {selector}");
+    assert_eq!(selector.as_object().expect("labels").len(), 2, "inherited labels are not in the selector: {selector}");
 
     let version = api.version();
     reconcile_once(&api, &context, "vault").await.expect("a reconcile");
@@ -74,13 +74,13 @@ async fn children_and_pods_inherit_configured_labels_of_their_hub() {
 #[tokio::test]
 async fn inherited_labels_yield_to_specific_and_operator_labels() {
     let api = FakeApi::new();
-    let mut spec = smallest();
+    let mut spec = minimal_spec();
     spec["service"] = json!({ "labels": { "team": "service" }, "annotations": { "owner": "service" } });
     spec["podTemplate"] = json!({ "metadata": { "labels": { "team": "pods" }, "annotations": { "owner": "pods" } } });
     let mut resource = hub("vault", spec);
-    let foreign = [("name", "other"), ("instance", "other"), ("managed-by", "Helm"), ("part-of", "bitwarden")];
-    let foreign = foreign.map(|(name, value)| (format!("app.kubernetes.io/{name}"), json!(value)));
-    resource["metadata"]["labels"] = Value::Object(foreign.into_iter().collect());
+    let operator_labels = [("name", "other"), ("instance", "other"), ("managed-by", "Helm"), ("part-of", "bitwarden")];
+    let operator_labels = operator_labels.map(|(name, value)| (format!("app.kubernetes.io/{name}"), json!(value)));
+    resource["metadata"]["labels"] = Value::Object(operator_labels.into_iter().collect());
     resource["metadata"]["labels"]["team"] = json!("hub");
     resource["metadata"]["annotations"] = json!({ "owner": "hub", "kubectl.kubernetes.io/default-container": "other" });
     api.create(resource);

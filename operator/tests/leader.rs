@@ -1,4 +1,4 @@
-//! The election: at most one process may write, whatever the API server does. On a clock that runs ahead by itself.
+//! The election: one process may write at a time, with every fault of the API server. The clock of tokio is paused.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn lease() -> Key {
     Key::new("coordination.k8s.io/leases", "operator", "lease")
 }
 
-/// A process that takes part.
+/// A process that takes part in the election.
 pub struct Candidate {
     pub leadership: Leadership,
     stop: watch::Sender<bool>,
@@ -31,7 +31,7 @@ impl Candidate {
         Candidate { leadership, stop, task: tokio::spawn(election.run(stopped)) }
     }
 
-    /// Waits until it leads, for some time.
+    /// Returns whether it leads within a time.
     pub async fn leads_within(&self, time: Duration) -> bool {
         timeout(time, self.leadership.wait_until_leader()).await.is_ok()
     }
@@ -52,12 +52,12 @@ async fn released_lease_is_acquired_at_once_by_next_candidate() {
     let first = Candidate::start(api.client(), "first");
     assert!(first.leads_within(seconds(1)).await);
     let second = Candidate::start(api.client(), "second");
-    assert!(!second.leads_within(seconds(120)).await, "the first one renews");
+    assert!(!second.leads_within(seconds(120)).await, "the first candidate renews");
     assert!(first.leadership.is_leader());
     assert_eq!(first.stop().await, ElectionOutcome::Released);
     assert!(
-        second.leads_within(ElectionTiming::default().retry + seconds(1)).await,
-        "nobody waits for a lease that was given back"
+        second.leads_within(ElectionTiming::default().retry_period + seconds(1)).await,
+        "a released lease is acquired at once"
     );
     let spec = api.get(&lease()).expect("the lease")["spec"].clone();
     assert_eq!((&spec["holderIdentity"], &spec["leaseTransitions"]), (&json!("second"), &json!(1)));
@@ -87,11 +87,14 @@ async fn partitioned_leader_stops_before_the_next_starts() {
     let ended = timeout(ElectionTiming::default().renew_deadline, first.task).await;
     assert_eq!(ended.expect("within the renewal deadline").expect("no panic"), ElectionOutcome::Lost);
     assert!(!first.leadership.is_leader());
-    let gap = ElectionTiming::default().lease - ElectionTiming::default().renew_deadline;
-    assert!(!second.leads_within(gap - ElectionTiming::default().retry).await, "not before the lease has run out");
+    let gap = ElectionTiming::default().lease_duration - ElectionTiming::default().renew_deadline;
+    assert!(
+        !second.leads_within(gap - ElectionTiming::default().retry_period).await,
+        "not before the lease has expired"
+    );
     assert!(second.leads_within(seconds(10)).await);
     assert!(
-        since.elapsed() <= ElectionTiming::default().lease + 2 * ElectionTiming::default().retry,
+        since.elapsed() <= ElectionTiming::default().lease_duration + 2 * ElectionTiming::default().retry_period,
         "{:?}",
         since.elapsed()
     );
@@ -118,10 +121,14 @@ async fn lease_taken_by_another_holder_ends_leadership() {
     let api = FakeApi::new();
     let first = Candidate::start(api.client(), "first");
     assert!(first.leads_within(seconds(1)).await);
-    api.edit(&lease(), |it| it["spec"]["holderIdentity"] = json!("thief"));
+    api.edit(&lease(), |it| it["spec"]["holderIdentity"] = json!("other"));
     assert_eq!(first.task.await.expect("no panic"), ElectionOutcome::Lost);
     assert!(!first.leadership.is_leader());
-    assert_eq!(api.get(&lease()).expect("the lease")["spec"]["holderIdentity"], "thief", "it is not taken back");
+    assert_eq!(
+        api.get(&lease()).expect("the lease")["spec"]["holderIdentity"],
+        "other",
+        "the lease of another holder is kept"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
-//! The operator's tests above its modules: against an API server in memory, and of what it hands to others.
+//! Tests of the operator against an API server in memory, and of its chart, manifests and command line.
 
-#![expect(unreachable_pub, reason = "a test binary has nobody to reach")]
+#![expect(unreachable_pub, reason = "no crate depends on a test binary")]
 
 mod admin;
 mod adoption;

@@ -1,4 +1,4 @@
-//! The permissions are sufficient and minimal: exactly what the operator was seen to do.
+//! The permissions are sufficient and minimal: they equal the observed calls of the operator.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use serde_json::json;
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_URL, has_condition, hub, key, roll_out, secret, smallest,
+    CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_URL, complete_rollout, has_condition, hub, key, minimal_spec, secret,
     with_autoscaling, with_queue, with_redis, with_signing_keys,
 };
 use crate::common::request::Access;
 use crate::controller::Running;
 use crate::leader::Candidate;
 
-/// Everything that ever happens: an election, hubs of every kind, obstacles, drift, and changes that come again.
-async fn everything(api: &FakeApi) {
+/// Causes every call of the operator: an election, hubs of every kind, conflicts, drift, and repeated changes.
+async fn cause_every_call(api: &FakeApi) {
     let candidate = Candidate::start(api.client(), "first");
     assert!(candidate.leads_within(Duration::from_secs(60)).await);
     let running = Running::start(api, &[]);
@@ -26,18 +26,18 @@ async fn everything(api: &FakeApi) {
     api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
     api.create(hub("second", with_signing_keys("keys")));
     api.create(hub("third", with_signing_keys("missing")));
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     let ready = |status, reason| move |api: &FakeApi| has_condition(api, "vault", "Ready", (status, reason));
     for replicas in [1, 0, 1] {
         api.edit(&key(HUBS, "vault"), |it| it["spec"]["replicas"] = json!(replicas));
         let seen = |api: &FakeApi| {
             api.get(&key("apps/deployments", "vault")).is_some_and(|it| it["spec"]["replicas"] == replicas)
         };
-        api.until("the replicas are passed on", seen).await;
+        api.until("the replicas are applied", seen).await;
         api.until("a rollout begins", ready("False", "Progressing")).await;
-        roll_out(api, "vault");
+        complete_rollout(api, "vault");
         let ready = if replicas == 0 { ready("True", "ScaledToZero") } else { ready("True", "Available") };
-        api.until("it is over", ready).await;
+        api.until("the end of the rollout", ready).await;
     }
     api.until("the second hub", |api| api.get(&key("apps/deployments", "second")).is_some()).await;
     api.until("the third hub", |api| has_condition(api, "third", "Ready", ("False", "ReferencesMissing"))).await;
@@ -50,24 +50,24 @@ async fn everything(api: &FakeApi) {
         api.get(&key("apps/deployments", "vault")).expect("it").to_string().contains("AZURE_QUEUE")
     })
     .await;
-    roll_out(api, "vault");
+    complete_rollout(api, "vault");
     let gone = |resource: &str, name: &str| api.get(&key(resource, name)).is_none();
-    api.until("what is not wanted goes", |_| gone("services", "vault-internal") && gone("secrets", "vault-jwt")).await;
+    api.until("children are pruned", |_| gone("services", "vault-internal") && gone("secrets", "vault-jwt")).await;
     api.create(secret("redis", &[("url", REDIS_URL)]));
     for replicas in [2, 1] {
         api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", replicas));
-        api.until("several replicas come and go", |api| {
+        api.until("the number of replicas changes", |api| {
             api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["replicas"] == replicas
         })
         .await;
-        roll_out(api, "vault");
+        complete_rollout(api, "vault");
     }
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_autoscaling(json!({ "maxReplicas": 3 })));
     let autoscaler = |api: &FakeApi| api.get(&key("autoscaling/horizontalpodautoscalers", "vault"));
     api.until("an autoscaler", |api| autoscaler(api).is_some()).await;
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", 1));
     api.until("none", |api| autoscaler(api).is_none()).await;
-    roll_out(api, "vault");
+    complete_rollout(api, "vault");
     api.until("no budget", |_| gone("policy/poddisruptionbudgets", "vault")).await;
     api.edit(&key(HUBS, "vault"), |it| it["spec"]["expose"] = json!({ "ingress": {} }));
     api.until("an Ingress", |_| !gone("networking.k8s.io/ingresses", "vault")).await;
@@ -84,10 +84,10 @@ async fn everything(api: &FakeApi) {
     for kind in ThirdPartyKind::ALL {
         api.install(kind);
     }
-    let optional = || ThirdPartyKind::ALL.map(|kind| kind.resource());
-    let there = |api: &FakeApi| {
-        let is_there = |it: ApiResource| api.get(&key(&format!("{}/{}", it.group, it.plural), "vault")).is_some();
-        optional().map(is_there)
+    let third_party = || ThirdPartyKind::ALL.map(|kind| kind.resource());
+    let existing = |api: &FakeApi| {
+        let exists = |it: ApiResource| api.get(&key(&format!("{}/{}", it.group, it.plural), "vault")).is_some();
+        third_party().map(exists)
     };
     let monitored =
         |enabled: bool| json!({ "serviceMonitor": { "enabled": enabled }, "podMonitor": { "enabled": enabled } });
@@ -96,12 +96,12 @@ async fn everything(api: &FakeApi) {
         it["spec"]["expose"] = json!({ "httpRoute": { "parentRefs": [{ "name": "public" }] } });
         it["spec"]["monitoring"] = monitored(true);
     });
-    api.until("objects of optional kinds", |api| there(api) == [true; 4]).await;
+    api.until("objects of third-party kinds", |api| existing(api) == [true; 4]).await;
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", 1));
-    api.until("none of them", |api| there(api) == [false; 4]).await;
-    let asks_pods =
+    api.until("none of them", |api| existing(api) == [false; 4]).await;
+    let pods_are_listed =
         |api: &FakeApi| api.accesses().iter().any(|access| (access.verb, access.resource.as_str()) == ("list", "pods"));
-    api.until("pods are asked", asks_pods).await;
+    api.until("pods are listed", pods_are_listed).await;
     running.stop().await;
     candidate.stop().await;
 }
@@ -122,7 +122,7 @@ fn permitted(scope: Scope) -> BTreeSet<Access> {
 #[tokio::test(start_paused = true)]
 async fn permissions_equal_the_observed_api_accesses() {
     let api = FakeApi::new();
-    everything(&api).await;
+    cause_every_call(&api).await;
     let (own, watched): (BTreeSet<_>, BTreeSet<_>) =
         api.accesses().into_iter().partition(|access| access.resource == "leases");
     assert_eq!(watched, permitted(Scope::Watched));

@@ -1,10 +1,10 @@
-//! One reconcile, from a resource to its children and its status.
+//! One reconcile: from a resource to its children and its status.
 
 use serde_json::{Value, json};
 
 use crate::common::fake_api::{FakeApi, Fault};
 use crate::common::fixtures::{
-    CHILDREN, HUBS, condition, context, hub, key, message, reconcile_once, roll_out, smallest,
+    CHILDREN, HUBS, complete_rollout, condition, context, hub, key, message, minimal_spec, reconcile_once,
 };
 
 async fn applied(spec: Value) -> FakeApi {
@@ -16,7 +16,7 @@ async fn applied(spec: Value) -> FakeApi {
 
 #[tokio::test]
 async fn reconcile_creates_every_child_with_owner_and_labels() {
-    let api = applied(smallest()).await;
+    let api = applied(minimal_spec()).await;
     let uid = api.get(&key(HUBS, "vault")).expect("the hub")["metadata"]["uid"].clone();
     for (resource, name) in CHILDREN {
         let child = api.get(&key(resource, name)).unwrap_or_else(|| panic!("no {resource} {name}"));
@@ -33,17 +33,17 @@ async fn reconcile_creates_every_child_with_owner_and_labels() {
         });
         assert_eq!(metadata["labels"], labels, "{resource} {name}");
     }
-    let made = api.changes_since(0).iter().filter(|change| change.starts_with("ADDED")).count();
-    assert_eq!(made, 1 + CHILDREN.len() + 1, "the hub, its children, an Event: {:?}", api.changes_since(0));
+    let added = api.changes_since(0).iter().filter(|change| change.starts_with("ADDED")).count();
+    assert_eq!(added, 1 + CHILDREN.len() + 1, "the hub, its children, an Event: {:?}", api.changes_since(0));
 }
 
 #[tokio::test]
 async fn status_has_urls_conditions_and_observed_generation() {
-    let api = applied(smallest()).await;
+    let api = applied(minimal_spec()).await;
     let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
     assert_eq!(status["observedGeneration"], 1);
     assert_eq!(status["url"], "http://vault.bitwarden.svc:5000");
-    assert_eq!(status["sendUrl"], "http://vault-internal.bitwarden.svc:5001");
+    assert_eq!(status["sendURL"], "http://vault-internal.bitwarden.svc:5001");
     assert_eq!(status["source"], "Direct");
     assert_eq!(status["selector"], "app.kubernetes.io/name=notification-hub,app.kubernetes.io/instance=vault");
     assert_eq!(status["image"], "registry.example.com/hub:1.0.0");
@@ -56,31 +56,31 @@ async fn status_has_urls_conditions_and_observed_generation() {
     assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()));
     assert_eq!(condition(&api, "vault", "Conflict"), ("False".into(), "NoConflict".into()));
     let writes = api.changes_since(0).iter().filter(|change| change.starts_with("MODIFIED")).count();
-    assert_eq!(writes, 1, "all of the status in one write");
+    assert_eq!(writes, 1, "the whole status in one write");
 }
 
 #[tokio::test]
 async fn reconcile_of_an_unchanged_hub_writes_nothing() {
     let api = FakeApi::new();
     let context = context(&api);
-    api.create(hub("vault", smallest()));
+    api.create(hub("vault", minimal_spec()));
     reconcile_once(&api, &context, "vault").await.expect("the first reconcile");
     let version = api.version();
     reconcile_once(&api, &context, "vault").await.expect("the second reconcile");
-    assert_eq!(api.changes_since(version), [""; 0], "while it rolls out");
+    assert_eq!(api.changes_since(version), [""; 0], "during the rollout");
 
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     reconcile_once(&api, &context, "vault").await.expect("a reconcile that notices");
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()));
     let version = api.version();
     reconcile_once(&api, &context, "vault").await.expect("one more reconcile");
-    assert_eq!(api.changes_since(version), [""; 0], "when it is ready");
+    assert_eq!(api.changes_since(version), [""; 0], "when the hub is ready");
 }
 
 #[tokio::test]
 async fn hub_scaled_to_zero_is_ready() {
     let api = applied(json!({ "replicas": 0, "source": { "direct": {} }, "auth": { "generate": {} } })).await;
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "ScaledToZero".into()));
     assert_eq!(condition(&api, "vault", "Available"), ("False".into(), "ScaledToZero".into()));
@@ -88,7 +88,7 @@ async fn hub_scaled_to_zero_is_ready() {
 
 #[tokio::test]
 async fn scaling_updates_observed_generation_of_status_and_conditions() {
-    let api = applied(smallest()).await;
+    let api = applied(minimal_spec()).await;
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(0));
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     let status = api.get(&key(HUBS, "vault")).expect("the hub")["status"].clone();
@@ -99,8 +99,8 @@ async fn scaling_updates_observed_generation_of_status_and_conditions() {
 }
 
 #[tokio::test]
-async fn foreign_child_object_is_a_conflict_without_writes() {
-    let foreign = |resource: &str, name: &str, owner: Value| {
+async fn unowned_child_object_is_a_conflict_without_writes() {
+    let unowned_object = |resource: &str, name: &str, owner: Value| {
         let (group, kind) = match resource {
             "serviceaccounts" => ("v1", "ServiceAccount"),
             "configmaps" => ("v1", "ConfigMap"),
@@ -111,21 +111,21 @@ async fn foreign_child_object_is_a_conflict_without_writes() {
         let metadata = json!({ "name": name, "namespace": "bitwarden", "ownerReferences": owner });
         (json!({ "apiVersion": group, "kind": kind, "metadata": metadata, "data": { "mine": "bWluZQ==" } }), kind)
     };
-    // Nobody's, somebody's, and one that names the hub but is not controlled by it.
+    // Without owner, with another controller, and with the hub as an owner that is not the controller.
     let other = |uid: &str, controller: bool| json!([{ "uid": uid, "controller": controller, "name": "x", "kind": "X", "apiVersion": "v1" }]);
-    for owner in [json!([]), other("somebody", true), other("uid-1", false)] {
+    for owner in [json!([]), other("other-uid", true), other("uid-1", false)] {
         for (resource, name) in CHILDREN {
             let api = FakeApi::new();
             let context = context(&api);
-            api.create(hub("vault", smallest()));
-            let (object, kind) = foreign(resource, name, owner.clone());
+            api.create(hub("vault", minimal_spec()));
+            let (object, kind) = unowned_object(resource, name, owner.clone());
             let before = api.create(object);
             reconcile_once(&api, &context, "vault").await.expect("a reconcile");
 
             assert_eq!(api.get(&key(resource, name)), Some(before), "{resource} {name}");
             let made: Vec<_> =
                 CHILDREN.iter().filter(|(resource, name)| api.get(&key(resource, name)).is_some()).collect();
-            assert_eq!(made, [&(resource, name)], "others were made");
+            assert_eq!(made, [&(resource, name)], "other children were created");
             assert_eq!(condition(&api, "vault", "Conflict"), ("True".into(), "ForeignObject".into()));
             assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Conflict".into()));
             let named = format!("{kind} {name}");
@@ -135,7 +135,7 @@ async fn foreign_child_object_is_a_conflict_without_writes() {
             assert_eq!(api.changes_since(version), [""; 0]);
 
             api.delete(&key(resource, name));
-            reconcile_once(&api, &context, "vault").await.expect("a reconcile without the obstacle");
+            reconcile_once(&api, &context, "vault").await.expect("a reconcile without the conflicting object");
             assert_eq!(condition(&api, "vault", "Conflict"), ("False".into(), "NoConflict".into()));
             assert!(CHILDREN.iter().all(|(resource, name)| api.get(&key(resource, name)).is_some()));
         }
@@ -144,7 +144,7 @@ async fn foreign_child_object_is_a_conflict_without_writes() {
 
 #[tokio::test]
 async fn pod_template_protected_and_unknown_fields_are_dropped() {
-    let mut spec = smallest();
+    let mut spec = minimal_spec();
     spec["podTemplate"] = json!({
         "metadata": { "labels": { "app.kubernetes.io/instance": "other", "team": "identity" } },
         "spec": {
@@ -157,14 +157,14 @@ async fn pod_template_protected_and_unknown_fields_are_dropped() {
     });
     let api = applied(spec).await;
     assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "FieldsDropped".into()));
-    assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Progressing".into()), "the rest is carried out");
-    let told = message(&api, "vault", "SpecValid");
+    assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Progressing".into()), "the rest is applied");
+    let shown = message(&api, "vault", "SpecValid");
     for path in [
         "podTemplate.spec.shinyNewField",
         "podTemplate.metadata.labels[app.kubernetes.io/instance]",
         "podTemplate.spec.containers[hub].env[notification_hub__auth__keys]",
     ] {
-        assert!(told.contains(path), "{path} in {told}");
+        assert!(shown.contains(path), "{path} in {shown}");
     }
     let template = api.get(&key("apps/deployments", "vault")).expect("the Deployment")["spec"]["template"].clone();
     assert_eq!(template["metadata"]["labels"]["app.kubernetes.io/instance"], "vault");
@@ -174,7 +174,7 @@ async fn pod_template_protected_and_unknown_fields_are_dropped() {
 
 #[tokio::test]
 async fn pod_template_env_from_without_safe_prefix_is_dropped() {
-    let mut spec = smallest();
+    let mut spec = minimal_spec();
     let from = |prefix: Option<&str>, name: &str| {
         let mut source = json!({ "configMapRef": { "name": name } });
         source["prefix"] = json!(prefix);
@@ -192,11 +192,11 @@ async fn pod_template_env_from_without_safe_prefix_is_dropped() {
     let env = json!([{ "name": "aspnetcore_urls", "value": "http://+:80" }]);
     spec["podTemplate"] = json!({ "spec": { "containers": [{ "name": "hub", "env": env, "envFrom": sources }] } });
     let api = applied(spec).await;
-    let told = message(&api, "vault", "SpecValid");
+    let shown = message(&api, "vault", "SpecValid");
     for name in ["anything", "ours", "originals", "urls", "secret"] {
-        assert!(told.contains(&format!("podTemplate.spec.containers[hub].envFrom[{name}]")), "{name} in {told}");
+        assert!(shown.contains(&format!("podTemplate.spec.containers[hub].envFrom[{name}]")), "{name} in {shown}");
     }
-    assert!(told.contains("podTemplate.spec.containers[hub].env[aspnetcore_urls]"), "{told}");
+    assert!(shown.contains("podTemplate.spec.containers[hub].env[aspnetcore_urls]"), "{shown}");
     let container =
         &api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["template"]["spec"]["containers"][0];
     let kept: Vec<_> =
@@ -208,10 +208,10 @@ async fn pod_template_env_from_without_safe_prefix_is_dropped() {
 async fn invalid_spec_leaves_the_children_unchanged() {
     let table = [
         (json!({ "replicas": 2 }), "InvalidSpec", "replicas: 2"),
-        (json!({ "source": {} }), "InvalidSpec", "source: none is given"),
-        (json!({ "source": { "direct": {}, "azureQueue": {} } }), "InvalidSpec", "source: give either"),
-        (json!({ "source": { "azureQueue": {} } }), "InvalidSpec", "source.azureQueue: give either"),
-        (json!({ "auth": { "issuer": "x" } }), "InvalidSpec", "auth: neither authority"),
+        (json!({ "source": {} }), "InvalidSpec", "source: not set"),
+        (json!({ "source": { "direct": {}, "azureQueue": {} } }), "InvalidSpec", "source: both direct and azureQueue"),
+        (json!({ "source": { "azureQueue": {} } }), "InvalidSpec", "source.azureQueue: set either"),
+        (json!({ "auth": { "issuer": "x" } }), "InvalidSpec", "auth: no keys"),
         (
             json!({ "podTemplate": { "spec": { "containers": 1 } } }),
             "InvalidPodTemplate",
@@ -220,7 +220,7 @@ async fn invalid_spec_leaves_the_children_unchanged() {
         (
             json!({ "podTemplate": { "spec": { "containers": [{ "name": "sidecar" }] } } }),
             "InvalidPodTemplate",
-            "podTemplate.spec.containers[sidecar]: it has no image",
+            "podTemplate.spec.containers[sidecar]: no image",
         ),
         (
             json!({ "podTemplate": { "spec": { "volumes": [{ "name": "x", "emptyDir": {}, "hostPath": { "path": "/" } }] } } }),
@@ -228,9 +228,9 @@ async fn invalid_spec_leaves_the_children_unchanged() {
             "podTemplate.spec.volumes[x]",
         ),
     ];
-    for (change, reason, told) in table {
-        let api = applied(smallest()).await;
-        roll_out(&api, "vault");
+    for (change, reason, expected) in table {
+        let api = applied(minimal_spec()).await;
+        complete_rollout(&api, "vault");
         api.edit(&key(HUBS, "vault"), |hub| {
             for (field, value) in change.as_object().expect("fields") {
                 hub["spec"][field] = value.clone();
@@ -240,8 +240,8 @@ async fn invalid_spec_leaves_the_children_unchanged() {
         reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
         assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), reason.into()), "{change}");
         assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "InvalidSpec".into()), "{change}");
-        assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()), "it goes on running");
-        assert!(message(&api, "vault", "SpecValid").contains(told), "{}", message(&api, "vault", "SpecValid"));
+        assert_eq!(condition(&api, "vault", "Available"), ("True".into(), "Available".into()), "the pods keep running");
+        assert!(message(&api, "vault", "SpecValid").contains(expected), "{}", message(&api, "vault", "SpecValid"));
         let changes = api.changes_since(version);
         let children: Vec<_> = changes
             .iter()
@@ -254,15 +254,15 @@ async fn invalid_spec_leaves_the_children_unchanged() {
 #[tokio::test]
 async fn child_rejected_by_the_api_server_is_reported() {
     for code in [400, 403, 413, 422] {
-        // One Secret, seven looks, then a dry run of the Deployment, and the ServiceAccount's apply.
+        // Calls 0 to 7 read a Secret and the metadata of seven children. Then follow a dry run and the first apply.
         for (calls, child) in [(8, "Deployment vault: "), (9, "ServiceAccount vault: ")] {
             let api = FakeApi::new();
-            api.create(hub("vault", smallest()));
+            api.create(hub("vault", minimal_spec()));
             api.inject(calls, Fault::Refused(code));
             reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
-            assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
-            let told = message(&api, "vault", "Ready");
-            assert!(told.starts_with(child), "{told}");
+            assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "ChildRejected".into()));
+            let shown = message(&api, "vault", "Ready");
+            assert!(shown.starts_with(child), "{shown}");
             reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
             assert_eq!(condition(&api, "vault", "SpecValid"), ("True".into(), "Valid".into()));
         }
@@ -271,7 +271,7 @@ async fn child_rejected_by_the_api_server_is_reported() {
 
 #[tokio::test]
 async fn pod_template_probe_handler_replaces_default_but_keeps_timings() {
-    let mut spec = smallest();
+    let mut spec = minimal_spec();
     spec["podTemplate"] = json!({ "spec": { "containers": [{
         "name": "hub",
         "livenessProbe": { "tcpSocket": { "port": "admin" }, "periodSeconds": 7 },
@@ -303,7 +303,7 @@ async fn pod_template_probe_handler_replaces_default_but_keeps_timings() {
 async fn status_from_a_stale_resource_is_not_written() {
     let api = FakeApi::new();
     let context = context(&api);
-    let old = api.create(hub("vault", smallest()));
+    let old = api.create(hub("vault", minimal_spec()));
     api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(0));
     let guarded = serde_json::from_value(old).expect("a hub");
     let error = notification_hub_operator::controller::reconcile(std::sync::Arc::new(guarded), context.clone())
@@ -318,9 +318,9 @@ async fn status_from_a_stale_resource_is_not_written() {
 #[tokio::test]
 async fn hub_being_deleted_causes_no_call() {
     let api = FakeApi::new();
-    let mut doomed = hub("vault", smallest());
-    doomed["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    api.create(doomed);
+    let mut deleted = hub("vault", minimal_spec());
+    deleted["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    api.create(deleted);
     reconcile_once(&api, &context(&api), "vault").await.expect("a reconcile");
     assert_eq!(api.take_calls(), [""; 0]);
 }
@@ -329,11 +329,11 @@ async fn hub_being_deleted_causes_no_call() {
 async fn hub_name_over_40_characters_is_invalid() {
     let name = "v".repeat(40);
     let api = FakeApi::new();
-    api.create(hub(&name, smallest()));
+    api.create(hub(&name, minimal_spec()));
     reconcile_once(&api, &context(&api), &name).await.expect("a reconcile");
     assert_eq!(condition(&api, &name, "SpecValid"), ("True".into(), "Valid".into()));
     let longer = "v".repeat(41);
-    api.create(hub(&longer, smallest()));
+    api.create(hub(&longer, minimal_spec()));
     reconcile_once(&api, &context(&api), &longer).await.expect("a reconcile");
     assert_eq!(condition(&api, &longer, "SpecValid"), ("False".into(), "InvalidSpec".into()));
     assert!(message(&api, &longer, "SpecValid").contains("40 characters"));

@@ -1,11 +1,11 @@
-//! What a spec refers to: missing, malformed, and repaired.
+//! Objects that a spec refers to: missing, invalid and repaired.
 
 use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    CERTIFICATE, CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_PASSWORD, REDIS_URL, condition, hub, key, message,
-    reconcile_vault, roll_out, secret, with_queue, with_redis, with_signing_keys,
+    CERTIFICATE, CONNECTION_STRING, HUBS, P256_PUBLIC, REDIS_PASSWORD, REDIS_URL, complete_rollout, condition, hub,
+    key, message, reconcile_vault, secret, with_queue, with_redis, with_signing_keys,
 };
 
 const SECRET_TEXT: &str = "correct-horse-battery-staple-0123456789";
@@ -18,40 +18,47 @@ async fn missing_keys_secret_is_reported_until_it_exists() {
     assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), "SecretNotFound".into()));
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()));
     assert_eq!(message(&api, "vault", "Ready"), "auth.signingKeys: Secret keys does not exist");
-    assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod that could not start");
+    assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod without its Secret");
 
     api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
     reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()));
     assert!(api.get(&key("apps/deployments", "vault")).is_some());
-    assert!(api.get(&key("secrets", "vault-jwt")).is_none(), "no key was asked for");
+    assert!(api.get(&key("secrets", "vault-jwt")).is_none(), "the spec does not request generated keys");
 }
 
 #[tokio::test]
 async fn invalid_key_entry_is_named_without_its_content() {
     let table: [(&[(&str, &str)], &str); 7] = [
         (&[("readme", SECRET_TEXT)], "Secret keys has no key"),
-        (&[("a.pem", SECRET_TEXT)], "entry a.pem: it is no PEM"),
-        (&[("a.pem", P256_PUBLIC), ("b.pem", SECRET_TEXT)], "entry b.pem: it is no PEM"),
-        (&[("a.jwks.json", SECRET_TEXT)], "entry a.jwks.json: it is no JWK set"),
-        (&[("a.jwks.json", "{\"keys\":[{\"kty\":\"oct\",\"k\":\"correct-horse-battery-staple\"}]}")], "has no key for"),
-        (&[("a.secret", "correct-horse")], "entry a.secret: it is a secret of 13 bytes"),
-        (&[("a.pem", include_str!("keys/p384-public.pem"))], "entry a.pem: it is no PEM of an RSA or P-256 key"),
+        (&[("a.pem", SECRET_TEXT)], "entry a.pem: not a PEM"),
+        (&[("a.pem", P256_PUBLIC), ("b.pem", SECRET_TEXT)], "entry b.pem: not a PEM"),
+        (&[("a.jwks.json", SECRET_TEXT)], "entry a.jwks.json: not a JWK set"),
+        (&[("a.jwks.json", "{\"keys\":[{\"kty\":\"oct\",\"k\":\"correct-horse-battery-staple\"}]}")], "no key for"),
+        (&[("a.secret", "correct-horse")], "entry a.secret: a secret of 13 bytes"),
+        (&[("a.pem", include_str!("keys/p384-public.pem"))], "entry a.pem: not a PEM of an RSA or P-256 key"),
     ];
-    for (entries, told) in table {
+    for (entries, text_part) in table {
         let api = FakeApi::new();
         api.create(hub("vault", with_signing_keys("keys")));
         api.create(secret("keys", entries));
         reconcile_vault(&api).await;
-        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), "InvalidKey".into()), "{told}");
+        assert_eq!(
+            condition(&api, "vault", "ReferencesResolved"),
+            ("False".into(), "InvalidKey".into()),
+            "{text_part}"
+        );
         let message = message(&api, "vault", "ReferencesResolved");
-        assert!(message.contains(told), "{told} in {message}");
-        let said: Vec<Value> = api.all(HUBS).into_iter().chain(api.all("events.k8s.io/events")).collect();
-        assert!(!said.iter().any(|object| object.to_string().contains("correct-horse")), "a secret got out: {said:#?}");
+        assert!(message.contains(text_part), "{text_part} in {message}");
+        let objects: Vec<Value> = api.all(HUBS).into_iter().chain(api.all("events.k8s.io/events")).collect();
+        assert!(
+            !objects.iter().any(|object| object.to_string().contains("correct-horse")),
+            "a secret is quoted: {objects:#?}"
+        );
 
         api.edit(&key("secrets", "keys"), |it| *it = secret("keys", &[("a.secret", SECRET_TEXT)]));
         reconcile_vault(&api).await;
-        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()), "{told}");
+        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()), "{text_part}");
     }
 }
 
@@ -71,7 +78,7 @@ async fn deleted_keys_secret_keeps_the_running_hub() {
     api.create(hub("vault", with_signing_keys("keys")));
     api.create(secret("keys", &[("a.pem", P256_PUBLIC)]));
     reconcile_vault(&api).await;
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     api.delete(&key("secrets", "keys"));
     let before = api.get(&key("apps/deployments", "vault"));
     reconcile_vault(&api).await;
@@ -96,24 +103,24 @@ async fn edited_keys_secret_causes_no_rollout() {
 async fn missing_connection_string_is_reported_by_secret_and_entry() {
     let api = FakeApi::new();
     api.create(hub("vault", with_queue("storage")));
-    let missed = |reason: &str, told: &str| {
-        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), reason.into()), "{told}");
-        assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()), "{told}");
+    let assert_reported = |reason: &str, text_part: &str| {
+        assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), reason.into()), "{text_part}");
+        assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "ReferencesMissing".into()), "{text_part}");
         assert_eq!(
             message(&api, "vault", "Ready"),
-            format!("source.azureQueue.connectionString: Secret storage{told}")
+            format!("source.azureQueue.connectionString: Secret storage{text_part}")
         );
-        assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod that could not start");
+        assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod without its Secret");
     };
     reconcile_vault(&api).await;
-    missed("SecretNotFound", " does not exist");
+    assert_reported("SecretNotFound", " does not exist");
     api.create(secret("storage", &[("other", CONNECTION_STRING)]));
     reconcile_vault(&api).await;
-    missed("SecretEntryMissing", " has no entry url");
+    assert_reported("SecretEntryMissing", " has no entry url");
     for nothing in ["", " \n"] {
         api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", nothing)]));
         reconcile_vault(&api).await;
-        missed("SecretEntryMissing", ", entry url: it is empty");
+        assert_reported("SecretEntryMissing", ", entry url: empty");
     }
 
     api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", CONNECTION_STRING)]));
@@ -126,8 +133,11 @@ async fn missing_connection_string_is_reported_by_secret_and_entry() {
         json!([{ "name": "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING", "valueFrom": reference }]);
     assert_eq!(*env, expected);
     let resources = ["services", "configmaps", "serviceaccounts", "apps/deployments", HUBS, "events.k8s.io/events"];
-    let said: Vec<Value> = resources.into_iter().flat_map(|resource| api.all(resource)).collect();
-    assert!(!said.iter().any(|object| object.to_string().contains("AccountKey")), "it got out: {said:#?}");
+    let objects: Vec<Value> = resources.into_iter().flat_map(|resource| api.all(resource)).collect();
+    assert!(
+        !objects.iter().any(|object| object.to_string().contains("AccountKey")),
+        "a secret is quoted: {objects:#?}"
+    );
 }
 
 #[tokio::test]
@@ -144,7 +154,7 @@ async fn edited_connection_string_causes_exactly_one_rollout() {
 
     api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", CONNECTION_STRING), ("other", "x")]));
     reconcile_vault(&api).await;
-    assert_eq!(generation(&api), 1, "an entry that nobody refers to");
+    assert_eq!(generation(&api), 1, "an entry that the spec does not refer to");
 
     let rotated = CONNECTION_STRING.replace("Y29y", "Y29z");
     api.edit(&key("secrets", "storage"), |it| *it = secret("storage", &[("url", &rotated)]));
@@ -165,7 +175,7 @@ async fn deleted_connection_string_keeps_the_running_hub() {
     api.create(hub("vault", with_queue("storage")));
     api.create(secret("storage", &[("url", CONNECTION_STRING)]));
     reconcile_vault(&api).await;
-    roll_out(&api, "vault");
+    complete_rollout(&api, "vault");
     let before = api.get(&key("apps/deployments", "vault"));
     api.delete(&key("secrets", "storage"));
     reconcile_vault(&api).await;
@@ -198,8 +208,8 @@ async fn log_level_edit_causes_no_rollout_and_format_one() {
     }
 }
 
-/// A spec with everything that a Redis may need, all of one Secret.
-fn with_all_of_redis() -> Value {
+/// Returns a spec whose settings of Redis all refer to one Secret.
+fn with_redis_secret_values() -> Value {
     let mut spec = with_redis("redis", 2);
     for (field, entry) in [("password", "password"), ("ca", "ca.crt")] {
         spec["backplane"]["redis"][field] = json!({ "secretKeyRef": { "name": "redis", "key": entry } });
@@ -210,40 +220,30 @@ fn with_all_of_redis() -> Value {
 #[tokio::test]
 async fn invalid_redis_references_are_all_reported_without_secrets() {
     let api = FakeApi::new();
-    api.create(hub("vault", with_all_of_redis()));
+    api.create(hub("vault", with_redis_secret_values()));
     reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), "SecretNotFound".into()));
-    let told = message(&api, "vault", "Ready");
+    let shown = message(&api, "vault", "Ready");
     for field in ["url", "password", "ca"] {
-        assert!(told.contains(&format!("backplane.redis.{field}: Secret redis does not exist")), "{told}");
+        assert!(shown.contains(&format!("backplane.redis.{field}: Secret redis does not exist")), "{shown}");
     }
-    assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod that could not start");
+    assert!(api.get(&key("apps/deployments", "vault")).is_none(), "no pod without its Secret");
 
-    let wrong: [(&str, &str, &str, &str); 4] = [
-        (
-            "url",
-            "http://SECRET",
-            "SecretEntryInvalid",
-            "backplane.redis.url: Secret redis, entry url: it is no URL of redis://",
-        ),
-        ("url", " ", "SecretEntryMissing", "backplane.redis.url: Secret redis, entry url: it is empty"),
-        ("password", "", "SecretEntryMissing", "backplane.redis.password: Secret redis, entry password: it is empty"),
-        (
-            "ca.crt",
-            "SECRET",
-            "SecretEntryInvalid",
-            "backplane.redis.ca: Secret redis, entry ca.crt: it is no certificate",
-        ),
+    let invalid: [(&str, &str, &str, &str); 4] = [
+        ("url", "http://SECRET", "SecretEntryInvalid", "backplane.redis.url: Secret redis, entry url: not a redis://"),
+        ("url", " ", "SecretEntryMissing", "backplane.redis.url: Secret redis, entry url: empty"),
+        ("password", "", "SecretEntryMissing", "backplane.redis.password: Secret redis, entry password: empty"),
+        ("ca.crt", "SECRET", "SecretEntryInvalid", "backplane.redis.ca: Secret redis, entry ca.crt: not a certificate"),
     ];
     let good = [("url", REDIS_URL), ("password", REDIS_PASSWORD), ("ca.crt", CERTIFICATE)];
     api.create(secret("redis", &good));
-    for (entry, text, reason, expected) in wrong {
+    for (entry, text, reason, expected) in invalid {
         let entries = good.map(|(name, right)| (name, if name == entry { text } else { right }));
         api.edit(&key("secrets", "redis"), |it| *it = secret("redis", &entries));
         reconcile_vault(&api).await;
         assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("False".into(), reason.into()), "{expected}");
-        let told = message(&api, "vault", "Ready");
-        assert!(told.starts_with(expected) && !told.contains("SECRET"), "{told}");
+        let shown = message(&api, "vault", "Ready");
+        assert!(shown.starts_with(expected) && !shown.contains("SECRET"), "{shown}");
     }
 
     for url in [REDIS_URL, "redis://redis", "redis:6379,password=a://b", "redis\n"] {
@@ -253,15 +253,15 @@ async fn invalid_redis_references_are_all_reported_without_secrets() {
         assert_eq!(condition(&api, "vault", "ReferencesResolved"), ("True".into(), "Resolved".into()), "{url}");
     }
     let resources = ["services", "configmaps", "serviceaccounts", "apps/deployments", HUBS, "events.k8s.io/events"];
-    let said: Vec<Value> = resources.into_iter().flat_map(|resource| api.all(resource)).collect();
+    let objects: Vec<Value> = resources.into_iter().flat_map(|resource| api.all(resource)).collect();
     let out = |object: &Value| [REDIS_URL, REDIS_PASSWORD].iter().any(|secret| object.to_string().contains(secret));
-    assert!(!said.iter().any(out), "it got out: {said:#?}");
+    assert!(!objects.iter().any(out), "a secret is quoted: {objects:#?}");
 }
 
 #[tokio::test]
 async fn edited_redis_secret_rolls_out_except_for_ca() {
     let api = FakeApi::new();
-    api.create(hub("vault", with_all_of_redis()));
+    api.create(hub("vault", with_redis_secret_values()));
     api.create(secret("redis", &[]));
     let generation =
         |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["metadata"]["generation"].clone();

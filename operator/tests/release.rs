@@ -1,4 +1,4 @@
-//! What makes a release out of a tag (`.github/workflows/release.yml`), as far as it can be tried without one.
+//! The scripts of `.github/workflows/release.yml`, which make a release from a tag.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,15 +13,16 @@ fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A copy of what names a version, and of who compares it, for a version that is being released.
-struct Tree(TempDir);
+/// A copy of the files that have a version, and of the script that compares them.
+struct ReleaseTree(TempDir);
 
-const NAMING: [&str; 4] = [".ci/notes", "Cargo.toml", "charts/notification-hub-operator/Chart.yaml", "CHANGELOG.md"];
+/// Files of the tree.
+const FILES: [&str; 4] = [".ci/notes", "Cargo.toml", "charts/notification-hub-operator/Chart.yaml", "CHANGELOG.md"];
 
-impl Tree {
-    fn new() -> Tree {
-        let tree = Tree(tempfile::tempdir().expect("a folder"));
-        for file in NAMING {
+impl ReleaseTree {
+    fn new() -> ReleaseTree {
+        let tree = ReleaseTree(tempfile::tempdir().expect("a folder"));
+        for file in FILES {
             let copy = tree.0.path().join(file);
             fs::create_dir_all(copy.parent().expect("a folder")).expect("it can be made");
             fs::copy(project().join(file), copy).expect("it can be copied");
@@ -44,7 +45,7 @@ impl Tree {
 #[test]
 fn release_tag_must_match_every_version() {
     let tag = format!("v{}", env!("CARGO_PKG_VERSION"));
-    let tree = Tree::new();
+    let tree = ReleaseTree::new();
     tree.edit(
         "CHANGELOG.md",
         "## [Unreleased]",
@@ -53,22 +54,22 @@ fn release_tag_must_match_every_version() {
     tree.edit("CHANGELOG.md", "VERSION", env!("CARGO_PKG_VERSION"));
     let output = tree.notes(&tag);
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "\n### Added\n\n- That.\n\n", "and nothing of other versions");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "\n### Added\n\n- That.\n\n", "only the notes of this version");
 
-    let refused = |tree: &Tree, tag: &str, file: &str| {
+    let assert_refused = |tree: &ReleaseTree, tag: &str, file: &str| {
         let output = tree.notes(tag);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && said.contains(file), "{file}: {output:?}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && errors.contains(file), "{file}: {output:?}");
     };
-    refused(&tree, "v99.0.0", "Cargo.toml");
-    for (file, field) in [(NAMING[2], "\nversion: "), (NAMING[2], "\nappVersion: "), (NAMING[3], "\n## [")] {
-        let tree = Tree::new();
+    assert_refused(&tree, "v99.0.0", "Cargo.toml");
+    for (file, field) in [(FILES[2], "\nversion: "), (FILES[2], "\nappVersion: "), (FILES[3], "\n## [")] {
+        let tree = ReleaseTree::new();
         if field == "\n## [" {
             tree.edit(file, "## [Unreleased]", "## [Unreleased]\n\n## [99.0.0] - 2030-01-01");
         } else {
             tree.edit(file, field, &format!("{field}99"));
         }
-        refused(&tree, &tag, file);
+        assert_refused(&tree, &tag, file);
     }
 }
 
@@ -79,7 +80,7 @@ fn package_version_between_releases_is_the_newest_everywhere() {
     assert_eq!(headings.first(), Some(&"Unreleased]"));
     let newest = headings.get(1).and_then(|heading| heading.split_once(']'));
     assert!(newest.is_none_or(|(version, _)| version == env!("CARGO_PKG_VERSION")), "{newest:?}");
-    let chart = fs::read_to_string(project().join(NAMING[2])).expect("the chart");
+    let chart = fs::read_to_string(project().join(FILES[2])).expect("the chart");
     let chart: Value = serde_saphyr::from_str(&chart).expect("YAML");
     assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
@@ -105,7 +106,7 @@ fn release_artifacts_reference_images_by_digest() {
     let package = concat!("notification-hub-operator-", env!("CARGO_PKG_VERSION"), ".tgz");
     assert_eq!(names, [package, "notificationhubs.yaml", "operator.yaml"]);
 
-    // The manifests are those of the repository, but for the images.
+    // The manifests equal those of the repository except for the images.
     let manifests = fs::read_to_string(folder.path().join("operator.yaml")).expect("the manifests");
     let image = |name: &str| format!("ghcr.io/notification-hub/{name}:{}", env!("CARGO_PKG_VERSION"));
     let expected = fs::read_to_string(project().join("deploy/operator.yaml")).expect("the manifests");
@@ -117,7 +118,7 @@ fn release_artifacts_reference_images_by_digest() {
         .replace(&image("notification-hub"), &format!("mirror.example:5000/somebody/notification-hub@{hub}"));
     assert_eq!(manifests, expected);
 
-    // The packaged chart renders the same, and for what it says of a mirror.
+    // The packaged chart renders the same manifests, and images of another registry.
     let package = folder.path().join(package);
     let package = package.to_str().expect("a path");
     let rendered = |values: &[&str]| {

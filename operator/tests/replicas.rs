@@ -1,4 +1,4 @@
-//! Several replicas: what comes with them, what stays when their number changes, and the key that they share.
+//! Hubs with a backplane: children for several replicas, scaling, and the connection token key.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,17 +6,18 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    HUBS, REDIS_URL, condition, hub, key, message, reconcile_vault, secret, settled, smallest, with_redis,
+    HUBS, REDIS_URL, condition, hub, key, message, minimal_spec, reconcile_until_ready, reconcile_vault, secret,
+    with_redis,
 };
 
 const BUDGET: (&str, &str) = ("policy/poddisruptionbudgets", "vault");
 
-/// A hub of so many replicas that has come up.
-async fn up(replicas: i32) -> FakeApi {
+/// Returns an API server with a ready hub of this number of replicas.
+async fn ready_hub(replicas: i32) -> FakeApi {
     let api = FakeApi::new();
     api.create(secret("redis", &[("url", REDIS_URL)]));
     api.create(hub("vault", with_redis("redis", replicas)));
-    settled(&api).await;
+    reconcile_until_ready(&api).await;
     api
 }
 
@@ -31,11 +32,11 @@ fn token_key(api: &FakeApi) -> Vec<u8> {
 
 #[tokio::test]
 async fn scaling_changes_replicas_without_a_rollout() {
-    let api = up(1).await;
+    let api = ready_hub(1).await;
     let (template, made) = (deployment(&api)["spec"]["template"].clone(), token_key(&api));
     for replicas in [4, 2, 1, 0, 3] {
         api.edit(&key(HUBS, "vault"), |hub| hub["spec"]["replicas"] = json!(replicas));
-        settled(&api).await;
+        reconcile_until_ready(&api).await;
         let spec = deployment(&api)["spec"].clone();
         assert_eq!((&spec["replicas"], &spec["template"]), (&json!(replicas), &template));
         assert_eq!(token_key(&api), made);
@@ -49,9 +50,9 @@ async fn scaling_changes_replicas_without_a_rollout() {
 
 #[tokio::test]
 async fn removed_backplane_deletes_its_objects() {
-    let api = up(3).await;
-    api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = smallest());
-    settled(&api).await;
+    let api = ready_hub(3).await;
+    api.edit(&key(HUBS, "vault"), |hub| hub["spec"] = minimal_spec());
+    reconcile_until_ready(&api).await;
     assert!(api.get(&key(BUDGET.0, BUDGET.1)).is_none());
     assert!(api.get(&key("secrets", "vault-tokens")).is_none());
     let spec = deployment(&api)["spec"].clone();
@@ -62,7 +63,7 @@ async fn removed_backplane_deletes_its_objects() {
 
 #[tokio::test]
 async fn edited_or_deleted_disruption_budget_is_restored() {
-    let api = up(2).await;
+    let api = ready_hub(2).await;
     let budget = key(BUDGET.0, BUDGET.1);
     let spec = api.get(&budget).expect("a budget")["spec"].clone();
     api.edit(&budget, |it| it["spec"]["maxUnavailable"] = json!("100%"));
@@ -75,40 +76,40 @@ async fn edited_or_deleted_disruption_budget_is_restored() {
 
 #[tokio::test]
 async fn damaged_connection_token_key_is_regenerated_with_one_rollout() {
-    let api = up(2).await;
+    let api = ready_hub(2).await;
     let (made, secret) = (token_key(&api), key("secrets", "vault-tokens"));
     assert_eq!(made.len(), 32);
     type Damage = fn(&mut Value);
     let damages: [(&str, Damage); 3] = [
-        ("cut short", |it| it["data"]["connection-token.key"] = json!("c2hvcnQ=")),
-        ("emptied", |it| it["data"] = json!({})),
-        ("emptied otherwise", |it| it["data"]["connection-token.key"] = json!("")),
+        ("a short key", |it| it["data"]["connection-token.key"] = json!("c2hvcnQ=")),
+        ("no entries", |it| it["data"] = json!({})),
+        ("an empty key", |it| it["data"]["connection-token.key"] = json!("")),
     ];
     for (what, damage) in damages {
         let (before, generation) = (token_key(&api), deployment(&api)["metadata"]["generation"].as_i64());
         api.edit(&secret, damage);
-        settled(&api).await;
+        reconcile_until_ready(&api).await;
         assert_ne!(token_key(&api), before, "{what}");
         assert_eq!(token_key(&api).len(), 32, "{what}");
         let expected = generation.map(|generation| generation + 1);
-        assert_eq!(deployment(&api)["metadata"]["generation"].as_i64(), expected, "{what}: pods that read the old one");
+        assert_eq!(deployment(&api)["metadata"]["generation"].as_i64(), expected, "{what}: one rollout");
     }
     let kept = token_key(&api);
     api.edit(&secret, |it| it["data"]["mine"] = json!("bWluZQ=="));
-    settled(&api).await;
+    reconcile_until_ready(&api).await;
     assert_eq!(token_key(&api), kept);
 }
 
 #[tokio::test]
-async fn foreign_connection_token_secret_is_a_conflict() {
+async fn unowned_connection_token_secret_is_a_conflict() {
     let api = FakeApi::new();
     api.create(secret("redis", &[("url", REDIS_URL)]));
-    let theirs = api.create(secret("vault-tokens", &[("connection-token.key", &"x".repeat(32))]));
+    let unowned = api.create(secret("vault-tokens", &[("connection-token.key", &"x".repeat(32))]));
     api.create(hub("vault", with_redis("redis", 2)));
     reconcile_vault(&api).await;
     assert_eq!(condition(&api, "vault", "Ready"), ("False".into(), "Conflict".into()));
     assert!(message(&api, "vault", "Ready").contains("Secret vault-tokens"));
-    assert_eq!(api.get(&key("secrets", "vault-tokens")), Some(theirs));
+    assert_eq!(api.get(&key("secrets", "vault-tokens")), Some(unowned));
     assert!(api.get(&key("apps/deployments", "vault")).is_none());
 }
 
@@ -116,26 +117,29 @@ async fn foreign_connection_token_secret_is_a_conflict() {
 async fn missing_backplane_is_reported_without_crd_validation() {
     type Edit = fn(&mut Value);
     let table: [(Edit, &str); 5] = [
-        (|spec| spec["replicas"] = json!(2), "replicas: 2 need a backplane"),
-        (|spec| spec["replicas"] = json!(-1), "replicas: -1 is less than there has to be"),
-        (|spec| spec["drain"] = json!({ "duration": "1m" }), "drain: it needs a backplane"),
-        (|spec| spec["rollout"] = json!({}), "rollout: it needs a backplane"),
+        (|spec| spec["replicas"] = json!(2), "replicas: 2 pods require a backplane; set backplane"),
+        (|spec| spec["replicas"] = json!(-1), "replicas: -1 is negative; give 0 or more"),
+        (
+            |spec| spec["drain"] = json!({ "duration": "1m" }),
+            "drain: requires a backplane; set backplane or remove drain",
+        ),
+        (|spec| spec["rollout"] = json!({}), "rollout: requires a backplane; set backplane or remove rollout"),
         (
             |spec| {
                 *spec = with_redis("redis", 2);
                 spec["drain"] = json!({ "duration": "soon" });
             },
-            "drain.duration: give a duration such as 90s",
+            "drain.duration: not a duration; give one such as 90s",
         ),
     ];
-    for (edit, told) in table {
+    for (edit, expected_message) in table {
         let api = FakeApi::new();
         api.create(secret("redis", &[("url", REDIS_URL)]));
-        let mut spec = smallest();
+        let mut spec = minimal_spec();
         edit(&mut spec);
         api.create(hub("vault", spec));
         reconcile_vault(&api).await;
-        assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "InvalidSpec".into()), "{told}");
-        assert_eq!(message(&api, "vault", "Ready"), told);
+        assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "InvalidSpec".into()), "{expected_message}");
+        assert_eq!(message(&api, "vault", "Ready"), expected_message);
     }
 }

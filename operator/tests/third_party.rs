@@ -1,4 +1,5 @@
-//! Kinds that a cluster need not know: told of while it does not, made once it does, and what others make of them.
+//! Third-party kinds: skipped and reported while the API server does not serve them, applied afterwards, and the
+//! condition `Exposed` of an HTTPRoute.
 
 use kube::Client;
 use notification_hub_operator::third_party::{ServedKinds, ThirdPartyKind, discover};
@@ -6,18 +7,19 @@ use serde_json::{Value, json};
 
 use crate::common::fake_api::FakeApi;
 use crate::common::fixtures::{
-    HUBS, REDIS_URL, condition, context, has_condition, hub, key, message, reconcile_once, roll_out, secret, smallest,
-    with_autoscaling, with_redis,
+    HUBS, REDIS_URL, complete_rollout, condition, context, has_condition, hub, key, message, minimal_spec,
+    reconcile_once, secret, with_autoscaling, with_redis,
 };
 use crate::common::store::Key;
 use crate::controller::Running;
 
-fn of(kind: ThirdPartyKind) -> Key {
+/// Returns the key of the child of a kind.
+fn child_key(kind: ThirdPartyKind) -> Key {
     let resource = kind.resource();
     key(&format!("{}/{}", resource.group, resource.plural), "vault")
 }
 
-/// A spec that asks for one of each.
+/// Returns a spec that requests a child of each kind.
 fn with_all() -> Value {
     let mut spec = with_autoscaling(json!({ "maxReplicas": 3, "keda": {} }));
     spec["expose"] = json!({ "httpRoute": { "parentRefs": [{ "name": "public" }] } });
@@ -25,13 +27,14 @@ fn with_all() -> Value {
     spec
 }
 
-fn routed(parents: Value) -> Value {
-    let mut spec = smallest();
+/// Returns a spec with an HTTPRoute.
+fn with_route(parents: Value) -> Value {
+    let mut spec = minimal_spec();
     spec["expose"] = json!({ "httpRoute": { "parentRefs": parents } });
     spec
 }
 
-/// An API server with Redis' Secret and a hub.
+/// Returns an API server with the Secret of Redis and a hub.
 fn with_hub(spec: Value) -> FakeApi {
     let api = FakeApi::new();
     api.create(secret("redis", &[("url", REDIS_URL)]));
@@ -39,12 +42,12 @@ fn with_hub(spec: Value) -> FakeApi {
     api
 }
 
-/// Reconciles, rolls out and reconciles again, with these kinds.
-async fn settled(api: &FakeApi, served: &ServedKinds) {
+/// Reconciles, completes the rollout and reconciles again, with these served kinds.
+async fn reconcile_until_ready(api: &FakeApi, served: &ServedKinds) {
     let context = context(api);
     context.served.send_replace(served.clone());
     reconcile_once(api, &context, "vault").await.expect("a reconcile");
-    roll_out(api, "vault");
+    complete_rollout(api, "vault");
     reconcile_once(api, &context, "vault").await.expect("a reconcile");
 }
 
@@ -52,60 +55,61 @@ fn all() -> ServedKinds {
     ThirdPartyKind::ALL.into_iter().collect()
 }
 
-fn there(api: &FakeApi) -> [bool; 4] {
-    ThirdPartyKind::ALL.map(|kind| api.get(&of(kind)).is_some())
+/// Returns which third-party children exist.
+fn existing(api: &FakeApi) -> [bool; 4] {
+    ThirdPartyKind::ALL.map(|kind| api.get(&child_key(kind)).is_some())
 }
 
 #[tokio::test]
 async fn unserved_kind_is_reported_and_skipped_until_served() {
     let api = with_hub(with_all());
-    settled(&api, &ServedKinds::default()).await;
-    assert_eq!(there(&api), [false; 4]);
-    assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()), "it serves");
+    reconcile_until_ready(&api, &ServedKinds::default()).await;
+    assert_eq!(existing(&api), [false; 4]);
+    assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()), "the hub runs without them");
     assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "KindNotServed".into()));
     assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "KindNotServed".into()));
-    let told = message(&api, "vault", "SpecValid");
+    let shown = message(&api, "vault", "SpecValid");
     for kind in ThirdPartyKind::ALL {
-        assert!(told.contains(&format!("{}: the cluster does not know {kind}", kind.field())), "{told}");
+        assert!(shown.contains(&format!("{}: the API server does not serve {kind}", kind.field())), "{shown}");
     }
     assert!(message(&api, "vault", "Exposed").contains("HTTPRoute (gateway.networking.k8s.io/v1)"));
 
-    settled(&api, &all()).await;
-    assert_eq!(there(&api), [true; 4]);
+    reconcile_until_ready(&api, &all()).await;
+    assert_eq!(existing(&api), [true; 4]);
     assert_eq!(condition(&api, "vault", "SpecValid"), ("True".into(), "Valid".into()));
     let version = api.version();
-    settled(&api, &all()).await;
+    reconcile_until_ready(&api, &all()).await;
     assert_eq!(api.changes_since(version), [""; 0]);
 
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", 1));
-    settled(&api, &all()).await;
-    assert_eq!(there(&api), [false; 4]);
-    assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "NotAsked".into()));
+    reconcile_until_ready(&api, &all()).await;
+    assert_eq!(existing(&api), [false; 4]);
+    assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "NotRequested".into()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn kind_installed_later_is_discovered_and_watched() {
-    let api = with_hub(routed(json!([{ "name": "public" }])));
+    let api = with_hub(with_route(json!([{ "name": "public" }])));
     let running = Running::start(&api, &[]);
     let exposed = |status, reason| move |api: &FakeApi| has_condition(api, "vault", "Exposed", (status, reason));
-    api.until("it is missed", exposed("False", "KindNotServed")).await;
+    api.until("the missing kind is reported", exposed("False", "KindNotServed")).await;
 
     api.install(ThirdPartyKind::HttpRoute);
-    api.until("the route is made", |api| api.get(&of(ThirdPartyKind::HttpRoute)).is_some()).await;
-    api.until("nobody takes it yet", exposed("False", "RoutePending")).await;
-    api.edit(&of(ThirdPartyKind::HttpRoute), |route| route["spec"]["rules"] = json!([]));
-    let rules = |api: &FakeApi| api.get(&of(ThirdPartyKind::HttpRoute)).expect("it")["spec"]["rules"].clone();
-    api.until("an edit is repaired", |api| rules(api)[0]["backendRefs"][0]["port"] == 5000).await;
-    api.delete(&of(ThirdPartyKind::HttpRoute));
-    api.until("a deleted one is back", |api| api.get(&of(ThirdPartyKind::HttpRoute)).is_some()).await;
+    api.until("the route is applied", |api| api.get(&child_key(ThirdPartyKind::HttpRoute)).is_some()).await;
+    api.until("no controller has accepted the route", exposed("False", "RoutePending")).await;
+    api.edit(&child_key(ThirdPartyKind::HttpRoute), |route| route["spec"]["rules"] = json!([]));
+    let rules = |api: &FakeApi| api.get(&child_key(ThirdPartyKind::HttpRoute)).expect("it")["spec"]["rules"].clone();
+    api.until("an edit is reverted", |api| rules(api)[0]["backendRefs"][0]["port"] == 5000).await;
+    api.delete(&child_key(ThirdPartyKind::HttpRoute));
+    api.until("a deleted route is recreated", |api| api.get(&child_key(ThirdPartyKind::HttpRoute)).is_some()).await;
 
     for kind in [ThirdPartyKind::ServiceMonitor, ThirdPartyKind::PodMonitor, ThirdPartyKind::ScaledObject] {
-        assert!(api.get(&of(kind)).is_none(), "{kind} was not asked for");
+        assert!(api.get(&child_key(kind)).is_none(), "the spec does not request {kind}");
     }
     api.uninstall(ThirdPartyKind::HttpRoute);
-    api.until("it is missed again", exposed("False", "KindNotServed")).await;
+    api.until("the missing kind is reported again", exposed("False", "KindNotServed")).await;
     api.install(ThirdPartyKind::HttpRoute);
-    api.until("it is known again", exposed("False", "RoutePending")).await;
+    api.until("the kind is served again", exposed("False", "RoutePending")).await;
     running.stop().await;
 }
 
@@ -122,8 +126,8 @@ async fn discovery_failure_keeps_the_known_kinds() {
     assert_eq!(discover(&Client::new(unavailable, "default"), &known).await, known);
 }
 
-/// What a controller says of the route and a parent.
-fn says(parent: Value, generation: i64, accepted: &str, resolved: &str) -> Value {
+/// Returns the status of a route for a parent.
+fn parent_status(parent: Value, generation: i64, accepted: &str, resolved: &str) -> Value {
     let condition = |kind: &str, status: &str| {
         json!({
             "type": kind, "status": status, "reason": format!("{kind}Reason"), "message": "as it says",
@@ -141,83 +145,88 @@ async fn exposed_condition_follows_the_http_route_status() {
     let whole =
         json!({ "group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "bitwarden", "name": "public" });
     let elsewhere = json!({ "name": "inner", "namespace": "gateways", "sectionName": "https" });
-    let first = |accepted, resolved| says(whole.clone(), 1, accepted, resolved);
-    let second = |accepted, resolved| says(elsewhere.clone(), 1, accepted, resolved);
+    let first = |accepted, resolved| parent_status(whole.clone(), 1, accepted, resolved);
+    let second = |accepted, resolved| parent_status(elsewhere.clone(), 1, accepted, resolved);
     let table = [
         (json!([]), "False", "RoutePending", "Gateway public, Gateway gateways/inner, listener https"),
-        (json!([first("True", "True")]), "False", "RoutePending", "taken by Gateway gateways/inner"),
+        (json!([first("True", "True")]), "False", "RoutePending", "not accepted yet by Gateway gateways/inner"),
         (
             json!([first("True", "True"), second("True", "True")]),
             "True",
             "Exposed",
-            "is taken by Gateway public, Gateway gateways/inner, listener https",
+            "is accepted by Gateway public, Gateway gateways/inner, listener https",
         ),
         (
             json!([first("True", "True"), second("False", "True")]),
             "False",
             "RouteNotAccepted",
-            "not taken by Gateway gateways/inner, listener https: AcceptedReason: as it says",
+            "not accepted by Gateway gateways/inner, listener https: AcceptedReason: as it says",
         ),
         (json!([first("True", "False")]), "False", "RouteNotAccepted", "ResolvedRefsReason: as it says"),
         (json!([first("Unknown", "True"), second("True", "True")]), "False", "RoutePending", "Gateway public"),
-        // Of the route as it was before.
-        (json!([says(whole.clone(), 0, "False", "True"), second("True", "True")]), "False", "RoutePending", "public"),
-        // Of another parent, or another listener.
+        // A status of an earlier generation.
+        (
+            json!([parent_status(whole.clone(), 0, "False", "True"), second("True", "True")]),
+            "False",
+            "RoutePending",
+            "public",
+        ),
+        // A status of another listener.
         (
             json!([
                 first("True", "True"),
-                says(json!({ "name": "inner", "namespace": "gateways" }), 1, "True", "True")
+                parent_status(json!({ "name": "inner", "namespace": "gateways" }), 1, "True", "True")
             ]),
             "False",
             "RoutePending",
             "gateways/inner",
         ),
     ];
-    for (parents, status, reason, told) in table {
-        let api = with_hub(routed(json!([{ "name": "public" }, elsewhere])));
-        settled(&api, &all()).await;
-        api.edit(&of(ThirdPartyKind::HttpRoute), |route| route["status"] = json!({ "parents": parents }));
-        settled(&api, &all()).await;
+    for (parents, status, reason, expected) in table {
+        let api = with_hub(with_route(json!([{ "name": "public" }, elsewhere])));
+        reconcile_until_ready(&api, &all()).await;
+        api.edit(&child_key(ThirdPartyKind::HttpRoute), |route| route["status"] = json!({ "parents": parents }));
+        reconcile_until_ready(&api, &all()).await;
         assert_eq!(condition(&api, "vault", "Exposed"), (status.into(), reason.into()), "{parents}");
         let message = message(&api, "vault", "Exposed");
-        assert!(message.contains(told), "{told} in {message}");
-        assert_eq!(condition(&api, "vault", "Ready").0, "True", "it does not keep a hub from being ready");
+        assert!(message.contains(expected), "{expected} in {message}");
+        assert_eq!(condition(&api, "vault", "Ready").0, "True", "Exposed does not affect Ready");
     }
 }
 
 #[tokio::test]
 async fn exposed_with_ingress_and_route_reports_the_failing_one() {
-    let mut spec = routed(json!([{ "name": "public" }]));
+    let mut spec = with_route(json!([{ "name": "public" }]));
     spec["expose"]["ingress"] = json!({ "className": "nginx" });
     let api = with_hub(spec);
-    settled(&api, &all()).await;
+    reconcile_until_ready(&api, &all()).await;
     assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "NoAddress".into()));
     api.edit(&key("networking.k8s.io/ingresses", "vault"), |it| {
         it["status"] = json!({ "loadBalancer": { "ingress": [{ "ip": "192.0.2.1" }] } });
     });
-    settled(&api, &all()).await;
+    reconcile_until_ready(&api, &all()).await;
     assert_eq!(condition(&api, "vault", "Exposed"), ("False".into(), "RoutePending".into()));
-    api.edit(&of(ThirdPartyKind::HttpRoute), |route| {
-        route["status"] = json!({ "parents": [says(json!({ "name": "public" }), 1, "True", "True")] });
+    api.edit(&child_key(ThirdPartyKind::HttpRoute), |route| {
+        route["status"] = json!({ "parents": [parent_status(json!({ "name": "public" }), 1, "True", "True")] });
     });
-    settled(&api, &all()).await;
+    reconcile_until_ready(&api, &all()).await;
     assert_eq!(condition(&api, "vault", "Exposed"), ("True".into(), "Exposed".into()));
-    let told = message(&api, "vault", "Exposed");
-    assert!(told.contains("192.0.2.1") && told.contains("Gateway public"), "{told}");
+    let shown = message(&api, "vault", "Exposed");
+    assert!(shown.contains("192.0.2.1") && shown.contains("Gateway public"), "{shown}");
 }
 
 #[tokio::test]
-async fn foreign_http_route_is_a_conflict_and_unchanged() {
-    let api = with_hub(routed(json!([{ "name": "public" }])));
+async fn unowned_http_route_is_a_conflict_and_unchanged() {
+    let api = with_hub(with_route(json!([{ "name": "public" }])));
     let metadata = json!({ "name": "vault", "namespace": "bitwarden" });
-    let foreign = json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata, "spec": { "parentRefs": [] } });
-    api.create(foreign);
+    let unowned = json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata, "spec": { "parentRefs": [] } });
+    api.create(unowned);
     let context = context(&api);
     context.served.send_replace(all());
     reconcile_once(&api, &context, "vault").await.expect("a reconcile");
     assert_eq!(condition(&api, "vault", "Conflict"), ("True".into(), "ForeignObject".into()));
     assert!(message(&api, "vault", "Ready").contains("HTTPRoute vault"));
-    assert_eq!(api.get(&of(ThirdPartyKind::HttpRoute)).expect("it")["spec"], json!({ "parentRefs": [] }));
+    assert_eq!(api.get(&child_key(ThirdPartyKind::HttpRoute)).expect("it")["spec"], json!({ "parentRefs": [] }));
 }
 
 #[tokio::test]
@@ -225,38 +234,38 @@ async fn switch_from_hpa_to_keda_keeps_live_replicas() {
     let api = with_hub(with_redis("redis", 3));
     let autoscaler = key("autoscaling/horizontalpodautoscalers", "vault");
     let count = |api: &FakeApi| api.get(&key("apps/deployments", "vault")).expect("it")["spec"]["replicas"].clone();
-    settled(&api, &all()).await;
+    reconcile_until_ready(&api, &all()).await;
     let specs = [json!({ "maxReplicas": 5 }), json!({ "maxReplicas": 5, "keda": {} })];
     for (autoscaling, by_keda) in specs.into_iter().zip([false, true]) {
         api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_autoscaling(autoscaling));
         api.take_calls();
-        settled(&api, &all()).await;
-        assert_eq!(count(&api), 3, "the live number stays");
+        reconcile_until_ready(&api, &all()).await;
+        assert_eq!(count(&api), 3, "the live number is kept");
         assert_eq!(api.get(&autoscaler).is_some(), !by_keda);
-        assert_eq!(api.get(&of(ThirdPartyKind::ScaledObject)).is_some(), by_keda);
+        assert_eq!(api.get(&child_key(ThirdPartyKind::ScaledObject)).is_some(), by_keda);
         if by_keda {
             let calls = api.take_calls();
             let at = |call: &str| calls.iter().position(|each| each == call).expect(call);
-            // KEDA refuses a Deployment that somebody else scales.
+            // KEDA refuses a Deployment that another autoscaler scales.
             assert!(at("delete horizontalpodautoscalers vault") < at("patch scaledobjects vault"), "{calls:#?}");
         }
     }
     api.edit(&key("apps/deployments", "vault"), |it| it["spec"]["replicas"] = json!(4));
-    settled(&api, &all()).await;
-    assert_eq!(count(&api), 4, "what KEDA decides is left alone");
+    reconcile_until_ready(&api, &all()).await;
+    assert_eq!(count(&api), 4, "the number of KEDA is kept");
 
-    // KEDA is taken away, and the number stays.
-    api.delete(&of(ThirdPartyKind::ScaledObject));
-    settled(&api, &ServedKinds::default()).await;
+    // After an uninstallation of KEDA, the number is kept.
+    api.delete(&child_key(ThirdPartyKind::ScaledObject));
+    reconcile_until_ready(&api, &ServedKinds::default()).await;
     assert_eq!(count(&api), 4);
 
     api.edit(&key(HUBS, "vault"), |it| it["spec"] = with_redis("redis", 2));
-    settled(&api, &all()).await;
-    assert_eq!((count(&api), there(&api)), (json!(2), [false; 4]));
+    reconcile_until_ready(&api, &all()).await;
+    assert_eq!((count(&api), existing(&api)), (json!(2), [false; 4]));
 }
 
 #[tokio::test]
-async fn rejected_optional_object_does_not_block_other_children() {
+async fn rejected_third_party_object_does_not_block_other_children() {
     for kind in ThirdPartyKind::ALL {
         for (verb, code) in [("get", 403), ("patch", 403), ("patch", 422)] {
             let api = with_hub(with_all());
@@ -266,20 +275,20 @@ async fn rejected_optional_object_does_not_block_other_children() {
             context.served.send_replace(all());
             reconcile_once(&api, &context, "vault").await.expect("a reconcile");
             assert!(api.get(&key("apps/deployments", "vault")).is_some(), "{verb} {plural} {code}");
-            assert!(api.get(&of(kind)).is_none());
-            assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "Refused".into()));
-            let told = message(&api, "vault", "SpecValid");
-            assert!(told.starts_with(&kind.resource().kind), "{told}");
+            assert!(api.get(&child_key(kind)).is_none());
+            assert_eq!(condition(&api, "vault", "SpecValid"), ("False".into(), "ChildRejected".into()));
+            let shown = message(&api, "vault", "SpecValid");
+            assert!(shown.starts_with(&kind.resource().kind), "{shown}");
         }
     }
 }
 
 #[tokio::test]
-async fn unused_optional_kind_needs_no_list_permission() {
+async fn unused_third_party_kind_needs_no_list_permission() {
     for kind in ThirdPartyKind::ALL {
-        let api = with_hub(smallest());
+        let api = with_hub(minimal_spec());
         api.refuse(&format!("list {}", kind.resource().plural), 403);
-        settled(&api, &all()).await;
+        reconcile_until_ready(&api, &all()).await;
         assert_eq!(condition(&api, "vault", "Ready"), ("True".into(), "Available".into()), "{kind}");
     }
 }

@@ -14,7 +14,6 @@ pub(crate) fn check(input: &[u8]) {
         .map(|part| part.split_once('=').unwrap_or((part, "")))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let _ = parse(file, &environment);
     environment.push((KEY.to_owned(), format!("{SECRET}{}", environment.len() % 2)));
     let config = match parse(file, &environment) {
         Ok(config) => config,
@@ -25,7 +24,7 @@ pub(crate) fn check(input: &[u8]) {
     };
     assert!(!format!("{config:?}").contains(SECRET));
     let shown = |config: &Config| -> Vec<(&'static str, String)> {
-        config.shown().iter().map(|shown| (shown.key, shown.value.clone())).collect()
+        config.effective_settings().iter().map(|setting| (setting.key, setting.value.clone())).collect()
     };
     let mut written: Vec<(String, String)> = shown(&config)
         .into_iter()

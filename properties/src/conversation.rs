@@ -12,10 +12,10 @@ use crate::websocket_frames::{frame_message, parse_server_frame};
 /// Limits that small messages exceed.
 pub(crate) const SESSION_CONFIG: SessionConfig = SessionConfig {
     handshake_timeout: 150,
-    keep_alive: 150,
-    client_timeout: 300,
+    keep_alive_interval: 150,
+    client_timeout_interval: 300,
     message_timeout: 300,
-    max_message: 512,
+    maximum_receive_message_size: 512,
 };
 
 /// Checks that each split of an input has the same answers and close reason, that a client can read the answers, and that the
@@ -64,7 +64,7 @@ fn assert_buffer_is_bounded(sent: &[u8]) {
             {
                 break;
             }
-            assert!(buffer.len() < SESSION_CONFIG.max_message, "{} buffered bytes", buffer.len());
+            assert!(buffer.len() < SESSION_CONFIG.maximum_receive_message_size, "{} buffered bytes", buffer.len());
         }
     }
 }
@@ -97,8 +97,9 @@ fn assert_readable(mut answers: &[u8], over: bool) {
             // The handshake response is JSON in both protocols.
             0x82 if payload.first() == Some(&b'{') => drop(parse_json(payload)),
             0x82 => {
-                let (body, taken) =
-                    protocol::split(Protocol::MessagePack, payload, usize::MAX).expect("a length").expect("a message");
+                let (body, taken) = protocol::split_message(Protocol::MessagePack, payload, usize::MAX)
+                    .expect("a length")
+                    .expect("a message");
                 assert_eq!(taken, payload.len());
                 assert!(Reader::new(body).value().is_some_and(|value| value.is_array()));
             }

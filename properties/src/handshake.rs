@@ -9,10 +9,10 @@ use crate::splits::splits;
 /// Limits that no input here exceeds.
 const SESSION_CONFIG: SessionConfig = SessionConfig {
     handshake_timeout: 150,
-    keep_alive: 150,
-    client_timeout: 300,
+    keep_alive_interval: 150,
+    client_timeout_interval: 300,
     message_timeout: 300,
-    max_message: 1 << 20,
+    maximum_receive_message_size: 1 << 20,
 };
 
 /// A session sink that records the completed handshake and the messages to the client.
@@ -41,7 +41,7 @@ pub(crate) fn check(input: &[u8]) {
     let expected = match &outcome {
         Ok(protocol) => (RecordingSink { completed: Some(*protocol), messages: vec![HANDSHAKE_OK.to_vec()] }, None),
         Err(error) => {
-            let answer = error.answer();
+            let answer = error.response();
             let unframed = answer.strip_suffix(b"\x1e").expect("a separator");
             assert_eq!(handshake::parse_response(unframed), Some(Some(error.to_string())));
             (RecordingSink { completed: None, messages: vec![answer] }, Some(CloseReason::Handshake(error.clone())))

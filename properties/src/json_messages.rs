@@ -1,6 +1,6 @@
 //! Checks client messages in JSON.
 
-use notification_hub::signalr::protocol::{ClientMessage, Protocol, json, split};
+use notification_hub::signalr::protocol::{ClientMessage, Protocol, json, split_message};
 use serde_json::Value;
 
 use crate::splits::prefixes;
@@ -9,7 +9,7 @@ use crate::splits::prefixes;
 pub(crate) fn check(input: &[u8]) {
     check_split(Protocol::Json, input);
     let mut rest = input;
-    while let Ok(Some((body, taken))) = split(Protocol::Json, rest, usize::MAX) {
+    while let Ok(Some((body, taken))) = split_message(Protocol::Json, rest, usize::MAX) {
         check_message(body);
         rest = &rest[taken..];
     }
@@ -54,12 +54,12 @@ fn count_quotes(text: &[u8]) -> usize {
 /// Checks that a message that is split off a prefix, or refused in it, is so in the whole input, at any size limit.
 pub(crate) fn check_split(protocol: Protocol, input: &[u8]) {
     for limit in [16, 300, usize::MAX] {
-        let whole = split(protocol, input, limit);
+        let whole = split_message(protocol, input, limit);
         if let Ok(Some((body, taken))) = whole {
             assert!(body.len() < taken && taken <= limit.min(input.len()));
         }
         for prefix in prefixes(input) {
-            let part = split(protocol, prefix, limit);
+            let part = split_message(protocol, prefix, limit);
             assert!(part == Ok(None) || part == whole, "{part:?} of {} bytes, {whole:?} of all", prefix.len());
         }
     }

@@ -2,7 +2,7 @@
 
 use notification_hub::auth::Query;
 use notification_hub::http::connection_token_registry::{ConnectionTokenRegistry, TokenState};
-use notification_hub::http::negotiate::body;
+use notification_hub::http::negotiate::response_body;
 use notification_hub::signalr::Hub;
 use notification_hub::signalr::Transport;
 use serde_json::Value;
@@ -13,7 +13,7 @@ pub(crate) fn check(input: &[u8]) {
     let connection_tokens = ConnectionTokenRegistry::new(b"a key");
     let query = String::from_utf8_lossy(input);
     let requested = Query::parse(&query).joined("negotiateVersion");
-    let answer = body(requested.as_deref(), "an id", &connection_tokens.issue(Hub::Main).expect("randomness"));
+    let answer = response_body(requested.as_deref(), "an id", &connection_tokens.issue(Hub::Main).expect("randomness"));
     let answer: Value = serde_json::from_str(&answer).expect("JSON");
     let requested: Option<i32> = requested.map_or(Some(0), |requested| requested.trim().parse().ok());
     if answer["error"].is_string() {

@@ -38,7 +38,7 @@ fn decode_frames(push: &Notification) -> [Value; 2] {
         let body = single_message(protocol, delivery.frame(protocol).expect("both protocols").body());
         let invocation = match protocol {
             Protocol::Json => json::decode_invocation(body),
-            Protocol::MessagePack => messagepack::to_json(body),
+            Protocol::MessagePack => messagepack::decode_invocation(body),
         };
         let (target, mut arguments) = invocation.expect("an invocation");
         assert_eq!(target, expected);

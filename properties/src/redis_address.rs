@@ -1,6 +1,6 @@
 //! Checks the address of Redis: a URL or a connection string.
 
-use notification_hub::config::{Redis, RedisError};
+use notification_hub::config::{RedisConfig, RedisConfigError};
 
 /// The password that replaces each `$` of an input.
 const PASSWORD: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ";
@@ -34,6 +34,6 @@ pub(crate) fn check(input: &[u8]) {
     assert_eq!(parse(&reordered).ok(), parsed.ok(), "{reordered}");
 }
 
-fn parse(text: &str) -> Result<Redis, RedisError> {
-    Redis::parse(&text.into())
+fn parse(text: &str) -> Result<RedisConfig, RedisConfigError> {
+    RedisConfig::parse(&text.into())
 }

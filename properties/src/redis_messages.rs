@@ -73,7 +73,7 @@ fn check_incoming(bytes: &[u8]) {
         assert_eq!(Invocation::read(&invocation.write()).as_ref(), Ok(invocation));
     }
     let user = Audience::User(Uuid::from_u128(2), ClientType::Web);
-    for audience in [user, Audience::Everyone(Hub::Main), Audience::Everyone(Hub::Anonymous)] {
+    for audience in [user, Audience::All(Hub::Main), Audience::All(Hub::Anonymous)] {
         match BackplaneMessage::read(Channel::To(audience), bytes, OWN_ID, Instant::now()) {
             Ok(BackplaneMessage::Push(delivery, published)) => {
                 let invocation = invocation.as_ref().expect("an invocation");
@@ -89,7 +89,7 @@ fn check_incoming(bytes: &[u8]) {
                 let expected = invocation.as_ref().map(|invocation| (invocation.publisher, invocation.at));
                 assert_eq!(expected, Ok((Some(OWN_ID), published)));
             }
-            Ok(BackplaneMessage::Heartbeat) => assert_eq!(audience, Audience::Everyone(Hub::Main)),
+            Ok(BackplaneMessage::Heartbeat) => assert_eq!(audience, Audience::All(Hub::Main)),
             Ok(BackplaneMessage::GroupCommand(command)) => {
                 panic!("a group command on a channel of pushes: {command:?}")
             }

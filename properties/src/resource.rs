@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use notification_hub_crds::NotificationHub;
 use notification_hub_crds::v1alpha1::NotificationHubSpec;
 use notification_hub_operator::build::{DesiredObjects, build};
-use notification_hub_operator::conditions::Findings;
+use notification_hub_operator::conditions::Diagnostics;
 use notification_hub_operator::keys::{ConnectionTokenKey, KeyPair, KeyRing, RotationPlan, SigningKey};
 use notification_hub_operator::model::HUB_CONTAINER;
 use notification_hub_operator::model::defaults::Defaults;
@@ -51,9 +51,9 @@ pub(crate) fn check(input: &[u8]) {
     assert!(!json.as_ref().is_ok_and(|json| json.contains(SECRET)));
     match &made {
         Ok(desired) => assert_consistent(&hub, desired),
-        Err(problems) => {
-            assert!(!problems.is_empty());
-            assert!(problems.iter().all(|problem| !problem.is_empty() && !problem.contains(SECRET)), "{problems:?}");
+        Err(messages) => {
+            assert!(!messages.is_empty());
+            assert!(messages.iter().all(|message| !message.is_empty() && !message.contains(SECRET)), "{messages:?}");
         }
     }
     let written = serde_json::to_string(&hub).expect("JSON");
@@ -70,15 +70,15 @@ fn build_objects(hub: &NotificationHub, is_everything_served: bool) -> Result<De
         Defaults { image: "registry.example.com/hub:1.0.0".parse().expect("an image"), inheritance }
     });
     let served: ServedKinds = ThirdPartyKind::ALL.into_iter().filter(|_| is_everything_served).collect();
-    let checked = validate(hub, fetch_references(&hub.spec), &DEFAULTS, &served).map_err(problems_of)?;
+    let checked = validate(hub, fetch_references(&hub.spec), &DEFAULTS, &served).map_err(messages)?;
     let times = checked.hub.generated.as_ref().map(|plan| (RotationPlan::due(plan), plan.times()));
     assert_eq!(times.is_some(), hub.spec.auth.generate.is_some());
     build(&checked.hub)
 }
 
-fn problems_of(findings: Findings) -> Vec<String> {
-    let problems = findings.spec.into_iter().chain(findings.references).map(|problem| problem.message);
-    problems.chain(findings.conflicts).collect()
+fn messages(diagnostics: Diagnostics) -> Vec<String> {
+    let messages = diagnostics.spec.into_iter().chain(diagnostics.references).map(|diagnostic| diagnostic.message);
+    messages.chain(diagnostics.conflicts).collect()
 }
 
 /// Returns the objects that the spec references. Every Secret exists, with the same entries.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use notification_hub::http::server_sent_events::event;
 use notification_hub::notification::{Date, Notification, Value};
 use notification_hub::signalr::protocol::messagepack::{self, Reader};
-use notification_hub::signalr::protocol::{self, Protocol, ServerMessage, json, split};
+use notification_hub::signalr::protocol::{self, Protocol, ServerMessage, json, split_message};
 use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
@@ -45,14 +45,14 @@ pub(crate) fn check(input: &[u8]) {
     let body = single_message(Protocol::MessagePack, &bytes);
     assert_eq!(Reader::new(body).value().expect("MessagePack"), expected);
     if expected[0] == 1 {
-        let read = messagepack::to_json(body).expect("an invocation");
+        let read = messagepack::decode_invocation(body).expect("an invocation");
         assert_eq!((Json::from(read.0), &read.1), (expected[3].clone(), &expected[4]));
     }
 }
 
 /// Returns the body of the only message in some bytes.
 pub(crate) fn single_message(protocol: Protocol, bytes: &[u8]) -> &[u8] {
-    let (body, taken) = split(protocol, bytes, usize::MAX).expect("a length").expect("a whole message");
+    let (body, taken) = split_message(protocol, bytes, usize::MAX).expect("a length").expect("a whole message");
     assert_eq!(taken, bytes.len(), "one message");
     body
 }
@@ -61,15 +61,15 @@ pub(crate) fn single_message(protocol: Protocol, bytes: &[u8]) -> &[u8] {
 fn generate_value(choices: &mut Choices<'_>, depth: u8) -> Value {
     match choices.below(if depth == 0 { 8 } else { 10 }) {
         0 => Value::Null,
-        1 => Value::Flag(choices.below(2) == 0),
+        1 => Value::Bool(choices.below(2) == 0),
         2 => Value::Number(choices.number().into()),
         3 => Value::Number((choices.number() as i64 >> choices.below(64)).into()),
         // Only numbers that JSON reads back equal.
         4 => serde_json::Number::from_f64(f64::from(choices.number() as i32) / 64.0).map_or(Value::Null, Value::Number),
-        5 => Value::Text(choices.text()),
+        5 => Value::String(choices.text()),
         6 => Value::Id(Uuid::from_u64_pair(choices.number(), choices.number())),
         7 => Value::Date(generate_date(choices)),
-        8 => Value::List((0..choices.below(20)).map(|_| generate_value(choices, depth - 1)).collect()),
+        8 => Value::Array((0..choices.below(20)).map(|_| generate_value(choices, depth - 1)).collect()),
         _ => {
             let count = choices.below(20);
             // The suffix keeps names apart that differ only in case.
@@ -77,7 +77,7 @@ fn generate_value(choices: &mut Choices<'_>, depth: u8) -> Value {
                 let name = format!("{}{place}", choices.text());
                 (name.into(), generate_value(choices, depth - 1))
             });
-            Value::Map(members.collect())
+            Value::Object(members.collect())
         }
     }
 }
@@ -88,7 +88,7 @@ fn generate_date(choices: &mut Choices<'_>) -> Date {
     let (hour, minute, second, fraction) = (part(24), part(60), part(60), part(10_000_000));
     let zone = ["", "Z", "+01:30"][part(3) as usize];
     let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:07}{zone}");
-    Date::parse(&text).unwrap_or(Date::DEFAULT)
+    Date::parse(&text).unwrap_or(Date::DOTNET_DEFAULT)
 }
 
 fn expected_json(message: ServerMessage<'_>) -> Json {
@@ -143,16 +143,16 @@ impl Spelling {
     fn value(&self, value: &Value) -> Json {
         match value {
             Value::Null => Json::Null,
-            Value::Flag(flag) => Json::Bool(*flag),
+            Value::Bool(flag) => Json::Bool(*flag),
             Value::Number(number) => Json::Number(number.clone()),
-            Value::Text(text) => Json::from(text.as_str()),
+            Value::String(text) => Json::from(text.as_str()),
             Value::Id(id) => Json::from(id.to_string()),
             Value::Date(date) => match self {
                 Spelling::Json => Json::from(date.to_string()),
                 Spelling::MessagePack => Json::from(canonical_date(*date)),
             },
-            Value::List(items) => items.iter().map(|item| self.value(item)).collect(),
-            Value::Map(members) => {
+            Value::Array(items) => items.iter().map(|item| self.value(item)).collect(),
+            Value::Object(members) => {
                 let members = members.iter().map(|(name, value)| (self.name(name), self.value(value)));
                 Json::Object(members.collect::<Map<_, _>>())
             }
@@ -161,10 +161,10 @@ impl Spelling {
 }
 
 fn expected_argument(notification: &Notification, spelling: &Spelling) -> Json {
-    let context_id = notification.context_id.clone().map_or(Value::Null, Value::Text);
+    let context_id = notification.context_id.clone().map_or(Value::Null, Value::String);
     let kind = Value::Number(notification.kind.into());
     let members = [("Type", kind), ("Payload", notification.payload.clone()), ("ContextId", context_id)];
-    spelling.value(&Value::Map(members.into_iter().map(|(name, value)| (name.into(), value)).collect()))
+    spelling.value(&Value::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect()))
 }
 
 /// Returns a date as `jiff` writes it, with the zone UTC if it has none.

@@ -19,9 +19,14 @@ pub(crate) fn splits(input: &[u8]) -> Vec<Vec<&[u8]>> {
     all
 }
 
-/// Returns some proper prefixes of an input, the shortest first.
+/// How many prefixes of an input are tried.
+const PREFIXES: usize = 8;
+
+/// Returns some proper prefixes of an input: all but its last byte, and others whose lengths depend only on the input. Few, because
+/// the checks run over very many inputs.
 pub(crate) fn prefixes(input: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let step = input.len() / 64 + 1;
-    let ends = (0..input.len()).filter(move |end| *end < 32 || end.is_multiple_of(step) || end + 32 > input.len());
-    ends.map(|end| &input[..end])
+    let mut random = Random::from_bytes(input);
+    let last = input.len().checked_sub(1);
+    let others = (1..PREFIXES).filter_map(move |_| last.map(|_| random.below(input.len())));
+    last.into_iter().chain(others).map(|end| &input[..end])
 }

@@ -44,8 +44,8 @@ fn channel_name(channels: &Channels, choices: &mut Choices<'_>) -> String {
         1 => Audience::Organization(id, narrowed),
         2 => Audience::Installation(id, narrowed),
         3 => Audience::LoginRequest(id),
-        4 => Audience::Everyone(Hub::Main),
-        5 => Audience::Everyone(Hub::Anonymous),
+        4 => Audience::All(Hub::Main),
+        5 => Audience::All(Hub::Anonymous),
         6 => return channels.group_commands(Hub::Main),
         _ => return choices.text(),
     };

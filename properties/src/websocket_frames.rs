@@ -99,7 +99,7 @@ fn decode(pieces: &[&[u8]]) -> Decoded {
                 Event::Ping(payload) => content.pings.push(payload),
                 Event::Pong => content.pongs += 1,
                 Event::Close => return content.closed_with(1000),
-                Event::Violation(code) => return content.closed_with(code),
+                Event::ProtocolError(code) => return content.closed_with(code),
             }
         }
         assert!(input.is_empty(), "the input is used up");

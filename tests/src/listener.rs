@@ -16,7 +16,8 @@ use crate::wait;
 const LINE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Hub settings with which a push counts as received after seconds instead of half a minute.
-pub const QUICK_CATCH_UP: &str = "heartbeat = '1s'\nsignalr.keep_alive = '500ms'\ncatch_up.spread = '1s'\n";
+pub const QUICK_CATCH_UP: &str =
+    "heartbeat_interval = '1s'\nsignalr.keep_alive_interval = '500ms'\ncatch_up.spread = '1s'\n";
 
 /// A connected client.
 pub struct Listener(Process);

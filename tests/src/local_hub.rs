@@ -160,7 +160,7 @@ fn spawn(folder: &TempDir, descriptors: Option<usize>, addresses: [SocketAddr; 3
         }
     };
     command.args(["serve", "--config"]).arg(folder.path().join("hub.toml"));
-    for (listener, address) in ["--listen", "--internal-listen", "--admin-listen"].iter().zip(addresses) {
+    for (listener, address) in ["--listen-public", "--listen-internal", "--listen-admin"].iter().zip(addresses) {
         command.args([*listener, &address.to_string()]);
     }
     Process::start(&command)

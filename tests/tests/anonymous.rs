@@ -39,8 +39,8 @@ fn login_response_reaches_only_the_client_of_its_request() -> Result<()> {
     ensure!(wait_response(&elsewhere)?["Payload"]["Id"] == other.to_string());
     // A push to a user is not for login requests, even with the id of one.
     hub.push(&json!({ "type": 11, "payload": { "userId": request.to_string() } }))?;
-    ensure!(hub.metric(r#"notification_hub_notifications_total{stage="no_recipient",type="11"}"#)? == 1.0);
-    ensure!(hub.metric(r#"notification_hub_notifications_total{stage="delivered",type="16"}"#)? == 2.0);
+    ensure!(hub.metric(r#"notification_hub_pushes_total{stage="no_recipient",type="11"}"#)? == 1.0);
+    ensure!(hub.metric(r#"notification_hub_pushes_total{stage="delivered",type="16"}"#)? == 2.0);
     nameless.stop()
 }
 
@@ -49,7 +49,7 @@ fn login_response_before_the_client_is_sent_on_connect() -> Result<()> {
     let hub = LocalHub::start("reactors = 3")?;
     let request = Uuid::new_v4();
     hub.push(&response(&request))?;
-    ensure!(hub.metric(r#"notification_hub_notifications_total{stage="no_recipient",type="16"}"#)? == 1.0);
+    ensure!(hub.metric(r#"notification_hub_pushes_total{stage="no_recipient",type="16"}"#)? == 1.0);
     for protocol in ["messagepack", "json"] {
         let late = connect(&hub, &request.to_string(), protocol)?;
         let response = wait_response(&late)?;

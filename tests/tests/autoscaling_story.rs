@@ -62,7 +62,7 @@ fn cpu_load_scales_up_without_disconnects() {
         redis_pod::start(namespace)?;
         let requests = json!({"containers": [{"name": "hub", "resources": {"requests": {"cpu": "100m"}}}]});
         namespace.apply(&hub(&json!({
-            "autoscaling": {"minReplicas": 1, "maxReplicas": 3, "cpuUtilization": 20},
+            "autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 20},
             "podTemplate": {"spec": requests},
         })))?;
         namespace.wait_ready(HUB)?;
@@ -102,7 +102,7 @@ fn connection_count_scales_up_without_disconnects() {
         }
         let _metrics = MetricsAdapter::start(namespace, HUB)?;
         redis_pod::start(namespace)?;
-        namespace.apply(&hub(&json!({"autoscaling": {"maxReplicas": 5, "connectionsPerReplica": 10}})))?;
+        namespace.apply(&hub(&json!({"autoscaling": {"maxReplicas": 5, "targetConnectionsPerReplica": 10}})))?;
         namespace.wait_ready(HUB)?;
         wait_autoscaler(namespace, "ScalingActive", "ValidMetricFound")?;
         ensure!(replicas(namespace)? == 1, "{} pods without clients", replicas(namespace)?);

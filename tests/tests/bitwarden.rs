@@ -53,7 +53,7 @@ fn self_host_environment_starts_hub_and_serves_its_senders() -> Result<()> {
     let identity = Issuer::start(Some(&key.jwks))?;
     let mut command = Command::new(programs::find("notification-hub")?);
     // The upstream service has only one port. The kernel chooses the others.
-    command.args(["--internal-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    command.args(["--listen-internal", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0"]);
     command.env_clear().envs(environment(&identity.url()));
     let hub = Process::start(&command)?;
     let public = hub.listening("public", WAIT_TIMEOUT)?;
@@ -115,7 +115,7 @@ fn invalid_known_proxies_are_skipped_and_the_hub_starts() -> Result<()> {
     let key = SigningKey::rs256()?;
     let identity = Issuer::start(Some(&key.jwks))?;
     let mut command = Command::new(programs::find("notification-hub")?);
-    command.args(["--internal-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    command.args(["--listen-internal", "127.0.0.1:0", "--listen-admin", "127.0.0.1:0"]);
     command.env_clear().envs(environment(&identity.url()));
     command.env("globalSettings__knownProxies", "nginx,10.0.0.1;10.0.0.2,[::1]");
     command.env("ASPNETCORE_URLS", "HTTP://bitwarden-notifications:0");
@@ -124,8 +124,8 @@ fn invalid_known_proxies_are_skipped_and_the_hub_starts() -> Result<()> {
     ensure!(public.ip().is_unspecified(), "{public}");
     ensure!(http::get(public, "/alive")?.status == 200);
     for item in ["nginx", "10.0.0.1;10.0.0.2"] {
-        let warning = format!("globalSettings__knownProxies: \\\"{item}\\\" is no address or network and is left out");
-        ensure!(hub.printed().contains(&warning), "{warning}:\n{}", hub.printed());
+        let told = format!("globalSettings__knownProxies: \\\"{item}\\\" is not an address or network and is skipped");
+        ensure!(hub.printed().contains(&told), "{told}:\n{}", hub.printed());
     }
     Ok(())
 }

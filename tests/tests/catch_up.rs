@@ -44,7 +44,7 @@ fn sync(user: &User<'_>) -> impl Fn(&Value) -> bool {
 /// Waits until the hub has counted the syncs of a reason. It counts a sync after it has written it.
 fn wait_sync_count(hub: &LocalHub, reason: &str, clients: f64) -> Result<()> {
     wait::until("clients are counted", Duration::from_secs(10), || {
-        let counted = hub.metric(&format!("notification_hub_catch_up_total{{reason=\"{reason}\"}}"))?;
+        let counted = hub.metric(&format!("notification_hub_catch_up_syncs_total{{reason=\"{reason}\"}}"))?;
         ensure!(counted == clients, "{counted} instead of {clients}");
         Ok(())
     })
@@ -130,7 +130,7 @@ fn hub_start_sends_sync_until_a_device_received_it() -> Result<()> {
 
 #[test]
 fn catch_up_disabled_sends_no_sync() -> Result<()> {
-    let hub = LocalHub::start("catch_up.enabled = false\nheartbeat = '2s'")?;
+    let hub = LocalHub::start("catch_up.enabled = false\nheartbeat_interval = '2s'")?;
     let user = User::new(&hub);
     user.connect("phone")?.stop()?;
     user.push(5, None)?;

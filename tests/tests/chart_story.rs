@@ -283,18 +283,18 @@ fn older_crd_is_reported_and_drops_missing_fields() {
     with_exclusive_release("outdated", |namespace| {
         let cluster = namespace.cluster;
         install::install_release(cluster, &install::chart_path()?, &HELM_WAIT)?;
-        restart_until_logged(namespace, "the definition has every field")?;
+        restart_until_logged(namespace, "installed CRD has every field")?;
         let hub = ConnectedHub::start(namespace)?;
         let status = || Ok::<_, anyhow::Error>(namespace.get("notificationhub", "vault")?["status"].clone());
         ensure!(status()?["keys"].is_object(), "it is {}", status()?);
 
         let folder = tempfile::tempdir()?;
         install::install_release(cluster, &outdated_chart(folder.path())?, &HELM_WAIT)?;
-        restart_until_logged(namespace, "the definition is older than this operator")?;
+        restart_until_logged(namespace, "installed CRD is older than this operator")?;
         until("an Event names the fields", CLUSTER_TIMEOUT, || {
             let selector = "--field-selector=type=Warning,reason=CrdOutdated";
             let notes = cluster.kubectl(&["get", "events", "-n", "default", selector, "-o", "jsonpath={..message}"])?;
-            ensure!(notes.contains("these fields are lost: spec.limits, status.keys"), "they say: {notes}");
+            ensure!(notes.contains("drops these fields: spec.limits, status.keys"), "they say: {notes}");
             Ok(())
         })?;
         let guarded = json!({"spec": {"networkPolicy": {"enabled": true}}}).to_string();
@@ -304,7 +304,7 @@ fn older_crd_is_reported_and_drops_missing_fields() {
         hub.check_reconciled()?;
 
         install::install_release(cluster, &install::chart_path()?, &HELM_WAIT)?;
-        restart_until_logged(namespace, "the definition has every field")?;
+        restart_until_logged(namespace, "installed CRD has every field")?;
         until("the whole status", CLUSTER_TIMEOUT, || {
             ensure!(status()?["keys"].is_object(), "it is {}", status()?);
             Ok(())

@@ -130,7 +130,7 @@ fn test_every_combination(mut crowd: Crowd) -> Result<()> {
         ensure!(closes.eq([&Value::Null]), "{name} was not stopped cleanly: {own_lines:?}");
     }
     wait::until("the hub has closed all connections", WAIT_TIMEOUT, || {
-        let closes = |reason| hub.metric(&format!("notification_hub_closes_total{{reason=\"{reason}\"}}"));
+        let closes = |reason| hub.metric(&format!("notification_hub_connections_closed_total{{reason=\"{reason}\"}}"));
         // A client may drop its event stream before the hub has read its last post.
         let gone = closes("client")? + closes("reset")?;
         ensure!(gone == clients.len() as f64, "{gone} of {}", clients.len());

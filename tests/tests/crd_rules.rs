@@ -58,7 +58,7 @@ fn spec_object_can_be_emptied_by_apply() {
     let table = [
         (json!({"source": {"direct": {"allowFrom": [{"podSelector": {}}]}}}), json!({"source": {"direct": {}}})),
         (json!({"auth": {"generate": {"algorithm": "ES256"}}}), json!({"auth": {"generate": {}}})),
-        (json!({"limits": {"connections": 5}}), json!({"limits": {}})),
+        (json!({"limits": {"maxConnections": 5}}), json!({"limits": {}})),
         (json!({"log": {"level": "info"}}), json!({"log": {}})),
         (json!({"drain": {"duration": "5s"}}), json!({"drain": {}})),
         (json!({"rollout": {"maxSurge": 1}}), json!({"rollout": {}})),
@@ -110,9 +110,10 @@ fn resource_page_commands_succeed() {
             let script = format!("kubectl() {{ command kubectl -n {} \"$@\"; }}\n{commands}", namespace.name);
             run(namespace.cluster.command("bash").args(["-euc", &script]))
         };
-        let explained = here(blocks[0])?;
-        for part in ["installationId", "rotateEvery", "Defaults to `720h`", "nextRotation"] {
-            ensure!(explained.contains(part), "{part} is not in {explained}");
+        // kubectl wraps lines.
+        let explained = here(blocks[0])?.split_whitespace().collect::<Vec<_>>().join(" ");
+        for told in ["installationID", "rotationInterval", "Defaults to `720h`", "nextRotationTime"] {
+            ensure!(explained.contains(told), "{told} is not in {explained}");
         }
         let shown = here(blocks[1])?;
         ensure!(shown.contains("http://vault-internal."), "{shown}");

@@ -44,8 +44,8 @@ fn push_to_user_reaches_only_their_clients() -> Result<()> {
         ensure!(other.push_count() == 1);
     }
     ensure!((json_client.push_count(), binary_client.push_count()) == (1, 1));
-    ensure!(hub.metric(r#"notification_hub_notifications_total{stage="delivered",type="11"}"#)? == 1.0);
-    ensure!(hub.metric("notification_hub_deliveries_total")? == 6.0);
+    ensure!(hub.metric(r#"notification_hub_pushes_total{stage="delivered",type="11"}"#)? == 1.0);
+    ensure!(hub.metric("notification_hub_frames_delivered_total")? == 6.0);
     Ok(())
 }
 
@@ -63,7 +63,7 @@ fn push_to_client_type_or_installation_is_filtered() -> Result<()> {
     hub.push(&notification("userId", USER, 2))?;
     hub.push(&notification("installationId", ORGANIZATION, 0))?;
     hub.push(&notification("installationId", installation, 3))?;
-    ensure!(hub.metric(r#"notification_hub_notifications_total{stage="no_recipient",type="20"}"#)? == 3.0);
+    ensure!(hub.metric(r#"notification_hub_pushes_total{stage="no_recipient",type="20"}"#)? == 3.0);
     hub.push(&notification("installationId", installation, 1))?;
     hub.push(&notification("userId", USER, 0))?;
     client.notification(|push| push["Payload"]["InstallationId"] == installation)?;

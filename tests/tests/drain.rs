@@ -52,12 +52,12 @@ fn count(received: &[u8]) -> usize {
 fn drain_closes_clients_evenly_after_delivering_every_push() -> Result<()> {
     const CLIENTS: usize = 200;
     let redis = Redis::start()?;
-    let (mut a, b) = start_two(&redis, "reactors = 2\ndrain.grace = '3s'\ndrain.duration = '8s'")?;
+    let (mut a, b) = start_two(&redis, "reactors = 2\ndrain.delay = '3s'\ndrain.duration = '8s'")?;
     let clients = (0..CLIENTS).map(|_| RawClient::connected(&a, USER)).collect::<Result<Vec<_>>>()?;
     let elsewhere = Listener::connect(Command::new("node"), &b.url(), &b.token(USER, &[])?, "json", &[])?;
 
     a.process.signal(Signal::TERM)?;
-    wait_metric(&a, "draining{phase=\"grace\"}", 1.0)?;
+    wait_metric(&a, "drain_phase{phase=\"delay\"}", 1.0)?;
     ensure!(http::get(a.admin, "/readyz")?.status == 503);
     // Endpoints are updated with a delay, so the replica still serves new clients and senders.
     let newcomer = RawClient::connected(&a, USER)?;
@@ -66,12 +66,12 @@ fn drain_closes_clients_evenly_after_delivering_every_push() -> Result<()> {
     b.push(&log_out())?;
 
     let left = wait::until("about half are left", WAIT_TIMEOUT, || {
-        let left = a.metric("notification_hub_drain_left")? as usize;
+        let left = a.metric("notification_hub_drain_connections_remaining")? as usize;
         ensure!((CLIENTS / 4..CLIENTS * 3 / 4).contains(&left), "{left} are left");
-        ensure!(a.metric("notification_hub_draining{phase=\"clients\"}")? == 1.0);
+        ensure!(a.metric("notification_hub_drain_phase{phase=\"clients\"}")? == 1.0);
         Ok(left)
     })?;
-    ensure!(a.metric("notification_hub_closes_total{reason=\"drain\"}")? as usize >= CLIENTS - left);
+    ensure!(a.metric("notification_hub_connections_closed_total{reason=\"drain\"}")? as usize >= CLIENTS - left);
     ensure!(http::get(a.public, "/alive").is_err(), "the public port is still open");
     ensure!(http::get(a.internal, "/alive").is_err(), "the internal port is still open");
     b.push(&log_out())?;
@@ -95,17 +95,17 @@ fn drain_closes_clients_evenly_after_delivering_every_push() -> Result<()> {
 #[test]
 fn drain_publishes_held_pushes_when_redis_returns() -> Result<()> {
     let mut redis = Redis::start()?;
-    let (mut a, b) = start_two(&redis, "drain.duration = '0s'\ndrain.deadline = '60s'")?;
+    let (mut a, b) = start_two(&redis, "drain.duration = '0s'\ndrain.timeout = '60s'")?;
     let elsewhere = Listener::connect(Command::new("node"), &b.url(), &b.token(USER, &[])?, "json", &[])?;
     redis.kill()?;
     [&a, &b].into_iter().try_for_each(|hub| wait_metric(hub, "backplane_up", 0.0))?;
     a.push(&log_out())?;
     a.process.signal(Signal::TERM)?;
-    wait_metric(&a, "draining{phase=\"backplane\"}", 1.0)?;
+    wait_metric(&a, "drain_phase{phase=\"backplane\"}", 1.0)?;
     redis.restart()?;
     ensure!(a.process.wait(WAIT_TIMEOUT)?.success(), "{}", a.process.printed());
     elsewhere.notification(|push| push["type"] == 11)?;
-    ensure!(!a.process.printed().contains("ending with pushes"), "{}", a.process.printed());
+    ensure!(!a.process.printed().contains("exiting with unpublished pushes"), "{}", a.process.printed());
     b.push(&json!({ "type": 20, "payload": { "id": USER, "userId": USER, "creationDate": "2026-01-02T03:04:05Z",
         "revisionDate": "2026-01-02T03:04:05Z" } }))?;
     elsewhere.notification(|push| push["type"] == 20)?;
@@ -114,22 +114,22 @@ fn drain_publishes_held_pushes_when_redis_returns() -> Result<()> {
 }
 
 #[test]
-fn drain_deadline_ends_the_wait_for_held_pushes() -> Result<()> {
+fn drain_timeout_ends_the_wait_for_held_pushes() -> Result<()> {
     let mut redis = Redis::start()?;
-    let (mut a, _b) = start_two(&redis, "drain.duration = '0s'\ndrain.deadline = '1s'")?;
+    let (mut a, _b) = start_two(&redis, "drain.duration = '0s'\ndrain.timeout = '1s'")?;
     redis.kill()?;
     wait_metric(&a, "backplane_up", 0.0)?;
     a.push(&log_out())?;
     a.process.signal(Signal::TERM)?;
     ensure!(a.process.wait(WAIT_TIMEOUT)?.success(), "{}", a.process.printed());
-    let log = a.process.printed();
-    ensure!(log.contains("ending with pushes that other replicas have not got"), "{log}");
+    let told = a.process.printed();
+    ensure!(told.contains("exiting with unpublished pushes"), "{told}");
     Ok(())
 }
 
 #[test]
 fn drain_delivers_a_push_being_posted() -> Result<()> {
-    let mut hub = LocalHub::start("drain.grace = '1s'\ndrain.duration = '0s'")?;
+    let mut hub = LocalHub::start("drain.delay = '1s'\ndrain.duration = '0s'")?;
     let client = RawClient::connected(&hub, USER)?;
     let token = hub.signer().sign(&token::internal())?;
     let body = log_out().to_string();
@@ -141,7 +141,7 @@ fn drain_delivers_a_push_being_posted() -> Result<()> {
     );
     sender.write(head.as_bytes())?;
     hub.process.signal(Signal::TERM)?;
-    wait_metric(&hub, "draining{phase=\"sources\"}", 1.0)?;
+    wait_metric(&hub, "drain_phase{phase=\"sources\"}", 1.0)?;
     sender.write(rest.as_bytes())?;
     let response = sender.response()?;
     ensure!((response.status, response.header("connection")) == (200, Some("close")), "{response:?}");
@@ -152,8 +152,8 @@ fn drain_delivers_a_push_being_posted() -> Result<()> {
 }
 
 #[test]
-fn drain_deadline_resets_clients_that_never_read() -> Result<()> {
-    let mut hub = LocalHub::start("drain.duration = '0s'\ndrain.deadline = '2s'")?;
+fn drain_timeout_resets_clients_that_never_read() -> Result<()> {
+    let mut hub = LocalHub::start("drain.duration = '0s'\ndrain.timeout = '2s'")?;
     let other = "e2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
     let healthy = RawClient::connected(&hub, other)?;
     let stalled = (0..5).map(|_| RawClient::with_small_buffers(&hub, USER)).collect::<Result<Vec<_>>>()?;
@@ -161,7 +161,7 @@ fn drain_deadline_resets_clients_that_never_read() -> Result<()> {
     push["contextId"] = "x".repeat(2_000).into();
     wait::until("frames are queued for each stalled client", WAIT_TIMEOUT, || {
         hub.push(&push)?;
-        ensure!(hub.metric("notification_hub_slow_consumers_total{action=\"queued\"}")? >= 10.0);
+        ensure!(hub.metric("notification_hub_slow_consumer_actions_total{action=\"queued\"}")? >= 10.0);
         Ok(())
     })?;
     hub.process.signal(Signal::TERM)?;
@@ -175,8 +175,8 @@ fn drain_deadline_resets_clients_that_never_read() -> Result<()> {
 
 /// A stalled sender uses up the time for the clients.
 #[test]
-fn drain_deadline_resets_clients_not_yet_closed() -> Result<()> {
-    let mut hub = LocalHub::start("drain.duration = '2s'\ndrain.deadline = '2s'")?;
+fn drain_timeout_resets_clients_not_yet_closed() -> Result<()> {
+    let mut hub = LocalHub::start("drain.duration = '2s'\ndrain.timeout = '2s'")?;
     let clients = (0..20).map(|_| RawClient::connected(&hub, USER)).collect::<Result<Vec<_>>>()?;
     let token = hub.signer().sign(&token::internal())?;
     let mut sender = Connection::open(hub.internal)?;

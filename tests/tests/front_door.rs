@@ -307,7 +307,7 @@ const PROXY: &[u8] = b"PROXY TCP4 198.51.100.7 10.0.0.1 4711 80\r\n";
 #[test]
 fn proxy_header_from_a_trusted_proxy_names_the_client() -> Result<()> {
     let hub = LocalHub::start(
-        "listen.proxy_protocol = true\nlimits = { per_address = 1, trusted_proxies = ['127.0.0.0/8'] }",
+        "listen.proxy_protocol = true\nlimits = { max_connections_per_ip = 1, trusted_proxies = ['127.0.0.0/8'] }",
     )?;
     let version_2 = [b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", &[198, 51, 100, 8, 10, 0, 0, 1, 0, 1, 0, 80][..]].concat();
     let good = upgrade(&hub)?;

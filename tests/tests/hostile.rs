@@ -97,7 +97,7 @@ fn websocket_protocol_violation_closes_only_its_connection() -> Result<()> {
     }
     hub.push(&json!({ "type": 5, "payload": { "userId": USER } }))?;
     bystander.read_until("ReceiveMessage")?;
-    ensure!(hub.metric(r#"notification_hub_closes_total{reason="protocol_error"}"#)? == 36.0);
+    ensure!(hub.metric(r#"notification_hub_connections_closed_total{reason="protocol_error"}"#)? == 36.0);
     Ok(())
 }
 
@@ -172,7 +172,7 @@ fn ping_and_ignored_message_flood_affects_no_others() -> Result<()> {
 
 #[test]
 fn client_ignoring_answers_is_closed_with_bounded_memory() -> Result<()> {
-    let hub = LocalHub::start("slow_consumer.timeout = '2s'")?;
+    let hub = LocalHub::start("slow_consumer.write_timeout = '2s'")?;
     let before = memory::anonymous_bytes(hub.process.id())?;
     let clients: Vec<RawClient> = (0..20).map(|_| RawClient::with_small_buffers(&hub, USER)).collect::<Result<_>>()?;
     let said = frame(opcode::TEXT, &(0..MANY).flat_map(call).collect::<Vec<u8>>());
@@ -193,7 +193,7 @@ fn client_ignoring_answers_is_closed_with_bounded_memory() -> Result<()> {
         clients.push(thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??);
     }
     wait::until("the clients are closed", WAIT_TIMEOUT, || {
-        ensure!(hub.metric(r#"notification_hub_closes_total{reason="slow"}"#)? == 20.0);
+        ensure!(hub.metric(r#"notification_hub_connections_closed_total{reason="slow_consumer"}"#)? == 20.0);
         Ok(())
     })?;
     let after = memory::anonymous_bytes(hub.process.id())?;

@@ -429,7 +429,7 @@ fn frozen_leader_resumed_after_failover_writes_nothing() {
         let ended = &restarted["status"]["containerStatuses"][0]["lastState"]["terminated"];
         ensure!(ended["exitCode"] == 1, "it ended with {ended}");
         let said = namespace.cluster.kubectl(&["logs", "-n", NAMESPACE, &name(&frozen)?, "--previous"])?;
-        ensure!(said.contains("the lease could not be renewed in time"), "it said: {said}");
+        ensure!(said.contains("lease lost: it was not renewed in time"), "it said: {said}");
 
         let address = namespace.cluster.pod_endpoint(&restarted, 8080)?.address;
         let metrics = namespace.cluster.run_inside(|| http::get(address, "/metrics"))?.text();

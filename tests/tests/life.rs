@@ -28,14 +28,15 @@ fn text(bytes: &[u8]) -> String {
 fn invalid_configuration_lists_every_problem_and_exits_2() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("hub.toml");
-    let name = file.to_str().context("a path that is not UTF-8")?;
-    std::fs::write(&file, "reactors = 'many'\nnonsense = true\nsignalr.keep_alive = '0s'\n")?;
+    let name = file.to_str().context("an odd folder")?;
+    std::fs::write(&file, "reactors = 'many'\nnonsense = true\nsignalr.keep_alive_interval = '0s'\n")?;
     for command in ["serve", "check-config"] {
-        let output = run(&[command, "--config", name, "--listen", "nowhere"])?;
+        let output = run(&[command, "--config", name, "--listen-public", "nowhere"])?;
         ensure!(output.status.code() == Some(2), "{command}: {:?}", output.status);
-        let stderr = text(&output.stderr);
-        for problem in ["reactors (", "nonsense (", "signalr.keep_alive (", "listen.public (--listen)"] {
-            ensure!(stderr.contains(problem), "{command} does not print {problem}: {stderr}");
+        let told = text(&output.stderr);
+        for problem in ["reactors (", "nonsense (", "signalr.keep_alive_interval (", "listen.public (--listen-public)"]
+        {
+            ensure!(told.contains(problem), "{command} does not tell of {problem}: {told}");
         }
         ensure!(stderr.lines().all(|line| line.starts_with("error: ")), "a line each: {stderr}");
     }
@@ -44,7 +45,7 @@ fn invalid_configuration_lists_every_problem_and_exits_2() -> Result<()> {
     ensure!(output.status.code() == Some(2) && text(&output.stderr).contains("auth.keys: /nowhere"), "{output:?}");
     std::fs::write(&file, "")?;
     let output = run(&["serve", "--config", name])?;
-    ensure!(output.status.code() == Some(2) && text(&output.stderr).contains("there is no key"), "{output:?}");
+    ensure!(output.status.code() == Some(2) && text(&output.stderr).contains("no key"), "{output:?}");
     let output = run(&["serve", "--config", "/nowhere/hub.toml"])?;
     ensure!(output.status.code() == Some(2) && text(&output.stderr).contains("/nowhere/hub.toml"), "{output:?}");
     Ok(())
@@ -62,8 +63,8 @@ fn check_config_and_serve_reject_the_same_settings() -> Result<()> {
     let malformed = write("malformed.jwks.json", r#"{"keys":"TOP-SECRET"}"#)?;
     let identity = "source.kind = 'azure_queue'\nsource.azure_queue.account_url = 'https://x.queue.core.windows.net'";
     for (settings, problems) in [
-        (String::new(), &["auth.keys: there is no key"][..]),
-        (format!("auth.keys = ['{malformed}']"), &["malformed.jwks.json: it is not a JWK set (see line 1, column "]),
+        (String::new(), &["auth.keys: no key"][..]),
+        (format!("auth.keys = ['{malformed}']"), &["malformed.jwks.json: invalid JWK set (line 1, column "]),
         (
             format!("auth.keys = ['/nowhere']\nconnection_token_key_file = '{short}'"),
             &["auth.keys: /nowhere: No such file", "connection_token_key_file: "],
@@ -73,12 +74,12 @@ fn check_config_and_serve_reject_the_same_settings() -> Result<()> {
             &["connection_token_key_file: cannot read /nowhere: No such file"],
         ),
         (format!("auth.keys = ['{good}']\n{identity}"), &["source.azure_queue: "]),
-        (format!("auth.keys = ['{good}']\ndrain.deadline = '1s'"), &["drain.deadline ("]),
+        (format!("auth.keys = ['{good}']\ndrain.timeout = '1s'"), &["drain.timeout ("]),
     ] {
         let file = write("hub.toml", &settings)?;
         for command in ["check-config", "serve"] {
             let mut process = Command::new(programs::find("notification-hub")?);
-            process.args([command, "--config", &file, "--listen", "127.0.0.1:0"]);
+            process.args([command, "--config", &file, "--listen-public", "127.0.0.1:0"]);
             let output = process.env_clear().output()?;
             let stderr = text(&output.stderr);
             ensure!(output.status.code() == Some(2), "{settings}: {output:?}");
@@ -155,24 +156,24 @@ fn check_config_prints_the_origin_of_each_value() -> Result<()> {
     let key = folder.path().join("test.secret");
     std::fs::write(&key, "x".repeat(40))?;
     let file = folder.path().join("hub.toml");
-    std::fs::write(&file, format!("auth.keys = [{key:?}]\nheartbeat = '1m'\n"))?;
-    let name = file.to_str().context("a path that is not UTF-8")?;
+    std::fs::write(&file, format!("auth.keys = [{key:?}]\nheartbeat_interval = '1m'\n"))?;
+    let name = file.to_str().context("an odd folder")?;
     let mut command = Command::new(programs::find("notification-hub")?);
-    command.args(["check-config", "--config", name, "--admin-listen", "127.0.0.1:1"]);
+    command.args(["check-config", "--config", name, "--listen-admin", "127.0.0.1:1"]);
     let output = command.env("NOTIFICATION_HUB__REACTORS", "2").output()?;
     ensure!(output.status.success(), "{output:?}");
     let lines = text(&output.stdout);
     for line in [
-        format!("heartbeat = 60s  # {name}"),
+        format!("heartbeat_interval = 60s  # {name}"),
         "reactors = 2  # NOTIFICATION_HUB__REACTORS".to_owned(),
-        "listen.admin = 127.0.0.1:1  # --admin-listen".to_owned(),
+        "listen.admin = 127.0.0.1:1  # --listen-admin".to_owned(),
         "listen.public = 0.0.0.0:5000  # default".to_owned(),
     ] {
         ensure!(lines.lines().any(|printed| printed == line), "no {line:?} in\n{lines}");
     }
     let output = run(&["check-config", "--config", name, "--json"])?;
-    let settings: Value = serde_json::from_slice(&output.stdout)?;
-    ensure!(settings["heartbeat"] == json!({ "value": "60s", "origin": name }), "{settings}");
+    let told: Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(told["heartbeat_interval"] == json!({ "value": "60s", "origin": name }), "{told}");
     Ok(())
 }
 
@@ -186,12 +187,12 @@ fn health_endpoints_and_healthcheck_command_report_health() -> Result<()> {
     let output = run(&["healthcheck", "--url", &admin])?;
     ensure!(output.status.success() && text(&output.stdout) == "healthy", "{output:?}");
     ensure!(
-        hub.metric(r#"notification_hub_closes_total{reason="drain"}"#)? == 0.0,
-        "the series does not exist from the start"
+        hub.metric(r#"notification_hub_connections_closed_total{reason="drain"}"#)? == 0.0,
+        "series are there from the start"
     );
     // Without an address, the command uses the configured port.
     let address = hub.admin.to_string();
-    let output = run(&["healthcheck", "--admin-listen", &address])?;
+    let output = run(&["healthcheck", "--listen-admin", &address])?;
     ensure!(output.status.success(), "{output:?}");
     let mut command = Command::new(programs::find("notification-hub")?);
     command.arg("healthcheck").env("NOTIFICATION_HUB__LISTEN__ADMIN", format!("0.0.0.0:{}", hub.admin.port()));
@@ -208,7 +209,7 @@ fn health_endpoints_and_healthcheck_command_report_health() -> Result<()> {
 
 #[test]
 fn sigterm_drains_clients_and_exits_0() -> Result<()> {
-    let mut hub = LocalHub::start("drain.grace = '1s'\ndrain.duration = '500ms'")?;
+    let mut hub = LocalHub::start("drain.delay = '1s'\ndrain.duration = '500ms'")?;
     let token = hub.token(USER, &[])?;
     let clients: Vec<Listener> = ["json", "messagepack"]
         .into_iter()
@@ -241,7 +242,7 @@ fn sigterm_drains_clients_and_exits_0() -> Result<()> {
 
 #[test]
 fn second_signal_exits_immediately_with_130() -> Result<()> {
-    let mut hub = LocalHub::start("drain.grace = '10m'")?;
+    let mut hub = LocalHub::start("drain.delay = '10m'")?;
     hub.process.signal(Signal::TERM)?;
     wait::until("it is unready", WAIT_TIMEOUT, || {
         ensure!(http::get(hub.admin, "/readyz")?.status == 503);
@@ -286,7 +287,7 @@ fn changed_key_file_is_reloaded_without_a_disconnect() -> Result<()> {
 
 #[test]
 fn client_that_never_reads_is_closed_at_limit() -> Result<()> {
-    let hub = LocalHub::start("slow_consumer.queue = '16KiB'")?;
+    let hub = LocalHub::start("slow_consumer.max_queued_bytes = '16KiB'")?;
     let (response, connection) = hub.upgrade(Some(&hub.token(USER, &[])?))?;
     ensure!(response.status == 101);
     let (mut stalled, _) = connection.into_parts();
@@ -299,13 +300,13 @@ fn client_that_never_reads_is_closed_at_limit() -> Result<()> {
     let long = "x".repeat(60_000);
     // A sync does not cover log-outs, so they fill the queue up to its limit.
     let push = json!({ "type": 11, "payload": { "userId": USER }, "contextId": long });
-    let reset = r#"notification_hub_slow_consumers_total{action="reset"}"#;
+    let reset = r#"notification_hub_slow_consumer_actions_total{action="reset"}"#;
     wait::until("the client is closed", Duration::from_secs(60), || {
         hub.push(&push)?;
         ensure!(hub.metric(reset)? == 1.0);
         Ok(())
     })?;
-    ensure!(hub.metric(r#"notification_hub_closes_total{reason="slow"}"#)? == 1.0);
+    ensure!(hub.metric(r#"notification_hub_connections_closed_total{reason="slow_consumer"}"#)? == 1.0);
     Ok(())
 }
 
@@ -390,7 +391,7 @@ fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
     let output = run(&["listen", "--url", &format!("{}/hub?access_token={foreign}", get("url")?), "--token", "x"])?;
     ensure!(output.status.code() == Some(1) && !text(&output.stderr).contains(&foreign), "{output:?}");
     let output = run(&["push", "--url", &get("sendUrl")?, "--token", &token, "--type", "Nonsense"])?;
-    ensure!(output.status.code() == Some(2) && text(&output.stderr).contains("is no type of push"), "{output:?}");
+    ensure!(output.status.code() == Some(2) && text(&output.stderr).contains("unknown push type"), "{output:?}");
     let output = run(&["token", "--key", &key])?;
     ensure!(output.status.code() == Some(2), "{output:?}");
     dev.signal(Signal::INT)?;
@@ -400,7 +401,7 @@ fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
 
 #[test]
 fn keep_alive_and_handshake_timeout_apply_on_every_reactor() -> Result<()> {
-    let hub = LocalHub::start("reactors = 4\nsignalr = { handshake_timeout = '2s', keep_alive = '1s' }")?;
+    let hub = LocalHub::start("reactors = 4\nsignalr = { handshake_timeout = '2s', keep_alive_interval = '1s' }")?;
     let connect = || {
         let (response, connection) = hub.upgrade(Some(&hub.token(&uuid::Uuid::new_v4().to_string(), &[])?))?;
         ensure!(response.status == 101);

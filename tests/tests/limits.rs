@@ -20,7 +20,7 @@ fn check_limited(response: &Response, status: u16) -> Result<()> {
 
 #[test]
 fn connection_limit_is_answered_503_until_one_leaves() -> Result<()> {
-    let hub = LocalHub::start("limits.connections = 2\nreactors = 2")?;
+    let hub = LocalHub::start("limits.max_connections = 2\nreactors = 2")?;
     let mut inside = Vec::new();
     for _ in 0..2 {
         let (response, connection) = hub.upgrade(Some(&hub.token(&Uuid::new_v4().to_string(), &[])?))?;
@@ -29,7 +29,7 @@ fn connection_limit_is_answered_503_until_one_leaves() -> Result<()> {
     }
     let token = hub.token(&Uuid::new_v4().to_string(), &[])?;
     check_limited(&hub.upgrade(Some(&token))?.0, 503)?;
-    ensure!(hub.metric(r#"notification_hub_connects_total{outcome="limited"}"#)? == 1.0);
+    ensure!(hub.metric(r#"notification_hub_connection_attempts_total{outcome="limited"}"#)? == 1.0);
     drop(inside.pop());
     wait::until("there is room again", WAIT_TIMEOUT, || {
         ensure!(hub.upgrade(Some(&token))?.0.status == 101);
@@ -39,7 +39,7 @@ fn connection_limit_is_answered_503_until_one_leaves() -> Result<()> {
 
 #[test]
 fn per_user_limit_is_answered_429_until_one_leaves() -> Result<()> {
-    let hub = LocalHub::start("limits.per_user = 1")?;
+    let hub = LocalHub::start("limits.max_connections_per_user = 1")?;
     let token = hub.token(&Uuid::new_v4().to_string(), &[])?;
     let (response, first) = hub.upgrade(Some(&token))?;
     ensure!(response.status == 101);
@@ -92,7 +92,7 @@ fn anonymous(hub: &LocalHub, forwarded: &str) -> Result<(Response, Connection)> 
 
 #[test]
 fn per_address_limit_counts_the_forwarded_client_address() -> Result<()> {
-    let hub = LocalHub::start("limits = { per_address = 1, trusted_proxies = ['127.0.0.0/8'] }")?;
+    let hub = LocalHub::start("limits = { max_connections_per_ip = 1, trusted_proxies = ['127.0.0.0/8'] }")?;
     let (response, _inside) = anonymous(&hub, "203.0.113.1, 198.51.100.7")?;
     ensure!(response.status == 101);
     check_limited(&anonymous(&hub, "203.0.113.2, 198.51.100.7")?.0, 429)?;
@@ -111,7 +111,7 @@ fn per_address_limit_counts_the_forwarded_client_address() -> Result<()> {
     ensure!(anonymous(&hub, "2001:db8:1:1::1")?.0.status == 101);
 
     // Without trusted proxies, `X-Forwarded-For` is ignored.
-    let hub = LocalHub::start("limits.per_address = 1")?;
+    let hub = LocalHub::start("limits.max_connections_per_ip = 1")?;
     let inside: Vec<_> = (0..3).map(|_| anonymous(&hub, "198.51.100.7")).collect::<Result<_>>()?;
     ensure!(inside.iter().all(|(response, _)| response.status == 101));
     Ok(())

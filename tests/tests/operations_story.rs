@@ -51,8 +51,8 @@ fn paused_hub_applies_no_change_and_can_be_deleted() {
         namespace.wait_condition("vault", "Paused", "True", "Paused")?;
         let deployment = namespace.get("deployment", "vault")?;
         namespace.kubectl(&["scale", "notificationhub/vault", "--replicas=0"])?;
-        let message = namespace.wait_condition("vault", "Ready", "False", "Paused")?;
-        ensure!(message.ends_with("waiting for: Deployment vault"), "it says: {message}");
+        let told = namespace.wait_condition("vault", "Ready", "False", "Paused")?;
+        ensure!(told.ends_with("pending changes: Deployment vault"), "it says: {told}");
         let now = namespace.get("deployment", "vault")?;
         ensure!(now["metadata"]["generation"] == deployment["metadata"]["generation"], "it was changed: {now}");
 
@@ -86,7 +86,7 @@ fn key_rotation_keeps_clients_connected() {
             let patch = json!({"stringData": {"rotation.json": record.to_string()}}).to_string();
             namespace.kubectl(&["patch", "secret", "vault-jwt", "--type=merge", "-p", &patch]).map(drop)
         };
-        turn_back("lastRotation")?;
+        turn_back("lastRotationTime")?;
         until("the next key is published", CLUSTER_TIMEOUT, || {
             ensure!(keys()? == 2, "{} keys", keys()?);
             Ok(())
@@ -117,9 +117,9 @@ fn key_rotation_keeps_clients_connected() {
         client.notification(|notification| notification["Payload"]["Id"] == *folder)?;
         ensure!(namespace.pod("vault")?["metadata"]["uid"] == pod["metadata"]["uid"], "another pod");
         let status = namespace.get("notificationhub", "vault")?["status"]["keys"].clone();
-        ensure!(status["lastRotation"].as_str().is_some_and(|time| !time.starts_with("2020")), "it says {status}");
+        ensure!(status["lastRotationTime"].as_str().is_some_and(|time| !time.starts_with("2020")), "it says {status}");
 
-        let times = json!({"spec": {"auth": {"generate": {"overlap": "1s", "rotateEvery": "48h"}}}}).to_string();
+        let times = json!({"spec": {"auth": {"generate": {"overlap": "1s", "rotationInterval": "48h"}}}}).to_string();
         namespace.kubectl(&["patch", "notificationhub", "vault", "--type=merge", "-p", &times])?;
         until("the old key is not accepted any more", SLOW_UPDATE_TIMEOUT, || {
             ensure!(keys()? == 1, "{} keys", keys()?);
@@ -128,7 +128,7 @@ fn key_rotation_keeps_clients_connected() {
             Ok(())
         })?;
         let status = namespace.get("notificationhub", "vault")?["status"]["keys"].clone();
-        let [last, next] = ["lastRotation", "nextRotation"].map(|time| seconds(&status[time]));
+        let [last, next] = ["lastRotationTime", "nextRotationTime"].map(|time| seconds(&status[time]));
         ensure!(next? - last? == 48 * 3600, "it says {status}");
         Ok(())
     });
@@ -175,7 +175,7 @@ fn spec_limits_reject_excess_connections() {
         // The sources of the tests' connections: the node, or `kubectl port-forward` with the current context.
         let proxies = json!(["198.18.0.0/15", "127.0.0.0/8", "::1"]);
         limited["spec"]["limits"] = json!({
-            "connections": 3, "connectionsPerUser": 1, "connectionsPerAddress": 2, "trustedProxies": proxies,
+            "maxConnections": 3, "maxConnectionsPerUser": 1, "maxConnectionsPerIP": 2, "trustedProxies": proxies,
         });
         namespace.apply(&limited)?;
         namespace.wait_ready("vault")?;
@@ -209,7 +209,7 @@ fn spec_limits_reject_excess_connections() {
 
 #[test]
 fn log_level_edit_is_live_and_format_edit_rolls_out() {
-    const TAKEN: &str = "a push was taken";
+    const TAKEN: &str = "push published";
     namespace::with_namespace("log", |namespace| {
         let mut quiet = hub();
         quiet["spec"]["log"] = json!({"level": "info", "format": "text"});
@@ -230,7 +230,7 @@ fn log_level_edit_is_live_and_format_edit_rolls_out() {
         change(json!({"level": "info,notification_hub::ingest=debug"}))?;
         // A kubelet updates a mounted Secret within two minutes. Those of the tests are faster.
         until("the level has changed", SLOW_UPDATE_TIMEOUT, || {
-            ensure!(log()?.contains("the log's level has changed"), "{}", log()?);
+            ensure!(log()?.contains("log level changed"), "{}", log()?);
             Ok(())
         })?;
         let line = |is_json: bool| {
@@ -278,8 +278,8 @@ fn diff_reports_changes_without_writing() {
 
         let mut wrong = hub();
         wrong["spec"]["source"] = json!({});
-        let error = format!("{:#}", diff(&wrong).expect_err("the API server refuses it"));
-        ensure!(error.contains("say where notifications come from"), "{error}");
+        let told = format!("{:#}", diff(&wrong).expect_err("the API server refuses it"));
+        ensure!(told.contains("source must specify exactly one of direct and azureQueue"), "{told}");
         Ok(())
     });
 }
@@ -290,8 +290,8 @@ fn check_permissions_in_the_operator_pod_succeeds() {
         let deployment = format!("deployment/{}", install::RELEASE);
         let program = "/usr/local/bin/notification-hub-operator";
         let exec = ["exec", "-n", install::NAMESPACE, &deployment, "--", program, "check-permissions"];
-        let output = namespace.cluster.kubectl(&exec)?;
-        ensure!(output.contains("permissions are there"), "{output}");
+        let told = namespace.cluster.kubectl(&exec)?;
+        ensure!(told.contains("permissions are granted"), "{told}");
         Ok(())
     });
 }

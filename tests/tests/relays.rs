@@ -232,6 +232,6 @@ fn event_stream_clients_disconnecting_at_once_are_removed() -> Result<()> {
     hub.process.signal(Signal::TERM)?;
     let status = hub.process.wait(WAIT_TIMEOUT)?;
     ensure!(status.success(), "{status}");
-    ensure!(hub.process.printed().contains("all clients have gone"), "{}", hub.process.printed());
+    ensure!(hub.process.printed().contains("all clients disconnected"), "{}", hub.process.printed());
     Ok(())
 }

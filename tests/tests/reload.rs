@@ -21,7 +21,7 @@ const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
 const WAIT_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The log message of a hub that rejects a changed file.
-const REFUSED: &str = "what has changed can't be taken over; the old stays";
+const REJECTED: &str = "changed files rejected; the previous contents stay in use";
 
 fn log_out() -> Value {
     json!({ "type": 11, "payload": { "userId": USER, "reason": 1 } })
@@ -38,7 +38,7 @@ fn wait_logged(process: &Process, text: &str, times: usize) -> Result<()> {
 
 /// Fails if a connection was closed.
 fn check_no_disconnect(hub: &LocalHub) -> Result<()> {
-    let gone = hub.metric_sum("notification_hub_closes_total")?;
+    let gone = hub.metric_sum("notification_hub_connections_closed_total")?;
     ensure!(gone == 0.0, "{gone} have gone");
     Ok(())
 }
@@ -61,20 +61,20 @@ fn log_level_file_change_is_applied() -> Result<()> {
     mount(volume.path(), "..1", "level", "warn\n")?;
     let hub = LocalHub::start(&format!("log.level_file = {:?}", volume.path().join("level")))?;
     let client = Listener::connect(Command::new("node"), &hub.url(), &hub.token(USER, &[])?, "json", &[])?;
-    let taken = "a push was taken";
+    let taken = "push published";
     hub.push(&log_out())?;
     ensure!(!hub.process.printed().contains(taken), "log.level is in force: {}", hub.process.printed());
 
     mount(volume.path(), "..2", "level", "info,notification_hub=debug\n")?;
-    wait_logged(&hub.process, "the log's level has changed", 1)?;
+    wait_logged(&hub.process, "log level changed", 1)?;
     hub.push(&log_out())?;
     wait_logged(&hub.process, taken, 1)?;
 
     // An invalid level changes nothing. It is logged once, and again at SIGHUP.
     mount(volume.path(), "..3", "level", "loud=very\n")?;
-    wait_logged(&hub.process, REFUSED, 1)?;
+    wait_logged(&hub.process, REJECTED, 1)?;
     hub.process.signal(Signal::HUP)?;
-    wait_logged(&hub.process, REFUSED, 2)?;
+    wait_logged(&hub.process, REJECTED, 2)?;
     hub.push(&log_out())?;
     wait_logged(&hub.process, taken, 2)?;
     client.notification({
@@ -92,9 +92,9 @@ fn log_level_file_missing_at_start_uses_log_level() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("level");
     let hub = LocalHub::start(&format!("log.level_file = {file:?}"))?;
-    wait_logged(&hub.process, "log.level is in force", 1)?;
+    wait_logged(&hub.process, "using log.level", 1)?;
     hub.push(&log_out())?;
-    wait_logged(&hub.process, "a push was taken", 1)?;
+    wait_logged(&hub.process, "push published", 1)?;
     fs::write(&file, "error")?;
     hub.process.signal(Signal::HUP)?;
     wait::until("it is silent", WAIT_TIMEOUT, || {
@@ -119,7 +119,7 @@ fn sighup_reloads_all_files_immediately() -> Result<()> {
     failed(1.0)?;
     hub.process.signal(Signal::HUP)?;
     failed(2.0)?;
-    wait_logged(&hub.process, "SIGHUP: files are read again", 2)?;
+    wait_logged(&hub.process, "SIGHUP received, reading files again", 2)?;
     hub.push(&log_out())?;
     client.notification(|push| push["type"] == 11)?;
     check_no_disconnect(&hub)
@@ -141,7 +141,7 @@ fn changed_redis_ca_file_applies_to_the_next_connection() -> Result<()> {
 
     redis.renew_certificate()?;
     for hub in [&a, &b] {
-        wait_logged(&hub.process, "the authorities that are believed have changed", 1)?;
+        wait_logged(&hub.process, "trusted certificate authorities changed", 1)?;
         // Open connections are not affected.
         ensure!(hub.metric("notification_hub_backplane_up")? == 1.0);
     }
@@ -158,9 +158,9 @@ fn changed_redis_ca_file_applies_to_the_next_connection() -> Result<()> {
     // A file without a certificate leaves the previous one in use.
     fs::write(redis.ca_file().context("no TLS")?, "nonsense")?;
     for hub in [&a, &b] {
-        wait_logged(&hub.process, REFUSED, 1)?;
+        wait_logged(&hub.process, REJECTED, 1)?;
         hub.process.signal(Signal::HUP)?;
-        wait_logged(&hub.process, REFUSED, 2)?;
+        wait_logged(&hub.process, REJECTED, 2)?;
     }
     again(&mut redis)?;
     a.push(&log_out())?;
@@ -191,12 +191,12 @@ fn ssl_cert_dir_authority_is_trusted_for_redis() -> Result<()> {
     fs::write(folder.path().join("hub.toml"), keys + &settings.join("\n"))?;
     let mut command = Command::new(programs::find("notification-hub")?);
     command.args(["serve", "--config"]).arg(folder.path().join("hub.toml")).env("SSL_CERT_DIR", &added);
-    for listener in ["--listen", "--internal-listen", "--admin-listen"] {
+    for listener in ["--listen-public", "--listen-internal", "--listen-admin"] {
         command.args([listener, "127.0.0.1:0"]);
     }
     let hub = Process::start(&command)?;
     let admin = hub.listening("admin", WAIT_TIMEOUT)?;
-    wait_logged(&hub, "Redis is away", 1)?;
+    wait_logged(&hub, "redis unavailable", 1)?;
     let authority = redis.ca_file().context("no TLS")?;
     mount(&added, "..2", "redis.crt", &fs::read_to_string(authority)?)?;
     wait::until("Redis is connected", WAIT_TIMEOUT, || {

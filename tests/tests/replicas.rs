@@ -214,7 +214,7 @@ fn redis_outage_serves_local_clients_and_publishes_pushes_later() -> Result<()> 
             syncs == 2
         }
     })?;
-    let caught_up = |hub: &LocalHub| hub.metric("notification_hub_catch_up_total{reason=\"backplane_gap\"}");
+    let caught_up = |hub: &LocalHub| hub.metric("notification_hub_catch_up_syncs_total{reason=\"backplane_gap\"}");
     wait::until("every client receives a sync", Duration::from_secs(40), || {
         // The client that connected during the outage may have received its sync before.
         ensure!(caught_up(&a)? == 1.0 && caught_up(&b)? >= 1.0);
@@ -234,7 +234,7 @@ fn redis_outage_serves_local_clients_and_publishes_pushes_later() -> Result<()> 
 #[test]
 fn push_above_hold_limit_is_rejected_and_not_delivered() -> Result<()> {
     let mut redis = Redis::start()?;
-    let (a, _b) = start_two(&redis, "backplane.hold = 2\ncatch_up.enabled = false")?;
+    let (a, _b) = start_two(&redis, "backplane.max_pending_pushes = 2\ncatch_up.enabled = false")?;
     let client = connect(&a, USER, "json")?;
     redis.kill()?;
     wait_link(&a, 0.0)?;
@@ -253,7 +253,7 @@ fn push_above_hold_limit_is_rejected_and_not_delivered() -> Result<()> {
 #[test]
 fn pushes_held_for_redis_are_limited_in_bytes() -> Result<()> {
     let mut redis = Redis::start()?;
-    let hub = LocalHub::start(&format!("{}backplane.hold_bytes = '4MiB'", redis.settings()))?;
+    let hub = LocalHub::start(&format!("{}backplane.max_pending_bytes = '4MiB'", redis.settings()))?;
     wait_link(&hub, 1.0)?;
     redis.kill()?;
     wait_link(&hub, 0.0)?;
@@ -346,7 +346,7 @@ fn redis_server_list_follows_the_master_after_failover() -> Result<()> {
     redis.fail_over()?;
     let count = || client.lines().iter().filter(|line| line.contains("\"type\":20")).count();
     wait::until("both replicas use the new master", Duration::from_secs(60), || {
-        ensure!([&a, &b].iter().all(|hub| hub.process.printed().contains("Redis is away")));
+        ensure!([&a, &b].iter().all(|hub| hub.process.printed().contains("redis unavailable")));
         [&a, &b].into_iter().try_for_each(|hub| wait_link(hub, 1.0))?;
         let before = count();
         a.push(&numbered("userId", USER, 0))?;

@@ -23,7 +23,7 @@ const OUTAGE: (Duration, LossTolerance) = (Duration::from_secs(60), LossToleranc
 const FAULT: (Duration, LossTolerance) = (Duration::from_secs(60), LossTolerance::Fault);
 
 /// A short drain, as the clients reconnect fast.
-const DRAIN: &str = "drain.grace = '500ms'\ndrain.duration = '2s'\n";
+const DRAIN: &str = "drain.delay = '500ms'\ndrain.duration = '2s'\n";
 
 fn replicas(count: usize, redis: &Redis) -> Result<Replicas> {
     let settings = format!("{DRAIN}{}", redis.settings());
@@ -34,8 +34,7 @@ fn replicas(count: usize, redis: &Redis) -> Result<Replicas> {
 
 /// Waits until the replicas have handled so many further pushes.
 fn wait_pushed(replicas: &Replicas, pushes: f64) -> Result<()> {
-    let taken =
-        || -> Result<f64> { replicas.hubs().map(|hub| hub.metric_sum("notification_hub_notifications_total")).sum() };
+    let taken = || -> Result<f64> { replicas.hubs().map(|hub| hub.metric_sum("notification_hub_pushes_total")).sum() };
     let before = taken()?;
     wait::until("the replicas handle pushes", Duration::from_secs(60), || {
         ensure!(taken()? >= before + pushes);
@@ -131,7 +130,7 @@ fn minute_without_redis_loses_no_covered_push() -> Result<()> {
         while since.elapsed() < Duration::from_secs(60) {
             // Deliveries to clients of the replica that accepted the push.
             let delivered = |replicas: &Replicas| -> Result<f64> {
-                replicas.hubs().map(|hub| hub.metric("notification_hub_deliveries_total")).sum()
+                replicas.hubs().map(|hub| hub.metric("notification_hub_frames_delivered_total")).sum()
             };
             let so_far = delivered(replicas)?;
             wait_pushed(replicas, 1000.0)?;

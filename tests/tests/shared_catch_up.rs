@@ -71,7 +71,7 @@ fn wait_redis(hub: &LocalHub) -> Result<()> {
 
 /// Returns the number of syncs with a reason.
 fn sync_count(hub: &LocalHub, reason: &str) -> Result<f64> {
-    hub.metric(&format!("notification_hub_catch_up_total{{reason=\"{reason}\"}}"))
+    hub.metric(&format!("notification_hub_catch_up_syncs_total{{reason=\"{reason}\"}}"))
 }
 
 /// Fails if a client receives more than one push. Waits for a later push, before which all others would have arrived.

@@ -20,10 +20,10 @@ use uuid::Uuid;
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The pause between two bytes of a slow sender.
 const BYTE_INTERVAL: Duration = Duration::from_millis(50);
-const CLOSED: &str = r#"notification_hub_closes_total{reason="slow"}"#;
-const QUEUED: &str = r#"notification_hub_slow_consumers_total{action="queued"}"#;
-const COLLAPSED: &str = r#"notification_hub_slow_consumers_total{action="collapsed"}"#;
-const RESET: &str = r#"notification_hub_slow_consumers_total{action="reset"}"#;
+const CLOSED: &str = r#"notification_hub_connections_closed_total{reason="slow_consumer"}"#;
+const QUEUED: &str = r#"notification_hub_slow_consumer_actions_total{action="queued"}"#;
+const COALESCED: &str = r#"notification_hub_slow_consumer_actions_total{action="coalesced"}"#;
+const RESET: &str = r#"notification_hub_slow_consumer_actions_total{action="reset"}"#;
 
 /// Sends single bytes slowly until the hub closes the connection, and returns what the hub sent.
 fn drip(stream: TcpStream, bytes: &[u8]) -> Result<String> {
@@ -125,7 +125,7 @@ fn byte_by_byte_sender_times_out_at_every_stage() -> Result<()> {
 
 #[test]
 fn slow_connected_client_is_answered_and_then_times_out() -> Result<()> {
-    let hub = LocalHub::start("signalr = { handshake_timeout = '2s', client_timeout = '2s' }")?;
+    let hub = LocalHub::start("signalr = { handshake_timeout = '2s', client_timeout_interval = '2s' }")?;
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::connected(&hub, &user)?;
     // After a ping the client timeout applies, but each byte restarts it.
@@ -143,7 +143,9 @@ fn slow_connected_client_is_answered_and_then_times_out() -> Result<()> {
 #[test]
 fn slow_client_with_emptied_queue_is_pinged_again() -> Result<()> {
     // While the queue is not empty, the next timer of the client is in an hour.
-    let hub = LocalHub::start("slow_consumer.timeout = '1h'\nsignalr.keep_alive = '1s'\ncatch_up.enabled = false")?;
+    let hub = LocalHub::start(
+        "slow_consumer.write_timeout = '1h'\nsignalr.keep_alive_interval = '1s'\ncatch_up.enabled = false",
+    )?;
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::with_small_buffers(&hub, &user)?;
     fill_socket(&hub, &user)?;
@@ -281,11 +283,11 @@ fn check_coalescing(hub: &LocalHub, user: &str, mut next: impl FnMut() -> Result
         let (kind, replaceable) = kinds[number % kinds.len()];
         hub.push(&push(user, kind, &format!("push {number} "), if replaceable { 6_000 } else { 500 }))?;
         pushed.push((kind.into(), format!("push {number} ")));
-        if hub.metric(COLLAPSED)? > 0.0 {
+        if hub.metric(COALESCED)? > 0.0 {
             break;
         }
     }
-    ensure!(hub.metric(COLLAPSED)? == 1.0, "no push was replaced");
+    ensure!(hub.metric(COALESCED)? == 1.0, "no push was replaced");
     hub.push(&push(user, 11, "end ", 0))?;
     pushed.push((11, "end ".to_owned()));
 
@@ -356,7 +358,9 @@ fn client_queue_above_the_limit_resets_the_client() -> Result<()> {
 
 #[test]
 fn blocked_websocket_is_reset_after_slow_consumer_timeout() -> Result<()> {
-    let hub = LocalHub::start("slow_consumer.timeout = '3s'\nsignalr.keep_alive = '1s'\ncatch_up.enabled = false")?;
+    let hub = LocalHub::start(
+        "slow_consumer.write_timeout = '3s'\nsignalr.keep_alive_interval = '1s'\ncatch_up.enabled = false",
+    )?;
     let user = Uuid::new_v4().to_string();
     let (stalled, mut fast) = (RawClient::with_small_buffers(&hub, &user)?, RawClient::connected(&hub, &user)?);
     let listening = std::thread::spawn(move || fast.read_until("the last").map(drop));
@@ -373,7 +377,7 @@ fn blocked_websocket_is_reset_after_slow_consumer_timeout() -> Result<()> {
 
 #[test]
 fn blocked_event_stream_is_closed_after_slow_consumer_timeout() -> Result<()> {
-    let hub = LocalHub::start("slow_consumer.timeout = '3s'\ncatch_up.enabled = false")?;
+    let hub = LocalHub::start("slow_consumer.write_timeout = '3s'\ncatch_up.enabled = false")?;
     let client = NegotiatedClient::new(&hub)?;
     let events = client.connect_events_with_small_buffers()?;
     fill_socket(&hub, &client.user)?;

@@ -36,7 +36,7 @@ fn push_reaches_its_client_in_a_cluster() {
         let status = namespace.get("notificationhub", "vault")?["status"].clone();
         let (public, internal) = (namespace.endpoint("vault", 5000)?, namespace.endpoint("vault-internal", 5001)?);
         if !namespace.cluster.is_current_context() {
-            ensure!(status["url"] == public.url && status["sendUrl"] == internal.url, "other addresses: {status}");
+            ensure!(status["url"] == public.url && status["sendURL"] == internal.url, "other addresses: {status}");
         }
 
         // As an administrator does it: the key from the Secret, the token from the command line.

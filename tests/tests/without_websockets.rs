@@ -94,7 +94,7 @@ fn shutdown_sends_close_to_event_streams_and_polls() -> Result<()> {
 
 #[test]
 fn limits_are_answered_503_and_429() -> Result<()> {
-    let hub = LocalHub::start("limits.connections = 1")?;
+    let hub = LocalHub::start("limits.max_connections = 1")?;
     let first = NegotiatedClient::new(&hub)?;
     let events = first.connect_events()?;
     let second = NegotiatedClient::new(&hub)?;
@@ -104,7 +104,7 @@ fn limits_are_answered_503_and_429() -> Result<()> {
     wait_connections(&hub, "sse", 0.0)?;
     NegotiatedClient::new(&hub)?.connect_events()?;
 
-    let hub = LocalHub::start("limits.per_user = 1")?;
+    let hub = LocalHub::start("limits.max_connections_per_user = 1")?;
     let client = NegotiatedClient::new(&hub)?;
     let (response, _websocket) = hub.upgrade(client.authorization.strip_prefix("Bearer "))?;
     ensure!(response.status == 101);
@@ -115,7 +115,7 @@ fn limits_are_answered_503_and_429() -> Result<()> {
 
 #[test]
 fn event_stream_client_that_never_reads_is_closed() -> Result<()> {
-    let hub = LocalHub::start("slow_consumer = { queue = '8KiB', timeout = '2s' }")?;
+    let hub = LocalHub::start("slow_consumer = { max_queued_bytes = '8KiB', write_timeout = '2s' }")?;
     let client = NegotiatedClient::new(&hub)?;
     let _events = client.connect_events()?;
     wait_connections(&hub, "sse", 1.0)?;
@@ -124,7 +124,7 @@ fn event_stream_client_that_never_reads_is_closed() -> Result<()> {
         for _ in 0..20 {
             hub.push(&large)?;
         }
-        ensure!(hub.metric(r#"notification_hub_closes_total{reason="slow"}"#)? == 1.0);
+        ensure!(hub.metric(r#"notification_hub_connections_closed_total{reason="slow_consumer"}"#)? == 1.0);
         Ok(())
     })?;
     wait_connections(&hub, "sse", 0.0)
@@ -156,7 +156,7 @@ fn push_of_1_mb_reaches_clients_of_every_transport() -> Result<()> {
             ensure!(heard.contains(&context), "{length} bytes by a WebSocket: {heard:.200}");
         }
     }
-    ensure!(hub.metric(r#"notification_hub_closes_total{reason="slow"}"#)? == 0.0);
+    ensure!(hub.metric(r#"notification_hub_connections_closed_total{reason="slow_consumer"}"#)? == 0.0);
     Ok(())
 }
 

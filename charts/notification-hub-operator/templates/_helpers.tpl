@@ -28,9 +28,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 {{- .Values.leaderElection.leaseName | default (include "operator.fullname" .) -}}
 {{- end -}}
 
-{{- /* An image from a dictionary of image and appVersion. */ -}}
+{{- /* Reference to an image, from a dictionary with image and appVersion. */ -}}
 {{- define "operator.image" -}}
-{{- $repository := required "an image needs a repository" .image.repository -}}
+{{- $repository := required "image.repository and hubImage.repository must be set" .image.repository -}}
 {{- if .image.registry }}{{ $repository = printf "%s/%s" .image.registry $repository }}{{ end -}}
 {{- if .image.digest -}}
 {{- $repository }}{{ if .image.tag }}:{{ .image.tag }}{{ end }}@{{ .image.digest -}}

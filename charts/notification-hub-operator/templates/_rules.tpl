@@ -1,72 +1,72 @@
 {{- /*
-What the operator may do in the namespaces that it watches. Its tests hold this list and what it does together.
+Permissions of the operator in the namespaces that it watches. A test compares this list with operator/src/permissions.rs.
 */ -}}
 {{- define "operator.rules" -}}
-# To learn which hubs are wanted.
+# Finds the NotificationHubs to reconcile.
 - apiGroups: [notificationhub.rs]
   resources: [notificationhubs]
   verbs: [list, watch]
-# To tell how each of them is.
+# Writes the status of NotificationHubs.
 - apiGroups: [notificationhub.rs]
   resources: [notificationhubs/status]
   verbs: [patch]
-# The pods of a hub; get to see whose it is before anything is written, patch is server-side apply.
+# Runs the pods of a hub. get checks the ownership before a write, patch is server-side apply.
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch]
-# The identity of a hub's pods, which has no rights.
+# Creates the identity of a hub's pods, which has no permissions.
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [get, list, watch, create, patch]
-# The log level of a hub, which changes without a restart.
+# Stores the log level of a hub, which changes without a restart.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, list, watch, create, patch]
-# The ways to a hub for clients, senders and metrics; delete for the senders' when they put notifications on a queue instead.
+# Leads clients, senders and Prometheus to a hub. delete is for the Service of senders after a change to a queue.
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch, create, patch, delete]
-# Get to check the keys, addresses and passwords that a spec names; create, patch and delete for the generated keys; watched by metadata only.
+# get checks the values that a spec refers to. create, patch and delete are for generated keys. Watches read metadata only.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, patch, delete]
-# Who decides how many pods a hub has; delete for a hub whose spec says it.
+# Scales a hub. delete is for a hub that is not autoscaled any more.
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [get, list, watch, create, patch, delete]
-# How many pods of a hub may be taken from it at once; delete for a hub that has no more than one.
+# Limits how many pods of a hub are evicted at once. delete is for a hub with one pod at most.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
-# The way to a hub from outside that expose.ingress asks for.
+# Exposes a hub outside the cluster if expose.ingress is set.
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
   verbs: [get, list, watch, create, patch, delete]
-# Who may reach a hub's pods, where networkPolicy asks for it.
+# Restricts connections to a hub's pods if networkPolicy is enabled.
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
-# To ask a hub's pods how many clients they have.
+# Finds the pods of a hub, to scrape their number of clients.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]
-# The way to a hub from outside that expose.httpRoute asks for.
+# Exposes a hub outside the cluster if expose.httpRoute is set.
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
-# By which Prometheus finds a hub's metrics, where monitoring.serviceMonitor asks for it.
+# Makes Prometheus scrape a hub if monitoring.serviceMonitor is enabled.
 - apiGroups: [monitoring.coreos.com]
   resources: [servicemonitors]
   verbs: [get, list, watch, create, patch, delete]
-# The same, where monitoring.podMonitor asks for it.
+# Makes Prometheus scrape a hub if monitoring.podMonitor is enabled.
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
   verbs: [get, list, watch, create, patch, delete]
-# Who decides how many pods a hub has, where autoscaling.keda asks for it.
+# Scales a hub by KEDA if autoscaling.keda is set.
 - apiGroups: [keda.sh]
   resources: [scaledobjects]
   verbs: [get, list, watch, create, patch, delete]
-# To tell of changes; patch counts repetitions.
+# Reports changes of conditions. patch counts repeated Events.
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]

@@ -1,4 +1,4 @@
-//! `spec.autoscaling`: as many pods as are needed.
+//! `spec.autoscaling`: autoscaling of the pods.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -7,45 +7,49 @@ use serde_json::Value;
 
 use crate::schema::triggers;
 
-/// As many pods as are needed, by a HorizontalPodAutoscaler or by KEDA. Pods are taken away slowly, since their clients have
-/// to connect again.
+/// Autoscaling of a hub, by a HorizontalPodAutoscaler or by KEDA.
 #[derive(KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.minReplicas) || self.minReplicas <= self.maxReplicas")
-        .message("there cannot be fewer pods at most than at least: lower autoscaling.minReplicas, or raise autoscaling.maxReplicas")
+        .message("autoscaling.maxReplicas must be greater than or equal to autoscaling.minReplicas")
         .reason(Reason::FieldValueInvalid)
         .field_path(".minReplicas"),
-    validation = Rule::new("!has(self.keda) || (!has(self.connectionsPerReplica) && !has(self.cpuUtilization))")
-        .message("with KEDA its triggers decide: leave autoscaling.connectionsPerReplica and cpuUtilization out, or autoscaling.keda")
+    validation = Rule::new("!has(self.keda) || (!has(self.targetConnectionsPerReplica) && !has(self.targetCPUUtilizationPercentage))")
+        .message("autoscaling.keda may not be specified together with targetConnectionsPerReplica or targetCPUUtilizationPercentage; remove autoscaling.keda or both targets")
         .reason(Reason::FieldValueForbidden)
         .field_path(".keda")
 )]
 pub struct Autoscaling {
-    /// How many pods there are at least. Defaults to `1`.
+    /// minReplicas is the lower limit of the number of pods. It must be from 1 to 1000. Defaults to `1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub min_replicas: Option<i32>,
 
-    /// How many pods there are at most. More than 1 need a backplane.
+    /// maxReplicas is the upper limit of the number of pods. It must be from 1 to 1000, and greater than or equal to
+    /// minReplicas. More than 1 requires a backplane.
     #[schemars(range(min = 1, max = 1000))]
     pub max_replicas: i32,
 
-    /// How many clients a pod should have. The cluster has to serve the hub's metric `notification_hub_connections` as one
-    /// of pods (custom.metrics.k8s.io), as prometheus-adapter does. Defaults to none.
+    /// targetConnectionsPerReplica is the target number of connections per pod, on average. It must be at least 1. The
+    /// cluster must serve the hub's metric `notification_hub_connections` for pods (`custom.metrics.k8s.io`), for
+    /// example with prometheus-adapter. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    pub connections_per_replica: Option<i32>,
+    pub target_connections_per_replica: Option<i32>,
 
-    /// How many percent of the CPU that it requests a pod should use. The cluster has to serve the metrics of pods
-    /// (metrics.k8s.io), as metrics-server does. With connectionsPerReplica there are as many pods as the one of both needs
-    /// that needs more. Defaults to `80` (none with connectionsPerReplica).
+    /// targetCPUUtilizationPercentage is the target CPU utilization of the hub's container, on average over all pods, in percent of its
+    /// CPU request. It must be from 1 to 10000. The cluster must serve metrics of pods (`metrics.k8s.io`), for example
+    /// with metrics-server. If targetConnectionsPerReplica is also set, the target that needs more pods decides. Defaults to
+    /// `80`, or to none if targetConnectionsPerReplica is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
-    pub cpu_utilization: Option<i32>,
+    #[serde(rename = "targetCPUUtilizationPercentage")]
+    pub target_cpu_utilization_percentage: Option<i32>,
 
-    /// By a ScaledObject of KEDA instead of a HorizontalPodAutoscaler. Where the cluster does not know ScaledObjects, the
-    /// number of pods stays what it is until it does.
+    /// keda scales the hub with a ScaledObject of KEDA instead of a HorizontalPodAutoscaler. It may not be specified
+    /// together with targetConnectionsPerReplica or targetCPUUtilizationPercentage. While the cluster does not serve ScaledObjects, the
+    /// number of pods does not change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keda: Option<Keda>,
 }
@@ -54,8 +58,8 @@ pub struct Autoscaling {
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Keda {
-    /// What decides, as triggers of a ScaledObject. Defaults to the length of the queue, 1000 notifications for each pod,
-    /// where the hub has a connection string for one; else to 80 percent of the CPU that a pod requests.
+    /// triggers are the triggers of the ScaledObject, at most 32. Defaults to the length of the queue (1000 messages
+    /// per pod) if source.azureQueue.connectionString is set, and to a CPU utilization of 80 percent otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "triggers")]
     pub triggers: Vec<Value>,

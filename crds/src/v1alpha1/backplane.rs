@@ -1,41 +1,43 @@
-//! `spec.backplane`: what connects several replicas.
+//! `spec.backplane`: the connection between replicas.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SecretValue;
 
-/// What connects several replicas, so that a push to one of them reaches the clients of all.
+/// Backplane, which connects the replicas of a hub.
 #[derive(JsonSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 pub struct Backplane {
-    /// A Redis, which has to be there already.
+    /// redis is an existing Redis that every replica can reach.
     pub redis: Redis,
 }
 
-/// A Redis that every replica reaches.
+/// Redis as a backplane.
 #[derive(JsonSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Redis {
-    /// Where it is: `redis://HOST:PORT`, `rediss://` with TLS, `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE` for one that
-    /// Sentinels watch, or a connection string of StackExchange.Redis. When it changes, the pods are replaced.
+    /// url is the address of Redis: `redis://HOST:PORT`, `rediss://HOST:PORT` for TLS,
+    /// `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE` for a Redis with Sentinels, or a connection string of
+    /// StackExchange.Redis. A change replaces the pods.
     pub url: SecretValue,
 
-    /// Whose rights are used there. Defaults to what the URL says.
+    /// username is the Redis ACL user. Defaults to the user in the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^\S+$"))]
     pub username: Option<String>,
 
-    /// The password. When it changes, the pods are replaced. Defaults to what the URL says.
+    /// password is the password of the Redis user. A change replaces the pods. Defaults to the password in the URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<SecretValue>,
 
-    /// The authority of Redis' certificate in PEM. A change reaches the running hub without a restart. Defaults to the
-    /// system's authorities.
+    /// ca contains the certificates of the certificate authority (CA) that issued the certificate of Redis, in PEM. A
+    /// change takes effect without a restart of the pods. Defaults to the CA certificates of the system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<SecretValue>,
 
-    /// What the names of all channels begin with. Give each hub that shares a Redis with others one of its own, and the
-    /// replicas of Bitwarden's service that this hub works beside the same. Defaults to `Notifications`.
+    /// channelPrefix is the prefix of the names of all Redis channels. Each hub that shares a Redis with other hubs
+    /// needs its own prefix. A hub that runs beside Bitwarden's notifications service needs the prefix of that service.
+    /// Defaults to `Notifications`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^\S+$"))]
     pub channel_prefix: Option<String>,

@@ -1,15 +1,16 @@
-//! `spec.drain`: how a pod that goes lets go of its clients.
+//! `spec.drain`: how a pod closes its connections before it ends.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::schema::duration;
 
-/// How a pod that goes lets go of its clients.
+/// Drain of a pod that ends.
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 pub struct Drain {
-    /// Over how long: they come back to the other pods one after another. Kubernetes gives the pod as long as that takes.
-    /// Defaults to `60s`.
+    /// duration is the time over which a pod closes its connections before it ends, as a duration such as `2m`. The
+    /// connections are closed evenly over that time, so that the clients reconnect to the other pods gradually. The
+    /// termination grace period of the pods is extended accordingly. Defaults to `60s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "duration")]
     pub duration: Option<String>,

@@ -1,4 +1,4 @@
-//! `spec.expose`: ways to the hub from outside the cluster.
+//! `spec.expose`: exposure of the hub outside the cluster.
 
 use std::collections::BTreeMap;
 
@@ -8,116 +8,122 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::{annotations, hostnames, labels};
 
-/// Ways to the hub from outside the cluster. They lead to what clients connect to and to nothing else: notifications
-/// cannot be posted through them.
+/// Exposure of a hub outside the cluster, by at least one of ingress and httpRoute.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.ingress) || has(self.httpRoute)")
-        .message("say how the hub is to be exposed: give expose.ingress or expose.httpRoute, or leave expose out")
+        .message("expose must specify at least one of ingress and httpRoute; to expose nothing, remove expose")
 )]
 pub struct Expose {
-    /// By an Ingress to `/notifications/hub` and `/notifications/anonymous-hub`, which has the hub's name. What it came to
-    /// is told by the condition Exposed.
+    /// ingress creates an Ingress for the paths `/notifications/hub` and `/notifications/anonymous-hub`. The Ingress
+    /// has the name of the hub. The condition Exposed reports whether it has an address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<ExposeIngress>,
 
-    /// By an HTTPRoute of Gateway API, which has the hub's name. What it came to is told by the condition Exposed, also that
-    /// the cluster does not know HTTPRoutes: the route is made once it does.
+    /// httpRoute creates an HTTPRoute of the Gateway API for the paths `/notifications/hub` and
+    /// `/notifications/anonymous-hub`. The HTTPRoute has the name of the hub. The condition Exposed reports whether its
+    /// parents accept it. If the cluster does not serve HTTPRoutes, the operator creates it as soon as the cluster
+    /// does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_route: Option<ExposeHttpRoute>,
 }
 
-/// An Ingress to `/notifications/hub` and `/notifications/anonymous-hub`.
+/// Ingress for the paths `/notifications/hub` and `/notifications/anonymous-hub`.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ExposeIngress {
-    /// The IngressClass. Defaults to the cluster's own default, if it has one.
+    /// className is the name of the IngressClass. Defaults to the default IngressClass of the cluster, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub class_name: Option<String>,
 
-    /// The host that clients connect to, perhaps with `*.` in front. Defaults to any.
+    /// host is the DNS name that clients connect to. A leading `*.` is a wildcard. IP addresses are not allowed.
+    /// Defaults to any host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(
         validation = Rule::new(r"self.matches('^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$') && !self.matches('^[0-9.]+$')")
-            .message("a host is a lower-case DNS name, perhaps with '*.' in front, and no IP address: change expose.ingress.host")
+            .message("expose.ingress.host must be a lowercase DNS name, optionally with a leading '*.', and not an IP address")
     )]
     pub host: Option<String>,
 
-    /// A Secret of type `kubernetes.io/tls` in the hub's namespace, with the certificate of the host. The operator does
-    /// not read it. Defaults to none.
+    /// tlsSecretName is the name of a Secret of type `kubernetes.io/tls` in the hub's namespace, with the certificate
+    /// of host. The operator does not read it. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub tls_secret_name: Option<String>,
 
-    /// Labels of the Ingress, beside those that the operator sets. Defaults to none.
+    /// labels are additional labels of the Ingress. Defaults to none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
 
-    /// Annotations of the Ingress: what its controller is to be told, such as how long a connection may be silent (the
-    /// hub pings its clients every 15 seconds). Defaults to none.
+    /// annotations are annotations of the Ingress, such as settings of its controller. The controller's timeout for
+    /// idle connections must be longer than 15 seconds, the interval of the hub's pings. Defaults to none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "annotations")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// An HTTPRoute to `/notifications/hub` and `/notifications/anonymous-hub`.
+/// HTTPRoute for the paths `/notifications/hub` and `/notifications/anonymous-hub`.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ExposeHttpRoute {
-    /// What the route is attached to, such as a Gateway.
+    /// parentRefs are the parents that the HTTPRoute attaches to, such as Gateways. There must be from 1 to 32.
     #[schemars(length(min = 1, max = 32))]
     pub parent_refs: Vec<ParentReference>,
 
-    /// The hosts that clients connect to, perhaps with `*.` in front. Defaults to those of the listener.
+    /// hostnames are the DNS names that clients connect to, at most 16. A leading `*.` is a wildcard. Defaults to the
+    /// host names of the listeners.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "hostnames")]
     pub hostnames: Vec<String>,
 
-    /// Labels of the HTTPRoute, beside those that the operator sets. Defaults to none.
+    /// labels are additional labels of the HTTPRoute. Defaults to none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
 
-    /// Annotations of the HTTPRoute. Defaults to none.
+    /// annotations are annotations of the HTTPRoute. Defaults to none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "annotations")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What a route is attached to, as Gateway API has it.
+/// Parent of an HTTPRoute, as in the Gateway API.
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ParentReference {
-    /// Its API group; empty for the core group. Defaults to Gateway API's, `gateway.networking.k8s.io`.
+    /// group is the API group of the parent. An empty group is the core group. Defaults to the group of the Gateway
+    /// API, `gateway.networking.k8s.io`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253), regex(pattern = r"^$|^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub group: Option<String>,
 
-    /// Its kind. Defaults to that of Gateways, `Gateway`.
+    /// kind is the kind of the parent. Defaults to the kind `Gateway`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$"))]
     pub kind: Option<String>,
 
-    /// Its namespace. A Gateway of another one than the hub's has to allow routes from there. Defaults to the hub's.
+    /// namespace is the namespace of the parent. A Gateway in another namespace must allow routes from the hub's
+    /// namespace. Defaults to the namespace of the hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub namespace: Option<String>,
 
-    /// Its name.
+    /// name is the name of the parent.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 
-    /// One listener of it, by its name. Has to be given for each where one parent is named more than once. Defaults to every
-    /// one that lets the route in.
+    /// sectionName is the name of one listener of the parent. If several references name the same parent, each of them
+    /// must set it. Defaults to every listener that accepts the route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub section_name: Option<String>,
 
-    /// Only its listeners on this port. Defaults to all of them.
+    /// port restricts the route to the listeners of the parent on this port. It must be from 1 to 65535. Defaults to
+    /// every port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,

@@ -1,15 +1,15 @@
-//! `spec.image`: which container image the hub runs.
+//! `spec.image`: the container image of the hub.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A container image. What is not given is taken from the operator's default image.
+/// Container image. Unset fields are those of the operator's default image.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Image {
-    /// Registry and path, without tag, for example `registry.example.com/notification-hub/hub`. Defaults to that of the
-    /// operator's default image.
+    /// repository is the registry and the path of the image, without a tag, such as
+    /// `registry.example.com/notification-hub/hub`. Defaults to the repository of the operator's default image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 255),
@@ -19,40 +19,48 @@ pub struct Image {
     )]
     pub repository: Option<String>,
 
-    /// The tag. Defaults to that of the operator's default image (none with a digest).
+    /// tag is the tag of the image. Defaults to the tag of the operator's default image, or to none if digest is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[a-zA-Z0-9_][a-zA-Z0-9._-]*$"))]
     pub tag: Option<String>,
 
-    /// The digest. Wins over the tag. Defaults to that of the operator's default image (none with a repository or tag).
+    /// digest is the digest of the image: `sha256:` followed by 64 hexadecimal digits. It takes precedence over the
+    /// tag. Defaults to the digest of the operator's default image, or to none if repository or tag is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71), regex(pattern = r"^sha256:[a-f0-9]{64}$"))]
     pub digest: Option<String>,
 
-    /// When the image is pulled. Defaults to what Kubernetes makes of the tag: `Always` for `latest`, else `IfNotPresent`.
+    /// pullPolicy specifies when the image is pulled: `Always`, `IfNotPresent`, or `Never`. Defaults to the policy that
+    /// Kubernetes chooses: `Always` for the tag `latest`, and `IfNotPresent` otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<PullPolicy>,
 
-    /// Secrets in the hub's namespace with the credentials of the registry. Defaults to none.
+    /// pullSecrets are Secrets in the hub's namespace with the credentials of the registry, at most 16. Defaults to
+    /// none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub pull_secrets: Vec<PullSecret>,
 }
 
-/// When the image is pulled. Defaults to what Kubernetes makes of the tag: `Always` for `latest`, else `IfNotPresent`.
+/// Policy that decides when the image is pulled.
+// In the CRD, the description of an optional enum replaces that of the field.
 #[derive(JsonSchema, Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[schemars(
+    description = "pullPolicy specifies when the image is pulled: `Always`, `IfNotPresent`, or `Never`. Defaults to the \
+        policy that Kubernetes chooses: `Always` for the tag `latest`, and `IfNotPresent` otherwise."
+)]
 pub enum PullPolicy {
-    /// At every start.
+    /// At every start of a pod.
     Always,
-    /// When the node has not got it.
+    /// If the node does not have the image.
     IfNotPresent,
-    /// Never: the node has to have it.
+    /// Never. The node must have the image.
     Never,
 }
 
 impl PullPolicy {
-    /// The name that Kubernetes gives it.
+    /// Returns the name in the Kubernetes API.
     pub const fn as_str(self) -> &'static str {
         match self {
             PullPolicy::Always => "Always",
@@ -62,10 +70,10 @@ impl PullPolicy {
     }
 }
 
-/// A Secret of type `kubernetes.io/dockerconfigjson`.
+/// Reference to a Secret of type `kubernetes.io/dockerconfigjson`.
 #[derive(JsonSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 pub struct PullSecret {
-    /// Name of the Secret.
+    /// name is the name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }

@@ -1,13 +1,14 @@
-//! `spec.log`: what pods write of what they do.
+//! `spec.log`: logs of the pods.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What pods write of what they do.
+/// Logs of the pods.
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 pub struct Log {
-    /// How much: `error`, `warn`, `info`, `debug`, `trace` or `off`, also for a part of the hub alone, as in
-    /// `info,notification_hub::source=debug`. A change reaches the running hub without a restart. Defaults to `info`.
+    /// level is the least severe level that is logged: `error`, `warn`, `info`, `debug`, `trace`, or `off`. A module
+    /// can have its own level, as in `info,notification_hub::ingest=debug`. A change takes effect without a restart of
+    /// the pods. Defaults to `info`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 256),
@@ -17,19 +18,24 @@ pub struct Log {
     )]
     pub level: Option<String>,
 
-    /// How it is written. When it changes, the pods are replaced. Defaults to `json`.
+    /// format is the format of the log: `json` (one object per line) or `text`. A change replaces the pods. Defaults to
+    /// `json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<LogFormat>,
 }
 
-/// How it is written: `json`, an object a line, or `text`, for people. When it changes, the pods are replaced. Defaults
-/// to `json`.
+/// Format of the log.
+// In the CRD, the description of an optional enum replaces that of the field.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[schemars(
+    description = "format is the format of the log: `json` (one object per line) or `text`. A change replaces the pods. \
+        Defaults to `json`."
+)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// An object a line.
+    /// One JSON object per line.
     #[default]
     Json,
-    /// For people.
+    /// Text, for reading on a terminal.
     Text,
 }

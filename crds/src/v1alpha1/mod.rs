@@ -1,4 +1,4 @@
-//! Version `v1alpha1`: the resource, its spec, and the rules that the API server enforces.
+//! Version `v1alpha1` of the API: the resource, its spec, its status, and the validation rules.
 
 #![expect(unreachable_pub, reason = "KubeSchema repeats each struct inside a function")]
 
@@ -44,7 +44,7 @@ use serde_json::Value;
 
 use crate::schema::preserved_object;
 
-/// What a notification hub should be.
+/// Specification of the desired behavior of the hub.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[kube(
     group = "notificationhub.rs",
@@ -53,7 +53,7 @@ use crate::schema::preserved_object;
     plural = "notificationhubs",
     shortname = "nhub",
     namespaced,
-    doc = "A notification hub: pods to which clients connect over SignalR, and through which notifications are pushed to them.",
+    doc = "NotificationHub runs a notification hub: pods that clients connect to over SignalR, and that deliver pushes to them.",
     status = "NotificationHubStatus",
     derive = "PartialEq",
     scale(
@@ -65,157 +65,167 @@ use crate::schema::preserved_object;
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
-        description = "Whether the hub is as the spec wants it"
+        description = "Status of the condition Ready"
     ),
     printcolumn(
         name = "Replicas",
         type_ = "integer",
         json_path = ".status.replicas",
-        description = "Pods that exist"
+        description = "Number of existing pods"
     ),
     printcolumn(
         name = "Source",
         type_ = "string",
         json_path = ".status.source",
-        description = "Where notifications come from"
+        description = "Source of notifications"
     ),
     printcolumn(
         name = "Connections",
         type_ = "integer",
         json_path = ".status.connections",
-        description = "Clients that are connected"
+        description = "Number of connections on all pods"
     ),
     printcolumn(
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp",
-        description = "How long it has been there"
+        description = "Time since the resource was created"
     ),
     printcolumn(
         name = "URL",
         type_ = "string",
         json_path = ".status.url",
-        description = "Where clients inside the cluster connect",
+        description = "URL that clients inside the cluster connect to",
         priority = 1
     ),
     printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
-        description = "Why the hub is ready or not",
+        description = "Reason of the condition Ready",
         priority = 1
     ),
     validation = Rule::new("size(self.metadata.name) <= 40")
-        .message("metadata.name may have at most 40 characters: the names of the hub's Services are made from it; choose a shorter one"),
+        .message("metadata.name must be no more than 40 characters, because the names of the hub's Services are derived from it"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
-        .message("metadata.name becomes the name of Services: start with a letter, go on with lower-case letters, digits and '-', end with a letter or digit")
+        .message("metadata.name must consist of lowercase letters, digits, and '-', start with a letter, and end with a letter or a digit")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.backplane) || !has(self.replicas) || self.replicas <= 1")
-        .message("more than one replica needs a backplane, by which a push to one reaches the clients of all: give backplane.redis, or set replicas to 0 or 1")
+        .message("replicas: more than one replica requires a backplane; set backplane.redis, or set replicas to 0 or 1")
         .reason(Reason::FieldValueForbidden)
         .field_path(".replicas"),
     validation = Rule::new("!has(self.replicas) || !has(self.autoscaling)")
-        .message("an autoscaler would not leave the number of pods alone: give either replicas or autoscaling; the pods that there are stay")
+        .message("replicas may not be specified together with autoscaling; remove one of them (existing pods are kept)")
         .reason(Reason::FieldValueForbidden)
         .field_path(".replicas"),
     validation = Rule::new("has(self.backplane) || !has(self.autoscaling) || self.autoscaling.maxReplicas <= 1")
-        .message("more than one pod needs a backplane, by which a push to one reaches the clients of all: give backplane.redis, or set autoscaling.maxReplicas to 1")
+        .message("autoscaling.maxReplicas: more than one replica requires a backplane; set backplane.redis, or set autoscaling.maxReplicas to 1")
         .reason(Reason::FieldValueForbidden)
         .field_path(".autoscaling"),
     validation = Rule::new("has(self.backplane) || !has(self.drain)")
-        .message("without a backplane there is no other pod that clients could go to one after another, and all are let go of at once: leave drain out, or give backplane.redis")
+        .message("drain may not be specified without a backplane; set backplane.redis, or remove drain")
         .reason(Reason::FieldValueForbidden)
         .field_path(".drain"),
     validation = Rule::new("has(self.backplane) || !has(self.rollout)")
-        .message("without a backplane there is one pod, and one more while it is replaced: leave rollout out, or give backplane.redis")
+        .message("rollout may not be specified without a backplane; set backplane.redis, or remove rollout")
         .reason(Reason::FieldValueForbidden)
         .field_path(".rollout"),
     validation = Rule::new("!has(self.source.direct) || !has(self.source.direct.allowFrom) || (has(self.networkPolicy) && self.networkPolicy.enabled)")
-        .message("source.direct.allowFrom does nothing without a NetworkPolicy: set networkPolicy.enabled to true, or leave it out")
+        .message("source.direct.allowFrom requires a NetworkPolicy; set networkPolicy.enabled to true, or remove source.direct.allowFrom")
         .reason(Reason::FieldValueForbidden)
         .field_path(".source.direct.allowFrom")
 )]
 pub struct NotificationHubSpec {
-    /// How many pods serve: 0 stops the hub, and more than 1 need a backplane. Set it if you want to use `kubectl scale`.
-    /// Not with autoscaling. Defaults to `1`.
+    /// replicas is the number of pods, from 0 to 1000. 0 stops the hub. More than 1 requires a backplane. It may not be
+    /// specified together with autoscaling. To use `kubectl scale`, set it explicitly. Defaults to `1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
 
-    /// As many pods as are needed, by a HorizontalPodAutoscaler, instead of a number in replicas. It takes pods away
-    /// slowly, since their clients have to connect again.
+    /// autoscaling scales the pods with a HorizontalPodAutoscaler or with KEDA. It may not be specified together with
+    /// replicas. Pods are added immediately. They are removed slowly, because the clients of a removed pod must
+    /// reconnect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
 
-    /// The hub's container image. What is not given is taken from the operator's default image.
+    /// image is the container image of the hub. Unset fields are those of the operator's default image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<Image>,
 
-    /// Where notifications come from: exactly one of its fields. It may be changed at any time.
+    /// source is the source of notifications. Exactly one of direct and azureQueue must be set. It may be changed at
+    /// any time.
     pub source: Source,
 
-    /// Which tokens the hub accepts: at least one of authority, generate and signingKeys says whose keys sign them.
+    /// auth configures which tokens the hub accepts. At least one of authority, generate, and signingKeys must be set:
+    /// they provide the keys that verify tokens.
     pub auth: Auth,
 
-    /// The Service that clients connect through. It has the hub's name.
+    /// service configures the Service that clients connect to. The Service has the name of the hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<PublicService>,
 
-    /// Ways to the hub from outside the cluster. They lead to what clients connect to and to nothing else: notifications
-    /// cannot be posted through them.
+    /// expose makes the hub reachable from outside the cluster. At least one of ingress and httpRoute must be set. Only
+    /// the paths for clients are exposed. Senders cannot post notifications through them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose: Option<Expose>,
 
-    /// A NetworkPolicy for the hub's pods, which has the hub's name. Clients (port 5000) and whoever collects metrics
-    /// (9090) may come from anywhere, senders (5001) from where `source.direct.allowFrom` says; no other port is reached,
-    /// and what the pods connect to is not restricted. It is the cluster's network plugin that enforces it: one that
-    /// knows no NetworkPolicy lets everything through.
+    /// networkPolicy restricts connections to the hub's pods with a NetworkPolicy that has the name of the hub. Any
+    /// peer may connect to the ports for clients (5000) and for metrics (9090). Only the peers in
+    /// source.direct.allowFrom may connect to the port for senders (5001). All other ports are closed. Connections that
+    /// the pods open are not restricted. The policy has no effect if the cluster's network plugin does not support
+    /// NetworkPolicy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_policy: Option<NetworkPolicy>,
 
-    /// By which Prometheus finds the hub's metrics.
+    /// monitoring creates objects by which the Prometheus Operator finds the hub's metrics. Each of them covers the
+    /// metrics of every pod, so one is enough. If the cluster does not serve their kind, the operator creates them as
+    /// soon as the cluster does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitoring: Option<Monitoring>,
 
-    /// The installation's id: pushes to a whole installation reach the clients of this one. Defaults to none: such pushes
-    /// reach nobody.
+    /// installationID is the ID of the Bitwarden installation, a UUID. Pushes to this installation reach all clients of
+    /// the hub. Without it, pushes to an installation reach no client. Defaults to none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(max = 36),
         regex(pattern = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$")
     )]
+    #[serde(rename = "installationID")]
     pub installation_id: Option<String>,
 
-    /// What connects several replicas, so that a push to one of them reaches the clients of all. Without it there is one.
+    /// backplane connects the replicas of the hub, so that a push to one replica reaches the clients of all. It is
+    /// required for more than one replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backplane: Option<Backplane>,
 
-    /// How a pod that goes lets go of its clients. Only with a backplane.
+    /// drain configures how a pod closes its connections before it ends. Requires backplane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<Drain>,
 
-    /// How pods are replaced when something has changed. Only with a backplane.
+    /// rollout configures how pods are replaced after a change. Requires backplane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 
-    /// Clients that were away while something was pushed to them are told to sync when they are back.
+    /// catchUp configures catch-up: the hub makes a client sync if it missed a push while it was disconnected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catch_up: Option<CatchUp>,
 
-    /// How many clients each pod lets in. Whoever is one too many is answered with 429 or 503 and comes again later.
+    /// limits are limits of connections on each pod. Unset fields mean no limit. The hub rejects a client above a limit
+    /// with the status 429 or 503 and the header `Retry-After`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
 
-    /// What pods write of what they do.
+    /// log configures the logs of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<Log>,
 
-    /// A PodTemplateSpec that is merged over the one the operator builds; lists of named things (containers,
-    /// environment, volumes) are merged by name, the hub's container is called `hub`. Selector labels, the container's
-    /// name and what the hub and the operator have agreed on (ports, configuration, mounts) are protected: what was
-    /// dropped is reported in the condition SpecValid.
+    /// podTemplate is a PodTemplateSpec that is merged over the pod template of the operator. Lists of named items,
+    /// such as containers, environment variables, and volumes, are merged by name. The container of the hub has the
+    /// name `hub`. Some fields are protected: the labels of the selector, and the ports, configuration, and mounts that
+    /// the operator manages. The operator drops unknown and protected fields, and names them in the condition
+    /// SpecValid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "preserved_object")]
     pub pod_template: Option<Value>,

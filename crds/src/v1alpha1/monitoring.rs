@@ -1,4 +1,4 @@
-//! `spec.monitoring`: by which Prometheus finds the hub's metrics.
+//! `spec.monitoring`: objects by which Prometheus finds the hub's metrics.
 
 use std::collections::BTreeMap;
 
@@ -7,34 +7,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::{interval, labels};
 
-/// Objects of the Prometheus operator, each with the hub's name. One of them is enough: both lead to the metrics of every
-/// pod. Where the cluster does not know their kind, they are made once it does.
+/// Objects of the Prometheus Operator. Each has the name of the hub.
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Monitoring {
-    /// A ServiceMonitor, which finds the pods through the Service of metrics.
+    /// serviceMonitor is a ServiceMonitor, which finds the pods through the hub's Service for metrics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_monitor: Option<Monitor>,
 
-    /// A PodMonitor, which finds the pods themselves.
+    /// podMonitor is a PodMonitor, which finds the pods directly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_monitor: Option<Monitor>,
 }
 
-/// A ServiceMonitor or PodMonitor.
+/// ServiceMonitor or PodMonitor.
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Monitor {
-    /// Whether it is wanted.
+    /// enabled specifies whether the operator creates the monitor.
     pub enabled: bool,
 
-    /// Its labels, beside those that the operator sets: those by which a Prometheus chooses what it collects. Defaults to
-    /// none.
+    /// labels are additional labels of the monitor, such as those by which a Prometheus selects its monitors. Defaults
+    /// to none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
 
-    /// How often metrics are collected. Defaults to how often that Prometheus does it in general.
+    /// interval is the time between two scrapes, as a duration such as `1m30s` with the longest unit first. Defaults to
+    /// the global interval of the Prometheus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "interval")]
     pub interval: Option<String>,

@@ -1,12 +1,12 @@
-//! `spec.networkPolicy`: who may reach the hub's pods.
+//! `spec.networkPolicy`: restriction of connections to the hub's pods.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A NetworkPolicy for the hub's pods.
+/// NetworkPolicy of the hub's pods.
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkPolicy {
-    /// Whether it is wanted.
+    /// enabled specifies whether the operator creates the NetworkPolicy.
     pub enabled: bool,
 }

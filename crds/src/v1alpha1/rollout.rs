@@ -1,4 +1,4 @@
-//! `spec.rollout`: how pods are replaced.
+//! `spec.rollout`: replacement of the pods after a change.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use schemars::JsonSchema;
@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::count_or_percentage;
 
-/// How pods are replaced when something has changed.
+/// Rollout of the pods after a change.
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollout {
-    /// How many pods there may be besides those that are wanted, as a number or as a percentage of them. With `100%` all new
-    /// pods are there before the first old one goes, so that no client lands on an old one again. Defaults to `100%`.
+    /// maxSurge is the maximum number of pods above the desired number during a rollout. It is a number from 1 to 1000,
+    /// or a percentage of the desired number from 1% to 999%. With `100%`, all new pods are ready before the first old
+    /// pod ends, so that no client reconnects to an old pod. Defaults to `100%`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "count_or_percentage")]
     pub max_surge: Option<IntOrString>,

@@ -1,4 +1,4 @@
-//! `spec.service`: the Service that clients connect through.
+//! `spec.service`: the Service that clients connect to.
 
 use std::collections::BTreeMap;
 
@@ -7,41 +7,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema::{annotations, labels};
 
-/// The Service that clients connect through. It has the hub's name.
+/// Service that clients connect to. It has the name of the hub.
 #[derive(JsonSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct PublicService {
-    /// Where the Service can be reached: within the cluster (ClusterIP), at a port of every node (NodePort), or at an
-    /// address of its own (LoadBalancer). Defaults to `ClusterIP`.
+    /// type specifies how the Service is exposed. `ClusterIP`: inside the cluster. `NodePort`: also on a port of every
+    /// node. `LoadBalancer`: also by an external load balancer. Defaults to `ClusterIP`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<ServiceType>,
 
-    /// Labels of the Service, beside those that the operator sets. Defaults to none.
+    /// labels are additional labels of the Service. Defaults to none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels")]
     pub labels: BTreeMap<String, String>,
 
-    /// Annotations of the Service. Defaults to none.
+    /// annotations are annotations of the Service. Defaults to none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "annotations")]
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Where the Service can be reached: within the cluster (ClusterIP), at a port of every node (NodePort), or at an
-/// address of its own (LoadBalancer). Defaults to `ClusterIP`.
+/// Type of a Service.
+// In the CRD, the description of an optional enum replaces that of the field.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[schemars(
+    description = "type specifies how the Service is exposed. `ClusterIP`: inside the cluster. `NodePort`: also on a port of \
+        every node. `LoadBalancer`: also by an external load balancer. Defaults to `ClusterIP`."
+)]
 pub enum ServiceType {
-    /// Within the cluster.
+    /// Inside the cluster.
     #[default]
     ClusterIP,
-    /// At a port of every node, too.
+    /// Also on a port of every node.
     NodePort,
-    /// At an address of its own, too.
+    /// Also by an external load balancer.
     LoadBalancer,
 }
 
 impl ServiceType {
-    /// The name that Kubernetes gives it.
+    /// Returns the name in the Kubernetes API.
     pub const fn as_str(self) -> &'static str {
         match self {
             ServiceType::ClusterIP => "ClusterIP",

@@ -1,77 +1,80 @@
-//! `status`: what the operator has seen and made.
+//! `status`: the observed state of a hub.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the operator has seen and made.
+/// Most recently observed status of the hub. Written by the operator. Read-only.
 #[derive(KubeSchema, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct NotificationHubStatus {
-    /// The generation of the spec that this status is about.
+    /// observedGeneration is the generation of the resource that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// What there is to say of the hub, one of each type: Ready, Available, Progressing, Degraded, SpecValid,
-    /// ReferencesResolved, Exposed, Paused and Conflict.
+    /// conditions are the latest observations of the state of the hub, with one condition of each type: Ready,
+    /// Available, Progressing, Degraded, SpecValid, ReferencesResolved, Exposed, Paused, and Conflict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
 
-    /// Pods that exist.
+    /// replicas is the number of existing pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<i32>,
 
-    /// Pods that are ready.
+    /// readyReplicas is the number of ready pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_replicas: Option<i32>,
 
-    /// Label selector of the pods, as text: autoscalers read it through `/scale`.
+    /// selector is the label selector of the pods in string form. Autoscalers read it through the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
 
-    /// Where notifications come from.
+    /// source is the source of notifications: `Direct` or `AzureQueue`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<SourceKind>,
 
-    /// Where clients inside the cluster connect.
+    /// url is the URL that clients inside the cluster connect to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 
-    /// Base of the address that a sender posts to: `/send` comes behind it. Only with the source `direct`.
+    /// sendURL is the base URL that senders post to, without the path `/send`. It is set only with source.direct.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "sendURL")]
     pub send_url: Option<String>,
 
-    /// The image that the pods run.
+    /// image is the container image that the pods run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
 
-    /// Clients that are connected. Refreshed at most once a minute, and only when it has moved by a tenth; it stays as it
-    /// is while a pod that serves does not tell.
+    /// connections is the number of connections on all pods. The operator updates it at most once a minute, and only if
+    /// it changed by at least 10 percent. It stays unchanged while a ready pod does not report its number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections: Option<i64>,
 
-    /// When the generated key was and will be replaced. Only with `auth.generate`.
+    /// keys are the times of the last and the next rotation of the generated key. It is set only with auth.generate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<KeyTimes>,
 }
 
-/// When the generated key was and will be replaced.
+/// Times of the rotation of a generated key.
 #[derive(JsonSchema, Clone, Debug, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyTimes {
-    /// Since when the present key is the one to sign with.
-    pub last_rotation: Time,
-    /// When the next one will be.
-    pub next_rotation: Time,
+    /// lastRotationTime is the time at which the current key began to sign tokens.
+    pub last_rotation_time: Time,
+    /// nextRotationTime is the time at which the next key replaces the current key.
+    pub next_rotation_time: Time,
 }
 
-/// Where notifications come from.
+/// Kind of a source of notifications.
+// In the CRD, the description of an optional enum replaces that of the field.
 #[derive(JsonSchema, Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[schemars(description = "source is the source of notifications: `Direct` or `AzureQueue`.")]
 pub enum SourceKind {
-    /// They are posted to the hub.
+    /// Senders post notifications to the hub.
     Direct,
-    /// They are put on an Azure Storage queue.
+    /// The hub receives notifications from an Azure Storage queue.
     AzureQueue,
 }

@@ -1,4 +1,4 @@
-//! The page `docs/resource.md`: every field of the resource, from the definition and the samples.
+//! Generates `docs/resource.md`, which documents every field of the resource, from the CRD and the samples.
 
 mod kind;
 mod sample;
@@ -12,39 +12,39 @@ use serde_json::Value;
 use self::kind::kind;
 pub(crate) use self::sample::{Sample, samples};
 
-/// Below this line the page is generated.
+/// Line below which the page is generated.
 pub(crate) const MARKER: &str =
     "<!-- Below is generated: change the types in crds/src, or a sample, and run `make generated`. -->\n";
 
-/// What stands below the marker, for the definition of one version.
+/// Returns the generated part of the page, from one version of the CRD.
 pub(crate) fn page(version: &Value, samples: &[Sample]) -> String {
     let schema = &version["schema"]["openAPIV3Schema"];
     let (fields, rules) = (fields(schema), rules(schema));
-    let mut page = smallest(samples);
+    let mut page = minimal_resource(samples);
     page.push_str("\n## Name\n");
-    page.push_str(&refusals(&rules, |rule| rule.path.is_empty()));
+    page.push_str(&rule_list(&rules, |rule| rule.path.is_empty()));
     let tops = || fields.iter().filter(|field| field.path.starts_with("spec.") && field.path.matches('.').count() == 1);
     let links: Vec<_> =
         tops().map(|top| format!("[`{0}`](#{1})", name(top), top.path.replace('.', "").to_lowercase())).collect();
     let _ = write!(page, "\n## `spec`\n\n{}\n", links.join(", "));
-    page.push_str(&refusals(&rules, |rule| rule.path == "spec"));
+    page.push_str(&rule_list(&rules, |rule| rule.path == "spec"));
     for top in tops() {
         let is_within = |path: &str| path == top.path || path.starts_with(&format!("{}.", top.path));
         let within: Vec<&Field> = fields.iter().filter(|field| is_within(&field.path)).collect();
         let _ = write!(page, "\n### `{}`\n\n{}", top.path, spec_table(&within));
-        page.push_str(&refusals(&rules, |rule| is_within(&rule.path)));
+        page.push_str(&rule_list(&rules, |rule| is_within(&rule.path)));
         page.push_str(&examples(top, &within, samples));
     }
-    page.push_str("\n## `status`\n\nThe operator writes it.\n\n");
+    page.push_str("\n## `status`\n\nThe operator writes the status.\n\n");
     page.push_str(&status_table(fields.iter().filter(|field| field.path.starts_with("status."))));
     page.push_str(&conditions());
     page.push_str(&columns(version));
     page
 }
 
-fn smallest(samples: &[Sample]) -> String {
-    let sample = samples.iter().find(|sample| sample.name == "minimal.yaml").expect("the smallest sample");
-    format!("\n## The smallest one\n\n{}:\n\n```yaml\n{}```\n", sample.link(), sample.text)
+fn minimal_resource(samples: &[Sample]) -> String {
+    let sample = samples.iter().find(|sample| sample.name == "minimal.yaml").expect("minimal.yaml");
+    format!("\n## Minimal resource\n\n{}:\n\n```yaml\n{}```\n", sample.link(), sample.text)
 }
 
 fn spec_table(fields: &[&Field]) -> String {
@@ -66,28 +66,28 @@ fn status_table<'a>(fields: impl Iterator<Item = &'a Field>) -> String {
     table
 }
 
-/// What the API server says to those who break these rules.
-fn refusals(rules: &[Rule], chosen: impl Fn(&Rule) -> bool) -> String {
+/// Returns a list of the messages of rules.
+fn rule_list(rules: &[Rule], chosen: impl Fn(&Rule) -> bool) -> String {
     let chosen: Vec<_> = rules.iter().filter(|rule| chosen(rule)).collect();
     let mut text = String::new();
     if !chosen.is_empty() {
-        text.push_str("\nWhat the API server refuses, in its words:\n\n");
+        text.push_str("\nValidation rules:\n\n");
     }
     for Rule { path, message } in chosen {
-        let about = path.trim_start_matches("spec.");
-        let about = if about.is_empty() { String::new() } else { format!("`{about}`: ") };
-        let _ = writeln!(text, "- {about}{message}");
+        let path = path.trim_start_matches("spec.");
+        let path = if path.is_empty() { String::new() } else { format!("`{path}`: ") };
+        let _ = writeln!(text, "- {path}{message}");
     }
     text
 }
 
-/// Fragments of samples, until every field has been shown that any of them sets.
+/// Returns fragments of samples that together show every field that any sample sets.
 fn examples(top: &Field, within: &[&Field], samples: &[Sample]) -> String {
     let mut left: Vec<&Field> = within.to_vec();
     let mut text = String::new();
     loop {
         let shown = |sample: &&Sample| left.iter().filter(|field| field.is_set_in(&sample.resource)).count();
-        // The first of those that show most.
+        // The first sample of those that show the most fields.
         let best = samples.iter().rev().max_by_key(shown).filter(|sample| shown(sample) > 0);
         let Some(best) = best else { return text };
         let _ = write!(text, "\n{}:\n\n```yaml\n{}```\n", best.link(), best.fragment(top));
@@ -100,25 +100,25 @@ fn conditions() -> String {
     for (name, meaning) in ConditionType::descriptions() {
         let _ = writeln!(text, "| `{name}` | {meaning} |");
     }
-    text.push_str("\n### Reasons\n\n| reason | of | meaning |\n|---|---|---|\n");
+    text.push_str("\n### Reasons\n\n| reason | conditions | meaning |\n|---|---|---|\n");
     for (name, described) in Reason::descriptions() {
-        let (conditions, meaning) = described.split_once(": ").expect("conditions, and what it means");
+        let (conditions, meaning) = described.split_once(": ").expect("conditions and a meaning");
         let _ = writeln!(text, "| `{name}` | {conditions} | {meaning} |");
     }
     text
 }
 
 fn columns(version: &Value) -> String {
-    let mut text = "\n### Columns\n\nOf `kubectl get nhub`:\n\n| column | shows |\n|---|---|\n".to_owned();
+    let mut text = "\n### Columns\n\nColumns of `kubectl get nhub`:\n\n| column | shows |\n|---|---|\n".to_owned();
     for column in version["additionalPrinterColumns"].as_array().into_iter().flatten() {
-        let told = |key: &str| column[key].as_str().unwrap_or_default();
+        let text_of = |key: &str| column[key].as_str().unwrap_or_default();
         let wide = if column.get("priority").is_some() { ", with `-o wide`" } else { "" };
-        let _ = writeln!(text, "| `{}` | {}{wide} |", told("name").to_uppercase(), told("description"));
+        let _ = writeln!(text, "| `{}` | {}{wide} |", text_of("name").to_uppercase(), text_of("description"));
     }
     text
 }
 
-/// How a field of the spec is called on the page.
+/// Returns the path of a field on the page, relative to the spec.
 fn name(field: &Field) -> &str {
     field.path.trim_start_matches("spec.")
 }

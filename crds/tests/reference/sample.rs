@@ -1,25 +1,26 @@
-//! The samples, and the parts of them that are examples.
+//! Samples, and the fragments of them that are examples on the page.
 
 use std::path::Path;
 
 use notification_hub_crds::field::Field;
 use serde_json::Value;
 
-/// A file of `crds/samples`.
+/// File of `crds/samples`.
 pub(crate) struct Sample {
-    /// Its name in that folder.
+    /// File name.
     pub(super) name: String,
-    /// What is written.
+    /// Text of the file.
     pub(super) text: String,
-    /// The same, read.
+    /// Parsed text.
     pub(super) resource: Value,
 }
 
-/// All of them, by name.
+/// Returns all samples, sorted by name.
 pub(crate) fn samples() -> Vec<Sample> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
-    let entries = std::fs::read_dir(folder).expect("the samples");
-    let mut samples: Vec<_> = entries.map(|entry| Sample::read(&entry.expect("an entry").path())).collect();
+    let entries = std::fs::read_dir(folder).expect("crds/samples is readable");
+    let mut samples: Vec<_> =
+        entries.map(|entry| Sample::read(&entry.expect("a readable directory entry").path())).collect();
     samples.sort_by(|one, other| one.name.cmp(&other.name));
     samples
 }
@@ -27,22 +28,22 @@ pub(crate) fn samples() -> Vec<Sample> {
 impl Sample {
     fn read(path: &Path) -> Sample {
         let text = std::fs::read_to_string(path).expect("a readable sample");
-        let resource = serde_saphyr::from_str(&text).expect("YAML");
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let resource = serde_saphyr::from_str(&text).expect("valid YAML");
+        let name = path.file_name().expect("a file name").to_string_lossy().into_owned();
         Sample { name, text, resource }
     }
 
-    /// A link to it from the page.
+    /// Returns a Markdown link from the page to the sample.
     pub(super) fn link(&self) -> String {
         format!("[`crds/samples/{0}`](../crds/samples/{0})", self.name)
     }
 
-    /// The lines that set a field of the spec and those in it.
+    /// Returns the lines that set a field of the spec, including nested fields.
     pub(super) fn fragment(&self, top: &Field) -> String {
         let name = top.path.trim_start_matches("spec.");
-        let begins = format!("  {name}:");
-        let mut lines = self.text.lines().skip_while(|line| !line.starts_with(&begins));
-        let first = lines.next().expect("a line that sets it");
+        let start = format!("  {name}:");
+        let mut lines = self.text.lines().skip_while(|line| !line.starts_with(&start));
+        let first = lines.next().expect("a line that sets the field");
         let rest = lines.take_while(|line| line.starts_with("   "));
         let whole = ["spec:", first].into_iter().chain(rest);
         whole.map(|line| format!("{line}\n")).collect()

@@ -1,4 +1,4 @@
-//! Says who is behind a token, with the keys that are known or, where those do not fit, with newer ones.
+//! Verifies tokens with the loaded keys. If none fits, it fetches newer keys and verifies once more.
 
 use std::sync::Arc;
 
@@ -6,42 +6,43 @@ use super::bearer::BearerToken;
 use super::keys::jwks_client::JwksClient;
 use super::{Claims, Policy, Rejection, Verifier};
 
-/// What everything that takes tokens asks.
+/// Verifies the tokens of clients and senders.
 pub struct Authenticator {
-    /// The keys that are known.
+    /// The verifier, which holds the loaded keys.
     pub verifier: Arc<Verifier>,
-    /// Where there may be newer ones.
-    pub authority: Option<Arc<JwksClient>>,
+    /// The client that fetches newer keys, if there is an identity server.
+    pub jwks_client: Option<Arc<JwksClient>>,
 }
 
 impl Authenticator {
-    /// Whether it is worth to fetch newer keys for a token that was rejected.
+    /// Returns `true` if newer keys might verify a token that was rejected.
     pub fn should_refresh_keys(&self, token: &BearerToken, rejection: Rejection) -> bool {
         let about_keys = matches!(rejection, Rejection::Signature | Rejection::UnknownKey | Rejection::Unavailable);
-        self.authority.is_some() && about_keys && !self.verifier.has_key_for(token)
+        self.jwks_client.is_some() && about_keys && !self.verifier.has_key_for(token)
     }
 
-    /// Verifies a token; if no key fits, once more with keys that are fetched now (`decisions.md` 3).
+    /// Verifies a token. If no key fits, fetches the keys and verifies once more (`decisions.md` 3).
     ///
     /// # Errors
-    /// Why the token is not good.
+    /// Returns why the token is rejected.
     pub async fn authenticate(&self, token: &BearerToken, policy: Policy) -> Result<Arc<Claims>, Rejection> {
-        let verdict = self.verifier.verify(token, policy);
-        match verdict {
+        let result = self.verifier.verify(token, policy);
+        match result {
             Err(rejection) if self.should_refresh_keys(token, rejection) => {
                 self.verify_after_refresh(token, policy).await
             }
-            verdict => verdict,
+            result => result,
         }
     }
 
-    /// Verifies a token with keys that are fetched now, once [`Self::should_refresh_keys`] has said so.
+    /// Fetches the keys, unless they were fetched just before, and verifies a token with them. For tokens that
+    /// [`Self::should_refresh_keys`] returns `true` for.
     ///
     /// # Errors
-    /// Why the token is not good.
+    /// Returns why the token is rejected.
     pub async fn verify_after_refresh(&self, token: &BearerToken, policy: Policy) -> Result<Arc<Claims>, Rejection> {
-        if let Some(authority) = &self.authority {
-            authority.refresh().await;
+        if let Some(jwks_client) = &self.jwks_client {
+            jwks_client.refresh().await;
         }
         self.verifier.verify(token, policy)
     }

@@ -1,15 +1,15 @@
-//! Where a request carries its token (`signalr.md` 7.1).
+//! Finds the bearer token of a request (`signalr.md` 7.1). No I/O.
 
 use std::fmt;
 
 use super::query::Query;
 
-/// A bearer token as it came. Prints as `***`: a token never reaches a log.
+/// A bearer token as received. `Debug` prints `***`, so that a token never reaches a log.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct BearerToken(String);
 
 impl BearerToken {
-    /// The token's text, for verifying and for sending it.
+    /// Returns the text of the token, to verify or send it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -27,9 +27,9 @@ impl fmt::Debug for BearerToken {
     }
 }
 
-/// The token of a request: from the `Authorization` header if that is not blank, else from `access_token` in the
-/// query. A header with another scheme hides the query.
-pub fn find(authorization: Option<&[u8]>, query: &Query<'_>) -> Option<BearerToken> {
+/// Returns the token of a request, or `None` if it has none. A header that is not blank takes precedence over `access_token` in
+/// the query, even if its scheme is not Bearer.
+pub fn find_token(authorization: Option<&[u8]>, query: &Query<'_>) -> Option<BearerToken> {
     if let Some(value) = authorization.map(<[u8]>::trim_ascii).filter(|value| !value.is_empty()) {
         const SCHEME: &[u8] = b"bearer ";
         let (scheme, token) = value.split_at_checked(SCHEME.len())?;
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     fn found(authorization: Option<&str>, query: &str) -> Option<String> {
-        find(authorization.map(str::as_bytes), &Query::parse(query)).map(|token| token.reveal().to_owned())
+        find_token(authorization.map(str::as_bytes), &Query::parse(query)).map(|token| token.reveal().to_owned())
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! The `WWW-Authenticate` header of an answer (RFC 6750 3), as a client reads it. No I/O.
+//! Reads the `WWW-Authenticate` header of a response (RFC 6750 3). No I/O.
 
 /// Returns the `error_description` of a Bearer challenge, or `None` if it has none.
 pub fn error_description(challenge: &str) -> Option<String> {
     let (_, rest) = challenge.split_once("error_description=\"")?;
     let mut text = String::new();
-    let mut letters = rest.chars();
+    let mut chars = rest.chars();
     loop {
-        match letters.next()? {
+        match chars.next()? {
             '"' => return Some(text),
-            '\\' => text.push(letters.next()?),
-            letter => text.push(letter),
+            '\\' => text.push(chars.next()?),
+            character => text.push(character),
         }
     }
 }

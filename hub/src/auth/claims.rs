@@ -1,4 +1,4 @@
-//! What a verified token says, read by Bitwarden's rules (`bitwarden.md` 2.1 and 2.2). No I/O.
+//! The claims of a verified token, read by Bitwarden's rules (`bitwarden.md` 2.1 and 2.2). No I/O.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -6,38 +6,38 @@ use uuid::Uuid;
 use super::Rejection;
 use crate::notification::{ClientType, Device};
 
-/// What an endpoint asks of a token.
+/// The authorization policy of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// A user at the hub: `amr` is `Application` or `external`, `scope` has `api`.
+    /// A user at the main hub: `amr` contains `Application` or `external`, `scope` contains `api`.
     Application,
-    /// A sender at `/send`: `scope` has `internal`.
+    /// A sender at `/send`: `scope` contains `internal`.
     Internal,
 }
 
-/// The rules that come from the configuration.
+/// The validation rules from the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct ValidationRules {
-    /// The issuer that a token must name; when none is set, that of its key, and any if the key has none.
+    /// The issuer that a token must name. `None`: the issuer of the key, or any if the key has none.
     pub issuer: Option<String>,
-    /// The audiences of which a token must name one; any when empty.
+    /// The audiences of which a token must name one. Empty: any audience.
     pub audiences: Vec<String>,
-    /// How far clocks may differ, in seconds.
+    /// The largest accepted difference between clocks, in seconds.
     pub clock_skew: f64,
 }
 
-/// What the hub keeps of a token.
+/// The claims of a token that the hub uses.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claims {
-    /// `sub`, if it is a GUID: without one a connection has no user route.
+    /// `sub`, or `None` if it is not a GUID. Without one, no push to a user reaches the connection.
     pub user: Option<Uuid>,
-    /// The organisations of the four membership claims, each once; what is no GUID is left out.
+    /// The organizations of the four membership claims, sorted, without duplicates and without values that are not GUIDs.
     pub organizations: Box<[Uuid]>,
-    /// From `devicetype`.
+    /// The client type, from `devicetype`.
     pub client_type: ClientType,
-    /// From `device`: what a push's `ContextId` names.
+    /// The device, from `device`. The `ContextId` of a push names one.
     pub device: Option<Device>,
-    /// When the token stops to be accepted, clock skew included: Unix seconds.
+    /// The end of the token's validity with the clock skew added, in Unix seconds.
     pub valid_until: f64,
     application: bool,
     internal: bool,
@@ -46,8 +46,11 @@ pub struct Claims {
 const ORGANIZATION_CLAIMS: [&str; 4] = ["orgowner", "orgadmin", "orguser", "orgcustom"];
 
 impl Claims {
-    /// Reads a token's payload and checks its times, issuer and audience. `issuer` is the one of the key that it was signed
-    /// with, for rules that name none; `now` in Unix seconds.
+    /// Reads the payload of a token and checks its times, issuer and audience. `issuer` is that of the signing key, for rules
+    /// without an issuer. `now` is in Unix seconds.
+    ///
+    /// # Errors
+    /// Returns the first rule that the token breaks.
     pub fn read(payload: &[u8], rules: &ValidationRules, issuer: Option<&str>, now: f64) -> Result<Claims, Rejection> {
         let claims: Value = serde_json::from_slice(payload).map_err(|_| Rejection::Malformed)?;
         let claims = claims.as_object().ok_or(Rejection::Malformed)?;
@@ -64,15 +67,15 @@ impl Claims {
                 return Err(Rejection::Expired);
             }
             if now + rules.clock_skew < not_before {
-                return Err(Rejection::NotYet);
+                return Err(Rejection::NotYetValid);
             }
         }
-        // Registered claims have their types, also those that nobody asks for, as in the original.
+        // The upstream service checks the types of all registered claims, even of those that it does not use.
         time("iat")?;
-        let fits = ["iss", "jti", "azp"].iter().all(|name| is_text_or_null(claim(name)))
+        let types_are_valid = ["iss", "jti", "azp"].iter().all(|name| is_text_or_null(claim(name)))
             && (claim("sub").is_number() || is_text_or_null(claim("sub")))
             && claim("aud").as_array().map_or(is_text_or_null(claim("aud")), |all| all.iter().all(is_text_or_null));
-        if !fits {
+        if !types_are_valid {
             return Err(Rejection::Malformed);
         }
         let issuer = rules.issuer.as_deref().or(issuer);
@@ -93,7 +96,7 @@ impl Claims {
         Ok(Claims {
             user: claim("sub").as_str().and_then(|text| Uuid::try_parse(text).ok()),
             organizations: organizations.into(),
-            client_type: ClientType::of_device(claim("devicetype")),
+            client_type: ClientType::from_device_claim(claim("devicetype")),
             device: claim("device").as_str().map(Device::from_id),
             valid_until,
             application: contains_text(scope, "api")
@@ -102,7 +105,10 @@ impl Claims {
         })
     }
 
-    /// Whether the token is good for an endpoint.
+    /// Checks the policy of an endpoint.
+    ///
+    /// # Errors
+    /// Returns [`Rejection::Scope`] if the claims do not satisfy it.
     pub fn authorize(&self, policy: Policy) -> Result<(), Rejection> {
         let satisfied = match policy {
             Policy::Application => self.application,
@@ -112,11 +118,11 @@ impl Claims {
     }
 }
 
-/// Reads a time claim: a whole number or a fraction, as a number or in a text, within the range of an `i64`. As in the
-/// original, null is no time.
+/// Reads a time claim, in seconds: a whole number or a fraction, as a number or a string, within the range of an `i64`. Null is
+/// malformed, as in the upstream service.
 fn parse_numeric_date(value: &Value) -> Result<f64, Rejection> {
     const LIMIT: f64 = (1u64 << 63) as f64;
-    // Rust reads "NaN" and "inf" too, and such a time would never be over.
+    // `parse` accepts "NaN" and "inf" too, and such a time would never pass.
     let in_range = |seconds: &f64| (-LIMIT..LIMIT).contains(seconds);
     let seconds = match value {
         Value::Number(number) => number.as_i64().map(|whole| whole as f64).or(number.as_f64().filter(in_range)),
@@ -134,7 +140,7 @@ fn is_text_or_null(value: &Value) -> bool {
     value.is_string() || value.is_null()
 }
 
-/// Whether a claim is, or holds, exactly this text.
+/// Returns `true` if a claim is this text, or an array that contains it.
 fn contains_text(value: &Value, wanted: &str) -> bool {
     match value {
         Value::String(text) => text == wanted,
@@ -158,7 +164,7 @@ mod tests {
 
     const NOW: f64 = 1_000_000.0;
 
-    /// As a change: the claim is left out.
+    /// A change that removes the claim.
     const ABSENT: &str = "(absent)";
 
     fn rules() -> ValidationRules {
@@ -182,7 +188,7 @@ mod tests {
         assert!(read(json!({"exp": NOW - 299.0, "nbf": ABSENT})).is_ok());
         assert_eq!(read(json!({"exp": NOW - 301.0, "nbf": ABSENT})), Err(Rejection::Expired));
         assert!(read(json!({"nbf": NOW + 299.0})).is_ok());
-        assert_eq!(read(json!({"nbf": NOW + 301.0})), Err(Rejection::NotYet));
+        assert_eq!(read(json!({"nbf": NOW + 301.0})), Err(Rejection::NotYetValid));
         assert_eq!(read(json!({"nbf": NOW + 100.0, "exp": NOW - 200.0})), Err(Rejection::Expired));
     }
 

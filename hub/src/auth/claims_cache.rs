@@ -1,4 +1,4 @@
-//! The claims of tokens that were verified, up to a fixed number. No I/O.
+//! A bounded cache of the claims of verified tokens. No I/O.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,17 +17,17 @@ pub(super) struct ClaimsCache {
 }
 
 impl ClaimsCache {
-    /// Creates an empty cache for so many tokens.
+    /// Creates an empty cache for at most `capacity` tokens.
     pub(super) fn new(capacity: usize) -> ClaimsCache {
         ClaimsCache { capacity, claims: HashMap::new(), order: VecDeque::new() }
     }
 
-    /// Returns the claims of a token, if they are remembered.
+    /// Returns the claims of a token, or `None` if they are not cached.
     pub(super) fn get(&self, digest: &Digest) -> Option<Arc<Claims>> {
         self.claims.get(digest).cloned()
     }
 
-    /// Remembers the claims of a token.
+    /// Adds the claims of a token. If the cache is full, evicts the oldest token.
     pub(super) fn insert(&mut self, digest: Digest, claims: Arc<Claims>) {
         if self.claims.insert(digest, claims).is_none() {
             self.order.push_back(digest);
@@ -39,7 +39,7 @@ impl ClaimsCache {
         }
     }
 
-    /// Forgets all tokens.
+    /// Removes all tokens.
     pub(super) fn clear(&mut self) {
         self.claims.clear();
         self.order.clear();
@@ -60,7 +60,7 @@ mod tests {
         let mut cache = ClaimsCache::new(3);
         for number in 0..10u8 {
             cache.insert([number; 16], claims());
-            // The same token once more takes no second place.
+            // A second insert of the same token evicts nothing.
             cache.insert([number; 16], claims());
             for other in 0..=number {
                 assert_eq!(cache.get(&[other; 16]).is_some(), other + 3 > number, "{other} after {number}");

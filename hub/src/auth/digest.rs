@@ -1,27 +1,28 @@
-//! Tells tokens apart by sixteen bytes, so that none has to be kept to be recognized.
+//! Digests of tokens: 16 bytes that identify a token in the cache, so that no token is stored.
 
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::rand;
 
 use super::bearer::BearerToken;
 
-/// What stands for a token in this process.
+/// The digest of a token, valid in this process only.
 pub(super) type Digest = [u8; 16];
 
-/// Makes digests: the tags of AES-GCM over tokens, under a key that nobody knows. A hash would do as well, at twenty times the
-/// price. No tag ever leaves the process, so one nonce does for all: who does not know the key finds no two tokens of one tag,
-/// and learns nothing of it by trying.
+/// Computes digests: the tags of AES-GCM over tokens, under a random key. A hash would do as well, but takes 20 times as long.
+///
+/// All digests use one nonce. This is safe because no tag ever leaves the process: an attacker cannot derive the key from tags,
+/// and without the key cannot construct two tokens with the same tag.
 pub(super) struct Digester(Option<LessSafeKey>);
 
 impl Digester {
-    /// With a key of its own. Where the system gives no randomness there is none, and nothing is recognized.
+    /// Creates a digester with a random key. Without randomness it has no key, and [`Self::digest`] returns `None`.
     pub(super) fn new() -> Digester {
         let mut key = [0; 16];
         let key = rand::fill(&mut key).and_then(|()| UnboundKey::new(&AES_128_GCM, &key));
         Digester(key.ok().map(LessSafeKey::new))
     }
 
-    /// The digest of a token.
+    /// Returns the digest of a token, or `None` if there is no key.
     pub(super) fn digest(&self, token: &BearerToken) -> Option<Digest> {
         let nonce = Nonce::assume_unique_for_key([0; 12]);
         let tag = self.0.as_ref()?.seal_in_place_separate_tag(nonce, Aad::from(token.reveal()), &mut []);

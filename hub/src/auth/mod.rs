@@ -1,7 +1,8 @@
-//! Who may connect and who may push: tokens, the keys that they are verified with, and what they say.
+//! Authentication and authorization of clients and senders: tokens, their claims, and the keys that verify them.
 //!
-//! `authenticator` is asked; `jwks_client` fetches an identity server's keys. `key`, `jwk_set` and `claims` perform no I/O; `key_files` reads the disk and `key_watch` again and again; `verifier` puts them together behind `claims_cache`.
-//! `token_issuer` is the other side: tokens as Bitwarden's identity service makes them, for `dev`, `token` and tests.
+//! `authenticator` is the entry point. `verifier` verifies tokens with the loaded keys and caches the results in `claims_cache`.
+//! `keys` loads the keys. `token_issuer` issues tokens like those of Bitwarden's identity service, for the commands `dev` and
+//! `token` and for tests.
 
 pub mod authenticator;
 pub mod bearer;
@@ -22,53 +23,53 @@ pub use principal::Principal;
 pub use query::Query;
 pub use verifier::Verifier;
 
-/// Why a token was not accepted. The label is what `auth_failures_total{reason}` counts.
+/// The reason for which a token is rejected. [`Rejection::label`] is the label of `auth_failures_total{reason}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// No token was given.
+    /// The request has no token.
     #[error("no token was given")]
     Missing,
-    /// The text is no JWT, or a claim is not of its type.
+    /// The token is not a JWT, or a claim has the wrong type.
     #[error("the token is malformed")]
     Malformed,
-    /// No known key made this signature.
+    /// No loaded key verifies the signature.
     #[error("the signature is invalid")]
     Signature,
-    /// Past `exp` and the clock skew.
+    /// `exp` plus the clock skew is over.
     #[error("the token is expired")]
     Expired,
-    /// Before `nbf` and the clock skew.
+    /// `nbf` minus the clock skew is in the future.
     #[error("the token is not valid yet")]
-    NotYet,
-    /// `iss` is another one.
+    NotYetValid,
+    /// `iss` is not the expected issuer.
     #[error("the issuer is invalid")]
     Issuer,
-    /// `aud` is none of the accepted ones.
+    /// `aud` names no accepted audience.
     #[error("the audience is invalid")]
     Audience,
     /// The header's `typ` is not `at+jwt`.
     #[error("the token type is invalid")]
     Type,
-    /// A valid token that does not carry what the endpoint asks for: 403, every other rejection is 401.
+    /// The token is valid, but does not satisfy the policy of the endpoint.
     #[error("the token does not have the scope")]
     Scope,
-    /// The algorithm has no key here.
+    /// No loaded key has the algorithm of the token.
     #[error("there is no key for this token")]
     UnknownKey,
-    /// There is no key at all yet: 503.
+    /// No key is loaded yet.
     #[error("no key is loaded yet")]
     Unavailable,
 }
 
 impl Rejection {
-    /// The value of the metric's `reason` label.
+    /// Returns the value of the metric's `reason` label.
     pub fn label(self) -> &'static str {
         match self {
             Rejection::Missing => "missing",
             Rejection::Malformed => "malformed",
             Rejection::Signature => "signature",
             Rejection::Expired => "expired",
-            Rejection::NotYet => "not_yet",
+            Rejection::NotYetValid => "not_yet",
             Rejection::Issuer => "issuer",
             Rejection::Audience => "audience",
             Rejection::Type => "type",
@@ -77,7 +78,7 @@ impl Rejection {
         }
     }
 
-    /// 403 for a good token without the scope, 503 as long as no token can be good, 401 for everything else.
+    /// Returns the HTTP status: 403 for a valid token without the scope, 503 while no key is loaded, 401 otherwise.
     pub fn status(self) -> u16 {
         match self {
             Rejection::Scope => 403,
@@ -86,13 +87,13 @@ impl Rejection {
         }
     }
 
-    /// The `WWW-Authenticate` header that goes with a 401 (`signalr.md` 7.2).
+    /// Returns the `WWW-Authenticate` header of a 401 (`signalr.md` 7.2), or `None` for other statuses.
     pub fn challenge(self) -> Option<&'static str> {
         match self {
             Rejection::Scope | Rejection::Unavailable => None,
             Rejection::Missing => Some("Bearer"),
             Rejection::Expired => Some("Bearer error=\"invalid_token\", error_description=\"The token expired\""),
-            Rejection::NotYet => {
+            Rejection::NotYetValid => {
                 Some("Bearer error=\"invalid_token\", error_description=\"The token is not valid yet\"")
             }
             Rejection::Signature | Rejection::UnknownKey => {

@@ -17,12 +17,12 @@ pub enum Principal {
 }
 
 impl Principal {
-    /// Returns the principal of a request that names a login request in `Token`. Anything but a GUID counts as none.
+    /// Returns the principal of a request on the anonymous hub. It has no login request if `Token` is missing or not a GUID.
     pub fn anonymous(query: &Query<'_>) -> Principal {
         Principal::Anonymous(query.value("Token").and_then(|token| Uuid::try_parse(token.trim()).ok()))
     }
 
-    /// Returns the hub that it may connect to.
+    /// Returns the hub that the client may connect to.
     pub fn hub(&self) -> Hub {
         match self {
             Principal::User(_) => Hub::Main,
@@ -30,7 +30,7 @@ impl Principal {
         }
     }
 
-    /// Returns the user or the login request, which decides the reactor.
+    /// Returns the id of the user or of the login request, which selects the reactor. `None` if there is none.
     pub fn id(&self) -> Option<Uuid> {
         match self {
             Principal::User(claims) => claims.user,

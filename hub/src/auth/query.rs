@@ -1,76 +1,66 @@
-//! The parameters of a request's query.
+//! The parameters of a query string. No I/O.
 
 use std::borrow::Cow;
 
-/// How many parameters the query of a hub has: a connection's id and a token.
-const USUAL_PAIRS: usize = 2;
+use percent_encoding::percent_decode_str;
 
-/// Names and values in their order, as they came.
+/// The number of parameters that a client usually sends to a hub: `id` and `access_token`.
+const TYPICAL_PARAMETERS: usize = 2;
+
+/// The names and values of a query string in their order, not decoded.
 #[derive(Default)]
 pub struct Query<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Query<'a> {
-    /// Takes a query apart, which is what stands behind the question mark.
+    /// Parses a query string, without its question mark.
     pub fn parse(query: &'a str) -> Query<'a> {
-        let mut pairs = Vec::with_capacity(USUAL_PAIRS);
+        let mut pairs = Vec::with_capacity(TYPICAL_PARAMETERS);
         let mut rest = Some(query).filter(|query| !query.is_empty());
         while let Some(text) = rest {
-            let (pair, more) = split(text, b'&');
-            let (name, value) = split(pair, b'=');
+            let (pair, remaining) = split_at_byte(text, b'&');
+            let (name, value) = split_at_byte(pair, b'=');
             pairs.push((name, value.unwrap_or_default()));
-            rest = more;
+            rest = remaining;
         }
         Query(pairs)
     }
 
-    /// The first value of a parameter, percent-decoded; names are compared without case, as ASP.NET does.
+    /// Returns the first value of a parameter, percent-decoded, or `None` if it is missing. The case of names is ignored, as in
+    /// ASP.NET.
     pub fn value(&self, name: &str) -> Option<Cow<'a, str>> {
         self.values(name).next()
     }
 
-    /// All values of a parameter with commas between them, as ASP.NET reads one that is there more than once.
+    /// Returns all values of a parameter, joined by commas as in ASP.NET, or `None` if it is missing.
     pub fn joined(&self, name: &str) -> Option<Cow<'a, str>> {
         self.values(name).reduce(|values, value| Cow::Owned(format!("{values},{value}")))
     }
 
     fn values(&self, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
-        let is = move |other: &str| {
+        let matches = move |other: &str| {
             other.eq_ignore_ascii_case(name)
                 || (other.bytes().any(|byte| byte == b'%') && percent_decode(other).eq_ignore_ascii_case(name))
         };
-        self.0.iter().filter(move |(other, _)| is(other)).map(|(_, value)| percent_decode(value))
+        self.0.iter().filter(move |(other, _)| matches(other)).map(|(_, value)| percent_decode(value))
     }
 }
 
-/// What stands before the first such ASCII letter, and what behind it.
-fn split(text: &str, letter: u8) -> (&str, Option<&str>) {
-    match memchr::memchr(letter, text.as_bytes()) {
+/// Splits a text at the first occurrence of an ASCII byte. Without one, returns the whole text and `None`.
+fn split_at_byte(text: &str, separator: u8) -> (&str, Option<&str>) {
+    match memchr::memchr(separator, text.as_bytes()) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     }
 }
 
+/// Decodes percent escapes, and `+` to a space. Keeps invalid escapes; replaces invalid UTF-8 by U+FFFD.
 fn percent_decode(text: &str) -> Cow<'_, str> {
-    let bytes = text.as_bytes();
-    if memchr::memchr2(b'%', b'+', bytes).is_none() {
+    // Most values are not escaped. They are returned without a copy.
+    if memchr::memchr2(b'%', b'+', text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((&first, tail)) = rest.split_first() {
-        let hex = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-        match (first, tail) {
-            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
-                decoded.push(hex(*high).unwrap_or(0) << 4 | hex(*low).unwrap_or(0));
-                rest = after;
-                continue;
-            }
-            (b'+', _) => decoded.push(b' '),
-            (other, _) => decoded.push(other),
-        }
-        rest = tail;
-    }
-    Cow::Owned(String::from_utf8_lossy(&decoded).into_owned())
+    let spaced = text.replace('+', " ");
+    Cow::Owned(percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -93,6 +83,7 @@ mod tests {
     #[test]
     fn query_value_invalid_percent_escapes_are_kept() {
         assert_eq!(value("a=%zz%4", "a").as_deref(), Some("%zz%4"));
+        assert_eq!(value("a=%+1%2B+%c3%zz", "a").as_deref(), Some("% 1+ \u{fffd}%zz"));
         assert_eq!(value("a=b+c%20d", "a").as_deref(), Some("b c d"));
     }
 }

@@ -1,4 +1,5 @@
-//! Makes tokens as Bitwarden's identity service makes them (`bitwarden.md` 2.1): for `dev`, `token`, tests and load.
+//! Issues tokens like those of Bitwarden's identity service (`bitwarden.md` 2.1), for the commands `dev` and `token`, for tests
+//! and for benchmarks.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,33 +13,35 @@ use uuid::Uuid;
 
 use super::keys::key;
 
-/// Why no token could be made.
+/// An error of issuing a token.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    /// The key file could not be read.
+    /// The key file cannot be read.
     #[error("{0}: {1}")]
     Unreadable(String, std::io::Error),
-    /// The key file holds no signing key.
-    #[error("{0}: it is neither a private key in PEM (RSA or P-256, PKCS#8) nor a .secret of at least 32 bytes")]
+    /// The key file has no signing key.
+    #[error(
+        "{0}: no signing key; give a private key in PEM (RSA or P-256, PKCS#8) or a .secret file of at least 32 bytes"
+    )]
     NotASigningKey(String),
-    /// No key could be made.
-    #[error("no key could be made")]
-    NoKey,
+    /// The system's random source failed.
+    #[error("cannot generate a signing key")]
+    KeyGeneration,
     /// Signing failed.
-    #[error("signing failed: {0}")]
+    #[error("cannot sign the token: {0}")]
     Signing(#[from] jsonwebtoken::errors::Error),
 }
 
-/// A new private key for ES256, as PEM.
+/// Generates a private key for ES256. Returns it in PEM (PKCS#8).
 ///
 /// # Errors
-/// If there is no randomness.
-pub fn new_key() -> Result<String, IssueError> {
-    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| IssueError::NoKey)?;
-    let der = pair.to_pkcs8v1().map_err(|_| IssueError::NoKey)?;
+/// Returns [`IssueError::KeyGeneration`] if the system's random source fails.
+pub fn generate_key() -> Result<String, IssueError> {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| IssueError::KeyGeneration)?;
+    let der = pair.to_pkcs8v1().map_err(|_| IssueError::KeyGeneration)?;
     let text = BASE64_STANDARD.encode(der);
     let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
-    // Base64 is ASCII: it can be cut anywhere.
+    // Base64 is ASCII, so every split is at a character boundary.
     for line in text.as_bytes().chunks(64) {
         pem.push_str(&String::from_utf8_lossy(line));
         pem.push('\n');
@@ -47,32 +50,32 @@ pub fn new_key() -> Result<String, IssueError> {
     Ok(pem)
 }
 
-/// What a token is to say.
+/// The content of a token to issue.
 #[derive(Debug, Clone)]
 pub struct TokenSpec {
-    /// The user; none makes an internal token, for `/send`.
+    /// The user. `None`: an internal token, for `/send`.
     pub user: Option<Uuid>,
-    /// The organisations of which the user is a member.
+    /// The organizations that the user is a member of.
     pub organizations: Vec<Uuid>,
-    /// The device's type, by name (`ChromeBrowser`).
+    /// The name of the device's type, such as `ChromeBrowser`.
     pub device_type: Option<String>,
-    /// The device's id, which a push's `ContextId` names.
+    /// The id of the device. The `ContextId` of a push names one.
     pub device: Option<String>,
-    /// `iss`.
+    /// The claim `iss`.
     pub issuer: Option<String>,
-    /// The lifetime, from now.
+    /// The lifetime, from the time of issue.
     pub expires_in: Duration,
-    /// `kid` in the header.
+    /// The `kid` in the header.
     pub key_id: Option<String>,
 }
 
 impl TokenSpec {
-    /// A token of a user, valid for an hour.
+    /// Describes a token of a user, valid for one hour.
     pub fn user(user: Uuid) -> TokenSpec {
         TokenSpec { user: Some(user), ..TokenSpec::internal() }
     }
 
-    /// A token of a sender, valid for an hour.
+    /// Describes a token of a sender, valid for one hour.
     pub fn internal() -> TokenSpec {
         TokenSpec {
             user: None,
@@ -86,14 +89,14 @@ impl TokenSpec {
     }
 }
 
-/// A signing key that makes tokens.
+/// Issues tokens that it signs with its key.
 pub struct TokenIssuer {
     algorithm: Algorithm,
     key: EncodingKey,
 }
 
 impl TokenIssuer {
-    /// Reads a private key (`*.pem`) or a secret (`*.secret`).
+    /// Creates an issuer with the secret in a `.secret` file, or with the private key in PEM in any other file.
     pub fn from_file(path: &Path) -> Result<TokenIssuer, IssueError> {
         let name = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|error| IssueError::Unreadable(name.clone(), error))?;
@@ -104,22 +107,22 @@ impl TokenIssuer {
         Ok(TokenIssuer { algorithm, key })
     }
 
-    /// Takes an HS256 secret; none if it is too short.
+    /// Creates an issuer with an HS256 secret, without its trailing whitespace. Returns `None` if the secret is too short.
     pub fn from_secret(secret: &[u8]) -> Option<TokenIssuer> {
         let secret = secret.trim_ascii_end();
         let key = EncodingKey::from_secret(secret);
         (secret.len() >= key::MIN_SECRET_BYTES).then_some(TokenIssuer { algorithm: Algorithm::HS256, key })
     }
 
-    /// Makes a token.
-    pub fn issue(&self, request: &TokenSpec) -> Result<String, IssueError> {
+    /// Issues a token.
+    pub fn issue(&self, spec: &TokenSpec) -> Result<String, IssueError> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let mut claims = json!({ "nbf": now, "iat": now, "exp": now.saturating_add(request.expires_in.as_secs()) });
+        let mut claims = json!({ "nbf": now, "iat": now, "exp": now.saturating_add(spec.expires_in.as_secs()) });
         let mut claim = |name: &str, value: serde_json::Value| claims[name] = value;
-        if let Some(issuer) = &request.issuer {
+        if let Some(issuer) = &spec.issuer {
             claim("iss", json!(issuer));
         }
-        if let Some(user) = request.user {
+        if let Some(user) = spec.user {
             claim("sub", json!(user.to_string()));
             claim("client_id", json!("web"));
             claim("scope", json!(["api", "offline_access"]));
@@ -129,18 +132,18 @@ impl TokenIssuer {
             claim("client_sub", json!("Api"));
             claim("scope", json!(["internal"]));
         }
-        if let [organization] = request.organizations.as_slice() {
+        if let [organization] = spec.organizations.as_slice() {
             claim("orguser", json!(organization.to_string()));
-        } else if !request.organizations.is_empty() {
-            claim("orguser", request.organizations.iter().map(Uuid::to_string).collect());
+        } else if !spec.organizations.is_empty() {
+            claim("orguser", spec.organizations.iter().map(Uuid::to_string).collect());
         }
-        if let Some(device) = &request.device {
+        if let Some(device) = &spec.device {
             claim("device", json!(device));
         }
-        if let Some(device_type) = &request.device_type {
+        if let Some(device_type) = &spec.device_type {
             claim("devicetype", json!(device_type));
         }
-        let header = Header { typ: Some("at+jwt".into()), kid: request.key_id.clone(), ..Header::new(self.algorithm) };
+        let header = Header { typ: Some("at+jwt".into()), kid: spec.key_id.clone(), ..Header::new(self.algorithm) };
         Ok(jsonwebtoken::encode(&header, &claims, &self.key)?)
     }
 }

@@ -1,4 +1,4 @@
-//! Verifies tokens against the keys that are loaded now, and remembers those that were good.
+//! Verifies tokens with the loaded keys, and caches the claims of valid tokens.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,30 +17,30 @@ use super::keys::key::Key;
 use super::rejection_log::log_rejection;
 use super::{Claims, Policy, Rejection};
 
-/// How many verified tokens are remembered.
-pub const CACHE: usize = 1024;
+/// The most verified tokens that are cached.
+pub const CLAIMS_CACHE_CAPACITY: usize = 1024;
 
-/// Where keys come from; each replaces its own.
+/// The source of keys. Each source replaces its own keys only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeySource {
-    /// Files.
+    /// Key files.
     Files = 0,
-    /// An identity server.
+    /// The identity server.
     Authority = 1,
 }
 
-/// The keys of each origin.
-type Keys = [Arc<[Key]>; 2];
+/// The keys of each [`KeySource`].
+type KeySets = [Arc<[Key]>; 2];
 
-/// Verifies tokens; shared by everything that asks for one.
+/// Verifies tokens. Shared by the reactors, the verification thread and axum.
 pub struct Verifier {
     rules: ValidationRules,
-    keys: RwLock<Arc<Keys>>,
+    keys: RwLock<Arc<KeySets>>,
     digester: Digester,
     cache: Mutex<ClaimsCache>,
 }
 
-/// The header of a token. Members that are registered (RFC 7515 4.1) have to be texts, also those that are not used.
+/// The header of a token. Registered parameters (RFC 7515 4.1) must be strings, even those that are not used.
 #[derive(Deserialize)]
 struct TokenHeader {
     alg: String,
@@ -52,50 +52,50 @@ struct TokenHeader {
     _zip: Option<String>,
     #[serde(rename = "x5t")]
     _x5t: Option<String>,
-    #[serde(rename = "crit", default, deserialize_with = "refuse_extensions")]
+    #[serde(rename = "crit", default, deserialize_with = "reject_critical_extensions")]
     _crit: (),
 }
 
-/// Refuses extensions that have to be understood (RFC 7515 4.1.11): none is.
-fn refuse_extensions<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
-    Err(D::Error::custom("an extension"))
+/// Rejects critical extensions (RFC 7515 4.1.11), because none is supported.
+fn reject_critical_extensions<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {
+    Err(D::Error::custom("critical extension"))
 }
 
 impl Verifier {
-    /// A verifier with these rules and keys from files.
+    /// Creates a verifier with validation rules and the keys of files.
     pub fn new(rules: ValidationRules, keys: Vec<Key>) -> Verifier {
-        let keys: Keys = [keys.into(), Arc::default()];
-        let cache = Mutex::new(ClaimsCache::new(CACHE));
+        let keys: KeySets = [keys.into(), Arc::default()];
+        let cache = Mutex::new(ClaimsCache::new(CLAIMS_CACHE_CAPACITY));
         Verifier { rules, keys: RwLock::new(keys.into()), digester: Digester::new(), cache }
     }
 
-    /// Takes another set of keys and forgets what was verified with the old one. Open connections stay.
-    pub fn replace_keys(&self, origin: KeySource, keys: Vec<Key>) {
+    /// Replaces the keys of a source and clears the cache. Open connections stay.
+    pub fn replace_keys(&self, source: KeySource, keys: Vec<Key>) {
         let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let mut replaced = Keys::clone(&current);
-        replaced[origin as usize] = keys.into();
+        let mut replaced = KeySets::clone(&current);
+        replaced[source as usize] = keys.into();
         *current = replaced.into();
         drop(current);
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Whether the key that a token names is known: then newer keys would not help it.
+    /// Returns `true` if the key that a token names is loaded, or if the token is malformed: newer keys do not help then.
     pub fn has_key_for(&self, token: &BearerToken) -> bool {
         let header = token.reveal().split('.').next().unwrap_or_default();
         let header = decode(header).ok().and_then(|header| serde_json::from_slice::<TokenHeader>(&header).ok());
-        // What is no token needs no key.
+        // No key verifies a malformed token.
         let Some(header) = header else { return true };
         header.kid.is_some() && self.keys().iter().flat_map(|keys| keys.iter()).any(|key| key.id == header.kid)
     }
 
-    fn keys(&self) -> Arc<Keys> {
+    fn keys(&self) -> Arc<KeySets> {
         self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What is remembered of a token that was verified before: cheap enough for a reactor.
+    /// Returns the cached result for a token, or `None` if the token is not cached. Fast enough for a reactor's thread.
     pub fn cached(&self, token: &BearerToken, policy: Policy) -> Option<Result<Arc<Claims>, Rejection>> {
-        let known = self.cached_by_digest(&self.digester.digest(token)?, policy)?;
-        Some(known.inspect_err(|rejection| log_rejection(token, *rejection)))
+        let cached = self.cached_by_digest(&self.digester.digest(token)?, policy)?;
+        Some(cached.inspect_err(|rejection| log_rejection(token, *rejection)))
     }
 
     fn cached_by_digest(&self, digest: &Digest, policy: Policy) -> Option<Result<Arc<Claims>, Rejection>> {
@@ -106,20 +106,23 @@ impl Verifier {
         Some(claims.authorize(policy).map(|()| claims))
     }
 
-    /// Verifies a token, or recalls that it was good. A signature costs tens of microseconds.
+    /// Verifies a token, or returns its cached result. A signature check takes tens of microseconds.
+    ///
+    /// # Errors
+    /// Returns why the token is rejected.
     pub fn verify(&self, token: &BearerToken, policy: Policy) -> Result<Arc<Claims>, Rejection> {
-        self.recall_or_check(token, policy).inspect_err(|rejection| log_rejection(token, *rejection))
+        self.cached_or_verified(token, policy).inspect_err(|rejection| log_rejection(token, *rejection))
     }
 
-    fn recall_or_check(&self, token: &BearerToken, policy: Policy) -> Result<Arc<Claims>, Rejection> {
+    fn cached_or_verified(&self, token: &BearerToken, policy: Policy) -> Result<Arc<Claims>, Rejection> {
         let digest = self.digester.digest(token);
-        if let Some(known) = digest.and_then(|digest| self.cached_by_digest(&digest, policy)) {
-            return known;
+        if let Some(cached) = digest.and_then(|digest| self.cached_by_digest(&digest, policy)) {
+            return cached;
         }
         let keys = self.keys();
-        let claims = Arc::new(check(token.reveal(), &keys, &self.rules, now())?);
+        let claims = Arc::new(verify_token(token.reveal(), &keys, &self.rules, now())?);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        // Keys may have been replaced meanwhile: what an old key verified is not remembered.
+        // The keys may have been replaced in the meantime. The result of an old key is not cached.
         if let Some(digest) = digest.filter(|_| Arc::ptr_eq(&keys, &self.keys())) {
             cache.insert(digest, claims.clone());
         }
@@ -128,8 +131,8 @@ impl Verifier {
     }
 }
 
-/// Checks a token against keys and rules. No I/O; `now` in Unix seconds.
-fn check(token: &str, keys: &Keys, rules: &ValidationRules, now: f64) -> Result<Claims, Rejection> {
+/// Verifies the signature of a token, its type and its claims. `now` is in Unix seconds.
+fn verify_token(token: &str, keys: &KeySets, rules: &ValidationRules, now: f64) -> Result<Claims, Rejection> {
     let keys = || keys.iter().flat_map(|keys| keys.iter());
     if keys().next().is_none() {
         return Err(Rejection::Unavailable);
@@ -140,13 +143,13 @@ fn check(token: &str, keys: &Keys, rules: &ValidationRules, now: f64) -> Result<
     let payload = decode(payload)?;
 
     let algorithm: Algorithm = header.alg.parse().map_err(|_| Rejection::Signature)?;
-    // The key that the token names goes first; an unknown or absent id tries them all (`decisions.md` 3).
+    // The key that the token names is tried first. With an unknown id or none, all keys are tried (`decisions.md` 3).
     let named = |key: &&Key| header.kid.is_some() && key.id == header.kid;
-    let mut fitting = keys().filter(|key| key.algorithm == algorithm).peekable();
-    if fitting.peek().is_none() {
+    let mut candidates = keys().filter(|key| key.algorithm == algorithm).peekable();
+    if candidates.peek().is_none() {
         return Err(Rejection::UnknownKey);
     }
-    let (first, rest): (Vec<&Key>, Vec<&Key>) = fitting.partition(named);
+    let (first, rest): (Vec<&Key>, Vec<&Key>) = candidates.partition(named);
     let signer = first.into_iter().chain(rest).find(|key| key.verifies(message.as_bytes(), signature));
     let signer = signer.ok_or(Rejection::Signature)?;
     if header.typ.as_deref() != Some("at+jwt") {

@@ -1,5 +1,5 @@
-//! Azure Storage queues as both sides of a push need them: the account and its credentials, and one queue in it. No text
-//! of an error and no log line holds a key, a signature or a token.
+//! Azure Storage queues, for the queue source and for senders: an account with its credential, and a queue of it. No error text
+//! and no log line contains a key, a signature or a token.
 
 mod account;
 mod connection_string;
@@ -12,5 +12,5 @@ mod transport;
 pub use account::{Account, AccountUrlError, Credential};
 pub use connection_string::ConnectionStringError;
 pub use error::QueueError;
-pub use queue::{MAX_MESSAGE_BYTES, Queue, Received, TimeToLive};
+pub use queue::{DequeuedMessage, MAX_MESSAGE_BYTES, Queue, TimeToLive};
 pub use queue_name::QueueName;

@@ -1,41 +1,42 @@
-//! The name of a queue.
+//! The name of a queue. No I/O.
 
 use std::fmt;
 
-/// A queue's name by Azure's rule: 3 to 63 lower-case letters, digits and single hyphens, no hyphen at an end.
+/// The name of a queue, valid by Azure's rule: 3 to 63 lower-case letters, digits and single hyphens, no hyphen at either end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueName(String);
 
 impl QueueName {
-    /// The name, if it is one.
+    /// Returns the name, or `None` if it is not valid.
     pub fn new(name: &str) -> Option<QueueName> {
-        let letters = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-        let hyphens = name.starts_with('-') || name.ends_with('-') || name.contains("--");
-        ((3..=63).contains(&name.len()) && letters && !hyphens).then(|| QueueName(name.to_owned()))
+        let has_valid_characters = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        let has_misplaced_hyphen = name.starts_with('-') || name.ends_with('-') || name.contains("--");
+        ((3..=63).contains(&name.len()) && has_valid_characters && !has_misplaced_hyphen)
+            .then(|| QueueName(name.to_owned()))
     }
 
-    /// The queue for what can't be understood: `<name>-poison`, of a long name as much as fits.
+    /// Returns the name of the poison queue: `<name>-poison`. A long name is shortened to fit.
     pub fn poison(&self) -> QueueName {
-        self.with("-poison")
+        self.with_suffix("-poison")
     }
 
-    /// The queue of the turns that hubs take: `<name>-turns`, of a long name as much as fits.
+    /// Returns the name of the queue that holds the turn lease: `<name>-turns`. A long name is shortened to fit.
     pub fn turns(&self) -> QueueName {
-        self.with("-turns")
+        self.with_suffix("-turns")
     }
 
-    fn with(&self, suffix: &str) -> QueueName {
-        let kept = self.0.len().min(63 - suffix.len());
-        QueueName(format!("{}{suffix}", self.0[..kept].trim_end_matches('-')))
+    fn with_suffix(&self, suffix: &str) -> QueueName {
+        let kept_bytes = self.0.len().min(63 - suffix.len());
+        QueueName(format!("{}{suffix}", self.0[..kept_bytes].trim_end_matches('-')))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The queue of Bitwarden's senders.
+/// The queue that Bitwarden's senders use.
 impl Default for QueueName {
     fn default() -> Self {
         QueueName("notifications".to_owned())
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn poison_queue_name_of_any_queue_is_valid() {
+    fn queue_name_of_poison_queue_is_always_valid() {
         assert_eq!(QueueName::default().poison().as_str(), "notifications-poison");
         for length in 3..=63 {
             let name = QueueName::new(&format!("{}a", "a-".repeat(31))[63 - length..]);

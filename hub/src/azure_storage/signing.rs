@@ -1,4 +1,4 @@
-//! Signs requests with an account's key ("Shared Key"). The crate leaves this to its users.
+//! Signs requests with an account key ("Shared Key"). The crate `azure_storage_queue` leaves this to its users. No I/O.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use azure_core::time::{OffsetDateTime, to_rfc7231};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-/// The headers that are signed by value, in their order, behind the verb and around the body's length.
+/// The headers whose values are signed between the verb and the length of the body, in this order.
 const BEFORE_LENGTH: [&str; 2] = ["content-encoding", "content-language"];
+/// The headers whose values are signed after the length of the body, in this order.
 const AFTER_LENGTH: [&str; 8] = [
     "content-md5",
     "content-type",
@@ -25,7 +26,7 @@ const AFTER_LENGTH: [&str; 8] = [
     "range",
 ];
 
-/// A policy that signs every attempt anew: the date is part of it.
+/// A pipeline policy that signs each attempt, because the signature covers its date.
 pub(super) struct SharedKey {
     account: String,
     key: hmac::Key,
@@ -38,11 +39,12 @@ impl fmt::Debug for SharedKey {
 }
 
 impl SharedKey {
-    /// A policy with the account's name and key.
+    /// Creates a policy from the name and the decoded key of the account.
     pub(super) fn new(account: &str, key: &[u8]) -> SharedKey {
         SharedKey { account: account.to_owned(), key: hmac::Key::new(hmac::HMAC_SHA256, key) }
     }
 
+    /// Returns the value of the header `Authorization` for a string to sign.
     fn authorization(&self, text: &str) -> String {
         let signature = BASE64_STANDARD.encode(hmac::sign(&self.key, text.as_bytes()));
         format!("SharedKey {}:{signature}", self.account)
@@ -59,13 +61,13 @@ impl Policy for SharedKey {
         match next {
             [first, rest @ ..] => first.send(context, request, rest).await,
             [] => {
-                Err(azure_core::Error::with_message(azure_core::error::ErrorKind::Other, "nothing sends the request"))
+                Err(azure_core::Error::with_message(azure_core::error::ErrorKind::Other, "no policy sends the request"))
             }
         }
     }
 }
 
-/// What is signed, by Azure's rule.
+/// Returns the string to sign, by Azure's rule for the queue service.
 fn string_to_sign(verb: &str, url: &Url, headers: &Headers, length: u64, account: &str) -> String {
     let value = |name: &'static str| headers.get_optional_str(&HeaderName::from_static(name)).unwrap_or_default();
     let length = if length == 0 { String::new() } else { length.to_string() };

@@ -1,5 +1,5 @@
-//! How requests travel: our own HTTP client, with times that suit a queue and errors that tell no address. The crate's
-//! would print it, and a shared access signature is part of it.
+//! The HTTP client of queues: its timeouts, its retries, and errors without URLs. A URL may contain a shared access signature,
+//! and the errors of the crate's own client contain the URL.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -14,20 +14,25 @@ use reqwest::ClientBuilder;
 use super::QueueError;
 use crate::net::trusted_roots::ReloadingHttpClient;
 
-/// How long a connection may take to come about.
+/// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a server may be silent.
+/// How long the server may send no bytes of a response.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Idle connections are closed before the usual server closes them, as a request on a closed one fails.
+/// How long a connection may be idle. Less than the idle timeout of common servers, because a request on a closed connection
+/// fails.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// A few short repetitions, for a connection that was closed after all. Who waits longer does so himself.
+/// Number of short retries, for pooled connections that the server has closed. Callers implement longer backoffs.
 const MAX_RETRIES: u32 = 2;
+/// The delay before the first retry, in milliseconds.
 const RETRY_DELAY_MS: i64 = 25;
 
-/// Options for a client: transport and repetitions.
+/// Returns the options of a queue client: its transport and its retries.
+///
+/// # Errors
+/// If the system has no trusted root certificates.
 pub(super) fn options() -> Result<ClientOptions, QueueError> {
     let settings = |client: ClientBuilder| {
         let client =
@@ -48,7 +53,7 @@ pub(super) fn options() -> Result<ClientOptions, QueueError> {
     })
 }
 
-/// A client whose errors tell no address.
+/// An HTTP client whose errors contain no URL.
 #[derive(Debug)]
 struct RedactingClient(ReloadingHttpClient);
 
@@ -57,13 +62,14 @@ impl HttpClient for RedactingClient {
     async fn execute_request(&self, request: &Request) -> azure_core::Result<AsyncRawResponse> {
         self.0.get().execute_request(request).await.map_err(|error| {
             let kind = error.kind().clone();
-            let told = error.into_downcast::<reqwest::Error>().map_or_else(|_| "no request".to_owned(), describe);
-            azure_core::Error::with_message(kind, told)
+            let reqwest_error = error.into_downcast::<reqwest::Error>();
+            let text = reqwest_error.map_or_else(|_| "the request could not be built".to_owned(), describe);
+            azure_core::Error::with_message(kind, text)
         })
     }
 }
 
-/// An error of the client with its causes, without the address.
+/// Returns the root cause of an error of the client, without the URL.
 fn describe(error: reqwest::Error) -> String {
     let timeout = error.is_timeout();
     let error = error.without_url();

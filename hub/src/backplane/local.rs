@@ -5,22 +5,21 @@ use std::sync::Arc;
 use crate::delivery::Delivery;
 use crate::reactor::Reactors;
 
-/// Hands deliveries to the reactors of this process.
+/// Passes deliveries to the reactors of this process.
 #[derive(Clone)]
 pub struct LocalBackplane {
     reactors: Arc<Reactors>,
 }
 
 impl LocalBackplane {
-    /// A backplane in front of these reactors.
+    /// Creates a backplane for the reactors of this process.
     pub fn new(reactors: Arc<Reactors>) -> LocalBackplane {
         LocalBackplane { reactors }
     }
 
-    /// Delivers; when it returns, the frames are written or wait for their sockets. Gives the number of connections that
-    /// were reached.
+    /// Delivers, and waits until the frames are written or queued for their sockets. Returns the number of connections reached.
     pub async fn publish(&self, delivery: Delivery) -> usize {
-        // A reactor that is gone reaches nobody.
+        // The sender is dropped if the reactors have ended.
         self.reactors.deliver(delivery, None).await.unwrap_or(0)
     }
 }

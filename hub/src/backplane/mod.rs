@@ -1,4 +1,4 @@
-//! How a delivery reaches every connection that it is for, on whatever replica.
+//! Carries deliveries to the connections of their audience on every replica.
 
 mod local;
 pub mod redis;
@@ -8,34 +8,34 @@ pub use redis::RedisBackplane;
 
 use crate::delivery::Delivery;
 
-/// Carries deliveries to all replicas.
+/// The backplane of this process.
 #[derive(Clone)]
 pub enum Backplane {
-    /// There is one replica.
+    /// For a single replica.
     Local(LocalBackplane),
-    /// Several share a Redis.
+    /// For several replicas that share a Redis.
     Redis(RedisBackplane),
 }
 
-/// What a publish waits for. It always waits for the reactors of this replica.
+/// The condition for which a publish waits, after the reactors of this replica have delivered it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishMode {
-    /// Until Redis has acknowledged it or, while Redis cannot be reached, it is buffered.
+    /// Redis has acknowledged the publish, or it is buffered while Redis is unavailable.
     AckOrBuffer,
-    /// Until Redis has acknowledged it.
+    /// Redis has acknowledged the publish.
     WaitForAck,
 }
 
-/// The publish buffer is full; nothing was delivered.
+/// The publish buffer is full. Nothing was delivered.
 #[derive(Debug, thiserror::Error)]
 #[error("too many pushes wait for Redis")]
 pub struct BufferFull(pub Box<Delivery>);
 
 impl Backplane {
-    /// Delivers, here and elsewhere. Gives the number of connections of this process that were reached.
+    /// Delivers on this replica and on the others. Returns the number of connections of this process that were reached.
     ///
     /// # Errors
-    /// If there is no room to keep it; then nothing was delivered.
+    /// Returns [`BufferFull`] if the publish buffer is full. Nothing was delivered then.
     pub async fn publish(&self, delivery: Delivery, mode: PublishMode) -> Result<usize, BufferFull> {
         match self {
             Backplane::Local(local) => Ok(local.publish(delivery).await),
@@ -59,7 +59,7 @@ impl Backplane {
         }
     }
 
-    /// Returns how many publishes Redis has not acknowledged.
+    /// Returns the number of publishes that Redis has not acknowledged.
     pub fn pending_publishes(&self) -> usize {
         match self {
             Backplane::Local(_) => 0,

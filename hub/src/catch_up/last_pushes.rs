@@ -17,7 +17,7 @@ pub enum SyncReason {
 }
 
 impl SyncReason {
-    /// Returns the value of the label `reason` of `catch_up_total`.
+    /// Returns the value of the label `reason` of `catch_up_syncs_total`.
     pub fn label(self) -> &'static str {
         match self {
             SyncReason::Missed => "missed",

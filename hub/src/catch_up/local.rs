@@ -36,7 +36,7 @@ impl Records for LocalRecords {
         match audience {
             Audience::User(user, _) => self.users.upsert(user, now, record),
             Audience::Organization(organization, _) => self.organizations.upsert(organization, now, record),
-            Audience::Nobody | Audience::Installation(..) | Audience::LoginRequest(_) | Audience::Everyone(_) => 0,
+            Audience::None | Audience::Installation(..) | Audience::LoginRequest(_) | Audience::All(_) => 0,
         }
     }
 

@@ -140,7 +140,7 @@ impl CatchUp {
         }
     }
 
-    /// Returns when the next sync is due.
+    /// Returns the tick of the next sync or an earlier one, `None` if no sync is pending.
     pub fn next_sync(&self) -> Option<Tick> {
         self.tracker.next_due()
     }

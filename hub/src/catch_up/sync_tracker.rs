@@ -1,6 +1,7 @@
 //! Tracks, per connection, a missed-push lookup, a `SyncVault` and a write backlog. No I/O.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 
 use foldhash::HashMap;
 
@@ -33,8 +34,10 @@ struct WriteBacklog {
 pub(super) struct SyncTracker {
     syncs: HashMap<ConnectionId, SyncProgress>,
     backlogs: HashMap<ConnectionId, WriteBacklog>,
-    /// The pending syncs, in the order in which they are due.
-    due: BTreeSet<(Tick, ConnectionId)>,
+    /// The pending syncs, the one that is due first on top. Entries of syncs that are no longer pending are skipped.
+    due: BinaryHeap<Reverse<(Tick, ConnectionId)>>,
+    /// How many entries of `due` are of syncs that are no longer pending.
+    stale: usize,
     /// When to look whether a connection's entries can be dropped. All wait equally long.
     checks: VecDeque<(Tick, ConnectionId)>,
 }
@@ -68,13 +71,13 @@ impl SyncTracker {
     pub(super) fn schedule(&mut self, id: ConnectionId, reason: SyncReason, until: Timestamp, due: Tick) {
         if !matches!(self.syncs.get(&id), Some(SyncProgress::Pending { .. })) {
             self.set_sync(id, SyncProgress::Pending { due, reason, until });
-            self.due.insert((due, id));
+            self.due.push(Reverse((due, id)));
         }
     }
 
-    /// Returns when the next sync is due.
+    /// Returns the tick of the next sync or an earlier one, `None` if no sync is pending.
     pub(super) fn next_due(&self) -> Option<Tick> {
-        self.due.first().map(|(due, _)| *due)
+        self.due.peek().map(|Reverse((due, _))| *due)
     }
 
     /// Takes the next sync that is due, which is handed to its socket now: it covers every push up to `written_until`, too. The
@@ -85,12 +88,19 @@ impl SyncTracker {
         written_until: Timestamp,
         check: Tick,
     ) -> Option<(ConnectionId, SyncReason)> {
-        self.due.first().filter(|(due, _)| *due <= now)?;
-        let (_, id) = self.due.pop_first()?;
-        let Some(SyncProgress::Pending { reason, until, .. }) = self.syncs.get(&id).copied() else { return None };
-        self.set_sync(id, SyncProgress::Sent { written: now, until: until.max(written_until) });
-        self.checks.push_back((check, id));
-        Some((id, reason))
+        while let Some(Reverse((due, id))) = self.due.peek().copied().filter(|Reverse((due, _))| *due <= now) {
+            self.due.pop();
+            if let Some(sync) = self.syncs.get_mut(&id)
+                && let SyncProgress::Pending { due: pending, reason, until } = *sync
+                && pending == due
+            {
+                *sync = SyncProgress::Sent { written: now, until: until.max(written_until) };
+                self.checks.push_back((check, id));
+                return Some((id, reason));
+            }
+            self.stale = self.stale.saturating_sub(1);
+        }
+        None
     }
 
     /// Notes that a frame for a client has to wait; the entry is looked at again at `check`.
@@ -159,14 +169,28 @@ impl SyncTracker {
     }
 
     fn set_sync(&mut self, id: ConnectionId, sync: SyncProgress) {
-        if let Some(SyncProgress::Pending { due, .. }) = self.syncs.insert(id, sync) {
-            self.due.remove(&(due, id));
-        }
+        let replaced = self.syncs.insert(id, sync);
+        self.on_removed(replaced);
     }
 
     fn remove_sync(&mut self, id: ConnectionId) {
-        if let Some(SyncProgress::Pending { due, .. }) = self.syncs.remove(&id) {
-            self.due.remove(&(due, id));
+        let removed = self.syncs.remove(&id);
+        self.on_removed(removed);
+    }
+
+    /// Counts the entry of a pending sync as stale, and drops stale entries once they are more than half of all: removing each
+    /// from the heap at once would cost more than all else that a disconnect does here.
+    fn on_removed(&mut self, sync: Option<SyncProgress>) {
+        if !matches!(sync, Some(SyncProgress::Pending { .. })) {
+            return;
+        }
+        self.stale += 1;
+        if self.stale > self.due.len() / 2 {
+            let syncs = &self.syncs;
+            let is_pending = |id: &ConnectionId, entry: Tick| matches!(syncs.get(id), Some(SyncProgress::Pending { due, .. }) if *due == entry);
+            self.due.retain(|Reverse((due, id))| is_pending(id, *due));
+            self.due.shrink_to(2 * self.due.len());
+            self.stale = 0;
         }
     }
 

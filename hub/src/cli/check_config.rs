@@ -1,22 +1,22 @@
-//! `check-config`: what results from file, environment and flags, and where each value came from.
+//! `check-config`: checks the configuration and prints every setting with its origin.
 
 use clap::Args;
 use notification_hub::config::Config;
 use notification_hub::server::preflight::Preflight;
 
-use super::{Serve, Usage, output};
+use super::{Serve, UsageError, output};
 
 /// Options of `check-config`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckConfig {
     #[command(flatten)]
     sources: Serve,
-    /// Print one JSON object instead of a line a setting
+    /// Print one JSON object instead of a line for each setting
     #[arg(long)]
     json: bool,
 }
 
-/// Prints the configuration, or everything that is wrong with it. Refuses what `serve` would refuse before it binds a port.
+/// Prints the settings and all problems. Rejects every configuration that `serve` rejects before it binds a port.
 pub(crate) fn run(arguments: &CheckConfig) -> anyhow::Result<()> {
     let config = arguments.sources.load()?;
     let loaded = Preflight::run(&config);
@@ -25,19 +25,23 @@ pub(crate) fn run(arguments: &CheckConfig) -> anyhow::Result<()> {
     for warning in config.warnings().iter().chain(&warnings) {
         output::print_notice(format_args!("warning: {warning}"));
     }
-    loaded.map_err(Usage::from_problems)?;
+    loaded.map_err(UsageError::from_problems)?;
     printed
 }
 
+/// Prints one line for each setting, or one JSON object.
 fn print_settings(config: &Config, json: bool) -> anyhow::Result<()> {
     if json {
-        let settings = config.shown().iter().map(|shown| {
-            (shown.key.to_owned(), serde_json::json!({ "value": shown.value, "origin": shown.origin.to_string() }))
+        let settings = config.effective_settings().iter().map(|setting| {
+            (
+                setting.key.to_owned(),
+                serde_json::json!({ "value": setting.value, "origin": setting.origin.to_string() }),
+            )
         });
         return output::print_line(serde_json::Value::Object(settings.collect()));
     }
-    config
-        .shown()
-        .iter()
-        .try_for_each(|shown| output::print_line(format_args!("{} = {}  # {}", shown.key, shown.value, shown.origin)))
+    for setting in config.effective_settings() {
+        output::print_line(format_args!("{} = {}  # {}", setting.key, setting.value, setting.origin))?;
+    }
+    Ok(())
 }

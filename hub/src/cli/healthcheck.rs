@@ -1,4 +1,4 @@
-//! `healthcheck`: checks the health of a running hub, for containers without a shell or curl.
+//! `healthcheck`: checks the health of a running hub, in containers without a shell or curl.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -6,35 +6,35 @@ use std::time::Duration;
 use clap::Args;
 use notification_hub::observability::error_chain::ErrorChain;
 
-use super::{Serve, Usage, output, runtime};
+use super::{Serve, UsageError, output, runtime};
 
-/// How long the hub may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time limit of a request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Options of `healthcheck`.
 #[derive(Debug, Args)]
 pub(crate) struct Healthcheck {
-    /// Base URL of the hub's admin port [default: this machine, at the port of listen.admin]
+    /// Base URL of the admin port [default: the port of listen.admin on this machine]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     #[command(flatten)]
     sources: Serve,
 }
 
-/// Prints one line; fails unless the hub is healthy.
+/// Prints one line. Fails unless the hub is healthy.
 pub(crate) fn run(arguments: &Healthcheck) -> anyhow::Result<()> {
     let bases = match &arguments.url {
         Some(url) => vec![url.trim_end_matches('/').to_owned()],
         None => local_urls(&arguments.sources.load()?.listen.admin)
-            .ok_or_else(|| Usage::new("listen.admin: its port is chosen by the system; give --url"))?,
+            .ok_or_else(|| UsageError::new("listen.admin: port 0 is chosen by the system; set --url"))?,
     };
     runtime()?.block_on(check_health(&bases))?;
     output::print_line("healthy")
 }
 
-/// Asks one base after the other until one answers.
+/// Requests `/healthz` at each base URL until one answers.
 async fn check_health(bases: &[String]) -> anyhow::Result<()> {
-    let client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).no_proxy().build()?;
+    let client = reqwest::Client::builder().timeout(REQUEST_TIMEOUT).no_proxy().build()?;
     let mut failures = Vec::new();
     for base in bases {
         let url = format!("{base}/healthz");
@@ -50,8 +50,7 @@ async fn check_health(bases: &[String]) -> anyhow::Result<()> {
     anyhow::bail!(failures.join("; "))
 }
 
-/// Returns the base URLs at which a hub of this machine with this `listen.admin` can be asked; `None` if the system chose
-/// the port.
+/// Returns the base URLs of a hub on this machine with this `listen.admin`, or `None` if the system chose the port.
 fn local_urls(address: &str) -> Option<Vec<String>> {
     let Ok(address) = address.parse::<SocketAddr>() else { return Some(vec![format!("http://{address}")]) };
     let hosts: Vec<IpAddr> = match address.ip() {

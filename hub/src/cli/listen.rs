@@ -1,4 +1,4 @@
-//! `listen`: connects as a client and prints what the hub calls, a line each.
+//! `listen`: connects as a client and prints each invocation of the hub as one line.
 
 use clap::Args;
 use notification_hub::auth::bearer::BearerToken;
@@ -7,15 +7,15 @@ use notification_hub::server::shutdown;
 use notification_hub::signalr::protocol::Protocol;
 use uuid::Uuid;
 
-use super::{Usage, output, runtime};
+use super::{UsageError, output, runtime};
 
 /// Options of `listen`.
 #[derive(Debug, Args)]
 pub(crate) struct Listen {
-    /// The hub, a base: /hub is appended unless it ends so
+    /// Base URL of the hub; /hub is appended if it is missing
     #[arg(long, value_name = "URL")]
     url: String,
-    /// A user's token
+    /// Token of a user
     #[arg(
         long,
         value_name = "TOKEN",
@@ -24,18 +24,19 @@ pub(crate) struct Listen {
         required_unless_present = "anonymous"
     )]
     token: Option<String>,
-    /// Wait for the answer to this login request, on the anonymous hub
+    /// Wait for the response to this login request, on the anonymous hub
     #[arg(long, value_name = "REQUEST-ID")]
     anonymous: Option<Uuid>,
-    /// json or messagepack
+    /// SignalR protocol: json or messagepack
     #[arg(long, value_name = "NAME", default_value = "messagepack")]
     protocol: String,
 }
 
-/// Listens until the hub closes the connection, or until a signal.
+/// Prints invocations until a signal, or fails when the hub closes the connection.
 pub(crate) fn run(arguments: &Listen) -> anyhow::Result<()> {
-    let protocol = Protocol::named(&arguments.protocol)
-        .ok_or_else(|| Usage::new(format!("--protocol: {:?} is neither json nor messagepack", arguments.protocol)))?;
+    let protocol = Protocol::from_name(&arguments.protocol).ok_or_else(|| {
+        UsageError::new(format!("--protocol: unknown protocol {:?}; use json or messagepack", arguments.protocol))
+    })?;
     let identity = match (arguments.anonymous, &arguments.token) {
         (Some(request), _) => ClientIdentity::Anonymous(request.to_string()),
         (None, token) => ClientIdentity::User(BearerToken::from(token.as_deref().unwrap_or_default())),
@@ -43,6 +44,7 @@ pub(crate) fn run(arguments: &Listen) -> anyhow::Result<()> {
     runtime()?.block_on(listen(&arguments.url, &identity, protocol))
 }
 
+/// Connects and prints invocations.
 async fn listen(url: &str, identity: &ClientIdentity, protocol: Protocol) -> anyhow::Result<()> {
     let stopping = shutdown::install_signal_handlers()?;
     let mut client = Client::connect(url, identity, protocol).await?;
@@ -56,10 +58,10 @@ async fn listen(url: &str, identity: &ClientIdentity, protocol: Protocol) -> any
             Some(call) => {
                 output::print_line(serde_json::json!({ "target": call.target, "arguments": call.arguments }))?;
             }
-            None => anyhow::bail!("the hub has closed the connection"),
+            None => anyhow::bail!("the hub closed the connection"),
         }
     }
-    // The hub may be gone already.
+    // The hub may have closed the connection already.
     let _ = client.close().await;
     Ok(())
 }

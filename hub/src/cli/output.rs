@@ -1,11 +1,11 @@
-//! What commands write. `println!` and `eprintln!` panic if the reader has gone; these do not.
+//! Output of commands. Unlike `println!` and `eprintln!`, these functions do not panic if the reader is gone.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context;
 
-/// The reader of standard output has gone, as `head` does: the command ends, and nothing is wrong.
+/// The reader of standard output is gone, such as `head`. The command ends with exit status 0.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output is closed")]
 pub(crate) struct OutputClosed;
@@ -18,7 +18,7 @@ pub(crate) fn print_line(text: impl Display) -> anyhow::Result<()> {
     }
 }
 
-/// Writes a line to standard error, unless that is closed.
+/// Writes a line to standard error. Ignores errors.
 pub(crate) fn print_notice(text: impl Display) {
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! `push`: composes a push, or takes one as it is, and sends it.
+//! `push`: composes a push, or reads one from standard input, and sends it.
 
 use std::io::Read;
 
@@ -6,56 +6,56 @@ use anyhow::Context;
 use clap::Args;
 use notification_hub::auth::bearer::BearerToken;
 use notification_hub::azure_storage::{Account, QueueName};
-use notification_hub::sender::{HttpSender, Identity, InternalToken, Push as Composed, QueueSender, Sender, Style};
+use notification_hub::sender::{HttpSender, InternalToken, PushFormat, PushSpec, QueueSender, Sender, TokenClient};
 use uuid::Uuid;
 
-use super::{Usage, runtime};
+use super::{UsageError, runtime};
 
-/// The service as which an identity server knows the command.
-const PROJECT: &str = "NotificationHub";
+/// The name of the service in requests to the identity server.
+const SERVICE_NAME: &str = "NotificationHub";
 
 /// Options of `push`.
 #[derive(Debug, Args)]
-#[command(after_help = "Without --type the whole notification is read as JSON from standard input.")]
-#[command(group = clap::ArgGroup::new("where").required(true).args(["url", "queue"]))]
+#[command(after_help = "Without --type, the command reads the push as JSON from standard input.")]
+#[command(group = clap::ArgGroup::new("destination").required(true).args(["url", "queue"]))]
 pub(crate) struct Push {
-    /// The hub's internal port, a base: /send is appended unless it ends so
+    /// Base URL of the internal port; /send is appended if it is missing
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// An internal token
+    /// Token with the scope internal
     #[arg(long, value_name = "TOKEN", hide_env_values = true, env = "NOTIFICATION_HUB_TOKEN")]
     token: Option<String>,
-    /// An identity server, a base, that gives the token instead
+    /// Base URL of an identity server to get the token from
     #[arg(long, value_name = "URL", requires = "client_secret")]
     identity: Option<String>,
-    /// The secret for the identity server
+    /// Client secret for the identity server
     #[arg(long, value_name = "SECRET", hide_env_values = true, env = "NOTIFICATION_HUB_CLIENT_SECRET")]
     client_secret: Option<String>,
-    /// Instead of a hub, a queue from which hubs receive: the connection string of its storage account
+    /// Send to a queue of the storage account with this connection string, not to a hub
     #[arg(long, value_name = "CONNECTION-STRING", conflicts_with = "identity")]
     queue: Option<String>,
-    /// The queue's name
+    /// Name of the queue
     #[arg(long, value_name = "NAME", default_value_t, value_parser = queue_name)]
     queue_name: QueueName,
-    /// The type, by name or number
+    /// Type of the push
     #[arg(long = "type", value_name = "NAME-OR-NUMBER")]
     kind: Option<String>,
-    /// To the connections of this user
+    /// Send to this user
     #[arg(long, value_name = "UUID", requires = "kind")]
     user: Option<Uuid>,
-    /// To the members of this organisation
+    /// Send to the members of this organization
     #[arg(long, value_name = "UUID", requires = "kind")]
     organization: Option<Uuid>,
-    /// To everybody, if the hub serves this installation
+    /// Send to all clients of hubs with this installation.id
     #[arg(long, value_name = "UUID", requires = "kind")]
     installation: Option<Uuid>,
-    /// To this kind of client only: All, Web, Browser, Desktop, Mobile, Cli
+    /// Send only to clients of this type: All, Web, Browser, Desktop, Mobile or Cli
     #[arg(long, value_name = "NAME", requires = "kind")]
     client_type: Option<String>,
-    /// The device that caused it and will ignore it
+    /// Device that caused the push, which ignores it
     #[arg(long, value_name = "ID", requires = "kind")]
     context_id: Option<String>,
-    /// Members of the payload; what else the type needs is made up
+    /// Members of the payload; the command generates the others that the type needs
     #[arg(long, value_name = "JSON", requires = "kind")]
     payload: Option<String>,
 }
@@ -77,30 +77,34 @@ pub(crate) fn run(arguments: &Push) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Returns the sender to the hub or the queue.
 fn sender(arguments: &Push) -> anyhow::Result<Sender> {
     if let Some(text) = &arguments.queue {
-        let account = Account::parse(&text.as_str().into()).map_err(|error| Usage::new(format!("--queue: {error}")))?;
+        let account =
+            Account::parse(&text.as_str().into()).map_err(|error| UsageError::new(format!("--queue: {error}")))?;
         return Ok(Sender::Queue(QueueSender::new(&account, &arguments.queue_name)?));
     }
     let url = arguments.url.as_deref().unwrap_or_default();
     let token = match (&arguments.identity, &arguments.client_secret, &arguments.token) {
         (Some(identity), Some(secret), _) => {
-            InternalToken::Issued(Identity::new(identity, PROJECT, secret.as_str().into()))
+            InternalToken::Fetched(TokenClient::new(identity, SERVICE_NAME, secret.as_str().into()))
         }
-        (_, _, Some(token)) => InternalToken::Given(BearerToken::from(token.as_str())),
-        _ => return Err(Usage::new("--url needs --token, or --identity with --client-secret").into()),
+        (_, _, Some(token)) => InternalToken::Static(BearerToken::from(token.as_str())),
+        _ => return Err(UsageError::new("--url needs --token, or --identity with --client-secret").into()),
     };
     Ok(Sender::Direct(HttpSender::new(url, token)))
 }
 
+/// Parses the name of a queue.
 fn queue_name(text: &str) -> Result<QueueName, String> {
-    QueueName::new(text).ok_or_else(|| "has to be 3 to 63 lower-case letters, digits and single hyphens".to_owned())
+    QueueName::new(text).ok_or_else(|| "use 3 to 63 lowercase letters, digits and single hyphens".to_owned())
 }
 
-fn compose(kind: &str, arguments: &Push) -> anyhow::Result<Composed> {
+/// Composes a push from the arguments.
+fn compose(kind: &str, arguments: &Push) -> anyhow::Result<PushSpec> {
     let payload = arguments.payload.as_deref().map(serde_json::from_str).transpose();
-    let payload = payload.map_err(|error| Usage::new(format!("--payload: {error}")))?;
-    let push = Composed {
+    let payload = payload.map_err(|error| UsageError::new(format!("--payload: {error}")))?;
+    let push = PushSpec {
         kind: kind.to_owned(),
         user: arguments.user,
         organization: arguments.organization,
@@ -109,7 +113,7 @@ fn compose(kind: &str, arguments: &Push) -> anyhow::Result<Composed> {
         context_id: arguments.context_id.clone(),
         payload,
     };
-    // What can't be composed is wrong usage, whoever it would be sent to.
-    push.text(Style::Send).map_err(|error| Usage::new(error.to_string()))?;
+    // A push that cannot be encoded is a usage error, for a hub and for a queue.
+    push.to_json(PushFormat::Send).map_err(|error| UsageError::new(error.to_string()))?;
     Ok(push)
 }

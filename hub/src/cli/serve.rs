@@ -1,18 +1,18 @@
-//! `serve`: a hub, until it is told to end.
+//! `serve`: runs a hub until SIGTERM or SIGINT.
 
 use notification_hub::config::Config;
 use notification_hub::net::file_watch::ReloadTrigger;
-use notification_hub::observability::{LogLevel, LogTo, start_logs};
+use notification_hub::observability::{LogLevel, LogTarget, start_logs};
 use notification_hub::server::Server;
 use notification_hub::server::preflight::Preflight;
 use notification_hub::server::shutdown;
 
-use super::{Serve, Usage, output, runtime};
+use super::{Serve, UsageError, output, runtime};
 
 /// Runs a hub.
 pub(crate) fn run(arguments: &Serve) -> anyhow::Result<()> {
     let config = arguments.load()?;
-    let level = start_logs(&config.log, LogTo::Output)?;
+    let level = start_logs(&config.log, LogTarget::Stdout)?;
     runtime()?.block_on(serve(
         config,
         level,
@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &Serve) -> anyhow::Result<()> {
     ))
 }
 
-/// Serves a configuration; what `announce` says of the hub once it listens is printed.
+/// Runs a hub with this configuration. Prints the text that `announce` returns once the ports are bound.
 pub(crate) async fn serve(
     config: Config,
     level: LogLevel,
@@ -29,14 +29,14 @@ pub(crate) async fn serve(
     let loaded = Preflight::run(&config);
     let warnings = loaded.as_ref().map(Preflight::warnings).unwrap_or_default();
     for warning in config.warnings().iter().chain(&warnings) {
-        tracing::warn!("{warning}");
+        tracing::warn!(%warning, "configuration warning");
     }
-    let loaded = loaded.map_err(Usage::from_problems)?;
-    // Before anything else: a signal that comes early must not be lost.
+    let loaded = loaded.map_err(UsageError::from_problems)?;
+    // Before the ports are bound, so that an early signal is not lost.
     let stopping = shutdown::install_signal_handlers()?;
     tokio::spawn(level.run(ReloadTrigger::on_sighup()?));
     let hub = Server::bind(config, loaded)?;
-    // A hub serves on if nobody reads what it prints.
+    // A closed standard output does not stop the hub.
     let _ = output::print_line(announce(&hub)?);
     Ok(hub.serve(stopping).await?)
 }

@@ -1,4 +1,4 @@
-//! `token`: prints a token as Bitwarden's identity service makes them.
+//! `token`: prints a token like those of Bitwarden's identity service.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,42 +8,42 @@ use notification_hub::auth::token_issuer::{IssueError, TokenIssuer, TokenSpec};
 use notification_hub::config::Setting;
 use uuid::Uuid;
 
-use super::{Usage, output};
+use super::{UsageError, output};
 
 /// Options of `token`.
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("who").required(true).args(["user", "scope"]))]
+#[command(group = clap::ArgGroup::new("subject").required(true).args(["user", "scope"]))]
 pub(crate) struct Token {
-    /// Private key (*.pem) or secret (*.secret); it decides the algorithm
+    /// Private key (*.pem) or secret (*.secret), which determines the algorithm
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// A token of this user, for connecting
+    /// Issue a token of this user, to connect
     #[arg(long, value_name = "UUID")]
     user: Option<Uuid>,
-    /// A token for pushing
+    /// Issue a token with this scope, to push
     #[arg(long)]
     scope: Option<Scope>,
-    /// An organisation of which the user is a member; may be repeated
+    /// Organization of the user; may be repeated
     #[arg(long, value_name = "UUID", requires = "user")]
     organization: Vec<Uuid>,
-    /// The type of the user's device, such as ChromeBrowser
+    /// Type of the user's device, such as ChromeBrowser
     #[arg(long, value_name = "NAME", requires = "user")]
     device_type: Option<String>,
-    /// The id of the user's device
+    /// Id of the user's device
     #[arg(long, value_name = "ID", requires = "user")]
     device: Option<String>,
-    /// The issuer
+    /// Issuer of the token
     #[arg(long, value_name = "TEXT")]
     issuer: Option<String>,
-    /// How long it is good for
+    /// Lifetime of the token
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
     expires_in: Duration,
-    /// The id of the key
+    /// Id of the key
     #[arg(long, value_name = "ID")]
     kid: Option<String>,
 }
 
-/// What a token without a user is for.
+/// The scope of a token without a user.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Scope {
     /// `POST /send`.
@@ -54,9 +54,9 @@ enum Scope {
 pub(crate) fn run(arguments: &Token) -> anyhow::Result<()> {
     let issuer = TokenIssuer::from_file(&arguments.key).map_err(|error| match error {
         IssueError::Signing(_) => anyhow::Error::new(error),
-        unusable => Usage::new(format!("--key: {unusable}")).into(),
+        unusable => UsageError::new(format!("--key: {unusable}")).into(),
     })?;
-    let request = TokenSpec {
+    let spec = TokenSpec {
         user: arguments.user,
         organizations: arguments.organization.clone(),
         device_type: arguments.device_type.clone(),
@@ -65,9 +65,10 @@ pub(crate) fn run(arguments: &Token) -> anyhow::Result<()> {
         expires_in: arguments.expires_in,
         key_id: arguments.kid.clone(),
     };
-    output::print_line(issuer.issue(&request)?)
+    output::print_line(issuer.issue(&spec)?)
 }
 
+/// Parses a duration such as `1h30m`.
 fn duration(text: &str) -> Result<Duration, String> {
-    Duration::read(&toml::Value::String(text.to_owned())).map_err(|needs| format!("has to be {needs}"))
+    Duration::from_toml(&toml::Value::String(text.to_owned())).map_err(|needs| format!("use {needs}"))
 }

@@ -1,4 +1,4 @@
-//! A SignalR client over WebSockets: for `listen` and for tests.
+//! A SignalR client over WebSockets, for the subcommand `listen` and for tests.
 
 use std::time::Duration;
 
@@ -18,63 +18,63 @@ use crate::auth::challenge;
 use crate::signalr;
 use crate::signalr::protocol::{self, Protocol, handshake, json, messagepack};
 
-/// After how long without sending anything a ping is due.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// The interval of pings (`keepAliveIntervalInMilliseconds` of SignalR clients).
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// After how long without hearing anything the server is gone.
+/// How long the server may send nothing (`serverTimeoutInMilliseconds` of SignalR clients).
 const SERVER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Buffers are small: messages are.
-const BUFFER: usize = 8 * 1024;
+/// Size of the read and the write buffer of the WebSocket. Messages are small.
+const BUFFER_BYTES: usize = 8 * 1024;
 
-/// Why a client could not connect or did not stay connected. No text of it holds the token.
+/// The reason why a client could not connect or was disconnected. Its texts do not contain the token.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The URL is none that a client could connect to. It is not quoted: a token may stand in its query.
+    /// The URL is not valid. It is not quoted, because its query may contain a token.
     #[error(
-        "the URL is not that of a hub; give http://HOST:PORT, https://HOST or the same with a path, without a query"
+        "the URL is not the URL of a hub; give http://HOST:PORT or https://HOST, with a path if needed, without a query"
     )]
     Url,
-    /// The token can't be sent in a header.
-    #[error("the token has characters that no token has")]
+    /// The token is not valid in a header.
+    #[error("the token contains invalid characters")]
     Token,
-    /// The server answered the upgrade with something else.
+    /// The hub answered the upgrade request with another status than 101.
     #[error("the hub answered {status}{}", .explanation.as_deref().map(|text| format!(": {text}")).unwrap_or_default())]
     Refused {
         /// The status.
         status: u16,
-        /// What it says.
+        /// The message of the hub, if the answer has one.
         explanation: Option<String>,
     },
-    /// The handshake was refused.
-    #[error("the hub refused the handshake: {0}")]
+    /// The hub rejected the handshake.
+    #[error("the hub rejected the handshake: {0}")]
     Handshake(String),
-    /// The connection broke or never came to be.
+    /// The connection failed or could not be opened.
     #[error("the connection failed: {0}")]
     Connection(#[source] Box<tungstenite::Error>),
-    /// The server has gone silent.
+    /// The hub sent nothing for 30 seconds.
     #[error("the hub has sent nothing for {} s", SERVER_TIMEOUT.as_secs())]
-    Silent,
-    /// What the server sent is no SignalR.
-    #[error("the hub sent something that is no SignalR message")]
+    ServerTimeout,
+    /// The hub sent something that is not a SignalR message.
+    #[error("the hub sent something that is not a SignalR message")]
     InvalidMessage,
 }
 
-/// Who connects.
+/// The identity that a client connects with, which decides the hub.
 #[derive(Debug, Clone)]
 pub enum ClientIdentity {
-    /// A user, to the main hub.
+    /// The token of a user, for the main hub.
     User(BearerToken),
-    /// Who waits for the answer to a login request, to the anonymous hub.
+    /// The id of a login request, for the anonymous hub.
     Anonymous(String),
 }
 
-/// What a hub calls at its client.
+/// An invocation that a hub sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReceivedInvocation {
-    /// The method.
+    /// The name of the client method.
     pub target: String,
-    /// Its arguments.
+    /// The arguments, an array.
     pub arguments: Value,
 }
 
@@ -82,63 +82,63 @@ pub struct ReceivedInvocation {
 pub struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     protocol: Protocol,
-    /// What was received and is not taken yet, as a stream of messages.
+    /// Received bytes that are not decoded yet, as a stream of framed messages.
     received: Vec<u8>,
     ping_due: Instant,
 }
 
 impl Client {
-    /// Connects and shakes hands. `url` is a base: `/hub` or `/anonymous-hub` is appended unless it ends so.
+    /// Connects and performs the handshake. Appends `/hub` or `/anonymous-hub` to the base URL `url` unless it ends with it.
     ///
     /// # Errors
-    /// If the hub can't be reached, refuses, or speaks something else.
+    /// If the hub cannot be reached, refuses the client, or does not speak SignalR.
     pub async fn connect(url: &str, identity: &ClientIdentity, protocol: Protocol) -> Result<Client, ClientError> {
         let mut request =
-            address(url, identity).and_then(|address| address.into_client_request().ok()).ok_or(ClientError::Url)?;
+            websocket_url(url, identity).and_then(|url| url.into_client_request().ok()).ok_or(ClientError::Url)?;
         if let ClientIdentity::User(token) = identity {
             let header = HeaderValue::from_str(&format!("Bearer {}", token.reveal()));
             let mut header = header.map_err(|_| ClientError::Token)?;
             header.set_sensitive(true);
             request.headers_mut().insert(AUTHORIZATION, header);
         }
-        let config = WebSocketConfig::default().read_buffer_size(BUFFER).write_buffer_size(BUFFER);
+        let config = WebSocketConfig::default().read_buffer_size(BUFFER_BYTES).write_buffer_size(BUFFER_BYTES);
         let (socket, _) =
-            tokio_tungstenite::connect_async_with_config(request, Some(config), true).await.map_err(refused)?;
-        let ping_due = Instant::now() + KEEP_ALIVE;
+            tokio_tungstenite::connect_async_with_config(request, Some(config), true).await.map_err(connect_error)?;
+        let ping_due = Instant::now() + KEEP_ALIVE_INTERVAL;
         let mut client = Client { socket, protocol, received: Vec::new(), ping_due };
         client.perform_handshake().await?;
         Ok(client)
     }
 
     async fn perform_handshake(&mut self) -> Result<(), ClientError> {
-        let hello = format!("{{\"protocol\":\"{}\",\"version\":1}}\u{1e}", self.protocol.name());
-        self.socket.send(Message::text(hello)).await.map_err(broken)?;
+        let request = format!("{{\"protocol\":\"{}\",\"version\":1}}\u{1e}", self.protocol.name());
+        self.socket.send(Message::text(request)).await.map_err(connection_error)?;
         let end = loop {
             match self.received.iter().position(|byte| *byte == json::SEPARATOR) {
                 Some(end) => break end,
                 None if self.receive().await? => {}
-                None => return Err(ClientError::Handshake("it closed the connection".to_owned())),
+                None => return Err(ClientError::Handshake("the hub closed the connection".to_owned())),
             }
         };
-        let answer: Vec<u8> = self.received.drain(..=end).collect();
-        match handshake::parse_response(&answer[..end]).ok_or(ClientError::InvalidMessage)? {
+        let response: Vec<u8> = self.received.drain(..=end).collect();
+        match handshake::parse_response(&response[..end]).ok_or(ClientError::InvalidMessage)? {
             Some(error) => Err(ClientError::Handshake(error)),
             None => Ok(()),
         }
     }
 
-    /// The next call; nothing once the hub has closed the connection.
+    /// Returns the next invocation, or `None` after the hub has closed the connection.
     ///
     /// # Errors
-    /// If the connection breaks or goes silent.
+    /// If the connection fails, the server times out, or the hub sends something that is not a SignalR message.
     pub async fn next(&mut self) -> Result<Option<ReceivedInvocation>, ClientError> {
         loop {
-            while let Some(body) = self.message()? {
-                let call = match self.protocol {
+            while let Some(body) = self.take_message()? {
+                let invocation = match self.protocol {
                     Protocol::Json => json::decode_invocation(&body),
-                    Protocol::MessagePack => messagepack::to_json(&body),
+                    Protocol::MessagePack => messagepack::decode_invocation(&body),
                 };
-                if let Some((target, arguments)) = call {
+                if let Some((target, arguments)) = invocation {
                     return Ok(Some(ReceivedInvocation { target, arguments }));
                 }
             }
@@ -148,37 +148,37 @@ impl Client {
         }
     }
 
-    /// Says good-bye.
+    /// Sends a WebSocket Close frame.
     ///
     /// # Errors
-    /// If the connection is broken already.
+    /// If the connection has failed.
     pub async fn close(mut self) -> Result<(), ClientError> {
-        self.socket.close(None).await.map_err(broken)
+        self.socket.close(None).await.map_err(connection_error)
     }
 
-    /// The next whole message that was received, without its framing.
-    fn message(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
-        let message =
-            protocol::split(self.protocol, &self.received, usize::MAX).map_err(|_| ClientError::InvalidMessage)?;
+    /// Takes the next whole message from the received bytes and returns it without its framing. Returns `None` if there is none.
+    fn take_message(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        let message = protocol::split_message(self.protocol, &self.received, usize::MAX)
+            .map_err(|_| ClientError::InvalidMessage)?;
         let Some((body, taken)) = message.map(|(body, taken)| (body.to_vec(), taken)) else { return Ok(None) };
         self.received.drain(..taken);
         Ok(Some(body))
     }
 
-    /// Waits for more bytes and pings meanwhile; false once the connection is closed.
+    /// Waits for a WebSocket message and sends pings meanwhile. Returns false after the connection was closed.
     async fn receive(&mut self) -> Result<bool, ClientError> {
-        let silent = Instant::now() + SERVER_TIMEOUT;
+        let deadline = Instant::now() + SERVER_TIMEOUT;
         loop {
-            match timeout_at(self.ping_due.min(silent), self.socket.next()).await {
-                Err(_) if Instant::now() >= silent => return Err(ClientError::Silent),
+            match timeout_at(self.ping_due.min(deadline), self.socket.next()).await {
+                Err(_) if Instant::now() >= deadline => return Err(ClientError::ServerTimeout),
                 Err(_) => {
-                    self.ping_due = Instant::now() + KEEP_ALIVE;
+                    self.ping_due = Instant::now() + KEEP_ALIVE_INTERVAL;
                     let ping = signalr::ping(self.protocol);
                     let message = match self.protocol {
                         Protocol::Json => Message::text(String::from_utf8_lossy(ping).into_owned()),
                         Protocol::MessagePack => Message::binary(ping),
                     };
-                    self.socket.send(message).await.map_err(broken)?;
+                    self.socket.send(message).await.map_err(connection_error)?;
                 }
                 Ok(None | Some(Ok(Message::Close(_)))) => return Ok(false),
                 Ok(Some(Ok(message @ (Message::Text(_) | Message::Binary(_))))) => {
@@ -186,17 +186,18 @@ impl Client {
                     return Ok(true);
                 }
                 Ok(Some(Ok(_))) => return Ok(true),
-                Ok(Some(Err(error))) => return Err(broken(error)),
+                Ok(Some(Err(error))) => return Err(connection_error(error)),
             }
         }
     }
 }
 
-fn broken(error: tungstenite::Error) -> ClientError {
+fn connection_error(error: tungstenite::Error) -> ClientError {
     ClientError::Connection(Box::new(error))
 }
 
-fn refused(error: tungstenite::Error) -> ClientError {
+/// Converts an error of the connection attempt. Reads the hub's message from an HTTP answer.
+fn connect_error(error: tungstenite::Error) -> ClientError {
     match error {
         tungstenite::Error::Http(response) => {
             let body: Option<Value> = response.body().as_deref().and_then(|body| serde_json::from_slice(body).ok());
@@ -205,12 +206,12 @@ fn refused(error: tungstenite::Error) -> ClientError {
             let explanation = message.or_else(|| challenge.and_then(challenge::error_description));
             ClientError::Refused { status: response.status().as_u16(), explanation }
         }
-        other => broken(other),
+        other => connection_error(other),
     }
 }
 
-/// The WebSocket's address from a base.
-fn address(url: &str, identity: &ClientIdentity) -> Option<String> {
+/// Returns the WebSocket URL of a hub, or `None` if `url` is not a base URL.
+fn websocket_url(url: &str, identity: &ClientIdentity) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "http" | "ws" => "ws",
@@ -233,16 +234,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn client_address_appends_hub_path_to_base_url() {
+    fn websocket_url_appends_hub_path_to_base_url() {
         let user = ClientIdentity::User(BearerToken::from("x"));
         for url in ["http://a:1", "http://a:1/", "ws://a:1/hub", "HTTP://a:1/hub/"] {
-            assert_eq!(address(url, &user).as_deref(), Some("ws://a:1/hub"), "{url}");
+            assert_eq!(websocket_url(url, &user).as_deref(), Some("ws://a:1/hub"), "{url}");
         }
-        assert_eq!(address("https://v/notifications", &user).as_deref(), Some("wss://v/notifications/hub"));
+        assert_eq!(websocket_url("https://v/notifications", &user).as_deref(), Some("wss://v/notifications/hub"));
         let anonymous = ClientIdentity::Anonymous("d".to_owned());
-        assert_eq!(address("http://a", &anonymous).as_deref(), Some("ws://a/anonymous-hub?Token=d"));
+        assert_eq!(websocket_url("http://a", &anonymous).as_deref(), Some("ws://a/anonymous-hub?Token=d"));
         for url in ["a:1", "ftp://a", "http://", "http://a/hub?access_token=x"] {
-            assert_eq!(address(url, &user), None, "{url}");
+            assert_eq!(websocket_url(url, &user), None, "{url}");
         }
     }
 }

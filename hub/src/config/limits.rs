@@ -1,28 +1,29 @@
-//! How many clients may be connected, and whose `X-Forwarded-For` is believed.
+//! The section `limits`: limits of connections, and the trusted proxies.
 
 use std::net::IpAddr;
 
 use crate::net::ip_network::IpNetwork;
 
-/// The limits. 0 means no limit.
+/// Limits of connections. 0 means no limit.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// How many clients may be connected.
-    pub connections: usize,
-    /// How many of one user.
-    pub per_user: usize,
-    /// How many of one address, if there are trusted proxies: behind a proxy that is not, everybody has one address.
-    pub per_address: usize,
-    /// How many leading bits of an IPv6 address are counted as one address: one client has a whole network of them.
-    pub ipv6_prefix: u8,
-    /// Whose `X-Forwarded-For` is believed.
+    /// The maximum number of connections.
+    pub max_connections: usize,
+    /// The maximum number of connections of one user.
+    pub max_connections_per_user: usize,
+    /// The maximum number of connections of one address. It applies only with trusted proxies, because behind another proxy all
+    /// clients have the same address.
+    pub max_connections_per_ip: usize,
+    /// The leading bits of an IPv6 address that count as one address, because one client has a network of them.
+    pub ipv6_prefix_length: u8,
+    /// Proxies whose `X-Forwarded-For` and PROXY protocol headers are trusted.
     pub trusted_proxies: Vec<IpNetwork>,
-    /// How many connections may be on their way to a verified token at once.
-    pub handshakes_in_flight: usize,
+    /// The maximum number of concurrent token verifications. Other connections wait.
+    pub max_concurrent_verifications: usize,
 }
 
 impl Limits {
-    /// Whether an address is a trusted proxy's.
+    /// Returns whether an address belongs to a trusted proxy.
     pub fn is_trusted(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(address))
     }

@@ -1,6 +1,7 @@
-//! Typed settings: defaults < file < environment < flags. No I/O: the caller reads the file and the environment.
+//! The configuration of a hub, as typed settings. Flags override the environment, which overrides the file and the defaults.
+//! No I/O: the caller reads the file and the environment.
 //!
-//! Every key is read in one place, [`Config::parse`], with its default beside it; what is not read there is unknown.
+//! [`Config::parse`] reads every key, with its default beside it. A key that it does not read is unknown.
 
 mod backplane;
 mod bitwarden_env;
@@ -12,7 +13,7 @@ mod values;
 
 pub use backplane::BackplaneConfig;
 pub use limits::Limits;
-pub use redis::{Redis, RedisError};
+pub use redis::{RedisConfig, RedisConfigError};
 pub use source::{AzureQueueConfig, SourceConfig};
 pub use sources::{ConfigError, ConfigErrors, EffectiveSetting, Layers, Origin};
 use values::{Address, Bytes, Level, Prefix, Url};
@@ -26,218 +27,237 @@ use uuid::Uuid;
 /// The configuration of a hub.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where it listens.
+    /// Addresses and options of the ports.
     pub listen: Listen,
-    /// How many reactors share the connections.
+    /// The number of reactors.
     pub reactors: usize,
-    /// Whose tokens it takes.
+    /// Rules for tokens.
     pub auth: Auth,
-    /// Where its pushes come from.
+    /// The source of pushes.
     pub source: SourceConfig,
-    /// What connects it with other replicas.
+    /// The connection to other replicas.
     pub backplane: BackplaneConfig,
-    /// The file of the key that the tokens of negotiations are signed with; without it, each process has its own.
+    /// The file of the key that signs connection tokens. `None` means a random key for each process.
     pub connection_token_key: Option<PathBuf>,
-    /// The installation whose pushes every connection gets.
+    /// The installation whose pushes go to every connection.
     pub installation: Option<Uuid>,
-    /// The protocol's times and sizes.
+    /// Timeouts and sizes of the SignalR protocol.
     pub signalr: SignalR,
-    /// How often every client gets the application's Heartbeat.
-    pub heartbeat: Duration,
-    /// What a client that reads slowly may cost.
+    /// The interval of Bitwarden's `Heartbeat` to every client.
+    pub heartbeat_interval: Duration,
+    /// Write limits of each connection.
     pub slow_consumer: SlowConsumer,
-    /// Who is let in.
+    /// Limits of connections.
     pub limits: Limits,
-    /// The origins whose pages may read answers.
+    /// Allowed origins of cross-origin requests.
     pub cors: Vec<String>,
-    /// How clients that missed pushes are caught up.
+    /// Settings of the catch-up.
     pub catch_up: CatchUpConfig,
-    /// How it ends.
+    /// Settings of the shutdown.
     pub drain: Drain,
-    /// What it writes.
+    /// Settings of the log.
     pub log: Log,
-    shown: Vec<EffectiveSetting>,
+    effective_settings: Vec<EffectiveSetting>,
     warnings: Vec<String>,
 }
 
-/// Addresses as `HOST:PORT`; port 0 lets the system choose.
+/// Addresses as `HOST:PORT`, and options of the public port. With port 0, the system chooses the port.
 #[derive(Debug, Clone)]
 pub struct Listen {
-    /// Clients.
+    /// The public port, for clients.
     pub public: String,
-    /// Senders.
+    /// The internal port, for senders.
     pub internal: String,
-    /// Probes and metrics.
+    /// The admin port, for probes and metrics.
     pub admin: String,
-    /// Whether senders may post to the public port too, as to the original.
+    /// Whether the public port serves `/send` too, as the upstream Bitwarden service does.
     pub send_on_public: bool,
-    /// Whether trusted proxies begin connections to the public port with a header of the PROXY protocol.
+    /// Whether trusted proxies may begin a connection to the public port with a header of the PROXY protocol.
     pub proxy_protocol: bool,
 }
 
-/// Which tokens are accepted.
+/// Rules for tokens, and the sources of their keys.
 #[derive(Debug, Clone)]
 pub struct Auth {
-    /// The identity server, as a URL.
+    /// The URL of the identity server.
     pub authority: Option<String>,
-    /// The issuer that tokens have to name; if none is set, the identity server's for its keys, and any for others.
+    /// The required issuer. `None` means the issuer of the identity server for its keys, and any issuer for other keys.
     pub issuer: Option<String>,
-    /// The audiences of which tokens have to name one; any if empty.
+    /// The accepted audiences. Empty means any audience.
     pub audiences: Vec<String>,
-    /// How far clocks may differ.
+    /// The tolerated difference between clocks.
     pub clock_skew: Duration,
-    /// Files and folders with keys.
+    /// Files and folders of keys.
     pub keys: Vec<PathBuf>,
 }
 
-/// Times and sizes of the protocol (`signalr.md` 2.7).
+/// Timeouts and sizes of the SignalR protocol (`signalr.md` 2.7).
 #[derive(Debug, Clone, Copy)]
 pub struct SignalR {
-    /// How long a client may take for its handshake.
+    /// The time limit of a handshake.
     pub handshake_timeout: Duration,
-    /// After how long without output a ping is sent.
-    pub keep_alive: Duration,
-    /// After how long without input a client that has pinged is gone.
-    pub client_timeout: Duration,
-    /// After how long without its end a message's beginning is waited for no more.
+    /// The time without output after which the hub sends a ping.
+    pub keep_alive_interval: Duration,
+    /// The time without input after which the hub closes a connection that has sent a ping before.
+    pub client_timeout_interval: Duration,
+    /// The time limit of receiving one message.
     pub message_timeout: Duration,
-    /// How long a poll of a client by long polling waits for something to answer.
+    /// The time limit of a poll without messages.
     pub poll_timeout: Duration,
-    /// The largest message of a client, its framing included, in bytes.
-    pub max_message: usize,
+    /// The maximum size of a message from a client, including its framing, in bytes.
+    pub maximum_receive_message_size: usize,
 }
 
-/// The bounds of a slow client (`decisions.md` 4).
+/// Write limits of each connection (`decisions.md` 4).
 #[derive(Debug, Clone, Copy)]
 pub struct SlowConsumer {
-    /// How many bytes may wait for it.
-    pub queue: usize,
-    /// How long its socket may take no byte.
-    pub timeout: Duration,
+    /// The maximum size of the outbox, in bytes.
+    pub max_queued_bytes: usize,
+    /// The longest time in which the socket accepts no byte.
+    pub write_timeout: Duration,
 }
 
-/// What is remembered of who missed what (`decisions.md` 5).
+/// Settings of the catch-up (`decisions.md` 5).
 #[derive(Debug, Clone, Copy)]
 pub struct CatchUpConfig {
-    /// Whether clients are caught up at all.
+    /// Whether the catch-up is on.
     pub enabled: bool,
-    /// How long pushes and devices are remembered.
+    /// The time for which records are kept.
     pub window: Duration,
-    /// Of how many users and of how many devices.
-    pub users: usize,
-    /// Over how long clients are told to sync after a start, and after an interruption of the backplane.
+    /// The maximum number of users with records, and of devices.
+    pub max_entries: usize,
+    /// The time over which syncs are spread after a start or an interruption of the backplane.
     pub spread: Duration,
 }
 
-/// How a hub lets go of its clients (`decisions.md` 7).
+/// Settings of the shutdown (`decisions.md` 7).
 #[derive(Debug, Clone, Copy)]
 pub struct Drain {
-    /// How long it serves normally after SIGTERM.
-    pub grace: Duration,
-    /// Over how long the Close frames are spread.
+    /// The time after SIGTERM in which the hub serves as before.
+    pub delay: Duration,
+    /// The time over which Close frames are spread.
     pub duration: Duration,
-    /// When the process ends whatever is still open, from SIGTERM on, the grace not counted.
-    pub deadline: Duration,
+    /// The time limit of the shutdown, counted from the end of `delay`.
+    pub timeout: Duration,
 }
 
-/// What is written to standard output.
+/// Settings of the log, which goes to standard output.
 #[derive(Debug, Clone)]
 pub struct Log {
-    /// A level, or directives like `info,notification_hub=debug`.
+    /// The level, or directives like `info,notification_hub=debug`.
     pub level: String,
-    /// A file with another one, which may change while the hub runs.
+    /// A file with a level that replaces `level`, also when it changes.
     pub level_file: Option<PathBuf>,
-    /// JSON for machines, text for people.
+    /// The format of the lines.
     pub format: LogFormat,
 }
 
-/// The origins of the desktop application's pages, which are always allowed.
-const ORIGINS: [&str; 2] = ["file://", "bw-desktop-file://bundle"];
+/// The origins of the pages of Bitwarden's desktop application. `cors.origins` defaults to them.
+const DESKTOP_ORIGINS: [&str; 2] = ["file://", "bw-desktop-file://bundle"];
 
-/// What a file says of the log's level.
+/// Parses a log level or directives.
 ///
 /// # Errors
-/// What it has to be.
-pub fn level(text: &str) -> Result<String, &'static str> {
-    Level::read(&toml::Value::String(text.to_owned())).map(|level| level.0)
+/// The accepted values, as a noun phrase.
+pub fn parse_log_level(text: &str) -> Result<String, &'static str> {
+    Level::from_toml(&toml::Value::String(text.to_owned())).map(|level| level.0)
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 
 impl Config {
-    /// Builds the configuration, or says everything that is wrong with it.
+    /// Builds the configuration from its layers.
+    ///
+    /// # Errors
+    /// All problems of the configuration.
     pub fn parse(layers: Layers<'_>) -> Result<Config, ConfigErrors> {
-        let mut layers = layers.open();
+        let mut reader = layers.into_reader();
         let listen = Listen {
-            public: layers.get("listen.public", Address("0.0.0.0:5000".into())).0,
-            internal: layers.get("listen.internal", Address("0.0.0.0:5001".into())).0,
-            admin: layers.get("listen.admin", Address("0.0.0.0:9090".into())).0,
-            send_on_public: layers.get("listen.send_on_public", false),
-            proxy_protocol: layers.get("listen.proxy_protocol", false),
+            public: reader.get("listen.public", Address("0.0.0.0:5000".into())).0,
+            internal: reader.get("listen.internal", Address("0.0.0.0:5001".into())).0,
+            admin: reader.get("listen.admin", Address("0.0.0.0:9090".into())).0,
+            send_on_public: reader.get("listen.send_on_public", false),
+            proxy_protocol: reader.get("listen.proxy_protocol", false),
         };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let reactors = layers.get("reactors", cores.min(4));
-        layers.check("reactors", (1..=64).contains(&reactors), "has to be from 1 to 64");
+        let reactors = reader.get("reactors", cores.min(4));
+        reader.check("reactors", (1..=64).contains(&reactors), "must be from 1 to 64");
         let auth = Auth {
-            authority: layers.get("auth.authority", None).map(|Url(url)| url),
-            issuer: layers.get("auth.issuer", None),
-            audiences: layers.get("auth.audiences", Vec::new()),
-            clock_skew: layers.get("auth.clock_skew", 300 * SECOND),
-            keys: layers.get("auth.keys", Vec::new()),
+            authority: reader.get("auth.authority", None).map(|Url(url)| url),
+            issuer: reader.get("auth.issuer", None),
+            audiences: reader.get("auth.audiences", Vec::new()),
+            clock_skew: reader.get("auth.clock_skew", 300 * SECOND),
+            keys: reader.get("auth.keys", Vec::new()),
         };
-        let source = source::read(&mut layers);
-        let backplane = backplane::read(&mut layers);
-        let connection_token_key = layers.get("connection_token_key_file", None);
-        let installation = layers.get("installation.id", None);
+        let source = source::read(&mut reader);
+        let backplane = backplane::read(&mut reader);
+        let connection_token_key = reader.get("connection_token_key_file", None);
+        let installation = reader.get("installation.id", None);
         let signalr = SignalR {
-            handshake_timeout: layers.positive("signalr.handshake_timeout", 15 * SECOND),
-            keep_alive: layers.positive("signalr.keep_alive", 15 * SECOND),
-            client_timeout: layers.positive("signalr.client_timeout", 30 * SECOND),
-            message_timeout: layers.positive("signalr.message_timeout", 30 * SECOND),
-            poll_timeout: layers.positive("signalr.poll_timeout", 90 * SECOND),
-            max_message: layers.get("signalr.max_message", Bytes(32 * 1024)).0,
+            handshake_timeout: reader.get_positive("signalr.handshake_timeout", 15 * SECOND),
+            keep_alive_interval: reader.get_positive("signalr.keep_alive_interval", 15 * SECOND),
+            client_timeout_interval: reader.get_positive("signalr.client_timeout_interval", 30 * SECOND),
+            message_timeout: reader.get_positive("signalr.message_timeout", 30 * SECOND),
+            poll_timeout: reader.get_positive("signalr.poll_timeout", 90 * SECOND),
+            maximum_receive_message_size: reader.get("signalr.maximum_receive_message_size", Bytes(32 * 1024)).0,
         };
-        layers.check("signalr.max_message", signalr.max_message >= 128, "has to be at least 128 bytes");
-        let heartbeat = layers.positive("heartbeat", 120 * SECOND);
+        reader.check(
+            "signalr.maximum_receive_message_size",
+            signalr.maximum_receive_message_size >= 128,
+            "must be at least 128 bytes",
+        );
+        let heartbeat_interval = reader.get_positive("heartbeat_interval", 120 * SECOND);
         let slow_consumer = SlowConsumer {
-            queue: layers.get("slow_consumer.queue", Bytes(64 * 1024)).0,
-            timeout: layers.positive("slow_consumer.timeout", 30 * SECOND),
+            max_queued_bytes: reader.get("slow_consumer.max_queued_bytes", Bytes(64 * 1024)).0,
+            write_timeout: reader.get_positive("slow_consumer.write_timeout", 30 * SECOND),
         };
         let limits = Limits {
-            connections: layers.get("limits.connections", 0),
-            per_user: layers.get("limits.per_user", 0),
-            per_address: layers.get("limits.per_address", 0),
-            ipv6_prefix: layers.get("limits.ipv6_prefix", Prefix(64)).0,
-            trusted_proxies: layers.get("limits.trusted_proxies", Vec::new()),
-            handshakes_in_flight: layers.get("limits.handshakes_in_flight", 512),
+            max_connections: reader.get("limits.max_connections", 0),
+            max_connections_per_user: reader.get("limits.max_connections_per_user", 0),
+            max_connections_per_ip: reader.get("limits.max_connections_per_ip", 0),
+            ipv6_prefix_length: reader.get("limits.ipv6_prefix_length", Prefix(64)).0,
+            trusted_proxies: reader.get("limits.trusted_proxies", Vec::new()),
+            max_concurrent_verifications: reader.get("limits.max_concurrent_verifications", 512),
         };
-        layers.check(
+        reader.check(
             "listen.proxy_protocol",
             !listen.proxy_protocol || !limits.trusted_proxies.is_empty(),
-            "needs limits.trusted_proxies: name the proxies that send the header",
+            "limits.trusted_proxies is empty; add the proxies that send the header",
         );
-        layers.check("limits.handshakes_in_flight", limits.handshakes_in_flight > 0, "has to be above 0");
-        let cors = layers.get("cors.origins", ORIGINS.map(str::to_owned).to_vec());
+        reader.check(
+            "limits.max_concurrent_verifications",
+            limits.max_concurrent_verifications > 0,
+            "must be greater than 0",
+        );
+        let cors = reader.get("cors.origins", DESKTOP_ORIGINS.map(str::to_owned).to_vec());
         let catch_up = CatchUpConfig {
-            enabled: layers.get("catch_up.enabled", true),
-            window: layers.positive("catch_up.window", 600 * SECOND),
-            users: layers.get("catch_up.users", 1_000_000),
-            spread: layers.positive("catch_up.spread", 30 * SECOND),
+            enabled: reader.get("catch_up.enabled", true),
+            window: reader.get_positive("catch_up.window", 600 * SECOND),
+            max_entries: reader.get("catch_up.max_entries", 1_000_000),
+            spread: reader.get_positive("catch_up.spread", 30 * SECOND),
         };
-        layers.check("catch_up.users", catch_up.users > 0, "has to be above 0; catch_up.enabled turns it off");
-        let duration = layers.get("drain.duration", if backplane.redis.is_some() { 60 * SECOND } else { 2 * SECOND });
+        reader.check(
+            "catch_up.max_entries",
+            catch_up.max_entries > 0,
+            "must be greater than 0; to turn the catch-up off, set catch_up.enabled to false",
+        );
+        let duration = reader.get("drain.duration", if backplane.redis.is_some() { 60 * SECOND } else { 2 * SECOND });
         let drain = Drain {
-            grace: layers.get("drain.grace", Duration::ZERO),
+            delay: reader.get("drain.delay", Duration::ZERO),
             duration,
-            deadline: layers.get("drain.deadline", duration + 10 * SECOND),
+            timeout: reader.get("drain.timeout", duration + 10 * SECOND),
         };
-        layers.check("drain.deadline", drain.deadline >= drain.duration, "must not be less than drain.duration");
+        reader.check(
+            "drain.timeout",
+            drain.timeout >= drain.duration,
+            "must be greater than or equal to drain.duration",
+        );
         let log = Log {
-            level: layers.get("log.level", Level("info".into())).0,
-            level_file: layers.get("log.level_file", None),
-            format: layers.get("log.format", LogFormat::Auto),
+            level: reader.get("log.level", Level("info".into())).0,
+            level_file: reader.get("log.level_file", None),
+            format: reader.get("log.format", LogFormat::Auto),
         };
-        let (shown, warnings) = layers.close()?;
+        let (effective_settings, warnings) = reader.finish()?;
         Ok(Config {
             listen,
             reactors,
@@ -247,24 +267,24 @@ impl Config {
             connection_token_key,
             installation,
             signalr,
-            heartbeat,
+            heartbeat_interval,
             slow_consumer,
             limits,
             cors,
             catch_up,
             drain,
             log,
-            shown,
+            effective_settings,
             warnings,
         })
     }
 
-    /// Every setting as it is in force, with where it came from; secrets are masked.
-    pub fn shown(&self) -> &[EffectiveSetting] {
-        &self.shown
+    /// Returns every setting with its value and origin. Secrets are masked.
+    pub fn effective_settings(&self) -> &[EffectiveSetting] {
+        &self.effective_settings
     }
 
-    /// What is odd but no error, such as an unknown name in the environment.
+    /// Returns problems that prevent nothing, such as an unknown name in the environment.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -275,8 +295,8 @@ mod tests {
     use super::*;
 
     fn parse(file: &str, environment: &[(&str, &str)], flags: &[(&'static str, &str)]) -> Result<Config, ConfigErrors> {
-        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let environment: Vec<_> = environment.iter().map(own).collect();
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment: Vec<_> = environment.iter().map(owned).collect();
         let flags: Vec<_> = flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
         Config::parse(Layers { file: Some(("hub.toml", file)), environment: &environment, flags: &flags })
     }
@@ -287,31 +307,31 @@ mod tests {
 
     #[test]
     fn config_precedence_is_flag_environment_file_default() {
-        let file =
-            "heartbeat = '1m'\n[listen]\npublic = '127.0.0.1:1'\ninternal = '127.0.0.1:1'\nadmin = '127.0.0.1:1'";
+        let file = "heartbeat_interval = '1m'\n[listen]\npublic = '127.0.0.1:1'\ninternal = '127.0.0.1:1'\nadmin = '127.0.0.1:1'";
         let environment =
             [("NOTIFICATION_HUB__LISTEN__INTERNAL", "127.0.0.1:2"), ("NOTIFICATION_HUB__LISTEN__ADMIN", "127.0.0.1:2")];
         let config = parse(file, &environment, &[("listen.admin", "127.0.0.1:3")]).expect("fine");
         let listen = [&*config.listen.public, &*config.listen.internal, &*config.listen.admin];
         assert_eq!(listen, ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
-        assert_eq!(config.heartbeat, Duration::from_secs(60));
-        assert_eq!(config.signalr.keep_alive, Duration::from_secs(15));
-        let origins: Vec<String> = config.shown()[..4].iter().map(|shown| shown.origin.to_string()).collect();
-        assert_eq!(origins, ["hub.toml", "NOTIFICATION_HUB__LISTEN__INTERNAL", "--admin-listen", "default"]);
+        assert_eq!(config.heartbeat_interval, Duration::from_secs(60));
+        assert_eq!(config.signalr.keep_alive_interval, Duration::from_secs(15));
+        let origins: Vec<String> =
+            config.effective_settings()[..4].iter().map(|setting| setting.origin.to_string()).collect();
+        assert_eq!(origins, ["hub.toml", "NOTIFICATION_HUB__LISTEN__INTERNAL", "--listen-admin", "default"]);
     }
 
     #[test]
     fn config_error_lists_every_problem_with_its_key() {
-        let file = "reactors = 0\nnonsense = 1\n[auth]\nclock_skew = 'soon'\n[signalr]\nkeep_alive = '0s'";
+        let file = "reactors = 0\nnonsense = 1\n[auth]\nclock_skew = 'soon'\n[signalr]\nkeep_alive_interval = '0s'";
         let environment = [("NOTIFICATION_HUB__INSTALLATION__ID", "x")];
         assert_eq!(
             problems(file, &environment),
             [
-                "reactors (hub.toml): has to be from 1 to 64",
-                "auth.clock_skew (hub.toml): has to be a duration like 15s, 2m, 1h30m or 250ms, not \"soon\"",
-                "installation.id (NOTIFICATION_HUB__INSTALLATION__ID): has to be a UUID, not \"x\"",
-                "signalr.keep_alive (hub.toml): has to be above 0",
-                "nonsense (hub.toml): there is no such setting",
+                "reactors (hub.toml): must be from 1 to 64",
+                "auth.clock_skew (hub.toml): invalid value \"soon\"; use a duration like 15s, 2m, 1h30m or 250ms",
+                "installation.id (NOTIFICATION_HUB__INSTALLATION__ID): invalid value \"x\"; use a UUID",
+                "signalr.keep_alive_interval (hub.toml): must be greater than 0",
+                "nonsense (hub.toml): unknown setting; check its name",
             ]
         );
     }
@@ -326,19 +346,19 @@ mod tests {
     }
 
     #[test]
-    fn drain_deadline_below_drain_duration_is_rejected() {
-        let file = "[drain]\nduration = '20s'\ndeadline = '19s'";
-        assert_eq!(problems(file, &[]), ["drain.deadline (hub.toml): must not be less than drain.duration"]);
-        let config = parse("[drain]\nduration = '20s'\ndeadline = '20s'", &[], &[]).expect("fine");
-        assert_eq!(config.drain.deadline, config.drain.duration);
+    fn drain_timeout_below_drain_duration_is_rejected() {
+        let file = "[drain]\nduration = '20s'\ntimeout = '19s'";
+        assert_eq!(problems(file, &[]), ["drain.timeout (hub.toml): must be greater than or equal to drain.duration"]);
+        let config = parse("[drain]\nduration = '20s'\ntimeout = '20s'", &[], &[]).expect("fine");
+        assert_eq!(config.drain.timeout, config.drain.duration);
     }
 
     #[test]
     fn path_setting_containing_a_key_is_not_quoted() {
         for key in ["-----BEGIN PRIVATE KEY-----SECRET", "SECRET\nSECRET"] {
             for name in ["NOTIFICATION_HUB__AUTH__KEYS", "NOTIFICATION_HUB__CONNECTION_TOKEN_KEY_FILE"] {
-                let told = problems("", &[(name, key)]).join("\n");
-                assert!(told.contains("has to be a path") && !told.contains("SECRET"), "{told}");
+                let message = problems("", &[(name, key)]).join("\n");
+                assert!(message.contains("use a path") && !message.contains("SECRET"), "{message}");
             }
         }
     }
@@ -346,16 +366,17 @@ mod tests {
     #[test]
     fn environment_unknown_name_is_a_warning() {
         let config = parse("", &[("NOTIFICATION_HUB__LISTEN__PUBLIK", "x"), ("PATH", "/bin")], &[]).expect("fine");
-        assert_eq!(config.warnings(), ["NOTIFICATION_HUB__LISTEN__PUBLIK: there is no such setting"]);
+        assert_eq!(config.warnings(), ["NOTIFICATION_HUB__LISTEN__PUBLIK: unknown setting; check its name"]);
     }
 
     #[test]
-    fn duration_shown_form_parses_to_the_same_value() {
-        for (given, shown) in [("1h30m", "5400s"), ("250ms", "250ms"), ("2000000h", "7200000000s")] {
-            for text in [given, shown] {
-                let config = parse("", &[("NOTIFICATION_HUB__HEARTBEAT", text)], &[]).expect(text);
-                let heartbeat = config.shown().iter().find(|setting| setting.key == "heartbeat");
-                assert_eq!(heartbeat.expect("a setting").value, shown, "{text}");
+    fn displayed_duration_parses_to_the_same_value() {
+        for (input, displayed) in [("1h30m", "5400s"), ("250ms", "250ms"), ("2000000h", "7200000000s")] {
+            for text in [input, displayed] {
+                let config = parse("", &[("NOTIFICATION_HUB__HEARTBEAT_INTERVAL", text)], &[]).expect(text);
+                let heartbeat_interval =
+                    config.effective_settings().iter().find(|setting| setting.key == "heartbeat_interval");
+                assert_eq!(heartbeat_interval.expect("a setting").value, displayed, "{text}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Where pushes come from.
+//! The section `source`: where the hub receives pushes from.
 
 use toml::Value;
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use super::sources::ConfigReader;
 use crate::azure_storage::{Account, QueueName};
 use crate::secret::Secret;
 
-/// Where pushes come from.
+/// The source of pushes.
 #[derive(Debug, Clone)]
 pub enum SourceConfig {
     /// `POST /send` on the internal port.
@@ -20,13 +20,13 @@ pub enum SourceConfig {
 /// An Azure Storage queue as a source.
 #[derive(Debug, Clone)]
 pub struct AzureQueueConfig {
-    /// In which account, and with what right.
+    /// The storage account and its credential.
     pub account: Account,
-    /// The queue.
-    pub queue: QueueName,
-    /// Where messages go that can't be understood.
-    pub poison_queue: QueueName,
-    /// How many pushes are handed over at the same time; each user and organisation has one worker.
+    /// The name of the queue.
+    pub queue_name: QueueName,
+    /// The name of the dead-letter queue, which takes messages that are not pushes.
+    pub poison_queue_name: QueueName,
+    /// The number of workers. Each delivers one push at a time, and all pushes of a user or organization go to the same one.
     pub workers: usize,
 }
 
@@ -38,7 +38,7 @@ enum SourceKind {
 }
 
 impl Setting for SourceKind {
-    fn read(value: &Value) -> Result<Self, &'static str> {
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
         match value.as_str() {
             Some("direct") => Ok(SourceKind::Direct),
             Some("azure_queue") => Ok(SourceKind::AzureQueue),
@@ -46,7 +46,7 @@ impl Setting for SourceKind {
         }
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         match self {
             SourceKind::Direct => "direct",
             SourceKind::AzureQueue => "azure_queue",
@@ -56,12 +56,12 @@ impl Setting for SourceKind {
 }
 
 impl Setting for QueueName {
-    fn read(value: &Value) -> Result<Self, &'static str> {
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
         let name = value.as_str().and_then(|text| QueueName::new(text.trim()));
-        name.ok_or("a queue's name: 3 to 63 lower-case letters, digits and single hyphens between them")
+        name.ok_or("a queue name of 3 to 63 lowercase letters, digits and single hyphens")
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         self.to_string()
     }
 }
@@ -69,56 +69,63 @@ impl Setting for QueueName {
 const CONNECTION_STRING: &str = "source.azure_queue.connection_string";
 const ACCOUNT_URL: &str = "source.azure_queue.account_url";
 const CLIENT_ID: &str = "source.azure_queue.client_id";
-const POISON_QUEUE: &str = "source.azure_queue.poison_queue";
+const POISON_QUEUE_NAME: &str = "source.azure_queue.poison_queue_name";
 const WORKERS: &str = "source.azure_queue.workers";
 
-/// Reads every key of the section; where something is wrong, that is noted and the value is of no account.
-pub(super) fn read(layers: &mut ConfigReader) -> SourceConfig {
-    let kind = layers.get("source.kind", SourceKind::Direct);
-    let connection_string: Option<Secret> = layers.get(CONNECTION_STRING, None);
-    let account_url: Option<String> = layers.get(ACCOUNT_URL, None);
-    let client_id: Option<Uuid> = layers.get(CLIENT_ID, None);
-    let queue = layers.get("source.azure_queue.queue", QueueName::default());
-    let poison_queue = layers.get(POISON_QUEUE, queue.poison());
-    let workers = layers.get(WORKERS, 8);
+/// Reads every key of the section. If it returns a wrong value, it has recorded a problem.
+pub(super) fn read(reader: &mut ConfigReader) -> SourceConfig {
+    let kind = reader.get("source.kind", SourceKind::Direct);
+    let connection_string: Option<Secret> = reader.get(CONNECTION_STRING, None);
+    let account_url: Option<String> = reader.get(ACCOUNT_URL, None);
+    let client_id: Option<Uuid> = reader.get(CLIENT_ID, None);
+    let queue_name = reader.get("source.azure_queue.queue_name", QueueName::default());
+    let poison_queue_name = reader.get(POISON_QUEUE_NAME, queue_name.poison());
+    let workers = reader.get(WORKERS, 8);
     if kind == SourceKind::Direct {
         return SourceConfig::Direct;
     }
-    let is_another = poison_queue != queue && poison_queue != queue.turns();
-    layers.check(POISON_QUEUE, is_another, "has to be another queue than source.azure_queue.queue and its -turns");
-    layers.check(WORKERS, (1..=256).contains(&workers), "has to be from 1 to 256");
-    match account(layers, connection_string, account_url, client_id) {
-        Some(account) => SourceConfig::AzureQueue(AzureQueueConfig { account, queue, poison_queue, workers }),
+    let is_other_queue = poison_queue_name != queue_name && poison_queue_name != queue_name.turns();
+    reader.check(
+        POISON_QUEUE_NAME,
+        is_other_queue,
+        "must differ from source.azure_queue.queue_name and its -turns queue",
+    );
+    reader.check(WORKERS, (1..=256).contains(&workers), "must be from 1 to 256");
+    match account(reader, connection_string, account_url, client_id) {
+        Some(account) => SourceConfig::AzureQueue(AzureQueueConfig { account, queue_name, poison_queue_name, workers }),
         None => SourceConfig::Direct,
     }
 }
 
+/// Returns the storage account, or `None` after recording a problem.
 fn account(
-    layers: &mut ConfigReader,
+    reader: &mut ConfigReader,
     connection_string: Option<Secret>,
     account_url: Option<String>,
     client_id: Option<Uuid>,
 ) -> Option<Account> {
     let (key, account) = match (connection_string, account_url) {
         (Some(text), None) => {
-            layers.check(CLIENT_ID, client_id.is_none(), "goes with source.azure_queue.account_url only");
+            reader.check(CLIENT_ID, client_id.is_none(), "needs source.azure_queue.account_url; remove it");
             (CONNECTION_STRING, Account::parse(&text).map_err(|error| error.to_string()))
         }
-        (None, Some(url)) => (ACCOUNT_URL, Account::by_identity(&url, client_id).map_err(|error| error.to_string())),
+        (None, Some(url)) => {
+            (ACCOUNT_URL, Account::with_workload_identity(&url, client_id).map_err(|error| error.to_string()))
+        }
         (Some(_), Some(_)) => {
-            layers.check(ACCOUNT_URL, false, "cannot stand beside source.azure_queue.connection_string");
+            reader.check(ACCOUNT_URL, false, "source.azure_queue.connection_string is also set; remove one");
             return None;
         }
         (None, None) => {
-            layers.check(
+            reader.check(
                 CONNECTION_STRING,
                 false,
-                "is needed, or source.azure_queue.account_url for workload identity",
+                "not set; set it, or source.azure_queue.account_url for workload identity",
             );
             return None;
         }
     };
-    account.map_err(|reason| layers.check(key, false, &reason)).ok()
+    account.map_err(|reason| reader.check(key, false, &reason)).ok()
 }
 
 #[cfg(test)]
@@ -141,37 +148,50 @@ mod tests {
     fn azure_queue_defaults_apply_to_all_but_the_account() {
         let config = parse(&format!("connection_string = '{KEY}'")).expect("fine");
         let SourceConfig::AzureQueue(source) = &config.source else { panic!("{:?}", config.source) };
-        assert_eq!((source.queue.as_str(), source.poison_queue.as_str()), ("notifications", "notifications-poison"));
+        assert_eq!(
+            (source.queue_name.as_str(), source.poison_queue_name.as_str()),
+            ("notifications", "notifications-poison")
+        );
         assert_eq!(source.workers, 8);
-        let config = parse("account_url = 'https://a.queue.core.windows.net'\nqueue = 'pushes'").expect("fine");
+        let config = parse("account_url = 'https://a.queue.core.windows.net'\nqueue_name = 'pushes'").expect("fine");
         let SourceConfig::AzureQueue(source) = &config.source else { panic!("{:?}", config.source) };
-        assert_eq!(source.poison_queue.as_str(), "pushes-poison");
+        assert_eq!(source.poison_queue_name.as_str(), "pushes-poison");
     }
 
     #[test]
     fn azure_queue_connection_string_is_never_printed() {
         let config = parse(&format!("connection_string = '{KEY}'")).expect("fine");
-        let shown = config.shown().iter().find(|shown| shown.key == super::CONNECTION_STRING).expect("the key");
-        assert_eq!(shown.value, "***");
+        let setting = config.effective_settings().iter().find(|setting| setting.key == super::CONNECTION_STRING);
+        assert_eq!(setting.expect("the key").value, "***");
         assert!(!format!("{config:?}").contains("a2V5"));
-        let told = problem("connection_string = 'AccountName=SECRET'") + &problem("connection_string = ['SECRET']");
-        assert!(told.contains("AccountKey or SharedAccessSignature is missing") && !told.contains("SECRET"), "{told}");
+        let message = problem("connection_string = 'AccountName=SECRET'") + &problem("connection_string = ['SECRET']");
+        assert!(
+            message.contains("AccountKey or SharedAccessSignature is missing") && !message.contains("SECRET"),
+            "{message}"
+        );
     }
 
     #[test]
     fn azure_queue_invalid_value_error_names_key() {
-        let place = |key: &str| format!("source.azure_queue.{key} (hub.toml): ");
+        let location = |key: &str| format!("source.azure_queue.{key} (hub.toml): ");
         let with = |more: &str| problem(&format!("connection_string = '{KEY}'\n{more}"));
-        assert!(problem("").starts_with("source.azure_queue.connection_string (default): is needed"));
-        assert!(with("account_url = 'https://a'").starts_with(&(place("account_url") + "cannot stand beside")));
-        assert!(with("client_id = 'd2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c'").starts_with(&place("client_id")));
-        assert!(with("client_id = 'x'").contains("has to be a UUID"));
-        assert!(with("queue = 'Pushes'").starts_with(&(place("queue") + "has to be a queue's name")));
+        assert!(problem("").starts_with("source.azure_queue.connection_string (default): not set; set it"));
+        assert!(
+            with("account_url = 'https://a'")
+                .starts_with(&(location("account_url") + "source.azure_queue.connection_string is also set"))
+        );
+        assert!(with("client_id = 'd2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c'").starts_with(&location("client_id")));
+        assert!(with("client_id = 'x'").contains("use a UUID"));
+        assert!(
+            with("queue_name = 'Pushes'")
+                .starts_with(&(location("queue_name") + "invalid value \"Pushes\"; use a queue name"))
+        );
         for name in ["notifications", "notifications-turns"] {
-            let told = with(&format!("poison_queue = '{name}'"));
-            assert!(told.starts_with(&(place("poison_queue") + "has to be another")), "{told}");
+            let message = with(&format!("poison_queue_name = '{name}'"));
+            assert!(message.starts_with(&(location("poison_queue_name") + "must differ")), "{message}");
         }
-        assert!(with("workers = 0").starts_with(&(place("workers") + "has to be from 1 to 256")));
-        assert!(problem("account_url = 'http://a'").starts_with(&(place("account_url") + "has to be an https URL")));
+        assert!(with("workers = 0").starts_with(&(location("workers") + "must be from 1 to 256")));
+        let message = problem("account_url = 'http://a'");
+        assert!(message.starts_with(&location("account_url")) && message.contains("https URL"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! Kinds of settings: how each is read and shown.
+//! Types of settings: how each is parsed and displayed. No I/O.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,22 +9,25 @@ use uuid::Uuid;
 use crate::net::ip_network::IpNetwork;
 use crate::secret::Secret;
 
-/// A kind of value that a setting can have.
+/// The type of a setting's value.
 pub trait Setting: Sized {
-    /// Whether the value must never be printed.
+    /// Whether errors must not quote the value.
     const SECRET: bool = false;
-    /// Reads a value; the error says what it has to be.
-    fn read(value: &Value) -> Result<Self, &'static str>;
-    /// The value as one would write it.
-    fn show(&self) -> String;
+    /// Parses a value.
+    ///
+    /// # Errors
+    /// The accepted values, as a noun phrase.
+    fn from_toml(value: &Value) -> Result<Self, &'static str>;
+    /// Returns the value in the form that [`Setting::from_toml`] parses, or `***` for a secret.
+    fn display_value(&self) -> String;
 }
 
 impl Setting for String {
-    fn read(value: &Value) -> Result<Self, &'static str> {
-        value.as_str().map(str::to_owned).ok_or("a text")
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
+        value.as_str().map(str::to_owned).ok_or("text")
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         self.clone()
     }
 }
@@ -32,56 +35,56 @@ impl Setting for String {
 impl<T: Setting> Setting for Option<T> {
     const SECRET: bool = T::SECRET;
 
-    fn read(value: &Value) -> Result<Self, &'static str> {
-        if value.as_str().is_some_and(|text| text.trim().is_empty()) { Ok(None) } else { T::read(value).map(Some) }
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
+        if value.as_str().is_some_and(|text| text.trim().is_empty()) { Ok(None) } else { T::from_toml(value).map(Some) }
     }
 
-    fn show(&self) -> String {
-        self.as_ref().map_or_else(String::new, T::show)
+    fn display_value(&self) -> String {
+        self.as_ref().map_or_else(String::new, T::display_value)
     }
 }
 
 impl<T: Setting> Setting for Vec<T> {
-    fn read(value: &Value) -> Result<Self, &'static str> {
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
         match value {
-            Value::Array(items) => items.iter().map(T::read).collect(),
+            Value::Array(items) => items.iter().map(T::from_toml).collect(),
             Value::String(text) => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-                items.map(|item| T::read(&Value::String(item.to_owned()))).collect()
+                items.map(|item| T::from_toml(&Value::String(item.to_owned()))).collect()
             }
             _ => Err("a list"),
         }
     }
 
-    fn show(&self) -> String {
-        self.iter().map(T::show).collect::<Vec<_>>().join(", ")
+    fn display_value(&self) -> String {
+        self.iter().map(T::display_value).collect::<Vec<_>>().join(", ")
     }
 }
 
 impl Setting for PathBuf {
-    fn read(value: &Value) -> Result<Self, &'static str> {
-        // A key itself in the place of its path.
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
+        // Rejects a key that was set instead of its path.
         let is_content = |text: &str| text.contains('\n') || text.contains("-----BEGIN");
         value.as_str().filter(|text| !text.is_empty() && !is_content(text)).map(PathBuf::from).ok_or("a path")
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         self.display().to_string()
     }
 }
 
 impl Setting for Uuid {
-    fn read(value: &Value) -> Result<Self, &'static str> {
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
         value.as_str().and_then(|text| Uuid::try_parse(text.trim()).ok()).ok_or("a UUID")
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         self.to_string()
     }
 }
 
 impl Setting for usize {
-    fn read(value: &Value) -> Result<Self, &'static str> {
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
         let number = match value {
             Value::Integer(number) => usize::try_from(*number).ok(),
             Value::String(text) => text.trim().parse().ok(),
@@ -90,7 +93,7 @@ impl Setting for usize {
         number.ok_or("a whole number, 0 or above")
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         self.to_string()
     }
 }
@@ -98,28 +101,28 @@ impl Setting for usize {
 impl Setting for Secret {
     const SECRET: bool = true;
 
-    fn read(value: &Value) -> Result<Self, &'static str> {
-        value.as_str().map(Secret::from).ok_or("a text")
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
+        value.as_str().map(Secret::from).ok_or("text")
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         "***".to_owned()
     }
 }
 
 impl Setting for IpNetwork {
-    fn read(value: &Value) -> Result<Self, &'static str> {
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
         let network = value.as_str().and_then(|text| text.trim().parse().ok());
-        network.ok_or("addresses or networks like 10.0.0.0/8")
+        network.ok_or("an address or a network like 10.0.0.0/8")
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         self.to_string()
     }
 }
 
 impl Setting for bool {
-    fn read(value: &Value) -> Result<Self, &'static str> {
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
         let flag = match value {
             Value::Boolean(flag) => Some(*flag),
             Value::String(text) => text.trim().to_ascii_lowercase().parse().ok(),
@@ -128,18 +131,18 @@ impl Setting for bool {
         flag.ok_or("true or false")
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         self.to_string()
     }
 }
 
 impl Setting for Duration {
-    fn read(value: &Value) -> Result<Self, &'static str> {
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
         let text = value.as_str().map(str::trim);
-        text.and_then(duration).ok_or("a duration like 15s, 2m, 1h30m or 250ms")
+        text.and_then(parse_duration).ok_or("a duration like 15s, 2m, 1h30m or 250ms")
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         let milliseconds = self.as_millis();
         if milliseconds.is_multiple_of(1000) {
             format!("{}s", milliseconds / 1000)
@@ -149,7 +152,8 @@ impl Setting for Duration {
     }
 }
 
-fn duration(mut text: &str) -> Option<Duration> {
+/// Parses a duration such as `1h30m`. Returns `None` if it is malformed or exceeds 64 bits of milliseconds.
+fn parse_duration(mut text: &str) -> Option<Duration> {
     let mut milliseconds = (!text.is_empty()).then_some(0u64)?;
     while !text.is_empty() {
         let digits = text.find(|character: char| !character.is_ascii_digit())?;
@@ -174,16 +178,16 @@ fn duration(mut text: &str) -> Option<Duration> {
 pub(super) struct Bytes(pub usize);
 
 impl Setting for Bytes {
-    fn read(value: &Value) -> Result<Self, &'static str> {
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
         let size = match value {
             Value::Integer(number) => usize::try_from(*number).ok(),
-            Value::String(text) => bytes(text.trim()),
+            Value::String(text) => parse_size(text.trim()),
             _ => None,
         };
         size.map(Bytes).ok_or("a size like 512, 32KiB or 1MiB")
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         match self.0 {
             size if size > 0 && size % (1 << 20) == 0 => format!("{}MiB", size >> 20),
             size if size > 0 && size % (1 << 10) == 0 => format!("{}KiB", size >> 10),
@@ -192,7 +196,8 @@ impl Setting for Bytes {
     }
 }
 
-fn bytes(text: &str) -> Option<usize> {
+/// Parses a number of bytes such as `32KiB`. Returns `None` if it is malformed or too large.
+fn parse_size(text: &str) -> Option<usize> {
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let number: usize = text[..digits].parse().ok()?;
     let unit = match text[digits..].trim() {
@@ -204,34 +209,34 @@ fn bytes(text: &str) -> Option<usize> {
     number.checked_mul(unit)
 }
 
-/// The length of an IPv6 network's prefix, in bits.
+/// The prefix length of an IPv6 network, in bits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Prefix(pub u8);
 
 impl Setting for Prefix {
-    fn read(value: &Value) -> Result<Self, &'static str> {
-        let bits = usize::read(value).ok().and_then(|bits| u8::try_from(bits).ok());
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
+        let bits = usize::from_toml(value).ok().and_then(|bits| u8::try_from(bits).ok());
         bits.filter(|bits| (1..=128).contains(bits)).map(Prefix).ok_or("a whole number from 1 to 128")
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         self.0.to_string()
     }
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
     Auto,
-    /// One JSON object a line.
+    /// One JSON object for each line.
     Json,
-    /// For people.
+    /// Readable text.
     Text,
 }
 
 impl Setting for LogFormat {
-    fn read(value: &Value) -> Result<Self, &'static str> {
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
         match value.as_str() {
             Some("auto") => Ok(LogFormat::Auto),
             Some("json") => Ok(LogFormat::Json),
@@ -240,7 +245,7 @@ impl Setting for LogFormat {
         }
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         match self {
             LogFormat::Auto => "auto",
             LogFormat::Json => "json",
@@ -250,59 +255,59 @@ impl Setting for LogFormat {
     }
 }
 
-/// `HOST:PORT`.
+/// An address as `HOST:PORT`.
 #[derive(Debug, Clone)]
 pub(super) struct Address(pub String);
 
 impl Setting for Address {
-    fn read(value: &Value) -> Result<Self, &'static str> {
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
         let text = value.as_str().map(str::trim);
         let parts = text.and_then(|text| text.rsplit_once(':'));
         if text.is_some_and(|text| text.starts_with("https:")) {
-            return Err("HOST:PORT without TLS, which is the ingress's");
+            return Err("HOST:PORT without https, because the ingress terminates TLS");
         }
-        let fits =
+        let is_valid =
             parts.is_some_and(|(host, port)| !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok());
-        text.filter(|_| fits).map(|text| Address(text.to_owned())).ok_or("HOST:PORT")
+        text.filter(|_| is_valid).map(|text| Address(text.to_owned())).ok_or("HOST:PORT")
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         self.0.clone()
     }
 }
 
-/// `http://…` or `https://…`, without a query.
+/// An `http` or `https` URL without a login, query or fragment.
 #[derive(Debug, Clone)]
 pub(super) struct Url(pub String);
 
 impl Setting for Url {
-    fn read(value: &Value) -> Result<Self, &'static str> {
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
         let text = value.as_str().map(str::trim);
         let rest = text.and_then(|text| text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")));
-        let fits =
+        let is_valid =
             rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', '@']));
-        text.filter(|_| fits)
+        text.filter(|_| is_valid)
             .map(|text| Url(text.to_owned()))
-            .ok_or("a URL: http://HOST or https://HOST, with a path or without")
+            .ok_or("http://HOST or https://HOST; a path is optional")
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         self.0.clone()
     }
 }
 
-/// A log level or a list of directives.
+/// A log level, or directives like `info,notification_hub=debug`.
 #[derive(Debug, Clone)]
 pub(super) struct Level(pub String);
 
 impl Setting for Level {
-    fn read(value: &Value) -> Result<Self, &'static str> {
+    fn from_toml(value: &Value) -> Result<Self, &'static str> {
         let text = value.as_str().map(str::trim).filter(|text| !text.is_empty());
-        let fits = text.is_some_and(|text| text.parse::<tracing_subscriber::filter::targets::Targets>().is_ok());
-        text.filter(|_| fits).map(|text| Level(text.to_owned())).ok_or("error, warn, info, debug, trace or off")
+        let is_valid = text.is_some_and(|text| text.parse::<tracing_subscriber::filter::targets::Targets>().is_ok());
+        text.filter(|_| is_valid).map(|text| Level(text.to_owned())).ok_or("error, warn, info, debug, trace or off")
     }
 
-    fn show(&self) -> String {
+    fn display_value(&self) -> String {
         self.0.clone()
     }
 }

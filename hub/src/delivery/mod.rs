@@ -1,4 +1,4 @@
-//! What travels from the route to the sockets: for whom, and the finished frames.
+//! A push on its way to the connections: its audience and its encoded frames. No I/O.
 
 pub mod route;
 
@@ -11,58 +11,60 @@ use crate::signalr::Hub;
 use crate::signalr::protocol::{self, Protocol, ServerMessage};
 use crate::websocket::Frame;
 
-/// For whom a push is, narrowed to one kind of client unless that is [`ClientType::All`].
+/// The connections that a push is for. [`ClientType::All`] does not restrict them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Audience {
-    /// Nobody: it names no target.
-    Nobody,
+    /// No connection: the push names no target.
+    None,
     /// The connections of a user.
     User(Uuid, ClientType),
-    /// The connections of an organisation's members.
+    /// The connections of the members of an organization.
     Organization(Uuid, ClientType),
-    /// Every connection, if the hub serves this installation.
+    /// All connections, if the hub serves this installation.
     Installation(Uuid, ClientType),
-    /// Who waits for the answer to this login request, on the anonymous hub.
+    /// The connections on the anonymous hub that wait for the answer to this login request.
     LoginRequest(Uuid),
-    /// Every connection of a hub.
-    Everyone(Hub),
+    /// All connections of a hub.
+    All(Hub),
 }
 
 impl Audience {
-    /// The kind of client that it is narrowed to.
+    /// Returns the client type that the audience is restricted to, or [`ClientType::All`].
     pub fn client_type(self) -> ClientType {
         match self {
-            Audience::Nobody | Audience::LoginRequest(_) | Audience::Everyone(_) => ClientType::All,
-            Audience::User(_, wanted) | Audience::Organization(_, wanted) | Audience::Installation(_, wanted) => wanted,
+            Audience::None | Audience::LoginRequest(_) | Audience::All(_) => ClientType::All,
+            Audience::User(_, client_type)
+            | Audience::Organization(_, client_type)
+            | Audience::Installation(_, client_type) => client_type,
         }
     }
 }
 
-/// A push on its way, encoded once for each protocol.
+/// A push with its audience, encoded once for each protocol.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// For whom.
+    /// The connections that it is for.
     pub audience: Audience,
-    /// The push's type; nothing if it came from another server and its frames do not tell.
+    /// The number of the push type, or `None` if an upstream server published it and its frames do not name the type.
     pub kind: Option<u8>,
-    /// The device that caused it and will ignore it.
+    /// The device that caused the push and ignores it.
     pub device: Option<Device>,
-    /// When the hub took it.
+    /// When this hub received the push.
     pub since: Instant,
-    /// Whether a `SyncVault` may take its place in the queue of a slow client.
+    /// Whether a `SyncVault` may replace it in the queue of a slow client.
     pub coalescible: bool,
-    /// Whether a `SyncVault` makes up for it to who was away.
+    /// Whether a client that missed it gets a `SyncVault`.
     pub covered: bool,
     frames: [Option<Frame>; 2],
 }
 
 impl Delivery {
-    /// A delivery with its frames, which `frame` makes for each protocol.
+    /// Creates a delivery. `frame` encodes it for a protocol.
     pub fn new(audience: Audience, kind: u8, since: Instant, mut frame: impl FnMut(Protocol) -> Frame) -> Delivery {
         Delivery::from_frames(audience, Some(kind), since, |protocol| Some(frame(protocol)))
     }
 
-    /// A delivery as another server made it: it may lack a protocol, or a type.
+    /// Creates a delivery that another server published. It may lack the frame of a protocol, or the type.
     pub fn from_frames(
         audience: Audience,
         kind: Option<u8>,
@@ -81,19 +83,19 @@ impl Delivery {
         }
     }
 
-    /// The application's Heartbeat, which is for everybody on the main hub and no push.
+    /// Creates a `Heartbeat` invocation for all connections of the main hub. It is not a push.
     pub fn heartbeat() -> Delivery {
         let frame = |protocol| Some(Frame::new(protocol, &protocol::encode(protocol, ServerMessage::Heartbeat)));
-        Delivery::from_frames(Audience::Everyone(Hub::Main), None, Instant::now(), frame)
+        Delivery::from_frames(Audience::All(Hub::Main), None, Instant::now(), frame)
     }
 
-    /// The same, caused by a device.
+    /// Sets the device that caused the push.
     pub fn with_device(mut self, device: Option<Device>) -> Delivery {
         self.device = device;
         self
     }
 
-    /// The frame for a protocol; only what another server published may lack one.
+    /// Returns the frame for a protocol. `None` is possible only for a delivery that another server published.
     pub fn frame(&self, protocol: Protocol) -> Option<&Frame> {
         self.frames[protocol as usize].as_ref()
     }

@@ -1,11 +1,11 @@
-//! The address of a client behind proxies.
+//! Determines the address of a client behind proxies. No I/O.
 
 use std::net::IpAddr;
 
 use crate::net::ip_network::IpNetwork;
 
-/// The address of a client: that of its connection, or if that is a trusted proxy's, the rightmost one in
-/// `X-Forwarded-For` that is not.
+/// Returns the address of a client: the address of its connection, or behind trusted proxies the rightmost address in
+/// `X-Forwarded-For` that is not a trusted proxy's.
 pub fn client_address(peer: IpAddr, forwarded: &str, trusted: &[IpNetwork]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut address = peer.to_canonical();
@@ -19,15 +19,15 @@ pub fn client_address(peer: IpAddr, forwarded: &str, trusted: &[IpNetwork]) -> I
         }
         match parse_forwarded_ip(hop) {
             Some(next) => address = next.to_canonical(),
-            // What a proxy did not write cannot be believed.
+            // An entry that is not an address was not written by a trusted proxy.
             None => return address,
         }
     }
     address
 }
 
-/// Reads an address as proxies write it: `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`, with a
-/// zone (`fe80::1%eth0`), and each in double quotes. `None` if it is anything else.
+/// Parses an address as proxies write it: `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:4711`,
+/// with a zone (`fe80::1%eth0`), and each in double quotes. Returns `None` for anything else.
 fn parse_forwarded_ip(hop: &str) -> Option<IpAddr> {
     let hop = hop.strip_prefix('"').and_then(|hop| hop.strip_suffix('"')).unwrap_or(hop);
     let is_port = |port: &str| port.parse::<u16>().is_ok();

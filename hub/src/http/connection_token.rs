@@ -1,5 +1,5 @@
-//! What a negotiation gives a client to connect with: signed and self-describing, so that every replica that has the key can
-//! take it (`decisions.md` 3). No I/O; the caller passes the randomness and the clock.
+//! Connection tokens, which a negotiation issues and a client connects with (`decisions.md` 3). A token is signed and carries
+//! its own expiry, so every replica with the key can verify it. No I/O: the caller passes the random id and the time.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 use crate::signalr::Hub;
 
-/// How long a token is valid.
+/// The lifetime of a token.
 pub const TOKEN_TTL: Duration = Duration::from_secs(15);
 
-/// The id that a token carries.
-pub type Id = [u8; 16];
+/// The id of a token.
+pub type ConnectionTokenId = [u8; 16];
 
-/// The layout: hub, expiry in milliseconds since 1970, id, signature.
-const EXPIRY: usize = 1;
-const ID: usize = 9;
-const SIGNATURE: usize = 25;
-const LENGTH: usize = SIGNATURE + 32;
+/// Offsets in a token: the hub is the first byte, then follow the expiry (milliseconds since 1970), the id and the signature.
+const EXPIRY_OFFSET: usize = 1;
+const ID_OFFSET: usize = 9;
+const SIGNATURE_OFFSET: usize = 25;
+const TOKEN_BYTES: usize = SIGNATURE_OFFSET + 32;
 
 /// Signs and verifies connection tokens.
 pub struct ConnectionTokenSigner {
@@ -27,14 +27,14 @@ pub struct ConnectionTokenSigner {
 }
 
 impl ConnectionTokenSigner {
-    /// With a key, which whoever takes them has to have.
+    /// Creates a signer. Tokens are valid at every signer with the same key.
     pub fn new(key: &[u8]) -> ConnectionTokenSigner {
         ConnectionTokenSigner { key: hmac::Key::new(hmac::HMAC_SHA256, key) }
     }
 
-    /// A token for a hub; `now` since 1970.
-    pub fn issue(&self, hub: Hub, id: Id, now: Duration) -> String {
-        let mut token = Vec::with_capacity(LENGTH);
+    /// Issues a token for a hub. `now` is the time since 1970.
+    pub fn issue(&self, hub: Hub, id: ConnectionTokenId, now: Duration) -> String {
+        let mut token = Vec::with_capacity(TOKEN_BYTES);
         token.push(hub as u8);
         token.extend_from_slice(&milliseconds(now + TOKEN_TTL).to_be_bytes());
         token.extend_from_slice(&id);
@@ -43,14 +43,14 @@ impl ConnectionTokenSigner {
         BASE64_URL_SAFE_NO_PAD.encode(token)
     }
 
-    /// The id of a token, if it is one of ours, for this hub, and still good.
-    pub fn verify(&self, token: &str, hub: Hub, now: Duration) -> Option<Id> {
-        let token = BASE64_URL_SAFE_NO_PAD.decode(token).ok().filter(|token| token.len() == LENGTH)?;
-        let (said, signature) = token.split_at(SIGNATURE);
-        hmac::verify(&self.key, said, signature).ok()?;
-        let expiry = u64::from_be_bytes(said[EXPIRY..ID].try_into().ok()?);
-        let good = said[0] == hub as u8 && milliseconds(now) < expiry;
-        good.then(|| said[ID..SIGNATURE].try_into().ok()).flatten()
+    /// Returns the id of a token, or `None` if it is forged, expired or for the other hub. `now` is the time since 1970.
+    pub fn verify(&self, token: &str, hub: Hub, now: Duration) -> Option<ConnectionTokenId> {
+        let token = BASE64_URL_SAFE_NO_PAD.decode(token).ok().filter(|token| token.len() == TOKEN_BYTES)?;
+        let (signed, signature) = token.split_at(SIGNATURE_OFFSET);
+        hmac::verify(&self.key, signed, signature).ok()?;
+        let expiry = u64::from_be_bytes(signed[EXPIRY_OFFSET..ID_OFFSET].try_into().ok()?);
+        let is_valid = signed[0] == hub as u8 && milliseconds(now) < expiry;
+        is_valid.then(|| signed[ID_OFFSET..SIGNATURE_OFFSET].try_into().ok()).flatten()
     }
 }
 
@@ -83,11 +83,11 @@ mod tests {
         for text in ["", "nope", &token[1..], &format!("{token}A"), "AAAAAAAAAAAAAAAAAAAAAA"] {
             assert_eq!(tokens.verify(text, Hub::Main, NOW), None, "{text}");
         }
-        for place in 0..token.len() {
-            let mut bent = token.clone().into_bytes();
-            bent[place] = if bent[place] == b'A' { b'B' } else { b'A' };
-            let bent = String::from_utf8(bent).expect("ASCII");
-            assert_eq!(tokens.verify(&bent, Hub::Main, NOW), None, "{place}");
+        for index in 0..token.len() {
+            let mut altered = token.clone().into_bytes();
+            altered[index] = if altered[index] == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(altered).expect("ASCII");
+            assert_eq!(tokens.verify(&altered, Hub::Main, NOW), None, "{index}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Issues connection tokens, and remembers those that were redeemed.
+//! Issues connection tokens, and redeems each of them once. Used by `reactor-0` and by axum; a mutex guards the redeemed tokens.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -8,43 +8,43 @@ use std::{fs, io};
 
 use aws_lc_rs::rand;
 
-use super::connection_token::{ConnectionTokenSigner, Id, TOKEN_TTL};
+use super::connection_token::{ConnectionTokenId, ConnectionTokenSigner, TOKEN_TTL};
 use crate::signalr::Hub;
 use crate::signalr::Transport;
 
 /// The state of a connection token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenState {
-    /// It is valid and was not redeemed.
+    /// The token is valid and was not redeemed.
     Unused,
-    /// It was redeemed, by this transport.
+    /// The token was redeemed, by this transport.
     Used(Transport),
-    /// It is forged, for the other hub, or expired.
+    /// The token is forged, expired or for the other hub.
     Invalid,
 }
 
-/// The least length of a key file, in bytes.
+/// The minimum length of a key file, in bytes.
 const MIN_KEY_BYTES: usize = 32;
 
-/// Why there is no key to share.
+/// The reason why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionTokenKeyError {
-    /// The file can't be read.
+    /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
-    Unread {
+    Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// It could be guessed.
-    #[error("{} holds less than {MIN_KEY_BYTES} bytes", .0.display())]
-    Short(PathBuf),
+    /// The key is too short.
+    #[error("{}: the key is too short; give at least {MIN_KEY_BYTES} bytes", .0.display())]
+    TooShort(PathBuf),
 }
 
 /// The system's random source failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the system gives no random bytes")]
+#[error("cannot get random bytes from the system")]
 pub struct NoRandomness;
 
 /// Issues and redeems connection tokens, for the reactors and for axum.
@@ -56,8 +56,9 @@ pub struct ConnectionTokenRegistry {
 /// The ids of redeemed tokens, until the tokens expire.
 #[derive(Default)]
 struct UsedTokens {
-    ids: HashMap<Id, Transport>,
-    order: VecDeque<(Instant, Id)>,
+    ids: HashMap<ConnectionTokenId, Transport>,
+    /// The time at which each id was redeemed, oldest first.
+    order: VecDeque<(Instant, ConnectionTokenId)>,
 }
 
 impl ConnectionTokenRegistry {
@@ -66,37 +67,37 @@ impl ConnectionTokenRegistry {
         ConnectionTokenRegistry { signer: ConnectionTokenSigner::new(key), used: Mutex::default() }
     }
 
-    /// Creates a registry with the key in a file. A line end behind the key is stripped, unless the key would be too short then.
+    /// Creates a registry with the key in a file. Strips trailing whitespace, unless the key would be too short without it.
     ///
     /// # Errors
-    /// If it can't be read or is too short.
+    /// Returns an error if the file cannot be read or is too short.
     pub fn with_key_file(path: &Path) -> Result<ConnectionTokenRegistry, ConnectionTokenKeyError> {
-        let unread = |source| ConnectionTokenKeyError::Unread { path: path.to_owned(), source };
-        let bytes = fs::read(path).map_err(unread)?;
+        let unreadable = |source| ConnectionTokenKeyError::Unreadable { path: path.to_owned(), source };
+        let bytes = fs::read(path).map_err(unreadable)?;
         if bytes.len() < MIN_KEY_BYTES {
-            return Err(ConnectionTokenKeyError::Short(path.to_owned()));
+            return Err(ConnectionTokenKeyError::TooShort(path.to_owned()));
         }
-        let line = bytes.trim_ascii_end();
-        Ok(ConnectionTokenRegistry::new(if line.len() < MIN_KEY_BYTES { &bytes } else { line }))
+        let trimmed = bytes.trim_ascii_end();
+        Ok(ConnectionTokenRegistry::new(if trimmed.len() < MIN_KEY_BYTES { &bytes } else { trimmed }))
     }
 
     /// Creates a registry with a random key, for a single replica.
     ///
     /// # Errors
-    /// If there are no random bytes for it.
+    /// Returns an error if the system's random source fails.
     pub fn with_random_key() -> Result<ConnectionTokenRegistry, NoRandomness> {
-        Ok(ConnectionTokenRegistry::new(&random::<32>()?))
+        Ok(ConnectionTokenRegistry::new(&random_bytes::<32>()?))
     }
 
     /// Issues a token for one connection to a hub.
     ///
     /// # Errors
-    /// If there are no random bytes for it.
+    /// Returns an error if the system's random source fails.
     pub fn issue(&self, hub: Hub) -> Result<String, NoRandomness> {
-        Ok(self.signer.issue(hub, random()?, now()))
+        Ok(self.signer.issue(hub, random_bytes()?, now()))
     }
 
-    /// Redeems a token for a transport. Returns its state before: only [`TokenState::Unused`] allows the connection.
+    /// Redeems a token for a transport. Returns the state before: only [`TokenState::Unused`] allows the connection.
     pub fn redeem(&self, token: &str, hub: Hub, transport: Transport) -> TokenState {
         let Some(id) = self.signer.verify(token, hub, now()) else { return TokenState::Invalid };
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,8 +122,8 @@ impl ConnectionTokenRegistry {
     }
 }
 
-/// Random bytes.
-pub(super) fn random<const COUNT: usize>() -> Result<[u8; COUNT], NoRandomness> {
+/// Returns random bytes of the system.
+pub(super) fn random_bytes<const COUNT: usize>() -> Result<[u8; COUNT], NoRandomness> {
     let mut bytes = [0; COUNT];
     rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
     Ok(bytes)
@@ -136,7 +137,7 @@ fn now() -> Duration {
 mod tests {
     use super::*;
 
-    const BY: Transport = Transport::LongPolling;
+    const TRANSPORT: Transport = Transport::LongPolling;
 
     fn issued(connection_tokens: &ConnectionTokenRegistry) -> String {
         connection_tokens.issue(Hub::Main).expect("randomness")
@@ -146,11 +147,11 @@ mod tests {
     fn negotiated_token_is_accepted_once() {
         let connection_tokens = ConnectionTokenRegistry::with_random_key().expect("randomness");
         let token = issued(&connection_tokens);
-        assert_eq!(connection_tokens.redeem(&token, Hub::Anonymous, BY), TokenState::Invalid);
+        assert_eq!(connection_tokens.redeem(&token, Hub::Anonymous, TRANSPORT), TokenState::Invalid);
         assert_eq!(connection_tokens.peek(&token, Hub::Main), TokenState::Unused);
-        assert_eq!(connection_tokens.redeem(&token, Hub::Main, BY), TokenState::Unused);
-        assert_eq!(connection_tokens.redeem(&token, Hub::Main, Transport::WebSockets), TokenState::Used(BY));
-        assert_eq!(connection_tokens.peek(&token, Hub::Main), TokenState::Used(BY));
+        assert_eq!(connection_tokens.redeem(&token, Hub::Main, TRANSPORT), TokenState::Unused);
+        assert_eq!(connection_tokens.redeem(&token, Hub::Main, Transport::WebSockets), TokenState::Used(TRANSPORT));
+        assert_eq!(connection_tokens.peek(&token, Hub::Main), TokenState::Used(TRANSPORT));
         assert_ne!(issued(&connection_tokens), token);
     }
 
@@ -158,13 +159,16 @@ mod tests {
     fn connection_token_key_file_missing_or_short_is_rejected() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("key");
-        assert!(matches!(ConnectionTokenRegistry::with_key_file(&file), Err(ConnectionTokenKeyError::Unread { .. })));
+        assert!(matches!(
+            ConnectionTokenRegistry::with_key_file(&file),
+            Err(ConnectionTokenKeyError::Unreadable { .. })
+        ));
         fs::write(&file, "too short\n").expect("a file");
-        assert!(matches!(ConnectionTokenRegistry::with_key_file(&file), Err(ConnectionTokenKeyError::Short(_))));
+        assert!(matches!(ConnectionTokenRegistry::with_key_file(&file), Err(ConnectionTokenKeyError::TooShort(_))));
         fs::write(&file, format!("{}\n", "k".repeat(32))).expect("a file");
         let (one, other) =
             (ConnectionTokenRegistry::with_key_file(&file).expect("a key"), ConnectionTokenRegistry::new(&[b'k'; 32]));
-        assert_eq!(other.redeem(&issued(&one), Hub::Main, BY), TokenState::Unused);
+        assert_eq!(other.redeem(&issued(&one), Hub::Main, TRANSPORT), TokenState::Unused);
     }
 
     #[test]
@@ -177,16 +181,16 @@ mod tests {
             fs::write(&file, key).expect("a file");
             let (one, other) =
                 (ConnectionTokenRegistry::with_key_file(&file).expect("a key"), ConnectionTokenRegistry::new(&key));
-            assert_eq!(other.redeem(&issued(&one), Hub::Main, BY), TokenState::Unused);
+            assert_eq!(other.redeem(&issued(&one), Hub::Main, TRANSPORT), TokenState::Unused);
         }
     }
 
     #[test]
     fn negotiated_token_is_accepted_by_replica_with_same_key() {
         let (one, other) = (ConnectionTokenRegistry::new(b"shared"), ConnectionTokenRegistry::new(b"shared"));
-        assert_eq!(other.redeem(&issued(&one), Hub::Main, BY), TokenState::Unused);
+        assert_eq!(other.redeem(&issued(&one), Hub::Main, TRANSPORT), TokenState::Unused);
         assert_eq!(
-            ConnectionTokenRegistry::with_random_key().expect("randomness").redeem(&issued(&one), Hub::Main, BY),
+            ConnectionTokenRegistry::with_random_key().expect("randomness").redeem(&issued(&one), Hub::Main, TRANSPORT),
             TokenState::Invalid
         );
     }

@@ -1,4 +1,4 @@
-//! Which pages of other origins may read what is answered (`signalr.md` 7.4). WebSockets are open to every origin.
+//! CORS: which origins may read responses (`signalr.md` 7.4). WebSockets accept every origin.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// The allowed origins, compared to the letter.
+/// The allowed origins, compared byte by byte.
 #[derive(Debug, Clone)]
 pub struct Cors {
     origins: Arc<[String]>,
 }
 
 impl Cors {
-    /// Allows these origins.
+    /// Creates the policy that allows some origins.
     pub fn new(origins: &[String]) -> Cors {
         Cors { origins: origins.into() }
     }
 
-    /// The headers that an answer to this origin carries: none if it is not allowed.
+    /// Returns the CORS headers of a response to an origin. Empty if there is no origin or it is not allowed.
     pub fn headers(&self, origin: Option<&str>) -> Vec<(&'static str, String)> {
         match origin.filter(|origin| self.origins.iter().any(|allowed| allowed == origin)) {
             Some(origin) => vec![
@@ -36,23 +36,23 @@ impl Cors {
         }
     }
 
-    /// The origin of a request, if it is allowed.
-    fn allowed(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+    /// Returns the origin of a request, or `None` if there is none or it is not allowed.
+    fn allowed_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let origin = headers.get(ORIGIN)?;
         self.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()).then(|| origin.clone())
     }
 }
 
-/// What a browser asks before it sends a request: its method, and the headers that it will have.
+/// Returns the method and the headers that a preflight request asks for, or `None` if the request is not a preflight.
 fn preflight(request: &Request) -> Option<(HeaderValue, Option<HeaderValue>)> {
-    let asked = |name: HeaderName| request.headers().get(name).cloned();
-    let method = asked(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| request.method() == Method::OPTIONS)?;
-    Some((method, asked(ACCESS_CONTROL_REQUEST_HEADERS)))
+    let header = |name: HeaderName| request.headers().get(name).cloned();
+    let method = header(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| request.method() == Method::OPTIONS)?;
+    Some((method, header(ACCESS_CONTROL_REQUEST_HEADERS)))
 }
 
-/// Answers questions about other origins, and tells browsers who may read the other answers.
-pub async fn answer(State(cors): State<Cors>, request: Request, next: Next) -> Response {
-    let origin = cors.allowed(request.headers());
+/// Middleware that answers preflight requests, and adds the CORS headers to other responses.
+pub async fn apply(State(cors): State<Cors>, request: Request, next: Next) -> Response {
+    let origin = cors.allowed_origin(request.headers());
     let mut response = match preflight(&request) {
         Some((method, headers)) => {
             let mut response = StatusCode::NO_CONTENT.into_response();

@@ -1,4 +1,4 @@
-//! Error responses, written by reactors and by axum alike.
+//! Error responses of the reactors and of axum. No I/O.
 
 use std::borrow::Cow;
 
@@ -6,17 +6,17 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::headers::{RETRY_AFTER, response_head};
+use super::headers::{RETRY_AFTER_SECONDS, response_head};
 use crate::auth::Rejection;
 
-/// An error response. A reactor closes the connection behind it.
+/// An error response. A reactor closes the connection after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorResponse {
     /// The status.
     pub status: u16,
-    /// Headers beside those that every answer has.
+    /// The headers, without those that every response has.
     pub headers: Vec<(&'static str, Cow<'static, str>)>,
-    /// The body: a JSON error, or nothing.
+    /// The body, which may be empty.
     pub body: Vec<u8>,
 }
 
@@ -32,7 +32,7 @@ impl ErrorResponse {
         ErrorResponse { status, headers, body: error_body(message) }
     }
 
-    /// Creates a response with a text, as the upstream Bitwarden service words it.
+    /// Creates a response with a plain text, as the upstream Bitwarden service sends it.
     pub fn text(status: u16, text: &'static str) -> ErrorResponse {
         ErrorResponse { status, headers: vec![("content-type", "text/plain".into())], body: text.into() }
     }
@@ -55,12 +55,12 @@ impl ErrorResponse {
 
     /// Returns a 503 with `Retry-After`.
     pub fn service_unavailable(message: &str) -> ErrorResponse {
-        ErrorResponse::json(503, message).with("retry-after", RETRY_AFTER)
+        ErrorResponse::json(503, message).with("retry-after", RETRY_AFTER_SECONDS)
     }
 
     /// Returns a 429 with `Retry-After`.
     pub fn too_many_requests(message: &str) -> ErrorResponse {
-        ErrorResponse::json(429, message).with("retry-after", RETRY_AFTER)
+        ErrorResponse::json(429, message).with("retry-after", RETRY_AFTER_SECONDS)
     }
 
     /// Adds a header.
@@ -69,19 +69,19 @@ impl ErrorResponse {
         self
     }
 
-    /// Returns the bytes of the response.
+    /// Returns the bytes of the response, for a reactor.
     pub fn bytes(&self) -> Vec<u8> {
         let reason = StatusCode::from_u16(self.status).ok().and_then(|status| status.canonical_reason());
         let status = format!("{} {}", self.status, reason.unwrap_or("Error"));
-        let mut answer = response_head(&status, self.headers.iter().map(|(name, value)| (*name, value.as_ref())));
+        let mut bytes = response_head(&status, self.headers.iter().map(|(name, value)| (*name, value.as_ref())));
         let end = format!("Content-Length: {}\r\nConnection: close\r\n\r\n", self.body.len());
-        answer.extend_from_slice(end.as_bytes());
-        answer.extend_from_slice(&self.body);
-        answer
+        bytes.extend_from_slice(end.as_bytes());
+        bytes.extend_from_slice(&self.body);
+        bytes
     }
 }
 
-/// The answer as axum sends it, which adds what every answer has.
+/// The response for axum, whose layers add the common headers.
 impl IntoResponse for ErrorResponse {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.body));
@@ -95,7 +95,7 @@ impl IntoResponse for ErrorResponse {
     }
 }
 
-/// An error as Bitwarden's services write it; its senders read `message`.
+/// Returns a JSON error in the form of Bitwarden's services. Senders read `message`.
 fn error_body(message: &str) -> Vec<u8> {
     serde_json::json!({ "message": message, "validationErrors": null }).to_string().into_bytes()
 }

@@ -1,5 +1,5 @@
-//! One request whose head has been read, and its answer, by axum. A connection that may go on comes back, so that whoever reads heads
-//! reads the next one too.
+//! Serves one request whose head was read before, with axum on the tokio worker. The caller gets the connection back, and reads
+//! the head of the next request itself.
 
 use std::future::Future;
 use std::io;
@@ -23,63 +23,63 @@ use tower::ServiceExt;
 use super::request_budget::RequestBudget;
 use super::request_head::PlainRequest;
 
-/// A connection with one request on it.
-pub struct Exchange {
+/// A connection with one request whose head was read.
+pub struct HttpExchange {
     /// The connection.
     pub socket: TcpStream,
-    /// What was read of it: the head, and perhaps what follows.
+    /// The bytes that were read: the head, and possibly the bytes after it.
     pub read: Vec<u8>,
-    /// What the head says.
+    /// The properties of the request, from its head.
     pub request: PlainRequest,
 }
 
-/// What to do with a connection after a response.
-pub enum Outcome {
-    /// Keep it; these bytes of the next request were read.
+/// The state of a connection after an exchange.
+pub enum ExchangeOutcome {
+    /// The connection can serve another request. The bytes are those that were read of it.
     KeepAlive(TcpStream, Vec<u8>),
-    /// Close it with a linger: its last response is written.
-    LastAnswered(TcpStream),
-    /// Drop it: the deadline has passed.
+    /// The last response is written. The caller closes the connection with a linger.
+    Close(TcpStream),
+    /// The deadline has passed, and the connection is dropped.
     TimedOut,
 }
 
-impl Exchange {
+impl HttpExchange {
     /// Serves the request within its budget.
-    pub async fn serve(self, router: Router, budget: RequestBudget) -> Outcome {
+    pub async fn serve(self, router: Router, budget: RequestBudget) -> ExchangeOutcome {
         tokio::select! {
-            outcome = self.answer(router, budget.clone()) => outcome,
-            () = budget.expired() => Outcome::TimedOut,
+            outcome = self.respond(router, budget.clone()) => outcome,
+            () = budget.expired() => ExchangeOutcome::TimedOut,
         }
     }
 
-    async fn answer(self, router: Router, budget: RequestBudget) -> Outcome {
-        let Exchange { socket, read, request } = self;
-        let progress = Arc::new(Progress::default());
-        let (watched, noted) = (progress.clone(), progress.clone());
+    async fn respond(self, router: Router, budget: RequestBudget) -> ExchangeOutcome {
+        let HttpExchange { socket, read, request } = self;
+        let progress = Arc::new(ResponseProgress::default());
+        let (watched, tracked) = (progress.clone(), progress.clone());
         let service = router
             .map_request(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(budget.clone());
                 request
             })
             .map_response(move |response: Response<Body>| {
-                let progress = noted.clone();
-                response.map(|body| Noted { body, progress })
+                let progress = tracked.clone();
+                response.map(|body| TrackedBody { body, progress })
             });
-        let stream = Stream { socket, read, at: 0, left: request.length, progress };
+        let stream = RequestStream { socket, read, consumed: 0, remaining: request.length, progress };
         let mut connection = http1::Builder::new()
             .keep_alive(!request.is_last)
-            // Who waits for what a hub says and closes its half has gone; others may still read their answer.
-            .half_close(!request.on_hub)
+            // A client that waits for messages of a hub and closes its half is gone. Others may still read their response.
+            .half_close(!request.is_for_hub)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        let mut looked = false;
+        let mut polled_again = false;
         let ended = std::future::poll_fn(|context| {
             loop {
                 match Pin::new(&mut connection).poll(context) {
-                    // Also an error of the request has its answer.
+                    // hyper has also written its response to an invalid request.
                     Poll::Ready(_) => return Poll::Ready(true),
-                    Poll::Pending if !watched.is_over() => return Poll::Pending,
-                    // What the answer did not wait for may still make an end of the connection.
-                    Poll::Pending if !std::mem::replace(&mut looked, true) => {}
+                    Poll::Pending if !watched.is_written() => return Poll::Pending,
+                    // A request body that the response did not wait for may still end the connection.
+                    Poll::Pending if !std::mem::replace(&mut polled_again, true) => {}
                     Poll::Pending => return Poll::Ready(false),
                 }
             }
@@ -87,36 +87,36 @@ impl Exchange {
         .await;
         let parts = connection.into_parts();
         let stream = parts.io.into_inner();
-        if ended || stream.left.is_some_and(|left| left > 0) {
-            return Outcome::LastAnswered(stream.socket);
+        if ended || stream.remaining.is_some_and(|remaining| remaining > 0) {
+            return ExchangeOutcome::Close(stream.socket);
         }
-        let rest = [&parts.read_buf, &stream.read[stream.at..]].concat();
-        Outcome::KeepAlive(stream.socket, rest)
+        let rest = [&parts.read_buf, &stream.read[stream.consumed..]].concat();
+        ExchangeOutcome::KeepAlive(stream.socket, rest)
     }
 }
 
-/// How far an answer is.
+/// The progress of a response. Used by one task only, so relaxed ordering suffices.
 #[derive(Default)]
-struct Progress {
-    /// All of it has been made.
-    made: AtomicBool,
-    /// All of it has been written.
+struct ResponseProgress {
+    /// The body is complete.
+    produced: AtomicBool,
+    /// The whole response is written to the socket.
     written: AtomicBool,
 }
 
-impl Progress {
-    fn is_over(&self) -> bool {
+impl ResponseProgress {
+    fn is_written(&self) -> bool {
         self.written.load(Ordering::Relaxed)
     }
 }
 
-/// The body of an answer, which notes when nothing more comes.
-struct Noted {
+/// The body of a response. Its drop marks the response as produced.
+struct TrackedBody {
     body: Body,
-    progress: Arc<Progress>,
+    progress: Arc<ResponseProgress>,
 }
 
-impl HttpBody for Noted {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -136,34 +136,34 @@ impl HttpBody for Noted {
     }
 }
 
-impl Drop for Noted {
+impl Drop for TrackedBody {
     fn drop(&mut self) {
-        self.progress.made.store(true, Ordering::Relaxed);
+        self.progress.produced.store(true, Ordering::Relaxed);
     }
 }
 
-/// The connection as hyper sees it: behind the request there is nothing, unless it comes in chunks.
-struct Stream {
+/// The stream that hyper reads. It ends with the request, unless the body is chunked.
+struct RequestStream {
     socket: TcpStream,
     read: Vec<u8>,
-    /// How many bytes of those hyper has got.
-    at: usize,
-    /// How many bytes of the request hyper has not got; `None` if it comes in chunks.
-    left: Option<u64>,
-    progress: Arc<Progress>,
+    /// The number of bytes of `read` that hyper has consumed.
+    consumed: usize,
+    /// The number of bytes of the request that hyper has not consumed. `None` if the body is chunked.
+    remaining: Option<u64>,
+    progress: Arc<ResponseProgress>,
 }
 
-impl AsyncRead for Stream {
+impl AsyncRead for RequestStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let most =
-            this.left.map_or(usize::MAX, |left| usize::try_from(left).unwrap_or(usize::MAX)).min(buffer.remaining());
-        if most == 0 {
-            // The next request is not read here, but its sender may hang up.
+        let remaining = this.remaining.map_or(usize::MAX, |remaining| usize::try_from(remaining).unwrap_or(usize::MAX));
+        let max_bytes = remaining.min(buffer.remaining());
+        if max_bytes == 0 {
+            // The next request is not read here, but a closed connection is noticed.
             return match this.socket.poll_peek(context, &mut ReadBuf::new(&mut [0])) {
                 Poll::Ready(Ok(0)) => Poll::Ready(Ok(())),
                 Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -171,9 +171,9 @@ impl AsyncRead for Stream {
             };
         }
         let before = buffer.filled().len();
-        let kept = &this.read[this.at..];
-        if kept.is_empty() {
-            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+        let read_ahead = &this.read[this.consumed..];
+        if read_ahead.is_empty() {
+            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(max_bytes));
             let result = Pin::new(&mut this.socket).poll_read(context, &mut part);
             let count = part.filled().len();
             buffer.advance(count);
@@ -181,17 +181,17 @@ impl AsyncRead for Stream {
                 return result;
             }
         } else {
-            let count = most.min(kept.len());
-            buffer.put_slice(&kept[..count]);
-            this.at += count;
+            let count = max_bytes.min(read_ahead.len());
+            buffer.put_slice(&read_ahead[..count]);
+            this.consumed += count;
         }
         let count = buffer.filled().len() - before;
-        this.left = this.left.map(|left| left.saturating_sub(count as u64));
+        this.remaining = this.remaining.map(|remaining| remaining.saturating_sub(count as u64));
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Stream {
+impl AsyncWrite for RequestStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.socket).poll_write(context, bytes)
     }
@@ -208,15 +208,15 @@ impl AsyncWrite for Stream {
         self.socket.is_write_vectored()
     }
 
-    /// Called by hyper once it has written everything that it has.
+    /// Marks the response as written. hyper calls it after it has written all bytes that it has.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.progress.made.load(Ordering::Relaxed) {
+        if self.progress.produced.load(Ordering::Relaxed) {
             self.progress.written.store(true, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Called once everything is written: who gets the connection back closes it.
+    /// Does nothing: the caller of the exchange gets the connection back and closes it.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

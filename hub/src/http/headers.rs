@@ -1,40 +1,40 @@
-//! The headers that go with every answer on the public port, and the answer to an upgrade.
+//! The headers and timeouts of HTTP responses, and the response to a WebSocket upgrade. No I/O.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::websocket::Accept;
 
-/// What every answer carries, the 101 included (`signalr.md` 7.4).
+/// The security headers of every response, including 101 (`signalr.md` 7.4).
 pub const SECURITY_HEADERS: [(&str, &str); 3] =
     [("x-frame-options", "SAMEORIGIN"), ("x-xss-protection", "1; mode=block"), ("x-content-type-options", "nosniff")];
 
-/// Who answers.
+/// The value of `Server`.
 pub const SERVER: &str = concat!("notification-hub/", env!("CARGO_PKG_VERSION"));
 
-/// After how many seconds to try again, with every 503 and 429.
-pub const RETRY_AFTER: &str = "5";
+/// The value of `Retry-After` in every 503 and 429, in seconds.
+pub const RETRY_AFTER_SECONDS: &str = "5";
 
-/// How long a request's head may take.
+/// The timeout of receiving the head of a request.
 pub const REQUEST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection is kept for its next request, as the original does.
+/// The time for which an idle connection is kept for its next request, as in the upstream service.
 pub const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(130);
 
-/// How long a client has to read its last answer.
+/// The longest time that a connection lingers after its last response, so that the client can read it.
 pub const ERROR_LINGER: Duration = Duration::from_secs(1);
 
-/// What the original sends with a plain GET on a hub, so that nothing keeps the answer.
-pub const NO_CACHE: [(&str, &str); 3] =
+/// The headers of responses to a GET on a hub's path, which disable caches as in the upstream service.
+pub const NO_CACHE_HEADERS: [(&str, &str); 3] =
     [("cache-control", "no-cache, no-store"), ("pragma", "no-cache"), ("expires", "Thu, 01 Jan 1970 00:00:00 GMT")];
 
-/// The lines that every answer has.
+/// The header lines that every response has.
 static COMMON_HEADERS: LazyLock<String> = LazyLock::new(|| {
     let security: String = SECURITY_HEADERS.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     format!("Server: {SERVER}\r\n{security}")
 });
 
-/// The head of an answer with these headers beside those that every answer has, up to and without the empty line.
+/// Returns the head of a response with the common headers and further ones, without the empty line at its end.
 pub fn response_head<'a>(status: &str, headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
     let mut head = Vec::with_capacity(512);
     for part in ["HTTP/1.1 ", status, "\r\n", COMMON_HEADERS.as_str()] {
@@ -48,10 +48,10 @@ pub fn response_head<'a>(status: &str, headers: impl IntoIterator<Item = (&'a st
     head
 }
 
-/// The answer to a good upgrade, with more headers than every answer has.
-pub fn switching_protocols(accept: &Accept, more: &[(&'static str, String)]) -> Vec<u8> {
-    let more = more.iter().map(|(name, value)| (*name, value.as_str()));
-    let mut head = response_head("101 Switching Protocols", more);
+/// Returns the response to a valid upgrade, with the common headers and further ones.
+pub fn switching_protocols(accept: &Accept, headers: &[(&'static str, String)]) -> Vec<u8> {
+    let headers = headers.iter().map(|(name, value)| (*name, value.as_str()));
+    let mut head = response_head("101 Switching Protocols", headers);
     head.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ");
     head.extend_from_slice(accept);
     head.extend_from_slice(b"\r\n\r\n");

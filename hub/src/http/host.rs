@@ -1,13 +1,13 @@
-//! The host that a request names (RFC 9112 3.2, RFC 3986 3.2.2). No I/O.
+//! Validates the host of a request (RFC 9112 3.2, RFC 3986 3.2.2). No I/O.
 
 use std::net::Ipv6Addr;
 
 use crate::net::byte_set::ByteSet;
 
-/// The bytes of a name: `unreserved`, `sub-delims` and `%` of RFC 3986.
-const NAME: ByteSet = ByteSet::alphanumeric_and(b"-._~!$&'()*+,;=%");
+/// The bytes of a host name: `unreserved`, `sub-delims` and `%` of RFC 3986.
+const NAME_BYTES: ByteSet = ByteSet::alphanumeric_and(b"-._~!$&'()*+,;=%");
 
-/// Returns whether a `Host` value, or the authority of a target, is a host with a port or without. An empty one is, by RFC 9112.
+/// Returns `true` if a `Host` value, or the authority of a target, is a host with an optional port. RFC 9112 allows an empty one.
 pub fn is_valid(value: &[u8]) -> bool {
     let port = match value.strip_prefix(b"[") {
         Some(literal) => {
@@ -18,12 +18,12 @@ pub fn is_valid(value: &[u8]) -> bool {
             }
             &literal[end + 1..]
         }
-        None => &value[NAME.prefix_length(value)..],
+        None => &value[NAME_BYTES.prefix_length(value)..],
     };
     port.strip_prefix(b":").map_or(port.is_empty(), is_port)
 }
 
-/// Returns whether digits are the number of a port. None at all are, by RFC 3986.
+/// Returns `true` if the digits are a port number. RFC 3986 allows an empty one.
 fn is_port(digits: &[u8]) -> bool {
     let add =
         |number: u32, digit: &u8| Some(number * 10 + char::from(*digit).to_digit(10)?).filter(|&sum| sum <= 65_535);

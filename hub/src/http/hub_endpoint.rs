@@ -1,4 +1,5 @@
-//! What a hub's path does beside WebSockets and negotiations (`signalr.md` 2.1 and 2.2): whose request it is, and who answers it.
+//! The routes of the hubs' paths for Server-Sent Events and long polling (`signalr.md` 2.1 and 2.2): authenticates a request, and
+//! connects it to its relay. Reactors serve WebSockets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use axum::routing::any;
 
 use super::connection_token_registry::{ConnectionTokenRegistry, TokenState};
 use super::error_response::ErrorResponse;
-use super::headers::NO_CACHE;
+use super::headers::NO_CACHE_HEADERS;
 use super::relay::{ConnectFn, Relay};
 use super::relay_table::RelayTable;
 use super::request::{self, AuthGuard, BodyChunks};
@@ -25,77 +26,78 @@ use crate::auth::{Policy, Principal, Query};
 use crate::config::Config;
 use crate::signalr::Transport;
 
-/// The most that a client says in one request, in bytes, as the original limits it. It is passed on as it comes.
+/// The largest body of a POST, in bytes, as in the upstream service. The body is streamed to the reactor.
 const MAX_POST_BYTES: usize = 30_000_000;
 
-/// What the endpoint needs.
+/// The state that the routes share.
 #[derive(Clone)]
-pub struct Endpoint {
-    /// Who may.
+pub struct HubEndpoint {
     auth_guard: AuthGuard,
-    /// What was negotiated.
     connection_tokens: Arc<ConnectionTokenRegistry>,
-    /// Who is connected.
+    /// The relays of connected clients.
     relays: Arc<RelayTable>,
-    /// The way to the reactors.
     connect_fn: ConnectFn,
-    /// How long a poll waits.
+    /// The longest time that a poll waits for a message.
     poll_timeout: Duration,
-    /// How long a client may take none of an answer.
-    slow_timeout: Duration,
-    /// The most that a client may have said before it is connected, in bytes.
+    /// The longest time without progress in writing a response.
+    write_timeout: Duration,
+    /// The most bytes that a client may send before it is connected.
     max_early_bytes: usize,
 }
 
-impl Endpoint {
-    /// An endpoint of which nobody is a client yet; `max_relays` may be.
+impl HubEndpoint {
+    /// Creates an endpoint for at most `max_relays` connected clients.
     pub fn new(
         auth_guard: AuthGuard,
         connection_tokens: Arc<ConnectionTokenRegistry>,
         connect_fn: ConnectFn,
         max_relays: usize,
         config: &Config,
-    ) -> Endpoint {
-        Endpoint {
+    ) -> HubEndpoint {
+        HubEndpoint {
             auth_guard,
             connection_tokens,
             relays: Arc::new(RelayTable::new(max_relays)),
             connect_fn,
             poll_timeout: config.signalr.poll_timeout,
-            slow_timeout: config.slow_consumer.timeout,
-            max_early_bytes: config.signalr.max_message,
+            write_timeout: config.slow_consumer.write_timeout,
+            max_early_bytes: config.signalr.maximum_receive_message_size,
         }
     }
 }
 
-/// The routes of both hubs.
-pub fn routes(endpoint: Endpoint) -> Router {
-    Router::new().route("/hub", any(main)).route("/anonymous-hub", any(anonymous)).with_state(endpoint)
+/// Returns the routes of both hubs.
+pub fn routes(endpoint: HubEndpoint) -> Router {
+    Router::new().route("/hub", any(main_hub)).route("/anonymous-hub", any(anonymous_hub)).with_state(endpoint)
 }
 
-async fn main(State(endpoint): State<Endpoint>, budget: Extension<RequestBudget>, request: Request) -> Response {
+async fn main_hub(State(endpoint): State<HubEndpoint>, budget: Extension<RequestBudget>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     if let Some(error_response) = missing_upgrade_hint(&parts, &query) {
         return error_response.into_response();
     }
     match endpoint.auth_guard.claims(&parts.headers, &query, Policy::Application).await {
-        Ok(claims) => endpoint.answer(Principal::User(claims), budget.0, &parts, &query, body).await,
+        Ok(claims) => endpoint.respond(Principal::User(claims), budget.0, &parts, &query, body).await,
         Err(error_response) => error_response.into_response(),
     }
 }
 
-async fn anonymous(State(endpoint): State<Endpoint>, budget: Extension<RequestBudget>, request: Request) -> Response {
+async fn anonymous_hub(
+    State(endpoint): State<HubEndpoint>,
+    budget: Extension<RequestBudget>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     match missing_upgrade_hint(&parts, &query) {
         Some(error_response) => error_response.into_response(),
-        None => endpoint.answer(Principal::anonymous(&query), budget.0, &parts, &query, body).await,
+        None => endpoint.respond(Principal::anonymous(&query), budget.0, &parts, &query, body).await,
     }
 }
 
-impl Endpoint {
-    async fn answer(
+impl HubEndpoint {
+    async fn respond(
         self,
         principal: Principal,
         budget: RequestBudget,
@@ -107,10 +109,12 @@ impl Endpoint {
         let hub_request =
             HubRequest { id: id.as_deref(), principal, forwarded: joined_forwarded_for(&parts.headers), budget };
         match parts.method {
-            Method::GET if accepts_event_stream(&parts.headers) => self.events(hub_request).await.into_response(),
+            Method::GET if accepts_event_stream(&parts.headers) => {
+                self.open_event_stream(hub_request).await.into_response()
+            }
             Method::GET => {
                 let mut response = self.poll(hub_request).await.into_response();
-                for (name, value) in NO_CACHE {
+                for (name, value) in NO_CACHE_HEADERS {
                     response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
                 }
                 response
@@ -121,7 +125,7 @@ impl Endpoint {
         }
     }
 
-    async fn events(&self, hub_request: HubRequest<'_>) -> Result<Response, ErrorResponse> {
+    async fn open_event_stream(&self, hub_request: HubRequest<'_>) -> Result<Response, ErrorResponse> {
         if let Some(relay) = self.find_relay(&hub_request)? {
             return Err(match relay.transport() {
                 Transport::ServerSentEvents => ErrorResponse::text(409, ""),
@@ -132,27 +136,27 @@ impl Endpoint {
         let (token, relay) = self.connect(hub_request, Transport::ServerSentEvents).await?;
         budget.detach();
         let (relays, metrics) = (self.relays.clone(), self.auth_guard.metrics.clone());
-        let over = move |slow| {
+        let on_end = move |is_slow| {
             relays.remove(&token);
-            if slow {
-                metrics.slow_consumers.inc("reset");
+            if is_slow {
+                metrics.slow_consumer_actions.inc("reset");
             }
         };
-        Ok(server_sent_events::respond(relay, budget, self.slow_timeout, over))
+        Ok(server_sent_events::respond(relay, budget, self.write_timeout, on_end))
     }
 
     async fn poll(&self, hub_request: HubRequest<'_>) -> Result<Response, ErrorResponse> {
         let Some(relay) = self.find_relay(&hub_request)? else {
             self.connect(hub_request, Transport::LongPolling).await?;
-            return Ok(long_polling::begin());
+            return Ok(long_polling::first_response());
         };
         if relay.transport() != Transport::LongPolling {
             return Err(ErrorResponse::transport_mismatch());
         }
         hub_request.budget.detach();
-        let answer = long_polling::poll(&relay, self.poll_timeout).await;
-        hub_request.budget.set_deadline(self.slow_timeout);
-        Ok(answer.unwrap_or_else(|| {
+        let response = long_polling::poll(&relay, self.poll_timeout).await;
+        hub_request.budget.set_deadline(self.write_timeout);
+        Ok(response.unwrap_or_else(|| {
             hub_request.id.map(|id| self.relays.remove(id));
             long_polling::no_content()
         }))
@@ -178,11 +182,11 @@ impl Endpoint {
                 }
             }
         } else {
-            // Many of them at once may come without a token.
-            let said = request::body(body, self.max_early_bytes).await?;
-            if !self.relays.buffer_early(id, &said, self.max_early_bytes) {
+            // The body is limited here, because many of these requests may come without an access token.
+            let bytes = request::read_body(body, self.max_early_bytes).await?;
+            if !self.relays.buffer_early(id, &bytes, self.max_early_bytes) {
                 return Err(ErrorResponse::service_unavailable(
-                    "There is no room for what is said before a transport is connected.",
+                    "There is no room for data that is sent before a transport is connected.",
                 ));
             }
         }
@@ -191,14 +195,14 @@ impl Endpoint {
 
     fn delete(&self, hub_request: &HubRequest<'_>) -> Result<Response, ErrorResponse> {
         let id = hub_request.id()?;
-        let polls = match self.find_relay(hub_request)? {
+        let is_long_polling = match self.find_relay(hub_request)? {
             Some(relay) => relay.transport() == Transport::LongPolling,
             None => match self.connection_tokens.peek(id, hub_request.principal.hub()) {
                 TokenState::Unused | TokenState::Used(Transport::WebSockets) => false,
                 TokenState::Used(_) | TokenState::Invalid => return Err(connection_not_found()),
             },
         };
-        if !polls {
+        if !is_long_polling {
             return Err(ErrorResponse::text(400, "Cannot terminate this connection using the DELETE endpoint."));
         }
         if let Some(relay) = self.relays.remove(id) {
@@ -207,7 +211,10 @@ impl Endpoint {
         Ok((StatusCode::ACCEPTED, [(CONTENT_TYPE, "text/plain")]).into_response())
     }
 
-    /// The connected client that a caller speaks for, if there is one.
+    /// Returns the relay of a request's connection, or `None` if the client is not connected yet.
+    ///
+    /// # Errors
+    /// Returns an error if the request has no connection token, or another client's.
     fn find_relay(&self, hub_request: &HubRequest<'_>) -> Result<Option<Arc<Relay>>, ErrorResponse> {
         match self.relays.get(hub_request.id()?) {
             Some(relay) if !relay.is_owned_by(&hub_request.principal) => Err(connection_not_found()),
@@ -215,7 +222,7 @@ impl Endpoint {
         }
     }
 
-    /// Connects a caller, by its token.
+    /// Redeems the connection token of a request and connects the client to its reactor.
     async fn connect(
         &self,
         hub_request: HubRequest<'_>,
@@ -223,7 +230,7 @@ impl Endpoint {
     ) -> Result<(String, Arc<Relay>), ErrorResponse> {
         let token = hub_request.id()?.to_owned();
         let no_room =
-            || ErrorResponse::service_unavailable("This server has as many clients without WebSockets as it may have.");
+            || ErrorResponse::service_unavailable("This server has reached its limit of clients without WebSockets.");
         if !self.relays.has_room() {
             return Err(no_room());
         }
@@ -241,22 +248,22 @@ impl Endpoint {
         )
         .await?;
         let relay = Arc::new(relay);
-        // Others may have come meanwhile.
-        let said = self.relays.insert(&token, relay.clone()).ok_or_else(no_room)?;
-        // Before anything is waited for: a request that is dropped leaves a client that nobody listens for.
+        // Other clients may have taken the room in the meantime.
+        let early_bytes = self.relays.insert(&token, relay.clone()).ok_or_else(no_room)?;
+        // Spawned before the next await: if the request is dropped there, the task still removes the relay.
         let (relays, watched) = (self.relays.clone(), (token.clone(), Arc::downgrade(&relay)));
         tokio::spawn(async move { relays.reap_when_idle(watched.0, watched.1).await });
-        if !said.is_empty() {
-            // A hub that does not listen says so to who listens to it.
-            let _ = relay.lock_writer().await.send(said.into()).await;
+        if !early_bytes.is_empty() {
+            // If the reactor has closed the connection, reading from the relay reports it.
+            let _ = relay.lock_writer().await.send(early_bytes.into()).await;
         }
         Ok((token, relay))
     }
 }
 
-/// Who asks, once that is known.
+/// An authenticated request.
 struct HubRequest<'a> {
-    /// The token of its negotiation.
+    /// The connection token, from the parameter `id`.
     id: Option<&'a str>,
     principal: Principal,
     forwarded: String,
@@ -282,7 +289,8 @@ fn accepts_event_stream(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT).into_iter().any(|value| request_kind::is_event_stream(value.as_bytes()))
 }
 
-/// What a request lacks that is no upgrade but looks as if it should have been one (`decisions.md` 3).
+/// Returns an error response that names what a request lacks to be an upgrade (`decisions.md` 3). Returns `None` if the request
+/// was not meant as an upgrade.
 fn missing_upgrade_hint(parts: &Parts, query: &Query<'_>) -> Option<ErrorResponse> {
     let headers = &parts.headers;
     if parts.method != Method::GET || accepts_event_stream(headers) || query.value("id").is_some() {
@@ -299,8 +307,12 @@ fn missing_upgrade_hint(parts: &Parts, query: &Query<'_>) -> Option<ErrorRespons
                 "the header '{name}: {value}' is missing: this is a WebSocket endpoint, and a proxy in front of it may drop the header"
             )
         }
-        None => "this is a WebSocket endpoint, and the request is no HTTP/1.1 upgrade".to_owned(),
+        None => "this is a WebSocket endpoint, and the request is not an HTTP/1.1 upgrade".to_owned(),
     };
     let error_response = ErrorResponse::json(400, &format!("Connection ID required; {explanation}."));
-    Some(NO_CACHE.into_iter().fold(error_response, |error_response, (name, value)| error_response.with(name, value)))
+    Some(
+        NO_CACHE_HEADERS
+            .into_iter()
+            .fold(error_response, |error_response, (name, value)| error_response.with(name, value)),
+    )
 }

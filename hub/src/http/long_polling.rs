@@ -1,4 +1,4 @@
-//! Long polling (`signalr.md` 2.5): each request waits for something that the hub says, or for its time.
+//! Long polling (`signalr.md` 2.5): each poll waits for messages of the hub, until its timeout.
 
 use std::time::Duration;
 
@@ -9,26 +9,26 @@ use tokio::time::timeout;
 
 use super::relay::{PollOutcome, Relay};
 
-/// How many bytes one answer carries, give or take a message; what is more comes with the next.
+/// The size from which no further message is added to a response, in bytes. Further messages go into the next response.
 const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// The answer to a client's first poll, which comes at once: it is connected.
-pub fn begin() -> Response {
+/// Returns the empty response to a client's first poll. It tells the client that it is connected.
+pub fn first_response() -> Response {
     messages(Vec::new())
 }
 
-/// Waits for what the hub says, so long at the most. Nothing if the hub has ended the connection.
+/// Waits for messages for at most `poll_timeout`. Returns `None` if the hub has closed the connection.
 pub async fn poll(relay: &Relay, poll_timeout: Duration) -> Option<Response> {
     let Some(mut poll_lock) = relay.acquire_poll().await else { return Some(no_content()) };
     match timeout(poll_timeout, poll_lock.recv()).await {
         Ok(PollOutcome::Message(first)) => {
-            let mut said = Vec::from(first);
-            while said.len() < MAX_RESPONSE_BYTES
-                && let Some(more) = poll_lock.try_recv()
+            let mut bytes = Vec::from(first);
+            while bytes.len() < MAX_RESPONSE_BYTES
+                && let Some(message) = poll_lock.try_recv()
             {
-                said.extend_from_slice(&more);
+                bytes.extend_from_slice(&message);
             }
-            Some(messages(said))
+            Some(messages(bytes))
         }
         Ok(PollOutcome::Superseded) => Some(no_content()),
         Ok(PollOutcome::Closed) => None,
@@ -36,11 +36,11 @@ pub async fn poll(relay: &Relay, poll_timeout: Duration) -> Option<Response> {
     }
 }
 
-/// The answer to a poll that has nothing to wait for.
+/// Returns the response to a poll that is superseded, or whose connection is closed.
 pub fn no_content() -> Response {
     (StatusCode::NO_CONTENT, [(CONTENT_TYPE, "text/plain")]).into_response()
 }
 
-fn messages(said: Vec<u8>) -> Response {
-    ([(CONTENT_TYPE, "application/octet-stream")], said).into_response()
+fn messages(bytes: Vec<u8>) -> Response {
+    ([(CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
 }

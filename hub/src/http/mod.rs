@@ -1,8 +1,9 @@
-//! HTTP: request heads, and everything that is no WebSocket.
+//! HTTP: request heads, and every request that is not a WebSocket upgrade.
 //!
-//! Reactors read the heads of requests on the public port (`request_kind`) and serve WebSockets. axum serves everything else,
-//! request by request (`exchange`), on the public port (`plain_http`) and on the others (`port`): negotiations, and clients
-//! without a WebSocket (`hub_endpoint`, `server_sent_events`, `long_polling`), each of which a `relay` connects to its reactor.
+//! Reactors read the heads of requests on the public port (`request_kind`) and serve WebSockets. axum serves all other requests,
+//! one by one (`exchange`), on the public port (`plain_http`) and on the internal and admin ports (`port`). `negotiate` serves
+//! negotiations. `hub_endpoint`, `server_sent_events` and `long_polling` serve clients without a WebSocket: a `relay` connects
+//! each of these clients to its reactor.
 
 pub mod client_address;
 pub mod connection_token;

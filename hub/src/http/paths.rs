@@ -1,5 +1,5 @@
-//! Paths as clients and proxies write them: in any case, with the prefix that some proxies strip and others leave, with a
-//! slash behind, with slashes doubled by a proxy, with letters escaped (`decisions.md` 3).
+//! Canonical paths (`decisions.md` 3). Clients and proxies differ in case, escapes, repeated and trailing slashes, and in whether
+//! they keep the prefix `/notifications`.
 
 use axum::extract::Request;
 use axum::http::Uri;
@@ -7,29 +7,29 @@ use axum::http::uri::PathAndQuery;
 
 use crate::signalr::Hub;
 
-/// Where the service lives behind Bitwarden's own proxies.
+/// The path prefix of the service behind Bitwarden's own proxies.
 const PREFIX: &str = "notifications";
 
-/// Returns a path in the one form that routes know: lower case, without the prefix, without empty segments, dots and needless escapes.
+/// Returns the canonical form of a path: lower case, without the prefix, empty segments, dot segments and needless escapes.
 pub fn canonical(path: &str) -> String {
     if !path.starts_with('/') {
         return path.to_ascii_lowercase();
     }
     let mut segments = Vec::new();
-    for segment in path.split('/').map(unescaped) {
+    for segment in path.split('/').map(normalize_segment) {
         match segment.as_str() {
             "" | "." => {}
             ".." => _ = segments.pop(),
             _ => segments.push(segment),
         }
     }
-    let behind = segments.strip_prefix(&[PREFIX.to_owned()]).filter(|rest| !rest.is_empty());
-    format!("/{}", behind.unwrap_or(&segments).join("/"))
+    let without_prefix = segments.strip_prefix(&[PREFIX.to_owned()]).filter(|rest| !rest.is_empty());
+    format!("/{}", without_prefix.unwrap_or(&segments).join("/"))
 }
 
-/// Returns the hub at a path, however it is spelled.
-pub fn hub_at(path: &str) -> Option<Hub> {
-    // What clients and proxies mostly say need not be taken apart.
+/// Returns the hub at a path in any form, or `None` if the path is not a hub's.
+pub fn hub_for_path(path: &str) -> Option<Hub> {
+    // Fast path for the usual forms, without an allocation.
     match path {
         "/hub" | "/notifications/hub" => return Some(Hub::Main),
         "/anonymous-hub" | "/notifications/anonymous-hub" => return Some(Hub::Anonymous),
@@ -42,8 +42,8 @@ pub fn hub_at(path: &str) -> Option<Hub> {
     }
 }
 
-/// Returns a segment in lower case, with escapes of what need not be escaped undone (RFC 3986 6.2.2.2): an escaped slash is none.
-fn unescaped(segment: &str) -> String {
+/// Returns a segment in lower case, with escaped unreserved characters decoded (RFC 3986 6.2.2.2). An escaped slash stays so.
+fn normalize_segment(segment: &str) -> String {
     let mut parts = segment.split('%');
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -63,8 +63,8 @@ fn unescaped(segment: &str) -> String {
     plain
 }
 
-/// Brings a request's path into that form before it is routed.
-pub async fn canonical_request(mut request: Request) -> Request {
+/// Middleware that replaces the path of a request by its canonical form, before routing.
+pub async fn canonicalize_request(mut request: Request) -> Request {
     let path = canonical(request.uri().path());
     if path != request.uri().path() {
         let target = match request.uri().query() {
@@ -102,9 +102,9 @@ mod tests {
             "/x/%2E%2e/hub",
         ] {
             assert_eq!(canonical(path), "/hub", "{path}");
-            assert_eq!(hub_at(path), Some(Hub::Main), "{path}");
+            assert_eq!(hub_for_path(path), Some(Hub::Main), "{path}");
         }
-        assert_eq!(hub_at("/notifications/anonymous-hub/"), Some(Hub::Anonymous));
+        assert_eq!(hub_for_path("/notifications/anonymous-hub/"), Some(Hub::Anonymous));
         assert_eq!((canonical("/"), canonical("//"), canonical("*")), ("/".into(), "/".into(), "*".into()));
         assert_eq!(canonical("/notifications"), "/notifications");
         assert_eq!(canonical("/notificationshub"), "/notificationshub");
@@ -112,11 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn hub_at_other_path_returns_none() {
+    fn hub_for_path_other_path_returns_none() {
         for path in
             ["/notifications%2fhub", "/hub%00", "/hub%2f", "/hub%", "/hub%6", "/hub%zz", "/hubs", "hub", "/hub%20"]
         {
-            assert_eq!(hub_at(path), None, "{path}");
+            assert_eq!(hub_for_path(path), None, "{path}");
         }
         assert_eq!(canonical("/%é%C3"), "/%é%c3");
     }

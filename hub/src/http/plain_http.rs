@@ -1,5 +1,7 @@
-//! Plain HTTP on the public port: requests that the first reactor hands off, served by axum. After a response the connection goes
-//! back to the reactor, which reads the next request: proxies send an upgrade on any connection that they keep open.
+//! Plain HTTP on the public port: requests that `reactor-0` hands off, served by axum on the tokio worker.
+//!
+//! After a response the connection goes back to the reactor, which reads the next request. Proxies may send a WebSocket upgrade
+//! on a connection that has served other requests.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::cors::{self, Cors};
-use super::exchange::{Exchange, Outcome};
+use super::exchange::{ExchangeOutcome, HttpExchange};
 use super::headers::{SECURITY_HEADERS, SERVER};
 use super::paths;
 use super::request_budget::RequestBudget;
@@ -25,7 +27,7 @@ use crate::notification::Date;
 /// The version of the upstream Bitwarden service that this hub replaces. The hub's own version is in `Server`.
 const UPSTREAM_VERSION: &str = "2026.8.0";
 
-/// How long a request may take with all that belongs to it.
+/// The timeout of a request, from its head to the end of its response.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection with a request for axum.
@@ -34,23 +36,23 @@ pub struct HandedOffConnection {
     pub socket: std::net::TcpStream,
     /// The bytes that were read from the socket.
     pub read: Vec<u8>,
-    /// The other end of the connection.
+    /// The address of the peer: a client or a proxy.
     pub peer: IpAddr,
-    /// What the request's head says.
+    /// The properties of the request, from its head.
     pub request: PlainRequest,
-    /// Its share of the requests that are served at once.
+    /// The permit to serve the request.
     pub permit: OwnedSemaphorePermit,
 }
 
-/// A connection whose request has been answered.
+/// A connection whose request has been served.
 pub struct ReturnedConnection {
     /// The socket, non-blocking.
     pub socket: std::net::TcpStream,
     /// The bytes that were read of its next request.
     pub read: Vec<u8>,
-    /// The other end of the connection.
+    /// The address of the peer: a client or a proxy.
     pub peer: IpAddr,
-    /// Whether there is no next request: the connection is closed once the client has read the response.
+    /// `true` if no request may follow. The reactor closes the connection after the client has read the response.
     pub is_ending: bool,
 }
 
@@ -61,13 +63,13 @@ pub struct HttpHandoff {
     requests: mpsc::UnboundedSender<HandedOffConnection>,
 }
 
-/// The least bound on the requests of a purpose.
+/// The smallest bound on the requests of a purpose.
 const MIN_REQUESTS_PER_PURPOSE: usize = 4;
 
 /// Creates a handoff for `max_requests` at once. Each purpose has a share of its own, so that requests without a token cannot
 /// block probes and senders.
 pub fn handoff_channel(max_requests: usize) -> (HttpHandoff, mpsc::UnboundedReceiver<HandedOffConnection>) {
-    let (requests, other_end) = mpsc::unbounded_channel();
+    let (requests, receiver) = mpsc::unbounded_channel();
     let permits = Purpose::VARIANTS.map(|purpose| {
         let sixteenths = match purpose {
             Purpose::Probe => 1,
@@ -77,7 +79,7 @@ pub fn handoff_channel(max_requests: usize) -> (HttpHandoff, mpsc::UnboundedRece
         };
         Arc::new(Semaphore::new((max_requests * sixteenths / 16).max(MIN_REQUESTS_PER_PURPOSE)))
     });
-    (HttpHandoff { permits, requests }, other_end)
+    (HttpHandoff { permits, requests }, receiver)
 }
 
 impl HttpHandoff {
@@ -86,35 +88,36 @@ impl HttpHandoff {
         self.permits[purpose as usize].clone().try_acquire_owned().ok()
     }
 
-    /// Hands off a request. Bounded by the permits.
+    /// Hands off a request. The permits bound the queue.
     pub fn send(&self, request: HandedOffConnection) {
         // The receiver lives as long as the reactor.
         let _ = self.requests.send(request);
     }
 }
 
-/// The routes of the public port, and what else is to be served there. `stopping` as for [`with_common_layers`].
+/// Returns the router of the public port: its own routes, `more` and the common layers. `stopping` as in [`with_common_layers`].
 pub fn router(more: Router, cors: Cors, stopping: watch::Receiver<bool>) -> Router {
     let routes = Router::new()
-        // What load balancers ask unless they are told otherwise.
-        .route("/", get(here).options(here))
+        // The default path of load balancers' health checks.
+        .route("/", get(root).options(root))
         .route("/alive", get(now))
         .route("/now", get(now))
         .route("/version", get(version));
     with_common_layers(routes.merge(more), cors, stopping)
 }
 
-/// Adds the layers of every port: canonical paths, CORS and the headers of every response. Once `stopping` is
-/// true, clients are told to take another connection next time: pools would keep this one.
+/// Adds the layers of the public and the internal port: canonical paths, CORS and the common headers.
+///
+/// Once `stopping` is `true`, responses have `Connection: close`, so that connection pools do not keep the connection.
 pub fn with_common_layers(routes: Router, cors: Cors, stopping: watch::Receiver<bool>) -> Router {
     Router::new()
         .fallback_service(routes)
-        .layer(from_fn_with_state(cors, cors::answer))
-        .layer(map_request(paths::canonical_request))
-        .layer(map_response(move |response| std::future::ready(with_headers(response, *stopping.borrow()))))
+        .layer(from_fn_with_state(cors, cors::apply))
+        .layer(map_request(paths::canonicalize_request))
+        .layer(map_response(move |response| std::future::ready(with_common_headers(response, *stopping.borrow()))))
 }
 
-/// Serves requests until the reactor is gone and the last request is answered. `give_back` returns connections to the reactor.
+/// Serves requests until the reactor has ended and the last response is written. `give_back` returns connections to the reactor.
 pub async fn serve(
     router: Router,
     mut requests: mpsc::UnboundedReceiver<HandedOffConnection>,
@@ -128,11 +131,10 @@ pub async fn serve(
         let (router, give_back) = (router.clone(), give_back.clone());
         served.spawn(async move {
             let Ok(socket) = TcpStream::from_std(socket) else { return };
-            // A client that hangs up in the middle is no event.
-            let (socket, read, is_ending) = match (Exchange { socket, read, request }).serve(router, budget).await {
-                Outcome::KeepAlive(socket, read) => (socket, read, false),
-                Outcome::LastAnswered(socket) => (socket, Vec::new(), true),
-                Outcome::TimedOut => return,
+            let (socket, read, is_ending) = match (HttpExchange { socket, read, request }).serve(router, budget).await {
+                ExchangeOutcome::KeepAlive(socket, read) => (socket, read, false),
+                ExchangeOutcome::Close(socket) => (socket, Vec::new(), true),
+                ExchangeOutcome::TimedOut => return,
             };
             if let Ok(socket) = socket.into_std() {
                 give_back(ReturnedConnection { socket, read, peer, is_ending });
@@ -142,7 +144,7 @@ pub async fn serve(
     while served.join_next().await.is_some() {}
 }
 
-async fn here() -> &'static str {
+async fn root() -> &'static str {
     "This is a notification hub.\n"
 }
 
@@ -158,8 +160,8 @@ fn json_text(text: &str) -> Response {
     ([(header::CONTENT_TYPE, "application/json; charset=utf-8")], format!("\"{text}\"")).into_response()
 }
 
-/// Adds what every answer carries.
-fn with_headers(mut response: Response, stopping: bool) -> Response {
+/// Adds the headers of every response.
+fn with_common_headers(mut response: Response, stopping: bool) -> Response {
     let headers = response.headers_mut();
     for (name, value) in SECURITY_HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));

@@ -1,5 +1,6 @@
-//! A port with no WebSockets, for senders or for probes: so many connections at once, each with a time for its request. Where
-//! places are short, the connection that has waited longest for its next request makes room.
+//! A port without WebSockets: the internal port for senders and the admin port. Served by axum on the tokio worker.
+//!
+//! The number of connections is bounded. At the bound, the connection that has been idle longest is closed.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -17,20 +18,21 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::error_response::ErrorResponse;
-use super::exchange::{Exchange, Outcome};
+use super::exchange::{ExchangeOutcome, HttpExchange};
 use super::headers::{ERROR_LINGER, KEEP_ALIVE_TIMEOUT, REQUEST_HEAD_TIMEOUT};
 use super::plain_http::REQUEST_TIMEOUT;
 use super::request_budget::RequestBudget;
 use super::request_head::{MAX_HEAD_BYTES, PlainRequest, RequestHead, header_storage, too_large};
 use crate::observability::LogLimiter;
 
-/// How long to wait before trying again when the system gives no connection.
+/// The delay after a failed accept.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Serves routes on a listener, on so many connections at once, until `end`; then until the last request is answered.
+/// Serves routes on a listener, with at most `max_connections` connections. After `end`, accepts no more connections and finishes
+/// when the last response is written.
 ///
 /// # Errors
-/// If the listener cannot be watched.
+/// Returns an error if the listener cannot be registered with the runtime.
 pub fn serve(
     listener: std::net::TcpListener,
     router: Router,
@@ -64,37 +66,42 @@ impl Port {
                         permit = self.acquire_permit() => permit,
                         () = &mut end => break,
                     };
-                    served.spawn(self.clone().converse(socket, peer.ip(), permit));
+                    served.spawn(self.clone().serve_connection(socket, peer.ip(), permit));
                 }
                 Err(error) => {
                     if let Some(unsaid) = log_limiter.allow() {
-                        tracing::warn!(%error, unsaid, "no connection can be accepted");
+                        tracing::warn!(%error, unsaid, "connection cannot be accepted");
                     }
                     sleep(ACCEPT_BACKOFF).await;
                 }
             }
         }
         drop(listener);
-        self.idle.end();
+        self.idle.close_all();
         while served.join_next().await.is_some() {}
     }
 
-    /// Waits for a place; who waits for a request makes room.
+    /// Waits for a permit. Without a free one, closes the connection that has been idle longest.
     async fn acquire_permit(&self) -> Option<OwnedSemaphorePermit> {
         loop {
             if let Ok(permit) = self.permits.clone().try_acquire_owned() {
                 return Some(permit);
             }
-            self.idle.cut_oldest();
+            self.idle.evict_oldest();
             tokio::select! {
                 permit = self.permits.clone().acquire_owned() => return permit.ok(),
-                () = self.idle.entered.notified() => {}
+                () = self.idle.added.notified() => {}
             }
         }
     }
 
     /// Serves the requests of one connection.
-    async fn converse(self: Arc<Self>, mut socket: TcpStream, peer: IpAddr, _permit: Option<OwnedSemaphorePermit>) {
+    async fn serve_connection(
+        self: Arc<Self>,
+        mut socket: TcpStream,
+        peer: IpAddr,
+        _permit: Option<OwnedSemaphorePermit>,
+    ) {
         let (mut read, mut read_timeout) = (Vec::new(), REQUEST_HEAD_TIMEOUT);
         let (socket, final_bytes) = loop {
             let next = self.idle.run_evictable(next_request(&mut socket, &mut read, read_timeout)).await;
@@ -104,21 +111,21 @@ impl Port {
                 None => return,
             };
             let budget = RequestBudget::new(peer, None, REQUEST_TIMEOUT);
-            match (Exchange { socket, read, request }).serve(self.router.clone(), budget).await {
-                Outcome::KeepAlive(kept, rest) => (socket, read) = (kept, rest),
-                Outcome::LastAnswered(socket) => break (socket, Vec::new()),
-                Outcome::TimedOut => return,
+            match (HttpExchange { socket, read, request }).serve(self.router.clone(), budget).await {
+                ExchangeOutcome::KeepAlive(kept, rest) => (socket, read) = (kept, rest),
+                ExchangeOutcome::Close(socket) => break (socket, Vec::new()),
+                ExchangeOutcome::TimedOut => return,
             }
             read_timeout = KEEP_ALIVE_TIMEOUT;
         };
-        // Who takes its time loses them.
-        let _ = self.idle.run_evictable(timeout(ERROR_LINGER, end(socket, &final_bytes))).await;
+        // A client that does not read the final bytes in time loses them.
+        let _ = self.idle.run_evictable(timeout(ERROR_LINGER, close_with_linger(socket, &final_bytes))).await;
     }
 }
 
-/// Closes this side behind the last words and reads until the other side has closed too: unread bytes would make a reset of it, which
-/// eats them.
-async fn end(mut socket: TcpStream, final_bytes: &[u8]) -> io::Result<()> {
+/// Writes the final bytes, shuts down writing, and reads until the client has closed too. Closing a socket with unread bytes
+/// would send a reset, which can discard the final bytes.
+async fn close_with_linger(mut socket: TcpStream, final_bytes: &[u8]) -> io::Result<()> {
     socket.write_all(final_bytes).await?;
     socket.shutdown().await?;
     let mut buffer = [0; 4096];
@@ -126,32 +133,33 @@ async fn end(mut socket: TcpStream, final_bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads the head of the next request, whose first byte may take `read_timeout`. `None` if there is none in time.
+/// Reads the head of the next request. Its first byte may take `read_timeout`, its rest [`REQUEST_HEAD_TIMEOUT`]. Returns `None`
+/// if it is not received in time.
 async fn next_request(
     socket: &mut TcpStream,
     read: &mut Vec<u8>,
     read_timeout: Duration,
 ) -> Option<Result<PlainRequest, ErrorResponse>> {
     let mut deadline = Instant::now() + read_timeout;
-    let (mut looked, mut blank) = (0, 0);
+    let (mut searched, mut blank_bytes) = (0, 0);
     loop {
-        let lines = read.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        blank += read.drain(..lines).len();
-        if blank >= MAX_HEAD_BYTES {
+        let leading = read.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        blank_bytes += read.drain(..leading).len();
+        if blank_bytes >= MAX_HEAD_BYTES {
             return Some(Err(too_large()));
         }
-        if looked == 0 && !read.is_empty() {
+        if searched == 0 && !read.is_empty() {
             deadline = deadline.min(Instant::now() + REQUEST_HEAD_TIMEOUT);
         }
-        // A head ends with a line: between two of them there is nothing new to see.
-        if read[looked..].contains(&b'\n') || read.len() >= MAX_HEAD_BYTES {
+        // A head ends with a line, so it is parsed only after a new line feed.
+        if read[searched..].contains(&b'\n') || read.len() >= MAX_HEAD_BYTES {
             let mut storage = header_storage();
-            let request = RequestHead::parse(read, &mut storage).map(|head| head.map(|head| head.plain()));
+            let request = RequestHead::parse(read, &mut storage).map(|head| head.map(|head| head.to_plain_request()));
             if let Some(request) = request.transpose() {
                 return Some(request);
             }
         }
-        looked = read.len();
+        searched = read.len();
         match timeout_at(deadline, socket.read_buf(read)).await {
             Ok(Ok(count)) if count > 0 => {}
             _ => return None,
@@ -159,57 +167,59 @@ async fn next_request(
     }
 }
 
-/// The connections that wait for a request, the longest first. Who is dropped from here ends.
+/// The connections that may be closed to make room.
 #[derive(Default)]
 struct IdleConnections {
-    waiting: Mutex<WaitingConnections>,
-    /// Somebody has begun to wait.
-    entered: Notify,
+    list: Mutex<IdleList>,
+    /// Notified when a connection is added.
+    added: Notify,
 }
 
 #[derive(Default)]
-struct WaitingConnections {
+struct IdleList {
+    /// In the order in which they became idle. Dropping a sender closes the connection.
     connections: BTreeMap<u64, oneshot::Sender<()>>,
-    next: u64,
+    next_number: u64,
     is_closed: bool,
 }
 
 impl IdleConnections {
-    /// Waits for something on behalf of a connection; `None` if that had to make room.
-    async fn run_evictable<T>(&self, what: impl Future<Output = T>) -> Option<T> {
-        let (number, cut) = self.enter();
-        let found = tokio::select! {
-            found = what => Some(found),
-            _ = cut => None,
+    /// Runs a future of a connection that may be closed meanwhile. Returns `None` if it was closed.
+    async fn run_evictable<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let (number, evicted) = self.add();
+        let result = tokio::select! {
+            result = future => Some(result),
+            _ = evicted => None,
         };
-        self.waiting().connections.remove(&number);
-        found
+        self.lock().connections.remove(&number);
+        result
     }
 
-    fn enter(&self) -> (u64, oneshot::Receiver<()>) {
-        let (connection, cut) = oneshot::channel();
-        let mut waiting = self.waiting();
-        let number = waiting.next;
-        waiting.next += 1;
-        if !waiting.is_closed {
-            waiting.connections.insert(number, connection);
+    fn add(&self) -> (u64, oneshot::Receiver<()>) {
+        let (connection, evicted) = oneshot::channel();
+        let mut list = self.lock();
+        let number = list.next_number;
+        list.next_number += 1;
+        if !list.is_closed {
+            list.connections.insert(number, connection);
         }
-        drop(waiting);
-        self.entered.notify_one();
-        (number, cut)
+        drop(list);
+        self.added.notify_one();
+        (number, evicted)
     }
 
-    fn cut_oldest(&self) {
-        self.waiting().connections.pop_first();
+    fn evict_oldest(&self) {
+        self.lock().connections.pop_first();
     }
 
-    fn end(&self) {
-        let mut waiting = self.waiting();
-        waiting.is_closed = true;
-        waiting.connections.clear();
+    /// Closes all connections, and each one that becomes idle later.
+    fn close_all(&self) {
+        let mut list = self.lock();
+        list.is_closed = true;
+        list.connections.clear();
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, WaitingConnections> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, IdleList> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,49 +1,53 @@
-//! The header that a proxy may write in front of a connection's first request, so that its client's address is not lost: PROXY
-//! protocol, versions 1 and 2. No I/O.
+//! The PROXY protocol, versions 1 and 2: a header with the client's address, which a proxy sends before the first request of a
+//! connection. No I/O.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How version 1 begins, and the longest header of it with its line's end.
-const VERSION_1: &[u8] = b"PROXY ";
+/// The first bytes of a version 1 header.
+const VERSION_1_SIGNATURE: &[u8] = b"PROXY ";
+
+/// The largest version 1 header with its line end, in bytes.
 const MAX_VERSION_1_BYTES: usize = 107;
 
-/// How version 2 begins, and how long it is up to the addresses.
-const VERSION_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-const VERSION_2_START: usize = 16;
+/// The first bytes of a version 2 header.
+const VERSION_2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// What a connection begins with.
+/// The length of a version 2 header without its addresses, in bytes.
+const VERSION_2_FIXED_BYTES: usize = 16;
+
+/// The result of parsing the first bytes of a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Preface {
-    /// It may become a header.
+    /// The bytes may be the beginning of a header.
     Partial,
-    /// No header.
+    /// There is no header.
     Absent,
-    /// A header of so many bytes, which names the client, or says that the proxy speaks for itself.
+    /// A header: its length in bytes, and the client's address. `None` for the proxy's own connection, or one that is not IP.
     Present(usize, Option<IpAddr>),
-    /// A header that is wrong.
+    /// The header is malformed.
     Malformed,
 }
 
-/// Whether a connection that begins with this byte may begin with a header.
+/// Returns `true` if a header may begin with a byte.
 pub fn may_begin_with(byte: u8) -> bool {
-    [VERSION_1[0], VERSION_2[0]].contains(&byte)
+    [VERSION_1_SIGNATURE[0], VERSION_2_SIGNATURE[0]].contains(&byte)
 }
 
-/// Reads the beginning of a connection.
+/// Parses the first bytes of a connection.
 pub fn read(bytes: &[u8]) -> Preface {
-    if bytes.starts_with(VERSION_2) {
-        return version_2(bytes);
+    if bytes.starts_with(VERSION_2_SIGNATURE) {
+        return parse_version_2(bytes);
     }
-    if bytes.starts_with(VERSION_1) {
-        return version_1(bytes);
+    if bytes.starts_with(VERSION_1_SIGNATURE) {
+        return parse_version_1(bytes);
     }
-    match VERSION_2.starts_with(bytes) || VERSION_1.starts_with(bytes) {
+    match VERSION_2_SIGNATURE.starts_with(bytes) || VERSION_1_SIGNATURE.starts_with(bytes) {
         true => Preface::Partial,
         false => Preface::Absent,
     }
 }
 
-fn version_1(bytes: &[u8]) -> Preface {
+fn parse_version_1(bytes: &[u8]) -> Preface {
     let start = &bytes[..bytes.len().min(MAX_VERSION_1_BYTES)];
     let Some(end) = start.windows(2).position(|end| end == b"\r\n") else {
         return if start.len() < MAX_VERSION_1_BYTES { Preface::Partial } else { Preface::Malformed };
@@ -58,12 +62,12 @@ fn version_1(bytes: &[u8]) -> Preface {
     source.map_or(Preface::Malformed, |source| Preface::Present(end + 2, source))
 }
 
-fn version_2(bytes: &[u8]) -> Preface {
-    let Some((start, rest)) = bytes.split_at_checked(VERSION_2_START) else { return Preface::Partial };
+fn parse_version_2(bytes: &[u8]) -> Preface {
+    let Some((start, rest)) = bytes.split_at_checked(VERSION_2_FIXED_BYTES) else { return Preface::Partial };
     let length = usize::from(u16::from_be_bytes([start[14], start[15]]));
     let Some(addresses) = rest.get(..length) else { return Preface::Partial };
     let source = match (start[12], start[13] >> 4) {
-        // The proxy's own connection, or one of another kind than IP.
+        // A connection of the proxy itself, or one that is not IP.
         (0x20, _) | (0x21, 0 | 3) => Some(None),
         (0x21, 1) => {
             addresses.first_chunk::<4>().filter(|_| length >= 12).map(|&source| Some(Ipv4Addr::from(source).into()))
@@ -73,7 +77,7 @@ fn version_2(bytes: &[u8]) -> Preface {
         }
         _ => None,
     };
-    source.map_or(Preface::Malformed, |source| Preface::Present(VERSION_2_START + length, source))
+    source.map_or(Preface::Malformed, |source| Preface::Present(VERSION_2_FIXED_BYTES + length, source))
 }
 
 #[cfg(test)]
@@ -82,7 +86,7 @@ mod tests {
 
     fn version_2(command: u8, family: u8, addresses: &[u8]) -> Vec<u8> {
         let length = u16::try_from(addresses.len()).expect("short").to_be_bytes();
-        [VERSION_2, &[command, family], &length, addresses].concat()
+        [VERSION_2_SIGNATURE, &[command, family], &length, addresses].concat()
     }
 
     fn present(header: &[u8], source: Option<&str>) {

@@ -1,5 +1,5 @@
-//! A relay connects a client without a WebSocket to its reactor. The reactor serves a WebSocket at the other end of a socket pair,
-//! so limits, timeouts and catch-up are the same for every transport.
+//! A relay connects a client without a WebSocket to its reactor. The reactor serves a WebSocket at the other end of a socket
+//! pair, so limits, timeouts and catch-up are the same for every transport.
 
 use std::io;
 use std::net::IpAddr;
@@ -22,10 +22,10 @@ use crate::auth::Principal;
 use crate::signalr::Hub;
 use crate::signalr::Transport;
 
-/// The send buffer of the socket pair. What does not fit is queued in the reactor, within its limits.
+/// The size of the socket pair's send buffer, in bytes. The reactor queues further bytes within its limits.
 const SOCKET_BUFFER_BYTES: usize = 16 * 1024;
 
-/// The size of the read buffer.
+/// The size of the read buffer, in bytes.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// A request to the reactors to add a client.
@@ -36,7 +36,7 @@ pub struct ConnectRequest {
     pub transport: Transport,
     /// The authenticated client.
     pub principal: Principal,
-    /// The other end of the request's connection.
+    /// The address of the request's peer: a client or a proxy.
     pub peer: IpAddr,
     /// The value of `X-Forwarded-For`.
     pub forwarded: String,
@@ -56,15 +56,15 @@ pub struct Relay {
     from_hub: Mutex<SplitStream<WebSocketStream<UnixStream>>>,
     /// Counts polls. A change tells the current poll that a later one supersedes it.
     poll_generation: watch::Sender<u64>,
-    /// When the last poll ended.
+    /// The time at which the last poll ended.
     idle_since: std::sync::Mutex<Instant>,
 }
 
 impl Relay {
-    /// Connects a client.
+    /// Connects a client to its reactor.
     ///
     /// # Errors
-    /// The error response if the client is rejected.
+    /// Returns an error response if the client is rejected.
     pub async fn open(
         connect_fn: &ConnectFn,
         transport: Transport,
@@ -73,20 +73,20 @@ impl Relay {
         forwarded: String,
     ) -> Result<Relay, ErrorResponse> {
         let no_room = |error: io::Error| {
-            tracing::warn!(%error, "a client could not be connected");
+            tracing::warn!(%error, "relay cannot be opened");
             ErrorResponse::service_unavailable("This server has no room for more connections.")
         };
         let (ours, theirs) = UnixStream::pair().map_err(no_room)?;
         let theirs = theirs.into_std().map_err(no_room)?;
         SockRef::from(&theirs).set_send_buffer_size(SOCKET_BUFFER_BYTES).map_err(no_room)?;
-        let (hub, id, (reply, answer)) = (principal.hub(), principal.id(), oneshot::channel());
+        let (hub, id, (reply, accepted)) = (principal.hub(), principal.id(), oneshot::channel());
         connect_fn(ConnectRequest { socket: theirs, transport, principal, peer, forwarded, reply });
-        // No answer at all: its reactor has ended, or could not take it.
+        // The reply is dropped if the reactor has ended or could not register the socket.
         let unavailable = |_| Some(ErrorResponse::service_unavailable("This server is shutting down."));
-        if let Some(error_response) = answer.await.unwrap_or_else(unavailable) {
+        if let Some(error_response) = accepted.await.unwrap_or_else(unavailable) {
             return Err(error_response);
         }
-        // What the reactors write is as long as it is, and leaves at once.
+        // Messages of the reactor are not limited here. Writes are not buffered.
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
@@ -109,7 +109,7 @@ impl Relay {
         self.transport
     }
 
-    /// Returns whether `principal` owns this relay. The connection token alone does not authorize a request.
+    /// Returns `true` if `principal` owns this relay. The connection token alone does not authorize a request.
     pub fn is_owned_by(&self, principal: &Principal) -> bool {
         (self.hub, self.id) == (principal.hub(), principal.id())
     }
@@ -119,7 +119,7 @@ impl Relay {
         RelayWriter(self.to_hub.lock().await)
     }
 
-    /// Locks the reading side and supersedes the current poll. Returns `None` if a later poll superseded this one meanwhile.
+    /// Locks the reading side and ends the current poll. Returns `None` if a later poll has superseded this one.
     pub async fn acquire_poll(&self) -> Option<PollLock<'_>> {
         self.poll_generation.send_modify(|poll_generation| *poll_generation += 1);
         let mut poll_generation = self.poll_generation.subscribe();
@@ -136,7 +136,7 @@ impl Relay {
         self.poll_generation.send_modify(|poll_generation| *poll_generation += 1);
     }
 
-    /// Returns for how long there has been no poll.
+    /// Returns the time since the last poll ended, or zero during a poll.
     pub fn idle_for(&self) -> Duration {
         match self.from_hub.try_lock() {
             Ok(_) => self.idle_since.lock().unwrap_or_else(PoisonError::into_inner).elapsed(),
@@ -149,7 +149,7 @@ impl Relay {
 pub struct RelayWriter<'a>(MutexGuard<'a, SplitSink<WebSocketStream<UnixStream>, Message>>);
 
 impl RelayWriter<'_> {
-    /// Sends bytes to the reactor. Returns `false` if it has closed the connection.
+    /// Sends bytes to the reactor. Returns `false` if the reactor has closed the connection.
     pub async fn send(&mut self, bytes: Bytes) -> bool {
         self.0.send(Message::Binary(bytes)).await.is_ok()
     }
@@ -165,7 +165,7 @@ pub struct PollLock<'a> {
 /// The outcome of a poll.
 #[derive(Debug, PartialEq, Eq)]
 pub enum PollOutcome {
-    /// One SignalR message, whole.
+    /// One complete SignalR message.
     Message(Bytes),
     /// A later poll supersedes this one.
     Superseded,
@@ -183,7 +183,7 @@ impl PollLock<'_> {
         }
     }
 
-    /// Returns whether the reactor has closed the connection. Discards messages that were received before.
+    /// Returns `true` if the reactor has closed the connection. Discards messages that were received before.
     pub fn is_closed(&mut self) -> bool {
         loop {
             match message(&mut self.from_hub).now_or_never() {
@@ -206,13 +206,13 @@ impl Drop for PollLock<'_> {
     }
 }
 
-/// Returns the next message, or `None` at the end.
+/// Waits for the next message. Returns `None` after the reactor has closed the connection.
 async fn message(from_hub: &mut SplitStream<WebSocketStream<UnixStream>>) -> Option<Bytes> {
     loop {
         match from_hub.next().await?.ok()? {
             Message::Text(text) => return Some(text.into()),
             Message::Binary(bytes) => return Some(bytes),
-            // The end comes behind a Close; there are no pings between two that are one process.
+            // The stream ends after a Close. Reactors send no pings to a relay.
             Message::Close(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
         }
     }

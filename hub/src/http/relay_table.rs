@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use super::connection_token::TOKEN_TTL;
 use super::relay::Relay;
 
-/// The most clients whose bytes are buffered before they are connected.
+/// The most clients with bytes that are buffered before the client is connected.
 const MAX_EARLY_CLIENTS: usize = 256;
 
-/// A client without a poll for so long counts as disconnected.
+/// The time without a poll after which a client is disconnected.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The table.
+/// The relays by connection token. Shared by the requests that axum serves.
 pub struct RelayTable {
     table: Mutex<Table>,
     max_relays: usize,
@@ -32,12 +32,12 @@ impl RelayTable {
         RelayTable { table: Mutex::default(), max_relays }
     }
 
-    /// Returns the relay of a token.
+    /// Returns the relay of a token, or `None` if its client is not connected.
     pub fn get(&self, token: &str) -> Option<Arc<Relay>> {
         self.table().open.get(token).cloned()
     }
 
-    /// Returns whether there is room for another relay.
+    /// Returns `true` if there is room for another relay.
     pub fn has_room(&self) -> bool {
         self.table().open.len() < self.max_relays
     }
@@ -49,25 +49,24 @@ impl RelayTable {
             return None;
         }
         table.open.insert(token.to_owned(), relay);
-        Some(table.early.remove(token).map_or_else(Vec::new, |(_, said)| said))
+        Some(table.early.remove(token).map_or_else(Vec::new, |(_, bytes)| bytes))
     }
 
-    /// Removes a relay.
+    /// Removes a relay and returns it.
     pub fn remove(&self, token: &str) -> Option<Arc<Relay>> {
         self.table().open.remove(token)
     }
 
     /// Buffers bytes that a client sends before it is connected. Returns `false` if there is no room.
-    pub fn buffer_early(&self, token: &str, said: &[u8], max_bytes: usize) -> bool {
+    pub fn buffer_early(&self, token: &str, bytes: &[u8], max_bytes: usize) -> bool {
         let mut table = self.table();
         table.early.retain(|_, (since, _)| since.elapsed() < TOKEN_TTL);
         let (clients, known) = (table.early.len(), table.early.get(token));
-        let kept = known.map_or(0, |(_, said)| said.len());
-        if kept + said.len() > max_bytes || (known.is_none() && clients >= MAX_EARLY_CLIENTS) {
+        let buffered = known.map_or(0, |(_, bytes)| bytes.len());
+        if buffered + bytes.len() > max_bytes || (known.is_none() && clients >= MAX_EARLY_CLIENTS) {
             return false;
         }
-        // Copied: the bytes of a request hold on to the whole buffer that they were read into.
-        table.early.entry(token.to_owned()).or_insert_with(|| (Instant::now(), Vec::new())).1.extend_from_slice(said);
+        table.early.entry(token.to_owned()).or_insert_with(|| (Instant::now(), Vec::new())).1.extend_from_slice(bytes);
         true
     }
 
@@ -92,12 +91,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keep_early_is_limited_by_bytes_and_by_connections() {
+    fn buffer_early_is_limited_by_bytes_and_by_clients() {
         let relays = RelayTable::new(1);
         assert!(relays.buffer_early("a", b"1234", 6) && relays.buffer_early("a", b"56", 6));
         assert!(!relays.buffer_early("a", b"7", 6) && relays.buffer_early("a", b"", 6));
-        let kept = relays.table().early.remove("a").map(|(_, said)| said);
-        assert_eq!(kept.as_deref(), Some(&b"123456"[..]));
+        let buffered = relays.table().early.remove("a").map(|(_, bytes)| bytes);
+        assert_eq!(buffered.as_deref(), Some(&b"123456"[..]));
         for number in 0..MAX_EARLY_CLIENTS {
             assert!(relays.buffer_early(&number.to_string(), b"1", 6));
         }

@@ -1,4 +1,4 @@
-//! What every endpoint that axum serves asks of a request: its token, its body.
+//! Authenticates requests that axum serves, and reads their bodies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::error_response::ErrorResponse;
 use crate::auth::{Authenticator, Claims, Policy, Query, Rejection, bearer};
 use crate::observability::Metrics;
 
-/// How long a body may take.
+/// The timeout of receiving a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest body of a push, in bytes.
@@ -32,7 +32,7 @@ impl AuthGuard {
     /// Verifies a request's token and returns its claims.
     ///
     /// # Errors
-    /// The answer to a request whose token is missing or not good.
+    /// Returns the response to a request whose token is missing or rejected.
     pub async fn claims(
         &self,
         headers: &HeaderMap,
@@ -40,7 +40,7 @@ impl AuthGuard {
         policy: Policy,
     ) -> Result<Arc<Claims>, ErrorResponse> {
         let authorization = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
-        let claims = match bearer::find(authorization, query) {
+        let claims = match bearer::find_token(authorization, query) {
             Some(token) => self.authenticator.authenticate(&token, policy).await,
             None => Err(Rejection::Missing),
         };
@@ -51,7 +51,7 @@ impl AuthGuard {
     }
 }
 
-/// The body of a request as it comes, of so many bytes at the most and within its time.
+/// The body of a request in chunks, with a limit of its length and of its time.
 pub struct BodyChunks {
     body: Limited<Body>,
     max_bytes: usize,
@@ -59,30 +59,30 @@ pub struct BodyChunks {
 }
 
 impl BodyChunks {
-    /// The body, of `max_bytes` bytes at the most.
+    /// Limits a body to `max_bytes` bytes and to 10 seconds from now.
     pub fn new(body: Body, max_bytes: usize) -> BodyChunks {
         BodyChunks { body: Limited::new(body, max_bytes), max_bytes, deadline: Instant::now() + BODY_TIMEOUT }
     }
 
-    /// Returns the next piece, or `None` at the end.
+    /// Returns the next chunk, or `None` at the end.
     ///
     /// # Errors
-    /// The answer to a body that is too large, does not come in time or ends early.
+    /// Returns the response to a body that is too large, late or incomplete.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ErrorResponse> {
         loop {
             let frame = timeout_at(self.deadline, self.body.frame()).await;
-            let Ok(frame) = frame else { return Err(ErrorResponse::json(408, "The body did not come in time.")) };
+            let Ok(frame) = frame else { return Err(ErrorResponse::json(408, "The body was not received in time.")) };
             match frame {
                 None => return Ok(None),
                 Some(Ok(frame)) => {
-                    // Trailers say nothing.
+                    // Trailers are ignored.
                     if let Ok(chunk) = frame.into_data() {
                         return Ok(Some(chunk));
                     }
                 }
                 Some(Err(cause)) if cause.is::<LengthLimitError>() => {
                     let max_bytes = self.max_bytes;
-                    return Err(ErrorResponse::json(413, &format!("A body has at most {max_bytes} bytes.")));
+                    return Err(ErrorResponse::json(413, &format!("The body has more than {max_bytes} bytes.")));
                 }
                 Some(Err(_)) => return Err(ErrorResponse::json(400, "The body ended early.")),
             }
@@ -90,11 +90,11 @@ impl BodyChunks {
     }
 }
 
-/// Returns the whole body of a request, of `max_bytes` bytes at the most.
+/// Reads the whole body of a request, of at most `max_bytes` bytes.
 ///
 /// # Errors
-/// The answer to one that is too large, does not come in time or ends early.
-pub async fn body(body: Body, max_bytes: usize) -> Result<Vec<u8>, ErrorResponse> {
+/// Returns the response to a body that is too large, late or incomplete.
+pub async fn read_body(body: Body, max_bytes: usize) -> Result<Vec<u8>, ErrorResponse> {
     let (mut chunks, mut whole) = (BodyChunks::new(body, max_bytes), Vec::new());
     while let Some(chunk) = chunks.next().await? {
         whole.extend_from_slice(&chunk);

@@ -11,20 +11,20 @@ use tokio::time::{Instant, sleep_until};
 /// The budget of one request, passed along with it.
 #[derive(Clone)]
 pub struct RequestBudget {
-    /// The other end of the connection: a client or a proxy.
+    /// The address of the peer: a client or a proxy.
     pub peer: IpAddr,
     permit: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
     deadline: Arc<watch::Sender<Option<Instant>>>,
 }
 
 impl RequestBudget {
-    /// Creates a budget. `permit` is `None` if the connection has one.
+    /// Creates a budget. `permit` is `None` if the connection holds the permit.
     pub fn new(peer: IpAddr, permit: Option<OwnedSemaphorePermit>, timeout: Duration) -> RequestBudget {
         let deadline = watch::Sender::new(Some(Instant::now() + timeout));
         RequestBudget { peer, permit: Arc::new(Mutex::new(permit)), deadline: Arc::new(deadline) }
     }
 
-    /// Releases the permit and removes the deadline: the request waits for a push. See [`RequestBudget::set_deadline`].
+    /// Releases the permit and removes the deadline, because the request waits for a push. [`Self::set_deadline`] sets a new one.
     pub fn detach(&self) {
         self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.deadline.send_replace(None);
@@ -39,15 +39,15 @@ impl RequestBudget {
     pub async fn expired(&self) {
         let mut deadline = self.deadline.subscribe();
         loop {
-            let now = *deadline.borrow_and_update();
-            let end = async {
-                match now {
+            let current = *deadline.borrow_and_update();
+            let expired = async {
+                match current {
                     Some(end) => sleep_until(end).await,
                     None => pending().await,
                 }
             };
             tokio::select! {
-                () = end => return,
+                () = expired => return,
                 // The sender lives as long as this budget.
                 _ = deadline.changed() => {}
             }

@@ -1,5 +1,4 @@
-//! The head of a request on whatever port: whether it is whole, whether it can be understood in one way only, and what it is for
-//! (RFC 9112). No I/O.
+//! Parses the head of a request (RFC 9112), rejects ambiguous ones, and classifies the purpose of a request. No I/O.
 
 use std::mem::MaybeUninit;
 
@@ -14,65 +13,65 @@ pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// The most headers of a request.
 const MAX_HEADERS: usize = 100;
 
-/// How a client begins that knows beforehand that HTTP/2 is spoken.
-const HTTP_2: &[u8] = b"PRI * HTTP/2.0";
+/// The first bytes of an HTTP/2 connection without upgrade (RFC 9113 3.4).
+const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
-/// Room for the headers of one request.
+/// Storage for the headers of one request.
 pub type HeaderStorage<'a> = [MaybeUninit<Header<'a>>; MAX_HEADERS];
 
-/// Empty room.
+/// Returns uninitialized storage.
 pub const fn header_storage<'a>() -> HeaderStorage<'a> {
     [const { MaybeUninit::uninit() }; MAX_HEADERS]
 }
 
-/// A whole head with one meaning.
+/// A complete and unambiguous head.
 pub struct RequestHead<'a> {
-    /// The method, as it is spelled.
+    /// The method, as received.
     pub method: &'a str,
-    /// HTTP/1.1, not 1.0.
+    /// `true` for HTTP/1.1, `false` for HTTP/1.0.
     pub is_http_1_1: bool,
-    /// The path of the target, as it is spelled.
+    /// The path of the target, as received.
     pub path: &'a str,
-    /// What stands behind the question mark.
+    /// The query of the target, without the question mark. Empty if there is none.
     pub query: &'a str,
     /// The headers.
     pub headers: Headers<'a>,
-    /// How many bytes the head has.
+    /// The length of the head, in bytes.
     pub length: usize,
-    /// How long the body is.
+    /// The length of the body.
     pub body: BodyLength,
-    /// The framing is said twice: it is obeyed, but nothing behind it is believed to be a request.
+    /// `true` if the request has both Content-Length and Transfer-Encoding. It is served as chunked, but no request may follow.
     pub is_last: bool,
 }
 
-/// How the end of a request's body is found.
+/// The length of a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyLength {
-    /// By its length in bytes, 0 if there is no body.
+    /// The length in bytes, 0 if there is no body.
     Known(u64),
-    /// By its last chunk.
+    /// The body ends with its last chunk.
     Chunked,
 }
 
-/// What a request is for: each purpose has a share of the requests that are served at once.
+/// The purpose of a request. Each purpose has a share of the requests that are served at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// `/alive` and its like: whether the hub is there.
+    /// A probe, such as `/alive`.
     Probe,
     /// A push.
     Send,
-    /// The main hub.
+    /// A request to the main hub.
     Hub,
-    /// The anonymous hub, and whatever nobody serves: no token is needed there.
+    /// A request to the anonymous hub or to an unknown path. Both need no token.
     Anonymous,
 }
 
 impl Purpose {
-    /// All of them.
+    /// All purposes.
     pub const VARIANTS: [Purpose; 4] = [Purpose::Probe, Purpose::Send, Purpose::Hub, Purpose::Anonymous];
 
-    /// The purpose of requests for a path, however it is spelled.
-    pub fn of_path(path: &str) -> Purpose {
+    /// Returns the purpose of requests to a path, in any form of the path.
+    pub fn from_path(path: &str) -> Purpose {
         match paths::canonical(path).as_str() {
             "/" | "/alive" | "/now" | "/version" => Purpose::Probe,
             "/send" => Purpose::Send,
@@ -82,24 +81,24 @@ impl Purpose {
     }
 }
 
-/// A request that is served by axum.
+/// The properties of a request that axum serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlainRequest {
-    /// What it is for.
+    /// The purpose.
     pub purpose: Purpose,
-    /// It is for a hub, and may wait for what that says.
-    pub on_hub: bool,
-    /// How many bytes of it are known: its head, and its body unless that comes in chunks.
+    /// `true` if the path is a hub's, so that the request may wait for messages.
+    pub is_for_hub: bool,
+    /// The length of head and body together, in bytes. `None` if the body is chunked.
     pub length: Option<u64>,
-    /// Nothing behind it is a request.
+    /// `true` if no request may follow on the connection.
     pub is_last: bool,
 }
 
 impl<'a> RequestHead<'a> {
-    /// Reads what has come of a request; `None` while its head is not whole.
+    /// Parses the bytes that were received of a request. Returns `None` if the head is incomplete.
     ///
     /// # Errors
-    /// The answer to a head that is too large, or cannot be understood in one way only.
+    /// Returns the response to a head that is too large, invalid or ambiguous.
     pub fn parse(
         bytes: &'a [u8],
         storage: &'a mut HeaderStorage<'a>,
@@ -109,11 +108,11 @@ impl<'a> RequestHead<'a> {
             Ok(Status::Complete(length)) => length,
             Ok(Status::Partial) if bytes.len() < MAX_HEAD_BYTES => return Ok(None),
             Ok(Status::Partial) | Err(Error::TooManyHeaders) => return Err(too_large()),
-            Err(_) if bytes.starts_with(HTTP_2) => {
-                return Err(ErrorResponse::json(505, "HTTP/2 without TLS is not spoken here; use HTTP/1.1."));
+            Err(_) if bytes.starts_with(HTTP_2_PREFACE) => {
+                return Err(ErrorResponse::json(505, "HTTP/2 without TLS is not supported; use HTTP/1.1."));
             }
-            Err(_) if HTTP_2.starts_with(bytes) => return Ok(None),
-            Err(error) => return Err(ErrorResponse::json(400, &format!("This is no request of HTTP/1.1: {error}."))),
+            Err(_) if HTTP_2_PREFACE.starts_with(bytes) => return Ok(None),
+            Err(error) => return Err(ErrorResponse::json(400, &format!("This is not an HTTP/1.1 request: {error}."))),
         };
         let is_http_1_1 = request.version == Some(1);
         let headers = Headers::new(request.headers);
@@ -133,7 +132,7 @@ impl<'a> RequestHead<'a> {
         {
             return Err(ErrorResponse::json(
                 400,
-                "A request needs one header Host: a name or an address, with a port or without.",
+                "A request needs exactly one Host header, with a name or an address and an optional port.",
             ));
         }
         let (body, is_last) = body_length(&headers, is_http_1_1)?;
@@ -142,23 +141,23 @@ impl<'a> RequestHead<'a> {
         Ok(Some(RequestHead { method, is_http_1_1, path, query, headers, length, body, is_last }))
     }
 
-    /// The same as a request for axum.
-    pub fn plain(&self) -> PlainRequest {
+    /// Returns the properties of the request for axum.
+    pub fn to_plain_request(&self) -> PlainRequest {
         let length = match self.body {
             BodyLength::Known(body) => Some(body.saturating_add(self.length as u64)),
             BodyLength::Chunked => None,
         };
-        let (purpose, on_hub) = (Purpose::of_path(self.path), paths::hub_at(self.path).is_some());
-        PlainRequest { purpose, on_hub, length, is_last: self.is_last }
+        let (purpose, is_for_hub) = (Purpose::from_path(self.path), paths::hub_for_path(self.path).is_some());
+        PlainRequest { purpose, is_for_hub, length, is_last: self.is_last }
     }
 }
 
-/// The answer to a head that goes on after [`MAX_HEAD_BYTES`], or has too many headers.
+/// Returns the response to a head of more than [`MAX_HEAD_BYTES`] or with too many headers.
 pub fn too_large() -> ErrorResponse {
-    ErrorResponse::json(431, "The request's head is too large.")
+    ErrorResponse::json(431, "The request head is too large.")
 }
 
-/// Returns the authority of a target in absolute form (RFC 9112 3.2.2), and the rest of it.
+/// Splits a target into its authority, if it is in absolute form (RFC 9112 3.2.2), and the rest.
 fn split_authority(target: &str) -> (Option<&str>, &str) {
     let rest = ["http://", "https://"].into_iter().find_map(|scheme| {
         let (start, rest) = target.split_at_checked(scheme.len())?;
@@ -173,7 +172,7 @@ fn split_authority(target: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Returns how long the body is, and whether it is said twice (RFC 9112 6.3).
+/// Returns the length of the body, and `true` if both headers give a length (RFC 9112 6.3).
 fn body_length(headers: &Headers<'_>, is_http_1_1: bool) -> Result<(BodyLength, bool), ErrorResponse> {
     let (codings, lengths) = (headers.get_all("Transfer-Encoding").count(), headers.get_all("Content-Length").count());
     if codings > 0 {
@@ -182,7 +181,7 @@ fn body_length(headers: &Headers<'_>, is_http_1_1: bool) -> Result<(BodyLength, 
         return match (is_chunked, is_http_1_1) {
             (true, true) => Ok((BodyLength::Chunked, lengths > 0)),
             (true, false) => Err(ErrorResponse::json(400, "Transfer-Encoding needs HTTP/1.1.")),
-            (false, _) => Err(ErrorResponse::json(501, "Of all transfer codings only chunked is understood, once.")),
+            (false, _) => Err(ErrorResponse::json(501, "The only supported Transfer-Encoding is chunked, given once.")),
         };
     }
     let length = match (lengths, headers.get_single("Content-Length")) {
@@ -192,15 +191,15 @@ fn body_length(headers: &Headers<'_>, is_http_1_1: bool) -> Result<(BodyLength, 
         }
         _ => None,
     };
-    let length =
-        length.ok_or_else(|| ErrorResponse::json(400, "A request has at most one Content-Length, a number."))?;
+    let length = length
+        .ok_or_else(|| ErrorResponse::json(400, "A request may have one Content-Length, which must be a number."))?;
     Ok((BodyLength::Known(length), false))
 }
 
 /// The headers of a request.
 pub struct Headers<'a> {
     all: &'a [Header<'a>],
-    /// A bit for each length of a name that there is: most of those that are looked for are not there.
+    /// One bit for each length of a name. Avoids most searches for headers that are absent.
     lengths: u64,
 }
 
@@ -210,20 +209,20 @@ impl<'a> Headers<'a> {
         Headers { all, lengths }
     }
 
-    /// The values of a header, one for each time that it is there.
+    /// Returns the values of all headers with a name.
     pub fn get_all(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let some = if self.lengths & name_length_bit(name) == 0 { &[] } else { self.all };
         some.iter().filter(move |header| eq_ignore_case(header.name.as_bytes(), name)).map(|header| header.value)
     }
 
-    /// The value of a header that is there once.
+    /// Returns the trimmed value of the header with a name, or `None` if there is not exactly one.
     pub fn get_single(&self, name: &'static str) -> Option<&'a [u8]> {
         let mut all = self.get_all(name);
         let value = all.next()?;
         all.next().is_none().then(|| value.trim_ascii())
     }
 
-    /// Whether a list of tokens holds one.
+    /// Returns `true` if the comma-separated values of a header contain a token, ignoring case.
     pub fn contains_token(&self, name: &'static str, token: &str) -> bool {
         self.get_all(name).any(|value| {
             eq_ignore_case(value, token)
@@ -232,7 +231,7 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// Whether a text is another one, whatever the case; mostly it is to the letter.
+/// Compares two texts, ignoring ASCII case. Equal bytes, the common case, are compared first.
 fn eq_ignore_case(text: &[u8], other: &str) -> bool {
     text == other.as_bytes() || text.eq_ignore_ascii_case(other.as_bytes())
 }
@@ -245,11 +244,11 @@ fn name_length_bit(name: &str) -> u64 {
 mod tests {
     use super::*;
 
-    /// What becomes of a head: a request, a status, or nothing yet.
+    /// Parses a head. Returns its request, `None` if it is incomplete, or the status of the error response.
     fn read(head: &str) -> Result<Option<PlainRequest>, u16> {
         let mut storage = header_storage();
         let head = RequestHead::parse(head.as_bytes(), &mut storage);
-        head.map(|head| head.map(|head| head.plain())).map_err(|error_response| error_response.status)
+        head.map(|head| head.map(|head| head.to_plain_request())).map_err(|error_response| error_response.status)
     }
 
     fn with(headers: &str) -> Result<Option<PlainRequest>, u16> {
@@ -307,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn purpose_of_path_is_probe_send_hub_or_anonymous() {
+    fn purpose_from_path_is_probe_send_hub_or_anonymous() {
         for (path, purpose) in [
             ("/alive", Purpose::Probe),
             ("/", Purpose::Probe),
@@ -316,7 +315,7 @@ mod tests {
             ("/anonymous-hub", Purpose::Anonymous),
             ("/nobody", Purpose::Anonymous),
         ] {
-            assert_eq!(Purpose::of_path(path), purpose, "{path}");
+            assert_eq!(Purpose::from_path(path), purpose, "{path}");
         }
     }
 }

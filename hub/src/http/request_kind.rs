@@ -1,5 +1,5 @@
-//! Classifies requests on the public port by their head: reactors serve unambiguous WebSocket upgrades on a hub path;
-//! everything else goes to axum with its bytes unchanged. No I/O.
+//! Classifies requests on the public port by their head. Reactors serve unambiguous WebSocket upgrades on a hub's path. All other
+//! requests go to axum with their bytes unchanged. No I/O.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::auth::{Principal, Query};
 use crate::signalr::Hub;
 use crate::websocket::{self, Accept};
 
-/// What the head of a request asks for, and who serves it.
+/// The kind of a request, which decides whether a reactor or axum serves it.
 #[derive(Debug)]
 pub enum RequestKind {
     /// The head is not complete yet.
@@ -20,9 +20,9 @@ pub enum RequestKind {
     Upgrade(Upgrade),
     /// A request for axum.
     Plain(PlainRequest),
-    /// A request that is rejected at once.
+    /// An invalid request, with its response.
     Reject(ErrorResponse),
-    /// A header of the PROXY protocol that is wrong, or is not read from there.
+    /// A malformed header of the PROXY protocol, or one that is not accepted from the peer. Never returned by [`classify`].
     ProxyHeader,
 }
 
@@ -37,15 +37,15 @@ pub struct Upgrade {
     pub forwarded: String,
     /// The principal, on the anonymous hub, where no token is verified.
     pub principal: Option<Principal>,
-    /// The connection token of a negotiation, if there was one.
+    /// The connection token, or `None` if the client did not negotiate.
     pub id: Option<String>,
     /// The value of `Origin`.
     pub origin: Option<String>,
-    /// Where the head ends and the client's first frames may begin.
+    /// The length of the head, in bytes. The client's first frames may follow it.
     pub length: usize,
 }
 
-/// Classifies a request by the bytes that were received of it.
+/// Classifies a request by the bytes that were received.
 pub fn classify(bytes: &[u8]) -> RequestKind {
     let mut storage = header_storage();
     let head = match RequestHead::parse(bytes, &mut storage) {
@@ -55,19 +55,21 @@ pub fn classify(bytes: &[u8]) -> RequestKind {
     };
     let headers = &head.headers;
     let upgrades = headers.contains_token("Connection", "Upgrade") && headers.contains_token("Upgrade", "websocket");
-    let is_ours = head.method == "GET"
+    let is_upgrade = head.method == "GET"
         && head.is_http_1_1
         && upgrades
         && headers.get_all("Expect").next().is_none()
         && !headers.get_all("Accept").any(is_event_stream);
-    let Some(hub) = paths::hub_at(head.path).filter(|_| is_ours) else { return RequestKind::Plain(head.plain()) };
+    let Some(hub) = paths::hub_for_path(head.path).filter(|_| is_upgrade) else {
+        return RequestKind::Plain(head.to_plain_request());
+    };
     match upgrade(hub, &head) {
         Ok(upgrade) => RequestKind::Upgrade(upgrade),
         Err(error_response) => RequestKind::Reject(error_response),
     }
 }
 
-/// Returns the origin of a request, whatever else is wrong with it.
+/// Returns the `Origin` of a request, even if its head is invalid. `None` if there is not exactly one.
 pub fn origin(bytes: &[u8]) -> Option<String> {
     let mut storage = [httparse::EMPTY_HEADER; 100];
     let mut request = httparse::Request::new(&mut storage);
@@ -80,18 +82,18 @@ pub fn origin(bytes: &[u8]) -> Option<String> {
 fn upgrade(hub: Hub, head: &RequestHead<'_>) -> Result<Upgrade, ErrorResponse> {
     let headers: &Headers<'_> = &head.headers;
     if head.body != BodyLength::Known(0) {
-        return Err(ErrorResponse::json(400, "An upgrade has no body."));
+        return Err(ErrorResponse::json(400, "An upgrade must not have a body."));
     }
     if headers.get_single("Sec-WebSocket-Version") != Some(b"13") {
-        let needs = "The header Sec-WebSocket-Version: 13 is missing.";
-        return Err(ErrorResponse::json(426, needs).with("sec-websocket-version", "13").with("upgrade", "websocket"));
+        let message = "The header Sec-WebSocket-Version: 13 is missing.";
+        return Err(ErrorResponse::json(426, message).with("sec-websocket-version", "13").with("upgrade", "websocket"));
     }
     let accept = headers.get_single("Sec-WebSocket-Key").and_then(websocket::accept).ok_or_else(|| {
         ErrorResponse::json(400, "The header Sec-WebSocket-Key is missing, or is not 16 bytes in Base64.")
     })?;
     let query = Query::parse(head.query);
     Ok(Upgrade {
-        token: bearer::find(headers.get_all("Authorization").next(), &query),
+        token: bearer::find_token(headers.get_all("Authorization").next(), &query),
         accept,
         forwarded: headers.get_all("X-Forwarded-For").map(String::from_utf8_lossy).collect::<Vec<_>>().join(","),
         principal: (hub == Hub::Anonymous).then(|| Principal::anonymous(&query)),
@@ -101,7 +103,8 @@ fn upgrade(hub: Hub, head: &RequestHead<'_>) -> Result<Upgrade, ErrorResponse> {
     })
 }
 
-/// Whether an `Accept` header asks for Server-Sent Events: one of its items is that type, without parameters, as the original compares.
+/// Returns `true` if an `Accept` header asks for Server-Sent Events: one of its items is `text/event-stream` without parameters,
+/// as in the upstream service.
 pub fn is_event_stream(accept: &[u8]) -> bool {
     accept.split(|&byte| byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
@@ -144,7 +147,7 @@ mod tests {
             RequestKind::Upgrade(upgrade) => upgrade
                 .principal
                 .map(|principal| (principal.hub(), principal.id().map(|id| id.to_string())))
-                .expect("a guest"),
+                .expect("an anonymous principal"),
             other => panic!("{target}: {other:?}"),
         };
         let id = Some("dddddddd-dddd-dddd-dddd-dddddddddddd".to_owned());
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn head_cut_at_any_byte_is_partial() {
+    fn head_cut_at_any_byte_is_incomplete() {
         for end in 0..GOOD.len() {
             assert!(matches!(classify(&GOOD.as_bytes()[..end]), RequestKind::Incomplete), "cut at {end}");
         }

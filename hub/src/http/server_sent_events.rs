@@ -1,4 +1,4 @@
-//! Server-Sent Events (`signalr.md` 2.4): one answer that does not end, a message an event.
+//! Server-Sent Events (`signalr.md` 2.4): one streaming response, with one event for each message.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,20 +14,21 @@ use tokio::time::timeout;
 use super::relay::{PollOutcome, Relay};
 use super::request_budget::RequestBudget;
 
-/// What every answer begins with, so that the client knows that it is connected.
+/// The first bytes of each response, which tell the client that it is connected.
 pub const PREAMBLE: &[u8] = b":\r\n";
 
-/// How many pieces of events wait between the hub and the client's socket; more of them wait in the reactor, within its limits.
+/// The most chunks between the relay and the client's socket. Further messages are queued in the reactor, within its limits.
 const CHANNEL_CAPACITY: usize = 4;
 
-/// The largest piece, in bytes: a client that takes one is not too slow, however large the event.
-const MAX_PIECE_BYTES: usize = 16 * 1024;
+/// The size of a chunk, in bytes. Each chunk has its own write timeout, so that a large event does not make a client too slow.
+const MAX_CHUNK_BYTES: usize = 16 * 1024;
 
-/// How long the last events may take once the hub has ended the connection.
+/// The timeout of writing the last events after the hub has closed the connection.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Answers with what the hub says, until it or the client ends. `write_timeout`: how long a client may take nothing at all; `on_end` is
-/// told at the end whether it took none for so long.
+/// Streams messages until the hub or the client closes the connection.
+///
+/// `write_timeout` is the longest time without progress in writing. `on_end` is called with `true` if it has passed.
 pub fn respond(
     relay: Arc<Relay>,
     budget: RequestBudget,
@@ -36,10 +37,10 @@ pub fn respond(
 ) -> Response {
     let (events, body) = mpsc::channel(CHANNEL_CAPACITY);
     tokio::spawn(async move {
-        let slow = pump(&relay, &events, write_timeout).await;
-        on_end(slow);
+        let is_slow = pump(&relay, &events, write_timeout).await;
+        on_end(is_slow);
         drop(events);
-        budget.set_deadline(if slow { Duration::ZERO } else { FLUSH_TIMEOUT });
+        budget.set_deadline(if is_slow { Duration::ZERO } else { FLUSH_TIMEOUT });
     });
     let body = stream::unfold(body, async |mut body| body.recv().await.map(|event| (Ok::<_, Infallible>(event), body)));
     let headers = [
@@ -47,20 +48,20 @@ pub fn respond(
         (CACHE_CONTROL, "no-cache,no-store"),
         (PRAGMA, "no-cache"),
         (CONTENT_ENCODING, "identity"),
-        // Nothing comes behind events: a client that was cut off is not to wait for more.
+        // The connection ends with the stream, so that the client notices its end.
         (CONNECTION, "close"),
     ];
     (headers, Body::from_stream(body)).into_response()
 }
 
-/// Passes on what the hub says; true if the client was too slow for it, and the hub does not know.
+/// Forwards messages to the response. Returns `true` if the client was too slow and the reactor has not closed the connection.
 async fn pump(relay: &Relay, events: &mpsc::Sender<Bytes>, write_timeout: Duration) -> bool {
     let Some(mut poll_lock) = relay.acquire_poll().await else { return false };
     let mut next = Bytes::from_static(PREAMBLE);
     loop {
         while !next.is_empty() {
-            let piece = next.split_to(next.len().min(MAX_PIECE_BYTES));
-            match timeout(write_timeout, events.send(piece)).await {
+            let chunk = next.split_to(next.len().min(MAX_CHUNK_BYTES));
+            match timeout(write_timeout, events.send(chunk)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return false,
                 Err(_) => return !poll_lock.is_closed(),
@@ -76,7 +77,7 @@ async fn pump(relay: &Relay, events: &mpsc::Sender<Bytes>, write_timeout: Durati
     }
 }
 
-/// Encodes one event: a line of data for each line of the payload. A carriage return alone ends a line as well.
+/// Encodes one event, with a `data` line for each line of the payload. A single carriage return ends a line, too.
 pub fn event(payload: &[u8]) -> Vec<u8> {
     let mut event = Vec::with_capacity(payload.len() + 16);
     if !payload.is_empty() {

@@ -1,4 +1,4 @@
-//! Where pushes come from: `direct`, by `POST /send`, or `azure_queue`. A hub has one of them.
+//! The sources of pushes: `direct`, which is `POST /send`, or `azure_queue`. A hub has one of them. Both use [`PushPipeline`].
 
 pub mod azure_queue;
 mod pipeline;
@@ -11,19 +11,19 @@ use std::net::{SocketAddr, TcpListener};
 
 use self::azure_queue::AzureQueueSource;
 
-/// A source that does not give pushes yet.
+/// A source that does not receive pushes yet.
 pub enum Source {
-    /// The internal port.
+    /// The listener of the internal port.
     Direct(TcpListener),
-    /// A consumer.
+    /// The queue source.
     AzureQueue(Box<AzureQueueSource>),
 }
 
 impl Source {
-    /// The address of the internal port, if there is one.
+    /// Returns the address of the internal port, or `None` if this source has none.
     ///
     /// # Errors
-    /// If the system does not tell.
+    /// If the operating system does not return the address.
     pub fn address(&self) -> io::Result<Option<SocketAddr>> {
         match self {
             Source::Direct(listener) => listener.local_addr().map(Some),

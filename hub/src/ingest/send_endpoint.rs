@@ -12,25 +12,24 @@ use tokio::sync::Semaphore;
 use super::{IngestError, PushPipeline};
 use crate::auth::{Policy, Query};
 use crate::http::error_response::ErrorResponse;
-use crate::http::request::{AuthGuard, MAX_BODY_BYTES, body};
+use crate::http::request::{AuthGuard, MAX_BODY_BYTES, read_body};
 use crate::observability::LogLimiter;
 
-/// How many pushes may be on their way at once.
+/// Maximum number of concurrent requests to `/send`.
 const MAX_CONCURRENT_PUSHES: usize = 1024;
 
-/// What the endpoint needs.
+/// The state of the endpoint.
 #[derive(Clone)]
 pub struct SendEndpoint {
     auth_guard: AuthGuard,
-    /// Where pushes go.
     pipeline: PushPipeline,
-    /// For pushes that are being taken.
+    /// The permits of concurrent requests.
     permits: Arc<Semaphore>,
     log_limiter: Arc<LogLimiter>,
 }
 
 impl SendEndpoint {
-    /// A source in front of an intake.
+    /// Creates an endpoint that sends pushes to `pipeline`.
     pub fn new(auth_guard: AuthGuard, pipeline: PushPipeline) -> SendEndpoint {
         SendEndpoint {
             auth_guard,
@@ -41,12 +40,12 @@ impl SendEndpoint {
     }
 }
 
-/// The routes of the source.
+/// Returns the routes of the endpoint.
 pub fn routes(endpoint: SendEndpoint) -> Router {
     Router::new().route("/send", post(send)).with_state(endpoint)
 }
 
-/// Proof that a request carries an internal token.
+/// Proof that a request has a valid internal token.
 struct InternalAuth;
 
 impl FromRequestParts<SendEndpoint> for InternalAuth {
@@ -58,6 +57,7 @@ impl FromRequestParts<SendEndpoint> for InternalAuth {
     }
 }
 
+/// Handles `POST /send`: answers 200 after the handover, 400 to a malformed push, and 503 if there is no room.
 async fn send(
     _: InternalAuth,
     State(endpoint): State<SendEndpoint>,
@@ -65,14 +65,14 @@ async fn send(
 ) -> Result<StatusCode, ErrorResponse> {
     let Ok(_permit) = endpoint.permits.try_acquire() else {
         endpoint.auth_guard.metrics.pushed("rejected", None);
-        return Err(ErrorResponse::service_unavailable("There are too many pushes on their way."));
+        return Err(ErrorResponse::service_unavailable("Too many pushes are in progress."));
     };
-    let body = body(request.into_body(), MAX_BODY_BYTES).await?;
-    endpoint.pipeline.ingest(&body).await.map_err(|refused| {
+    let body = read_body(request.into_body(), MAX_BODY_BYTES).await?;
+    endpoint.pipeline.ingest(&body).await.map_err(|error| {
         if let Some(unsaid) = endpoint.log_limiter.allow() {
-            tracing::warn!(%refused, unsaid, "a push was refused");
+            tracing::warn!(%error, unsaid, "push rejected");
         }
-        match refused {
+        match error {
             IngestError::Malformed(malformed) => ErrorResponse::json(400, &malformed.to_string()),
             IngestError::BufferFull(_) => ErrorResponse::service_unavailable("Too many pushes wait for Redis."),
         }

@@ -1,6 +1,6 @@
-//! Sets of bytes, for checks of what peers send.
+//! Sets of bytes, to validate input from peers. No I/O.
 
-/// A set of bytes: a look-up for each byte instead of a chain of comparisons.
+/// A set of bytes. Membership is one table lookup instead of a chain of comparisons.
 pub struct ByteSet([bool; 256]);
 
 impl ByteSet {
@@ -20,7 +20,7 @@ impl ByteSet {
         ByteSet(bytes)
     }
 
-    /// Returns how many bytes at the beginning of a text are in the set.
+    /// Returns the number of leading bytes of a text that are in the set.
     pub fn prefix_length(&self, text: &[u8]) -> usize {
         text.iter().position(|byte| !self.0[usize::from(*byte)]).unwrap_or(text.len())
     }

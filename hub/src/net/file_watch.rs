@@ -1,4 +1,4 @@
-//! Files that are taken over when they change, without a restart and without a disconnect (`decisions.md` 7).
+//! Reloads files when they change, without a restart or a disconnect (`decisions.md` 7).
 
 use std::fmt::Display;
 use std::io;
@@ -9,48 +9,48 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-/// How often the files are looked at. They are few and small, and reading them tells every kind of change: of a file, of
-/// the links of a mounted Secret, of a network file system that notifies nobody.
+/// The default interval of checks. The files are few and small. Reading them detects every change, also of the links of a
+/// mounted Secret and on a network file system, which sends no notifications.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Triggers a check of files: at an interval, and at once on SIGHUP.
+/// Triggers checks of files: at an interval, and immediately on SIGHUP.
 pub struct ReloadTrigger {
-    asked: Signal,
+    sighup: Signal,
     interval: Duration,
 }
 
 impl ReloadTrigger {
-    /// Begins to listen for SIGHUP, which does not end the process from now on.
+    /// Installs a handler for SIGHUP, which then no longer ends the process.
     ///
     /// # Errors
-    /// If the system does not let it listen.
+    /// If the handler cannot be installed.
     pub fn on_sighup() -> io::Result<ReloadTrigger> {
-        Ok(ReloadTrigger { asked: signal(SignalKind::hangup())?, interval: DEFAULT_INTERVAL })
+        Ok(ReloadTrigger { sighup: signal(SignalKind::hangup())?, interval: DEFAULT_INTERVAL })
     }
 
-    /// Sets the interval.
+    /// Returns the trigger with another interval.
     pub fn with_interval(self, interval: Duration) -> ReloadTrigger {
         ReloadTrigger { interval, ..self }
     }
 
-    /// Waits for the next one; true if somebody has asked for it.
+    /// Waits for the next check. Returns `true` if SIGHUP triggered it.
     async fn next(&mut self) -> bool {
         tokio::select! {
-            _ = self.asked.recv() => true,
+            _ = self.sighup.recv() => true,
             () = sleep(self.interval) => false,
         }
     }
 }
 
-/// Looks at files for ever. `read` is told whether somebody has asked for the look. What it gives goes to `take` when it
-/// differs from `contents`, what was taken over last. What one of them refuses leaves the old contents in force; it is told
-/// once, and again when somebody asks, and `failed` is called.
+/// Checks files until the task is dropped. `read` loads them on a blocking thread; its argument is `true` after SIGHUP. If the
+/// result differs from `contents`, which is in use, `apply` puts it into use. An error of either keeps the contents in use. It is
+/// logged and `failed` is called, once for each error and again after SIGHUP. `files` names the files in the log.
 pub async fn watch_files<C, E>(
-    what: &'static str,
+    files: &'static str,
     mut trigger: ReloadTrigger,
     mut contents: C,
     read: impl Fn(bool) -> Result<C, E> + Send + Sync + 'static,
-    mut take: impl FnMut(&C) -> Result<(), E>,
+    mut apply: impl FnMut(&C) -> Result<(), E>,
     failed: impl Fn(),
 ) where
     C: PartialEq + Send + 'static,
@@ -59,29 +59,29 @@ pub async fn watch_files<C, E>(
     let read = Arc::new(read);
     let mut last_error = String::new();
     loop {
-        let asked = trigger.next().await;
-        if asked {
-            tracing::info!(what, "SIGHUP: files are read again");
+        let requested = trigger.next().await;
+        if requested {
+            tracing::info!(files, "SIGHUP received, reading files again");
             last_error.clear();
         }
         let read = read.clone();
-        // A file system that hangs must not hold up everything else.
-        let Ok(read) = spawn_blocking(move || read(asked)).await else { continue };
-        let taken = read.and_then(|read| {
-            if read != contents {
-                take(&read)?;
-                contents = read;
+        // A file system that hangs must not block the runtime.
+        let Ok(loaded) = spawn_blocking(move || read(requested)).await else { continue };
+        let applied = loaded.and_then(|loaded| {
+            if loaded != contents {
+                apply(&loaded)?;
+                contents = loaded;
             }
             Ok(())
         });
-        match taken {
+        match applied {
             Ok(()) => last_error.clear(),
             Err(error) => {
-                let complaint = error.to_string();
-                if complaint != last_error {
-                    tracing::warn!(what, %error, "what has changed can't be taken over; the old stays");
+                let text = error.to_string();
+                if text != last_error {
+                    tracing::warn!(files, %error, "changed files rejected; the previous contents stay in use");
                     failed();
-                    last_error = complaint;
+                    last_error = text;
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Networks of addresses in CIDR form.
+//! IP networks in CIDR form. No I/O.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// An address, or a network in CIDR form. A network of IPv4 addresses that are mapped into IPv6 is that of the IPv4 addresses.
+/// A network in CIDR form, or a single address. A network of IPv4-mapped IPv6 addresses equals the IPv4 network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IpNetwork(IpNet);
 
@@ -36,7 +36,7 @@ impl fmt::Display for IpNetwork {
 }
 
 impl IpNetwork {
-    /// Returns whether an address is in this network. One that is mapped into IPv6 is an IPv4 address.
+    /// Returns whether an address is in this network. An IPv4-mapped IPv6 address counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
@@ -48,16 +48,16 @@ mod tests {
 
     #[test]
     fn network_contains_addresses_with_its_prefix() {
-        let holds = |network: &str, text: &str| {
+        let contains = |network: &str, text: &str| {
             network.parse::<IpNetwork>().expect(network).contains(text.parse().expect(text))
         };
-        assert!(holds("10.0.0.0/8", "10.255.0.1") && !holds("10.0.0.0/8", "11.0.0.1"));
-        assert!(holds("0.0.0.0/0", "1.2.3.4") && !holds("0.0.0.0/0", "::1"));
-        assert!(holds("10.0.0.1", "10.0.0.1") && !holds("10.0.0.1", "10.0.0.2"));
-        assert!(holds("10.0.0.1", "::ffff:10.0.0.1"), "an IPv4 address on an IPv6 socket");
-        assert!(holds("fd00::/8", "fdff::1") && !holds("fd00::/8", "fe80::1") && holds("::/0", "::1"));
-        assert!(holds("::ffff:10.0.0.0/104", "10.1.2.3") && !holds("::ffff:10.0.0.0/104", "11.0.0.1"));
-        assert!(holds("::ffff:10.0.0.1", "10.0.0.1"), "a network written as an IPv6 socket shows it");
+        assert!(contains("10.0.0.0/8", "10.255.0.1") && !contains("10.0.0.0/8", "11.0.0.1"));
+        assert!(contains("0.0.0.0/0", "1.2.3.4") && !contains("0.0.0.0/0", "::1"));
+        assert!(contains("10.0.0.1", "10.0.0.1") && !contains("10.0.0.1", "10.0.0.2"));
+        assert!(contains("10.0.0.1", "::ffff:10.0.0.1"), "an IPv4 address of an IPv6 socket");
+        assert!(contains("fd00::/8", "fdff::1") && !contains("fd00::/8", "fe80::1") && contains("::/0", "::1"));
+        assert!(contains("::ffff:10.0.0.0/104", "10.1.2.3") && !contains("::ffff:10.0.0.0/104", "11.0.0.1"));
+        assert!(contains("::ffff:10.0.0.1", "10.0.0.1"), "a network in the IPv4-mapped form");
         for text in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/-1", "joe"] {
             assert!(text.parse::<IpNetwork>().is_err(), "{text}");
         }

@@ -1,4 +1,4 @@
-//! What several modules need of the network and of the system: addresses, retries, trusted certificates, watched files.
+//! Network and file utilities that several modules share: addresses, backoff, trusted certificates, watched files.
 
 pub mod backoff;
 pub mod byte_set;

@@ -1,6 +1,6 @@
-//! Whose certificates are believed by the clients of this process: the system's authorities, and those that a deployment
-//! adds, as Bitwarden's images know them. What is in force is one for the process, as the variables that name it are; a hub
-//! looks at the files and takes changes over, for connections that are made from then on.
+//! Trusted certificate authorities of all clients in this process: those of the system, and those that a deployment adds as
+//! Bitwarden's images do. The state is global, like the environment variables that name the files. [`RootsWatcher`] reloads
+//! changed files; new connections then use them.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,226 +13,232 @@ use reqwest::{Certificate, Client, ClientBuilder};
 
 use crate::net::file_watch::{ReloadTrigger, watch_files};
 
-/// Where Bitwarden's deployments mount their own authorities.
+/// The folder where Bitwarden's deployments mount their own authorities.
 const BITWARDEN_CA_DIR: &str = "/etc/bitwarden/ca-certificates";
 
-/// The variable that names folders of more, separated by colons.
+/// The variable that names more folders, separated by colons.
 const CERT_DIR_VAR: &str = "SSL_CERT_DIR";
 
-/// The variable that names the system's bundle.
+/// The variable that names the system's bundle of certificates.
 const CERT_FILE_VAR: &str = "SSL_CERT_FILE";
 
-/// Where Debian, and the images that come of it, keep that bundle.
+/// The default path of the bundle, as on Debian and in images based on it.
 const SYSTEM_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// How often the files are looked at: there may be hundreds, and kubelets need a minute or two to change them.
+/// The interval of checks. There may be hundreds of files, and kubelets take a minute or two to update them anyway.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What a file of certificates is called.
+/// The extensions of certificate files.
 const CERT_EXTENSIONS: [&str; 3] = ["crt", "pem", "cer"];
 
-/// What is in force, once somebody looks at the files; until then, they are read when they are needed.
+/// The files in use. `None` until [`RootsWatcher::open`]; then each client reads the files itself.
 static CURRENT_ROOTS: RwLock<Option<Arc<RootFiles>>> = RwLock::new(None);
 
-/// How often that has changed.
+/// The number of changes of [`CURRENT_ROOTS`].
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
-/// Why files of certificates are not taken over.
+/// Why certificate files cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// A file or folder could not be read.
     #[error("{path}: {source}")]
     Unreadable {
-        /// Which one.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A file is no PEM.
+    /// A file is not PEM.
     #[error("{path}: {source}")]
     Malformed {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error of the parser.
         source: reqwest::Error,
     },
-    /// A file has nothing that is of use.
-    #[error("{0}: there is no certificate in it")]
+    /// A file has no certificate.
+    #[error("{0}: no certificate; add one in PEM")]
     Empty(PathBuf),
 }
 
 /// A file's path and its bytes.
 type CertFile = (PathBuf, Vec<u8>);
 
-/// Files of certificates, as they were read.
+/// The contents of the certificate files.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct RootFiles {
-    /// The system's bundle, if it is needed and there is one.
+    /// The system's bundle. `None` if it does not exist, or if TLS libraries load it themselves.
     bundle: Option<CertFile>,
-    /// Those of the folders.
+    /// The files in the folders.
     added: Vec<CertFile>,
-    /// Those that stand for one connection's authorities.
+    /// Files that replace all other authorities for one connection, such as `backplane.redis.ca_file`.
     named: Vec<CertFile>,
 }
 
-/// Looks at the files.
+/// Reloads the certificate files when they change.
 pub struct RootsWatcher {
     named: Vec<PathBuf>,
-    /// Of when the files were read.
-    stamps: Vec<Option<FileVersion>>,
+    /// The versions of folders and files when they were read.
+    versions: Vec<Option<FileVersion>>,
     files: Arc<RootFiles>,
 }
 
 impl RootsWatcher {
-    /// Puts the files in force as they are, those of the folders and those that are named; what is wrong is told and left out.
+    /// Loads the files in the folders and the named files, and puts them into use. Invalid files are logged and skipped.
     pub fn open(named: Vec<PathBuf>) -> RootsWatcher {
-        let stamps = stamps(&named);
+        let versions = file_versions(&named);
         let files = RootFiles::load_valid(&named);
         install(files.clone());
-        RootsWatcher { named, stamps, files }
+        RootsWatcher { named, versions, files }
     }
 
-    /// Goes on for ever. What can't be read leaves the old certificates in force. When nobody asked, the files are read only if
-    /// a folder, the bundle or a named file has changed.
+    /// Checks the files until the task is dropped. An invalid file keeps the previous certificates in use. Without SIGHUP, the
+    /// files are read only if a folder, the bundle or a named file has another version.
     pub async fn run(self, trigger: ReloadTrigger) {
-        let RootsWatcher { named, stamps: before, files } = self;
-        let last = Mutex::new((before, files.clone()));
-        let read = move |asked: bool| -> Result<Arc<RootFiles>, TrustError> {
-            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-            // Before the files: what changes meanwhile is seen at the next look.
-            let now = stamps(&named);
-            if asked || last.0 != now {
-                *last = (now, Arc::new(RootFiles::read(&named)?));
+        let RootsWatcher { named, versions, files } = self;
+        let last_read = Mutex::new((versions, files.clone()));
+        let read = move |requested: bool| -> Result<Arc<RootFiles>, TrustError> {
+            let mut last_read = last_read.lock().unwrap_or_else(PoisonError::into_inner);
+            // Before the files are read, so that the next check notices a change during the reading.
+            let versions = file_versions(&named);
+            if requested || last_read.0 != versions {
+                *last_read = (versions, Arc::new(RootFiles::read(&named)?));
             }
-            Ok(last.1.clone())
+            Ok(last_read.1.clone())
         };
-        let take = |files: &Arc<RootFiles>| {
+        let apply = |files: &Arc<RootFiles>| {
             files.check()?;
-            tracing::info!("the authorities that are believed have changed");
+            tracing::info!("trusted certificate authorities changed");
             install(files.clone());
             Ok(())
         };
-        watch_files("certificates", trigger.with_interval(CHECK_INTERVAL), files, read, take, || {}).await;
+        watch_files("certificates", trigger.with_interval(CHECK_INTERVAL), files, read, apply, || {}).await;
     }
 }
 
+/// Puts files into use for connections that are opened from now on.
 fn install(files: Arc<RootFiles>) {
     *CURRENT_ROOTS.write().unwrap_or_else(PoisonError::into_inner) = Some(files);
     GENERATION.fetch_add(1, Ordering::Release);
 }
 
-fn current() -> Arc<RootFiles> {
+/// Returns the files in use.
+fn current_roots() -> Arc<RootFiles> {
     let files = CURRENT_ROOTS.read().unwrap_or_else(PoisonError::into_inner).clone();
     files.unwrap_or_else(|| RootFiles::load_valid(&[]))
 }
 
-/// What every HTTP client of this process begins with.
-pub fn client() -> ClientBuilder {
-    let files = current();
-    let mut certificates: Vec<Certificate> = files.added.iter().flat_map(usable).collect();
-    if folders().is_some() && std::env::var_os(CERT_FILE_VAR).is_none() {
-        // A folder of one's own adds to the system's authorities; the library would take it instead of them.
-        certificates.extend(files.bundle.iter().flat_map(usable));
+/// Returns the builder of an HTTP client with the trusted roots.
+fn client_builder() -> ClientBuilder {
+    let files = current_roots();
+    let mut roots: Vec<Certificate> = files.added.iter().flat_map(certificates).collect();
+    if cert_dir_var().is_some() && std::env::var_os(CERT_FILE_VAR).is_none() {
+        // Folders add to the system's authorities here. For the TLS library, they replace these.
+        roots.extend(files.bundle.iter().flat_map(certificates));
     }
     let builder = Client::builder();
-    if certificates.is_empty() { builder } else { builder.tls_certs_merge(certificates) }
+    if roots.is_empty() { builder } else { builder.tls_certs_merge(roots) }
 }
 
-/// An HTTP client with nothing else to say about it.
+/// Returns an HTTP client with the trusted roots and default settings.
 pub fn default_client() -> Client {
-    client().build().unwrap_or_else(|error| {
-        tracing::warn!(%error, "the added certificates can't be used");
+    client_builder().build().unwrap_or_else(|error| {
+        tracing::warn!(%error, "added certificate authorities unusable; only the system's are trusted");
         Client::new()
     })
 }
 
-/// An HTTP client that is made anew when others are believed; what is under way goes on.
+/// An HTTP client that is rebuilt when the trusted roots change. Requests in progress are not interrupted.
 #[derive(Debug)]
 pub struct ReloadingHttpClient {
-    settings: fn(ClientBuilder) -> ClientBuilder,
-    /// After how many changes it was made.
-    made: RwLock<(u64, Client)>,
+    configure: fn(ClientBuilder) -> ClientBuilder,
+    /// The value of [`GENERATION`] when the client was built, and the client.
+    built: RwLock<(u64, Client)>,
 }
 
 impl ReloadingHttpClient {
-    /// With settings of its own.
+    /// Creates a client with the settings that `configure` adds.
     ///
     /// # Errors
-    /// If there is no TLS.
-    pub fn new(settings: fn(ClientBuilder) -> ClientBuilder) -> reqwest::Result<ReloadingHttpClient> {
-        let changes = GENERATION.load(Ordering::Acquire);
-        Ok(ReloadingHttpClient { settings, made: RwLock::new((changes, settings(client()).build()?)) })
+    /// If TLS cannot be initialized.
+    pub fn new(configure: fn(ClientBuilder) -> ClientBuilder) -> reqwest::Result<ReloadingHttpClient> {
+        let generation = GENERATION.load(Ordering::Acquire);
+        Ok(ReloadingHttpClient { configure, built: RwLock::new((generation, configure(client_builder()).build()?)) })
     }
 
-    /// The client for the next request.
+    /// Returns the client for the next request.
     pub fn get(&self) -> Client {
-        let changes = GENERATION.load(Ordering::Acquire);
-        let (made, old) = self.made.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if made == changes {
+        let current = GENERATION.load(Ordering::Acquire);
+        let (generation, old) = self.built.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if generation == current {
             return old;
         }
-        let new = (self.settings)(client()).build().unwrap_or_else(|error| {
-            tracing::warn!(%error, "the changed certificates can't be used");
+        let new = (self.configure)(client_builder()).build().unwrap_or_else(|error| {
+            tracing::warn!(%error, "changed certificate authorities unusable; the previous ones stay trusted");
             old
         });
-        *self.made.write().unwrap_or_else(PoisonError::into_inner) = (changes, new.clone());
+        *self.built.write().unwrap_or_else(PoisonError::into_inner) = (current, new.clone());
         new
     }
 }
 
-/// In PEM, whom a connection believes that names a file or not; nothing is the system's authorities.
+/// Returns the authorities of a connection in PEM: those in `file`, or without it all trusted roots. `None` means the system's.
 ///
 /// # Errors
-/// If the file was never read and can't be now.
-pub fn authorities(file: Option<&Path>) -> io::Result<Option<Vec<u8>>> {
-    match current().authorities(file) {
+/// If the file is not known to the watcher and cannot be read.
+pub fn root_pem(file: Option<&Path>) -> io::Result<Option<Vec<u8>>> {
+    match current_roots().root_pem(file) {
         None => file.map(fs::read).transpose(),
         known => Ok(known),
     }
 }
 
 impl RootFiles {
-    /// Reads all of them, whatever they hold.
+    /// Reads all files without parsing them.
     fn read(named: &[PathBuf]) -> Result<RootFiles, TrustError> {
-        let paths = added()?;
-        let bundle = bundle(&paths);
-        let all = |paths: &[PathBuf]| paths.iter().map(read).collect::<Result<Vec<CertFile>, TrustError>>();
-        Ok(RootFiles { bundle: bundle.map(|path| read(&path)).transpose()?, added: all(&paths)?, named: all(named)? })
+        let paths = added_paths()?;
+        let bundle = needed_bundle(&paths);
+        let read_all = |paths: &[PathBuf]| paths.iter().map(read).collect::<Result<Vec<CertFile>, TrustError>>();
+        Ok(RootFiles {
+            bundle: bundle.map(|path| read(&path)).transpose()?,
+            added: read_all(&paths)?,
+            named: read_all(named)?,
+        })
     }
 
-    /// The first that holds no certificates is an error.
+    /// Checks that each file has certificates.
     fn check(&self) -> Result<(), TrustError> {
         self.bundle.iter().chain(&self.added).chain(&self.named).try_for_each(|file| parse(file).map(drop))
     }
 
-    /// In PEM, whom a connection believes that names a file or not; nothing if it is not known here.
-    fn authorities(&self, file: Option<&Path>) -> Option<Vec<u8>> {
-        let all: Vec<&CertFile> = match file {
+    /// Returns the authorities of a connection in PEM. `None` means the system's, or that the file is not among the named ones.
+    fn root_pem(&self, file: Option<&Path>) -> Option<Vec<u8>> {
+        let files: Vec<&CertFile> = match file {
             Some(file) => self.named.iter().filter(|(path, _)| path == file).collect(),
             None if self.added.is_empty() => Vec::new(),
-            // What is given to the connection stands instead of the system's.
+            // The bundle is included, because the connection uses these instead of the system's.
             None => self.bundle.iter().chain(&self.added).collect(),
         };
-        (!all.is_empty()).then(|| all.iter().map(|(_, bytes)| bytes.as_slice()).collect::<Vec<_>>().join(&b'\n'))
+        (!files.is_empty()).then(|| files.iter().map(|(_, bytes)| bytes.as_slice()).collect::<Vec<_>>().join(&b'\n'))
     }
 
-    /// Those that hold certificates; of the others it is told what is wrong.
+    /// Reads the files that have certificates, and logs the others.
     fn load_valid(named: &[PathBuf]) -> Arc<RootFiles> {
-        let told = |path: &PathBuf| {
+        let read_valid = |path: &PathBuf| {
             let file = read(path).and_then(|file| parse(&file).map(|_| file));
-            file.inspect_err(|error| tracing::warn!(%error, "a file of certificates is left out")).ok()
+            file.inspect_err(|error| tracing::warn!(%error, "certificate file skipped")).ok()
         };
-        let added = added().inspect_err(|error| tracing::warn!(%error, "a folder of certificates is left out"));
+        let added = added_paths().inspect_err(|error| tracing::warn!(%error, "certificate folders skipped"));
         let added = added.unwrap_or_default();
         Arc::new(RootFiles {
-            bundle: bundle(&added).as_ref().and_then(told),
-            added: added.iter().filter_map(told).collect(),
-            named: named.iter().filter_map(told).collect(),
+            bundle: needed_bundle(&added).as_ref().and_then(read_valid),
+            added: added.iter().filter_map(read_valid).collect(),
+            named: named.iter().filter_map(read_valid).collect(),
         })
     }
 }
 
-/// What tells one state of a file or folder from another.
+/// The metadata that changes when a file or folder changes.
 #[derive(Debug, PartialEq, Eq)]
 struct FileVersion {
     inode: u64,
@@ -242,51 +248,51 @@ struct FileVersion {
 }
 
 impl FileVersion {
-    /// Returns the stamp of what a path leads to, links followed, or `None` if nothing is there.
+    /// Returns the version of the file or folder behind a path, following links, or `None` if it cannot be read.
     fn read(path: &Path) -> Option<FileVersion> {
-        let file = fs::metadata(path).ok()?;
+        let metadata = fs::metadata(path).ok()?;
         Some(FileVersion {
-            inode: file.ino(),
-            length: file.len(),
-            modified: (file.mtime(), file.mtime_nsec()),
-            changed: (file.ctime(), file.ctime_nsec()),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
     }
 }
 
-/// Returns the stamps of each folder, of the bundle and of the named files. A folder may hold hundreds of files, which are not
-/// looked at: one that comes, goes or is replaced changes the folder, and so does the link of a mounted Secret or ConfigMap.
-/// One that is written in place does not.
-fn stamps(named: &[PathBuf]) -> Vec<Option<FileVersion>> {
-    let folders = folder_paths();
+/// Returns the versions of the folders, the bundle and the named files. The files in a folder are not checked, as there may be
+/// hundreds. A file that is added, removed or replaced changes the folder, and so does an update of a mounted Secret or
+/// ConfigMap. An edit in place does not.
+fn file_versions(named: &[PathBuf]) -> Vec<Option<FileVersion>> {
+    let folders = cert_dirs();
     folders.iter().chain([&bundle_path()]).chain(named).map(|path| FileVersion::read(path)).collect()
 }
 
-/// The variable with folders of one's own, if it is set.
-fn folders() -> Option<std::ffi::OsString> {
+/// Returns the value of `SSL_CERT_DIR`, or `None` if it is unset or empty.
+fn cert_dir_var() -> Option<std::ffi::OsString> {
     std::env::var_os(CERT_DIR_VAR).filter(|folders| !folders.is_empty())
 }
 
-/// The folders that may hold more, whether they are there or not.
-fn folder_paths() -> Vec<PathBuf> {
-    let folders = folders();
+/// Returns the folders of added certificates, which may not exist.
+fn cert_dirs() -> Vec<PathBuf> {
+    let folders = cert_dir_var();
     folders.iter().flat_map(std::env::split_paths).chain([PathBuf::from(BITWARDEN_CA_DIR)]).collect()
 }
 
-/// Where the system's bundle is, if it is there.
+/// Returns the path of the system's bundle, which may not exist.
 fn bundle_path() -> PathBuf {
     std::env::var_os(CERT_FILE_VAR).map_or_else(|| SYSTEM_BUNDLE.into(), PathBuf::from)
 }
 
-/// The system's bundle, if it is there and has to be read here: without additions, the libraries do.
-fn bundle(added: &[PathBuf]) -> Option<PathBuf> {
-    Some(bundle_path()).filter(|path| (folders().is_some() || !added.is_empty()) && path.exists())
+/// Returns the path of the system's bundle if it exists and there are additions to it. Otherwise the TLS libraries load it.
+fn needed_bundle(added: &[PathBuf]) -> Option<PathBuf> {
+    Some(bundle_path()).filter(|path| (cert_dir_var().is_some() || !added.is_empty()) && path.exists())
 }
 
-/// The files of all folders; a folder that is not there has none.
-fn added() -> Result<Vec<PathBuf>, TrustError> {
+/// Returns the certificate files in all folders, sorted within each folder. A missing folder counts as empty.
+fn added_paths() -> Result<Vec<PathBuf>, TrustError> {
     let mut files = Vec::new();
-    for folder in folder_paths() {
+    for folder in cert_dirs() {
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -300,23 +306,28 @@ fn added() -> Result<Vec<PathBuf>, TrustError> {
     Ok(files)
 }
 
+/// Returns whether a path has the extension of a certificate file.
 fn is_certificate(path: &Path) -> bool {
-    path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| CERT_EXTENSIONS.contains(&ending))
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| CERT_EXTENSIONS.contains(&extension))
 }
 
+/// Reads a file.
 fn read(path: &PathBuf) -> Result<CertFile, TrustError> {
     let bytes = fs::read(path).map_err(|source| TrustError::Unreadable { path: path.clone(), source })?;
     Ok((path.clone(), bytes))
 }
 
+/// Parses the certificates of a file, of which there must be at least one.
 fn parse((path, bytes): &CertFile) -> Result<Vec<Certificate>, TrustError> {
     let certificates =
         Certificate::from_pem_bundle(bytes).map_err(|source| TrustError::Malformed { path: path.clone(), source })?;
     if certificates.is_empty() { Err(TrustError::Empty(path.clone())) } else { Ok(certificates) }
 }
 
-/// The certificates of a file that was checked.
-fn usable(file: &CertFile) -> Vec<Certificate> {
+/// Returns the certificates of a file that [`RootFiles::check`] accepted.
+fn certificates(file: &CertFile) -> Vec<Certificate> {
     parse(file).unwrap_or_default()
 }
 
@@ -329,46 +340,46 @@ mod tests {
     }
 
     #[test]
-    fn stamp_differs_after_every_way_a_file_is_changed() {
+    fn file_version_differs_after_every_kind_of_change() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (file, beside) = (folder.path().join("file"), folder.path().join("beside"));
+        let (file, other) = (folder.path().join("file"), folder.path().join("other"));
         let link = folder.path().join("link");
-        let stamp = || [FileVersion::read(folder.path()), FileVersion::read(&file), FileVersion::read(&link)];
-        let mut before = stamp();
-        let mut changes = |what: &str, place: usize| {
-            let now = stamp();
-            assert_ne!(now[place], before[place], "{what}");
+        let versions = || [FileVersion::read(folder.path()), FileVersion::read(&file), FileVersion::read(&link)];
+        let mut before = versions();
+        let mut assert_changed = |change: &str, index: usize| {
+            let now = versions();
+            assert_ne!(now[index], before[index], "{change}");
             before = now;
         };
         fs::write(&file, "one").expect("writes");
-        changes("a new file changes its folder", 0);
+        assert_changed("a new file changes its folder", 0);
         fs::write(&file, "three").expect("writes");
-        changes("an edit in place changes the file", 1);
-        fs::write(&beside, "other").expect("writes");
+        assert_changed("an edit in place changes the file", 1);
+        fs::write(&other, "other").expect("writes");
         std::os::unix::fs::symlink(&file, &link).expect("links");
-        changes("a new link leads to the file", 2);
-        std::os::unix::fs::symlink(&beside, folder.path().join("new")).expect("links");
+        assert_changed("a new link leads to the file", 2);
+        std::os::unix::fs::symlink(&other, folder.path().join("new")).expect("links");
         fs::rename(folder.path().join("new"), &link).expect("renames");
-        changes("a link that was replaced leads to another file", 2);
+        assert_changed("a replaced link leads to another file", 2);
         fs::remove_file(&file).expect("removes");
-        changes("a file that is gone has no stamp", 1);
+        assert_changed("a removed file has no version", 1);
     }
 
     #[test]
     fn added_authorities_extend_and_named_file_replaces_system_bundle() {
         let named = Path::new("named");
         let mut files = RootFiles { bundle: Some(file("system")), added: Vec::new(), named: vec![file("named")] };
-        assert_eq!(files.authorities(None), None);
+        assert_eq!(files.root_pem(None), None);
         files.added = vec![file("one"), file("two")];
-        assert_eq!(files.authorities(None).as_deref(), Some(b"system\none\ntwo".as_slice()));
-        assert_eq!(files.authorities(Some(named)).as_deref(), Some(b"named".as_slice()));
-        assert_eq!(files.authorities(Some(Path::new("other"))), None);
+        assert_eq!(files.root_pem(None).as_deref(), Some(b"system\none\ntwo".as_slice()));
+        assert_eq!(files.root_pem(Some(named)).as_deref(), Some(b"named".as_slice()));
+        assert_eq!(files.root_pem(Some(Path::new("other"))), None);
     }
 
     #[test]
     fn ca_file_without_a_certificate_is_rejected_by_name() {
         let files = RootFiles { named: vec![file("named")], ..RootFiles::default() };
         let error = files.check().expect_err("no certificate").to_string();
-        assert_eq!(error, "named: there is no certificate in it");
+        assert_eq!(error, "named: no certificate; add one in PEM");
     }
 }

@@ -1,30 +1,30 @@
-//! Kinds of client, and which kind a device is (`bitwarden.md` 2.3).
+//! The client types, and the client type of each device type (`bitwarden.md` 2.3). No I/O.
 
 use serde_json::Value;
 
-/// A kind of client that a push can be narrowed to.
+/// A client type that a push can be restricted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(u8)]
 pub enum ClientType {
-    /// No kind in particular: every client.
+    /// All clients.
     #[default]
     All = 0,
     /// The web vault.
     Web = 1,
-    /// A browser extension.
+    /// The browser extension.
     Browser = 2,
-    /// A desktop application.
+    /// The desktop application.
     Desktop = 3,
-    /// A mobile application.
+    /// The mobile application.
     Mobile = 4,
-    /// The command line.
+    /// The command-line client.
     Cli = 5,
 }
 
 use ClientType::{All, Browser, Cli, Desktop, Mobile, Web};
 
-/// Devices by number: the name in the token's `devicetype`, and the kind of client.
-const DEVICES: [(&str, ClientType); 27] = [
+/// The device types by number: the name in the claim `devicetype`, and the client type.
+const DEVICE_TYPES: [(&str, ClientType); 27] = [
     ("Android", Mobile),
     ("iOS", Mobile),
     ("ChromeExtension", Browser),
@@ -55,29 +55,30 @@ const DEVICES: [(&str, ClientType); 27] = [
 ];
 
 impl ClientType {
-    /// Every kind, by number.
+    /// All client types, by number.
     pub const VARIANTS: [ClientType; 6] = [All, Web, Browser, Desktop, Mobile, Cli];
 
-    /// The kind with this number.
+    /// Returns the client type with this number, or `None` if there is none.
     pub fn from_number(number: u64) -> Option<ClientType> {
         ClientType::VARIANTS.get(usize::try_from(number).ok()?).copied()
     }
 
-    /// The kind of a device that a `devicetype` claim names, by name (case matters) or number.
-    pub fn of_device(claim: &Value) -> ClientType {
+    /// Returns the client type of the device in a `devicetype` claim, which is a case-sensitive name or a number. Returns
+    /// [`ClientType::All`] for an unknown device.
+    pub fn from_device_claim(claim: &Value) -> ClientType {
         let number = match claim {
             Value::Number(number) => number.as_u64(),
-            Value::String(text) => match DEVICES.iter().find(|(name, _)| name == text) {
+            Value::String(text) => match DEVICE_TYPES.iter().find(|(name, _)| name == text) {
                 Some((_, client_type)) => return *client_type,
                 None => text.trim().parse().ok(),
             },
             _ => None,
         };
-        let device = number.and_then(|number| DEVICES.get(usize::try_from(number).ok()?));
+        let device = number.and_then(|number| DEVICE_TYPES.get(usize::try_from(number).ok()?));
         device.map_or(All, |(_, client_type)| *client_type)
     }
 
-    /// The name, as it stands in group names.
+    /// Returns the name, as it appears in group names.
     pub fn name(self) -> &'static str {
         match self {
             All => "All",
@@ -96,13 +97,13 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn client_type_of_device_accepts_name_or_number() {
-        assert_eq!(ClientType::of_device(&json!("ChromeExtension")), Browser);
-        assert_eq!(ClientType::of_device(&json!("chromeextension")), All);
-        assert_eq!(ClientType::of_device(&json!("9")), Web);
-        assert_eq!(ClientType::of_device(&json!(25)), Cli);
-        assert_eq!(ClientType::of_device(&json!(27)), All);
-        assert_eq!(ClientType::of_device(&json!(-1)), All);
-        assert_eq!(ClientType::of_device(&Value::Null), All);
+    fn client_type_from_device_claim_accepts_name_or_number() {
+        assert_eq!(ClientType::from_device_claim(&json!("ChromeExtension")), Browser);
+        assert_eq!(ClientType::from_device_claim(&json!("chromeextension")), All);
+        assert_eq!(ClientType::from_device_claim(&json!("9")), Web);
+        assert_eq!(ClientType::from_device_claim(&json!(25)), Cli);
+        assert_eq!(ClientType::from_device_claim(&json!(27)), All);
+        assert_eq!(ClientType::from_device_claim(&json!(-1)), All);
+        assert_eq!(ClientType::from_device_claim(&Value::Null), All);
     }
 }

@@ -1,4 +1,5 @@
-//! Dates as .NET reads and writes them (`signalr.md` 8): 100 ns, and three kinds of them.
+//! Dates as .NET reads and writes them (`signalr.md` 8): with a resolution of 100 ns, and in UTC, local or unspecified. No I/O
+//! but [`Date::now`].
 
 use std::fmt;
 
@@ -6,37 +7,40 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
-/// A date and time, with what the text said about its zone.
+/// A date and time, and how its text named the time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Date {
-    /// The clock in UTC; for [`Zone::Unspecified`] as it was written.
+    /// The date and time in UTC. For [`Zone::Unspecified`], as in the text.
     clock: DateTime,
     zone: Zone,
 }
 
+/// How a text names the time zone (`DateTimeKind` of .NET).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Zone {
-    /// `Z`: written with `Z`.
+    /// Read from `Z` and written with `Z`.
     Utc,
-    /// An offset: turned to the server's zone, which is UTC, and written with `+00:00`.
+    /// Read from an offset, converted to the server's zone, which is UTC, and written with `+00:00`.
     Local,
-    /// Nothing: written with nothing, taken for UTC.
+    /// Read without a zone and written without one. Counts as UTC.
     Unspecified,
 }
 
 impl Date {
-    /// .NET's default, 0001-01-01T00:00:00.
-    pub const DEFAULT: Date = Date { clock: DateTime::constant(1, 1, 1, 0, 0, 0, 0), zone: Zone::Unspecified };
+    /// The default value of .NET, 0001-01-01T00:00:00.
+    pub const DOTNET_DEFAULT: Date = Date { clock: DateTime::constant(1, 1, 1, 0, 0, 0, 0), zone: Zone::Unspecified };
 
-    /// This moment, to 100 ns.
+    /// Returns the current time in UTC, truncated to 100 ns.
     pub fn now() -> Date {
         let clock = Offset::UTC.to_datetime(Timestamp::now());
         let nanosecond = clock.subsec_nanosecond() / 100 * 100;
         Date { clock: clock.with().subsec_nanosecond(nanosecond).build().unwrap_or(clock), zone: Zone::Utc }
     }
 
-    /// Reads ISO 8601 as .NET's JSON reader does: a date, or a date and time with up to 16 digits of a fraction (seven of them
-    /// kept, none needed in front of a zone) and with `Z`, an offset of hours, one of hours and minutes, or nothing.
+    /// Parses an ISO 8601 date, or date and time, as .NET's JSON reader does. Returns `None` for other texts.
+    ///
+    /// A fraction has up to 16 digits, of which seven are kept; before a zone it may have none. The zone is `Z`, an offset of
+    /// hours, an offset of hours and minutes, or missing.
     pub fn parse(text: &str) -> Option<Date> {
         let (date, rest) = text.as_bytes().split_at_checked(10)?;
         let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *date else { return None };
@@ -70,7 +74,7 @@ impl Date {
         }
     }
 
-    /// Seconds since 1970 in UTC, and the nanoseconds above them.
+    /// Returns the seconds since 1970 in UTC, and the remaining nanoseconds.
     pub fn unix(self) -> (i64, u32) {
         let days = self.clock.date().duration_since(jiff::civil::date(1970, 1, 1)).as_hours() / 24;
         let time = self.clock.time();
@@ -79,7 +83,7 @@ impl Date {
     }
 }
 
-/// Reads `:SS`, which may have a fraction and may be missing: the seconds, the nanoseconds, and what follows.
+/// Parses `:SS`, which may have a fraction or be missing. Returns the seconds, the nanoseconds, and the rest of the text.
 fn seconds(text: &[u8]) -> Option<(i8, i32, &[u8])> {
     let [b':', s1, s2, rest @ ..] = text else { return Some((0, 0, text)) };
     let second = two_digits([*s1, *s2])?;
@@ -94,7 +98,7 @@ fn seconds(text: &[u8]) -> Option<(i8, i32, &[u8])> {
     Some((second, nanosecond, rest))
 }
 
-/// Reads an offset without its sign, `HH` or `HH:MM`, of at most 14 hours, in minutes.
+/// Parses an offset without its sign, `HH` or `HH:MM`. Returns it in minutes, or `None` if it is above 14 hours.
 fn minutes(offset: &[u8]) -> Option<i64> {
     let (hours, minutes) = match *offset {
         [h1, h2] => (two_digits([h1, h2])?, 0),
@@ -137,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn date_parse_and_write_keep_value_and_kind() {
+    fn date_parsed_and_written_keeps_value_and_zone() {
         for text in ["2026-08-20T14:16:19.1234567Z", "0001-01-01T00:00:00", "2024-01-02T03:04:05.12Z"] {
             assert_eq!(written(text).as_deref(), Some(text));
         }

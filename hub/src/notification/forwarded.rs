@@ -1,4 +1,4 @@
-//! The payload of a type that is not in the catalogue: forwarded as it came. No I/O.
+//! Reads the payload of a push type that is not in the catalog, to forward it unchanged. No I/O.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,33 +11,35 @@ use serde_json::value::RawValue;
 
 use super::Value;
 
-/// Maximum nesting of a payload, the payload itself included: clients read messages that are up to 64 deep, and a payload is
-/// the fourth level of its message.
+/// Maximum nesting depth of a payload, including the payload itself. Clients read messages up to 64 levels deep, and a payload
+/// is the fourth level of its message.
 pub(super) const MAX_DEPTH: usize = 60;
 
-/// Reads a value with its members in their order and its texts as texts. Of several members whose names are the same in a
-/// frame the last counts.
+/// Reads a value. Keeps the order of members and does not interpret strings. Of members whose names differ only in case, it
+/// keeps the last.
 ///
 /// # Errors
-/// If the value is nested too deep, or holds a number or a text that no frame can carry.
+/// If the value is nested too deep, or contains a number or a string that no frame can hold.
 pub(super) fn read(json: &RawValue) -> Result<Value, serde_json::Error> {
-    Forwarded { depth: MAX_DEPTH }.deserialize(&mut serde_json::Deserializer::from_str(json.get()))
+    ValueSeed { remaining_depth: MAX_DEPTH }.deserialize(&mut serde_json::Deserializer::from_str(json.get()))
 }
 
-/// Reads a value that may be nested this deep.
+/// Deserializes a value with up to this many levels.
 #[derive(Clone, Copy)]
-struct Forwarded {
-    depth: usize,
+struct ValueSeed {
+    remaining_depth: usize,
 }
 
-impl Forwarded {
-    fn inside<E: Error>(self) -> Result<Forwarded, E> {
-        let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("it is nested too deep"))?;
-        Ok(Forwarded { depth })
+impl ValueSeed {
+    /// Returns the seed of the next level, or an error if there are too many.
+    fn next_level<E: Error>(self) -> Result<ValueSeed, E> {
+        let depth = self.remaining_depth.checked_sub(1);
+        let remaining_depth = depth.ok_or_else(|| E::custom(format!("nested more than {MAX_DEPTH} levels deep")))?;
+        Ok(ValueSeed { remaining_depth })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Forwarded {
+impl<'de> DeserializeSeed<'de> for ValueSeed {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -45,7 +47,7 @@ impl<'de> DeserializeSeed<'de> for Forwarded {
     }
 }
 
-impl<'de> Visitor<'de> for Forwarded {
+impl<'de> Visitor<'de> for ValueSeed {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,7 +59,7 @@ impl<'de> Visitor<'de> for Forwarded {
     }
 
     fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
-        Ok(Value::Flag(flag))
+        Ok(Value::Bool(flag))
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
@@ -73,32 +75,32 @@ impl<'de> Visitor<'de> for Forwarded {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::Text(text.to_owned()))
+        Ok(Value::String(text.to_owned()))
     }
 
     fn visit_string<E>(self, text: String) -> Result<Value, E> {
-        Ok(Value::Text(text))
+        Ok(Value::String(text))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let inside = self.inside()?;
-        let mut list = Vec::new();
-        while let Some(item) = items.next_element_seed(inside)? {
-            list.push(item);
+        let next_level = self.next_level()?;
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element_seed(next_level)? {
+            array.push(item);
         }
-        Ok(Value::List(list))
+        Ok(Value::Array(array))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
-        let inside = self.inside()?;
+        let next_level = self.next_level()?;
         let mut members: Vec<(Cow<'static, str>, Value)> = Vec::new();
         while let Some(name) = object.next_key::<String>()? {
-            members.push((name.into(), object.next_value_seed(inside)?));
+            members.push((name.into(), object.next_value_seed(next_level)?));
         }
-        let mut later = HashSet::new();
+        let mut seen = HashSet::new();
         members.reverse();
-        members.retain(|(name, _)| later.insert(name.to_ascii_lowercase()));
+        members.retain(|(name, _)| seen.insert(name.to_ascii_lowercase()));
         members.reverse();
-        Ok(Value::Map(members))
+        Ok(Value::Object(members))
     }
 }

@@ -1,4 +1,4 @@
-//! What a push is: its envelope, the types with their members, ids and dates (`bitwarden.md` 5). No I/O.
+//! Pushes: the envelope, the catalog of types with their members, GUIDs and dates (`bitwarden.md` 5). No I/O.
 
 mod client_type;
 mod date;
@@ -18,21 +18,21 @@ pub use push_type::{PushType, Target};
 pub use read::{MalformedPush, read};
 pub use value::Value;
 
-/// A push as it is handed on: read, checked and in the order in which it will be written.
+/// A push that was read and validated. Its payload has the order in which it is written to clients.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Notification {
-    /// The type's number, 0 to 255.
+    /// The number of the push type, 0 to 255.
     pub kind: u8,
-    /// The payload's members.
+    /// The payload.
     pub payload: Value,
-    /// The device that caused the push and will ignore it; copied as it came.
+    /// The id of the device that caused the push and ignores it, unchanged.
     pub context_id: Option<String>,
-    /// The members of the payload that senders always write and this one left out: they hold their default.
+    /// The members that senders always write and this payload lacked. They have their default values.
     pub missing: Vec<&'static str>,
 }
 
 impl Notification {
-    /// What is known of the type; nothing for a number that is not in the catalogue.
+    /// Returns the push type, or `None` if the number is not in the catalog.
     pub fn push_type(&self) -> Option<&'static PushType> {
         PushType::from_number(self.kind)
     }

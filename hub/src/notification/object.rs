@@ -1,4 +1,4 @@
-//! A JSON object as .NET reads it: names in any case, of several members with one name the last. No I/O.
+//! A JSON object as .NET reads it: names match in any case, and the last of several members with one name counts. No I/O.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,11 +7,11 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// The members of an object, whose values are well-formed JSON that has not been looked into.
+/// The members of an object. Their values are well-formed JSON that is not parsed yet.
 pub(super) struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {
-    /// Returns the value of the member with this name, in any case.
+    /// Returns the value of the last member with this name in any case, or `None` if there is none.
     pub(super) fn member(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().rev().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
@@ -44,7 +44,7 @@ impl<'de> Visitor<'de> for PushObjectVisitor {
     }
 }
 
-/// Returns the text that a JSON value is; it is copied only if it has escapes.
+/// Returns the text of a JSON string, or `None` for another value. Copies the text only if it has escapes.
 pub(super) fn text(json: &RawValue) -> Option<Cow<'_, str>> {
     let escaped = json.get().strip_prefix('"')?.strip_suffix('"')?;
     if escaped.contains('\\') {
@@ -53,7 +53,7 @@ pub(super) fn text(json: &RawValue) -> Option<Cow<'_, str>> {
     Some(Cow::Borrowed(escaped))
 }
 
-/// Whether a JSON value is null.
+/// Returns whether a JSON value is null.
 pub(super) fn is_null(json: &RawValue) -> bool {
     json.get() == "null"
 }

@@ -1,11 +1,11 @@
-//! Reads a push from the text that a sender wrote, by the rules of `decisions.md` 2.
+//! Reads a push from the JSON of a sender, by the rules of `decisions.md` 2. No I/O.
 
 use serde_json::value::RawValue;
 
 use super::object::{Object, is_null, text};
 use super::{Date, Notification, PushType, Value, forwarded, member};
 
-/// Why a text is no push: what is wrong, and where.
+/// The reason why a text is not a push, and the path of the member.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {reason}")]
 pub struct MalformedPush {
@@ -18,19 +18,19 @@ impl MalformedPush {
         MalformedPush { path: path.to_owned(), reason: reason.to_owned() }
     }
 
-    /// An error about a value, whose place is added by [`Malformed::inside`].
-    pub(super) fn here(reason: &str) -> MalformedPush {
+    /// Creates an error about a value. [`MalformedPush::at_member`] adds its path.
+    pub(super) fn without_path(reason: &str) -> MalformedPush {
         MalformedPush::new("", reason)
     }
 
-    /// The same error about the member `name` of an object.
-    pub(super) fn inside(self, name: &str) -> MalformedPush {
+    /// Returns the error with `name` in front of its path.
+    pub(super) fn at_member(self, name: &str) -> MalformedPush {
         let path = if self.path.is_empty() { name.to_owned() } else { format!("{name}.{}", self.path) };
         MalformedPush { path, ..self }
     }
 }
 
-/// Reads a push; nothing for a blank text.
+/// Reads a push. Returns `None` for a blank text.
 pub fn read(text: &[u8]) -> Result<Option<Notification>, MalformedPush> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let text = String::from_utf8_lossy(text);
@@ -38,21 +38,21 @@ pub fn read(text: &[u8]) -> Result<Option<Notification>, MalformedPush> {
         return Ok(None);
     }
     let push: Object<'_> = serde_json::from_str(&text).map_err(|error| {
-        let reason = if error.is_data() { "an object is needed".to_owned() } else { error.to_string() };
+        let reason = if error.is_data() { "must be an object".to_owned() } else { error.to_string() };
         MalformedPush::new("push", &reason)
     })?;
 
     let kind = push.member("Type").and_then(|json| serde_json::from_str(json.get()).ok());
-    let kind = kind.ok_or_else(|| MalformedPush::new("push.Type", "a number from 0 to 255 is needed here"))?;
+    let kind = kind.ok_or_else(|| MalformedPush::new("push.Type", "must be a number from 0 to 255"))?;
     let json = push.member("Payload").filter(|json| !is_null(json));
     let mut missing = Vec::new();
     let payload = match (PushType::from_number(kind), json) {
         (Some(known), json) => {
             let payload = json.and_then(object);
-            let payload = payload.ok_or_else(|| MalformedPush::new("push.Payload", "an object is needed here"))?;
+            let payload = payload.ok_or_else(|| MalformedPush::new("push.Payload", "must be an object"))?;
             let required = known.target.required_member();
             member::read(known.members, &payload, required, &mut missing)
-                .map_err(|malformed| malformed.inside("push.Payload"))?
+                .map_err(|malformed| malformed.at_member("push.Payload"))?
         }
         (None, None) => Value::Null,
         (None, Some(json)) => {
@@ -63,23 +63,23 @@ pub fn read(text: &[u8]) -> Result<Option<Notification>, MalformedPush> {
         None => None,
         Some(json) => {
             let context_id =
-                self::text(json).ok_or_else(|| MalformedPush::new("push.ContextId", "a text is needed here"))?;
+                self::text(json).ok_or_else(|| MalformedPush::new("push.ContextId", "must be a string"))?;
             Some(context_id.into_owned())
         }
     };
     Ok(Some(Notification { kind, payload, context_id, missing }))
 }
 
-/// Returns the object that a JSON value is.
+/// Reads a JSON object, or returns `None` for another value.
 fn object(json: &RawValue) -> Option<Object<'_>> {
     serde_json::from_str(json.get()).ok()
 }
 
 impl Notification {
-    /// A `SyncVault` for a user, dated now: what makes up for pushes that were dropped or missed.
+    /// Creates a `SyncVault` for a user, dated now. It replaces pushes that were dropped or missed.
     pub fn sync_vault(user: uuid::Uuid) -> Notification {
         let members = [("UserId", Value::Id(user)), ("Date", Value::Date(Date::now())), ("Reason", Value::Null)];
-        let payload = Value::Map(members.into_iter().map(|(name, value)| (name.into(), value)).collect());
+        let payload = Value::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect());
         Notification { kind: 5, payload, context_id: None, missing: Vec::new() }
     }
 }
@@ -121,25 +121,25 @@ mod tests {
         let text = format!(r#"{{"type":99,"payload":{{"userId":"{a}","x":1,"UserId":"{b}"}}}}"#);
         let push = read(text.as_bytes()).expect("well-formed").expect("a push");
         assert_eq!(push.payload.member("UserId").and_then(Value::as_id), uuid::Uuid::try_parse(&b).ok());
-        assert!(matches!(&push.payload, Value::Map(members) if members.len() == 2));
+        assert!(matches!(&push.payload, Value::Object(members) if members.len() == 2));
     }
 
     #[test]
     fn read_invalid_push_error_names_path_and_expectation() {
-        assert_eq!(error("[]"), "push: an object is needed");
-        assert_eq!(error("{}"), "push.Type: a number from 0 to 255 is needed here");
-        assert_eq!(error(r#"{"type":"11"}"#), "push.Type: a number from 0 to 255 is needed here");
-        assert_eq!(error(r#"{"type":256}"#), "push.Type: a number from 0 to 255 is needed here");
-        assert_eq!(error(r#"{"type":11}"#), "push.Payload: an object is needed here");
-        assert_eq!(error(r#"{"type":11,"payload":{}}"#), "push.Payload.UserId: a GUID with hyphens is needed here");
+        assert_eq!(error("[]"), "push: must be an object");
+        assert_eq!(error("{}"), "push.Type: must be a number from 0 to 255");
+        assert_eq!(error(r#"{"type":"11"}"#), "push.Type: must be a number from 0 to 255");
+        assert_eq!(error(r#"{"type":256}"#), "push.Type: must be a number from 0 to 255");
+        assert_eq!(error(r#"{"type":11}"#), "push.Payload: must be an object");
+        assert_eq!(error(r#"{"type":11,"payload":{}}"#), "push.Payload.UserId: must be a GUID with hyphens");
         assert_eq!(
             error(r#"{"type":11,"payload":{"userId":"d2ea5b726d474d20b5a3b7a6e89d8e7c"}}"#),
-            "push.Payload.UserId: a GUID with hyphens is needed here"
+            "push.Payload.UserId: must be a GUID with hyphens"
         );
         assert!(error("{\"type\":11,}").starts_with("push: trailing comma"));
         assert!(
             error(r#"{"type":25,"payload":{"organizationId":"aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"}}"#)
-                .starts_with("push.Payload.Policy: an object")
+                .starts_with("push.Payload.Policy: must be an object")
         );
     }
 
@@ -153,7 +153,7 @@ mod tests {
 
         let push = read(&format!(r#"{{"type":7,"payload":{{{user}}}}}"#));
         assert_eq!(push.missing, ["Id", "RevisionDate"]);
-        assert_eq!(push.payload.member("RevisionDate"), Some(&Value::Date(Date::DEFAULT)));
+        assert_eq!(push.payload.member("RevisionDate"), Some(&Value::Date(Date::DOTNET_DEFAULT)));
 
         let organization = format!(r#""organizationId":"{}""#, uuid::Uuid::max());
         let push = read(&format!(r#"{{"type":25,"payload":{{{organization},"policy":{{{organization}}}}}}}"#));
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!((push.payload.member("Policy"), push.missing), (Some(&Value::Null), Vec::new()));
 
         let push = read(&format!(r#"{{"type":19,"payload":{{{organization}}}}}"#));
-        assert_eq!((push.payload.member("Enabled"), push.missing), (Some(&Value::Flag(false)), Vec::new()));
+        assert_eq!((push.payload.member("Enabled"), push.missing), (Some(&Value::Bool(false)), Vec::new()));
         let push =
             read(&format!(r#"{{"type":0,"payload":{{"id":"{}","revisionDate":"2024-01-01"}}}}"#, uuid::Uuid::max()));
         assert_eq!(push.missing, [""; 0], "ids that may be null may be missing");
@@ -187,8 +187,8 @@ mod tests {
     #[test]
     fn read_unknown_type_keeps_its_members() {
         let push = read(br#"{"type":99,"payload":{"b":1,"a":[null,"2024-01-01"]}}"#).expect("fine").expect("a push");
-        let list = Value::List(vec![Value::Null, Value::Text("2024-01-01".into())]);
-        assert_eq!(push.payload, Value::Map(vec![("b".into(), Value::Number(1.into())), ("a".into(), list)]));
+        let list = Value::Array(vec![Value::Null, Value::String("2024-01-01".into())]);
+        assert_eq!(push.payload, Value::Object(vec![("b".into(), Value::Number(1.into())), ("a".into(), list)]));
         for payload in ["null", "7", "\"text\"", "[]"] {
             assert!(
                 matches!(read(format!(r#"{{"type":99,"payload":{payload}}}"#).as_bytes()), Ok(Some(_))),
@@ -210,7 +210,7 @@ mod tests {
         let nested =
             |depth: usize| format!(r#"{{"type":99,"payload":{{"a":{}1{}}}}}"#, "[".repeat(depth), "]".repeat(depth));
         assert!(matches!(read(nested(forwarded::MAX_DEPTH - 1).as_bytes()), Ok(Some(_))));
-        assert!(error(&nested(forwarded::MAX_DEPTH)).starts_with("push.Payload: it is nested too deep"));
+        assert!(error(&nested(forwarded::MAX_DEPTH)).starts_with("push.Payload: nested more than 60 levels deep"));
     }
 
     #[test]
@@ -218,7 +218,7 @@ mod tests {
         let members: Vec<String> = (0..100_000).map(|number| format!("\"a{number:05}\":0")).collect();
         let push = read(format!("{{\"type\":99,\"payload\":{{{}}}}}", members.join(",")).as_bytes());
         assert!(
-            matches!(push, Ok(Some(Notification { payload: Value::Map(kept), .. })) if kept.len() == members.len())
+            matches!(push, Ok(Some(Notification { payload: Value::Object(kept), .. })) if kept.len() == members.len())
         );
     }
 

@@ -1,4 +1,4 @@
-//! A value of a payload, typed as far as its writing depends on the type.
+//! The values of a payload. Ids and dates have their own types, because the protocols write them differently. No I/O.
 
 use std::borrow::Cow;
 
@@ -12,43 +12,43 @@ pub enum Value {
     /// `null`.
     Null,
     /// `true` or `false`.
-    Flag(bool),
-    /// A number: JSON's own, so that what is forwarded stays as it came.
+    Bool(bool),
+    /// A number, as JSON has it, so that a forwarded number keeps its value.
     Number(serde_json::Number),
-    /// A text.
-    Text(String),
-    /// An id, written in lower case with hyphens.
+    /// A string.
+    String(String),
+    /// A GUID, written in lower case with hyphens.
     Id(Uuid),
-    /// A date: text in JSON, a timestamp in MessagePack.
+    /// A date: a string in JSON, a timestamp in MessagePack.
     Date(Date),
-    /// A list.
-    List(Vec<Value>),
-    /// Members in their order; a name's first letter is written in the case of the protocol.
-    Map(Vec<(Cow<'static, str>, Value)>),
+    /// An array.
+    Array(Vec<Value>),
+    /// An object with its members in order. The protocol decides the case of the first letter of each name.
+    Object(Vec<(Cow<'static, str>, Value)>),
 }
 
 impl Value {
-    /// The member of a map with this name, whatever the case.
+    /// Returns the member of an object with this name in any case, or `None` if there is none or this is not an object.
     pub fn member(&self, name: &str) -> Option<&Value> {
         match self {
-            Value::Map(members) => {
+            Value::Object(members) => {
                 members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
             }
             _ => None,
         }
     }
 
-    /// The id that this value is, also as a text.
+    /// Returns the GUID that this value is or that its string holds, else `None`.
     pub fn as_id(&self) -> Option<Uuid> {
         match self {
             Value::Id(id) => Some(*id),
-            Value::Text(text) => parse_id(text),
+            Value::String(text) => parse_id(text),
             _ => None,
         }
     }
 }
 
-/// A GUID with hyphens, in any case; no other form, as .NET's JSON reader takes no other.
+/// Parses a GUID with hyphens, in any case. Returns `None` for other forms, which .NET's JSON reader rejects too.
 pub(super) fn parse_id(text: &str) -> Option<Uuid> {
     (text.len() == 36).then(|| Uuid::try_parse(text).ok()).flatten()
 }

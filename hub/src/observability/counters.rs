@@ -1,5 +1,5 @@
-//! Counters that differ in one label, whose values are known: every series is there from the start, so that rates can be
-//! computed at once.
+//! Counters with one label whose values are known. All series exist from the start, so that rates can be computed from the
+//! first event on.
 
 use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
@@ -7,10 +7,10 @@ use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 pub struct LabeledCounters(Vec<(&'static str, IntCounter)>);
 
 impl LabeledCounters {
-    /// Registers a metric.
+    /// Registers a metric with a series for each value of its label.
     ///
     /// # Errors
-    /// If its name is taken, or no name.
+    /// Returns an error if the name is invalid or already registered.
     pub(super) fn register(
         registry: &Registry,
         name: &str,
@@ -24,7 +24,7 @@ impl LabeledCounters {
         values.iter().map(counter).collect::<prometheus::Result<_>>().map(LabeledCounters)
     }
 
-    /// Counts one more of a value, which has to be one of those known.
+    /// Increments the counter of a label value, which must be one of those registered.
     pub fn inc(&self, value: &str) {
         let counter = self.0.iter().find(|(known, _)| *known == value);
         debug_assert!(counter.is_some(), "no series for {value}");

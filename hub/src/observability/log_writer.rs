@@ -1,5 +1,5 @@
-//! Writes log lines on a thread of its own: whoever logs never waits for whoever reads the log. What does not fit in between is dropped
-//! and counted.
+//! Writes log lines on the thread `log`, so that no other thread waits for the reader of the log. Lines that exceed the queue
+//! are dropped and counted.
 
 use std::io::{self, Write};
 use std::sync::LazyLock;
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use prometheus::IntCounter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How many lines may wait for their reader.
-const MAX_WAITING_LINES: usize = 8192;
+/// The most lines in the queue.
+const MAX_QUEUED_LINES: usize = 8192;
 
-/// How long the process waits at its end for the last lines to be read.
-const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest time that a flush takes.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Lines that were dropped because the log was not read fast enough.
+/// Counts the lines that were dropped because the log was not read fast enough.
 pub(super) static DROPPED_LINES: LazyLock<IntCounter> = LazyLock::new(|| {
     let help = "Log lines that were dropped because the log was not read fast enough.";
     IntCounter::new("log_lines_dropped_total", help).expect("a valid name")
@@ -23,11 +23,11 @@ pub(super) static DROPPED_LINES: LazyLock<IntCounter> = LazyLock::new(|| {
 
 enum LogEntry {
     Line(Vec<u8>),
-    /// Tell once everything before is written.
+    /// Notifies the sender after all earlier lines are written.
     Flush(SyncSender<()>),
 }
 
-/// The way to the thread.
+/// The sending side of the queue to the thread.
 #[derive(Clone)]
 pub(super) struct LogWriter {
     entries: SyncSender<LogEntry>,
@@ -37,18 +37,18 @@ impl LogWriter {
     /// Starts the thread, which writes to `output`.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// Returns an error if the thread cannot be started.
     pub(super) fn start(output: impl Write + Send + 'static) -> io::Result<LogWriter> {
-        let (entries, lines) = mpsc::sync_channel(MAX_WAITING_LINES);
-        std::thread::Builder::new().name("log".to_owned()).spawn(move || write(&lines, output))?;
+        let (entries, receiver) = mpsc::sync_channel(MAX_QUEUED_LINES);
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || run_writer(&receiver, output))?;
         Ok(LogWriter { entries })
     }
 
-    /// Waits until the lines before this call are written, for a second at most.
+    /// Waits until the lines before this call are written, for at most one second.
     pub(super) fn flush(&self) {
         let (done, written) = mpsc::sync_channel(1);
         let mut flush = LogEntry::Flush(done);
-        let deadline = Instant::now() + LAST_LINES_TIMEOUT;
+        let deadline = Instant::now() + FLUSH_TIMEOUT;
         while let Err(TrySendError::Full(full)) = self.entries.try_send(flush) {
             if Instant::now() >= deadline {
                 return;
@@ -56,13 +56,13 @@ impl LogWriter {
             flush = full;
             std::thread::sleep(Duration::from_millis(1));
         }
-        // Who does not read the log by then does not read its end.
+        // If the log is not read in time, its last lines are lost.
         let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }
 
 impl Write for LogWriter {
-    /// Takes one whole line: that is how it is called.
+    /// Queues one complete line. `tracing_subscriber` calls it once for each line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if self.entries.try_send(LogEntry::Line(line.to_owned())).is_err() {
             DROPPED_LINES.inc();
@@ -83,10 +83,10 @@ impl<'a> MakeWriter<'a> for LogWriter {
     }
 }
 
-/// The work of the thread, as long as anybody may log.
-fn write(entries: &Receiver<LogEntry>, mut output: impl Write) {
+/// Writes the queued entries until all senders are dropped.
+fn run_writer(entries: &Receiver<LogEntry>, mut output: impl Write) {
     for entry in entries {
-        // A log that cannot be written is no reason to end, and there is nowhere to say so.
+        // Errors are ignored: they cannot be logged, and the process continues without a log.
         match entry {
             LogEntry::Line(line) => _ = output.write_all(&line),
             LogEntry::Flush(done) => {
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
 
-    /// An output that waits for its reader before each line.
+    /// An output that waits for a message of its reader before each line.
     struct Pipe {
         read: Receiver<()>,
         written: Arc<Mutex<Vec<u8>>>,
@@ -126,13 +126,13 @@ mod tests {
         let written = Arc::new(Mutex::new(Vec::new()));
         let mut writer = LogWriter::start(Pipe { read, written: written.clone() }).expect("a thread");
         let before = DROPPED_LINES.get();
-        for _ in 0..MAX_WAITING_LINES + 100 {
+        for _ in 0..MAX_QUEUED_LINES + 100 {
             writer.write_all(b"x\n").expect("it never fails");
         }
-        // One line may be with the thread already.
+        // The thread may have taken one line out of the queue.
         assert!((99..=100).contains(&(DROPPED_LINES.get() - before)));
         drop(reader);
         LogWriter::flush(&writer);
-        assert!(written.lock().expect("no panic").len() >= 2 * MAX_WAITING_LINES);
+        assert!(written.lock().expect("no panic").len() >= 2 * MAX_QUEUED_LINES);
     }
 }

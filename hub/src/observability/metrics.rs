@@ -1,4 +1,4 @@
-//! Every metric, by name in one place.
+//! The definitions of all metrics.
 
 use std::sync::OnceLock;
 
@@ -15,117 +15,117 @@ use crate::signalr::Hub;
 use crate::signalr::Transport;
 use crate::signalr::protocol::Protocol;
 
-/// How many kinds of connection are told apart: of client (the anonymous ones are one), protocol and transport.
-const KINDS: usize = (ClientType::VARIANTS.len() + 1) * Protocol::VARIANTS.len() * Transport::VARIANTS.len();
+/// The number of series of `connections`: client types and anonymous clients, by protocol and transport.
+const CONNECTION_SERIES: usize =
+    (ClientType::VARIANTS.len() + 1) * Protocol::VARIANTS.len() * Transport::VARIANTS.len();
 
-/// How a hub ends, in this order (`decisions.md` 7).
+/// The phases of a shutdown, in their order (`decisions.md` 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// It serves normally.
-    Grace,
-    /// What the source has in hand is seen to its end.
+pub enum ShutdownPhase {
+    /// The hub serves normally.
+    Delay,
+    /// The source finishes the pushes that it has received.
     Sources,
-    /// Clients are let go of.
+    /// The clients are disconnected.
     Clients,
-    /// What other replicas have not got is published.
+    /// Buffered pushes are published to other replicas.
     Backplane,
 }
 
-impl Phase {
-    const VARIANTS: [Phase; 4] = [Phase::Grace, Phase::Sources, Phase::Clients, Phase::Backplane];
+impl ShutdownPhase {
+    const VARIANTS: [ShutdownPhase; 4] =
+        [ShutdownPhase::Delay, ShutdownPhase::Sources, ShutdownPhase::Clients, ShutdownPhase::Backplane];
 
     fn label(self) -> &'static str {
         match self {
-            Phase::Grace => "grace",
-            Phase::Sources => "sources",
-            Phase::Clients => "clients",
-            Phase::Backplane => "backplane",
+            ShutdownPhase::Delay => "delay",
+            ShutdownPhase::Sources => "sources",
+            ShutdownPhase::Clients => "clients",
+            ShutdownPhase::Backplane => "backplane",
         }
     }
 }
 
-/// Every metric of the hub.
+/// The metrics of the hub.
 pub struct Metrics {
     registry: Registry,
-    /// Open connections, and those of each kind as soon as there has been one.
+    /// Open connections.
     connections: IntGaugeVec,
-    connected: [OnceLock<IntGauge>; KINDS],
-    /// Attempts to connect, by how they ended.
-    pub connects: LabeledCounters,
+    /// The series of `connections`, each created when it is first needed.
+    connection_series: [OnceLock<IntGauge>; CONNECTION_SERIES],
+    /// Attempts to connect, by outcome.
+    pub connection_attempts: LabeledCounters,
     /// Connections that ended after the upgrade, by reason.
-    pub closes: LabeledCounters,
+    pub connections_closed: LabeledCounters,
     /// Failed SignalR handshakes, by reason.
     pub handshake_failures: LabeledCounters,
-    /// Tokens that were refused, by reason.
+    /// Rejected tokens, by reason.
     pub auth_failures: LabeledCounters,
     /// Pushes by stage and type.
-    notifications: IntCounterVec,
+    pushes: IntCounterVec,
     /// Frames written or queued for a client.
-    pub deliveries: IntCounter,
-    /// From taking a push to having written it.
-    pub delivery_seconds: Histogram,
-    /// What was done about slow clients.
-    pub slow_consumers: LabeledCounters,
-    /// Frames that waited for a slow client, went with it, and no sync makes up for.
-    pub slow_consumer_losses: IntCounter,
-    /// Messages in the queue, about, if the source is one.
+    pub frames_delivered: IntCounter,
+    /// The time from accepting a push to writing it.
+    pub delivery_duration_seconds: Histogram,
+    /// Measures against slow clients, by action.
+    pub slow_consumer_actions: LabeledCounters,
+    /// Notifications that were lost with a slow client and that no sync covers.
+    pub slow_consumer_pushes_dropped: IntCounter,
+    /// The approximate number of messages in the queue, if the source is a queue.
     pub queue_depth: IntGauge,
-    /// For how long the queue's next message has waited.
-    pub queue_oldest_seconds: Gauge,
-    /// Clients that were sent a `SyncVault`, by why.
-    pub catch_up: LabeledCounters,
-    /// Records of catch-up that were dropped for lack of room.
-    pub catch_up_dropped: IntCounter,
-    /// Whether Redis is there.
+    /// The time that the next message of the queue has waited.
+    pub queue_oldest_message_age_seconds: Gauge,
+    /// Clients that were sent a `SyncVault`, by reason.
+    pub catch_up_syncs: LabeledCounters,
+    /// Catch-up records that were dropped.
+    pub catch_up_records_dropped: IntCounter,
+    /// 1 while both connections to Redis are up.
     pub backplane_up: IntGauge,
-    /// From taking a push to Redis' acknowledgement.
-    pub backplane_seconds: Histogram,
-    /// Messages that went to Redis and came from it.
+    /// The time from accepting a push to its acknowledgement by Redis.
+    pub backplane_publish_duration_seconds: Histogram,
+    /// Messages published to Redis and received from it, by direction.
     pub backplane_messages: LabeledCounters,
-    /// Pushes that other servers than this hub's replicas published.
+    /// Pushes of servers that are not replicas of this hub.
     pub backplane_foreign_pushes: IntCounter,
-    /// How far the hub's end has come.
-    draining: IntGaugeVec,
-    /// Clients that are still to be let go of at its end.
-    pub drain_left: IntGauge,
-    /// Failed attempts to load a changed key set.
+    /// 1 for the current phase of the shutdown.
+    drain_phase: IntGaugeVec,
+    /// Clients that are still connected during the shutdown.
+    pub drain_connections_remaining: IntGauge,
+    /// Loads of changed key files and fetches of the identity server's keys, by result.
     pub key_reloads: LabeledCounters,
 }
 
 impl Metrics {
-    /// Registers every metric.
+    /// Registers all metrics.
     ///
     /// # Errors
-    /// If a name is there twice or no name: an error of the table below, which every test would show.
+    /// Returns an error if a name is invalid or duplicated, which would be a fault of the definitions below.
     pub fn new() -> prometheus::Result<Metrics> {
         let registry = Registry::new_custom(Some("notification_hub".into()), None)?;
         let counters = |name: &str, help: &str, label: &str, values: &[&'static str]| {
             LabeledCounters::register(&registry, name, help, label, values)
         };
         let connections = Opts::new("connections", "Open connections.");
-        let notifications = Opts::new("notifications_total", "Pushes by stage and type.");
-        let catch_up_dropped = "Records of catch-up that were dropped for lack of room, or that Redis did not take.";
-        let draining = Opts::new("draining", "1 for the phase that the hub is in, once it ends.");
-        let build = Opts::new("build_info", "Always 1; the label tells the version.");
-        let build = registered(&registry, IntGaugeVec::new(build, &["version"]))?;
+        let pushes = Opts::new("pushes_total", "Pushes by stage and type.");
+        let catch_up_records_dropped = "Catch-up records that were dropped for lack of room or rejected by Redis.";
+        let drain_phase = Opts::new("drain_phase", "1 for the current phase of the shutdown, 0 for others.");
+        let build = Opts::new("build_info", "Always 1. The label has the version.");
+        let build = register(&registry, IntGaugeVec::new(build, &["version"]))?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Metrics {
-            connections: registered(
-                &registry,
-                IntGaugeVec::new(connections, &["client_type", "protocol", "transport"]),
-            )?,
-            connected: [const { OnceLock::new() }; KINDS],
-            connects: counters(
-                "connects_total",
+            connections: register(&registry, IntGaugeVec::new(connections, &["client_type", "protocol", "transport"]))?,
+            connection_series: [const { OnceLock::new() }; CONNECTION_SERIES],
+            connection_attempts: counters(
+                "connection_attempts_total",
                 "Attempts to connect, by outcome.",
                 "outcome",
                 &["accepted", "unauthorized", "forbidden", "limited", "bad_request", "unavailable"],
             )?,
-            closes: counters(
-                "closes_total",
+            connections_closed: counters(
+                "connections_closed_total",
                 "Connections that ended, by reason.",
                 "reason",
-                &["client", "timeout", "protocol_error", "slow", "drain", "reset", "handshake"],
+                &["client", "timeout", "protocol_error", "slow_consumer", "drain", "reset", "handshake"],
             )?,
             handshake_failures: counters(
                 "handshake_failures_total",
@@ -135,7 +135,7 @@ impl Metrics {
             )?,
             auth_failures: counters(
                 "auth_failures_total",
-                "Refused tokens, by reason.",
+                "Rejected tokens, by reason.",
                 "reason",
                 &[
                     "missing",
@@ -150,129 +150,138 @@ impl Metrics {
                     "unknown_key",
                 ],
             )?,
-            notifications: registered(&registry, IntCounterVec::new(notifications, &["stage", "type"]))?,
-            deliveries: registered(
+            pushes: register(&registry, IntCounterVec::new(pushes, &["stage", "type"]))?,
+            frames_delivered: register(
                 &registry,
-                IntCounter::new("deliveries_total", "Frames written or queued for a client."),
+                IntCounter::new("frames_delivered_total", "Frames written or queued for a client."),
             )?,
-            delivery_seconds: seconds(
+            delivery_duration_seconds: register_seconds(
                 &registry,
-                "delivery_seconds",
-                "From taking a push to having written it, per reactor.",
+                "delivery_duration_seconds",
+                "Time from accepting a push to writing it, for each reactor.",
             )?,
-            slow_consumers: counters(
-                "slow_consumers_total",
+            slow_consumer_actions: counters(
+                "slow_consumer_actions_total",
                 "Measures against slow clients.",
                 "action",
-                &["queued", "collapsed", "reset"],
+                &["queued", "coalesced", "reset"],
             )?,
-            slow_consumer_losses: registered(
+            slow_consumer_pushes_dropped: register(
                 &registry,
                 IntCounter::new(
-                    "slow_consumer_losses_total",
+                    "slow_consumer_pushes_dropped_total",
                     "Notifications that were lost with a slow client and that no sync covers.",
                 ),
             )?,
-            queue_depth: registered(&registry, IntGauge::new("queue_depth", "Messages in the source's queue, about."))?,
-            queue_oldest_seconds: registered(
+            queue_depth: register(
                 &registry,
-                Gauge::new("queue_oldest_seconds", "For how long the next message of the source's queue has waited."),
+                IntGauge::new("queue_depth", "Approximate number of messages in the source's queue."),
             )?,
-            catch_up: counters(
-                "catch_up_total",
-                "Clients that were sent a SyncVault, by why.",
+            queue_oldest_message_age_seconds: register(
+                &registry,
+                Gauge::new(
+                    "queue_oldest_message_age_seconds",
+                    "Time that the next message of the source's queue has waited.",
+                ),
+            )?,
+            catch_up_syncs: counters(
+                "catch_up_syncs_total",
+                "Clients that were sent a SyncVault, by reason.",
                 "reason",
                 &["missed", "unknown_device", "restart", "backplane_gap"],
             )?,
-            catch_up_dropped: registered(&registry, IntCounter::new("catch_up_dropped_total", catch_up_dropped))?,
-            backplane_up: registered(
+            catch_up_records_dropped: register(
                 &registry,
-                IntGauge::new("backplane_up", "1 while Redis is there, both to publish and to listen."),
+                IntCounter::new("catch_up_records_dropped_total", catch_up_records_dropped),
             )?,
-            backplane_seconds: seconds(
+            backplane_up: register(
                 &registry,
-                "backplane_seconds",
-                "From taking a push to its acknowledgement by Redis.",
+                IntGauge::new("backplane_up", "1 while both connections to Redis are up, to publish and to subscribe."),
+            )?,
+            backplane_publish_duration_seconds: register_seconds(
+                &registry,
+                "backplane_publish_duration_seconds",
+                "Time from accepting a push to its acknowledgement by Redis.",
             )?,
             backplane_messages: counters(
                 "backplane_messages_total",
-                "Messages of the backplane, by direction: those that Redis has acknowledged, and those that it has delivered here.",
+                "Messages of the backplane, by direction: acknowledged by Redis, or received from it.",
                 "direction",
-                &["published", "heard"],
+                &["published", "received"],
             )?,
-            backplane_foreign_pushes: registered(
+            backplane_foreign_pushes: register(
                 &registry,
                 IntCounter::new(
                     "backplane_foreign_pushes_total",
-                    "Pushes that servers other than this hub published, such as ASP.NET Core's; catch-up does not know them.",
+                    "Pushes of other servers, such as ASP.NET Core's, which catch-up does not cover.",
                 ),
             )?,
-            draining: registered(&registry, IntGaugeVec::new(draining, &["phase"]))?,
-            drain_left: registered(
+            drain_phase: register(&registry, IntGaugeVec::new(drain_phase, &["phase"]))?,
+            drain_connections_remaining: register(
                 &registry,
-                IntGauge::new("drain_left", "Clients that are still to be let go of, once the hub ends."),
+                IntGauge::new("drain_connections_remaining", "Clients that are still connected during the shutdown."),
             )?,
             key_reloads: counters(
                 "key_reloads_total",
-                "Changed key sets, by result.",
+                "Loads of changed key files and fetches of the identity server's keys, by result.",
                 "result",
                 &["loaded", "failed"],
             )?,
             registry,
         };
         metrics.registry.register(Box::new(DROPPED_LINES.clone()))?;
-        metrics.drains(None);
-        // Without any, an autoscaler would not count a pod that nobody has come to.
+        metrics.set_shutdown_phase(None);
+        // Without any series, an autoscaler would not count a pod that has had no client.
         metrics.connected(Hub::Main, ClientType::All, Protocol::Json, Transport::WebSockets);
         Ok(metrics)
     }
 
-    /// The count of open connections of a kind of client, a protocol and a transport.
+    /// Returns the gauge of open connections for a hub, client type, protocol and transport.
     pub fn connected(&self, hub: Hub, client_type: ClientType, protocol: Protocol, transport: Transport) -> &IntGauge {
-        let (number, kind) = match hub {
+        let (row, client_type) = match hub {
             Hub::Main => (client_type as usize, client_type.name()),
             Hub::Anonymous => (ClientType::VARIANTS.len(), "Anonymous"),
         };
-        let place =
-            (number * Protocol::VARIANTS.len() + protocol as usize) * Transport::VARIANTS.len() + transport as usize;
-        self.connected[place]
-            .get_or_init(|| self.connections.with_label_values(&[kind, protocol.name(), transport.label()]))
+        let index =
+            (row * Protocol::VARIANTS.len() + protocol as usize) * Transport::VARIANTS.len() + transport as usize;
+        self.connection_series[index]
+            .get_or_init(|| self.connections.with_label_values(&[client_type, protocol.name(), transport.label()]))
     }
 
-    /// The hub's end has come to a phase; before the first, it is in none.
-    pub fn drains(&self, phase: Option<Phase>) {
-        for known in Phase::VARIANTS {
-            self.draining.with_label_values(&[known.label()]).set((phase == Some(known)).into());
+    /// Sets the current phase of the shutdown. `None` before the shutdown.
+    pub fn set_shutdown_phase(&self, phase: Option<ShutdownPhase>) {
+        for known in ShutdownPhase::VARIANTS {
+            self.drain_phase.with_label_values(&[known.label()]).set((phase == Some(known)).into());
         }
     }
 
-    /// Counts a push of a type that has come to a stage.
+    /// Counts a push of a type at a stage. `kind` is `None` if the type is unknown.
     pub fn pushed(&self, stage: &str, kind: Option<u8>) {
         let kind = kind.map_or_else(|| "none".to_owned(), |kind| kind.to_string());
-        self.notifications.with_label_values(&[stage, &kind]).inc();
+        self.pushes.with_label_values(&[stage, &kind]).inc();
     }
 
-    /// All metrics in Prometheus' text format.
+    /// Returns all metrics in the text format of Prometheus.
     pub fn text(&self) -> Vec<u8> {
         let mut text = Vec::new();
-        // Writing to memory fails only for a family without a name, which the registry does not take.
+        // Writing to memory fails only for a family without a name, which the registry rejects.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         text
     }
 }
 
-/// A metric that is made well, now that it is registered.
-fn registered<C: Collector + Clone + 'static>(
+/// Registers a metric, if it was created without an error, and returns it.
+fn register<C: Collector + Clone + 'static>(
     registry: &Registry,
-    made: prometheus::Result<C>,
+    metric: prometheus::Result<C>,
 ) -> prometheus::Result<C> {
-    let metric = made?;
+    let metric = metric?;
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }
 
-/// A histogram of times from a tenth of a millisecond to half a minute.
-fn seconds(registry: &Registry, name: &str, help: &str) -> prometheus::Result<Histogram> {
+/// Registers a histogram of times, with buckets from 0.1 ms to 26 s.
+fn register_seconds(registry: &Registry, name: &str, help: &str) -> prometheus::Result<Histogram> {
     let buckets = prometheus::exponential_buckets(0.000_1, 4.0, 10)?;
-    registered(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets)))
+    register(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets)))
 }

@@ -1,4 +1,4 @@
-//! What a hub tells of itself: logs and metrics.
+//! Logs and metrics.
 
 mod counters;
 pub mod error_chain;
@@ -9,5 +9,5 @@ mod metrics;
 
 pub use counters::LabeledCounters;
 pub use log_limiter::LogLimiter;
-pub use logs::{LogLevel, LogTo, flush_logs, start_logs};
-pub use metrics::{Metrics, Phase};
+pub use logs::{LogLevel, LogTarget, flush_logs, start_logs};
+pub use metrics::{Metrics, ShutdownPhase};

@@ -14,13 +14,13 @@ use mio::{Poll, Token, Waker};
 use tokio::sync::oneshot;
 
 use super::DeliveryAck;
-use super::connections::socket::Socket;
+use super::sockets::socket::Socket;
 use crate::auth::{Claims, Principal, Rejection};
 use crate::catch_up::{LookupResult, Timestamp};
 use crate::delivery::Delivery;
 use crate::http::error_response::ErrorResponse;
 use crate::http::plain_http::ReturnedConnection;
-use crate::reactor::ingress::connection_limits::ConnectionPermit;
+use crate::reactor::connection_limits::ConnectionPermit;
 use crate::signalr::{ConnectionId, Transport};
 
 /// The token of the events that signal queued commands.

@@ -5,14 +5,17 @@
 //! moves to the reactor that its user hashes to, and stays there: a push to a user visits one reactor, a push to an
 //! organization visits each once. Commands come in through a queue (`command`), bytes go out to the sockets directly.
 
+mod budgets;
 mod catch_up;
 mod command;
+mod connection_limits;
 mod connections;
 mod drain_schedule;
 mod event_loop;
 mod fan_out;
 mod ingress;
-mod timer_wheel;
+mod registry;
+mod sockets;
 
 pub use catch_up::presence::{
     MissedQuery, PresenceEvent, PresenceReceiver, PresenceSender, Recipient, SubscribeGuard, WatermarkSender,
@@ -39,11 +42,11 @@ use crate::http::cors::Cors;
 use crate::http::plain_http::{HttpHandoff, ReturnedConnection};
 use crate::http::relay::ConnectRequest;
 use crate::observability::Metrics;
-use crate::reactor::ingress::connection_limits::AdmissionControl;
 use command::{AcceptReply, CommandSender, PendingConnection, ReactorCommand};
-use connections::socket::Socket;
+use connection_limits::AdmissionControl;
 use event_loop::Reactor;
 use ingress::token_verifier::Verification;
+use sockets::socket::Socket;
 
 /// A reactor whose last turn is longer ago than this counts as stalled.
 const STALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -138,7 +141,7 @@ impl Reactors {
         let mut inbound = Some((listener, http));
         let mut threads = Vec::new();
         for (number, (sender, commands, poll)) in prepared.into_iter().enumerate() {
-            let mut reactor = Reactor::new(number, shared.clone(), statuses.clone(), senders.clone(), commands, poll);
+            let mut reactor = Reactor::new(number, shared.clone(), statuses.clone(), senders.clone(), commands, poll)?;
             if let Some((listener, http)) = inbound.take() {
                 let verification = Verification::start(shared.authenticator.clone(), sender, Handle::current())?;
                 reactor.open_public_port(listener, http, verification, max_sockets)?;
@@ -157,7 +160,7 @@ impl Reactors {
         let ack = Arc::new(DeliveryAck { reached: AtomicUsize::new(0), done: Some(done) });
         let all = self.senders.as_slice();
         let addressed = match delivery.audience {
-            Audience::Nobody => &[],
+            Audience::None => &[],
             Audience::User(user, _) => {
                 let shard = shard_for(user, all.len());
                 &all[shard..=shard]
@@ -166,7 +169,7 @@ impl Reactors {
                 let shard = shard_for(request, all.len());
                 &all[shard..=shard]
             }
-            Audience::Organization(..) | Audience::Everyone(_) => all,
+            Audience::Organization(..) | Audience::All(_) => all,
             Audience::Installation(installation, _) => match self.shared.config.installation {
                 Some(own) if own == installation => all,
                 _ => &[],
@@ -190,7 +193,7 @@ impl Reactors {
         let permit = match self.shared.admission.admit(&self.shared.config.limits, peer, &forwarded) {
             Ok(permit) => permit,
             Err(reached) => {
-                self.shared.metrics.connects.inc("limited");
+                self.shared.metrics.connection_attempts.inc("limited");
                 // The relay may be gone.
                 let _ = reply.send(Some(reached.error_response()));
                 return;

@@ -1,41 +1,41 @@
-//! Sends pushes to a hub's `POST /send`.
+//! Sends pushes to `POST /send` of a hub.
 
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 
-use super::{Identity, IdentityError};
+use super::{TokenClient, TokenError};
 use crate::auth::bearer::BearerToken;
 use crate::auth::challenge;
 use crate::net::trusted_roots;
 
-/// Why a push was not taken. No text of it holds the token.
+/// The reason why a hub did not accept a push. Its texts do not contain the token.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
     /// There is no token.
     #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The hub could not be reached.
-    #[error("the hub could not be reached: {0}")]
+    Token(#[from] TokenError),
+    /// The hub cannot be reached.
+    #[error("cannot reach the hub: {0}")]
     Unreachable(#[source] reqwest::Error),
-    /// The hub refused.
+    /// The hub answered with an error status.
     #[error("the hub answered {status}{}", .explanation.as_deref().map(|text| format!(": {text}")).unwrap_or_default())]
     Refused {
         /// The status.
         status: u16,
-        /// What it says.
+        /// The message of the hub, if the answer has one.
         explanation: Option<String>,
     },
 }
 
-/// Where the token for a hub's internal port comes from.
+/// The source of the token for the internal port of a hub.
 pub enum InternalToken {
-    /// It is given.
-    Given(BearerToken),
-    /// An identity server issues it.
-    Issued(Identity),
+    /// A token that does not change.
+    Static(BearerToken),
+    /// Tokens of an identity server.
+    Fetched(TokenClient),
 }
 
-/// A hub's internal port.
+/// A client of the internal port of a hub.
 pub struct HttpSender {
     client: reqwest::Client,
     url: String,
@@ -43,27 +43,27 @@ pub struct HttpSender {
 }
 
 impl HttpSender {
-    /// A sender for the hub at `url`, a base: `/send` is appended unless it ends so.
+    /// Creates a sender for the hub at the base URL `url`. Appends `/send` unless the URL ends with it.
     pub fn new(url: &str, token: InternalToken) -> HttpSender {
         let base = url.trim_end_matches('/');
         let base = base.strip_suffix("/send").unwrap_or(base);
         HttpSender { client: trusted_roots::default_client(), url: format!("{base}/send"), token }
     }
 
-    /// Sends a push's text.
+    /// Sends the JSON of a push. Fetches another token if the hub rejects a fetched one.
     ///
     /// # Errors
-    /// If the hub does not take it.
+    /// If there is no token, or the hub does not accept the push.
     pub async fn send(&self, text: String) -> Result<(), SendError> {
         let response = match &self.token {
-            InternalToken::Given(token) => self.post(token, text).await?,
-            InternalToken::Issued(identity) => {
-                let token = identity.token().await?;
+            InternalToken::Static(token) => self.post(token, text).await?,
+            InternalToken::Fetched(client) => {
+                let token = client.token().await?;
                 let response = self.post(&token, text.clone()).await?;
                 if response.status() == StatusCode::UNAUTHORIZED {
-                    // Its key may have been replaced since; a new token tells.
-                    identity.invalidate(&token).await;
-                    self.post(&identity.token().await?, text).await?
+                    // The signing key may have been replaced since the token was issued.
+                    client.invalidate(&token).await;
+                    self.post(&client.token().await?, text).await?
                 } else {
                     response
                 }
@@ -100,16 +100,16 @@ mod tests {
 
     use super::*;
 
-    /// A hub and an identity server in one: only the second token that it gives is good.
+    /// Starts a hub and an identity server in one. It accepts only the second token that it issues.
     async fn server() -> String {
-        let given = Arc::new(AtomicUsize::new(0));
+        let issued = Arc::new(AtomicUsize::new(0));
         let token = move || {
-            let number = given.fetch_add(1, Ordering::SeqCst);
+            let number = issued.fetch_add(1, Ordering::SeqCst);
             std::future::ready(format!(r#"{{"access_token":"token-{number}","expires_in":86400}}"#))
         };
         let send = |headers: HeaderMap, body: String| {
-            let good = headers.get(AUTHORIZATION).is_some_and(|value| value == "Bearer token-1");
-            std::future::ready(match (good, body.as_str()) {
+            let is_valid = headers.get(AUTHORIZATION).is_some_and(|value| value == "Bearer token-1");
+            std::future::ready(match (is_valid, body.as_str()) {
                 (false, _) => (StatusCode::UNAUTHORIZED, String::new()),
                 (true, "{}") => (StatusCode::BAD_REQUEST, r#"{"message":"no type"}"#.to_owned()),
                 (true, _) => (StatusCode::OK, String::new()),
@@ -123,19 +123,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn send_with_rejected_issued_token_fetches_another() {
+    async fn send_rejected_fetched_token_fetches_another() {
         let url = server().await;
-        let identity = Identity::new(&url, "Tests", "s".into());
-        let hub = HttpSender::new(&format!("{url}/send/"), InternalToken::Issued(identity));
-        hub.send("push".to_owned()).await.expect("the second token is good");
-        hub.send("push".to_owned()).await.expect("and stays");
+        let client = TokenClient::new(&url, "Tests", "s".into());
+        let hub = HttpSender::new(&format!("{url}/send/"), InternalToken::Fetched(client));
+        hub.send("push".to_owned()).await.expect("the second token is valid");
+        hub.send("push".to_owned()).await.expect("the second token stays valid");
         let error = hub.send("{}".to_owned()).await.expect_err("no push");
         assert_eq!(error.to_string(), "the hub answered 400: no type");
     }
 
     #[tokio::test]
-    async fn send_with_rejected_static_token_fails() {
-        let hub = HttpSender::new(&server().await, InternalToken::Given("token-0".into()));
+    async fn send_rejected_static_token_fails() {
+        let hub = HttpSender::new(&server().await, InternalToken::Static("token-0".into()));
         let error = hub.send("push".to_owned()).await.expect_err("a bad token");
         assert!(matches!(error, SendError::Refused { status: 401, explanation: None }), "{error}");
     }

@@ -1,53 +1,53 @@
-//! The other side of a source: composes pushes and sends them, as Bitwarden's push service does. For `push`, for tests,
-//! for callers in Rust.
+//! Composes pushes and sends them to a hub or a queue, as Bitwarden's push service does. The subcommand `push`, tests and other
+//! Rust programs use it.
 
 mod direct;
-mod identity;
 mod push;
 mod queue;
+mod token_client;
 
 pub use direct::{HttpSender, InternalToken, SendError};
-pub use identity::{Identity, IdentityError};
-pub use push::{Push, PushError, Style};
+pub use push::{PushError, PushFormat, PushSpec};
 pub use queue::QueueSender;
+pub use token_client::{TokenClient, TokenError};
 
 use crate::azure_storage::QueueError;
 
-/// Sends pushes, by one of the engines.
+/// A sender of pushes.
 pub enum Sender {
-    /// To a hub's internal port.
+    /// Sends to the internal port of a hub.
     Direct(HttpSender),
-    /// Into a queue from which hubs receive.
+    /// Sends to a queue from which hubs receive.
     Queue(QueueSender),
 }
 
-/// Why a push was not sent. No text of it holds a secret.
+/// The reason why a push was not sent. Its texts contain no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SenderError {
-    /// It could not be composed.
+    /// The push is invalid.
     #[error(transparent)]
     Push(#[from] PushError),
-    /// A hub did not take it.
+    /// The hub did not accept the push.
     #[error(transparent)]
     Direct(#[from] SendError),
-    /// A queue did not take it.
+    /// The queue did not accept the push.
     #[error(transparent)]
     Queue(#[from] QueueError),
 }
 
 impl Sender {
-    /// Sends a push.
+    /// Composes and sends a push.
     ///
     /// # Errors
-    /// If it makes no sense, or is not taken.
-    pub async fn push(&self, push: &Push) -> Result<(), SenderError> {
-        self.send(push.text(self.style())?).await
+    /// If the push is invalid, or the hub or the queue does not accept it.
+    pub async fn push(&self, push: &PushSpec) -> Result<(), SenderError> {
+        self.send(push.to_json(self.format())?).await
     }
 
-    /// Sends a push's text as it is.
+    /// Sends the JSON of a push unchanged.
     ///
     /// # Errors
-    /// If it is not taken.
+    /// If the hub or the queue does not accept it.
     pub async fn send(&self, text: String) -> Result<(), SenderError> {
         match self {
             Sender::Direct(hub) => Ok(hub.send(text).await?),
@@ -55,10 +55,10 @@ impl Sender {
         }
     }
 
-    fn style(&self) -> Style {
+    fn format(&self) -> PushFormat {
         match self {
-            Sender::Direct(_) => Style::Send,
-            Sender::Queue(_) => Style::Queue,
+            Sender::Direct(_) => PushFormat::Send,
+            Sender::Queue(_) => PushFormat::Queue,
         }
     }
 }

@@ -1,84 +1,84 @@
-//! Composes the text of a push as Bitwarden's API writes it. No I/O but new ids and the clock.
+//! Composes the JSON of a push as Bitwarden's API writes it. No I/O but random ids and the clock.
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::notification::{ClientType, Date, FieldKind, PushType};
 
-/// What a push is to say.
+/// The description of a push to compose.
 #[derive(Debug, Clone, Default)]
-pub struct Push {
-    /// The type, by name or number.
+pub struct PushSpec {
+    /// The push type, by name or number.
     pub kind: String,
-    /// For whom.
+    /// The user that the push is for.
     pub user: Option<Uuid>,
-    /// For whose members.
+    /// The organization whose members the push is for.
     pub organization: Option<Uuid>,
-    /// For whose users.
+    /// The installation whose users the push is for.
     pub installation: Option<Uuid>,
-    /// For which kind of client, by name.
+    /// The client type that the push is restricted to, by name.
     pub client_type: Option<String>,
-    /// The device that caused it and will ignore it.
+    /// The id of the device that caused the push and ignores it.
     pub context_id: Option<String>,
-    /// Members of the payload, over those that are made up.
+    /// Members of the payload. They replace the generated ones.
     pub payload: Option<Value>,
 }
 
-/// Why a push could not be composed.
+/// The reason why a push cannot be composed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PushError {
-    /// No such type.
-    #[error("{0:?} is no type of push: give a number from 0 to 255 or a name such as SyncVault")]
+    /// The push type is unknown.
+    #[error("unknown push type {0:?}; give a number from 0 to 255 or a name such as SyncVault")]
     Kind(String),
-    /// No such kind of client.
-    #[error("{0:?} is no kind of client: give All, Web, Browser, Desktop, Mobile or Cli")]
+    /// The client type is unknown.
+    #[error("unknown client type {0:?}; give All, Web, Browser, Desktop, Mobile or Cli")]
     ClientType(String),
-    /// The payload is no object.
-    #[error("the payload has to be a JSON object")]
+    /// The payload is not an object.
+    #[error("the payload must be a JSON object")]
     Payload,
 }
 
-/// How a sender writes (`bitwarden.md` 5.1).
+/// The JSON format of a push (`bitwarden.md` 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    /// For `POST /send`: names in camel case, nulls written.
+pub enum PushFormat {
+    /// For `POST /send`: names in camel case, with nulls.
     Send,
-    /// For a queue: names in Pascal case, nulls left out.
+    /// For a queue: names in Pascal case, without nulls.
     Queue,
 }
 
-impl Push {
-    /// A push to a user's clients.
-    pub fn to_user(kind: &str, user: Uuid) -> Push {
-        Push { kind: kind.to_owned(), user: Some(user), ..Push::default() }
+impl PushSpec {
+    /// Creates a push to the clients of a user.
+    pub fn for_user(kind: &str, user: Uuid) -> PushSpec {
+        PushSpec { kind: kind.to_owned(), user: Some(user), ..PushSpec::default() }
     }
 
-    /// A push to the clients of an organisation's members.
-    pub fn to_organization(kind: &str, organization: Uuid) -> Push {
-        Push { kind: kind.to_owned(), organization: Some(organization), ..Push::default() }
+    /// Creates a push to the clients of the members of an organization.
+    pub fn for_organization(kind: &str, organization: Uuid) -> PushSpec {
+        PushSpec { kind: kind.to_owned(), organization: Some(organization), ..PushSpec::default() }
     }
 
-    /// A push to everybody, if the hub serves this installation.
-    pub fn to_installation(kind: &str, installation: Uuid) -> Push {
-        Push { kind: kind.to_owned(), installation: Some(installation), ..Push::default() }
+    /// Creates a push to all clients, if the hub serves this installation.
+    pub fn for_installation(kind: &str, installation: Uuid) -> PushSpec {
+        PushSpec { kind: kind.to_owned(), installation: Some(installation), ..PushSpec::default() }
     }
 
-    /// The same, but the device that caused it ignores it.
-    pub fn excluding(self, context_id: &str) -> Push {
-        Push { context_id: Some(context_id.to_owned()), ..self }
+    /// Sets the id of the device that caused the push and ignores it.
+    pub fn with_context_id(self, context_id: &str) -> PushSpec {
+        PushSpec { context_id: Some(context_id.to_owned()), ..self }
     }
 
-    /// The same, to one kind of client only.
-    pub fn only_client_type(self, client_type: ClientType) -> Push {
-        Push { client_type: Some(client_type.name().to_owned()), ..self }
+    /// Restricts the push to a client type.
+    pub fn with_client_type(self, client_type: ClientType) -> PushSpec {
+        PushSpec { client_type: Some(client_type.name().to_owned()), ..self }
     }
 
-    /// The text. What the type requires and nobody gave, a new id or the present date, is made up.
+    /// Composes the JSON. Generates the id and dates that the push type has and the payload lacks.
     ///
     /// # Errors
-    /// If there is no such type or kind of client, or the payload is no object.
-    pub fn text(&self, style: Style) -> Result<String, PushError> {
-        let known = PushType::named(&self.kind);
+    /// If the push type or the client type is unknown, or the payload is not an object.
+    pub fn to_json(&self, format: PushFormat) -> Result<String, PushError> {
+        let known = PushType::from_name(&self.kind);
         let number = known.map(|known| known.number).or_else(|| self.kind.parse().ok());
         let number = number.ok_or_else(|| PushError::Kind(self.kind.clone()))?;
         let mut payload = match &self.payload {
@@ -104,40 +104,41 @@ impl Push {
         for member in PushType::from_number(number).map_or(&[][..], |known| known.members) {
             match member.kind {
                 FieldKind::Id if member.name == "Id" => add(member.name, json!(Uuid::new_v4().to_string())),
-                FieldKind::Date | FieldKind::GivenDate | FieldKind::ExtraDate => {
+                FieldKind::Date | FieldKind::DateIfPresent | FieldKind::ExtraDate => {
                     add(member.name, json!(Date::now().to_string()))
                 }
                 _ => {}
             }
         }
         let push = json!({ "Type": number, "Payload": payload, "ContextId": self.context_id });
-        Ok(escaped(&styled(push, style).to_string()))
+        Ok(escape_like_dotnet(&with_format(push, format).to_string()))
     }
 }
 
-/// The same JSON with its members' names and nulls as the style has them.
-fn styled(json: Value, style: Style) -> Value {
+/// Returns the value with the name case and the nulls of the format.
+fn with_format(json: Value, format: PushFormat) -> Value {
     match json {
         Value::Object(members) => {
-            let kept = members.into_iter().filter(|(_, value)| style == Style::Send || !value.is_null());
-            Value::Object(kept.map(|(name, value)| (cased(&name, style), styled(value, style))).collect())
+            let kept = members.into_iter().filter(|(_, value)| format == PushFormat::Send || !value.is_null());
+            Value::Object(kept.map(|(name, value)| (with_case(&name, format), with_format(value, format))).collect())
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(|item| styled(item, style)).collect()),
+        Value::Array(items) => Value::Array(items.into_iter().map(|item| with_format(item, format)).collect()),
         other => other,
     }
 }
 
-fn cased(name: &str, style: Style) -> String {
+/// Returns the name with its first letter in the case of the format.
+fn with_case(name: &str, format: PushFormat) -> String {
     let mut letters = name.chars();
-    let first = letters.next().map(|first| match style {
-        Style::Send => first.to_ascii_lowercase(),
-        Style::Queue => first.to_ascii_uppercase(),
+    let first = letters.next().map(|first| match format {
+        PushFormat::Send => first.to_ascii_lowercase(),
+        PushFormat::Queue => first.to_ascii_uppercase(),
     });
     first.into_iter().chain(letters).collect()
 }
 
-/// JSON as .NET escapes it by default. What is left is ASCII, and can stand in XML, which not every letter can.
-fn escaped(json: &str) -> String {
+/// Escapes JSON as .NET does by default. The result is ASCII, so XML, which the queue service uses, can hold it.
+fn escape_like_dotnet(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     let mut letters = json.chars().peekable();
     while let Some(letter) = letters.next() {
@@ -160,21 +161,21 @@ mod tests {
     use crate::notification;
 
     #[test]
-    fn push_text_of_every_type_can_be_read() {
+    fn push_to_json_every_type_can_be_read() {
         let id = Some(Uuid::new_v4());
         let text = id.map(|id| id.to_string());
         for known in PushType::all() {
             let needed = json!({ "providerId": text, "adminId": text, "targetUserId": text,
                 "targetOrganizationUserId": text, "policy": { "id": text, "organizationId": text } });
-            let push = Push {
+            let push = PushSpec {
                 kind: known.name.to_owned(),
                 user: id,
                 organization: id,
                 payload: Some(needed),
-                ..Push::default()
+                ..PushSpec::default()
             };
-            for style in [Style::Send, Style::Queue] {
-                let text = push.text(style).expect("a known type");
+            for format in [PushFormat::Send, PushFormat::Queue] {
+                let text = push.to_json(format).expect("a known type");
                 let read = notification::read(text.as_bytes()).expect(&text).expect("a push");
                 assert_eq!(read.kind, known.number);
             }
@@ -182,32 +183,39 @@ mod tests {
     }
 
     #[test]
-    fn push_text_keeps_payload_except_name_case_and_nulls() {
+    fn push_to_json_changes_only_name_case_and_nulls_of_the_payload() {
         let payload = Some(json!({ "USERID": "x", "a": { "b": null, "C": [null] } }));
-        let push = Push { payload, ..Push::to_user("99", Uuid::nil()) };
+        let push = PushSpec { payload, ..PushSpec::for_user("99", Uuid::nil()) };
         let expected = r#"{"type":99,"payload":{"uSERID":"x","a":{"b":null,"c":[null]}},"contextId":null}"#;
-        assert_eq!(push.text(Style::Send).as_deref(), Ok(expected));
+        assert_eq!(push.to_json(PushFormat::Send).as_deref(), Ok(expected));
         let expected = r#"{"Type":99,"Payload":{"USERID":"x","A":{"C":[null]}},"ContextId":"d"}"#;
-        assert_eq!(push.excluding("d").text(Style::Queue).as_deref(), Ok(expected));
+        assert_eq!(push.with_context_id("d").to_json(PushFormat::Queue).as_deref(), Ok(expected));
     }
 
     #[test]
-    fn push_text_escapes_like_dotnet() {
+    fn push_to_json_escapes_like_dotnet() {
         let payload = Some(json!({ "Title": "a\"<>&'+`\\u{e4}\u{1f511}\u{ffff}\u{1}\n\\" }));
-        let push = Push { payload, ..Push::to_installation("99", Uuid::nil()).only_client_type(ClientType::Web) };
-        let text = push.text(Style::Queue).expect("fine");
+        let push =
+            PushSpec { payload, ..PushSpec::for_installation("99", Uuid::nil()).with_client_type(ClientType::Web) };
+        let text = push.to_json(PushFormat::Queue).expect("fine");
         let title = r#""a\u0022\u003C\u003E\u0026\u0027\u002B\u0060\\u{e4}\uD83D\uDD11\uFFFF\u0001\n\\""#;
         assert!(text.contains(title), "{text}");
         assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON")["Payload"]["ClientType"], 1);
     }
 
     #[test]
-    fn push_text_of_invalid_push_is_an_error() {
-        let kind = |kind: &str| Push { kind: kind.to_owned(), ..Push::default() };
-        assert_eq!(kind("256").text(Style::Send), Err(PushError::Kind("256".to_owned())));
-        assert_eq!(kind("Sync").text(Style::Send), Err(PushError::Kind("Sync".to_owned())));
+    fn push_to_json_invalid_push_is_an_error() {
+        let kind = |kind: &str| PushSpec { kind: kind.to_owned(), ..PushSpec::default() };
+        assert_eq!(kind("256").to_json(PushFormat::Send), Err(PushError::Kind("256".to_owned())));
+        assert_eq!(kind("Sync").to_json(PushFormat::Send), Err(PushError::Kind("Sync".to_owned())));
         let client_type = Some("Fridge".to_owned());
-        assert!(matches!(Push { client_type, ..kind("20") }.text(Style::Send), Err(PushError::ClientType(_))));
-        assert_eq!(Push { payload: Some(json!([])), ..kind("5") }.text(Style::Send), Err(PushError::Payload));
+        assert!(matches!(
+            PushSpec { client_type, ..kind("20") }.to_json(PushFormat::Send),
+            Err(PushError::ClientType(_))
+        ));
+        assert_eq!(
+            PushSpec { payload: Some(json!([])), ..kind("5") }.to_json(PushFormat::Send),
+            Err(PushError::Payload)
+        );
     }
 }

@@ -1,23 +1,23 @@
-//! Puts pushes into an Azure Storage queue, as Bitwarden does in its cloud: the text as it is, without Base64.
+//! Sends pushes to an Azure Storage queue, as Bitwarden's cloud does: as plain text, without Base64.
 
-use crate::azure_storage::{Account, QueueError, QueueName, TimeToLive};
+use crate::azure_storage::{Account, Queue, QueueError, QueueName, TimeToLive};
 
-/// A queue from which hubs receive.
-pub struct QueueSender(crate::azure_storage::Queue);
+/// A sender to a queue from which hubs receive.
+pub struct QueueSender(Queue);
 
 impl QueueSender {
-    /// A sender into a queue of an account.
+    /// Creates a sender to a queue of an account. Sends no request yet.
     ///
     /// # Errors
     /// If the workload has no identity.
     pub fn new(account: &Account, name: &QueueName) -> Result<QueueSender, QueueError> {
-        crate::azure_storage::Queue::open(account, name).map(QueueSender)
+        Queue::open(account, name).map(QueueSender)
     }
 
-    /// Puts a push's text into the queue, for the service's usual seven days.
+    /// Sends the JSON of a push to the queue, with the service's default time to live of seven days.
     ///
     /// # Errors
-    /// If the service does not take it, or it has more than 64 KiB.
+    /// If the text has more than 64 KiB, or the service does not accept it.
     pub async fn send(&self, text: String) -> Result<(), QueueError> {
         self.0.send(text, TimeToLive::Default).await
     }

@@ -1,4 +1,4 @@
-//! The admin port: liveness, readiness, metrics. For kubelets and Prometheus, not for the public.
+//! The admin port: liveness, readiness and metrics, for kubelets and Prometheus. It must not be public.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,20 +12,20 @@ use axum::routing::get;
 use crate::observability::Metrics;
 use crate::reactor::Reactors;
 
-/// What the admin port tells of.
+/// The state that the admin port reports.
 #[derive(Clone)]
 pub struct Admin {
-    /// Those that have to be alive.
+    /// The reactors, which liveness checks.
     pub reactors: Arc<Reactors>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Whether the hub hears other replicas, or has waited for that for long enough.
+    /// Whether the backplane was ready once, or its start timed out.
     pub backplane_ready: Arc<AtomicBool>,
-    /// Whether new clients are welcome.
+    /// Whether the hub is not shutting down.
     pub ready: Arc<AtomicBool>,
 }
 
-/// The routes of the admin port.
+/// Returns the routes of the admin port.
 pub fn router(admin: Admin) -> Router {
     Router::new()
         .route("/healthz", get(healthy))
@@ -34,14 +34,16 @@ pub fn router(admin: Admin) -> Router {
         .with_state(admin)
 }
 
+/// Answers 200 unless a reactor is stalled.
 async fn healthy(State(admin): State<Admin>) -> (StatusCode, &'static str) {
     if admin.reactors.alive() {
         (StatusCode::OK, "ok\n")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "a reactor does not turn\n")
+        (StatusCode::SERVICE_UNAVAILABLE, "a reactor is stalled\n")
     }
 }
 
+/// Answers 200 if the hub is healthy and serves clients.
 async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
     if !admin.ready.load(Ordering::Relaxed) {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
@@ -52,6 +54,7 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
     }
 }
 
+/// Returns the metrics in the text format of Prometheus.
 async fn metrics(State(admin): State<Admin>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], admin.metrics.text()).into_response()
 }

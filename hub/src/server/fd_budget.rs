@@ -1,57 +1,60 @@
-//! Divides the limit of open files.
+//! Divides the limit of open files between the parts of a hub.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is kept of a large limit for everything but the sockets of the reactors; of a small one it is a third.
+/// The maximum of descriptors for everything but the sockets of the reactors. Of a small limit it is a third.
 const RESERVED_FDS: usize = 3500;
 
-/// Of the reserve: listeners, files, polls.
+/// The part of the reserve for listeners, files and polls.
 const MISC_FDS: usize = 100;
 
-/// How many requests there may be at once, and how many clients without a WebSocket, where the limit is large.
+/// The maximum number of concurrent requests, and of clients without a WebSocket.
 const MAX_REQUESTS: usize = 1024;
 
-/// How many connections the ports of senders and of probes may have, where the limit is large.
+/// The maximum number of connections of the internal port.
 const MAX_INTERNAL_CONNECTIONS: usize = 256;
+
+/// The maximum number of connections of the admin port.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
 
-/// The least share.
+/// The minimum of each share, also where the limit is too small for it.
 const MIN_SHARE: usize = 8;
 
-/// The limit of open files, divided.
+/// The shares of the limit of open files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FdBudget {
-    /// How many sockets the reactors may hold.
+    /// The maximum number of sockets of all reactors.
     pub sockets: usize,
-    /// How many requests may be served at once: one descriptor each.
+    /// The maximum number of concurrent HTTP requests, with one descriptor each.
     pub requests: usize,
-    /// How many clients without a WebSocket there may be: two descriptors each, beside the reactors'.
+    /// The maximum number of clients without a WebSocket, with two descriptors each beside those of the reactors.
     pub relays: usize,
-    /// How many connections the internal port may have.
+    /// The maximum number of connections of the internal port.
     pub internal: usize,
-    /// How many connections the admin port may have.
+    /// The maximum number of connections of the admin port.
     pub admin: usize,
 }
 
 impl FdBudget {
-    /// Raises the limit of this process as far as possible, and divides it.
+    /// Raises the soft limit of this process to the hard limit, and divides it.
     pub fn from_rlimit() -> FdBudget {
         let maximum = getrlimit(Resource::Nofile).maximum;
-        // If it can't be had after all, what there is has to do.
+        // If raising fails, the current limit is divided.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
         let limit = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok());
         FdBudget::split(limit.unwrap_or(usize::MAX))
     }
 
+    /// Divides a limit.
     fn split(limit: usize) -> FdBudget {
         let reserve = RESERVED_FDS.min(limit / 3);
-        let rest = reserve.saturating_sub(MISC_FDS);
+        let shared = reserve.saturating_sub(MISC_FDS);
         let (internal, admin) = (
-            (rest / 12).clamp(MIN_SHARE, MAX_INTERNAL_CONNECTIONS),
-            (rest / 48).clamp(MIN_SHARE, MAX_ADMIN_CONNECTIONS),
+            (shared / 12).clamp(MIN_SHARE, MAX_INTERNAL_CONNECTIONS),
+            (shared / 48).clamp(MIN_SHARE, MAX_ADMIN_CONNECTIONS),
         );
-        let each = (rest.saturating_sub(internal + admin) / 3).clamp(MIN_SHARE, MAX_REQUESTS);
-        FdBudget { sockets: limit - reserve, requests: each, relays: each, internal, admin }
+        let requests = (shared.saturating_sub(internal + admin) / 3).clamp(MIN_SHARE, MAX_REQUESTS);
+        FdBudget { sockets: limit - reserve, requests, relays: requests, internal, admin }
     }
 }
 

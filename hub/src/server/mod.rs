@@ -1,4 +1,5 @@
-//! The composition root: builds the stages right to left, starts the sources last, and ends them first.
+//! Composition root of a hub: builds its stages from the reactors to the source. The source starts last and stops first.
+//! [`Server::serve`] runs on the main thread.
 
 pub mod admin;
 pub mod fd_budget;
@@ -29,8 +30,8 @@ use crate::backplane::{Backplane, LocalBackplane, RedisBackplane};
 use crate::config::Config;
 use crate::http::connection_token_registry::ConnectionTokenRegistry;
 use crate::http::cors::Cors;
-use crate::http::hub_endpoint::{self, Endpoint};
-use crate::http::negotiate::{self, Negotiate};
+use crate::http::hub_endpoint::{self, HubEndpoint};
+use crate::http::negotiate::{self, NegotiateEndpoint};
 use crate::http::relay::ConnectFn;
 use crate::http::request::AuthGuard;
 use crate::http::{plain_http, port};
@@ -38,64 +39,65 @@ use crate::ingest::send_endpoint::{self, SendEndpoint};
 use crate::ingest::{PushPipeline, Source};
 use crate::net::file_watch::ReloadTrigger;
 use crate::net::trusted_roots::RootsWatcher;
-use crate::observability::{Metrics, Phase};
+use crate::observability::{Metrics, ShutdownPhase};
 use crate::reactor::{self, ReactorDeps, Reactors};
 
-/// Pending connections that the kernel keeps; it may allow fewer (`net.core.somaxconn`).
+/// The accept queue of a listener. The kernel may limit it further (`net.core.somaxconn`).
 const LISTEN_BACKLOG: i32 = 4096;
 
-/// A client that does not acknowledge bytes for so long is gone, unless `slow_consumer.timeout` gives it longer (`decisions.md` 3).
+/// The minimum of `TCP_USER_TIMEOUT`: the time without an acknowledgment after which the kernel closes a connection
+/// (`decisions.md` 3). A longer `slow_consumer.write_timeout` extends it on the public port.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long what the source has in hand may take once the hub shuts down.
+/// The time limit of each step of the shutdown that waits for a task.
 const SOURCE_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a replica that starts waits for Redis before it is ready all the same.
+/// The time after which a starting replica is ready without Redis.
 const BACKPLANE_START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why a hub could not be started, or did not go on.
+/// Why a hub could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// A listener.
+    /// A port cannot be bound.
     #[error("{key}: cannot listen on {address}: {source}")]
     Listen {
-        /// The setting.
+        /// The key of the setting.
         key: &'static str,
-        /// Its value.
+        /// The address.
         address: String,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The system gave no thread, poll or signal.
-    #[error("the system refused what a hub needs: {0}")]
+    /// The system provides no thread, poll or signal handler.
+    #[error("cannot create a thread, poll or signal handler: {0}")]
     System(#[from] io::Error),
-    /// There is no TLS.
+    /// The HTTP client of the identity server cannot be built.
     #[error("auth.authority: {0}")]
     Tls(#[from] reqwest::Error),
-    /// The metrics contradict each other.
+    /// Metrics cannot be registered.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
 }
 
-/// The addresses on which a hub listens.
+/// The bound addresses of a hub.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Addresses {
-    /// For clients.
+    /// The public port.
     pub public: SocketAddr,
-    /// For senders, if they are the source.
+    /// The internal port. `None` if a queue is the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub internal: Option<SocketAddr>,
-    /// For probes and metrics.
+    /// The admin port.
     pub admin: SocketAddr,
 }
 
-/// A hub that listens but does not serve yet.
+/// A hub with bound ports that does not serve yet.
 pub struct Server {
     config: Config,
     public: TcpListener,
     admin: TcpListener,
     source: Source,
-    /// Nothing if all keys come from an identity server.
+    /// `None` if all keys come from an identity server.
     keys: Option<KeyWatch>,
     trust: RootsWatcher,
     verifier: Arc<Verifier>,
@@ -103,21 +105,21 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the ports, for a configuration and what was loaded for it.
+    /// Binds the ports.
     ///
     /// # Errors
-    /// The first port that can't be had.
+    /// The first port that cannot be bound.
     pub fn bind(config: Config, loaded: Preflight) -> Result<Server, AppError> {
         let Preflight { keys, connection_tokens, queue } = loaded;
-        let (keys, loaded) = keys.map(|(watch, parsed)| (watch, parsed.keys)).unzip();
+        let (keys, initial_keys) = keys.map(|(watch, parsed)| (watch, parsed.keys)).unzip();
         let rules = ValidationRules {
             issuer: config.auth.issuer.clone(),
             audiences: config.auth.audiences.clone(),
             clock_skew: config.auth.clock_skew.as_secs_f64(),
         };
-        let verifier = Arc::new(Verifier::new(rules, loaded.unwrap_or_default()));
+        let verifier = Arc::new(Verifier::new(rules, initial_keys.unwrap_or_default()));
         let trust = RootsWatcher::open(config.backplane.redis.iter().flat_map(|redis| redis.ca_file.clone()).collect());
-        let user_timeout = TCP_USER_TIMEOUT.max(config.slow_consumer.timeout);
+        let user_timeout = TCP_USER_TIMEOUT.max(config.slow_consumer.write_timeout);
         let public = listen("listen.public", &config.listen.public, user_timeout)?;
         let source = match queue {
             Some(queue) => Source::AzureQueue(Box::new(queue)),
@@ -127,10 +129,10 @@ impl Server {
         Ok(Server { config, public, admin, source, keys, trust, verifier, connection_tokens })
     }
 
-    /// The addresses that it listens on.
+    /// Returns the bound addresses.
     ///
     /// # Errors
-    /// If the system does not tell.
+    /// If the system does not report an address.
     pub fn addresses(&self) -> io::Result<Addresses> {
         Ok(Addresses {
             public: self.public.local_addr()?,
@@ -139,26 +141,26 @@ impl Server {
         })
     }
 
-    /// Serves until `stopping` turns true and everybody has been let go of.
+    /// Serves until `stopping` is `true`, then shuts down.
     ///
     /// # Errors
-    /// If the system refuses what it needs to begin.
+    /// If a thread, poll, signal handler or TLS client cannot be created at the start.
     pub async fn serve(self, stopping: watch::Receiver<bool>) -> Result<(), AppError> {
         let Server { config, public, admin, source, keys, trust, verifier, connection_tokens } = self;
         let metrics = Arc::new(Metrics::new()?);
         let ready = Arc::new(AtomicBool::new(true));
         let backplane_ready = Arc::new(AtomicBool::new(config.backplane.redis.is_none()));
-        let (over, is_over) = watch::channel(false);
+        let (stop_admin, admin_stop) = watch::channel(false);
 
         let authority = config.auth.authority.as_deref();
         let authority = authority.map(|url| JwksClient::new(url, verifier.clone(), metrics.clone())).transpose()?;
         let authority = authority.map(Arc::new);
         authority.iter().for_each(|authority| _ = tokio::spawn(authority.clone().run()));
-        let authenticator = Arc::new(Authenticator { verifier: verifier.clone(), authority });
+        let authenticator = Arc::new(Authenticator { verifier: verifier.clone(), jwks_client: authority });
 
         let connection_tokens = Arc::new(connection_tokens);
         let fd_budget = FdBudget::from_rlimit();
-        let (to_axum, plain) = plain_http::handoff_channel(fd_budget.requests);
+        let (http_handoff, http_requests) = plain_http::handoff_channel(fd_budget.requests);
         let (presence, presence_events) = config.backplane.redis.as_ref().map(|_| reactor::presence_channel()).unzip();
         let reactors = Arc::new(Reactors::start(
             &config,
@@ -169,7 +171,7 @@ impl Server {
                 metrics: metrics.clone(),
                 presence,
             },
-            to_axum,
+            http_handoff,
             fd_budget.sockets,
         )?);
         if let Some(keys) = keys {
@@ -183,7 +185,7 @@ impl Server {
             ready: ready.clone(),
         };
         let admin_routes = admin::router(admin_state);
-        let admin = port::serve(admin, admin_routes, fd_budget.admin, shutdown::requested(is_over.clone()))?;
+        let admin_task = port::serve(admin, admin_routes, fd_budget.admin, shutdown::requested(admin_stop))?;
 
         let timely = TimelyRuntime::start()?;
         let backplane = match (&config.backplane.redis, presence_events) {
@@ -207,65 +209,68 @@ impl Server {
             backplane_ready.store(true, Ordering::Relaxed);
         });
         let pipeline = PushPipeline::new(backplane.clone(), metrics.clone());
-        let (end_sources, sources_end) = watch::channel(false);
-        let (let_go, all_let_go) = watch::channel(false);
-        let mut turns = None;
+        let (stop_source, source_stop) = watch::channel(false);
+        let (release_turn, turn_release) = watch::channel(false);
+        let mut turn_lease = None;
         let cors = Cors::new(&config.cors);
         let auth_guard = AuthGuard { authenticator, metrics: metrics.clone() };
-        let to_reactors = reactors.clone();
-        let connect_fn: ConnectFn = Arc::new(move |request| to_reactors.connect(request));
+        let relay_reactors = reactors.clone();
+        let connect_fn: ConnectFn = Arc::new(move |request| relay_reactors.connect(request));
         let endpoint =
-            Endpoint::new(auth_guard.clone(), connection_tokens.clone(), connect_fn, fd_budget.relays, &config);
-        let mut on_public = negotiate::routes(Negotiate { auth_guard: auth_guard.clone(), connection_tokens })
-            .merge(hub_endpoint::routes(endpoint));
-        let mut source = match source {
+            HubEndpoint::new(auth_guard.clone(), connection_tokens.clone(), connect_fn, fd_budget.relays, &config);
+        let mut public_routes =
+            negotiate::routes(NegotiateEndpoint { auth_guard: auth_guard.clone(), connection_tokens })
+                .merge(hub_endpoint::routes(endpoint));
+        let mut source_task = match source {
             Source::Direct(internal) => {
                 let send = send_endpoint::routes(SendEndpoint::new(auth_guard, pipeline));
                 if config.listen.send_on_public {
-                    on_public = on_public.merge(send.clone());
+                    public_routes = public_routes.merge(send.clone());
                 }
                 let routes = plain_http::with_common_layers(send, cors.clone(), stopping.clone());
-                port::serve(internal, routes, fd_budget.internal, shutdown::requested(sources_end))?
+                port::serve(internal, routes, fd_budget.internal, shutdown::requested(source_stop))?
             }
             Source::AzureQueue(mut queue) => {
-                turns = Some(timely.within(|| tokio::spawn(queue.take_turns(shutdown::requested(all_let_go)))));
+                let release = shutdown::requested(turn_release);
+                turn_lease = Some(timely.within(|| tokio::spawn(queue.hold_turn_lease(release))));
                 timely.within(|| {
                     tokio::spawn(queue.run(pipeline, metrics.clone(), shutdown::requested(stopping.clone())))
                 })
             }
         };
         let http_reactors = reactors.clone();
-        let routes = plain_http::router(on_public, cors, stopping.clone());
-        let plain = tokio::spawn(plain_http::serve(routes, plain, move |returned| http_reactors.take_back(returned)));
+        let routes = plain_http::router(public_routes, cors, stopping.clone());
+        let http_task =
+            tokio::spawn(plain_http::serve(routes, http_requests, move |returned| http_reactors.take_back(returned)));
 
         shutdown::requested(stopping).await;
-        tracing::info!(grace = ?config.drain.grace, "shutting down");
+        tracing::info!(delay = ?config.drain.delay, "shutting down");
         ready.store(false, Ordering::Relaxed);
-        metrics.drains(Some(Phase::Grace));
-        sleep(config.drain.grace).await;
-        let deadline = Instant::now() + config.drain.deadline;
-        metrics.drains(Some(Phase::Sources));
-        end_sources.send_replace(true);
-        if timeout_at(deadline.min(Instant::now() + SOURCE_DRAIN_TIMEOUT), &mut source).await.is_err() {
-            tracing::warn!("the source takes its time: clients are let go of meanwhile");
+        metrics.set_shutdown_phase(Some(ShutdownPhase::Delay));
+        sleep(config.drain.delay).await;
+        let deadline = Instant::now() + config.drain.timeout;
+        metrics.set_shutdown_phase(Some(ShutdownPhase::Sources));
+        stop_source.send_replace(true);
+        if timeout_at(deadline.min(Instant::now() + SOURCE_DRAIN_TIMEOUT), &mut source_task).await.is_err() {
+            tracing::warn!("source still handles pushes, disconnecting clients");
         }
         shutdown::drain(&reactors, config.drain.duration, deadline, &metrics).await;
-        // Who receives from the queue next has all clients.
-        let_go.send_replace(true);
-        if let Some(turns) = turns {
-            let _ = timeout(SOURCE_DRAIN_TIMEOUT, turns).await;
+        // The turn is released after the drain, so that the next hub to receive from the queue has all clients.
+        release_turn.send_replace(true);
+        if let Some(turn_lease) = turn_lease {
+            let _ = timeout(SOURCE_DRAIN_TIMEOUT, turn_lease).await;
         }
-        // What the clients without a WebSocket were told has to reach them.
-        let _ = timeout(SOURCE_DRAIN_TIMEOUT, plain).await;
-        shutdown::flush_backplane(&source, &backplane, deadline, &metrics).await;
-        over.send_replace(true);
-        // The admin port answers to the last; whether it ends in good order does not matter.
-        let _ = timeout(SOURCE_DRAIN_TIMEOUT, admin).await;
+        // The last responses to clients without a WebSocket.
+        let _ = timeout(SOURCE_DRAIN_TIMEOUT, http_task).await;
+        shutdown::flush_backplane(&source_task, &backplane, deadline, &metrics).await;
+        stop_admin.send_replace(true);
+        // The admin port serves until the end. A timeout here does not matter.
+        let _ = timeout(SOURCE_DRAIN_TIMEOUT, admin_task).await;
         Ok(())
     }
 }
 
-/// Binds one port. The options are inherited by the connections that it accepts: a client may acknowledge nothing for `user_timeout`.
+/// Binds one port. Accepted connections inherit its options, such as the TCP user timeout.
 fn listen(key: &'static str, address: &str, user_timeout: Duration) -> Result<TcpListener, AppError> {
     let failed = |source| AppError::Listen { key, address: address.to_owned(), source };
     let mut resolved = address.to_socket_addrs().map_err(failed)?;
@@ -273,6 +278,7 @@ fn listen(key: &'static str, address: &str, user_timeout: Duration) -> Result<Tc
     bind(resolved, user_timeout).map_err(failed)
 }
 
+/// Creates a non-blocking listener.
 fn bind(address: SocketAddr, user_timeout: Duration) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
@@ -295,13 +301,13 @@ mod tests {
         std::fs::write(key.path(), [b'x'; 40]).expect("it is written");
         let key = key.path().display().to_string();
         for (timeout, expected) in [("90s", 90), ("5s", 30)] {
-            let any = || "127.0.0.1:0".to_owned();
+            let any_port = || "127.0.0.1:0".to_owned();
             let flags = [
-                ("listen.public", any()),
-                ("listen.internal", any()),
-                ("listen.admin", any()),
+                ("listen.public", any_port()),
+                ("listen.internal", any_port()),
+                ("listen.admin", any_port()),
                 ("auth.keys", key.clone()),
-                ("slow_consumer.timeout", timeout.to_owned()),
+                ("slow_consumer.write_timeout", timeout.to_owned()),
             ];
             let config = Config::parse(Layers { flags: &flags, ..Layers::default() }).expect("fine");
             let loaded = Preflight::run(&config).expect("a key");

@@ -1,5 +1,5 @@
-//! What a hub loads before it binds a port: keys, the key of connection tokens, the queue's credential. `check-config` ends
-//! here, so that it refuses what `serve` would.
+//! The part of the startup before a port is bound: loads keys, the key of connection tokens and the queue's credential.
+//! `check-config` runs it too, so that both reject the same configurations. No network.
 
 use crate::auth::keys::key_files::{KeyFilesError, ParsedKeys};
 use crate::auth::keys::key_watch::KeyWatch;
@@ -8,38 +8,38 @@ use crate::config::{Config, SourceConfig};
 use crate::http::connection_token_registry::{ConnectionTokenKeyError, ConnectionTokenRegistry, NoRandomness};
 use crate::ingest::azure_queue::AzureQueueSource;
 
-/// Why a configuration that can be read can't be used.
+/// Why a valid configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PreflightError {
-    /// The keys.
+    /// The keys cannot be loaded.
     #[error("auth.keys: {0}")]
     Keys(#[from] KeyFilesError),
-    /// The key of connection tokens.
+    /// The key of connection tokens cannot be loaded.
     #[error("connection_token_key_file: {0}")]
     ConnectionTokenKey(#[from] ConnectionTokenKeyError),
-    /// There is no such file, and none can be made up.
+    /// No key of connection tokens is configured, and none can be generated.
     #[error("connection_token_key_file: {0}")]
     NoRandomness(#[from] NoRandomness),
-    /// The queue.
+    /// The queue has no usable credential.
     #[error("source.azure_queue: {0}")]
     Queue(#[from] QueueError),
 }
 
-/// What was loaded.
+/// The loaded keys and credentials.
 pub struct Preflight {
     /// The key files and the keys in them; `None` if all keys come from an identity server.
     pub keys: Option<(KeyWatch, ParsedKeys)>,
-    /// The connections that clients negotiate.
+    /// The registry of connection tokens.
     pub connection_tokens: ConnectionTokenRegistry,
-    /// The queue, if it is the source.
+    /// The queue. `None` if `/send` is the source.
     pub queue: Option<AzureQueueSource>,
 }
 
 impl Preflight {
-    /// Loads everything, without a port and without the network.
+    /// Loads everything.
     ///
     /// # Errors
-    /// Everything that is wrong.
+    /// All problems.
     pub fn run(config: &Config) -> Result<Preflight, Vec<PreflightError>> {
         let keys = match &config.auth.authority {
             Some(_) if config.auth.keys.is_empty() => Ok(None),
@@ -52,8 +52,8 @@ impl Preflight {
         let queue = match &config.source {
             SourceConfig::Direct => Ok(None),
             SourceConfig::AzureQueue(settings) => {
-                let alone = config.backplane.redis.is_none();
-                AzureQueueSource::open(settings, alone).map(Some).map_err(PreflightError::from)
+                let is_single_replica = config.backplane.redis.is_none();
+                AzureQueueSource::open(settings, is_single_replica).map(Some).map_err(PreflightError::from)
             }
         };
         match (keys, connection_tokens, queue) {
@@ -64,9 +64,9 @@ impl Preflight {
         }
     }
 
-    /// What is odd but no error: keys of JWK sets that are not used.
+    /// Returns problems that prevent nothing: keys of JWK sets that are not used.
     pub fn warnings(&self) -> Vec<String> {
-        let left_out = self.keys.iter().flat_map(|(_, parsed)| &parsed.left_out);
-        left_out.map(|key| format!("auth.keys: {key}; it is not used")).collect()
+        let skipped = self.keys.iter().flat_map(|(_, parsed)| &parsed.skipped);
+        skipped.map(|key| format!("auth.keys: {key}; it is not used")).collect()
     }
 }

@@ -1,5 +1,5 @@
-//! Owns a thread with a tokio runtime for work that has deadlines towards other servers: pings of Redis and their answers,
-//! renewals of the queue's messages. Requests and tokens are seen to on another one, however much there is to compute.
+//! A tokio runtime on its own thread, for tasks with deadlines set by other servers: pings of Redis, and renewals of leased
+//! messages. Requests and tokens are processed on other threads, so their computations delay no deadline.
 
 use std::io;
 use std::thread;
@@ -7,25 +7,25 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// The runtime. Its tasks end when it is dropped.
+/// A single-threaded runtime. Dropping it cancels its tasks.
 pub struct TimelyRuntime {
     handle: Handle,
-    _end: oneshot::Sender<()>,
+    _stop: oneshot::Sender<()>,
 }
 
 impl TimelyRuntime {
-    /// Starts its thread.
+    /// Starts the thread.
     ///
     /// # Errors
-    /// If the system has no thread to give.
+    /// If the runtime or its thread cannot be created.
     pub fn start() -> io::Result<TimelyRuntime> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (handle, (end, ended)) = (runtime.handle().clone(), oneshot::channel::<()>());
-        thread::Builder::new().name("timely".into()).spawn(move || _ = runtime.block_on(ended))?;
-        Ok(TimelyRuntime { handle, _end: end })
+        let (handle, (stop, stopped)) = (runtime.handle().clone(), oneshot::channel::<()>());
+        thread::Builder::new().name("timely".into()).spawn(move || _ = runtime.block_on(stopped))?;
+        Ok(TimelyRuntime { handle, _stop: stop })
     }
 
-    /// Does something by which tasks are spawned: there, and so are those that they spawn.
+    /// Calls `spawn` in the context of the runtime, so that the tasks that it spawns run there.
     pub fn within<T>(&self, spawn: impl FnOnce() -> T) -> T {
         let _entered = self.handle.enter();
         spawn()
@@ -41,22 +41,22 @@ mod tests {
     #[tokio::test]
     async fn timely_runtime_keeps_deadlines_while_others_are_busy() {
         let runtime = TimelyRuntime::start().expect("a thread");
-        let (done, is_done) = mpsc::channel();
+        let (done_tx, done_rx) = mpsc::channel();
         let ping = async move {
             tokio::time::sleep(Duration::from_millis(10)).await;
-            done.send(thread::current().name().map(str::to_owned))
+            done_tx.send(thread::current().name().map(str::to_owned))
         };
         runtime.within(|| tokio::spawn(ping));
-        // The runtime of this test has no other thread, which is busy for as long as this waits.
-        let name = is_done.recv_timeout(Duration::from_secs(30)).expect("it does not wait for this thread");
+        // The runtime of this test has this thread only, which blocks here.
+        let name = done_rx.recv_timeout(Duration::from_secs(30)).expect("the ping runs on its own thread");
         assert_eq!(name.as_deref(), Some("timely"));
     }
 
     #[tokio::test]
-    async fn timely_runtime_ends_its_tasks_when_it_is_dropped() {
+    async fn timely_runtime_dropped_cancels_its_tasks() {
         let runtime = TimelyRuntime::start().expect("a thread");
         let endless = runtime.within(|| tokio::spawn(std::future::pending::<()>()));
         drop(runtime);
-        assert!(endless.await.expect_err("it was ended").is_cancelled());
+        assert!(endless.await.expect_err("canceled").is_cancelled());
     }
 }

@@ -1,49 +1,50 @@
-//! Time in tenths of a second since the hub started: four bytes a connection instead of sixteen, good for 13 years.
+//! Time in ticks of 100 ms since the hub started. A tick takes 4 bytes instead of the 16 of an `Instant`, and lasts for 13
+//! years.
 
 use std::time::{Duration, Instant};
 
-/// A moment.
+/// A point in time, in ticks since the start of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Tick(pub u32);
 
 impl Tick {
-    /// How long a tick is.
+    /// The duration of a tick.
     pub const LENGTH: Duration = Duration::from_millis(100);
 
-    /// The moment this many ticks later.
+    /// Returns the time `ticks` ticks later, at most the latest one.
     pub fn after(self, ticks: u32) -> Tick {
         Tick(self.0.saturating_add(ticks))
     }
 
-    /// A duration in ticks, rounded up: nothing happens too early.
+    /// Returns a duration in ticks, rounded up, so that no timeout fires early.
     pub fn ticks_in(duration: Duration) -> u32 {
         u32::try_from(duration.as_millis().div_ceil(Tick::LENGTH.as_millis())).unwrap_or(u32::MAX)
     }
 }
 
-/// Counts ticks.
+/// The clock of the ticks.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     start: Instant,
 }
 
 impl Clock {
-    /// A clock that starts now.
+    /// Creates a clock that starts now.
     pub fn start() -> Clock {
         Clock { start: Instant::now() }
     }
 
-    /// The current tick.
+    /// Returns the current tick.
     pub fn now(&self) -> Tick {
         Tick(u32::try_from(self.start.elapsed().as_millis() / Tick::LENGTH.as_millis()).unwrap_or(u32::MAX))
     }
 
-    /// How long it is since the start.
+    /// Returns the time since the start.
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()
     }
 
-    /// How long it is from now until a tick begins.
+    /// Returns the time until a tick begins, or zero if it has begun.
     pub fn time_until(&self, tick: Tick) -> Duration {
         (Tick::LENGTH * tick.0).saturating_sub(self.start.elapsed())
     }

@@ -1,11 +1,11 @@
-//! What tells the connections of one reactor apart.
+//! The id of a connection.
 
-/// A connection of one reactor: its slot, and which of the sockets that had this slot, one after the other, it is. Something
-/// that is kept for a connection can therefore never reach the next one in its slot.
+/// The id of a connection in its reactor. Slots are reused, so the generation distinguishes the connections of one slot: a
+/// command for a connection that has ended does not reach the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId {
-    /// The place in the reactor's slab.
+    /// The index in the reactor's slab.
     pub slot: u32,
-    /// Counts the reactor's sockets, and wraps after 2^32 of them.
+    /// The number of the reactor's socket. Wraps after 2^32 sockets.
     pub generation: u32,
 }

@@ -1,11 +1,11 @@
-//! The two hubs.
+//! The hubs.
 
-/// One of the two hubs that clients connect to.
+/// A hub that clients connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Hub {
-    /// `/hub`: users.
+    /// `/hub`, for users.
     Main = 0,
-    /// `/anonymous-hub`: who waits for the answer to a login request.
+    /// `/anonymous-hub`, for clients that wait for the response to a login request.
     Anonymous = 1,
 }

@@ -1,4 +1,4 @@
-//! SignalR without sockets: the session of a client as a state machine, and the protocols' messages as bytes. No I/O.
+//! SignalR without sockets: the session of a client as a state machine, and the encoding of messages. No I/O.
 
 mod clock;
 mod connection_id;

@@ -1,6 +1,6 @@
-//! A SignalR session as a state machine: bytes and the clock in, messages and a close reason out. No I/O.
+//! A SignalR session as a state machine. Its inputs are bytes and the time, its outputs messages and a close reason. No I/O.
 //!
-//! A session knows nothing of sockets: a transport feeds it the bytes that the client sent and carries what it says.
+//! The transport passes the client's bytes to the session, and frames and writes the messages of its [`SessionSink`].
 
 use crate::signalr::protocol::handshake::{self, HandshakeAbort, HandshakeError};
 use crate::signalr::protocol::{
@@ -11,32 +11,35 @@ use crate::signalr::{Hub, Tick, Transport};
 /// The timeouts of a session in ticks, and its limits in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionConfig {
-    /// How long the handshake may take.
+    /// The longest duration of the handshake.
     pub handshake_timeout: u32,
-    /// After how long without output a ping is due.
-    pub keep_alive: u32,
-    /// After how long without input a client that has pinged is gone.
-    pub client_timeout: u32,
-    /// After how long without its end a message's beginning is waited for no more.
+    /// The time without output after which a ping is due.
+    pub keep_alive_interval: u32,
+    /// The time without input after which a client that has pinged is disconnected.
+    pub client_timeout_interval: u32,
+    /// The time after which an incomplete message ends the connection.
     pub message_timeout: u32,
-    /// The largest message of a client, its framing included.
-    pub max_message: usize,
+    /// The largest message of a client, including its framing.
+    pub maximum_receive_message_size: usize,
 }
 
-/// The largest message on the anonymous hub, in bytes: whoever likes connects there, and has nothing to say but a handshake and pings.
-const MAX_ANONYMOUS_MESSAGE: usize = 1024;
+/// The largest message on the anonymous hub, in bytes. Its clients need no token, and send only handshakes and pings.
+const MAX_ANONYMOUS_MESSAGE_BYTES: usize = 1024;
 
 impl SessionConfig {
     /// Returns the configuration for the sessions of a hub.
     pub fn for_hub(&self, hub: Hub) -> SessionConfig {
         match hub {
             Hub::Main => *self,
-            Hub::Anonymous => SessionConfig { max_message: self.max_message.min(MAX_ANONYMOUS_MESSAGE), ..*self },
+            Hub::Anonymous => SessionConfig {
+                maximum_receive_message_size: self.maximum_receive_message_size.min(MAX_ANONYMOUS_MESSAGE_BYTES),
+                ..*self
+            },
         }
     }
 }
 
-/// How often a handshake without its separator is parsed. In more pieces than this it needs the separator.
+/// The most attempts to parse a handshake without its separator. Later, the separator is required.
 const MAX_UNTERMINATED_ATTEMPTS: u8 = 8;
 
 /// The state of a session.
@@ -47,23 +50,23 @@ enum SessionState {
     Ended,
 }
 
-/// The state of one client.
+/// The session of one client.
 #[derive(Debug)]
 pub struct Session {
     transport: Transport,
     state: SessionState,
-    /// The client has pinged: from then on its silence counts.
-    pings: bool,
-    /// How often a handshake without its separator was parsed.
+    /// `true` after the first ping of the client. The client timeout applies then.
+    client_pings: bool,
+    /// The number of attempts to parse a handshake without its separator.
     unterminated_attempts: u8,
-    /// Whether the handshake came without its separator: one that follows is skipped.
+    /// `true` if the handshake had no separator. One that follows is skipped.
     skip_separator: bool,
     last_received: Tick,
-    /// Until the handshake is done: when the client arrived.
+    /// During the handshake, the time at which the client was accepted.
     last_sent: Tick,
 }
 
-/// Why a session ended.
+/// The reason why a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloseReason {
     /// The client sent a Close.
@@ -85,14 +88,14 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    /// Returns the value of `closes_total{reason}`.
+    /// Returns the value of `connections_closed_total{reason}`.
     pub fn label(&self) -> &'static str {
         match self {
             CloseReason::Client | CloseReason::PeerClosed => "client",
             CloseReason::Timeout => "timeout",
             CloseReason::Protocol(_) => "protocol_error",
             CloseReason::Handshake(_) => "handshake",
-            CloseReason::SlowConsumer => "slow",
+            CloseReason::SlowConsumer => "slow_consumer",
             CloseReason::ServerShutdown => "drain",
             CloseReason::Reset => "reset",
         }
@@ -101,9 +104,9 @@ impl CloseReason {
 
 /// Receives what a session produces. The transport frames and writes it.
 pub trait SessionSink {
-    /// The handshake succeeded. Called before its response is written, so that the client is registered by then.
+    /// Handles a successful handshake. Called before its response is written, so that the client is registered by then.
     fn handshake_complete(&mut self, protocol: Protocol);
-    /// [`Session::next_timeout`] has become earlier.
+    /// Handles that [`Session::next_timeout`] has become earlier.
     fn timeout_changed(&mut self) {}
     /// Writes one message in the session's protocol.
     fn write_message(&mut self, protocol: Protocol, body: &[u8]);
@@ -115,7 +118,7 @@ impl Session {
         Session {
             transport,
             state: SessionState::Handshake,
-            pings: false,
+            client_pings: false,
             unterminated_attempts: 0,
             skip_separator: false,
             last_received: now,
@@ -123,12 +126,12 @@ impl Session {
         }
     }
 
-    /// By what the client is connected.
+    /// Returns the transport of the client.
     pub fn transport(&self) -> Transport {
         self.transport
     }
 
-    /// The protocol, once the handshake is done.
+    /// Returns the protocol, or `None` during the handshake and after the end.
     pub fn protocol(&self) -> Option<Protocol> {
         match self.state {
             SessionState::Open(protocol) => Some(protocol),
@@ -136,21 +139,21 @@ impl Session {
         }
     }
 
-    /// When bytes of the client's last came.
+    /// Returns the time at which bytes were last received.
     pub fn last_received(&self) -> Tick {
         self.last_received
     }
 
-    /// Notes that something was sent, which puts the next ping off. The handshake's time runs on whatever a transport
-    /// answers meanwhile.
+    /// Records that bytes were sent, which delays the next ping. Has no effect on the handshake's timeout.
     pub fn sent(&mut self, now: Tick) {
         if self.state != SessionState::Handshake {
             self.last_sent = now;
         }
     }
 
-    /// Takes bytes that the client sent. `buffer` keeps what is no whole message yet; `ends` says that the transport's
-    /// message ends here, which completes a handshake that lacks its separator.
+    /// Processes bytes of the client. `buffer` keeps the bytes of an incomplete message. `ends` is `true` at the end of a
+    /// message of the transport, which completes a handshake without its separator. Returns the close reason if the session
+    /// has ended.
     pub fn receive(
         &mut self,
         buffer: &mut Vec<u8>,
@@ -177,23 +180,24 @@ impl Session {
         reason
     }
 
-    /// Whether new bytes behind `buffer` can make a message whole: what was looked through before is not again, however small
-    /// the pieces.
+    /// Returns `true` if the new bytes, which are the end of `buffer`, can complete a message. Avoids that the buffer is
+    /// searched again for each small part.
     fn may_complete(&self, buffer: &[u8], new: &[u8], session_config: &SessionConfig, ends: bool) -> bool {
         match self.state {
             SessionState::Open(Protocol::MessagePack) | SessionState::Ended => true,
             SessionState::Open(Protocol::Json) => {
-                memchr::memchr(json::SEPARATOR, new).is_some() || buffer.len() >= session_config.max_message
+                memchr::memchr(json::SEPARATOR, new).is_some()
+                    || buffer.len() >= session_config.maximum_receive_message_size
             }
             SessionState::Handshake => {
                 (ends && self.unterminated_attempts < MAX_UNTERMINATED_ATTEMPTS)
                     || new.contains(&json::SEPARATOR)
-                    || buffer.len() >= session_config.max_message
+                    || buffer.len() >= session_config.maximum_receive_message_size
             }
         }
     }
 
-    /// Works through whole messages: how many bytes they took, and whether one of them ended the session.
+    /// Processes complete messages. Returns the number of bytes that they took, and the close reason if the session has ended.
     fn consume(
         &mut self,
         bytes: &[u8],
@@ -222,7 +226,7 @@ impl Session {
         }
     }
 
-    /// Processes the handshake. Returns how many bytes it took, or `None` while it is incomplete.
+    /// Processes the handshake. Returns the number of bytes that it took, or `None` while it is incomplete.
     fn process_handshake(
         &mut self,
         bytes: &[u8],
@@ -230,11 +234,11 @@ impl Session {
         session_config: &SessionConfig,
         sink: &mut impl SessionSink,
     ) -> Result<Option<usize>, CloseReason> {
-        // A handshake is framed as JSON's messages are, whatever protocol it asks for.
-        let whole = protocol::split(Protocol::Json, bytes, session_config.max_message)
+        // A handshake is framed like JSON messages, for each protocol.
+        let message = protocol::split_message(Protocol::Json, bytes, session_config.maximum_receive_message_size)
             .map_err(|_| CloseReason::Handshake(HandshakeError::Canceled(HandshakeAbort::TooLarge)))?;
-        let (text, taken) = match whole {
-            Some(whole) => whole,
+        let (text, taken) = match message {
+            Some(message) => message,
             None if ends && self.unterminated_attempts < MAX_UNTERMINATED_ATTEMPTS => {
                 self.unterminated_attempts += 1;
                 if !handshake::is_complete_json(bytes) {
@@ -255,7 +259,7 @@ impl Session {
         Ok(Some(taken))
     }
 
-    /// Processes one message. Returns how many bytes it took, or `None` while it is incomplete.
+    /// Processes one message. Returns the number of bytes that it took, or `None` while it is incomplete.
     fn process_message(
         &mut self,
         protocol: Protocol,
@@ -263,8 +267,8 @@ impl Session {
         session_config: &SessionConfig,
         sink: &mut impl SessionSink,
     ) -> Result<Option<usize>, CloseReason> {
-        let Some((body, taken)) =
-            protocol::split(protocol, bytes, session_config.max_message).map_err(CloseReason::Protocol)?
+        let Some((body, taken)) = protocol::split_message(protocol, bytes, session_config.maximum_receive_message_size)
+            .map_err(CloseReason::Protocol)?
         else {
             return Ok(None);
         };
@@ -289,16 +293,16 @@ impl Session {
         self.protocol().filter(|_| !self.skip_separator).map(ping)
     }
 
-    /// Notes a ping of the client. From the first one on, its silence counts.
+    /// Records a ping of the client. The client timeout applies after the first one.
     pub fn on_ping(&mut self, now: Tick, sink: &mut impl SessionSink) {
         self.last_received = now;
-        if !self.pings {
-            self.pings = true;
+        if !self.client_pings {
+            self.client_pings = true;
             sink.timeout_changed();
         }
     }
 
-    /// Ends the session, with a Close message where the client can still read one.
+    /// Ends the session. Writes a Close message or the error of the handshake, if the reason has one. Returns the reason.
     pub fn close(&mut self, reason: CloseReason, sink: &mut impl SessionSink) -> CloseReason {
         if let Some(protocol) = self.protocol() {
             let close = match reason {
@@ -316,20 +320,20 @@ impl Session {
                 sink.write_message(protocol, &protocol::encode(protocol, close));
             }
         } else if let CloseReason::Handshake(error) = &reason {
-            sink.write_message(Protocol::Json, &error.answer());
+            sink.write_message(Protocol::Json, &error.response());
         }
         self.state = SessionState::Ended;
         reason
     }
 
-    /// Returns when [`Session::on_timeout`] is due, `None` if nothing is.
+    /// Returns the time at which [`Session::on_timeout`] is due, or `None` if there is no timeout.
     pub fn next_timeout(&self, session_config: &SessionConfig) -> Option<Tick> {
         match self.state {
             SessionState::Handshake => Some(self.last_sent.after(session_config.handshake_timeout)),
             SessionState::Open(_) => {
-                let ping = self.last_sent.after(session_config.keep_alive);
-                let silence = self.last_received.after(session_config.client_timeout);
-                match (self.transport.has_inherent_keep_alive(), self.pings) {
+                let ping = self.last_sent.after(session_config.keep_alive_interval);
+                let silence = self.last_received.after(session_config.client_timeout_interval);
+                match (self.transport.has_inherent_keep_alive(), self.client_pings) {
                     (false, false) => Some(ping),
                     (false, true) => Some(ping.min(silence)),
                     (true, true) => Some(silence),
@@ -340,18 +344,20 @@ impl Session {
         }
     }
 
-    /// Returns what a timeout that has passed asks for, `None` if none has.
+    /// Returns the action for a timeout that has passed, or `None` if none has.
     pub fn on_timeout(&self, now: Tick, session_config: &SessionConfig) -> Option<TimeoutAction> {
         match self.state {
             SessionState::Handshake if now >= self.last_sent.after(session_config.handshake_timeout) => {
                 Some(TimeoutAction::Close(CloseReason::Handshake(HandshakeError::Canceled(HandshakeAbort::Timeout))))
             }
-            SessionState::Open(_) if self.pings && now >= self.last_received.after(session_config.client_timeout) => {
+            SessionState::Open(_)
+                if self.client_pings && now >= self.last_received.after(session_config.client_timeout_interval) =>
+            {
                 Some(TimeoutAction::Close(CloseReason::Timeout))
             }
             SessionState::Open(protocol)
                 if !self.transport.has_inherent_keep_alive()
-                    && now >= self.last_sent.after(session_config.keep_alive) =>
+                    && now >= self.last_sent.after(session_config.keep_alive_interval) =>
             {
                 Some(TimeoutAction::SendPing(protocol))
             }
@@ -360,7 +366,7 @@ impl Session {
     }
 }
 
-/// What a timeout asks for.
+/// The action for a timeout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TimeoutAction {
     /// Send a ping in the session's protocol.
@@ -369,7 +375,7 @@ pub enum TimeoutAction {
     Close(CloseReason),
 }
 
-/// The keep-alive of a protocol, whole.
+/// Returns the encoded ping of a protocol.
 pub fn ping(protocol: Protocol) -> &'static [u8] {
     match protocol {
         Protocol::Json => json::PING,

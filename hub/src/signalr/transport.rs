@@ -1,24 +1,24 @@
-//! By what a client is connected (`signalr.md` 2).
+//! The transports of clients (`signalr.md` 2).
 
 use crate::signalr::protocol::Protocol;
 
-/// The transports, in the order in which a negotiation offers them.
+/// A transport. The variants are in the order in which a negotiation offers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Transport {
     /// A WebSocket.
     WebSockets = 0,
-    /// One answer that does not end; what the client says comes in requests of its own.
+    /// A streaming response. The client sends its messages in separate requests.
     ServerSentEvents = 1,
-    /// Request after request, each of which waits for something to answer.
+    /// A series of requests, each of which waits for messages.
     LongPolling = 2,
 }
 
 impl Transport {
-    /// All of them.
+    /// All transports.
     pub const VARIANTS: [Transport; 3] = [Transport::WebSockets, Transport::ServerSentEvents, Transport::LongPolling];
 
-    /// Its name in a negotiation.
+    /// Returns the name in a negotiation.
     pub fn name(self) -> &'static str {
         match self {
             Transport::WebSockets => "WebSockets",
@@ -27,7 +27,7 @@ impl Transport {
         }
     }
 
-    /// The value of the metric's `transport` label.
+    /// Returns the value of the metric's `transport` label.
     pub fn label(self) -> &'static str {
         match self {
             Transport::WebSockets => "websocket",
@@ -36,17 +36,17 @@ impl Transport {
         }
     }
 
-    /// Whether it can carry what is no text.
+    /// Returns `true` if the transport can carry binary messages.
     pub fn is_binary(self) -> bool {
         self != Transport::ServerSentEvents
     }
 
-    /// Whether it can carry a protocol's messages.
+    /// Returns `true` if the transport can carry the messages of a protocol.
     pub fn supports(self, protocol: Protocol) -> bool {
         self.is_binary() || protocol == Protocol::Json
     }
 
-    /// Whether the client's own requests show that both sides are alive, so that nobody has to ping.
+    /// Returns `true` if the client's requests show that both sides are alive, so that the server sends no pings.
     pub fn has_inherent_keep_alive(self) -> bool {
         self == Transport::LongPolling
     }

@@ -1,29 +1,29 @@
-//! Frames that the server writes: never masked, never fragmented.
+//! Encodes the frames of the server, which are neither masked nor fragmented. No I/O.
 
 use std::sync::Arc;
 
 use crate::signalr::protocol::Protocol;
 
-/// The kinds of frame.
+/// The type of a frame (RFC 6455 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Opcode {
-    /// More of the message before.
+    /// A further fragment of a message.
     Continuation = 0,
-    /// UTF-8.
+    /// The first fragment of a message in UTF-8.
     Text = 1,
-    /// Bytes.
+    /// The first fragment of a binary message.
     Binary = 2,
-    /// The end.
+    /// The end of the connection.
     Close = 8,
-    /// A question for a sign of life.
+    /// A ping.
     Ping = 9,
-    /// Its answer.
+    /// The answer to a ping.
     Pong = 10,
 }
 
 impl Opcode {
-    /// The opcode with this number.
+    /// Returns the opcode with a number, or `None` if the number is reserved.
     pub fn from_number(number: u8) -> Option<Opcode> {
         Some(match number {
             0 => Opcode::Continuation,
@@ -36,7 +36,7 @@ impl Opcode {
         })
     }
 
-    /// The kind in which a protocol's messages travel.
+    /// Returns the opcode for the messages of a protocol.
     pub fn for_protocol(protocol: Protocol) -> Opcode {
         match protocol {
             Protocol::Json => Opcode::Text,
@@ -45,7 +45,7 @@ impl Opcode {
     }
 }
 
-/// A frame's header: the bytes and how many of them count.
+/// Returns the header of a frame with a payload of `length` bytes, in a buffer, and the length of the header.
 pub fn header(opcode: Opcode, length: usize) -> ([u8; 10], usize) {
     let mut header = [0; 10];
     header[0] = 0x80 | opcode as u8;
@@ -68,7 +68,7 @@ pub fn header(opcode: Opcode, length: usize) -> ([u8; 10], usize) {
     (header, used)
 }
 
-/// Appends a whole frame.
+/// Appends a complete frame.
 pub fn write(opcode: Opcode, payload: &[u8], bytes: &mut Vec<u8>) {
     let (header, used) = header(opcode, payload.len());
     bytes.reserve(used + payload.len());
@@ -76,23 +76,23 @@ pub fn write(opcode: Opcode, payload: &[u8], bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(payload);
 }
 
-/// One SignalR message as a WebSocket frame, made once and shared by every socket that it goes to.
+/// A SignalR message as a WebSocket frame, encoded once and shared by all connections that it is written to.
 #[derive(Clone)]
 pub struct Frame(Arc<[u8]>);
 
 impl Frame {
-    /// Wraps a message.
+    /// Encodes a message as a frame.
     pub fn new(protocol: Protocol, body: &[u8]) -> Frame {
         let (header, used) = header(Opcode::for_protocol(protocol), body.len());
         Frame([&header[..used], body].concat().into())
     }
 
-    /// The whole frame, for a WebSocket.
+    /// Returns the bytes of the frame, with its header.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The message alone, for everything else.
+    /// Returns the message without the frame's header.
     pub fn body(&self) -> &[u8] {
         let start = match self.0[1] {
             126 => 4,

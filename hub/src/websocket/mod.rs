@@ -1,4 +1,4 @@
-//! WebSockets on the server's side (RFC 6455), without extensions. No I/O.
+//! The server side of WebSockets (RFC 6455), without extensions. No I/O.
 
 mod decoder;
 mod frame;
@@ -14,39 +14,39 @@ use crate::net::byte_set::ByteSet;
 use crate::signalr::protocol::{Protocol, ProtocolError};
 use crate::signalr::{CloseReason, Session, SessionConfig, SessionSink, Tick, TimeoutAction, Transport};
 
-/// Close codes that are sent.
+/// The close codes that the server sends (RFC 6455 7.4.1).
 pub mod code {
-    /// The normal end.
+    /// A normal closure.
     pub const NORMAL: u16 = 1000;
-    /// The client broke the WebSocket protocol.
+    /// The client violated the WebSocket protocol.
     pub const PROTOCOL_ERROR: u16 = 1002;
-    /// A text is no UTF-8.
+    /// A text message is not UTF-8.
     pub const INVALID_DATA: u16 = 1007;
 }
 
-const BASE64_LETTERS: ByteSet = ByteSet::alphanumeric_and(b"+/");
+const BASE64_BYTES: ByteSet = ByteSet::alphanumeric_and(b"+/");
 
-/// A `Sec-WebSocket-Accept`.
+/// A value of `Sec-WebSocket-Accept`.
 pub type Accept = [u8; 28];
 
-/// The `Sec-WebSocket-Accept` that proves that a key was read; nothing if that is no key: sixteen bytes in Base64.
+/// Returns the `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key`, or `None` if the key is not 16 bytes in Base64.
 pub fn accept(key: &[u8]) -> Option<Accept> {
-    const MAGIC: &[u8; 36] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    const GUID: &[u8; 36] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     let key: &[u8; 24] = key.try_into().ok()?;
-    let letters = key.strip_suffix(b"==")?;
-    if BASE64_LETTERS.prefix_length(letters) < letters.len() {
+    let digits = key.strip_suffix(b"==")?;
+    if BASE64_BYTES.prefix_length(digits) < digits.len() {
         return None;
     }
-    let mut proof = [0; 60];
-    proof[..24].copy_from_slice(key);
-    proof[24..].copy_from_slice(MAGIC);
+    let mut input = [0; 60];
+    input[..24].copy_from_slice(key);
+    input[24..].copy_from_slice(GUID);
     let mut accept = Accept::default();
-    let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &proof);
+    let digest = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &input);
     BASE64_STANDARD.encode_slice(digest, &mut accept).ok()?;
     Some(accept)
 }
 
-/// A session behind a WebSocket. Between whole messages it holds no buffer.
+/// A WebSocket with its session. Between messages it holds no buffer.
 #[derive(Debug)]
 pub struct WebSocket {
     /// The session.
@@ -54,23 +54,23 @@ pub struct WebSocket {
     partial: Option<Box<PartialMessage>>,
 }
 
-/// Incomplete frames and messages.
+/// The state of an incomplete frame or message.
 #[derive(Debug, Default)]
 struct PartialMessage {
     decoder: Decoder,
     buffer: Vec<u8>,
-    /// When the message that is not whole began, or what came before it ended.
+    /// The time at which the incomplete message began, or at which the message before it was completed.
     since: Tick,
 }
 
-/// What goes to the client, as bytes for its socket.
+/// The output of a WebSocket: bytes for its socket, and changes of its state.
 #[derive(Debug, Default)]
 pub struct Outgoing {
-    /// Whole frames.
+    /// Complete frames.
     pub bytes: Vec<u8>,
-    /// The protocol of a handshake that was just accepted.
+    /// The protocol, if the handshake has just succeeded.
     pub accepted_protocol: Option<Protocol>,
-    /// Whether [`WebSocket::next_timeout`] may have become earlier.
+    /// `true` if [`WebSocket::next_timeout`] may have become earlier.
     pub timeout_changed: bool,
 }
 
@@ -86,7 +86,7 @@ impl Outgoing {
         Outgoing { bytes, accepted_protocol: None, timeout_changed: false }
     }
 
-    /// Returns whether there is nothing to do.
+    /// Returns `true` if there are no bytes and no changes.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.accepted_protocol.is_none() && !self.timeout_changed
     }
@@ -108,12 +108,12 @@ impl SessionSink for Outgoing {
 }
 
 impl WebSocket {
-    /// A client that has just been upgraded; by another transport, its messages come and go as a WebSocket's nevertheless.
+    /// Creates the WebSocket of a client that was just accepted. A client of another transport has one behind its relay.
     pub fn new(transport: Transport, now: Tick) -> WebSocket {
         WebSocket { session: Session::new(transport, now), partial: None }
     }
 
-    /// Takes bytes from the socket (and unmasks them in place).
+    /// Processes bytes from the socket, and unmasks them in place. Returns the close reason if the session has ended.
     pub fn receive(
         &mut self,
         input: &mut [u8],
@@ -143,26 +143,28 @@ impl WebSocket {
         reason
     }
 
-    /// Returns since when the client owes the rest of a message, and how many bytes that takes. `None` between two messages.
+    /// Returns the time since which a message is incomplete, and the bytes that it takes. Returns `None` between messages.
     pub fn unfinished(&self) -> Option<(Tick, usize)> {
         let partial = self.partial.as_deref()?;
         Some((partial.since, partial.buffer.capacity() + size_of::<PartialMessage>()))
     }
 
-    /// Returns when [`WebSocket::on_timeout`] is due, `None` if nothing is.
+    /// Returns the time at which [`WebSocket::on_timeout`] is due, or `None` if there is no timeout.
     pub fn next_timeout(&self, session_config: &SessionConfig) -> Option<Tick> {
-        let message = self.partial.as_ref().map(|partial| partial.since.after(session_config.message_timeout));
-        [self.session.next_timeout(session_config), message].into_iter().flatten().min()
+        let session = self.session.next_timeout(session_config);
+        let Some(partial) = &self.partial else { return session };
+        let message = partial.since.after(session_config.message_timeout);
+        Some(session.map_or(message, |session| session.min(message)))
     }
 
-    /// Returns what a timeout that has passed asks for, `None` if none has.
+    /// Returns the action for a timeout that has passed, or `None` if none has.
     pub fn on_timeout(&self, now: Tick, session_config: &SessionConfig) -> Option<TimeoutAction> {
         let is_late = |partial: &PartialMessage| now >= partial.since.after(session_config.message_timeout);
         let late = || TimeoutAction::Close(CloseReason::Protocol(MESSAGE_TIMED_OUT));
         self.session.on_timeout(now, session_config).or_else(|| self.partial.as_deref().is_some_and(is_late).then(late))
     }
 
-    /// Processes input. Returns whether a message was completed, and why the session ended if it did.
+    /// Processes input. Returns `true` if a message was completed, and the close reason if the session has ended.
     fn process(
         session: &mut Session,
         state: &mut PartialMessage,
@@ -175,11 +177,11 @@ impl WebSocket {
         while let Some(event) = state.decoder.next(&mut input) {
             let (reason, code) = match event {
                 Event::Data { payload, ends } => {
-                    let all = state.buffer.len() + payload.len();
+                    let total = state.buffer.len() + payload.len();
                     match session.receive(&mut state.buffer, payload, ends, now, session_config, outgoing) {
                         Some(reason) => (reason, code::NORMAL),
                         None => {
-                            progress |= state.buffer.len() < all;
+                            progress |= state.buffer.len() < total;
                             continue;
                         }
                     }
@@ -190,7 +192,7 @@ impl WebSocket {
                 }
                 Event::Pong => continue,
                 Event::Close => (CloseReason::Client, code::NORMAL),
-                Event::Violation(code) => (CloseReason::Protocol(PROTOCOL_BROKEN), code),
+                Event::ProtocolError(code) => (CloseReason::Protocol(WEBSOCKET_VIOLATION), code),
             };
             write(Opcode::Close, &code.to_be_bytes(), &mut outgoing.bytes);
             return (progress, Some(reason));
@@ -198,7 +200,7 @@ impl WebSocket {
         (progress, None)
     }
 
-    /// Ends the session from this side, with a Close where the client can still be told.
+    /// Ends the session from the server's side, and writes a Close frame.
     pub fn close(&mut self, reason: CloseReason, outgoing: &mut Outgoing) -> CloseReason {
         let reason = self.session.close(reason, outgoing);
         write(Opcode::Close, &code::NORMAL.to_be_bytes(), &mut outgoing.bytes);
@@ -206,7 +208,7 @@ impl WebSocket {
     }
 }
 
-/// Returns whether `input` is exactly this message in one frame: a fast path for pings.
+/// Returns `true` if `input` is exactly one frame with this message. A fast path for pings.
 fn is_single_frame(message: &[u8], input: &[u8]) -> bool {
     const TEXT_OR_BINARY: [u8; 2] = [0x80 | Opcode::Text as u8, 0x80 | Opcode::Binary as u8];
     let Some(([first, second, mask @ ..], payload)) = input.split_first_chunk::<6>() else { return false };
@@ -216,8 +218,8 @@ fn is_single_frame(message: &[u8], input: &[u8]) -> bool {
         && (0..message.len()).all(|at| payload[at] ^ mask[at & 3] == message[at])
 }
 
-const PROTOCOL_BROKEN: ProtocolError = ProtocolError("the WebSocket protocol was broken");
-const MESSAGE_TIMED_OUT: ProtocolError = ProtocolError("a message was begun and not ended");
+const WEBSOCKET_VIOLATION: ProtocolError = ProtocolError("the WebSocket protocol was violated");
+const MESSAGE_TIMED_OUT: ProtocolError = ProtocolError("a message was not completed in time");
 
 impl PartialMessage {
     fn is_empty(&self) -> bool {

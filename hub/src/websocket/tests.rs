@@ -1,19 +1,19 @@
-//! The codec, after the sections of RFC 6455, and a session behind it.
+//! Tests of the codec, by sections of RFC 6455, and of a WebSocket with its session.
 
 use super::*;
 use crate::signalr::TimeoutAction;
 
 const SESSION_CONFIG: SessionConfig = SessionConfig {
     handshake_timeout: 150,
-    keep_alive: 150,
-    client_timeout: 300,
+    keep_alive_interval: 150,
+    client_timeout_interval: 300,
     message_timeout: 300,
-    max_message: 32 * 1024,
+    maximum_receive_message_size: 32 * 1024,
 };
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-/// A frame of a client, its length in the shortest form.
+/// Returns a frame of a client, with its length in the shortest form.
 fn client(first: u8, payload: &[u8]) -> Vec<u8> {
     let (header, used) = header(Opcode::Text, payload.len());
     let mut bytes = header[..used].to_vec();
@@ -28,7 +28,7 @@ fn text(payload: &str) -> Vec<u8> {
     client(0x81, payload.as_bytes())
 }
 
-/// What a decoder makes of some input that comes in pieces. Pieces of one message are put together.
+/// Returns the events of a decoder for input in pieces. The data events of one message are joined.
 fn events(pieces: &[&[u8]]) -> Vec<String> {
     let mut decoder = Decoder::default();
     let mut events: Vec<String> = Vec::new();
@@ -53,7 +53,7 @@ fn events(pieces: &[&[u8]]) -> Vec<String> {
                     events.push("close".to_owned());
                     return events;
                 }
-                Event::Violation(code) => {
+                Event::ProtocolError(code) => {
                     events.push(code.to_string());
                     return events;
                 }
@@ -62,12 +62,12 @@ fn events(pieces: &[&[u8]]) -> Vec<String> {
         assert!(input.is_empty(), "the input is used up");
     }
     if !message.is_empty() {
-        events.push(format!("begun {}", message.escape_ascii()));
+        events.push(format!("incomplete {}", message.escape_ascii()));
     }
     events
 }
 
-/// The events of some input, which are the same however it is split.
+/// Returns the events of an input, and checks that they are the same for each split of it.
 fn decoded(input: &[u8]) -> Vec<String> {
     let expected = events(&[input]);
     let short = input.len() < 300;
@@ -111,7 +111,7 @@ fn reserved_bits_and_opcodes_5_2() {
     for opcode in [0x3, 0x4, 0x5, 0x6, 0x7, 0xb, 0xc, 0xd, 0xe, 0xf] {
         assert_eq!(decoded(&client(0x80 | opcode, b"")), ["1002"], "{opcode:x}");
     }
-    // What the first bytes forbid is not waited for.
+    // An invalid header is rejected after its first two bytes.
     assert_eq!(events(&[b"\xc1\x80"]), ["1002"]);
 }
 
@@ -124,11 +124,11 @@ fn lengths_5_2() {
     for length in [125, 126, 127, 0xffff, 0x1_0000] {
         assert_eq!(decoded(&client(0x82, &vec![7; length])), [format!("{length} bytes")]);
     }
-    // A longer form than necessary does no harm.
+    // A longer form than necessary is accepted.
     assert_eq!(decoded(b"\x81\xfe\0\x01\0\0\0\0x"), ["data x"]);
     assert_eq!(decoded(b"\x81\xff\0\0\0\0\0\0\0\x01\0\0\0\0x"), ["data x"]);
     assert_eq!(decoded(b"\x81\xff\x80\0\0\0\0\0\0\0\0\0\0\0"), ["1002"], "2^63");
-    assert_eq!(decoded(b"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0x"), ["begun x"]);
+    assert_eq!(decoded(b"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0x"), ["incomplete x"]);
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn fragmentation_5_4() {
     assert_eq!(decoded(&[hello.clone(), text("!")].concat()), ["data Hello", "data !"]);
     assert_eq!(decoded(&[client(0x02, b"\xff"), client(0x80, b"\xfe")].concat()), ["data \\xff\\xfe"]);
     assert_eq!(decoded(&[client(0x01, b""), client(0x80, b"")].concat()), ["data "]);
-    assert_eq!(decoded(&client(0x01, b"Hel")), ["begun Hel"]);
+    assert_eq!(decoded(&client(0x01, b"Hel")), ["incomplete Hel"]);
     for continuation in [0x00, 0x80] {
         assert_eq!(decoded(&client(continuation, b"x")), ["1002"], "of nothing");
         assert_eq!(decoded(&[hello.clone(), client(continuation, b"x")].concat()), ["data Hello", "1002"]);
@@ -167,12 +167,12 @@ fn close_codes_5_5_1_and_7_4() {
     for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999] {
         assert_eq!(close(code, b""), ["close"], "{code}");
         assert_eq!(close(code, "größer".as_bytes()), ["close"], "{code}");
-        assert_eq!(close(code, b"\xff"), ["1007"], "{code} for a reason that is no UTF-8");
+        assert_eq!(close(code, b"\xff"), ["1007"], "{code} for a reason that is not UTF-8");
     }
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 0xffff] {
         assert_eq!(close(code, b""), ["1002"], "{code}");
     }
-    // Also between fragments, and nothing counts behind it.
+    // A Close is valid between fragments, and later frames are ignored.
     assert_eq!(decoded(&[client(0x01, b"Hel"), client(0x88, b""), text("x")].concat()), ["close"]);
 }
 
@@ -189,7 +189,7 @@ fn utf8_8_1() {
         assert_eq!(decoded(&client(0x81, broken)), ["1007"], "{broken:x?}");
         assert_eq!(decoded(&client(0x82, broken)), [format!("data {}", broken.escape_ascii())], "bytes may be any");
     }
-    // A cut letter is no letter, and the next message begins anew.
+    // An incomplete character is an error, and a new message starts with a new validator.
     assert_eq!(decoded(&[client(0x01, b"\xe2\x98"), client(0x80, b"")].concat()), ["1007"]);
     assert_eq!(decoded(&[client(0x01, b"\xe2\x98"), client(0x80, b"a")].concat()), ["1007"]);
     assert_eq!(decoded(&[text("é"), text("é")].concat()), ["data \\xc3\\xa9", "data \\xc3\\xa9"]);
@@ -214,7 +214,7 @@ fn written_frames_have_the_shortest_header() {
     assert_eq!(Frame::new(Protocol::Json, b"{}").bytes(), b"\x81\x02{}");
 }
 
-/// What a client gets for some input, and how it ended; the same for any two pieces of it.
+/// Returns the output and the close reason for an input, and checks that they are the same for each split of it.
 fn answered(input: &[u8]) -> (String, Option<CloseReason>) {
     let answer = |pieces: &[&[u8]]| {
         let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
@@ -232,28 +232,28 @@ fn answered(input: &[u8]) -> (String, Option<CloseReason>) {
     expected
 }
 
-const HELLO: &str = "{\"protocol\":\"json\",\"version\":1}\u{1e}";
+const HANDSHAKE: &str = "{\"protocol\":\"json\",\"version\":1}\u{1e}";
 
 #[test]
 fn session_handshake_in_any_framing_is_answered_in_frames() {
-    let hello = text(HELLO);
-    let welcome = "\\x81\\x03{}\\x1e";
-    assert_eq!(answered(&hello), (welcome.to_owned(), None));
-    // In whatever frames: messages of SignalR do not care.
-    let (first, second) = HELLO.as_bytes().split_at(10);
+    let handshake = text(HANDSHAKE);
+    let response = "\\x81\\x03{}\\x1e";
+    assert_eq!(answered(&handshake), (response.to_owned(), None));
+    // The framing of WebSocket messages does not matter for SignalR messages.
+    let (first, second) = HANDSHAKE.as_bytes().split_at(10);
     let fragments = [client(0x02, first), client(0x89, b"?"), client(0x80, second)].concat();
-    assert_eq!(answered(&fragments), (format!("\\x8a\\x01?{welcome}"), None));
+    assert_eq!(answered(&fragments), (format!("\\x8a\\x01?{response}"), None));
     let messages = [client(0x82, first), client(0x81, second)].concat();
-    assert_eq!(answered(&messages), (welcome.to_owned(), None));
+    assert_eq!(answered(&messages), (response.to_owned(), None));
     // The end of a message completes a handshake without its separator.
-    assert_eq!(answered(&text(HELLO.trim_end_matches('\u{1e}'))), (welcome.to_owned(), None));
-    assert_eq!(answered(&client(0x01, HELLO.trim_end_matches('\u{1e}').as_bytes())), (String::new(), None));
-    let late = [client(0x01, HELLO.trim_end_matches('\u{1e}').as_bytes()), client(0x80, b"")].concat();
-    assert_eq!(answered(&late), (welcome.to_owned(), None), "also where its last frame is empty");
+    assert_eq!(answered(&text(HANDSHAKE.trim_end_matches('\u{1e}'))), (response.to_owned(), None));
+    assert_eq!(answered(&client(0x01, HANDSHAKE.trim_end_matches('\u{1e}').as_bytes())), (String::new(), None));
+    let late = [client(0x01, HANDSHAKE.trim_end_matches('\u{1e}').as_bytes()), client(0x80, b"")].concat();
+    assert_eq!(answered(&late), (response.to_owned(), None), "also where its last frame is empty");
 }
 
 #[test]
-fn is_alone_matches_only_a_single_complete_ping_frame() {
+fn is_single_frame_matches_only_a_single_complete_ping_frame() {
     let ping = b"\x02\x91\x06";
     let masked = |mask: [u8; 4], payload: &[u8]| {
         let hidden: Vec<u8> = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
@@ -262,7 +262,7 @@ fn is_alone_matches_only_a_single_complete_ping_frame() {
     for mask in [[0; 4], [1, 2, 3, 4], [0xff; 4]] {
         let frame = masked(mask, ping);
         assert!(is_single_frame(ping, &frame));
-        // Three bytes need no more than three of the mask.
+        // The fourth byte of the mask, at index 5, does not matter for three bytes.
         for at in (0..frame.len()).filter(|at| *at != 5) {
             assert!(!is_single_frame(ping, &frame[..at]));
             let mut other = frame.clone();
@@ -276,23 +276,23 @@ fn is_alone_matches_only_a_single_complete_ping_frame() {
 
 #[test]
 fn session_end_for_any_reason_sends_a_close_frame() {
-    let hello = text(HELLO);
-    let welcome = "\\x81\\x03{}\\x1e";
-    let after = |frame: Vec<u8>| answered(&[hello.clone(), frame].concat());
+    let handshake = text(HANDSHAKE);
+    let response = "\\x81\\x03{}\\x1e";
+    let after = |frame: Vec<u8>| answered(&[handshake.clone(), frame].concat());
     assert_eq!(
         after(client(0x88, b"\x03\xe8bye")),
-        (format!("{welcome}\\x88\\x02\\x03\\xe8"), Some(CloseReason::Client))
+        (format!("{response}\\x88\\x02\\x03\\xe8"), Some(CloseReason::Client))
     );
-    let said = format!("{welcome}\\x81\\x0b{{\\\"type\\\":7}}\\x1e\\x88\\x02\\x03\\xe8");
-    assert_eq!(after(text("{\"type\":7}\u{1e}")), (said, Some(CloseReason::Client)));
-    let (said, ending) = after(client(0x83, b""));
-    assert_eq!(said, format!("{welcome}\\x88\\x02\\x03\\xea"));
-    assert!(matches!(ending, Some(CloseReason::Protocol(_))));
-    let (said, _) = after(client(0x81, b"\xff"));
-    assert_eq!(said, format!("{welcome}\\x88\\x02\\x03\\xef"));
-    let (said, ending) = answered(&text("[]\u{1e}"));
-    assert!(said.ends_with("during connection handshake.\\\"}\\x1e\\x88\\x02\\x03\\xe8"), "{said}");
-    assert!(matches!(ending, Some(CloseReason::Handshake(_))));
+    let output = format!("{response}\\x81\\x0b{{\\\"type\\\":7}}\\x1e\\x88\\x02\\x03\\xe8");
+    assert_eq!(after(text("{\"type\":7}\u{1e}")), (output, Some(CloseReason::Client)));
+    let (output, reason) = after(client(0x83, b""));
+    assert_eq!(output, format!("{response}\\x88\\x02\\x03\\xea"));
+    assert!(matches!(reason, Some(CloseReason::Protocol(_))));
+    let (output, _) = after(client(0x81, b"\xff"));
+    assert_eq!(output, format!("{response}\\x88\\x02\\x03\\xef"));
+    let (output, reason) = answered(&text("[]\u{1e}"));
+    assert!(output.ends_with("during connection handshake.\\\"}\\x1e\\x88\\x02\\x03\\xe8"), "{output}");
+    assert!(matches!(reason, Some(CloseReason::Handshake(_))));
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn handshake_timeout_and_drain_send_a_close_frame() {
 
     let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
     let mut outgoing = Outgoing::default();
-    assert_eq!(websocket.receive(&mut text(HELLO), Tick(0), &SESSION_CONFIG, &mut outgoing), None);
+    assert_eq!(websocket.receive(&mut text(HANDSHAKE), Tick(0), &SESSION_CONFIG, &mut outgoing), None);
     assert_eq!(outgoing.accepted_protocol, Some(Protocol::Json));
     let mut outgoing = Outgoing::default();
     assert_eq!(websocket.close(CloseReason::ServerShutdown, &mut outgoing), CloseReason::ServerShutdown);
@@ -317,18 +317,18 @@ fn handshake_timeout_and_drain_send_a_close_frame() {
 #[test]
 fn websocket_keeps_no_partial_state_between_messages() {
     let mut websocket = WebSocket::new(Transport::WebSockets, Tick(0));
-    let mut say = |bytes: &[u8]| {
+    let mut receive = |bytes: &[u8]| {
         let mut outgoing = Outgoing::default();
         assert_eq!(websocket.receive(&mut bytes.to_vec(), Tick(0), &SESSION_CONFIG, &mut outgoing), None);
         websocket.partial.is_some()
     };
-    let hello = text(HELLO);
-    assert!(say(&hello[..1]));
-    assert!(say(&hello[1..20]));
-    assert!(!say(&hello[20..]));
-    assert!(!say(&client(0x89, b"?")));
-    assert!(say(&client(0x01, b"{\"type\":6}\x1e")), "the message goes on");
-    assert!(!say(&client(0x80, b"")));
-    assert!(say(&text("{\"type\"")), "half a SignalR message in a whole one of WebSocket");
-    assert!(!say(&text(":6}\u{1e}")));
+    let handshake = text(HANDSHAKE);
+    assert!(receive(&handshake[..1]));
+    assert!(receive(&handshake[1..20]));
+    assert!(!receive(&handshake[20..]));
+    assert!(!receive(&client(0x89, b"?")));
+    assert!(receive(&client(0x01, b"{\"type\":6}\x1e")), "the message is incomplete");
+    assert!(!receive(&client(0x80, b"")));
+    assert!(receive(&text("{\"type\"")), "an incomplete SignalR message in a complete WebSocket message");
+    assert!(!receive(&text(":6}\u{1e}")));
 }

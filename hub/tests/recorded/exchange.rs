@@ -1,4 +1,4 @@
-//! A request whose answer is read piece by piece, as it comes.
+//! A request whose answer is read incrementally, such as a poll or an event stream.
 
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
@@ -8,10 +8,10 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::http::{Head, Response};
 
-/// An answer on its way.
+/// A request that was sent, and the part of its answer that was received.
 pub(crate) struct Exchange {
     stream: TcpStream,
-    /// What has come and is not decoded yet.
+    /// Received bytes that are not decoded yet.
     raw: Vec<u8>,
     head: Option<Head>,
     /// How many bytes of the body have been decoded.
@@ -19,39 +19,39 @@ pub(crate) struct Exchange {
     ended: bool,
 }
 
-/// What is new since the last look.
+/// The part of an answer that was received since the last read.
 #[derive(Debug)]
-pub(crate) struct News {
-    /// The head, if it came just now, with the body's new bytes.
+pub(crate) struct Part {
+    /// The head, if it was received in this part, and the new bytes of the body.
     pub(crate) response: Response,
-    /// The answer is complete, or its connection gone.
+    /// Whether the answer is complete or the connection closed.
     pub(crate) ended: bool,
 }
 
 impl Exchange {
-    /// Goes on with a connection on which a request has been sent.
+    /// Creates an exchange from a connection on which a request was sent.
     pub(crate) fn new(stream: TcpStream) -> Exchange {
         Exchange { stream, raw: Vec::new(), head: None, decoded: 0, ended: false }
     }
 
-    /// Reads until `enough` says so, or so long.
-    pub(crate) fn read(&mut self, patience: Duration, mut enough: impl FnMut(&News) -> bool) -> Result<News> {
-        let deadline = Instant::now() + patience;
-        let (mut fresh, mut body) = (None, Vec::new());
+    /// Reads until `is_enough` returns true, the answer ends, or the timeout.
+    pub(crate) fn read(&mut self, timeout: Duration, mut is_enough: impl FnMut(&Part) -> bool) -> Result<Part> {
+        let deadline = Instant::now() + timeout;
+        let (mut new_head, mut body) = (None, Vec::new());
         loop {
             if self.head.is_none()
                 && let Some(head) = self.take_head()?
             {
-                fresh = Some((head.status, head.headers.clone()));
+                new_head = Some((head.status, head.headers.clone()));
                 self.head = Some(head);
             }
             if self.head.is_some() {
                 self.decode(&mut body)?;
             }
-            let (status, headers) = fresh.clone().unwrap_or_default();
-            let news = News { response: Response { status, headers, body: body.clone() }, ended: self.ended };
-            if enough(&news) || self.ended || Instant::now() >= deadline {
-                return Ok(news);
+            let (status, headers) = new_head.clone().unwrap_or_default();
+            let part = Part { response: Response { status, headers, body: body.clone() }, ended: self.ended };
+            if is_enough(&part) || self.ended || Instant::now() >= deadline {
+                return Ok(part);
             }
             self.wait(deadline)?;
         }

@@ -1,4 +1,4 @@
-//! One HTTP request on a connection of its own, byte by byte.
+//! HTTP requests, each on a connection of its own, without an HTTP library.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 /// How long an answer may take.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A request: its headers are sent in their order.
+/// A request. Its headers are sent in this order.
 #[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -18,16 +18,17 @@ pub(crate) struct Request {
     pub(crate) body: Option<Vec<u8>>,
 }
 
-/// An answer as the recording writes it down.
+/// An answer as the recording notes it.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// In lower case, sorted, without those that the recording leaves out.
+    /// The headers with names in lower case, sorted, without those that the recording leaves out.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
-const LEFT_OUT: [&str; 8] = [
+/// Headers that the recording leaves out.
+const IGNORED_HEADERS: [&str; 8] = [
     "date",
     "server",
     "connection",
@@ -38,11 +39,12 @@ const LEFT_OUT: [&str; 8] = [
     "sec-websocket-accept",
 ];
 
-const SECURITY: [(&str, &str); 3] =
+/// Headers that every answer has, and that the recording leaves out.
+const SECURITY_HEADERS: [(&str, &str); 3] =
     [("x-content-type-options", "nosniff"), ("x-frame-options", "SAMEORIGIN"), ("x-xss-protection", "1; mode=block")];
 
 impl Request {
-    /// Sets a header in the place of one with the same name; `(absent)` takes it away.
+    /// Sets a header and replaces one with the same name. The value `(absent)` removes it.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         if value != "(absent)" {
@@ -50,19 +52,20 @@ impl Request {
         }
     }
 
-    /// The same request with this body.
+    /// Sets the body.
     pub(crate) fn with_body(self, body: Vec<u8>) -> Request {
         Request { body: Some(body), ..self }
     }
 
-    /// Sends it, and gives the answer with the connection.
-    pub(crate) fn ask(&self, address: SocketAddr) -> Result<(TcpStream, Response)> {
+    /// Sends the request and reads the answer. Returns the connection and the answer.
+    pub(crate) fn exchange(&self, address: SocketAddr) -> Result<(TcpStream, Response)> {
         let mut stream = self.send(address)?;
-        let response = self.answer(&mut stream).with_context(|| format!("after {} {}", self.method, self.target))?;
+        let response =
+            self.read_response(&mut stream).with_context(|| format!("after {} {}", self.method, self.target))?;
         Ok((stream, response))
     }
 
-    /// Sends it on a connection of its own.
+    /// Sends the request on a new connection. Returns the connection.
     pub(crate) fn send(&self, address: SocketAddr) -> Result<TcpStream> {
         let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         self.headers.iter().for_each(|(name, value)| text.push_str(&format!("{name}: {value}\r\n")));
@@ -71,13 +74,13 @@ impl Request {
         }
         text.push_str("\r\n");
         let mut stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
-        stream.set_write_timeout(Some(DEADLINE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         stream.write_all(&[text.as_bytes(), self.body.as_deref().unwrap_or_default()].concat())?;
         Ok(stream)
     }
 
-    fn answer(&self, stream: &mut TcpStream) -> Result<Response> {
+    fn read_response(&self, stream: &mut TcpStream) -> Result<Response> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -85,7 +88,7 @@ impl Request {
             head.push(byte[0]);
         }
         let Head { status, headers, length, chunked } = Head::read(&head)?;
-        ensure!(!chunked, "this answer ends");
+        ensure!(!chunked, "the answer is chunked");
         let mut body = Vec::new();
         match length {
             _ if self.method == "HEAD" || [101, 204].contains(&status) => {}
@@ -102,16 +105,16 @@ impl Request {
 /// The head of an answer.
 pub(crate) struct Head {
     pub(crate) status: u16,
-    /// As in a [`Response`].
+    /// The headers, as in a [`Response`].
     pub(crate) headers: Vec<(String, String)>,
-    /// The length of the body, if it is told.
+    /// The value of `Content-Length`, if there is one.
     pub(crate) length: Option<usize>,
-    /// The body comes in chunks.
+    /// Whether the body is chunked.
     pub(crate) chunked: bool,
 }
 
 impl Head {
-    /// Reads a whole head, which has to have what every answer has.
+    /// Parses a whole head. Fails if it lacks a header that every answer must have.
     pub(crate) fn read(head: &[u8]) -> Result<Head> {
         let head = std::str::from_utf8(head)?;
         let mut lines = head.split("\r\n");
@@ -123,13 +126,13 @@ impl Head {
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         let value = |wanted: &str| headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-        for (name, expected) in SECURITY {
+        for (name, expected) in SECURITY_HEADERS {
             ensure!(status == 500 || value(name) == Some(expected), "{name} is missing in a {status}");
         }
         let length = value("content-length").map(str::parse).transpose()?;
         let chunked = value("transfer-encoding").is_some();
         headers.retain(|(name, _)| {
-            !LEFT_OUT.contains(&name.as_str()) && !SECURITY.iter().any(|(security, _)| name == security)
+            !IGNORED_HEADERS.contains(&name.as_str()) && !SECURITY_HEADERS.iter().any(|(security, _)| name == security)
         });
         headers.sort();
         Ok(Head { status, headers, length, chunked })

@@ -1,4 +1,4 @@
-//! A running hub: the binary itself, with a configuration as the recording was made with.
+//! A running hub: the binary, with the configuration of the recording.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -12,10 +12,10 @@ use tempfile::TempDir;
 
 use super::issuer;
 
-/// How long a hub may take to listen.
-const START: Duration = Duration::from_secs(60);
+/// How long a hub may take to start.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A hub that ends with the test.
+/// A hub process. The drop kills it.
 pub(crate) struct Hub {
     pub(crate) public: SocketAddr,
     pub(crate) internal: SocketAddr,
@@ -24,14 +24,14 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// Starts a hub with more settings than the common ones.
+    /// Starts a hub with the common settings and `settings`.
     pub(crate) fn start(settings: &str) -> Result<Hub> {
         let folder = tempfile::tempdir()?;
         let keys = folder.path().join("jwks.json");
         std::fs::write(&keys, issuer::key_set()?.to_string())?;
         let config = folder.path().join("hub.toml");
         let text = format!(
-            "heartbeat = '24h'\n\
+            "heartbeat_interval = '24h'\n\
              installation.id = 'bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb'\n\
              listen = {{ public = '127.0.0.1:0', internal = '127.0.0.1:0', admin = '127.0.0.1:0' }}\n\
              auth = {{ issuer = 'http://127.0.0.1:5600', keys = ['{}'] }}\n\
@@ -48,11 +48,11 @@ impl Hub {
             .env_clear()
             .stdout(Stdio::piped())
             .spawn()?;
-        let output = BufReader::new(process.stdout.take().context("its output is piped")?);
-        // Who reads goes on to the end: a pipe that is full would stop the hub.
+        let output = BufReader::new(process.stdout.take().context("the output is piped")?);
+        // Reads until the end, because a full pipe would block the hub.
         let (lines, listening) = mpsc::channel();
         std::thread::spawn(move || output.lines().map_while(Result::ok).for_each(|line| _ = lines.send(line)));
-        let line = listening.recv_timeout(START).context("the hub does not listen");
+        let line = listening.recv_timeout(START_TIMEOUT).context("the hub does not listen");
         let address = |name: &str, line: &str| -> Result<SocketAddr> {
             let line: Value = serde_json::from_str(line)?;
             line["listening"][name].as_str().with_context(|| format!("no {name} address"))?.parse().map_err(Into::into)
@@ -70,7 +70,7 @@ impl Hub {
 
 impl Drop for Hub {
     fn drop(&mut self) {
-        // It may have ended by itself, which the cases have told.
+        // The process may have ended already. Then the cases have failed.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

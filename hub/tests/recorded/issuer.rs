@@ -1,4 +1,4 @@
-//! The identity service of the tests: one key pair, its key set, and tokens as `recorded.json` describes them.
+//! The token issuer of the tests: a key pair, its JWK set, and tokens as `recorded.json` describes them.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Map, Value, json};
 
-/// The key of all tests of this process: making one takes a while.
+/// Returns the signing key. It is generated once, because that takes a while.
 fn key() -> &'static EncodingKey {
     static KEY: OnceLock<EncodingKey> = OnceLock::new();
     KEY.get_or_init(|| {
@@ -24,14 +24,14 @@ fn key() -> &'static EncodingKey {
     })
 }
 
-/// The key set that verifies what is signed here.
+/// Returns the JWK set with the public key.
 pub(crate) fn key_set() -> Result<Value> {
     let mut jwk = Jwk::from_encoding_key(key(), Algorithm::RS256)?;
     jwk.common.key_id = Some("test".to_owned());
     Ok(json!({ "keys": [jwk] }))
 }
 
-/// The text of a token that a step names.
+/// Issues the token that a step describes.
 pub(crate) fn token(wanted: &Value, kinds: &Value) -> Result<String> {
     if let Some(raw) = wanted["raw"].as_str() {
         return Ok(raw.to_owned());
@@ -55,30 +55,30 @@ pub(crate) fn token(wanted: &Value, kinds: &Value) -> Result<String> {
     Ok(format!("{message}.{signature}"))
 }
 
-/// The members of several objects, the later ones over the earlier; `(absent)` leaves one out.
+/// Merges objects. Later members replace earlier ones, and the value `(absent)` removes one.
 fn merged(objects: &[&Value]) -> Result<Value> {
     let mut members = Map::new();
     for (name, value) in objects.iter().filter_map(|object| object.as_object()).flatten() {
         if value == "(absent)" {
             members.shift_remove(name);
         } else {
-            members.insert(name.clone(), at(value)?);
+            members.insert(name.clone(), resolve_time(value)?);
         }
     }
     Ok(Value::Object(members))
 }
 
-/// A value, with what is relative to now made absolute.
-fn at(value: &Value) -> Result<Value> {
+/// Returns a value with a time relative to now, such as `now+60`, made absolute.
+fn resolve_time(value: &Value) -> Result<Value> {
     let Some(text) = value.as_str() else { return Ok(value.clone()) };
     let (as_text, relative) = text.strip_prefix("text ").map_or((false, text), |rest| (true, rest));
     let Some(shift) = relative.strip_prefix("now") else { return Ok(value.clone()) };
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let shift: f64 = if shift.is_empty() { 0.0 } else { shift.parse()? };
-    let moment = now as f64 + shift;
+    let time = now as f64 + shift;
     Ok(match (as_text, shift.fract() == 0.0) {
-        (true, _) => json!(format!("{moment:.0}")),
-        (false, true) => json!(moment as i64),
-        (false, false) => json!(moment),
+        (true, _) => json!(format!("{time:.0}")),
+        (false, true) => json!(time as i64),
+        (false, false) => json!(time),
     })
 }

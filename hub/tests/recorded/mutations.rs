@@ -1,4 +1,4 @@
-//! Plays the original's answers to mutated input against a hub (`hub/tests/contract/mutations/README.md`).
+//! Plays mutated input against a hub and compares the answers with those of upstream (`hub/tests/contract/mutations/README.md`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,12 +18,12 @@ use super::player::Player;
 use super::socket::{Socket, frame};
 use crate::contract::hex;
 
-/// Number of conversations that are played at the same time.
-const CONVERSATIONS_AT_ONCE: usize = 16;
+/// Number of conversations that are played concurrently.
+const CONCURRENT_CONVERSATIONS: usize = 16;
 
 const TEXT: u8 = 0x81;
 
-/// Bytes that the recording holds in Base64.
+/// Bytes that are Base64 in the recording.
 #[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "String")]
 pub(crate) struct Bytes(pub(crate) Vec<u8>);
@@ -45,7 +45,7 @@ pub(crate) struct Push {
     pub(crate) frames: BTreeMap<String, Vec<Bytes>>,
 }
 
-/// What a client sent on one connection, and what it received.
+/// The frames that a client sent on one connection, and the answers that it received.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Conversation {
     pub(crate) what: String,
@@ -55,26 +55,26 @@ pub(crate) struct Conversation {
     pub(crate) answers: Vec<String>,
 }
 
-/// How the answers compare with the recorded ones.
+/// The differences from the recorded answers.
 #[derive(Debug, Default)]
 pub(crate) struct Comparison {
-    /// The answers that differ, each with its input.
+    /// The unintended differences, each with its input.
     failures: Vec<String>,
-    /// The answers that differ on purpose, by reason.
+    /// The number of intended differences, by reason.
     differences: BTreeMap<&'static str, usize>,
 }
 
 impl Comparison {
-    /// Adds what came of one input, which is `shown` if it failed.
-    fn add(&mut self, checked: Result<Option<&'static str>>, shown: impl FnOnce() -> String) {
-        match checked {
+    /// Adds the result of one input. `input` describes it in a failure.
+    fn add(&mut self, result: Result<Option<&'static str>>, input: impl FnOnce() -> String) {
+        match result {
             Ok(None) => {}
             Ok(Some(reason)) => *self.differences.entry(reason).or_default() += 1,
-            Err(error) => self.failures.push(format!("{error:#}\n  {}", shown())),
+            Err(error) => self.failures.push(format!("{error:#}\n  {}", input())),
         }
     }
 
-    /// Panics if an answer differs without a reason, or if one of these reasons explains nothing any more.
+    /// Panics if an answer differs without a reason, or if a reason explains no difference.
     pub(crate) fn assert_explained(&self, reasons: &[&str]) {
         println!("{:#?}", self.differences);
         assert!(self.failures.is_empty(), "{} differ:\n{}", self.failures.len(), self.failures.join("\n"));
@@ -91,17 +91,16 @@ pub(crate) fn read<T: DeserializeOwned>(name: &str) -> Vec<T> {
     text.lines().map(|line| serde_json::from_str(line).expect("a line of the recording")).collect()
 }
 
-/// Sends the pushes one after the other. What a push that is refused delivers nevertheless is found at the next one that is
-/// taken.
+/// Sends the pushes one after another. Frames that a rejected push delivers by mistake are found after the next accepted push.
 pub(crate) fn play_pushes(player: &Player<'_>, pushes: &[Push]) -> Result<Comparison> {
     let mut listeners = listeners(player)?;
     let request = player.request(&json!({"method": "POST", "token": "internal"}), "{send}")?;
     let mut comparison = Comparison::default();
-    for (place, push) in pushes.iter().enumerate() {
-        let (_, response) = request.clone().with_body(push.body.0.clone()).ask(player.hub.internal)?;
+    for (index, push) in pushes.iter().enumerate() {
+        let (_, response) = request.clone().with_body(push.body.0.clone()).exchange(player.hub.internal)?;
         let mut frames = BTreeMap::new();
-        if response.status == 200 || place + 1 == pushes.len() {
-            // A push has been written to every connection when it is answered: the pong comes behind it.
+        if response.status == 200 || index + 1 == pushes.len() {
+            // The hub answers after it has written the push to every connection, so the pong follows the push.
             for (name, listener) in &mut listeners {
                 let messages: Vec<Bytes> = listener.watch(0, Duration::ZERO, false)?.iter().map(message).collect();
                 if !messages.is_empty() {
@@ -117,7 +116,7 @@ pub(crate) fn play_pushes(player: &Player<'_>, pushes: &[Push]) -> Result<Compar
     Ok(comparison)
 }
 
-/// Connects the listeners of the recording.
+/// Connects the listeners that the recording had.
 fn listeners(player: &Player<'_>) -> Result<Vec<(&'static str, Socket)>> {
     let user = |claims: Value| json!({"token": {"kind": "user", "claims": claims}});
     let other = json!({
@@ -136,14 +135,13 @@ fn listeners(player: &Player<'_>) -> Result<Vec<(&'static str, Socket)>> {
         let (stream, response) = player.upgrade(&step, path)?;
         ensure!(response.status == 101, "{name}: {response:?}");
         let mut socket = Socket::new(stream);
-        socket.shake_hands(protocol)?;
+        socket.perform_handshake(protocol)?;
         Ok((name, socket))
     };
     wanted.into_iter().map(connect).collect()
 }
 
-/// The SignalR message in an entry of a watch, without its framing; other entries are shown as they are, which no recorded
-/// message is.
+/// Returns the SignalR message of an entry, without its framing. Returns other entries as JSON, which equals no recorded message.
 fn message(entry: &Value) -> Bytes {
     match (entry["text"].as_str(), entry["binary"].as_str()) {
         (Some(text), _) => Bytes(text.into()),
@@ -152,17 +150,17 @@ fn message(entry: &Value) -> Bytes {
     }
 }
 
-/// Plays the conversations, several at a time.
+/// Plays the conversations concurrently.
 pub(crate) fn play_conversations(player: &Player<'_>, conversations: &[Conversation]) -> Comparison {
     let next = AtomicUsize::new(0);
     let comparison = Mutex::new(Comparison::default());
     std::thread::scope(|scope| {
-        for _ in 0..CONVERSATIONS_AT_ONCE {
+        for _ in 0..CONCURRENT_CONVERSATIONS {
             scope.spawn(|| {
                 while let Some(conversation) = conversations.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let answers = converse(player, conversation);
-                    let checked = answers.and_then(|answers| differences::check_conversation(conversation, &answers));
-                    comparison.lock().expect("no panic").add(checked, || shown(conversation));
+                    let answers = play_conversation(player, conversation);
+                    let result = answers.and_then(|answers| differences::check_conversation(conversation, &answers));
+                    comparison.lock().expect("no panic").add(result, || shown(conversation));
                 }
             });
         }
@@ -170,10 +168,10 @@ pub(crate) fn play_conversations(player: &Player<'_>, conversations: &[Conversat
     comparison.into_inner().expect("no panic")
 }
 
-/// What a client of the hub receives in a conversation, in the spelling of the recording.
-fn converse(player: &Player<'_>, conversation: &Conversation) -> Result<Vec<String>> {
-    const CALL: &str = r#"{"type":1,"invocationId":"Q","target":"Nope","arguments":[]}"#;
-    const CALL_IN_MESSAGEPACK: &[u8] = b"\x0b\x96\x01\x80\xa1Q\xa4Nope\x90\x90";
+/// Plays a conversation. Returns the answers as the recording writes them.
+fn play_conversation(player: &Player<'_>, conversation: &Conversation) -> Result<Vec<String>> {
+    const INVOCATION: &str = r#"{"type":1,"invocationId":"Q","target":"Nope","arguments":[]}"#;
+    const INVOCATION_IN_MESSAGEPACK: &[u8] = b"\x0b\x96\x01\x80\xa1Q\xa4Nope\x90\x90";
     let (stream, response) = player.upgrade(&json!({"token": "user"}), "{hub}")?;
     ensure!(response.status == 101, "{response:?}");
     let mut socket = Socket::new(stream);
@@ -184,16 +182,16 @@ fn converse(player: &Player<'_>, conversation: &Conversation) -> Result<Vec<Stri
             socket.write(&frame(0x80 | opcode, &payload.0))?;
         }
         match conversation.proto.as_str() {
-            "json" => socket.write(&frame(TEXT, format!("{CALL}\u{1e}").as_bytes()))?,
-            _ => socket.write(&frame(0x82, CALL_IN_MESSAGEPACK))?,
+            "json" => socket.write(&frame(TEXT, format!("{INVOCATION}\u{1e}").as_bytes()))?,
+            _ => socket.write(&frame(0x82, INVOCATION_IN_MESSAGEPACK))?,
         }
         seen.extend(socket.watch(0, Duration::ZERO, false)?);
     }
-    Ok(seen.iter().map(spelled).collect())
+    Ok(seen.iter().map(as_recorded).collect())
 }
 
-/// An entry of a watch as the recording spells it.
-fn spelled(entry: &Value) -> String {
+/// Returns an entry as the recording writes it.
+fn as_recorded(entry: &Value) -> String {
     let text = entry["text"].as_str().or(entry["binary"].as_str());
     text.map_or_else(|| format!("close {}", entry["close"]), str::to_owned)
 }

@@ -1,8 +1,8 @@
-//! Our answers to a negotiation: ids of our own, and the transports that are served (`decisions.md` 9).
+//! The negotiate responses of this hub: its own form of ids, and the transports that it offers (`decisions.md` 9).
 
 use serde_json::Value;
 
-/// Whether a body is our offer of a version: the members of the original in its order.
+/// Returns whether a body is a negotiate response of this hub for a version, with the members of upstream in their order.
 pub(crate) fn is_ours(version: u8, body: &str) -> bool {
     let offer: Value = serde_json::from_str(body).unwrap_or_default();
     let is_id =

@@ -1,4 +1,4 @@
-//! Plays one case: its steps in order, on connections of its own.
+//! Plays a recorded case: its steps in order, on its own connections.
 
 use std::collections::HashMap;
 use std::net::TcpStream;
@@ -7,73 +7,73 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::exchange::{Exchange, News};
-use super::http::{DEADLINE, Request, Response};
+use super::exchange::{Exchange, Part};
+use super::http::{Request, Response, TIMEOUT};
 use super::hub::Hub;
 use super::socket::Socket;
-use super::text::{expand, is_now};
-use super::{issuer, negotiation, ours};
+use super::text::{expand, is_utc_time};
+use super::{issuer, negotiation, overrides};
 use crate::contract::{hex, text};
 
-/// How far a Close may be from the recorded one, in seconds.
-const GIVE_OR_TAKE: f64 = 3.0;
+/// Maximum difference between the times of a Close and the recorded one, in seconds.
+const TIME_TOLERANCE: f64 = 3.0;
 
-/// How long the original waits for the answer to its Close, which never comes, until it ends the connection.
-const UNANSWERED: f64 = 5.0;
+/// How long upstream waits for the answer to its Close before it ends the connection, in seconds. The client never answers.
+const CLOSE_TIMEOUT: f64 = 5.0;
 
-/// What the steps of a case share.
+/// The state that the steps of a case share.
 #[derive(Default)]
-struct Stage {
+struct CaseState {
     socket: Option<Socket>,
-    /// The token of the last negotiation.
+    /// The connection token of the last negotiation.
     id: String,
     exchanges: HashMap<String, Exchange>,
 }
 
-/// A case and what it is played against.
+/// A case and the hub that it is played against.
 pub(crate) struct Player<'a> {
     pub(crate) hub: &'a Hub,
     pub(crate) tokens: &'a Value,
     pub(crate) group: &'a str,
     pub(crate) case: &'a str,
-    /// By how much the timers of the hub are faster than the original's.
+    /// The factor by which the timers of the hub are faster than those of upstream.
     pub(crate) speed: u32,
 }
 
 impl Player<'_> {
     pub(crate) fn play(&self, steps: &Value) -> Result<()> {
-        let mut stage = Stage::default();
+        let mut state = CaseState::default();
         for (number, step) in steps.as_array().context("steps")?.iter().enumerate() {
             let mut step = step.clone();
             if let Some(path) = step["path"].as_str() {
-                step["path"] = json!(path.replace("{id}", &stage.id));
+                step["path"] = json!(path.replace("{id}", &state.id));
             }
-            self.step(&step, &mut stage).with_context(|| format!("step {}", number + 1))?;
+            self.play_step(&step, &mut state).with_context(|| format!("step {}", number + 1))?;
         }
         Ok(())
     }
 
-    fn step(&self, step: &Value, stage: &mut Stage) -> Result<()> {
+    fn play_step(&self, step: &Value, state: &mut CaseState) -> Result<()> {
         let answer = &step["answer"];
         match step["do"].as_str().unwrap_or_default() {
             "negotiate" => {
                 let path = format!("{{hub}}/negotiate?negotiateVersion={}", step["version"]);
                 let step = json!({"method": "POST", "token": "user", "body": ""});
-                let (_, response) = self.request(&step, &path)?.ask(self.hub.public)?;
+                let (_, response) = self.request(&step, &path)?.exchange(self.hub.public)?;
                 let offer: Value = serde_json::from_slice(&response.body)?;
                 let token = offer.get("connectionToken").unwrap_or(&offer["connectionId"]);
-                stage.id = token.as_str().context("a token")?.to_owned();
+                state.id = token.as_str().context("a token")?.to_owned();
                 Ok(())
             }
             "request" => {
                 let path = text(step, "path");
                 let address = if path == "{send}" { self.hub.internal } else { self.hub.public };
-                let (_, response) = self.request(step, path)?.ask(address)?;
-                compare(&ours::response(self.group, self.case, answer), &response)
+                let (_, response) = self.request(step, path)?.exchange(address)?;
+                compare(&overrides::expected_response(self.group, self.case, answer), &response)
             }
             "push" => {
                 let step = json!({"method": "POST", "token": "internal", "body": step["body"]});
-                let (_, response) = self.request(&step, "{send}")?.ask(self.hub.internal)?;
+                let (_, response) = self.request(&step, "{send}")?.exchange(self.hub.internal)?;
                 compare(answer, &response)
             }
             "socket" => {
@@ -82,31 +82,31 @@ impl Player<'_> {
                 match step["handshake"].as_str() {
                     Some(protocol) => {
                         ensure!(response.status == 101, "{response:?}");
-                        upgraded.shake_hands(protocol)?;
+                        upgraded.perform_handshake(protocol)?;
                     }
-                    None => compare(&ours::response(self.group, self.case, answer), &response)?,
+                    None => compare(&overrides::expected_response(self.group, self.case, answer), &response)?,
                 }
-                stage.socket = Some(upgraded);
+                state.socket = Some(upgraded);
                 Ok(())
             }
             "frames" => {
-                let socket = stage.socket.as_mut().context("a socket")?;
+                let socket = state.socket.as_mut().context("a socket")?;
                 step["frames"].as_array().context("frames")?.iter().try_for_each(|frame| socket.send(frame))
             }
             "watch" => {
-                let expected = ours::seen(self.group, self.case, &answer["seen"]);
+                let expected = overrides::expected_frames(self.group, self.case, &answer["seen"]);
                 let silence = match self.group {
                     "timers" => Duration::from_secs_f64(step["seconds"].as_f64().unwrap_or(1.5)) / self.speed,
                     _ => Duration::ZERO,
                 };
-                let socket = stage.socket.as_mut().context("a socket")?;
+                let socket = state.socket.as_mut().context("a socket")?;
                 let begun = Instant::now();
                 let seen = socket.watch(expected.len(), silence, step["pings"] == true)?;
                 ensure!(seen == expected, "seen:\n    {}\n  expected:\n    {}", json!(seen), json!(expected));
                 if let Some(end) = answer["after_s"].as_f64().filter(|_| self.group == "timers" && self.speed == 1) {
-                    let (after, recorded) = (begun.elapsed().as_secs_f64(), end - UNANSWERED);
+                    let (after, recorded) = (begun.elapsed().as_secs_f64(), end - CLOSE_TIMEOUT);
                     ensure!(
-                        (after - recorded).abs() <= GIVE_OR_TAKE,
+                        (after - recorded).abs() <= TIME_TOLERANCE,
                         "the Close came after {after} s, not {recorded} s"
                     );
                 }
@@ -116,22 +116,26 @@ impl Player<'_> {
                 let mut step = step.clone();
                 step["method"] = json!("GET");
                 let stream = self.request(&step, text(&step, "path"))?.send(self.hub.public)?;
-                stage.exchanges.insert(text(&step, "name").to_owned(), Exchange::new(stream));
+                state.exchanges.insert(text(&step, "name").to_owned(), Exchange::new(stream));
                 Ok(())
             }
             "read" => {
-                let exchange = stage.exchanges.get_mut(text(step, "name")).context("an exchange")?;
+                let exchange = state.exchanges.get_mut(text(step, "name")).context("an exchange")?;
                 let mut answers = vec![answer.clone()];
-                answers.extend(ours::instead(self.group, self.case, step));
-                let is = |news: &News, answer: &Value| {
+                answers.extend(overrides::alternative(self.group, self.case, step));
+                let matches = |part: &Part, answer: &Value| {
                     let mut answer = answer.clone();
                     if answer.get("status").is_none() {
                         answer["status"] = json!(0);
                     }
-                    answer["ended"] == news.ended && compare(&answer, &news.response).is_ok()
+                    answer["ended"] == part.ended && compare(&answer, &part.response).is_ok()
                 };
-                let news = exchange.read(DEADLINE, |news| answers.iter().any(|answer| is(news, answer)))?;
-                ensure!(answers.iter().any(|answer| is(&news, answer)), "expected {}, got {news:?}", json!(answers));
+                let part = exchange.read(TIMEOUT, |part| answers.iter().any(|answer| matches(part, answer)))?;
+                ensure!(
+                    answers.iter().any(|answer| matches(&part, answer)),
+                    "expected {}, got {part:?}",
+                    json!(answers)
+                );
                 Ok(())
             }
             "wait" => {
@@ -156,7 +160,7 @@ impl Player<'_> {
         step["method"] = json!("GET");
         step["headers"] = upgrade;
         step["body"] = Value::Null;
-        self.request(&step, path)?.ask(self.hub.public)
+        self.request(&step, path)?.exchange(self.hub.public)
     }
 
     pub(crate) fn request(&self, step: &Value, path: &str) -> Result<Request> {
@@ -194,7 +198,7 @@ impl Player<'_> {
     }
 }
 
-/// Only the members that the answer has are compared.
+/// Compares an answer with the members of the expected one.
 fn compare(expected: &Value, response: &Response) -> Result<()> {
     ensure!(expected["status"] == response.status, "expected {expected}, got {response:?}");
     if let Some(headers) = expected["headers"].as_array() {
@@ -207,23 +211,23 @@ fn compare(expected: &Value, response: &Response) -> Result<()> {
     let body = String::from_utf8_lossy(&response.body);
     let same = match &expected["body"] {
         Value::Null => true,
-        Value::String(text) if text == "\"NOW\"" => is_now(body.trim_matches('"')),
+        Value::String(text) if text == "\"NOW\"" => is_utc_time(body.trim_matches('"')),
         Value::String(text) if text == "<negotiate 1>" => negotiation::is_ours(1, &body),
         Value::String(text) if text.contains("ID22") => negotiation::is_ours(0, &body),
         Value::String(text) => *text == body,
         Value::Object(body) if body.contains_key("hex") => hex(text(&expected["body"], "hex")) == response.body,
-        // An error as `decisions.md` 2 writes them, whose message holds this text.
-        wanted => {
+        // An error as in `decisions.md` 2 whose message contains this text.
+        expected => {
             let error: Value = serde_json::from_str(&body).unwrap_or_default();
-            let holds = |message: &str| message.contains(wanted["error"].as_str().unwrap_or("?"));
-            error["message"].as_str().is_some_and(holds) && error.get("validationErrors") == Some(&Value::Null)
+            let contains = |message: &str| message.contains(expected["error"].as_str().unwrap_or("?"));
+            error["message"].as_str().is_some_and(contains) && error.get("validationErrors") == Some(&Value::Null)
         }
     };
     ensure!(same, "expected the body {}, got {body}", expected["body"]);
     Ok(())
 }
 
-/// What stands behind `error="invalid_token"` is free.
+/// Returns whether two values of a header are equal. The text after `error="invalid_token"` may differ.
 fn is_same_value(expected: &str, value: &str) -> bool {
     const INVALID: &str = "Bearer error=\"invalid_token\"";
     if expected.starts_with(INVALID) { value.starts_with(INVALID) } else { value == expected }

@@ -1,4 +1,4 @@
-//! A WebSocket that never answers a Close or a Ping, and writes down what it sees as the recording does.
+//! A WebSocket client that never answers a Close or a Ping. It notes received frames as the recording does.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -6,49 +6,49 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use notification_hub::signalr::protocol::handshake::HANDSHAKE_OK;
-use notification_hub::signalr::protocol::{Protocol, split};
+use notification_hub::signalr::protocol::{Protocol, split_message};
 use serde_json::{Value, json};
 
-use super::http::DEADLINE;
+use super::http::TIMEOUT;
 use super::text::{expand, hex_of};
 use crate::contract::hex;
 
-/// What a client's text and binary messages are masked with.
+/// The masking key of all frames.
 const MASK: [u8; 4] = [0x5a, 0x01, 0xff, 0x80];
 
-/// The payload of the pings that ask whether everything has been answered.
-const FENCE: &[u8] = b"is this all?";
+/// The payload of the ping at the end of a watch. The hub answers in order, so its pong follows all earlier answers.
+const LAST_PING: &[u8] = b"last ping";
 
 /// A WebSocket after its upgrade.
 pub(crate) struct Socket {
     stream: TcpStream,
     seen: Vec<Value>,
-    over: bool,
+    closed: bool,
 }
 
-/// What one read brought.
-enum Next {
+/// The result of one read.
+enum ReadOutcome {
     Frame(Value),
-    Nothing,
-    End,
+    TimedOut,
+    Closed,
 }
 
 impl Socket {
     pub(crate) fn new(stream: TcpStream) -> Socket {
-        Socket { stream, seen: Vec::new(), over: false }
+        Socket { stream, seen: Vec::new(), closed: false }
     }
 
-    /// Shakes hands and takes the answer away.
-    pub(crate) fn shake_hands(&mut self, protocol: &str) -> Result<()> {
-        let hello = format!("{{\"protocol\":\"{protocol}\",\"version\":1}}\u{1e}");
-        self.write(&frame(0x81, hello.as_bytes()))?;
+    /// Performs the SignalR handshake.
+    pub(crate) fn perform_handshake(&mut self, protocol: &str) -> Result<()> {
+        let request = format!("{{\"protocol\":\"{protocol}\",\"version\":1}}\u{1e}");
+        self.write(&frame(0x81, request.as_bytes()))?;
         let seen = self.watch(1, Duration::ZERO, false)?;
         let answer = if protocol == "json" { json!({"text": "{}"}) } else { json!({"binary": "7b7d1e"}) };
         ensure!(seen == [answer], "the handshake was answered with {seen:?}");
         Ok(())
     }
 
-    /// Sends what a step describes.
+    /// Sends the frame that a step describes.
     pub(crate) fn send(&mut self, described: &Value) -> Result<()> {
         let bytes = if let Some(text) = described["text"].as_str() {
             frame(0x81, expand(text).as_bytes())
@@ -60,67 +60,67 @@ impl Socket {
         self.write(&bytes)
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         match self.stream.write_all(bytes) {
-            // The hub may have hung up in the middle of a message that is too long; what it said is still to be read.
+            // The hub may have closed the connection during a message that is too long. Its last frames can still be read.
             Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => Ok(()),
             result => result.context("writing"),
         }
     }
 
-    /// Everything since the last watch: as many entries as are expected, or none for so long, and then all that comes
-    /// before the answer to a ping, by which the hub shows that there is nothing left to say.
+    /// Returns the frames since the last watch. Waits for `expected` frames, or for `silence` if it expects none. Then sends a
+    /// ping and reads until its pong. `pings` includes SignalR pings.
     pub(crate) fn watch(&mut self, expected: usize, silence: Duration, pings: bool) -> Result<Vec<Value>> {
         let begun = Instant::now();
-        let patience = if expected == 0 { silence } else { silence.max(DEADLINE) };
-        while !self.over && (expected == 0 || self.count(pings) < expected) && begun.elapsed() < patience {
-            self.step(patience.saturating_sub(begun.elapsed()))?;
+        let timeout = if expected == 0 { silence } else { silence.max(TIMEOUT) };
+        while !self.closed && (expected == 0 || self.count(pings) < expected) && begun.elapsed() < timeout {
+            self.read_next(timeout.saturating_sub(begun.elapsed()))?;
         }
-        if !self.over {
-            self.write(&frame(0x89, FENCE))?;
+        if !self.closed {
+            self.write(&frame(0x89, LAST_PING))?;
         }
-        while !self.over && self.seen.last() != Some(&json!({"pong": hex_of(FENCE)})) {
-            ensure!(begun.elapsed() < patience + DEADLINE, "the hub answers no ping after {:?}", self.seen);
-            self.step(DEADLINE)?;
+        while !self.closed && self.seen.last() != Some(&json!({"pong": hex_of(LAST_PING)})) {
+            ensure!(begun.elapsed() < timeout + TIMEOUT, "the hub answers no ping after {:?}", self.seen);
+            self.read_next(TIMEOUT)?;
         }
         let mut seen = std::mem::take(&mut self.seen);
-        seen.retain(|entry| counts(entry, pings));
+        seen.retain(|entry| is_reported(entry, pings));
         Ok(seen)
     }
 
     fn count(&self, pings: bool) -> usize {
-        self.seen.iter().filter(|entry| counts(entry, pings)).count()
+        self.seen.iter().filter(|entry| is_reported(entry, pings)).count()
     }
 
-    fn step(&mut self, patience: Duration) -> Result<()> {
-        match self.next(patience)? {
-            Next::Frame(entry) => self.seen.push(entry),
-            Next::Nothing => {}
-            Next::End => self.over = true,
+    fn read_next(&mut self, timeout: Duration) -> Result<()> {
+        match self.read_frame(timeout)? {
+            ReadOutcome::Frame(entry) => self.seen.push(entry),
+            ReadOutcome::TimedOut => {}
+            ReadOutcome::Closed => self.closed = true,
         }
         Ok(())
     }
 
-    /// Reads a frame.
-    fn next(&mut self, patience: Duration) -> Result<Next> {
-        self.stream.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
+    /// Reads a frame, which must begin before the timeout.
+    fn read_frame(&mut self, timeout: Duration) -> Result<ReadOutcome> {
+        self.stream.set_read_timeout(Some(timeout.max(Duration::from_millis(1))))?;
         let mut first = [0];
         match self.stream.read(&mut first) {
-            Ok(0) => return Ok(Next::End),
+            Ok(0) => return Ok(ReadOutcome::Closed),
             Ok(_) => {}
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                return Ok(Next::Nothing);
+                return Ok(ReadOutcome::TimedOut);
             }
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(Next::End),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(ReadOutcome::Closed),
             Err(error) => return Err(error.into()),
         }
-        self.stream.set_read_timeout(Some(DEADLINE))?;
-        entry(first[0], &mut self.stream).map(Next::Frame)
+        self.stream.set_read_timeout(Some(TIMEOUT))?;
+        entry(first[0], &mut self.stream).map(ReadOutcome::Frame)
     }
 }
 
-/// Reads the frame that this byte begins: what is written down of it. A server's is never masked and never fragmented.
+/// Reads the rest of a frame of a server after its first byte. Returns its entry. A server never masks and never fragments.
 pub(crate) fn entry(first: u8, stream: &mut impl Read) -> Result<Value> {
     let mut length = [0];
     stream.read_exact(&mut length)?;
@@ -140,17 +140,17 @@ pub(crate) fn entry(first: u8, stream: &mut impl Read) -> Result<Value> {
     let mut payload = vec![0; usize::try_from(length)?];
     stream.read_exact(&mut payload)?;
     Ok(match first & 0x0f {
-        // The original may put several messages into one of WebSocket; ours is one each.
+        // Upstream may put several SignalR messages into a WebSocket message. This hub puts one into each.
         0x1 => {
             let text = std::str::from_utf8(&payload)?.strip_suffix('\u{1e}').filter(|text| !text.contains('\u{1e}'));
-            json!({ "text": text.with_context(|| format!("no single message: {payload:?}"))? })
+            json!({ "text": text.with_context(|| format!("not exactly one message: {payload:?}"))? })
         }
         0x2 if payload == HANDSHAKE_OK => json!({ "binary": hex_of(&payload) }),
         0x2 => {
-            let message = split(Protocol::MessagePack, &payload, usize::MAX)?;
+            let message = split_message(Protocol::MessagePack, &payload, usize::MAX)?;
             let (body, _) = message
                 .filter(|(_, taken)| *taken == payload.len())
-                .with_context(|| format!("no single message: {}", hex_of(&payload)))?;
+                .with_context(|| format!("not exactly one message: {}", hex_of(&payload)))?;
             json!({ "binary": hex_of(body) })
         }
         0x8 => json!({ "close": payload.iter().fold(0u32, |code, byte| code << 8 | u32::from(*byte)) }),
@@ -159,14 +159,14 @@ pub(crate) fn entry(first: u8, stream: &mut impl Read) -> Result<Value> {
     })
 }
 
-/// What a watch reports: not our own fence, not the Heartbeat, and pings only where they are asked for.
-fn counts(entry: &Value, pings: bool) -> bool {
-    let ping = *entry == json!({"text": "{\"type\":6}"}) || *entry == json!({"binary": "9106"});
-    let heartbeat = entry["text"].as_str().is_some_and(|text| text.contains("\"target\":\"Heartbeat\""));
-    *entry != json!({"pong": hex_of(FENCE)}) && !heartbeat && (pings || !ping)
+/// Returns whether a watch reports an entry. It leaves out the last pong, `Heartbeat` invocations, and pings unless requested.
+fn is_reported(entry: &Value, pings: bool) -> bool {
+    let is_ping = *entry == json!({"text": "{\"type\":6}"}) || *entry == json!({"binary": "9106"});
+    let is_heartbeat = entry["text"].as_str().is_some_and(|text| text.contains("\"target\":\"Heartbeat\""));
+    *entry != json!({"pong": hex_of(LAST_PING)}) && !is_heartbeat && (pings || !is_ping)
 }
 
-/// A frame of a client.
+/// Encodes a frame of a client. `first` is its first byte.
 pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {

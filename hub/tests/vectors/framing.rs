@@ -1,13 +1,13 @@
-//! Where messages end.
+//! Message framing: length prefixes of MessagePack, separators of JSON.
 
 use notification_hub::signalr::protocol::{self, CLOSED_WITH_ERROR, Protocol, ServerMessage, varint};
 use serde_json::Value;
 
-use super::talk::talk;
+use super::session::run_open;
 use crate::contract::{hex, text as member};
 
 fn split(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, protocol::ProtocolError> {
-    protocol::split(Protocol::MessagePack, bytes, usize::MAX)
+    protocol::split_message(Protocol::MessagePack, bytes, usize::MAX)
 }
 
 pub(crate) fn frame(row: &Value) {
@@ -33,7 +33,7 @@ pub(crate) fn error(row: &Value) {
     assert_eq!(split(&bytes).map_err(|error| error.to_string()), Err(member(row, "error").to_owned()));
 }
 
-/// The JavaScript client needs whole messages: these are not, and what a hub writes is.
+/// Checks that these bytes, which the JavaScript client rejects, are not whole messages, and that the hub writes whole ones.
 pub(crate) fn never_sent(row: &Value) {
     let is_whole = |bytes: &[u8]| {
         let mut rest = bytes;
@@ -49,11 +49,11 @@ pub(crate) fn never_sent(row: &Value) {
     }
 }
 
-/// Letters are no messages: each is split off as it is, and named in a call that the session answers.
+/// Checks that a text is split into the expected parts, and that a session answers one invocation in the place of each part.
 pub(crate) fn text(row: &Value) {
     let mut rest = member(row, "input").as_bytes();
     let mut messages = Vec::new();
-    while let Ok(Some((body, taken))) = protocol::split(Protocol::Json, rest, usize::MAX) {
+    while let Ok(Some((body, taken))) = protocol::split_message(Protocol::Json, rest, usize::MAX) {
         messages.push(body.to_vec());
         rest = &rest[taken..];
     }
@@ -61,8 +61,9 @@ pub(crate) fn text(row: &Value) {
     assert_eq!(messages, expected.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>());
     assert_eq!(rest, member(row, "rest").as_bytes());
 
-    let call = |id: &str| format!("{{\"type\":1,\"invocationId\":\"{id}\",\"target\":\"T\",\"arguments\":[]}}");
-    let input = expected.iter().fold(member(row, "input").to_owned(), |input, id| input.replacen(id, &call(id), 1));
-    let (heard, ending, held) = talk(Protocol::Json, input.as_bytes());
-    assert_eq!((heard.len(), ending, held.as_slice()), (expected.len(), None, rest));
+    let invocation = |id: &str| format!("{{\"type\":1,\"invocationId\":\"{id}\",\"target\":\"T\",\"arguments\":[]}}");
+    let input =
+        expected.iter().fold(member(row, "input").to_owned(), |input, id| input.replacen(id, &invocation(id), 1));
+    let (sent, close_reason, buffered) = run_open(Protocol::Json, input.as_bytes());
+    assert_eq!((sent.len(), close_reason, buffered.as_slice()), (expected.len(), None, rest));
 }

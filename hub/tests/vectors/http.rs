@@ -1,4 +1,4 @@
-//! What is said by other than WebSockets.
+//! Server-Sent Events and negotiate responses.
 
 use notification_hub::http::{negotiate, server_sent_events};
 use serde_json::Value;
@@ -13,7 +13,8 @@ pub(crate) fn event(row: &Value) {
     assert_eq!(String::from_utf8_lossy(&event), text(row, "event"));
 }
 
-/// What no request of a client leads to is not written: empty offers, and stateful reconnects, which are declined.
+/// Checks a negotiate response. Skips rows that no request to this hub leads to: an empty list of transports, and stateful
+/// reconnects, which the hub declines.
 pub(crate) fn negotiation(row: &Value) {
     let Some(request) = row["request"].as_str().filter(|request| !request.contains("useStatefulReconnect")) else {
         return;
@@ -23,5 +24,5 @@ pub(crate) fn negotiation(row: &Value) {
         Some(_) => ("AAAAAAAAAAAAAAAAAAAAAA", "BBBBBBBBBBBBBBBBBBBBBA"),
         None => ("", "AAAAAAAAAAAAAAAAAAAAAA"),
     };
-    assert_eq!(negotiate::body(version, id, token), text(row, "text"));
+    assert_eq!(negotiate::response_body(version, id, token), text(row, "text"));
 }

@@ -1,9 +1,9 @@
-//! What a message means to a hub without methods, and which messages such a hub writes itself.
+//! The expected result of decoding a message, and the message that a hub encodes to the same bytes.
 
 use notification_hub::signalr::protocol::{ClientMessage, ServerMessage};
 use serde_json::Value;
 
-/// A message of either protocol by its members, as far as a hub without methods looks at them.
+/// The members of a message of either protocol that a hub without methods reads.
 pub(crate) struct Meaning<'a> {
     pub(crate) number: Option<u64>,
     pub(crate) headers: bool,
@@ -14,8 +14,8 @@ pub(crate) struct Meaning<'a> {
 }
 
 impl<'a> Meaning<'a> {
-    /// As the hub is to understand it.
-    pub(crate) fn understood(&self) -> ClientMessage {
+    /// Returns the message as the hub must decode it.
+    pub(crate) fn to_client_message(&self) -> ClientMessage {
         let own = |text: &str| text.to_owned();
         match self.number {
             Some(1 | 4) => ClientMessage::Invocation {
@@ -28,8 +28,9 @@ impl<'a> Meaning<'a> {
         }
     }
 
-    /// The same message where a hub writes it: its pushes have other arguments, and it has no headers and no results.
-    pub(crate) fn written(&self) -> Option<ServerMessage<'a>> {
+    /// Returns the message as the hub encodes it, or `None` if the hub sends no such message. The hub sends no headers, no
+    /// results, and invocations with other arguments only.
+    pub(crate) fn to_server_message(&self) -> Option<ServerMessage<'a>> {
         match self.number {
             Some(3) if !self.headers => Some(ServerMessage::CompletionError { id: self.id?, error: self.error? }),
             Some(6) => Some(ServerMessage::Ping),
@@ -39,8 +40,8 @@ impl<'a> Meaning<'a> {
     }
 }
 
-/// From the members of a JSON message.
-pub(crate) fn of_json(message: &Value) -> Meaning<'_> {
+/// Reads the members of a JSON message.
+pub(crate) fn from_json(message: &Value) -> Meaning<'_> {
     Meaning {
         number: message["type"].as_u64(),
         headers: message.get("headers").is_some(),
@@ -51,8 +52,8 @@ pub(crate) fn of_json(message: &Value) -> Meaning<'_> {
     }
 }
 
-/// From the items of a MessagePack message.
-pub(crate) fn of_items(items: &Value) -> Meaning<'_> {
+/// Reads the items of a MessagePack message.
+pub(crate) fn from_items(items: &Value) -> Meaning<'_> {
     let number = items[0].as_u64();
     Meaning {
         number,

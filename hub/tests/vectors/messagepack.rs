@@ -1,21 +1,23 @@
 //! MessagePack messages.
 
-use notification_hub::signalr::protocol::messagepack::{self, Reader, to_json};
+use notification_hub::signalr::protocol::messagepack::{self, Reader, decode_invocation};
 use notification_hub::signalr::protocol::{self, ClientMessage, Protocol};
 use serde_json::{Map, Value};
 
-use super::meaning::{Meaning, of_items};
-use super::talk::{broken, talk, unknown};
+use super::meaning::{Meaning, from_items};
+use super::session::{assert_protocol_error, assert_unknown_method, run_open};
 use crate::contract::{hex, text};
 
-/// The first message of a frame, without its length.
+/// Returns the only message of a frame, without its length prefix.
 fn body(frame: &[u8]) -> &[u8] {
-    let (body, taken) = protocol::split(Protocol::MessagePack, frame, usize::MAX).expect("no error").expect("whole");
+    let (body, taken) =
+        protocol::split_message(Protocol::MessagePack, frame, usize::MAX).expect("no error").expect("whole");
     assert_eq!(taken, frame.len());
     body
 }
 
-/// A message that is understood, read by our client where it is one for clients, and written where a hub writes it.
+/// Checks that the hub decodes a message, that the client decodes an invocation, and that the hub encodes a message that it
+/// sends.
 pub(crate) fn message(row: &Value) {
     let frame = hex(text(row, "frame_hex"));
     let items = Reader::new(body(&frame)).value().expect("a value");
@@ -25,26 +27,27 @@ pub(crate) fn message(row: &Value) {
     if let Some(size) = row["framed_size"].as_u64() {
         assert_eq!(frame.len() as u64, size);
     }
-    let meaning = of_items(&items);
-    assert_eq!(messagepack::decode(body(&frame)), Ok(meaning.understood()));
-    // The arguments of one row of the sizes are no array, which a hub does not look at.
+    let meaning = from_items(&items);
+    assert_eq!(messagepack::decode(body(&frame)), Ok(meaning.to_client_message()));
+    // The arguments of one row are not an array. The hub does not read arguments.
     if meaning.number == Some(1) && items[4].is_array() {
-        let call = to_json(body(&frame)).expect("a call");
-        assert_eq!(call, (meaning.target.expect("a target").to_owned(), items[4].clone()));
+        let invocation = decode_invocation(body(&frame)).expect("an invocation");
+        assert_eq!(invocation, (meaning.target.expect("a target").to_owned(), items[4].clone()));
     }
-    if let Some(message) = meaning.written().filter(|_| is_written(&meaning, &items, row)) {
+    if let Some(message) = meaning.to_server_message().filter(|_| is_written(&meaning, &items, row)) {
         assert_eq!(protocol::encode(Protocol::MessagePack, message), frame);
     }
 }
 
-/// A hub writes every Close in three items; rows that are only read say so.
+/// Returns whether the hub encodes the message to the bytes of this row. It writes every Close with three items, and some rows
+/// are only for decoding.
 fn is_written(meaning: &Meaning<'_>, items: &Value, row: &Value) -> bool {
     let parse_only = row["ops"].as_array().is_some_and(|ops| ops.iter().all(|op| op != "write"));
     let short = meaning.number == Some(7) && items.as_array().map(Vec::len) != Some(3);
     !parse_only && !short
 }
 
-/// A decoded value as our reader gives it: without the marks that tell MessagePack's types apart.
+/// Returns a decoded value as the hub's reader returns it, without the marks for MessagePack's types.
 fn plain(value: &Value) -> Value {
     let Value::Object(marked) = value else {
         return match value {
@@ -71,27 +74,28 @@ fn plain(value: &Value) -> Value {
 
 pub(crate) fn invalid(row: &Value) {
     let frame = hex(text(row, "frame_hex"));
-    // What lies behind the target is not looked at: there is no method that could take it.
+    // The hub does not read what follows the target, because it has no methods.
     if text(row, "name") == "InvocationEmptyStringStreamId" {
-        return unknown(Protocol::MessagePack, &frame, Some("abc"), "T");
+        return assert_unknown_method(Protocol::MessagePack, &frame, Some("abc"), "T");
     }
-    broken(Protocol::MessagePack, &frame);
+    assert_protocol_error(Protocol::MessagePack, &frame);
 }
 
 pub(crate) fn binding_error(row: &Value) {
-    unknown(Protocol::MessagePack, &hex(text(row, "frame_hex")), Some("abc"), "xyz");
+    assert_unknown_method(Protocol::MessagePack, &hex(text(row, "frame_hex")), Some("abc"), "xyz");
 }
 
 pub(crate) fn partial(row: &Value) {
     let frame = hex(text(row, "frame_hex"));
-    assert_eq!(talk(Protocol::MessagePack, &frame), (Vec::new(), None, frame));
+    assert_eq!(run_open(Protocol::MessagePack, &frame), (Vec::new(), None, frame));
 }
 
-/// What the JavaScript client says and takes: a hub takes it too, as nothing that it has to answer.
-pub(crate) fn of_the_javascript_client(row: &Value) {
+/// Checks that the hub decodes the messages of the JavaScript client's tests, as pings or messages to ignore.
+pub(crate) fn javascript_client_messages(row: &Value) {
     let frames = hex(text(row, "frame_hex"));
     let mut rest = frames.as_slice();
-    while let Some((body, taken)) = protocol::split(Protocol::MessagePack, rest, usize::MAX).expect("no error") {
+    while let Some((body, taken)) = protocol::split_message(Protocol::MessagePack, rest, usize::MAX).expect("no error")
+    {
         let ping = row["decoded"]["type"] == 6;
         let expected = if ping { ClientMessage::Ping } else { ClientMessage::Ignored };
         assert_eq!(messagepack::decode(body), Ok(expected));
@@ -100,9 +104,9 @@ pub(crate) fn of_the_javascript_client(row: &Value) {
     assert!(rest.is_empty());
 }
 
-/// What the JavaScript client refuses: no message to our client, and none to a hub.
+/// Checks that the client and the hub reject what the JavaScript client rejects.
 pub(crate) fn never_sent(row: &Value) {
     let frame = hex(text(row, "frame_hex"));
-    assert_eq!(to_json(body(&frame)), None);
+    assert_eq!(decode_invocation(body(&frame)), None);
     assert!(messagepack::decode(body(&frame)).is_err());
 }

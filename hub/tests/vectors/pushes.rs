@@ -1,4 +1,4 @@
-//! Pushes and the dates in them.
+//! Pushes and their dates.
 
 use std::time::Instant;
 
@@ -13,25 +13,25 @@ use serde_json::{Value, json};
 use super::redis;
 use crate::contract::{hex, text};
 
-/// A date as both protocols write it.
-fn written(date: &str) -> [Vec<u8>; 2] {
+/// Returns a push with a date, encoded for both protocols.
+fn encoded_date(date: &str) -> [Vec<u8>; 2] {
     let date = Member::Date(Date::parse(date).expect("a date"));
-    let payload = Member::Map(vec![("Date".into(), date)]);
+    let payload = Member::Object(vec![("Date".into(), date)]);
     let notification = &Notification { kind: 99, payload, context_id: None, missing: Vec::new() };
     Protocol::VARIANTS.map(|protocol| protocol::encode(protocol, ServerMessage::Push { target: "T", notification }))
 }
 
-fn holds(bytes: &[u8], wanted: &[u8]) -> bool {
-    bytes.windows(wanted.len()).any(|window| window == wanted)
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 pub(crate) fn timestamp(row: &Value) {
     let utc = text(row, "utc");
     let unix = Date::parse(utc).expect("a date").unix();
     assert_eq!(unix, (row["unix_seconds"].as_i64().expect("seconds"), row["nanos"].as_u64().expect("nanos") as u32));
-    let [json, messagepack] = written(utc);
-    assert!(holds(&json, format!("{{\"date\":\"{utc}\"}}").as_bytes()));
-    assert!(holds(&messagepack, &[b"\x81\xa4Date", hex(text(row, "hex")).as_slice(), b"\xa9ContextId"].concat()));
+    let [json, messagepack] = encoded_date(utc);
+    assert!(contains(&json, format!("{{\"date\":\"{utc}\"}}").as_bytes()));
+    assert!(contains(&messagepack, &[b"\x81\xa4Date", hex(text(row, "hex")).as_slice(), b"\xa9ContextId"].concat()));
 }
 
 pub(crate) fn date(row: &Value) {
@@ -40,15 +40,15 @@ pub(crate) fn date(row: &Value) {
         "Unspecified" => "",
         other => panic!("an unknown kind of date: {other}"),
     };
-    let [json, messagepack] = written(&format!("{}{zone}", text(row, "value")));
-    assert!(holds(&json, format!("{{\"date\":{}}}", text(row, "json")).as_bytes()));
-    assert!(holds(
+    let [json, messagepack] = encoded_date(&format!("{}{zone}", text(row, "value")));
+    assert!(contains(&json, format!("{{\"date\":{}}}", text(row, "json")).as_bytes()));
+    assert!(contains(
         &messagepack,
         &[b"\x81\xa4Date", hex(text(row, "messagepack")).as_slice(), b"\xa9ContextId"].concat()
     ));
 }
 
-/// A push that has only what the original passes on comes out as from the original.
+/// Checks that the hub sends the same frames as upstream for a push that has only members that upstream reads.
 pub(crate) fn push(row: &Value) {
     let policy = json!({
         "type": 25,
@@ -59,7 +59,7 @@ pub(crate) fn push(row: &Value) {
     });
     let argument = match row["json"].as_str().and_then(|text| text.strip_suffix('\u{1e}')) {
         Some(text) => serde_json::from_str::<Value>(text).expect("JSON")["arguments"][0].clone(),
-        // The original's JSON has the time of its making; the input is taken from the MessagePack frame.
+        // The JSON of upstream contains the current time. The MessagePack frame has the input.
         None => policy,
     };
     assert_eq!(argument["type"], row["push_type"]);
@@ -67,11 +67,12 @@ pub(crate) fn push(row: &Value) {
 }
 
 fn notification_of(frame: &[u8]) -> Value {
-    let (body, _) = protocol::split(Protocol::MessagePack, frame, usize::MAX).expect("no error").expect("whole");
-    protocol::messagepack::to_json(body).expect("a call").1[0]["Payload"].clone()
+    let (body, _) =
+        protocol::split_message(Protocol::MessagePack, frame, usize::MAX).expect("no error").expect("whole");
+    protocol::messagepack::decode_invocation(body).expect("an invocation").1[0]["Payload"].clone()
 }
 
-/// A body of `/send` goes where the original sends it, with the same frames.
+/// Checks that a body of `/send` has the same audience and the same frames as upstream.
 pub(crate) fn sent(row: &Value) {
     let body = text(row, "request_body");
     check(row, body);
@@ -84,27 +85,27 @@ pub(crate) fn sent(row: &Value) {
         ("group", group) => group.to_owned(),
         (other, _) => panic!("an unknown kind of route: {other}"),
     };
-    assert_eq!(named(audience), expected);
+    assert_eq!(upstream_name(audience), expected);
 }
 
 fn read(body: &str) -> Notification {
     notification::read(body.as_bytes()).expect("well-formed").expect("a push")
 }
 
-/// An audience by its name at the original.
-fn named(audience: Audience) -> String {
-    let narrowed = |kind: &str, id: uuid::Uuid, client_type: notification::ClientType| match client_type.name() {
+/// Returns the name of an audience upstream: of a group, or of a user or a login request as the check writes it.
+fn upstream_name(audience: Audience) -> String {
+    let group = |kind: &str, id: uuid::Uuid, client_type: notification::ClientType| match client_type.name() {
         "All" => format!("{}_{id}", kind.trim_end_matches('_')),
         name => format!("{kind}ClientType_{id}_{name}"),
     };
     match audience {
-        Audience::Nobody => "Nobody".to_owned(),
+        Audience::None => "None".to_owned(),
         Audience::LoginRequest(id) => format!("LoginRequest({id})"),
         Audience::User(id, client_type) if client_type.name() == "All" => format!("User({id}, All)"),
-        Audience::User(id, client_type) => narrowed("User", id, client_type),
-        Audience::Organization(id, client_type) => narrowed("Organization", id, client_type),
-        Audience::Installation(id, client_type) => narrowed("Installation_", id, client_type),
-        Audience::Everyone(hub) => format!("Everyone({hub:?})"),
+        Audience::User(id, client_type) => group("User", id, client_type),
+        Audience::Organization(id, client_type) => group("Organization", id, client_type),
+        Audience::Installation(id, client_type) => group("Installation_", id, client_type),
+        Audience::All(hub) => format!("All({hub:?})"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What servers say to each other over Redis.
+//! Messages of the Redis backplane between servers.
 
 use std::time::Instant;
 
@@ -13,10 +13,10 @@ use uuid::Uuid;
 
 use crate::contract::{hex, text};
 
-/// The process that publishes.
+/// The id of the publishing process.
 pub(crate) const OWN: Uuid = Uuid::from_u128(0xabc);
 
-/// A publish as the original makes it, as this hub does: with one more item, and no request for a result.
+/// Returns a message of upstream as this hub writes it, with the id of the publisher as a third item.
 pub(crate) fn with_publisher(original: &[u8]) -> Vec<u8> {
     [b"\x93", &original[1..], b"\xc4\x10", OWN.as_bytes()].concat()
 }
@@ -32,7 +32,7 @@ pub(crate) fn message(row: &Value) {
         "group" => group_command(row, &bytes),
         "invocation" => invocation(row, &bytes),
         "completion" => {
-            // The result of a client, which this hub neither asks for nor gives: on no channel is it anything here.
+            // The result of a client, which this hub neither requests nor sends. It is no message of any channel here.
             let mut reader = Reader::new(&bytes);
             let completion = (reader.array(), reader.text(), reader.binary());
             assert_eq!(completion, (Some(2), row["protocol"].as_str(), Some(&hex(text(row, "completion_hex"))[..])));
@@ -69,7 +69,7 @@ fn invocation(row: &Value, bytes: &[u8]) {
         assert_eq!(read.frame(Protocol::MessagePack), Some(&hex(text(row, "messagepack_hex"))[..]));
     }
 
-    // What asks for a result is never written: it has items behind the second.
+    // The hub never requests a result, so it writes only the first two items.
     let first_two = match row["invocationId"].as_str() {
         None => bytes,
         Some(id) => &bytes[..bytes.len() - id.len() - 1 - text(row, "returnChannel").len() - 2],
@@ -79,14 +79,14 @@ fn invocation(row: &Value, bytes: &[u8]) {
         assert_eq!(read.write(), bytes);
     }
 
-    // On a channel of this hub's it goes to its clients as it is.
+    // A message on a channel of this hub is delivered to its clients unchanged.
     if let Some(Channel::To(audience)) =
         row["channel"].as_str().and_then(|name| Channels::new("Notifications").read(name))
     {
         let Ok(BackplaneMessage::Foreign(delivery)) =
             BackplaneMessage::read(Channel::To(audience), bytes, OWN, Instant::now())
         else {
-            panic!("no push: {row}");
+            panic!("not a push: {row}");
         };
         assert_eq!(delivery.audience, audience);
         for protocol in Protocol::VARIANTS {

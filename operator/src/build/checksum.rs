@@ -1,4 +1,4 @@
-//! Digest of the configuration whose change needs a rollout. No I/O.
+//! Checksum of the configuration and of the Secrets whose change needs a rollout. No I/O.
 
 use aws_lc_rs::digest::{Context, SHA256};
 

@@ -1,6 +1,6 @@
-//! The hub's configuration file, as the operator writes it. No I/O.
+//! Builds the configuration file of the hub. No I/O.
 //!
-//! The other half is the hub's `config` module; `tests/contract.rs` holds the two together.
+//! The hub's `config` module parses it; `operator/tests/contract.rs` checks both together.
 
 use notification_hub_crds::v1alpha1::{CatchUp, Limits, LogFormat};
 use serde::Serialize;
@@ -22,10 +22,10 @@ pub const LOG_LEVEL_FILE: &str = "log-level";
 /// Environment variable of the connection string. Its value comes from a Secret.
 pub const CONNECTION_STRING_VARIABLE: &str = "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CONNECTION_STRING";
 
-/// Environment variable of Redis' URL. Its value comes from a Secret.
+/// Environment variable of the URL of Redis. Its value comes from a Secret.
 pub const REDIS_URL_VARIABLE: &str = "NOTIFICATION_HUB__BACKPLANE__REDIS__URL";
 
-/// Environment variable of Redis' password. Its value comes from a Secret.
+/// Environment variable of the password of Redis. Its value comes from a Secret.
 pub const REDIS_PASSWORD_VARIABLE: &str = "NOTIFICATION_HUB__BACKPLANE__REDIS__PASSWORD";
 
 /// Directory of the generated public keys in the pod.
@@ -40,12 +40,12 @@ pub const TOKENS_DIR: &str = "/var/run/notification-hub/tokens";
 /// Directory of the CA certificate of Redis in the pod.
 pub const REDIS_CA_DIR: &str = "/var/run/notification-hub/redis";
 
-/// Name of the file in [`REDIS_CA_DIR`].
+/// Name of the CA certificate in [`REDIS_CA_DIR`].
 pub(super) const REDIS_CA_FILE: &str = "ca.pem";
 
 #[derive(Serialize)]
 struct ConfigFile<'a> {
-    // Before the tables, as TOML wants it.
+    // TOML requires values before tables.
     #[serde(skip_serializing_if = "Option::is_none")]
     connection_token_key_file: Option<String>,
     source: SourceTable<'a>,
@@ -70,12 +70,12 @@ struct SourceTable<'a> {
     azure_queue: Option<AzureQueueTable<'a>>,
 }
 
-/// Without the connection string, which has no place in a ConfigMap.
+/// Table without the connection string, which is an environment variable from a Secret.
 #[derive(Serialize)]
 struct AzureQueueTable<'a> {
-    queue: &'a str,
+    queue_name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    poison_queue: Option<&'a str>,
+    poison_queue_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     account_url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +87,7 @@ struct BackplaneTable<'a> {
     redis: RedisTable<'a>,
 }
 
-/// Without the address and the password, which have no place in a ConfigMap.
+/// Table without the URL and the password, which are environment variables from Secrets.
 #[derive(Serialize)]
 struct RedisTable<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,11 +127,11 @@ struct CatchUpTable<'a> {
 #[derive(Serialize)]
 struct LimitsTable<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    connections: Option<i32>,
+    max_connections: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    per_user: Option<i32>,
+    max_connections_per_user: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    per_address: Option<i32>,
+    max_connections_per_ip: Option<i32>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     trusted_proxies: &'a [String],
 }
@@ -158,17 +158,18 @@ pub(super) fn text(hub: &ValidatedHub) -> String {
         installation: hub.installation_id.as_deref().map(|id| InstallationTable { id }),
         catch_up: catch_up(hub),
         limits: limits(&hub.limits),
-        // The pod is given as long as this takes: neither leaves it to the other.
+        // Always written with a backplane, because the termination grace period of the pod depends on it.
         drain: backplane.map(|backplane| DrainTable { duration: &backplane.drain.text }),
         log: LogTable {
             format: hub.log.format.unwrap_or_default(),
-            // Always, so that the first level that is said is no change of this file.
+            // Always written, so that setting the first level does not change this file.
             level_file: format!("{CONFIG_DIR}/{LOG_LEVEL_FILE}"),
         },
     };
-    toml::to_string(&file).expect("tables of texts are TOML")
+    toml::to_string(&file).expect("the tables are valid TOML")
 }
 
+/// Returns the table of the source.
 fn source(source: &Source) -> SourceTable<'_> {
     let Source::AzureQueue(queue) = source else { return SourceTable { kind: "direct", azure_queue: None } };
     let (account_url, client_id) = match &queue.credential {
@@ -177,13 +178,14 @@ fn source(source: &Source) -> SourceTable<'_> {
             (Some(account_url.as_str()), Some(client_id.as_str()))
         }
     };
-    let poison_queue = queue.poison_name.as_deref();
+    let poison_queue_name = queue.poison_name.as_deref();
     SourceTable {
         kind: "azure_queue",
-        azure_queue: Some(AzureQueueTable { queue: &queue.name, poison_queue, account_url, client_id }),
+        azure_queue: Some(AzureQueueTable { queue_name: &queue.name, poison_queue_name, account_url, client_id }),
     }
 }
 
+/// Returns the table of Redis.
 fn redis(redis: &Redis) -> RedisTable<'_> {
     RedisTable {
         username: redis.username.as_deref(),
@@ -192,6 +194,7 @@ fn redis(redis: &Redis) -> RedisTable<'_> {
     }
 }
 
+/// Returns the table of the token settings.
 fn auth(hub: &ValidatedHub) -> AuthTable<'_> {
     let generated = hub.generated.is_some().then_some(GENERATED_KEYS_DIR);
     let signing = hub.signing_keys.is_some().then_some(SIGNING_KEYS_DIR);
@@ -204,17 +207,19 @@ fn auth(hub: &ValidatedHub) -> AuthTable<'_> {
     }
 }
 
+/// Returns the table of catch-up, or `None` if the spec sets nothing.
 fn catch_up(hub: &ValidatedHub) -> Option<CatchUpTable<'_>> {
     let CatchUp { enabled, window } = &hub.catch_up;
     (enabled.is_some() || window.is_some()).then_some(CatchUpTable { enabled: *enabled, window: window.as_deref() })
 }
 
+/// Returns the table of limits, or `None` if the spec sets nothing.
 fn limits(spec: &Limits) -> Option<LimitsTable<'_>> {
-    let Limits { connections, connections_per_user, connections_per_address, trusted_proxies } = spec;
+    let Limits { max_connections, max_connections_per_user, max_connections_per_ip, trusted_proxies } = spec;
     (*spec != Limits::default()).then_some(LimitsTable {
-        connections: *connections,
-        per_user: *connections_per_user,
-        per_address: *connections_per_address,
+        max_connections: *max_connections,
+        max_connections_per_user: *max_connections_per_user,
+        max_connections_per_ip: *max_connections_per_ip,
         trusted_proxies,
     })
 }

@@ -1,4 +1,4 @@
-//! The metadata of every child and of the pods: the only place where owner reference and labels are set. No I/O.
+//! Builds the metadata of children and pods. Only this module sets owner references and labels. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::model::ValidatedHub;
 use crate::model::labels::{self, Labels};
 
-/// Returns the metadata of the child called `name`.
+/// Returns the metadata of the child `name`.
 pub(super) fn for_child(hub: &ValidatedHub, name: impl Into<String>) -> ObjectMeta {
     for_child_with(hub, name, &Labels::new(), &BTreeMap::new())
 }
 
-/// Returns the metadata of a child with labels and annotations of the user's.
-///
-/// They override inherited ones. The operator's labels override both.
+/// Returns the metadata of a child with labels and annotations of the spec. They override inherited ones. The labels of
+/// the operator override both.
 pub(super) fn for_child_with(
     hub: &ValidatedHub,
     name: impl Into<String>,
@@ -33,7 +32,7 @@ pub(super) fn for_child_with(
     }
 }
 
-/// Returns the metadata of the pods with annotations of the operator's. The operator's labels and annotations override
+/// Returns the metadata of the pods with annotations of the operator. The labels and annotations of the operator override
 /// inherited ones.
 pub(super) fn for_pods(hub: &ValidatedHub, annotations: BTreeMap<String, String>) -> ObjectMeta {
     ObjectMeta {
@@ -43,6 +42,7 @@ pub(super) fn for_pods(hub: &ValidatedHub, annotations: BTreeMap<String, String>
     }
 }
 
+/// Returns the entries of both maps. Those of `upper` override those of `lower`.
 fn merge_over(lower: &BTreeMap<String, String>, upper: BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut all = lower.clone();
     all.extend(upper);

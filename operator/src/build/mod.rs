@@ -5,7 +5,7 @@ mod config_file;
 mod metadata;
 mod pod;
 mod pod_template;
-pub mod ports;
+mod ports;
 mod protected;
 mod resource;
 mod round_trip;
@@ -32,9 +32,9 @@ use crate::third_party::{HttpRoute, PodMonitor, ScaledObject, ServiceMonitor};
 /// Every object that should exist for a hub.
 #[derive(Clone, Debug)]
 pub struct DesiredObjects {
-    /// The pods' identity.
+    /// The ServiceAccount of the pods.
     pub service_account: ServiceAccount,
-    /// The settings that a running hub reloads. The others are part of the Deployment.
+    /// The ConfigMap with the log level. Other settings are part of the Deployment.
     pub config_map: ConfigMap,
     /// The Secret of the generated keys, or `None` if the spec does not ask for them.
     pub jwt_secret: Option<KeySecret>,
@@ -46,7 +46,7 @@ pub struct DesiredObjects {
     pub internal_service: Option<Service>,
     /// The Service for metrics.
     pub metrics_service: Service,
-    /// The PodDisruptionBudget, or `None` for at most one pod.
+    /// The PodDisruptionBudget, or `None` for a hub of one pod.
     pub pod_disruption_budget: Option<PodDisruptionBudget>,
     /// The Ingress, or `None` if the spec does not ask for it.
     pub ingress: Option<Ingress>,
@@ -58,7 +58,7 @@ pub struct DesiredObjects {
     pub pod_monitor: Option<PodMonitor>,
     /// The NetworkPolicy, or `None` if the spec does not enable it.
     pub network_policy: Option<NetworkPolicy>,
-    /// The pods.
+    /// The Deployment of the pods.
     pub deployment: Deployment,
     /// Whether an autoscaler decides the number of pods after the Deployment is created.
     pub is_autoscaled: bool,
@@ -68,21 +68,21 @@ pub struct DesiredObjects {
     pub scaled_object: Option<ScaledObject>,
 }
 
-/// The Secret with the generated keys. A missing key is generated only once the Secret is about to be written.
+/// The Secret of the generated keys. A missing key is generated only when the Secret is about to be written.
 #[derive(Clone, Debug)]
 pub struct KeySecret {
-    /// The Secret, with the keys that there are.
+    /// The Secret with the existing keys.
     pub secret: Secret,
     /// The plan that needs a generated key, or `None` if the Secret is complete.
     pub pending_plan: Option<RotationPlan>,
 }
 
 /// Adds a generated key to the Secret that lacks it.
-pub fn add_generated_key(secret: &mut Secret, pending_plan: RotationPlan, made: KeyPair) {
-    secret.data = Some(pending_plan.into_ring(made).entries());
+pub fn add_generated_key(secret: &mut Secret, pending_plan: RotationPlan, generated: KeyPair) {
+    secret.data = Some(pending_plan.into_ring(generated).entries());
 }
 
-/// Builds every object of a hub. The error lists the problems of its pod template.
+/// Builds every object of a hub. The error lists what is invalid in its merged pod template.
 pub fn build(hub: &ValidatedHub) -> Result<DesiredObjects, Vec<String>> {
     let config = config_file::text(hub);
     let deployment = resource::deployment::build(hub, &config)?;

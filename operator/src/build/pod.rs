@@ -1,4 +1,4 @@
-//! Builds the pod template of a hub, before the user's is merged over it. No I/O.
+//! Builds the pod template of a hub. `pod_template` merges the user's template over it. No I/O.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::keys::{CONNECTION_TOKEN_ENTRY, JWKS_ENTRY};
 use crate::model::source::Credential;
 use crate::model::{Fingerprint, HUB_CONTAINER, SecretEntry, ValidatedHub};
 
-/// Names of the volumes.
+/// Names of the operator's volumes.
 pub(super) mod volume {
     pub(in super::super) const CONFIG: &str = "config";
     pub(in super::super) const GENERATED_KEYS: &str = "generated-keys";
@@ -32,22 +32,22 @@ pub(super) mod volume {
     pub(in super::super) const ALL: [&str; 5] = [CONFIG, GENERATED_KEYS, SIGNING_KEYS, TOKENS, REDIS_CA];
 }
 
-/// Duration of the preStop hook. The pod keeps serving until no endpoint leads to it.
+/// Duration of the preStop hook. The pod keeps serving until it is removed from the endpoints of its Services.
 const PRE_STOP_DELAY: Duration = Duration::from_secs(5);
 
 /// Default drain duration of a hub without a backplane.
 const DEFAULT_DRAIN_DURATION: Duration = Duration::from_secs(2);
 
 /// Time between the end of the drain and the reset of connections that are still open.
-const DRAIN_DEADLINE_MARGIN: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT_MARGIN: Duration = Duration::from_secs(10);
 
-/// Time for the process to exit afterwards.
+/// Time for the process to exit after that.
 const EXIT_MARGIN: Duration = Duration::from_secs(8);
 
 /// User and group ID of the `nonroot` user of distroless images.
 const NONROOT_UID: i64 = 65532;
 
-/// The pod template.
+/// Returns the pod template with the configuration file `config`.
 pub(super) fn template(hub: &ValidatedHub, config: &str) -> PodTemplateSpec {
     let annotations = [
         (CONFIG_ANNOTATION, config.to_owned()),
@@ -60,22 +60,23 @@ pub(super) fn template(hub: &ValidatedHub, config: &str) -> PodTemplateSpec {
     }
 }
 
-/// Returns the fingerprints of the Secrets whose change needs a restart. Signing keys and Redis' CA certificate are not
-/// among them: they are mounted, and the hub reloads them.
+/// Returns the fingerprints of the Secrets whose change needs a restart. Signing keys and the CA certificate of Redis are
+/// not among them, because the hub reloads their files.
 fn restart_fingerprints(hub: &ValidatedHub) -> Vec<Fingerprint> {
     let tokens = hub.backplane.as_ref().map(|backplane| Fingerprint::from_content(backplane.token_key.as_bytes()));
     secret_variables(hub).into_iter().map(|(_, entry)| entry.fingerprint.clone()).chain(tokens).collect()
 }
 
+/// Returns the pod spec.
 fn spec(hub: &ValidatedHub) -> PodSpec {
     let drain = hub.backplane.as_ref().map_or(DEFAULT_DRAIN_DURATION, |backplane| backplane.drain.value);
-    let grace = PRE_STOP_DELAY + drain + DRAIN_DEADLINE_MARGIN + EXIT_MARGIN;
+    let grace = PRE_STOP_DELAY + drain + DRAIN_TIMEOUT_MARGIN + EXIT_MARGIN;
     let (volumes, mounts) = volumes(hub).into_iter().unzip();
     let pull_secrets = hub.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() });
     PodSpec {
         service_account_name: Some(hub.name.to_string()),
         automount_service_account_token: Some(false),
-        // The hub would take the variables of a Service called notification-hub for settings.
+        // The hub would parse the variables of a Service with the name `notification-hub` as settings.
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(grace.as_secs().cast_signed()),
         security_context: Some(PodSecurityContext {
@@ -93,6 +94,7 @@ fn spec(hub: &ValidatedHub) -> PodSpec {
     }
 }
 
+/// Returns the container of the hub.
 fn container(hub: &ValidatedHub, mounts: Vec<VolumeMount>) -> Container {
     let quantities = |list: &[(&str, &str)]| {
         Some(list.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned()))).collect())
@@ -103,7 +105,7 @@ fn container(hub: &ValidatedHub, mounts: Vec<VolumeMount>) -> Container {
         image_pull_policy: hub.pull_policy.map(|policy| policy.as_str().to_owned()),
         env: environment(hub),
         ports: Some(ports::container_ports(&hub.source)),
-        // No limit of CPU: throttling delays pushes and saves nothing.
+        // No CPU limit, because throttling delays pushes.
         resources: Some(ResourceRequirements {
             requests: quantities(&[("cpu", "50m"), ("memory", "32Mi")]),
             limits: quantities(&[("memory", "512Mi")]),
@@ -118,7 +120,7 @@ fn container(hub: &ValidatedHub, mounts: Vec<VolumeMount>) -> Container {
         startup_probe: Some(Probe { period_seconds: Some(1), failure_threshold: Some(60), ..probe("/healthz") }),
         readiness_probe: Some(Probe { period_seconds: Some(2), failure_threshold: Some(2), ..probe("/readyz") }),
         liveness_probe: Some(Probe { period_seconds: Some(10), failure_threshold: Some(3), ..probe("/healthz") }),
-        // An action of the kubelet's: the image has no shell.
+        // The kubelet sleeps, because the image has no shell.
         lifecycle: Some(Lifecycle {
             pre_stop: Some(LifecycleHandler {
                 sleep: Some(SleepAction { seconds: PRE_STOP_DELAY.as_secs().cast_signed() }),
@@ -131,7 +133,7 @@ fn container(hub: &ValidatedHub, mounts: Vec<VolumeMount>) -> Container {
     }
 }
 
-/// What the hub must read but no ConfigMap may hold.
+/// Returns the environment variables with values from Secrets.
 fn secret_variables(hub: &ValidatedHub) -> Vec<(&'static str, &SecretEntry)> {
     let connection_string = match hub.source.credential() {
         Some(Credential::ConnectionString(entry)) => Some((CONNECTION_STRING_VARIABLE, entry)),
@@ -143,6 +145,7 @@ fn secret_variables(hub: &ValidatedHub) -> Vec<(&'static str, &SecretEntry)> {
     [connection_string, url, password].into_iter().flatten().collect()
 }
 
+/// Returns the environment of the container, or `None` if it is empty.
 fn environment(hub: &ValidatedHub) -> Option<Vec<EnvVar>> {
     let variable = |(name, value): (&str, &SecretEntry)| {
         let reference = SecretKeySelector { name: value.secret.clone(), key: value.entry.clone(), optional: None };
@@ -152,6 +155,7 @@ fn environment(hub: &ValidatedHub) -> Option<Vec<EnvVar>> {
     Some(secret_variables(hub).into_iter().map(variable).collect()).filter(|list: &Vec<_>| !list.is_empty())
 }
 
+/// Returns a probe of a path on the admin port.
 fn probe(path: &str) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
@@ -164,11 +168,11 @@ fn probe(path: &str) -> Probe {
     }
 }
 
-/// The configuration, which is part of the pod itself, and beside it the level of the log, which is read again in place.
+/// Returns the volume with the configuration file, from an annotation of the pod, and with the log level, from the
+/// ConfigMap.
 ///
-/// A pod reads the configuration that its own template was written with: the Deployment is the only object that decides
-/// what runs, and one write of it is all or nothing. A ConfigMap that is written before a Deployment is refused, or after
-/// it was taken, would give a pod that is started in between the other half.
+/// A pod reads the configuration of its own template. So one write of the Deployment changes the image, the environment
+/// and the configuration together. With a ConfigMap, a pod that starts between two writes would read only one of them.
 fn config_volume(hub: &ValidatedHub) -> Volume {
     let field_ref = ObjectFieldSelector {
         api_version: Some("v1".to_owned()),
@@ -198,7 +202,8 @@ fn config_volume(hub: &ValidatedHub) -> Volume {
     }
 }
 
-/// Every volume with its mount. Directories, never single files: those are not refreshed when their source changes.
+/// Returns every volume with its mount. Mounts are directories, because the kubelet does not update mounts of single
+/// files (`subPath`).
 fn volumes(hub: &ValidatedHub) -> Vec<(Volume, VolumeMount)> {
     let secret = |name: &str, secret: &str, items: Option<Vec<KeyToPath>>| Volume {
         name: name.to_owned(),
@@ -209,24 +214,24 @@ fn volumes(hub: &ValidatedHub) -> Vec<(Volume, VolumeMount)> {
         }),
         ..Volume::default()
     };
-    let only =
+    let single_item =
         |entry: &str, file: &str| Some(vec![KeyToPath { key: entry.to_owned(), path: file.to_owned(), mode: None }]);
     let generated = hub.generated.is_some().then(|| {
-        // The hub verifies only: the private key stays out of the pod.
-        let items = only(JWKS_ENTRY, JWKS_ENTRY);
+        // The hub only verifies tokens, so the private key is not mounted.
+        let items = single_item(JWKS_ENTRY, JWKS_ENTRY);
         (secret(volume::GENERATED_KEYS, &hub.name.jwt_secret(), items), GENERATED_KEYS_DIR)
     });
     let signing = hub.signing_keys.as_ref().map(|name| (secret(volume::SIGNING_KEYS, name, None), SIGNING_KEYS_DIR));
     let tokens = hub.backplane.as_ref().map(|_| {
-        let items = only(CONNECTION_TOKEN_ENTRY, CONNECTION_TOKEN_ENTRY);
+        let items = single_item(CONNECTION_TOKEN_ENTRY, CONNECTION_TOKEN_ENTRY);
         (secret(volume::TOKENS, &hub.name.tokens_secret(), items), TOKENS_DIR)
     });
     let ca = hub.backplane.as_ref().and_then(|backplane| backplane.redis.ca.as_ref());
-    let ca = ca.map(|ca| (secret(volume::REDIS_CA, &ca.secret, only(&ca.entry, REDIS_CA_FILE)), REDIS_CA_DIR));
-    let mounted = |(volume, folder): (Volume, &str)| {
+    let ca = ca.map(|ca| (secret(volume::REDIS_CA, &ca.secret, single_item(&ca.entry, REDIS_CA_FILE)), REDIS_CA_DIR));
+    let with_mount = |(volume, directory): (Volume, &str)| {
         let mount = VolumeMount {
             name: volume.name.clone(),
-            mount_path: folder.to_owned(),
+            mount_path: directory.to_owned(),
             read_only: Some(true),
             ..VolumeMount::default()
         };
@@ -235,6 +240,6 @@ fn volumes(hub: &ValidatedHub) -> Vec<(Volume, VolumeMount)> {
     [Some((config_volume(hub), CONFIG_DIR)), generated, signing, tokens, ca]
         .into_iter()
         .flatten()
-        .map(mounted)
+        .map(with_mount)
         .collect()
 }

@@ -1,27 +1,18 @@
-//! The ports that hub and operator agree on. No I/O.
+//! Ports of the hub's container and of its Services. No I/O.
 
 use k8s_openapi::api::core::v1::{ContainerPort, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+pub(super) use crate::model::ports::{ADMIN, INTERNAL, PUBLIC};
 use crate::model::source::Source;
 
-/// Clients connect here.
-pub const PUBLIC: i32 = 5000;
-
-/// Senders post here.
-pub const INTERNAL: i32 = 5001;
-
-/// Probes and metrics.
-pub const ADMIN: i32 = 9090;
-
-/// What clients connect to on [`PUBLIC`], from outside too. No rewriting: the hub takes these paths as they are, and no
-/// other leads there.
+/// Paths on [`PUBLIC`] that an Ingress or HTTPRoute forwards, without rewriting.
 pub(super) const PUBLIC_PATHS: [&str; 2] = ["/notifications/hub", "/notifications/anonymous-hub"];
 
 /// Name of [`ADMIN`].
 pub(super) const ADMIN_NAME: &str = "admin";
 
-/// Name and number of each port that the hub's container may have; Services use the same.
+/// Name and number of each port of the hub's container and of its Services.
 pub(super) const ALL: [(&str, i32); 3] = [("http", PUBLIC), ("send", INTERNAL), (ADMIN_NAME, ADMIN)];
 
 /// Returns the ports of the hub's container. [`INTERNAL`] is among them only if the source is direct.
@@ -35,9 +26,9 @@ pub(super) fn container_ports(source: &Source) -> Vec<ContainerPort> {
     ALL.into_iter().filter(|(_, number)| source.is_direct() || *number != INTERNAL).map(port).collect()
 }
 
-/// Returns the port of a Service that targets the container's port of the same name.
+/// Returns the port of a Service. It targets the port of the container with the same name.
 pub(super) fn service_ports(number: i32) -> Vec<ServicePort> {
-    let same = ALL.iter().filter(|(_, each)| *each == number);
+    let ports = ALL.iter().filter(|(_, each)| *each == number);
     let port = |(name, number): &(&str, i32)| ServicePort {
         name: Some((*name).to_owned()),
         port: *number,
@@ -45,5 +36,5 @@ pub(super) fn service_ports(number: i32) -> Vec<ServicePort> {
         target_port: Some(IntOrString::String((*name).to_owned())),
         ..ServicePort::default()
     };
-    same.map(port).collect()
+    ports.map(port).collect()
 }

@@ -1,4 +1,4 @@
-//! Protected fields: what hub and operator agree on, and what a pod template must not change. No I/O.
+//! Protected fields, which a pod template of a user must not change. No I/O.
 
 use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
 use notification_hub_crds::{CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION};
@@ -10,7 +10,7 @@ use super::{
 use crate::model::HUB_CONTAINER;
 use crate::model::labels::Labels;
 
-/// Settings of the hub that Services, probes or mounts rely on, or that the spec decides.
+/// Variables of settings that Services, probes or mounts depend on, or that the spec has fields for.
 const PROTECTED_VARIABLES: [&str; 34] = [
     "NOTIFICATION_HUB__LISTEN__PUBLIC",
     "NOTIFICATION_HUB__LISTEN__INTERNAL",
@@ -27,12 +27,12 @@ const PROTECTED_VARIABLES: [&str; 34] = [
     REDIS_URL_VARIABLE,
     REDIS_PASSWORD_VARIABLE,
     "NOTIFICATION_HUB__CONNECTION_TOKEN_KEY_FILE",
-    "NOTIFICATION_HUB__DRAIN__GRACE",
+    "NOTIFICATION_HUB__DRAIN__DELAY",
     "NOTIFICATION_HUB__DRAIN__DURATION",
-    "NOTIFICATION_HUB__DRAIN__DEADLINE",
-    "NOTIFICATION_HUB__LIMITS__CONNECTIONS",
-    "NOTIFICATION_HUB__LIMITS__PER_USER",
-    "NOTIFICATION_HUB__LIMITS__PER_ADDRESS",
+    "NOTIFICATION_HUB__DRAIN__TIMEOUT",
+    "NOTIFICATION_HUB__LIMITS__MAX_CONNECTIONS",
+    "NOTIFICATION_HUB__LIMITS__MAX_CONNECTIONS_PER_USER",
+    "NOTIFICATION_HUB__LIMITS__MAX_CONNECTIONS_PER_IP",
     "NOTIFICATION_HUB__LIMITS__TRUSTED_PROXIES",
     "NOTIFICATION_HUB__LOG__FORMAT",
     "NOTIFICATION_HUB__LOG__LEVEL",
@@ -40,8 +40,8 @@ const PROTECTED_VARIABLES: [&str; 34] = [
     "NOTIFICATION_HUB__CATCH_UP__ENABLED",
     "NOTIFICATION_HUB__CATCH_UP__WINDOW",
     "NOTIFICATION_HUB__SOURCE__KIND",
-    "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__QUEUE",
-    "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__POISON_QUEUE",
+    "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__QUEUE_NAME",
+    "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__POISON_QUEUE_NAME",
     "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__ACCOUNT_URL",
     "NOTIFICATION_HUB__SOURCE__AZURE_QUEUE__CLIENT_ID",
     CONNECTION_STRING_VARIABLE,
@@ -51,10 +51,10 @@ const PROTECTED_VARIABLES: [&str; 34] = [
 /// Prefix of Bitwarden's own variables, which the hub reads as the same settings. The hub ignores the case of names.
 const PROTECTED_PREFIX: &str = "GLOBALSETTINGS__";
 
-/// Bitwarden's variable of the public address.
+/// Bitwarden's variable of the public listen address.
 const ASPNETCORE_URLS_VARIABLE: &str = "ASPNETCORE_URLS";
 
-/// Removes protected fields from a pod template that is about to be merged, and returns their paths.
+/// Removes protected fields from the pod template of a user, and returns their paths.
 pub(super) fn remove_protected(template: &mut PodTemplateSpec, required: &Labels) -> Vec<String> {
     let mut dropped = Vec::new();
     if let Some(metadata) = &mut template.metadata {
@@ -64,8 +64,8 @@ pub(super) fn remove_protected(template: &mut PodTemplateSpec, required: &Labels
             });
         }
         if let Some(annotations) = &mut metadata.annotations {
-            let ours = [CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION];
-            retain(annotations, "metadata.annotations", &mut dropped, |key, _| !ours.contains(&key));
+            let protected = [CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION];
+            retain(annotations, "metadata.annotations", &mut dropped, |key, _| !protected.contains(&key));
         }
     }
     let Some(spec) = &mut template.spec else { return dropped };
@@ -79,6 +79,7 @@ pub(super) fn remove_protected(template: &mut PodTemplateSpec, required: &Labels
     dropped
 }
 
+/// Removes protected fields from the container of the hub, and adds their paths to `dropped`.
 fn remove_protected_of_container(container: &mut Container, dropped: &mut Vec<String>) {
     let path = |field: &str| format!("spec.containers[{HUB_CONTAINER}].{field}");
     if let Some(env) = &mut container.env {
@@ -97,38 +98,41 @@ fn remove_protected_of_container(container: &mut Container, dropped: &mut Vec<St
     }
     if let Some(ports) = &mut container.ports {
         ports.retain(|each| {
-            let same =
+            let is_port =
                 |(name, number): &(&str, i32)| *number == each.container_port || Some(*name) == each.name.as_deref();
-            keep(!ports::ALL.iter().any(same), &path("ports"), &each.container_port.to_string(), dropped)
+            keep(!ports::ALL.iter().any(is_port), &path("ports"), &each.container_port.to_string(), dropped)
         });
     }
     if let Some(mounts) = &mut container.volume_mounts {
         let protected = [CONFIG_DIR, GENERATED_KEYS_DIR, SIGNING_KEYS_DIR, TOKENS_DIR, REDIS_CA_DIR];
         mounts.retain(|each| {
-            let free = !protected.contains(&each.mount_path.trim_end_matches('/'));
-            keep(free, &path("volumeMounts"), &each.mount_path, dropped)
+            let is_free = !protected.contains(&each.mount_path.trim_end_matches('/'));
+            keep(is_free, &path("volumeMounts"), &each.mount_path, dropped)
         });
     }
 }
 
+/// Returns whether a variable in upper case is not protected.
 fn is_unprotected_variable(name: &str) -> bool {
     !PROTECTED_VARIABLES.contains(&name) && !name.starts_with(PROTECTED_PREFIX) && name != ASPNETCORE_URLS_VARIABLE
 }
 
-/// Returns whether no variable that begins with `prefix` is protected. The variables of a user's object are unknown
-/// before the pod starts and may change, so an import without a prefix is protected.
+/// Returns whether no variable with this prefix is protected. The variables of an `envFrom` source are unknown before the
+/// pod starts, so only the prefix decides. A source without a prefix is protected.
 fn is_unprotected_prefix(prefix: &str) -> bool {
     let protected = PROTECTED_VARIABLES.iter().chain([&PROTECTED_PREFIX, &ASPNETCORE_URLS_VARIABLE]);
     !prefix.starts_with(PROTECTED_PREFIX) && !protected.into_iter().any(|name| name.starts_with(prefix))
 }
 
-fn keep(free: bool, list: &str, name: &str, dropped: &mut Vec<String>) -> bool {
-    if !free {
+/// Returns `is_free`, and adds the path of an entry to `dropped` if it is false.
+fn keep(is_free: bool, list: &str, name: &str, dropped: &mut Vec<String>) -> bool {
+    if !is_free {
         dropped.push(format!("{list}[{name}]"));
     }
-    free
+    is_free
 }
 
-fn retain(map: &mut Labels, path: &str, dropped: &mut Vec<String>, free: impl Fn(&str, &str) -> bool) {
-    map.retain(|key, value| keep(free(key, value), path, key, dropped));
+/// Retains the free entries of a map, and adds the paths of the others to `dropped`.
+fn retain(map: &mut Labels, path: &str, dropped: &mut Vec<String>, is_free: impl Fn(&str, &str) -> bool) {
+    map.retain(|key, value| keep(is_free(key, value), path, key, dropped));
 }

@@ -1,4 +1,4 @@
-//! `check-permissions`: whether the API server lets this process do all that the operator does.
+//! `check-permissions`: checks that the API server grants this process every permission of the operator.
 
 use std::fmt;
 
@@ -15,45 +15,46 @@ use crate::permissions::{PERMISSIONS, Permission, Scope};
 pub struct RequiredPermission {
     /// The namespace, or `None` for all of them.
     pub namespace: Option<String>,
-    /// What is done.
+    /// The verb.
     pub verb: &'static str,
-    /// To what: `group/resource`, or `resource` for the core group.
+    /// `group/resource`, or `resource` for the core group.
     pub resource: String,
-    /// Why.
+    /// What the operator uses it for.
     pub reason: &'static str,
     attributes: ResourceAttributes,
 }
 
 impl fmt::Display for RequiredPermission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.namespace.as_ref().map_or("all namespaces".to_owned(), |name| format!("namespace {name}"));
-        write!(f, "{} {} in {place}: {}", self.verb, self.resource, self.reason)
+        let scope = self.namespace.as_ref().map_or("all namespaces".to_owned(), |name| format!("namespace {name}"));
+        write!(f, "{} {} in {scope}: {}", self.verb, self.resource, self.reason)
     }
 }
 
 /// Returns the permissions that an operator of this configuration needs. No I/O.
 pub fn required_permissions(config: &Config, own_namespace: &str) -> Vec<RequiredPermission> {
-    let everywhere = vec![None];
-    let listed: Vec<_> = config.namespaces.iter().cloned().map(Some).collect();
+    let all_namespaces = vec![None];
+    let watched: Vec<_> = config.namespaces.iter().cloned().map(Some).collect();
     let own = vec![Some(config.lease_namespace.clone().unwrap_or_else(|| own_namespace.to_owned()))];
-    let mut needs = Vec::new();
+    let mut required = Vec::new();
     for permission in PERMISSIONS {
         let (namespaces, name) = match permission.scope {
             Scope::Own if config.lease_name.is_none() => continue,
-            // The right to one Lease is enough.
+            // The operator needs the permission for one Lease only.
             Scope::Own => (&own, config.lease_name.as_deref()),
-            Scope::Watched if listed.is_empty() => (&everywhere, None),
-            Scope::Watched => (&listed, None),
+            Scope::Watched if watched.is_empty() => (&all_namespaces, None),
+            Scope::Watched => (&watched, None),
         };
         for namespace in namespaces {
-            needs.extend(
+            required.extend(
                 permission.verbs.iter().map(|verb| required_permission(permission, namespace.clone(), name, verb)),
             );
         }
     }
-    needs
+    required
 }
 
+/// Returns the required permission for one verb, with the attributes of its access review.
 fn required_permission(
     permission: &Permission,
     namespace: Option<String>,
@@ -77,18 +78,18 @@ fn required_permission(
 }
 
 /// Returns the permissions that the API server does not grant.
-pub async fn missing(client: &Client, needs: Vec<RequiredPermission>) -> Result<Vec<RequiredPermission>, CallError> {
+pub async fn missing(client: &Client, required: Vec<RequiredPermission>) -> Result<Vec<RequiredPermission>, CallError> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let mut missing = Vec::new();
-    for need in needs {
+    for permission in required {
         let spec = SelfSubjectAccessReviewSpec {
-            resource_attributes: Some(need.attributes.clone()),
+            resource_attributes: Some(permission.attributes.clone()),
             ..SelfSubjectAccessReviewSpec::default()
         };
         let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
         let answer = with_timeout(reviews.create(&PostParams::default(), &review)).await?;
         if !answer.status.is_some_and(|status| status.allowed) {
-            missing.push(need);
+            missing.push(permission);
         }
     }
     Ok(missing)

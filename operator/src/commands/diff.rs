@@ -1,4 +1,4 @@
-//! `diff`: prints what a resource would change, with dry runs. Nothing is written, and no secret is printed.
+//! `diff`: predicts the changes of a resource by dry runs. Writes nothing, and hides the content of Secrets.
 
 use kube::api::{DynamicObject, PostParams};
 use kube::core::ApiResource;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::line_diff;
 use crate::build::lost_paths;
 use crate::cluster::{CallError, Cluster, with_timeout};
-use crate::conditions::Findings;
+use crate::conditions::Diagnostics;
 use crate::leader::Leadership;
 use crate::model::defaults::Defaults;
 use crate::reconcile::apply_cache::ApplyCache;
@@ -20,52 +20,52 @@ use crate::reconcile::{self, ReconcileScope, SpecOutcome, apply_spec};
 use crate::third_party::{self, ServedKinds};
 use k8s_openapi::jiff::Timestamp;
 
-/// Why the differences of a resource are unknown.
+/// Error of computing the differences.
 #[derive(Debug, thiserror::Error)]
 pub enum DiffError {
-    /// Not YAML.
-    #[error("it is no YAML: {0}")]
+    /// The file is not YAML.
+    #[error("file: not YAML: {0}")]
     Yaml(Box<dyn std::error::Error + Send + Sync>),
-    /// Something else.
-    #[error("there is no NotificationHub in it")]
+    /// The file has no NotificationHub.
+    #[error("file: no NotificationHub")]
     NoHub,
-    /// A resource without a name.
-    #[error("a NotificationHub needs metadata.name")]
+    /// A NotificationHub has no name.
+    #[error("metadata.name: not set in a NotificationHub; set it")]
     NoName,
-    /// The CRD lacks some of its fields.
-    #[error("{hub}: unknown, and dropped by the API server: {fields}")]
-    Unknown {
-        /// Its name.
+    /// The CRD lacks fields of the resource.
+    #[error("{hub}: the API server drops unknown fields: {fields}")]
+    UnknownFields {
+        /// Name of the resource.
         hub: String,
-        /// Their paths.
+        /// Paths of the fields, separated by commas.
         fields: String,
     },
-    /// The API server does not take it, or does not answer.
+    /// A call for the resource failed.
     #[error("{hub}: {source}")]
     Call {
-        /// Its name.
+        /// Name of the resource.
         hub: String,
-        /// Why.
+        /// Error of the call.
         source: CallError,
     },
     /// A step of the reconcile failed.
     #[error("{hub}: {source}")]
     Reconcile {
-        /// Its name.
+        /// Name of the resource.
         hub: String,
-        /// Why.
+        /// Error of the step.
         source: reconcile::ReconcileError,
     },
 }
 
-/// What applying one resource would change.
+/// Changes by applying one resource.
 #[derive(Debug)]
 pub struct Difference {
     /// The text to print.
     pub text: String,
     /// Whether anything would change.
     pub changes: bool,
-    /// Whether something blocks the changes.
+    /// Whether a diagnostic blocks the changes.
     pub blocked: bool,
 }
 
@@ -76,7 +76,7 @@ pub async fn diff(
     namespace: Option<&str>,
     defaults: &Defaults,
 ) -> Result<Vec<Difference>, DiffError> {
-    // Without the lines around an error: other documents of the file may be Secrets.
+    // Errors do not quote the file, because other documents may be Secrets.
     let options = serde_saphyr::options! { with_snippet: false };
     let documents: Vec<Value> =
         serde_saphyr::from_multiple_with_options(yaml, options).map_err(|error| DiffError::Yaml(error.into()))?;
@@ -91,27 +91,28 @@ pub async fn diff(
     Ok(differences)
 }
 
+/// Returns the difference of one NotificationHub of the file.
 async fn diff_hub(
     client: &Client,
-    written: Value,
+    hub: Value,
     namespace: Option<&str>,
     defaults: &Defaults,
 ) -> Result<Difference, DiffError> {
-    let name = written["metadata"]["name"].as_str().ok_or(DiffError::NoName)?.to_owned();
-    let namespace = written["metadata"]["namespace"].as_str().or(namespace).unwrap_or(client.default_namespace());
+    let name = hub["metadata"]["name"].as_str().ok_or(DiffError::NoName)?.to_owned();
+    let namespace = hub["metadata"]["namespace"].as_str().or(namespace).unwrap_or(client.default_namespace());
     let failed = |source| DiffError::Call { hub: name.clone(), source };
-    let stored = predict_stored(client, &name, namespace, written.clone()).await.map_err(failed)?;
-    let fields = lost_paths(&written["spec"], &stored.data["spec"]);
+    let stored = predict_stored(client, &name, namespace, hub.clone()).await.map_err(failed)?;
+    let fields = lost_paths(&hub["spec"], &stored.data["spec"]);
     if !fields.is_empty() {
         let fields = fields.iter().map(|field| format!("spec.{field}")).collect::<Vec<_>>().join(", ");
-        return Err(DiffError::Unknown { hub: name, fields });
+        return Err(DiffError::UnknownFields { hub: name, fields });
     }
-    let hub: NotificationHub = stored.try_parse().map_err(|error| DiffError::Yaml(error.into()))?;
+    let stored: NotificationHub = stored.try_parse().map_err(|error| DiffError::Yaml(error.into()))?;
 
     let cluster = Cluster::new(client.clone(), Leadership::NoElection).dry_run();
     let failed = |source| DiffError::Reconcile { hub: name.clone(), source };
     let served = third_party::discover(client, &ServedKinds::default()).await;
-    let fetched = dereference(&cluster, &hub, Timestamp::now()).await.map_err(|error| failed(error.into()))?;
+    let fetched = dereference(&cluster, &stored, Timestamp::now()).await.map_err(|error| failed(error.into()))?;
     let (apply_cache, rollout_limiter) = (ApplyCache::default(), RolloutLimiter::default());
     let scope = ReconcileScope {
         cluster: &cluster,
@@ -120,53 +121,52 @@ async fn diff_hub(
         apply_cache: &apply_cache,
         rollout_limiter: &rollout_limiter,
     };
-    let SpecOutcome { findings, changes, .. } = Box::pin(apply_spec(&scope, &hub, fetched)).await.map_err(failed)?;
+    let SpecOutcome { diagnostics, changes, .. } =
+        Box::pin(apply_spec(&scope, &stored, fetched)).await.map_err(failed)?;
     let mut text = format!("NotificationHub {name} in namespace {namespace}\n");
-    problem_messages(&findings).for_each(|message| text.push_str(&format!("! {message}\n")));
+    diagnostic_messages(&diagnostics).for_each(|message| text.push_str(&format!("! {message}\n")));
     changes.iter().for_each(|change| text.push_str(&render(change)));
-    Ok(Difference { text, changes: !changes.is_empty(), blocked: findings.is_blocking() })
+    Ok(Difference { text, changes: !changes.is_empty(), blocked: diagnostics.is_blocking() })
 }
 
-/// Returns the resource as the API server would store it: the existing one with this spec and with these labels and
-/// annotations added, or a new one.
-async fn predict_stored(
-    client: &Client,
-    name: &str,
-    namespace: &str,
-    written: Value,
-) -> Result<DynamicObject, CallError> {
+/// Returns the resource as the API server would store it, from a dry run. An existing resource keeps its other labels and
+/// annotations.
+async fn predict_stored(client: &Client, name: &str, namespace: &str, hub: Value) -> Result<DynamicObject, CallError> {
     let api: Api<DynamicObject> =
         Api::namespaced_with(client.clone(), namespace, &ApiResource::erase::<NotificationHub>(&()));
     let params = PostParams { dry_run: true, ..PostParams::default() };
     match with_timeout(api.get_opt(name)).await? {
         Some(mut live) => {
-            live.data["spec"] = written["spec"].clone();
-            live.labels_mut().extend(string_map(&written["metadata"]["labels"]));
-            live.annotations_mut().extend(string_map(&written["metadata"]["annotations"]));
+            live.data["spec"] = hub["spec"].clone();
+            live.labels_mut().extend(string_map(&hub["metadata"]["labels"]));
+            live.annotations_mut().extend(string_map(&hub["metadata"]["annotations"]));
             with_timeout(api.replace(name, &params, &live)).await
         }
         None => {
             let mut object = DynamicObject::new(name, &ApiResource::erase::<NotificationHub>(&())).within(namespace);
-            object.data = serde_json::json!({ "spec": written["spec"] });
-            object.labels_mut().extend(string_map(&written["metadata"]["labels"]));
-            object.annotations_mut().extend(string_map(&written["metadata"]["annotations"]));
+            object.data = serde_json::json!({ "spec": hub["spec"] });
+            object.labels_mut().extend(string_map(&hub["metadata"]["labels"]));
+            object.annotations_mut().extend(string_map(&hub["metadata"]["annotations"]));
             with_timeout(api.create(&params, &object)).await
         }
     }
 }
 
 /// Returns the entries of a map of strings, such as labels or annotations.
-fn string_map(written: &Value) -> impl Iterator<Item = (String, String)> {
-    let all = written.as_object().into_iter().flatten();
+fn string_map(value: &Value) -> impl Iterator<Item = (String, String)> {
+    let all = value.as_object().into_iter().flatten();
     all.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
 }
 
-fn problem_messages(findings: &Findings) -> impl Iterator<Item = String> {
-    let problems = findings.spec.iter().chain(&findings.references).map(|problem| problem.message.clone());
-    let conflicts = findings.conflicts.iter().map(|object| format!("{object} belongs to somebody else"));
-    problems.chain(conflicts).chain(findings.omissions())
+/// Returns the messages of all diagnostics.
+fn diagnostic_messages(diagnostics: &Diagnostics) -> impl Iterator<Item = String> {
+    let messages = diagnostics.spec.iter().chain(&diagnostics.references).map(|diagnostic| diagnostic.message.clone());
+    let conflicts =
+        diagnostics.conflicts.iter().map(|object| format!("{object}: not owned by this hub; delete or rename it"));
+    messages.chain(conflicts).chain(diagnostics.omissions())
 }
 
+/// Renders a change: `+` for a new object, `~` for a changed one with its lines, `-` for a deleted one.
 fn render(change: &Change) -> String {
     let Change { object, before, after } = change;
     let Some(after) = after else { return format!("- {object}\n") };
@@ -186,15 +186,15 @@ fn mask_secret(before: Option<&mut Value>, after: &mut Value) {
     }
     let old = before.as_ref().map(|before| before["data"].clone()).unwrap_or_default();
     let new = after["data"].clone();
-    let hide = |data: &mut Value, other: &Value, which: &str| {
+    let mask = |data: &mut Value, other: &Value, label: &str| {
         for (entry, value) in data.as_object_mut().into_iter().flatten() {
             let hidden =
-                if other.get(entry) == Some(value) { "(hidden)".to_owned() } else { format!("(hidden, {which})") };
+                if other.get(entry) == Some(value) { "(hidden)".to_owned() } else { format!("(hidden, {label})") };
             *value = Value::from(hidden);
         }
     };
     if let Some(before) = before {
-        hide(&mut before["data"], &new, "before");
+        mask(&mut before["data"], &new, "before");
     }
-    hide(&mut after["data"], &old, "after");
+    mask(&mut after["data"], &old, "after");
 }

@@ -3,7 +3,7 @@
 /// Number of unchanged lines that are shown around a change.
 const CONTEXT_LINES: usize = 3;
 
-/// Returns the removed, the added and some unchanged lines, each with a sign in front.
+/// Returns the removed and added lines with some unchanged ones around them, each with a sign in front.
 pub(super) fn diff(before: &str, after: &str) -> String {
     let (before, after): (Vec<_>, Vec<_>) = (before.lines().collect(), after.lines().collect());
     let lines = align(&before, &after);
@@ -21,23 +21,23 @@ pub(super) fn diff(before: &str, after: &str) -> String {
     text
 }
 
-/// Both texts along their longest common subsequence.
+/// Aligns both texts by their longest common subsequence. Each line has the sign `-`, `+` or a space.
 fn align<'a>(before: &[&'a str], after: &[&'a str]) -> Vec<(char, &'a str)> {
-    // Of what is left of both, from each pair of lines on.
-    let mut longest = vec![vec![0_usize; after.len() + 1]; before.len() + 1];
+    // Length of the longest common subsequence of the lines from i and from j on.
+    let mut common = vec![vec![0_usize; after.len() + 1]; before.len() + 1];
     for (i, left) in before.iter().enumerate().rev() {
         for (j, right) in after.iter().enumerate().rev() {
-            longest[i][j] =
-                if left == right { longest[i + 1][j + 1] + 1 } else { longest[i + 1][j].max(longest[i][j + 1]) };
+            common[i][j] =
+                if left == right { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
         }
     }
     let (mut i, mut j, mut lines) = (0, 0, Vec::new());
     while i < before.len() || j < after.len() {
-        let goes = j == after.len() || (i < before.len() && longest[i + 1][j] >= longest[i][j + 1]);
+        let is_removed = j == after.len() || (i < before.len() && common[i + 1][j] >= common[i][j + 1]);
         if i < before.len() && j < after.len() && before[i] == after[j] {
             lines.push((' ', before[i]));
             (i, j) = (i + 1, j + 1);
-        } else if goes {
+        } else if is_removed {
             lines.push(('-', before[i]));
             i += 1;
         } else {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn diff_of_texts_matches_the_expected_lines() {
+    fn diff_shows_changed_lines_with_context() {
         let table = [
             ("a\nb\nc", "a\nb\nc", ""),
             ("a\nb\nc", "a\nx\nc", "  a\n- b\n+ x\n  c\n"),

@@ -1,4 +1,4 @@
-//! What the program does beside running: it answers one question, and ends.
+//! The commands besides `run`. Each prints a result and ends.
 
 pub mod check_permissions;
 pub mod diff;

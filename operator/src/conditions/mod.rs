@@ -1,13 +1,13 @@
 //! Computes the resource's status from what a reconcile observed. No I/O.
 
+mod diagnostics;
 mod exposure;
-mod findings;
 mod rollout;
 mod status;
 mod transitions;
 
+pub use diagnostics::{Diagnostic, Diagnostics};
 pub use exposure::Exposure;
-pub use findings::{Findings, Problem};
 pub use rollout::{is_rollout_over, overdue_at};
 pub use status::{ObservedState, failed_status, status};
 pub use transitions::{Transition, transitions};
@@ -35,16 +35,17 @@ impl ConditionState {
 
 /// Inputs of the conditions.
 struct ConditionInputs<'a> {
-    findings: &'a Findings,
+    diagnostics: &'a Diagnostics,
+    /// Objects with pending changes, or `None` unless the hub is paused.
     pending: Option<&'a [String]>,
     exposed: ConditionState,
     rollout: Rollout,
     is_queued: bool,
 }
 
-/// Returns every condition, each about `generation`.
+/// Returns every condition about `generation`.
 fn conditions(old: &[Condition], generation: i64, inputs: &ConditionInputs<'_>, now: Timestamp) -> Vec<Condition> {
-    let ConditionInputs { findings, pending, exposed, rollout, is_queued } = inputs;
+    let ConditionInputs { diagnostics, pending, exposed, rollout, is_queued } = inputs;
     let was_ready = old.iter().any(|condition| {
         condition.type_ == ConditionType::Ready.as_str()
             && condition.status == "True"
@@ -55,15 +56,15 @@ fn conditions(old: &[Condition], generation: i64, inputs: &ConditionInputs<'_>, 
         ConditionType::Ready => ready(inputs, was_ready),
         ConditionType::Available => rollout.available(),
         ConditionType::Progressing if *is_queued => {
-            ConditionState::new(false, Reason::RolloutQueued, "waits until rollouts of other hubs are over")
+            ConditionState::new(false, Reason::RolloutQueued, "the rollout waits for rollouts of other hubs")
         }
         ConditionType::Progressing => rollout.progressing(was_ready),
         ConditionType::Degraded => rollout.degraded(was_ready),
-        ConditionType::SpecValid => findings.spec_valid(),
-        ConditionType::ReferencesResolved => findings.references_resolved(),
+        ConditionType::SpecValid => diagnostics.spec_valid(),
+        ConditionType::ReferencesResolved => diagnostics.references_resolved(),
         ConditionType::Exposed => exposed.clone(),
         ConditionType::Paused => paused(*pending),
-        ConditionType::Conflict => findings.conflict(),
+        ConditionType::Conflict => diagnostics.conflict(),
     };
     ConditionType::ALL.map(|kind| condition(old, generation, kind, state(kind), now)).into()
 }
@@ -88,13 +89,13 @@ fn condition(
     }
 }
 
-/// Returns the state of `Ready`. A problem that blocks the hub comes before the state of its pods.
+/// Returns the state of `Ready`. A diagnostic that blocks the hub takes precedence over the state of its pods.
 fn ready(inputs: &ConditionInputs<'_>, was_ready: bool) -> ConditionState {
-    let ConditionInputs { findings, pending, rollout, .. } = inputs;
+    let ConditionInputs { diagnostics, pending, rollout, .. } = inputs;
     let blocked = [
-        (!findings.spec.is_empty(), Reason::InvalidSpec, findings.spec_valid()),
-        (!findings.references.is_empty(), Reason::ReferencesMissing, findings.references_resolved()),
-        (!findings.conflicts.is_empty(), Reason::Conflict, findings.conflict()),
+        (!diagnostics.spec.is_empty(), Reason::InvalidSpec, diagnostics.spec_valid()),
+        (!diagnostics.references.is_empty(), Reason::ReferencesMissing, diagnostics.references_resolved()),
+        (!diagnostics.conflicts.is_empty(), Reason::Conflict, diagnostics.conflict()),
     ];
     match blocked.into_iter().find(|(found, ..)| *found) {
         Some((_, reason, state)) => ConditionState::new(false, reason, state.message),
@@ -105,19 +106,16 @@ fn ready(inputs: &ConditionInputs<'_>, was_ready: bool) -> ConditionState {
     }
 }
 
+/// Returns the state of `Paused`.
 fn paused(pending: Option<&[String]>) -> ConditionState {
     match pending {
-        None => ConditionState::new(false, Reason::NotPaused, "changes are carried out"),
+        None => ConditionState::new(false, Reason::NotPaused, "changes are applied"),
         Some([]) => {
-            ConditionState::new(true, Reason::Paused, format!("{PAUSED_ANNOTATION} is set; no change is waiting"))
+            ConditionState::new(true, Reason::Paused, format!("{PAUSED_ANNOTATION} is set; no changes are pending"))
         }
         Some(pending) => {
             let objects = pending.join(", ");
-            ConditionState::new(
-                true,
-                Reason::Paused,
-                format!("{PAUSED_ANNOTATION} is set; changes are waiting for: {objects}"),
-            )
+            ConditionState::new(true, Reason::Paused, format!("{PAUSED_ANNOTATION} is set; pending changes: {objects}"))
         }
     }
 }
@@ -128,11 +126,12 @@ const MAX_MESSAGE_CHARS: usize = 2000;
 /// Maximum length of an Event's note, in characters of up to four bytes. The API server accepts 1024 bytes.
 const MAX_NOTE_CHARS: usize = 250;
 
-/// Truncates a message to the length of an Event's note.
+/// Returns a message, truncated to the maximum length of an Event's note.
 pub fn event_note(message: String) -> String {
     truncated(message, MAX_NOTE_CHARS)
 }
 
+/// Returns a message, truncated to `max_chars` characters with an ellipsis behind them.
 fn truncated(message: String, max_chars: usize) -> String {
     match message.char_indices().nth(max_chars) {
         Some((end, _)) => format!("{}…", &message[..end]),

@@ -1,4 +1,4 @@
-//! The whole status of a resource. No I/O.
+//! Computes the status of a resource. No I/O.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
@@ -7,15 +7,15 @@ use notification_hub_crds::NotificationHub;
 use notification_hub_crds::condition::{ConditionType, Reason};
 use notification_hub_crds::v1alpha1::{KeyTimes, NotificationHubStatus, Source, SourceKind};
 
-use super::{ConditionInputs, ConditionState, Exposure, Findings, Rollout, condition, conditions, exposure};
+use super::{ConditionInputs, ConditionState, Diagnostics, Exposure, Rollout, condition, conditions, exposure};
 use crate::model::{HUB_CONTAINER, labels, names};
 
-/// What a reconcile observed and did: the input of the status.
+/// Observations and results of a reconcile, from which the status is computed.
 #[derive(Clone, Debug, Default)]
 pub struct ObservedState {
     /// Problems that block the hub, and parts of the spec that were left out.
-    pub findings: Findings,
-    /// The Deployment, if there is one.
+    pub diagnostics: Diagnostics,
+    /// The Deployment, or `None` if it does not exist.
     pub deployment: Option<Deployment>,
     /// Objects that expose the hub, if the spec asks for them and they exist.
     pub exposure: Exposure,
@@ -43,14 +43,14 @@ pub fn failed_status(hub: &NotificationHub, failure: String, now: Timestamp) -> 
 
 /// Returns the status that `hub` should have.
 pub fn status(hub: &NotificationHub, observed: &ObservedState, now: Timestamp) -> NotificationHubStatus {
-    let ObservedState { findings, deployment, exposure, keys, pending, connections, is_queued } = observed;
+    let ObservedState { diagnostics, deployment, exposure, keys, pending, connections, is_queued } = observed;
     let deployment = deployment.as_ref();
     let (name, namespace) = (hub.name_any(), hub.namespace().unwrap_or_default());
     let generation = hub.metadata.generation.unwrap_or_default();
     let before = hub.status.as_ref();
     let old = before.map_or(&[][..], |status| &status.conditions);
-    // While something is in the way, the keys stay as they are.
-    let kept = before.and_then(|status| status.keys.clone()).filter(|_| hub.spec.auth.generate.is_some());
+    // While a diagnostic blocks the hub, the keys are not applied and stay as they are.
+    let previous_keys = before.and_then(|status| status.keys.clone()).filter(|_| hub.spec.auth.generate.is_some());
     let source = match &hub.spec.source {
         Source { direct: Some(_), azure_queue: None } => Some(SourceKind::Direct),
         Source { direct: None, azure_queue: Some(_) } => Some(SourceKind::AzureQueue),
@@ -64,9 +64,9 @@ pub fn status(hub: &NotificationHub, observed: &ObservedState, now: Timestamp) -
             old,
             generation,
             &ConditionInputs {
-                findings,
+                diagnostics,
                 pending: pending.as_deref(),
-                exposed: exposure::exposed_state(hub.spec.expose.as_ref(), &findings.unserved, exposure),
+                exposed: exposure::exposed_state(hub.spec.expose.as_ref(), &diagnostics.unserved, exposure),
                 rollout: Rollout::new(deployment, now),
                 is_queued: *is_queued,
             },
@@ -79,11 +79,12 @@ pub fn status(hub: &NotificationHub, observed: &ObservedState, now: Timestamp) -
         url: Some(names::url(&name, &namespace)),
         send_url: (source == Some(SourceKind::Direct)).then(|| names::send_url(&name, &namespace)),
         image: deployment.and_then(image),
-        keys: keys.clone().or(kept),
+        keys: keys.clone().or(previous_keys),
         connections: if has_pods { connections.or(before.and_then(|status| status.connections)) } else { Some(0) },
     }
 }
 
+/// Returns the image of the hub's container.
 fn image(deployment: &Deployment) -> Option<String> {
     let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
     pod.containers.iter().find(|container| container.name == HUB_CONTAINER)?.image.clone()

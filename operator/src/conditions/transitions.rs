@@ -1,30 +1,31 @@
-//! Changes of the hub's conditions that are reported as Events. No I/O.
+//! Changes of conditions that are published as Events. No I/O.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use notification_hub_crds::condition::{ConditionType, Reason};
 
-/// A change that people should hear of.
+/// A change of a condition that is published as an Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// The reason of the condition, which becomes the Event's.
+    /// Reason of the condition and of the Event.
     pub reason: String,
-    /// What the condition says.
+    /// Message of the condition.
     pub message: String,
-    /// Whether something has to be done about it.
+    /// Whether the Event is a warning.
     pub is_warning: bool,
 }
 
-/// What has changed between two sets of conditions. `Ready` tells of all that is in the way; `Degraded` is told of
-/// where enough pods serve, `SpecValid` where fields were left out, `Paused` where nothing is waiting, and `Exposed`
-/// where a way from outside is asked for: none of them keeps a hub from being ready.
+/// Returns the changes between two sets of conditions.
+///
+/// A change of `Ready` covers every problem that blocks the hub. The others do not: `Degraded` while the hub is ready,
+/// `SpecValid` if fields were dropped, `Paused` without pending changes, and `Exposed` if the spec has `expose`.
 pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
     let find =
         |set: &[Condition], kind: ConditionType| set.iter().find(|condition| condition.type_ == kind.as_str()).cloned();
     let changed = |kind| {
         let now = find(new, kind)?;
         let before = find(old, kind);
-        let same = before.is_some_and(|before| before.status == now.status && before.reason == now.reason);
-        (!same).then_some(now)
+        let is_unchanged = before.is_some_and(|before| before.status == now.status && before.reason == now.reason);
+        (!is_unchanged).then_some(now)
     };
     let ready = changed(ConditionType::Ready).map(|now| Transition {
         is_warning: now.status == "False"
@@ -37,13 +38,12 @@ pub fn transitions(old: &[Condition], new: &[Condition]) -> Vec<Transition> {
     let degraded = degraded.map(|now| Transition { is_warning: true, reason: now.reason, message: now.message });
     let dropped = changed(ConditionType::SpecValid).filter(|now| now.reason == Reason::FieldsDropped.as_str());
     let dropped = dropped.map(|now| Transition { is_warning: true, reason: now.reason, message: now.message });
-    // Told of by Ready where changes are waiting.
+    // With pending changes, `Ready` has the same reason.
     let paused = changed(ConditionType::Paused).filter(|now| now.reason == Reason::Paused.as_str());
     let paused = paused.filter(|now| ready.as_ref().is_none_or(|ready| ready.reason != now.reason));
     let paused = paused.map(|now| Transition { is_warning: false, reason: now.reason, message: now.message });
-    // Nothing to tell of, or nothing yet.
-    let silent = [Reason::NotAsked, Reason::NotMade].map(Reason::as_str);
-    let exposed = changed(ConditionType::Exposed).filter(|now| !silent.contains(&now.reason.as_str()));
+    let unreported = [Reason::NotRequested, Reason::NotCreated].map(Reason::as_str);
+    let exposed = changed(ConditionType::Exposed).filter(|now| !unreported.contains(&now.reason.as_str()));
     let exposed = exposed.map(|now| Transition {
         is_warning: now.reason == Reason::NoIngressClass.as_str(),
         reason: now.reason,

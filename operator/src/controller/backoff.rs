@@ -1,4 +1,4 @@
-//! Delay after a failed reconcile: doubles per resource, with jitter.
+//! Delay after a failed reconcile. It doubles for each failure in a row of a resource, with jitter. No I/O.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -8,13 +8,13 @@ use std::time::Duration;
 use kube::core::DynamicObject;
 use kube::runtime::reflector::ObjectRef;
 
-/// Delay after the first failure.
+/// Maximum delay after the first failure, and minimum delay of a scheduled reconcile.
 pub const MIN_DELAY: Duration = Duration::from_secs(1);
 
 /// Maximum delay.
 const MAX_DELAY: Duration = Duration::from_secs(300);
 
-/// Failures in a row, per resource.
+/// Number of failures in a row of each resource.
 #[derive(Default)]
 pub struct Backoff {
     failures: Mutex<HashMap<ObjectRef<DynamicObject>, u32>>,
@@ -26,7 +26,7 @@ impl Backoff {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(hub.clone()).or_insert(0);
         *count = count.saturating_add(1);
-        // A fresh hasher is seeded at random.
+        // Each new `RandomState` has random keys, so the hash is a random number.
         delay(*count, RandomState::new().hash_one(hub))
     }
 
@@ -35,18 +35,18 @@ impl Backoff {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).get(hub).copied().unwrap_or_default()
     }
 
-    /// Forgets the failures of a resource: it is well, or gone.
+    /// Resets the failures of a resource that was reconciled or deleted.
     pub fn reset(&self, hub: &ObjectRef<DynamicObject>) {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(hub);
     }
 }
 
-/// Returns a delay between half of and the whole of the doubled delay, so that resources that failed together are not
-/// retried together.
+/// Returns a random delay between half of the doubled delay and the doubled delay, so that resources that failed together
+/// are not retried together.
 fn delay(failures: u32, random: u64) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
-    let whole = MIN_DELAY.saturating_mul(1 << doublings).min(MAX_DELAY);
-    let half = whole / 2;
+    let max_delay = MIN_DELAY.saturating_mul(1 << doublings).min(MAX_DELAY);
+    let half = max_delay / 2;
     let permille = u32::try_from(random % 1001).unwrap_or_default();
     half + half * permille / 1000
 }
@@ -62,7 +62,7 @@ mod tests {
         assert_eq!(longest % 1001, 1000);
         let whole = |failures| delay(failures, longest).as_secs();
         assert_eq!([1, 2, 3, 9, 10, u32::MAX].map(whole), [1, 2, 4, 256, 300, 300]);
-        assert_eq!(delay(3, 0), Duration::from_secs(2), "half of it at least");
+        assert_eq!(delay(3, 0), Duration::from_secs(2), "the minimum is half of the delay");
     }
 
     #[test]

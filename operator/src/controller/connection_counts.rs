@@ -1,5 +1,5 @@
-//! Polls the pods of every hub for their number of clients once a minute, and triggers a reconcile if the sum differs
-//! by a tenth from the reported one.
+//! Scrapes the pods of every hub once a minute. Triggers a reconcile if the number of clients differs by a tenth from the
+//! reported one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,7 @@ pub(super) fn changed_hubs(
     rounds.flatten()
 }
 
+/// Scrapes the pods of a hub. Returns the hub if the number of its clients has changed enough.
 async fn poll_hub(guarded: Arc<GuardedHub>, context: Arc<Context>) -> Option<ObjectRef<GuardedHub>> {
     let hub = guarded.0.as_ref().ok()?;
     let has_pods = hub.status.as_ref().is_some_and(|status| status.replicas.is_some_and(|replicas| replicas > 0));

@@ -1,4 +1,4 @@
-//! Reports of the controller: log lines, metrics, Events.
+//! Reports of the controller by log lines, metrics and Events.
 
 use kube::Resource;
 use kube::core::DynamicObject;
@@ -12,22 +12,23 @@ use super::GuardedHub;
 use crate::context::Context;
 use crate::reconcile;
 
+/// Item of the stream of a controller.
 type StreamResult = Result<(ObjectRef<GuardedHub>, Action), Error<reconcile::ReconcileError, watcher::Error>>;
 
 /// Reports failed watches and forgets deleted hubs. The error policy reports failed reconciles.
 pub(super) fn on_result(context: &Context, result: StreamResult) {
     match result {
         Ok(_) | Err(Error::ReconcilerFailed(..)) => {}
-        // Deleted.
+        // The hub was deleted before its reconcile began.
         Err(Error::ObjectNotFound(hub)) => forget_hub(context, *hub),
         Err(error) => {
             context.metrics.watch_failed();
-            tracing::warn!(%error, "a watch failed; it is tried again");
+            tracing::warn!(%error, "watch failed; retrying");
         }
     }
 }
 
-/// Removes the state of a deleted hub.
+/// Removes the state of a deleted hub from the context.
 pub(super) fn forget_hub(context: &Context, hub: ObjectRef<DynamicObject>) {
     context.backoff.reset(&hub);
     context.connections.forget(&hub);
@@ -45,8 +46,8 @@ pub(super) async fn report_malformed(context: &Context, guarded: &GuardedHub, in
         hub = metadata.name,
         namespace = metadata.namespace,
         error = invalid.error,
-        "a resource cannot be read"
+        "cannot parse a NotificationHub"
     );
-    let note = format!("this operator cannot read the resource: {}", invalid.error);
+    let note = format!("the operator cannot parse the resource: {}", invalid.error);
     context.publish(&guarded.object_ref(&()), EventType::Warning, "Read", "Malformed".to_owned(), note).await;
 }

@@ -1,4 +1,4 @@
-//! Index of the hubs that refer to each Secret, so that an event of a Secret is not compared with every hub. No I/O.
+//! Index of the hubs that refer to each Secret, so that an event of a Secret does not search every hub. No I/O.
 //!
 //! A reconcile updates the index before it reads the Secrets. A Secret that changes later finds the hub here. A Secret that
 //! changed earlier is read in its new state.
@@ -11,12 +11,14 @@ use notification_hub_crds::NotificationHub;
 
 use crate::model::references;
 
-/// The namespace and name of an object.
+/// Namespace and name of an object.
 type Key = (String, String);
 
 #[derive(Default)]
 struct Index {
+    /// Names of the hubs that refer to a Secret.
     hubs: HashMap<Key, BTreeSet<String>>,
+    /// Names of the Secrets that a hub refers to.
     secrets: HashMap<Key, BTreeSet<String>>,
 }
 
@@ -29,8 +31,8 @@ pub struct SecretIndex {
 impl SecretIndex {
     /// Replaces the Secrets that `hub` refers to.
     pub fn update(&self, hub: &NotificationHub) {
-        let named = references::secrets(&hub.spec).into_iter().map(str::to_owned).collect();
-        self.index().set(&hub.namespace().unwrap_or_default(), &hub.name_any(), named);
+        let secrets = references::secrets(&hub.spec).into_iter().map(str::to_owned).collect();
+        self.index().set(&hub.namespace().unwrap_or_default(), &hub.name_any(), secrets);
     }
 
     /// Removes a deleted hub.
@@ -50,10 +52,11 @@ impl SecretIndex {
 }
 
 impl Index {
-    fn set(&mut self, namespace: &str, hub: &str, named: BTreeSet<String>) {
+    /// Replaces the Secrets that a hub refers to.
+    fn set(&mut self, namespace: &str, hub: &str, secrets: BTreeSet<String>) {
         let before = self.secrets.remove(&key(namespace, hub)).unwrap_or_default();
-        for gone in before.difference(&named) {
-            let key = key(namespace, gone);
+        for removed in before.difference(&secrets) {
+            let key = key(namespace, removed);
             if let Some(hubs) = self.hubs.get_mut(&key) {
                 hubs.remove(hub);
                 if hubs.is_empty() {
@@ -61,11 +64,11 @@ impl Index {
                 }
             }
         }
-        for new in named.difference(&before) {
-            self.hubs.entry(key(namespace, new)).or_default().insert(hub.to_owned());
+        for added in secrets.difference(&before) {
+            self.hubs.entry(key(namespace, added)).or_default().insert(hub.to_owned());
         }
-        if !named.is_empty() {
-            self.secrets.insert(key(namespace, hub), named);
+        if !secrets.is_empty() {
+            self.secrets.insert(key(namespace, hub), secrets);
         }
     }
 }
@@ -78,20 +81,20 @@ fn key(namespace: &str, name: &str) -> Key {
 mod tests {
     use super::*;
 
-    fn named(secrets: &[&str]) -> BTreeSet<String> {
+    fn secrets(secrets: &[&str]) -> BTreeSet<String> {
         secrets.iter().map(|secret| (*secret).to_owned()).collect()
     }
 
     #[test]
     fn secret_index_follows_references_and_forgets_deleted_hubs() {
         let index = SecretIndex::default();
-        index.index().set("x", "a", named(&["keys", "redis"]));
-        index.index().set("x", "b", named(&["redis"]));
-        index.index().set("y", "c", named(&["redis"]));
+        index.index().set("x", "a", secrets(&["keys", "redis"]));
+        index.index().set("x", "b", secrets(&["redis"]));
+        index.index().set("y", "c", secrets(&["redis"]));
         assert_eq!(index.hubs("x", "redis"), ["a", "b"]);
         assert_eq!(index.hubs("x", "keys"), ["a"]);
         assert_eq!(index.hubs("y", "redis"), ["c"]);
-        index.index().set("x", "a", named(&["storage", "redis"]));
+        index.index().set("x", "a", secrets(&["storage", "redis"]));
         assert_eq!((index.hubs("x", "keys").len(), index.hubs("x", "storage")), (0, vec!["a".to_owned()]));
         for (namespace, hub) in [("x", "a"), ("x", "b"), ("y", "c")] {
             index.forget(namespace, hub);

@@ -1,4 +1,4 @@
-//! Maps a changed object to the hubs that it concerns. No I/O: reads the store of hubs only.
+//! Maps a changed object to the hubs that it concerns. No I/O.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::cluster::Kind;
 use crate::context::Context;
 use crate::model::names::CHILD_NAME_SUFFIXES;
 
-/// Returns a mapper from a child, or an object with the name of one, to its hubs. It maps by name instead of owner, so
-/// that the deletion of a conflicting object that no hub owns is noticed too.
+/// Returns a mapper from an object with the name of a child to its hubs. It maps by name and not by owner, so that the
+/// deletion of a conflicting object triggers a reconcile, too.
 pub(super) fn hubs_of_child<K: Kind>(
     store: Store<GuardedHub>,
 ) -> impl Fn(PartialObjectMeta<K>) -> Vec<ObjectRef<GuardedHub>> {
@@ -35,15 +35,15 @@ pub(super) fn hubs_of_secret(
     let as_child = hubs_of_child(store);
     move |secret| {
         let (name, namespace) = (secret.name_any(), secret.namespace().unwrap_or_default());
-        let naming = context.secret_index.hubs(&namespace, &name);
-        let naming = naming.into_iter().map(|hub| ObjectRef::new(&hub).within(&namespace));
-        as_child(secret).into_iter().chain(naming).collect()
+        let referring = context.secret_index.hubs(&namespace, &name);
+        let referring = referring.into_iter().map(|hub| ObjectRef::new(&hub).within(&namespace));
+        as_child(secret).into_iter().chain(referring).collect()
     }
 }
 
-/// Returns the names of the hubs that would need an object of this name.
+/// Returns the names of the hubs that have a child of this name.
 fn candidate_hub_names(child: &str) -> impl Iterator<Item = &str> {
-    CHILD_NAME_SUFFIXES.iter().filter_map(move |ending| child.strip_suffix(ending)).filter(|name| !name.is_empty())
+    CHILD_NAME_SUFFIXES.iter().filter_map(move |suffix| child.strip_suffix(suffix)).filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
@@ -84,11 +84,11 @@ mod tests {
     #[test]
     fn child_event_maps_to_hubs_by_name_suffix() {
         let map = hubs_of_child(store(vec![hub("a", "x"), hub("a-internal", "x"), hub("a", "y")]));
-        let of = |name| names(map(object::<Secret>(name, "x")));
-        assert_eq!(of("a"), ["x/a"]);
-        assert_eq!(of("a-internal"), ["x/a", "x/a-internal"]);
-        assert_eq!(of("a-jwt"), ["x/a"]);
-        assert!(of("b").is_empty());
-        assert!(of("-internal").is_empty());
+        let hubs_of = |name| names(map(object::<Secret>(name, "x")));
+        assert_eq!(hubs_of("a"), ["x/a"]);
+        assert_eq!(hubs_of("a-internal"), ["x/a", "x/a-internal"]);
+        assert_eq!(hubs_of("a-jwt"), ["x/a"]);
+        assert!(hubs_of("b").is_empty());
+        assert!(hubs_of("-internal").is_empty());
     }
 }

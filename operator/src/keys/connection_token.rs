@@ -1,17 +1,17 @@
-//! The key with which replicas verify each other's connection tokens. No I/O. Random numbers come from the cryptography
+//! Key by which replicas verify each other's connection tokens. No I/O. Random numbers come from the cryptography
 //! library.
 
 use std::fmt;
 
 use super::KeyGenerationError;
 
-/// Entry of the Secret `<name>-tokens`.
+/// Entry of the Secret `<name>-tokens` that has the key.
 pub const CONNECTION_TOKEN_ENTRY: &str = "connection-token.key";
 
 /// Length of a generated key, and the minimum that the hub accepts, in bytes.
 const KEY_BYTES: usize = 32;
 
-/// A secret that all replicas of a hub have.
+/// Connection token key, which all replicas of a hub share.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConnectionTokenKey(Vec<u8>);
 
@@ -28,7 +28,7 @@ impl ConnectionTokenKey {
         (stored.len() >= KEY_BYTES).then(|| ConnectionTokenKey(stored.to_vec()))
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the key.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -1,7 +1,7 @@
 //! Checks whether an entry of a user's Secret is a key that the hub accepts. No I/O.
 //!
-//! Judges as the hub does (a test in `tests/contract.rs` holds them together), so that a malformed key is reported in
-//! the resource's status instead of by a pod that does not start.
+//! The checks equal the hub's (`operator/tests/contract.rs` compares them). So a malformed key is reported in the status
+//! of the resource, and not by a pod that does not start.
 
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
@@ -20,37 +20,37 @@ const MIN_SECRET_BYTES: usize = 32;
 /// Minimum length of an RSA modulus, in bytes.
 const MIN_MODULUS_BYTES: usize = 256;
 
-/// What is wrong with an entry. Tells nothing of its content.
+/// Error of an entry that is not a key for the hub. Does not quote the content.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum EntryProblem {
+pub enum KeyEntryError {
     /// Not a PEM of a key.
-    #[error("is no PEM of an RSA or P-256 key (public, or private in PKCS#8)")]
+    #[error("not a PEM of an RSA or P-256 key (public, or private in PKCS#8)")]
     Pem,
     /// A certificate.
-    #[error("is a certificate; give its public key (openssl x509 -pubkey -noout)")]
+    #[error("a certificate; give its public key (openssl x509 -pubkey -noout)")]
     Certificate,
     /// An RSA key that is too short to be safe.
-    #[error("is an RSA key of less than 2048 bits")]
+    #[error("an RSA key of less than 2048 bits; give a longer one")]
     ShortModulus,
     /// Not a JWK set.
-    #[error("is no JWK set")]
+    #[error("not a JWK set")]
     Jwks,
     /// A JWK set without a usable key.
-    #[error("has no key for RS256 or ES256")]
+    #[error("no key for RS256 or ES256; add one")]
     EmptyJwks,
     /// A secret that is too short to be safe.
-    #[error("is a secret of {0} bytes; it needs at least {MIN_SECRET_BYTES}")]
+    #[error("a secret of {0} bytes; give {MIN_SECRET_BYTES} or more")]
     ShortSecret(usize),
 }
 
-/// Returns whether the hub reads an entry of this name.
+/// Returns whether the hub reads an entry with this name.
 pub fn is_key_entry(name: &str) -> bool {
     // The hub ignores hidden files.
     !name.starts_with('.') && (name.ends_with(".pem") || name.ends_with("jwks.json") || name.ends_with(".secret"))
 }
 
 /// Checks an entry by its name and content. An entry that the hub does not read is valid.
-pub fn check_entry(name: &str, content: &[u8]) -> Result<(), EntryProblem> {
+pub fn check_entry(name: &str, content: &[u8]) -> Result<(), KeyEntryError> {
     match () {
         () if !is_key_entry(name) => Ok(()),
         () if name.ends_with(".pem") => check_pem(content),
@@ -59,32 +59,35 @@ pub fn check_entry(name: &str, content: &[u8]) -> Result<(), EntryProblem> {
     }
 }
 
-fn check_pem(content: &[u8]) -> Result<(), EntryProblem> {
-    match pem::first_section(content).ok_or(EntryProblem::Pem)? {
-        (SectionKind::Certificate, _) => Err(EntryProblem::Certificate),
+/// Checks a PEM of a public or private key.
+fn check_pem(content: &[u8]) -> Result<(), KeyEntryError> {
+    match pem::first_section(content).ok_or(KeyEntryError::Pem)? {
+        (SectionKind::Certificate, _) => Err(KeyEntryError::Certificate),
         (SectionKind::PublicKey, der) => check_public(&der),
         (SectionKind::PrivateKey, der) => match rsa::KeyPair::from_pkcs8(&der) {
             Ok(pair) => check_modulus(pair.public_key()),
             Err(_) => EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der)
                 .map(drop)
-                .map_err(|_| EntryProblem::Pem),
+                .map_err(|_| KeyEntryError::Pem),
         },
         (SectionKind::RsaPrivateKey, der) => {
-            check_modulus(rsa::KeyPair::from_der(&der).map_err(|_| EntryProblem::Pem)?.public_key())
+            check_modulus(rsa::KeyPair::from_der(&der).map_err(|_| KeyEntryError::Pem)?.public_key())
         }
-        _ => Err(EntryProblem::Pem),
+        _ => Err(KeyEntryError::Pem),
     }
 }
 
-fn check_public(der: &[u8]) -> Result<(), EntryProblem> {
+/// Checks a public key in DER.
+fn check_public(der: &[u8]) -> Result<(), KeyEntryError> {
     match rsa::PublicKey::from_der(der) {
         Ok(key) => check_modulus(&key),
-        Err(_) => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, der).map(drop).map_err(|_| EntryProblem::Pem),
+        Err(_) => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, der).map(drop).map_err(|_| KeyEntryError::Pem),
     }
 }
 
-fn check_modulus(key: &rsa::PublicKey) -> Result<(), EntryProblem> {
-    if key.modulus_len() < MIN_MODULUS_BYTES { Err(EntryProblem::ShortModulus) } else { Ok(()) }
+/// Checks the length of an RSA key.
+fn check_modulus(key: &rsa::PublicKey) -> Result<(), KeyEntryError> {
+    if key.modulus_len() < MIN_MODULUS_BYTES { Err(KeyEntryError::ShortModulus) } else { Ok(()) }
 }
 
 #[derive(Deserialize)]
@@ -109,6 +112,7 @@ struct Jwk {
 }
 
 impl Jwk {
+    /// Returns whether the hub can verify signatures with the key.
     fn is_usable(&self) -> bool {
         let verifies = self.usage.as_deref().is_none_or(|usage| usage == "sig")
             && self.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
@@ -121,31 +125,36 @@ impl Jwk {
             }
     }
 
+    /// Returns whether the modulus is long enough and the exponent is valid.
     fn has_modulus(&self) -> bool {
         let modulus = decode_base64url(&self.n).unwrap_or_default();
         let length = modulus.iter().skip_while(|byte| **byte == 0).count();
         length >= MIN_MODULUS_BYTES && decode_base64url(&self.e).is_some()
     }
 
+    /// Returns whether the coordinates are a point of the curve.
     fn has_point(&self) -> bool {
         let (Some(x), Some(y)) = (decode_base64url(&self.x), decode_base64url(&self.y)) else { return false };
         ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[4], &*x, &*y].concat()).is_ok()
     }
 }
 
+/// Decodes a text of base64url. Returns `None` if it is invalid or empty.
 fn decode_base64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| !bytes.is_empty())
 }
 
-fn check_jwks(content: &[u8]) -> Result<(), EntryProblem> {
-    let set: JwkSet = serde_json::from_slice(content).map_err(|_| EntryProblem::Jwks)?;
-    if set.keys.iter().any(Jwk::is_usable) { Ok(()) } else { Err(EntryProblem::EmptyJwks) }
+/// Checks that a JWK set has a usable key.
+fn check_jwks(content: &[u8]) -> Result<(), KeyEntryError> {
+    let set: JwkSet = serde_json::from_slice(content).map_err(|_| KeyEntryError::Jwks)?;
+    if set.keys.iter().any(Jwk::is_usable) { Ok(()) } else { Err(KeyEntryError::EmptyJwks) }
 }
 
-fn check_secret(content: &[u8]) -> Result<(), EntryProblem> {
-    // An editor's newline at the end does not count.
+/// Checks the length of an HS256 secret.
+fn check_secret(content: &[u8]) -> Result<(), KeyEntryError> {
+    // Like the hub, ignores a trailing newline, which editors add.
     let length = content.trim_ascii_end().len();
-    if length < MIN_SECRET_BYTES { Err(EntryProblem::ShortSecret(length)) } else { Ok(()) }
+    if length < MIN_SECRET_BYTES { Err(KeyEntryError::ShortSecret(length)) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -165,18 +174,22 @@ mod tests {
     }
 
     #[test]
-    fn check_invalid_key_entry_returns_the_problem() {
-        let table: [(&str, &[u8], EntryProblem); 7] = [
-            ("a.pem", b"hello", EntryProblem::Pem),
-            ("a.pem", b"-----BEGIN PUBLIC KEY-----\naGVsbG8=\n-----END PUBLIC KEY-----\n", EntryProblem::Pem),
-            ("a.pem", b"-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n", EntryProblem::Certificate),
-            ("a.jwks.json", b"{", EntryProblem::Jwks),
-            ("a.jwks.json", b"{\"keys\":[]}", EntryProblem::EmptyJwks),
-            ("a.jwks.json", b"{\"keys\":[{\"kty\":\"oct\",\"k\":\"aGVsbG8\"}]}", EntryProblem::EmptyJwks),
-            ("a.secret", b"short\n", EntryProblem::ShortSecret(5)),
+    fn check_invalid_key_entry_returns_its_error() {
+        let table: [(&str, &[u8], KeyEntryError); 7] = [
+            ("a.pem", b"hello", KeyEntryError::Pem),
+            ("a.pem", b"-----BEGIN PUBLIC KEY-----\naGVsbG8=\n-----END PUBLIC KEY-----\n", KeyEntryError::Pem),
+            (
+                "a.pem",
+                b"-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n",
+                KeyEntryError::Certificate,
+            ),
+            ("a.jwks.json", b"{", KeyEntryError::Jwks),
+            ("a.jwks.json", b"{\"keys\":[]}", KeyEntryError::EmptyJwks),
+            ("a.jwks.json", b"{\"keys\":[{\"kty\":\"oct\",\"k\":\"aGVsbG8\"}]}", KeyEntryError::EmptyJwks),
+            ("a.secret", b"short\n", KeyEntryError::ShortSecret(5)),
         ];
-        for (name, content, problem) in table {
-            assert_eq!(check_entry(name, content), Err(problem), "{name}");
+        for (name, content, error) in table {
+            assert_eq!(check_entry(name, content), Err(error), "{name}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! Keys that sign tokens: generates pairs, encodes their public halves as JWKs, plans their rotation, and checks keys
-//! of users. No I/O. Random numbers come from the cryptography library.
+//! Keys that sign tokens: generates pairs, encodes their public halves as JWKs, plans their rotation, and checks the
+//! keys of users. No I/O. Random numbers come from the cryptography library.
 
 mod connection_token;
 mod entry;
@@ -8,7 +8,7 @@ mod ring;
 mod rotation;
 
 pub use connection_token::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey};
-pub use entry::{EntryProblem, check_entry, is_key_entry};
+pub use entry::{KeyEntryError, check_entry, is_key_entry};
 pub use pem::check_certificates;
 pub use ring::{JWKS_ENTRY, KeyRing, NEXT_ENTRY, PRIVATE_ENTRY, PreviousKey, RECORD_ENTRY, SigningKey};
 pub use rotation::{MissingKey, PUBLICATION_LEAD_TIME, RotationPlan, RotationPolicy, plan_rotation};
@@ -22,7 +22,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use notification_hub_crds::v1alpha1::KeyAlgorithm;
 use serde_json::{Value, json};
 
-/// A private key and its public half, each in the form in which it is stored.
+/// A private key in PEM and its public half as a JWK, as they are stored.
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyPair {
     private_pem: String,
@@ -32,7 +32,7 @@ pub struct KeyPair {
 
 /// Error of the cryptography library while it generates a key.
 #[derive(Debug, thiserror::Error)]
-#[error("no key could be made")]
+#[error("cannot generate a key")]
 pub struct KeyGenerationError;
 
 impl std::fmt::Debug for KeyPair {
@@ -65,7 +65,7 @@ impl KeyPair {
             Some(jwk) => (KeyAlgorithm::RS256, "RS256", jwk),
             None => (KeyAlgorithm::ES256, "ES256", ec_jwk(&der)?),
         };
-        // RFC 7638: the digest of the required members in alphabetical order, which is how they are written below.
+        // RFC 7638: the key ID is the digest of the required members in alphabetical order, as in `rsa_jwk` and `ec_jwk`.
         let thumbprint = digest(&SHA256, jwk.to_string().as_bytes());
         jwk["kid"] = Value::from(URL_SAFE_NO_PAD.encode(thumbprint));
         jwk["use"] = Value::from("sig");
@@ -73,22 +73,23 @@ impl KeyPair {
         Some(KeyPair { private_pem: private_pem.to_owned(), jwk, algorithm })
     }
 
-    /// The private key, PKCS#8 in PEM.
+    /// Returns the private key, PKCS#8 in PEM.
     pub fn private_pem(&self) -> &str {
         &self.private_pem
     }
 
-    /// The public key.
+    /// Returns the public key.
     pub fn jwk(&self) -> &Value {
         &self.jwk
     }
 
-    /// What it signs with.
+    /// Returns the algorithm of its signatures.
     pub fn algorithm(&self) -> KeyAlgorithm {
         self.algorithm
     }
 }
 
+/// Returns the required members of the JWK of an RSA key, or `None` unless the key is RSA.
 fn rsa_jwk(der: &[u8]) -> Option<Value> {
     let pair = rsa::KeyPair::from_pkcs8(der).ok()?;
     let public = pair.public_key();
@@ -98,9 +99,10 @@ fn rsa_jwk(der: &[u8]) -> Option<Value> {
     Some(json!({ "e": e, "kty": "RSA", "n": n }))
 }
 
+/// Returns the required members of the JWK of a P-256 key, or `None` unless the key is P-256.
 fn ec_jwk(der: &[u8]) -> Option<Value> {
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).ok()?;
-    // Uncompressed: a four, then both coordinates of 32 bytes.
+    // An uncompressed point: the byte 4, then both coordinates of 32 bytes.
     let point = pair.public_key().as_ref();
     let (x, y) = point.get(1..)?.split_at_checked(32)?;
     Some(json!({ "crv": "P-256", "kty": "EC", "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y) }))
@@ -113,12 +115,12 @@ mod tests {
     #[test]
     fn key_pair_round_trips_through_pem() {
         for algorithm in [KeyAlgorithm::RS256, KeyAlgorithm::ES256] {
-            let made = KeyPair::generate(algorithm).expect("a pair");
-            assert!(made.private_pem().starts_with("-----BEGIN PRIVATE KEY-----\n"));
-            assert_eq!(made.algorithm(), algorithm);
-            assert_eq!(KeyPair::from_pem(made.private_pem()).as_ref(), Some(&made));
-            assert!(made.jwk().get("d").is_none(), "a private member in the public half");
-            assert!(!format!("{made:?}").contains("PRIVATE"), "a private key in debug output");
+            let generated = KeyPair::generate(algorithm).expect("a pair");
+            assert!(generated.private_pem().starts_with("-----BEGIN PRIVATE KEY-----\n"));
+            assert_eq!(generated.algorithm(), algorithm);
+            assert_eq!(KeyPair::from_pem(generated.private_pem()).as_ref(), Some(&generated));
+            assert!(generated.jwk().get("d").is_none(), "a private member in the public half");
+            assert!(!format!("{generated:?}").contains("PRIVATE"), "a private key in debug output");
         }
     }
 

@@ -1,8 +1,7 @@
 //! Reads and writes the generated keys of a hub in the format of its Secret. No I/O.
 //!
-//! `rotation.json` is the operator's own record: what it needs to know beside the keys themselves. Whatever is broken or
-//! missing in a Secret is made out of the rest, as far as it goes: the public half of a key of which only that is left
-//! still verifies tokens.
+//! `rotation.json` is the operator's record of times and previous keys. Missing or invalid entries are rebuilt from the
+//! others. A key of which only the public half is left still verifies tokens.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +13,10 @@ use serde_json::{Value, json};
 
 use super::{KeyPair, check_entry};
 
-/// Entry of the Secret `<name>-jwt`: the private key to sign with, PKCS#8.
+/// Entry of the Secret `<name>-jwt`: the private key that signs tokens, PKCS#8.
 pub const PRIVATE_ENTRY: &str = "private.pem";
 
-/// Entry of the Secret `<name>-jwt`: the private key that is about to take over.
+/// Entry of the Secret `<name>-jwt`: the private key that becomes the current one next.
 pub const NEXT_ENTRY: &str = "next-private.pem";
 
 /// Entry of the Secret `<name>-jwt`: every public key that is valid.
@@ -26,15 +25,15 @@ pub const JWKS_ENTRY: &str = "jwks.json";
 /// Entry of the Secret `<name>-jwt`: when each key was made current and when it expires.
 pub const RECORD_ENTRY: &str = "rotation.json";
 
-/// The entries of a Secret.
+/// Entries of a Secret.
 type SecretEntries = BTreeMap<String, ByteString>;
 
-/// The keys of a hub.
+/// Generated keys of a hub.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyRing {
-    /// The key to sign with, or `None` if there is no readable one.
+    /// The key that signs tokens, or `None` if it is missing or invalid.
     pub current: Option<SigningKey>,
-    /// The key that becomes the current one next, or `None`.
+    /// The key that becomes the current one next, or `None` if it is not generated yet.
     pub next: Option<SigningKey>,
     /// Keys whose tokens are still accepted.
     pub previous: Vec<PreviousKey>,
@@ -45,7 +44,7 @@ pub struct KeyRing {
 pub struct SigningKey {
     /// The pair.
     pub pair: KeyPair,
-    /// When the current one began to sign, or the public half of the next one was published.
+    /// For the current key, when it became current. For the next key, when its public half was published.
     pub since: Timestamp,
 }
 
@@ -54,16 +53,16 @@ pub struct SigningKey {
 pub struct PreviousKey {
     /// The key.
     pub jwk: Value,
-    /// When its tokens expire, or `None` if it was not recorded.
+    /// When its tokens stop to be accepted, or `None` if the time is not recorded.
     pub until: Option<Timestamp>,
 }
 
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RotationRecord {
-    /// Id of the current key, by which one that was put into its place by hand is known.
+    /// ID of the current key. It differs from the stored key if the key was replaced by hand.
     current: Option<String>,
-    last_rotation: Option<Time>,
+    last_rotation_time: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_published: Option<Time>,
     #[serde(default)]
@@ -77,18 +76,18 @@ struct PreviousKeyRecord {
 }
 
 impl KeyRing {
-    /// Reads a Secret's entries. A key without a recorded time is as old as the Secret, which was created at `made`. A
-    /// key that was put in by hand is new at `now`.
-    pub fn from_entries(entries: &SecretEntries, made: Timestamp, now: Timestamp) -> KeyRing {
+    /// Reads the entries of a Secret. A key without a recorded time is as old as the Secret, which was created at
+    /// `created`. A key that was replaced by hand is current since `now`.
+    pub fn from_entries(entries: &SecretEntries, created: Timestamp, now: Timestamp) -> KeyRing {
         let text = |entry: &str| entries.get(entry).and_then(|ByteString(bytes)| std::str::from_utf8(bytes).ok());
         let record: Option<RotationRecord> = text(RECORD_ENTRY).and_then(|text| serde_json::from_str(text).ok());
         let recorded = record.as_ref().and_then(|record| record.current.as_deref());
         let pair = |entry| text(entry).and_then(KeyPair::from_pem);
-        let known = |time: Option<&Time>| time.map_or(made, |Time(time)| *time);
+        let time_or_created = |time: Option<&Time>| time.map_or(created, |Time(time)| *time);
 
         let current = pair(PRIVATE_ENTRY).map(|pair| {
             let is_recorded = recorded.is_none_or(|recorded| key_id(pair.jwk()) == Some(recorded));
-            let since = known(record.as_ref().and_then(|record| record.last_rotation.as_ref()));
+            let since = time_or_created(record.as_ref().and_then(|record| record.last_rotation_time.as_ref()));
             SigningKey { since: if is_recorded { since } else { now }, pair }
         });
         let next = pair(NEXT_ENTRY).map(|pair| {
@@ -99,7 +98,7 @@ impl KeyRing {
         for PreviousKeyRecord { jwk, until } in record.iter().flat_map(|record| &record.previous) {
             ring.add_previous(jwk, until.as_ref().map(|Time(time)| *time));
         }
-        // What the record has not got: all public keys without one, else the current key that something else replaced.
+        // Public keys that the record lacks: all of them without a record, else the current key that was replaced by hand.
         let published: Value = text(JWKS_ENTRY).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         for jwk in published["keys"].as_array().into_iter().flatten() {
             if recorded.is_none_or(|recorded| key_id(jwk) == Some(recorded)) {
@@ -109,6 +108,7 @@ impl KeyRing {
         ring
     }
 
+    /// Adds a valid public key, unless it is already in the ring.
     fn add_previous(&mut self, jwk: &Value, until: Option<Timestamp>) {
         let is_key =
             key_id(jwk).is_some() && check_entry(JWKS_ENTRY, jwks([jwk]).as_bytes()).is_ok() && jwk.get("d").is_none();
@@ -127,7 +127,7 @@ impl KeyRing {
     pub fn entries(&self) -> SecretEntries {
         let record = RotationRecord {
             current: self.current.as_ref().and_then(|current| key_id(current.pair.jwk())).map(str::to_owned),
-            last_rotation: self.current.as_ref().map(|current| Time(current.since)),
+            last_rotation_time: self.current.as_ref().map(|current| Time(current.since)),
             next_published: self.next.as_ref().map(|next| Time(next.since)),
             previous: self.previous.iter().map(PreviousKey::record).collect(),
         };
@@ -144,15 +144,18 @@ impl KeyRing {
 }
 
 impl PreviousKey {
+    /// Returns the record of the key in `rotation.json`.
     fn record(&self) -> PreviousKeyRecord {
         PreviousKeyRecord { jwk: self.jwk.clone(), until: self.until.map(Time) }
     }
 }
 
+/// Returns a JWK set as JSON.
 fn jwks<'a>(keys: impl IntoIterator<Item = &'a Value>) -> String {
     json!({ "keys": keys.into_iter().collect::<Vec<_>>() }).to_string()
 }
 
+/// Returns the ID of a JWK, or `None` if it has none.
 fn key_id(jwk: &Value) -> Option<&str> {
     jwk["kid"].as_str()
 }

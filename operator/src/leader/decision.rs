@@ -1,59 +1,59 @@
-//! Decides what to do about a Lease. No I/O.
+//! Decides whether a process acquires, renews or leaves a Lease. No I/O.
 //!
-//! Clocks of other machines are not used. A lease has expired if it was not renewed for its duration, as measured by
-//! this process since it first saw the record.
+//! Clocks of other machines are not used. A lease has expired if its record has not changed for its duration. This
+//! process measures that time from when it first saw the record.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The times of an election.
+/// Times of the election.
 #[derive(Clone, Copy, Debug)]
 pub struct ElectionTiming {
     /// Time for which other processes wait after a renewal.
-    pub lease: Duration,
+    pub lease_duration: Duration,
     /// Time for which a leader continues without a renewal. Shorter than the lease by at least the timeout of a call.
     pub renew_deadline: Duration,
-    /// Pause between two attempts.
-    pub retry: Duration,
+    /// Pause between two attempts to acquire or renew.
+    pub retry_period: Duration,
 }
 
 impl Default for ElectionTiming {
     fn default() -> Self {
         ElectionTiming {
-            lease: Duration::from_secs(15),
+            lease_duration: Duration::from_secs(15),
             renew_deadline: Duration::from_secs(10),
-            retry: Duration::from_secs(2),
+            retry_period: Duration::from_secs(2),
         }
     }
 }
 
-/// A Lease as it was read.
+/// Content of a Lease that the decision depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseRecord {
     /// Identity of the holder. `None` or empty after a release.
     pub holder: Option<String>,
-    /// How long a renewal lasts.
+    /// Time after a renewal at which the lease expires.
     pub duration: Duration,
-    /// Tells two records apart.
+    /// `resourceVersion` of the Lease, which changes with every write.
     pub version: String,
 }
 
-/// What to do.
+/// Decision about the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Take it.
+    /// Become the holder.
     Acquire,
-    /// Keep it.
+    /// Extend the lease that this process holds.
     Renew,
-    /// Leave it to its holder, until then at least.
+    /// Leave the lease to another holder.
     Yield {
-        /// When it runs out, if it is not renewed.
+        /// When the lease expires if the holder does not renew it.
         until: Instant,
     },
 }
 
-/// Decides for the process `me`, which first saw this record at `first_seen`.
+/// Returns the decision of the process `me`, which first saw this record at `first_seen`.
 pub fn decide(me: &str, record: Option<&LeaseRecord>, first_seen: Instant, now: Instant) -> Decision {
     let Some(record) = record else { return Decision::Acquire };
     let until = first_seen + record.duration;
@@ -80,13 +80,18 @@ mod tests {
         };
         let table = [
             ("no lease yet", None, at(0), Decision::Acquire),
-            ("given back", Some(record(None)), at(0), Decision::Acquire),
-            ("given back, as client-go does it", Some(record(Some(""))), at(0), Decision::Acquire),
-            ("mine", Some(record(Some("me"))), at(1), Decision::Renew),
-            ("mine, and long not renewed", Some(record(Some("me"))), at(60), Decision::Renew),
-            ("another's, fresh", Some(record(Some("you"))), at(0), Decision::Yield { until: at(15) }),
-            ("another's, nearly over", Some(record(Some("you"))), at(14), Decision::Yield { until: at(15) }),
-            ("another's, over", Some(record(Some("you"))), at(15), Decision::Acquire),
+            ("released", Some(record(None)), at(0), Decision::Acquire),
+            ("released by client-go", Some(record(Some(""))), at(0), Decision::Acquire),
+            ("own lease", Some(record(Some("me"))), at(1), Decision::Renew),
+            ("own lease, renewed long ago", Some(record(Some("me"))), at(60), Decision::Renew),
+            ("lease of another holder, new", Some(record(Some("you"))), at(0), Decision::Yield { until: at(15) }),
+            (
+                "lease of another holder, about to expire",
+                Some(record(Some("you"))),
+                at(14),
+                Decision::Yield { until: at(15) },
+            ),
+            ("lease of another holder, expired", Some(record(Some("you"))), at(15), Decision::Acquire),
         ];
         for (case, record, now, expected) in table {
             assert_eq!(decide("me", record.as_ref(), seen, now), expected, "{case}");
@@ -96,7 +101,10 @@ mod tests {
     #[test]
     fn timing_leader_stops_before_its_lease_expires() {
         let timing = ElectionTiming::default();
-        assert!(timing.renew_deadline + crate::cluster::CALL_TIMEOUT <= timing.lease);
-        assert!(timing.retry + crate::cluster::CALL_TIMEOUT < timing.renew_deadline, "one hanging call loses no lease");
+        assert!(timing.renew_deadline + crate::cluster::CALL_TIMEOUT <= timing.lease_duration);
+        assert!(
+            timing.retry_period + crate::cluster::CALL_TIMEOUT < timing.renew_deadline,
+            "one call without an answer loses no lease"
+        );
     }
 }

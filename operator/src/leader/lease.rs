@@ -1,4 +1,5 @@
-//! Reads and writes the Lease. Every write names the record that it replaces: of two writers one gets a conflict.
+//! Reads and writes the Lease. Every write has the `resourceVersion` that it replaces, so one of two concurrent writers
+//! gets a conflict.
 
 use std::time::Duration;
 
@@ -11,25 +12,31 @@ use kube::{Api, Client, ResourceExt};
 use super::decision::{ElectionTiming, LeaseRecord};
 use crate::cluster::{CallError, with_timeout};
 
-/// The Lease, as one process sees it.
+/// Access of one process to the Lease.
 pub struct LeaseStore {
     api: Api<Lease>,
     name: String,
-    me: String,
+    identity: String,
     timing: ElectionTiming,
 }
 
 impl LeaseStore {
-    /// The Lease `namespace/name`, for the process called `me`.
-    pub fn new(client: Client, namespace: &str, name: &str, me: &str, timing: ElectionTiming) -> LeaseStore {
-        LeaseStore { api: Api::namespaced(client, namespace), name: name.to_owned(), me: me.to_owned(), timing }
+    /// Creates the access of the process `identity` to the Lease `namespace/name`.
+    pub fn new(client: Client, namespace: &str, name: &str, identity: &str, timing: ElectionTiming) -> LeaseStore {
+        LeaseStore {
+            api: Api::namespaced(client, namespace),
+            name: name.to_owned(),
+            identity: identity.to_owned(),
+            timing,
+        }
     }
 
     /// Returns the identity of this process.
     pub(super) fn identity(&self) -> &str {
-        &self.me
+        &self.identity
     }
 
+    /// Returns the times of the election.
     pub(super) fn timing(&self) -> ElectionTiming {
         self.timing
     }
@@ -44,14 +51,14 @@ impl LeaseStore {
     pub(super) async fn acquire(&self, seen: Option<Lease>) -> Result<Lease, CallError> {
         let now = Some(MicroTime(Timestamp::now()));
         let before = seen.as_ref().and_then(|lease| lease.spec.clone()).unwrap_or_default();
-        let is_mine = before.holder_identity.as_deref() == Some(&self.me);
+        let is_holder = before.holder_identity.as_deref() == Some(&self.identity);
         let transitions = before.lease_transitions.unwrap_or_default();
         let spec = LeaseSpec {
-            holder_identity: Some(self.me.clone()),
-            lease_duration_seconds: i32::try_from(self.timing.lease.as_secs()).ok(),
-            acquire_time: if is_mine { before.acquire_time } else { now.clone() },
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: i32::try_from(self.timing.lease_duration.as_secs()).ok(),
+            acquire_time: if is_holder { before.acquire_time } else { now.clone() },
             renew_time: now,
-            lease_transitions: Some(if is_mine || seen.is_none() {
+            lease_transitions: Some(if is_holder || seen.is_none() {
                 transitions
             } else {
                 transitions.saturating_add(1)
@@ -61,21 +68,23 @@ impl LeaseStore {
         self.write(seen, spec).await
     }
 
-    /// Clears the holder, so that the next process need not wait. Returns whether this process was the holder.
+    /// Clears the holder, so that the next process acquires the Lease at once. Returns whether this process was the
+    /// holder.
     pub(super) async fn release(&self) -> Result<bool, CallError> {
         let Some(lease) = self.read().await? else { return Ok(false) };
         let before = lease.spec.clone().unwrap_or_default();
-        if before.holder_identity.as_deref() != Some(&self.me) {
+        if before.holder_identity.as_deref() != Some(&self.identity) {
             return Ok(false);
         }
         let spec = LeaseSpec { holder_identity: None, renew_time: Some(MicroTime(Timestamp::now())), ..before };
         self.write(Some(lease), spec).await.map(|_| true)
     }
 
+    /// Writes the Lease, replacing `seen`, or creates it if `seen` is `None`.
     async fn write(&self, seen: Option<Lease>, spec: LeaseSpec) -> Result<Lease, CallError> {
         let params = PostParams::default();
         match seen {
-            // Its resourceVersion is in it.
+            // The Lease that was read has the resourceVersion that the API server compares.
             Some(lease) => {
                 with_timeout(self.api.replace(&self.name, &params, &Lease { spec: Some(spec), ..lease })).await
             }
@@ -87,7 +96,7 @@ impl LeaseStore {
     }
 }
 
-/// Extracts the record of a Lease.
+/// Extracts the record of a Lease. A Lease without a duration has the duration `default`.
 pub(super) fn record(lease: &Lease, default: Duration) -> LeaseRecord {
     let spec = lease.spec.as_ref();
     let seconds = spec.and_then(|spec| spec.lease_duration_seconds).and_then(|seconds| u64::try_from(seconds).ok());

@@ -1,92 +1,94 @@
-//! The election task: acquires and renews the Lease, and publishes the claim.
+//! The election task: acquires and renews the Lease, and publishes the deadline of this process's leadership.
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::decision::{Decision, decide};
 use super::lease::{LeaseStore, record};
-use super::{Claim, Leadership};
+use super::{Leadership, LeadershipDeadline};
 use crate::cluster::CallError;
 
-/// How an election ended.
+/// Outcome of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ElectionOutcome {
-    /// It was asked to stop, and has released the lease if it held it.
+    /// The election was stopped. The lease is released if this process held it.
     Released,
-    /// The lease was lost: this process may do nothing more.
+    /// The lease was lost. This process must not write any more.
     Lost,
 }
 
-/// One process's part in an election.
+/// Participation of this process in the election.
 pub struct Election {
     store: LeaseStore,
-    claim: watch::Sender<Claim>,
+    deadline: watch::Sender<LeadershipDeadline>,
+    /// Version of the last record, and when this process first saw it.
     seen: Option<(String, Instant)>,
 }
 
 impl Election {
-    /// Takes part, once [`Election::run`] is polled.
+    /// Creates the election, which [`Election::run`] runs, and the leadership that it decides.
     pub fn new(store: LeaseStore) -> (Election, Leadership) {
-        let (claim, receiver) = watch::channel(None);
-        (Election { store, claim, seen: None }, Leadership::Elected(receiver))
+        let (deadline, receiver) = watch::channel(None);
+        (Election { store, deadline, seen: None }, Leadership::Elected(receiver))
     }
 
     /// Runs until `stop` is true, or until a lease that was held is lost.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> ElectionOutcome {
         loop {
-            let asked_to_stop = stop.wait_for(|stop| *stop);
+            let stopped = stop.wait_for(|stop| *stop);
             tokio::select! {
-                _ = asked_to_stop => break,
+                _ = stopped => break,
                 lost = self.run_once() => if lost { return ElectionOutcome::Lost },
             }
         }
-        self.claim.send_replace(None);
+        self.deadline.send_replace(None);
         match self.store.release().await {
-            Ok(true) => tracing::info!("the lease is given back"),
+            Ok(true) => tracing::info!("lease released"),
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "the lease could not be given back; it runs out by itself"),
+            Err(error) => tracing::warn!(%error, "cannot release the lease; it expires by itself"),
         }
         ElectionOutcome::Released
     }
 
     /// Tries once to acquire or renew the lease, then pauses. Returns whether the lease was lost.
     async fn run_once(&mut self) -> bool {
-        let deadline = *self.claim.borrow();
-        let turn = match deadline {
-            // Whatever hangs, the claim ends when it said it would.
+        let deadline = *self.deadline.borrow();
+        let attempt = match deadline {
+            // A call without an answer does not extend the leadership.
             Some(deadline) => timeout_at(deadline, self.acquire_or_renew()).await,
             None => Ok(self.acquire_or_renew().await),
         };
-        match turn {
+        match attempt {
             Ok(Ok(Decision::Yield { until })) if deadline.is_none() => {
-                let soon = Instant::now() + self.store.timing().retry;
-                sleep_until(until.min(soon).max(Instant::now())).await;
+                let next_attempt = Instant::now() + self.store.timing().retry_period;
+                sleep_until(until.min(next_attempt).max(Instant::now())).await;
                 return false;
             }
             Ok(Ok(Decision::Yield { .. })) => {
-                tracing::error!("somebody else has taken the lease");
-                self.claim.send_replace(None);
+                tracing::error!("lease lost: another process holds it");
+                self.deadline.send_replace(None);
                 return true;
             }
             Ok(Ok(_)) => {}
-            Ok(Err(error)) if error.is_conflict() => tracing::info!("the lease has changed meanwhile"),
-            Ok(Err(error)) => tracing::warn!(%error, "the lease could not be read or written"),
+            Ok(Err(error)) if error.is_conflict() => tracing::info!("lease changed during the attempt"),
+            Ok(Err(error)) => tracing::warn!(%error, "cannot read or write the lease"),
             Err(_) => {}
         }
-        if deadline.is_some() && self.claim.borrow().is_none_or(|until| Instant::now() >= until) {
-            tracing::error!("the lease could not be renewed in time");
-            self.claim.send_replace(None);
+        if deadline.is_some() && self.deadline.borrow().is_none_or(|until| Instant::now() >= until) {
+            tracing::error!("lease lost: it was not renewed in time");
+            self.deadline.send_replace(None);
             return true;
         }
-        sleep(self.store.timing().retry).await;
+        sleep(self.store.timing().retry_period).await;
         false
     }
 
+    /// Reads the Lease, and acquires or renews it unless another process holds it.
     async fn acquire_or_renew(&mut self) -> Result<Decision, CallError> {
         let timing = self.store.timing();
         let lease = self.store.read().await?;
         let now = Instant::now();
-        let record = lease.as_ref().map(|lease| record(lease, timing.lease));
+        let record = lease.as_ref().map(|lease| record(lease, timing.lease_duration));
         let first_seen = match (&record, &self.seen) {
             (Some(record), Some((version, at))) if *version == record.version => *at,
             (Some(record), _) => {
@@ -99,10 +101,10 @@ impl Election {
         if matches!(decision, Decision::Yield { .. }) {
             return Ok(decision);
         }
-        // Others count from when the write arrived; this process counts from before it was sent.
+        // This process counts from before the write is sent, others from when it arrives. So this process stops first.
         self.store.acquire(lease).await?;
-        if self.claim.send_replace(Some(now + timing.renew_deadline)).is_none() {
-            tracing::info!(identity = self.store.identity(), "this process leads");
+        if self.deadline.send_replace(Some(now + timing.renew_deadline)).is_none() {
+            tracing::info!(identity = self.store.identity(), "leadership acquired");
         }
         Ok(decision)
     }

@@ -1,4 +1,4 @@
-//! Settings that several replicas share. No I/O.
+//! Backplane of a hub, and the settings that require one. No I/O.
 
 use std::time::Duration;
 
@@ -7,39 +7,39 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::SecretEntry;
 use crate::keys::ConnectionTokenKey;
 
-/// What connects several replicas, and what is possible because of it.
+/// Backplane of several replicas, and the settings that require one.
 #[derive(Clone, Debug)]
 pub struct Backplane {
-    /// Where pushes go to reach the clients of other replicas.
+    /// Redis, which carries pushes to other replicas.
     pub redis: Redis,
-    /// The key that all replicas have, so that a client may negotiate with one and connect to another.
+    /// Connection token key, which all replicas share. A client can negotiate with one replica and connect to another.
     pub token_key: ConnectionTokenKey,
     /// Drain duration of a pod.
     pub drain: Drain,
-    /// How many pods there may be besides those that are wanted.
+    /// Maximum surge of a rollout.
     pub max_surge: IntOrString,
 }
 
-/// A duration, as it was written for the hub and as it is meant.
+/// Drain duration as text for the configuration of the hub, and parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drain {
-    /// As it was written.
+    /// The text of the spec.
     pub text: String,
-    /// As it is meant.
+    /// The parsed duration.
     pub value: Duration,
 }
 
-/// How Redis is reached. What is not given is the hub's to choose.
+/// Connection to Redis. The hub has defaults for values that are `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redis {
-    /// Its address.
+    /// URL of Redis.
     pub url: SecretEntry,
     /// Redis ACL user.
     pub username: Option<String>,
-    /// The password.
+    /// Password of the user.
     pub password: Option<SecretEntry>,
-    /// CA certificate that its certificate is verified with.
+    /// CA certificate by which the certificate of Redis is verified.
     pub ca: Option<SecretEntry>,
-    /// What the names of all channels begin with.
+    /// Prefix of the names of all channels.
     pub channel_prefix: Option<String>,
 }

@@ -6,8 +6,8 @@ use super::inheritance::Inheritance;
 /// Defaults of every hub, from the operator's configuration.
 #[derive(Clone, Debug)]
 pub struct Defaults {
-    /// The image, where a spec does not say another.
+    /// Image of hubs without `spec.image`.
     pub image: ImageReference,
-    /// What of a resource's labels and annotations its children get.
+    /// Names of the labels and annotations that children inherit.
     pub inheritance: Inheritance,
 }

@@ -2,29 +2,25 @@
 
 use std::time::Duration;
 
-/// Maximum duration. The CRD's pattern allows less, and sums of a few of these cannot overflow.
+/// Maximum length of a duration, in bytes, as in the CRD. `kube::core::Duration` panics on numbers that overflow, which
+/// are longer.
+const MAX_TEXT_BYTES: usize = 16;
+
+/// Maximum duration. Sums of several of these cannot overflow.
 const MAX_DURATION: Duration = Duration::from_secs(1 << 40);
 
-/// Parses a duration that matches the CRD's pattern: numbers with a unit each. Returns `None` for any other text.
+/// Parses a duration that matches the CRD's pattern: whole numbers, each with the unit `ms`, `s`, `m` or `h`. Returns
+/// `None` for any other text.
 pub fn parse(text: &str) -> Option<Duration> {
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let (number, behind) = rest.split_at(digits);
-        let unit = behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len());
-        let number: u64 = number.parse().ok()?;
-        let part = match &behind[..unit] {
-            "ms" => Duration::from_millis(number),
-            "s" => Duration::from_secs(number),
-            "m" => Duration::from_secs(number.checked_mul(60)?),
-            "h" => Duration::from_secs(number.checked_mul(3600)?),
-            _ => return None,
-        };
-        total = total.checked_add(part)?;
-        rest = &behind[unit..];
+    // Kubernetes' format also has signs, fractions, smaller units and a bare zero.
+    let is_plain = text.len() <= MAX_TEXT_BYTES
+        && text.ends_with(['h', 'm', 's'])
+        && text.bytes().all(|byte| byte.is_ascii_digit() || b"hms".contains(&byte));
+    if !is_plain {
+        return None;
     }
-    (!text.is_empty() && total <= MAX_DURATION).then_some(total)
+    let duration: kube::core::Duration = text.parse().ok()?;
+    Some(Duration::from(duration)).filter(|duration| *duration <= MAX_DURATION)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Fingerprint that tells two contents of a Secret apart and reveals nothing else. No I/O.
+//! Fingerprint of the content of a Secret, which does not reveal the content. No I/O.
 
 use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-/// A digest of a Secret's content.
+/// SHA-256 digest of a content.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
@@ -16,7 +16,7 @@ impl Fingerprint {
         Fingerprint(bytes)
     }
 
-    /// Its bytes, for a digest of more.
+    /// Returns the bytes of the digest.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -1,11 +1,11 @@
-//! A reference to a container image. No I/O.
+//! Reference to a container image. No I/O.
 
 use std::fmt;
 use std::str::FromStr;
 
 use notification_hub_crds::v1alpha1::Image;
 
-/// A container image: where it is and which one.
+/// Repository, tag and digest of a container image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageReference {
     repository: String,
@@ -15,14 +15,13 @@ pub struct ImageReference {
 
 /// Error of a text that is not an image reference.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is no image; give REPOSITORY[:TAG][@sha256:DIGEST]")]
+#[error("{0:?} is not an image; give REPOSITORY[:TAG][@sha256:DIGEST]")]
 pub struct InvalidImage(String);
 
 impl FromStr for ImageReference {
     type Err = InvalidImage;
 
     fn from_str(text: &str) -> Result<Self, InvalidImage> {
-        let refused = || InvalidImage(text.to_owned());
         let (rest, digest) = match text.split_once('@') {
             Some((rest, digest)) => (rest, Some(digest)),
             None => (text, None),
@@ -33,15 +32,16 @@ impl FromStr for ImageReference {
             Some((name, tag)) => (&rest[..name_at + name.len()], Some(tag)),
             None => (rest, None),
         };
-        let plain = |part: &str| part.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:".contains(c));
-        let whole =
-            |part: &str| !part.is_empty() && plain(part) && part.starts_with(|c: char| c.is_ascii_alphanumeric());
-        let good = whole(repository)
+        let has_valid_chars = |part: &str| part.chars().all(|c| c.is_ascii_alphanumeric() || "._-/:".contains(c));
+        let is_valid_part = |part: &str| {
+            !part.is_empty() && has_valid_chars(part) && part.starts_with(|c: char| c.is_ascii_alphanumeric())
+        };
+        let is_valid = is_valid_part(repository)
             && !repository.ends_with('/')
-            && tag.is_none_or(whole)
+            && tag.is_none_or(is_valid_part)
             && digest.is_none_or(|digest| digest.len() == 71 && digest.starts_with("sha256:"));
-        if !good {
-            return Err(refused());
+        if !is_valid {
+            return Err(InvalidImage(text.to_owned()));
         }
         let owned = |part: Option<&str>| part.map(str::to_owned);
         Ok(ImageReference { repository: repository.to_owned(), tag: owned(tag), digest: owned(digest) })
@@ -64,11 +64,11 @@ impl fmt::Display for ImageReference {
 impl ImageReference {
     /// Returns this image with the overrides of a spec. A tag or digest of the spec replaces both of this image.
     pub fn with_overrides(&self, spec: &Image) -> ImageReference {
-        let own_version = spec.tag.is_none() && spec.digest.is_none();
+        let keeps_version = spec.tag.is_none() && spec.digest.is_none();
         ImageReference {
             repository: spec.repository.clone().unwrap_or_else(|| self.repository.clone()),
-            tag: if own_version { self.tag.clone() } else { spec.tag.clone() },
-            digest: if own_version && spec.repository.is_none() { self.digest.clone() } else { spec.digest.clone() },
+            tag: if keeps_version { self.tag.clone() } else { spec.tag.clone() },
+            digest: if keeps_version && spec.repository.is_none() { self.digest.clone() } else { spec.digest.clone() },
         }
     }
 }

@@ -7,16 +7,16 @@ use kube::Resource;
 
 use super::labels::Labels;
 
-/// Prefixes of names that are never inherited: kubectl's are about the resource itself, and this project's are for the
-/// operator.
+/// Prefixes of names that children never inherit. Names of kubectl are about the resource itself, and names of this
+/// project are for the operator.
 const NEVER_INHERITED_PREFIXES: [&str; 2] = ["kubectl.kubernetes.io/", "notificationhub.rs/"];
 
 /// Names that children inherit, from the operator's configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inheritance {
-    /// Of labels.
+    /// Names of labels.
     pub labels: NamePatterns,
-    /// Of annotations.
+    /// Names of annotations.
     pub annotations: NamePatterns,
 }
 
@@ -26,7 +26,7 @@ pub struct NamePatterns(Vec<String>);
 
 /// Error of a text that is not a name or prefix.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0:?} is no name; give names, or beginnings of names with a * behind, separated by commas")]
+#[error("{0:?} is not a name; give names, or prefixes with a trailing *, separated by commas")]
 pub struct InvalidNamePattern(String);
 
 /// Labels and annotations that a hub's children inherit.
@@ -44,25 +44,27 @@ impl FromStr for NamePatterns {
     fn from_str(text: &str) -> Result<Self, InvalidNamePattern> {
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
         let checked = names.map(|name| {
-            // All of them is no choice: among them are those by which tools know what is theirs.
-            let start = name.strip_suffix('*').unwrap_or(name);
-            let good = start.starts_with(|c: char| c.is_ascii_alphanumeric())
-                && start.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
-            if good { Ok(name.to_owned()) } else { Err(InvalidNamePattern(name.to_owned())) }
+            // A bare `*` is invalid: it would match the labels by which other tools recognize their own objects.
+            let prefix = name.strip_suffix('*').unwrap_or(name);
+            let is_valid = prefix.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && prefix.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
+            if is_valid { Ok(name.to_owned()) } else { Err(InvalidNamePattern(name.to_owned())) }
         });
         checked.collect::<Result<_, _>>().map(NamePatterns)
     }
 }
 
 impl NamePatterns {
+    /// Returns whether a name matches.
     fn matches(&self, name: &str) -> bool {
-        self.0.iter().any(|known| known.strip_suffix('*').map_or(known == name, |start| name.starts_with(start)))
+        self.0.iter().any(|known| known.strip_suffix('*').map_or(known == name, |prefix| name.starts_with(prefix)))
     }
 
+    /// Returns the entries whose names match and can be inherited.
     fn select(&self, all: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let passes =
-            |name: &str| self.matches(name) && !NEVER_INHERITED_PREFIXES.iter().any(|start| name.starts_with(start));
-        all.iter().filter(|(name, _)| passes(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+        let is_inherited =
+            |name: &str| self.matches(name) && !NEVER_INHERITED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        all.iter().filter(|(name, _)| is_inherited(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 }
 
@@ -108,7 +110,7 @@ mod tests {
         let inherited = inheritance.inherited_by_children(&hub);
         let expected = [("cost.example/center", "7"), ("team", "a")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(inherited.labels, Labels::from(expected));
-        assert_eq!(inherited.annotations, BTreeMap::new(), "they are not for children");
+        assert_eq!(inherited.annotations, BTreeMap::new(), "names of kubectl and of the operator");
         assert_eq!(Inheritance::default().inherited_by_children(&hub), Inherited::default());
     }
 

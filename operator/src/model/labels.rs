@@ -1,4 +1,5 @@
-//! Labels of the children. The selector's labels must never change: the selector of a Deployment is immutable. No I/O.
+//! Labels of children. The labels of the selector must never change, because the selector of a Deployment is immutable.
+//! No I/O.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ const OPERATOR_NAME: &str = "notification-hub-operator";
 /// Label selector of the children of all hubs.
 pub const MANAGED_SELECTOR: &str = "app.kubernetes.io/managed-by=notification-hub-operator";
 
-/// Returns the labels with which Deployment and Services select the pods. A version is never among them.
+/// Returns the labels by which the Deployment and the Services select the pods. Must not include a version.
 pub fn selector(hub: &HubName) -> Labels {
     [(NAME_LABEL, "notification-hub"), (INSTANCE_LABEL, hub.as_str())].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
 }
@@ -36,11 +37,12 @@ pub fn pod_labels(hub: &HubName, source: &Source) -> Labels {
     labels
 }
 
-/// Returns the labels that a pod template must not change: selectors and Azure's webhook need them.
+/// Returns the labels that a pod template must not change, because selectors and the webhook of Azure Workload Identity
+/// need them.
 pub fn required(hub: &HubName, source: &Source) -> Labels {
     let mut labels = selector(hub);
     if let Some(Credential::WorkloadIdentity { .. }) = source.credential() {
-        // By it Azure's webhook knows to which pods it gives a token.
+        // The webhook of Azure Workload Identity gives a token to pods with this label.
         labels.insert("azure.workload.identity/use".to_owned(), "true".to_owned());
     }
     labels
@@ -61,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn managed_selects_the_recommended_labels() {
+    fn managed_selector_matches_the_recommended_labels() {
         let labels = recommended(&HubName::parse("vault").expect("a name"));
         let (label, value) = MANAGED_SELECTOR.split_once('=').expect("a label and a value");
         assert_eq!(labels.get(label).map(String::as_str), Some(value));

@@ -1,4 +1,4 @@
-//! A hub whose spec and references are validated: the only input of the builders. No I/O.
+//! A validated hub, which is the only input of the builders. No I/O.
 
 pub mod backplane;
 pub mod defaults;
@@ -10,6 +10,7 @@ pub mod labels;
 pub mod names;
 pub mod networking;
 pub mod ownership;
+pub mod ports;
 pub mod references;
 pub mod scale;
 mod secret_entry;
@@ -33,14 +34,14 @@ use source::Source;
 /// Name of the hub's container in its pods.
 pub const HUB_CONTAINER: &str = "hub";
 
-/// A hub that can be built.
+/// A hub whose spec and references are valid.
 #[derive(Clone, Debug)]
 pub struct ValidatedHub {
-    /// Its name, from which its children's names are made.
+    /// Name of the hub, from which the names of its children are derived.
     pub name: HubName,
-    /// Its namespace.
+    /// Namespace of the hub and its children.
     pub namespace: String,
-    /// The reference by which its children belong to it.
+    /// Owner reference of the children.
     pub owner: OwnerReference,
     /// Labels and annotations that its children inherit.
     pub inherited: Inherited,
@@ -48,43 +49,43 @@ pub struct ValidatedHub {
     pub scale: Scale,
     /// Image of the pods.
     pub image: ImageReference,
-    /// When the image is pulled.
+    /// Pull policy of the image, or `None` for the default of Kubernetes.
     pub pull_policy: Option<PullPolicy>,
-    /// Credentials for its registry.
+    /// Names of the Secrets with credentials for the registry.
     pub pull_secrets: Vec<String>,
-    /// Where its notifications come from.
+    /// Source of notifications.
     pub source: Source,
-    /// What connects several replicas.
+    /// Backplane of several replicas, or `None`.
     pub backplane: Option<Backplane>,
     /// Requirements on tokens.
     pub tokens: TokenSettings,
-    /// How clients are caught up that missed pushes.
+    /// Settings of catch-up for clients that missed pushes.
     pub catch_up: CatchUp,
-    /// How many clients a pod lets in.
+    /// Limits of the connections of each pod.
     pub limits: Limits,
-    /// What pods write.
+    /// Log level and format.
     pub log: Log,
     /// Networking and monitoring of its pods.
     pub networking: Networking,
-    /// The installation's id.
+    /// Bitwarden installation ID, or `None`.
     pub installation_id: Option<String>,
-    /// The keys that the operator keeps for it.
+    /// Plan of the generated keys, or `None` without `auth.generate`.
     pub generated: Option<RotationPlan>,
-    /// The Secret with keys of the user's.
+    /// Name of the Secret with keys of the user, or `None`.
     pub signing_keys: Option<String>,
-    /// What is merged over the built pod template.
+    /// Pod template that is merged over the built one, or `None`.
     pub pod_template: Option<PodTemplateSpec>,
 }
 
-/// Requirements on tokens, independent of their keys. The hub decides what is not set.
+/// Requirements on tokens, independent of their keys. The hub has defaults for values that are not set.
 #[derive(Clone, Debug, Default)]
 pub struct TokenSettings {
-    /// The identity server.
+    /// URL of the identity server.
     pub authority: Option<String>,
-    /// The issuer that they have to name.
+    /// Required issuer.
     pub issuer: Option<String>,
-    /// The audiences of which they have to name one.
+    /// Audiences, one of which is required. Empty for any.
     pub audiences: Vec<String>,
-    /// How far clocks may differ.
+    /// Tolerated difference of clocks, in the format of the hub.
     pub clock_skew: Option<String>,
 }

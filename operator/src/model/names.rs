@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-/// Maximum length of a hub's name, in characters: every child's name must fit into a DNS label.
+use super::ports;
+
+/// Maximum length of the name of a hub, in characters. The names of children must fit into DNS labels.
 pub const MAX_HUB_NAME_CHARS: usize = 40;
 
 const INTERNAL_SUFFIX: &str = "-internal";
@@ -10,7 +12,7 @@ const METRICS_SUFFIX: &str = "-metrics";
 const JWT_SUFFIX: &str = "-jwt";
 const TOKENS_SUFFIX: &str = "-tokens";
 
-/// Suffixes that follow the hub's name in the names of its children.
+/// Suffixes of the names of children, after the name of the hub.
 pub const CHILD_NAME_SUFFIXES: [&str; 5] = ["", INTERNAL_SUFFIX, METRICS_SUFFIX, JWT_SUFFIX, TOKENS_SUFFIX];
 
 /// A name that is valid for a Service and leaves room for the suffixes of children.
@@ -18,37 +20,37 @@ pub const CHILD_NAME_SUFFIXES: [&str; 5] = ["", INTERNAL_SUFFIX, METRICS_SUFFIX,
 pub struct HubName(String);
 
 impl HubName {
-    /// Takes a DNS-1035 label of at most [`MAX_HUB_NAME_CHARS`] characters.
+    /// Parses a DNS-1035 label of up to [`MAX_HUB_NAME_CHARS`] characters. Returns `None` for any other text.
     pub fn parse(name: &str) -> Option<HubName> {
-        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let fits = name.len() <= MAX_HUB_NAME_CHARS
+        let is_label_char = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let is_valid = name.len() <= MAX_HUB_NAME_CHARS
             && name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.chars().all(inner)
+            && name.chars().all(is_label_char)
             && !name.ends_with('-');
-        fits.then(|| HubName(name.to_owned()))
+        is_valid.then(|| HubName(name.to_owned()))
     }
 
-    /// The Deployment, its ServiceAccount, the ConfigMap and the public Service have the hub's own name.
+    /// Returns the name of the hub, and of all children whose names have no suffix.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The Service that senders post to.
+    /// Returns the name of the Service for senders.
     pub fn internal_service(&self) -> String {
         format!("{}{INTERNAL_SUFFIX}", self.0)
     }
 
-    /// The headless Service that metrics are scraped through.
+    /// Returns the name of the headless Service for metrics.
     pub fn metrics_service(&self) -> String {
         format!("{}{METRICS_SUFFIX}", self.0)
     }
 
-    /// The Secret with the generated keys.
+    /// Returns the name of the Secret of the generated keys.
     pub fn jwt_secret(&self) -> String {
         jwt_secret(&self.0)
     }
 
-    /// The Secret with the key that replicas share.
+    /// Returns the name of the Secret of the connection token key.
     pub fn tokens_secret(&self) -> String {
         tokens_secret(&self.0)
     }
@@ -60,24 +62,24 @@ impl fmt::Display for HubName {
     }
 }
 
-/// The Secret with the generated keys of a hub whose name has not been checked yet.
+/// Returns the name of the Secret of the generated keys, for a hub whose name is not validated yet.
 pub fn jwt_secret(hub: &str) -> String {
     format!("{hub}{JWT_SUFFIX}")
 }
 
-/// The Secret with the key that the replicas of a hub share whose name has not been checked yet.
+/// Returns the name of the Secret of the connection token key, for a hub whose name is not validated yet.
 pub fn tokens_secret(hub: &str) -> String {
     format!("{hub}{TOKENS_SUFFIX}")
 }
 
-/// Where clients inside the cluster connect.
+/// Returns the URL for clients inside the cluster.
 pub fn url(hub: &str, namespace: &str) -> String {
-    format!("http://{hub}.{namespace}.svc:{}", crate::build::ports::PUBLIC)
+    format!("http://{hub}.{namespace}.svc:{}", ports::PUBLIC)
 }
 
-/// Base of the address that senders post to.
+/// Returns the base URL for senders.
 pub fn send_url(hub: &str, namespace: &str) -> String {
-    format!("http://{hub}{INTERNAL_SUFFIX}.{namespace}.svc:{}", crate::build::ports::INTERNAL)
+    format!("http://{hub}{INTERNAL_SUFFIX}.{namespace}.svc:{}", ports::INTERNAL)
 }
 
 #[cfg(test)]
@@ -86,11 +88,11 @@ mod tests {
 
     #[test]
     fn hub_name_other_than_short_dns_label_is_rejected() {
-        for good in ["a", "vault", "v-1", &"v".repeat(40)] {
-            assert!(HubName::parse(good).is_some(), "{good}");
+        for valid in ["a", "vault", "v-1", &"v".repeat(40)] {
+            assert!(HubName::parse(valid).is_some(), "{valid}");
         }
-        for bad in ["", "1a", "-a", "a-", "A", "a.b", "a_b", "ä", &"v".repeat(41)] {
-            assert!(HubName::parse(bad).is_none(), "{bad}");
+        for invalid in ["", "1a", "-a", "a-", "A", "a.b", "a_b", "ä", &"v".repeat(41)] {
+            assert!(HubName::parse(invalid).is_none(), "{invalid}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Ownership of objects by hubs. No I/O.
+//! Ownership of children by hubs. No I/O.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use notification_hub_crds::ADOPT_ANNOTATION;
@@ -12,9 +12,9 @@ pub fn is_controlled_by(object: &ObjectMeta, uid: &str) -> bool {
 /// annotation and no controller.
 pub fn is_adoptable_by(object: &ObjectMeta, uid: &str) -> bool {
     let is_controlled = object.owner_references.iter().flatten().any(|owner| owner.controller == Some(true));
-    let is_offered =
+    let has_adopt_annotation =
         object.annotations.iter().flatten().any(|(name, value)| name == ADOPT_ANNOTATION && value == "true");
-    is_controlled_by(object, uid) || (is_offered && !is_controlled)
+    is_controlled_by(object, uid) || (has_adopt_annotation && !is_controlled)
 }
 
 #[cfg(test)]
@@ -23,22 +23,22 @@ mod tests {
     use serde_json::{Value, from_value, json};
 
     #[test]
-    fn may_be_taken_over_offered_object_without_controller_is_true() {
+    fn is_adoptable_by_needs_the_annotation_and_no_other_controller() {
         let owner = |uid: &str, controller: bool| json!([{ "apiVersion": "v1", "kind": "X", "name": "x", "uid": uid, "controller": controller }]);
-        let offered = |value: &str| json!({ ADOPT_ANNOTATION: value });
+        let annotated = |value: &str| json!({ ADOPT_ANNOTATION: value });
         let table: [(Value, Value, bool); 7] = [
-            (owner("ours", true), json!({}), true),
+            (owner("own", true), json!({}), true),
             (json!([]), json!({}), false),
-            (json!([]), offered("true"), true),
-            (json!([]), offered("yes"), false),
-            (owner("other", false), offered("true"), true),
-            (owner("other", true), offered("true"), false),
-            (owner("ours", false), json!({}), false),
+            (json!([]), annotated("true"), true),
+            (json!([]), annotated("yes"), false),
+            (owner("other", false), annotated("true"), true),
+            (owner("other", true), annotated("true"), false),
+            (owner("own", false), json!({}), false),
         ];
         for (owners, annotations, expected) in table {
             let object = json!({ "ownerReferences": owners, "annotations": annotations });
             let metadata: ObjectMeta = from_value(object.clone()).expect("metadata");
-            assert_eq!(is_adoptable_by(&metadata, "ours"), expected, "{object}");
+            assert_eq!(is_adoptable_by(&metadata, "own"), expected, "{object}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The Secrets that a spec refers to. No I/O.
+//! Secrets that a spec refers to. No I/O.
 
 use std::collections::BTreeSet;
 
@@ -10,6 +10,6 @@ pub fn secrets(spec: &NotificationHubSpec) -> BTreeSet<&str> {
     let queue = spec.source.azure_queue.as_ref().and_then(|queue| queue.connection_string.as_ref());
     let redis = spec.backplane.as_ref().map(|backplane| &backplane.redis);
     let redis = redis.into_iter().flat_map(|redis| [Some(&redis.url), redis.password.as_ref(), redis.ca.as_ref()]);
-    let values = redis.flatten().chain(queue).map(|value| value.secret_key_ref.name.as_str());
-    keys.into_iter().chain(values).collect()
+    let secret_values = redis.flatten().chain(queue).map(|value| value.secret_key_ref.name.as_str());
+    keys.into_iter().chain(secret_values).collect()
 }

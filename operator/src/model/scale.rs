@@ -37,9 +37,9 @@ pub enum Autoscaler {
 /// Target load of each pod. The target that needs the most pods decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// So many connections.
+    /// Number of connections.
     Connections(i32),
-    /// So many percent of the CPU that it requests.
+    /// CPU utilization, in percent of the request.
     Cpu(i32),
 }
 

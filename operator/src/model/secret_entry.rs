@@ -4,19 +4,19 @@ use notification_hub_crds::v1alpha1::SecretKeyReference;
 
 use super::Fingerprint;
 
-/// An entry of a Secret.
+/// Reference to an entry of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretEntry {
-    /// The Secret.
+    /// Name of the Secret.
     pub secret: String,
-    /// Its entry.
+    /// Key of the entry.
     pub entry: String,
-    /// Tells one content from another.
+    /// Fingerprint of the content.
     pub fingerprint: Fingerprint,
 }
 
 impl SecretEntry {
-    /// The entry that a spec names, with this content.
+    /// Creates the reference of a spec with the fingerprint of its content.
     pub fn new(reference: &SecretKeyReference, content: &[u8]) -> SecretEntry {
         SecretEntry {
             secret: reference.name.clone(),

@@ -2,22 +2,22 @@
 
 use super::SecretEntry;
 
-/// Where notifications come from.
+/// Source of notifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// They are posted to the hub.
+    /// Senders post to the hub.
     Direct,
-    /// They are put on an Azure Storage queue.
+    /// Senders put messages on an Azure Storage queue.
     AzureQueue(AzureQueue),
 }
 
 impl Source {
-    /// Whether they are posted to the hub.
+    /// Returns whether senders post to the hub.
     pub fn is_direct(&self) -> bool {
         matches!(self, Source::Direct)
     }
 
-    /// How the queue may be used, if there is one.
+    /// Returns the credential of the queue, or `None` if senders post to the hub.
     pub fn credential(&self) -> Option<&Credential> {
         match self {
             Source::Direct => None,
@@ -26,27 +26,27 @@ impl Source {
     }
 }
 
-/// An Azure Storage queue.
+/// Settings of an Azure Storage queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AzureQueue {
-    /// Its name.
+    /// Name of the queue.
     pub name: String,
-    /// The name of the poison queue, if it is not made from the queue's.
+    /// Name of the dead-letter queue, or `None` for the hub's default.
     pub poison_name: Option<String>,
-    /// How it may be used.
+    /// Credential of the storage account.
     pub credential: Credential,
 }
 
-/// How a queue may be used.
+/// Credential of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// A connection string in a Secret.
+    /// Connection string in a Secret.
     ConnectionString(SecretEntry),
-    /// A managed identity.
+    /// Azure Workload Identity.
     WorkloadIdentity {
-        /// Base of the queues' addresses.
+        /// Base URL of the queues of the storage account.
         account_url: String,
-        /// The identity.
+        /// Client ID of the identity.
         client_id: String,
     },
 }

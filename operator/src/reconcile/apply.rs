@@ -1,11 +1,13 @@
-//! Step 4: applies the children, but never overwrites an object that the hub does not own.
+//! Step 4: applies the children. Never overwrites an object that the hub does not own.
 //!
-//! All or nothing, whatever the API server answers at whichever write. What runs is decided by one object, the
-//! Deployment: its pod template has the whole configuration in it, and names the Secrets. It is asked for first, by a
-//! dry run, so that what is refused changes nothing at all. What is written before it is nothing to the pods that run:
-//! a Secret of the operator's has what they know in it until no pod needs it any more, and what a spec does not want
-//! any more goes after the rollout. What is written after it is nothing that pods read. The level of the log alone is
-//! in force at once, by itself.
+//! Pods run either the old configuration or the new one, whichever write fails:
+//!
+//! - The pod template of the Deployment has the whole configuration and the names of the Secrets. One write changes it.
+//! - The Deployment is applied by a dry run first, so a refusal changes nothing.
+//! - Children that are written before the Deployment do not change what existing pods read. A managed Secret keeps the
+//!   keys that pods use. Children that are not desired any more are pruned after the rollout.
+//! - Pods read none of the children that are written after the Deployment.
+//! - Only the log level takes effect at once, without the Deployment.
 
 mod child_writer;
 mod desired_child;
@@ -30,14 +32,14 @@ use child_writer::ChildWriter;
 use desired_child::DesiredChild;
 use ownership_check::OwnershipCheck;
 
-/// Result of the apply step, as far as the next steps need it.
+/// Result of the apply step.
 #[derive(Debug)]
 pub struct AppliedObjects {
     /// Live objects that the status is computed from.
     pub live: LiveObjects,
-    /// The uids of all desired children.
+    /// Uids of all desired children.
     pub uids: BTreeSet<String>,
-    /// The changes of a dry run. Outside a dry run only what was pruned.
+    /// Changes of a dry run. Outside a dry run only the deleted autoscalers.
     pub changes: Vec<Change>,
     /// Whether the Deployment waits until rollouts of other hubs are over.
     pub is_queued: bool,
@@ -66,12 +68,13 @@ pub async fn apply(
     }
 }
 
+/// Checks the ownership of every child and applies them in a fixed order.
 async fn apply_all(
     scope: &ReconcileScope<'_>,
     hub: &NotificationHub,
     desired: DesiredObjects,
 ) -> Result<ApplyOutcome, ChildError> {
-    // Without `..`, so that a new kind cannot be forgotten here.
+    // Destructured without `..`, so that a new kind causes a compile error here.
     let DesiredObjects {
         service_account,
         config_map,
@@ -116,9 +119,9 @@ async fn apply_all(
         return Ok(ApplyOutcome::NotOwned(ownership.not_owned));
     }
 
-    // A new Deployment begins with the number that it was built with.
+    // A new Deployment is created with the number of pods that it was built with.
     let is_handed_over =
-        is_autoscaled && deployment.existing.as_ref().is_some_and(|there| !hand_over::is_required(there));
+        is_autoscaled && deployment.existing.as_ref().is_some_and(|existing| !hand_over::is_required(existing));
     if is_handed_over {
         hand_over::omit_replicas(&mut deployment.object);
     }
@@ -128,7 +131,7 @@ async fn apply_all(
     };
     let name = (hub.namespace().unwrap_or_default(), hub.name_any());
     let mut writer = ChildWriter { scope, hub: name, uids: BTreeSet::new(), changes: Vec::new() };
-    // Nothing is written for pods that the API server does not take.
+    // If the API server refuses the pods, nothing is written.
     let predicted = Box::pin(writer.predict(&deployment)).await?;
     let is_queued = match predicted {
         Some(predicted) => Box::pin(writer.has_to_queue(hub, &deployment, &predicted)).await?,
@@ -136,7 +139,7 @@ async fn apply_all(
     };
     let jwt_secret = with_generated_key(cluster, jwt_secret, pending_plan).await?;
 
-    // What pods need comes before the pods.
+    // Objects that pods need are written before the Deployment.
     writer.apply_child(service_account).await?;
     writer.apply_child(config_map).await?;
     writer.apply_some(jwt_secret).await?;
@@ -149,7 +152,7 @@ async fn apply_all(
     let deployment = if is_queued {
         Box::pin(writer.get_or_apply(deployment)).await?
     } else {
-        // It would fight with whoever decides instead.
+        // An old autoscaler would change the number of pods that the Deployment is about to get.
         writer.changes.extend(prune::prune_autoscalers(cluster, hub, scope.served, &autoscaler).await?);
         if is_autoscaled && !is_handed_over && deployment.existing.is_some() {
             let handed_over = hand_over::transfer_replicas(cluster, &mut deployment.object).await;
@@ -158,7 +161,7 @@ async fn apply_all(
         Box::pin(writer.apply_and_get(deployment)).await?
     };
     writer.apply_some(horizontal_pod_autoscaler).await?;
-    // What may be refused by others than Kubernetes comes last: the hub runs without it.
+    // Objects that webhooks of other projects may refuse are written last, because the hub runs without them.
     let exposure = Exposure {
         ingress: writer.apply_some_and_get(ingress).await?,
         http_route: writer.apply_some_and_get(http_route).await?,
@@ -173,7 +176,7 @@ async fn apply_all(
     Ok(ApplyOutcome::Applied(Box::new(AppliedObjects { live, uids: writer.uids, changes: writer.changes, is_queued })))
 }
 
-/// Generates the key that the Secret lacks, now that it is about to be written.
+/// Returns the Secret with the key that it lacks. Generates the key on the blocking pool.
 async fn with_generated_key(
     cluster: &Cluster,
     secret: Option<DesiredChild<Secret>>,
@@ -184,15 +187,15 @@ async fn with_generated_key(
         (secret, _) => return Ok(secret),
     };
     if cluster.is_dry_run() {
-        // An entry without a key stands for the one that would be made.
+        // An empty entry stands for the key that would be generated.
         let entry = if plan.missing == Some(MissingKey::Next) { NEXT_ENTRY } else { PRIVATE_ENTRY };
         secret.object.data.get_or_insert_default().insert(entry.to_owned(), ByteString::default());
         return Ok(Some(secret));
     }
     let (object, algorithm) = (secret.object.name_any(), plan.algorithm());
-    tracing::info!(secret = object, ?algorithm, "making a key pair");
-    let made =
+    tracing::info!(secret = object, ?algorithm, "generating a key pair");
+    let generated =
         tokio::task::spawn_blocking(move || KeyPair::generate(algorithm)).await.map_err(|_| KeyGenerationError)??;
-    build::add_generated_key(&mut secret.object, plan, made);
+    build::add_generated_key(&mut secret.object, plan, generated);
     Ok(Some(secret))
 }

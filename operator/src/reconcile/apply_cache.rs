@@ -1,9 +1,9 @@
-//! Cache of what this process has applied: a child that has not changed since is not applied again.
+//! Cache of the children that this process has applied. A child that has not changed since is not applied again.
 //!
-//! A change of a value that the operator has applied removes its field from the operator's entry in `managedFields`. If
-//! that entry is as the last apply left it, and the desired child is the same, another apply would change nothing.
-//! Fields that others add are in their own entries. The cache ends with the process, so that a new version of the
-//! operator applies everything once.
+//! If another client changes a value of the operator, its field leaves the operator's entry in `managedFields`. If that
+//! entry is as the last apply left it, and the desired child is the same, another apply would change nothing. Fields that
+//! other clients add are in their own entries. The cache is not stored, so a new version of the operator applies every
+//! child once.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,9 +19,9 @@ use crate::model::Fingerprint;
 /// Children by the namespace and name of their hub, and by their kind and name.
 type CachedChildren = HashMap<(String, String), HashMap<String, CachedChild>>;
 
-/// Fingerprints of a child as it was applied.
+/// Fingerprints of an applied child: the desired object, and the fields that the operator owns.
 struct CachedChild {
-    wanted: Fingerprint,
+    desired: Fingerprint,
     owned: Fingerprint,
 }
 
@@ -35,22 +35,22 @@ pub struct ApplyCache {
 pub(super) type HubKey = (String, String);
 
 impl ApplyCache {
-    /// Records that `wanted` was applied, and the metadata that resulted.
-    pub(super) fn remember<K: Kind>(&self, hub: &HubKey, wanted: &K, written: &ObjectMeta) {
+    /// Records that `desired` was applied, and the resulting metadata.
+    pub(super) fn remember<K: Kind>(&self, hub: &HubKey, desired: &K, written: &ObjectMeta) {
         let Some(owned) = owned(written) else { return };
-        let (title, wanted) = (display_name_of(wanted), fingerprint_of(wanted));
-        self.entries().entry(hub.clone()).or_default().insert(title, CachedChild { wanted, owned });
+        let (name, desired) = (display_name_of(desired), fingerprint_of(desired));
+        self.entries().entry(hub.clone()).or_default().insert(name, CachedChild { desired, owned });
     }
 
-    /// Returns whether applying `wanted` would not change the existing object.
-    pub(super) fn is_unchanged<K: Kind>(&self, hub: &HubKey, wanted: &K, there: Option<&ObjectMeta>) -> bool {
-        let Some(owned) = there.and_then(owned) else { return false };
-        self.entry_matches(hub, wanted, |entry, wanted| entry.wanted == wanted && entry.owned == owned)
+    /// Returns whether applying `desired` would not change the existing object.
+    pub(super) fn is_unchanged<K: Kind>(&self, hub: &HubKey, desired: &K, existing: Option<&ObjectMeta>) -> bool {
+        let Some(owned) = existing.and_then(owned) else { return false };
+        self.entry_matches(hub, desired, |entry, desired| entry.desired == desired && entry.owned == owned)
     }
 
     /// Returns whether the last apply was of the same child. If the live object differs, another client has changed it.
-    pub(super) fn was_wanted<K: Kind>(&self, hub: &HubKey, wanted: &K) -> bool {
-        self.entry_matches(hub, wanted, |entry, wanted| entry.wanted == wanted)
+    pub(super) fn was_applied<K: Kind>(&self, hub: &HubKey, desired: &K) -> bool {
+        self.entry_matches(hub, desired, |entry, desired| entry.desired == desired)
     }
 
     /// Removes the children of a deleted hub.
@@ -58,14 +58,15 @@ impl ApplyCache {
         self.entries().remove(&(namespace.to_owned(), name.to_owned()));
     }
 
+    /// Returns whether the cache has the child, and its entry and the fingerprint of `desired` match.
     fn entry_matches<K: Kind>(
         &self,
         hub: &HubKey,
-        wanted: &K,
-        judge: impl FnOnce(&CachedChild, Fingerprint) -> bool,
+        desired: &K,
+        matches: impl FnOnce(&CachedChild, Fingerprint) -> bool,
     ) -> bool {
-        let (title, wanted) = (display_name_of(wanted), fingerprint_of(wanted));
-        self.entries().get(hub).and_then(|children| children.get(&title)).is_some_and(|entry| judge(entry, wanted))
+        let (name, desired) = (display_name_of(desired), fingerprint_of(desired));
+        self.entries().get(hub).and_then(|children| children.get(&name)).is_some_and(|entry| matches(entry, desired))
     }
 
     fn entries(&self) -> MutexGuard<'_, CachedChildren> {
@@ -73,19 +74,21 @@ impl ApplyCache {
     }
 }
 
+/// Returns the kind and name of a child.
 fn display_name_of<K: Kind>(object: &K) -> String {
     display_name::<K>(object.meta().name.as_deref().unwrap_or_default())
 }
 
 /// Returns the fingerprint of a desired object without its uid.
-fn fingerprint_of<K: Kind>(wanted: &K) -> Fingerprint {
-    let mut wanted = wanted.clone();
-    wanted.meta_mut().uid = None;
-    fingerprint(&wanted)
+fn fingerprint_of<K: Kind>(desired: &K) -> Fingerprint {
+    let mut desired = desired.clone();
+    desired.meta_mut().uid = None;
+    fingerprint(&desired)
 }
 
+/// Returns the fingerprint of a value as JSON.
 fn fingerprint(content: &impl Serialize) -> Fingerprint {
-    // Of objects that are about to be written as JSON anyway.
+    // The same objects are serialized for the API server, so serialization does not fail.
     Fingerprint::from_content(&serde_json::to_vec(content).unwrap_or_default())
 }
 
@@ -95,6 +98,7 @@ fn owned(metadata: &ObjectMeta) -> Option<Fingerprint> {
     Some(fingerprint(&(metadata.uid.as_ref()?, &entry.fields_v1)))
 }
 
+/// Returns whether an entry of `managedFields` is of an apply by the operator.
 fn is_applied_by_operator(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(FIELD_MANAGER)
         && entry.operation.as_deref() == Some("Apply")
@@ -119,21 +123,21 @@ mod tests {
     #[test]
     fn apply_cache_same_object_and_owned_fields_is_unchanged() {
         let (cache, hub) = (ApplyCache::default(), ("ns".to_owned(), "vault".to_owned()));
-        let (wanted, fields) = (config_map("info"), json!({ "f:data": { "f:log-level": {} } }));
+        let (desired, fields) = (config_map("info"), json!({ "f:data": { "f:log-level": {} } }));
         let written = metadata("1", FIELD_MANAGER, fields.clone());
-        assert!(!cache.is_unchanged(&hub, &wanted, Some(&written)), "nothing was applied yet");
-        cache.remember(&hub, &wanted, &written);
-        assert!(cache.is_unchanged(&hub, &wanted, Some(&written)));
-        for (what, there) in [
-            ("it is gone", None),
+        assert!(!cache.is_unchanged(&hub, &desired, Some(&written)), "nothing is applied yet");
+        cache.remember(&hub, &desired, &written);
+        assert!(cache.is_unchanged(&hub, &desired, Some(&written)));
+        for (case, existing) in [
+            ("deleted", None),
             ("another object", Some(metadata("2", FIELD_MANAGER, fields.clone()))),
-            ("a value was changed", Some(metadata("1", FIELD_MANAGER, json!({ "f:data": {} })))),
-            ("all was taken over", Some(metadata("1", "kubectl", fields.clone()))),
+            ("changed value", Some(metadata("1", FIELD_MANAGER, json!({ "f:data": {} })))),
+            ("applied by another field manager", Some(metadata("1", "kubectl", fields.clone()))),
         ] {
-            assert!(!cache.is_unchanged(&hub, &wanted, there.as_ref()), "{what}");
+            assert!(!cache.is_unchanged(&hub, &desired, existing.as_ref()), "{case}");
         }
-        assert!(!cache.is_unchanged(&hub, &config_map("debug"), Some(&written)), "something else is wanted");
+        assert!(!cache.is_unchanged(&hub, &config_map("debug"), Some(&written)), "the desired child has changed");
         cache.forget("ns", "vault");
-        assert!(!cache.is_unchanged(&hub, &wanted, Some(&written)), "the hub is gone");
+        assert!(!cache.is_unchanged(&hub, &desired, Some(&written)), "the hub is deleted");
     }
 }

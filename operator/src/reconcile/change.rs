@@ -5,9 +5,9 @@ use serde_json::Value;
 /// Change of a child by a write or a deletion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// Its kind and name.
+    /// Kind and name of the child.
     pub object: String,
-    /// The existing object, or `None` if there is none.
+    /// The existing object, or `None` if it does not exist.
     pub before: Option<Value>,
     /// The resulting object, or `None` if it is deleted.
     pub after: Option<Value>,
@@ -21,7 +21,7 @@ impl Change {
     }
 }
 
-/// Removes the status and the metadata that the API server maintains.
+/// Returns an object without its status and the metadata that the API server maintains.
 fn content(mut object: Value) -> Value {
     if let Some(whole) = object.as_object_mut() {
         whole.shift_remove("status");

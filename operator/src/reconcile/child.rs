@@ -6,15 +6,15 @@ use crate::keys::KeyGenerationError;
 /// Error of writing a child.
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
-    /// A call for it, or for all of a kind, failed.
+    /// A call for a child, or for all children of a kind, failed.
     #[error("{object}: {source}")]
     Call {
-        /// Its kind and name.
+        /// Kind and name of the child.
         object: String,
-        /// What went wrong.
+        /// Error of the call.
         source: CallError,
     },
-    /// A key could not be made.
+    /// A key could not be generated.
     #[error(transparent)]
     Key(#[from] KeyGenerationError),
 }
@@ -25,7 +25,7 @@ impl ChildError {
         ChildError::Call { object, source }
     }
 
-    /// What kind of failure it was.
+    /// Returns the category of the error, for the label of a metric.
     pub fn category(&self) -> &'static str {
         match self {
             ChildError::Call { source, .. } => source.category(),
@@ -33,8 +33,8 @@ impl ChildError {
         }
     }
 
-    /// Whether the API server refused the content of the object. A refusal of its metadata is the result of a race (the
-    /// object was replaced between the ownership check and the write) and transient.
+    /// Returns whether the API server refused the content of the object. A refusal of its metadata is transient: the
+    /// object was replaced between the ownership check and the write.
     pub(super) fn is_content_rejection(&self) -> bool {
         let ChildError::Call { source, .. } = self else { return false };
         let Some(status) = source.status() else { return false };
@@ -44,7 +44,7 @@ impl ChildError {
     }
 }
 
-/// Returns the kind and the name, for messages.
+/// Returns the kind and name of a child, for messages.
 pub(super) fn display_name<K: Kind>(name: &str) -> String {
     format!("{} {name}", K::kind(&()))
 }

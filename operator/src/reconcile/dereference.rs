@@ -19,11 +19,11 @@ use crate::third_party::ThirdPartyKind;
 /// Objects that the resource refers to.
 #[derive(Debug, Default)]
 pub struct FetchedReferences {
-    /// The Secrets that the spec names, as far as they exist.
+    /// Existing Secrets that the spec refers to.
     pub secrets: Secrets,
-    /// The keys of `auth.generate`.
+    /// Generated keys, or `None` without `auth.generate`.
     pub generated: Option<ManagedSecret<StoredKeys>>,
-    /// The connection token key that replicas share, if there is a `backplane`.
+    /// Connection token key, or `None` without `backplane`.
     pub token_key: Option<ManagedSecret<ConnectionTokenKey>>,
 }
 
@@ -35,14 +35,14 @@ pub type Secrets = BTreeMap<String, Secret>;
 pub struct StoredKeys {
     /// The keys.
     pub ring: KeyRing,
-    /// When they were read.
+    /// When the keys were read.
     pub at: Timestamp,
 }
 
 /// Content of a Secret that the operator generates and manages.
 #[derive(Debug)]
 pub enum ManagedSecret<T> {
-    /// The stored content, or new content if there is none.
+    /// The stored content, or new content if the Secret does not exist.
     Owned(T),
     /// The hub does not own the existing Secret of this name.
     NotOwned(String),
@@ -51,29 +51,29 @@ pub enum ManagedSecret<T> {
 /// Error of reading an object that the resource refers to.
 #[derive(Debug, thiserror::Error)]
 pub enum DereferenceError {
-    /// A Secret.
+    /// A Secret cannot be read.
     #[error("Secret {name}: {source}")]
     Secret {
-        /// Its name.
+        /// Name of the Secret.
         name: String,
-        /// What went wrong.
+        /// Error of the call.
         source: CallError,
     },
-    /// A child.
+    /// A child cannot be read.
     #[error("{kind}: {source}")]
     Child {
-        /// Its kind.
+        /// Kind of the child.
         kind: String,
-        /// What went wrong.
+        /// Error of the call.
         source: CallError,
     },
-    /// A key that is made.
+    /// A key cannot be generated.
     #[error(transparent)]
     Key(#[from] KeyGenerationError),
 }
 
 impl DereferenceError {
-    /// What kind of failure it was.
+    /// Returns the category of the error, for the label of a metric.
     pub fn category(&self) -> &'static str {
         match self {
             DereferenceError::Secret { source, .. } | DereferenceError::Child { source, .. } => source.category(),
@@ -82,7 +82,7 @@ impl DereferenceError {
     }
 }
 
-/// Reads what `hub` refers to, at `now`.
+/// Reads the objects that `hub` refers to, at `now`. Generates a connection token key if there is none.
 pub async fn dereference(
     cluster: &Cluster,
     hub: &NotificationHub,
@@ -103,7 +103,8 @@ pub async fn dereference(
     Ok(fetched)
 }
 
-/// Reads the hub's live Deployment, for a reconcile that does not apply it. Returns `None` if there is none.
+/// Reads the live Deployment, for a reconcile that does not apply it. Returns `None` if it does not exist or the hub does
+/// not own it.
 pub async fn deployment(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<Deployment>, DereferenceError> {
     child(cluster, hub).await
 }
@@ -115,13 +116,13 @@ pub async fn exposure(
     unserved: &[ThirdPartyKind],
 ) -> Result<Exposure, DereferenceError> {
     let mut exposure = Exposure::default();
-    let Some(asked) = &hub.spec.expose else { return Ok(exposure) };
-    if asked.ingress.is_some() {
+    let Some(expose) = &hub.spec.expose else { return Ok(exposure) };
+    if expose.ingress.is_some() {
         exposure.ingress = child(cluster, hub).await?;
     }
-    if asked.http_route.is_some() && !unserved.contains(&ThirdPartyKind::HttpRoute) {
+    if expose.http_route.is_some() && !unserved.contains(&ThirdPartyKind::HttpRoute) {
         exposure.http_route = match child(cluster, hub).await {
-            // Reported with the failure to write it.
+            // The apply step reports the missing permission.
             Err(error) if error.category() == "forbidden" => None,
             result => result?,
         };
@@ -129,13 +130,14 @@ pub async fn exposure(
     Ok(exposure)
 }
 
-/// Reads the object with the hub's name. Returns `None` unless the hub owns it.
+/// Reads the child with the name of the hub. Returns `None` if it does not exist or the hub does not own it.
 async fn child<K: Kind>(cluster: &Cluster, hub: &NotificationHub) -> Result<Option<K>, DereferenceError> {
     let failed = |source| DereferenceError::Child { kind: K::kind(&()).into_owned(), source };
     let live = cluster.get::<K>(&namespace(hub), &hub.name_any()).await.map_err(failed)?;
     Ok(live.filter(|child| ownership::is_controlled_by(child.meta(), &hub.uid().unwrap_or_default())))
 }
 
+/// Reads the generated keys. Returns an empty key ring if the Secret does not exist.
 async fn generated(
     cluster: &Cluster,
     hub: &NotificationHub,
@@ -148,10 +150,14 @@ async fn generated(
     if !ownership::is_adoptable_by(&metadata, &hub.uid().unwrap_or_default()) {
         return Ok(ManagedSecret::NotOwned(name));
     }
-    let made = metadata.creation_timestamp.map_or(now, |Time(time)| time);
-    Ok(ManagedSecret::Owned(StoredKeys { ring: KeyRing::from_entries(&data.unwrap_or_default(), made, now), at: now }))
+    let created = metadata.creation_timestamp.map_or(now, |Time(time)| time);
+    Ok(ManagedSecret::Owned(StoredKeys {
+        ring: KeyRing::from_entries(&data.unwrap_or_default(), created, now),
+        at: now,
+    }))
 }
 
+/// Reads the connection token key. Generates one if the Secret does not exist or its key is too short.
 async fn token_key(
     cluster: &Cluster,
     hub: &NotificationHub,
@@ -166,10 +172,11 @@ async fn token_key(
             return Ok(ManagedSecret::Owned(key));
         }
     }
-    tracing::info!(secret = name, "making a key for connection tokens");
+    tracing::info!(secret = name, "generating a connection token key");
     Ok(ManagedSecret::Owned(ConnectionTokenKey::generate()?))
 }
 
+/// Reads a Secret. Returns `None` if it does not exist.
 async fn secret(cluster: &Cluster, hub: &NotificationHub, name: &str) -> Result<Option<Secret>, DereferenceError> {
     let failed = |source| DereferenceError::Secret { name: name.to_owned(), source };
     cluster.get(&namespace(hub), name).await.map_err(failed)

@@ -1,8 +1,8 @@
 //! Hands the number of pods over to an autoscaler.
 //!
-//! A field that is no longer applied returns to its default: omitting `replicas` would scale to one pod. So another
-//! field manager first applies the live number, and only then the operator omits it. That field manager owns the field
-//! until the autoscaler changes it. On the way back the operator applies `replicas` again with force.
+//! A field that no field manager applies any more returns to its default, so omitting `replicas` would scale to one pod.
+//! Another field manager first applies the live number. Then the operator omits the field. The other field manager owns
+//! it until the autoscaler changes it. Without an autoscaler, the operator applies `replicas` with force again.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -22,23 +22,23 @@ pub(super) async fn transfer_replicas(cluster: &Cluster, deployment: &mut Deploy
         return Ok(());
     }
     if cluster.is_dry_run() {
-        // A dry run stores no other field manager, so the number is applied here.
+        // A dry run does not store the other field manager, so the predicted Deployment has the live number.
         deployment.spec.iter_mut().for_each(|spec| spec.replicas = Some(count));
         return Ok(());
     }
-    tracing::info!(hub = name, namespace, count, "the number of pods passes to an autoscaler");
-    let only = json!({
+    tracing::info!(hub = name, namespace, count, "handing the number of pods over to an autoscaler");
+    let fields = json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": { "name": name, "namespace": namespace, "uid": deployment.uid() },
         "spec": { "replicas": count },
     });
-    cluster.hand_over::<Deployment>(&namespace, &name, &only).await?;
+    cluster.hand_over::<Deployment>(&namespace, &name, &fields).await?;
     omit_replicas(deployment);
     Ok(())
 }
 
-/// Omits the number of pods, so that the operator does not own it.
+/// Omits the number of pods, so that the operator does not own the field.
 pub(super) fn omit_replicas(deployment: &mut Deployment) {
     deployment.spec.iter_mut().for_each(|spec| spec.replicas = None);
 }

@@ -1,8 +1,8 @@
 //! Reconciles one resource once: dereference → validate → build → apply → prune → status.
 //!
-//! Only the first and the last three steps call the API server. A problem with a resource, or with an object that it
-//! refers to, is a finding and not an error: it is reported in the status, and the hub's children stay as they are. A
-//! paused resource is reconciled by a dry run, and its status lists the pending changes.
+//! Only the first and the last three steps call the API server. A problem of a resource, or of an object that it refers
+//! to, is a diagnostic and not an error. The status reports it, and the hub's children stay as they are. A paused resource
+//! is reconciled by a dry run, and its status lists the pending changes.
 
 pub mod apply;
 pub mod apply_cache;
@@ -26,7 +26,7 @@ use notification_hub_crds::{NotificationHub, PAUSED_ANNOTATION};
 
 use crate::build::build;
 use crate::cluster::Cluster;
-use crate::conditions::{self, Exposure, Findings, ObservedState, Problem};
+use crate::conditions::{self, Diagnostic, Diagnostics, Exposure, ObservedState};
 use crate::context::Context;
 use crate::keys::RotationPlan;
 use crate::model::defaults::Defaults;
@@ -42,16 +42,16 @@ const CONFLICT_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 /// Error of a step. The reconcile has to be retried.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// Reading what the resource refers to.
+    /// Objects that the resource refers to, or existing children, cannot be read.
     #[error("dereference: {0}")]
     Dereference(#[from] dereference::DereferenceError),
-    /// Writing the children.
+    /// Children cannot be written.
     #[error("apply: {0}")]
     Apply(#[source] child::ChildError),
-    /// Deleting children that are no longer desired.
+    /// Children that are no longer desired cannot be deleted.
     #[error("prune: {0}")]
     Prune(#[source] child::ChildError),
-    /// Writing the status.
+    /// The status cannot be written.
     #[error("status: {0}")]
     Status(#[from] status::StatusError),
 }
@@ -76,7 +76,7 @@ impl ReconcileError {
         }
     }
 
-    /// Whether the failure is likely to end without intervention.
+    /// Returns whether the failure is likely to end without intervention.
     pub fn is_transient(&self) -> bool {
         const TRANSIENT: [&str; 6] = ["timeout", "conflict", "throttled", "server", "transport", "not_leading"];
         TRANSIENT.contains(&self.category())
@@ -91,18 +91,18 @@ pub enum ReconcileOutcome {
     /// A problem blocks the hub. The status reports it.
     Blocked,
     /// The API server refused a child. The reason may end without a change of a watched object.
-    Refused,
+    Rejected,
     /// The resource is paused: nothing was changed.
     Paused,
 }
 
 impl ReconcileOutcome {
-    /// Returns the value of the metrics' label.
+    /// Returns the value of the label `outcome` of the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             ReconcileOutcome::Applied => "applied",
             ReconcileOutcome::Blocked => "blocked",
-            ReconcileOutcome::Refused => "refused",
+            ReconcileOutcome::Rejected => "rejected",
             ReconcileOutcome::Paused => "paused",
         }
     }
@@ -117,7 +117,7 @@ pub struct ReconcileReport {
     pub due: Option<Timestamp>,
 }
 
-/// Brings the cluster one step closer to what `hub` asks for.
+/// Reconciles `hub` once, and writes its status.
 pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<ReconcileReport, ReconcileError> {
     let now = context.clock.now();
     let fetched = dereference::dereference(&context.cluster, hub, now).await?;
@@ -127,10 +127,10 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Recon
     let Context { defaults, apply_cache, rollout_limiter, .. } = context;
     let scope = ReconcileScope { cluster: &cluster, defaults, served: &served, apply_cache, rollout_limiter };
     let spec_outcome = Box::pin(apply_spec(&scope, hub, fetched)).await?;
-    let SpecOutcome { findings, applied, changes, keys, is_queued } = spec_outcome;
+    let SpecOutcome { diagnostics, applied, changes, keys, is_queued } = spec_outcome;
     let pending = is_paused.then(|| changes.into_iter().map(|change| change.object).collect());
-    let next_key = keys.as_ref().map(RotationPlan::due).filter(|_| !is_paused);
-    // A dry run returns them as they would be.
+    let rotation_step = keys.as_ref().map(RotationPlan::due).filter(|_| !is_paused);
+    // A dry run returns objects as they would be, not as they are.
     let applied = applied.filter(|_| !is_paused);
     let keys = keys.as_ref().map(RotationPlan::times).filter(|_| !is_paused);
     let connections = context.connections.get(hub);
@@ -138,20 +138,20 @@ pub async fn reconcile(context: &Context, hub: &NotificationHub) -> Result<Recon
         Some(LiveObjects { deployment, exposure }) => (Some(deployment), exposure),
         None => {
             let deployment = dereference::deployment(&context.cluster, hub).await?;
-            (deployment, dereference::exposure(&context.cluster, hub, &findings.unserved).await?)
+            (deployment, dereference::exposure(&context.cluster, hub, &diagnostics.unserved).await?)
         }
     };
     let overdue = deployment.as_ref().and_then(|deployment| conditions::overdue_at(deployment, now));
-    let retried = is_queued.then(|| now + rollout_limiter::RETRY_INTERVAL);
+    let queue_retry = is_queued.then(|| now + rollout_limiter::RETRY_INTERVAL);
     // Objects that the hub does not own are not watched.
-    let looked_for = (!findings.conflicts.is_empty()).then(|| now + CONFLICT_RETRY_INTERVAL);
-    let due = [next_key, overdue, retried, looked_for].into_iter().flatten().min();
-    let observed = ObservedState { findings, deployment, exposure, keys, pending, connections, is_queued };
+    let conflict_retry = (!diagnostics.conflicts.is_empty()).then(|| now + CONFLICT_RETRY_INTERVAL);
+    let due = [rotation_step, overdue, queue_retry, conflict_retry].into_iter().flatten().min();
+    let observed = ObservedState { diagnostics, deployment, exposure, keys, pending, connections, is_queued };
     status::write(context, hub, &observed).await?;
-    let outcome = match observed.findings.spec.first() {
+    let outcome = match observed.diagnostics.spec.first() {
         _ if observed.pending.is_some() => ReconcileOutcome::Paused,
-        _ if !observed.findings.is_blocking() => ReconcileOutcome::Applied,
-        Some(problem) if problem.reason == Reason::Refused => ReconcileOutcome::Refused,
+        _ if !observed.diagnostics.is_blocking() => ReconcileOutcome::Applied,
+        Some(diagnostic) if diagnostic.reason == Reason::ChildRejected => ReconcileOutcome::Rejected,
         _ => ReconcileOutcome::Blocked,
     };
     Ok(ReconcileReport { outcome, due })
@@ -175,7 +175,7 @@ pub struct ReconcileScope<'a> {
 #[derive(Debug, Default)]
 pub struct SpecOutcome {
     /// Problems that block the hub, and parts of the spec that were left out.
-    pub findings: Findings,
+    pub diagnostics: Diagnostics,
     /// Live objects, or `None` if nothing was applied.
     pub applied: Option<LiveObjects>,
     /// The deleted objects. In a dry run all pending changes.
@@ -202,17 +202,17 @@ pub async fn apply_spec(
     fetched: FetchedReferences,
 ) -> Result<SpecOutcome, ReconcileError> {
     let ReconcileScope { cluster, defaults, served, .. } = scope;
-    let only = |findings| SpecOutcome { findings, ..SpecOutcome::default() };
+    let not_applied = |diagnostics| SpecOutcome { diagnostics, ..SpecOutcome::default() };
     let validation = match validate::validate(hub, fetched, defaults, served) {
         Ok(validation) => validation,
-        Err(findings) => return Ok(only(findings)),
+        Err(diagnostics) => return Ok(not_applied(diagnostics)),
     };
-    let findings = validation.findings;
+    let diagnostics = validation.diagnostics;
     let desired = match build(&validation.hub) {
         Ok(desired) => desired,
-        Err(problems) => {
-            let problem = |message| Problem { reason: Reason::InvalidPodTemplate, message };
-            return Ok(only(Findings { spec: problems.into_iter().map(problem).collect(), ..findings }));
+        Err(errors) => {
+            let diagnostic = |message| Diagnostic { reason: Reason::InvalidPodTemplate, message };
+            return Ok(not_applied(Diagnostics { spec: errors.into_iter().map(diagnostic).collect(), ..diagnostics }));
         }
     };
     Ok(match apply::apply(scope, hub, desired).await.map_err(ReconcileError::Apply)? {
@@ -226,12 +226,12 @@ pub async fn apply_spec(
             if is_over {
                 scope.rollout_limiter.finish(&validation.hub.owner.uid);
             }
-            SpecOutcome { findings, applied: Some(live), changes, keys: validation.hub.generated, is_queued }
+            SpecOutcome { diagnostics, applied: Some(live), changes, keys: validation.hub.generated, is_queued }
         }
-        apply::ApplyOutcome::NotOwned(conflicts) => only(Findings { conflicts, ..findings }),
+        apply::ApplyOutcome::NotOwned(conflicts) => not_applied(Diagnostics { conflicts, ..diagnostics }),
         apply::ApplyOutcome::Refused(message) => {
-            let problem = Problem { reason: Reason::Refused, message };
-            only(Findings { spec: vec![problem], ..findings })
+            let diagnostic = Diagnostic { reason: Reason::ChildRejected, message };
+            not_applied(Diagnostics { spec: vec![diagnostic], ..diagnostics })
         }
     })
 }

@@ -20,21 +20,21 @@ use crate::cluster::{Cluster, Kind};
 use crate::model::{labels, ownership};
 use crate::third_party::{HttpRoute, PodMonitor, ScaledObject, ServedKinds, ServiceMonitor, ThirdPartyResource};
 
-/// Deletes the children of `hub` except for those with the uids `wanted`, and returns the deleted ones.
+/// Deletes the children of `hub` whose uids are not in `desired`, and returns the deleted ones.
 pub async fn prune(
     cluster: &Cluster,
     hub: &NotificationHub,
     served: &ServedKinds,
-    wanted: &BTreeSet<String>,
+    desired: &BTreeSet<String>,
 ) -> Result<Vec<Change>, ChildError> {
-    let mut deleted = prune_kind::<Service>(cluster, hub, wanted).await?;
-    deleted.extend(prune_kind::<Secret>(cluster, hub, wanted).await?);
-    deleted.extend(prune_kind::<PodDisruptionBudget>(cluster, hub, wanted).await?);
-    deleted.extend(prune_kind::<Ingress>(cluster, hub, wanted).await?);
-    deleted.extend(prune_kind::<NetworkPolicy>(cluster, hub, wanted).await?);
-    deleted.extend(prune_third_party::<HttpRoute>(cluster, hub, served, wanted).await?);
-    deleted.extend(prune_third_party::<ServiceMonitor>(cluster, hub, served, wanted).await?);
-    deleted.extend(prune_third_party::<PodMonitor>(cluster, hub, served, wanted).await?);
+    let mut deleted = prune_kind::<Service>(cluster, hub, desired).await?;
+    deleted.extend(prune_kind::<Secret>(cluster, hub, desired).await?);
+    deleted.extend(prune_kind::<PodDisruptionBudget>(cluster, hub, desired).await?);
+    deleted.extend(prune_kind::<Ingress>(cluster, hub, desired).await?);
+    deleted.extend(prune_kind::<NetworkPolicy>(cluster, hub, desired).await?);
+    deleted.extend(prune_third_party::<HttpRoute>(cluster, hub, served, desired).await?);
+    deleted.extend(prune_third_party::<ServiceMonitor>(cluster, hub, served, desired).await?);
+    deleted.extend(prune_third_party::<PodMonitor>(cluster, hub, served, desired).await?);
     Ok(deleted)
 }
 
@@ -49,14 +49,14 @@ pub(super) async fn prune_autoscalers(
     cluster: &Cluster,
     hub: &NotificationHub,
     served: &ServedKinds,
-    wanted: &DesiredAutoscalers,
+    desired: &DesiredAutoscalers,
 ) -> Result<Vec<Change>, ChildError> {
     let none = BTreeSet::new();
     let mut deleted = Vec::new();
-    if !wanted.horizontal_pod_autoscaler {
+    if !desired.horizontal_pod_autoscaler {
         deleted.extend(prune_kind::<HorizontalPodAutoscaler>(cluster, hub, &none).await?);
     }
-    if !wanted.scaled_object {
+    if !desired.scaled_object {
         deleted.extend(prune_third_party::<ScaledObject>(cluster, hub, served, &none).await?);
     }
     Ok(deleted)
@@ -68,28 +68,30 @@ async fn prune_third_party<K: ThirdPartyResource>(
     cluster: &Cluster,
     hub: &NotificationHub,
     served: &ServedKinds,
-    wanted: &BTreeSet<String>,
+    desired: &BTreeSet<String>,
 ) -> Result<Vec<Change>, ChildError> {
     if !served.contains(K::KIND) {
         return Ok(Vec::new());
     }
     match list_children::<K>(cluster, hub).await {
         Err(error) if error.category() == "forbidden" => {
-            tracing::warn!(hub = hub.name_any(), kind = %K::KIND, %error, "what is not wanted any more cannot be looked for");
+            tracing::warn!(hub = hub.name_any(), kind = %K::KIND, %error, "cannot list children of a kind; they are not pruned");
             Ok(Vec::new())
         }
-        result => delete_unwanted(cluster, hub, wanted, result?).await,
+        result => delete_undesired(cluster, hub, desired, result?).await,
     }
 }
 
+/// Prunes the children of a kind.
 async fn prune_kind<K: Kind>(
     cluster: &Cluster,
     hub: &NotificationHub,
-    wanted: &BTreeSet<String>,
+    desired: &BTreeSet<String>,
 ) -> Result<Vec<Change>, ChildError> {
-    delete_unwanted(cluster, hub, wanted, list_children::<K>(cluster, hub).await?).await
+    delete_undesired(cluster, hub, desired, list_children::<K>(cluster, hub).await?).await
 }
 
+/// Lists the metadata of the children of a kind.
 async fn list_children<K: Kind>(
     cluster: &Cluster,
     hub: &NotificationHub,
@@ -99,23 +101,24 @@ async fn list_children<K: Kind>(
     listed.map_err(|source| ChildError::new(display_name::<K>("list"), source))
 }
 
-async fn delete_unwanted<K: Kind>(
+/// Deletes the listed children that the hub controls and whose uids are not in `desired`.
+async fn delete_undesired<K: Kind>(
     cluster: &Cluster,
     hub: &NotificationHub,
-    wanted: &BTreeSet<String>,
+    desired: &BTreeSet<String>,
     listed: Vec<PartialObjectMeta<K>>,
 ) -> Result<Vec<Change>, ChildError> {
     let mut deleted = Vec::new();
     let (namespace, uid) = (hub.namespace().unwrap_or_default(), hub.uid().unwrap_or_default());
     for child in listed {
-        let is_wanted = child.metadata.uid.as_ref().is_none_or(|uid| wanted.contains(uid));
-        let is_going = child.metadata.deletion_timestamp.is_some();
-        if is_wanted || is_going || !ownership::is_controlled_by(&child.metadata, &uid) {
+        let is_desired = child.metadata.uid.as_ref().is_none_or(|uid| desired.contains(uid));
+        let is_being_deleted = child.metadata.deletion_timestamp.is_some();
+        if is_desired || is_being_deleted || !ownership::is_controlled_by(&child.metadata, &uid) {
             continue;
         }
         let object = display_name::<K>(&child.name_any());
         if !cluster.is_dry_run() {
-            tracing::info!(hub = hub.name_any(), namespace, object, "deleting what is not wanted any more");
+            tracing::info!(hub = hub.name_any(), namespace, object, "pruning a child");
         }
         cluster.delete(&child).await.map_err(|source| ChildError::new(object.clone(), source))?;
         deleted.push(Change { object, before: None, after: None });

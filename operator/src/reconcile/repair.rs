@@ -1,13 +1,12 @@
-//! Builds a patch for what server-side apply cannot revert: a list entry that conflicts with one of the operator's. No I/O.
+//! Builds a patch for edits that server-side apply cannot revert: list entries that conflict with those of the operator.
+//! No I/O.
 //!
-//! The ports of Services and containers are merged by number. An edit of a number adds another entry with the
-//! operator's name; the operator's own entry is added to it, and the API server refuses two of one name. It also
-//! refuses a variable with both a value and a reference, and a volume with two sources, which is what comes of an entry
-//! that was given another kind of content.
+//! The ports of Services and containers are merged by number. After an edit of a number, an apply would add an entry with
+//! the same name, which the API server refuses. After an edit of the kind of content, an apply would give a variable a
+//! value and a reference, or a volume two sources. The API server refuses these, too.
 //!
-//! There is a patch only if the live object has such an entry. It deletes those entries and sets the whole desired
-//! object in one write: the API server accepts all of it or nothing, and any other refusal leaves the live object as it
-//! was.
+//! There is a patch only if the live object has such an entry. It deletes these entries and sets the whole desired object
+//! in one write, so a refusal leaves the live object as it was.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
@@ -15,18 +14,18 @@ use serde_json::{Value, json};
 
 use crate::cluster::Kind;
 
-/// Returns a strategic merge patch from `live` to `wanted`, or `None` if no entry of `live` conflicts with the apply.
-pub(super) fn patch<K: Kind>(wanted: &K, live: &K) -> Option<Value> {
-    let (mut wanted, live) = (serde_json::to_value(wanted).ok()?, serde_json::to_value(live).ok()?);
+/// Returns a strategic merge patch from `live` to `desired`, or `None` if no entry of `live` conflicts with the apply.
+pub(super) fn patch<K: Kind>(desired: &K, live: &K) -> Option<Value> {
+    let (mut desired, live) = (serde_json::to_value(desired).ok()?, serde_json::to_value(live).ok()?);
     let kind = K::kind(&());
     let found = if kind == kind_of::<Service>() {
-        add_deletions(&mut wanted["spec"], &live["spec"], "ports", "port", is_renumbered)
+        add_deletions(&mut desired["spec"], &live["spec"], "ports", "port", is_renumbered)
     } else if kind == kind_of::<Deployment>() {
         let pod = "/spec/template/spec";
-        let (wanted, live) = (wanted.pointer_mut(pod)?, live.pointer(pod)?);
-        let volumes = add_deletions(wanted, live, "volumes", "name", has_other_content);
+        let (desired, live) = (desired.pointer_mut(pod)?, live.pointer(pod)?);
+        let volumes = add_deletions(desired, live, "volumes", "name", has_other_content);
         ["containers", "initContainers"].into_iter().fold(volumes, |found, list| {
-            let containers = wanted.get_mut(list).and_then(Value::as_array_mut);
+            let containers = desired.get_mut(list).and_then(Value::as_array_mut);
             containers.into_iter().flatten().fold(found, |found, container| {
                 let same = live[list].as_array().into_iter().flatten().find(|it| it["name"] == container["name"]);
                 let Some(same) = same else { return found };
@@ -38,38 +37,38 @@ pub(super) fn patch<K: Kind>(wanted: &K, live: &K) -> Option<Value> {
     } else {
         false
     };
-    found.then_some(wanted)
+    found.then_some(desired)
 }
 
-/// Adds deletions of the conflicting entries of `live` to a list of `wanted`. Returns whether there are any.
+/// Adds deletions of the conflicting entries of `live` to a list of `desired`. Returns whether there are any.
 fn add_deletions(
-    wanted: &mut Value,
+    desired: &mut Value,
     live: &Value,
     list: &str,
     merge_key: &str,
-    is_in_the_way: fn(&Value, &Value) -> bool,
+    is_conflicting: fn(&Value, &Value) -> bool,
 ) -> bool {
-    let Some(entries) = wanted.get_mut(list).and_then(Value::as_array_mut) else { return false };
+    let Some(entries) = desired.get_mut(list).and_then(Value::as_array_mut) else { return false };
     let others = live[list].as_array().into_iter().flatten();
-    let in_the_way = others.filter(|other| entries.iter().any(|entry| is_in_the_way(entry, other)));
-    let gone: Vec<_> =
-        in_the_way.map(|other| json!({ "$patch": "delete", merge_key: other[merge_key].clone() })).collect();
-    let found = !gone.is_empty();
-    entries.splice(0..0, gone);
+    let conflicting = others.filter(|other| entries.iter().any(|entry| is_conflicting(entry, other)));
+    let deletions: Vec<_> =
+        conflicting.map(|other| json!({ "$patch": "delete", merge_key: other[merge_key].clone() })).collect();
+    let found = !deletions.is_empty();
+    entries.splice(0..0, deletions);
     found
 }
 
-/// Whether a port has the name of another one.
-fn is_renumbered(wanted: &Value, other: &Value) -> bool {
+/// Returns whether a port has the name of another port, and another number or protocol.
+fn is_renumbered(desired: &Value, other: &Value) -> bool {
     let number = |port: &Value| {
         let protocol = port["protocol"].as_str().unwrap_or("TCP").to_owned();
         (port["port"].clone(), port["containerPort"].clone(), protocol)
     };
-    wanted["name"] == other["name"] && number(wanted) != number(other)
+    desired["name"] == other["name"] && number(desired) != number(other)
 }
 
-/// Whether a variable or a volume has the name of another one, and a content that both cannot have at once.
-fn has_other_content(wanted: &Value, other: &Value) -> bool {
+/// Returns whether a variable or volume has the name of another one, and another kind of content.
+fn has_other_content(desired: &Value, other: &Value) -> bool {
     let content = |entry: &Value| {
         let fields = entry.as_object().into_iter().flatten();
         let fields = fields.filter(|(field, value)| *field != "name" && **value != "");
@@ -78,9 +77,10 @@ fn has_other_content(wanted: &Value, other: &Value) -> bool {
         kinds.sort_unstable();
         kinds
     };
-    wanted["name"] == other["name"] && content(wanted) != content(other)
+    desired["name"] == other["name"] && content(desired) != content(other)
 }
 
+/// Returns the name of a kind.
 fn kind_of<K: Kind>() -> String {
     K::kind(&()).into_owned()
 }
@@ -95,7 +95,7 @@ mod tests {
         from_value(json!({ "spec": { "selector": {}, "template": { "spec": pod } } })).expect("a Deployment")
     }
 
-    fn wanted() -> Deployment {
+    fn desired() -> Deployment {
         let reference = json!({ "secretKeyRef": { "name": "storage", "key": "url" } });
         deployment(
             json!([{ "containerPort": 5000, "name": "http" }, { "containerPort": 9090, "name": "admin" }]),
@@ -106,23 +106,23 @@ mod tests {
 
     #[test]
     fn patch_without_conflicting_entries_is_none() {
-        assert_eq!(patch(&wanted(), &wanted()), None);
+        assert_eq!(patch(&desired(), &desired()), None);
         let edited = deployment(
             json!([{ "containerPort": 5000, "name": "http" }, { "containerPort": 80, "name": "other" }]),
             json!([{ "name": "A", "value": "c" }, { "name": "PROXY", "value": "d" }]),
             json!([{ "name": "other", "emptyDir": {} }]),
         );
-        assert_eq!(patch(&wanted(), &edited), None, "an apply is enough");
+        assert_eq!(patch(&desired(), &edited), None, "an apply reverts these edits");
     }
 
     #[test]
     fn patch_deletes_only_conflicting_entries_and_sets_all() {
         let patch_for = |ports: Value, env: Value, volumes: Value| {
-            let patch = patch(&wanted(), &deployment(ports, env, volumes)).expect("a patch");
+            let patch = patch(&desired(), &deployment(ports, env, volumes)).expect("a patch");
             let pod = &patch["spec"]["template"]["spec"];
             (pod["containers"][0]["ports"].clone(), pod["containers"][0]["env"].clone(), pod["volumes"].clone())
         };
-        let whole = serde_json::to_value(wanted()).expect("JSON");
+        let whole = serde_json::to_value(desired()).expect("JSON");
         let pod = &whole["spec"]["template"]["spec"];
         let with = |gone: Value, list: &Value| {
             let mut all = vec![gone];

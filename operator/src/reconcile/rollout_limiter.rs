@@ -1,8 +1,8 @@
 //! Limits the number of concurrent rollouts that no change of a spec has caused. No I/O.
 //!
-//! A new version of the operator has another default image, and may build pods differently: without a limit it would
-//! begin a rollout of every hub at once, as would a change of a Secret that all of them refer to. A change of a spec,
-//! and the repair of an edited Deployment, do not wait.
+//! A new version of the operator has another default image, and may build pods differently. Without a limit, it would
+//! start a rollout of every hub at once. A change of a Secret that many hubs refer to would do so, too. A change of a spec
+//! and the repair of an edited Deployment do not wait.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Time after which a rollout counts as stuck and no longer counts towards the limit: the old pods of its hub keep
-/// serving. It is the default of a Deployment's `progressDeadlineSeconds`.
+/// Time after which a rollout is stuck and does not count towards the limit any more, because old pods keep serving.
+/// Equals the default of `progressDeadlineSeconds` of a Deployment.
 const STUCK_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Delay before a hub whose rollout waits is reconciled again.
+/// Delay before a hub with a waiting rollout is reconciled again.
 pub const RETRY_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Limits the rollouts that no change of a spec has caused.
@@ -63,7 +63,7 @@ mod tests {
     async fn rollout_limiter_full_waits_for_finished_or_stuck_rollout() {
         let limiter = RolloutLimiter::new(2);
         assert!(limiter.try_start("a") && limiter.try_start("b") && !limiter.try_start("c"));
-        assert!(limiter.try_start("a"), "it has begun already");
+        assert!(limiter.try_start("a"), "a running rollout continues");
         limiter.finish("b");
         assert!(limiter.try_start("c") && !limiter.try_start("d"));
         tokio::time::advance(STUCK_TIMEOUT).await;

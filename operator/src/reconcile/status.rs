@@ -17,12 +17,12 @@ use crate::schema;
 pub struct StatusError(#[from] CallError);
 
 impl StatusError {
-    /// What kind of failure it was.
+    /// Returns the category of the error, for the label of a metric.
     pub fn category(&self) -> &'static str {
         self.0.category()
     }
 
-    /// Whether the resource has changed since this reconcile read it. Another reconcile is due, and nothing is wrong.
+    /// Returns whether the resource has changed since this reconcile read it. Then another reconcile follows.
     pub fn is_stale(&self) -> bool {
         self.0.is_conflict()
     }
@@ -37,10 +37,11 @@ pub async fn write(context: &Context, hub: &NotificationHub, observed: &Observed
 pub async fn write_failure(context: &Context, hub: &NotificationHub, failure: &super::ReconcileError) {
     let status = conditions::failed_status(hub, failure.to_string(), context.clock.now());
     if let Err(error) = write_status(context, hub, status).await {
-        tracing::warn!(hub = hub.name_any(), namespace = hub.namespace(), %error, "status cannot be written");
+        tracing::warn!(hub = hub.name_any(), namespace = hub.namespace(), %error, "cannot write the status");
     }
 }
 
+/// Writes a status unless it is unchanged, and publishes Events for its changes.
 async fn write_status(
     context: &Context,
     hub: &NotificationHub,
@@ -77,8 +78,15 @@ async fn apply(cluster: &Cluster, hub: &NotificationHub, mut patch: Value) -> Re
     }
 }
 
+/// Publishes a change of a condition as an Event and logs it.
 async fn publish(context: &Context, hub: &NotificationHub, transition: conditions::Transition) {
-    tracing::info!(hub = hub.name_any(), reason = transition.reason, "{}", transition.message);
+    tracing::info!(
+        hub = hub.name_any(),
+        namespace = hub.namespace(),
+        reason = transition.reason,
+        detail = transition.message,
+        "condition changed"
+    );
     let type_ = if transition.is_warning { EventType::Warning } else { EventType::Normal };
     context.publish(&hub.object_ref(&()), type_, "Reconcile", transition.reason, transition.message).await;
 }

@@ -1,4 +1,4 @@
-//! Step 2: validates a resource and the objects that it refers to, and reports all problems at once. No I/O.
+//! Step 2: validates a resource and the objects that it refers to, and reports every diagnostic at once. No I/O.
 
 mod backplane;
 mod generate;
@@ -16,7 +16,7 @@ use notification_hub_crds::v1alpha1::Auth;
 
 use super::dereference::{FetchedReferences, ManagedSecret, Secrets, StoredKeys};
 use crate::build::{ParsedPodTemplate, parse_pod_template};
-use crate::conditions::{Findings, Problem};
+use crate::conditions::{Diagnostic, Diagnostics};
 use crate::keys;
 use crate::model::backplane::Backplane;
 use crate::model::defaults::Defaults;
@@ -27,53 +27,56 @@ use crate::third_party::ServedKinds;
 /// Result of a successful validation.
 #[derive(Debug)]
 pub struct Validation {
-    /// The hub.
+    /// The validated hub.
     pub hub: ValidatedHub,
-    /// Parts of its spec that were left out. Nothing in it blocks the hub.
-    pub findings: Findings,
+    /// Parts of the spec that were left out. None of them blocks the hub.
+    pub diagnostics: Diagnostics,
 }
 
-/// Validates a resource. The error has all problems at once.
+/// Validates a resource. The error has every diagnostic of the resource.
 pub fn validate(
     hub: &NotificationHub,
     fetched: FetchedReferences,
     defaults: &Defaults,
     served: &ServedKinds,
-) -> Result<Validation, Findings> {
-    let mut findings = Findings { unserved: networking::unserved(&hub.spec, served), ..Findings::default() };
-    let source = source::check(&hub.spec.source, &fetched.secrets, &mut findings);
+) -> Result<Validation, Diagnostics> {
+    let mut diagnostics = Diagnostics { unserved: networking::unserved(&hub.spec, served), ..Diagnostics::default() };
+    let source = source::check(&hub.spec.source, &fetched.secrets, &mut diagnostics);
     let redis = hub.spec.backplane.as_ref().map(|backplane| &backplane.redis);
-    let redis = redis.and_then(|redis| backplane::redis(redis, &fetched.secrets, &mut findings));
-    let scale = scale::check(&hub.spec, &mut findings);
-    let rollouts = backplane::rollouts(&hub.spec, &mut findings);
-    let mut wrong = |reason, message: String| findings.spec.push(Problem { reason, message });
+    let redis = redis.and_then(|redis| backplane::redis(redis, &fetched.secrets, &mut diagnostics));
+    let scale = scale::check(&hub.spec, &mut diagnostics);
+    let rollouts = backplane::rollouts(&hub.spec, &mut diagnostics);
+    let mut report = |reason, message: String| diagnostics.spec.push(Diagnostic { reason, message });
 
     // The CRD's rules check these too, but a resource may be older than the rules.
     let name = HubName::parse(&hub.name_any());
     let owner = hub.controller_owner_ref(&());
     if name.is_none() {
-        wrong(Reason::InvalidSpec, "metadata.name: at most 40 characters, as for a Service".to_owned());
+        report(
+            Reason::InvalidSpec,
+            "metadata.name: not a Service name of up to 40 characters; rename the hub".to_owned(),
+        );
     }
     let Auth { authority, issuer, audiences, clock_skew, generate, signing_keys } = &hub.spec.auth;
     if authority.is_none() && generate.is_none() && signing_keys.is_none() {
-        wrong(Reason::InvalidSpec, "auth: neither authority nor generate nor signingKeys is given".to_owned());
+        report(Reason::InvalidSpec, "auth: no keys; set authority, generate or signingKeys".to_owned());
     }
     let required = name.as_ref().zip(source.as_ref()).map(|(name, source)| labels::required(name, source));
     let required = required.unwrap_or_default();
     let template = hub.spec.pod_template.as_ref().map(|written| parse_pod_template(written, &required)).transpose();
     let template = template.unwrap_or_else(|message| {
-        wrong(Reason::InvalidPodTemplate, message);
+        report(Reason::InvalidPodTemplate, message);
         None
     });
 
     let signing_keys = signing_keys.as_ref().map(|keys| {
-        check_signing_keys(&keys.secret_ref.name, &fetched.secrets, &mut findings);
+        check_signing_keys(&keys.secret_ref.name, &fetched.secrets, &mut diagnostics);
         keys.secret_ref.name.clone()
     });
-    let policy = generate.as_ref().and_then(|generate| generate::policy(generate, &mut findings));
-    let stored = fetched.generated.and_then(|kept| owned_or_conflict(kept, &mut findings));
+    let policy = generate.as_ref().and_then(|generate| generate::policy(generate, &mut diagnostics));
+    let stored = fetched.generated.and_then(|secret| owned_or_conflict(secret, &mut diagnostics));
     let generated = policy.zip(stored).map(|(policy, StoredKeys { ring, at })| keys::plan_rotation(ring, policy, at));
-    let token_key = fetched.token_key.and_then(|kept| owned_or_conflict(kept, &mut findings));
+    let token_key = fetched.token_key.and_then(|secret| owned_or_conflict(secret, &mut diagnostics));
     let backplane = redis.zip(token_key).zip(rollouts).map(|((redis, token_key), (drain, max_surge))| Backplane {
         redis,
         token_key,
@@ -82,13 +85,13 @@ pub fn validate(
     });
 
     let (Some(name), Some(source), Some(scale), Some(owner), false) =
-        (name, source, scale, owner, findings.is_blocking())
+        (name, source, scale, owner, diagnostics.is_blocking())
     else {
-        return Err(findings);
+        return Err(diagnostics);
     };
     let image = hub.spec.image.clone().unwrap_or_default();
     let pod_template = template.map(|ParsedPodTemplate { template, dropped }| {
-        findings.dropped = dropped;
+        diagnostics.dropped = dropped;
         template
     });
     let validated = ValidatedHub {
@@ -117,33 +120,34 @@ pub fn validate(
         signing_keys,
         pod_template,
     };
-    Ok(Validation { hub: validated, findings })
+    Ok(Validation { hub: validated, diagnostics })
 }
 
 /// Returns the content of a managed Secret, or records a conflict and returns `None` if the hub does not own it.
-fn owned_or_conflict<T>(kept: ManagedSecret<T>, findings: &mut Findings) -> Option<T> {
-    match kept {
-        ManagedSecret::Owned(secret) => Some(secret),
+fn owned_or_conflict<T>(secret: ManagedSecret<T>, diagnostics: &mut Diagnostics) -> Option<T> {
+    match secret {
+        ManagedSecret::Owned(content) => Some(content),
         ManagedSecret::NotOwned(name) => {
-            findings.conflicts.push(format!("Secret {name}"));
+            diagnostics.conflicts.push(format!("Secret {name}"));
             None
         }
     }
 }
 
-fn check_signing_keys(name: &str, secrets: &Secrets, findings: &mut Findings) {
-    let mut wrong = |reason, message| findings.references.push(Problem { reason, message });
+/// Checks that a Secret of signing keys exists and has valid keys only.
+fn check_signing_keys(name: &str, secrets: &Secrets, diagnostics: &mut Diagnostics) {
+    let mut report = |reason, message| diagnostics.references.push(Diagnostic { reason, message });
     let Some(Secret { data, .. }) = secrets.get(name) else {
-        return wrong(Reason::SecretNotFound, format!("auth.signingKeys: Secret {name} does not exist"));
+        return report(Reason::SecretNotFound, format!("auth.signingKeys: Secret {name} does not exist"));
     };
     let keys: Vec<_> = data.iter().flatten().filter(|(entry, _)| keys::is_key_entry(entry)).collect();
     if keys.is_empty() {
         let expected = "*.pem, *.jwks.json or *.secret";
-        wrong(Reason::InvalidKey, format!("auth.signingKeys: Secret {name} has no key: no entry is called {expected}"));
+        report(Reason::InvalidKey, format!("auth.signingKeys: Secret {name} has no key; add an entry {expected}"));
     }
     for (entry, ByteString(content)) in keys {
-        if let Err(problem) = keys::check_entry(entry, content) {
-            wrong(Reason::InvalidKey, format!("auth.signingKeys: Secret {name}, entry {entry}: it {problem}"));
+        if let Err(error) = keys::check_entry(entry, content) {
+            report(Reason::InvalidKey, format!("auth.signingKeys: Secret {name}, entry {entry}: {error}"));
         }
     }
 }

@@ -1,16 +1,16 @@
-//! Log lines on standard error. Secrets never reach them: their types do not print their content.
+//! Log lines on standard error. The types of secrets do not print their content, so no secret is logged.
 
 use std::io::IsTerminal;
 use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for people.
     Text,
 }
 
@@ -26,21 +26,21 @@ impl FromStr for LogFormat {
     }
 }
 
-/// The module that writes a malformed answer of the API server into the log, which may be a Secret. The error itself is
-/// logged where it is handled.
-const QUIETED_MODULE: &str = "kube_client::client=error";
+/// Log directive of the module that would log a malformed answer of the API server, which may be a Secret. The caller
+/// logs the error itself.
+const CLIENT_DIRECTIVE: &str = "kube_client::client=error";
 
-/// Begins logging. Only once per process.
+/// Initializes logging. Panics if it is called twice in a process.
 pub fn init(filter: EnvFilter, format: LogFormat) {
     let colors = std::io::stderr().is_terminal();
-    let filter = match QUIETED_MODULE.parse() {
+    let filter = match CLIENT_DIRECTIVE.parse() {
         Ok(directive) => filter.add_directive(directive),
         Err(_) => filter,
     };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colors)
-        // It would complain with `eprintln!`, which panics if standard error is closed.
+        // Internal errors are written with `eprintln!`, which panics if standard error is closed.
         .log_internal_errors(false)
         .with_writer(std::io::stderr);
     match format {

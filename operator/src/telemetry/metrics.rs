@@ -1,4 +1,4 @@
-//! Every metric of the operator. One of them has a series for each condition of each hub; no other grows with the fleet.
+//! Metrics of the operator. Only `hub_condition` has series for each hub.
 
 use std::time::Instant;
 
@@ -9,22 +9,22 @@ use prometheus::{
     TextEncoder,
 };
 
-/// The name of a metric.
+/// Name of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricName {
-    /// Reconciles by outcome, and failed ones by step and category.
+    /// Number of reconciles, by outcome, step and category of the failure.
     Reconciles,
     /// Duration of a reconcile.
-    ReconcileSeconds,
-    /// Watches that failed and were begun again.
+    ReconcileDurationSeconds,
+    /// Number of failed watches.
     WatchFailures,
-    /// Times a resource was seen that cannot be read.
+    /// Number of times that a resource could not be parsed.
     MalformedResources,
-    /// Pods that did not tell how many clients they have.
+    /// Number of failed scrapes of pods.
     ScrapeFailures,
-    /// Whether this process leads.
+    /// Whether this process leads: 1 or 0.
     Leader,
-    /// What each condition of each hub says.
+    /// Status of each condition of each hub: 1 or 0.
     HubCondition,
     /// Always 1, with the version as label.
     BuildInfo,
@@ -34,7 +34,7 @@ impl MetricName {
     /// Every metric.
     pub const ALL: [MetricName; 8] = [
         MetricName::Reconciles,
-        MetricName::ReconcileSeconds,
+        MetricName::ReconcileDurationSeconds,
         MetricName::WatchFailures,
         MetricName::MalformedResources,
         MetricName::ScrapeFailures,
@@ -43,11 +43,11 @@ impl MetricName {
         MetricName::BuildInfo,
     ];
 
-    /// The name as it is scraped.
+    /// Returns the name as Prometheus scrapes it.
     pub const fn as_str(self) -> &'static str {
         match self {
             MetricName::Reconciles => "notification_hub_operator_reconciles_total",
-            MetricName::ReconcileSeconds => "notification_hub_operator_reconcile_seconds",
+            MetricName::ReconcileDurationSeconds => "notification_hub_operator_reconcile_duration_seconds",
             MetricName::WatchFailures => "notification_hub_operator_watch_failures_total",
             MetricName::MalformedResources => "notification_hub_operator_malformed_resources_total",
             MetricName::ScrapeFailures => "notification_hub_operator_scrape_failures_total",
@@ -58,8 +58,8 @@ impl MetricName {
     }
 }
 
-/// Outcomes of a reconcile that does not fail.
-pub const OUTCOMES: [&str; 4] = ["applied", "blocked", "refused", "paused"];
+/// Outcomes of reconciles that do not fail.
+pub const OUTCOMES: [&str; 4] = ["applied", "blocked", "rejected", "paused"];
 
 /// The operator's metrics.
 pub struct Metrics {
@@ -77,36 +77,35 @@ impl Metrics {
     /// Registers every metric.
     pub fn new() -> Result<Metrics, prometheus::Error> {
         let named = |name: MetricName, help: &str| Opts::new(name.as_str(), help);
-        let seconds =
-            HistogramOpts::new(MetricName::ReconcileSeconds.as_str(), "How long a pass over a resource takes")
-                .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0]);
+        let seconds = HistogramOpts::new(MetricName::ReconcileDurationSeconds.as_str(), "Duration of a reconcile")
+            .buckets(vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0]);
         let metrics = Metrics {
             registry: Registry::new(),
             reconciles: IntCounterVec::new(
-                named(MetricName::Reconciles, "Passes over resources"),
+                named(MetricName::Reconciles, "Reconciles by outcome"),
                 &["outcome", "step", "category"],
             )?,
             seconds: Histogram::with_opts(seconds)?,
             watch_failures: IntCounter::with_opts(named(
                 MetricName::WatchFailures,
-                "Watches that failed and were begun again",
+                "Failed watches, which are retried",
             ))?,
             malformed: IntCounter::with_opts(named(
                 MetricName::MalformedResources,
-                "Times a resource was seen that cannot be read",
+                "Resources that could not be parsed, each time they were read",
             ))?,
             scrape_failures: IntCounter::with_opts(named(
                 MetricName::ScrapeFailures,
-                "Pods that did not tell how many clients they have",
+                "Failed scrapes of the number of clients of a pod",
             ))?,
             leader: IntGauge::with_opts(named(MetricName::Leader, "1 while this process leads"))?,
             hub_condition: IntGaugeVec::new(
-                named(MetricName::HubCondition, "1 where a condition of a hub is True, 0 where it is False"),
+                named(MetricName::HubCondition, "1 if a condition of a hub is True, 0 if it is False"),
                 &["hub_namespace", "hub", "condition"],
             )?,
         };
         let info = Gauge::with_opts(
-            named(MetricName::BuildInfo, "Always 1; the label tells the version")
+            named(MetricName::BuildInfo, "Always 1; the label has the version")
                 .const_label("version", env!("CARGO_PKG_VERSION")),
         )?;
         info.set(1.0);
@@ -123,7 +122,7 @@ impl Metrics {
         for collector in all {
             metrics.registry.register(collector)?;
         }
-        // From the start, so that rates work at once.
+        // Every outcome has a series from the start, so that rates work at once.
         for outcome in OUTCOMES {
             metrics.reconciles.with_label_values(&[outcome, "", ""]);
         }
@@ -135,17 +134,17 @@ impl Metrics {
         ReconcileTimer { metrics: self, started: Instant::now() }
     }
 
-    /// A watch failed.
+    /// Counts a failed watch.
     pub fn watch_failed(&self) {
         self.watch_failures.inc();
     }
 
-    /// A resource could not be read.
+    /// Counts a resource that could not be parsed.
     pub fn malformed_resource(&self) {
         self.malformed.inc();
     }
 
-    /// A pod did not tell how many clients it has.
+    /// Counts a failed scrape of a pod.
     pub fn scrape_failed(&self) {
         self.scrape_failures.inc();
     }
@@ -155,7 +154,7 @@ impl Metrics {
         self.leader.set(is_leader.into());
     }
 
-    /// What the conditions of a hub say now.
+    /// Sets the status of the conditions of a hub.
     pub fn set_conditions(&self, namespace: &str, hub: &str, conditions: &[Condition]) {
         for condition in conditions {
             let gauge = self.hub_condition.with_label_values(&[namespace, hub, &condition.type_]);
@@ -163,15 +162,15 @@ impl Metrics {
         }
     }
 
-    /// A hub is gone.
+    /// Removes the series of a deleted hub.
     pub fn forget_hub(&self, namespace: &str, hub: &str) {
         for condition in ConditionType::ALL {
-            // One that was never told of is no loss.
+            // An error means that the series does not exist.
             let _ = self.hub_condition.remove_label_values(&[namespace, hub, condition.as_str()]);
         }
     }
 
-    /// Everything, as Prometheus scrapes it.
+    /// Returns every metric in the text format of Prometheus.
     pub fn text(&self) -> Result<String, prometheus::Error> {
         let mut bytes = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut bytes)?;

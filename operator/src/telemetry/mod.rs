@@ -1,4 +1,4 @@
-//! What the process tells of itself: logs and metrics.
+//! Logs and metrics of the process.
 
 pub mod logging;
 pub mod metrics;

@@ -1,4 +1,5 @@
-//! Discovery of the third-party kinds that the API server serves. It is polled, because the operator may not watch CRDs.
+//! Discovery of the third-party kinds that the API server serves. It polls, because the operator has no permission to
+//! watch CRDs.
 
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use tokio::time::sleep;
 use super::{ServedKinds, ThirdPartyKind};
 use crate::cluster::with_timeout;
 
-/// Pause between two rounds of discovery.
+/// Pause between two discoveries.
 pub const DISCOVERY_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Returns the kinds that the API server serves. A kind whose request fails stays as it is in `known`.
+/// Returns the kinds that the API server serves. If the request for a kind fails, `known` decides.
 pub async fn discover(client: &Client, known: &ServedKinds) -> ServedKinds {
     let mut served = Vec::new();
     for kind in ThirdPartyKind::ALL {
@@ -21,19 +22,19 @@ pub async fn discover(client: &Client, known: &ServedKinds) -> ServedKinds {
             Ok(list) => list.resources.iter().any(|each| each.name == resource.plural),
             Err(error) if error.category() == "not_found" => false,
             Err(error) => {
-                tracing::warn!(%kind, %error, "whether the cluster knows the kind cannot be told");
+                tracing::warn!(%kind, %error, "cannot discover a third-party kind");
                 known.contains(kind)
             }
         };
         if is_served != known.contains(kind) {
-            tracing::info!(%kind, is_served, "what the cluster knows has changed");
+            tracing::info!(%kind, is_served, "discovery of a third-party kind changed");
         }
         served.extend(is_served.then_some(kind));
     }
     served.into_iter().collect()
 }
 
-/// Runs discovery for ever, and publishes changes.
+/// Runs discovery periodically and for ever, and publishes changes to `served`.
 pub async fn run_discovery(client: &Client, served: &watch::Sender<ServedKinds>) {
     loop {
         sleep(DISCOVERY_INTERVAL).await;
@@ -41,7 +42,7 @@ pub async fn run_discovery(client: &Client, served: &watch::Sender<ServedKinds>)
     }
 }
 
-/// Runs discovery once, and publishes a change.
+/// Runs discovery once, and publishes a change to `served`.
 pub async fn refresh(client: &Client, served: &watch::Sender<ServedKinds>) {
     let known = served.borrow().clone();
     let now = discover(client, &known).await;

@@ -1,11 +1,11 @@
-//! Gateway API's HTTPRoute.
+//! HTTPRoute of Gateway API. No I/O.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use notification_hub_crds::v1alpha1::ParentReference;
 use serde::{Deserialize, Serialize};
 
-/// What a route does.
+/// Spec of an HTTPRoute.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[kube(
     group = "gateway.networking.k8s.io",
@@ -16,73 +16,73 @@ use serde::{Deserialize, Serialize};
     status = "HttpRouteStatus",
     schema = "disabled",
     derive = "PartialEq",
-    doc = "Leads requests from a Gateway to Services."
+    doc = "Route of requests from a Gateway to Services."
 )]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRouteSpec {
-    /// What it is attached to.
+    /// Gateways or other parents of the route.
     pub parent_refs: Vec<ParentReference>,
-    /// The hosts that it is for.
+    /// Host names of requests. Empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hostnames: Vec<String>,
-    /// Where requests are led.
+    /// Rules of the route.
     #[serde(default)]
     pub rules: Vec<HttpRouteRule>,
 }
 
-/// Where some requests are led.
+/// Rule of an HTTPRoute.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HttpRouteRule {
-    /// Which: one of these has to match.
+    /// Matches, one of which a request must satisfy.
     #[serde(default)]
     pub matches: Vec<HttpRouteMatch>,
-    /// Where to.
+    /// Services that get the requests.
     #[serde(default)]
     pub backend_refs: Vec<BackendRef>,
 }
 
-/// What a request has to be like.
+/// Match of a request.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 pub struct HttpRouteMatch {
-    /// Its path.
+    /// Match of the path.
     pub path: HttpRoutePath,
 }
 
-/// What a path has to be like.
+/// Match of a path.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 pub struct HttpRoutePath {
-    /// How the value is meant, such as `PathPrefix`.
+    /// Type of the match, such as `PathPrefix`.
     #[serde(rename = "type")]
     pub type_: String,
-    /// The value.
+    /// Value of the match.
     pub value: String,
 }
 
-/// A Service of the route's namespace.
+/// Reference to a Service in the namespace of the route.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 pub struct BackendRef {
-    /// Its name.
+    /// Name of the Service.
     pub name: String,
-    /// Its port.
+    /// Port of the Service.
     pub port: i32,
 }
 
-/// What others have made of a route.
+/// Status of an HTTPRoute.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 pub struct HttpRouteStatus {
-    /// By what it is attached to.
+    /// Status for each parent, from its controller.
     #[serde(default)]
     pub parents: Vec<ParentStatus>,
 }
 
-/// What one controller says of a route and one of its parents.
+/// Status of a route for one parent.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct ParentStatus {
     /// The parent.
     pub parent_ref: ParentReference,
-    /// What it says.
+    /// Conditions of the controller.
     #[serde(default)]
     pub conditions: Vec<Condition>,
 }

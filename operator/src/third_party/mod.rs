@@ -1,5 +1,5 @@
-//! Third-party kinds, which a cluster may or may not serve: those of Gateway API, the Prometheus operator and KEDA.
-//! Their types have only the fields that the operator writes, and the parts of the status that it reads.
+//! Third-party kinds, which a cluster may lack: those of Gateway API, the Prometheus operator and KEDA. Their types have
+//! only the fields that the operator writes, and the parts of the status that it reads.
 
 mod discovery;
 mod http_route;
@@ -23,18 +23,18 @@ use crate::cluster::Kind;
 /// A third-party kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ThirdPartyKind {
-    /// Gateway API's route.
+    /// HTTPRoute of Gateway API.
     HttpRoute,
-    /// The Prometheus operator's, through a Service.
+    /// ServiceMonitor of the Prometheus operator.
     ServiceMonitor,
-    /// The Prometheus operator's, without a Service.
+    /// PodMonitor of the Prometheus operator.
     PodMonitor,
-    /// KEDA's.
+    /// ScaledObject of KEDA.
     ScaledObject,
 }
 
 impl ThirdPartyKind {
-    /// All of them.
+    /// Every kind.
     pub const ALL: [ThirdPartyKind; 4] = [
         ThirdPartyKind::HttpRoute,
         ThirdPartyKind::ServiceMonitor,
@@ -42,7 +42,7 @@ impl ThirdPartyKind {
         ThirdPartyKind::ScaledObject,
     ];
 
-    /// Returns its name and version.
+    /// Returns the group, version and names of the kind.
     pub fn resource(self) -> ApiResource {
         match self {
             ThirdPartyKind::HttpRoute => ApiResource::erase::<HttpRoute>(&()),
@@ -52,7 +52,7 @@ impl ThirdPartyKind {
         }
     }
 
-    /// Returns the field of a spec that asks for an object of this kind.
+    /// Returns the field of a spec that requests an object of this kind.
     pub fn field(self) -> &'static str {
         match self {
             ThirdPartyKind::HttpRoute => "expose.httpRoute",
@@ -72,7 +72,7 @@ impl fmt::Display for ThirdPartyKind {
 
 /// Type of the objects of a third-party kind.
 pub trait ThirdPartyResource: Kind + Send + Sync + 'static {
-    /// Which kind.
+    /// The kind.
     const KIND: ThirdPartyKind;
 }
 

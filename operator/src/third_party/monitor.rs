@@ -1,10 +1,10 @@
-//! The Prometheus operator's ServiceMonitor and PodMonitor.
+//! ServiceMonitor and PodMonitor of the Prometheus operator. No I/O.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 
-/// What is collected through Services.
+/// Spec of a ServiceMonitor.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[kube(
     group = "monitoring.coreos.com",
@@ -13,16 +13,16 @@ use serde::{Deserialize, Serialize};
     namespaced,
     schema = "disabled",
     derive = "PartialEq",
-    doc = "Tells Prometheus of pods, through Services."
+    doc = "Scrape configuration of pods behind Services."
 )]
 pub struct ServiceMonitorSpec {
-    /// Which Services.
+    /// Selector of Services.
     pub selector: LabelSelector,
-    /// What of the pods behind them.
+    /// Endpoints of the pods to scrape.
     pub endpoints: Vec<Endpoint>,
 }
 
-/// What is collected from pods.
+/// Spec of a PodMonitor.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[kube(
     group = "monitoring.coreos.com",
@@ -31,24 +31,24 @@ pub struct ServiceMonitorSpec {
     namespaced,
     schema = "disabled",
     derive = "PartialEq",
-    doc = "Tells Prometheus of pods."
+    doc = "Scrape configuration of pods."
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PodMonitorSpec {
-    /// Which pods.
+    /// Selector of pods.
     pub selector: LabelSelector,
-    /// What of them.
+    /// Endpoints of the pods to scrape.
     pub pod_metrics_endpoints: Vec<Endpoint>,
 }
 
-/// Where a pod's metrics are.
+/// Endpoint of metrics.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 pub struct Endpoint {
     /// Name of the port.
     pub port: String,
     /// Path of the URL.
     pub path: String,
-    /// How often they are collected.
+    /// Interval of scrapes, or `None` for the default of Prometheus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
 }

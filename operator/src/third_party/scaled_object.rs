@@ -1,11 +1,11 @@
-//! KEDA's ScaledObject.
+//! ScaledObject of KEDA. No I/O.
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerBehavior;
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// How something is scaled.
+/// Spec of a ScaledObject.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[kube(
     group = "keda.sh",
@@ -14,43 +14,43 @@ use serde_json::Value;
     namespaced,
     schema = "disabled",
     derive = "PartialEq",
-    doc = "Has KEDA decide how many pods there are."
+    doc = "Autoscaling of a Deployment by KEDA."
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ScaledObjectSpec {
-    /// What is scaled.
+    /// The Deployment that is scaled.
     pub scale_target_ref: ScaleTarget,
-    /// At least.
+    /// Minimum number of pods.
     pub min_replica_count: i32,
-    /// At most.
+    /// Maximum number of pods.
     pub max_replica_count: i32,
-    /// What decides; each as its scaler has it.
+    /// Triggers, each in the format of its scaler.
     pub triggers: Vec<Value>,
-    /// More of it.
+    /// Advanced settings.
     #[serde(default)]
     pub advanced: Advanced,
 }
 
-/// A Deployment.
+/// Reference to a Deployment.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 pub struct ScaleTarget {
-    /// Its name.
+    /// Name of the Deployment.
     pub name: String,
 }
 
-/// More of a ScaledObject.
+/// Advanced settings of a ScaledObject.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Advanced {
-    /// What the HorizontalPodAutoscaler is like that KEDA makes.
+    /// Settings of the HorizontalPodAutoscaler that KEDA creates.
     #[serde(default)]
     pub horizontal_pod_autoscaler_config: HpaConfig,
 }
 
-/// What a HorizontalPodAutoscaler of KEDA's is like.
+/// Settings of the HorizontalPodAutoscaler that KEDA creates.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 pub struct HpaConfig {
-    /// How fast pods come and go.
+    /// Scaling behavior.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behavior: Option<HorizontalPodAutoscalerBehavior>,
 }

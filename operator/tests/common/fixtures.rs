@@ -1,4 +1,4 @@
-//! Resources, and the context of a process for a reconcile.
+//! Resources, and the context of reconciles.
 
 use std::sync::Arc;
 
@@ -36,12 +36,12 @@ pub const CHILDREN: [(&str, &str); 7] = [
     ("apps/deployments", "vault"),
 ];
 
-/// Where an object of the namespace is.
+/// Returns the key of an object in the namespace.
 pub fn key(resource: &str, name: &str) -> Key {
     Key::new(resource, NAMESPACE, name)
 }
 
-/// A resource with this name and spec.
+/// Returns a resource with this name and spec.
 pub fn hub(name: &str, spec: Value) -> Value {
     json!({
         "apiVersion": "notificationhub.rs/v1alpha1",
@@ -51,22 +51,21 @@ pub fn hub(name: &str, spec: Value) -> Value {
     })
 }
 
-/// The smallest spec, with the kind of key that is made quickly.
-pub fn smallest() -> Value {
+/// Returns a minimal spec, with the algorithm whose keys are generated quickly.
+pub fn minimal_spec() -> Value {
     json!({ "replicas": 1, "source": { "direct": {} }, "auth": { "generate": { "algorithm": "ES256" } } })
 }
 
-/// The smallest spec with keys of the user's.
+/// Returns a minimal spec with keys of the user.
 pub fn with_signing_keys(secret: &str) -> Value {
     json!({ "source": { "direct": {} }, "auth": { "signingKeys": { "secretRef": { "name": secret } } } })
 }
 
-/// The content of the entry that [`with_queue`] refers to.
+/// Content of the entry that [`with_queue`] refers to.
 pub const CONNECTION_STRING: &str =
     "DefaultEndpointsProtocol=https;AccountName=vault;AccountKey=Y29ycmVjdC1ob3JzZQ==;EndpointSuffix=core.windows.net";
 
-/// A spec with a queue, whose connection string is the entry `url` of a Secret. Without a child of the other source, or
-/// a generated key.
+/// Returns a spec with a queue, whose connection string is the entry `url` of a Secret. It has no generated keys.
 pub fn with_queue(secret: &str) -> Value {
     let connection_string = json!({ "secretKeyRef": { "name": secret, "key": "url" } });
     json!({
@@ -76,12 +75,12 @@ pub fn with_queue(secret: &str) -> Value {
     })
 }
 
-/// The content of the entry `url` that [`with_redis`] refers to, and of a password beside it.
+/// Content of the entry `url` that [`with_redis`] refers to, and of the entry of a password.
 pub const REDIS_URL: &str = "rediss://redis.example.com:6380";
 pub const REDIS_PASSWORD: &str = "battery-staple";
 pub const CERTIFICATE: &str = include_str!("../keys/certificate.pem");
 
-/// A spec with a backplane, whose address is the entry `url` of a Secret. Without a generated key.
+/// Returns a spec with a backplane, whose URL is the entry `url` of a Secret. It has no generated keys.
 pub fn with_redis(secret: &str, replicas: i32) -> Value {
     json!({
         "replicas": replicas,
@@ -91,7 +90,7 @@ pub fn with_redis(secret: &str, replicas: i32) -> Value {
     })
 }
 
-/// The same with as many pods as are needed.
+/// Returns a spec like [`with_redis`] with autoscaling.
 pub fn with_autoscaling(autoscaling: Value) -> Value {
     let mut spec = with_redis("redis", 1);
     let fields = spec.as_object_mut().expect("a spec");
@@ -100,7 +99,7 @@ pub fn with_autoscaling(autoscaling: Value) -> Value {
     spec
 }
 
-/// A Secret of the user's.
+/// Returns a Secret of the user.
 pub fn secret(name: &str, entries: &[(&str, &str)]) -> Value {
     let entries = entries.iter().map(|(entry, text)| ((*entry).to_owned(), json!(STANDARD.encode(text))));
     json!({
@@ -111,36 +110,36 @@ pub fn secret(name: &str, entries: &[(&str, &str)]) -> Value {
     })
 }
 
-/// A process's context, without an election.
+/// Returns the context of a process without leader election.
 pub fn context(api: &FakeApi) -> Arc<Context> {
     context_led_by(api, Leadership::NoElection)
 }
 
-/// A process's context.
+/// Returns the context of a process with this leadership.
 pub fn context_led_by(api: &FakeApi, leadership: Leadership) -> Arc<Context> {
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     Arc::new(Context::new(api.client(), leadership, "test".to_owned(), metrics, defaults()))
 }
 
-/// A configuration that says no more than an image.
+/// Returns defaults with an image and without inherited labels.
 pub fn defaults() -> Defaults {
     let image = "registry.example.com/hub:1.0.0".parse().expect("an image");
     Defaults { image, inheritance: Inheritance::default() }
 }
 
-/// Reconciles the hub `vault` once, in a process of its own.
+/// Reconciles the hub `vault` once, with a new context.
 pub async fn reconcile_vault(api: &FakeApi) {
     reconcile_once(api, &context(api), "vault").await.expect("a reconcile");
 }
 
 /// Reconciles the hub `vault`, rolls out its pods, and reconciles it again.
-pub async fn settled(api: &FakeApi) {
+pub async fn reconcile_until_ready(api: &FakeApi) {
     reconcile_vault(api).await;
-    roll_out(api, "vault");
+    complete_rollout(api, "vault");
     reconcile_vault(api).await;
 }
 
-/// Reconciles the resource once, as it is now.
+/// Reconciles a resource once, in its current state.
 pub async fn reconcile_once(
     api: &FakeApi,
     context: &Arc<Context>,
@@ -151,19 +150,19 @@ pub async fn reconcile_once(
     controller::reconcile(Arc::new(guarded), context.clone()).await
 }
 
-/// A condition's `status` and `reason`.
+/// Returns the `status` and `reason` of a condition.
 pub fn condition(api: &FakeApi, name: &str, kind: &str) -> (String, String) {
     let found = find_condition(api, name, kind).unwrap_or_else(|| panic!("no condition {kind}"));
     let text = |field: &str| found[field].as_str().expect("a text").to_owned();
     (text("status"), text("reason"))
 }
 
-/// A condition's message.
+/// Returns the message of a condition, or an empty text.
 pub fn message(api: &FakeApi, name: &str, kind: &str) -> String {
     find_condition(api, name, kind).and_then(|found| found["message"].as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-/// Whether a condition has this `status` and `reason`.
+/// Returns whether a condition has this `status` and `reason`.
 pub fn has_condition(api: &FakeApi, name: &str, kind: &str, expected: (&str, &str)) -> bool {
     find_condition(api, name, kind).is_some_and(|found| found["status"] == expected.0 && found["reason"] == expected.1)
 }
@@ -173,15 +172,15 @@ fn find_condition(api: &FakeApi, name: &str, kind: &str) -> Option<Value> {
     object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind).cloned()
 }
 
-/// The hub's configuration in a Deployment.
+/// Returns the configuration of the hub in a Deployment.
 pub fn config_text(deployment: &Deployment) -> &str {
     let template = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
     let annotations = template.and_then(|metadata| metadata.annotations.as_ref());
     annotations.and_then(|annotations| annotations.get(CONFIG_ANNOTATION)).expect("a configuration")
 }
 
-/// Plays the Deployment controller: every pod that is wanted is there and ready.
-pub fn roll_out(api: &FakeApi, name: &str) {
+/// Acts as the Deployment controller: every desired pod becomes ready.
+pub fn complete_rollout(api: &FakeApi, name: &str) {
     api.edit(&key("apps/deployments", name), |deployment| {
         let replicas = deployment["spec"]["replicas"].clone();
         deployment["status"] = json!({

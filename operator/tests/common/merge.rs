@@ -1,18 +1,18 @@
-//! Server-side apply and the other patches, as far as the operator's objects need them. Pure.
+//! Server-side apply and merge patches, limited to the objects of the operator. No I/O.
 
 use serde_json::{Map, Value};
 
-/// Maps that are replaced as a whole.
+/// Fields whose maps are replaced as a whole.
 const ATOMIC: [&str; 1] = ["selector"];
 
-/// The field by which the entries of a list of this name are told apart.
+/// Returns the merge key of a list with this name, or `None` if the list is replaced as a whole.
 fn list_key(name: &str, entry: &Value) -> Option<&'static str> {
     Some(match name {
         "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" => "name",
         "volumeMounts" => "mountPath",
         "ports" if entry.get("containerPort").is_some() => "containerPort",
         "ports" => "port",
-        // By the way in which it cannot be met, too; ours have one.
+        // A real server also uses `whenUnsatisfiable`, which is the same in all constraints of the operator.
         "topologySpreadConstraints" => "topologyKey",
         "conditions" => "type",
         "ownerReferences" => "uid",
@@ -20,17 +20,18 @@ fn list_key(name: &str, entry: &Value) -> Option<&'static str> {
     })
 }
 
-/// Where the entry of `list` is that `entry` of a list called `name` would be merged with.
+/// Returns the index of the entry of `list` that `entry` is merged with.
 fn position(name: &str, list: &[Value], entry: &Value) -> Option<usize> {
     let key = list_key(name, entry)?;
     list.iter().position(|other| other.get(key) == entry.get(key))
 }
 
+/// Returns whether a list has a merge key.
 fn is_keyed(name: &str, list: &[Value]) -> bool {
     list.first().is_some_and(|entry| list_key(name, entry).is_some())
 }
 
-/// Lays `over` over `live`: what an apply sets.
+/// Merges `over` over `live`, as an apply does.
 pub(super) fn merge(name: &str, live: &mut Value, over: &Value) {
     match (live, over) {
         (Value::Object(live), Value::Object(over)) if !ATOMIC.contains(&name) => {
@@ -45,7 +46,7 @@ pub(super) fn merge(name: &str, live: &mut Value, over: &Value) {
                     None => live.push(entry.clone()),
                 }
             }
-            // Among each other they are in the order in which they are applied.
+            // The applied entries keep their order.
             let mut places: Vec<_> = over.iter().filter_map(|entry| position(name, live, entry)).collect();
             let ordered: Vec<_> = places.iter().map(|index| live[*index].clone()).collect();
             places.sort_unstable();
@@ -55,8 +56,7 @@ pub(super) fn merge(name: &str, live: &mut Value, over: &Value) {
     }
 }
 
-/// Takes out of `live` what `before` had and `now` has no more, and none of the `others` has applied, too: what an apply
-/// gives up.
+/// Removes the fields from `live` that `before` has, `now` lacks and no other manager in `others` has applied.
 pub(super) fn give_up(name: &str, live: &mut Value, before: &Value, now: &Value, others: &[&Value]) {
     match (live, before) {
         (Value::Object(live), Value::Object(before)) if !ATOMIC.contains(&name) => {
@@ -84,7 +84,7 @@ pub(super) fn give_up(name: &str, live: &mut Value, before: &Value, now: &Value,
     }
 }
 
-/// The first field that `over` would change, and that its manager has not set to the live value `before`.
+/// Returns the first field that `over` would change and whose live value is not the one that its manager applied before.
 pub(super) fn conflict(name: &str, live: &Value, before: &Value, over: &Value) -> Option<String> {
     match (live, over) {
         (Value::Object(live), Value::Object(over)) if !ATOMIC.contains(&name) => {
@@ -98,8 +98,8 @@ pub(super) fn conflict(name: &str, live: &Value, before: &Value, over: &Value) -
     }
 }
 
-/// A strategic merge patch: like an apply, but `null` deletes, a list with `$patch: replace` is replaced, and an entry
-/// with `$patch: delete` is taken out.
+/// Executes a strategic merge patch. It merges like an apply, but `null` deletes a field, `$patch: replace` replaces a
+/// list, and `$patch: delete` deletes an entry.
 pub(super) fn strategic(name: &str, live: &mut Value, patch: &Value) {
     match (live, patch) {
         (Value::Object(live), Value::Object(patch)) => object(live, patch, strategic),
@@ -121,7 +121,7 @@ pub(super) fn strategic(name: &str, live: &mut Value, patch: &Value) {
     }
 }
 
-/// A JSON merge patch (RFC 7396).
+/// Executes a JSON merge patch (RFC 7396).
 pub(super) fn json_merge(_: &str, live: &mut Value, patch: &Value) {
     match (live, patch) {
         (Value::Object(live), Value::Object(patch)) => object(live, patch, json_merge),
@@ -129,6 +129,7 @@ pub(super) fn json_merge(_: &str, live: &mut Value, patch: &Value) {
     }
 }
 
+/// Merges an object by `each`, and deletes fields with `null`.
 fn object(live: &mut Map<String, Value>, patch: &Map<String, Value>, each: fn(&str, &mut Value, &Value)) {
     for (key, value) in patch {
         if value.is_null() {
@@ -139,8 +140,7 @@ fn object(live: &mut Map<String, Value>, patch: &Map<String, Value>, each: fn(&s
     }
 }
 
-/// What remains of what a manager has applied, after somebody else has made `live` of the object: fields with another value
-/// are not the manager's any more.
+/// Returns the applied fields that still have their values in `live`, or `None` if none has.
 pub(super) fn still_owned(name: &str, applied: &Value, live: &Value) -> Option<Value> {
     match (applied, live) {
         (Value::Object(applied), Value::Object(live)) if !ATOMIC.contains(&name) => {
@@ -158,7 +158,7 @@ pub(super) fn still_owned(name: &str, applied: &Value, live: &Value) -> Option<V
     }
 }
 
-/// The fields of an object, as `managedFields` names them.
+/// Returns the fields of an object in the format of `managedFields`.
 pub(super) fn fields(name: &str, applied: &Value) -> Value {
     match applied {
         Value::Object(applied) if !ATOMIC.contains(&name) => {

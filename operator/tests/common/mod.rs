@@ -1,4 +1,4 @@
-//! Shared by the tests: an API server in memory, resources, and the context of a process for a reconcile.
+//! Shared code of the tests: an API server in memory, resources, and the context of reconciles.
 
 pub mod fake_api;
 pub mod fixtures;

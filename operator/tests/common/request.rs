@@ -1,39 +1,39 @@
-//! What a request asks of the API server. Pure.
+//! Parses a request to the API server. No I/O.
 
 use http::{Method, Uri, request::Parts};
 
 use super::store::Key;
 
-/// What somebody does with a resource, in the words of RBAC.
+/// A verb on a resource, as in RBAC.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Access {
     pub verb: &'static str,
     pub group: String,
-    /// With its subresource.
+    /// The resource in plural, with its subresource.
     pub resource: String,
 }
 
-/// A request, understood.
+/// A parsed request.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ApiRequest {
     pub verb: &'static str,
     pub group: String,
     pub resource: String,
     pub subresource: Option<String>,
     pub namespace: Option<String>,
     pub name: Option<String>,
-    /// Whether only the metadata is wanted.
+    /// Whether only the metadata is requested.
     pub metadata: bool,
     query: Vec<(String, String)>,
 }
 
-impl Asked {
-    pub fn new(parts: &Parts) -> Asked {
+impl ApiRequest {
+    pub fn new(parts: &Parts) -> ApiRequest {
         let path: Vec<&str> = parts.uri.path().trim_matches('/').split('/').collect();
         let (group, rest) = match path.as_slice() {
             ["api", _version, rest @ ..] => (String::new(), rest),
             ["apis", group, _version, rest @ ..] => ((*group).to_owned(), rest),
-            other => panic!("not a path of the API: {other:?}"),
+            other => panic!("unsupported path: {other:?}"),
         };
         let (namespace, rest) = match rest {
             ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some((*namespace).to_owned()), rest),
@@ -51,9 +51,9 @@ impl Asked {
             (&Method::PUT, _) => "update",
             (&Method::PATCH, _) => "patch",
             (&Method::DELETE, _) => "delete",
-            (method, _) => panic!("{method} is not known here"),
+            (method, _) => panic!("unsupported method: {method}"),
         };
-        Asked {
+        ApiRequest {
             verb,
             group,
             resource: part(0).unwrap_or_default(),
@@ -65,19 +65,22 @@ impl Asked {
         }
     }
 
+    /// Returns a parameter of the query.
     pub fn query(&self, key: &str) -> Option<&str> {
         self.query.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
     }
 
-    /// The resource as keys name it.
+    /// Returns `group/resource`, or `resource` for the core group.
     pub fn kind(&self) -> String {
         if self.group.is_empty() { self.resource.clone() } else { format!("{}/{}", self.group, self.resource) }
     }
 
+    /// Returns the key of an object in the namespace of the request.
     pub fn key(&self, name: &str) -> Key {
         Key::new(&self.kind(), self.namespace.as_deref().expect("a namespace"), name)
     }
 
+    /// Returns the access with this verb to the resource of the request.
     pub fn access(&self, verb: &'static str) -> Access {
         let resource = match &self.subresource {
             Some(subresource) => format!("{}/{subresource}", self.resource),
@@ -89,7 +92,7 @@ impl Asked {
 
 fn query(uri: &Uri) -> Vec<(String, String)> {
     let pairs = uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    // What is encoded in field managers and label selectors.
+    // Only the characters that field managers and label selectors encode.
     let decoded = |value: &str| value.replace("%2F", "/").replace("%3D", "=").replace("%2C", ",");
     pairs.map(|(key, value)| (key.to_owned(), decoded(value))).collect()
 }

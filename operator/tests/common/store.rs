@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::merge;
 
-/// Where an object is.
+/// Resource, namespace and name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// `group/resource`, or `resource` for the core group.
@@ -20,8 +20,8 @@ impl Key {
         Key { resource: resource.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
     }
 
-    /// Where this object belongs.
-    pub fn of(object: &Value) -> Key {
+    /// Returns the key of an object.
+    pub fn from_object(object: &Value) -> Key {
         let text = |value: &Value| value.as_str().expect("a whole object").to_owned();
         let kind = text(&object["kind"]).to_lowercase();
         let plural = if let Some(start) = kind.strip_suffix('y') {
@@ -40,7 +40,7 @@ impl Key {
     }
 }
 
-/// Something that watchers hear of.
+/// Change of an object, which watches report.
 #[derive(Clone, Debug)]
 pub struct Change {
     pub kind: &'static str,
@@ -48,12 +48,12 @@ pub struct Change {
     pub object: Value,
 }
 
-/// An answer that is no object.
+/// Refusal of a call.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     pub code: u16,
     pub message: String,
-    /// The field that is minded, for 422.
+    /// The refused field, for status 422.
     pub field: Option<&'static str>,
 }
 
@@ -63,19 +63,21 @@ impl Refusal {
     }
 }
 
-/// How an apply is to be done.
+/// Options of an apply.
 pub struct Apply<'a> {
     pub manager: &'a str,
     pub force: bool,
-    /// Of the status only.
+    /// Whether it applies the status instead of the spec.
     pub status: bool,
 }
 
+/// Objects of the API server.
 #[derive(Clone, Default)]
 pub struct Store {
     objects: BTreeMap<Key, Value>,
+    /// Applied fields of each object, by field manager.
     applied: BTreeMap<(Key, String), Value>,
-    /// Every change; its index is its resourceVersion, less one.
+    /// Every change. Its index is its resourceVersion less one.
     log: Vec<Change>,
 }
 
@@ -84,9 +86,9 @@ impl Store {
         self.objects.get(key)
     }
 
-    /// Who has applied which fields of an object, as its metadata tells. It does not tell of other writes.
+    /// Returns the entries of `managedFields` for applies. Other writes have no entries.
     pub fn managed_fields(&self, key: &Key) -> Value {
-        let applied = self.applied.iter().filter(|((of, _), _)| of == key);
+        let applied = self.applied.iter().filter(|((owner, _), _)| owner == key);
         let entry = |((_, manager), fields): (&(Key, String), &Value)| {
             let fields = merge::fields("", fields);
             json!({ "manager": manager, "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": fields })
@@ -106,7 +108,7 @@ impl Store {
         self.log.len()
     }
 
-    /// Stores an object, if it differs from the one that is there.
+    /// Stores an object if it differs from the live one.
     fn store(&mut self, key: Key, mut object: Value) -> Value {
         let version = (self.log.len() + 1).to_string();
         let kind = match self.objects.get(&key) {
@@ -131,20 +133,20 @@ impl Store {
         object
     }
 
-    /// A POST.
+    /// Executes a POST.
     pub fn create(&mut self, key: Key, object: Value) -> Result<Value, Refusal> {
         if self.objects.contains_key(&key) {
             return Err(Refusal::new(409, format!("{} already exists", key.name)));
         }
-        check(&object)?;
+        validate(&object)?;
         Ok(self.store(key, object))
     }
 
-    /// A PUT.
+    /// Executes a PUT.
     pub fn replace(&mut self, key: Key, object: Value) -> Result<Value, Refusal> {
         let live = self.live(&key)?;
         check_version(live, &object)?;
-        check(&object)?;
+        validate(&object)?;
         let mut object = object;
         for field in ["uid", "generation", "creationTimestamp", "resourceVersion"] {
             object["metadata"][field] = live["metadata"][field].clone();
@@ -154,7 +156,7 @@ impl Store {
         Ok(stored)
     }
 
-    /// A merge patch of either kind.
+    /// Executes a strategic merge patch or a JSON merge patch.
     pub fn patch(&mut self, key: Key, patch: &Value, strategic: bool) -> Result<Value, Refusal> {
         let mut object = self.live(&key)?.clone();
         if strategic {
@@ -162,34 +164,35 @@ impl Store {
         } else {
             merge::json_merge("", &mut object, patch)
         }
-        check(&object)?;
+        validate(&object)?;
         let stored = self.store(key.clone(), object);
         self.take_ownership(&key, None);
         Ok(stored)
     }
 
-    /// Fields that were changed are no others' any more.
-    fn take_ownership(&mut self, key: &Key, by: Option<&str>) {
+    /// Removes changed fields from the applied fields of other field managers.
+    fn take_ownership(&mut self, key: &Key, manager: Option<&str>) {
         let Some(live) = self.objects.get(key) else { return };
-        let others = self.applied.iter_mut().filter(|((of, name), _)| of == key && by != Some(name.as_str()));
+        let others =
+            self.applied.iter_mut().filter(|((owner, name), _)| owner == key && manager != Some(name.as_str()));
         for (_, applied) in others {
             *applied = merge::still_owned("", applied, live).unwrap_or_default();
         }
     }
 
-    /// A server-side apply.
-    pub fn apply(&mut self, key: Key, object: Value, how: &Apply<'_>) -> Result<Value, Refusal> {
-        let manager = (key.clone(), how.manager.to_owned());
+    /// Executes a server-side apply.
+    pub fn apply(&mut self, key: Key, object: Value, options: &Apply<'_>) -> Result<Value, Refusal> {
+        let manager = (key.clone(), options.manager.to_owned());
         let before = self.applied.get(&manager).cloned().unwrap_or(Value::Null);
-        let mut wanted = object.clone();
-        let metadata = wanted["metadata"].as_object_mut().expect("metadata");
+        let mut desired = object.clone();
+        let metadata = desired["metadata"].as_object_mut().expect("metadata");
         metadata.retain(|field, _| !["uid", "resourceVersion"].contains(&field.as_str()));
         let result = match self.objects.get(&key) {
-            None if how.status => return Err(Refusal::new(404, format!("{} not found", key.name))),
+            None if options.status => return Err(Refusal::new(404, format!("{} not found", key.name))),
             None if object["metadata"]["uid"].is_string() => {
                 return Err(Refusal::new(409, "uid mismatch: the object does not exist"));
             }
-            None => wanted.clone(),
+            None => desired.clone(),
             Some(live) => {
                 let uid = &object["metadata"]["uid"];
                 if uid.is_string() && *uid != live["metadata"]["uid"] {
@@ -197,25 +200,25 @@ impl Store {
                     return Err(Refusal { field: Some("metadata.uid"), ..refusal });
                 }
                 check_version(live, &object)?;
-                if let (false, Some(field)) = (how.force, merge::conflict("", live, &before, &wanted)) {
+                if let (false, Some(field)) = (options.force, merge::conflict("", live, &before, &desired)) {
                     return Err(Refusal::new(409, format!("Apply failed with 1 conflict: .{field}")));
                 }
                 let mut result = live.clone();
-                let others = self.applied.iter().filter(|((of, name), _)| *of == key && *name != manager.1);
+                let others = self.applied.iter().filter(|((owner, name), _)| *owner == key && *name != manager.1);
                 let others: Vec<_> = others.map(|(_, applied)| applied).collect();
-                merge::give_up("", &mut result, &before, &wanted, &others);
-                merge::merge("", &mut result, &wanted);
+                merge::give_up("", &mut result, &before, &desired, &others);
+                merge::merge("", &mut result, &desired);
                 result
             }
         };
-        check(&result)?;
+        validate(&result)?;
         let stored = self.store(key.clone(), result);
-        self.applied.insert(manager, wanted);
-        self.take_ownership(&key, Some(how.manager));
+        self.applied.insert(manager, desired);
+        self.take_ownership(&key, Some(options.manager));
         Ok(stored)
     }
 
-    /// A DELETE; with a uid, of that object only.
+    /// Executes a DELETE. With a uid, only of the object with this uid.
     pub fn delete(&mut self, key: &Key, uid: Option<&str>) -> Result<Value, Refusal> {
         let object = self.live(key)?.clone();
         if uid.is_some_and(|uid| object["metadata"]["uid"] != uid) {
@@ -248,9 +251,9 @@ fn check_version(live: &Value, object: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What a real server would refuse, and a merge can bring about: two ports of one name, a variable with a value and a
-/// reference, or with two.
-fn check(object: &Value) -> Result<(), Refusal> {
+/// Refuses invalid results of merges, as a real server does: two ports with one name, and a variable with a value and a
+/// reference or with two references.
+fn validate(object: &Value) -> Result<(), Refusal> {
     let containers = object.pointer("/spec/template/spec/containers").and_then(Value::as_array);
     let variables = containers.into_iter().flatten().filter_map(|container| container["env"].as_array()).flatten();
     let has_two = |each: &Value| {

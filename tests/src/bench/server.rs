@@ -187,17 +187,19 @@ impl BenchEnvironment {
             ServerKind::Hub => {
                 let config = if identity { "identity.toml" } else { "hub.toml" };
                 command.args(["serve", "--config"]).arg(self.folder.path().join(config));
-                for listener in ["--listen", "--internal-listen", "--admin-listen"] {
+                for listener in ["--listen-public", "--listen-internal", "--listen-admin"] {
                     command.args([listener, "127.0.0.1:0"]);
                 }
                 if let Some(redis) = redis {
                     command.env("NOTIFICATION_HUB__BACKPLANE__REDIS__URL", format!("redis://{redis}"));
+                    // The syncs after a start are not measured: they come at once.
+                    command.env("NOTIFICATION_HUB__CATCH_UP__SPREAD", "100ms");
                 }
                 if let Some(every) = ping {
                     let name = "NOTIFICATION_HUB__SIGNALR__";
-                    command.env(format!("{name}KEEP_ALIVE"), format!("{}ms", every.as_millis()));
+                    command.env(format!("{name}KEEP_ALIVE_INTERVAL"), format!("{}ms", every.as_millis()));
                     command.env(
-                        format!("{name}CLIENT_TIMEOUT"),
+                        format!("{name}CLIENT_TIMEOUT_INTERVAL"),
                         format!("{}ms", CLIENT_TIMEOUT_PINGS * every.as_millis()),
                     );
                 }

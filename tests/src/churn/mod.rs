@@ -31,7 +31,7 @@ use crate::wait;
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The settings that the hubs need.
-pub const SETTINGS: &str = "signalr.keep_alive = '2s'\ncatch_up.spread = '1s'\n";
+pub const SETTINGS: &str = "signalr.keep_alive_interval = '2s'\ncatch_up.spread = '1s'\n";
 
 /// The number of parts of a run, between which faults are injected.
 const PARTS: u32 = 8;

@@ -86,7 +86,7 @@ fn service_ingress_and_network_policy_follow_the_spec() {
         })?;
 
         namespace.apply(&hub(&[]))?;
-        namespace.wait_condition(HUB, "Exposed", "False", "NotAsked")?;
+        namespace.wait_condition(HUB, "Exposed", "False", "NotRequested")?;
         until("both are gone", CLUSTER_TIMEOUT, || {
             for kind in ["ingress", "networkpolicy"] {
                 ensure!(namespace.get(kind, HUB).is_err(), "the {kind} exists");

@@ -100,11 +100,8 @@ fn optional_kinds_installed_later_are_applied_and_repaired() {
         // A trigger that KEDA's CRD rejects and ours accepts.
         let misshapen = json!({"triggers": [{"type": "cpu", "metadata": ["value"]}]});
         namespace.apply(&hub(json!({"autoscaling": {"maxReplicas": 1, "keda": misshapen}})))?;
-        let message = namespace.wait_condition(HUB, "SpecValid", "False", "Refused")?;
-        ensure!(
-            message.starts_with("ScaledObject vault: ") && message.contains(".spec.triggers[0].metadata"),
-            "{message}"
-        );
+        let told = namespace.wait_condition(HUB, "SpecValid", "False", "ChildRejected")?;
+        ensure!(told.starts_with("ScaledObject vault: ") && told.contains(".spec.triggers[0].metadata"), "{told}");
 
         namespace.apply(&hub(json!({"replicas": 1})))?;
         until("all objects are deleted", CLUSTER_TIMEOUT, || {
@@ -112,7 +109,7 @@ fn optional_kinds_installed_later_are_applied_and_repaired() {
             ensure!(there.is_empty(), "{there:?}");
             Ok(())
         })?;
-        namespace.wait_condition(HUB, "Exposed", "False", "NotAsked")?;
+        namespace.wait_condition(HUB, "Exposed", "False", "NotRequested")?;
         namespace.wait_ready(HUB)
     });
 }

@@ -42,7 +42,7 @@ fn queue_source_delivers_and_can_be_switched() {
         switch(namespace, &json!({"azureQueue": null, "direct": {}}))?;
         let internal = format!("http://cloud-internal.{}.svc:5001", namespace.name);
         let status = namespace.get("notificationhub", "cloud")?["status"].clone();
-        ensure!(status["sendUrl"] == internal && status["source"] == "Direct", "it is {status}");
+        ensure!(status["sendURL"] == internal && status["source"] == "Direct", "it is {status}");
         check_delivery(namespace, "cloud", &key)?;
         let path = "/spec/template/spec/containers/0/ports/1/containerPort";
         let number = json!([{"op": "test", "path": path, "value": 5001}, {"op": "replace", "path": path, "value": 80}]);
@@ -85,7 +85,7 @@ fn workload_identity_is_set_on_service_account_and_pods() {
             "apiVersion": "notificationhub.rs/v1alpha1", "kind": "NotificationHub", "metadata": {"name": "cloud"},
             "spec": {
                 "replicas": 0, "auth": {"generate": {}},
-                "source": {"azureQueue": {"workloadIdentity": {"accountUrl": url, "clientId": id}}},
+                "source": {"azureQueue": {"workloadIdentity": {"accountURL": url, "clientID": id}}},
             },
         }))?;
         namespace.wait_condition("cloud", "Ready", "True", "ScaledToZero")?;
@@ -117,7 +117,7 @@ fn check_queue_source(namespace: &Namespace, azurite: &AzuritePod) -> Result<()>
     let columns = printer_columns(namespace)?;
     ensure!(columns == ["cloud", "True", "1", "AzureQueue"], "{columns:?}");
     let status = namespace.get("notificationhub", "cloud")?["status"].clone();
-    ensure!(status["sendUrl"].is_null(), "the status has an address for senders: {status}");
+    ensure!(status["sendURL"].is_null(), "the status has an address for senders: {status}");
     let names = names(namespace)?;
     ensure!(!names.contains("Service cloud-internal"), "{names:?}");
     let pod = namespace.pod("cloud")?;

@@ -26,7 +26,7 @@ fn identity_server_tokens_are_validated_by_spec_auth() {
         let (key, installation) = (SigningKey::rs256()?, Uuid::new_v4().to_string());
         let authority = identity_pod::start(namespace, "http://another-name", &key.jwks)?;
         namespace.apply(&hub(&json!({
-            "replicas": 1, "source": {"direct": {}}, "installationId": installation, "catchUp": {"enabled": false},
+            "replicas": 1, "source": {"direct": {}}, "installationID": installation, "catchUp": {"enabled": false},
             "auth": {"authority": authority, "issuer": ISSUER, "audiences": ["api", "push"], "clockSkew": "1m"},
         })))?;
         namespace.wait_ready(HUB)?;

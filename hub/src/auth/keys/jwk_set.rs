@@ -1,4 +1,4 @@
-//! A JWK set (RFC 7517): the keys in it that verify RS256 or ES256, and why the others are left out. No I/O.
+//! Parses a JWK set (RFC 7517): its keys for RS256 and ES256, and the reasons why the others are skipped. No I/O.
 
 use std::fmt;
 
@@ -19,21 +19,21 @@ pub struct JwkSet {
     /// The usable keys, in the order of the set.
     pub keys: Vec<Key>,
     /// The entries that are not used.
-    pub left_out: Vec<LeftOutJwk>,
+    pub skipped: Vec<SkippedJwk>,
 }
 
-/// An entry of a JWK set that is not used. Holds nothing of the key but its id.
+/// An entry of a JWK set that is not used. Contains no part of the key but its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOutJwk {
+pub struct SkippedJwk {
     /// The position in the set, from 1.
     pub position: usize,
     /// The `kid`, if there is one.
     pub id: Option<String>,
-    /// Why it is not used.
+    /// The reason why it is not used.
     pub reason: &'static str,
 }
 
-impl fmt::Display for LeftOutJwk {
+impl fmt::Display for SkippedJwk {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.id {
             Some(id) => write!(formatter, "kid {id:?}: {}", self.reason),
@@ -43,10 +43,10 @@ impl fmt::Display for LeftOutJwk {
 }
 
 impl JwkSet {
-    /// Parses a JWK set. Each entry is judged by itself, so that one of an unknown kind does not spoil the others.
+    /// Parses a JWK set. Skips entries that cannot be used.
     ///
     /// # Errors
-    /// If it is no JWK set, or has no usable key. The error quotes nothing of the text.
+    /// Returns an error if the text is not a JWK set, or has no usable key. The error quotes nothing of the text.
     pub fn parse(json: &[u8]) -> Result<JwkSet, KeyError> {
         #[derive(serde::Deserialize)]
         struct Set {
@@ -54,19 +54,19 @@ impl JwkSet {
         }
         let set: Set = serde_json::from_slice(json)
             .map_err(|error| KeyError::Jwks { line: error.line(), column: error.column() })?;
-        let mut parsed = JwkSet { keys: Vec::new(), left_out: Vec::new() };
+        let mut parsed = JwkSet { keys: Vec::new(), skipped: Vec::new() };
         for (index, entry) in set.keys.into_iter().enumerate() {
             let id = entry["kid"].as_str().map(str::to_owned);
             match parse_key(entry) {
                 Ok((algorithm, verifying)) => parsed.keys.push(Key::new(algorithm, id, verifying)),
-                Err(reason) => parsed.left_out.push(LeftOutJwk { position: index + 1, id, reason }),
+                Err(reason) => parsed.skipped.push(SkippedJwk { position: index + 1, id, reason }),
             }
         }
         if parsed.keys.is_empty() { Err(KeyError::EmptyJwks) } else { Ok(parsed) }
     }
 }
 
-/// Reads one entry, or says why it is not used.
+/// Parses one entry. The error is the reason why it is not used.
 fn parse_key(entry: Value) -> Result<(Algorithm, DecodingKey), &'static str> {
     let jwk: Jwk = serde_json::from_value(entry).map_err(|_| "it is not a valid JWK")?;
     let common = &jwk.common;
@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    /// A P-256 public key as a JWK, with these members over its own.
+    /// Returns a new P-256 public key as a JWK, with some members replaced.
     fn p256(changes: Value) -> Value {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a pair");
         let point = pair.public_key().as_ref();
@@ -147,15 +147,15 @@ mod tests {
         keys.push(rsa(256));
         let set = parse(keys.into());
         assert_eq!(set.keys.iter().map(|key| key.id.as_deref()).collect::<Vec<_>>(), [Some("good"), None]);
-        let reasons: Vec<&str> = set.left_out.iter().map(|key| key.reason).collect();
+        let reasons: Vec<&str> = set.skipped.iter().map(|key| key.reason).collect();
         assert_eq!(reasons, table.map(|(_, reason)| reason));
     }
 
     #[test]
     fn jwk_set_skipped_key_reports_kid_or_position() {
         let set = parse(json!([p256(json!({})), p256(json!({ "use": "enc", "kid": "a" })), 7]));
-        let told: Vec<String> = set.left_out.iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["kid \"a\": its use is not sig", "key 3: it is not a valid JWK"]);
+        let messages: Vec<String> = set.skipped.iter().map(ToString::to_string).collect();
+        assert_eq!(messages, ["kid \"a\": its use is not sig", "key 3: it is not a valid JWK"]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The keys that tokens are verified with: from files, which are read again when they change, or from an identity server.
+//! The keys that verify tokens: from files, which are read again when they change, or from an identity server.
 
 pub mod jwk_set;
 pub mod jwks_client;

@@ -1,4 +1,5 @@
-//! Opens connections to Redis. Nothing here tells the password: errors are the library's and Redis' own words.
+//! Opens connections to the master of a Redis deployment. Errors contain no password, because they only quote the library and
+//! Redis.
 
 use std::time::Duration;
 
@@ -16,27 +17,27 @@ use super::{role, sentinel};
 use crate::config;
 use crate::net::trusted_roots;
 
-/// How often an idle connection is pinged.
+/// The interval between pings of a connection.
 pub(super) const PING_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often the master is determined again.
+/// The interval at which the master is determined again.
 const MASTER_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long it may take to connect, if the settings do not say.
+/// The connect timeout if none is configured.
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long one attempt goes on before another is made beside it. The system repeats a lost packet after seconds only, so
-/// that a single attempt could outlast the return of Redis by as much.
+/// The time after which a second attempt starts beside a pending one. The system repeats a lost packet only after seconds, so a
+/// single attempt could delay the connection by seconds after Redis is available again.
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(400);
 
-/// A server's host and port.
+/// The host and port of a server.
 pub(super) type RedisAddr = (String, u16);
 
-/// Opens connections to the master of a deployment of Redis.
+/// Opens connections to the master of a Redis deployment.
 #[derive(Clone)]
-pub(super) struct Connector(pub(super) config::Redis);
+pub(super) struct Connector(pub(super) config::RedisConfig);
 
-/// A connection and the server that it is to.
+/// A connection and its server.
 pub(super) struct Connected<T> {
     pub(super) connection: T,
     pub(super) server: RedisAddr,
@@ -52,7 +53,7 @@ impl Connector {
                 .set_response_timeout(Some(REQUEST_TIMEOUT));
             let client = self.client(&server, true)?;
             let mut connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
-            // The server may know better than those that were asked: what is published at a replica reaches nobody.
+            // The servers that were asked may be outdated. A message that is published at a replica reaches no subscriber.
             if self.has_choice() && !role::is_master(&mut connection).await? {
                 return Err(RedisLinkError::NotMaster);
             }
@@ -78,8 +79,8 @@ impl Connector {
         work: impl Future<Output = Result<T, RedisLinkError>>,
     ) -> Result<T, RedisLinkError> {
         tokio::select! {
-            done = work => done,
-            lost = self.master_changed(server) => Err(lost),
+            result = work => result,
+            error = self.master_changed(server) => Err(error),
         }
     }
 
@@ -90,25 +91,25 @@ impl Connector {
                 std::future::pending::<()>().await;
             }
             sleep(MASTER_CHECK_INTERVAL).await;
-            // That nobody answers is no reason to leave.
+            // If no server answers, the connection is kept.
             if self.server().await.is_ok_and(|server| server != *from) {
                 return RedisLinkError::MasterChanged;
             }
         }
     }
 
-    /// How long after this process others may still publish at a master that is none any more: until they have asked which
-    /// one it is, and were answered.
+    /// Returns the time after a failover within which other replicas may still publish at the former master: until they have
+    /// determined the master again.
     pub(super) fn peer_failover_grace(&self) -> Duration {
         if self.has_choice() { MASTER_CHECK_INTERVAL + 2 * REQUEST_TIMEOUT } else { Duration::ZERO }
     }
 
-    /// Returns whether the master may be one server now and another later.
+    /// Returns `true` if the master may change.
     fn has_choice(&self) -> bool {
         self.0.service.is_some() || self.0.servers.len() > 1
     }
 
-    /// Where the master is.
+    /// Determines the address of the master.
     async fn server(&self) -> Result<RedisAddr, RedisLinkError> {
         match (&self.0.service, &self.0.servers[..]) {
             (Some(service), _) => sentinel::master(&self.0, service, |server, login| self.client(server, login)).await,
@@ -123,34 +124,34 @@ impl Connector {
 
     fn client(&self, (host, port): &RedisAddr, login: bool) -> Result<Client, RedisLinkError> {
         let Connector(settings) = self;
-        let mut with = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
         if login {
-            // For what is kept: channels know no database.
-            with = with.set_db(i64::from(settings.database));
+            // The database matters for records only. Channels do not depend on it.
+            info = info.set_db(i64::from(settings.database));
         }
         if let Some(username) = settings.username.as_ref().filter(|_| login) {
-            with = with.set_username(username);
+            info = info.set_username(username);
         }
         if let Some(password) = settings.password.as_ref().filter(|_| login) {
-            with = with.set_password(password.reveal());
+            info = info.set_password(password.reveal());
         }
         let (host, port) = (host.clone(), *port);
         let address = match settings.tls {
             true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
             false => ConnectionAddr::Tcp(host, port),
         };
-        let to = address.into_connection_info()?.set_redis_settings(with);
+        let info = address.into_connection_info()?.set_redis_settings(info);
         if !settings.tls {
-            return Ok(Client::open(to)?);
+            return Ok(Client::open(info)?);
         }
-        // Asked anew each time: they may have changed.
-        let root_cert = trusted_roots::authorities(settings.ca_file.as_deref()).map_err(RedisLinkError::CaFile)?;
-        let client: RedisResult<Client> = Client::build_with_tls(to, TlsCertificates { client_tls: None, root_cert });
+        // Loaded for each connection, because the certificates may have changed.
+        let root_cert = trusted_roots::root_pem(settings.ca_file.as_deref()).map_err(RedisLinkError::CaFile)?;
+        let client: RedisResult<Client> = Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert });
         Ok(client?)
     }
 }
 
-/// Returns the first outcome of attempts that begin one after the other and run beside each other.
+/// Starts an attempt every [`ATTEMPT_INTERVAL`] until one of them ends. Returns its outcome.
 async fn race_attempts<T, F: Future<Output = Result<T, RedisLinkError>>>(
     connect_timeout: Duration,
     attempt: impl Fn() -> F,
@@ -173,7 +174,7 @@ mod tests {
     use std::cell::Cell;
 
     #[tokio::test]
-    async fn repeated_hanging_attempt_is_superseded_by_the_next() {
+    async fn race_attempts_hanging_attempt_is_superseded_by_the_next() {
         let attempts = Cell::new(0);
         let attempt = || async {
             attempts.set(attempts.get() + 1);
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn repeated_failing_attempt_returns_its_error_at_once() {
+    async fn race_attempts_failing_attempt_returns_its_error_at_once() {
         let attempts = Cell::new(0);
         let attempt = || async {
             attempts.set(attempts.get() + 1);
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn repeated_attempts_all_hanging_time_out() {
+    async fn race_attempts_all_hanging_time_out() {
         let outcome = race_attempts(2 * ATTEMPT_INTERVAL, std::future::pending::<Result<(), RedisLinkError>>).await;
         assert!(matches!(outcome, Err(RedisLinkError::Timeout(_))));
     }

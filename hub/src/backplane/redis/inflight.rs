@@ -1,4 +1,4 @@
-//! Bounds the deliveries that were sent to the reactors and are not written yet. No I/O.
+//! Bounds the deliveries that were passed to the reactors and are not written yet. No I/O.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 /// The most bytes in flight.
 const MAX_INFLIGHT_BYTES: usize = 64 << 20;
 
-/// The memory that a message takes besides its bytes.
+/// The memory that a message takes in addition to its bytes.
 const MESSAGE_OVERHEAD_BYTES: usize = 512;
 
 /// Deliveries in flight, in order.
@@ -16,23 +16,23 @@ const MESSAGE_OVERHEAD_BYTES: usize = 512;
 pub(super) struct InflightDeliveries {
     pending: VecDeque<(usize, Receiver<usize>)>,
     bytes: usize,
-    /// Whether messages are dropped, until half of the bytes are written.
+    /// `true` while messages are dropped, from an overflow until half of the bytes are written.
     full: bool,
 }
 
-/// Whether a message is admitted.
+/// The decision about a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It is admitted.
+    /// The message is passed on.
     Accept,
-    /// It is the first that is dropped.
+    /// The message is dropped, as the first one of an overflow.
     Overflowed,
-    /// It is dropped.
+    /// The message is dropped.
     Dropping,
 }
 
 impl InflightDeliveries {
-    /// Returns whether the next message is admitted.
+    /// Decides about the next message.
     pub(super) fn admit(&mut self) -> Admission {
         while let Some((size, reached)) = self.pending.front_mut()
             && !matches!(reached.try_recv(), Err(TryRecvError::Empty))
@@ -50,7 +50,7 @@ impl InflightDeliveries {
         }
     }
 
-    /// Waits until messages are admitted again after an overflow; for ever without one. Cancel-safe.
+    /// Waits until messages are accepted again after an overflow. Never returns without an overflow. Cancel-safe.
     pub(super) async fn resumed(&mut self) {
         if !self.full {
             std::future::pending::<()>().await;
@@ -58,7 +58,7 @@ impl InflightDeliveries {
         while let Some((size, reached)) = self.pending.front_mut()
             && self.bytes > MAX_INFLIGHT_BYTES / 2
         {
-            // A reactor that is gone writes nothing more.
+            // An error means that a reactor has ended, which counts as written.
             let _ = reached.await;
             self.bytes -= *size;
             self.pending.pop_front();
@@ -80,7 +80,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     #[tokio::test]
-    async fn backlog_overflow_ends_when_half_is_written() {
+    async fn inflight_overflow_ends_when_half_is_written() {
         let mut inflight = InflightDeliveries::default();
         let mut acks = VecDeque::new();
         let mut count = 0;
@@ -96,16 +96,16 @@ mod tests {
         finish(31);
         assert!(inflight.resumed().now_or_never().is_none());
         assert_eq!(inflight.admit(), Admission::Dropping);
-        // Nobody has to ask whether there is room: no message may come.
-        let relieved = tokio::spawn(async move {
+        // It resolves without a further message.
+        let resumed = tokio::spawn(async move {
             inflight.resumed().await;
             inflight
         });
         finish(2);
-        let mut inflight = relieved.await.expect("relieved");
+        let mut inflight = resumed.await.expect("resumed");
         assert_eq!(inflight.admit(), Admission::Accept);
-        assert!(inflight.resumed().now_or_never().is_none(), "it is told once");
-        // A reactor that is gone writes nothing more.
+        assert!(inflight.resumed().now_or_never().is_none(), "it resolves once");
+        // The deliveries of reactors that have ended count as written.
         acks.clear();
         assert_eq!((inflight.admit(), inflight.bytes), (Admission::Accept, 0));
     }

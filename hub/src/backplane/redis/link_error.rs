@@ -1,5 +1,4 @@
-//! How long Redis is waited for, and why a connection to it is over. Nothing here tells the password: errors are the
-//! library's and Redis' own words.
+//! Timeouts and errors of connections to Redis. Errors contain no password, because they only quote the library and Redis.
 
 use std::io;
 use std::time::Duration;
@@ -7,42 +6,42 @@ use std::time::Duration;
 use redis::RedisError;
 use tokio::time::error::Elapsed;
 
-/// How long Redis may take to answer a request.
+/// The timeout of a request to Redis.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long each of several servers may take to tell the master. All are asked with the short timeout first.
+/// The timeouts of asking one of several servers for the master. All servers are asked with the short timeout first.
 pub(super) const MASTER_QUERY_TIMEOUTS: [Duration; 2] = [Duration::from_millis(300), REQUEST_TIMEOUT];
 
-/// Why a connection to Redis failed.
+/// The reason why a connection to Redis failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RedisLinkError {
-    /// Redis, or the way to it.
+    /// An error of Redis or of the network.
     #[error("{0}")]
     Redis(#[from] RedisError),
-    /// The file of the certificate authority.
+    /// The file with the certificate authority cannot be loaded.
     #[error("backplane.redis.ca_file: {0}")]
     CaFile(io::Error),
-    /// It says nothing.
+    /// A request timed out.
     #[error("no answer in time")]
     Timeout(#[from] Elapsed),
-    /// No Sentinel knows where the master is.
-    #[error("no Sentinel knows a master of {service}: {said}")]
+    /// No Sentinel knows the master.
+    #[error("no Sentinel knows a master of {service}: {answers}")]
     MasterUnknown {
         /// The service.
         service: String,
-        /// What each of them said.
-        said: String,
+        /// The answer or the error of each Sentinel.
+        answers: String,
     },
-    /// None of several servers is the master.
+    /// None of several servers is the master. Has the answer or the error of each server.
     #[error("none of the servers is a master: {0}")]
     NoMasterFound(String),
-    /// What was taken for the master is something else.
-    #[error("the server that is taken for the master is none")]
+    /// The server is not a master, although other servers or Sentinels say so.
+    #[error("the server is not a master")]
     NotMaster,
-    /// Another one is.
+    /// Another server has become the master.
     #[error("another server is the master now")]
     MasterChanged,
-    /// It ended.
-    #[error("the connection ended")]
+    /// Redis closed the connection.
+    #[error("the connection was closed")]
     Closed,
 }

@@ -1,4 +1,4 @@
-//! The health of the link to Redis, which consists of two connections.
+//! The health of the link to Redis, which has two connections: one to subscribe and one to publish.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,28 +35,28 @@ impl LinkHealth {
     }
 
     /// Marks a connection as down, with a reason for the log.
-    pub(super) fn mark_down(&self, half: Half, why: &str) {
-        self.set(half, false, why);
+    pub(super) fn mark_down(&self, half: Half, reason: &str) {
+        self.set(half, false, reason);
     }
 
-    fn set(&self, half: Half, up: bool, why: &str) {
+    fn set(&self, half: Half, up: bool, reason: &str) {
         let mut last_logged = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
         self.up.send_if_modified(|halves| std::mem::replace(&mut halves[half as usize], up) != up);
         let both = *self.up.borrow() == [true; 2];
         self.metrics.backplane_up.set(both.into());
-        // A side that has come while the other has not is no news; that one has failed, is.
+        // One connection that is up is not logged while the other is down. One that is down is logged.
         if (both || !up) && *last_logged != Some(both) {
             *last_logged = Some(both);
             match both {
-                true => tracing::info!("Redis is there: replicas hear each other"),
-                false => tracing::warn!(reason = why, "Redis is away: this replica serves its own clients"),
+                true => tracing::info!("redis available; replicas exchange pushes"),
+                false => tracing::warn!(reason, "redis unavailable; pushes reach clients of this replica only"),
             }
         }
     }
 
     /// Waits until a connection is up.
     pub(super) async fn wait_up(&self, half: Half) {
-        // The sender is this.
+        // It cannot fail, because `self` holds the sender.
         let _ = self.up.subscribe().wait_for(|halves| halves[half as usize]).await;
     }
 

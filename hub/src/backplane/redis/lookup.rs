@@ -1,4 +1,4 @@
-//! What a client missed, as Redis' records tell it: which commands ask, and what their results mean. No I/O.
+//! Missed-push lookups in Redis: builds the commands and interprets their results. No I/O.
 
 use std::time::Instant;
 
@@ -13,27 +13,28 @@ use crate::delivery::{Audience, Delivery};
 use crate::reactor::{MissedQuery, Recipient};
 use crate::signalr::Hub;
 
-/// The records to look up in.
+/// The records that lookups read.
 pub(super) struct Lookup<'a> {
     pub(super) records: &'a RecordKeys,
-    /// Those of the current run of Redis, or `None` if it keeps none: then what clients of the main hub missed is unknown.
+    /// The keys of the current run of Redis. `None` if pushes are not recorded: lookups on the main hub result in "unknown"
+    /// then.
     pub(super) run: Option<&'a RunKeys>,
-    /// How many keys Redis has evicted, or `None` if its settings do not let it evict any.
+    /// The number of keys that Redis has evicted. `None` if its settings permit no eviction.
     pub(super) evicted: Option<u64>,
 }
 
-/// What a lookup found.
-pub(super) enum Found {
+/// The outcome of a lookup.
+pub(super) enum LookupOutcome {
     /// On the main hub: what the client missed.
     Missed(LookupResult),
-    /// The same, and that the records have to begin anew: keys are missing in them.
+    /// On the main hub: what the client missed, according to incomplete records. The records have to be restarted.
     Incomplete(LookupResult),
-    /// On the anonymous hub: the answer to the client's login request, `None` if it has not come.
+    /// On the anonymous hub: the response to the client's login request, or `None` if there is none yet.
     LoginResponse(Option<Delivery>),
 }
 
 impl Lookup<'_> {
-    /// Adds the commands that ask what a client missed. Returns how many they are.
+    /// Appends the commands that look up what a client missed. Returns their number.
     pub(super) fn append_commands(&self, recipient: &Recipient, query: &MissedQuery, pipe: &mut Pipeline) -> usize {
         let id = recipient.id.unwrap_or_default();
         if recipient.hub == Hub::Anonymous {
@@ -41,7 +42,7 @@ impl Lookup<'_> {
             return 1;
         }
         let Some(run) = self.run else { return 0 };
-        // Before anything is read: what is published from then on, the client hears.
+        // First, because the client receives every push that is published after this time.
         pipe.cmd("TIME");
         let device = query.device.map(|device| run.device_key(id, device));
         pipe.cmd("MGET").arg(run.start_key()).arg(device.unwrap_or_default()).arg(run.user_key(id));
@@ -49,28 +50,31 @@ impl Lookup<'_> {
         2
     }
 
-    /// Reads the results of [`Lookup::append_commands`].
+    /// Interprets the results of the commands of [`Lookup::append_commands`].
+    ///
+    /// # Errors
+    /// Returns the error of a command, or an error if a result has an unexpected type.
     pub(super) fn parse_results(
         &self,
         recipient: &Recipient,
         query: &MissedQuery,
         results: Vec<RedisResult<Value>>,
-    ) -> RedisResult<Found> {
+    ) -> RedisResult<LookupOutcome> {
         let mut results = results.into_iter();
         let mut next = || results.next().unwrap_or(Ok(Value::Nil));
         if recipient.hub == Hub::Anonymous {
-            return Ok(Found::LoginResponse(login_response(recipient, read(next()?)?)));
+            return Ok(LookupOutcome::LoginResponse(login_response(recipient, parse_value(next()?)?)));
         }
         if self.run.is_none() {
-            return Ok(Found::Missed(LookupResult::UNKNOWN));
+            return Ok(LookupOutcome::Missed(LookupResult::UNKNOWN));
         }
-        let now = time(next()?)?;
-        let values: Vec<Option<String>> = read(next()?)?;
-        let value = |number: usize| values.get(number).and_then(Option::as_deref);
-        let began = value(0).and_then(RecordsStart::read);
-        let is_complete = began.is_some_and(|began| self.evicted.is_none_or(|evicted| evicted == began.evicted));
-        let since = began.filter(|_| is_complete).map(|began| began.at.after(self.records.failover_grace));
-        // What a device had received before the records begin proves nothing: pushes after it may not be in them.
+        let now = parse_time(next()?)?;
+        let values: Vec<Option<String>> = parse_value(next()?)?;
+        let value = |index: usize| values.get(index).and_then(Option::as_deref);
+        let start = value(0).and_then(RecordsStart::read);
+        let is_complete = start.is_some_and(|start| self.evicted.is_none_or(|evicted| evicted == start.evicted));
+        let since = start.filter(|_| is_complete).map(|start| start.at.after(self.records.failover_grace));
+        // The progress of a device before the start of the records is ignored: later pushes may not be recorded.
         let recorded = value(1).and_then(records::parse_timestamp).filter(|_| query.device.is_some());
         let recorded = recorded.filter(|received| since.is_some_and(|since| *received >= since));
         let pushes: Vec<LastPushes> =
@@ -78,27 +82,27 @@ impl Lookup<'_> {
         let is_young = since.is_none_or(|since| now < since.after(self.records.window));
         let received = recorded.max(query.received);
         let reason = catch_up::missed(query.device, received, pushes.iter(), is_young);
-        let answer = LookupResult { reason, until: now };
-        Ok(if is_complete { Found::Missed(answer) } else { Found::Incomplete(answer) })
+        let result = LookupResult { reason, until: now };
+        Ok(if is_complete { LookupOutcome::Missed(result) } else { LookupOutcome::Incomplete(result) })
     }
 }
 
-/// Returns the answer to a login request, as it was published.
+/// Returns the response to a login request as it was published, or `None` if there is none.
 fn login_response(recipient: &Recipient, published: Option<Vec<u8>>) -> Option<Delivery> {
     let channel = Channel::To(Audience::LoginRequest(recipient.id?));
-    // Whichever process published it: no client here has had it.
+    // No process has the nil id, so the message is a push even if this process published it.
     match BackplaneMessage::read(channel, &published?, Uuid::nil(), Instant::now()) {
         Ok(BackplaneMessage::Push(delivery, _)) => Some(delivery),
         _ => None,
     }
 }
 
-/// Returns the moment that `TIME` tells.
-pub(super) fn time(answer: Value) -> RedisResult<Timestamp> {
-    let (seconds, micros): (u64, u64) = read(answer)?;
+/// Parses the result of `TIME`.
+pub(super) fn parse_time(result: Value) -> RedisResult<Timestamp> {
+    let (seconds, micros): (u64, u64) = parse_value(result)?;
     Ok(Timestamp(seconds.saturating_mul(1_000_000).saturating_add(micros)))
 }
 
-fn read<T: FromRedisValue>(answer: Value) -> RedisResult<T> {
-    T::from_redis_value(answer).map_err(RedisError::from)
+fn parse_value<T: FromRedisValue>(result: Value) -> RedisResult<T> {
+    T::from_redis_value(result).map_err(RedisError::from)
 }

@@ -1,15 +1,15 @@
-//! A backplane over Redis: what ASP.NET Core SignalR's servers say to each other there, so that they and this hub can serve
-//! one fleet (`signalr.md` 9).
+//! A backplane over Redis in the format of ASP.NET Core SignalR, so that its servers and this hub can share clients
+//! (`signalr.md` 9).
 //!
 //! ```text
-//! publish -> reactors                     (at once, whatever Redis does)
+//! publish -> reactors                     (at once, without waiting for Redis)
 //!         -> operations -> publisher -> Redis -> subscriber of every replica -> reactors
 //! reactors -> subscriber -> operations       (lookups of missed pushes, records of what devices received)
 //! ```
 //!
-//! Names and bytes perform no I/O (`channel`, `invocation`, `message`, `group_command`, `subscriptions`, `records`, `lookup`).
-//! `publisher` and `subscriber` have a connection each, which `connector` opens and `link_health` watches. `operation`
-//! is the queue between them.
+//! `wire` (names and messages), `subscriptions`, `records` and `lookup` perform no I/O. `publisher` and `subscriber` are tasks
+//! on the `timely` thread. Each has a connection that `connector` opens. `link_health` has the state of both connections.
+//! `operation` is the queue of the publisher.
 
 mod backoff;
 mod connector;
@@ -48,27 +48,29 @@ use crate::delivery::{Audience, Delivery};
 use crate::observability::{LogLimiter, Metrics};
 use crate::reactor::{PresenceReceiver, Reactors};
 
-/// What is wrong with something that came from Redis.
+/// The reason why a message from Redis is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct MalformedMessage(&'static str);
 
-/// Hands deliveries to the reactors of this process, and to those of others through Redis.
+/// Passes deliveries to the reactors of this process, and through Redis to those of other processes.
 #[derive(Clone)]
 pub struct RedisBackplane {
     reactors: Arc<Reactors>,
     channels: Channels,
-    own: Uuid,
+    /// The id under which this process publishes.
+    own_id: Uuid,
     operations: OperationQueue,
-    /// For what Redis has not acknowledged.
+    /// Bounds the publishes that Redis has not acknowledged.
     buffer: Arc<PublishBuffer>,
     link: Arc<LinkHealth>,
 }
 
 impl RedisBackplane {
-    /// Begins to connect to a Redis, from inside a tokio runtime; `presence_events` tells who is here.
+    /// Starts the publisher and the subscriber as tasks of the current tokio runtime. `presence_events` reports the clients of
+    /// this process.
     pub fn start(
-        redis: &config::Redis,
+        redis: &config::RedisConfig,
         settings: &config::BackplaneConfig,
         catch_up: &config::CatchUpConfig,
         installation: Option<Uuid>,
@@ -76,7 +78,7 @@ impl RedisBackplane {
         presence_events: PresenceReceiver,
         metrics: Arc<Metrics>,
     ) -> RedisBackplane {
-        let (own, connector) = (Uuid::new_v4(), Connector(redis.clone()));
+        let (own_id, connector) = (Uuid::new_v4(), Connector(redis.clone()));
         let channels = Channels::new(&settings.channel_prefix);
         let records = RecordKeys::new(
             &settings.channel_prefix,
@@ -89,7 +91,7 @@ impl RedisBackplane {
         let (log_limiter, watermark) = (LogLimiter::default(), presence_events.watermark_sender());
         let handler = MessageHandler {
             channels: channels.clone(),
-            own,
+            own_id,
             reactors: reactors.clone(),
             log_limiter,
             watermark,
@@ -101,19 +103,19 @@ impl RedisBackplane {
                 .run(),
         );
         tokio::spawn(Publisher { queue, connector, link: link.clone(), metrics, records }.run());
-        let buffer = Arc::new(PublishBuffer::new(settings.hold, settings.hold_bytes));
-        RedisBackplane { reactors, channels, own, operations, buffer, link }
+        let buffer = Arc::new(PublishBuffer::new(settings.max_pending_pushes, settings.max_pending_bytes));
+        RedisBackplane { reactors, channels, own_id, operations, buffer, link }
     }
 
-    /// Delivers here, and publishes. Gives the number of connections of this process that were reached.
+    /// Delivers on this replica, and publishes. Returns the number of connections of this process that were reached.
     ///
     /// # Errors
-    /// If too much waits for Redis; then nothing was delivered.
+    /// Returns [`BufferFull`] if the publish buffer is full. Nothing was delivered then.
     pub(super) async fn publish(&self, delivery: Delivery, mode: PublishMode) -> Result<usize, BufferFull> {
         let Some(channel) = self.channels.name_for(delivery.audience) else {
             return Ok(self.reactors.deliver(delivery, None).await.unwrap_or(0));
         };
-        let bytes = Invocation::from_delivery(&delivery, self.own).write();
+        let bytes = Invocation::from_delivery(&delivery, self.own_id).write();
         let Some(permit) = self.buffer.try_acquire(bytes.len()) else { return Err(BufferFull(Box::new(delivery))) };
         let store_mode = match delivery.audience {
             Audience::LoginRequest(request) => StoreMode::LoginResponse(request),
@@ -123,7 +125,7 @@ impl RedisBackplane {
         let (done, acknowledged) = oneshot::channel();
         let publish = Publish { channel, bytes, store_mode, since: Instant::now(), done, _permit: permit };
         let reached = self.operations.publish(|| self.reactors.deliver(delivery, None), publish);
-        // A reactor that is gone reaches nobody.
+        // The sender is dropped if the reactors have ended.
         let reached = reached.await.unwrap_or(0);
         match mode {
             PublishMode::WaitForAck => _ = acknowledged.await,
@@ -135,17 +137,17 @@ impl RedisBackplane {
         Ok(reached)
     }
 
-    /// Waits until Redis is there, for both ways.
+    /// Waits until both connections to Redis are up.
     pub(super) async fn wait_connected(&self) {
         self.link.wait_all_up().await;
     }
 
-    /// Waits until this replica hears the others.
+    /// Waits until this replica is subscribed to its channels.
     pub(super) async fn wait_subscribed(&self) {
         self.link.wait_up(Half::Subscribe).await;
     }
 
-    /// How much waits for Redis.
+    /// Returns the number of publishes that Redis has not acknowledged.
     pub(super) fn pending_publishes(&self) -> usize {
         self.buffer.pending()
     }

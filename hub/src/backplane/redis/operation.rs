@@ -1,8 +1,8 @@
-//! The operations in Redis, in one order: publishes, lookups of missed pushes, and records of what devices have received.
+//! The queue of operations in Redis: publishes, missed-push lookups, and records of the progress of devices.
 //!
-//! The order is what makes catch-up right: a client that joins after a push was delivered here looks up what it missed behind
-//! the record of that push, also while Redis is slow or unreachable. Pushes are delivered to the reactors and queued under one lock, so
-//! no lookup of a client that came after a delivery can be queued before its record.
+//! Catch-up depends on the order of the queue. A client may join after a push was delivered on this replica. Its lookup then
+//! stands behind the publish, which records the push, even while Redis is slow. Therefore one lock covers both the delivery to
+//! the reactors and the queueing of the publish.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -18,26 +18,26 @@ use crate::notification::Device;
 use crate::observability::Metrics;
 use crate::reactor::{MissedQuery, Recipient};
 
-/// The most lookups and records that may wait. Beyond, lookups are answered as unknown, and records are dropped.
+/// The most queued lookups and records. Further lookups result in "unknown", and further records are dropped.
 const MAX_QUEUED_RECORDS: usize = 65_536;
 
 /// An operation in Redis.
 pub(super) enum RedisOperation {
     /// Publish a push.
     Publish(Publish),
-    /// Look up what a client missed. Dropping the query answers it as unknown.
+    /// Look up what a client missed. Dropping the query results in "unknown".
     Lookup {
         recipient: Recipient,
         query: MissedQuery,
-        /// Its share of [`MAX_QUEUED_RECORDS`].
+        /// The operation's share of [`MAX_QUEUED_RECORDS`].
         _permit: OwnedSemaphorePermit,
     },
-    /// Note up to when a device of a user has surely received every push.
+    /// Record the time up to which a device of a user has received every push.
     Received {
         user: Uuid,
         device: Device,
         until: Timestamp,
-        /// Its share of [`MAX_QUEUED_RECORDS`].
+        /// The operation's share of [`MAX_QUEUED_RECORDS`].
         _permit: OwnedSemaphorePermit,
     },
 }
@@ -48,24 +48,24 @@ pub(super) struct Publish {
     pub(super) channel: String,
     /// The message.
     pub(super) bytes: Vec<u8>,
-    /// What of it is kept.
+    /// The part of the push that is stored.
     pub(super) store_mode: StoreMode,
-    /// When it was accepted.
+    /// The time at which it was accepted.
     pub(super) since: Instant,
-    /// Told once Redis has acknowledged it.
+    /// Notified when Redis has acknowledged it.
     pub(super) done: oneshot::Sender<()>,
-    /// Its share of the bound on pushes that Redis has not acknowledged.
+    /// Its share of the publish buffer.
     pub(super) _permit: PublishPermit,
 }
 
-/// What is stored of a push in Redis, for clients that are not connected.
+/// The part of a push that is stored in Redis, for clients that are not connected.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum StoreMode {
     /// Nothing.
     None,
-    /// Its time, and the device that caused it.
+    /// The time, and the device that caused the push.
     PushTime(Audience, Option<Device>),
-    /// All of it, as the response to a login request.
+    /// The whole message, as the response to a login request.
     LoginResponse(Uuid),
 }
 
@@ -85,22 +85,22 @@ pub(super) fn queue(metrics: Arc<Metrics>) -> (OperationQueue, UnboundedReceiver
 }
 
 impl OperationQueue {
-    /// Queues a push after it was sent to the reactors, so that it is in their command queues before Redis publishes it.
-    /// Returns what `deliver` does.
+    /// Calls `deliver`, then queues the publish, so that the push is in the reactors' command queues before Redis publishes it.
+    /// Returns the result of `deliver`.
     pub(super) fn publish<T>(&self, deliver: impl FnOnce() -> T, publish: Publish) -> T {
         let operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
         let delivered = deliver();
-        // The publisher ends only after this side is gone.
+        // It cannot fail, because the publisher ends only after all senders are dropped.
         let _ = operations.send(RedisOperation::Publish(publish));
         delivered
     }
 
-    /// Queues a lookup. If there is no room the query is dropped, which answers it as unknown.
+    /// Queues a lookup. Drops the query if there is no room, which results in "unknown".
     pub(super) fn look_up(&self, recipient: Recipient, query: MissedQuery) {
         self.add(|_permit| RedisOperation::Lookup { recipient, query, _permit });
     }
 
-    /// Queues a record of what a device has received. Dropped if there is no room.
+    /// Queues a record of the progress of a device. Drops it if there is no room.
     pub(super) fn record_received(&self, user: Uuid, device: Device, until: Timestamp) {
         self.add(|_permit| RedisOperation::Received { user, device, until, _permit });
     }
@@ -111,7 +111,7 @@ impl OperationQueue {
                 let operations = self.operations.lock().unwrap_or_else(PoisonError::into_inner);
                 let _ = operations.send(operation(permit));
             }
-            Err(_) => self.metrics.catch_up_dropped.inc(),
+            Err(_) => self.metrics.catch_up_records_dropped.inc(),
         }
     }
 }

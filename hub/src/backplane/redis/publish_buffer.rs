@@ -4,21 +4,21 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The bound on publishes that Redis has not acknowledged.
+/// Bounds the publishes that Redis has not acknowledged.
 pub(super) struct PublishBuffer {
     pushes: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     capacity: usize,
 }
 
-/// The share of one publish, released on drop.
+/// The share of one publish. Released on drop.
 pub(super) struct PublishPermit {
     _push: OwnedSemaphorePermit,
     _bytes: OwnedSemaphorePermit,
 }
 
 impl PublishBuffer {
-    /// Creates a buffer for `pushes` pushes of `bytes` bytes together, at most 4 GiB.
+    /// Creates a buffer for `pushes` pushes of `bytes` bytes together. A single push may have at most 4 GiB.
     pub(super) fn new(pushes: usize, bytes: usize) -> PublishBuffer {
         PublishBuffer {
             pushes: Arc::new(Semaphore::new(pushes)),
@@ -34,7 +34,7 @@ impl PublishBuffer {
         Some(PublishPermit { _push: push, _bytes: bytes })
     }
 
-    /// Returns how many pushes wait.
+    /// Returns the number of publishes that Redis has not acknowledged.
     pub(super) fn pending(&self) -> usize {
         self.capacity - self.pushes.available_permits()
     }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn room_is_limited_by_pushes_and_by_bytes() {
+    fn publish_buffer_is_limited_by_pushes_and_by_bytes() {
         let buffer = PublishBuffer::new(2, 100);
         let large = buffer.try_acquire(90).expect("room");
         assert!(buffer.try_acquire(11).is_none());

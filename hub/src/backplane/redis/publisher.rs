@@ -1,4 +1,4 @@
-//! The publishing connection: works through the queue of operations, in order. What Redis has not acknowledged is kept and retried.
+//! The publishing connection: runs queued operations in their order. Publishes that Redis has not acknowledged are retried.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::backoff::{ReconnectBackoff, peer_reconnect_grace};
 use super::connector::{Connected, Connector, PING_INTERVAL};
 use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
 use super::link_health::{Half, LinkHealth};
-use super::lookup::{self, Found, Lookup};
+use super::lookup::{self, Lookup, LookupOutcome};
 use super::operation::{Publish, RedisOperation, StoreMode};
 use super::records::{
     self, LOGIN_RESPONSE_TTL, PUSH_SCRIPT, RECEIVED_SCRIPT, RecordKeys, RecordsStart, RunKeys, milliseconds,
@@ -25,12 +25,12 @@ use crate::reactor::{MissedQuery, Recipient};
 /// The most operations in one pipeline.
 const MAX_BATCH_OPERATIONS: usize = 256;
 
-/// How long no records are written after Redis has rejected them.
+/// The time for which no records are written after Redis has rejected one.
 const RECORD_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Keeps the publishing connection and runs queued operations on it.
+/// Keeps the publishing connection open and runs queued operations on it.
 pub(super) struct Publisher {
-    /// Bounded by the permits that the operations hold.
+    /// Bounded by the permits of the operations.
     pub(super) queue: UnboundedReceiver<RedisOperation>,
     pub(super) connector: Connector,
     pub(super) link: Arc<LinkHealth>,
@@ -39,15 +39,15 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// Runs until no more operations can come.
+    /// Runs until all senders of the queue are dropped.
     pub(super) async fn run(mut self) {
         let (mut backoff, mut unacknowledged) = (ReconnectBackoff::default(), VecDeque::new());
         loop {
             let error = match self.connector.multiplexed().await {
                 Ok(Connected { connection, server }) => {
-                    // What was kept is for replicas that have to listen again first: nobody else would publish it to them.
-                    if let Some(away) = backoff.away() {
-                        sleep(peer_reconnect_grace(away)).await;
+                    // Pushes of the outage are published only once, so other replicas get time to subscribe again before.
+                    if let Some(outage) = backoff.outage() {
+                        sleep(peer_reconnect_grace(outage)).await;
                     }
                     let connector = self.connector.clone();
                     let serve = self.serve(connection, &mut unacknowledged, &mut backoff);
@@ -59,12 +59,12 @@ impl Publisher {
                 Err(error) => error,
             };
             self.link.mark_down(Half::Publish, &error.to_string());
-            // Clients do not wait for Redis to come back: dropped, what they missed is unknown.
+            // Lookups do not wait for Redis. Dropping them results in "unknown".
             while let Ok(operation) = self.queue.try_recv() {
                 unacknowledged.push_back(operation);
             }
             unacknowledged.retain(|operation| !matches!(operation, RedisOperation::Lookup { .. }));
-            sleep(backoff.pause()).await;
+            sleep(backoff.next_delay()).await;
         }
     }
 
@@ -84,10 +84,10 @@ impl Publisher {
             publisher.run_operations(unacknowledged).await?;
             self.link.mark_up(Half::Publish);
             backoff.reset();
-            let mut fresh = Vec::new();
-            match timeout(PING_INTERVAL, self.queue.recv_many(&mut fresh, MAX_BATCH_OPERATIONS)).await {
+            let mut received = Vec::new();
+            match timeout(PING_INTERVAL, self.queue.recv_many(&mut received, MAX_BATCH_OPERATIONS)).await {
                 Ok(0) => return Ok(()),
-                Ok(_) => unacknowledged.extend(fresh),
+                Ok(_) => unacknowledged.extend(received),
                 Err(_) => {}
             }
             if pinged.elapsed() >= PING_INTERVAL {
@@ -98,24 +98,24 @@ impl Publisher {
     }
 }
 
-/// The connection, with the state of the records in its Redis.
+/// The publishing connection, with the state of the records in its Redis.
 struct PublishConnection<'a> {
     connection: MultiplexedConnection,
     records: &'a RecordKeys,
     metrics: &'a Metrics,
     record_mode: RecordMode,
-    /// Whether Redis may evict keys.
+    /// `true` if the settings of Redis permit it to evict keys.
     may_evict: bool,
-    /// How many it had evicted when it was asked last.
+    /// The number of keys that Redis has evicted, as last read.
     evicted: u64,
     log_limiter: LogLimiter,
 }
 
-/// Whether pushes are recorded in Redis.
+/// The mode of recording pushes in Redis.
 enum RecordMode {
-    /// They are, under the keys of this run.
+    /// Pushes are recorded under the keys of the current run.
     On(RunKeys),
-    /// Redis rejected the records at this time.
+    /// Redis rejected a record at this time. The keys are those of the run, if it is known.
     Rejected(Option<RunKeys>, Instant),
     /// Catch-up is disabled.
     Off,
@@ -131,9 +131,9 @@ impl PublishConnection<'_> {
         PublishConnection { connection, records, metrics, record_mode, may_evict: false, evicted: 0, log_limiter }
     }
 
+    /// Pings Redis. While pushes are recorded, reads the memory settings instead, because they may change.
     async fn ping(&mut self) -> Result<(), RedisLinkError> {
         if let RecordMode::On(_) = self.record_mode {
-            // Its settings may change while it runs.
             let mut info = redis::cmd("INFO");
             let info: String = timeout(REQUEST_TIMEOUT, info.arg("memory").query_async(&mut self.connection)).await??;
             self.may_evict = records::may_evict(&info);
@@ -143,7 +143,7 @@ impl PublishConnection<'_> {
         Ok(())
     }
 
-    /// Detects whether and where pushes are recorded.
+    /// Determines the record mode, and starts the records of a new run.
     async fn detect_record_mode(&mut self) -> Result<(), RedisLinkError> {
         if self.records.enabled {
             let info: RedisResult<String> =
@@ -151,7 +151,7 @@ impl PublishConnection<'_> {
             self.record_mode = match info {
                 Ok(info) => {
                     self.may_evict = records::may_evict(&info);
-                    self.evicted = records::evicted(&info).unwrap_or_default();
+                    self.evicted = records::parse_evicted_keys(&info).unwrap_or_default();
                     self.records.run(&info).map_or_else(|| RecordMode::Rejected(None, Instant::now()), RecordMode::On)
                 }
                 Err(error) if is_command_error(&error) => RecordMode::Rejected(None, Instant::now()),
@@ -165,18 +165,18 @@ impl PublishConnection<'_> {
         Ok(())
     }
 
-    /// Has the records begin now: unless they have begun, or `restart`.
+    /// Sets the start of the records to now. Keeps an earlier start unless `restart` is set.
     async fn start_records(&mut self, run: &RunKeys, restart: bool) -> Result<(), RedisLinkError> {
         let now: RedisResult<Value> =
             timeout(REQUEST_TIMEOUT, redis::cmd("TIME").query_async(&mut self.connection)).await?;
-        let began = match now.and_then(lookup::time) {
+        let start = match now.and_then(lookup::parse_time) {
             Ok(at) => RecordsStart { at, evicted: self.evicted },
-            // Without them what clients missed is unknown, which is safe.
+            // Without a start, lookups result in "unknown", which is safe.
             Err(error) if is_command_error(&error) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         let mut set = redis::cmd("SET");
-        set.arg(run.start_key()).arg(began.write());
+        set.arg(run.start_key()).arg(start.write());
         if !restart {
             set.arg("NX");
         }
@@ -187,31 +187,31 @@ impl PublishConnection<'_> {
         }
     }
 
-    /// Does all that waits, and keeps the pushes that Redis refuses.
-    async fn run_operations(&mut self, waiting: &mut VecDeque<RedisOperation>) -> Result<(), RedisLinkError> {
-        while !waiting.is_empty() {
+    /// Runs pending operations in one pipeline at a time, until none is left. Publishes that fail stay pending.
+    async fn run_operations(&mut self, pending: &mut VecDeque<RedisOperation>) -> Result<(), RedisLinkError> {
+        while !pending.is_empty() {
             if matches!(self.record_mode, RecordMode::Rejected(_, since) if since.elapsed() > RECORD_RETRY_INTERVAL) {
                 self.detect_record_mode().await?;
             }
             let mut pipe = redis::pipe();
             pipe.ignore_errors();
-            let asks_evicted =
-                self.may_evict && waiting.iter().any(|operation| matches!(operation, RedisOperation::Lookup { .. }));
+            let reads_evicted =
+                self.may_evict && pending.iter().any(|operation| matches!(operation, RedisOperation::Lookup { .. }));
             let counts: Vec<usize> =
-                waiting.iter().map(|operation| self.append_commands(operation, &mut pipe)).collect();
-            if asks_evicted {
-                // Last: what was evicted before a lookup read its keys is counted by then.
+                pending.iter().map(|operation| self.append_commands(operation, &mut pipe)).collect();
+            if reads_evicted {
+                // Last, so that the count includes every key that was evicted before a lookup read it.
                 pipe.cmd("INFO").arg("stats");
             }
             let mut results = Vec::new();
             if !pipe.is_empty() {
                 results = timeout(REQUEST_TIMEOUT, pipe.query_async(&mut self.connection)).await??;
             }
-            if asks_evicted && let Some(Ok(info)) = results.pop() {
+            if reads_evicted && let Some(Ok(info)) = results.pop() {
                 let info: RedisResult<String> = redis::from_redis_value(info).map_err(RedisError::from);
-                self.evicted = records::evicted(&info?).unwrap_or(self.evicted);
+                self.evicted = records::parse_evicted_keys(&info?).unwrap_or(self.evicted);
             }
-            let incomplete = self.apply_results(waiting, counts, results)?;
+            let incomplete = self.apply_results(pending, counts, results)?;
             if let (true, RecordMode::On(run)) = (incomplete, &self.record_mode) {
                 let run = run.clone();
                 self.start_records(&run, true).await?;
@@ -220,47 +220,48 @@ impl PublishConnection<'_> {
         Ok(())
     }
 
-    /// Takes the results of what waited; what is left waiting is to be done again. Returns whether the records have to begin anew.
+    /// Applies the results of pending operations. Those that have to run again stay pending. Returns `true` if the records
+    /// have to be restarted.
     fn apply_results(
         &mut self,
-        waiting: &mut VecDeque<RedisOperation>,
+        pending: &mut VecDeque<RedisOperation>,
         counts: Vec<usize>,
         results: Vec<RedisResult<Value>>,
     ) -> Result<bool, RedisLinkError> {
-        // Should there be fewer answers than questions, what lacks one is done again.
+        // A publish without a result runs again.
         let mut results = results.into_iter();
-        let (mut refused, mut kept, mut incomplete) = (None, VecDeque::new(), false);
-        for (operation, count) in waiting.drain(..).zip(counts) {
+        let (mut failure, mut retained, mut incomplete) = (None, VecDeque::new(), false);
+        for (operation, count) in pending.drain(..).zip(counts) {
             let mut results: Vec<RedisResult<Value>> = results.by_ref().take(count).collect();
             match operation {
-                // The last command is the one that publishes.
+                // The last command of a publish is the one that publishes.
                 RedisOperation::Publish(publish) => match results.pop() {
                     Some(Ok(_)) => {
-                        self.metrics.backplane_seconds.observe(publish.since.elapsed().as_secs_f64());
+                        self.metrics.backplane_publish_duration_seconds.observe(publish.since.elapsed().as_secs_f64());
                         self.metrics.backplane_messages.inc("published");
-                        // A sender that does not wait any more need not know.
+                        // The receiver is dropped if the sender of the push does not wait any more.
                         let _ = publish.done.send(());
                     }
                     other => {
-                        refused = other.and_then(Result::err).or(refused);
-                        kept.push_back(RedisOperation::Publish(publish));
+                        failure = other.and_then(Result::err).or(failure);
+                        retained.push_back(RedisOperation::Publish(publish));
                     }
                 },
-                // Behind a push that is not noted yet nothing is known.
-                RedisOperation::Lookup { .. } if !kept.is_empty() => {}
+                // Dropped, which results in "unknown": an earlier push is not recorded yet.
+                RedisOperation::Lookup { .. } if !retained.is_empty() => {}
                 RedisOperation::Lookup { recipient, query, .. } => incomplete |= self.answer(recipient, query, results),
                 RedisOperation::Received { .. } => match results.pop() {
                     Some(Ok(_)) => {}
-                    _ => self.metrics.catch_up_dropped.inc(),
+                    _ => self.metrics.catch_up_records_dropped.inc(),
                 },
             }
         }
-        *waiting = kept;
-        match refused {
+        *pending = retained;
+        match failure {
             Some(error) if is_command_error(&error) => {
                 match std::mem::replace(&mut self.record_mode, RecordMode::Off) {
                     RecordMode::On(run) => {
-                        tracing::warn!(reason = %error, "Redis keeps no notes of pushes: clients that come back are told to sync");
+                        tracing::warn!(reason = %error, "redis rejects catch-up records; returning clients will sync");
                         self.record_mode = RecordMode::Rejected(Some(run), Instant::now());
                         Ok(false)
                     }
@@ -271,23 +272,23 @@ impl PublishConnection<'_> {
                 }
             }
             Some(error) => Err(error.into()),
-            None if waiting.is_empty() => Ok(incomplete),
+            None if pending.is_empty() => Ok(incomplete),
             None => Err(RedisLinkError::Closed),
         }
     }
 
-    /// Answers what a client missed, by the results of a lookup. Returns whether the records have to begin anew.
+    /// Answers the query of a lookup. Returns `true` if the records have to be restarted.
     fn answer(&self, recipient: Recipient, query: MissedQuery, results: Vec<RedisResult<Value>>) -> bool {
         match self.lookup().parse_results(&recipient, &query, results) {
-            Ok(Found::Missed(answer)) => query.answer(answer),
-            Ok(Found::Incomplete(answer)) => {
-                query.answer(answer);
+            Ok(LookupOutcome::Missed(result)) => query.answer(result),
+            Ok(LookupOutcome::Incomplete(result)) => {
+                query.answer(result);
                 return true;
             }
-            Ok(Found::LoginResponse(response)) => query.answer_login_request(response),
+            Ok(LookupOutcome::LoginResponse(response)) => query.answer_login_request(response),
             Err(error) => {
                 if let Some(unsaid) = self.log_limiter.allow() {
-                    tracing::warn!(reason = %error, unsaid, "Redis does not tell what clients missed: they are told to sync");
+                    tracing::warn!(reason = %error, unsaid, "redis lookup of missed pushes failed; the client will sync");
                 }
                 query.answer(LookupResult::UNKNOWN);
             }
@@ -303,7 +304,7 @@ impl PublishConnection<'_> {
         Lookup { records: self.records, run, evicted: self.may_evict.then_some(self.evicted) }
     }
 
-    /// Adds the commands of an operation to a pipeline. Returns how many they are.
+    /// Appends the commands of an operation to a pipeline. Returns their number.
     fn append_commands(&self, operation: &RedisOperation, pipe: &mut Pipeline) -> usize {
         match (operation, &self.record_mode) {
             (RedisOperation::Publish(publish), _) => self.append_publish(publish, pipe),
@@ -319,28 +320,28 @@ impl PublishConnection<'_> {
         }
     }
 
-    /// Adds the commands that publish a push; returns how many they are.
+    /// Appends the commands that publish and record a push. Returns their number.
     fn append_publish(&self, publish: &Publish, pipe: &mut Pipeline) -> usize {
         let Publish { channel, bytes, .. } = publish;
         let mut count = 1;
         match (publish.store_mode, &self.record_mode) {
             (StoreMode::PushTime(audience, device), RecordMode::On(run)) => {
                 if let Some(key) = run.pushes_key(audience) {
-                    let pushed = pipe.cmd("EVAL").arg(PUSH_SCRIPT).arg(1).arg(key).arg(channel).arg(&bytes[..]);
-                    pushed.arg(records::device_field(device)).arg(milliseconds(self.records.window));
+                    let command = pipe.cmd("EVAL").arg(PUSH_SCRIPT).arg(1).arg(key).arg(channel).arg(&bytes[..]);
+                    command.arg(records::device_field(device)).arg(milliseconds(self.records.window));
                     return count;
                 }
             }
             (StoreMode::PushTime(..), RecordMode::Rejected(Some(run), _)) => {
-                // This push is not recorded: without their start, the records count as incomplete.
+                // This push is not recorded. Without their start, the records count as incomplete.
                 pipe.cmd("DEL").arg(run.start_key());
-                self.metrics.catch_up_dropped.inc();
+                self.metrics.catch_up_records_dropped.inc();
                 count += 1;
             }
             (StoreMode::LoginResponse(request), _) => {
-                // Before the publish: a client that connects between the two gets it twice rather than never.
-                let kept = pipe.cmd("SET").arg(self.records.response_key(request)).arg(&bytes[..]);
-                kept.arg("PX").arg(milliseconds(LOGIN_RESPONSE_TTL));
+                // Stored before the publish, so that a client that connects between the two gets it twice rather than never.
+                let command = pipe.cmd("SET").arg(self.records.response_key(request)).arg(&bytes[..]);
+                command.arg("PX").arg(milliseconds(LOGIN_RESPONSE_TTL));
                 count += 1;
             }
             _ => {}
@@ -350,10 +351,10 @@ impl PublishConnection<'_> {
     }
 }
 
-/// Returns `true` if a command was rejected, `false` if the server cannot serve now.
+/// Returns `true` if Redis rejected the command itself, `false` if it cannot serve at the moment or the connection failed.
 fn is_command_error(error: &RedisError) -> bool {
     use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, ReadOnly, TryAgain};
-    let cannot =
+    let is_unavailable =
         matches!(error.kind(), ErrorKind::Server(BusyLoading | ClusterDown | MasterDown | ReadOnly | TryAgain));
-    error.code().is_some() && !cannot
+    error.code().is_some() && !is_unavailable
 }

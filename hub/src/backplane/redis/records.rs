@@ -1,17 +1,15 @@
-//! What is kept in Redis, so that every replica knows which clients missed what (`decisions.md` 5): names, values and scripts.
-//! No I/O.
+//! The records in Redis, by which every replica knows what clients missed (`decisions.md` 5): keys, values and scripts. No I/O.
 //!
 //! ```text
-//! PREFIX:catch-up:RUN:began                  when these records begin, and how many keys Redis had evicted by then
-//! PREFIX:catch-up:RUN:user:USER              the last covered pushes of a user
-//! PREFIX:catch-up:RUN:organization:ID        of an organization
-//! PREFIX:catch-up:RUN:device:USER:DIGEST     up to when a device has surely received every push
-//! PREFIX:catch-up:response:REQUEST           the answer to a login request, as it was published
+//! PREFIX:catch-up:RUN:began                  the start of the records, and the number of keys that were evicted before
+//! PREFIX:catch-up:RUN:user:USER              the last covered pushes to a user
+//! PREFIX:catch-up:RUN:organization:ID        the last covered pushes to an organization
+//! PREFIX:catch-up:RUN:device:USER:DIGEST     the time up to which a device has received every push
+//! PREFIX:catch-up:response:REQUEST           the response to a login request, as it was published
 //! ```
 //!
-//! All moments are of Redis' clock. `RUN` is the id that a Redis has from its start: one that was restarted or has taken over
-//! from another knows nothing, whatever it has kept, for it may not have kept the last. The same holds for one that has evicted
-//! keys since the records began.
+//! All times are of Redis' clock. `RUN` is the run id of a Redis process. After a restart or a failover the id is another one,
+//! because the last records may be lost: nothing is known then. The same holds if Redis has evicted keys since the start.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -22,15 +20,15 @@ use crate::catch_up::{LastPushes, Timestamp};
 use crate::delivery::Audience;
 use crate::notification::Device;
 
-/// How long the answer to a login request waits for its client.
+/// The time for which the response to a login request is stored.
 pub const LOGIN_RESPONSE_TTL: Duration = Duration::from_secs(120);
 
-/// How many letters of a run's id tell it from others.
+/// The number of characters of a run id that are used in keys.
 const RUN_ID_PREFIX_LENGTH: usize = 12;
 
-/// Publishes a covered push and notes it, at one moment, which it appends to the push's last item.
+/// Publishes a covered push and records it, atomically. Appends the time to the last item of the push.
 ///
-/// `KEYS`: the record. `ARGV`: the channel, the push, who caused it, for how many milliseconds to remember.
+/// `KEYS`: the record. `ARGV`: the channel, the push, the device that caused it, the lifetime of the record in milliseconds.
 pub const PUSH_SCRIPT: &str = "\
 local time = redis.call('TIME')
 local now = time[1] .. string.format('%06d', time[2])
@@ -40,127 +38,127 @@ redis.call('SET', KEYS[1], now .. ' ' .. ARGV[3] .. ' ' .. other, 'PX', ARGV[4])
 local stamped = string.sub(ARGV[2], 1, -18) .. '\\24' .. string.sub(ARGV[2], -16)
 return redis.call('PUBLISH', ARGV[1], stamped .. struct.pack('>I4I4', tonumber(time[1]), tonumber(time[2])))";
 
-/// Notes up to when a device has surely received every push, unless more is noted already, and remembers that anew.
+/// Records the time up to which a device has received every push. Keeps a later time, and renews the lifetime of the record.
 ///
-/// `KEYS`: the record. `ARGV`: the moment, for how many milliseconds to remember.
+/// `KEYS`: the record. `ARGV`: the time, the lifetime of the record in milliseconds.
 pub const RECEIVED_SCRIPT: &str = "\
 local known = redis.call('GET', KEYS[1])
 local more = known and tonumber(known) > tonumber(ARGV[1])
 redis.call('SET', KEYS[1], more and known or ARGV[1], 'PX', ARGV[2])";
 
-/// The records of one deployment.
+/// The keys and settings of the records of one deployment.
 #[derive(Debug, Clone)]
 pub struct RecordKeys {
     prefix: String,
-    /// How long pushes and devices are remembered.
+    /// The lifetime of the records of pushes and devices.
     pub window: Duration,
-    /// Whether they are; the answers to login requests always are.
+    /// `true` if pushes and devices are recorded. Responses to login requests are always stored.
     pub enabled: bool,
-    /// How long after they begin other replicas may still note pushes at a Redis before: what devices received until then does
-    /// not count.
+    /// The time after the start of the records within which other replicas may still record pushes at a former master. The
+    /// progress of devices before the end of this time is ignored.
     pub failover_grace: Duration,
 }
 
-/// The records in one run of Redis.
+/// The keys of the records in one run of Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunKeys(String);
 
-/// When the records of a run begin: from then on every push is noted in them.
+/// The start of the records of a run. Every later push is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordsStart {
-    /// The moment.
+    /// The time of the start.
     pub at: Timestamp,
-    /// How many keys Redis had evicted by then. If it has evicted others since, some of ours may be among them.
+    /// The number of keys that Redis had evicted before. If it has evicted further keys, records may be missing.
     pub evicted: u64,
 }
 
 impl RecordsStart {
-    /// Reads a value; `None` if it is none.
+    /// Parses the value of [`RunKeys::start_key`], or returns `None` if it is malformed.
     pub fn read(value: &str) -> Option<RecordsStart> {
         let (at, evicted) = value.split_once(' ')?;
         Some(RecordsStart { at: parse_timestamp(at)?, evicted: evicted.parse().ok()? })
     }
 
-    /// Writes the value.
+    /// Returns the value for [`RunKeys::start_key`].
     pub fn write(self) -> String {
         format!("{} {}", self.at.0, self.evicted)
     }
 }
 
-/// Returns how many keys Redis has evicted, by what `INFO` tells; `None` if that does not say.
-pub fn evicted(info: &str) -> Option<u64> {
-    field(info, "evicted_keys:")?.parse().ok()
+/// Returns the number of evicted keys in the result of `INFO`, or `None` if it is missing.
+pub fn parse_evicted_keys(info: &str) -> Option<u64> {
+    info_field(info, "evicted_keys:")?.parse().ok()
 }
 
-/// Returns whether Redis may evict keys, by what `INFO` tells.
+/// Returns `true` if Redis may evict keys, according to the result of `INFO`.
 pub fn may_evict(info: &str) -> bool {
-    field(info, "maxmemory:") != Some("0") && field(info, "maxmemory_policy:") != Some("noeviction")
+    info_field(info, "maxmemory:") != Some("0") && info_field(info, "maxmemory_policy:") != Some("noeviction")
 }
 
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+fn info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     Some(info.lines().find_map(|line| line.strip_prefix(name))?.trim())
 }
 
 impl RecordKeys {
-    /// Of the deployment whose channels have this prefix.
+    /// Creates the keys of the deployment with a channel prefix.
     pub fn new(prefix: &str, window: Duration, enabled: bool, failover_grace: Duration) -> RecordKeys {
         RecordKeys { prefix: format!("{prefix}:catch-up:"), window, enabled, failover_grace }
     }
 
-    /// The records in the run of which `INFO server` tells; nothing if it does not.
+    /// Returns the keys of the run in the result of `INFO`, or `None` if the run id is missing.
     pub fn run(&self, info: &str) -> Option<RunKeys> {
-        let id = field(info, "run_id:")?;
+        let id = info_field(info, "run_id:")?;
         id.get(..RUN_ID_PREFIX_LENGTH).map(|id| RunKeys(format!("{}{id}:", self.prefix)))
     }
 
-    /// Where the answer to a login request is kept.
+    /// Returns the key of the response to a login request.
     pub fn response_key(&self, request: Uuid) -> String {
         format!("{}response:{request}", self.prefix)
     }
 }
 
 impl RunKeys {
-    /// Where it stands when these records begin, as [`RecordsStart`] reads it.
+    /// Returns the key of the start of the records. Its value is a [`RecordsStart`].
     pub fn start_key(&self) -> String {
         format!("{}began", self.0)
     }
 
-    /// Where the covered pushes for an audience are noted; for others than users and organisations they are not.
+    /// Returns the key of the last covered pushes to an audience, or `None` unless it is a user or an organization.
     pub fn pushes_key(&self, audience: Audience) -> Option<String> {
         match audience {
             Audience::User(user, _) => Some(self.user_key(user)),
             Audience::Organization(organization, _) => Some(self.organization_key(organization)),
-            Audience::Nobody | Audience::Installation(..) | Audience::LoginRequest(_) | Audience::Everyone(_) => None,
+            Audience::None | Audience::Installation(..) | Audience::LoginRequest(_) | Audience::All(_) => None,
         }
     }
 
-    /// Where those of a user are noted.
+    /// Returns the key of the last covered pushes to a user.
     pub fn user_key(&self, user: Uuid) -> String {
         format!("{}user:{user}", self.0)
     }
 
-    /// Where those of an organisation are noted.
+    /// Returns the key of the last covered pushes to an organization.
     pub fn organization_key(&self, organization: Uuid) -> String {
         format!("{}organization:{organization}", self.0)
     }
 
-    /// Where it stands up to when a device has surely received every push.
+    /// Returns the key of the time up to which a device has received every push.
     pub fn device_key(&self, user: Uuid, device: Device) -> String {
         format!("{}device:{user}:{}", self.0, device_field(Some(device)))
     }
 }
 
-/// How long something is kept, for Redis.
-pub fn milliseconds(kept: Duration) -> u64 {
-    u64::try_from(kept.as_millis()).unwrap_or(u64::MAX).max(1)
+/// Returns a lifetime in milliseconds, at least one, as Redis requires.
+pub fn milliseconds(lifetime: Duration) -> u64 {
+    u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-/// Who caused a push, as it is noted.
+/// Returns the device that caused a push in the form of the records.
 pub fn device_field(device: Option<Device>) -> String {
     device.map_or("-".to_owned(), |device| format!("{:x}", device.digest()))
 }
 
-/// The pushes that are noted; nothing if these are none.
+/// Parses the record of the last covered pushes, or returns `None` if it is malformed.
 pub fn parse_pushes(value: &str) -> Option<LastPushes> {
     let mut parts = value.split(' ');
     let (last, by, other) = (parse_timestamp(parts.next()?)?, parts.next()?, parse_timestamp(parts.next()?)?);
@@ -173,7 +171,7 @@ pub fn parse_pushes(value: &str) -> Option<LastPushes> {
     })
 }
 
-/// A moment that is noted.
+/// Parses a recorded time, or returns `None` if it is malformed.
 pub fn parse_timestamp(value: &str) -> Option<Timestamp> {
     value.parse().ok().map(Timestamp)
 }
@@ -199,14 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn began_record_and_eviction_info_are_parsed() {
+    fn records_start_and_eviction_info_are_parsed() {
         let began = RecordsStart { at: Timestamp(7), evicted: 3 };
         assert_eq!(
             (RecordsStart::read(&began.write()), RecordsStart::read("7"), RecordsStart::read("x 3")),
             (Some(began), None, None)
         );
         let info = "maxmemory:100\r\nmaxmemory_policy:allkeys-lru\r\nevicted_keys:12\r\n";
-        assert_eq!((evicted(info), may_evict(info)), (Some(12), true));
+        assert_eq!((parse_evicted_keys(info), may_evict(info)), (Some(12), true));
         for safe in ["maxmemory:0\r\nmaxmemory_policy:allkeys-lru", "maxmemory:100\r\nmaxmemory_policy:noeviction"] {
             assert!(!may_evict(safe), "{safe}");
         }

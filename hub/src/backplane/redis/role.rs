@@ -1,4 +1,4 @@
-//! Asks servers of Redis which of them is the master.
+//! Determines which of several Redis servers is the master, by the command `ROLE`.
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult, Value};
@@ -7,36 +7,36 @@ use tokio::time::timeout;
 use super::connector::RedisAddr;
 use super::link_error::{MASTER_QUERY_TIMEOUTS, REQUEST_TIMEOUT, RedisLinkError};
 
-/// Returns the first of these servers that is a master. `client` opens a client for a server.
+/// Returns the first server that is a master. `client` creates a client for a server.
 ///
 /// # Errors
-/// What each of them said instead.
+/// Returns [`RedisLinkError::NoMasterFound`] with the answer of each server, or an error of `client`.
 pub(super) async fn master(
     servers: &[RedisAddr],
     client: impl Fn(&RedisAddr) -> Result<Client, RedisLinkError>,
 ) -> Result<RedisAddr, RedisLinkError> {
-    let mut said = Vec::new();
-    // One that does not answer delays the others only once all have been asked in short.
+    let mut answers = Vec::new();
+    // All servers are asked with the short timeout first, so that one that does not respond hardly delays the others.
     for query_timeout in MASTER_QUERY_TIMEOUTS {
-        said.clear();
+        answers.clear();
         for server in servers {
             let client = client(server)?;
-            let question = async {
+            let query = async {
                 let settings = AsyncConnectionConfig::new().set_response_timeout(Some(REQUEST_TIMEOUT));
                 is_master(&mut client.get_multiplexed_async_connection_with_config(&settings).await?).await
             };
             let (host, port) = server;
-            match timeout(query_timeout, question).await.map_err(RedisLinkError::from).flatten() {
+            match timeout(query_timeout, query).await.map_err(RedisLinkError::from).flatten() {
                 Ok(true) => return Ok(server.clone()),
-                Ok(false) => said.push(format!("{host}:{port} is a replica")),
-                Err(lost) => said.push(format!("{host}:{port}: {lost}")),
+                Ok(false) => answers.push(format!("{host}:{port} is a replica")),
+                Err(error) => answers.push(format!("{host}:{port}: {error}")),
             }
         }
     }
-    Err(RedisLinkError::NoMasterFound(said.join("; ")))
+    Err(RedisLinkError::NoMasterFound(answers.join("; ")))
 }
 
-/// Returns whether the server of a connection says that it is a master.
+/// Returns `true` if the server of a connection is a master.
 pub(super) async fn is_master(connection: &mut MultiplexedConnection) -> Result<bool, RedisLinkError> {
     let role: RedisResult<Vec<Value>> = timeout(REQUEST_TIMEOUT, redis::cmd("ROLE").query_async(connection)).await?;
     Ok(matches!(role?.first(), Some(Value::BulkString(role)) if role == b"master"))

@@ -1,4 +1,4 @@
-//! Asks Sentinels where the master is.
+//! Asks Sentinels for the address of the master.
 
 use redis::Client;
 use tokio::time::timeout;
@@ -7,42 +7,42 @@ use super::connector::RedisAddr;
 use super::link_error::{MASTER_QUERY_TIMEOUTS, RedisLinkError};
 use crate::config;
 
-/// The master of the service that the settings name, as the first of the Sentinels tells that knows one. `client` opens a
-/// client for a server, with a login or without.
+/// Returns the master of a service, from the first Sentinel that knows it. `client` creates a client for a server, with or
+/// without a login.
 ///
 /// # Errors
-/// What each of them said instead.
+/// Returns [`RedisLinkError::MasterUnknown`] with the answer of each Sentinel, or an error of `client`.
 pub(super) async fn master(
-    settings: &config::Redis,
+    settings: &config::RedisConfig,
     service: &str,
     client: impl Fn(&RedisAddr, bool) -> Result<Client, RedisLinkError>,
 ) -> Result<RedisAddr, RedisLinkError> {
-    let mut said = Vec::new();
-    // One that does not answer delays the others only once all have been asked in short.
+    let mut answers = Vec::new();
+    // All Sentinels are asked with the short timeout first, so that one that does not respond hardly delays the others.
     for query_timeout in MASTER_QUERY_TIMEOUTS {
-        said.clear();
+        answers.clear();
         for sentinel in &settings.servers {
-            let mut asked = timeout(query_timeout, ask(service, client(sentinel, false)?))
+            let mut result = timeout(query_timeout, ask(service, client(sentinel, false)?))
                 .await
                 .map_err(RedisLinkError::from)
                 .flatten();
-            // Most have no password, and refuse who gives one.
-            if matches!(&asked, Err(RedisLinkError::Redis(error)) if error.code() == Some("NOAUTH"))
+            // Most Sentinels have no password, and reject a login. So the login is sent only if one requires it.
+            if matches!(&result, Err(RedisLinkError::Redis(error)) if error.code() == Some("NOAUTH"))
                 && settings.password.is_some()
             {
-                asked = timeout(query_timeout, ask(service, client(sentinel, true)?))
+                result = timeout(query_timeout, ask(service, client(sentinel, true)?))
                     .await
                     .map_err(RedisLinkError::from)
                     .flatten();
             }
-            match asked {
+            match result {
                 Ok(Some(master)) => return Ok(master),
-                Ok(None) => said.push(format!("{}:{} does not know it", sentinel.0, sentinel.1)),
-                Err(lost) => said.push(format!("{}:{}: {lost}", sentinel.0, sentinel.1)),
+                Ok(None) => answers.push(format!("{}:{} does not know it", sentinel.0, sentinel.1)),
+                Err(error) => answers.push(format!("{}:{}: {error}", sentinel.0, sentinel.1)),
             }
         }
     }
-    Err(RedisLinkError::MasterUnknown { service: service.to_owned(), said: said.join("; ") })
+    Err(RedisLinkError::MasterUnknown { service: service.to_owned(), answers: answers.join("; ") })
 }
 
 async fn ask(service: &str, client: Client) -> Result<Option<RedisAddr>, RedisLinkError> {

@@ -32,20 +32,20 @@ const MAX_CHANNELS_PER_COMMAND: usize = 512;
 /// The most presence events that are applied at once.
 const MAX_EVENTS_PER_BATCH: usize = 1024;
 
-/// Handshake responses wait for at most this long: a first connection that takes longer counts as a gap.
+/// The longest time that handshake responses wait. If the first connection takes longer, it counts as a gap.
 const STARTUP_GAP_TOLERANCE: Duration = Duration::from_secs(1);
 
-/// Keeps the subscribing connection.
+/// Keeps the subscribing connection open.
 pub(super) struct Subscriber {
     pub(super) connector: Connector,
     pub(super) link: Arc<LinkHealth>,
     pub(super) presence: PresenceState,
     pub(super) handler: MessageHandler,
-    /// Over how long all clients are told to sync after a gap (`decisions.md` 5).
+    /// The time over which the syncs of all clients are spread after a gap (`decisions.md` 5).
     pub(super) spread: Duration,
 }
 
-/// The connected clients, and the subscriptions that follow from them.
+/// The connected clients, and the subscriptions for them.
 pub(super) struct PresenceState {
     presence_events: PresenceReceiver,
     installation: Option<Uuid>,
@@ -61,7 +61,7 @@ pub(super) struct PresenceState {
 pub(super) struct MessageHandler {
     pub(super) channels: Channels,
     /// The id under which this process publishes.
-    pub(super) own: Uuid,
+    pub(super) own_id: Uuid,
     pub(super) reactors: Arc<Reactors>,
     pub(super) log_limiter: LogLimiter,
     pub(super) watermark: WatermarkSender,
@@ -69,7 +69,7 @@ pub(super) struct MessageHandler {
 }
 
 impl Subscriber {
-    /// Runs until the reactors are gone.
+    /// Runs until the reactors have ended.
     pub(super) async fn run(mut self) {
         let (mut backoff, mut may_have_gap, started) = (ReconnectBackoff::default(), false, Instant::now());
         loop {
@@ -90,7 +90,7 @@ impl Subscriber {
             self.handler.watermark.set(Timestamp::default());
             self.link.mark_down(Half::Subscribe, &error.to_string());
             tokio::select! {
-                () = sleep(backoff.pause()) => {}
+                () = sleep(backoff.next_delay()) => {}
                 () = self.presence.apply_until_closed() => return,
             }
             self.presence.subscribe_guards.clear();
@@ -98,7 +98,7 @@ impl Subscriber {
         }
     }
 
-    /// Serves one connection until it fails. `may_have_gap` tells that messages may have been missed before.
+    /// Serves one connection until it fails. `may_have_gap` is `true` if messages may have been missed before.
     async fn listen(
         &mut self,
         connected: Connected<PubSub>,
@@ -129,7 +129,7 @@ impl Subscriber {
 }
 
 impl PresenceState {
-    /// Creates the state without clients, at a hub that serves this installation.
+    /// Creates the state without clients. `installation` is the installation that the hub serves.
     pub(super) fn new(
         presence_events: PresenceReceiver,
         installation: Option<Uuid>,
@@ -155,22 +155,22 @@ impl PresenceState {
         }
     }
 
-    /// Applies presence events until the reactors are gone.
+    /// Applies presence events until the reactors have ended.
     async fn apply_until_closed(&mut self) {
         while let Some(event) = self.presence_events.recv().await {
             self.apply(event);
         }
     }
 
-    /// Handles a disconnect: releases handshake responses, and drops lookups, which answers them as unknown.
+    /// Handles a disconnect: releases handshake responses, and drops lookups, which results in "unknown".
     fn on_disconnected(&mut self) {
         self.presence_events.set_awaits_subscription(false);
         self.subscribe_guards.clear();
         self.pending_lookups.clear();
     }
 
-    /// Subscribes to new channels, releases the handshake responses that waited for them, starts their lookups, and unsubscribes from
-    /// the channels that are not needed any more.
+    /// Subscribes to new channels, releases the handshake responses that waited for them, and starts their lookups. Then
+    /// unsubscribes from channels that are not needed any more.
     async fn update_subscriptions(&mut self, sink: &mut PubSubSink, channels: &Channels) -> Result<(), RedisLinkError> {
         let change = self.subscriptions.take_changes();
         let names = |audiences: Vec<Audience>| -> Vec<String> {
@@ -178,7 +178,7 @@ impl PresenceState {
         };
         subscribe(sink, &names(change.subscribe)).await?;
         self.subscribe_guards.clear();
-        // What is published from now on they hear: what was published before, Redis knows.
+        // The clients receive every push that is published from now on. Earlier pushes are recorded in Redis.
         self.pending_lookups.drain(..).for_each(|(recipient, query)| self.operations.look_up(recipient, query));
         for names in names(change.unsubscribe).chunks(MAX_CHANNELS_PER_COMMAND) {
             timeout(REQUEST_TIMEOUT, sink.unsubscribe(names)).await??;
@@ -186,7 +186,7 @@ impl PresenceState {
         Ok(())
     }
 
-    /// Follows presence events until the reactors are gone.
+    /// Applies presence events and updates the subscriptions until the reactors have ended.
     async fn run(&mut self, sink: &mut PubSubSink, channels: &Channels) -> Result<(), RedisLinkError> {
         let mut pinged = Instant::now();
         let mut events = Vec::new();
@@ -213,25 +213,25 @@ async fn subscribe(sink: &mut PubSubSink, names: &[String]) -> Result<(), RedisL
 }
 
 impl MessageHandler {
-    /// Passes messages on, in order, until the connection ends. Messages that the reactors cannot keep up with are dropped, which
-    /// counts as a gap: the library buffers messages without a bound.
+    /// Passes messages to the reactors, in order, until the connection ends. The library buffers messages without a bound, so
+    /// messages are read even if the reactors cannot keep up. They are dropped then, which counts as a gap.
     async fn run(&self, mut stream: PubSubStream, sync_all: impl Fn()) {
         let mut inflight = InflightDeliveries::default();
         loop {
             let message = tokio::select! {
                 message = stream.next() => message,
                 () = inflight.resumed() => {
-                    tracing::info!("reactors keep up with Redis again: everybody is told to sync");
+                    tracing::info!("redis messages accepted again; all clients will sync");
                     sync_all();
                     continue;
                 }
             };
             let Some(message) = message else { return };
-            self.metrics.backplane_messages.inc("heard");
+            self.metrics.backplane_messages.inc("received");
             match inflight.admit() {
                 Admission::Accept => {}
                 Admission::Overflowed => {
-                    tracing::warn!("reactors do not keep up with Redis: its messages are dropped");
+                    tracing::warn!("redis messages dropped; reactors do not keep up");
                     continue;
                 }
                 Admission::Dropping => continue,
@@ -242,10 +242,11 @@ impl MessageHandler {
         }
     }
 
-    /// Passes a message on. Returns when it was published, `None` if it does not tell: all messages before it were passed on, too.
+    /// Passes a message to the reactors. Returns the time at which it was published, or `None` if it has none. All earlier
+    /// messages were passed on, too.
     fn handle(&self, message: &Msg, inflight: &mut InflightDeliveries) -> Option<Timestamp> {
         let channel = self.channels.read(message.get_channel_name())?;
-        match BackplaneMessage::read(channel, message.get_payload_bytes(), self.own, Instant::now()) {
+        match BackplaneMessage::read(channel, message.get_payload_bytes(), self.own_id, Instant::now()) {
             Ok(BackplaneMessage::Push(delivery, published)) => {
                 inflight.add(message.get_payload_bytes().len(), self.reactors.deliver(delivery, published));
                 published
@@ -259,7 +260,7 @@ impl MessageHandler {
             Ok(BackplaneMessage::Heartbeat | BackplaneMessage::GroupCommand(_)) => None,
             Err(malformed) => {
                 if let Some(unsaid) = self.log_limiter.allow() {
-                    tracing::warn!(%malformed, unsaid, "a message of another server was ignored");
+                    tracing::warn!(%malformed, unsaid, "redis message of another server ignored");
                 }
                 None
             }

@@ -1,29 +1,30 @@
-//! Which channels are wanted: for each audience, how many clients of this replica belong to it. No I/O.
+//! The subscriptions of this replica: counts the clients of each audience, and computes the changes. No I/O.
 
 use foldhash::{HashMap, HashSet};
 
 use crate::delivery::Audience;
 
-/// Reference counts, and what Redis has been asked for.
+/// The audiences of this replica's clients, and the active subscriptions.
 #[derive(Debug, Default)]
 pub struct Subscriptions {
+    /// The number of clients of each audience.
     refcounts: HashMap<Audience, usize>,
     active: HashSet<Audience>,
-    /// Those of which one may differ from the other.
+    /// The audiences for which `refcounts` and `active` may differ.
     dirty: HashSet<Audience>,
 }
 
-/// What to ask of Redis.
+/// The changes that make the active subscriptions those that are needed.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Change {
-    /// What is wanted and not there.
+pub struct SubscriptionChange {
+    /// The audiences to subscribe to.
     pub subscribe: Vec<Audience>,
-    /// What is there and not wanted any more.
+    /// The audiences to unsubscribe from.
     pub unsubscribe: Vec<Audience>,
 }
 
 impl Subscriptions {
-    /// Counts a client of an audience.
+    /// Adds a client to an audience.
     pub fn join(&mut self, audience: Audience) {
         let count = self.refcounts.entry(audience).or_default();
         *count += 1;
@@ -32,7 +33,7 @@ impl Subscriptions {
         }
     }
 
-    /// Uncounts a client of an audience.
+    /// Removes a client from an audience.
     pub fn leave(&mut self, audience: Audience) {
         let Some(count) = self.refcounts.get_mut(&audience) else { return };
         *count -= 1;
@@ -42,9 +43,9 @@ impl Subscriptions {
         }
     }
 
-    /// Takes the changes since the last call, and treats them as done.
-    pub fn take_changes(&mut self) -> Change {
-        let mut change = Change::default();
+    /// Returns the changes since the last call, and marks them as applied.
+    pub fn take_changes(&mut self) -> SubscriptionChange {
+        let mut change = SubscriptionChange::default();
         for audience in self.dirty.drain() {
             match (self.refcounts.contains_key(&audience), self.active.contains(&audience)) {
                 (true, false) => change.subscribe.push(audience),
@@ -57,7 +58,7 @@ impl Subscriptions {
         change
     }
 
-    /// Forgets the active subscriptions, for a new connection.
+    /// Clears the active subscriptions, for a new connection.
     pub fn reset_active(&mut self) {
         self.active.clear();
         self.dirty = self.refcounts.keys().copied().collect();
@@ -74,9 +75,9 @@ mod tests {
         Audience::User(Uuid::from_u128(number), ClientType::All)
     }
 
-    fn change(subscribe: &[u128], unsubscribe: &[u128]) -> Change {
+    fn change(subscribe: &[u128], unsubscribe: &[u128]) -> SubscriptionChange {
         let users = |numbers: &[u128]| numbers.iter().copied().map(user).collect();
-        Change { subscribe: users(subscribe), unsubscribe: users(unsubscribe) }
+        SubscriptionChange { subscribe: users(subscribe), unsubscribe: users(unsubscribe) }
     }
 
     #[test]

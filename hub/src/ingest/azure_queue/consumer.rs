@@ -1,4 +1,5 @@
-//! Polls the queue and sees each message to its end.
+//! Polls the queue, dispatches its messages, and deletes those that were handed over or moved to the poison queue.
+//! Runs on the `timely` thread.
 
 use std::future::Future;
 use std::pin::pin;
@@ -15,41 +16,42 @@ use super::inflight::{InflightMessages, LeasedMessage, MAX_RECEIVE_BATCH, VISIBI
 use super::poison::DeadLetterQueue;
 use super::poll_interval::{PollInterval, error_backoff};
 use super::workers::{WorkItem, Workers};
-use crate::azure_storage::{Queue, QueueError, Received};
+use crate::azure_storage::{DequeuedMessage, Queue, QueueError};
 use crate::ingest::PushPipeline;
 use crate::net::backoff::random;
 use crate::notification::MalformedPush;
 use crate::observability::Metrics;
 
-/// A message that was received more often than this is logged; it is no fault of the message.
+/// A message that was received more often than this is logged. It is not moved to the poison queue: restarts and errors of
+/// the service raise the count too.
 const HIGH_DEQUEUE_COUNT: i64 = 20;
 
-/// How many messages are deleted at the same time.
+/// Maximum number of concurrent delete requests.
 const MAX_CONCURRENT_DELETES: usize = 32;
 
-/// How often it is tried to write a message to the poison queue, before it is left to come again.
-const POISON_TRIES: usize = 3;
+/// Number of attempts to write a message to the poison queue. After them it becomes visible and is received again.
+const MAX_POISON_ATTEMPTS: usize = 3;
 
-/// The watchdog: after how long without progress a request is given up and begun anew. Longer than its own timeouts.
+/// How long a step of the poll loop may take before it is dropped and repeated. Longer than the timeouts of the HTTP client.
 const WATCHDOG_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// What all parts of the source share.
+/// The state that all tasks of the source share.
 pub(super) struct Consumer {
     queue: Arc<Queue>,
     poison: DeadLetterQueue,
     metrics: Arc<Metrics>,
     delivered_ids: DeliveredIds,
     deletions: Semaphore,
-    /// The messages in hand.
+    /// The messages in flight.
     pub(super) inflight: Arc<InflightMessages>,
-    /// Where pushes go.
+    /// Routes and publishes the pushes.
     pub(super) pipeline: PushPipeline,
-    /// What goes wrong.
+    /// Logs the errors of queue operations.
     pub(super) error_log: ErrorLog,
 }
 
 impl Consumer {
-    /// A consumer of a queue.
+    /// Creates a consumer of a queue.
     pub(super) fn new(
         queue: Arc<Queue>,
         inflight: Arc<InflightMessages>,
@@ -62,120 +64,130 @@ impl Consumer {
         Consumer { queue, poison, metrics, delivered_ids, deletions, inflight, pipeline, error_log }
     }
 
-    /// Receives a batch and sees to its messages; how many there were.
-    async fn receive(self: &Arc<Self>, mut room: OwnedSemaphorePermit, workers: &Workers) -> Result<usize, QueueError> {
-        let asked = Instant::now();
+    /// Receives a batch and dispatches its messages. Returns their number.
+    async fn receive(
+        self: &Arc<Self>,
+        mut permits: OwnedSemaphorePermit,
+        workers: &Workers,
+    ) -> Result<usize, QueueError> {
+        let requested_at = Instant::now();
         let messages = self.queue.receive(MAX_RECEIVE_BATCH, VISIBILITY_TIMEOUT).await?;
         let count = messages.len();
         for message in messages {
-            // More than were asked for do not come.
-            let Some(place) = room.split(1) else { break };
-            let held = self.inflight.track(&message, asked, place);
-            self.begin(message, held, workers);
+            // The service sends no more messages than requested, so there is a permit for each.
+            let Some(permit) = permits.split(1) else { break };
+            let leased = self.inflight.track(&message, requested_at, permit);
+            self.dispatch(message, leased, workers);
         }
         Ok(count)
     }
 
-    fn begin(self: &Arc<Self>, message: Received, held: Arc<LeasedMessage>, workers: &Workers) {
-        if message.times > HIGH_DEQUEUE_COUNT {
-            tracing::warn!(id = message.id, times = message.times, "a message was received many times");
+    fn dispatch(self: &Arc<Self>, message: DequeuedMessage, leased: Arc<LeasedMessage>, workers: &Workers) {
+        if message.dequeue_count > HIGH_DEQUEUE_COUNT {
+            tracing::warn!(id = message.id, dequeue_count = message.dequeue_count, "queue message received many times");
         }
         if self.delivered_ids.remove(&message.id) {
-            tracing::debug!(id = message.id, "a message that was handed over before");
-            tokio::spawn(self.clone().remove(held));
+            tracing::debug!(id = message.id, "queue message was handed over before; it is only deleted");
+            tokio::spawn(self.clone().delete(leased));
             return;
         }
         match content::read(&message.text) {
             DecodedMessage::Push(notification) => {
-                workers.dispatch(WorkItem { held, notification, since: std::time::Instant::now() });
+                workers.dispatch(WorkItem { message: leased, notification, since: std::time::Instant::now() });
             }
-            DecodedMessage::Empty => _ = tokio::spawn(self.clone().remove(held)),
-            DecodedMessage::Invalid(malformed) => _ = tokio::spawn(self.clone().bury(held, message.text, malformed)),
+            DecodedMessage::Empty => _ = tokio::spawn(self.clone().delete(leased)),
+            DecodedMessage::Invalid(malformed) => {
+                _ = tokio::spawn(self.clone().dead_letter(leased, message.text, malformed));
+            }
         }
     }
 
-    /// Puts a message into the poison queue, and deletes it once it is there.
-    async fn bury(self: Arc<Self>, held: Arc<LeasedMessage>, text: String, malformed: MalformedPush) {
-        const OPERATION: &str = "writing to the poison queue";
+    /// Writes a message to the poison queue, then deletes it. Leaves it where it is if it cannot be written.
+    async fn dead_letter(self: Arc<Self>, message: Arc<LeasedMessage>, text: String, malformed: MalformedPush) {
+        const OPERATION: &str = "write to the poison queue";
         let mut backoff = error_backoff();
-        for _ in 0..POISON_TRIES {
+        for _ in 0..MAX_POISON_ATTEMPTS {
             match self.poison.send(&malformed.to_string(), &text).await {
                 Ok(()) => {
                     self.error_log.record_success(OPERATION);
                     self.metrics.pushed("poisoned", None);
-                    tracing::warn!(id = held.id, %malformed, "a message went to the poison queue");
-                    return self.remove(held).await;
+                    tracing::warn!(id = message.id, %malformed, "message moved to the poison queue");
+                    return self.delete(message).await;
                 }
                 Err(error) => self.error_log.record_error(OPERATION, &error),
             }
-            sleep(backoff.pause(random())).await;
+            sleep(backoff.next_delay(random())).await;
         }
     }
 
-    /// Deletes a message that is done with, however long that takes.
-    pub(super) async fn remove(self: Arc<Self>, held: Arc<LeasedMessage>) {
-        const OPERATION: &str = "deleting messages";
+    /// Deletes a message, and repeats failed requests until its lease has expired. Remembers the id of a message that it could
+    /// not delete, because that message may be received again.
+    pub(super) async fn delete(self: Arc<Self>, message: Arc<LeasedMessage>) {
+        const OPERATION: &str = "delete messages";
         let mut backoff = error_backoff();
         loop {
             let result = match self.deletions.acquire().await {
-                Ok(_turn) => held.delete().await,
-                // It is never closed.
+                Ok(_permit) => message.delete().await,
+                // The semaphore is never closed.
                 Err(_) => return,
             };
             match result {
                 Ok(()) => return self.error_log.record_success(OPERATION),
                 Err(QueueError::LeaseLost { code }) => {
-                    tracing::debug!(id = held.id, code, "a message was gone before it was deleted");
+                    tracing::debug!(id = message.id, code, "queue message lease lost before the deletion");
                     break;
                 }
                 Err(error) => self.error_log.record_error(OPERATION, &error),
             }
-            if held.is_lease_expired() {
+            if message.is_lease_expired() {
                 break;
             }
-            sleep(backoff.pause(random())).await;
+            sleep(backoff.next_delay(random())).await;
         }
-        // If it is still there, it comes again, and its clients have had it.
-        self.delivered_ids.insert(&held.id);
+        self.delivered_ids.insert(&message.id);
     }
 }
 
-/// Polls until `end`, while `may_receive` says so. What is received is given to the workers and to tasks of its own, and
-/// outlasts this.
+/// Polls until `end`, and only while `may_receive` is true. The workers and tasks that handle the messages outlast this
+/// function.
 pub(super) async fn poll(
     consumer: &Arc<Consumer>,
     workers: Workers,
     mut may_receive: watch::Receiver<bool>,
     end: impl Future<Output = ()>,
 ) {
-    const OPERATION: &str = "receiving messages";
+    const OPERATION: &str = "receive messages";
     let mut end = pin!(end);
     let (mut poll_interval, mut backoff) = (PollInterval::default(), error_backoff());
     loop {
-        let room = tokio::select! {
+        let permits = tokio::select! {
             biased;
             () = &mut end => return,
-            room = timeout(WATCHDOG_TIMEOUT, consumer.inflight.reserve_batch()) => room,
+            permits = timeout(WATCHDOG_TIMEOUT, consumer.inflight.reserve_batch()) => permits,
         };
-        let room = match room {
-            Ok(Some(room)) => room,
+        let permits = match permits {
+            Ok(Some(permits)) => permits,
             Ok(None) => return,
             Err(_) => {
-                tracing::error!(in_hand = consumer.inflight.len(), "messages are neither handed over nor deleted");
+                tracing::error!(
+                    in_flight = consumer.inflight.len(),
+                    "queue messages are neither handed over nor deleted"
+                );
                 continue;
             }
         };
-        // While other replicas can't be reached, what is in hand is enough; while it is another hub's turn, too.
+        // While other replicas cannot be reached, more messages in flight would only wait. While another hub holds the turn
+        // lease, the messages are that hub's.
         tokio::select! {
             () = &mut end => return,
             () = consumer.pipeline.wait_writable() => {}
         }
         tokio::select! {
             () = &mut end => return,
-            turn = may_receive.wait_for(|may| *may) => if turn.is_err() { return },
+            allowed = may_receive.wait_for(|may_receive| *may_receive) => if allowed.is_err() { return },
         }
-        // A request under way is not given up at the end: what it brings would be hidden from everybody for a while.
-        let pause = match timeout(WATCHDOG_TIMEOUT, consumer.receive(room, &workers)).await {
+        // `end` does not cancel a request: its messages would be hidden from all hubs until their visibility timeout.
+        let delay = match timeout(WATCHDOG_TIMEOUT, consumer.receive(permits, &workers)).await {
             Ok(Ok(count)) => {
                 consumer.error_log.record_success(OPERATION);
                 backoff.reset();
@@ -183,19 +195,16 @@ pub(super) async fn poll(
             }
             Ok(Err(error)) => {
                 consumer.error_log.record_error(OPERATION, &error);
-                backoff.pause(random())
+                backoff.next_delay(random())
             }
             Err(_) => {
-                tracing::error!(
-                    seconds = WATCHDOG_TIMEOUT.as_secs(),
-                    "a request to the queue made no progress: begun anew"
-                );
-                backoff.pause(random())
+                tracing::error!(seconds = WATCHDOG_TIMEOUT.as_secs(), "queue request made no progress; repeating it");
+                backoff.next_delay(random())
             }
         };
         tokio::select! {
             () = &mut end => return,
-            () = sleep(pause) => {}
+            () = sleep(delay) => {}
         }
     }
 }

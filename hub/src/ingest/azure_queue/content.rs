@@ -1,4 +1,4 @@
-//! What a message's text holds. No I/O.
+//! Decodes the text of a queue message. No I/O.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -6,18 +6,18 @@ use serde::de::IgnoredAny;
 
 use crate::notification::{self, MalformedPush, Notification};
 
-/// What a message's text holds.
+/// A decoded queue message.
 #[derive(Debug, PartialEq)]
 pub enum DecodedMessage {
-    /// Nothing.
+    /// Blank text.
     Empty,
     /// A push.
     Push(Notification),
-    /// Something else.
+    /// Text that is not a push.
     Invalid(MalformedPush),
 }
 
-/// Reads a text: Base64 if JSON or nothing comes of that, else as it is.
+/// Decodes a text. It is Base64 if its decoded bytes are JSON or blank, else plain text.
 pub fn read(text: &str) -> DecodedMessage {
     let decoded = decode(text).filter(|bytes| is_json_or_blank(bytes));
     match notification::read(decoded.as_deref().unwrap_or(text.as_bytes())) {
@@ -27,18 +27,19 @@ pub fn read(text: &str) -> DecodedMessage {
     }
 }
 
-/// Decodes Base64, in which white space has no meaning: some encoders break lines.
+/// Decodes Base64, or returns `None` if it is invalid. Ignores white space, because some encoders break lines.
 fn decode(text: &str) -> Option<Vec<u8>> {
-    // Of a text that is JSON only the first byte is looked at.
-    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte) || byte.is_ascii_whitespace();
-    if !text.bytes().all(is_base64) {
+    // JSON fails this at its first byte, so plain text costs nothing.
+    let is_base64_or_space =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte) || byte.is_ascii_whitespace();
+    if !text.bytes().all(is_base64_or_space) {
         return None;
     }
     let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     BASE64_STANDARD.decode(digits).ok()
 }
 
-/// Whether bytes are JSON or blank.
+/// Returns whether bytes are JSON or blank text.
 fn is_json_or_blank(bytes: &[u8]) -> bool {
     let text = std::str::from_utf8(bytes).ok().map(|text| text.trim_start_matches('\u{feff}').trim());
     text.is_some_and(|text| text.is_empty() || serde_json::from_str::<IgnoredAny>(text).is_ok())
@@ -55,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn read_raw_and_base64_yield_the_same_push() {
+    fn read_text_and_base64_return_the_same_push() {
         let raw = read(PUSH);
         assert!(matches!(&raw, DecodedMessage::Push(push) if push.kind == 99));
         assert_eq!(read(&base64(PUSH)), raw);
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn read_base64_with_white_space_is_decoded() {
+    fn read_base64_with_white_space_decodes_it() {
         let digits = base64(PUSH);
         for separator in ["\r\n", "\n", " ", "\t"] {
             let (first, rest) = digits.split_at(76);
@@ -72,19 +73,19 @@ mod tests {
     }
 
     #[test]
-    fn read_blank_raw_or_base64_is_blank() {
+    fn read_blank_text_or_base64_returns_empty() {
         for text in ["", " \n", &base64(" "), &base64("\u{feff}")] {
             assert_eq!(read(text), DecodedMessage::Empty, "{text:?}");
         }
     }
 
     #[test]
-    fn read_invalid_text_is_malformed_with_its_parse_error() {
+    fn read_invalid_text_returns_its_parse_error() {
         let error = |text: &str| match read(text) {
             DecodedMessage::Invalid(malformed) => malformed.to_string(),
             other => panic!("{text}: {other:?}"),
         };
-        assert_eq!(error(&base64(r#"{"type":300}"#)), "push.Type: a number from 0 to 255 is needed here");
+        assert_eq!(error(&base64(r#"{"type":300}"#)), "push.Type: must be a number from 0 to 255");
         assert!(error("garbage").starts_with("push: expected value"), "{}", error("garbage"));
         assert!(error(&base64("garbage")).starts_with("push: expected value"));
     }

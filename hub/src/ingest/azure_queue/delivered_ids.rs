@@ -1,17 +1,17 @@
-//! The ids of messages that were delivered and could not be deleted. When they are received again, they are deleted only.
+//! The ids of messages that were handed over and could not be deleted. If one is received again, it is only deleted. No I/O.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-/// The most ids. The oldest are forgotten; their messages would be delivered twice.
+/// Maximum number of ids. The oldest is dropped beyond it; its message would be delivered twice.
 const MAX_IDS: usize = 10_000;
 
-/// The ids of such messages.
+/// A bounded set of message ids, in order of insertion.
 #[derive(Default)]
 pub(super) struct DeliveredIds(Mutex<VecDeque<String>>);
 
 impl DeliveredIds {
-    /// Inserts the id of a message.
+    /// Inserts an id, and drops the oldest if there are too many.
     pub(super) fn insert(&self, id: &str) {
         let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if ids.len() == MAX_IDS {
@@ -20,11 +20,11 @@ impl DeliveredIds {
         ids.push_back(id.to_owned());
     }
 
-    /// Removes the id of a message. Returns whether it was there.
+    /// Removes an id. Returns whether it was in the set.
     pub(super) fn remove(&self, id: &str) -> bool {
         let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = ids.iter().position(|known| known == id);
-        place.and_then(|place| ids.remove(place)).is_some()
+        let index = ids.iter().position(|known| known == id);
+        index.and_then(|index| ids.remove(index)).is_some()
     }
 }
 
@@ -33,10 +33,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn undeleted_returns_each_id_once_and_drops_the_oldest() {
+    fn delivered_ids_remove_returns_each_id_once_and_drops_the_oldest() {
         let delivered_ids = DeliveredIds::default();
         (0..=MAX_IDS).for_each(|id| delivered_ids.insert(&id.to_string()));
-        assert!(!delivered_ids.remove("0"), "the oldest is forgotten");
+        assert!(!delivered_ids.remove("0"), "the oldest id is dropped");
         assert!(delivered_ids.remove("1"));
         assert!(!delivered_ids.remove("1"));
     }

@@ -1,12 +1,13 @@
-//! The Azure Storage queue as a source (`bitwarden.md` 2.6, `decisions.md` 6): several hubs with a backplane compete for one
-//! queue, hubs without one take turns.
+//! The Azure Storage queue as a source (`bitwarden.md` 2.6, `decisions.md` 6). Hubs with a backplane compete for one queue.
+//! Hubs without a backplane take turns.
 //!
 //! ```text
-//! poll -> worker of the user or organisation -> hand over -> delete
+//! poll -> worker of the user or organization -> hand over -> delete
 //!      -> poison queue ----------------------------------> delete
 //! ```
 //!
-//! A message stays in the queue, hidden from others, until it has been handed over; `inflight` keeps it hidden for so long.
+//! A message stays in the queue, hidden from other hubs, until it has been handed over. `inflight` extends its visibility
+//! timeout until then. All tasks run on the `timely` thread, so requests and tokens do not delay their deadlines.
 
 mod consumer;
 pub mod content;
@@ -16,7 +17,7 @@ mod inflight;
 mod poison;
 mod poll_interval;
 mod queue_metrics;
-mod turns;
+mod turn_lease;
 mod workers;
 
 use std::future::Future;
@@ -28,61 +29,61 @@ use tokio::task::JoinSet;
 use self::consumer::Consumer;
 use self::inflight::InflightMessages;
 use self::poison::DeadLetterQueue;
-use self::turns::Turns;
+use self::turn_lease::TurnLease;
 use self::workers::Workers;
 use super::PushPipeline;
 use crate::azure_storage::{Queue, QueueError};
 use crate::config;
 use crate::observability::Metrics;
 
-/// A queue that is not received from yet.
+/// A queue source that does not receive yet.
 pub struct AzureQueueSource {
     queue: Arc<Queue>,
     poison: DeadLetterQueue,
     workers: usize,
-    turns: Option<Turns>,
-    /// Whether it is this hub's turn.
+    turn_lease: Option<TurnLease>,
+    /// Whether this hub holds the turn lease or needs none.
     may_receive: watch::Receiver<bool>,
 }
 
 impl AzureQueueSource {
-    /// The source of these settings; a hub that is `alone`, without a backplane, takes turns with others. Nothing is asked of the
-    /// service yet: a hub starts while it is away.
+    /// Creates the source of these settings. A hub that is `alone`, without a backplane, takes turns with other hubs. Sends no
+    /// request yet, so a hub starts while the service is unreachable.
     ///
     /// # Errors
     /// If the workload has no identity.
     pub fn open(settings: &config::AzureQueueConfig, alone: bool) -> Result<AzureQueueSource, QueueError> {
         let open = |name| Queue::open(&settings.account, name);
-        let queue = Arc::new(open(&settings.queue)?);
-        let poison = DeadLetterQueue::new(open(&settings.poison_queue)?);
-        let turns = if alone { Some(Turns::new(open(&settings.queue.turns())?)) } else { None };
-        let may_receive = turns.as_ref().map_or_else(|| watch::channel(true).1, Turns::may_receive);
-        Ok(AzureQueueSource { queue, poison, workers: settings.workers, turns, may_receive })
+        let queue = Arc::new(open(&settings.queue_name)?);
+        let poison = DeadLetterQueue::new(open(&settings.poison_queue_name)?);
+        let turn_lease = if alone { Some(TurnLease::new(open(&settings.queue_name.turns())?)) } else { None };
+        let may_receive = turn_lease.as_ref().map_or_else(|| watch::channel(true).1, TurnLease::subscribe);
+        Ok(AzureQueueSource { queue, poison, workers: settings.workers, turn_lease, may_receive })
     }
 
-    /// Takes turns at the queue, until `release`; then the next hub may receive. Ends at once if there are none to take.
-    pub fn take_turns<R: Future<Output = ()>>(&mut self, release: R) -> impl Future<Output = ()> + use<R> {
-        let turns = self.turns.take();
+    /// Holds the turn lease until `release`. Then the next hub may receive. Ends at once if this hub needs no lease.
+    pub fn hold_turn_lease<R: Future<Output = ()>>(&mut self, release: R) -> impl Future<Output = ()> + use<R> {
+        let turn_lease = self.turn_lease.take();
         async move {
-            if let Some(turns) = turns {
-                turns.run(release).await;
+            if let Some(turn_lease) = turn_lease {
+                turn_lease.run(release).await;
             }
         }
     }
 
-    /// Receives until `end`, then finishes what is in hand.
+    /// Receives until `end`, then finishes the messages in flight.
     pub async fn run(self, pipeline: PushPipeline, metrics: Arc<Metrics>, end: impl Future<Output = ()>) {
-        tracing::info!(queue = self.queue.name().as_str(), "receiving pushes from a queue");
+        tracing::info!(queue = self.queue.name().as_str(), "queue source started");
         let inflight = Arc::new(InflightMessages::new(self.queue.clone()));
         let consumer =
             Arc::new(Consumer::new(self.queue.clone(), inflight.clone(), self.poison, pipeline, metrics.clone()));
-        // Ended when they are dropped.
-        let mut helpers = JoinSet::new();
-        helpers.spawn(inflight::renew_leases(consumer.clone()));
-        helpers.spawn(queue_metrics::run(self.queue, metrics, consumer.clone()));
+        // The drop of the set ends its tasks.
+        let mut background_tasks = JoinSet::new();
+        background_tasks.spawn(inflight::renew_leases(consumer.clone()));
+        background_tasks.spawn(queue_metrics::run(self.queue, metrics, consumer.clone()));
         let workers = Workers::start(self.workers, &consumer);
         consumer::poll(&consumer, workers, self.may_receive, end).await;
         inflight.wait_empty().await;
-        tracing::info!("nothing is received from the queue any more, and nothing is left in hand");
+        tracing::info!("queue source ended: no message is in flight");
     }
 }

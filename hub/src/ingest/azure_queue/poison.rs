@@ -1,28 +1,28 @@
-//! The poison queue: where messages go that can't be understood, for people to look at.
+//! The poison queue: holds messages that are not pushes, until somebody inspects and deletes them.
 
 use crate::azure_storage::{MAX_MESSAGE_BYTES, Queue, QueueError, TimeToLive};
 
-/// What stands where text was left out.
+/// Replaces the rest of a text that is too long.
 const TRUNCATION_MARK: &str = "\n[shortened]";
 
-/// The poison queue. Created when it is first needed.
+/// The poison queue. The hub creates it when it first writes a message to it.
 pub(super) struct DeadLetterQueue {
     queue: Queue,
 }
 
 impl DeadLetterQueue {
-    /// What goes into this queue.
+    /// Creates a poison queue that writes to `queue`.
     pub(super) fn new(queue: Queue) -> DeadLetterQueue {
         DeadLetterQueue { queue }
     }
 
-    /// Puts a text there, its reason in front. It stays until somebody deletes it.
+    /// Writes a reason and the text of a message. They stay until somebody deletes them.
     ///
     /// # Errors
-    /// What hinders the service.
+    /// If the service does not accept the message.
     pub(super) async fn send(&self, reason: &str, text: &str) -> Result<(), QueueError> {
         match self.send_text(format_dead_letter(reason, text, MAX_MESSAGE_BYTES)).await {
-            // Some count otherwise than Azure: rather less of the text than nothing.
+            // Other implementations may have a lower limit than Azure. A part of the text is better than none.
             Err(QueueError::TooLarge) => self.send_text(format_dead_letter(reason, text, MAX_MESSAGE_BYTES / 4)).await,
             other => other,
         }
@@ -32,7 +32,7 @@ impl DeadLetterQueue {
         match self.queue.send(text.clone(), TimeToLive::Unlimited).await {
             Err(QueueError::Missing) => {
                 self.queue.create().await?;
-                tracing::info!(queue = self.queue.name().as_str(), "the poison queue was created");
+                tracing::info!(queue = self.queue.name().as_str(), "poison queue created");
                 self.queue.send(text, TimeToLive::Unlimited).await
             }
             other => other,
@@ -40,13 +40,13 @@ impl DeadLetterQueue {
     }
 }
 
-/// The reason, a line of its own, and as much of the text as fits into `max_bytes` bytes.
+/// Returns the reason as the first line, and as much of the text as fits into `max_bytes`.
 fn format_dead_letter(reason: &str, text: &str, max_bytes: usize) -> String {
     let mut message = format!("{}\n{text}", reason.replace('\n', " "));
     if message.len() > max_bytes {
         let max_bytes = max_bytes - TRUNCATION_MARK.len();
-        let kept = (0..=max_bytes).rev().find(|length| message.is_char_boundary(*length));
-        message.truncate(kept.unwrap_or(0));
+        let kept_bytes = (0..=max_bytes).rev().find(|length| message.is_char_boundary(*length));
+        message.truncate(kept_bytes.unwrap_or(0));
         message.push_str(TRUNCATION_MARK);
     }
     message
@@ -57,12 +57,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn poison_text_is_prefixed_with_the_reason() {
+    fn format_dead_letter_reason_is_the_first_line() {
         assert_eq!(format_dead_letter("push:\nno", "{\"a\":\n1}", MAX_MESSAGE_BYTES), "push: no\n{\"a\":\n1}");
     }
 
     #[test]
-    fn poison_text_too_long_is_truncated_between_characters() {
+    fn format_dead_letter_long_text_is_truncated_between_characters() {
         let whole = "x".repeat(MAX_MESSAGE_BYTES - 3);
         assert_eq!(format_dead_letter("no", &whole, MAX_MESSAGE_BYTES).len(), MAX_MESSAGE_BYTES);
         assert!(!format_dead_letter("no", &whole, MAX_MESSAGE_BYTES).ends_with(TRUNCATION_MARK));

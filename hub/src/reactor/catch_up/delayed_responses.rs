@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn take_due_returns_due_responses_in_order() {
-        let response = Arc::new(Delivery::new(Audience::Nobody, 16, Instant::now(), |protocol: Protocol| {
+        let response = Arc::new(Delivery::new(Audience::None, 16, Instant::now(), |protocol: Protocol| {
             Frame::new(protocol, b"x")
         }));
         let mut responses = DelayedResponses::default();

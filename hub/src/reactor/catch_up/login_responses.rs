@@ -70,7 +70,7 @@ mod tests {
     use crate::websocket::Frame;
 
     fn delivery(kind: u8) -> Arc<Delivery> {
-        Arc::new(Delivery::new(Audience::Nobody, kind, Instant::now(), |protocol| Frame::new(protocol, b"x")))
+        Arc::new(Delivery::new(Audience::None, kind, Instant::now(), |protocol| Frame::new(protocol, b"x")))
     }
 
     #[test]

@@ -1,11 +1,9 @@
-//! A reactor's side of catch-up: reports to [`CatchUp`] what happens to connections, sends the syncs that are due, and exchanges
-//! lookups, records and subscriptions with the backplane (`presence`).
-//!
-//! [`CatchUp`]: crate::catch_up::CatchUp
+//! A reactor's side of catch-up (`client_catch_up`), and what it exchanges with the backplane (`presence`).
 
-pub(crate) mod delayed_responses;
-pub(crate) mod login_responses;
+mod client_catch_up;
+mod delayed_responses;
+mod login_responses;
 pub(crate) mod presence;
-pub(crate) mod subscribe_barrier;
-mod subscribing;
-mod syncs;
+mod subscribe_barrier;
+
+pub(crate) use client_catch_up::ClientCatchUp;

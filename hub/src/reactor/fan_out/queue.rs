@@ -85,7 +85,7 @@ mod tests {
 
     fn push(kind: u8) -> Arc<Delivery> {
         let frame = |protocol: Protocol| Frame::new(protocol, b"x");
-        Arc::new(Delivery::new(Audience::Nobody, kind, Instant::now(), frame))
+        Arc::new(Delivery::new(Audience::None, kind, Instant::now(), frame))
     }
 
     fn slots(count: u32) -> Vec<u32> {

@@ -1,12 +1,12 @@
-//! Where one message ends and the next begins: 0x1e behind it in JSON, its length in front of it in MessagePack.
+//! The framing of messages: 0x1e after each JSON message, the length before each MessagePack message. No I/O.
 
 use super::{Protocol, ProtocolError, json, varint};
 
-/// The first whole message of some bytes, without its framing, and how long it is with it.
+/// Returns the first message without its framing, and its length with it. Returns `None` if the message is incomplete.
 ///
 /// # Errors
-/// If it is, or announces itself, longer than `limit`, its framing included.
-pub fn split(protocol: Protocol, bytes: &[u8], limit: usize) -> Result<Option<(&[u8], usize)>, ProtocolError> {
+/// Returns an error if the message with its framing has more than `limit` bytes, even if it is incomplete.
+pub fn split_message(protocol: Protocol, bytes: &[u8], limit: usize) -> Result<Option<(&[u8], usize)>, ProtocolError> {
     const TOO_LARGE: ProtocolError = ProtocolError("the message is too large");
     match protocol {
         Protocol::Json => {

@@ -1,52 +1,52 @@
-//! The first words of a connection, JSON whatever the protocol (`signalr.md` 3).
+//! The handshake of a session, which is JSON for each protocol (`signalr.md` 3). No I/O.
 
 use serde::de::{IgnoredAny, MapAccess};
 use serde_json::Value;
 
-use super::json::object::{Members, read_object};
+use super::json::object::{ReadMembers, read_object};
 use super::{Protocol, json};
 
-/// The answer that begins every connection.
+/// The response to a successful handshake.
 pub const HANDSHAKE_OK: &[u8] = b"{}\x1e";
 
-/// Why a handshake failed.
+/// The reason why a handshake failed. Its text goes to the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
-    /// Not there in time, or too long.
+    /// The handshake is late or too long.
     #[error("Handshake was canceled.")]
     Canceled(HandshakeAbort),
-    /// No JSON object with the two members that it needs.
+    /// The handshake is not a JSON object with the two required members.
     #[error("An unexpected error occurred during connection handshake.")]
     Malformed,
-    /// A protocol that the hub does not speak.
+    /// The protocol is unknown.
     #[error("The protocol '{0}' is not supported.")]
     Protocol(String),
-    /// A protocol that is no text, where nothing else is carried.
+    /// The protocol is binary, and the transport carries text only.
     #[error(
         "Cannot use the '{0}' protocol on the current transport. The transport does not support 'Binary' transfer format."
     )]
     Transport(&'static str),
-    /// A version from the future.
+    /// The version of the protocol is not supported.
     #[error("The server does not support version {version} of the '{protocol}' protocol.")]
     Version {
-        /// What was asked for.
+        /// The requested version.
         version: i32,
-        /// Of which protocol.
+        /// The protocol.
         protocol: &'static str,
     },
 }
 
-/// What ended a handshake before it was whole.
+/// The reason why an incomplete handshake was canceled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandshakeAbort {
-    /// The time for it ran out.
+    /// The handshake timed out.
     Timeout,
-    /// It got longer than a message may be.
+    /// The handshake is larger than a message may be.
     TooLarge,
 }
 
 impl HandshakeError {
-    /// The value of the metric's `reason` label.
+    /// Returns the value of the metric's `reason` label.
     pub fn label(&self) -> &'static str {
         match self {
             HandshakeError::Canceled(HandshakeAbort::Timeout) => "timeout",
@@ -57,27 +57,30 @@ impl HandshakeError {
         }
     }
 
-    /// The answer to the client.
-    pub fn answer(&self) -> Vec<u8> {
-        let mut answer = b"{\"error\":".to_vec();
-        json::write_text(&self.to_string(), &mut answer);
-        answer.extend_from_slice(b"}\x1e");
-        answer
+    /// Returns the encoded response to the client.
+    pub fn response(&self) -> Vec<u8> {
+        let mut response = b"{\"error\":".to_vec();
+        json::write_text(&self.to_string(), &mut response);
+        response.extend_from_slice(b"}\x1e");
+        response
     }
 }
 
-/// The newest version of a protocol that is spoken.
+/// The newest supported version of the protocols.
 const MAX_VERSION: i32 = 2;
 
-/// What the official clients send, to the letter: it need not be parsed each time.
+/// The handshakes of the official clients, which are compared byte by byte instead of being parsed.
 const COMMON_HANDSHAKES: [(&[u8], Protocol); 2] = [
     (br#"{"protocol":"messagepack","version":1}"#, Protocol::MessagePack),
     (br#"{"protocol":"json","version":1}"#, Protocol::Json),
 ];
 
-/// Reads a handshake, without its 0x1e.
+/// Parses a handshake without its separator. Returns the requested protocol.
+///
+/// # Errors
+/// Returns the reason why the handshake fails.
 pub fn read(text: &[u8]) -> Result<Protocol, HandshakeError> {
-    if let Some((_, protocol)) = COMMON_HANDSHAKES.iter().find(|(usual, _)| *usual == text) {
+    if let Some((_, protocol)) = COMMON_HANDSHAKES.iter().find(|(common, _)| *common == text) {
         return Ok(*protocol);
     }
     let mut request = Request::default();
@@ -85,21 +88,21 @@ pub fn read(text: &[u8]) -> Result<Protocol, HandshakeError> {
     let (Some(name), Some(version)) = (request.protocol, request.version) else {
         return Err(HandshakeError::Malformed);
     };
-    let protocol = Protocol::named(&name).ok_or(HandshakeError::Protocol(name))?;
+    let protocol = Protocol::from_name(&name).ok_or(HandshakeError::Protocol(name))?;
     if version > MAX_VERSION {
         return Err(HandshakeError::Version { version, protocol: protocol.name() });
     }
     Ok(protocol)
 }
 
-/// The members that a handshake needs; it may have others.
+/// The required members of a handshake. It may have others.
 #[derive(Default)]
 struct Request {
     protocol: Option<String>,
     version: Option<i32>,
 }
 
-impl Members for Request {
+impl ReadMembers for Request {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, name: &[u8], object: &mut A) -> Result<(), A::Error> {
         match name {
             b"protocol" => self.protocol = Some(object.next_value()?),
@@ -110,13 +113,13 @@ impl Members for Request {
     }
 }
 
-/// Whether a text without 0x1e is a whole JSON object: some clients leave the separator out.
+/// Returns `true` if a text without a separator is a complete JSON object. Some clients omit the separator.
 pub fn is_complete_json(text: &[u8]) -> bool {
     serde_json::from_slice::<serde_json::Map<String, Value>>(text).is_ok()
 }
 
-/// Reads a server's answer, without its 0x1e, for our own client: the error in it, if there is one; nothing at all if it
-/// is no answer.
+/// Parses the response of a server without its separator, for the client of this crate. Returns its error, if it has one.
+/// Returns `None` if it is not a response.
 pub fn parse_response(text: &[u8]) -> Option<Option<String>> {
     let Some(Value::Object(members)) = json::first_value(text) else { return None };
     Some(members.get("error").and_then(Value::as_str).map(str::to_owned))

@@ -1,4 +1,4 @@
-//! The JSON protocol (`signalr.md` 4.2).
+//! The JSON protocol (`signalr.md` 4.2). No I/O.
 
 pub(super) mod object;
 mod reader;
@@ -10,18 +10,18 @@ use serde_json::Value as Json;
 use super::{RECEIVE_MESSAGE, ServerMessage, argument};
 use crate::notification::Value;
 
-/// What ends every message.
+/// The byte that ends each message.
 pub const SEPARATOR: u8 = 0x1e;
 
-/// The keep-alive, whole.
+/// An encoded ping.
 pub const PING: &[u8] = b"{\"type\":6}\x1e";
 
-/// The first JSON value of a text; what follows it does not count.
+/// Parses the first JSON value of a text, and ignores the rest. Returns `None` if it is malformed.
 pub(super) fn first_value(text: &[u8]) -> Option<Json> {
     serde_json::Deserializer::from_slice(text).into_iter().next()?.ok()
 }
 
-/// Writes a message, with its 0x1e.
+/// Encodes a message, with its separator.
 pub(super) fn encode(message: ServerMessage<'_>) -> Vec<u8> {
     let mut text = Vec::with_capacity(256);
     match message {
@@ -29,8 +29,8 @@ pub(super) fn encode(message: ServerMessage<'_>) -> Vec<u8> {
             text.extend_from_slice(b"{\"type\":1,\"target\":");
             write_text(target, &mut text);
             text.extend_from_slice(b",\"arguments\":[{");
-            for (place, (name, value)) in argument(notification).iter().enumerate() {
-                write_member(place, name, value, &mut text);
+            for (index, (name, value)) in argument(notification).iter().enumerate() {
+                write_member(index, name, value, &mut text);
             }
             text.extend_from_slice(b"}]}");
         }
@@ -62,10 +62,10 @@ pub(super) fn encode(message: ServerMessage<'_>) -> Vec<u8> {
 fn write_value(value: &Value, text: &mut Vec<u8>) {
     match value {
         Value::Null => text.extend_from_slice(b"null"),
-        Value::Flag(true) => text.extend_from_slice(b"true"),
-        Value::Flag(false) => text.extend_from_slice(b"false"),
+        Value::Bool(true) => text.extend_from_slice(b"true"),
+        Value::Bool(false) => text.extend_from_slice(b"false"),
         Value::Number(number) => text.extend_from_slice(number.to_string().as_bytes()),
-        Value::Text(string) => write_text(string, text),
+        Value::String(string) => write_text(string, text),
         Value::Id(id) => {
             let mut buffer = uuid::Uuid::encode_buffer();
             text.push(b'"');
@@ -73,29 +73,29 @@ fn write_value(value: &Value, text: &mut Vec<u8>) {
             text.push(b'"');
         }
         Value::Date(date) => text.extend_from_slice(format!("\"{date}\"").as_bytes()),
-        Value::List(items) => {
+        Value::Array(items) => {
             text.push(b'[');
-            for (place, item) in items.iter().enumerate() {
-                if place > 0 {
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
                     text.push(b',');
                 }
                 write_value(item, text);
             }
             text.push(b']');
         }
-        Value::Map(members) => {
+        Value::Object(members) => {
             text.push(b'{');
-            for (place, (name, value)) in members.iter().enumerate() {
-                write_member(place, name, value, text);
+            for (index, (name, value)) in members.iter().enumerate() {
+                write_member(index, name, value, text);
             }
             text.push(b'}');
         }
     }
 }
 
-/// A member, its name with a lower-case first letter.
-fn write_member(place: usize, name: &str, value: &Value, text: &mut Vec<u8>) {
-    if place > 0 {
+/// Writes the member of an object at an index. The first letter of its name becomes lower case.
+fn write_member(index: usize, name: &str, value: &Value, text: &mut Vec<u8>) {
+    if index > 0 {
         text.push(b',');
     }
     let start = text.len();
@@ -107,7 +107,7 @@ fn write_member(place: usize, name: &str, value: &Value, text: &mut Vec<u8>) {
     write_value(value, text);
 }
 
-/// Writes a text as .NET's relaxed encoder does: BMP letters as they are, everything above them as two `\u` escapes.
+/// Writes a string like .NET's relaxed encoder: characters of the BMP unchanged, others as two `\u` escapes.
 pub(super) fn write_text(string: &str, text: &mut Vec<u8>) {
     text.push(b'"');
     let mut utf8 = [0; 4];
@@ -137,8 +137,8 @@ pub(super) fn write_text(string: &str, text: &mut Vec<u8>) {
     text.push(b'"');
 }
 
-/// Controls, space separators but the blank, line and paragraph separators, private use, the byte order mark,
-/// non-characters, and all beyond the BMP.
+/// Returns `true` for controls, separators except the space, private use, the byte order mark, noncharacters, and characters
+/// beyond the BMP.
 fn is_escaped(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -147,7 +147,7 @@ fn is_escaped(character: char) -> bool {
             | '\u{10000}'..)
 }
 
-/// The target of an invocation that a server wrote, with its arguments: for our own client.
+/// Parses an invocation of a server: its target and arguments. Returns `None` for other messages.
 pub fn decode_invocation(text: &[u8]) -> Option<(String, Json)> {
     let Json::Object(mut members) = first_value(text)? else { return None };
     let target = members.get("target").and_then(Json::as_str).unwrap_or(RECEIVE_MESSAGE).to_owned();

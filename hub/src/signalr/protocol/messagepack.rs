@@ -1,35 +1,38 @@
-//! The MessagePack protocol (`signalr.md` 4.3), and as much of MessagePack as it needs.
+//! The MessagePack protocol (`signalr.md` 4.3), and the part of MessagePack that it needs. No I/O.
 
 mod reader;
 pub mod writer;
 
-pub use reader::{Reader, to_json};
+pub use reader::{Reader, decode_invocation};
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{ClientMessage, HEARTBEAT, ProtocolError, ServerMessage, argument, varint};
 
-/// The keep-alive, whole.
+/// An encoded ping.
 pub const PING: &[u8] = &[0x02, 0x91, 0x06];
 
-/// Reads one message, without its length. As the original does, it takes items as they are needed, whatever number of them
-/// the array announces.
+/// Decodes a message of a client, without its length. Like the upstream service, it reads the items that it needs, and ignores
+/// the length of the array.
+///
+/// # Errors
+/// Returns the first violation of the protocol.
 pub fn decode(body: &[u8]) -> Result<ClientMessage, ProtocolError> {
     let mut reader = Reader::new(body);
-    let items = reader.array().ok_or(ProtocolError("the message is no array, or is cut off"))?;
+    let items = reader.array().ok_or(ProtocolError("the message is not an array, or is incomplete"))?;
     let number = reader.integer().and_then(|number| i32::try_from(number).ok());
-    match number.ok_or(ProtocolError("the type is no number of 32 bits"))? {
+    match number.ok_or(ProtocolError("the type is not a 32-bit integer"))? {
         number @ (1 | 4) => {
             headers(&mut reader)?;
-            let id = reader.nil_or_lossy_text().ok_or(ProtocolError("the invocation id is no text"))?;
+            let id = reader.nil_or_lossy_text().ok_or(ProtocolError("the invocation id is not a string"))?;
             let id = id.filter(|id| !id.is_empty()).map(Cow::into_owned);
             if number == 4 && id.is_none() {
                 return Err(ProtocolError("a stream call needs an invocation id"));
             }
             let target = reader.lossy_text().filter(|target| !target.is_empty());
-            let target = target.ok_or(ProtocolError("the target is no text"))?.into_owned();
-            // What lies behind the target is not looked at: no method could take it (`decisions.md` 1).
+            let target = target.ok_or(ProtocolError("the target is not a string"))?.into_owned();
+            // The arguments are not read, because the hub has no methods (`decisions.md` 1).
             Ok(ClientMessage::Invocation { id, target })
         }
         2 | 5 => {
@@ -41,23 +44,23 @@ pub fn decode(body: &[u8]) -> Result<ClientMessage, ProtocolError> {
             headers(&mut reader)?;
             invocation_id(&mut reader)?;
             match reader.integer() {
-                Some(1) => reader.nil_or_lossy_text().map(drop).ok_or(ProtocolError("the error is no text"))?,
+                Some(1) => reader.nil_or_lossy_text().map(drop).ok_or(ProtocolError("the error is not a string"))?,
                 Some(2) => {}
                 Some(3) => reader.skip().ok_or(ProtocolError("the result is missing"))?,
-                _ => return Err(ProtocolError("the kind of result is unknown")),
+                _ => return Err(ProtocolError("the result kind is unknown")),
             }
             Ok(ClientMessage::Ignored)
         }
         6 => Ok(ClientMessage::Ping),
         7 => {
-            reader.nil_or_lossy_text().ok_or(ProtocolError("the error is no text"))?;
+            reader.nil_or_lossy_text().ok_or(ProtocolError("the error is not a string"))?;
             if items > 2 {
-                reader.flag().ok_or(ProtocolError("whether to reconnect is no flag"))?;
+                reader.flag().ok_or(ProtocolError("allowReconnect is not a Boolean"))?;
             }
             Ok(ClientMessage::Close)
         }
         8 | 9 => {
-            reader.integer().ok_or(ProtocolError("the sequence id is no number"))?;
+            reader.integer().ok_or(ProtocolError("the sequence id is not a number"))?;
             Ok(ClientMessage::Ignored)
         }
         _ => Ok(ClientMessage::Ignored),
@@ -65,14 +68,14 @@ pub fn decode(body: &[u8]) -> Result<ClientMessage, ProtocolError> {
 }
 
 fn headers(reader: &mut Reader<'_>) -> Result<(), ProtocolError> {
-    let count = reader.map().ok_or(ProtocolError("the headers are no map, or are cut off"))?;
+    let count = reader.map().ok_or(ProtocolError("the headers are not a map, or are incomplete"))?;
     let mut names = HashSet::new();
     for _ in 0..count {
         let name = reader.lossy_text().filter(|name| !name.is_empty());
-        let name = name.ok_or(ProtocolError("a header's name is no text"))?;
-        reader.lossy_text().filter(|value| !value.is_empty()).ok_or(ProtocolError("a header is no text"))?;
+        let name = name.ok_or(ProtocolError("the name of a header is not a string"))?;
+        reader.lossy_text().filter(|value| !value.is_empty()).ok_or(ProtocolError("a header is not a string"))?;
         if !names.insert(name) {
-            return Err(ProtocolError("a header is there twice"));
+            return Err(ProtocolError("a header is duplicated"));
         }
     }
     Ok(())
@@ -80,10 +83,10 @@ fn headers(reader: &mut Reader<'_>) -> Result<(), ProtocolError> {
 
 fn invocation_id(reader: &mut Reader<'_>) -> Result<(), ProtocolError> {
     let id = reader.lossy_text().filter(|id| !id.is_empty());
-    id.map(drop).ok_or(ProtocolError("the invocation id is no text"))
+    id.map(drop).ok_or(ProtocolError("the invocation id is not a string"))
 }
 
-/// Writes a message, with its length.
+/// Encodes a message, with its length.
 pub(super) fn encode(message: ServerMessage<'_>) -> Vec<u8> {
     let mut body = Vec::with_capacity(256);
     match message {
@@ -143,7 +146,7 @@ mod tests {
         assert_eq!(decode(b"\x95\x03\x80\xa1x\x01\xa1\xff"), Ok(ClientMessage::Ignored));
         assert_eq!(decode(b"\x93\x07\xa1\xff\xc2"), Ok(ClientMessage::Close));
         let twice = decode(b"\x93\x05\x82\xa1\xff\xa1a\xa1\xfe\xa1a\xa1x");
-        assert_eq!(twice, Err(ProtocolError("a header is there twice")));
+        assert_eq!(twice, Err(ProtocolError("a header is duplicated")));
     }
 
     #[test]
@@ -161,8 +164,8 @@ mod tests {
         assert!(decode(b"\x91\xcf\0\0\0\x01\0\0\0\x06").is_err(), "no 32 bits");
         assert!(decode(b"\x91\xd3\xff\0\0\0\0\0\0\x06").is_err(), "no 32 bits");
         assert_eq!(decode(b"\x91\xcf\0\0\0\0\0\0\0\x06"), Ok(ClientMessage::Ping));
-        assert!(decode(b"\x93\x07\xc0\xa0").is_err(), "whether to reconnect is no flag");
-        assert_eq!(decode(b"\x92\x07\xa1x\xa0"), Ok(ClientMessage::Close), "it is no item");
+        assert!(decode(b"\x93\x07\xc0\xa0").is_err(), "allowReconnect is not a Boolean");
+        assert_eq!(decode(b"\x92\x07\xa1x\xa0"), Ok(ClientMessage::Close), "it is not an item");
         assert!(decode(b"\x95\x03\x80\xa1x\x03").is_err(), "the result is missing");
         assert!(decode(b"\x94\x03\x80\xa1x\xc0").is_err(), "the kind of result is missing");
         assert_eq!(decode(b"\x95\x03\x80\xa1x\x01\xc0"), Ok(ClientMessage::Ignored), "an error may be nil");

@@ -1,4 +1,4 @@
-//! The SignalR codecs (`signalr.md` 3 and 4). No I/O: bytes to messages and messages to bytes, no connection, no clock.
+//! The encoding of SignalR messages (`signalr.md` 3 and 4). No I/O.
 
 mod framing;
 pub mod handshake;
@@ -7,7 +7,7 @@ pub mod messagepack;
 mod utf8;
 pub mod varint;
 
-pub use framing::split;
+pub use framing::split_message;
 pub use utf8::Utf8;
 
 use std::borrow::Cow;
@@ -18,22 +18,22 @@ use crate::notification::{Notification, Value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Protocol {
-    /// `json`: text, each message ended by 0x1e.
+    /// `json`: text, with 0x1e after each message.
     Json = 0,
-    /// `messagepack`: binary, each message behind its length.
+    /// `messagepack`: binary, with the length before each message.
     MessagePack = 1,
 }
 
 impl Protocol {
-    /// Both, by number.
+    /// All protocols.
     pub const VARIANTS: [Protocol; 2] = [Protocol::Json, Protocol::MessagePack];
 
-    /// The protocol that a handshake names; case does not matter.
-    pub fn named(name: &str) -> Option<Protocol> {
+    /// Returns the protocol with a name, ignoring case, or `None` if it is unknown.
+    pub fn from_name(name: &str) -> Option<Protocol> {
         Protocol::VARIANTS.into_iter().find(|protocol| protocol.name().eq_ignore_ascii_case(name))
     }
 
-    /// The name in a handshake and in Redis.
+    /// Returns the name in handshakes and in Redis.
     pub fn name(self) -> &'static str {
         match self {
             Protocol::Json => "json",
@@ -42,25 +42,25 @@ impl Protocol {
     }
 }
 
-/// What a client says, as far as a hub without methods has to tell it apart.
+/// A message of a client. The hub has no methods, so it distinguishes only these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientMessage {
-    /// A call, of whatever kind: there is no method, so only who asks for an answer matters.
+    /// An invocation or a stream invocation. Each fails, because the hub has no methods.
     Invocation {
-        /// The id that the answer has to carry; without one there is no answer.
+        /// The invocation id, which the completion repeats. Without one, there is no completion.
         id: Option<String>,
-        /// The method's name as the client spelled it.
+        /// The name of the method, as received.
         target: String,
     },
-    /// A sign of life.
+    /// A ping.
     Ping,
-    /// The client goes.
+    /// The client closes the connection.
     Close,
-    /// A message that changes nothing here: stream items, completions, acknowledgements, unknown types.
+    /// A message without an effect: a stream item, a completion, an acknowledgement, or an unknown type.
     Ignored,
 }
 
-/// A message that breaks the protocol: the connection is closed with an error, whose text the client never sees.
+/// A violation of the protocol by a client. The connection is closed with an error. The client does not get the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ProtocolError(pub &'static str);
@@ -68,29 +68,29 @@ pub struct ProtocolError(pub &'static str);
 /// A message that the hub sends.
 #[derive(Debug, Clone, Copy)]
 pub enum ServerMessage<'a> {
-    /// A push: one argument, `{Type, Payload, ContextId}`.
+    /// A push: an invocation with one argument, `{Type, Payload, ContextId}`.
     Push {
-        /// The method that the client listens to.
+        /// The client method.
         target: &'a str,
-        /// What it gets.
+        /// The notification, which is the argument.
         notification: &'a Notification,
     },
-    /// The application's own sign of life: no argument.
+    /// The heartbeat: an invocation without arguments.
     Heartbeat,
-    /// The answer to a call: it failed.
+    /// The completion of an invocation that failed.
     CompletionError {
-        /// The call's id.
+        /// The invocation id.
         id: &'a str,
-        /// Why.
+        /// The error.
         error: &'a str,
     },
-    /// The keep-alive.
+    /// A ping.
     Ping,
-    /// The end.
+    /// The end of the connection.
     Close {
-        /// What went wrong, if anything did.
+        /// The error, if there is one.
         error: Option<&'a str>,
-        /// Whether a client with automatic reconnect should come back.
+        /// `true` if a client with automatic reconnect should reconnect.
         allow_reconnect: bool,
     },
 }
@@ -98,16 +98,16 @@ pub enum ServerMessage<'a> {
 /// The target of every push on the main hub.
 pub const RECEIVE_MESSAGE: &str = "ReceiveMessage";
 
-/// The target of an answer to a login request on the anonymous hub, spelled as clients expect it.
+/// The target of the response to a login request on the anonymous hub. Clients expect this spelling.
 pub const AUTH_REQUEST_RESPONSE: &str = "AuthRequestResponseRecieved";
 
-/// The target of the application's own sign of life.
+/// The target of the heartbeat.
 pub const HEARTBEAT: &str = "Heartbeat";
 
-/// The only error text that a Close ever carries.
+/// The error text of each Close with an error.
 pub const CLOSED_WITH_ERROR: &str = "Connection closed with an error.";
 
-/// A whole message, its framing included.
+/// Encodes a message, with its framing.
 pub fn encode(protocol: Protocol, message: ServerMessage<'_>) -> Vec<u8> {
     match protocol {
         Protocol::Json => json::encode(message),
@@ -115,14 +115,14 @@ pub fn encode(protocol: Protocol, message: ServerMessage<'_>) -> Vec<u8> {
     }
 }
 
-/// The error that answers every call (`signalr.md` 4.4).
+/// Returns the error of each invocation (`signalr.md` 4.4).
 pub fn unknown_method(target: &str) -> String {
     format!("Failed to invoke '{target}' due to an error on the server. HubException: Method does not exist.")
 }
 
-/// What a push's one argument holds, in the order in which it is written.
+/// Returns the members of a push's argument, in the order in which they are written.
 fn argument(notification: &Notification) -> [(&'static str, Cow<'_, Value>); 3] {
-    let context_id = notification.context_id.clone().map_or(Value::Null, Value::Text);
+    let context_id = notification.context_id.clone().map_or(Value::Null, Value::String);
     [
         ("Type", Cow::Owned(Value::Number(notification.kind.into()))),
         ("Payload", Cow::Borrowed(&notification.payload)),

@@ -1,6 +1,6 @@
-//! Checks UTF-8 that arrives in pieces.
+//! Validates UTF-8 that is received in parts. No I/O.
 
-/// The bytes of a character that the last piece cut, at most three of them.
+/// A validator. It keeps the bytes of a character that the last part has cut, at most three.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Utf8 {
     cut: [u8; 3],
@@ -8,7 +8,7 @@ pub struct Utf8 {
 }
 
 impl Utf8 {
-    /// Takes the next piece; false if the text so far can't be UTF-8.
+    /// Validates the next part. Returns `false` if the text is not UTF-8.
     pub fn accept(&mut self, mut piece: &[u8]) -> bool {
         while self.length > 0 {
             let Some((&next, rest)) = piece.split_first() else { return true };
@@ -36,7 +36,7 @@ impl Utf8 {
         true
     }
 
-    /// Whether the text ends between two characters.
+    /// Returns `true` if the text so far ends with a complete character.
     pub fn is_complete(self) -> bool {
         self.length == 0
     }

@@ -1,4 +1,4 @@
-//! The ConfigMap with the settings that a running hub reads again. No I/O.
+//! The ConfigMap with the log level, which a running hub reloads. No I/O.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
@@ -8,6 +8,7 @@ use crate::model::ValidatedHub;
 /// Log level of a spec that does not set one.
 const DEFAULT_LOG_LEVEL: &str = "info";
 
+/// Returns the ConfigMap.
 pub(in crate::build) fn build(hub: &ValidatedHub) -> ConfigMap {
     let level = hub.log.level.as_deref().unwrap_or(DEFAULT_LOG_LEVEL);
     ConfigMap {

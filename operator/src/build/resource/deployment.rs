@@ -7,11 +7,11 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::build::{metadata, pod, pod_template};
 use crate::model::{ValidatedHub, labels};
 
-/// Number of old ReplicaSets that are kept to inspect, or to return to by hand while a hub is paused. Unless it is
-/// paused, the next reconcile reverts `kubectl rollout undo`.
+/// Number of old ReplicaSets that are kept for inspection, and for `kubectl rollout undo` while a hub is paused.
+/// Otherwise the next reconcile reverts it.
 const REVISION_HISTORY_LIMIT: i32 = 3;
 
-/// The Deployment, or what is wrong with the merged pod template.
+/// Returns the Deployment. The error lists what is invalid in the merged pod template.
 pub(in crate::build) fn build(hub: &ValidatedHub, config: &str) -> Result<Deployment, Vec<String>> {
     let selector = labels::selector(&hub.name);
     let template = pod_template::merge(pod::template(hub, config), hub.pod_template.clone())?;
@@ -22,7 +22,7 @@ pub(in crate::build) fn build(hub: &ValidatedHub, config: &str) -> Result<Deploy
             replicas: Some(hub.scale.initial_replicas()),
             revision_history_limit: Some(REVISION_HISTORY_LIMIT),
             selector: LabelSelector { match_labels: Some(selector), ..LabelSelector::default() },
-            // New pods are ready before old ones end: nobody is without a hub.
+            // New pods are ready before old ones end, so clients can always connect.
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".to_owned()),
                 rolling_update: Some(RollingUpdateDeployment {

@@ -20,6 +20,7 @@ const STABILIZATION_WINDOW_SECONDS: i32 = 300;
 /// Pods that scale-down may remove per minute: the larger of one pod and 10 percent.
 const SCALE_DOWN_PER_MINUTE: [(&str, i32); 2] = [("Pods", 1), ("Percent", 10)];
 
+/// Returns the HorizontalPodAutoscaler with these targets.
 pub(in crate::build) fn build(
     hub: &ValidatedHub,
     autoscaling: &Autoscaling,
@@ -42,6 +43,7 @@ pub(in crate::build) fn build(
     }
 }
 
+/// Returns the metric of a target.
 fn metric(target: &Target) -> MetricSpec {
     match target {
         Target::Connections(count) => MetricSpec {
@@ -56,7 +58,7 @@ fn metric(target: &Target) -> MetricSpec {
             }),
             ..MetricSpec::default()
         },
-        // Of the hub's own container: another, of the user's, may request nothing.
+        // Only the hub's container, because containers of the user may have no CPU request.
         Target::Cpu(percent) => MetricSpec {
             type_: "ContainerResource".to_owned(),
             container_resource: Some(ContainerResourceMetricSource {

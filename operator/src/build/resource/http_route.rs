@@ -6,7 +6,8 @@ use crate::build::{metadata, ports};
 use crate::model::ValidatedHub;
 use crate::third_party::{BackendRef, HttpRoute, HttpRouteMatch, HttpRoutePath, HttpRouteRule, HttpRouteSpec};
 
-pub(in crate::build) fn build(hub: &ValidatedHub, asked: &ExposeHttpRoute) -> HttpRoute {
+/// Returns the HTTPRoute of `expose.httpRoute`.
+pub(in crate::build) fn build(hub: &ValidatedHub, spec: &ExposeHttpRoute) -> HttpRoute {
     let prefix =
         |path: &str| HttpRouteMatch { path: HttpRoutePath { type_: "PathPrefix".to_owned(), value: path.to_owned() } };
     let rule = HttpRouteRule {
@@ -14,10 +15,10 @@ pub(in crate::build) fn build(hub: &ValidatedHub, asked: &ExposeHttpRoute) -> Ht
         backend_refs: vec![BackendRef { name: hub.name.to_string(), port: ports::PUBLIC }],
     };
     HttpRoute {
-        metadata: metadata::for_child_with(hub, hub.name.as_str(), &asked.labels, &asked.annotations),
+        metadata: metadata::for_child_with(hub, hub.name.as_str(), &spec.labels, &spec.annotations),
         spec: HttpRouteSpec {
-            parent_refs: asked.parent_refs.clone(),
-            hostnames: asked.hostnames.clone(),
+            parent_refs: spec.parent_refs.clone(),
+            hostnames: spec.hostnames.clone(),
             rules: vec![rule],
         },
         status: None,

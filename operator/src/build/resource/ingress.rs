@@ -9,7 +9,8 @@ use notification_hub_crds::v1alpha1::ExposeIngress;
 use crate::build::{metadata, ports};
 use crate::model::ValidatedHub;
 
-pub(in crate::build) fn build(hub: &ValidatedHub, asked: &ExposeIngress) -> Ingress {
+/// Returns the Ingress of `expose.ingress`.
+pub(in crate::build) fn build(hub: &ValidatedHub, spec: &ExposeIngress) -> Ingress {
     let backend = IngressBackend {
         service: Some(IngressServiceBackend {
             name: hub.name.to_string(),
@@ -23,17 +24,17 @@ pub(in crate::build) fn build(hub: &ValidatedHub, asked: &ExposeIngress) -> Ingr
         backend: backend.clone(),
     };
     let rule = IngressRule {
-        host: asked.host.clone(),
+        host: spec.host.clone(),
         http: Some(HTTPIngressRuleValue { paths: ports::PUBLIC_PATHS.map(path).into() }),
     };
-    let tls = asked.tls_secret_name.as_ref().map(|secret| IngressTLS {
-        hosts: asked.host.clone().map(|host| vec![host]),
+    let tls = spec.tls_secret_name.as_ref().map(|secret| IngressTLS {
+        hosts: spec.host.clone().map(|host| vec![host]),
         secret_name: Some(secret.clone()),
     });
     Ingress {
-        metadata: metadata::for_child_with(hub, hub.name.as_str(), &asked.labels, &asked.annotations),
+        metadata: metadata::for_child_with(hub, hub.name.as_str(), &spec.labels, &spec.annotations),
         spec: Some(IngressSpec {
-            ingress_class_name: asked.class_name.clone(),
+            ingress_class_name: spec.class_name.clone(),
             rules: Some(vec![rule]),
             tls: tls.map(|tls| vec![tls]),
             ..IngressSpec::default()

@@ -9,11 +9,12 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::build::{metadata, ports};
 use crate::model::{ValidatedHub, labels, networking};
 
-pub(in crate::build) fn build(hub: &ValidatedHub, asked: &networking::SenderPolicy) -> NetworkPolicy {
-    // Metrics too from anywhere: a policy that blocks them is noticed too late.
+/// Returns the NetworkPolicy, which lets only the senders of `policy` connect to the internal port.
+pub(in crate::build) fn build(hub: &ValidatedHub, policy: &networking::SenderPolicy) -> NetworkPolicy {
+    // Metrics are allowed from anywhere, because a blocked scrape is noticed too late.
     let mut rules = vec![rule(&[ports::PUBLIC, ports::ADMIN], None)];
     if hub.source.is_direct() {
-        rules.push(rule(&[ports::INTERNAL], Some(asked.senders.clone())));
+        rules.push(rule(&[ports::INTERNAL], Some(policy.senders.clone())));
     }
     NetworkPolicy {
         metadata: metadata::for_child(hub, hub.name.as_str()),

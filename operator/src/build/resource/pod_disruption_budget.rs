@@ -1,4 +1,4 @@
-//! The PodDisruptionBudget: drained nodes evict one pod of the hub at a time. No I/O.
+//! The PodDisruptionBudget, which limits evictions to one pod of the hub at a time. No I/O.
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use crate::build::metadata;
 use crate::model::{ValidatedHub, labels};
 
-/// Returns the PodDisruptionBudget, or `None` for a hub of one pod, whose node could otherwise never be drained.
+/// Returns the PodDisruptionBudget, or `None` for a hub of one pod, because its node could not be drained.
 pub(in crate::build) fn build(hub: &ValidatedHub) -> Option<PodDisruptionBudget> {
     (hub.scale.max_replicas() > 1).then(|| PodDisruptionBudget {
         metadata: metadata::for_child(hub, hub.name.as_str()),
@@ -17,7 +17,7 @@ pub(in crate::build) fn build(hub: &ValidatedHub) -> Option<PodDisruptionBudget>
                 match_labels: Some(labels::selector(&hub.name)),
                 ..LabelSelector::default()
             }),
-            // A pod that does not answer anyway keeps no node from being emptied.
+            // Pods that are not ready do not block the drain of a node.
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
             ..PodDisruptionBudgetSpec::default()
         }),

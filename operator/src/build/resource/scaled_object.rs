@@ -12,6 +12,7 @@ use crate::third_party::{Advanced, HpaConfig, ScaleTarget, ScaledObject, ScaledO
 /// Queue length per pod that KEDA targets if the spec gives no triggers.
 const DEFAULT_QUEUE_LENGTH: u32 = 1000;
 
+/// Returns the ScaledObject with these triggers, or with a default trigger if there are none.
 pub(in crate::build) fn build(hub: &ValidatedHub, autoscaling: &Autoscaling, triggers: &[Value]) -> ScaledObject {
     ScaledObject {
         metadata: metadata::for_child(hub, hub.name.as_str()),
@@ -25,8 +26,8 @@ pub(in crate::build) fn build(hub: &ValidatedHub, autoscaling: &Autoscaling, tri
     }
 }
 
-/// Returns the trigger of a spec without triggers: the length of the queue if KEDA can read it with a connection
-/// string, else CPU utilization. KEDA takes strings only.
+/// Returns the trigger of a spec without triggers: the length of the queue if the hub has its connection string, else CPU
+/// utilization. KEDA requires all values as strings.
 fn default_trigger(source: &Source) -> Value {
     match source {
         Source::AzureQueue(AzureQueue { name, credential: Credential::ConnectionString(_), .. }) => json!({

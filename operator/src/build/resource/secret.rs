@@ -1,4 +1,4 @@
-//! The Secrets of a hub: the generated keys, and the connection token key that replicas share. No I/O.
+//! The managed Secrets of a hub: the generated keys, and the connection token key. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::build::{KeySecret, metadata};
 use crate::keys::{CONNECTION_TOKEN_ENTRY, ConnectionTokenKey, RotationPlan};
 use crate::model::ValidatedHub;
 
-/// Returns the Secret of the keys that sign tokens.
+/// Returns the Secret of the generated keys.
 pub(in crate::build) fn jwt(hub: &ValidatedHub, plan: &RotationPlan) -> KeySecret {
     let secret = secret(hub, hub.name.jwt_secret(), plan.ring.entries());
     KeySecret { secret, pending_plan: plan.missing.map(|_| plan.clone()) }
@@ -21,6 +21,7 @@ pub(in crate::build) fn tokens(hub: &ValidatedHub, key: &ConnectionTokenKey) -> 
     secret(hub, hub.name.tokens_secret(), [entry].into())
 }
 
+/// Returns a Secret with these entries.
 fn secret(hub: &ValidatedHub, name: String, entries: BTreeMap<String, ByteString>) -> Secret {
     Secret {
         metadata: metadata::for_child(hub, name),

@@ -1,24 +1,24 @@
-//! The three Services: for clients, for senders, for metrics. No I/O.
+//! The Services for clients, senders and metrics. No I/O.
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 
 use crate::build::{metadata, ports};
 use crate::model::{ValidatedHub, labels};
 
-/// The Service that clients connect through.
+/// Returns the Service for clients.
 pub(in crate::build) fn public(hub: &ValidatedHub) -> Service {
-    let asked = &hub.networking.service;
-    let type_ = Some(asked.type_.unwrap_or_default().as_str().to_owned());
-    let metadata = metadata::for_child_with(hub, hub.name.as_str(), &asked.labels, &asked.annotations);
+    let spec = &hub.networking.service;
+    let type_ = Some(spec.type_.unwrap_or_default().as_str().to_owned());
+    let metadata = metadata::for_child_with(hub, hub.name.as_str(), &spec.labels, &spec.annotations);
     Service { metadata, ..service(hub, hub.name.to_string(), ServiceSpec { type_, ..cluster_ip(ports::PUBLIC) }) }
 }
 
-/// The Service that senders post to. Nothing outside the cluster should lead here.
+/// Returns the Service for senders, which is for use inside the cluster only.
 pub(in crate::build) fn internal(hub: &ValidatedHub) -> Service {
     service(hub, hub.name.internal_service(), cluster_ip(ports::INTERNAL))
 }
 
-/// The headless Service by which every pod can be scraped, ready or not.
+/// Returns the headless Service for metrics. It includes pods that are not ready.
 pub(in crate::build) fn metrics(hub: &ValidatedHub) -> Service {
     let headless = ServiceSpec {
         cluster_ip: Some("None".to_owned()),
@@ -28,6 +28,7 @@ pub(in crate::build) fn metrics(hub: &ValidatedHub) -> Service {
     service(hub, hub.name.metrics_service(), headless)
 }
 
+/// Returns the spec of a ClusterIP Service with one port.
 fn cluster_ip(port: i32) -> ServiceSpec {
     ServiceSpec {
         type_: Some("ClusterIP".to_owned()),
@@ -36,6 +37,7 @@ fn cluster_ip(port: i32) -> ServiceSpec {
     }
 }
 
+/// Returns a Service that selects the pods of the hub.
 fn service(hub: &ValidatedHub, name: String, spec: ServiceSpec) -> Service {
     Service {
         metadata: metadata::for_child(hub, name),

@@ -1,4 +1,4 @@
-//! The pods' ServiceAccount, without any permission in the cluster. No I/O.
+//! The ServiceAccount of the pods, which has no permissions in the cluster. No I/O.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,10 @@ use crate::model::ValidatedHub;
 use crate::model::labels::Labels;
 use crate::model::source::Credential;
 
-/// Annotation that tells Azure's webhook the client ID of the identity.
+/// Annotation with the client ID of the identity, for the webhook of Azure Workload Identity.
 const CLIENT_ID_ANNOTATION: &str = "azure.workload.identity/client-id";
 
+/// Returns the ServiceAccount.
 pub(in crate::build) fn build(hub: &ValidatedHub) -> ServiceAccount {
     let mut annotations = BTreeMap::new();
     if let Some(Credential::WorkloadIdentity { client_id, .. }) = hub.source.credential() {

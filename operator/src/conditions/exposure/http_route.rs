@@ -1,4 +1,4 @@
-//! Whether an HTTPRoute leads to the hub, from the status that the controllers of its parents have written. No I/O.
+//! Exposure by an HTTPRoute, from the status that the controllers of its parents write. No I/O.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
@@ -11,23 +11,24 @@ use crate::third_party::{HttpRoute, ParentStatus};
 /// Conditions that must be `True` for each parent of a route.
 const REQUIRED_CONDITIONS: [&str; 2] = ["Accepted", "ResolvedRefs"];
 
-/// Whether one parent of a route accepts it.
+/// Answer of a parent of a route.
 enum Acceptance {
     Accepted,
     Pending,
+    /// The parent refuses the route, for this reason.
     Refused(String),
 }
 
-/// Returns the state of `Exposed` for a route. A parent that refuses it comes before one whose answer is pending.
+/// Returns the state of `Exposed` for a route. The refusal of a parent takes precedence over a pending answer.
 pub(super) fn route_state(route: Option<&HttpRoute>) -> ConditionState {
     let Some(route) = route else {
-        return ConditionState::new(false, Reason::NotMade, "the HTTPRoute is not there yet");
+        return ConditionState::new(false, Reason::NotCreated, "the HTTPRoute does not exist yet");
     };
     let name = route.name_any();
     let acceptances: Vec<_> =
         route.spec.parent_refs.iter().map(|parent| (display_name(parent), acceptance(route, parent))).collect();
     let refused = acceptances.iter().find_map(|(parent, acceptance)| match acceptance {
-        Acceptance::Refused(why) => Some(format!("HTTPRoute {name} is not taken by {parent}: {why}")),
+        Acceptance::Refused(why) => Some(format!("HTTPRoute {name} is not accepted by {parent}: {why}")),
         Acceptance::Accepted | Acceptance::Pending => None,
     });
     if let Some(message) = refused {
@@ -39,10 +40,10 @@ pub(super) fn route_state(route: Option<&HttpRoute>) -> ConditionState {
         parents.into_iter().map(|(parent, _)| parent.as_str()).collect::<Vec<_>>().join(", ")
     };
     if !pending.is_empty() {
-        let message = format!("no controller has said yet whether HTTPRoute {name} is taken by {}", names(pending));
+        let message = format!("HTTPRoute {name} is not accepted yet by {}", names(pending));
         return ConditionState::new(false, Reason::RoutePending, message);
     }
-    ConditionState::new(true, Reason::Exposed, format!("HTTPRoute {name} is taken by {}", names(accepted)))
+    ConditionState::new(true, Reason::Exposed, format!("HTTPRoute {name} is accepted by {}", names(accepted)))
 }
 
 /// Returns whether a parent accepts the route. Conditions about an older generation do not count.
@@ -50,11 +51,11 @@ fn acceptance(route: &HttpRoute, parent: &ParentReference) -> Acceptance {
     let namespace = route.namespace().unwrap_or_default();
     let generation = route.meta().generation.unwrap_or_default();
     let parents = route.status.as_ref().map(|status| status.parents.as_slice()).unwrap_or_default();
-    let of_this =
+    let is_of_parent =
         |each: &&ParentStatus| with_defaults(&each.parent_ref, &namespace) == with_defaults(parent, &namespace);
     let is_current = |each: &&Condition| each.observed_generation.is_none_or(|seen| seen >= generation);
     let mut accepted = false;
-    for status in parents.iter().filter(of_this) {
+    for status in parents.iter().filter(is_of_parent) {
         let current = |kind: &str| status.conditions.iter().filter(is_current).find(|each| each.type_ == kind);
         let conditions = REQUIRED_CONDITIONS.map(current);
         if let Some(refused) = conditions.iter().flatten().find(|condition| condition.status == "False") {
@@ -67,11 +68,11 @@ fn acceptance(route: &HttpRoute, parent: &ParentReference) -> Acceptance {
 
 /// Returns a reference with its defaults filled in, as controllers write it.
 fn with_defaults(parent: &ParentReference, namespace: &str) -> ParentReference {
-    let or = |given: &Option<String>, default: &str| Some(given.clone().unwrap_or_else(|| default.to_owned()));
+    let value_or = |given: &Option<String>, default: &str| Some(given.clone().unwrap_or_else(|| default.to_owned()));
     ParentReference {
-        group: or(&parent.group, "gateway.networking.k8s.io"),
-        kind: or(&parent.kind, "Gateway"),
-        namespace: or(&parent.namespace, namespace),
+        group: value_or(&parent.group, "gateway.networking.k8s.io"),
+        kind: value_or(&parent.kind, "Gateway"),
+        namespace: value_or(&parent.namespace, namespace),
         ..parent.clone()
     }
 }

@@ -26,7 +26,7 @@ impl ChildWriter<'_> {
     /// Writes a child unless it is unchanged.
     pub(super) async fn apply_child<K: Kind>(&mut self, child: DesiredChild<K>) -> Result<(), ChildError> {
         if self.is_unchanged(&child) {
-            self.uids.extend(child.existing.and_then(|there| there.uid));
+            self.uids.extend(child.existing.and_then(|existing| existing.uid));
             return Ok(());
         }
         self.write(child).await.map(drop)
@@ -51,6 +51,7 @@ impl ChildWriter<'_> {
         }
     }
 
+    /// Applies a child and records it in the apply cache. In a dry run, records its change instead.
     pub(super) async fn write<K: Kind>(&mut self, child: DesiredChild<K>) -> Result<K, ChildError> {
         let cluster = self.scope.cluster;
         if cluster.is_dry_run() {
@@ -62,15 +63,17 @@ impl ChildWriter<'_> {
         Ok(written)
     }
 
+    /// Applies a child by a dry run and records its change.
     pub(super) async fn write_by_dry_run<K: Kind>(&mut self, child: DesiredChild<K>) -> Result<K, ChildError> {
         let before = child.live(self.scope.cluster).await?;
         let written = Box::pin(child.apply(self.scope.cluster)).await?;
         self.uids.extend(written.uid());
         let json = |object: &K| serde_json::to_value(object).unwrap_or_default();
-        self.changes.extend(Change::between(child.title(), before.as_ref().map(json), json(&written)));
+        self.changes.extend(Change::between(child.display_name(), before.as_ref().map(json), json(&written)));
         Ok(written)
     }
 
+    /// Writes a child if it is desired, unless it is unchanged.
     pub(super) async fn apply_some<K: Kind>(&mut self, child: Option<DesiredChild<K>>) -> Result<(), ChildError> {
         match child {
             Some(child) => self.apply_child(child).await,
@@ -78,6 +81,7 @@ impl ChildWriter<'_> {
         }
     }
 
+    /// Writes a child if it is desired, unless it is unchanged. Returns the live object, or `None` if it is not desired.
     pub(super) async fn apply_some_and_get<K: Kind>(
         &mut self,
         child: Option<DesiredChild<K>>,
@@ -88,11 +92,13 @@ impl ChildWriter<'_> {
         }
     }
 
+    /// Returns whether the apply cache knows that a write would change nothing.
     pub(super) fn is_unchanged<K: Kind>(&self, child: &DesiredChild<K>) -> bool {
         self.scope.apply_cache.is_unchanged(&self.hub, &child.object, child.existing.as_ref())
     }
 
-    /// Returns the result of writing a child, from a dry run. `None` in a dry run, and if the child is unchanged.
+    /// Returns the result of writing a child, from a dry run. Returns `None` if all writes are dry runs, or the child is
+    /// unchanged.
     pub(super) async fn predict<K: Kind>(&self, child: &DesiredChild<K>) -> Result<Option<K>, ChildError> {
         if self.scope.cluster.is_dry_run() || self.is_unchanged(child) {
             return Ok(None);
@@ -100,8 +106,8 @@ impl ChildWriter<'_> {
         Box::pin(child.apply(&self.scope.cluster.dry_run())).await.map(Some)
     }
 
-    /// Returns whether the rollout has to wait: neither a change of the spec nor an edit of the Deployment is its
-    /// reason, and the limit of such rollouts is reached.
+    /// Returns whether the rollout has to wait. It waits if the limit is reached, and neither a change of the spec nor an
+    /// edit of the Deployment has caused it.
     pub(super) async fn has_to_queue(
         &self,
         hub: &NotificationHub,
@@ -112,7 +118,7 @@ impl ChildWriter<'_> {
         let has_failed =
             status.iter().flat_map(|it| &it.conditions).any(|it| it.reason == Reason::ReconcileError.as_str());
         let is_edited = has_failed || status.and_then(|it| it.observed_generation) != hub.metadata.generation;
-        if is_edited || self.scope.apply_cache.was_wanted(&self.hub, &deployment.object) {
+        if is_edited || self.scope.apply_cache.was_applied(&self.hub, &deployment.object) {
             return Ok(false);
         }
         let template = |it: &Deployment| it.spec.as_ref().map(|spec| spec.template.clone());

@@ -19,26 +19,29 @@ pub(super) struct DesiredChild<K> {
 }
 
 impl<K: Kind> DesiredChild<K> {
-    pub(super) fn title(&self) -> String {
+    /// Returns its kind and name.
+    pub(super) fn display_name(&self) -> String {
         display_name::<K>(&self.object.name_any())
     }
 
+    /// Returns the error of a failed call for it.
     pub(super) fn failed(&self, source: CallError) -> ChildError {
-        ChildError::new(self.title(), source)
+        ChildError::new(self.display_name(), source)
     }
 
-    /// Reads the live object of its name. Returns `None` if there is none.
+    /// Reads the live object. Returns `None` if it does not exist.
     pub(super) async fn live(&self, cluster: &Cluster) -> Result<Option<K>, ChildError> {
         let namespace = self.object.namespace().unwrap_or_default();
         cluster.get(&namespace, &self.object.name_any()).await.map_err(|source| self.failed(source))
     }
 
+    /// Applies it. Reverts conflicting entries by a repair patch if the API server refuses the apply.
     pub(super) async fn apply(&self, cluster: &Cluster) -> Result<K, ChildError> {
-        // Before the apply, which would not take away a field that is owned by a patch as well.
+        // An apply does not remove fields that the operator also owns by a patch, so it gives them up first.
         if !cluster.is_dry_run() && self.existing.as_ref().is_some_and(has_patched_fields) {
             self.give_up_patched_fields(cluster).await.map_err(|source| self.failed(source))?;
         }
-        // Without force where nothing was: should somebody's object have come up since, the server reports a conflict.
+        // Without force for a new object: if another client has created it since, the API server reports a conflict.
         let exists = self.existing.is_some();
         let applied = match cluster.apply(&self.object, exists).await {
             Err(refused) if exists && refused.category() == "invalid" => {
@@ -50,13 +53,12 @@ impl<K: Kind> DesiredChild<K> {
             && has_patched_fields(applied.meta())
             && let Err(error) = self.give_up_patched_fields(cluster).await
         {
-            tracing::warn!(object = self.title(), %error, "patched fields are owned twice until the next write");
+            tracing::warn!(object = self.display_name(), %error, "cannot give up patched fields; retrying with the next write");
         }
         Ok(applied)
     }
 
-    /// Applies it after a repair patch, if an entry that others have added caused the refusal. Otherwise returns the
-    /// refusal.
+    /// Applies it after a repair patch if a conflicting list entry caused the refusal. Otherwise returns the refusal.
     pub(super) async fn repair(&self, cluster: &Cluster, refused: CallError) -> Result<K, ChildError> {
         let live = self.live(cluster).await?;
         let Some(patch) = live.and_then(|live| repair::patch(&self.object, &live)) else {
@@ -69,8 +71,8 @@ impl<K: Kind> DesiredChild<K> {
         cluster.apply(&self.object, true).await.map_err(|source| self.failed(source))
     }
 
-    /// Gives up what the operator owns because of a patch. Controllers write the status of the same object, so a
-    /// conflict is answered with a fresh read.
+    /// Gives up the fields that the operator owns by a patch. Controllers write the status of the same object, so a
+    /// conflict causes another attempt.
     async fn give_up_patched_fields(&self, cluster: &Cluster) -> Result<(), CallError> {
         let mut attempts = 0;
         loop {
@@ -87,11 +89,12 @@ impl<K: Kind> DesiredChild<K> {
     }
 }
 
-/// Whether the operator owns fields of an object because of a patch.
+/// Returns whether the operator owns fields of an object by a patch.
 fn has_patched_fields(metadata: &ObjectMeta) -> bool {
     metadata.managed_fields.iter().flatten().any(is_patched)
 }
 
+/// Returns whether an entry of `managedFields` is of a patch by the operator.
 fn is_patched(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(FIELD_MANAGER)
         && entry.operation.as_deref() == Some("Update")

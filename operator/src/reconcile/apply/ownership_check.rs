@@ -12,29 +12,30 @@ use crate::third_party::ThirdPartyResource;
 pub(super) struct OwnershipCheck<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) uid: &'a str,
+    /// Kinds and names of the objects that the hub does not own.
     pub(super) not_owned: Vec<String>,
-    /// Why an object of a third-party kind is left out, or `None`.
+    /// Error of a third-party kind that the operator must not read, or `None`.
     pub(super) forbidden: Option<ChildError>,
 }
 
 impl OwnershipCheck<'_> {
-    /// Reads the existing object of the same name, and records it if the hub does not own it.
+    /// Reads the metadata of the existing object, and records the object if the hub does not own it.
     pub(super) async fn check<K: Kind>(&mut self, mut object: K) -> Result<DesiredChild<K>, ChildError> {
         let namespace = object.namespace().unwrap_or_default();
         let name = object.name_any();
-        let there = self.cluster.get_metadata::<K>(&namespace, &name).await;
-        let there = there.map_err(|source| ChildError::new(display_name::<K>(&name), source))?;
-        if let Some(there) = &there {
-            if !ownership::is_adoptable_by(&there.metadata, self.uid) {
+        let existing = self.cluster.get_metadata::<K>(&namespace, &name).await;
+        let existing = existing.map_err(|source| ChildError::new(display_name::<K>(&name), source))?;
+        if let Some(existing) = &existing {
+            if !ownership::is_adoptable_by(&existing.metadata, self.uid) {
                 self.not_owned.push(display_name::<K>(&name));
             }
             // If the object is replaced before the write, the API server refuses the write.
-            object.meta_mut().uid = there.metadata.uid.clone();
+            object.meta_mut().uid = existing.metadata.uid.clone();
         }
-        Ok(DesiredChild { object, existing: there.map(|there| there.metadata) })
+        Ok(DesiredChild { object, existing: existing.map(|existing| existing.metadata) })
     }
 
-    /// Does the same for a child that may not be desired.
+    /// Checks a child if it is desired.
     pub(super) async fn check_some<K: Kind>(
         &mut self,
         object: Option<K>,
@@ -45,8 +46,8 @@ impl OwnershipCheck<'_> {
         }
     }
 
-    /// Does the same for a third-party kind. A kind that must not be read is left out, and reported after the rest is
-    /// written.
+    /// Checks a child of a third-party kind if it is desired. A kind that the operator must not read is left out, and
+    /// reported after the other children are written.
     pub(super) async fn check_third_party<K: ThirdPartyResource>(
         &mut self,
         object: Option<K>,

@@ -1,4 +1,4 @@
-//! Networking of a hub, from its spec. No I/O.
+//! Reads the networking of a hub from its spec. No I/O.
 
 use k8s_openapi::api::networking::v1::NetworkPolicyPeer;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -30,21 +30,25 @@ pub(super) fn unserved(spec: &NotificationHubSpec, served: &ServedKinds) -> Vec<
     ThirdPartyKind::ALL.into_iter().filter(is_asked_for).filter(|kind| !served.contains(*kind)).collect()
 }
 
+/// Returns `expose.httpRoute`.
 fn http_route(spec: &NotificationHubSpec) -> Option<&ExposeHttpRoute> {
     spec.expose.as_ref()?.http_route.as_ref()
 }
 
+/// Returns `monitoring.serviceMonitor` if it is enabled.
 fn service_monitor(spec: &NotificationHubSpec) -> Option<&Monitor> {
     spec.monitoring.as_ref()?.service_monitor.as_ref().filter(|monitor| monitor.enabled)
 }
 
+/// Returns `monitoring.podMonitor` if it is enabled.
 fn pod_monitor(spec: &NotificationHubSpec) -> Option<&Monitor> {
     spec.monitoring.as_ref()?.pod_monitor.as_ref().filter(|monitor| monitor.enabled)
 }
 
+/// Returns the restriction of senders. The default is every pod of the namespace.
 fn network_policy(spec: &NotificationHubSpec) -> Option<SenderPolicy> {
     spec.network_policy.as_ref().filter(|policy| policy.enabled)?;
-    let named = spec.source.direct.as_ref().map(|direct| direct.allow_from.clone()).unwrap_or_default();
-    let of_the_namespace = NetworkPolicyPeer { pod_selector: Some(LabelSelector::default()), ..Default::default() };
-    Some(SenderPolicy { senders: if named.is_empty() { vec![of_the_namespace] } else { named } })
+    let peers = spec.source.direct.as_ref().map(|direct| direct.allow_from.clone()).unwrap_or_default();
+    let own_namespace = NetworkPolicyPeer { pod_selector: Some(LabelSelector::default()), ..Default::default() };
+    Some(SenderPolicy { senders: if peers.is_empty() { vec![own_namespace] } else { peers } })
 }

@@ -4,28 +4,28 @@ use k8s_openapi::ByteString;
 use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::SecretValue;
 
-use crate::conditions::{Findings, Problem};
+use crate::conditions::{Diagnostic, Diagnostics};
 use crate::reconcile::dereference::Secrets;
 
-/// Returns the value at `path` of the spec, or `None` if it is missing or empty.
+/// Returns the content that the field `path` refers to. Reports a missing or empty entry and returns `None`.
 pub(super) fn content<'a>(
     path: &str,
     value: &SecretValue,
     secrets: &'a Secrets,
-    findings: &mut Findings,
+    diagnostics: &mut Diagnostics,
 ) -> Option<&'a [u8]> {
     let (name, key) = (&value.secret_key_ref.name, &value.secret_key_ref.key);
-    let mut wrong = |reason, what: String| {
-        findings.references.push(Problem { reason, message: format!("{path}: Secret {name}{what}") });
+    let mut report = |reason, error: String| {
+        diagnostics.references.push(Diagnostic { reason, message: format!("{path}: Secret {name}{error}") });
         None
     };
     let Some(secret) = secrets.get(name) else {
-        return wrong(Reason::SecretNotFound, " does not exist".to_owned());
+        return report(Reason::SecretNotFound, " does not exist".to_owned());
     };
     match secret.data.as_ref().and_then(|data| data.get(key)) {
-        None => wrong(Reason::SecretEntryMissing, format!(" has no entry {key}")),
+        None => report(Reason::SecretEntryMissing, format!(" has no entry {key}")),
         Some(ByteString(content)) if content.trim_ascii().is_empty() => {
-            wrong(Reason::SecretEntryMissing, format!(", entry {key}: it is empty"))
+            report(Reason::SecretEntryMissing, format!(", entry {key}: empty"))
         }
         Some(ByteString(content)) => Some(content),
     }

@@ -4,7 +4,7 @@ use notification_hub_crds::condition::Reason;
 use notification_hub_crds::v1alpha1::{AzureQueue as Spec, Source as SourceSpec};
 
 use super::secret_value;
-use crate::conditions::{Findings, Problem};
+use crate::conditions::{Diagnostic, Diagnostics};
 use crate::model::SecretEntry;
 use crate::model::source::{AzureQueue, Credential, Source};
 use crate::reconcile::dereference::Secrets;
@@ -13,23 +13,24 @@ use crate::reconcile::dereference::Secrets;
 const DEFAULT_QUEUE_NAME: &str = "notifications";
 
 /// Returns the source, or `None` if it is invalid.
-pub(super) fn check(spec: &SourceSpec, secrets: &Secrets, findings: &mut Findings) -> Option<Source> {
-    let problem = match (&spec.direct, &spec.azure_queue) {
+pub(super) fn check(spec: &SourceSpec, secrets: &Secrets, diagnostics: &mut Diagnostics) -> Option<Source> {
+    let message = match (&spec.direct, &spec.azure_queue) {
         (Some(_), None) => return Some(Source::Direct),
-        (None, Some(queue)) => return azure_queue(queue, secrets, findings).map(Source::AzureQueue),
-        (None, None) => "source: none is given",
-        (Some(_), Some(_)) => "source: give either direct or azureQueue",
+        (None, Some(queue)) => return azure_queue(queue, secrets, diagnostics).map(Source::AzureQueue),
+        (None, None) => "source: not set; set direct or azureQueue",
+        (Some(_), Some(_)) => "source: both direct and azureQueue are set; remove one of them",
     };
-    findings.spec.push(Problem { reason: Reason::InvalidSpec, message: problem.to_owned() });
+    diagnostics.spec.push(Diagnostic { reason: Reason::InvalidSpec, message: message.to_owned() });
     None
 }
 
-fn azure_queue(spec: &Spec, secrets: &Secrets, findings: &mut Findings) -> Option<AzureQueue> {
+/// Returns the settings of the queue, or `None` if they are invalid.
+fn azure_queue(spec: &Spec, secrets: &Secrets, diagnostics: &mut Diagnostics) -> Option<AzureQueue> {
     let credential = match (&spec.connection_string, &spec.workload_identity) {
-        // Whether the string can be used is the hub's to say; that there is none can be told here.
+        // Only checks that the string exists. The hub parses it.
         (Some(value), None) => {
             let path = "source.azureQueue.connectionString";
-            let content = secret_value::content(path, value, secrets, findings)?;
+            let content = secret_value::content(path, value, secrets, diagnostics)?;
             Credential::ConnectionString(SecretEntry::new(&value.secret_key_ref, content))
         }
         (None, Some(identity)) => Credential::WorkloadIdentity {
@@ -37,8 +38,8 @@ fn azure_queue(spec: &Spec, secrets: &Secrets, findings: &mut Findings) -> Optio
             client_id: identity.client_id.clone(),
         },
         _ => {
-            let message = "source.azureQueue: give either connectionString or workloadIdentity".to_owned();
-            findings.spec.push(Problem { reason: Reason::InvalidSpec, message });
+            let message = "source.azureQueue: set either connectionString or workloadIdentity".to_owned();
+            diagnostics.spec.push(Diagnostic { reason: Reason::InvalidSpec, message });
             return None;
         }
     };

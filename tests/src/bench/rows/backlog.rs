@@ -30,7 +30,7 @@ pub fn add(run: &BenchRun, report: &mut Report) -> Result<()> {
     let mut queued = 0.0;
     for _ in 0..MAX_CHECKS {
         loaded.send(PUSHES_PER_CHECK)?;
-        queued = loaded.server.metric("slow_consumers_total{action=\"queued\"}")?;
+        queued = loaded.server.metric("slow_consumer_actions_total{action=\"queued\"}")?;
         if queued >= QUEUED_FRAMES * clients as f64 {
             break;
         }

@@ -113,7 +113,7 @@ fn push(hubs: &mut [Server], loads: &mut [Load], rounds: u32) -> Result<()> {
 
 /// Returns the number of messages that all hubs received from Redis.
 fn backplane_deliveries(hubs: &[Server]) -> Result<f64> {
-    hubs.iter().map(|hub| hub.metric("backplane_messages_total{direction=\"heard\"}")).sum()
+    hubs.iter().map(|hub| hub.metric("backplane_messages_total{direction=\"received\"}")).sum()
 }
 
 /// Returns the bytes that Redis uses.

@@ -41,8 +41,8 @@ const STALLED_ONE_IN: usize = 100;
 /// The maximum number of rounds of pushes until a queue is full. It is many times what kernel and queue hold.
 const MAX_ROUNDS: usize = 10_000;
 
-const QUEUED: &str = "slow_consumers_total{action=\"queued\"}";
-const COLLAPSED: &str = "slow_consumers_total{action=\"collapsed\"}";
+const QUEUED: &str = "slow_consumer_actions_total{action=\"queued\"}";
+const COALESCED: &str = "slow_consumer_actions_total{action=\"coalesced\"}";
 
 /// Adds the rows.
 pub fn add(run: &BenchRun, report: &mut Report) -> Result<()> {
@@ -106,7 +106,7 @@ fn memory_growth(run: &BenchRun) -> Result<f64> {
         rounds += 1;
         if rounds % 50 == 0 {
             most = most.max(memory::anonymous_bytes(loaded.server.id())?);
-            if loaded.server.metric(COLLAPSED)? >= 2.0 * slow as f64 {
+            if loaded.server.metric(COALESCED)? >= 2.0 * slow as f64 {
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! The names of the channels (`signalr.md` 9.1), and who has to listen to which.
+//! The channels: their names (`signalr.md` 9.1), and the audiences of a client. No I/O.
 
 use std::iter;
 
@@ -9,16 +9,16 @@ use crate::notification::ClientType;
 use crate::reactor::Recipient;
 use crate::signalr::Hub;
 
-/// What a channel is for.
+/// A channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Channel {
-    /// Pushes for an audience.
+    /// The channel of pushes to an audience.
     To(Audience),
-    /// Commands of one server to the others, about the groups of connections on a hub.
+    /// The channel of commands between servers, about the groups of connections on a hub.
     GroupCommands(Hub),
 }
 
-/// The channels of one deployment: all of their names begin with its prefix.
+/// The channels of one deployment. All names begin with its prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channels {
     prefix: String,
@@ -27,18 +27,18 @@ pub struct Channels {
 const HUBS: [Hub; 2] = [Hub::Main, Hub::Anonymous];
 
 impl Channels {
-    /// With a prefix, which is glued on without a separator; Bitwarden's is `Notifications`.
+    /// Creates the channels with a prefix, which is prepended without a separator. Bitwarden's prefix is `Notifications`.
     pub fn new(prefix: impl Into<String>) -> Channels {
         Channels { prefix: prefix.into() }
     }
 
-    /// The channel on which pushes for an audience are published; nobody has none.
+    /// Returns the name of the channel of an audience, or `None` for [`Audience::Nobody`].
     pub fn name_for(&self, audience: Audience) -> Option<String> {
         use ClientType::All;
         let main = |suffix: String| Some(self.name(Hub::Main, &suffix));
         match audience {
-            Audience::Nobody => None,
-            Audience::Everyone(hub) => Some(self.name(hub, "all")),
+            Audience::None => None,
+            Audience::All(hub) => Some(self.name(hub, "all")),
             Audience::User(id, All) => main(format!("user:{id}")),
             Audience::User(id, narrowed) => main(format!("group:UserClientType_{id}_{}", narrowed.name())),
             Audience::Organization(id, All) => main(format!("group:Organization_{id}")),
@@ -53,27 +53,29 @@ impl Channels {
         }
     }
 
-    /// The channel of group commands.
+    /// Returns the name of the channel of group commands.
     pub fn group_commands(&self, hub: Hub) -> String {
         self.name(hub, "internal:groups")
     }
 
-    /// The channels that a replica listens to from its start, whoever is connected.
+    /// Returns the names of the channels that a replica is always subscribed to.
     pub fn always_subscribed(&self) -> Vec<String> {
-        let of = |hub| [self.name_for(Audience::Everyone(hub)), Some(self.group_commands(hub))];
-        HUBS.into_iter().flat_map(of).flatten().collect()
+        let names = |hub| [self.name_for(Audience::All(hub)), Some(self.group_commands(hub))];
+        HUBS.into_iter().flat_map(names).flatten().collect()
     }
 
-    /// What a channel is for, by its name as this hub spells it: GUIDs in lower case.
+    /// Parses the name of a channel, or returns `None` if it is not one of this hub's. GUIDs must be in lower case.
     pub fn read(&self, name: &str) -> Option<Channel> {
         let name = name.strip_prefix(&self.prefix)?;
         let hub =
             HUBS.into_iter().find_map(|hub| Some((hub, name.strip_prefix(hub_class_name(hub))?.strip_prefix(':')?)));
         match hub? {
-            (hub, "all") => Some(Channel::To(Audience::Everyone(hub))),
+            (hub, "all") => Some(Channel::To(Audience::All(hub))),
             (hub, "internal:groups") => Some(Channel::GroupCommands(hub)),
-            (Hub::Main, suffix) => users(suffix).map(Channel::To),
-            (Hub::Anonymous, suffix) => id(suffix.strip_prefix("group:")?).map(Audience::LoginRequest).map(Channel::To),
+            (Hub::Main, suffix) => parse_main_audience(suffix).map(Channel::To),
+            (Hub::Anonymous, suffix) => {
+                parse_id(suffix.strip_prefix("group:")?).map(Audience::LoginRequest).map(Channel::To)
+            }
         }
     }
 
@@ -82,7 +84,7 @@ impl Channels {
     }
 }
 
-/// The name of a hub's class at the original.
+/// Returns the name of a hub's class in the upstream service.
 fn hub_class_name(hub: Hub) -> &'static str {
     match hub {
         Hub::Main => "Bit.Notifications.NotificationsHub",
@@ -90,18 +92,18 @@ fn hub_class_name(hub: Hub) -> &'static str {
     }
 }
 
-/// The audience of a user's or group's channel on the main hub.
-fn users(suffix: &str) -> Option<Audience> {
+/// Parses the suffix of a user's or group's channel on the main hub.
+fn parse_main_audience(suffix: &str) -> Option<Audience> {
     if let Some(user) = suffix.strip_prefix("user:") {
-        return Some(Audience::User(id(user)?, ClientType::All));
+        return Some(Audience::User(parse_id(user)?, ClientType::All));
     }
     let group = suffix.strip_prefix("group:")?;
     let narrowed = |prefix: &str| {
         let (name, client_type) = group.strip_prefix(prefix)?.split_once('_')?;
         let client_type = ClientType::VARIANTS.into_iter().find(|known| known.name() == client_type);
-        Some((id(name)?, client_type.filter(|known| *known != ClientType::All)?))
+        Some((parse_id(name)?, client_type.filter(|known| *known != ClientType::All)?))
     };
-    let whole = |prefix: &str| Some((id(group.strip_prefix(prefix)?)?, ClientType::All));
+    let whole = |prefix: &str| Some((parse_id(group.strip_prefix(prefix)?)?, ClientType::All));
     let user = narrowed("UserClientType_").map(|(id, client_type)| Audience::User(id, client_type));
     let organization = || {
         let found = whole("Organization_").or_else(|| narrowed("OrganizationClientType_"));
@@ -114,14 +116,14 @@ fn users(suffix: &str) -> Option<Audience> {
     user.or_else(organization).or_else(installation)
 }
 
-/// A GUID, hyphenated and in lower case.
-fn id(text: &str) -> Option<Uuid> {
+/// Parses a GUID that is hyphenated and in lower case.
+fn parse_id(text: &str) -> Option<Uuid> {
     let id = Uuid::try_parse(text).ok()?;
     (id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text).then_some(id)
 }
 
-/// The audiences that a client belongs to (`signalr.md` 10.2), each with a channel of its own, at a hub that serves this
-/// installation.
+/// Returns the audiences of a client (`signalr.md` 10.2), each of which has its own channel. `installation` is the
+/// installation that the hub serves.
 pub fn audiences(recipient: &Recipient, installation: Option<Uuid>) -> impl Iterator<Item = Audience> {
     type Group = fn(Uuid, ClientType) -> Audience;
     let (users, request) = match recipient.hub {
@@ -153,15 +155,14 @@ mod tests {
                 assert_eq!(channels.read(&name), Some(Channel::To(make(id, client_type))), "{name}");
             }
         }
-        for audience in [Audience::LoginRequest(id), Audience::Everyone(Hub::Main), Audience::Everyone(Hub::Anonymous)]
-        {
+        for audience in [Audience::LoginRequest(id), Audience::All(Hub::Main), Audience::All(Hub::Anonymous)] {
             let name = channels.name_for(audience).expect("a channel");
             assert_eq!(channels.read(&name), Some(Channel::To(audience)), "{name}");
         }
         for hub in HUBS {
             assert_eq!(channels.read(&channels.group_commands(hub)), Some(Channel::GroupCommands(hub)));
         }
-        assert_eq!(channels.name_for(Audience::Nobody), None);
+        assert_eq!(channels.name_for(Audience::None), None);
     }
 
     #[test]

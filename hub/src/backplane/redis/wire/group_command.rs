@@ -1,54 +1,55 @@
-//! What one server asks the others about the groups of a connection that it does not hold (`signalr.md` 9.3 and 9.7).
-//! Bitwarden's never ask: they change the groups of their own connections only.
+//! Group commands, by which one server asks another to change the groups of a connection (`signalr.md` 9.3 and 9.7). No I/O.
+//!
+//! Servers of the upstream service send none, because they change the groups of their own connections only.
 
 use crate::backplane::redis::MalformedMessage;
 use crate::signalr::protocol::messagepack::{Reader, writer};
 
-/// Whether a connection joins or leaves.
+/// The change of a connection's groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Action {
-    /// It joins.
+    /// The connection joins the group.
     Add = 1,
-    /// It leaves.
+    /// The connection leaves the group.
     Remove = 2,
 }
 
 /// A command to the server that holds a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupCommand<'a> {
-    /// The number that its acknowledgement carries.
+    /// The id, which the acknowledgement repeats.
     pub id: u32,
-    /// Who asks.
+    /// The server that sends the command.
     pub server: &'a str,
-    /// What is to be done.
+    /// The change.
     pub action: Action,
-    /// With which group.
+    /// The group.
     pub group: &'a str,
-    /// To which connection.
+    /// The id of the connection.
     pub connection: &'a str,
 }
 
 impl<'a> GroupCommand<'a> {
-    /// Reads a command.
+    /// Parses a command.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
+    /// Returns the first fault of the message.
     pub fn read(bytes: &'a [u8]) -> Result<GroupCommand<'a>, MalformedMessage> {
         let mut reader = Reader::new(bytes);
-        let items = reader.array().ok_or(MalformedMessage("the command is no array"))?;
+        let items = reader.array().ok_or(MalformedMessage("the command is not an array"))?;
         if items < 5 {
-            return Err(MalformedMessage("the command has less than five items"));
+            return Err(MalformedMessage("the command has fewer than five items"));
         }
         let id = number(&mut reader)?;
-        let server = reader.text().ok_or(MalformedMessage("the server is no text"))?;
+        let server = reader.text().ok_or(MalformedMessage("the server is not a string"))?;
         let action = match reader.integer() {
             Some(1) => Action::Add,
             Some(2) => Action::Remove,
             _ => return Err(MalformedMessage("the action is unknown")),
         };
-        let group = reader.text().ok_or(MalformedMessage("the group is no text"))?;
-        let connection = reader.text().ok_or(MalformedMessage("the connection is no text"))?;
+        let group = reader.text().ok_or(MalformedMessage("the group is not a string"))?;
+        let connection = reader.text().ok_or(MalformedMessage("the connection is not a string"))?;
         Ok(GroupCommand { id, server, action, group, connection })
     }
 
@@ -65,18 +66,18 @@ impl<'a> GroupCommand<'a> {
     }
 }
 
-/// The answer to a command: its number, alone.
+/// The acknowledgement of a command, which has only the id of the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Acknowledgement(pub u32);
 
 impl Acknowledgement {
-    /// Reads an acknowledgement.
+    /// Parses an acknowledgement.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
+    /// Returns the first fault of the message.
     pub fn read(bytes: &[u8]) -> Result<Acknowledgement, MalformedMessage> {
         let mut reader = Reader::new(bytes);
-        let items = reader.array().ok_or(MalformedMessage("the acknowledgement is no array"))?;
+        let items = reader.array().ok_or(MalformedMessage("the acknowledgement is not an array"))?;
         if items < 1 {
             return Err(MalformedMessage("the acknowledgement is empty"));
         }
@@ -94,7 +95,7 @@ impl Acknowledgement {
 
 fn number(reader: &mut Reader<'_>) -> Result<u32, MalformedMessage> {
     let number = reader.integer().and_then(|number| u32::try_from(number).ok());
-    number.ok_or(MalformedMessage("the number is none"))
+    number.ok_or(MalformedMessage("the id is not a number"))
 }
 
 #[cfg(test)]
@@ -104,13 +105,13 @@ mod tests {
     #[test]
     fn group_command_malformed_error_names_the_item() {
         for (bytes, wrong) in [
-            (&b"\xc0"[..], "the command is no array"),
-            (b"\x94\x01\xa1s\x01\xa1g", "the command has less than five items"),
-            (b"\x95\xff\xa1s\x01\xa1g\xa1c", "the number is none"),
-            (b"\x95\x01\xc0\x01\xa1g\xa1c", "the server is no text"),
+            (&b"\xc0"[..], "the command is not an array"),
+            (b"\x94\x01\xa1s\x01\xa1g", "the command has fewer than five items"),
+            (b"\x95\xff\xa1s\x01\xa1g\xa1c", "the id is not a number"),
+            (b"\x95\x01\xc0\x01\xa1g\xa1c", "the server is not a string"),
             (b"\x95\x01\xa1s\x03\xa1g\xa1c", "the action is unknown"),
-            (b"\x95\x01\xa1s\x01\xc0\xa1c", "the group is no text"),
-            (b"\x95\x01\xa1s\x01\xa1g", "the connection is no text"),
+            (b"\x95\x01\xa1s\x01\xc0\xa1c", "the group is not a string"),
+            (b"\x95\x01\xa1s\x01\xa1g", "the connection is not a string"),
         ] {
             assert_eq!(GroupCommand::read(bytes), Err(MalformedMessage(wrong)), "{bytes:x?}");
         }

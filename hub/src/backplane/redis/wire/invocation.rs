@@ -1,4 +1,4 @@
-//! One publish: the frames of a push, for whoever is there (`signalr.md` 9.3).
+//! The message of one publish: the frames of a push for each protocol (`signalr.md` 9.3). No I/O.
 
 use uuid::Uuid;
 
@@ -8,60 +8,59 @@ use crate::delivery::Delivery;
 use crate::signalr::protocol::Protocol;
 use crate::signalr::protocol::messagepack::{Reader, writer};
 
-/// Microseconds in a second.
-const SECOND: u64 = 1_000_000;
+/// The number of microseconds in a second.
+const MICROS_PER_SECOND: u64 = 1_000_000;
 
-/// What is published on the channel of an audience.
+/// A message on the channel of an audience.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation<'a> {
-    /// Connections that are left out. Only the server that holds a connection knows its id, and none of this hub's ever
-    /// tells, so nobody here is meant.
+    /// The ids of connections that are excluded. This hub does not publish the ids of its connections, so none of them is
+    /// excluded.
     pub excluded: Vec<&'a str>,
-    /// Whole messages, ready for the wire, by the names of their protocols.
+    /// Complete and encoded messages, by the names of their protocols.
     pub frames: Vec<(&'a str, &'a [u8])>,
-    /// The process that published it, which others than this hub do not tell.
+    /// The process that published the message. `None` if it is not one of this hub.
     pub publisher: Option<Uuid>,
-    /// When Redis published it, if it was asked to tell.
+    /// The time at which Redis published the message, if the script of this hub added it.
     pub at: Option<Timestamp>,
 }
 
 impl<'a> Invocation<'a> {
-    /// A delivery, as this process publishes it.
+    /// Creates the message by which this process publishes a delivery.
     pub fn from_delivery(delivery: &'a Delivery, publisher: Uuid) -> Invocation<'a> {
         let frame = |protocol: Protocol| Some((protocol.name(), delivery.frame(protocol)?.body()));
         let frames = Protocol::VARIANTS.into_iter().filter_map(frame).collect();
         Invocation { excluded: Vec::new(), frames, publisher: Some(publisher), at: None }
     }
 
-    /// Reads a publish of any server.
+    /// Parses a message of any server. Ignores further items of other servers, which ask for the result of a client.
     ///
     /// # Errors
-    /// The first thing that is wrong with it. Items behind the second that are none of ours do not matter: they ask for a
-    /// client's result, which this hub has not.
+    /// Returns the first fault of the message.
     pub fn read(bytes: &'a [u8]) -> Result<Invocation<'a>, MalformedMessage> {
         let mut reader = Reader::new(bytes);
-        let items = reader.array().ok_or(MalformedMessage("the message is no array"))?;
+        let items = reader.array().ok_or(MalformedMessage("the message is not an array"))?;
         if items < 2 {
-            return Err(MalformedMessage("the message has less than two items"));
+            return Err(MalformedMessage("the message has fewer than two items"));
         }
-        let count = reader.array().ok_or(MalformedMessage("the excluded connections are no array"))?;
+        let count = reader.array().ok_or(MalformedMessage("the excluded connections are not an array"))?;
         let mut excluded = Vec::new();
         for _ in 0..count {
-            excluded.push(reader.text().ok_or(MalformedMessage("an excluded connection is no text"))?);
+            excluded.push(reader.text().ok_or(MalformedMessage("an excluded connection is not a string"))?);
         }
-        let count = reader.map().ok_or(MalformedMessage("the frames are no map"))?;
+        let count = reader.map().ok_or(MalformedMessage("the frames are not a map"))?;
         let mut frames = Vec::new();
         for _ in 0..count {
-            let protocol = reader.text().ok_or(MalformedMessage("a protocol's name is no text"))?;
+            let protocol = reader.text().ok_or(MalformedMessage("a protocol's name is not a string"))?;
             frames.push((protocol, reader.binary().ok_or(MalformedMessage("a frame is not binary"))?));
         }
-        // An array of three is ours if its third item looks so; .NET writes two items or four.
+        // Only this hub writes three items. .NET writes two or four.
         let third = if items == 3 { reader.binary() } else { None };
-        let (publisher, at) = third.and_then(stamp).unzip();
+        let (publisher, at) = third.and_then(parse_publisher_and_time).unzip();
         Ok(Invocation { excluded, frames, publisher, at: at.flatten() })
     }
 
-    /// Writes it as .NET reads it: that ignores the publisher, as long as it is the third item and the last.
+    /// Encodes the message. .NET ignores the publisher, because it is the third item and the last.
     pub fn write(&self) -> Vec<u8> {
         let size = self.frames.iter().map(|(name, frame)| name.len() + frame.len() + 10).sum::<usize>() + 32;
         let mut bytes = Vec::with_capacity(size);
@@ -76,23 +75,23 @@ impl<'a> Invocation<'a> {
         if let Some(publisher) = self.publisher {
             let mut stamp = publisher.as_bytes().to_vec();
             if let Some(Timestamp(micros)) = self.at {
-                let seconds = u32::try_from(micros / SECOND).unwrap_or(u32::MAX);
+                let seconds = u32::try_from(micros / MICROS_PER_SECOND).unwrap_or(u32::MAX);
                 stamp.extend(seconds.to_be_bytes());
-                stamp.extend(((micros % SECOND) as u32).to_be_bytes());
+                stamp.extend(((micros % MICROS_PER_SECOND) as u32).to_be_bytes());
             }
             writer::binary(&stamp, &mut bytes);
         }
         bytes
     }
 
-    /// The frame for a protocol.
+    /// Returns the frame for a protocol, or `None` if there is none.
     pub fn frame(&self, protocol: Protocol) -> Option<&'a [u8]> {
         self.frames.iter().find(|(name, _)| *name == protocol.name()).map(|(_, frame)| *frame)
     }
 }
 
-/// A publisher, and behind it the time of Redis if it was appended (`records::PUSH_SCRIPT`): seconds and microseconds.
-fn stamp(bytes: &[u8]) -> Option<(Uuid, Option<Timestamp>)> {
+/// Parses the id of a publisher and the time of Redis, in seconds and microseconds, if `records::PUSH_SCRIPT` has appended it.
+fn parse_publisher_and_time(bytes: &[u8]) -> Option<(Uuid, Option<Timestamp>)> {
     let (publisher, rest) = bytes.split_at_checked(16)?;
     let publisher = Uuid::from_slice(publisher).ok()?;
     if rest.is_empty() {
@@ -100,7 +99,7 @@ fn stamp(bytes: &[u8]) -> Option<(Uuid, Option<Timestamp>)> {
     }
     let time = u64::from_be_bytes(rest.try_into().ok()?);
     let (seconds, micros) = (time >> 32, time & u64::from(u32::MAX));
-    (micros < SECOND).then_some((publisher, Some(Timestamp(seconds * SECOND + micros))))
+    (micros < MICROS_PER_SECOND).then_some((publisher, Some(Timestamp(seconds * MICROS_PER_SECOND + micros))))
 }
 
 #[cfg(test)]
@@ -110,15 +109,15 @@ mod tests {
     #[test]
     fn invocation_malformed_error_names_the_item() {
         for (bytes, wrong) in [
-            (&b""[..], "the message is no array"),
-            (b"\xc0", "the message is no array"),
-            (b"\x91\x90", "the message has less than two items"),
-            // Recorded with the original: such a message reaches nobody.
-            (b"\x92\xc0\x80", "the excluded connections are no array"),
-            (b"\x92\xdd\xff\xff\xff\xff", "the excluded connections are no array"),
-            (b"\x92\x91\x01\x80", "an excluded connection is no text"),
-            (b"\x92\x90\x90", "the frames are no map"),
-            (b"\x92\x90\xdf\xff\xff\xff\xff", "the frames are no map"),
+            (&b""[..], "the message is not an array"),
+            (b"\xc0", "the message is not an array"),
+            (b"\x91\x90", "the message has fewer than two items"),
+            // The upstream service delivers such a message to no client, either.
+            (b"\x92\xc0\x80", "the excluded connections are not an array"),
+            (b"\x92\xdd\xff\xff\xff\xff", "the excluded connections are not an array"),
+            (b"\x92\x91\x01\x80", "an excluded connection is not a string"),
+            (b"\x92\x90\x90", "the frames are not a map"),
+            (b"\x92\x90\xdf\xff\xff\xff\xff", "the frames are not a map"),
             (b"\x92\x90\x81\xa4json\xa1x", "a frame is not binary"),
             (b"\x92\x90\x81\xa4json\xc4\x02x", "a frame is not binary"),
         ] {

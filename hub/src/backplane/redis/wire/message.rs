@@ -1,4 +1,4 @@
-//! What a message that came over a channel is to this replica.
+//! Classifies the messages that this replica receives. No I/O.
 
 use std::time::Instant;
 
@@ -15,30 +15,31 @@ use crate::signalr::Hub;
 use crate::signalr::protocol::{HEARTBEAT, Protocol};
 use crate::websocket::Frame;
 
-/// A message of some server.
+/// A message of any server.
 #[derive(Debug)]
 pub enum BackplaneMessage<'a> {
-    /// For clients of this replica, if they are here; and when Redis published it, if that is told.
+    /// A push of another replica, and the time at which Redis published it, if known.
     Push(Delivery, Option<Timestamp>),
-    /// The same from a server that is none of this hub's, such as ASP.NET Core's: nobody has noted it for catch-up.
+    /// A push of a server that is not one of this hub's, such as ASP.NET Core's. It is not recorded for catch-up.
     Foreign(Delivery),
-    /// An own publish, which was delivered here before (`architecture.md`, decision 5).
+    /// A push of this process, which was delivered before it was published (`architecture.md`, decision 5).
     Own(Option<Timestamp>),
-    /// Another server's sign of life to all clients: ours hear it from ourselves.
+    /// The heartbeat of another server. Ignored, because this hub sends its own.
     Heartbeat,
-    /// A command about a connection. None of ours can be meant: nobody else knows their ids.
+    /// A command about a connection. It is never one of this hub's, because no other server knows their ids.
     GroupCommand(GroupCommand<'a>),
 }
 
 impl<'a> BackplaneMessage<'a> {
-    /// Reads what came over a channel at `since`; `own` is the id under which this process publishes.
+    /// Parses a message that was received on a channel at `since`. `own_id` is the id under which this process publishes.
     ///
     /// # Errors
-    /// What is wrong with it. Then nobody gets it: a frame that no client can read would end the connections of all.
+    /// Returns the first fault of the message. It must not be delivered: a frame that clients cannot read would end all their
+    /// connections.
     pub fn read(
         channel: Channel,
         bytes: &'a [u8],
-        own: Uuid,
+        own_id: Uuid,
         since: Instant,
     ) -> Result<BackplaneMessage<'a>, MalformedMessage> {
         let audience = match channel {
@@ -46,15 +47,15 @@ impl<'a> BackplaneMessage<'a> {
             Channel::GroupCommands(_) => return GroupCommand::read(bytes).map(BackplaneMessage::GroupCommand),
         };
         let invocation = Invocation::read(bytes)?;
-        if invocation.publisher == Some(own) {
+        if invocation.publisher == Some(own_id) {
             return Ok(BackplaneMessage::Own(invocation.at));
         }
-        // MessagePack is the quicker one to read, and the frames of one push say the same.
-        let mut told = [Protocol::MessagePack, Protocol::Json].into_iter();
-        let told = told.find_map(|protocol| Some((protocol, invocation.frame(protocol)?)));
-        let (protocol, frame) = told.ok_or(MalformedMessage("there is a frame for no protocol of this hub"))?;
+        // All frames of a push have the same content. MessagePack is faster to parse.
+        let mut protocols = [Protocol::MessagePack, Protocol::Json].into_iter();
+        let first = protocols.find_map(|protocol| Some((protocol, invocation.frame(protocol)?)));
+        let (protocol, frame) = first.ok_or(MalformedMessage("no frame is in a protocol of this hub"))?;
         let push = push::read(protocol, frame)?;
-        if push.target == HEARTBEAT && audience == Audience::Everyone(Hub::Main) {
+        if push.target == HEARTBEAT && audience == Audience::All(Hub::Main) {
             return Ok(BackplaneMessage::Heartbeat);
         }
         for protocol in Protocol::VARIANTS {
@@ -97,14 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn incoming_push_of_another_replica_equals_the_sent_push() {
+    fn backplane_message_push_of_another_replica_equals_the_sent_push() {
         for number in 0..=255 {
-            let payload = Value::Map(vec![("Id".into(), Value::Id(OTHER))]);
+            let payload = Value::Object(vec![("Id".into(), Value::Id(OTHER))]);
             let notification =
                 &Notification { kind: number, payload, context_id: Some("a device".to_owned()), missing: Vec::new() };
             let message = ServerMessage::Push { target: RECEIVE_MESSAGE, notification };
             let frame = |protocol| Frame::new(protocol, &protocol::encode(protocol, message));
-            let sent = Delivery::new(Audience::Nobody, number, Instant::now(), frame);
+            let sent = Delivery::new(Audience::None, number, Instant::now(), frame);
             let bytes = Invocation::from_delivery(&sent, OTHER).write();
             let one = |protocol| published(&[(protocol, sent.frame(protocol).expect("both").body())]);
             for (bytes, protocols) in [
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn incoming_unknown_invocation_is_forwarded_unchanged() {
+    fn backplane_message_unknown_invocation_is_forwarded_unchanged() {
         let odd: [&[u8]; 4] = [
             b"\x0e\x96\x01\x80\xc0\xa4Echo\x91\xa2hi\x90",
             b"\x15\x95\x01\x80\xc0\xaeReceiveMessage\x90",
@@ -150,31 +151,31 @@ mod tests {
     }
 
     #[test]
-    fn incoming_heartbeat_is_recognized_on_main_hub_channel_only() {
+    fn backplane_message_heartbeat_is_recognized_on_main_hub_channel_only() {
         let frames =
             Protocol::VARIANTS.map(|protocol| (protocol, protocol::encode(protocol, ServerMessage::Heartbeat)));
         let bytes = published(&frames.each_ref().map(|(protocol, frame)| (*protocol, &frame[..])));
-        let everyone = |hub| Channel::To(Audience::Everyone(hub));
+        let everyone = |hub| Channel::To(Audience::All(hub));
         assert!(matches!(read(everyone(Hub::Main), &bytes), Ok(BackplaneMessage::Heartbeat)));
         assert!(matches!(read(everyone(Hub::Anonymous), &bytes), Ok(BackplaneMessage::Foreign(_))));
         assert_eq!(delivery(&bytes).kind, None);
     }
 
     #[test]
-    fn incoming_invalid_frames_are_malformed() {
+    fn backplane_message_invalid_frames_are_malformed() {
         const CALL: &[u8] = b"{\"type\":1,\"target\":\"T\",\"arguments\":[]}\x1e";
         for (frames, wrong) in [
-            (&[][..], "there is a frame for no protocol of this hub"),
-            (&[(Protocol::Json, &b"{\"type\":6}\x1e"[..])], "a frame is no invocation"),
+            (&[][..], "no frame is in a protocol of this hub"),
+            (&[(Protocol::Json, &b"{\"type\":6}\x1e"[..])], "a frame is not an invocation"),
             (&[(Protocol::Json, b"*")], "a frame is cut off"),
-            (&[(Protocol::Json, b"\xff\x1e")], "a frame in JSON is no UTF-8"),
-            (&[(Protocol::Json, b"{\"type\":6}\x1e{}\x1e")], "a frame is more than one message"),
-            (&[(Protocol::MessagePack, b"\x02\x91\x06")], "a frame is no invocation"),
+            (&[(Protocol::Json, b"\xff\x1e")], "a JSON frame is not UTF-8"),
+            (&[(Protocol::Json, b"{\"type\":6}\x1e{}\x1e")], "a frame has more than one message"),
+            (&[(Protocol::MessagePack, b"\x02\x91\x06")], "a frame is not an invocation"),
             (&[(Protocol::MessagePack, b"\x02\x91")], "a frame is cut off"),
             (&[(Protocol::Json, CALL), (Protocol::MessagePack, b"*")], "a frame is cut off"),
             (
                 &[(Protocol::Json, b"\xff\x1e"), (Protocol::MessagePack, b"\x08\x96\x01\x80\xc0\xa1T\x90\x90")],
-                "a frame in JSON is no UTF-8",
+                "a JSON frame is not UTF-8",
             ),
         ] {
             let bytes = published(frames);

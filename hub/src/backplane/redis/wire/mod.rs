@@ -1,4 +1,4 @@
-//! What is written to Redis and read from it: names and bytes. No I/O.
+//! The wire format of the backplane: channel names and messages. No I/O.
 
 pub mod channel;
 pub mod group_command;

@@ -1,4 +1,4 @@
-//! What a frame says of itself, as far as a hub that hands it on has to know.
+//! Parses the parts of a push's frame that a replica needs to deliver it. No I/O.
 
 use serde_json::Value as Json;
 
@@ -7,44 +7,45 @@ use crate::notification::Device;
 use crate::signalr::protocol::messagepack::Reader;
 use crate::signalr::protocol::{self, AUTH_REQUEST_RESPONSE, Protocol, RECEIVE_MESSAGE, json};
 
-/// A call of clients.
+/// The target, type and device of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PushHeader {
-    /// The method that is called.
+    /// The client method that is invoked.
     pub(crate) target: String,
-    /// The push's type, if it is one and tells.
+    /// The type of the push. `None` if it is missing or the target takes no push.
     pub(crate) kind: Option<u8>,
-    /// The device that caused it.
+    /// The device that caused the push, if it is given.
     pub(crate) device: Option<Device>,
 }
 
-/// Reads the one message that a frame is.
+/// Parses a frame.
 ///
 /// # Errors
-/// If it is not one whole message, or none that calls a method: clients could not go on behind it.
+/// Returns an error if the frame is not exactly one invocation. Clients could not continue after such a frame.
 pub(crate) fn read(protocol: Protocol, frame: &[u8]) -> Result<PushHeader, MalformedMessage> {
     let body = body(protocol, frame)?;
     let push = match protocol {
         Protocol::Json => read_json(body),
         Protocol::MessagePack => read_messagepack(body),
     };
-    push.ok_or(MalformedMessage("a frame is no invocation"))
+    push.ok_or(MalformedMessage("a frame is not an invocation"))
 }
 
-/// A frame without what tells where it ends.
+/// Returns a frame's message without its framing.
 ///
 /// # Errors
-/// If it is not one whole message, or JSON that is no UTF-8: no client could read on behind it.
+/// Returns an error if the frame is not exactly one message, or JSON that is not UTF-8. Clients could not continue after such a
+/// frame.
 pub(crate) fn body(protocol: Protocol, frame: &[u8]) -> Result<&[u8], MalformedMessage> {
-    let (body, taken) = match protocol::split(protocol, frame, usize::MAX) {
+    let (body, taken) = match protocol::split_message(protocol, frame, usize::MAX) {
         Ok(Some(first)) => first,
         _ => return Err(MalformedMessage("a frame is cut off")),
     };
     if taken != frame.len() {
-        return Err(MalformedMessage("a frame is more than one message"));
+        return Err(MalformedMessage("a frame has more than one message"));
     }
     if protocol == Protocol::Json && std::str::from_utf8(body).is_err() {
-        return Err(MalformedMessage("a frame in JSON is no UTF-8"));
+        return Err(MalformedMessage("a JSON frame is not UTF-8"));
     }
     Ok(body)
 }
@@ -72,7 +73,7 @@ fn read_messagepack(body: &[u8]) -> Option<PushHeader> {
     Some(PushHeader { target, kind, device })
 }
 
-/// The type and the device of the first argument, as far as they are there.
+/// Reads the type and the device of the first argument, as far as they are given.
 fn members(reader: &mut Reader<'_>) -> (Option<u8>, Option<Device>) {
     let (mut kind, mut device) = (None, None);
     let mut read = || {
@@ -86,12 +87,12 @@ fn members(reader: &mut Reader<'_>) -> (Option<u8>, Option<Device>) {
         }
         Some(())
     };
-    // What the argument does not tell is not known: the frame goes on as it is.
+    // If the argument is malformed, the frame is delivered unchanged.
     let _ = read();
     (kind, device)
 }
 
-/// Whether a method takes a push.
+/// Returns `true` if a method takes a push.
 fn is_push(target: &str) -> bool {
     [RECEIVE_MESSAGE, AUTH_REQUEST_RESPONSE].contains(&target)
 }

@@ -1,41 +1,42 @@
-//! Reads a JSON object member by member, as .NET's reader does. No I/O.
+//! Reads a JSON object member by member, like .NET's reader. No I/O.
 //!
-//! Every member counts, also one that a later member of the same name replaces; of skipped values only the syntax counts.
+//! Each member is checked, even if a later member of the same name replaces it. Of skipped values, only the syntax is checked.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
-/// Maximum nesting of a message, the message itself included.
+/// The deepest nesting of a message, including the message itself.
 const MAX_DEPTH: usize = 64;
 
-/// A type that is filled from the members of an object in their order.
-pub(in crate::signalr::protocol) trait Members {
-    /// Takes the value of the member that has this name from `object`.
+/// A type that is filled from the members of an object, in their order.
+pub(in crate::signalr::protocol) trait ReadMembers {
+    /// Reads the value of the member with a name from `object`.
     ///
     /// # Errors
-    /// If the value is of another type than the member, which ends the reading.
+    /// Returns an error if the value has the wrong type. No further member is read then.
     fn read_member<'de, A: MapAccess<'de>>(&mut self, name: &[u8], object: &mut A) -> Result<(), A::Error>;
 }
 
-/// Fills `members` from the first value of a text, which has to be an object. What follows that value is not read.
+/// Fills `members` from the first value of a text, which must be an object. The rest of the text is not read.
 ///
 /// # Errors
-/// If the text does not begin with a well-formed object that is at most [`MAX_DEPTH`] deep, or if `members` refuses a member.
+/// Returns an error if the text does not begin with a well-formed object of at most [`MAX_DEPTH`] levels, or if `members`
+/// rejects a member.
 pub(in crate::signalr::protocol) fn read_object(
     text: &[u8],
-    members: &mut impl Members,
+    members: &mut impl ReadMembers,
 ) -> Result<(), serde_json::Error> {
     if depth(text) > MAX_DEPTH {
-        return Err(serde_json::Error::custom("the object is nested too deep"));
+        return Err(serde_json::Error::custom("the object is nested too deeply"));
     }
     serde_json::Deserializer::from_slice(text).deserialize_map(ObjectVisitor(members))
 }
 
 struct ObjectVisitor<'m, M>(&'m mut M);
 
-impl<'de, M: Members> Visitor<'de> for ObjectVisitor<'_, M> {
+impl<'de, M: ReadMembers> Visitor<'de> for ObjectVisitor<'_, M> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,17 +44,17 @@ impl<'de, M: Members> Visitor<'de> for ObjectVisitor<'_, M> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
-        while let Some(name) = object.next_key_seed(Name)? {
+        while let Some(name) = object.next_key_seed(MemberName)? {
             self.0.read_member(&name, &mut object)?;
         }
         Ok(())
     }
 }
 
-/// A member's name as bytes: a name that is no UTF-8 is the name of an unknown member.
-struct Name;
+/// The name of a member as bytes. A name that is not UTF-8 is that of an unknown member.
+struct MemberName;
 
-impl<'de> DeserializeSeed<'de> for Name {
+impl<'de> DeserializeSeed<'de> for MemberName {
     type Value = Cow<'de, [u8]>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cow<'de, [u8]>, D::Error> {
@@ -61,7 +62,7 @@ impl<'de> DeserializeSeed<'de> for Name {
     }
 }
 
-impl<'de> Visitor<'de> for Name {
+impl<'de> Visitor<'de> for MemberName {
     type Value = Cow<'de, [u8]>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,7 +78,7 @@ impl<'de> Visitor<'de> for Name {
     }
 }
 
-/// Returns how deep the first value of a text is nested.
+/// Returns the depth of nesting of the first value of a text.
 fn depth(text: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0usize, 0);
     let mut bytes = text.iter();

@@ -1,28 +1,31 @@
-//! Reads the messages of clients. No I/O.
+//! Decodes the messages of clients. No I/O.
 
 use std::collections::HashMap;
 
 use serde::de::{Error, IgnoredAny, MapAccess};
 
 use super::PING;
-use super::object::{Members, read_object};
+use super::object::{ReadMembers, read_object};
 use crate::signalr::protocol::{ClientMessage, ProtocolError};
 
-/// Reads one message, without its 0x1e.
+/// Decodes a message without its separator.
+///
+/// # Errors
+/// Returns the first violation of the protocol.
 pub fn decode(text: &[u8]) -> Result<ClientMessage, ProtocolError> {
     if text == &PING[..PING.len() - 1] {
         return Ok(ClientMessage::Ping);
     }
     let mut message = Message::default();
     match read_object(text, &mut message) {
-        Ok(()) => message.meaning(),
-        // The original knows no open stream either and passes over the whole message, even if it breaks off here.
+        Ok(()) => message.classify(),
+        // The upstream service has no open stream either. It ignores the whole message, even if the rest is malformed.
         Err(_) if message.is_stream_item => Ok(ClientMessage::Ignored),
-        Err(_) => Err(ProtocolError("the message is no JSON object, or a member is of the wrong type")),
+        Err(_) => Err(ProtocolError("the message is not a JSON object, or a member has the wrong type")),
     }
 }
 
-/// The members of a message that the protocol knows. Each has its type in every message, also where it has no meaning.
+/// The members of a message that the protocol knows. Each must have its type in every message, even if it has no meaning there.
 #[derive(Default)]
 struct Message {
     kind: Option<i32>,
@@ -32,11 +35,11 @@ struct Message {
     has_error: bool,
     has_result: bool,
     sequence_id: Option<i64>,
-    /// Whether an item was read whose stream is named in front of it. Nothing behind it is read.
+    /// `true` if an item was read after the id of its stream. Later members are not read.
     is_stream_item: bool,
 }
 
-impl Members for Message {
+impl ReadMembers for Message {
     fn read_member<'de, A: MapAccess<'de>>(&mut self, name: &[u8], object: &mut A) -> Result<(), A::Error> {
         match name {
             b"type" => self.kind = Some(object.next_value()?),
@@ -58,7 +61,7 @@ impl Members for Message {
                 object.next_value::<IgnoredAny>()?;
                 self.is_stream_item = self.id.as_ref().is_some_and(|id| !id.is_empty());
                 if self.is_stream_item {
-                    return Err(A::Error::custom("an item of a stream that is not open"));
+                    return Err(A::Error::custom("the stream of the item is not open"));
                 }
             }
             b"sequenceId" => self.sequence_id = Some(object.next_value()?),
@@ -72,22 +75,25 @@ impl Members for Message {
 }
 
 impl Message {
-    /// Returns what the message means, or which member is missing or excluded.
-    fn meaning(self) -> Result<ClientMessage, ProtocolError> {
+    /// Returns the message by its type.
+    ///
+    /// # Errors
+    /// Returns an error if a member is missing or excluded.
+    fn classify(self) -> Result<ClientMessage, ProtocolError> {
         let has_id = self.id.as_ref().is_some_and(|id| !id.is_empty());
-        match self.kind.ok_or(ProtocolError("there is no type"))? {
+        match self.kind.ok_or(ProtocolError("the type is missing"))? {
             1 | 4 => match self.target {
-                None => Err(ProtocolError("there is no target")),
-                Some(_) if !self.has_arguments => Err(ProtocolError("there are no arguments")),
+                None => Err(ProtocolError("the target is missing")),
+                Some(_) if !self.has_arguments => Err(ProtocolError("the arguments are missing")),
                 Some(target) => Ok(ClientMessage::Invocation { id: self.id.filter(|_| has_id), target }),
             },
-            // An item that follows the name of its stream has been read already.
-            2 => Err(ProtocolError("there is no item, or no invocation id in front of it")),
+            // An item after the id of its stream is handled by `decode`.
+            2 => Err(ProtocolError("the item or the invocation id before it is missing")),
             3 if self.has_error && self.has_result => Err(ProtocolError("error and result exclude each other")),
-            3 | 5 if !has_id => Err(ProtocolError("there is no invocation id")),
+            3 | 5 if !has_id => Err(ProtocolError("the invocation id is missing")),
             6 => Ok(ClientMessage::Ping),
             7 => Ok(ClientMessage::Close),
-            8 | 9 if self.sequence_id.is_none() => Err(ProtocolError("there is no sequence id")),
+            8 | 9 if self.sequence_id.is_none() => Err(ProtocolError("the sequence id is missing")),
             _ => Ok(ClientMessage::Ignored),
         }
     }

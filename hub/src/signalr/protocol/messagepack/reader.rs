@@ -1,21 +1,21 @@
-//! Reads MessagePack: item by item for the hub, whole values for our own client.
+//! Reads MessagePack: single items for the hub, whole values for the client of this crate. No I/O.
 
 use std::borrow::Cow;
 
 use serde_json::Value as Json;
 
-/// Reads items one after the other; each method gives nothing if the next item is of another kind or cut off.
+/// Reads items in their order. Each method returns `None` if the next item has another type or is incomplete.
 pub struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of these bytes.
+    /// Creates a reader of bytes.
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
         Reader { rest: bytes }
     }
 
-    /// The length of an array, of which every item is at least one byte.
+    /// Reads the length of an array. Returns `None` if it is larger than the number of bytes left.
     pub fn array(&mut self) -> Option<usize> {
         let count = match self.byte()? {
             marker @ 0x90..=0x9f => usize::from(marker & 0x0f),
@@ -26,7 +26,7 @@ impl<'a> Reader<'a> {
         Some(count).filter(|count| *count <= self.rest.len())
     }
 
-    /// The length of a map, of which every name and every value is at least one byte.
+    /// Reads the length of a map. Returns `None` if its names and values cannot fit into the bytes left.
     pub fn map(&mut self) -> Option<usize> {
         let count = match self.byte()? {
             marker @ 0x80..=0x8f => usize::from(marker & 0x0f),
@@ -37,7 +37,7 @@ impl<'a> Reader<'a> {
         Some(count).filter(|count| *count <= self.rest.len() / 2)
     }
 
-    /// True or false.
+    /// Reads a Boolean.
     pub fn flag(&mut self) -> Option<bool> {
         match self.byte()? {
             0xc2 => Some(false),
@@ -46,7 +46,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An integer of any width.
+    /// Reads an integer of any width.
     pub fn integer(&mut self) -> Option<i64> {
         match self.byte()? {
             marker @ 0x00..=0x7f => Some(i64::from(marker)),
@@ -60,27 +60,27 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A text.
+    /// Reads a string. Returns `None` if it is not UTF-8.
     pub fn text(&mut self) -> Option<&'a str> {
         std::str::from_utf8(self.text_bytes()?).ok()
     }
 
-    /// A text in which U+FFFD stands for what is no UTF-8, as .NET reads the texts of clients.
+    /// Reads a string, and replaces invalid UTF-8 by U+FFFD, as .NET reads the strings of clients.
     pub fn lossy_text(&mut self) -> Option<Cow<'a, str>> {
         self.text_bytes().map(String::from_utf8_lossy)
     }
 
-    /// A text or nil.
+    /// Reads a string or nil. Returns `Some(None)` for nil.
     pub fn nil_or_text(&mut self) -> Option<Option<&'a str>> {
         if self.take_nil() { Some(None) } else { self.text().map(Some) }
     }
 
-    /// A text or nil; U+FFFD stands for what is no UTF-8.
+    /// Reads a string or nil, and replaces invalid UTF-8 by U+FFFD. Returns `Some(None)` for nil.
     pub fn nil_or_lossy_text(&mut self) -> Option<Option<Cow<'a, str>>> {
         if self.take_nil() { Some(None) } else { self.lossy_text().map(Some) }
     }
 
-    /// Takes nil and returns true if nil comes next.
+    /// Skips nil. Returns `true` if the next item was nil.
     fn take_nil(&mut self) -> bool {
         let rest = self.rest.strip_prefix(&[0xc0]);
         self.rest = rest.unwrap_or(self.rest);
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
         self.bytes(length)
     }
 
-    /// Bytes.
+    /// Reads binary data.
     pub fn binary(&mut self) -> Option<&'a [u8]> {
         let length = match self.byte()? {
             marker @ 0xc4..=0xc6 => self.length(1 << (marker - 0xc4))?,
@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
         self.bytes(length)
     }
 
-    /// Passes over any value, however deep; what it holds is not looked at.
+    /// Skips a value of any type and depth, without checking its content.
     pub fn skip(&mut self) -> Option<()> {
         let mut values = 1usize;
         while values > 0 {
@@ -134,30 +134,30 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// Any value as JSON: timestamps become ISO texts, binary an array of numbers. At most 64 deep.
+    /// Reads a value of at most 64 levels as JSON. Timestamps become ISO strings, binary data becomes an array of numbers.
     pub fn value(&mut self) -> Option<Json> {
-        self.nested(64)
+        self.value_of_depth(64)
     }
 
-    fn nested(&mut self, depth: usize) -> Option<Json> {
+    fn value_of_depth(&mut self, depth: usize) -> Option<Json> {
         let depth = depth.checked_sub(1)?;
         Some(match *self.rest.first()? {
-            0xc0 => self.single(Json::Null)?,
-            0xc2 => self.single(Json::Bool(false))?,
-            0xc3 => self.single(Json::Bool(true))?,
+            0xc0 => self.byte().map(|_| Json::Null)?,
+            0xc2 => self.byte().map(|_| Json::Bool(false))?,
+            0xc3 => self.byte().map(|_| Json::Bool(true))?,
             0x80..=0x8f | 0xde | 0xdf => {
                 let count = self.map()?;
                 let members = (0..count).map(|_| {
-                    // A name that holds others is none: written as a text, each level would double its escapes.
-                    let name = self.nested(1)?;
+                    // A nested name is rejected, because each level would double the escapes in its JSON text.
+                    let name = self.value_of_depth(1)?;
                     let name = name.as_str().map_or_else(|| name.to_string(), str::to_owned);
-                    Some((name, self.nested(depth)?))
+                    Some((name, self.value_of_depth(depth)?))
                 });
                 Json::Object(members.collect::<Option<_>>()?)
             }
             0x90..=0x9f | 0xdc | 0xdd => {
                 let count = self.array()?;
-                Json::Array((0..count).map(|_| self.nested(depth)).collect::<Option<_>>()?)
+                Json::Array((0..count).map(|_| self.value_of_depth(depth)).collect::<Option<_>>()?)
             }
             0xa0..=0xbf | 0xd9..=0xdb => Json::from(self.text()?),
             0xca => {
@@ -202,10 +202,6 @@ impl<'a> Reader<'a> {
         Some(Json::from(timestamp.to_string()))
     }
 
-    fn single(&mut self, value: Json) -> Option<Json> {
-        self.byte().map(|_| value)
-    }
-
     fn byte(&mut self) -> Option<u8> {
         let (&first, rest) = self.rest.split_first()?;
         self.rest = rest;
@@ -227,8 +223,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The target and the arguments of an invocation, without its length: for our own client.
-pub fn to_json(body: &[u8]) -> Option<(String, Json)> {
+/// Parses an invocation of a server without its length: its target and arguments. Returns `None` for other messages.
+pub fn decode_invocation(body: &[u8]) -> Option<(String, Json)> {
     let Json::Array(items) = Reader::new(body).value()? else { return None };
     match items.as_slice() {
         [Json::Number(number), _, _, Json::String(target), arguments @ Json::Array(_), ..]

@@ -1,8 +1,8 @@
-//! Writes MessagePack in the smallest form, as MessagePack-CSharp does (`signalr.md` 8.1).
+//! Writes MessagePack in its smallest form, like MessagePack-CSharp (`signalr.md` 8.1). No I/O.
 
 use crate::notification::{Date, Value};
 
-/// A text.
+/// Appends a string.
 pub fn text(text: &str, bytes: &mut Vec<u8>) {
     let length = text.len();
     match length {
@@ -14,7 +14,7 @@ pub fn text(text: &str, bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
-/// The length of a map.
+/// Appends the header of a map with `count` members.
 pub fn map(count: usize, bytes: &mut Vec<u8>) {
     match count {
         0..=15 => bytes.push(0x80 | count as u8),
@@ -23,7 +23,7 @@ pub fn map(count: usize, bytes: &mut Vec<u8>) {
     }
 }
 
-/// The length of an array.
+/// Appends the header of an array with `count` items.
 pub fn array(count: usize, bytes: &mut Vec<u8>) {
     match count {
         0..=15 => bytes.push(0x90 | count as u8),
@@ -32,7 +32,7 @@ pub fn array(count: usize, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Bytes.
+/// Appends binary data.
 pub fn binary(binary: &[u8], bytes: &mut Vec<u8>) {
     let length = binary.len();
     match length {
@@ -43,7 +43,7 @@ pub fn binary(binary: &[u8], bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(binary);
 }
 
-/// A member, its name with an upper-case first letter.
+/// Appends the member of a map. The first letter of its name becomes upper case.
 pub(super) fn member(name: &str, member: &Value, bytes: &mut Vec<u8>) {
     let end = bytes.len()
         + match name.len() {
@@ -62,27 +62,27 @@ pub(super) fn member(name: &str, member: &Value, bytes: &mut Vec<u8>) {
 fn value(written: &Value, bytes: &mut Vec<u8>) {
     match written {
         Value::Null => bytes.push(0xc0),
-        Value::Flag(flag) => bytes.push(if *flag { 0xc3 } else { 0xc2 }),
+        Value::Bool(flag) => bytes.push(if *flag { 0xc3 } else { 0xc2 }),
         Value::Number(number) => match (number.as_u64(), number.as_i64()) {
             (Some(unsigned), _) => self::unsigned(unsigned, bytes),
             (None, Some(signed)) => self::signed(signed, bytes),
             (None, None) => sized(0xcb, &number.as_f64().unwrap_or_default().to_be_bytes(), bytes),
         },
-        Value::Text(string) => text(string, bytes),
+        Value::String(string) => text(string, bytes),
         Value::Id(id) => text(id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()), bytes),
         Value::Date(date) => timestamp(*date, bytes),
-        Value::List(items) => {
+        Value::Array(items) => {
             array(items.len(), bytes);
             items.iter().for_each(|item| value(item, bytes));
         }
-        Value::Map(members) => {
+        Value::Object(members) => {
             map(members.len(), bytes);
             members.iter().for_each(|(name, value)| member(name, value, bytes));
         }
     }
 }
 
-/// A number.
+/// Appends an unsigned integer.
 pub fn unsigned(number: u64, bytes: &mut Vec<u8>) {
     match number {
         0..=0x7f => bytes.push(number as u8),
@@ -104,7 +104,7 @@ fn signed(number: i64, bytes: &mut Vec<u8>) {
     }
 }
 
-/// The timestamp extension (type -1), in its smallest form.
+/// Appends a timestamp extension (type -1).
 fn timestamp(date: Date, bytes: &mut Vec<u8>) {
     let (seconds, nanoseconds) = date.unix();
     match u64::try_from(seconds) {

@@ -2,7 +2,7 @@
 
 use super::closing_socket::ClosingSocket;
 use super::connection::Connection;
-use crate::reactor::ingress::pending_request::PendingRequest;
+use crate::reactor::sockets::pending_request::PendingRequest;
 
 /// An entry of the slab.
 pub(crate) struct Slot {

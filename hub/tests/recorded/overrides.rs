@@ -1,26 +1,23 @@
-//! Where this hub answers otherwise than the original on purpose (`decisions.md` 9).
+//! The recorded cases that this hub answers differently from upstream on purpose (`decisions.md` 9).
 
 use serde_json::{Value, json};
 
 const ANY: &[&str] = &[];
 
-/// Cases that are played at their real speed only, with the reason.
-///
-/// Beside the cases there is `redis_observed`: what a Redis saw, to be asked once there is a backplane.
-const HURRIED: [(&str, &[&str], &str); 1] =
-    [("timers", &["negotiated and used after 20 s"], "a token's time is not to be shortened")];
+/// Cases that are played only at real speed, with the reason.
+const REAL_SPEED_ONLY: [(&str, &[&str], &str); 1] =
+    [("timers", &["negotiated and used after 20 s"], "the lifetime of a connection token is not configurable")];
 
-/// Why a case is not played at a higher speed, if it is not.
-pub(crate) fn hurried(group: &str, case: &str) -> Option<&'static str> {
-    let found = HURRIED.iter().find(|(of, cases, _)| *of == group && covers(cases, case));
-    found.map(|(_, _, reason)| *reason)
+/// Returns whether a case can be played at a higher speed than the real one.
+pub(crate) fn can_be_accelerated(group: &str, case: &str) -> bool {
+    !REAL_SPEED_ONLY.iter().any(|(of, cases, _)| *of == group && covers(cases, case))
 }
 
-/// The cases of the table that are not in the recording: the table would be out of date.
-pub(crate) fn unknown(cases: &Value) -> Vec<String> {
-    let named = HURRIED.iter().map(|(group, names, _)| (*group, *names));
+/// Returns the cases of the tables that are not in the recording.
+pub(crate) fn unknown_cases(cases: &Value) -> Vec<String> {
+    let named = REAL_SPEED_ONLY.iter().map(|(group, names, _)| (*group, *names));
     let responses = RESPONSES.iter().map(|(group, names, _)| (*group, *names));
-    let seen = SEEN.iter().map(|(group, name, _)| (*group, std::slice::from_ref(name)));
+    let seen = FRAMES.iter().map(|(group, name, _)| (*group, std::slice::from_ref(name)));
     let all = named.chain(responses).chain(seen);
     let all = all.flat_map(|(group, names)| names.iter().map(move |name| (group, *name)));
     all.filter(|(group, name)| cases[*group].get(*name).is_none()).map(|both| format!("{both:?}")).collect()
@@ -30,18 +27,18 @@ fn covers(cases: &[&str], case: &str) -> bool {
     cases.is_empty() || cases.contains(&case)
 }
 
-/// Makes our answer from the recorded one.
-type Answer = fn(&Value) -> Value;
+/// Returns the answer of this hub for the recorded one.
+type Override = fn(&Value) -> Value;
 
-/// Our HTTP answers; the first line that covers a case counts.
-const RESPONSES: [(&str, &[&str], Answer); 8] = [
+/// The HTTP answers that differ, by group and cases. The first entry that covers a case counts.
+const RESPONSES: [(&str, &[&str], Override); 8] = [
     (
         "upgrade",
         &["negotiated id on the other hub"],
         |_| json!({"status": 404, "headers": [], "body": "No Connection with that ID"}),
     ),
     ("send", &["null", "type missing", "userId missing"], |_| malformed()),
-    // What cannot be read.
+    // Malformed bodies.
     ("send", ANY, |recorded| if recorded["status"] == 500 { malformed() } else { recorded.clone() }),
     (
         "hub",
@@ -85,17 +82,16 @@ fn no_cache() -> Value {
     ])
 }
 
-/// What may come instead of the recorded answer to something that is read as it comes: a poll that is under way when its client
-/// ends the connection has either.
-pub(crate) fn instead(group: &str, case: &str, step: &Value) -> Option<Value> {
+/// Returns another answer that a read may have. A poll that is under way when its client ends the connection may get either.
+pub(crate) fn alternative(group: &str, case: &str, step: &Value) -> Option<Value> {
     let ended = group == "longpolling" && case.starts_with("a whole life") && step["name"] == "second";
     ended.then(|| json!({"status": 204, "body": "", "ended": true}))
 }
 
-/// Our answer to a request or an upgrade.
-pub(crate) fn response(group: &str, case: &str, recorded: &Value) -> Value {
+/// Returns the expected answer to a request or an upgrade.
+pub(crate) fn expected_response(group: &str, case: &str, recorded: &Value) -> Value {
     match RESPONSES.iter().find(|(of, cases, _)| *of == group && covers(cases, case)) {
-        Some((.., ours)) => ours(recorded),
+        Some((.., replace)) => replace(recorded),
         None => recorded.clone(),
     }
 }
@@ -107,24 +103,24 @@ const CLOSED_IN_MESSAGEPACK: &str =
 const LOGGED_OUT: &str = r#"[{"text": "{\"type\":1,\"target\":\"ReceiveMessage\",\"arguments\":[{\"type\":11,\"payload\":{\"userId\":\"d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c\",\"reason\":null},\"contextId\":null}]}"}]"#;
 const TYPE_200: &str = r#"[{"text": "{\"type\":1,\"target\":\"ReceiveMessage\",\"arguments\":[{\"type\":200,\"payload\":{\"userId\":\"d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c\"},\"contextId\":null}]}"}]"#;
 
-/// What our clients see.
-const SEEN: [(&str, &str, &str); 7] = [
-    // A message of unknown type is skipped; the original never reads on.
+/// The frames that differ, by group and case.
+const FRAMES: [(&str, &str, &str); 7] = [
+    // This hub skips a message of unknown type. Upstream reads nothing after it.
     ("json", "unknown type, then a call", CALLED),
     ("messagepack", "unknown type, then a call", CALLED_IN_MESSAGEPACK),
-    // The length alone is enough.
+    // This hub closes the connection after the length. Upstream waits for the message.
     ("messagepack", "length of 32769 and nothing else", CLOSED_IN_MESSAGEPACK),
     ("websocket", "unmasked frame", r#"[{"close": 1002}]"#),
-    // Types that nobody knows are routed by their members.
+    // This hub finds the audience of unknown types by their members.
     ("send", "heard: type 200 to a user", TYPE_200),
-    // GUIDs are compared as GUIDs, and a claim that is none is ignored.
+    // This hub compares GUIDs in any case and ignores a claim that is not a GUID.
     ("send", "heard: user push, sub upper-case", LOGGED_OUT),
     ("send", "heard: organisation push, organisation no GUID", "[]"),
 ];
 
-/// What our clients see where the original's saw `recorded`. When TCP ends is free.
-pub(crate) fn seen(group: &str, case: &str, recorded: &Value) -> Vec<Value> {
-    let ours = SEEN.iter().find(|(of, name, _)| *of == group && *name == case);
-    let seen = ours.map_or(recorded.clone(), |(.., ours)| serde_json::from_str(ours).expect("the table is JSON"));
-    seen.as_array().into_iter().flatten().filter(|entry| entry.get("end").is_none()).cloned().collect()
+/// Returns the frames that a client must receive. The end of the TCP connection is left out, because its time may differ.
+pub(crate) fn expected_frames(group: &str, case: &str, recorded: &Value) -> Vec<Value> {
+    let replaced = FRAMES.iter().find(|(of, name, _)| *of == group && *name == case);
+    let frames = replaced.map_or(recorded.clone(), |(.., json)| serde_json::from_str(json).expect("the table is JSON"));
+    frames.as_array().into_iter().flatten().filter(|entry| entry.get("end").is_none()).cloned().collect()
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::outbox::Outbox;
-use super::registry::{Membership, Registry};
 use super::socket::Socket;
 use crate::auth::{Claims, Principal};
 use crate::delivery::Delivery;
 use crate::notification::{ClientType, Device, Notification};
-use crate::reactor::ingress::connection_limits::ConnectionPermit;
+use crate::reactor::connection_limits::ConnectionPermit;
+use crate::reactor::registry::{Membership, Registry};
 use crate::signalr::Hub;
 use crate::signalr::protocol::{self, Protocol, RECEIVE_MESSAGE, ServerMessage};
 use crate::signalr::{CloseReason, SessionConfig, Tick, TimeoutAction, Transport};
@@ -385,7 +385,7 @@ fn sync(user: Uuid, protocol: Protocol) -> Frame {
 
 #[cfg(test)]
 mod tests {
-    use crate::reactor::connections::slot::Slot;
+    use crate::reactor::sockets::slot::Slot;
 
     #[test]
     fn slot_size_is_at_most_128_bytes() {

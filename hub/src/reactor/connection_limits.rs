@@ -10,11 +10,11 @@ use crate::http::client_address::client_address;
 use crate::http::error_response::ErrorResponse;
 
 /// The address under which a client is counted: an IPv6 address stands for its network.
-fn counted(address: IpAddr, ipv6_prefix: u8) -> IpAddr {
+fn counted(address: IpAddr, ipv6_prefix_length: u8) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(ipv6_prefix.min(128))).unwrap_or(0);
+            let mask = u128::MAX.checked_shl(128 - u32::from(ipv6_prefix_length.min(128))).unwrap_or(0);
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
         }
     }
@@ -68,13 +68,13 @@ impl AdmissionControl {
         forwarded: &str,
     ) -> Result<Option<Box<ConnectionPermit>>, LimitReached> {
         let trusted = limits.trusted_proxies.as_slice();
-        let by_address = limits.per_address > 0 && !trusted.is_empty();
-        let counted = || counted(client_address(peer, forwarded, trusted), limits.ipv6_prefix);
-        let address = by_address.then(|| (counted(), limits.per_address));
-        if limits.connections == 0 && address.is_none() {
+        let by_address = limits.max_connections_per_ip > 0 && !trusted.is_empty();
+        let counted = || counted(client_address(peer, forwarded, trusted), limits.ipv6_prefix_length);
+        let address = by_address.then(|| (counted(), limits.max_connections_per_ip));
+        if limits.max_connections == 0 && address.is_none() {
             return Ok(None);
         }
-        self.try_acquire(limits.connections, address).map(|permit| Some(Box::new(permit)))
+        self.try_acquire(limits.max_connections, address).map(|permit| Some(Box::new(permit)))
     }
 
     /// Acquires a permit. A `limit` of 0 means no limit.

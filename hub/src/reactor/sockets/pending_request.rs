@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use crate::http::proxy_protocol::{self, Preface, may_begin_with};
 use crate::http::request_head::{MAX_HEAD_BYTES, too_large};
 use crate::http::request_kind::{self, RequestKind, Upgrade};
-use crate::reactor::connections::socket::Socket;
+use crate::reactor::sockets::socket::Socket;
 use crate::signalr::Tick;
 
 /// A request that is being received.
@@ -15,7 +15,8 @@ pub(crate) struct PendingRequest {
     pub(crate) socket: Socket,
     /// The other end of the connection: a client or a proxy.
     pub(crate) peer: IpAddr,
-    /// The bytes of its head that were read, without leading line ends.
+    /// The bytes of its head that were read, without leading line ends; of an upgrade, once its head is complete, the bytes
+    /// behind the head.
     pub(crate) head: Vec<u8>,
     /// How many bytes of leading line ends were read.
     leading_blank_bytes: usize,
@@ -133,11 +134,21 @@ impl PendingRequest {
             self.leading_blank_bytes += bytes.len();
             return (self.leading_blank_bytes >= MAX_HEAD_BYTES).then(|| RequestKind::Reject(too_large()));
         }
-        self.head.reserve_exact(new.len());
-        self.head.extend_from_slice(new);
+        if !first {
+            self.head.reserve_exact(new.len());
+            self.head.extend_from_slice(new);
+        }
+        let head = if first { new } else { &self.head[..] };
         // A head ends with a line: between two of them there is nothing new to see.
-        let may_be_whole = first || new.contains(&b'\n') || self.head.len() >= MAX_HEAD_BYTES;
-        may_be_whole.then(|| request_kind::classify(&self.head)).filter(|head| !matches!(head, RequestKind::Incomplete))
+        let may_be_whole = first || new.contains(&b'\n') || head.len() >= MAX_HEAD_BYTES;
+        let kind = if may_be_whole { request_kind::classify(head) } else { RequestKind::Incomplete };
+        match &kind {
+            // Its head is needed no longer: most are never copied.
+            RequestKind::Upgrade(upgrade) => self.head = head[upgrade.length..].to_vec(),
+            _ if first => self.head = new.to_vec(),
+            _ => {}
+        }
+        Some(kind).filter(|kind| !matches!(kind, RequestKind::Incomplete))
     }
 }
 
