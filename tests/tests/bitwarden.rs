@@ -124,8 +124,9 @@ fn invalid_known_proxies_are_skipped_and_the_hub_starts() -> Result<()> {
     ensure!(public.ip().is_unspecified(), "{public}");
     ensure!(http::get(public, "/alive")?.status == 200);
     for item in ["nginx", "10.0.0.1;10.0.0.2"] {
-        let told = format!("globalSettings__knownProxies: \\\"{item}\\\" is not an address or network and is skipped");
-        ensure!(hub.printed().contains(&told), "{told}:\n{}", hub.printed());
+        let warning =
+            format!("globalSettings__knownProxies: \\\"{item}\\\" is not an address or network and is skipped");
+        ensure!(hub.printed().contains(&warning), "{warning}:\n{}", hub.printed());
     }
     Ok(())
 }

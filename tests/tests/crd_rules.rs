@@ -112,8 +112,8 @@ fn resource_page_commands_succeed() {
         };
         // kubectl wraps lines.
         let explained = here(blocks[0])?.split_whitespace().collect::<Vec<_>>().join(" ");
-        for told in ["installationID", "rotationInterval", "Defaults to `720h`", "nextRotationTime"] {
-            ensure!(explained.contains(told), "{told} is not in {explained}");
+        for part in ["installationID", "rotationInterval", "Defaults to `720h`", "nextRotationTime"] {
+            ensure!(explained.contains(part), "{part} is not in {explained}");
         }
         let shown = here(blocks[1])?;
         ensure!(shown.contains("http://vault-internal."), "{shown}");

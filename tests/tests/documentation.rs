@@ -430,7 +430,7 @@ fn troubleshooting_page_lists_exactly_the_hub_warnings() -> Result<()> {
             said += 1;
             ensure!(
                 lines.iter().any(|line| text.contains(line)),
-                "nothing is told of {text:?}: give it a row in docs/troubleshooting.md"
+                "{text:?} is not documented: give it a row in docs/troubleshooting.md"
             );
         }
     }

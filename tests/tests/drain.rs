@@ -122,8 +122,8 @@ fn drain_timeout_ends_the_wait_for_held_pushes() -> Result<()> {
     a.push(&log_out())?;
     a.process.signal(Signal::TERM)?;
     ensure!(a.process.wait(WAIT_TIMEOUT)?.success(), "{}", a.process.printed());
-    let told = a.process.printed();
-    ensure!(told.contains("exiting with unpublished pushes"), "{told}");
+    let log = a.process.printed();
+    ensure!(log.contains("exiting with unpublished pushes"), "{log}");
     Ok(())
 }
 

@@ -33,10 +33,10 @@ fn invalid_configuration_lists_every_problem_and_exits_2() -> Result<()> {
     for command in ["serve", "check-config"] {
         let output = run(&[command, "--config", name, "--listen-public", "nowhere"])?;
         ensure!(output.status.code() == Some(2), "{command}: {:?}", output.status);
-        let told = text(&output.stderr);
+        let stderr = text(&output.stderr);
         for problem in ["reactors (", "nonsense (", "signalr.keep_alive_interval (", "listen.public (--listen-public)"]
         {
-            ensure!(told.contains(problem), "{command} does not tell of {problem}: {told}");
+            ensure!(stderr.contains(problem), "{command} does not print {problem}: {stderr}");
         }
         ensure!(stderr.lines().all(|line| line.starts_with("error: ")), "a line each: {stderr}");
     }
@@ -172,8 +172,8 @@ fn check_config_prints_the_origin_of_each_value() -> Result<()> {
         ensure!(lines.lines().any(|printed| printed == line), "no {line:?} in\n{lines}");
     }
     let output = run(&["check-config", "--config", name, "--json"])?;
-    let told: Value = serde_json::from_slice(&output.stdout)?;
-    ensure!(told["heartbeat_interval"] == json!({ "value": "60s", "origin": name }), "{told}");
+    let settings: Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(settings["heartbeat_interval"] == json!({ "value": "60s", "origin": name }), "{settings}");
     Ok(())
 }
 

@@ -51,8 +51,8 @@ fn paused_hub_applies_no_change_and_can_be_deleted() {
         namespace.wait_condition("vault", "Paused", "True", "Paused")?;
         let deployment = namespace.get("deployment", "vault")?;
         namespace.kubectl(&["scale", "notificationhub/vault", "--replicas=0"])?;
-        let told = namespace.wait_condition("vault", "Ready", "False", "Paused")?;
-        ensure!(told.ends_with("pending changes: Deployment vault"), "it says: {told}");
+        let message = namespace.wait_condition("vault", "Ready", "False", "Paused")?;
+        ensure!(message.ends_with("pending changes: Deployment vault"), "it says: {message}");
         let now = namespace.get("deployment", "vault")?;
         ensure!(now["metadata"]["generation"] == deployment["metadata"]["generation"], "it was changed: {now}");
 
@@ -278,8 +278,8 @@ fn diff_reports_changes_without_writing() {
 
         let mut wrong = hub();
         wrong["spec"]["source"] = json!({});
-        let told = format!("{:#}", diff(&wrong).expect_err("the API server refuses it"));
-        ensure!(told.contains("source must specify exactly one of direct and azureQueue"), "{told}");
+        let error = format!("{:#}", diff(&wrong).expect_err("the API server refuses it"));
+        ensure!(error.contains("source must specify exactly one of direct and azureQueue"), "{error}");
         Ok(())
     });
 }
@@ -290,8 +290,8 @@ fn check_permissions_in_the_operator_pod_succeeds() {
         let deployment = format!("deployment/{}", install::RELEASE);
         let program = "/usr/local/bin/notification-hub-operator";
         let exec = ["exec", "-n", install::NAMESPACE, &deployment, "--", program, "check-permissions"];
-        let told = namespace.cluster.kubectl(&exec)?;
-        ensure!(told.contains("permissions are granted"), "{told}");
+        let output = namespace.cluster.kubectl(&exec)?;
+        ensure!(output.contains("permissions are granted"), "{output}");
         Ok(())
     });
 }

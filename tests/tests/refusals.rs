@@ -91,9 +91,9 @@ fn invalid_token_is_answered_401_and_never_logged() -> Result<()> {
         let reason = format!("\"reason\":\"{reason}\"");
         wait::until("the rejection is logged", Duration::from_secs(20), || {
             let log = hub.process.printed();
-            let told =
+            let is_logged =
                 log.lines().any(|line| [&reason, "token rejected", detail].iter().all(|part| line.contains(*part)));
-            ensure!(told, "{reason} with {detail} is not in\n{log}");
+            ensure!(is_logged, "{reason} with {detail} is not in\n{log}");
             Ok(())
         })?;
     }
@@ -152,8 +152,8 @@ fn jwk_for_another_use_is_ignored_and_logged() -> Result<()> {
     ensure!(hub.upgrade(Some(&token))?.0.status == 401);
     wait::until("the warning", Duration::from_secs(20), || {
         let log = hub.process.printed();
-        let told = |line: &str| line.contains("JWK set keys skipped") && line.contains(&encrypts.id);
-        ensure!(log.lines().any(told), "{log}");
+        let is_warning = |line: &str| line.contains("JWK set keys skipped") && line.contains(&encrypts.id);
+        ensure!(log.lines().any(is_warning), "{log}");
         Ok(())
     })
 }

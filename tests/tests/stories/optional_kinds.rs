@@ -100,8 +100,11 @@ fn optional_kinds_installed_later_are_applied_and_repaired() {
         // A trigger that KEDA's CRD rejects and ours accepts.
         let misshapen = json!({"triggers": [{"type": "cpu", "metadata": ["value"]}]});
         namespace.apply(&hub(json!({"autoscaling": {"maxReplicas": 1, "keda": misshapen}})))?;
-        let told = namespace.wait_condition(HUB, "SpecValid", "False", "ChildRejected")?;
-        ensure!(told.starts_with("ScaledObject vault: ") && told.contains(".spec.triggers[0].metadata"), "{told}");
+        let message = namespace.wait_condition(HUB, "SpecValid", "False", "ChildRejected")?;
+        ensure!(
+            message.starts_with("ScaledObject vault: ") && message.contains(".spec.triggers[0].metadata"),
+            "{message}"
+        );
 
         namespace.apply(&hub(json!({"replicas": 1})))?;
         until("all objects are deleted", CLUSTER_TIMEOUT, || {
