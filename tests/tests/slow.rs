@@ -308,7 +308,7 @@ fn check_coalescing(hub: &LocalHub, user: &str, mut next: impl FnMut() -> Result
 }
 
 #[test]
-fn slow_websocket_queue_collapses_to_a_sync() -> Result<()> {
+fn slow_websocket_queue_coalesces_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::with_small_buffers(&hub, &user)?;
@@ -316,7 +316,7 @@ fn slow_websocket_queue_collapses_to_a_sync() -> Result<()> {
 }
 
 #[test]
-fn slow_event_stream_queue_collapses_to_a_sync() -> Result<()> {
+fn slow_event_stream_queue_coalesces_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let client = NegotiatedClient::new(&hub)?;
     let mut events = client.connect_events_with_small_buffers()?;
@@ -324,7 +324,7 @@ fn slow_event_stream_queue_collapses_to_a_sync() -> Result<()> {
 }
 
 #[test]
-fn slow_long_polling_queue_collapses_to_a_sync() -> Result<()> {
+fn slow_long_polling_queue_coalesces_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let client = NegotiatedClient::new(&hub)?.connect_polling()?;
     let mut waiting = std::collections::VecDeque::new();
