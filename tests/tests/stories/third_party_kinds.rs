@@ -44,8 +44,8 @@ fn with_all() -> Value {
 }
 
 #[test]
-fn optional_kinds_installed_later_are_applied_and_repaired() {
-    namespace::with_namespace("optional", |namespace| {
+fn third_party_kinds_installed_later_are_applied_and_repaired() {
+    namespace::with_namespace("third-party", |namespace| {
         namespace.apply(&with_all())?;
         if !is_installed(namespace) {
             namespace.wait_ready(HUB)?;
@@ -121,10 +121,10 @@ fn is_installed(namespace: &Namespace) -> bool {
     KINDS.into_iter().all(|kind| namespace.kubectl(&["get", kind]).is_ok())
 }
 
-/// Installs the published CRDs (`tests/optional-kinds.sh`).
+/// Installs the published CRDs (`tests/third-party-kinds.sh`).
 fn install(namespace: &Namespace) -> Result<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| folder().join("../target"), PathBuf::from);
-    let definitions = target.join("optional-kinds");
+    let definitions = target.join("third-party-kinds");
     let path = definitions.to_str().context("a path that is not UTF-8")?;
     // Server-side, because two CRDs are too large for the annotation of client-side apply.
     namespace.cluster.kubectl(&["apply", "--server-side", "-f", path]).map(drop)
