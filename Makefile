@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-parts test-timers test-cluster test-scale bench fuzz fuzz-long lint chart-lint prose-lint generated images toolchain clients components programs azurite redis metrics-server optional-kinds
+.PHONY: help demo test test-unit test-parts test-timers test-cluster test-scale bench fuzz fuzz-long lint chart-lint prose-lint generated images toolchain clients components programs azurite redis metrics-server third-party-kinds
 
 # Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
 CARGO_TEST := cargo test --locked --workspace
@@ -49,7 +49,7 @@ test-parts: toolchain clients programs ## the hub against real parts: Microsoft'
 test-timers: toolchain ## the timers that were recorded, at their real speed: a minute
 	$(CARGO_TEST) --test recorded -- --ignored --nocapture
 
-test-cluster: toolchain clients images azurite redis metrics-server optional-kinds ## chart, operator and hub in a whole Kubernetes (root; or CLUSTER=current)
+test-cluster: toolchain clients images azurite redis metrics-server third-party-kinds ## chart, operator and hub in a whole Kubernetes (root; or CLUSTER=current)
 	@echo "== cluster tests"
 	$(CARGO_TEST) --no-run $(addprefix --test ,$(CLUSTER_TESTS))
 	tests/in-cluster.sh env RUST_TEST_THREADS=5 $(CARGO_TEST) $(addprefix --test ,$(CLUSTER_TESTS))
@@ -108,8 +108,8 @@ azurite: clients
 redis:
 	@tests/redis.sh
 
-optional-kinds: toolchain
-	@tests/optional-kinds.sh
+third-party-kinds: toolchain
+	@tests/third-party-kinds.sh
 
 metrics-server:
 	@tests/metrics-server.sh > /dev/null

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds an image of Azurite, Microsoft's emulator of Azure Storage, from this machine's Node.js and the package that
-# clients/package-lock.json pins: target/images/azurite.tar, unless it is there already.
+# Builds target/images/azurite.tar if it is missing or outdated: an image of Azurite, Microsoft's emulator of Azure Storage,
+# from this machine's Node.js and the package that clients/package-lock.json pins.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 images=${CARGO_TARGET_DIR:-$(dirname "$here")/target}/images
@@ -10,7 +10,7 @@ staged=$images/azurite
 . "$here/packages.sh"
 . "$here/buildah.sh"
 
-# What is there only for people, for other kinds of modules and for browsers.
+# Files that Azurite does not load: documentation, types, and modules for browsers or other module systems.
 unneeded=('*.map' '*.ts' '*.mts' '*.cts' '*.md' esm dist-esm browser react-native playwright-core)
 
 stage() {

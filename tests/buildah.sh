@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Sourced by the scripts that make images: without a container engine and without a registry, from this machine's files.
+# Sourced by the scripts that build images. Images are built from this machine's files, without a daemon or a registry.
 
 : "${store:?the folder for containers}"
 storage=(--storage-driver vfs --root "$store/root" --runroot "$store/run")
 
-# stage_libraries FOLDER PROGRAM... : what the programs are linked to.
+# stage_libraries FOLDER PROGRAM...: copies the shared libraries of programs to a folder.
 stage_libraries() {
   local folder=$1 file
   shift
@@ -14,7 +14,7 @@ stage_libraries() {
   done
 }
 
-# stage_names FOLDER : the users of distroless images, and who knows the names of hosts.
+# stage_names FOLDER: writes the users and groups of distroless images, and the order of host name lookups.
 stage_names() {
   mkdir -p "$1/etc" "$1/tmp" "$1/home/nonroot"
   chmod 1777 "$1/tmp"
@@ -27,7 +27,7 @@ bud() { # options...
   buildah "${storage[@]}" bud --quiet --isolation chroot "$@" > /dev/null
 }
 
-# archive IMAGE FILE
+# archive IMAGE FILE: writes an image to an OCI archive.
 archive() {
   buildah "${storage[@]}" push --quiet "$1" "oci-archive:$2:$1"
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The main job, start to end: a Kubernetes, the images, the chart, a NotificationHub, a client, a push that arrives. Then
-# the hub stays on a local port until Ctrl-C.
+# A demo from an empty machine to a delivered push: a Kubernetes cluster, the images, the chart, a NotificationHub, a
+# client and a push. Then the hub is reachable on a local port until Ctrl-C.
 #
 #   DEMO=once           ends with exit status 0 once the push has arrived
 #   CLUSTER=current     uses the current context of kubectl; HUB_IMAGE and OPERATOR_IMAGE name images that it can pull
@@ -17,7 +17,7 @@ own_cluster=true
 say() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 show() { echo "  \$ $*"; "$@" | sed 's/^/    /'; }
 
-# Runs a command where the cluster can be reached.
+# Runs a command with access to the cluster.
 inside() { if $own_cluster; then "$here/cluster/cluster.sh" exec "$@"; else command "$@"; fi; }
 kubectl() { inside kubectl "$@"; }
 helm() { inside helm "$@"; }
@@ -33,7 +33,7 @@ finish() {
   local job
   for job in "${jobs[@]}"; do kill "$job" 2>/dev/null || true; done
   wait
-  # A cluster of the user's is left as it was, but for the definition, which the chart keeps.
+  # A user's own cluster is restored, except for the CRD, which the chart keeps.
   if ! $own_cluster; then
     if $made_namespace; then kubectl delete namespace "$namespace"; fi
     if $made_release; then helm uninstall "$release" --namespace "$system"; fi
@@ -84,7 +84,7 @@ user_token=$("$hub" token --key "$scratch/private.pem" --user "$user")
 internal_token=$("$hub" token --key "$scratch/private.pem" --scope internal)
 echo "  of the user $user, and of the sender"
 
-# bridge SERVICE PORT: a port of this machine that leads to a Service, in $local_port.
+# bridge SERVICE PORT: forwards a local port, whose number it stores in $local_port, to a port of a Service.
 bridge() {
   local out=$scratch/$1.out job
   if $own_cluster; then
@@ -112,7 +112,7 @@ mkfifo "$scratch/open"
 node "$here/clients/listen.mjs" --url "$url" --token "$user_token" < "$scratch/open" > "$scratch/client" 2>&1 &
 client=$!
 jobs+=("$client")
-exec 8> "$scratch/open" # it goes on for as long as its input is open
+exec 8> "$scratch/open" # the client runs while its input is open
 line "$scratch/client" connected "$client" > /dev/null
 echo "  connected"
 

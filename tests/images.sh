@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the images of hub and operator from the Dockerfile, without a container engine and without a registry: the
-# programs as cargo has built them, the runtime image from this machine's own files. As archives in target/images.
+# Builds the images of hub and operator from the Dockerfile into archives in target/images, without a daemon or a registry:
+# the programs are built by cargo, and the runtime image contains files of this machine.
 #
-#   images.sh [PROFILE]           a cargo profile; dev is the one that the tests have built already
+#   images.sh [PROFILE]           a cargo profile, by default dev like the tests
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 project=$(dirname "$here")
@@ -30,7 +30,7 @@ stage_programs() { # folder
   done
 }
 
-# What the programs need from a system: the libraries they link to, certificates, names and a user.
+# Copies the files that the programs need at runtime: libraries, certificates, users, and the order of host name lookups.
 stage_system() { # folder
   local certificates=/etc/ssl/certs/ca-certificates.crt
   stage_libraries "$1" "${programs[@]/#/$images/programs/}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs a command with a cluster that has the images loaded: one made for it, or with CLUSTER=current kubectl's context.
+# Runs a command with a new cluster that has the images, or with CLUSTER=current in the current context of kubectl.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 if [ "${CLUSTER-}" = current ]; then exec "$@"; fi

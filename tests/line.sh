@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Sourced by scripts that run programs beside themselves.
+# Sourced by scripts that run programs in the background.
 
-# line FILE PATTERN JOB : waits, for half a minute, until the program behind the file has printed such a line, and prints it.
+# line FILE PATTERN JOB: waits up to 30 s until the output file of a job has a line that matches the pattern, and prints it.
 line() {
   for _ in $(seq 300); do
     grep -m 1 -- "$2" "$1" 2> /dev/null && return 0

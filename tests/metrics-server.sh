@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds metrics-server, which serves the metrics of pods to autoscalers, unless it is there already; prints where it is.
+# Builds metrics-server, which serves the metrics of pods to autoscalers, unless it exists. Prints its path.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 version=0.9.0
@@ -9,7 +9,7 @@ folder=${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/notification-hub/metrics-server-
 build() {
   toolchain go
   mkdir -p "$(dirname "$folder")"
-  # Several runs may ask at once.
+  # Several runs may need it at the same time.
   exec 9> "$folder.lock"
   flock 9
   [ ! -e "$folder/metrics-server" ] || return 0

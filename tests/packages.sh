@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Sourced by the scripts of this folder: what a bare Debian machine lacks, found by the command that is needed.
+# Sourced by the scripts of this folder. Installs missing Debian packages.
 
-# ensure COMMAND=PACKAGE... : installs the packages whose command (or file) is not there, and says so.
+# ensure COMMAND=PACKAGE...: installs each package whose command (or file) is missing, and prints their names.
 ensure() {
   local pair missing=()
   for pair in "$@"; do
@@ -16,13 +16,13 @@ ensure() {
     return 1
   fi
   echo "installing Debian packages: ${missing[*]}" >&2
-  # One list of packages is enough for all calls of a run.
+  # The package lists are updated once per run.
   [ -n "${PACKAGES_UPDATED-}" ] || apt-get update -qq >&2
   export PACKAGES_UPDATED=1
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# toolchain COMMAND... : languages are not installed, only asked for.
+# toolchain COMMAND...: fails if a command of Rust, Go or Node.js is missing. These are not installed.
 toolchain() {
   local name missing=()
   for name in "$@"; do command -v "$name" >/dev/null || missing+=("$name"); done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds an image of Redis from this machine's own: target/images/redis.tar, unless it is there already.
+# Builds target/images/redis.tar from this machine's Redis, unless it is up to date.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 images=${CARGO_TARGET_DIR:-$(dirname "$here")/target}/images

@@ -22,8 +22,8 @@ pub(crate) fn splits(input: &[u8]) -> Vec<Vec<&[u8]>> {
 /// How many prefixes of an input are tried.
 const PREFIXES: usize = 8;
 
-/// Returns some proper prefixes of an input: all but its last byte, and others whose lengths depend only on the input. Few, because
-/// the checks run over very many inputs.
+/// Returns some proper prefixes of an input: all but its last byte, and others whose lengths depend only on the input. Few,
+/// because the checks run over very many inputs.
 pub(crate) fn prefixes(input: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut random = Random::from_bytes(input);
     let last = input.len().checked_sub(1);

@@ -1,8 +1,8 @@
-// Command lines of the drivers: `--name value` and `--flag`.
+// The command lines of the clients: `--name value` and `--flag`.
 import { parseArgs } from "node:util";
 
-/** Reads the process's arguments; anything unknown or missing ends it with usage and exit status 2. */
-export function read(options, required, usage) {
+/** Parses the arguments of the process. Ends it with its usage and exit status 2 if one is unknown or missing. */
+export function parseCommandLine(options, required, usage) {
   try {
     const { values } = parseArgs({ options });
     for (const name of required) {

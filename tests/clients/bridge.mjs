@@ -1,10 +1,10 @@
-// Passes connections on, from a TCP port or a socket file to the other. Two of them lead out of a network namespace: the
-// one inside listens on a file, the one outside connects to it. Prints `{"listening":PORT-OR-FILE}`.
+// Forwards connections from a TCP port or a Unix socket to another. Two bridges connect to a network namespace: the one
+// inside listens on a Unix socket, and the one outside connects to it. Prints `{"listening":PORT-OR-FILE}`.
 import net from "node:net";
-import { read } from "./arguments.mjs";
+import { parseCommandLine } from "./arguments.mjs";
 
 const usage = "usage: node bridge.mjs --listen HOST:PORT|FILE --connect HOST:PORT|FILE";
-const options = read({ listen: { type: "string" }, connect: { type: "string" } }, ["listen", "connect"], usage);
+const options = parseCommandLine({ listen: { type: "string" }, connect: { type: "string" } }, ["listen", "connect"], usage);
 
 function address(text) {
   if (text.includes("/")) return { path: text };

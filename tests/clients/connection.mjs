@@ -1,19 +1,19 @@
-// A connection of Microsoft's SignalR client, as Bitwarden's clients make it. Pages of a browser load this file too.
+// A connection of Microsoft's SignalR client with the options of Bitwarden's clients. Browser pages load this file too.
 import * as signalr from "@microsoft/signalr";
 import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack";
 
-/** What a hub of Bitwarden's notifications calls at its clients. */
+/** The methods that the hubs of Bitwarden's notifications service call at clients. */
 const TARGETS = ["ReceiveMessage", "Heartbeat", "AuthRequestResponseRecieved"];
 
-/** A test does not wait as long between two attempts as the library would. */
+/** The delay before a reconnect, shorter than the library's so that tests are fast. */
 const RECONNECT_MILLISECONDS = 200;
 
 const toStderr = { log: (_level, message) => console.error(message) };
 const quiet = { log: () => {} };
 
 /**
- * `url` is a base, as `http://127.0.0.1:5000`; `anonymous` is the id of an auth request.
- * In Node the client puts its token in a header; with `tokenIn: "query"` it goes where a browser puts it.
+ * Creates a connection. `url` is a base URL such as `http://127.0.0.1:5000`. `anonymous` is the id of an auth request.
+ * Under Node.js the client sends its token in a header, and with `tokenIn: "query"` in the query like a browser.
  */
 export function build({
   url,
@@ -32,7 +32,7 @@ export function build({
     transport: signalr.HttpTransportType[transport],
     logger: verbose ? toStderr : quiet,
   };
-  // Without one, the client would take any.
+  // Without a transport, the client would choose one.
   if (!options.transport) throw new Error(`no transport is called ${transport}`);
   if (anonymous) address.searchParams.set("Token", anonymous);
   if (token && tokenIn === "query") address.searchParams.set("access_token", token);
@@ -45,15 +45,15 @@ export function build({
   return builder.build();
 }
 
-/** Starts a connection, calls `method` if there is one, and tells of all that happens: one object at a time. */
-export async function run(connection, method, tell) {
-  for (const target of TARGETS) connection.on(target, (...values) => tell({ target, arguments: values }));
-  connection.onreconnected(() => tell({ reconnected: true }));
-  connection.onclose((error) => tell({ closed: true, error: error?.message ?? null }));
+/** Starts a connection, calls `method` if it is given, and reports each event as an object. */
+export async function run(connection, method, report) {
+  for (const target of TARGETS) connection.on(target, (...values) => report({ target, arguments: values }));
+  connection.onreconnected(() => report({ reconnected: true }));
+  connection.onclose((error) => report({ closed: true, error: error?.message ?? null }));
   await connection.start();
-  tell({ connected: true });
+  report({ connected: true });
   if (method) {
     const error = await connection.invoke(method).then(() => null, (reason) => reason.message);
-    tell({ invoked: method, error });
+    report({ invoked: method, error });
   }
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the clients' packages as package-lock.json pins them, unless they are there.
+# Installs the packages of the clients from package-lock.json, unless they are installed.
 set -euo pipefail
 cd "$(dirname "$0")"
 if ! cmp -s package-lock.json node_modules/.installed-lock.json; then

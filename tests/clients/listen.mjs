@@ -1,14 +1,14 @@
-// Connects as a Bitwarden client does and prints what arrives: `{"connected":true}` once started, then one line of JSON
-// a message. Ends with status 0 after `--count` messages, at the end of its standard input and on SIGTERM; with 1 and a
-// sentence on stderr when it cannot connect, when the server closes, or when `--timeout` passes first.
-import { read } from "./arguments.mjs";
+// Connects like a Bitwarden client. Prints `{"connected":true}` once it is connected, then each message as a line of JSON.
+// Ends with status 0 after `--count` messages, at the end of standard input and on SIGTERM. Ends with status 1 and a
+// message on stderr if it cannot connect, if the server closes the connection, or after `--timeout`.
+import { parseCommandLine } from "./arguments.mjs";
 import { build, run } from "./connection.mjs";
 
 const usage = `usage: node listen.mjs --url BASE --token T [--token-in header|query] [--protocol messagepack|json] [--negotiate]
          [--transport WebSockets|ServerSentEvents|LongPolling] [--anonymous REQUEST-ID] [--invoke METHOD] [--count N]
          [--timeout SECONDS] [--verbose]
 All transports but WebSockets need --negotiate.`;
-const options = read(
+const options = parseCommandLine(
   {
     url: { type: "string" },
     token: { type: "string" },
@@ -43,7 +43,7 @@ async function stop() {
   process.exit(0);
 }
 
-function tell(line) {
+function report(line) {
   if (stopping) return;
   process.stdout.write(`${JSON.stringify(line)}\n`);
   if (line.closed) fail(line.error ? `closed: ${line.error}` : "closed by the server");
@@ -56,4 +56,4 @@ process.stdin.on("end", stop).on("error", stop).resume();
 if (Number(options.timeout)) {
   setTimeout(() => fail(`nothing more after ${options.timeout} s`), Number(options.timeout) * 1000).unref();
 }
-run(connection, options.invoke, tell).catch((error) => fail(`cannot connect: ${error.message}`));
+run(connection, options.invoke, report).catch((error) => fail(`cannot connect: ${error.message}`));

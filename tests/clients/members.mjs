@@ -1,21 +1,21 @@
-// The clients that share a process, or a page of a browser.
+// The clients of one process or one browser page.
 import { build, run } from "./connection.mjs";
 
-const members = [];
+const connections = [];
 
-/** Connects one more, whose lines bear its name; `{"refused":WHY}` if that fails. */
-export async function join({ client, invoke, ...options }, tell) {
-  const told = (line) => tell({ client, ...line });
+/** Connects a client, whose lines are reported with its name. Reports `{"refused":REASON}` if it cannot connect. */
+export async function connectClient({ client, invoke, ...options }, report) {
+  const reportNamed = (line) => report({ client, ...line });
   try {
     const connection = build(options);
-    members.push(connection);
-    await run(connection, invoke, told);
+    connections.push(connection);
+    await run(connection, invoke, reportNamed);
   } catch (error) {
-    told({ refused: error.message });
+    reportNamed({ refused: error.message });
   }
 }
 
-/** Stops all of them. */
-export async function leave() {
-  await Promise.all(members.map((connection) => connection.stop()));
+/** Stops all clients. */
+export async function stopClients() {
+  await Promise.all(connections.map((connection) => connection.stop()));
 }

@@ -1,4 +1,4 @@
-// A page in a headless Chromium with Microsoft's client in it, served from an origin that is not the hub's.
+// A page with Microsoft's client in a headless Chromium. Its origin is not that of the hub.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { chromium } from "playwright-core";
@@ -11,11 +11,11 @@ const args = [
   "--disable-component-update",
   "--disable-sync",
   "--no-first-run",
-  // It asks nobody but this machine.
+  // Chromium connects to this machine only.
   "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
 ];
 
-// The library's bundles for browsers are no modules: they leave their names in a global.
+// The library's bundles for browsers are not modules. They export a global variable.
 const imports = {
   "@microsoft/signalr": "data:text/javascript,export const { HttpTransportType, HubConnectionBuilder, JsonHubProtocol } = signalR",
   "@microsoft/signalr-protocol-msgpack": "data:text/javascript,export const { MessagePackHubProtocol } = signalR.protocols.msgpack",
@@ -51,19 +51,20 @@ function serve() {
   });
 }
 
-/** Opens the page with this program; `tell` gets what its clients tell. */
-export async function open(executablePath, tell) {
+/** Opens the page with a Chromium. `report` receives the lines of its clients. */
+export async function open(executablePath, report) {
   const origin = await serve();
   const browser = await chromium.launch({ executablePath, args });
   const page = await browser.newPage();
   page.on("console", (message) => process.stderr.write(`${message.text()}\n`));
-  await page.exposeFunction("tell", tell);
+  await page.exposeFunction("report", report);
   await page.goto(origin);
   return {
     origin,
-    join: (job) => page.evaluate(async (job) => (await import("/members.mjs")).join(job, tell), job),
-    leave: async () => {
-      await page.evaluate(async () => (await import("/members.mjs")).leave());
+    connectClient: (options) =>
+      page.evaluate(async (options) => (await import("/members.mjs")).connectClient(options, report), options),
+    stopClients: async () => {
+      await page.evaluate(async () => (await import("/members.mjs")).stopClients());
       await browser.close();
     },
   };

@@ -1,11 +1,11 @@
-// Takes TLS in front of a plain server, as an ingress does: `{"port":N}` once it listens on the loopback.
+// Terminates TLS for a plain server, like an ingress. Prints `{"port":N}` once it listens on the loopback.
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { createServer } from "node:tls";
-import { read } from "./arguments.mjs";
+import { parseCommandLine } from "./arguments.mjs";
 
 const usage = "usage: node tls.mjs --certificate FILE --key FILE --port PORT";
-const options = read(
+const options = parseCommandLine(
   { certificate: { type: "string" }, key: { type: "string" }, port: { type: "string" } },
   ["certificate", "key", "port"],
   usage,
@@ -17,7 +17,7 @@ const server = createServer({ cert: readFileSync(options.certificate), key: read
   client.on("error", () => plain.destroy());
   plain.on("error", () => client.destroy());
 });
-// Who does not trust the certificate hangs up.
+// A client that does not trust the certificate closes the connection.
 server.on("tlsClientError", () => {});
 server.listen(0, "127.0.0.1", () => process.stdout.write(`${JSON.stringify({ port: server.address().port })}\n`));
 process.stdin.on("end", () => process.exit(0)).resume();

@@ -1,17 +1,17 @@
 # shellcheck shell=bash
-# Sourced by cluster.sh: the programs of the cluster, built from their sources into a folder that outlives the checkout.
+# Sourced by cluster.sh. Builds the programs of the cluster from source, into a cache outside of the checkout.
 
 : "${here:?the folder of this script}"
 kubernetes=1.35.4 coredns=1.14.2 helm=4.2.4
 
-# The folder of the built programs. Its name tells what they were built from.
+# Prints the folder of the built programs. Its name has a hash of their sources and versions.
 components_folder() {
   local sources
   sources=$(cat "$here"/components/{go.mod,go.sum,main.go} - <<< "$kubernetes $coredns $helm" | sha256sum | cut -c1-12)
   echo "${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/notification-hub/cluster-$sources"
 }
 
-# Builds them unless they are there. Several runs may ask at once: one builds, the others wait for it.
+# Builds the programs unless they exist. If several runs need them, one builds and the others wait.
 build() {
   local bin part
   bin=$(components_folder)
@@ -39,7 +39,7 @@ build_into() { # folder
     -X $version.gitCommit=v$kubernetes -X $version.gitTreeState=clean -X $version.buildDate=2026-01-01T00:00:00Z" -o "$1/kubernetes" .
   for name in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do ln -s kubernetes "$1/$name"; done
   building "CoreDNS $coredns" "$1" go install -v -trimpath -ldflags '-s -w' "github.com/coredns/coredns@v$coredns"
-  # Last, and so the sign that all of them are there.
+  # Helm is built last: `build` takes its program as the mark of a complete build.
   building "Helm $helm" "$1" go install -v -trimpath -ldflags '-s -w' "helm.sh/helm/v4/cmd/helm@v$helm"
 }
 

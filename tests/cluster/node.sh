@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The first process of the cluster's namespaces, started by cluster.sh: when it ends, everything in them ends.
+# The first process of the cluster's namespaces, started by cluster.sh. When it ends, all processes in them end.
 # Usage: node.sh STATE COMPONENTS
 set -euo pipefail
 state=$1 bin=$2
 cgroup=/$(basename "$state")
-# 198.18.0.0/15 is set aside for benchmarks: nothing on a real network answers there.
+# 198.18.0.0/15 is reserved for benchmarks, so it does not overlap a real network.
 node=198.18.0.1 pods=198.18.0.0/24 services=198.19.0.0/16 api=198.19.0.1
 
-# What the components write outside of their own folders must not reach the machine.
+# Hides the machine's folders and settings that the components write.
 shelter() {
   local folder file names
   names=$(realpath -m /etc/resolv.conf)
@@ -16,7 +16,7 @@ shelter() {
   printf 'nameserver %s\nsearch cluster.local\noptions ndots:5\n' "$node" > resolv.conf
   [ -e "$names" ] || { mkdir -p "$(dirname "$names")"; touch "$names"; }
   mount --bind resolv.conf "$names"
-  # The kubelet sets these for the whole machine.
+  # The kubelet writes these settings, which apply to the whole machine.
   mkdir sysctl
   for file in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do
     cat "/proc/sys/$file" > "sysctl/${file//\//.}"
@@ -157,7 +157,7 @@ components() {
   until_it ctr -a containerd.sock version
   ctr -a containerd.sock -n k8s.io images import pause.tar
   start kubelet kubelet --config=kubelet.yaml --kubeconfig=node1.kubeconfig --hostname-override=node1 --node-ip="$node" --root-dir="$state/kubelet" --cert-dir="$state/pki"
-  # kube-proxy waits for the node's address without a word, so the kubelet comes first.
+  # kube-proxy waits for the node's address, which the kubelet sets, without a log line.
   start proxy kube-proxy --kubeconfig=admin.kubeconfig --hostname-override=node1 --proxy-mode=iptables --cluster-cidr=$pods --bind-address=127.0.0.1 \
     --conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0
   until_it kubectl wait --for=condition=Ready node/node1 --timeout=1s

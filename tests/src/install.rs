@@ -39,7 +39,7 @@ pub fn chart_path() -> Result<PathBuf> {
 pub fn install_release(cluster: &Cluster, chart: &Path, options: &[&str]) -> Result<()> {
     let mut values = image(cluster, "hubImage", "HUB_IMAGE", "nhub.test/hub:test")?;
     values.extend(image(cluster, "image", "OPERATOR_IMAGE", "nhub.test/operator:test")?);
-    let mut arguments = vec!["upgrade", "--install", RELEASE, chart.to_str().context("an odd path")?];
+    let mut arguments = vec!["upgrade", "--install", RELEASE, chart.to_str().context("a path that is not UTF-8")?];
     arguments.extend(["--namespace", NAMESPACE, "--create-namespace"]);
     values.iter().for_each(|value| arguments.extend(["--set-string", value]));
     arguments.extend(options);

@@ -44,7 +44,7 @@ impl Nginx {
     /// Starts nginx with `docs/nginx/notifications.conf` in front of a hub. Only addresses and paths are changed.
     pub fn start(hub: SocketAddr) -> Result<Self> {
         let files = tempfile::tempdir()?;
-        let path = files.path().to_str().context("an odd path")?.to_owned();
+        let path = files.path().to_str().context("a path that is not UTF-8")?.to_owned();
         create_certificate(&files)?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let documented = folder().join("../docs/nginx/notifications.conf");

@@ -86,7 +86,7 @@ impl RawClient {
                 return Ok(payload);
             }
         }
-        bail!("the connection ended before {text:?} came")
+        bail!("the connection ended before {text:?} was received")
     }
 
     /// Reads all bytes until the hub closes the connection.

@@ -39,18 +39,14 @@ fn replicas_pass_to_autoscaler_and_back_to_spec() {
         ensure!(replicas(namespace)? == 3, "the number of pods was reset");
 
         // The operator keeps the number of an autoscaler, also while it repairs something.
-        for wait_autoscaler in ["4", "2"] {
-            namespace.kubectl(&["scale", "deployment", HUB, &format!("--replicas={wait_autoscaler}")])?;
+        for count in ["4", "2"] {
+            namespace.kubectl(&["scale", "deployment", HUB, &format!("--replicas={count}")])?;
             wait_repair(namespace)?;
-            ensure!(
-                replicas(namespace)?.to_string() == wait_autoscaler,
-                "{} instead of {wait_autoscaler}",
-                replicas(namespace)?
-            );
+            ensure!(replicas(namespace)?.to_string() == count, "{} instead of {count}", replicas(namespace)?);
         }
         let refused = namespace.kubectl(&["scale", "notificationhub", HUB, "--replicas=3"]);
-        let told = refused.err().context("the number is set beside an autoscaler")?;
-        ensure!(format!("{told:#}").contains("give either replicas or autoscaling"), "{told:#}");
+        let error = refused.err().context("a spec with replicas and autoscaling was accepted")?;
+        ensure!(format!("{error:#}").contains("give either replicas or autoscaling"), "{error:#}");
 
         namespace.apply(&hub(&json!({"replicas": 1})))?;
         namespace.wait_condition(HUB, "Ready", "True", "Available")?;
@@ -109,7 +105,7 @@ fn connection_count_scales_up_without_disconnects() {
         namespace.apply(&hub(&json!({"autoscaling": {"maxReplicas": 5, "targetConnectionsPerReplica": 10}})))?;
         namespace.wait_ready(HUB)?;
         wait_autoscaler(namespace, "ScalingActive", "ValidMetricFound")?;
-        ensure!(replicas(namespace)? == 1, "{} pods for nobody", replicas(namespace)?);
+        ensure!(replicas(namespace)? == 1, "{} pods without clients", replicas(namespace)?);
 
         let workload = start_workload(namespace, HUB, &generated_signer(namespace, HUB)?, 25, 100)?;
         wait_pods(namespace, HUB, 3, AUTOSCALER_TIMEOUT)?;

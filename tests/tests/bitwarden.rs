@@ -68,7 +68,7 @@ fn self_host_environment_starts_hub_and_serves_its_senders() -> Result<()> {
     let authorization = format!("Bearer {}", key.signer()?.sign(&claims)?);
 
     let url = format!("http://{public}/notifications");
-    wait::until("the keys are there", WAIT_TIMEOUT, || {
+    wait::until("the keys are loaded", WAIT_TIMEOUT, || {
         ensure!(http::request(public, "POST", "/send", &[("Authorization", &authorization)], b"")?.status == 200);
         Ok(())
     })?;
@@ -105,7 +105,7 @@ fn self_host_environment_starts_hub_and_serves_its_senders() -> Result<()> {
         let is_secret = ["ey", "Key", "onnectionString"].iter().any(|part| name.ends_with(part));
         ensure!(!is_secret || !printed.contains(&secret), "{name} is in the log:\n{printed}");
     }
-    ensure!(!printed.contains("WARN") && !printed.contains("ERROR"), "complaints:\n{printed}");
+    ensure!(!printed.contains("WARN") && !printed.contains("ERROR"), "warnings or errors:\n{printed}");
     Ok(())
 }
 
@@ -124,8 +124,9 @@ fn invalid_known_proxies_are_skipped_and_the_hub_starts() -> Result<()> {
     ensure!(public.ip().is_unspecified(), "{public}");
     ensure!(http::get(public, "/alive")?.status == 200);
     for item in ["nginx", "10.0.0.1;10.0.0.2"] {
-        let told = format!("globalSettings__knownProxies: \\\"{item}\\\" is not an address or network and is skipped");
-        ensure!(hub.printed().contains(&told), "{told}:\n{}", hub.printed());
+        let warning =
+            format!("globalSettings__knownProxies: \\\"{item}\\\" is not an address or network and is skipped");
+        ensure!(hub.printed().contains(&warning), "{warning}:\n{}", hub.printed());
     }
     Ok(())
 }
@@ -137,8 +138,8 @@ fn tls_only_aspnetcore_urls_exits_2_with_reason() -> Result<()> {
         .env("globalSettings__selfHosted", "true")
         .env("ASPNETCORE_URLS", "https://+:5001")
         .output()?;
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.code() == Some(2), "{output:?}");
-    ensure!(told.contains("listen.public (ASPNETCORE_URLS)") && told.contains("TLS"), "{told}");
+    ensure!(stderr.contains("listen.public (ASPNETCORE_URLS)") && stderr.contains("TLS"), "{stderr}");
     Ok(())
 }

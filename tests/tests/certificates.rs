@@ -68,7 +68,7 @@ fn ssl_cert_dir_authority_is_trusted_for_identity_server() -> Result<()> {
     let authorization = format!("Bearer {}", key.signer()?.sign(&claims)?);
 
     let with_ca = start(&folder.path().join("authority"))?;
-    wait::until("the keys are there", WAIT_TIMEOUT, || {
+    wait::until("the keys are loaded", WAIT_TIMEOUT, || {
         let status = status(&with_ca, &authorization)?;
         ensure!(status == 200, "{status}");
         Ok(())
@@ -82,7 +82,7 @@ fn ssl_cert_dir_authority_is_trusted_for_identity_server() -> Result<()> {
     ensure!(status(&without_ca, &authorization)? == 503);
     // The hub trusts the CA once its file exists.
     std::fs::copy(folder.path().join("authority/own.crt"), authorities.path().join("own.crt"))?;
-    wait::until("the keys are there", Duration::from_secs(60), || {
+    wait::until("the keys are loaded", Duration::from_secs(60), || {
         let status = status(&without_ca, &authorization)?;
         ensure!(status == 200, "{status}");
         Ok(())

@@ -93,7 +93,7 @@ fn previous_chart(into: &Path) -> Result<Option<PathBuf>> {
     let commits = git(&["log", "-n", "2", "--format=%H", "--", &path])?;
     let commit = commits.lines().nth(usize::from(!changed)).context("the chart has changed only once")?;
     let archive = into.join("chart.tar");
-    let archived = archive.to_str().context("an odd path")?;
+    let archived = archive.to_str().context("a path that is not UTF-8")?;
     git(&["archive", "--output", archived, commit, "--", &path])?;
     run(Command::new("tar").current_dir(into).args(["-xf", archived]))?;
     Ok(Some(into.join(path)))
@@ -252,7 +252,7 @@ fn namespaced_operators_have_only_namespace_rights_and_fail_over() {
 }
 
 /// Copies the chart and removes two fields from its CRD.
-fn outdated_chart(into: &Path) -> Result<PathBuf> {
+fn chart_with_old_crd(into: &Path) -> Result<PathBuf> {
     run(Command::new("cp").arg("-r").arg(install::chart_path()?).arg(into))?;
     let chart = into.join(RELEASE);
     let file = chart.join("files/crds/notificationhubs.yaml");
@@ -280,7 +280,7 @@ fn restart_until_logged(namespace: &Namespace, text: &str) -> Result<()> {
 
 #[test]
 fn older_crd_is_reported_and_drops_missing_fields() {
-    with_exclusive_release("outdated", |namespace| {
+    with_exclusive_release("crd-skew", |namespace| {
         let cluster = namespace.cluster;
         install::install_release(cluster, &install::chart_path()?, &HELM_WAIT)?;
         restart_until_logged(namespace, "installed CRD has every field")?;
@@ -289,7 +289,7 @@ fn older_crd_is_reported_and_drops_missing_fields() {
         ensure!(status()?["keys"].is_object(), "it is {}", status()?);
 
         let folder = tempfile::tempdir()?;
-        install::install_release(cluster, &outdated_chart(folder.path())?, &HELM_WAIT)?;
+        install::install_release(cluster, &chart_with_old_crd(folder.path())?, &HELM_WAIT)?;
         restart_until_logged(namespace, "installed CRD is older than this operator")?;
         until("an Event names the fields", CLUSTER_TIMEOUT, || {
             let selector = "--field-selector=type=Warning,reason=CrdOutdated";

@@ -119,15 +119,15 @@ fn test_every_combination(mut crowd: Crowd) -> Result<()> {
 
     let lines = crowd.stop()?;
     for Client { name, transport, .. } in &clients {
-        let told: Vec<&Value> = lines.iter().filter(|line| line["client"] == **name).collect();
-        let reconnects = told.iter().filter(|line| line["reconnected"] == true).count();
+        let own_lines: Vec<&Value> = lines.iter().filter(|line| line["client"] == **name).collect();
+        let reconnects = own_lines.iter().filter(|line| line["reconnected"] == true).count();
         // A browser may repeat a poll whose connection was cut.
         ensure!(
             reconnects == 2 || (reconnects == 1 && *transport == "LongPolling"),
             "{name} reconnected {reconnects} times"
         );
-        let closes = told.iter().filter(|line| line["closed"] == true).map(|line| &line["error"]);
-        ensure!(closes.eq([&Value::Null]), "{name} was not stopped cleanly: {told:?}");
+        let closes = own_lines.iter().filter(|line| line["closed"] == true).map(|line| &line["error"]);
+        ensure!(closes.eq([&Value::Null]), "{name} was not stopped cleanly: {own_lines:?}");
     }
     wait::until("the hub has closed all connections", WAIT_TIMEOUT, || {
         let closes = |reason| hub.metric(&format!("notification_hub_connections_closed_total{{reason=\"{reason}\"}}"));

@@ -88,7 +88,7 @@ fn spec_object_can_be_emptied_by_apply() {
 fn api_server_accepts_every_sample() {
     namespace::with_namespace("samples", |namespace| {
         let samples = folder().join("../crds/samples");
-        let samples = samples.to_str().context("an odd path")?;
+        let samples = samples.to_str().context("a path that is not UTF-8")?;
         // Strict validation also rejects unknown fields.
         let taken = namespace.kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", samples])?;
         let files = std::fs::read_dir(samples)?.count();
@@ -101,7 +101,7 @@ fn api_server_accepts_every_sample() {
 fn resource_page_commands_succeed() {
     namespace::with_namespace("fields", |namespace| {
         let sample = folder().join("../crds/samples/minimal.yaml");
-        namespace.kubectl(&["apply", "-f", sample.to_str().context("an odd path")?])?;
+        namespace.kubectl(&["apply", "-f", sample.to_str().context("a path that is not UTF-8")?])?;
         namespace.wait_ready("vault")?;
         let page = std::fs::read_to_string(folder().join("../docs/resource.md"))?;
         let blocks: Vec<_> = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
@@ -112,8 +112,8 @@ fn resource_page_commands_succeed() {
         };
         // kubectl wraps lines.
         let explained = here(blocks[0])?.split_whitespace().collect::<Vec<_>>().join(" ");
-        for told in ["installationID", "rotationInterval", "Defaults to `720h`", "nextRotationTime"] {
-            ensure!(explained.contains(told), "{told} is not in {explained}");
+        for part in ["installationID", "rotationInterval", "Defaults to `720h`", "nextRotationTime"] {
+            ensure!(explained.contains(part), "{part} is not in {explained}");
         }
         let shown = here(blocks[1])?;
         ensure!(shown.contains("http://vault-internal."), "{shown}");

@@ -29,8 +29,8 @@ fn check_config(environment: &[(&str, &str)]) -> Result<(BTreeMap<String, Value>
 fn configuration_page_lists_every_key_with_its_default() -> Result<()> {
     let page = table(&read("docs/configuration.md")?, "key")?;
     let (settings, _) = check_config(&[])?;
-    let told: Vec<&str> = page.iter().flat_map(|row| code(&row[0])).collect();
-    ensure!(told.len() == settings.len(), "{} keys are told, and there are {}", told.len(), settings.len());
+    let documented: Vec<&str> = page.iter().flat_map(|row| code(&row[0])).collect();
+    ensure!(documented.len() == settings.len(), "{} keys are documented of {}", documented.len(), settings.len());
     for row in &page {
         let key = row[0].trim_matches('`');
         let default = settings.get(key).and_then(|setting| setting["value"].as_str());
@@ -49,7 +49,7 @@ fn configuration_page_lists_every_key_with_its_default() -> Result<()> {
 #[test]
 fn bitwarden_page_names_set_the_documented_keys() -> Result<()> {
     let rows = table(&read("docs/bitwarden.md")?, "Bitwarden's name")?;
-    let mut told = BTreeSet::new();
+    let mut documented = BTreeSet::new();
     for row in &rows {
         let (name, example) = (row[0].trim_matches('`'), row[1].trim_matches('`'));
         let (settings, output) = check_config(&[(name, example)])?;
@@ -58,7 +58,7 @@ fn bitwarden_page_names_set_the_documented_keys() -> Result<()> {
         ensure!(set.collect::<BTreeSet<_>>() == expected, "{name} sets others than {expected:?}: {settings:?}");
         let warned = String::from_utf8_lossy(&output.stderr).contains(&format!("warning: {name}: "));
         ensure!(warned == expected.is_empty(), "{name}: {output:?}");
-        told.insert(name.to_ascii_lowercase().trim_start_matches("globalsettings__").to_owned());
+        documented.insert(name.to_ascii_lowercase().trim_start_matches("globalsettings__").to_owned());
     }
     // All names that the program reads are constants of one file.
     let source = read("hub/src/config/bitwarden_env.rs")?;
@@ -67,7 +67,7 @@ fn bitwarden_page_names_set_the_documented_keys() -> Result<()> {
     let is_name = |value: &&str| value.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
     let known: BTreeSet<String> =
         names.filter(is_name).filter(|name| !name.ends_with("__")).map(str::to_owned).collect();
-    ensure!(known.len() > 5 && known == told, "the program knows {known:?}, and the page tells of {told:?}");
+    ensure!(known.len() > 5 && known == documented, "the program knows {known:?}, and the page has {documented:?}");
     Ok(())
 }
 
@@ -96,8 +96,8 @@ fn metrics_page_lists_every_metric_with_its_labels() -> Result<()> {
 
     let types = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_prefix(PREFIX)?.split_once(' '));
     let types: BTreeMap<&str, &str> = types.collect();
-    let told: BTreeMap<&str, &str> = page.iter().map(|row| (row[0].trim_matches('`'), &*row[1])).collect();
-    ensure!(told == types, "the page tells of {told:?}, and the hub of {types:?}");
+    let documented: BTreeMap<&str, &str> = page.iter().map(|row| (row[0].trim_matches('`'), &*row[1])).collect();
+    ensure!(documented == types, "the page has {documented:?}, and the hub {types:?}");
 
     for row in &page {
         let name = row[0].trim_matches('`');
@@ -187,16 +187,20 @@ fn features_page_names_a_cluster_test_for_every_field() -> Result<()> {
     let mut known = BTreeSet::new();
     fields(schema, "", &mut known);
     let rows = table(&read("docs/features.md")?, "field")?;
-    let told: BTreeSet<String> = rows.iter().flat_map(|row| code(&row[0])).map(str::to_owned).collect();
-    let missing: Vec<_> = known.difference(&told).collect();
+    let documented: BTreeSet<String> = rows.iter().flat_map(|row| code(&row[0])).map(str::to_owned).collect();
+    let missing: Vec<_> = known.difference(&documented).collect();
     ensure!(missing.is_empty(), "docs/features.md names no test in a cluster for {missing:?}");
-    ensure!(told.is_subset(&known), "there are no fields {:?}", told.difference(&known).collect::<Vec<_>>());
+    ensure!(
+        documented.is_subset(&known),
+        "there are no fields {:?}",
+        documented.difference(&known).collect::<Vec<_>>()
+    );
 
     for row in &rows {
         let name = row[0].trim_matches('`').rsplit('.').next().unwrap_or_default();
         // The same patterns as in the Makefile.
-        let told = ["story.rs#", "tests/tests/stories/", "tests/tests/crd_rules.rs#"];
-        let in_a_cluster = |test: &&str| told.iter().any(|part| test.contains(part));
+        let cluster_tests = ["story.rs#", "tests/tests/stories/", "tests/tests/crd_rules.rs#"];
+        let in_a_cluster = |test: &&str| cluster_tests.iter().any(|part| test.contains(part));
         let mut texts = code(&row[2]).into_iter().filter(in_a_cluster).map(applied).collect::<Result<Vec<_>>>()?;
         texts.retain(|text| text.contains(name));
         ensure!(!texts.is_empty(), "no test in a cluster that is named for {} has such a field", row[0]);
@@ -409,10 +413,10 @@ fn citations_in_comments_and_pages_resolve() -> Result<()> {
 #[test]
 fn troubleshooting_page_lists_exactly_the_hub_warnings() -> Result<()> {
     let page = read("docs/troubleshooting.md")?;
-    let told = |first: &str| -> Result<Vec<String>> {
+    let column = |first: &str| -> Result<Vec<String>> {
         Ok(table(&page, first)?.iter().map(|row| row[0].trim_matches('`').to_owned()).collect())
     };
-    let (starts, lines) = (told("part of the message")?, told("log line")?);
+    let (starts, lines) = (column("part of the message")?, column("log line")?);
     let sources = sources("hub/src")?;
     for text in starts.iter().chain(&lines) {
         ensure!(sources.iter().any(|source| source.contains(text)), "the hub does not say {text:?}");
@@ -422,11 +426,11 @@ fn troubleshooting_page_lists_exactly_the_hub_warnings() -> Result<()> {
         for rest in sources.iter().flat_map(|source| source.split(level).skip(1)) {
             let (call, _) = rest.split_once(");").or_else(|| rest.split_once(')')).context("no end")?;
             // The message is the last string of the call.
-            let text = call.rsplit('"').nth(1).context("it says nothing")?;
+            let text = call.rsplit('"').nth(1).context("a call without a message")?;
             said += 1;
             ensure!(
                 lines.iter().any(|line| text.contains(line)),
-                "nothing is told of {text:?}: give it a row in docs/troubleshooting.md"
+                "{text:?} is not documented: give it a row in docs/troubleshooting.md"
             );
         }
     }
@@ -445,8 +449,8 @@ fn bitwarden_page_lite_settings_are_valid() -> Result<()> {
     let environment: Vec<_> =
         environment.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect();
     let (settings, output) = check_config(&environment)?;
-    let told = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success() && !told.contains("warning"), "{output:?}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && !stderr.contains("warning"), "{output:?}");
     for (key, value) in [
         ("listen.public", "0.0.0.0:5006"),
         ("listen.internal", "127.0.0.1:5016"),

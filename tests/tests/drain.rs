@@ -44,8 +44,8 @@ fn log_out() -> Value {
     json!({ "type": 11, "payload": { "userId": USER, "reason": 1 } })
 }
 
-fn count(heard: &[u8]) -> usize {
-    String::from_utf8_lossy(heard).matches("\"type\":11").count()
+fn count(received: &[u8]) -> usize {
+    String::from_utf8_lossy(received).matches("\"type\":11").count()
 }
 
 #[test]
@@ -76,15 +76,15 @@ fn drain_closes_clients_evenly_after_delivering_every_push() -> Result<()> {
     ensure!(http::get(a.internal, "/alive").is_err(), "the internal port is still open");
     b.push(&log_out())?;
 
-    let mut heard = BTreeMap::<usize, usize>::new();
+    let mut received = BTreeMap::<usize, usize>::new();
     for client in clients.into_iter().chain([newcomer]) {
         let rest = client.read_to_end()?;
         ensure!(rest.ends_with(CLOSE), "{:?}", String::from_utf8_lossy(&rest));
-        *heard.entry(count(&rest)).or_default() += 1;
+        *received.entry(count(&rest)).or_default() += 1;
     }
     // Clients that were closed before the third push received two pushes, the others three. None received a duplicate.
-    ensure!(heard.keys().all(|count| [2, 3].contains(count)), "{heard:?}");
-    ensure!(heard.values().all(|clients| *clients > CLIENTS / 10), "{heard:?}");
+    ensure!(received.keys().all(|count| [2, 3].contains(count)), "{received:?}");
+    ensure!(received.values().all(|clients| *clients > CLIENTS / 10), "{received:?}");
     ensure!(a.process.wait(WAIT_TIMEOUT)?.success(), "{}", a.process.printed());
     b.push(&json!({ "type": 5, "payload": { "userId": USER } }))?;
     elsewhere.notification(|push| push["type"] == 5)?;
@@ -122,8 +122,8 @@ fn drain_timeout_ends_the_wait_for_held_pushes() -> Result<()> {
     a.push(&log_out())?;
     a.process.signal(Signal::TERM)?;
     ensure!(a.process.wait(WAIT_TIMEOUT)?.success(), "{}", a.process.printed());
-    let told = a.process.printed();
-    ensure!(told.contains("exiting with unpublished pushes"), "{told}");
+    let log = a.process.printed();
+    ensure!(log.contains("exiting with unpublished pushes"), "{log}");
     Ok(())
 }
 
@@ -145,8 +145,8 @@ fn drain_delivers_a_push_being_posted() -> Result<()> {
     sender.write(rest.as_bytes())?;
     let response = sender.response()?;
     ensure!((response.status, response.header("connection")) == (200, Some("close")), "{response:?}");
-    let heard = client.read_to_end()?;
-    ensure!(count(&heard) == 1 && heard.ends_with(CLOSE), "{:?}", String::from_utf8_lossy(&heard));
+    let received = client.read_to_end()?;
+    ensure!(count(&received) == 1 && received.ends_with(CLOSE), "{:?}", String::from_utf8_lossy(&received));
     ensure!(hub.process.wait(WAIT_TIMEOUT)?.success(), "{}", hub.process.printed());
     Ok(())
 }
@@ -168,8 +168,8 @@ fn drain_timeout_resets_clients_that_never_read() -> Result<()> {
     ensure!(healthy.read_to_end()?.ends_with(CLOSE));
     ensure!(hub.process.wait(WAIT_TIMEOUT)?.success(), "{}", hub.process.printed());
     ensure!(stalled.into_iter().all(RawClient::is_reset), "a client was not reset");
-    let told = hub.process.printed();
-    ensure!(told.contains("sockets that are still open are reset") && told.contains("\"left\":5"), "{told}");
+    let log = hub.process.printed();
+    ensure!(log.contains("sockets that are still open are reset") && log.contains("\"left\":5"), "{log}");
     Ok(())
 }
 

@@ -83,8 +83,8 @@ fn websocket_protocol_violation_closes_only_its_connection() -> Result<()> {
         let mut whole = RawClient::connected(&hub, USER)?;
         // The write fails if the hub closes the connection early.
         let _ = whole.send(&said);
-        let heard = whole.read_to_end()?;
-        ensure!(heard == answer, "{what}: {heard:x?}");
+        let received = whole.read_to_end()?;
+        ensure!(received == answer, "{what}: {received:x?}");
         // A megabyte in single bytes would test nothing else.
         let mut bytewise = RawClient::connected(&hub, USER)?;
         for byte in said.iter().take(64) {
@@ -92,8 +92,8 @@ fn websocket_protocol_violation_closes_only_its_connection() -> Result<()> {
                 break;
             }
         }
-        let heard = bytewise.read_to_end()?;
-        ensure!(heard == answer, "{what}, byte by byte: {heard:x?}");
+        let received = bytewise.read_to_end()?;
+        ensure!(received == answer, "{what}, byte by byte: {received:x?}");
     }
     hub.push(&json!({ "type": 5, "payload": { "userId": USER } }))?;
     bystander.read_until("ReceiveMessage")?;
@@ -345,8 +345,8 @@ fn handshake_too_large_or_endless_is_canceled() -> Result<()> {
         let mut client = RawClient::upgraded(&hub, USER)?;
         // The write fails if the hub closes the connection early.
         let _ = client.send(&said);
-        let heard = client.read_to_end()?;
-        ensure!(String::from_utf8_lossy(&heard).contains("Handshake was canceled."), "{heard:x?}");
+        let received = client.read_to_end()?;
+        ensure!(String::from_utf8_lossy(&received).contains("Handshake was canceled."), "{received:x?}");
     }
     Ok(())
 }
@@ -368,8 +368,8 @@ fn message_over_the_size_limit_closes_with_error() -> Result<()> {
     for said in [frame(opcode::TEXT, &padded(32 * 1024 + 1)), fragment(opcode::TEXT, &vec![b' '; 1 << 20])] {
         let mut client = RawClient::connected(&hub, USER)?;
         let _ = client.send(&said);
-        let heard = client.read_to_end().context("the close message was lost")?;
-        ensure!(String::from_utf8_lossy(&heard).contains("Connection closed with an error."), "{heard:x?}");
+        let received = client.read_to_end().context("the close message was lost")?;
+        ensure!(String::from_utf8_lossy(&received).contains("Connection closed with an error."), "{received:x?}");
     }
     Ok(())
 }

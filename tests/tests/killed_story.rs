@@ -237,9 +237,9 @@ fn ensure_same(one: &Objects, other: &Objects) -> Result<()> {
     let names: BTreeSet<_> = one.keys().chain(other.keys()).collect();
     let differ = names.into_iter().filter(|name| one.get(*name) != other.get(*name));
     let text = |objects: &Objects, name: &str| objects.get(name).map_or("none".to_owned(), Value::to_string);
-    let told = differ.map(|name| format!("{name}\n{}\n{}", text(one, name), text(other, name)));
-    let told: Vec<_> = told.collect();
-    ensure!(told.is_empty(), "{}", told.join("\n"));
+    let differences = differ.map(|name| format!("{name}\n{}\n{}", text(one, name), text(other, name)));
+    let differences: Vec<_> = differences.collect();
+    ensure!(differences.is_empty(), "{}", differences.join("\n"));
     Ok(())
 }
 

@@ -33,12 +33,12 @@ fn invalid_configuration_lists_every_problem_and_exits_2() -> Result<()> {
     for command in ["serve", "check-config"] {
         let output = run(&[command, "--config", name, "--listen-public", "nowhere"])?;
         ensure!(output.status.code() == Some(2), "{command}: {:?}", output.status);
-        let told = text(&output.stderr);
+        let stderr = text(&output.stderr);
         for problem in ["reactors (", "nonsense (", "signalr.keep_alive_interval (", "listen.public (--listen-public)"]
         {
-            ensure!(told.contains(problem), "{command} does not tell of {problem}: {told}");
+            ensure!(stderr.contains(problem), "{command} does not print {problem}: {stderr}");
         }
-        ensure!(told.lines().all(|line| line.starts_with("error: ")), "a line each: {told}");
+        ensure!(stderr.lines().all(|line| line.starts_with("error: ")), "a line each: {stderr}");
     }
     std::fs::write(&file, "auth.keys = ['/nowhere']\n")?;
     let output = run(&["serve", "--config", name])?;
@@ -57,7 +57,7 @@ fn check_config_and_serve_reject_the_same_settings() -> Result<()> {
     let write = |name: &str, text: &str| -> Result<String> {
         let path = folder.path().join(name);
         std::fs::write(&path, text)?;
-        Ok(path.to_str().context("an odd folder")?.to_owned())
+        Ok(path.to_str().context("a path that is not UTF-8")?.to_owned())
     };
     let (good, short) = (write("good.secret", &"x".repeat(40))?, write("short.key", "x")?);
     let malformed = write("malformed.jwks.json", r#"{"keys":"TOP-SECRET"}"#)?;
@@ -81,13 +81,13 @@ fn check_config_and_serve_reject_the_same_settings() -> Result<()> {
             let mut process = Command::new(programs::find("notification-hub")?);
             process.args([command, "--config", &file, "--listen-public", "127.0.0.1:0"]);
             let output = process.env_clear().output()?;
-            let told = text(&output.stderr);
+            let stderr = text(&output.stderr);
             ensure!(output.status.code() == Some(2), "{settings}: {output:?}");
-            let lines: Vec<&str> = told.lines().collect();
-            ensure!(lines.len() == problems.len(), "{settings}: {told}");
+            let lines: Vec<&str> = stderr.lines().collect();
+            ensure!(lines.len() == problems.len(), "{settings}: {stderr}");
             let each =
                 lines.iter().zip(problems).all(|(line, part)| line.starts_with("error: ") && line.contains(part));
-            ensure!(each && !told.contains("SECRET"), "{settings}: {told}");
+            ensure!(each && !stderr.contains("SECRET"), "{settings}: {stderr}");
         }
     }
     Ok(())
@@ -98,12 +98,12 @@ fn command_with_closed_stdout_exits_without_panic() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let key = folder.path().join("test.secret");
     std::fs::write(&key, "x".repeat(40))?;
-    let key = key.to_str().context("an odd folder")?;
+    let key = key.to_str().context("a path that is not UTF-8")?;
     let hub = LocalHub::start("")?;
     let admin = format!("http://{}", hub.admin);
     let file = folder.path().join("hub.toml");
     std::fs::write(&file, format!("auth.keys = ['{key}']"))?;
-    let file = file.to_str().context("an odd folder")?;
+    let file = file.to_str().context("a path that is not UTF-8")?;
     for (arguments, status) in [
         (&["token", "--key", key, "--user", USER][..], 0),
         (&["check-config", "--config", file], 0),
@@ -144,7 +144,7 @@ fn listen_with_closed_stdout_exits_0() -> Result<()> {
     ensure!(line.contains("ReceiveMessage") || line.contains("Heartbeat"), "{line}");
     wait::until("it ends", WAIT_TIMEOUT, || {
         push()?;
-        let status = listen.try_wait()?.context("it goes on")?;
+        let status = listen.try_wait()?.context("listen still runs")?;
         ensure!(status.success(), "{status}");
         Ok(())
     })
@@ -169,11 +169,11 @@ fn check_config_prints_the_origin_of_each_value() -> Result<()> {
         "listen.admin = 127.0.0.1:1  # --listen-admin".to_owned(),
         "listen.public = 0.0.0.0:5000  # default".to_owned(),
     ] {
-        ensure!(lines.lines().any(|told| told == line), "no {line:?} in\n{lines}");
+        ensure!(lines.lines().any(|printed| printed == line), "no {line:?} in\n{lines}");
     }
     let output = run(&["check-config", "--config", name, "--json"])?;
-    let told: Value = serde_json::from_slice(&output.stdout)?;
-    ensure!(told["heartbeat_interval"] == json!({ "value": "60s", "origin": name }), "{told}");
+    let settings: Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(settings["heartbeat_interval"] == json!({ "value": "60s", "origin": name }), "{settings}");
     Ok(())
 }
 
@@ -230,10 +230,10 @@ fn sigterm_drains_clients_and_exits_0() -> Result<()> {
         client.notification(|push| push["type"] == 5 || push["Type"] == 5)?;
         client.wait_closed()?;
     }
-    let mut heard = Vec::new();
-    raw.read_to_end(&mut heard)?;
+    let mut received = Vec::new();
+    raw.read_to_end(&mut received)?;
     let close = b"\x81\x21{\"type\":7,\"allowReconnect\":true}\x1e\x88\x02\x03\xe8";
-    ensure!(heard.ends_with(close), "{:?}", String::from_utf8_lossy(&heard));
+    ensure!(received.ends_with(close), "{:?}", String::from_utf8_lossy(&received));
     drop(clients);
     let status = hub.process.wait(WAIT_TIMEOUT)?;
     ensure!(status.success(), "{status}: {}", hub.process.printed());
@@ -335,8 +335,8 @@ fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
     let mut command = Command::new(programs::find("notification-hub")?);
     command.args(["dev", "--json"]);
     let mut dev = Process::start(&command)?;
-    let told = dev.json("line", WAIT_TIMEOUT, |line| line.get("sendUrl").is_some())?;
-    let get = |name: &str| told[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in {told}"));
+    let printed = dev.json("line", WAIT_TIMEOUT, |line| line.get("sendUrl").is_some())?;
+    let get = |name: &str| printed[name].as_str().map(str::to_owned).with_context(|| format!("no {name} in {printed}"));
     let (url, user) = (get("url")?, get("user")?);
     for protocol in ["json", "messagepack"] {
         let mut command = Command::new(programs::find("notification-hub")?);
@@ -381,7 +381,8 @@ fn dev_prints_urls_and_tokens_for_listen_and_push() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let other = folder.path().join("other.secret");
     std::fs::write(&other, "x".repeat(40))?;
-    let foreign = text(&run(&["token", "--key", other.to_str().context("an odd folder")?, "--user", &user])?.stdout);
+    let foreign =
+        text(&run(&["token", "--key", other.to_str().context("a path that is not UTF-8")?, "--user", &user])?.stdout);
     let explained = "the hub answered 401: The signature is invalid";
     let output = run(&["listen", "--url", &get("url")?, "--token", &foreign])?;
     ensure!(output.status.code() == Some(1) && text(&output.stderr).contains(explained), "{output:?}");
@@ -412,18 +413,18 @@ fn keep_alive_and_handshake_timeout_apply_on_every_reactor() -> Result<()> {
         client.write_all(b"\x81\xa0\0\0\0\0{\"protocol\":\"json\",\"version\":1}\x1e")?;
     }
     for client in &mut open {
-        let mut heard = Vec::new();
-        while !String::from_utf8_lossy(&heard).contains("{\"type\":6}") {
+        let mut received = Vec::new();
+        while !String::from_utf8_lossy(&received).contains("{\"type\":6}") {
             let mut buffer = [0; 256];
             let count = client.read(&mut buffer).context("there was no ping")?;
             ensure!(count > 0, "the connection was closed");
-            heard.extend_from_slice(&buffer[..count]);
+            received.extend_from_slice(&buffer[..count]);
         }
     }
     for mut client in silent {
-        let mut heard = Vec::new();
-        client.read_to_end(&mut heard).context("a client without a handshake stays")?;
-        ensure!(String::from_utf8_lossy(&heard).contains("Handshake was canceled."));
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).context("a client without a handshake was not closed")?;
+        ensure!(String::from_utf8_lossy(&received).contains("Handshake was canceled."));
     }
     Ok(())
 }

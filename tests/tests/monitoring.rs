@@ -128,17 +128,17 @@ fn alert_rules_fire_as_tested_and_are_documented() -> Result<()> {
             }
         }
     }
-    ensure!(names == silent, "while all is well: {silent:?}");
+    ensure!(names == silent, "silent in the first test: {silent:?}");
     ensure!(names == fired, "fired: {fired:?}");
     let rows = table(&read("docs/metrics.md")?, "alert")?;
-    let told: BTreeMap<String, String> =
+    let documented: BTreeMap<String, String> =
         rows.into_iter().map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone())).collect();
     for alert in alerts()? {
         let name = alert["alert"].as_str().context("no name")?;
         let severity = alert["labels"]["severity"].as_str();
-        ensure!(told.get(name).map(String::as_str) == severity, "the page has {told:?}");
+        ensure!(documented.get(name).map(String::as_str) == severity, "the page has {documented:?}");
     }
-    ensure!(told.len() == names.len(), "the page has {told:?}");
+    ensure!(documented.len() == names.len(), "the page has {documented:?}");
     Ok(())
 }
 
@@ -175,8 +175,8 @@ fn operator_metrics_equal_the_metrics_page() -> Result<()> {
     ensure!(page.contains_key(conditions) && !types.contains_key(conditions), "{types:?}");
     let page =
         page.into_iter().filter(|(name, _)| name.starts_with("notification_hub_operator_") && name != conditions);
-    let told: BTreeMap<String, String> = page.map(|(name, (kind, _))| (name, kind)).collect();
-    ensure!(told == types, "the page tells of {told:?}, and the operator of {types:?}");
+    let documented: BTreeMap<String, String> = page.map(|(name, (kind, _))| (name, kind)).collect();
+    ensure!(documented == types, "the page has {documented:?}, and the operator {types:?}");
     Ok(())
 }
 

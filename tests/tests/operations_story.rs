@@ -51,8 +51,8 @@ fn paused_hub_applies_no_change_and_can_be_deleted() {
         namespace.wait_condition("vault", "Paused", "True", "Paused")?;
         let deployment = namespace.get("deployment", "vault")?;
         namespace.kubectl(&["scale", "notificationhub/vault", "--replicas=0"])?;
-        let told = namespace.wait_condition("vault", "Ready", "False", "Paused")?;
-        ensure!(told.ends_with("pending changes: Deployment vault"), "it says: {told}");
+        let message = namespace.wait_condition("vault", "Ready", "False", "Paused")?;
+        ensure!(message.ends_with("pending changes: Deployment vault"), "it says: {message}");
         let now = namespace.get("deployment", "vault")?;
         ensure!(now["metadata"]["generation"] == deployment["metadata"]["generation"], "it was changed: {now}");
 
@@ -267,19 +267,19 @@ fn diff_reports_changes_without_writing() {
             let image = install::image_name(namespace.cluster, "HUB_IMAGE", "nhub.test/hub:test")?;
             run_with(command.args(["--hub-image", &image]), &hub.to_string())
         };
-        let told = diff(&hub()).expect_err("there is nothing yet, and everything is a difference").to_string();
-        ensure!(told.contains("exit status: 1"), "{told}");
+        let differences = diff(&hub()).expect_err("there is nothing yet, and everything is a difference").to_string();
+        ensure!(differences.contains("exit status: 1"), "{differences}");
         ensure!(namespace.kubectl(&["get", "nhub", "-o", "name"])?.is_empty(), "it was written");
 
         namespace.apply(&hub())?;
         namespace.wait_ready("vault")?;
-        let told = diff(&hub())?;
-        ensure!(told.lines().count() == 1, "a difference where there is none: {told}");
+        let differences = diff(&hub())?;
+        ensure!(differences.lines().count() == 1, "a difference where there is none: {differences}");
 
         let mut wrong = hub();
         wrong["spec"]["source"] = json!({});
-        let told = format!("{:#}", diff(&wrong).expect_err("the API server refuses it"));
-        ensure!(told.contains("source must specify exactly one of direct and azureQueue"), "{told}");
+        let error = format!("{:#}", diff(&wrong).expect_err("the API server refuses it"));
+        ensure!(error.contains("source must specify exactly one of direct and azureQueue"), "{error}");
         Ok(())
     });
 }
@@ -290,8 +290,8 @@ fn check_permissions_in_the_operator_pod_succeeds() {
         let deployment = format!("deployment/{}", install::RELEASE);
         let program = "/usr/local/bin/notification-hub-operator";
         let exec = ["exec", "-n", install::NAMESPACE, &deployment, "--", program, "check-permissions"];
-        let told = namespace.cluster.kubectl(&exec)?;
-        ensure!(told.contains("permissions are granted"), "{told}");
+        let output = namespace.cluster.kubectl(&exec)?;
+        ensure!(output.contains("permissions are granted"), "{output}");
         Ok(())
     });
 }

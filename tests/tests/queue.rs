@@ -59,15 +59,15 @@ fn folder(number: usize) -> String {
 /// Returns the numbers of the folders that a client received, in order.
 fn numbers(client: &Listener) -> Vec<usize> {
     let id = |line: Value| line["arguments"][0]["Payload"]["Id"].as_str().and_then(|id| Uuid::parse_str(id).ok());
-    let told = client.lines().into_iter().filter_map(|line| id(serde_json::from_str(&line).ok()?));
-    told.map(|id| id.as_u128() as usize).collect()
+    let ids = client.lines().into_iter().filter_map(|line| id(serde_json::from_str(&line).ok()?));
+    ids.map(|id| id.as_u128() as usize).collect()
 }
 
 /// Waits until clients together have received the expected folders, and fails unless each was received once.
 fn wait_received_once(clients: &[&Listener], expected: std::ops::Range<usize>) -> Result<()> {
     wait::until("all pushes", WAIT_TIMEOUT, || {
-        let told: usize = clients.iter().map(|client| numbers(client).len()).sum();
-        ensure!(told >= expected.len(), "{told} of {}", expected.len());
+        let count: usize = clients.iter().map(|client| numbers(client).len()).sum();
+        ensure!(count >= expected.len(), "{count} of {}", expected.len());
         Ok(())
     })?;
     let mut times: BTreeMap<usize, usize> = BTreeMap::new();
@@ -110,18 +110,18 @@ fn dotnet_queue_message_is_delivered_as_the_cataloged_frame() -> Result<()> {
     let (response, mut connection) = hub.upgrade(Some(&hub.token(USER, &[])?))?;
     ensure!(response.status == 101, "{}", response.status);
     connection.write(HANDSHAKE)?;
-    let (mut socket, mut heard) = connection.into_parts();
+    let (mut socket, mut received) = connection.into_parts();
     socket.set_read_timeout(Some(WAIT_TIMEOUT))?;
     for (name, variant) in [("SyncCipherUpdate", "personal"), ("LogOut", "key_rotation")] {
         let (text, frame) = cataloged(name, variant)?;
         for text in [BASE64_STANDARD.encode(&text), text] {
-            heard.clear();
+            received.clear();
             queue.put(&[text])?;
-            while !heard.windows(frame.len()).any(|heard| heard == frame) {
+            while !received.windows(frame.len()).any(|received| received == frame) {
                 let mut buffer = [0; 4096];
-                let count = socket.read(&mut buffer).with_context(|| format!("no frame in {heard:x?}"))?;
+                let count = socket.read(&mut buffer).with_context(|| format!("no frame in {received:x?}"))?;
                 ensure!(count > 0, "the hub hung up");
-                heard.extend_from_slice(&buffer[..count]);
+                received.extend_from_slice(&buffer[..count]);
             }
         }
     }
@@ -332,12 +332,12 @@ fn push_command_writes_the_same_queue_text_as_dotnet() -> Result<()> {
     ensure!(queue.peek()? == [expected, sent], "{:?}", queue.peek()?);
 
     let output = push(&[&text], &"x".repeat(65_537))?;
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.code() == Some(1) && told.contains("the maximum is 65536 bytes"), "{output:?}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.code() == Some(1) && stderr.contains("the maximum is 65536 bytes"), "{output:?}");
     let output = push(&["AccountName=a;AccountKey=?SECRET", "--type", "5"], "")?;
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.code() == Some(2) && told.contains("--queue: AccountKey is not Base64"), "{output:?}");
-    ensure!(!told.contains("SECRET"), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.code() == Some(2) && stderr.contains("--queue: AccountKey is not Base64"), "{output:?}");
+    ensure!(!stderr.contains("SECRET"), "{stderr}");
     let output = push(&[&text, "--queue-name", "nowhere", "--type", "5", "--user", USER], "")?;
     ensure!(String::from_utf8_lossy(&output.stderr).contains("the queue does not exist"), "{output:?}");
 
@@ -396,8 +396,8 @@ fn undeletable_message_stays_hidden_and_is_not_redelivered() -> Result<()> {
     proxy.set_reject_deletes(false);
     queue.wait_empty(WAIT_TIMEOUT)?;
     wait_received_once(&[&client], 0..3)?;
-    let told = hub.process.stdout().iter().filter(|line| is_failure(line, "delete messages")).count();
-    ensure!(told == 1, "{told} complaints");
+    let count = hub.process.stdout().iter().filter(|line| is_failure(line, "delete messages")).count();
+    ensure!(count == 1, "logged {count} times");
     check_no_credentials(&hub)
 }
 

@@ -91,9 +91,9 @@ fn invalid_token_is_answered_401_and_never_logged() -> Result<()> {
         let reason = format!("\"reason\":\"{reason}\"");
         wait::until("the rejection is logged", Duration::from_secs(20), || {
             let log = hub.process.printed();
-            let told =
+            let is_logged =
                 log.lines().any(|line| [&reason, "token rejected", detail].iter().all(|part| line.contains(*part)));
-            ensure!(told, "{reason} with {detail} is not in\n{log}");
+            ensure!(is_logged, "{reason} with {detail} is not in\n{log}");
             Ok(())
         })?;
     }
@@ -152,8 +152,8 @@ fn jwk_for_another_use_is_ignored_and_logged() -> Result<()> {
     ensure!(hub.upgrade(Some(&token))?.0.status == 401);
     wait::until("the warning", Duration::from_secs(20), || {
         let log = hub.process.printed();
-        let told = |line: &str| line.contains("JWK set keys skipped") && line.contains(&encrypts.id);
-        ensure!(log.lines().any(told), "{log}");
+        let is_warning = |line: &str| line.contains("JWK set keys skipped") && line.contains(&encrypts.id);
+        ensure!(log.lines().any(is_warning), "{log}");
         Ok(())
     })
 }
@@ -228,9 +228,9 @@ fn conversation(hub: &LocalHub, said: &[u8]) -> Result<Vec<u8>> {
     ensure!(response.status == 101, "{}", response.status);
     // The write fails if the hub closes the connection early.
     let _ = connection.write(said);
-    let (mut stream, mut heard) = connection.into_parts();
-    stream.read_to_end(&mut heard).context("the hub did not close the connection")?;
-    Ok(heard)
+    let (mut stream, mut received) = connection.into_parts();
+    stream.read_to_end(&mut received).context("the hub did not close the connection")?;
+    Ok(received)
 }
 
 #[test]
@@ -267,26 +267,26 @@ fn invalid_client_messages_get_the_specified_error() -> Result<()> {
             "Connection closed with an error.",
         ),
     ] {
-        let heard = String::from_utf8_lossy(&conversation(&hub, &said)?).into_owned();
-        ensure!(heard.contains(answer), "{what}: {heard:?}");
-        ensure!(heard.contains("\u{fffd}\u{2}\u{3}\u{fffd}"), "{what}: no close 1000 in {heard:?}");
+        let received = String::from_utf8_lossy(&conversation(&hub, &said)?).into_owned();
+        ensure!(received.contains(answer), "{what}: {received:?}");
+        ensure!(received.contains("\u{fffd}\u{2}\u{3}\u{fffd}"), "{what}: no close 1000 in {received:?}");
     }
     for (what, said) in [
         ("no WebSocket at all", vec![0xff; 64]),
         ("an unmasked frame", b"\x81\x02hi".to_vec()),
         ("a control frame of 1 MB", frame(9, &vec![0; 1 << 20])),
     ] {
-        let heard = conversation(&hub, &said)?;
-        ensure!(heard == b"\x88\x02\x03\xea", "{what}: {heard:x?}");
+        let received = conversation(&hub, &said)?;
+        ensure!(received == b"\x88\x02\x03\xea", "{what}: {received:x?}");
     }
 
     hub.push(&json!({ "type": 5, "payload": { "userId": USER } }))?;
-    let mut heard = Vec::new();
-    while !String::from_utf8_lossy(&heard).contains("ReceiveMessage") {
+    let mut received = Vec::new();
+    while !String::from_utf8_lossy(&received).contains("ReceiveMessage") {
         let mut buffer = [0; 4096];
         let count = bystander.read(&mut buffer).context("the bystander received nothing")?;
         ensure!(count > 0, "the bystander was disconnected");
-        heard.extend_from_slice(&buffer[..count]);
+        received.extend_from_slice(&buffer[..count]);
     }
     ensure!(hub.metric(r#"notification_hub_handshake_failures_total{reason="timeout"}"#)? == 1.0);
     Ok(())

@@ -97,7 +97,7 @@ fn poll_limit_holds_for_simultaneous_clients() -> Result<()> {
     for mut client in clients {
         inside += usize::from(client.response()?.status == 200);
     }
-    ensure!(inside <= MAX_RELAYS, "{inside} are in");
+    ensure!(inside <= MAX_RELAYS, "{inside} clients are connected");
     Ok(())
 }
 
@@ -113,17 +113,17 @@ fn superseded_polls_end_without_losing_pushes() -> Result<()> {
     for _ in 0..20 {
         hub.log_out(&client.user)?;
     }
-    let mut heard = 0;
+    let mut received = 0;
     for mut poll in polls {
         let response = poll.response()?;
         ensure!(matches!(response.status, 200 | 204), "{response:?}");
-        heard += response.text().matches("\"type\":11").count();
+        received += response.text().matches("\"type\":11").count();
     }
     hub.log_out(&client.user)?;
-    while heard < 21 {
-        heard += client.poll()?.matches("\"type\":11").count();
+    while received < 21 {
+        received += client.poll()?.matches("\"type\":11").count();
     }
-    ensure!(heard == 21, "{heard}");
+    ensure!(received == 21, "{received}");
     Ok(())
 }
 

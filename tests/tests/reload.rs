@@ -199,7 +199,7 @@ fn ssl_cert_dir_authority_is_trusted_for_redis() -> Result<()> {
     wait_logged(&hub, "redis unavailable", 1)?;
     let authority = redis.ca_file().context("no TLS")?;
     mount(&added, "..2", "redis.crt", &fs::read_to_string(authority)?)?;
-    wait::until("Redis is there", WAIT_TIMEOUT, || {
+    wait::until("Redis is connected", WAIT_TIMEOUT, || {
         let metrics = http::get(admin, "/metrics")?.text();
         ensure!(metrics.contains("\nnotification_hub_backplane_up 1\n"), "{}", hub.printed());
         Ok(())

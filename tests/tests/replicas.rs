@@ -326,9 +326,9 @@ fn redis_sentinel_finds_master_and_logs_unknown_service() -> Result<()> {
 
     let lost = LocalHub::start(&redis.settings_for_service("elsewhere"))?;
     wait::until("the reason is logged", WAIT_TIMEOUT, || {
-        let told = lost.process.printed();
+        let log = lost.process.printed();
         let reason = "no Sentinel knows a master of elsewhere: 127.0.0.1:9: ";
-        ensure!(told.contains(reason) && told.contains("does not know it"), "{told}");
+        ensure!(log.contains(reason) && log.contains("does not know it"), "{log}");
         Ok(())
     })
 }

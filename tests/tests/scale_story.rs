@@ -112,7 +112,7 @@ fn reconciles(namespace: &Namespace) -> Result<f64> {
 
 /// Returns the anonymous memory of the operator in bytes.
 fn memory(namespace: &Namespace) -> Result<u64> {
-    let told = run(namespace.cluster.command("bash").args(["-c", MEMORY]))?;
-    let kilobytes = told.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+    let output = run(namespace.cluster.command("bash").args(["-c", MEMORY]))?;
+    let kilobytes = output.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
     Ok(kilobytes.max().context("there is no operator")? * 1024)
 }

@@ -37,14 +37,14 @@ fn drip(stream: TcpStream, bytes: &[u8]) -> Result<String> {
             std::thread::sleep(BYTE_INTERVAL);
         }
     });
-    let (mut reader, mut heard) = (stream, Vec::new());
-    match reader.read_to_end(&mut heard) {
+    let (mut reader, mut received) = (stream, Vec::new());
+    match reader.read_to_end(&mut received) {
         // Bytes that arrive after the close are answered with an RST.
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
         other => _ = other.context("the hub does not close the connection")?,
     }
     dripping.join().map_err(|_| anyhow::anyhow!("the dripping thread panicked"))?;
-    Ok(String::from_utf8_lossy(&heard).into_owned())
+    Ok(String::from_utf8_lossy(&received).into_owned())
 }
 
 #[test]
@@ -104,8 +104,8 @@ fn byte_by_byte_sender_times_out_at_every_stage() -> Result<()> {
         let began = Instant::now();
         let dripping = stages.map(|(what, stream, bytes, answer)| {
             scope.spawn(move || -> Result<()> {
-                let heard = drip(stream, bytes.as_bytes()).context(what)?;
-                ensure!(heard.contains(answer) && heard.is_empty() == answer.is_empty(), "{what}: {heard:?}");
+                let received = drip(stream, bytes.as_bytes()).context(what)?;
+                ensure!(received.contains(answer) && received.is_empty() == answer.is_empty(), "{what}: {received:?}");
                 Ok(())
             })
         });
@@ -170,8 +170,8 @@ fn unfinished_message_closes_its_connection_after_message_timeout() -> Result<()
         let mut client = RawClient::connected(&hub, &user)?;
         client.send(&begun)?;
         // Further bytes of the message do not extend the timeout.
-        let heard = drip(client.try_clone()?.into_stream(), &[])?;
-        ensure!(heard.contains("Connection closed with an error."), "{heard:?}");
+        let received = drip(client.try_clone()?.into_stream(), &[])?;
+        ensure!(received.contains("Connection closed with an error."), "{received:?}");
     }
     // A client that completes messages is not closed, also if each frame has the beginning of the next message.
     let mut client = RawClient::connected(&hub, &user)?;
@@ -227,12 +227,12 @@ fn partial_request_heads_use_bounded_memory_and_time_out() -> Result<()> {
     let taken = memory::anonymous_bytes(hub.process.id())?.saturating_sub(before);
     ensure!(taken < MAX_BYTES * 3 / 2, "the hub used {taken} bytes");
     for mut stream in halves {
-        let mut heard = Vec::new();
-        match stream.read_to_end(&mut heard) {
+        let mut received = Vec::new();
+        match stream.read_to_end(&mut received) {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             other => _ = other.context("a partial request did not time out")?,
         }
-        ensure!(heard.is_empty(), "{heard:x?}");
+        ensure!(received.is_empty(), "{received:x?}");
     }
     wait::until("all resources are released", WAIT_TIMEOUT, || {
         let left = descriptors::count(hub.process.id())?;
@@ -291,24 +291,24 @@ fn check_coalescing(hub: &LocalHub, user: &str, mut next: impl FnMut() -> Result
     hub.push(&push(user, 11, "end ", 0))?;
     pushed.push((11, "end ".to_owned()));
 
-    let mut heard = Vec::new();
-    while heard.last() != pushed.last() {
-        heard.extend(parse_push(&next()?)?);
+    let mut received = Vec::new();
+    while received.last() != pushed.last() {
+        received.extend(parse_push(&next()?)?);
     }
-    let place = heard.iter().position(|push| *push == (5, String::new())).context("no sync came")?;
-    let missing: Vec<_> = pushed.iter().filter(|push| !heard.contains(push)).cloned().collect();
+    let place = received.iter().position(|push| *push == (5, String::new())).context("no sync was received")?;
+    let missing: Vec<_> = pushed.iter().filter(|push| !received.contains(push)).cloned().collect();
     ensure!(!missing.is_empty() && missing.iter().all(|(kind, _)| matches!(kind, 4 | 5 | 10)), "{missing:?}");
     let first = pushed.iter().position(|push| *push == missing[0]).unwrap_or_default();
     // The sync replaces the first of the pushes that it covers. All other pushes arrive in order.
     let mut expected = pushed;
     expected[first] = (5, String::new());
     expected.retain(|push| !missing.contains(push));
-    ensure!((heard == expected) && place == first, "{heard:?}\ninstead of\n{expected:?}");
+    ensure!((received == expected) && place == first, "{received:?}\ninstead of\n{expected:?}");
     Ok(())
 }
 
 #[test]
-fn slow_websocket_queue_collapses_to_a_sync() -> Result<()> {
+fn slow_websocket_queue_coalesces_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let user = Uuid::new_v4().to_string();
     let mut client = RawClient::with_small_buffers(&hub, &user)?;
@@ -316,7 +316,7 @@ fn slow_websocket_queue_collapses_to_a_sync() -> Result<()> {
 }
 
 #[test]
-fn slow_event_stream_queue_collapses_to_a_sync() -> Result<()> {
+fn slow_event_stream_queue_coalesces_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let client = NegotiatedClient::new(&hub)?;
     let mut events = client.connect_events_with_small_buffers()?;
@@ -324,7 +324,7 @@ fn slow_event_stream_queue_collapses_to_a_sync() -> Result<()> {
 }
 
 #[test]
-fn slow_long_polling_queue_collapses_to_a_sync() -> Result<()> {
+fn slow_long_polling_queue_coalesces_to_a_sync() -> Result<()> {
     let hub = LocalHub::start("catch_up.enabled = false")?;
     let client = NegotiatedClient::new(&hub)?.connect_polling()?;
     let mut waiting = std::collections::VecDeque::new();
@@ -332,7 +332,7 @@ fn slow_long_polling_queue_collapses_to_a_sync() -> Result<()> {
         while waiting.is_empty() {
             waiting.extend(client.poll()?.split_inclusive('\u{1e}').map(str::to_owned));
         }
-        waiting.pop_front().context("nothing came")
+        waiting.pop_front().context("nothing was received")
     })
 }
 
@@ -348,7 +348,7 @@ fn client_queue_above_the_limit_resets_the_client() -> Result<()> {
         hub.push(&push(&user, 11, "", 10_000))?;
         more += 1;
         // Bytes that the kernel has taken do not count for the queue.
-        ensure!(more <= 64 / 10 + 10, "{more} pushes of 10 KB wait");
+        ensure!(more <= 64 / 10 + 10, "{more} pushes of 10 KB are queued");
     }
     ensure!(hub.metric(RESET)? == 1.0);
     ensure!(stalled.is_reset(), "it was not reset");
@@ -389,7 +389,7 @@ fn blocked_event_stream_is_closed_after_slow_consumer_timeout() -> Result<()> {
     let (mut stream, _) = events.into_parts();
     match stream.read_to_end(&mut Vec::new()) {
         Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(()),
-        other => other.map(drop).context("its connection stays"),
+        other => other.map(drop).context("its connection was not closed"),
     }
 }
 

@@ -43,7 +43,7 @@ fn push_reaches_its_client_in_a_cluster() {
         let folder = tempfile::tempdir()?;
         let key = folder.path().join("private.pem");
         std::fs::write(&key, namespace.secret("vault-jwt", "private.pem")?)?;
-        let key = key.to_str().context("an odd path")?;
+        let key = key.to_str().context("a path that is not UTF-8")?;
         let program = programs::find("notification-hub")?;
         let token = |who: &[&str]| -> Result<String> {
             let printed = run(std::process::Command::new(&program).args(["token", "--key", key]).args(who))?;
@@ -217,13 +217,13 @@ fn unchanged_children_are_not_written() {
 fn missing_secret_is_reported_until_it_exists() {
     namespace::with_namespace("missing", |namespace| {
         namespace.apply(&hub("vault", json!({"signingKeys": {"secretRef": {"name": "absent"}}})))?;
-        let told = namespace.wait_condition("vault", "ReferencesResolved", "False", "SecretNotFound")?;
-        ensure!(told.contains("absent"), "which one? {told}");
+        let message = namespace.wait_condition("vault", "ReferencesResolved", "False", "SecretNotFound")?;
+        ensure!(message.contains("absent"), "which one? {message}");
         namespace.wait_condition("vault", "Ready", "False", "ReferencesMissing")?;
 
         namespace.set_secret("absent", "hub.secret", "short")?;
-        let told = namespace.wait_condition("vault", "ReferencesResolved", "False", "InvalidKey")?;
-        ensure!(told.contains("hub.secret"), "which entry? {told}");
+        let message = namespace.wait_condition("vault", "ReferencesResolved", "False", "InvalidKey")?;
+        ensure!(message.contains("hub.secret"), "which entry? {message}");
 
         let secret = "a secret that is long enough for HS256";
         namespace.set_secret("absent", "hub.secret", secret)?;
@@ -242,8 +242,8 @@ fn foreign_service_is_a_conflict_and_unchanged() {
         }))?;
         let theirs = namespace.get("service", "vault-internal")?;
         namespace.apply(&hub("vault", json!({"generate": {}})))?;
-        let told = namespace.wait_condition("vault", "Conflict", "True", "ForeignObject")?;
-        ensure!(told.contains("vault-internal"), "which one? {told}");
+        let message = namespace.wait_condition("vault", "Conflict", "True", "ForeignObject")?;
+        ensure!(message.contains("vault-internal"), "which one? {message}");
         namespace.wait_condition("vault", "Ready", "False", "Conflict")?;
         ensure!(namespace.get("service", "vault-internal")? == theirs, "the foreign Service was changed");
 

@@ -152,8 +152,9 @@ fn push_of_1_mb_reaches_clients_of_every_transport() -> Result<()> {
         }
         ensure!(by_polls.contains(&context), "{length} bytes by polls: {by_polls:.200}");
         for client in [&mut websocket, &mut slow] {
-            let heard = client.read_until("\"type\":11").with_context(|| format!("{length} bytes by a WebSocket"))?;
-            ensure!(heard.contains(&context), "{length} bytes by a WebSocket: {heard:.200}");
+            let received =
+                client.read_until("\"type\":11").with_context(|| format!("{length} bytes by a WebSocket"))?;
+            ensure!(received.contains(&context), "{length} bytes by a WebSocket: {received:.200}");
         }
     }
     ensure!(hub.metric(r#"notification_hub_connections_closed_total{reason="slow_consumer"}"#)? == 0.0);

@@ -110,13 +110,13 @@ impl Report {
             for kind in ServerKind::CONTROLS {
                 table.push_str(&format!("{:>11}", row.control(kind).map_or_else(|| "-".to_owned(), format_figure)));
             }
-            let verdict = match row.budget {
+            let result = match row.budget {
                 None => "",
                 Some(_) if row.is_missed() => "  MISSED",
                 Some(_) => "  kept",
             };
             let budget = row.budget.map_or_else(|| "-".to_owned(), Budget::text);
-            table.push_str(&format!("{budget:>14}{verdict}\n"));
+            table.push_str(&format!("{budget:>14}{result}\n"));
         }
         table
     }

@@ -41,8 +41,8 @@ fn service_ingress_and_network_policy_follow_the_spec() {
             ),
         ]))?;
         namespace.wait_ready(HUB)?;
-        let told = namespace.wait_condition(HUB, "Exposed", "False", "NoAddress")?;
-        ensure!(told.contains("class nobody"), "{told}");
+        let message = namespace.wait_condition(HUB, "Exposed", "False", "NoAddress")?;
+        ensure!(message.contains("class nobody"), "{message}");
         let service = namespace.get("service", HUB)?;
         ensure!(service["spec"]["type"] == "NodePort", "{}", service["spec"]);
         ensure!(service["metadata"]["labels"]["team"] == "identity", "{}", service["metadata"]);
@@ -66,8 +66,8 @@ fn service_ingress_and_network_policy_follow_the_spec() {
 
         let address = json!({"status": {"loadBalancer": {"ingress": [{"ip": "198.18.0.250"}]}}}).to_string();
         namespace.kubectl(&["patch", "ingress", HUB, "--subresource=status", "--type=merge", "-p", &address])?;
-        let told = namespace.wait_condition(HUB, "Exposed", "True", "Exposed")?;
-        ensure!(told.contains("198.18.0.250"), "{told}");
+        let message = namespace.wait_condition(HUB, "Exposed", "True", "Exposed")?;
+        ensure!(message.contains("198.18.0.250"), "{message}");
         check_delivery(namespace, HUB, &generated_signer(namespace, HUB)?)?;
 
         // An empty `ingress` is valid too.
@@ -89,7 +89,7 @@ fn service_ingress_and_network_policy_follow_the_spec() {
         namespace.wait_condition(HUB, "Exposed", "False", "NotRequested")?;
         until("both are gone", CLUSTER_TIMEOUT, || {
             for kind in ["ingress", "networkpolicy"] {
-                ensure!(namespace.get(kind, HUB).is_err(), "the {kind} is there");
+                ensure!(namespace.get(kind, HUB).is_err(), "the {kind} exists");
             }
             let service = namespace.get("service", HUB)?;
             ensure!(service["spec"]["type"] == "ClusterIP" && service["metadata"]["labels"]["team"].is_null());

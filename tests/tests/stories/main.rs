@@ -3,8 +3,8 @@
 
 mod bitwarden;
 mod exposure;
-mod optional_kinds;
 mod queue;
 mod refused_edits;
 mod replicas;
 mod settings;
+mod third_party_kinds;

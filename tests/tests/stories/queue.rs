@@ -27,8 +27,8 @@ fn queue_source_delivers_and_can_be_switched() {
             .cluster
             .kubectl_with(&["-n", &namespace.name, "apply", "-f", "-"], &std::fs::read_to_string(sample)?)?;
         // The sample names a Secret that does not exist yet.
-        let told = namespace.wait_condition("cloud", "ReferencesResolved", "False", "SecretNotFound")?;
-        ensure!(told.contains("Secret storage"), "which one? {told}");
+        let message = namespace.wait_condition("cloud", "ReferencesResolved", "False", "SecretNotFound")?;
+        ensure!(message.contains("Secret storage"), "which one? {message}");
         namespace.set_secret("storage", "connectionString", azurite.connection_string())?;
         namespace.wait_ready("cloud")?;
         let key = generated_signer(namespace, "cloud")?;

@@ -54,8 +54,8 @@ fn check_rejected(namespace: &Namespace, edit: &Value, words: &str) -> Result<()
     let before = stored(namespace)?;
     let pod = namespace.pod("vault")?["metadata"]["uid"].clone();
     namespace.apply(edit)?;
-    let told = namespace.wait_condition("vault", "SpecValid", "False", "ChildRejected")?;
-    ensure!(told.contains(words), "{told}");
+    let message = namespace.wait_condition("vault", "SpecValid", "False", "ChildRejected")?;
+    ensure!(message.contains(words), "{message}");
     let after = stored(namespace)?;
     ensure!(after == before, "{after:#?} instead of {before:#?}");
     ensure!(namespace.pod("vault")?["metadata"]["uid"] == pod, "another pod");

@@ -23,8 +23,8 @@ fn pushes_reach_clients_of_every_pod_across_scaling() {
         let mut sample: Value = serde_saphyr::from_str(&sample)?;
         sample["spec"]["drain"]["duration"] = json!("4s");
         namespace.apply(&sample)?;
-        let told = namespace.wait_condition(HUB, "ReferencesResolved", "False", "SecretNotFound")?;
-        ensure!(told.contains("Secret redis"), "which one? {told}");
+        let message = namespace.wait_condition(HUB, "ReferencesResolved", "False", "SecretNotFound")?;
+        ensure!(message.contains("Secret redis"), "which one? {message}");
         redis_pod::start(namespace)?;
         namespace.wait_ready(HUB)?;
         let key = generated_signer(namespace, HUB)?;

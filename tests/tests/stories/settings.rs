@@ -126,9 +126,9 @@ fn redis_with_tls_acl_and_channel_prefix_connects_replicas() {
 /// Returns the value of a setting in a hub's pod.
 fn setting(namespace: &Namespace, key: &str) -> Result<String> {
     let program = ["--", "/usr/local/bin/notification-hub", "check-config", "--json"];
-    let told = namespace.kubectl(&[&["exec", "deployment/vault"][..], &program[..]].concat())?;
-    let settings: Value = serde_json::from_str(&told)?;
-    settings[key]["value"].as_str().map(str::to_owned).with_context(|| format!("no {key}: {told}"))
+    let output = namespace.kubectl(&[&["exec", "deployment/vault"][..], &program[..]].concat())?;
+    let settings: Value = serde_json::from_str(&output)?;
+    settings[key]["value"].as_str().map(str::to_owned).with_context(|| format!("no {key}: {output}"))
 }
 
 /// A script that adds a name with the digest to an image of the node, and prints the digest.
@@ -150,12 +150,12 @@ fn pods_run_the_image_of_the_spec() {
                 "auth": {"signingKeys": {"secretRef": {"name": "signing"}}},
             })))?;
             namespace.wait_condition(HUB, "Ready", "True", "Available")?;
-            let told = namespace.get("notificationhub", HUB)?["status"]["image"].clone();
+            let reported = namespace.get("notificationhub", HUB)?["status"]["image"].clone();
             let pod = namespace.get("deployment", HUB)?["spec"]["template"]["spec"].clone();
             let container = &pod["containers"][0];
             ensure!(
-                told == name && container["image"] == name && container["imagePullPolicy"] == pull,
-                "{told}: {pod}"
+                reported == name && container["image"] == name && container["imagePullPolicy"] == pull,
+                "{reported}: {pod}"
             );
             check_delivery(namespace, HUB, &Signer::secret(secret.as_bytes()))?;
             Ok(pod)

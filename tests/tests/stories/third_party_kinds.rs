@@ -44,15 +44,15 @@ fn with_all() -> Value {
 }
 
 #[test]
-fn optional_kinds_installed_later_are_applied_and_repaired() {
-    namespace::with_namespace("optional", |namespace| {
+fn third_party_kinds_installed_later_are_applied_and_repaired() {
+    namespace::with_namespace("third-party", |namespace| {
         namespace.apply(&with_all())?;
         if !is_installed(namespace) {
             namespace.wait_ready(HUB)?;
-            let told = namespace.wait_condition(HUB, "SpecValid", "False", "KindNotServed")?;
+            let message = namespace.wait_condition(HUB, "SpecValid", "False", "KindNotServed")?;
             ensure!(
-                told.contains("monitoring.podMonitor") && told.contains("ScaledObject (keda.sh/v1alpha1)"),
-                "{told}"
+                message.contains("monitoring.podMonitor") && message.contains("ScaledObject (keda.sh/v1alpha1)"),
+                "{message}"
             );
             namespace.wait_condition(HUB, "Exposed", "False", "KindNotServed")?;
             install(namespace)?;
@@ -78,8 +78,8 @@ fn optional_kinds_installed_later_are_applied_and_repaired() {
 
         for (accepted, reason) in [("False", "RouteNotAccepted"), ("True", "Exposed")] {
             set_route_status(namespace, accepted)?;
-            let told = namespace.wait_condition(HUB, "Exposed", accepted, reason)?;
-            ensure!(told.contains("Gateway gateways/public, listener https"), "{told}");
+            let message = namespace.wait_condition(HUB, "Exposed", accepted, reason)?;
+            ensure!(message.contains("Gateway gateways/public, listener https"), "{message}");
         }
         check_unchanged(namespace)?;
         check_delivery(namespace, HUB, &generated_signer(namespace, HUB)?)?;
@@ -100,8 +100,11 @@ fn optional_kinds_installed_later_are_applied_and_repaired() {
         // A trigger that KEDA's CRD rejects and ours accepts.
         let misshapen = json!({"triggers": [{"type": "cpu", "metadata": ["value"]}]});
         namespace.apply(&hub(json!({"autoscaling": {"maxReplicas": 1, "keda": misshapen}})))?;
-        let told = namespace.wait_condition(HUB, "SpecValid", "False", "ChildRejected")?;
-        ensure!(told.starts_with("ScaledObject vault: ") && told.contains(".spec.triggers[0].metadata"), "{told}");
+        let message = namespace.wait_condition(HUB, "SpecValid", "False", "ChildRejected")?;
+        ensure!(
+            message.starts_with("ScaledObject vault: ") && message.contains(".spec.triggers[0].metadata"),
+            "{message}"
+        );
 
         namespace.apply(&hub(json!({"replicas": 1})))?;
         until("all objects are deleted", CLUSTER_TIMEOUT, || {
@@ -118,10 +121,10 @@ fn is_installed(namespace: &Namespace) -> bool {
     KINDS.into_iter().all(|kind| namespace.kubectl(&["get", kind]).is_ok())
 }
 
-/// Installs the published CRDs (`tests/optional-kinds.sh`).
+/// Installs the published CRDs (`tests/third-party-kinds.sh`).
 fn install(namespace: &Namespace) -> Result<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| folder().join("../target"), PathBuf::from);
-    let definitions = target.join("optional-kinds");
+    let definitions = target.join("third-party-kinds");
     let path = definitions.to_str().context("a path that is not UTF-8")?;
     // Server-side, because two CRDs are too large for the annotation of client-side apply.
     namespace.cluster.kubectl(&["apply", "--server-side", "-f", path]).map(drop)

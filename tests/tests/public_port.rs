@@ -32,7 +32,7 @@ fn status_at(address: SocketAddr, request: &[u8]) -> Result<u16> {
     let _ = connection.write(request);
     let response = connection.response()?;
     if response.header("connection") == Some("close") {
-        ensure!(connection.is_closed()?, "the connection goes on behind {response:?}");
+        ensure!(connection.is_closed()?, "the connection stays open after {response:?}");
     }
     Ok(response.status)
 }
@@ -192,12 +192,12 @@ fn bytes_after_a_final_request_are_not_parsed() -> Result<()> {
             let mut connection = Connection::open(hub.public)?;
             connection.write(format!("{first}{second}").as_bytes())?;
             let (mut stream, _) = connection.into_parts();
-            let mut heard = Vec::new();
-            std::io::Read::read_to_end(&mut stream, &mut heard).context(what)?;
-            let heard = String::from_utf8_lossy(&heard).into_owned();
-            let answers: Vec<&str> = heard.matches("HTTP/1.").collect();
-            ensure!(answers.len() == 1, "{what}: {} answers: {heard}", answers.len());
-            ensure!(heard.split(' ').nth(1) == Some(&expected.to_string()), "{what}: {heard}");
+            let mut received = Vec::new();
+            std::io::Read::read_to_end(&mut stream, &mut received).context(what)?;
+            let received = String::from_utf8_lossy(&received).into_owned();
+            let answers: Vec<&str> = received.matches("HTTP/1.").collect();
+            ensure!(answers.len() == 1, "{what}: {} answers: {received}", answers.len());
+            ensure!(received.split(' ').nth(1) == Some(&expected.to_string()), "{what}: {received}");
         }
     }
     Ok(())
@@ -333,7 +333,7 @@ fn proxy_header_from_a_trusted_proxy_names_the_client() -> Result<()> {
 fn proxy_header_when_disabled_is_rejected_and_logged() -> Result<()> {
     let hub = LocalHub::start("")?;
     ensure!(status(&hub, &[PROXY, b"GET /alive HTTP/1.1\r\nHost: hub\r\n\r\n"].concat())? == 400);
-    wait::until("the log tells what to set", Duration::from_secs(20), || {
+    wait::until("the log names the setting", Duration::from_secs(20), || {
         ensure!(hub.process.printed().contains("listen.proxy_protocol"));
         Ok(())
     })

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Fetches the definitions of the kinds that a cluster need not know, as their projects publish them in their Go modules:
-# target/optional-kinds/*.yaml, unless they are there already.
+# Downloads the CRDs of kinds that a cluster may lack to target/third-party-kinds/*.yaml, unless they exist. Their projects
+# publish them in Go modules.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-folder=${CARGO_TARGET_DIR:-$(dirname "$here")/target}/optional-kinds
+folder=${CARGO_TARGET_DIR:-$(dirname "$here")/target}/third-party-kinds
 . "$here/packages.sh"
 
 definitions=(
@@ -27,4 +27,4 @@ for definition in "${definitions[@]}"; do
   install -m 644 "$(module_folder "$module")/${definition#*:}" "$folder/"
 done
 echo "$made_of" > "$folder/made-of"
-echo "optional kinds: $folder" >&2
+echo "third-party kinds: $folder" >&2
