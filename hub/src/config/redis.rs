@@ -325,9 +325,10 @@ fn parse_host_port(text: &str) -> Option<(String, Option<u16>)> {
         Some((host, port)) if host.ends_with(']') || !host.contains(':') => (host, Some(port.parse().ok()?)),
         _ => (text, None),
     };
+    let host = strip_brackets(host);
     let is_valid =
-        !host.is_empty() && !host.contains(|character: char| character.is_whitespace() || "/@!".contains(character));
-    is_valid.then(|| (strip_brackets(host), port))
+        !host.is_empty() && !host.contains(|character: char| character.is_whitespace() || "/@![]".contains(character));
+    is_valid.then_some((host, port))
 }
 
 /// Removes the brackets of an IPv6 address.
@@ -462,6 +463,7 @@ mod tests {
             ("redis://a:SECRET%@host", RedisConfigError::InvalidEscape),
             ("redis+sentinel://a:%4%31SECRET@host/a", RedisConfigError::InvalidEscape),
             ("host,SECRET:x", RedisConfigError::InvalidPart(2)),
+            ("host,[]:1", RedisConfigError::InvalidPart(2)),
             ("host,SECRET==", RedisConfigError::UnknownOption(2)),
             ("host,=SECRET", RedisConfigError::UnknownOption(2)),
             ("host,user=a,USER=SECRET", RedisConfigError::Duplicate("user")),

@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
                 let count = self.map()?;
                 let members = (0..count).map(|_| {
                     // A nested name is rejected, because each level would double the escapes in its JSON text.
-                    let name = self.value_of_depth(1)?;
+                    let name = self.value_of_depth(depth.min(1))?;
                     let name = name.as_str().map_or_else(|| name.to_string(), str::to_owned);
                     Some((name, self.value_of_depth(depth)?))
                 });
@@ -276,5 +276,6 @@ mod tests {
         let mut nested = vec![0x81; 60];
         nested.extend_from_slice(&[0x01; 61]);
         assert_eq!(Reader::new(&nested).value(), None);
+        assert_eq!(Reader::new(&[0x81; 1_000_000]).value(), None, "each level is the name of the one around it");
     }
 }
