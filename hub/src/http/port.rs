@@ -69,8 +69,8 @@ impl Port {
                     served.spawn(self.clone().serve_connection(socket, peer.ip(), permit));
                 }
                 Err(error) => {
-                    if let Some(unsaid) = log_limiter.allow() {
-                        tracing::warn!(%error, unsaid, "connection cannot be accepted");
+                    if let Some(suppressed) = log_limiter.allow() {
+                        tracing::warn!(%error, suppressed, "connection cannot be accepted");
                     }
                     sleep(ACCEPT_BACKOFF).await;
                 }

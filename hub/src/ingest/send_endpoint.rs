@@ -69,8 +69,8 @@ async fn send(
     };
     let body = read_body(request.into_body(), MAX_BODY_BYTES).await?;
     endpoint.pipeline.ingest(&body).await.map_err(|error| {
-        if let Some(unsaid) = endpoint.log_limiter.allow() {
-            tracing::warn!(%error, unsaid, "push rejected");
+        if let Some(suppressed) = endpoint.log_limiter.allow() {
+            tracing::warn!(%error, suppressed, "push rejected");
         }
         match error {
             IngestError::Malformed(malformed) => ErrorResponse::json(400, &malformed.to_string()),

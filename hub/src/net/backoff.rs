@@ -1,8 +1,8 @@
-//! Exponential backoff with jitter. No I/O, except for the randomness of [`random`].
+//! Exponential backoff with jitter. No I/O, apart from random numbers.
 
 use std::time::Duration;
 
-/// The backoff of one operation. Delays double from one failure to the next.
+/// The delays after consecutive failures of one operation, or between polls that find nothing. Each is twice the one before.
 #[derive(Debug)]
 pub struct Backoff {
     initial: Duration,
@@ -16,12 +16,16 @@ impl Backoff {
         Backoff { initial, max, failures: 0 }
     }
 
-    /// Returns the delay after another failure: between half of the doubled delay and all of it, in proportion to `random`. The
-    /// jitter prevents operations that failed together from retrying together.
-    pub fn next_delay(&mut self, random: u64) -> Duration {
-        let half = exponential_delay(self.initial, self.failures, self.max) / 2;
+    /// Returns the delay after another failure, with jitter: operations that failed together do not retry together.
+    pub fn next_delay(&mut self) -> Duration {
+        with_jitter(self.next_exact_delay(), random())
+    }
+
+    /// Returns the delay after another failure, without jitter.
+    pub fn next_exact_delay(&mut self) -> Duration {
+        let delay = self.initial.saturating_mul(1 << self.failures.min(16)).min(self.max);
         self.failures = self.failures.saturating_add(1);
-        half + half.mul_f64(random as f64 / u64::MAX as f64)
+        delay
     }
 
     /// Resets the delay after a success.
@@ -30,12 +34,13 @@ impl Backoff {
     }
 }
 
-/// Returns the initial delay after doubling it `times` times, but at most 16 times and to at most `max`.
-pub fn exponential_delay(initial: Duration, times: u32, max: Duration) -> Duration {
-    initial.saturating_mul(1 << times.min(16)).min(max)
+/// Returns between half of a delay and all of it, in proportion to `random`, which may be any `u64`.
+pub fn with_jitter(delay: Duration, random: u64) -> Duration {
+    let half = delay / 2;
+    half + half.mul_f64(random as f64 / u64::MAX as f64)
 }
 
-/// Returns a random number for [`Backoff::next_delay`].
+/// Returns a random number for [`with_jitter`].
 pub fn random() -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().0
 }
@@ -44,19 +49,24 @@ pub fn random() -> u64 {
 mod tests {
     use super::*;
 
-    const INITIAL_DELAY: Duration = Duration::from_millis(250);
-    const MAX_DELAY: Duration = Duration::from_secs(15);
+    const INITIAL_DELAY: Duration = Duration::from_millis(25);
+    const MAX_DELAY: Duration = Duration::from_millis(900);
 
     #[test]
-    fn backoff_doubles_with_jitter_up_to_the_maximum() {
-        let (mut shortest, mut longest) =
-            (Backoff::new(INITIAL_DELAY, MAX_DELAY), Backoff::new(INITIAL_DELAY, MAX_DELAY));
-        let delays: Vec<u128> = (0..8).map(|_| shortest.next_delay(0).as_millis()).collect();
-        assert_eq!(delays, [125, 250, 500, 1000, 2000, 4000, 7500, 7500]);
-        let delays: Vec<u128> = (0..8).map(|_| longest.next_delay(u64::MAX).as_millis()).collect();
-        assert_eq!(delays, [250, 500, 1000, 2000, 4000, 8000, 15000, 15000]);
-        assert!((0..100).all(|_| longest.next_delay(u64::MAX) <= MAX_DELAY));
-        longest.reset();
-        assert_eq!(longest.next_delay(u64::MAX), INITIAL_DELAY);
+    fn backoff_doubles_up_to_the_maximum() {
+        let mut backoff = Backoff::new(INITIAL_DELAY, MAX_DELAY);
+        let delays: Vec<u128> = (0..8).map(|_| backoff.next_exact_delay().as_millis()).collect();
+        assert_eq!(delays, [25, 50, 100, 200, 400, 800, 900, 900]);
+        assert!((0..100).all(|_| backoff.next_exact_delay() == MAX_DELAY));
+        backoff.reset();
+        assert_eq!(backoff.next_exact_delay(), INITIAL_DELAY);
+    }
+
+    #[test]
+    fn jitter_is_at_most_half_of_the_delay() {
+        assert_eq!(with_jitter(MAX_DELAY, 0), MAX_DELAY / 2);
+        assert_eq!(with_jitter(MAX_DELAY, u64::MAX), MAX_DELAY);
+        let mut backoff = Backoff::new(INITIAL_DELAY, INITIAL_DELAY);
+        assert!((0..100).all(|_| (INITIAL_DELAY / 2..=INITIAL_DELAY).contains(&backoff.next_delay())));
     }
 }

@@ -14,6 +14,7 @@ use super::jwk_set::JwkSet;
 use super::key::{Key, KeyError};
 use super::key_watch::warn_skipped_keys;
 use crate::auth::verifier::{KeySource, Verifier};
+use crate::net::backoff::Backoff;
 use crate::net::trusted_roots::ReloadingHttpClient;
 use crate::observability::Metrics;
 use crate::observability::error_chain::ErrorChain;
@@ -111,17 +112,16 @@ impl JwksClient {
 
     /// Fetches the keys every [`REFRESH_INTERVAL`], and sooner after failures. Never returns.
     pub async fn run(self: Arc<Self>) {
-        let mut retry_delay = INITIAL_RETRY_DELAY;
+        let mut backoff = Backoff::new(INITIAL_RETRY_DELAY, MAX_RETRY_DELAY);
         loop {
             let mut last_fetch = self.last_fetch.lock().await;
             let succeeded = self.refresh_now(&mut last_fetch).await;
             drop(last_fetch);
             if succeeded {
-                retry_delay = INITIAL_RETRY_DELAY;
+                backoff.reset();
                 sleep(REFRESH_INTERVAL).await;
             } else {
-                sleep(retry_delay).await;
-                retry_delay = (retry_delay * 2).min(MAX_RETRY_DELAY);
+                sleep(backoff.next_delay()).await;
             }
         }
     }

@@ -11,7 +11,6 @@
 //! on the `timely` thread. Each has a connection that `connector` opens. `link_health` has the state of both connections.
 //! `operation` is the queue of the publisher.
 
-mod backoff;
 mod connector;
 mod inflight;
 mod link_error;
@@ -20,6 +19,7 @@ mod lookup;
 mod operation;
 mod publish_buffer;
 mod publisher;
+mod reconnect_backoff;
 pub mod records;
 mod role;
 mod sentinel;

@@ -9,12 +9,12 @@ use redis::{ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{sleep, timeout};
 
-use super::backoff::{ReconnectBackoff, peer_reconnect_grace};
 use super::connector::{Connected, Connector, PING_INTERVAL};
 use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
 use super::link_health::{Half, LinkHealth};
 use super::lookup::{self, Lookup, LookupOutcome};
 use super::operation::{Publish, RedisOperation, StoreMode};
+use super::reconnect_backoff::{ReconnectBackoff, peer_reconnect_grace};
 use super::records::{
     self, LOGIN_RESPONSE_TTL, PUSH_SCRIPT, RECEIVED_SCRIPT, RecordKeys, RecordsStart, RunKeys, milliseconds,
 };
@@ -287,8 +287,8 @@ impl PublishConnection<'_> {
             }
             Ok(LookupOutcome::LoginResponse(response)) => query.answer_login_request(response),
             Err(error) => {
-                if let Some(unsaid) = self.log_limiter.allow() {
-                    tracing::warn!(reason = %error, unsaid, "redis lookup of missed pushes failed; the client will sync");
+                if let Some(suppressed) = self.log_limiter.allow() {
+                    tracing::warn!(reason = %error, suppressed, "redis lookup of missed pushes failed; the client will sync");
                 }
                 query.answer(LookupResult::UNKNOWN);
             }

@@ -10,12 +10,12 @@ use redis::{Msg, Value};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use super::backoff::ReconnectBackoff;
 use super::connector::{Connected, Connector, PING_INTERVAL};
 use super::inflight::{Admission, InflightDeliveries};
 use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
 use super::link_health::{Half, LinkHealth};
 use super::operation::OperationQueue;
+use super::reconnect_backoff::ReconnectBackoff;
 use super::subscriptions::Subscriptions;
 use super::wire::channel::{Channels, audiences};
 use super::wire::message::BackplaneMessage;
@@ -259,8 +259,8 @@ impl MessageHandler {
             Ok(BackplaneMessage::Own(published)) => published,
             Ok(BackplaneMessage::Heartbeat | BackplaneMessage::GroupCommand(_)) => None,
             Err(malformed) => {
-                if let Some(unsaid) = self.log_limiter.allow() {
-                    tracing::warn!(%malformed, unsaid, "redis message of another server ignored");
+                if let Some(suppressed) = self.log_limiter.allow() {
+                    tracing::warn!(%malformed, suppressed, "redis message of another server ignored");
                 }
                 None
             }

@@ -11,16 +11,22 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::content::{self, DecodedMessage};
 use super::delivered_ids::DeliveredIds;
+use super::error_backoff;
 use super::error_log::ErrorLog;
 use super::inflight::{InflightMessages, LeasedMessage, MAX_RECEIVE_BATCH, VISIBILITY_TIMEOUT};
 use super::poison::DeadLetterQueue;
-use super::poll_interval::{PollInterval, error_backoff};
 use super::workers::{WorkItem, Workers};
 use crate::azure_storage::{DequeuedMessage, Queue, QueueError};
 use crate::ingest::PushPipeline;
-use crate::net::backoff::random;
+use crate::net::backoff::Backoff;
 use crate::notification::MalformedPush;
 use crate::observability::Metrics;
+
+/// The delay after an empty response. Each further empty response doubles it.
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(25);
+
+/// The maximum delay after an empty response. Including the request, a push to an idle hub waits for at most a second.
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(900);
 
 /// A message that was received more often than this is logged. It is not moved to the poison queue: restarts and errors of
 /// the service raise the count too.
@@ -116,7 +122,7 @@ impl Consumer {
                 }
                 Err(error) => self.error_log.record_error(OPERATION, &error),
             }
-            sleep(backoff.next_delay(random())).await;
+            sleep(backoff.next_delay()).await;
         }
     }
 
@@ -142,7 +148,7 @@ impl Consumer {
             if message.is_lease_expired() {
                 break;
             }
-            sleep(backoff.next_delay(random())).await;
+            sleep(backoff.next_delay()).await;
         }
         self.delivered_ids.insert(&message.id);
     }
@@ -158,7 +164,7 @@ pub(super) async fn poll(
 ) {
     const OPERATION: &str = "receive messages";
     let mut end = pin!(end);
-    let (mut poll_interval, mut backoff) = (PollInterval::default(), error_backoff());
+    let (mut idle, mut backoff) = (Backoff::new(MIN_POLL_INTERVAL, MAX_POLL_INTERVAL), error_backoff());
     loop {
         let permits = tokio::select! {
             biased;
@@ -191,15 +197,21 @@ pub(super) async fn poll(
             Ok(Ok(count)) => {
                 consumer.error_log.record_success(OPERATION);
                 backoff.reset();
-                if count > 0 { poll_interval.reset() } else { poll_interval.next_idle() }
+                if count > 0 {
+                    // More messages may be there.
+                    idle.reset();
+                    Duration::ZERO
+                } else {
+                    idle.next_exact_delay()
+                }
             }
             Ok(Err(error)) => {
                 consumer.error_log.record_error(OPERATION, &error);
-                backoff.next_delay(random())
+                backoff.next_delay()
             }
             Err(_) => {
                 tracing::error!(seconds = WATCHDOG_TIMEOUT.as_secs(), "queue request made no progress; repeating it");
-                backoff.next_delay(random())
+                backoff.next_delay()
             }
         };
         tokio::select! {

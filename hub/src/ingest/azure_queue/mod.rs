@@ -15,13 +15,13 @@ mod delivered_ids;
 mod error_log;
 mod inflight;
 mod poison;
-mod poll_interval;
 mod queue_metrics;
 mod turn_lease;
 mod workers;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -34,7 +34,19 @@ use self::workers::Workers;
 use super::PushPipeline;
 use crate::azure_storage::{Queue, QueueError};
 use crate::config;
+use crate::net::backoff::Backoff;
 use crate::observability::Metrics;
+
+/// The maximum delay after the first error of an operation. Each further error doubles it.
+const INITIAL_ERROR_DELAY: Duration = Duration::from_millis(250);
+
+/// The maximum delay after an error.
+const MAX_ERROR_DELAY: Duration = Duration::from_secs(15);
+
+/// Creates the backoff for consecutive errors of one operation.
+fn error_backoff() -> Backoff {
+    Backoff::new(INITIAL_ERROR_DELAY, MAX_ERROR_DELAY)
+}
 
 /// A queue source that does not receive yet.
 pub struct AzureQueueSource {

@@ -9,10 +9,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::error_backoff;
 use super::error_log::ErrorLog;
-use super::poll_interval::error_backoff;
 use crate::azure_storage::{DequeuedMessage, Queue, QueueError, TimeToLive};
-use crate::net::backoff::random;
 
 /// The visibility timeout of the lease's message. After a crash the next hub waits for at most this long.
 const LEASE_DURATION: Duration = Duration::from_secs(6);
@@ -104,7 +103,7 @@ impl TurnLease {
                 }
                 Err(error) => {
                     self.error_log.record_error(OPERATION, &error);
-                    backoff.next_delay(random())
+                    backoff.next_delay()
                 }
             };
             sleep(delay).await;

@@ -57,11 +57,11 @@ impl Acceptor {
 
     /// Warns that the limit of open files is reached.
     pub(crate) fn warn_at_capacity(&self) {
-        if let Some(unsaid) = self.log_limiter.allow() {
+        if let Some(suppressed) = self.log_limiter.allow() {
             let most = self.max_sockets;
             tracing::warn!(
                 most,
-                unsaid,
+                suppressed,
                 "there is no room for more connections: raise the limit of open files (ulimit -n)"
             );
         }
@@ -99,8 +99,8 @@ impl Acceptor {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.pause_until = Some(Instant::now() + EMFILE_BACKOFF);
-                    if let Some(unsaid) = self.log_limiter.allow() {
-                        tracing::warn!(%error, unsaid, "no connection can be accepted; is the limit of open files (ulimit -n) high enough?");
+                    if let Some(suppressed) = self.log_limiter.allow() {
+                        tracing::warn!(%error, suppressed, "no connection can be accepted; is the limit of open files (ulimit -n) high enough?");
                     }
                     return;
                 }

@@ -208,11 +208,11 @@ impl Ingress {
     /// Rejects a connection with a PROXY header that is not read from its address, and logs which setting to change.
     fn reject_proxy_header(&mut self, sockets: &mut Sockets, slot: u32) {
         let Some(request) = sockets.request(slot) else { return };
-        if let Some(unsaid) = self.proxy_header_log.allow() {
+        if let Some(suppressed) = self.proxy_header_log.allow() {
             let peer = request.peer;
             tracing::warn!(
                 %peer,
-                unsaid,
+                suppressed,
                 "PROXY protocol header refused: set listen.proxy_protocol, and name the proxy in limits.trusted_proxies"
             );
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::net::backoff::random;
+use crate::net::backoff::{random, with_jitter};
 
 /// The shortest delay. Delays grow with the time since the outage began.
 const MIN_DELAY: Duration = Duration::from_millis(100);
@@ -56,8 +56,7 @@ impl ReconnectBackoff {
 /// Returns the delay after a failed attempt, at `outage` after the outage began. Half of the delay is jitter (`random`, any
 /// `u64`): replicas that lost Redis at the same time reconnect at different times.
 pub(super) fn reconnect_delay(outage: Duration, random: u64) -> Duration {
-    let half = outage.max(MIN_DELAY).min(max_delay(outage)) / 2;
-    half + half.mul_f64(random as f64 / u64::MAX as f64)
+    with_jitter(outage.max(MIN_DELAY).min(max_delay(outage)), random)
 }
 
 /// Returns the time after an outage within which other replicas may not be connected yet.
