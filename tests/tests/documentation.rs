@@ -410,6 +410,42 @@ fn citations_in_comments_and_pages_resolve() -> Result<()> {
     Ok(())
 }
 
+/// Returns the name of the type that a line defines at the top of a module, or `None` if it defines none.
+fn defined_type(line: &str) -> Option<&str> {
+    let public = line.strip_prefix("pub").map(|rest| match rest.strip_prefix('(') {
+        Some(rest) => rest.split_once(')').map_or(rest, |(_, rest)| rest),
+        None => rest,
+    });
+    let item = public.unwrap_or(line).trim_start();
+    let name = ["struct ", "enum ", "trait ", "type "].into_iter().find_map(|kind| item.strip_prefix(kind))?;
+    name.split(|character: char| !character.is_alphanumeric() && character != '_').next()
+}
+
+/// A name stands for one thing in a crate. Programs, such as the commands of the hub, are crates of their own.
+#[test]
+fn type_names_are_unique_in_each_crate() -> Result<()> {
+    let mut checked = 0;
+    for folder in ["hub/src", "operator/src", "crds/src", "properties/src", "tests/src"] {
+        let mut places: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (path, text) in files(folder, "rs")? {
+            let path = path.display().to_string();
+            if ["/src/bin/", "/hub/src/cli/", "/tests.rs"].iter().any(|part| path.contains(part)) {
+                continue;
+            }
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            // Lines of items in a block are indented.
+            for name in code.lines().filter(|line| !line.starts_with(' ')).filter_map(defined_type) {
+                checked += 1;
+                places.entry(name.to_owned()).or_default().insert(path.clone());
+            }
+        }
+        places.retain(|_, files| files.len() > 1);
+        ensure!(places.is_empty(), "types of {folder} have the same name: {places:#?}");
+    }
+    ensure!(checked > 300, "only {checked} types were found");
+    Ok(())
+}
+
 #[test]
 fn troubleshooting_page_lists_exactly_the_hub_warnings() -> Result<()> {
     let page = read("docs/troubleshooting.md")?;
