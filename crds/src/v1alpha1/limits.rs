@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
         .message("limits.maxConnectionsPerIP: all clients behind an unknown proxy share one address; set limits.trustedProxies")
 )]
 pub struct Limits {
-    /// connections is the maximum number of connections on each pod. It must be at least 1. Defaults to no limit.
+    /// maxConnections is the maximum number of connections on each pod. It must be at least 1. Defaults to no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_connections: Option<i32>,

@@ -1,4 +1,4 @@
-//! The HTTP client of queues: its timeouts, its retries, and errors without URLs. A URL may contain a shared access signature,
+//! The HTTP client of queues, which runs on the caller's runtime (`timely` in a hub): its timeouts, its retries, and errors without URLs. A URL may contain a shared access signature,
 //! and the errors of the crate's own client contain the URL.
 
 use std::error::Error;

@@ -1,4 +1,5 @@
-//! Carries deliveries to the connections of their audience on every replica.
+//! Carries deliveries to the connections of their audience on every replica. `publish` is called by the push pipeline, on the
+//! runtime of its source.
 
 mod local;
 pub mod redis;

@@ -181,12 +181,12 @@ impl CatchUp {
         id: ConnectionId,
         device: Option<(Uuid, Device)>,
         last_heard: Tick,
-        now: Timestamp,
+        now: impl FnOnce() -> Timestamp,
     ) -> usize {
         let received = self.received(id, last_heard);
         self.tracker.remove(id);
         match (&mut self.records, device, received) {
-            (Some(records), Some((user, device)), Some(received)) => records.on_received(user, device, received, now),
+            (Some(records), Some((user, device)), Some(received)) => records.on_received(user, device, received, now()),
             _ => 0,
         }
     }

@@ -178,14 +178,14 @@ impl SyncTracker {
         self.on_removed(removed);
     }
 
-    /// Counts the entry of a pending sync as stale, and drops stale entries once they are more than half of all: removing each
-    /// from the heap at once would cost more than all else that a disconnect does here.
+    /// Counts the entry of a pending sync as stale, and drops stale entries once they are more than three quarters of all:
+    /// removing each from the heap at once would cost more than all else that a disconnect does here.
     fn on_removed(&mut self, sync: Option<SyncProgress>) {
         if !matches!(sync, Some(SyncProgress::Pending { .. })) {
             return;
         }
         self.stale += 1;
-        if self.stale > self.due.len() / 2 {
+        if self.stale > self.due.len() / 4 * 3 {
             let syncs = &self.syncs;
             let is_pending = |id: &ConnectionId, entry: Tick| matches!(syncs.get(id), Some(SyncProgress::Pending { due, .. }) if *due == entry);
             self.due.retain(|Reverse((due, id))| is_pending(id, *due));

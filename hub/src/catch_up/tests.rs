@@ -52,7 +52,7 @@ impl Client {
         let device = Some((USER, Device::from_id("a")));
         let now = Timestamp::from_tick(at(seconds));
         self.catch_up.on_written(now, now);
-        self.catch_up.on_leave(self.id(), device, at(last_heard), now);
+        self.catch_up.on_leave(self.id(), device, at(last_heard), || now);
     }
 }
 
@@ -130,7 +130,7 @@ fn push_unwritten_when_the_connection_ends_is_missed() {
     client.catch_up.on_written(Timestamp::from_tick(at(1)), Timestamp::from_tick(at(1)));
     // Noted, and never written: the watermark stays where it was.
     client.catch_up.on_push(Audience::User(USER, ClientType::All), None, Timestamp::from_tick(at(10)));
-    client.catch_up.on_leave(client.id(), device, at(60), now);
+    client.catch_up.on_leave(client.id(), device, at(60), || now);
     assert_eq!(client.connect(61), Some(SyncReason::Missed));
 }
 

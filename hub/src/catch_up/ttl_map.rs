@@ -1,4 +1,5 @@
-//! A map that drops entries some time after they were last put, and the oldest when it is full. No I/O.
+//! A map that drops entries some time after they were last put, and the oldest when it is full. Part of the records of one
+//! reactor, on its thread. No I/O.
 
 use std::collections::VecDeque;
 use std::hash::Hash;

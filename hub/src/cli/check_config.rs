@@ -4,13 +4,13 @@ use clap::Args;
 use notification_hub::config::Config;
 use notification_hub::server::preflight::Preflight;
 
-use super::{Serve, UsageError, output};
+use super::{ConfigSources, UsageError, output};
 
 /// Options of `check-config`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckConfig {
     #[command(flatten)]
-    sources: Serve,
+    sources: ConfigSources,
     /// Print one JSON object instead of a line for each setting
     #[arg(long)]
     json: bool,

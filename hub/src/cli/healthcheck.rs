@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use notification_hub::observability::error_chain::ErrorChain;
 
-use super::{Serve, UsageError, output, runtime};
+use super::{ConfigSources, UsageError, output, runtime};
 
 /// The time limit of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ pub(crate) struct Healthcheck {
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     #[command(flatten)]
-    sources: Serve,
+    sources: ConfigSources,
 }
 
 /// Prints one line. Fails unless the hub is healthy.

@@ -24,14 +24,14 @@ pub(crate) struct Cli {
     pub command: Option<Command>,
     /// Options of `serve`.
     #[command(flatten)]
-    pub serve: Serve,
+    pub serve: ConfigSources,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a hub.
-    Serve(Serve),
+    Serve(ConfigSources),
     /// Run a hub for development: generate keys, choose free ports, print URLs and tokens.
     Dev(dev::Dev),
     /// Send a push to a hub or its queue.
@@ -48,7 +48,7 @@ pub(crate) enum Command {
 
 /// The sources of the configuration. Flags override the environment, which overrides the file.
 #[derive(Debug, Default, Args)]
-pub(crate) struct Serve {
+pub(crate) struct ConfigSources {
     /// Read this TOML file [default: /etc/notification-hub/config.toml, if it exists]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -95,7 +95,7 @@ impl std::error::Error for UsageError {}
 /// The configuration file without `--config`. It may be missing.
 const DEFAULT_CONFIG_FILE: &str = "/etc/notification-hub/config.toml";
 
-impl Serve {
+impl ConfigSources {
     /// Reads the file, the environment and the flags, and builds the configuration.
     pub(crate) fn load(&self) -> anyhow::Result<Config> {
         let path = self.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_CONFIG_FILE));

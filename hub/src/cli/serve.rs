@@ -7,10 +7,10 @@ use notification_hub::server::Server;
 use notification_hub::server::preflight::Preflight;
 use notification_hub::server::shutdown;
 
-use super::{Serve, UsageError, output, runtime};
+use super::{ConfigSources, UsageError, output, runtime};
 
 /// Runs a hub.
-pub(crate) fn run(arguments: &Serve) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &ConfigSources) -> anyhow::Result<()> {
     let config = arguments.load()?;
     let level = start_logs(&config.log, LogTarget::Stdout)?;
     runtime()?.block_on(serve(

@@ -13,12 +13,13 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 
+use super::auth_guard::AuthGuard;
 use super::connection_token_registry::{ConnectionTokenRegistry, TokenState};
 use super::error_response::ErrorResponse;
 use super::headers::NO_CACHE_HEADERS;
 use super::relay::{ConnectFn, Relay};
 use super::relay_table::RelayTable;
-use super::request::{self, AuthGuard, BodyChunks};
+use super::request_body::{self, BodyChunks};
 use super::request_budget::RequestBudget;
 use super::request_kind;
 use super::{long_polling, server_sent_events};
@@ -183,7 +184,7 @@ impl HubEndpoint {
             }
         } else {
             // The body is limited here, because many of these requests may come without an access token.
-            let bytes = request::read_body(body, self.max_early_bytes).await?;
+            let bytes = request_body::read_body(body, self.max_early_bytes).await?;
             if !self.relays.buffer_early(id, &bytes, self.max_early_bytes) {
                 return Err(ErrorResponse::service_unavailable(
                     "There is no room for data that is sent before a transport is connected.",

@@ -5,6 +5,7 @@
 //! negotiations. `hub_endpoint`, `server_sent_events` and `long_polling` serve clients without a WebSocket: a `relay` connects
 //! each of these clients to its reactor.
 
+pub mod auth_guard;
 pub mod client_address;
 pub mod connection_token;
 pub mod connection_token_registry;
@@ -22,7 +23,7 @@ pub mod port;
 pub mod proxy_protocol;
 pub mod relay;
 pub mod relay_table;
-pub mod request;
+pub mod request_body;
 pub mod request_budget;
 pub mod request_head;
 pub mod request_kind;

@@ -11,9 +11,9 @@ use axum::routing::any;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
+use super::auth_guard::AuthGuard;
 use super::connection_token_registry::{ConnectionTokenRegistry, NoRandomness, random_bytes};
 use super::error_response::ErrorResponse;
-use super::request::AuthGuard;
 use crate::auth::{Policy, Query};
 use crate::signalr::Hub;
 use crate::signalr::Transport;

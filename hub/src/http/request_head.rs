@@ -1,4 +1,4 @@
-//! Parses the head of a request (RFC 9112), rejects ambiguous ones, and classifies the purpose of a request. No I/O.
+//! Parses the head of a request and rejects ambiguous ones (RFC 9112). `request_kind` tells upgrades from other requests. No I/O.
 
 use std::mem::MaybeUninit;
 

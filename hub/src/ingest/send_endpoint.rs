@@ -11,8 +11,9 @@ use tokio::sync::Semaphore;
 
 use super::{IngestError, PushPipeline};
 use crate::auth::{Policy, Query};
+use crate::http::auth_guard::AuthGuard;
 use crate::http::error_response::ErrorResponse;
-use crate::http::request::{AuthGuard, MAX_BODY_BYTES, read_body};
+use crate::http::request_body::{MAX_BODY_BYTES, read_body};
 use crate::observability::LogLimiter;
 
 /// Maximum number of concurrent requests to `/send`.

@@ -22,7 +22,7 @@ const CONNECTION_SERIES: usize =
 /// The phases of a shutdown, in their order (`decisions.md` 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShutdownPhase {
-    /// The hub serves normally.
+    /// The hub still serves, but reports that it is not ready.
     Delay,
     /// The source finishes the pushes that it has received.
     Sources,

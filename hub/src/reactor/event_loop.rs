@@ -17,9 +17,10 @@ use super::drain_schedule::DrainSchedule;
 use super::fan_out::FanOut;
 use super::ingress::token_verifier::Verification;
 use super::ingress::{self, AcceptedClient, Ingress, LISTENER_TOKEN};
+use super::shard::shard_for;
 use super::sockets::Sockets;
 use super::sockets::slot::State;
-use super::{DeliveryAck, PresenceSender, Shared, Status, shard_for};
+use super::{DeliveryAck, PresenceSender, Shared, Status};
 use crate::catch_up::Timestamp;
 use crate::delivery::Delivery;
 use crate::http::plain_http::{HttpHandoff, ReturnedConnection};
@@ -132,10 +133,7 @@ impl Reactor {
             if self.fan_out.is_empty() {
                 self.connections.catch_up().advance_local_watermark();
             }
-            let peer_sockets = self.peer_sockets();
-            if let Some(ingress) = &mut self.ingress {
-                ingress.accept(&mut self.sockets, peer_sockets);
-            }
+            self.accept();
             self.run_timers();
             self.connections.release_expired(&mut self.sockets);
             self.connections.run_syncs(&mut self.sockets);
@@ -191,6 +189,14 @@ impl Reactor {
         }
         self.commands_pending = false;
         false
+    }
+
+    /// Accepts waiting connections.
+    fn accept(&mut self) {
+        if self.ingress.as_ref().is_some_and(Ingress::is_listener_ready) {
+            let peer_sockets = self.peer_sockets();
+            self.ingress.iter_mut().for_each(|ingress| ingress.accept(&mut self.sockets, peer_sockets));
+        }
     }
 
     /// Writes a push. `published` is when Redis published it, `None` if that is not known: every push that was published before

@@ -15,6 +15,7 @@ mod event_loop;
 mod fan_out;
 mod ingress;
 mod registry;
+mod shard;
 mod sockets;
 
 pub use catch_up::presence::{
@@ -31,7 +32,6 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use crate::auth::Authenticator;
 use crate::catch_up::Timestamp;
@@ -46,6 +46,7 @@ use command::{AcceptReply, CommandSender, PendingConnection, ReactorCommand};
 use connection_limits::AdmissionControl;
 use event_loop::Reactor;
 use ingress::token_verifier::Verification;
+use shard::shard_for;
 use sockets::socket::Socket;
 
 /// A reactor whose last turn is longer ago than this counts as stalled.
@@ -255,28 +256,5 @@ impl Reactors {
             // A reactor that has panicked has ended as well.
             let _ = thread.join();
         }
-    }
-}
-
-/// Returns the number of the reactor that owns the connections of a user or of a login request.
-fn shard_for(id: Uuid, reactors: usize) -> usize {
-    // Ids are random, but not in every bit: the multiplication brings all of them to the top.
-    let (high, low) = id.as_u64_pair();
-    let mixed = (high ^ low.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    ((u128::from(mixed) * reactors as u128) >> 64) as usize
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn owner_spreads_users_evenly_over_reactors() {
-        let mut counts = [0; 4];
-        for number in 0..4000u128 {
-            counts[shard_for(Uuid::from_u128(number << 64 | 0x4000_8000_0000 | number << 3), 4)] += 1;
-        }
-        assert!(counts.iter().all(|count| (800..1200).contains(count)), "{counts:?}");
-        assert_eq!(shard_for(Uuid::max(), 1), 0);
     }
 }

@@ -15,6 +15,9 @@ pub(crate) struct Membership {
     position: u32,
 }
 
+/// For how many members an organization has room at first.
+const MIN_MEMBERS: usize = 4;
+
 /// Slots by user, by login request and by organization.
 #[derive(Default)]
 pub(crate) struct Registry {
@@ -62,7 +65,8 @@ impl Registry {
             let member = OrganizationMember { slot, membership: membership as u32 };
             match self.organization_index.entry(*id) {
                 Entry::Vacant(vacant) => {
-                    let members = vec![member];
+                    let mut members = Vec::with_capacity(MIN_MEMBERS);
+                    members.push(member);
                     let organization = self.organizations.insert(Organization { id: *id, members }) as u32;
                     Membership { organization: *vacant.insert(organization), position: 0 }
                 }

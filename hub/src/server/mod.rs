@@ -16,11 +16,12 @@ use std::time::Duration;
 use serde::Serialize;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::timeout;
 
 use self::admin::Admin;
 use self::fd_budget::FdBudget;
 use self::preflight::Preflight;
+use self::shutdown::RunningHub;
 use self::timely_runtime::TimelyRuntime;
 use crate::auth::claims::ValidationRules;
 use crate::auth::keys::jwks_client::JwksClient;
@@ -28,18 +29,18 @@ use crate::auth::keys::key_watch::KeyWatch;
 use crate::auth::{Authenticator, Verifier};
 use crate::backplane::{Backplane, LocalBackplane, RedisBackplane};
 use crate::config::Config;
+use crate::http::auth_guard::AuthGuard;
 use crate::http::connection_token_registry::ConnectionTokenRegistry;
 use crate::http::cors::Cors;
 use crate::http::hub_endpoint::{self, HubEndpoint};
 use crate::http::negotiate::{self, NegotiateEndpoint};
 use crate::http::relay::ConnectFn;
-use crate::http::request::AuthGuard;
 use crate::http::{plain_http, port};
 use crate::ingest::send_endpoint::{self, SendEndpoint};
 use crate::ingest::{PushPipeline, Source};
 use crate::net::file_watch::ReloadTrigger;
 use crate::net::trusted_roots::RootsWatcher;
-use crate::observability::{Metrics, ShutdownPhase};
+use crate::observability::Metrics;
 use crate::reactor::{self, ReactorDeps, Reactors};
 
 /// The accept queue of a listener. The kernel may limit it further (`net.core.somaxconn`).
@@ -48,9 +49,6 @@ const LISTEN_BACKLOG: i32 = 4096;
 /// The minimum of `TCP_USER_TIMEOUT`: the time without an acknowledgment after which the kernel closes a connection
 /// (`decisions.md` 3). A longer `slow_consumer.write_timeout` extends it on the public port.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The time limit of each step of the shutdown that waits for a task.
-const SOURCE_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time after which a starting replica is ready without Redis.
 const BACKPLANE_START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -211,7 +209,7 @@ impl Server {
         let pipeline = PushPipeline::new(backplane.clone(), metrics.clone());
         let (stop_source, source_stop) = watch::channel(false);
         let (release_turn, turn_release) = watch::channel(false);
-        let mut turn_lease = None;
+        let mut turn_task = None;
         let cors = Cors::new(&config.cors);
         let auth_guard = AuthGuard { authenticator, metrics: metrics.clone() };
         let relay_reactors = reactors.clone();
@@ -221,7 +219,7 @@ impl Server {
         let mut public_routes =
             negotiate::routes(NegotiateEndpoint { auth_guard: auth_guard.clone(), connection_tokens })
                 .merge(hub_endpoint::routes(endpoint));
-        let mut source_task = match source {
+        let source_task = match source {
             Source::Direct(internal) => {
                 let send = send_endpoint::routes(SendEndpoint::new(auth_guard, pipeline));
                 if config.listen.send_on_public {
@@ -232,7 +230,7 @@ impl Server {
             }
             Source::AzureQueue(mut queue) => {
                 let release = shutdown::requested(turn_release);
-                turn_lease = Some(timely.within(|| tokio::spawn(queue.hold_turn_lease(release))));
+                turn_task = Some(timely.within(|| tokio::spawn(queue.hold_turn_lease(release))));
                 timely.within(|| {
                     tokio::spawn(queue.run(pipeline, metrics.clone(), shutdown::requested(stopping.clone())))
                 })
@@ -244,28 +242,21 @@ impl Server {
             tokio::spawn(plain_http::serve(routes, http_requests, move |returned| http_reactors.take_back(returned)));
 
         shutdown::requested(stopping).await;
-        tracing::info!(delay = ?config.drain.delay, "shutting down");
-        ready.store(false, Ordering::Relaxed);
-        metrics.set_shutdown_phase(Some(ShutdownPhase::Delay));
-        sleep(config.drain.delay).await;
-        let deadline = Instant::now() + config.drain.timeout;
-        metrics.set_shutdown_phase(Some(ShutdownPhase::Sources));
-        stop_source.send_replace(true);
-        if timeout_at(deadline.min(Instant::now() + SOURCE_DRAIN_TIMEOUT), &mut source_task).await.is_err() {
-            tracing::warn!("source still handles pushes, disconnecting clients");
-        }
-        shutdown::drain(&reactors, config.drain.duration, deadline, &metrics).await;
-        // The turn is released after the drain, so that the next hub to receive from the queue has all clients.
-        release_turn.send_replace(true);
-        if let Some(turn_lease) = turn_lease {
-            let _ = timeout(SOURCE_DRAIN_TIMEOUT, turn_lease).await;
-        }
-        // The last responses to clients without a WebSocket.
-        let _ = timeout(SOURCE_DRAIN_TIMEOUT, http_task).await;
-        shutdown::flush_backplane(&source_task, &backplane, deadline, &metrics).await;
-        stop_admin.send_replace(true);
-        // The admin port serves until the end. A timeout here does not matter.
-        let _ = timeout(SOURCE_DRAIN_TIMEOUT, admin_task).await;
+        let running = RunningHub {
+            ready,
+            drain: config.drain,
+            metrics,
+            reactors,
+            backplane,
+            stop_source,
+            source_task,
+            release_turn,
+            turn_task,
+            http_task,
+            stop_admin,
+            admin_task,
+        };
+        running.shut_down().await;
         Ok(())
     }
 }

@@ -3,20 +3,20 @@
 mod checksum;
 mod config_file;
 mod metadata;
-mod pod;
 mod pod_template;
 mod ports;
 mod protected;
 mod resource;
 mod round_trip;
 mod spread;
+mod user_pod_template;
 
 pub use config_file::{
     CONFIG_DIR, CONFIG_FILE, CONNECTION_STRING_VARIABLE, GENERATED_KEYS_DIR, LOG_LEVEL_FILE, REDIS_CA_DIR,
     REDIS_PASSWORD_VARIABLE, REDIS_URL_VARIABLE, SIGNING_KEYS_DIR, TOKENS_DIR,
 };
-pub use pod_template::{ParsedPodTemplate, parse_pod_template};
 pub use round_trip::lost_paths;
+pub use user_pod_template::{ParsedPodTemplate, parse_pod_template};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;

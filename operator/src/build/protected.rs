@@ -5,7 +5,7 @@ use notification_hub_crds::{CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION};
 
 use super::{
     CONFIG_DIR, CONNECTION_STRING_VARIABLE, GENERATED_KEYS_DIR, REDIS_CA_DIR, REDIS_PASSWORD_VARIABLE,
-    REDIS_URL_VARIABLE, SIGNING_KEYS_DIR, TOKENS_DIR, pod::volume, ports,
+    REDIS_URL_VARIABLE, SIGNING_KEYS_DIR, TOKENS_DIR, pod_template::volume, ports,
 };
 use crate::model::HUB_CONTAINER;
 use crate::model::labels::Labels;

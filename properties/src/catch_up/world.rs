@@ -184,7 +184,7 @@ impl World {
             replica.connections.iter().position(|connection| connection.id == id).expect("the picked connection");
         let ended = replica.connections.swap_remove(place);
         let client = Some((USER, device(ended.device)));
-        replica.catch_up.on_leave(ended.id, client, ended.last_heard, timestamp(now));
+        replica.catch_up.on_leave(ended.id, client, ended.last_heard, || timestamp(now));
     }
 
     /// Fills a socket. Later frames wait.

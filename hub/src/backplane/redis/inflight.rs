@@ -1,4 +1,4 @@
-//! Bounds the deliveries that were passed to the reactors and are not written yet. No I/O.
+//! Bounds the deliveries that the `subscriber` task has passed to the reactors and that are not written yet. No I/O.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,5 @@
 //! The health of the link to Redis, which has two connections: one to subscribe and one to publish.
+//! The `subscriber` and the `publisher` task set it. The push pipeline and the admin port read it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -49,7 +50,7 @@ impl LinkHealth {
             *last_logged = Some(both);
             match both {
                 true => tracing::info!("redis available; replicas exchange pushes"),
-                false => tracing::warn!(reason, "redis unavailable; pushes reach clients of this replica only"),
+                false => tracing::warn!(reason, "redis unavailable; pushes to other replicas wait"),
             }
         }
     }

@@ -17,7 +17,7 @@ mod link_error;
 mod link_health;
 mod lookup;
 mod operation;
-mod publish_buffer;
+mod publish_permits;
 mod publisher;
 mod reconnect_backoff;
 pub mod records;
@@ -36,7 +36,7 @@ use uuid::Uuid;
 use self::connector::Connector;
 use self::link_health::{Half, LinkHealth};
 use self::operation::{OperationQueue, Publish, StoreMode};
-use self::publish_buffer::PublishBuffer;
+use self::publish_permits::PublishPermits;
 use self::publisher::Publisher;
 use self::records::RecordKeys;
 use self::subscriber::{MessageHandler, PresenceState, Subscriber};
@@ -62,7 +62,7 @@ pub struct RedisBackplane {
     own_id: Uuid,
     operations: OperationQueue,
     /// Bounds the publishes that Redis has not acknowledged.
-    buffer: Arc<PublishBuffer>,
+    buffer: Arc<PublishPermits>,
     link: Arc<LinkHealth>,
 }
 
@@ -103,7 +103,7 @@ impl RedisBackplane {
                 .run(),
         );
         tokio::spawn(Publisher { queue, connector, link: link.clone(), metrics, records }.run());
-        let buffer = Arc::new(PublishBuffer::new(settings.max_pending_pushes, settings.max_pending_bytes));
+        let buffer = Arc::new(PublishPermits::new(settings.max_pending_pushes, settings.max_pending_bytes));
         RedisBackplane { reactors, channels, own_id, operations, buffer, link }
     }
 

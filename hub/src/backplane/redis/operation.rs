@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
-use super::publish_buffer::PublishPermit;
+use super::publish_permits::PublishPermit;
 use crate::catch_up::Timestamp;
 use crate::delivery::Audience;
 use crate::notification::Device;

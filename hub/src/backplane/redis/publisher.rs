@@ -1,4 +1,5 @@
-//! The publishing connection: runs queued operations in their order. Publishes that Redis has not acknowledged are retried.
+//! The publishing connection: runs queued operations in their order. During an outage of
+//! Redis they wait, and publishes that Redis has not acknowledged are repeated afterwards. A task on `timely`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -83,7 +84,7 @@ impl Publisher {
         loop {
             publisher.run_operations(unacknowledged).await?;
             self.link.mark_up(Half::Publish);
-            backoff.reset();
+            backoff.on_connected();
             let mut received = Vec::new();
             match timeout(PING_INTERVAL, self.queue.recv_many(&mut received, MAX_BATCH_OPERATIONS)).await {
                 Ok(0) => return Ok(()),

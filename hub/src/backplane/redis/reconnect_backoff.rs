@@ -1,4 +1,4 @@
-//! Delays between attempts to connect to Redis. No I/O, apart from a source of random numbers.
+//! Delays between attempts to connect to Redis. The `subscriber` and the `publisher` task have one each. No I/O, apart from a source of random numbers.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ const CONNECT_AND_SUBSCRIBE_TIME: Duration = Duration::from_millis(600);
 #[derive(Debug, Default)]
 pub(super) struct ReconnectBackoff {
     /// The beginning of the current outage.
-    lost: Option<Instant>,
+    outage_start: Option<Instant>,
     connected: Option<Instant>,
 }
 
@@ -37,19 +37,19 @@ impl ReconnectBackoff {
     /// Returns the delay after a failed attempt or a lost connection.
     pub(super) fn next_delay(&mut self) -> Duration {
         if self.connected.take().is_some_and(|since| since.elapsed() >= STABLE_CONNECTION) {
-            self.lost = None;
+            self.outage_start = None;
         }
-        reconnect_delay(self.lost.get_or_insert_with(Instant::now).elapsed(), random())
+        reconnect_delay(self.outage_start.get_or_insert_with(Instant::now).elapsed(), random())
     }
 
     /// Records that the connection is up.
-    pub(super) fn reset(&mut self) {
+    pub(super) fn on_connected(&mut self) {
         self.connected.get_or_insert_with(Instant::now);
     }
 
     /// Returns the duration of the current outage, or `None` if there is none.
     pub(super) fn outage(&self) -> Option<Duration> {
-        self.lost.filter(|_| self.connected.is_none()).map(|lost| lost.elapsed())
+        self.outage_start.filter(|_| self.connected.is_none()).map(|lost| lost.elapsed())
     }
 }
 

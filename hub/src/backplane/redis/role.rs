@@ -1,4 +1,4 @@
-//! Determines which of several Redis servers is the master, by the command `ROLE`.
+//! Determines which of several Redis servers is the master, by the command `ROLE`. Called by the `connector` for each connection.
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult, Value};

@@ -113,7 +113,7 @@ impl Subscriber {
         presence.update_subscriptions(&mut sink, &handler.channels).await?;
         link.mark_up(Half::Subscribe);
         presence.presence_events.set_awaits_subscription(true);
-        backoff.reset();
+        backoff.on_connected();
         let sync_all = || {
             let after = connector.peer_failover_grace();
             handler.reactors.sync_all(after, spread.saturating_sub(after));

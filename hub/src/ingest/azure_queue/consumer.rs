@@ -14,7 +14,7 @@ use super::delivered_ids::DeliveredIds;
 use super::error_backoff;
 use super::error_log::ErrorLog;
 use super::inflight::{InflightMessages, LeasedMessage, MAX_RECEIVE_BATCH, VISIBILITY_TIMEOUT};
-use super::poison::DeadLetterQueue;
+use super::poison::PoisonQueue;
 use super::workers::{WorkItem, Workers};
 use crate::azure_storage::{DequeuedMessage, Queue, QueueError};
 use crate::ingest::PushPipeline;
@@ -44,7 +44,7 @@ const WATCHDOG_TIMEOUT: Duration = Duration::from_secs(90);
 /// The state that all tasks of the source share.
 pub(super) struct Consumer {
     queue: Arc<Queue>,
-    poison: DeadLetterQueue,
+    poison: PoisonQueue,
     metrics: Arc<Metrics>,
     delivered_ids: DeliveredIds,
     deletions: Semaphore,
@@ -61,7 +61,7 @@ impl Consumer {
     pub(super) fn new(
         queue: Arc<Queue>,
         inflight: Arc<InflightMessages>,
-        poison: DeadLetterQueue,
+        poison: PoisonQueue,
         pipeline: PushPipeline,
         metrics: Arc<Metrics>,
     ) -> Consumer {

@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 
 use self::consumer::Consumer;
 use self::inflight::InflightMessages;
-use self::poison::DeadLetterQueue;
+use self::poison::PoisonQueue;
 use self::turn_lease::TurnLease;
 use self::workers::Workers;
 use super::PushPipeline;
@@ -51,7 +51,7 @@ fn error_backoff() -> Backoff {
 /// A queue source that does not receive yet.
 pub struct AzureQueueSource {
     queue: Arc<Queue>,
-    poison: DeadLetterQueue,
+    poison: PoisonQueue,
     workers: usize,
     turn_lease: Option<TurnLease>,
     /// Whether this hub holds the turn lease or needs none.
@@ -67,7 +67,7 @@ impl AzureQueueSource {
     pub fn open(settings: &config::AzureQueueConfig, alone: bool) -> Result<AzureQueueSource, QueueError> {
         let open = |name| Queue::open(&settings.account, name);
         let queue = Arc::new(open(&settings.queue_name)?);
-        let poison = DeadLetterQueue::new(open(&settings.poison_queue_name)?);
+        let poison = PoisonQueue::new(open(&settings.poison_queue_name)?);
         let turn_lease = if alone { Some(TurnLease::new(open(&settings.queue_name.turns())?)) } else { None };
         let may_receive = turn_lease.as_ref().map_or_else(|| watch::channel(true).1, TurnLease::subscribe);
         Ok(AzureQueueSource { queue, poison, workers: settings.workers, turn_lease, may_receive })

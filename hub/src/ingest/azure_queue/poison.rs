@@ -6,14 +6,14 @@ use crate::azure_storage::{MAX_MESSAGE_BYTES, Queue, QueueError, TimeToLive};
 const TRUNCATION_MARK: &str = "\n[shortened]";
 
 /// The poison queue. The hub creates it when it first writes a message to it.
-pub(super) struct DeadLetterQueue {
+pub(super) struct PoisonQueue {
     queue: Queue,
 }
 
-impl DeadLetterQueue {
+impl PoisonQueue {
     /// Creates a poison queue that writes to `queue`.
-    pub(super) fn new(queue: Queue) -> DeadLetterQueue {
-        DeadLetterQueue { queue }
+    pub(super) fn new(queue: Queue) -> PoisonQueue {
+        PoisonQueue { queue }
     }
 
     /// Writes a reason and the text of a message. They stay until somebody deletes them.
@@ -21,9 +21,11 @@ impl DeadLetterQueue {
     /// # Errors
     /// If the service does not accept the message.
     pub(super) async fn send(&self, reason: &str, text: &str) -> Result<(), QueueError> {
-        match self.send_text(format_dead_letter(reason, text, MAX_MESSAGE_BYTES)).await {
+        match self.send_text(format_poison_message(reason, text, MAX_MESSAGE_BYTES)).await {
             // Other implementations may have a lower limit than Azure. A part of the text is better than none.
-            Err(QueueError::TooLarge) => self.send_text(format_dead_letter(reason, text, MAX_MESSAGE_BYTES / 4)).await,
+            Err(QueueError::TooLarge) => {
+                self.send_text(format_poison_message(reason, text, MAX_MESSAGE_BYTES / 4)).await
+            }
             other => other,
         }
     }
@@ -41,7 +43,7 @@ impl DeadLetterQueue {
 }
 
 /// Returns the reason as the first line, and as much of the text as fits into `max_bytes`.
-fn format_dead_letter(reason: &str, text: &str, max_bytes: usize) -> String {
+fn format_poison_message(reason: &str, text: &str, max_bytes: usize) -> String {
     let mut message = format!("{}\n{text}", reason.replace('\n', " "));
     if message.len() > max_bytes {
         let max_bytes = max_bytes - TRUNCATION_MARK.len();
@@ -57,17 +59,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn format_dead_letter_reason_is_the_first_line() {
-        assert_eq!(format_dead_letter("push:\nno", "{\"a\":\n1}", MAX_MESSAGE_BYTES), "push: no\n{\"a\":\n1}");
+    fn format_poison_message_reason_is_the_first_line() {
+        assert_eq!(format_poison_message("push:\nno", "{\"a\":\n1}", MAX_MESSAGE_BYTES), "push: no\n{\"a\":\n1}");
     }
 
     #[test]
-    fn format_dead_letter_long_text_is_truncated_between_characters() {
+    fn format_poison_message_long_text_is_truncated_between_characters() {
         let whole = "x".repeat(MAX_MESSAGE_BYTES - 3);
-        assert_eq!(format_dead_letter("no", &whole, MAX_MESSAGE_BYTES).len(), MAX_MESSAGE_BYTES);
-        assert!(!format_dead_letter("no", &whole, MAX_MESSAGE_BYTES).ends_with(TRUNCATION_MARK));
+        assert_eq!(format_poison_message("no", &whole, MAX_MESSAGE_BYTES).len(), MAX_MESSAGE_BYTES);
+        assert!(!format_poison_message("no", &whole, MAX_MESSAGE_BYTES).ends_with(TRUNCATION_MARK));
         for letter in ["x", "\u{20ac}", "\u{1f511}"] {
-            let text = format_dead_letter("no", &letter.repeat(MAX_MESSAGE_BYTES), MAX_MESSAGE_BYTES);
+            let text = format_poison_message("no", &letter.repeat(MAX_MESSAGE_BYTES), MAX_MESSAGE_BYTES);
             assert!(text.len() <= MAX_MESSAGE_BYTES && text.len() > MAX_MESSAGE_BYTES - 4, "{}", text.len());
             assert!(text.starts_with(&format!("no\n{letter}")) && text.ends_with(TRUNCATION_MARK));
         }

@@ -151,7 +151,8 @@ impl ClientCatchUp {
     ) {
         // A Close was received just now, in a SignalR message or in a WebSocket frame.
         let last_heard = if *close_reason == CloseReason::Client { now } else { connection.last_received() };
-        let dropped = self.catch_up.on_leave(id, device(connection), last_heard, self.timestamp());
+        let clock = self.clock;
+        let dropped = self.catch_up.on_leave(id, device(connection), last_heard, || timestamp(clock));
         self.count_dropped(dropped);
     }
 
@@ -248,8 +249,12 @@ impl ClientCatchUp {
     }
 
     fn timestamp(&self) -> Timestamp {
-        Timestamp::default().after(self.clock.elapsed())
+        timestamp(self.clock)
     }
+}
+
+fn timestamp(clock: Clock) -> Timestamp {
+    Timestamp::default().after(clock.elapsed())
 }
 
 /// Returns the records for catch-up, or `None` if catch-up is disabled.

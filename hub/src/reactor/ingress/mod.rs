@@ -87,6 +87,11 @@ impl Ingress {
         self.acceptor.ready = true;
     }
 
+    /// Returns whether connections may wait to be accepted.
+    pub(super) fn is_listener_ready(&self) -> bool {
+        self.acceptor.ready
+    }
+
     /// Returns how long the poll may wait because of the listener, `None` if there is no bound.
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
         self.acceptor.poll_timeout()
@@ -94,9 +99,6 @@ impl Ingress {
 
     /// Accepts waiting connections, up to a budget per turn. `peer_sockets` is how many sockets the other reactors hold.
     pub(super) fn accept(&mut self, sockets: &mut Sockets, peer_sockets: usize) {
-        if !self.acceptor.ready {
-            return;
-        }
         let mut open = sockets.len() + peer_sockets;
         if open >= self.acceptor.max_sockets() {
             self.acceptor.warn_at_capacity();

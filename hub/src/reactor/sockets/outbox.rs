@@ -1,4 +1,5 @@
-//! The write queue of a connection whose socket is full. No I/O but the write to the given socket.
+//! The write queue of a connection whose socket is full. `Connection` (`connection`) bounds it by `slow_consumer.max_queued_bytes`.
+//! No I/O but the write to the given socket.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write};
@@ -28,7 +29,7 @@ pub(crate) struct Outbox {
 enum QueuedFrame {
     /// Shared with other connections.
     Shared(Frame),
-    /// Shared with other connections, and covered by a `SyncVault`.
+    /// Shared with other connections. A `SyncVault` may replace it.
     Coalescible(Frame),
     /// For this connection alone.
     Owned(Box<[u8]>),
@@ -89,7 +90,7 @@ impl Outbox {
         self.cost - self.frames.front().map_or(0, QueuedFrame::cost)
     }
 
-    /// Returns how many queued frames no `SyncVault` covers.
+    /// Returns how many queued frames a `SyncVault` may not replace.
     pub(crate) fn uncovered(&self) -> usize {
         self.frames.iter().filter(|frame| matches!(frame, QueuedFrame::Shared(_))).count()
     }
@@ -104,7 +105,7 @@ impl Outbox {
         self.last_progress
     }
 
-    /// Replaces all frames that a `SyncVault` covers, and of which nothing is written, by `sync` at the place of the first of
+    /// Replaces all frames that a `SyncVault` may replace, and of which nothing is written, by `sync` at the place of the first of
     /// them. Returns `false` if there was none.
     pub(crate) fn coalesce(&mut self, sync: Frame) -> bool {
         let begun = usize::from(self.head_offset > 0);
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn collapse_keeps_started_and_non_collapsible_frames() {
+    fn coalesce_keeps_started_and_non_collapsible_frames() {
         let mut outbox = Outbox::new(Tick(0));
         outbox.push(frame(b'a'), 4, true);
         for (letter, coalescible) in [(b'b', false), (b'c', true), (b'd', false), (b'e', true)] {

@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy,
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::build::{metadata, pod, pod_template};
+use crate::build::{metadata, pod_template, user_pod_template};
 use crate::model::{ValidatedHub, labels};
 
 /// Number of old ReplicaSets that are kept for inspection, and for `kubectl rollout undo` while a hub is paused.
@@ -14,7 +14,7 @@ const REVISION_HISTORY_LIMIT: i32 = 3;
 /// Returns the Deployment. The error lists what is invalid in the merged pod template.
 pub(in crate::build) fn build(hub: &ValidatedHub, config: &str) -> Result<Deployment, Vec<String>> {
     let selector = labels::selector(&hub.name);
-    let template = pod_template::merge(pod::template(hub, config), hub.pod_template.clone())?;
+    let template = user_pod_template::merge(pod_template::template(hub, config), hub.pod_template.clone())?;
     let max_surge = hub.backplane.as_ref().map_or(IntOrString::Int(1), |backplane| backplane.max_surge.clone());
     Ok(Deployment {
         metadata: metadata::for_child(hub, hub.name.as_str()),

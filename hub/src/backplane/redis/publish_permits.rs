@@ -1,11 +1,12 @@
-//! Bounds the publishes that Redis has not acknowledged, by number and by bytes. No I/O.
+//! Bounds the publishes that Redis has not acknowledged, by number and by bytes: each has a permit. The publishes themselves wait
+//! in the queue of the `publisher`, also during an outage. No I/O.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bounds the publishes that Redis has not acknowledged.
-pub(super) struct PublishBuffer {
+pub(super) struct PublishPermits {
     pushes: Arc<Semaphore>,
     bytes: Arc<Semaphore>,
     capacity: usize,
@@ -17,10 +18,10 @@ pub(super) struct PublishPermit {
     _bytes: OwnedSemaphorePermit,
 }
 
-impl PublishBuffer {
-    /// Creates a buffer for `pushes` pushes of `bytes` bytes together. A single push may have at most 4 GiB.
-    pub(super) fn new(pushes: usize, bytes: usize) -> PublishBuffer {
-        PublishBuffer {
+impl PublishPermits {
+    /// Creates permits for `pushes` pushes of `bytes` bytes together. A single push may have at most 4 GiB.
+    pub(super) fn new(pushes: usize, bytes: usize) -> PublishPermits {
+        PublishPermits {
             pushes: Arc::new(Semaphore::new(pushes)),
             bytes: Arc::new(Semaphore::new(bytes)),
             capacity: pushes,
@@ -45,8 +46,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn publish_buffer_is_limited_by_pushes_and_by_bytes() {
-        let buffer = PublishBuffer::new(2, 100);
+    fn publish_permits_are_limited_by_pushes_and_by_bytes() {
+        let buffer = PublishPermits::new(2, 100);
         let large = buffer.try_acquire(90).expect("room");
         assert!(buffer.try_acquire(11).is_none());
         assert_eq!(buffer.pending(), 1, "a push that does not fit takes nothing");

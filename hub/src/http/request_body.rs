@@ -1,55 +1,18 @@
-//! Authenticates requests that axum serves, and reads their bodies.
+//! Reads the bodies of requests that axum serves, within limits of length and time.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::{Instant, timeout_at};
 
 use super::error_response::ErrorResponse;
-use crate::auth::{Authenticator, Claims, Policy, Query, Rejection, bearer};
-use crate::observability::Metrics;
 
 /// The timeout of receiving a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest body of a push, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
-
-/// Authenticates requests that axum serves, and counts failures.
-#[derive(Clone)]
-pub struct AuthGuard {
-    /// Verifies tokens.
-    pub authenticator: Arc<Authenticator>,
-    /// The metrics.
-    pub metrics: Arc<Metrics>,
-}
-
-impl AuthGuard {
-    /// Verifies a request's token and returns its claims.
-    ///
-    /// # Errors
-    /// Returns the response to a request whose token is missing or rejected.
-    pub async fn claims(
-        &self,
-        headers: &HeaderMap,
-        query: &Query<'_>,
-        policy: Policy,
-    ) -> Result<Arc<Claims>, ErrorResponse> {
-        let authorization = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
-        let claims = match bearer::find_token(authorization, query) {
-            Some(token) => self.authenticator.authenticate(&token, policy).await,
-            None => Err(Rejection::Missing),
-        };
-        claims.map_err(|rejection| {
-            self.metrics.auth_failures.inc(rejection.label());
-            ErrorResponse::unauthorized(rejection)
-        })
-    }
-}
 
 /// The body of a request in chunks, with a limit of its length and of its time.
 pub struct BodyChunks {
