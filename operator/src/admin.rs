@@ -1,6 +1,6 @@
 //! The HTTP listener of liveness, readiness and metrics.
 //!
-//! It runs on the only thread of the process, so an answer of `/livez` shows that this thread is not blocked.
+//! It runs on the thread that runs all reconciles, so an answer of `/livez` shows that this thread is not blocked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -8,7 +8,7 @@ use notification_hub::notification;
 /// The secret that replaces each `$` of an input.
 const SECRET: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ=";
 
-/// The maximum length of the reason in a dead-letter message.
+/// The maximum length of the reason in a poison message.
 const MAX_REASON_BYTES: usize = 400;
 
 /// Checks that a push is the same in plain text and in Base64, also with white space. A reason must be short and quote nothing.

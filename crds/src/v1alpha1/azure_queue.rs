@@ -28,7 +28,7 @@ pub struct AzureQueue {
     )]
     pub queue_name: Option<String>,
 
-    /// poisonQueueName is the name of the dead-letter queue, which receives messages that are not valid notifications.
+    /// poisonQueueName is the name of the poison queue, which receives messages that are not valid notifications.
     /// It must differ from queueName, and have 3 to 63 lowercase letters, digits, and single hyphens. The hub creates
     /// the queue when it first needs it. Defaults to queueName followed by `-poison`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

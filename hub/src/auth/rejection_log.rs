@@ -1,5 +1,5 @@
 //! Logs rejected tokens: the reason and some unverified fields, never the token itself.
-//! Called by whoever verifies: a reactor, the verification thread or axum.
+//! Called by each verifier of tokens: a reactor, the verification thread or axum.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

@@ -11,7 +11,7 @@ const HISTORY: Duration = Duration::from_secs(120);
 /// The time between two samples.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The watermark of a stream of pushes: every push up to it was written or queued, or was for nobody here.
+/// The watermark of a stream of pushes: every push up to it was written or queued, or has no recipient in this process.
 ///
 /// Two clocks are involved: the local one of the process, and the stream's, which stamps pushes. Without a backplane both are
 /// the local one; with Redis the stream has Redis' clock.

@@ -24,7 +24,7 @@ pub struct AzureQueueConfig {
     pub account: Account,
     /// The name of the queue.
     pub queue_name: QueueName,
-    /// The name of the dead-letter queue, which takes messages that are not pushes.
+    /// The name of the poison queue, which takes messages that are not pushes.
     pub poison_queue_name: QueueName,
     /// The number of workers. Each delivers one push at a time, and all pushes of a user or organization go to the same one.
     pub workers: usize,

@@ -1,4 +1,4 @@
-//! Protected fields, which a pod template of a user must not change. No I/O.
+//! Protected fields, which a pod template of a user must not change: `validate` removes them and reports each. No I/O.
 
 use k8s_openapi::api::core::v1::{Container, PodTemplateSpec};
 use notification_hub_crds::{CONFIG_ANNOTATION, CONFIG_CHECKSUM_ANNOTATION};

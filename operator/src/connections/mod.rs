@@ -1,6 +1,7 @@
 //! Number of clients of each hub, from the metrics of its pods.
 //!
-//! A reconcile does not wait for pods. It writes the last known count.
+//! A reconcile does not wait for pods. It writes the last reported count, which `controller::connection_counts` updates once a
+//! minute.
 
 mod count;
 mod scrape;
@@ -27,7 +28,7 @@ use crate::telemetry::metrics::Metrics;
 /// Function that returns the number of clients of the pod at an address.
 pub type ScrapeFn = Arc<dyn Fn(IpAddr) -> BoxFuture<'static, Result<i64, ScrapeError>> + Send + Sync>;
 
-/// Last known connection count of each hub.
+/// The connection count of each hub that was last reported in its status, or will be in the next.
 pub struct Connections {
     counts: Mutex<HashMap<ObjectRef<DynamicObject>, i64>>,
     scrape: ScrapeFn,
@@ -50,7 +51,7 @@ impl Connections {
         Connections { counts: Mutex::default(), scrape }
     }
 
-    /// Returns the last known count of a hub, or `None` if this process has not scraped its pods yet.
+    /// Returns the last reported count of a hub, or `None` if this process has not scraped its pods yet.
     pub fn get(&self, hub: &NotificationHub) -> Option<i64> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).get(&ObjectRef::from_obj(hub).erase()).copied()
     }

@@ -1,4 +1,5 @@
-//! Reports of the controller by log lines, metrics and Events.
+//! Reports failed watches and malformed resources by log lines, metrics and Events, and forgets deleted hubs. Events of
+//! conditions come from `reconcile::status`.
 
 use kube::Resource;
 use kube::core::DynamicObject;

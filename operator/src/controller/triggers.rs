@@ -27,7 +27,7 @@ pub(super) fn hubs_of_child<K: Kind>(
     }
 }
 
-/// Returns a mapper from a Secret to the hubs that own it or whose spec refers to it.
+/// Returns a mapper from a Secret to the hubs that have a child of its name, or whose spec refers to it.
 pub(super) fn hubs_of_secret(
     store: Store<GuardedHub>,
     context: Arc<Context>,

@@ -1,4 +1,4 @@
-//! Reads and writes the generated keys of a hub in the format of its Secret. No I/O.
+//! The generated keys of a hub in the format of its Secret: `dereference` decodes them, `build` encodes them. No I/O.
 //!
 //! `rotation.json` is the operator's record of times and previous keys. Missing or invalid entries are rebuilt from the
 //! others. A key of which only the public half is left still verifies tokens.

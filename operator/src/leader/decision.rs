@@ -1,4 +1,4 @@
-//! Decides whether a process acquires, renews or leaves a Lease. No I/O.
+//! Decides whether a process acquires or renews a Lease, or waits for its holder. `Leadership` tells whether it leads now. No I/O.
 //!
 //! Clocks of other machines are not used. A lease has expired if its record has not changed for its duration. This
 //! process measures that time from when it first saw the record.

@@ -31,7 +31,7 @@ impl Source {
 pub struct AzureQueue {
     /// Name of the queue.
     pub name: String,
-    /// Name of the dead-letter queue, or `None` for the hub's default.
+    /// Name of the poison queue, or `None` for the hub's default.
     pub poison_name: Option<String>,
     /// Credential of the storage account.
     pub credential: Credential,

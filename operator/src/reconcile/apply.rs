@@ -52,7 +52,8 @@ pub enum ApplyOutcome {
     Applied(Box<AppliedObjects>),
     /// Objects that the hub does not own have the names of children. Nothing was written.
     NotOwned(Vec<String>),
-    /// The API server refused the content of a child.
+    /// The API server refused the content of a child. Children before it may be written, but the Deployment only as a whole.
+    /// `controller` tries again after a minute.
     Refused(String),
 }
 
@@ -131,7 +132,7 @@ async fn apply_all(
     };
     let name = (hub.namespace().unwrap_or_default(), hub.name_any());
     let mut writer = ChildWriter { scope, hub: name, uids: BTreeSet::new(), changes: Vec::new() };
-    // If the API server refuses the pods, nothing is written.
+    // If the API server refuses the Deployment, nothing is written.
     let predicted = Box::pin(writer.predict(&deployment)).await?;
     let is_queued = match predicted {
         Some(predicted) => Box::pin(writer.has_to_queue(hub, &deployment, &predicted)).await?,

@@ -176,7 +176,7 @@ pub struct ReconcileScope<'a> {
 pub struct SpecOutcome {
     /// Problems that block the hub, and parts of the spec that were left out.
     pub diagnostics: Diagnostics,
-    /// Live objects, or `None` if nothing was applied.
+    /// Live objects, or `None` unless every child was applied.
     pub applied: Option<LiveObjects>,
     /// The deleted objects. In a dry run all pending changes.
     pub changes: Vec<Change>,

@@ -49,6 +49,7 @@ impl RolloutLimiter {
     }
 }
 
+/// No limit, for dry runs and tests. The operator has `--max-concurrent-rollouts`.
 impl Default for RolloutLimiter {
     fn default() -> RolloutLimiter {
         RolloutLimiter::new(usize::MAX)

@@ -1,4 +1,4 @@
-//! The poison queue: holds messages that are not pushes, until somebody inspects and deletes them.
+//! The poison queue: holds messages that are not pushes, until an administrator inspects and deletes them.
 
 use crate::azure_storage::{MAX_MESSAGE_BYTES, Queue, QueueError, TimeToLive};
 
@@ -16,7 +16,7 @@ impl PoisonQueue {
         PoisonQueue { queue }
     }
 
-    /// Writes a reason and the text of a message. They stay until somebody deletes them.
+    /// Writes a reason and the text of a message. They stay until an administrator deletes them.
     ///
     /// # Errors
     /// If the service does not accept the message.

@@ -32,7 +32,7 @@ impl Channels {
         Channels { prefix: prefix.into() }
     }
 
-    /// Returns the name of the channel of an audience, or `None` for [`Audience::Nobody`].
+    /// Returns the name of the channel of an audience, or `None` for [`Audience::None`].
     pub fn name_for(&self, audience: Audience) -> Option<String> {
         use ClientType::All;
         let main = |suffix: String| Some(self.name(Hub::Main, &suffix));
