@@ -208,6 +208,30 @@ fn features_page_names_a_cluster_test_for_every_field() -> Result<()> {
     Ok(())
 }
 
+/// Collects the fields below a schema whose descriptions do not begin with their names, as those of Kubernetes' own kinds do.
+fn misdescribed_fields(schema: &Value, path: &str, found: &mut Vec<String>) {
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        if !property["description"].as_str().is_some_and(|text| text.starts_with(&format!("{name} "))) {
+            found.push(path.clone());
+        }
+        misdescribed_fields(property, &path, found);
+        misdescribed_fields(&property["items"], &path, found);
+    }
+}
+
+#[test]
+fn resource_descriptions_begin_with_the_names_of_their_fields() -> Result<()> {
+    let definition: Value = serde_saphyr::from_str(&read("crds/yaml/notificationhubs.yaml")?)?;
+    let mut found = Vec::new();
+    for part in ["spec", "status"] {
+        let pointer = format!("/spec/versions/0/schema/openAPIV3Schema/properties/{part}");
+        misdescribed_fields(definition.pointer(&pointer).context("no such part")?, part, &mut found);
+    }
+    ensure!(found.is_empty(), "these descriptions do not begin with the name of their field: {found:#?}");
+    Ok(())
+}
+
 /// Returns the text of a test's file and of the samples that it names, which contain all manifests that the test may apply.
 fn applied(test: &str) -> Result<String> {
     let mut text = check_test(test)?;

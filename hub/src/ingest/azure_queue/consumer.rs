@@ -103,13 +103,18 @@ impl Consumer {
             }
             DecodedMessage::Empty => _ = tokio::spawn(self.clone().delete(leased)),
             DecodedMessage::Invalid(malformed) => {
-                _ = tokio::spawn(self.clone().dead_letter(leased, message.text, malformed));
+                _ = tokio::spawn(self.clone().move_to_poison_queue(leased, message.text, malformed));
             }
         }
     }
 
     /// Writes a message to the poison queue, then deletes it. Leaves it where it is if it cannot be written.
-    async fn dead_letter(self: Arc<Self>, message: Arc<LeasedMessage>, text: String, malformed: MalformedPush) {
+    async fn move_to_poison_queue(
+        self: Arc<Self>,
+        message: Arc<LeasedMessage>,
+        text: String,
+        malformed: MalformedPush,
+    ) {
         const OPERATION: &str = "write to the poison queue";
         let mut backoff = error_backoff();
         for _ in 0..MAX_POISON_ATTEMPTS {
