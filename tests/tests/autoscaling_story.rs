@@ -46,7 +46,7 @@ fn replicas_pass_to_autoscaler_and_back_to_spec() {
         }
         let refused = namespace.kubectl(&["scale", "notificationhub", HUB, "--replicas=3"]);
         let error = refused.err().context("a spec with replicas and autoscaling was accepted")?;
-        ensure!(format!("{error:#}").contains("give either replicas or autoscaling"), "{error:#}");
+        ensure!(format!("{error:#}").contains("replicas may not be specified together with autoscaling"), "{error:#}");
 
         namespace.apply(&hub(&json!({"replicas": 1})))?;
         namespace.wait_condition(HUB, "Ready", "True", "Available")?;

@@ -169,7 +169,7 @@ fn drain_timeout_resets_clients_that_never_read() -> Result<()> {
     ensure!(hub.process.wait(WAIT_TIMEOUT)?.success(), "{}", hub.process.printed());
     ensure!(stalled.into_iter().all(RawClient::is_reset), "a client was not reset");
     let log = hub.process.printed();
-    ensure!(log.contains("sockets that are still open are reset") && log.contains("\"left\":5"), "{log}");
+    ensure!(log.contains("drain deadline passed, resetting open sockets") && log.contains("\"left\":5"), "{log}");
     Ok(())
 }
 
