@@ -12,6 +12,7 @@ use redis::{
 };
 use tokio::time::{sleep, timeout};
 
+use super::address::RedisAddr;
 use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
 use super::{role, sentinel};
 use crate::config;
@@ -29,9 +30,6 @@ const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time after which a second attempt starts beside a pending one. The system repeats a lost packet only after seconds, so a
 /// single attempt could delay the connection by seconds after Redis is available again.
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(400);
-
-/// The host and port of a server.
-pub(super) type RedisAddr = (String, u16);
 
 /// Opens connections to the master of a Redis deployment.
 #[derive(Clone)]

@@ -11,6 +11,7 @@
 //! on the `timely` thread. Each has a connection that `connector` opens. `link_health` has the state of both connections.
 //! `operation` is the queue of the publisher.
 
+mod address;
 mod connector;
 mod inflight;
 mod link_error;

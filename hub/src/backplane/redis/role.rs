@@ -4,7 +4,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult, Value};
 use tokio::time::timeout;
 
-use super::connector::RedisAddr;
+use super::address::RedisAddr;
 use super::link_error::{MASTER_QUERY_TIMEOUTS, REQUEST_TIMEOUT, RedisLinkError};
 
 /// Returns the first server that is a master. `client` creates a client for a server.

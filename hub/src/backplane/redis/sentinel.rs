@@ -3,7 +3,7 @@
 use redis::Client;
 use tokio::time::timeout;
 
-use super::connector::RedisAddr;
+use super::address::RedisAddr;
 use super::link_error::{MASTER_QUERY_TIMEOUTS, RedisLinkError};
 use crate::config;
 

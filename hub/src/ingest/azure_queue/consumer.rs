@@ -51,9 +51,9 @@ pub(super) struct Consumer {
     /// The messages in flight.
     pub(super) inflight: Arc<InflightMessages>,
     /// Routes and publishes the pushes.
-    pub(super) pipeline: PushPipeline,
+    pipeline: PushPipeline,
     /// Logs the errors of queue operations.
-    pub(super) error_log: ErrorLog,
+    pub(super) error_log: Arc<ErrorLog>,
 }
 
 impl Consumer {
@@ -64,8 +64,9 @@ impl Consumer {
         poison: PoisonQueue,
         pipeline: PushPipeline,
         metrics: Arc<Metrics>,
+        error_log: Arc<ErrorLog>,
     ) -> Consumer {
-        let (delivered_ids, error_log) = (DeliveredIds::default(), ErrorLog::default());
+        let delivered_ids = DeliveredIds::default();
         let deletions = Semaphore::new(MAX_CONCURRENT_DELETES);
         Consumer { queue, poison, metrics, delivered_ids, deletions, inflight, pipeline, error_log }
     }
@@ -131,9 +132,22 @@ impl Consumer {
         }
     }
 
+    /// Hands over the push of a message, and then deletes the message in a task of its own.
+    pub(super) async fn hand_over(self: Arc<Self>, item: WorkItem) {
+        if item.message.is_lease_expired() {
+            tracing::debug!(
+                id = item.message.id,
+                "queue message lease expired before the handover; it is received again"
+            );
+            return;
+        }
+        self.pipeline.deliver_reliably(&item.notification, item.since).await;
+        tokio::spawn(self.delete(item.message));
+    }
+
     /// Deletes a message, and repeats failed requests until its lease has expired. Remembers the id of a message that it could
     /// not delete, because that message may be received again.
-    pub(super) async fn delete(self: Arc<Self>, message: Arc<LeasedMessage>) {
+    async fn delete(self: Arc<Self>, message: Arc<LeasedMessage>) {
         const OPERATION: &str = "delete messages";
         let mut backoff = error_backoff();
         loop {

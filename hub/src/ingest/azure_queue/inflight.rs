@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::consumer::Consumer;
+use super::error_log::ErrorLog;
 use crate::azure_storage::{DequeuedMessage, Queue, QueueError};
 
 /// Maximum number of messages in flight.
@@ -142,7 +142,7 @@ async fn with_timeout<T>(request: impl Future<Output = Result<T, QueueError>>) -
 }
 
 /// Extends visibility timeouts concurrently, until the task is aborted.
-pub(super) async fn renew_leases(consumer: Arc<Consumer>) {
+pub(super) async fn renew_leases(inflight: Arc<InflightMessages>, error_log: Arc<ErrorLog>) {
     const OPERATION: &str = "extend visibility timeouts";
     let mut checks = interval(CHECK_INTERVAL);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -150,12 +150,12 @@ pub(super) async fn renew_leases(consumer: Arc<Consumer>) {
     loop {
         tokio::select! {
             _ = checks.tick() => {
-                let due = consumer.inflight.upgrade_all().into_iter().filter(|message| message.is_due());
+                let due = inflight.upgrade_all().into_iter().filter(|message| message.is_due());
                 renewals.extend(due.map(LeasedMessage::renew));
             }
             Some(renewed) = renewals.next() => match renewed {
-                Ok(()) => consumer.error_log.record_success(OPERATION),
-                Err(error) => consumer.error_log.record_error(OPERATION, &error),
+                Ok(()) => error_log.record_success(OPERATION),
+                Err(error) => error_log.record_error(OPERATION, &error),
             },
         }
     }

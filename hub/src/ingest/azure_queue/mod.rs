@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::consumer::Consumer;
+use self::error_log::ErrorLog;
 use self::inflight::InflightMessages;
 use self::poison::PoisonQueue;
 use self::turn_lease::TurnLease;
@@ -87,13 +88,21 @@ impl AzureQueueSource {
     pub async fn run(self, pipeline: PushPipeline, metrics: Arc<Metrics>, end: impl Future<Output = ()>) {
         tracing::info!(queue = self.queue.name().as_str(), "queue source started");
         let inflight = Arc::new(InflightMessages::new(self.queue.clone()));
-        let consumer =
-            Arc::new(Consumer::new(self.queue.clone(), inflight.clone(), self.poison, pipeline, metrics.clone()));
+        let error_log = Arc::new(ErrorLog::default());
+        let consumer = Arc::new(Consumer::new(
+            self.queue.clone(),
+            inflight.clone(),
+            self.poison,
+            pipeline,
+            metrics.clone(),
+            error_log.clone(),
+        ));
         // The drop of the set ends its tasks.
         let mut background_tasks = JoinSet::new();
-        background_tasks.spawn(inflight::renew_leases(consumer.clone()));
+        background_tasks.spawn(inflight::renew_leases(inflight.clone(), error_log));
         background_tasks.spawn(queue_metrics::run(self.queue, metrics, consumer.clone()));
-        let workers = Workers::start(self.workers, &consumer);
+        let handing_over = consumer.clone();
+        let workers = Workers::start(self.workers, move |item| handing_over.clone().hand_over(item));
         consumer::poll(&consumer, workers, self.may_receive, end).await;
         inflight.wait_empty().await;
         tracing::info!("queue source ended: no message is in flight");

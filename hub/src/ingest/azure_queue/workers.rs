@@ -1,11 +1,11 @@
 //! The workers. Each hands over the pushes of its users and organizations one after another, so their order stays.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 
-use super::consumer::Consumer;
 use super::inflight::LeasedMessage;
 use crate::delivery::Audience;
 use crate::delivery::route;
@@ -26,11 +26,19 @@ pub(super) struct WorkItem {
 pub(super) struct Workers(Vec<mpsc::UnboundedSender<WorkItem>>);
 
 impl Workers {
-    /// Starts `count` workers, at least one.
-    pub(super) fn start(count: usize, consumer: &Arc<Consumer>) -> Workers {
+    /// Starts `count` workers, at least one. Each calls `hand_over` for one item after another.
+    pub(super) fn start<F: Future<Output = ()> + Send>(
+        count: usize,
+        hand_over: impl Fn(WorkItem) -> F + Clone + Send + 'static,
+    ) -> Workers {
         let start = |_| {
-            let (sender, items) = mpsc::unbounded_channel();
-            tokio::spawn(work(consumer.clone(), items));
+            let (sender, mut items) = mpsc::unbounded_channel();
+            let hand_over = hand_over.clone();
+            tokio::spawn(async move {
+                while let Some(item) = items.recv().await {
+                    hand_over(item).await;
+                }
+            });
             sender
         };
         Workers((0..count.max(1)).map(start).collect())
@@ -52,20 +60,6 @@ fn worker_for(audience: Audience, workers: usize) -> usize {
         | Audience::Installation(id, _)
         | Audience::LoginRequest(id) => (id.as_u128() % workers as u128) as usize,
         Audience::None | Audience::All(_) => 0,
-    }
-}
-
-async fn work(consumer: Arc<Consumer>, mut items: mpsc::UnboundedReceiver<WorkItem>) {
-    while let Some(item) = items.recv().await {
-        if item.message.is_lease_expired() {
-            tracing::debug!(
-                id = item.message.id,
-                "queue message lease expired before the handover; it is received again"
-            );
-            continue;
-        }
-        consumer.pipeline.deliver_reliably(&item.notification, item.since).await;
-        tokio::spawn(consumer.clone().delete(item.message));
     }
 }
 
