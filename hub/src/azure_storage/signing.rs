@@ -1,4 +1,4 @@
-//! Signs requests with an account key ("Shared Key"). The crate `azure_storage_queue` leaves this to its users. No I/O.
+//! Signs requests with an account key ("Shared Key"). The crate `azure_storage_queue` leaves this to its users. The policy itself does no I/O.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Carries deliveries to the connections of their audience on every replica. `publish` is called by the push pipeline, on the
-//! runtime of its source.
+//! Carries deliveries to the connections of their audience on every replica. `publish` is called by the push pipeline: on the
+//! tokio worker for `/send`, on `timely` for the queue.
 
 mod local;
 pub mod redis;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::last_pushes::{self, LastPushes};
+use super::missed::{self, LastPushes};
 use super::ttl_map::TtlMap;
 use super::{LookupRequest, LookupResult, Records, SyncReason, Timestamp};
 use crate::delivery::Audience;
@@ -47,7 +47,7 @@ impl Records for LocalRecords {
         let organizations = || client.organizations.iter().map(|id| self.organizations.get(*id, now));
         let records_incomplete = now < Timestamp::default().after(self.window);
         let pushes = user.into_iter().chain(organizations().flatten());
-        let reason = last_pushes::missed(client.device, received, pushes, records_incomplete);
+        let reason = missed::missed(client.device, received, pushes, records_incomplete);
         let was_dropped = || {
             (user.is_none() && self.users.has_dropped(received, now))
                 || (organizations().any(|pushes| pushes.is_none()) && self.organizations.has_dropped(received, now))

@@ -12,8 +12,8 @@
 //! [`CatchUp`] applies the rule for the connections of one reactor. It performs no I/O and knows neither sockets nor Redis: what
 //! has to be remembered is behind [`Records`].
 
-mod last_pushes;
 mod local;
+mod missed;
 mod records;
 mod sync_tracker;
 mod ttl_map;
@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-pub use last_pushes::{LastPushes, SyncReason, missed};
 pub use local::LocalRecords;
+pub use missed::{LastPushes, SyncReason, missed};
 pub use records::{LookupRequest, LookupResult, Records};
 pub use watermark::Watermark;
 

@@ -12,7 +12,7 @@ use super::Timestamp;
 /// Values by key, each with the moment at which it was last put. Memory is bounded by `capacity` entries.
 pub(super) struct TtlMap<K, V> {
     entries: HashMap<K, (Timestamp, V)>,
-    /// Every key once, with the moment of a put: if it was put again since, it has another round before it.
+    /// Every key once, with the moment of a put: one that was put again goes to the back when it reaches the front.
     queue: VecDeque<(Timestamp, K)>,
     window: Duration,
     capacity: usize,

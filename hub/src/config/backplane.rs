@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::RedisConfig;
-use super::sources::ConfigReader;
+use super::layers::ConfigReader;
 use super::values::Bytes;
 use crate::secret::Secret;
 

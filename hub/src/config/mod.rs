@@ -5,17 +5,17 @@
 
 mod backplane;
 mod bitwarden_env;
+mod layers;
 mod limits;
 mod redis;
 mod source;
-mod sources;
 mod values;
 
 pub use backplane::BackplaneConfig;
+pub use layers::{ConfigError, ConfigErrors, EffectiveSetting, Layers, Origin};
 pub use limits::Limits;
 pub use redis::{RedisConfig, RedisConfigError};
 pub use source::{AzureQueueConfig, SourceConfig};
-pub use sources::{ConfigError, ConfigErrors, EffectiveSetting, Layers, Origin};
 use values::{Address, Bytes, Level, Prefix, Url};
 pub use values::{LogFormat, Setting};
 

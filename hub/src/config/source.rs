@@ -4,7 +4,7 @@ use toml::Value;
 use uuid::Uuid;
 
 use super::Setting;
-use super::sources::ConfigReader;
+use super::layers::ConfigReader;
 use crate::azure_storage::{Account, QueueName};
 use crate::secret::Secret;
 

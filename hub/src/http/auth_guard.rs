@@ -1,4 +1,4 @@
-//! Authenticates requests that axum serves.
+//! Authenticates requests that axum serves, on the tokio worker.
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use crate::http::client_address::client_address;
 use crate::http::error_response::ErrorResponse;
 
 /// The address under which a client is counted: an IPv6 address stands for its network.
-fn counted(address: IpAddr, ipv6_prefix_length: u8) -> IpAddr {
+fn counted_address(address: IpAddr, ipv6_prefix_length: u8) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {
@@ -22,7 +22,7 @@ fn counted(address: IpAddr, ipv6_prefix_length: u8) -> IpAddr {
 
 /// Counts open connections, for all reactors.
 #[derive(Debug, Default)]
-pub(crate) struct AdmissionControl {
+pub(crate) struct ConnectionLimits {
     clients: AtomicUsize,
     addresses: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -30,7 +30,7 @@ pub(crate) struct AdmissionControl {
 /// The share of a connection in the limits, released on drop.
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
-    admission: Arc<AdmissionControl>,
+    admission: Arc<ConnectionLimits>,
     address: Option<IpAddr>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct ConnectionPermit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LimitReached {
     /// The limit of all connections.
-    Hub,
+    Total,
     /// The limit of its address.
     Address,
 }
@@ -47,7 +47,9 @@ impl LimitReached {
     /// Returns the response to the client, with `Retry-After`.
     pub(crate) fn error_response(self) -> ErrorResponse {
         match self {
-            LimitReached::Hub => ErrorResponse::service_unavailable("This server has as many clients as it may have."),
+            LimitReached::Total => {
+                ErrorResponse::service_unavailable("This server has as many clients as it may have.")
+            }
             LimitReached::Address => {
                 ErrorResponse::too_many_requests("There are too many connections from this address.")
             }
@@ -55,21 +57,21 @@ impl LimitReached {
     }
 }
 
-impl AdmissionControl {
+impl ConnectionLimits {
     /// Acquires a permit, or returns `Ok(None)` without limits. `peer` is the other end of the connection, `forwarded` the value of
     /// `X-Forwarded-For`.
     ///
     /// # Errors
     /// The limit that is reached.
     pub(crate) fn admit(
-        self: &Arc<AdmissionControl>,
+        self: &Arc<ConnectionLimits>,
         limits: &Limits,
         peer: IpAddr,
         forwarded: &str,
     ) -> Result<Option<Box<ConnectionPermit>>, LimitReached> {
         let trusted = limits.trusted_proxies.as_slice();
         let by_address = limits.max_connections_per_ip > 0 && !trusted.is_empty();
-        let counted = || counted(client_address(peer, forwarded, trusted), limits.ipv6_prefix_length);
+        let counted = || counted_address(client_address(peer, forwarded, trusted), limits.ipv6_prefix_length);
         let address = by_address.then(|| (counted(), limits.max_connections_per_ip));
         if limits.max_connections == 0 && address.is_none() {
             return Ok(None);
@@ -82,14 +84,14 @@ impl AdmissionControl {
     /// # Errors
     /// The limit that is reached.
     fn try_acquire(
-        self: &Arc<AdmissionControl>,
+        self: &Arc<ConnectionLimits>,
         limit: usize,
         address: Option<(IpAddr, usize)>,
     ) -> Result<ConnectionPermit, LimitReached> {
         let before = self.clients.fetch_add(1, Ordering::Relaxed);
         let mut permit = ConnectionPermit { admission: self.clone(), address: None };
         if limit > 0 && before >= limit {
-            return Err(LimitReached::Hub);
+            return Err(LimitReached::Total);
         }
         if let Some((address, limit)) = address {
             let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn counted_address_groups_ipv6_by_prefix() {
-        let counted = |text: &str, prefix| counted(text.parse().expect(text), prefix).to_string();
+        let counted = |text: &str, prefix| counted_address(text.parse().expect(text), prefix).to_string();
         assert_eq!(counted("2001:db8:1:2:3:4:5:6", 64), "2001:db8:1:2::");
         assert_eq!(counted("2001:db8:1:2:3:4:5:6", 48), "2001:db8:1::");
         assert_eq!(counted("2001:db8:1:2:3:4:5:6", 128), "2001:db8:1:2:3:4:5:6");
@@ -134,12 +136,12 @@ mod tests {
 
     #[test]
     fn connection_permits_dropped_are_released() {
-        let admission = Arc::new(AdmissionControl::default());
+        let admission = Arc::new(ConnectionLimits::default());
         let home = "198.51.100.1".parse().expect("an address");
         let first = admission.try_acquire(2, Some((home, 1))).expect("room");
         assert_eq!(admission.try_acquire(2, Some((home, 1))).err(), Some(LimitReached::Address));
         let second = admission.try_acquire(2, None).expect("room");
-        assert_eq!(admission.try_acquire(2, None).err(), Some(LimitReached::Hub));
+        assert_eq!(admission.try_acquire(2, None).err(), Some(LimitReached::Total));
         drop((first, second));
         assert!(admission.try_acquire(1, Some((home, 1))).is_ok());
         assert!(admission.addresses.lock().expect("no panic").is_empty());

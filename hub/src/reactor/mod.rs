@@ -43,7 +43,7 @@ use crate::http::plain_http::{HttpHandoff, ReturnedConnection};
 use crate::http::relay::ConnectRequest;
 use crate::observability::Metrics;
 use command::{AcceptReply, CommandSender, PendingConnection, ReactorCommand};
-use connection_limits::AdmissionControl;
+use connection_limits::ConnectionLimits;
 use event_loop::Reactor;
 use ingress::token_verifier::Verification;
 use shard::shard_for;
@@ -68,7 +68,7 @@ pub struct ReactorDeps {
 struct Shared {
     authenticator: Arc<Authenticator>,
     metrics: Arc<Metrics>,
-    admission: Arc<AdmissionControl>,
+    admission: Arc<ConnectionLimits>,
     connection_tokens: Arc<ConnectionTokenRegistry>,
     cors: Cors,
     presence: Option<PresenceSender>,

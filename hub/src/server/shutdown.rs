@@ -77,7 +77,8 @@ pub(super) struct RunningHub {
 }
 
 impl RunningHub {
-    /// Shuts the hub down, in this order: not ready, source, clients, backplane, admin port.
+    /// Shuts the hub down, in this order: not ready, delay, source, clients, turn at the queue, last HTTP responses,
+    /// backplane, admin port.
     pub(super) async fn shut_down(mut self) {
         tracing::info!(delay = ?self.drain.delay, "shutting down");
         self.ready.store(false, Ordering::Relaxed);

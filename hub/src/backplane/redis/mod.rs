@@ -9,7 +9,7 @@
 //!
 //! `wire` (names and messages), `subscriptions`, `records` and `lookup` perform no I/O. `publisher` and `subscriber` are tasks
 //! on the `timely` thread. Each has a connection that `connector` opens. `link_health` has the state of both connections.
-//! `operation` is the queue of the publisher.
+//! `operation_queue` is the queue of the publisher.
 
 mod address;
 mod connector;
@@ -17,7 +17,7 @@ mod inflight;
 mod link_error;
 mod link_health;
 mod lookup;
-mod operation;
+mod operation_queue;
 mod publish_permits;
 mod publisher;
 mod reconnect_backoff;
@@ -36,7 +36,7 @@ use uuid::Uuid;
 
 use self::connector::Connector;
 use self::link_health::{Half, LinkHealth};
-use self::operation::{OperationQueue, Publish, StoreMode};
+use self::operation_queue::{OperationQueue, Publish, StoreMode};
 use self::publish_permits::PublishPermits;
 use self::publisher::Publisher;
 use self::records::RecordKeys;
@@ -63,7 +63,7 @@ pub struct RedisBackplane {
     own_id: Uuid,
     operations: OperationQueue,
     /// Bounds the publishes that Redis has not acknowledged.
-    buffer: Arc<PublishPermits>,
+    permits: Arc<PublishPermits>,
     link: Arc<LinkHealth>,
 }
 
@@ -88,7 +88,7 @@ impl RedisBackplane {
             connector.peer_failover_grace(),
         );
         let link = Arc::new(LinkHealth::new(metrics.clone()));
-        let (operations, queue) = operation::queue(metrics.clone());
+        let (operations, queue) = operation_queue::queue(metrics.clone());
         let (log_limiter, watermark) = (LogLimiter::default(), presence_events.watermark_sender());
         let handler = MessageHandler {
             channels: channels.clone(),
@@ -104,20 +104,20 @@ impl RedisBackplane {
                 .run(),
         );
         tokio::spawn(Publisher { queue, connector, link: link.clone(), metrics, records }.run());
-        let buffer = Arc::new(PublishPermits::new(settings.max_pending_pushes, settings.max_pending_bytes));
-        RedisBackplane { reactors, channels, own_id, operations, buffer, link }
+        let permits = Arc::new(PublishPermits::new(settings.max_pending_pushes, settings.max_pending_bytes));
+        RedisBackplane { reactors, channels, own_id, operations, permits, link }
     }
 
     /// Delivers on this replica, and publishes. Returns the number of connections of this process that were reached.
     ///
     /// # Errors
-    /// Returns [`BufferFull`] if the publish buffer is full. Nothing was delivered then.
+    /// Returns [`BufferFull`] if there is no room for another publish. Nothing was delivered then.
     pub(super) async fn publish(&self, delivery: Delivery, mode: PublishMode) -> Result<usize, BufferFull> {
         let Some(channel) = self.channels.name_for(delivery.audience) else {
             return Ok(self.reactors.deliver(delivery, None).await.unwrap_or(0));
         };
         let bytes = Invocation::from_delivery(&delivery, self.own_id).write();
-        let Some(permit) = self.buffer.try_acquire(bytes.len()) else { return Err(BufferFull(Box::new(delivery))) };
+        let Some(permit) = self.permits.try_acquire(bytes.len()) else { return Err(BufferFull(Box::new(delivery))) };
         let store_mode = match delivery.audience {
             Audience::LoginRequest(request) => StoreMode::LoginResponse(request),
             audience if delivery.covered => StoreMode::PushTime(audience, delivery.device),
@@ -150,6 +150,6 @@ impl RedisBackplane {
 
     /// Returns the number of publishes that Redis has not acknowledged.
     pub(super) fn pending_publishes(&self) -> usize {
-        self.buffer.pending()
+        self.permits.pending()
     }
 }

@@ -14,7 +14,7 @@ use super::connector::{Connected, Connector, PING_INTERVAL};
 use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
 use super::link_health::{Half, LinkHealth};
 use super::lookup::{self, Lookup, LookupOutcome};
-use super::operation::{Publish, RedisOperation, StoreMode};
+use super::operation_queue::{Publish, RedisOperation, StoreMode};
 use super::reconnect_backoff::{ReconnectBackoff, peer_reconnect_grace};
 use super::records::{
     self, LOGIN_RESPONSE_TTL, PUSH_SCRIPT, RECEIVED_SCRIPT, RecordKeys, RecordsStart, RunKeys, milliseconds,

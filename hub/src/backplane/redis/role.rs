@@ -1,4 +1,5 @@
-//! Determines which of several Redis servers is the master, by the command `ROLE`. Called by the `connector` for each connection.
+//! Determines which of several Redis servers is the master, by the command `ROLE`. Called by the `connector` for each connection,
+//! on `timely`.
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult, Value};

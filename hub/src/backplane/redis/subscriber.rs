@@ -14,7 +14,7 @@ use super::connector::{Connected, Connector, PING_INTERVAL};
 use super::inflight::{Admission, InflightDeliveries};
 use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
 use super::link_health::{Half, LinkHealth};
-use super::operation::OperationQueue;
+use super::operation_queue::OperationQueue;
 use super::reconnect_backoff::ReconnectBackoff;
 use super::subscriptions::Subscriptions;
 use super::wire::channel::{Channels, audiences};

@@ -1,4 +1,5 @@
-//! The poison queue: holds messages that are not pushes, until an administrator inspects and deletes them.
+//! The poison queue: holds messages that are not pushes, until an administrator inspects and deletes them. The `consumer` decides
+//! which those are.
 
 use crate::azure_storage::{MAX_MESSAGE_BYTES, Queue, QueueError, TimeToLive};
 

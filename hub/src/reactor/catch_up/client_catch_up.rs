@@ -1,5 +1,5 @@
 //! A reactor's side of catch-up and of the backplane: reports to [`CatchUp`] what happens to connections, reports connects and
-//! disconnects to the backplane, and schedules what clients are sent afterwards.
+//! disconnects to the backplane, and schedules what clients are sent afterwards. The rule itself is in `catch_up` (`missed`).
 
 use std::sync::Arc;
 use std::time::Duration;

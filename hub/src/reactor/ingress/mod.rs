@@ -349,7 +349,7 @@ impl Ingress {
         }
         if open_connections >= self.acceptor.max_connections() {
             self.acceptor.warn_at_capacity();
-            return self.reject_upgrade(sockets, slot, &upgrade, "limited", LimitReached::Hub.error_response());
+            return self.reject_upgrade(sockets, slot, &upgrade, "limited", LimitReached::Total.error_response());
         }
         let peer = sockets.request(slot)?.peer;
         let permit = match self.shared.admission.admit(&self.shared.config.limits, peer, &upgrade.forwarded) {
