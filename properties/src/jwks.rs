@@ -31,7 +31,8 @@ pub(crate) fn check(input: &[u8]) {
         Ok(keys) => keys,
         Err(error) => return assert!(!error.is_empty() && !error.contains(SECRET), "{error}"),
     };
-    let set: Value = serde_json::from_str(&text).expect("JSON");
+    // Members that the hub ignores may have names that are no text, such as half of a surrogate pair.
+    let Ok(set) = serde_json::from_str::<Value>(&text) else { return };
     let entries = set["keys"].as_array().expect("entries");
     if entries.len() > MAX_ENTRIES {
         return assert!(keys.len() <= entries.len());
