@@ -272,7 +272,7 @@ impl Connections {
             .metrics
             .connected(connection.hub(), connection.client_type(), protocol, connection.transport())
             .inc();
-        tracing::debug!(id = ?connection.id(), protocol = protocol.name(), "a client has connected");
+        tracing::debug!(id = ?connection.id(), protocol = protocol.name(), "client connected");
         let received = self.received_elsewhere(sockets, id, connection);
         if self.catch_up.has_backplane() {
             let recipient = recipient(&self.registry, connection);
@@ -389,7 +389,7 @@ impl Connections {
         if let CloseReason::Handshake(error) = &close_reason {
             metrics.handshake_failures.inc(error.label());
         }
-        tracing::debug!(id = ?connection.id(), reason = close_reason.label(), detail = ?close_reason, "a client has gone");
+        tracing::debug!(id = ?connection.id(), reason = close_reason.label(), detail = ?close_reason, "client disconnected");
         self.catch_up.on_closed(id, &connection, &close_reason, now);
         if matches!(close_reason, CloseReason::SlowConsumer | CloseReason::Reset) {
             if close_reason == CloseReason::SlowConsumer {
@@ -397,7 +397,7 @@ impl Connections {
                 let lost = connection.uncovered();
                 if lost > 0 {
                     metrics.slow_consumer_pushes_dropped.inc_by(lost as u64);
-                    tracing::warn!(id = ?connection.id(), lost, "slow client reset; notifications that no sync covers are lost");
+                    tracing::warn!(id = ?connection.id(), lost, "slow client reset; pushes that no sync covers are lost");
                 }
             }
             // A full or broken socket takes no final bytes.

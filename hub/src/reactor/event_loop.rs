@@ -104,7 +104,7 @@ impl Reactor {
         loop {
             if let Err(error) = self.poll.poll(&mut events, Some(self.poll_timeout())) {
                 if error.kind() != io::ErrorKind::Interrupted {
-                    tracing::error!(%error, "the poll failed");
+                    tracing::error!(%error, "poll failed");
                 }
                 continue;
             }

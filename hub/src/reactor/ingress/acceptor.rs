@@ -59,11 +59,7 @@ impl Acceptor {
     pub(crate) fn warn_at_capacity(&self) {
         if let Some(suppressed) = self.log_limiter.allow() {
             let most = self.max_sockets;
-            tracing::warn!(
-                most,
-                suppressed,
-                "there is no room for more connections: raise the limit of open files (ulimit -n)"
-            );
+            tracing::warn!(most, suppressed, "no room for more connections; raise the limit of open files (ulimit -n)");
         }
     }
 
@@ -100,7 +96,7 @@ impl Acceptor {
                 Err(error) => {
                     self.pause_until = Some(Instant::now() + EMFILE_BACKOFF);
                     if let Some(suppressed) = self.log_limiter.allow() {
-                        tracing::warn!(%error, suppressed, "no connection can be accepted; is the limit of open files (ulimit -n) high enough?");
+                        tracing::warn!(%error, suppressed, "connection cannot be accepted; check the limit of open files (ulimit -n)");
                     }
                     return;
                 }

@@ -215,7 +215,7 @@ impl Ingress {
             tracing::warn!(
                 %peer,
                 suppressed,
-                "PROXY protocol header refused: set listen.proxy_protocol, and name the proxy in limits.trusted_proxies"
+                "PROXY protocol header refused; set listen.proxy_protocol and add the proxy to limits.trusted_proxies"
             );
         }
         let message = "The connection begins with a header of the PROXY protocol, which is not read from this address or is wrong.";
@@ -374,7 +374,7 @@ impl Ingress {
         rejection: Rejection,
     ) -> Option<AcceptedClient> {
         self.shared.metrics.auth_failures.inc(rejection.label());
-        tracing::debug!(reason = rejection.label(), "a client was not authenticated");
+        tracing::debug!(reason = rejection.label(), "client not authenticated");
         let outcome = match rejection {
             Rejection::Unavailable => "unavailable",
             Rejection::Scope => "forbidden",
@@ -417,7 +417,7 @@ impl Ingress {
         let error_response =
             cors_headers.into_iter().fold(error_response, |response, (name, value)| response.with(name, value));
         self.shared.metrics.connection_attempts.inc(outcome);
-        tracing::debug!(outcome, status = error_response.status, "a client was refused");
+        tracing::debug!(outcome, status = error_response.status, "client rejected");
         let outbox = Outbox::with_bytes(&error_response.bytes(), sockets.now);
         sockets.start_closing(slot, request.socket, outbox, ERROR_LINGER);
     }

@@ -71,7 +71,7 @@ impl Sockets {
         let slot = entry.key();
         let interests = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.poll.register(socket, Token(slot), interests) {
-            tracing::warn!(%error, "a connection could not be watched");
+            tracing::warn!(%error, "socket cannot be registered with the poll");
             return None;
         }
         self.generation = self.generation.wrapping_add(1);
