@@ -174,8 +174,8 @@ impl CatchUp {
         }
     }
 
-    /// Records what the device of a client has received whose connection ends, if the device is known. Returns how many records
-    /// were dropped for lack of room.
+    /// Records what the device of a client has received whose connection ends, if the device is known. `now` is read only if
+    /// there is something to record. Returns how many records were dropped for lack of room.
     pub fn on_leave(
         &mut self,
         id: ConnectionId,

@@ -90,9 +90,8 @@ impl SyncTracker {
     ) -> Option<(ConnectionId, SyncReason)> {
         while let Some(Reverse((due, id))) = self.due.peek().copied().filter(|Reverse((due, _))| *due <= now) {
             self.due.pop();
-            if let Some(sync) = self.syncs.get_mut(&id)
-                && let SyncProgress::Pending { due: pending, reason, until } = *sync
-                && pending == due
+            if let Some(sync) = self.syncs.get_mut(&id).filter(|sync| sync.is_due_at(due))
+                && let SyncProgress::Pending { reason, until, .. } = *sync
             {
                 *sync = SyncProgress::Sent { written: now, until: until.max(written_until) };
                 self.checks.push_back((check, id));
@@ -187,8 +186,7 @@ impl SyncTracker {
         self.stale += 1;
         if self.stale > self.due.len() / 4 * 3 {
             let syncs = &self.syncs;
-            let is_pending = |id: &ConnectionId, entry: Tick| matches!(syncs.get(id), Some(SyncProgress::Pending { due, .. }) if *due == entry);
-            self.due.retain(|Reverse((due, id))| is_pending(id, *due));
+            self.due.retain(|Reverse((due, id))| syncs.get(id).is_some_and(|sync| sync.is_due_at(*due)));
             self.due.shrink_to(2 * self.due.len());
             self.stale = 0;
         }
@@ -201,6 +199,13 @@ impl SyncTracker {
             Some(SyncProgress::Pending { due, reason, .. }) => Some((*reason, *due)),
             _ => None,
         }
+    }
+}
+
+impl SyncProgress {
+    /// Returns whether it is a pending sync that is due at a tick.
+    fn is_due_at(&self, tick: Tick) -> bool {
+        matches!(self, SyncProgress::Pending { due, .. } if *due == tick)
     }
 }
 

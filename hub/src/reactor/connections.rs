@@ -1,11 +1,7 @@
 //! The open connections of one reactor: adds them, reads from them, writes to them, closes them.
 
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
-
-use foldhash::HashMap;
-use uuid::Uuid;
 
 use super::Shared;
 use super::budgets::oldest_above;
@@ -16,6 +12,7 @@ use super::registry::Registry;
 use super::sockets::Sockets;
 use super::sockets::connection::{Connection, ReadOutcome, WriteLimits, WriteOutcome};
 use super::sockets::outbox::Outbox;
+use super::user_counts::UserCounts;
 use crate::auth::Principal;
 use crate::catch_up::{SyncReason, Timestamp};
 use crate::http::error_response::ErrorResponse;
@@ -41,7 +38,7 @@ pub(super) struct Connections {
     /// How many there are.
     open: usize,
     /// How many each user has. Empty without a limit per user.
-    users: HashMap<Uuid, usize>,
+    users: UserCounts,
     session_config: SessionConfig,
     write_limits: WriteLimits,
     /// The ping frames, by protocol.
@@ -75,7 +72,7 @@ impl Connections {
         Connections {
             registry: Registry::default(),
             open: 0,
-            users: HashMap::default(),
+            users: UserCounts::default(),
             session_config,
             write_limits,
             pings: Protocol::VARIANTS.map(|protocol| Frame::new(protocol, signalr::ping(protocol))),
@@ -159,7 +156,7 @@ impl Connections {
             ("unavailable", ErrorResponse::service_unavailable("This server is shutting down."))
         } else if let (Principal::User(_), Some(user)) = (principal, principal.id())
             && most > 0
-            && !self.acquire_user_slot(user, most)
+            && !self.users.try_add(user, most)
         {
             ("limited", ErrorResponse::too_many_requests("There are too many connections of this user."))
         } else {
@@ -168,24 +165,6 @@ impl Connections {
         };
         self.shared.metrics.connection_attempts.inc(outcome);
         Some(error_response)
-    }
-
-    /// Counts a connection of a user. Returns `false` if the user has `most` already.
-    fn acquire_user_slot(&mut self, user: Uuid, most: usize) -> bool {
-        let count = self.users.entry(user).or_default();
-        let room = *count < most;
-        *count += usize::from(room);
-        room
-    }
-
-    /// Uncounts a connection of a user.
-    fn release_user_slot(&mut self, user: Uuid) {
-        if let Entry::Occupied(mut count) = self.users.entry(user) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
     }
 
     /// Reads from a connection. `closed` tells that the peer may have closed it behind what it sent.
@@ -382,7 +361,7 @@ impl Connections {
             });
         }
         if let Some(user) = connection.user().filter(|_| self.shared.config.limits.max_connections_per_user > 0) {
-            self.release_user_slot(user);
+            self.users.remove(user);
         }
         let metrics = &self.shared.metrics;
         metrics.connections_closed.inc(close_reason.label());

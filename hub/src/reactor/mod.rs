@@ -17,6 +17,7 @@ mod ingress;
 mod registry;
 mod shard;
 mod sockets;
+mod user_counts;
 
 pub use catch_up::presence::{
     MissedQuery, PresenceEvent, PresenceReceiver, PresenceSender, Recipient, SubscribeGuard, WatermarkSender,

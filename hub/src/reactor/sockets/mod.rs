@@ -134,20 +134,19 @@ impl Sockets {
 
     /// Takes the request out of a slot, which the caller sets again or removes.
     pub(crate) fn take_request(&mut self, slot: u32) -> Option<PendingRequest> {
-        match self.slots.get_mut(slot as usize)?.take_state() {
+        let entry = self.slots.get_mut(slot as usize)?;
+        match entry.take_state() {
             State::Receiving(request) => Some(request),
-            _ => None,
+            other => {
+                entry.state = other;
+                None
+            }
         }
     }
 
     /// Returns the open connection in a slot and its id, or `None` if there is none.
     pub(crate) fn open(&self, slot: u32) -> Option<(ConnectionId, &Connection)> {
-        match self.slots.get(slot as usize) {
-            Some(Slot { state: State::Open(connection), generation, .. }) => {
-                Some((ConnectionId { slot, generation: *generation }, connection))
-            }
-            _ => None,
-        }
+        self.slots.get(slot as usize)?.open(slot)
     }
 
     /// Returns the open connection in a slot and its id, or `None` if there is none.
@@ -179,12 +178,7 @@ impl Sockets {
 
     /// Returns the open connections.
     pub(crate) fn iter_open(&self) -> impl Iterator<Item = (ConnectionId, &Connection)> {
-        self.slots.iter().filter_map(|(slot, entry)| match &entry.state {
-            State::Open(connection) => {
-                Some((ConnectionId { slot: slot as u32, generation: entry.generation }, connection))
-            }
-            _ => None,
-        })
+        self.slots.iter().filter_map(|(slot, entry)| entry.open(slot as u32))
     }
 
     /// Returns a connection, or `None` if it is closed.

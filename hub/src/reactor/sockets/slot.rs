@@ -3,6 +3,7 @@
 use super::closing_socket::ClosingSocket;
 use super::connection::Connection;
 use crate::reactor::sockets::pending_request::PendingRequest;
+use crate::signalr::ConnectionId;
 
 /// An entry of the slab.
 pub(crate) struct Slot {
@@ -34,6 +35,14 @@ impl Slot {
     /// Returns whether its socket is not newer than the one of a generation. Holds for 2^31 sockets.
     pub(crate) fn is_as_old_as(&self, generation: u32) -> bool {
         generation.wrapping_sub(self.generation) < 1 << 31
+    }
+
+    /// Returns the open connection and its id, if this is the entry in `slot`. `None` if it holds something else.
+    pub(super) fn open(&self, slot: u32) -> Option<(ConnectionId, &Connection)> {
+        match &self.state {
+            State::Open(connection) => Some((ConnectionId { slot, generation: self.generation }, connection)),
+            _ => None,
+        }
     }
 
     /// Takes the state out, and leaves [`State::Vacant`].
