@@ -1,10 +1,10 @@
 //! The public port, up to an accepted client: accepts sockets (`acceptor`), reads request heads, has tokens verified
-//! (`token_verifier`), applies the limits, and returns the clients that are accepted. Runs on the first reactor's thread.
+//! (`token_queue`, `token_verifier`), applies the limits, and returns the clients that are accepted. Runs on the first reactor's thread.
 
 mod acceptor;
+mod token_queue;
 pub(super) mod token_verifier;
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -32,6 +32,7 @@ use crate::observability::LogLimiter;
 use crate::signalr::{Tick, Transport};
 use acceptor::Acceptor;
 pub(super) use acceptor::LISTENER_TOKEN;
+use token_queue::TokenQueue;
 use token_verifier::Verification;
 
 /// The most bytes of all incomplete request heads together.
@@ -42,13 +43,9 @@ pub(super) struct Ingress {
     shared: Arc<Shared>,
     acceptor: Acceptor,
     http: HttpHandoff,
-    verification: Verification,
-    /// How many tokens are being verified. Requests above the limit wait in `pending_tokens`.
-    verifying: usize,
-    pending_tokens: VecDeque<(u32, u64)>,
+    tokens: TokenQueue,
     /// Upper bound of the bytes of incomplete heads.
     head_bytes: usize,
-    last_request_id: u64,
     /// Limits log lines about rejected PROXY headers.
     proxy_header_log: LogLimiter,
 }
@@ -70,15 +67,12 @@ impl Ingress {
         max_sockets: usize,
     ) -> io::Result<Ingress> {
         Ok(Ingress {
-            shared,
             acceptor: Acceptor::new(listener, poll, max_sockets)?,
             http,
-            verification,
-            verifying: 0,
-            pending_tokens: VecDeque::new(),
+            tokens: TokenQueue::new(verification, shared.config.limits.max_concurrent_verifications),
             head_bytes: 0,
-            last_request_id: 0,
             proxy_header_log: LogLimiter::default(),
+            shared,
         })
     }
 
@@ -265,16 +259,7 @@ impl Ingress {
         if let Some(known) = self.shared.authenticator.verifier.cached(&token, Policy::Application) {
             return self.finish_auth(sockets, slot, upgrade, known, open_connections);
         }
-        let request = sockets.request(slot)?;
-        self.last_request_id += 1;
-        if self.verifying < self.shared.config.limits.max_concurrent_verifications {
-            self.verifying += 1;
-            self.verification.submit(slot, self.last_request_id, token);
-        } else {
-            upgrade.token = Some(token);
-            self.pending_tokens.push_back((slot, self.last_request_id));
-        }
-        request.awaiting_token = Some(Box::new((self.last_request_id, upgrade)));
+        self.tokens.push(sockets.request(slot)?, slot, token, upgrade);
         None
     }
 
@@ -287,29 +272,15 @@ impl Ingress {
     ) -> Option<AcceptedClient> {
         let VerifyResult { slot, request_id, claims, deferred } = result;
         if !deferred {
-            self.start_next_verification(sockets);
+            self.tokens.start_next(sockets);
         }
-        pending_upgrade(sockets, slot, request_id)?;
-        let (_, upgrade) = *sockets.request(slot)?.awaiting_token.take()?;
+        let upgrade = token_queue::take_upgrade(sockets, slot, request_id)?;
         self.finish_auth(sockets, slot, upgrade, claims, open_connections)
     }
 
     /// Frees the verification slot of a token that waits for newer keys.
     pub(super) fn on_token_deferred(&mut self, sockets: &mut Sockets) {
-        self.start_next_verification(sockets);
-    }
-
-    /// Submits the next pending token to the verification thread.
-    fn start_next_verification(&mut self, sockets: &mut Sockets) {
-        self.verifying -= 1;
-        while let Some((slot, request_id)) = self.pending_tokens.pop_front() {
-            let upgrade = pending_upgrade(sockets, slot, request_id);
-            if let Some(token) = upgrade.and_then(|upgrade| upgrade.token.take()) {
-                self.verifying += 1;
-                self.verification.submit(slot, request_id, token);
-                break;
-            }
-        }
+        self.tokens.start_next(sockets);
     }
 
     fn finish_auth(
@@ -440,13 +411,5 @@ fn on_head_bytes(sockets: &mut Sockets, slot: u32) {
     {
         request.deadline = deadline;
         sockets.schedule(slot, deadline);
-    }
-}
-
-/// Returns the upgrade that waits in a slot for this verification, or `None` if the slot holds something else by now.
-fn pending_upgrade(sockets: &mut Sockets, slot: u32, request_id: u64) -> Option<&mut Upgrade> {
-    match sockets.request(slot)?.awaiting_token.as_deref_mut() {
-        Some((id, upgrade)) if *id == request_id => Some(upgrade),
-        _ => None,
     }
 }
