@@ -15,7 +15,6 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::auth::bearer::BearerToken;
 use crate::auth::challenge;
-use crate::signalr;
 use crate::signalr::protocol::{self, Protocol, handshake, json, messagepack};
 
 /// The interval of pings (`keepAliveIntervalInMilliseconds` of SignalR clients).
@@ -173,7 +172,7 @@ impl Client {
                 Err(_) if Instant::now() >= deadline => return Err(ClientError::ServerTimeout),
                 Err(_) => {
                     self.ping_due = Instant::now() + KEEP_ALIVE_INTERVAL;
-                    let ping = signalr::ping(self.protocol);
+                    let ping = self.protocol.ping();
                     let message = match self.protocol {
                         Protocol::Json => Message::text(String::from_utf8_lossy(ping).into_owned()),
                         Protocol::MessagePack => Message::binary(ping),

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::delivery::{Audience, Delivery};
 use crate::notification::{ClientType, Device, Notification, Target, Value};
-use crate::signalr::protocol::{self, AUTH_REQUEST_RESPONSE, RECEIVE_MESSAGE, ServerMessage};
+use crate::signalr::protocol::{self, AUTH_REQUEST_RESPONSE, Protocol, RECEIVE_MESSAGE, ServerMessage};
 use crate::websocket::Frame;
 
 /// Finds the audience of a push and encodes it for both protocols.
@@ -20,6 +20,13 @@ pub fn route(notification: &Notification, since: Instant) -> Delivery {
     let frame = |protocol| Frame::new(protocol, &protocol::encode(protocol, message));
     Delivery::new(audience, notification.kind, since, frame)
         .with_device(notification.context_id.as_deref().map(Device::from_id))
+}
+
+/// Returns the frame that makes a client of a user fetch everything: a `SyncVault`.
+pub fn sync_frame(user: Uuid, protocol: Protocol) -> Frame {
+    let notification = Notification::sync_vault(user);
+    let message = ServerMessage::Push { target: RECEIVE_MESSAGE, notification: &notification };
+    Frame::new(protocol, &protocol::encode(protocol, message))
 }
 
 /// Returns the audience of a push.

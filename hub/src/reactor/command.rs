@@ -82,6 +82,21 @@ pub(super) enum AcceptReply {
     Relay(oneshot::Sender<Option<ErrorResponse>>),
 }
 
+impl AcceptReply {
+    /// Tells the client that it is accepted, or why it is not. Returns the bytes that its socket is to be sent, none for a relay.
+    pub(super) fn answer(self, error_response: Option<ErrorResponse>) -> Vec<u8> {
+        match (self, error_response) {
+            (AcceptReply::Upgrade(accept), None) => accept,
+            (AcceptReply::Upgrade(_), Some(error_response)) => error_response.bytes(),
+            (AcceptReply::Relay(reply), error_response) => {
+                // If the relay is gone, its end of the socket pair is closed as well.
+                let _ = reply.send(error_response);
+                Vec::new()
+            }
+        }
+    }
+}
+
 /// The outcome of a token's verification.
 pub(super) struct VerifyResult {
     /// The slot of the request that waits for it.

@@ -7,17 +7,21 @@
 
 mod budgets;
 mod catch_up;
+mod client_admission;
 mod command;
 mod connection_limits;
+mod connection_report;
 mod connections;
 mod drain_schedule;
 mod event_loop;
 mod fan_out;
 mod ingress;
 mod registry;
+mod scheduled_frames;
 mod shard;
 mod sockets;
-mod user_counts;
+mod status;
+mod timers;
 
 pub use catch_up::presence::{
     MissedQuery, PresenceEvent, PresenceReceiver, PresenceSender, Recipient, SubscribeGuard, WatermarkSender,
@@ -26,7 +30,7 @@ pub use catch_up::presence::{
 
 use std::io;
 use std::net::TcpListener;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -46,9 +50,13 @@ use crate::observability::Metrics;
 use command::{AcceptReply, CommandSender, PendingConnection, ReactorCommand};
 use connection_limits::ConnectionLimits;
 use event_loop::Reactor;
+use ingress::Ingress;
+use ingress::acceptor::Acceptor;
+use ingress::capacity::Capacity;
 use ingress::token_verifier::Verification;
 use shard::shard_for;
 use sockets::socket::Socket;
+use status::Statuses;
 
 /// A reactor whose last turn is longer ago than this counts as stalled.
 const STALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -77,24 +85,11 @@ struct Shared {
     config: Config,
 }
 
-/// What a reactor publishes about itself, for other threads.
-#[derive(Default)]
-struct Status {
-    /// Milliseconds from the start to the last turn of its loop.
-    last_turn_ms: AtomicU64,
-    /// How many sockets it holds, in any state.
-    sockets: AtomicUsize,
-    /// How many of them are open connections.
-    connections: AtomicUsize,
-    /// Whether it has closed all of its connections.
-    drained: AtomicBool,
-}
-
 /// The running reactors.
 pub struct Reactors {
     shared: Arc<Shared>,
     senders: Vec<CommandSender>,
-    statuses: Vec<Arc<Status>>,
+    statuses: Statuses,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -139,15 +134,21 @@ impl Reactors {
         });
         let prepared = (0..config.reactors).map(|_| command::channel()).collect::<io::Result<Vec<_>>>()?;
         let senders: Vec<CommandSender> = prepared.iter().map(|(sender, ..)| sender.clone()).collect();
-        let statuses: Vec<Arc<Status>> = senders.iter().map(|_| Arc::default()).collect();
+        let statuses = Statuses::new(senders.len());
         let mut inbound = Some((listener, http));
         let mut threads = Vec::new();
         for (number, (sender, commands, poll)) in prepared.into_iter().enumerate() {
-            let mut reactor = Reactor::new(number, shared.clone(), statuses.clone(), senders.clone(), commands, poll)?;
-            if let Some((listener, http)) = inbound.take() {
-                let verification = Verification::start(shared.authenticator.clone(), sender, Handle::current())?;
-                reactor.open_public_port(listener, http, verification, max_sockets)?;
-            }
+            let status = statuses.of(number);
+            let ingress = match inbound.take() {
+                None => None,
+                Some((listener, http)) => {
+                    let acceptor = Acceptor::new(listener, poll.registry())?;
+                    let capacity = Arc::new(Capacity::new(max_sockets));
+                    let verification = Verification::start(shared.authenticator.clone(), sender, Handle::current())?;
+                    Some(Ingress::new(shared.clone(), status.clone(), acceptor, capacity, http, verification))
+                }
+            };
+            let reactor = Reactor::new(number, shared.clone(), status, senders.clone(), commands, poll, ingress)?;
             let thread = std::thread::Builder::new().name(format!("reactor-{number}"));
             threads.push(thread.spawn(move || reactor.run())?);
         }
@@ -225,8 +226,7 @@ impl Reactors {
     /// Returns whether no reactor is stalled.
     pub fn alive(&self) -> bool {
         let now = self.shared.start.elapsed();
-        let last_turns = self.statuses.iter().map(|status| status.last_turn_ms.load(Ordering::Relaxed));
-        last_turns.map(Duration::from_millis).all(|last_turn| now.saturating_sub(last_turn) < STALL_TIMEOUT)
+        self.statuses.last_turns().all(|last_turn| now.saturating_sub(last_turn) < STALL_TIMEOUT)
     }
 
     /// Closes the public port and all connections, evenly spread over `duration`.
@@ -236,17 +236,17 @@ impl Reactors {
 
     /// Returns whether all sockets are closed after [`Reactors::drain`].
     pub fn drained(&self) -> bool {
-        self.statuses.iter().all(|status| status.drained.load(Ordering::Relaxed))
+        self.statuses.are_drained()
     }
 
     /// Returns how many sockets are open, in any state.
     pub fn open_sockets(&self) -> usize {
-        self.statuses.iter().map(|status| status.sockets.load(Ordering::Relaxed)).sum()
+        self.statuses.sockets()
     }
 
     /// Returns how many of the sockets are open connections.
     pub fn open_connections(&self) -> usize {
-        self.statuses.iter().map(|status| status.connections.load(Ordering::Relaxed)).sum()
+        self.statuses.connections()
     }
 
     /// Ends the reactors and resets what is still open.

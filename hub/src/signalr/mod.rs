@@ -10,5 +10,5 @@ mod transport;
 pub use clock::{Clock, Tick};
 pub use connection_id::ConnectionId;
 pub use hub::Hub;
-pub use session::{CloseReason, Session, SessionConfig, SessionSink, TimeoutAction, ping};
+pub use session::{CloseReason, Session, SessionConfig, SessionSink, TimeoutAction};
 pub use transport::Transport;

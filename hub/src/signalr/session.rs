@@ -2,42 +2,21 @@
 //!
 //! The transport passes the client's bytes to the session, and frames and writes the messages of its [`SessionSink`].
 
+mod close_reason;
+mod session_config;
+mod session_sink;
+#[cfg(test)]
+mod tests;
+mod timeout_action;
+
+pub use close_reason::CloseReason;
+pub use session_config::SessionConfig;
+pub use session_sink::SessionSink;
+pub use timeout_action::TimeoutAction;
+
 use crate::signalr::protocol::handshake::{self, HandshakeAbort, HandshakeError};
-use crate::signalr::protocol::{
-    self, CLOSED_WITH_ERROR, ClientMessage, Protocol, ProtocolError, ServerMessage, json, messagepack,
-};
-use crate::signalr::{Hub, Tick, Transport};
-
-/// The timeouts of a session in ticks, and its limits in bytes.
-#[derive(Debug, Clone, Copy)]
-pub struct SessionConfig {
-    /// The longest duration of the handshake.
-    pub handshake_timeout: u32,
-    /// The time without output after which a ping is due.
-    pub keep_alive_interval: u32,
-    /// The time without input after which a client that has pinged is disconnected.
-    pub client_timeout_interval: u32,
-    /// The time after which an incomplete message ends the connection.
-    pub message_timeout: u32,
-    /// The largest message of a client, including its framing.
-    pub maximum_receive_message_size: usize,
-}
-
-/// The largest message on the anonymous hub, in bytes. Its clients need no token, and send only handshakes and pings.
-const MAX_ANONYMOUS_MESSAGE_BYTES: usize = 1024;
-
-impl SessionConfig {
-    /// Returns the configuration for the sessions of a hub.
-    pub fn for_hub(&self, hub: Hub) -> SessionConfig {
-        match hub {
-            Hub::Main => *self,
-            Hub::Anonymous => SessionConfig {
-                maximum_receive_message_size: self.maximum_receive_message_size.min(MAX_ANONYMOUS_MESSAGE_BYTES),
-                ..*self
-            },
-        }
-    }
-}
+use crate::signalr::protocol::{self, CLOSED_WITH_ERROR, ClientMessage, Protocol, ServerMessage, json, messagepack};
+use crate::signalr::{Tick, Transport};
 
 /// The most attempts to parse a handshake without its separator. Later, the separator is required.
 const MAX_UNTERMINATED_ATTEMPTS: u8 = 8;
@@ -64,52 +43,6 @@ pub struct Session {
     last_received: Tick,
     /// During the handshake, the time at which the client was accepted.
     last_sent: Tick,
-}
-
-/// The reason why a session ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CloseReason {
-    /// The client sent a Close.
-    Client,
-    /// The client closed the connection without a Close.
-    PeerClosed,
-    /// The client sent nothing for longer than its timeout.
-    Timeout,
-    /// The client violated the protocol.
-    Protocol(ProtocolError),
-    /// The handshake failed.
-    Handshake(HandshakeError),
-    /// The client read too slowly.
-    SlowConsumer,
-    /// The server shuts down.
-    ServerShutdown,
-    /// The connection failed.
-    Reset,
-}
-
-impl CloseReason {
-    /// Returns the value of `connections_closed_total{reason}`.
-    pub fn label(&self) -> &'static str {
-        match self {
-            CloseReason::Client | CloseReason::PeerClosed => "client",
-            CloseReason::Timeout => "timeout",
-            CloseReason::Protocol(_) => "protocol_error",
-            CloseReason::Handshake(_) => "handshake",
-            CloseReason::SlowConsumer => "slow_consumer",
-            CloseReason::ServerShutdown => "drain",
-            CloseReason::Reset => "reset",
-        }
-    }
-}
-
-/// Receives what a session produces. The transport frames and writes it.
-pub trait SessionSink {
-    /// Handles a successful handshake. Called before its response is written, so that the client is registered by then.
-    fn handshake_complete(&mut self, protocol: Protocol);
-    /// Handles that [`Session::next_timeout`] has become earlier.
-    fn timeout_changed(&mut self) {}
-    /// Writes one message in the session's protocol.
-    fn write_message(&mut self, protocol: Protocol, body: &[u8]);
 }
 
 impl Session {
@@ -290,7 +223,7 @@ impl Session {
 
     /// Returns the ping of the session's protocol, or `None` where the next bytes cannot be a message.
     pub fn fast_path_ping(&self) -> Option<&'static [u8]> {
-        self.protocol().filter(|_| !self.skip_separator).map(ping)
+        self.protocol().filter(|_| !self.skip_separator).map(Protocol::ping)
     }
 
     /// Records a ping of the client. The client timeout applies after the first one.
@@ -365,23 +298,3 @@ impl Session {
         }
     }
 }
-
-/// The action for a timeout.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TimeoutAction {
-    /// Send a ping in the session's protocol.
-    SendPing(Protocol),
-    /// Close the session.
-    Close(CloseReason),
-}
-
-/// Returns the encoded ping of a protocol.
-pub fn ping(protocol: Protocol) -> &'static [u8] {
-    match protocol {
-        Protocol::Json => json::PING,
-        Protocol::MessagePack => messagepack::PING,
-    }
-}
-
-#[cfg(test)]
-mod tests;

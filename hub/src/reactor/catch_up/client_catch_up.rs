@@ -15,6 +15,8 @@ use crate::delivery::{Audience, Delivery};
 use crate::notification::Device;
 use crate::reactor::Shared;
 use crate::reactor::command::{CommandSender, MissedResult};
+use crate::reactor::registry::Registry;
+use crate::reactor::sockets::Sockets;
 use crate::reactor::sockets::connection::Connection;
 use crate::signalr::{Clock, CloseReason, ConnectionId, Hub, Tick};
 
@@ -56,11 +58,6 @@ impl ClientCatchUp {
         }
     }
 
-    /// Returns whether connects and disconnects are reported to a backplane.
-    pub(crate) fn has_backplane(&self) -> bool {
-        self.shared.presence.is_some()
-    }
-
     /// Records a push, before it is written to any connection.
     pub(crate) fn on_push(&mut self, delivery: &Arc<Delivery>, now: Tick) {
         if let Audience::LoginRequest(request) = delivery.audience {
@@ -72,46 +69,65 @@ impl ClientCatchUp {
         }
     }
 
-    /// Looks up in this process what a client missed whose handshake just succeeded. `received` is the time up to which other
-    /// connections of its device have received every push.
+    /// Takes a client whose handshake just succeeded: reports it to the backplane, and looks up what it missed.
     pub(crate) fn on_handshake(
         &mut self,
+        sockets: &Sockets,
+        registry: &Registry,
         id: ConnectionId,
         connection: &Connection,
         organizations: &[Uuid],
-        received: Option<Timestamp>,
-        now: Tick,
     ) {
-        match (connection.hub(), connection.id()) {
+        let now = sockets.now;
+        let received = self.received_elsewhere(sockets, registry, id, connection);
+        self.report_connected(registry, id, connection, received, now);
+        match (connection.hub, connection.id()) {
             (Hub::Anonymous, Some(request)) => {
                 if let Some(response) = self.login_responses.get(request, now) {
                     self.delay_response(id, response, now);
                 }
             }
             (Hub::Main, Some(user)) => {
-                let client = LookupRequest { user, organizations, device: connection.device(), received };
+                let client = LookupRequest { user, organizations, device: connection.device, received };
                 self.catch_up.on_join(id, &client, now, self.timestamp());
             }
             (_, None) => {}
         }
     }
 
+    /// Returns up to when the other connections of a connection's device here have surely received every push, `None` if none has
+    /// proven anything.
+    fn received_elsewhere(
+        &self,
+        sockets: &Sockets,
+        registry: &Registry,
+        id: ConnectionId,
+        connection: &Connection,
+    ) -> Option<Timestamp> {
+        let device = connection.device?;
+        let slots = registry.slots_of(Hub::Main, connection.user()?).iter();
+        let others = slots.filter(|slot| **slot != id.slot).filter_map(|slot| sockets.open(*slot));
+        let same = others.filter(|(_, other)| other.device == Some(device));
+        same.filter_map(|(id, other)| self.catch_up.received(id, other.last_received())).max()
+    }
+
     /// Reports a client whose handshake succeeded to the backplane, asks there what it missed, and holds back its handshake
     /// response if its channels are not subscribed to yet.
-    pub(crate) fn report_connected(
+    fn report_connected(
         &mut self,
+        registry: &Registry,
         id: ConnectionId,
-        recipient: Recipient,
-        device: Option<Device>,
+        connection: &Connection,
         received: Option<Timestamp>,
         now: Tick,
     ) {
         let Some(presence) = &self.shared.presence else { return };
+        let recipient = Recipient::new(registry, connection);
         let may_have_missed = match recipient.hub {
             Hub::Main => self.catch_up.is_enabled() && recipient.id.is_some(),
             Hub::Anonymous => recipient.id.is_some_and(|request| self.login_responses.get(request, now).is_none()),
         };
-        let query = may_have_missed.then(|| MissedQuery::new(device, received, self.commands.clone(), id));
+        let query = may_have_missed.then(|| MissedQuery::new(connection.device, received, self.commands.clone(), id));
         let guard = presence.awaits_subscription().then(|| SubscribeGuard::new(self.commands.clone(), id));
         if guard.is_some() {
             self.subscribe_barrier.block(id, now.after(Tick::ticks_in(MAX_SUBSCRIBE_WAIT)));
@@ -120,10 +136,10 @@ impl ClientCatchUp {
     }
 
     /// Reports to the backplane that a client disconnects.
-    pub(crate) fn report_disconnected(&mut self, id: ConnectionId, recipient: Recipient) {
+    pub(crate) fn report_disconnected(&mut self, id: ConnectionId, registry: &Registry, connection: &Connection) {
         if let Some(presence) = &self.shared.presence {
             self.subscribe_barrier.release(id);
-            presence.on_disconnected(recipient);
+            presence.on_disconnected(Recipient::new(registry, connection));
         }
     }
 
@@ -156,11 +172,6 @@ impl ClientCatchUp {
         self.count_dropped(dropped);
     }
 
-    /// Returns the time up to which a connection has surely received every push, or `None` if it proves nothing.
-    pub(crate) fn received(&self, id: ConnectionId, connection: &Connection) -> Option<Timestamp> {
-        self.catch_up.received(id, connection.last_received())
-    }
-
     /// Notes that a frame for a client did not fit into its socket.
     pub(crate) fn on_backlog(&mut self, id: ConnectionId, now: Tick) {
         self.catch_up.on_backlog(id, now);
@@ -182,7 +193,7 @@ impl ClientCatchUp {
 
     /// Without a backplane: notes that every push up to now is written.
     pub(crate) fn advance_local_watermark(&mut self) {
-        if !self.has_backplane() {
+        if self.shared.presence.is_none() {
             self.catch_up.on_all_written(self.timestamp());
         }
     }
@@ -195,6 +206,11 @@ impl ClientCatchUp {
     /// Takes the next sync that is due. The caller writes it now.
     pub(crate) fn take_due_sync(&mut self, now: Tick) -> Option<(ConnectionId, SyncReason)> {
         self.catch_up.take_due_sync(now)
+    }
+
+    /// Counts a sync that was written.
+    pub(crate) fn count_sync(&self, reason: SyncReason) {
+        self.shared.metrics.catch_up_syncs.inc(reason.label());
     }
 
     /// Takes the next delayed response that is due. Its connection may be closed.
@@ -275,5 +291,5 @@ fn records(shared: &Shared) -> Option<Box<dyn Records>> {
 /// Returns the user and the device of a registered connection on the main hub.
 fn device(connection: &Connection) -> Option<(Uuid, Device)> {
     connection.registered_protocol()?;
-    Some((connection.user()?, connection.device()?))
+    Some((connection.user()?, connection.device?))
 }

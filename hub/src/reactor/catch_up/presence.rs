@@ -12,6 +12,8 @@ use crate::catch_up::{LookupRequest, LookupResult, Records, Timestamp};
 use crate::delivery::{Audience, Delivery};
 use crate::notification::{ClientType, Device};
 use crate::reactor::command::{CommandSender, MissedResult, ReactorCommand};
+use crate::reactor::registry::Registry;
+use crate::reactor::sockets::connection::Connection;
 use crate::signalr::ConnectionId;
 use crate::signalr::Hub;
 
@@ -26,6 +28,18 @@ pub struct Recipient {
     pub client_type: ClientType,
     /// The user's organizations, each once.
     pub organizations: Box<[Uuid]>,
+}
+
+impl Recipient {
+    /// Returns the recipient that a registered connection is.
+    pub(super) fn new(registry: &Registry, connection: &Connection) -> Recipient {
+        Recipient {
+            hub: connection.hub,
+            id: connection.id(),
+            client_type: connection.client_type,
+            organizations: connection.organizations(registry),
+        }
+    }
 }
 
 impl From<&Principal> for Recipient {

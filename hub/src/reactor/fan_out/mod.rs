@@ -14,7 +14,8 @@ use crate::reactor::DeliveryAck;
 use crate::reactor::connections::Connections;
 use crate::reactor::registry::Registry;
 use crate::reactor::sockets::Sockets;
-use crate::reactor::sockets::connection::{Connection, WriteLimits, WriteOutcome};
+use crate::reactor::sockets::connection::Connection;
+use crate::reactor::sockets::frame_writer::{WriteLimits, WriteOutcome};
 use crate::signalr::{Hub, Tick};
 use queue::{Chunk, FAN_OUT_CHUNK, FanOutQueue};
 
@@ -48,7 +49,7 @@ impl<'a> Writer<'a> {
     }
 
     fn write(&mut self, slot: u32, connection: &mut Connection) {
-        if self.wanted == ClientType::All || self.wanted == connection.client_type() {
+        if self.wanted == ClientType::All || self.wanted == connection.client_type {
             match connection.deliver(self.delivery, self.now, &self.write_limits) {
                 Some(WriteOutcome::Written) => self.written += 1,
                 Some(other) => self.deferred_outcomes.push((slot, other)),
@@ -174,7 +175,7 @@ impl FanOut {
 /// Returns the slots of an audience that needs a fan-out.
 fn members(audience: Audience, registry: &Registry, sockets: &Sockets) -> Vec<u32> {
     let of_hub = |hub: Hub| {
-        let open = sockets.iter_open().filter(|(_, connection)| connection.hub() == hub);
+        let open = sockets.iter_open().filter(|(_, connection)| connection.hub == hub);
         open.map(|(id, _)| id.slot).collect()
     };
     match audience {

@@ -15,9 +15,6 @@ pub(crate) const LISTENER_TOKEN: Token = Token(usize::MAX - 1);
 /// The most connections that are accepted per turn.
 const ACCEPTS_PER_TURN: usize = 64;
 
-/// One of this many sockets is reserved for requests and closing sockets.
-const TRANSIENT_SHARE: usize = 8;
-
 /// How long accepting pauses when no file descriptor is left.
 const EMFILE_BACKOFF: Duration = Duration::from_millis(100);
 
@@ -28,39 +25,15 @@ pub(crate) struct Acceptor {
     pub(crate) ready: bool,
     pause_until: Option<Instant>,
     log_limiter: LogLimiter,
-    /// The most sockets, by the limit of open files.
-    max_sockets: usize,
 }
 
 impl Acceptor {
     /// Takes over a listening socket.
-    pub(crate) fn new(
-        listener: std::net::TcpListener,
-        registry: &Registry,
-        max_sockets: usize,
-    ) -> io::Result<Acceptor> {
+    pub(crate) fn new(listener: std::net::TcpListener, registry: &Registry) -> io::Result<Acceptor> {
         listener.set_nonblocking(true)?;
         let mut listener = TcpListener::from_std(listener);
         registry.register(&mut listener, LISTENER_TOKEN, Interest::READABLE)?;
-        Ok(Acceptor { listener, ready: true, pause_until: None, log_limiter: LogLimiter::default(), max_sockets })
-    }
-
-    /// Returns the most sockets that may be open.
-    pub(crate) fn max_sockets(&self) -> usize {
-        self.max_sockets
-    }
-
-    /// Returns how many of them may be open connections. The rest is for requests and closing sockets.
-    pub(crate) fn max_connections(&self) -> usize {
-        self.max_sockets - self.max_sockets / TRANSIENT_SHARE
-    }
-
-    /// Warns that the limit of open files is reached.
-    pub(crate) fn warn_at_capacity(&self) {
-        if let Some(suppressed) = self.log_limiter.allow() {
-            let most = self.max_sockets;
-            tracing::warn!(most, suppressed, "no room for more connections; raise the limit of open files (ulimit -n)");
-        }
+        Ok(Acceptor { listener, ready: true, pause_until: None, log_limiter: LogLimiter::default() })
     }
 
     /// Returns how long the poll may wait because of the listener, `None` if there is no bound.
@@ -71,17 +44,17 @@ impl Acceptor {
         }
     }
 
-    /// Accepts waiting connections, up to the budget of a turn. `open` is the number of open sockets.
-    pub(crate) fn accept(&mut self, mut open: usize, mut on_accept: impl FnMut(TcpStream, IpAddr)) {
+    /// Accepts waiting connections, up to the budget of a turn, while less than `max_sockets` are open. `open` is their number.
+    pub(crate) fn accept(&mut self, mut open: usize, max_sockets: usize, mut on_accept: impl FnMut(TcpStream, IpAddr)) {
         if self.pause_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
-        self.pause_until = (open >= self.max_sockets).then(|| Instant::now() + EMFILE_BACKOFF);
+        self.pause_until = (open >= max_sockets).then(|| Instant::now() + EMFILE_BACKOFF);
         for _ in 0..ACCEPTS_PER_TURN {
             if !self.ready {
                 return;
             }
-            if open >= self.max_sockets {
+            if open >= max_sockets {
                 return;
             }
             match self.listener.accept() {

@@ -1,30 +1,22 @@
-//! A connection: a socket, its session and its write queue. Kept small, as there are many.
+//! A connection: its socket, its write queue (`outbox`, `frame_writer`), its session and its registration. Kept small, as there are many.
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::frame_writer::{FrameWriter, WriteLimits, WriteOutcome};
 use super::outbox::Outbox;
 use super::socket::Socket;
 use crate::auth::{Claims, Principal};
 use crate::delivery::Delivery;
-use crate::notification::{ClientType, Device, Notification};
+use crate::delivery::route::sync_frame;
+use crate::notification::{ClientType, Device};
 use crate::reactor::connection_limits::ConnectionPermit;
 use crate::reactor::registry::{Membership, Registry};
-use crate::signalr::Hub;
-use crate::signalr::protocol::{self, Protocol, RECEIVE_MESSAGE, ServerMessage};
-use crate::signalr::{CloseReason, SessionConfig, Tick, TimeoutAction, Transport};
+use crate::signalr::protocol::Protocol;
+use crate::signalr::{CloseReason, Hub, SessionConfig, Tick, TimeoutAction, Transport};
 use crate::websocket::{Frame, Outgoing, WebSocket};
-
-/// How much a slow client may cost.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct WriteLimits {
-    /// The most bytes that may be queued for one connection.
-    pub(crate) max_queued_bytes: usize,
-    /// After how many ticks without progress the connection is closed.
-    pub(crate) write_timeout: u32,
-}
 
 /// The most bytes that are read before the answers to them are written. Answers are at most twelve times as long, which fits
 /// into the write queue.
@@ -32,36 +24,22 @@ const MAX_READ_BYTES: usize = 4 * 1024;
 
 /// An upgraded connection.
 pub(crate) struct Connection {
-    pub(crate) socket: Socket,
+    socket: Socket,
     websocket: WebSocket,
+    /// The write queue, `None` while the socket takes all.
     outbox: Option<Box<Outbox>>,
     /// `None` once the handshake is answered: the registry holds what is needed of them.
     claims: Option<Arc<Claims>>,
     memberships: Box<[Membership]>,
-    hub: Hub,
+    pub(crate) hub: Hub,
     /// The user, or the login request.
     id: Option<Uuid>,
-    device: Option<Device>,
-    client_type: ClientType,
+    pub(crate) device: Option<Device>,
+    pub(crate) client_type: ClientType,
     /// Its share of the connection limits, released on drop.
     _permit: Option<Box<ConnectionPermit>>,
     /// The protocol of its handshake, `None` before it is registered.
     registered_protocol: Option<Protocol>,
-}
-
-/// The outcome of a write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WriteOutcome {
-    /// All bytes are in the socket.
-    Written,
-    /// The socket is full: the frame is queued.
-    Queued,
-    /// Queued frames were replaced by one `SyncVault`.
-    Coalesced,
-    /// The write queue is over its limit.
-    Overflow,
-    /// The socket failed.
-    Closed,
 }
 
 /// The outcome of a read.
@@ -112,14 +90,6 @@ impl Connection {
         self.websocket.session.transport()
     }
 
-    pub(crate) fn client_type(&self) -> ClientType {
-        self.client_type
-    }
-
-    pub(crate) fn hub(&self) -> Hub {
-        self.hub
-    }
-
     /// The user, or the login request.
     pub(crate) fn id(&self) -> Option<Uuid> {
         self.id
@@ -128,10 +98,6 @@ impl Connection {
     /// The user, on the main hub.
     pub(crate) fn user(&self) -> Option<Uuid> {
         self.id.filter(|_| self.hub == Hub::Main)
-    }
-
-    pub(crate) fn device(&self) -> Option<Device> {
-        self.device
     }
 
     /// Returns when the last bytes of the client were received.
@@ -144,17 +110,13 @@ impl Connection {
         self.registered_protocol
     }
 
-    /// Returns the claims of its token, `None` once it is registered.
-    pub(crate) fn claims(&self) -> Option<Arc<Claims>> {
-        self.claims.clone()
-    }
-
-    /// Registers the connection: from now on pushes are written to it.
-    pub(crate) fn register(&mut self, slot: u32, protocol: Protocol, registry: &mut Registry) {
+    /// Registers the connection: from now on pushes are written to it. Returns the claims of its token, `None` on the anonymous hub.
+    pub(crate) fn register(&mut self, slot: u32, protocol: Protocol, registry: &mut Registry) -> Option<Arc<Claims>> {
         let claims = self.claims.take();
         let organizations = claims.as_ref().map_or(&[][..], |claims| &claims.organizations);
         self.memberships = registry.register(slot, self.hub, self.id, organizations);
         self.registered_protocol = Some(protocol);
+        claims
     }
 
     /// Reverses [`Connection::register`]. See [`Registry::deregister`] for `on_moved`.
@@ -228,11 +190,11 @@ impl Connection {
     /// Writes a `SyncVault`. Returns `None` for a client that is not a connected user.
     pub(crate) fn write_sync(&mut self, now: Tick, write_limits: &WriteLimits) -> Option<WriteOutcome> {
         let (user, protocol) = (self.user()?, self.protocol()?);
-        Some(self.write_shared(protocol, &sync(user, protocol), true, now, write_limits))
+        Some(self.write_shared(protocol, &sync_frame(user, protocol), true, now, write_limits))
     }
 
     /// Writes a frame that is shared with other connections, or queues it.
-    pub(crate) fn write_shared(
+    fn write_shared(
         &mut self,
         protocol: Protocol,
         frame: &Frame,
@@ -240,64 +202,41 @@ impl Connection {
         now: Tick,
         write_limits: &WriteLimits,
     ) -> WriteOutcome {
-        if self.outbox.is_some() {
-            return self.enqueue(protocol, frame, 0, coalescible, now, write_limits);
+        let Connection { socket, outbox, id, hub, .. } = self;
+        let substitute = || id.filter(|_| *hub == Hub::Main).map(|user| sync_frame(user, protocol));
+        let outcome = FrameWriter { socket, outbox }.write_shared(frame, coalescible, now, write_limits, substitute);
+        if outcome == WriteOutcome::Written {
+            self.websocket.session.sent(now);
         }
-        match self.socket.try_write(frame.bytes()) {
-            Ok(count) if count == frame.bytes().len() => {
-                self.websocket.session.sent(now);
-                WriteOutcome::Written
-            }
-            Ok(count) => self.enqueue(protocol, frame, count, coalescible, now, write_limits),
-            Err(_) => WriteOutcome::Closed,
-        }
-    }
-
-    /// Queues a frame of which `written` bytes are written. Apart from [`Self::write_shared`], whose fast path stays short.
-    #[cold]
-    fn enqueue(
-        &mut self,
-        protocol: Protocol,
-        frame: &Frame,
-        written: usize,
-        coalescible: bool,
-        now: Tick,
-        write_limits: &WriteLimits,
-    ) -> WriteOutcome {
-        let outbox = self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
-        outbox.push(frame.clone(), written, coalescible);
-        if outbox.cost() <= write_limits.max_queued_bytes {
-            return WriteOutcome::Queued;
-        }
-        let user = self.id.filter(|_| self.hub == Hub::Main);
-        let coalesced = user.is_some_and(|user| outbox.coalesce(sync(user, protocol)));
-        match outbox.cost() <= write_limits.max_queued_bytes {
-            true if coalesced => WriteOutcome::Coalesced,
-            _ => WriteOutcome::Overflow,
-        }
+        outcome
     }
 
     /// Writes bytes for this connection alone, or queues them.
     pub(crate) fn write_owned(&mut self, bytes: &[u8], now: Tick, write_limits: &WriteLimits) -> WriteOutcome {
         self.websocket.session.sent(now);
-        let mut rest = bytes;
-        if self.outbox.is_none() {
-            match self.socket.try_write(rest) {
-                Ok(count) if count == rest.len() => return WriteOutcome::Written,
-                Ok(count) => rest = &rest[count..],
-                Err(_) => return WriteOutcome::Closed,
-            }
-        }
-        let outbox = self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
-        outbox.push_owned(rest);
-        if outbox.cost() <= write_limits.max_queued_bytes { WriteOutcome::Queued } else { WriteOutcome::Overflow }
+        self.writer().write_owned(bytes, now, write_limits)
     }
 
     /// Queues bytes for this connection alone until [`Connection::flush`], and with them all that follows.
     pub(crate) fn write_deferred(&mut self, bytes: &[u8], now: Tick) -> WriteOutcome {
         self.websocket.session.sent(now);
-        self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now))).push_owned(bytes);
-        WriteOutcome::Written
+        self.writer().write_deferred(bytes, now)
+    }
+
+    /// Writes a ping. It is dropped if the socket is full.
+    pub(crate) fn ping(&mut self, frame: &Frame, now: Tick) -> WriteOutcome {
+        self.websocket.session.sent(now);
+        self.writer().write_droppable(frame, now)
+    }
+
+    /// Writes queued frames.
+    pub(crate) fn flush(&mut self, now: Tick) -> WriteOutcome {
+        self.writer().flush(now)
+    }
+
+    /// Returns whether frames are queued.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.outbox.is_some()
     }
 
     /// Returns how many queued frames no `SyncVault` covers.
@@ -310,29 +249,20 @@ impl Connection {
         self.websocket.unfinished()
     }
 
-    /// Returns whether frames are queued.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.outbox.is_some()
+    /// Returns when the socket must have taken more of the queued frames, `None` if none are queued.
+    fn write_deadline(&self, write_limits: &WriteLimits) -> Option<Tick> {
+        self.outbox.as_ref().map(|outbox| outbox.last_progress().after(write_limits.write_timeout))
     }
 
-    /// Writes queued frames.
-    pub(crate) fn flush(&mut self, now: Tick) -> WriteOutcome {
-        let Some(outbox) = &mut self.outbox else { return WriteOutcome::Written };
-        match outbox.flush(&mut self.socket, now) {
-            Err(_) => WriteOutcome::Closed,
-            Ok(()) if outbox.is_empty() => {
-                self.outbox = None;
-                WriteOutcome::Written
-            }
-            Ok(()) => WriteOutcome::Queued,
-        }
+    fn writer(&mut self) -> FrameWriter<'_> {
+        FrameWriter { socket: &mut self.socket, outbox: &mut self.outbox }
     }
 
     /// Returns when [`Connection::on_timeout`] is due, `None` if nothing is.
     pub(crate) fn next_timeout(&self, session_config: &SessionConfig, write_limits: &WriteLimits) -> Option<Tick> {
-        match &self.outbox {
-            // It is not read while frames are queued, so the receive timeout does not apply; queued frames make a ping redundant.
-            Some(outbox) => Some(outbox.last_progress().after(write_limits.write_timeout)),
+        // It is not read while frames are queued, so the receive timeout does not apply; queued frames make a ping redundant.
+        match self.write_deadline(write_limits) {
+            Some(deadline) => Some(deadline),
             None => self.websocket.next_timeout(session_config),
         }
     }
@@ -344,24 +274,9 @@ impl Connection {
         session_config: &SessionConfig,
         write_limits: &WriteLimits,
     ) -> Option<TimeoutAction> {
-        match &self.outbox {
-            Some(outbox) => (now >= outbox.last_progress().after(write_limits.write_timeout))
-                .then_some(TimeoutAction::Close(CloseReason::SlowConsumer)),
+        match self.write_deadline(write_limits) {
+            Some(deadline) => (now >= deadline).then_some(TimeoutAction::Close(CloseReason::SlowConsumer)),
             None => self.websocket.on_timeout(now, session_config),
-        }
-    }
-
-    /// Writes a ping. It is dropped if the socket is full, as what the socket holds serves the same purpose.
-    pub(crate) fn ping(&mut self, frame: &Frame, now: Tick) -> WriteOutcome {
-        self.websocket.session.sent(now);
-        match self.socket.try_write(frame.bytes()) {
-            Ok(count) if count == 0 || count == frame.bytes().len() => WriteOutcome::Written,
-            Ok(written) => {
-                let outbox = self.outbox.get_or_insert_with(|| Box::new(Outbox::new(now)));
-                outbox.push(frame.clone(), written, false);
-                WriteOutcome::Queued
-            }
-            Err(_) => WriteOutcome::Closed,
         }
     }
 
@@ -370,17 +285,15 @@ impl Connection {
         self.websocket.close(close_reason, outgoing)
     }
 
+    /// Closes the socket with a reset, and drops what is still queued.
+    pub(crate) fn reset(self) {
+        self.socket.set_reset_on_close();
+    }
+
     /// Returns the socket and the frames that are still queued.
     pub(crate) fn into_parts(self, now: Tick) -> (Socket, Outbox) {
         (self.socket, self.outbox.map_or_else(|| Outbox::new(now), |outbox| *outbox))
     }
-}
-
-/// Returns the `SyncVault` frame that replaces coalesced frames.
-fn sync(user: Uuid, protocol: Protocol) -> Frame {
-    let notification = Notification::sync_vault(user);
-    let message = ServerMessage::Push { target: RECEIVE_MESSAGE, notification: &notification };
-    Frame::new(protocol, &protocol::encode(protocol, message))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 pub(crate) mod closing_socket;
 pub(crate) mod connection;
+pub(crate) mod frame_writer;
 pub(crate) mod outbox;
 pub(crate) mod pending_request;
 pub(crate) mod slot;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use mio::{Interest, Registry, Token};
 use slab::Slab;
 
+use crate::http::headers::REQUEST_HEAD_TIMEOUT;
 use crate::signalr::{ConnectionId, Tick};
 use closing_socket::ClosingSocket;
 use connection::Connection;
@@ -129,6 +131,18 @@ impl Sockets {
         match self.slots.get_mut(slot as usize) {
             Some(Slot { state: State::Receiving(request), .. }) => Some((request, &mut self.buffer)),
             _ => None,
+        }
+    }
+
+    /// Starts the timeout for the rest of a request's head once its first bytes have arrived.
+    pub(crate) fn start_head_timeout(&mut self, slot: u32) {
+        let deadline = self.now.after(Tick::ticks_in(REQUEST_HEAD_TIMEOUT));
+        if let Some(request) = self.request(slot)
+            && !request.head.is_empty()
+            && deadline < request.deadline
+        {
+            request.deadline = deadline;
+            self.schedule(slot, deadline);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The write queue of a connection whose socket is full. `Connection` (`connection`) bounds it by `slow_consumer.max_queued_bytes`.
+//! The write queue of a connection whose socket is full. `FrameWriter` (`frame_writer`) bounds it by `slow_consumer.max_queued_bytes`.
 //! No I/O but the write to the given socket.
 
 use std::collections::VecDeque;

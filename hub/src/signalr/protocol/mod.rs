@@ -40,6 +40,14 @@ impl Protocol {
             Protocol::MessagePack => "messagepack",
         }
     }
+
+    /// Returns the encoded ping.
+    pub fn ping(self) -> &'static [u8] {
+        match self {
+            Protocol::Json => json::PING,
+            Protocol::MessagePack => messagepack::PING,
+        }
+    }
 }
 
 /// A message of a client. The hub has no methods, so it distinguishes only these.

@@ -1,7 +1,7 @@
 //! Tests of a session with given bytes and times.
 
 use super::*;
-use crate::signalr::protocol::{encode, varint};
+use crate::signalr::protocol::{ProtocolError, encode, varint};
 
 const SESSION_CONFIG: SessionConfig = SessionConfig {
     handshake_timeout: 150,
@@ -75,7 +75,7 @@ impl TestSession {
     fn advance_to(&mut self, now: u32) -> Option<CloseReason> {
         match self.session.on_timeout(Tick(now), &SESSION_CONFIG)? {
             TimeoutAction::SendPing(protocol) => {
-                self.recorder.write_message(protocol, ping(protocol));
+                self.recorder.write_message(protocol, protocol.ping());
                 self.session.sent(Tick(now));
                 None
             }
