@@ -1,6 +1,6 @@
 //! Checks the address of Redis: a URL or a connection string.
 
-use notification_hub::config::{RedisConfig, RedisConfigError};
+use notification_hub::config::{RedisConfig, RedisConfigError, parse_redis_address};
 
 /// The password that replaces each `$` of an input.
 const PASSWORD: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQ";
@@ -35,5 +35,5 @@ pub(crate) fn check(input: &[u8]) {
 }
 
 fn parse(text: &str) -> Result<RedisConfig, RedisConfigError> {
-    RedisConfig::parse(&text.into())
+    parse_redis_address(&text.into())
 }

@@ -8,16 +8,18 @@ mod bitwarden_env;
 mod layers;
 mod limits;
 mod redis;
+mod setting;
 mod source;
 mod values;
 
 pub use backplane::BackplaneConfig;
 pub use layers::{ConfigError, ConfigErrors, EffectiveSetting, Layers, Origin};
 pub use limits::Limits;
-pub use redis::{RedisConfig, RedisConfigError};
+pub use redis::{RedisConfig, RedisConfigError, parse_address as parse_redis_address};
+pub use setting::Setting;
 pub use source::{AzureQueueConfig, SourceConfig};
+pub use values::LogFormat;
 use values::{Address, Bytes, Level, Prefix, Url};
-pub use values::{LogFormat, Setting};
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -21,7 +21,7 @@ use super::relay::{ConnectFn, Relay};
 use super::relay_table::RelayTable;
 use super::request_body::{self, BodyChunks};
 use super::request_budget::RequestBudget;
-use super::request_kind;
+use super::upgrade_hint::{accepts_event_stream, missing_upgrade_hint};
 use super::{long_polling, server_sent_events};
 use crate::auth::{Policy, Principal, Query};
 use crate::config::Config;
@@ -284,36 +284,4 @@ fn connection_not_found() -> ErrorResponse {
 fn joined_forwarded_for(headers: &HeaderMap) -> String {
     let hops = headers.get_all("x-forwarded-for").into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     hops.collect::<Vec<_>>().join(",")
-}
-
-fn accepts_event_stream(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).into_iter().any(|value| request_kind::is_event_stream(value.as_bytes()))
-}
-
-/// Returns an error response that names what a request lacks to be an upgrade (`decisions.md` 3). Returns `None` if the request
-/// was not meant as an upgrade.
-fn missing_upgrade_hint(parts: &Parts, query: &Query<'_>) -> Option<ErrorResponse> {
-    let headers = &parts.headers;
-    if parts.method != Method::GET || accepts_event_stream(headers) || query.value("id").is_some() {
-        return None;
-    }
-    let missing = [("Connection", "Upgrade"), ("Upgrade", "websocket")].into_iter().find(|(name, wanted)| {
-        !headers.get_all(*name).iter().any(|value| {
-            value.to_str().is_ok_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case(wanted)))
-        })
-    });
-    let explanation = match missing {
-        Some((name, value)) => {
-            format!(
-                "the header '{name}: {value}' is missing: this is a WebSocket endpoint, and a proxy in front of it may drop the header"
-            )
-        }
-        None => "this is a WebSocket endpoint, and the request is not an HTTP/1.1 upgrade".to_owned(),
-    };
-    let error_response = ErrorResponse::json(400, &format!("Connection ID required; {explanation}."));
-    Some(
-        NO_CACHE_HEADERS
-            .into_iter()
-            .fold(error_response, |error_response, (name, value)| error_response.with(name, value)),
-    )
 }

@@ -28,3 +28,4 @@ pub mod request_budget;
 pub mod request_head;
 pub mod request_kind;
 pub mod server_sent_events;
+mod upgrade_hint;

@@ -5,8 +5,6 @@
 mod close_reason;
 mod session_config;
 mod session_sink;
-#[cfg(test)]
-mod tests;
 mod timeout_action;
 
 pub use close_reason::CloseReason;
@@ -298,3 +296,6 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ mod link_error;
 mod link_health;
 mod lookup;
 mod operation_queue;
+mod publish_connection;
 mod publish_permits;
 mod publisher;
 mod reconnect_backoff;

@@ -23,16 +23,16 @@ pub(crate) struct AcceptedClient {
 }
 
 /// The admission of clients by WebSocket.
-pub(super) struct Admission {
+pub(super) struct UpgradeAdmission {
     shared: Arc<Shared>,
     status: OwnStatus,
     capacity: Arc<Capacity>,
 }
 
-impl Admission {
+impl UpgradeAdmission {
     /// Creates the admission of the public port.
-    pub(super) fn new(shared: Arc<Shared>, status: OwnStatus, capacity: Arc<Capacity>) -> Admission {
-        Admission { shared, status, capacity }
+    pub(super) fn new(shared: Arc<Shared>, status: OwnStatus, capacity: Arc<Capacity>) -> UpgradeAdmission {
+        UpgradeAdmission { shared, status, capacity }
     }
 
     /// Accepts the client whose request is in a slot. Returns `None` if the request is gone.

@@ -32,7 +32,7 @@ use crate::observability::LogLimiter;
 use crate::signalr::Tick;
 use acceptor::Acceptor;
 pub(super) use admission::AcceptedClient;
-use admission::Admission;
+use admission::UpgradeAdmission;
 use capacity::Capacity;
 use refusal::Refusal;
 use token_queue::TokenQueue;
@@ -47,7 +47,7 @@ pub(super) struct Ingress {
     status: OwnStatus,
     capacity: Arc<Capacity>,
     acceptor: Acceptor,
-    admission: Admission,
+    admission: UpgradeAdmission,
     http: HttpHandoff,
     tokens: TokenQueue,
     /// The bytes of incomplete heads.
@@ -67,7 +67,7 @@ impl Ingress {
         verification: Verification,
     ) -> Ingress {
         Ingress {
-            admission: Admission::new(shared.clone(), status.clone(), capacity.clone()),
+            admission: UpgradeAdmission::new(shared.clone(), status.clone(), capacity.clone()),
             status,
             capacity,
             acceptor,

@@ -1,0 +1,43 @@
+//! Tells the sender of a GET that is no upgrade what the request lacks. No I/O.
+
+use axum::http::header::ACCEPT;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+
+use super::error_response::ErrorResponse;
+use super::headers::NO_CACHE_HEADERS;
+use super::request_kind;
+use crate::auth::Query;
+
+/// Returns whether a request asks for Server-Sent Events.
+pub(super) fn accepts_event_stream(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).into_iter().any(|value| request_kind::is_event_stream(value.as_bytes()))
+}
+
+/// Returns an error response that names what a request lacks to be an upgrade (`decisions.md` 3). Returns `None` if the request
+/// was not meant as an upgrade.
+pub(super) fn missing_upgrade_hint(parts: &Parts, query: &Query<'_>) -> Option<ErrorResponse> {
+    let headers = &parts.headers;
+    if parts.method != Method::GET || accepts_event_stream(headers) || query.value("id").is_some() {
+        return None;
+    }
+    let missing = [("Connection", "Upgrade"), ("Upgrade", "websocket")].into_iter().find(|(name, wanted)| {
+        !headers.get_all(*name).iter().any(|value| {
+            value.to_str().is_ok_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case(wanted)))
+        })
+    });
+    let explanation = match missing {
+        Some((name, value)) => {
+            format!(
+                "the header '{name}: {value}' is missing: this is a WebSocket endpoint, and a proxy in front of it may drop the header"
+            )
+        }
+        None => "this is a WebSocket endpoint, and the request is not an HTTP/1.1 upgrade".to_owned(),
+    };
+    let error_response = ErrorResponse::json(400, &format!("Connection ID required; {explanation}."));
+    Some(
+        NO_CACHE_HEADERS
+            .into_iter()
+            .fold(error_response, |error_response, (name, value)| error_response.with(name, value)),
+    )
+}
