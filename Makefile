@@ -21,7 +21,7 @@ ACTIONLINT := $(CACHE)/actionlint-$(ACTIONLINT_VERSION)/actionlint
 VALE_VERSION := 3.21.0
 VALE := $(CACHE)/vale-$(VALE_VERSION)/vale
 # The kinds of files that are checked in these folders, and the rules, are in .vale.ini.
-PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs charts
+PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md docs charts hub/src/cli operator/src/cli.rs
 FUZZ_SECONDS ?= 300
 FUZZ_INPUTS ?= 1000000000
 FUZZ_MINIMUM ?= 10000000

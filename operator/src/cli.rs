@@ -19,8 +19,8 @@ pub enum Command {
     /// Check that the API server grants every permission that `run` needs with the same options. Exit with status 1 if a
     /// permission is missing.
     CheckPermissions(RunArguments),
-    /// Print what applying the NotificationHubs in a file would change. Writes nothing, because every request is a dry
-    /// run. Exit with status 0 if no object would change, 1 if objects would change, 2 if the changes are unknown or
+    /// Print the changes that applying the NotificationHubs in a file would make. Writes nothing, because every request
+    /// is a dry run. Exit with status 0 if no object would change, 1 if objects would change, 2 if the changes are unknown or
     /// blocked.
     Diff(DiffArguments),
     /// Print the CustomResourceDefinition.

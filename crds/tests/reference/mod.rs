@@ -76,7 +76,7 @@ fn rule_list(rules: &[Rule], chosen: impl Fn(&Rule) -> bool) -> String {
     for Rule { path, message } in chosen {
         let path = path.trim_start_matches("spec.");
         let path = if path.is_empty() { String::new() } else { format!("`{path}`: ") };
-        let _ = writeln!(text, "- {path}{message}");
+        let _ = writeln!(text, "- {path}`{message}`");
     }
     text
 }

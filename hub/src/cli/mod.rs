@@ -36,7 +36,7 @@ pub(crate) enum Command {
     Dev(dev::Dev),
     /// Send a push to a hub or its queue.
     Push(push::Push),
-    /// Connect to a hub and print what it sends.
+    /// Connect to a hub and print the messages that it sends.
     Listen(listen::Listen),
     /// Print a token like those of Bitwarden's identity service.
     Token(token::Token),
