@@ -43,7 +43,8 @@ test-unit: toolchain ## modules beside their code, the operator against an API s
 
 test-parts: toolchain clients programs ## the hub against real parts: Microsoft's SignalR client, also in Chromium
 	@echo "== tests with real parts"
-	@$(ensure) openssl=openssl /usr/bin/chromium=chromium redis-server=redis-server nginx=nginx prometheus=prometheus promtool=prometheus
+	@$(ensure) openssl=openssl /usr/bin/chromium=chromium redis-server=redis-server nginx=nginx prometheus=prometheus promtool=prometheus \
+	  ip=iproute2 unshare=util-linux sysctl=procps
 	$(CARGO_TEST) $(addprefix --test ,$(PARTS))
 
 test-timers: toolchain ## the timers that were recorded, at their real speed: a minute

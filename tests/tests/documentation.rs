@@ -512,7 +512,7 @@ fn bitwarden_page_lite_settings_are_valid() -> Result<()> {
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success() && !stderr.contains("warning"), "{output:?}");
     for (key, value) in [
-        ("listen.public", "0.0.0.0:5006"),
+        ("listen.public", "[::]:5006"),
         ("listen.internal", "127.0.0.1:5016"),
         ("auth.authority", "http://localhost:5005"),
     ] {

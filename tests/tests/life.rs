@@ -167,7 +167,7 @@ fn check_config_prints_the_origin_of_each_value() -> Result<()> {
         format!("heartbeat_interval = 60s  # {name}"),
         "reactors = 2  # NOTIFICATION_HUB__REACTORS".to_owned(),
         "listen.admin = 127.0.0.1:1  # --listen-admin".to_owned(),
-        "listen.public = 0.0.0.0:5000  # default".to_owned(),
+        "listen.public = [::]:5000  # default".to_owned(),
     ] {
         ensure!(lines.lines().any(|printed| printed == line), "no {line:?} in\n{lines}");
     }
@@ -439,4 +439,53 @@ fn stalled_send_body_is_answered_408() -> Result<()> {
     stalled.write(head.as_bytes())?;
     ensure!(stalled.response()?.status == 408);
     Ok(())
+}
+
+/// Starts a hub with its default addresses in a network namespace, and pushes to a client of `$2` until the client has received one.
+/// `$3` prepares the namespace.
+const NETWORK_NAMESPACE: &str = r#"set -eu
+hub=$1 host=$2
+ip link set lo up
+eval "$3"
+head -c 40 /dev/zero | tr '\0' k > key.secret
+export NOTIFICATION_HUB__AUTH__KEYS="$PWD/key.secret"
+"$hub" serve &
+server=$!
+trap 'kill $server $client; wait' EXIT
+client=
+until "$hub" healthcheck; do sleep 0.1; kill -0 $server; done
+user=11111111-1111-1111-1111-111111111111
+NOTIFICATION_HUB_TOKEN=$("$hub" token --key key.secret --user $user) "$hub" listen --url "http://$host:5000" > received &
+client=$!
+export NOTIFICATION_HUB_TOKEN=$("$hub" token --key key.secret --scope internal)
+until [ -s received ]; do
+  kill -0 $client
+  "$hub" push --url "http://$host:5001" --type SyncVault --user $user
+  sleep 0.1
+done
+"#;
+
+fn push_in_network_namespace(host: &str, preparation: &str) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut command = Command::new("timeout");
+    command.args(["60", "unshare", "--user", "--map-root-user", "--net", "sh", "-c", NETWORK_NAMESPACE, "sh"]);
+    let output =
+        command.arg(programs::find("notification-hub")?).args([host, preparation]).current_dir(&folder).output()?;
+    ensure!(
+        output.status.success(),
+        "{}\n{}\nunshare needs the right to make user and network namespaces",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    Ok(())
+}
+
+#[test]
+fn hub_without_ipv4_serves_clients_and_senders() -> Result<()> {
+    push_in_network_namespace("[::1]", "ip address delete 127.0.0.1/8 dev lo")
+}
+
+#[test]
+fn hub_without_ipv6_serves_clients_and_senders() -> Result<()> {
+    push_in_network_namespace("127.0.0.1", "sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
 }

@@ -31,7 +31,7 @@ const VAULT: &str = "baseserviceuri__vault";
 const URLS: &str = "aspnetcore_urls";
 
 /// The address that listens on all interfaces.
-const ALL_ADDRESSES: &str = "0.0.0.0";
+const ALL_ADDRESSES: &str = "[::]";
 
 /// The default URL of the identity service in a self-hosted deployment.
 const SELF_HOSTED_IDENTITY: &str = "http://identity:5000";
@@ -179,7 +179,7 @@ mod tests {
             ("backplane.redis.url", "redis:6379,password=x"),
             ("installation.id", "bbbbbbbb-bbbb-bbbb-bbbb-bbbbbbbbbbbb"),
             ("limits.trusted_proxies", "10.0.0.1/32,10.0.0.2/32,10.1.0.0/16"),
-            ("listen.public", "0.0.0.0:5000"),
+            ("listen.public", "[::]:5000"),
         ];
         assert_eq!(keys, expected.map(|(key, value)| (key, value.to_owned())));
     }
@@ -234,13 +234,13 @@ mod tests {
     #[test]
     fn aspnetcore_urls_host_maps_to_address_or_wildcard() {
         for (urls, address) in [
-            ("http://+:5000", "0.0.0.0:5000"),
-            ("HTTP://+:5000", "0.0.0.0:5000"),
-            ("http://bitwarden-notifications:7810", "0.0.0.0:7810"),
+            ("http://+:5000", "[::]:5000"),
+            ("HTTP://+:5000", "[::]:5000"),
+            ("http://bitwarden-notifications:7810", "[::]:7810"),
             ("http://localhost:5006/", "localhost:5006"),
             ("http://127.0.0.1:0", "127.0.0.1:0"),
             ("http://[::]:5000", "[::]:5000"),
-            ("http://+", "0.0.0.0:80"),
+            ("http://+", "[::]:80"),
             ("https://+:5001", "https://+:5001"),
             ("http://[::]", "[::]:80"),
             ("http://+:500000", "http://+:500000"),
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn aspnetcore_urls_after_first_supported_are_skipped_with_warning() {
         let (keys, warnings) = translate_owned(&[("ASPNETCORE_URLS", "https://+:5001; http://*:80;http://+:81")]);
-        assert_eq!(keys, [("listen.public", "0.0.0.0:80".to_owned())]);
+        assert_eq!(keys, [("listen.public", "[::]:80".to_owned())]);
         let skipped = ["https://+:5001", "http://+:81"]
             .map(|url| format!("ASPNETCORE_URLS: {url} is skipped; the hub listens for clients on http://*:80 only"));
         assert_eq!(warnings, skipped);

@@ -175,9 +175,9 @@ impl Config {
     pub fn parse(layers: Layers<'_>) -> Result<Config, ConfigErrors> {
         let mut reader = layers.into_reader();
         let listen = Listen {
-            public: reader.get("listen.public", Address("0.0.0.0:5000".into())).0,
-            internal: reader.get("listen.internal", Address("0.0.0.0:5001".into())).0,
-            admin: reader.get("listen.admin", Address("0.0.0.0:9090".into())).0,
+            public: reader.get("listen.public", Address("[::]:5000".into())).0,
+            internal: reader.get("listen.internal", Address("[::]:5001".into())).0,
+            admin: reader.get("listen.admin", Address("[::]:9090".into())).0,
             send_on_public: reader.get("listen.send_on_public", false),
             proxy_protocol: reader.get("listen.proxy_protocol", false),
         };

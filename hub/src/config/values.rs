@@ -90,6 +90,9 @@ impl Setting for LogFormat {
 #[derive(Debug, Clone)]
 pub(super) struct Address(pub String);
 
+/// The hosts that mean all addresses, IPv6 and IPv4, as in Kestrel's URLs.
+const ALL_ADDRESSES: [&str; 2] = ["*", "+"];
+
 impl Setting for Address {
     fn from_toml(value: &Value) -> Result<Self, &'static str> {
         let text = value.as_str().map(str::trim);
@@ -99,7 +102,8 @@ impl Setting for Address {
         }
         let is_valid =
             parts.is_some_and(|(host, port)| !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok());
-        text.filter(|_| is_valid).map(|text| Address(text.to_owned())).ok_or("HOST:PORT")
+        let (host, port) = parts.filter(|_| is_valid).ok_or("HOST:PORT")?;
+        Ok(Address(format!("{}:{port}", if ALL_ADDRESSES.contains(&host) { "[::]" } else { host })))
     }
 
     fn display_value(&self) -> String {

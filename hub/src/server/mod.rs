@@ -3,18 +3,18 @@
 
 pub mod admin;
 pub mod fd_budget;
+mod listener;
 pub mod preflight;
 pub mod shutdown;
 pub mod timely_runtime;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Serialize;
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -42,9 +42,6 @@ use crate::net::file_watch::ReloadTrigger;
 use crate::net::trusted_roots::RootsWatcher;
 use crate::observability::Metrics;
 use crate::reactor::{self, ReactorDeps, Reactors};
-
-/// The accept queue of a listener. The kernel may limit it further (`net.core.somaxconn`).
-const LISTEN_BACKLOG: i32 = 4096;
 
 /// The minimum of `TCP_USER_TIMEOUT`: the time without an acknowledgment after which the kernel closes a connection
 /// (`decisions.md` 3). A longer `slow_consumer.write_timeout` extends it on the public port.
@@ -261,24 +258,13 @@ impl Server {
     }
 }
 
-/// Binds one port. Accepted connections inherit its options, such as the TCP user timeout.
+/// Binds the port of a setting.
 fn listen(key: &'static str, address: &str, user_timeout: Duration) -> Result<TcpListener, AppError> {
-    let failed = |source| AppError::Listen { key, address: address.to_owned(), source };
-    let mut resolved = address.to_socket_addrs().map_err(failed)?;
-    let resolved = resolved.next().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-    bind(resolved, user_timeout).map_err(failed)
-}
-
-/// Creates a non-blocking listener.
-fn bind(address: SocketAddr, user_timeout: Duration) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_user_timeout(Some(user_timeout))?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(LISTEN_BACKLOG)?;
-    Ok(socket.into())
+    listener::listen(address, user_timeout).map_err(|source| AppError::Listen {
+        key,
+        address: address.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]

@@ -60,7 +60,8 @@ impl Acceptor {
             match self.listener.accept() {
                 Ok((socket, peer)) => {
                     open += 1;
-                    on_accept(socket, peer.ip());
+                    // An IPv4 client of a port that is IPv6, too, has a mapped address.
+                    on_accept(socket, peer.ip().to_canonical());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready = false,
                 // A client that hung up before it was accepted.
