@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::future::Either;
 use kube::Client;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -51,7 +50,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let ready = Arc::new(AtomicBool::new(false));
 
     let address = config.metrics_address;
-    let listener = TcpListener::bind(address).await.map_err(|source| AppError::Listen { address, source })?;
+    let listener = admin::bind(address).map_err(|source| AppError::Listen { address, source })?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         namespaces = config.namespaces.join(","),

@@ -64,7 +64,7 @@ pub struct RunArguments {
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_LEASE_NAMESPACE", value_name = "NAMESPACE")]
     pub lease_namespace: Option<String>,
 
-    /// Address of /livez, /readyz and /metrics [default: 0.0.0.0:8080].
+    /// Address of /livez, /readyz and /metrics [default: [::]:8080].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_METRICS_ADDRESS", value_name = "HOST:PORT")]
     pub metrics_address: Option<String>,
 
@@ -92,6 +92,15 @@ pub struct DefaultsArguments {
     /// Image of hubs without spec.image [default: the image of the operator's version].
     #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_HUB_IMAGE", value_name = "IMAGE")]
     pub hub_image: Option<String>,
+
+    /// Pull policy of hubs without spec.image.pullPolicy: Always, IfNotPresent or Never [default: the choice of Kubernetes].
+    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_HUB_IMAGE_PULL_POLICY", value_name = "POLICY")]
+    pub hub_image_pull_policy: Option<String>,
+
+    /// Pull secrets of hubs without spec.image.pullSecrets, separated by commas. They must be in the namespace of each hub
+    /// [default: none].
+    #[arg(long, env = "NOTIFICATION_HUB_OPERATOR_HUB_IMAGE_PULL_SECRETS", value_name = "A,B")]
+    pub hub_image_pull_secrets: Option<String>,
 
     /// Labels that children and pods inherit from their NotificationHub: names, or prefixes with a trailing `*`,
     /// separated by commas.

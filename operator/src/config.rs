@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
+use notification_hub_crds::v1alpha1::PullPolicy;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::RunArguments;
@@ -70,11 +71,7 @@ impl Config {
             errors.push(format!("--{flag} ({variable}): {message}"));
         };
         // A set, because two controllers of one namespace would reconcile the same resources.
-        let namespaces: BTreeSet<String> = non_empty(&arguments.watch_namespaces)
-            .into_iter()
-            .flat_map(|list| list.split(','))
-            .map(|name| name.trim().to_owned())
-            .collect();
+        let namespaces: BTreeSet<String> = names(&arguments.watch_namespaces).into_iter().collect();
         for name in namespaces.iter().filter(|name| !is_dns_label(name)) {
             report("watch-namespaces", format!("{name:?} is not a namespace name; give DNS labels"));
         }
@@ -88,12 +85,12 @@ impl Config {
         if let Some(name) = lease_namespace.filter(|name| !is_dns_label(name)) {
             report("lease-namespace", format!("{name:?} is not a namespace name; give a DNS label"));
         }
-        let default_address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080));
+        let default_address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 8080));
         let metrics_address = parse_or_default(
             "metrics-address",
             &arguments.metrics_address,
             default_address,
-            "give an IP address and a port, such as 0.0.0.0:8080",
+            "give an IP address and a port, such as [::]:8080",
             &mut report,
         );
         let max_concurrent_rollouts = parse_or_default(
@@ -104,6 +101,18 @@ impl Config {
             &mut report,
         );
         let hub_image = non_empty(&arguments.defaults.hub_image).unwrap_or(DEFAULT_HUB_IMAGE).parse::<ImageReference>();
+        let pull_policy = non_empty(&arguments.defaults.hub_image_pull_policy).and_then(|policy| {
+            let known = PullPolicy::VARIANTS.into_iter().find(|known| known.as_str() == policy);
+            if known.is_none() {
+                let message = format!("{policy:?} is not a pull policy; give Always, IfNotPresent or Never");
+                report("hub-image-pull-policy", message);
+            }
+            known
+        });
+        let pull_secrets = names(&arguments.defaults.hub_image_pull_secrets);
+        for name in pull_secrets.iter().filter(|name| !is_dns_subdomain(name)) {
+            report("hub-image-pull-secrets", format!("{name:?} is not the name of a Secret; give DNS subdomains"));
+        }
         let log_filter = non_empty(&arguments.log_level).unwrap_or("info").parse::<EnvFilter>();
         let log_format =
             parse_or_default("log-format", &arguments.log_format, LogFormat::Json, "give json or text", &mut report);
@@ -126,7 +135,7 @@ impl Config {
                 lease_name: election.then(|| lease_name.to_owned()),
                 lease_namespace: lease_namespace.map(str::to_owned),
                 metrics_address,
-                defaults: Defaults { image, inheritance },
+                defaults: Defaults { image, pull_policy, pull_secrets, inheritance },
                 max_concurrent_rollouts,
                 log_filter,
                 log_format,
@@ -157,6 +166,16 @@ fn parse_or_default<T: FromStr>(
     })
 }
 
+/// Returns the names of a list that is separated by commas.
+fn names(option: &Option<String>) -> Vec<String> {
+    non_empty(option).into_iter().flat_map(|list| list.split(',')).map(|name| name.trim().to_owned()).collect()
+}
+
+/// Returns whether a text is a DNS subdomain: labels with dots between them.
+fn is_dns_subdomain(name: &str) -> bool {
+    name.len() <= 253 && name.split('.').all(is_dns_label)
+}
+
 /// Returns whether a text is a DNS label.
 fn is_dns_label(name: &str) -> bool {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -177,7 +196,7 @@ mod tests {
         let config = Config::new(&RunArguments::default()).expect("a configuration");
         assert!(config.namespaces.is_empty());
         assert_eq!(config.lease_name.as_deref(), Some("notification-hub-operator"));
-        assert_eq!(config.metrics_address.to_string(), "0.0.0.0:8080");
+        assert_eq!(config.metrics_address.to_string(), "[::]:8080");
         assert_eq!(config.defaults.image.to_string(), DEFAULT_HUB_IMAGE);
         assert_eq!(config.log_format, LogFormat::Json);
     }
@@ -192,6 +211,8 @@ mod tests {
             metrics_address: text(""),
             defaults: DefaultsArguments {
                 hub_image: text(""),
+                hub_image_pull_policy: text(""),
+                hub_image_pull_secrets: text(""),
                 inherited_labels: text(""),
                 inherited_annotations: text(""),
             },
@@ -213,6 +234,8 @@ mod tests {
             metrics_address: text("8080"),
             defaults: DefaultsArguments {
                 hub_image: text("a b"),
+                hub_image_pull_policy: text("always"),
+                hub_image_pull_secrets: text("good.name,Bad"),
                 inherited_labels: text("team,*"),
                 inherited_annotations: text("a b"),
             },
@@ -227,7 +250,9 @@ mod tests {
             "LEASE_NAME",
             "LEASE_NAMESPACE",
             "METRICS_ADDRESS",
-            "HUB_IMAGE",
+            "HUB_IMAGE)",
+            "HUB_IMAGE_PULL_POLICY",
+            "HUB_IMAGE_PULL_SECRETS",
             "INHERITED_LABELS",
             "INHERITED_ANNOTATIONS",
             "MAX_CONCURRENT_ROLLOUTS",

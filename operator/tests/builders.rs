@@ -126,6 +126,8 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                 "auth": { "generate": { "algorithm": "ES256" } },
                 "service": {
                     "type": "LoadBalancer",
+                    "ipFamilyPolicy": "RequireDualStack",
+                    "ipFamilies": ["IPv6", "IPv4"],
                     "labels": { "team": "identity", "app.kubernetes.io/component": "notifications" },
                     "annotations": { "example.com/pool": "public" },
                 },

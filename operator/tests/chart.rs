@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Once;
 
+use notification_hub_crds::v1alpha1::PullPolicy;
 use notification_hub_operator::cli::{DefaultsArguments, RunArguments};
 use notification_hub_operator::config::{Config, DEFAULT_HUB_IMAGE};
 use notification_hub_operator::permissions::{PERMISSIONS, Scope};
@@ -204,6 +205,8 @@ fn configuration(objects: &[Value]) -> Config {
         metrics_address: take("METRICS_ADDRESS"),
         defaults: DefaultsArguments {
             hub_image: take("HUB_IMAGE"),
+            hub_image_pull_policy: take("HUB_IMAGE_PULL_POLICY"),
+            hub_image_pull_secrets: take("HUB_IMAGE_PULL_SECRETS"),
             inherited_labels: take("INHERITED_LABELS"),
             inherited_annotations: take("INHERITED_ANNOTATIONS"),
         },
@@ -239,7 +242,7 @@ fn chart_values_reach_the_operator_configuration() {
         "maxConcurrentRollouts=2".to_owned(),
         "inherited={\"labels\":[\"team\",\"cost.example/*\"],\"annotations\":[\"owner\"]}".to_owned(),
         format!(
-            "hubImage={{\"registry\":\"\",\"repository\":\"mirror:5000/hub\",\"tag\":\"2\",\"digest\":\"{digest}\"}}"
+            "hubImage={{\"registry\":\"\",\"repository\":\"mirror:5000/hub\",\"tag\":\"2\",\"digest\":\"{digest}\",\"pullPolicy\":\"Always\",\"pullSecrets\":[\"a\",\"b\"]}}"
         ),
         format!(
             "image={{\"registry\":\"mirror:5000\",\"repository\":\"operator\",\"digest\":\"{digest}\",\"pullSecrets\":[\"registry\"]}}"
@@ -255,6 +258,8 @@ fn chart_values_reach_the_operator_configuration() {
     assert_eq!(config.defaults.inheritance.labels, "team,cost.example/*".parse().expect("names"));
     assert_eq!(config.defaults.inheritance.annotations, "owner".parse().expect("names"));
     assert_eq!(config.defaults.image.to_string(), format!("mirror:5000/hub:2@{digest}"));
+    assert_eq!(config.defaults.pull_policy, Some(PullPolicy::Always));
+    assert_eq!(config.defaults.pull_secrets, ["a", "b"]);
     let pod = &only_deployment(&objects)["spec"]["template"]["spec"];
     assert_eq!(pod["containers"][0]["image"], format!("mirror:5000/operator@{digest}"));
     assert_eq!(pod["imagePullSecrets"], json!([{ "name": "registry" }]));
@@ -264,8 +269,8 @@ fn chart_values_reach_the_operator_configuration() {
 fn chart_pod_meets_the_restricted_standard() {
     let Some(objects) = rendered(&[]) else { return };
     let pod = &only_deployment(&objects)["spec"]["template"]["spec"];
-    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
-    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    // OpenShift refuses a pod that names its user.
+    assert_eq!(pod["securityContext"], json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" } }));
     let container = &pod["containers"][0];
     let expected = json!({
         "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": { "drop": ["ALL"] },
@@ -273,6 +278,69 @@ fn chart_pod_meets_the_restricted_standard() {
     assert_eq!(container["securityContext"], expected);
     assert!(container["resources"]["requests"]["memory"].is_string());
     assert!(container["livenessProbe"].is_object() && container["readinessProbe"].is_object());
+}
+
+/// A parent chart passes its condition and its global values.
+#[test]
+fn chart_global_values_and_mirrors_apply_to_both_images() {
+    let values = [
+        "enabled=true",
+        "image.registry=\"mirror:5000/a\"",
+        "global={\"imageRegistry\":\"mirror.example/team/x\",\"imagePullSecrets\":[\"one\",{\"name\":\"two\"}],\"other\":1}",
+        "image.pullSecrets=[\"one\",\"three\"]",
+    ];
+    let Some(objects) = rendered(&values[..2]) else { return };
+    let pod = |objects: &[Value]| only_deployment(objects)["spec"]["template"]["spec"].clone();
+    let own = format!("notification-hub/notification-hub-operator:{}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(pod(&objects)["containers"][0]["image"], format!("mirror:5000/a/{own}"));
+    let Some(objects) = rendered(&values) else { return };
+    assert_eq!(pod(&objects)["containers"][0]["image"], format!("mirror.example/team/x/{own}"));
+    let secrets = json!([{ "name": "one" }, { "name": "three" }, { "name": "two" }]);
+    assert_eq!(pod(&objects)["imagePullSecrets"], secrets);
+    let config = configuration(&objects);
+    assert!(config.defaults.image.to_string().starts_with("mirror.example/team/x/notification-hub/notification-hub:"));
+    assert_eq!(config.defaults.pull_secrets, ["one", "two"]);
+}
+
+#[test]
+fn chart_names_of_two_releases_in_two_namespaces_differ_in_the_cluster() {
+    let names = |namespace: &str| -> Option<BTreeSet<String>> {
+        let text = rendered_text("test", namespace, &["crds.enabled=false"])?.expect("it renders");
+        let objects = text.split("\n---\n").map(|text| serde_saphyr::from_str::<Value>(text).expect("YAML"));
+        let of_cluster = objects.filter(|object| object.is_object() && object["metadata"].get("namespace").is_none());
+        Some(of_cluster.map(|object| format!("{} {}", object["kind"], object["metadata"]["name"])).collect())
+    };
+    let (Some(first), Some(second)) = (names("a"), names("b")) else { return };
+    assert!(first.len() == 4 && first.is_disjoint(&second), "{first:?} {second:?}");
+}
+
+#[test]
+fn chart_security_contexts_environment_and_names_are_customized() {
+    let values = [
+        "podSecurityContext={\"fsGroup\":7}",
+        "securityContext={\"readOnlyRootFilesystem\":false,\"capabilities\":{\"add\":[\"X\"]}}",
+        "extraEnv=[{\"name\":\"HTTPS_PROXY\",\"value\":\"http://proxy:3128\"}]",
+        "nameOverride=\"hubs\"",
+        "topologySpreadConstraints=[{\"topologyKey\":\"rack\",\"maxSkew\":1,\"whenUnsatisfiable\":\"DoNotSchedule\"}]",
+        "metrics.service={\"enabled\":true,\"ipFamilyPolicy\":\"PreferDualStack\",\"ipFamilies\":[\"IPv6\"]}",
+    ];
+    let Some(objects) = rendered(&values) else { return };
+    let deployment = only_deployment(&objects);
+    assert_eq!(deployment["metadata"]["name"], "test-hubs");
+    assert_eq!(deployment["spec"]["selector"]["matchLabels"]["app.kubernetes.io/name"], "hubs");
+    let pod = &deployment["spec"]["template"]["spec"];
+    let expected = json!({ "runAsNonRoot": true, "seccompProfile": { "type": "RuntimeDefault" }, "fsGroup": 7 });
+    assert_eq!(pod["securityContext"], expected);
+    let expected = json!({
+        "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": false,
+        "capabilities": { "drop": ["ALL"], "add": ["X"] },
+    });
+    assert_eq!(pod["containers"][0]["securityContext"], expected);
+    let environment = pod["containers"][0]["env"].as_array().expect("an environment");
+    assert_eq!(environment.last(), Some(&json!({ "name": "HTTPS_PROXY", "value": "http://proxy:3128" })));
+    assert_eq!(pod["topologySpreadConstraints"][0]["labelSelector"], deployment["spec"]["selector"]);
+    let service = &of_kind(&objects, "Service")[0]["spec"];
+    assert_eq!((&service["ipFamilyPolicy"], &service["ipFamilies"]), (&json!("PreferDualStack"), &json!(["IPv6"])));
 }
 
 #[test]
@@ -292,7 +360,13 @@ fn chart_keeps_the_crd_unless_disabled() {
 
 #[test]
 fn chart_invalid_values_are_rejected_with_a_message() {
-    let table: [(&[&str], &str); 27] = [
+    let too_long = format!("fullnameOverride=\"{}\"", "a".repeat(56));
+    let table: [(&[&str], &str); 32] = [
+        (&[&too_long], "has 56 characters; give at most 55"),
+        (&["extraEnv=[{\"name\":\"NOTIFICATION_HUB_OPERATOR_LOG_LEVEL\"}]"], "is a variable of the chart"),
+        (&["extraEnv=[{\"value\":\"a\"}]"], "/extraEnv/0"),
+        (&["global.imageRegistry=\"https://mirror\""], "/global/imageRegistry"),
+        (&["metrics.service.ipFamilies=[\"IPv5\"]"], "/metrics/service/ipFamilies/0"),
         (&["nonsense=1"], "'nonsense' not allowed"),
         (&["image.nonsense=1"], "'nonsense' not allowed"),
         (&["image.tag=1"], "got number, want string"),
@@ -335,8 +409,15 @@ fn chart_invalid_values_are_rejected_with_a_message() {
 #[test]
 fn chart_values_schema_rejects_unknown_members_everywhere() {
     fn closed(path: &str, schema: &Value) {
-        const VALIDATED_BY_KUBERNETES: [&str; 5] =
-            ["global", "Affinity", "Selector", "ipBlock", "topologySpreadConstraints.items"];
+        const VALIDATED_BY_KUBERNETES: [&str; 7] = [
+            "global",
+            "Affinity",
+            "Selector",
+            "ipBlock",
+            "topologySpreadConstraints.items",
+            "ecurityContext",
+            "valueFrom",
+        ];
         if schema["type"] == "object" && !VALIDATED_BY_KUBERNETES.iter().any(|name| path.ends_with(name)) {
             assert!(schema.get("additionalProperties").is_some(), "{path} accepts unknown members");
         }
@@ -391,13 +472,13 @@ fn chart_user_roles_aggregate_with_the_documented_verbs() {
         let to = |role: &&str| labels.contains_key(&format!("rbac.authorization.k8s.io/aggregate-to-{role}"));
         (verbs.collect::<Vec<_>>(), ["view", "edit", "admin"].into_iter().filter(to).collect::<Vec<_>>())
     };
-    let (verbs, roles) = verbs_and_roles("test-notification-hub-operator-view");
+    let (verbs, roles) = verbs_and_roles("operators-test-notification-hub-operator-view");
     assert_eq!(roles, ["view", "edit", "admin"]);
     assert!(
         verbs.iter().all(|verb| ["get ", "list ", "watch "].iter().any(|read| verb.starts_with(read))),
         "{verbs:?}"
     );
-    let (verbs, roles) = verbs_and_roles("test-notification-hub-operator-edit");
+    let (verbs, roles) = verbs_and_roles("operators-test-notification-hub-operator-edit");
     assert_eq!(roles, ["edit", "admin"]);
     assert!(!verbs.iter().any(|verb| verb.ends_with("/status")), "only the operator writes the status: {verbs:?}");
 

@@ -60,6 +60,9 @@ pub enum PullPolicy {
 }
 
 impl PullPolicy {
+    /// All policies.
+    pub const VARIANTS: [PullPolicy; 3] = [PullPolicy::Always, PullPolicy::IfNotPresent, PullPolicy::Never];
+
     /// Returns the name in the Kubernetes API.
     pub const fn as_str(self) -> &'static str {
         match self {

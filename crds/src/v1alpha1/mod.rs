@@ -34,7 +34,7 @@ pub use monitoring::{Monitor, Monitoring};
 pub use network_policy::NetworkPolicy;
 pub use rollout::Rollout;
 pub use secret::{SecretKeyReference, SecretReference, SecretValue};
-pub use service::{PublicService, ServiceType};
+pub use service::{IpFamily, IpFamilyPolicy, PublicService, ServiceType};
 pub use source::{Direct, Source};
 pub use status::{KeyTimes, NotificationHubStatus, SourceKind};
 

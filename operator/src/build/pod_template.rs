@@ -44,9 +44,6 @@ const DRAIN_TIMEOUT_MARGIN: Duration = Duration::from_secs(10);
 /// Time for the process to exit after that.
 const EXIT_MARGIN: Duration = Duration::from_secs(8);
 
-/// User and group ID of the `nonroot` user of distroless images.
-const NONROOT_UID: i64 = 65532;
-
 /// Returns the pod template with the configuration file `config`.
 pub(super) fn template(hub: &ValidatedHub, config: &str) -> PodTemplateSpec {
     let annotations = [
@@ -80,9 +77,8 @@ fn spec(hub: &ValidatedHub) -> PodSpec {
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(grace.as_secs().cast_signed()),
         security_context: Some(PodSecurityContext {
+            // Without a user: the image has one, and OpenShift assigns one from the range of the namespace.
             run_as_non_root: Some(true),
-            run_as_user: Some(NONROOT_UID),
-            run_as_group: Some(NONROOT_UID),
             seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
             ..PodSecurityContext::default()
         }),

@@ -101,8 +101,11 @@ pub fn validate(
         inherited: defaults.inheritance.inherited_by_children(hub),
         scale,
         image: defaults.image.with_overrides(&image),
-        pull_policy: image.pull_policy,
-        pull_secrets: image.pull_secrets.into_iter().map(|secret| secret.name).collect(),
+        pull_policy: image.pull_policy.or(defaults.pull_policy),
+        pull_secrets: match image.pull_secrets.is_empty() {
+            true => defaults.pull_secrets.clone(),
+            false => image.pull_secrets.into_iter().map(|secret| secret.name).collect(),
+        },
         source,
         backplane,
         tokens: TokenSettings {

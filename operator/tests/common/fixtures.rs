@@ -124,7 +124,7 @@ pub fn context_led_by(api: &FakeApi, leadership: Leadership) -> Arc<Context> {
 /// Returns defaults with an image and without inherited labels.
 pub fn defaults() -> Defaults {
     let image = "registry.example.com/hub:1.0.0".parse().expect("an image");
-    Defaults { image, inheritance: Inheritance::default() }
+    Defaults { image, pull_policy: None, pull_secrets: Vec::new(), inheritance: Inheritance::default() }
 }
 
 /// Reconciles the hub `vault` once, with a new context.

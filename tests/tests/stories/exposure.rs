@@ -25,8 +25,10 @@ fn hub(more: &[(&str, Value)]) -> Value {
 #[test]
 fn service_ingress_and_network_policy_follow_the_spec() {
     namespace::with_namespace("around", |namespace| {
-        let service =
-            json!({"type": "NodePort", "labels": {"team": "identity"}, "annotations": {"example.com/a": "b"}});
+        let service = json!({
+            "type": "NodePort", "ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv4"],
+            "labels": {"team": "identity"}, "annotations": {"example.com/a": "b"},
+        });
         let senders = json!({"direct": {"allowFrom": [{"podSelector": {"matchLabels": {"app": "api"}}}]}});
         namespace.apply(&hub(&[
             ("service", service),
@@ -45,6 +47,8 @@ fn service_ingress_and_network_policy_follow_the_spec() {
         ensure!(message.contains("class nobody"), "{message}");
         let service = namespace.get("service", HUB)?;
         ensure!(service["spec"]["type"] == "NodePort", "{}", service["spec"]);
+        ensure!(service["spec"]["ipFamilyPolicy"] == "PreferDualStack", "{}", service["spec"]);
+        ensure!(service["spec"]["ipFamilies"] == json!(["IPv4"]), "{}", service["spec"]);
         ensure!(service["metadata"]["labels"]["team"] == "identity", "{}", service["metadata"]);
         ensure!(service["metadata"]["annotations"]["example.com/a"] == "b", "{}", service["metadata"]);
         if !namespace.cluster.is_current_context() {

@@ -10,7 +10,14 @@ pub(in crate::build) fn public(hub: &ValidatedHub) -> Service {
     let spec = &hub.networking.service;
     let type_ = Some(spec.type_.unwrap_or_default().as_str().to_owned());
     let metadata = metadata::for_child_with(hub, hub.name.as_str(), &spec.labels, &spec.annotations);
-    Service { metadata, ..service(hub, hub.name.to_string(), ServiceSpec { type_, ..cluster_ip(ports::PUBLIC) }) }
+    let families = spec.ip_families.iter().map(|family| family.as_str().to_owned()).collect();
+    let service_spec = ServiceSpec {
+        type_,
+        ip_family_policy: spec.ip_family_policy.map(|policy| policy.as_str().to_owned()),
+        ip_families: Some(families).filter(|families: &Vec<_>| !families.is_empty()),
+        ..cluster_ip(ports::PUBLIC)
+    };
+    Service { metadata, ..service(hub, hub.name.to_string(), service_spec) }
 }
 
 /// Returns the Service for senders, which is for use inside the cluster only.
