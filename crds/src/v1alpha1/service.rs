@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use kube::KubeSchema;
-use kube::core::ListMerge;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
