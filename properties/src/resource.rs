@@ -67,7 +67,12 @@ fn build_objects(hub: &NotificationHub, is_everything_served: bool) -> Result<De
         let names = |text: &str| text.parse().expect("names");
         let inheritance =
             Inheritance { labels: names("team,app.kubernetes.io/*"), annotations: names("example.com/*") };
-        Defaults { image: "registry.example.com/hub:1.0.0".parse().expect("an image"), inheritance }
+        Defaults {
+            image: "registry.example.com/hub:1.0.0".parse().expect("an image"),
+            pull_policy: None,
+            pull_secrets: Vec::new(),
+            inheritance,
+        }
     });
     let served: ServedKinds = ThirdPartyKind::ALL.into_iter().filter(|_| is_everything_served).collect();
     let checked = validate(hub, fetch_references(&hub.spec), &DEFAULTS, &served).map_err(messages)?;
