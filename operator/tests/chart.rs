@@ -302,6 +302,41 @@ fn chart_global_values_and_mirrors_apply_to_both_images() {
     assert_eq!(config.defaults.pull_secrets, ["one", "two"]);
 }
 
+/// The dependencies that `docs/install.md` shows.
+const DEPENDENCIES: &str = "\
+dependencies:
+  - name: notification-hub-operator
+    alias: hubs
+    version: 0.1.0
+    repository: file://../notification-hub-operator
+    condition: hubs.enabled
+";
+
+#[test]
+fn chart_as_a_dependency_takes_alias_condition_and_global_values() {
+    let page = include_str!("../../docs/install.md");
+    assert!(page.contains(&format!("```yaml\n{DEPENDENCIES}```")), "docs/install.md shows other dependencies");
+    let folder = tempfile::tempdir().expect("a folder");
+    let parent = folder.path();
+    let metadata = format!("apiVersion: v2\nname: parent\nversion: 1.0.0\n{DEPENDENCIES}");
+    std::fs::write(parent.join("Chart.yaml"), metadata).expect("writes");
+    std::fs::create_dir(parent.join("charts")).expect("creates");
+    let link = parent.join("charts/notification-hub-operator");
+    std::os::unix::fs::symlink(chart().canonicalize().expect("the chart"), link).expect("links");
+    let template = |values: &str| {
+        let values = format!("{{\"enabled\":{values}}}");
+        let arguments = ["template", "test", parent.to_str().expect("a path"), "--set-json", &format!("hubs={values}")];
+        let global = ["--set", "global.imageRegistry=mirror.example/x"];
+        let output = helm(&[&arguments[..], &global].concat())?;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Some(String::from_utf8(output.stdout).expect("text"))
+    };
+    let (Some(enabled), Some(disabled)) = (template("true"), template("false")) else { return };
+    let image = "image: \"mirror.example/x/notification-hub/notification-hub-operator:";
+    assert!(enabled.contains(image) && enabled.contains("name: test-hubs"), "{enabled}");
+    assert!(!disabled.contains("kind:"), "{disabled}");
+}
+
 #[test]
 fn chart_names_of_two_releases_in_two_namespaces_differ_in_the_cluster() {
     let names = |namespace: &str| -> Option<BTreeSet<String>> {
