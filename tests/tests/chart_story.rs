@@ -1,6 +1,7 @@
 //! The Helm chart in a real Kubernetes cluster: upgrade, restriction to namespaces, uninstall, reinstall, and installation
 //! without Helm. A hub keeps its clients meanwhile, and every pod meets the `restricted` standard.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +12,7 @@ use notification_hub_tests::deployed::{connect, folder_update, generated_signer,
 use notification_hub_tests::install::{self, HELM_WAIT, NAMESPACE, RELEASE};
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
+use notification_hub_tests::pages;
 use notification_hub_tests::token::{self, Signer};
 use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
@@ -128,6 +130,8 @@ struct Page<'a> {
     namespace: &'a Namespace,
     text: String,
     folder: TempDir,
+    /// The names of the blocks that were run.
+    run: BTreeSet<&'static str>,
 }
 
 impl<'a> Page<'a> {
@@ -144,20 +148,16 @@ impl<'a> Page<'a> {
         }
         replace(&values, "registry: ghcr.io\n", "registry: nhub.test\n")?;
         replace(&values, "tag: \"\"\n", "tag: test\n")?;
-        Ok(Self { namespace, text: std::fs::read_to_string(project()?.join("docs/install.md"))?, folder })
+        Ok(Self { namespace, text: pages::read("docs/install.md")?, folder, run: BTreeSet::new() })
     }
 
-    /// Runs a block of commands of a section.
-    fn run(&self, heading: &str, block: usize) -> Result<()> {
-        let (_, section) = self.text.split_once(&format!("\n## {heading}\n")).context("no such heading")?;
-        let section = section.split("\n## ").next().unwrap_or_default();
-        let (commands, _) = section
-            .split("```sh\n")
-            .nth(block + 1)
-            .and_then(|rest| rest.split_once("```"))
-            .with_context(|| format!("no block {block} below {heading}"))?;
+    /// Runs a named block of commands.
+    fn run(&mut self, name: &'static str) -> Result<()> {
+        let commands = pages::block(&self.text, name)?;
         let mut shell = self.namespace.cluster.command("bash");
-        run(shell.current_dir(self.folder.path()).args(["-euc", commands])).map(drop).context(heading.to_owned())
+        run(shell.current_dir(self.folder.path()).args(["-euc", commands])).map(drop).context(name)?;
+        self.run.insert(name);
+        Ok(())
     }
 }
 
@@ -170,29 +170,33 @@ fn replace(file: &Path, from: &str, to: &str) -> Result<()> {
 #[test]
 fn hubs_survive_uninstall_and_join_the_next_release() {
     with_exclusive_release("again", |namespace| {
-        let page = Page::open(namespace)?;
+        let mut page = Page::open(namespace)?;
         let hub = ConnectedHub::start(namespace)?;
-        page.run("Uninstalling", 0)?;
+        page.run("uninstall")?;
         namespace.get("notificationhub", "vault")?;
         hub.check_connected()?;
 
-        page.run("Without Helm", 0)?;
+        page.run("install without helm")?;
         hub.check_reconciled()?;
-        page.run("Without Helm", 1)?;
+        page.run("take over")?;
         hub.check_reconciled()?;
 
-        page.run("Uninstalling", 0)?;
-        for block in 0..3 {
-            page.run("With Helm", block)?;
+        page.run("uninstall")?;
+        for block in ["install", "install two replicas", "pod security"] {
+            page.run(block)?;
         }
         hub.check_reconciled()?;
-        page.run("The first hub", 0)?;
+        page.run("first hub")?;
 
-        page.run("Uninstalling", 0)?;
-        page.run("Uninstalling", 1)?;
+        page.run("uninstall")?;
+        page.run("delete everything")?;
         ensure!(namespace.get("notificationhub", "vault").is_err(), "the hub is still there");
         let blocks = page.text.matches("```sh\n").count();
-        ensure!(blocks == 8, "the page has {blocks} blocks of commands, and 8 were run");
+        ensure!(
+            blocks == page.run.len(),
+            "the page has {blocks} blocks of commands, and these were run: {:?}",
+            page.run
+        );
         install::install_release(namespace.cluster, &install::chart_path()?, &HELM_WAIT)
     });
 }

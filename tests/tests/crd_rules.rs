@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::cluster::{folder, run};
 use notification_hub_tests::namespace;
+use notification_hub_tests::pages;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -104,18 +105,16 @@ fn resource_page_commands_succeed() {
         namespace.kubectl(&["apply", "-f", sample.to_str().context("a path that is not UTF-8")?])?;
         namespace.wait_ready("vault")?;
         let page = std::fs::read_to_string(folder().join("../docs/resource.md"))?;
-        let blocks: Vec<_> = page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-        ensure!(blocks.len() == 2, "{} blocks of commands", blocks.len());
         let here = |commands: &str| {
             let script = format!("kubectl() {{ command kubectl -n {} \"$@\"; }}\n{commands}", namespace.name);
             run(namespace.cluster.command("bash").args(["-euc", &script]))
         };
         // kubectl wraps lines.
-        let explained = here(blocks[0])?.split_whitespace().collect::<Vec<_>>().join(" ");
+        let explained = here(pages::block(&page, "explain")?)?.split_whitespace().collect::<Vec<_>>().join(" ");
         for part in ["installationID", "rotationInterval", "Defaults to `720h`", "nextRotationTime"] {
             ensure!(explained.contains(part), "{part} is not in {explained}");
         }
-        let shown = here(blocks[1])?;
+        let shown = here(pages::block(&page, "addresses")?)?;
         ensure!(shown.contains("http://vault-internal."), "{shown}");
         Ok(())
     });

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
-use notification_hub_tests::pages::{cells, code, labels, read, root, table};
+use notification_hub_tests::pages::{block, cells, code, labels, read, root, table};
 use notification_hub_tests::redis::ACL_RULES;
 use notification_hub_tests::{http, programs, wait};
 use serde_json::{Value, json};
@@ -502,9 +502,7 @@ fn troubleshooting_page_lists_exactly_the_hub_warnings() -> Result<()> {
 #[test]
 fn bitwarden_page_lite_settings_are_valid() -> Result<()> {
     let page = read("docs/bitwarden.md")?;
-    let (_, lite) = page.split_once("\n## Lite\n").context("no such heading")?;
-    let block = lite.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).context("no such block")?;
-    let compose: Value = serde_saphyr::from_str(block)?;
+    let compose: Value = serde_saphyr::from_str(block(&page, "lite")?)?;
     let environment = compose["services"]["notifications"]["environment"].as_object().context("no environment")?;
     let environment: Vec<_> =
         environment.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect();

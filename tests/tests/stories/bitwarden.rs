@@ -10,6 +10,7 @@ use notification_hub_tests::http;
 use notification_hub_tests::install;
 use notification_hub_tests::keys::SigningKey;
 use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
+use notification_hub_tests::pages;
 use notification_hub_tests::token;
 use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
@@ -45,7 +46,7 @@ impl<'a> Page<'a> {
         let page = Self { namespace, text, folder: place };
         let hub = install::image_name(namespace.cluster, "HUB_IMAGE", "nhub.test/hub:test")?;
         let (repository, tag) = hub.rsplit_once(':').context("the hub's image has no tag")?;
-        let mut values: Value = serde_saphyr::from_str(page.block("The self-host Helm chart", "yaml", 0)?)?;
+        let mut values: Value = serde_saphyr::from_str(pages::block(&page.text, "chart values")?)?;
         let image = &mut values["component"]["notifications"]["image"];
         ensure!(image["repository"].is_string() && image["tag"].is_string(), "the page names no image: {image}");
         *image = json!({ "repository": repository, "tag": tag });
@@ -53,17 +54,9 @@ impl<'a> Page<'a> {
         Ok(page)
     }
 
-    /// Returns a block of a section.
-    fn block(&self, heading: &str, language: &str, block: usize) -> Result<&str> {
-        let (_, section) = self.text.split_once(&format!("\n## {heading}\n")).context("no such heading")?;
-        let section = section.split("\n## ").next().unwrap_or_default();
-        let block = section.split(&format!("```{language}\n")).nth(block + 1).and_then(|rest| rest.split_once("```"));
-        block.map(|(text, _)| text).with_context(|| format!("no such block below {heading}"))
-    }
-
-    /// Runs a block of commands in the test's namespace.
-    fn run(&self, heading: &str, block: usize) -> Result<String> {
-        self.commands(self.block(heading, "sh", block)?).context(heading.to_owned())
+    /// Runs a named block of commands in the test's namespace.
+    fn run(&self, name: &'static str) -> Result<String> {
+        self.commands(pages::block(&self.text, name)?).context(name)
     }
 
     fn commands(&self, commands: &str) -> Result<String> {
@@ -126,24 +119,20 @@ fn bitwarden_page_commands_migrate_to_a_hub_and_back() {
         )?;
         page.wait_upstream()?;
 
-        let (chart, operator) = ("The self-host Helm chart", "A hub of the operator's beside that chart");
-        page.run(chart, 0)?;
+        page.run("chart to the hub")?;
         page.check_delivery(&key, NOTIFICATIONS, (NOTIFICATIONS, 5000))?;
-        page.run(chart, 1)?;
+        page.run("chart back")?;
         page.wait_upstream()?;
 
-        let printed = page.run(operator, 0)?;
+        let printed = page.run("hub beside the chart")?;
         ensure!(printed.contains(&format!("http://vault-internal.{}.svc:5001", namespace.name)), "{printed}");
         page.check_delivery(&key, "vault", ("vault-internal", 5001))?;
         page.wait_upstream()?;
-        page.run(operator, 1)?;
+        page.run("delete the hub")?;
         ensure!(namespace.get("notificationhub", "vault").is_err(), "the hub is still there");
-
-        // The blocks for Compose need Docker, which the tests do not have.
-        let sections = [chart, operator].map(|heading| page.text.split_once(&format!("\n## {heading}\n")));
-        let sections = sections.iter().flatten().map(|(_, rest)| rest.split("\n## ").next().unwrap_or_default());
-        let blocks: usize = sections.map(|section| section.matches("```sh\n").count()).sum();
-        ensure!(blocks == 4, "these sections have {blocks} blocks of commands, and 4 were run");
+        // The block for Compose needs Docker, which the tests do not have.
+        let blocks = page.text.matches("```sh\n").count();
+        ensure!(blocks == 5, "the page has {blocks} blocks of commands, of which 4 were run");
         Ok(())
     });
 }
