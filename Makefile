@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-parts test-timers test-cluster test-scale bench fuzz fuzz-long lint chart-lint prose-lint generated images toolchain clients components programs azurite redis metrics-server third-party-kinds
+.PHONY: help first-push demo test test-unit test-parts test-timers test-cluster test-scale bench fuzz fuzz-long lint chart-lint prose-lint generated images toolchain clients components programs azurite redis metrics-server third-party-kinds
 
 # Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
 CARGO_TEST := cargo test --locked --workspace
@@ -30,6 +30,9 @@ ensure = . tests/packages.sh && ensure
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+first-push: ## a hub, a client and a push that arrives, on this machine without Kubernetes; needs Rust only
+	@tests/first-push.sh
 
 demo: toolchain ## a Kubernetes, the operator, a hub, a push that arrives; then a hub on a local port until Ctrl-C
 	@tests/demo.sh

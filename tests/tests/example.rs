@@ -1,4 +1,4 @@
-//! The example of the documentation in both modes: a push arrives, and no process or file remains.
+//! The first push of the README, and the example of the documentation in both modes: a push arrives, and no process or file remains.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -41,6 +41,22 @@ fn wait_no_process(folder: &TempDir) -> Result<()> {
         ensure!(left.is_empty(), "{left:?}");
         Ok(())
     })
+}
+
+#[test]
+fn first_push_arrives_and_nothing_remains() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("first-push.sh"));
+    command.env("HUB", programs::find("notification-hub")?).env("TMPDIR", folder.path());
+    let mut script = Process::start(&command)?;
+    let arrived = script.json("push", EXAMPLE_TIMEOUT, |line| line["target"] == "ReceiveMessage")?;
+    let status = script.wait(WAIT_TIMEOUT)?;
+    let printed = script.printed();
+    ensure!(status.success(), "{status}:\n{printed}");
+    let user = arrived["arguments"][0]["Payload"]["UserId"].as_str().context("no user")?;
+    ensure!(printed.contains(&format!("A client is connected as the user {user}\n")), "{printed}");
+    ensure!(folder.path().read_dir()?.next().is_none(), "temporary files are left");
+    wait_no_process(&folder)
 }
 
 /// Runs the example in a mode. `source` is a line that must be printed.
