@@ -1,4 +1,4 @@
-//! Tells the sender of a GET that is no upgrade what the request lacks. No I/O.
+//! Names the part that a GET request lacks to be an upgrade. No I/O.
 
 use axum::http::header::ACCEPT;
 use axum::http::request::Parts;

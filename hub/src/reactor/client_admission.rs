@@ -1,4 +1,4 @@
-//! Which clients a reactor accepts: none while it drains, and of each user so many. No I/O.
+//! Decides which clients a reactor accepts: none while it drains, and a limited number of each user. No I/O.
 
 use std::collections::hash_map::Entry;
 
@@ -29,7 +29,7 @@ impl ClientAdmission {
         self.is_draining = true;
     }
 
-    /// Counts a client in. Returns the outcome as a label of the metric, and the error response if the client is refused.
+    /// Decides about a client, and counts it if it is accepted. Returns the outcome as a label of the metric, and the error response if the client is refused.
     pub(super) fn admit(&mut self, principal: &Principal) -> (&'static str, Option<ErrorResponse>) {
         if self.is_draining {
             return ("unavailable", Some(ErrorResponse::service_unavailable("This server is shutting down.")));
@@ -44,7 +44,7 @@ impl ClientAdmission {
         ("accepted", None)
     }
 
-    /// Counts a client out. `user` is `None` on the anonymous hub.
+    /// Uncounts a client that has gone. `user` is `None` on the anonymous hub.
     pub(super) fn release(&mut self, user: Option<Uuid>) {
         if let Some(user) = user.filter(|_| self.max_per_user > 0) {
             self.users.remove(user);

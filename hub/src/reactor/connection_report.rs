@@ -1,4 +1,4 @@
-//! What the metrics and the log say of connections: attempts, connects, slow clients, disconnects.
+//! Reports connections in the metrics and the log: attempts, connects, slow clients, disconnects. Runs on the reactor's thread.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ impl ConnectionReport {
         tracing::debug!(id = ?connection.id(), protocol = protocol.name(), "client connected");
     }
 
-    /// Reports what became of a frame that its socket did not take.
+    /// Reports a frame that its socket did not take.
     pub(super) fn on_slow(&self, outcome: WriteOutcome) {
         match outcome {
             WriteOutcome::Queued => self.0.slow_consumer_actions.inc("queued"),

@@ -1,5 +1,5 @@
-//! Sends clients what catch-up has scheduled for them, and releases what it holds back: syncs, late responses to login requests,
-//! handshake responses that wait for the backplane.
+//! Sends the frames that catch-up has scheduled: syncs and late responses to login requests. Releases the frames that it holds back:
+//! handshake responses that wait for the backplane. Runs on the reactor's thread.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::sockets::Sockets;
 use crate::catch_up::SyncReason;
 use crate::signalr::{ConnectionId, Tick};
 
-/// Sends and releases all that is due.
+/// Sends and releases all frames that are due.
 pub(super) fn run_due(connections: &mut Connections, sockets: &mut Sockets) {
     release_expired(connections, sockets);
     run_syncs(connections, sockets);

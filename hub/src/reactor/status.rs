@@ -1,4 +1,4 @@
-//! What the reactors publish about themselves, for other threads and for each other.
+//! The status of each reactor, which other threads and the other reactors read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

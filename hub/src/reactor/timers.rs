@@ -1,4 +1,4 @@
-//! Runs the timers of a reactor's sockets. Each slot has one: the timeout of its connection, or the deadline of its request or close.
+//! Runs the timers of a reactor's sockets, on its thread. Each slot has one: the timeout of its connection, or the deadline of its request or close.
 
 use super::connections::Connections;
 use super::ingress::Ingress;

@@ -1,4 +1,5 @@
-//! Runs operations on the publishing connection, in pipelines. Knows whether this Redis takes the records of pushes.
+//! The publishing connection: runs operations in pipelines, and detects whether this Redis takes records of pushes. Used by a task on
+//! `timely`.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

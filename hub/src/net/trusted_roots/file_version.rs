@@ -1,4 +1,4 @@
-//! Tells whether a file has changed, without reading it.
+//! The version of a file: metadata that differs after a change.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! The files of certificate authorities: which there are, and their contents.
+//! The files of certificate authorities: their paths, contents and versions.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Accepts the client of an upgrade request after its token is verified, or says why not: connection token, limits. Counts the client
-//! in.
+//! Accepts the client of an upgrade request whose token is verified, or refuses it: connection token, limits. Runs on the first
+//! reactor's thread.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(crate) struct AcceptedClient {
     pub(crate) connection: PendingConnection,
 }
 
-/// The admission of clients by WebSocket.
+/// The admission of clients with WebSockets.
 pub(super) struct UpgradeAdmission {
     shared: Arc<Shared>,
     status: OwnStatus,

@@ -1,4 +1,4 @@
-//! Writes frames to the socket of a connection, and queues what the socket does not take (`outbox`).
+//! Writes frames to the socket of a connection, and queues the bytes that the socket does not take (`outbox`).
 
 use super::outbox::Outbox;
 use super::socket::Socket;
@@ -37,7 +37,7 @@ pub(crate) enum WriteOutcome {
     Closed,
 }
 
-/// Writes to the socket of a connection. The queue is `None` while the socket takes all.
+/// Writes to the socket of a connection. The queue is `None` while the socket takes all bytes.
 pub(super) struct FrameWriter<'a> {
     pub(super) socket: &'a mut Socket,
     pub(super) outbox: &'a mut Option<Box<Outbox>>,

@@ -1,4 +1,4 @@
-//! What a session's transport does for it.
+//! The output of a session, which its transport writes.
 
 use crate::signalr::protocol::Protocol;
 

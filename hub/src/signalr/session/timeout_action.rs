@@ -1,4 +1,4 @@
-//! What a session asks for when one of its timeouts has passed.
+//! The action for a timeout of a session that has passed.
 
 use super::close_reason::CloseReason;
 use crate::signalr::protocol::Protocol;
