@@ -1,6 +1,7 @@
 //! Tests of one hub each in a real Kubernetes cluster, run in parallel in separate namespaces. The other cluster tests
 //! (`*_story.rs`) need the cluster or the operator exclusively, or many resources.
 
+mod assigned_user;
 mod bitwarden;
 mod exposure;
 mod queue;
