@@ -109,6 +109,8 @@ pub fn specs() -> BTreeMap<&'static str, Value> {
                 "podTemplate": { "spec": {
                     "topologySpreadConstraints": [{
                         "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule", "maxSkew": 2,
+                    }, {
+                        "topologyKey": "example.com/rack", "whenUnsatisfiable": "ScheduleAnyway", "maxSkew": 1,
                     }],
                     "containers": [{ "name": "hub", "env": [
                         { "name": "NOTIFICATION_HUB__BACKPLANE__REDIS__URL", "value": "redis://stolen" },

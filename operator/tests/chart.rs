@@ -487,7 +487,8 @@ fn chart_with_two_replicas_has_budget_and_spread_constraints() {
         json!([constraint("kubernetes.io/hostname"), constraint("topology.kubernetes.io/zone")])
     );
 
-    let own = constraint("rack");
+    let mut own = constraint("rack");
+    own["labelSelector"] = json!({ "matchLabels": { "team": "a" } });
     let Some(objects) = rendered(&["replicas=2", &format!("topologySpreadConstraints=[{own}]")]) else { return };
     let spread = &only_deployment(&objects)["spec"]["template"]["spec"]["topologySpreadConstraints"];
     assert_eq!(*spread, json!([own]), "only these constraints");

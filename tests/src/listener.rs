@@ -69,6 +69,12 @@ impl Listener {
         self.0.stdout()
     }
 
+    /// Returns the number of pushes so far that are no `SyncVault`, which a client gets when the hub does not know what it missed.
+    pub fn push_count_without_syncs(&self) -> usize {
+        let is_sync = |line: &str| line.contains("\"type\":5,") || line.contains("\"Type\":5,");
+        self.0.stdout().iter().filter(|line| line.contains("ReceiveMessage") && !is_sync(line)).count()
+    }
+
     /// Returns the number of pushes so far.
     pub fn push_count(&self) -> usize {
         self.0.stdout().iter().filter(|line| line.contains("ReceiveMessage")).count()

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::DeepMerge;
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec, Volume};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
 use super::{protected, round_trip};
@@ -38,10 +39,15 @@ pub fn parse_pod_template(json: &Value, required: &Labels) -> Result<ParsedPodTe
 pub(super) fn merge(
     mut built: PodTemplateSpec,
     user_template: Option<PodTemplateSpec>,
+    selector: &LabelSelector,
 ) -> Result<PodTemplateSpec, Vec<String>> {
     let user_template = user_template.unwrap_or_default();
     remove_replaced_handlers(&mut built, &user_template);
     built.merge_from(user_template);
+    for constraint in built.spec.iter_mut().flat_map(|spec| spec.topology_spread_constraints.iter_mut().flatten()) {
+        // Without a selector it would match no pod.
+        constraint.label_selector.get_or_insert_with(|| selector.clone());
+    }
     let errors = validate_merged(&built);
     if errors.is_empty() { Ok(built) } else { Err(errors) }
 }

@@ -118,7 +118,7 @@ impl PendingRequest {
             }
             Preface::Absent => 0,
             Preface::Present(length, source) if is_proxied => {
-                self.peer = source.unwrap_or(self.peer);
+                self.peer = source.map_or(self.peer, |source| source.to_canonical());
                 length
             }
             Preface::Partial | Preface::Present(..) | Preface::Malformed => return Some(RequestKind::ProxyHeader),
