@@ -48,7 +48,7 @@ impl RootsWatcher {
             // Before the files are read, so that the next check notices a change during the reading.
             let versions = file_versions(&named);
             if requested || last_read.0 != versions {
-                *last_read = (versions, Arc::new(RootFiles::read(&named)?));
+                *last_read = (versions, Arc::new(RootFiles::read(&named, &last_read.1)?));
             }
             Ok(last_read.1.clone())
         };

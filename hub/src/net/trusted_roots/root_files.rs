@@ -63,8 +63,11 @@ pub(super) struct RootFiles {
 
 impl RootFiles {
     /// Reads all files without parsing them.
-    pub(super) fn read(named: &[PathBuf]) -> Result<RootFiles, TrustError> {
-        let paths = cert_dirs().iter().map(folder_paths).collect::<Result<Vec<_>, TrustError>>()?.concat();
+    ///
+    /// # Errors
+    /// If a file cannot be read, or a folder of which `previous` has files.
+    pub(super) fn read(named: &[PathBuf], previous: &RootFiles) -> Result<RootFiles, TrustError> {
+        let paths = changed_paths(&cert_dirs(), previous)?;
         let bundle = needed_bundle(&paths);
         let read_all = |paths: &[PathBuf]| paths.iter().map(read).collect::<Result<Vec<CertFile>, TrustError>>();
         Ok(RootFiles {
@@ -153,6 +156,16 @@ fn readable_paths(folders: &[PathBuf]) -> Vec<PathBuf> {
     folders.iter().filter_map(readable).flatten().collect()
 }
 
+/// Returns the certificate files in the folders. A folder that cannot be read counts as empty if `previous` has no file of it.
+fn changed_paths(folders: &[PathBuf], previous: &RootFiles) -> Result<Vec<PathBuf>, TrustError> {
+    let is_in_use = |folder: &PathBuf| previous.added.iter().any(|(path, _)| path.starts_with(folder));
+    let paths = folders.iter().map(|folder| match folder_paths(folder) {
+        Err(_) if !is_in_use(folder) => Ok(Vec::new()),
+        paths => paths,
+    });
+    Ok(paths.collect::<Result<Vec<_>, TrustError>>()?.concat())
+}
+
 /// Returns the certificate files in a folder, sorted. A missing folder counts as empty.
 fn folder_paths(folder: &PathBuf) -> Result<Vec<PathBuf>, TrustError> {
     let entries = match fs::read_dir(folder) {
@@ -227,6 +240,12 @@ mod tests {
         fs::write(&unreadable, "a file is no folder").expect("writes");
         assert!(matches!(folder_paths(&unreadable), Err(TrustError::Unreadable { path, .. }) if path == unreadable));
         let folders = [unreadable, folder.path().join("missing"), readable.clone()];
-        assert_eq!(readable_paths(&folders), ["a.pem", "b.crt"].map(|name| readable.join(name)));
+        let expected = ["a.pem", "b.crt"].map(|name| readable.join(name));
+        assert_eq!(readable_paths(&folders), expected);
+        // The folder does not keep the others from changing, unless its certificates are in use.
+        let mut previous = RootFiles::default();
+        assert_eq!(changed_paths(&folders, &previous).expect("the other folder is read"), expected);
+        previous.added.push((folders[0].join("c.crt"), Vec::new()));
+        assert!(matches!(changed_paths(&folders, &previous), Err(TrustError::Unreadable { .. })));
     }
 }
