@@ -130,6 +130,12 @@ fn bitwarden_page_commands_migrate_to_a_hub_and_back() {
         page.wait_upstream()?;
         page.run("delete the hub")?;
         ensure!(namespace.get("notificationhub", "vault").is_err(), "the hub is still there");
+        // They hold the id of the installation, which is in a Secret, too.
+        until("the hub's objects are collected", CLUSTER_TIMEOUT, || {
+            let left = namespace.children("deployments,replicasets,configmaps", "vault")?;
+            ensure!(left.is_empty(), "{} objects are left", left.len());
+            Ok(())
+        })?;
         // The block for Compose needs Docker, which the tests do not have.
         let blocks = page.text.matches("```sh\n").count();
         ensure!(blocks == 5, "the page has {blocks} blocks of commands, of which 4 were run");
