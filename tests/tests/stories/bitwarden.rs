@@ -132,7 +132,7 @@ fn bitwarden_page_commands_migrate_to_a_hub_and_back() {
         ensure!(namespace.get("notificationhub", "vault").is_err(), "the hub is still there");
         // They hold the id of the installation, which is in a Secret, too.
         until("the hub's objects are collected", CLUSTER_TIMEOUT, || {
-            let left = namespace.children("deployments,replicasets,configmaps", "vault")?;
+            let left = namespace.children("deployments,replicasets,pods,configmaps", "vault")?;
             ensure!(left.is_empty(), "{} objects are left", left.len());
             Ok(())
         })?;
