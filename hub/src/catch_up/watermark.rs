@@ -17,40 +17,45 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 /// the local one; with Redis the stream has Redis' clock.
 #[derive(Debug, Default)]
 pub struct Watermark {
-    /// Pairs of local time and the watermark at that time, at least a [`SAMPLE_INTERVAL`] apart.
+    /// Earlier values, each with the local time at which it was reached. Values that lasted less than a [`SAMPLE_INTERVAL`] are
+    /// at least that far apart.
     samples: VecDeque<(Timestamp, Timestamp)>,
-    now: Timestamp,
+    /// The value, with the local time at which it was reached.
+    current: (Timestamp, Timestamp),
 }
 
 impl Watermark {
     /// Notes that by `local` every push up to `stream` was written. A value below the last one means that the stream began
     /// anew and that nothing is known of it yet.
     pub fn advance(&mut self, local: Timestamp, stream: Timestamp) {
-        if stream == self.now {
+        let (reached, now) = self.current;
+        if stream == now {
             return;
         }
-        if stream < self.now {
+        if stream < now {
             self.samples.clear();
-        }
-        self.now = stream;
-        if self.samples.back().is_none_or(|(last, _)| last.after(SAMPLE_INTERVAL) <= local) {
+        } else if now != Timestamp::default()
+            && (reached.after(SAMPLE_INTERVAL) <= local
+                || self.samples.back().is_none_or(|(last, _)| last.after(SAMPLE_INTERVAL) <= reached))
+        {
             let oldest = local.before(HISTORY);
             while self.samples.front().is_some_and(|(at, _)| *at < oldest) {
                 self.samples.pop_front();
             }
-            self.samples.push_back((local, stream));
+            self.samples.push_back(self.current);
         }
+        self.current = (local, stream);
     }
 
     /// Returns the current watermark.
     pub fn now(&self) -> Timestamp {
-        self.now
+        self.current.1
     }
 
     /// Returns a value that the watermark had reached by `local`, or the earliest moment if none is known.
     pub fn at(&self, local: Timestamp) -> Timestamp {
-        let before = self.samples.iter().rev().find(|(at, _)| *at <= local);
-        before.map_or(Timestamp::default(), |(_, stream)| *stream)
+        let mut latest_first = std::iter::once(&self.current).chain(self.samples.iter().rev());
+        latest_first.find(|(reached, _)| *reached <= local).map_or(Timestamp::default(), |(_, stream)| *stream)
     }
 }
 
@@ -91,5 +96,18 @@ mod tests {
         assert_eq!((watermark.now(), watermark.at(second(1000))), (Timestamp(0), Timestamp(0)));
         watermark.advance(second(1001), second(3));
         assert_eq!((watermark.at(second(1000)), watermark.at(second(1001))), (Timestamp(0), second(3)));
+    }
+
+    /// The last push of a burst has no later one behind it.
+    #[test]
+    fn watermark_at_a_time_after_a_burst_is_its_last_push() {
+        let mut watermark = Watermark::default();
+        for milliseconds in [5000, 5200, 5300] {
+            watermark.advance(Timestamp(milliseconds * 1000), Timestamp(milliseconds));
+        }
+        assert_eq!(watermark.at(second(7)), Timestamp(5300));
+        watermark.advance(second(20), Timestamp(20_000));
+        assert_eq!(watermark.at(second(19)), Timestamp(5300), "it lasted until then");
+        assert_eq!(watermark.at(Timestamp(5_250_000)), Timestamp(5000));
     }
 }
