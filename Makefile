@@ -41,7 +41,8 @@ test: components test-unit test-parts test-cluster ## every tier
 
 test-unit: toolchain ## modules beside their code, the operator against an API server in process
 	@echo "== unit tests"
-	helm=$$(tests/cluster/cluster.sh where)/helm; if [ -x "$$helm" ]; then export HELM=$$helm; fi; \
+	@$(ensure) lua5.1=lua5.1
+	tools=$$(tests/cluster/cluster.sh where); if [ -x "$$tools/helm" ]; then export HELM=$$tools/helm KUBECTL=$$tools/kubectl; fi; \
 	$(CARGO_TEST) --lib --bins $(addprefix --test ,$(UNIT))
 
 test-parts: toolchain clients programs ## the hub against real parts: Microsoft's SignalR client, also in Chromium

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::Once;
+use std::sync::Mutex;
 
 use notification_hub_crds::v1alpha1::PullPolicy;
 use notification_hub_operator::cli::{DefaultsArguments, RunArguments};
@@ -16,17 +16,25 @@ pub fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/notification-hub-operator")
 }
 
-/// Runs Helm. Without Helm, prints a message and returns `None`, or panics if `CI` is `true`.
+/// Runs Helm as [`tool`] does.
 pub fn helm(arguments: &[&str]) -> Option<Output> {
-    let program = std::env::var_os("HELM").unwrap_or_else(|| "helm".into());
+    tool("HELM", "helm", arguments)
+}
+
+/// Runs the program that the variable names, or `name` from the `PATH`. Without the program, prints a message and returns
+/// `None`, or panics if `CI` is `true`.
+pub fn tool(variable: &str, name: &'static str, arguments: &[&str]) -> Option<Output> {
+    let program = std::env::var_os(variable).unwrap_or_else(|| name.into());
     match Command::new(&program).args(arguments).output() {
         Ok(output) => Some(output),
         Err(error) => {
-            let message = format!("no helm, so the chart is not tested: {}: {error}", program.display());
+            let message = format!("no {name}, so what it reads is not tested: {}: {error}", program.display());
             assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{message}");
             // Not captured by the test harness, and printed once for all tests.
-            static PRINTED: Once = Once::new();
-            PRINTED.call_once(|| _ = writeln!(std::io::stderr(), "{message}"));
+            static PRINTED: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+            if PRINTED.lock().expect("no test panics here").insert(name) {
+                let _ = writeln!(std::io::stderr(), "{message}");
+            }
             None
         }
     }

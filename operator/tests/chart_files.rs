@@ -3,11 +3,13 @@
 //!
 //! `make generated` updates them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use notification_hub_operator::permissions::PERMISSIONS;
+use serde_json::Value;
 
-use crate::chart::{chart, rendered_text};
+use crate::chart::{chart, rendered_text, tool};
 
 /// Lines before and after a generated part of a page.
 const FRAME: [&str; 2] = ["<!-- made by `make generated` -->\n", "<!-- until here -->\n"];
@@ -119,13 +121,88 @@ fn security_page_lists_every_permission() {
     assert_part_current(&project().join("docs/security.md"), &rows);
 }
 
+/// Returns rendered manifests without the labels of objects that Helm manages.
+pub fn without_helm_labels(manifests: &str) -> String {
+    let is_helm_label =
+        |line: &&str| line.contains(" app.kubernetes.io/managed-by: ") || line.contains(" helm.sh/chart: ");
+    manifests.split_inclusive('\n').filter(|line| !is_helm_label(line)).collect()
+}
+
 #[test]
-fn deploy_manifests_equal_the_rendered_chart() {
+fn deploy_manifests_equal_the_rendered_chart_without_helm_labels() {
     let Some(text) = rendered_text("notification-hub-operator", "notification-hub-system", &["crds.enabled=false"])
     else {
         return;
     };
-    assert_current(&project().join("deploy/operator.yaml"), &format!("{NAMESPACE}{}", text.expect("it renders")));
+    let manifests = without_helm_labels(&text.expect("it renders"));
+    assert!(!manifests.contains("managed-by: ") && !manifests.contains("helm.sh/"), "{manifests}");
+    assert_current(&project().join("deploy/operator.yaml"), &format!("{NAMESPACE}{manifests}"));
+}
+
+/// Returns the objects in YAML documents, by kind and name.
+fn objects(documents: &[&str]) -> BTreeMap<String, Value> {
+    let texts = documents.iter().flat_map(|text| text.split("\n---\n"));
+    let parsed = texts.map(|text| serde_saphyr::from_str::<Value>(text).expect("YAML"));
+    let named = parsed.map(|object| (format!("{} {}", object["kind"], object["metadata"]["name"]), object));
+    named.collect()
+}
+
+#[test]
+fn kustomize_base_builds_the_deploy_manifests_and_the_crd() {
+    let deploy = project().join("deploy");
+    let Some(output) = tool("KUBECTL", "kubectl", &["kustomize", deploy.to_str().expect("a path")]) else { return };
+    assert!(output.status.success(), "{output:?}");
+    let [manifests, crd] = ["deploy/operator.yaml", "crds/yaml/notificationhubs.yaml"]
+        .map(|path| std::fs::read_to_string(project().join(path)).expect("the manifests"));
+    assert_eq!(objects(&[&String::from_utf8(output.stdout).expect("text")]), objects(&[&manifests, &crd]));
+}
+
+/// Returns the first YAML block of `docs/gitops.md` with this kind and API group.
+fn gitops_block(kind: &str, group: &str) -> String {
+    let page = std::fs::read_to_string(project().join("docs/gitops.md")).expect("the page");
+    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let is_wanted = |block: &&str| block.contains(&format!("apiVersion: {group}/")) && block.contains(kind);
+    blocks.into_iter().find(is_wanted).expect("the block").to_owned()
+}
+
+#[test]
+fn gitops_page_overlay_replaces_both_images() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (from, to) in [("deploy", "notification-hub/deploy"), ("crds/yaml", "notification-hub/crds/yaml")] {
+        let to = folder.path().join(to);
+        std::fs::create_dir_all(&to).expect("it can be made");
+        for file in std::fs::read_dir(project().join(from)).expect("a folder").flatten() {
+            if file.path().is_file() {
+                std::fs::copy(file.path(), to.join(file.file_name())).expect("it can be copied");
+            }
+        }
+    }
+    let overlay = folder.path().join("overlay");
+    std::fs::create_dir(&overlay).expect("it can be made");
+    let block = gitops_block("kind: Kustomization", "kustomize.config.k8s.io");
+    std::fs::write(overlay.join("kustomization.yaml"), block).expect("it can be written");
+    let Some(output) = tool("KUBECTL", "kubectl", &["kustomize", overlay.to_str().expect("a path")]) else { return };
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert!(!text.contains("ghcr.io"), "{text}");
+    let built = objects(&[&text]);
+    let deployment = built.values().find(|object| object["kind"] == "Deployment").expect("a Deployment");
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], "registry.example.com/notification-hub-operator:0.1.0");
+    assert_eq!(container["args"], serde_json::json!(["run"]), "the patch changes the variable only");
+}
+
+#[test]
+fn gitops_page_helm_release_has_valid_values() {
+    let release: Value =
+        serde_saphyr::from_str(&gitops_block("kind: HelmRelease", "helm.toolkit.fluxcd.io")).expect("YAML");
+    assert_eq!(release["spec"]["chart"]["spec"]["chart"], "charts/notification-hub-operator");
+    let values = release["spec"]["values"].as_object().expect("values");
+    let values: Vec<_> = values.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let values: Vec<_> = values.iter().map(String::as_str).collect();
+    let Some(text) = rendered_text("notification-hub-operator", "notification-hub-system", &values) else { return };
+    let text = text.expect("it renders");
+    assert!(text.contains("registry.example.com/notification-hub:0.1.0") && text.contains("replicas: 2"), "{text}");
 }
 
 #[test]

@@ -280,7 +280,7 @@ fn condition_change_yields_one_event() {
 }
 
 /// Statuses for each Deployment, diagnostic, pause and exposure, which together have every reason.
-fn situations() -> Vec<NotificationHubStatus> {
+pub fn situations() -> Vec<NotificationHubStatus> {
     let mut all: Vec<_> =
         table().into_iter().map(|(_, desired, deployment, _)| status_for(desired, deployment)).collect();
     let diagnostic = |reason| vec![Diagnostic { reason, message: String::new() }];
@@ -305,7 +305,15 @@ fn situations() -> Vec<NotificationHubStatus> {
     let complete = json!([{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }]);
     ready.metadata.generation = Some(1);
     ready.status = Some(status_at(&ready, 1, pods(3, 1, 1, 1, complete.clone()), 0));
-    all.push(status_at(&ready, 1, pods(3, 1, 1, 0, complete), 1));
+    all.push(status_at(&ready, 1, pods(3, 1, 1, 0, complete.clone()), 1));
+    let refused = json!([complete[0], { "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }]);
+    all.push(status_at(&ready, 2, pods(3, 2, 2, 1, refused), 1));
+    let steady =
+        ObservedState { deployment: Some(deployment(1, pods(3, 1, 1, 1, complete))), ..ObservedState::default() };
+    all.push(status(&ready, &ObservedState { is_queued: true, ..steady.clone() }, at(1)));
+    for pending in [vec![], one()] {
+        all.push(status(&ready, &ObservedState { pending: Some(pending), ..steady.clone() }, at(1)));
+    }
 
     let mut exposed = resource();
     exposed.spec.expose = serde_json::from_value(json!({ "ingress": {} })).expect("an Ingress");

@@ -4,6 +4,7 @@
 
 mod admin;
 mod adoption;
+mod argocd;
 mod autoscaling;
 mod builders;
 mod chart;

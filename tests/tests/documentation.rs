@@ -266,12 +266,13 @@ fn support_page_versions_equal_built_and_tested_versions() -> Result<()> {
 }
 
 /// All pages.
-const PAGES: [&str; 23] = [
+const PAGES: [&str; 24] = [
     "README.md",
     "charts/notification-hub-operator/README.md",
     "docs/bitwarden.md",
     "docs/configuration.md",
     "docs/features.md",
+    "docs/gitops.md",
     "docs/install.md",
     "docs/metrics.md",
     "docs/operator.md",
