@@ -206,6 +206,24 @@ fn gitops_page_helm_release_has_valid_values() {
 }
 
 #[test]
+fn chart_annotations_describe_the_crd_and_the_minimal_sample() {
+    let yaml = |path: &str| -> Value {
+        serde_saphyr::from_str(&std::fs::read_to_string(project().join(path)).expect("a file")).expect("YAML")
+    };
+    let chart = yaml("charts/notification-hub-operator/Chart.yaml");
+    let annotation = |name: &str| -> Value {
+        let text = chart["annotations"][format!("artifacthub.io/{name}")].as_str().expect("an annotation");
+        serde_saphyr::from_str(text).expect("YAML")
+    };
+    assert_eq!(annotation("crdsExamples"), Value::Array(vec![yaml("crds/samples/minimal.yaml")]));
+    let crd = yaml("crds/yaml/notificationhubs.yaml");
+    let described = &annotation("crds")[0];
+    assert_eq!(described["name"], crd["metadata"]["name"]);
+    assert_eq!(described["kind"], crd["spec"]["names"]["kind"]);
+    assert_eq!(described["version"], crd["spec"]["versions"][0]["name"]);
+}
+
+#[test]
 fn chart_with_customized_values_equals_the_golden_file() {
     let Some(text) = rendered_text("test", "operators", CUSTOMIZED) else { return };
     assert_current(&project().join("operator/tests/chart/customized.yaml"), &text.expect("it renders"));
