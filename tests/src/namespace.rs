@@ -36,7 +36,12 @@ pub fn with_namespace(purpose: &str, test: impl FnOnce(&Namespace) -> Result<()>
     let outcome = catch_unwind(AssertUnwindSafe(|| test(&namespace)));
     match &outcome {
         Ok(Ok(())) => namespace.assert_no_leak(),
-        _ => namespace.print_state(),
+        // Also before the state, because a CI run keeps only the first lines of a failed test.
+        Ok(Err(error)) => {
+            println!("{error:#}");
+            namespace.print_state();
+        }
+        Err(_) => namespace.print_state(),
     }
     let deleted = cluster.kubectl(&["delete", "namespace", &namespace.name, "--wait=false"]);
     match outcome {
