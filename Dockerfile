@@ -26,6 +26,8 @@ COPY --from=binaries /out/notification-hub /usr/local/bin/notification-hub
 USER 65532:65532
 # Clients, senders, probes and metrics.
 EXPOSE 5000 5001 9090
+# There is no shell. The port is that of the configuration: listen.admin in the environment or in the default file.
+HEALTHCHECK --start-period=30s CMD ["/usr/local/bin/notification-hub", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/notification-hub"]
 
 FROM ${RUNTIME_IMAGE} AS operator

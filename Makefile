@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help first-push demo test test-unit test-parts test-timers test-cluster test-scale bench fuzz fuzz-long lint chart-lint prose-lint generated images toolchain clients components programs azurite redis metrics-server third-party-kinds
+.PHONY: help first-push demo test test-unit test-parts test-timers test-cluster test-scale bench fuzz fuzz-long lint chart-lint deploy-lint prose-lint generated images toolchain clients components programs azurite redis metrics-server third-party-kinds
 
 # Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
 CARGO_TEST := cargo test --locked --workspace
@@ -48,7 +48,7 @@ test-unit: toolchain ## modules beside their code, the operator against an API s
 test-parts: toolchain clients programs ## the hub against real parts: Microsoft's SignalR client, also in Chromium
 	@echo "== tests with real parts"
 	@$(ensure) openssl=openssl /usr/bin/chromium=chromium redis-server=redis-server nginx=nginx prometheus=prometheus promtool=prometheus \
-	  ip=iproute2 unshare=util-linux sysctl=procps
+	  ip=iproute2 unshare=util-linux sysctl=procps dpkg-deb=dpkg lintian=lintian strip=binutils
 	$(CARGO_TEST) $(addprefix --test ,$(PARTS))
 
 test-timers: toolchain ## the timers that were recorded, at their real speed: a minute
@@ -83,17 +83,21 @@ fuzz-long: toolchain ## every check as a release program on all cores: FUZZ_INPU
 	cargo run --locked --profile fuzz-long --package notification-hub-properties -- \
 	  --inputs $(FUZZ_INPUTS) --minimum $(FUZZ_MINIMUM) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED)) $(FUZZ_TARGETS)
 
-lint: toolchain $(CARGO_DENY) $(ACTIONLINT) chart-lint prose-lint ## formatting, clippy, dependencies, shell scripts, workflows, chart, prose
+lint: toolchain $(CARGO_DENY) $(ACTIONLINT) chart-lint deploy-lint prose-lint ## formatting, clippy, dependencies, shell scripts, workflows, chart, unit, prose
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO_DENY) --log-level error check bans licenses sources
 	@$(ensure) shellcheck=shellcheck
-	shellcheck --external-sources --source-path=SCRIPTDIR .ci/* tests/*.sh tests/cluster/*.sh tests/clients/*.sh docs/example/*.sh
+	shellcheck --external-sources --source-path=SCRIPTDIR .ci/* tests/*.sh tests/cluster/*.sh tests/clients/*.sh docs/example/*.sh \
+	  deploy/compose/*.sh deploy/debian/build.sh deploy/debian/p*
 	$(ACTIONLINT)
 
 chart-lint: toolchain ## helm lint
 	tests/cluster/cluster.sh tool helm lint --strict charts/*
+
+deploy-lint: ## systemd-analyze, and docker compose config where it is there
+	tests/deploy-lint.sh
 
 prose-lint: toolchain $(VALE) ## Vale, over the pages and the chart's texts
 	$(VALE) --no-global --no-wrap --output line $(PROSE)

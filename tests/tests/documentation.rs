@@ -266,11 +266,12 @@ fn support_page_versions_equal_built_and_tested_versions() -> Result<()> {
 }
 
 /// All pages.
-const PAGES: [&str; 24] = [
+const PAGES: [&str; 25] = [
     "README.md",
     "charts/notification-hub-operator/README.md",
     "docs/bitwarden.md",
     "docs/configuration.md",
+    "docs/deploy.md",
     "docs/features.md",
     "docs/gitops.md",
     "docs/install.md",
