@@ -41,8 +41,8 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts nginx with `docs/nginx/notifications.conf` in front of a hub. Only addresses and paths are changed.
-    pub fn start(hub: SocketAddr) -> Result<Self> {
+    /// Starts nginx with `docs/nginx/notifications.conf` in front of hubs. Only addresses and paths are changed.
+    pub fn start(hubs: &[SocketAddr]) -> Result<Self> {
         let files = tempfile::tempdir()?;
         let path = files.path().to_str().context("a path that is not UTF-8")?.to_owned();
         create_certificate(&files)?;
@@ -50,7 +50,7 @@ impl Nginx {
         let documented = folder().join("../docs/nginx/notifications.conf");
         let mut text = std::fs::read_to_string(documented)?;
         for (documented, here) in [
-            ("server notifications:5000;", format!("server {hub};")),
+            ("server notifications:5000;", hubs.iter().map(|hub| format!("server {hub};")).collect()),
             ("listen 443 ssl;", format!("listen {address} ssl;")),
             ("/etc/nginx/tls/", format!("{path}/")),
             ("/var/log/nginx/", format!("{path}/")),

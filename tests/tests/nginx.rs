@@ -15,7 +15,7 @@ use uuid::Uuid;
 #[test]
 fn documented_nginx_forwards_clients_of_every_transport() -> Result<()> {
     let hub = LocalHub::start("limits.trusted_proxies = ['127.0.0.1']")?;
-    let nginx = Nginx::start(hub.public)?;
+    let nginx = Nginx::start(&[hub.public])?;
     for (protocol, options) in [
         ("messagepack", &["--transport", "WebSockets"][..]),
         // Like a browser, which cannot set headers of a WebSocket.
@@ -50,7 +50,7 @@ fn documented_nginx_forwards_clients_of_every_transport() -> Result<()> {
 #[test]
 fn documented_nginx_blocks_send() -> Result<()> {
     let hub = LocalHub::start("listen.send_on_public = true")?;
-    let nginx = Nginx::start(hub.public)?;
+    let nginx = Nginx::start(&[hub.public])?;
     let status = |method: &str, path: &str| -> Result<String> {
         let script =
             format!("fetch('{}{path}', {{ method: '{method}' }}).then((it) => console.log(it.status))", nginx.url);

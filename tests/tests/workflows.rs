@@ -34,7 +34,7 @@ fn steps(workflow: &Value) -> impl Iterator<Item = &Value> {
 fn named(line: &str) -> (Vec<&str>, Vec<&str>) {
     let words: Vec<&str> = line.split_whitespace().collect();
     let targets = words.windows(2).filter(|pair| pair[0] == "make").map(|pair| pair[1]).collect();
-    let is_script = |word: &&str| [".ci/", "tests/", "docs/"].iter().any(|folder| word.starts_with(folder));
+    let is_script = |word: &&str| [".ci/", "deploy/", "docs/", "tests/"].iter().any(|folder| word.starts_with(folder));
     (targets, words.iter().copied().filter(is_script).collect())
 }
 
@@ -64,7 +64,9 @@ fn workflows_run_only_existing_targets_and_scripts() -> Result<()> {
             seen.insert(script.to_owned());
         }
     }
-    let expected = ["fuzz", "fuzz-long", "lint", "test", ".ci/run", ".ci/notes", ".ci/package"].map(str::to_owned);
+    let expected =
+        ["fuzz", "fuzz-long", "lint", "test", ".ci/run", ".ci/notes", ".ci/package", "deploy/debian/build.sh"]
+            .map(str::to_owned);
     ensure!(expected.iter().all(|name| seen.contains(name)), "only {seen:?}");
     Ok(())
 }
