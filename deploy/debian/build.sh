@@ -15,7 +15,7 @@ trap 'rm -rf "$tree"' EXIT
 umask 022
 chmod 755 "$tree"
 # Every build of a commit has the same files.
-export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2> /dev/null || date +%s)}
 
 put() { install -D -m "$1" "$2" "$tree/$3"; }
 
