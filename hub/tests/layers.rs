@@ -1,5 +1,5 @@
 //! Checks the order of the modules (`hub/src/lib.rs`): a module uses only modules below it. Checks also that a `mod` declares
-//! every source file.
+//! every source file, and that no source file is too long.
 
 use std::collections::BTreeSet;
 use std::fs;

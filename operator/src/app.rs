@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::leader::{Election, ElectionOutcome, ElectionTiming, Leadership, LeaseStore};
 use crate::telemetry::metrics::Metrics;
-use crate::{controller, crd_skew, signals};
+use crate::{controller, crd_skew, listener, signals};
 
 /// Error that ends the process.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ pub async fn run(config: Config) -> Result<(), AppError> {
     let ready = Arc::new(AtomicBool::new(false));
 
     let address = config.metrics_address;
-    let listener = admin::bind(address).map_err(|source| AppError::Listen { address, source })?;
+    let listener = listener::listen(address).map_err(|source| AppError::Listen { address, source })?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         namespaces = config.namespaces.join(","),

@@ -13,7 +13,8 @@
 //! - [`third_party`] has the kinds of other projects, and discovers which of them the API server serves.
 //! - [`connections`] scrapes the number of clients from the pods.
 //! - [`crd_skew`] reports a CRD that is older than the operator, with [`schema`], the resource's schema at the API server.
-//! - [`leader`] elects the one process that writes. [`admin`] serves probes and metrics, [`telemetry`] has logs and metrics.
+//! - [`leader`] elects the one process that writes. [`admin`] serves probes and metrics on the port that [`listener`] binds,
+//!   [`telemetry`] has logs and metrics.
 //! - [`app`] starts and stops the parts of `run`, [`commands`] has the other commands.
 //! - [`error_chain`] displays an error with its causes.
 
@@ -35,6 +36,7 @@ pub mod crd_skew;
 pub mod error_chain;
 pub mod keys;
 pub mod leader;
+pub mod listener;
 pub mod model;
 pub mod permissions;
 pub mod reconcile;

@@ -496,10 +496,12 @@ fn chart_with_two_replicas_has_budget_and_spread_constraints() {
     );
 
     let mut own = constraint("rack");
-    own["labelSelector"] = json!({ "matchLabels": { "team": "a" } });
-    let Some(objects) = rendered(&["replicas=2", &format!("topologySpreadConstraints=[{own}]")]) else { return };
-    let spread = &only_deployment(&objects)["spec"]["template"]["spec"]["topologySpreadConstraints"];
-    assert_eq!(*spread, json!([own]), "only these constraints");
+    for selector in [json!({ "matchLabels": { "team": "a" } }), json!({})] {
+        own["labelSelector"] = selector;
+        let Some(objects) = rendered(&["replicas=2", &format!("topologySpreadConstraints=[{own}]")]) else { return };
+        let spread = &only_deployment(&objects)["spec"]["template"]["spec"]["topologySpreadConstraints"];
+        assert_eq!(*spread, json!([own]), "only these constraints");
+    }
 }
 
 #[test]

@@ -16,11 +16,16 @@ const EXAMPLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// The timeout of the end of its processes. The hub drains its clients first.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Starts the example in a mode, with a folder for its temporary files.
-fn start(mode: &str, folder: &TempDir) -> Result<Process> {
-    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/example/run.sh"));
-    command.arg(mode).env("HUB", programs::find("notification-hub")?).env("TMPDIR", folder.path());
+/// Starts a script with a folder for its temporary files.
+fn start(script: PathBuf, arguments: &[&str], folder: &TempDir) -> Result<Process> {
+    let mut command = Command::new(script);
+    command.args(arguments).env("HUB", programs::find("notification-hub")?).env("TMPDIR", folder.path());
     Process::start(&command)
+}
+
+/// Starts the example in a mode.
+fn start_example(mode: &str, folder: &TempDir) -> Result<Process> {
+    start(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/example/run.sh"), &[mode], folder)
 }
 
 /// Returns the processes that have a file of a folder open. All processes of the example do.
@@ -43,53 +48,46 @@ fn wait_no_process(folder: &TempDir) -> Result<()> {
     })
 }
 
-#[test]
-fn first_push_arrives_and_nothing_remains() -> Result<()> {
+/// Runs a script, started with a folder for its temporary files, and waits for a push of a type and for the script's end. Fails
+/// unless `expected` is printed, and if a process or a file remains.
+fn check_push(start: impl Fn(&TempDir) -> Result<Process>, push_type: u8, expected: &str) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("first-push.sh"));
-    command.env("HUB", programs::find("notification-hub")?).env("TMPDIR", folder.path());
-    let mut script = Process::start(&command)?;
+    let mut script = start(&folder)?;
     let arrived = script.json("push", EXAMPLE_TIMEOUT, |line| line["target"] == "ReceiveMessage")?;
     let status = script.wait(WAIT_TIMEOUT)?;
     let printed = script.printed();
     ensure!(status.success(), "{status}:\n{printed}");
-    let user = arrived["arguments"][0]["Payload"]["UserId"].as_str().context("no user")?;
-    ensure!(printed.contains(&format!("A client is connected as the user {user}\n")), "{printed}");
+    let push = &arrived["arguments"][0];
+    let user = push["Payload"]["UserId"].as_str().context("no user")?;
+    ensure!(push["Type"] == push_type && printed.contains(&format!("as the user {user}\n")), "{printed}");
+    ensure!(printed.contains(expected), "no {expected} in\n{printed}");
     ensure!(folder.path().read_dir()?.next().is_none(), "temporary files are left");
     wait_no_process(&folder)
 }
 
-/// Runs the example in a mode. `source` is a line that must be printed.
-fn check_mode(mode: &str, source: &str) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let mut example = start(mode, &folder)?;
-    let arrived = example.json("push", EXAMPLE_TIMEOUT, |line| line["target"] == "ReceiveMessage")?;
-    let status = example.wait(WAIT_TIMEOUT)?;
-    let printed = example.printed();
-    ensure!(status.success(), "{status}:\n{printed}");
-    let push = &arrived["arguments"][0];
-    let user = push["Payload"]["UserId"].as_str().context("no user")?;
-    ensure!(push["Type"] == 0 && printed.contains(&format!("as the user {user}\n")), "{printed}");
-    ensure!(printed.contains(source), "no {source} in\n{printed}");
-    ensure!(folder.path().read_dir()?.next().is_none(), "temporary files are left");
-    wait_no_process(&folder)
+#[test]
+fn first_push_arrives_and_nothing_remains() -> Result<()> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("first-push.sh");
+    check_push(|folder| start(script.clone(), &[], folder), 5, "The client has received the push:\n")
 }
 
 #[test]
 fn example_queue_mode_delivers_a_push() -> Result<()> {
-    check_mode("queue", "source.kind = azure_queue  # globalSettings__notifications__connectionString\n")
+    let source = "source.kind = azure_queue  # globalSettings__notifications__connectionString\n";
+    check_push(|folder| start_example("queue", folder), 0, source)
 }
 
 #[test]
 fn example_direct_mode_delivers_a_push() -> Result<()> {
-    check_mode("direct", "listen.send_on_public = true  # globalSettings__selfHosted\n")
+    let source = "listen.send_on_public = true  # globalSettings__selfHosted\n";
+    check_push(|folder| start_example("direct", folder), 0, source)
 }
 
 #[test]
 fn example_interrupted_leaves_no_process() -> Result<()> {
     for signal in [Signal::TERM, Signal::KILL] {
         let folder = tempfile::tempdir()?;
-        let mut example = start("queue", &folder)?;
+        let mut example = start_example("queue", &folder)?;
         example.line("step with the hub", EXAMPLE_TIMEOUT, |line| line.starts_with("4.").then_some(()))?;
         ensure!(processes_in(folder.path()).len() > 2, "the example does not run");
         example.signal(signal)?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::layers::ConfigReader;
-use super::redis::{RedisConfig, parse_address};
+use super::redis::{RedisConfig, parse_redis_address};
 use super::values::Bytes;
 use crate::secret::Secret;
 
@@ -59,7 +59,7 @@ fn parse_redis(
     password: Option<Secret>,
     ca_file: Option<PathBuf>,
 ) -> Result<RedisConfig, (&'static str, String)> {
-    let redis = parse_address(url).map_err(|error| (URL, error.to_string()))?;
+    let redis = parse_redis_address(url).map_err(|error| (URL, error.to_string()))?;
     let redis = redis.with_login(username, password).map_err(|(key, error)| (key, error.to_string()))?;
     redis.with_ca_file(ca_file).map_err(|error| (CA_FILE, error.to_string()))
 }

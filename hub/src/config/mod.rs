@@ -15,7 +15,7 @@ mod values;
 pub use backplane::BackplaneConfig;
 pub use layers::{ConfigError, ConfigErrors, EffectiveSetting, Layers, Origin};
 pub use limits::Limits;
-pub use redis::{RedisConfig, RedisConfigError, parse_address as parse_redis_address};
+pub use redis::{RedisConfig, RedisConfigError, parse_redis_address};
 pub use setting::Setting;
 pub use source::{AzureQueueConfig, SourceConfig};
 pub use values::LogFormat;

@@ -91,7 +91,7 @@ impl Setting for LogFormat {
 pub(super) struct Address(pub String);
 
 /// The hosts that mean all addresses, IPv6 and IPv4, as in Kestrel's URLs.
-const ALL_ADDRESSES: [&str; 2] = ["*", "+"];
+const WILDCARD_HOSTS: [&str; 2] = ["*", "+"];
 
 impl Setting for Address {
     fn from_toml(value: &Value) -> Result<Self, &'static str> {
@@ -103,7 +103,7 @@ impl Setting for Address {
         let is_valid =
             parts.is_some_and(|(host, port)| !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok());
         let (host, port) = parts.filter(|_| is_valid).ok_or("HOST:PORT")?;
-        Ok(Address(format!("{}:{port}", if ALL_ADDRESSES.contains(&host) { "[::]" } else { host })))
+        Ok(Address(format!("{}:{port}", if WILDCARD_HOSTS.contains(&host) { "[::]" } else { host })))
     }
 
     fn display_value(&self) -> String {

@@ -3,7 +3,7 @@
 //! Reactors read the heads of requests on the public port (`request_kind`) and serve WebSockets. axum serves all other requests,
 //! one by one (`exchange`), on the public port (`plain_http`) and on the internal and admin ports (`port`). `negotiate` serves
 //! negotiations. `hub_endpoint`, `server_sent_events` and `long_polling` serve clients without a WebSocket: a `relay` connects
-//! each of these clients to its reactor.
+//! each of these clients to its reactor. `upgrade_hint` tells what a failed upgrade lacks.
 
 pub mod auth_guard;
 pub mod client_address;

@@ -3,6 +3,9 @@
 
 use std::borrow::Cow;
 
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+
 use super::error_response::ErrorResponse;
 use super::paths;
 use super::request_head::{BodyLength, Headers, PlainRequest, RequestHead, header_storage};
@@ -107,6 +110,11 @@ fn upgrade(hub: Hub, head: &RequestHead<'_>) -> Result<Upgrade, ErrorResponse> {
 /// as in the upstream service.
 pub fn is_event_stream(accept: &[u8]) -> bool {
     accept.split(|&byte| byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+/// Returns whether the headers of a request ask for Server-Sent Events.
+pub(super) fn accepts_event_stream(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).into_iter().any(|value| is_event_stream(value.as_bytes()))
 }
 
 #[cfg(test)]

@@ -1,18 +1,12 @@
 //! Names the part that a GET request lacks to be an upgrade. No I/O.
 
-use axum::http::header::ACCEPT;
+use axum::http::Method;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
 
 use super::error_response::ErrorResponse;
 use super::headers::NO_CACHE_HEADERS;
-use super::request_kind;
+use super::request_kind::accepts_event_stream;
 use crate::auth::Query;
-
-/// Returns whether a request asks for Server-Sent Events.
-pub(super) fn accepts_event_stream(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).into_iter().any(|value| request_kind::is_event_stream(value.as_bytes()))
-}
 
 /// Returns an error response that names what a request lacks to be an upgrade (`decisions.md` 3). Returns `None` if the request
 /// was not meant as an upgrade.

@@ -29,7 +29,8 @@ impl ClientAdmission {
         self.is_draining = true;
     }
 
-    /// Decides about a client, and counts it if it is accepted. Returns the outcome as a label of the metric, and the error response if the client is refused.
+    /// Decides about a client, and counts it if it is accepted. Returns the outcome as a label of the metric, and the error
+    /// response if the client is refused.
     pub(super) fn admit(&mut self, principal: &Principal) -> (&'static str, Option<ErrorResponse>) {
         if self.is_draining {
             return ("unavailable", Some(ErrorResponse::service_unavailable("This server is shutting down.")));

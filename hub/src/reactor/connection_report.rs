@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::sockets::connection::Connection;
-use super::sockets::frame_writer::WriteOutcome;
 use crate::observability::Metrics;
 use crate::signalr::CloseReason;
 use crate::signalr::protocol::Protocol;
@@ -28,13 +27,9 @@ impl ConnectionReport {
         tracing::debug!(id = ?connection.id(), protocol = protocol.name(), "client connected");
     }
 
-    /// Reports a frame that its socket did not take.
-    pub(super) fn on_slow(&self, outcome: WriteOutcome) {
-        match outcome {
-            WriteOutcome::Queued => self.0.slow_consumer_actions.inc("queued"),
-            WriteOutcome::Coalesced => self.0.slow_consumer_actions.inc("coalesced"),
-            WriteOutcome::Written | WriteOutcome::Overflow | WriteOutcome::Closed => {}
-        }
+    /// Reports a frame that its socket did not take, and what was done with it.
+    pub(super) fn on_slow(&self, action: &str) {
+        self.0.slow_consumer_actions.inc(action);
     }
 
     /// Reports the end of a connection.

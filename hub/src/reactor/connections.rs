@@ -251,11 +251,11 @@ impl Connections {
                 self.catch_up.on_backlog(id, sockets.now);
                 // A client that waits for the backplane is not slow.
                 if !self.catch_up.is_blocked(id) {
-                    self.report.on_slow(sent);
+                    self.report.on_slow("queued");
                     self.reschedule(sockets, slot);
                 }
             }
-            WriteOutcome::Coalesced => self.report.on_slow(sent),
+            WriteOutcome::Coalesced => self.report.on_slow("coalesced"),
             WriteOutcome::Overflow => self.finish_close(sockets, slot, CloseReason::SlowConsumer, &[]),
             WriteOutcome::Closed => self.finish_close(sockets, slot, CloseReason::Reset, &[]),
         }

@@ -33,7 +33,6 @@ const COMMAND_BUDGET: Duration = Duration::from_millis(5);
 
 /// One thread with its share of the connections.
 pub(super) struct Reactor {
-    number: usize,
     shared: Arc<Shared>,
     status: OwnStatus,
     /// The command queues of every reactor, by number, this one included.
@@ -55,7 +54,6 @@ pub(super) struct Reactor {
 impl Reactor {
     /// Creates a reactor without connections. `ingress` is the public port, on the first reactor only.
     pub(super) fn new(
-        number: usize,
         shared: Arc<Shared>,
         status: OwnStatus,
         peers: Vec<CommandSender>,
@@ -66,12 +64,11 @@ impl Reactor {
         let clock = Clock::start();
         let now = clock.now();
         Ok(Reactor {
-            number,
             commands,
             commands_pending: false,
             sockets: Sockets::new(poll.registry().try_clone()?, now),
             ingress,
-            connections: Connections::new(shared.clone(), status.clone(), peers[number].clone(), clock),
+            connections: Connections::new(shared.clone(), status.clone(), peers[status.number].clone(), clock),
             fan_out: FanOut::new(shared.metrics.clone(), shared.config.heartbeat_interval, now),
             status,
             drain: None,
@@ -207,8 +204,8 @@ impl Reactor {
     /// Sends an accepted client to the reactor that owns its user.
     fn place(&mut self, accepted: Option<AcceptedClient>) {
         let Some(AcceptedClient { slot, mut connection }) = accepted else { return };
-        let shard = connection.principal.id().map_or(self.number, |id| shard_for(id, self.peers.len()));
-        if shard == self.number {
+        let shard = connection.principal.id().map_or(self.status.number, |id| shard_for(id, self.peers.len()));
+        if shard == self.status.number {
             self.connections.add(&mut self.sockets, slot, connection);
         } else {
             self.sockets.release(slot, &mut connection.socket);

@@ -148,7 +148,7 @@ impl Reactors {
                     Some(Ingress::new(shared.clone(), status.clone(), acceptor, capacity, http, verification))
                 }
             };
-            let reactor = Reactor::new(number, shared.clone(), status, senders.clone(), commands, poll, ingress)?;
+            let reactor = Reactor::new(shared.clone(), status, senders.clone(), commands, poll, ingress)?;
             let thread = std::thread::Builder::new().name(format!("reactor-{number}"));
             threads.push(thread.spawn(move || reactor.run())?);
         }

@@ -25,7 +25,8 @@ pub(super) struct Statuses(Arc<[Status]>);
 /// The status of the reactor that owns it, which alone writes it, beside those of the others.
 #[derive(Clone)]
 pub(super) struct OwnStatus {
-    number: usize,
+    /// The number of the reactor.
+    pub(super) number: usize,
     all: Statuses,
 }
 

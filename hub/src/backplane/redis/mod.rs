@@ -8,7 +8,8 @@
 //! ```
 //!
 //! `wire` (names and messages), `subscriptions`, `records` and `lookup` perform no I/O. `publisher` and `subscriber` are tasks
-//! on the `timely` thread. Each has a connection that `connector` opens. `link_health` has the state of both connections.
+//! on the `timely` thread. Each has a connection that `connector` opens; `publish_connection` runs the publisher's operations on
+//! it. `link_health` has the state of both connections.
 //! `operation_queue` is the queue of the publisher.
 
 mod address;

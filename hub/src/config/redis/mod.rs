@@ -18,7 +18,7 @@ use url::parse_url;
 ///
 /// # Errors
 /// The first problem that is found.
-pub fn parse_address(address: &Secret) -> Result<RedisConfig, RedisConfigError> {
+pub fn parse_redis_address(address: &Secret) -> Result<RedisConfig, RedisConfigError> {
     let text = address.reveal().trim();
     // A password may contain "://", but a comma precedes it.
     match text.split_once("://") {
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<RedisConfig, RedisConfigError> {
-        parse_address(&text.into())
+        parse_redis_address(&text.into())
     }
 
     fn plain(host: &str, port: u16) -> RedisConfig {

@@ -89,12 +89,17 @@ impl Ingress {
         self.acceptor.poll_timeout()
     }
 
+    /// Returns how many sockets all reactors have open. `sockets` are those of this one.
+    fn open_sockets(&self, sockets: &Sockets) -> usize {
+        sockets.len() + self.status.peer_sockets()
+    }
+
     /// Accepts waiting connections, up to a budget per turn.
     pub(super) fn accept(&mut self, sockets: &mut Sockets) {
         if !self.acceptor.ready {
             return;
         }
-        let mut open = sockets.len() + self.status.peer_sockets();
+        let mut open = self.open_sockets(sockets);
         if open >= self.capacity.max_sockets() {
             self.capacity.warn_exhausted();
             open -= sockets.evict_transient();
@@ -117,7 +122,7 @@ impl Ingress {
             close_after_answer(sockets, returned);
             return None;
         }
-        if sockets.len() + self.status.peer_sockets() >= self.capacity.max_sockets() {
+        if self.open_sockets(sockets) >= self.capacity.max_sockets() {
             return None;
         }
         let mut socket = Socket::from(returned.socket);
