@@ -42,8 +42,14 @@ pub fn tool(variable: &str, name: &'static str, arguments: &[&str]) -> Option<Ou
 
 /// Renders the chart with these values. The error is the output of Helm.
 pub fn rendered_text(release: &str, namespace: &str, values: &[&str]) -> Option<Result<String, String>> {
+    rendered_with(&["--skip-tests"], release, namespace, values)
+}
+
+/// Renders the chart with further options of Helm.
+fn rendered_with(options: &[&str], release: &str, namespace: &str, values: &[&str]) -> Option<Result<String, String>> {
     let chart = chart();
     let mut arguments = vec!["template", release, chart.to_str().expect("a path"), "--namespace", namespace];
+    arguments.extend(options);
     for value in values {
         arguments.extend(["--set-json", value]);
     }
@@ -472,6 +478,25 @@ fn chart_values_schema_rejects_unknown_members_everywhere() {
     }
     let text = std::fs::read_to_string(chart().join("values.schema.json")).expect("the schema");
     closed("", &serde_json::from_str(&text).expect("JSON"));
+}
+
+/// The Service and the budget of the operator would select the pod of `helm test` by the operator's labels.
+#[test]
+fn chart_test_pod_has_the_operators_environment_and_not_its_labels() {
+    let values = ["image.pullSecrets=[\"login\"]", "extraEnv=[{\"name\":\"HTTPS_PROXY\",\"value\":\"http://proxy\"}]"];
+    let only_test = ["--show-only", "templates/tests/permissions.yaml"];
+    let Some(text) = rendered_with(&only_test, "test", "operators", &values) else { return };
+    let text = text.expect("it renders");
+    let test_pod: Value = serde_saphyr::from_str(text.trim_start_matches("---")).expect("YAML");
+    let Some(objects) = rendered(&values) else { return };
+    let deployment = only_deployment(&objects);
+    let (pod, operator) = (&test_pod["spec"], &deployment["spec"]["template"]["spec"]);
+    assert_ne!(test_pod["metadata"]["labels"]["app.kubernetes.io/name"], "notification-hub-operator");
+    assert_eq!(pod["serviceAccountName"], operator["serviceAccountName"]);
+    assert_eq!(pod["imagePullSecrets"], json!([{ "name": "login" }]));
+    for field in ["image", "env", "resources", "securityContext"] {
+        assert_eq!(pod["containers"][0][field], operator["containers"][0][field], "{field}");
+    }
 }
 
 #[test]

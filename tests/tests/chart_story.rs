@@ -182,7 +182,7 @@ fn hubs_survive_uninstall_and_join_the_next_release() {
         hub.check_reconciled()?;
 
         page.run("uninstall")?;
-        for block in ["install", "install two replicas", "pod security"] {
+        for block in ["install", "helm test", "install two replicas", "pod security"] {
             page.run(block)?;
         }
         hub.check_reconciled()?;
@@ -248,6 +248,13 @@ fn namespaced_operators_have_only_namespace_rights_and_fail_over() {
             Ok(())
         })?;
         hub.check_reconciled()?;
+
+        let tested = cluster.helm(&["test", RELEASE, "--namespace", NAMESPACE, "--logs"])?;
+        ensure!(tested.contains("granted"), "{tested}");
+        cluster.kubectl(&["delete", "rolebinding", "-n", &namespace.name, "--all"])?;
+        let refused =
+            cluster.helm(&["test", RELEASE, "--namespace", NAMESPACE]).err().context("it needs no permission")?;
+        ensure!(format!("{refused:#}").contains("notification-hub-operator-test"), "{refused:#}");
 
         install::install_release(cluster, &install::chart_path()?, &HELM_WAIT)?;
         ensure!(may("get", "secrets", "default"), "the operator does not watch all namespaces");

@@ -58,3 +58,63 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 {{- $repository }}:{{ .image.tag | default .appVersion -}}
 {{- end -}}
 {{- end -}}
+
+{{- /* The reference to the operator's own image. */ -}}
+{{- define "operator.ownImage" -}}
+{{- include "operator.image" (dict "image" .Values.image "global" .Values.global "appVersion" .Chart.AppVersion) -}}
+{{- end -}}
+
+{{- /* The Secrets for the registry of the operator's image, as a part of a pod. */ -}}
+{{- define "operator.imagePullSecrets" -}}
+{{- with include "operator.pullSecrets" (dict "image" .Values.image "global" .Values.global) -}}
+imagePullSecrets:
+  {{- range splitList "," . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end -}}
+{{- end -}}
+
+{{- define "operator.podSecurityContext" -}}
+{{- $default := dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- mergeOverwrite $default (deepCopy .Values.podSecurityContext) | toYaml -}}
+{{- end -}}
+
+{{- define "operator.securityContext" -}}
+{{- $default := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true "capabilities" (dict "drop" (list "ALL")) -}}
+{{- mergeOverwrite $default (deepCopy .Values.securityContext) | toYaml -}}
+{{- end -}}
+
+{{- /* The variables of the operator's container. */ -}}
+{{- define "operator.env" -}}
+- name: NOTIFICATION_HUB_OPERATOR_WATCH_NAMESPACES
+  value: {{ join "," .Values.watchNamespaces | quote }}
+- name: NOTIFICATION_HUB_OPERATOR_LEADER_ELECTION
+  value: {{ .Values.leaderElection.enabled | quote }}
+- name: NOTIFICATION_HUB_OPERATOR_LEASE_NAME
+  value: {{ include "operator.leaseName" . | quote }}
+- name: NOTIFICATION_HUB_OPERATOR_LEASE_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: NOTIFICATION_HUB_OPERATOR_METRICS_ADDRESS
+  value: {{ printf "[::]:%d" (int .Values.metrics.port) | quote }}
+- name: NOTIFICATION_HUB_OPERATOR_HUB_IMAGE
+  value: {{ include "operator.image" (dict "image" .Values.hubImage "global" .Values.global "appVersion" .Chart.AppVersion) | quote }}
+- name: NOTIFICATION_HUB_OPERATOR_HUB_IMAGE_PULL_POLICY
+  value: {{ .Values.hubImage.pullPolicy | quote }}
+- name: NOTIFICATION_HUB_OPERATOR_HUB_IMAGE_PULL_SECRETS
+  value: {{ include "operator.pullSecrets" (dict "image" .Values.hubImage "global" .Values.global) | quote }}
+- name: NOTIFICATION_HUB_OPERATOR_INHERITED_LABELS
+  value: {{ join "," .Values.inherited.labels | quote }}
+- name: NOTIFICATION_HUB_OPERATOR_INHERITED_ANNOTATIONS
+  value: {{ join "," .Values.inherited.annotations | quote }}
+- name: NOTIFICATION_HUB_OPERATOR_MAX_CONCURRENT_ROLLOUTS
+  value: {{ .Values.maxConcurrentRollouts | quote }}
+- name: NOTIFICATION_HUB_OPERATOR_LOG_LEVEL
+  value: {{ .Values.log.level | quote }}
+- name: NOTIFICATION_HUB_OPERATOR_LOG_FORMAT
+  value: {{ .Values.log.format | quote }}
+{{- with .Values.extraEnv }}
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end -}}

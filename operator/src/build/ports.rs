@@ -15,6 +15,12 @@ pub(super) const ADMIN_NAME: &str = "admin";
 /// Name and number of each port of the hub's container and of its Services.
 pub(super) const ALL: [(&str, i32); 3] = [("http", PUBLIC), ("send", INTERNAL), (ADMIN_NAME, ADMIN)];
 
+/// The `appProtocol` of [`PUBLIC`]. Some gateways forward WebSockets only to such a port. It serves other HTTP requests, too.
+const WEBSOCKETS: &str = "kubernetes.io/ws";
+
+/// The `appProtocol` of the other ports. A service mesh would guess the protocol by the name or the first bytes otherwise.
+const HTTP: &str = "http";
+
 /// Returns the ports of the hub's container. [`INTERNAL`] is among them only if the source is direct.
 pub(super) fn container_ports(source: &Source) -> Vec<ContainerPort> {
     let port = |(name, number): (&str, i32)| ContainerPort {
@@ -30,6 +36,7 @@ pub(super) fn container_ports(source: &Source) -> Vec<ContainerPort> {
 pub(super) fn service_ports(number: i32) -> Vec<ServicePort> {
     let ports = ALL.iter().filter(|(_, each)| *each == number);
     let port = |(name, number): &(&str, i32)| ServicePort {
+        app_protocol: Some(if *number == PUBLIC { WEBSOCKETS } else { HTTP }.to_owned()),
         name: Some((*name).to_owned()),
         port: *number,
         protocol: Some("TCP".to_owned()),

@@ -29,7 +29,10 @@ pub(super) fn ingress_state(ingress: Option<&Ingress>) -> ConditionState {
     let class = ingress.spec.as_ref().and_then(|spec| spec.ingress_class_name.as_ref());
     match class.or_else(|| ingress.annotations().get(CLASS_ANNOTATION)) {
         Some(class) => {
-            let message = format!("Ingress {name}: no address; check that a controller of the class {class} runs");
+            let message = format!(
+                "Ingress {name}: no address. Either no controller of the class {class} runs, or it publishes none, and then \
+                 clients may reach the hub nevertheless"
+            );
             ConditionState::new(false, Reason::NoAddress, message)
         }
         None => {
