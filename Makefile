@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help first-push demo test test-unit test-parts test-timers test-cluster test-scale bench fuzz fuzz-long lint chart-lint deploy-lint prose-lint generated images toolchain clients components programs azurite redis metrics-server third-party-kinds
+.PHONY: help first-push demo test test-unit test-parts test-timers test-cluster test-cluster-ipv6 test-scale bench fuzz fuzz-long lint chart-lint deploy-lint prose-lint generated images toolchain clients components programs azurite redis metrics-server third-party-kinds
 
 # Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
 CARGO_TEST := cargo test --locked --workspace
@@ -58,6 +58,12 @@ test-cluster: toolchain clients images azurite redis metrics-server third-party-
 	@echo "== cluster tests"
 	$(CARGO_TEST) --no-run $(addprefix --test ,$(CLUSTER_TESTS))
 	tests/in-cluster.sh env RUST_TEST_THREADS=5 $(CARGO_TEST) $(addprefix --test ,$(CLUSTER_TESTS))
+	@if [ "$${CLUSTER-}" != current ]; then $(MAKE) --no-print-directory test-cluster-ipv6; fi
+
+test-cluster-ipv6: toolchain clients images azurite redis ## the most important stories where pods and Services have only IPv6 addresses
+	@echo "== cluster tests with IPv6 alone"
+	CLUSTER_IP_FAMILY=ipv6 tests/in-cluster.sh env RUST_TEST_THREADS=3 $(CARGO_TEST) --test story --test stories -- \
+	  push_reaches_its_client_in_a_cluster pushes_reach_clients_of_every_pod queue_source_delivers
 
 test-scale: toolchain clients images azurite redis ## a thousand hubs under one operator: some minutes
 	HUBS=1000 tests/in-cluster.sh $(CARGO_TEST) --test scale_story -- --nocapture

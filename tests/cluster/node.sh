@@ -4,8 +4,13 @@
 set -euo pipefail
 state=$1 bin=$2
 cgroup=/$(basename "$state")
-# 198.18.0.0/15 is reserved for benchmarks, so it does not overlap a real network.
-node=198.18.0.1 pods=198.18.0.0/24 services=198.19.0.0/16 api=198.19.0.1
+case ${CLUSTER_IP_FAMILY:-ipv4} in
+  # 198.18.0.0/15 is reserved for benchmarks, so it does not overlap a real network.
+  ipv4) node=198.18.0.1 pods=198.18.0.0/24 services=198.19.0.0/16 api=198.19.0.1 everywhere=0.0.0.0/0 loopback=127.0.0.1 ;;
+  # Local addresses (RFC 4193). Pods and Services have no others.
+  ipv6) node=fd98:18::1 pods=fd98:18::/64 services=fd98:19::/112 api=fd98:19::1 everywhere=::/0 loopback=::1 ;;
+  *) echo "CLUSTER_IP_FAMILY=$CLUSTER_IP_FAMILY: neither ipv4 nor ipv6" >&2; exit 2 ;;
+esac
 
 # Hides the machine's folders and settings that the components write.
 shelter() {
@@ -79,7 +84,7 @@ C
   cat > cni/10-bridge.conflist <<C
 {"cniVersion":"0.4.0","name":"pods","plugins":[
  {"type":"bridge","bridge":"br0","isGateway":true,"ipMasq":false,"hairpinMode":true,
-  "ipam":{"type":"host-local","dataDir":"$state/ipam","ranges":[[{"subnet":"$pods"}]],"routes":[{"dst":"0.0.0.0/0"}]}},
+  "ipam":{"type":"host-local","dataDir":"$state/ipam","ranges":[[{"subnet":"$pods"}]],"routes":[{"dst":"$everywhere"}]}},
  {"type":"portmap","capabilities":{"portMappings":true}}]}
 C
   cat > kubelet.yaml <<K
@@ -111,7 +116,7 @@ K
 .:53 {
   bind $node
   errors
-  kubernetes cluster.local in-addr.arpa {
+  kubernetes cluster.local in-addr.arpa ip6.arpa {
     kubeconfig $state/admin.kubeconfig nhub
   }
 }
@@ -121,8 +126,10 @@ C
 network() {
   ip link set lo up
   echo 1 > /proc/sys/net/ipv4/ip_forward
+  echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
   ip link add br0 type bridge
-  ip addr add "$node/24" dev br0
+  # At once, without a search for other users of an IPv6 address.
+  ip addr add "$node/${pods#*/}" dev br0 nodad
   ip link set br0 up
   ip route add $services dev br0 # any route will do: the address is translated before it is used
 }
@@ -158,7 +165,7 @@ components() {
   ctr -a containerd.sock -n k8s.io images import pause.tar
   start kubelet kubelet --config=kubelet.yaml --kubeconfig=node1.kubeconfig --hostname-override=node1 --node-ip="$node" --root-dir="$state/kubelet" --cert-dir="$state/pki"
   # kube-proxy waits for the node's address, which the kubelet sets, without a log line.
-  start proxy kube-proxy --kubeconfig=admin.kubeconfig --hostname-override=node1 --proxy-mode=iptables --cluster-cidr=$pods --bind-address=127.0.0.1 \
+  start proxy kube-proxy --kubeconfig=admin.kubeconfig --hostname-override=node1 --proxy-mode=iptables --cluster-cidr=$pods --bind-address=$loopback \
     --conntrack-max-per-core=0 --conntrack-tcp-timeout-established=0 --conntrack-tcp-timeout-close-wait=0
   until_it kubectl wait --for=condition=Ready node/node1 --timeout=1s
   until_it getent hosts kubernetes.default.svc

@@ -31,7 +31,7 @@ impl AzuritePod {
         let accounts = json!({"secretKeyRef": {"name": "azurite", "key": "accounts"}});
         let container = json!({
             "image": image, "workingDir": "/tmp",
-            "command": ["azurite-queue", "--queueHost", "0.0.0.0", "--queuePort", port],
+            "command": ["azurite-queue", "--queueHost", "::", "--queuePort", port],
             // The name of a Service is not that of an account. A log of requests would contain their signatures.
             "args": [
                 "--disableProductStyleUrl", "--silent", "--inMemoryPersistence", "--skipApiVersionCheck",

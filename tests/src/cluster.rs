@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -131,7 +131,7 @@ impl Cluster {
         let text = self.kubectl(&["get", "service", service, "-n", namespace, "-o", "json"])?;
         let service_: Value = serde_json::from_str(&text)?;
         let ip = service_["spec"]["clusterIP"].as_str().unwrap_or_default();
-        let ip: Ipv4Addr = ip.parse().with_context(|| format!("{service} has no cluster IP: {ip:?}"))?;
+        let ip: IpAddr = ip.parse().with_context(|| format!("{service} has no cluster IP: {ip:?}"))?;
         let url = format!("http://{service}.{namespace}.svc:{port}");
         Ok(Endpoint { address: (ip, port).into(), url, _forward: None })
     }
@@ -143,12 +143,12 @@ impl Cluster {
             let name = text("/metadata/name")?;
             return self.forward(text("/metadata/namespace")?, &format!("pod/{name}"), port);
         }
-        let address: SocketAddr = (text("/status/podIP")?.parse::<Ipv4Addr>()?, port).into();
+        let address: SocketAddr = (text("/status/podIP")?.parse::<IpAddr>()?, port).into();
         Ok(Endpoint { address, url: format!("http://{address}"), _forward: None })
     }
 
     /// Returns the internal IP address of the first node.
-    pub fn node(&self) -> Result<Ipv4Addr> {
+    pub fn node(&self) -> Result<IpAddr> {
         let address = "jsonpath={.items[0].status.addresses[?(@.type==\"InternalIP\")].address}";
         self.kubectl(&["get", "nodes", "-o", address])?.parse().context("the node has no address")
     }

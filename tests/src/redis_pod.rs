@@ -57,7 +57,7 @@ fn configure(
     secrets::register(&password);
     let rules = rules.join(" ");
     let configuration = format!(
-        "{listen}\nbind 0.0.0.0\nprotected-mode no\nsave \"\"\nappendonly no\n\
+        "{listen}\nbind * -::*\nprotected-mode no\nsave \"\"\nappendonly no\n\
          user default off\nuser hub on >{password} {rules}\n"
     );
     let url = format!("{scheme}://{}:{PORT}", host(namespace));
