@@ -100,7 +100,7 @@ lint: toolchain $(CARGO_DENY) $(ACTIONLINT) chart-lint deploy-lint prose-lint ##
 	$(ACTIONLINT)
 
 chart-lint: toolchain ## helm lint
-	tests/cluster/cluster.sh tool helm lint --strict charts/*
+	tests/cluster/cluster.sh tool helm lint --strict --set image.registry=registry.example.com,hubImage.registry=registry.example.com charts/*
 
 deploy-lint: ## systemd-analyze, and docker compose config where it is there
 	tests/deploy-lint.sh

@@ -16,7 +16,8 @@ use crate::model::inheritance::{Inheritance, NamePatterns};
 use crate::telemetry::logging::LogFormat;
 
 /// Default image of hubs without `spec.image`.
-pub const DEFAULT_HUB_IMAGE: &str = concat!("ghcr.io/notification-hub/notification-hub:", env!("CARGO_PKG_VERSION"));
+pub const DEFAULT_HUB_IMAGE: &str =
+    concat!("registry.example.com/notification-hub/notification-hub:", env!("CARGO_PKG_VERSION"));
 
 /// Default maximum number of concurrent rollouts that no change of a spec has caused.
 const DEFAULT_MAX_CONCURRENT_ROLLOUTS: NonZeroUsize = NonZeroUsize::new(5).unwrap();

@@ -40,6 +40,10 @@ pub fn tool(variable: &str, name: &'static str, arguments: &[&str]) -> Option<Ou
     }
 }
 
+/// Values without which the chart refuses to render.
+pub const REGISTRIES: [&str; 2] =
+    ["image.registry=\"registry.example.com\"", "hubImage.registry=\"registry.example.com\""];
+
 /// Renders the chart with these values. The error is the output of Helm.
 pub fn rendered_text(release: &str, namespace: &str, values: &[&str]) -> Option<Result<String, String>> {
     rendered_with(&["--skip-tests"], release, namespace, values)
@@ -50,7 +54,7 @@ fn rendered_with(options: &[&str], release: &str, namespace: &str, values: &[&st
     let chart = chart();
     let mut arguments = vec!["template", release, chart.to_str().expect("a path"), "--namespace", namespace];
     arguments.extend(options);
-    for value in values {
+    for value in REGISTRIES.iter().chain(values) {
         arguments.extend(["--set-json", value]);
     }
     let output = helm(&arguments)?;
@@ -244,7 +248,7 @@ fn chart_values_reach_the_operator_configuration() {
     assert_eq!(granted, [json!([lease])]);
     let container = &only_deployment(&objects)["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["ports"][0]["containerPort"], config.metrics_address.port());
-    let own = format!("ghcr.io/notification-hub/notification-hub-operator:{}", env!("CARGO_PKG_VERSION"));
+    let own = format!("registry.example.com/notification-hub/notification-hub-operator:{}", env!("CARGO_PKG_VERSION"));
     assert_eq!(container["image"], own);
 
     let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
@@ -478,6 +482,15 @@ fn chart_values_schema_rejects_unknown_members_everywhere() {
     }
     let text = std::fs::read_to_string(chart().join("values.schema.json")).expect("the schema");
     closed("", &serde_json::from_str(&text).expect("JSON"));
+}
+
+#[test]
+fn chart_without_a_registry_is_refused_with_the_name_of_the_value() {
+    for image in ["image", "hubImage"] {
+        let Some(result) = render(&[&format!("{image}.registry=\"\"")]) else { return };
+        let error = result.expect_err("no registry");
+        assert!(error.contains(&format!("{image}.registry must be set: no release has been published yet")), "{error}");
+    }
 }
 
 /// The Service and the budget of the operator would select the pod of `helm test` by the operator's labels.

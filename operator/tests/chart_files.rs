@@ -184,7 +184,7 @@ fn gitops_page_overlay_replaces_both_images() {
     let Some(output) = tool("KUBECTL", "kubectl", &["kustomize", overlay.to_str().expect("a path")]) else { return };
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).expect("text");
-    assert!(!text.contains("ghcr.io"), "{text}");
+    assert!(!text.contains("/notification-hub/notification-hub"), "{text}");
     let built = objects(&[&text]);
     let deployment = built.values().find(|object| object["kind"] == "Deployment").expect("a Deployment");
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];

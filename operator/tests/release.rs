@@ -109,7 +109,7 @@ fn release_artifacts_reference_images_by_digest() {
 
     // The manifests equal those of the repository except for the images.
     let manifests = fs::read_to_string(folder.path().join("operator.yaml")).expect("the manifests");
-    let image = |name: &str| format!("ghcr.io/notification-hub/{name}:{}", env!("CARGO_PKG_VERSION"));
+    let image = |name: &str| format!("registry.example.com/notification-hub/{name}:{}", env!("CARGO_PKG_VERSION"));
     let expected = fs::read_to_string(project().join("deploy/operator.yaml")).expect("the manifests");
     let expected = expected
         .replace(

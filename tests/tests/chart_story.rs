@@ -142,11 +142,11 @@ impl<'a> Page<'a> {
         let manifests = folder.path().join("deploy/operator.yaml");
         let values = folder.path().join(format!("charts/{RELEASE}/values.yaml"));
         for (name, own) in [("notification-hub-operator", "operator"), ("notification-hub", "hub")] {
-            let published = format!("ghcr.io/notification-hub/{name}:{}", env!("CARGO_PKG_VERSION"));
+            let published = format!("registry.example.com/notification-hub/{name}:{}", env!("CARGO_PKG_VERSION"));
             replace(&manifests, &published, &format!("nhub.test/{own}:test"))?;
             replace(&values, &format!("notification-hub/{name}\n"), &format!("{own}\n"))?;
         }
-        replace(&values, "registry: ghcr.io\n", "registry: nhub.test\n")?;
+        replace(&values, "registry: \"\"\n", "registry: nhub.test\n")?;
         replace(&values, "tag: \"\"\n", "tag: test\n")?;
         Ok(Self { namespace, text: pages::read("docs/install.md")?, folder, run: BTreeSet::new() })
     }

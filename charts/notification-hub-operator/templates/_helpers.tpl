@@ -47,10 +47,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 {{- join "," (uniq $names) -}}
 {{- end -}}
 
-{{- /* Reference to an image, from a dictionary with image, global and appVersion. */ -}}
+{{- /* Reference to an image, from a dictionary with image, its name in the values, global and appVersion. */ -}}
 {{- define "operator.image" -}}
 {{- $repository := required "image.repository and hubImage.repository must be set" .image.repository -}}
 {{- $registry := (.global | default dict).imageRegistry | default .image.registry -}}
+{{- if not (or $registry (regexMatch "^([^/]*[.:][^/]*|localhost)/" $repository)) -}}
+{{- fail (printf "%s.registry must be set: no release has been published yet, so build the images, push them to a registry, and name it (docs/install.md#images)" .name) -}}
+{{- end -}}
 {{- if $registry }}{{ $repository = printf "%s/%s" $registry $repository }}{{ end -}}
 {{- if .image.digest -}}
 {{- $repository }}{{ if .image.tag }}:{{ .image.tag }}{{ end }}@{{ .image.digest -}}
@@ -61,7 +64,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 
 {{- /* The reference to the operator's own image. */ -}}
 {{- define "operator.ownImage" -}}
-{{- include "operator.image" (dict "image" .Values.image "global" .Values.global "appVersion" .Chart.AppVersion) -}}
+{{- include "operator.image" (dict "image" .Values.image "name" "image" "global" .Values.global "appVersion" .Chart.AppVersion) -}}
 {{- end -}}
 
 {{- /* The Secrets for the registry of the operator's image, as a part of a pod. */ -}}
@@ -99,7 +102,7 @@ imagePullSecrets:
 - name: NOTIFICATION_HUB_OPERATOR_METRICS_ADDRESS
   value: {{ printf "[::]:%d" (int .Values.metrics.port) | quote }}
 - name: NOTIFICATION_HUB_OPERATOR_HUB_IMAGE
-  value: {{ include "operator.image" (dict "image" .Values.hubImage "global" .Values.global "appVersion" .Chart.AppVersion) | quote }}
+  value: {{ include "operator.image" (dict "image" .Values.hubImage "name" "hubImage" "global" .Values.global "appVersion" .Chart.AppVersion) | quote }}
 - name: NOTIFICATION_HUB_OPERATOR_HUB_IMAGE_PULL_POLICY
   value: {{ .Values.hubImage.pullPolicy | quote }}
 - name: NOTIFICATION_HUB_OPERATOR_HUB_IMAGE_PULL_SECRETS
