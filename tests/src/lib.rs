@@ -35,6 +35,7 @@ pub mod prometheus;
 pub mod proxy;
 pub mod raw_client;
 pub mod redis;
+pub mod redis_cluster;
 pub mod redis_pod;
 pub mod replicas;
 pub mod secrets;

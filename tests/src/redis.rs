@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::certificate;
+use crate::cluster::run;
 use crate::process::Process;
 use crate::secrets;
 
@@ -23,7 +24,7 @@ const REDIS_TIMEOUT: Duration = Duration::from_secs(20);
 pub const ACL_RULES: [&str; 16] = [
     "resetchannels",
     "&*",
-    "~*:catch-up:*",
+    "~{*:catch-up}:*",
     "-@all",
     "+select",
     "+ping",
@@ -138,6 +139,15 @@ impl Redis {
              backplane.redis.password = '{}'\n{authority}",
             address, self.password
         )
+    }
+
+    /// Closes the connections of a type (`normal` or `pubsub`) with `CLIENT KILL`. The user needs the right `+client`.
+    pub fn kill_connections(&self, kind: &str) -> Result<()> {
+        let mut command = Command::new("redis-cli");
+        command.env("REDISCLI_AUTH", &self.password).args(["-p", &self.port().to_string(), "--user", "hub"]);
+        let answer = run(command.args(["client", "kill", "type", kind]))?;
+        ensure!(answer.trim().parse::<usize>().is_ok_and(|closed| closed > 0), "{answer}");
+        Ok(())
     }
 
     /// Publishes bytes and returns the number of subscribers that received them.

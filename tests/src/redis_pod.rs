@@ -27,10 +27,10 @@ pub fn start_with_tls(namespace: &Namespace, prefix: &str) -> Result<()> {
     certificate::make(files.path(), &format!("DNS:{}", host(namespace)))?;
     let read = |name: &str| std::fs::read_to_string(files.path().join(name));
     let (key, certificate, authority) = (read("key")?, read("certificate")?, read("authority")?);
-    let (channels, keys) = (format!("&{prefix}*"), format!("~{prefix}:catch-up:*"));
+    let (channels, keys) = (format!("&{prefix}*"), format!("~{{{prefix}:catch-up}}:*"));
     let restrict = |rule: &'static str| match rule {
         "&*" => channels.as_str(),
-        "~*:catch-up:*" => keys.as_str(),
+        "~{*:catch-up}:*" => keys.as_str(),
         other => other,
     };
     let files = [("key", key), ("certificate", certificate), ("ca", authority)];

@@ -1,18 +1,21 @@
 //! Several replicas with one Redis.
 
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::azurite::Azurite;
 use notification_hub_tests::frames::{frame, opcode};
 use notification_hub_tests::http::{self, Connection};
+use notification_hub_tests::ledger::LossTolerance;
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::raw_client::{HANDSHAKE, RawClient};
 use notification_hub_tests::redis::Redis;
 use notification_hub_tests::sentinels::Sentinels;
 use notification_hub_tests::wait;
+use notification_hub_tests::workload::Workload;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -23,6 +26,9 @@ const REQUEST: &str = "dddddddd-dddd-dddd-dddd-dddddddddddd";
 
 /// The timeout of each step, such as a change of the link to Redis.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The maximum duration of a delivery while connections to Redis are closed.
+const MAX_DELAY: Duration = Duration::from_secs(30);
 
 /// Starts two replicas that are connected to Redis.
 fn start_two(redis: &Redis, settings: &str) -> Result<(LocalHub, LocalHub)> {
@@ -388,4 +394,20 @@ fn redis_outage_leaves_messages_in_the_queue() -> Result<()> {
     })?;
     ensure!(client.push_count() == pushes.len(), "{:?}", client.lines());
     Ok(())
+}
+
+/// Redis closes connections without commands after `timeout`, but not those of subscribers. The hub pings more often.
+#[test]
+fn redis_connections_that_redis_closes_lose_no_push() -> Result<()> {
+    let redis = Redis::start_with_arguments(&["+client", "--timeout", "3"])?;
+    let (a, b) = start_two(&redis, "")?;
+    let senders = Arc::new(Mutex::new(vec![a.internal]));
+    let workload = Workload::start(&a.signer(), b.public, senders, 20, 100)?;
+    workload.wait_received(100)?;
+    for kind in ["pubsub", "normal", "pubsub"] {
+        redis.kill_connections(kind)?;
+        workload.wait_received(100)?;
+        [&a, &b].into_iter().try_for_each(|hub| wait_link(hub, 1.0))?;
+    }
+    workload.finish(MAX_DELAY, LossTolerance::Fault).map(drop)
 }

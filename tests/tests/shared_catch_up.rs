@@ -1,12 +1,16 @@
 //! Catch-up with several replicas, whose records are in Redis.
 
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use notification_hub_tests::ledger::LossTolerance;
 use notification_hub_tests::listener::{Listener, QUICK_CATCH_UP};
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::redis::Redis;
+use notification_hub_tests::redis_cluster::RedisCluster;
+use notification_hub_tests::workload::Workload;
 use notification_hub_tests::{http, token, wait};
 use serde_json::json;
 use uuid::Uuid;
@@ -15,6 +19,9 @@ const ORGANIZATION: &str = "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa";
 
 /// The timeout of each step, such as a replica's connect to Redis.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The maximum duration of a delivery while nodes of a Redis Cluster fail or give slots away.
+const CLUSTER_FAULT_DELAY: Duration = Duration::from_secs(60);
 
 struct User {
     id: String,
@@ -215,4 +222,34 @@ fn redis_without_records_delivers_pushes_and_syncs_on_connect() -> Result<()> {
         ensure!(http::get(b.admin, "/readyz")?.status == 200, "{more:?}");
     }
     Ok(())
+}
+
+#[test]
+fn redis_cluster_loses_nothing_during_a_failover_and_a_move_of_its_slots() -> Result<()> {
+    let mut cluster = RedisCluster::start()?;
+    let a = LocalHub::start(&format!("{QUICK_CATCH_UP}{}", cluster.settings()))?;
+    let b = LocalHub::start_replica(&a, &format!("{QUICK_CATCH_UP}{}", cluster.settings_for_other_master()))?;
+    [&a, &b].into_iter().try_for_each(wait_redis)?;
+    let away = User::new("phone");
+    away.make_known(&a)?;
+    away.push(&b, 1, None)?;
+    away.wait_sync(&away.connect(&b)?)?;
+
+    let senders = Arc::new(Mutex::new(vec![a.internal, b.internal]));
+    let workload = Workload::start(&a.signer(), b.public, senders, 20, 100)?;
+    workload.wait_received(200)?;
+    cluster.kill_owner()?;
+    workload.wait_received(200)?;
+    cluster.move_records()?;
+    workload.wait_received(200)?;
+    [&a, &b].into_iter().try_for_each(wait_redis)?;
+    let totals = workload.finish(CLUSTER_FAULT_DELAY, LossTolerance::Fault)?;
+    println!("{totals}");
+    // Once no node can record at the former master any more, the records at the new one count.
+    wait::until("one replica finds the records of the other", CLUSTER_FAULT_DELAY, || {
+        let known = User::new("phone");
+        known.make_known(&a)?;
+        let again = known.connect(&b)?;
+        check_no_sync(&a, &[(&known, &again)])
+    })
 }

@@ -12,9 +12,9 @@ use redis::{
 };
 use tokio::time::{sleep, timeout};
 
-use super::address::RedisAddr;
+use super::address::{RedisAddr, RedisServer};
 use super::link_error::{REQUEST_TIMEOUT, RedisLinkError};
-use super::{role, sentinel};
+use super::{cluster_owner, role, sentinel};
 use crate::config;
 use crate::net::trusted_roots;
 
@@ -31,14 +31,21 @@ const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// single attempt could delay the connection by seconds after Redis is available again.
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(400);
 
-/// Opens connections to the master of a Redis deployment.
+/// The time after which nodes of a Redis Cluster that cannot reach the others refuse writes, if it is not configured in Redis.
+const CLUSTER_NODE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Opens connections to the master of a Redis deployment, or to the node of a Redis Cluster that has the records.
 #[derive(Clone)]
-pub(super) struct Connector(pub(super) config::RedisConfig);
+pub(super) struct Connector {
+    pub(super) settings: config::RedisConfig,
+    /// A key in the slot of the records.
+    pub(super) record_key: String,
+}
 
 /// A connection and its server.
 pub(super) struct Connected<T> {
     pub(super) connection: T,
-    pub(super) server: RedisAddr,
+    pub(super) server: RedisServer,
 }
 
 impl Connector {
@@ -49,10 +56,10 @@ impl Connector {
             let settings = AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(self.connect_timeout()))
                 .set_response_timeout(Some(REQUEST_TIMEOUT));
-            let client = self.client(&server, true)?;
+            let client = self.client(&server.address, true)?;
             let mut connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
             // The servers that were asked may be outdated. A message that is published at a replica reaches no subscriber.
-            if self.has_choice() && !role::is_master(&mut connection).await? {
+            if self.has_choice(&server) && !role::is_master(&mut connection).await? {
                 return Err(RedisLinkError::NotMaster);
             }
             Ok(Connected { connection, server })
@@ -64,7 +71,7 @@ impl Connector {
     pub(super) async fn pubsub(&self) -> Result<Connected<PubSub>, RedisLinkError> {
         race_attempts(self.connect_timeout(), || async {
             let server = self.server().await?;
-            let connection = self.client(&server, true)?.get_async_pubsub().await?;
+            let connection = self.client(&server.address, true)?.get_async_pubsub().await?;
             Ok(Connected { connection, server })
         })
         .await
@@ -73,7 +80,7 @@ impl Connector {
     /// Runs `work` on a connection to `server` until another server is known to be the master.
     pub(super) async fn run_while_master<T>(
         &self,
-        server: &RedisAddr,
+        server: &RedisServer,
         work: impl Future<Output = Result<T, RedisLinkError>>,
     ) -> Result<T, RedisLinkError> {
         tokio::select! {
@@ -83,9 +90,9 @@ impl Connector {
     }
 
     /// Returns once another server is the master. Never returns if there is only one server.
-    async fn master_changed(&self, from: &RedisAddr) -> RedisLinkError {
+    async fn master_changed(&self, from: &RedisServer) -> RedisLinkError {
         loop {
-            if !self.has_choice() {
+            if !self.has_choice(from) {
                 std::future::pending::<()>().await;
             }
             sleep(MASTER_CHECK_INTERVAL).await;
@@ -98,30 +105,40 @@ impl Connector {
 
     /// Returns the time after a failover within which other replicas may still publish at the former master: until they have
     /// determined the master again.
-    pub(super) fn peer_failover_grace(&self) -> Duration {
-        if self.has_choice() { MASTER_CHECK_INTERVAL + 2 * REQUEST_TIMEOUT } else { Duration::ZERO }
-    }
-
-    /// Returns `true` if the master may change.
-    fn has_choice(&self) -> bool {
-        self.0.service.is_some() || self.0.servers.len() > 1
-    }
-
-    /// Determines the address of the master.
-    async fn server(&self) -> Result<RedisAddr, RedisLinkError> {
-        match (&self.0.service, &self.0.servers[..]) {
-            (Some(service), _) => sentinel::master(&self.0, service, |server, login| self.client(server, login)).await,
-            (None, [server]) => Ok(server.clone()),
-            (None, servers) => role::master(servers, |server| self.client(server, true)).await,
+    pub(super) fn peer_failover_grace(&self, server: &RedisServer) -> Duration {
+        match server.is_cluster_node {
+            true => CLUSTER_NODE_TIMEOUT + MASTER_CHECK_INTERVAL + 2 * REQUEST_TIMEOUT,
+            false if self.has_choice(server) => MASTER_CHECK_INTERVAL + 2 * REQUEST_TIMEOUT,
+            false => Duration::ZERO,
         }
     }
 
+    /// Returns `true` if another server than `server` may become the master.
+    fn has_choice(&self, server: &RedisServer) -> bool {
+        self.settings.service.is_some() || self.settings.servers.len() > 1 || server.is_cluster_node
+    }
+
+    /// Determines the master, or the node of a cluster that has the records.
+    async fn server(&self) -> Result<RedisServer, RedisLinkError> {
+        let settings = &self.settings;
+        let address = match (&settings.service, &settings.servers[..]) {
+            (Some(service), _) => {
+                let master = sentinel::master(settings, service, |server, login| self.client(server, login)).await?;
+                return Ok(RedisServer { address: master, is_cluster_node: false });
+            }
+            (None, [server]) => server.clone(),
+            (None, servers) => role::master(servers, |server| self.client(server, true)).await?,
+        };
+        let client = self.client(&address, true)?;
+        cluster_owner::owner(address, client, &self.record_key).await
+    }
+
     fn connect_timeout(&self) -> Duration {
-        self.0.connect_timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT)
+        self.settings.connect_timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT)
     }
 
     fn client(&self, (host, port): &RedisAddr, login: bool) -> Result<Client, RedisLinkError> {
-        let Connector(settings) = self;
+        let Connector { settings, .. } = self;
         let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
         if login {
             // The database matters for records only. Channels do not depend on it.

@@ -13,6 +13,7 @@
 //! `operation_queue` is the queue of the publisher.
 
 mod address;
+mod cluster_owner;
 mod connector;
 mod inflight;
 mod link_error;
@@ -81,14 +82,10 @@ impl RedisBackplane {
         presence_events: PresenceReceiver,
         metrics: Arc<Metrics>,
     ) -> RedisBackplane {
-        let (own_id, connector) = (Uuid::new_v4(), Connector(redis.clone()));
+        let own_id = Uuid::new_v4();
         let channels = Channels::new(&settings.channel_prefix);
-        let records = RecordKeys::new(
-            &settings.channel_prefix,
-            catch_up.window,
-            catch_up.enabled,
-            connector.peer_failover_grace(),
-        );
+        let records = RecordKeys::new(&settings.channel_prefix, catch_up.window, catch_up.enabled);
+        let connector = Connector { settings: redis.clone(), record_key: records.response_key(Uuid::nil()) };
         let link = Arc::new(LinkHealth::new(metrics.clone()));
         let (operations, queue) = operation_queue::queue(metrics.clone());
         let (log_limiter, watermark) = (LogLimiter::default(), presence_events.watermark_sender());

@@ -279,8 +279,8 @@ impl PublishConnection<'_> {
 
 /// Returns `true` if Redis rejected the command itself, `false` if it cannot serve at the moment or the connection failed.
 fn is_command_error(error: &RedisError) -> bool {
-    use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, ReadOnly, TryAgain};
+    use ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
     let is_unavailable =
-        matches!(error.kind(), ErrorKind::Server(BusyLoading | ClusterDown | MasterDown | ReadOnly | TryAgain));
+        matches!(error.kind(), ErrorKind::Server(BusyLoading | ClusterDown | MasterDown | Moved | ReadOnly | TryAgain));
     error.code().is_some() && !is_unavailable
 }

@@ -43,6 +43,7 @@ impl Publisher {
                         sleep(peer_reconnect_grace(outage)).await;
                     }
                     let connector = self.connector.clone();
+                    self.records.failover_grace = connector.peer_failover_grace(&server);
                     let serve = self.serve(connection, &mut unacknowledged, &mut backoff);
                     match connector.run_while_master(&server, serve).await {
                         Ok(()) => return,

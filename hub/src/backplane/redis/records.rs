@@ -1,14 +1,14 @@
 //! The records in Redis, by which every replica knows what clients missed (`decisions.md` 5): keys, values and scripts. No I/O.
 //!
 //! ```text
-//! PREFIX:catch-up:RUN:began                  the start of the records, and the number of keys that were evicted before
-//! PREFIX:catch-up:RUN:user:USER              the last covered pushes to a user
-//! PREFIX:catch-up:RUN:organization:ID        the last covered pushes to an organization
-//! PREFIX:catch-up:RUN:device:USER:DIGEST     the time up to which a device has received every push
-//! PREFIX:catch-up:response:REQUEST           the response to a login request, as it was published
+//! {PREFIX:catch-up}:RUN:began                the start of the records, and the number of keys that were evicted before
+//! {PREFIX:catch-up}:RUN:user:USER            the last covered pushes to a user
+//! {PREFIX:catch-up}:RUN:organization:ID      the last covered pushes to an organization
+//! {PREFIX:catch-up}:RUN:device:USER:DIGEST   the time up to which a device has received every push
+//! {PREFIX:catch-up}:response:REQUEST         the response to a login request, as it was published
 //! ```
 //!
-//! All times are of Redis' clock. `RUN` is the run id of a Redis process. After a restart or a failover the id is another one,
+//! What is in braces is the hash tag of Redis Cluster, by which one node has all keys. All times are of Redis' clock. `RUN` is the run id of a Redis process. After a restart or a failover the id is another one,
 //! because the last records may be lost: nothing is known then. The same holds if Redis has evicted keys since the start.
 
 use std::num::NonZeroU64;
@@ -100,9 +100,10 @@ fn info_field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 }
 
 impl RecordKeys {
-    /// Creates the keys of the deployment with a channel prefix.
-    pub fn new(prefix: &str, window: Duration, enabled: bool, failover_grace: Duration) -> RecordKeys {
-        RecordKeys { prefix: format!("{prefix}:catch-up:"), window, enabled, failover_grace }
+    /// Creates the keys of the deployment with a channel prefix, for a master that does not change.
+    pub fn new(prefix: &str, window: Duration, enabled: bool) -> RecordKeys {
+        let prefix = format!("{{{prefix}:catch-up}}:");
+        RecordKeys { prefix, window, enabled, failover_grace: Duration::ZERO }
     }
 
     /// Returns the keys of the run in the result of `INFO`, or `None` if the run id is missing.
@@ -182,13 +183,13 @@ mod tests {
 
     #[test]
     fn run_id_of_redis_prefixes_the_keys() {
-        let records = RecordKeys::new("Notifications", Duration::from_secs(600), true, Duration::ZERO);
+        let records = RecordKeys::new("Notifications", Duration::from_secs(600), true);
         let info = "# Server\r\nredis_version:7.0.15\r\nrun_id:0123456789abcdef\r\ntcp_port:6379\r\n";
         let run = records.run(info).expect("a run");
-        assert_eq!(run.start_key(), "Notifications:catch-up:0123456789ab:began");
+        assert_eq!(run.start_key(), "{Notifications:catch-up}:0123456789ab:began");
         assert_eq!(
             run.device_key(Uuid::nil(), Device::from_digest(NonZeroU64::MAX)),
-            "Notifications:catch-up:0123456789ab:device:00000000-0000-0000-0000-000000000000:ffffffffffffffff"
+            "{Notifications:catch-up}:0123456789ab:device:00000000-0000-0000-0000-000000000000:ffffffffffffffff"
         );
         assert_eq!(run.pushes_key(Audience::LoginRequest(Uuid::nil())), None);
         for odd in ["", "run_id:", "run_id:short", "redis_version:7"] {

@@ -115,7 +115,7 @@ impl Subscriber {
         presence.presence_events.set_awaits_subscription(true);
         backoff.on_connected();
         let sync_all = || {
-            let after = connector.peer_failover_grace();
+            let after = connector.peer_failover_grace(&server);
             handler.reactors.sync_all(after, spread.saturating_sub(after));
         };
         if may_have_gap {
