@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help first-push demo test test-unit test-parts test-timers test-cluster test-cluster-ipv6 test-scale bench fuzz fuzz-long lint chart-lint deploy-lint prose-lint generated images toolchain clients components programs azurite redis metrics-server third-party-kinds
+.PHONY: help first-push demo test test-unit test-parts test-timers test-cluster test-cluster-ipv6 test-scale bench fuzz fuzz-long lint chart-lint deploy-lint prose-lint generated images toolchain clients components programs azurite redis metrics-server controllers third-party-kinds
 
 # Always the whole workspace, also for a part of its tests: one set of features, and nothing is compiled twice.
 CARGO_TEST := cargo test --locked --workspace
@@ -54,7 +54,7 @@ test-parts: toolchain clients programs ## the hub against real parts: Microsoft'
 test-timers: toolchain ## the timers that were recorded, at their real speed: a minute
 	$(CARGO_TEST) --test recorded -- --ignored --nocapture
 
-test-cluster: toolchain clients images azurite redis metrics-server third-party-kinds ## chart, operator and hub in a whole Kubernetes (root; or CLUSTER=current)
+test-cluster: toolchain clients images azurite redis metrics-server controllers third-party-kinds ## chart, operator and hub in a whole Kubernetes (root; or CLUSTER=current)
 	@echo "== cluster tests"
 	$(CARGO_TEST) --no-run $(addprefix --test ,$(CLUSTER_TESTS))
 	tests/in-cluster.sh env RUST_TEST_THREADS=5 $(CARGO_TEST) $(addprefix --test ,$(CLUSTER_TESTS))
@@ -95,7 +95,7 @@ lint: toolchain $(CARGO_DENY) $(ACTIONLINT) chart-lint deploy-lint prose-lint ##
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO_DENY) --log-level error check bans licenses sources
 	@$(ensure) shellcheck=shellcheck
-	shellcheck --external-sources --source-path=SCRIPTDIR .ci/* tests/*.sh tests/cluster/*.sh tests/clients/*.sh docs/example/*.sh \
+	shellcheck --external-sources --source-path=SCRIPTDIR .ci/* tests/*.sh tests/cluster/*.sh tests/clients/*.sh tests/controllers/*.sh tests/controllers/*/*.sh docs/example/*.sh \
 	  deploy/compose/*.sh deploy/debian/build.sh deploy/debian/p*
 	$(ACTIONLINT)
 
@@ -128,6 +128,9 @@ third-party-kinds: toolchain
 
 metrics-server:
 	@tests/metrics-server.sh > /dev/null
+
+controllers:
+	@for folder in tests/controllers/*/; do tests/controllers/build.sh "$$(basename "$$folder")" > /dev/null; done
 
 components: toolchain
 	@tests/cluster/cluster.sh build

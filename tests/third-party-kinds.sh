@@ -7,7 +7,13 @@ folder=${CARGO_TARGET_DIR:-$(dirname "$here")/target}/third-party-kinds
 . "$here/packages.sh"
 
 definitions=(
-  sigs.k8s.io/gateway-api@v1.4.1:config/crd/standard/gateway.networking.k8s.io_httproutes.yaml
+  sigs.k8s.io/gateway-api@v1.6.1:config/crd/standard/gateway.networking.k8s.io_backendtlspolicies.yaml
+  sigs.k8s.io/gateway-api@v1.6.1:config/crd/standard/gateway.networking.k8s.io_gatewayclasses.yaml
+  sigs.k8s.io/gateway-api@v1.6.1:config/crd/standard/gateway.networking.k8s.io_gateways.yaml
+  sigs.k8s.io/gateway-api@v1.6.1:config/crd/standard/gateway.networking.k8s.io_grpcroutes.yaml
+  sigs.k8s.io/gateway-api@v1.6.1:config/crd/standard/gateway.networking.k8s.io_httproutes.yaml
+  sigs.k8s.io/gateway-api@v1.6.1:config/crd/standard/gateway.networking.k8s.io_referencegrants.yaml
+  sigs.k8s.io/gateway-api@v1.6.1:config/crd/standard/gateway.networking.k8s.io_tlsroutes.yaml
   github.com/prometheus-operator/prometheus-operator@v0.85.0:example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml
   github.com/prometheus-operator/prometheus-operator@v0.85.0:example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml
   github.com/kedacore/keda/v2@v2.18.1:config/crd/bases/keda.sh_scaledobjects.yaml

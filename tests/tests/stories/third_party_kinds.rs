@@ -1,12 +1,10 @@
 //! Third-party kinds that are installed after the operator, in a real Kubernetes cluster: CRDs of the Gateway API, the Prometheus
 //! operator and KEDA. There are no controllers, so the test writes the status of a route.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result, ensure};
-use notification_hub_tests::cluster::folder;
+use anyhow::{Result, ensure};
 use notification_hub_tests::deployed::{check_delivery, generated_signer};
 use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
+use notification_hub_tests::third_party_kinds;
 use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
 
@@ -55,7 +53,7 @@ fn third_party_kinds_installed_later_are_applied_and_repaired() {
                 "{message}"
             );
             namespace.wait_condition(HUB, "Exposed", "False", "KindNotServed")?;
-            install(namespace)?;
+            third_party_kinds::install(namespace)?;
         }
         namespace.wait_condition(HUB, "SpecValid", "True", "Valid")?;
         namespace.wait_condition(HUB, "Exposed", "False", "RoutePending")?;
@@ -119,15 +117,6 @@ fn third_party_kinds_installed_later_are_applied_and_repaired() {
 
 fn is_installed(namespace: &Namespace) -> bool {
     KINDS.into_iter().all(|kind| namespace.kubectl(&["get", kind]).is_ok())
-}
-
-/// Installs the published CRDs (`tests/third-party-kinds.sh`).
-fn install(namespace: &Namespace) -> Result<()> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| folder().join("../target"), PathBuf::from);
-    let definitions = target.join("third-party-kinds");
-    let path = definitions.to_str().context("a path that is not UTF-8")?;
-    // Server-side, because two CRDs are too large for the annotation of client-side apply.
-    namespace.cluster.kubectl(&["apply", "--server-side", "-f", path]).map(drop)
 }
 
 fn check_all_exist(namespace: &Namespace) -> Result<()> {
