@@ -38,6 +38,7 @@ pub mod redis;
 pub mod redis_cluster;
 pub mod redis_pod;
 pub mod replicas;
+pub mod resource_limits;
 pub mod secrets;
 pub mod sentinels;
 pub mod service_pod;

@@ -10,6 +10,7 @@ use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::raw_client::RawClient;
 use notification_hub_tests::redis::Redis;
+use notification_hub_tests::resource_limits::ResourceLimits;
 use notification_hub_tests::{token, wait};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -187,5 +188,34 @@ fn drain_timeout_resets_clients_not_yet_closed() -> Result<()> {
     ensure!(hub.process.wait(WAIT_TIMEOUT)?.success(), "{}", hub.process.printed());
     let reset = clients.into_iter().map(RawClient::is_reset).filter(|reset| *reset).count();
     ensure!(reset >= 15, "only {reset} were reset");
+    Ok(())
+}
+
+/// The limits of Bitwarden's self-host chart (`bitwarden.md` 3.3) and the time after which Docker kills a container.
+#[test]
+fn hub_with_the_limits_of_the_chart_holds_clients_and_drains_before_docker_kills_it() -> Result<()> {
+    const MILLI_CPUS: u64 = 100;
+    const MEMORY: u64 = 256 << 20;
+    const DOCKER_STOP_TIMEOUT: Duration = Duration::from_secs(10);
+    /// Without optimization a connect costs ten times as much. `CLIENTS=10000` with a release build is the number for which the
+    /// limits are meant.
+    const CLIENTS: usize = 1000;
+    let Some(limits) = ResourceLimits::create(MILLI_CPUS, MEMORY)? else {
+        println!("skipped: only root can limit a process");
+        return Ok(());
+    };
+    let mut hub = LocalHub::start("")?;
+    limits.apply(hub.process.id())?;
+    let number = std::env::var("CLIENTS").map_or(Ok(CLIENTS), |number| number.parse())?;
+    let clients = (0..number).map(|_| RawClient::connected(&hub, USER)).collect::<Result<Vec<_>>>()?;
+    ensure!(http::get(hub.public, "/alive")?.status == 200);
+    hub.push(&log_out())?;
+    hub.process.signal(Signal::TERM)?;
+    ensure!(hub.process.wait(DOCKER_STOP_TIMEOUT)?.success(), "{}", hub.process.printed());
+    println!("{number} clients took {} bytes of memory", limits.peak_memory()?);
+    for client in clients {
+        let received = client.read_to_end()?;
+        ensure!(count(&received) == 1 && received.ends_with(CLOSE), "{:?}", String::from_utf8_lossy(&received));
+    }
     Ok(())
 }

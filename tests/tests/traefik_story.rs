@@ -13,7 +13,7 @@ use notification_hub_tests::token::{self, Signer};
 use notification_hub_tests::traefik::{CLASS, GATEWAY_PORTS, INGRESS_PORTS, Traefik, resolve_to_node};
 use notification_hub_tests::wait::until;
 use notification_hub_tests::workload::Workload;
-use notification_hub_tests::{certificate, redis_pod, third_party_kinds};
+use notification_hub_tests::{certificate, pages, redis_pod, third_party_kinds};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -171,7 +171,32 @@ fn check_traefik(namespace: &Namespace, traefik: &Traefik) -> Result<()> {
     clients.check(&format!("{url}/notifications"))?;
     clients.check(&format!("https://{gateway}:{}/notifications", GATEWAY_PORTS[1]))?;
 
+    check_documented_routes(&clients, &edge, &gateway)?;
     check_rollout(namespace, traefik, &clients.signer)
+}
+
+/// Applies the Ingress and the HTTPRoute of `docs/bitwarden.md` for a hub beside Bitwarden's chart, with the names of this test.
+fn check_documented_routes(clients: &ProxiedClients, edge: &str, gateway: &str) -> Result<()> {
+    let page = pages::read("docs/bitwarden.md")?;
+    let block = |name: &str| -> Result<Value> {
+        let mut object: Value = serde_saphyr::from_str(pages::block(&page, name)?)?;
+        object["metadata"]["namespace"] = clients.namespace.name.clone().into();
+        Ok(object)
+    };
+    // The hub has neither of its own.
+    let mut bare = hub(Value::Null);
+    bare["spec"].as_object_mut().context("no spec")?.remove("expose");
+    clients.namespace.apply(&bare)?;
+    clients.namespace.wait_condition(HUB, "Exposed", "False", "NotRequested")?;
+    let mut ingress = block("route by Ingress")?;
+    ingress["spec"]["ingressClassName"] = CLASS.into();
+    ingress["spec"]["rules"][0]["host"] = edge.into();
+    clients.namespace.apply(&ingress)?;
+    let mut route = block("route by HTTPRoute")?;
+    route["spec"]["hostnames"] = json!([gateway]);
+    clients.namespace.apply(&route)?;
+    clients.check(&format!("http://{edge}:{}/notifications", INGRESS_PORTS[0]))?;
+    clients.check(&format!("http://{gateway}:{}/notifications", GATEWAY_PORTS[0]))
 }
 
 /// Fails if a rollout of the hub behind an Ingress loses a push of a client that reconnects.
