@@ -147,8 +147,16 @@ async fn exposed_condition_follows_the_http_route_status() {
     let elsewhere = json!({ "name": "inner", "namespace": "gateways", "sectionName": "https" });
     let first = |accepted, resolved| parent_status(whole.clone(), 1, accepted, resolved);
     let second = |accepted, resolved| parent_status(elsewhere.clone(), 1, accepted, resolved);
+    let mut refused_without_message = first("False", "True");
+    refused_without_message["conditions"][0]["reason"] = json!("NotAllowedByListeners");
+    refused_without_message["conditions"][0]["message"] = json!("");
     let table = [
-        (json!([]), "False", "RoutePending", "Gateway public, Gateway gateways/inner, listener https"),
+        (
+            json!([]),
+            "False",
+            "RoutePending",
+            "Gateway public, Gateway gateways/inner, listener https; check that the parent exists",
+        ),
         (json!([first("True", "True")]), "False", "RoutePending", "not accepted yet by Gateway gateways/inner"),
         (
             json!([first("True", "True"), second("True", "True")]),
@@ -162,7 +170,18 @@ async fn exposed_condition_follows_the_http_route_status() {
             "RouteNotAccepted",
             "not accepted by Gateway gateways/inner, listener https: AcceptedReason: as it says",
         ),
-        (json!([first("True", "False")]), "False", "RouteNotAccepted", "ResolvedRefsReason: as it says"),
+        (
+            json!([first("True", "False")]),
+            "False",
+            "RouteNotAccepted",
+            "ResolvedRefsReason: as it says; change expose.httpRoute or the parent",
+        ),
+        (
+            json!([refused_without_message]),
+            "False",
+            "RouteNotAccepted",
+            "by Gateway public: NotAllowedByListeners; allow routes from the hub's namespace",
+        ),
         (json!([first("Unknown", "True"), second("True", "True")]), "False", "RoutePending", "Gateway public"),
         // A status of an earlier generation.
         (

@@ -15,8 +15,8 @@ const REQUIRED_CONDITIONS: [&str; 2] = ["Accepted", "ResolvedRefs"];
 enum Acceptance {
     Accepted,
     Pending,
-    /// The parent refuses the route, for this reason.
-    Refused(String),
+    /// The parent refuses the route: the reason with the controller's message, and what to do.
+    Refused(String, &'static str),
 }
 
 /// Returns the state of `Exposed` for a route. The refusal of a parent takes precedence over a pending answer.
@@ -28,7 +28,9 @@ pub(super) fn route_state(route: Option<&HttpRoute>) -> ConditionState {
     let acceptances: Vec<_> =
         route.spec.parent_refs.iter().map(|parent| (display_name(parent), acceptance(route, parent))).collect();
     let refused = acceptances.iter().find_map(|(parent, acceptance)| match acceptance {
-        Acceptance::Refused(why) => Some(format!("HTTPRoute {name} is not accepted by {parent}: {why}")),
+        Acceptance::Refused(why, action) => {
+            Some(format!("HTTPRoute {name} is not accepted by {parent}: {why}; {action}"))
+        }
         Acceptance::Accepted | Acceptance::Pending => None,
     });
     if let Some(message) = refused {
@@ -40,7 +42,10 @@ pub(super) fn route_state(route: Option<&HttpRoute>) -> ConditionState {
         parents.into_iter().map(|(parent, _)| parent.as_str()).collect::<Vec<_>>().join(", ")
     };
     if !pending.is_empty() {
-        let message = format!("HTTPRoute {name} is not accepted yet by {}", names(pending));
+        let message = format!(
+            "HTTPRoute {name} is not accepted yet by {}; check that the parent exists and that its controller runs",
+            names(pending)
+        );
         return ConditionState::new(false, Reason::RoutePending, message);
     }
     ConditionState::new(true, Reason::Exposed, format!("HTTPRoute {name} is accepted by {}", names(accepted)))
@@ -59,11 +64,23 @@ fn acceptance(route: &HttpRoute, parent: &ParentReference) -> Acceptance {
         let current = |kind: &str| status.conditions.iter().filter(is_current).find(|each| each.type_ == kind);
         let conditions = REQUIRED_CONDITIONS.map(current);
         if let Some(refused) = conditions.iter().flatten().find(|condition| condition.status == "False") {
-            return Acceptance::Refused(format!("{}: {}", refused.reason, refused.message));
+            // Traefik, for one, leaves the message empty.
+            let why = [refused.reason.as_str(), refused.message.as_str()].into_iter().filter(|text| !text.is_empty());
+            return Acceptance::Refused(why.collect::<Vec<_>>().join(": "), action(&refused.reason));
         }
         accepted |= conditions.iter().all(|each| each.is_some_and(|condition| condition.status == "True"));
     }
     if accepted { Acceptance::Accepted } else { Acceptance::Pending }
+}
+
+/// Returns what to do about a refusal, by its reason in the Gateway API.
+fn action(reason: &str) -> &'static str {
+    match reason {
+        "NotAllowedByListeners" => "allow routes from the hub's namespace in allowedRoutes of the parent's listeners",
+        "NoMatchingListenerHostname" => "set expose.httpRoute.hostnames to names that a listener of the parent serves",
+        "NoMatchingParent" => "set sectionName and port in expose.httpRoute.parentRefs to those of a listener",
+        _ => "change expose.httpRoute or the parent",
+    }
 }
 
 /// Returns a reference with its defaults filled in, as controllers write it.
