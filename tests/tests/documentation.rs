@@ -266,7 +266,7 @@ fn support_page_versions_equal_built_and_tested_versions() -> Result<()> {
 }
 
 /// All pages.
-const PAGES: [&str; 25] = [
+const PAGES: [&str; 26] = [
     "README.md",
     "charts/notification-hub-operator/README.md",
     "docs/bitwarden.md",
@@ -280,6 +280,7 @@ const PAGES: [&str; 25] = [
     "docs/performance.md",
     "docs/scaling.md",
     "docs/proxies.md",
+    "docs/push-types.md",
     "docs/release.md",
     "docs/resource.md",
     "docs/security.md",
