@@ -266,7 +266,7 @@ fn support_page_versions_equal_built_and_tested_versions() -> Result<()> {
 }
 
 /// All pages.
-const PAGES: [&str; 26] = [
+const PAGES: [&str; 27] = [
     "README.md",
     "charts/notification-hub-operator/README.md",
     "docs/bitwarden.md",
@@ -279,6 +279,7 @@ const PAGES: [&str; 26] = [
     "docs/operator.md",
     "docs/performance.md",
     "docs/scaling.md",
+    "docs/secrets.md",
     "docs/proxies.md",
     "docs/push-types.md",
     "docs/release.md",
