@@ -266,7 +266,7 @@ fn support_page_versions_equal_built_and_tested_versions() -> Result<()> {
 }
 
 /// All pages.
-const PAGES: [&str; 27] = [
+const PAGES: [&str; 28] = [
     "README.md",
     "charts/notification-hub-operator/README.md",
     "docs/bitwarden.md",
@@ -282,6 +282,7 @@ const PAGES: [&str; 27] = [
     "docs/secrets.md",
     "docs/proxies.md",
     "docs/push-types.md",
+    "docs/runbooks.md",
     "docs/release.md",
     "docs/resource.md",
     "docs/security.md",
