@@ -6,20 +6,27 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use notification_hub::notification::PushType;
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
-use notification_hub_tests::pages::{block, cells, code, labels, read, root, table};
+use notification_hub_tests::pages::{block, cells, code, labels, named_blocks, read, root, table};
+use notification_hub_tests::raw_client::{HANDSHAKE, RawClient};
 use notification_hub_tests::redis::ACL_RULES;
-use notification_hub_tests::{http, programs, wait};
+use notification_hub_tests::{frames, http, programs, wait};
 use serde_json::{Value, json};
 
 const USER: &str = "d2ea5b72-6d47-4d20-b5a3-b7a6e89d8e7c";
 
 /// Returns the settings of a hub that is configured only by this environment.
 fn check_config(environment: &[(&str, &str)]) -> Result<(BTreeMap<String, Value>, Output)> {
+    check_config_file(Path::new("/dev/null"), environment)
+}
+
+/// Returns the settings of a hub that is configured by a file and this environment.
+fn check_config_file(file: &Path, environment: &[(&str, &str)]) -> Result<(BTreeMap<String, Value>, Output)> {
     let mut command = Command::new(programs::find("notification-hub")?);
     // The settings are printed before the error about missing keys.
-    command.args(["check-config", "--json", "--config", "/dev/null"]).env_clear().envs(environment.iter().copied());
+    command.args(["check-config", "--json", "--config"]).arg(file).env_clear().envs(environment.iter().copied());
     let output = command.output()?;
     let settings = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
     Ok((settings, output))
@@ -43,6 +50,32 @@ fn configuration_page_lists_every_key_with_its_default() -> Result<()> {
         };
         ensure!(row[1] == expected, "the default of {key} is {expected}, not {}", row[1]);
     }
+    Ok(())
+}
+
+#[test]
+fn example_configuration_has_every_setting_with_its_default() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let keys = folder.path().join("test.secret");
+    std::fs::write(&keys, [b'a'; 32])?;
+    let environment = [("NOTIFICATION_HUB__AUTH__KEYS", keys.to_str().context("a path that is not UTF-8")?)];
+
+    let (settings, output) = check_config_file(&root().join("docs/notification-hub.toml"), &environment)?;
+    ensure!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let (defaults, _) = check_config(&environment)?;
+    for (key, default) in &defaults {
+        ensure!(settings[key]["value"] == default["value"], "{key} is {}, not {default}", settings[key]);
+    }
+
+    // With its commented-out settings, the file has every key. They name files that do not exist, so the exit status is 2.
+    let text = read("docs/notification-hub.toml")?;
+    let is_setting = |line: &&str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+    let lines = text.lines().map(|line| line.strip_prefix("# ").filter(is_setting).unwrap_or(line));
+    let complete = folder.path().join("complete.toml");
+    std::fs::write(&complete, lines.collect::<Vec<_>>().join("\n"))?;
+    let (settings, output) = check_config_file(&complete, &[])?;
+    let missing: Vec<_> = settings.iter().filter(|(_, setting)| setting["origin"] == "default").collect();
+    ensure!(settings.len() == defaults.len() && missing.is_empty(), "{missing:?} are missing: {output:?}");
     Ok(())
 }
 
@@ -122,6 +155,65 @@ fn metrics_page_lists_every_metric_with_its_labels() -> Result<()> {
     let stages: BTreeSet<_> = stages.iter().flat_map(|row| code(&row[0])).map(str::to_owned).collect();
     let row = page.iter().find(|row| row[0] == "`pushes_total`").context("no such row")?;
     ensure!(labels(&row[2])?["stage"].as_ref() == Some(&stages), "{stages:?}");
+    Ok(())
+}
+
+/// Reads messages until one has this target, and an argument with the type and the payload of a push.
+fn receive(client: &mut RawClient, target: &str, push: &Value) -> Result<()> {
+    let payload = push["payload"].as_object().context("no payload")?;
+    loop {
+        let (_, text) = client.frame()?.context("the hub has closed the connection")?;
+        for message in text.split(|byte| *byte == 0x1e).filter(|message| !message.is_empty()) {
+            let message: Value = serde_json::from_slice(message)?;
+            let received = &message["arguments"][0];
+            let has = |(name, value): (&String, &Value)| received["payload"][name] == *value;
+            if message["target"] == target && received["type"] == push["type"] && payload.iter().all(has) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[test]
+fn push_types_page_bodies_reach_their_recipients() -> Result<()> {
+    const ORGANIZATION: &str = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
+    const LOGIN_REQUEST: &str = "11111111-2222-4333-8444-555555555555";
+    let page = read("docs/push-types.md")?;
+    let rows = page.lines().filter(|line| line.starts_with("| ")).map(cells);
+    let documented: BTreeMap<u64, String> =
+        rows.filter_map(|row| Some((row[0].parse().ok()?, row[1].trim_matches('`').to_owned()))).collect();
+    let known: BTreeMap<u64, String> =
+        PushType::all().iter().map(|known| (u64::from(known.number), known.name.to_owned())).collect();
+    ensure!(documented == known, "the page has {documented:?}, and the catalog {known:?}");
+
+    let hub = LocalHub::start("")?;
+    let connect = |path: &str, authorization: &str| -> Result<RawClient> {
+        let mut connection = http::Connection::open(hub.public)?;
+        connection.write(http::upgrade_request(path, "hub", authorization).as_bytes())?;
+        ensure!(connection.response()?.status == 101, "{path} refuses a WebSocket");
+        let mut client = RawClient::from(connection);
+        client.send(&frames::frame(frames::opcode::TEXT, HANDSHAKE))?;
+        client.read_until("{}")?;
+        Ok(client)
+    };
+    let token = hub.token(USER, &[ORGANIZATION.to_owned()])?;
+    let mut user = connect("/hub", &format!("Authorization: Bearer {token}\r\n"))?;
+    let mut device = connect(&format!("/anonymous-hub?Token={LOGIN_REQUEST}"), "")?;
+
+    let mut sent = BTreeSet::new();
+    for body in named_blocks(&page)?.values() {
+        for push in serde_json::Deserializer::from_str(body).into_iter::<Value>() {
+            let push = push?;
+            hub.push(&push)?;
+            let received = match push["type"].as_u64() {
+                Some(16) => receive(&mut device, "AuthRequestResponseRecieved", &push),
+                _ => receive(&mut user, "ReceiveMessage", &push),
+            };
+            received.with_context(|| format!("not received: {push}"))?;
+            sent.extend(push["type"].as_u64());
+        }
+    }
+    ensure!(sent.iter().eq(documented.keys()), "the page has bodies of {sent:?}");
     Ok(())
 }
 
@@ -475,31 +567,105 @@ fn type_names_are_unique_in_each_crate() -> Result<()> {
     Ok(())
 }
 
+/// Returns the constant messages of all warnings and errors in the sources of a folder. A message is the last string of its call.
+fn logged(folder: &str) -> Result<BTreeSet<String>> {
+    let mut messages = BTreeSet::new();
+    for source in sources(folder)? {
+        for rest in ["tracing::warn!(", "tracing::error!("].iter().flat_map(|level| source.split(level).skip(1)) {
+            let mut depth = 1;
+            let end = rest.find(|character: char| {
+                depth += i32::from(character == '(') - i32::from(character == ')');
+                depth == 0
+            });
+            let call = &rest[..end.context("a call without an end")?];
+            messages.insert(call.rsplit('"').nth(1).context("a call without a message")?.to_owned());
+        }
+    }
+    Ok(messages)
+}
+
 #[test]
-fn troubleshooting_page_lists_exactly_the_hub_warnings() -> Result<()> {
+fn troubleshooting_page_lists_exactly_the_warnings() -> Result<()> {
     let page = read("docs/troubleshooting.md")?;
     let column = |first: &str| -> Result<Vec<String>> {
         Ok(table(&page, first)?.iter().map(|row| row[0].trim_matches('`').to_owned()).collect())
     };
-    let (starts, lines) = (column("part of the message")?, column("log line")?);
-    let sources = sources("hub/src")?;
-    for text in starts.iter().chain(&lines) {
-        ensure!(sources.iter().any(|source| source.contains(text)), "the hub does not say {text:?}");
-    }
-    let mut said = 0;
-    for level in ["tracing::warn!(", "tracing::error!("] {
-        for rest in sources.iter().flat_map(|source| source.split(level).skip(1)) {
-            let (call, _) = rest.split_once(");").or_else(|| rest.split_once(')')).context("no end")?;
-            // The message is the last string of the call.
-            let text = call.rsplit('"').nth(1).context("a call without a message")?;
-            said += 1;
+    for (folder, first, least) in [("hub/src", "log line", 20), ("operator/src", "log line of the operator", 15)] {
+        let (lines, messages) = (column(first)?, logged(folder)?);
+        ensure!(messages.len() > least, "only {messages:?} were found");
+        for line in &lines {
+            ensure!(messages.iter().any(|message| message.contains(line)), "{folder} does not log {line:?}");
+        }
+        for message in &messages {
             ensure!(
-                lines.iter().any(|line| text.contains(line)),
-                "{text:?} is not documented: give it a row in docs/troubleshooting.md"
+                lines.iter().any(|line| message.contains(line)),
+                "{message:?} is not documented: give it a row in docs/troubleshooting.md"
             );
         }
     }
-    ensure!(said > 20, "only {said} warnings were found");
+    let sources = sources("hub/src")?;
+    for text in column("part of the message")? {
+        ensure!(sources.iter().any(|source| source.contains(&text)), "the hub does not say {text:?}");
+    }
+    Ok(())
+}
+
+/// Returns the entries of the Secrets that the commands in a text create, each with the name of its Secret.
+fn created_entries(commands: &str) -> Vec<(String, String)> {
+    let commands = commands.replace("\\\n", " ");
+    let mut entries = Vec::new();
+    for line in commands.lines().filter_map(|line| line.trim().strip_prefix("kubectl create secret ")) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [kind, name, options @ ..] = &*words else { continue };
+        let mut add = |entry: &str| entries.push(((*name).to_owned(), entry.to_owned()));
+        match *kind {
+            "tls" => ["tls.crt", "tls.key"].into_iter().for_each(&mut add),
+            "docker-registry" => add(".dockerconfigjson"),
+            _ => {
+                for option in options {
+                    let source = option.strip_prefix("--from-literal=").or(option.strip_prefix("--from-file="));
+                    source.into_iter().filter_map(|source| source.split('=').next()).for_each(&mut add);
+                }
+            }
+        }
+    }
+    entries
+}
+
+/// Collects the entries of Secrets that a sample refers to, each with the name of its Secret.
+fn needed_entries(value: &Value, found: &mut BTreeSet<(String, String)>) {
+    let mut add = |name: &Value, entry: &str| {
+        found.extend(name.as_str().map(|name| (name.to_owned(), entry.to_owned())));
+    };
+    add(&value["secretKeyRef"]["name"], value["secretKeyRef"]["key"].as_str().unwrap_or_default());
+    add(&value["secretRef"]["name"], "public.pem");
+    add(&value["tlsSecretName"], "tls.crt");
+    add(&value["tlsSecretName"], "tls.key");
+    for registry in value["pullSecrets"].as_array().into_iter().flatten() {
+        add(&registry["name"], ".dockerconfigjson");
+    }
+    let below = value.as_object().into_iter().flat_map(|object| object.values());
+    below.chain(value.as_array().into_iter().flatten()).for_each(|below| needed_entries(below, found));
+}
+
+#[test]
+fn secrets_page_commands_create_the_entries_that_samples_need() -> Result<()> {
+    let mut needed = BTreeSet::new();
+    for (_, text) in files("crds/samples", "yaml")? {
+        needed_entries(&serde_saphyr::from_str(&text)?, &mut needed);
+    }
+    let page = read("docs/secrets.md")?;
+    let created: BTreeSet<_> = named_blocks(&page)?.values().flat_map(|block| created_entries(block)).collect();
+    ensure!(created == needed, "the commands create {created:?}, and the samples need {needed:?}");
+    for row in table(&page, "Secret")? {
+        let listed = code(&row[1]);
+        let name = row[0].trim_matches('`');
+        let known = needed.iter().filter(|(secret, _)| secret == name);
+        for (_, entry) in known {
+            let is_listed = |pattern: &&str| entry.ends_with(pattern.trim_start_matches('*'));
+            ensure!(listed.iter().any(is_listed), "the table lacks {name}/{entry}");
+        }
+    }
     Ok(())
 }
 

@@ -142,6 +142,26 @@ fn alert_rules_fire_as_tested_and_are_documented() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn runbooks_page_has_the_section_that_each_alert_links_to() -> Result<()> {
+    let page = read("docs/runbooks.md")?;
+    let sections: BTreeSet<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let alerts = alerts()?;
+    let names: BTreeSet<&str> = alerts.iter().filter_map(|alert| alert["alert"].as_str()).collect();
+    ensure!(sections == names, "the page has {sections:?}, and there are {names:?}");
+    for alert in &alerts {
+        let name = alert["alert"].as_str().context("no name")?;
+        let link = alert["annotations"]["runbook"].as_str().unwrap_or_default();
+        ensure!(link == format!("docs/runbooks.md#{}", name.to_lowercase()), "{name} links to {link:?}");
+    }
+    let metrics = documented()?;
+    // Commands may select metrics by the beginning of their names.
+    for (name, _) in named(&page) {
+        ensure!(metrics.keys().any(|metric| metric.starts_with(name)), "no metric begins with {name}");
+    }
+    Ok(())
+}
+
 /// Starts an operator without an API server. It serves metrics and never leads.
 fn start_disconnected_operator() -> Result<(Process, TempDir, SocketAddr)> {
     let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
