@@ -56,6 +56,7 @@ test-timers: toolchain ## the timers that were recorded, at their real speed: a 
 
 test-cluster: toolchain clients images azurite redis metrics-server controllers third-party-kinds ## chart, operator and hub in a whole Kubernetes (root; or CLUSTER=current)
 	@echo "== cluster tests"
+	@$(ensure) prometheus=prometheus
 	$(CARGO_TEST) --no-run $(addprefix --test ,$(CLUSTER_TESTS))
 	tests/in-cluster.sh env RUST_TEST_THREADS=5 $(CARGO_TEST) $(addprefix --test ,$(CLUSTER_TESTS))
 	@if [ "$${CLUSTER-}" != current ]; then $(MAKE) --no-print-directory test-cluster-ipv6; fi
@@ -125,6 +126,9 @@ redis:
 
 third-party-kinds: toolchain
 	@tests/third-party-kinds.sh
+
+controllers: toolchain
+	@for folder in tests/controllers/*/; do tests/controllers/build.sh "$$(basename "$$folder")" > /dev/null; done
 
 metrics-server:
 	@tests/metrics-server.sh > /dev/null

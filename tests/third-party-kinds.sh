@@ -16,6 +16,9 @@ definitions=(
   sigs.k8s.io/gateway-api@v1.6.1:config/crd/standard/gateway.networking.k8s.io_tlsroutes.yaml
   github.com/prometheus-operator/prometheus-operator@v0.85.0:example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml
   github.com/prometheus-operator/prometheus-operator@v0.85.0:example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml
+  github.com/prometheus-operator/prometheus-operator@v0.85.0:example/prometheus-operator-crd/monitoring.coreos.com_probes.yaml
+  github.com/prometheus-operator/prometheus-operator@v0.85.0:example/prometheus-operator-crd/monitoring.coreos.com_prometheuses.yaml
+  github.com/prometheus-operator/prometheus-operator@v0.85.0:example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml
   github.com/kedacore/keda/v2@v2.18.1:config/crd/bases/keda.sh_scaledobjects.yaml
 )
 

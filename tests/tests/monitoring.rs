@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use notification_hub_tests::cluster::run;
+use notification_hub_tests::dashboard::{DASHBOARDS, Dashboard, PanelQuery, fill};
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::local_hub::LocalHub;
 use notification_hub_tests::pages::{labels, read, root, table};
@@ -43,24 +44,11 @@ fn alerts() -> Result<Vec<Value>> {
     Ok(groups.iter().filter_map(|group| group["rules"].as_array()).flatten().cloned().collect())
 }
 
-/// Returns the titles and expressions of the panels of a dashboard.
-fn panels(name: &str) -> Result<Vec<(String, String)>> {
-    let dashboard: Value = serde_json::from_str(&read(&format!("{FILES}/dashboards/{name}.json"))?)?;
-    let mut panels = Vec::new();
-    for panel in dashboard["panels"].as_array().context("no panels")? {
-        let title = panel["title"].as_str().context("no title")?;
-        for target in panel["targets"].as_array().into_iter().flatten() {
-            panels.push((title.to_owned(), target["expr"].as_str().context("no expression")?.to_owned()));
-        }
-    }
-    Ok(panels)
-}
-
 /// Returns all expressions of alerts and dashboards.
 fn expressions() -> Result<Vec<String>> {
     let mut all: Vec<String> = alerts()?.iter().filter_map(|alert| alert["expr"].as_str()).map(str::to_owned).collect();
-    for dashboard in ["hub", "operator"] {
-        all.extend(panels(dashboard)?.into_iter().map(|(_, expression)| expression));
+    for dashboard in DASHBOARDS {
+        all.extend(Dashboard::read(dashboard)?.queries()?.into_iter().map(|query| query.expression));
     }
     Ok(all)
 }
@@ -211,22 +199,20 @@ fn dashboard_panels_all_return_data() -> Result<()> {
     let rules = root().join(FILES).join("alerts.yaml");
     let prometheus = Prometheus::start(&[("vault", hub.admin), ("operator", operator)], &rules)?;
 
-    // Fill in the variables as Grafana does when everything is selected.
-    let filled = |expression: &str| {
-        expression.replace("$namespace", ".*").replace("$job", ".*").replace("$__rate_interval", "10s")
-    };
-    for dashboard in ["hub", "operator"] {
-        for (title, expression) in panels(dashboard)? {
+    // The variables are those of a dashboard with everything selected.
+    let filled = |query: &PanelQuery| fill(&query.expression, ".*", ".*");
+    for dashboard in DASHBOARDS {
+        for query in Dashboard::read(dashboard)?.queries()? {
             // This operator has no reconcile that could fail.
-            let is_empty = title == "Failures by step";
-            wait::until(&format!("{title} shows something"), Duration::from_secs(30), || {
-                let results = prometheus.query(&filled(&expression))?;
-                ensure!(results.is_empty() == is_empty, "{expression} gives {results:?}");
+            let is_empty = query.title == "Failures by step";
+            wait::until(&format!("{} shows something", query.title), Duration::from_secs(30), || {
+                let results = prometheus.query(&filled(&query))?;
+                ensure!(results.is_empty() == is_empty, "{} gives {results:?}", query.expression);
                 Ok(())
             })?;
         }
     }
-    let connected = prometheus.query(&filled(&panels("hub")?[0].1))?;
+    let connected = prometheus.query(&filled(&Dashboard::read("hub")?.queries()?[0]))?;
     ensure!(connected[0]["value"][1] == "1", "{connected:?}");
 
     // Only the alert about the missing leader is pending.

@@ -9,11 +9,12 @@ use notification_hub_tests::deployed::{folder_update, generated_signer, send};
 use notification_hub_tests::ledger::LossTolerance;
 use notification_hub_tests::listener::Listener;
 use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
+use notification_hub_tests::third_party_kinds::ThirdPartyKinds;
 use notification_hub_tests::token::{self, Signer};
 use notification_hub_tests::traefik::{CLASS, GATEWAY_PORTS, INGRESS_PORTS, Traefik, resolve_to_node};
 use notification_hub_tests::wait::until;
 use notification_hub_tests::workload::Workload;
-use notification_hub_tests::{certificate, pages, redis_pod, third_party_kinds};
+use notification_hub_tests::{certificate, pages, redis_pod};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -127,7 +128,8 @@ fn hub_behind_traefik_serves_every_transport() {
         if namespace.cluster.is_current_context() {
             return Ok(());
         }
-        third_party_kinds::install(namespace)?;
+        let kinds = ThirdPartyKinds::reserve(namespace.cluster);
+        kinds.install()?;
         let traefik = Traefik::start(namespace)?;
         let check = check_traefik(namespace, &traefik);
         check.with_context(|| traefik.printed())

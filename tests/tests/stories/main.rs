@@ -4,6 +4,7 @@
 mod assigned_user;
 mod bitwarden;
 mod exposure;
+mod prometheus;
 mod queue;
 mod refused_edits;
 mod replicas;

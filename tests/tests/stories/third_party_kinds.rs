@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use notification_hub_tests::deployed::{check_delivery, generated_signer};
 use notification_hub_tests::namespace::{self, CLUSTER_TIMEOUT, Namespace};
-use notification_hub_tests::third_party_kinds;
+use notification_hub_tests::third_party_kinds::ThirdPartyKinds;
 use notification_hub_tests::wait::until;
 use serde_json::{Value, json};
 
@@ -44,6 +44,7 @@ fn with_all() -> Value {
 #[test]
 fn third_party_kinds_installed_later_are_applied_and_repaired() {
     namespace::with_namespace("third-party", |namespace| {
+        let kinds = ThirdPartyKinds::reserve(namespace.cluster);
         namespace.apply(&with_all())?;
         if !is_installed(namespace) {
             namespace.wait_ready(HUB)?;
@@ -53,7 +54,7 @@ fn third_party_kinds_installed_later_are_applied_and_repaired() {
                 "{message}"
             );
             namespace.wait_condition(HUB, "Exposed", "False", "KindNotServed")?;
-            third_party_kinds::install(namespace)?;
+            kinds.install()?;
         }
         namespace.wait_condition(HUB, "SpecValid", "True", "Valid")?;
         namespace.wait_condition(HUB, "Exposed", "False", "RoutePending")?;
