@@ -133,9 +133,6 @@ controllers: toolchain
 metrics-server:
 	@tests/metrics-server.sh > /dev/null
 
-controllers:
-	@for folder in tests/controllers/*/; do tests/controllers/build.sh "$$(basename "$$folder")" > /dev/null; done
-
 components: toolchain
 	@tests/cluster/cluster.sh build
 

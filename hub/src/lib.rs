@@ -12,6 +12,7 @@
 //!   WebSocket, `websocket` frames messages, `signalr` is the session as a state machine and the protocols' codecs.
 //! - `catch_up` finds out which clients missed a push.
 //! - `auth` verifies tokens; `observability` is logs and metrics; `net` is what several modules need of the system.
+//! - `doctor` checks what a hub needs, and the way of its clients.
 //! - `client` and `sender` are the other sides: what connects, what pushes.
 //!
 //! A module uses modules below it, never one above: `tests/layers.rs` has the order.
@@ -25,6 +26,7 @@ pub mod catch_up;
 pub mod client;
 pub mod config;
 pub mod delivery;
+pub mod doctor;
 pub mod http;
 pub mod ingest;
 pub mod net;

@@ -7,6 +7,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser;
+use cli::doctor::ChecksFailed;
 use cli::output::{OutputClosed, print_notice};
 use cli::{Cli, Command, UsageError};
 use notification_hub::observability::error_chain::ErrorChain;
@@ -21,11 +22,15 @@ fn main() -> ExitCode {
         Command::Token(arguments) => cli::token::run(&arguments),
         Command::CheckConfig(arguments) => cli::check_config::run(&arguments),
         Command::Healthcheck(arguments) => cli::healthcheck::run(&arguments),
+        Command::Doctor(arguments) => cli::doctor::run(&arguments),
     };
     notification_hub::observability::flush_logs();
     let Err(error) = result else { return ExitCode::SUCCESS };
     if error.is::<OutputClosed>() {
         return ExitCode::SUCCESS;
+    }
+    if error.is::<ChecksFailed>() {
+        return ExitCode::FAILURE;
     }
     if let Some(usage) = error.downcast_ref::<UsageError>() {
         usage.problems().iter().for_each(|problem| print_notice(format_args!("error: {problem}")));

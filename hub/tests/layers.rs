@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules from the top to the bottom. Each may use the modules below it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
+    "doctor",
     "server",
     "ingest",
     "backplane",

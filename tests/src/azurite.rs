@@ -75,9 +75,9 @@ impl Azurite {
         self.account.sas_connection_string(&endpoint(self.port))
     }
 
-    /// Returns a connection string with a shared access signature that does not permit the creation of queues.
-    pub fn sas_connection_string_without_create(&self) -> Result<String> {
-        self.account.sas_connection_string_without_create(&endpoint(self.port))
+    /// Returns a connection string with a shared access signature that has these permissions of queues.
+    pub fn sas_connection_string_with(&self, permissions: &str) -> Result<String> {
+        self.account.sas_connection_string_with(&endpoint(self.port), permissions)
     }
 
     /// Returns a queue, without a request to Azurite.

@@ -14,6 +14,8 @@ struct State {
     address: SocketAddr,
     /// The JWKS, or `None` during an outage.
     keys: Mutex<Option<String>>,
+    /// The header `Date` of its responses, or `None` if they have none.
+    date: Mutex<Option<String>>,
     /// The number of requests for the JWKS.
     fetches: AtomicUsize,
 }
@@ -27,7 +29,7 @@ impl Issuer {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         let keys = Mutex::new(jwks.map(str::to_owned));
-        let state = Arc::new(State { address, keys, fetches: AtomicUsize::new(0) });
+        let state = Arc::new(State { address, keys, date: Mutex::default(), fetches: AtomicUsize::new(0) });
         let serving = state.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -52,6 +54,11 @@ impl Issuer {
     /// Replaces the JWKS. `None` begins an outage.
     pub fn set_keys(&self, jwks: Option<&str>) {
         *self.0.keys.lock().unwrap_or_else(PoisonError::into_inner) = jwks.map(str::to_owned);
+    }
+
+    /// Sets the header `Date` of its responses.
+    pub fn set_date(&self, date: &str) {
+        *self.0.date.lock().unwrap_or_else(PoisonError::into_inner) = Some(date.to_owned());
     }
 
     /// Returns how often the JWKS was requested.
@@ -80,8 +87,10 @@ impl State {
             }
             _ => ("404 Not Found", String::new()),
         };
+        let date = self.date.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let date = date.map(|date| format!("Date: {date}\r\n")).unwrap_or_default();
         let length = body.len();
-        write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")?;
+        write!(stream, "HTTP/1.1 {status}\r\n{date}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}")?;
         Ok(())
     }
 }

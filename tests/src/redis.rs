@@ -71,6 +71,13 @@ impl Redis {
         Self::start_inner(Some(folder), &[])
     }
 
+    /// Starts a Redis with TLS and a certificate that has expired.
+    pub fn start_with_expired_certificate() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        certificate::make_expired(folder.path(), NAME)?;
+        Self::start_inner(Some(folder), &[])
+    }
+
     /// Replaces the certificate and the CA file. Redis uses them from its next start.
     pub fn renew_certificate(&self) -> Result<()> {
         self.certificate.as_ref().map_or(Ok(()), |folder| certificate::make(folder.path(), NAME))

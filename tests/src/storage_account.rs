@@ -47,15 +47,13 @@ impl StorageAccount {
 
     /// Returns a connection string with a shared access signature.
     pub fn sas_connection_string(&self, azurite: &str) -> Result<String> {
-        Ok(format!(
-            "QueueEndpoint={azurite}/{NAME};SharedAccessSignature={}",
-            self.shared_access_signature(ALL_PERMISSIONS)?
-        ))
+        self.sas_connection_string_with(azurite, ALL_PERMISSIONS)
     }
 
-    /// Returns a connection string with a shared access signature that does not permit the creation of queues.
-    pub fn sas_connection_string_without_create(&self, azurite: &str) -> Result<String> {
-        Ok(format!("QueueEndpoint={azurite}/{NAME};SharedAccessSignature={}", self.shared_access_signature("raup")?))
+    /// Returns a connection string with a shared access signature that has these permissions of queues.
+    pub fn sas_connection_string_with(&self, azurite: &str, permissions: &str) -> Result<String> {
+        let signature = self.shared_access_signature(permissions)?;
+        Ok(format!("QueueEndpoint={azurite}/{NAME};SharedAccessSignature={signature}"))
     }
 
     /// Returns a queue of an Azurite, without a request.

@@ -407,6 +407,23 @@ fn page_links_point_to_existing_files_and_headings() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn doctor_advice_names_only_existing_pages_and_headings() -> Result<()> {
+    let mut named = BTreeSet::new();
+    for source in sources("hub/src/doctor")? {
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        let pages = code.split("\"docs/").skip(1).filter_map(|rest| rest.split_once('"'));
+        named.extend(pages.map(|(page, _)| format!("docs/{page}")));
+    }
+    ensure!(named.len() > 5, "only {named:?} are named");
+    for page in &named {
+        let (file, heading) = page.split_once('#').unwrap_or((page, ""));
+        let is_it = |line: &str| line.starts_with('#') && anchor(line.trim_start_matches('#')) == heading;
+        ensure!(heading.is_empty() || read(file)?.lines().any(is_it), "there is no {page}");
+    }
+    Ok(())
+}
+
 /// Reasons without a problem.
 const NO_TROUBLE: [&str; 9] = [
     "AsExpected",

@@ -301,7 +301,7 @@ fn queue_without_turn_rights_is_still_received() -> Result<()> {
     let azurite = Azurite::start()?;
     let queue = azurite.queue("notifications")?;
     queue.create()?;
-    let hub = hub(&azurite.sas_connection_string_without_create()?)?;
+    let hub = hub(&azurite.sas_connection_string_with("raup")?)?;
     let client = connect(&hub)?;
     queue.put(&[folder(0)])?;
     wait_received_once(&[&client], 0..1)?;

@@ -149,6 +149,15 @@ impl Queue {
         Ok(count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0))
     }
 
+    /// Returns the header `Date` of a response of the service, or `None` if it has none.
+    ///
+    /// # Errors
+    /// If the request fails.
+    pub async fn service_date(&self) -> Result<Option<String>, QueueError> {
+        let response = self.client.get_properties(None).await?;
+        Ok(response.headers().get_optional_string(&HeaderName::from_static("date")))
+    }
+
     /// Returns how long the next message has waited, or `None` if no message is visible.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 pub(crate) mod check_config;
 pub(crate) mod dev;
+pub(crate) mod doctor;
 pub(crate) mod healthcheck;
 pub(crate) mod listen;
 pub(crate) mod output;
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     CheckConfig(check_config::CheckConfig),
     /// Check the health of a running hub.
     Healthcheck(healthcheck::Healthcheck),
+    /// Check everything that a hub needs, and name the cause of a failure.
+    Doctor(doctor::Doctor),
 }
 
 /// The sources of the configuration. Flags override the environment, which overrides the file.

@@ -12,7 +12,7 @@ const LISTEN_BACKLOG: i32 = 4096;
 
 /// Binds the first address that `HOST:PORT` resolves to. Accepted connections inherit the listener's options, such as the TCP user
 /// timeout.
-pub(super) fn listen(address: &str, user_timeout: Duration) -> io::Result<TcpListener> {
+pub(crate) fn listen(address: &str, user_timeout: Duration) -> io::Result<TcpListener> {
     let address = address.to_socket_addrs()?.next().ok_or(io::ErrorKind::NotFound)?;
     bind_or_ipv4(address, |address| bind(address, user_timeout))
 }

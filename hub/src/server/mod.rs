@@ -3,7 +3,7 @@
 
 pub mod admin;
 pub mod fd_budget;
-mod listener;
+pub(crate) mod listener;
 pub mod preflight;
 pub mod shutdown;
 pub mod timely_runtime;

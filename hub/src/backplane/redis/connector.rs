@@ -137,7 +137,7 @@ impl Connector {
         self.settings.connect_timeout.unwrap_or(DEFAULT_CONNECT_TIMEOUT)
     }
 
-    fn client(&self, (host, port): &RedisAddr, login: bool) -> Result<Client, RedisLinkError> {
+    pub(super) fn client(&self, (host, port): &RedisAddr, login: bool) -> Result<Client, RedisLinkError> {
         let Connector { settings, .. } = self;
         let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
         if login {

@@ -14,7 +14,7 @@ pub(super) const MASTER_QUERY_TIMEOUTS: [Duration; 2] = [Duration::from_millis(3
 
 /// The reason why a connection to Redis failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RedisLinkError {
+pub enum RedisLinkError {
     /// An error of Redis or of the network.
     #[error("{0}")]
     Redis(#[from] RedisError),

@@ -10,11 +10,12 @@
 //! `wire` (names and messages), `subscriptions`, `records` and `lookup` perform no I/O. `publisher` and `subscriber` are tasks
 //! on the `timely` thread. Each has a connection that `connector` opens; `publish_connection` runs the publisher's operations on
 //! it. `link_health` has the state of both connections.
-//! `operation_queue` is the queue of the publisher.
+//! `operation_queue` is the queue of the publisher. `diagnosis` is for the command `doctor`.
 
 mod address;
 mod cluster_owner;
 mod connector;
+pub mod diagnosis;
 mod inflight;
 mod link_error;
 mod link_health;
@@ -36,6 +37,8 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 use uuid::Uuid;
+
+pub use self::link_error::RedisLinkError;
 
 use self::connector::Connector;
 use self::link_health::{Half, LinkHealth};

@@ -7,7 +7,7 @@ use reqwest::{Client, ClientBuilder};
 use super::roots_in_use::{current_roots, generation};
 
 /// Returns the builder of an HTTP client with the trusted roots.
-fn client_builder() -> ClientBuilder {
+pub fn client_builder() -> ClientBuilder {
     let roots = current_roots().http_roots();
     let builder = Client::builder();
     if roots.is_empty() { builder } else { builder.tls_certs_merge(roots) }

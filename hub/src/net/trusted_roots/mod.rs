@@ -7,7 +7,8 @@ mod http_client;
 mod root_files;
 mod roots_in_use;
 
-pub use http_client::{ReloadingHttpClient, default_client};
+pub use http_client::{ReloadingHttpClient, client_builder, default_client};
+pub use root_files::{TrustError, inspect_files};
 pub use roots_in_use::root_pem;
 
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use crate::net::file_watch::{ReloadTrigger, watch_files};
 use file_version::FileVersion;
-use root_files::{RootFiles, TrustError, file_versions};
+use root_files::{RootFiles, file_versions};
 
 /// The interval of checks. There may be hundreds of files, and kubelets take a minute or two to update them anyway.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);

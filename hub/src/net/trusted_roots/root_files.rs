@@ -25,7 +25,7 @@ const CERT_EXTENSIONS: [&str; 3] = ["crt", "pem", "cer"];
 
 /// Why certificate files cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TrustError {
+pub enum TrustError {
     /// A file or folder could not be read.
     #[error("{path}: {source}")]
     Unreadable {
@@ -116,6 +116,23 @@ impl RootFiles {
             named: named.iter().filter_map(read_valid).collect(),
         })
     }
+}
+
+/// Reads and parses all files. Returns the number of usable files, and the errors of the other files and folders.
+pub fn inspect_files(named: &[PathBuf]) -> (usize, Vec<TrustError>) {
+    let (mut paths, mut errors) = (named.to_vec(), Vec::new());
+    for folder in cert_dirs() {
+        match folder_paths(&folder) {
+            Ok(found) => paths.extend(found),
+            Err(error) => errors.push(error),
+        }
+    }
+    let count = paths.len();
+    let failed = paths.iter().filter_map(|path| read(path).and_then(|file| parse(&file)).err());
+    let failed: Vec<TrustError> = failed.collect();
+    let usable = count - failed.len();
+    errors.extend(failed);
+    (usable, errors)
 }
 
 /// Returns the versions of the folders, the bundle and the named files. The files in a folder are not checked, as there may be
@@ -228,6 +245,9 @@ mod tests {
         let files = RootFiles { named: vec![file("named")], ..RootFiles::default() };
         let error = files.check().expect_err("no certificate").to_string();
         assert_eq!(error, "named: no certificate; add one in PEM");
+        let missing = PathBuf::from("/missing/ca.pem");
+        let (_, errors) = inspect_files(std::slice::from_ref(&missing));
+        assert!(errors.iter().any(|error| matches!(error, TrustError::Unreadable { path, .. } if *path == missing)));
     }
 
     #[test]
