@@ -1,19 +1,22 @@
 //! nginx in front of a hub, with the documented configuration.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::cluster::{folder, run};
+use crate::cluster::folder;
 use crate::process::Process;
-use crate::wait;
+use crate::{certificate, wait};
 
 /// The timeout of a start.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The subject of the certificate.
+const NAME: &str = "IP:127.0.0.1";
 
 /// The configuration around the documented one: one process in the foreground that writes into one folder.
 const NGINX_CONF: &str = "\
@@ -43,20 +46,35 @@ pub struct Nginx {
 impl Nginx {
     /// Starts nginx with `docs/nginx/notifications.conf` in front of hubs. Only addresses and paths are changed.
     pub fn start(hubs: &[SocketAddr]) -> Result<Self> {
+        Self::start_changed(hubs, |folder| certificate::make(folder, NAME), &[])
+    }
+
+    /// Starts nginx with a certificate that `make_certificate` writes like [`certificate::make`]. In the documented configuration
+    /// it replaces the first text of each pair by the second.
+    pub fn start_changed(
+        hubs: &[SocketAddr],
+        make_certificate: impl Fn(&Path) -> Result<()>,
+        changes: &[(&str, &str)],
+    ) -> Result<Self> {
         let files = tempfile::tempdir()?;
         let path = files.path().to_str().context("a path that is not UTF-8")?.to_owned();
-        create_certificate(&files)?;
+        make_certificate(files.path())?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let documented = folder().join("../docs/nginx/notifications.conf");
         let mut text = std::fs::read_to_string(documented)?;
-        for (documented, here) in [
-            ("server notifications:5000;", hubs.iter().map(|hub| format!("server {hub};")).collect()),
-            ("listen 443 ssl;", format!("listen {address} ssl;")),
-            ("/etc/nginx/tls/", format!("{path}/")),
-            ("/var/log/nginx/", format!("{path}/")),
-        ] {
+        let servers: String = hubs.iter().map(|hub| format!("server {hub};")).collect();
+        let listen = format!("listen {address} ssl;");
+        let (certificate, key) = (format!("{path}/certificate;"), format!("{path}/key;"));
+        let here = [
+            ("server notifications:5000;", servers.as_str()),
+            ("listen 443 ssl;", &listen),
+            ("/etc/nginx/tls/tls.crt;", &certificate),
+            ("/etc/nginx/tls/tls.key;", &key),
+            ("/var/log/nginx/", &format!("{path}/")),
+        ];
+        for (documented, replaced) in here.into_iter().chain(changes.iter().copied()) {
             ensure!(text.contains(documented), "docs/nginx/notifications.conf has no {documented}");
-            text = text.replace(documented, &here);
+            text = text.replace(documented, replaced);
         }
         std::fs::write(files.path().join("notifications.conf"), text)?;
         std::fs::write(files.path().join("nginx.conf"), NGINX_CONF)?;
@@ -71,19 +89,11 @@ impl Nginx {
 
     /// Returns the certificate that clients must trust.
     pub fn certificate(&self) -> PathBuf {
-        self.folder.path().join("tls.crt")
+        self.folder.path().join("authority")
     }
 
     /// Returns the access log so far.
     pub fn log(&self) -> Result<String> {
         Ok(std::fs::read_to_string(self.folder.path().join("notifications.log"))?)
     }
-}
-
-fn create_certificate(folder: &TempDir) -> Result<()> {
-    let mut openssl = Command::new("openssl");
-    openssl.current_dir(folder).args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]);
-    openssl.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", "tls.key", "-out", "tls.crt"]);
-    openssl.args(["-subj", "/CN=nginx", "-addext", "subjectAltName=IP:127.0.0.1"]);
-    run(&mut openssl).map(drop)
 }

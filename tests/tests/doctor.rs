@@ -1,7 +1,8 @@
-//! The command `doctor` with real parts that are broken: the first line that is not `OK` names the cause.
+//! The command `doctor` with real parts that are broken: the first `FAIL` names the cause.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -9,10 +10,11 @@ use notification_hub_tests::azurite::Azurite;
 use notification_hub_tests::issuer::Issuer;
 use notification_hub_tests::keys::SigningKey;
 use notification_hub_tests::local_hub::LocalHub;
+use notification_hub_tests::nginx::Nginx;
 use notification_hub_tests::pages::{block, read};
 use notification_hub_tests::redis::Redis;
 use notification_hub_tests::sentinels::Sentinels;
-use notification_hub_tests::{programs, secrets, token};
+use notification_hub_tests::{certificate, programs, secrets, token};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -41,9 +43,10 @@ impl Printed {
         Ok(Printed { success: output.status.success(), lines: text.lines().map(str::to_owned).collect() })
     }
 
-    /// Checks that the first line that is not `OK` begins with a text, and that the exit status fits.
+    /// Checks that the first `FAIL`, or without one the first `WARN`, begins with a text, and that the exit status fits.
     fn expect_first(&self, what: &str, expected: &str) -> Result<()> {
-        let first = self.lines.iter().find(|line| !line.starts_with("OK "));
+        let first = |status: &str| self.lines.iter().find(|line| line.starts_with(status));
+        let first = first("FAIL ").or(first("WARN "));
         let first = first.with_context(|| format!("{what}: nothing was found in {:#?}", self.lines))?;
         ensure!(first.starts_with(expected), "{what}: {expected:?} is expected, not {:#?}", self.lines);
         ensure!(first.ends_with(')') && first.contains("(docs/"), "{what}: no page in {first}");
@@ -148,7 +151,7 @@ fn doctor_names_what_is_wrong_with_settings_keys_and_ports() -> Result<()> {
         ("backplane.redis.url = 'redis://127.0.0.1:9'", "FAIL  redis: "),
         (
             "backplane.redis.url = 'rediss://127.0.0.1:9'\nbackplane.redis.ca_file = '/missing'",
-            "WARN  certificate authorities: /missing: ",
+            "FAIL  redis: backplane.redis.ca_file: ",
         ),
         (&listen(taken.local_addr()?, any, any), "FAIL  port: listen.public: cannot listen on "),
     ] {
@@ -263,6 +266,209 @@ fn doctor_names_what_is_wrong_with_the_queue() -> Result<()> {
         ("no port", azurite.connection_string(9), "FAIL  queue: notifications: cannot reach the storage account"),
     ] {
         files.run(&settings(&connection))?.expect_first(what, expected)?;
+    }
+    Ok(())
+}
+
+/// A fault on the way to a hub: changes of the documented configuration of nginx, and the first `FAIL` or `WARN`.
+struct Fault {
+    name: &'static str,
+    changes: &'static [(&'static str, &'static str)],
+    expected: &'static str,
+}
+
+const PROXY_PASS: &str = "proxy_pass http://notifications/;";
+
+const FAULTS: [Fault; 14] = [
+    Fault {
+        name: "no Upgrade",
+        changes: &[("proxy_set_header Upgrade $http_upgrade;", "")],
+        expected: "FAIL  websocket: Connection ID required; the header 'Upgrade: websocket' is missing",
+    },
+    Fault {
+        name: "no Connection",
+        changes: &[("proxy_set_header Connection $connection_upgrade;", "")],
+        expected: "FAIL  websocket: Connection ID required; the header 'Connection: Upgrade' is missing",
+    },
+    Fault {
+        name: "HTTP/1.0",
+        changes: &[("proxy_http_version 1.1;", "")],
+        expected: "FAIL  websocket: Connection ID required; this is a WebSocket endpoint, and the request is not an HTTP/1.1",
+    },
+    Fault {
+        name: "another host",
+        changes: &[(PROXY_PASS, "return 301 https://other.example.com/;")],
+        expected: "FAIL  alive: status 301 to \"https://other.example.com/\"; clients do not follow redirects",
+    },
+    Fault {
+        name: "forward auth",
+        changes: &[(PROXY_PASS, "return 302 https://sso.example.com/start/login?rd=x;")],
+        expected: "FAIL  alive: status 302 to \"https://sso.example.com/start/login\"; a proxy sends clients to a login page",
+    },
+    Fault {
+        name: "login page",
+        changes: &[(PROXY_PASS, "default_type text/html; return 200 '<input type=\"password\">';")],
+        expected: "FAIL  alive: a login page; ",
+    },
+    Fault {
+        name: "basic authentication",
+        changes: &[(PROXY_PASS, "auth_basic vault; auth_basic_user_file /dev/null; proxy_pass http://notifications/;")],
+        expected: "FAIL  alive: status 401 from nginx/",
+    },
+    Fault {
+        name: "200 to everything",
+        changes: &[(PROXY_PASS, "return 200 ok;")],
+        expected: "FAIL  alive: status 200 with ",
+    },
+    Fault {
+        name: "default page",
+        changes: &[(PROXY_PASS, "default_type text/html; return 200 '<h1>Welcome to nginx!</h1>';")],
+        expected: "FAIL  alive: the default page of nginx; ",
+    },
+    Fault {
+        name: "wrong upstream",
+        changes: &[(PROXY_PASS, "proxy_pass http://127.0.0.1:9/;")],
+        expected: "FAIL  alive: status 502 from nginx/",
+    },
+    Fault {
+        name: "another path",
+        changes: &[("location /notifications/", "location /other/")],
+        expected: "FAIL  alive: status 404 from nginx/",
+    },
+    Fault {
+        name: "no Authorization",
+        changes: &[("proxy_set_header Host $host;", "proxy_set_header Authorization '';")],
+        expected: "FAIL  negotiate: status 401 without an error; the hub did not receive the token",
+    },
+    Fault {
+        name: "buffering",
+        changes: &[("proxy_buffering off;", "")],
+        expected: "WARN  server-sent events: no event arrives; the proxy buffers responses",
+    },
+    Fault {
+        name: "senders' path",
+        changes: &[("location = /notifications/send", "location = /elsewhere")],
+        expected: "WARN  send: a hub answers at /send; ",
+    },
+];
+
+/// Returns `doctor` for a URL, with the authority of nginx's certificate if there is one.
+fn doctor_url(url: &str, authority: Option<&Path>) -> Result<Command> {
+    let mut command = Command::new(programs::find("notification-hub")?);
+    command.args(["doctor", "--url", url]);
+    if let Some(authority) = authority {
+        command.env("SSL_CERT_FILE", authority).env_remove("SSL_CERT_DIR");
+    }
+    Ok(command)
+}
+
+fn make_certificate(folder: &Path) -> Result<()> {
+    certificate::make(folder, "IP:127.0.0.1")
+}
+
+#[test]
+fn doctor_of_the_documented_nginx_prints_the_documented_lines() -> Result<()> {
+    let (files, hub) = (Files::create()?, LocalHub::start("listen.send_on_public = true")?);
+    let nginx = Nginx::start(&[hub.public])?;
+    let token = files.write("token", &hub.token(USER, &[])?)?;
+    let mut command = doctor_url(&nginx.url, Some(&nginx.certificate()))?;
+    let printed = Printed::run(command.arg("--token-file").arg(&token))?;
+    printed.expect_ok()?;
+    let page = read("docs/troubleshooting.md")?;
+    let documented: Vec<_> = block(&page, "doctor-url")?.lines().map(without_numbers).collect();
+    let found: Vec<_> = printed.lines.iter().map(|line| without_numbers(line)).collect();
+    ensure!(documented == found, "the page has {documented:#?}, and the program prints {:#?}", printed.lines);
+    // Without a token, the anonymous hub is used.
+    Printed::run(&mut doctor_url(&nginx.url, Some(&nginx.certificate()))?)?.expect_ok()?;
+    let expired = {
+        let mut claims = token::user(USER, &[], "ChromeBrowser", "device");
+        (claims["nbf"], claims["exp"]) = (json!(0), json!(1));
+        files.write("expired", &hub.signer().sign(&claims)?)?
+    };
+    let mut command = doctor_url(&nginx.url, Some(&nginx.certificate()))?;
+    let printed = Printed::run(command.arg("--token-file").arg(expired))?;
+    printed.expect_first("expired token", "FAIL  negotiate: status 401: The token expired")?;
+    // Directly, without a proxy.
+    let printed = Printed::run(&mut doctor_url(&hub.url(), None)?)?;
+    printed.expect_first("no proxy", "WARN  send: a hub answers at /send")
+}
+
+#[test]
+fn doctor_names_the_fault_of_nginx() -> Result<()> {
+    let (files, hub) = (Files::create()?, LocalHub::start("listen.send_on_public = true")?);
+    let token = files.write("token", &hub.token(USER, &[])?)?;
+    let check = |fault: &Fault| -> Result<()> {
+        let nginx = Nginx::start_changed(&[hub.public], make_certificate, fault.changes)?;
+        let mut command = doctor_url(&nginx.url, Some(&nginx.certificate()))?;
+        Printed::run(command.arg("--token-file").arg(&token))?.expect_first(fault.name, fault.expected)
+    };
+    let check = &check;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = FAULTS.iter().map(|fault| scope.spawn(move || check(fault))).collect();
+        running.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| anyhow::bail!("a panic")))
+    })
+}
+
+#[test]
+fn doctor_names_the_fault_of_tls_and_of_the_idle_timeout() -> Result<()> {
+    let hub = LocalHub::start("")?;
+    let expired = |folder: &Path| certificate::make_expired(folder, "IP:127.0.0.1");
+    let other = |folder: &Path| certificate::make(folder, "DNS:other.example.com");
+    let with = |make: &dyn Fn(&Path) -> Result<()>| Nginx::start_changed(&[hub.public], make, &[]);
+    let (valid, expired, other) = (with(&make_certificate)?, with(&expired)?, with(&other)?);
+    let trusted = |nginx: &Nginx| doctor_url(&nginx.url, Some(&nginx.certificate()));
+    for (name, mut command, expected) in [
+        ("expired", trusted(&expired)?, "the certificate has expired"),
+        ("name", trusted(&other)?, "the certificate is for another host"),
+        (
+            "authority",
+            doctor_url(&valid.url, Some(&other.certificate()))?,
+            "no trusted authority signed the certificate",
+        ),
+        ("no TLS", doctor_url(&hub.url().replace("http:", "https:"), None)?, "the port does not speak TLS"),
+    ] {
+        let printed = Printed::run(&mut command)?;
+        printed.expect_first(name, "FAIL  tls: 127.0.0.1:")?;
+        ensure!(printed.lines.iter().any(|line| line.contains(expected)), "{name}: {:#?}", printed.lines);
+    }
+    let plain = valid.url.replace("https:", "http:");
+    Printed::run(&mut doctor_url(&plain, None)?)?.expect_first("no https", "FAIL  alive: the port expects TLS; ")?;
+    let short = [("proxy_read_timeout 120s;", "proxy_read_timeout 1s;")];
+    let short = Nginx::start_changed(&[hub.public], make_certificate, &short)?;
+    Printed::run(trusted(&short)?.arg("--idle"))?.expect_first("idle timeout", "FAIL  idle: closed after ")
+}
+
+/// Starts a server that answers each request with some bytes, or with the request if there are none. Its threads end with the
+/// process.
+fn start_server(answer: &'static [u8]) -> Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut request = [0; 4096];
+                // An error means that the client has closed the connection.
+                while let Ok(length @ 1..) = stream.read(&mut request) {
+                    let _ = stream.write_all(if answer.is_empty() { &request[..length] } else { answer });
+                }
+            });
+        }
+    });
+    Ok(address)
+}
+
+#[test]
+fn doctor_names_another_server_than_a_hub() -> Result<()> {
+    let vaultwarden = b"HTTP/1.1 404 Not Found\r\nServer: Rocket\r\nContent-Length: 0\r\n\r\n";
+    let silent = TcpListener::bind("127.0.0.1:0")?;
+    for (url, expected) in [
+        (format!("http://{}", start_server(vaultwarden)?), "FAIL  alive: status 404 from Rocket; Vaultwarden answers"),
+        (format!("http://{}", start_server(b"")?), "FAIL  http: 127.0.0.1:"),
+        (format!("http://{}", silent.local_addr()?), "FAIL  http: 127.0.0.1:"),
+        ("http://127.0.0.1:9".to_owned(), "FAIL  tcp: 127.0.0.1:9: "),
+        ("http://hub.invalid".to_owned(), "FAIL  dns: hub.invalid: "),
+    ] {
+        Printed::run(&mut doctor_url(&url, None)?)?.expect_first(&url, expected)?;
     }
     Ok(())
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use notification_hub::auth::bearer::BearerToken;
-use notification_hub::doctor::local;
+use notification_hub::doctor::public_url::PublicUrl;
 use notification_hub::doctor::report::{Finding, Report};
+use notification_hub::doctor::{local, public};
 
 use super::{ConfigSources, UsageError, output, runtime};
 
@@ -23,6 +24,12 @@ enum ReportFormat {
 #[derive(Debug, Args)]
 #[command(after_help = "Exit status: 0 if no check fails, 1 if one fails.")]
 pub(crate) struct Doctor {
+    /// URL of the vault, to check the way that clients take to the hub instead of this machine
+    #[arg(long, value_name = "URL", value_parser = public_url, conflicts_with_all = ["config", "listen_public", "listen_internal", "listen_admin"])]
+    url: Option<PublicUrl>,
+    /// Also wait for idle timeouts, for up to five minutes
+    #[arg(long, requires = "url")]
+    idle: bool,
     /// File with the token of a user, to check whether the hub accepts it
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -49,14 +56,25 @@ pub(crate) fn run(arguments: &Doctor) -> anyhow::Result<()> {
         }
     };
     let mut report = Report::new(&mut print);
-    let config = arguments.sources.load().map_err(problems);
-    runtime()?.block_on(local::check(config, token.as_ref(), &mut report));
+    let (runtime, token) = (runtime()?, token.as_ref());
+    match &arguments.url {
+        Some(url) => runtime.block_on(public::check(url, token, arguments.idle, &mut report)),
+        None => {
+            let config = arguments.sources.load().map_err(problems);
+            runtime.block_on(local::check(config, token, &mut report));
+        }
+    }
     let (is_ok, json) = (report.is_ok(), report.to_json());
     printed?;
     if !is_text {
         output::print_line(json)?;
     }
     if is_ok { Ok(()) } else { Err(ChecksFailed.into()) }
+}
+
+/// Parses the URL that clients use.
+fn public_url(text: &str) -> Result<PublicUrl, String> {
+    PublicUrl::parse(text).ok_or_else(|| "use http://HOST or https://HOST; a path is optional".to_owned())
 }
 
 /// Returns the problems of a configuration.

@@ -1,9 +1,10 @@
-//! A SignalR client over WebSockets, for the subcommand `listen` and for tests.
+//! A SignalR client over WebSockets, for the subcommands `listen` and `doctor` and for tests.
 
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -22,6 +23,9 @@ const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// How long the server may send nothing (`serverTimeoutInMilliseconds` of SignalR clients).
 const SERVER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the server may take to answer a WebSocket Ping.
+const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Size of the read and the write buffer of the WebSocket. Messages are small.
 const BUFFER_BYTES: usize = 8 * 1024;
@@ -54,6 +58,9 @@ pub enum ClientError {
     /// The hub sent nothing for 30 seconds.
     #[error("the hub has sent nothing for {} s", SERVER_TIMEOUT.as_secs())]
     ServerTimeout,
+    /// The hub did not answer a WebSocket Ping.
+    #[error("the hub has not answered a ping for {} s", PONG_TIMEOUT.as_secs())]
+    NoPong,
     /// The hub sent something that is not a SignalR message.
     #[error("the hub sent something that is not a SignalR message")]
     InvalidMessage,
@@ -77,9 +84,9 @@ pub struct ReceivedInvocation {
     pub arguments: Value,
 }
 
-/// A connected client.
-pub struct Client {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+/// A connected client. `S` is the upgraded connection.
+pub struct Client<S = MaybeTlsStream<TcpStream>> {
+    socket: WebSocketStream<S>,
     protocol: Protocol,
     /// Received bytes that are not decoded yet, as a stream of framed messages.
     received: Vec<u8>,
@@ -103,6 +110,16 @@ impl Client {
         let config = WebSocketConfig::default().read_buffer_size(BUFFER_BYTES).write_buffer_size(BUFFER_BYTES);
         let (socket, _) =
             tokio_tungstenite::connect_async_with_config(request, Some(config), true).await.map_err(connect_error)?;
+        Client::start(socket, protocol).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// Performs the handshake on an upgraded connection.
+    ///
+    /// # Errors
+    /// If the connection fails, or the hub rejects the handshake.
+    pub async fn start(socket: WebSocketStream<S>, protocol: Protocol) -> Result<Client<S>, ClientError> {
         let ping_due = Instant::now() + KEEP_ALIVE_INTERVAL;
         let mut client = Client { socket, protocol, received: Vec::new(), ping_due };
         client.perform_handshake().await?;
@@ -147,6 +164,45 @@ impl Client {
         }
     }
 
+    /// Sends a WebSocket Ping and waits for its Pong.
+    ///
+    /// # Errors
+    /// If the connection fails or there is no Pong within 10 seconds.
+    pub async fn ping(&mut self) -> Result<(), ClientError> {
+        self.socket.send(Message::Ping(Vec::new().into())).await.map_err(connection_error)?;
+        let deadline = Instant::now() + PONG_TIMEOUT;
+        loop {
+            match timeout_at(deadline, self.socket.next()).await {
+                Err(_) => return Err(ClientError::NoPong),
+                Ok(Some(Ok(Message::Pong(_)))) => return Ok(()),
+                Ok(Some(Ok(Message::Close(_))) | None) => {
+                    return Err(connection_error(tungstenite::Error::ConnectionClosed));
+                }
+                Ok(Some(Ok(message))) => self.keep(message),
+                Ok(Some(Err(error))) => return Err(connection_error(error)),
+            }
+        }
+    }
+
+    /// Sends nothing for a time. Returns `false` if the connection was closed before.
+    pub async fn wait_idle(&mut self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        loop {
+            match timeout_at(deadline, self.socket.next()).await {
+                Err(_) => return true,
+                Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) => return false,
+                Ok(Some(Ok(message))) => self.keep(message),
+            }
+        }
+    }
+
+    /// Keeps the bytes of a message until they are decoded.
+    fn keep(&mut self, message: Message) {
+        if matches!(message, Message::Text(_) | Message::Binary(_)) {
+            self.received.extend_from_slice(&message.into_data());
+        }
+    }
+
     /// Sends a WebSocket Close frame.
     ///
     /// # Errors
@@ -180,11 +236,10 @@ impl Client {
                     self.socket.send(message).await.map_err(connection_error)?;
                 }
                 Ok(None | Some(Ok(Message::Close(_)))) => return Ok(false),
-                Ok(Some(Ok(message @ (Message::Text(_) | Message::Binary(_))))) => {
-                    self.received.extend_from_slice(&message.into_data());
+                Ok(Some(Ok(message))) => {
+                    self.keep(message);
                     return Ok(true);
                 }
-                Ok(Some(Ok(_))) => return Ok(true),
                 Ok(Some(Err(error))) => return Err(connection_error(error)),
             }
         }
