@@ -271,7 +271,8 @@ fn hubs_without_backplane_take_turns_without_losing_messages() -> Result<()> {
     wait_received_once(&[&left, &right], 0..160)?;
     ensure!(numbers(&right) == (120..160).collect::<Vec<_>>());
 
-    // The next hub takes the turn of a killed one.
+    // The next hub takes the turn of a killed one. Messages that this one has not deleted yet would stay hidden.
+    queue.wait_empty(WAIT_TIMEOUT)?;
     new.process.signal(Signal::KILL)?;
     new.process.wait(WAIT_TIMEOUT)?;
     let next = LocalHub::start_replica(&new, &settings)?;
