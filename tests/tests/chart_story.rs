@@ -255,6 +255,7 @@ fn namespaced_operators_have_only_namespace_rights_and_fail_over() {
         let refused =
             cluster.helm(&["test", RELEASE, "--namespace", NAMESPACE]).err().context("it needs no permission")?;
         ensure!(format!("{refused:#}").contains("notification-hub-operator-test"), "{refused:#}");
+        cluster.kubectl(&["delete", "pod", "-n", NAMESPACE, "notification-hub-operator-test"])?;
 
         install::install_release(cluster, &install::chart_path()?, &HELM_WAIT)?;
         ensure!(may("get", "secrets", "default"), "the operator does not watch all namespaces");

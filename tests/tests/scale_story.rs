@@ -97,7 +97,8 @@ fn resource_versions(namespace: &Namespace) -> Result<BTreeMap<String, String>> 
 
 /// Returns the number of reconciles of the operator.
 fn reconciles(namespace: &Namespace) -> Result<f64> {
-    let pods = namespace.cluster.kubectl(&["-n", install::NAMESPACE, "get", "pods", "-o", "json"])?;
+    let label = format!("app.kubernetes.io/name={}", install::RELEASE);
+    let pods = namespace.cluster.kubectl(&["-n", install::NAMESPACE, "get", "pods", "-l", &label, "-o", "json"])?;
     let pods: Value = serde_json::from_str(&pods)?;
     let pods = pods["items"].as_array().context("no list")?;
     let [pod] = &pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).collect::<Vec<_>>()[..]
